@@ -1,0 +1,171 @@
+"""The client's end of the control protocol, for the console and the commands.
+
+One reader task takes events off the connection. Answers to requests wake whoever waits for them; all other events go to
+``on_event`` in order, on the loop that connected. When the connection ends, waiting requests fail with EngineGoneError and
+``on_event`` gets a last Goodbye, whatever the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from core.control.framing import EventReader, encode
+from core.control.messages import VERSION, Event, Failed, Goodbye, Hello, Order, Progress, Reply, Request, Welcome
+from core.errors import MailquotaError, ProtocolError, UnreachableError
+
+T = TypeVar("T")
+HELLO_SECONDS = 5.0
+_CHUNK = 256 * 1024
+
+
+class EngineGoneError(UnreachableError):
+    """The engine closed the connection, or was never there."""
+
+
+class RequestFailedError(MailquotaError):
+    """The engine refused a request; carries the exit code that the engine chose."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def operator_origin(environ: dict[str, str]) -> str:
+    """Where the operator sits, for the journal: who became us by sudo, and from which host by ssh."""
+    sudo = environ.get("SUDO_USER", "")
+    ssh = environ.get("SSH_CONNECTION", "").partition(" ")[0]
+    return " ".join(part for part in (f"sudo:{sudo}" if sudo else "", f"ssh:{ssh}" if ssh else "") if part)
+
+
+class Client:
+    """A connection to one engine. Make it with ``connect`` or ``adopt``."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._events = EventReader()
+        self._waiting: dict[int, asyncio.Future[msgspec.Raw]] = {}
+        self._progress: dict[int, Callable[[Progress], None]] = {}
+        self._last_id = 0
+        self._task: asyncio.Task[None] | None = None
+        self._welcome: asyncio.Future[Welcome] = asyncio.get_running_loop().create_future()
+        self.on_event: Callable[[Event], None] = lambda _event: None
+
+    @classmethod
+    async def connect(cls, path: str, client: str, *, read_only: bool = False) -> tuple[Client, Welcome]:
+        """Connect to the engine that listens on ``path``; EngineGoneError when none does."""
+        try:
+            reader, writer = await asyncio.open_unix_connection(path)
+        except OSError as error:
+            raise EngineGoneError(f"no engine answers on {path}: {error.strerror or error}") from error
+        return await cls._start(reader, writer, client, read_only=read_only)
+
+    @classmethod
+    async def adopt(cls, sock: socket.socket, client: str, *, read_only: bool = False) -> tuple[Client, Welcome]:
+        """Speak over a connected socket, as the console does to the engine inside its own process."""
+        reader, writer = await asyncio.open_unix_connection(sock=sock)
+        return await cls._start(reader, writer, client, read_only=read_only)
+
+    @classmethod
+    async def _start(
+        cls, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: str, *, read_only: bool
+    ) -> tuple[Client, Welcome]:
+        self = cls(reader, writer)
+        self.send(Hello(VERSION, client, operator_origin(dict(os.environ)), read_only))
+        self._task = asyncio.get_running_loop().create_task(self._read())
+        try:
+            return self, await asyncio.wait_for(self._welcome, HELLO_SECONDS)
+        except TimeoutError:
+            await self.close()
+            raise EngineGoneError(f"the engine did not answer within {HELLO_SECONDS:g} s") from None
+
+    def send(self, order: Order) -> None:
+        """Send without waiting for an answer."""
+        self._writer.write(encode(order))
+
+    def next_id(self) -> int:
+        """A request id that this connection has not used."""
+        self._last_id += 1
+        return self._last_id
+
+    async def request(
+        self, order: Request, answer: type[T] | Any, progress: Callable[[Progress], None] | None = None
+    ) -> T:
+        """Send a request and wait for its answer, decoded as ``answer``.
+
+        Raises RequestFailedError when the engine refuses, EngineGoneError when it goes away.
+        """
+        future: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
+        self._waiting[order.id] = future
+        if progress is not None:
+            self._progress[order.id] = progress
+        self.send(order)
+        try:
+            raw = await future
+        finally:
+            self._waiting.pop(order.id, None)
+            self._progress.pop(order.id, None)
+        result: T = msgspec.msgpack.decode(raw, type=answer)
+        return result
+
+    async def close(self) -> None:
+        """End the connection; nothing reaches ``on_event`` afterwards."""
+        self.on_event = lambda _event: None
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        self._writer.close()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
+
+    async def _read(self) -> None:
+        reason = "the engine closed the connection"
+        try:
+            while data := await self._reader.read(_CHUNK):
+                for event in self._events.feed(data):
+                    self._take(event)
+        except (OSError, ProtocolError) as error:
+            reason = str(error)
+        self._end(reason)
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Reply):
+            self._resolve(event.id, event.result)
+        elif isinstance(event, Failed):
+            self._resolve(event.id, RequestFailedError(event.message, event.exit_code))
+        elif isinstance(event, Progress):
+            self._progress.get(event.id, lambda _progress: None)(event)
+        elif isinstance(event, Welcome):
+            if not self._welcome.done():
+                self._welcome.set_result(event)
+        elif isinstance(event, Goodbye):
+            raise ProtocolError(event.reason)
+        else:
+            self.on_event(event)
+
+    def _resolve(self, number: int, result: msgspec.Raw | Exception) -> None:
+        future = self._waiting.get(number)
+        if future is None or future.done():
+            return
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
+
+    def _end(self, reason: str) -> None:
+        gone = EngineGoneError(reason)
+        if not self._welcome.done():
+            self._welcome.set_exception(gone)
+        for future in list(self._waiting.values()):
+            if not future.done():
+                future.set_exception(gone)
+        self._writer.close()
+        self.on_event(Goodbye(reason))

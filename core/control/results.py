@@ -1,0 +1,146 @@
+"""What requests of the control protocol answer with. Pure; sizes in bytes, times in seconds since the epoch."""
+
+from __future__ import annotations
+
+import msgspec
+
+from core.model import AccountRow
+
+
+class SetResult(msgspec.Struct, frozen=True):
+    """One edited limit, in bytes; None is unlimited. ``used_bytes`` is the use that the new limit was held against."""
+
+    address: str
+    old_bytes: int | None
+    new_bytes: int | None
+    used_bytes: int | None = None
+    journal_id: int | None = None
+    error: str | None = None
+
+
+class RecalcResult(msgspec.Struct, frozen=True):
+    """One recount: recorded use before, counted use after, and by which method it was recorded."""
+
+    address: str
+    before_bytes: int | None
+    after_bytes: int | None
+    before_messages: int | None
+    after_messages: int | None
+    method: str | None
+    error: str | None = None
+
+
+class TrashResult(msgspec.Struct, frozen=True):
+    """One emptied (or, in a dry run, looked at) Trash. ``oldest`` and ``newest`` are arrival times in Trash."""
+
+    address: str
+    folders: list[str]
+    messages: int
+    bytes: int
+    oldest: float | None
+    newest: float | None
+    method: str | None
+    error: str | None = None
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A place that mail for the recipient ends at. ``kind`` is mailbox, external, unknown or loop."""
+
+    address: str
+    kind: str
+    limit_bytes: int | None
+    used_bytes: int | None
+    grace_bytes: int | None
+    fits: bool
+    via: list[str]
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """The decision on one recipient with its whole path; ``action`` is the exact text after ``action=``."""
+
+    recipient: str
+    size: int
+    targets: list[Target]
+    verdict: str
+    action: str
+    why: str
+
+
+class Folder(msgspec.Struct, frozen=True):
+    """One folder of a mailbox by its name as people read it."""
+
+    name: str
+    messages: int
+    bytes: int
+    trash: bool = False
+
+
+class DecisionRow(msgspec.Struct, frozen=True, array_like=True):
+    """One answered request. ``micros`` is from the request read to the answer written."""
+
+    at: float
+    verdict: str  # accept, over_quota, too_large, unknown, trouble, exempt, other
+    recipient: str
+    mailbox: str  # the account that decided, or ""
+    sender: str
+    client: str
+    size: int
+    micros: int
+
+
+class Details(msgspec.Struct, frozen=True):
+    """Everything about one account."""
+
+    row: AccountRow
+    folders: list[Folder]
+    aliases: list[str]
+    refusals: list[DecisionRow]
+
+
+class DatabaseState(msgspec.Struct, frozen=True):
+    """``state`` is ok, stale (last known limits are in use) or down (never read); age of the last good read."""
+
+    state: str
+    age_seconds: float | None
+    message: str = ""
+
+
+class DiskState(msgspec.Struct, frozen=True):
+    """The file system of the mailstore; bytes."""
+
+    path: str
+    free_bytes: int | None
+    total_bytes: int | None
+    percent: float | None
+
+
+class Status(msgspec.Struct, frozen=True):
+    """The ``status`` object of the contract, and what the head needs besides."""
+
+    mode: str
+    uptime_seconds: float
+    requests: int
+    refused: int
+    would_refuse: int
+    trouble: int
+    malformed: int
+    answers_per_second: float
+    p50_us: int | None
+    p99_us: int | None
+    connections: int
+    accounts: int
+    over: int
+    near: int
+    database: DatabaseState
+    disk: DiskState
+    rss_bytes: int
+    cpu_percent: float
+    listen: list[str]
+    # for the head only
+    refused_last_hour: int = 0
+    used_bytes: int = 0
+    granted_bytes: int = 0
+    if_full_bytes: int = 0  # what all limits would still let in
+    measured: int = 0  # accounts with a known figure
+    pid: int = 0
+    host: str = ""

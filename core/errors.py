@@ -1,0 +1,54 @@
+"""Every error that mailquota raises on purpose.
+
+    MailquotaError            exit 1   refused or failed, nothing changed
+    ├── UsageError            exit 2   the words of a command, a size, a filter
+    ├── SettingsError         exit 2   the settings file, or what it leads to (socket folder missing)
+    ├── NoSuchAccountError    exit 4
+    ├── UnreachableError      exit 5   a needed service does not answer: engine, database, doveadm
+    │   └── DatabaseError              the accounts database
+    └── ProtocolError         exit 1   bytes on a socket that are not the protocol
+
+The exit codes are those of the command line; partly done (3) is a result, not an error.
+"""
+
+
+class MailquotaError(Exception):
+    """Refused or failed, and nothing was changed."""
+
+    exit_code = 1
+
+
+class UsageError(MailquotaError):
+    """What was typed can't be understood; the text says what was read and what is accepted."""
+
+    exit_code = 2
+
+
+class SettingsError(MailquotaError):
+    """A setting is unknown, of the wrong type, or leads nowhere; the text names file and key."""
+
+    exit_code = 2
+
+
+class NoSuchAccountError(MailquotaError):
+    """The address has no mailbox here."""
+
+    exit_code = 4
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"no such account: {address}")
+        self.address = address
+
+
+class UnreachableError(MailquotaError):
+    """A service that is needed for this does not answer."""
+
+    exit_code = 5
+
+
+class DatabaseError(UnreachableError):
+    """The accounts database refused, is gone, or lacks what is asked for."""
+
+
+class ProtocolError(MailquotaError):
+    """A peer sent bytes that are not the protocol; its connection ends, nobody else's."""

@@ -1,0 +1,130 @@
+"""What the engine knows of a mailbox, in small frozen records. Pure: no I/O, no clock."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+import msgspec
+
+Source = Literal["maildirsize", "scan", "doveadm", "sql"]
+
+NEAR_PERCENT = 80
+CRITICAL_PERCENT = 95
+OVER_PERCENT = 100
+
+
+class Level(StrEnum):
+    """How full a mailbox is, as people say it; worst first in this order: over, critical, near, ok."""
+
+    OK = "ok"
+    NEAR = "near"
+    CRITICAL = "critical"
+    OVER = "over"
+    UNLIMITED = "unlimited"
+    UNKNOWN = "unknown"
+
+
+def percent_of(used: int | None, limit: int | None) -> float | None:
+    """Use as a share of the limit in percent; None where either is unknown or there is no limit."""
+    if used is None or not limit:
+        return None
+    return used * 100 / limit
+
+
+def level_of(used: int | None, limit: int | None) -> Level:
+    """The level by contract: near from 80 %, critical from 95 %, over from 100 % of the limit."""
+    if limit is None:
+        return Level.UNLIMITED
+    if used is None:
+        return Level.UNKNOWN
+    if used >= limit:
+        return Level.OVER
+    if used * 100 >= limit * CRITICAL_PERCENT:
+        return Level.CRITICAL
+    return Level.NEAR if used * 100 >= limit * NEAR_PERCENT else Level.OK
+
+
+class Account(msgspec.Struct, frozen=True, gc=False):
+    """A mailbox as the accounts database has it. ``limit`` is in bytes; None is unlimited (0 in the database)."""
+
+    address: str
+    limit: int | None
+    enabled: bool = True
+
+
+class Alias(msgspec.Struct, frozen=True, gc=False):
+    """One row of the alias table: mail for ``source`` also goes to ``destination``."""
+
+    source: str
+    destination: str
+
+
+class Usage(msgspec.Struct, frozen=True, gc=False):
+    """What one measuring found. Bytes and messages; Trash is included in both totals, as Dovecot counts."""
+
+    used: int
+    messages: int
+    source: Source
+    measured_at: float  # seconds since the epoch
+
+
+class AccountRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One account as readers see it: the ledger's record on the wire, in the table and in ``list``."""
+
+    address: str
+    limit_bytes: int | None
+    used_bytes: int | None = None
+    messages: int | None = None
+    trash_bytes: int | None = None
+    trash_messages: int | None = None
+    source: str | None = None
+    measured_at: float | None = None
+    enabled: bool = True
+    refused_at: float | None = None
+    drift_bytes: int | None = None
+
+    @property
+    def domain(self) -> str:
+        """The part after the last @."""
+        return self.address.rpartition("@")[2]
+
+    @property
+    def percent(self) -> float | None:
+        """Use in percent of the limit."""
+        return percent_of(self.used_bytes, self.limit_bytes)
+
+    @property
+    def level(self) -> Level:
+        """How full, as a word."""
+        return level_of(self.used_bytes, self.limit_bytes)
+
+
+def rfc3339(moment: float | None) -> str | None:
+    """A time as JSON carries it: RFC 3339, UTC, whole seconds; None stays None."""
+    if moment is None:
+        return None
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def account_json(row: AccountRow) -> dict[str, Any]:
+    """The account object of the JSON output (contract, section 3)."""
+    percent = row.percent
+    return {
+        "address": row.address,
+        "domain": row.domain,
+        "limit_bytes": row.limit_bytes,
+        "used_bytes": row.used_bytes,
+        "messages": row.messages,
+        "percent": None if percent is None else round(percent, 2),
+        "trash_bytes": row.trash_bytes,
+        "trash_messages": row.trash_messages,
+        "level": row.level.value,
+        "source": row.source,
+        "measured_at": rfc3339(row.measured_at),
+        "growth_bytes_per_day": None,
+        "days_to_full": None,
+        "drift_bytes": row.drift_bytes,
+        "enabled": row.enabled,
+    }
