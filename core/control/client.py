@@ -1,8 +1,8 @@
 """The client's end of the control protocol, for the console and the commands.
 
-One reader task takes events off the connection. Answers to requests wake whoever waits for them; all other events go to
-``on_event`` in order, on the loop that connected. When the connection ends, waiting requests fail with EngineGoneError and
-``on_event`` gets a last Goodbye, whatever the reason.
+One reader task takes events off the connection. Answers to requests wake whoever waits for them; all other events go
+to ``on_event`` in order, on the loop that connected. When the connection ends, waiting requests fail with
+EngineGoneError and ``on_event`` gets a last Goodbye, whatever the reason.
 """
 
 from __future__ import annotations
@@ -142,7 +142,8 @@ class Client:
         elif isinstance(event, Failed):
             self._resolve(event.id, RequestFailedError(event.message, event.exit_code))
         elif isinstance(event, Progress):
-            self._progress.get(event.id, lambda _progress: None)(event)
+            if (report := self._progress.get(event.id)) is not None:
+                report(event)
         elif isinstance(event, Welcome):
             if not self._welcome.done():
                 self._welcome.set_result(event)

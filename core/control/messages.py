@@ -13,7 +13,7 @@ from core.control.results import DecisionRow, Status
 from core.model import AccountRow
 
 VERSION = 1
-SNAPSHOT_PART = 2000  # rows a message; small, so that a large snapshot never holds the loop for long
+SNAPSHOT_PART = 500  # rows a message; small, so that a large snapshot never holds the loop for long
 
 
 # ---- client → engine

@@ -16,6 +16,7 @@ class SetResult(msgspec.Struct, frozen=True):
     used_bytes: int | None = None
     journal_id: int | None = None
     error: str | None = None
+    code: int = 0  # exit code of the error
 
 
 class RecalcResult(msgspec.Struct, frozen=True):
@@ -28,6 +29,7 @@ class RecalcResult(msgspec.Struct, frozen=True):
     after_messages: int | None
     method: str | None
     error: str | None = None
+    code: int = 0  # exit code of the error
 
 
 class TrashResult(msgspec.Struct, frozen=True):
@@ -41,6 +43,7 @@ class TrashResult(msgspec.Struct, frozen=True):
     newest: float | None
     method: str | None
     error: str | None = None
+    code: int = 0  # exit code of the error
 
 
 class Target(msgspec.Struct, frozen=True):

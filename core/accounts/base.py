@@ -1,0 +1,84 @@
+"""What the stores have in common: when rows are read again, and how changes are asked for."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+from core.accounts.limits import Session, change_limits
+from core.accounts.rows import text_of
+from core.accounts.schema import Statements
+from core.accounts.store import ANY, Accounts, Anything, LimitChange, LimitResult
+from core.errors import DatabaseError
+
+LONGEST_REASON = 300
+
+
+class SqlStore(ABC):
+    """An AccountStore but for the connections."""
+
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
+        self._read_at: object = None  # the fingerprint of what read() gave last
+        self._looked_at: object = None  # the one that changed() saw since
+
+    def read(self) -> Accounts:
+        """See AccountStore."""
+        # An older fingerprint than the rows costs a needless read; a newer one would lose an edit.
+        fingerprint = self._looked_at or self.fingerprint()
+        accounts = self._collect()
+        self._read_at, self._looked_at = fingerprint, None
+        return accounts
+
+    def changed(self) -> bool:
+        """See AccountStore."""
+        self._looked_at = self.fingerprint()
+        return self._looked_at != self._read_at
+
+    def set_limit(self, address: str, limit: int | None, *, expect: int | Anything | None = ANY) -> int | None:
+        """See AccountStore."""
+        result = self.set_limits([LimitChange(address, limit, expect)])[0]
+        if result.error:
+            raise result.error
+        return result.old
+
+    def set_limits(self, limits: Sequence[tuple[str, int | None] | LimitChange]) -> list[LimitResult]:
+        """See AccountStore."""
+        changes = [LimitChange(*limit) for limit in limits]
+        return self._transact(lambda session: change_limits(session, self._statements, changes))
+
+    @abstractmethod
+    def fingerprint(self) -> object:
+        """See AccountStore."""
+
+    @abstractmethod
+    def _collect(self) -> Accounts:
+        """Read all rows."""
+
+    @abstractmethod
+    def _transact(self, work: Callable[[Session], list[LimitResult]]) -> list[LimitResult]:
+        """Do the work on the writing connection and commit; after any error nothing of it stays."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """See AccountStore."""
+
+
+def trouble(where: str, reason: object) -> DatabaseError:
+    """The error for what a driver said, on one line and without what could colour a screen."""
+    line = " ".join(str(reason).split())
+    return DatabaseError(f"accounts database {where}: {(text_of(line) or ascii(line))[:LONGEST_REASON]}")
+
+
+def missing_limit(where: str, statements: Statements) -> DatabaseError:
+    """The error for tables made before there were limits in them."""
+    return DatabaseError(
+        f"accounts database {where}: {statements.table} has no column {statements.limit}; add it with: {statements.add}"
+    )
+
+
+def may_not_write(where: str, reason: object) -> DatabaseError:
+    """The error for an account, or a file, that can only be read."""
+    return DatabaseError(
+        f"{trouble(where, reason)}; this account may not write, set accounts.write_database to one that may"
+    )

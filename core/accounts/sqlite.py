@@ -1,0 +1,194 @@
+"""Accounts in a SQLite file: the embedded default, with the tables of ISPmail.
+
+Theory of operation: the reading connection is opened read-only, so looking never makes a file, nor needs the right to
+write one. It is kept, since PRAGMA data_version tells exactly whether somebody else committed, but only to the
+connection that asks twice. When the path leads to another file than the one that is open (a restored backup was moved
+there), that one is opened; an open file keeps its inode number, so the new one can't have the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal, TypeVar
+from urllib.parse import quote
+
+from core.accounts.base import SqlStore, may_not_write, missing_limit, trouble
+from core.accounts.limits import Session
+from core.accounts.rows import Collector, Row, address_of
+from core.accounts.schema import make_statements
+from core.accounts.store import Accounts, LimitResult, Queries, Schema, Target
+from core.errors import DatabaseError, SettingsError
+
+BUSY_SECONDS = 5.0
+
+T = TypeVar("T")
+
+# A writer was killed: its journal must be played back, and a reading connection may not do that.
+_NEEDS_RECOVERY = frozenset(
+    {sqlite3.SQLITE_READONLY_ROLLBACK, sqlite3.SQLITE_READONLY_RECOVERY, sqlite3.SQLITE_READONLY_CANTINIT}
+)
+
+
+def create(path: Path) -> None:
+    """Make a new file with the empty tables of ISPmail, for its owner only. Raises DatabaseError, also if it exists."""
+    tables = files("core.accounts").joinpath("ispmail_sqlite.sql").read_text()
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        with contextlib.closing(_connect(path, "rw")) as connection:
+            connection.executescript(tables)
+    except (OSError, sqlite3.Error) as error:
+        raise trouble(str(path), _reason(error)) from error
+
+
+class SqliteStore(SqlStore):
+    """An AccountStore; see there."""
+
+    def __init__(self, target: Target, write_target: Target, schema: Schema, queries: Queries | None) -> None:
+        super().__init__(make_statements(schema, "sqlite", queries))
+        if target.path is None or write_target.path is None:
+            raise SettingsError("accounts.database lacks the path of the SQLite file")
+        self._path = target.path
+        self._write_path = write_target.path
+        self._connection: sqlite3.Connection | None = None
+        self._inode: tuple[int, int] | None = None
+        self._opened = 0  # how often; a new connection counts data_version anew
+
+    def fingerprint(self) -> object:
+        """See AccountStore. Exact and free; a change_query is asked as well, as its value may depend on more."""
+        return self._run(self._fingerprint_of)
+
+    def _fingerprint_of(self, connection: sqlite3.Connection) -> object:
+        change = self._statements.change
+        version = connection.execute("PRAGMA data_version").fetchone()
+        return self._opened, version, tuple(connection.execute(change)) if change else ()
+
+    def _collect(self) -> Accounts:
+        return self._run(self._collect_from)
+
+    def _collect_from(self, connection: sqlite3.Connection) -> Accounts:
+        statements = self._statements
+        collector = Collector()
+        collector.add_users(connection.execute(statements.users))
+        if statements.aliases:
+            collector.add_aliases(connection.execute(statements.aliases), statements.own_rows)
+        return collector.result()
+
+    def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return self._attempt(work)
+        except sqlite3.Error as error:
+            if _code(error) not in _NEEDS_RECOVERY:
+                raise self._explain(error) from error
+        try:
+            recover(self._path)
+            return self._attempt(work)
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+
+    def _attempt(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        connection = self._current()
+        try:
+            return work(connection)
+        except BaseException:
+            self.close()
+            raise
+
+    def _current(self) -> sqlite3.Connection:
+        """The connection to the file that is at the path now."""
+        inode = _inode(self._path)
+        if self._connection is None or inode != self._inode:
+            self.close()
+            self._connection = _connect(self._path, "ro")
+            self._inode = inode
+            self._opened += 1
+        return self._connection
+
+    def _transact(self, work: Callable[[Session], list[LimitResult]]) -> list[LimitResult]:
+        _inode(self._write_path)
+        try:
+            with _writing(self._write_path) as connection:
+                return work(_Session(connection))
+        except sqlite3.Error as error:
+            if _primary(error) == sqlite3.SQLITE_READONLY:
+                raise may_not_write(str(self._write_path), error) from error
+            raise self._explain(error) from error
+
+    def _explain(self, error: sqlite3.Error) -> DatabaseError:
+        limit = self._statements.limit
+        if limit and str(error) == f"no such column: {limit}":
+            return missing_limit(str(self._path), self._statements)
+        return trouble(str(self._path), error)
+
+    def close(self) -> None:
+        """See AccountStore."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+class _Session:
+    """A transaction; see limits.Session."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def rows(self, sql: str, values: Mapping[str, object] | None = None) -> list[Row]:
+        return self._connection.execute(sql, values or {}).fetchall()
+
+    def change(self, sql: str, values: Mapping[str, object]) -> int:
+        return self._connection.execute(sql, values).rowcount
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection in a transaction that keeps other writers out; left by an error, nothing of it stays."""
+    with contextlib.closing(_connect(path, "rw")) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield connection
+        connection.execute("COMMIT")
+
+
+def recover(path: Path) -> None:
+    """Play back the journal of a killed writer: the first look of a connection that may write does it."""
+    with contextlib.closing(_connect(path, "rw")) as connection:
+        connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchall()
+
+
+def _connect(path: Path, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,  # transactions are begun where they are meant
+        check_same_thread=False,
+    )
+    connection.text_factory = bytes  # rows.py decodes
+    connection.create_function("mailquota_address", 1, address_of, deterministic=True)
+    return connection
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise trouble(str(path), _reason(error)) from error
+    return found.st_dev, found.st_ino
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+
+
+def _primary(error: sqlite3.Error) -> int:
+    """The error's kind, without the detail in the upper bits."""
+    return _code(error) & 0xFF
+
+
+def _code(error: sqlite3.Error) -> int:
+    # What the module raises of its own accord has no code.
+    return getattr(error, "sqlite_errorcode", 0)

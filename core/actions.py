@@ -1,0 +1,293 @@
+"""Changes: each is one function that keys, commands and the control protocol all call.
+
+An action runs on the engine's loop and has its blocking parts done in threads. One mailbox is changed by one action at
+a time. Whatever was changed is measured anew before the action ends, so that its result, the table and the next answer
+agree, and is in the journal. Where the journal can't be written the change stands and the log says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+from core.accounts.store import ANY, AccountStore, LimitChange
+from core.control.results import RecalcResult, SetResult, TrashResult
+from core.errors import MailquotaError, NoSuchAccountError, UnreachableError, UsageError
+from core.history.database import StateError
+from core.history.journal import Journal, JournalEntry
+from core.ledger import Entry, Ledger
+from core.poller import Poller
+from core.threads import in_thread
+from core.units import parse_limit
+from core.usage.doveadm import Doveadm
+from core.usage.empty import Found, find_by_doveadm, find_files, remove_by_doveadm, remove_files
+from core.usage.mailstore import Mailstore
+from core.usage.measure import recorded
+from core.usage.recalc import rewrite
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass
+class Operator:
+    """Who asks: a user name, and where it came from. ``cancelled`` is set when they think better of it."""
+
+    name: str
+    origin: str = ""
+    cancelled: bool = False
+    progress: Callable[[int, int, str], None] = field(default=lambda _done, _total, _note: None)
+
+    def entry(self, kind: str, address: str, old: str | None, new: str | None, *, reason: str = "") -> JournalEntry:
+        """What goes into the journal for a change by this operator."""
+        return JournalEntry(self.name, self.origin, kind, address, old, new, reason)
+
+
+class Actions:
+    """What can be done to accounts. ``doveadm`` is None where we do it by ourselves.
+
+    ``insist`` is set where the settings name a doveadm: then it is not worked around when it can't help.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        store: Mailstore,
+        poller: Poller,
+        journal: Journal,
+        doveadm: Doveadm | None,
+        *,
+        insist: bool,
+    ) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._poller = poller
+        self._journal = journal
+        self._doveadm = doveadm
+        self._insist = insist
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    # ---- limits
+
+    async def set_limits(
+        self, accounts: AccountStore, addresses: list[str], size: str, reason: str, operator: Operator, *, dry_run: bool
+    ) -> list[SetResult]:
+        """Set the limits of these addresses to ``size`` in the size language. UsageError where none can be."""
+        results = [self._plan(address, size) for address in addresses]
+        if len(results) == 1 and results[0].code == UsageError.exit_code:
+            raise UsageError(results[0].error)
+        if dry_run:
+            return results
+        wanted = {result.address: result for result in results if result.error is None}
+        if wanted:
+            done = await self._write_limits(accounts, list(wanted.values()), size)
+            numbers = await self._write_journal([_limit_entry(r, reason, operator) for r in done if r.error is None])
+            wanted = {r.address: r for r in _numbered(done, numbers)}
+            await self._measure(entry for r in wanted.values() if (entry := self._ledger.get(r.address)) is not None)
+        return [wanted.get(result.address, result) for result in results]
+
+    def _plan(self, address: str, size: str) -> SetResult:
+        entry = self._ledger.get(address)
+        if entry is None:
+            missing = NoSuchAccountError(address)
+            return SetResult(address, None, None, error=str(missing), code=missing.exit_code)
+        try:
+            new = parse_limit(size, entry.limit, entry.used)
+        except UsageError as error:
+            return SetResult(address, entry.limit, entry.limit, entry.used, error=str(error), code=error.exit_code)
+        return SetResult(address, entry.limit, new, entry.used)
+
+    async def _write_limits(self, accounts: AccountStore, plan: list[SetResult], size: str) -> list[SetResult]:
+        """Write them; a relative size only where the old limit still is the one that it was reckoned from."""
+        relative = size.strip()[:1] in {"+", "-", "x", "X"}
+        changes = [LimitChange(r.address, r.new_bytes, r.old_bytes if relative else ANY) for r in plan]
+        written = await in_thread(lambda: accounts.set_limits(changes))
+        results = []
+        for planned, result in zip(plan, written, strict=True):
+            if result.error is not None:
+                results.append(_failed(planned, result.error))
+                continue
+            self._ledger.set_limit(planned.address, planned.new_bytes)
+            results.append(SetResult(planned.address, result.old, planned.new_bytes, planned.used_bytes))
+        return results
+
+    # ---- recount
+
+    async def recalc(self, addresses: list[str], operator: Operator) -> list[RecalcResult]:
+        """Recount these mailboxes, one after the other."""
+        results = []
+        for number, address in enumerate(addresses):
+            if operator.cancelled:
+                break
+            results.append(await self._recalc(address, operator))
+            operator.progress(number + 1, len(addresses), address)
+        return results
+
+    async def _recalc(self, address: str, operator: Operator) -> RecalcResult:
+        entry = self._ledger.get(address)
+        try:
+            if entry is None or not entry.mailbox:
+                raise NoSuchAccountError(address)
+            async with self._lock(address):
+                return await self._recalc_entry(entry, operator)
+        except (MailquotaError, OSError) as error:
+            return RecalcResult(address, None, None, None, None, None, _text(error), _code(error))
+
+    async def _recalc_entry(self, entry: Entry, operator: Operator) -> RecalcResult:
+        address, maildir = entry.address, self._store.maildir(entry.address)
+        if entry.known is None:
+            await self._measure([entry])
+        known = entry.known
+        before = await in_thread(lambda: recorded(maildir)) or ((known.used, known.messages) if known else (None, None))
+        method = await self._by_doveadm(lambda doveadm: _recalc_by_doveadm(doveadm, address))
+        if method is None:
+            method = await in_thread(lambda: rewrite(self._store, maildir, entry.limit))
+        await self._measure([entry])
+        after = (entry.known.used, entry.known.messages) if entry.known else (None, None)
+        await self._write_journal([operator.entry("recalc", address, _number(before[0]), _number(after[0]))])
+        return RecalcResult(address, before[0], after[0], before[1], after[1], method)
+
+    # ---- Trash
+
+    async def empty_trash(
+        self, addresses: list[str], older_than: float | None, operator: Operator, *, dry_run: bool
+    ) -> list[TrashResult]:
+        """Remove what lies in Trash for longer than ``older_than`` seconds (None: everything), or only look."""
+        before = None if older_than is None else time.time() - older_than
+        results = []
+        for number, address in enumerate(addresses):
+            if operator.cancelled:
+                break
+            results.append(await self._empty(address, before, operator, dry_run=dry_run))
+            operator.progress(number + 1, len(addresses), address)
+        return results
+
+    async def _empty(self, address: str, before: float | None, operator: Operator, *, dry_run: bool) -> TrashResult:
+        entry = self._ledger.get(address)
+        try:
+            if entry is None or not entry.mailbox:
+                raise NoSuchAccountError(address)
+            async with self._lock(address):
+                return await self._empty_entry(entry, before, operator, dry_run=dry_run)
+        except (MailquotaError, OSError) as error:
+            return TrashResult(address, [], 0, 0, None, None, None, _text(error), _code(error))
+
+    async def _empty_entry(
+        self, entry: Entry, before: float | None, operator: Operator, *, dry_run: bool
+    ) -> TrashResult:
+        address, maildir = entry.address, self._store.maildir(entry.address)
+        found = await self._by_doveadm(
+            lambda doveadm: _empty_by_doveadm(doveadm, self._store, address, before, dry_run)
+        )
+        method = "doveadm"
+        if found is None:
+            method = "unlink"
+            found = await in_thread(lambda: _empty_files(self._store, maildir, before, dry_run))
+        result = _trash_result(address, found, method)
+        if not dry_run:
+            await self._measure([entry])
+            await self._write_journal([operator.entry("trash", address, None, f"-{result.bytes}")])
+        return result
+
+    # ---- parts
+
+    def _lock(self, address: str) -> asyncio.Lock:
+        return self._locks.setdefault(address, asyncio.Lock())
+
+    async def _measure(self, entries: Iterable[Entry]) -> None:
+        await self._poller.measure_now(list(entries))
+
+    async def _by_doveadm(self, work: Callable[[Doveadm], T]) -> T | None:
+        """Have it done by doveadm. None where there is none, or where one that was only found knows no such user."""
+        doveadm = self._doveadm
+        if doveadm is None:
+            return None
+        try:
+            return await in_thread(lambda: work(doveadm))
+        except (NoSuchAccountError, UnreachableError) as error:
+            if self._insist:
+                raise
+            log.info("doveadm can't help, so it is done without: %s", error)
+            return None
+
+    async def _write_journal(self, entries: list[JournalEntry]) -> list[int | None]:
+        if not entries:
+            return []
+        try:
+            return list(await in_thread(lambda: self._journal.add(entries)))
+        except StateError as error:
+            log.error("a change is not in the journal: %s", error)
+            return [None] * len(entries)
+
+
+def _recalc_by_doveadm(doveadm: Doveadm, address: str) -> str:
+    doveadm.recalc(address)
+    return "doveadm"
+
+
+def _empty_by_doveadm(
+    doveadm: Doveadm, store: Mailstore, address: str, before: float | None, dry_run: bool
+) -> list[Found]:
+    found = find_by_doveadm(doveadm, store, address, before)
+    return found if dry_run else remove_by_doveadm(doveadm, address, found)
+
+
+def _empty_files(store: Mailstore, maildir: str, before: float | None, dry_run: bool) -> list[Found]:
+    found = find_files(store, maildir, before)
+    return found if dry_run else remove_files(maildir, found)
+
+
+def _trash_result(address: str, found: list[Found], method: str) -> TrashResult:
+    arrivals = [message.arrived for message in found]
+    return TrashResult(
+        address=address,
+        folders=list(dict.fromkeys(message.folder for message in found)),
+        messages=len(found),
+        bytes=sum(message.size for message in found),
+        oldest=min(arrivals, default=None),
+        newest=max(arrivals, default=None),
+        method=method,
+    )
+
+
+def _failed(planned: SetResult, error: MailquotaError) -> SetResult:
+    return SetResult(
+        planned.address,
+        planned.old_bytes,
+        planned.old_bytes,
+        planned.used_bytes,
+        error=str(error),
+        code=error.exit_code,
+    )
+
+
+def _numbered(results: list[SetResult], numbers: list[int | None]) -> list[SetResult]:
+    """Each result that was written with the number of its journal entry."""
+    left = iter(numbers)
+    return [
+        r if r.error is not None else SetResult(r.address, r.old_bytes, r.new_bytes, r.used_bytes, next(left))
+        for r in results
+    ]
+
+
+def _limit_entry(result: SetResult, reason: str, operator: Operator) -> JournalEntry:
+    old, new = (("unlimited" if limit is None else str(limit)) for limit in (result.old_bytes, result.new_bytes))
+    return operator.entry("limit", result.address, old, new, reason=reason)
+
+
+def _number(value: int | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _text(error: Exception) -> str:
+    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+
+
+def _code(error: Exception) -> int:
+    return error.exit_code if isinstance(error, MailquotaError) else 1

@@ -1,0 +1,45 @@
+"""Which answer texts may go to Postfix. Pure.
+
+What follows ``action=`` is looked up like the right-hand side of an access(5) table (Postfix, check_table_result):
+``OK``, ``RELAY``, nothing but digits, or nothing at all *permit* and skip every later restriction; ``DISCARD`` accepts
+mail and drops it, ``HOLD``, ``FILTER`` and ``REDIRECT`` misplace it; any other word is taken as the name of a
+restriction, which may permit too, and if there is none every mail is deferred with "Server configuration error".
+"""
+
+from __future__ import annotations
+
+import re
+
+from core.endpoints import has_control
+from core.errors import UsageError
+from core.text import shown
+
+ANSWER_FORMS = (
+    "DUNNO, a 4xx or 5xx code with a text (452 4.2.2 Mailbox is full), "
+    "REJECT, DEFER, DEFER_IF_PERMIT, DEFER_IF_REJECT, INFO or WARN, each with or without a text"
+)
+_WORDS = frozenset({"DUNNO", "REJECT", "DEFER", "DEFER_IF_PERMIT", "DEFER_IF_REJECT", "INFO", "WARN"})
+_PERMITS = frozenset({"OK", "RELAY", "PERMIT"})
+_CODE = re.compile(r"[45][0-9]{2} +\S.*", re.DOTALL)
+
+
+def check_answer(text: str, *, may_be_empty: bool = False) -> None:
+    """``UsageError`` for a text that must not be sent: it permits, loses mail, or makes Postfix defer everything."""
+    fault = _fault(text, may_be_empty=may_be_empty)
+    if fault:
+        raise UsageError(f"{shown(text)} {fault}; accepted: {ANSWER_FORMS}")
+
+
+def _fault(text: str, *, may_be_empty: bool) -> str:
+    if not text:
+        return "" if may_be_empty else "is empty, which Postfix takes as permit"
+    if text != text.strip():
+        return "has blanks around it"
+    if has_control(text):
+        return "has a control character in it"
+    word = text.split(" ", 1)[0].upper()
+    if text.isdigit() or word in _PERMITS:
+        return "permits: Postfix would skip every later restriction"
+    if word in _WORDS or _CODE.fullmatch(text):
+        return ""
+    return "is not an answer to a mail"

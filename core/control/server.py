@@ -1,0 +1,214 @@
+"""The engine's end of the control protocol: who may connect, what they are sent, what they ask.
+
+The kernel says who a peer is (SO_PEERCRED). Root and our own user may do everything, as may members of
+``control.group``; members of ``control.read_only_group`` may look. Everybody else gets a Goodbye.
+
+A client that does not read is dropped when ``_BEHIND`` bytes wait for it: consoles are many, the loop is one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import grp
+import logging
+import os
+import pwd
+import socket
+import struct
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from core.control.framing import OrderReader, encode
+from core.control.messages import VERSION, Event, Goodbye, Hello, Order, Welcome
+from core.errors import ProtocolError
+
+log = logging.getLogger(__name__)
+
+_BEHIND = 64 * 1024 * 1024
+_CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
+
+
+@dataclass(frozen=True)
+class Rights:
+    """Who may use the control socket, by group names of the settings; "" for none."""
+
+    group: str
+    read_only_group: str
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Who sits at the other end. ``may_change`` is false for those who may only look."""
+
+    name: str
+    uid: int
+    may_change: bool
+
+
+def peer_of(sock: socket.socket, rights: Rights) -> Peer | None:
+    """The peer of a unix socket, or None where it may not connect."""
+    _, uid, gid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = str(uid)
+    if uid in {0, os.geteuid()} or _is_member(name, gid, rights.group):
+        return Peer(name, uid, may_change=True)
+    return Peer(name, uid, may_change=False) if _is_member(name, gid, rights.read_only_group) else None
+
+
+def _is_member(user: str, gid: int, group: str) -> bool:
+    if not group:
+        return False
+    try:
+        found = grp.getgrnam(group)
+    except KeyError:
+        return False
+    return gid == found.gr_gid or user in found.gr_mem
+
+
+class Cancellable(Protocol):
+    """Work that looks at this between two accounts."""
+
+    cancelled: bool
+
+
+class ControlConnection(asyncio.Protocol):
+    """One client. ``handle(connection, order)`` gets every order after the Hello."""
+
+    def __init__(self, server: ControlServer) -> None:
+        self._server = server
+        self._reader = OrderReader()
+        self._transport: asyncio.Transport | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.peer: Peer | None = None
+        self.hello: Hello | None = None
+        self.subscribed = False
+        self.operators: dict[int, Cancellable] = {}  # requests that are being carried out
+        self.decisions_seen = 0
+
+    @property
+    def may_change(self) -> bool:
+        """Whether orders that change something are taken from this client."""
+        return self.peer is not None and self.peer.may_change and not (self.hello is not None and self.hello.read_only)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client came."""
+        self._transport = cast("asyncio.Transport", transport)
+        sock = transport.get_extra_info("socket")
+        with socket.socket(fileno=os.dup(sock.fileno())) as copy:
+            self.peer = peer_of(copy, self._server.rights)
+        self._server.connections.add(self)
+        if self.peer is None:
+            self.end("you may not use this socket: see control.group in the settings")
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """The client went. Changes that it ordered are finished; their results go nowhere."""
+        self._transport = None
+        self._server.connections.discard(self)
+        self._server.gone(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of orders."""
+        try:
+            for order in self._reader.feed(data):
+                self._take(order)
+        except ProtocolError as error:
+            log.warning("a control client was disconnected: %s", error)
+            self.end(str(error))
+
+    def cancel(self, number: int) -> None:
+        """Have the request of this id stop after the account that it is at."""
+        if number in self.operators:
+            self.operators[number].cancelled = True
+
+    @property
+    def unread(self) -> int:
+        """Bytes that wait for the client to read."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    def send(self, event: Event) -> None:
+        """Send an event, unless the client is gone."""
+        self.send_frame(encode(event))
+
+    def send_frame(self, frame: bytes) -> None:
+        """Send an event that is encoded already, because several clients get it."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._transport.get_write_buffer_size() > _BEHIND:
+            log.warning("a control client does not read and was dropped")
+            self._transport.abort()
+            return
+        self._transport.write(frame)
+
+    def end(self, reason: str) -> None:
+        """Say why, and close."""
+        if self._transport is not None:
+            self.send(Goodbye(reason))
+            self._transport.close()
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something for this client beside reading from it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _take(self, order: Order) -> None:
+        if self.peer is None or self._transport is None or self._transport.is_closing():
+            return
+        if self.hello is not None:
+            self._server.handle(self, order)
+            return
+        if not isinstance(order, Hello):
+            raise ProtocolError("the first message is not Hello")
+        if order.version != VERSION:
+            self.end(f"this engine speaks version {VERSION} of the control protocol, you speak {order.version}")
+            return
+        self.hello = order
+        self.send(self._server.welcome(self))
+
+
+class ControlServer:
+    """Accepts clients on a socket of its own, and in-process ones through ``adopt``."""
+
+    def __init__(
+        self,
+        rights: Rights,
+        welcome: Callable[[ControlConnection], Welcome],
+        handle: Callable[[ControlConnection, Order], None],
+        gone: Callable[[ControlConnection], None],
+    ) -> None:
+        self.rights = rights
+        self.welcome = welcome
+        self.handle = handle
+        self.gone = gone
+        self.connections: set[ControlConnection] = set()
+        self._listener: asyncio.Server | None = None
+
+    async def listen(self, sock: socket.socket) -> None:
+        """Accept on a bound socket, which stays its owner's."""
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_unix_server(lambda: ControlConnection(self), sock=sock.dup())
+
+    async def adopt(self, sock: socket.socket) -> None:
+        """A client that is connected already: the console in this process."""
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(lambda: ControlConnection(self), sock)
+
+    @property
+    def subscribers(self) -> list[ControlConnection]:
+        """Those who want to be told what changes."""
+        return [connection for connection in self.connections if connection.subscribed]
+
+    def stop_accepting(self) -> None:
+        """Accept nobody any more."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    def close(self, reason: str) -> None:
+        """Say goodbye to everybody."""
+        self.stop_accepting()
+        for connection in list(self.connections):
+            connection.end(reason)

@@ -1,0 +1,168 @@
+"""What ``doveconf -n`` prints, of Dovecot 2.3 and 2.4, and what can be told from it. Pure.
+
+Facts behind this: ``doveconf -h NAME`` prints an empty line for a name that does not exist, so only ``-n`` tells what
+is set; settings inside a ``quota`` block beat those outside it; 2.3 keeps quota settings in ``plugin { }``, where a
+percent sign is written ``%%``.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+_VALUE = re.compile(r"([\w./-]+)\s*=\s*(.*)")
+_BLOCK = re.compile(r"([\w./-]+)(?:\s+(.*?))?\s*\{")
+_VERSION = re.compile(r"^# ([0-9]+)\.([0-9]+)")
+_SHORT = re.compile(r"%(?:\{([^}]*)\}|L?([und])|(%)|(.?))", re.DOTALL)
+_OLD_NAMES = {"u": "{user}@{domain}", "n": "{user}", "d": "{domain}"}
+_OLD_LONG_NAMES = {"user": "u", "username": "n", "domain": "d"}
+_DEFAULT_ERROR = "Quota exceeded (mailbox for user is full)"
+
+
+@dataclass(slots=True)
+class Block:
+    """A ``kind name { }``; the whole file is one without a kind."""
+
+    kind: str = ""
+    name: str = ""
+    values: dict[str, str] = field(default_factory=dict)
+    blocks: list[Block] = field(default_factory=list)
+
+    def of_kind(self, kind: str) -> Iterator[Block]:
+        """The blocks of a kind directly inside this one."""
+        return (block for block in self.blocks if block.kind == kind)
+
+
+def parse_doveconf(text: str) -> Block:
+    """The tree of blocks. Nothing in it is an error: lines that mean nothing are skipped."""
+    stack = [Block()]
+    for raw in text.splitlines():
+        line = raw.strip()
+        if line == "}":
+            stack[1:] = stack[1:-1]
+        elif match := _VALUE.fullmatch(line):
+            stack[-1].values[match[1]] = _unquoted(match[2])
+        elif match := _BLOCK.fullmatch(line):
+            block = Block(match[1], _unquoted(match[2] or ""))
+            stack[-1].blocks.append(block)
+            stack.append(block)
+    return stack[0]
+
+
+def _unquoted(text: str) -> str:
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        return re.sub(r"\\(.)", r"\1", text[1:-1])
+    return text
+
+
+def dovecot_version(text: str) -> tuple[int, int]:
+    """Major and minor version, from the first line of doveconf or ``dovecot --version``; (0, 0) where it says none."""
+    match = _VERSION.match(text)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def trash_names(doveconf_text: str) -> list[str]:
+    """The mailboxes marked ``special_use = \\Trash`` in private namespaces, without the namespace's prefix."""
+    names = []
+    for namespace in parse_doveconf(doveconf_text).of_kind("namespace"):
+        if namespace.values.get("type", "private") != "private":
+            continue
+        for mailbox in namespace.of_kind("mailbox"):
+            flags = mailbox.values.get("special_use") or mailbox.values.get("mailbox_special_use", "")
+            if "\\trash" in flags.lower().split():
+                names.append(mailbox.name)
+    return list(dict.fromkeys(names))
+
+
+def quota_grace(text: str) -> str | None:
+    """The grace in the form of our settings; None where the server says nothing of quotas."""
+    conf = parse_doveconf(text)
+    if dovecot_version(text) < (2, 4):
+        grace = _plugin(conf).get("quota_grace", "").replace("%%", "%")
+        return grace.replace(" ", "") or None
+    quotas = list(conf.of_kind("quota"))
+    for values in (*(quota.values for quota in quotas), conf.values):
+        grace = values.get("quota_storage_grace") or values.get("storage_grace", "")
+        if grace:
+            return grace.replace(" ", "")
+    return "10M" if quotas else None  # 2.4's own default: a size, no longer a share of the limit
+
+
+def status_answers(text: str) -> dict[str, str]:
+    """The answer texts of quota-status that are set, by the names of our settings."""
+    conf = parse_doveconf(text)
+    modern = dovecot_version(text) >= (2, 4)
+    values = conf.values if modern else _plugin(conf)
+    error = conf.values.get("quota_exceeded_message") or _DEFAULT_ERROR
+    answers = {}
+    for name in ("success", "nouser", "overquota", "toolarge"):
+        answer = values.get(f"quota_status_{name}", "")
+        plain = answer.replace("%{error}", error) if modern else answer.replace("%%", "%")
+        if plain and "%{" not in plain:  # any other variable depends on the user
+            answers[name] = plain
+    return answers
+
+
+def _plugin(conf: Block) -> dict[str, str]:
+    return {name: value for block in conf.of_kind("plugin") for name, value in block.values.items()}
+
+
+def path_template(text: str, *, modern: bool) -> str | None:
+    """Dovecot's variables as ``{user}`` and ``{domain}``; None if there is any other. Lower-casing is ours."""
+    unknown = "{" in _SHORT.sub("", text)
+
+    def translate(match: re.Match[str]) -> str:
+        nonlocal unknown
+        expression, short, percent, _ = match.groups()
+        if percent:
+            return "%"
+        found = None if short is None else (None if modern else _OLD_NAMES[short])
+        if expression is not None:
+            found = _pipeline(expression) if modern else _OLD_NAMES.get(_OLD_LONG_NAMES.get(expression.strip(), ""))
+        unknown = unknown or found is None
+        return found or ""
+
+    result = _SHORT.sub(translate, text)
+    return None if unknown else result
+
+
+def _pipeline(expression: str) -> str | None:
+    """2.4's ``%{user | domain | lower}``."""
+    name, *filters = (part.strip() for part in expression.split("|"))
+    if name != "user" or not {"username", "domain", "lower"}.issuperset(filters):
+        return None
+    parts = [part for part in filters if part != "lower"]
+    if not parts:
+        return "{user}@{domain}"
+    return {"username": "{user}", "domain": "{domain}"}[parts[0]] if len(parts) == 1 else None
+
+
+def dovecot_tool(doveadm: str, tool: str) -> list[str]:
+    """The command for another of Dovecot's tools, made from the setting ``mailstore.doveadm``.
+
+    What leads to doveadm leads to the tool: words before it (chroot, sudo), its folder, and its ``-c``.
+    """
+    words = [] if doveadm in {"auto", "off"} or doveadm.startswith(("http:", "https:")) else _split(doveadm)
+    at = next((place for place, word in enumerate(words) if PurePosixPath(word).name == "doveadm"), None)
+    if at is None:
+        return [tool, *_config_option(words)]
+    beside = str(PurePosixPath(words[at]).parent / tool) if "/" in words[at] else tool
+    return [*words[:at], beside, *_config_option(words[at + 1 :])]
+
+
+def _split(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError:  # an open quote; the check of the setting says so
+        return []
+
+
+def _config_option(words: list[str]) -> list[str]:
+    for place, word in enumerate(words):
+        if word.startswith("-c"):
+            file = word[2:] or "".join(words[place + 1 : place + 2])
+            return ["-c", file] if file else []
+    return []

@@ -1,0 +1,305 @@
+"""The engine: everything that goes on without a screen, on one event loop.
+
+Start, in this order: the control socket (so that a second engine finds the first), the policy sockets, the accounts,
+the mailboxes. Requests are answered from the moment the policy sockets listen; until the accounts are read they wait,
+two seconds at most. Stop in reverse: nobody new is accepted, what was received is answered, connections are closed.
+
+A *successor* is an engine that takes over from another one (see core.handover): it reads the accounts first, says that
+it is ready, and gets the sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import resource
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core import handover, sockets, systemd, wiring
+from core.accounts.store import Accounts
+from core.actions import Actions
+from core.config import Config
+from core.control.messages import VERSION, Welcome
+from core.control.results import Status
+from core.control.server import ControlConnection, ControlServer, Rights
+from core.decisions import DecisionLog
+from core.endpoints import ListenAddress
+from core.enforcer import Enforcer
+from core.errors import MailquotaError, SettingsError
+from core.history.journal import Journal
+from core.ledger import Ledger
+from core.model import Alias
+from core.orders import Orders
+from core.policy.metrics import Metrics
+from core.policy.server import PolicyServer
+from core.poller import Poller
+from core.publisher import Publisher
+from core.status import DiskWatch, StatusReporter
+from core.sync import AccountSync
+from core.threads import in_thread
+from core.version import version
+
+log = logging.getLogger(__name__)
+
+_STOP_SECONDS = 3.0  # for answers to what was received; the contract allows 5 s for everything
+
+
+@dataclass(frozen=True)
+class Options:
+    """How this engine was started. ``load`` reads the settings again; ``arguments`` start one like it."""
+
+    load: Callable[[], Config]
+    arguments: tuple[str, ...] = ("--serve",)
+    demo: bool = False
+    embedded: bool = False
+
+
+class Engine:
+    """Made and used on its own loop."""
+
+    def __init__(self, config: Config, options: Options) -> None:
+        self.config = config
+        self.options = options
+        self.aliases: list[Alias] = []
+        self.mailstore = wiring.make_mailstore(config)
+        self.ledger = Ledger(self.mailstore.is_trash)
+        self.metrics = Metrics()
+        self.decisions = DecisionLog()
+        self.enforcer = Enforcer(self.ledger, self.mailstore, wiring.make_rules(config), self.metrics, self.decisions)
+        self.policy = PolicyServer(self.enforcer.ask, self.metrics)
+        self.sync = self._make_sync(config)
+        self.poller = Poller(self.ledger, self.mailstore, self.enforcer.asked)
+        self.journal = Journal(config.settings.state.path)
+        doveadm, insist = wiring.make_doveadm(config)
+        self.actions = Actions(self.ledger, self.mailstore, self.poller, self.journal, doveadm, insist=insist)
+        control = config.settings.control
+        self.control = ControlServer(
+            Rights(control.group, control.read_only_group), self._welcome, Orders(self).handle, self._gone
+        )
+        self._disk = DiskWatch(self.mailstore.base)
+        self._reporter = StatusReporter(self.ledger, self.metrics, self._disk)
+        self.publisher = Publisher(self.control, self.ledger, self.decisions, self.status)
+        self.finished = asyncio.Event()  # set when it is time to stop, or when the sockets were handed over
+        self.handed_over = False
+        self._sockets: dict[str, socket.socket] = {}  # policy listeners by address
+        self._control_socket: socket.socket | None = None
+        self._foreign: set[str] = set()  # sockets that systemd keeps: their files are not ours to remove
+        self._tasks: list[asyncio.Task[None]] = []
+        self._accounts_read = asyncio.Event()
+
+    # ---- start
+
+    async def start(self, predecessor: handover.Predecessor | None = None) -> None:
+        """Listen, read, measure. Raises AddressInUseError and SettingsError; then nothing is left behind."""
+        _raise_file_limit()
+        try:
+            inherited = sockets.inherited(dict(os.environ))
+            self._foreign = set(inherited)
+            if predecessor is not None:
+                inherited = await in_thread(predecessor.listeners)
+            self._bind(inherited)
+            self.sync.start()
+            if predecessor is not None:
+                await self._take_over(predecessor)
+            await self._listen()
+        except BaseException:
+            await self.stop()
+            raise
+        self._spawn(self._begin_measuring(), self.publisher.run(), self._tick())
+
+    def _bind(self, inherited: dict[str, socket.socket]) -> None:
+        settings = self.config.settings
+        control = ListenAddress("unix", path=settings.control.socket)
+        self._control_socket = inherited.pop(str(control), None)
+        if self._control_socket is None:
+            _make_folder(os.path.dirname(control.path))
+            self._control_socket, warning = sockets.bind(control, sockets.Owner(0o660, group=settings.control.group))
+            _warn(warning)
+        for address in settings.policy.listen_addresses:
+            name = str(address)
+            self._sockets[name] = inherited.pop(name) if name in inherited else self._bind_policy(address)
+        for name, sock in inherited.items():
+            log.warning("the inherited socket %s is not in policy.listen and was closed", name)
+            sock.close()
+
+    def _bind_policy(self, address: ListenAddress) -> socket.socket:
+        policy = self.config.settings.policy
+        sock, warning = sockets.bind(address, sockets.Owner(policy.socket_mode_bits, user=policy.socket_user))
+        _warn(warning)
+        return sock
+
+    async def _listen(self) -> None:
+        for sock in self._sockets.values():
+            await self.policy.listen(sock)
+        assert self._control_socket is not None
+        await self.control.listen(self._control_socket)
+
+    async def _take_over(self, predecessor: handover.Predecessor) -> None:
+        await self._accounts_read.wait()
+        await in_thread(predecessor.say_ready)
+        for sock, received in await in_thread(lambda: list(predecessor.connections())):
+            await self.policy.adopt(sock, received)
+
+    async def _begin_measuring(self) -> None:
+        await self._accounts_read.wait()
+        self.poller.start()
+
+    def _make_sync(self, config: Config) -> AccountSync:
+        store = wiring.make_store(config)
+        return AccountSync(store, config.settings.accounts.refresh_seconds, self._take_accounts)
+
+    def _take_accounts(self, accounts: Accounts) -> None:
+        self.ledger.set_accounts(accounts.accounts)
+        self.aliases = accounts.aliases
+        if not self._accounts_read.is_set():
+            self._accounts_read.set()
+            self.enforcer.accounts_read()
+            gc.collect()
+            gc.freeze()  # the records live as long as the engine: no collection need walk over them
+
+    def _spawn(self, *works: object) -> None:
+        loop = asyncio.get_running_loop()
+        self._tasks += [loop.create_task(work) for work in works]  # type: ignore[arg-type]
+
+    async def _tick(self) -> None:
+        """Once a second: figures of our own, and life signs."""
+        watchdog = systemd.watchdog_seconds()
+        while True:
+            self._reporter.tick()
+            self._spawn_disk_look()
+            if watchdog is not None:
+                systemd.notify("WATCHDOG=1")
+            await asyncio.sleep(min(1.0, watchdog or 1.0))
+
+    def _spawn_disk_look(self) -> None:
+        self._disk_task = asyncio.get_running_loop().create_task(self._disk.look())
+
+    # ---- what clients ask
+
+    def status(self) -> Status:
+        """Now."""
+        return self._reporter.status(
+            mode=self.config.settings.policy.mode,
+            database=self.sync.state,
+            connections=len(self.policy.connections),
+            listen=list(self._sockets),
+        )
+
+    def _welcome(self, connection: ControlConnection) -> Welcome:
+        mode = self.config.settings.policy.mode
+        host = socket.gethostname()
+        return Welcome(VERSION, version(), host, os.getpid(), mode, connection.may_change, self.options.demo)
+
+    def _gone(self, connection: ControlConnection) -> None:
+        self.poller.watch(connection, ())
+
+    async def reload(self) -> None:
+        """Settings and accounts anew. Raises SettingsError; then the old settings go on.
+
+        Answers, grace, delimiter, exemptions, refresh and database follow at once, new listeners are opened and old
+        ones closed. The mailstore and the control socket need a restart, and the log says so.
+        """
+        systemd.reloading()
+        try:
+            config = await in_thread(self.options.load)
+            await self._apply(config)
+            await self.sync.look(read=True)
+        finally:
+            systemd.notify("READY=1")
+
+    async def _apply(self, config: Config) -> None:
+        old, new = self.config.settings, config.settings
+        if old.mailstore != new.mailstore or old.control != new.control or old.state != new.state:
+            log.warning("changes in [mailstore], [control] and [state] need a restart")
+        await self._listen_anew(config)
+        self.enforcer.set_rules(wiring.make_rules(config))
+        if old.accounts != new.accounts:
+            sync = self._make_sync(config)
+            await self.sync.stop()
+            self.sync = sync
+            sync.start()
+
+    async def _listen_anew(self, config: Config) -> None:
+        before, self.config = self.config, config
+        wanted = {str(address): address for address in config.settings.policy.listen_addresses}
+        try:
+            added = {name: self._bind_policy(wanted[name]) for name in wanted if name not in self._sockets}
+        except MailquotaError:
+            self.config = before
+            raise
+        for name in [name for name in self._sockets if name not in wanted]:
+            self._close_listener(name)
+        self._sockets |= added
+        self.policy.stop_accepting()
+        for sock in self._sockets.values():
+            await self.policy.listen(sock)
+
+    # ---- hand-over and end
+
+    async def hand_over(self) -> int:
+        """Start an engine in the background and give it every socket; its pid. Raises MailquotaError where it fails."""
+        if not self.options.embedded or self.options.demo:
+            raise MailquotaError("only the engine inside a console hands its sockets to the background")
+        control = f"unix:{self.config.settings.control.socket}"
+        assert self._control_socket is not None
+        listeners = {control: self._control_socket, **self._sockets}
+        successor = await in_thread(lambda: handover.Successor(self.options.arguments, listeners))
+        await in_thread(successor.wait_ready)
+        self.policy.stop_accepting()
+        self.control.stop_accepting()
+        await self.policy.come_to_rest(_STOP_SECONDS)
+        leaving = [left for connection in list(self.policy.connections) if (left := connection.leave()) is not None]
+        await in_thread(lambda: successor.give(leaving))
+        self.handed_over = True
+        asyncio.get_running_loop().call_later(0.1, self.finished.set)
+        return successor.pid
+
+    async def stop(self) -> None:
+        """Answer what was received, close everything, leave nothing behind."""
+        systemd.notify("STOPPING=1")
+        await self.policy.close(_STOP_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        self.poller.stop()
+        self.enforcer.close()
+        self.control.close("the engine was handed over" if self.handed_over else "the engine was stopped")
+        for name in list(self._sockets):
+            self._close_listener(name)
+        if self._control_socket is not None:
+            self._control_socket.close()
+            self._control_socket = None
+            self._remove_file(f"unix:{self.config.settings.control.socket}")
+        await self.sync.stop()
+        await in_thread(self.journal.close)
+
+    def _close_listener(self, name: str) -> None:
+        self._sockets.pop(name).close()
+        self._remove_file(name)
+
+    def _remove_file(self, name: str) -> None:
+        if name.startswith("unix:") and not self.handed_over and name not in self._foreign:
+            sockets.remove(name.removeprefix("unix:"))
+
+
+def _warn(text: str) -> None:
+    if text:
+        log.warning("%s", text)
+
+
+def _make_folder(path: str) -> None:
+    """The folder of the control socket, like /run/mailquota, which is gone after a boot."""
+    try:
+        os.makedirs(path, mode=0o755, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"control.socket: the folder {path} can't be made: {error.strerror or error}") from error
+
+
+def _raise_file_limit() -> None:
+    """Each client is a descriptor: take as many as we may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,149 @@
+"""Handing an engine's sockets to another process, so that not one request is lost.
+
+The old engine starts the new one with one end of a socket pair. It sends the listening sockets; the new engine reads
+settings and accounts and says READY when it could answer. Only then the old one stops reading, answers what it has
+read, and sends every connection with the bytes of a half-read request; what clients send meanwhile waits in the kernel
+and goes along. Until READY the old engine can change its mind; once DONE is sent, or it dies, the new one serves.
+
+A message is a frame of the control protocol's kind (length, msgpack), its file descriptors ride along (SCM_RIGHTS).
+"""
+
+from __future__ import annotations
+
+import array
+import logging
+import os
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from core.errors import MailquotaError
+
+log = logging.getLogger(__name__)
+
+VARIABLE = "MAILQUOTA_HANDOVER_FD"
+READY_SECONDS = 20.0
+_FDS_A_MESSAGE = 100  # the kernel takes 253
+_LENGTH = struct.Struct(">I")
+
+
+class Parcel(msgspec.Struct, frozen=True):
+    """``kind`` is listen, connections, ready or done. ``texts`` name listening sockets, ``received`` are bytes."""
+
+    kind: str
+    texts: list[str] = []
+    received: list[bytes] = []
+
+
+def send(channel: socket.socket, parcel: Parcel, handles: Sequence[int] = ()) -> None:
+    """Send one parcel with its descriptors, which stay ours to close."""
+    body = msgspec.msgpack.encode(parcel)
+    data = _LENGTH.pack(len(body)) + body
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", handles))] if handles else []
+    sent = channel.sendmsg([data], rights)
+    channel.sendall(data[sent:])
+
+
+def receive(channel: socket.socket) -> tuple[Parcel, list[int]]:
+    """The next parcel. Raises EOFError where the other side is gone."""
+    handles: list[int] = []
+    head = _read(channel, _LENGTH.size, handles)
+    body = _read(channel, _LENGTH.unpack(head)[0], handles)
+    return msgspec.msgpack.decode(body, type=Parcel), handles
+
+
+def _read(channel: socket.socket, wanted: int, handles: list[int]) -> bytes:
+    data = b""
+    while len(data) < wanted:
+        part, rights, _flags, _address = channel.recvmsg(wanted - len(data), socket.CMSG_SPACE(_FDS_A_MESSAGE * 4))
+        if not part:
+            raise EOFError
+        for level, kind, payload in rights:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                found = array.array("i")
+                found.frombytes(payload[: len(payload) - len(payload) % found.itemsize])
+                handles.extend(found)
+        data += part
+    return data
+
+
+class Successor:
+    """The new engine as the old one sees it. Blocking; used in a thread."""
+
+    def __init__(self, arguments: Sequence[str], listeners: dict[str, socket.socket]) -> None:
+        self._channel, theirs = socket.socketpair()
+        self._channel.settimeout(READY_SECONDS)
+        environment = {**os.environ, VARIABLE: str(theirs.fileno())}
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tui.command", *arguments],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                start_new_session=True, pass_fds=[theirs.fileno()], env=environment,
+            )  # fmt: skip
+        self.pid = self._process.pid
+        send(self._channel, Parcel("listen", list(listeners)), [sock.fileno() for sock in listeners.values()])
+
+    def wait_ready(self) -> None:
+        """Until the new engine could answer. Raises MailquotaError, and ends it, where it can't."""
+        try:
+            parcel, _ = receive(self._channel)
+        except (OSError, EOFError) as error:
+            self._process.kill()
+            raise MailquotaError(
+                "the engine in the background did not get ready; everything stays as it was"
+            ) from error
+        if parcel.kind != "ready":
+            raise MailquotaError(f"the engine in the background says {parcel.kind}")
+
+    def give(self, connections: Sequence[tuple[int, bytes]]) -> None:
+        """Send the connections and close them here, and say that this was all."""
+        for start in range(0, len(connections), _FDS_A_MESSAGE):
+            part = connections[start : start + _FDS_A_MESSAGE]
+            send(self._channel, Parcel("connections", received=[data for _, data in part]), [fd for fd, _ in part])
+            for handle, _ in part:
+                os.close(handle)
+        send(self._channel, Parcel("done"))
+        self._channel.close()
+
+
+class Predecessor:
+    """The old engine as the new one sees it. Blocking; used in a thread."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._channel.settimeout(READY_SECONDS)
+
+    @classmethod
+    def from_environment(cls) -> Predecessor | None:
+        """The one that started this process, or None."""
+        text = os.environ.pop(VARIABLE, "")
+        if not text.isdigit():
+            return None
+        os.set_inheritable(int(text), False)
+        return cls(socket.socket(fileno=int(text)))
+
+    def listeners(self) -> dict[str, socket.socket]:
+        """Its listening sockets, by the address in the form of the settings."""
+        parcel, handles = receive(self._channel)
+        return {name: socket.socket(fileno=fd) for name, fd in zip(parcel.texts, handles, strict=True)}
+
+    def say_ready(self) -> None:
+        """This engine could answer now."""
+        send(self._channel, Parcel("ready"))
+
+    def connections(self) -> Iterator[tuple[socket.socket, bytes]]:
+        """Its connections, until it is done or gone."""
+        try:
+            while True:
+                parcel, handles = receive(self._channel)
+                if parcel.kind == "done":
+                    break
+                for handle, received in zip(handles, parcel.received, strict=True):
+                    yield socket.socket(fileno=handle), received
+        except (OSError, EOFError) as error:
+            log.warning("the engine before this one went without a word: %s", error)
+        self._channel.close()

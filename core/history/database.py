@@ -1,0 +1,49 @@
+"""The state database: SQLite with numbered migrations, each applied once, in order, in a transaction of its own."""
+
+from __future__ import annotations
+
+import sqlite3
+from importlib.resources import files
+from pathlib import Path
+
+from core.errors import MailquotaError
+
+_BUSY_SECONDS = 5.0
+
+
+class StateError(MailquotaError):
+    """The state database can't be used; what was to be written there is lost, nothing else is."""
+
+
+def open_state(path: Path) -> sqlite3.Connection:
+    """The database with all migrations applied; it is made, with its folder, where it is missing.
+
+    Raises StateError. WAL and a busy timeout, so that a reader, a command and an engine do not get in each other's way.
+    """
+    try:
+        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        _migrate(connection)
+    except (OSError, sqlite3.Error) as error:
+        raise StateError(f"state database {path}: {error}") from error
+    return connection
+
+
+def migrations() -> list[tuple[int, str]]:
+    """Number and text of each migration, in order; a file is named NNNN_what.sql and never changes once released."""
+    folder = files("core.history").joinpath("sql")
+    names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql"))
+    return [(int(name[:4]), folder.joinpath(name).read_text("utf-8")) for name in names]
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    steps = migrations()
+    if version > steps[-1][0]:
+        raise sqlite3.DatabaseError(f"it is of a newer version ({version}) than this mailquota knows ({steps[-1][0]})")
+    for number, text in steps:
+        if number > version:
+            # executescript commits what is open first, so the transaction is part of the script
+            connection.executescript(f"BEGIN IMMEDIATE;\n{text}\nPRAGMA user_version = {number};\nCOMMIT;")

@@ -1,0 +1,180 @@
+"""The ledger: one small record an address, the truth in memory that answers, table and ``explain`` all read.
+
+Only the engine's loop writes it, so nothing here is locked. Totals are kept as records change, never summed, because
+the loop that answers Postfix can't afford 100,000 additions. Whoever shows accounts collects ``take_changes``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from core.model import Account, AccountRow, Level, level_of
+from core.usage.mailstore import is_username
+from core.usage.measure import Known
+from core.usage.trash import TrashNames
+
+
+class Entry:
+    """One mailbox. ``limit`` in bytes, None unlimited; ``known`` is the last measuring, None before the first."""
+
+    __slots__ = ("address", "enabled", "known", "limit", "mailbox", "measured_at", "refused_at", "trouble")
+
+    def __init__(self, account: Account) -> None:
+        self.address = account.address
+        self.limit = account.limit
+        self.enabled = account.enabled
+        self.mailbox = is_username(account.address)  # false: Dovecot refuses to look such a name up
+        self.known: Known | None = None
+        self.measured_at: float | None = None
+        self.refused_at: float | None = None
+        self.trouble: str | None = None  # why the mailbox can't be measured now
+
+    @property
+    def used(self) -> int | None:
+        """Bytes at the last measuring."""
+        return self.known.used if self.known is not None else None
+
+    @property
+    def level(self) -> Level:
+        """How full."""
+        return level_of(self.used, self.limit)
+
+
+class Totals:
+    """Sums over all accounts, kept as they change. Bytes."""
+
+    def __init__(self) -> None:
+        self.levels = dict.fromkeys(Level, 0)
+        self.used = 0
+        self.granted = 0
+        self.free = 0  # what all limits would still let in
+        self.measured = 0
+
+    def add(self, entry: Entry, sign: int) -> None:
+        """Count an entry in (1) or, before it changes or goes, out (-1)."""
+        used = entry.used
+        self.levels[entry.level] += sign
+        self.granted += sign * (entry.limit or 0)
+        if used is not None:
+            self.used += sign * used
+            self.measured += sign
+        if entry.limit is not None:
+            self.free += sign * max(0, entry.limit - (used or 0))
+
+
+class Ledger:
+    """All entries by address. Written on the engine's loop alone."""
+
+    def __init__(self, is_trash: TrashNames) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.totals = Totals()
+        self._is_trash = is_trash
+        self._changed: dict[str, Entry] = {}
+        self._removed: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def get(self, address: str) -> Entry | None:
+        """The entry of a normalised address."""
+        return self.entries.get(address)
+
+    def set_accounts(self, accounts: Iterable[Account]) -> None:
+        """Take what the accounts database holds now: new ones come, missing ones go, limits change."""
+        gone = set(self.entries)
+        for account in accounts:
+            gone.discard(account.address)
+            self._set_account(account)
+        for address in gone:
+            self.totals.add(self.entries.pop(address), -1)
+            self._changed.pop(address, None)
+            self._removed.add(address)
+
+    def _set_account(self, account: Account) -> None:
+        entry = self.entries.get(account.address)
+        if entry is None:
+            entry = self.entries[account.address] = Entry(account)
+            self._removed.discard(account.address)
+        elif entry.limit == account.limit and entry.enabled == account.enabled:
+            return
+        else:
+            self._change_account(entry, account)
+            return
+        self.totals.add(entry, 1)
+        self._changed[entry.address] = entry
+
+    def _change_account(self, entry: Entry, account: Account) -> None:
+        self.totals.add(entry, -1)
+        entry.limit, entry.enabled = account.limit, account.enabled
+        if entry.known is not None and entry.known.stamp:  # a maildirsize of another limit is judged anew
+            known = entry.known
+            entry.known = Known(known.used, known.messages, known.source, None, None, known.folders, known.complete)
+        self.totals.add(entry, 1)
+        self._changed[entry.address] = entry
+
+    def set_limit(self, address: str, limit: int | None) -> None:
+        """A limit that was just written to the database, so that it holds before the next read of it."""
+        entry = self.entries.get(address)
+        if entry is not None and entry.limit != limit:
+            self._change_account(entry, Account(address, limit, entry.enabled))
+
+    def set_known(self, entry: Entry, base: Known | None, known: Known, now: float) -> bool:
+        """A figure measured from ``base``; False where the entry is gone or was measured by somebody else meanwhile."""
+        old = entry.known
+        if old is not base or self.entries.get(entry.address) is not entry:
+            return False
+        entry.measured_at = now
+        entry.trouble = None
+        if old is known:
+            return True
+        self.totals.add(entry, -1)
+        entry.known = known
+        self.totals.add(entry, 1)
+        if old is None or old.used != known.used or old.folders is not known.folders or old.messages != known.messages:
+            self._changed[entry.address] = entry
+        return True
+
+    def set_trouble(self, entry: Entry, reason: str) -> None:
+        """The mailbox can't be measured: what was known is not known any more."""
+        if self.entries.get(entry.address) is not entry:
+            return
+        entry.trouble = reason
+        if entry.known is not None:
+            self.totals.add(entry, -1)
+            entry.known = None
+            self.totals.add(entry, 1)
+            self._changed[entry.address] = entry
+
+    def touch(self, entry: Entry) -> None:
+        """Something shown of the entry changed that is no figure."""
+        self._changed[entry.address] = entry
+
+    def row(self, entry: Entry) -> AccountRow:
+        """The entry as readers see it."""
+        known = entry.known
+        if known is None:
+            return AccountRow(entry.address, entry.limit, enabled=entry.enabled, refused_at=entry.refused_at)
+        trash = None if known.folders is None else [f for f in known.folders if self._is_trash(f.name)]
+        return AccountRow(
+            address=entry.address,
+            limit_bytes=entry.limit,
+            used_bytes=known.used,
+            messages=known.messages,
+            trash_bytes=None if trash is None else sum(folder.bytes for folder in trash),
+            trash_messages=None if trash is None else sum(folder.messages for folder in trash),
+            source=known.source,
+            measured_at=entry.measured_at,
+            enabled=entry.enabled,
+            refused_at=entry.refused_at,
+        )
+
+    def take_changes(self) -> tuple[list[AccountRow], list[str]]:
+        """Rows that changed and addresses that went since the last call."""
+        changed, self._changed = self._changed, {}
+        removed, self._removed = self._removed, set()
+        return [self.row(entry) for entry in changed.values()], list(removed)
+
+    def forget_changes(self) -> None:
+        """There is nobody to tell."""
+        self._changed.clear()
+        self._removed.clear()

@@ -1,0 +1,147 @@
+"""What clients of the control socket can order, each mapped to the one function that does it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from core.control.framing import encode_result
+from core.control.messages import (
+    Cancel,
+    EmptyTrash,
+    Explain,
+    Failed,
+    GetAccounts,
+    GetDetails,
+    GetStatus,
+    HandOver,
+    Order,
+    Progress,
+    Recalc,
+    Reload,
+    Reply,
+    Request,
+    SetLimit,
+    Subscribe,
+    Watch,
+)
+from core.control.results import Details, Folder
+from core.control.server import ControlConnection
+from core.errors import MailquotaError, NoSuchAccountError
+from core.threads import in_thread
+from core.usage.folders import sum_folders
+from core.usage.trash import readable_name
+
+if TYPE_CHECKING:
+    from core.actions import Operator
+    from core.engine import Engine
+
+log = logging.getLogger(__name__)
+
+_REFUSALS_SHOWN = 20
+
+
+class Orders:
+    """Runs on the engine's loop. A fault in one order fails that order and is logged; the engine goes on."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def handle(self, connection: ControlConnection, order: Order) -> None:
+        """Take one order."""
+        if isinstance(order, Watch):
+            self._engine.poller.watch(connection, order.addresses)
+        elif isinstance(order, Subscribe):
+            connection.run(self._engine.publisher.subscribe(connection))
+        elif isinstance(order, GetAccounts):
+            connection.run(self._engine.publisher.accounts(connection, order.id))
+        elif isinstance(order, Cancel):
+            connection.cancel(order.target)
+        elif isinstance(order, Request):
+            connection.run(self._answer(connection, order))
+
+    async def _answer(self, connection: ControlConnection, request: Request) -> None:
+        try:
+            if not connection.may_change and _changes(request):
+                raise MailquotaError("read-only: nothing was changed")
+            result = await self._do(connection, request)
+            connection.send(Reply(request.id, encode_result(result)))
+        except MailquotaError as error:
+            connection.send(Failed(request.id, error.exit_code, str(error)))
+        except Exception as error:  # an outer edge: a fault in one order must not end the others
+            log.exception("an order failed: %s", type(request).__name__)
+            connection.send(Failed(request.id, 1, f"internal error: {error}"))
+
+    async def _do(self, connection: ControlConnection, request: Request) -> object:
+        do: dict[type[Request], Callable[[], Awaitable[object]]] = {
+            GetStatus: self._status,
+            GetDetails: lambda: self._details(request.address),  # type: ignore[union-attr]
+            Explain: lambda: self._engine.enforcer.explain(request.address, request.size),  # type: ignore[union-attr]
+            Reload: self._engine.reload,
+            HandOver: self._engine.hand_over,
+        }
+        if type(request) in do:
+            return await do[type(request)]()
+        return await self._change(connection, request)
+
+    async def _change(self, connection: ControlConnection, request: Request) -> object:
+        actions, operator = self._engine.actions, _operator(connection, request.id)
+        try:
+            if isinstance(request, SetLimit):
+                store = self._engine.sync.store
+                return await actions.set_limits(
+                    store, request.addresses, request.size, request.reason, operator, dry_run=request.dry_run
+                )
+            if isinstance(request, Recalc):
+                everybody = list(self._engine.ledger.entries) if request.everybody else request.addresses
+                return await actions.recalc(everybody, operator)
+            if isinstance(request, EmptyTrash):
+                return await actions.empty_trash(
+                    request.addresses, request.older_than, operator, dry_run=request.dry_run
+                )
+        finally:
+            connection.operators.pop(request.id, None)
+        raise MailquotaError(f"{type(request).__name__} is no order")
+
+    async def _status(self) -> object:
+        return self._engine.status()
+
+    async def _details(self, address: str) -> Details:
+        engine = self._engine
+        entry = engine.ledger.get(address)
+        if entry is None:
+            raise NoSuchAccountError(address)
+        await engine.poller.measure_now([entry])
+        maildir = engine.mailstore.maildir(address) if entry.mailbox else ""
+        counted = await in_thread(lambda: sum_folders(maildir)) if maildir else ()
+        folders = [
+            Folder(_text(readable_name(f.name)), f.messages, f.bytes, engine.mailstore.is_trash(f.name))
+            for f in counted
+        ]
+        aliases = sorted({alias.source for alias in engine.aliases if alias.destination.lower() == address})
+        refusals = engine.decisions.refusals(address, _REFUSALS_SHOWN)
+        return Details(engine.ledger.row(entry), folders, aliases, refusals)
+
+
+def _changes(request: Request) -> bool:
+    if isinstance(request, SetLimit | EmptyTrash):
+        return not request.dry_run
+    return isinstance(request, Recalc | Reload | HandOver)
+
+
+def _operator(connection: ControlConnection, number: int) -> Operator:
+    from core.actions import Operator
+
+    peer, hello = connection.peer, connection.hello
+    assert peer is not None
+    assert hello is not None
+    operator = Operator(peer.name, hello.origin)
+    operator.progress = lambda done, total, note: connection.send(Progress(number, done, total, note))
+    connection.operators[number] = operator
+    return operator
+
+
+def _text(name: str) -> str:
+    """A file name as text that can be sent: bytes that are not UTF-8 become replacement characters."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

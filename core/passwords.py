@@ -1,0 +1,104 @@
+"""Where the passwords of the settings lie. They are read when needed, so that a changed one counts at the next try."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from core.config import DEFAULT_ORIGIN, Config
+from core.endpoints import DatabaseUrl
+from core.errors import SettingsError
+from core.postfix_maps import parse_map_file
+
+Which = Literal["database", "write_database", "doveadm"]
+
+_LONGEST = 64 * 1024  # bytes; a password file that is longer is something else
+_CREDENTIALS = "$CREDENTIALS_DIRECTORY"
+_CREDENTIAL_NAMES: dict[Which, str] = {
+    "database": "password",
+    "write_database": "write_password",
+    "doveadm": "doveadm_password",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Password:
+    """A password, where it was read (the setting or file), and what an administrator should know about that file."""
+
+    text: str = field(repr=False)
+    origin: str
+    warning: str = ""
+
+
+def read_password(config: Config, which: Which, environ: Mapping[str, str] = os.environ) -> Password:
+    """The password in the URL, else in the password file, else in the folder of systemd's credentials.
+
+    Empty if there is none anywhere: a database may let its user in by the socket alone. ``SettingsError`` names a file
+    that is set and can't be read; the default file may be missing.
+    """
+    if which == "write_database" and not config.settings.accounts.write_database:
+        which = "database"
+    url = _url(config, which)
+    if url is not None and url.password is not None:
+        return Password(url.password, f"accounts.{which}")
+    key, setting = _file_setting(config, which)
+    credential = f"{_CREDENTIALS}/{_CREDENTIAL_NAMES[which]}"
+    if setting and (config.origin.get(key) != DEFAULT_ORIGIN or Path(setting).exists()):
+        return _read(Path(_expanded(setting, environ, key)), key)
+    if environ.get("CREDENTIALS_DIRECTORY") and Path(_expanded(credential, environ, key)).exists():
+        return _read(Path(_expanded(credential, environ, key)), key)
+    return Password("", f"none: no {setting or key}, no {credential}, none in the URL")
+
+
+def _url(config: Config, which: Which) -> DatabaseUrl | None:
+    if which == "doveadm":
+        return None
+    accounts = config.settings.accounts
+    return accounts.url if which == "database" else accounts.write_url
+
+
+def _file_setting(config: Config, which: Which) -> tuple[str, str]:
+    settings = config.settings
+    if which == "doveadm":
+        return "mailstore.doveadm_password_file", settings.mailstore.doveadm_password_file
+    if which == "database":
+        return "accounts.password_file", settings.accounts.password_file
+    return "accounts.write_password_file", settings.accounts.write_password_file
+
+
+def _expanded(setting: str, environ: Mapping[str, str], key: str) -> str:
+    if not setting.startswith(_CREDENTIALS):
+        return setting
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    if not folder:
+        raise SettingsError(f"{key}: {setting} can't be read: CREDENTIALS_DIRECTORY is not set (systemd sets it)")
+    return folder + setting.removeprefix(_CREDENTIALS)
+
+
+def _read(file: Path, key: str) -> Password:
+    try:
+        with file.open("rb") as opened:
+            mode = os.fstat(opened.fileno()).st_mode
+            text = opened.read(_LONGEST + 1).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        fault = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SettingsError(f"{key}: {file} can't be read: {fault}") from None
+    text = text.rstrip("\r\n")
+    if "\n" in text:
+        text = _from_map(file, text, key)
+    if not text or len(text) > _LONGEST or "\0" in text:
+        raise SettingsError(f"{key}: {file}: found no password in it, expected one line of text")
+    readable = f"{file} is readable by everybody; chmod o= {file}" if mode & stat.S_IROTH else ""
+    return Password(text, str(file), readable)
+
+
+def _from_map(file: Path, text: str, key: str) -> str:
+    """More than one line is a Postfix map: a password that was found there is used from there, and copied nowhere."""
+    password = parse_map_file(text).get("password")
+    if not password:
+        raise SettingsError(f"{key}: {file}: found lines without password = …, expected one line or a Postfix map")
+    return password

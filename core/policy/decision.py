@@ -1,0 +1,87 @@
+"""The decision on one recipient: Dovecot's rule for a mailbox, and the words for it. Pure.
+
+For a limit L above 0, a use U, a size S of at least 1 and a grace G: U >= L is over quota, whatever the size and
+without grace; else the mail is taken while S <= (L - U) + G. Where it is not and S alone is above L, it is too large.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from enum import StrEnum
+from fnmatch import translate
+
+import msgspec
+
+from core.units import format_size
+
+
+class Verdict(StrEnum):
+    """What was decided; OTHER is a request that is not for us to decide (another protocol state)."""
+
+    ACCEPT = "accept"
+    OVER_QUOTA = "over_quota"
+    TOO_LARGE = "too_large"
+    UNKNOWN = "unknown"
+    TROUBLE = "trouble"
+    OTHER = "other"
+
+
+REFUSALS = frozenset({Verdict.OVER_QUOTA, Verdict.TOO_LARGE})
+DECIDED_STATES = frozenset({None, b"RCPT", b"END-OF-MESSAGE"})
+
+
+def judge(limit: int | None, used: int | None, size: int, grace: int) -> Verdict:
+    """The rule. All in bytes; ``limit`` None is unlimited, ``used`` None is not known."""
+    if limit is None:
+        return Verdict.ACCEPT
+    if used is None:
+        return Verdict.TROUBLE
+    need = size or 1
+    if used < limit and need <= limit - used + grace:
+        return Verdict.ACCEPT
+    return Verdict.TOO_LARGE if need > limit else Verdict.OVER_QUOTA
+
+
+def explain_verdict(verdict: Verdict, limit: int | None, used: int | None, size: int, grace: int) -> str:
+    """One sentence on why a mailbox got this verdict from ``judge``."""
+    if limit is None:
+        return "The account is unlimited."
+    if used is None:
+        return "Its use can't be measured now, so the answer for trouble is given."
+    held = f"{format_size(used)} ({used} bytes) of {format_size(limit)} ({limit} bytes) are used"
+    if verdict is Verdict.ACCEPT:
+        return f"{held}; {size or 1} bytes fit, with a grace of {grace} bytes."
+    if used >= limit:
+        return f"{held}: at or over its limit nothing is taken, whatever the size; the grace does not count then."
+    return f"{held}; {size} bytes do not fit, not even with the grace of {grace} bytes."
+
+
+class Answers(msgspec.Struct, frozen=True):
+    """The action for each verdict, from the settings ``policy``; in shadow mode each is DUNNO."""
+
+    accept: str
+    over_quota: str
+    too_large: str
+    unknown: str
+    trouble: str
+
+    @classmethod
+    def shadow(cls) -> Answers:
+        """Decide, record, and never refuse."""
+        return cls(*["DUNNO"] * 5)
+
+    def action(self, verdict: Verdict) -> str:
+        """What stands after ``action=``."""
+        return "DUNNO" if verdict is Verdict.OTHER else str(getattr(self, verdict.value))
+
+
+class Exempt:
+    """The accounts that are never refused: patterns with * and ? over lower-case addresses."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        parts = [translate(pattern.lower()) for pattern in patterns]
+        self._pattern = re.compile("|".join(parts)) if parts else None
+
+    def __contains__(self, address: str) -> bool:
+        return self._pattern is not None and self._pattern.match(address) is not None

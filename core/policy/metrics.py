@@ -1,0 +1,74 @@
+"""Counters of the policy server: cheap to keep for each answer, read once a second. Written on the loop alone."""
+
+from __future__ import annotations
+
+from collections import deque
+
+_SUB = 16  # buckets for each power of two: values within 6 %
+_BUCKETS = _SUB * 32
+
+
+def _bucket(micros: int) -> int:
+    if micros < _SUB:
+        return max(micros, 0)
+    shift = micros.bit_length() - 5
+    return min((shift + 1) * _SUB + (micros >> shift) - _SUB, _BUCKETS - 1)
+
+
+def _value(bucket: int) -> int:
+    shift, rest = divmod(bucket, _SUB)
+    return bucket if shift == 0 else (rest + _SUB) << (shift - 1)
+
+
+class Metrics:
+    """Answers since the start, and their rate and latency over the last minute."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.refused = 0
+        self.would_refuse = 0
+        self.trouble = 0
+        self.malformed = 0
+        self._now = [0] * _BUCKETS
+        self._before = [0] * _BUCKETS
+        self._rates: deque[tuple[float, int]] = deque(maxlen=6)
+        self._minutes: deque[tuple[int, int]] = deque(maxlen=61)  # minute, refused before it
+
+    def answered(self, micros: int) -> None:
+        """One answer, after so many microseconds."""
+        self.requests += 1
+        self._now[_bucket(micros)] += 1
+
+    def tick(self, now: float) -> None:
+        """Once a second: ``now`` in seconds of any clock that does not jump."""
+        self._rates.append((now, self.requests))
+        minute = int(now // 60)
+        if not self._minutes or self._minutes[-1][0] != minute:
+            self._minutes.append((minute, self.refused))
+            self._before, self._now = self._now, [0] * _BUCKETS
+
+    @property
+    def per_second(self) -> float:
+        """Answers a second over the last few seconds."""
+        if len(self._rates) < 2:
+            return 0.0
+        (since, before), (until, after) = self._rates[0], self._rates[-1]
+        return (after - before) / (until - since) if until > since else 0.0
+
+    @property
+    def refused_last_hour(self) -> int:
+        """Refusals within the last 60 minutes, to the minute."""
+        return self.refused - self._minutes[0][1] if self._minutes else self.refused
+
+    def percentile(self, share: float) -> int | None:
+        """Microseconds that this share of the answers of the last one to two minutes did not exceed."""
+        counts = [a + b for a, b in zip(self._now, self._before, strict=True)]
+        wanted = share * sum(counts)
+        if not wanted:
+            return None
+        seen = 0
+        for bucket, count in enumerate(counts):
+            seen += count
+            if seen >= wanted:
+                return _value(bucket)
+        return None

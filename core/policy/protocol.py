@@ -1,0 +1,112 @@
+"""Postfix's policy delegation protocol, sans-io: feed bytes, take complete requests, read what a decision needs.
+
+A request is lines ``name=value`` and an empty line (SMTPD_POLICY_README). Attributes come in any order, unknown ones
+are ignored, lines may end in CRLF. Only three attributes decide, so only they are searched; a request stays raw bytes
+until somebody wants to show it. Where an attribute comes twice we do as Dovecot: the first recipient that is not
+empty, the first state, the last size.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from core.errors import ProtocolError
+
+MAX_REQUEST = 2 * 1024 * 1024  # bytes; Postfix sends some 600, Dovecot takes a line of 1 MB
+_MAX_SIZE = 2**64  # a size from here on is no number to Dovecot
+
+
+class RequestReader:
+    """Takes a stream apart. Each request is bytes that start with LF, so that an attribute is found as LF name =."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._searched = 0
+        self._cr = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The requests that are complete now. Raises ProtocolError where one has no end within MAX_REQUEST bytes."""
+        if self._cr or b"\r" in data:
+            data = self._strip_cr(data)
+        if not self._buffer and data.find(b"\n\n") == len(data) - 2 and data[:1] != b"\n":
+            return [b"\n" + data[:-1]]
+        return self._take(data)
+
+    def pending(self) -> bytes:
+        """The bytes of a request that is not complete, for whoever continues this connection."""
+        return bytes(self._buffer) + (b"\r" if self._cr else b"")
+
+    def _strip_cr(self, data: bytes) -> bytes:
+        """CRLF becomes LF; a CR at the end waits for what follows it."""
+        if self._cr:
+            data = b"\r" + data
+        self._cr = data.endswith(b"\r")
+        return (data[:-1] if self._cr else data).replace(b"\r\n", b"\n")
+
+    def _take(self, data: bytes) -> list[bytes]:
+        buffer = self._buffer
+        buffer += data
+        requests = []
+        start, searched = 0, self._searched
+        while start < len(buffer):
+            if buffer[start] == 10:  # a line without anything before it: a request without attributes
+                requests.append(b"\n")
+                start += 1
+                continue
+            end = buffer.find(b"\n\n", max(start, searched - 1))
+            if end < 0:
+                break
+            requests.append(b"\n" + bytes(buffer[start : end + 1]))
+            start = end + 2
+        del buffer[:start]
+        self._searched = len(buffer)
+        if self._searched > MAX_REQUEST:
+            raise ProtocolError(f"no end of a request within {MAX_REQUEST} bytes")
+        return requests
+
+
+class Question(NamedTuple):
+    """What decides. ``state`` is upper case, None where it was not sent; ``size`` in bytes, 0 where not announced."""
+
+    state: bytes | None
+    recipient: bytes
+    size: int
+
+
+def attribute(request: bytes, name: bytes) -> bytes | None:
+    """The first value of an attribute; ``name`` is given as LF name =."""
+    start = request.find(name)
+    if start < 0:
+        return None
+    start += len(name)
+    return request[start : request.find(b"\n", start)]
+
+
+def question(request: bytes) -> Question:
+    """Read a request that RequestReader gave."""
+    state = attribute(request, b"\nprotocol_state=")
+    recipient = attribute(request, b"\nrecipient=")
+    if recipient == b"":
+        recipient = _later_recipient(request)
+    start = request.rfind(b"\nsize=")
+    size = 0
+    if start >= 0:
+        text = request[start + 6 : request.find(b"\n", start + 6)]
+        size = int(text) if text.isdigit() and len(text) <= 20 else 0
+    return Question(None if state is None else state.upper(), recipient or b"", size if size < _MAX_SIZE else 0)
+
+
+def _later_recipient(request: bytes) -> bytes:
+    lines = request.split(b"\n")
+    return next((line[10:] for line in lines if line.startswith(b"recipient=") and len(line) > 10), b"")
+
+
+def text_attribute(request: bytes, name: str) -> str:
+    """An attribute to be shown or recorded; "" where absent. What is not UTF-8 comes as replacement characters."""
+    value = attribute(request, b"\n" + name.encode() + b"=")
+    return (value or b"")[:1000].decode("utf-8", "replace")
+
+
+def answer(action: str) -> bytes:
+    """A reply on the wire."""
+    return f"action={action}\n\n".encode()

@@ -1,0 +1,176 @@
+"""Rounds over the mailboxes: everybody in turn, gently, and those that somebody looks at each second.
+
+A round takes ``SHARE`` of a core at most: after each slice it rests in proportion to the CPU time that the slice took.
+The first round has to be over soon, as until then the table has gaps, so it takes ``FIRST_SHARE``. The measuring is
+done in lanes (see core.lanes): a mailbox on a hanging file system is left out and the round goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from core.lanes import Lane
+from core.ledger import Entry, Ledger
+from core.usage.mailstore import Mailstore
+from core.usage.measure import Known, Unmeasurable, measure
+
+SHARE = 0.05
+FIRST_SHARE = 0.8
+_SLICE = 64
+_LOOK_SECONDS = 1.0  # accounts on screen or just asked about
+_ASKED_SECONDS = 30.0  # how long an account counts as just asked about
+_REST_SECONDS = 1.0  # between two rounds
+_PATIENCE = 30.0  # a count of a million messages by stat is slow, not hanging
+
+
+class Measured(NamedTuple):
+    """What one mailbox was found to hold (or why that can't be told), from which base, in how many CPU seconds."""
+
+    base: Known | None
+    outcome: Known | str
+    cpu_seconds: float
+
+
+def measure_entry(store: Mailstore, entry: Entry) -> Measured:
+    """Measure one mailbox, in any thread."""
+    base, started = entry.known, time.thread_time()
+    outcome: Known | str
+    try:
+        if entry.mailbox:
+            outcome = measure(store, store.maildir(entry.address), entry.limit, base, time.time())
+        else:
+            outcome = "Dovecot takes no such user name"
+    except Unmeasurable as error:
+        outcome = str(error)
+    return Measured(base, outcome, time.thread_time() - started)
+
+
+class _Slice:
+    """Some accounts that are measured together."""
+
+    def __init__(self, count: int) -> None:
+        self.left = count
+        self.cpu_seconds = 0.0
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def one_done(self, cpu_seconds: float) -> None:
+        self.cpu_seconds += cpu_seconds
+        self.left -= 1
+        if self.left == 0 and not self.done.done():
+            self.done.set_result(None)
+
+
+_Item = tuple[Entry, _Slice]
+
+
+class Poller:
+    """Keeps the ledger's figures fresh. ``asked`` are accounts that a policy request named, with their loop time."""
+
+    def __init__(self, ledger: Ledger, store: Mailstore, asked: dict[Entry, float]) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._asked = asked
+        self._loop = asyncio.get_running_loop()
+        self._watched: dict[object, list[str]] = {}
+        self._look = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._lanes = {name: self._lane(name) for name in ("rounds", "looks", "orders")}
+        self.rounds = 0
+
+    def _lane(self, name: str) -> Lane[_Item, Measured]:
+        return Lane(name, self._measure, self._done, stuck=self._hangs, key=_key, patience=_PATIENCE)
+
+    def start(self) -> None:
+        """Begin, once the ledger holds the accounts."""
+        self._tasks = [self._loop.create_task(self._rounds()), self._loop.create_task(self._looks())]
+
+    def stop(self) -> None:
+        """End; a thread that hangs in a system call is left behind."""
+        for task in self._tasks:
+            task.cancel()
+        for lane in self._lanes.values():
+            lane.close()
+
+    def watch(self, client: object, addresses: Iterable[str]) -> None:
+        """The accounts on the screen of ``client``; none ends it."""
+        wanted = list(addresses)
+        if wanted:
+            self._watched[client] = wanted
+            self._look.set()
+        else:
+            self._watched.pop(client, None)
+
+    async def measure_now(self, entries: list[Entry]) -> None:
+        """Measure these before anything else is said about them, as after a change."""
+        await self._slice("orders", entries)
+
+    async def _rounds(self) -> None:
+        share = FIRST_SHARE
+        while True:
+            entries = list(self._ledger.entries.values())
+            for start in range(0, len(entries), _SLICE):
+                used = await self._slice("rounds", entries[start : start + _SLICE])
+                await asyncio.sleep(used / share - used)
+            self.rounds += 1
+            share = SHARE
+            await asyncio.sleep(_REST_SECONDS)
+
+    async def _looks(self) -> None:
+        while True:
+            used = await self._slice("looks", self._wanted())
+            self._look.clear()
+            try:
+                async with asyncio.timeout(max(_LOOK_SECONDS, used / SHARE)):
+                    await self._look.wait()
+            except TimeoutError:
+                continue
+
+    def _wanted(self) -> list[Entry]:
+        now = self._loop.time()
+        for entry, at in list(self._asked.items()):
+            if now - at > _ASKED_SECONDS:
+                del self._asked[entry]
+        shown = {address for addresses in self._watched.values() for address in addresses}
+        entries = [entry for entry in map(self._ledger.get, shown) if entry is not None]
+        return [*entries, *(entry for entry in self._asked if entry.address not in shown)]
+
+    async def _slice(self, name: str, entries: list[Entry]) -> float:
+        """Measure these in a lane; the CPU seconds that it took."""
+        lane, now = self._lanes[name], _Slice(len(entries))
+        items = [(entry, now) for entry in entries]
+        for item in items:
+            if lane.usable(item):
+                lane.submit(item)
+            else:
+                self._hangs(item)
+        if items:
+            await now.done
+        return now.cpu_seconds
+
+    # ---- the lanes' ends
+
+    def _measure(self, item: _Item) -> Measured:
+        return measure_entry(self._store, item[0])
+
+    def _done(self, item: _Item, result: Measured | Exception) -> None:
+        entry, part = item
+        if isinstance(result, Exception):
+            self._ledger.set_trouble(entry, str(result))
+            part.one_done(0.0)
+            return
+        if isinstance(result.outcome, str):
+            self._ledger.set_trouble(entry, result.outcome)
+        else:
+            self._ledger.set_known(entry, result.base, result.outcome, time.time())
+        part.one_done(result.cpu_seconds)
+
+    def _hangs(self, item: _Item) -> None:
+        self._ledger.set_trouble(item[0], "its file system does not answer")
+        item[1].one_done(0.0)
+
+
+def _key(item: _Item) -> str:
+    return item[0].address

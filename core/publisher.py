@@ -1,0 +1,101 @@
+"""What subscribers are told: changes and decisions a few times a second, the head once a second.
+
+Everything is encoded once for all of them. Without a subscriber changes are thrown away, since who subscribes later
+gets a snapshot first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from core.control.framing import encode, encode_result
+from core.control.messages import SNAPSHOT_PART, Decisions, Delta, Head, Reply, Snapshot
+from core.control.results import Status
+from core.control.server import ControlConnection, ControlServer
+from core.decisions import DecisionLog
+from core.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+_TICK = 0.25
+_DECISIONS_SHOWN = 25  # of those since the last tick
+_UNREAD = 4 * 1024 * 1024  # a snapshot waits while so much of it is unread
+
+
+class Publisher:
+    """Runs on the engine's loop."""
+
+    def __init__(
+        self, control: ControlServer, ledger: Ledger, decisions: DecisionLog, status: Callable[[], Status]
+    ) -> None:
+        self._control = control
+        self._ledger = ledger
+        self._decisions = decisions
+        self._status = status
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        ticks = 0
+        while True:
+            await asyncio.sleep(_TICK)
+            ticks += 1
+            self.publish()
+            if ticks % 4 == 0:
+                self.publish_head()
+
+    def publish(self) -> None:
+        """Changes and decisions since the last call."""
+        subscribers = self._control.subscribers
+        if not subscribers:
+            self._ledger.forget_changes()
+            return
+        rows, removed = self._ledger.take_changes()
+        frames = [
+            encode(Delta(rows[start : start + SNAPSHOT_PART], removed if start == 0 else []))
+            for start in range(0, max(len(rows), 1 if removed else 0), SNAPSHOT_PART)
+        ]
+        for connection in subscribers:
+            for frame in frames:
+                connection.send_frame(frame)
+            self._publish_decisions(connection)
+
+    def _publish_decisions(self, connection: ControlConnection) -> None:
+        new, skipped = self._decisions.since(connection.decisions_seen, _DECISIONS_SHOWN)
+        connection.decisions_seen = self._decisions.count
+        if new:
+            connection.send(Decisions(new, skipped))
+
+    def publish_head(self) -> None:
+        """The tiles."""
+        subscribers = self._control.subscribers
+        if subscribers:
+            frame = encode(Head(time.time(), self._status()))
+            for connection in subscribers:
+                connection.send_frame(frame)
+
+    async def subscribe(self, connection: ControlConnection) -> None:
+        """A snapshot, the newest decisions and the head now; changes from now on."""
+        connection.subscribed = True
+        connection.decisions_seen = max(0, self._decisions.count - _DECISIONS_SHOWN)
+        connection.send(Head(time.time(), self._status()))
+        await self.snapshot(connection)
+
+    async def accounts(self, connection: ControlConnection, number: int) -> None:
+        """All rows once, in answer to a request."""
+        await self.snapshot(connection)
+        connection.send(Reply(number, encode_result(None)))
+
+    async def snapshot(self, connection: ControlConnection) -> None:
+        """All rows in parts; between two parts the loop answers others. What changes meanwhile comes as Delta too."""
+        entries = list(self._ledger.entries.values())
+        starts = range(0, max(len(entries), 1), SNAPSHOT_PART)
+        for start in starts:
+            part = entries[start : start + SNAPSHOT_PART]
+            rows = [self._ledger.row(entry) for entry in part if self._ledger.get(entry.address) is entry]
+            connection.send(Snapshot(rows, len(entries), start == 0, start == starts[-1]))
+            await asyncio.sleep(0)
+            while connection.unread > _UNREAD:  # noqa: ASYNC110 - a slow reader alone pays for this
+                await asyncio.sleep(0.01)

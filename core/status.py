@@ -1,0 +1,103 @@
+"""The engine's state in one record, for ``status``, the head of the console and monitoring."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+
+import psutil
+
+from core.control.results import DatabaseState, DiskState, Status
+from core.ledger import Ledger
+from core.model import Level
+from core.policy.metrics import Metrics
+from core.threads import in_thread
+
+_DISK_SECONDS = 10.0
+
+
+class DiskWatch:
+    """Space on the mailstore's file system, asked in a thread, one at a time; while it hangs, the last answer ages."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._known: DiskState | None = None
+        self._known_at = 0.0
+        self._asking = False
+
+    @property
+    def state(self) -> DiskState:
+        """The last answer; unknown where there is none from the last minute."""
+        if self._known is None or time.monotonic() - self._known_at > 60:
+            return DiskState(self.path, None, None, None)
+        return self._known
+
+    async def look(self) -> None:
+        """Ask, unless a question is under way or was answered just now."""
+        if self._asking or (self._known is not None and time.monotonic() - self._known_at < _DISK_SECONDS):
+            return
+        self._asking = True
+        try:
+            usage = await in_thread(lambda: psutil.disk_usage(self.path))
+        except OSError:
+            self._known = None
+        else:
+            self._known = DiskState(self.path, usage.free, usage.total, usage.percent)
+        finally:
+            self._asking = False
+            self._known_at = time.monotonic()
+
+
+class StatusReporter:
+    """Makes Status from what it was given."""
+
+    def __init__(self, ledger: Ledger, metrics: Metrics, disk: DiskWatch) -> None:
+        self._ledger = ledger
+        self._metrics = metrics
+        self._disk = disk
+        self._started = time.monotonic()
+        self._process = psutil.Process()
+        self._process.cpu_percent()  # the first call only sets the mark
+        self._cpu = 0.0
+        self._rss = self._process.memory_info().rss
+        self._host = socket.gethostname()
+
+    def tick(self) -> None:
+        """Once a second."""
+        self._metrics.tick(time.monotonic())
+        self._cpu = self._process.cpu_percent()
+        self._rss = self._process.memory_info().rss
+
+    def status(self, *, mode: str, database: DatabaseState, connections: int, listen: list[str]) -> Status:
+        """Now."""
+        metrics, totals = self._metrics, self._ledger.totals
+        levels = totals.levels
+        return Status(
+            mode=mode,
+            uptime_seconds=round(time.monotonic() - self._started, 1),
+            requests=metrics.requests,
+            refused=metrics.refused,
+            would_refuse=metrics.would_refuse,
+            trouble=metrics.trouble,
+            malformed=metrics.malformed,
+            answers_per_second=round(metrics.per_second, 1),
+            p50_us=metrics.percentile(0.5),
+            p99_us=metrics.percentile(0.99),
+            connections=connections,
+            accounts=len(self._ledger),
+            over=levels[Level.OVER],
+            near=levels[Level.NEAR] + levels[Level.CRITICAL],
+            database=database,
+            disk=self._disk.state,
+            rss_bytes=self._rss,
+            cpu_percent=self._cpu,
+            listen=listen,
+            refused_last_hour=metrics.refused_last_hour,
+            used_bytes=totals.used,
+            granted_bytes=totals.granted,
+            if_full_bytes=totals.free,
+            measured=totals.measured,
+            pid=os.getpid(),
+            host=self._host,
+        )

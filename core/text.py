@@ -1,0 +1,8 @@
+"""Two small habits of every text that people read: how foreign text is quoted, and what an empty cell holds. Pure."""
+
+NOTHING = "–"  # noqa: RUF001  the dash of an empty cell
+
+
+def shown(text: str, most: int = 60) -> str:
+    """Text from outside for a message: quoted, control characters visible, never endless."""
+    return repr(text if len(text) <= most else text[:most] + "…")

@@ -1,0 +1,138 @@
+"""Counting a Maildir++ mailbox from its folders, as Dovecot's own recount does, but reading only what moved.
+
+A folder's ``new`` and ``cur`` are listed again when their modification time changed since the last count; so a count of
+a quiet mailbox is two stats a folder. A directory that was modified within the last second before it was listed may
+change again without a new time, so its sum is used but not kept.
+
+What counts: every entry of new and cur of INBOX and of the ``.Folder`` directories, dot files and links included; not
+tmp, not names that begin with two dots, not directories without a leading dot. A size is the number after the first
+``,S=`` of a name where ``:``, ``,`` or the end follows, else the size on disk.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import time
+from collections.abc import Callable
+
+import msgspec
+
+INBOX = "INBOX"
+# one match a name: names are joined by NUL, which no name can hold
+_SIZES = re.compile(rb"(?:^|(?<=\0))[^,\0]*(?:,(?!S=)[^,\0]*)*,S=(\d+)(?=[:,\0]|$)")
+_SIZE = re.compile(rb"[^,]*(?:,(?!S=)[^,]*)*,S=(\d+)(?=[:,]|$)")
+_UNSETTLED_NS = 1_000_000_000
+_MISSING = 0  # modification time of a directory that is not there
+
+
+class DirectorySum(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What one ``new`` or ``cur`` holds. ``mtime_ns`` is None where the sum must not be used again."""
+
+    mtime_ns: int | None
+    bytes: int
+    messages: int
+
+
+class FolderSum(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One folder; ``name`` as on disk without its leading dot, ``INBOX`` for the top."""
+
+    name: str
+    new: DirectorySum
+    cur: DirectorySum
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of both directories."""
+        return self.new.bytes + self.cur.bytes
+
+    @property
+    def messages(self) -> int:
+        """Messages of both directories."""
+        return self.new.messages + self.cur.messages
+
+
+Folders = tuple[FolderSum, ...]
+
+
+def sum_directory(path: str, known: DirectorySum | None = None) -> DirectorySum:
+    """The sum of one directory, taken from ``known`` if it did not change; a missing one holds nothing.
+
+    Other errors of the file system are raised as OSError.
+    """
+    try:
+        mtime = os.stat(path).st_mtime_ns
+    except FileNotFoundError:
+        return DirectorySum(_MISSING, 0, 0)
+    if known is not None and known.mtime_ns == mtime:
+        return known
+    settled = mtime if time.time_ns() - mtime > _UNSETTLED_NS else None
+    names = os.listdir(os.fsencode(path))
+    return DirectorySum(settled, *_sum_names(os.fsencode(path), names))
+
+
+def _sum_names(path: bytes, names: list[bytes]) -> tuple[int, int]:
+    sizes = _SIZES.findall(b"\0".join(names))
+    if len(sizes) == len(names) and not any(name.startswith(b"..") for name in names):
+        return sum(map(int, sizes)), len(sizes)
+    return _sum_odd_names(path, names)
+
+
+def _sum_odd_names(path: bytes, names: list[bytes]) -> tuple[int, int]:
+    total = count = 0
+    for name in names:
+        size = None if name.startswith(b"..") else message_size(path, name)
+        if size is not None:
+            total += size
+            count += 1
+    return total, count
+
+
+def message_size(directory: bytes, name: bytes) -> int | None:
+    """Bytes of one message by its name, else by its file; None where it is gone meanwhile."""
+    match = _SIZE.match(name)
+    if match is not None:
+        return int(match[1])
+    try:
+        return os.stat(os.path.join(directory, name)).st_size
+    except FileNotFoundError:
+        return None
+
+
+def folder_path(maildir: str, name: str) -> str:
+    """The directory of a folder that ``folder_names`` gave."""
+    return maildir if name == INBOX else f"{maildir}/.{name}"
+
+
+def folder_names(maildir: str) -> list[str]:
+    """INBOX and every Maildir++ folder; empty where there is no Maildir. Files among them are left out."""
+    try:
+        with os.scandir(maildir) as entries:
+            found = [e.name[1:] for e in entries if e.name[0] == "." and not e.name.startswith("..") and _is_dir(e)]
+    except FileNotFoundError:
+        return []
+    return [INBOX, *sorted(found)]
+
+
+def _is_dir(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir() if not entry.is_symlink() else stat.S_ISDIR(os.stat(entry.path).st_mode)
+
+
+def sum_folder(maildir: str, name: str, known: FolderSum | None = None) -> FolderSum:
+    """One folder; OSError as ``sum_directory``."""
+    path = folder_path(maildir, name)
+    new = sum_directory(f"{path}/new", known.new if known else None)
+    cur = sum_directory(f"{path}/cur", known.cur if known else None)
+    return known if known and known.new is new and known.cur is cur else FolderSum(name, new, cur)
+
+
+def sum_folders(maildir: str, known: Folders = (), wanted: Callable[[str], bool] = lambda _name: True) -> Folders:
+    """All folders that are wanted, with what is ``known`` of them reused; OSError as ``sum_directory``."""
+    before = {folder.name: folder for folder in known}
+    return tuple(sum_folder(maildir, name, before.get(name)) for name in folder_names(maildir) if wanted(name))
+
+
+def settled(folders: Folders) -> bool:
+    """Whether every sum can be used again."""
+    return all(f.new.mtime_ns is not None and f.cur.mtime_ns is not None for f in folders)

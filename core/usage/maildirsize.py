@@ -1,0 +1,79 @@
+"""The maildirsize file of Maildir++, read as Dovecot reads it. Pure; a hint that is never written here.
+
+Line 1 holds the limit (``5000S``, ``5000S,100C``, ``0S``), every further line a change ``<bytes> <messages>``. What
+Dovecot would believe is what counts: where it would throw the file away and count the mailbox anew, so must we, because
+its answer is the one that the next delivery gets. The rules were measured on 2.3.19 and 2.4.1.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+MAX_BYTES = 5120  # from this size on Dovecot rebuilds: 5119 is still read
+FRESH_SECONDS = 15 * 60  # an over-limit claim of one line is believed for so long
+_PART = re.compile(rb"(\d+)([A-Za-z])")
+# sscanf("%lld %d"): leading blanks, an optional sign, and anything after the second number
+_LINE = re.compile(rb"^[ \t\v\f\r]*([+-]?\d+)[ \t\v\f\r]+([+-]?\d+)")
+_INT32 = 2**31
+_INT64 = 2**63
+
+
+class Maildirsize(msgspec.Struct, frozen=True, gc=False):
+    """The sums of a readable file. The limits are the header's, None where it has none."""
+
+    limit: int | None
+    message_limit: int | None
+    used: int
+    messages: int
+    lines: int  # below the header
+
+
+def parse(data: bytes) -> Maildirsize | None:
+    """The sums, or None where Dovecot would rebuild the file whatever its age.
+
+    An unterminated last line is ignored, as a writer may be in the middle of it; a header alone means a use of 0.
+    """
+    if len(data) >= MAX_BYTES or b"\0" in data:
+        return None
+    header, newline, body = data.partition(b"\n")
+    limits = _parse_header(header)
+    if not newline or limits is None:
+        return None
+    used = messages = lines = 0
+    for line in body.split(b"\n")[:-1]:
+        match = _LINE.match(line)
+        if match is None:
+            return None
+        used += int(match[1])
+        messages += int(match[2])
+        lines += 1
+    if not (0 <= used < _INT64 and 0 <= messages < _INT32):
+        return None
+    return Maildirsize(limits[0] or None, limits[1] or None, used, messages, lines)
+
+
+def _parse_header(header: bytes) -> tuple[int, int] | None:
+    """The byte and message limits, 0 for none; None where it is no header. Other letters are dropped, as by Dovecot."""
+    limits = {b"S": 0, b"C": 0}
+    for part in header.split(b","):
+        match = _PART.fullmatch(part)
+        if match is None:
+            return None
+        if match[2] in limits:
+            limits[match[2]] = int(match[1])
+    return limits[b"S"], limits[b"C"]
+
+
+def must_recount(size: Maildirsize, limit: int | None, age: float) -> bool:
+    """Whether Dovecot would count anew instead of believing ``size``.
+
+    ``limit`` is the account's own in bytes (None unlimited), ``age`` the seconds since the file was written. A claim of
+    too little is believed for ever; a claim of too much only when it is one young line.
+    """
+    if limit is None:
+        return False
+    if size.limit != limit or size.message_limit is not None:
+        return True
+    return size.used > limit and (size.lines > 1 or age > FRESH_SECONDS)

@@ -1,0 +1,183 @@
+"""Measuring one mailbox: maildirsize where Dovecot would believe it, else a count of the folders. Never writes.
+
+``probe`` is what a decision can afford: one stat, and one small read where the file changed. It says when a count is
+due instead of doing it. ``measure`` does everything, Trash share included. Both take what is already known of the
+mailbox and return it anew; ``Known`` is immutable, so one thread may measure while another reads.
+
+What is known carries a stamp of the maildirsize file it was made from (a hash of time, size and inode; 0 for no file).
+Dovecot's appends change its size, its rewrites the inode. A file that Dovecot would disbelieve is counted over, and the
+count holds until the file changes: that is what Dovecot's own rewritten file would say.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from enum import Enum
+
+import msgspec
+
+from core.model import Source
+from core.usage.folders import INBOX, Folders, settled, sum_directory, sum_folders
+from core.usage.maildirsize import FRESH_SECONDS, MAX_BYTES, Maildirsize, must_recount, parse
+from core.usage.mailstore import Mailstore
+
+NO_FILE = 0
+
+
+class Known(msgspec.Struct, frozen=True, gc=False):
+    """The last measuring of one mailbox: bytes and messages, and what tells whether they still hold."""
+
+    used: int
+    messages: int
+    source: Source
+    stamp: int | None  # None: must be measured again
+    expires_at: float | None = None  # when a young over-limit claim is not believed any more
+    folders: Folders | None = None  # all folders where they were counted, else Trash alone; None: not looked at yet
+    complete: bool = True  # whether the folders are as new as the rest
+
+
+class Need(Enum):
+    """What a probe can't say."""
+
+    COUNT = "count"  # the folders must be counted
+    NOTHING = "nothing"  # what is known still holds
+
+
+class Unmeasurable(Exception):  # noqa: N818 - a state of the mailbox, not a fault of the program
+    """The mailbox can't be read: rights, a file in the wrong place, the whole mailstore absent."""
+
+
+def probe(maildir: str, limit: int | None, known: Known | None, now: float) -> Known | Need:
+    """What one stat and one small read can tell. Raises Unmeasurable where Dovecot could not tell either."""
+    try:
+        found = os.stat(f"{maildir}/maildirsize")
+    except (FileNotFoundError, NotADirectoryError):
+        return _probe_inbox(maildir, known)
+    except (OSError, ValueError) as error:
+        raise Unmeasurable(_reason(error)) from error
+    stamp = _stamp(found)
+    if known is not None and known.stamp == stamp and (known.expires_at is None or now < known.expires_at):
+        return Need.NOTHING
+    size = _read(maildir)
+    if size is None or must_recount(size, limit, now - found.st_mtime):
+        return Need.COUNT
+    young = limit is not None and size.used > limit
+    expires = found.st_mtime + FRESH_SECONDS if young else None
+    return Known(size.used, size.messages, "maildirsize", stamp, expires, known.folders if known else None, False)
+
+
+def _probe_inbox(maildir: str, known: Known | None) -> Need:
+    """Without maildirsize: INBOX is where deliveries go, so its two directories tell at once; others come in rounds."""
+    if known is None or known.stamp != NO_FILE:
+        return Need.COUNT
+    inbox = next((folder for folder in known.folders or () if folder.name == INBOX), None)
+    try:
+        if inbox is None:
+            return Need.COUNT if os.path.exists(maildir) else Need.NOTHING
+        for name, part in (("new", inbox.new), ("cur", inbox.cur)):
+            if part.mtime_ns is None or _mtime(f"{maildir}/{name}") != part.mtime_ns:
+                return Need.COUNT
+    except OSError as error:
+        raise Unmeasurable(_reason(error)) from error
+    return Need.NOTHING
+
+
+def _mtime(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def measure(store: Mailstore, maildir: str, limit: int | None, known: Known | None, now: float) -> Known:
+    """Everything about one mailbox, what is ``known`` reused where nothing moved.
+
+    Without the mailstore's top folder nothing is known, while a mailbox that is missing below it is empty, because
+    Dovecot makes it at the first delivery. Raises Unmeasurable.
+    """
+    result = probe(maildir, limit, known, now)
+    try:
+        latest = known if result is Need.NOTHING else result
+        if isinstance(latest, Known) and latest.source == "maildirsize":
+            return latest if latest.complete else _with_trash(store, maildir, latest)
+        if result is Need.NOTHING and known is not None and known.stamp != NO_FILE:
+            return known
+        return _count(store, maildir, known)
+    except OSError as error:
+        raise Unmeasurable(_reason(error)) from error
+
+
+def _with_trash(store: Mailstore, maildir: str, known: Known) -> Known:
+    folders = sum_folders(maildir, known.folders or (), store.is_trash)
+    return msgspec.structs.replace(known, folders=folders, complete=settled(folders))
+
+
+def _count(store: Mailstore, maildir: str, known: Known | None) -> Known:
+    """Count all folders. The stamp is taken first: a change of the file during the count makes the next look count."""
+    stamp = _stamp_of(f"{maildir}/maildirsize")
+    folders = sum_folders(maildir, (known.folders if known else None) or ())
+    if not folders and not os.path.isdir(store.base):
+        raise Unmeasurable(f"{store.base} is not there")
+    used = sum(folder.bytes for folder in folders)
+    messages = sum(folder.messages for folder in folders)
+    keep = stamp if stamp == NO_FILE or settled(folders) else None
+    return Known(used, messages, "scan", keep, None, folders)
+
+
+def count_inbox(store: Mailstore, maildir: str, known: Known | None) -> Known:
+    """A count for a decision: INBOX anew, other folders as last counted (all, the first time). Raises Unmeasurable."""
+    try:
+        if known is None or known.stamp != NO_FILE or not known.folders:
+            return _count(store, maildir, known)
+        inbox = known.folders[0]
+        fresh = msgspec.structs.replace(
+            inbox, new=sum_directory(f"{maildir}/new", inbox.new), cur=sum_directory(f"{maildir}/cur", inbox.cur)
+        )
+    except OSError as error:
+        raise Unmeasurable(_reason(error)) from error
+    folders = (fresh, *known.folders[1:])
+    total = sum(folder.bytes for folder in folders)
+    return Known(total, sum(folder.messages for folder in folders), "scan", NO_FILE, None, folders)
+
+
+def recorded(maildir: str) -> tuple[int, int] | None:
+    """Bytes and messages as the maildirsize file has them, believed or not; None without a readable file."""
+    try:
+        size = _read(maildir)
+    except Unmeasurable:
+        return None
+    return (size.used, size.messages) if size is not None else None
+
+
+def _read(maildir: str) -> Maildirsize | None:
+    """The parsed file; None where it is none. O_NONBLOCK: a FIFO in its place must not hold us."""
+    try:
+        handle = os.open(f"{maildir}/maildirsize", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Unmeasurable(_reason(error)) from error
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise Unmeasurable("maildirsize is not a file")
+        return parse(os.read(handle, MAX_BYTES))
+    except OSError as error:
+        raise Unmeasurable(_reason(error)) from error
+    finally:
+        os.close(handle)
+
+
+def _stamp_of(path: str) -> int:
+    try:
+        return _stamp(os.stat(path))
+    except FileNotFoundError:
+        return NO_FILE
+
+
+def _stamp(found: os.stat_result) -> int:
+    return hash((found.st_mtime_ns, found.st_size, found.st_ino)) or 1
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

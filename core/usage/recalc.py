@@ -1,0 +1,80 @@
+"""Recounting without doveadm: a new maildirsize where that is safe, else none, so that Dovecot counts at its next look.
+
+Dovecot does not lock the file; a delivery first moves its mail into ``new`` and then appends a line. A file that was
+replaced between the two would be wrong for ever. So the new one goes into place only when, between the start of the
+count and the rename, no directory changed and nobody appended; afterwards the directories are looked at once more,
+and if one moved, the file is removed: Dovecot then counts by itself. Directories that changed within the last second
+can't be told apart by time, so they count as changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+import stat
+
+from core.usage.folders import Folders, settled, sum_folders
+from core.usage.mailstore import Mailstore
+
+
+def rewrite(store: Mailstore, maildir: str, limit: int | None) -> str:
+    """Count the mailbox and record the result. Returns the method: ``rewrite``, or ``unlink`` where mail was coming in.
+
+    Raises OSError. For an unlimited mailbox Dovecot keeps no file, so none is made.
+    """
+    path = f"{maildir}/maildirsize"
+    if not os.path.isdir(maildir):
+        if not os.path.isdir(store.base):
+            raise FileNotFoundError(2, "the mailstore is not there", store.base)
+        return "rewrite"
+    before = _identity(path)
+    folders = sum_folders(maildir)
+    if limit is not None and settled(folders) and _replace(path, maildir, limit, folders, before):
+        return "rewrite"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    return "unlink"
+
+
+def _replace(path: str, maildir: str, limit: int, folders: Folders, before: tuple[int, ...] | None) -> bool:
+    """Put a new file in place, unless somebody writes meanwhile; False where the file must go instead."""
+    used = sum(folder.bytes for folder in folders)
+    messages = sum(folder.messages for folder in folders)
+    temporary = f"{path}{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(8)}"
+    try:
+        _write(temporary, maildir, f"{limit}S\n{used} {messages}\n")
+        if _identity(path) != before or not _unchanged(maildir, folders):
+            return False
+        os.rename(temporary, path)
+        return _unchanged(maildir, folders)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+def _write(path: str, maildir: str, text: str) -> None:
+    """With the owner and the rights that Dovecot would give it: those of the Maildir, for files."""
+    like = os.stat(maildir)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(handle, text.encode())
+        if os.geteuid() == 0:
+            os.fchown(handle, like.st_uid, like.st_gid)
+        os.fchmod(handle, stat.S_IMODE(like.st_mode) & 0o666)
+    finally:
+        os.close(handle)
+
+
+def _identity(path: str) -> tuple[int, ...] | None:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _unchanged(maildir: str, folders: Folders) -> bool:
+    """Whether the same folders are there, with the same times."""
+    return sum_folders(maildir, folders) == folders

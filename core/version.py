@@ -1,0 +1,12 @@
+"""The version of this package."""
+
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
+
+
+def version() -> str:
+    """The installed version; "0" when run from a checkout that was never installed."""
+    try:
+        return installed_version("mailquota")
+    except PackageNotFoundError:
+        return "0"

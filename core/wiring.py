@@ -1,0 +1,63 @@
+"""From settings to the parts of an engine."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from core.accounts.store import AccountStore, Queries, Target, open_store
+from core.config import Config
+from core.discover import find_trash_names
+from core.endpoints import DatabaseUrl
+from core.enforcer import Rules
+from core.passwords import Which, read_password
+from core.policy.decision import Answers, Exempt
+from core.usage.doveadm import Doveadm
+from core.usage.mailstore import Mailstore
+from core.usage.trash import SPECIAL_USE, TrashNames
+
+
+def make_rules(config: Config) -> Rules:
+    """The settings ``policy``, ready for use."""
+    policy = config.settings.policy
+    answers = Answers(
+        policy.success, policy.overquota, policy.toolarge or policy.overquota, policy.nouser, policy.trouble
+    )
+    return Rules(answers, policy.grace_rule, policy.recipient_delimiter, Exempt(policy.exempt), policy.mode == "shadow")
+
+
+def make_store(config: Config) -> AccountStore:
+    """The accounts database; not connected yet. Raises SettingsError for a password that can't be read."""
+    accounts = config.settings.accounts
+    queries = Queries(accounts.users_query, accounts.aliases_query, accounts.set_query, accounts.change_query)
+    return open_store(
+        _target(config, accounts.url, "database"),
+        schema=accounts.schema,
+        write_target=_target(config, accounts.write_url, "write_database"),
+        queries=queries if accounts.schema == "custom" else None,
+    )
+
+
+def _target(config: Config, url: DatabaseUrl, which: Which) -> Target:
+    if url.kind == "sqlite":
+        return Target("sqlite", path=Path(url.path))
+    return Target("mysql", url.hosts, url.database, url.user, read_password(config, which).text)
+
+
+def make_mailstore(config: Config) -> Mailstore:
+    """Where mailboxes lie. Dovecot is asked for its \\Trash folders where the settings want them and it was not yet."""
+    settings = config.settings.mailstore
+    special = config.found.trash_names
+    if not special and SPECIAL_USE in settings.trash and settings.doveadm != "off":
+        special = find_trash_names(settings.doveadm)
+    return Mailstore(settings.path, TrashNames(settings.trash, special))
+
+
+def make_doveadm(config: Config) -> tuple[Doveadm | None, bool]:
+    """The tool for changes, and whether the settings insist on it."""
+    setting = config.settings.mailstore.doveadm
+    if setting == "off" or setting.startswith("http"):
+        return None, False
+    if setting == "auto":
+        return Doveadm.find(), False
+    return Doveadm(shlex.split(setting)), True

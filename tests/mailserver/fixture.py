@@ -1,0 +1,69 @@
+"""pytest fixtures with the private servers; one start serves the whole session."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.mailserver.dovecot import Dovecot
+from tests.mailserver.mariadb import MariaDB
+from tests.mailserver.postfix import Postfix
+from tests.mailserver.process import find_program
+from tests.mailserver.server import MailServer
+
+# Set to 1 where a real-server test that can't run must not pass unnoticed.
+REQUIRE = "MAILQUOTA_REQUIRE_SERVERS"
+
+
+def require_servers(*programs: str, root: bool = True) -> None:
+    """Skip the test when it can't have real servers here; fail it instead when REQUIRE is set to 1."""
+    missing = [program for program in programs if find_program(program) is None]
+    if missing:
+        _cannot_run(f"not installed: {', '.join(missing)}")
+    if root and os.geteuid() != 0:
+        _cannot_run("needs root, as Dovecot and Postfix change users")
+
+
+def require_mailserver() -> None:
+    """The same for all three servers."""
+    require_servers(*MariaDB.programs, *Dovecot.programs, *Postfix.programs)
+
+
+def _cannot_run(why: str) -> None:
+    reason = f"real-server test: {why}"
+    if os.environ.get(REQUIRE) == "1":
+        pytest.fail(f"{reason} ({REQUIRE}=1)", pytrace=False)
+    pytest.skip(reason)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for servers. pytest's tmp_path won't do: closed to other users, and too long for unix sockets."""
+    folder = Path(tempfile.mkdtemp(prefix="mailquota-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def mailserver() -> Iterator[MailServer]:
+    """MariaDB, Dovecot and Postfix, shared by the session: use addresses of your own, or `clear()`."""
+    require_mailserver()
+    with temporary_folder() as folder, MailServer(folder) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """Only a MariaDB, not the one of `mailserver`, so that tests may stop it or change its tables."""
+    require_servers(*MariaDB.programs, root=False)
+    with temporary_folder() as folder, MariaDB(folder / "mariadb") as server:
+        yield server

@@ -1,0 +1,116 @@
+"""The lines around the accounts table: its title, the account under the cursor, what is marked, what stands where no
+accounts are. Pure.
+"""
+
+from __future__ import annotations
+
+from core.model import AccountRow
+from core.units import format_age, format_count, format_size
+from tui import format as fmt
+from tui.columns import Look
+from tui.format import Line, Run
+from tui.model import AccountList
+from tui.session import Session, State
+
+
+def rule(left: Line, right: Line, width: int, look: Look) -> Line:
+    """A rule across the screen with text at both ends."""
+    fill = max(0, width - fmt.width_of(left) - fmt.width_of(right) - 4)
+    line = look.glyphs.rule
+    return ((line, "faint"), *left, (line * (fill + 2), "faint"), *right, (line, "faint"))
+
+
+def title(accounts: AccountList, session: Session, width: int, look: Look) -> Line:
+    """The name of the screen, how many accounts it shows, of how many, by which filter, and how old all that is."""
+    total, shown = len(accounts.rows), len(accounts)
+    text = fmt.plural(total, "account")
+    right: list[Run] = []
+    if accounts.filter is not None:
+        text = f"{format_count(shown)} of {text}"
+        words = fmt.literal(accounts.filter.text, look.glyphs)
+        right += [(" filter ", "quiet"), (fmt.fit(words, min(30, len(words)), look.glyphs), "accent"), (" ", "quiet")]
+    left: list[Run] = [(" Accounts ", "strong")]
+    if accounts.rows:
+        left.append((f"{look.glyphs.dot} {text} ", "quiet"))
+    if session.state is State.LOST and session.heard_at is not None:
+        left.append((f"{look.glyphs.dot} as of {fmt.clock(session.heard_at)}, {fmt.literal(session.reason, look.glyphs)} ", "over"))
+    return rule(tuple(left), tuple(right), width, look)
+
+
+def detail(row: AccountRow | None, width: int, look: Look) -> Line:
+    """The account under the cursor in one line, with the source and the age of its figure."""
+    if row is None:
+        return ()
+    glyphs = look.glyphs
+    facts = [_usage(row), *_trash(row), _measured(row, look), *_drift(row)]
+    if row.refused_at is not None:
+        facts.append(f"refused {format_age(look.now - row.refused_at)} ago")
+    if not row.enabled:
+        facts.append("disabled")
+    name = fmt.literal(row.address, glyphs)
+    runs: list[Run] = [(" " + fmt.fit(name, min(fmt.width_of([(name, "")]), width // 2), glyphs), "strong")]
+    for fact in facts:
+        text = f"  {glyphs.dot}  {fact}" if width >= 100 else f" {glyphs.dot} {fact}"
+        if fmt.width_of(runs) + fmt.width_of([(text, "")]) > width:
+            break
+        runs.append((text, "quiet"))
+    return tuple(runs)
+
+
+def _usage(row: AccountRow) -> str:
+    if row.used_bytes is None:
+        return "use not known"
+    limit = "no limit" if row.limit_bytes is None else f"of {format_size(row.limit_bytes)}"
+    messages = f" in {fmt.plural(row.messages, 'message')}" if row.messages is not None else ""
+    return f"{format_size(row.used_bytes)} {limit}{messages}"
+
+
+def _trash(row: AccountRow) -> list[str]:
+    return [f"Trash {format_size(row.trash_bytes)}"] if row.trash_bytes else []
+
+
+def _measured(row: AccountRow, look: Look) -> str:
+    if row.measured_at is None:
+        return "not measured yet"
+    return f"{fmt.literal(row.source or '?', look.glyphs)}, {format_age(look.now - row.measured_at)} ago"
+
+
+def _drift(row: AccountRow) -> list[str]:
+    if not row.drift_bytes:
+        return []
+    return [f"last recount {format_size(abs(row.drift_bytes))} {'more' if row.drift_bytes > 0 else 'less'}"]
+
+
+def decisions_rule(session: Session, width: int, look: Look) -> Line:
+    """The title of the strip below; what the engine did not send, under load, is said."""
+    text = f" {look.glyphs.dot} {format_count(session.skipped)} more under load" if session.skipped else ""
+    return rule(((" Decisions", "strong"), (f"{text} ", "quiet")), (), width, look)
+
+
+def marks(accounts: AccountList) -> Line:
+    """``12 marked, 48.2 GiB``."""
+    if not accounts.marks:
+        return ()
+    return ((f"{format_count(len(accounts.marks))} marked, {format_size(accounts.marked_bytes)}", "mark"),)
+
+
+def notice(accounts: AccountList, session: Session, width: int, look: Look) -> tuple[Line, ...]:
+    """What stands where no accounts are: loading, nothing there, nothing found, or no engine."""
+    if accounts.rows and accounts.filter is not None:
+        words = fmt.literal(accounts.filter.text, look.glyphs)
+        lines = [[("No account matches ", "quiet"), (words, "accent")], [("Esc clears the filter.", "quiet")]]
+    elif session.state is State.LOADING:
+        done = f"{format_count(session.loaded)} of {format_count(session.expected)}" if session.expected else ""
+        lines = [[(f"Loading accounts {look.glyphs.ellipsis} {done}".rstrip(), "quiet")]]
+    elif session.state is State.LIVE:
+        lines = [
+            [("No accounts.", "strong")],
+            [("The accounts database has none yet; they appear here by themselves.", "quiet")],
+        ]
+    else:
+        lines = [[("No engine.", "over")], [(fmt.literal(session.reason, look.glyphs) or "Connecting", "quiet")]]
+    return tuple(_centred(tuple(line), width) for line in lines)
+
+
+def _centred(line: Line, width: int) -> Line:
+    return ((" " * max(0, (width - fmt.width_of(line)) // 2), "plain"), *line)

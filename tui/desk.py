@@ -1,0 +1,49 @@
+"""What every screen and dialog of one console shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tui.columns import Look
+from tui.glyphs import Glyphs
+from tui.link import Link
+from tui.session import Changes, Session
+from tui.tiles import Place
+
+
+@dataclass
+class Desk:
+    """``tracks``: the theme has background colours to draw the empty part of a bar with."""
+
+    session: Session
+    link: Link
+    glyphs: Glyphs
+    clock: Callable[[], float]
+    place: Place
+    tracks: bool = True
+
+    @property
+    def may_change(self) -> bool:
+        """Whether keys that change something are there at all."""
+        welcome = self.session.welcome
+        return not self.place.read_only and (welcome is None or welcome.may_change)
+
+    @property
+    def shadow(self) -> bool:
+        """Refusals are only said, not done."""
+        return self.session.welcome is not None and self.session.welcome.mode == "shadow"
+
+    def look(self) -> Look:
+        """For the pure functions that make text."""
+        return Look(self.clock(), self.glyphs, self.tracks)
+
+
+class Informed:
+    """A screen that wants to hear of changes and of each second."""
+
+    def arrived(self, changes: Changes) -> None:
+        """News from the engine."""
+
+    def tick(self) -> None:
+        """A second passed."""

@@ -1,0 +1,157 @@
+"""Facts as text: what is written into cells, tiles and dialogs. Pure.
+
+A line on a screen is a list of runs, each a text and the name of its look (``quiet``, ``over`` …). What a look is in
+colours is the theme's business alone. Text that comes from outside goes through ``literal`` exactly once.
+"""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+from collections.abc import Iterable
+
+from rich.cells import cell_len, set_cell_size
+
+from core.model import Level
+from core.units import format_age, format_count, format_size
+from tui.glyphs import Glyphs
+
+Run = tuple[str, str]
+Line = tuple[Run, ...]
+
+# Unicode categories that draw nothing, or change how others are drawn: controls, formats (bidirectional overrides
+# among them), surrogates, private use, line and paragraph separators.
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+VERDICTS = {
+    "accept": ("accepted", "quiet"),
+    "over_quota": ("refused, full", "over"),
+    "too_large": ("refused, too large", "over"),
+    "unknown": ("no such mailbox", "quiet"),
+    "trouble": ("trouble", "near"),
+    "exempt": ("exempt", "quiet"),
+    "other": ("not asked", "quiet"),
+}
+
+
+def literal(text: str, glyphs: Glyphs) -> str:
+    """Text from outside as it may be shown: what would steer the terminal, or hide, becomes visible."""
+    if text.isascii() and text.isprintable():
+        return text
+    if glyphs.ascii_only:
+        return "".join(char if " " <= char <= "~" else _escaped(char) for char in text)
+    return "".join(_visible(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def _visible(char: str) -> str:
+    code = ord(char)
+    if code < 0x20:
+        return chr(0x2400 + code)  # the pictures of control characters
+    if code == 0x7F:
+        return "\u2421"
+    return "\u00b7" if unicodedata.category(char) in _UNSAFE else char
+
+
+def width_of(line: Iterable[Run]) -> int:
+    """Cells."""
+    return sum(cell_len(text) for text, _look in line)
+
+
+def fit(text: str, width: int, glyphs: Glyphs, *, right: bool = False) -> str:
+    """Exactly ``width`` cells: padded, or cut with a sign that says so."""
+    length = cell_len(text)
+    if length > width:
+        return set_cell_size(text, width - 1) + glyphs.ellipsis if width > 0 else ""
+    pad = " " * (width - length)
+    return pad + text if right else text + pad
+
+
+def bar(percent: float | None, width: int, glyphs: Glyphs) -> str:
+    """``width`` cells filled in eighths. Anything shows a trace; only 100 % fills it to the end."""
+    steps = len(glyphs.fill) - 1
+    most = width * steps
+    filled = 0 if percent is None else min(most, int(percent * most / 100))
+    if percent is not None and percent > 0:
+        filled = max(1, filled)
+    if percent is not None and percent < 100:
+        filled = min(filled, most - 1)
+    full, part = divmod(filled, steps)
+    text = glyphs.fill[-1] * full + (glyphs.fill[part] if part else "")
+    return text + glyphs.fill[0] * (width - len(text))
+
+
+def percent_text(percent: float | None, glyphs: Glyphs) -> str:
+    """``96 %``, rounded down: 100 % is never said of a mailbox that is below its limit."""
+    if percent is None:
+        return glyphs.nothing
+    return "> 999 %" if percent >= 1000 else f"{int(percent)} %"
+
+
+def meter(percent: float | None, look: str, width: int, glyphs: Glyphs, *, track: bool) -> Line:
+    """A bar in its looks. ``track`` draws the empty part as background, else caps show where it ends."""
+    if track:
+        return ((bar(percent, width, glyphs), f"{look}-bar"),)
+    left, right = glyphs.caps
+    return ((left, "quiet"), (bar(percent, width - 2, glyphs), look), (right, "quiet"))
+
+
+def size(value: int | None, glyphs: Glyphs) -> str:
+    """Bytes as people read them."""
+    return glyphs.nothing if value is None else format_size(value)
+
+
+def count(value: int | None, glyphs: Glyphs) -> str:
+    """A number with thousands separated."""
+    return glyphs.nothing if value is None else format_count(value)
+
+
+def age(moment: float | None, now: float, glyphs: Glyphs) -> str:
+    """How long ago."""
+    return glyphs.nothing if moment is None else format_age(now - moment)
+
+
+def plural(number: int, one: str, many: str = "") -> str:
+    """``1 account``, ``1,204 accounts``."""
+    return f"{format_count(number)} {one if number == 1 else many or one + 's'}"
+
+
+def micros(value: int | None, glyphs: Glyphs) -> str:
+    """A time in microseconds: ``61 us``, ``0.9 ms``, ``1.2 s``."""
+    if value is None:
+        return glyphs.nothing
+    if value < 1000:
+        return f"{value} {'us' if glyphs.ascii_only else chr(0xB5) + 's'}"
+    return f"{value / 1000:.1f} ms" if value < 1_000_000 else f"{value / 1_000_000:.1f} s"
+
+
+def clock(moment: float) -> str:
+    """Time of day, local, as the operator's watch has it."""
+    return time.strftime("%H:%M:%S", time.localtime(moment))
+
+
+def look_of(level: Level) -> str:
+    """The look of what has this level: amber and red only where something needs a person."""
+    return {Level.OVER: "over", Level.CRITICAL: "critical", Level.NEAR: "near", Level.OK: "ok"}.get(level, "quiet")
+
+
+def drift_words(before: int | None, after: int | None) -> str:
+    """What a recount found, in words."""
+    if before is None or after is None:
+        return "counted for the first time" if after is not None else "not counted"
+    if before == after:
+        return "as recorded"
+    return f"{format_size(abs(after - before))} {'more' if after > before else 'less'} than recorded"
+
+
+def editable_size(limit: int | None) -> str:
+    """A limit as one would type it, exact to the byte: ``5G``, ``1536M``, ``5000``."""
+    if limit is None:
+        return "unlimited"
+    for power, letter in ((40, "T"), (30, "G"), (20, "M"), (10, "K")):
+        if limit >= 1 << power and limit % (1 << power) == 0:
+            return f"{limit >> power}{letter}"
+    return str(limit)

@@ -1,0 +1,117 @@
+"""What the terminal can do, and what happens when it goes away.
+
+A terminal that is gone (ssh line cut, window closed) shows in three ways: SIGHUP, an error when writing, and a hang-up
+that poll(2) tells of. Textual's writer thread would die of the error and its queue then fill up and block the loop, so
+output goes through ``Output``, which swallows it and tells once.
+"""
+
+from __future__ import annotations
+
+import locale
+import os
+import select
+import sys
+from collections.abc import Callable, Mapping
+from typing import IO, Any
+
+from textual.app import App
+from textual.drivers.linux_driver import LinuxDriver
+
+_PLAIN_TERMS = ("vt", "dumb", "ansi", "linux", "cons", "sun")  # no Unicode blocks in their fonts
+_COLOURLESS_TERMS = ("vt", "dumb")
+
+
+def wants_ascii(environ: Mapping[str, str], codeset: str) -> bool:
+    """Whether to draw with ASCII signs. ``codeset`` is the locale's, as nl_langinfo(CODESET) has it.
+
+    Python turns the C locale into UTF-8 by itself (PEP 538), so one that was asked for by name is looked up.
+    """
+    if environ.get("TERM", "").startswith(_PLAIN_TERMS):
+        return True
+    asked = environ.get("LC_ALL") or environ.get("LANG", "")
+    return asked in {"C", "POSIX"} or "UTF8" not in codeset.upper().replace("-", "")
+
+
+def wants_no_color(environ: Mapping[str, str]) -> bool:
+    """NO_COLOR as no-color.org has it (set and not empty), or a terminal that has none."""
+    return bool(environ.get("NO_COLOR")) or environ.get("TERM", "").startswith(_COLOURLESS_TERMS)
+
+
+def codeset() -> str:
+    """Of the locale in force."""
+    return locale.nl_langinfo(locale.CODESET)
+
+
+def hung_up(descriptor: int) -> bool:
+    """Whether the other end of a terminal or pipe is gone."""
+    poller = select.poll()
+    try:
+        poller.register(descriptor, 0)  # hang-up and error are told unasked
+        return bool(poller.poll(0))
+    except (OSError, ValueError):
+        return True
+
+
+def stdin_hung_up() -> bool:
+    """Whether the keyboard is gone."""
+    stdin = sys.__stdin__
+    return stdin is None or stdin.closed or hung_up(stdin.fileno())
+
+
+class Output:
+    """The terminal's end of a driver: counts, and forgets about a terminal that is gone."""
+
+    def __init__(self, file: IO[str], lost: Callable[[], None]) -> None:
+        self._file = file
+        self._lost = lost
+        self._gone = False
+        self.written = 0  # characters
+
+    def write(self, text: str) -> int:
+        """Never fails."""
+        self.written += len(text)
+        self._guarded(lambda: self._file.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Never fails."""
+        self._guarded(self._file.flush)
+
+    def fileno(self) -> int:
+        """Of the terminal."""
+        return self._file.fileno()
+
+    def isatty(self) -> bool:
+        """Of the terminal."""
+        return self._file.isatty()
+
+    def _guarded(self, act: Callable[[], object]) -> None:
+        if self._gone:
+            return
+        try:
+            act()
+        except OSError:
+            self._gone = True
+            self._lost()
+
+
+class ConsoleDriver(LinuxDriver):
+    """Textual's driver with an output that survives its terminal."""
+
+    def __init__(self, app: App[Any], **options: Any) -> None:
+        super().__init__(app, **options)
+        self._file: Any = Output(self._file, self._tell)
+
+    def _tell(self) -> None:
+        """Called in the writer thread."""
+        hangup = getattr(self._app, "terminal_lost", None)
+        if hangup is not None:
+            self._loop.call_soon_threadsafe(hangup)
+
+
+def restore_environment(name: str, value: str | None) -> None:
+    """Put an environment variable back as it was."""
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value

@@ -1,0 +1,104 @@
+"""The themes: dark, light, and one that uses only what the terminal itself calls its colours.
+
+Every look that ``format`` and ``columns`` name is a variable here, so that the style sheets name meanings and never
+colours. One accent; amber and red only where something needs a person; what is normal is dim.
+"""
+
+from __future__ import annotations
+
+from textual.theme import Theme
+
+DARK = Theme(
+    name="dark",
+    dark=True,
+    primary="#5fb3d4",
+    accent="#5fb3d4",
+    secondary="#7aa2b8",
+    warning="#e3a93d",
+    error="#f0625d",
+    success="#6cb87a",
+    foreground="#d5dde5",
+    background="#10151b",
+    surface="#161d25",
+    panel="#1d2630",
+    variables={
+        "quiet": "#8593a1",
+        "faint": "#33404d",
+        "row": "#1f3b4d",
+        "row-blurred": "#1b2732",
+        "over": "#ff7a70",
+        "critical": "#ff9d4d",
+        "near": "#e3b341",
+        "ok": "#8593a1",
+        "over-fill": "#e5534b",
+        "critical-fill": "#e5813a",
+        "near-fill": "#c9982f",
+        "ok-fill": "#3f7f99",
+        "track": "#202a34",
+    },
+)
+
+LIGHT = Theme(
+    name="light",
+    dark=False,
+    primary="#0b6a8f",
+    accent="#0b6a8f",
+    secondary="#3b6478",
+    warning="#8a5a00",
+    error="#b3261e",
+    success="#1f7a3a",
+    foreground="#1d2731",
+    background="#fafbfc",
+    surface="#eef2f5",
+    panel="#e3e9ee",
+    variables={
+        "quiet": "#5a6773",
+        "faint": "#bcc7d1",
+        "row": "#cfe6f1",
+        "row-blurred": "#e4ecf1",
+        "over": "#b3261e",
+        "critical": "#ad4600",
+        "near": "#855800",
+        "ok": "#5a6773",
+        "over-fill": "#cf3a30",
+        "critical-fill": "#d9691c",
+        "near-fill": "#d19b1f",
+        "ok-fill": "#6fa9c2",
+        "track": "#e1e8ed",
+    },
+)
+
+# For NO_COLOR, for terminals of sixteen colours and fewer, and for those who want their terminal's own background.
+PLAIN = Theme(
+    name="terminal",
+    ansi=True,
+    dark=True,
+    primary="ansi_cyan",
+    accent="ansi_cyan",
+    secondary="ansi_cyan",
+    warning="ansi_yellow",
+    error="ansi_red",
+    success="ansi_green",
+    foreground="ansi_default",
+    background="ansi_default",
+    surface="ansi_default",
+    panel="ansi_default",
+    boost="ansi_default",
+    variables={
+        "quiet": "ansi_default",
+        "faint": "ansi_default",
+        "row": "ansi_default",
+        "row-blurred": "ansi_default",
+        "over": "ansi_red",
+        "critical": "ansi_yellow",
+        "near": "ansi_yellow",
+        "ok": "ansi_default",
+        "over-fill": "ansi_red",
+        "critical-fill": "ansi_yellow",
+        "near-fill": "ansi_yellow",
+        "ok-fill": "ansi_cyan",
+        "track": "ansi_default",
+    },
+)
+
+THEMES = (DARK, LIGHT, PLAIN)

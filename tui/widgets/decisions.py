@@ -1,0 +1,80 @@
+"""The strip with the newest decisions, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+
+from core.control.results import DecisionRow
+from core.units import format_size
+from tui import format as fmt
+from tui.columns import Look
+from tui.format import VERDICTS, Line, Run
+from tui.session import Session
+from tui.widgets.painted import Painted
+
+TIME, VERDICT, SIZE, MICROS, CLIENT = 8, 18, 9, 8, 24  # cells
+
+
+def decision_line(row: DecisionRow, width: int, look: Look, *, shadow: bool) -> Line:
+    """When, what, from whom to whom, how large, how fast; the client's name only where there is room."""
+    glyphs = look.glyphs
+    word, style = VERDICTS.get(row.verdict, (fmt.literal(row.verdict, glyphs), "plain"))
+    if shadow and word.startswith("refused"):
+        word = word.replace("refused", "would refuse")
+    runs: list[Run] = [
+        (f" {fmt.clock(row.at)}  ", "quiet"),
+        (fmt.fit(word, VERDICT + 2 * shadow, glyphs), style),
+        ("  ", "plain"),
+    ]
+    if width >= 130:
+        runs += [(fmt.fit(fmt.literal(row.client, glyphs), CLIENT, glyphs), "quiet"), ("  ", "plain")]
+    room = width - fmt.width_of(runs) - SIZE - MICROS - 5
+    runs += _path(row, max(10, room), look)
+    size = format_size(row.size) if row.size else glyphs.nothing
+    runs.append((fmt.fit(size, SIZE, glyphs, right=True) + "  ", "quiet"))
+    runs.append((fmt.fit(fmt.micros(row.micros, glyphs), MICROS, glyphs, right=True), "quiet"))
+    return tuple(runs)
+
+
+def _path(row: DecisionRow, width: int, look: Look) -> list[Run]:
+    """Sender to recipient, and the mailbox behind an alias; exactly ``width`` cells."""
+    glyphs = look.glyphs
+    sender = fmt.literal(row.sender, glyphs) if row.sender else "<>"
+    recipient = fmt.literal(row.recipient, glyphs)
+    after = ""
+    if row.mailbox and row.mailbox != row.recipient:
+        after = f" {glyphs.becomes} {fmt.literal(row.mailbox, glyphs)}"
+    tail = fmt.fit(recipient + after, min(width, fmt.width_of([(recipient + after, "")])), glyphs)
+    arrow = f" {glyphs.arrow} "
+    room = width - fmt.width_of([(tail, "")]) - len(arrow)
+    if room < 6:
+        return [(fmt.fit(tail, width, glyphs), "plain")]
+    head = fmt.fit(sender, min(room, fmt.width_of([(sender, "")])), glyphs)
+    rest = " " * (room - fmt.width_of([(head, "")]))
+    return [(head, "quiet"), (arrow, "faint"), (tail, "plain"), (rest, "plain")]
+
+
+class DecisionStrip(Painted):
+    """As many of the newest decisions as there are lines."""
+
+    def __init__(self, session: Session, look: Callable[[], Look]) -> None:
+        super().__init__(id="decisions")
+        self._session = session
+        self._look = look
+
+    def on_resize(self) -> None:
+        """Other lines fit."""
+        self.show()
+
+    def show(self) -> None:
+        """Draw what changed."""
+        height, look = self.size.height, self._look()
+        if not height:
+            return
+        newest = list(islice(reversed(self._session.decisions), height))
+        shadow = self._session.welcome is not None and self._session.welcome.mode == "shadow"
+        lines: list[Line] = [decision_line(row, self.size.width, look, shadow=shadow) for row in newest]
+        if not lines:
+            lines = [((" No decisions yet: each request of Postfix appears here.", "quiet"),)]
+        self.paint(lines)

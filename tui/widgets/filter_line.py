@@ -1,0 +1,77 @@
+"""The line that ``/`` opens: it filters as one types."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.widgets import Input
+
+from tui.format import Line
+from tui.widgets.painted import Painted
+
+
+class FilterLine(Horizontal):
+    """Stands where the title is. What it says about the filter is on its right."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "keep", "Keep", tooltip="keep the filter and go to the table", key_display="⏎", priority=True),
+        Binding("escape", "clear", "Clear", tooltip="show all accounts again", key_display="Esc"),
+        Binding("down", "keep", "Table", show=False, tooltip="keep the filter and go to the table"),
+    ]
+
+    class Typed(Message):
+        """Another text stands there."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Kept(Message):
+        """Enter: the filter stays."""
+
+    class Cleared(Message):
+        """Esc: no filter any more."""
+
+    def compose(self) -> ComposeResult:
+        """As Textual asks."""
+        yield Painted(id="filter-sign")
+        field = Input(placeholder="text  @domain  >80%  over  near  trash>1G  !word", compact=True)
+        field.cursor_blink = False
+        yield field
+        yield Painted(id="filter-found")
+
+    def on_mount(self) -> None:
+        """The sign of a filter, as everywhere."""
+        self.query_one("#filter-sign", Painted).paint([((" / ", "key"),)])
+
+    def open(self, text: str) -> None:
+        """Begin with the filter that holds."""
+        field = self.query_one(Input)
+        with self.prevent(Input.Changed):
+            field.value = text
+        field.focus()
+
+    def say(self, line: Line, width: int) -> None:
+        """What the filter finds, or why it can't be read."""
+        found = self.query_one("#filter-found", Painted)
+        if found.styles.width is None or found.styles.width.value != width:
+            found.styles.width = width
+        found.paint([line])
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.post_message(self.Typed(event.value))
+
+    def action_keep(self) -> None:
+        """Enter."""
+        self.post_message(self.Kept())
+
+    def action_clear(self) -> None:
+        """Esc."""
+        self.post_message(self.Cleared())

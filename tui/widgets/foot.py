@@ -1,0 +1,89 @@
+"""The foot: the keys of the screen, made from its bindings, and what is marked."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.app import ScreenStackError
+from textual.binding import Binding
+from textual.screen import Screen
+
+from tui import format as fmt
+from tui.format import Line, Run
+from tui.glyphs import Glyphs
+from tui.widgets.painted import Painted
+
+ALWAYS = frozenset({"help", "command_palette", "leave"})  # on the right, whatever else has to go
+GAP = 2
+
+
+def key_name(binding: Binding, glyphs: Glyphs) -> str:
+    """How the key is printed on a keyboard."""
+    if binding.key_display and (binding.key_display.isascii() or not glyphs.ascii_only):
+        return binding.key_display
+    key = binding.key.removeprefix("upper_")
+    if key.startswith("ctrl+"):
+        return "^" + key.removeprefix("ctrl+")
+    names = {"slash": "/", "asterisk": "*", "question_mark": "?", "less_than_sign": "<", "greater_than_sign": ">"}
+    return names.get(key, key if len(key) == 1 else key.capitalize())
+
+
+class Foot(Painted):
+    """One line. A click on a key presses it."""
+
+    def __init__(self, glyphs: Glyphs) -> None:
+        super().__init__(id="foot")
+        self._glyphs = glyphs
+        self._left: Line = ()
+        self._zones: list[tuple[int, int, str]] = []
+
+    def on_mount(self) -> None:
+        """Follow the screen's bindings."""
+        self.screen.bindings_updated_signal.subscribe(self, self._follow)
+
+    def _follow(self, _screen: Screen[object]) -> None:
+        self.show(self._left)
+
+    def on_resize(self) -> None:
+        """Other keys may fit."""
+        self.show(self._left)
+
+    def show(self, left: Line) -> None:
+        """``left``: what is said before the keys."""
+        self._left = left
+        try:
+            active = self.screen.active_bindings
+        except ScreenStackError:  # the screen is being taken down
+            return
+        shown = {active_binding.binding.action: active_binding.binding for active_binding in active.values()}
+        bindings = [binding for binding in shown.values() if binding.show]
+        right = [binding for binding in bindings if binding.action in ALWAYS]
+        self.paint([self._compose_line(left, [b for b in bindings if b not in right], right)])
+
+    def _compose_line(self, left: Line, keys: list[Binding], always: list[Binding]) -> Line:
+        self._zones = []
+        room = self.size.width - sum(self._width(binding) + GAP for binding in always) - 1
+        runs: list[Run] = [(" ", "plain"), *left]
+        if left:
+            runs.append((" " * GAP, "plain"))
+        for binding in keys:
+            if fmt.width_of(runs) + self._width(binding) + GAP > room:
+                break
+            self._add(runs, binding)
+        runs.append((" " * max(0, room + 1 - fmt.width_of(runs)), "plain"))
+        for binding in always:
+            self._add(runs, binding)
+        return tuple(runs)
+
+    def _width(self, binding: Binding) -> int:
+        return len(key_name(binding, self._glyphs)) + 1 + len(binding.description)
+
+    def _add(self, runs: list[Run], binding: Binding) -> None:
+        start = fmt.width_of(runs)
+        runs += [(key_name(binding, self._glyphs), "key"), (f" {binding.description}", "quiet"), (" " * GAP, "plain")]
+        self._zones.append((start, start + self._width(binding), binding.key))
+
+    def on_click(self, event: events.Click) -> None:
+        """Press the key that was clicked."""
+        for start, end, key in self._zones:
+            if start <= event.x < end:
+                self.app.simulate_key(key)

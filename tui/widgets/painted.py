@@ -1,0 +1,56 @@
+"""A widget of prepared lines that sends the terminal only those that differ from what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.segment import Segment
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui.format import Line
+
+LOOKS = frozenset(
+    {
+        "plain", "quiet", "faint", "strong", "accent", "title", "sorted", "mark", "key", "badge", "badge-warn",
+        "badge-bad", "good", "over", "critical", "near", "ok", "over-bar", "critical-bar", "near-bar", "ok-bar",
+        "quiet-bar",
+    }
+)  # fmt: skip
+
+
+def strip_of(widget: Widget, line: Line, width: int, *under: str) -> Strip:
+    """A line in the widget's looks, cut or filled to ``width`` cells; ``under`` is a look beneath all others."""
+    base = widget.rich_style
+    for look in under:
+        base += widget.get_component_rich_style(look, partial=True)
+    segments = [Segment(text, base + widget.get_component_rich_style(look, partial=True)) for text, look in line]
+    return Strip(segments).simplify().adjust_cell_length(width, base)
+
+
+class Painted(Widget):
+    """Lines of runs; ``paint`` compares them with those on the screen."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(LOOKS)
+    ALLOW_SELECT = False
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002  Textual's name
+        super().__init__(id=id, classes=classes)
+        self.lines: tuple[Line, ...] = ()
+
+    def paint(self, lines: Sequence[Line]) -> None:
+        """Show these lines."""
+        old, self.lines = self.lines, tuple(lines)
+        for y in range(max(len(old), len(self.lines))):
+            if self._at(old, y) != self._at(self.lines, y):
+                self.refresh(Region(0, y, self.size.width, 1))
+
+    def render_line(self, y: int) -> Strip:
+        """As Textual asks."""
+        return strip_of(self, self._at(self.lines, y), self.size.width)
+
+    @staticmethod
+    def _at(lines: tuple[Line, ...], y: int) -> Line:
+        return lines[y] if y < len(lines) else ()

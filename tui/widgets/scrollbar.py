@@ -1,0 +1,43 @@
+"""A scrollbar of one thin line, drawn with signs: it shows without colours too, and in ASCII."""
+
+from __future__ import annotations
+
+from rich.color import Color
+from rich.segment import Segment, Segments
+from rich.style import Style
+from textual.scrollbar import ScrollBarRender
+
+from tui.glyphs import Glyphs
+
+
+def thin_scrollbar(glyphs: Glyphs) -> type[ScrollBarRender]:
+    """The renderer class for these signs; Textual makes the instances."""
+
+    class ThinScrollBar(ScrollBarRender):
+        @classmethod
+        def render_bar(
+            cls,
+            size: int = 25,
+            virtual_size: float = 50,
+            window_size: float = 20,
+            position: float = 0,
+            thickness: int = 1,
+            vertical: bool = True,  # noqa: FBT001, FBT002  Textual's signature
+            back_color: Color = Color.parse("default"),  # noqa: B008  same
+            bar_color: Color = Color.parse("default"),  # noqa: B008  same
+        ) -> Segments:
+            """One sign a line; pressing above or below the thumb pages, pressing it drags."""
+            if not (window_size and size and virtual_size > size):
+                return Segments([Segment(" " * thickness, Style(bgcolor=back_color))] * size, new_lines=vertical)
+            thumb = max(1, round(size * window_size / virtual_size))
+            start = min(size - thumb, round((size - thumb) * position / max(1, virtual_size - window_size)))
+            looks = (
+                (glyphs.track, Style(color=back_color, dim=True, meta={"@mouse.down": "scroll_up"})),
+                (glyphs.thumb, Style(color=bar_color, meta={"@mouse.down": "grab"})),
+                (glyphs.track, Style(color=back_color, dim=True, meta={"@mouse.down": "scroll_down"})),
+            )
+            counts = (start, thumb, size - start - thumb)
+            parts = [Segment(sign, style) for (sign, style), n in zip(looks, counts, strict=True) for _ in range(n)]
+            return Segments(parts, new_lines=vertical)
+
+    return ThinScrollBar
