@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from core.answers import check_answer
 from core.endpoints import (
     has_control,
+    mask_secrets,
     parse_database_url,
     parse_host_port,
     parse_listen,
@@ -33,7 +34,7 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}(?:[-_][A-Za-z]{2,4})?")
 
 def refuse(value: str, expected: str) -> UsageError:
     """The error for a text that is not what is expected."""
-    return UsageError(f"found {shown(value)}, expected {expected}")
+    return UsageError(f"found {shown(mask_secrets(value))}, expected {expected}")
 
 
 def optional(check: Callable[[str], object]) -> Callable[[str], None]:

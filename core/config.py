@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -144,8 +143,14 @@ def _check_keys(data: Mapping[str, Any], where: str) -> None:
 
 
 def _nearest(name: str, known: Mapping[str, Any]) -> str:
-    near = get_close_matches(name, known, n=1)
-    return f"; expected one of: {', '.join(known)}" if not near else f"; did you mean {near[0]}?"
+    near = _closest(name, known)
+    return f"; did you mean {near}?" if near else f"; expected one of: {', '.join(known)}"
+
+
+def _closest(name: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches  # late: only a mistake needs it
+
+    return "".join(get_close_matches(name, list(known), n=1))
 
 
 def _elsewhere(key: str) -> str:
@@ -202,10 +207,9 @@ def _type_fault(fault: str, path: str, data: Mapping[str, Any]) -> str:
         return f"found {_as_toml(value, mismatch['got'])}, expected {types}{_example(path)}"
     if fault.startswith("Invalid enum value"):
         choices = _choices(path)
-        near = get_close_matches(str(value), choices, n=1)
-        return f"found {shown(str(value))}, expected {' or '.join(choices)}" + (
-            f" (did you mean {near[0]}?)" if near else ""
-        )
+        near = _closest(str(value), choices)
+        hint = f" (did you mean {near}?)" if near else ""
+        return f"found {shown(str(value))}, expected {' or '.join(choices)}{hint}"
     return fault
 
 

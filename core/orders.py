@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from core.control.framing import encode_result
@@ -74,15 +73,19 @@ class Orders:
             connection.send(Failed(request.id, 1, f"internal error: {error}"))
 
     async def _do(self, connection: ControlConnection, request: Request) -> object:
-        do: dict[type[Request], Callable[[], Awaitable[object]]] = {
-            GetStatus: self._status,
-            GetDetails: lambda: self._details(request.address),  # type: ignore[union-attr]
-            Explain: lambda: self._engine.enforcer.explain(request.address, request.size),  # type: ignore[union-attr]
-            Reload: self._engine.reload,
-            HandOver: self._engine.hand_over,
-        }
-        if type(request) in do:
-            return await do[type(request)]()
+        engine = self._engine
+        match request:
+            case GetStatus():
+                return engine.status()
+            case GetDetails(address=address):
+                return await self._details(address)
+            case Explain(address=address, size=size):
+                return await engine.enforcer.explain(address, size)
+            case Reload():
+                await engine.reload()
+                return None
+            case HandOver():
+                return await engine.hand_over()
         return await self._change(connection, request)
 
     async def _change(self, connection: ControlConnection, request: Request) -> object:
@@ -103,9 +106,6 @@ class Orders:
         finally:
             connection.operators.pop(request.id, None)
         raise MailquotaError(f"{type(request).__name__} is no order")
-
-    async def _status(self) -> object:
-        return self._engine.status()
 
     async def _details(self, address: str) -> Details:
         engine = self._engine

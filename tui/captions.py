@@ -33,7 +33,12 @@ def title(accounts: AccountList, session: Session, width: int, look: Look) -> Li
     if accounts.rows:
         left.append((f"{look.glyphs.dot} {text} ", "quiet"))
     if session.state is State.LOST and session.heard_at is not None:
-        left.append((f"{look.glyphs.dot} as of {fmt.clock(session.heard_at)}, {fmt.literal(session.reason, look.glyphs)} ", "over"))
+        left.append(
+            (
+                f"{look.glyphs.dot} as of {fmt.clock(session.heard_at)}, {fmt.literal(session.reason, look.glyphs)} ",
+                "over",
+            )
+        )
     return rule(tuple(left), tuple(right), width, look)
 
 

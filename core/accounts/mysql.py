@@ -12,6 +12,7 @@ Everything here blocks, for at most about CONNECT_SECONDS a host and READ_SECOND
 from __future__ import annotations
 
 import contextlib
+import socket
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
@@ -239,8 +240,9 @@ def _connect_any(target: Target, first: int, **options: Any) -> tuple[Connection
 
 
 def _connect(target: Target, host: str, port: int, **options: Any) -> Connection:
-    return pymysql.connect(
-        **({"unix_socket": host} if host.startswith("/") else {"host": host, "port": port}),
+    connection = pymysql.Connection(
+        host=host,
+        port=port,
         user=target.user,
         password=target.password.encode(),  # a str would be sent as Latin-1
         database=target.database,
@@ -252,8 +254,27 @@ def _connect(target: Target, host: str, port: int, **options: Any) -> Connection
         read_timeout=READ_SECONDS,
         write_timeout=WRITE_SECONDS,
         program_name="mailquota",
+        defer_connect=True,
         **options,
     )
+    if host.startswith("/"):
+        # PyMySQL leaves its own socket open when the server's file is not there.
+        connection._secure = True  # what PyMySQL sets for a unix socket: passwords may go over it
+        connection.connect(_connect_unix(host))
+    else:
+        connection.connect()
+    return connection
+
+
+def _connect_unix(path: str) -> socket.socket:
+    connecting = socket.socket(socket.AF_UNIX)
+    connecting.settimeout(CONNECT_SECONDS)
+    try:
+        connecting.connect(path)
+    except OSError:
+        connecting.close()
+        raise
+    return connecting
 
 
 def _close(connection: Connection) -> None:
@@ -267,7 +288,7 @@ def _code(error: BaseException) -> int:
 
 def _text(error: BaseException) -> str:
     """What the server or the driver said; the password is in none of it."""
-    cause = getattr(error, "original_exception", None)  # PyMySQL's, of a connection that failed
+    cause = getattr(error, "original_exception", error)  # PyMySQL's, of a connection that failed
     if isinstance(cause, OSError):
         return cause.strerror or str(cause)
     return str(error.args[1]) if len(error.args) > 1 else str(error)

@@ -1,0 +1,189 @@
+"""What is read from Postfix and Dovecot, with outputs recorded from both versions."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from core import discover as discover_module
+from core.config import load
+from core.config_text import dump
+from core.discover import discover, read_text, run_command
+from core.passwords import read_password
+from core.postfix_maps import database_url, mysql_map_files, parse_map_file
+from tests.core.recorded_server import Server
+
+DATA = Path(__file__).parents[1] / "data"
+MAP = """# as in the tutorial
+user = mailserver
+password = ChangeMe
+hosts = 127.0.0.1
+dbname = mailserver
+query = SELECT 1 FROM virtual_users WHERE email='%s'
+"""
+SQL_CONF = r"""driver = mysql
+#user_query = SELECT '/old/%d' AS home
+user_query = SELECT email AS user, \
+  concat('*:bytes=', quota) AS quota_rule, \
+  '/var/vmail/%d/%n' AS home, \
+  5000 AS uid, 5000 AS gid FROM virtual_users WHERE email='%u'
+"""
+
+
+def recorded(name: str) -> str:
+    """The text of a recorded output."""
+    return (DATA / name).read_text()
+
+
+BOOKWORM = Server(
+    recorded("dovecot-2.3/doveconf-n.ispmail-bookworm.txt"),
+    recorded("postfix/postconf-3.7.txt"),
+    {"/etc/postfix/mysql-virtual-mailbox-maps.cf": MAP, "/etc/dovecot/dovecot-sql.conf.ext": SQL_CONF},
+)
+TRIXIE = Server(
+    recorded("dovecot-2.4/doveconf-n.ispmail-trixie.txt"),
+    recorded("postfix/postconf-3.10.txt"),
+    {"/etc/postfix/mariadb-virtual-mailbox-maps.cf": MAP},
+)
+ISPMAIL: dict[str, object] = {
+    "accounts.database": "mysql://mailserver@127.0.0.1/mailserver",
+    "accounts.schema": "ispmail",
+    "mailstore.path": "/var/vmail/{domain}/{user}/Maildir",
+    "policy.listen": ["unix:/var/spool/postfix/private/mailquota"],
+    "policy.overquota": "452 4.2.2 Mailbox is full and cannot receive any more emails",
+    "policy.success": "DUNNO",
+    "policy.nouser": "DUNNO",
+}
+
+
+def test_ispmail_on_dovecot_23() -> None:
+    """Everything that the tutorial's server says; the home is in the SQL file."""
+    password_file = {"accounts.password_file": "/etc/postfix/mysql-virtual-mailbox-maps.cf"}
+    assert BOOKWORM.discover() == ISPMAIL | password_file
+
+
+def test_ispmail_on_dovecot_24() -> None:
+    """The same server in the newer language, where the grace is 10 MiB unless set."""
+    more = {"accounts.password_file": "/etc/postfix/mariadb-virtual-mailbox-maps.cf", "policy.grace": "10M"}
+    assert TRIXIE.discover() == ISPMAIL | more
+
+
+@pytest.mark.parametrize("server", [BOOKWORM, TRIXIE], ids=["2.3", "2.4"])
+def test_settings_of_a_server_without_a_file(server: Server, tmp_path: Path) -> None:
+    """They load, each names its source, and the password is nowhere in the written file."""
+    found = discover("auto", server.run, server.read)
+    missing = {"MAILQUOTA_CONFIG": str(tmp_path / "mailquota.toml")}
+    (tmp_path / "mailquota.toml").write_text("")
+    config = load(None, missing, found)
+    assert config.origin["policy.listen"] == "found: postconf queue_directory"
+    assert config.origin["policy.overquota"] == "found: doveconf quota_status_overquota"
+    assert config.origin["accounts.database"].startswith("found: /etc/postfix/")
+    assert config.found.trash_names == ("Trash",)
+    assert "ChangeMe" not in dump(config, mask=False)
+
+
+def test_the_password_is_read_where_it_was_found(tmp_path: Path) -> None:
+    """The found settings are enough to log in."""
+    file = tmp_path / "map.cf"
+    file.write_text(MAP)
+    found = discover("auto", Server(postconf=f"virtual_mailbox_maps = proxy:mysql:{file}").run)
+    config_file = tmp_path / "mailquota.toml"
+    config_file.write_text("")
+    assert read_password(load(config_file, {}, found), "database", {}).text == "ChangeMe"
+
+
+def test_a_server_with_nothing() -> None:
+    """Nothing is found, nothing is raised."""
+    found = discover("auto", Server().run, Server().read)
+    assert (found.values, found.trash_names) == ({}, ())
+
+
+@pytest.mark.parametrize(
+    "text", ["", "}\n}\n}\n", "namespace {\n{\n", "\x00= \n= =\n{ {", "# 2.4.1\nquota x {"], ids=repr
+)
+def test_output_that_means_nothing(text: str) -> None:
+    """Broken output says nothing, or little, and raises nothing."""
+    assert set(Server(text, text).discover()) <= {"policy.grace"}
+
+
+def test_files_that_may_not_be_read() -> None:
+    """A map that only Postfix may read leaves the section alone, a missing SQL file the path."""
+    found = Server(BOOKWORM.doveconf, BOOKWORM.postconf).discover()
+    assert not [key for key in found if key.startswith(("accounts.", "mailstore."))]
+    assert found["policy.listen"] == ISPMAIL["policy.listen"]
+
+
+def test_what_would_not_do_as_a_setting_is_not_found() -> None:
+    """Dovecot's own OK is none of ours; a delimiter or a folder that is nonsense neither."""
+    text = recorded("dovecot-2.4/doveconf-n.maildir-driver.txt")
+    text = text.replace("quota_status_success = DUNNO", "quota_status_success = OK")
+    found = Server(text, f"queue_directory = /{'x' * 120}\nrecipient_delimiter = @\n").discover()
+    assert not {"policy.success", "policy.listen", "policy.recipient_delimiter"} & found.keys()
+    assert found["policy.nouser"] == "DUNNO"
+
+
+def test_the_delimiter_is_dovecots() -> None:
+    """Postfix's counts only where there is no Dovecot."""
+    postconf = "recipient_delimiter = -\n"
+    assert Server(None, postconf).discover()["policy.recipient_delimiter"] == "-"
+    assert "policy.recipient_delimiter" not in Server("# 2.3.19.1\n", postconf).discover()
+    assert Server("recipient_delimiter = _", postconf).discover()["policy.recipient_delimiter"] == "_"
+    assert Server(None, "recipient_delimiter =\n").discover()["policy.recipient_delimiter"] == ""
+
+
+MAPS = {
+    "user = u\ndbname = d\n": "mysql://u@localhost/d",
+    "user = u@x\ndbname = my db\nhosts = a b:3307, inet:c:1\n": "mysql://u%40x@a,b:3307,c:1/my%20db",
+    "user = u\ndbname = d\nhosts = unix:/run/mysqld/mysqld.sock\n": "mysql://u@%2Frun%2Fmysqld%2Fmysqld.sock/d",
+    "user = u\ndbname = d\nhosts = a\n  b\n# c\n": "mysql://u@a,b/d",
+    "user = u\n": None,
+    "dbname = d\n": None,
+    "user = u\ndbname = d\nhosts = {bad}\n": None,
+}
+
+
+@pytest.mark.parametrize(("text", "url"), MAPS.items(), ids=repr)
+def test_databases_of_postfix_maps(text: str, url: str | None) -> None:
+    """Hosts in their order, sockets and ports as the settings write them."""
+    assert database_url(parse_map_file(text)) == url
+
+
+def test_the_first_usable_map_counts() -> None:
+    """Other kinds of maps are passed over."""
+    value = "hash:/etc/postfix/vmailbox, proxy:mysql:/etc/a.cf mysql:/etc/b.cf"
+    assert mysql_map_files(value) == ["/etc/a.cf", "/etc/b.cf"]
+    server = Server(None, f"virtual_mailbox_maps = {value}\n", {"/etc/b.cf": MAP.replace("virtual_users", "mailbox")})
+    assert server.discover()["accounts.password_file"] == "/etc/b.cf"
+    assert server.discover()["accounts.schema"] == "postfixadmin"
+
+
+def test_running_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its output, or None: not there, failed, hung, or no text."""
+    assert run_command(["/nonexistent/postconf"]) is None
+    assert run_command([sys.executable, "-c", "print('x')"]) == "x\n"
+    assert run_command([sys.executable, "-c", "import sys; sys.exit(89)"]) is None
+    assert run_command([sys.executable, "-c", "\0"]) is None
+    monkeypatch.setattr(discover_module, "_TIMEOUT", 0.2)
+    assert run_command([sys.executable, "-c", "input(); import threading; threading.Event().wait()"]) is None
+    assert run_command([sys.executable, "-c", "import threading; threading.Event().wait()"]) is None
+    program = tmp_path / "broken"
+    program.write_bytes(b"\x00\x01")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    assert run_command([str(program)]) is None
+
+
+def test_commands_are_found_without_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dovecot starts scripts without PATH, and postconf is in an sbin folder."""
+    monkeypatch.delenv("PATH")
+    assert run_command(["true"]) == ""
+
+
+def test_reading_files(tmp_path: Path) -> None:
+    """The text, or None."""
+    (tmp_path / "x").write_bytes(b"a\xff")
+    assert read_text(str(tmp_path / "x")) == "a\ufffd"
+    assert read_text(str(tmp_path)) is None
+    assert read_text("\0") is None

@@ -1,0 +1,99 @@
+"""Where passwords are read, and what a file of them must be like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.config import DEFAULT_ORIGIN, Config
+from core.errors import SettingsError
+from core.passwords import read_password
+from core.settings import Accounts, Settings
+from tests.core.settings_files import loaded
+
+
+def test_password_of_a_file(tmp_path: Path) -> None:
+    """Without its line end; a file that everybody may read is told."""
+    file = tmp_path / "password"
+    file.write_text(" s3cret \r\n")
+    file.chmod(0o640)
+    config = loaded(tmp_path, f'[accounts]\npassword_file = "{file}"\n')
+    password = read_password(config, "database", {})
+    assert (password.text, password.origin, password.warning) == (" s3cret ", str(file), "")
+    assert "s3cret" not in repr(password)
+    assert read_password(config, "write_database", {}) == password
+    file.chmod(0o644)
+    assert "readable by everybody" in read_password(config, "database", {}).warning
+
+
+def test_password_of_a_postfix_map(tmp_path: Path) -> None:
+    """What discovery found is read where it lies."""
+    file = tmp_path / "mysql-virtual-mailbox-maps.cf"
+    file.write_text("# the database\nuser = mailserver\npassword = Change Me=1 \nhosts = 127.0.0.1\n")
+    config = loaded(tmp_path, f'[accounts]\npassword_file = "{file}"\n')
+    assert read_password(config, "database", {}).text == "Change Me=1"
+
+
+def test_password_of_the_url_wins(tmp_path: Path) -> None:
+    """It is the nearest one; the writing account has its own."""
+    file = tmp_path / "write"
+    file.write_text("other\n")
+    config = loaded(
+        tmp_path,
+        '[accounts]\ndatabase = "mysql://u:p%40w@h/d"\nwrite_database = "mysql://w@h/d"\n'
+        f'write_password_file = "{file}"\n',
+    )
+    assert read_password(config, "database", {}).text == "p@w"
+    assert read_password(config, "write_database", {}).text == "other"
+
+
+def test_password_of_systemds_credentials(tmp_path: Path) -> None:
+    """By name in the setting, or where no file is set."""
+    for name, text in (("password", "one"), ("write_password", "two"), ("doveadm_password", "three")):
+        (tmp_path / name).write_text(text)
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    config = loaded(tmp_path, '[accounts]\npassword_file = ""\nwrite_database = "mysql://w@h/d"\n')
+    assert read_password(config, "database", environ).text == "one"
+    assert read_password(config, "write_database", environ).text == "two"
+    assert read_password(config, "doveadm", environ).text == "three"
+    assert read_password(config, "database", {}).text == ""
+    config = loaded(tmp_path, '[accounts]\npassword_file = "$CREDENTIALS_DIRECTORY/write_password"\n')
+    assert read_password(config, "database", environ).text == "two"
+    with pytest.raises(SettingsError, match="CREDENTIALS_DIRECTORY is not set"):
+        read_password(config, "database", {})
+
+
+def test_only_the_default_file_may_be_missing(tmp_path: Path) -> None:
+    """Then the credentials count; a file that is there counts more than they."""
+    file = tmp_path / "etc-password"
+    settings = Settings(accounts=Accounts(password_file=str(file)))
+    config = Config(settings, {"accounts.password_file": DEFAULT_ORIGIN})
+    (tmp_path / "password").write_text("credential")
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert read_password(config, "database", environ).text == "credential"
+    assert "none" in read_password(config, "database", {}).origin
+    file.write_text("file")
+    assert read_password(config, "database", environ).text == "file"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "can't be read: No such file"),
+        (b"", "found no password"),
+        (b"\n", "found no password"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"two\nlines\n", "expected one line or a Postfix map"),
+        (b"x" * 70_000, "found no password"),
+    ],
+    ids=["missing", "empty", "newline", "latin-1", "lines", "huge"],
+)
+def test_password_files_that_will_not_do(tmp_path: Path, content: bytes | None, message: str) -> None:
+    """The error names key and file."""
+    file = tmp_path / "password"
+    if content is not None:
+        file.write_bytes(content)
+    config = loaded(tmp_path, f'[accounts]\npassword_file = "{file}"\n')
+    with pytest.raises(SettingsError, match=rf"accounts\.password_file: {file}.*{message}"):
+        read_password(config, "database", {})

@@ -1,0 +1,75 @@
+"""What all dialogs have in common: a frame with a title, Esc, the keys at the bottom, errors of the engine as words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar, TypeVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widget import Widget
+
+from core.model import AccountRow
+from tui import format as fmt
+from tui.desk import Desk, Informed
+from tui.format import Line
+from tui.widgets.foot import Foot
+from tui.widgets.prose import Prose
+
+T = TypeVar("T")
+MANY = 10  # accounts; above, the number must be typed
+
+
+class Dialog(ModalScreen[T], Informed):
+    """Made with ``body``; ``message`` says what went wrong or must be confirmed."""
+
+    CSS_PATH = "dialog.tcss"
+    HEADING = ""
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "Cancel", key_display="Esc")]
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.desk = desk
+        self.set_class(desk.glyphs.ascii_only, "-ascii")
+
+    def compose(self) -> ComposeResult:
+        """The frame."""
+        frame = Vertical(id="dialog")
+        frame.border_title = self.HEADING
+        with frame:
+            yield from self.body()
+            yield Prose(id="message")
+            yield Foot(self.desk.glyphs)
+
+    def body(self) -> Iterable[Widget]:
+        """What the dialog is about."""
+        raise NotImplementedError
+
+    def message(self, text: str, look: str = "over") -> None:
+        """Say what went wrong, or nothing."""
+        self.query_one("#message", Prose).say(fmt.literal(text, self.desk.glyphs), look)
+
+    def action_close(self) -> None:
+        """Leave without doing anything."""
+        self.dismiss(None)
+
+    def who(self, rows: list[AccountRow]) -> Line:
+        """Whom it is about."""
+        if len(rows) == 1:
+            return ((fmt.literal(rows[0].address, self.desk.glyphs), "strong"),)
+        return ((fmt.plural(len(rows), "marked account"), "strong"),)
+
+
+def failures(results: Iterable[tuple[str, str | None]]) -> list[str]:
+    """``address: what went wrong`` of those that failed."""
+    return [f"{address}: {error}" for address, error in results if error]
+
+
+def failure_text(failed: list[str], of: int) -> str:
+    """The first few of them, and how many there are."""
+    if len(failed) == 1 and of == 1:
+        return failed[0]
+    more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
+    return f"{len(failed)} of {of} failed: " + "; ".join(failed[:3]) + more

@@ -1,0 +1,158 @@
+"""Edit the limit of one account or of all that are marked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual import on, work
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+from textual.widgets import Input
+
+from core.control.messages import SetLimit
+from core.control.results import SetResult
+from core.errors import MailquotaError
+from core.model import AccountRow
+from core.units import format_count, format_size
+from tui import format as fmt
+from tui.desk import Desk
+from tui.dialogs.dialog import MANY, Dialog, failure_text, failures
+from tui.format import Line
+from tui.proposal import Proposal
+from tui.widgets.field import Field
+from tui.widgets.painted import Painted
+
+SLICE = 2000  # accounts between two looks at the keyboard
+
+
+class EditLimit(Dialog[Line | None]):
+    """The old value is selected, so typing replaces it; Enter applies. Dismissed with what was done."""
+
+    HEADING = "Edit limit"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "apply", "Apply", key_display="⏎", priority=True),
+        Binding("tab", "app.focus_next", "Next field", key_display="Tab"),
+    ]
+
+    def __init__(self, desk: Desk, rows: list[AccountRow]) -> None:
+        super().__init__(desk)
+        self._rows = rows
+        self._confirmed: str | None = None
+        self._proposal: Proposal | None = None
+        self._sent = False
+
+    def body(self) -> Iterable[Widget]:
+        """Who, the fields, what it would mean."""
+        limits = {row.limit_bytes for row in self._rows}
+        value = fmt.editable_size(limits.pop()) if len(limits) == 1 else ""
+        yield Painted(id="who")
+        yield Field("New limit", value, id="size", placeholder="5G  +500M  +20%  x2  used*1.2  unlimited")
+        yield Field("Reason", id="reason", placeholder="for the journal; may stay empty")
+        if len(self._rows) > MANY:
+            yield Field("How many", id="count", placeholder=f"type {len(self._rows)} to confirm")
+        yield Painted(id="preview")
+
+    def on_mount(self) -> None:
+        """The size first."""
+        lines = [self.who(self._rows)]
+        if len(self._rows) == 1:
+            lines.append(_now(self._rows[0], self.desk))
+        who = self.query_one("#who", Painted)
+        who.styles.height = len(lines)
+        who.paint(lines)
+        self.query_one("#size", Input).focus()
+        self._preview(self._text)
+
+    @property
+    def _text(self) -> str:
+        return self.query_one("#size", Input).value.strip()
+
+    @on(Input.Changed, "#size")
+    def _typed(self) -> None:
+        self._confirmed = None
+        self._preview(self._text)
+
+    @work(exclusive=True, group="preview")
+    async def _preview(self, text: str) -> None:
+        self._proposal = None
+        if not text:
+            self._show_preview([])
+            return
+        proposal = Proposal(text)
+        for number, row in enumerate(self._rows, 1):
+            proposal.add(row)
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
+        self._proposal = proposal
+        self._show_preview(proposal.lines(self.desk.look()))
+        self.message(proposal.errors[0] if proposal.impossible else "", "near")
+
+    def _show_preview(self, lines: list[Line]) -> None:
+        preview = self.query_one("#preview", Painted)
+        preview.styles.height = max(1, len(lines))
+        preview.paint(lines)
+
+    def action_apply(self) -> None:
+        """Enter, in whatever field."""
+        proposal = self._proposal
+        if self._sent or proposal is None or proposal.text != self._text:
+            return
+        if proposal.impossible:
+            self.message(proposal.errors[0])
+        elif not self._counted():
+            self.message(f"These are {format_count(len(self._rows))} accounts: type the number to confirm.", "near")
+            self.query_one("#count", Input).focus()
+        elif proposal.under_use and self._confirmed != proposal.text:
+            self._confirmed = proposal.text
+            self.message(proposal.warning())
+        else:
+            self._sent = True
+            self._send(proposal.text)
+
+    def _counted(self) -> bool:
+        if len(self._rows) <= MANY:
+            return True
+        return self.query_one("#count", Input).value.strip().replace(",", "") == str(len(self._rows))
+
+    @work
+    async def _send(self, size: str) -> None:
+        reason = self.query_one("#reason", Input).value.strip()
+        addresses = [row.address for row in self._rows]
+        self.message("Setting …" if not self.desk.glyphs.ascii_only else "Setting", "quiet")
+        try:
+            results: list[SetResult] = await self.desk.link.ask(
+                lambda number: SetLimit(number, addresses, size, reason), list[SetResult]
+            )
+        except MailquotaError as error:
+            self._sent = False
+            self.message(str(error))
+            return
+        failed = failures((result.address, result.error) for result in results)
+        if failed:
+            self._sent = False
+            self.message(failure_text(failed, len(results)))
+        else:
+            self.dismiss(self._done(results))
+
+    def _done(self, results: list[SetResult]) -> Line:
+        if len(results) == 1:
+            result = results[0]
+            name = fmt.literal(result.address, self.desk.glyphs)
+            return (
+                (f"The limit of {name} is now {_words(result.new_bytes)}, it was {_words(result.old_bytes)}", "good"),
+            )
+        return ((f"The limits of {fmt.plural(len(results), 'account')} are set", "good"),)
+
+
+def _now(row: AccountRow, desk: Desk) -> Line:
+    style = fmt.look_of(row.level)
+    words = f"{format_size(row.used_bytes)} used, " if row.used_bytes is not None else "use not known, "
+    limit = "no limit" if row.limit_bytes is None else f"limit {format_size(row.limit_bytes)}"
+    percent = "" if row.percent is None else f"   {fmt.percent_text(row.percent, desk.glyphs)} {row.level.value}"
+    return ((words + limit, "quiet"), (percent, style))
+
+
+def _words(limit: int | None) -> str:
+    return "unlimited" if limit is None else format_size(limit)

@@ -1,0 +1,127 @@
+"""Count again what mailboxes hold: progress, then before and after of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual import work
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+
+from core.control.messages import Progress, Recalc, Request
+from core.control.results import RecalcResult
+from core.errors import MailquotaError
+from core.model import AccountRow
+from core.units import format_count, format_size
+from tui import format as fmt
+from tui.desk import Desk
+from tui.dialogs.dialog import Dialog
+from tui.format import Line, Run
+from tui.widgets.painted import Painted
+from tui.widgets.text_list import TextList
+
+BAR = 24  # cells
+
+
+class Recalculate(Dialog[None]):
+    """Begins at once: counting changes no mail. Esc stops it, and closes when it is done."""
+
+    HEADING = "Recalculate"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close", "Stop", key_display="Esc"),
+        Binding("enter", "close", "Close", key_display="⏎"),
+    ]
+
+    def __init__(self, desk: Desk, rows: list[AccountRow]) -> None:
+        super().__init__(desk)
+        self._rows = rows
+        self._request: int | None = None
+        self._running = True
+
+    def body(self) -> Iterable[Widget]:
+        """Who, how far, what came out."""
+        yield Painted(id="who")
+        yield Painted(id="progress")
+        yield TextList(id="results")
+
+    def on_mount(self) -> None:
+        """Begin."""
+        self.query_one("#who", Painted).paint([self.who(self._rows)])
+        self.query_one(TextList).display = False
+        self._show_progress(0, len(self._rows), "")
+        self._count()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Enter closes only when there is something to have read."""
+        return True
+
+    def action_close(self) -> None:
+        """While it runs: stop after the account that is being counted. A second time: don't wait for that."""
+        if self._running and self._request is not None:
+            self.desk.link.cancel(self._request)
+            self._request = None
+            self.message("Stopping after this account", "near")
+        else:
+            self.dismiss(None)
+
+    def _make(self, number: int) -> Request:
+        self._request = number
+        return Recalc(number, [row.address for row in self._rows])
+
+    @work
+    async def _count(self) -> None:
+        try:
+            results: list[RecalcResult] = await self.desk.link.ask(self._make, list[RecalcResult], self._progressed)
+        except MailquotaError as error:
+            self.message(str(error))
+            self._running = False
+            return
+        self._running = False
+        self._show(results)
+
+    def _progressed(self, progress: Progress) -> None:
+        self._show_progress(progress.done, progress.total, progress.note)
+
+    def _show_progress(self, done: int, total: int, note: str) -> None:
+        glyphs = self.desk.glyphs
+        percent = done * 100 / total if total else 0.0
+        meter = fmt.meter(percent, "ok", BAR, glyphs, track=self.desk.tracks)
+        text = f"  {format_count(done)} of {format_count(total)}  "
+        self.query_one("#progress", Painted).paint([(*meter, (text, "plain"), (fmt.literal(note, glyphs), "quiet"))])
+
+    def _show(self, results: list[RecalcResult]) -> None:
+        missing = len(self._rows) - len(results)
+        self.message(f"Stopped: {format_count(missing)} not counted" if missing else "", "near")
+        self._show_progress(len(results), len(self._rows), "done" if not missing else "")
+        table = self.query_one(TextList)
+        table.display = True
+        table.show([line for result in results for line in result_lines(result, self.desk, alone=len(self._rows) == 1)])
+        table.focus()
+
+
+def result_lines(result: RecalcResult, desk: Desk, *, alone: bool) -> Iterable[Line]:
+    """Before, after, and the difference in words; the address first if there are several."""
+    glyphs = desk.glyphs
+    if not alone:
+        yield ((fmt.literal(result.address, glyphs), "plain"),)
+    indent: Run = ("" if alone else "  ", "plain")
+    if result.error:
+        yield (indent, (fmt.literal(result.error, glyphs), "over"))
+        return
+    yield (
+        indent,
+        (_figure(result.before_bytes, result.before_messages), "quiet"),
+        (f" {glyphs.arrow} ", "faint"),
+        (_figure(result.after_bytes, result.after_messages), "strong"),
+    )
+    same = result.before_bytes == result.after_bytes
+    words = fmt.drift_words(result.before_bytes, result.after_bytes)
+    method = f", by {fmt.literal(result.method, glyphs)}" if result.method else ""
+    yield (indent, (words, "good" if same else "near"), (method, "quiet"))
+
+
+def _figure(size: int | None, messages: int | None) -> str:
+    if size is None:
+        return "not known"
+    return format_size(size) + (f" in {fmt.plural(messages, 'message')}" if messages is not None else "")

@@ -1,0 +1,46 @@
+"""A scrolling list of prepared lines, of which only the visible ones are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tui.format import Line
+from tui.widgets.painted import LOOKS, strip_of
+
+
+class TextList(ScrollView, can_focus=True, inherit_bindings=False):
+    """As high as its lines, up to what its style sheet allows."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "scroll_up", "Up", show=False),
+        Binding("down,j", "scroll_down", "Down", show=False),
+        Binding("pageup", "page_up", "Page up", show=False),
+        Binding("pagedown", "page_down", "Page down", show=False),
+        Binding("home,g", "scroll_home", "Top", show=False),
+        Binding("end,G", "scroll_end", "End", show=False),
+    ]
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(LOOKS)
+    ALLOW_SELECT = False
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  Textual's name
+        super().__init__(id=id)
+        self._lines: tuple[Line, ...] = ()
+
+    def show(self, lines: Sequence[Line]) -> None:
+        """Show these lines."""
+        self._lines = tuple(lines)
+        self.virtual_size = Size(self.size.width, len(self._lines))
+        self.styles.height = max(1, len(self._lines))
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """As Textual asks; ``y`` counts from the top of the window."""
+        index = self.scroll_offset.y + y
+        line = self._lines[index] if index < len(self._lines) else ()
+        return strip_of(self, line, self.size.width)
