@@ -14,18 +14,17 @@ import asyncio
 import logging
 import time
 from collections import deque
-from dataclasses import dataclass
 
-from core.control.results import Explanation, Target
+from core.control.results import Explanation
 from core.decisions import DecisionLog
+from core.explanation import explanation
 from core.lanes import Lane
 from core.ledger import Entry, Ledger
-from core.policy.decision import DECIDED_STATES, REFUSALS, Answers, Exempt, Verdict, explain_verdict, judge
+from core.policy.decision import DECIDED_STATES, REFUSALS, Answers, Rules, Verdict, judge
 from core.policy.metrics import Metrics
 from core.policy.protocol import Question, answer, question
 from core.policy.recipient import user_name
 from core.policy.server import Connection
-from core.units import Grace
 from core.usage.mailstore import Mailstore
 from core.usage.measure import Known, Need, count_inbox, probe
 
@@ -36,17 +35,6 @@ START_DEADLINE = 2.0  # seconds that requests wait for the first read of the acc
 _TICK = 0.04
 _PROBE_PATIENCE = 0.06
 _COUNT_PATIENCE = 5.0
-
-
-@dataclass(frozen=True)
-class Rules:
-    """The settings ``policy``, ready for use."""
-
-    answers: Answers
-    grace: Grace
-    delimiters: str
-    exempt: Exempt
-    shadow: bool
 
 
 Sink = Connection | asyncio.Future[Verdict]  # who waits for the verdict: Postfix, or somebody who wants it explained
@@ -171,24 +159,7 @@ class Enforcer:
         if verdict is None:
             self._submit(pending)
             verdict = await verdicts
-        return self._explanation(recipient, pending, verdict)
-
-    def _explanation(self, recipient: str, pending: Pending, verdict: Verdict) -> Explanation:
-        entry, size = pending.entry, pending.question.size
-        action = self.rules.answers.action(verdict)
-        if entry is None:
-            target = Target(recipient, "unknown", None, None, None, fits=False, via=[])
-            why = "There is no account of this name, so the mail is left to Postfix."
-            return Explanation(recipient, size, [target], Verdict.UNKNOWN.value, action, why)
-        used = None if verdict is Verdict.TROUBLE else entry.used
-        grace = self.rules.grace.of(entry.limit) if entry.limit is not None else None
-        fits = verdict is Verdict.ACCEPT
-        target = Target(entry.address, "mailbox", entry.limit, used, grace, fits=fits, via=[])
-        if entry.limit is not None and entry.address in self.rules.exempt:
-            why = "The account is exempt by policy.exempt, so it is never refused."
-        else:
-            why = explain_verdict(verdict, entry.limit, used, size, grace or 0)
-        return Explanation(recipient, size, [target], verdict.value, action, why)
+        return explanation(self.rules, recipient, size, pending.entry, verdict)
 
     # ---- the look at the disk
 

@@ -27,11 +27,11 @@ from core.control.messages import VERSION, Welcome
 from core.control.results import Status
 from core.control.server import ControlConnection, ControlServer, Rights
 from core.decisions import DecisionLog
-from core.endpoints import ListenAddress
 from core.enforcer import Enforcer
-from core.errors import MailquotaError, SettingsError
+from core.errors import MailquotaError
 from core.history.journal import Journal
 from core.ledger import Ledger
+from core.listeners import Listeners
 from core.model import Alias
 from core.orders import Orders
 from core.policy.metrics import Metrics
@@ -84,10 +84,7 @@ class Engine:
         self._reporter = StatusReporter(self.ledger, self.metrics, self._disk)
         self.publisher = Publisher(self.control, self.ledger, self.decisions, self.status)
         self.finished = asyncio.Event()  # set when it is time to stop, or when the sockets were handed over
-        self.handed_over = False
-        self._sockets: dict[str, socket.socket] = {}  # policy listeners by address
-        self._control_socket: socket.socket | None = None
-        self._foreign: set[str] = set()  # sockets that systemd keeps: their files are not ours to remove
+        self.listeners = Listeners()
         self._tasks: list[asyncio.Task[None]] = []
         self._accounts_read = asyncio.Event()
 
@@ -96,12 +93,13 @@ class Engine:
     async def start(self, predecessor: handover.Predecessor | None = None) -> None:
         """Listen, read, measure. Raises AddressInUseError and SettingsError; then nothing is left behind."""
         _raise_file_limit()
+        for remark in self.config.remarks:
+            log.warning("settings: %s", remark)
         try:
-            inherited = sockets.inherited(dict(os.environ))
-            self._foreign = set(inherited)
-            if predecessor is not None:
-                inherited = await in_thread(predecessor.listeners)
-            self._bind(inherited)
+            given = (
+                sockets.inherited(dict(os.environ)) if predecessor is None else await in_thread(predecessor.listeners)
+            )
+            self.listeners.open(self.config.settings, given, foreign=predecessor is None)
             self.sync.start()
             if predecessor is not None:
                 await self._take_over(predecessor)
@@ -111,32 +109,11 @@ class Engine:
             raise
         self._spawn(self._begin_measuring(), self.publisher.run(), self._tick())
 
-    def _bind(self, inherited: dict[str, socket.socket]) -> None:
-        settings = self.config.settings
-        control = ListenAddress("unix", path=settings.control.socket)
-        self._control_socket = inherited.pop(str(control), None)
-        if self._control_socket is None:
-            _make_folder(os.path.dirname(control.path))
-            self._control_socket, warning = sockets.bind(control, sockets.Owner(0o660, group=settings.control.group))
-            _warn(warning)
-        for address in settings.policy.listen_addresses:
-            name = str(address)
-            self._sockets[name] = inherited.pop(name) if name in inherited else self._bind_policy(address)
-        for name, sock in inherited.items():
-            log.warning("the inherited socket %s is not in policy.listen and was closed", name)
-            sock.close()
-
-    def _bind_policy(self, address: ListenAddress) -> socket.socket:
-        policy = self.config.settings.policy
-        sock, warning = sockets.bind(address, sockets.Owner(policy.socket_mode_bits, user=policy.socket_user))
-        _warn(warning)
-        return sock
-
     async def _listen(self) -> None:
-        for sock in self._sockets.values():
+        for sock in self.listeners.policy.values():
             await self.policy.listen(sock)
-        assert self._control_socket is not None
-        await self.control.listen(self._control_socket)
+        for sock in self.listeners.control.values():
+            await self.control.listen(sock)
 
     async def _take_over(self, predecessor: handover.Predecessor) -> None:
         await self._accounts_read.wait()
@@ -186,7 +163,7 @@ class Engine:
             mode=self.config.settings.policy.mode,
             database=self.sync.state,
             connections=len(self.policy.connections),
-            listen=list(self._sockets),
+            listen=list(self.listeners.policy),
         )
 
     def _welcome(self, connection: ControlConnection) -> Welcome:
@@ -215,7 +192,11 @@ class Engine:
         old, new = self.config.settings, config.settings
         if old.mailstore != new.mailstore or old.control != new.control or old.state != new.state:
             log.warning("changes in [mailstore], [control] and [state] need a restart")
-        await self._listen_anew(config)
+        self.listeners.change(new)
+        self.config = config
+        self.policy.stop_accepting()
+        for sock in self.listeners.policy.values():
+            await self.policy.listen(sock)
         self.enforcer.set_rules(wiring.make_rules(config))
         if old.accounts != new.accounts:
             sync = self._make_sync(config)
@@ -223,38 +204,20 @@ class Engine:
             self.sync = sync
             sync.start()
 
-    async def _listen_anew(self, config: Config) -> None:
-        before, self.config = self.config, config
-        wanted = {str(address): address for address in config.settings.policy.listen_addresses}
-        try:
-            added = {name: self._bind_policy(wanted[name]) for name in wanted if name not in self._sockets}
-        except MailquotaError:
-            self.config = before
-            raise
-        for name in [name for name in self._sockets if name not in wanted]:
-            self._close_listener(name)
-        self._sockets |= added
-        self.policy.stop_accepting()
-        for sock in self._sockets.values():
-            await self.policy.listen(sock)
-
     # ---- hand-over and end
 
     async def hand_over(self) -> int:
         """Start an engine in the background and give it every socket; its pid. Raises MailquotaError where it fails."""
         if not self.options.embedded or self.options.demo:
             raise MailquotaError("only the engine inside a console hands its sockets to the background")
-        control = f"unix:{self.config.settings.control.socket}"
-        assert self._control_socket is not None
-        listeners = {control: self._control_socket, **self._sockets}
-        successor = await in_thread(lambda: handover.Successor(self.options.arguments, listeners))
+        successor = await in_thread(lambda: handover.Successor(self.options.arguments, self.listeners.all()))
         await in_thread(successor.wait_ready)
         self.policy.stop_accepting()
         self.control.stop_accepting()
         await self.policy.come_to_rest(_STOP_SECONDS)
         leaving = [left for connection in list(self.policy.connections) if (left := connection.leave()) is not None]
         await in_thread(lambda: successor.give(leaving))
-        self.handed_over = True
+        self.listeners.handed_over = True
         asyncio.get_running_loop().call_later(0.1, self.finished.set)
         return successor.pid
 
@@ -266,36 +229,10 @@ class Engine:
             task.cancel()
         self.poller.stop()
         self.enforcer.close()
-        self.control.close("the engine was handed over" if self.handed_over else "the engine was stopped")
-        for name in list(self._sockets):
-            self._close_listener(name)
-        if self._control_socket is not None:
-            self._control_socket.close()
-            self._control_socket = None
-            self._remove_file(f"unix:{self.config.settings.control.socket}")
+        self.control.close("the engine was handed over" if self.listeners.handed_over else "the engine was stopped")
+        self.listeners.close()
         await self.sync.stop()
         await in_thread(self.journal.close)
-
-    def _close_listener(self, name: str) -> None:
-        self._sockets.pop(name).close()
-        self._remove_file(name)
-
-    def _remove_file(self, name: str) -> None:
-        if name.startswith("unix:") and not self.handed_over and name not in self._foreign:
-            sockets.remove(name.removeprefix("unix:"))
-
-
-def _warn(text: str) -> None:
-    if text:
-        log.warning("%s", text)
-
-
-def _make_folder(path: str) -> None:
-    """The folder of the control socket, like /run/mailquota, which is gone after a boot."""
-    try:
-        os.makedirs(path, mode=0o755, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(f"control.socket: the folder {path} can't be made: {error.strerror or error}") from error
 
 
 def _raise_file_limit() -> None:

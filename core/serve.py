@@ -96,7 +96,7 @@ class Embedded:
     @property
     def handed_over(self) -> bool:
         """Whether another process has the sockets now."""
-        return self._engine is not None and self._engine.handed_over
+        return self._engine is not None and self._engine.listeners.handed_over
 
     def hand_over(self) -> int:
         """Give the sockets to an engine in the background; its pid. Raises MailquotaError."""

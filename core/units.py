@@ -33,7 +33,6 @@ __all__ = [
     "format_age",
     "format_count",
     "format_size",
-    "is_relative",
     "parse_age",
     "parse_date",
     "parse_duration",
@@ -99,12 +98,6 @@ def parse_limit(text: str, current_limit: int | None, used: int | None) -> int |
     if limit is None:
         raise UsageError(f"{shown(text)} is not a limit; accepted: {LIMIT_FORMS}")
     return _checked_limit(text, round(limit))
-
-
-def is_relative(text: str) -> bool:
-    """Whether a limit starts from the present limit, so that it means something else once that has changed."""
-    read = text.strip().lower()
-    return bool(_SIGNED.fullmatch(read) or _FACTOR.fullmatch(read))
 
 
 def _checked_limit(text: str, limit: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from pathlib import Path
 
@@ -9,12 +10,13 @@ from core.accounts.store import AccountStore, Queries, Target, open_store
 from core.config import Config
 from core.discover import find_trash_names
 from core.endpoints import DatabaseUrl
-from core.enforcer import Rules
 from core.passwords import Which, read_password
-from core.policy.decision import Answers, Exempt
+from core.policy.decision import Answers, Exempt, Rules
 from core.usage.doveadm import Doveadm
 from core.usage.mailstore import Mailstore
 from core.usage.trash import SPECIAL_USE, TrashNames
+
+log = logging.getLogger(__name__)
 
 
 def make_rules(config: Config) -> Rules:
@@ -41,7 +43,10 @@ def make_store(config: Config) -> AccountStore:
 def _target(config: Config, url: DatabaseUrl, which: Which) -> Target:
     if url.kind == "sqlite":
         return Target("sqlite", path=Path(url.path))
-    return Target("mysql", url.hosts, url.database, url.user, read_password(config, which).text)
+    password = read_password(config, which)
+    if password.warning:
+        log.warning("%s", password.warning)
+    return Target("mysql", url.hosts, url.database, url.user, password.text)
 
 
 def make_mailstore(config: Config) -> Mailstore:

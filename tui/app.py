@@ -7,7 +7,6 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable
-from enum import Enum
 from typing import ClassVar
 
 from textual.app import App, SystemCommand
@@ -18,8 +17,8 @@ from textual.scrollbar import ScrollBar
 from core.errors import MailquotaError
 from tui import terminal, theme
 from tui.desk import Desk, Informed
-from tui.dialogs.quit import QuitDialog
 from tui.glyphs import ASCII, UNICODE
+from tui.leaving import Leaving, Outcome
 from tui.link import Connect, Link
 from tui.palette import commands_of
 from tui.screens.accounts import AccountsScreen
@@ -27,17 +26,6 @@ from tui.screens.help import HelpScreen
 from tui.session import Session
 from tui.tiles import Place
 from tui.widgets.scrollbar import thin_scrollbar
-
-HAND_OVER_SECONDS = 30.0
-
-
-class Outcome(Enum):
-    """How the console ended, for the caller that may hold the engine."""
-
-    HANDED_OVER = "a detached engine has the sockets; the embedded one may end"
-    STOP = "the embedded engine is to stop"
-    DETACHED = "the engine elsewhere goes on"
-    LOST = "the terminal is gone and nobody took over; the embedded engine must go on without a screen"
 
 
 class ConsoleFailedError(MailquotaError):
@@ -50,14 +38,13 @@ class MailquotaApp(App[Outcome], inherit_bindings=False):
     CSS_PATH = "app.tcss"
     TITLE = "mailquota"
     DEFAULT_MODE = "accounts"
-    NOTIFICATION_TIMEOUT = 8
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "accounts", "Accounts", show=False, tooltip="the accounts"),
         Binding("question_mark", "help", "Help", tooltip="all keys and the filter language"),
         Binding("ctrl+p", "command_palette", "Palette", priority=True, tooltip="every action by name"),
         Binding("T", "next_theme", "Theme", show=False, tooltip="dark, light, the terminal's own colours"),
         Binding("q", "leave", "Quit", tooltip="quit; asks before it stops the policy server"),
-        Binding("ctrl+c,ctrl+q", "leave", "Quit", show=False, priority=True, tooltip="quit, as q"),
+        Binding("ctrl+c,ctrl+q", "leave", "Quit", show=False, priority=True, tooltip="quit, from everywhere"),
     ]
 
     def __init__(
@@ -71,10 +58,8 @@ class MailquotaApp(App[Outcome], inherit_bindings=False):
         ascii_only: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        before = os.environ.get("NO_COLOR")
-        terminal.restore_environment("NO_COLOR", "1" if no_color else None)  # read by Textual while it is made
-        super().__init__(driver_class=terminal.ConsoleDriver, ansi_color=True if no_color else None)
-        terminal.restore_environment("NO_COLOR", before)
+        with terminal.environment("NO_COLOR", "1" if no_color else None):  # read by Textual while it is made
+            super().__init__(driver_class=terminal.ConsoleDriver, ansi_color=True if no_color else None)
         self.animation_level = "none"
         for each in theme.THEMES:
             self.register_theme(each)
@@ -84,42 +69,44 @@ class MailquotaApp(App[Outcome], inherit_bindings=False):
         session = Session()
         link = Link(connect, session, self._news, clock)
         self.desk = Desk(session, link, glyphs, clock, Place(embedded, demo, read_only), not self.current_theme.ansi)
+        self.leaving = Leaving(self, self.desk)
         self.add_mode("accounts", lambda: AccountsScreen(self.desk))
-        self._leaving = False
-
-    # ---- news
 
     def on_mount(self) -> None:
         """Connect, and let time pass."""
         self.run_worker(self.desk.link.run(), name="link")
         self.set_interval(1.0, self._tick)
+        if not self.is_headless:
+            for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, self.leaving.terminal_lost)
+
+    def _informed(self) -> list[Informed]:
+        return [screen for screen in self.screen_stack if isinstance(screen, Informed)]
 
     def _news(self) -> None:
         changes = self.desk.session.drain()
-        for screen in self.screen_stack:
-            if isinstance(screen, Informed):
-                screen.arrived(changes)
+        for screen in self._informed():
+            screen.arrived(changes)
 
     def _tick(self) -> None:
         self.desk.session.check_silence(self.desk.clock())
-        for screen in self.screen_stack:
-            if isinstance(screen, Informed):
-                screen.tick()
+        for screen in self._informed():
+            screen.tick()
         if not self.is_headless and terminal.stdin_hung_up():
-            self.terminal_lost()
-
-    # ---- keys
+            self.leaving.terminal_lost()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """No palette over a dialog: its actions are not for there."""
-        return not (action == "command_palette" and self.screen.is_modal)
+        """No palette over a dialog: its actions are not for there. No themes without colours."""
+        if action == "command_palette":
+            return not self.screen.is_modal
+        return not (action == "next_theme" and self.no_color)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every action of the screen by name, and the themes."""
         yield from commands_of(self, screen)
 
     def action_accounts(self) -> None:
-        """The home screen."""
+        """The home screen, which is the only one so far."""
 
     def action_help(self) -> None:
         """All keys."""
@@ -131,39 +118,34 @@ class MailquotaApp(App[Outcome], inherit_bindings=False):
         self.use_theme(names[(names.index(self.theme) + 1) % len(names)])
 
     def use_theme(self, name: str) -> None:
-        """Without colours there is only one."""
-        if not self.no_color:
-            self.theme = name
-            self.desk.tracks = not self.current_theme.ansi
-
-    # ---- the end
+        """From now on."""
+        self.theme = name
+        self.desk.tracks = not self.current_theme.ansi
 
     def action_leave(self) -> None:
-        """Leave at once where nothing ends by it, else ask."""
-        place = self.desk.place
-        if place.demo or not place.embedded:
-            self.exit(Outcome.STOP if place.embedded else Outcome.DETACHED)
-        elif not any(isinstance(screen, QuitDialog) for screen in self.screen_stack):
-            self.push_screen(QuitDialog(self.desk), self._leave)
+        """Ask, or go."""
+        self.leaving.ask()
 
-    def _leave(self, keep: bool | None) -> None:
-        if keep is not None:
-            self.exit(Outcome.HANDED_OVER if keep else Outcome.STOP)
 
-    def terminal_lost(self) -> None:
-        """What q does by default, without asking: there is nobody to ask."""
-        if not self._leaving:
-            self._leaving = True
-            self.run_worker(self._leave_lost(), name="terminal lost")
-
-    async def _leave_lost(self) -> None:
-        place = self.desk.place
-        if place.demo or not place.embedded:
-            self.exit(Outcome.STOP if place.embedded else Outcome.DETACHED)
-            return
-        try:
-            await asyncio.wait_for(self.desk.link.hand_over(), HAND_OVER_SECONDS)
-        except (MailquotaError, TimeoutError):
-            self.exit(Outcome.LOST)
-        else:
-            self.exit(Outcome.HANDED_OVER)
+def run_console(
+    connect: Connect,
+    *,
+    embedded: bool,
+    demo: bool = False,
+    read_only: bool = False,
+    no_color: bool = False,
+    mouse: bool = True,
+) -> Outcome:
+    """Run the console on this terminal until it is left. Raises ConsoleFailedError for a fault of its own."""
+    app = MailquotaApp(
+        connect,
+        embedded=embedded,
+        demo=demo,
+        read_only=read_only,
+        no_color=no_color or terminal.wants_no_color(os.environ),
+        ascii_only=terminal.wants_ascii(os.environ, terminal.codeset()),
+    )
+    outcome = app.run(mouse=mouse)
+    if outcome is None:
+        raise ConsoleFailedError("the console failed; the engine was not harmed by it")
+    return outcome

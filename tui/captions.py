@@ -22,16 +22,12 @@ def rule(left: Line, right: Line, width: int, look: Look) -> Line:
 
 def title(accounts: AccountList, session: Session, width: int, look: Look) -> Line:
     """The name of the screen, how many accounts it shows, of how many, by which filter, and how old all that is."""
-    total, shown = len(accounts.rows), len(accounts)
-    text = fmt.plural(total, "account")
+    left: list[Run] = [(" Accounts ", "strong")]
     right: list[Run] = []
     if accounts.filter is not None:
-        text = f"{format_count(shown)} of {text}"
         words = fmt.literal(accounts.filter.text, look.glyphs)
-        right += [(" filter ", "quiet"), (fmt.fit(words, min(30, len(words)), look.glyphs), "accent"), (" ", "quiet")]
-    left: list[Run] = [(" Accounts ", "strong")]
-    if accounts.rows:
-        left.append((f"{look.glyphs.dot} {text} ", "quiet"))
+        left += [("/ ", "key"), (fmt.fit(words, min(30, len(words)), look.glyphs), "accent"), (" ", "quiet")]
+        right.append((f" {format_count(len(accounts))} of {format_count(len(accounts.rows))} ", "quiet"))
     if session.state is State.LOST and session.heard_at is not None:
         left.append(
             (

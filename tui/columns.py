@@ -101,7 +101,7 @@ def _source(row: AccountRow, width: int, look: Look) -> Line:
     return ((fmt.fit(fmt.literal(row.source or look.glyphs.nothing, look.glyphs), width, look.glyphs), "quiet"),)
 
 
-_FIGURE = 8  # cells of the percentage beside the bar
+_FIGURE = 7  # cells of the percentage beside the bar
 _NO_LIMIT = 2.0**64  # above every limit
 _SOURCES = ("maildirsize", "scan", "doveadm", "sql")
 _SEVERITY = (Level.OVER, Level.CRITICAL, Level.NEAR, Level.OK, Level.UNLIMITED, Level.UNKNOWN)
@@ -129,7 +129,7 @@ def _by_source(row: AccountRow) -> float | None:
 COLUMNS = (
     Column("address", "Account", 22, 0, _address, falling=False, most=48),
     Column("level", "Level", 9, 4, _level, _by_level),
-    Column("use", "Use", 17, 1, _use, _by_percent, most=40),
+    Column("use", "Use", 16, 1, _use, _by_percent, most=40),
     Column("used", "Used", 9, 2, _sized("used_bytes"), attrgetter("used_bytes"), right=True),
     Column("limit", "Limit", 9, 3, _sized("limit_bytes", "quiet"), _by_limit, right=True),
     Column("messages", "Messages", 9, 6, _messages, attrgetter("messages"), right=True),

@@ -115,7 +115,7 @@ class Proposal:
                 "Enter again to set it all the same."
             )
         return (
-            f"{fmt.plural(self.under_use, 'account')} would hold more than allowed, by up to {format_size(self.worst)}: "
+            f"{fmt.plural(self.under_use, 'account')} would hold more than that, by up to {format_size(self.worst)}: "
             "their new mail is refused until there is room. Enter again to set it all the same."
         )
 

@@ -7,14 +7,14 @@ output goes through ``Output``, which swallows it and tells once.
 
 from __future__ import annotations
 
+import contextlib
 import locale
 import os
 import select
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any
 
-from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 
 _PLAIN_TERMS = ("vt", "dumb", "ansi", "linux", "cons", "sun")  # no Unicode blocks in their fonts
@@ -63,7 +63,7 @@ class Output:
 
     def __init__(self, file: IO[str], lost: Callable[[], None]) -> None:
         self._file = file
-        self._lost = lost
+        self._lost = lost  # called in the writer thread
         self._gone = False
         self.written = 0  # characters
 
@@ -98,19 +98,23 @@ class Output:
 class ConsoleDriver(LinuxDriver):
     """Textual's driver with an output that survives its terminal."""
 
-    def __init__(self, app: App[Any], **options: Any) -> None:
+    def __init__(self, app: Any, **options: Any) -> None:
         super().__init__(app, **options)
-        self._file: Any = Output(self._file, self._tell)
-
-    def _tell(self) -> None:
-        """Called in the writer thread."""
-        hangup = getattr(self._app, "terminal_lost", None)
-        if hangup is not None:
-            self._loop.call_soon_threadsafe(hangup)
+        self._file: Any = Output(self._file, lambda: self._loop.call_soon_threadsafe(app.leaving.terminal_lost))
 
 
-def restore_environment(name: str, value: str | None) -> None:
-    """Put an environment variable back as it was."""
+@contextlib.contextmanager
+def environment(name: str, value: str | None) -> Iterator[None]:
+    """An environment variable set, or removed, for a moment."""
+    before = os.environ.get(name)
+    _set(name, value)
+    try:
+        yield
+    finally:
+        _set(name, before)
+
+
+def _set(name: str, value: str | None) -> None:
     if value is None:
         os.environ.pop(name, None)
     else:

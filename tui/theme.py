@@ -85,6 +85,8 @@ PLAIN = Theme(
     panel="ansi_default",
     boost="ansi_default",
     variables={
+        "ansi-background": "ansi_default",
+        "ansi-foreground": "ansi_default",
         "quiet": "ansi_default",
         "faint": "ansi_default",
         "row": "ansi_default",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -177,6 +178,8 @@ def _inode(path: Path) -> tuple[int, int]:
         found = path.stat()
     except OSError as error:
         raise trouble(str(path), _reason(error)) from error
+    if not stat.S_ISREG(found.st_mode):
+        raise trouble(str(path), "not a file")  # SQLite calls it a disk error, and hangs on a named pipe
     return found.st_dev, found.st_ino
 
 

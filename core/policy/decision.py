@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import translate
 
 import msgspec
 
-from core.units import format_size
+from core.units import Grace, format_size
 
 
 class Verdict(StrEnum):
@@ -85,3 +86,14 @@ class Exempt:
 
     def __contains__(self, address: str) -> bool:
         return self._pattern is not None and self._pattern.match(address) is not None
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The settings ``policy``, ready for use."""
+
+    answers: Answers
+    grace: Grace
+    delimiters: str
+    exempt: Exempt
+    shadow: bool

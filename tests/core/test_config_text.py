@@ -38,14 +38,20 @@ def test_a_url_password_is_written_only_when_asked(tmp_path: Path) -> None:
 
 
 def test_values_survive_writing_whatever_they_hold(tmp_path: Path) -> None:
-    """Quotes, backslashes, newlines, DEL and a file name that would end a comment."""
-    folder = tmp_path / "a\nb"
-    folder.mkdir()
-    file = folder / "mailquota.toml"
-    file.write_text(CUSTOM.replace("SELECT a, l, 1", 'SELECT \\"a\\\\\\", \\n\\t l, \\u007f\\u0001'))
-    config = load(file, {})
+    """Quotes, backslashes, newlines, DEL."""
+    text = CUSTOM.replace("SELECT a, l, 1", 'SELECT \\"a\\\\\\", \\n\\t l, \\u007f\\u0001')
+    config = loaded(tmp_path, text)
     assert config.settings.accounts.users_query == 'SELECT "a\\", \n\t l, \x7f\x01 FROM u'
     assert loaded(tmp_path, dump(config)).settings == config.settings
+
+
+def test_a_file_name_cannot_end_a_comment(tmp_path: Path) -> None:
+    """A newline in the name of the loaded file is no newline in the written one."""
+    folder = tmp_path / "a\ngroup = 'evil'\nb"
+    folder.mkdir()
+    file = folder / "mailquota.toml"
+    file.write_text('[accounts]\ndatabase = "mysql://u:hush@h/d"\n')
+    assert loaded(tmp_path, dump(load(file, {}))).settings.accounts.database == "mysql://u@h:3306/d"
 
 
 def test_listing(tmp_path: Path) -> None:

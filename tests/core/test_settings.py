@@ -129,6 +129,13 @@ def test_answers_that_permit_or_lose_mail(tmp_path: Path, key: str, text: str) -
         loaded(tmp_path, f'[policy]\n{key} = "{text}"\n')
 
 
+@pytest.mark.parametrize("text", ["OK", "452", "Relay"])
+def test_why_it_is_refused(tmp_path: Path, text: str) -> None:
+    """What looks like an answer and permits is told as that."""
+    with pytest.raises(SettingsError, match="permits: Postfix would skip every later restriction"):
+        loaded(tmp_path, f'[policy]\noverquota = "{text}"\n')
+
+
 @pytest.mark.parametrize("text", GOOD_ANSWERS, ids=repr)
 def test_sane_answers(tmp_path: Path, text: str) -> None:
     """A refusal, a deferral, or no opinion."""
@@ -171,6 +178,7 @@ def test_a_password_in_a_url_is_never_shown(tmp_path: Path) -> None:
             loaded(tmp_path, f'[accounts]\ndatabase = "{url}"\n')
         assert "hush" not in str(caught.value)
         assert "hu@" not in str(caught.value)
+        assert "sh@" not in str(caught.value)
     config = loaded(tmp_path, '[accounts]\ndatabase = "mysql://u:hush@h/d"\n')
     assert config.settings.accounts.url.password == "hush"
     shown = [repr(config.settings.accounts.url), str(config.settings.accounts.url), str(listing(config)), dump(config)]

@@ -13,7 +13,6 @@ from core.units import (
     Grace,
     format_count,
     format_size,
-    is_relative,
     parse_grace,
     parse_limit,
     parse_size,
@@ -155,15 +154,6 @@ def test_relative_to_unknown_use(text: str) -> None:
     with pytest.raises(UsageError, match="the use is not known"):
         parse_limit(text, GIB, None)
     assert parse_limit("5G", None, None) == 5 * GIB
-
-
-@pytest.mark.parametrize(
-    ("text", "relative"),
-    [("+1G", True), ("-10%", True), ("x2", True), ("5G", False), ("unlimited", False), ("used+1G", False)],
-)
-def test_which_limits_start_from_the_present_one(text: str, relative: bool) -> None:
-    """Only these mean something else once the limit was changed."""
-    assert is_relative(text) is relative
 
 
 @given(st.text() | st.from_regex(r"(used|x|\+|-)?[0-9.]{0,6} ?[kMGT%xB*+]{0,2}", fullmatch=True))

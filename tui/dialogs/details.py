@@ -60,7 +60,7 @@ def lines_of(details: DetailsResult, desk: Desk) -> Iterator[Line]:
     """The whole text."""
     yield from facts(details.row, desk)
     yield from _section("Folders", list(_folders(details.folders, desk)), "none")
-    aliases = [((f"  {fmt.literal(alias, desk.glyphs)}", "plain"),) for alias in details.aliases]
+    aliases: list[Line] = [((f"  {fmt.literal(alias, desk.glyphs)}", "plain"),) for alias in details.aliases]
     yield from _section("Aliases that lead here", aliases, "none")
     yield from _section("Last refusals", list(_refusals(details, desk)), "none")
 

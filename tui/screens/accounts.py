@@ -10,15 +10,18 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.timer import Timer
-from textual.widget import Widget
 
 from core.errors import UsageError
 from core.filters import parse_filter
 from core.model import AccountRow
-from tui import captions, columns
+from tui import captions
 from tui import format as fmt
-from tui.columns import COLUMNS, Column
+from tui.columns import Column
 from tui.desk import Desk, Informed
+from tui.dialogs.details import Details
+from tui.dialogs.edit_limit import EditLimit
+from tui.dialogs.empty_trash import EmptyTrash
+from tui.dialogs.recalculate import Recalculate
 from tui.format import Line
 from tui.model import AccountList
 from tui.session import Changes
@@ -45,6 +48,7 @@ class AccountsScreen(Screen[None], Informed):
         Binding("e", "edit_limit", "Edit limit", tooltip="edit the limit"),
         Binding("r", "recalculate", "Recalculate", tooltip="count again what the mailbox holds"),
         Binding("t", "empty_trash", "Empty Trash", tooltip="remove what lies in Trash, after a question"),
+        Binding("enter", "open", "Details", tooltip="everything about the account under the cursor", key_display="⏎"),
         Binding("space", "mark", "Mark", tooltip="mark the account, or unmark it"),
         Binding("slash", "filter", "Filter", tooltip="show only some accounts"),
         Binding("greater_than_sign,f6", "sort(1)", "Sort", tooltip="sort by the next column", key_display="< >"),
@@ -136,9 +140,9 @@ class AccountsScreen(Screen[None], Informed):
             line = captions.detail(self.table.row, self.size.width, self.desk.look())
         self.query_one("#detail", Painted).paint([line])
 
-    def say(self, text: str, style: str = "good") -> None:
+    def say(self, line: Line) -> None:
         """A message where the account's line is, for a while."""
-        self._note = (((f" {text}", style),), self.desk.clock() + NOTE_SECONDS)
+        self._note = (((" ", "plain"), *line), self.desk.clock() + NOTE_SECONDS)
         self._show_detail()
 
     @on(AccountTable.Moved)
@@ -150,7 +154,7 @@ class AccountsScreen(Screen[None], Informed):
 
     def _tell_visible(self) -> None:
         self._watch_timer = None
-        self.desk.link.watch(self.table.visible())
+        self.desk.link.watch(self.table.on_screen())
 
     # ---- filter
 
@@ -243,3 +247,48 @@ class AccountsScreen(Screen[None], Informed):
         """Nothing marked."""
         self.accounts.clear_marks()
         self.show()
+
+    # ---- what acts on accounts
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Who may only look has no keys that change anything."""
+        return self.desk.may_change or action not in CHANGING
+
+    def _targets(self) -> list[AccountRow]:
+        """The marked accounts, else the one under the cursor."""
+        row = self.table.row
+        return self.accounts.marked() or ([row] if row is not None else [])
+
+    def action_edit_limit(self) -> None:
+        """Ask for the new limit."""
+        if targets := self._targets():
+            self.app.push_screen(EditLimit(self.desk, targets), self._done)
+
+    def action_recalculate(self) -> None:
+        """Count again."""
+        if targets := self._targets():
+            self.app.push_screen(Recalculate(self.desk, targets))
+
+    def action_empty_trash(self) -> None:
+        """Show what lies there, and ask."""
+        if targets := self._targets():
+            self.app.push_screen(EmptyTrash(self.desk, targets), self._done)
+
+    def action_open(self) -> None:
+        """Details."""
+        self.table.action_open()
+
+    def _done(self, line: Line | None) -> None:
+        if line is not None:
+            self.say(line)
+
+    @on(AccountTable.Opened)
+    def _opened(self, event: AccountTable.Opened) -> None:
+        self.app.push_screen(Details(self.desk, event.row))
+
+    def action_copy(self) -> None:
+        """The address, by the terminal's own clipboard (OSC 52)."""
+        row = self.table.row
+        if row is not None:
+            self.app.copy_to_clipboard(row.address)
+            self.say(((f"Copied {fmt.literal(row.address, self.desk.glyphs)}", "good"),))

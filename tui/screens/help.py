@@ -10,8 +10,8 @@ from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen, Screen
 
 from core import filters
-from core.units import LIMIT_FORMS
 from core.model import Level
+from core.units import LIMIT_FORMS
 from tui import format as fmt
 from tui.desk import Desk
 from tui.format import Line

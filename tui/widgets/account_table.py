@@ -1,8 +1,8 @@
 """The accounts table: a window on an AccountList, of which only the visible lines are ever drawn.
 
-Theory of operation. The cursor is an address; its line is looked up after each change, so it follows its account through
-sorting, filtering and refreshes. If the account goes away the cursor stays on the line. While the cursor is in view it
-is kept on the same line of the screen, as far as the ends of the list allow.
+Theory of operation. The cursor is an address; its line is looked up after each change, so it follows its account
+through sorting, filtering and refreshes. If the account goes away the cursor stays on the line. While the cursor is in
+view it is kept on the same line of the screen, as far as the ends of the list allow.
 
 ``_drawn`` holds what each visible line shows. After a change the visible lines are made anew, a few dozen, and only
 those that differ are drawn again; how many accounts there are does not matter.
@@ -38,7 +38,6 @@ class AccountTable(ScrollView, can_focus=True, inherit_bindings=False):
         Binding("pagedown,ctrl+f", "page(1)", "Page down", show=False, tooltip="one page down"),
         Binding("home,g", "edge(0)", "First", show=False, tooltip="to the first account"),
         Binding("end,G", "edge(-1)", "Last", show=False, tooltip="to the last account"),
-        Binding("enter", "open", "Details", tooltip="everything about this account", key_display="⏎"),
     ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {*LOOKS, "cursor", "cursor-blurred"}
     ALLOW_SELECT = False
@@ -59,6 +58,7 @@ class AccountTable(ScrollView, can_focus=True, inherit_bindings=False):
         self.placed: tuple[Placed, ...] = ()
         self.notice: tuple[Line, ...] = ()
         self._look = look
+        self._arranged = 0  # cells
         self._index = 0
         self._address: str | None = None
         self._drawn: dict[int, tuple[Line, str]] = {}
@@ -70,7 +70,7 @@ class AccountTable(ScrollView, can_focus=True, inherit_bindings=False):
         """The account under the cursor."""
         return self.accounts.at(self._index)
 
-    def visible(self) -> list[str]:
+    def on_screen(self) -> list[str]:
         """The addresses on the screen, from the top."""
         top = self.scroll_offset.y
         return self.accounts.order[top : top + self.size.height]
@@ -118,12 +118,12 @@ class AccountTable(ScrollView, can_focus=True, inherit_bindings=False):
             self.virtual_size = Size(self.size.width, count)
         found = self.accounts.find(self._address) if self._address is not None else None
         index = found if found is not None else max(0, min(self._index, count - 1))
-        top, on_screen = self.scroll_offset.y, self._index - self.scroll_offset.y
+        top, on_line = self.scroll_offset.y, self._index - self.scroll_offset.y
         self._index = index
         row = self.row
         self._address = row.address if row is not None else None
-        if 0 <= on_screen < self.size.height and not (top == 0 and index < self.size.height):
-            self._scroll(index - on_screen)
+        if 0 <= on_line < self.size.height and not (top == 0 and index < self.size.height):
+            self._scroll(index - on_line)
         self.redraw()
         self.post_message(self.Moved())
 
@@ -135,6 +135,7 @@ class AccountTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def redraw(self) -> None:
         """Draw the lines that differ from what is on the screen."""
+        self._arrange()
         for y in range(self.size.height):
             if self._line(y) != self._drawn.get(y):
                 self.refresh(Region(0, y, self.size.width, 1))
@@ -142,13 +143,19 @@ class AccountTable(ScrollView, can_focus=True, inherit_bindings=False):
     # ---- drawing
 
     def on_resize(self) -> None:
-        """Give the columns their cells."""
-        self.placed = columns.arrange(columns.COLUMNS, self.size.width)
-        self._drawn.clear()
+        """Keep the cursor in view."""
         self._go(self._index)
+
+    def _arrange(self) -> None:
+        """Give the columns their cells; the scrollbar takes its cell after the resize was told."""
+        if self._arranged != self.size.width:
+            self._arranged = self.size.width
+            self.placed = columns.arrange(columns.COLUMNS, self.size.width)
+            self.refresh()
 
     def render_line(self, y: int) -> Strip:
         """As Textual asks; ``y`` counts from the top of the window."""
+        self._arrange()
         line, under = self._line(y)
         self._drawn[y] = (line, under)
         return strip_of(self, line, self.size.width, under)

@@ -54,8 +54,7 @@ class Foot(Painted):
             active = self.screen.active_bindings
         except ScreenStackError:  # the screen is being taken down
             return
-        shown = {active_binding.binding.action: active_binding.binding for active_binding in active.values()}
-        bindings = [binding for binding in shown.values() if binding.show]
+        bindings = list({each.binding.action: each.binding for each in active.values() if each.binding.show}.values())
         right = [binding for binding in bindings if binding.action in ALWAYS]
         self.paint([self._compose_line(left, [b for b in bindings if b not in right], right)])
 

@@ -15,14 +15,14 @@ def thin_scrollbar(glyphs: Glyphs) -> type[ScrollBarRender]:
 
     class ThinScrollBar(ScrollBarRender):
         @classmethod
-        def render_bar(
+        def render_bar(  # noqa: PLR0917  Textual's signature
             cls,
             size: int = 25,
             virtual_size: float = 50,
             window_size: float = 20,
             position: float = 0,
             thickness: int = 1,
-            vertical: bool = True,  # noqa: FBT001, FBT002  Textual's signature
+            vertical: bool = True,
             back_color: Color = Color.parse("default"),  # noqa: B008  same
             bar_color: Color = Color.parse("default"),  # noqa: B008  same
         ) -> Segments:

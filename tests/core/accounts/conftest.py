@@ -19,10 +19,17 @@ def sqlite(tmp_path: Path) -> Iterator[SqliteWorld]:
         yield world
 
 
+@pytest.fixture(scope="session")
+def accounts_server(mariadb: MariaDB) -> MariaDB:
+    """The real server, with the rights that a MariaWorld needs."""
+    MariaWorld.prepare(mariadb)
+    return mariadb
+
+
 @pytest.fixture
-def maria(mariadb: MariaDB) -> Iterator[MariaWorld]:
+def maria(accounts_server: MariaDB) -> Iterator[MariaWorld]:
     """An accounts database on the real server."""
-    with closing(MariaWorld(mariadb)) as world:
+    with closing(MariaWorld(accounts_server)) as world:
         yield world
 
 

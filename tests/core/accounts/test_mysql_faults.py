@@ -206,8 +206,14 @@ def test_a_server_that_may_only_be_read(world: MariaWorld) -> None:
 
 def test_an_account_that_may_not_read(world: MariaWorld) -> None:
     """The server's own words say what is denied."""
-    world.server.sql(f"REVOKE ALL ON {world.database}.* FROM {world.server.reader}@{world.server.host}")
-    assert "denied" in message_of(world.store())
+    stranger = f"stranger@{world.server.host}"
+    world.server.sql(f"CREATE USER {stranger} IDENTIFIED BY '{world.server.password}'")
+    world.server.sql(f"GRANT SELECT ON {world.database}.virtual_aliases TO {stranger}")
+    try:
+        with opened(replace(world.target, user="stranger")) as store:
+            assert "SELECT command denied" in message_of(store)
+    finally:
+        world.server.sql(f"DROP USER {stranger}")
 
 
 @pytest.mark.parametrize(

@@ -127,20 +127,22 @@ class MariaWorld(World):
     def __init__(self, server: MariaDB) -> None:
         self.server = server
         super().__init__(self._target(server.reader), self._target(server.writer))
-        server.sql(f"CREATE OR REPLACE DATABASE {self.database} CHARACTER SET utf8mb4")
-        for table in ("virtual_domains", "virtual_users", "virtual_aliases"):
-            server.sql(f"CREATE TABLE {self.database}.{table} LIKE mailserver.{table}")
-        server.sql(f"CREATE USER IF NOT EXISTS {self.owner}@{server.host} IDENTIFIED BY '{server.password}'")
-        self._grant("ALL", self.owner)
-        self._grant("SELECT", server.reader)
-        self._grant("SELECT, UPDATE", server.writer)
         self._owner = self.connect()
+        self.execute(f"CREATE OR REPLACE DATABASE {self.database} CHARACTER SET utf8mb4")
+        self._owner.select_db(self.database)
+        for table in ("virtual_domains", "virtual_users", "virtual_aliases"):
+            self.execute(f"CREATE TABLE {table} LIKE {server.database}.{table}")
+
+    @classmethod
+    def prepare(cls, server: MariaDB) -> None:
+        """Give the owner, reader and writer their rights; once for a server, as rights outlive the database."""
+        server.sql(f"CREATE USER IF NOT EXISTS {cls.owner}@{server.host} IDENTIFIED BY '{server.password}'")
+        server.sql(f"GRANT SELECT ON {server.database}.* TO {cls.owner}@{server.host}")
+        for user, rights in ((cls.owner, "ALL"), (server.reader, "SELECT"), (server.writer, "SELECT, UPDATE")):
+            server.sql(f"GRANT {rights} ON {cls.database}.* TO {user}@{server.host}")
 
     def _target(self, user: str) -> Target:
         return Target("mysql", ((self.server.host, self.server.port),), self.database, user, self.server.password)
-
-    def _grant(self, rights: str, user: str) -> None:
-        self.server.sql(f"GRANT {rights} ON {self.database}.* TO {user}@{self.server.host}")
 
     def connect(self) -> pymysql.Connection[Cursor]:
         """A connection of the database's owner, who may do everything in it."""
@@ -149,8 +151,8 @@ class MariaWorld(World):
             port=self.server.port,
             user=self.owner,
             password=self.server.password,
-            database=self.database,
             autocommit=True,
+            ssl_disabled=True,
         )
 
     @contextmanager
@@ -160,6 +162,7 @@ class MariaWorld(World):
         with self.server.stopped():
             yield
         self._owner = self.connect()
+        self._owner.select_db(self.database)
 
     def execute(self, sql: str, *values: object) -> Rows:
         with self._owner.cursor() as cursor:
@@ -175,5 +178,5 @@ class MariaWorld(World):
 
     def close(self) -> None:
         super().close()
+        self.execute(f"DROP DATABASE {self.database}")
         self._owner.close()
-        self.server.sql(f"DROP DATABASE {self.database}")

@@ -1,0 +1,291 @@
+"""An engine that only pretends: it speaks the control protocol, keeps what it was told, and answers by script.
+
+``python -m tests.tui.fake_engine`` shows the console on it, in this terminal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import random
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from core.control.client import Client, EngineGoneError
+from core.control.framing import OrderReader, encode, encode_result
+from core.control.messages import (
+    SNAPSHOT_PART,
+    VERSION,
+    Cancel,
+    Decisions,
+    Delta,
+    EmptyTrash,
+    Event,
+    Failed,
+    GetDetails,
+    GetStatus,
+    Goodbye,
+    HandOver,
+    Head,
+    Hello,
+    Order,
+    Progress,
+    Recalc,
+    Reply,
+    SetLimit,
+    Snapshot,
+    Subscribe,
+    Watch,
+    Welcome,
+)
+from core.control.results import Details, DecisionRow, RecalcResult, SetResult, TrashResult
+from core.errors import UsageError
+from core.model import AccountRow
+from core.units import parse_limit
+from tests.tui import world
+
+
+class FakeEngine:
+    """``orders`` holds what came, without Hello and Watch, which have their own fields."""
+
+    def __init__(self, rows: list[AccountRow], *, clock: Callable[[], float] = lambda: world.NOW) -> None:
+        self.rows = {row.address: row for row in rows}
+        self.clock = clock
+        self.orders: list[Order] = []
+        self.hello: Hello | None = None
+        self.watched: list[str] = []
+        self.welcome = Welcome(VERSION, "fake", "mail.example.org", os.getpid(), "enforce", may_change=True)
+        self.status_changes: dict[str, object] = {}
+        self.failing: dict[type[Any], str] = {}  # order type → message
+        self.row_errors: dict[str, str] = {}  # address → message
+        self.away = ""  # why connecting fails
+        self.held = asyncio.Event()  # recalculations wait for it after the first account
+        self.held.set()
+        self.snapshots = True
+        self._writers: list[asyncio.StreamWriter] = []
+        self._subscribed: list[asyncio.StreamWriter] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._cancelled: set[int] = set()
+
+    # ---- connections
+
+    async def connect(self) -> tuple[Client, Welcome]:
+        """What the console is given."""
+        if self.away:
+            raise EngineGoneError(self.away)
+        ours, theirs = socket.socketpair()
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        self._spawn(self._serve(reader, writer))
+        return await Client.adopt(theirs, "console")
+
+    def _spawn(self, coroutine: Any) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
+        orders = OrderReader()
+        try:
+            while data := await reader.read(1 << 16):
+                for order in orders.feed(data):
+                    await self._take(order, writer)
+        except OSError:
+            pass
+        finally:
+            self._forget(writer)
+
+    def _forget(self, writer: asyncio.StreamWriter) -> None:
+        for known in (self._writers, self._subscribed):
+            with contextlib.suppress(ValueError):
+                known.remove(writer)
+        writer.close()
+
+    def drop(self, reason: str = "the engine stops") -> None:
+        """End all connections."""
+        for writer in list(self._writers):
+            self._send(writer, Goodbye(reason))
+            self._forget(writer)
+
+    async def close(self) -> None:
+        """End everything."""
+        self.drop()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # ---- what it tells
+
+    def _send(self, writer: asyncio.StreamWriter, event: Event) -> None:
+        if not writer.is_closing():
+            writer.write(encode(event))
+
+    def tell(self, event: Event) -> None:
+        """To all consoles."""
+        for writer in list(self._subscribed):
+            self._send(writer, event)
+
+    def head(self) -> None:
+        """The second's Head."""
+        status = world.status(list(self.rows.values()), **self.status_changes)
+        self.tell(Head(self.clock(), status))
+
+    def change(self, *rows: AccountRow, removed: tuple[str, ...] = ()) -> None:
+        """Rows that changed or came, addresses that went."""
+        for address in removed:
+            self.rows.pop(address, None)
+        self.rows.update({row.address: row for row in rows})
+        self.tell(Delta(list(rows), list(removed)))
+
+    def decide(self, *rows: DecisionRow, skipped: int = 0) -> None:
+        """New decisions."""
+        self.tell(Decisions(list(rows), skipped))
+
+    # ---- what it is told
+
+    async def _take(self, order: Order, writer: asyncio.StreamWriter) -> None:
+        if isinstance(order, Hello):
+            self.hello = order
+            self._send(writer, self.welcome)
+        elif isinstance(order, Watch):
+            self.watched = order.addresses
+        elif isinstance(order, Cancel):
+            self._cancelled.add(order.target)
+            self._send(writer, Reply(order.id, encode_result(None)))
+        elif isinstance(order, Subscribe):
+            self._subscribed.append(writer)
+            if self.snapshots:
+                self.snapshot(writer)
+                self.head()
+        else:
+            self.orders.append(order)
+            self._spawn(self._answer(order, writer))
+
+    def snapshot(self, writer: asyncio.StreamWriter | None = None) -> None:
+        """All rows, in parts."""
+        rows = list(self.rows.values())
+        starts = range(0, max(1, len(rows)), SNAPSHOT_PART)
+        for start in starts:
+            part = Snapshot(rows[start : start + SNAPSHOT_PART], len(rows), start == 0, start == starts[-1])
+            for each in [writer] if writer is not None else self._subscribed:
+                self._send(each, part)
+
+    async def _answer(self, order: Any, writer: asyncio.StreamWriter) -> None:
+        message = self.failing.get(type(order))
+        if message is not None:
+            self._send(writer, Failed(order.id, 1, message))
+            return
+        result: object = None
+        if isinstance(order, SetLimit):
+            result = [self._set(address, order) for address in order.addresses]
+        elif isinstance(order, Recalc):
+            result = await self._recalc(order, writer)
+        elif isinstance(order, EmptyTrash):
+            result = [self._empty(address, order) for address in order.addresses]
+        elif isinstance(order, GetDetails):
+            row = self.rows[order.address]
+            result = Details(row, world.folders(row), [f"alias-of-{row.address}"], [])
+        elif isinstance(order, GetStatus):
+            result = world.status(list(self.rows.values()))
+        elif isinstance(order, HandOver):
+            result = 4711
+        self._send(writer, Reply(order.id, encode_result(result)))
+
+    def _set(self, address: str, order: SetLimit) -> SetResult:
+        row = self.rows[address]
+        if address in self.row_errors:
+            return SetResult(address, row.limit_bytes, row.limit_bytes, error=self.row_errors[address])
+        try:
+            new = parse_limit(order.size, row.limit_bytes, row.used_bytes)
+        except UsageError as error:
+            return SetResult(address, row.limit_bytes, row.limit_bytes, error=str(error))
+        if not order.dry_run:
+            self.change(msgspec.structs.replace(row, limit_bytes=new))
+        return SetResult(address, row.limit_bytes, new, row.used_bytes, 1)
+
+    async def _recalc(self, order: Recalc, writer: asyncio.StreamWriter) -> list[RecalcResult]:
+        results: list[RecalcResult] = []
+        for number, address in enumerate(order.addresses, 1):
+            row = self.rows[address]
+            after = None if row.used_bytes is None else row.used_bytes - (5 << 20 if number % 2 else 0)
+            error = self.row_errors.get(address)
+            results.append(RecalcResult(address, row.used_bytes, after, row.messages, row.messages, "rewrite", error))
+            self._send(writer, Progress(order.id, number, len(order.addresses), address))
+            await self.held.wait()
+            if order.id in self._cancelled:
+                break
+        return results
+
+    def _empty(self, address: str, order: EmptyTrash) -> TrashResult:
+        row = self.rows[address]
+        if address in self.row_errors:
+            return TrashResult(address, [], 0, 0, None, None, None, self.row_errors[address])
+        messages, size = row.trash_messages or 0, row.trash_bytes or 0
+        if order.older_than is not None:
+            messages, size = messages // 2, size // 2
+        if not order.dry_run:
+            self.change(
+                msgspec.structs.replace(
+                    row,
+                    used_bytes=(row.used_bytes or 0) - size,
+                    trash_bytes=(row.trash_bytes or 0) - size,
+                    trash_messages=(row.trash_messages or 0) - messages,
+                )
+            )
+        now = self.clock()
+        return TrashResult(address, ["Trash"], messages, size, now - 90 * 86400, now - 3600, "unlink")
+
+
+async def _live(engine: FakeEngine, rng: random.Random) -> None:
+    """Something happens each second."""
+    while True:
+        await asyncio.sleep(1)
+        rows = list(engine.rows.values())
+        now = time.time()
+        for row in rng.sample(rows, min(3, len(rows))):
+            if row.used_bytes is not None:
+                grown = row.used_bytes + rng.randrange(1 << 20)
+                engine.change(msgspec.structs.replace(row, used_bytes=grown, measured_at=now))
+        engine.decide(*(world.decision(rng, rows, now) for _ in range(rng.randrange(3))))
+        engine.status_changes["answers_per_second"] = rng.uniform(35, 50)
+        engine.head()
+
+
+def main() -> None:
+    """A console on a fake engine, to look at and to drive by hand or by tmux."""
+    from tui.app import run_console
+
+    options = argparse.ArgumentParser()
+    options.add_argument("--accounts", type=int, default=1200)
+    options.add_argument("--idle", action="store_true")
+    options.add_argument("--attached", action="store_true")
+    options.add_argument("--no-color", action="store_true")
+    given = options.parse_args()
+    rng = random.Random(1)
+    engines: list[FakeEngine] = []
+    rows = world.accounts(given.accounts, now=time.time())
+
+    async def connect() -> tuple[Client, Welcome]:
+        if not engines:
+            engines.append(FakeEngine(rows, clock=time.time))
+            engines[0]._spawn(_live(engines[0], rng) if not given.idle else _beat(engines[0]))
+        return await engines[0].connect()
+
+    print(run_console(connect, embedded=not given.attached, no_color=given.no_color))
+
+
+async def _beat(engine: FakeEngine) -> None:
+    """Nothing happens but time."""
+    while True:
+        await asyncio.sleep(1)
+        engine.head()
+
+
+if __name__ == "__main__":
+    main()

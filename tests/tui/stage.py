@@ -1,0 +1,118 @@
+"""A console on a fake engine, driven by a Pilot, with its screen as plain lines."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from textual.pilot import Pilot
+
+from core.model import AccountRow
+from tests.tui import world
+from tests.tui.fake_engine import FakeEngine
+from tui.app import MailquotaApp
+from tui.leaving import Outcome
+from tui.screens.accounts import AccountsScreen
+from tui.terminal import environment
+
+DEADLINE = 10.0  # seconds that a condition may take to come true
+
+
+def screen_lines(app: MailquotaApp) -> list[str]:
+    """What is on the screen. Textual has no public call for it; this is the only place that reaches inside."""
+    return [strip.text for strip in app.screen._compositor.render_strips()]
+
+
+class Stage:
+    """See the module's docstring."""
+
+    def __init__(self, app: MailquotaApp, engine: FakeEngine, pilot: Pilot[Outcome], time_now: list[float]) -> None:
+        self.app = app
+        self.engine = engine
+        self.pilot = pilot
+        self._time = time_now
+
+    @property
+    def home(self) -> AccountsScreen:
+        """The accounts screen, also beneath a dialog."""
+        return next(screen for screen in self.app.screen_stack if isinstance(screen, AccountsScreen))
+
+    def pass_time(self, seconds: float) -> None:
+        """Step the clock, and let the console notice."""
+        self._time[0] += seconds
+        self.app._tick()
+
+    def lines(self) -> list[str]:
+        """The screen."""
+        return screen_lines(self.app)
+
+    def text(self) -> str:
+        """The screen, as one text."""
+        return "\n".join(self.lines())
+
+    async def press(self, *keys: str) -> None:
+        """Keys, and what follows from them."""
+        await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+    async def type(self, text: str) -> None:
+        """Letters into a field."""
+        await self.press(*("space" if char == " " else char for char in text))
+
+    async def until(self, true: Callable[[], object], what: str = "") -> None:
+        """Wait for a condition, with a deadline."""
+        end = time.monotonic() + DEADLINE
+        while not true():
+            if time.monotonic() > end:
+                raise AssertionError(f"never: {what}\n{self.text()}")
+            await asyncio.sleep(0.01)
+
+    async def sees(self, *words: str) -> None:
+        """Wait until all of these are on the screen."""
+        await self.until(lambda: all(word in self.text() for word in words), f"sees {words}")
+
+    async def loses(self, *words: str) -> None:
+        """Wait until none of these is on the screen."""
+        await self.until(lambda: not any(word in self.text() for word in words), f"loses {words}")
+
+    @property
+    def row(self) -> AccountRow:
+        """The account under the cursor."""
+        row = self.home.table.row
+        assert row is not None
+        return row
+
+
+Scene = Callable[[Stage], Awaitable[None]]
+
+
+def play(
+    scene: Scene,
+    *,
+    rows: list[AccountRow] | int = 60,
+    size: tuple[int, int] = (120, 32),
+    embedded: bool = True,
+    prepare: Callable[[FakeEngine], None] = lambda _engine: None,
+    loaded: bool = True,
+    **options: Any,
+) -> Outcome | None:
+    """Run a scene; returns how the console ended, None if it was still there."""
+
+    async def run() -> Outcome | None:
+        now = [world.NOW]
+        engine = FakeEngine(world.accounts(rows) if isinstance(rows, int) else rows, clock=lambda: now[0])
+        prepare(engine)
+        with environment("TERM", "xterm-256color"), environment("COLORTERM", "truecolor"):
+            app = MailquotaApp(engine.connect, embedded=embedded, clock=lambda: now[0], **options)
+        async with app.run_test(size=size) as pilot:
+            stage = Stage(app, engine, pilot, now)
+            if loaded:
+                await stage.until(lambda: stage.home.accounts.rows and stage.home.desk.session.status, "loads")
+                await pilot.pause()
+            await scene(stage)
+        await engine.close()
+        return app.return_value
+
+    return asyncio.run(run())
