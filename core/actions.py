@@ -33,6 +33,7 @@ from core.usage.recalc import rewrite
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+_FRESH_MOST = 1000  # accounts that are measured before a change of their limits
 
 
 @dataclass
@@ -79,6 +80,7 @@ class Actions:
         self, accounts: AccountStore, addresses: list[str], size: str, reason: str, operator: Operator, *, dry_run: bool
     ) -> list[SetResult]:
         """Set the limits of these addresses to ``size`` in the size language. UsageError where none can be."""
+        await self._refresh(addresses)
         results = [self._plan(address, size) for address in addresses]
         if len(results) == 1 and results[0].code == UsageError.exit_code:
             raise UsageError(results[0].error)
@@ -89,8 +91,13 @@ class Actions:
             done = await self._write_limits(accounts, list(wanted.values()), size)
             numbers = await self._write_journal([_limit_entry(r, reason, operator) for r in done if r.error is None])
             wanted = {r.address: r for r in _numbered(done, numbers)}
-            await self._measure(entry for r in wanted.values() if (entry := self._ledger.get(r.address)) is not None)
+            await self._measure(entry for entry in map(self._ledger.get, wanted) if entry is not None)
         return [wanted.get(result.address, result) for result in results]
+
+    async def _refresh(self, addresses: list[str]) -> None:
+        """The use that limits are held against, or reckoned from, is that of now (of very many: of the last round)."""
+        entries = (entry for entry in map(self._ledger.get, addresses) if entry is not None)
+        await self._measure(entry for entry in entries if entry.known is None or len(addresses) <= _FRESH_MOST)
 
     def _plan(self, address: str, size: str) -> SetResult:
         entry = self._ledger.get(address)

@@ -28,7 +28,7 @@ from core.control.results import Status
 from core.control.server import ControlConnection, ControlServer, Rights
 from core.decisions import DecisionLog
 from core.enforcer import Enforcer
-from core.errors import MailquotaError
+from core.errors import DatabaseError, MailquotaError
 from core.history.journal import Journal
 from core.ledger import Ledger
 from core.listeners import Listeners
@@ -108,6 +108,23 @@ class Engine:
             await self.stop()
             raise
         self._spawn(self._begin_measuring(), self.publisher.run(), self._tick())
+
+    async def start_local(self) -> None:
+        """Only read the accounts: for a command that acts by itself, where no engine runs. Raises DatabaseError.
+
+        Nothing listens and nothing is measured of its own accord, so nobody waits for that; ``control.adopt`` is the
+        way in.
+        """
+        self.poller.first_round.set()
+        await self.sync.read_now()
+
+    async def accounts_known(self) -> None:
+        """Wait until the accounts were read. DatabaseError where they never could be: an empty list would be a lie."""
+        if self._accounts_read.is_set():
+            return
+        await self.sync.looked.wait()
+        if not self._accounts_read.is_set():
+            raise DatabaseError(self.sync.state.message)
 
     async def _listen(self) -> None:
         for sock in self.listeners.policy.values():
@@ -223,7 +240,6 @@ class Engine:
 
     async def stop(self) -> None:
         """Answer what was received, close everything, leave nothing behind."""
-        systemd.notify("STOPPING=1")
         await self.policy.close(_STOP_SECONDS)
         for task in self._tasks:
             task.cancel()

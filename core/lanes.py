@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Hashable
 from queue import SimpleQueue
 from typing import Generic, TypeVar
@@ -28,11 +29,12 @@ R = TypeVar("R")
 
 
 class _Batch(Generic[I, R]):
-    __slots__ = ("items", "results", "seen", "since")
+    __slots__ = ("cpu_seconds", "items", "results", "seen", "since")
 
     def __init__(self, items: list[I]) -> None:
         self.items = items
         self.results: list[R | Exception] = []
+        self.cpu_seconds = 0.0
         self.seen = -1  # progress at the last look
         self.since = 0.0  # loop time at which this progress was first seen
 
@@ -51,7 +53,9 @@ class _Worker(Generic[I, R]):
     def _run(self) -> None:
         lane, queue = self._lane, self.queue
         while not self.retired and (batch := queue.get()) is not None:
+            started = time.thread_time()
             self._work_off(batch)
+            batch.cpu_seconds = time.thread_time() - started
             lane.post(lane.finished, self, batch)
         if self.stuck_key is not None:
             lane.post(lane.recovered, self.stuck_key)
@@ -96,6 +100,7 @@ class Lane(Generic[I, R]):
         self._timer: asyncio.TimerHandle | None = None
         self._stuck: dict[Hashable, int] = {}
         self.hangs = 0  # threads that were given up, ever
+        self.cpu_seconds = 0.0  # of batches that came back whole
 
     @property
     def stuck(self) -> int:
@@ -144,6 +149,7 @@ class Lane(Generic[I, R]):
         """A batch came back whole. One that was taken from its worker meanwhile has been dealt with."""
         if batch in worker.batches:
             worker.batches.remove(batch)
+            self.cpu_seconds += batch.cpu_seconds
             self._hand_back(batch, len(batch.items))
 
     def recovered(self, key: Hashable) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from core.control.messages import (
     Failed,
     GetAccounts,
     GetDetails,
+    GetJournal,
     GetStatus,
     HandOver,
     Order,
@@ -25,9 +28,10 @@ from core.control.messages import (
     Subscribe,
     Watch,
 )
-from core.control.results import Details, Folder
+from core.control.results import Details, Folder, JournalRow
 from core.control.server import ControlConnection
 from core.errors import MailquotaError, NoSuchAccountError
+from core.history.database import StateError
 from core.threads import in_thread
 from core.usage.folders import sum_folders
 from core.usage.trash import readable_name
@@ -39,6 +43,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _REFUSALS_SHOWN = 20
+_CHANGES_SHOWN = 20
+_FIRST_ROUND_SECONDS = 30.0
+_AT_ONCE = GetStatus | Reload | HandOver  # need no accounts
 
 
 class Orders:
@@ -54,7 +61,7 @@ class Orders:
         elif isinstance(order, Subscribe):
             connection.run(self._engine.publisher.subscribe(connection))
         elif isinstance(order, GetAccounts):
-            connection.run(self._engine.publisher.accounts(connection, order.id))
+            connection.run(self._accounts(connection, order))
         elif isinstance(order, Cancel):
             connection.cancel(order.target)
         elif isinstance(order, Request):
@@ -64,6 +71,8 @@ class Orders:
         try:
             if not connection.may_change and _changes(request):
                 raise MailquotaError("read-only: nothing was changed")
+            if not isinstance(request, _AT_ONCE):
+                await self._engine.accounts_known()
             result = await self._do(connection, request)
             connection.send(Reply(request.id, encode_result(result)))
         except MailquotaError as error:
@@ -72,6 +81,19 @@ class Orders:
             log.exception("an order failed: %s", type(request).__name__)
             connection.send(Failed(request.id, 1, f"internal error: {error}"))
 
+    async def _accounts(self, connection: ControlConnection, request: GetAccounts) -> None:
+        """All rows; just after a start not before everybody was measured, unless a disk is too slow for that."""
+        engine = self._engine
+        try:
+            await engine.accounts_known()
+        except MailquotaError as error:
+            connection.send(Failed(request.id, error.exit_code, str(error)))
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_ROUND_SECONDS):
+                await engine.poller.first_round.wait()
+        await engine.publisher.accounts(connection, request.id)
+
     async def _do(self, connection: ControlConnection, request: Request) -> object:
         engine = self._engine
         match request:
@@ -79,14 +101,13 @@ class Orders:
                 return engine.status()
             case GetDetails(address=address):
                 return await self._details(address)
+            case GetJournal(address=address, since=since, most=most):
+                return await self._journal(address, since, most)
             case Explain(address=address, size=size):
                 return await engine.enforcer.explain(address, size)
-            case Reload():
-                await engine.reload()
-                return None
             case HandOver():
                 return await engine.hand_over()
-        return await self._change(connection, request)
+        return await (engine.reload() if isinstance(request, Reload) else self._change(connection, request))
 
     async def _change(self, connection: ControlConnection, request: Request) -> object:
         actions, operator = self._engine.actions, _operator(connection, request.id)
@@ -113,15 +134,29 @@ class Orders:
         if entry is None:
             raise NoSuchAccountError(address)
         await engine.poller.measure_now([entry])
-        maildir = engine.mailstore.maildir(address) if entry.mailbox else ""
-        counted = await in_thread(lambda: sum_folders(maildir)) if maildir else ()
-        folders = [
-            Folder(_text(readable_name(f.name)), f.messages, f.bytes, engine.mailstore.is_trash(f.name))
-            for f in counted
-        ]
+        folders = await self._folders(engine.mailstore.maildir(address)) if entry.mailbox else []
         aliases = sorted({alias.source for alias in engine.aliases if alias.destination.lower() == address})
         refusals = engine.decisions.refusals(address, _REFUSALS_SHOWN)
-        return Details(engine.ledger.row(entry), folders, aliases, refusals)
+        try:
+            changes = await self._journal(address, 0.0, _CHANGES_SHOWN)
+        except StateError as error:
+            log.warning("changes can't be shown: %s", error)
+            changes = []
+        return Details(engine.ledger.row(entry), folders, aliases, refusals, changes)
+
+    async def _folders(self, maildir: str) -> list[Folder]:
+        """None where the mailbox can't be read; that its use is unknown says the row."""
+        try:
+            counted = await in_thread(lambda: sum_folders(maildir))
+        except OSError as error:
+            log.warning("folders can't be shown: %s", error)
+            return []
+        is_trash = self._engine.mailstore.is_trash
+        return [Folder(_text(readable_name(f.name)), f.messages, f.bytes, is_trash(f.name)) for f in counted]
+
+    async def _journal(self, address: str, since: float, most: int) -> list[JournalRow]:
+        rows = await in_thread(lambda: self._engine.journal.read(address, since, most))
+        return [JournalRow(*row) for row in rows]
 
 
 def _changes(request: Request) -> bool:

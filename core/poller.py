@@ -27,25 +27,21 @@ _PATIENCE = 30.0  # a count of a million messages by stat is slow, not hanging
 
 
 class Measured(NamedTuple):
-    """What one mailbox was found to hold (or why that can't be told), from which base, in how many CPU seconds."""
+    """What one mailbox was found to hold (or why that can't be told), and from which base."""
 
     base: Known | None
     outcome: Known | str
-    cpu_seconds: float
 
 
 def measure_entry(store: Mailstore, entry: Entry) -> Measured:
     """Measure one mailbox, in any thread."""
-    base, started = entry.known, time.thread_time()
-    outcome: Known | str
+    base = entry.known
+    if not entry.mailbox:
+        return Measured(base, "Dovecot takes no such user name")
     try:
-        if entry.mailbox:
-            outcome = measure(store, store.maildir(entry.address), entry.limit, base, time.time())
-        else:
-            outcome = "Dovecot takes no such user name"
+        return Measured(base, measure(store, store.maildir(entry.address), entry.limit, base, time.time()))
     except Unmeasurable as error:
-        outcome = str(error)
-    return Measured(base, outcome, time.thread_time() - started)
+        return Measured(base, str(error))
 
 
 class _Slice:
@@ -53,11 +49,9 @@ class _Slice:
 
     def __init__(self, count: int) -> None:
         self.left = count
-        self.cpu_seconds = 0.0
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def one_done(self, cpu_seconds: float) -> None:
-        self.cpu_seconds += cpu_seconds
+    def one_done(self) -> None:
         self.left -= 1
         if self.left == 0 and not self.done.done():
             self.done.set_result(None)
@@ -79,6 +73,7 @@ class Poller:
         self._tasks: list[asyncio.Task[None]] = []
         self._lanes = {name: self._lane(name) for name in ("rounds", "looks", "orders")}
         self.rounds = 0
+        self.first_round = asyncio.Event()  # everybody was measured once
 
     def _lane(self, name: str) -> Lane[_Item, Measured]:
         return Lane(name, self._measure, self._done, stuck=self._hangs, key=_key, patience=_PATIENCE)
@@ -115,6 +110,7 @@ class Poller:
                 used = await self._slice("rounds", entries[start : start + _SLICE])
                 await asyncio.sleep(used / share - used)
             self.rounds += 1
+            self.first_round.set()
             share = SHARE
             await asyncio.sleep(_REST_SECONDS)
 
@@ -140,6 +136,7 @@ class Poller:
     async def _slice(self, name: str, entries: list[Entry]) -> float:
         """Measure these in a lane; the CPU seconds that it took."""
         lane, now = self._lanes[name], _Slice(len(entries))
+        before = lane.cpu_seconds
         items = [(entry, now) for entry in entries]
         for item in items:
             if lane.usable(item):
@@ -148,7 +145,7 @@ class Poller:
                 self._hangs(item)
         if items:
             await now.done
-        return now.cpu_seconds
+        return lane.cpu_seconds - before
 
     # ---- the lanes' ends
 
@@ -159,17 +156,17 @@ class Poller:
         entry, part = item
         if isinstance(result, Exception):
             self._ledger.set_trouble(entry, str(result))
-            part.one_done(0.0)
+            part.one_done()
             return
         if isinstance(result.outcome, str):
             self._ledger.set_trouble(entry, result.outcome)
         else:
             self._ledger.set_known(entry, result.base, result.outcome, time.time())
-        part.one_done(result.cpu_seconds)
+        part.one_done()
 
     def _hangs(self, item: _Item) -> None:
         self._ledger.set_trouble(item[0], "its file system does not answer")
-        item[1].one_done(0.0)
+        item[1].one_done()
 
 
 def _key(item: _Item) -> str:

@@ -50,6 +50,7 @@ async def _serve(
         beside()
     await engine.finished.wait()
     log.info("stopping")
+    systemd.notify("STOPPING=1")
     await engine.stop()
 
 

@@ -123,8 +123,8 @@ def _own(path: str, owner: Owner) -> str:
     try:
         uid = pwd.getpwnam(owner.user).pw_uid if owner.user else -1
         gid = grp.getgrnam(owner.group).gr_gid if owner.group else -1
-    except KeyError as error:
-        return f"{path}: {str(error).strip(chr(34))}; the socket stays ours"
+    except KeyError:
+        return f"{path}: there is no {'user' if owner.user else 'group'} {owner.user or owner.group}; it stays ours"
     try:
         os.chown(path, uid, gid)
     except PermissionError:

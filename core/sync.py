@@ -33,6 +33,7 @@ class AccountSync:
         self._fault = ""
         self._skipped = 0
         self._task: asyncio.Task[None] | None = None
+        self.looked = asyncio.Event()  # once there was a look, good or not
 
     @property
     def state(self) -> DatabaseState:
@@ -58,6 +59,7 @@ class AccountSync:
             accounts = await in_thread(lambda: self.store.read() if read or self.store.changed() else None)
         except MailquotaError as error:
             self._failed(error)
+            self.looked.set()
             return
         if self._fault:
             log.info("the accounts database answers again")
@@ -66,6 +68,15 @@ class AccountSync:
             self._tell_skipped(accounts)
             self._take(accounts)
         self._good_at = time.monotonic()
+        self.looked.set()
+
+    async def read_now(self) -> None:
+        """Read, once, for whoever can't go on without: DatabaseError where a look would keep the fault."""
+        accounts = await in_thread(self.store.read)
+        self._tell_skipped(accounts)
+        self._take(accounts)
+        self._good_at = time.monotonic()
+        self.looked.set()
 
     async def _run(self) -> None:
         while True:

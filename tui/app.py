@@ -96,14 +96,17 @@ class MailquotaApp(App[Outcome], inherit_bindings=False):
             self.leaving.terminal_lost()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """No palette over a dialog: its actions are not for there. No themes without colours."""
-        if action == "command_palette":
-            return not self.screen.is_modal
+        """No themes without colours."""
         return not (action == "next_theme" and self.no_color)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every action of the screen by name, and the themes."""
         yield from commands_of(self, screen)
+
+    def action_command_palette(self) -> None:
+        """Not over a dialog: the screen's actions are not for there."""
+        if not self.screen.is_modal:
+            super().action_command_palette()
 
     def action_accounts(self) -> None:
         """The home screen, which is the only one so far."""

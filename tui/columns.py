@@ -129,7 +129,7 @@ def _by_source(row: AccountRow) -> float | None:
 COLUMNS = (
     Column("address", "Account", 22, 0, _address, falling=False, most=48),
     Column("level", "Level", 9, 4, _level, _by_level),
-    Column("use", "Use", 16, 1, _use, _by_percent, most=40),
+    Column("use", "Use", 16, 1, _use, _by_percent, most=28),
     Column("used", "Used", 9, 2, _sized("used_bytes"), attrgetter("used_bytes"), right=True),
     Column("limit", "Limit", 9, 3, _sized("limit_bytes", "quiet"), _by_limit, right=True),
     Column("messages", "Messages", 9, 6, _messages, attrgetter("messages"), right=True),

@@ -25,12 +25,12 @@ _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 VERDICTS = {
     "accept": ("accepted", "quiet"),
-    "over_quota": ("refused, full", "over"),
-    "too_large": ("refused, too large", "over"),
-    "unknown": ("no such mailbox", "quiet"),
+    "over_quota": ("refused full", "over"),
+    "too_large": ("refused size", "over"),
+    "unknown": ("unknown user", "quiet"),
     "trouble": ("trouble", "near"),
     "exempt": ("exempt", "quiet"),
-    "other": ("not asked", "quiet"),
+    "other": ("not decided", "quiet"),
 }
 
 

@@ -61,7 +61,7 @@ def stdin_hung_up() -> bool:
 class Output:
     """The terminal's end of a driver: counts, and forgets about a terminal that is gone."""
 
-    def __init__(self, file: IO[str], lost: Callable[[], None]) -> None:
+    def __init__(self, file: IO[str], lost: Callable[[], object]) -> None:
         self._file = file
         self._lost = lost  # called in the writer thread
         self._gone = False

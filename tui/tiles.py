@@ -133,11 +133,11 @@ def second_line(session: Session, look: Look) -> tuple[Tile, ...]:
         Tile("accounts", 1, _figure(format_count(status.accounts), " account" + "s" * (status.accounts != 1))),
         Tile("over", 0, _level(signs[Level.OVER], status.over, "over", "over")),
         Tile("near", 2, _level(signs[Level.NEAR], status.near, "near", "near")),
-        Tile("unmeasured", 5, _unmeasured(status)),
+        Tile("unmeasured", 6, _unmeasured(status)),
         Tile("used", 4, used),
         Tile("if-full", 7, _if_full(status), right=True),
         Tile("disk", 3, _disk(status, look), right=True),
-        Tile("free", 6, _free(status), right=True),
+        Tile("free", 5, _free(status), right=True),
     )
 
 

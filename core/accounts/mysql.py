@@ -28,7 +28,7 @@ from core.accounts.limits import Session
 from core.accounts.rows import Collector, Row
 from core.accounts.schema import make_statements
 from core.accounts.store import Accounts, LimitResult, Queries, Schema, Target
-from core.errors import DatabaseError
+from core.errors import DatabaseError, SettingsError
 
 CONNECT_SECONDS = 3
 READ_SECONDS = 10
@@ -94,11 +94,13 @@ class MysqlStore(SqlStore):
 
     def __init__(self, target: Target, write_target: Target, schema: Schema, queries: Queries | None) -> None:
         super().__init__(make_statements(schema, "mysql", queries))
+        if not (target.hosts and write_target.hosts):
+            raise SettingsError("accounts.database lacks a host")
         self._reading = KeptConnection(target)
         self._write_target = write_target
 
     def fingerprint(self) -> object:
-        """See AccountStore. A digest made by the server: 46 ms and one row for 100,000 accounts."""
+        """See AccountStore. A digest made by the server: about 60 ms there for 100,000 accounts, two rows to send."""
         sql = self._statements.change
         return self._run(lambda connection: tuple(_stream(connection, sql))) if sql else object()
 
@@ -125,7 +127,7 @@ class MysqlStore(SqlStore):
             session = _Session(connection)
             session.begin()
             results = work(session)
-            connection.commit()
+            _commit(connection, where)
         except pymysql.Error as error:
             raise self._explain_write(error, where) from error
         finally:
@@ -276,6 +278,14 @@ def _connect_unix(path: str) -> socket.socket:
         connecting.close()
         raise
     return connecting
+
+
+def _commit(connection: Connection, where: str) -> None:
+    """A connection that breaks just now leaves open what became of the changes."""
+    try:
+        connection.commit()
+    except pymysql.Error as error:
+        raise trouble(where, f"{_text(error)}; whether limits were changed is not known") from error
 
 
 def _close(connection: Connection) -> None:

@@ -123,7 +123,8 @@ class AccountStore(Protocol):
         """Change one limit, in bytes. Returns the old one, read in the same transaction.
 
         Raises NoSuchAccountError, LimitChangedError, DatabaseError when the account may not write, and
-        MailquotaError when the column can't hold the limit. Nothing is changed then.
+        MailquotaError when the column can't hold the limit. Nothing is changed then, unless the connection broke
+        during the commit: the text of that DatabaseError says so.
         """
 
     def set_limits(self, limits: Sequence[tuple[str, int | None] | LimitChange]) -> list[LimitResult]:

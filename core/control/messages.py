@@ -39,7 +39,7 @@ class Watch(msgspec.Struct, frozen=True, tag="watch"):
 
 
 class GetAccounts(msgspec.Struct, frozen=True, tag="accounts"):
-    """All rows once, as Snapshot parts, then Reply(None)."""
+    """All rows once, as Snapshot parts, then Reply(None). Waits until everybody was measured once after a start."""
 
     id: int
 
@@ -88,6 +88,15 @@ class EmptyTrash(msgspec.Struct, frozen=True, tag="empty_trash"):
     dry_run: bool = False
 
 
+class GetJournal(msgspec.Struct, frozen=True, tag="journal"):
+    """The newest ``most`` changes since a time, of one ``address`` if it is given → list[JournalRow], newest first."""
+
+    id: int
+    address: str = ""
+    since: float = 0.0
+    most: int = 1000
+
+
 class Explain(msgspec.Struct, frozen=True, tag="explain"):
     """The answer that Postfix would get → Explanation. Never counted as a request."""
 
@@ -116,11 +125,14 @@ class HandOver(msgspec.Struct, frozen=True, tag="hand_over"):
 
 
 Order = (
-    Hello | Subscribe | Watch | GetAccounts | GetDetails | GetStatus | SetLimit | Recalc | EmptyTrash | Explain | Cancel
-    | Reload | HandOver
+    Hello | Subscribe | Watch | GetAccounts | GetDetails | GetStatus | GetJournal | SetLimit | Recalc | EmptyTrash
+    | Explain | Cancel | Reload | HandOver
 )  # fmt: skip
 
-Request = GetAccounts | GetDetails | GetStatus | SetLimit | Recalc | EmptyTrash | Explain | Cancel | Reload | HandOver
+Request = (
+    GetAccounts | GetDetails | GetStatus | GetJournal | SetLimit | Recalc | EmptyTrash | Explain | Cancel | Reload
+    | HandOver
+)  # fmt: skip
 CHANGES = (SetLimit, Recalc, EmptyTrash, Reload, HandOver)  # refused to those who may only look; dry runs are not
 
 

@@ -91,6 +91,22 @@ class DecisionRow(msgspec.Struct, frozen=True, array_like=True):
     micros: int
 
 
+class JournalRow(msgspec.Struct, frozen=True):
+    """One change as the journal has it, with the keys of the contract. ``old`` and ``new`` are texts."""
+
+    id: int
+    at: float
+    operator: str
+    origin: str
+    kind: str  # limit, recalc, trash
+    address: str
+    old: str | None
+    new: str | None
+    reason: str
+    until: float | None
+    undoes: int | None
+
+
 class Details(msgspec.Struct, frozen=True):
     """Everything about one account."""
 
@@ -98,6 +114,7 @@ class Details(msgspec.Struct, frozen=True):
     folders: list[Folder]
     aliases: list[str]
     refusals: list[DecisionRow]
+    changes: list[JournalRow] = []  # newest first
 
 
 class DatabaseState(msgspec.Struct, frozen=True):

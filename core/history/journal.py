@@ -6,10 +6,15 @@ import sqlite3
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from core.history.database import StateError, open_state
+
+_COLUMNS = "SELECT id, at, operator, origin, kind, address, old, new, reason, until, undoes FROM journal"
+_NEWEST = f"{_COLUMNS} WHERE at >= :since ORDER BY id DESC LIMIT :most"
+_NEWEST_OF_ONE = f"{_COLUMNS} WHERE address = :address AND at >= :since ORDER BY id DESC LIMIT :most"
 
 
 class JournalEntry(msgspec.Struct, frozen=True):
@@ -48,6 +53,24 @@ class Journal:
             except StateError:
                 self.lost += len(entries)
                 raise
+
+    def read(self, address: str = "", since: float = 0.0, most: int = 1000) -> list[tuple[Any, ...]]:
+        """The newest ``most`` rows, newest first, of one address if it is given. Raises StateError.
+
+        id, at, operator, origin, kind, address, old, new, reason, until, undoes. Without a file there are no rows, and
+        none is made.
+        """
+        with self._lock:
+            if self._connection is None and not self._path.exists():
+                return []
+            try:
+                if self._connection is None:
+                    self._connection = open_state(self._path)
+                values = {"address": address, "since": since, "most": most}
+                return self._connection.execute(_NEWEST_OF_ONE if address else _NEWEST, values).fetchall()
+            except sqlite3.Error as error:
+                self._close()
+                raise StateError(f"state database {self._path}: {error}") from error
 
     def _add(self, entries: list[JournalEntry]) -> list[int]:
         if self._connection is None:

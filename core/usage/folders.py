@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import time
 from collections.abc import Callable
 
@@ -63,7 +62,7 @@ def sum_directory(path: str, known: DirectorySum | None = None) -> DirectorySum:
     """
     try:
         mtime = os.stat(path).st_mtime_ns
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return DirectorySum(_MISSING, 0, 0)
     if known is not None and known.mtime_ns == mtime:
         return known
@@ -106,17 +105,12 @@ def folder_path(maildir: str, name: str) -> str:
 
 
 def folder_names(maildir: str) -> list[str]:
-    """INBOX and every Maildir++ folder; empty where there is no Maildir. Files among them are left out."""
+    """INBOX and every name that may be a Maildir++ folder; empty where there is no Maildir."""
     try:
-        with os.scandir(maildir) as entries:
-            found = [e.name[1:] for e in entries if e.name[0] == "." and not e.name.startswith("..") and _is_dir(e)]
+        names = os.listdir(maildir)
     except FileNotFoundError:
         return []
-    return [INBOX, *sorted(found)]
-
-
-def _is_dir(entry: os.DirEntry[str]) -> bool:
-    return entry.is_dir() if not entry.is_symlink() else stat.S_ISDIR(os.stat(entry.path).st_mode)
+    return [INBOX, *sorted(name[1:] for name in names if name[0] == "." and not name.startswith(".."))]
 
 
 def sum_folder(maildir: str, name: str, known: FolderSum | None = None) -> FolderSum:
@@ -130,7 +124,13 @@ def sum_folder(maildir: str, name: str, known: FolderSum | None = None) -> Folde
 def sum_folders(maildir: str, known: Folders = (), wanted: Callable[[str], bool] = lambda _name: True) -> Folders:
     """All folders that are wanted, with what is ``known`` of them reused; OSError as ``sum_directory``."""
     before = {folder.name: folder for folder in known}
-    return tuple(sum_folder(maildir, name, before.get(name)) for name in folder_names(maildir) if wanted(name))
+    found = (sum_folder(maildir, name, before.get(name)) for name in folder_names(maildir) if wanted(name))
+    return tuple(folder for folder in found if folder.name == INBOX or _is_folder(folder))
+
+
+def _is_folder(folder: FolderSum) -> bool:
+    """A name that begins with a dot is a folder when it has one of the two directories; else it is a file."""
+    return folder.new.mtime_ns != _MISSING or folder.cur.mtime_ns != _MISSING
 
 
 def settled(folders: Folders) -> bool:

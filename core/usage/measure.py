@@ -59,6 +59,8 @@ def probe(maildir: str, limit: int | None, known: Known | None, now: float) -> K
     stamp = _stamp(found)
     if known is not None and known.stamp == stamp and (known.expires_at is None or now < known.expires_at):
         return Need.NOTHING
+    if not stat.S_ISREG(found.st_mode):
+        raise Unmeasurable("maildirsize is not a file")
     size = _read(maildir)
     if size is None or must_recount(size, limit, now - found.st_mtime):
         return Need.COUNT
@@ -159,8 +161,6 @@ def _read(maildir: str) -> Maildirsize | None:
     except OSError as error:
         raise Unmeasurable(_reason(error)) from error
     try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise Unmeasurable("maildirsize is not a file")
         return parse(os.read(handle, MAX_BYTES))
     except OSError as error:
         raise Unmeasurable(_reason(error)) from error

@@ -44,7 +44,7 @@ from core.control.messages import (
     Watch,
     Welcome,
 )
-from core.control.results import Details, DecisionRow, RecalcResult, SetResult, TrashResult
+from core.control.results import DecisionRow, Details, RecalcResult, SetResult, TrashResult
 from core.errors import UsageError
 from core.model import AccountRow
 from core.units import parse_limit

@@ -11,9 +11,10 @@ GIB = 1 << 30
 MIB = 1 << 20
 NOW = 1_795_000_000.0
 _NAMES = (
-    "john anna maria peter sales info office support billing team klaus petra jan eva newsletter archive "
-    "postmaster webmaster hr jobs press contact shop orders invoices noreply lisa tom sophie max"
-).split()
+    *("john", "anna", "maria", "peter", "sales", "info", "office", "support", "billing", "team", "klaus", "petra"),
+    *("jan", "eva", "newsletter", "archive", "postmaster", "webmaster", "hr", "jobs", "press", "contact", "shop"),
+    *("orders", "invoices", "noreply", "lisa", "tom", "sophie", "max"),
+)
 _DOMAINS = ("example.org", "example.com", "example.net", "mail.example.org", "shop.example.com")
 _LIMITS = (500 * MIB, GIB, 2 * GIB, 5 * GIB, 5 * GIB, 10 * GIB, 20 * GIB)
 
@@ -23,16 +24,16 @@ def address(number: int) -> str:
     name = _NAMES[number % len(_NAMES)]
     turn = number // len(_NAMES)
     domain = _DOMAINS[(number + turn) % len(_DOMAINS)]
-    return f"{name}{turn if turn else ''}@{domain}"
+    return f"{name}{turn or ''}@{domain}"
 
 
 def account(number: int, rng: random.Random, now: float = NOW) -> AccountRow:
     """One account; a few are over, near, unlimited or unknown, most are not."""
     limit: int | None = rng.choice(_LIMITS)
     share = rng.choice((0.02, 0.1, 0.22, 0.3, 0.45, 0.5, 0.6, 0.7)) * rng.uniform(0.5, 1.1)
-    if number % 40 in {0, 17}:
+    if number % 300 in {0, 17, 40}:
         share = rng.uniform(1.0, 1.08)
-    elif number % 20 in {3, 11}:
+    elif number % 60 in {3, 11, 23, 51}:
         share = rng.uniform(0.81, 0.999)
     if number % 29 == 7:
         limit, share = None, rng.uniform(1, 8)

@@ -37,7 +37,7 @@ class Recalculate(Dialog[None]):
         super().__init__(desk)
         self._rows = rows
         self._request: int | None = None
-        self._running = True
+        self._counting = True
 
     def body(self) -> Iterable[Widget]:
         """Who, how far, what came out."""
@@ -58,7 +58,7 @@ class Recalculate(Dialog[None]):
 
     def action_close(self) -> None:
         """While it runs: stop after the account that is being counted. A second time: don't wait for that."""
-        if self._running and self._request is not None:
+        if self._counting and self._request is not None:
             self.desk.link.cancel(self._request)
             self._request = None
             self.message("Stopping after this account", "near")
@@ -75,9 +75,9 @@ class Recalculate(Dialog[None]):
             results: list[RecalcResult] = await self.desk.link.ask(self._make, list[RecalcResult], self._progressed)
         except MailquotaError as error:
             self.message(str(error))
-            self._running = False
+            self._counting = False
             return
-        self._running = False
+        self._counting = False
         self._show(results)
 
     def _progressed(self, progress: Progress) -> None:

@@ -130,7 +130,7 @@ class AccountsScreen(Screen[None], Informed):
         self.query_one(Foot).show(captions.marks(accounts))
         table = self.table
         self.query_one(TableHeader).show(table.placed, accounts.column.key, inverted=accounts.inverted)
-        table.notice = captions.notice(accounts, self.desk.session, table.size.width, look)
+        table.notice = captions.notice(accounts, self.desk.session, table.cells, look)
         table.redraw()
         self._show_detail()
 

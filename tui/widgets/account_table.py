@@ -66,6 +66,11 @@ class AccountTable(ScrollView, can_focus=True, inherit_bindings=False):
     # ---- the cursor
 
     @property
+    def cells(self) -> int:
+        """The width of a line; the scrollbar has its own cell."""
+        return self.scrollable_content_region.width
+
+    @property
     def row(self) -> AccountRow | None:
         """The account under the cursor."""
         return self.accounts.at(self._index)
@@ -115,7 +120,7 @@ class AccountTable(ScrollView, can_focus=True, inherit_bindings=False):
         """The list changed: find the cursor's account again and draw what differs."""
         count = len(self.accounts)
         if self.virtual_size.height != count:
-            self.virtual_size = Size(self.size.width, count)
+            self.virtual_size = Size(self.cells, count)
         found = self.accounts.find(self._address) if self._address is not None else None
         index = found if found is not None else max(0, min(self._index, count - 1))
         top, on_line = self.scroll_offset.y, self._index - self.scroll_offset.y
@@ -138,7 +143,7 @@ class AccountTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._arrange()
         for y in range(self.size.height):
             if self._line(y) != self._drawn.get(y):
-                self.refresh(Region(0, y, self.size.width, 1))
+                self.refresh(Region(0, y, self.cells, 1))
 
     # ---- drawing
 
@@ -148,9 +153,9 @@ class AccountTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _arrange(self) -> None:
         """Give the columns their cells; the scrollbar takes its cell after the resize was told."""
-        if self._arranged != self.size.width:
-            self._arranged = self.size.width
-            self.placed = columns.arrange(columns.COLUMNS, self.size.width)
+        if self._arranged != self.cells:
+            self._arranged = self.cells
+            self.placed = columns.arrange(columns.COLUMNS, self.cells)
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
@@ -158,7 +163,7 @@ class AccountTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._arrange()
         line, under = self._line(y)
         self._drawn[y] = (line, under)
-        return strip_of(self, line, self.size.width, under)
+        return strip_of(self, line, self.cells, under)
 
     def _line(self, y: int) -> tuple[Line, str]:
         index = self.scroll_offset.y + y

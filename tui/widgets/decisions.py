@@ -13,7 +13,7 @@ from tui.format import VERDICTS, Line, Run
 from tui.session import Session
 from tui.widgets.painted import Painted
 
-TIME, VERDICT, SIZE, MICROS, CLIENT = 8, 18, 9, 8, 24  # cells
+TIME, VERDICT, SIZE, MICROS, CLIENT = 8, 12, 9, 7, 24  # cells
 
 
 def decision_line(row: DecisionRow, width: int, look: Look, *, shadow: bool) -> Line:
@@ -21,15 +21,15 @@ def decision_line(row: DecisionRow, width: int, look: Look, *, shadow: bool) -> 
     glyphs = look.glyphs
     word, style = VERDICTS.get(row.verdict, (fmt.literal(row.verdict, glyphs), "plain"))
     if shadow and word.startswith("refused"):
-        word = word.replace("refused", "would refuse")
+        word = "would refuse"
     runs: list[Run] = [
         (f" {fmt.clock(row.at)}  ", "quiet"),
-        (fmt.fit(word, VERDICT + 2 * shadow, glyphs), style),
+        (fmt.fit(word, VERDICT, glyphs), style),
         ("  ", "plain"),
     ]
     if width >= 130:
         runs += [(fmt.fit(fmt.literal(row.client, glyphs), CLIENT, glyphs), "quiet"), ("  ", "plain")]
-    room = width - fmt.width_of(runs) - SIZE - MICROS - 5
+    room = width - fmt.width_of(runs) - SIZE - MICROS - 4
     runs += _path(row, max(10, room), look)
     size = format_size(row.size) if row.size else glyphs.nothing
     runs.append((fmt.fit(size, SIZE, glyphs, right=True) + "  ", "quiet"))

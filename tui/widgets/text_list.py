@@ -43,4 +43,4 @@ class TextList(ScrollView, can_focus=True, inherit_bindings=False):
         """As Textual asks; ``y`` counts from the top of the window."""
         index = self.scroll_offset.y + y
         line = self._lines[index] if index < len(self._lines) else ()
-        return strip_of(self, line, self.size.width)
+        return strip_of(self, line, self.scrollable_content_region.width)

@@ -7,11 +7,13 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 from tests.mailserver.ports import HOST, free_port
 
 Address = tuple[str, int]
 CHUNK = 4096
+ENDLESS = 10**12
 
 
 def dead_host() -> Address:
@@ -42,7 +44,7 @@ class FakeHost:
         """Deal with one connection."""
         client.sendall(self._greeting)
 
-    def __enter__(self) -> FakeHost:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -55,33 +57,36 @@ class FakeHost:
 
 
 class CuttingHost(FakeHost):
-    """Hands everything to a real server and its answers back, but only the first ``allowed`` bytes of them."""
+    """Hands everything to a real server and its answers back, but only the first ``allowed`` bytes of them.
 
-    def __init__(self, server: Address, allowed: int) -> None:
+    ``passed`` is how many there were for the last connection, once that is closed.
+    """
+
+    def __init__(self, server: Address, allowed: int = ENDLESS) -> None:
         super().__init__()
         self.allowed = allowed
+        self.passed = 0
         self._server = server
 
     def serve(self, client: socket.socket) -> None:
         with client, socket.create_connection(self._server) as server:
             forth = threading.Thread(target=_copy, args=(client, server))
             forth.start()
-            _copy(server, client, self.allowed)
+            self.passed = _copy(server, client, self.allowed)
             for end in (client, server):
                 with contextlib.suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
             forth.join()
 
 
-def _copy(source: socket.socket, target: socket.socket, allowed: int | None = None) -> None:
+def _copy(source: socket.socket, target: socket.socket, allowed: int = ENDLESS) -> int:
+    """Copy until the end or ``allowed`` bytes; returns how many there were."""
+    passed = 0
     with contextlib.suppress(OSError):
-        while allowed is None or allowed > 0:
-            data = source.recv(CHUNK if allowed is None else min(CHUNK, allowed))
-            if not data:
-                return
+        while data := source.recv(min(CHUNK, allowed - passed)):
             target.sendall(data)
-            if allowed is not None:
-                allowed -= len(data)
+            passed += len(data)
+    return passed
 
 
 @contextmanager

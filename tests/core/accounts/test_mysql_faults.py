@@ -12,7 +12,7 @@ from core.accounts import mysql
 from core.accounts.store import AccountStore, Target, open_store
 from core.errors import DatabaseError, MailquotaError
 from core.model import Account
-from tests.core.accounts.hosts import Address, CuttingHost, FakeHost, dead_host, full_host
+from tests.core.accounts.hosts import ENDLESS, Address, CuttingHost, FakeHost, dead_host, full_host
 from tests.core.accounts.worlds import MariaWorld
 
 pytestmark = pytest.mark.server
@@ -182,8 +182,23 @@ def test_rows_cut_off_in_the_middle_are_no_accounts(world: MariaWorld) -> None:
     with host, opened(at(world.target, host.address)) as store:
         for _ in range(2):
             assert "Lost connection" in message_of(store)
-        host.allowed = 10**9
+        host.allowed = ENDLESS
         assert len(store.read().accounts) == 2001
+
+
+def test_a_commit_without_an_answer_is_told(world: MariaWorld) -> None:
+    """The last bytes of a change are the answer to its commit; without them nobody knows, so the error says that."""
+    with (
+        CuttingHost(world.target.hosts[0]) as host,
+        opened(world.target, at(world.write_target, host.address)) as store,
+    ):
+        store.set_limit(JOHN.address, 5001)
+    # The same conversation, number for number, but for its last byte.
+    host = CuttingHost(world.target.hosts[0], allowed=host.passed - 1)
+    unknown = pytest.raises(DatabaseError, match="whether limits were changed is not known")
+    with host, opened(world.target, at(world.write_target, host.address)) as store, unknown:
+        store.set_limit(JOHN.address, 5002)
+    assert world.quotas() == {JOHN.address: 5002}
 
 
 def test_an_account_that_may_only_read(world: MariaWorld) -> None:

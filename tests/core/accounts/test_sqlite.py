@@ -101,8 +101,10 @@ def test_a_removed_file_is_an_error(world: SqliteWorld) -> None:
         store.changed()
 
 
-def test_a_target_without_a_path_is_refused() -> None:
+def test_a_target_that_leads_nowhere_is_refused() -> None:
     """So is a writing target of another kind."""
+    with pytest.raises(SettingsError, match="lacks a host"):
+        open_store(Target("mysql"))
     with pytest.raises(SettingsError, match="lacks the path"):
         open_store(Target("sqlite"))
     with pytest.raises(SettingsError, match="same kind"):
