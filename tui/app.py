@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar
 
@@ -106,7 +107,7 @@ class MailquotaApp(App[Outcome], inherit_bindings=False):
     def action_command_palette(self) -> None:
         """Not over a dialog: the screen's actions are not for there."""
         if not self.screen.is_modal:
-            super().action_command_palette()
+            self.push_screen(CommandPalette(placeholder="Type a part of what you want to do"))
 
     def action_accounts(self) -> None:
         """The home screen, which is the only one so far."""

@@ -127,9 +127,9 @@ def _by_source(row: AccountRow) -> float | None:
 
 
 COLUMNS = (
-    Column("address", "Account", 22, 0, _address, falling=False, most=48),
+    Column("address", "Account", 18, 0, _address, falling=False, most=48),
     Column("level", "Level", 9, 4, _level, _by_level),
-    Column("use", "Use", 16, 1, _use, _by_percent, most=28),
+    Column("use", "Use", 14, 1, _use, _by_percent, most=28),
     Column("used", "Used", 9, 2, _sized("used_bytes"), attrgetter("used_bytes"), right=True),
     Column("limit", "Limit", 9, 3, _sized("limit_bytes", "quiet"), _by_limit, right=True),
     Column("messages", "Messages", 9, 6, _messages, attrgetter("messages"), right=True),
@@ -166,15 +166,14 @@ def _total(columns: list[Column]) -> int:
 
 
 def _grown(columns: list[Column], spare: int) -> dict[str, int]:
-    """Room that is left goes to those that can use it, cell by cell in turn."""
+    """Room that is left goes to those that can use it, cell by cell: addresses first get what most of them need."""
     widths = {column.key: column.width for column in columns}
-    while spare > 0:
+    for _cell in range(spare):
         wanting = [column for column in columns if widths[column.key] < column.most]
         if not wanting:
             break
-        for column in wanting[:spare]:
-            widths[column.key] += 1
-        spare -= min(spare, len(wanting))
+        narrow = min(wanting, key=lambda column: widths[column.key] / column.most)
+        widths[narrow.key] += 1
     return widths
 
 

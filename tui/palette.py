@@ -12,6 +12,7 @@ from textual.screen import Screen
 from tui import theme
 from tui.columns import COLUMNS
 from tui.screens.accounts import AccountsScreen
+from tui.widgets.foot import key_name
 
 if TYPE_CHECKING:
     from tui.app import MailquotaApp
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
 
 def commands_of(app: MailquotaApp, screen: Screen[object]) -> Iterator[SystemCommand]:
     """What can be done now; what may not be done is not there."""
-    seen = {"command_palette", *(f"move({step})" for step in (1, -1))}
+    seen = {"command_palette"}
     for namespace, binding, enabled, _tooltip in screen.active_bindings.values():
-        if enabled and binding.tooltip and binding.action not in seen:
+        moving = namespace not in {screen, app}
+        if enabled and binding.tooltip and not moving and binding.action not in seen:
             seen.add(binding.action)
             run = partial(app.run_action, binding.action, namespace)
-            yield SystemCommand(binding.description, binding.tooltip, run)
+            words = f"{binding.tooltip} (key {key_name(binding, app.desk.glyphs)})"
+            yield SystemCommand(binding.description, words, run)
     if isinstance(screen, AccountsScreen):
         for column in COLUMNS:
             yield SystemCommand(f"Sort by {column.title}", "sort the accounts", partial(screen.sort_by, column))

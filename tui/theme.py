@@ -86,6 +86,9 @@ PLAIN = Theme(
     boost="ansi_default",
     variables={
         "ansi-background": "ansi_default",
+        "block-cursor-background": "ansi_default",
+        "block-cursor-foreground": "ansi_default",
+        "block-cursor-text-style": "bold reverse",
         "ansi-foreground": "ansi_default",
         "quiet": "ansi_default",
         "faint": "ansi_default",

@@ -77,7 +77,9 @@ def badges(session: Session, place: Place, look: Look) -> Line:
 def first_line(session: Session, place: Place, look: Look) -> tuple[Tile, ...]:
     """Who and how: host, mode, the policy server's pulse."""
     host = session.welcome.host if session.welcome is not None else session.state.value
-    name: Line = (("mailquota", "accent"), (f" {look.glyphs.dot} ", "faint"), (fmt.literal(host, look.glyphs), "plain"))
+    name: Line = (("mailquota", "accent"),)
+    if place.embedded or session.welcome is None:  # else the badge names the host
+        name += ((f" {look.glyphs.dot} ", "faint"), (fmt.literal(host, look.glyphs), "plain"))
     tiles = [Tile("name", 1, name), Tile("badges", 0, badges(session, place, look))]
     if session.status is not None:
         tiles += _policy(session.status, look) + _process(session.status)

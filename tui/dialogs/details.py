@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
 from textual import work
+from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from core.control.messages import GetDetails
@@ -27,6 +29,7 @@ class Details(Dialog[None]):
     """Folders by size, the aliases that lead here, the last refusals."""
 
     HEADING = "Account"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter,q", "close", "Close", key_display="Esc")]
 
     def __init__(self, desk: Desk, row: AccountRow) -> None:
         super().__init__(desk)
@@ -79,6 +82,7 @@ def facts(row: AccountRow, desk: Desk) -> Iterator[Line]:
         yield (*meter, (f" {fmt.percent_text(row.percent, glyphs)} {row.level.value}", style))
     else:
         yield ((f"{glyphs.levels[row.level]} {row.level.value}", style),)
+    yield ()
     yield _fact("Used", _amount(row.used_bytes, row.messages))
     yield _fact("Limit", "unlimited" if row.limit_bytes is None else format_size(row.limit_bytes))
     yield _fact("Trash", _amount(row.trash_bytes, row.trash_messages))
@@ -111,7 +115,7 @@ def _folders(folders: list[Folder], desk: Desk) -> Iterator[Line]:
         yield (
             (f"  {name}  ", "plain"),
             (f"{format_size(folder.bytes):>9}  {format_count(folder.messages):>9}", "quiet"),
-            ("  Trash" if folder.trash else "", "quiet"),
+            ("  counts as Trash" if folder.trash and folder.name != "Trash" else "", "quiet"),
         )
 
 

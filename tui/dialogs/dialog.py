@@ -41,7 +41,7 @@ class Dialog(ModalScreen[T], Informed):
         with frame:
             yield from self.body()
             yield Prose(id="message")
-            yield Foot(self.desk.glyphs)
+            yield Foot(self.desk.glyphs, indent=0)
 
     def body(self) -> Iterable[Widget]:
         """What the dialog is about."""

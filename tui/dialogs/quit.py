@@ -18,10 +18,11 @@ from tui.dialogs.dialog import Dialog
 from tui.widgets.prose import Prose
 
 CHOICES = (
-    ("keep", "Keep enforcing in the background"),
-    ("stop", "Stop: nobody answers Postfix then"),
-    ("stay", "Stay in the console"),
+    ("keep", "Keep enforcing in the background", "a detached mailquota --serve"),
+    ("stop", "Stop", "nobody answers Postfix"),
+    ("stay", "Stay", ""),
 )
+WIDTH = 34  # cells of a choice, beside what it means
 
 
 class QuitDialog(Dialog[bool | None]):
@@ -29,7 +30,7 @@ class QuitDialog(Dialog[bool | None]):
 
     HEADING = "Quit"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "choose", "Choose", key_display="⏎"),
+        Binding("enter", "choose", "Choose", key_display="⏎", priority=True),
         Binding("escape", "close", "Stay", key_display="Esc"),
     ]
 
@@ -39,8 +40,9 @@ class QuitDialog(Dialog[bool | None]):
 
     def body(self) -> Iterable[Widget]:
         """The three ways."""
-        yield Prose("This console holds the policy server that Postfix asks about each recipient.", "quiet", id="why")
-        yield OptionList(*(Option(Content(text), id=key) for key, text in CHOICES), compact=True)
+        yield Prose("Postfix asks the policy server in this console about each recipient.", "quiet", id="why")
+        options = [Option(Content(f"{choice:<{WIDTH}}{meaning}"), id=key) for key, choice, meaning in CHOICES]
+        yield OptionList(*options, compact=True)
 
     def on_mount(self) -> None:
         """The first is the default."""

@@ -29,8 +29,8 @@ class Recalculate(Dialog[None]):
 
     HEADING = "Recalculate"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "close", "Stop", key_display="Esc"),
-        Binding("enter", "close", "Close", key_display="⏎"),
+        Binding("escape", "stop", "Stop", key_display="Esc"),
+        Binding("enter,escape", "close", "Close", key_display="⏎"),
     ]
 
     def __init__(self, desk: Desk, rows: list[AccountRow]) -> None:
@@ -53,17 +53,17 @@ class Recalculate(Dialog[None]):
         self._count()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Enter closes only when there is something to have read."""
-        return True
+        """While it counts it can be stopped, then closed."""
+        return {"stop": self._counting, "close": not self._counting}.get(action, True)
 
-    def action_close(self) -> None:
-        """While it runs: stop after the account that is being counted. A second time: don't wait for that."""
-        if self._counting and self._request is not None:
-            self.desk.link.cancel(self._request)
-            self._request = None
-            self.message("Stopping after this account", "near")
-        else:
+    def action_stop(self) -> None:
+        """Stop after the account that is being counted. A second time: don't wait for that."""
+        if self._request is None:
             self.dismiss(None)
+            return
+        self.desk.link.cancel(self._request)
+        self._request = None
+        self.message("Stopping after this account", "near")
 
     def _make(self, number: int) -> Request:
         self._request = number
@@ -75,10 +75,11 @@ class Recalculate(Dialog[None]):
             results: list[RecalcResult] = await self.desk.link.ask(self._make, list[RecalcResult], self._progressed)
         except MailquotaError as error:
             self.message(str(error))
-            self._counting = False
-            return
+            results = []
         self._counting = False
-        self._show(results)
+        self.refresh_bindings()
+        if results:
+            self._show(results)
 
     def _progressed(self, progress: Progress) -> None:
         self._show_progress(progress.done, progress.total, progress.note)
@@ -101,24 +102,23 @@ class Recalculate(Dialog[None]):
 
 
 def result_lines(result: RecalcResult, desk: Desk, *, alone: bool) -> Iterable[Line]:
-    """Before, after, and the difference in words; the address first if there are several."""
+    """The difference in words, then before and after; the address first if there are several."""
     glyphs = desk.glyphs
-    if not alone:
-        yield ((fmt.literal(result.address, glyphs), "plain"),)
-    indent: Run = ("" if alone else "  ", "plain")
+    name: list[Run] = [] if alone else [(fmt.literal(result.address, glyphs), "plain"), ("  ", "plain")]
     if result.error:
-        yield (indent, (fmt.literal(result.error, glyphs), "over"))
+        yield (*name, (fmt.literal(result.error, glyphs), "over"))
         return
+    same = result.before_bytes == result.after_bytes
+    words = fmt.drift_words(result.before_bytes, result.after_bytes)
+    yield (*name, (words, "good" if same else "near"))
+    method = f"   by {fmt.literal(result.method, glyphs)}" if result.method else ""
     yield (
-        indent,
+        ("" if alone else "  ", "plain"),
         (_figure(result.before_bytes, result.before_messages), "quiet"),
         (f" {glyphs.arrow} ", "faint"),
         (_figure(result.after_bytes, result.after_messages), "strong"),
+        (method, "quiet"),
     )
-    same = result.before_bytes == result.after_bytes
-    words = fmt.drift_words(result.before_bytes, result.after_bytes)
-    method = f", by {fmt.literal(result.method, glyphs)}" if result.method else ""
-    yield (indent, (words, "good" if same else "near"), (method, "quiet"))
 
 
 def _figure(size: int | None, messages: int | None) -> str:

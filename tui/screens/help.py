@@ -11,7 +11,6 @@ from textual.screen import ModalScreen, Screen
 
 from core import filters
 from core.model import Level
-from core.units import LIMIT_FORMS
 from tui import format as fmt
 from tui.desk import Desk
 from tui.format import Line
@@ -28,6 +27,14 @@ LEVELS = {
     Level.UNLIMITED: "no limit",
     Level.UNKNOWN: "not measured yet, or not readable",
 }
+
+LIMITS = (
+    ("5G  512M  5000", "a size, by powers of 1024; without a unit in bytes"),
+    ("unlimited  0", "no limit"),
+    ("+500M  -1G  +20%", "more or less than now"),
+    ("x2", "times what it is now"),
+    ("used+1G  used*1.2", "from the present use"),
+)
 
 
 class HelpScreen(ModalScreen[None]):
@@ -47,7 +54,7 @@ class HelpScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """A title, a list to scroll, the keys."""
         yield Painted(id="title")
-        yield TextList(id="help")
+        yield TextList(id="help", fit=False)
         yield Foot(self.desk.glyphs)
 
     def on_mount(self) -> None:
@@ -59,14 +66,15 @@ class HelpScreen(ModalScreen[None]):
 
 
 def help_lines(screen: Screen[object], glyphs: Glyphs) -> Iterator[Line]:
-    """Keys by screen and by list, then the languages and the signs."""
-    yield from _section("Keys")
-    yield from _keys(screen, glyphs)
+    """Keys by where they work, then the languages and the signs."""
+    for name, keys in _keys(screen, glyphs).items():
+        yield from _section(name)
+        yield from keys
     yield from _section("Filter: words are joined, each must match")
     for form, meaning in filters.DOCS:
         yield _entry(form, meaning)
     yield from _section("Limits")
-    yield ((f"  {LIMIT_FORMS}", "quiet"),)
+    yield from (_entry(form, meaning) for form, meaning in LIMITS)
     yield from _section("Signs")
     for level, meaning in LEVELS.items():
         yield ((f"  {glyphs.levels[level]} {level.value:<15}", fmt.look_of(level)), (meaning, "quiet"))
@@ -77,15 +85,20 @@ def _section(name: str) -> Iterator[Line]:
     yield ((f" {name}", "title"),)
 
 
-def _keys(screen: Screen[object], glyphs: Glyphs) -> Iterator[Line]:
-    by_action: dict[str, tuple[list[str], str]] = {}
+def _keys(screen: Screen[object], glyphs: Glyphs) -> dict[str, list[Line]]:
+    """Of the screen, everywhere, of what has the focus; each action once with all its keys."""
+    found: dict[str, dict[str, tuple[str, list[str]]]] = {screen.title or "Here": {}, "Everywhere": {}, "Moving": {}}
+    names = {screen: screen.title or "Here", screen.app: "Everywhere"}
     for active in screen.active_bindings.values():
         binding = active.binding
         if binding.tooltip:
-            keys, _words = by_action.setdefault(binding.action, ([], binding.tooltip))
+            actions = found[names.get(active.node, "Moving")]
+            _words, keys = actions.setdefault(binding.action, (binding.tooltip, []))
             keys.append(key_name(Binding(binding.key, binding.action), glyphs))
-    for keys, words in by_action.values():
-        yield _entry("  ".join(keys), words)
+    return {
+        name: [_entry("  ".join(sorted(keys, key=len)), words) for words, keys in actions.values()]
+        for name, actions in found.items()
+    }
 
 
 def _entry(form: str, meaning: str) -> Line:

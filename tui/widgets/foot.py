@@ -6,6 +6,7 @@ from textual import events
 from textual.app import ScreenStackError
 from textual.binding import Binding
 from textual.screen import Screen
+from textual.widgets import Input
 
 from tui import format as fmt
 from tui.format import Line, Run
@@ -14,6 +15,16 @@ from tui.widgets.painted import Painted
 
 ALWAYS = frozenset({"help", "command_palette", "leave"})  # on the right, whatever else has to go
 GAP = 2
+NAMES = {
+    "slash": "/",
+    "asterisk": "*",
+    "question_mark": "?",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "escape": "Esc",
+}
 
 
 def key_name(binding: Binding, glyphs: Glyphs) -> str:
@@ -23,16 +34,21 @@ def key_name(binding: Binding, glyphs: Glyphs) -> str:
     key = binding.key.removeprefix("upper_")
     if key.startswith("ctrl+"):
         return "^" + key.removeprefix("ctrl+")
-    names = {"slash": "/", "asterisk": "*", "question_mark": "?", "less_than_sign": "<", "greater_than_sign": ">"}
-    return names.get(key, key if len(key) == 1 else key.capitalize())
+    return NAMES.get(key, key if len(key) == 1 else key.capitalize())
+
+
+def is_typed(binding: Binding) -> bool:
+    """Whether the key writes a sign where there is a field to write into."""
+    return len(binding.key) == 1 or len(NAMES.get(binding.key, "no")) == 1
 
 
 class Foot(Painted):
     """One line. A click on a key presses it."""
 
-    def __init__(self, glyphs: Glyphs) -> None:
+    def __init__(self, glyphs: Glyphs, *, indent: int = 1) -> None:
         super().__init__(id="foot")
         self._glyphs = glyphs
+        self._indent = indent
         self._left: Line = ()
         self._zones: list[tuple[int, int, str]] = []
 
@@ -54,14 +70,16 @@ class Foot(Painted):
             active = self.screen.active_bindings
         except ScreenStackError:  # the screen is being taken down
             return
-        bindings = list({each.binding.action: each.binding for each in active.values() if each.binding.show}.values())
+        typing = isinstance(self.screen.focused, Input)
+        shown = (each.binding for each in active.values() if each.binding.show)
+        bindings = list({each.action: each for each in shown if not (typing and is_typed(each))}.values())
         right = [binding for binding in bindings if binding.action in ALWAYS]
         self.paint([self._compose_line(left, [b for b in bindings if b not in right], right)])
 
     def _compose_line(self, left: Line, keys: list[Binding], always: list[Binding]) -> Line:
         self._zones = []
         room = self.size.width - sum(self._width(binding) + GAP for binding in always) - 1
-        runs: list[Run] = [(" ", "plain"), *left]
+        runs: list[Run] = [(" " * self._indent, "plain"), *left]
         if left:
             runs.append((" " * GAP, "plain"))
         for binding in keys:

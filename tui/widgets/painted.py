@@ -26,7 +26,10 @@ def strip_of(widget: Widget, line: Line, width: int, *under: str) -> Strip:
     base = widget.rich_style
     for look in under:
         base += widget.get_component_rich_style(look, partial=True)
-    segments = [Segment(text, base + widget.get_component_rich_style(look, partial=True)) for text, look in line]
+    if base.reverse:  # a row of reversed colours would be a patchwork
+        segments = [Segment(text, base) for text, _look in line]
+    else:
+        segments = [Segment(text, base + widget.get_component_rich_style(look, partial=True)) for text, look in line]
     return Strip(segments).simplify().adjust_cell_length(width, base)
 
 

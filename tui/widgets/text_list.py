@@ -15,7 +15,7 @@ from tui.widgets.painted import LOOKS, strip_of
 
 
 class TextList(ScrollView, can_focus=True, inherit_bindings=False):
-    """As high as its lines, up to what its style sheet allows."""
+    """``fit``: as high as its lines, up to what its style sheet allows."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "scroll_up", "Up", show=False),
@@ -28,15 +28,17 @@ class TextList(ScrollView, can_focus=True, inherit_bindings=False):
     COMPONENT_CLASSES: ClassVar[set[str]] = set(LOOKS)
     ALLOW_SELECT = False
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  Textual's name
+    def __init__(self, *, id: str | None = None, fit: bool = True) -> None:  # noqa: A002  Textual's name
         super().__init__(id=id)
+        self._fit = fit
         self._lines: tuple[Line, ...] = ()
 
     def show(self, lines: Sequence[Line]) -> None:
         """Show these lines."""
         self._lines = tuple(lines)
         self.virtual_size = Size(self.size.width, len(self._lines))
-        self.styles.height = max(1, len(self._lines))
+        if self._fit:
+            self.styles.height = max(1, len(self._lines))
         self.refresh()
 
     def render_line(self, y: int) -> Strip:

@@ -1,0 +1,172 @@
+"""Options that every command takes, before or after its name, and the classes that make it so."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from core.errors import UsageError
+
+if TYPE_CHECKING:
+    from core.config import Config, Found
+
+JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+YES = click.option("--yes", is_flag=True, help="Answer every question with yes.")
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would happen, change nothing, ask nothing.")
+WHERE = click.option("--where", metavar="FILTER", help="The accounts that match, instead of addresses.")
+
+
+@dataclass
+class Common:
+    """What the command line says for every command; the last word counts. ``console`` opens the screen."""
+
+    console: Callable[[Common, int | None], int]
+    config: Path | None = None
+    read_only: bool = False
+    no_color: bool = False
+
+    def load(self) -> Config:
+        """The settings in force. Raises SettingsError."""
+        from core.config import load
+
+        return load(self.config, os.environ, _discover)
+
+
+def _discover(doveadm: str) -> Found:
+    from core.discover import discover  # late: a file with all sections needs none of it
+
+    return discover(doveadm)
+
+
+def _store(ctx: click.Context, param: click.Parameter, value: object) -> None:
+    assert param.name is not None
+    if ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
+        setattr(ctx.find_root().obj, param.name, value)
+
+
+def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from core.version import version
+
+        click.echo(f"mailquota {version()}")
+        ctx.exit()
+
+
+def common_options() -> list[click.Parameter]:
+    """Fresh ones, as a parameter belongs to one command."""
+    return [
+        click.Option(
+            ["--config"],
+            metavar="FILE",
+            type=click.Path(path_type=Path),
+            expose_value=False,
+            callback=_store,
+            help="Settings file; else MAILQUOTA_CONFIG, else /etc/mailquota/mailquota.toml.",
+        ),
+        click.Option(
+            ["--read-only"], is_flag=True, expose_value=False, callback=_store, help="Look; refuse every change."
+        ),
+        click.Option(
+            ["--no-color"], is_flag=True, expose_value=False, callback=_store, help="No colours; as NO_COLOR does."
+        ),
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_print_version,
+            help="Print the version and exit.",
+        ),
+    ]
+
+
+_SHARED = {"config", "read_only", "no_color", "version", "help"}
+
+
+class _WithCommonOptions(click.Command):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += common_options()
+        self.context_settings.setdefault("help_option_names", ["-h", "--help"])
+
+    def _format_own_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, shared in (("Options", False), ("Options for every command", True)):
+            params = [param for param in self.get_params(ctx) if (param.name in _SHARED) is shared]
+            records = [record for param in params if (record := param.get_help_record(ctx)) is not None]
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Its own options, then those of every command."""
+        self._format_own_options(ctx, formatter)
+
+
+class Command(_WithCommonOptions):
+    """A command. Its function returns the exit code; None is 0."""
+
+
+class Group(_WithCommonOptions, click.Group):
+    """The root."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Options, then the commands."""
+        self._format_own_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+
+_MINUS = "\0"  # stands for the minus of a number while options are parsed; no argument can hold one
+
+
+class NumbersCommand(Command):
+    """A command that takes ``-1G`` for an argument: no option begins with a digit. ``--yse`` stays a mistake."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Hide the minus of numbers from the parser."""
+        rest = super().parse_args(ctx, [_hide(arg) for arg in args])
+        ctx.params = {name: _unhide(value) for name, value in ctx.params.items()}
+        return rest
+
+
+def _hide(arg: str) -> str:
+    number = arg[1:].lstrip(" ")[:1]
+    return _MINUS + arg[1:] if arg.startswith("-") and (number.isdigit() or number == ".") else arg
+
+
+def _unhide(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_unhide(item) for item in value)
+    return value.replace(_MINUS, "-") if isinstance(value, str) else value
+
+
+def command(name: str, cls: type[Command] = Command, **attributes: Any) -> Callable[..., Command]:
+    """Decorator: a command of this name. The function gets the Common options first."""
+
+    def decorate(function: Callable[..., int | None]) -> Command:
+        return click.command(name, cls=cls, **attributes)(click.pass_obj(function))
+
+    return decorate
+
+
+def account_names(addresses: tuple[str, ...]) -> list[str]:
+    """Addresses as typed, as accounts are named: lower case, each once. Bytes that are no text name nobody."""
+    return list(dict.fromkeys(utf8(address).lower() for address in addresses))
+
+
+def utf8(text: str) -> str:
+    """Text from the command line as it can be sent: bytes that are not UTF-8 become replacement characters."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def one_of(addresses: tuple[str, ...], other: bool, name: str) -> None:
+    """UsageError unless there are either addresses or the ``other`` way to choose accounts."""
+    if addresses and other:
+        raise UsageError(f"give either addresses or {name}, not both")
+    if not addresses and not other:
+        raise UsageError(f"give addresses, or {name}")

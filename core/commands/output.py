@@ -1,0 +1,135 @@
+"""What commands print: JSON, aligned tables, progress, complaints. Figures go to stdout, all else to stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import IO, Any, NamedTuple
+
+import click
+import msgspec
+
+from core.commands.options import Common
+from core.text import NOTHING, visible
+
+_PROGRESS_SECONDS = 0.1  # between two updates of the line
+_GAP = "  "
+
+
+def complain(text: str) -> None:
+    """One line on stderr; whatever is in the text stays on it."""
+    click.echo(f"mailquota: {visible(text)}", err=True)
+
+
+def is_terminal(stream: IO[str] | None) -> bool:
+    """Whether a person is at the other end."""
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def write_json(document: Any) -> None:
+    """One document. A list has one element a line, so that 100,000 accounts stay greppable and cheap."""
+    if isinstance(document, list):
+        items = b",\n".join(msgspec.json.encode(item) for item in document)
+        click.echo(b"[\n" + items + b"\n]" if document else b"[]")
+    else:
+        click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
+
+
+class Cell(NamedTuple):
+    """A text of a table, and its colour in click's names where there are colours."""
+
+    text: str
+    colour: str = ""
+
+
+class Title(NamedTuple):
+    """The head of a column; figures stand on the right."""
+
+    text: str
+    right: bool = False
+
+
+def write_table(common: Common, titles: Sequence[Title], rows: Iterable[Sequence[Cell | str]]) -> None:
+    """Aligned, in full width: nothing is cut or wrapped."""
+    cells = [[_safe(cell) for cell in row] for row in rows]
+    widths = [len(title.text) for title in titles]
+    for row in cells:
+        for index, cell in enumerate(row):
+            widths[index] = max(widths[index], _width(cell.text))
+    colours = wants_colour(common)
+    lines = [_line(titles, widths, [Cell(title.text, "bold") for title in titles], colours)]
+    lines += [_line(titles, widths, row, colours) for row in cells]
+    click.echo("\n".join(lines), color=colours)
+
+
+def write_pairs(pairs: Iterable[tuple[str, str]]) -> None:
+    """``name: value`` lines, the values below each other."""
+    known = [(name, visible(value)) for name, value in pairs]
+    width = max((len(name) for name, _ in known), default=0)
+    click.echo("\n".join(f"{name:<{width}}{_GAP}{value}".rstrip() for name, value in known))
+
+
+def wants_colour(common: Common) -> bool:
+    """Only a terminal gets colours, unless it was told otherwise."""
+    plain = common.no_color or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    return not plain and is_terminal(sys.stdout)
+
+
+def _safe(cell: Cell | str) -> Cell:
+    text, colour = cell if isinstance(cell, Cell) else (cell, "")
+    return Cell(visible(text), colour)
+
+
+def _line(titles: Sequence[Title], widths: Sequence[int], row: Sequence[Cell], colours: bool) -> str:
+    parts = []
+    for title, width, cell in zip(titles, widths, row, strict=True):
+        blanks = " " * (width - _width(cell.text))
+        text = _painted(cell) if colours and cell.colour else cell.text
+        parts.append(blanks + text if title.right else text + blanks)
+    return _GAP.join(parts).rstrip()
+
+
+def _painted(cell: Cell) -> str:
+    return click.style(cell.text, bold=True) if cell.colour == "bold" else click.style(cell.text, fg=cell.colour)
+
+
+def _width(text: str) -> int:
+    """Cells on a terminal."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
+
+
+def percent_text(percent: float | None) -> str:
+    """``104.2 %``, never rounded up to a level that is not reached."""
+    return NOTHING if percent is None else f"{int(percent * 10) / 10:,.1f} %"
+
+
+class Progress:
+    """One line on the terminal that says how far something is, gone at its end. Nothing where there is no terminal."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._shown = is_terminal(sys.stderr)
+        self._next = time.monotonic() + _PROGRESS_SECONDS
+        self._written = False
+
+    def __call__(self, done: int, total: int) -> None:
+        """So far."""
+        now = time.monotonic()
+        if self._shown and now >= self._next:
+            self._next = now + _PROGRESS_SECONDS
+            self._written = True
+            click.echo(f"\r\x1b[K{self._what} {done:,} of {total:,}", nl=False, err=True, color=True)
+
+    def end(self) -> None:
+        """Leave no trace."""
+        if self._written:
+            click.echo("\r\x1b[K", nl=False, err=True, color=True)
+            self._written = False

@@ -1,0 +1,186 @@
+"""How a command reaches an engine: the running one over its control socket, else one of its own in this process.
+
+Theory of operation. Whether an engine runs says the control socket of the settings, and nothing else. Where nobody
+listens there (no file, or one that a killed engine left), the command makes an engine that listens nowhere and measures
+only what is asked for, and speaks to it over a socket pair. So both ways are the same protocol and the same functions,
+and leave the same journal entries. Where it can't be told whether somebody listens (no right to connect, no answer),
+the command fails: acting beside an engine that runs would be two hands on one mailbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from core.commands.options import Common
+from core.commands.output import Progress
+from core.control.client import Client, EngineGoneError
+from core.control.messages import Cancel, Event, GetAccounts, Progress as ProgressEvent, Request, Snapshot, Welcome
+from core.errors import MailquotaError, UnreachableError
+from core.filters import Filter
+from core.model import AccountRow
+
+if TYPE_CHECKING:
+    from core.config import Config
+    from core.engine import Engine
+
+T = TypeVar("T")
+
+_CLIENT = "command"
+_NOBODY = (FileNotFoundError, NotADirectoryError, ConnectionRefusedError)  # nobody listens, for certain
+_PART = 500  # accounts that are measured between two looks at anything else
+_ORDER_BYTES = 2 * 1024 * 1024  # of addresses in one order; the protocol takes twice as much
+
+
+class Session:
+    """A connection to an engine. ``engine`` is the one in this process, None where one runs elsewhere."""
+
+    def __init__(self, client: Client, welcome: Welcome, engine: Engine | None = None) -> None:
+        self._client = client
+        self._welcome = welcome
+        self._engine = engine
+
+    def require_rights(self) -> None:
+        """MailquotaError where the engine would refuse a change anyway: no question is worth asking then."""
+        if not self._welcome.may_change:
+            raise MailquotaError("read-only: nothing was changed")
+
+    async def ask(self, make: Callable[[int], Request], answer: Any) -> Any:
+        """Send the request that ``make`` builds around its id; its answer as type ``answer``. Raises MailquotaError."""
+        return await self._client.request(make(self._client.next_id()), answer)
+
+    async def work(self, make: Callable[[int], Request], answer: Any, what: str, done: int, total: int) -> Any:
+        """The same for work with progress, ``done`` accounts of ``total`` before it. Ctrl-C ends it between two."""
+        number = self._client.next_id()
+        line = Progress(what)
+
+        def report(event: ProgressEvent) -> None:
+            line(done + event.done, max(total, done + event.total))
+
+        with self._cancelled_by_interrupt(number):
+            try:
+                return await self._client.request(make(number), answer, report)
+            finally:
+                line.end()
+
+    @contextlib.contextmanager
+    def _cancelled_by_interrupt(self, number: int) -> Any:
+        """The first Ctrl-C has the engine stop after the account that it is at; the next one ends us."""
+        loop = asyncio.get_running_loop()
+
+        def cancel() -> None:
+            loop.remove_signal_handler(signal.SIGINT)
+            self.interrupted = True
+            self._client.send(Cancel(self._client.next_id(), number))
+
+        loop.add_signal_handler(signal.SIGINT, cancel)
+        try:
+            yield
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
+
+    interrupted = False
+
+    async def rows(self) -> list[AccountRow]:
+        """All accounts, measured."""
+        if self._engine is not None:
+            await self.measure(list(self._engine.ledger.entries))
+        rows: list[AccountRow] = []
+
+        def take(event: Event) -> None:
+            if isinstance(event, Snapshot):
+                rows.extend(event.rows)
+
+        self._client.on_event = take
+        await self.ask(GetAccounts, None)
+        return rows
+
+    async def matching(self, chosen: Filter) -> list[AccountRow]:
+        """The accounts that a filter lets through."""
+        return chosen.select(await self.rows(), time.time())
+
+    async def measure(self, addresses: list[str]) -> None:
+        """Have these measured where that is up to us; a running engine does it all the time."""
+        if self._engine is None:
+            return
+        engine, line = self._engine, Progress("measuring")
+        entries = [entry for entry in map(engine.ledger.get, addresses) if entry is not None]
+        for start in range(0, len(entries), _PART):
+            await engine.poller.measure_now(entries[start : start + _PART])
+            line(start, len(entries))
+        line.end()
+
+
+def run(common: Common, work: Callable[[Session], Awaitable[T]], *, running_only: bool = False) -> T:
+    """Do the work with a session. Raises SettingsError, UnreachableError, and what the work raises.
+
+    ``running_only`` does not make an engine of its own: what is asked about is the running one.
+    """
+    return asyncio.run(_run(common, work, running_only))
+
+
+async def _run(common: Common, work: Callable[[Session], Awaitable[T]], running_only: bool) -> T:
+    config = common.load()
+    found = await find_engine(config, _CLIENT, read_only=common.read_only)
+    if found is not None:
+        client, welcome = found
+        try:
+            return await work(Session(client, welcome))
+        finally:
+            await client.close()
+    if running_only:
+        raise UnreachableError(f"no engine answers on {config.settings.control.socket}; mailquota --serve starts one")
+    async with _own_engine(config, read_only=common.read_only) as session:
+        return await work(session)
+
+
+async def find_engine(config: Config, name: str, *, read_only: bool) -> tuple[Client, Welcome] | None:
+    """Connect to the running engine, None where there is none. UnreachableError where one may run and we can't tell."""
+    control = config.settings.control
+    try:
+        return await Client.connect(control.socket, name, read_only=read_only)
+    except EngineGoneError as error:
+        if isinstance(error.__cause__, _NOBODY):
+            return None
+        if isinstance(error.__cause__, PermissionError):
+            group = f" and members of the group {control.group}" if control.group else ""
+            raise UnreachableError(
+                f"{control.socket}: permission denied; root{group} may speak to the engine"
+            ) from error
+        raise
+
+
+@contextlib.asynccontextmanager
+async def _own_engine(config: Config, *, read_only: bool) -> AsyncIterator[Session]:
+    from core.engine import Engine, Options  # late: needed only where no engine runs
+
+    engine = Engine(config, Options(load=lambda: config))
+    try:
+        await engine.start_local()
+        ours, theirs = socket.socketpair()
+        await engine.control.adopt(theirs)
+        client, welcome = await Client.adopt(ours, _CLIENT, read_only=read_only)
+        try:
+            yield Session(client, welcome, engine)
+        finally:
+            await client.close()
+    finally:
+        await engine.stop()
+
+
+def in_parts(addresses: list[str]) -> list[list[str]]:
+    """Addresses in parts that fit into an order each."""
+    parts: list[list[str]] = [[]]
+    size = 0
+    for address in addresses:
+        size += len(address.encode()) + 5
+        if size > _ORDER_BYTES:
+            parts.append([])
+            size = 0
+        parts[-1].append(address)
+    return parts

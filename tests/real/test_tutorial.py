@@ -1,0 +1,149 @@
+"""The tutorial's scenario on the real servers: fill a mailbox by SMTP, be refused, make room, be accepted."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.mailserver.fixture import temporary_folder
+from tests.mailserver.server import MailServer
+from tests.real.beside import COMMAND, Mailquota, Tmux, wait_until, write_settings
+
+pytestmark = pytest.mark.server
+
+REFUSAL = "4.2.2 <{0}>: Recipient address rejected: Mailbox is full and cannot receive any more emails"
+MAIL = 400  # bytes; with LMTP's headers some 800
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Short enough for sockets, and open to the servers."""
+    with temporary_folder() as path:
+        yield path
+
+
+def fill(server: MailServer, address: str) -> tuple[int, str]:
+    """Send until refused; the refusal."""
+    for _ in range(60):
+        code, text = server.send_mail(address, size=MAIL, announce_size=True)
+        if code != 250:
+            return code, text
+        server.wait_queue_empty()
+    raise AssertionError(f"{address} was never full")
+
+
+def maildirsize_bytes(server: MailServer, address: str) -> int:
+    """The sum of Dovecot's own file."""
+    lines = (server.maildir(address) / "maildirsize").read_text().splitlines()[1:]
+    return sum(int(line.split()[0]) for line in lines)
+
+
+def move_to_trash(server: MailServer, address: str, messages: str) -> None:
+    """As a mail client without MOVE does it."""
+    imap = server.imap(address)
+    imap.create("Trash")
+    imap.select("INBOX")
+    assert imap.copy(messages, "Trash")[0] == "OK"
+    imap.store(messages, "+FLAGS", r"\Deleted")
+    imap.expunge()
+    imap.logout()
+
+
+def test_full_mailbox_is_refused_until_its_limit_is_raised(mailserver: MailServer, folder: Path) -> None:
+    """Quota 5000 by SQL, mails until 452, `mailquota set`, and the next mail is accepted."""
+    address = "john@example.org"
+    with Mailquota(write_settings(mailserver, folder), mailserver) as mailquota:
+        mailserver.add_user(address, 10_000_000)
+        mailserver.set_quota(address, 5000)
+        wait_until(
+            lambda: mailquota.json("list", address)[:1] and mailquota.json("show", address), "the account is read"
+        )
+        assert fill(mailserver, address) == (452, REFUSAL.format(address))
+        assert mailquota.json("status")["refused"] >= 1
+        assert mailquota.json("explain", address)["verdict"] == "over_quota"
+        (changed,) = mailquota.json("set", address, "20000")
+        assert (changed["old_bytes"], changed["new_bytes"], changed["error"]) == (5000, 20000, None)
+        assert mailserver.send_mail(address, size=MAIL, announce_size=True)[0] == 250
+        mailserver.wait_queue_empty()
+        assert mailquota.json("show", address)["used_bytes"] == maildirsize_bytes(mailserver, address)
+
+
+@pytest.mark.parametrize("doveadm", [None, "off"], ids=["doveadm", "by ourselves"])
+def test_emptying_trash_makes_room(mailserver: MailServer, folder: Path, doveadm: str | None) -> None:
+    """What Trash held is free at once; Dovecot agrees to the byte, and a mail is accepted."""
+    address = f"trash-{'dove' if doveadm is None else 'own'}@example.org"
+    mailserver.add_user(address, 5000)
+    with Mailquota(write_settings(mailserver, folder, doveadm=doveadm), mailserver) as mailquota:
+        fill(mailserver, address)
+        move_to_trash(mailserver, address, "1:3")
+        before = maildirsize_bytes(mailserver, address)
+        preview = mailquota.json("empty-trash", address, "--dry-run")[0]
+        (emptied,) = mailquota.json("empty-trash", address, "--yes")
+        assert (emptied["messages"], emptied["bytes"], emptied["error"]) == (3, preview["bytes"], None)
+        assert maildirsize_bytes(mailserver, address) == before - emptied["bytes"]
+        assert mailquota.json("show", address)["trash_bytes"] == 0
+        recorded = maildirsize_bytes(mailserver, address)
+        mailserver.run_doveadm("quota", "recalc", "-u", address)
+        assert maildirsize_bytes(mailserver, address) == recorded
+        assert mailserver.send_mail(address, size=MAIL, announce_size=True)[0] == 250
+        mailserver.wait_queue_empty()
+
+
+@pytest.mark.parametrize("doveadm", [None, "off"], ids=["doveadm", "by ourselves"])
+def test_recalc_mends_a_wrong_figure(mailserver: MailServer, folder: Path, doveadm: str | None) -> None:
+    """A file that claims too much is put right, and the figures before and after are told."""
+    address = f"recalc-{'dove' if doveadm is None else 'own'}@example.org"
+    mailserver.add_user(address, 100_000)
+    with Mailquota(write_settings(mailserver, folder, doveadm=doveadm), mailserver) as mailquota:
+        assert mailserver.send_mail(address, size=MAIL)[0] == 250
+        mailserver.wait_queue_empty()
+        right = maildirsize_bytes(mailserver, address)
+        with (mailserver.maildir(address) / "maildirsize").open("a") as file:
+            file.write("5000 3\n")
+        (result,) = mailquota.json("recalc", address)
+        assert (result["before_bytes"], result["after_bytes"], result["after_messages"]) == (right + 5000, right, 1)
+        assert mailserver.doveadm_quota(address)[1] == 1
+        assert maildirsize_bytes(mailserver, address) == right
+
+
+def test_by_keys_in_a_real_terminal(mailserver: MailServer, folder: Path) -> None:
+    """One process in a terminal enforces; its keys raise the limit and empty Trash, and Postfix follows at once."""
+    address = "keys@example.org"
+    mailserver.add_user(address, 5000)
+    settings = write_settings(mailserver, folder)
+    terminal = Tmux(shlex.join([*COMMAND, "--config", str(settings)]), 100, 30, folder.name)
+    try:
+        terminal.wait_for(address)
+        assert fill(mailserver, address)[0] == 452
+        terminal.keys("/", "keys@", "Enter")
+        terminal.keys("e")
+        terminal.wait_for("Edit limit")
+        terminal.keys("20000", "Enter")
+        wait_until(
+            lambda: mailserver.mariadb.sql("SELECT quota FROM virtual_users WHERE email = %s", address)[0][0] == 20000,
+            "the limit",
+        )
+        assert mailserver.send_mail(address, size=MAIL, announce_size=True)[0] == 250
+        mailserver.wait_queue_empty()
+        move_to_trash(mailserver, address, "1:4")
+        terminal.keys("t")
+        terminal.wait_for("Empty Trash")
+        terminal.wait_for("4 messages")
+        terminal.keys("Tab", "Enter")
+        wait_until(lambda: maildirsize_bytes(mailserver, address) < 5000, "Trash is empty")
+        assert maildirsize_bytes(mailserver, address) == sum(_sizes(mailserver.maildir(address)))
+        terminal.keys("q")
+        terminal.wait_for("background")
+    finally:
+        terminal.close()
+
+
+def _sizes(maildir: Path) -> list[int]:
+    return [
+        path.stat().st_size
+        for part in ("cur", "new")
+        for path in [*maildir.glob(f"{part}/*"), *maildir.glob(f".*/{part}/*")]
+    ]
