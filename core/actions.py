@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -21,11 +22,12 @@ from core.errors import MailquotaError, NoSuchAccountError, UnreachableError, Us
 from core.history.database import StateError
 from core.history.journal import Journal, JournalEntry
 from core.ledger import Entry, Ledger
+from core.outcomes import error_code, error_text, failed, figure, numbered, trash_result
 from core.poller import Poller
 from core.threads import in_thread
 from core.units import parse_limit
 from core.usage.doveadm import Doveadm
-from core.usage.empty import Found, find_by_doveadm, find_files, remove_by_doveadm, remove_files
+from core.usage.empty import Removed, find_by_doveadm, find_files, remove_by_doveadm, remove_files
 from core.usage.mailstore import Mailstore
 from core.usage.measure import recorded
 from core.usage.recalc import rewrite
@@ -36,7 +38,7 @@ T = TypeVar("T")
 _FRESH_MOST = 1000  # accounts that are measured before a change of their limits
 
 
-@dataclass
+@dataclass(eq=False)
 class Operator:
     """Who asks: a user name, and where it came from. ``cancelled`` is set when they think better of it."""
 
@@ -72,6 +74,7 @@ class Actions:
         self._journal = journal
         self._doveadm = doveadm
         self._insist = insist
+        self._working: list[Operator] = []
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     # ---- limits
@@ -88,9 +91,10 @@ class Actions:
             return results
         wanted = {result.address: result for result in results if result.error is None}
         if wanted:
-            done = await self._write_limits(accounts, list(wanted.values()), size)
-            numbers = await self._write_journal([_limit_entry(r, reason, operator) for r in done if r.error is None])
-            wanted = {r.address: r for r in _numbered(done, numbers)}
+            with self._at_work(operator):
+                done = await self._write_limits(accounts, list(wanted.values()), size)
+                entries = [_limit_entry(r, reason, operator) for r in done if r.error is None]
+                wanted = {r.address: r for r in numbered(done, await self._write_journal(entries))}
             await self._measure(entry for entry in map(self._ledger.get, wanted) if entry is not None)
         return [wanted.get(result.address, result) for result in results]
 
@@ -118,7 +122,7 @@ class Actions:
         results = []
         for planned, result in zip(plan, written, strict=True):
             if result.error is not None:
-                results.append(_failed(planned, result.error))
+                results.append(failed(planned, result.error))
                 continue
             self._ledger.set_limit(planned.address, planned.new_bytes)
             results.append(SetResult(planned.address, result.old, planned.new_bytes, planned.used_bytes))
@@ -128,13 +132,7 @@ class Actions:
 
     async def recalc(self, addresses: list[str], operator: Operator) -> list[RecalcResult]:
         """Recount these mailboxes, one after the other."""
-        results = []
-        for number, address in enumerate(addresses):
-            if operator.cancelled:
-                break
-            results.append(await self._recalc(address, operator))
-            operator.progress(number + 1, len(addresses), address)
-        return results
+        return await self._one_by_one(addresses, operator, lambda address: self._recalc(address, operator))
 
     async def _recalc(self, address: str, operator: Operator) -> RecalcResult:
         entry = self._ledger.get(address)
@@ -144,7 +142,7 @@ class Actions:
             async with self._lock(address):
                 return await self._recalc_entry(entry, operator)
         except (MailquotaError, OSError) as error:
-            return RecalcResult(address, None, None, None, None, None, _text(error), _code(error))
+            return RecalcResult(address, None, None, None, None, None, error_text(error), error_code(error))
 
     async def _recalc_entry(self, entry: Entry, operator: Operator) -> RecalcResult:
         address, maildir = entry.address, self._store.maildir(entry.address)
@@ -157,7 +155,7 @@ class Actions:
             method = await in_thread(lambda: rewrite(self._store, maildir, entry.limit))
         await self._measure([entry])
         after = (entry.known.used, entry.known.messages) if entry.known else (None, None)
-        await self._write_journal([operator.entry("recalc", address, _number(before[0]), _number(after[0]))])
+        await self._write_journal([operator.entry("recalc", address, figure(before[0]), figure(after[0]))])
         return RecalcResult(address, before[0], after[0], before[1], after[1], method)
 
     # ---- Trash
@@ -167,13 +165,9 @@ class Actions:
     ) -> list[TrashResult]:
         """Remove what lies in Trash for longer than ``older_than`` seconds (None: everything), or only look."""
         before = None if older_than is None else time.time() - older_than
-        results = []
-        for number, address in enumerate(addresses):
-            if operator.cancelled:
-                break
-            results.append(await self._empty(address, before, operator, dry_run=dry_run))
-            operator.progress(number + 1, len(addresses), address)
-        return results
+        return await self._one_by_one(
+            addresses, operator, lambda address: self._empty(address, before, operator, dry_run=dry_run)
+        )
 
     async def _empty(self, address: str, before: float | None, operator: Operator, *, dry_run: bool) -> TrashResult:
         entry = self._ledger.get(address)
@@ -183,7 +177,7 @@ class Actions:
             async with self._lock(address):
                 return await self._empty_entry(entry, before, operator, dry_run=dry_run)
         except (MailquotaError, OSError) as error:
-            return TrashResult(address, [], 0, 0, None, None, None, _text(error), _code(error))
+            return TrashResult(address, [], 0, 0, None, None, None, error_text(error), error_code(error))
 
     async def _empty_entry(
         self, entry: Entry, before: float | None, operator: Operator, *, dry_run: bool
@@ -196,13 +190,43 @@ class Actions:
         if found is None:
             method = "unlink"
             found = await in_thread(lambda: _empty_files(self._store, maildir, before, dry_run))
-        result = _trash_result(address, found, method)
+        result = trash_result(address, found, method)
         if not dry_run:
+            if result.messages:
+                await self._write_journal([operator.entry("trash", address, None, f"-{result.bytes}")])
             await self._measure([entry])
-            await self._write_journal([operator.entry("trash", address, None, f"-{result.bytes}")])
         return result
 
     # ---- parts
+
+    async def finish(self, seconds: float) -> None:
+        """Let changes that are under way come to their end, those of many accounts after the one that they are at."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while self._working and loop.time() < until:
+            for operator in self._working:
+                operator.cancelled = True
+            await asyncio.sleep(0.01)
+
+    @contextmanager
+    def _at_work(self, operator: Operator) -> Iterator[None]:
+        self._working.append(operator)
+        try:
+            yield
+        finally:
+            self._working.remove(operator)
+
+    async def _one_by_one(
+        self, addresses: list[str], operator: Operator, work: Callable[[str], Awaitable[T]]
+    ) -> list[T]:
+        results: list[T] = []
+        with self._at_work(operator):
+            for address in addresses:
+                if operator.cancelled:
+                    break
+                results.append(await work(address))
+                operator.progress(len(results), len(addresses), address)
+        return results
 
     def _lock(self, address: str) -> asyncio.Lock:
         return self._locks.setdefault(address, asyncio.Lock())
@@ -238,63 +262,16 @@ def _recalc_by_doveadm(doveadm: Doveadm, address: str) -> str:
     return "doveadm"
 
 
-def _empty_by_doveadm(
-    doveadm: Doveadm, store: Mailstore, address: str, before: float | None, dry_run: bool
-) -> list[Found]:
+def _empty_by_doveadm(doveadm: Doveadm, store: Mailstore, address: str, before: float | None, dry_run: bool) -> Removed:
     found = find_by_doveadm(doveadm, store, address, before)
-    return found if dry_run else remove_by_doveadm(doveadm, address, found)
+    return Removed(found) if dry_run else remove_by_doveadm(doveadm, address, found)
 
 
-def _empty_files(store: Mailstore, maildir: str, before: float | None, dry_run: bool) -> list[Found]:
+def _empty_files(store: Mailstore, maildir: str, before: float | None, dry_run: bool) -> Removed:
     found = find_files(store, maildir, before)
-    return found if dry_run else remove_files(maildir, found)
-
-
-def _trash_result(address: str, found: list[Found], method: str) -> TrashResult:
-    arrivals = [message.arrived for message in found]
-    return TrashResult(
-        address=address,
-        folders=list(dict.fromkeys(message.folder for message in found)),
-        messages=len(found),
-        bytes=sum(message.size for message in found),
-        oldest=min(arrivals, default=None),
-        newest=max(arrivals, default=None),
-        method=method,
-    )
-
-
-def _failed(planned: SetResult, error: MailquotaError) -> SetResult:
-    return SetResult(
-        planned.address,
-        planned.old_bytes,
-        planned.old_bytes,
-        planned.used_bytes,
-        error=str(error),
-        code=error.exit_code,
-    )
-
-
-def _numbered(results: list[SetResult], numbers: list[int | None]) -> list[SetResult]:
-    """Each result that was written with the number of its journal entry."""
-    left = iter(numbers)
-    return [
-        r if r.error is not None else SetResult(r.address, r.old_bytes, r.new_bytes, r.used_bytes, next(left))
-        for r in results
-    ]
+    return Removed(found) if dry_run else remove_files(maildir, found)
 
 
 def _limit_entry(result: SetResult, reason: str, operator: Operator) -> JournalEntry:
     old, new = (("unlimited" if limit is None else str(limit)) for limit in (result.old_bytes, result.new_bytes))
     return operator.entry("limit", result.address, old, new, reason=reason)
-
-
-def _number(value: int | None) -> str | None:
-    return None if value is None else str(value)
-
-
-def _text(error: Exception) -> str:
-    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
-
-
-def _code(error: Exception) -> int:
-    return error.exit_code if isinstance(error, MailquotaError) else 1

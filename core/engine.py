@@ -11,13 +11,15 @@ it is ready, and gets the sockets.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
 import resource
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from core import handover, sockets, systemd, wiring
 from core.accounts.store import Accounts
@@ -45,7 +47,10 @@ from core.version import version
 
 log = logging.getLogger(__name__)
 
+_LOOK_SECONDS = 0.02  # between two looks at whether the accounts were read, while somebody waits for them
 _STOP_SECONDS = 3.0  # for answers to what was received; the contract allows 5 s for everything
+_CLOSE_SECONDS = 0.5  # for giving a file back
+_MOST_FILES = 65536  # programs that we start look at each descriptor up to the limit
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,7 @@ class Engine:
         self.publisher = Publisher(self.control, self.ledger, self.decisions, self.status)
         self.finished = asyncio.Event()  # set when it is time to stop, or when the sockets were handed over
         self.listeners = Listeners()
+        self._changing = asyncio.Lock()  # one reload or hand-over at a time
         self._tasks: list[asyncio.Task[None]] = []
         self._accounts_read = asyncio.Event()
 
@@ -116,19 +122,21 @@ class Engine:
         way in.
         """
         self.poller.first_round.set()
-        await self.sync.read_now()
+        self._take_accounts(await in_thread(self.sync.store.read))
 
     async def accounts_known(self) -> None:
         """Wait until the accounts were read. DatabaseError where they never could be: an empty list would be a lie."""
-        if self._accounts_read.is_set():
-            return
-        await self.sync.looked.wait()
-        if not self._accounts_read.is_set():
-            raise DatabaseError(self.sync.state.message)
+        while not self._accounts_read.is_set():
+            if self.sync.state.message:
+                raise DatabaseError(self.sync.state.message)
+            await asyncio.sleep(_LOOK_SECONDS)
 
-    async def _listen(self) -> None:
+    async def _listen_for_policy(self) -> None:
         for sock in self.listeners.policy.values():
             await self.policy.listen(sock)
+
+    async def _listen(self) -> None:
+        await self._listen_for_policy()
         for sock in self.listeners.control.values():
             await self.control.listen(sock)
 
@@ -144,7 +152,8 @@ class Engine:
 
     def _make_sync(self, config: Config) -> AccountSync:
         store = wiring.make_store(config)
-        return AccountSync(store, config.settings.accounts.refresh_seconds, self._take_accounts)
+        refresh = config.settings.accounts.refresh_seconds
+        return AccountSync(store, refresh, self._take_accounts, lambda: self.ledger.edits)
 
     def _take_accounts(self, accounts: Accounts) -> None:
         self.ledger.set_accounts(accounts.accounts)
@@ -155,9 +164,11 @@ class Engine:
             gc.collect()
             gc.freeze()  # the records live as long as the engine: no collection need walk over them
 
-    def _spawn(self, *works: object) -> None:
+    def _spawn(self, *works: Coroutine[Any, Any, None]) -> None:
         loop = asyncio.get_running_loop()
-        self._tasks += [loop.create_task(work) for work in works]  # type: ignore[arg-type]
+        self._tasks += [loop.create_task(work) for work in works]
+        for task in self._tasks:
+            task.add_done_callback(_tell_end)
 
     async def _tick(self) -> None:
         """Once a second: figures of our own, and life signs."""
@@ -197,29 +208,28 @@ class Engine:
         Answers, grace, delimiter, exemptions, refresh and database follow at once, new listeners are opened and old
         ones closed. The mailstore and the control socket need a restart, and the log says so.
         """
-        systemd.reloading()
-        try:
-            config = await in_thread(self.options.load)
-            await self._apply(config)
-            await self.sync.look(read=True)
-        finally:
-            systemd.notify("READY=1")
+        async with self._changing:
+            systemd.reloading()
+            try:
+                await self._apply(await in_thread(self.options.load))
+            finally:
+                systemd.notify("READY=1")
 
     async def _apply(self, config: Config) -> None:
         old, new = self.config.settings, config.settings
         if old.mailstore != new.mailstore or old.control != new.control or old.state != new.state:
             log.warning("changes in [mailstore], [control] and [state] need a restart")
+        sync = self._make_sync(config)  # also where its settings are the same: the password may be a new one
         self.listeners.change(new)
         self.config = config
-        self.policy.stop_accepting()
-        for sock in self.listeners.policy.values():
-            await self.policy.listen(sock)
         self.enforcer.set_rules(wiring.make_rules(config))
-        if old.accounts != new.accounts:
-            sync = self._make_sync(config)
-            await self.sync.stop()
-            self.sync = sync
-            sync.start()
+        self.policy.stop_accepting()
+        await self._listen_for_policy()
+        before, self.sync = self.sync, sync
+        await before.stop()
+        sync.follow(before)
+        await sync.look(read=True)
+        sync.start()
 
     # ---- hand-over and end
 
@@ -227,20 +237,39 @@ class Engine:
         """Start an engine in the background and give it every socket; its pid. Raises MailquotaError where it fails."""
         if not self.options.embedded or self.options.demo:
             raise MailquotaError("only the engine inside a console hands its sockets to the background")
+        async with self._changing:
+            if self.listeners.handed_over:
+                raise MailquotaError("the sockets were handed over already")
+            return await self._hand_over()
+
+    async def _hand_over(self) -> int:
         successor = await in_thread(lambda: handover.Successor(self.options.arguments, self.listeners.all()))
         await in_thread(successor.wait_ready)
         self.policy.stop_accepting()
         self.control.stop_accepting()
         await self.policy.come_to_rest(_STOP_SECONDS)
         leaving = [left for connection in list(self.policy.connections) if (left := connection.leave()) is not None]
-        await in_thread(lambda: successor.give(leaving))
+        try:
+            await in_thread(lambda: successor.give(leaving))
+        except MailquotaError:
+            await self._go_on(leaving)
+            raise
         self.listeners.handed_over = True
+        for handle, _ in leaving:
+            os.close(handle)
         asyncio.get_running_loop().call_later(0.1, self.finished.set)
         return successor.pid
 
+    async def _go_on(self, left: Sequence[tuple[int, bytes]]) -> None:
+        """The successor died on the last steps: serve as if nothing had been."""
+        self.policy.go_on()
+        for handle, received in left:
+            await self.policy.adopt(socket.socket(fileno=handle), received)
+        await self._listen()
+
     async def stop(self) -> None:
-        """Answer what was received, close everything, leave nothing behind."""
-        await self.policy.close(_STOP_SECONDS)
+        """Answer what was received, bring changes to an end, close everything, leave nothing behind."""
+        await asyncio.gather(self.policy.close(_STOP_SECONDS), self.actions.finish(_STOP_SECONDS))
         for task in self._tasks:
             task.cancel()
         self.poller.stop()
@@ -248,11 +277,18 @@ class Engine:
         self.control.close("the engine was handed over" if self.listeners.handed_over else "the engine was stopped")
         self.listeners.close()
         await self.sync.stop()
-        await in_thread(self.journal.close)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(in_thread(self.journal.close), _CLOSE_SECONDS)
+
+
+def _tell_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("a part of the engine ended", exc_info=error)
 
 
 def _raise_file_limit() -> None:
-    """Each client is a descriptor: take as many as we may."""
+    """Each client is a descriptor: take as many as we may and can use."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from core.control.results import Explanation, Target
 from core.ledger import Entry
-from core.policy.decision import Rules, Verdict, explain_verdict
+from core.policy.decision import Answers, Rules, Verdict, explain_verdict
 
 
 def explanation(rules: Rules, recipient: str, size: int, entry: Entry | None, verdict: Verdict) -> Explanation:
     """Why ``recipient`` got ``verdict``; ``entry`` is the mailbox that decided, None where there is none."""
-    action = rules.answers.action(verdict)
+    action = (Answers.shadow() if rules.shadow else rules.answers).action(verdict)
     if entry is None:
         target = Target(recipient, "unknown", None, None, None, fits=False, via=[])
         why = "There is no account of this name, so the mail is left to Postfix."

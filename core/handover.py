@@ -11,13 +11,17 @@ A message is a frame of the control protocol's kind (length, msgpack), its file 
 from __future__ import annotations
 
 import array
+import contextlib
 import logging
 import os
+import site
 import socket
 import struct
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import msgspec
 
@@ -26,6 +30,7 @@ from core.errors import MailquotaError
 log = logging.getLogger(__name__)
 
 VARIABLE = "MAILQUOTA_HANDOVER_FD"
+MODULE = "tui.command"
 READY_SECONDS = 20.0
 _FDS_A_MESSAGE = 100  # the kernel takes 253
 _LENGTH = struct.Struct(">I")
@@ -59,7 +64,8 @@ def receive(channel: socket.socket) -> tuple[Parcel, list[int]]:
 def _read(channel: socket.socket, wanted: int, handles: list[int]) -> bytes:
     data = b""
     while len(data) < wanted:
-        part, rights, _flags, _address = channel.recvmsg(wanted - len(data), socket.CMSG_SPACE(_FDS_A_MESSAGE * 4))
+        room = socket.CMSG_SPACE(_FDS_A_MESSAGE * 4)
+        part, rights, _flags, _address = channel.recvmsg(wanted - len(data), room, socket.MSG_CMSG_CLOEXEC)
         if not part:
             raise EOFError
         for level, kind, payload in rights:
@@ -72,42 +78,66 @@ def _read(channel: socket.socket, wanted: int, handles: list[int]) -> bytes:
 
 
 class Successor:
-    """The new engine as the old one sees it. Blocking; used in a thread."""
+    """The new engine as the old one sees it. Blocking; used in a thread.
+
+    Every method raises MailquotaError where the new engine can't go on; it has ended then.
+    """
 
     def __init__(self, arguments: Sequence[str], listeners: dict[str, socket.socket]) -> None:
         self._channel, theirs = socket.socketpair()
         self._channel.settimeout(READY_SECONDS)
-        environment = {**os.environ, VARIABLE: str(theirs.fileno())}
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tui.command", *arguments],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                start_new_session=True, pass_fds=[theirs.fileno()], env=environment,
-            )  # fmt: skip
+        try:
+            with theirs:
+                self._process = _start(arguments, theirs.fileno())
+        except OSError as error:
+            self._channel.close()
+            raise MailquotaError(f"no engine could be started in the background: {error.strerror or error}") from error
         self.pid = self._process.pid
-        send(self._channel, Parcel("listen", list(listeners)), [sock.fileno() for sock in listeners.values()])
+        parcel = Parcel("listen", list(listeners))
+        with self._ending("did not start"):
+            send(self._channel, parcel, [sock.fileno() for sock in listeners.values()])
 
     def wait_ready(self) -> None:
-        """Until the new engine could answer. Raises MailquotaError, and ends it, where it can't."""
-        try:
+        """Until the new engine could answer."""
+        with self._ending("did not get ready"):
             parcel, _ = receive(self._channel)
-        except (OSError, EOFError) as error:
-            self._process.kill()
-            raise MailquotaError(
-                "the engine in the background did not get ready; everything stays as it was"
-            ) from error
-        if parcel.kind != "ready":
-            raise MailquotaError(f"the engine in the background says {parcel.kind}")
+            if parcel.kind != "ready":
+                raise EOFError
 
     def give(self, connections: Sequence[tuple[int, bytes]]) -> None:
-        """Send the connections and close them here, and say that this was all."""
-        for start in range(0, len(connections), _FDS_A_MESSAGE):
-            part = connections[start : start + _FDS_A_MESSAGE]
-            send(self._channel, Parcel("connections", received=[data for _, data in part]), [fd for fd, _ in part])
-            for handle, _ in part:
-                os.close(handle)
-        send(self._channel, Parcel("done"))
+        """Send the connections, which stay ours to close, and say that this was all."""
+        with self._ending("went away"):
+            for start in range(0, len(connections), _FDS_A_MESSAGE):
+                part = connections[start : start + _FDS_A_MESSAGE]
+                send(self._channel, Parcel("connections", received=[data for _, data in part]), [fd for fd, _ in part])
+            send(self._channel, Parcel("done"))
         self._channel.close()
+        self._process.returncode = 0  # it outlives us on purpose: nobody need be warned of that
+
+    @contextmanager
+    def _ending(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, EOFError) as error:
+            self._channel.close()
+            self._process.kill()
+            self._process.wait()
+            raise MailquotaError(
+                f"the engine in the background {what}, its log says why; everything stays as it was"
+            ) from error
+
+
+def _start(arguments: Sequence[str], channel: int) -> subprocess.Popen[bytes]:
+    """A process of the same code as this one, wherever we were started: -P keeps modules of the current folder out."""
+    environment = {**os.environ, VARIABLE: str(channel)}
+    root = str(Path(__file__).parent.parent)
+    if root not in {*site.getsitepackages(), site.getusersitepackages()}:  # not installed
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", MODULE, *arguments],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True, pass_fds=[channel], env=environment, cwd="/",
+    )  # fmt: skip
 
 
 class Predecessor:
@@ -127,13 +157,17 @@ class Predecessor:
         return cls(socket.socket(fileno=int(text)))
 
     def listeners(self) -> dict[str, socket.socket]:
-        """Its listening sockets, by the address in the form of the settings."""
-        parcel, handles = receive(self._channel)
+        """Its listening sockets, by the address in the form of the settings. MailquotaError where it is gone."""
+        try:
+            parcel, handles = receive(self._channel)
+        except (OSError, EOFError) as error:
+            raise MailquotaError("the engine that wanted to hand over is gone") from error
         return {name: socket.socket(fileno=fd) for name, fd in zip(parcel.texts, handles, strict=True)}
 
     def say_ready(self) -> None:
-        """This engine could answer now."""
-        send(self._channel, Parcel("ready"))
+        """This engine could answer now. Where the other one died meanwhile, it is needed all the more."""
+        with contextlib.suppress(OSError):
+            send(self._channel, Parcel("ready"))
 
     def connections(self) -> Iterator[tuple[socket.socket, bytes]]:
         """Its connections, until it is done or gone."""

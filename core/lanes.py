@@ -99,6 +99,7 @@ class Lane(Generic[I, R]):
         self._worker: _Worker[I, R] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._stuck: dict[Hashable, int] = {}
+        self._closed = False
         self.hangs = 0  # threads that were given up, ever
         self.cpu_seconds = 0.0  # of batches that came back whole
 
@@ -118,10 +119,12 @@ class Lane(Generic[I, R]):
         self._pending.append(item)
 
     def close(self) -> None:
-        """Let the thread end after what it has; nothing is handed back any more."""
+        """Let the thread end after the item that it is at; nothing is handed back any more."""
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         if self._worker is not None:
+            self._worker.batches.clear()
             self._worker.retired = True
             self._worker.queue.put(None)
 
@@ -134,7 +137,8 @@ class Lane(Generic[I, R]):
 
     def _flush(self) -> None:
         items, self._pending = self._pending, []
-        self._send(_Batch(items))
+        if not self._closed:
+            self._send(_Batch(items))
 
     def _send(self, batch: _Batch[I, R]) -> None:
         if self._worker is None:
@@ -163,7 +167,10 @@ class Lane(Generic[I, R]):
 
     def _hand_back(self, batch: _Batch[I, R], count: int) -> None:
         for item, result in zip(batch.items[:count], batch.results[:count], strict=True):
-            self._done(item, result)
+            try:
+                self._done(item, result)
+            except Exception:  # an outer edge: a fault at one item must not lose the others
+                log.exception("%s: a result could not be taken", self.name)
 
     def _look(self) -> None:
         """The timer: is the oldest batch getting on?"""

@@ -69,6 +69,7 @@ class Ledger:
         self.entries: dict[str, Entry] = {}
         self.totals = Totals()
         self._is_trash = is_trash
+        self.edits = 0  # limits set by us: a read of the database that began before does not know them
         self._changed: dict[str, Entry] = {}
         self._removed: set[str] = set()
 
@@ -114,6 +115,7 @@ class Ledger:
 
     def set_limit(self, address: str, limit: int | None) -> None:
         """A limit that was just written to the database, so that it holds before the next read of it."""
+        self.edits += 1
         entry = self.entries.get(address)
         if entry is not None and entry.limit != limit:
             self._change_account(entry, Account(address, limit, entry.enabled))
@@ -147,7 +149,8 @@ class Ledger:
 
     def touch(self, entry: Entry) -> None:
         """Something shown of the entry changed that is no figure."""
-        self._changed[entry.address] = entry
+        if self.entries.get(entry.address) is entry:
+            self._changed[entry.address] = entry
 
     def row(self, entry: Entry) -> AccountRow:
         """The entry as readers see it."""

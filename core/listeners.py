@@ -23,35 +23,68 @@ class Listeners:
         self.policy: dict[str, socket.socket] = {}
         self.control: dict[str, socket.socket] = {}
         self.handed_over = False  # another process has them: their files stay
-        self._foreign: set[str] = set()  # systemd keeps these, and their files
+        self._files: dict[str, sockets.Identity | None] = {}  # those that go with us; not systemd's
 
     def open(self, settings: Settings, inherited: dict[str, socket.socket], *, foreign: bool) -> None:
-        """Bind what the settings name, or take it from ``inherited``. Raises AddressInUseError and SettingsError."""
-        self._foreign = set(inherited) if foreign else set()
+        """Bind what the settings name, or take it from ``inherited``. Raises AddressInUseError and SettingsError.
+
+        The files of inherited sockets that are ``foreign`` are not ours to remove.
+        """
         address = ListenAddress("unix", path=settings.control.socket)
+        try:
+            self._open(address, self.control, inherited, lambda: _bind_control(address, settings), foreign)
+            for listen, bind in _binders(settings).items():
+                self._open(listen, self.policy, inherited, bind, foreign)
+        finally:
+            for name, sock in inherited.items():
+                log.warning("the inherited socket %s is not in policy.listen and was closed", name or sock)
+                sock.close()
+
+    def _open(
+        self,
+        address: ListenAddress,
+        into: dict[str, socket.socket],
+        inherited: dict[str, socket.socket],
+        bind: Callable[[], socket.socket],
+        foreign: bool,
+    ) -> None:
         name = str(address)
-        self.control[name] = inherited.pop(name) if name in inherited else _bind_control(address, settings)
-        for name, bind in _binders(settings).items():
-            self.policy[name] = inherited.pop(name) if name in inherited else bind()
-        for name, sock in inherited.items():
-            log.warning("the inherited socket %s is not in policy.listen and was closed", name)
-            sock.close()
+        given = next((key for key in _names(address, inherited) if key in inherited), None)
+        into[name] = bind() if given is None else inherited.pop(given)
+        if given is None or not foreign:
+            self._remember(address)
 
     def change(self, settings: Settings) -> None:
         """Follow new settings: what is new is bound first, so that a failure changes nothing."""
         binders = _binders(settings)
         added: dict[str, socket.socket] = {}
         try:
-            for name, bind in binders.items():
-                if name not in self.policy:
-                    added[name] = bind()
+            for address, bind in binders.items():
+                if str(address) not in self.policy:
+                    added[str(address)] = bind()
+                    self._remember(address)
         except MailquotaError:
             for name, sock in added.items():
                 self._close(name, sock)
             raise
-        for name in [name for name in self.policy if name not in binders]:
+        wanted = {str(address) for address in binders}
+        for name in [name for name in self.policy if name not in wanted]:
             self._close(name, self.policy.pop(name))
+        self._own_again(settings)
         self.policy |= added
+
+    def _own_again(self, settings: Settings) -> None:
+        """Owner and mode of the files that stay, by the new settings."""
+        for name in self.policy:
+            if name in self._files:
+                try:
+                    _warn(sockets.own(name.removeprefix("unix:"), _policy_owner(settings)))
+                except OSError as error:
+                    log.warning("%s keeps its owner and mode: %s", name, error.strerror)
+
+    def _remember(self, address: ListenAddress) -> None:
+        if address.kind == "unix":
+            self._files[str(address)] = sockets.identity(address.path)
 
     def all(self) -> dict[str, socket.socket]:
         """Every socket, to be handed over."""
@@ -65,25 +98,35 @@ class Listeners:
         self.control.clear()
 
     def _close(self, name: str, sock: socket.socket) -> None:
+        ours = self._files.pop(name, None)
+        if ours is not None and not self.handed_over:
+            sockets.remove(name.removeprefix("unix:"), ours)
         sock.close()
-        if name.startswith("unix:") and not self.handed_over and name not in self._foreign:
-            sockets.remove(name.removeprefix("unix:"))
 
 
-def _binders(settings: Settings) -> dict[str, Callable[[], socket.socket]]:
-    return {str(address): partial(_bind_policy, address, settings) for address in settings.policy.listen_addresses}
+def _names(address: ListenAddress, inherited: dict[str, socket.socket]) -> list[str]:
+    return [str(address), sockets.canonical(address)] if inherited else []
+
+
+def _binders(settings: Settings) -> dict[ListenAddress, Callable[[], socket.socket]]:
+    return {address: partial(_bind_policy, address, settings) for address in settings.policy.listen_addresses}
+
+
+def _policy_owner(settings: Settings) -> sockets.Owner:
+    return sockets.Owner(settings.policy.socket_mode_bits, user=settings.policy.socket_user)
 
 
 def _bind_policy(address: ListenAddress, settings: Settings) -> socket.socket:
-    policy = settings.policy
-    sock, warning = sockets.bind(address, sockets.Owner(policy.socket_mode_bits, user=policy.socket_user))
+    sock, warning = sockets.bind(address, _policy_owner(settings))
     _warn(warning)
     return sock
 
 
 def _bind_control(address: ListenAddress, settings: Settings) -> socket.socket:
     _make_folder(os.path.dirname(address.path))
-    sock, warning = sockets.bind(address, sockets.Owner(0o660, group=settings.control.group))
+    # The file lets in one group; where the settings name two, it lets in all and the peer check tells who may what.
+    mode = 0o666 if settings.control.read_only_group else 0o660
+    sock, warning = sockets.bind(address, sockets.Owner(mode, group=settings.control.group))
     _warn(warning)
     return sock
 

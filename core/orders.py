@@ -30,8 +30,9 @@ from core.control.messages import (
 )
 from core.control.results import Details, Folder, JournalRow
 from core.control.server import ControlConnection
-from core.errors import MailquotaError, NoSuchAccountError
+from core.errors import MailquotaError, NoSuchAccountError, UsageError
 from core.history.database import StateError
+from core.outcomes import error_text, sendable
 from core.threads import in_thread
 from core.usage.folders import sum_folders
 from core.usage.trash import readable_name
@@ -60,8 +61,6 @@ class Orders:
             self._engine.poller.watch(connection, order.addresses)
         elif isinstance(order, Subscribe):
             connection.run(self._engine.publisher.subscribe(connection))
-        elif isinstance(order, GetAccounts):
-            connection.run(self._accounts(connection, order))
         elif isinstance(order, Cancel):
             connection.cancel(order.target)
         elif isinstance(order, Request):
@@ -76,25 +75,33 @@ class Orders:
             result = await self._do(connection, request)
             connection.send(Reply(request.id, encode_result(result)))
         except MailquotaError as error:
-            connection.send(Failed(request.id, error.exit_code, str(error)))
+            connection.send(Failed(request.id, error.exit_code, error_text(error)))
         except Exception as error:  # an outer edge: a fault in one order must not end the others
             log.exception("an order failed: %s", type(request).__name__)
-            connection.send(Failed(request.id, 1, f"internal error: {error}"))
+            connection.send(Failed(request.id, 1, f"internal error: {error_text(error)}"))
 
-    async def _accounts(self, connection: ControlConnection, request: GetAccounts) -> None:
+    async def _accounts(self, connection: ControlConnection) -> None:
         """All rows; just after a start not before everybody was measured, unless a disk is too slow for that."""
-        engine = self._engine
-        try:
-            await engine.accounts_known()
-        except MailquotaError as error:
-            connection.send(Failed(request.id, error.exit_code, str(error)))
-            return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FIRST_ROUND_SECONDS):
-                await engine.poller.first_round.wait()
-        await engine.publisher.accounts(connection, request.id)
+                await self._engine.poller.first_round.wait()
+        await self._engine.publisher.snapshot(connection)
 
     async def _do(self, connection: ControlConnection, request: Request) -> object:
+        if isinstance(request, SetLimit | Recalc | EmptyTrash):
+            return await self._change(connection, request)
+        match request:
+            case GetAccounts():
+                await self._accounts(connection)
+            case Reload():
+                await self._engine.reload()
+            case HandOver():
+                return await self._engine.hand_over()
+            case _:
+                return await self._tell(request)
+        return None
+
+    async def _tell(self, request: Request) -> object:
         engine = self._engine
         match request:
             case GetStatus():
@@ -105,28 +112,23 @@ class Orders:
                 return await self._journal(address, since, most)
             case Explain(address=address, size=size):
                 return await engine.enforcer.explain(address, size)
-            case HandOver():
-                return await engine.hand_over()
-        return await (engine.reload() if isinstance(request, Reload) else self._change(connection, request))
-
-    async def _change(self, connection: ControlConnection, request: Request) -> object:
-        actions, operator = self._engine.actions, _operator(connection, request.id)
-        try:
-            if isinstance(request, SetLimit):
-                store = self._engine.sync.store
-                return await actions.set_limits(
-                    store, request.addresses, request.size, request.reason, operator, dry_run=request.dry_run
-                )
-            if isinstance(request, Recalc):
-                everybody = list(self._engine.ledger.entries) if request.everybody else request.addresses
-                return await actions.recalc(everybody, operator)
-            if isinstance(request, EmptyTrash):
-                return await actions.empty_trash(
-                    request.addresses, request.older_than, operator, dry_run=request.dry_run
-                )
-        finally:
-            connection.operators.pop(request.id, None)
         raise MailquotaError(f"{type(request).__name__} is no order")
+
+    async def _change(self, connection: ControlConnection, order: SetLimit | Recalc | EmptyTrash) -> object:
+        engine, operator = self._engine, _operator(connection, order.id)
+        actions = engine.actions
+        try:
+            if isinstance(order, SetLimit):
+                if order.until:
+                    raise UsageError("this version has no limits that go back by themselves; nothing was changed")
+                return await actions.set_limits(
+                    engine.sync.store, order.addresses, order.size, order.reason, operator, dry_run=order.dry_run
+                )
+            if isinstance(order, EmptyTrash):
+                return await actions.empty_trash(order.addresses, order.older_than, operator, dry_run=order.dry_run)
+            return await actions.recalc(list(engine.ledger.entries) if order.everybody else order.addresses, operator)
+        finally:
+            connection.operators.pop(order.id, None)
 
     async def _details(self, address: str) -> Details:
         engine = self._engine
@@ -149,10 +151,10 @@ class Orders:
         try:
             counted = await in_thread(lambda: sum_folders(maildir))
         except OSError as error:
-            log.warning("folders can't be shown: %s", error)
+            log.warning("folders can't be shown: %s", error_text(error))
             return []
         is_trash = self._engine.mailstore.is_trash
-        return [Folder(_text(readable_name(f.name)), f.messages, f.bytes, is_trash(f.name)) for f in counted]
+        return [Folder(sendable(readable_name(f.name)), f.messages, f.bytes, is_trash(f.name)) for f in counted]
 
     async def _journal(self, address: str, since: float, most: int) -> list[JournalRow]:
         rows = await in_thread(lambda: self._engine.journal.read(address, since, most))
@@ -175,8 +177,3 @@ def _operator(connection: ControlConnection, number: int) -> Operator:
     operator.progress = lambda done, total, note: connection.send(Progress(number, done, total, note))
     connection.operators[number] = operator
     return operator
-
-
-def _text(name: str) -> str:
-    """A file name as text that can be sent: bytes that are not UTF-8 become replacement characters."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

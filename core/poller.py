@@ -8,6 +8,7 @@ done in lanes (see core.lanes): a mailbox on a hanging file system is left out a
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -16,6 +17,8 @@ from core.lanes import Lane
 from core.ledger import Entry, Ledger
 from core.usage.mailstore import Mailstore
 from core.usage.measure import Known, Unmeasurable, measure
+
+log = logging.getLogger(__name__)
 
 SHARE = 0.05
 FIRST_SHARE = 0.8
@@ -154,15 +157,20 @@ class Poller:
 
     def _done(self, item: _Item, result: Measured | Exception) -> None:
         entry, part = item
-        if isinstance(result, Exception):
-            self._ledger.set_trouble(entry, str(result))
+        try:
+            self._take(entry, result)
+        finally:  # a slice that never ends would be the last one
             part.one_done()
-            return
-        if isinstance(result.outcome, str):
+
+    def _take(self, entry: Entry, result: Measured | Exception) -> None:
+        if isinstance(result, Exception):
+            if entry.trouble is None:
+                log.error("%s could not be measured", entry.address, exc_info=result)
+            self._ledger.set_trouble(entry, str(result))
+        elif isinstance(result.outcome, str):
             self._ledger.set_trouble(entry, result.outcome)
         else:
             self._ledger.set_known(entry, result.base, result.outcome, time.time())
-        part.one_done()
 
     def _hangs(self, item: _Item) -> None:
         self._ledger.set_trouble(item[0], "its file system does not answer")

@@ -11,8 +11,8 @@ import logging
 import time
 from collections.abc import Callable
 
-from core.control.framing import encode, encode_result
-from core.control.messages import SNAPSHOT_PART, Decisions, Delta, Head, Reply, Snapshot
+from core.control.framing import encode
+from core.control.messages import SNAPSHOT_PART, Decisions, Delta, Head, Snapshot
 from core.control.results import Status
 from core.control.server import ControlConnection, ControlServer
 from core.decisions import DecisionLog
@@ -42,9 +42,12 @@ class Publisher:
         while True:
             await asyncio.sleep(_TICK)
             ticks += 1
-            self.publish()
-            if ticks % 4 == 0:
-                self.publish_head()
+            try:
+                self.publish()
+                if ticks % 4 == 0:
+                    self.publish_head()
+            except Exception:  # an outer edge: one row that can't be told must not end the telling
+                log.exception("subscribers could not be told what changed")
 
     def publish(self) -> None:
         """Changes and decisions since the last call."""
@@ -82,11 +85,6 @@ class Publisher:
         connection.decisions_seen = max(0, self._decisions.count - _DECISIONS_SHOWN)
         connection.send(Head(time.time(), self._status()))
         await self.snapshot(connection)
-
-    async def accounts(self, connection: ControlConnection, number: int) -> None:
-        """All rows once, in answer to a request."""
-        await self.snapshot(connection)
-        connection.send(Reply(number, encode_result(None)))
 
     async def snapshot(self, connection: ControlConnection) -> None:
         """All rows in parts; between two parts the loop answers others. What changes meanwhile comes as Delta too."""

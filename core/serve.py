@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
 import signal
 import socket
@@ -16,13 +17,14 @@ import uvloop
 from core import systemd
 from core.config import Config
 from core.engine import Engine, Options
-from core.errors import MailquotaError
+from core.errors import MailquotaError, UnreachableError
 from core.handover import Predecessor
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _SWITCH_SECONDS = 0.0005
+_LOOK_SECONDS = 0.5
 
 
 def serve(config: Config, options: Options, beside: Callable[[], None] | None = None) -> None:
@@ -79,13 +81,21 @@ class Embedded:
         self._started = threading.Event()
         self._error: BaseException | None = None
 
-    def start(self) -> None:
-        """Returns when the engine listens. Raises what ``Engine.start`` raises."""
+    def begin(self) -> None:
+        """Start; ``wait`` tells how that went. There is time to import a console meanwhile."""
         sys.setswitchinterval(_SWITCH_SECONDS)
         self._thread.start()
+
+    def wait(self) -> None:
+        """Returns when the engine listens. Raises what ``Engine.start`` raises."""
         self._started.wait()
         if self._error is not None:
             raise self._error
+
+    def start(self) -> None:
+        """``begin`` and ``wait``."""
+        self.begin()
+        self.wait()
 
     def connect(self) -> socket.socket:
         """A connection to its control server."""
@@ -111,9 +121,23 @@ class Embedded:
             self._thread.join(5.0)
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Have the engine's loop do something, and wait for it."""
+        """Have the engine's loop do something, and wait for it. UnreachableError where the engine has ended."""
         assert self._loop is not None
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        try:
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError as error:  # the loop is closed
+            work.close()
+            raise UnreachableError("the engine has ended") from error
+        while True:
+            try:
+                return future.result(_LOOK_SECONDS)
+            except concurrent.futures.CancelledError as error:
+                raise UnreachableError("the engine has ended") from error
+            except TimeoutError as error:
+                if future.done():
+                    raise
+                if not self._thread.is_alive():
+                    raise UnreachableError("the engine has ended") from error
 
     def _run(self) -> None:
         try:

@@ -7,8 +7,11 @@ finds the first one listening.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import grp
+import logging
 import os
 import pwd
 import socket
@@ -19,6 +22,8 @@ from dataclasses import dataclass
 
 from core.endpoints import ListenAddress
 from core.errors import MailquotaError, SettingsError
+
+log = logging.getLogger(__name__)
 
 BACKLOG = 1024
 LISTEN_FDS_START = 3  # sd_listen_fds(3)
@@ -48,17 +53,19 @@ def bind(address: ListenAddress, owner: Owner | None = None) -> tuple[socket.soc
 
 
 def _bind_inet(address: ListenAddress) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    """[::] is IPv6 alone and 0.0.0.0 is IPv4 alone, so that both can be named, as in Postfix and Dovecot."""
     try:
-        sock.bind((address.host, address.port))
-        sock.listen(BACKLOG)
+        return socket.create_server((address.host, address.port), family=_family(address), backlog=BACKLOG)
+    except UnicodeError as error:  # a part of a host name with more than 63 letters
+        raise SettingsError(f"can't listen on {address}: not a host name") from error
     except OSError as error:
-        sock.close()
-        kind = AddressInUseError if error.errno == 98 else SettingsError
-        raise kind(f"can't listen on {address}: {error.strerror or error}") from error
-    return sock
+        kind = AddressInUseError if error.errno == errno.EADDRINUSE else SettingsError
+        reason = (error.strerror or str(error)).partition(" (while")[0]  # what create_server adds
+        raise kind(f"can't listen on {address}: {reason}") from error
+
+
+def _family(address: ListenAddress) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address.host else socket.AF_INET
 
 
 def _bind_unix(path: str, owner: Owner) -> tuple[socket.socket, str]:
@@ -66,18 +73,27 @@ def _bind_unix(path: str, owner: Owner) -> tuple[socket.socket, str]:
     try:
         with _locked(folder):
             _clear(path)
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            try:
-                sock.bind(path)
-                warning = _own(path, owner)
-                sock.listen(BACKLOG)
-            except OSError:
-                sock.close()
-                raise
+            sock, warning = _listen_unix(path, owner)
     except FileNotFoundError as error:
         raise SettingsError(f"can't listen on unix:{path}: the folder {folder} does not exist") from error
     except OSError as error:
         raise SettingsError(f"can't listen on unix:{path}: {error.strerror or error}") from error
+    return sock, warning
+
+
+def _listen_unix(path: str, owner: Owner) -> tuple[socket.socket, str]:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.bind(path)
+        try:
+            warning = own(path, owner)
+            sock.listen(BACKLOG)
+        except OSError:
+            os.unlink(path)
+            raise
+    except OSError:
+        sock.close()
+        raise
     return sock, warning
 
 
@@ -117,7 +133,7 @@ def _clear(path: str) -> None:
     os.unlink(path)
 
 
-def _own(path: str, owner: Owner) -> str:
+def own(path: str, owner: Owner) -> str:
     """Mode and owner before anybody can connect. Only root gives files away; others keep their own with a warning."""
     os.chmod(path, owner.mode)
     try:
@@ -132,24 +148,52 @@ def _own(path: str, owner: Owner) -> str:
     return ""
 
 
-def remove(path: str) -> None:
-    """Take the file of a socket of ours away at the end."""
+Identity = tuple[int, int]
+
+
+def identity(path: str) -> Identity | None:
+    """What tells one socket file from another one of the same name; None where there is none."""
     try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def remove(path: str, ours: Identity) -> None:
+    """Take the file of a socket of ours away at the end; one that another engine put in its place stays.
+
+    Call it before the socket is closed: while it is open its inode can't be another file's.
+    """
+    with contextlib.suppress(OSError), _locked(os.path.dirname(path)):
+        if identity(path) == ours:
+            os.unlink(path)
 
 
 def name_of(sock: socket.socket) -> str:
-    """A bound socket in the form of the settings."""
+    """A bound socket in the form of the settings, as ``canonical`` would write it; "" where it has no such name."""
     name = sock.getsockname()
     if sock.family == socket.AF_UNIX:
-        return f"unix:{os.fsdecode(name)}"
-    return str(ListenAddress("inet", host=name[0], port=name[1]))
+        return canonical(ListenAddress("unix", path=name)) if isinstance(name, str) and name else ""
+    if sock.family in {socket.AF_INET, socket.AF_INET6}:
+        return str(ListenAddress("inet", host=name[0], port=name[1]))
+    return ""
+
+
+def canonical(address: ListenAddress) -> str:
+    """An address with links followed and the host as a number: two ways to write one place give one text."""
+    if address.kind == "unix":
+        folder, name = os.path.split(address.path)
+        return f"unix:{os.path.join(os.path.realpath(folder), name)}"
+    try:
+        found = socket.getaddrinfo(address.host, address.port, _family(address), socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return str(address)
+    return str(ListenAddress("inet", host=str(found[0][4][0]), port=address.port))
 
 
 def inherited(environ: dict[str, str]) -> dict[str, socket.socket]:
-    """The listening sockets that systemd or an engine before us passed on, by address (LISTEN_FDS, LISTEN_PID)."""
+    """The listening sockets that systemd passed on (LISTEN_FDS, LISTEN_PID), by their canonical addresses."""
     try:
         count = int(environ.get("LISTEN_FDS", "0"))
         meant_for = int(environ.get("LISTEN_PID", "0"))
@@ -162,9 +206,14 @@ def inherited(environ: dict[str, str]) -> dict[str, socket.socket]:
 
 def _take(handles: Iterable[int]) -> Iterator[tuple[str, socket.socket]]:
     for handle in handles:
-        os.set_inheritable(handle, False)
         try:
+            os.set_inheritable(handle, False)
             sock = socket.socket(fileno=handle)
-        except OSError:
-            continue
-        yield name_of(sock), sock
+        except OSError as error:
+            log.warning("LISTEN_FDS: descriptor %d is no socket: %s", handle, error.strerror or error)
+            return
+        if sock.type == socket.SOCK_STREAM and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            yield name_of(sock), sock
+        else:
+            log.warning("LISTEN_FDS: descriptor %d does not listen", handle)
+            sock.detach()

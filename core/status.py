@@ -13,6 +13,7 @@ from core.ledger import Ledger
 from core.model import Level
 from core.policy.metrics import Metrics
 from core.threads import in_thread
+from core.units import MAX_BYTES
 
 _DISK_SECONDS = 10.0
 
@@ -94,9 +95,9 @@ class StatusReporter:
             cpu_percent=self._cpu,
             listen=listen,
             refused_last_hour=metrics.refused_last_hour,
-            used_bytes=totals.used,
-            granted_bytes=totals.granted,
-            if_full_bytes=totals.free,
+            used_bytes=min(totals.used, MAX_BYTES),  # some limits of 2^63-1 make sums that no message holds
+            granted_bytes=min(totals.granted, MAX_BYTES),
+            if_full_bytes=min(totals.free, MAX_BYTES),
             measured=totals.measured,
             pid=os.getpid(),
             host=self._host,

@@ -3,11 +3,15 @@
 Every ``refresh`` the store is asked whether anything changed, which is cheap, and only then read. While the database is
 gone the last known limits go on being used and the state is ``stale`` with the age of the last good look; before the
 first read it is ``down``. It comes back by itself, as each look tries again.
+
+A store takes one look at a time, so looks wait for each other. A read that began before a limit was set by us may hold
+the old one: ``edits`` counts those, and where it moved during the read, the store is read once more.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -20,20 +24,25 @@ from core.threads import in_thread
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0  # before the first read
+_SILENT_SECONDS = 30.0  # a look that takes longer is as good as a failed one
+_CLOSE_SECONDS = 0.5
 
 
 class AccountSync:
     """Calls ``take`` on the loop with what was read, each time it changed."""
 
-    def __init__(self, store: AccountStore, refresh: float, take: Callable[[Accounts], None]) -> None:
+    def __init__(
+        self, store: AccountStore, refresh: float, take: Callable[[Accounts], None], edits: Callable[[], int]
+    ) -> None:
         self.store = store
         self._refresh = refresh
         self._take = take
+        self._edits = edits
         self._good_at: float | None = None  # monotonic time of the last look that worked
         self._fault = ""
         self._skipped = 0
+        self._looking = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
-        self.looked = asyncio.Event()  # once there was a look, good or not
 
     @property
     def state(self) -> DatabaseState:
@@ -41,52 +50,65 @@ class AccountSync:
         if self._good_at is None:
             return DatabaseState("down", None, self._fault)
         age = time.monotonic() - self._good_at
-        return DatabaseState("stale" if self._fault else "ok", round(age, 1), self._fault)
+        overdue = age > 2 * self._refresh + _SILENT_SECONDS
+        fault = self._fault or ("it does not answer" if overdue else "")
+        return DatabaseState("stale" if fault else "ok", round(age, 1), fault)
+
+    def follow(self, before: AccountSync) -> None:
+        """Settings changed, and the limits in use are still those that ``before`` read."""
+        self._good_at, self._skipped = before._good_at, before._skipped
 
     def start(self) -> None:
         """Look now, and then every refresh."""
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
-        """End, and give the connection back."""
+        """End, and give the connection back; a database that hangs is left alone."""
         if self._task is not None:
             self._task.cancel()
-        await in_thread(self.store.close)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(in_thread(self.store.close), _CLOSE_SECONDS)
 
     async def look(self, *, read: bool = False) -> None:
         """One look; ``read`` reads whether anything changed or not. A fault is kept in ``state``, not raised."""
-        try:
-            accounts = await in_thread(lambda: self.store.read() if read or self.store.changed() else None)
-        except MailquotaError as error:
-            self._failed(error)
-            self.looked.set()
-            return
-        if self._fault:
-            log.info("the accounts database answers again")
-        self._fault = ""
-        if accounts is not None:
-            self._tell_skipped(accounts)
-            self._take(accounts)
-        self._good_at = time.monotonic()
-        self.looked.set()
+        async with self._looking:
+            try:
+                accounts = await self._read(read)
+                if accounts is not None:
+                    self._tell_skipped(accounts)
+                    self._take(accounts)
+            except MailquotaError as error:
+                self._failed(str(error))
+            except Exception as error:  # an outer edge: looking must go on whatever a driver raises
+                log.exception("a look at the accounts database failed")
+                self._failed(f"accounts database: internal error: {error}")
+            else:
+                self._succeeded()
 
-    async def read_now(self) -> None:
-        """Read, once, for whoever can't go on without: DatabaseError where a look would keep the fault."""
-        accounts = await in_thread(self.store.read)
-        self._tell_skipped(accounts)
-        self._take(accounts)
-        self._good_at = time.monotonic()
-        self.looked.set()
+    async def _read(self, read: bool) -> Accounts | None:
+        """What the store holds; None where it holds what it did."""
+        edits = self._edits()
+        accounts = await in_thread(lambda: self.store.read() if read or self.store.changed() else None)
+        while accounts is not None and edits != self._edits():
+            edits = self._edits()
+            accounts = await in_thread(self.store.read)
+        return accounts
 
     async def _run(self) -> None:
         while True:
             await self.look(read=self._good_at is None)
             await asyncio.sleep(self._refresh if self._good_at is not None else min(self._refresh, _RETRY_SECONDS))
 
-    def _failed(self, error: MailquotaError) -> None:
-        if str(error) != self._fault:
-            log.warning("accounts database: %s", error)
-        self._fault = str(error)
+    def _succeeded(self) -> None:
+        if self._fault:
+            log.info("the accounts database answers again")
+        self._fault = ""
+        self._good_at = time.monotonic()
+
+    def _failed(self, reason: str) -> None:
+        if reason != self._fault:
+            log.warning("%s", reason)
+        self._fault = reason
 
     def _tell_skipped(self, accounts: Accounts) -> None:
         if accounts.skipped != self._skipped:

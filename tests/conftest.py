@@ -1,3 +1,9 @@
 """Fixtures for all tests."""
 
-pytest_plugins = ["tests.mailserver.fixture"]
+from hypothesis import settings
+
+pytest_plugins = ["tests.mailserver.fixture", "tests.core.worlds"]
+
+# A deadline would measure the machine, not the code.
+settings.register_profile("mailquota", deadline=None)
+settings.load_profile("mailquota")

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import ClassVar
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
 from textual.screen import Screen
@@ -26,6 +26,7 @@ from tui.screens.accounts import AccountsScreen
 from tui.screens.help import HelpScreen
 from tui.session import Session
 from tui.tiles import Place
+from tui.typeahead import TypeAheadApp
 from tui.widgets.scrollbar import thin_scrollbar
 
 
@@ -33,7 +34,7 @@ class ConsoleFailedError(MailquotaError):
     """A fault in the console itself; Textual has printed it. The engine is unharmed."""
 
 
-class MailquotaApp(App[Outcome], inherit_bindings=False):
+class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
     """Modes, theme and the keys that work everywhere."""
 
     CSS_PATH = "app.tcss"

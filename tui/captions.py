@@ -24,8 +24,8 @@ def title(accounts: AccountList, session: Session, width: int, look: Look) -> Li
     """The name of the screen, how many accounts it shows, of how many, by which filter, and how old all that is."""
     left: list[Run] = [(" Accounts ", "strong")]
     right: list[Run] = []
-    if accounts.filter is not None:
-        words = fmt.literal(accounts.filter.text, look.glyphs)
+    if accounts.view.filter is not None:
+        words = fmt.literal(accounts.view.filter.text, look.glyphs)
         left += [("/ ", "key"), (fmt.fit(words, min(30, len(words)), look.glyphs), "accent"), (" ", "quiet")]
         right.append((f" {format_count(len(accounts))} of {format_count(len(accounts.rows))} ", "quiet"))
     if session.state is State.LOST and session.heard_at is not None:
@@ -43,7 +43,10 @@ def detail(row: AccountRow | None, width: int, look: Look) -> Line:
     if row is None:
         return ()
     glyphs = look.glyphs
-    facts = [_usage(row), *_trash(row), _measured(row, look), *_drift(row)]
+    facts = [_measured(row, look)]
+    if row.messages is not None:
+        facts.append(fmt.plural(row.messages, "message"))
+    facts += [*_trash(row), *_drift(row)]
     if row.refused_at is not None:
         facts.append(f"refused {format_age(look.now - row.refused_at)} ago")
     if not row.enabled:
@@ -56,14 +59,6 @@ def detail(row: AccountRow | None, width: int, look: Look) -> Line:
             break
         runs.append((text, "quiet"))
     return tuple(runs)
-
-
-def _usage(row: AccountRow) -> str:
-    if row.used_bytes is None:
-        return "use not known"
-    limit = "no limit" if row.limit_bytes is None else f"of {format_size(row.limit_bytes)}"
-    messages = f" in {fmt.plural(row.messages, 'message')}" if row.messages is not None else ""
-    return f"{format_size(row.used_bytes)} {limit}{messages}"
 
 
 def _trash(row: AccountRow) -> list[str]:
@@ -97,8 +92,8 @@ def marks(accounts: AccountList) -> Line:
 
 def notice(accounts: AccountList, session: Session, width: int, look: Look) -> tuple[Line, ...]:
     """What stands where no accounts are: loading, nothing there, nothing found, or no engine."""
-    if accounts.rows and accounts.filter is not None:
-        words = fmt.literal(accounts.filter.text, look.glyphs)
+    if accounts.rows and accounts.view.filter is not None:
+        words = fmt.literal(accounts.view.filter.text, look.glyphs)
         lines = [[("No account matches ", "quiet"), (words, "accent")], [("Esc clears the filter.", "quiet")]]
     elif session.state is State.LOADING:
         done = f"{format_count(session.loaded)} of {format_count(session.expected)}" if session.expected else ""

@@ -29,8 +29,8 @@ class Look:
 class Column:
     """``priority``: the highest is dropped first. ``sort`` gives None for what is not known, which sorts last.
 
-    Without ``sort`` the column sorts by address. ``falling``: largest first until inverted. ``most``: the widest it may
-    grow when there is room.
+    Without ``sort`` the column sorts by address. ``falling``: largest first until inverted. ``good`` and ``most``: the
+    width that it should have before less important columns come, and the widest that it may grow to.
     """
 
     key: str
@@ -41,6 +41,7 @@ class Column:
     sort: Callable[[AccountRow], float | None] | None = None
     falling: bool = True
     right: bool = False
+    good: int = 0
     most: int = 0
 
 
@@ -127,15 +128,15 @@ def _by_source(row: AccountRow) -> float | None:
 
 
 COLUMNS = (
-    Column("address", "Account", 18, 0, _address, falling=False, most=48),
+    Column("address", "Account", 18, 0, _address, falling=False, good=26, most=48),
     Column("level", "Level", 9, 4, _level, _by_level),
-    Column("use", "Use", 14, 1, _use, _by_percent, most=28),
+    Column("use", "Use", 14, 1, _use, _by_percent, good=19, most=30),
     Column("used", "Used", 9, 2, _sized("used_bytes"), attrgetter("used_bytes"), right=True),
     Column("limit", "Limit", 9, 3, _sized("limit_bytes", "quiet"), _by_limit, right=True),
-    Column("messages", "Messages", 9, 6, _messages, attrgetter("messages"), right=True),
+    Column("messages", "Messages", 10, 6, _messages, attrgetter("messages"), right=True),
     Column("trash", "Trash", 9, 5, _sized("trash_bytes", "quiet"), attrgetter("trash_bytes"), right=True),
-    Column("refused", "Refused", 8, 7, _refused, attrgetter("refused_at"), right=True),
-    Column("measured", "Measured", 8, 8, _measured, attrgetter("measured_at"), right=True),
+    Column("refused", "Refused", 9, 7, _refused, attrgetter("refused_at"), right=True),
+    Column("measured", "Age", 7, 8, _measured, attrgetter("measured_at"), right=True),
     Column("source", "Source", 11, 9, _source, _by_source, falling=False),
 )
 BY_KEY = {column.key: column for column in COLUMNS}
@@ -143,11 +144,14 @@ DEFAULT = BY_KEY["use"]
 
 LEAD = 3  # cells before the first column: mark, level, blank
 GAP = 2
+ESSENTIAL = 4  # columns up to this priority may squeeze the others
 
 
 def arrange(columns: tuple[Column, ...], width: int) -> tuple[Placed, ...]:
     """Which columns fit into ``width`` cells, and where. The account's address is always there."""
     kept = sorted(columns, key=lambda column: column.priority)
+    while kept[-1].priority > ESSENTIAL and _total(kept, good=True) > width:
+        kept.pop()
     while len(kept) > 1 and _total(kept) > width:
         kept.pop()
     spare = max(0, width - _total(kept))
@@ -161,8 +165,9 @@ def arrange(columns: tuple[Column, ...], width: int) -> tuple[Placed, ...]:
     return tuple(placed)
 
 
-def _total(columns: list[Column]) -> int:
-    return LEAD + sum(column.width for column in columns) + GAP * (len(columns) - 1)
+def _total(columns: list[Column], *, good: bool = False) -> int:
+    widths = (max(column.width, column.good) if good else column.width for column in columns)
+    return LEAD + sum(widths) + GAP * (len(columns) - 1)
 
 
 def _grown(columns: list[Column], spare: int) -> dict[str, int]:

@@ -110,8 +110,10 @@ def count(value: int | None, glyphs: Glyphs) -> str:
 
 
 def age(moment: float | None, now: float, glyphs: Glyphs) -> str:
-    """How long ago."""
-    return glyphs.nothing if moment is None else format_age(now - moment)
+    """How long ago, to the minute: a table of seconds would be another one each second."""
+    if moment is None:
+        return glyphs.nothing
+    return "< 1 min" if now - moment < 60 else format_age(now - moment)
 
 
 def plural(number: int, one: str, many: str = "") -> str:

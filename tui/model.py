@@ -5,36 +5,65 @@ through, in the order of the sorted column. Each of them has a sort value in ``_
 so that a change of a few rows costs two binary searches each and never a sort of everything; equal values go by
 address, which makes every position unique and findable.
 
+Another view (column, direction, filter) of many accounts takes a while. ``arrange`` makes it in slices, and the caller
+lets keys through between them; until the last slice the old view stays. Rows that change meanwhile are noted in
+``_touched`` and brought in at the end.
+
 Marks are kept by address and survive filters, sorting and refreshes; an account that goes away takes its mark along.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from core.filters import Filter
 from core.model import AccountRow
 from tui.columns import DEFAULT, Column
 
+SLICE = 2_000  # accounts
 _FEW = 64  # changed rows; from here on one pass over everything is cheaper than single searches
 _LAST = float("inf")
 
 
+@dataclass(frozen=True)
+class View:
+    """Which accounts are shown, and in what order."""
+
+    column: Column = DEFAULT
+    inverted: bool = False
+    filter: Filter | None = None
+
+    @property
+    def backwards(self) -> bool:
+        """By address from z to a; the other columns turn round by their values."""
+        return self.inverted and self.column.sort is None
+
+    def values(self, rows: Iterable[AccountRow]) -> dict[str, float]:
+        """The sort values; what is not known comes last in both directions."""
+        sort = self.column.sort
+        if sort is None:
+            return {row.address: 0.0 for row in rows}
+        if self.column.falling != self.inverted:
+            return {row.address: _LAST if (value := sort(row)) is None else -float(value) for row in rows}
+        return {row.address: _LAST if (value := sort(row)) is None else float(value) for row in rows}
+
+
 class AccountList:
-    """See the theory of operation above."""
+    """See the theory of operation above. ``view`` is what is shown, ``wanted`` what ``arrange`` works towards."""
 
     def __init__(self) -> None:
         self.rows: dict[str, AccountRow] = {}
         self.order: list[str] = []
-        self.column: Column = DEFAULT
-        self.inverted = False
-        self.filter: Filter | None = None
+        self.view = self.wanted = View()
         self.marks: set[str] = set()
         self.marked_bytes = 0
-        self.touched: set[str] = set()  # changed since this was last emptied, for filters that work in slices
+        self._addresses: list[str] = []  # all of them, sorted
+        self._addresses_from = 0  # number of the snapshot
         self._values: dict[str, float] = {}
+        self._touched: set[str] = set()
 
     # ---- what is shown
 
@@ -52,86 +81,81 @@ class AccountList:
         index = bisect_left(self.order, self._key(address), key=self._key)
         return index if index < len(self.order) and self.order[index] == address else None
 
+    def arrange(self, now: float) -> Iterator[None]:
+        """Make the wanted view, a slice at each step; it is shown after the last."""
+        view, values = self.wanted, dict[str, float]()
+        self._touched.clear()
+        addresses, snapshot = self._addresses, self._addresses_from
+        for start in range(0, len(addresses), SLICE):
+            part = [self.rows[address] for address in addresses[start : start + SLICE] if address in self.rows]
+            values.update(view.values(part if view.filter is None else view.filter.select(part, now)))
+            yield
+            if self._addresses_from != snapshot:  # which was arranged as wanted when it came
+                return
+        # By address already, and sorting is stable: comparing plain numbers is several times faster than pairs.
+        self.order = sorted(values, reverse=True) if view.backwards else sorted(values, key=values.__getitem__)
+        self.view, self._values = view, values
+        self._bring_in(self._touched, now)
+
     # ---- rows come and go
 
     def replace(self, rows: Iterable[AccountRow], now: float) -> None:
         """Everything anew, as after a snapshot."""
         self.rows = {row.address: row for row in rows}
+        self._addresses = sorted(self.rows)
+        self._addresses_from += 1
         self._mark_only(self.marks & self.rows.keys())
-        self._show(list(self.rows.values()) if self.filter is None else self.filter.select(self.rows.values(), now))
+        for _slice in self.arrange(now):
+            pass
 
     def update(self, rows: Iterable[AccountRow], removed: Iterable[str], now: float) -> None:
         """Rows that changed or came, and addresses that are gone."""
         changed = {row.address: row for row in rows}
-        gone = [address for address in removed if address in self.rows and address not in changed]
-        self.touched.update(changed, gone)
+        gone = {address for address in removed if address in self.rows and address not in changed}
         self._count_marks(changed, gone)
-        dropped = [address for address in (*changed, *gone) if address in self._values]
-        if len(dropped) > _FEW or len(changed) > _FEW:
-            self._update_many(changed, gone, set(dropped), now)
-        else:
-            self._update_few(changed, gone, dropped, now)
-
-    def _update_few(self, changed: dict[str, AccountRow], gone: list[str], dropped: list[str], now: float) -> None:
-        for address in dropped:
-            index = self.find(address)
-            if index is not None:
-                del self.order[index]
-        self._keep(changed, gone, dropped)
-        for address in self._let_through(changed, now):
-            insort(self.order, address, key=self._key)
-
-    def _update_many(self, changed: dict[str, AccountRow], gone: list[str], dropped: set[str], now: float) -> None:
-        self.order = [address for address in self.order if address not in dropped]
-        self._keep(changed, gone, dropped)
-        self.order += self._let_through(changed, now)
-        self.order.sort(key=self._key)  # a sorted run and a few more: close to linear
-
-    def _keep(self, changed: dict[str, AccountRow], gone: Iterable[str], dropped: Iterable[str]) -> None:
-        for address in dropped:
-            del self._values[address]
+        self._touched.update(changed, gone)
+        self._list_addresses([address for address in changed if address not in self.rows], gone)
         for address in gone:
             del self.rows[address]
         self.rows.update(changed)
+        self._bring_in(changed.keys() | gone, now)
 
-    def _let_through(self, changed: dict[str, AccountRow], now: float) -> list[str]:
-        through = [row for row in changed.values() if self.filter is None or self.filter.matches(row, now)]
-        self._values.update(self._valued(through))
-        return [row.address for row in through]
+    def _list_addresses(self, came: list[str], gone: set[str]) -> None:
+        if gone:
+            self._addresses = [address for address in self._addresses if address not in gone]
+        if came:
+            self._addresses = sorted(self._addresses + came)  # a sorted run and a few more: close to linear
 
-    # ---- order
-
-    def sort_by(self, column: Column, *, inverted: bool = False) -> None:
-        """Show in the order of another column, or the other way round."""
-        self.column, self.inverted = column, inverted
-        self._show([self.rows[address] for address in self.order])
-
-    def filter_by(self, found: Filter | None, rows: Iterable[AccountRow]) -> None:
-        """Show only ``rows``, which ``found`` lets through; later changes are held against ``found`` too."""
-        self.filter = found
-        self._show(list(rows))
-
-    def _show(self, rows: list[AccountRow]) -> None:
-        """Sort by address, then, stable, by value: comparing plain numbers is several times faster than pairs."""
-        self._values = self._valued(rows)
-        self.order = sorted(self._values)
-        if self.column.sort is None:
-            if self.inverted:
-                self.order.reverse()
+    def _bring_in(self, addresses: Iterable[str], now: float) -> None:
+        """Put these accounts where they belong now."""
+        old = [address for address in addresses if address in self._values]
+        found = self.view.filter
+        rows = [self.rows[address] for address in addresses if address in self.rows]
+        through = [row for row in rows if found is None or found.matches(row, now)]
+        if len(old) > _FEW or len(through) > _FEW:
+            self._place_many(set(old), through)
         else:
-            self.order.sort(key=self._values.__getitem__)
+            self._place_few(old, through)
 
-    def _valued(self, rows: list[AccountRow]) -> dict[str, float]:
-        sort = self.column.sort
-        if sort is None:
-            return {row.address: 0.0 for row in rows}
-        if self.column.falling != self.inverted:
-            return {row.address: _LAST if (value := sort(row)) is None else -value for row in rows}
-        return {row.address: _LAST if (value := sort(row)) is None else value for row in rows}
+    def _place_few(self, old: list[str], rows: list[AccountRow]) -> None:
+        for address in old:
+            del self.order[bisect_left(self.order, self._key(address), key=self._key)]
+            del self._values[address]
+        self._values.update(self.view.values(rows))
+        for row in rows:
+            insort(self.order, row.address, key=self._key)
+
+    def _place_many(self, old: set[str], rows: list[AccountRow]) -> None:
+        self.order = [address for address in self.order if address not in old]
+        for address in old:
+            del self._values[address]
+        self._values.update(self.view.values(rows))
+        self.order += [row.address for row in rows]
+        self.order.sort(key=self._key)
 
     def _key(self, address: str) -> tuple[Any, ...]:
         """The place of an account among all; unique."""
-        if self.column.sort is None and self.inverted:
+        if self.view.backwards:
             return (*(-ord(char) for char in address), 1)
         return (self._values[address], address)
 
@@ -167,7 +191,7 @@ class AccountList:
         row = self.rows.get(address)
         return (row.used_bytes or 0) if row is not None else 0
 
-    def _count_marks(self, changed: dict[str, AccountRow], gone: list[str]) -> None:
+    def _count_marks(self, changed: dict[str, AccountRow], gone: set[str]) -> None:
         for address in self.marks.intersection(changed):
             self.marked_bytes += (changed[address].used_bytes or 0) - self._used(address)
         for address in self.marks.intersection(gone):

@@ -12,6 +12,7 @@ from textual.screen import Screen
 from tui import theme
 from tui.columns import COLUMNS
 from tui.screens.accounts import AccountsScreen
+from tui.widgets.account_table import AccountTable
 from tui.widgets.foot import key_name
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def commands_of(app: MailquotaApp, screen: Screen[object]) -> Iterator[SystemCom
     """What can be done now; what may not be done is not there."""
     seen = {"command_palette"}
     for namespace, binding, enabled, _tooltip in screen.active_bindings.values():
-        moving = namespace not in {screen, app}
+        moving = isinstance(namespace, AccountTable) and not binding.show
         if enabled and binding.tooltip and not moving and binding.action not in seen:
             seen.add(binding.action)
             run = partial(app.run_action, binding.action, namespace)
@@ -30,7 +31,7 @@ def commands_of(app: MailquotaApp, screen: Screen[object]) -> Iterator[SystemCom
             yield SystemCommand(binding.description, words, run)
     if isinstance(screen, AccountsScreen):
         for column in COLUMNS:
-            yield SystemCommand(f"Sort by {column.title}", "sort the accounts", partial(screen.sort_by, column))
+            yield SystemCommand(f"Sort by {column.title}", "sort the accounts", partial(screen.pane.sort_by, column))
     if not app.no_color:
         for each in theme.THEMES:
             yield SystemCommand(f"Theme: {each.name}", "change the colours", partial(app.use_theme, each.name))

@@ -39,7 +39,6 @@ class Changes:
     snapshot: list[AccountRow] | None = None
     rows: dict[str, AccountRow] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
-    decisions: bool = False
     state: bool = False
 
 
@@ -88,11 +87,9 @@ class Session:
             self._take_delta(event)
         elif isinstance(event, Head):
             self.status = event.status
-            self._changes.state = True
         elif isinstance(event, Decisions):
             self.decisions.extend(event.rows)
             self.skipped += event.skipped
-            self._changes.decisions = True
 
     def drain(self) -> Changes:
         """Everything since the last drain, once. What comes between the parts of a snapshot waits for its end."""
@@ -113,7 +110,6 @@ class Session:
             self._changes.rows, self._changes.removed = {}, set()
         self._parts += part.rows
         self.loaded, self.expected = len(self._parts), part.total
-        self._changes.state = True
         if part.last:
             self._changes.snapshot, self._parts = self._parts, []
             self._enter(State.LIVE)

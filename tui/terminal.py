@@ -13,7 +13,7 @@ import os
 import select
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import IO, Any
+from typing import Any, TextIO
 
 from textual.drivers.linux_driver import LinuxDriver
 
@@ -59,22 +59,21 @@ def stdin_hung_up() -> bool:
 
 
 class Output:
-    """The terminal's end of a driver: counts, and forgets about a terminal that is gone."""
+    """The terminal's end of a driver. Never fails: not for a sign that the terminal lacks, not when it is gone."""
 
-    def __init__(self, file: IO[str], lost: Callable[[], object]) -> None:
+    def __init__(self, file: TextIO, lost: Callable[[], object]) -> None:
         self._file = file
         self._lost = lost  # called in the writer thread
         self._gone = False
-        self.written = 0  # characters
 
     def write(self, text: str) -> int:
-        """Never fails."""
-        self.written += len(text)
-        self._guarded(lambda: self._file.write(text))
+        """In the writer thread."""
+        coding = self._file.encoding or "utf-8"
+        self._guarded(lambda: self._file.write(text.encode(coding, "replace").decode(coding)))
         return len(text)
 
     def flush(self) -> None:
-        """Never fails."""
+        """Same."""
         self._guarded(self._file.flush)
 
     def fileno(self) -> int:
@@ -96,11 +95,12 @@ class Output:
 
 
 class ConsoleDriver(LinuxDriver):
-    """Textual's driver with an output that survives its terminal."""
+    """Textual's driver with an output that survives its terminal; on stdout, so that stderr can be sent to a file."""
 
     def __init__(self, app: Any, **options: Any) -> None:
         super().__init__(app, **options)
-        self._file: Any = Output(self._file, lambda: self._loop.call_soon_threadsafe(app.leaving.terminal_lost))
+        file = sys.__stdout__ or self._file
+        self._file: Any = Output(file, lambda: self._loop.call_soon_threadsafe(app.leaving.terminal_lost))
 
 
 @contextlib.contextmanager

@@ -88,7 +88,7 @@ PLAIN = Theme(
         "ansi-background": "ansi_default",
         "block-cursor-background": "ansi_default",
         "block-cursor-foreground": "ansi_default",
-        "block-cursor-text-style": "bold reverse",
+        "block-cursor-text-style": "bold underline",
         "ansi-foreground": "ansi_default",
         "quiet": "ansi_default",
         "faint": "ansi_default",

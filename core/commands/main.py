@@ -5,14 +5,11 @@ from __future__ import annotations
 import importlib
 import io
 import logging
-import os
-import signal
 import sys
-from collections.abc import Callable
 
 import click
 
-from core.commands.options import Command, Common, Group
+from core.commands.options import Command, Common, Console, Group
 from core.commands.output import complain, is_terminal
 from core.errors import MailquotaError
 
@@ -50,9 +47,9 @@ class _Root(Group):
 
 
 @click.command("mailquota", cls=_Root, invoke_without_command=True, subcommand_metavar="[COMMAND [ARGS]...]")
-@click.option("--serve", is_flag=True, help="Run the engine without a screen: policy server, measuring, control socket.")
+@click.option("--serve", is_flag=True, help="The engine without a screen: policy server, measuring, control socket.")
 @click.option("--demo", is_flag=True, help="A throwaway world to look at; with --serve, prints its settings file.")
-@click.option("--accounts", type=click.IntRange(1, 1_000_000), metavar="N", help="With --demo: how many accounts.")
+@click.option("--accounts", type=int, metavar="N", help="With --demo: how many accounts.")
 @click.pass_context
 def root(ctx: click.Context, serve: bool, demo: bool, accounts: int | None) -> int | None:
     """Mail quotas: who is how full, and a policy server that keeps Postfix from accepting what does not fit.
@@ -70,48 +67,61 @@ def root(ctx: click.Context, serve: bool, demo: bool, accounts: int | None) -> i
         return None
     if accounts is not None and not demo:
         raise click.UsageError("--accounts belongs to --demo")
-    return _start(common, serve=serve, demo=demo, accounts=accounts)
+    return _start(common, serve=serve, demo=_demo_size(accounts) if demo else None)
 
 
-def _start(common: Common, *, serve: bool, demo: bool, accounts: int | None) -> int:
+def _demo_size(accounts: int | None) -> int:
+    from core.demo.world import ACCOUNTS, check_count
+
+    size = ACCOUNTS if accounts is None else accounts
+    check_count(size)
+    return size
+
+
+def _start(common: Common, *, serve: bool, demo: int | None) -> int:
     if serve:
-        from core.commands.serving import serve as run_engine
+        from core.commands import serving
 
-        return run_engine(common)
+        return serving.serve(common) if demo is None else serving.serve_demo(common, demo)
     if is_terminal(sys.stdout) and is_terminal(sys.stdin):
-        return common.console(common, accounts)
-    from core.commands.accounts import print_table
+        return common.console(common, demo)
+    from core.commands import accounts
 
-    return print_table(common)
+    return accounts.print_table(common) if demo is None else accounts.print_demo_table(common, demo)
 
 
-def run(arguments: list[str], console: Callable[[Common, int | None], int]) -> int:
+def run(arguments: list[str], console: Console) -> int:
     """Carry out a command line; its exit code. ``console`` opens the screen."""
     _prepare_streams()
     try:
+        return _invoke(arguments, console)
+    except MailquotaError as error:
+        return _failed(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _failed("interrupted", _INTERRUPTED)
+    except OSError as error:
+        return _failed(f"{error.filename or 'standard output'}: {error.strerror or error}", 1)
+    except Exception as error:  # the outermost edge: people get a line, not a traceback
+        log.debug("a command failed", exc_info=True)
+        return _failed(f"internal error: {type(error).__name__}: {error}", 1)
+
+
+def _invoke(arguments: list[str], console: Console) -> int:
+    """Where stdout is a pipe that nobody reads any more, click ends the process with 1 and no word."""
+    try:
         code = root.main(arguments, prog_name="mailquota", standalone_mode=False, obj=Common(console))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _die_of_broken_pipe()
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.UsageError as error:
-        complain(_usage_text(error))
-        return error.exit_code
-    except MailquotaError as error:
-        complain(str(error))
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        complain("interrupted")
-        return _INTERRUPTED
-    except OSError as error:
-        complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
-        return 1
-    except Exception as error:  # the outermost edge: people get a line, not a traceback
-        log.debug("a command failed", exc_info=True)
-        complain(f"internal error: {type(error).__name__}: {error}")
-        return 1
+        return _failed(_usage_text(error), error.exit_code)
+    except click.Abort:
+        raise KeyboardInterrupt from None
     return code if isinstance(code, int) else 0
+
+
+def _failed(why: str, code: int) -> int:
+    complain(why)
+    return code
 
 
 def _usage_text(error: click.UsageError) -> str:
@@ -126,9 +136,3 @@ def _prepare_streams() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
-
-def _die_of_broken_pipe() -> None:
-    """Whoever read us has enough: end as every other tool does."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered must not fail once more at exit
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    os.kill(os.getpid(), signal.SIGPIPE)

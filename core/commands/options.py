@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 from click.core import ParameterSource
@@ -16,6 +16,14 @@ from core.errors import UsageError
 if TYPE_CHECKING:
     from core.config import Config, Found
 
+
+class Console(Protocol):
+    """Opens the screen; returns the exit code. ``demo`` is the number of accounts in a throwaway world, or None."""
+
+    def __call__(self, common: Common, demo: int | None) -> int:
+        """Until it is left."""
+
+
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 YES = click.option("--yes", is_flag=True, help="Answer every question with yes.")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would happen, change nothing, ask nothing.")
@@ -24,9 +32,9 @@ WHERE = click.option("--where", metavar="FILTER", help="The accounts that match,
 
 @dataclass
 class Common:
-    """What the command line says for every command; the last word counts. ``console`` opens the screen."""
+    """What the command line says for every command; the last word counts."""
 
-    console: Callable[[Common, int | None], int]
+    console: Console
     config: Path | None = None
     read_only: bool = False
     no_color: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -20,8 +21,9 @@ _GAP = "  "
 
 
 def complain(text: str) -> None:
-    """One line on stderr; whatever is in the text stays on it."""
-    click.echo(f"mailquota: {visible(text)}", err=True)
+    """One line on stderr; whatever is in the text stays on it. Nobody may be there to read it any more."""
+    with contextlib.suppress(OSError):
+        click.echo(f"mailquota: {visible(text)}", err=True)
 
 
 def is_terminal(stream: IO[str] | None) -> bool:
@@ -48,24 +50,20 @@ class Cell(NamedTuple):
     colour: str = ""
 
 
-class Title(NamedTuple):
-    """The head of a column; figures stand on the right."""
-
-    text: str
-    right: bool = False
-
-
-def write_table(common: Common, titles: Sequence[Title], rows: Iterable[Sequence[Cell | str]]) -> None:
-    """Aligned, in full width: nothing is cut or wrapped."""
+def write_table(
+    common: Common, titles: Sequence[str], rows: Iterable[Sequence[Cell | str]], *, to_stderr: bool = False
+) -> None:
+    """Aligned, in full width: nothing is cut or wrapped. A title that begins with ``>`` stands on the right."""
     cells = [[_safe(cell) for cell in row] for row in rows]
-    widths = [len(title.text) for title in titles]
+    heads = [Cell(title.removeprefix(">"), "bold") for title in titles]
+    right = [title.startswith(">") for title in titles]
+    widths = [len(head.text) for head in heads]
     for row in cells:
         for index, cell in enumerate(row):
             widths[index] = max(widths[index], _width(cell.text))
-    colours = wants_colour(common)
-    lines = [_line(titles, widths, [Cell(title.text, "bold") for title in titles], colours)]
-    lines += [_line(titles, widths, row, colours) for row in cells]
-    click.echo("\n".join(lines), color=colours)
+    colours = wants_colour(common, sys.stderr if to_stderr else sys.stdout)
+    lines = [_line(row, widths, right, colours) for row in (heads, *cells)]
+    click.echo("\n".join(lines), color=colours, err=to_stderr)
 
 
 def write_pairs(pairs: Iterable[tuple[str, str]]) -> None:
@@ -75,10 +73,10 @@ def write_pairs(pairs: Iterable[tuple[str, str]]) -> None:
     click.echo("\n".join(f"{name:<{width}}{_GAP}{value}".rstrip() for name, value in known))
 
 
-def wants_colour(common: Common) -> bool:
+def wants_colour(common: Common, stream: IO[str] | None) -> bool:
     """Only a terminal gets colours, unless it was told otherwise."""
     plain = common.no_color or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-    return not plain and is_terminal(sys.stdout)
+    return not plain and is_terminal(stream)
 
 
 def _safe(cell: Cell | str) -> Cell:
@@ -86,12 +84,12 @@ def _safe(cell: Cell | str) -> Cell:
     return Cell(visible(text), colour)
 
 
-def _line(titles: Sequence[Title], widths: Sequence[int], row: Sequence[Cell], colours: bool) -> str:
+def _line(row: Sequence[Cell], widths: Sequence[int], right: Sequence[bool], colours: bool) -> str:
     parts = []
-    for title, width, cell in zip(titles, widths, row, strict=True):
+    for cell, width, on_right in zip(row, widths, right, strict=True):
         blanks = " " * (width - _width(cell.text))
         text = _painted(cell) if colours and cell.colour else cell.text
-        parts.append(blanks + text if title.right else text + blanks)
+        parts.append(blanks + text if on_right else text + blanks)
     return _GAP.join(parts).rstrip()
 
 

@@ -28,18 +28,22 @@ def exit_code(results: Results) -> int:
     return codes.pop() if len(codes) == 1 else (FAILED if codes else DONE)
 
 
-def name_failures(results: Results) -> None:
-    """Each on stderr."""
+def finish(results: Results, *, interrupted: bool, dry_run: bool = False) -> int:
+    """Name each failure on stderr; the exit code."""
     for result in results:
         if result.error is not None:
             named = result.address in result.error
             complain(result.error if named else f"{result.address}: {result.error}")
+    if dry_run:
+        complain("dry run: nothing was changed")
+    if interrupted:
+        complain(f"interrupted after {len(results):,} accounts")
+    code = exit_code(results)
+    return PARTLY if interrupted and code == DONE else code
 
 
-async def confirm(question: str, *, yes: bool) -> None:
+async def confirm(question: str) -> None:
     """Ask on the terminal. MailquotaError unless the answer is yes; without a terminal it is no."""
-    if yes:
-        return
     if not is_terminal(sys.stdin):
         raise MailquotaError(f"{question} Answered no, as there is no terminal to ask on; --yes answers yes")
     click.echo(f"{visible(question)} [y/N] ", nl=False, err=True)
@@ -47,12 +51,17 @@ async def confirm(question: str, *, yes: bool) -> None:
         raise MailquotaError("nothing was changed")
 
 
+def _resolve(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
+
+
 async def _answer() -> str:
     """A line from the terminal. Waited for on the loop, so that Ctrl-C gets through."""
     loop = asyncio.get_running_loop()
     ready = loop.create_future()
     handle = sys.stdin.fileno()
-    loop.add_reader(handle, lambda: ready.done() or ready.set_result(None))
+    loop.add_reader(handle, _resolve, ready)
     try:
         await ready
     finally:

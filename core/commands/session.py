@@ -14,13 +14,16 @@ import contextlib
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from core.commands.logs import log_to_user
 from core.commands.options import Common
 from core.commands.output import Progress
 from core.control.client import Client, EngineGoneError
-from core.control.messages import Cancel, Event, GetAccounts, Progress as ProgressEvent, Request, Snapshot, Welcome
+from core.control.messages import Cancel, Event, GetAccounts, Request, Snapshot, Welcome
+from core.control.messages import Progress as ProgressEvent
 from core.errors import MailquotaError, UnreachableError
 from core.filters import Filter
 from core.model import AccountRow
@@ -30,6 +33,14 @@ if TYPE_CHECKING:
     from core.engine import Engine
 
 T = TypeVar("T")
+
+
+class Make(Protocol):
+    """Builds an order around its id and some addresses."""
+
+    def __call__(self, number: int, addresses: list[str]) -> Request:
+        """The order."""
+
 
 _CLIENT = "command"
 _NOBODY = (FileNotFoundError, NotADirectoryError, ConnectionRefusedError)  # nobody listens, for certain
@@ -44,32 +55,49 @@ class Session:
         self._client = client
         self._welcome = welcome
         self._engine = engine
+        self.interrupted = False
 
     def require_rights(self) -> None:
         """MailquotaError where the engine would refuse a change anyway: no question is worth asking then."""
         if not self._welcome.may_change:
             raise MailquotaError("read-only: nothing was changed")
 
+    def require_calm(self) -> None:
+        """MailquotaError where Ctrl-C was pressed while we only looked."""
+        if self.interrupted:
+            raise MailquotaError("interrupted; nothing was changed")
+
     async def ask(self, make: Callable[[int], Request], answer: Any) -> Any:
         """Send the request that ``make`` builds around its id; its answer as type ``answer``. Raises MailquotaError."""
         return await self._client.request(make(self._client.next_id()), answer)
 
-    async def work(self, make: Callable[[int], Request], answer: Any, what: str, done: int, total: int) -> Any:
-        """The same for work with progress, ``done`` accounts of ``total`` before it. Ctrl-C ends it between two."""
-        number = self._client.next_id()
+    async def work(self, addresses: list[str], make: Make, answer: Any, what: str) -> list[Any]:
+        """Have something done to many accounts, with progress. Ctrl-C ends it between two, then ``interrupted`` is set.
+
+        ``make`` builds the order around its id and a part of the addresses; each answers with a list.
+        """
+        results: list[Any] = []
         line = Progress(what)
+        try:
+            for part in _in_parts(addresses):
+                if not self.interrupted:
+                    results += await self._work(partial(make, addresses=part), answer, line, len(results))
+        finally:
+            line.end()
+        return results
+
+    async def _work(self, make: Callable[[int], Request], answer: Any, line: Progress, before: int) -> list[Any]:
+        number = self._client.next_id()
 
         def report(event: ProgressEvent) -> None:
-            line(done + event.done, max(total, done + event.total))
+            line(before + event.done, before + event.total)
 
         with self._cancelled_by_interrupt(number):
-            try:
-                return await self._client.request(make(number), answer, report)
-            finally:
-                line.end()
+            results: list[Any] = await self._client.request(make(number), answer, report)
+        return results
 
     @contextlib.contextmanager
-    def _cancelled_by_interrupt(self, number: int) -> Any:
+    def _cancelled_by_interrupt(self, number: int) -> Iterator[None]:
         """The first Ctrl-C has the engine stop after the account that it is at; the next one ends us."""
         loop = asyncio.get_running_loop()
 
@@ -83,8 +111,6 @@ class Session:
             yield
         finally:
             loop.remove_signal_handler(signal.SIGINT)
-
-    interrupted = False
 
     async def rows(self) -> list[AccountRow]:
         """All accounts, measured."""
@@ -103,6 +129,14 @@ class Session:
     async def matching(self, chosen: Filter) -> list[AccountRow]:
         """The accounts that a filter lets through."""
         return chosen.select(await self.rows(), time.time())
+
+    async def measure_recipient(self, recipient: str) -> None:
+        """The same for the mailbox that mail to this address ends in."""
+        if self._engine is not None:
+            from core.policy.recipient import user_name
+
+            name = user_name(recipient.encode(), self._engine.config.settings.policy.recipient_delimiter)
+            await self.measure([name] if name is not None else [])
 
     async def measure(self, addresses: list[str]) -> None:
         """Have these measured where that is up to us; a running engine does it all the time."""
@@ -159,6 +193,7 @@ async def find_engine(config: Config, name: str, *, read_only: bool) -> tuple[Cl
 async def _own_engine(config: Config, *, read_only: bool) -> AsyncIterator[Session]:
     from core.engine import Engine, Options  # late: needed only where no engine runs
 
+    log_to_user()
     engine = Engine(config, Options(load=lambda: config))
     try:
         await engine.start_local()
@@ -173,7 +208,7 @@ async def _own_engine(config: Config, *, read_only: bool) -> AsyncIterator[Sessi
         await engine.stop()
 
 
-def in_parts(addresses: list[str]) -> list[list[str]]:
+def _in_parts(addresses: list[str]) -> list[list[str]]:
     """Addresses in parts that fit into an order each."""
     parts: list[list[str]] = [[]]
     size = 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -19,6 +20,8 @@ import msgspec
 from core.control.framing import EventReader, encode
 from core.control.messages import VERSION, Event, Failed, Goodbye, Hello, Order, Progress, Reply, Request, Welcome
 from core.errors import MailquotaError, ProtocolError, UnreachableError
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 HELLO_SECONDS = 5.0
@@ -55,6 +58,7 @@ class Client:
         self._progress: dict[int, Callable[[Progress], None]] = {}
         self._last_id = 0
         self._task: asyncio.Task[None] | None = None
+        self._gone: str | None = None  # why the connection ended
         self._welcome: asyncio.Future[Welcome] = asyncio.get_running_loop().create_future()
         self.on_event: Callable[[Event], None] = lambda _event: None
 
@@ -85,6 +89,9 @@ class Client:
         except TimeoutError:
             await self.close()
             raise EngineGoneError(f"the engine did not answer within {HELLO_SECONDS:g} s") from None
+        except BaseException:
+            await self.close()
+            raise
 
     def send(self, order: Order) -> None:
         """Send without waiting for an answer."""
@@ -102,6 +109,8 @@ class Client:
 
         Raises RequestFailedError when the engine refuses, EngineGoneError when it goes away.
         """
+        if self._gone is not None:
+            raise EngineGoneError(self._gone)
         future: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
         self._waiting[order.id] = future
         if progress is not None:
@@ -134,6 +143,9 @@ class Client:
                     self._take(event)
         except (OSError, ProtocolError) as error:
             reason = str(error)
+        except Exception as error:  # an outer edge: a fault of who is told must not leave others waiting
+            log.exception("an event of the engine could not be taken")
+            reason = f"internal error: {error}"
         self._end(reason)
 
     def _take(self, event: Event) -> None:
@@ -162,6 +174,7 @@ class Client:
             future.set_result(result)
 
     def _end(self, reason: str) -> None:
+        self._gone = reason
         gone = EngineGoneError(reason)
         if not self._welcome.done():
             self._welcome.set_exception(gone)

@@ -17,6 +17,8 @@ MAX_ORDER = 4 * 1024 * 1024  # bytes a client may send in one frame: 100,000 add
 MAX_EVENT = 64 * 1024 * 1024  # bytes an engine may send in one frame
 _LENGTH = struct.Struct(">I")
 
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # the last: endless nesting in what is skipped
+
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -66,7 +68,7 @@ class OrderReader:
         for body in self._frames.feed(data):
             try:
                 yield self._decoder.decode(body)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            except _UNREADABLE as error:
                 raise ProtocolError(f"not an order: {error}") from error
 
 
@@ -82,5 +84,5 @@ class EventReader:
         for body in self._frames.feed(data):
             try:
                 yield self._decoder.decode(body)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            except _UNREADABLE as error:
                 raise ProtocolError(f"not an event: {error}") from error

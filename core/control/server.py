@@ -15,6 +15,7 @@ import os
 import pwd
 import socket
 import struct
+import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -22,9 +23,11 @@ from typing import Any, Protocol, cast
 from core.control.framing import OrderReader, encode
 from core.control.messages import VERSION, Event, Goodbye, Hello, Order, Welcome
 from core.errors import ProtocolError
+from core.threads import in_thread
 
 log = logging.getLogger(__name__)
 
+_KEEP_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}  # the owner removes it
 _BEHIND = 64 * 1024 * 1024
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
@@ -83,6 +86,7 @@ class ControlConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.peer: Peer | None = None
+        self._early = b""  # what came before the peer was known
         self.hello: Hello | None = None
         self.subscribed = False
         self.operators: dict[int, Cancellable] = {}  # requests that are being carried out
@@ -94,14 +98,25 @@ class ControlConnection(asyncio.Protocol):
         return self.peer is not None and self.peer.may_change and not (self.hello is not None and self.hello.read_only)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client came."""
+        """A client came. Nothing that it says is taken until it is known who it is."""
         self._transport = cast("asyncio.Transport", transport)
-        sock = transport.get_extra_info("socket")
-        with socket.socket(fileno=os.dup(sock.fileno())) as copy:
-            self.peer = peer_of(copy, self._server.rights)
         self._server.connections.add(self)
+        self.run(self._admit(self._transport, os.dup(transport.get_extra_info("socket").fileno())))
+
+    async def _admit(self, transport: asyncio.Transport, handle: int) -> None:
+        """Names of users and groups may come from a directory server that is slow or gone: a thread asks for them."""
+        transport.pause_reading()
+        with socket.socket(fileno=handle) as sock:
+            try:
+                self.peer = await in_thread(lambda: peer_of(sock, self._server.rights))
+            except OSError as error:
+                log.warning("a control client can't be told apart: %s", error)
         if self.peer is None:
             self.end("you may not use this socket: see control.group in the settings")
+            return
+        early, self._early = self._early, b""
+        self.data_received(early)
+        transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """The client went. Changes that it ordered are finished; their results go nowhere."""
@@ -111,6 +126,9 @@ class ControlConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of orders."""
+        if self.peer is None:
+            self._early += data
+            return
         try:
             for order in self._reader.feed(data):
                 self._take(order)
@@ -152,7 +170,13 @@ class ControlConnection(asyncio.Protocol):
         """Do something for this client beside reading from it."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("work for a control client failed", exc_info=error)
+            self.end("internal error; the log of the engine has it")
 
     def _take(self, order: Order) -> None:
         if self.peer is None or self._transport is None or self._transport.is_closing():
@@ -189,7 +213,8 @@ class ControlServer:
     async def listen(self, sock: socket.socket) -> None:
         """Accept on a bound socket, which stays its owner's."""
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_unix_server(lambda: ControlConnection(self), sock=sock.dup())
+        copy = sock.dup()
+        self._listener = await loop.create_unix_server(lambda: ControlConnection(self), sock=copy, **_KEEP_FILE)
 
     async def adopt(self, sock: socket.socket) -> None:
         """A client that is connected already: the console in this process."""

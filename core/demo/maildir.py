@@ -64,12 +64,13 @@ def make_folders(folder: str) -> None:
 
 def deliver(maildir: str, name: str, size: int) -> None:
     """Put a message into ``new`` of INBOX; recording it is the caller's next step."""
+    temporary = os.path.join(maildir, "tmp", name)
     try:
-        write_message(f"{maildir}/tmp/{name}", size)
+        write_message(temporary, size)
     except FileNotFoundError:
         make_folders(maildir)
-        write_message(f"{maildir}/tmp/{name}", size)
-    os.rename(f"{maildir}/tmp/{name}", f"{maildir}/new/{name}")
+        write_message(temporary, size)
+    os.rename(temporary, f"{maildir}/new/{name}")
 
 
 def list_folder(maildir: str, name: str = INBOX) -> list[Stored]:
@@ -129,11 +130,18 @@ def totals(maildir: str) -> tuple[int, int]:
     return sum(folder.bytes for folder in folders), sum(folder.messages for folder in folders)
 
 
-def record(maildir: str, size: int, limit: int | None) -> None:
-    """A delivery is over: append it to maildirsize, and write that anew where Dovecot would."""
+def record(maildir: str, size: int, limit: int | None, *, create: bool) -> None:
+    """A delivery is over: append it to maildirsize, and write that anew where Dovecot would.
+
+    ``create`` is whether one that is missing is made. A directory in its place stays: that mailbox is not tracked.
+    """
     with contextlib.suppress(IsADirectoryError):
         append(maildir, size, 1)
-        if not _believed(_read(maildir), limit):
+        try:
+            believed = _believed(_read(maildir), limit)
+        except FileNotFoundError:
+            believed = not create
+        if not believed:
             rebuild(maildir, limit)
 
 
@@ -142,10 +150,7 @@ def _believed(size: Maildirsize | None, limit: int | None) -> bool:
 
 
 def _read(maildir: str) -> Maildirsize | None:
-    try:
-        handle = os.open(f"{maildir}/maildirsize", os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
+    handle = os.open(f"{maildir}/maildirsize", os.O_RDONLY | os.O_CLOEXEC)
     try:
         return parse(os.read(handle, MAX_BYTES))
     finally:

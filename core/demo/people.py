@@ -1,13 +1,17 @@
-"""Who lives in the demo world: whose mailbox holds how much, of what limit, and how its owner treats it. Pure.
+"""Who lives in the demo world: whose mailbox holds what, under which limit, and how its owner treats it. Pure.
 
 Three kinds of people. The *cast* is written by hand: what a newcomer should see at first glance, and all levels within
 its first six. The *neighbours* are made up around it, with mailboxes that look lived in. The *crowd* is for worlds of
 thousands: a few messages each, so that a Maildir costs next to nothing.
+
+All messages that are there at the start have one of the sizes in PARCELS, so that they can be links to a few files: a
+file system that has just removed many files, as at the end of the demo before, makes new ones only slowly.
 """
 
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
 from collections.abc import Iterator
 from enum import StrEnum
 from itertools import islice
@@ -20,9 +24,10 @@ from core.model import Alias
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 NEIGHBOURS = 200  # cast included; from there on it is a crowd
 _CLOSE = 60  # of these, the first have mailboxes with many messages
+_MANY, _FEW = 50, 8
 
-# Messages of the crowd are hard links to files of these sizes.
-PARCELS = tuple(int(150 * KIB * 1.14**step) for step in range(44))
+PARCELS = tuple(int(3 * KIB * 1.08**step) for step in range(158))  # up to 500 MiB
+_CROWD_PARCELS = tuple(size for size in PARCELS if 150 * KIB < size < 45 * MIB)
 
 _LIMITS = (500 * MIB, GIB, GIB, 2 * GIB, 2 * GIB, 5 * GIB, 5 * GIB, 5 * GIB, 10 * GIB, 20 * GIB, 50 * GIB)
 _FOLDERS = ("Sent", "Archive", "Junk", "Drafts", "Archive.2025", "Gesendet", "Entw&APw-rfe", "Projects")
@@ -45,47 +50,103 @@ class Record(StrEnum):
     BROKEN = "broken"  # a directory in its place: nobody can tell the use, not even Dovecot
 
 
-class Person(msgspec.Struct, frozen=True, gc=False):
-    """A mailbox at the start. Bytes and messages; those of Trash are in ``used`` and ``messages`` too."""
+class Person(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A mailbox at the start: the sizes of its messages in bytes, those in Trash apart."""
 
     address: str
     limit: int | None
-    used: int
-    messages: int
-    trash: int = 0
-    trash_messages: int = 0
+    kept: tuple[int, ...]
+    discarded: tuple[int, ...] = ()
     trash_name: str = "Trash"
     folders: tuple[str, ...] = ()  # besides INBOX and Trash
     habit: Habit = Habit.STEADY
     record: Record = Record.KEPT
     share: float = 1.0  # of the mail that goes to the cast
-    parcels: tuple[int, ...] = ()  # the crowd: the sizes of its messages
+    plain: bool = False  # one of many, so its Maildir is made with as little as will do
+
+    @property
+    def used(self) -> int:
+        """Bytes of all messages."""
+        return sum(self.kept) + sum(self.discarded)
+
+    @property
+    def messages(self) -> int:
+        """How many they are."""
+        return len(self.kept) + len(self.discarded)
+
+
+def sizes(total: int, count: int, rng: random.Random) -> tuple[int, ...]:
+    """``count`` sizes out of PARCELS that add up to ``total`` as closely as the last one allows.
+
+    A few large ones hold most of it, as in life.
+    """
+    weights = sorted((rng.lognormvariate(0, 1) for _ in range(count)), reverse=True)
+    found, left, share = [], float(total), total / (sum(weights) or 1)
+    for number, weight in enumerate(weights, 1):
+        wanted = left if number == count else weight * share
+        found.append(_nearest(wanted))
+        left -= found[-1]
+    rng.shuffle(found)
+    return tuple(found)
+
+
+def _nearest(size: float) -> int:
+    index = bisect_left(PARCELS, size)
+    return min(PARCELS[max(index - 1, 0) : index + 1], key=lambda parcel: abs(parcel - size))
+
+
+def _known(
+    address: str,
+    limit: int | None,
+    used: int,
+    messages: int,
+    trash: int = 0,
+    trash_messages: int = 0,
+    trash_name: str = "Trash",
+    folders: tuple[str, ...] = (),
+    habit: Habit = Habit.STEADY,
+    record: Record = Record.KEPT,
+    share: float = 1.0,
+) -> Person:
+    """One of the cast; ``used`` and ``messages`` are with Trash."""
+    rng = random.Random(address)
+    return Person(
+        address=address,
+        limit=limit,
+        kept=sizes(used - trash, messages - trash_messages, rng),
+        discarded=sizes(trash, trash_messages, rng),
+        trash_name=trash_name,
+        folders=folders,
+        habit=habit,
+        record=record,
+        share=share,
+    )
 
 
 def _of(limit: int, percent: float) -> int:
     return int(limit * percent / 100)
 
 
-_FULL = Habit.FILLING
+_FILLING = Habit.FILLING
 CAST = (
-    Person("john@example.org", 5 * GIB, _of(5 * GIB, 104), 190, 2 * GIB, 61, folders=("Sent", "Archive"),
-           habit=Habit.STUCK, share=5),
-    Person("newsletter@example.org", GIB, _of(GIB, 86.3), 90, 12 * MIB, 4, habit=_FULL, share=7),
-    Person("sales@example.com", 20 * GIB, _of(20 * GIB, 96.1), 140, 120 * MIB, 9, folders=("Sent", "Archive.2025")),
-    Person("archive@example.org", None, 36 * GIB + 411 * MIB, 150, folders=("Archive",), share=2),
-    Person("anna@example.org", 5 * GIB, _of(5 * GIB, 22.4), 60, 40 * MIB, 8, folders=("Sent", "Drafts")),
-    Person("scanner@example.com", 2 * GIB, 310 * MIB, 12, record=Record.BROKEN, share=0.05),
-    Person("info@example.net", GIB, _of(GIB, 82.2), 45, 3 * MIB, 3, record=Record.ABSENT, habit=_FULL, share=3),
-    Person("maria@example.net", 2 * GIB, _of(2 * GIB, 101.3), 80, _of(2 * GIB, 61), 38, "Papierkorb",
-           ("Gesendet", "Entw&APw-rfe"), _FULL, share=1.5),
-    Person("support@example.org", 10 * GIB, _of(10 * GIB, 97.4), 90, 700 * MIB, 12, folders=("Sent",), habit=_FULL),
-    Person("invoices@shop.example", 5 * GIB, _of(5 * GIB, 90.8), 60, 64 * MIB, 5, folders=("Archive.2025",)),
-    Person("jobs@example.com", 500 * MIB, _of(500 * MIB, 94.2), 40, 90 * MIB, 11, habit=_FULL, share=3),
-    Person("backup@factory.example", None, 12 * GIB + 90 * MIB, 30, record=Record.ABSENT),
-    Person("board@club.example", 500 * MIB, _of(500 * MIB, 112), 34, 20 * MIB, 3, habit=Habit.STUCK),
-    Person("office@school.example", 50 * GIB, _of(50 * GIB, 61), 90, 900 * MIB, 10, folders=("Sent", "Projects")),
-    Person("peter.lang@example.org", 2 * GIB, _of(2 * GIB, 84.5), 40, _of(2 * GIB, 30), 14, "Deleted Items"),
-    Person("photos@club.example", 10 * GIB, _of(10 * GIB, 88), 60, folders=("Projects",), habit=_FULL, share=2),
+    _known("john@example.org", 5 * GIB, _of(5 * GIB, 104), 190, 2 * GIB, 61, folders=("Sent", "Archive"),
+           habit=Habit.STUCK, share=2.5),
+    _known("newsletter@example.org", GIB, _of(GIB, 86.3), 90, 12 * MIB, 4, habit=_FILLING, share=7),
+    _known("sales@example.com", 20 * GIB, _of(20 * GIB, 96.1), 140, 120 * MIB, 9, folders=("Sent", "Archive.2025")),
+    _known("archive@example.org", None, 36 * GIB + 411 * MIB, 150, folders=("Archive",), share=2),
+    _known("anna@example.org", 5 * GIB, _of(5 * GIB, 22.4), 60, 40 * MIB, 8, folders=("Sent", "Drafts")),
+    _known("scanner@example.com", 2 * GIB, 310 * MIB, 12, record=Record.BROKEN, share=0.05),
+    _known("info@example.net", GIB, _of(GIB, 82.2), 45, 3 * MIB, 3, record=Record.ABSENT, habit=_FILLING, share=3),
+    _known("maria@example.net", 2 * GIB, _of(2 * GIB, 101.3), 80, _of(2 * GIB, 61), 38, "Papierkorb",
+           ("Gesendet", "Entw&APw-rfe"), _FILLING, share=1.5),
+    _known("support@example.org", 10 * GIB, _of(10 * GIB, 97.4), 90, 700 * MIB, 12, folders=("Sent",), habit=_FILLING),
+    _known("invoices@shop.example", 5 * GIB, _of(5 * GIB, 90.8), 60, 64 * MIB, 5, folders=("Archive.2025",)),
+    _known("jobs@example.com", 500 * MIB, _of(500 * MIB, 94.2), 40, 90 * MIB, 11, habit=_FILLING, share=3),
+    _known("backup@factory.example", None, 12 * GIB + 90 * MIB, 30, record=Record.ABSENT),
+    _known("board@club.example", 500 * MIB, _of(500 * MIB, 112), 34, 20 * MIB, 3, habit=Habit.STUCK),
+    _known("office@school.example", 50 * GIB, _of(50 * GIB, 61), 90, 900 * MIB, 10, folders=("Sent", "Projects")),
+    _known("peter.lang@example.org", 2 * GIB, _of(2 * GIB, 84.5), 40, _of(2 * GIB, 30), 14, "Deleted Items"),
+    _known("photos@club.example", 10 * GIB, _of(10 * GIB, 88), 60, folders=("Projects",), habit=_FILLING, share=2),
 )  # fmt: skip
 
 _OUTSIDE = "@elsewhere.example"
@@ -115,7 +176,7 @@ def populate(count: int, seed: int) -> list[Person]:
 def _everybody(rng: random.Random, new: Iterator[str]) -> Iterator[Person]:
     yield from CAST
     for index in range(len(CAST), NEIGHBOURS):
-        yield _neighbour(next(new), rng, most=50 if index < _CLOSE else 8)
+        yield _neighbour(next(new), rng, most=_MANY if index < _CLOSE else _FEW)
     while True:
         yield _one_of_crowd(next(new), rng)
 
@@ -140,13 +201,12 @@ def _neighbour(address: str, rng: random.Random, most: int) -> Person:
     return Person(
         address=address,
         limit=None if percent < 0 else limit,
-        used=used,
-        messages=messages,
-        trash=trash,
-        trash_messages=trash_messages,
+        kept=sizes(used - trash, messages - trash_messages, rng),
+        discarded=sizes(trash, trash_messages, rng),
         trash_name=rng.choice(_TRASH_NAMES),
-        folders=tuple(rng.sample(_FOLDERS, rng.choice((0, 1, 1, 2)))) if most > 10 else (),
+        folders=tuple(rng.sample(_FOLDERS, rng.choice((0, 1, 1, 2)))) if most == _MANY else (),
         record=Record.ABSENT if rng.random() < 0.12 else Record.KEPT,
+        plain=most != _MANY,
     )
 
 
@@ -173,19 +233,16 @@ def _trash(rng: random.Random, used: int, messages: int) -> tuple[int, int]:
 
 
 def _one_of_crowd(address: str, rng: random.Random) -> Person:
-    parcels = tuple(rng.choices(PARCELS, k=rng.choice((1, 2, 2, 3, 3, 4))))
-    used = sum(parcels)
+    found = tuple(rng.choices(_CROWD_PARCELS, k=rng.choice((1, 2, 2, 3, 3, 4))))
     roll = rng.random()
     share = rng.uniform(0.8, 1.02) if roll < 0.008 else rng.uniform(0.01, 0.78)
-    limit = max(1, round(used / share / (25 * MIB))) * 25 * MIB
-    trash = parcels[-1] if len(parcels) > 2 and roll > 0.7 else 0
+    limit = max(1, round(sum(found) / share / (25 * MIB))) * 25 * MIB
+    kept = len(found) - (len(found) > 2 and roll > 0.7)
     return Person(
         address=address,
         limit=None if 0.5 < roll < 0.505 else limit,
-        used=used,
-        messages=len(parcels),
-        trash=trash,
-        trash_messages=1 if trash else 0,
+        kept=found[:kept],
+        discarded=found[kept:],
         record=Record.ABSENT if roll > 0.95 else Record.KEPT,
-        parcels=parcels,
+        plain=True,
     )

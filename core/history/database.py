@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def open_state(path: Path) -> sqlite3.Connection:
 
     Raises StateError. WAL and a busy timeout, so that a reader, a command and an engine do not get in each other's way.
     """
+    connection = None
     try:
         path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
@@ -27,6 +29,8 @@ def open_state(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = NORMAL")
         _migrate(connection)
     except (OSError, sqlite3.Error) as error:
+        if connection is not None:
+            connection.close()
         raise StateError(f"state database {path}: {error}") from error
     return connection
 
@@ -39,11 +43,34 @@ def migrations() -> list[tuple[int, str]]:
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
     steps = migrations()
+    version = _version(connection)
     if version > steps[-1][0]:
         raise sqlite3.DatabaseError(f"it is of a newer version ({version}) than this mailquota knows ({steps[-1][0]})")
     for number, text in steps:
         if number > version:
-            # executescript commits what is open first, so the transaction is part of the script
-            connection.executescript(f"BEGIN IMMEDIATE;\n{text}\nPRAGMA user_version = {number};\nCOMMIT;")
+            _apply(connection, number, text)
+
+
+def _apply(connection: sqlite3.Connection, number: int, text: str) -> None:
+    """One migration, unless another process was faster: an engine and a command may meet here."""
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        if _version(connection) < number:
+            for statement in _statements(text):  # executescript would end the transaction
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def _statements(text: str) -> Iterator[str]:
+    statement = ""
+    for line in text.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -61,14 +61,14 @@ class Journal:
         none is made.
         """
         with self._lock:
-            if self._connection is None and not self._path.exists():
-                return []
             try:
                 if self._connection is None:
+                    if not self._path.exists():
+                        return []
                     self._connection = open_state(self._path)
                 values = {"address": address, "since": since, "most": most}
                 return self._connection.execute(_NEWEST_OF_ONE if address else _NEWEST, values).fetchall()
-            except sqlite3.Error as error:
+            except (OSError, sqlite3.Error) as error:  # OSError: a folder that we may not look into
                 self._close()
                 raise StateError(f"state database {self._path}: {error}") from error
 

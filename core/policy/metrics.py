@@ -44,7 +44,7 @@ class Metrics:
         self._rates.append((now, self.requests))
         minute = int(now // 60)
         if not self._minutes or self._minutes[-1][0] != minute:
-            self._minutes.append((minute, self.refused))
+            self._minutes.append((minute, self.refused if self._minutes else 0))
             self._before, self._now = self._now, [0] * _BUCKETS
 
     @property
@@ -61,7 +61,7 @@ class Metrics:
         return self.refused - self._minutes[0][1] if self._minutes else self.refused
 
     def percentile(self, share: float) -> int | None:
-        """Microseconds that this share of the answers of the last one to two minutes did not exceed."""
+        """Microseconds, within 6 %, that this share of the answers of the last one to two minutes did not exceed."""
         counts = [a + b for a, b in zip(self._now, self._before, strict=True)]
         wanted = share * sum(counts)
         if not wanted:

@@ -28,7 +28,7 @@ class RequestReader:
         """The requests that are complete now. Raises ProtocolError where one has no end within MAX_REQUEST bytes."""
         if self._cr or b"\r" in data:
             data = self._strip_cr(data)
-        if not self._buffer and data.find(b"\n\n") == len(data) - 2 and data[:1] != b"\n":
+        if not self._buffer and 0 < data.find(b"\n\n") == len(data) - 2 and data[:1] != b"\n":
             return [b"\n" + data[:-1]]
         return self._take(data)
 

@@ -1,38 +1,53 @@
-"""From the recipient that a client typed to the user name that Dovecot would look up. Pure."""
+"""From the recipient that a client typed to the user name that Dovecot would look up. Pure.
+
+Dovecot reads a recipient as RFC 5321 has it, with its own leniency: brackets may be missing, a local part without
+quotes may hold any printable character (the last @ ends it), and there may be no domain. What does not even fit that is
+no address. What fits is looked up, and mostly is nobody's name.
+"""
 
 from __future__ import annotations
 
 import re
 
-_PLAIN = re.compile(r"[^\s\"<>()\[\]\\,;:@\x00-\x1f\x7f]+@[^\s\"<>()\\,;@\x00-\x1f\x7f]+")
-_QUOTED = re.compile(r'"((?:[^"\\\x00-\x1f\x7f]|\\[^\x00-\x1f\x7f])*)"(@[^\s"<>()\\,;@\x00-\x1f\x7f]+)?')
-_LOCAL = re.compile(r"[^\s\"<>()\[\]\\,;:@\x00-\x1f\x7f]+")
+_DOMAIN = r"@(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[!-Z^-~]+\])"
+_PLAIN = re.compile(rf"((?:[ !#-~][ -~]*)?)({_DOMAIN})")
+_LOCAL = re.compile(r"[ !#-?A-~][ -?A-~]*")
+_QUOTED = re.compile(rf'"((?:[ !#-\[\]-~]|\\[ -~])*)"({_DOMAIN})?')
+_ROUTE = re.compile(rf"{_DOMAIN}(?:,{_DOMAIN})*:")
 
 
 def user_name(recipient: bytes, delimiters: str) -> str | None:
-    """The address in lower case, unquoted, without brackets and detail; None where it is no address to Dovecot.
+    """The address in lower case, unquoted, without brackets, source route and detail; None where it is no address.
 
-    The detail begins at the first of the ``delimiters`` in the local part. An address without domain is one.
+    The detail begins at the first of the ``delimiters`` in the local part. Lower case is that of ASCII, as in Dovecot:
+    no letter of another alphabet may become one of another mailbox.
     """
-    try:
-        text = recipient.decode()
-    except UnicodeDecodeError:
+    if not recipient.isascii():
         return None
-    if text.startswith("<") and text.endswith(">"):
-        text = text[1:-1]
-    if _PLAIN.fullmatch(text) is None:
-        unquoted = _unusual(text)
-        if unquoted is None:
-            return None
-        text = unquoted
-    local, at, domain = text.rpartition("@") if "@" in text else (text, "", "")
+    text = recipient.decode("ascii").lower()
+    if text[:1] == "<":
+        text = _unbracketed(text)
+    plain = _PLAIN.fullmatch(text)
+    parts = (plain[1], plain[2]) if plain is not None else _unusual(text)
+    if parts is None:
+        return None
+    local, domain = parts
     for delimiter in delimiters:
         local = local.partition(delimiter)[0]
-    return f"{local}{at}{domain}".lower()
+    return local + domain
 
 
-def _unusual(text: str) -> str | None:
+def _unbracketed(text: str) -> str:
+    """Without brackets and the route before the address; nothing where the closing bracket is missing."""
+    if not text.endswith(">"):
+        return ""
+    route = _ROUTE.match(text, 1)
+    return text[route.end() if route else 1 : -1]
+
+
+def _unusual(text: str) -> tuple[str, str] | None:
+    """The local part, unquoted, and the domain with its @, where there is one."""
     quoted = _QUOTED.fullmatch(text)
     if quoted is not None:
-        return re.sub(r"\\(.)", r"\1", quoted[1]) + (quoted[2] or "")
-    return text if _LOCAL.fullmatch(text) else None
+        return re.sub(r"\\(.)", r"\1", quoted[1]), quoted[2] or ""
+    return (text, "") if _LOCAL.fullmatch(text) else None

@@ -12,9 +12,10 @@ import asyncio
 import logging
 import os
 import socket
+import sys
 from collections import deque
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from core.errors import ProtocolError
 from core.policy.metrics import Metrics
@@ -23,6 +24,7 @@ from core.policy.protocol import RequestReader
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024
+_KEEP_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}  # the owner removes it
 _QUEUED = 64  # requests that may wait on one connection before it is not read any more
 
 Ask = Callable[[bytes, "Connection"], bytes | None]
@@ -45,7 +47,8 @@ class Connection(asyncio.Protocol):
         """A client came."""
         self._transport = cast("asyncio.Transport", transport)
         self._server.connections.add(self)
-        self.flow()
+        if self._server.resting:  # uvloop begins to read after this call, so a pause in here would be lost
+            asyncio.get_running_loop().call_soon(self.flow)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """The client went; what was being decided for it is dropped when it is done."""
@@ -98,8 +101,12 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def leave(self) -> tuple[int, bytes] | None:
-        """The connection as a new file descriptor and the bytes of a half-read request; here it ends without a sign."""
-        if self._transport is None:
+        """The connection as a new file descriptor and the bytes of a half-read request; here it ends without a sign.
+
+        One whose client does not take its answers can't leave with them: it is closed, and Postfix asks anew.
+        """
+        if self._transport is None or not self.idle:
+            self.abort()
             return None
         sock = self._transport.get_extra_info("socket")
         handle = os.dup(sock.fileno())
@@ -140,8 +147,11 @@ class PolicyServer:
         """Accept on a bound socket. The socket stays its owner's: closing this server does not close it."""
         loop = asyncio.get_running_loop()
         copy = sock.dup()
-        make = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
-        self._listeners.append(await make(lambda: Connection(self), sock=copy, backlog=BACKLOG))
+        if sock.family == socket.AF_UNIX:
+            make = loop.create_unix_server(lambda: Connection(self), sock=copy, backlog=BACKLOG, **_KEEP_FILE)
+        else:
+            make = loop.create_server(lambda: Connection(self), sock=copy, backlog=BACKLOG)
+        self._listeners.append(await make)
 
     async def adopt(self, sock: socket.socket, received: bytes) -> None:
         """Go on with a connection that another process had, and with what it had read of it."""

@@ -41,7 +41,8 @@ class Doveadm:
     @classmethod
     def find(cls) -> Doveadm | None:
         """The doveadm of this machine, or None."""
-        path = shutil.which("doveadm", path=f"{os.environ.get('PATH', '')}:{_PLACES}")
+        # an empty part of PATH would be the working directory
+        path = shutil.which("doveadm", path=":".join(filter(None, [os.environ.get("PATH"), _PLACES])))
         return cls([path]) if path else None
 
     def recalc(self, user: str) -> None:
@@ -50,21 +51,26 @@ class Doveadm:
 
     def mailboxes(self, user: str) -> list[str]:
         """The names of all mailboxes of a user, in UTF-8."""
-        return self._run("mailbox", "list", "-8", "-u", user, user=user).splitlines()
+        return self._lines("mailbox", "list", "-8", "-u", user, user=user)
 
     def trash(self, user: str, mailbox: str, before: float | None) -> list[TrashMessage]:
-        """The messages of one mailbox, or those saved there before a time in seconds since the epoch."""
-        text = self._run(
-            *("-f", "tab", "fetch", "-u", user, "uid size.physical date.saved", *_search(mailbox, before)), user=user
-        )
-        return [_message(line) for line in text.splitlines()[1:]]
+        """The messages of one mailbox, or those saved there before a time in seconds since the epoch.
+
+        A mailbox without one of its own is listed for the sake of those below it; it holds nothing.
+        """
+        words = ("-f", "tab", "fetch", "-u", user, "uid size.physical date.saved", *_search(mailbox, before))
+        return [_message(line) for line in self._lines(*words, user=user)[1:]]
 
     def expunge(self, user: str, mailbox: str, uids: Iterable[int]) -> None:
-        """Remove exactly these messages."""
+        """Remove exactly these messages; those of a mailbox that is gone are gone."""
         ranges = _ranges(sorted(uids))
         for start in range(0, len(ranges), _UIDS_A_CALL):
             wanted = ",".join(ranges[start : start + _UIDS_A_CALL])
             self._run("expunge", "-u", user, "mailbox", mailbox, "uid", wanted, user=user)
+
+    def _lines(self, *arguments: str, user: str) -> list[str]:
+        """Lines end in LF alone: a name may hold the other characters that end a line in Unicode."""
+        return self._run(*arguments, user=user).split("\n")[:-1]
 
     def _run(self, *arguments: str, user: str) -> str:
         environment = {"PATH": os.environ.get("PATH", "") or _PLACES, "LC_ALL": "C", "TZ": "UTC"}
@@ -77,7 +83,7 @@ class Doveadm:
             raise UnreachableError(f"doveadm did not end within {TIMEOUT:g} s") from error
         except OSError as error:
             raise UnreachableError(f"{self.command[0]} can't be run: {error.strerror or error}") from error
-        if done.returncode == 0:
+        if done.returncode in {0, _NO_MAILBOX}:
             return done.stdout.decode("utf-8", "replace")
         raise _failure(done.returncode, done.stderr.decode("utf-8", "replace").strip(), user)
 

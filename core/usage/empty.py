@@ -1,23 +1,32 @@
 """Emptying Trash: what would go, and making it go, through doveadm or by ourselves.
 
-Both ways remove exactly the messages that were found and report exactly those; what arrives meanwhile stays. By
+Both ways remove only messages that were found and report exactly those that went; what arrives meanwhile stays. By
 ourselves a message is its file in ``cur`` or ``new`` of a Trash folder, its age is the time since its file was moved
 there (ctime, which is Dovecot's save date for Maildir), and maildirsize gets one appended line, as Dovecot would write.
 A running IMAP client sees EXPUNGE at Dovecot's next look at the folder.
+
+Dovecot may write maildirsize anew while messages go, and its sums may or may not hold them. So the file is opened
+before the first one goes (a file that is open keeps its inode number); where another one lies there at the end, it is
+removed, and the next reader counts.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator
+from functools import partial
 
 import msgspec
 
+from core.errors import MailquotaError
 from core.usage.doveadm import Doveadm
 from core.usage.folders import folder_names, folder_path, message_size
 from core.usage.mailstore import Mailstore
 from core.usage.trash import readable_name
+
+_WILDCARDS = frozenset("*%?")
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -29,9 +38,20 @@ class Found(msgspec.Struct, frozen=True):
     arrived: float
 
 
+class Removed(msgspec.Struct, frozen=True):
+    """The messages that went, and why others did not."""
+
+    messages: list[Found]
+    error: MailquotaError | OSError | None = None
+
+
 def find_by_doveadm(doveadm: Doveadm, store: Mailstore, address: str, before: float | None) -> list[Found]:
-    """The messages in all Trash folders that Dovecot knows; errors as Doveadm."""
-    folders = [name for name in doveadm.mailboxes(address) if store.is_trash.readable(name)]
+    """The messages in all Trash folders that Dovecot knows; errors as Doveadm.
+
+    A folder with a wildcard in its name is left out: doveadm would take the messages of others with it.
+    """
+    names = (name for name in doveadm.mailboxes(address) if not _WILDCARDS.intersection(name))
+    folders = [name for name in names if store.is_trash.readable(name)]
     return [
         Found(folder, message.uid, message.size, message.saved)
         for folder in folders
@@ -39,12 +59,19 @@ def find_by_doveadm(doveadm: Doveadm, store: Mailstore, address: str, before: fl
     ]
 
 
-def remove_by_doveadm(doveadm: Doveadm, address: str, found: list[Found]) -> list[Found]:
-    """Expunge these; errors as Doveadm. Returns what went."""
+def remove_by_doveadm(doveadm: Doveadm, address: str, found: list[Found]) -> Removed:
+    """Expunge these. Errors as Doveadm, where nothing went."""
+    gone: list[Found] = []
     for folder in dict.fromkeys(message.folder for message in found):
-        uids = [m.place for m in found if m.folder == folder and isinstance(m.place, int)]
-        doveadm.expunge(address, folder, uids)
-    return found
+        messages = [message for message in found if message.folder == folder]
+        try:
+            doveadm.expunge(address, folder, [m.place for m in messages if isinstance(m.place, int)])
+        except MailquotaError as error:
+            if not gone:
+                raise
+            return Removed(gone, error)
+        gone += messages
+    return Removed(gone)
 
 
 def find_files(store: Mailstore, maildir: str, before: float | None) -> list[Found]:
@@ -59,44 +86,86 @@ def find_files(store: Mailstore, maildir: str, before: float | None) -> list[Fou
 def _files(folder: str, directory: str, before: float | None) -> Iterator[Found]:
     try:
         names = os.listdir(directory)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     for name in names:
-        if name.startswith(".") or not _is_message(name):
+        if name.startswith((".", "dovecot")):
             continue
         with contextlib.suppress(FileNotFoundError):
-            arrived = os.lstat(f"{directory}/{name}").st_ctime
+            status = os.lstat(f"{directory}/{name}")
             size = message_size(os.fsencode(directory), os.fsencode(name))
-            if size is not None and (before is None or arrived < before):
-                yield Found(folder, (directory, name), size, arrived)
+            young = before is not None and status.st_ctime >= before
+            if size is not None and not young and not stat.S_ISDIR(status.st_mode):
+                yield Found(folder, (directory, name), size, status.st_ctime)
 
 
-def _is_message(name: str) -> bool:
-    return not name.startswith("dovecot")
+def remove_files(maildir: str, found: list[Found]) -> Removed:
+    """Unlink these and record it in maildirsize. Raises OSError, where nothing went.
 
-
-def remove_files(maildir: str, found: list[Found]) -> list[Found]:
-    """Unlink these and record it in maildirsize. Returns what went: a message that somebody else took is none of ours.
-
-    Where a mail client changed flags meanwhile, the file has a new name and is found by the part before ``:2,``.
+    A message that somebody else took is none of ours. Where a mail client changed flags meanwhile, the file has a new
+    name and is found by the part before ``:2,``.
     """
+    path = f"{maildir}/maildirsize"
     gone: list[Found] = []
+    failure: OSError | None = None
+    with _opened(path) as handle:
+        for step in (partial(_unlink_all, found, gone), partial(_record, path, handle, gone)):
+            try:
+                step()
+            except OSError as error:
+                failure = failure or error
+    if failure is not None and not gone:
+        raise failure
+    return Removed(gone, failure)
+
+
+def _unlink_all(found: list[Found], gone: list[Found]) -> None:
+    for message in found:
+        if isinstance(message.place, tuple) and _unlink(*message.place):
+            gone.append(message)  # noqa: PERF401 - what went before an error must be recorded too
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[int | None]:
+    """A handle to append with; None where there is no such file."""
     try:
-        for message in found:
-            if isinstance(message.place, tuple) and _unlink(*message.place):
-                gone.append(message)  # noqa: PERF401 - what went before an error must be recorded too
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        yield None
+        return
+    try:
+        yield handle
     finally:
-        if gone:
-            append(maildir, -sum(message.size for message in gone), -len(gone))
-    return gone
+        os.close(handle)
+
+
+def _record(path: str, handle: int | None, gone: list[Found]) -> None:
+    if not gone:
+        return
+    if handle is not None and _lies_at(path, handle):
+        os.write(handle, f"{-sum(message.size for message in gone)} {-len(gone)}\n".encode())
+        if _lies_at(path, handle):
+            return
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def _lies_at(path: str, handle: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 def _unlink(directory: str, name: str) -> bool:
-    for path in (f"{directory}/{name}", _renamed(directory, name)):
-        if path is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-                return True
+    path: str | None = f"{directory}/{name}"
+    while path is not None:
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            path = _renamed(directory, name)
+        else:
+            return True
     return False
 
 

@@ -19,9 +19,10 @@ from collections.abc import Callable
 import msgspec
 
 INBOX = "INBOX"
-# one match a name: names are joined by NUL, which no name can hold
-_SIZES = re.compile(rb"(?:^|(?<=\0))[^,\0]*(?:,(?!S=)[^,\0]*)*,S=(\d+)(?=[:,\0]|$)")
-_SIZE = re.compile(rb"[^,]*(?:,(?!S=)[^,]*)*,S=(\d+)(?=[:,]|$)")
+# A number of more than 12 digits is the size of no message, and sums must stay what 64 bits hold.
+# One match a name: names are joined by NUL, which no name can hold.
+_SIZES = re.compile(rb"(?:^|(?<=\0))[^,\0]*(?:,(?!S=)[^,\0]*)*,S=(\d{1,12})(?=[:,\0]|\Z)")
+_SIZE = re.compile(rb"[^,]*(?:,(?!S=)[^,]*)*,S=(\d{1,12})(?=[:,]|\Z)")
 _UNSETTLED_NS = 1_000_000_000
 _MISSING = 0  # modification time of a directory that is not there
 
@@ -105,12 +106,16 @@ def folder_path(maildir: str, name: str) -> str:
 
 
 def folder_names(maildir: str) -> list[str]:
-    """INBOX and every name that may be a Maildir++ folder; empty where there is no Maildir."""
+    """INBOX and every name that may be a Maildir++ folder; empty where there is no Maildir.
+
+    Dovecot shows no directory ``.INBOX``, in any case: INBOX is the Maildir itself.
+    """
     try:
         names = os.listdir(maildir)
     except FileNotFoundError:
         return []
-    return [INBOX, *sorted(name[1:] for name in names if name[0] == "." and not name.startswith(".."))]
+    found = (name[1:] for name in names if name[0] == "." and not name.startswith(".."))
+    return [INBOX, *sorted(name for name in found if name.upper() != INBOX)]
 
 
 def sum_folder(maildir: str, name: str, known: FolderSum | None = None) -> FolderSum:
@@ -125,10 +130,10 @@ def sum_folders(maildir: str, known: Folders = (), wanted: Callable[[str], bool]
     """All folders that are wanted, with what is ``known`` of them reused; OSError as ``sum_directory``."""
     before = {folder.name: folder for folder in known}
     found = (sum_folder(maildir, name, before.get(name)) for name in folder_names(maildir) if wanted(name))
-    return tuple(folder for folder in found if folder.name == INBOX or _is_folder(folder))
+    return tuple(folder for folder in found if folder.name == INBOX or is_folder(folder))
 
 
-def _is_folder(folder: FolderSum) -> bool:
+def is_folder(folder: FolderSum) -> bool:
     """A name that begins with a dot is a folder when it has one of the two directories; else it is a file."""
     return folder.new.mtime_ns != _MISSING or folder.cur.mtime_ns != _MISSING
 

@@ -13,9 +13,10 @@ import msgspec
 
 MAX_BYTES = 5120  # from this size on Dovecot rebuilds: 5119 is still read
 FRESH_SECONDS = 15 * 60  # an over-limit claim of one line is believed for so long
-_PART = re.compile(rb"(\d+)([A-Za-z])")
-# sscanf("%lld %d"): leading blanks, an optional sign, and anything after the second number
-_LINE = re.compile(rb"^[ \t\v\f\r]*([+-]?\d+)[ \t\v\f\r]+([+-]?\d+)")
+_PART = re.compile(rb"(\d{1,19})([A-Za-z])")
+# sscanf("%lld %d"): leading blanks, signs (before the second number in place of a blank, too), and anything after it.
+# Longer numbers than a 64 bit one are nobody's sums; and int() refuses those of thousands of digits.
+_LINE = re.compile(rb"[ \t\v\f\r]*([+-]?\d{1,19})(?:[ \t\v\f\r]+|(?=[+-]))([+-]?\d{1,19})(?!\d)")
 _INT32 = 2**31
 _INT64 = 2**63
 
@@ -35,14 +36,12 @@ def parse(data: bytes) -> Maildirsize | None:
 
     An unterminated last line is ignored, as a writer may be in the middle of it; a header alone means a use of 0.
     """
-    if len(data) >= MAX_BYTES or b"\0" in data:
+    whole = data[: data.rfind(b"\n") + 1]
+    if len(data) >= MAX_BYTES or len(whole) < 2 or b"\0" in whole:
         return None
-    header, newline, body = data.partition(b"\n")
-    limits = _parse_header(header)
-    if not newline or limits is None:
-        return None
+    header, *body = whole[:-1].split(b"\n")
     used = messages = lines = 0
-    for line in body.split(b"\n")[:-1]:
+    for line in body:
         match = _LINE.match(line)
         if match is None:
             return None
@@ -51,29 +50,22 @@ def parse(data: bytes) -> Maildirsize | None:
         lines += 1
     if not (0 <= used < _INT64 and 0 <= messages < _INT32):
         return None
-    return Maildirsize(limits[0] or None, limits[1] or None, used, messages, lines)
+    return Maildirsize(*_parse_header(header), used, messages, lines)
 
 
-def _parse_header(header: bytes) -> tuple[int, int] | None:
-    """The byte and message limits, 0 for none; None where it is no header. Other letters are dropped, as by Dovecot."""
-    limits = {b"S": 0, b"C": 0}
-    for part in header.split(b","):
-        match = _PART.fullmatch(part)
-        if match is None:
-            return None
-        if match[2] in limits:
-            limits[match[2]] = int(match[1])
-    return limits[b"S"], limits[b"C"]
+def _parse_header(header: bytes) -> tuple[int | None, int | None]:
+    """The byte and the message limit. What is none, 0 included, is dropped, as by Dovecot."""
+    found = (match for match in map(_PART.fullmatch, header.split(b",")) if match is not None)
+    limits = {match[2]: int(match[1]) for match in found if int(match[1])}
+    return limits.get(b"S"), limits.get(b"C")
 
 
 def must_recount(size: Maildirsize, limit: int | None, age: float) -> bool:
     """Whether Dovecot would count anew instead of believing ``size``.
 
-    ``limit`` is the account's own in bytes (None unlimited), ``age`` the seconds since the file was written. A claim of
-    too little is believed for ever; a claim of too much only when it is one young line.
+    ``limit`` is the account's own in bytes (None unlimited: then the file says ``0S``), ``age`` the seconds since the
+    file was written. A claim of too little is believed for ever; a claim of too much only when it is one young line.
     """
-    if limit is None:
-        return False
     if size.limit != limit or size.message_limit is not None:
         return True
-    return size.used > limit and (size.lines > 1 or age > FRESH_SECONDS)
+    return limit is not None and size.used > limit and (size.lines > 1 or age > FRESH_SECONDS)

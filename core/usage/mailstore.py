@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from core.usage.trash import TrashNames
@@ -27,7 +28,7 @@ class Mailstore:
     def __init__(self, template: str, is_trash: TrashNames) -> None:
         self.template = template
         self.is_trash = is_trash
-        self.base = template.partition("{")[0].rstrip("/") or "/"
+        self.base = os.path.dirname(template.partition("{")[0])  # the folder above what differs
         self._parts = re.split(r"\{(domain|user)\}", template.rstrip("/"))
 
     def maildir(self, address: str) -> str:

@@ -5,8 +5,9 @@ due instead of doing it. ``measure`` does everything, Trash share included. Both
 mailbox and return it anew; ``Known`` is immutable, so one thread may measure while another reads.
 
 What is known carries a stamp of the maildirsize file it was made from (a hash of time, size and inode; 0 for no file).
-Dovecot's appends change its size, its rewrites the inode. A file that Dovecot would disbelieve is counted over, and the
-count holds until the file changes: that is what Dovecot's own rewritten file would say.
+Dovecot's appends change its size, its rewrites the inode. A file that Dovecot would disbelieve is as good as none until
+it changes: the folders are counted, and then the two directories of INBOX, where deliveries go, tell a probe at once
+whether the count still holds; other folders come in rounds.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from enum import Enum
 import msgspec
 
 from core.model import Source
-from core.usage.folders import INBOX, Folders, settled, sum_directory, sum_folders
+from core.usage.folders import INBOX, Folders, FolderSum, is_folder, settled, sum_folder, sum_folders
 from core.usage.maildirsize import FRESH_SECONDS, MAX_BYTES, Maildirsize, must_recount, parse
 from core.usage.mailstore import Mailstore
 
@@ -53,12 +54,12 @@ def probe(maildir: str, limit: int | None, known: Known | None, now: float) -> K
     try:
         found = os.stat(f"{maildir}/maildirsize")
     except (FileNotFoundError, NotADirectoryError):
-        return _probe_inbox(maildir, known)
+        return _probe_inbox(maildir, known, NO_FILE)
     except (OSError, ValueError) as error:
         raise Unmeasurable(_reason(error)) from error
     stamp = _stamp(found)
     if known is not None and known.stamp == stamp and (known.expires_at is None or now < known.expires_at):
-        return Need.NOTHING
+        return Need.NOTHING if known.source == "maildirsize" else _probe_inbox(maildir, known, stamp)
     if not stat.S_ISREG(found.st_mode):
         raise Unmeasurable("maildirsize is not a file")
     size = _read(maildir)
@@ -69,20 +70,24 @@ def probe(maildir: str, limit: int | None, known: Known | None, now: float) -> K
     return Known(size.used, size.messages, "maildirsize", stamp, expires, known.folders if known else None, False)
 
 
-def _probe_inbox(maildir: str, known: Known | None) -> Need:
-    """Without maildirsize: INBOX is where deliveries go, so its two directories tell at once; others come in rounds."""
-    if known is None or known.stamp != NO_FILE:
+def _probe_inbox(maildir: str, known: Known | None, stamp: int) -> Need:
+    """Whether INBOX is as it was counted."""
+    inbox = _counted_inbox(known, stamp)
+    if inbox is None:
         return Need.COUNT
-    inbox = next((folder for folder in known.folders or () if folder.name == INBOX), None)
     try:
-        if inbox is None:
-            return Need.COUNT if os.path.exists(maildir) else Need.NOTHING
         for name, part in (("new", inbox.new), ("cur", inbox.cur)):
             if part.mtime_ns is None or _mtime(f"{maildir}/{name}") != part.mtime_ns:
                 return Need.COUNT
     except OSError as error:
         raise Unmeasurable(_reason(error)) from error
     return Need.NOTHING
+
+
+def _counted_inbox(known: Known | None, stamp: int) -> FolderSum | None:
+    """INBOX, where all folders were counted beside a maildirsize of this stamp. It is the first of them."""
+    counted = known is not None and known.source == "scan" and known.stamp == stamp
+    return known.folders[0] if counted and known is not None and known.folders else None
 
 
 def _mtime(path: str) -> int:
@@ -103,8 +108,6 @@ def measure(store: Mailstore, maildir: str, limit: int | None, known: Known | No
         latest = known if result is Need.NOTHING else result
         if isinstance(latest, Known) and latest.source == "maildirsize":
             return latest if latest.complete else _with_trash(store, maildir, latest)
-        if result is Need.NOTHING and known is not None and known.stamp != NO_FILE:
-            return known
         return _count(store, maildir, known)
     except OSError as error:
         raise Unmeasurable(_reason(error)) from error
@@ -121,26 +124,27 @@ def _count(store: Mailstore, maildir: str, known: Known | None) -> Known:
     folders = sum_folders(maildir, (known.folders if known else None) or ())
     if not folders and not os.path.isdir(store.base):
         raise Unmeasurable(f"{store.base} is not there")
-    used = sum(folder.bytes for folder in folders)
-    messages = sum(folder.messages for folder in folders)
-    keep = stamp if stamp == NO_FILE or settled(folders) else None
-    return Known(used, messages, "scan", keep, None, folders)
+    return _known(folders, stamp, known)
+
+
+def _known(folders: Folders, stamp: int, before: Known | None) -> Known:
+    """The sum of all folders; the same object as ``before`` where nothing changed, so that nobody is told."""
+    used, messages = sum(folder.bytes for folder in folders), sum(folder.messages for folder in folders)
+    known = Known(used, messages, "scan", stamp, None, folders)
+    return before if before == known and before is not None else known
 
 
 def count_inbox(store: Mailstore, maildir: str, known: Known | None) -> Known:
     """A count for a decision: INBOX anew, other folders as last counted (all, the first time). Raises Unmeasurable."""
     try:
-        if known is None or known.stamp != NO_FILE or not known.folders:
+        stamp = _stamp_of(f"{maildir}/maildirsize")
+        inbox = _counted_inbox(known, stamp)
+        fresh = None if inbox is None else sum_folder(maildir, INBOX, inbox)
+        if known is None or known.folders is None or fresh is None or not is_folder(fresh):
             return _count(store, maildir, known)
-        inbox = known.folders[0]
-        fresh = msgspec.structs.replace(
-            inbox, new=sum_directory(f"{maildir}/new", inbox.new), cur=sum_directory(f"{maildir}/cur", inbox.cur)
-        )
     except OSError as error:
         raise Unmeasurable(_reason(error)) from error
-    folders = (fresh, *known.folders[1:])
-    total = sum(folder.bytes for folder in folders)
-    return Known(total, sum(folder.messages for folder in folders), "scan", NO_FILE, None, folders)
+    return _known((fresh, *known.folders[1:]), stamp, known)
 
 
 def recorded(maildir: str) -> tuple[int, int] | None:

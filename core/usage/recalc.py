@@ -4,7 +4,8 @@ Dovecot does not lock the file; a delivery first moves its mail into ``new`` and
 replaced between the two would be wrong for ever. So the new one goes into place only when, between the start of the
 count and the rename, no directory changed and nobody appended; afterwards the directories are looked at once more,
 and if one moved, the file is removed: Dovecot then counts by itself. Directories that changed within the last second
-can't be told apart by time, so they count as changed.
+can't be told apart by time, so they count as changed. Where there was no file none is made: Dovecot makes its own when
+it keeps one, and with a quota driver that keeps none ours would never follow a delivery.
 """
 
 from __future__ import annotations
@@ -20,25 +21,26 @@ from core.usage.mailstore import Mailstore
 
 
 def rewrite(store: Mailstore, maildir: str, limit: int | None) -> str:
-    """Count the mailbox and record the result. Returns the method: ``rewrite``, or ``unlink`` where mail was coming in.
+    """Count the mailbox and record the result. Raises OSError.
 
-    Raises OSError. For an unlimited mailbox Dovecot keeps no file, so none is made.
+    Returns the method: ``rewrite``, or ``unlink`` where no file is left, so that the next reader counts. An unlimited
+    mailbox decides nothing, so its count can wait for that.
     """
     path = f"{maildir}/maildirsize"
     if not os.path.isdir(maildir):
         if not os.path.isdir(store.base):
             raise FileNotFoundError(2, "the mailstore is not there", store.base)
-        return "rewrite"
+        return "unlink"
     before = _identity(path)
     folders = sum_folders(maildir)
-    if limit is not None and settled(folders) and _replace(path, maildir, limit, folders, before):
+    if limit is not None and before and settled(folders) and _replace(path, maildir, limit, folders, before):
         return "rewrite"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     return "unlink"
 
 
-def _replace(path: str, maildir: str, limit: int, folders: Folders, before: tuple[int, ...] | None) -> bool:
+def _replace(path: str, maildir: str, limit: int, folders: Folders, before: tuple[int, ...]) -> bool:
     """Put a new file in place, unless somebody writes meanwhile; False where the file must go instead."""
     used = sum(folder.bytes for folder in folders)
     messages = sum(folder.messages for folder in folders)
@@ -49,6 +51,8 @@ def _replace(path: str, maildir: str, limit: int, folders: Folders, before: tupl
             return False
         os.rename(temporary, path)
         return _unchanged(maildir, folders)
+    except PermissionError:  # we are neither root nor the owner: Dovecot could not read a file of ours
+        return False
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
@@ -60,8 +64,7 @@ def _write(path: str, maildir: str, text: str) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.write(handle, text.encode())
-        if os.geteuid() == 0:
-            os.fchown(handle, like.st_uid, like.st_gid)
+        os.fchown(handle, like.st_uid, like.st_gid)
         os.fchmod(handle, stat.S_IMODE(like.st_mode) & 0o666)
     finally:
         os.close(handle)

@@ -8,7 +8,6 @@ for the names that were found there.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Iterable
 
@@ -20,7 +19,7 @@ def readable_name(name: str) -> str:
     """A folder name from disk as people read it; what is not modified UTF-7 stays as it is."""
     try:
         return _SHIFTED.sub(_decode_shifted, name)
-    except (ValueError, binascii.Error):
+    except ValueError:
         return name
 
 
@@ -35,9 +34,10 @@ class TrashNames:
     """The test for a folder name, made once from the settings. Case matters, as in IMAP, but for INBOX."""
 
     def __init__(self, names: Iterable[str], special_use: Iterable[str] = ()) -> None:
-        plain = [name for name in names if name != SPECIAL_USE]
-        self.names = tuple(dict.fromkeys([*(special_use if SPECIAL_USE in names else ()), *plain]))
-        self._roots = frozenset(name.replace("/", ".") for name in self.names)
+        wanted = list(names)
+        plain = [name for name in wanted if name != SPECIAL_USE]
+        self.names = tuple(dict.fromkeys([*(special_use if SPECIAL_USE in wanted else ()), *plain]))
+        self._roots = frozenset(map(_without_prefix, self.names))
 
     def __call__(self, folder: str) -> bool:
         """Whether a folder, named as on disk without its leading dot, is Trash or lies in it."""
@@ -45,7 +45,11 @@ class TrashNames:
 
     def readable(self, name: str) -> bool:
         """The same for a name as Dovecot prints it in UTF-8."""
-        name = name.replace("/", ".")
-        if name[:6].upper() == "INBOX.":
-            name = name[6:]
+        name = _without_prefix(name)
         return name in self._roots or any(name.startswith(root + ".") for root in self._roots)
+
+
+def _without_prefix(name: str) -> str:
+    """With Maildir++'s separator and without the prefix of a namespace; INBOX alone is case-insensitive."""
+    name = name.replace("/", ".")
+    return name[6:] if name[:6].upper() == "INBOX." else name

@@ -143,6 +143,23 @@ class FakeEngine:
         self.rows.update({row.address: row for row in rows})
         self.tell(Delta(list(rows), list(removed)))
 
+    def live(self, *, idle: bool = False) -> None:
+        """From now on something happens each second, or nothing but time."""
+        if not self._tasks:
+            self._spawn(self._live(random.Random(1), idle=idle))
+
+    async def _live(self, rng: random.Random, *, idle: bool) -> None:
+        while True:
+            await asyncio.sleep(1)
+            rows, now = list(self.rows.values()), self.clock()
+            if not idle:
+                for row in rng.sample(rows, min(3, len(rows))):
+                    grown = (row.used_bytes or 0) + rng.randrange(1 << 20)
+                    self.change(msgspec.structs.replace(row, used_bytes=grown, measured_at=now))
+                self.decide(*(world.decision(rng, rows, now) for _ in range(rng.randrange(3))))
+                self.status_changes["answers_per_second"] = rng.uniform(35, 50)
+            self.head()
+
     def decide(self, *rows: DecisionRow, skipped: int = 0) -> None:
         """New decisions."""
         self.tell(Decisions(list(rows), skipped))
@@ -242,49 +259,40 @@ class FakeEngine:
         return TrashResult(address, ["Trash"], messages, size, now - 90 * 86400, now - 3600, "unlink")
 
 
-async def _live(engine: FakeEngine, rng: random.Random) -> None:
-    """Something happens each second."""
-    while True:
-        await asyncio.sleep(1)
-        rows = list(engine.rows.values())
-        now = time.time()
-        for row in rng.sample(rows, min(3, len(rows))):
-            if row.used_bytes is not None:
-                grown = row.used_bytes + rng.randrange(1 << 20)
-                engine.change(msgspec.structs.replace(row, used_bytes=grown, measured_at=now))
-        engine.decide(*(world.decision(rng, rows, now) for _ in range(rng.randrange(3))))
-        engine.status_changes["answers_per_second"] = rng.uniform(35, 50)
-        engine.head()
+def _options() -> argparse.Namespace:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--accounts", type=int, default=1200)
+    options.add_argument("--idle", action="store_true", help="nothing happens but time")
+    options.add_argument("--attached", action="store_true")
+    options.add_argument("--no-color", action="store_true")
+    options.add_argument("--listen", metavar="PATH", help="only the engine, on this socket")
+    options.add_argument("--connect", metavar="PATH", help="only the console, on that engine")
+    return options.parse_args()
 
 
 def main() -> None:
     """A console on a fake engine, to look at and to drive by hand or by tmux."""
+    given = _options()
+    engine = FakeEngine([] if given.connect else world.accounts(given.accounts, now=time.time()), clock=time.time)
+    if given.listen:
+        asyncio.run(_listen(engine, given.listen, idle=given.idle))
+        return
     from tui.app import run_console
 
-    options = argparse.ArgumentParser()
-    options.add_argument("--accounts", type=int, default=1200)
-    options.add_argument("--idle", action="store_true")
-    options.add_argument("--attached", action="store_true")
-    options.add_argument("--no-color", action="store_true")
-    given = options.parse_args()
-    rng = random.Random(1)
-    engines: list[FakeEngine] = []
-    rows = world.accounts(given.accounts, now=time.time())
-
     async def connect() -> tuple[Client, Welcome]:
-        if not engines:
-            engines.append(FakeEngine(rows, clock=time.time))
-            engines[0]._spawn(_live(engines[0], rng) if not given.idle else _beat(engines[0]))
-        return await engines[0].connect()
+        if given.connect:
+            return await Client.connect(given.connect, "console")
+        engine.live(idle=given.idle)
+        return await engine.connect()
 
-    print(run_console(connect, embedded=not given.attached, no_color=given.no_color))
+    print(run_console(connect, embedded=not (given.attached or given.connect), no_color=given.no_color))
 
 
-async def _beat(engine: FakeEngine) -> None:
-    """Nothing happens but time."""
-    while True:
-        await asyncio.sleep(1)
-        engine.head()
+async def _listen(engine: FakeEngine, path: str, *, idle: bool) -> None:
+    server = await asyncio.start_unix_server(engine._serve, path)
+    engine.live(idle=idle)
+    async with server:
+        await server.serve_forever()
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ class Stage:
     @property
     def row(self) -> AccountRow:
         """The account under the cursor."""
-        row = self.home.table.row
+        row = self.home.pane.table.row
         assert row is not None
         return row
 
@@ -109,7 +109,7 @@ def play(
         async with app.run_test(size=size) as pilot:
             stage = Stage(app, engine, pilot, now)
             if loaded:
-                await stage.until(lambda: stage.home.accounts.rows and stage.home.desk.session.status, "loads")
+                await stage.until(lambda: stage.home.pane.accounts.rows and stage.home.desk.session.status, "loads")
                 await pilot.pause()
             await scene(stage)
         await engine.close()

@@ -43,9 +43,7 @@ class Details(Dialog[None]):
     def on_mount(self) -> None:
         """What is known already, then ask for the rest."""
         self.query_one("#who", Painted).paint([self.who([self._row])])
-        table = self.query_one(TextList)
-        table.show(list(facts(self._row, self.desk)))
-        table.focus()
+        self.query_one(TextList).show(list(facts(self._row, self.desk)))
         self._load()
 
     @work

@@ -19,6 +19,7 @@ from tui.widgets.foot import Foot
 from tui.widgets.prose import Prose
 
 T = TypeVar("T")
+ROOMY = 18  # lines of the terminal
 MANY = 10  # accounts; above, the number must be typed
 
 
@@ -42,6 +43,10 @@ class Dialog(ModalScreen[T], Informed):
             yield from self.body()
             yield Prose(id="message")
             yield Foot(self.desk.glyphs, indent=0)
+
+    def on_resize(self) -> None:
+        """Where there is little room no blank lines."""
+        self.set_class(self.app.size.height < ROOMY, "-short")
 
     def body(self) -> Iterable[Widget]:
         """What the dialog is about."""

@@ -31,8 +31,9 @@ class EditLimit(Dialog[Line | None]):
     """The old value is selected, so typing replaces it; Enter applies. Dismissed with what was done."""
 
     HEADING = "Edit limit"
+    AUTO_FOCUS = "#size"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "apply", "Apply", key_display="⏎", priority=True),
+        Binding("enter", "apply", "Apply", key_display="⏎"),
         Binding("tab", "app.focus_next", "Next field", key_display="Tab"),
     ]
 
@@ -42,6 +43,7 @@ class EditLimit(Dialog[Line | None]):
         self._confirmed: str | None = None
         self._proposal: Proposal | None = None
         self._sent = False
+        self._hurried = False
 
     def body(self) -> Iterable[Widget]:
         """Who, the fields, what it would mean."""
@@ -55,19 +57,22 @@ class EditLimit(Dialog[Line | None]):
         yield Painted(id="preview")
 
     def on_mount(self) -> None:
-        """The size first."""
+        """The size has the focus."""
         lines = [self.who(self._rows)]
         if len(self._rows) == 1:
             lines.append(_now(self._rows[0], self.desk))
         who = self.query_one("#who", Painted)
         who.styles.height = len(lines)
         who.paint(lines)
-        self.query_one("#size", Input).focus()
         self._preview(self._text)
 
     @property
     def _text(self) -> str:
         return self.query_one("#size", Input).value.strip()
+
+    @on(Input.Submitted)
+    def _submitted(self) -> None:
+        self.action_apply()
 
     @on(Input.Changed, "#size")
     def _typed(self) -> None:
@@ -88,6 +93,8 @@ class EditLimit(Dialog[Line | None]):
         self._proposal = proposal
         self._show_preview(proposal.lines(self.desk.look()))
         self.message(proposal.errors[0] if proposal.impossible else "", "near")
+        if self._hurried:
+            self.action_apply()
 
     def _show_preview(self, lines: list[Line]) -> None:
         preview = self.query_one("#preview", Painted)
@@ -95,15 +102,16 @@ class EditLimit(Dialog[Line | None]):
         preview.paint(lines)
 
     def action_apply(self) -> None:
-        """Enter, in whatever field."""
+        """Enter, in whatever field; it may come before the preview is there."""
         proposal = self._proposal
-        if self._sent or proposal is None or proposal.text != self._text:
+        self._hurried = bool(self._text) and (proposal is None or proposal.text != self._text)
+        if self._sent or proposal is None or self._hurried:
             return
         if proposal.impossible:
             self.message(proposal.errors[0])
         elif not self._counted():
             self.message(f"These are {format_count(len(self._rows))} accounts: type the number to confirm.", "near")
-            self.query_one("#count", Input).focus()
+            self.set_focus(self.query_one("#count", Input))
         elif proposal.under_use and self._confirmed != proposal.text:
             self._confirmed = proposal.text
             self.message(proposal.warning())

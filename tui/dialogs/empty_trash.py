@@ -32,6 +32,7 @@ class EmptyTrash(Dialog[Line | None]):
     """Cancel has the focus. Dismissed with what was removed."""
 
     HEADING = "Empty Trash"
+    AUTO_FOCUS = "#cancel"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "app.focus_next", "Next", key_display="Tab"),
         Binding("left,up", "app.focus_previous", "Previous", show=False),
@@ -59,7 +60,6 @@ class EmptyTrash(Dialog[Line | None]):
         """Look first."""
         self.query_one("#who", Painted).paint([self.who(self._rows)])
         self._paint([(("Looking …" if not self.desk.glyphs.ascii_only else "Looking", "quiet"),)])
-        self.query_one("#cancel", Button).focus()
         self._look()
 
     @on(Input.Changed, "#age")
@@ -114,7 +114,7 @@ class EmptyTrash(Dialog[Line | None]):
             return
         if len(self._rows) > MANY and self.query_one("#count", Input).value.strip() != str(len(self._rows)):
             self.message(f"These are {format_count(len(self._rows))} accounts: type the number to confirm.", "near")
-            self.query_one("#count", Input).focus()
+            self.set_focus(self.query_one("#count", Input))
             return
         self._forget()
         self._empty()

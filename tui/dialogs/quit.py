@@ -7,22 +7,21 @@ from typing import ClassVar
 
 from textual import on, work
 from textual.binding import Binding, BindingType
-from textual.content import Content
 from textual.widget import Widget
-from textual.widgets import OptionList
-from textual.widgets.option_list import Option
 
 from core.errors import MailquotaError
 from tui.desk import Desk
 from tui.dialogs.dialog import Dialog
+from tui.format import Line
+from tui.widgets.choices import Choices
 from tui.widgets.prose import Prose
 
-CHOICES = (
-    ("keep", "Keep enforcing in the background", "a detached mailquota --serve"),
-    ("stop", "Stop", "nobody answers Postfix"),
-    ("stay", "Stay", ""),
+CHOICES: tuple[Line, ...] = (
+    (("Keep enforcing in the background  ", "plain"), ("a detached mailquota --serve", "quiet")),
+    (("Stop                              ", "plain"), ("nobody answers Postfix", "quiet")),
+    (("Stay", "plain"),),
 )
-WIDTH = 34  # cells of a choice, beside what it means
+KEEP, STOP = 0, 1
 
 
 class QuitDialog(Dialog[bool | None]):
@@ -30,7 +29,6 @@ class QuitDialog(Dialog[bool | None]):
 
     HEADING = "Quit"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "choose", "Choose", key_display="⏎", priority=True),
         Binding("escape", "close", "Stay", key_display="Esc"),
     ]
 
@@ -41,25 +39,18 @@ class QuitDialog(Dialog[bool | None]):
     def body(self) -> Iterable[Widget]:
         """The three ways."""
         yield Prose("Postfix asks the policy server in this console about each recipient.", "quiet", id="why")
-        options = [Option(Content(f"{choice:<{WIDTH}}{meaning}"), id=key) for key, choice, meaning in CHOICES]
-        yield OptionList(*options, compact=True)
+        yield Choices(CHOICES)
 
-    def on_mount(self) -> None:
-        """The first is the default."""
-        options = self.query_one(OptionList)
-        options.highlighted = 0
-        options.focus()
-
-    @on(OptionList.OptionSelected)
-    def _chosen(self, event: OptionList.OptionSelected) -> None:
+    @on(Choices.Chosen)
+    def _chosen(self, event: Choices.Chosen) -> None:
         if self._handing_over:
             return
-        if event.option_id == "keep":
+        if event.index == KEEP:
             self._handing_over = True
             self.message("Handing over", "quiet")
             self._hand_over()
         else:
-            self.dismiss(False if event.option_id == "stop" else None)
+            self.dismiss(False if event.index == STOP else None)
 
     @work
     async def _hand_over(self) -> None:
@@ -75,7 +66,3 @@ class QuitDialog(Dialog[bool | None]):
         """Stay."""
         if not self._handing_over:
             self.dismiss(None)
-
-    def action_choose(self) -> None:
-        """Enter, as the list has it."""
-        self.query_one(OptionList).action_select()

@@ -98,7 +98,7 @@ class Recalculate(Dialog[None]):
         table = self.query_one(TextList)
         table.display = True
         table.show([line for result in results for line in result_lines(result, self.desk, alone=len(self._rows) == 1)])
-        table.focus()
+        self.set_focus(table)
 
 
 def result_lines(result: RecalcResult, desk: Desk, *, alone: bool) -> Iterable[Line]:

@@ -15,6 +15,7 @@ from tui import format as fmt
 from tui.desk import Desk
 from tui.format import Line
 from tui.glyphs import Glyphs
+from tui.widgets.account_table import AccountTable
 from tui.widgets.foot import Foot, key_name
 from tui.widgets.painted import Painted
 from tui.widgets.text_list import TextList
@@ -60,9 +61,7 @@ class HelpScreen(ModalScreen[None]):
     def on_mount(self) -> None:
         """The text is made once."""
         self.query_one("#title", Painted).paint([((" Help", "strong"), (f"  {self._about.title or ''}", "quiet"))])
-        table = self.query_one(TextList)
-        table.show(list(help_lines(self._about, self.desk.glyphs)))
-        table.focus()
+        self.query_one(TextList).show(list(help_lines(self._about, self.desk.glyphs)))
 
 
 def help_lines(screen: Screen[object], glyphs: Glyphs) -> Iterator[Line]:
@@ -86,14 +85,14 @@ def _section(name: str) -> Iterator[Line]:
 
 
 def _keys(screen: Screen[object], glyphs: Glyphs) -> dict[str, list[Line]]:
-    """Of the screen, everywhere, of what has the focus; each action once with all its keys."""
-    found: dict[str, dict[str, tuple[str, list[str]]]] = {screen.title or "Here": {}, "Everywhere": {}, "Moving": {}}
-    names = {screen: screen.title or "Here", screen.app: "Everywhere"}
+    """By where they work; each action once with all its keys."""
+    here = screen.title or "Here"
+    found: dict[str, dict[str, tuple[str, list[str]]]] = {here: {}, "Moving": {}, "Everywhere": {}}
     for active in screen.active_bindings.values():
-        binding = active.binding
+        binding, node = active.binding, active.node
         if binding.tooltip:
-            actions = found[names.get(active.node, "Moving")]
-            _words, keys = actions.setdefault(binding.action, (binding.tooltip, []))
+            name = "Everywhere" if node is screen.app else "Moving" if isinstance(node, AccountTable) else here
+            _words, keys = found[name].setdefault(binding.action, (binding.tooltip, []))
             keys.append(key_name(Binding(binding.key, binding.action), glyphs))
     return {
         name: [_entry("  ".join(sorted(keys, key=len)), words) for words, keys in actions.values()]

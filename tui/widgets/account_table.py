@@ -38,12 +38,16 @@ class AccountTable(ScrollView, can_focus=True, inherit_bindings=False):
         Binding("pagedown,ctrl+f", "page(1)", "Page down", show=False, tooltip="one page down"),
         Binding("home,g", "edge(0)", "First", show=False, tooltip="to the first account"),
         Binding("end,G", "edge(-1)", "Last", show=False, tooltip="to the last account"),
+        Binding("enter", "open", "Details", tooltip="everything about the account", key_display="⏎"),
     ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {*LOOKS, "cursor", "cursor-blurred"}
     ALLOW_SELECT = False
 
     class Moved(Message):
-        """The cursor is on another account, or the visible accounts are others."""
+        """The operator moved the cursor."""
+
+    class Scrolled(Message):
+        """Other accounts may be visible."""
 
     class Opened(Message):
         """Enter or a double click on an account."""
@@ -130,7 +134,7 @@ class AccountTable(ScrollView, can_focus=True, inherit_bindings=False):
         if 0 <= on_line < self.size.height and not (top == 0 and index < self.size.height):
             self._scroll(index - on_line)
         self.redraw()
-        self.post_message(self.Moved())
+        self.post_message(self.Scrolled())
 
     def reorder(self) -> None:
         """Another order or another filter by hand. A cursor that was never moved stays at the top, with the answer."""
@@ -150,6 +154,7 @@ class AccountTable(ScrollView, can_focus=True, inherit_bindings=False):
     def on_resize(self) -> None:
         """Keep the cursor in view."""
         self._go(self._index)
+        self.post_message(self.Scrolled())
 
     def _arrange(self) -> None:
         """Give the columns their cells; the scrollbar takes its cell after the resize was told."""
@@ -185,7 +190,7 @@ class AccountTable(ScrollView, can_focus=True, inherit_bindings=False):
         """Other accounts come into view."""
         super().watch_scroll_y(old_value, new_value)
         if round(old_value) != round(new_value):
-            self.post_message(self.Moved())
+            self.post_message(self.Scrolled())
 
     # ---- the mouse
 

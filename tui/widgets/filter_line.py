@@ -11,6 +11,7 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input
 
+from tui import format as fmt
 from tui.format import Line
 from tui.widgets.painted import Painted
 
@@ -54,13 +55,13 @@ class FilterLine(Horizontal):
         field = self.query_one(Input)
         with self.prevent(Input.Changed):
             field.value = text
-        field.focus()
+        self.screen.set_focus(field)  # at once: the next key may be there already
 
-    def say(self, line: Line, width: int) -> None:
+    def say(self, text: str, look: str) -> None:
         """What the filter finds, or why it can't be read."""
         found = self.query_one("#filter-found", Painted)
-        if found.styles.width is None or found.styles.width.value != width:
-            found.styles.width = width
+        line: Line = ((f" {text} ", look),)
+        found.styles.width = min(fmt.width_of(line), self.size.width * 2 // 3)
         found.paint([line])
 
     @on(Input.Changed)

@@ -38,8 +38,9 @@ def key_name(binding: Binding, glyphs: Glyphs) -> str:
 
 
 def is_typed(binding: Binding) -> bool:
-    """Whether the key writes a sign where there is a field to write into."""
-    return len(binding.key) == 1 or len(NAMES.get(binding.key, "no")) == 1
+    """Whether the key, or one of those shown for it, writes a sign where there is a field to write into."""
+    shown = binding.key_display or NAMES.get(binding.key, binding.key)
+    return all(len(name) == 1 and name.isascii() for name in shown.split())
 
 
 class Foot(Painted):
@@ -49,6 +50,7 @@ class Foot(Painted):
         super().__init__(id="foot")
         self._glyphs = glyphs
         self._indent = indent
+        self._short = False
         self._left: Line = ()
         self._zones: list[tuple[int, int, str]] = []
 
@@ -71,17 +73,21 @@ class Foot(Painted):
         except ScreenStackError:  # the screen is being taken down
             return
         typing = isinstance(self.screen.focused, Input)
-        shown = (each.binding for each in active.values() if each.binding.show)
+        nodes = list(dict.fromkeys(each.node for each in active.values()))
+        # The screen's own before those of its parts, and the way out last.
+        order = sorted(active.values(), key=lambda each: (each.binding.key == "escape", -nodes.index(each.node)))
+        shown = (each.binding for each in order if each.binding.show)
         bindings = list({each.action: each for each in shown if not (typing and is_typed(each))}.values())
         right = [binding for binding in bindings if binding.action in ALWAYS]
         self.paint([self._compose_line(left, [b for b in bindings if b not in right], right)])
 
     def _compose_line(self, left: Line, keys: list[Binding], always: list[Binding]) -> Line:
-        self._zones = []
+        self._zones, self._short = [], False
         room = self.size.width - sum(self._width(binding) + GAP for binding in always) - 1
         runs: list[Run] = [(" " * self._indent, "plain"), *left]
         if left:
             runs.append((" " * GAP, "plain"))
+        self._short = fmt.width_of(runs) + sum(self._width(binding) + GAP for binding in keys) > room
         for binding in keys:
             if fmt.width_of(runs) + self._width(binding) + GAP > room:
                 break
@@ -91,12 +97,17 @@ class Foot(Painted):
             self._add(runs, binding)
         return tuple(runs)
 
+    def _called(self, binding: Binding) -> str:
+        """Where there is little room the last word says enough: Edit limit, Empty Trash."""
+        name = binding.description
+        return name.rpartition(" ")[2].capitalize() if self._short else name
+
     def _width(self, binding: Binding) -> int:
-        return len(key_name(binding, self._glyphs)) + 1 + len(binding.description)
+        return len(key_name(binding, self._glyphs)) + 1 + len(self._called(binding))
 
     def _add(self, runs: list[Run], binding: Binding) -> None:
         start = fmt.width_of(runs)
-        runs += [(key_name(binding, self._glyphs), "key"), (f" {binding.description}", "quiet"), (" " * GAP, "plain")]
+        runs += [(key_name(binding, self._glyphs), "key"), (f" {self._called(binding)}", "quiet"), (" " * GAP, "plain")]
         self._zones.append((start, start + self._width(binding), binding.key))
 
     def on_click(self, event: events.Click) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
+from rich.style import Style
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -27,10 +28,18 @@ def strip_of(widget: Widget, line: Line, width: int, *under: str) -> Strip:
     for look in under:
         base += widget.get_component_rich_style(look, partial=True)
     if base.reverse:  # a row of reversed colours would be a patchwork
-        segments = [Segment(text, base) for text, _look in line]
-    else:
-        segments = [Segment(text, base + widget.get_component_rich_style(look, partial=True)) for text, look in line]
-    return Strip(segments).simplify().adjust_cell_length(width, base)
+        return Strip([Segment(text, base) for text, _look in line]).simplify().adjust_cell_length(width, base)
+    return Strip(_coloured(widget, line, base)).simplify().adjust_cell_length(width, base)
+
+
+def _coloured(widget: Widget, line: Line, base: Style) -> Iterator[Segment]:
+    """Blanks take the look of what is before them where nothing of it shows: each change of look is sent as bytes."""
+    style, backed = base, False
+    for text, look in line:
+        if backed or not text.isspace():
+            style = base + widget.get_component_rich_style(look, partial=True)
+            backed = style.bgcolor != base.bgcolor or bool(style.underline)
+        yield Segment(text, style)
 
 
 class Painted(Widget):

@@ -1,0 +1,90 @@
+"""``mailquota list``: the accounts as a table, JSON or CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+
+import click
+
+from core.commands.columns import SORT_KEYS, cells, check_sort_key, sort_by, titles, worst_first
+from core.commands.options import JSON, Common, command, utf8
+from core.commands.output import write_json, write_table
+from core.commands.session import run
+from core.errors import UsageError
+from core.filters import DOCS, parse_filter
+from core.model import AccountRow, account_json
+
+FILTER_HELP = "\b\nFILTER, words joined by AND:\n" + "\n".join(f"  {word:<18} {meaning}" for word, meaning in DOCS)
+
+
+@command("list", epilog=f"{FILTER_HELP}\n\n\b\nKEY is one of:\n  " + "\n  ".join(SORT_KEYS))
+@click.argument("words", metavar="[FILTER]", nargs=-1)
+@JSON
+@click.option("--csv", "as_csv", is_flag=True, help="Comma separated values with a header row, for spreadsheets.")
+@click.option("--sort", "key", metavar="KEY", help="Order; numbers largest first, -KEY reverses. Else worst first.")
+@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Only the first N.")
+def list_accounts(
+    common: Common, *, words: tuple[str, ...], as_json: bool, as_csv: bool, key: str | None, limit: int | None
+) -> None:
+    """The accounts, worst first: those over their limit, then by percent of it.
+
+    Nothing is cut or wrapped. --csv has the keys of --json as columns and every address exactly as it is, so a
+    spreadsheet that takes cells for formulas has to be told not to.
+    """
+    if as_json and as_csv:
+        raise UsageError("give either --json or --csv, not both")
+    rows = _rows(common, " ".join(map(utf8, words)), key)[:limit]
+    if as_json:
+        write_json([account_json(row) for row in rows])
+    elif as_csv:
+        click.echo(_csv(rows), nl=False)
+    else:
+        _write(common, rows)
+
+
+def print_table(common: Common) -> int:
+    """All accounts, as without any command and without a terminal."""
+    _write(common, _rows(common, "", None))
+    return 0
+
+
+def print_demo_table(common: Common, accounts: int) -> int:
+    """The same for a throwaway world."""
+    from core.demo.world import World
+
+    with World.temporary(accounts) as world:
+        common.config = world.config_path
+        return print_table(common)
+
+
+def _rows(common: Common, text: str, key: str | None) -> list[AccountRow]:
+    chosen = parse_filter(text)
+    if key is not None:
+        check_sort_key(key)
+    rows = run(common, lambda session: session.matching(chosen))
+    return worst_first(rows) if key is None else sort_by(rows, key)
+
+
+def _write(common: Common, rows: list[AccountRow]) -> None:
+    now = time.time()
+    write_table(common, titles(), [cells(row, now) for row in rows])
+
+
+def _csv(rows: list[AccountRow]) -> bytes:
+    """RFC 4180 but for the newlines, which are this system's. Addresses are data and stay as they are: a spreadsheet's
+    fear of a leading ``=`` is not worth an address that names another mailbox."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(account_json(AccountRow("", None)))
+    for row in rows:
+        writer.writerow(_csv_value(value) for value in account_json(row).values())
+    return text.getvalue().encode()
+
+
+def _csv_value(value: object) -> object:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+COMMANDS = {"list": list_accounts}

@@ -1,0 +1,114 @@
+"""The columns of ``list``, and the orders that its accounts can have. Pure; "now" is a parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from core.commands.output import Cell, percent_text
+from core.errors import UsageError
+from core.model import AccountRow, Level
+from core.text import shown
+from core.units import NOTHING, format_age, format_count, format_size
+
+Value = float | str | None
+
+LEVEL_COLOURS = {Level.OVER: "red", Level.CRITICAL: "red", Level.NEAR: "yellow", Level.OK: "green"}
+_SEVERITY = [Level.OVER, Level.CRITICAL, Level.NEAR, Level.UNKNOWN, Level.OK, Level.UNLIMITED]
+_ENDLESS = float("inf")
+
+
+@dataclass(frozen=True)
+class Column:
+    """``title`` is the key of ``--sort`` too. ``order`` gives None for what is not known, which comes last either way.
+
+    Numbers sort largest first, texts from A to Z.
+    """
+
+    title: str
+    cell: Callable[[AccountRow, float], Cell | str]
+    order: Callable[[AccountRow], Value]
+    right: bool = True
+
+
+def level_cell(row: AccountRow) -> Cell:
+    """The level as a word in its colour."""
+    if not row.enabled:
+        return Cell("disabled")
+    return Cell(row.level.value, LEVEL_COLOURS.get(row.level, ""))
+
+
+def _age(row: AccountRow, now: float) -> str:
+    return NOTHING if row.measured_at is None else format_age(now - row.measured_at)
+
+
+def _unlimited_is_most(row: AccountRow) -> float:
+    return _ENDLESS if row.limit_bytes is None else row.limit_bytes
+
+
+def _limit(row: AccountRow, _now: float) -> str:
+    return "unlimited" if row.limit_bytes is None else format_size(row.limit_bytes)
+
+
+COLUMNS = (
+    Column("address", lambda row, _: row.address, lambda row: row.address, right=False),
+    Column("level", lambda row, _: level_cell(row), lambda row: -float(_SEVERITY.index(row.level)), right=False),
+    Column("percent", lambda row, _: percent_text(row.percent), lambda row: row.percent),
+    Column("used", lambda row, _: format_size(row.used_bytes), lambda row: row.used_bytes),
+    Column("limit", _limit, _unlimited_is_most),
+    Column("messages", lambda row, _: format_count(row.messages), lambda row: row.messages),
+    Column("trash", lambda row, _: format_size(row.trash_bytes), lambda row: row.trash_bytes),
+    Column("source", lambda row, _: row.source or NOTHING, lambda row: row.source, right=False),
+    Column("age", _age, lambda row: None if row.measured_at is None else -row.measured_at),
+)
+_ORDERS: dict[str, Callable[[AccountRow], Value]] = {column.title: column.order for column in COLUMNS} | {
+    "domain": lambda row: row.domain,
+    # the keys of the JSON output
+    "used_bytes": lambda row: row.used_bytes,
+    "limit_bytes": _unlimited_is_most,
+    "trash_bytes": lambda row: row.trash_bytes,
+    "trash_messages": lambda row: row.trash_messages,
+    "measured_at": lambda row: row.measured_at,
+    "drift_bytes": lambda row: row.drift_bytes,
+    "enabled": lambda row: float(row.enabled),
+}
+SORT_KEYS = tuple(_ORDERS)
+
+
+def titles() -> list[str]:
+    """The head of the table."""
+    return [f">{column.title}" if column.right else column.title for column in COLUMNS]
+
+
+def cells(row: AccountRow, now: float) -> list[Cell | str]:
+    """One account."""
+    return [column.cell(row, now) for column in COLUMNS]
+
+
+def worst_first(rows: Iterable[AccountRow]) -> list[AccountRow]:
+    """By percent of the limit; then those of which it is not known, then those without a limit, by use."""
+    return sorted(rows, key=_badness)
+
+
+def _badness(row: AccountRow) -> tuple[int, float, str]:
+    percent = row.percent
+    if percent is not None:
+        return 0, -percent, row.address
+    return 1 if row.limit_bytes is not None else 2, -float(row.used_bytes or 0), row.address
+
+
+def check_sort_key(key: str) -> None:
+    """UsageError for what can't be sorted by."""
+    if key.removeprefix("-") not in _ORDERS:
+        raise UsageError(f"{shown(key)} is no column to sort by; accepted: {', '.join(SORT_KEYS)}; -KEY reverses")
+
+
+def sort_by(rows: Iterable[AccountRow], key: str) -> list[AccountRow]:
+    """In the order of a column, the other way round for ``-KEY``. Equal ones by address, unknown ones last."""
+    order = _ORDERS[key.removeprefix("-")]
+    by_address = sorted(rows, key=lambda row: row.address)
+    known = [row for row in by_address if order(row) is not None]
+    unknown = [row for row in by_address if order(row) is None]
+    falling = any(not isinstance(order(row), str) for row in known[:1])
+    known.sort(key=lambda row: order(row) or 0, reverse=falling != key.startswith("-"))
+    return known + unknown

@@ -1,0 +1,58 @@
+"""``mailquota config``: the effective settings, each with where it came from."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from core.commands.options import JSON, Common, command
+from core.commands.output import complain, write_json, write_table
+from core.config import Config
+from core.config_text import dump, listing
+from core.errors import MailquotaError, UsageError
+
+_MASK = "***"
+
+
+@command("config")
+@click.option("--write", "target", metavar="FILE", help="Write a commented settings file; - prints it.")
+@JSON
+def config(common: Common, target: str | None, as_json: bool) -> None:
+    """The effective settings, each with where it came from; passwords are masked.
+
+    --write makes a new file, never over an old one. A password of a database URL is left out of it, and one that was
+    found on the server is not copied: the file names where it is read from.
+    """
+    if as_json and target is not None:
+        raise UsageError("give either --json or --write, not both")
+    found = common.load()
+    for remark in found.remarks:
+        complain(remark)
+    if target is not None:
+        _write_file(found, target)
+    elif as_json:
+        write_json([{"key": key, "value": value, "origin": origin} for key, value, origin in listing(found)])
+    else:
+        write_table(common, ["key", "value", "origin"], listing(found))
+
+
+def _write_file(found: Config, target: str) -> None:
+    text = dump(found)
+    if target == "-":
+        click.echo(text, nl=False)
+        return
+    # What the listing masks may be in the text in another place, as a password among doveadm's options
+    private = any(_MASK in value for _, value, _ in listing(found))
+    try:
+        handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o644)
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise MailquotaError(f"{target} exists already; remove it, or write to another file") from None
+    except OSError as error:
+        raise MailquotaError(f"{target} can't be written: {error.strerror}") from error
+    complain(f"{target} was written")
+
+
+COMMANDS = {"config": config}

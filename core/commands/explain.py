@@ -1,0 +1,58 @@
+"""``mailquota explain``: the answer that Postfix would get, and every step that led to it."""
+
+from __future__ import annotations
+
+import click
+
+from core.commands.options import JSON, Common, command, utf8
+from core.commands.output import write_json, write_pairs
+from core.commands.session import Session, run
+from core.control.messages import Explain
+from core.control.results import Explanation, Target
+from core.text import visible
+from core.units import format_size, parse_size
+
+
+@command("explain")
+@click.argument("address")
+@click.option("--size", metavar="BYTES", default="0", help="Of the mail; 5000 or 5M. Without it: an empty one.")
+@JSON
+def explain(common: Common, address: str, size: str, as_json: bool) -> None:
+    """The answer that Postfix would get for this recipient now, and why.
+
+    It is found by the way of a live request, but counted nowhere. An address that has no account here is answered too.
+    """
+    recipient, length = utf8(address), parse_size(size)
+    answer: Explanation = run(common, lambda session: _ask(session, recipient, length))
+    if as_json:
+        write_json(answer)
+    else:
+        _write(answer)
+
+
+async def _ask(session: Session, recipient: str, size: int) -> Explanation:
+    await session.measure_recipient(recipient)
+    explanation: Explanation = await session.ask(lambda number: Explain(number, recipient, size), Explanation)
+    return explanation
+
+
+def _write(answer: Explanation) -> None:
+    pairs = [("recipient", answer.recipient), ("size", f"{answer.size} bytes")]
+    pairs += [("target", _target(target)) for target in answer.targets]
+    write_pairs([*pairs, ("verdict", answer.verdict), ("action", answer.action)])
+    click.echo(f"\n{visible(answer.why)}")
+
+
+def _target(target: Target) -> str:
+    text = f"{target.address} ({target.kind})"
+    if target.kind == "mailbox":
+        limit = "unlimited" if target.limit_bytes is None else format_size(target.limit_bytes)
+        text += f" uses {format_size(target.used_bytes)} of {limit}"
+        if target.grace_bytes:
+            text += f" and {format_size(target.grace_bytes)} of grace"
+        text += ", fits" if target.fits else ", does not fit"
+    via = " → ".join(target.via)
+    return f"{via} → {text}" if via else text
+
+
+COMMANDS = {"explain": explain}

@@ -1,0 +1,167 @@
+"""``mailquota set``: edit limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from core.commands.options import (
+    DRY_RUN,
+    JSON,
+    WHERE,
+    YES,
+    Common,
+    NumbersCommand,
+    account_names,
+    command,
+    one_of,
+    utf8,
+)
+from core.commands.output import complain, percent_text, write_json, write_table
+from core.commands.results import confirm, finish
+from core.commands.session import Session, run
+from core.control.messages import SetLimit
+from core.control.results import SetResult
+from core.errors import UsageError
+from core.filters import Filter, parse_filter
+from core.model import percent_of
+from core.text import shown
+from core.units import LIMIT_FORMS, format_size
+
+_MANY = 10  # more accounts are a question
+
+
+@command("set", NumbersCommand, epilog=f"SIZE, in powers of 1024:\n{LIMIT_FORMS}")
+@click.argument("addresses", metavar="ADDRESS...", nargs=-1)
+@click.argument("size")
+@WHERE
+@click.option("--until", metavar="DATE", help="Temporary limits: not in this version.")
+@click.option("--reason", default="", metavar="TEXT", help="Why, for the journal.")
+@DRY_RUN
+@YES
+@JSON
+def set_limits(
+    common: Common,
+    *,
+    addresses: tuple[str, ...],
+    size: str,
+    where: str | None,
+    until: str | None,
+    reason: str,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Edit limits. Asks where a limit goes under the present use, and for more than 10 accounts."""
+    if until is not None:
+        raise UsageError("--until: this version has no limits that go back by themselves; nothing was changed")
+    _check_words(addresses, size, where)
+    chosen = None if where is None else parse_filter(utf8(where))
+    order = _Order(utf8(size), utf8(reason), dry_run=dry_run, yes=yes)
+    results, interrupted = run(common, lambda session: order.carry_out(session, account_names(addresses), chosen))
+    if as_json:
+        write_json([_result_json(result) for result in results])
+    else:
+        _write(common, results)
+    return finish(results, interrupted=interrupted, dry_run=dry_run)
+
+
+def _check_words(addresses: tuple[str, ...], size: str, where: str | None) -> None:
+    if "@" in size and where is None:
+        raise UsageError(f"the last word is the size, and {shown(size)} is none; accepted: {LIMIT_FORMS}")
+    one_of(addresses, where is not None, "--where FILTER")
+
+
+class _Order:
+    """What is to be done to some accounts."""
+
+    def __init__(self, size: str, reason: str, *, dry_run: bool, yes: bool) -> None:
+        self._size = size
+        self._reason = reason
+        self._dry_run = dry_run
+        self._yes = yes
+
+    async def carry_out(
+        self, session: Session, addresses: list[str], chosen: Filter | None
+    ) -> tuple[list[SetResult], bool]:
+        """Plan, ask, do. The results, and whether it was interrupted."""
+        if chosen is not None:
+            addresses = [row.address for row in await session.matching(chosen)]
+        if not self._dry_run:
+            session.require_rights()
+        if self._dry_run or not self._yes:
+            plan = await self._send(session, addresses, dry_run=True)
+            if self._dry_run or not any(result.error is None for result in plan):
+                return plan, session.interrupted
+            session.require_calm()
+            question = _question(plan)
+            if question:
+                await confirm(question)
+        return await self._send(session, addresses, dry_run=False), session.interrupted
+
+    async def _send(self, session: Session, addresses: list[str], *, dry_run: bool) -> list[SetResult]:
+        def order(number: int, addresses: list[str]) -> SetLimit:
+            return SetLimit(number, addresses, self._size, self._reason, dry_run=dry_run)
+
+        return await session.work(addresses, order, list[SetResult], "setting the limits of")
+
+
+def _question(plan: list[SetResult]) -> str:
+    """What is to be asked about a plan; "" for nothing."""
+    wanted = [result for result in plan if result.error is None]
+    under = [(result, missing) for result in wanted if (missing := _missing(result)) > 0]
+    parts = []
+    if len(wanted) > _MANY:
+        parts.append(f"The limits of {len(wanted):,} accounts are to be set.")
+    if len(under) == 1:
+        result, missing = under[0]
+        parts.append(
+            f"The limit of {result.address} would be {format_size(result.new_bytes)},"
+            f" {format_size(missing)} under its present use of {format_size(result.used_bytes)}."
+        )
+    elif under:
+        result, missing = max(under, key=lambda pair: pair[1])
+        parts.append(
+            f"{len(under):,} limits would be under the present use, that of {result.address} by {format_size(missing)}."
+        )
+    return " ".join([*parts, "Go on?"]) if parts else ""
+
+
+def _missing(result: SetResult) -> int:
+    """Bytes that the use is above the new limit."""
+    if result.new_bytes is None or result.used_bytes is None:
+        return 0
+    return result.used_bytes - result.new_bytes
+
+
+def _result_json(result: SetResult) -> dict[str, Any]:
+    return {
+        "address": result.address,
+        "old_bytes": result.old_bytes,
+        "new_bytes": result.new_bytes,
+        "journal_id": result.journal_id,
+        "error": result.error,
+    }
+
+
+def _write(common: Common, results: list[SetResult]) -> None:
+    good = [result for result in results if result.error is None]
+    if not good:
+        if not results:
+            complain("no account matches")
+        return
+    titles = ["address", ">old limit", ">new limit", ">used"]
+    rows = [[r.address, _limit(r.old_bytes), _limit(r.new_bytes), format_size(r.used_bytes), _share(r)] for r in good]
+    write_table(common, [*titles, ">percent"], rows)
+
+
+def _share(result: SetResult) -> str:
+    return percent_text(percent_of(result.used_bytes, result.new_bytes))
+
+
+def _limit(size: int | None) -> str:
+    return "unlimited" if size is None else format_size(size)
+
+
+COMMANDS = {"set": set_limits}

@@ -1,0 +1,112 @@
+"""``mailquota --serve``: the engine without a screen."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import select
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from core.commands.logs import log_detached, log_to_stderr, read_by_journal
+from core.commands.options import Common
+from core.commands.output import is_terminal
+from core.errors import MailquotaError, UsageError
+
+if TYPE_CHECKING:
+    from core.config import Config
+    from core.demo.world import World
+    from core.engine import Options
+
+log = logging.getLogger(__name__)
+
+
+def serve(common: Common) -> int:
+    """Until SIGTERM or SIGINT. Raises what keeps the engine from starting."""
+    _refuse_read_only(common)
+    from core.handover import VARIABLE
+
+    handed_over = VARIABLE in os.environ
+    if not handed_over:
+        log_to_stderr()
+    try:
+        _serve(common, handed_over=handed_over)
+    except MailquotaError as error:
+        if not handed_over and not read_by_journal():
+            raise
+        log.error("%s", error)  # the line for people would go nowhere, or lose its priority
+        return error.exit_code
+    return 0
+
+
+def _serve(common: Common, *, handed_over: bool) -> None:
+    config = common.load()
+    if handed_over:
+        log_detached(config.settings.control.socket)
+    from core.serve import serve as run_engine
+
+    run_engine(config, engine_options(common, config))
+
+
+def serve_demo(common: Common, accounts: int) -> int:
+    """The same in a throwaway world with mail coming in. Prints the path of its settings once it answers."""
+    _refuse_read_only(common)
+    log_to_stderr()
+    from core.demo.traffic import Traffic
+    from core.demo.world import World
+    from core.engine import Options
+    from core.serve import serve as run_engine
+
+    with World.temporary(accounts) as world, contextlib.ExitStack() as stack:
+        load = world_settings(world)
+
+        def begin() -> None:
+            stack.enter_context(Traffic(world, world.policy_socket, random.Random()).running())  # noqa: S311  a play
+            click.echo(world.config_path.absolute())
+            _end_with_terminal()
+
+        run_engine(load(), Options(load, demo=True), begin)
+    return 0
+
+
+def world_settings(world: World) -> Callable[[], Config]:
+    """How to read the settings of a throwaway world, and of nothing else."""
+    from core.config import load
+
+    return lambda: load(world.config_path, {})
+
+
+def _end_with_terminal() -> None:
+    """A throwaway world goes with the terminal that it was started on; SIGHUP alone means reload to an engine."""
+    if is_terminal(sys.stdin):
+        threading.Thread(target=_watch_terminal, args=(sys.stdin.fileno(),), daemon=True).start()
+
+
+def _watch_terminal(handle: int) -> None:
+    poll = select.poll()
+    poll.register(handle, 0)  # a hang-up is told unasked
+    poll.poll()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _refuse_read_only(common: Common) -> None:
+    if common.read_only:
+        raise UsageError("--read-only is for the console and the commands; an engine is there to act")
+
+
+def engine_options(common: Common, config: Config, *, embedded: bool = False) -> Options:
+    """How to read the settings again, and how to start the same engine without a screen from any directory."""
+    from core.engine import Options
+
+    file = ["--config", str(Path(config.path).absolute())] if config.path is not None else []
+    if common.config is not None:
+        common.config = common.config.absolute()
+    return Options(load=common.load, arguments=("--serve", *file), embedded=embedded)

@@ -1,0 +1,97 @@
+"""``mailquota show``: everything about one account."""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import datetime
+from typing import Any
+
+import click
+import msgspec
+
+from core.commands.columns import level_cell
+from core.commands.journal import change_json, change_text
+from core.commands.options import JSON, Common, account_names, command
+from core.commands.output import percent_text, wants_colour, write_json, write_pairs, write_table
+from core.commands.session import run
+from core.control.messages import GetDetails
+from core.control.results import DecisionRow, Details
+from core.model import account_json, rfc3339
+from core.text import NOTHING, visible
+from core.units import format_age, format_count, format_size
+
+
+@command("show")
+@click.argument("address")
+@JSON
+def show(common: Common, address: str, as_json: bool) -> None:
+    """One account: limit, use, folders, Trash, aliases that lead to it, last refusals, last changes."""
+    (name,) = account_names((address,))
+    details: Details = run(common, lambda session: session.ask(lambda number: GetDetails(number, name), Details))
+    if as_json:
+        write_json(details_json(details))
+    else:
+        _write(common, details)
+
+
+def details_json(details: Details) -> dict[str, Any]:
+    """The account with all that belongs to it."""
+    return account_json(details.row) | {
+        "folders": details.folders,
+        "aliases": details.aliases,
+        "refusals": [_refusal_json(row) for row in details.refusals],
+        "warnings": [],  # none is sent yet
+        "changes": [change_json(row) for row in details.changes],
+    }
+
+
+def _refusal_json(row: DecisionRow) -> dict[str, Any]:
+    return msgspec.structs.asdict(row) | {"at": rfc3339(row.at)}
+
+
+def _write(common: Common, details: Details) -> None:
+    row, now = details.row, time.time()
+    level = level_cell(row)
+    limit = "unlimited" if row.limit_bytes is None else format_size(row.limit_bytes)
+    age = "" if row.measured_at is None else f", {format_age(now - row.measured_at)} ago"
+    address = visible(row.address)
+    click.echo(click.style(address, bold=True) if wants_colour(common, sys.stdout) else address)
+    write_pairs(
+        [
+            ("level", level.text),
+            ("limit", limit),
+            ("used", f"{format_size(row.used_bytes)}  {percent_text(row.percent)}".replace(f"  {NOTHING}", "")),
+            ("messages", format_count(row.messages)),
+            ("Trash", f"{format_size(row.trash_bytes)} in {format_count(row.trash_messages)} messages"),
+            ("measured", f"{row.source or 'not known'}{age}"),
+            ("aliases", ", ".join(details.aliases) or "none"),
+        ]
+    )
+    _write_folders(common, details)
+    _write_refusals(common, details)
+    if details.changes:
+        click.echo("\nlast changes")
+        for change in details.changes:
+            click.echo(visible(change_text(change)))
+
+
+def _write_folders(common: Common, details: Details) -> None:
+    if details.folders:
+        click.echo()
+        rows = [[f.name, format_count(f.messages), format_size(f.bytes)] for f in details.folders]
+        write_table(common, ["folder", ">messages", ">size"], rows)
+
+
+def _write_refusals(common: Common, details: Details) -> None:
+    if details.refusals:
+        click.echo()
+        rows = [[_moment(r.at), r.sender, r.client, format_size(r.size), r.verdict] for r in details.refusals]
+        write_table(common, ["refused", "sender", "client", ">size", "why"], rows)
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+COMMANDS = {"show": show}

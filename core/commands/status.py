@@ -1,0 +1,84 @@
+"""``mailquota status`` and ``reload``: speaking to the engine that runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import msgspec
+
+from core.commands.options import JSON, Common, command
+from core.commands.output import write_json, write_pairs
+from core.commands.session import run
+from core.control.messages import GetStatus, Reload
+from core.control.results import Status
+from core.text import NOTHING
+from core.units import format_age, format_count, format_size
+
+_KEYS = (
+    "mode", "uptime_seconds", "requests", "refused", "would_refuse", "trouble", "malformed", "answers_per_second",
+    "p50_us", "p99_us", "connections", "accounts", "over", "near", "database", "disk", "rss_bytes", "cpu_percent",
+    "listen",
+)  # fmt: skip
+
+
+@command("status")
+@JSON
+def status(common: Common, as_json: bool) -> None:
+    """Counters, speed, uptime, database and disk of the running engine."""
+    found: Status = run(common, lambda session: session.ask(GetStatus, Status), running_only=True)
+    if as_json:
+        write_json(_status_json(found))
+    else:
+        write_pairs(_pairs(found))
+
+
+def _status_json(found: Status) -> dict[str, Any]:
+    document = {key: getattr(found, key) for key in _KEYS}
+    document["database"] = {"state": found.database.state, "age_seconds": found.database.age_seconds}
+    document["disk"] = msgspec.structs.asdict(found.disk)
+    return document
+
+
+def _pairs(found: Status) -> list[tuple[str, str]]:
+    database, disk = found.database, found.disk
+    age = "" if database.age_seconds is None else f", looked {format_age(database.age_seconds)} ago"
+    refused = f"{found.refused:,}" if found.mode == "enforce" else f"{found.would_refuse:,} would have been"
+    return [
+        ("mode", found.mode),
+        ("uptime", format_age(found.uptime_seconds)),
+        ("listen", " ".join(found.listen)),
+        ("connections", f"{found.connections:,}"),
+        ("requests", f"{found.requests:,} ({found.answers_per_second:g} a second)"),
+        ("refused", refused),
+        ("trouble", f"{found.trouble:,}"),
+        ("malformed", f"{found.malformed:,}"),
+        ("answers in", f"{_micros(found.p50_us)} (p50), {_micros(found.p99_us)} (p99)"),
+        ("accounts", f"{format_count(found.accounts)}, {found.over:,} over, {found.near:,} near"),
+        ("database", f"{database.state}{age}{': ' + database.message if database.message else ''}"),
+        ("disk", f"{disk.path}: {format_size(disk.free_bytes)} free of {format_size(disk.total_bytes)}"),
+        ("memory", format_size(found.rss_bytes)),
+        ("cpu", f"{found.cpu_percent:g} %"),
+        ("process", f"{found.pid} on {found.host}"),
+    ]
+
+
+def _micros(micros: int | None) -> str:
+    return NOTHING if micros is None else f"{micros:,} µs"
+
+
+@command("reload")
+@JSON
+def reload(common: Common, as_json: bool) -> None:
+    """Have the running engine read its settings and the accounts again, as SIGHUP does.
+
+    Settings with a mistake are refused, and the old ones go on.
+    """
+    run(common, lambda session: session.ask(Reload, None), running_only=True)
+    if as_json:
+        write_json({"reloaded": True})
+    else:
+        click.echo("settings and accounts were read again")
+
+
+COMMANDS = {"status": status, "reload": reload}

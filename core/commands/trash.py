@@ -1,0 +1,132 @@
+"""``mailquota empty-trash``: remove what lies in Trash, after a look and a question."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import click
+
+from core.commands.options import DRY_RUN, JSON, WHERE, YES, Common, account_names, command, one_of, utf8
+from core.commands.output import complain, write_json, write_table
+from core.commands.results import confirm, finish
+from core.commands.session import Session, run
+from core.control.messages import EmptyTrash
+from core.control.results import TrashResult
+from core.filters import Filter, parse_filter
+from core.model import rfc3339
+from core.text import NOTHING
+from core.units import format_count, format_size, parse_age
+
+
+@command("empty-trash")
+@click.argument("addresses", metavar="ADDRESS...", nargs=-1)
+@WHERE
+@click.option("--older-than", metavar="AGE", help="Only what came into Trash before: 30d, 2w, 12h. Else everything.")
+@DRY_RUN
+@YES
+@JSON
+def empty_trash(
+    common: Common,
+    *,
+    addresses: tuple[str, ...],
+    where: str | None,
+    older_than: str | None,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Remove the messages in Trash folders for good. Shows what would go and asks first."""
+    one_of(addresses, where is not None, "--where FILTER")
+    chosen = None if where is None else parse_filter(utf8(where))
+    age = None if older_than is None else parse_age(older_than)
+    order = _Order(common, age, dry_run=dry_run, yes=yes)
+    results, interrupted = run(common, lambda session: order.carry_out(session, account_names(addresses), chosen))
+    if as_json:
+        write_json([_result_json(result) for result in results])
+    else:
+        _write(common, results)
+    return finish(results, interrupted=interrupted, dry_run=dry_run)
+
+
+class _Order:
+    """What is to be removed."""
+
+    def __init__(self, common: Common, age: float | None, *, dry_run: bool, yes: bool) -> None:
+        self._common = common
+        self._age = age
+        self._dry_run = dry_run
+        self._yes = yes
+
+    async def carry_out(
+        self, session: Session, addresses: list[str], chosen: Filter | None
+    ) -> tuple[list[TrashResult], bool]:
+        """Look, ask, remove. The results, and whether it was interrupted."""
+        if chosen is not None:
+            addresses = [row.address for row in await session.matching(chosen)]
+        if not self._dry_run:
+            session.require_rights()
+        if self._dry_run or not self._yes:
+            found = await self._send(session, addresses, dry_run=True)
+            if self._dry_run or not any(result.messages for result in found):
+                return found, session.interrupted
+            session.require_calm()
+            await self._ask(found)
+        return await self._send(session, addresses, dry_run=False), session.interrupted
+
+    async def _ask(self, found: list[TrashResult]) -> None:
+        messages, size = sum(result.messages for result in found), sum(result.bytes for result in found)
+        _write_table(self._common, found, to_stderr=True)
+        what = f"{format_count(messages)} messages ({format_size(size)})"
+        await confirm(f"{what} are to be removed for good. Go on?")
+
+    async def _send(self, session: Session, addresses: list[str], *, dry_run: bool) -> list[TrashResult]:
+        def order(number: int, addresses: list[str]) -> EmptyTrash:
+            return EmptyTrash(number, addresses, self._age, dry_run)
+
+        what = "looking into Trash of" if dry_run else "emptying Trash of"
+        return await session.work(addresses, order, list[TrashResult], what)
+
+
+def _result_json(result: TrashResult) -> dict[str, Any]:
+    return {
+        "address": result.address,
+        "folders": result.folders,
+        "messages": result.messages,
+        "bytes": result.bytes,
+        "oldest": rfc3339(result.oldest),
+        "newest": rfc3339(result.newest),
+        "method": result.method,
+        "error": result.error,
+    }
+
+
+def _write(common: Common, results: list[TrashResult]) -> None:
+    if any(result.error is None for result in results):
+        _write_table(common, results)
+    elif not results:
+        complain("no account matches")
+
+
+def _write_table(common: Common, results: list[TrashResult], *, to_stderr: bool = False) -> None:
+    titles = ["address", ">messages", ">size", "oldest", "newest", "folders"]
+    rows = [
+        [
+            r.address,
+            format_count(r.messages),
+            format_size(r.bytes),
+            _moment(r.oldest),
+            _moment(r.newest),
+            ", ".join(r.folders) or NOTHING,
+        ]
+        for r in results
+        if r.error is None
+    ]
+    write_table(common, titles, rows, to_stderr=to_stderr)
+
+
+def _moment(at: float | None) -> str:
+    return NOTHING if at is None else datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+COMMANDS = {"empty-trash": empty_trash}

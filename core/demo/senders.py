@@ -1,0 +1,134 @@
+"""Who writes to the demo world, and what: one mail as Postfix would ask about it. Pure but for the random numbers.
+
+Addresses are those set aside for documentation: 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24 and 2001:db8::/32.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import NamedTuple
+
+from core.demo.people import KIB, MIB
+
+
+class Client(NamedTuple):
+    """A mail server outside. ``name`` is "unknown" where the address has none."""
+
+    name: str
+    address: str
+    helo: str
+    domain: str  # of the senders
+
+
+class Mail(NamedTuple):
+    """A message on its way. ``size`` is its length in bytes; not every client announces it."""
+
+    client: Client
+    sender: str
+    recipient: str
+    size: int
+    announced: bool
+
+
+_CLIENTS = (
+    Client("mx1.university.example", "192.0.2.17", "mx1.university.example", "university.example"),
+    Client("mail.bank.example", "192.0.2.44", "mail.bank.example", "bank.example"),
+    Client("out-3.mailer.example", "198.51.100.23", "out-3.mailer.example", "mailer.example"),
+    Client("out-7.mailer.example", "198.51.100.27", "out-7.mailer.example", "mailer.example"),
+    Client("smtp.travel.example", "198.51.100.90", "smtp.travel.example", "travel.example"),
+    Client("mta.auction.example", "203.0.113.9", "mta.auction.example", "auction.example"),
+    Client("relay.printing.example", "2001:db8:17::25", "relay.printing.example", "printing.example"),
+    Client("lists.knitting.example", "2001:db8:42::1", "lists.knitting.example", "lists.knitting.example"),
+    Client("mail.weather.example", "192.0.2.201", "mail.weather.example", "weather.example"),
+    Client("scanner-2.printing.example", "203.0.113.77", "scanner-2", "printing.example"),
+)
+_STRANGERS = (
+    Client("unknown", "203.0.113.142", "localhost.localdomain", "prizes.example"),
+    Client("unknown", "198.51.100.213", "[198.51.100.213]", "pills.example"),
+    Client("dyn-88.dialup.example", "203.0.113.88", "WIN-7Q2K", "dialup.example"),
+)
+_SENDERS = (
+    "news", "noreply", "billing", "orders", "alerts", "hello", "tickets", "m.keller", "office", "lena.holm", "service",
+    "j.ortega", "reports", "webmaster", "community", "statements", "no-reply", "ming.li", "info", "booking",
+)  # fmt: skip
+_NOBODY = ("admin", "test", "root", "sales1", "mail", "webadmin", "john.smith", "office2", "user", "contact.form")
+_TAGS = ("shop", "lists", "travel", "bank", "github", "news", "2025", "spam")
+_HEADERS = 400  # bytes that a message gains on its way, at least
+
+
+def ordinary(recipient: str, rng: random.Random) -> Mail:
+    """A mail from somebody: mostly short, now and then with photographs."""
+    stranger = rng.random() < 0.12
+    client = rng.choice(_STRANGERS if stranger else _CLIENTS)
+    return Mail(client, f"{rng.choice(_SENDERS)}@{client.domain}", recipient, _size(rng), rng.random() > 0.2)
+
+
+def bulky(recipient: str, rng: random.Random, around: int) -> Mail:
+    """A mail with large parts, of about ``around`` bytes; such clients announce the size."""
+    client = rng.choice(_CLIENTS)
+    return Mail(client, f"{rng.choice(_SENDERS)}@{client.domain}", recipient, int(around * rng.uniform(0.5, 1.6)), True)
+
+
+def _size(rng: random.Random) -> int:
+    roll = rng.random()
+    if roll < 0.62:
+        return int(min(rng.lognormvariate(2.3, 0.9), 300) * KIB)  # a note or a newsletter: some 10 KiB
+    if roll < 0.9:
+        return int(rng.uniform(60, 900) * KIB)  # an invoice, a document
+    return int(rng.uniform(1, 24) * MIB)
+
+
+def nobody(domain: str, rng: random.Random) -> str:
+    """An address that was guessed; it may exist all the same."""
+    return f"{rng.choice(_NOBODY)}@{domain}"
+
+
+def as_typed(address: str, rng: random.Random) -> str:
+    """The address as a client may write it: with a tag, or with capitals."""
+    user, _, domain = address.partition("@")
+    roll = rng.random()
+    if roll < 0.06:
+        return f"{user}+{rng.choice(_TAGS)}@{domain}"
+    return f"{user.title()}@{domain}" if roll < 0.1 else address
+
+
+def stored_size(mail: Mail, rng: random.Random) -> int:
+    """What will lie in the Maildir: the message and its Received lines, in bytes."""
+    return mail.size + _HEADERS + rng.randrange(_HEADERS)
+
+
+def policy_request(mail: Mail, port: int, instance: str) -> bytes:
+    """The question at RCPT TO with all attributes that Postfix 3.7 sends, in its order."""
+    client = mail.client
+    attributes = {
+        "request": "smtpd_access_policy",
+        "protocol_state": "RCPT",
+        "protocol_name": "ESMTP",
+        "client_address": client.address,
+        "client_name": client.name,
+        "client_port": str(port),
+        "reverse_client_name": client.name,
+        "server_address": "192.0.2.25",
+        "server_port": "25",
+        "helo_name": client.helo,
+        "sender": mail.sender,
+        "recipient": mail.recipient,
+        "recipient_count": "0",
+        "queue_id": "",  # given with the first recipient that is accepted
+        "instance": instance,
+        "size": str(mail.size if mail.announced else 0),
+        "etrn_domain": "",
+        "stress": "",
+        "sasl_method": "",
+        "sasl_username": "",
+        "sasl_sender": "",
+        "ccert_subject": "",
+        "ccert_issuer": "",
+        "ccert_fingerprint": "",
+        "ccert_pubkey_fingerprint": "",
+        "encryption_protocol": "TLSv1.3" if mail.announced else "",
+        "encryption_cipher": "TLS_AES_256_GCM_SHA384" if mail.announced else "",
+        "encryption_keysize": "256" if mail.announced else "0",
+        "policy_context": "",
+    }
+    return "".join(f"{name}={value}\n" for name, value in attributes.items()).encode() + b"\n"

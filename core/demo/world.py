@@ -1,0 +1,188 @@
+"""A throwaway mail server in a folder: settings, accounts, Maildirs. Nothing outside the folder is read or written.
+
+Theory of operation. The accounts are there at once, the Maildirs of the first people too; those of a crowd are made by
+a thread, which rests as long as it works, while a console already shows the others. ``ready`` says how far it is; only
+the maker writes it. The thread stops early where disk or inodes get short: the people behind it then have mailboxes
+without mail, as new people have.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from core.accounts import sqlite
+from core.demo.build import Parcel, build, make_parcels
+from core.demo.folder import Room, check_sparse, temporary_folder
+from core.demo.people import NEIGHBOURS, Person, aliases_among, populate
+from core.endpoints import DatabaseUrl
+from core.errors import MailquotaError, UsageError
+from core.settings import Mailstore as MailstoreSettings
+from core.usage.mailstore import Mailstore
+from core.usage.trash import TrashNames
+
+log = logging.getLogger(__name__)
+
+ACCOUNTS = 60
+MOST_ACCOUNTS = 1_000_000
+_SLICE = 50  # Maildirs between two looks at the disk
+_REST_MOST = 0.5  # seconds
+
+_SETTINGS = """\
+# A throwaway world of mailquota --demo. It goes away with the program that made it.
+[accounts]
+database = {database}
+password_file = ""
+refresh = "1s"
+
+[mailstore]
+path = {maildirs}
+doveadm = "off"
+
+[policy]
+listen = [{policy}]
+socket_user = ""
+socket_mode = "0600"
+
+[warnings]
+delivery = "maildir"  # never by mail: nothing leaves this folder
+templates = ""
+
+[state]
+database = {state}
+
+[control]
+socket = {control}
+group = ""
+"""
+
+
+class World:
+    """``folder`` exists, is empty and ours alone; ``now`` gives seconds since the epoch.
+
+    ``people`` is who lives here; the Maildirs of the first ``ready`` of them are complete.
+    """
+
+    def __init__(self, folder: Path, accounts: int, seed: int = 1, now: Callable[[], float] = time.time) -> None:
+        check_count(accounts)
+        self.folder = folder
+        self.config_path = folder / "mailquota.toml"
+        self.database = folder / "accounts.db"
+        self.policy_socket = folder / "policy"
+        self.control_socket = folder / "control.sock"
+        self.people = populate(accounts, seed)
+        self.aliases = aliases_among(self.people)
+        self.mailstore = Mailstore(f"{folder}/mail/{{domain}}/{{user}}", TrashNames(MailstoreSettings().trash))
+        self.ready = 0
+        self._seed = seed
+        self._now = now
+        self._stop = threading.Event()
+        self._maker: threading.Thread | None = None
+
+    @classmethod
+    @contextlib.contextmanager
+    def temporary(cls, accounts: int = ACCOUNTS, seed: int = 1) -> Iterator[World]:
+        """A world in a folder of its own, which is gone afterwards, however this ends (but for SIGKILL).
+
+        Raises UsageError for a number of accounts that can't be, MailquotaError where there is no place for a world.
+        """
+        check_count(accounts)
+        with temporary_folder("control.sock") as folder, contextlib.closing(cls(folder, accounts, seed)) as world:
+            world.create()
+            yield world
+
+    def create(self) -> None:
+        """Make everything; the Maildirs of a crowd follow. Raises MailquotaError."""
+        try:
+            check_sparse(self.folder)
+            Path(self.mailstore.base).mkdir(mode=0o700)
+            self.config_path.write_text(self._settings())
+            self._create_accounts()
+            rest = self._make_maildirs()
+            next(rest, None)
+        except OSError as error:
+            raise MailquotaError(f"a demo can't be made in {self.folder}: {error.strerror or error}") from error
+        if self.ready < len(self.people):
+            self._maker = threading.Thread(target=self._make_rest, args=(rest,), name="mailquota-demo", daemon=True)
+            self._maker.start()
+
+    def close(self) -> None:
+        """Stop making Maildirs. Returns when that has ended."""
+        self._stop.set()
+        if self._maker is not None:
+            self._maker.join()
+
+    def _settings(self) -> str:
+        def url(path: Path) -> str:
+            return str(DatabaseUrl("sqlite", path=str(path)))
+
+        values = {
+            "database": url(self.database),
+            "maildirs": self.mailstore.template,
+            "policy": f"unix:{self.policy_socket}",
+            "state": url(self.folder / "state.db"),
+            "control": str(self.control_socket),
+        }
+        # A JSON text is a TOML text, for any path that can be printed.
+        return _SETTINGS.format(**{key: json.dumps(value, ensure_ascii=False) for key, value in values.items()})
+
+    def _create_accounts(self) -> None:
+        sqlite.create(self.database)
+        addresses = [*(person.address for person in self.people), *(alias.source for alias in self.aliases)]
+        domains = dict.fromkeys(address.rpartition("@")[2] for address in addresses)
+        number = {name: index for index, name in enumerate(domains, 1)}
+        users = ((number[p.address.rpartition("@")[2]], p.address, p.limit or 0) for p in self.people)
+        aliases = ((number[a.source.rpartition("@")[2]], a.source, a.destination) for a in self.aliases)
+        with contextlib.closing(sqlite3.connect(self.database)) as connection, connection:
+            connection.execute("PRAGMA synchronous = OFF")  # nobody needs it after a crash
+            connection.executemany("INSERT INTO virtual_domains (id, name) VALUES (?, ?)", _swapped(number))
+            connection.executemany("INSERT INTO virtual_users (domain_id, email, quota) VALUES (?, ?, ?)", users)
+            connection.executemany(
+                "INSERT INTO virtual_aliases (domain_id, source, destination) VALUES (?, ?, ?)", aliases
+            )
+
+    # ---- Maildirs
+
+    def _make_maildirs(self) -> Iterator[None]:
+        """Make them in order, with a pause after those of the neighbours and then after each slice."""
+        room = Room(self.folder)
+        parcels = make_parcels(self.folder / "parcels", random.Random(self._seed), self._now())
+        for index, person in enumerate(self.people):
+            if index >= NEIGHBOURS and index % _SLICE == 0:
+                yield
+            if index % _SLICE == 0 and not room.left():
+                log.warning("the disk gets short: %d of %d mailboxes stay empty", len(self.people) - index, index)
+                return
+            self._make(person, parcels)
+            self.ready = index + 1
+
+    def _make(self, person: Person, parcels: dict[int, Parcel]) -> None:
+        rng = random.Random(f"{self._seed} {person.address}")
+        build(self.mailstore.maildir(person.address), person, parcels, rng)
+
+    def _make_rest(self, rest: Iterator[None]) -> None:
+        try:
+            started = time.monotonic()
+            for _ in rest:
+                if self._stop.wait(min(time.monotonic() - started, _REST_MOST)):
+                    return
+                started = time.monotonic()
+        except OSError as error:
+            log.warning("the mailboxes from number %d on stay empty: %s", self.ready + 1, error)
+
+
+def check_count(accounts: int) -> None:
+    """UsageError for a number of accounts that a demo can't have."""
+    if not 1 <= accounts <= MOST_ACCOUNTS:
+        raise UsageError(f"a demo has 1 to {MOST_ACCOUNTS} accounts, not {accounts}")
+
+
+def _swapped(number: dict[str, int]) -> Iterator[tuple[int, str]]:
+    return ((index, name) for name, index in number.items())

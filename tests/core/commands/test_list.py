@@ -1,0 +1,122 @@
+"""``mailquota list``, and ``mailquota`` without a terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+
+from tests.core.commands.command_line import CommandLine
+from tests.core.worlds import ANNA, FREE, FULL, JOHN, TRASH, SmallWorld
+
+KEYS = [
+    "address", "domain", "limit_bytes", "used_bytes", "messages", "percent", "trash_bytes", "trash_messages", "level",
+    "source", "measured_at", "growth_bytes_per_day", "days_to_full", "drift_bytes", "enabled",
+]  # fmt: skip
+
+
+def test_json_has_the_contract_s_keys_and_the_figures(mailquota: CommandLine) -> None:
+    """Bytes as integers, percent as a number, null where it does not apply; the same with an engine and without."""
+    rows = mailquota.json("list")
+    assert [list(row) for row in rows] == [KEYS] * 5
+    by_address = {row["address"]: row for row in rows}
+    trash = by_address[TRASH]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", trash.pop("measured_at"))
+    assert trash == {
+        "address": TRASH, "domain": "example.com", "limit_bytes": 10_000, "used_bytes": 9000, "messages": 6,
+        "percent": 90.0, "trash_bytes": 3000, "trash_messages": 3, "level": "near", "source": "maildirsize",
+        "growth_bytes_per_day": None, "days_to_full": None, "drift_bytes": None, "enabled": True,
+    }  # fmt: skip
+    free = by_address[FREE]
+    assert (free["limit_bytes"], free["percent"], free["level"], free["used_bytes"]) == (None, None, "unlimited", 2100)
+    assert (by_address[ANNA]["source"], by_address[FULL]["level"]) == ("scan", "over")
+
+
+def test_worst_come_first(mailquota: CommandLine) -> None:
+    """By percent of the limit; who has no limit comes last."""
+    assert [row["address"] for row in mailquota.json("list")] == [FULL, TRASH, ANNA, JOHN, FREE]
+
+
+def test_a_filter_no_match_and_a_limit(mailquota: CommandLine) -> None:
+    """Words are joined by AND; no match is an empty array and success."""
+    assert [row["address"] for row in mailquota.json("list", "@example.org", ">20%")] == [FULL, JOHN]
+    assert [row["address"] for row in mailquota.json("list", "@example.org >20%", "--limit", "1")] == [FULL]
+    done = mailquota("list", "trash>1G", "--json")
+    assert (done.returncode, done.stdout) == (0, "[]\n")
+
+
+def test_sorting(alone: CommandLine) -> None:
+    """Numbers largest first, texts from A to Z, a minus reverses, and what is unknown stays last."""
+    by_use = [row["address"] for row in alone.json("list", "--sort", "used")]
+    assert by_use == [FULL, TRASH, ANNA, JOHN, FREE]
+    assert [row["address"] for row in alone.json("list", "--sort", "-used_bytes")] == by_use[::-1]
+    assert [row["address"] for row in alone.json("list", "--sort", "address")] == sorted(by_use)
+    assert [row["address"] for row in alone.json("list", "--sort", "-percent")] == [JOHN, ANNA, TRASH, FULL, FREE]
+
+
+def test_wrong_words_are_usage_errors(alone: CommandLine) -> None:
+    """Exit code 2, one line that names what is accepted, nothing on stdout."""
+    for words, named in (
+        (("--sort", "shoe size"), "accepted: address"),
+        (("--limit", "-3"), "--limit"),
+        (("--json", "--csv"), "--csv"),
+        ((">80percent",), "80%"),
+        (("--yse",), "--yse"),
+    ):
+        done = alone("list", *words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("mailquota: ")
+        assert done.stderr.count("\n") == 1
+        assert named in done.stderr
+
+
+def test_csv_has_the_same_keys_and_addresses_as_they_are(alone: CommandLine, small_world: SmallWorld) -> None:
+    """An address that looks like a formula is no other address in a spreadsheet."""
+    small_world.add_account('=1+"x",y@example.org')
+    rows = list(csv.reader(io.StringIO(alone("list", "--csv").stdout)))
+    assert rows[0] == KEYS
+    assert {row[0] for row in rows[1:]} == {ANNA, FREE, FULL, JOHN, TRASH, '=1+"x",y@example.org'}
+    free = dict(zip(KEYS, next(row for row in rows if row[0] == FREE), strict=True))
+    assert (free["limit_bytes"], free["used_bytes"], free["enabled"]) == ("", "2100", "true")
+
+
+def test_the_table_is_aligned_whole_and_plain(mailquota: CommandLine) -> None:
+    """No colours and nothing cut where stdout is no terminal, whatever the environment says of its width."""
+    done = mailquota("list", env={"COLUMNS": "20", "TERM": "xterm-256color"})
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["address", "level", "percent", "used", "limit", "messages", "trash", "source", "age"]
+    assert lines[1].split()[:3] == [FULL, "over", "100.0"]
+    assert lines[5].split()[:2] == [FREE, "unlimited"]
+    assert "\x1b" not in done.stdout
+    assert len({line.index(word) for line, word in zip(lines[1:4], ("over", "near", "ok"), strict=True)}) == 1
+
+
+def test_what_comes_from_outside_stays_on_its_line(alone: CommandLine, small_world: SmallWorld) -> None:
+    """A control character in an address colours no screen and begins no line."""
+    small_world.add_account("bad\x1b[31m\nroot@example.org")
+    done = alone("list")
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout
+    assert len(done.stdout.splitlines()) in {6, 7}  # the store may leave such a row out
+
+
+def test_without_a_terminal_the_table_comes_once(mailquota: CommandLine) -> None:
+    """``mailquota`` alone prints what ``list`` prints and exits; nothing was bound by it."""
+    before = sorted(path.name for path in mailquota.world.folder.iterdir())
+    done = mailquota()
+    assert done.returncode == 0
+    ages = re.compile(r"\d+ s$", re.MULTILINE)
+    assert ages.sub("", done.stdout) == ages.sub("", mailquota("list").stdout)
+    assert sorted(path.name for path in mailquota.world.folder.iterdir()) == before
+
+
+def test_a_reader_that_has_enough_is_no_fault(alone: CommandLine) -> None:
+    """``mailquota list | head -0`` complains about nothing."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = alone("list", stdout=writer)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")

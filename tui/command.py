@@ -1,0 +1,161 @@
+"""The command ``mailquota``: the console, and the door to all other commands, which never import Textual.
+
+The console attaches to the engine that answers on the control socket. Where none does, it has one of its own in a
+thread, which starts while Textual is imported; what keeps an engine from starting is told before a screen opens.
+However the screen ends, the engine is looked after here: handed over, stopped, or kept going without a screen where
+the terminal, or the console, is gone and nobody else would answer Postfix.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from core.commands.logs import log_detached, log_nowhere
+from core.commands.main import run
+from core.commands.options import Common
+from core.commands.output import complain
+from core.errors import MailquotaError
+
+if TYPE_CHECKING:
+    from core.config import Config
+    from core.control.client import Client
+    from core.control.messages import Welcome
+    from core.serve import Embedded
+    from tui.leaving import Outcome
+    from tui.link import Connect
+
+_CLIENT = "console"
+
+
+def main() -> int:
+    """The entry point; returns the exit code."""
+    return run(sys.argv[1:], open_console)
+
+
+def open_console(common: Common, demo: int | None) -> int:
+    """Attached, with an engine of its own, or in a throwaway world of ``demo`` accounts."""
+    if demo is not None:
+        return _show_demo(common, demo)
+    config = common.load()
+    return _attach(common, config) if asyncio.run(_engine_answers(config)) else _embed(common, config)
+
+
+async def _engine_answers(config: Config) -> bool:
+    """Whether one is there that takes us; UnreachableError where it does not."""
+    from core.commands.session import find_engine
+
+    found = await find_engine(config, _CLIENT, read_only=True)
+    if found is not None:
+        await found[0].close()
+    return found is not None
+
+
+def _attach(common: Common, config: Config) -> int:
+    from core.control.client import Client
+
+    log_nowhere()
+
+    async def connect() -> tuple[Client, Welcome]:
+        return await Client.connect(config.settings.control.socket, _CLIENT, read_only=common.read_only)
+
+    _run_screen(common, connect, embedded=False)
+    return 0
+
+
+def _embed(common: Common, config: Config) -> int:
+    from core.commands.serving import engine_options
+    from core.serve import Embedded
+
+    log_detached(config.settings.control.socket)
+    engine = Embedded(config, engine_options(common, config, embedded=True))
+    engine.begin()
+    import tui.app  # noqa: F401  while the engine starts
+
+    engine.wait()
+    try:
+        outcome = _run_screen(common, _connect_to(engine, common), embedded=True)
+    except MailquotaError:
+        _keep_enforcing(engine)
+        raise
+    _finish(engine, outcome)
+    return 0
+
+
+def _finish(engine: Embedded, outcome: Outcome) -> None:
+    from tui.leaving import Outcome
+
+    if outcome is Outcome.LOST:
+        _stay(engine)
+    elif outcome is Outcome.HANDED_OVER:
+        complain("the policy server goes on in the background; mailquota opens the console again")
+    engine.stop()
+
+
+def _keep_enforcing(engine: Embedded) -> None:
+    """The console failed: hand over as it would by default, else go on without a screen."""
+    try:
+        pid = engine.hand_over()
+    except MailquotaError as error:
+        complain(str(error))
+        _stay(engine)
+    else:
+        complain(f"the policy server goes on in the background as process {pid}")
+    engine.stop()
+
+
+def _stay(engine: Embedded) -> None:  # noqa: ARG001  it runs in its thread meanwhile
+    """Until somebody ends us: there is no screen, and mail is still to be answered for."""
+    ended = threading.Event()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: ended.set())
+    complain("there is no screen any more; the policy server goes on in this process until it is terminated")
+    ended.wait()
+
+
+def _show_demo(common: Common, accounts: int) -> int:
+    from core.commands.serving import world_settings
+    from core.demo.traffic import Traffic
+    from core.demo.world import World
+    from core.engine import Options
+    from core.serve import Embedded
+
+    log_nowhere()
+    with World.temporary(accounts) as world:
+        load = world_settings(world)
+        engine = Embedded(load(), Options(load, demo=True, embedded=True))
+        engine.begin()
+        import tui.app  # noqa: F401  while the engine starts
+
+        engine.wait()
+        with contextlib.ExitStack() as stack:
+            stack.callback(engine.stop)
+            stack.enter_context(Traffic(world, world.policy_socket, random.Random()).running())  # noqa: S311  a play
+            _run_screen(common, _connect_to(engine, common), embedded=True, demo=True)
+    return 0
+
+
+def _connect_to(engine: Embedded, common: Common) -> Connect:
+    from core.control.client import Client
+    from core.threads import in_thread
+
+    async def connect() -> tuple[Client, Welcome]:
+        return await Client.adopt(await in_thread(engine.connect), _CLIENT, read_only=common.read_only)
+
+    return connect
+
+
+def _run_screen(common: Common, connect: Connect, *, embedded: bool, demo: bool = False) -> Outcome:
+    from tui.app import run_console
+
+    return run_console(connect, embedded=embedded, demo=demo, read_only=common.read_only, no_color=common.no_color)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""Keys one after the other, whatever they open.
+
+Textual hands a key to what has the focus at that moment. Typed fast, or arriving together over a slow line, ``/near``
+would open the filter with its first key while the other four are already on their way to the table, and ``e`` among
+them would open a dialog. So a key waits here until the one before it has done its work: behind each key goes a
+``KeyDone``, which takes the same way through the widgets up to the app; and a screen that is just being made is waited
+for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TypeVar
+
+from textual import events
+from textual.app import App
+from textual.message import Message
+
+T = TypeVar("T")
+RETRY_SECONDS = 0.005  # while a screen is being made
+LOST_SECONDS = 0.5  # after which a KeyDone is given up, as its widget went away with it
+
+
+class KeyDone(Message):
+    """Follows a key."""
+
+
+class TypeAheadApp(App[T], inherit_bindings=False):
+    """An app that lets keys through one by one."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
+        self._keys: deque[events.Key] = deque()
+        self._key_sent: float | None = None  # when the key that is at work was let through
+
+    async def on_event(self, event: events.Event) -> None:
+        """Keep keys back; a key that was let through comes by here a second time, on its way up."""
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            self._keys.append(event)
+            if self._key_sent is None or time.monotonic() - self._key_sent > LOST_SECONDS:
+                await self._let_through()
+        else:
+            await super().on_event(event)
+
+    async def on_key_done(self) -> None:
+        """The next one."""
+        await self._let_through()
+
+    async def _let_through(self) -> None:
+        self._key_sent = None
+        if not self._keys:
+            return
+        self._key_sent = time.monotonic()
+        if not self.screen.is_mounted:
+            self.set_timer(RETRY_SECONDS, self._let_through)
+            return
+        target = self.focused or self.screen
+        await super().on_event(self._keys.popleft())
+        if not target.post_message(KeyDone()):
+            await self._let_through()
