@@ -82,7 +82,7 @@ class Publisher:
     async def subscribe(self, connection: ControlConnection) -> None:
         """A snapshot, the newest decisions and the head now; changes from now on."""
         connection.subscribed = True
-        connection.decisions_seen = max(0, self._decisions.count - _DECISIONS_SHOWN)
+        connection.decisions_seen = max(0, self._decisions.count - _DECISIONS_SHOWN // 2)
         connection.send(Head(time.time(), self._status()))
         await self.snapshot(connection)
 

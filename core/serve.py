@@ -98,10 +98,15 @@ class Embedded:
         self.wait()
 
     def connect(self) -> socket.socket:
-        """A connection to its control server."""
+        """A connection to its control server. UnreachableError where the engine has ended."""
         ours, theirs = socket.socketpair()
         assert self._engine is not None
-        self.call(self._engine.control.adopt(theirs))
+        try:
+            self.call(self._engine.control.adopt(theirs))
+        except BaseException:
+            ours.close()
+            theirs.close()
+            raise
         return ours
 
     @property

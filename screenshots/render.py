@@ -9,6 +9,7 @@ from typing import Any
 
 from textual.app import App
 
+_FONT_FACE = re.compile(r"@font-face\s*{[^}]*}\s*")
 _CELL = 12.2  # width of a character in Textual's SVG
 _INDENTED = re.compile(r'<text ([^>]*?)x="([\d.]+)"([^>]*?)textLength="([\d.]+)"([^>]*)>((?:&#160;)+)([^<]*)</text>')
 
@@ -23,7 +24,8 @@ def save(app: App[Any], name: str, folder: Path, *, png: bool = False) -> Path:
 
 
 def portable(svg: str) -> str:
-    """Blanks before a text become its position, because librsvg drops them; and no ligatures."""
+    """Blanks before a text become its position, because librsvg drops them; no ligatures, no font from elsewhere."""
+    svg = _FONT_FACE.sub("", svg).replace("Fira Code, monospace", '"Fira Code", "DejaVu Sans Mono", monospace')
     return _INDENTED.sub(_moved, svg).replace(
         "font-family: Fira Code", "font-variant-ligatures: none; font-family: Fira Code"
     )

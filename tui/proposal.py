@@ -22,6 +22,7 @@ class Proposal:
 
     text: str
     accounts: int = 0
+    changed: int = 0
     before: int = 0
     after: int = 0
     unlimited: int = 0
@@ -41,12 +42,14 @@ class Proposal:
     def add(self, row: AccountRow) -> None:
         """One more account."""
         self.accounts += 1
+        self.only = None
         try:
             new = self._absolute[0] if self._absolute else parse_limit(self.text, row.limit_bytes, row.used_bytes)
         except UsageError as error:
             self.errors.append(str(error))
             return
         self.only = (row, new) if self.accounts == 1 else None
+        self.changed += new != row.limit_bytes
         self.before += row.limit_bytes or 0
         self.after += new or 0
         self.unlimited += new is None

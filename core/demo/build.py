@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -61,11 +60,10 @@ def _is_unread(person: Person, folder: str, rng: random.Random) -> bool:
 
 
 def _make_folders(maildir: str, person: Person) -> None:
-    """Directories are what takes time, to make and to remove: a plain Maildir has only ``cur`` before its first mail."""
-    make: Callable[[str], None] = _make_cur if person.plain else make_folders
-    make(maildir)
+    """Directories take time, to make and to remove, so most have only ``cur`` until mail comes."""
+    (_make_cur if person.plain else make_folders)(maildir)
     for name in (*person.folders, *([person.trash_name] if person.discarded else [])):
-        make(folder_path(maildir, name))
+        _make_cur(folder_path(maildir, name))
 
 
 def _make_cur(folder: str) -> None:

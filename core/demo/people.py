@@ -24,7 +24,7 @@ from core.model import Alias
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 NEIGHBOURS = 200  # cast included; from there on it is a crowd
 _CLOSE = 60  # of these, the first have mailboxes with many messages
-_MANY, _FEW = 50, 8
+_MANY, _FEW = 80, 8
 
 PARCELS = tuple(int(3 * KIB * 1.08**step) for step in range(158))  # up to 500 MiB
 _CROWD_PARCELS = tuple(size for size in PARCELS if 150 * KIB < size < 45 * MIB)
@@ -81,11 +81,11 @@ def sizes(total: int, count: int, rng: random.Random) -> tuple[int, ...]:
     A few large ones hold most of it, as in life.
     """
     weights = sorted((rng.lognormvariate(0, 1) for _ in range(count)), reverse=True)
-    found, left, share = [], float(total), total / (sum(weights) or 1)
-    for number, weight in enumerate(weights, 1):
-        wanted = left if number == count else weight * share
+    found, missing, share = [], 0.0, total / (sum(weights) or 1)
+    for weight in weights:
+        wanted = weight * share + missing
         found.append(_nearest(wanted))
-        left -= found[-1]
+        missing = wanted - found[-1]
     rng.shuffle(found)
     return tuple(found)
 
@@ -100,21 +100,22 @@ def _known(
     limit: int | None,
     used: int,
     messages: int,
+    *,
     trash: int = 0,
-    trash_messages: int = 0,
+    discarded: int = 0,
     trash_name: str = "Trash",
     folders: tuple[str, ...] = (),
     habit: Habit = Habit.STEADY,
     record: Record = Record.KEPT,
     share: float = 1.0,
 ) -> Person:
-    """One of the cast; ``used`` and ``messages`` are with Trash."""
+    """One of the cast; ``used`` bytes and ``messages`` are with those in Trash, ``trash`` and ``discarded``."""
     rng = random.Random(address)
     return Person(
         address=address,
         limit=limit,
-        kept=sizes(used - trash, messages - trash_messages, rng),
-        discarded=sizes(trash, trash_messages, rng),
+        kept=sizes(used - trash, messages - discarded, rng),
+        discarded=sizes(trash, discarded, rng),
         trash_name=trash_name,
         folders=folders,
         habit=habit,
@@ -129,23 +130,31 @@ def _of(limit: int, percent: float) -> int:
 
 _FILLING = Habit.FILLING
 CAST = (
-    _known("john@example.org", 5 * GIB, _of(5 * GIB, 104), 190, 2 * GIB, 61, folders=("Sent", "Archive"),
-           habit=Habit.STUCK, share=2.5),
-    _known("newsletter@example.org", GIB, _of(GIB, 86.3), 90, 12 * MIB, 4, habit=_FILLING, share=7),
-    _known("sales@example.com", 20 * GIB, _of(20 * GIB, 96.1), 140, 120 * MIB, 9, folders=("Sent", "Archive.2025")),
-    _known("archive@example.org", None, 36 * GIB + 411 * MIB, 150, folders=("Archive",), share=2),
-    _known("anna@example.org", 5 * GIB, _of(5 * GIB, 22.4), 60, 40 * MIB, 8, folders=("Sent", "Drafts")),
+    _known("john@example.org", 5 * GIB, _of(5 * GIB, 104), 412, trash=2 * GIB, discarded=137,
+           folders=("Sent", "Archive"), habit=Habit.STUCK, share=2.5),
+    _known("newsletter@example.org", GIB, _of(GIB, 86.3), 231, trash=12 * MIB, discarded=4, habit=_FILLING, share=7),
+    _known("sales@example.com", 20 * GIB, _of(20 * GIB, 96.1), 388, trash=120 * MIB, discarded=14,
+           folders=("Sent", "Archive.2025")),
+    _known("archive@example.org", None, 36 * GIB + 411 * MIB, 540, folders=("Archive",), share=2),
+    _known("anna@example.org", 5 * GIB, _of(5 * GIB, 22.4), 96, trash=40 * MIB, discarded=8,
+           folders=("Sent", "Drafts")),
     _known("scanner@example.com", 2 * GIB, 310 * MIB, 12, record=Record.BROKEN, share=0.05),
-    _known("info@example.net", GIB, _of(GIB, 82.2), 45, 3 * MIB, 3, record=Record.ABSENT, habit=_FILLING, share=3),
-    _known("maria@example.net", 2 * GIB, _of(2 * GIB, 101.3), 80, _of(2 * GIB, 61), 38, "Papierkorb",
-           ("Gesendet", "Entw&APw-rfe"), _FILLING, share=1.5),
-    _known("support@example.org", 10 * GIB, _of(10 * GIB, 97.4), 90, 700 * MIB, 12, folders=("Sent",), habit=_FILLING),
-    _known("invoices@shop.example", 5 * GIB, _of(5 * GIB, 90.8), 60, 64 * MIB, 5, folders=("Archive.2025",)),
-    _known("jobs@example.com", 500 * MIB, _of(500 * MIB, 94.2), 40, 90 * MIB, 11, habit=_FILLING, share=3),
+    _known("info@example.net", GIB, _of(GIB, 82.2), 45, trash=3 * MIB, discarded=3, record=Record.ABSENT,
+           habit=_FILLING, share=3),
+    _known("maria@example.net", 2 * GIB, _of(2 * GIB, 101.3), 80, trash=_of(2 * GIB, 61), discarded=38,
+           trash_name="Papierkorb", folders=("Gesendet", "Entw&APw-rfe"), habit=_FILLING, share=1.5),
+    _known("support@example.org", 10 * GIB, _of(10 * GIB, 97.4), 176, trash=700 * MIB, discarded=12,
+           folders=("Sent",), habit=_FILLING),
+    _known("invoices@shop.example", 5 * GIB, _of(5 * GIB, 90.8), 60, trash=64 * MIB, discarded=5,
+           folders=("Archive.2025",)),
+    _known("jobs@example.com", 500 * MIB, _of(500 * MIB, 94.2), 40, trash=90 * MIB, discarded=11,
+           habit=_FILLING, share=3),
     _known("backup@factory.example", None, 12 * GIB + 90 * MIB, 30, record=Record.ABSENT),
-    _known("board@club.example", 500 * MIB, _of(500 * MIB, 112), 34, 20 * MIB, 3, habit=Habit.STUCK),
-    _known("office@school.example", 50 * GIB, _of(50 * GIB, 61), 90, 900 * MIB, 10, folders=("Sent", "Projects")),
-    _known("peter.lang@example.org", 2 * GIB, _of(2 * GIB, 84.5), 40, _of(2 * GIB, 30), 14, "Deleted Items"),
+    _known("board@club.example", 500 * MIB, _of(500 * MIB, 112), 34, trash=20 * MIB, discarded=3, habit=Habit.STUCK),
+    _known("office@school.example", 50 * GIB, _of(50 * GIB, 61), 260, trash=900 * MIB, discarded=10,
+           folders=("Sent", "Projects")),
+    _known("peter.lang@example.org", 2 * GIB, _of(2 * GIB, 84.5), 40, trash=_of(2 * GIB, 30), discarded=14,
+           trash_name="Deleted Items"),
     _known("photos@club.example", 10 * GIB, _of(10 * GIB, 88), 60, folders=("Projects",), habit=_FILLING, share=2),
 )  # fmt: skip
 
@@ -196,7 +205,7 @@ def _neighbour(address: str, rng: random.Random, most: int) -> Person:
     limit = rng.choice(_LIMITS)
     percent = _percent(rng)
     used = _of(limit, abs(percent))
-    messages = int((6 + min(most - 6, used // (30 * MIB))) * rng.uniform(0.7, 1.0)) + 1
+    messages = int((6 + min(most - 6, used // (20 * MIB))) * rng.uniform(0.7, 1.0)) + 1
     trash, trash_messages = _trash(rng, used, messages)
     return Person(
         address=address,

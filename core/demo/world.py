@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 ACCOUNTS = 60
 MOST_ACCOUNTS = 1_000_000
 _SLICE = 50  # Maildirs between two looks at the disk
-_REST_MOST = 0.5  # seconds
+_REST_MOST = 0.05  # seconds
 
 _SETTINGS = """\
 # A throwaway world of mailquota --demo. It goes away with the program that made it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from collections.abc import Callable
@@ -24,6 +25,13 @@ E = TypeVar("E")
 def until(condition: Callable[[], object], what: str = "", seconds: float = SECONDS) -> None:
     """Wait for something that must happen."""
     assert wait_until(lambda: bool(condition()), seconds), f"did not happen within {seconds:g} s: {what or condition}"
+
+
+async def eventually(condition: Callable[[], object], seconds: float = SECONDS) -> None:
+    """The same on a loop."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in threads of the product
+            await asyncio.sleep(0.001)
 
 
 class Closing:

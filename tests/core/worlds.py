@@ -67,6 +67,7 @@ class SmallWorld:
     def execute(self, sql: str, *values: object) -> list[tuple[object, ...]]:
         """Do something to the accounts database, as an administrator elsewhere would."""
         with contextlib.closing(sqlite3.connect(self.database)) as connection, connection:
+            connection.execute("PRAGMA synchronous = OFF")  # a world that is thrown away need not survive a power cut
             return connection.execute(sql, values).fetchall()
 
     def add_account(self, address: str, limit: int = LIMIT) -> None:

@@ -78,6 +78,11 @@ class Stage:
         await self.until(lambda: not any(word in self.text() for word in words), f"loses {words}")
 
     @property
+    def order(self) -> list[str]:
+        """The addresses that are shown, in their order."""
+        return self.home.pane.accounts.order
+
+    @property
     def row(self) -> AccountRow:
         """The account under the cursor."""
         row = self.home.pane.table.row

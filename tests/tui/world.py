@@ -19,6 +19,15 @@ _DOMAINS = ("example.org", "example.com", "example.net", "mail.example.org", "sh
 _LIMITS = (500 * MIB, GIB, 2 * GIB, 5 * GIB, 5 * GIB, 10 * GIB, 20 * GIB)
 
 
+FIVE = [
+    AccountRow("a@example.org", 100 * MIB, 90 * MIB),
+    AccountRow("b@example.org", 100 * MIB, 80 * MIB),
+    AccountRow("c@example.net", 100 * MIB, 70 * MIB),
+    AccountRow("d@example.net", 100 * MIB, 60 * MIB),
+    AccountRow("e@example.net", None, 500 * MIB),
+]  # in the order of the screen
+
+
 def address(number: int) -> str:
     """The address of account ``number``; unique."""
     name = _NAMES[number % len(_NAMES)]

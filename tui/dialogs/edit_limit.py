@@ -109,6 +109,8 @@ class EditLimit(Dialog[Line | None]):
             return
         if proposal.impossible:
             self.message(proposal.errors[0])
+        elif not proposal.changed:
+            self.dismiss((("Nothing to change: that is the limit", "quiet"),))
         elif not self._counted():
             self.message(f"These are {format_count(len(self._rows))} accounts: type the number to confirm.", "near")
             self.set_focus(self.query_one("#count", Input))
@@ -139,7 +141,7 @@ class EditLimit(Dialog[Line | None]):
             return
         failed = failures((result.address, result.error) for result in results)
         if failed:
-            self._sent = False
+            self._sent = len(failed) < len(results)  # twice +10% is not what was asked for
             self.message(failure_text(failed, len(results)))
         else:
             self.dismiss(self._done(results))

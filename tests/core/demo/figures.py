@@ -16,6 +16,11 @@ from core.usage.measure import Unmeasurable, measure, recorded
 _NAME = re.compile(r"(\d+)\.M\d+P\d+\.mail,S=(\d+),W=(\d+)(?::2,S)?")
 
 
+def by_address(world: World) -> dict[str, Person]:
+    """The people by their addresses."""
+    return {person.address: person for person in world.people}
+
+
 def messages_of(maildir: str) -> list[Path]:
     """Every file in a cur or new directory."""
     return [Path(root, name) for root, _, names in os.walk(maildir) for name in names if root[-4:] in {"/cur", "/new"}]

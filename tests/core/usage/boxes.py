@@ -15,12 +15,12 @@ _numbers = itertools.count()
 
 
 class Box:
-    """The Maildir of ``ADDRESS``, with INBOX and nothing in it."""
+    """The Maildir of an account, with INBOX and nothing in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, address: str = ADDRESS) -> None:
         self.base = folder / "vmail"
         self.store = Mailstore(f"{self.base}/{{domain}}/{{user}}/Maildir", TrashNames(("Trash", "Papierkorb")))
-        self.maildir = self.store.maildir(ADDRESS)
+        self.maildir = self.store.maildir(address)
         self.path = Path(self.maildir)
         self.file = self.path / "maildirsize"
         for part in ("cur", "new", "tmp"):

@@ -81,29 +81,27 @@ def test_believed_or_not(row: str) -> None:
     assert ((size.used, size.messages) if size is not None and believed else RECOUNT) == expected
 
 
-# header's limit, header's messages, use, lines, age, the account's limit, recount?
+# the header's limits, use, messages and lines; age; the account's limit; recount?
 CLAIMS = [
-    (5000, None, 4000, 9, HOUR, 5000, False),
-    (5000, None, 5000, 9, HOUR, 5000, False),
-    (5000, None, 5001, 1, 0.0, 5000, False),
-    (5000, None, 5001, 2, 0.0, 5000, True),
-    (5000, None, 5001, 1, FRESH_SECONDS + 0.1, 5000, True),
-    (5000, None, 9999, 1, -HOUR, 5000, False),  # a clock that is behind
-    (5000, 10, 4000, 1, 0.0, 5000, True),
-    (5000, None, 10, 1, 0.0, 7000, True),
-    (5000, None, 10, 1, 0.0, None, True),  # an old file of an account that is unlimited now: nobody keeps it
-    (None, None, 10, 1, 0.0, 5000, True),
-    (None, None, 9_999_999, 9, HOUR, None, False),
-    (None, 10, 10, 1, 0.0, None, True),
+    (Maildirsize(5000, None, 4000, 1, 9), HOUR, 5000, False),
+    (Maildirsize(5000, None, 5000, 1, 9), HOUR, 5000, False),
+    (Maildirsize(5000, None, 5001, 1, 1), 0.0, 5000, False),
+    (Maildirsize(5000, None, 5001, 1, 2), 0.0, 5000, True),
+    (Maildirsize(5000, None, 5001, 1, 1), FRESH_SECONDS + 0.1, 5000, True),
+    (Maildirsize(5000, None, 9999, 1, 1), -HOUR, 5000, False),  # a clock that is behind
+    (Maildirsize(5000, 10, 4000, 1, 1), 0.0, 5000, True),
+    (Maildirsize(5000, None, 10, 1, 1), 0.0, 7000, True),
+    (Maildirsize(5000, None, 10, 1, 1), 0.0, None, True),  # unlimited by now: nobody keeps it
+    (Maildirsize(None, None, 10, 1, 1), 0.0, 5000, True),
+    (Maildirsize(None, None, 9_999_999, 1, 9), HOUR, None, False),
+    (Maildirsize(None, 10, 10, 1, 1), 0.0, None, True),
 ]
 
 
-@pytest.mark.parametrize(("header", "count", "used", "lines", "age", "limit", "expected"), CLAIMS)
-def test_must_recount(
-    header: int | None, count: int | None, used: int, lines: int, age: float, limit: int | None, expected: bool
-) -> None:
+@pytest.mark.parametrize(("size", "age", "limit", "expected"), CLAIMS)
+def test_must_recount(size: Maildirsize, age: float, limit: int | None, expected: bool) -> None:
     """Another limit, or a claim over it that is old or was added to, is not believed."""
-    assert must_recount(Maildirsize(header, count, used, 1, lines), limit, age) is expected
+    assert must_recount(size, limit, age) is expected
 
 
 def test_limits_of_the_header() -> None:

@@ -77,7 +77,7 @@ STATES: dict[str, tuple[Callable[[Box], None], tuple[int, int, str] | None]] = {
     "full to the byte": (holding("5000S\n4000 2\n1000 1\n"), (5000, 3, "maildirsize")),
     "over, one line, young": (holding("5000S\n9000 2\n"), (9000, 2, "maildirsize")),
     "header alone": (holding("5000S\n"), (0, 0, "maildirsize")),
-    "missing": (lambda box: None, (4000, 2, "scan")),
+    "missing": (lambda _: None, (4000, 2, "scan")),
     "over, two lines": (holding("5000S\n5000 1\n4000 1\n"), (4000, 2, "scan")),
     "another limit": (holding("1000S\n100 1\n"), (4000, 2, "scan")),
     "empty": (holding(""), (4000, 2, "scan")),
@@ -367,7 +367,7 @@ def test_recorded(box: Box, text: str, expected: tuple[int, int] | None) -> None
     assert recorded(box.maildir) == expected
 
 
-@pytest.mark.parametrize("make", [lambda box: None, fifo, dangling, looping, lambda box: box.file.mkdir()])
+@pytest.mark.parametrize("make", [lambda _: None, fifo, dangling, looping, lambda box: box.file.mkdir()])
 def test_nothing_recorded(box: Box, make: Callable[[Box], None]) -> None:
     """None where there is no readable file; a FIFO does not hold us."""
     make(box)

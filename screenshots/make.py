@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""Draws the README's pictures from the demo world: a real engine, real Maildirs, real answers.
+
+screenshots/make.py [--png FOLDER]     with PNGs into a folder, to look at (rsvg-convert, fonts-firacode)
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from textual.pilot import Pilot
+from textual.theme import Theme
+
+from core.commands.serving import world_settings
+from core.control.client import Client
+from core.control.messages import Welcome
+from core.demo.traffic import Traffic
+from core.demo.world import World
+from core.engine import Options
+from core.serve import Embedded
+from core.threads import in_thread
+from screenshots.render import save
+from tui.app import MailquotaApp
+from tui.leaving import Outcome
+from tui.theme import DARK, LIGHT
+
+HERE = Path(__file__).parent
+SETTLE = 1.5  # seconds for figures and decisions to arrive
+
+# name, columns, lines, theme, keys
+PICTURES: tuple[tuple[str, int, int, Theme, tuple[str, ...]], ...] = (
+    ("accounts-120x32", 120, 32, DARK, ()),
+    ("accounts-80x24", 80, 24, DARK, ()),
+    ("accounts-200x50", 200, 50, DARK, ()),
+    ("accounts-light-120x32", 120, 32, LIGHT, ()),
+    ("filter-120x32", 120, 32, DARK, ("slash", *"trash>100M", "enter", "space", "space", "space")),
+    ("edit-limit-120x32", 120, 32, DARK, ("e", *"used*1.2")),
+    ("empty-trash-120x32", 120, 32, DARK, ("down", "t")),
+    ("help-120x32", 120, 32, DARK, ("question_mark",)),
+)
+
+
+async def picture(engine: Embedded, wanted: tuple[str, int, int, Theme, tuple[str, ...]], folder: Path | None) -> None:
+    """One picture."""
+    name, columns, lines, theme, keys = wanted
+
+    async def connect() -> tuple[Client, Welcome]:
+        return await Client.adopt(await in_thread(engine.connect), "screenshot")
+
+    app = MailquotaApp(connect, embedded=True, demo=True)
+    async with app.run_test(size=(columns, lines)) as pilot:
+        app.use_theme(theme.name)
+        await _press(pilot, keys)
+        save(app, name, HERE)
+        if folder is not None:
+            save(app, name, folder, png=True)
+
+
+async def _press(pilot: Pilot[Outcome], keys: tuple[str, ...]) -> None:
+    await pilot.pause(SETTLE)
+    for key in keys:
+        await pilot.press(key)
+        await pilot.pause(0.2)
+    await pilot.pause(SETTLE)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--png", type=Path, metavar="FOLDER")
+    parser.add_argument("names", nargs="*", help="only these")
+    options = parser.parse_args()
+    rng = random.Random(7)
+    with World.temporary(60) as world:
+        load = world_settings(world)
+        engine = Embedded(load(), Options(load, demo=True, embedded=True))
+        engine.start()
+        try:
+            with Traffic(world, world.policy_socket, rng).running():
+                asyncio.run(asyncio.sleep(12))  # some decisions to show
+                for wanted in PICTURES:
+                    if not options.names or wanted[0] in options.names:
+                        asyncio.run(picture(engine, wanted, options.png))
+        finally:
+            engine.stop()
+
+
+if __name__ == "__main__":
+    main()

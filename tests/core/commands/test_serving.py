@@ -1,0 +1,150 @@
+"""``mailquota --serve`` and ``--demo --serve`` as processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.core.commands.command_line import COMMAND, ROOT, SECONDS, CommandLine, environment, run_command, stop
+from tests.core.worlds import FULL, JOHN, OVERQUOTA
+from tests.mailserver.process import wait_until
+
+
+def ask(path: Path, recipient: str) -> str:
+    """One policy request, as Postfix makes it; its answer."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(SECONDS)
+        client.connect(str(path))
+        client.sendall(f"request=smtpd_access_policy\nprotocol_state=RCPT\nrecipient={recipient}\n\n".encode())
+        return client.recv(4096).decode()
+
+
+def test_it_answers_and_leaves_nothing_behind(alone: CommandLine) -> None:
+    """Logs to stderr in lines with a level; SIGTERM ends it with 0, and its sockets go."""
+    engine = alone.start_engine()
+    assert ask(alone.world.policy_socket, FULL) == f"action={OVERQUOTA}\n\n"
+    engine.send_signal(signal.SIGTERM)
+    _, log = engine.communicate(timeout=SECONDS)
+    assert engine.returncode == 0
+    assert f"INFO answering on unix:{alone.world.policy_socket}\n" in log
+    assert all(line.split(" ")[0] in {"INFO", "WARNING"} for line in log.splitlines())
+    assert not alone.world.policy_socket.exists()
+    assert not alone.world.control_socket.exists()
+
+
+def test_the_journal_gets_priorities(alone: CommandLine) -> None:
+    """Where stderr is the stream that JOURNAL_STREAM names, and only there."""
+    reader, writer = os.pipe()
+    found = os.fstat(writer)
+    stream = {"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"}
+    alone.world.settings["policy"]["listen"] = ["unix:/nonexistent/policy.sock"]
+    alone.world.write_settings()
+    command = [*COMMAND, "--serve", "--config", str(alone.world.config)]
+    done = subprocess.run(command, cwd=ROOT, stderr=writer, env=environment(stream), timeout=SECONDS, check=False)
+    os.close(writer)
+    with open(reader, encoding="utf-8") as log:
+        lines = log.read().splitlines()
+    assert done.returncode == 2
+    assert lines[-1].startswith("<3>can't listen on unix:/nonexistent/policy.sock")
+    plain = alone("--serve", env=stream)
+    assert plain.stderr.splitlines()[-1].startswith("mailquota: can't listen")
+
+
+def test_the_second_engine_gives_up(beside: CommandLine) -> None:
+    """Exit code 1, and the first one goes on."""
+    done = beside("--serve")
+    assert done.returncode == 1
+    assert "another server answers there" in done.stderr
+    assert ask(beside.world.policy_socket, FULL) == f"action={OVERQUOTA}\n\n"
+
+
+def test_a_place_that_can_t_be_used_for_a_socket(alone: CommandLine) -> None:
+    """Exit code 2 and a message that names it: folder missing, not to be written, a file in its place."""
+    file = alone.world.folder / "file"
+    file.write_text("")
+    for path in ("/nonexistent/policy.sock", "/proc/policy.sock", f"{file}", f"{file}/policy.sock"):
+        alone.world.settings["policy"]["listen"] = [f"unix:{path}"]
+        alone.world.write_settings()
+        done = alone("--serve")
+        assert done.returncode == 2
+        assert path in done.stderr
+        assert "Traceback" not in done.stderr
+        assert not alone.world.control_socket.exists()
+    assert file.exists()
+
+
+def test_a_killed_engine_is_replaced(alone: CommandLine) -> None:
+    """Its sockets are stale: commands act by themselves, and the next engine takes their places."""
+    engine = alone.start_engine()
+    engine.kill()
+    engine.communicate()
+    assert alone.world.control_socket.exists()
+    assert len(alone.json("list")) == 5
+    assert alone("status").returncode == 5
+    with alone.engine():
+        assert ask(alone.world.policy_socket, FULL) == f"action={OVERQUOTA}\n\n"
+
+
+def test_hangup_reloads(beside: CommandLine) -> None:
+    """SIGHUP and ``reload`` do the same."""
+    beside.world.settings["policy"]["overquota"] = "552 5.2.2 No room"
+    beside.world.write_settings()
+    os.kill(engine_pid(beside), signal.SIGHUP)
+    assert wait_until(lambda: "No room" in ask(beside.world.policy_socket, FULL), SECONDS)
+
+
+def engine_pid(line: CommandLine) -> int:
+    """As the status for people says it."""
+    text = line("status").stdout
+    return int(next(row.split()[1] for row in text.splitlines() if row.startswith("process")))
+
+
+def test_an_engine_takes_no_read_only() -> None:
+    """It is there to act."""
+    assert run_command("--serve", "--read-only").returncode == 2
+
+
+@contextmanager
+def demo(*words: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """``mailquota --demo --serve`` and what it prints on stdout first."""
+    command = [*COMMAND, "--demo", "--serve", *words]
+    env = environment({"MAILQUOTA_CONFIG": "/nonexistent.toml"})
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, text=True
+    )
+    try:
+        assert process.stdout is not None
+        yield process, Path(process.stdout.readline().rstrip("\n"))
+    finally:
+        stop(process)
+
+
+def test_the_demo_prints_where_its_settings_are_and_goes_away() -> None:
+    """A path, absolute, and nothing else; the whole folder is gone after SIGTERM; settings elsewhere are not read."""
+    with demo("--accounts", "30", "--config", "/nonexistent.toml") as (process, settings):
+        assert settings.is_absolute()
+        assert settings.name == "mailquota.toml"
+        line = ("--config", str(settings))
+        rows = json.loads(run_command(*line, "list", "--json").stdout)
+        assert len(rows) == 30
+        assert {"over", "unlimited"} <= {row["level"] for row in rows}
+        assert run_command(*line, "set", rows[0]["address"], "+1G").returncode == 0
+        assert wait_until(lambda: json.loads(run_command(*line, "status", "--json").stdout)["requests"] > 0, SECONDS)
+        process.send_signal(signal.SIGTERM)
+        rest, _ = process.communicate(timeout=SECONDS)
+        assert (process.returncode, rest) == (0, "")
+        assert not settings.parent.exists()
+
+
+def test_the_demo_without_a_terminal_prints_its_table() -> None:
+    """And is gone."""
+    done = run_command("--demo", "--accounts", "25")
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 26
+    assert JOHN in done.stdout

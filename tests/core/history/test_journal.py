@@ -1,0 +1,110 @@
+"""The journal: every change, whoever writes, and never a reason to refuse one."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from core.history.database import StateError
+from core.history.journal import Journal, JournalEntry
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    """One in a folder that is not there yet."""
+    with closing(Journal(tmp_path / "state" / "state.db")) as found:
+        yield found
+
+
+def entry(address: str = "john@example.org", new: str = "2000") -> JournalEntry:
+    return JournalEntry("mary", "ssh:10.0.0.9", "limit", address, "1000", new, "she asked")
+
+
+def test_entries_come_back_newest_first(journal: Journal) -> None:
+    """With operator, origin, old and new value, and the number that the writer was told."""
+    numbers = journal.add([entry(new="1"), entry(new="2")]) + journal.add([entry("anna@example.com", "3")])
+    rows = journal.read()
+    assert [row[0] for row in rows] == sorted(numbers, reverse=True)
+    assert rows[0][2:] == (
+        "mary", "ssh:10.0.0.9", "limit", "anna@example.com", "1000", "3", "she asked", None, None
+    )  # fmt: skip
+    assert [row[7] for row in rows] == ["3", "2", "1"]
+
+
+def test_entries_are_found_by_address_and_time(journal: Journal) -> None:
+    journal.add([entry(), entry("anna@example.com")])
+    (row,) = journal.read("anna@example.com")
+    assert row[5] == "anna@example.com"
+    assert journal.read(since=row[1] + 1) == []
+    assert len(journal.read(most=1)) == 1
+
+
+def test_reading_makes_no_file(journal: Journal, tmp_path: Path) -> None:
+    """An engine that changes nothing needs no state database."""
+    assert journal.read() == []
+    assert not (tmp_path / "state").exists()
+
+
+def test_texts_from_outside_are_data(journal: Journal) -> None:
+    hostile = "'); DROP TABLE journal; --\x1b[31m\0"
+    journal.add([JournalEntry(hostile, hostile, "limit", hostile, hostile, None, hostile)])
+    assert journal.read(hostile)[0][2] == hostile
+
+
+def test_two_writers_do_not_lose_each_others_entries(tmp_path: Path) -> None:
+    """An engine and a command, each with a connection of its own."""
+    failures: list[Exception] = []
+
+    def write(name: str) -> None:
+        with closing(Journal(tmp_path / "state.db")) as journal:
+            for number in range(50):
+                try:
+                    journal.add([entry(f"{name}@x", str(number))])
+                except StateError as error:
+                    failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    with closing(Journal(tmp_path / "state.db")) as journal:
+        assert len(journal.read("a@x")) == len(journal.read("b@x")) == 50
+
+
+def test_what_is_lost_is_counted_and_it_comes_back(tmp_path: Path) -> None:
+    """The next entry tries anew."""
+    path = tmp_path / "state.db"
+    path.mkdir()
+    with closing(Journal(path)) as journal:
+        with pytest.raises(StateError, match="unable to open"):
+            journal.add([entry(), entry()])
+        assert journal.lost == 2
+        path.rmdir()
+        assert journal.add([entry()]) == [1]
+        assert journal.lost == 2
+
+
+def test_a_table_that_went_is_a_state_error(journal: Journal, tmp_path: Path) -> None:
+    """And nothing of the entries stays half written."""
+    journal.add([entry()])
+    with closing(sqlite3.connect(tmp_path / "state/state.db")) as connection:
+        connection.execute("DROP TABLE journal")
+    with pytest.raises(StateError, match="no such table"):
+        journal.add([entry()])
+    with pytest.raises(StateError, match="no such table"):
+        journal.read()
+
+
+def test_a_folder_that_is_none_is_a_state_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with closing(Journal(tmp_path / "file/state.db")) as journal:
+        assert journal.read() == []
+        with pytest.raises(StateError):
+            journal.add([entry()])

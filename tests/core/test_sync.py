@@ -1,0 +1,226 @@
+"""The accounts database and the ledger, kept the same through faults, races and reloads."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from core.accounts.store import Accounts, AccountStore
+from core.errors import DatabaseError
+from core.model import Account
+from core.sync import AccountSync
+from tests.core.clients import eventually
+
+Scene = Callable[["World"], Awaitable[None]]
+
+
+class Store:
+    """A database that the test edits, breaks, and holds."""
+
+    def __init__(self) -> None:
+        self.limit = 1000
+        self.error: Exception | None = None
+        self.reads = 0
+        self.looks = 0
+        self.during: Callable[[], object] = lambda: None  # in the middle of a read
+        self._busy = threading.Lock()
+        self._read: int | None = None
+
+    def changed(self) -> bool:
+        with self._alone():
+            self.looks += 1
+            return self._read != self.limit
+
+    def read(self) -> Accounts:
+        with self._alone():
+            self.reads += 1
+            self._read = found = self.limit
+            self.during()
+            return Accounts([Account("a@x", found)], [], skipped=self.reads > 100)
+
+    def close(self) -> None:
+        self.during()
+
+    def _alone(self) -> threading.Lock:
+        assert not self._busy.locked(), "two looks at the same time"
+        if self.error is not None:
+            raise self.error
+        return self._busy
+
+
+class World:
+    """A sync over that store; ``limits`` are what it took, in order."""
+
+    def __init__(self, refresh: float = 0.001) -> None:
+        self.store = Store()
+        self.limits: list[int | None] = []
+        self.edits = 0
+        self.taken = asyncio.Event()
+        self.sync = self.make(self.store, refresh)
+
+    def make(self, store: Store, refresh: float = 0.001) -> AccountSync:
+        return AccountSync(cast("AccountStore", store), refresh, self._take, lambda: self.edits)
+
+    def _take(self, accounts: Accounts) -> None:
+        self.limits.append(accounts.accounts[0].limit)
+        self.taken.set()
+
+    async def until_taken(self) -> None:
+        self.taken.clear()
+        await asyncio.wait_for(self.taken.wait(), 10)
+
+
+def play(scene: Scene, refresh: float = 0.001) -> None:
+    async def main() -> None:
+        world = World(refresh)
+        async with asyncio.timeout(10):
+            await scene(world)
+            await world.sync.stop()
+
+    asyncio.run(main())
+
+
+def test_an_edit_is_taken_and_nothing_else_is_read() -> None:
+    async def scene(world: World) -> None:
+        world.sync.start()
+        await world.until_taken()
+        await eventually(lambda: world.store.looks >= 3)
+        assert world.store.reads == 1
+        world.store.limit = 2000
+        await world.until_taken()
+        assert world.limits == [1000, 2000]
+
+    play(scene)
+
+
+def test_before_the_first_read_it_is_down() -> None:
+    """And it is tried again before long, whatever the refresh."""
+
+    async def scene(world: World) -> None:
+        assert (world.sync.state.state, world.sync.state.age_seconds) == ("down", None)
+        world.store.error = DatabaseError("connection refused")
+        await world.sync.look()
+        assert (world.sync.state.state, world.sync.state.message) == ("down", "connection refused")
+        world.store.error = None
+        world.sync.start()
+        await world.until_taken()
+        assert world.sync.state.state == "ok"
+
+    play(scene, refresh=3600)
+
+
+def test_a_database_that_went_leaves_what_is_known(caplog: pytest.LogCaptureFixture) -> None:
+    """The state is stale with the age of the last good look, the log has it once, and it comes back by itself."""
+
+    async def scene(world: World) -> None:
+        await world.sync.look(read=True)
+        world.store.error = DatabaseError("server has gone away")
+        for _ in range(3):
+            await world.sync.look()
+        state = world.sync.state
+        assert (state.state, state.message) == ("stale", "server has gone away")
+        assert state.age_seconds is not None
+        assert world.limits == [1000]
+        world.store.error = None
+        await world.sync.look()
+        assert (world.sync.state.state, world.sync.state.message) == ("ok", "")
+
+    with caplog.at_level("INFO"):
+        play(scene)
+    assert [record.getMessage() for record in caplog.records] == [
+        "server has gone away",
+        "the accounts database answers again",
+    ]
+
+
+def test_a_driver_that_fails_in_a_new_way_does_not_end_the_looking(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene(world: World) -> None:
+        world.store.error = RuntimeError("surprise")
+        world.sync.start()
+        await eventually(lambda: world.sync.state.message)
+        assert "surprise" in world.sync.state.message
+        world.store.error = None
+        await world.until_taken()
+
+    play(scene)
+    assert "surprise" in caplog.text
+
+
+def test_a_database_that_does_not_answer_at_all_becomes_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look that never ends is a fault, too."""
+    clock = [100.0]
+    monkeypatch.setattr("core.sync.time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    async def scene(world: World) -> None:
+        await world.sync.look(read=True)
+        clock[0] += 30
+        assert world.sync.state.state == "ok"
+        clock[0] += 30
+        assert (world.sync.state.state, world.sync.state.age_seconds) == ("stale", 60)
+
+    play(scene, refresh=5)
+
+
+def test_looks_wait_for_each_other() -> None:
+    """A store takes one at a time, and a reload may look while the refresh does."""
+
+    async def scene(world: World) -> None:
+        await asyncio.gather(*(world.sync.look(read=True) for _ in range(10)))
+        assert world.sync.state.state == "ok"
+        assert world.store.reads == 10
+
+    play(scene)
+
+
+def test_a_limit_set_during_a_read_is_not_undone_by_it() -> None:
+    """The read may have met the rows before the edit did: it is done again."""
+
+    async def scene(world: World) -> None:
+        def edit() -> None:
+            world.store.during = lambda: None
+            world.store.limit = 5000
+            world.edits += 1
+
+        world.store.during = edit
+        await world.sync.look(read=True)
+        assert world.limits == [5000]
+
+    play(scene)
+
+
+def test_stopping_does_not_wait_for_a_database_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.sync._CLOSE_SECONDS", 0.01)
+    go_on = threading.Event()
+
+    async def scene(world: World) -> None:
+        world.store.during = lambda: go_on.wait(10)
+        world.sync.start()
+        await eventually(lambda: world.store.reads)
+        await world.sync.stop()
+
+    play(scene)
+    go_on.set()
+
+
+def test_a_new_database_that_is_not_there_leaves_the_limits_of_the_old_one() -> None:
+    """So after a reload they are stale, and not unknown."""
+
+    async def scene(world: World) -> None:
+        await world.sync.look(read=True)
+        store = Store()
+        store.error = DatabaseError("no such host")
+        new = world.make(store)
+        new.follow(world.sync)
+        await new.look(read=True)
+        assert (new.state.state, new.state.message) == ("stale", "no such host")
+        store.error, store.limit = None, 7000
+        await new.look()
+        assert world.limits == [1000, 7000]
+        await new.stop()
+
+    play(scene)

@@ -1,0 +1,136 @@
+"""The columns of the accounts table."""
+
+from __future__ import annotations
+
+import itertools
+
+import msgspec
+import pytest
+
+from core.model import AccountRow
+from tests.tui import world
+from tui import columns
+from tui import format as fmt
+from tui.columns import BY_KEY, COLUMNS, GAP, Look
+from tui.glyphs import ASCII, UNICODE
+
+ROW = AccountRow(
+    "anna@example.org", 5 << 30, 4 << 30, 9114, 40 << 20, 12, "maildirsize", world.NOW - 5, refused_at=world.NOW - 200
+)
+LOOK = Look(world.NOW, UNICODE)
+
+
+def line(row: AccountRow, width: int, look: Look = LOOK, *, marked: bool = False) -> str:
+    """A row as text."""
+    return "".join(text for text, _style in columns.cells(row, columns.arrange(COLUMNS, width), look, marked=marked))
+
+
+@pytest.mark.parametrize("width", [10, 24, 39, 60, 79, 100, 119, 160, 199, 300])
+def test_columns_fit_every_width(width: int) -> None:
+    """Never wider than the terminal, no column over another, the address always there."""
+    placed = columns.arrange(COLUMNS, width)
+    assert placed[0].column.key == "address"
+    assert placed[-1].x + placed[-1].width <= width
+    for before, after in itertools.pairwise(placed):
+        assert before.x + before.width + GAP == after.x
+
+
+@pytest.mark.parametrize(
+    ("width", "keys"),
+    [
+        (39, ["address", "use"]),
+        (79, ["address", "level", "use", "used", "limit"]),
+        (119, ["address", "level", "use", "used", "limit", "messages", "trash", "refused"]),
+        (199, [column.key for column in COLUMNS]),
+    ],
+)
+def test_narrow_terminals_drop_the_less_important_columns(width: int, keys: list[str]) -> None:
+    """At 80 columns the level is still told by a word."""
+    assert [place.column.key for place in columns.arrange(COLUMNS, width)] == keys
+
+
+@pytest.mark.parametrize("width", [39, 79, 119, 199])
+@pytest.mark.parametrize("colour", [True, False])
+def test_a_line_has_the_width_of_its_columns(width: int, colour: bool) -> None:
+    """Whatever the account holds."""
+    placed = columns.arrange(COLUMNS, width)
+    end = placed[-1].x + placed[-1].width
+    for row in world.accounts(120):
+        assert fmt.width_of(columns.cells(row, placed, Look(world.NOW, UNICODE, colour), marked=True)) == end
+
+
+def test_a_line_tells_everything() -> None:
+    """Sign, address, level as a word, bar, percentage, figures."""
+    text = line(ROW, 199, marked=True)
+    words = (
+        "✓▲ anna@example.org",
+        "near",
+        "80 %",
+        "4 GiB",
+        "5 GiB",
+        "9,114",
+        "40 MiB",
+        "3 min",
+        "< 1 min",
+        "maildirsize",
+    )
+    for word in words:
+        assert word in text
+
+
+def test_a_line_in_ascii() -> None:
+    """Nothing but ASCII, with caps where the bar ends."""
+    text = line(ROW, 119, Look(world.NOW, ASCII, colour=False))
+    assert text.isascii()
+    assert "^ anna@example.org" in text
+    assert "[###" in text
+
+
+def test_what_is_not_known_is_shown_as_unknown_never_as_nothing() -> None:
+    """A dash, and the word."""
+    text = line(AccountRow("new@example.org", 5 << 30), 119)
+    assert "? new@example.org" in text
+    assert "unknown" in text
+    assert " 0 " not in text
+
+
+def test_unlimited_has_no_percentage() -> None:
+    """A sign and the word instead."""
+    text = line(msgspec.structs.replace(ROW, limit_bytes=None), 79)
+    assert "∞ anna@example.org" in text
+    assert "unlimited" in text
+    assert "%" not in text
+
+
+def test_a_disabled_account_says_so() -> None:
+    """Instead of its level."""
+    assert "disabled" in line(msgspec.structs.replace(ROW, enabled=False), 79)
+
+
+@pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.key)
+@pytest.mark.parametrize("inverted", [False, True])
+def test_the_sorted_column_shows_its_arrow(column: columns.Column, inverted: bool) -> None:
+    """Every title leaves room for it; it turns round with the order."""
+    text = "".join(
+        text for text, _style in columns.titles(columns.arrange(COLUMNS, 199), column.key, inverted, UNICODE)
+    )
+    arrow = "▼" if column.falling != inverted else "▲"
+    assert f"{column.title} {arrow}" in text
+
+
+def test_a_click_finds_the_column_under_it() -> None:
+    """Also in the gap behind it."""
+    placed = columns.arrange(COLUMNS, 119)
+    for place in placed:
+        assert columns.column_at(placed, place.x) is place.column
+        assert columns.column_at(placed, place.x + place.width) is place.column
+    assert columns.column_at(placed, 0) is None
+
+
+def test_sorting_by_use_puts_unlimited_under_empty_and_unknown_last() -> None:
+    """Worst first."""
+    sort = BY_KEY["use"].sort
+    assert sort is not None
+    assert sort(msgspec.structs.replace(ROW, limit_bytes=None)) == -1.0
+    assert sort(msgspec.structs.replace(ROW, used_bytes=None)) is None
+    assert sort(ROW) == 80.0

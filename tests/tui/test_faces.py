@@ -1,0 +1,110 @@
+"""The faces of the home screen: loading, empty, failed, read-only."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tests.tui.fake_engine import FakeEngine
+from tests.tui.stage import Stage, play
+from tests.tui.world import FIVE
+
+
+def test_loading_says_how_far_it_is() -> None:
+    """The first face of the table."""
+
+    def prepare(engine: FakeEngine) -> None:
+        engine.snapshots = False
+
+    async def scene(stage: Stage) -> None:
+        await stage.sees("Loading accounts")
+        stage.engine.snapshot()
+        stage.engine.head()
+        await stage.sees("a@example.org", "5 accounts")
+
+    play(scene, rows=FIVE, prepare=prepare, loaded=False)
+
+
+def test_no_accounts_at_all() -> None:
+    """The empty face."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.sees("No accounts.")
+        await stage.press("e", "r", "t", "enter", "space", "y", "j", "G")
+        assert len(stage.app.screen_stack) == 1
+        stage.engine.change(*FIVE)
+        await stage.sees("a@example.org")
+
+    play(scene, rows=[], loaded=False)
+
+
+def test_an_engine_that_goes_away_leaves_the_last_good_data_with_their_age() -> None:
+    """The failed face; it comes back by itself."""
+
+    async def scene(stage: Stage) -> None:
+        stage.engine.away = "no engine answers on /run/control.sock"
+        stage.engine.drop("shutting down")
+        await stage.sees("LOST", "a@example.org")
+        stage.pass_time(75)
+        await stage.sees("LOST 1 min", "as of ", "no engine answers on /run/control.sock")
+        stage.engine.away = ""
+        stage.engine.rows.pop("b@example.org")
+        await stage.loses("LOST", "b@example.org")
+        await stage.sees("a@example.org")
+
+    play(scene, rows=FIVE, embedded=False)
+
+
+def test_an_engine_that_was_never_there() -> None:
+    """The console says so and goes on trying."""
+
+    def prepare(engine: FakeEngine) -> None:
+        engine.away = "no engine answers"
+
+    async def scene(stage: Stage) -> None:
+        await stage.sees("No engine.", "no engine answers")
+        stage.engine.away = ""
+        await stage.sees("a@example.org")
+
+    play(scene, rows=FIVE, prepare=prepare, loaded=False, embedded=False)
+
+
+def test_a_silent_engine_is_shown_as_lost() -> None:
+    """Even though the connection stands."""
+
+    async def scene(stage: Stage) -> None:
+        stage.pass_time(8)
+        await stage.sees("LOST 8 s", "the engine is silent")
+        stage.engine.head()
+        await stage.loses("LOST")
+
+    play(scene, rows=FIVE)
+
+
+def test_read_only_has_no_keys_that_change_anything() -> None:
+    """Neither in the foot nor at work."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.sees("READ-ONLY")
+        await stage.loses("Edit limit", "Recalculate", "Empty Trash")
+        await stage.press("e", "r", "t")
+        assert len(stage.app.screen_stack) == 1
+        await stage.press("enter")
+        await stage.sees("Aliases that lead here")
+        assert [type(order).__name__ for order in stage.engine.orders] == ["GetDetails"]
+
+    play(scene, rows=FIVE, read_only=True)
+
+
+def test_those_who_may_only_look_have_no_such_keys_either() -> None:
+    """The engine says who they are."""
+
+    def prepare(engine: FakeEngine) -> None:
+        engine.welcome = msgspec.structs.replace(engine.welcome, may_change=False)
+
+    async def scene(stage: Stage) -> None:
+        await stage.sees("READ-ONLY")
+        await stage.loses("Edit limit")
+        await stage.press("e")
+        assert len(stage.app.screen_stack) == 1
+
+    play(scene, rows=FIVE, prepare=prepare)

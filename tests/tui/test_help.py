@@ -1,0 +1,129 @@
+"""Help and palette: made from the same bindings as the foot."""
+
+from __future__ import annotations
+
+import pytest
+
+from core import filters
+from tests.tui.stage import Stage, play
+from tests.tui.world import FIVE
+from tui.columns import COLUMNS
+from tui.palette import commands_of
+from tui.screens.help import help_lines
+
+
+def names(stage: Stage) -> set[str]:
+    """What the palette offers."""
+    return {command.title for command in commands_of(stage.app, stage.home)}
+
+
+def test_help_names_every_key_the_filter_language_and_the_signs() -> None:
+    """Nothing that works is missing, and nothing that does not is there."""
+
+    async def scene(stage: Stage) -> None:
+        text = "\n".join("".join(run for run, _look in line) for line in help_lines(stage.home, stage.home.desk.glyphs))
+        for active in stage.home.active_bindings.values():
+            assert not active.binding.tooltip or active.binding.tooltip in text
+        for form, meaning in filters.DOCS:
+            assert form in text
+            assert meaning in text
+        for words in ("e  ", "Space", "PgDn", ">  F6", "^p", "q  ^c", "■ over", "? unknown", "used+1G"):
+            assert words in text
+
+    play(scene, rows=FIVE)
+
+
+@pytest.mark.parametrize("key", ["escape", "q", "question_mark", "1"])
+def test_help_opens_scrolls_and_goes_back(key: str) -> None:
+    """At 80x24 it is longer than the screen."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("question_mark")
+        await stage.sees("Help", "edit the limit", "Esc Back")
+        await stage.loses("used+1G")
+        await stage.press("end")
+        await stage.sees("used+1G", "not measured yet")
+        await stage.press(key)
+        await stage.sees("a@example.org")
+        assert stage.app.is_running
+
+    play(scene, rows=FIVE, size=(80, 24))
+
+
+def test_the_palette_has_every_action_by_name() -> None:
+    """Those of the screen, the columns, the themes."""
+
+    async def scene(stage: Stage) -> None:
+        wanted = {"Edit limit", "Recalculate", "Empty Trash", "Details", "Filter", "Mark all", "Copy", "Help", "Quit"}
+        wanted |= {f"Sort by {column.title}" for column in COLUMNS} | {"Theme: light"}
+        assert wanted <= names(stage)
+
+    play(scene, rows=FIVE)
+
+
+def test_the_palette_of_those_who_may_only_look() -> None:
+    """Without what they may not do; without themes where there are no colours."""
+
+    async def scene(stage: Stage) -> None:
+        assert not names(stage) & {"Edit limit", "Recalculate", "Empty Trash", "Theme: light"}
+
+    play(scene, rows=FIVE, read_only=True, no_color=True)
+
+
+def test_the_palette_finds_and_does() -> None:
+    """Typed in part, chosen by Enter."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("ctrl+p")
+        await stage.type("sort by limit")
+        await stage.sees("Sort by Limit")
+        await stage.pilot.pause(0.3)
+        await stage.press("enter")
+        await stage.sees("Limit ▼")
+
+    play(scene, rows=FIVE)
+
+
+def test_there_is_no_palette_over_a_dialog() -> None:
+    """Its actions are not for there."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("e", "ctrl+p")
+        assert len(stage.app.screen_stack) == 2
+
+    play(scene, rows=FIVE)
+
+
+def test_the_foot_shows_the_keys_of_the_moment() -> None:
+    """Those of the table, then those of the filter line."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.sees("e Edit limit", "⏎ Details", "? Help", "q Quit")
+        await stage.press("slash")
+        await stage.sees("⏎ Keep", "Esc Clear")
+        await stage.loses("Edit limit", "< > Sort", "q Quit")
+
+    play(scene, rows=FIVE, size=(200, 40))
+
+
+def test_copying_an_address() -> None:
+    """By the terminal's clipboard."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("j", "y")
+        await stage.sees("Copied b@example.org")
+        assert stage.app.clipboard == "b@example.org"
+
+    play(scene, rows=FIVE)
+
+
+def test_details_show_folders_aliases_and_refusals() -> None:
+    """With the source and age of the figure."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("enter")
+        await stage.sees("INBOX", "Archive/2025", "alias-of-", "Last refusals", "Measured", "ago, from")
+        await stage.press("escape")
+        assert len(stage.app.screen_stack) == 1
+
+    play(scene, size=(120, 50))

@@ -1,0 +1,110 @@
+"""Sizes, themes, terminals without colours or Unicode, and text from outside."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.control.results import DecisionRow
+from core.model import AccountRow
+from tests.tui import world
+from tests.tui.stage import Stage, play
+from tests.tui.world import FIVE, MIB
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 32), (200, 50), (40, 10), (20, 5), (1, 1)])
+def test_every_size_shows_something_and_nothing_breaks(size: tuple[int, int]) -> None:
+    """The screen has exactly the terminal's cells; from 40 columns on the worst account is there."""
+
+    async def scene(stage: Stage) -> None:
+        lines = stage.lines()
+        assert len(lines) == size[1]
+        assert {len(line) for line in lines} == {size[0]}
+        if size[0] >= 40:
+            assert stage.order[0][:15] in stage.text()
+            assert "ENFORCING" in stage.text()
+            assert "q Quit" in stage.text()
+        if size[0] >= 80:
+            assert " Accounts " in stage.text()
+            assert "Decisions" in stage.text()
+            assert "maildirsize" in stage.text() or "scan" in stage.text()
+
+    play(scene, size=size)
+
+
+def test_a_terminal_that_is_resized_is_drawn_anew() -> None:
+    """Down to 40x10 and back."""
+
+    async def scene(stage: Stage) -> None:
+        for size in ((40, 10), (200, 50), (80, 24)):
+            await stage.pilot.resize_terminal(*size)
+            width = size[0]
+            await stage.until(lambda: {len(line) for line in stage.lines()} == {width}, "resized")  # noqa: B023
+            await stage.sees("ENFORCING", stage.order[0][:15])
+
+    play(scene)
+
+
+def test_text_from_outside_is_shown_literally() -> None:
+    """Control characters are visible, markup is text, in the table, the head and the decisions."""
+    evil = "\x1b[31mx\x07@[red]example[/].org"
+
+    async def scene(stage: Stage) -> None:
+        await stage.sees("␛[31mx␇@[red]example[/].org")
+        stage.engine.decide(DecisionRow(world.NOW, "accept", evil, evil, "[blink]\x9b@x", "h\x00lo", 1, 1))
+        await stage.sees("[blink]·@x → ␛[31mx␇@[red]example[/].org")
+        assert not {char for line in stage.lines() for char in line if ord(char) < 32 or 127 <= ord(char) < 160}
+        await stage.press("e")
+        await stage.sees("Edit limit")
+        assert "\x1b" not in stage.text()
+
+    play(scene, rows=[AccountRow(evil, MIB, MIB)], size=(160, 32))
+
+
+def test_low_terminals_have_no_decisions() -> None:
+    """The accounts need the room."""
+
+    async def scene(stage: Stage) -> None:
+        assert "Decisions" not in stage.text()
+        assert stage.order[5] in stage.text()
+
+    play(scene, size=(80, 16))
+
+
+@pytest.mark.parametrize("theme", ["dark", "light", "terminal"])
+def test_themes(theme: str) -> None:
+    """All draw the same text."""
+
+    async def scene(stage: Stage) -> None:
+        while stage.app.theme != theme:
+            await stage.press("T")
+        await stage.sees("a@example.org", "90 %", "near", "ENFORCING")
+
+    play(scene, rows=FIVE)
+
+
+def test_without_colours_everything_is_told_by_signs_and_words() -> None:
+    """No colour is sent, the cursor is reversed, and there is no theme to change to."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("T")
+        await stage.sees("▲ a@example.org", "near", "▕")
+        for strip in stage.app.screen._compositor.render_strips():
+            for segment in strip:
+                assert segment.style is None or not segment.style.color or segment.style.color.is_default
+                assert segment.style is None or not segment.style.bgcolor or segment.style.bgcolor.is_default
+
+    play(scene, rows=FIVE, no_color=True)
+
+
+@pytest.mark.parametrize(
+    "keys", [(), ("e",), ("t",), ("q",), ("question_mark",), ("slash", "x"), ("ctrl+p",), ("enter",)]
+)
+def test_ascii_terminals_get_nothing_but_ascii(keys: tuple[str, ...]) -> None:
+    """On every screen and in every dialog."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press(*keys)
+        await stage.pilot.pause(0.2)
+        assert stage.text().isascii(), [line for line in stage.lines() if not line.isascii()]
+
+    play(scene, ascii_only=True, no_color=True)

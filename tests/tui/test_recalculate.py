@@ -1,0 +1,87 @@
+"""The dialog that counts again."""
+
+from __future__ import annotations
+
+from core.control.messages import Recalc
+from tests.tui.fake_engine import FakeEngine
+from tests.tui.stage import Stage, play
+from tests.tui.world import FIVE
+
+
+def test_before_and_after_with_the_drift_in_words() -> None:
+    """It begins at once, and Enter closes."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("r")
+        await stage.sees("Recalculate", "5 MiB less than recorded", "90 MiB → 85 MiB", "by rewrite", "1 of 1")
+        assert [order.addresses for order in stage.engine.orders if isinstance(order, Recalc)] == [["a@example.org"]]
+        await stage.press("enter")
+        await stage.loses("less than recorded")
+
+    play(scene, rows=FIVE)
+
+
+def test_several_accounts_each_with_its_result() -> None:
+    """Errors are named among them."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("space", "space", "space", "r")
+        await stage.sees("3 marked accounts", "3 of 3", "done")
+        await stage.sees(
+            "a@example.org  5 MiB less than recorded", "b@example.org  as recorded", "c@example.net  no Maildir"
+        )
+
+    def prepare(engine: FakeEngine) -> None:
+        engine.row_errors["c@example.net"] = "no Maildir"
+
+    play(scene, rows=FIVE, prepare=prepare)
+
+
+def test_esc_stops_after_the_account_that_is_being_counted() -> None:
+    """What was done is shown, and how much was not."""
+
+    def prepare(engine: FakeEngine) -> None:
+        engine.held.clear()
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("space", "space", "space", "r")
+        await stage.sees("1 of 3", "a@example.org", "Esc Stop")
+        await stage.press("escape")
+        await stage.sees("Stopping after this account")
+        stage.engine.held.set()
+        await stage.sees("Stopped: 2 not counted", "less than recorded", "Close")
+        await stage.press("escape")
+        await stage.loses("Stopped")
+
+    play(scene, rows=FIVE, prepare=prepare)
+
+
+def test_esc_twice_does_not_wait() -> None:
+    """For an account that hangs."""
+
+    def prepare(engine: FakeEngine) -> None:
+        engine.held.clear()
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("r")
+        await stage.sees("Esc Stop", "1 of 1")
+        await stage.press("escape", "escape")
+        await stage.loses("Recalculate ─")
+        assert len(stage.app.screen_stack) == 1
+
+    play(scene, rows=FIVE, prepare=prepare)
+
+
+def test_the_engine_may_refuse() -> None:
+    """Its words are shown."""
+
+    def prepare(engine: FakeEngine) -> None:
+        engine.failing[Recalc] = "doveadm is not there"
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("r")
+        await stage.sees("doveadm is not there", "Close")
+        await stage.press("enter")
+        assert len(stage.app.screen_stack) == 1
+
+    play(scene, rows=FIVE, prepare=prepare)

@@ -1,0 +1,195 @@
+"""The head's tiles and the lines around the table, as text."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from core.control.messages import Head, Snapshot, Welcome
+from core.control.results import DatabaseState, DecisionRow, DiskState
+from core.filters import parse_filter
+from core.model import AccountRow
+from tests.tui import world
+from tui import captions
+from tui import format as fmt
+from tui.columns import Look
+from tui.format import Line
+from tui.glyphs import ASCII, UNICODE
+from tui.model import AccountList, View
+from tui.session import Session
+from tui.tiles import Place, Tile, badges, first_line, fitting, second_line
+from tui.widgets.decisions import decision_line
+
+LOOK = Look(world.NOW, UNICODE)
+ROWS = world.accounts(100)
+EMBEDDED = Place(embedded=True, demo=False, read_only=False)
+WELCOME = Welcome(1, "fake", "mail.example.org", 1, "enforce", may_change=True)
+
+
+def session(welcome: Welcome = WELCOME, **status: object) -> Session:
+    """An engine that was heard right now."""
+    made = Session()
+    made.connected(welcome, world.NOW)
+    made.take(Snapshot([], 0, first=True, last=True), world.NOW)
+    made.take(Head(world.NOW, world.status(ROWS, **status)), world.NOW)
+    return made
+
+
+def text(*lines: Line) -> str:
+    """Runs as text."""
+    return "\n".join("".join(run for run, _look in line) for line in lines)
+
+
+def looks(tiles: tuple[Tile, ...], key: str) -> set[str]:
+    """The looks of a tile."""
+    return {look for tile in tiles if tile.key == key for _text, look in tile.line}
+
+
+@pytest.mark.parametrize(
+    ("welcome", "place", "words"),
+    [
+        pytest.param({}, {}, [" ENFORCING "], id="at home"),
+        pytest.param({"mode": "shadow"}, {}, [" SHADOW "], id="shadow"),
+        pytest.param({}, {"embedded": False}, [" ENFORCING ", " ATTACHED mail.example.org "], id="attached"),
+        pytest.param({"demo": True}, {}, [" ENFORCING ", " DEMO "], id="demo"),
+        pytest.param({"may_change": False}, {}, [" READ-ONLY "], id="may only look"),
+        pytest.param({}, {"read_only": True}, [" READ-ONLY "], id="wants only to look"),
+        pytest.param({"host": "a\x1b[2J"}, {"embedded": False}, [" ATTACHED a␛[2J "], id="a host name is data"),
+    ],
+)
+def test_badges(welcome: dict[str, object], place: dict[str, bool], words: list[str]) -> None:
+    """The mode, and what one must know before pressing a key."""
+    made = session(msgspec.structs.replace(WELCOME, **welcome))
+    where = Place(**{"embedded": True, "demo": False, "read_only": False, **place})
+    shown = text(badges(made, where, LOOK))
+    assert all(word in shown for word in words)
+
+
+def test_a_lost_engine_has_a_badge_with_its_age() -> None:
+    """First of all."""
+    made = session()
+    made.lost("gone")
+    assert text(badges(made, EMBEDDED, Look(world.NOW + 75, UNICODE))).startswith(" LOST 1 min ")
+
+
+def test_the_policy_servers_pulse() -> None:
+    """Answers, refusals, time, connections; trouble only when there is some."""
+    shown = text(*(tile.line for tile in first_line(session(), EMBEDDED, LOOK)))
+    for words in ("42/s", "3 refused/h", "p99 910 µs", "27 conn", "db ok", "cpu 1 %", "mem 38 MiB"):
+        assert words in shown
+    assert "trouble" not in shown
+    assert "2 trouble" in text(*(tile.line for tile in first_line(session(trouble=2), EMBEDDED, LOOK)))
+
+
+@pytest.mark.parametrize(
+    ("state", "words", "look"),
+    [
+        (DatabaseState("ok", 1.0), "db ok", "quiet"),
+        (DatabaseState("stale", 12.0), "db stale 12 s", "near"),
+        (DatabaseState("down", None), "db down", "over"),
+    ],
+)
+def test_the_database_tells_its_state_and_age(state: DatabaseState, words: str, look: str) -> None:
+    """Quiet only while it is well."""
+    tiles = first_line(session(database=state), EMBEDDED, LOOK)
+    assert words in text(*(tile.line for tile in tiles))
+    assert looks(tiles, "database") == {look}
+
+
+def test_accounts_and_disk() -> None:
+    """Totals, levels with sign and word, what is left and what is promised."""
+    shown = text(*(tile.line for tile in second_line(session(if_full_bytes=100 << 30), LOOK)))
+    for words in (
+        "100 accounts",
+        "■ 3 over",
+        "▲ 7 near",
+        " granted",
+        "89 %",
+        "52 GiB free",
+        "48 GiB short if all fill up",
+    ):
+        assert words in shown
+
+
+@pytest.mark.parametrize(("percent", "look"), [(50.0, "ok"), (91.0, "near"), (98.0, "over")])
+def test_a_full_disk_is_amber_then_red(percent: float, look: str) -> None:
+    """It stops everybody's mail."""
+    disk = DiskState("/var/vmail", 1 << 30, 100 << 30, percent)
+    assert look in looks(second_line(session(disk=disk), LOOK), "disk")
+
+
+def test_an_unknown_disk_is_said_to_be_unknown() -> None:
+    """Not free, not full."""
+    shown = text(*(tile.line for tile in second_line(session(disk=DiskState("/x", None, None, None)), LOOK)))
+    assert "disk unknown" in shown
+    assert "free" not in shown
+
+
+@pytest.mark.parametrize("width", [10, 40, 80, 120, 200])
+def test_tiles_that_fit_are_kept_by_importance(width: int) -> None:
+    """They never overlap, and the badges are the last to go."""
+    kept = fitting(first_line(session(), EMBEDDED, LOOK), width)
+    assert sum(fmt.width_of(tile.line) + 2 for tile in kept) - 2 <= width
+    if width >= 40:
+        assert "badges" in {tile.key for tile in kept}
+
+
+def test_the_title_names_the_screen_the_filter_and_how_many_match() -> None:
+    """And, with the engine gone, from when the figures are."""
+    accounts = AccountList()
+    accounts.wanted = View(filter=parse_filter("over"))
+    accounts.replace(ROWS, world.NOW)
+    made = session()
+    shown = text(captions.title(accounts, made, 100, LOOK))
+    assert "Accounts / over" in shown
+    assert f"{len(accounts)} of 100" in shown
+    made.lost("the engine stops")
+    assert f"as of {fmt.clock(world.NOW)}, the engine stops" in text(captions.title(accounts, made, 100, LOOK))
+
+
+def test_the_line_of_the_account_under_the_cursor_tells_source_and_age() -> None:
+    """Also at 80 columns, and in ASCII."""
+    row = AccountRow(
+        "anna@example.org", 5 << 30, 1 << 30, 9114, 40 << 20, 12, "scan", world.NOW - 12, drift_bytes=-4096
+    )
+    shown = text(captions.detail(row, 120, LOOK))
+    assert "scan, 12 s ago" in shown
+    assert "9,114 messages" in shown
+    assert "Trash 40 MiB" in shown
+    assert "last recount 4 KiB less" in shown
+    assert "scan, 12 s ago" in text(captions.detail(row, 60, Look(world.NOW, ASCII)))
+    assert "not measured yet" in text(captions.detail(AccountRow("new@example.org", None), 80, LOOK))
+    assert captions.detail(None, 80, LOOK) == ()
+
+
+def decided(**changes: object) -> DecisionRow:
+    """A refusal."""
+    row = DecisionRow(
+        world.NOW, "over_quota", "support@example.org", "john@example.org", "a@b.example", "mx[192.0.2.1]", 48_000, 61
+    )
+    return msgspec.structs.replace(row, **changes)
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, 200])
+@pytest.mark.parametrize("sender", ["", "a@b.example", "x" * 300])
+def test_a_decision_is_one_line(width: int, sender: str) -> None:
+    """However long its parts are."""
+    assert fmt.width_of(decision_line(decided(sender=sender), width, LOOK, shadow=False)) <= max(width, 55)
+
+
+def test_a_decision_tells_who_whom_and_how_it_ended() -> None:
+    """With the mailbox behind an alias, and in shadow mode that it would have been refused."""
+    shown = text(decision_line(decided(), 150, LOOK, shadow=False))
+    for words in ("refused full", "mx[192.0.2.1]", "a@b.example → support@example.org ⇒ john@example.org", "61 µs"):
+        assert words in shown
+    assert "would refuse" in text(decision_line(decided(), 120, LOOK, shadow=True))
+    assert "<> → support@example.org" in text(decision_line(decided(sender=""), 120, LOOK, shadow=False))
+
+
+def test_a_decisions_texts_are_data() -> None:
+    """Senders write what they like."""
+    shown = text(decision_line(decided(sender="\x1b]0;x\x07@[b]", verdict="new\nverdict"), 120, LOOK, shadow=False))
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
+    assert "␛]0;x␇@[b]" in shown
+    assert "new␊verdict" in shown
