@@ -122,7 +122,7 @@ class Engine:
         way in.
         """
         self.poller.first_round.set()
-        self._take_accounts(await in_thread(self.sync.store.read))
+        await self.sync.read_now()
 
     async def accounts_known(self) -> None:
         """Wait until the accounts were read. DatabaseError where they never could be: an empty list would be a lie."""

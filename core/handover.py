@@ -50,7 +50,8 @@ def send(channel: socket.socket, parcel: Parcel, handles: Sequence[int] = ()) ->
     data = _LENGTH.pack(len(body)) + body
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", handles))] if handles else []
     sent = channel.sendmsg([data], rights)
-    channel.sendall(data[sent:])
+    if sent < len(data):  # sending nothing to one who has all and closed would be an error
+        channel.sendall(data[sent:])
 
 
 def receive(channel: socket.socket) -> tuple[Parcel, list[int]]:
@@ -161,6 +162,7 @@ class Predecessor:
         try:
             parcel, handles = receive(self._channel)
         except (OSError, EOFError) as error:
+            self._channel.close()
             raise MailquotaError("the engine that wanted to hand over is gone") from error
         return {name: socket.socket(fileno=fd) for name, fd in zip(parcel.texts, handles, strict=True)}
 

@@ -45,7 +45,6 @@ log = logging.getLogger(__name__)
 
 _REFUSALS_SHOWN = 20
 _CHANGES_SHOWN = 20
-_FIRST_ROUND_SECONDS = 30.0
 _AT_ONCE = GetStatus | Reload | HandOver  # need no accounts
 
 
@@ -80,10 +79,10 @@ class Orders:
             log.exception("an order failed: %s", type(request).__name__)
             connection.send(Failed(request.id, 1, f"internal error: {error_text(error)}"))
 
-    async def _accounts(self, connection: ControlConnection) -> None:
-        """All rows; just after a start not before everybody was measured, unless a disk is too slow for that."""
+    async def _accounts(self, connection: ControlConnection, patience: float) -> None:
+        """All rows, as whole as patience lets them be."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_FIRST_ROUND_SECONDS):
+            async with asyncio.timeout(patience):
                 await self._engine.poller.first_round.wait()
         await self._engine.publisher.snapshot(connection)
 
@@ -91,8 +90,8 @@ class Orders:
         if isinstance(request, SetLimit | Recalc | EmptyTrash):
             return await self._change(connection, request)
         match request:
-            case GetAccounts():
-                await self._accounts(connection)
+            case GetAccounts(patience=patience):
+                await self._accounts(connection, patience)
             case Reload():
                 await self._engine.reload()
             case HandOver():

@@ -4,15 +4,16 @@ Every ``refresh`` the store is asked whether anything changed, which is cheap, a
 gone the last known limits go on being used and the state is ``stale`` with the age of the last good look; before the
 first read it is ``down``. It comes back by itself, as each look tries again.
 
-A store takes one look at a time, so looks wait for each other. A read that began before a limit was set by us may hold
-the old one: ``edits`` counts those, and where it moved during the read, the store is read once more.
+A store takes one look at a time and must not be closed under it (a driver in C would crash), so whoever uses it holds a
+lock. A read that began before a limit was set by us may hold the old one: ``edits`` counts those, and where it moved
+during the read, the store is read once more.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+import threading
 import time
 from collections.abc import Callable
 
@@ -41,7 +42,7 @@ class AccountSync:
         self._good_at: float | None = None  # monotonic time of the last look that worked
         self._fault = ""
         self._skipped = 0
-        self._looking = asyncio.Lock()
+        self._using = threading.Lock()  # held by the thread that uses the store
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -66,33 +67,46 @@ class AccountSync:
         """End, and give the connection back; a database that hangs is left alone."""
         if self._task is not None:
             self._task.cancel()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(in_thread(self.store.close), _CLOSE_SECONDS)
+        await in_thread(self._close)
+
+    def _close(self) -> None:
+        if self._using.acquire(timeout=_CLOSE_SECONDS):
+            try:
+                self.store.close()
+            finally:
+                self._using.release()
 
     async def look(self, *, read: bool = False) -> None:
         """One look; ``read`` reads whether anything changed or not. A fault is kept in ``state``, not raised."""
-        async with self._looking:
-            try:
-                accounts = await self._read(read)
-                if accounts is not None:
-                    self._tell_skipped(accounts)
-                    self._take(accounts)
-            except MailquotaError as error:
-                self._failed(str(error))
-            except Exception as error:  # an outer edge: looking must go on whatever a driver raises
-                log.exception("a look at the accounts database failed")
-                self._failed(f"accounts database: internal error: {error}")
-            else:
-                self._succeeded()
+        try:
+            await self._look(read)
+        except MailquotaError as error:
+            self._failed(str(error))
+        except Exception as error:  # an outer edge: looking must go on whatever a driver raises
+            log.exception("a look at the accounts database failed")
+            self._failed(f"accounts database: internal error: {error}")
+        else:
+            self._succeeded()
 
-    async def _read(self, read: bool) -> Accounts | None:
-        """What the store holds; None where it holds what it did."""
+    async def read_now(self) -> None:
+        """Read, once, for whoever can't go on without: DatabaseError where a look would keep the fault."""
+        await self._look(read=True)
+        self._succeeded()
+
+    async def _look(self, read: bool) -> None:
         edits = self._edits()
-        accounts = await in_thread(lambda: self.store.read() if read or self.store.changed() else None)
+        accounts = await in_thread(lambda: self._ask(read))
         while accounts is not None and edits != self._edits():
             edits = self._edits()
-            accounts = await in_thread(self.store.read)
-        return accounts
+            accounts = await in_thread(lambda: self._ask(read=True))
+        if accounts is not None:
+            self._tell_skipped(accounts)
+            self._take(accounts)
+
+    def _ask(self, read: bool) -> Accounts | None:
+        """In a thread: what the store holds; None where it holds what it did."""
+        with self._using:
+            return self.store.read() if read or self.store.changed() else None
 
     async def _run(self) -> None:
         while True:

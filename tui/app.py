@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
@@ -15,11 +15,10 @@ from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar
 
-from core.errors import MailquotaError
 from tui import terminal, theme
 from tui.desk import Desk, Informed
 from tui.glyphs import ASCII, UNICODE
-from tui.leaving import Leaving, Outcome
+from tui.leaving import QUIT, ConsoleFailedError, Leaving, Outcome
 from tui.link import Connect, Link
 from tui.palette import commands_of
 from tui.screens.accounts import AccountsScreen
@@ -30,23 +29,17 @@ from tui.typeahead import TypeAheadApp
 from tui.widgets.scrollbar import thin_scrollbar
 
 
-class ConsoleFailedError(MailquotaError):
-    """A fault in the console itself; Textual has printed it. The engine is unharmed."""
-
-
 class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
     """Modes, theme and the keys that work everywhere."""
 
-    CSS_PATH = "app.tcss"
-    TITLE = "mailquota"
     DEFAULT_MODE = "accounts"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "accounts", "Accounts", show=False, tooltip="the accounts"),
         Binding("question_mark", "help", "Help", tooltip="all keys and the filter language"),
         Binding("ctrl+p", "command_palette", "Palette", priority=True, tooltip="every action by name"),
         Binding("T", "next_theme", "Theme", show=False, tooltip="dark, light, the terminal's own colours"),
-        Binding("q", "leave", "Quit", tooltip="quit; asks before it stops the policy server"),
-        Binding("ctrl+c,ctrl+q", "leave", "Quit", show=False, priority=True, tooltip="quit, from everywhere"),
+        Binding("q", "leave", "Quit", tooltip=QUIT),
+        Binding("ctrl+c,ctrl+q", "leave", "Quit", show=False, priority=True, tooltip=QUIT),
     ]
 
     def __init__(
@@ -61,7 +54,7 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         clock: Callable[[], float] = time.time,
     ) -> None:
         with terminal.environment("NO_COLOR", "1" if no_color else None):  # read by Textual while it is made
-            super().__init__(driver_class=terminal.ConsoleDriver, ansi_color=True if no_color else None)
+            super().__init__(terminal.ConsoleDriver, theme.styles(), ansi_color=True if no_color else None)
         self.animation_level = "none"
         for each in theme.THEMES:
             self.register_theme(each)
@@ -69,7 +62,8 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         glyphs = ASCII if ascii_only else UNICODE
         ScrollBar.renderer = thin_scrollbar(glyphs)
         session = Session()
-        link = Link(connect, session, self._news, clock)
+        # The news by call_later: a fault of a screen is then the app's, and not the loop's to swallow.
+        link = Link(connect, session, lambda: self.call_later(self._news), clock)
         self.desk = Desk(session, link, glyphs, clock, Place(embedded, demo, read_only), not self.current_theme.ansi)
         self.leaving = Leaving(self, self.desk)
         self.add_mode("accounts", lambda: AccountsScreen(self.desk))
@@ -83,7 +77,8 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
                 asyncio.get_running_loop().add_signal_handler(number, self.leaving.terminal_lost)
 
     def _informed(self) -> list[Informed]:
-        return [screen for screen in self.screen_stack if isinstance(screen, Informed)]
+        """Nobody any more while the app ends: screens lose their parts then."""
+        return [screen for screen in self.screen_stack if isinstance(screen, Informed)] if self.is_running else []
 
     def _news(self) -> None:
         changes = self.desk.session.drain()
@@ -101,7 +96,7 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         """No themes without colours."""
         return not (action == "next_theme" and self.no_color)
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Every action of the screen by name, and the themes."""
         yield from commands_of(self, screen)
 
@@ -111,7 +106,7 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
             self.push_screen(CommandPalette(placeholder="Type a part of what you want to do"))
 
     def action_accounts(self) -> None:
-        """The home screen, which is the only one so far."""
+        """The only screen so far."""
 
     def action_help(self) -> None:
         """All keys."""
@@ -119,8 +114,7 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
 
     def action_next_theme(self) -> None:
         """Dark, light, the terminal's own."""
-        names = [each.name for each in theme.THEMES]
-        self.use_theme(names[(names.index(self.theme) + 1) % len(names)])
+        self.use_theme(theme.after(self.theme))
 
     def use_theme(self, name: str) -> None:
         """From now on."""

@@ -128,9 +128,9 @@ def _by_source(row: AccountRow) -> float | None:
 
 
 COLUMNS = (
-    Column("address", "Account", 18, 0, _address, falling=False, good=26, most=48),
+    Column("address", "Account", 18, 0, _address, falling=False, good=26, most=44),
     Column("level", "Level", 9, 4, _level, _by_level),
-    Column("use", "Use", 14, 1, _use, _by_percent, good=19, most=30),
+    Column("use", "Use", 14, 1, _use, _by_percent, good=19, most=34),
     Column("used", "Used", 9, 2, _sized("used_bytes"), attrgetter("used_bytes"), right=True),
     Column("limit", "Limit", 9, 3, _sized("limit_bytes", "quiet"), _by_limit, right=True),
     Column("messages", "Messages", 10, 6, _messages, attrgetter("messages"), right=True),

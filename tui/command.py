@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 import signal
 import sys
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from core.serve import Embedded
     from tui.leaving import Outcome
     from tui.link import Connect
+
+log = logging.getLogger(__name__)
 
 _CLIENT = "console"
 
@@ -82,6 +85,7 @@ def _embed(common: Common, config: Config) -> int:
         outcome = _run_screen(common, _connect_to(engine, common), embedded=True)
     except MailquotaError:
         _keep_enforcing(engine)
+        engine.stop()
         raise
     _finish(engine, outcome)
     return 0
@@ -91,31 +95,29 @@ def _finish(engine: Embedded, outcome: Outcome) -> None:
     from tui.leaving import Outcome
 
     if outcome is Outcome.LOST:
-        _stay(engine)
+        _keep_enforcing(engine)
     elif outcome is Outcome.HANDED_OVER:
         complain("the policy server goes on in the background; mailquota opens the console again")
     engine.stop()
 
 
 def _keep_enforcing(engine: Embedded) -> None:
-    """The console failed: hand over as it would by default, else go on without a screen."""
+    """There is no screen any more: hand over, as leaving it does by default, else go on without one."""
     try:
         pid = engine.hand_over()
     except MailquotaError as error:
-        complain(str(error))
-        _stay(engine)
+        log.error("%s; the policy server goes on in this process until it is terminated", error)
+        _wait_for_end()
     else:
         complain(f"the policy server goes on in the background as process {pid}")
-    engine.stop()
 
 
-def _stay(engine: Embedded) -> None:  # noqa: ARG001  it runs in its thread meanwhile
-    """Until somebody ends us: there is no screen, and mail is still to be answered for."""
+def _wait_for_end() -> None:
+    """Until somebody ends us. The engine's thread answers Postfix meanwhile."""
     ended = threading.Event()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: ended.set())
-    complain("there is no screen any more; the policy server goes on in this process until it is terminated")
     ended.wait()
 
 
@@ -136,7 +138,7 @@ def _show_demo(common: Common, accounts: int) -> int:
         engine.wait()
         with contextlib.ExitStack() as stack:
             stack.callback(engine.stop)
-            stack.enter_context(Traffic(world, world.policy_socket, random.Random()).running())  # noqa: S311  a play
+            stack.enter_context(Traffic(world, world.policy_socket, random.Random()).running())
             _run_screen(common, _connect_to(engine, common), embedded=True, demo=True)
     return 0
 

@@ -13,6 +13,7 @@ from tui.desk import Desk
 from tui.dialogs.quit import QuitDialog
 
 HAND_OVER_SECONDS = 30.0
+QUIT = "quit; asks before it stops the policy server"  # what the key does
 
 
 class Outcome(Enum):
@@ -22,6 +23,10 @@ class Outcome(Enum):
     STOP = "the embedded engine is to stop"
     DETACHED = "the engine elsewhere goes on"
     LOST = "the terminal is gone and nobody took over; the embedded engine must go on without a screen"
+
+
+class ConsoleFailedError(MailquotaError):
+    """A fault in the console itself; Textual has printed it. The engine is unharmed."""
 
 
 class Leaving:

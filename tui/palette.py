@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textual.app import SystemCommand
 from textual.screen import Screen
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tui.app import MailquotaApp
 
 
-def commands_of(app: MailquotaApp, screen: Screen[object]) -> Iterator[SystemCommand]:
+def commands_of(app: MailquotaApp, screen: Screen[Any]) -> Iterator[SystemCommand]:
     """What can be done now; what may not be done is not there."""
     seen = {"command_palette"}
     for namespace, binding, enabled, _tooltip in screen.active_bindings.values():

@@ -6,6 +6,8 @@ colours. One accent; amber and red only where something needs a person; what is 
 
 from __future__ import annotations
 
+from pathlib import Path, PurePath
+
 from textual.theme import Theme
 
 DARK = Theme(
@@ -107,3 +109,15 @@ PLAIN = Theme(
 )
 
 THEMES = (DARK, LIGHT, PLAIN)
+
+
+def styles() -> list[str | PurePath]:
+    """All style sheets, read at the start: when it opens, a dialog's own would cost its key a tenth of a second."""
+    here = Path(__file__).parent
+    return [here / "app.tcss", *sorted(here.glob("*/*.tcss"))]
+
+
+def after(name: str) -> str:
+    """The name of the next theme."""
+    names = [theme.name for theme in THEMES]
+    return names[(names.index(name) + 1) % len(names)]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from textual import events
 from textual.app import App
@@ -29,8 +29,8 @@ class KeyDone(Message):
 class TypeAheadApp(App[T], inherit_bindings=False):
     """An app that lets keys through one by one."""
 
-    def __init__(self, **options: object) -> None:
-        super().__init__(**options)  # type: ignore[arg-type]
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         self._keys: deque[events.Key] = deque()
         self._key_sent: float | None = None  # when the key that is at work was let through
 

@@ -86,8 +86,7 @@ class _Order:
         self, session: Session, addresses: list[str], chosen: Filter | None
     ) -> tuple[list[SetResult], bool]:
         """Plan, ask, do. The results, and whether it was interrupted."""
-        if chosen is not None:
-            addresses = [row.address for row in await session.matching(chosen)]
+        addresses = await session.chosen(addresses, chosen)
         if not self._dry_run:
             session.require_rights()
         if self._dry_run or not self._yes:

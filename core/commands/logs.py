@@ -75,15 +75,18 @@ def log_to_stderr() -> None:
     _use(handler, logging.INFO)
 
 
-def log_detached(control_socket: str) -> None:
-    """Of an engine without a stderr of its own: syslog, or where there is none a file beside the control socket."""
+def log_detached(control_socket: str | None) -> None:
+    """Of an engine without a stderr of its own: syslog, or where there is none a file beside the control socket.
+
+    Before the settings say where that is, there is syslog or nothing.
+    """
     handler: logging.Handler
     try:
         from logging.handlers import SysLogHandler
 
         handler = SysLogHandler(_SYSLOG, SysLogHandler.LOG_MAIL)
     except OSError:
-        handler = _File(f"{control_socket}.log", delay=True)
+        handler = _File(f"{control_socket}.log" if control_socket else os.devnull, delay=True)
         handler.setFormatter(_Stamped())
     else:
         handler.ident = f"mailquota[{os.getpid()}]: "

@@ -35,7 +35,9 @@ def serve(common: Common) -> int:
     from core.handover import VARIABLE
 
     handed_over = VARIABLE in os.environ
-    if not handed_over:
+    if handed_over:
+        log_detached(None)
+    else:
         log_to_stderr()
     try:
         _serve(common, handed_over=handed_over)
@@ -69,7 +71,7 @@ def serve_demo(common: Common, accounts: int) -> int:
         load = world_settings(world)
 
         def begin() -> None:
-            stack.enter_context(Traffic(world, world.policy_socket, random.Random()).running())  # noqa: S311  a play
+            stack.enter_context(Traffic(world, world.policy_socket, random.Random()).running())
             click.echo(world.config_path.absolute())
             _end_with_terminal()
 

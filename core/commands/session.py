@@ -44,6 +44,7 @@ class Make(Protocol):
 
 _CLIENT = "command"
 _NOBODY = (FileNotFoundError, NotADirectoryError, ConnectionRefusedError)  # nobody listens, for certain
+_LOOK_PATIENCE, _ORDER_PATIENCE = 1.5, 60.0  # seconds for an engine that measures everybody for the first time
 _PART = 500  # accounts that are measured between two looks at anything else
 _ORDER_BYTES = 2 * 1024 * 1024  # of addresses in one order; the protocol takes twice as much
 
@@ -112,8 +113,8 @@ class Session:
         finally:
             loop.remove_signal_handler(signal.SIGINT)
 
-    async def rows(self) -> list[AccountRow]:
-        """All accounts, measured."""
+    async def rows(self, patience: float = _LOOK_PATIENCE) -> list[AccountRow]:
+        """All accounts, measured: a running engine that has just begun with that is waited for."""
         if self._engine is not None:
             await self.measure(list(self._engine.ledger.entries))
         rows: list[AccountRow] = []
@@ -123,12 +124,18 @@ class Session:
                 rows.extend(event.rows)
 
         self._client.on_event = take
-        await self.ask(GetAccounts, None)
+        await self.ask(lambda number: GetAccounts(number, patience), None)
         return rows
 
-    async def matching(self, chosen: Filter) -> list[AccountRow]:
+    async def matching(self, chosen: Filter, patience: float = _LOOK_PATIENCE) -> list[AccountRow]:
         """The accounts that a filter lets through."""
-        return chosen.select(await self.rows(), time.time())
+        return chosen.select(await self.rows(patience), time.time())
+
+    async def chosen(self, addresses: list[str], where: Filter | None) -> list[str]:
+        """The accounts that something is to be done to. A filter must not miss whom nobody has measured yet."""
+        if where is None:
+            return addresses
+        return [row.address for row in await self.matching(where, _ORDER_PATIENCE)]
 
     async def measure_recipient(self, recipient: str) -> None:
         """The same for the mailbox that mail to this address ends in."""

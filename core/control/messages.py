@@ -39,9 +39,13 @@ class Watch(msgspec.Struct, frozen=True, tag="watch"):
 
 
 class GetAccounts(msgspec.Struct, frozen=True, tag="accounts"):
-    """All rows once, as Snapshot parts, then Reply(None). Waits until everybody was measured once after a start."""
+    """All rows once, as Snapshot parts, then Reply(None).
+
+    Just after a start it is put off until everybody was measured once, at most for ``patience`` seconds.
+    """
 
     id: int
+    patience: float = 1.5
 
 
 class GetDetails(msgspec.Struct, frozen=True, tag="details"):

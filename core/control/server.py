@@ -86,7 +86,7 @@ class ControlConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.peer: Peer | None = None
-        self._early = b""  # what came before the peer was known
+        self._early: bytes | None = b""  # what came before it was known who the peer is; None afterwards
         self.hello: Hello | None = None
         self.subscribed = False
         self.operators: dict[int, Cancellable] = {}  # requests that are being carried out
@@ -111,11 +111,9 @@ class ControlConnection(asyncio.Protocol):
                 self.peer = await in_thread(lambda: peer_of(sock, self._server.rights))
             except OSError as error:
                 log.warning("a control client can't be told apart: %s", error)
-        if self.peer is None:
-            self.end("you may not use this socket: see control.group in the settings")
-            return
-        early, self._early = self._early, b""
-        self.data_received(early)
+        early, self._early = self._early, None
+        if early:
+            self.data_received(early)
         transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
@@ -125,9 +123,12 @@ class ControlConnection(asyncio.Protocol):
         self._server.gone(self)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of orders."""
-        if self.peer is None:
+        """Bytes of orders. Who may not connect is told so when it has spoken: before, its first write would fail."""
+        if self._early is not None:
             self._early += data
+            return
+        if self.peer is None:
+            self.end("you may not use this socket: see control.group in the settings")
             return
         try:
             for order in self._reader.feed(data):

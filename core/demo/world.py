@@ -1,9 +1,9 @@
 """A throwaway mail server in a folder: settings, accounts, Maildirs. Nothing outside the folder is read or written.
 
-Theory of operation. The accounts are there at once, the Maildirs of the first people too; those of a crowd are made by
-a thread, which rests as long as it works, while a console already shows the others. ``ready`` says how far it is; only
-the maker writes it. The thread stops early where disk or inodes get short: the people behind it then have mailboxes
-without mail, as new people have.
+Theory of operation. The accounts are there at once, the Maildirs of the first people too; where there is a crowd, those
+that can't be made within a second follow in a thread, which rests as long as it works, while a console already shows
+the others. ``ready`` says how far it is; only the maker writes it. The thread stops early where disk or inodes get
+short: the people behind it then have mailboxes without mail, as new people have.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import random
 import sqlite3
 import threading
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 ACCOUNTS = 60
 MOST_ACCOUNTS = 1_000_000
 _SLICE = 50  # Maildirs between two looks at the disk
+_AT_ONCE_SECONDS = 1.0  # on a slow disk the neighbours of a crowd come later too
 _REST_MOST = 0.05  # seconds
 
 _SETTINGS = """\
@@ -107,8 +109,9 @@ class World:
             self._create_accounts()
             rest = self._make_maildirs()
             next(rest, None)
-        except OSError as error:
-            raise MailquotaError(f"a demo can't be made in {self.folder}: {error.strerror or error}") from error
+        except (OSError, sqlite3.Error) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise MailquotaError(f"a demo can't be made in {self.folder}: {reason}") from error
         if self.ready < len(self.people):
             self._maker = threading.Thread(target=self._make_rest, args=(rest,), name="mailquota-demo", daemon=True)
             self._maker.start()
@@ -151,11 +154,12 @@ class World:
     # ---- Maildirs
 
     def _make_maildirs(self) -> Iterator[None]:
-        """Make them in order, with a pause after those of the neighbours and then after each slice."""
+        """Make them in order, with a pause where create() may return, and from there on after each slice."""
+        hurried = time.monotonic() + _AT_ONCE_SECONDS if len(self.people) > NEIGHBOURS else math.inf
         room = Room(self.folder)
         parcels = make_parcels(self.folder / "parcels", random.Random(self._seed), self._now())
         for index, person in enumerate(self.people):
-            if index >= NEIGHBOURS and index % _SLICE == 0:
+            if index and index % _SLICE == 0 and (index >= NEIGHBOURS or time.monotonic() > hurried):
                 yield
             if index % _SLICE == 0 and not room.left():
                 log.warning("the disk gets short: %d of %d mailboxes stay empty", len(self.people) - index, index)

@@ -33,8 +33,9 @@ Ask = Callable[[bytes, "Connection"], bytes | None]
 class Connection(asyncio.Protocol):
     """One client."""
 
-    def __init__(self, server: PolicyServer) -> None:
+    def __init__(self, server: PolicyServer, received: bytes = b"") -> None:
         self._server = server
+        self._received = received  # what another process had read of it: comes before all that is read here
         self._reader = RequestReader()
         self._queue: deque[bytes] = deque()
         self._transport: asyncio.Transport | None = None
@@ -49,6 +50,8 @@ class Connection(asyncio.Protocol):
         self._server.connections.add(self)
         if self._server.resting:  # uvloop begins to read after this call, so a pause in here would be lost
             asyncio.get_running_loop().call_soon(self.flow)
+        if self._received:
+            self.data_received(self._received)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """The client went; what was being decided for it is dropped when it is done."""
@@ -156,9 +159,7 @@ class PolicyServer:
     async def adopt(self, sock: socket.socket, received: bytes) -> None:
         """Go on with a connection that another process had, and with what it had read of it."""
         loop = asyncio.get_running_loop()
-        _, connection = await loop.connect_accepted_socket(lambda: Connection(self), sock)
-        if received:
-            connection.data_received(received)
+        await loop.connect_accepted_socket(lambda: Connection(self, received), sock)
 
     def refuse(self, connection: Connection, reason: str) -> None:
         """End a connection whose bytes are no requests; nobody else is touched."""

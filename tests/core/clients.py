@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import time
 from collections.abc import Callable
@@ -27,11 +26,16 @@ def until(condition: Callable[[], object], what: str = "", seconds: float = SECO
     assert wait_until(lambda: bool(condition()), seconds), f"did not happen within {seconds:g} s: {what or condition}"
 
 
-async def eventually(condition: Callable[[], object], seconds: float = SECONDS) -> None:
-    """The same on a loop."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens in threads of the product
-            await asyncio.sleep(0.001)
+def connected(place: Path | tuple[str, int]) -> socket.socket:
+    """A socket to a server. OSError where there is none."""
+    sock = socket.socket(socket.AF_UNIX if isinstance(place, Path) else socket.AF_INET)
+    try:
+        sock.settimeout(SECONDS)
+        sock.connect(str(place) if isinstance(place, Path) else place)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 class Closing:
@@ -51,9 +55,7 @@ class PolicyClient(Closing):
     """One connection, as one of Postfix's smtpd processes holds it."""
 
     def __init__(self, place: Path | tuple[str, int]) -> None:
-        self.socket = socket.socket(socket.AF_UNIX if isinstance(place, Path) else socket.AF_INET)
-        self.socket.settimeout(SECONDS)
-        self.socket.connect(str(place) if isinstance(place, Path) else place)
+        self.socket = connected(place)
         self._received = b""
 
     def close(self) -> None:
@@ -91,10 +93,7 @@ class Console(Closing):
     """A client of the control protocol; ``events`` are all that came and nobody waited for."""
 
     def __init__(self, sock: socket.socket | Path, *, read_only: bool = False, hello: Order | None = None) -> None:
-        if isinstance(sock, Path):
-            path, sock = sock, socket.socket(socket.AF_UNIX)
-            sock.connect(str(path))
-        self.socket = sock
+        self.socket = connected(sock) if isinstance(sock, Path) else sock
         self.socket.settimeout(SECONDS)
         self.events: list[Event] = []
         self._reader = EventReader()

@@ -12,6 +12,7 @@ from core.config import Config
 from core.engine import Engine, Options
 from core.model import AccountRow
 from core.serve import Embedded
+from core.sockets import answers
 from tests.core.clients import Console, until
 from tests.core.worlds import SmallWorld
 from tests.mailserver.process import wait_until
@@ -80,7 +81,9 @@ def process(world: SmallWorld, *arguments: str) -> Iterator[subprocess.Popen[str
         yield running
     finally:
         running.kill()
-        running.communicate()
+        running.wait()
+        assert running.stderr is not None
+        running.stderr.close()
 
 
 @contextmanager
@@ -93,12 +96,8 @@ def serving(world: SmallWorld) -> Iterator[subprocess.Popen[str]]:
 
 
 def is_answering(world: SmallWorld) -> bool:
-    """Whether an engine accepts on the control socket, which is the last one that listens."""
-    try:
-        Console(world.control_socket).close()
-    except OSError:
-        return False
-    return True
+    """Whether an engine listens on both its sockets."""
+    return answers(str(world.control_socket)) and answers(str(world.policy_socket))
 
 
 def ended(pid: int, seconds: float = 5.0) -> bool:

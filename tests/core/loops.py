@@ -33,9 +33,14 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 
 
 def run(work: Coroutine[Any, Any, T], loop: str = "asyncio") -> T:
-    """The result of ``work`` on a loop of its own."""
+    """The result of ``work`` on a loop of its own; TimeoutError where it hangs (a stepped clock can't tell)."""
+
+    async def limited() -> T:
+        async with asyncio.timeout(None if loop == "stepped" else 2 * SECONDS):
+            return await work
+
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
-        return runner.run(work)
+        return runner.run(limited())
 
 
 async def until(condition: Callable[[], object], *, step: float = 0.0) -> None:

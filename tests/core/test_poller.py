@@ -15,7 +15,7 @@ from core.poller import FIRST_SHARE, SHARE, Poller
 from core.usage.mailstore import Mailstore
 from core.usage.measure import Known, measure
 from core.usage.trash import TrashNames
-from tests.core.clients import eventually
+from tests.core.loops import until
 from tests.core.worlds import ANNA, FREE, FULL, JOHN, LIMIT, TRASH, SmallWorld
 
 Scene = Callable[["World"], Awaitable[None]]
@@ -73,7 +73,7 @@ def test_a_round_reaches_everybody(play: Play) -> None:
         assert world.figures() == FIGURES
         world.small.deliver(JOHN, 500)
         world.small.put_mail(ANNA, 300)
-        await eventually(lambda: world.figures() == FIGURES | {JOHN: 4500, ANNA: 5300})
+        await until(lambda: world.figures() == FIGURES | {JOHN: 4500, ANNA: 5300})
 
     play(scene)
 
@@ -84,20 +84,20 @@ def test_accounts_on_a_screen_are_looked_at_between_rounds(play: Play, monkeypat
 
     async def scene(world: World) -> None:
         world.poller.start()
-        await eventually(lambda: world.poller.rounds)
+        await until(lambda: world.poller.rounds)
         world.poller.watch("one", [JOHN, "nobody@example.org"])
         world.poller.watch("other", [JOHN, ANNA])
         world.small.deliver(JOHN, 500)
-        await eventually(lambda: world.figures()[JOHN] == 4500)
+        await until(lambda: world.figures()[JOHN] == 4500)
         world.poller.watch("one", [])
         world.small.deliver(JOHN, 500)
-        await eventually(lambda: world.figures()[JOHN] == 5000)
+        await until(lambda: world.figures()[JOHN] == 5000)
         world.poller.watch("other", [TRASH])
         world.small.deliver(TRASH, 100)  # once it is seen, no look at the accounts of before is under way
-        await eventually(lambda: world.figures()[TRASH] == 9100)
+        await until(lambda: world.figures()[TRASH] == 9100)
         world.small.deliver(JOHN, 500)
         world.small.deliver(TRASH, 100)
-        await eventually(lambda: world.figures()[TRASH] == 9200)
+        await until(lambda: world.figures()[TRASH] == 9200)
         assert world.figures()[JOHN] == 5000
 
     play(scene)
@@ -108,12 +108,12 @@ def test_accounts_just_asked_about_are_looked_at_for_a_while(play: Play, monkeyp
 
     async def scene(world: World) -> None:
         world.poller.start()
-        await eventually(lambda: world.poller.rounds)
+        await until(lambda: world.poller.rounds)
         world.asked[world.entry(JOHN)] = asyncio.get_running_loop().time()
         world.small.deliver(JOHN, 500)
-        await eventually(lambda: world.figures()[JOHN] == 4500)
+        await until(lambda: world.figures()[JOHN] == 4500)
         world.asked[world.entry(JOHN)] -= 31
-        await eventually(lambda: not world.asked)
+        await until(lambda: not world.asked)
 
     play(scene)
 
@@ -141,14 +141,14 @@ def test_a_mailbox_that_hangs_does_not_hold_the_others(
     async def scene(world: World) -> None:
         world.poller.start()
         world.poller.watch("console", [FULL, JOHN])
-        await eventually(lambda: world.poller.rounds >= 2)
+        await until(lambda: world.poller.rounds >= 2)
         assert world.figures() == FIGURES | {FULL: None}
         assert world.entry(FULL).trouble == "its file system does not answer"
         world.small.deliver(JOHN, 500)
         await world.poller.measure_now([world.entry(FULL), world.entry(JOHN)])
         assert world.figures()[JOHN] == 4500
         go_on.set()
-        await eventually(lambda: world.figures()[FULL] == 10_000)
+        await until(lambda: world.figures()[FULL] == 10_000)
         assert world.entry(FULL).trouble is None
 
     play(scene)
@@ -168,7 +168,7 @@ def test_a_fault_at_one_mailbox_is_told_once(
 
     async def scene(world: World) -> None:
         world.poller.start()
-        await eventually(lambda: world.poller.rounds >= 3)
+        await until(lambda: world.poller.rounds >= 3)
         assert world.figures() == FIGURES | {FULL: None}
 
     play(scene)

@@ -14,7 +14,7 @@ from core.accounts.store import Accounts, AccountStore
 from core.errors import DatabaseError
 from core.model import Account
 from core.sync import AccountSync
-from tests.core.clients import eventually
+from tests.core.loops import until
 
 Scene = Callable[["World"], Awaitable[None]]
 
@@ -27,6 +27,7 @@ class Store:
         self.error: Exception | None = None
         self.reads = 0
         self.looks = 0
+        self.closed = False
         self.during: Callable[[], object] = lambda: None  # in the middle of a read
         self._busy = threading.Lock()
         self._read: int | None = None
@@ -44,7 +45,8 @@ class Store:
             return Accounts([Account("a@x", found)], [], skipped=self.reads > 100)
 
     def close(self) -> None:
-        self.during()
+        assert not self._busy.locked(), "closed while it is read"
+        self.closed = True
 
     def _alone(self) -> threading.Lock:
         assert not self._busy.locked(), "two looks at the same time"
@@ -89,7 +91,7 @@ def test_an_edit_is_taken_and_nothing_else_is_read() -> None:
     async def scene(world: World) -> None:
         world.sync.start()
         await world.until_taken()
-        await eventually(lambda: world.store.looks >= 3)
+        await until(lambda: world.store.looks >= 3)
         assert world.store.reads == 1
         world.store.limit = 2000
         await world.until_taken()
@@ -142,7 +144,7 @@ def test_a_driver_that_fails_in_a_new_way_does_not_end_the_looking(caplog: pytes
     async def scene(world: World) -> None:
         world.store.error = RuntimeError("surprise")
         world.sync.start()
-        await eventually(lambda: world.sync.state.message)
+        await until(lambda: world.sync.state.message)
         assert "surprise" in world.sync.state.message
         world.store.error = None
         await world.until_taken()
@@ -194,17 +196,48 @@ def test_a_limit_set_during_a_read_is_not_undone_by_it() -> None:
 
 
 def test_stopping_does_not_wait_for_a_database_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does it close what a thread still reads from: a driver in C crashes the process then."""
     monkeypatch.setattr("core.sync._CLOSE_SECONDS", 0.01)
     go_on = threading.Event()
 
     async def scene(world: World) -> None:
         world.store.during = lambda: go_on.wait(10)
         world.sync.start()
-        await eventually(lambda: world.store.reads)
+        await until(lambda: world.store.reads)
         await world.sync.stop()
+        assert not world.store.closed
 
     play(scene)
     go_on.set()
+
+
+def test_a_stop_during_a_read_closes_afterwards() -> None:
+    async def scene(world: World) -> None:
+        go_on = threading.Event()
+        world.store.during = lambda: go_on.wait(10)
+        world.sync.start()
+        await until(lambda: world.store.reads)
+        stopping = asyncio.ensure_future(world.sync.stop())
+        await asyncio.sleep(0)
+        go_on.set()
+        await stopping
+        assert world.store.closed
+
+    play(scene)
+
+
+def test_reading_now_raises_where_a_look_would_keep_the_fault() -> None:
+    """For a command that can't go on without the accounts."""
+
+    async def scene(world: World) -> None:
+        world.store.error = DatabaseError("connection refused")
+        with pytest.raises(DatabaseError, match="connection refused"):
+            await world.sync.read_now()
+        world.store.error = None
+        await world.sync.read_now()
+        assert (world.limits, world.sync.state.state) == ([1000], "ok")
+
+    play(scene)
 
 
 def test_a_new_database_that_is_not_there_leaves_the_limits_of_the_old_one() -> None:

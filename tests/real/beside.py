@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -96,14 +98,11 @@ class Tmux:
 
     def keys(self, *keys: str) -> None:
         """Press keys, named as tmux does: Enter, Escape, Tab, or text."""
-        subprocess.run(["tmux", "-L", self._name, "send-keys", *keys], check=True)
+        self._tmux("send-keys", *keys)
 
     def screen(self) -> str:
         """What is on the screen now; empty once the command has ended."""
-        done = subprocess.run(
-            ["tmux", "-L", self._name, "capture-pane", "-p"], capture_output=True, text=True, check=False
-        )
-        return done.stdout
+        return self._tmux("capture-pane", "-p").stdout
 
     def wait_for(self, text: str, seconds: float = 15.0) -> None:
         """Until the screen shows a text."""
@@ -113,5 +112,12 @@ class Tmux:
             raise TimeoutError(f"{error}\n{self.screen()}") from None
 
     def close(self) -> None:
-        """End the terminal, whatever runs in it."""
-        subprocess.run(["tmux", "-L", self._name, "kill-server"], check=False, capture_output=True)
+        """End the terminal and what runs in it: a console that only lost its terminal would go on enforcing."""
+        pid = self._tmux("display-message", "-p", "#{pane_pid}").stdout.strip()
+        if pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(int(pid), signal.SIGKILL)
+        self._tmux("kill-server")
+
+    def _tmux(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["tmux", "-L", self._name, *words], check=False, capture_output=True, text=True)

@@ -115,12 +115,16 @@ def test_by_keys_in_a_real_terminal(mailserver: MailServer, folder: Path) -> Non
     try:
         terminal.wait_for(address)
         assert fill(mailserver, address)[0] == 452
-        terminal.keys("/", "keys@", "Enter")
+        terminal.keys("/")
+        terminal.wait_for("/")
+        terminal.keys("keys@", "Enter")
         terminal.keys("e")
         terminal.wait_for("Edit limit")
         terminal.keys("20000", "Enter")
         wait_until(
-            lambda: mailserver.mariadb.sql("SELECT quota FROM virtual_users WHERE email = %s", address)[0]["quota"] == 20000,
+            lambda: (
+                mailserver.mariadb.sql("SELECT quota FROM virtual_users WHERE email = %s", address)[0]["quota"] == 20000
+            ),
             "the limit",
         )
         assert mailserver.send_mail(address, size=MAIL, announce_size=True)[0] == 250
@@ -128,12 +132,12 @@ def test_by_keys_in_a_real_terminal(mailserver: MailServer, folder: Path) -> Non
         move_to_trash(mailserver, address, "1:2")
         terminal.keys("t")
         terminal.wait_for("Empty Trash")
-        terminal.wait_for("2 messages")
-        terminal.keys("Tab", "Enter")
+        terminal.wait_for("Messages    2,")
+        terminal.keys("BTab", "Enter")
         wait_until(lambda: maildirsize_bytes(mailserver, address) < 5000, "Trash is empty")
         assert maildirsize_bytes(mailserver, address) == sum(_sizes(mailserver.maildir(address)))
         terminal.keys("q")
-        terminal.wait_for("background")
+        terminal.wait_for("Keep enforcing in the background")
     finally:
         terminal.close()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from tests.core.commands.command_line import SECONDS, CommandLine
 from tests.core.commands.test_serving import ask, engine_pid
 from tests.core.worlds import FULL, JOHN, OVERQUOTA, SmallWorld
+from tests.mailserver.fixture import temporary_folder
 from tests.mailserver.process import wait_until
 from tests.tui.real_terminal import Terminal
 
@@ -48,38 +48,35 @@ def test_it_has_an_engine_of_its_own(line: CommandLine) -> None:
 
 
 @pytest.fixture
-def background(line: CommandLine) -> Iterator[list[int]]:
-    """Process ids of engines that a console left behind: ended afterwards."""
-    pids: list[int] = []
-    yield pids
-    for pid in pids:
-        os.kill(pid, signal.SIGTERM)
+def handing_over(line: CommandLine) -> Iterator[CommandLine]:
+    """The same; an engine that was left behind is ended afterwards."""
+    yield line
+    if line("status").returncode == 0:
+        os.kill(engine_pid(line), signal.SIGTERM)
     assert wait_until(lambda: not line.world.control_socket.exists(), SECONDS)
 
 
-def test_quitting_keeps_enforcing_in_the_background(line: CommandLine, background: list[int]) -> None:
+def test_quitting_keeps_enforcing_in_the_background(handing_over: CommandLine) -> None:
     """The default: a detached engine has the sockets, and the console is gone."""
-    with console(line) as terminal:
+    with console(handing_over) as terminal:
         terminal.wait_for(JOHN)
         terminal.type("q")
         terminal.wait_for("Keep enforcing")
         terminal.type("\r")
         assert terminal.wait() == 0
-        background.append(engine_pid(line))
-        assert background[0] != terminal.process.pid
         assert "in the background" in terminal.text
-    assert refuses(line.world)
+        assert engine_pid(handing_over) != terminal.process.pid
+    assert refuses(handing_over.world)
 
 
-def test_a_cut_line_is_the_same(line: CommandLine, background: list[int]) -> None:
+def test_a_cut_line_is_the_same(handing_over: CommandLine) -> None:
     """A console that loses its terminal does what q does by default."""
-    with console(line) as terminal:
+    with console(handing_over) as terminal:
         terminal.wait_for(JOHN)
         terminal.hang_up()
         assert terminal.wait() == 0
-    background.append(engine_pid(line))
-    assert background[0] != terminal.process.pid
-    assert refuses(line.world)
+        assert engine_pid(handing_over) != terminal.process.pid
+    assert refuses(handing_over.world)
 
 
 def test_it_attaches_to_the_engine_that_runs(line: CommandLine) -> None:
@@ -104,20 +101,26 @@ def test_what_keeps_it_from_starting_is_said_before_the_screen_opens(line: Comma
         assert "\x1b" not in terminal.raw
 
 
-def demo_folder(terminal: Terminal) -> Path:
-    """Where the demo on this terminal lives: what its process has open says it."""
-    links = Path(f"/proc/{terminal.process.pid}/fd").iterdir()
-    targets = [os.readlink(link) for link in links if link.exists()]
-    return Path(next(found[1] for target in targets if (found := re.match(r"(.*/mailquota-[^/]+)/", target))))
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """Where demos make their folders."""
+    with temporary_folder() as folder:
+        yield folder
+
+
+def demo(place: Path, *words: str) -> Terminal:
+    """A demo on a terminal; settings elsewhere are none of its business."""
+    return Terminal(
+        "--demo", "--accounts", "20", *words, env={"TMPDIR": str(place), "MAILQUOTA_CONFIG": "/nonexistent"}
+    )
 
 
 @pytest.mark.parametrize("end", ["q", "cut", "term"])
-def test_the_demo_is_removed_however_it_ends(end: str) -> None:
+def test_the_demo_is_removed_however_it_ends(place: Path, end: str) -> None:
     """It needs no question."""
-    with Terminal("--demo", "--accounts", "20", env={"MAILQUOTA_CONFIG": "/nonexistent"}) as terminal:
-        terminal.wait_for("DEMO", "john@example.org")
-        folder = demo_folder(terminal)
-        assert (folder / "mailquota.toml").exists()
+    with demo(place) as terminal:
+        terminal.wait_for("DEMO", JOHN)
+        assert len(list(place.glob("*/mailquota.toml"))) == 1
         if end == "q":
             terminal.type("q")
         elif end == "cut":
@@ -125,19 +128,19 @@ def test_the_demo_is_removed_however_it_ends(end: str) -> None:
         else:
             terminal.process.terminate()
         assert terminal.wait() == 0
-        assert not folder.exists()
+        assert not list(place.iterdir())
 
 
-def test_a_demo_engine_goes_with_its_terminal() -> None:
+def test_a_demo_engine_goes_with_its_terminal(place: Path) -> None:
     """SIGHUP means reload to an engine; a line that is cut means the end of the demo."""
-    with Terminal("--demo", "--serve", "--accounts", "20") as terminal:
+    with demo(place, "--serve") as terminal:
         terminal.wait_for("mailquota.toml")
-        folder = demo_folder(terminal)
         terminal.process.send_signal(signal.SIGHUP)
         terminal.wait_for("read again")
+        assert len(list(place.glob("*/mailquota.toml"))) == 1
         terminal.hang_up()
         assert terminal.wait() == 0
-        assert not folder.exists()
+        assert not list(place.iterdir())
 
 
 def test_colours_and_progress_only_on_a_terminal(line: CommandLine) -> None:

@@ -101,6 +101,25 @@ def test_a_demo_leaves_at_once() -> None:
     assert play(scene, rows=FIVE, demo=True) is Outcome.STOP
 
 
+@pytest.mark.parametrize("method", ["tick", "arrived"])
+def test_a_fault_in_a_screen_ends_the_console_and_nothing_else(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not swallowed; the engine is told nothing but that this console is gone."""
+    engines: list[FakeEngine] = []
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    async def scene(stage: Stage) -> None:
+        engines.append(stage.engine)
+        monkeypatch.setattr(stage.home, method, fail)
+        stage.engine.head()
+        await stage.until(lambda: not stage.app.is_running, "ends")
+
+    with pytest.raises(ZeroDivisionError):
+        play(scene, rows=FIVE)
+    assert not engines[0].orders
+
+
 def test_ctrl_c_works_in_every_dialog() -> None:
     """Also in a field, where Textual would copy."""
 

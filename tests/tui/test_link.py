@@ -66,8 +66,8 @@ def test_it_reconnects_and_watches_again() -> None:
         await until(lambda: engine.watched)
         engine.watched = []
         engine.drop("restarting")
-        await until(lambda: session.state is not State.LIVE)
-        await until(lambda: session.state is State.LIVE and engine.watched == ["a@example.org"])
+        await until(lambda: engine.watched == ["a@example.org"])
+        await until(lambda: session.state is State.LIVE)
 
     linked(scene)
 
@@ -88,7 +88,7 @@ def test_it_goes_on_trying_ever_more_slowly(monkeypatch: pytest.MonkeyPatch) -> 
 
     async def run() -> None:
         link = Link(refuse, Session(), lambda: None, lambda: world.NOW)
-        monkeypatch.setattr(link_module.asyncio, "sleep", no_sleep)
+        monkeypatch.setattr(asyncio, "sleep", no_sleep)
         with pytest.raises(asyncio.CancelledError):
             await link.run()
 

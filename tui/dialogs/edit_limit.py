@@ -33,7 +33,6 @@ class EditLimit(Dialog[Line | None]):
     HEADING = "Edit limit"
     AUTO_FOCUS = "#size"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "apply", "Apply", key_display="⏎"),
         Binding("tab", "app.focus_next", "Next field", key_display="Tab"),
     ]
 
@@ -50,10 +49,10 @@ class EditLimit(Dialog[Line | None]):
         limits = {row.limit_bytes for row in self._rows}
         value = fmt.editable_size(limits.pop()) if len(limits) == 1 else ""
         yield Painted(id="who")
-        yield Field("New limit", value, id="size", placeholder="5G  +500M  +20%  x2  used*1.2  unlimited")
-        yield Field("Reason", id="reason", placeholder="for the journal; may stay empty")
+        yield Field("New limit", value, id="size", placeholder="5G  +500M  +20%  x2  used*1.2  unlimited", applies=True)
+        yield Field("Reason", id="reason", placeholder="for the journal; may stay empty", applies=True)
         if len(self._rows) > MANY:
-            yield Field("How many", id="count", placeholder=f"type {len(self._rows)} to confirm")
+            yield Field("How many", id="count", placeholder=f"type {len(self._rows)} to confirm", applies=True)
         yield Painted(id="preview")
 
     def on_mount(self) -> None:
@@ -69,10 +68,6 @@ class EditLimit(Dialog[Line | None]):
     @property
     def _text(self) -> str:
         return self.query_one("#size", Input).value.strip()
-
-    @on(Input.Submitted)
-    def _submitted(self) -> None:
-        self.action_apply()
 
     @on(Input.Changed, "#size")
     def _typed(self) -> None:
@@ -94,14 +89,15 @@ class EditLimit(Dialog[Line | None]):
         self._show_preview(proposal.lines(self.desk.look()))
         self.message(proposal.errors[0] if proposal.impossible else "", "near")
         if self._hurried:
-            self.action_apply()
+            self._apply()
 
     def _show_preview(self, lines: list[Line]) -> None:
         preview = self.query_one("#preview", Painted)
         preview.styles.height = max(1, len(lines))
         preview.paint(lines)
 
-    def action_apply(self) -> None:
+    @on(Input.Submitted)
+    def _apply(self) -> None:
         """Enter, in whatever field; it may come before the preview is there."""
         proposal = self._proposal
         self._hurried = bool(self._text) and (proposal is None or proposal.text != self._text)

@@ -44,22 +44,22 @@ class AccountsScreen(Screen[None], Informed):
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self.desk = desk
+        self.pane = AccountsPane(desk)
+        self._head = Head(desk.session, lambda: desk.place, desk.look)
+        self._detail = Painted(id="detail")
+        self._rule = Painted(id="decisions-rule")
+        self._decisions = DecisionStrip(desk.session, desk.look)
+        self._foot = Foot(desk.glyphs)
         self._note: tuple[Line, float] | None = None
 
     def compose(self) -> ComposeResult:
         """From the top down."""
-        desk = self.desk
-        yield Head(desk.session, lambda: desk.place, desk.look)
-        yield AccountsPane(desk)
-        yield Painted(id="detail")
-        yield Painted(id="decisions-rule")
-        yield DecisionStrip(desk.session, desk.look)
-        yield Foot(desk.glyphs)
-
-    @property
-    def pane(self) -> AccountsPane:
-        """The table and what belongs to it."""
-        return self.query_one(AccountsPane)
+        yield self._head
+        yield self.pane
+        yield self._detail
+        yield self._rule
+        yield self._decisions
+        yield self._foot
 
     def on_mount(self) -> None:
         """The table has the keys."""
@@ -70,7 +70,7 @@ class AccountsScreen(Screen[None], Informed):
         height = self.app.size.height
         lines = 0 if height < 18 else 3 if height < 30 else 5 if height < 45 else 9
         self.set_class(lines == 0, "-short")
-        self.query_one(DecisionStrip).styles.height = lines
+        self._decisions.styles.height = lines
         self.call_after_refresh(self.show)
 
     # ---- drawing
@@ -92,20 +92,19 @@ class AccountsScreen(Screen[None], Informed):
 
     def show(self) -> None:
         """Draw what differs, everywhere."""
-        self.query_one(Head).show()
+        self._head.show()
         self.pane.show()
-        rule = captions.decisions_rule(self.desk.session, self.size.width, self.desk.look())
-        self.query_one("#decisions-rule", Painted).paint([rule])
-        self.query_one(DecisionStrip).show()
+        self._rule.paint([captions.decisions_rule(self.desk.session, self.size.width, self.desk.look())])
+        self._decisions.show()
         self._show_lower()
 
     @on(AccountsPane.Changed)
     def _show_lower(self) -> None:
-        self.query_one(Foot).show(captions.marks(self.pane.accounts))
+        self._foot.show(captions.marks(self.pane.accounts))
         line = self._note[0] if self._note is not None else None
         if line is None:
             line = captions.detail(self.pane.table.row, self.size.width, self.desk.look())
-        self.query_one("#detail", Painted).paint([line])
+        self._detail.paint([line])
 
     def say(self, line: Line) -> None:
         """A message where the account's line is, for a while or until the cursor moves."""

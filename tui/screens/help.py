@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -47,7 +47,7 @@ class HelpScreen(ModalScreen[None]):
         Binding("escape,q,question_mark,1", "dismiss", "Back", key_display="Esc"),
     ]
 
-    def __init__(self, desk: Desk, about: Screen[object]) -> None:
+    def __init__(self, desk: Desk, about: Screen[Any]) -> None:
         super().__init__()
         self.desk = desk
         self._about = about
@@ -64,7 +64,7 @@ class HelpScreen(ModalScreen[None]):
         self.query_one(TextList).show(list(help_lines(self._about, self.desk.glyphs)))
 
 
-def help_lines(screen: Screen[object], glyphs: Glyphs) -> Iterator[Line]:
+def help_lines(screen: Screen[Any], glyphs: Glyphs) -> Iterator[Line]:
     """Keys by where they work, then the languages and the signs."""
     for name, keys in _keys(screen, glyphs).items():
         yield from _section(name)
@@ -84,7 +84,7 @@ def _section(name: str) -> Iterator[Line]:
     yield ((f" {name}", "title"),)
 
 
-def _keys(screen: Screen[object], glyphs: Glyphs) -> dict[str, list[Line]]:
+def _keys(screen: Screen[Any], glyphs: Glyphs) -> dict[str, list[Line]]:
     """By where they work; each action once with all its keys."""
     here = screen.title or "Here"
     found: dict[str, dict[str, tuple[str, list[str]]]] = {here: {}, "Moving": {}, "Everywhere": {}}

@@ -53,19 +53,18 @@ class AccountsPane(Vertical):
         super().__init__(id="pane")
         self.desk = desk
         self.accounts = AccountList()
+        self.table = AccountTable(self.accounts, desk.look)
+        self._title = Painted(id="title")
+        self._filter_line = FilterLine(id="filter")
+        self._header = TableHeader(desk.glyphs)
         self._watch_timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """From the top down."""
-        yield Painted(id="title")
-        yield FilterLine(id="filter")
-        yield TableHeader(self.desk.glyphs)
-        yield AccountTable(self.accounts, self.desk.look)
-
-    @property
-    def table(self) -> AccountTable:
-        """The accounts."""
-        return self.query_one(AccountTable)
+        yield self._title
+        yield self._filter_line
+        yield self._header
+        yield self.table
 
     def targets(self) -> list[AccountRow]:
         """What keys act on: the marked accounts, else the one under the cursor."""
@@ -87,14 +86,14 @@ class AccountsPane(Vertical):
     def show(self) -> None:
         """Draw what differs."""
         look, session = self.desk.look(), self.desk.session
-        self.query_one("#title", Painted).paint([captions.title(self.accounts, session, self.size.width, look)])
+        self._title.paint([captions.title(self.accounts, session, self.size.width, look)])
         self._show_header()
         self.table.notice = captions.notice(self.accounts, session, self.table.cells, look)
         self.table.redraw()
 
     def _show_header(self) -> None:
         wanted = self.accounts.wanted
-        self.query_one(TableHeader).show(self.table.placed, wanted.column.key, inverted=wanted.inverted)
+        self._header.show(self.table.placed, wanted.column.key, inverted=wanted.inverted)
 
     def _changed(self) -> None:
         self.show()
@@ -123,7 +122,7 @@ class AccountsPane(Vertical):
             await asyncio.sleep(FRAME_SECONDS)
         for _slice in self.accounts.arrange(self.desk.clock()):
             await asyncio.sleep(PAUSE_SECONDS)
-        self.query_one(FilterLine).say(fmt.plural(len(self.accounts), "account"), "quiet")
+        self._filter_line.say(fmt.plural(len(self.accounts), "account"), "quiet")
         self.table.reorder()
         self._changed()
 
@@ -131,7 +130,7 @@ class AccountsPane(Vertical):
         """Open the filter line."""
         self.add_class("-filtering")
         found = self.accounts.wanted.filter
-        self.query_one(FilterLine).open(found.text if found is not None else "")
+        self._filter_line.open(found.text if found is not None else "")
 
     @on(FilterLine.Typed)
     def _typed(self, event: FilterLine.Typed) -> None:
@@ -139,7 +138,7 @@ class AccountsPane(Vertical):
         try:
             found = parse_filter(event.text)
         except UsageError as error:
-            self.query_one(FilterLine).say(fmt.literal(str(error), self.desk.glyphs), "over")
+            self._filter_line.say(fmt.literal(str(error), self.desk.glyphs), "over")
         else:
             self._want(filter=found if found.words else None)
 

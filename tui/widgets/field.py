@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Input
 
 from tui.widgets.painted import Painted
 
 
-class Field(Horizontal):
-    """``id`` is the input's."""
+class ApplyInput(Input):
+    """Enter applies the dialog, and the foot says so."""
 
-    def __init__(self, label: str, value: str = "", *, id: str, placeholder: str = "") -> None:  # noqa: A002
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "Apply", key_display="⏎")]
+
+
+class Field(Horizontal):
+    """``id`` is the input's. ``applies``: Enter in it applies the dialog."""
+
+    def __init__(
+        self,
+        label: str,
+        value: str = "",
+        *,
+        id: str,  # noqa: A002  Textual's name
+        placeholder: str = "",
+        applies: bool = False,
+    ) -> None:
         super().__init__(classes="field")
         self._label = label
-        self._input = Input(value, placeholder, id=id, compact=True)
+        self._input = (ApplyInput if applies else Input)(value, placeholder, id=id, compact=True)
         self._input.cursor_blink = False
 
     def compose(self) -> ComposeResult:

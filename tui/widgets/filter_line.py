@@ -38,31 +38,31 @@ class FilterLine(Horizontal):
     class Cleared(Message):
         """Esc: no filter any more."""
 
-    def compose(self) -> ComposeResult:
-        """As Textual asks."""
-        yield Painted(id="filter-sign")
-        field = Input(placeholder="text  @domain  >80%  over  near  trash>1G  !word", compact=True)
-        field.cursor_blink = False
-        yield field
-        yield Painted(id="filter-found")
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  Textual's name
+        super().__init__(id=id)
+        self._field = Input(placeholder="text  @domain  >80%  over  near  trash>1G  !word", compact=True)
+        self._field.cursor_blink = False
+        self._found = Painted(id="filter-found")
 
-    def on_mount(self) -> None:
-        """The sign of a filter, as everywhere."""
-        self.query_one("#filter-sign", Painted).paint([((" / ", "key"),)])
+    def compose(self) -> ComposeResult:
+        """The sign of a filter, as everywhere; the field; what it finds."""
+        sign = Painted(id="filter-sign")
+        sign.paint([((" / ", "key"),)])
+        yield sign
+        yield self._field
+        yield self._found
 
     def open(self, text: str) -> None:
         """Begin with the filter that holds."""
-        field = self.query_one(Input)
         with self.prevent(Input.Changed):
-            field.value = text
-        self.screen.set_focus(field)  # at once: the next key may be there already
+            self._field.value = text
+        self.screen.set_focus(self._field)  # at once: the next key may be there already
 
     def say(self, text: str, look: str) -> None:
         """What the filter finds, or why it can't be read."""
-        found = self.query_one("#filter-found", Painted)
         line: Line = ((f" {text} ", look),)
-        found.styles.width = min(fmt.width_of(line), self.size.width * 2 // 3)
-        found.paint([line])
+        self._found.styles.width = min(fmt.width_of(line), self.size.width * 2 // 3)
+        self._found.paint([line])
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:

@@ -71,11 +71,12 @@ class Head(Vertical):
         self._session = session
         self._place = place
         self._look = look
+        self._first, self._second = TileRow(), TileRow()
 
     def compose(self) -> ComposeResult:
         """As Textual asks."""
-        yield TileRow()
-        yield TileRow()
+        yield self._first
+        yield self._second
 
     def on_resize(self) -> None:
         """Other tiles may fit."""
@@ -84,6 +85,5 @@ class Head(Vertical):
     def show(self, *, anew: bool = False) -> None:
         """Draw what changed."""
         look, place = self._look(), self._place()
-        first, second = self.query(TileRow)
-        first.show(first_line(self._session, place, look), anew=anew)
-        second.show(second_line(self._session, look), anew=anew)
+        self._first.show(first_line(self._session, place, look), anew=anew)
+        self._second.show(second_line(self._session, look), anew=anew)

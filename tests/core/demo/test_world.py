@@ -147,13 +147,24 @@ def test_mail_is_of_all_ages(world: World) -> None:
 
 def test_the_crowd_comes_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """The database is complete at once and the neighbours have their mail; the others get theirs by and by."""
-    monkeypatch.setattr("core.demo.world._REST_MOST", 0.0)
+    monkeypatch.setattr("core.demo.world._AT_ONCE_SECONDS", 60.0)
     with World.temporary(_CROWD) as world:
         assert world.ready >= NEIGHBOURS
         with contextlib.closing(sqlite3.connect(world.database)) as connection:
             assert connection.execute("SELECT COUNT(*) FROM virtual_users").fetchone() == (_CROWD,)
         _wait_complete(world)
         assert level(world, world.people[-1]) is not Level.UNKNOWN
+
+
+def test_on_a_slow_disk_neighbours_come_later_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first screen does not wait for them, and in the end all are there; a small world is complete at once."""
+    monkeypatch.setattr("core.demo.world._AT_ONCE_SECONDS", 0.0)
+    with World.temporary(NEIGHBOURS + 1) as world:
+        assert world.ready > 0
+        _wait_complete(world)
+        assert all(counted(world, person) == (person.used, person.messages) for person in world.people)
+    with World.temporary(NEIGHBOURS // 2) as world:
+        assert world.ready == len(world.people)
 
 
 def test_a_seed_makes_a_world() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -71,12 +72,12 @@ class Client:
 
 
 @asynccontextmanager
-async def serving(server: PolicyServer, path: Path) -> AsyncIterator[None]:
+async def serving(server: PolicyServer, path: Path) -> AsyncIterator[socket.socket]:
     """The server listens on a unix socket within."""
     sock, _ = bind(parse_listen(f"unix:{path}"), Owner(0o600))
     try:
         await server.listen(sock)
-        yield
+        yield sock
         await server.close(1.0)
     finally:
         server.stop_accepting()
