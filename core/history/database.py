@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from core.errors import MailquotaError
 
 _BUSY_SECONDS = 5.0
+_PAUSE_SECONDS = 0.01
 
 
 class StateError(MailquotaError):
@@ -25,7 +27,7 @@ def open_state(path: Path) -> sqlite3.Connection:
     try:
         path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_wal(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         _migrate(connection)
     except (OSError, sqlite3.Error) as error:
@@ -33,6 +35,20 @@ def open_state(path: Path) -> sqlite3.Connection:
             connection.close()
         raise StateError(f"state database {path}: {error}") from error
     return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Two that switch a new file at the same time get "locked" at once, whatever the busy timeout: so try again."""
+    until = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return
 
 
 def migrations() -> list[tuple[int, str]]:

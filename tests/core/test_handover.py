@@ -218,10 +218,11 @@ def test_a_connection_that_came_last_is_not_read_any_more(engine: Embedded, smal
     on_loop(engine, lambda _: setattr(policy, "resting", True))
     with PolicyClient(small_world.policy_socket) as late, console(engine) as client:
         until(lambda: [connection for connection in policy.connections if connection._paused], "it is at rest")
-        late.socket.sendall(request(FULL))
-        assert client.ask(GetStatus, Status).requests == 0
+        late.socket.sendall(request("nobody@example.org") + request(FULL))
+        for _ in range(3):
+            assert client.ask(GetStatus, Status).requests == 0
         on_loop(engine, lambda _: policy.go_on())
-        assert late.read() == OVERQUOTA
+        assert (late.read(), late.read()) == ("DUNNO", OVERQUOTA)
 
 
 def test_a_client_that_does_not_take_its_answers_is_closed_and_nobody_waits_for_ever(

@@ -175,6 +175,25 @@ def test_a_fault_at_one_mailbox_is_told_once(
     assert caplog.text.count("could not be measured") == 1
 
 
+def test_a_figure_that_can_not_be_taken_does_not_end_the_rounds(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of ours at one account is the last thing that may stop the others."""
+
+    async def scene(world: World) -> None:
+        take = world.ledger.set_known
+
+        def faulty(entry: Entry, base: Known | None, known: Known, now: float) -> bool:
+            if entry.address == FULL:
+                raise ZeroDivisionError
+            return take(entry, base, known, now)
+
+        monkeypatch.setattr(world.ledger, "set_known", faulty)
+        world.poller.start()
+        await until(lambda: world.poller.rounds >= 2)
+        assert world.figures() == FIGURES | {FULL: None}
+
+    play(scene)
+
+
 def test_a_name_that_dovecot_does_not_take_is_not_looked_for(play: Play) -> None:
     """It leads nowhere, least of all out of the mailstore."""
 

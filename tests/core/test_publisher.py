@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.control.framing import EventReader, encode
@@ -134,6 +134,7 @@ steps = st.one_of(
 
 async def carry_out(script: list[tuple[Any, ...]]) -> World:
     world = World()
+    world.accounts(dict.fromkeys(range(8), 1000))
     for name, *arguments in script:
         if name == "turn":
             await asyncio.sleep(0)
@@ -146,6 +147,7 @@ async def carry_out(script: list[tuple[Any, ...]]) -> World:
 
 
 @given(st.lists(steps, max_size=60))
+@example([("subscribe",), ("turn",), ("accounts", {0: 1000}), ("publish",), ("turn",)])
 def test_every_subscriber_ends_with_the_ledger(script: list[tuple[Any, ...]]) -> None:
     """Accounts come, go, fill and vanish while parts are on their way, and consoles join at any time."""
     with small_parts():
