@@ -15,7 +15,6 @@ import contextlib
 import gc
 import logging
 import os
-import resource
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -50,7 +49,6 @@ log = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.02  # between two looks at whether the accounts were read, while somebody waits for them
 _STOP_SECONDS = 3.0  # for answers to what was received; the contract allows 5 s for everything
 _CLOSE_SECONDS = 0.5  # for giving a file back
-_MOST_FILES = 65536  # programs that we start look at each descriptor up to the limit
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ class Engine:
         self.publisher = Publisher(self.control, self.ledger, self.decisions, self.status)
         self.finished = asyncio.Event()  # set when it is time to stop, or when the sockets were handed over
         self.listeners = Listeners()
-        self._changing = asyncio.Lock()  # one reload or hand-over at a time
+        self._changing = asyncio.Lock()  # start, reload, hand-over: one at a time
         self._tasks: list[asyncio.Task[None]] = []
         self._accounts_read = asyncio.Event()
 
@@ -98,22 +96,24 @@ class Engine:
 
     async def start(self, predecessor: handover.Predecessor | None = None) -> None:
         """Listen, read, measure. Raises AddressInUseError and SettingsError; then nothing is left behind."""
-        _raise_file_limit()
+        sockets.allow_many()
         for remark in self.config.remarks:
             log.warning("settings: %s", remark)
         try:
-            given = (
-                sockets.inherited(dict(os.environ)) if predecessor is None else await in_thread(predecessor.listeners)
-            )
-            self.listeners.open(self.config.settings, given, foreign=predecessor is None)
-            self.sync.start()
-            if predecessor is not None:
-                await self._take_over(predecessor)
-            await self._listen()
+            async with self._changing:
+                await self._start(predecessor)
         except BaseException:
             await self.stop()
             raise
         self._spawn(self._begin_measuring(), self.publisher.run(), self._tick())
+
+    async def _start(self, predecessor: handover.Predecessor | None) -> None:
+        given = sockets.inherited(dict(os.environ)) if predecessor is None else await in_thread(predecessor.listeners)
+        self.listeners.open(self.config.settings, given, foreign=predecessor is None)
+        self.sync.start()
+        if predecessor is not None:
+            await self._take_over(predecessor)
+        await self._listen()
 
     async def start_local(self) -> None:
         """Only read the accounts: for a command that acts by itself, where no engine runs. Raises DatabaseError.
@@ -284,11 +284,3 @@ class Engine:
 def _tell_end(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         log.error("a part of the engine ended", exc_info=error)
-
-
-def _raise_file_limit() -> None:
-    """Each client is a descriptor: take as many as we may and can use."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -67,7 +67,7 @@ class Orders:
 
     async def _answer(self, connection: ControlConnection, request: Request) -> None:
         try:
-            if not connection.may_change and _changes(request):
+            if not _may(connection, request):
                 raise MailquotaError("read-only: nothing was changed")
             if not isinstance(request, _AT_ONCE):
                 await self._engine.accounts_known()
@@ -114,6 +114,7 @@ class Orders:
         raise MailquotaError(f"{type(request).__name__} is no order")
 
     async def _change(self, connection: ControlConnection, order: SetLimit | Recalc | EmptyTrash) -> object:
+        await self._learn(order.addresses)
         engine, operator = self._engine, _operator(connection, order.id)
         actions = engine.actions
         try:
@@ -129,8 +130,14 @@ class Orders:
         finally:
             connection.operators.pop(order.id, None)
 
+    async def _learn(self, addresses: list[str]) -> None:
+        """An account that was made a moment ago may not be known yet: look before saying that there is none."""
+        if any(self._engine.ledger.get(address) is None for address in addresses):
+            await self._engine.sync.look()
+
     async def _details(self, address: str) -> Details:
         engine = self._engine
+        await self._learn([address])
         entry = engine.ledger.get(address)
         if entry is None:
             raise NoSuchAccountError(address)
@@ -160,10 +167,13 @@ class Orders:
         return [JournalRow(*row) for row in rows]
 
 
-def _changes(request: Request) -> bool:
-    if isinstance(request, SetLimit | EmptyTrash):
-        return not request.dry_run
-    return isinstance(request, Recalc | Reload | HandOver)
+def _may(connection: ControlConnection, request: Request) -> bool:
+    """Who may only look may try dry runs; a read-only console of one who may more can still keep mail enforced."""
+    if isinstance(request, HandOver):
+        return connection.peer is not None and connection.peer.may_change
+    if isinstance(request, SetLimit | EmptyTrash) and request.dry_run:
+        return True
+    return connection.may_change or not isinstance(request, SetLimit | EmptyTrash | Recalc | Reload)
 
 
 def _operator(connection: ControlConnection, number: int) -> Operator:

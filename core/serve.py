@@ -139,8 +139,8 @@ class Embedded:
             except concurrent.futures.CancelledError as error:
                 raise UnreachableError("the engine has ended") from error
             except TimeoutError as error:
-                if future.done():
-                    raise
+                if future.done():  # only now, or its own TimeoutError
+                    return future.result()
                 if not self._thread.is_alive():
                     raise UnreachableError("the engine has ended") from error
 

@@ -14,6 +14,7 @@ import grp
 import logging
 import os
 import pwd
+import resource
 import socket
 import stat
 from collections.abc import Iterable, Iterator
@@ -26,6 +27,7 @@ from core.errors import MailquotaError, SettingsError
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024
+MOST_FILES = 65536  # programs that we start may look at each descriptor up to the limit
 LISTEN_FDS_START = 3  # sd_listen_fds(3)
 
 
@@ -168,6 +170,14 @@ def remove(path: str, ours: Identity) -> None:
     with contextlib.suppress(OSError), _locked(os.path.dirname(path)):
         if identity(path) == ours:
             os.unlink(path)
+
+
+def allow_many() -> None:
+    """Each client is a descriptor: take as many as we may and can use."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def name_of(sock: socket.socket) -> str:

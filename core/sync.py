@@ -111,7 +111,14 @@ class AccountSync:
     async def _run(self) -> None:
         while True:
             await self.look(read=self._good_at is None)
-            await asyncio.sleep(self._refresh if self._good_at is not None else min(self._refresh, _RETRY_SECONDS))
+            await asyncio.sleep(self._pause)
+
+    @property
+    def _pause(self) -> float:
+        """Seconds to the next look: a database that is gone is not asked more often than each second."""
+        if self._good_at is None:
+            return _RETRY_SECONDS
+        return max(self._refresh, _RETRY_SECONDS) if self._fault else self._refresh
 
     def _succeeded(self) -> None:
         if self._fault:

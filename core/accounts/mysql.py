@@ -12,31 +12,24 @@ Everything here blocks, for at most about CONNECT_SECONDS a host and READ_SECOND
 from __future__ import annotations
 
 import contextlib
-import socket
-import struct
 from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import pymysql
-from pymysql.constants import CLIENT, CR, ER, FIELD_TYPE
-from pymysql.converters import encoders
-from pymysql.cursors import Cursor, SSCursor
+from pymysql.constants import CLIENT, CR, ER
+from pymysql.cursors import SSCursor
 
 from core.accounts.base import SqlStore, may_not_write, missing_limit, trouble
 from core.accounts.limits import Session
+from core.accounts.mysql_hosts import Connection, connect_any, text_of
 from core.accounts.rows import Collector, Row
 from core.accounts.schema import make_statements
 from core.accounts.store import Accounts, LimitResult, Queries, Schema, Target
 from core.errors import DatabaseError, SettingsError
 
-CONNECT_SECONDS = 3
-READ_SECONDS = 10
-WRITE_SECONDS = 10
 LOCK_SECONDS = 5  # below READ_SECONDS, so that the server's own words about a locked row arrive
 ROWS_AT_ONCE = 1000
 
-Connection: TypeAlias = "pymysql.Connection[Cursor]"
 T = TypeVar("T")
 
 # What a connection that was fine an hour ago says when it is not.
@@ -65,16 +58,6 @@ _MAY_NOT = frozenset(
         _READ_ONLY_TRANSACTION,
     }
 )
-# PyMySQL lets these through when what answers is no MySQL server, or wants a login that it can't do.
-_CONNECT_ERRORS = (pymysql.Error, OSError, RuntimeError, ValueError, LookupError, struct.error)
-# PyMySQL's own converters expect text, and all text is bytes here, for rows.py to decode.
-_INTEGERS = (FIELD_TYPE.TINY, FIELD_TYPE.SHORT, FIELD_TYPE.INT24, FIELD_TYPE.LONG, FIELD_TYPE.LONGLONG)
-_CONVERTERS: dict[Any, Any] = {
-    **encoders,
-    **dict.fromkeys(_INTEGERS, int),
-    **dict.fromkeys((FIELD_TYPE.FLOAT, FIELD_TYPE.DOUBLE), float),
-    **dict.fromkeys((FIELD_TYPE.DECIMAL, FIELD_TYPE.NEWDECIMAL), lambda digits: Decimal(digits.decode())),
-}
 
 
 class _Rows(SSCursor):
@@ -122,7 +105,7 @@ class MysqlStore(SqlStore):
             raise self._explain(error, self._reading.where) from error
 
     def _transact(self, work: Callable[[Session], list[LimitResult]]) -> list[LimitResult]:
-        connection, where = _connect_any(self._write_target, 0, client_flag=CLIENT.FOUND_ROWS)[:2]
+        connection, where = connect_any(self._write_target, 0, client_flag=CLIENT.FOUND_ROWS)[:2]
         try:
             session = _Session(connection)
             session.begin()
@@ -136,13 +119,13 @@ class MysqlStore(SqlStore):
 
     def _explain(self, error: pymysql.Error, where: str) -> DatabaseError:
         limit = self._statements.limit
-        if _code(error) == ER.BAD_FIELD_ERROR and limit and f"'{limit}'" in _text(error):
+        if _code(error) == ER.BAD_FIELD_ERROR and limit and f"'{limit}'" in text_of(error):
             return missing_limit(where, self._statements)
-        return trouble(where, _text(error))
+        return trouble(where, text_of(error))
 
     def _explain_write(self, error: pymysql.Error, where: str) -> DatabaseError:
         if _code(error) in _MAY_NOT:
-            return may_not_write(where, _text(error))
+            return may_not_write(where, text_of(error))
         return self._explain(error, where)
 
     def close(self) -> None:
@@ -174,7 +157,7 @@ class KeptConnection:
 
     def _attempt(self, work: Callable[[Connection], T]) -> T:
         if self._connection is None:
-            self._connection, self.where, self._host = _connect_any(self._target, self._host)
+            self._connection, self.where, self._host = connect_any(self._target, self._host)
         try:
             return work(self._connection)
         except BaseException:
@@ -228,64 +211,12 @@ def _stream(connection: Connection, sql: str) -> Iterator[Row]:
         cursor.close()
 
 
-def _connect_any(target: Target, first: int, **options: Any) -> tuple[Connection, str, int]:
-    """A connection to one of the hosts, its name, and its number; ``first`` is the number to begin with."""
-    failed = []
-    for number in [first, *(number for number in range(len(target.hosts)) if number != first)]:
-        host, port = target.hosts[number]
-        where = f"{host if host.startswith('/') else f'{host}:{port}'}/{target.database}"
-        try:
-            return _connect(target, host, port, **options), where, number
-        except _CONNECT_ERRORS as error:
-            failed.append(trouble(where, _text(error)))
-    raise DatabaseError("; ".join(str(error) for error in failed))
-
-
-def _connect(target: Target, host: str, port: int, **options: Any) -> Connection:
-    connection = pymysql.Connection(
-        host=host,
-        port=port,
-        ssl_disabled=host.startswith("/"),  # else TLS if the server can; making ready for it takes 20 ms
-        user=target.user,
-        password=target.password.encode(),  # a str would be sent as Latin-1
-        database=target.database,
-        charset="utf8mb4",
-        use_unicode=False,
-        conv=_CONVERTERS,
-        autocommit=True,
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-        write_timeout=WRITE_SECONDS,
-        program_name="mailquota",
-        defer_connect=True,
-        **options,
-    )
-    if host.startswith("/"):
-        # PyMySQL leaves its own socket open when the server's file is not there.
-        connection._secure = True  # type: ignore[attr-defined] # what PyMySQL sets for a unix socket: passwords may go over it
-        connection.connect(_connect_unix(host))
-    else:
-        connection.connect()
-    return connection
-
-
-def _connect_unix(path: str) -> socket.socket:
-    connecting = socket.socket(socket.AF_UNIX)
-    connecting.settimeout(CONNECT_SECONDS)
-    try:
-        connecting.connect(path)
-    except OSError:
-        connecting.close()
-        raise
-    return connecting
-
-
 def _commit(connection: Connection, where: str) -> None:
     """A connection that breaks just now leaves open what became of the changes."""
     try:
         connection.commit()
     except pymysql.Error as error:
-        raise trouble(where, f"{_text(error)}; whether limits were changed is not known") from error
+        raise trouble(where, f"{text_of(error)}; whether limits were changed is not known") from error
 
 
 def _close(connection: Connection) -> None:
@@ -295,11 +226,3 @@ def _close(connection: Connection) -> None:
 
 def _code(error: BaseException) -> int:
     return error.args[0] if error.args and isinstance(error.args[0], int) else -1
-
-
-def _text(error: BaseException) -> str:
-    """What the server or the driver said; the password is in none of it."""
-    cause = getattr(error, "original_exception", error)  # PyMySQL's, of a connection that failed
-    if isinstance(cause, OSError):
-        return cause.strerror or str(cause)
-    return str(error.args[1]) if len(error.args) > 1 else str(error)

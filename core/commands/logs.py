@@ -81,14 +81,13 @@ def log_detached(control_socket: str | None) -> None:
     Before the settings say where that is, there is syslog or nothing.
     """
     handler: logging.Handler
-    try:
-        from logging.handlers import SysLogHandler
-
-        handler = SysLogHandler(_SYSLOG, SysLogHandler.LOG_MAIL)
-    except OSError:
+    if not os.path.exists(_SYSLOG):
         handler = _File(f"{control_socket}.log" if control_socket else os.devnull, delay=True)
         handler.setFormatter(_Stamped())
     else:
+        from logging.handlers import SysLogHandler
+
+        handler = SysLogHandler(_SYSLOG, SysLogHandler.LOG_MAIL)
         handler.ident = f"mailquota[{os.getpid()}]: "
         handler.setFormatter(_Bare())
     _use(handler, logging.INFO)

@@ -137,7 +137,6 @@ Request = (
     GetAccounts | GetDetails | GetStatus | GetJournal | SetLimit | Recalc | EmptyTrash | Explain | Cancel | Reload
     | HandOver
 )  # fmt: skip
-CHANGES = (SetLimit, Recalc, EmptyTrash, Reload, HandOver)  # refused to those who may only look; dry runs are not
 
 
 # ---- engine → client

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import resource
 import socket
 import stat
 import threading
@@ -417,27 +416,6 @@ def test_the_console_shows_remarks_of_the_settings(small_world: SmallWorld, capl
     small_world.write_settings()
     with embedded(small_world):
         assert "policy.success refuses mail that fits" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("soft", "hard", "expected"),
-    [
-        (1024, 524_288, (65_536, 524_288)),
-        (1024, 4096, (4096, 4096)),
-        (4096, 4096, None),
-        (100_000, 200_000, None),
-        (1024, resource.RLIM_INFINITY, (65_536, resource.RLIM_INFINITY)),
-        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, None),
-    ],
-)
-def test_as_many_descriptors_as_we_may_have_and_can_use(
-    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, expected: tuple[int, int] | None
-) -> None:
-    found: list[tuple[int, int]] = []
-    monkeypatch.setattr("core.engine.resource.getrlimit", lambda _: (soft, hard))
-    monkeypatch.setattr("core.engine.resource.setrlimit", lambda _, limits: found.append(limits))
-    module._raise_file_limit()
-    assert found == ([] if expected is None else [expected])
 
 
 def test_a_part_that_ends_by_a_fault_is_in_the_log(engine: Embedded, caplog: pytest.LogCaptureFixture) -> None:

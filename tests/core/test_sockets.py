@@ -6,6 +6,7 @@ import contextlib
 import grp
 import os
 import pwd
+import resource
 import socket
 import stat
 import subprocess
@@ -382,3 +383,27 @@ def test_links_are_followed(folder: Path) -> None:
     (folder / "run").mkdir()
     (folder / "var").symlink_to(folder / "run")
     assert sockets.canonical(unix(folder / "var/s")) == sockets.canonical(unix(folder / "run/s"))
+
+
+# ---- descriptors
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "expected"),
+    [
+        (1024, 524_288, (65_536, 524_288)),
+        (1024, 4096, (4096, 4096)),
+        (4096, 4096, None),
+        (100_000, 200_000, None),
+        (1024, resource.RLIM_INFINITY, (65_536, resource.RLIM_INFINITY)),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, None),
+    ],
+)
+def test_as_many_descriptors_as_we_may_have_and_can_use(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, expected: tuple[int, int] | None
+) -> None:
+    found: list[tuple[int, int]] = []
+    monkeypatch.setattr("core.sockets.resource.getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr("core.sockets.resource.setrlimit", lambda _, limits: found.append(limits))
+    sockets.allow_many()
+    assert found == ([] if expected is None else [expected])

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from core.accounts import mysql
+from core.accounts import mysql, mysql_hosts
 from core.accounts.store import AccountStore, Target, open_store
 from core.errors import DatabaseError, MailquotaError
 from core.model import Account
@@ -101,21 +101,21 @@ def test_unknown_host_name(world: MariaWorld) -> None:
 @pytest.mark.parametrize("greeting", [b"SSH-2.0-OpenSSH_9.2\r\n", b"\0", b"\x01\0\0\0\n", b"\xff" * 9000])
 def test_something_else_answers(world: MariaWorld, greeting: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """A port of another service is an error like any other."""
-    monkeypatch.setattr(mysql, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(mysql_hosts, "READ_SECONDS", 0.2)
     with FakeHost(greeting) as host, opened(at(world.target, host.address)) as store:
         assert str(host.address[1]) in message_of(store)
 
 
 def test_silent_host_is_given_up(world: MariaWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that was stopped in its tracks takes connections and says nothing."""
-    monkeypatch.setattr(mysql, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(mysql_hosts, "READ_SECONDS", 0.2)
     with FakeHost() as host, opened(at(world.target, host.address, *world.target.hosts)) as store:
         assert store.read().accounts == [JOHN]
 
 
 def test_host_that_does_not_take_the_connection_is_given_up(world: MariaWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that is down answers nothing at all."""
-    monkeypatch.setattr(mysql, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(mysql_hosts, "CONNECT_SECONDS", 0.2)
     with full_host() as address, opened(at(world.target, address, *world.target.hosts)) as store:
         assert store.read().accounts == [JOHN]
 

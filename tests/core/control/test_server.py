@@ -26,7 +26,6 @@ from core.control.messages import (
     GetDetails,
     GetJournal,
     GetStatus,
-    HandOver,
     Head,
     Hello,
     Progress,
@@ -44,7 +43,7 @@ from core.serve import Embedded
 from core.usage.mailstore import Mailstore
 from core.usage.recalc import rewrite
 from tests.core.clients import Console, ask, until
-from tests.core.engines import console, inner, rows
+from tests.core.engines import console, embedded, inner, measured, rows
 from tests.core.worlds import ANNA, FREE, FULL, JOHN, LIMIT, TRASH, SmallWorld
 
 # ---- who
@@ -155,7 +154,6 @@ CHANGES: list[Request] = [
     Recalc(1, [JOHN]),
     EmptyTrash(1, [TRASH]),
     Reload(1),
-    HandOver(1),
 ]
 
 
@@ -271,6 +269,19 @@ def test_details_of_nobody_fail_as_the_command_line_wants(engine: Embedded) -> N
     with console(engine) as client, pytest.raises(RequestFailedError, match="no such account: x@y") as caught:
         client.ask(lambda n: GetDetails(n, "x@y"))
     assert caught.value.exit_code == 4
+
+
+def test_an_account_that_was_made_a_moment_ago_is_found(small_world: SmallWorld) -> None:
+    """By orders about it, though the next look at the database is far off."""
+    small_world.settings["accounts"]["refresh"] = "1h"
+    small_world.write_settings()
+    with embedded(small_world) as engine, console(engine) as client:
+        measured(engine)
+        small_world.add_mailbox("new@example.org", [100])
+        assert client.ask(lambda n: GetDetails(n, "new@example.org"), Details).row.used_bytes == 100
+        small_world.add_mailbox("newer@example.org", [100])
+        (done,) = client.ask(lambda n: SetLimit(n, ["newer@example.org"], "+1K"), list[SetResult])
+        assert (done.error, done.new_bytes) == (None, LIMIT + 1024)
 
 
 def test_limits_until_a_date_are_refused(engine: Embedded, small_world: SmallWorld) -> None:
