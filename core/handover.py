@@ -3,7 +3,8 @@
 The old engine starts the new one with one end of a socket pair. It sends the listening sockets; the new engine reads
 settings and accounts and says READY when it could answer. Only then the old one stops reading, answers what it has
 read, and sends every connection with the bytes of a half-read request; what clients send meanwhile waits in the kernel
-and goes along. Until READY the old engine can change its mind; once DONE is sent, or it dies, the new one serves.
+and goes along. Where the new engine fails before DONE, it is ended and the old one goes on with what it still holds;
+once DONE is sent, or the old one dies, the new one serves.
 
 A message is a frame of the control protocol's kind (length, msgpack), its file descriptors ride along (SCM_RIGHTS).
 """

@@ -71,7 +71,9 @@ class CommandLine:
         started = wait_until(
             lambda: engine.poll() is not None or _answers(self.world.control_socket, engine.pid), SECONDS
         )
-        assert started, "the engine neither answers nor ends"
+        if not started:
+            engine.kill()
+            raise AssertionError(f"the engine neither answers nor ends: {engine.communicate()[1]}")
         return engine
 
     @contextmanager
