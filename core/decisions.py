@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from core.control.results import DecisionRow
@@ -16,17 +17,26 @@ from core.policy.protocol import question, text_attribute
 
 NEWEST = 500
 REFUSED = 5000
+_NAMED = 3  # mailboxes of one decision
+
+
+_Fields = tuple[
+    float, Verdict, bytes, Sequence[Entry], int, tuple[str, ...], bool
+]  # making a _Raw costs five times more
 
 
 class _Raw(NamedTuple):
     at: float
     verdict: Verdict
     request: bytes
-    address: str
+    entries: Sequence[Entry]
     micros: int
+    missed: tuple[str, ...]
+    shadow: bool
 
 
-def _row(raw: _Raw) -> DecisionRow:
+def _row(fields: _Fields) -> DecisionRow:
+    raw = _Raw(*fields)
     request = raw.request
     client = text_attribute(request, "client_name")
     if client in {"", "unknown"}:
@@ -35,12 +45,21 @@ def _row(raw: _Raw) -> DecisionRow:
         at=raw.at,
         verdict=raw.verdict.value,
         recipient=text_attribute(request, "recipient"),
-        mailbox=raw.address,
+        mailbox=_mailboxes(raw.entries),
         sender=text_attribute(request, "sender"),
         client=client,
         size=question(request).size,
         micros=raw.micros,
+        missed=list(raw.missed),
+        shadow=raw.shadow,
     )
+
+
+def _mailboxes(entries: Sequence[Entry]) -> str:
+    """Short enough for a line."""
+    names = [entry.address for entry in entries[:_NAMED]]
+    more = len(entries) - len(names)
+    return ", ".join(names) + (f" +{more}" if more else "")
 
 
 class DecisionLog:
@@ -48,15 +67,24 @@ class DecisionLog:
 
     def __init__(self) -> None:
         self.count = 0
-        self._newest: deque[_Raw] = deque(maxlen=NEWEST)
-        self._refused: deque[_Raw] = deque(maxlen=REFUSED)
+        self._newest: deque[_Fields] = deque(maxlen=NEWEST)
+        self._refused: deque[_Fields] = deque(maxlen=REFUSED)
 
-    def add(self, verdict: Verdict, request: bytes, entry: Entry | None, micros: int) -> None:
-        """One answered request."""
-        raw = _Raw(time.time(), verdict, request, "" if entry is None else entry.address, micros)
+    def add(
+        self,
+        verdict: Verdict,
+        request: bytes,
+        entries: Sequence[Entry],
+        micros: int,
+        missed: tuple[str, ...] = (),
+        *,
+        shadow: bool = False,
+    ) -> None:
+        """One answered request, the mailboxes that its mail ends in, and which ``missed`` it though it was taken."""
+        raw = (time.time(), verdict, request, entries, micros, missed, shadow)
         self.count += 1
         self._newest.append(raw)
-        if verdict in REFUSALS:
+        if missed or verdict in REFUSALS:
             self._refused.append(raw)
 
     def since(self, count: int, most: int) -> tuple[list[DecisionRow], int]:
@@ -68,5 +96,5 @@ class DecisionLog:
 
     def refusals(self, address: str, most: int) -> list[DecisionRow]:
         """The last refusals of one mailbox, newest first."""
-        found = [raw for raw in reversed(self._refused) if raw.address == address]
+        found = [raw for raw in reversed(self._refused) if any(entry.address == address for entry in raw[3])]
         return [_row(raw) for raw in found[:most]]

@@ -1,11 +1,12 @@
-"""The answer to a policy request: the ledger's record, checked against the disk, judged, counted, recorded.
+"""The answer to a policy request: where its mail ends, whether that fits, counted and recorded.
 
-Theory of operation. Most requests need the disk: has the mailbox changed since its figure was taken? That look is one
-stat in the *probe* lane; where it says that folders must be counted, the *count* lane does it. Both are threads that
-may hang without harm (see core.lanes). Whatever happens, a request is answered within ``DEADLINE``, by then with the
-``trouble`` answer. A count that took longer is not lost: it lands in the ledger for the next request.
+Theory of operation. A request names a recipient; the aliases lead from it to mailboxes and other places. Where only
+mailboxes with a limit are left, each of them is looked at (core.looks), judged, and the verdicts are summed up: the
+mail is refused only if nobody can take it. Most requests go a shorter way: a recipient that is a plain mailbox whose
+figure is fresh (core.watch) is judged at once. Whatever happens, a request is answered within ``DEADLINE``, by then
+with the ``trouble`` answer.
 
-Everything here but the work of the lanes runs on the engine's loop.
+Everything here runs on the engine's loop.
 """
 
 from __future__ import annotations
@@ -14,28 +15,26 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Sequence
 
 from core.control.results import Explanation
 from core.decisions import DecisionLog
-from core.explanation import explanation
-from core.lanes import Lane
+from core.explanation import Finding, explanation
 from core.ledger import Entry, Ledger
-from core.policy.decision import DECIDED_STATES, REFUSALS, Answers, Rules, Verdict, judge
+from core.looks import Look, Looker
+from core.policy.decision import DECIDED_STATES, REFUSALS, Answers, Rules, Verdict, judge, sum_up
 from core.policy.metrics import Metrics
-from core.policy.protocol import Question, answer, question
-from core.policy.recipient import user_name
+from core.policy.protocol import Question, answer, attribute, question
+from core.policy.reservations import Reservations
 from core.policy.server import Connection
+from core.routes import Route, Router
 from core.usage.mailstore import Mailstore
-from core.usage.measure import Known, Need, count_inbox, probe
 
 log = logging.getLogger(__name__)
 
 DEADLINE = 0.15  # seconds from the request read to the answer, with the tick below at most 0.2
 START_DEADLINE = 2.0  # seconds that requests wait for the first read of the accounts
 _TICK = 0.04
-_PROBE_PATIENCE = 0.06
-_COUNT_PATIENCE = 5.0
-
 
 Sink = Connection | asyncio.Future[Verdict]  # who waits for the verdict: Postfix, or somebody who wants it explained
 
@@ -43,7 +42,7 @@ Sink = Connection | asyncio.Future[Verdict]  # who waits for the verdict: Postfi
 class Pending:
     """A request that is being decided."""
 
-    __slots__ = ("base", "deadline", "entry", "question", "request", "sink", "started")
+    __slots__ = ("deadline", "entries", "left", "question", "request", "sink", "started", "verdicts")
 
     def __init__(self, request: bytes, asked: Question, sink: Sink, deadline: float) -> None:
         self.request = request
@@ -51,8 +50,9 @@ class Pending:
         self.sink: Sink | None = sink  # None once it is answered
         self.deadline = deadline
         self.started = time.perf_counter_ns()
-        self.entry: Entry | None = None
-        self.base: Known | None = None  # what was known when the work on it began
+        self.entries: list[Entry] = []  # the mailboxes that its mail ends in
+        self.verdicts: dict[Entry, Verdict] = {}  # of these
+        self.left = 0  # looks that are not done
 
 
 class Enforcer:
@@ -62,7 +62,6 @@ class Enforcer:
         self, ledger: Ledger, store: Mailstore, rules: Rules, metrics: Metrics, decisions: DecisionLog
     ) -> None:
         self._ledger = ledger
-        self._store = store
         self._metrics = metrics
         self._decisions = decisions
         self._loop = asyncio.get_running_loop()
@@ -71,12 +70,8 @@ class Enforcer:
         self._early_until = self._loop.time() + START_DEADLINE
         self._timer: asyncio.TimerHandle | None = None
         self.asked: dict[Entry, float] = {}  # who was asked about, and when: the poller measures them first
-        self._probes: Lane[Pending, Known | Need] = Lane(
-            "probe", self._probe, self._probed, stuck=self._hangs, key=_key, patience=_PROBE_PATIENCE
-        )
-        self._counts: Lane[Pending, Known] = Lane(
-            "count", self._count, self._counted, stuck=self._hangs, key=_key, patience=_COUNT_PATIENCE
-        )
+        self.looker = Looker(ledger, store, self._looked)
+        self.router = Router(ledger, rules)
         self.set_rules(rules)
 
     def set_rules(self, rules: Rules) -> None:
@@ -84,169 +79,196 @@ class Enforcer:
         self.rules = rules
         answers = Answers.shadow() if rules.shadow else rules.answers
         self._answers = {verdict: answer(answers.action(verdict)) for verdict in Verdict}
+        self.router.set_rules(rules)
 
     def accounts_read(self) -> None:
         """The ledger holds the accounts: those who waited are answered."""
         early, self._early = self._early, None
         for pending in early or ():
-            self._decide_later(pending)
+            if pending.sink is not None:
+                pending.deadline = self._loop.time() + DEADLINE
+                self._begin(pending)
 
-    @property
-    def hanging(self) -> int:
-        """Threads that wait for a file system which does not answer."""
-        return self._probes.stuck + self._counts.stuck
+    # ---- a request comes
 
     def ask(self, request: bytes, connection: Connection) -> bytes | None:
         """The answer, or None where ``connection.complete`` gets it later. A fault in here is ``trouble``."""
         try:
-            return self._ask(request, connection)
+            asked = question(request)
+            return self._ask_plain(request, asked) or self._ask(Pending(request, asked, connection, 0.0))
         except Exception:  # an outer edge: no fault of ours may leave a request without an answer
             log.exception("a policy request could not be decided")
             self._metrics.trouble += 1
             self._metrics.answered(0)
             return self._answers[Verdict.TROUBLE]
 
-    def _ask(self, request: bytes, connection: Connection) -> bytes | None:
-        pending = Pending(request, question(request), connection, self._loop.time() + DEADLINE)
-        if self._early is not None:
-            return self._ask_early(pending)
-        verdict = self._look_up(pending)
-        if verdict is not None:
-            return self._finish(pending, verdict)
-        self._submit(pending)
-        return None
+    def _ask_plain(self, request: bytes, asked: Question) -> bytes | None:
+        """The answer where it needs no thought: one mailbox, known by this spelling, whose figure is fresh."""
+        started = time.perf_counter_ns()
+        entry = self.router.plain(asked.recipient)
+        if entry is None or asked.state not in DECIDED_STATES:
+            return None
+        self.looker.watch.drain_once()
+        now = self._loop.time()
+        known = entry.known
+        if entry.limit is None:
+            verdict = Verdict.ACCEPT
+        elif entry.fresh_until > now and known is not None:
+            verdict = self._judge(entry, known.used, request, asked, now)
+        else:
+            return None
+        self.asked[entry] = now
+        return self._record(verdict, request, (entry,), started)
 
-    def _ask_early(self, pending: Pending) -> bytes | None:
-        if self._loop.time() >= self._early_until:
+    def _ask(self, pending: Pending) -> bytes | None:
+        now = self._loop.time()
+        if self._early is None:
+            pending.deadline = now + DEADLINE
+            return self._start(pending)
+        if now >= self._early_until:
             return self._finish(pending, Verdict.TROUBLE)
         pending.deadline = self._early_until
-        assert self._early is not None
         self._early.append(pending)
         self._wait(pending)
         return None
 
-    def _decide_later(self, pending: Pending) -> None:
-        if pending.sink is None:
-            return
-        pending.deadline = self._loop.time() + DEADLINE
-        verdict = self._look_up(pending)
-        if verdict is not None:
-            self._answer(pending, verdict)
-        else:
-            self._submit(pending)
+    def _begin(self, pending: Pending) -> None:
+        """Decide something that is waited for already."""
+        answered = self._start(pending)
+        sink, pending.sink = pending.sink, pending.sink if answered is None else None
+        if answered is not None and isinstance(sink, Connection):
+            sink.complete(answered)
 
-    def _look_up(self, pending: Pending) -> Verdict | None:
-        """The verdict where it needs no look at the disk; else ``pending.entry`` is the mailbox to look at."""
-        asked = pending.question
-        if asked.state not in DECIDED_STATES or not asked.recipient:
-            return Verdict.OTHER
-        name = user_name(asked.recipient, self.rules.delimiters)
-        if name is None:
-            return Verdict.OTHER
-        entry = self._ledger.get(name)
-        if entry is None or not entry.mailbox or not entry.enabled:
-            return Verdict.UNKNOWN
-        pending.entry = entry
-        self.asked[entry] = pending.deadline
-        return Verdict.ACCEPT if entry.limit is None or name in self.rules.exempt else None
+    def _start(self, pending: Pending) -> bytes | None:
+        """The answer, where no mailbox must be looked at for it."""
+        route = self._find(pending)
+        if route.settled is not None:
+            self._judge_unseen(pending)
+            return self._finish(pending, route.settled)
+        self._look(pending)
+        return None
+
+    def _find(self, pending: Pending) -> Route:
+        route = self.router.find(pending.question)
+        pending.entries = route.boxes
+        now = self._loop.time()
+        for entry in route.boxes:
+            self.asked[entry] = now
+        return route
+
+    def leads_to(self, recipient: str) -> list[str]:
+        """The mailboxes that mail for this recipient ends in."""
+        return [entry.address for entry in self.router.find(_question(recipient, 0)).boxes]
 
     async def explain(self, recipient: str, size: int) -> Explanation:
-        """The decision on a recipient by the way of a live request; not counted, not recorded."""
-        asked = Question(None, recipient.encode("utf-8", "replace"), size)
+        """The decision on a recipient by the way of a live request; not counted, not recorded, nothing is reserved."""
         verdicts: asyncio.Future[Verdict] = self._loop.create_future()
+        asked = _question(recipient, size)
         pending = Pending(b"", asked, verdicts, self._loop.time() + DEADLINE)
-        verdict = self._look_up(pending)
-        if verdict is None:
-            self._submit(pending)
-            verdict = await verdicts
-        return explanation(self.rules, recipient, size, pending.entry, verdict)
+        route = self._find(pending)
+        if route.boxes:  # also where they have no say: people want to know who will miss it
+            self._look(pending)
+            await verdicts
+        found = {entry.address: self._finding(pending, entry) for entry in route.boxes}
+        exempt = self.router.is_exempt_recipient(asked.recipient)
+        return explanation(self.rules, recipient, size, route, found, exempt=exempt)
 
-    # ---- the look at the disk
+    def _finding(self, pending: Pending, entry: Entry) -> Finding:
+        held = entry.held.sum(self._loop.time()) if entry.held is not None else 0
+        verdict = pending.verdicts.get(entry, Verdict.TROUBLE)
+        return Finding(entry, verdict, held, exempt=self.router.is_exempt(entry))
 
-    def _submit(self, pending: Pending) -> None:
-        if self._probes.usable(pending):
-            self._wait(pending)
-            self._probes.submit(pending)
-        else:
-            self._loop.call_soon(self._hangs, pending)
+    # ---- whether it fits
 
-    def _probe(self, pending: Pending) -> Known | Need:
-        """In the probe lane's thread."""
-        entry = pending.entry
-        assert entry is not None
-        pending.base = entry.known
-        return probe(self._store.maildir(entry.address), entry.limit, pending.base, time.time())
+    def _look(self, pending: Pending) -> None:
+        pending.left = len(pending.entries)
+        for entry in pending.entries:
+            self.looker.look(entry, pending)
+        self._wait(pending)
 
-    def _probed(self, pending: Pending, result: Known | Need | Exception) -> None:
-        if result is Need.COUNT and self._counts.usable(pending):
-            self._counts.submit(pending)
-        elif isinstance(result, Known):
-            self._take(pending, result)
-        elif result is Need.NOTHING and pending.base is not None:
-            self._take(pending, pending.base)
-        else:
-            self._unmeasurable(pending, result)
+    def _looked(self, look: Look, used: int | None) -> None:
+        """A mailbox was looked at; ``used`` in bytes, None where that can't be told."""
+        pending = look.asker
+        assert isinstance(pending, Pending)
+        if pending.sink is None:
+            return
+        pending.left -= 1
+        pending.verdicts[look.entry] = self._judge_pending(pending, look.entry, used)
+        if not pending.left:
+            self._answer(pending)
 
-    def _count(self, pending: Pending) -> Known:
-        """In the count lane's thread."""
-        entry = pending.entry
-        assert entry is not None
-        pending.base = entry.known
-        return count_inbox(self._store, self._store.maildir(entry.address), pending.base)
+    def _judge_unseen(self, pending: Pending) -> None:
+        """By the last figures: they change nothing but the record of who will miss the mail, and what is reserved."""
+        for entry in pending.entries:
+            pending.verdicts[entry] = self._judge_pending(pending, entry, entry.used)
 
-    def _counted(self, pending: Pending, result: Known | Exception) -> None:
-        if isinstance(result, Known):
-            self._take(pending, result)
-        else:
-            self._unmeasurable(pending, result)
+    def _judge_pending(self, pending: Pending, entry: Entry, used: int | None) -> Verdict:
+        if entry.limit is None or self.router.is_exempt(entry):
+            return Verdict.ACCEPT
+        if used is None:
+            return Verdict.TROUBLE
+        return self._judge(entry, used, pending.request, pending.question, self._loop.time())
 
-    def _unmeasurable(self, pending: Pending, result: object) -> None:
-        entry = pending.entry
-        assert entry is not None
-        if isinstance(result, Exception):
-            if entry.trouble is None:
-                log.warning("%s can't be measured: %s", entry.address, result)
-            self._ledger.set_trouble(entry, str(result))
-        self._answer(pending, Verdict.TROUBLE)
-
-    def _hangs(self, pending: Pending) -> None:
-        self._answer(pending, Verdict.TROUBLE)
-
-    def _take(self, pending: Pending, known: Known) -> None:
-        """A figure that holds now: remember it, judge by it."""
-        entry = pending.entry
-        assert entry is not None
-        self._ledger.set_known(entry, pending.base, known, time.time())
-        limit = entry.limit
-        grace = self.rules.grace.of(limit) if limit is not None else 0
-        self._answer(pending, judge(limit, known.used, pending.question.size, grace))
+    def _judge(self, entry: Entry, used: int, request: bytes, asked: Question, now: float) -> Verdict:
+        """The rule, over what is used and what is on its way; an accepted size is on its way from now on."""
+        limit, size, held = entry.limit, asked.size, entry.held
+        if limit is None:
+            return Verdict.ACCEPT
+        key = None
+        if held is not None or (size and self.rules.reserve_seconds):
+            key = _mail_key(request, asked.recipient)
+        if held is not None:
+            used += held.sum(now, key)
+        verdict = judge(limit, used, size, self.rules.grace.of(limit))
+        if (
+            verdict is Verdict.ACCEPT
+            and size
+            and request
+            and self.rules.reserve_seconds
+            and asked.state != b"END-OF-MESSAGE"
+        ):
+            if held is None:
+                held = entry.held = Reservations()
+            held.add(key or object(), size, now + self.rules.reserve_seconds)
+        return verdict
 
     # ---- the end of a request
 
-    def _answer(self, pending: Pending, verdict: Verdict) -> None:
+    def _answer(self, pending: Pending) -> None:
+        """All looks are done, or time is over: a mailbox that was not looked at is trouble."""
         sink, pending.sink = pending.sink, None
+        unseen = [Verdict.TROUBLE] if pending.left or not pending.verdicts else []
+        verdict = sum_up([*pending.verdicts.values(), *unseen])
         if isinstance(sink, Connection):
             sink.complete(self._finish(pending, verdict))
         elif sink is not None and not sink.done():
             sink.set_result(verdict)
 
     def _finish(self, pending: Pending, verdict: Verdict) -> bytes:
+        missed: tuple[str, ...] = ()
+        if verdict not in REFUSALS and len(pending.verdicts) > 1:
+            missed = tuple(entry.address for entry, one in pending.verdicts.items() if one in REFUSALS)
+        return self._record(verdict, pending.request, pending.entries, pending.started, missed)
+
+    def _record(
+        self, verdict: Verdict, request: bytes, entries: Sequence[Entry], started: int, missed: tuple[str, ...] = ()
+    ) -> bytes:
         """Count and record the verdict; the bytes of its answer."""
         metrics = self._metrics
-        micros = (time.perf_counter_ns() - pending.started) // 1000
+        micros = (time.perf_counter_ns() - started) // 1000
         metrics.answered(micros)
-        entry = pending.entry
         if verdict in REFUSALS:
             if self.rules.shadow:
                 metrics.would_refuse += 1
             else:
                 metrics.refused += 1
-            if entry is not None:
-                entry.refused_at = time.time()
+            now = time.time()
+            for entry in entries:
+                entry.refused_at = now
                 self._ledger.touch(entry)
         elif verdict is Verdict.TROUBLE:
             metrics.trouble += 1
-        self._decisions.add(verdict, pending.request, entry, micros)
+        self._decisions.add(verdict, request, entries, micros, missed, shadow=self.rules.shadow)
         return self._answers[verdict]
 
     def _wait(self, pending: Pending) -> None:
@@ -257,16 +279,23 @@ class Enforcer:
     def _look_at_deadlines(self) -> None:
         waiting, now = self._waiting, self._loop.time()
         while waiting and (waiting[0].sink is None or waiting[0].deadline <= now):
-            self._answer(waiting.popleft(), Verdict.TROUBLE)
+            pending = waiting.popleft()
+            if pending.sink is not None:
+                self._answer(pending)
         self._timer = self._loop.call_later(_TICK, self._look_at_deadlines) if waiting else None
 
     def close(self) -> None:
-        """End the lanes."""
+        """End the looks."""
         if self._timer is not None:
             self._timer.cancel()
-        self._probes.close()
-        self._counts.close()
+        self.looker.close()
 
 
-def _key(pending: Pending) -> object:
-    return pending.entry.address if pending.entry is not None else None
+def _question(recipient: str, size: int) -> Question:
+    return Question(None, recipient.encode("utf-8", "replace"), size)
+
+
+def _mail_key(request: bytes, recipient: bytes) -> bytes | None:
+    """The recipient of this very mail; None where Postfix does not say which mail it is."""
+    instance = attribute(request, b"\ninstance=")
+    return instance + b"\0" + recipient if instance else None

@@ -33,7 +33,6 @@ from core.errors import DatabaseError, MailquotaError
 from core.history.journal import Journal
 from core.ledger import Ledger
 from core.listeners import Listeners
-from core.model import Alias
 from core.orders import Orders
 from core.policy.metrics import Metrics
 from core.policy.server import PolicyServer
@@ -67,7 +66,6 @@ class Engine:
     def __init__(self, config: Config, options: Options) -> None:
         self.config = config
         self.options = options
-        self.aliases: list[Alias] = []
         self.mailstore = wiring.make_mailstore(config)
         self.ledger = Ledger(self.mailstore.is_trash)
         self.metrics = Metrics()
@@ -157,7 +155,7 @@ class Engine:
 
     def _take_accounts(self, accounts: Accounts) -> None:
         self.ledger.set_accounts(accounts.accounts)
-        self.aliases = accounts.aliases
+        self.enforcer.router.set_aliases(accounts.aliases)
         if not self._accounts_read.is_set():
             self._accounts_read.set()
             self.enforcer.accounts_read()
@@ -173,8 +171,12 @@ class Engine:
     async def _tick(self) -> None:
         """Once a second: figures of our own, and life signs."""
         watchdog = systemd.watchdog_seconds()
+        ticks = 0
         while True:
+            ticks += 1
             self._reporter.tick()
+            if ticks % 30 == 0:
+                self.enforcer.looker.watch.prune(asyncio.get_running_loop().time())
             self._spawn_disk_look()
             if watchdog is not None:
                 systemd.notify("WATCHDOG=1")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from core.model import Account, AccountRow, Level, level_of
+from core.policy.reservations import Reservations
 from core.usage.mailstore import is_username
 from core.usage.measure import Known
 from core.usage.trash import TrashNames
@@ -17,7 +18,10 @@ from core.usage.trash import TrashNames
 class Entry:
     """One mailbox. ``limit`` in bytes, None unlimited; ``known`` is the last measuring, None before the first."""
 
-    __slots__ = ("address", "enabled", "known", "limit", "mailbox", "measured_at", "refused_at", "trouble")
+    __slots__ = (
+        "address", "enabled", "events", "fresh_until", "held", "known", "limit", "mailbox", "measured_at",
+        "refused_at", "trouble",
+    )  # fmt: skip
 
     def __init__(self, account: Account) -> None:
         self.address = account.address
@@ -28,6 +32,9 @@ class Entry:
         self.measured_at: float | None = None
         self.refused_at: float | None = None
         self.trouble: str | None = None  # why the mailbox can't be measured now
+        self.held: Reservations | None = None  # accepted, and not arrived yet
+        self.events = 0  # changes that core.watch was told of
+        self.fresh_until = 0.0  # loop time up to which ``known`` holds without a look; core.watch ends it early
 
     @property
     def used(self) -> int | None:
@@ -69,6 +76,8 @@ class Ledger:
         self.entries: dict[str, Entry] = {}
         self.totals = Totals()
         self._is_trash = is_trash
+        self.generation = 0  # changes when accounts come, go or are switched on or off
+        self._domains: dict[str, int] = {}  # accounts in each
         self.edits = 0  # limits set by us: a read of the database that began before does not know them
         self._changed: dict[str, Entry] = {}
         self._removed: set[str] = set()
@@ -80,6 +89,15 @@ class Ledger:
         """The entry of a normalised address."""
         return self.entries.get(address)
 
+    def is_mailbox(self, address: str) -> bool:
+        """Whether mail can be delivered there."""
+        entry = self.entries.get(address)
+        return entry is not None and entry.mailbox and entry.enabled
+
+    def is_local(self, domain: str) -> bool:
+        """Whether there are accounts in this domain."""
+        return domain in self._domains
+
     def set_accounts(self, accounts: Iterable[Account]) -> None:
         """Take what the accounts database holds now: new ones come, missing ones go, limits change."""
         gone = set(self.entries)
@@ -88,14 +106,25 @@ class Ledger:
             self._set_account(account)
         for address in gone:
             self.totals.add(self.entries.pop(address), -1)
+            self._count_domain(address, -1)
             self._changed.pop(address, None)
             self._removed.add(address)
+
+    def _count_domain(self, address: str, sign: int) -> None:
+        self.generation += 1
+        domain = address.rpartition("@")[2]
+        count = self._domains.get(domain, 0) + sign
+        if count:
+            self._domains[domain] = count
+        else:
+            del self._domains[domain]
 
     def _set_account(self, account: Account) -> None:
         entry = self.entries.get(account.address)
         if entry is None:
             entry = self.entries[account.address] = Entry(account)
             self._removed.discard(account.address)
+            self._count_domain(account.address, 1)
         elif entry.limit == account.limit and entry.enabled == account.enabled:
             return
         else:
@@ -106,6 +135,8 @@ class Ledger:
 
     def _change_account(self, entry: Entry, account: Account) -> None:
         self.totals.add(entry, -1)
+        self.generation += entry.enabled != account.enabled
+        entry.fresh_until = 0.0
         entry.limit, entry.enabled = account.limit, account.enabled
         if entry.known is not None and entry.known.stamp:  # a maildirsize of another limit is judged anew
             known = entry.known
@@ -132,6 +163,9 @@ class Ledger:
         self.totals.add(entry, -1)
         entry.known = known
         self.totals.add(entry, 1)
+        entry.fresh_until = 0.0  # who looked for a decision knows better, and says so after this
+        if entry.held is not None and old is not None:
+            entry.held.arrived(known.used - old.used, known.messages - old.messages)
         if old is None or old.used != known.used or old.folders is not known.folders or old.messages != known.messages:
             self._changed[entry.address] = entry
         return True
@@ -141,6 +175,7 @@ class Ledger:
         if self.entries.get(entry.address) is not entry:
             return
         entry.trouble = reason
+        entry.fresh_until = 0.0
         if entry.known is not None:
             self.totals.add(entry, -1)
             entry.known = None

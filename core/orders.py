@@ -143,7 +143,7 @@ class Orders:
             raise NoSuchAccountError(address)
         await engine.poller.measure_now([entry])
         folders = await self._folders(engine.mailstore.maildir(address)) if entry.mailbox else []
-        aliases = sorted({alias.source for alias in engine.aliases if alias.destination.lower() == address})
+        aliases = engine.enforcer.router.aliases.leading_to(address)
         refusals = engine.decisions.refusals(address, _REFUSALS_SHOWN)
         try:
             changes = await self._journal(address, 0.0, _CHANGES_SHOWN)

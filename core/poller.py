@@ -134,7 +134,7 @@ class Poller:
                 del self._asked[entry]
         shown = {address for addresses in self._watched.values() for address in addresses}
         entries = [entry for entry in map(self._ledger.get, shown) if entry is not None]
-        return [*entries, *(entry for entry in self._asked if entry.address not in shown)]
+        return [entry for entry in {*entries, *self._asked} if not _is_fresh(entry, now)]
 
     async def _slice(self, name: str, entries: list[Entry]) -> float:
         """Measure these in a lane; the CPU seconds that it took."""
@@ -175,6 +175,11 @@ class Poller:
     def _hangs(self, item: _Item) -> None:
         self._ledger.set_trouble(item[0], "its file system does not answer")
         item[1].one_done()
+
+
+def _is_fresh(entry: Entry, now: float) -> bool:
+    """Whether it is known to be as it was measured."""
+    return entry.fresh_until > now and entry.known is not None and entry.known.complete
 
 
 def _key(item: _Item) -> str:

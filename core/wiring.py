@@ -25,7 +25,15 @@ def make_rules(config: Config) -> Rules:
     answers = Answers(
         policy.success, policy.overquota, policy.toolarge or policy.overquota, policy.nouser, policy.trouble
     )
-    return Rules(answers, policy.grace_rule, policy.recipient_delimiter, Exempt(policy.exempt), policy.mode == "shadow")
+    return Rules(
+        answers,
+        policy.grace_rule,
+        policy.recipient_delimiter,
+        Exempt(policy.exempt),
+        policy.mode == "shadow",
+        policy.aliases,
+        policy.reserve_seconds,
+    )
 
 
 def make_store(config: Config) -> AccountStore:

@@ -140,10 +140,7 @@ class Session:
     async def measure_recipient(self, recipient: str) -> None:
         """The same for the mailbox that mail to this address ends in."""
         if self._engine is not None:
-            from core.policy.recipient import user_name
-
-            name = user_name(recipient.encode(), self._engine.config.settings.policy.recipient_delimiter)
-            await self.measure([name] if name is not None else [])
+            await self.measure(self._engine.enforcer.leads_to(recipient))
 
     async def measure(self, addresses: list[str]) -> None:
         """Have these measured where that is up to us; a running engine does it all the time."""

@@ -84,11 +84,13 @@ class DecisionRow(msgspec.Struct, frozen=True, array_like=True):
     at: float
     verdict: str  # accept, over_quota, too_large, unknown, trouble, exempt, other
     recipient: str
-    mailbox: str  # the account that decided, or ""
+    mailbox: str  # the accounts that its mail ends in, or ""
     sender: str
     client: str
     size: int
     micros: int
+    missed: list[str] = []  # accounts among them that can't take it, though it was accepted for others
+    shadow: bool = False  # the answer was DUNNO, whatever the verdict
 
 
 class JournalRow(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ without grace; else the mail is taken while S <= (L - U) + G. Where it is not an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import translate
@@ -42,6 +42,14 @@ def judge(limit: int | None, used: int | None, size: int, grace: int) -> Verdict
     if used < limit and need <= limit - used + grace:
         return Verdict.ACCEPT
     return Verdict.TOO_LARGE if need > limit else Verdict.OVER_QUOTA
+
+
+def sum_up(verdicts: Collection[Verdict]) -> Verdict:
+    """One answer for all mailboxes that a mail ends in: taken if one takes it, refused if all refuse."""
+    for verdict in (Verdict.ACCEPT, Verdict.TROUBLE, Verdict.OVER_QUOTA):
+        if verdict in verdicts:
+            return verdict
+    return Verdict.TOO_LARGE if verdicts else Verdict.TROUBLE
 
 
 def explain_verdict(verdict: Verdict, limit: int | None, used: int | None, size: int, grace: int) -> str:
@@ -97,3 +105,5 @@ class Rules:
     delimiters: str
     exempt: Exempt
     shadow: bool
+    aliases: bool = True
+    reserve_seconds: float = 0.0  # how long an accepted, announced size counts before it arrives; 0: never

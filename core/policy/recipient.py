@@ -22,19 +22,37 @@ def user_name(recipient: bytes, delimiters: str) -> str | None:
     The detail begins at the first of the ``delimiters`` in the local part. Lower case is that of ASCII, as in Dovecot:
     no letter of another alphabet may become one of another mailbox.
     """
+    parts = _parts(recipient)
+    return None if parts is None else _cut(parts[0], delimiters) + parts[1]
+
+
+def address_of(recipient: bytes) -> str | None:
+    """As ``user_name``, with its detail."""
+    parts = _parts(recipient)
+    return None if parts is None else parts[0] + parts[1]
+
+
+def without_detail(address: str, delimiters: str) -> str:
+    """The user name of an address that ``address_of`` gave."""
+    local, at, domain = address.rpartition("@")
+    return _cut(local, delimiters) + at + domain if at else _cut(address, delimiters)
+
+
+def _cut(local: str, delimiters: str) -> str:
+    for delimiter in delimiters:
+        local = local.partition(delimiter)[0]
+    return local
+
+
+def _parts(recipient: bytes) -> tuple[str, str] | None:
+    """The local part, and the domain with its @."""
     if not recipient.isascii():
         return None
     text = recipient.decode("ascii").lower()
     if text[:1] == "<":
         text = _unbracketed(text)
     plain = _PLAIN.fullmatch(text)
-    parts = (plain[1], plain[2]) if plain is not None else _unusual(text)
-    if parts is None:
-        return None
-    local, domain = parts
-    for delimiter in delimiters:
-        local = local.partition(delimiter)[0]
-    return local + domain
+    return (plain[1], plain[2]) if plain is not None else _unusual(text)
 
 
 def _unbracketed(text: str) -> str:

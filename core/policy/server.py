@@ -66,6 +66,13 @@ class Connection(asyncio.Protocol):
         except ProtocolError as error:
             self._server.refuse(self, str(error))
             return
+        if len(requests) == 1 and not (self._queue or self._busy or self._blocked) and self._transport is not None:
+            answer = self._server.ask(requests[0], self)  # the usual case, without the queue
+            if answer is not None:
+                self._transport.write(answer)
+                return
+            self._busy = True
+            return
         self._queue.extend(requests)
         self._work()
 

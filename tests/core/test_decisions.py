@@ -30,7 +30,7 @@ def test_since() -> None:
     log = DecisionLog()
     assert log.since(0, 5) == ([], 0)
     for number in range(4):
-        log.add(ACCEPT, raw(number), None, 10)
+        log.add(ACCEPT, raw(number), (), 10)
     assert names(log, 0, 10) == (["u0@x", "u1@x", "u2@x", "u3@x"], 0)
     assert names(log, 2, 10) == (["u2@x", "u3@x"], 0)
     assert names(log, 0, 1) == (["u3@x"], 3)
@@ -42,7 +42,7 @@ def test_it_forgets() -> None:
     """Only the newest are kept, and it is told how many are gone."""
     log = DecisionLog()
     for number in range(NEWEST + 7):
-        log.add(ACCEPT, raw(number), None, 10)
+        log.add(ACCEPT, raw(number), (), 10)
     rows, skipped = names(log, 0, 10**6)
     assert (len(rows), rows[0], skipped) == (NEWEST, "u7@x", 7)
 
@@ -51,23 +51,23 @@ def test_refusals_of_a_mailbox() -> None:
     """Newest first, whoever else was refused, and still there when the newest decisions are others'."""
     log = DecisionLog()
     for number in range(3):
-        log.add(OVER, raw(number), JOHN, 10)
-        log.add(Verdict.TOO_LARGE, raw(number + 10), JANE, 10)
+        log.add(OVER, raw(number), (JOHN,), 10)
+        log.add(Verdict.TOO_LARGE, raw(number + 10), (JANE,), 10)
     for number in range(NEWEST):
-        log.add(ACCEPT, raw(number), JOHN, 10)
+        log.add(ACCEPT, raw(number), (JOHN,), 10)
     assert [row.recipient for row in log.refusals("john@example.org", 2)] == ["u2@x", "u1@x"]
     assert {row.verdict for row in log.refusals("jane@example.org", 9)} == {"too_large"}
     for number in range(REFUSED):
-        log.add(OVER, raw(number), JANE, 10)
+        log.add(OVER, raw(number), (JANE,), 10)
     assert log.refusals("john@example.org", 9) == []
 
 
 def test_a_row() -> None:
     """The client by its name, or by its address where it has none; bytes that are no text do no harm."""
     log = DecisionLog()
-    log.add(OVER, raw(5, client_name="mx.example.net", client_address="192.0.2.1"), JOHN, 77)
-    log.add(ACCEPT, raw(6, client_name="unknown", client_address="192.0.2.2"), None, 78)
-    log.add(ACCEPT, b"\nrecipient=k\xe4se\x1b[31m\nsender=\n", None, 79)
+    log.add(OVER, raw(5, client_name="mx.example.net", client_address="192.0.2.1"), (JOHN,), 77)
+    log.add(ACCEPT, raw(6, client_name="unknown", client_address="192.0.2.2"), (), 78)
+    log.add(ACCEPT, b"\nrecipient=k\xe4se\x1b[31m\nsender=\n", (), 79)
     first, second, third = log.since(0, 5)[0]
     assert (first.verdict, first.recipient, first.mailbox) == ("over_quota", "u5@x", "john@example.org")
     assert (first.sender, first.client, first.size, first.micros) == ("sender@example.net", "mx.example.net", 5, 77)

@@ -11,6 +11,7 @@ import pytest
 
 import core.enforcer
 import core.lanes
+import core.looks
 from core.model import Level
 from core.usage.measure import Known, Need, Unmeasurable
 from tests.core.enforcing import FITS, FULL, NOBODY, NOT_OURS, TROUBLE, Desk, Open, furnish
@@ -53,7 +54,7 @@ def test_an_exception_in_measuring(desk: Open, monkeypatch: pytest.MonkeyPatch, 
             raise error
         return original(*args)
 
-    original: Callable[..., object] = getattr(core.enforcer, place)
+    original: Callable[..., object] = getattr(core.looks, place)
 
     async def work(table: Desk) -> None:
         table.add("john", 5000, file=False)
@@ -61,7 +62,7 @@ def test_an_exception_in_measuring(desk: Open, monkeypatch: pytest.MonkeyPatch, 
         assert await table.ask("john") == FULL
         table.boxes["john"].put(1, "new")
         with monkeypatch.context() as patch:
-            patch.setattr(f"core.enforcer.{place}", failing)
+            patch.setattr(f"core.looks.{place}", failing)
             assert [await table.ask("john"), await table.ask("jane")] == [TROUBLE, FULL]
         assert table.metrics.trouble == 1
         assert table.entry("john").known is None
@@ -81,7 +82,7 @@ def test_a_fault_of_ours(desk: Open, monkeypatch: pytest.MonkeyPatch, caplog: py
         table.add("john", 5000)
         client = await table.connect()
         with monkeypatch.context() as patch:
-            patch.setattr("core.enforcer.user_name", broken)
+            patch.setattr("core.routes.address_of", broken)
             assert await client.ask("john@example.org") == TROUBLE
         assert await client.ask("john@example.org") == FULL
         assert "a policy request could not be decided" in caplog.text
@@ -96,8 +97,8 @@ class Disk:
     def __init__(self, patch: pytest.MonkeyPatch, place: str) -> None:
         self.reached = threading.Event()
         self.released = threading.Event()
-        self._original: Callable[..., object] = getattr(core.enforcer, place)
-        patch.setattr(f"core.enforcer.{place}", self._look)
+        self._original: Callable[..., object] = getattr(core.looks, place)
+        patch.setattr(f"core.looks.{place}", self._look)
 
     def _look(self, *args: object) -> object:
         if any("/john/" in str(arg) for arg in args) and not self.released.is_set():
@@ -109,8 +110,8 @@ class Disk:
 @pytest.mark.parametrize("place", ["probe", "count_inbox"])
 def test_a_disk_that_hangs(desk: Open, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     """Trouble for who is on it, within the deadline; others get their answers, those behind it in the thread too."""
-    monkeypatch.setattr("core.enforcer._PROBE_PATIENCE", 60.0)
-    monkeypatch.setattr("core.enforcer._COUNT_PATIENCE", 60.0)
+    monkeypatch.setattr("core.looks.PROBE_PATIENCE", 60.0)
+    monkeypatch.setattr("core.looks.COUNT_PATIENCE", 60.0)
 
     async def work(table: Desk) -> None:
         disk = Disk(monkeypatch, place)
@@ -121,7 +122,7 @@ def test_a_disk_that_hangs(desk: Open, monkeypatch: pytest.MonkeyPatch, place: s
             for client, name in ((john, "john"), (jane, "jane"), (jack, "jack")):
                 client.send(request(f"{name}@example.org"))
             await until(disk.reached.is_set)
-            await until(lambda: table.enforcer.hanging == 1, step=60.0)
+            await until(lambda: table.enforcer.looker.hanging == 1, step=60.0)
             assert [await jane.answer(), await jack.answer()] == [FULL, FULL]
             assert await john.answer() == TROUBLE
             assert await again.ask("john@example.org") == TROUBLE
@@ -129,7 +130,7 @@ def test_a_disk_that_hangs(desk: Open, monkeypatch: pytest.MonkeyPatch, place: s
             assert table.metrics.trouble == 2
         finally:
             disk.released.set()
-        await until(lambda: table.enforcer.hanging == 0)
+        await until(lambda: table.enforcer.looker.hanging == 0)
         assert await john.ask("john@example.org") == FULL
 
     desk(work, "stepped")
@@ -164,7 +165,7 @@ def test_no_disk_is_asked_for_who_is_never_refused(desk: Open, monkeypatch: pyte
 
     async def work(table: Desk) -> None:
         furnish(table)
-        monkeypatch.setattr("core.enforcer.probe", failing)
+        monkeypatch.setattr("core.looks.probe", failing)
         names = ("free", "postmaster", "nobody", "half")
         assert [await table.ask(name) for name in names] == [FITS, FITS, NOBODY, TROUBLE]
         assert await table.ask("half", state="DATA") == NOT_OURS
@@ -193,7 +194,7 @@ def test_an_account_that_goes_while_it_is_asked_about(desk: Open, monkeypatch: p
 def test_the_constants_fit_together() -> None:
     """A hanging item is given up before the deadline of those behind it, and no answer takes longer than 0.2 s."""
     tick = core.lanes._TICK
-    looks = 1 + math.ceil(core.enforcer._PROBE_PATIENCE / tick)  # the first one only sees how far it got
+    looks = 1 + math.ceil(core.looks.PROBE_PATIENCE / tick)  # the first one only sees how far it got
     assert looks * tick < core.enforcer.DEADLINE
     assert core.enforcer.DEADLINE + core.enforcer._TICK <= 0.2
     assert core.enforcer.START_DEADLINE == 2.0

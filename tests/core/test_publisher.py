@@ -101,7 +101,7 @@ class World:
 
     def refuse(self, number: int) -> None:
         entry = self.ledger.get(f"u{number}@x")
-        self.decisions.add(Verdict.OVER_QUOTA, b"\nrecipient=x\n", entry, 1)
+        self.decisions.add(Verdict.OVER_QUOTA, b"\nrecipient=x\n", (), 1)
         if entry is not None:
             entry.refused_at = float(self.decisions.count)
             self.ledger.touch(entry)
