@@ -64,7 +64,7 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         session = Session()
         # The news by call_later: a fault of a screen is then the app's, and not the loop's to swallow.
         link = Link(connect, session, lambda: self.call_later(self._news), clock)
-        self.desk = Desk(session, link, glyphs, clock, Place(embedded, demo, read_only), not self.current_theme.ansi)
+        self.desk = Desk(session, link, glyphs, clock, Place(embedded, demo, read_only))
         self.leaving = Leaving(self, self.desk)
         self.add_mode("accounts", lambda: AccountsScreen(self.desk))
 
@@ -119,7 +119,6 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
     def use_theme(self, name: str) -> None:
         """From now on."""
         self.theme = name
-        self.desk.tracks = not self.current_theme.ansi
 
     def action_leave(self) -> None:
         """Ask, or go."""

@@ -14,14 +14,13 @@ from tui.tiles import Place
 
 @dataclass
 class Desk:
-    """``tracks``: the theme has background colours to draw the empty part of a bar with."""
+    """What the screens know, how they speak to the engine, and how they draw."""
 
     session: Session
     link: Link
     glyphs: Glyphs
     clock: Callable[[], float]
     place: Place
-    tracks: bool = True
 
     @property
     def may_change(self) -> bool:
@@ -36,7 +35,7 @@ class Desk:
 
     def look(self) -> Look:
         """For the pure functions that make text."""
-        return Look(self.clock(), self.glyphs, self.tracks)
+        return Look(self.clock(), self.glyphs)
 
 
 class Informed:

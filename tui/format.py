@@ -70,8 +70,8 @@ def fit(text: str, width: int, glyphs: Glyphs, *, right: bool = False) -> str:
     return pad + text if right else text + pad
 
 
-def bar(percent: float | None, width: int, glyphs: Glyphs) -> str:
-    """``width`` cells filled in eighths. Anything shows a trace; only 100 % fills it to the end."""
+def bar(percent: float | None, width: int, glyphs: Glyphs) -> tuple[str, str]:
+    """The filled and the empty part of ``width`` cells. Anything shows a trace; only 100 % fills it to the end."""
     steps = len(glyphs.fill) - 1
     most = width * steps
     filled = 0 if percent is None else min(most, int(percent * most / 100))
@@ -81,7 +81,7 @@ def bar(percent: float | None, width: int, glyphs: Glyphs) -> str:
         filled = min(filled, most - 1)
     full, part = divmod(filled, steps)
     text = glyphs.fill[-1] * full + (glyphs.fill[part] if part else "")
-    return text + glyphs.fill[0] * (width - len(text))
+    return text, glyphs.fill[0] * (width - len(text))
 
 
 def percent_text(percent: float | None, glyphs: Glyphs) -> str:
@@ -91,12 +91,11 @@ def percent_text(percent: float | None, glyphs: Glyphs) -> str:
     return "> 999 %" if percent >= 1000 else f"{int(percent)} %"
 
 
-def meter(percent: float | None, look: str, width: int, glyphs: Glyphs, *, track: bool) -> Line:
-    """A bar in its looks. ``track`` draws the empty part as background, else caps show where it ends."""
-    if track:
-        return ((bar(percent, width, glyphs), f"{look}-bar"),)
+def meter(percent: float | None, look: str, width: int, glyphs: Glyphs) -> Line:
+    """A bar in its looks. Its parts differ in their signs too: it is read without colours."""
     left, right = glyphs.caps
-    return ((left, "quiet"), (bar(percent, width - 2, glyphs), look), (right, "quiet"))
+    full, rest = bar(percent, width - len(left + right), glyphs)
+    return tuple(run for run in ((left, "quiet"), (full, f"{look}-bar"), (rest, "track"), (right, "quiet")) if run[0])
 
 
 def size(value: int | None, glyphs: Glyphs) -> str:

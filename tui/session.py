@@ -41,6 +41,11 @@ class Changes:
     removed: set[str] = field(default_factory=set)
     state: bool = False
 
+    def row(self, address: str) -> AccountRow | None:
+        """What came of one account; None where nothing did."""
+        snapshot = (row for row in self.snapshot or () if row.address == address)
+        return self.rows.get(address) or next(snapshot, None)
+
 
 @dataclass
 class Session:

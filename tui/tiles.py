@@ -158,7 +158,7 @@ def _disk(status: Status, look: Look) -> Line:
     if percent is None:
         return (("disk unknown", "near"),)
     level = "over" if percent >= FULL else "near" if percent >= NEAR_FULL else "ok"
-    meter = fmt.meter(percent, level, DISK_BAR, look.glyphs, track=look.colour)
+    meter = fmt.meter(percent, level, DISK_BAR, look.glyphs)
     return (("disk ", "quiet"), *meter, (" " + fmt.percent_text(percent, look.glyphs), level))
 
 

@@ -76,7 +76,7 @@ def facts(row: AccountRow, desk: Desk) -> Iterator[Line]:
     """The figures of the account, with their source and age."""
     glyphs, style = desk.glyphs, fmt.look_of(row.level)
     if row.percent is not None:
-        meter = fmt.meter(row.percent, style, BAR, glyphs, track=desk.tracks)
+        meter = fmt.meter(row.percent, style, BAR, glyphs)
         yield (*meter, (f" {fmt.percent_text(row.percent, glyphs)} {row.level.value}", style))
     else:
         yield ((f"{glyphs.levels[row.level]} {row.level.value}", style),)

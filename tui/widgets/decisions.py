@@ -52,7 +52,7 @@ def _path(row: DecisionRow, width: int, look: Look) -> list[Run]:
         return [(fmt.fit(tail, width, glyphs), "plain")]
     head = fmt.fit(sender, min(room, fmt.width_of([(sender, "")])), glyphs)
     rest = " " * (room - fmt.width_of([(head, "")]))
-    return [(head, "quiet"), (arrow, "faint"), (tail, "plain"), (rest, "plain")]
+    return [(head, "quiet"), (arrow, "quiet"), (tail, "plain"), (rest, "plain")]
 
 
 class DecisionStrip(Painted):
