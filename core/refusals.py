@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter, deque
 
-from core.control.results import RefusedAccount, Refusals
+from core.control.results import Refusals, RefusedAccount
 from core.policy.protocol import text_attribute
 
 _SLICE = 300  # seconds

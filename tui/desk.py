@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tui.columns import Look
+from tui.format import Line
 from tui.glyphs import Glyphs
 from tui.link import Link
 from tui.session import Changes, Session
@@ -31,7 +32,7 @@ class Desk:
     @property
     def shadow(self) -> bool:
         """Refusals are only said, not done."""
-        return self.session.welcome is not None and self.session.welcome.mode == "shadow"
+        return self.session.mode == "shadow"
 
     def look(self) -> Look:
         """For the pure functions that make text."""
@@ -46,3 +47,7 @@ class Informed:
 
     def tick(self) -> None:
         """A second passed."""
+
+    def guide(self, glyphs: Glyphs) -> Iterator[Line]:  # noqa: ARG002
+        """What its help says beside the keys."""
+        return iter(())

@@ -34,6 +34,12 @@ VERDICTS = {
 }
 
 
+def verdict_words(verdict: str, *, shadow: bool) -> Run:
+    """A verdict in words, with its look. In shadow mode nothing is refused: it only would be."""
+    words, look = VERDICTS.get(verdict, (verdict, "plain"))
+    return ("would refuse" if shadow and words.startswith("refused") else words), look
+
+
 def literal(text: str, glyphs: Glyphs) -> str:
     """Text from outside as it may be shown: what would steer the terminal, or hide, becomes visible."""
     if text.isascii() and text.isprintable():
@@ -108,6 +114,13 @@ def count(value: int | None, glyphs: Glyphs) -> str:
     return glyphs.nothing if value is None else format_count(value)
 
 
+def short_count(value: int) -> str:
+    """A number in six cells: ``12,345``, ``123k``, ``12M``."""
+    if value < 100_000:
+        return format_count(value)
+    return f"{value // 1000}k" if value < 1_000_000 else f"{value // 1_000_000}M"
+
+
 def age(moment: float | None, now: float, glyphs: Glyphs) -> str:
     """How long ago, to the minute: a table of seconds would be another one each second."""
     if moment is None:
@@ -126,7 +139,9 @@ def micros(value: int | None, glyphs: Glyphs) -> str:
         return glyphs.nothing
     if value < 1000:
         return f"{value} {'us' if glyphs.ascii_only else chr(0xB5) + 's'}"
-    return f"{value / 1000:.1f} ms" if value < 1_000_000 else f"{value / 1_000_000:.1f} s"
+    if value < 1_000_000:
+        return f"{value / 1000:.{0 if value >= 99_950 else 1}f} ms"
+    return f"{value / 1_000_000:.1f} s"
 
 
 def clock(moment: float) -> str:

@@ -16,9 +16,10 @@ from core.errors import MailquotaError
 from core.model import AccountRow
 from core.units import format_age, format_count, format_size
 from tui import format as fmt
+from tui import lanes
 from tui.desk import Desk
 from tui.dialogs.dialog import Dialog
-from tui.format import VERDICTS, Line
+from tui.format import Line
 from tui.widgets.painted import Painted
 from tui.widgets.text_list import TextList
 
@@ -118,8 +119,8 @@ def _folders(folders: list[Folder], desk: Desk) -> Iterator[Line]:
 
 
 def _refusals(details: DetailsResult, desk: Desk) -> Iterator[Line]:
-    for row in reversed(details.refusals):
-        word, style = VERDICTS.get(row.verdict, (fmt.literal(row.verdict, desk.glyphs), "plain"))
+    for row in details.refusals:
+        word, style = lanes.verdict(row, desk.look(), desk.shadow)
         age = fmt.age(row.at, desk.clock(), desk.glyphs)
         sender = fmt.literal(row.sender, desk.glyphs) or "<>"
         yield (
