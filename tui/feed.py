@@ -19,7 +19,8 @@ from tui.session import KEPT_DECISIONS, Session
 
 DOCS = (
     ("text", "in time, client, sender, recipient, mailbox or verdict"),
-    ("refused  accepted", "those with this answer"),
+    ("refused", "those that were refused"),
+    ("accepted", "those that were accepted"),
     ("trouble", "those that could not be decided"),
     ("would", "refusals that were not done: shadow mode"),
     ("!word", "what does not match"),

@@ -33,7 +33,7 @@ _ANSWERS = {
     "over_quota": "the mailbox is at its limit, or has no room for this mail",
     "too_large": "larger than all that the mailbox may hold",
     "unknown": "no mailbox of ours: left to Postfix",
-    "trouble": "could not be decided in time: the answer for trouble, by default DUNNO",
+    "trouble": "not decided in time: policy.trouble, by default DUNNO",
     "exempt": "never refused, by policy.exempt",
     "other": "a state of SMTP in which nothing is decided",
 }

@@ -64,7 +64,7 @@ def test_low_terminals_have_no_decisions() -> None:
     """The accounts need the room."""
 
     async def scene(stage: Stage) -> None:
-        assert "Decisions" not in stage.text()
+        assert "─ Decisions" not in stage.text()
         assert stage.order[5] in stage.text()
 
     play(scene, size=(80, 16))

@@ -74,11 +74,12 @@ def facts(row: DecisionRow, desk: Desk) -> Iterator[Line]:
     """What was asked and answered."""
     look = desk.look()
     words, style = lanes.verdict(row, look, desk.shadow)
-    yield (*_name("Verdict"), (words, "strong" if style == "quiet" else style), (f" after {_took(row, desk)}", "quiet"))
-    yield _fact("Time", fmt.clock(row.at))
+    when = f" at {fmt.clock(row.at)}, after {fmt.micros(row.micros, desk.glyphs)}"
+    yield (*_name("Verdict"), (words, "strong" if style == "quiet" else style), (when, "quiet"))
     yield _fact("Client", lanes.client(row, look, desk.shadow)[0])
     yield _fact("Sender", lanes.sender(row, look, desk.shadow)[0])
-    yield _fact("Recipient", lanes.recipient(row, look, desk.shadow)[0])
+    if row.mailbox:
+        yield _fact("Mailbox", fmt.literal(row.mailbox, desk.glyphs))
     yield _fact("Size", format_size(row.size) if row.size else "not announced")
 
 
@@ -93,7 +94,6 @@ def steps(answer: Explanation, desk: Desk, width: int) -> Iterator[Line]:
     yield (*_name("Verdict"), (words, "strong" if style == "quiet" else style))
     for number, line in enumerate(textwrap.wrap(fmt.literal(answer.action, glyphs), width - NAME)):
         yield _fact("" if number else "Answer", line)
-    yield ()
     for line in textwrap.wrap(fmt.literal(answer.why, glyphs), width):
         yield ((line, "quiet"),)
 
@@ -111,10 +111,6 @@ def _target(target: Target, answer: Explanation, desk: Desk) -> Iterator[Line]:
     grace = f", grace {format_size(target.grace_bytes)}" if target.grace_bytes else ""
     fits = ("fits", "good") if target.fits else ("does not fit", "over")
     yield (*_name("Holds"), (f"{used} {limit}{grace}  ", "plain"), fits)
-
-
-def _took(row: DecisionRow, desk: Desk) -> str:
-    return fmt.micros(row.micros, desk.glyphs)
 
 
 def _name(name: str) -> Line:
