@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from rich.cells import cell_len, set_cell_size
 
 from core.model import Level
-from core.units import format_age, format_count, format_size
+from core.units import format_age, format_count, format_micros, format_size
 from tui.glyphs import Glyphs
 
 Run = tuple[str, str]
@@ -134,14 +134,11 @@ def plural(number: int, one: str, many: str = "") -> str:
 
 
 def micros(value: int | None, glyphs: Glyphs) -> str:
-    """A time in microseconds: ``61 us``, ``0.9 ms``, ``1.2 s``."""
+    """A duration in microseconds, with ``us`` where there is no other sign for it."""
     if value is None:
         return glyphs.nothing
-    if value < 1000:
-        return f"{value} {'us' if glyphs.ascii_only else chr(0xB5) + 's'}"
-    if value < 1_000_000:
-        return f"{value / 1000:.{0 if value >= 99_950 else 1}f} ms"
-    return f"{value / 1_000_000:.1f} s"
+    text = format_micros(value)
+    return text.replace("µ", "u") if glyphs.ascii_only else text
 
 
 def clock(moment: float) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from core.control.results import DatabaseState, Status
 from core.model import Level
-from core.units import format_age, format_count, format_size
+from core.units import format_age, format_count, format_rate, format_size
 from tui import format as fmt
 from tui.columns import Look
 from tui.format import Line
@@ -88,11 +88,9 @@ def first_line(session: Session, place: Place, look: Look) -> tuple[Tile, ...]:
 
 
 def _policy(status: Status, look: Look) -> list[Tile]:
-    rate = f"{status.answers_per_second:.1f}" if 0 < status.answers_per_second < 10 else None
-    rate = rate or format_count(round(status.answers_per_second))
     trouble: Line = ((f"{format_count(status.trouble)} trouble", "near"),) if status.trouble else ()
     return [
-        Tile("rate", 3, figure(rate, "/s"), right=True),
+        Tile("rate", 3, figure(format_rate(status.answers_per_second), "/s"), right=True),
         Tile("refused", 4, figure(format_count(status.refused_last_hour), " refused/h"), right=True),
         Tile("p99", 6, figure(fmt.micros(status.p99_us, look.glyphs), "", "p99 "), right=True),
         Tile("connections", 7, figure(format_count(status.connections), " conn"), right=True),
