@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from core.control.results import DecisionRow
 from core.ledger import Entry
 from core.policy.decision import REFUSALS, Verdict
 from core.policy.protocol import question, text_attribute
+from core.refusals import RefusalTally
 
 NEWEST = 500
 REFUSED = 5000
 _NAMED = 3  # mailboxes of one decision
+_PART = 50
 
 
-_Fields = tuple[
-    float, Verdict, bytes, Sequence[Entry], int, tuple[str, ...], bool
-]  # making a _Raw costs five times more
+# making a _Raw costs five times more
+_Fields = tuple[float, Verdict, bytes, Sequence[Entry], int, tuple[str, ...], bool]
 
 
 class _Raw(NamedTuple):
@@ -69,6 +70,7 @@ class DecisionLog:
         self.count = 0
         self._newest: deque[_Fields] = deque(maxlen=NEWEST)
         self._refused: deque[_Fields] = deque(maxlen=REFUSED)
+        self.tally = RefusalTally(time.time())
 
     def add(
         self,
@@ -86,6 +88,9 @@ class DecisionLog:
         self._newest.append(raw)
         if missed or verdict in REFUSALS:
             self._refused.append(raw)
+        if verdict in REFUSALS:
+            for entry in entries:
+                self.tally.add(entry.address, request, raw[0])
 
     def since(self, count: int, most: int) -> tuple[list[DecisionRow], int]:
         """The newest ``most`` of those after the first ``count``, oldest first, and how many are left out."""
@@ -93,6 +98,12 @@ class DecisionLog:
         shown = min(new, most, len(self._newest))
         rows = [_row(raw) for raw in list(self._newest)[len(self._newest) - shown :]] if shown else []
         return rows, new - shown
+
+    def backlog(self) -> Iterator[list[DecisionRow]]:
+        """All that are kept now, oldest first, in parts: making many readable at once would hold the loop."""
+        raws = list(self._newest)
+        for start in range(0, len(raws), _PART):
+            yield [_row(raw) for raw in raws[start : start + _PART]]
 
     def refusals(self, address: str, most: int) -> list[DecisionRow]:
         """The last refusals of one mailbox, newest first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from core.control.framing import encode_result
@@ -16,6 +17,7 @@ from core.control.messages import (
     GetAccounts,
     GetDetails,
     GetJournal,
+    GetRefusals,
     GetStatus,
     HandOver,
     Order,
@@ -45,7 +47,7 @@ log = logging.getLogger(__name__)
 
 _REFUSALS_SHOWN = 20
 _CHANGES_SHOWN = 20
-_AT_ONCE = GetStatus | Reload | HandOver  # need no accounts
+_AT_ONCE = GetStatus | GetRefusals | Reload | HandOver  # need no accounts
 
 
 class Orders:
@@ -109,6 +111,8 @@ class Orders:
                 return await self._details(address)
             case GetJournal(address=address, since=since, most=most):
                 return await self._journal(address, since, most)
+            case GetRefusals(most=most):
+                return engine.decisions.tally.report(time.time(), most)
             case Explain(address=address, size=size):
                 return await engine.enforcer.explain(address, size)
         raise MailquotaError(f"{type(request).__name__} is no order")

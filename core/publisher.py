@@ -81,9 +81,12 @@ class Publisher:
 
     async def subscribe(self, connection: ControlConnection) -> None:
         """A snapshot, the newest decisions and the head now; changes from now on."""
-        connection.subscribed = True
-        connection.decisions_seen = max(0, self._decisions.count - _DECISIONS_SHOWN // 2)
         connection.send(Head(time.time(), self._status()))
+        connection.decisions_seen = self._decisions.count
+        for rows in self._decisions.backlog():
+            connection.send(Decisions(rows, backlog=True))
+            await asyncio.sleep(0)
+        connection.subscribed = True  # only now, so that newer decisions don't come between older ones
         await self.snapshot(connection)
 
     async def snapshot(self, connection: ControlConnection) -> None:

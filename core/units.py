@@ -207,3 +207,19 @@ def format_count(number: int | None) -> str:
     import humanize  # late: the engine never formats
 
     return humanize.intcomma(number)
+
+
+def format_micros(micros: int | None) -> str:
+    """A duration in microseconds as people read it: ``61 µs``, ``1.2 ms``, ``150 ms``, ``1.2 s``."""
+    if micros is None:
+        return NOTHING
+    if micros < 1000:
+        return f"{micros} µs"
+    if micros < 1_000_000:
+        return f"{micros / 1000:.{0 if micros >= 99_950 else 1}f} ms"
+    return f"{micros / 1_000_000:.1f} s"
+
+
+def format_rate(per_second: float) -> str:
+    """How often a second: ``0``, ``5.8``, ``42``, ``30,600``."""
+    return f"{per_second:.1f}" if 0 < per_second < 10 else f"{per_second:,.0f}"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import html
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from textual.app import App
 
 _FONT_FACE = re.compile(r"@font-face\s*{[^}]*}\s*")
-_CELL = 12.2  # width of a character in Textual's SVG
-_INDENTED = re.compile(r'<text ([^>]*?)x="([\d.]+)"([^>]*?)textLength="([\d.]+)"([^>]*)>((?:&#160;)+)([^<]*)</text>')
+_TEXT = re.compile(r'<text ([^>]*?)x="([\d.]+)"([^>]*?)textLength="([\d.]+)"([^>]*)>([^<]*)</text>')
+_WORDS = re.compile("[^\xa0]+(?:\xa0[^\xa0]+)*")  # up to a gap of two blanks
 
 
 def save(app: App[Any], name: str, folder: Path, *, png: bool = False) -> Path:
@@ -24,14 +26,21 @@ def save(app: App[Any], name: str, folder: Path, *, png: bool = False) -> Path:
 
 
 def portable(svg: str) -> str:
-    """Blanks before a text become its position, because librsvg drops them; no ligatures, no font from elsewhere."""
+    """No font from elsewhere, no ligatures, and each word at its own place.
+
+    librsvg drops blanks before a text and does not know textLength: with another font's width words would drift.
+    """
     svg = _FONT_FACE.sub("", svg).replace("Fira Code, monospace", '"Fira Code", "DejaVu Sans Mono", monospace')
-    return _INDENTED.sub(_moved, svg).replace(
+    return _TEXT.sub(lambda match: "".join(_parts(match)), svg).replace(
         "font-family: Fira Code", "font-variant-ligatures: none; font-family: Fira Code"
     )
 
 
-def _moved(match: re.Match[str]) -> str:
-    blanks = match[6].count(";")
-    x, length = float(match[2]) + blanks * _CELL, float(match[4]) - blanks * _CELL
-    return f'<text {match[1]}x="{x:.1f}"{match[3]}textLength="{length:.1f}"{match[5]}>{match[7]}</text>'
+def _parts(match: re.Match[str]) -> Iterator[str]:
+    before, x, between, length, after, escaped = match.groups()
+    text = html.unescape(escaped)
+    cell = float(length) / len(text)
+    for words in _WORDS.finditer(text):
+        place = f'x="{float(x) + words.start() * cell:.1f}"{between}textLength="{len(words[0]) * cell:.1f}"'
+        shown = html.escape(words[0]).replace("\xa0", "&#160;")
+        yield f"<text {before}{place}{after}>{shown}</text>"

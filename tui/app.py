@@ -22,6 +22,7 @@ from tui.leaving import QUIT, ConsoleFailedError, Leaving, Outcome
 from tui.link import Connect, Link
 from tui.palette import commands_of
 from tui.screens.accounts import AccountsScreen
+from tui.screens.decisions import DecisionsScreen
 from tui.screens.help import HelpScreen
 from tui.session import Session
 from tui.tiles import Place
@@ -34,7 +35,8 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
 
     DEFAULT_MODE = "accounts"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("1", "accounts", "Accounts", show=False, tooltip="the accounts"),
+        Binding("1", "show_mode('accounts')", "Accounts", tooltip="the accounts"),
+        Binding("3", "show_mode('decisions')", "Decisions", tooltip="what Postfix asks and is told"),
         Binding("question_mark", "help", "Help", tooltip="all keys and the filter language"),
         Binding("ctrl+p", "command_palette", "Palette", priority=True, tooltip="every action by name"),
         Binding("T", "next_theme", "Theme", show=False, tooltip="dark, light, the terminal's own colours"),
@@ -64,9 +66,11 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         session = Session()
         # The news by call_later: a fault of a screen is then the app's, and not the loop's to swallow.
         link = Link(connect, session, lambda: self.call_later(self._news), clock)
-        self.desk = Desk(session, link, glyphs, clock, Place(embedded, demo, read_only), not self.current_theme.ansi)
+        self.desk = Desk(session, link, glyphs, clock, Place(embedded, demo, read_only))
         self.leaving = Leaving(self, self.desk)
-        self.add_mode("accounts", lambda: AccountsScreen(self.desk))
+        self._homes: list[Screen[Any]] = []  # of the modes that were looked at
+        self.add_mode("accounts", lambda: self._home(AccountsScreen(self.desk)))
+        self.add_mode("decisions", lambda: self._home(DecisionsScreen(self.desk)))
 
     def on_mount(self) -> None:
         """Connect, and let time pass."""
@@ -76,9 +80,14 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
             for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, self.leaving.terminal_lost)
 
+    def _home(self, screen: Screen[Any]) -> Screen[Any]:
+        self._homes.append(screen)
+        return screen
+
     def _informed(self) -> list[Informed]:
         """Nobody any more while the app ends: screens lose their parts then."""
-        return [screen for screen in self.screen_stack if isinstance(screen, Informed)] if self.is_running else []
+        screens = dict.fromkeys([*self._homes, *self.screen_stack]) if self.is_running else {}
+        return [screen for screen in screens if isinstance(screen, Informed)]
 
     def _news(self) -> None:
         changes = self.desk.session.drain()
@@ -92,8 +101,10 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         if not self.is_headless and terminal.stdin_hung_up():
             self.leaving.terminal_lost()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """No themes without colours."""
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """No themes without colours, and no key to where one is."""
+        if action == "show_mode":
+            return parameters != (self.current_mode,)
         return not (action == "next_theme" and self.no_color)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
@@ -105,8 +116,9 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         if not self.screen.is_modal:
             self.push_screen(CommandPalette(placeholder="Type a part of what you want to do"))
 
-    def action_accounts(self) -> None:
-        """The only screen so far."""
+    async def action_show_mode(self, mode: str) -> None:
+        """Another screen."""
+        await self.switch_mode(mode)
 
     def action_help(self) -> None:
         """All keys."""
@@ -119,7 +131,6 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
     def use_theme(self, name: str) -> None:
         """From now on."""
         self.theme = name
-        self.desk.tracks = not self.current_theme.ansi
 
     def action_leave(self) -> None:
         """Ask, or go."""

@@ -25,17 +25,30 @@ def title(accounts: AccountList, session: Session, width: int, look: Look) -> Li
     left: list[Run] = [(" Accounts ", "strong")]
     right: list[Run] = []
     if accounts.view.filter is not None:
-        words = fmt.literal(accounts.view.filter.text, look.glyphs)
-        left += [("/ ", "key"), (fmt.fit(words, min(30, len(words)), look.glyphs), "accent"), (" ", "quiet")]
+        left += filter_words(accounts.view.filter.text, look)
         right.append((f" {format_count(len(accounts))} of {format_count(len(accounts.rows))} ", "quiet"))
-    if session.state is State.LOST and session.heard_at is not None:
-        left.append(
-            (
-                f"{look.glyphs.dot} as of {fmt.clock(session.heard_at)}, {fmt.literal(session.reason, look.glyphs)} ",
-                "over",
-            )
-        )
+    left += as_of(session, look)
     return rule(tuple(left), tuple(right), width, look)
+
+
+def filter_words(text: str, look: Look) -> list[Run]:
+    """The filter that holds, as the key opens it."""
+    words = fmt.literal(text, look.glyphs)
+    if not words:
+        return []
+    return [
+        ("/ ", "key"),
+        (fmt.fit(words, min(30, fmt.width_of([(words, "")])), look.glyphs), "accent"),
+        (" ", "quiet"),
+    ]
+
+
+def as_of(session: Session, look: Look) -> list[Run]:
+    """How old all this is where the engine is gone, and why it is."""
+    if session.state is not State.LOST or session.heard_at is None:
+        return []
+    reason = fmt.literal(session.reason, look.glyphs)
+    return [(f"{look.glyphs.dot} as of {fmt.clock(session.heard_at)}, {reason} ", "over")]
 
 
 def detail(row: AccountRow | None, width: int, look: Look) -> Line:
@@ -105,8 +118,9 @@ def notice(accounts: AccountList, session: Session, width: int, look: Look) -> t
         ]
     else:
         lines = [[("No engine.", "over")], [(fmt.literal(session.reason, look.glyphs) or "Connecting", "quiet")]]
-    return tuple(_centred(tuple(line), width) for line in lines)
+    return tuple(centred(tuple(line), width) for line in lines)
 
 
-def _centred(line: Line, width: int) -> Line:
+def centred(line: Line, width: int) -> Line:
+    """In the middle of so many cells."""
     return ((" " * max(0, (width - fmt.width_of(line)) // 2), "plain"), *line)

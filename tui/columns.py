@@ -18,11 +18,10 @@ from tui.glyphs import Glyphs
 
 @dataclass(frozen=True)
 class Look:
-    """What a cell needs to know besides the account: the time, the signs, and whether there are colours."""
+    """What a cell needs to know besides the account: the time and the signs."""
 
     now: float
     glyphs: Glyphs
-    colour: bool = True
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def _use(row: AccountRow, width: int, look: Look) -> Line:
         return ((fmt.fit(look.glyphs.nothing, width, look.glyphs, right=True), "quiet"),)
     style = fmt.look_of(row.level)
     figure = fmt.fit(fmt.percent_text(row.percent, look.glyphs), _FIGURE, look.glyphs, right=True)
-    return (*fmt.meter(row.percent, style, width - _FIGURE, look.glyphs, track=look.colour), (figure, style))
+    return (*fmt.meter(row.percent, style, width - _FIGURE, look.glyphs), (figure, style))
 
 
 def _sized(field: str, accent: str = "plain") -> Callable[[AccountRow, int, Look], Line]:
@@ -128,9 +127,9 @@ def _by_source(row: AccountRow) -> float | None:
 
 
 COLUMNS = (
-    Column("address", "Account", 18, 0, _address, falling=False, good=26, most=44),
+    Column("address", "Account", 18, 0, _address, falling=False, good=26, most=60),
     Column("level", "Level", 9, 4, _level, _by_level),
-    Column("use", "Use", 14, 1, _use, _by_percent, good=19, most=34),
+    Column("use", "Use", 14, 1, _use, _by_percent, good=19, most=46),
     Column("used", "Used", 9, 2, _sized("used_bytes"), attrgetter("used_bytes"), right=True),
     Column("limit", "Limit", 9, 3, _sized("limit_bytes", "quiet"), _by_limit, right=True),
     Column("messages", "Messages", 10, 6, _messages, attrgetter("messages"), right=True),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tui.columns import Look
+from tui.format import Line
 from tui.glyphs import Glyphs
 from tui.link import Link
 from tui.session import Changes, Session
@@ -14,14 +15,13 @@ from tui.tiles import Place
 
 @dataclass
 class Desk:
-    """``tracks``: the theme has background colours to draw the empty part of a bar with."""
+    """What the screens know, how they speak to the engine, and how they draw."""
 
     session: Session
     link: Link
     glyphs: Glyphs
     clock: Callable[[], float]
     place: Place
-    tracks: bool = True
 
     @property
     def may_change(self) -> bool:
@@ -32,11 +32,11 @@ class Desk:
     @property
     def shadow(self) -> bool:
         """Refusals are only said, not done."""
-        return self.session.welcome is not None and self.session.welcome.mode == "shadow"
+        return self.session.mode == "shadow"
 
     def look(self) -> Look:
         """For the pure functions that make text."""
-        return Look(self.clock(), self.glyphs, self.tracks)
+        return Look(self.clock(), self.glyphs)
 
 
 class Informed:
@@ -47,3 +47,7 @@ class Informed:
 
     def tick(self) -> None:
         """A second passed."""
+
+    def guide(self, glyphs: Glyphs) -> Iterator[Line]:  # noqa: ARG002
+        """What its help says beside the keys."""
+        return iter(())

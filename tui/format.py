@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from rich.cells import cell_len, set_cell_size
 
 from core.model import Level
-from core.units import format_age, format_count, format_size
+from core.units import format_age, format_count, format_micros, format_size
 from tui.glyphs import Glyphs
 
 Run = tuple[str, str]
@@ -32,6 +32,12 @@ VERDICTS = {
     "exempt": ("exempt", "quiet"),
     "other": ("not decided", "quiet"),
 }
+
+
+def verdict_words(verdict: str, *, shadow: bool) -> Run:
+    """A verdict in words, with its look. In shadow mode nothing is refused: it only would be."""
+    words, look = VERDICTS.get(verdict, (verdict, "plain"))
+    return ("would refuse" if shadow and words.startswith("refused") else words), look
 
 
 def literal(text: str, glyphs: Glyphs) -> str:
@@ -70,8 +76,8 @@ def fit(text: str, width: int, glyphs: Glyphs, *, right: bool = False) -> str:
     return pad + text if right else text + pad
 
 
-def bar(percent: float | None, width: int, glyphs: Glyphs) -> str:
-    """``width`` cells filled in eighths. Anything shows a trace; only 100 % fills it to the end."""
+def bar(percent: float | None, width: int, glyphs: Glyphs) -> tuple[str, str]:
+    """The filled and the empty part of ``width`` cells. Anything shows a trace; only 100 % fills it to the end."""
     steps = len(glyphs.fill) - 1
     most = width * steps
     filled = 0 if percent is None else min(most, int(percent * most / 100))
@@ -81,7 +87,7 @@ def bar(percent: float | None, width: int, glyphs: Glyphs) -> str:
         filled = min(filled, most - 1)
     full, part = divmod(filled, steps)
     text = glyphs.fill[-1] * full + (glyphs.fill[part] if part else "")
-    return text + glyphs.fill[0] * (width - len(text))
+    return text, glyphs.fill[0] * (width - len(text))
 
 
 def percent_text(percent: float | None, glyphs: Glyphs) -> str:
@@ -91,12 +97,11 @@ def percent_text(percent: float | None, glyphs: Glyphs) -> str:
     return "> 999 %" if percent >= 1000 else f"{int(percent)} %"
 
 
-def meter(percent: float | None, look: str, width: int, glyphs: Glyphs, *, track: bool) -> Line:
-    """A bar in its looks. ``track`` draws the empty part as background, else caps show where it ends."""
-    if track:
-        return ((bar(percent, width, glyphs), f"{look}-bar"),)
+def meter(percent: float | None, look: str, width: int, glyphs: Glyphs) -> Line:
+    """A bar in its looks. Its parts differ in their signs too: it is read without colours."""
     left, right = glyphs.caps
-    return ((left, "quiet"), (bar(percent, width - 2, glyphs), look), (right, "quiet"))
+    full, rest = bar(percent, width - len(left + right), glyphs)
+    return tuple(run for run in ((left, "quiet"), (full, f"{look}-bar"), (rest, "track"), (right, "quiet")) if run[0])
 
 
 def size(value: int | None, glyphs: Glyphs) -> str:
@@ -107,6 +112,13 @@ def size(value: int | None, glyphs: Glyphs) -> str:
 def count(value: int | None, glyphs: Glyphs) -> str:
     """A number with thousands separated."""
     return glyphs.nothing if value is None else format_count(value)
+
+
+def short_count(value: int) -> str:
+    """A number in six cells: ``12,345``, ``123k``, ``12M``."""
+    if value < 100_000:
+        return format_count(value)
+    return f"{value // 1000}k" if value < 1_000_000 else f"{value // 1_000_000}M"
 
 
 def age(moment: float | None, now: float, glyphs: Glyphs) -> str:
@@ -122,12 +134,11 @@ def plural(number: int, one: str, many: str = "") -> str:
 
 
 def micros(value: int | None, glyphs: Glyphs) -> str:
-    """A time in microseconds: ``61 us``, ``0.9 ms``, ``1.2 s``."""
+    """A duration in microseconds, with ``us`` where there is no other sign for it."""
     if value is None:
         return glyphs.nothing
-    if value < 1000:
-        return f"{value} {'us' if glyphs.ascii_only else chr(0xB5) + 's'}"
-    return f"{value / 1000:.1f} ms" if value < 1_000_000 else f"{value / 1_000_000:.1f} s"
+    text = format_micros(value)
+    return text.replace("µ", "u") if glyphs.ascii_only else text
 
 
 def clock(moment: float) -> str:

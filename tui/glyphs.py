@@ -13,8 +13,8 @@ class Glyphs:
 
     ascii_only: bool
     levels: dict[Level, str]
-    fill: str  # parts of a cell from empty to full, for bars
-    caps: tuple[str, str]  # around a bar where no background colour shows its track
+    fill: str  # a cell of a bar, from empty to full: thin, so that the bars of a table do not grow into one
+    caps: tuple[str, str]  # around a bar
     mark: str
     rule: str
     dot: str  # between two facts of a line
@@ -39,8 +39,8 @@ UNICODE = Glyphs(
         Level.UNLIMITED: "∞",
         Level.UNKNOWN: "?",
     },
-    fill=" ▏▎▍▌▋▊▉█",
-    caps=("▕", "▏"),
+    fill="─╸━",
+    caps=("", ""),
     mark="✓",
     rule="─",
     dot="·",

@@ -12,8 +12,8 @@ from textual.screen import Screen
 from tui import theme
 from tui.columns import COLUMNS
 from tui.screens.accounts import AccountsScreen
-from tui.widgets.account_table import AccountTable
 from tui.widgets.foot import key_name
+from tui.widgets.live_table import LiveTable
 
 if TYPE_CHECKING:
     from tui.app import MailquotaApp
@@ -23,7 +23,7 @@ def commands_of(app: MailquotaApp, screen: Screen[Any]) -> Iterator[SystemComman
     """What can be done now; what may not be done is not there."""
     seen = {"command_palette"}
     for namespace, binding, enabled, _tooltip in screen.active_bindings.values():
-        moving = isinstance(namespace, AccountTable) and not binding.show
+        moving = isinstance(namespace, LiveTable) and not binding.show
         if enabled and binding.tooltip and not moving and binding.action not in seen:
             seen.add(binding.action)
             run = partial(app.run_action, binding.action, namespace)

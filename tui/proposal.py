@@ -75,7 +75,7 @@ class Proposal:
         style = fmt.look_of(level)
         runs: list[Run] = [
             (_limit(row.limit_bytes), "quiet"),
-            (f" {glyphs.arrow} ", "faint"),
+            (f" {glyphs.arrow} ", "quiet"),
             (_limit(new), "strong"),
             (f"   {glyphs.levels[level]} ", style),
         ]
@@ -92,7 +92,7 @@ class Proposal:
         runs: list[Run] = [
             ("granted ", "quiet"),
             (format_size(self.before), "quiet"),
-            (arrow, "faint"),
+            (arrow, "quiet"),
             (format_size(self.after), "strong"),
         ]
         if self.unlimited:

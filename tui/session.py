@@ -20,7 +20,7 @@ from core.control.results import DecisionRow, Status
 from core.model import AccountRow
 
 SILENT = 5.0  # seconds without a word from an engine that speaks every second
-KEPT_DECISIONS = 500
+KEPT_DECISIONS = 2000
 
 
 class State(Enum):
@@ -41,6 +41,11 @@ class Changes:
     removed: set[str] = field(default_factory=set)
     state: bool = False
 
+    def row(self, address: str) -> AccountRow | None:
+        """What came of one account; None where nothing did."""
+        snapshot = (row for row in self.snapshot or () if row.address == address)
+        return self.rows.get(address) or next(snapshot, None)
+
 
 @dataclass
 class Session:
@@ -52,6 +57,7 @@ class Session:
     heard_at: float | None = None
     status: Status | None = None
     decisions: deque[DecisionRow] = field(default_factory=lambda: deque(maxlen=KEPT_DECISIONS))
+    received: int = 0  # decisions, with those that are forgotten
     skipped: int = 0
     loaded: int = 0  # rows of the snapshot that is coming in
     expected: int = 0
@@ -88,8 +94,24 @@ class Session:
         elif isinstance(event, Head):
             self.status = event.status
         elif isinstance(event, Decisions):
-            self.decisions.extend(event.rows)
-            self.skipped += event.skipped
+            self._take_decisions(event)
+
+    def _take_decisions(self, event: Decisions) -> None:
+        """Of a backlog after a reconnect only what is newer than what is here."""
+        rows = event.rows
+        if event.backlog and self.decisions:
+            last = self.decisions[-1].at
+            rows = [row for row in rows if row.at > last or (row.at == last and row not in self.decisions)]
+        self.decisions.extend(rows)
+        self.received += len(rows)
+        self.skipped += event.skipped
+
+    @property
+    def mode(self) -> str:
+        """``enforce`` or ``shadow``, as it is now: settings can be read again."""
+        if self.status is not None:
+            return self.status.mode
+        return self.welcome.mode if self.welcome is not None else ""
 
     def drain(self) -> Changes:
         """Everything since the last drain, once. What comes between the parts of a snapshot waits for its end."""

@@ -32,11 +32,8 @@ DARK = Theme(
         "critical": "#ff9d4d",
         "near": "#e3b341",
         "ok": "#8593a1",
-        "over-fill": "#a9403b",
-        "critical-fill": "#b5652c",
-        "near-fill": "#9c7727",
-        "ok-fill": "#2e6c87",
-        "track": "#202a34",
+        "bar": "#3f8fb0",
+        "track": "#2c3844",
     },
 )
 
@@ -62,11 +59,8 @@ LIGHT = Theme(
         "critical": "#ad4600",
         "near": "#855800",
         "ok": "#5a6773",
-        "over-fill": "#dd8880",
-        "critical-fill": "#e6a878",
-        "near-fill": "#e2c476",
-        "ok-fill": "#9cc6d8",
-        "track": "#e1e8ed",
+        "bar": "#3d93b8",
+        "track": "#ccd6de",
     },
 )
 
@@ -100,10 +94,7 @@ PLAIN = Theme(
         "critical": "ansi_yellow",
         "near": "ansi_yellow",
         "ok": "ansi_default",
-        "over-fill": "ansi_red",
-        "critical-fill": "ansi_yellow",
-        "near-fill": "ansi_yellow",
-        "ok-fill": "ansi_cyan",
+        "bar": "ansi_cyan",
         "track": "ansi_default",
     },
 )

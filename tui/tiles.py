@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from core.control.results import DatabaseState, Status
 from core.model import Level
-from core.units import format_age, format_count, format_size
+from core.units import format_age, format_count, format_rate, format_size
 from tui import format as fmt
 from tui.columns import Look
 from tui.format import Line
@@ -61,7 +61,7 @@ def badges(session: Session, place: Place, look: Look) -> Line:
         since = look.now - (session.heard_at or look.now)
         words.append((f"LOST {format_age(since)}", "badge-bad"))
     if welcome is not None:
-        words.append(("SHADOW", "badge-warn") if welcome.mode == "shadow" else ("ENFORCING", "badge"))
+        words.append(("SHADOW", "badge-warn") if session.mode == "shadow" else ("ENFORCING", "badge"))
         if welcome.demo or place.demo:
             words.append(("DEMO", "badge"))
         if not place.embedded:
@@ -88,20 +88,19 @@ def first_line(session: Session, place: Place, look: Look) -> tuple[Tile, ...]:
 
 
 def _policy(status: Status, look: Look) -> list[Tile]:
-    rate = f"{status.answers_per_second:.1f}" if 0 < status.answers_per_second < 10 else None
-    rate = rate or format_count(round(status.answers_per_second))
     trouble: Line = ((f"{format_count(status.trouble)} trouble", "near"),) if status.trouble else ()
     return [
-        Tile("rate", 3, _figure(rate, "/s"), right=True),
-        Tile("refused", 4, _figure(format_count(status.refused_last_hour), " refused/h"), right=True),
-        Tile("p99", 6, _figure(fmt.micros(status.p99_us, look.glyphs), "", "p99 "), right=True),
-        Tile("connections", 7, _figure(format_count(status.connections), " conn"), right=True),
+        Tile("rate", 3, figure(format_rate(status.answers_per_second), "/s"), right=True),
+        Tile("refused", 4, figure(format_count(status.refused_last_hour), " refused/h"), right=True),
+        Tile("p99", 6, figure(fmt.micros(status.p99_us, look.glyphs), "", "p99 "), right=True),
+        Tile("connections", 7, figure(format_count(status.connections), " conn"), right=True),
         Tile("trouble", 5, trouble, right=True),
         Tile("database", 2, _database(status.database), right=True),
     ]
 
 
-def _figure(value: str, after: str, before: str = "") -> Line:
+def figure(value: str, after: str, before: str = "") -> Line:
+    """A figure with what it is, quiet before and after."""
     return tuple(run for run in ((before, "quiet"), (value, "plain"), (after, "quiet")) if run[0])
 
 
@@ -114,8 +113,8 @@ def _database(state: DatabaseState) -> Line:
 
 def _process(status: Status) -> list[Tile]:
     return [
-        Tile("cpu", 8, _figure(f"{status.cpu_percent:.0f} %", "", "cpu "), right=True),
-        Tile("memory", 10, _figure(format_size(status.rss_bytes), "", "mem "), right=True),
+        Tile("cpu", 8, figure(f"{status.cpu_percent:.0f} %", "", "cpu "), right=True),
+        Tile("memory", 10, figure(format_size(status.rss_bytes), "", "mem "), right=True),
     ]
 
 
@@ -132,7 +131,7 @@ def second_line(session: Session, look: Look) -> tuple[Tile, ...]:
         (" granted", "quiet"),
     )
     return (
-        Tile("accounts", 1, _figure(format_count(status.accounts), " account" + "s" * (status.accounts != 1))),
+        Tile("accounts", 1, figure(format_count(status.accounts), " account" + "s" * (status.accounts != 1))),
         Tile("over", 0, _level(signs[Level.OVER], status.over, "over", "over")),
         Tile("near", 2, _level(signs[Level.NEAR], status.near, "near", "near")),
         Tile("unmeasured", 6, _unmeasured(status)),
@@ -158,13 +157,13 @@ def _disk(status: Status, look: Look) -> Line:
     if percent is None:
         return (("disk unknown", "near"),)
     level = "over" if percent >= FULL else "near" if percent >= NEAR_FULL else "ok"
-    meter = fmt.meter(percent, level, DISK_BAR, look.glyphs, track=look.colour)
+    meter = fmt.meter(percent, level, DISK_BAR, look.glyphs)
     return (("disk ", "quiet"), *meter, (" " + fmt.percent_text(percent, look.glyphs), level))
 
 
 def _free(status: Status) -> Line:
     free = status.disk.free_bytes
-    return () if free is None else _figure(format_size(free), " free")
+    return () if free is None else figure(format_size(free), " free")
 
 
 def _if_full(status: Status) -> Line:

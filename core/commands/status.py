@@ -11,9 +11,8 @@ from core.commands.options import JSON, Common, command
 from core.commands.output import write_json, write_pairs
 from core.commands.session import run
 from core.control.messages import GetStatus, Reload
-from core.control.results import Status
-from core.text import NOTHING
-from core.units import format_age, format_count, format_size
+from core.control.results import DiskState, Status
+from core.units import format_age, format_count, format_micros, format_rate, format_size
 
 _KEYS = (
     "mode", "uptime_seconds", "requests", "refused", "would_refuse", "trouble", "malformed", "answers_per_second",
@@ -41,30 +40,35 @@ def _status_json(found: Status) -> dict[str, Any]:
 
 
 def _pairs(found: Status) -> list[tuple[str, str]]:
-    database, disk = found.database, found.disk
+    """In the words of the console's head and of its Decisions screen."""
+    database = found.database
     age = "" if database.age_seconds is None else f", looked {format_age(database.age_seconds)} ago"
-    refused = f"{found.refused:,}" if found.mode == "enforce" else f"{found.would_refuse:,} would have been"
+    shadow = found.mode == "shadow"
+    would = [("would be refused", f"{found.would_refuse:,}")] if shadow or found.would_refuse else []
     return [
-        ("mode", found.mode),
+        ("mode", "shadow" if shadow else "enforcing"),
         ("uptime", format_age(found.uptime_seconds)),
         ("listen", " ".join(found.listen)),
         ("connections", f"{found.connections:,}"),
-        ("requests", f"{found.requests:,} ({found.answers_per_second:g} a second)"),
-        ("refused", refused),
+        ("requests", f"{found.requests:,}, {format_rate(found.answers_per_second)}/s"),
+        ("refused", f"{found.refused:,}, {found.refused_last_hour:,} in the last hour"),
+        *would,
         ("trouble", f"{found.trouble:,}"),
         ("malformed", f"{found.malformed:,}"),
-        ("answers in", f"{_micros(found.p50_us)} (p50), {_micros(found.p99_us)} (p99)"),
+        ("p50", format_micros(found.p50_us)),
+        ("p99", format_micros(found.p99_us)),
         ("accounts", f"{format_count(found.accounts)}, {found.over:,} over, {found.near:,} near"),
         ("database", f"{database.state}{age}{': ' + database.message if database.message else ''}"),
-        ("disk", f"{disk.path}: {format_size(disk.free_bytes)} free of {format_size(disk.total_bytes)}"),
+        ("disk", _disk(found.disk)),
         ("memory", format_size(found.rss_bytes)),
         ("cpu", f"{found.cpu_percent:g} %"),
         ("process", f"{found.pid} on {found.host}"),
     ]
 
 
-def _micros(micros: int | None) -> str:
-    return NOTHING if micros is None else f"{micros:,} µs"
+def _disk(disk: DiskState) -> str:
+    percent = "" if disk.percent is None else f"{disk.percent:.0f} %, "
+    return f"{percent}{format_size(disk.free_bytes)} free of {format_size(disk.total_bytes)}, {disk.path}"
 
 
 @command("reload")

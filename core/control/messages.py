@@ -61,6 +61,13 @@ class GetStatus(msgspec.Struct, frozen=True, tag="status"):
     id: int
 
 
+class GetRefusals(msgspec.Struct, frozen=True, tag="refusals"):
+    """The ``most`` accounts that were refused mail most often within the last day → Refusals."""
+
+    id: int
+    most: int = 50
+
+
 class SetLimit(msgspec.Struct, frozen=True, tag="set"):
     """Edit limits → list[SetResult]. ``size`` is in the size language, relative forms included; bytes are whole.
 
@@ -129,13 +136,13 @@ class HandOver(msgspec.Struct, frozen=True, tag="hand_over"):
 
 
 Order = (
-    Hello | Subscribe | Watch | GetAccounts | GetDetails | GetStatus | GetJournal | SetLimit | Recalc | EmptyTrash
-    | Explain | Cancel | Reload | HandOver
+    Hello | Subscribe | Watch | GetAccounts | GetDetails | GetStatus | GetJournal | GetRefusals | SetLimit | Recalc
+    | EmptyTrash | Explain | Cancel | Reload | HandOver
 )  # fmt: skip
 
 Request = (
-    GetAccounts | GetDetails | GetStatus | GetJournal | SetLimit | Recalc | EmptyTrash | Explain | Cancel | Reload
-    | HandOver
+    GetAccounts | GetDetails | GetStatus | GetJournal | GetRefusals | SetLimit | Recalc | EmptyTrash | Explain | Cancel
+    | Reload | HandOver
 )  # fmt: skip
 
 
@@ -184,10 +191,14 @@ class Head(msgspec.Struct, frozen=True, tag="head"):
 
 
 class Decisions(msgspec.Struct, frozen=True, tag="decisions"):
-    """Newest last; ``skipped`` were answered but are not shown, under load."""
+    """Newest last; ``skipped`` were answered but are not shown, under load.
+
+    ``backlog``: from before the Subscribe; after a reconnect some of them may be known.
+    """
 
     rows: list[DecisionRow]
     skipped: int = 0
+    backlog: bool = False
 
 
 class Progress(msgspec.Struct, frozen=True, tag="progress"):

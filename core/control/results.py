@@ -93,6 +93,24 @@ class DecisionRow(msgspec.Struct, frozen=True, array_like=True):
     shadow: bool = False  # the answer was DUNNO, whatever the verdict
 
 
+class RefusedAccount(msgspec.Struct, frozen=True, array_like=True):
+    """How often an account was refused mail, and whose the last was. In shadow mode: would have been."""
+
+    address: str
+    last_hour: int
+    last_day: int
+    at: float
+    sender: str
+
+
+class Refusals(msgspec.Struct, frozen=True):
+    """The accounts with most refusals, worst first, of ``total`` such accounts; counted from ``since`` on."""
+
+    since: float
+    accounts: list[RefusedAccount]
+    total: int
+
+
 class JournalRow(msgspec.Struct, frozen=True):
     """One change as the journal has it, with the keys of the contract. ``old`` and ``new`` are texts."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from core.decisions import NEWEST, REFUSED, DecisionLog
 from core.ledger import Entry
 from core.model import Account
@@ -73,3 +75,26 @@ def test_a_row() -> None:
     assert (first.sender, first.client, first.size, first.micros) == ("sender@example.net", "mx.example.net", 5, 77)
     assert (second.mailbox, second.client) == ("", "192.0.2.2")
     assert (third.recipient, third.client) == ("k\ufffdse\x1b[31m", "")
+
+
+def test_the_backlog_is_all_that_is_kept_in_parts() -> None:
+    """Oldest first; what is decided while it is told does not come between."""
+    log = DecisionLog()
+    for number in range(NEWEST + 3):
+        log.add(ACCEPT, raw(number), (), 10)
+    told = []
+    for part in log.backlog():
+        assert len(part) <= NEWEST // 5
+        told += [row.recipient for row in part]
+        log.add(ACCEPT, raw(9999), (), 10)
+    assert told == [f"u{number}@x" for number in range(3, NEWEST + 3)]
+    assert list(DecisionLog().backlog()) == []
+
+
+def test_only_refusals_are_counted_by_account() -> None:
+    """Each with its account."""
+    log = DecisionLog()
+    for verdict, entry in ((OVER, JOHN), (Verdict.TOO_LARGE, JOHN), (ACCEPT, JOHN), (Verdict.TROUBLE, JANE)):
+        log.add(verdict, raw(1), (entry,), 10)
+    report = log.tally.report(time.time(), 10)
+    assert [(row.address, row.last_hour, row.last_day) for row in report.accounts] == [("john@example.org", 2, 2)]

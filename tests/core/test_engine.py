@@ -14,8 +14,8 @@ import pytest
 
 from core import engine as module
 from core.control.client import RequestFailedError
-from core.control.messages import Explain, GetAccounts, GetStatus, Reload
-from core.control.results import DatabaseState, Status
+from core.control.messages import Decisions, Explain, GetAccounts, GetRefusals, GetStatus, Reload
+from core.control.results import DatabaseState, Explanation, Refusals, Status
 from core.engine import Options
 from core.errors import UnreachableError
 from core.serve import Embedded
@@ -167,6 +167,22 @@ def test_a_reload_changes_answers_grace_and_mode_for_open_connections(
         with console(engine) as client:
             status = client.ask(GetStatus, Status)
             assert (status.mode, status.refused, status.would_refuse) == ("shadow", 1, 1)
+
+
+def test_a_console_that_comes_later_is_told_what_was_decided(engine: Embedded, small_world: SmallWorld) -> None:
+    """All of it, in order, and who was refused how often; what is only explained counts nowhere."""
+    asked = [JOHN, FULL, FULL, "nobody@example.org"]
+    with PolicyClient(small_world.policy_socket) as postfix, console(engine) as client:
+        for recipient in asked:
+            postfix.ask(recipient)
+        client.ask(lambda number: Explain(number, FULL), Explanation)
+        report = client.ask(GetRefusals, Refusals)
+        assert [(row.address, row.last_hour, row.last_day) for row in report.accounts] == [(FULL, 2, 2)]
+        assert report.total == 1
+    with console(engine).subscribe() as client:
+        told = client.wait_for(Decisions)
+        assert told.backlog
+        assert [row.recipient for row in told.rows] == asked
 
 
 def test_a_reload_opens_and_closes_listeners(engine: Embedded, small_world: SmallWorld) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -76,8 +75,12 @@ class World:
         self.decisions = DecisionLog()
         self.mirrors: list[Mirror] = []
         self._tasks: list[asyncio.Task[None]] = []
-        control = SimpleNamespace(subscribers=self.mirrors)
-        self.publisher = Publisher(cast("Any", control), self.ledger, self.decisions, lambda: STATUS)
+        self.publisher = Publisher(cast("Any", self), self.ledger, self.decisions, lambda: STATUS)
+
+    @property
+    def subscribers(self) -> list[Mirror]:
+        """As the control server has them."""
+        return [mirror for mirror in self.mirrors if mirror.subscribed]
 
     def subscribe(self) -> Mirror:
         mirror = Mirror()
@@ -105,6 +108,9 @@ class World:
         if entry is not None:
             entry.refused_at = float(self.decisions.count)
             self.ledger.touch(entry)
+
+    def decide(self, number: int) -> None:
+        self.decisions.add(Verdict.ACCEPT, f"\nrecipient=r{number}\n".encode(), (), 1)
 
     async def finish(self) -> None:
         await asyncio.gather(*self._tasks)
@@ -194,6 +200,28 @@ def test_a_new_subscriber_sees_the_last_decisions() -> None:
         return mirror
 
     assert [len(told.rows) for told in asyncio.run(main()).decisions] == [3]
+
+
+def test_the_backlog_comes_first_and_nothing_twice() -> None:
+    """Decisions of the meantime follow it, in their order."""
+
+    async def main() -> Mirror:
+        world = World()
+        for number in range(120):
+            world.decide(number)
+        mirror = world.subscribe()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for number in range(120, 130):
+            world.decide(number)
+        world.publisher.publish()
+        await world.finish()
+        return mirror
+
+    told = asyncio.run(main()).decisions
+    assert [event.backlog for event in told] == [True, True, True, False]
+    assert [row.recipient for event in told for row in event.rows] == [f"r{number}" for number in range(130)]
+    assert sum(event.skipped for event in told) == 0
 
 
 def test_a_slow_reader_holds_its_own_snapshot_and_nothing_else() -> None:

@@ -12,6 +12,8 @@ from core.units import (
     NOTHING,
     Grace,
     format_count,
+    format_micros,
+    format_rate,
     format_size,
     parse_grace,
     parse_limit,
@@ -225,3 +227,23 @@ def test_shown_sizes_read_back(size: int) -> None:
 def test_counts_have_thousands_separated() -> None:
     """As in the table of accounts."""
     assert [format_count(n) for n in (None, 0, 999, 18201, 1234567)] == [NOTHING, "0", "999", "18,201", "1,234,567"]
+
+
+@pytest.mark.parametrize(
+    ("micros", "text"),
+    [
+        (None, NOTHING), (0, "0 µs"), (61, "61 µs"), (999, "999 µs"), (1000, "1.0 ms"), (1549, "1.5 ms"),
+        (99_949, "99.9 ms"), (99_950, "100 ms"), (150_400, "150 ms"), (2_500_000, "2.5 s"),
+    ],
+)  # fmt: skip
+def test_durations(micros: int | None, text: str) -> None:
+    """At most seven cells, whatever the unit."""
+    assert format_micros(micros) == text
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"), [(0.0, "0"), (0.25, "0.2"), (5.84, "5.8"), (42.3, "42"), (30_600.0, "30,600")]
+)
+def test_rates(rate: float, text: str) -> None:
+    """Slow ones with a decimal."""
+    assert format_rate(rate) == text

@@ -27,8 +27,10 @@ from core.control.messages import (
     Delta,
     EmptyTrash,
     Event,
+    Explain,
     Failed,
     GetDetails,
+    GetRefusals,
     GetStatus,
     Goodbye,
     HandOver,
@@ -44,7 +46,7 @@ from core.control.messages import (
     Watch,
     Welcome,
 )
-from core.control.results import DecisionRow, Details, RecalcResult, SetResult, TrashResult
+from core.control.results import DecisionRow, Details, RecalcResult, Refusals, SetResult, TrashResult
 from core.errors import UsageError
 from core.model import AccountRow
 from core.units import parse_limit
@@ -61,6 +63,9 @@ class FakeEngine:
         self.hello: Hello | None = None
         self.watched: list[str] = []
         self.welcome = Welcome(VERSION, "fake", "mail.example.org", os.getpid(), "enforce", may_change=True)
+        self.backlog: list[DecisionRow] = []
+        self.refusals = Refusals(world.NOW - 3600.0, [], 0)
+        self.explanation = world.explanation()
         self.status_changes: dict[str, object] = {}
         self.failing: dict[type[Any], str] = {}  # order type → message
         self.row_errors: dict[str, str] = {}  # address → message
@@ -133,7 +138,7 @@ class FakeEngine:
 
     def head(self) -> None:
         """The second's Head."""
-        status = world.status(list(self.rows.values()), **self.status_changes)
+        status = world.status(list(self.rows.values()), **{"mode": self.welcome.mode, **self.status_changes})
         self.tell(Head(self.clock(), status))
 
     def change(self, *rows: AccountRow, removed: tuple[str, ...] = ()) -> None:
@@ -176,6 +181,8 @@ class FakeEngine:
             self._cancelled.add(order.target)
             self._send(writer, Reply(order.id, encode_result(None)))
         elif isinstance(order, Subscribe):
+            if self.backlog:
+                self._send(writer, Decisions(self.backlog, backlog=True))
             self._subscribed.append(writer)
             if self.snapshots:
                 self.snapshot(writer)
@@ -208,6 +215,10 @@ class FakeEngine:
         elif isinstance(order, GetDetails):
             row = self.rows[order.address]
             result = Details(row, world.folders(row), [f"alias-of-{row.address}"], [])
+        elif isinstance(order, GetRefusals):
+            result = self.refusals
+        elif isinstance(order, Explain):
+            result = msgspec.structs.replace(self.explanation, recipient=order.address, size=order.size)
         elif isinstance(order, GetStatus):
             result = world.status(list(self.rows.values()))
         elif isinstance(order, HandOver):

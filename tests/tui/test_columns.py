@@ -12,7 +12,7 @@ from tests.tui import world
 from tui import columns
 from tui import format as fmt
 from tui.columns import BY_KEY, COLUMNS, GAP, Look
-from tui.glyphs import ASCII, UNICODE
+from tui.glyphs import ASCII, UNICODE, Glyphs
 
 ROW = AccountRow(
     "anna@example.org", 5 << 30, 4 << 30, 9114, 40 << 20, 12, "maildirsize", world.NOW - 5, refused_at=world.NOW - 200
@@ -50,13 +50,13 @@ def test_narrow_terminals_drop_the_less_important_columns(width: int, keys: list
 
 
 @pytest.mark.parametrize("width", [39, 79, 119, 199])
-@pytest.mark.parametrize("colour", [True, False])
-def test_a_line_has_the_width_of_its_columns(width: int, colour: bool) -> None:
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
+def test_a_line_has_the_width_of_its_columns(width: int, glyphs: Glyphs) -> None:
     """Whatever the account holds."""
     placed = columns.arrange(COLUMNS, width)
     end = placed[-1].x + placed[-1].width
     for row in world.accounts(120):
-        assert fmt.width_of(columns.cells(row, placed, Look(world.NOW, UNICODE, colour), marked=True)) == end
+        assert fmt.width_of(columns.cells(row, placed, Look(world.NOW, glyphs), marked=True)) == end
 
 
 def test_a_line_tells_everything() -> None:
@@ -80,7 +80,7 @@ def test_a_line_tells_everything() -> None:
 
 def test_a_line_in_ascii() -> None:
     """Nothing but ASCII, with caps where the bar ends."""
-    text = line(ROW, 119, Look(world.NOW, ASCII, colour=False))
+    text = line(ROW, 119, Look(world.NOW, ASCII))
     assert text.isascii()
     assert "^ anna@example.org" in text
     assert "[###" in text

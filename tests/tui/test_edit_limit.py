@@ -34,6 +34,33 @@ def test_typing_replaces_the_old_value_and_enter_applies() -> None:
     play(scene, rows=FIVE)
 
 
+def test_the_account_is_followed_while_the_dialog_is_open() -> None:
+    """Its use, and what the new limit would mean for it; what was typed stays."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("e")
+        await stage.type("200M")
+        await stage.sees("110 MiB left")
+        stage.engine.change(AccountRow("a@example.org", 100 * MIB, 130 * MIB))
+        await stage.sees("130 MiB used, limit 100 MiB", "130 % over", "100 MiB → 200 MiB", "70 MiB left")
+        await stage.press("enter")
+        await stage.sees("is now 200 MiB")
+
+    play(scene, rows=FIVE)
+
+
+def test_the_foot_says_first_that_enter_applies() -> None:
+    """In each field."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("e")
+        await stage.sees("⏎ Apply  Tab Next field  Esc Cancel")
+        await stage.press("tab")
+        await stage.sees("⏎ Apply  Tab Next field  Esc Cancel")
+
+    play(scene, rows=FIVE)
+
+
 def test_a_reason_is_reached_by_tab() -> None:
     """It goes into the journal."""
 

@@ -37,6 +37,20 @@ def test_first_the_facts_then_cancel_has_the_focus() -> None:
     play(scene, rows=TRASHY)
 
 
+def test_what_would_be_left_follows_the_account() -> None:
+    """Mail that comes in while the question stands is counted; so is another limit."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("t")
+        await stage.sees("Afterwards  50 MiB of 100 MiB   50 % ok")
+        stage.engine.change(msgspec.structs.replace(TRASHY[0], used_bytes=125 * MIB))
+        await stage.sees("Afterwards  85 MiB of 100 MiB   85 % near")
+        stage.engine.change(msgspec.structs.replace(TRASHY[0], limit_bytes=200 * MIB))
+        await stage.sees("Afterwards  50 MiB of 200 MiB   25 % ok", "400, 40 MiB")
+
+    play(scene, rows=TRASHY)
+
+
 def test_empty_removes_and_says_what() -> None:
     """Reached by an arrow or Tab."""
 

@@ -47,26 +47,33 @@ def test_a_cut_text_says_so() -> None:
 @pytest.mark.parametrize(
     ("percent", "bar"),
     [
-        pytest.param(None, "        ", id="unknown"),
-        pytest.param(0.0, "        ", id="empty"),
-        pytest.param(0.01, "▏       ", id="a trace"),
-        pytest.param(50.0, "████    ", id="half"),
-        pytest.param(54.7, "████▍   ", id="eighths"),
-        pytest.param(99.99, "███████▉", id="not quite full"),
-        pytest.param(100.0, "████████", id="full"),
-        pytest.param(5000.0, "████████", id="never longer"),
+        pytest.param(None, "────────", id="unknown"),
+        pytest.param(0.0, "────────", id="empty"),
+        pytest.param(0.01, "╸───────", id="a trace"),
+        pytest.param(50.0, "━━━━────", id="half"),
+        pytest.param(56.3, "━━━━╸───", id="halves of a cell"),
+        pytest.param(99.99, "━━━━━━━╸", id="not quite full"),
+        pytest.param(100.0, "━━━━━━━━", id="full"),
+        pytest.param(5000.0, "━━━━━━━━", id="never longer"),
     ],
 )
 def test_bar(percent: float | None, bar: str) -> None:
-    """Eighths of a cell; only 100 % fills it to the end."""
-    assert fmt.bar(percent, 8, UNICODE) == bar
+    """Halves of a cell; only 100 % fills it to the end."""
+    assert "".join(fmt.bar(percent, 8, UNICODE)) == bar
 
 
 def test_bar_in_ascii() -> None:
     """Signs that every terminal has, by the same rules."""
-    assert fmt.bar(50, 8, ASCII) == "####----"
-    assert fmt.bar(0.1, 8, ASCII) == "#-------"
-    assert fmt.bar(99.9, 8, ASCII) == "#######-"
+    assert fmt.bar(50, 8, ASCII) == ("####", "----")
+    assert fmt.bar(0.1, 8, ASCII) == ("#", "-------")
+    assert fmt.bar(99.9, 8, ASCII) == ("#######", "-")
+
+
+def test_a_meter_has_its_look_and_ends_where_its_column_does() -> None:
+    """What is empty has a look of its own; caps only where the signs need them."""
+    assert fmt.meter(50, "near", 8, UNICODE) == (("━━━━", "near-bar"), ("────", "track"))
+    assert fmt.meter(100, "over", 8, UNICODE) == (("━━━━━━━━", "over-bar"),)
+    assert fmt.meter(50, "ok", 8, ASCII) == (("[", "quiet"), ("###", "ok-bar"), ("---", "track"), ("]", "quiet"))
 
 
 def test_a_percentage_is_never_rounded_up_to_full() -> None:

@@ -64,7 +64,7 @@ def test_low_terminals_have_no_decisions() -> None:
     """The accounts need the room."""
 
     async def scene(stage: Stage) -> None:
-        assert "Decisions" not in stage.text()
+        assert "─ Decisions" not in stage.text()
         assert stage.order[5] in stage.text()
 
     play(scene, size=(80, 16))
@@ -87,7 +87,7 @@ def test_without_colours_everything_is_told_by_signs_and_words() -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.press("T")
-        await stage.sees("▲ a@example.org", "near", "▕")
+        await stage.sees("▲ a@example.org", "near", "━╸─")
         for strip in stage.app.screen._compositor.render_strips():
             for segment in strip:
                 assert segment.style is None or not segment.style.color or segment.style.color.is_default

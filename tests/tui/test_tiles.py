@@ -31,7 +31,7 @@ def session(welcome: Welcome = WELCOME, **status: object) -> Session:
     made = Session()
     made.connected(welcome, world.NOW)
     made.take(Snapshot([], 0, first=True, last=True), world.NOW)
-    made.take(Head(world.NOW, world.status(ROWS, **status)), world.NOW)
+    made.take(Head(world.NOW, world.status(ROWS, **{"mode": welcome.mode, **status})), world.NOW)
     return made
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from core.control.results import DatabaseState, DecisionRow, DiskState, Folder, Status
+from core.control.results import DatabaseState, DecisionRow, DiskState, Explanation, Folder, Status, Target
 from core.model import AccountRow, Level, level_of
 
 GIB = 1 << 30
@@ -120,6 +120,15 @@ def status(rows: list[AccountRow], **changes: object) -> Status:
         "host": "mail.example.org",
     }
     return Status(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def explanation() -> Explanation:
+    """A full mailbox behind an alias."""
+    target = Target(
+        "john@example.org", "mailbox", 5 * GIB, 5 * GIB + 200 * MIB, GIB // 2, fits=False, via=["all@example.org"]
+    )
+    why = "5.2 GiB of 5 GiB are used: at or over its limit nothing is taken, whatever the size."
+    return Explanation("info@example.org", 0, [target], "over_quota", "452 4.2.2 Mailbox is full", why)
 
 
 def folders(row: AccountRow) -> list[Folder]:

@@ -16,9 +16,10 @@ from core.errors import MailquotaError
 from core.model import AccountRow
 from core.units import format_age, format_count, format_size
 from tui import format as fmt
+from tui import lanes
 from tui.desk import Desk
 from tui.dialogs.dialog import Dialog
-from tui.format import VERDICTS, Line
+from tui.format import Line
 from tui.widgets.painted import Painted
 from tui.widgets.text_list import TextList
 
@@ -76,7 +77,7 @@ def facts(row: AccountRow, desk: Desk) -> Iterator[Line]:
     """The figures of the account, with their source and age."""
     glyphs, style = desk.glyphs, fmt.look_of(row.level)
     if row.percent is not None:
-        meter = fmt.meter(row.percent, style, BAR, glyphs, track=desk.tracks)
+        meter = fmt.meter(row.percent, style, BAR, glyphs)
         yield (*meter, (f" {fmt.percent_text(row.percent, glyphs)} {row.level.value}", style))
     else:
         yield ((f"{glyphs.levels[row.level]} {row.level.value}", style),)
@@ -118,8 +119,8 @@ def _folders(folders: list[Folder], desk: Desk) -> Iterator[Line]:
 
 
 def _refusals(details: DetailsResult, desk: Desk) -> Iterator[Line]:
-    for row in reversed(details.refusals):
-        word, style = VERDICTS.get(row.verdict, (fmt.literal(row.verdict, desk.glyphs), "plain"))
+    for row in details.refusals:
+        word, style = lanes.verdict(row, desk.look(), desk.shadow)
         age = fmt.age(row.at, desk.clock(), desk.glyphs)
         sender = fmt.literal(row.sender, desk.glyphs) or "<>"
         yield (

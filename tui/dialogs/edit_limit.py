@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import ClassVar
 
 from textual import on, work
-from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import Input
 
@@ -21,6 +19,7 @@ from tui.desk import Desk
 from tui.dialogs.dialog import MANY, Dialog, failure_text, failures
 from tui.format import Line
 from tui.proposal import Proposal
+from tui.session import Changes
 from tui.widgets.field import Field
 from tui.widgets.painted import Painted
 
@@ -32,9 +31,6 @@ class EditLimit(Dialog[Line | None]):
 
     HEADING = "Edit limit"
     AUTO_FOCUS = "#size"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "app.focus_next", "Next field", key_display="Tab"),
-    ]
 
     def __init__(self, desk: Desk, rows: list[AccountRow]) -> None:
         super().__init__(desk)
@@ -57,13 +53,27 @@ class EditLimit(Dialog[Line | None]):
 
     def on_mount(self) -> None:
         """The size has the focus."""
+        self._show_who()
+        self._preview(self._text)
+
+    def _show_who(self) -> None:
         lines = [self.who(self._rows)]
         if len(self._rows) == 1:
             lines.append(_now(self._rows[0], self.desk))
         who = self.query_one("#who", Painted)
         who.styles.height = len(lines)
         who.paint(lines)
-        self._preview(self._text)
+
+    def arrived(self, changes: Changes) -> None:
+        """One account is followed while it fills; what many had when they were marked is good enough for sums."""
+        row = changes.row(self._rows[0].address) if len(self._rows) == 1 else None
+        if row is not None and not self._sent and self.is_mounted:
+            self._rows = [row]
+            self._show_who()
+            if self._proposal is not None:  # else it is on its way
+                self._proposal = Proposal(self._proposal.text)
+                self._proposal.add(row)
+                self._show_preview(self._proposal.lines(self.desk.look()))
 
     @property
     def _text(self) -> str:

@@ -22,6 +22,7 @@ from tui import format as fmt
 from tui.desk import Desk
 from tui.dialogs.dialog import MANY, Dialog, failure_text, failures
 from tui.format import Line
+from tui.session import Changes
 from tui.widgets.field import Field
 from tui.widgets.painted import Painted
 
@@ -90,6 +91,14 @@ class EmptyTrash(Dialog[Line | None]):
             self.message(str(error))
             return
         self._show(found)
+
+    def arrived(self, changes: Changes) -> None:
+        """What would be left follows the account while mail comes in."""
+        row = changes.row(self._rows[0].address) if len(self._rows) == 1 else None
+        if row is not None and self.is_mounted:
+            self._rows = [row]
+            if self._found is not None:
+                self._paint(facts(self._rows, self._found, self.desk))
 
     def _show(self, found: list[TrashResult]) -> None:
         failed = failures((result.address, result.error) for result in found)

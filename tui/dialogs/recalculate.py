@@ -87,7 +87,7 @@ class Recalculate(Dialog[None]):
     def _show_progress(self, done: int, total: int, note: str) -> None:
         glyphs = self.desk.glyphs
         percent = done * 100 / total if total else 0.0
-        meter = fmt.meter(percent, "ok", BAR, glyphs, track=self.desk.tracks)
+        meter = fmt.meter(percent, "ok", BAR, glyphs)
         text = f"  {format_count(done)} of {format_count(total)}  "
         self.query_one("#progress", Painted).paint([(*meter, (text, "plain"), (fmt.literal(note, glyphs), "quiet"))])
 
@@ -115,7 +115,7 @@ def result_lines(result: RecalcResult, desk: Desk, *, alone: bool) -> Iterable[L
     yield (
         ("" if alone else "  ", "plain"),
         (_figure(result.before_bytes, result.before_messages), "quiet"),
-        (f" {glyphs.arrow} ", "faint"),
+        (f" {glyphs.arrow} ", "quiet"),
         (_figure(result.after_bytes, result.after_messages), "strong"),
         (method, "quiet"),
     )

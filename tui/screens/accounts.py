@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 from textual import on
@@ -9,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from tui import captions
+from tui import captions, guide
 from tui import format as fmt
 from tui.desk import Desk, Informed
 from tui.dialogs.details import Details
@@ -17,6 +18,7 @@ from tui.dialogs.edit_limit import EditLimit
 from tui.dialogs.empty_trash import EmptyTrash
 from tui.dialogs.recalculate import Recalculate
 from tui.format import Line
+from tui.glyphs import Glyphs
 from tui.session import Changes
 from tui.widgets.account_table import AccountTable
 from tui.widgets.accounts_pane import AccountsPane
@@ -73,6 +75,14 @@ class AccountsScreen(Screen[None], Informed):
         self._decisions.styles.height = lines
         self.call_after_refresh(self.show)
 
+    def on_screen_resume(self) -> None:
+        """What came meanwhile is in the list already."""
+        self.call_after_refresh(self.show)
+
+    def guide(self, glyphs: Glyphs) -> Iterator[Line]:
+        """The filter, limits, levels."""
+        return guide.accounts(glyphs)
+
     # ---- drawing
 
     def arrived(self, changes: Changes) -> None:
@@ -82,13 +92,15 @@ class AccountsScreen(Screen[None], Informed):
         self.pane.take(changes)
         if changes.state:
             self.refresh_bindings()
-        self.show()
+        if self.is_current:
+            self.show()
 
     def tick(self) -> None:
         """Ages grow."""
         if self._note is not None and self.desk.clock() > self._note[1]:
             self._note = None
-        self.show()
+        if self.is_current:
+            self.show()
 
     def show(self) -> None:
         """Draw what differs, everywhere."""

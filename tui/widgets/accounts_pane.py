@@ -55,7 +55,7 @@ class AccountsPane(Vertical):
         self.accounts = AccountList()
         self.table = AccountTable(self.accounts, desk.look)
         self._title = Painted(id="title")
-        self._filter_line = FilterLine(id="filter")
+        self._filter_line = FilterLine("text  @domain  >80%  over  near  trash>1G  !word", id="filter")
         self._header = TableHeader(desk.glyphs)
         self._watch_timer: Timer | None = None
 

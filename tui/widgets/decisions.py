@@ -6,10 +6,10 @@ from collections.abc import Callable
 from itertools import islice
 
 from core.control.results import DecisionRow
-from core.units import format_size
 from tui import format as fmt
+from tui import lanes
 from tui.columns import Look
-from tui.format import VERDICTS, Line, Run
+from tui.format import Line, Run
 from tui.session import Session
 from tui.widgets.painted import Painted
 
@@ -19,20 +19,19 @@ TIME, VERDICT, SIZE, MICROS, CLIENT = 8, 12, 9, 7, 24  # cells
 def decision_line(row: DecisionRow, width: int, look: Look, *, shadow: bool) -> Line:
     """When, what, from whom to whom, how large, how fast; the client's name only where there is room."""
     glyphs = look.glyphs
-    word, style = VERDICTS.get(row.verdict, (fmt.literal(row.verdict, glyphs), "plain"))
-    if shadow and word.startswith("refused"):
-        word = "would refuse"
+    word, style = lanes.verdict(row, look, shadow)
     runs: list[Run] = [
         (f" {fmt.clock(row.at)}  ", "quiet"),
         (fmt.fit(word, VERDICT, glyphs), style),
         ("  ", "plain"),
     ]
     if width >= 130:
-        runs += [(fmt.fit(fmt.literal(row.client, glyphs), CLIENT, glyphs), "quiet"), ("  ", "plain")]
+        text, style = lanes.client(row, look, shadow)
+        runs += [(fmt.fit(text, CLIENT, glyphs), style), ("  ", "plain")]
     room = width - fmt.width_of(runs) - SIZE - MICROS - 4
     runs += _path(row, max(10, room), look)
-    size = format_size(row.size) if row.size else glyphs.nothing
-    runs.append((fmt.fit(size, SIZE, glyphs, right=True) + "  ", "quiet"))
+    text, style = lanes.size(row, look, shadow)
+    runs.append((fmt.fit(text, SIZE, glyphs, right=True) + "  ", style))
     runs.append((fmt.fit(fmt.micros(row.micros, glyphs), MICROS, glyphs, right=True), "quiet"))
     return tuple(runs)
 
@@ -40,19 +39,16 @@ def decision_line(row: DecisionRow, width: int, look: Look, *, shadow: bool) -> 
 def _path(row: DecisionRow, width: int, look: Look) -> list[Run]:
     """Sender to recipient, and the mailbox behind an alias; exactly ``width`` cells."""
     glyphs = look.glyphs
-    sender = fmt.literal(row.sender, glyphs) if row.sender else "<>"
-    recipient = fmt.literal(row.recipient, glyphs)
-    after = ""
-    if row.mailbox and row.mailbox != row.recipient:
-        after = f" {glyphs.becomes} {fmt.literal(row.mailbox, glyphs)}"
-    tail = fmt.fit(recipient + after, min(width, fmt.width_of([(recipient + after, "")])), glyphs)
+    sender, _look = lanes.sender(row, look, False)
+    recipient, _look = lanes.recipient(row, look, False)
+    tail = fmt.fit(recipient, min(width, fmt.width_of([(recipient, "")])), glyphs)
     arrow = f" {glyphs.arrow} "
     room = width - fmt.width_of([(tail, "")]) - len(arrow)
     if room < 6:
         return [(fmt.fit(tail, width, glyphs), "plain")]
     head = fmt.fit(sender, min(room, fmt.width_of([(sender, "")])), glyphs)
     rest = " " * (room - fmt.width_of([(head, "")]))
-    return [(head, "quiet"), (arrow, "faint"), (tail, "plain"), (rest, "plain")]
+    return [(head, "quiet"), (arrow, "quiet"), (tail, "plain"), (rest, "plain")]
 
 
 class DecisionStrip(Painted):
@@ -73,7 +69,7 @@ class DecisionStrip(Painted):
         if not height:
             return
         newest = list(islice(reversed(self._session.decisions), height))
-        shadow = self._session.welcome is not None and self._session.welcome.mode == "shadow"
+        shadow = self._session.mode == "shadow"
         lines: list[Line] = [decision_line(row, self.size.width, look, shadow=shadow) for row in newest]
         if not lines:
             lines = [((" No decisions yet: each request of Postfix appears here.", "quiet"),)]

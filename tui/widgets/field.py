@@ -13,9 +13,12 @@ from tui.widgets.painted import Painted
 
 
 class ApplyInput(Input):
-    """Enter applies the dialog, and the foot says so."""
+    """Enter applies the dialog, and the foot says so first."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "Apply", key_display="⏎")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "Apply", key_display="⏎"),
+        Binding("tab", "app.focus_next", "Next field", key_display="Tab"),
+    ]
 
 
 class Field(Horizontal):

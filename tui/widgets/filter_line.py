@@ -17,11 +17,11 @@ from tui.widgets.painted import Painted
 
 
 class FilterLine(Horizontal):
-    """Stands where the title is. What it says about the filter is on its right."""
+    """Stands where the title is. ``forms``: what can be typed. What it says about the filter is on its right."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "keep", "Keep", tooltip="keep the filter and go to the table", key_display="⏎", priority=True),
-        Binding("escape", "clear", "Clear", tooltip="show all accounts again", key_display="Esc"),
+        Binding("escape", "clear", "Clear", tooltip="show all again", key_display="Esc"),
         Binding("down", "keep", "Table", show=False, tooltip="keep the filter and go to the table"),
     ]
 
@@ -38,9 +38,9 @@ class FilterLine(Horizontal):
     class Cleared(Message):
         """Esc: no filter any more."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  Textual's name
+    def __init__(self, forms: str, *, id: str | None = None) -> None:  # noqa: A002  Textual's name
         super().__init__(id=id)
-        self._field = Input(placeholder="text  @domain  >80%  over  near  trash>1G  !word", compact=True)
+        self._field = Input(placeholder=forms, compact=True)
         self._field.cursor_blink = False
         self._found = Painted(id="filter-found")
 

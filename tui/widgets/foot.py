@@ -13,7 +13,10 @@ from tui.format import Line, Run
 from tui.glyphs import Glyphs
 from tui.widgets.painted import Painted
 
-ALWAYS = frozenset({"help", "command_palette", "leave"})  # on the right, whatever else has to go
+PALETTE = "command_palette"
+ALWAYS = frozenset({"help", PALETTE, "leave"})  # on the right, whatever else has to go
+ELSEWHERE = "show_mode"  # to another screen: on the right too
+ROOMY = 100  # columns; below them the palette is for those who know it
 GAP = 2
 NAMES = {
     "slash": "/",
@@ -76,9 +79,10 @@ class Foot(Painted):
         nodes = list(dict.fromkeys(each.node for each in active.values()))
         # The screen's own before those of its parts, and the way out last.
         order = sorted(active.values(), key=lambda each: (each.binding.key == "escape", -nodes.index(each.node)))
-        shown = (each.binding for each in order if each.binding.show)
+        roomy = self.size.width >= ROOMY
+        shown = (each.binding for each in order if each.binding.show and (roomy or each.binding.action != PALETTE))
         bindings = list({each.action: each for each in shown if not (typing and is_typed(each))}.values())
-        right = [binding for binding in bindings if binding.action in ALWAYS]
+        right = [each for each in bindings if each.action in ALWAYS or each.action.startswith(ELSEWHERE)]
         self.paint([self._compose_line(left, [b for b in bindings if b not in right], right)])
 
     def _compose_line(self, left: Line, keys: list[Binding], always: list[Binding]) -> Line:

@@ -17,7 +17,7 @@ LOOKS = frozenset(
     {
         "plain", "quiet", "faint", "strong", "accent", "title", "sorted", "mark", "key", "badge", "badge-warn",
         "badge-bad", "good", "over", "critical", "near", "ok", "over-bar", "critical-bar", "near-bar", "ok-bar",
-        "quiet-bar",
+        "track",
     }
 )  # fmt: skip
 

@@ -28,13 +28,13 @@ def thin_scrollbar(glyphs: Glyphs) -> type[ScrollBarRender]:
         ) -> Segments:
             """One sign a line; pressing above or below the thumb pages, pressing it drags."""
             if not (window_size and size and virtual_size > size):
-                return Segments([Segment(" " * thickness, Style(bgcolor=back_color))] * size, new_lines=vertical)
+                return Segments([Segment(" " * thickness, Style())] * size, new_lines=vertical)
             thumb = max(1, round(size * window_size / virtual_size))
             start = min(size - thumb, round((size - thumb) * position / max(1, virtual_size - window_size)))
             looks = (
-                (glyphs.track, Style(color=back_color, dim=True, meta={"@mouse.down": "scroll_up"})),
+                (glyphs.track, Style(color=back_color, meta={"@mouse.down": "scroll_up"})),
                 (glyphs.thumb, Style(color=bar_color, meta={"@mouse.down": "grab"})),
-                (glyphs.track, Style(color=back_color, dim=True, meta={"@mouse.down": "scroll_down"})),
+                (glyphs.track, Style(color=back_color, meta={"@mouse.down": "scroll_down"})),
             )
             counts = (start, thumb, size - start - thumb)
             parts = [Segment(sign, style) for (sign, style), n in zip(looks, counts, strict=True) for _ in range(n)]

@@ -38,7 +38,8 @@ class TextList(ScrollView, can_focus=True, inherit_bindings=False):
         self._lines = tuple(lines)
         self.virtual_size = Size(self.size.width, len(self._lines))
         if self._fit:
-            self.styles.height = max(1, len(self._lines))
+            # As its style sheet has it: a frame around it would make room for what it must not take.
+            self.styles.height = max(1, min(len(self._lines), self.app.size.height * 7 // 10))
         self.refresh()
 
     def render_line(self, y: int) -> Strip:

@@ -70,7 +70,10 @@ def test_status_of_the_engine(beside: CommandLine) -> None:
     )  # fmt: skip
     assert list(status["database"]) == ["state", "age_seconds"]
     assert list(status["disk"]) == ["path", "free_bytes", "total_bytes", "percent"]
-    assert "accounts     5" in beside("status").stdout
+    text = beside("status").stdout
+    for words in ("mode         enforcing", "refused      0, 0 in the last hour", "trouble      0", "accounts     5, "):
+        assert words in text
+    assert "would be refused" not in text
 
 
 def test_reload_takes_new_settings_and_refuses_wrong_ones(beside: CommandLine) -> None:
@@ -79,6 +82,7 @@ def test_reload_takes_new_settings_and_refuses_wrong_ones(beside: CommandLine) -
     beside.world.write_settings()
     assert beside("reload").returncode == 0
     assert beside.json("status")["mode"] == "shadow"
+    assert "would be refused  0" in beside("status").stdout
     working = beside.world.config.read_text()
     other = beside.world.folder / "other.toml"
     other.write_text(working)

@@ -1,0 +1,76 @@
+"""What the help of a screen says beside its keys: languages, signs, words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from core import filters
+from core.model import Level
+from tui import feed
+from tui import format as fmt
+from tui.format import VERDICTS, Line
+from tui.glyphs import Glyphs
+
+LEVELS = {
+    Level.OVER: "at its limit or over: new mail is refused",
+    Level.CRITICAL: "from 95 % of the limit",
+    Level.NEAR: "from 80 % of the limit",
+    Level.OK: "below that",
+    Level.UNLIMITED: "no limit",
+    Level.UNKNOWN: "not measured yet, or not readable",
+}
+
+LIMITS = (
+    ("5G  512M  5000", "a size, by powers of 1024; without a unit in bytes"),
+    ("unlimited  0", "no limit"),
+    ("+500M  -1G  +20%", "more or less than now"),
+    ("x2", "times what it is now"),
+    ("used+1G  used*1.2", "from the present use"),
+)
+
+_ANSWERS = {
+    "accept": "there is room for it, or there is no limit",
+    "over_quota": "the mailbox is at its limit, or has no room for this mail",
+    "too_large": "larger than all that the mailbox may hold",
+    "unknown": "no mailbox of ours: left to Postfix",
+    "trouble": "not decided in time: policy.trouble, by default DUNNO",
+    "exempt": "never refused, by policy.exempt",
+    "other": "a state of SMTP in which nothing is decided",
+}
+
+
+def accounts(glyphs: Glyphs) -> Iterator[Line]:
+    """Filter, limits, levels."""
+    yield from section("Filter: words are joined, each must match", filters.DOCS)
+    yield from section("Limits", LIMITS)
+    yield from heading("Signs")
+    for level, meaning in LEVELS.items():
+        yield ((f"  {glyphs.levels[level]} {level.value:<15}", fmt.look_of(level)), (meaning, "quiet"))
+
+
+def decisions(_glyphs: Glyphs) -> Iterator[Line]:
+    """Filter, verdicts."""
+    yield from section("Filter: words are joined, each must match", feed.DOCS)
+    yield from heading("Verdicts")
+    for verdict, meaning in _ANSWERS.items():
+        words, look = VERDICTS[verdict]
+        yield ((f"  {words:<17}", look), (meaning, "quiet"))
+    words, look = fmt.verdict_words("over_quota", shadow=True)
+    yield ((f"  {words:<17}", look), ("shadow mode: it is only noted, the answer was DUNNO", "quiet"))
+
+
+def section(name: str, entries: Iterable[tuple[str, str]]) -> Iterator[Line]:
+    """A heading and what stands under it."""
+    yield from heading(name)
+    yield from (entry(form, meaning) for form, meaning in entries)
+
+
+def heading(name: str) -> Iterator[Line]:
+    """With a blank line before it."""
+    yield ()
+    yield ((f" {name}", "title"),)
+
+
+def entry(form: str, meaning: str) -> Line:
+    """What is typed, and what it does."""
+    return ((f"  {form:<17}", "key"), (meaning, "quiet"))

@@ -1,0 +1,116 @@
+"""The columns of the decisions table, as data. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core.control.results import DecisionRow
+from core.units import format_size
+from tui import format as fmt
+from tui.columns import Look
+from tui.format import Line, Run
+
+GAP = 2
+
+
+@dataclass(frozen=True)
+class Lane:
+    """``priority``: the highest is dropped first. ``share``: of the room that is left, in parts, up to ``most``."""
+
+    title: str
+    least: int
+    priority: int
+    cell: Callable[[DecisionRow, Look, bool], Run]
+    right: bool = False
+    share: int = 0
+    most: int = 0
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A lane with its cells."""
+
+    lane: Lane
+    width: int
+
+
+def verdict(row: DecisionRow, look: Look, shadow: bool) -> Run:
+    """What was decided, as a word."""
+    return verdict_of(row.verdict, look, shadow)
+
+
+def verdict_of(value: str, look: Look, shadow: bool) -> Run:
+    """The same for a verdict alone; one that this console does not know yet is shown as it is."""
+    words, style = fmt.verdict_words(value, shadow=shadow)
+    return fmt.literal(words, look.glyphs), style
+
+
+def recipient(row: DecisionRow, look: Look, _shadow: bool) -> Run:
+    """Whom it was for, and the mailbox behind it where that is more than another spelling."""
+    text = fmt.literal(row.recipient, look.glyphs)
+    if row.mailbox and row.mailbox.lower() != row.recipient.lower():
+        text += f" {look.glyphs.becomes} {fmt.literal(row.mailbox, look.glyphs)}"
+    return text, "plain"
+
+
+def sender(row: DecisionRow, look: Look, _shadow: bool) -> Run:
+    """The envelope's; ``<>`` is a bounce."""
+    return fmt.literal(row.sender, look.glyphs) or "<>", "quiet"
+
+
+def client(row: DecisionRow, look: Look, _shadow: bool) -> Run:
+    """Who spoke to Postfix."""
+    return fmt.literal(row.client, look.glyphs) or look.glyphs.nothing, "quiet"
+
+
+def size(row: DecisionRow, look: Look, _shadow: bool) -> Run:
+    """Announced by the sender; most announce it, some don't."""
+    return format_size(row.size) if row.size else look.glyphs.nothing, "quiet"
+
+
+LANES = (
+    Lane("Time", 8, 2, lambda row, _look, _shadow: (fmt.clock(row.at), "quiet")),
+    Lane("Verdict", 12, 1, verdict),
+    Lane("Client", 20, 6, client, share=2, most=34),
+    Lane("Sender", 12, 4, sender, share=3, most=44),
+    Lane("Recipient", 18, 0, recipient, share=5, most=90),
+    Lane("Size", 8, 3, size, right=True),
+    Lane("Took", 7, 5, lambda row, look, _shadow: (fmt.micros(row.micros, look.glyphs), "quiet"), right=True),
+)
+
+
+def arrange(width: int) -> tuple[Fitted, ...]:
+    """Which lanes fit into ``width`` cells, and how wide; that with the recipient always does."""
+    kept = list(LANES)
+    while len(kept) > 1 and _total(kept) > width:
+        kept.remove(max(kept, key=lambda lane: (lane.priority, lane.least)))
+    widths = {lane.title: lane.least for lane in kept}
+    for _cell in range(width - _total(kept)):
+        wanting = [lane for lane in kept if widths[lane.title] < lane.most]
+        if not wanting:
+            break
+        narrow = min(wanting, key=lambda lane: (widths[lane.title] - lane.least) / lane.share)
+        widths[narrow.title] += 1
+    return tuple(Fitted(lane, min(widths[lane.title], max(1, width - 1))) for lane in kept)
+
+
+def _total(lanes: list[Lane]) -> int:
+    return 1 + sum(lane.least for lane in lanes) + GAP * (len(lanes) - 1)
+
+
+def cells(row: DecisionRow, fitted: tuple[Fitted, ...], look: Look, *, shadow: bool) -> Line:
+    """One decision as a line of the table."""
+    runs: list[Run] = [(" ", "plain")]
+    for place in fitted:
+        text, style = place.lane.cell(row, look, shadow)
+        if len(runs) > 1:
+            runs.append((" " * GAP, "plain"))
+        runs.append((fmt.fit(text, place.width, look.glyphs, right=place.lane.right), style))
+    return tuple(runs)
+
+
+def titles(fitted: tuple[Fitted, ...], look: Look) -> Line:
+    """The header."""
+    texts = (fmt.fit(place.lane.title, place.width, look.glyphs, right=place.lane.right) for place in fitted)
+    return ((" " + (" " * GAP).join(texts), "title"),)

@@ -1,0 +1,215 @@
+"""A table whose rows come, go and move while one reads: a window of which only the visible lines are ever drawn.
+
+Theory of operation. The cursor is a row's key; its line is looked up after each change, so it follows its row through
+sorting, filtering and refreshes. If the row goes away the cursor stays on the line. While the cursor is in view it is
+kept on the same line of the screen, as far as the ends of the list allow.
+
+``_drawn`` holds what each visible line shows. After a change the visible lines are made anew, a few dozen, and only
+those that differ are drawn again; how many rows there are does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tui.format import Line
+from tui.widgets.painted import LOOKS, strip_of
+
+
+class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
+    """See the theory of operation above. What is in the table says who inherits from it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "Up", show=False, tooltip="one line up"),
+        Binding("down,j", "move(1)", "Down", show=False, tooltip="one line down"),
+        Binding("pageup,ctrl+b", "page(-1)", "Page up", show=False, tooltip="one page up"),
+        Binding("pagedown,ctrl+f", "page(1)", "Page down", show=False, tooltip="one page down"),
+        Binding("home,g", "edge(0)", "First", show=False, tooltip="to the first line"),
+        Binding("end,G", "edge(-1)", "Last", show=False, tooltip="to the last line"),
+    ]
+    COMPONENT_CLASSES: ClassVar[set[str]] = {*LOOKS, "cursor", "cursor-blurred"}
+    ALLOW_SELECT = False
+
+    class Moved(Message):
+        """The operator moved the cursor."""
+
+    class Scrolled(Message):
+        """Other rows may be visible."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  Textual's name
+        super().__init__(id=id)
+        self.notice: tuple[Line, ...] = ()
+        self.index = 0  # the cursor's line in the list
+        self._key: Hashable | None = None
+        self._laid_out = 0  # cells
+        self._drawn: dict[int, tuple[Line, str]] = {}
+
+    # ---- what is in it
+
+    def count(self) -> int:
+        """How many rows there are."""
+        raise NotImplementedError
+
+    def key_at(self, index: int) -> Hashable | None:
+        """The row on line ``index``; None beyond the ends."""
+        raise NotImplementedError
+
+    def find(self, key: Hashable) -> int | None:
+        """The line that a row is on; None when it is not shown."""
+        raise NotImplementedError
+
+    def line_at(self, index: int) -> Line:
+        """A row as text; ``index`` is one of those that there are."""
+        raise NotImplementedError
+
+    def lay_out(self) -> None:
+        """The table has another width: give the columns their cells."""
+
+    def action_open(self) -> None:
+        """Tell that the row under the cursor is wanted."""
+
+    # ---- the cursor
+
+    @property
+    def cells(self) -> int:
+        """The width of a line; the scrollbar has its own cell."""
+        return self.scrollable_content_region.width
+
+    def pinned(self, index: int) -> Hashable | None:
+        """What the cursor follows when it is on this line."""
+        return self.key_at(index)
+
+    def stays(self, index: int) -> bool:
+        """Whether the window stays where it is although the cursor's row has gone to line ``index``."""
+        return self.scroll_offset.y == 0 and index < self.size.height
+
+    def action_move(self, step: int) -> None:
+        """Move the cursor by lines."""
+        self.go_to(self.index + step)
+
+    def action_page(self, direction: int) -> None:
+        """Move the cursor and the window by what is visible, less one line to keep the eye oriented."""
+        page = max(1, self.size.height - 1)
+        self._scroll(self.scroll_offset.y + direction * page)
+        self.go_to(self.index + direction * page)
+
+    def action_edge(self, index: int) -> None:
+        """To the first (0) or the last (-1) row."""
+        self.go_to(index if index >= 0 else self.count() - 1)
+
+    def go_to(self, index: int) -> None:
+        """Put the cursor on a line, or on the last one in that direction."""
+        self.index = max(0, min(index, self.count() - 1))
+        self._key = self.pinned(self.index)
+        top, height = self.scroll_offset.y, self.size.height
+        if self.index < top:
+            self._scroll(self.index)
+        elif self.index >= top + height:
+            self._scroll(self.index - height + 1)
+        self.redraw()
+        self.post_message(self.Moved())
+
+    def _scroll(self, top: int) -> None:
+        self.scroll_to(y=top, animate=False, force=True)
+
+    # ---- changes
+
+    def reload(self) -> None:
+        """The list changed: find the cursor's row again and draw what differs."""
+        count = self.count()
+        if self.virtual_size.height != count:
+            self.virtual_size = Size(self.cells, count)
+        found = self.find(self._key) if self._key is not None else None
+        index = found if found is not None else max(0, min(self.index, count - 1))
+        on_line = self.index - self.scroll_offset.y
+        self.index = index
+        self._key = self.pinned(index)
+        if 0 <= on_line < self.size.height and not self.stays(index):
+            self._scroll(index - on_line)
+        self.redraw()
+        self.post_message(self.Scrolled())
+
+    def reorder(self) -> None:
+        """Another order or another filter by hand. A cursor that was never moved stays at the top, with the answer."""
+        if not self.index:
+            self._key = None
+        self.reload()
+
+    def redraw(self) -> None:
+        """Draw the lines that differ from what is on the screen."""
+        self._lay_out()
+        for y in range(self.size.height):
+            if self._line(y) != self._drawn.get(y):
+                self.refresh(Region(0, y, self.cells, 1))
+
+    # ---- drawing
+
+    def on_resize(self) -> None:
+        """Keep the cursor in view."""
+        self.go_to(self.index)
+        self.post_message(self.Scrolled())
+
+    def _lay_out(self) -> None:
+        """The scrollbar takes its cell after the resize was told."""
+        if self._laid_out != self.cells:
+            self._laid_out = self.cells
+            self.lay_out()
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """As Textual asks; ``y`` counts from the top of the window."""
+        self._lay_out()
+        line, under = self._line(y)
+        self._drawn[y] = (line, under)
+        return strip_of(self, line, self.cells, under)
+
+    def _line(self, y: int) -> tuple[Line, str]:
+        index = self.scroll_offset.y + y
+        if not 0 <= index < self.count():
+            return self._notice_line(y), "plain"
+        line = self.line_at(index)
+        if index != self.index:
+            return line, "plain"
+        return line, "cursor" if self.has_focus else "cursor-blurred"
+
+    def _notice_line(self, y: int) -> Line:
+        """What stands where no rows are."""
+        start = max(0, (self.size.height - len(self.notice)) // 3)
+        inside = not self.count() and start <= y < start + len(self.notice)
+        return self.notice[y - start] if inside else ()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Other rows come into view."""
+        super().watch_scroll_y(old_value, new_value)
+        if round(old_value) != round(new_value):
+            self.post_message(self.Scrolled())
+
+    # ---- the mouse
+
+    def on_click(self, event: events.Click) -> None:
+        """A click moves the cursor, a double click opens."""
+        index = self.scroll_offset.y + event.y
+        if index < self.count():
+            self.clicked(index)
+            if event.chain == 2:
+                self.action_open()
+
+    def clicked(self, index: int) -> None:
+        """The mouse chose a line."""
+        self.go_to(index)
+
+    def on_focus(self) -> None:
+        """The cursor shows whether keys go here."""
+        self.redraw()
+
+    def on_blur(self) -> None:
+        """Same."""
+        self.redraw()
