@@ -35,7 +35,7 @@ from core.history.database import StateError
 from core.outcomes import error_text, sendable
 from core.threads import in_thread
 from core.usage.folders import sum_folders
-from core.usage.trash import readable_name
+from core.usage.mutf7 import decode
 
 if TYPE_CHECKING:
     from core.actions import Operator
@@ -160,7 +160,7 @@ class Orders:
             log.warning("folders can't be shown: %s", error_text(error))
             return []
         is_trash = self._engine.mailstore.is_trash
-        return [Folder(sendable(readable_name(f.name)), f.messages, f.bytes, is_trash(f.name)) for f in counted]
+        return [Folder(sendable(decode(f.name)), f.messages, f.bytes, is_trash(f.name)) for f in counted]
 
     async def _journal(self, address: str, since: float, most: int) -> list[JournalRow]:
         rows = await in_thread(lambda: self._engine.journal.read(address, since, most))

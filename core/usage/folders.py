@@ -18,6 +18,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from core.usage.mutf7 import is_canonical
+
 INBOX = "INBOX"
 # A number of more than 12 digits is the size of no message, and sums must stay what 64 bits hold.
 # One match a name: names are joined by NUL, which no name can hold.
@@ -108,14 +110,20 @@ def folder_path(maildir: str, name: str) -> str:
 def folder_names(maildir: str) -> list[str]:
     """INBOX and every name that may be a Maildir++ folder; empty where there is no Maildir.
 
-    Dovecot shows no directory ``.INBOX``, in any case: INBOX is the Maildir itself.
+    Dovecot shows no directory ``.INBOX``, in any case: INBOX is the Maildir itself. What lies below it begins with
+    capitals, and a name must be right modified UTF-7: else Dovecot shows a mailbox, but looks for it elsewhere.
     """
     try:
         names = os.listdir(maildir)
     except FileNotFoundError:
         return []
     found = (name[1:] for name in names if name[0] == "." and not name.startswith(".."))
-    return [INBOX, *sorted(name for name in found if name.upper() != INBOX)]
+    return [INBOX, *sorted(filter(_may_be_folder, found))]
+
+
+def _may_be_folder(name: str) -> bool:
+    first, _, below = name.partition(".")
+    return (first.upper() != INBOX or (first == INBOX and name != INBOX)) and is_canonical(name)
 
 
 def sum_folder(maildir: str, name: str, known: FolderSum | None = None) -> FolderSum:
