@@ -23,8 +23,8 @@ from core.usage.mutf7 import is_canonical
 INBOX = "INBOX"
 # A number of more than 12 digits is the size of no message, and sums must stay what 64 bits hold.
 # One match a name: names are joined by NUL, which no name can hold.
-_SIZES = re.compile(rb"(?:^|(?<=\0))[^,\0]*(?:,(?!S=)[^,\0]*)*,S=(\d{1,12})(?=[:,\0]|\Z)")
-_SIZE = re.compile(rb"[^,]*(?:,(?!S=)[^,]*)*,S=(\d{1,12})(?=[:,]|\Z)")
+_SIZES = re.compile(rb"(?:^|(?<=\0))[^,\0]*(?:,(?!S=)[^,\0]*)*,S=(\d{0,12})(?=[:,\0]|\Z)")
+_SIZE = re.compile(rb"[^,]*(?:,(?!S=)[^,]*)*,S=(\d{0,12})(?=[:,]|\Z)")
 _UNSETTLED_NS = 1_000_000_000
 _MISSING = 0  # modification time of a directory that is not there
 
@@ -77,7 +77,7 @@ def sum_directory(path: str, known: DirectorySum | None = None) -> DirectorySum:
 def _sum_names(path: bytes, names: list[bytes]) -> tuple[int, int]:
     sizes = _SIZES.findall(b"\0".join(names))
     if len(sizes) == len(names) and not any(name.startswith(b"..") for name in names):
-        return sum(map(int, sizes)), len(sizes)
+        return sum(map(int, filter(None, sizes))), len(sizes)
     return _sum_odd_names(path, names)
 
 
@@ -95,7 +95,7 @@ def message_size(directory: bytes, name: bytes) -> int | None:
     """Bytes of one message by its name, else by its file; None where it is gone meanwhile."""
     match = _SIZE.match(name)
     if match is not None:
-        return int(match[1])
+        return int(match[1] or 0)
     try:
         return os.stat(os.path.join(directory, name)).st_size
     except FileNotFoundError:
@@ -122,7 +122,7 @@ def folder_names(maildir: str) -> list[str]:
 
 
 def _may_be_folder(name: str) -> bool:
-    first, _, below = name.partition(".")
+    first = name.partition(".")[0]
     return (first.upper() != INBOX or (first == INBOX and name != INBOX)) and is_canonical(name)
 
 

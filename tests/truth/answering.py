@@ -26,7 +26,7 @@ Read = Callable[[str], str]  # an answer of that version in our words
 def compare(peer: Peer, cases: Sequence[Case], grace: str, adjust: Adjust, read: Read = str) -> list[str]:
     """A line for each disagreement."""
     users = [f"c{number}" for number in range(len(cases))]
-    settle(peer, {user: case for user, case in zip(users, cases, strict=True)})
+    settle(peer, dict(zip(users, cases, strict=True)))
     requests = [case.request(user) for user, case in zip(users, cases, strict=True)]
     with ours(peer, len(cases), grace) as running:
         mine = _ask_ours(running.policy_socket, requests)

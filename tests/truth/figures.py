@@ -93,9 +93,7 @@ def _counted(peer: Peer, maildirs: Sequence[Path]) -> list[Figures]:
 
 def _trash(peer: Peer, maildirs: Sequence[Path]) -> list[Figures]:
     """All but what lies in Trash."""
-    masks = [mask for name in TRASH_READABLE for mask in (name, f"{name}.*", f"INBOX.{name}")]
-    ignore = [f"plugin/quota_rule{number}={mask}:ignore" for number, mask in enumerate(masks, 2)]
-    peer.run(*(word for rule in ignore for word in ("-o", rule)), "quota", "recalc", "-A")
+    peer.recalc_without(mask for name in TRASH_READABLE for mask in (name, f"{name}.*", f"INBOX.{name}"))
     return [_sums(maildir) for maildir in maildirs]
 
 

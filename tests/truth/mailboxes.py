@@ -55,7 +55,9 @@ def uses(limit: int) -> st.SearchStrategy[int]:
     """Bytes, mostly near the limit or the part of it that the grace is."""
     near = [max(0, limit + step) for step in (-1, 0, 1)]
     return st.one_of(
-        st.integers(0, max(1, limit)), st.sampled_from(near), st.integers(max(0, limit * 9 // 10), limit + limit // 8 + 2)
+        st.integers(0, max(1, limit)),
+        st.sampled_from(near),
+        st.integers(max(0, limit * 9 // 10), limit + limit // 8 + 2),
     )
 
 
@@ -84,7 +86,8 @@ def _spread(draw: st.DrawFn, held: int) -> list[tuple[str, str, int]]:
 
 def _files(limit: int, held: int, count: int) -> st.SearchStrategy[bytes]:
     header = st.sampled_from([b"%dS" % limit] * 10 + [
-        b"%dS,0C" % limit, b"0C,%dS" % limit, b"%dS,5X" % limit, b"%dS,9C" % limit, b"%ds" % limit, b"%dS" % (limit + 1),
+        b"%dS,0C" % limit, b"0C,%dS" % limit, b"%dS,5X" % limit, b"%dS,9C" % limit, b"%ds" % limit,
+        b"%dS" % (limit + 1),
         b"0S", b"", b"S", b"%d" % limit, b" %dS" % limit, b"%dS\r" % limit, b"%dS,%dS" % (limit, limit + 1), b"5C",
     ])  # fmt: skip
     whole = st.builds(_body, st.one_of(st.just(held), uses(limit)), st.just(count), st.integers(1, 4))
@@ -104,7 +107,9 @@ def _body(total: int, count: int, lines: int) -> bytes:
 
 def _lines() -> st.SearchStrategy[bytes]:
     number = st.integers(-10_000, 10_000)
-    pair = st.builds(lambda a, b, gap: b"%d%b%d\n" % (a, gap, b), number, number, st.sampled_from([b" ", b"\t", b"   "]))
+    pair = st.builds(
+        lambda a, b, gap: b"%d%b%d\n" % (a, gap, b), number, number, st.sampled_from([b" ", b"\t", b"   "])
+    )
     return st.one_of(pair, pair, st.sampled_from([
         b"\n", b"x y\n", b"12\n", b"12.5 1\n", b" 12 1\n", b"12 1 9\n", b"+12 +1\n", b"12-1\n", b"12 1\r\n", b"12 x\n",
         b"0x10 1\n", b"12 1", b"1 2147483648\n", b"9223372036854775807 1\n", b"99999999999999999999 1\n", b"12,1\n",

@@ -28,9 +28,15 @@ GRACE = "10%"
 class Peer(Protocol):
     """A Dovecot with its users and their mail."""
 
-    database_url: str
     mail_folder: Path
-    doveadm: list[str]
+
+    @property
+    def database_url(self) -> str:
+        """As in our settings."""
+
+    @property
+    def doveadm(self) -> list[str]:
+        """The start of a command line."""
 
     def set_users(self, users: Iterable[tuple[str, int]]) -> None:
         """These alone, each with its limit in bytes, 0 = unlimited."""
@@ -40,6 +46,9 @@ class Peer(Protocol):
 
     def run(self, *arguments: str) -> str:
         """What a doveadm command prints, whatever it ends with."""
+
+    def recalc_without(self, mailboxes: Iterable[str]) -> None:
+        """Recount everybody as if mailboxes of these names (with ``*``) did not count."""
 
 
 class Dovecot23(Dovecot):
@@ -69,6 +78,10 @@ class Dovecot23(Dovecot):
     def run(self, *arguments: str) -> str:
         done = subprocess.run([*self.doveadm, *arguments], capture_output=True, timeout=300, check=False)
         return done.stdout.decode(errors="replace")
+
+    def recalc_without(self, mailboxes: Iterable[str]) -> None:
+        rules = (f"plugin/quota_rule{number}={name}:ignore" for number, name in enumerate(mailboxes, 2))
+        self.run(*(word for rule in rules for word in ("-o", rule)), "quota", "recalc", "-A")
 
 
 @contextmanager

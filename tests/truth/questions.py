@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests.truth.mailboxes import Mailbox, mailboxes
 
 STATES = [
-    None, b"rcpt", b"RcPt", b"END-OF-MESSAGE", b"end-of-message", b"CONNECT", b"EHLO", b"HELO", b"MAIL", b"DATA", b"BDAT",
-    b"VRFY", b"ETRN", b"", b" RCPT", b"RCPT ", b"x",
+    None, b"rcpt", b"RcPt", b"END-OF-MESSAGE", b"end-of-message", b"CONNECT", b"EHLO", b"HELO", b"MAIL", b"DATA",
+    b"BDAT", b"VRFY", b"ETRN", b"", b" RCPT", b"RCPT ", b"x",
 ]  # fmt: skip
 ODD_SIZES = [
     b"", b"0", b"1", b"-1", b"+1", b" 1", b"1 ", b"1e3", b"abc", b"0x10", b"007", b"1.5", b"9223372036854775807",
@@ -39,7 +39,7 @@ def cases(draw: st.DrawFn) -> Case:
     mailbox = draw(mailboxes())
     plain = draw(st.booleans())
     lines = [b"recipient=" + draw(_recipients(plain=plain))]
-    state = b"RCPT" if plain else draw(st.sampled_from([b"RCPT"] * 10 + STATES))  # type: ignore[list-item]
+    state = b"RCPT" if plain else draw(st.sampled_from([b"RCPT"] * 10 + STATES))
     if state is not None:
         lines.append(b"protocol_state=" + state)
     size = draw(_sizes(mailbox, plain=plain))
@@ -69,9 +69,10 @@ def _recipients(*, plain: bool) -> st.SearchStrategy[bytes]:
     tag = st.binary(max_size=6).map(_harmless)
     spelled = st.sampled_from([
         here, b"<" + here + b">", b'"' + user + b'"@' + domain, user + b"@TRUTH.Example", user + b"+@" + domain,
-        b"<@a.example:" + here + b">", b'"' + user + b'+x"@' + domain, user + b"-tag@" + domain, user, b"@" + domain, b"",
-        here + b".", here + b" ", b" " + here, b"<" + here, here + b">", here + b",x@y.example", user + b"@other.example",
-        b'"' + user + b'@' + domain, user + b"@@" + domain, b"x@" + here, b'"\\' + user + b'"@' + domain, b"<>",
+        b"<@a.example:" + here + b">", b'"' + user + b'+x"@' + domain, user + b"-tag@" + domain, user, b"@" + domain,
+        b"", here + b".", here + b" ", b" " + here, b"<" + here, here + b">", here + b",x@y.example",
+        user + b"@other.example", b'"' + user + b"@" + domain, user + b"@@" + domain, b"x@" + here,
+        b'"\\' + user + b'"@' + domain, b"<>",
     ])  # fmt: skip
     tagged = tag.map(lambda text: user + b"+" + text + b"@" + domain)
     broken = st.builds(lambda text, at: here[:at] + text + here[at:], tag, st.integers(0, len(here)))

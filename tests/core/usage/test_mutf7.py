@@ -50,8 +50,8 @@ RIGHT = [
     "&AOQ-.x", "&2D3cAA-", "&ZeVnLIqe-", "a&AA0-", "",
 ]  # fmt: skip
 WRONG = [
-    "b&AOQ", "&", "&bad", "&AOQ-&AOQ-", "&AAA-", "&AGEAYg-", "a&b", "a&b-", "ä", "\udce9", "&AOQ=-", "&AOQ,-", "&A-", "&AB-",
-    "&ABC-", "&2AA-", "a\x01b", "a\x7fb", "a\nb", "&AEE-", "&AC8-", "&AC4-", "x.&bad", "&jjo-&AOQ-", "&Jjo!",
+    "b&AOQ", "&", "&bad", "&AOQ-&AOQ-", "&AAA-", "&AGEAYg-", "a&b", "a&b-", "ä", "\udce9", "&AOQ=-", "&AOQ,-", "&A-",
+    "&AB-", "&ABC-", "&2AA-", "a\x01b", "a\x7fb", "a\nb", "&AEE-", "&AC8-", "&AC4-", "x.&bad", "&jjo-&AOQ-", "&Jjo!",
 ]  # fmt: skip
 
 
