@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from typing import TYPE_CHECKING
 
 from core.control.framing import encode_result
@@ -95,10 +96,15 @@ class Orders:
             case Reload():
                 await self._engine.reload()
             case HandOver():
-                return await self._engine.hand_over()
+                return await self._hand_over(connection)
             case _:
                 return await self._tell(request)
         return None
+
+    async def _hand_over(self, connection: ControlConnection) -> int:
+        if self._engine.options.embedded and (connection.peer is None or connection.peer.pid != os.getpid()):
+            raise MailquotaError("this engine lives in a console: leave that with q, which keeps enforcing if you like")
+        return await self._engine.hand_over()
 
     async def _tell(self, request: Request) -> object:
         engine = self._engine
