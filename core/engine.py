@@ -107,7 +107,7 @@ class Engine:
 
     async def _start(self, predecessor: handover.Predecessor | None) -> None:
         given = sockets.inherited(dict(os.environ)) if predecessor is None else await in_thread(predecessor.listeners)
-        self.listeners.open(self.config.settings, given, foreign=predecessor is None)
+        self.listeners.open(self.config.settings, given)
         self.sync.start()
         if predecessor is not None:
             await self._take_over(predecessor)
@@ -236,16 +236,20 @@ class Engine:
     # ---- hand-over and end
 
     async def hand_over(self) -> int:
-        """Start an engine in the background and give it every socket; its pid. Raises MailquotaError where it fails."""
-        if not self.options.embedded or self.options.demo:
-            raise MailquotaError("only the engine inside a console hands its sockets to the background")
+        """Start another engine and give it every socket; its pid. Raises MailquotaError where that fails."""
+        if self.options.demo:
+            raise MailquotaError("a throwaway world ends with its engine; nothing is handed over")
+        if os.getpid() == 1:
+            raise MailquotaError("this engine is process 1, as in a container: restart that; nothing was handed over")
         async with self._changing:
             if self.listeners.handed_over:
                 raise MailquotaError("the sockets were handed over already")
             return await self._hand_over()
 
     async def _hand_over(self) -> int:
-        successor = await in_thread(lambda: handover.Successor(self.options.arguments, self.listeners.all()))
+        listeners, options = self.listeners, self.options
+        arguments = (options.arguments, listeners.all(), sorted(listeners.foreign))
+        successor = await in_thread(lambda: handover.Successor(*arguments, detached=options.embedded))
         await in_thread(successor.wait_ready)
         self.policy.stop_accepting()
         self.control.stop_accepting()
@@ -256,7 +260,8 @@ class Engine:
         except MailquotaError:
             await self._go_on(leaving)
             raise
-        self.listeners.handed_over = True
+        listeners.handed_over = True
+        systemd.notify(f"MAINPID={successor.pid}")
         for handle, _ in leaving:
             os.close(handle)
         asyncio.get_running_loop().call_later(0.1, self.finished.set)

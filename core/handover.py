@@ -6,6 +6,9 @@ read, and sends every connection with the bytes of a half-read request; what cli
 and goes along. Where the new engine fails before DONE, it is ended and the old one goes on with what it still holds;
 once DONE is sent, or the old one dies, the new one serves.
 
+An engine in a console goes on without a terminal. One that runs as a service keeps the service's log, and tells systemd
+its new main process (sd_notify(3), MAINPID). Files of sockets that systemd opened stay systemd's.
+
 A message is a frame of the control protocol's kind (length, msgpack), its file descriptors ride along (SCM_RIGHTS).
 """
 
@@ -27,6 +30,7 @@ from pathlib import Path
 import msgspec
 
 from core.errors import MailquotaError
+from core.sockets import Inherited
 
 log = logging.getLogger(__name__)
 
@@ -34,15 +38,21 @@ VARIABLE = "MAILQUOTA_HANDOVER_FD"
 MODULE = "tui.command"
 READY_SECONDS = 20.0
 _FDS_A_MESSAGE = 100  # the kernel takes 253
+# Meant for the process of one id: inherited sockets come as a parcel, and whose life signs count is told by MAINPID.
+_OURS_ALONE = frozenset({"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID"})
 _LENGTH = struct.Struct(">I")
 
 
 class Parcel(msgspec.Struct, frozen=True):
-    """``kind`` is listen, connections, ready or done. ``texts`` name listening sockets, ``received`` are bytes."""
+    """``kind`` is listen, connections, ready or done. ``texts`` name listening sockets, ``received`` are bytes.
+
+    ``foreign`` are those of the listening sockets whose files are not ours to remove.
+    """
 
     kind: str
     texts: list[str] = []
     received: list[bytes] = []
+    foreign: list[str] = []
 
 
 def send(channel: socket.socket, parcel: Parcel, handles: Sequence[int] = ()) -> None:
@@ -82,20 +92,23 @@ def _read(channel: socket.socket, wanted: int, handles: list[int]) -> bytes:
 class Successor:
     """The new engine as the old one sees it. Blocking; used in a thread.
 
-    Every method raises MailquotaError where the new engine can't go on; it has ended then.
+    ``foreign`` as in Parcel; ``detached``: it gets no standard error. Every method raises MailquotaError where the new
+    engine can't go on; it has ended then.
     """
 
-    def __init__(self, arguments: Sequence[str], listeners: dict[str, socket.socket]) -> None:
+    def __init__(
+        self, arguments: Sequence[str], listeners: dict[str, socket.socket], foreign: Sequence[str], *, detached: bool
+    ) -> None:
         self._channel, theirs = socket.socketpair()
         self._channel.settimeout(READY_SECONDS)
         try:
             with theirs:
-                self._process = _start(arguments, theirs.fileno())
+                self._process = _start(arguments, theirs.fileno(), detached=detached)
         except OSError as error:
             self._channel.close()
             raise MailquotaError(f"no engine could be started in the background: {error.strerror or error}") from error
         self.pid = self._process.pid
-        parcel = Parcel("listen", list(listeners))
+        parcel = Parcel("listen", list(listeners), foreign=list(foreign))
         with self._ending("did not start"):
             send(self._channel, parcel, [sock.fileno() for sock in listeners.values()])
 
@@ -129,15 +142,16 @@ class Successor:
             ) from error
 
 
-def _start(arguments: Sequence[str], channel: int) -> subprocess.Popen[bytes]:
+def _start(arguments: Sequence[str], channel: int, *, detached: bool) -> subprocess.Popen[bytes]:
     """A process of the same code as this one, wherever we were started: -P keeps modules of the current folder out."""
-    environment = {**os.environ, VARIABLE: str(channel)}
+    environment = {name: value for name, value in os.environ.items() if name not in _OURS_ALONE}
+    environment[VARIABLE] = str(channel)
     root = str(Path(__file__).parent.parent)
     if root not in {*site.getsitepackages(), site.getusersitepackages()}:  # not installed
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     return subprocess.Popen(
         [sys.executable, "-P", "-m", MODULE, *arguments],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL if detached else None,
         start_new_session=True, pass_fds=[channel], env=environment, cwd="/",
     )  # fmt: skip
 
@@ -158,14 +172,15 @@ class Predecessor:
         os.set_inheritable(int(text), False)
         return cls(socket.socket(fileno=int(text)))
 
-    def listeners(self) -> dict[str, socket.socket]:
-        """Its listening sockets, by the address in the form of the settings. MailquotaError where it is gone."""
+    def listeners(self) -> Inherited:
+        """Its listening sockets. MailquotaError where it is gone."""
         try:
             parcel, handles = receive(self._channel)
         except (OSError, EOFError) as error:
             self._channel.close()
             raise MailquotaError("the engine that wanted to hand over is gone") from error
-        return {name: socket.socket(fileno=fd) for name, fd in zip(parcel.texts, handles, strict=True)}
+        found = {name: socket.socket(fileno=fd) for name, fd in zip(parcel.texts, handles, strict=True)}
+        return Inherited(found, frozenset(parcel.foreign))
 
     def say_ready(self) -> None:
         """This engine could answer now. Where the other one died meanwhile, it is needed all the more."""

@@ -23,20 +23,18 @@ class Listeners:
         self.policy: dict[str, socket.socket] = {}
         self.control: dict[str, socket.socket] = {}
         self.handed_over = False  # another process has them: their files stay
-        self._files: dict[str, sockets.Identity | None] = {}  # those that go with us; not systemd's
+        self.foreign: set[str] = set()  # systemd's: their files stay
+        self._files: dict[str, sockets.Identity | None] = {}  # those that go with us
 
-    def open(self, settings: Settings, inherited: dict[str, socket.socket], *, foreign: bool) -> None:
-        """Bind what the settings name, or take it from ``inherited``. Raises AddressInUseError and SettingsError.
-
-        The files of inherited sockets that are ``foreign`` are not ours to remove.
-        """
+    def open(self, settings: Settings, inherited: sockets.Inherited) -> None:
+        """Bind what the settings name, or take it from ``inherited``. Raises AddressInUseError and SettingsError."""
         address = ListenAddress("unix", path=settings.control.socket)
         try:
-            self._open(address, self.control, inherited, lambda: _bind_control(address, settings), foreign)
+            self._open(address, self.control, inherited, lambda: _bind_control(address, settings))
             for listen, bind in _binders(settings).items():
-                self._open(listen, self.policy, inherited, bind, foreign)
+                self._open(listen, self.policy, inherited, bind)
         finally:
-            for name, sock in inherited.items():
+            for name, sock in inherited.sockets.items():
                 log.warning("the inherited socket %s is not in policy.listen and was closed", name or sock)
                 sock.close()
 
@@ -44,14 +42,14 @@ class Listeners:
         self,
         address: ListenAddress,
         into: dict[str, socket.socket],
-        inherited: dict[str, socket.socket],
+        inherited: sockets.Inherited,
         bind: Callable[[], socket.socket],
-        foreign: bool,
     ) -> None:
-        name = str(address)
-        given = next((key for key in _names(address, inherited) if key in inherited), None)
-        into[name] = bind() if given is None else inherited.pop(given)
-        if given is None or not foreign:
+        given = next((key for key in _names(address, inherited) if key in inherited.sockets), None)
+        into[str(address)] = bind() if given is None else inherited.sockets.pop(given)
+        if given in inherited.foreign:
+            self.foreign.add(str(address))
+        else:
             self._remember(address)
 
     def change(self, settings: Settings) -> None:
@@ -104,8 +102,8 @@ class Listeners:
         sock.close()
 
 
-def _names(address: ListenAddress, inherited: dict[str, socket.socket]) -> list[str]:
-    return [str(address), sockets.canonical(address)] if inherited else []
+def _names(address: ListenAddress, inherited: sockets.Inherited) -> list[str]:
+    return [str(address), sockets.canonical(address)] if inherited.sockets else []
 
 
 def _binders(settings: Settings) -> dict[ListenAddress, Callable[[], socket.socket]]:

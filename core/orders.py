@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ from core.history.database import StateError
 from core.outcomes import error_text, sendable
 from core.threads import in_thread
 from core.usage.folders import sum_folders
-from core.usage.trash import readable_name
+from core.usage.mutf7 import decode
 
 if TYPE_CHECKING:
     from core.actions import Operator
@@ -97,10 +98,15 @@ class Orders:
             case Reload():
                 await self._engine.reload()
             case HandOver():
-                return await self._engine.hand_over()
+                return await self._hand_over(connection)
             case _:
                 return await self._tell(request)
         return None
+
+    async def _hand_over(self, connection: ControlConnection) -> int:
+        if self._engine.options.embedded and (connection.peer is None or connection.peer.pid != os.getpid()):
+            raise MailquotaError("this engine lives in a console: leave that with q, which keeps enforcing if you like")
+        return await self._engine.hand_over()
 
     async def _tell(self, request: Request) -> object:
         engine = self._engine
@@ -164,7 +170,7 @@ class Orders:
             log.warning("folders can't be shown: %s", error_text(error))
             return []
         is_trash = self._engine.mailstore.is_trash
-        return [Folder(sendable(readable_name(f.name)), f.messages, f.bytes, is_trash(f.name)) for f in counted]
+        return [Folder(sendable(decode(f.name)), f.messages, f.bytes, is_trash(f.name)) for f in counted]
 
     async def _journal(self, address: str, since: float, most: int) -> list[JournalRow]:
         rows = await in_thread(lambda: self._engine.journal.read(address, since, most))

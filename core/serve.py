@@ -51,8 +51,11 @@ async def _serve(
     if beside is not None:
         beside()
     await engine.finished.wait()
-    log.info("stopping")
-    systemd.notify("STOPPING=1")
+    if engine.listeners.handed_over:
+        log.info("another process has the sockets now")
+    else:
+        log.info("stopping")
+        systemd.notify("STOPPING=1")
     await engine.stop()
 
 

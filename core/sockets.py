@@ -20,6 +20,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from core.endpoints import ListenAddress
 from core.errors import MailquotaError, SettingsError
@@ -202,16 +203,23 @@ def canonical(address: ListenAddress) -> str:
     return str(ListenAddress("inet", host=str(found[0][4][0]), port=address.port))
 
 
-def inherited(environ: dict[str, str]) -> dict[str, socket.socket]:
-    """The listening sockets that systemd passed on (LISTEN_FDS, LISTEN_PID), by their canonical addresses."""
+class Inherited(NamedTuple):
+    """Listening sockets by their addresses, and those among them whose files are not ours to remove."""
+
+    sockets: dict[str, socket.socket]
+    foreign: frozenset[str]
+
+
+def inherited(environ: dict[str, str]) -> Inherited:
+    """What systemd passed on (LISTEN_FDS, LISTEN_PID), by canonical addresses; all of it is foreign."""
     try:
         count = int(environ.get("LISTEN_FDS", "0"))
         meant_for = int(environ.get("LISTEN_PID", "0"))
     except ValueError:
-        return {}
-    if meant_for not in {0, os.getpid()}:
-        return {}
-    return dict(_take(range(LISTEN_FDS_START, LISTEN_FDS_START + count)))
+        count = meant_for = 0
+    wanted = count if meant_for in {0, os.getpid()} else 0
+    found = dict(_take(range(LISTEN_FDS_START, LISTEN_FDS_START + wanted)))
+    return Inherited(found, frozenset(found))
 
 
 def _take(handles: Iterable[int]) -> Iterator[tuple[str, socket.socket]]:

@@ -112,6 +112,14 @@ def read_by_journal() -> bool:
     return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
+def nobody_reads() -> bool:
+    """Whether our stderr leads nowhere."""
+    try:
+        return os.path.samestat(os.fstat(sys.stderr.fileno()), os.stat(os.devnull))
+    except (OSError, ValueError, AttributeError):
+        return True
+
+
 def _use(handler: logging.Handler, level: int) -> None:
     """Nothing else than this handler; where it can't write, that is no reason to fail."""
     logging.raiseExceptions = False

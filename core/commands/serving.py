@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from core.commands.logs import log_detached, log_to_stderr, read_by_journal
+from core.commands.logs import log_detached, log_to_stderr, nobody_reads, read_by_journal
 from core.commands.options import Common
 from core.commands.output import is_terminal
 from core.errors import MailquotaError, UsageError
@@ -35,12 +35,13 @@ def serve(common: Common) -> int:
     from core.handover import VARIABLE
 
     handed_over = VARIABLE in os.environ
-    if handed_over:
+    detached = handed_over and nobody_reads()
+    if detached:
         log_detached(None)
     else:
         log_to_stderr()
     try:
-        _serve(common, handed_over=handed_over)
+        _serve(common, detached=detached)
     except MailquotaError as error:
         if not handed_over and not read_by_journal():
             raise
@@ -49,9 +50,9 @@ def serve(common: Common) -> int:
     return 0
 
 
-def _serve(common: Common, *, handed_over: bool) -> None:
+def _serve(common: Common, *, detached: bool) -> None:
     config = common.load()
-    if handed_over:
+    if detached:
         log_detached(config.settings.control.socket)
     from core.serve import serve as run_engine
 

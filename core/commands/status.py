@@ -10,8 +10,9 @@ import msgspec
 from core.commands.options import JSON, Common, command
 from core.commands.output import write_json, write_pairs
 from core.commands.session import run
-from core.control.messages import GetStatus, Reload
+from core.control.messages import GetStatus, HandOver, Reload
 from core.control.results import DiskState, Status
+from core.errors import MailquotaError
 from core.units import format_age, format_count, format_micros, format_rate, format_size
 
 _KEYS = (
@@ -72,17 +73,32 @@ def _disk(disk: DiskState) -> str:
 
 
 @command("reload")
+@click.option("--restart", is_flag=True, help="Start a new engine, which takes over without losing a request.")
 @JSON
-def reload(common: Common, as_json: bool) -> None:
+def reload(common: Common, restart: bool, as_json: bool) -> None:
     """Have the running engine read its settings and the accounts again, as SIGHUP does.
 
-    Settings with a mistake are refused, and the old ones go on.
+    Settings with a mistake are refused, and the old ones go on. With --restart a new process does it, as is needed
+    after an upgrade and for what a reload does not change: it gets every socket and connection of the old one.
     """
+    if restart:
+        _restart(common, as_json=as_json)
+        return
     run(common, lambda session: session.ask(Reload, None), running_only=True)
     if as_json:
         write_json({"reloaded": True})
     else:
         click.echo("settings and accounts were read again")
+
+
+def _restart(common: Common, *, as_json: bool) -> None:
+    if common.read_only:
+        raise MailquotaError("read-only: nothing was changed")
+    pid: int = run(common, lambda session: session.ask(HandOver, int), running_only=True)
+    if as_json:
+        write_json({"restarted": True, "pid": pid})
+    else:
+        click.echo(f"process {pid} has taken over")
 
 
 COMMANDS = {"status": status, "reload": reload}

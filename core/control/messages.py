@@ -130,7 +130,10 @@ class Reload(msgspec.Struct, frozen=True, tag="reload"):
 
 
 class HandOver(msgspec.Struct, frozen=True, tag="hand_over"):
-    """Start a detached engine and give it the open sockets → Reply(pid). Embedded engines only."""
+    """Start another engine and give it the open sockets → Reply(pid).
+
+    The engine in a console takes this from its console alone, which ends by it; a detached engine follows.
+    """
 
     id: int
 

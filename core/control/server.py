@@ -17,7 +17,7 @@ import socket
 import struct
 import sys
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 from core.control.framing import OrderReader, encode
@@ -42,23 +42,24 @@ class Rights:
 
 @dataclass(frozen=True)
 class Peer:
-    """Who sits at the other end. ``may_change`` is false for those who may only look."""
+    """Who sits at the other end. ``may_change`` is false for those who may only look; ``pid`` is 0 where not known."""
 
     name: str
     uid: int
     may_change: bool
+    pid: int = field(default=0, compare=False)
 
 
 def peer_of(sock: socket.socket, rights: Rights) -> Peer | None:
     """The peer of a unix socket, or None where it may not connect."""
-    _, uid, gid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    pid, uid, gid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
     try:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:
         name = str(uid)
     if uid in {0, os.geteuid()} or _is_member(name, gid, rights.group):
-        return Peer(name, uid, may_change=True)
-    return Peer(name, uid, may_change=False) if _is_member(name, gid, rights.read_only_group) else None
+        return Peer(name, uid, may_change=True, pid=pid)
+    return Peer(name, uid, may_change=False, pid=pid) if _is_member(name, gid, rights.read_only_group) else None
 
 
 def _is_member(user: str, gid: int, group: str) -> bool:

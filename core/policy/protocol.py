@@ -2,8 +2,8 @@
 
 A request is lines ``name=value`` and an empty line (SMTPD_POLICY_README). Attributes come in any order, unknown ones
 are ignored, lines may end in CRLF. Only three attributes decide, so only they are searched; a request stays raw bytes
-until somebody wants to show it. Where an attribute comes twice we do as Dovecot: the first recipient that is not
-empty, the first state, the last size.
+until somebody wants to show it. Where an attribute comes twice we do as Dovecot 2.3: the first recipient, the first
+state, the last size.
 """
 
 from __future__ import annotations
@@ -86,19 +86,12 @@ def question(request: bytes) -> Question:
     """Read a request that RequestReader gave."""
     state = attribute(request, b"\nprotocol_state=")
     recipient = attribute(request, b"\nrecipient=")
-    if recipient == b"":
-        recipient = _later_recipient(request)
     start = request.rfind(b"\nsize=")
     size = 0
     if start >= 0:
         text = request[start + 6 : request.find(b"\n", start + 6)]
         size = int(text) if text.isdigit() and len(text) <= 20 else 0
     return Question(None if state is None else state.upper(), recipient or b"", size if size < _MAX_SIZE else 0)
-
-
-def _later_recipient(request: bytes) -> bytes:
-    lines = request.split(b"\n")
-    return next((line[10:] for line in lines if line.startswith(b"recipient=") and len(line) > 10), b"")
 
 
 def text_attribute(request: bytes, name: str) -> str:

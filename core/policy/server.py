@@ -4,6 +4,9 @@ Each connection answers one request after the other. ``ask(request, connection)`
 calls ``connection.complete``. A connection is kept open until its client closes it: Postfix takes a close after an
 answer as a fault and waits a second before the next query. A client that does not read its answers is not read either.
 To hand over to another process, connections come to rest between two requests and leave as file descriptors.
+
+A look at a mailbox takes a descriptor, too. So connections that would use up the last ones are closed at once: their
+clients try again soon, while those that are connected go on getting true answers.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import socket
 import sys
 from collections import deque
@@ -25,6 +29,7 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 1024
 _KEEP_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}  # the owner removes it
+_SPARE = 128  # descriptors for all else; of very few, half of them
 _QUEUED = 64  # requests that may wait on one connection before it is not read any more
 
 Ask = Callable[[bytes, "Connection"], bytes | None]
@@ -47,7 +52,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client came."""
         self._transport = cast("asyncio.Transport", transport)
-        self._server.connections.add(self)
+        if not self._server.admit(self):
+            self._transport.abort()
+            return
         if self._server.resting:  # uvloop begins to read after this call, so a pause in here would be lost
             asyncio.get_running_loop().call_soon(self.flow)
         if self._received:
@@ -152,9 +159,12 @@ class PolicyServer:
         self.resting = False
         self._metrics = metrics
         self._listeners: list[asyncio.Server] = []
+        self._most = sys.maxsize
+        self._crowded = False
 
     async def listen(self, sock: socket.socket) -> None:
         """Accept on a bound socket. The socket stays its owner's: closing this server does not close it."""
+        self._most = most_connections()
         loop = asyncio.get_running_loop()
         copy = sock.dup()
         if sock.family == socket.AF_UNIX:
@@ -167,6 +177,17 @@ class PolicyServer:
         """Go on with a connection that another process had, and with what it had read of it."""
         loop = asyncio.get_running_loop()
         await loop.connect_accepted_socket(lambda: Connection(self, received), sock)
+
+    def admit(self, connection: Connection) -> bool:
+        """Whether there is room for one more. The first of many that find none is logged."""
+        if len(self.connections) < self._most:
+            self.connections.add(connection)
+            self._crowded = self._crowded and len(self.connections) > self._most * 9 // 10
+            return True
+        if not self._crowded:
+            self._crowded = True
+            log.warning("%d policy connections are open and no more are taken: see LimitNOFILE", self._most)
+        return False
 
     def refuse(self, connection: Connection, reason: str) -> None:
         """End a connection whose bytes are no requests; nobody else is touched."""
@@ -203,3 +224,9 @@ class PolicyServer:
         await self.come_to_rest(seconds)
         for connection in list(self.connections):
             connection.abort()
+
+
+def most_connections() -> int:
+    """By the limit of open files (RLIMIT_NOFILE) as it is now."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft - min(_SPARE, soft // 2)

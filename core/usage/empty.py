@@ -24,7 +24,7 @@ from core.errors import MailquotaError
 from core.usage.doveadm import Doveadm
 from core.usage.folders import folder_names, folder_path, message_size
 from core.usage.mailstore import Mailstore
-from core.usage.trash import readable_name
+from core.usage.mutf7 import decode
 
 _WILDCARDS = frozenset("*%?")
 
@@ -79,7 +79,7 @@ def find_files(store: Mailstore, maildir: str, before: float | None) -> list[Fou
     found: list[Found] = []
     for name in filter(store.is_trash, folder_names(maildir)):
         for part in ("new", "cur"):
-            found += _files(readable_name(name), f"{folder_path(maildir, name)}/{part}", before)
+            found += _files(decode(name), f"{folder_path(maildir, name)}/{part}", before)
     return found
 
 

@@ -18,11 +18,13 @@ from collections.abc import Callable
 
 import msgspec
 
+from core.usage.mutf7 import is_canonical
+
 INBOX = "INBOX"
 # A number of more than 12 digits is the size of no message, and sums must stay what 64 bits hold.
 # One match a name: names are joined by NUL, which no name can hold.
-_SIZES = re.compile(rb"(?:^|(?<=\0))[^,\0]*(?:,(?!S=)[^,\0]*)*,S=(\d{1,12})(?=[:,\0]|\Z)")
-_SIZE = re.compile(rb"[^,]*(?:,(?!S=)[^,]*)*,S=(\d{1,12})(?=[:,]|\Z)")
+_SIZES = re.compile(rb"(?:^|(?<=\0))[^,\0]*(?:,(?!S=)[^,\0]*)*,S=(\d{0,12})(?=[:,\0]|\Z)")
+_SIZE = re.compile(rb"[^,]*(?:,(?!S=)[^,]*)*,S=(\d{0,12})(?=[:,]|\Z)")
 _UNSETTLED_NS = 1_000_000_000
 _MISSING = 0  # modification time of a directory that is not there
 
@@ -75,7 +77,7 @@ def sum_directory(path: str, known: DirectorySum | None = None) -> DirectorySum:
 def _sum_names(path: bytes, names: list[bytes]) -> tuple[int, int]:
     sizes = _SIZES.findall(b"\0".join(names))
     if len(sizes) == len(names) and not any(name.startswith(b"..") for name in names):
-        return sum(map(int, sizes)), len(sizes)
+        return sum(map(int, filter(None, sizes))), len(sizes)
     return _sum_odd_names(path, names)
 
 
@@ -93,7 +95,7 @@ def message_size(directory: bytes, name: bytes) -> int | None:
     """Bytes of one message by its name, else by its file; None where it is gone meanwhile."""
     match = _SIZE.match(name)
     if match is not None:
-        return int(match[1])
+        return int(match[1] or 0)
     try:
         return os.stat(os.path.join(directory, name)).st_size
     except FileNotFoundError:
@@ -108,14 +110,20 @@ def folder_path(maildir: str, name: str) -> str:
 def folder_names(maildir: str) -> list[str]:
     """INBOX and every name that may be a Maildir++ folder; empty where there is no Maildir.
 
-    Dovecot shows no directory ``.INBOX``, in any case: INBOX is the Maildir itself.
+    Dovecot shows no directory ``.INBOX``, in any case: INBOX is the Maildir itself. What lies below it begins with
+    capitals, and a name must be right modified UTF-7: else Dovecot shows a mailbox, but looks for it elsewhere.
     """
     try:
         names = os.listdir(maildir)
     except FileNotFoundError:
         return []
     found = (name[1:] for name in names if name[0] == "." and not name.startswith(".."))
-    return [INBOX, *sorted(name for name in found if name.upper() != INBOX)]
+    return [INBOX, *sorted(filter(_may_be_folder, found))]
+
+
+def _may_be_folder(name: str) -> bool:
+    first = name.partition(".")[0]
+    return (first.upper() != INBOX or (first == INBOX and name != INBOX)) and is_canonical(name)
 
 
 def sum_folder(maildir: str, name: str, known: FolderSum | None = None) -> FolderSum:

@@ -1,33 +1,17 @@
 """Which folders are Trash: by the names of the settings, sub-folders included. Pure.
 
-Names are compared as people read them: what Maildir++ has on disk is modified UTF-7 (RFC 3501, 5.1.3), and a namespace
-prefix ``INBOX.`` does not matter. Special use is a property of Dovecot's settings, not of a Maildir: ``\\Trash`` stands
-for the names that were found there.
+Names are compared as people read them: what Maildir++ has on disk is modified UTF-7, and a namespace prefix ``INBOX.``
+does not matter. Special use is a property of Dovecot's settings, not of a Maildir: ``\\Trash`` stands for the names
+that were found there.
 """
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Iterable
 
+from core.usage.mutf7 import decode
+
 SPECIAL_USE = "\\Trash"
-_SHIFTED = re.compile(r"&([^-]*)-")
-
-
-def readable_name(name: str) -> str:
-    """A folder name from disk as people read it; what is not modified UTF-7 stays as it is."""
-    try:
-        return _SHIFTED.sub(_decode_shifted, name)
-    except ValueError:
-        return name
-
-
-def _decode_shifted(match: re.Match[str]) -> str:
-    if not match[1]:
-        return "&"
-    text = match[1].replace(",", "/")
-    return base64.b64decode(text + "=" * (-len(text) % 4), validate=True).decode("utf-16-be")
 
 
 class TrashNames:
@@ -41,7 +25,7 @@ class TrashNames:
 
     def __call__(self, folder: str) -> bool:
         """Whether a folder, named as on disk without its leading dot, is Trash or lies in it."""
-        return self.readable(readable_name(folder))
+        return self.readable(decode(folder))
 
     def readable(self, name: str) -> bool:
         """The same for a name as Dovecot prints it in UTF-8."""

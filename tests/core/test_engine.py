@@ -17,7 +17,7 @@ from core.control.client import RequestFailedError
 from core.control.messages import Decisions, Explain, GetAccounts, GetRefusals, GetStatus, Reload
 from core.control.results import DatabaseState, Explanation, Refusals, Status
 from core.engine import Options
-from core.errors import UnreachableError
+from core.errors import MailquotaError, UnreachableError
 from core.serve import Embedded
 from core.sockets import AddressInUseError
 from tests.core.clients import PolicyClient, ask, request, until
@@ -443,12 +443,16 @@ def test_a_part_that_ends_by_a_fault_is_in_the_log(engine: Embedded, caplog: pyt
         until(lambda: "a part fell over" in caplog.text, "it is logged")
 
 
-def test_only_an_engine_in_a_console_hands_over(small_world: SmallWorld) -> None:
-    for chosen in (Options(small_world.load), Options(small_world.load, embedded=True, demo=True)):
-        engine = Embedded(small_world.load(), chosen)
-        engine.start()
-        try:
-            with pytest.raises(Exception, match="only the engine inside a console"):
-                engine.hand_over()
-        finally:
-            engine.stop()
+@pytest.mark.parametrize(("demo", "pid", "why"), [(True, 99, "a throwaway world"), (False, 1, "process 1")])
+def test_what_is_not_handed_over(
+    small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch, demo: bool, pid: int, why: str
+) -> None:
+    """A world that ends with its engine, and the process whose end is the end of a container."""
+    engine = Embedded(small_world.load(), Options(small_world.load, embedded=True, demo=demo))
+    engine.start()
+    try:
+        monkeypatch.setattr("core.engine.os.getpid", lambda: pid)
+        with pytest.raises(MailquotaError, match=why):
+            engine.hand_over()
+    finally:
+        engine.stop()

@@ -59,14 +59,14 @@ def test_a_parcel_comes_through_with_its_descriptors() -> None:
 
 def test_many_connections_go_in_several_parcels(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel takes some two hundred at a time."""
-    monkeypatch.setattr(handover, "_start", lambda *_: subprocess.Popen(["true"]))
+    monkeypatch.setattr(handover, "_start", lambda *_, **__: subprocess.Popen(["true"]))
     ours, theirs = socket.socketpair()
     monkeypatch.setattr("core.handover.socket.socketpair", lambda: (ours, theirs.dup()))
     with contextlib.ExitStack() as stack:
         pairs = [socket.socketpair() for _ in range(250)]
         for sock in [theirs, *(sock for pair in pairs for sock in pair)]:
             stack.enter_context(sock)
-        new = handover.Successor([], {})
+        new = handover.Successor([], {}, [], detached=True)
         child = new._process
         parcel, _ = receive(theirs)
         assert parcel == Parcel("listen")
@@ -286,8 +286,8 @@ def test_one_that_takes_too_long_is_ended(
     started: list[subprocess.Popen[bytes]] = []
     start = handover._start
 
-    def noting(arguments: Sequence[str], channel: int) -> subprocess.Popen[bytes]:
-        started.append(start(arguments, channel))
+    def noting(arguments: Sequence[str], channel: int, *, detached: bool) -> subprocess.Popen[bytes]:
+        started.append(start(arguments, channel, detached=detached))
         return started[-1]
 
     monkeypatch.setattr(handover, "_start", noting)
@@ -341,7 +341,7 @@ from core.serve import Embedded
 config = Path(sys.argv[1])
 engine = Embedded(load(config, {}), Options(lambda: load(config, {}), embedded=True))
 engine.start()
-new = handover.Successor(["--serve", "--config", sys.argv[1]], engine._engine.listeners.all())
+new = handover.Successor(["--serve", "--config", sys.argv[1]], engine._engine.listeners.all(), [], detached=True)
 print(new.pid, flush=True)
 new.wait_ready()
 os._exit(9)

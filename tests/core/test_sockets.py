@@ -331,8 +331,8 @@ def test_inherited_sockets_are_known_by_their_address(folder: Path, monkeypatch:
     port = free_port()
     address = ListenAddress("inet", host="127.0.0.1", port=port)
     with bind(unix(folder / "s")) as one, bind(address) as other, descriptors(monkeypatch, one, other) as environ:
-        found = sockets.inherited(environ)
-        assert set(found) == {f"unix:{folder.resolve()}/s", f"inet:127.0.0.1:{port}"}
+        found, foreign = sockets.inherited(environ)
+        assert set(found) == foreign == {f"unix:{folder.resolve()}/s", f"inet:127.0.0.1:{port}"}
         for sock in found.values():
             assert not sock.get_inheritable()
             sock.close()
@@ -343,7 +343,7 @@ def test_inherited_sockets_are_known_by_their_address(folder: Path, monkeypatch:
     [{}, {"LISTEN_FDS": "0"}, {"LISTEN_FDS": "two"}, {"LISTEN_FDS": "1", "LISTEN_PID": "1"}, {"LISTEN_FDS": "-3"}],
 )
 def test_sockets_for_another_process_are_not_ours(environ: dict[str, str]) -> None:
-    assert sockets.inherited(environ) == {}
+    assert sockets.inherited(environ).sockets == {}
 
 
 def test_what_is_inherited_and_does_not_listen_is_left_alone(
@@ -351,7 +351,7 @@ def test_what_is_inherited_and_does_not_listen_is_left_alone(
 ) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs, descriptors(monkeypatch, theirs) as environ:
-        assert sockets.inherited(environ) == {}
+        assert sockets.inherited(environ).sockets == {}
         ours.sendall(b"still connected")
         assert theirs.recv(100) == b"still connected"
     assert "does not listen" in caplog.text
@@ -361,7 +361,7 @@ def test_fewer_descriptors_than_promised_are_no_crash(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(sockets, "LISTEN_FDS_START", 900)
-    assert sockets.inherited({"LISTEN_FDS": "2", "LISTEN_PID": "0"}) == {}
+    assert sockets.inherited({"LISTEN_FDS": "2", "LISTEN_PID": "0"}).sockets == {}
     assert "descriptor 900 is no socket" in caplog.text
 
 

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -25,9 +26,9 @@ def require_servers(*programs: str, root: bool = True) -> None:
     """Skip the test when it can't have real servers here; fail it instead when REQUIRE is set to 1."""
     missing = [program for program in programs if find_program(program) is None]
     if missing:
-        _cannot_run(f"not installed: {', '.join(missing)}")
+        cannot_run(f"not installed: {', '.join(missing)}")
     if root and os.geteuid() != 0:
-        _cannot_run("needs root, as Dovecot and Postfix change users")
+        cannot_run("needs root, as Dovecot and Postfix change users")
 
 
 def require_mailserver() -> None:
@@ -35,7 +36,8 @@ def require_mailserver() -> None:
     require_servers(*MariaDB.programs, *Dovecot.programs, *Postfix.programs)
 
 
-def _cannot_run(why: str) -> None:
+def cannot_run(why: str) -> NoReturn:
+    """Skip the test, or fail it where REQUIRE is set to 1."""
     reason = f"real-server test: {why}"
     if os.environ.get(REQUIRE) == "1":
         pytest.fail(f"{reason} ({REQUIRE}=1)", pytrace=False)

@@ -165,7 +165,7 @@ QUESTIONS: dict[str, tuple[str | bytes, Question]] = {
     "an empty state first": ("protocol_state=\nprotocol_state=RCPT\n\n", Question(b"", b"", 0)),
     "any order": ("size=5\nrecipient=a@b\nprotocol_state=RCPT\n\n", Question(b"RCPT", b"a@b", 5)),
     "two recipients": ("recipient=a@b\nrecipient=c@d\n\n", Question(None, b"a@b", 0)),
-    "an empty recipient first": ("recipient=\nrecipient=\nrecipient=c@d\n\n", Question(None, b"c@d", 0)),
+    "an empty recipient first": ("recipient=\nrecipient=\nrecipient=c@d\n\n", Question(None, b"", 0)),
     "an empty recipient": ("recipient=\n\n", Question(None, b"", 0)),
     "an equals sign in it": ("recipient=a=b@c\n\n", Question(None, b"a=b@c", 0)),
     "a trailing blank": ("recipient=a@b \n\n", Question(None, b"a@b ", 0)),

@@ -35,7 +35,8 @@ NAMES = [
     ("a,S=12x,S=5:2,", ON_DISK),
     ("a,S=12\n", ON_DISK),
     ("a,S=-5:2,", ON_DISK),
-    ("a,S=:2,", ON_DISK),
+    ("a,S=:2,", 0),  # no digits are a size to Dovecot
+    ("a,S=,S=7:2,", 0),
     ("a,s=12:2,", ON_DISK),
     ("aS=12:2,", ON_DISK),
     ("1800000000.M1P1.mail:2,S", ON_DISK),

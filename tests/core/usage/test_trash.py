@@ -3,48 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from core.usage.trash import SPECIAL_USE, TrashNames, readable_name
-
-READABLE = [
-    ("Trash", "Trash"),
-    ("Entw&APw-rfe", "Entwürfe"),
-    ("&U,BTFw-", "台北"),
-    ("&ZeVnLIqe-", "日本語"),
-    ("Q&-A", "Q&A"),
-    ("&-&-", "&&"),
-    ("&2Dzf6Q-", "🏩"),
-    ("Q&A", "Q&A"),  # no modified UTF-7: as it is
-    ("&AP-x", "&AP-x"),
-    ("&!!-", "&!!-"),
-    ("&2Dw-", "&2Dw-"),  # half of a pair
-    ("Käse", "Käse"),
-    ("", ""),
-]
-
-
-@pytest.mark.parametrize(("name", "expected"), READABLE)
-def test_readable_name(name: str, expected: str) -> None:
-    """Modified UTF-7 becomes text; what is none stays."""
-    assert readable_name(name) == expected
-
-
-@given(st.text())
-def test_any_name(name: str) -> None:
-    """No name is an error, and one that Dovecot would write comes back."""
-    readable_name(name)
-    encoded = "".join(f"&{_shifted(char)}-" if ord(char) > 126 or ord(char) < 32 else char for char in name)
-    if "&" not in name:
-        assert readable_name(encoded) == name
-
-
-def _shifted(char: str) -> str:
-    from base64 import b64encode
-
-    return b64encode(char.encode("utf-16-be")).decode().rstrip("=").replace("/", ",")
-
+from core.usage.trash import SPECIAL_USE, TrashNames
 
 NAMES = TrashNames((SPECIAL_USE, "Trash", "Papierkorb", "Gelöscht", "INBOX.Müll", "Old/Bin"), ["Deleted Items"])
 FOLDERS = [

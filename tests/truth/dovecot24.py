@@ -1,0 +1,169 @@
+"""A private Dovecot 2.4 in a Debian 13 folder, with its users in a file and ours in SQLite."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from core.accounts.sqlite import create
+from tests.mailserver.dovecot import VMAIL_UID
+from tests.mailserver.mail import Address, connect
+from tests.mailserver.ports import HOST, free_port
+from tests.mailserver.process import Daemon, find_program
+from tests.truth.peers import FITS, FULL, NOBODY
+
+_CONFIG = """
+dovecot_config_version = 2.4.0
+dovecot_storage_version = 2.4.0
+base_dir = {inside}/run
+state_dir = {inside}/state
+log_path = {inside}/dovecot.log
+instance_name = {inside}
+hostname = mail.example.org
+postmaster_address = postmaster@example.org
+protocols = imap
+listen = 127.0.0.1
+ssl = no
+auth_allow_cleartext = yes
+mail_driver = maildir
+mail_home = {inside}/vmail/%{{user | domain}}/%{{user | username}}
+mail_path = ~/Maildir
+mail_uid = {uid}
+mail_gid = {uid}
+first_valid_uid = {uid}
+mail_plugins {{
+  quota = yes
+}}
+namespace inbox {{
+  inbox = yes
+  mailbox Trash {{
+    special_use = \\Trash
+  }}
+}}
+passdb passwd-file {{
+  passwd_file_path = {inside}/users
+}}
+userdb passwd-file {{
+  passwd_file_path = {inside}/users
+}}
+quota_storage_grace = {grace}
+quota "User quota" {{
+  driver = {driver}
+}}
+{ignored}
+quota_status_success = {fits}
+quota_status_nouser = {nobody}
+quota_status_overquota = "{full}"
+service quota-status {{
+  executable = quota-status -p postfix
+  inet_listener quota-status {{
+    port = {port}
+  }}
+}}
+service imap-login {{
+  inet_listener imap {{
+    port = {imap_port}
+  }}
+  inet_listener imaps {{
+    port = 0
+  }}
+}}
+"""
+
+
+class Dovecot24(Daemon):
+    """``root`` is the Debian 13 folder. quota_status_toolarge is left at its default, which is the faulty one."""
+
+    name = "dovecot24"
+    programs = ("chroot",)
+    grace = "10M"
+    driver = "maildir"
+
+    def __init__(self, root: Path) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="mq-", dir=root / "srv"))
+        folder.chmod(0o755)
+        super().__init__(folder)
+        self.root = root
+        self.mail_folder = folder / "vmail"
+        self.port = free_port()
+        self.imap_port = free_port()
+        self._inside = "/" + str(folder.relative_to(root))
+        self.chroot = [find_program("chroot") or "chroot", str(root)]
+
+    @property
+    def database_url(self) -> str:
+        return f"sqlite:///{self.folder}/accounts.db"
+
+    @property
+    def doveadm(self) -> list[str]:
+        return [*self.chroot, "/usr/bin/doveadm", "-c", f"{self._inside}/dovecot.conf"]
+
+    def prepare(self) -> None:
+        self.mail_folder.mkdir(exist_ok=True)
+        os.chown(self.mail_folder, VMAIL_UID, VMAIL_UID)
+        (self.folder / "users").touch()
+        self._write_config("dovecot.conf", "")
+
+    def _write_config(self, name: str, ignored: str) -> None:
+        text = _CONFIG.format(
+            inside=self._inside, uid=VMAIL_UID, grace=self.grace, driver=self.driver, port=self.port, fits=FITS,
+            imap_port=self.imap_port, nobody=NOBODY, full=FULL, ignored=ignored,
+        )  # fmt: skip
+        (self.folder / name).write_text(text)
+
+    def command(self) -> list[str]:
+        return [*self.chroot, "/usr/sbin/dovecot", "-F", "-c", f"{self._inside}/dovecot.conf"]
+
+    def is_ready(self) -> bool:
+        try:
+            with connect(self.quota_status()):
+                return True
+        except OSError:
+            return False
+
+    def set_users(self, users: Iterable[tuple[str, int]]) -> None:
+        """In Dovecot's file, and in a new database for us."""
+        rows = list(users)
+        lines = (f"{address}:{{PLAIN}}pw::::::userdb_quota_storage_size={limit}B\n" for address, limit in rows)
+        (self.folder / "users").write_text("".join(lines))
+        path = self.folder / "accounts.db"
+        path.unlink(missing_ok=True)
+        create(path)
+        with closing(sqlite3.connect(path)) as connection, connection:
+            domains = {address.partition("@")[2] for address, _ in rows}
+            connection.executemany("INSERT INTO virtual_domains (name) VALUES (?)", [(name,) for name in domains])
+            connection.executemany(
+                "INSERT INTO virtual_users (domain_id, email, quota)"
+                " SELECT id, ?, ? FROM virtual_domains WHERE name = ?",
+                [(address, limit, address.partition("@")[2]) for address, limit in rows],
+            )
+
+    def quota_status(self) -> Address:
+        return (HOST, self.port)
+
+    def run(self, *arguments: str) -> str:
+        done = subprocess.run([*self.doveadm, *arguments], capture_output=True, timeout=600, check=False)
+        return done.stdout.decode(errors="replace")
+
+    def recalc_without(self, mailboxes: Iterable[str]) -> None:
+        blocks = "\n".join(f'mailbox "{name}" {{\n  quota_ignore = yes\n}}' for name in mailboxes)
+        self._write_config("without.conf", f"namespace inbox {{\n{blocks}\n}}")
+        done = [*self.doveadm[:-1], f"{self._inside}/without.conf", "quota", "recalc", "-A"]
+        subprocess.run(done, capture_output=True, timeout=600, check=False)
+
+
+@contextmanager
+def dovecot24(root: Path) -> Iterator[Dovecot24]:
+    """One that runs."""
+    server = Dovecot24(root)
+    try:
+        with server:
+            yield server
+    finally:
+        shutil.rmtree(server.folder)
