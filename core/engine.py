@@ -67,16 +67,19 @@ class Engine:
         self.config = config
         self.options = options
         self.mailstore = wiring.make_mailstore(config)
+        self.driver = wiring.make_driver(config, self.mailstore)
         self.ledger = Ledger(self.mailstore.is_trash)
         self.metrics = Metrics()
         self.decisions = DecisionLog()
-        self.enforcer = Enforcer(self.ledger, self.mailstore, wiring.make_rules(config), self.metrics, self.decisions)
+        self.enforcer = Enforcer(self.ledger, self.driver, wiring.make_rules(config), self.metrics, self.decisions)
         self.policy = PolicyServer(self.enforcer.ask, self.metrics)
         self.sync = self._make_sync(config)
-        self.poller = Poller(self.ledger, self.mailstore, self.enforcer.asked)
+        self.poller = Poller(self.ledger, self.driver, self.enforcer.asked)
         self.journal = Journal(config.settings.state.path)
         doveadm, insist = wiring.make_doveadm(config)
-        self.actions = Actions(self.ledger, self.mailstore, self.poller, self.journal, doveadm, insist=insist)
+        self.actions = Actions(
+            self.ledger, self.mailstore, self.driver, self.poller, self.journal, doveadm=doveadm, insist=insist
+        )
         control = config.settings.control
         self.control = ControlServer(
             Rights(control.group, control.read_only_group), self._welcome, Orders(self).handle, self._gone

@@ -13,6 +13,7 @@ from core.endpoints import DatabaseUrl
 from core.passwords import Which, read_password
 from core.policy.decision import Answers, Exempt, Rules
 from core.usage.doveadm import Doveadm
+from core.usage.driver import Driver, MaildirDriver
 from core.usage.mailstore import Mailstore
 from core.usage.trash import SPECIAL_USE, TrashNames
 
@@ -64,6 +65,11 @@ def make_mailstore(config: Config) -> Mailstore:
     if not special and SPECIAL_USE in settings.trash and settings.doveadm != "off":
         special = find_trash_names(settings.doveadm)
     return Mailstore(settings.path, TrashNames(settings.trash, special))
+
+
+def make_driver(_config: Config, store: Mailstore) -> Driver:
+    """How use is found out."""
+    return MaildirDriver(store)
 
 
 def make_doveadm(config: Config) -> tuple[Doveadm | None, bool]:
