@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from core.usage.folders import Folders, sum_folders
 from core.usage.mailstore import Mailstore
-from core.usage.measure import Known, Need, count_inbox, measure, probe, recorded
+from core.usage.measure import Known, Need, Unmeasurable, count_inbox, measure, probe, reason, recorded
 from core.usage.recalc import rewrite
 
 
@@ -33,6 +34,9 @@ class Driver(Protocol):
 
     def survey(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
         """The same in a round over all accounts, where one question for all may do instead of one each."""
+
+    def folders(self, address: str) -> Folders:
+        """What each folder holds now."""
 
     def recorded(self, address: str) -> tuple[int, int] | None:
         """Bytes and messages as Dovecot has them on record, believed or not; None where that is what is known."""
@@ -63,6 +67,12 @@ class MaildirDriver:
         return measure(self._store, self._store.maildir(address), limit, known, now)
 
     survey = measure
+
+    def folders(self, address: str) -> Folders:
+        try:
+            return sum_folders(self._store.maildir(address))
+        except OSError as error:
+            raise Unmeasurable(reason(error)) from error
 
     def recorded(self, address: str) -> tuple[int, int] | None:
         return recorded(self._store.maildir(address))

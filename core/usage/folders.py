@@ -27,6 +27,9 @@ _UNSETTLED_NS = 1_000_000_000
 _MISSING = 0  # modification time of a directory that is not there
 
 
+Summing = Callable[[bytes, list[bytes]], tuple[int, int]]  # bytes and messages of a directory with these names
+
+
 class DirectorySum(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one ``new`` or ``cur`` holds. ``mtime_ns`` is None where the sum must not be used again."""
 
@@ -56,7 +59,16 @@ class FolderSum(msgspec.Struct, frozen=True, array_like=True, gc=False):
 Folders = tuple[FolderSum, ...]
 
 
-def sum_directory(path: str, known: DirectorySum | None = None) -> DirectorySum:
+def sum_physical(path: bytes, names: list[bytes]) -> tuple[int, int]:
+    """Sizes on disk, as Dovecot's driver ``maildir`` counts them."""
+    joined = b"\0".join(names)
+    sizes = _SIZES.findall(joined)
+    if len(sizes) == len(names) and b"\0.." not in joined and not joined.startswith(b".."):
+        return sum(map(int, sizes)), len(sizes)
+    return _sum_odd_names(path, names)
+
+
+def sum_directory(path: str, known: DirectorySum | None = None, summing: Summing = sum_physical) -> DirectorySum:
     """The sum of one directory, taken from ``known`` if it did not change; a missing one holds nothing.
 
     Other errors of the file system are raised as OSError.
@@ -68,15 +80,8 @@ def sum_directory(path: str, known: DirectorySum | None = None) -> DirectorySum:
     if known is not None and known.mtime_ns == mtime:
         return known
     settled = mtime if time.time_ns() - mtime > _UNSETTLED_NS else None
-    names = os.listdir(os.fsencode(path))
-    return DirectorySum(settled, *_sum_names(os.fsencode(path), names))
-
-
-def _sum_names(path: bytes, names: list[bytes]) -> tuple[int, int]:
-    sizes = _SIZES.findall(b"\0".join(names))
-    if len(sizes) == len(names) and not any(name.startswith(b"..") for name in names):
-        return sum(map(int, sizes)), len(sizes)
-    return _sum_odd_names(path, names)
+    directory = os.fsencode(path)
+    return DirectorySum(settled, *summing(directory, os.listdir(directory)))
 
 
 def _sum_odd_names(path: bytes, names: list[bytes]) -> tuple[int, int]:
@@ -118,18 +123,23 @@ def folder_names(maildir: str) -> list[str]:
     return [INBOX, *sorted(name for name in found if name.upper() != INBOX)]
 
 
-def sum_folder(maildir: str, name: str, known: FolderSum | None = None) -> FolderSum:
+def sum_folder(maildir: str, name: str, known: FolderSum | None = None, summing: Summing = sum_physical) -> FolderSum:
     """One folder; OSError as ``sum_directory``."""
     path = folder_path(maildir, name)
-    new = sum_directory(f"{path}/new", known.new if known else None)
-    cur = sum_directory(f"{path}/cur", known.cur if known else None)
+    new = sum_directory(f"{path}/new", known.new if known else None, summing)
+    cur = sum_directory(f"{path}/cur", known.cur if known else None, summing)
     return known if known and known.new is new and known.cur is cur else FolderSum(name, new, cur)
 
 
-def sum_folders(maildir: str, known: Folders = (), wanted: Callable[[str], bool] = lambda _name: True) -> Folders:
+def sum_folders(
+    maildir: str,
+    known: Folders = (),
+    wanted: Callable[[str], bool] = lambda _name: True,
+    summing: Summing = sum_physical,
+) -> Folders:
     """All folders that are wanted, with what is ``known`` of them reused; OSError as ``sum_directory``."""
     before = {folder.name: folder for folder in known}
-    found = (sum_folder(maildir, name, before.get(name)) for name in folder_names(maildir) if wanted(name))
+    found = (sum_folder(maildir, name, before.get(name), summing) for name in folder_names(maildir) if wanted(name))
     return tuple(folder for folder in found if folder.name == INBOX or is_folder(folder))
 
 

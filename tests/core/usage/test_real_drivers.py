@@ -1,0 +1,99 @@
+"""The drivers beside a real Dovecot with the quota driver ``count``: the same figures, to the byte."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.usage.count_driver import CountDriver
+from core.usage.driver import MaildirDriver
+from core.usage.mailstore import Mailstore
+from core.usage.trash import TrashNames
+from tests.mailserver import MailServer
+from tests.mailserver.dovecot import VMAIL_UID
+from tests.mailserver.fixture import require_mailserver, temporary_folder
+
+pytestmark = pytest.mark.server
+
+USER = "edge@count.example"
+LIMIT = 500_000
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[MailServer]:
+    """A mail server whose Dovecot counts."""
+    require_mailserver()
+    with temporary_folder() as folder, MailServer(folder, driver="count") as started:
+        yield started
+
+
+@pytest.fixture
+def maildir(server: MailServer) -> Iterator[Path]:
+    """Three messages in INBOX, three that an IMAP client copied to Trash."""
+    server.add_user(USER, quota=LIMIT)
+    for size in (3000, 2000, 1000):
+        assert server.deliver_lmtp(USER, size)[0] == 250
+    with server.imap(USER) as client:
+        client.create("Trash")
+        client.select()
+        client.copy("1:3", "Trash")
+    yield server.maildir(USER)
+    server.clear()
+
+
+def store(server: MailServer) -> Mailstore:
+    return Mailstore(server.mailstore, TrashNames(("Trash",)))
+
+
+def put(maildir: Path, place: str, content: bytes) -> None:
+    """A file that Dovecot did not write."""
+    path = maildir / place
+    for folder in (path.parent.parent, path.parent):
+        if not folder.exists():
+            folder.mkdir()
+            os.chown(folder, VMAIL_UID, VMAIL_UID)
+    path.write_bytes(content)
+    os.chown(path, VMAIL_UID, VMAIL_UID)
+
+
+def true_figures(server: MailServer) -> tuple[int, int]:
+    """Bytes and messages by Dovecot, from all its mailboxes."""
+    table = server.run_doveadm("-f", "tab", "mailbox", "status", "-u", USER, "messages vsize", "*")
+    rows = [line.split("\t") for line in table.splitlines()[1:]]
+    return sum(int(row[2]) for row in rows), sum(int(row[1]) for row in rows)
+
+
+def test_count_is_exact(server: MailServer, maildir: Path) -> None:
+    """Also of files without sizes in their names, of names that lie, and of what is no message."""
+    driver = CountDriver(store(server))
+    put(maildir, "cur/1:2,", b"Subject: x\n\none\ntwo\r\nthree")
+    put(maildir, "new/2", b"Subject: x\r\n\r\none\r\n")
+    put(maildir, "cur/3,S=7,W=1000:2,S", b"Subject: x\n\none\n")
+    put(maildir, "cur/4,S=16:2,S", b"Subject: x\n\none\n")
+    put(maildir, "cur/.hidden", b"x" * 333)
+    put(maildir, "tmp/5", b"x" * 500)
+    put(maildir, "visible/cur/6", b"x" * 500)
+    put(maildir, ".Entw&APw-rfe/new/7", b"Subject: y\n\n\n")
+    put(maildir, "maildirsize", f"{LIMIT}S\n17 1\n".encode())
+    os.utime(maildir, (1, 1))  # else Dovecot may keep a list of folders from within this second
+    known = driver.measure(USER, LIMIT, None, 0.0)
+    assert (known.used, known.messages) == true_figures(server)
+    assert server.doveadm_quota(USER) == (-(-known.used // 1024), known.messages)
+
+
+def test_count_follows_deliveries(server: MailServer, maildir: Path) -> None:
+    driver = CountDriver(store(server))
+    known = driver.measure(USER, LIMIT, None, 0.0)
+    server.deliver_lmtp(USER, 1500)
+    fresh = driver.count(USER, LIMIT, known, 0.0)
+    assert (fresh.used, fresh.messages) == true_figures(server)
+    assert fresh.messages == known.messages + 1
+
+
+def test_physical_sizes_would_be_too_small(server: MailServer, maildir: Path) -> None:
+    """Why the driver matters: on disk each line is a byte shorter."""
+    physical = MaildirDriver(store(server)).measure(USER, LIMIT, None, 0.0)
+    assert physical.used < true_figures(server)[0]
