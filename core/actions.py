@@ -26,7 +26,7 @@ from core.outcomes import error_code, error_text, failed, figure, numbered, tras
 from core.poller import Poller
 from core.threads import in_thread
 from core.units import parse_limit
-from core.usage.doveadm import Doveadm
+from core.usage.doveadm import Tool
 from core.usage.driver import Driver
 from core.usage.empty import Removed, find_by_doveadm, find_files, remove_by_doveadm, remove_files
 from core.usage.mailstore import Mailstore
@@ -65,7 +65,7 @@ class Actions:
         poller: Poller,
         journal: Journal,
         *,
-        doveadm: Doveadm | None,
+        doveadm: Tool | None,
         insist: bool,
     ) -> None:
         self._ledger = ledger
@@ -237,7 +237,7 @@ class Actions:
     async def _measure(self, entries: Iterable[Entry]) -> None:
         await self._poller.measure_now(list(entries))
 
-    async def _by_doveadm(self, work: Callable[[Doveadm], T]) -> T | None:
+    async def _by_doveadm(self, work: Callable[[Tool], T]) -> T | None:
         """Have it done by doveadm. None where there is none, or where one that was only found knows no such user."""
         doveadm = self._doveadm
         if doveadm is None:
@@ -260,12 +260,12 @@ class Actions:
             return [None] * len(entries)
 
 
-def _recalc_by_doveadm(doveadm: Doveadm, address: str) -> str:
+def _recalc_by_doveadm(doveadm: Tool, address: str) -> str:
     doveadm.recalc(address)
     return "doveadm"
 
 
-def _empty_by_doveadm(doveadm: Doveadm, store: Mailstore, address: str, before: float | None, dry_run: bool) -> Removed:
+def _empty_by_doveadm(doveadm: Tool, store: Mailstore, address: str, before: float | None, dry_run: bool) -> Removed:
     found = find_by_doveadm(doveadm, store, address, before)
     return Removed(found) if dry_run else remove_by_doveadm(doveadm, address, found)
 

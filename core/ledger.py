@@ -156,7 +156,7 @@ class Ledger:
         old = entry.known
         if old is not base or self.entries.get(entry.address) is not entry:
             return False
-        entry.measured_at = now
+        entry.measured_at = known.measured_at or now
         entry.trouble = None
         if old is known:
             return True

@@ -78,7 +78,7 @@ class Poller:
         self._tasks: list[asyncio.Task[None]] = []
         self._lanes = {
             "rounds": self._lane("rounds", driver.survey),
-            "looks": self._lane("looks", driver.measure),
+            "looks": self._lane("looks", driver.look),
             "orders": self._lane("orders", driver.measure),
         }
         self.rounds = 0

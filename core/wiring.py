@@ -10,9 +10,13 @@ from core.accounts.store import AccountStore, Queries, Target, open_store
 from core.config import Config
 from core.discover import find_trash_names
 from core.endpoints import DatabaseUrl
+from core.errors import SettingsError
 from core.passwords import Which, read_password
 from core.policy.decision import Answers, Exempt, Rules
-from core.usage.doveadm import Doveadm
+from core.usage.count_driver import CountDriver
+from core.usage.doveadm import Doveadm, Tool
+from core.usage.doveadm_http import HttpDoveadm
+from core.usage.dovecot_driver import DoveadmDriver
 from core.usage.driver import Driver, MaildirDriver
 from core.usage.mailstore import Mailstore
 from core.usage.trash import SPECIAL_USE, TrashNames
@@ -67,16 +71,26 @@ def make_mailstore(config: Config) -> Mailstore:
     return Mailstore(settings.path, TrashNames(settings.trash, special))
 
 
-def make_driver(_config: Config, store: Mailstore) -> Driver:
-    """How use is found out."""
+def make_driver(config: Config, store: Mailstore) -> Driver:
+    """How use is found out. Raises SettingsError where the settings can't work together."""
+    name = config.settings.mailstore.driver
+    if name == "count":
+        return CountDriver(store)
+    if name == "doveadm":
+        tool, _ = make_doveadm(config)
+        if tool is None:
+            raise SettingsError('mailstore.driver = "doveadm" needs a doveadm; mailstore.doveadm gives none')
+        return DoveadmDriver(store, tool)
     return MaildirDriver(store)
 
 
-def make_doveadm(config: Config) -> tuple[Doveadm | None, bool]:
+def make_doveadm(config: Config) -> tuple[Tool | None, bool]:
     """The tool for changes, and whether the settings insist on it."""
     setting = config.settings.mailstore.doveadm
-    if setting == "off" or setting.startswith("http"):
+    if setting == "off":
         return None, False
+    if setting.startswith(("http:", "https:")):
+        return HttpDoveadm(setting, read_password(config, "doveadm").text), True
     if setting == "auto":
         return Doveadm.find(), False
     return Doveadm(shlex.split(setting)), True

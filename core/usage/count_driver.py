@@ -69,6 +69,7 @@ class CountDriver:
             self._again.discard(address)
             return self._count(address, None if again else known, None)
 
+    look = measure
     survey = measure
 
     def recorded(self, address: str) -> tuple[int, int] | None:

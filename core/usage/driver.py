@@ -30,7 +30,10 @@ class Driver(Protocol):
         """A figure for a decision, where ``probe`` said that it takes more."""
 
     def measure(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
-        """Everything about an account that somebody looks at, Trash included."""
+        """Everything about an account as it is now, Trash included."""
+
+    def look(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
+        """The same each second, for accounts on a screen: it may be some seconds old."""
 
     def survey(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
         """The same in a round over all accounts, where one question for all may do instead of one each."""
@@ -66,6 +69,7 @@ class MaildirDriver:
     def measure(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
         return measure(self._store, self._store.maildir(address), limit, known, now)
 
+    look = measure
     survey = measure
 
     def folders(self, address: str) -> Folders:

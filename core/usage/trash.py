@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 
 SPECIAL_USE = "\\Trash"
+_UNPRINTABLE = re.compile(r"[^ -~]+")
 _SHIFTED = re.compile(r"&([^-]*)-")
 
 
@@ -28,6 +29,16 @@ def _decode_shifted(match: re.Match[str]) -> str:
         return "&"
     text = match[1].replace(",", "/")
     return base64.b64decode(text + "=" * (-len(text) % 4), validate=True).decode("utf-16-be")
+
+
+def disk_name(name: str) -> str:
+    """The opposite: a name as people read it in modified UTF-7."""
+    return _UNPRINTABLE.sub(_encode_shifted, name.replace("&", "&-"))
+
+
+def _encode_shifted(match: re.Match[str]) -> str:
+    text = base64.b64encode(match[0].encode("utf-16-be", "surrogatepass")).decode().rstrip("=").replace("/", ",")
+    return f"&{text}-"
 
 
 class TrashNames:

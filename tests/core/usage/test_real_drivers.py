@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import os
+import socket
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from core.errors import NoSuchAccountError
 from core.usage.count_driver import CountDriver
+from core.usage.doveadm import Doveadm
+from core.usage.doveadm_http import HttpDoveadm
+from core.usage.dovecot_driver import DoveadmDriver
 from core.usage.driver import MaildirDriver
+from core.usage.empty import find_by_doveadm, remove_by_doveadm
 from core.usage.mailstore import Mailstore
 from core.usage.trash import TrashNames
 from tests.mailserver import MailServer
 from tests.mailserver.dovecot import VMAIL_UID
 from tests.mailserver.fixture import require_mailserver, temporary_folder
+from tests.mailserver.ports import free_port
+from tests.mailserver.process import wait_until
 
 pytestmark = pytest.mark.server
 
 USER = "edge@count.example"
 LIMIT = 500_000
+SECRET = "ChangeMe"
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +108,58 @@ def test_physical_sizes_would_be_too_small(server: MailServer, maildir: Path) ->
     """Why the driver matters: on disk each line is a byte shorter."""
     physical = MaildirDriver(store(server)).measure(USER, LIMIT, None, 0.0)
     assert physical.used < true_figures(server)[0]
+
+
+def test_doveadm_is_exact(server: MailServer, maildir: Path) -> None:
+    """One account, everybody at once, and the folders."""
+    driver = DoveadmDriver(store(server), Doveadm(server.doveadm))
+    now = time.time()
+    known = driver.measure(USER, LIMIT, None, now)
+    assert (known.used, known.messages, known.source) == (*true_figures(server), "doveadm")
+    assert {folder.name for folder in known.folders or ()} == {"INBOX", "Trash"}
+    surveyed = DoveadmDriver(store(server), Doveadm(server.doveadm)).survey(USER, LIMIT, None, now)
+    assert (surveyed.used, surveyed.messages) == (-(-known.used // 1024) * 1024, known.messages)
+    decided = DoveadmDriver(store(server), Doveadm(server.doveadm)).count(USER, known.used, None, now)
+    assert decided.used == known.used
+
+
+def test_doveadm_over_http(server: MailServer, maildir: Path) -> None:
+    """The same figures, and the same messages in Trash, as by the command."""
+    with http_api(server) as url:
+        by_http, by_command = HttpDoveadm(url, SECRET), Doveadm(server.doveadm)
+        assert by_http.quota(USER) == by_command.quota(USER)
+        assert dict(by_http.quota_all()) == dict(by_command.quota_all())
+        assert by_http.sizes(USER) == by_command.sizes(USER)
+        assert by_http.mailboxes(USER) == by_command.mailboxes(USER)
+        assert by_http.trash(USER, "Trash", None) == by_command.trash(USER, "Trash", None)
+        assert by_http.trash(USER, "Nosuch", None) == []
+        by_http.recalc(USER)
+        removed = remove_by_doveadm(by_http, USER, find_by_doveadm(by_http, store(server), USER, None))
+        assert len(removed.messages) == 3
+        assert {size.name: size.messages for size in by_command.sizes(USER)} == {"INBOX": 3, "Trash": 0}
+        with pytest.raises(NoSuchAccountError):
+            by_http.quota("nobody@count.example")
+
+
+@contextmanager
+def http_api(server: MailServer) -> Iterator[str]:
+    """Dovecot with its HTTP API for the length of the block; its address."""
+    port, config = free_port(), server.dovecot.config
+    before = config.read_text()
+    listener = f"service doveadm {{\n  inet_listener http {{\n    port = {port}\n  }}\n}}\n"
+    config.write_text(f"{before}\ndoveadm_password = {SECRET}\n{listener}")
+    server.run_doveadm("reload")
+    try:
+        assert wait_until(lambda: answers(port), 20)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        config.write_text(before)
+        server.run_doveadm("reload")
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
