@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from core.accounts.store import AccountStore, Queries, Target, open_store
+from core.accounts.usage_table import open_usage_table
 from core.config import Config
 from core.discover import find_trash_names
 from core.endpoints import DatabaseUrl
@@ -19,6 +20,7 @@ from core.usage.doveadm_http import HttpDoveadm
 from core.usage.dovecot_driver import DoveadmDriver
 from core.usage.driver import Driver, MaildirDriver
 from core.usage.mailstore import Mailstore
+from core.usage.sql_driver import SqlDriver
 from core.usage.trash import SPECIAL_USE, TrashNames
 
 log = logging.getLogger(__name__)
@@ -81,6 +83,9 @@ def make_driver(config: Config, store: Mailstore) -> Driver:
         if tool is None:
             raise SettingsError('mailstore.driver = "doveadm" needs a doveadm; mailstore.doveadm gives none')
         return DoveadmDriver(store, tool)
+    if name == "sql":
+        target = _target(config, config.settings.accounts.url, "database")
+        return SqlDriver(store, open_usage_table(target), open_usage_table(target))
     return MaildirDriver(store)
 
 

@@ -1,9 +1,9 @@
 """The driver ``doveadm``: Dovecot itself is asked what a mailbox holds, whatever its format and its quota driver.
 
 An answer takes Dovecot some 15 ms, so answers are kept for a while. A decision takes one that is at most ``FRESH``
-seconds old as it is. With an older one Dovecot is asked, in a thread of our own; where it has not answered within
-``WAIT``, the decision takes what was known, up to an age of ``USABLE``, and the answer comes in for the next one. So a
-Dovecot that is slow or down makes answers older, not late; only who never had one, or none for so long, can't be told.
+seconds old as it is. With an older one Dovecot is asked (core.usage.asking); where it has not answered in time, the
+decision takes what was known, up to an age of ``USABLE``, and the answer comes in for the next one. So a Dovecot that
+is slow or down makes answers older, not late; only who never had one, or none for so long, can't be told.
 
 Rounds ask for everybody at once, and then rest for long enough to keep Dovecot's share of a core small. Where it can't
 list its users, each account is asked for alone.
@@ -16,12 +16,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
 from time import monotonic
 
 import msgspec
 
 from core.errors import MailquotaError, NoSuchAccountError
+from core.usage.asking import Asking
 from core.usage.doveadm import Tool
 from core.usage.folders import DirectorySum, Folders, FolderSum
 from core.usage.mailstore import Mailstore
@@ -35,7 +35,6 @@ FRESH = 5.0  # seconds
 USABLE = 300.0
 LOOK = 10.0  # how old a figure on somebody's screen may be
 ALONE = 600.0  # between two questions for an account in rounds, where Dovecot can't list its users
-WAIT = 0.08  # for an answer, within the enforcer's deadline
 FIRST_WAIT = 20.0  # of a round for the first answer about everybody
 REST = 20  # times as long as asking for everybody took
 REST_LEAST = 30.0
@@ -48,17 +47,6 @@ class Figure(msgspec.Struct, frozen=True, gc=False):
     quota: Quota
     at: float
     exact: int | None = None
-
-
-class _Question:
-    """One that is under way."""
-
-    def __init__(self, address: str, limit: int | None, now: float) -> None:
-        self.address = address
-        self.limit = limit
-        self.now = now
-        self.done = threading.Event()
-        self.error: Exception | None = None
 
 
 class Everybody:
@@ -113,11 +101,7 @@ class DoveadmDriver:
         self._store = store
         self._tool = tool
         self._figures: dict[str, Figure] = {}
-        self._asking: dict[str, _Question] = {}
-        self._lock = threading.Lock()
-        self._queue: SimpleQueue[_Question] = SimpleQueue()
-        self._workers = 0
-        self._slow = False  # whether an answer was waited for in vain since the last one that came in time
+        self._asking = Asking("doveadm", self._quota, _WORKERS, (MailquotaError, Unmeasurable))
         self._everybody = Everybody(tool, self._take)
 
     # ---- decisions
@@ -131,41 +115,13 @@ class DoveadmDriver:
 
     def count(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
         """See Driver."""
-        question = self._ask(address, limit, now)
-        self._slow = not question.done.wait(0 if self._slow else WAIT)
+        error = self._asking.ask(address, limit, now)
         figure = self._figures.get(address)
-        if isinstance(question.error, NoSuchAccountError):
+        if isinstance(error, NoSuchAccountError):
             raise Unmeasurable("Dovecot knows no such user")
         if figure is None or now - figure.at > USABLE:
-            raise Unmeasurable(str(question.error or "Dovecot has not answered yet"))
+            raise Unmeasurable(str(error or "Dovecot has not answered yet"))
         return _known(figure, limit, known)
-
-    def _ask(self, address: str, limit: int | None, now: float) -> _Question:
-        """The question about an account: the one that is under way, or a new one."""
-        with self._lock:
-            question = self._asking.get(address)
-            if question is None:
-                question = self._asking[address] = _Question(address, limit, now)
-                self._queue.put(question)
-                if self._workers < min(_WORKERS, len(self._asking)):
-                    self._workers += 1
-                    threading.Thread(target=self._work, name="mailquota-doveadm", daemon=True).start()
-            return question
-
-    def _work(self) -> None:
-        while True:
-            question = self._queue.get()
-            try:
-                self._quota(question.address, question.limit, question.now)
-            except (MailquotaError, Unmeasurable) as error:
-                question.error = error
-            except Exception as error:  # an outer edge: who waits for the answer must get one
-                log.exception("Dovecot could not be asked about %s", question.address)
-                question.error = error
-            finally:
-                with self._lock:
-                    del self._asking[question.address]
-                question.done.set()
 
     # ---- rounds and looks
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import MailquotaError, NoSuchAccountError, UnreachableError
-from core.usage import dovecot_driver as module
+from core.usage import asking
 from core.usage.dovecot_driver import ALONE, FRESH, LOOK, USABLE, DoveadmDriver
 from core.usage.measure import Known, Need, Unmeasurable
 from core.usage.quota_rows import KIB, MailboxSize, Quota
@@ -76,7 +76,7 @@ class Desk(DoveadmDriver):
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    monkeypatch.setattr(module, "WAIT", 20.0)
+    monkeypatch.setattr(asking, "WAIT", 20.0)
     return Desk(Box(tmp_path), FakeTool())
 
 
@@ -92,7 +92,7 @@ def test_a_decision_asks_and_remembers(desk: Desk) -> None:
 def test_a_slow_dovecot_makes_answers_older_not_late(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer comes in for a later decision; meanwhile it is asked once."""
     known = desk.decide(NOW)
-    monkeypatch.setattr(module, "WAIT", 0.01)
+    monkeypatch.setattr(asking, "WAIT", 0.01)
     desk.tool.go_on.clear()
     desk.tool.inbox = 9000
     for second in (10, 11, 12):
@@ -104,11 +104,11 @@ def test_a_slow_dovecot_makes_answers_older_not_late(desk: Desk, monkeypatch: py
 
 def test_nobody_waits_behind_a_slow_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once waiting was in vain, nobody waits until Dovecot answers in time again."""
-    monkeypatch.setattr(module, "WAIT", 0.01)
+    monkeypatch.setattr(asking, "WAIT", 0.01)
     desk.tool.go_on.clear()
     with pytest.raises(Unmeasurable, match="not answered yet"):
         desk.decide(NOW)
-    monkeypatch.setattr(module, "WAIT", 1000.0)
+    monkeypatch.setattr(asking, "WAIT", 1000.0)
     with pytest.raises(Unmeasurable, match="not answered yet"):
         desk.decide(NOW)
     desk.tool.go_on.set()
