@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from core import wiring
+from core.config import load
+from core.dovecot_quota import quota_facts
 from core.errors import NoSuchAccountError
+from core.usage import asking
 from core.usage.count_driver import CountDriver
 from core.usage.doveadm import Doveadm
 from core.usage.doveadm_http import HttpDoveadm
@@ -19,12 +25,13 @@ from core.usage.dovecot_driver import DoveadmDriver
 from core.usage.driver import MaildirDriver
 from core.usage.empty import find_by_doveadm, remove_by_doveadm
 from core.usage.mailstore import Mailstore
+from core.usage.rules import Ignored
 from core.usage.trash import TrashNames
 from tests.mailserver import MailServer
 from tests.mailserver.dovecot import VMAIL_UID
 from tests.mailserver.fixture import require_mailserver, temporary_folder
 from tests.mailserver.ports import free_port
-from tests.mailserver.process import wait_until
+from tests.mailserver.process import find_program, wait_until
 
 pytestmark = pytest.mark.server
 
@@ -110,8 +117,9 @@ def test_physical_sizes_would_be_too_small(server: MailServer, maildir: Path) ->
     assert physical.used < true_figures(server)[0]
 
 
-def test_doveadm_is_exact(server: MailServer, maildir: Path) -> None:
+def test_doveadm_is_exact(server: MailServer, maildir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One account, everybody at once, and the folders."""
+    monkeypatch.setattr(asking, "WAIT", 20.0)
     driver = DoveadmDriver(store(server), Doveadm(server.doveadm))
     now = time.time()
     known = driver.measure(USER, LIMIT, None, now)
@@ -163,3 +171,31 @@ def answers(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def test_auto_finds_out(server: MailServer, tmp_path: Path) -> None:
+    """From this server's own settings: what it is, and that the maildirsize beside it is none of Dovecot's."""
+    file = tmp_path / "mailquota.toml"
+    doveadm = shlex.join(server.doveadm)
+    file.write_text(f'[mailstore]\npath = "{server.mailstore}"\ndoveadm = "{doveadm}"\n')
+    config = load(file, {})
+    assert wiring.driver_name(config) == "count"
+    assert isinstance(wiring.make_driver(config, wiring.make_mailstore(config)), CountDriver)
+
+
+def test_ignored_folders(server: MailServer, maildir: Path) -> None:
+    """Dovecot leaves them out of its figure, and so do we."""
+    config = server.dovecot.config
+    before = config.read_text()
+    config.write_text(before.replace("quota_vsizes = yes", "quota_vsizes = yes\n  quota_rule2 = Tr*:ignore"))
+    try:
+        text = subprocess.run(
+            [find_program("doveconf") or "doveconf", "-c", str(config), "-n"],
+            capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        ignoring = Mailstore(server.mailstore, TrashNames(("Trash",)), Ignored(quota_facts(text).rules))
+        known = CountDriver(ignoring).measure(USER, LIMIT, None, 0.0)
+        assert known.messages == 3
+        assert server.doveadm_quota(USER) == (-(-known.used // 1024), known.messages)
+    finally:
+        config.write_text(before)
