@@ -157,6 +157,7 @@ class Actions:
         if method is None:
             method = await in_thread(lambda: driver.recount(address, entry.limit))
         await self._measure([entry])
+        self._ledger.set_drift(entry, None)
         after = (entry.known.used, entry.known.messages) if entry.known else (None, None)
         await self._write_journal([operator.entry("recalc", address, figure(before[0]), figure(after[0]))])
         return RecalcResult(address, before[0], after[0], before[1], after[1], method)

@@ -28,6 +28,7 @@ from core.control.messages import VERSION, Welcome
 from core.control.results import Status
 from core.control.server import ControlConnection, ControlServer, Rights
 from core.decisions import DecisionLog
+from core.drift import DriftWatch
 from core.enforcer import Enforcer
 from core.errors import DatabaseError, MailquotaError
 from core.history.journal import Journal
@@ -150,6 +151,8 @@ class Engine:
     async def _begin_measuring(self) -> None:
         await self._accounts_read.wait()
         self.poller.start()
+        if self.driver.name == "maildir":
+            await DriftWatch(self.ledger, self.mailstore).run(self.poller.first_round)
 
     def _make_sync(self, config: Config) -> AccountSync:
         store = wiring.make_store(config)

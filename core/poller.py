@@ -114,6 +114,10 @@ class Poller:
         """Measure these before anything else is said about them, as after a change."""
         await self._slice("orders", entries)
 
+    async def survey_now(self, entries: list[Entry]) -> None:
+        """Measure these as a round would: for a look at all accounts, where there are no rounds."""
+        await self._slice("rounds", entries)
+
     async def _rounds(self) -> None:
         share = FIRST_SHARE
         while True:

@@ -36,10 +36,15 @@ class CountDriver:
 
     def __init__(self, store: Mailstore) -> None:
         self._store = store
+        self.base = store.base
         self._sizes = Remembered()
         self._locks: WeakValueDictionary[str, _Lock] = WeakValueDictionary()
         self._making = threading.Lock()
         self._again: set[str] = set()  # whose next measuring starts from nothing
+
+    def record(self, address: str) -> str | None:
+        """See Driver. There is none: a delivery writes to a directory of its own."""
+        return None
 
     def probe(self, address: str, limit: int | None, known: Known | None, now: float) -> Known | Need:
         """See Driver."""

@@ -99,12 +99,17 @@ class DoveadmDriver:
 
     def __init__(self, store: Mailstore, tool: Tool) -> None:
         self._store = store
+        self.base = store.base
         self._tool = tool
         self._figures: dict[str, Figure] = {}
         self._asking = Asking("doveadm", self._quota, _WORKERS, (MailquotaError, Unmeasurable))
         self._everybody = Everybody(tool, self._take)
 
     # ---- decisions
+
+    def record(self, address: str) -> str | None:
+        """See Driver. There is none: where Dovecot keeps its figures is its own affair."""
+        return None
 
     def probe(self, address: str, limit: int | None, known: Known | None, now: float) -> Known | Need:
         """See Driver."""

@@ -20,8 +20,6 @@ import msgspec
 
 INBOX = "INBOX"
 # A number of more than 12 digits is the size of no message, and sums must stay what 64 bits hold.
-# One match a name: names are joined by NUL, which no name can hold.
-_SIZES = re.compile(rb"(?:^|(?<=\0))[^,\0]*(?:,(?!S=)[^,\0]*)*,S=(\d{1,12})(?=[:,\0]|\Z)")
 _SIZE = re.compile(rb"[^,]*(?:,(?!S=)[^,]*)*,S=(\d{1,12})(?=[:,]|\Z)")
 _UNSETTLED_NS = 1_000_000_000
 _MISSING = 0  # modification time of a directory that is not there
@@ -61,11 +59,32 @@ Folders = tuple[FolderSum, ...]
 
 def sum_physical(path: bytes, names: list[bytes]) -> tuple[int, int]:
     """Sizes on disk, as Dovecot's driver ``maildir`` counts them."""
+    total = sum_of_names(_SIZES, names, b"..")
+    return _sum_odd_names(path, names) if total is None else (total, len(names))
+
+
+def sizes_in_names(letter: str) -> re.Pattern[bytes]:
+    """For ``sum_of_names``: from the first ``,S=`` of a name to its end. The number is empty where it is none."""
+    return re.compile(rb",%b=(\d{1,12}(?=[:,\0]|\Z))?[^\0]*" % letter.encode())
+
+
+def sum_of_names(pattern: re.Pattern[bytes], names: list[bytes], odd: bytes) -> int | None:
+    """The sum where each of many names tells its size and none begins with ``odd``; else None.
+
+    Joined by NUL, which no name can hold, 100,000 of them are searched in 30 ms: a match ends where its name ends, so
+    there are as many matches as names only where each name has one.
+    """
     joined = b"\0".join(names)
-    sizes = _SIZES.findall(joined)
-    if len(sizes) == len(names) and b"\0.." not in joined and not joined.startswith(b".."):
-        return sum(map(int, sizes)), len(sizes)
-    return _sum_odd_names(path, names)
+    if joined.startswith(odd) or b"\0" + odd in joined:
+        return None
+    sizes = pattern.findall(joined)
+    try:
+        return sum(map(int, sizes)) if len(sizes) == len(names) else None
+    except ValueError:
+        return None
+
+
+_SIZES = sizes_in_names("S")
 
 
 def sum_directory(path: str, known: DirectorySum | None = None, summing: Summing = sum_physical) -> DirectorySum:

@@ -121,7 +121,7 @@ def _with_trash(store: Mailstore, maildir: str, known: Known) -> Known:
 
 def _count(store: Mailstore, maildir: str, known: Known | None) -> Known:
     """Count all folders. The stamp is taken first: a change of the file during the count makes the next look count."""
-    stamp = _stamp_of(f"{maildir}/maildirsize")
+    stamp = stamp_of(f"{maildir}/maildirsize")
     folders = sum_folders(maildir, (known.folders if known else None) or ())
     if not folders and not os.path.isdir(store.base):
         raise Unmeasurable(f"{store.base} is not there")
@@ -144,7 +144,7 @@ def total(store: Mailstore, folders: Folders) -> tuple[int, int]:
 def count_inbox(store: Mailstore, maildir: str, known: Known | None) -> Known:
     """A count for a decision: INBOX anew, other folders as last counted (all, the first time). Raises Unmeasurable."""
     try:
-        stamp = _stamp_of(f"{maildir}/maildirsize")
+        stamp = stamp_of(f"{maildir}/maildirsize")
         inbox = _counted_inbox(known, stamp)
         fresh = None if inbox is None else sum_folder(maildir, INBOX, inbox)
         if known is None or known.folders is None or fresh is None or not is_folder(fresh):
@@ -179,7 +179,7 @@ def _read(maildir: str) -> Maildirsize | None:
         os.close(handle)
 
 
-def _stamp_of(path: str) -> int:
+def stamp_of(path: str) -> int:
     try:
         return _stamp(os.stat(path))
     except FileNotFoundError:

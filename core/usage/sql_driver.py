@@ -61,6 +61,7 @@ class SqlDriver:
 
     def __init__(self, store: Mailstore, rounds: UsageTable, rows: UsageTable) -> None:
         self._store = store
+        self.base = store.base
         self._rounds = rounds
         self._rows = rows
         self._using_rows = threading.Lock()
@@ -69,6 +70,10 @@ class SqlDriver:
         self._next_round = 0.0
         self._oldest = USABLE
         self._fault: DatabaseError | None = None
+
+    def record(self, address: str) -> str | None:
+        """See Driver. There is none: it is a row in a table."""
+        return None
 
     def probe(self, address: str, limit: int | None, known: Known | None, now: float) -> Known | Need:
         """See Driver."""

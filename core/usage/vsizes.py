@@ -13,12 +13,12 @@ import stat
 import threading
 from collections import OrderedDict
 
-from core.usage.folders import FolderSum, folder_path
+from core.usage.folders import FolderSum, folder_path, sizes_in_names, sum_of_names
 from core.usage.measure import Unmeasurable
 
 _MOST_SIZES = 1_000_000  # remembered over all mailboxes; about 150 bytes each
 _CHUNK = 1024 * 1024
-_SIZES = re.compile(rb"(?:^|(?<=\0))[^,\0]*(?:,(?!W=)[^,\0]*)*,W=(\d{1,12})(?=[:,\0]|\Z)")
+_SIZES = sizes_in_names("W")
 _SIZE = re.compile(rb"[^,]*(?:,(?!W=)[^,]*)*,W=(\d{1,12})(?=[:,]|\Z)")
 
 Sizes = dict[bytes, dict[bytes, int]]  # by directory, by the unique part of the name
@@ -70,10 +70,9 @@ class Counting:
     def sum_names(self, directory: bytes, names: list[bytes]) -> tuple[int, int]:
         """Bytes and messages. Raises OSError, and TooMuchToReadError; what was read until then is remembered."""
         self.listed[directory] = {}
-        joined = b"\0".join(names)
-        sizes = _SIZES.findall(joined)
-        if len(sizes) == len(names) and b"\0." not in joined and not joined.startswith(b"."):
-            return sum(map(int, sizes)), len(sizes)
+        total = sum_of_names(_SIZES, names, b".")
+        if total is not None:
+            return total, len(names)
         found = [size for name in names if (size := self._size(directory, name)) is not None]
         return sum(found), len(found)
 
