@@ -26,11 +26,10 @@ from core.outcomes import error_code, error_text, failed, figure, numbered, tras
 from core.poller import Poller
 from core.threads import in_thread
 from core.units import parse_limit
-from core.usage.doveadm import Doveadm
+from core.usage.doveadm import Tool
+from core.usage.driver import Driver
 from core.usage.empty import Removed, find_by_doveadm, find_files, remove_by_doveadm, remove_files
 from core.usage.mailstore import Mailstore
-from core.usage.measure import recorded
-from core.usage.recalc import rewrite
 
 log = logging.getLogger(__name__)
 
@@ -62,14 +61,16 @@ class Actions:
         self,
         ledger: Ledger,
         store: Mailstore,
+        driver: Driver,
         poller: Poller,
         journal: Journal,
-        doveadm: Doveadm | None,
         *,
+        doveadm: Tool | None,
         insist: bool,
     ) -> None:
         self._ledger = ledger
         self._store = store
+        self._driver = driver
         self._poller = poller
         self._journal = journal
         self._doveadm = doveadm
@@ -145,15 +146,18 @@ class Actions:
             return RecalcResult(address, None, None, None, None, None, error_text(error), error_code(error))
 
     async def _recalc_entry(self, entry: Entry, operator: Operator) -> RecalcResult:
-        address, maildir = entry.address, self._store.maildir(entry.address)
+        address, driver = entry.address, self._driver
         if entry.known is None:
             await self._measure([entry])
         known = entry.known
-        before = await in_thread(lambda: recorded(maildir)) or ((known.used, known.messages) if known else (None, None))
+        before = await in_thread(lambda: driver.recorded(address)) or (
+            (known.used, known.messages) if known else (None, None)
+        )
         method = await self._by_doveadm(lambda doveadm: _recalc_by_doveadm(doveadm, address))
         if method is None:
-            method = await in_thread(lambda: rewrite(self._store, maildir, entry.limit))
+            method = await in_thread(lambda: driver.recount(address, entry.limit))
         await self._measure([entry])
+        self._ledger.set_drift(entry, None)
         after = (entry.known.used, entry.known.messages) if entry.known else (None, None)
         await self._write_journal([operator.entry("recalc", address, figure(before[0]), figure(after[0]))])
         return RecalcResult(address, before[0], after[0], before[1], after[1], method)
@@ -234,7 +238,7 @@ class Actions:
     async def _measure(self, entries: Iterable[Entry]) -> None:
         await self._poller.measure_now(list(entries))
 
-    async def _by_doveadm(self, work: Callable[[Doveadm], T]) -> T | None:
+    async def _by_doveadm(self, work: Callable[[Tool], T]) -> T | None:
         """Have it done by doveadm. None where there is none, or where one that was only found knows no such user."""
         doveadm = self._doveadm
         if doveadm is None:
@@ -257,12 +261,12 @@ class Actions:
             return [None] * len(entries)
 
 
-def _recalc_by_doveadm(doveadm: Doveadm, address: str) -> str:
+def _recalc_by_doveadm(doveadm: Tool, address: str) -> str:
     doveadm.recalc(address)
     return "doveadm"
 
 
-def _empty_by_doveadm(doveadm: Doveadm, store: Mailstore, address: str, before: float | None, dry_run: bool) -> Removed:
+def _empty_by_doveadm(doveadm: Tool, store: Mailstore, address: str, before: float | None, dry_run: bool) -> Removed:
     found = find_by_doveadm(doveadm, store, address, before)
     return Removed(found) if dry_run else remove_by_doveadm(doveadm, address, found)
 

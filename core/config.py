@@ -17,6 +17,7 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
+from core.dovecot_quota import QuotaFacts
 from core.endpoints import mask_secrets
 from core.errors import SettingsError, UsageError
 from core.settings import Section, Settings
@@ -46,6 +47,7 @@ class Found(msgspec.Struct, frozen=True):
     values: dict[str, dict[str, Any]] = {}
     origins: dict[str, str] = {}
     trash_names: tuple[str, ...] = ()
+    quota: QuotaFacts | None = None  # None: Dovecot was not asked
 
 
 class Config(msgspec.Struct, frozen=True):

@@ -26,6 +26,7 @@ from core.dovecot_conf import (
     status_answers,
     trash_names,
 )
+from core.dovecot_quota import quota_facts
 from core.errors import UsageError
 from core.postfix_maps import database_url, mysql_map_files, parse_map_file, schema_of
 
@@ -69,9 +70,10 @@ def read_text(path: str) -> str | None:
         return None
 
 
-def find_trash_names(doveadm: str = "auto", run: Run = run_command) -> tuple[str, ...]:
-    """The names that the flag \\Trash of ``mailstore.trash`` stands for on this server."""
-    return tuple(trash_names(run([*dovecot_tool(doveadm, "doveconf"), "-n"]) or ""))
+def ask_dovecot(doveadm: str = "auto", run: Run = run_command) -> Found:
+    """Only what is no setting of ours: which folders are \\Trash on this server, and how quota is kept."""
+    text = run([*dovecot_tool(doveadm, "doveconf"), "-n"]) or ""
+    return Found(trash_names=tuple(trash_names(text)), quota=quota_facts(text))
 
 
 def discover(doveadm: str = "auto", run: Run = run_command, read: Read = read_text) -> Found:
@@ -82,7 +84,7 @@ def discover(doveadm: str = "auto", run: Run = run_command, read: Read = read_te
     if text is None:
         return gathered.found()
     _ask_dovecot(gathered, text, read)
-    return gathered.found(tuple(trash_names(text)))
+    return gathered.found(text)
 
 
 class _Gathered:
@@ -104,8 +106,10 @@ class _Gathered:
         self.values.get(section, {}).pop(key, None)
         self.origins.pop(f"{section}.{key}", None)
 
-    def found(self, trash: tuple[str, ...] = ()) -> Found:
-        return Found({name: table for name, table in self.values.items() if table}, self.origins, trash)
+    def found(self, text: str = "") -> Found:
+        """With what the text of doveconf says beside settings."""
+        values = {name: table for name, table in self.values.items() if table}
+        return Found(values, self.origins, tuple(trash_names(text)), quota_facts(text))
 
 
 def _ask_postfix(gathered: _Gathered, run: Run, read: Read) -> None:

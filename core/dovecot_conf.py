@@ -81,7 +81,7 @@ def quota_grace(text: str) -> str | None:
     """The grace in the form of our settings; None where the server says nothing of quotas."""
     conf = parse_doveconf(text)
     if dovecot_version(text) < (2, 4):
-        grace = _plugin(conf).get("quota_grace", "").replace("%%", "%")
+        grace = plugin_values(conf).get("quota_grace", "").replace("%%", "%")
         return grace.replace(" ", "") or None
     quotas = list(conf.of_kind("quota"))
     for values in (*(quota.values for quota in quotas), conf.values):
@@ -95,7 +95,7 @@ def status_answers(text: str) -> dict[str, str]:
     """The answer texts of quota-status that are set, by the names of our settings."""
     conf = parse_doveconf(text)
     modern = dovecot_version(text) >= (2, 4)
-    values = conf.values if modern else _plugin(conf)
+    values = conf.values if modern else plugin_values(conf)
     error = conf.values.get("quota_exceeded_message") or _DEFAULT_ERROR
     answers = {}
     for name in ("success", "nouser", "overquota", "toolarge"):
@@ -106,7 +106,8 @@ def status_answers(text: str) -> dict[str, str]:
     return answers
 
 
-def _plugin(conf: Block) -> dict[str, str]:
+def plugin_values(conf: Block) -> dict[str, str]:
+    """The settings of 2.3's plugins."""
     return {name: value for block in conf.of_kind("plugin") for name, value in block.values.items()}
 
 

@@ -28,7 +28,7 @@ from core.policy.protocol import Question, answer, attribute, question
 from core.policy.reservations import Reservations
 from core.policy.server import Connection
 from core.routes import Route, Router
-from core.usage.mailstore import Mailstore
+from core.usage.driver import Driver
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +58,7 @@ class Pending:
 class Enforcer:
     """Answers policy requests from the ledger."""
 
-    def __init__(
-        self, ledger: Ledger, store: Mailstore, rules: Rules, metrics: Metrics, decisions: DecisionLog
-    ) -> None:
+    def __init__(self, ledger: Ledger, driver: Driver, rules: Rules, metrics: Metrics, decisions: DecisionLog) -> None:
         self._ledger = ledger
         self._metrics = metrics
         self._decisions = decisions
@@ -70,7 +68,7 @@ class Enforcer:
         self._early_until = self._loop.time() + START_DEADLINE
         self._timer: asyncio.TimerHandle | None = None
         self.asked: dict[Entry, float] = {}  # who was asked about, and when: the poller measures them first
-        self.looker = Looker(ledger, store, self._looked)
+        self.looker = Looker(ledger, driver, self._looked)
         self.router = Router(ledger, rules)
         self.set_rules(rules)
 

@@ -28,6 +28,7 @@ from core.control.messages import VERSION, Welcome
 from core.control.results import Status
 from core.control.server import ControlConnection, ControlServer, Rights
 from core.decisions import DecisionLog
+from core.drift import DriftWatch
 from core.enforcer import Enforcer
 from core.errors import DatabaseError, MailquotaError
 from core.history.journal import Journal
@@ -67,16 +68,19 @@ class Engine:
         self.config = config
         self.options = options
         self.mailstore = wiring.make_mailstore(config)
+        self.driver = wiring.make_driver(config, self.mailstore)
         self.ledger = Ledger(self.mailstore.is_trash)
         self.metrics = Metrics()
         self.decisions = DecisionLog()
-        self.enforcer = Enforcer(self.ledger, self.mailstore, wiring.make_rules(config), self.metrics, self.decisions)
+        self.enforcer = Enforcer(self.ledger, self.driver, wiring.make_rules(config), self.metrics, self.decisions)
         self.policy = PolicyServer(self.enforcer.ask, self.metrics)
         self.sync = self._make_sync(config)
-        self.poller = Poller(self.ledger, self.mailstore, self.enforcer.asked)
+        self.poller = Poller(self.ledger, self.driver, self.enforcer.asked)
         self.journal = Journal(config.settings.state.path)
         doveadm, insist = wiring.make_doveadm(config)
-        self.actions = Actions(self.ledger, self.mailstore, self.poller, self.journal, doveadm, insist=insist)
+        self.actions = Actions(
+            self.ledger, self.mailstore, self.driver, self.poller, self.journal, doveadm=doveadm, insist=insist
+        )
         control = config.settings.control
         self.control = ControlServer(
             Rights(control.group, control.read_only_group), self._welcome, Orders(self).handle, self._gone
@@ -147,6 +151,8 @@ class Engine:
     async def _begin_measuring(self) -> None:
         await self._accounts_read.wait()
         self.poller.start()
+        if self.driver.name == "maildir":
+            await DriftWatch(self.ledger, self.mailstore).run(self.poller.first_round)
 
     def _make_sync(self, config: Config) -> AccountSync:
         store = wiring.make_store(config)

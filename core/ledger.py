@@ -19,8 +19,8 @@ class Entry:
     """One mailbox. ``limit`` in bytes, None unlimited; ``known`` is the last measuring, None before the first."""
 
     __slots__ = (
-        "address", "enabled", "events", "fresh_until", "held", "known", "limit", "mailbox", "measured_at",
-        "refused_at", "trouble",
+        "address", "compared_at", "drift", "enabled", "events", "fresh_until", "held", "known", "limit", "mailbox",
+        "measured_at", "refused_at", "trouble",
     )  # fmt: skip
 
     def __init__(self, account: Account) -> None:
@@ -32,6 +32,8 @@ class Entry:
         self.measured_at: float | None = None
         self.refused_at: float | None = None
         self.trouble: str | None = None  # why the mailbox can't be measured now
+        self.drift: int | None = None  # bytes that a count found beyond those on record, where they differ
+        self.compared_at = 0.0  # when they were compared, in seconds since the epoch
         self.held: Reservations | None = None  # accepted, and not arrived yet
         self.events = 0  # changes that core.watch was told of
         self.fresh_until = 0.0  # loop time up to which ``known`` holds without a look; core.watch ends it early
@@ -156,7 +158,7 @@ class Ledger:
         old = entry.known
         if old is not base or self.entries.get(entry.address) is not entry:
             return False
-        entry.measured_at = now
+        entry.measured_at = known.measured_at or now
         entry.trouble = None
         if old is known:
             return True
@@ -182,6 +184,12 @@ class Ledger:
             self.totals.add(entry, 1)
             self._changed[entry.address] = entry
 
+    def set_drift(self, entry: Entry, drift: int | None) -> None:
+        """What a comparison of the figure on record with a count found; None: they agree, or nothing is known."""
+        if entry.drift != drift:
+            entry.drift = drift
+            self.touch(entry)
+
     def touch(self, entry: Entry) -> None:
         """Something shown of the entry changed that is no figure."""
         if self.entries.get(entry.address) is entry:
@@ -204,6 +212,7 @@ class Ledger:
             measured_at=entry.measured_at,
             enabled=entry.enabled,
             refused_at=entry.refused_at,
+            drift_bytes=entry.drift if known.source == "maildirsize" else None,
         )
 
     def take_changes(self) -> tuple[list[AccountRow], list[str]]:

@@ -15,8 +15,8 @@ from collections.abc import Callable
 
 from core.lanes import Lane
 from core.ledger import Entry, Ledger
-from core.usage.mailstore import Mailstore
-from core.usage.measure import Known, Need, count_inbox, probe
+from core.usage.driver import Driver
+from core.usage.measure import Known, Need
 from core.watch import FRESH_SECONDS, Mark, Watch
 
 log = logging.getLogger(__name__)
@@ -40,12 +40,12 @@ class Look:
 class Looker:
     """``done(look, bytes used)`` is called on the loop, with None where the mailbox can't be measured now."""
 
-    def __init__(self, ledger: Ledger, store: Mailstore, done: Callable[[Look, int | None], None]) -> None:
+    def __init__(self, ledger: Ledger, driver: Driver, done: Callable[[Look, int | None], None]) -> None:
         self._ledger = ledger
-        self._store = store
+        self._driver = driver
         self._done = done
         self._loop = asyncio.get_running_loop()
-        self.watch = Watch(store.base)
+        self.watch = Watch(driver.base)
         self._probes: Lane[Look, Known | Need] = Lane(
             "probe", self._probe, self._probed, stuck=self._hangs, key=_key, patience=PROBE_PATIENCE
         )
@@ -76,14 +76,15 @@ class Looker:
 
     def _probe(self, look: Look) -> Known | Need:
         entry = look.entry
-        maildir = self._store.maildir(entry.address)
         look.base = entry.known
-        look.mark = self.watch.follow(entry, f"{maildir}/maildirsize")
-        return probe(maildir, entry.limit, look.base, time.time())
+        record = self._driver.record(entry.address)
+        look.mark = self.watch.follow(entry, record) if record is not None else None
+        return self._driver.probe(entry.address, entry.limit, look.base, time.time())
 
     def _count(self, look: Look) -> Known:
-        look.base = look.entry.known
-        return count_inbox(self._store, self._store.maildir(look.entry.address), look.base)
+        entry = look.entry
+        look.base = entry.known
+        return self._driver.count(entry.address, entry.limit, look.base, time.time())
 
     # ---- on the loop
 

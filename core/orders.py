@@ -37,7 +37,7 @@ from core.errors import MailquotaError, NoSuchAccountError, UsageError
 from core.history.database import StateError
 from core.outcomes import error_text, sendable
 from core.threads import in_thread
-from core.usage.folders import sum_folders
+from core.usage.measure import Unmeasurable
 from core.usage.mutf7 import decode
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class Orders:
         if entry is None:
             raise NoSuchAccountError(address)
         await engine.poller.measure_now([entry])
-        folders = await self._folders(engine.mailstore.maildir(address)) if entry.mailbox else []
+        folders = await self._folders(address) if entry.mailbox else []
         aliases = engine.enforcer.router.aliases.leading_to(address)
         refusals = engine.decisions.refusals(address, _REFUSALS_SHOWN)
         try:
@@ -162,12 +162,12 @@ class Orders:
             changes = []
         return Details(engine.ledger.row(entry), folders, aliases, refusals, changes)
 
-    async def _folders(self, maildir: str) -> list[Folder]:
+    async def _folders(self, address: str) -> list[Folder]:
         """None where the mailbox can't be read; that its use is unknown says the row."""
         try:
-            counted = await in_thread(lambda: sum_folders(maildir))
-        except OSError as error:
-            log.warning("folders can't be shown: %s", error_text(error))
+            counted = await in_thread(lambda: self._engine.driver.folders(address))
+        except Unmeasurable as error:
+            log.warning("folders can't be shown: %s", error)
             return []
         is_trash = self._engine.mailstore.is_trash
         return [Folder(sendable(decode(f.name)), f.messages, f.bytes, is_trash(f.name)) for f in counted]

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from core.lanes import Lane
 from core.ledger import Entry, Ledger
-from core.usage.mailstore import Mailstore
-from core.usage.measure import Known, Unmeasurable, measure
+from core.usage.driver import Driver
+from core.usage.measure import Known, Unmeasurable
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +36,16 @@ class Measured(NamedTuple):
     outcome: Known | str
 
 
-def measure_entry(store: Mailstore, entry: Entry) -> Measured:
-    """Measure one mailbox, in any thread."""
+Measure = Callable[[str, int | None, Known | None, float], Known]
+
+
+def measure_entry(measure: Measure, entry: Entry) -> Measured:
+    """Measure one mailbox, in any thread, with a function of a driver."""
     base = entry.known
     if not entry.mailbox:
         return Measured(base, "Dovecot takes no such user name")
     try:
-        return Measured(base, measure(store, store.maildir(entry.address), entry.limit, base, time.time()))
+        return Measured(base, measure(entry.address, entry.limit, base, time.time()))
     except Unmeasurable as error:
         return Measured(base, str(error))
 
@@ -66,20 +69,26 @@ _Item = tuple[Entry, _Slice]
 class Poller:
     """Keeps the ledger's figures fresh. ``asked`` are accounts that a policy request named, with their loop time."""
 
-    def __init__(self, ledger: Ledger, store: Mailstore, asked: dict[Entry, float]) -> None:
+    def __init__(self, ledger: Ledger, driver: Driver, asked: dict[Entry, float]) -> None:
         self._ledger = ledger
-        self._store = store
         self._asked = asked
         self._loop = asyncio.get_running_loop()
         self._watched: dict[object, list[str]] = {}
         self._look = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._lanes = {name: self._lane(name) for name in ("rounds", "looks", "orders")}
+        self._lanes = {
+            "rounds": self._lane("rounds", driver.survey),
+            "looks": self._lane("looks", driver.look),
+            "orders": self._lane("orders", driver.measure),
+        }
         self.rounds = 0
         self.first_round = asyncio.Event()  # everybody was measured once
 
-    def _lane(self, name: str) -> Lane[_Item, Measured]:
-        return Lane(name, self._measure, self._done, stuck=self._hangs, key=_key, patience=_PATIENCE)
+    def _lane(self, name: str, measure: Measure) -> Lane[_Item, Measured]:
+        def work(item: _Item) -> Measured:
+            return measure_entry(measure, item[0])
+
+        return Lane(name, work, self._done, stuck=self._hangs, key=_key, patience=_PATIENCE)
 
     def start(self) -> None:
         """Begin, once the ledger holds the accounts."""
@@ -104,6 +113,10 @@ class Poller:
     async def measure_now(self, entries: list[Entry]) -> None:
         """Measure these before anything else is said about them, as after a change."""
         await self._slice("orders", entries)
+
+    async def survey_now(self, entries: list[Entry]) -> None:
+        """Measure these as a round would: for a look at all accounts, where there are no rounds."""
+        await self._slice("rounds", entries)
 
     async def _rounds(self) -> None:
         share = FIRST_SHARE
@@ -151,9 +164,6 @@ class Poller:
         return lane.cpu_seconds - before
 
     # ---- the lanes' ends
-
-    def _measure(self, item: _Item) -> Measured:
-        return measure_entry(self._store, item[0])
 
     def _done(self, item: _Item, result: Measured | Exception) -> None:
         entry, part = item

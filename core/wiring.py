@@ -7,14 +7,23 @@ import shlex
 from pathlib import Path
 
 from core.accounts.store import AccountStore, Queries, Target, open_store
-from core.config import Config
-from core.discover import find_trash_names
+from core.accounts.usage_table import open_usage_table
+from core.config import Config, Found
+from core.discover import ask_dovecot
+from core.dovecot_quota import QuotaFacts, choose_driver
 from core.endpoints import DatabaseUrl
+from core.errors import SettingsError
 from core.passwords import Which, read_password
 from core.policy.decision import Answers, Exempt, Rules
-from core.usage.doveadm import Doveadm
+from core.usage.count_driver import CountDriver
+from core.usage.doveadm import Doveadm, Tool
+from core.usage.doveadm_http import HttpDoveadm
+from core.usage.dovecot_driver import DoveadmDriver
+from core.usage.driver import Driver, MaildirDriver
 from core.usage.mailstore import Mailstore
-from core.usage.trash import SPECIAL_USE, TrashNames
+from core.usage.rules import Ignored
+from core.usage.sql_driver import SqlDriver
+from core.usage.trash import TrashNames
 
 log = logging.getLogger(__name__)
 
@@ -58,19 +67,50 @@ def _target(config: Config, url: DatabaseUrl, which: Which) -> Target:
 
 
 def make_mailstore(config: Config) -> Mailstore:
-    """Where mailboxes lie. Dovecot is asked for its \\Trash folders where the settings want them and it was not yet."""
-    settings = config.settings.mailstore
-    special = config.found.trash_names
-    if not special and SPECIAL_USE in settings.trash and settings.doveadm != "off":
-        special = find_trash_names(settings.doveadm)
-    return Mailstore(settings.path, TrashNames(settings.trash, special))
+    """Where mailboxes lie. Dovecot is asked which folders are \\Trash and which don't count."""
+    settings, found = config.settings.mailstore, _asked(config)
+    rules = found.quota.rules if found.quota is not None else ()
+    return Mailstore(settings.path, TrashNames(settings.trash, found.trash_names), Ignored(rules))
 
 
-def make_doveadm(config: Config) -> tuple[Doveadm | None, bool]:
+def _asked(config: Config) -> Found:
+    """What Dovecot says of itself, asked now where it was not when the settings were read."""
+    if config.found.quota is not None or config.settings.mailstore.doveadm == "off":
+        return config.found
+    return ask_dovecot(config.settings.mailstore.doveadm)
+
+
+def driver_name(config: Config) -> str:
+    """The setting ``mailstore.driver``, or what ``auto`` stands for on this server."""
+    name = config.settings.mailstore.driver
+    if name != "auto":
+        return name
+    return choose_driver(_asked(config).quota or QuotaFacts(), doveadm=make_doveadm(config)[0] is not None)
+
+
+def make_driver(config: Config, store: Mailstore) -> Driver:
+    """How use is found out. Raises SettingsError where the settings can't work together."""
+    name = driver_name(config)
+    if name == "count":
+        return CountDriver(store)
+    if name == "doveadm":
+        tool, _ = make_doveadm(config)
+        if tool is None:
+            raise SettingsError('mailstore.driver = "doveadm" needs a doveadm; mailstore.doveadm gives none')
+        return DoveadmDriver(store, tool)
+    if name == "sql":
+        target = _target(config, config.settings.accounts.url, "database")
+        return SqlDriver(store, open_usage_table(target), open_usage_table(target))
+    return MaildirDriver(store)
+
+
+def make_doveadm(config: Config) -> tuple[Tool | None, bool]:
     """The tool for changes, and whether the settings insist on it."""
     setting = config.settings.mailstore.doveadm
-    if setting == "off" or setting.startswith("http"):
+    if setting == "off":
         return None, False
+    if setting.startswith(("http:", "https:")):
+        return HttpDoveadm(setting, read_password(config, "doveadm").text), True
     if setting == "auto":
         return Doveadm.find(), False
     return Doveadm(shlex.split(setting)), True

@@ -82,6 +82,13 @@ def _sized(field: str, accent: str = "plain") -> Callable[[AccountRow, int, Look
     return cell
 
 
+def _used(row: AccountRow, width: int, look: Look) -> Line:
+    """With a sign where a recount did not agree."""
+    size = fmt.size(row.used_bytes, look.glyphs)
+    sign = look.glyphs.differs if row.drift_bytes and len(size) < width else ""
+    return ((fmt.fit(sign + size, width, look.glyphs, right=True), "plain" if row.used_bytes else "quiet"),)
+
+
 def _messages(row: AccountRow, width: int, look: Look) -> Line:
     return ((fmt.fit(fmt.count(row.messages, look.glyphs), width, look.glyphs, right=True), "quiet"),)
 
@@ -130,7 +137,7 @@ COLUMNS = (
     Column("address", "Account", 18, 0, _address, falling=False, good=26, most=60),
     Column("level", "Level", 9, 4, _level, _by_level),
     Column("use", "Use", 14, 1, _use, _by_percent, good=19, most=46),
-    Column("used", "Used", 9, 2, _sized("used_bytes"), attrgetter("used_bytes"), right=True),
+    Column("used", "Used", 9, 2, _used, attrgetter("used_bytes"), right=True),
     Column("limit", "Limit", 9, 3, _sized("limit_bytes", "quiet"), _by_limit, right=True),
     Column("messages", "Messages", 10, 6, _messages, attrgetter("messages"), right=True),
     Column("trash", "Trash", 9, 5, _sized("trash_bytes", "quiet"), attrgetter("trash_bytes"), right=True),

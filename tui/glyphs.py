@@ -19,6 +19,7 @@ class Glyphs:
     rule: str
     dot: str  # between two facts of a line
     nothing: str
+    differs: str  # a figure that a recount does not agree with
     ellipsis: str
     arrow: str
     becomes: str  # between the recipient and the mailbox that its mail ends in
@@ -45,6 +46,7 @@ UNICODE = Glyphs(
     rule="─",
     dot="·",
     nothing="–",  # noqa: RUF001  the dash of an empty cell
+    differs="≠",
     ellipsis="…",
     arrow="→",
     becomes="⇒",
@@ -71,6 +73,7 @@ ASCII = Glyphs(
     rule="-",
     dot="|",
     nothing="-",
+    differs="!",
     ellipsis="~",
     arrow=">",
     becomes="=",

@@ -85,10 +85,10 @@ class MysqlStore(SqlStore):
     def fingerprint(self) -> object:
         """See AccountStore. A digest made by the server: about 60 ms there for 100,000 accounts, two rows to send."""
         sql = self._statements.change
-        return self._run(lambda connection: tuple(_stream(connection, sql))) if sql else object()
+        return self.run(lambda connection: tuple(_stream(connection, sql))) if sql else object()
 
     def _collect(self) -> Accounts:
-        return self._run(self._collect_from)
+        return self.run(self._collect_from)
 
     def _collect_from(self, connection: Connection) -> Accounts:
         statements = self._statements
@@ -98,7 +98,8 @@ class MysqlStore(SqlStore):
             collector.add_aliases(_stream(connection, statements.aliases), statements.own_rows)
         return collector.result()
 
-    def _run(self, work: Callable[[Connection], T]) -> T:
+    def run(self, work: Callable[[Connection], T]) -> T:
+        """The result of work on the reading connection. Raises DatabaseError."""
         try:
             return self._reading.run(work)
         except pymysql.Error as error:

@@ -61,7 +61,7 @@ class SqliteStore(SqlStore):
 
     def fingerprint(self) -> object:
         """See AccountStore. Exact and free; a change_query is asked as well, as its value may depend on more."""
-        return self._run(self._fingerprint_of)
+        return self.run(self._fingerprint_of)
 
     def _fingerprint_of(self, connection: sqlite3.Connection) -> object:
         change = self._statements.change
@@ -69,7 +69,7 @@ class SqliteStore(SqlStore):
         return self._opened, version, tuple(connection.execute(change)) if change else ()
 
     def _collect(self) -> Accounts:
-        return self._run(self._collect_from)
+        return self.run(self._collect_from)
 
     def _collect_from(self, connection: sqlite3.Connection) -> Accounts:
         statements = self._statements
@@ -79,7 +79,8 @@ class SqliteStore(SqlStore):
             collector.add_aliases(connection.execute(statements.aliases), statements.own_rows)
         return collector.result()
 
-    def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """The result of work on the reading connection. Raises DatabaseError."""
         try:
             return self._attempt(work)
         except sqlite3.Error as error:

@@ -11,6 +11,7 @@ from core.commands.output import complain, write_json, write_table
 from core.config import Config
 from core.config_text import dump, listing
 from core.errors import MailquotaError, UsageError
+from core.wiring import driver_name
 
 _MASK = "***"
 
@@ -32,9 +33,18 @@ def config(common: Common, target: str | None, as_json: bool) -> None:
     if target is not None:
         _write_file(found, target)
     elif as_json:
-        write_json([{"key": key, "value": value, "origin": origin} for key, value, origin in listing(found)])
+        write_json([{"key": key, "value": value, "origin": origin} for key, value, origin in _listing(found)])
     else:
-        write_table(common, ["key", "value", "origin"], listing(found))
+        write_table(common, ["key", "value", "origin"], _listing(found))
+
+
+def _listing(found: Config) -> list[tuple[str, str, str]]:
+    """With what ``driver = "auto"`` became."""
+    rows = listing(found)
+    if found.settings.mailstore.driver != "auto":
+        return rows
+    became = f"here: {driver_name(found)}"
+    return [(k, v, f"{origin}; {became}" if k == "mailstore.driver" else origin) for k, v, origin in rows]
 
 
 def _write_file(found: Config, target: str) -> None:

@@ -116,7 +116,7 @@ class Session:
     async def rows(self, patience: float = _LOOK_PATIENCE) -> list[AccountRow]:
         """All accounts, measured: a running engine that has just begun with that is waited for."""
         if self._engine is not None:
-            await self.measure(list(self._engine.ledger.entries))
+            await self.measure(list(self._engine.ledger.entries), everybody=True)
         rows: list[AccountRow] = []
 
         def take(event: Event) -> None:
@@ -142,14 +142,15 @@ class Session:
         if self._engine is not None:
             await self.measure(self._engine.enforcer.leads_to(recipient))
 
-    async def measure(self, addresses: list[str]) -> None:
+    async def measure(self, addresses: list[str], *, everybody: bool = False) -> None:
         """Have these measured where that is up to us; a running engine does it all the time."""
         if self._engine is None:
             return
         engine, line = self._engine, Progress("measuring")
         entries = [entry for entry in map(engine.ledger.get, addresses) if entry is not None]
         for start in range(0, len(entries), _PART):
-            await engine.poller.measure_now(entries[start : start + _PART])
+            part = entries[start : start + _PART]
+            await (engine.poller.survey_now(part) if everybody else engine.poller.measure_now(part))
             line(start, len(entries))
         line.end()
 

@@ -65,6 +65,7 @@ def _write(common: Common, details: Details) -> None:
             ("messages", format_count(row.messages)),
             ("Trash", f"{format_size(row.trash_bytes)} in {format_count(row.trash_messages)} messages"),
             ("measured", f"{row.source or 'not known'}{age}"),
+            *_recount(row.drift_bytes),
             ("aliases", ", ".join(details.aliases) or "none"),
         ]
     )
@@ -74,6 +75,13 @@ def _write(common: Common, details: Details) -> None:
         click.echo("\nlast changes")
         for change in details.changes:
             click.echo(visible(change_text(change)))
+
+
+def _recount(drift: int | None) -> list[tuple[str, str]]:
+    if not drift:
+        return []
+    more = "more" if drift > 0 else "less"
+    return [("recount", f"finds {format_size(abs(drift))} {more} than recorded; mailquota recalc mends it")]
 
 
 def _write_folders(common: Common, details: Details) -> None:

@@ -9,17 +9,25 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import IO, Protocol
 
 import msgspec
 
 from core.errors import MailquotaError, NoSuchAccountError, UnreachableError
+from core.usage.quota_rows import MailboxSize, Quota, mailbox_sizes, quotas, table_rows
 
+ONE_USER_TIMEOUT = 10.0  # seconds; Dovecot itself waits 60 s for a database that is gone
+ALL_USERS_TIMEOUT = 1800.0
 TIMEOUT = 120.0  # seconds; a recount of 100,000 messages takes 0.1 s, of a first index minutes
-_NO_USER = 67
-_NO_MAILBOX = 68
-_NOT_NOW = 75
+_LONGEST = 64 * 1024  # bytes of complaints that are read
+NO_USER = 67
+NO_MAILBOX = 68
+NOT_NOW = 75
 _UIDS_A_CALL = 2000  # ranges in one command line
 _PLACES = "/usr/bin:/usr/local/bin:/usr/sbin:/usr/local/sbin:/bin:/sbin"  # where PATH is empty, as under Dovecot
 
@@ -30,6 +38,34 @@ class TrashMessage(msgspec.Struct, frozen=True, array_like=True):
     uid: int
     size: int
     saved: float
+
+
+class Tool(Protocol):
+    """What is asked of doveadm, by its command or its HTTP API. Every method blocks.
+
+    All raise NoSuchAccountError, UnreachableError where Dovecot does not answer, and MailquotaError.
+    """
+
+    def recalc(self, user: str) -> None:
+        """``quota recalc``."""
+
+    def mailboxes(self, user: str) -> list[str]:
+        """The names of all mailboxes of a user, in UTF-8."""
+
+    def trash(self, user: str, mailbox: str, before: float | None) -> list[TrashMessage]:
+        """The messages of one mailbox, or those saved there before a time in seconds since the epoch."""
+
+    def expunge(self, user: str, mailbox: str, uids: Iterable[int]) -> None:
+        """Remove exactly these messages; those of a mailbox that is gone are gone."""
+
+    def quota(self, user: str) -> Quota:
+        """What a user holds."""
+
+    def quota_all(self) -> Iterator[tuple[str, Quota | None]]:
+        """What all users hold that Dovecot can list, as far as it can tell."""
+
+    def sizes(self, user: str) -> list[MailboxSize]:
+        """The mailboxes of a user and their virtual sizes."""
 
 
 class Doveadm:
@@ -68,31 +104,90 @@ class Doveadm:
             wanted = ",".join(ranges[start : start + _UIDS_A_CALL])
             self._run("expunge", "-u", user, "mailbox", mailbox, "uid", wanted, user=user)
 
-    def _lines(self, *arguments: str, user: str) -> list[str]:
-        """Lines end in LF alone: a name may hold the other characters that end a line in Unicode."""
-        return self._run(*arguments, user=user).split("\n")[:-1]
+    def quota(self, user: str) -> Quota:
+        """``quota get`` for one user."""
+        rows = table_rows(self._lines("-f", "tab", "quota", "get", "-u", user, user=user, seconds=ONE_USER_TIMEOUT))
+        return only(quotas(rows, user), user)
 
-    def _run(self, *arguments: str, user: str) -> str:
-        environment = {"PATH": os.environ.get("PATH", "") or _PLACES, "LC_ALL": "C", "TZ": "UTC"}
+    def quota_all(self) -> Iterator[tuple[str, Quota | None]]:
+        """``quota get -A``, user by user as Dovecot prints them. A user that it can't load does not end it."""
+        with self._started("-f", "tab", "quota", "get", "-A") as (process, complaints):
+            assert process.stdout is not None
+            found = 0
+            for name, quota in quotas(table_rows(line.decode("utf-8", "replace") for line in process.stdout)):
+                found += 1
+                yield name, quota
+            if process.wait() and not found:
+                complaints.seek(0)
+                raise _failure(process.returncode, complaints.read(_LONGEST).decode("utf-8", "replace").strip(), "-A")
+
+    def sizes(self, user: str) -> list[MailboxSize]:
+        """``mailbox status``; doveadm counts what it does not know yet."""
+        words = ("-f", "tab", "mailbox", "status", "-u", user, "messages vsize", "*")
+        return mailbox_sizes(table_rows(self._lines(*words, user=user)))
+
+    @contextmanager
+    def _started(self, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+        """Running, its complaints in a file, so that neither side waits for the other; at the end it is gone."""
+        with tempfile.TemporaryFile() as complaints:
+            try:
+                process = subprocess.Popen(
+                    [*self.command, *arguments],
+                    stdout=subprocess.PIPE, stderr=complaints, stdin=subprocess.DEVNULL, env=_environment(),
+                )  # fmt: skip
+            except OSError as error:
+                raise _unusable(self.command, error) from error
+            watchdog = threading.Timer(ALL_USERS_TIMEOUT, process.kill)
+            watchdog.daemon = True
+            watchdog.start()
+            with process:
+                try:
+                    yield process, complaints
+                finally:
+                    watchdog.cancel()
+                    process.kill()
+
+    def _lines(self, *arguments: str, user: str, seconds: float | None = None) -> list[str]:
+        """Lines end in LF alone: a name may hold the other characters that end a line in Unicode."""
+        return self._run(*arguments, user=user, seconds=seconds).split("\n")[:-1]
+
+    def _run(self, *arguments: str, user: str, seconds: float | None = None) -> str:
+        seconds = seconds or TIMEOUT
         try:
             done = subprocess.run(
                 [*self.command, *arguments],
-                capture_output=True, timeout=TIMEOUT, check=False, env=environment, stdin=subprocess.DEVNULL,
+                capture_output=True, timeout=seconds, check=False, env=_environment(), stdin=subprocess.DEVNULL,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
-            raise UnreachableError(f"doveadm did not end within {TIMEOUT:g} s") from error
+            raise UnreachableError(f"doveadm did not end within {seconds:g} s") from error
         except OSError as error:
-            raise UnreachableError(f"{self.command[0]} can't be run: {error.strerror or error}") from error
-        if done.returncode in {0, _NO_MAILBOX}:
+            raise _unusable(self.command, error) from error
+        if done.returncode in {0, NO_MAILBOX}:
             return done.stdout.decode("utf-8", "replace")
         raise _failure(done.returncode, done.stderr.decode("utf-8", "replace").strip(), user)
 
 
+def only(found: Iterable[tuple[str, Quota | None]], user: str) -> Quota:
+    """What the one user holds that was asked for. Raises MailquotaError where Dovecot can't tell."""
+    quota = next((quota for _, quota in found), None)
+    if quota is None:
+        raise MailquotaError(f"Dovecot can't tell what {user} holds")
+    return quota
+
+
+def _environment() -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", "") or _PLACES, "LC_ALL": "C", "TZ": "UTC"}
+
+
+def _unusable(command: Sequence[str], error: OSError) -> UnreachableError:
+    return UnreachableError(f"{command[0]} can't be run: {error.strerror or error}")
+
+
 def _failure(code: int, text: str, user: str) -> MailquotaError:
-    if code == _NO_USER:
+    if code == NO_USER:
         return NoSuchAccountError(user)
     line = text.splitlines()[-1] if text else f"exit code {code}"
-    return (UnreachableError if code == _NOT_NOW else MailquotaError)(f"doveadm: {line}")
+    return (UnreachableError if code == NOT_NOW else MailquotaError)(f"doveadm: {line}")
 
 
 def _search(mailbox: str, before: float | None) -> list[str]:

@@ -21,7 +21,7 @@ from functools import partial
 import msgspec
 
 from core.errors import MailquotaError
-from core.usage.doveadm import Doveadm
+from core.usage.doveadm import Tool
 from core.usage.folders import folder_names, folder_path, message_size
 from core.usage.mailstore import Mailstore
 from core.usage.mutf7 import decode
@@ -45,7 +45,7 @@ class Removed(msgspec.Struct, frozen=True):
     error: MailquotaError | OSError | None = None
 
 
-def find_by_doveadm(doveadm: Doveadm, store: Mailstore, address: str, before: float | None) -> list[Found]:
+def find_by_doveadm(doveadm: Tool, store: Mailstore, address: str, before: float | None) -> list[Found]:
     """The messages in all Trash folders that Dovecot knows; errors as Doveadm.
 
     A folder with a wildcard in its name is left out: doveadm would take the messages of others with it.
@@ -59,7 +59,7 @@ def find_by_doveadm(doveadm: Doveadm, store: Mailstore, address: str, before: fl
     ]
 
 
-def remove_by_doveadm(doveadm: Doveadm, address: str, found: list[Found]) -> Removed:
+def remove_by_doveadm(doveadm: Tool, address: str, found: list[Found]) -> Removed:
     """Expunge these. Errors as Doveadm, where nothing went."""
     gone: list[Found] = []
     for folder in dict.fromkeys(message.folder for message in found):

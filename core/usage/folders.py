@@ -22,11 +22,12 @@ from core.usage.mutf7 import is_canonical
 
 INBOX = "INBOX"
 # A number of more than 12 digits is the size of no message, and sums must stay what 64 bits hold.
-# One match a name: names are joined by NUL, which no name can hold.
-_SIZES = re.compile(rb"(?:^|(?<=\0))[^,\0]*(?:,(?!S=)[^,\0]*)*,S=(\d{0,12})(?=[:,\0]|\Z)")
 _SIZE = re.compile(rb"[^,]*(?:,(?!S=)[^,]*)*,S=(\d{0,12})(?=[:,]|\Z)")
 _UNSETTLED_NS = 1_000_000_000
 _MISSING = 0  # modification time of a directory that is not there
+
+
+Summing = Callable[[bytes, list[bytes]], tuple[int, int]]  # bytes and messages of a directory with these names
 
 
 class DirectorySum(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -58,7 +59,37 @@ class FolderSum(msgspec.Struct, frozen=True, array_like=True, gc=False):
 Folders = tuple[FolderSum, ...]
 
 
-def sum_directory(path: str, known: DirectorySum | None = None) -> DirectorySum:
+def sum_physical(path: bytes, names: list[bytes]) -> tuple[int, int]:
+    """Sizes on disk, as Dovecot's driver ``maildir`` counts them."""
+    total = sum_of_names(_SIZES, names, b"..")
+    return _sum_odd_names(path, names) if total is None else (total, len(names))
+
+
+def sizes_in_names(letter: str) -> re.Pattern[bytes]:
+    """For ``sum_of_names``: from the first ``,S=`` of a name to its end. The number is empty where it is none."""
+    return re.compile(rb",%b=(\d{1,12}(?=[:,\0]|\Z))?[^\0]*" % letter.encode())
+
+
+def sum_of_names(pattern: re.Pattern[bytes], names: list[bytes], odd: bytes) -> int | None:
+    """The sum where each of many names tells its size and none begins with ``odd``; else None.
+
+    Joined by NUL, which no name can hold, 100,000 of them are searched in 30 ms: a match ends where its name ends, so
+    there are as many matches as names only where each name has one.
+    """
+    joined = b"\0".join(names)
+    if joined.startswith(odd) or b"\0" + odd in joined:
+        return None
+    sizes = pattern.findall(joined)
+    try:
+        return sum(map(int, sizes)) if len(sizes) == len(names) else None
+    except ValueError:
+        return None
+
+
+_SIZES = sizes_in_names("S")
+
+
+def sum_directory(path: str, known: DirectorySum | None = None, summing: Summing = sum_physical) -> DirectorySum:
     """The sum of one directory, taken from ``known`` if it did not change; a missing one holds nothing.
 
     Other errors of the file system are raised as OSError.
@@ -70,15 +101,8 @@ def sum_directory(path: str, known: DirectorySum | None = None) -> DirectorySum:
     if known is not None and known.mtime_ns == mtime:
         return known
     settled = mtime if time.time_ns() - mtime > _UNSETTLED_NS else None
-    names = os.listdir(os.fsencode(path))
-    return DirectorySum(settled, *_sum_names(os.fsencode(path), names))
-
-
-def _sum_names(path: bytes, names: list[bytes]) -> tuple[int, int]:
-    sizes = _SIZES.findall(b"\0".join(names))
-    if len(sizes) == len(names) and not any(name.startswith(b"..") for name in names):
-        return sum(map(int, filter(None, sizes))), len(sizes)
-    return _sum_odd_names(path, names)
+    directory = os.fsencode(path)
+    return DirectorySum(settled, *summing(directory, os.listdir(directory)))
 
 
 def _sum_odd_names(path: bytes, names: list[bytes]) -> tuple[int, int]:
@@ -126,18 +150,23 @@ def _may_be_folder(name: str) -> bool:
     return (first.upper() != INBOX or (first == INBOX and name != INBOX)) and is_canonical(name)
 
 
-def sum_folder(maildir: str, name: str, known: FolderSum | None = None) -> FolderSum:
+def sum_folder(maildir: str, name: str, known: FolderSum | None = None, summing: Summing = sum_physical) -> FolderSum:
     """One folder; OSError as ``sum_directory``."""
     path = folder_path(maildir, name)
-    new = sum_directory(f"{path}/new", known.new if known else None)
-    cur = sum_directory(f"{path}/cur", known.cur if known else None)
+    new = sum_directory(f"{path}/new", known.new if known else None, summing)
+    cur = sum_directory(f"{path}/cur", known.cur if known else None, summing)
     return known if known and known.new is new and known.cur is cur else FolderSum(name, new, cur)
 
 
-def sum_folders(maildir: str, known: Folders = (), wanted: Callable[[str], bool] = lambda _name: True) -> Folders:
+def sum_folders(
+    maildir: str,
+    known: Folders = (),
+    wanted: Callable[[str], bool] = lambda _name: True,
+    summing: Summing = sum_physical,
+) -> Folders:
     """All folders that are wanted, with what is ``known`` of them reused; OSError as ``sum_directory``."""
     before = {folder.name: folder for folder in known}
-    found = (sum_folder(maildir, name, before.get(name)) for name in folder_names(maildir) if wanted(name))
+    found = (sum_folder(maildir, name, before.get(name), summing) for name in folder_names(maildir) if wanted(name))
     return tuple(folder for folder in found if folder.name == INBOX or is_folder(folder))
 
 

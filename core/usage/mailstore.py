@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 
+from core.usage.rules import NOTHING_IGNORED, Ignored
 from core.usage.trash import TrashNames
 
 # Dovecot's default auth_username_chars: an address with any other character is no user to Dovecot either
@@ -23,11 +24,12 @@ def _is_component(text: str) -> bool:
 
 
 class Mailstore:
-    """The setting ``mailstore.path`` with its placeholders, and which folders are Trash."""
+    """The setting ``mailstore.path`` with its placeholders, which folders are Trash, and which do not count."""
 
-    def __init__(self, template: str, is_trash: TrashNames) -> None:
+    def __init__(self, template: str, is_trash: TrashNames, is_ignored: Ignored = NOTHING_IGNORED) -> None:
         self.template = template
         self.is_trash = is_trash
+        self.is_ignored = is_ignored
         self.base = os.path.dirname(template.partition("{")[0])  # the folder above what differs
         self._parts = re.split(r"\{(domain|user)\}", template.rstrip("/"))
 

@@ -36,6 +36,7 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     expires_at: float | None = None  # when a young over-limit claim is not believed any more
     folders: Folders | None = None  # all folders where they were counted, else Trash alone; None: not looked at yet
     complete: bool = True  # whether the folders are as new as the rest
+    measured_at: float | None = None  # where the figure is older than the look at it; seconds since the epoch
 
 
 class Need(Enum):
@@ -54,12 +55,12 @@ def probe(maildir: str, limit: int | None, known: Known | None, now: float) -> K
     try:
         found = os.stat(f"{maildir}/maildirsize")
     except (FileNotFoundError, NotADirectoryError):
-        return _probe_inbox(maildir, known, NO_FILE)
+        return probe_inbox(maildir, known, NO_FILE)
     except (OSError, ValueError) as error:
-        raise Unmeasurable(_reason(error)) from error
+        raise Unmeasurable(reason(error)) from error
     stamp = _stamp(found)
     if known is not None and known.stamp == stamp and (known.expires_at is None or now < known.expires_at):
-        return Need.NOTHING if known.source == "maildirsize" else _probe_inbox(maildir, known, stamp)
+        return Need.NOTHING if known.source == "maildirsize" else probe_inbox(maildir, known, stamp)
     if not stat.S_ISREG(found.st_mode):
         raise Unmeasurable("maildirsize is not a file")
     size = _read(maildir)
@@ -70,8 +71,8 @@ def probe(maildir: str, limit: int | None, known: Known | None, now: float) -> K
     return Known(size.used, size.messages, "maildirsize", stamp, expires, known.folders if known else None, False)
 
 
-def _probe_inbox(maildir: str, known: Known | None, stamp: int) -> Need:
-    """Whether INBOX is as it was counted."""
+def probe_inbox(maildir: str, known: Known | None, stamp: int) -> Need:
+    """Whether INBOX is as it was counted. Raises Unmeasurable."""
     inbox = _counted_inbox(known, stamp)
     if inbox is None:
         return Need.COUNT
@@ -80,7 +81,7 @@ def _probe_inbox(maildir: str, known: Known | None, stamp: int) -> Need:
             if part.mtime_ns is None or _mtime(f"{maildir}/{name}") != part.mtime_ns:
                 return Need.COUNT
     except OSError as error:
-        raise Unmeasurable(_reason(error)) from error
+        raise Unmeasurable(reason(error)) from error
     return Need.NOTHING
 
 
@@ -110,7 +111,7 @@ def measure(store: Mailstore, maildir: str, limit: int | None, known: Known | No
             return latest if latest.complete else _with_trash(store, maildir, latest)
         return _count(store, maildir, known)
     except OSError as error:
-        raise Unmeasurable(_reason(error)) from error
+        raise Unmeasurable(reason(error)) from error
 
 
 def _with_trash(store: Mailstore, maildir: str, known: Known) -> Known:
@@ -120,31 +121,37 @@ def _with_trash(store: Mailstore, maildir: str, known: Known) -> Known:
 
 def _count(store: Mailstore, maildir: str, known: Known | None) -> Known:
     """Count all folders. The stamp is taken first: a change of the file during the count makes the next look count."""
-    stamp = _stamp_of(f"{maildir}/maildirsize")
+    stamp = stamp_of(f"{maildir}/maildirsize")
     folders = sum_folders(maildir, (known.folders if known else None) or ())
     if not folders and not os.path.isdir(store.base):
         raise Unmeasurable(f"{store.base} is not there")
-    return _known(folders, stamp, known)
+    return counted(store, folders, stamp, known)
 
 
-def _known(folders: Folders, stamp: int, before: Known | None) -> Known:
-    """The sum of all folders; the same object as ``before`` where nothing changed, so that nobody is told."""
-    used, messages = sum(folder.bytes for folder in folders), sum(folder.messages for folder in folders)
+def counted(store: Mailstore, folders: Folders, stamp: int, before: Known | None) -> Known:
+    """The sum of all folders that count; the object ``before`` where nothing changed, so that nobody is told."""
+    used, messages = total(store, folders)
     known = Known(used, messages, "scan", stamp, None, folders)
     return before if before == known and before is not None else known
+
+
+def total(store: Mailstore, folders: Folders) -> tuple[int, int]:
+    """Bytes and messages of the folders that count."""
+    counting = [folder for folder in folders if not store.is_ignored(folder.name)]
+    return sum(folder.bytes for folder in counting), sum(folder.messages for folder in counting)
 
 
 def count_inbox(store: Mailstore, maildir: str, known: Known | None) -> Known:
     """A count for a decision: INBOX anew, other folders as last counted (all, the first time). Raises Unmeasurable."""
     try:
-        stamp = _stamp_of(f"{maildir}/maildirsize")
+        stamp = stamp_of(f"{maildir}/maildirsize")
         inbox = _counted_inbox(known, stamp)
         fresh = None if inbox is None else sum_folder(maildir, INBOX, inbox)
         if known is None or known.folders is None or fresh is None or not is_folder(fresh):
             return _count(store, maildir, known)
     except OSError as error:
-        raise Unmeasurable(_reason(error)) from error
-    return _known((fresh, *known.folders[1:]), stamp, known)
+        raise Unmeasurable(reason(error)) from error
+    return counted(store, (fresh, *known.folders[1:]), stamp, known)
 
 
 def recorded(maildir: str) -> tuple[int, int] | None:
@@ -163,16 +170,16 @@ def _read(maildir: str) -> Maildirsize | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise Unmeasurable(_reason(error)) from error
+        raise Unmeasurable(reason(error)) from error
     try:
         return parse(os.read(handle, MAX_BYTES))
     except OSError as error:
-        raise Unmeasurable(_reason(error)) from error
+        raise Unmeasurable(reason(error)) from error
     finally:
         os.close(handle)
 
 
-def _stamp_of(path: str) -> int:
+def stamp_of(path: str) -> int:
     try:
         return _stamp(os.stat(path))
     except FileNotFoundError:
@@ -183,5 +190,6 @@ def _stamp(found: os.stat_result) -> int:
     return hash((found.st_mtime_ns, found.st_size, found.st_ino)) or 1
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """What to tell of an error of the file system."""
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)

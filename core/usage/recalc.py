@@ -18,6 +18,7 @@ import stat
 
 from core.usage.folders import Folders, settled, sum_folders
 from core.usage.mailstore import Mailstore
+from core.usage.measure import total
 
 
 def rewrite(store: Mailstore, maildir: str, limit: int | None) -> str:
@@ -33,17 +34,17 @@ def rewrite(store: Mailstore, maildir: str, limit: int | None) -> str:
         return "unlink"
     before = _identity(path)
     folders = sum_folders(maildir)
-    if limit is not None and before and settled(folders) and _replace(path, maildir, limit, folders, before):
+    if limit is not None and before and settled(folders) and _replace(store, maildir, limit, folders, before):
         return "rewrite"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     return "unlink"
 
 
-def _replace(path: str, maildir: str, limit: int, folders: Folders, before: tuple[int, ...]) -> bool:
+def _replace(store: Mailstore, maildir: str, limit: int, folders: Folders, before: tuple[int, ...]) -> bool:
     """Put a new file in place, unless somebody writes meanwhile; False where the file must go instead."""
-    used = sum(folder.bytes for folder in folders)
-    messages = sum(folder.messages for folder in folders)
+    path = f"{maildir}/maildirsize"
+    used, messages = total(store, folders)
     temporary = f"{path}{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(8)}"
     try:
         _write(temporary, maildir, f"{limit}S\n{used} {messages}\n")

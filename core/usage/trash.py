@@ -21,7 +21,7 @@ class TrashNames:
         wanted = list(names)
         plain = [name for name in wanted if name != SPECIAL_USE]
         self.names = tuple(dict.fromkeys([*(special_use if SPECIAL_USE in wanted else ()), *plain]))
-        self._roots = frozenset(map(_without_prefix, self.names))
+        self._roots = frozenset(map(without_prefix, self.names))
 
     def __call__(self, folder: str) -> bool:
         """Whether a folder, named as on disk without its leading dot, is Trash or lies in it."""
@@ -29,11 +29,11 @@ class TrashNames:
 
     def readable(self, name: str) -> bool:
         """The same for a name as Dovecot prints it in UTF-8."""
-        name = _without_prefix(name)
+        name = without_prefix(name)
         return name in self._roots or any(name.startswith(root + ".") for root in self._roots)
 
 
-def _without_prefix(name: str) -> str:
+def without_prefix(name: str) -> str:
     """With Maildir++'s separator and without the prefix of a namespace; INBOX alone is case-insensitive."""
     name = name.replace("/", ".")
     return name[6:] if name[:6].upper() == "INBOX." else name

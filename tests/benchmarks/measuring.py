@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from core.ledger import Entry
 from core.model import Account
 from core.poller import measure_entry
+from core.usage.driver import MaildirDriver
 from core.usage.mailstore import Mailstore
 from core.usage.measure import Known
 from core.usage.trash import TrashNames
@@ -42,7 +43,7 @@ def _doveadm(server: MailServer) -> float:
 def _round(store: Mailstore, entries: list[Entry]) -> float:
     started = time.perf_counter()
     for entry in entries:
-        result = measure_entry(store, entry)
+        result = measure_entry(MaildirDriver(store).measure, entry)
         assert isinstance(result.outcome, Known), result.outcome
         entry.known = result.outcome
     return time.perf_counter() - started

@@ -20,6 +20,7 @@ from core.policy.decision import Answers, Exempt, Rules
 from core.policy.metrics import Metrics
 from core.policy.server import PolicyServer
 from core.units import parse_grace
+from core.usage.driver import MaildirDriver
 from core.usage.mailstore import Mailstore
 from core.usage.measure import measure
 from tests.core.loops import run
@@ -46,7 +47,7 @@ class Desk:
         self.ledger = Ledger(self.store.is_trash)
         self.metrics = Metrics()
         self.decisions = DecisionLog()
-        self.enforcer = Enforcer(self.ledger, self.store, RULES, self.metrics, self.decisions)
+        self.enforcer = Enforcer(self.ledger, MaildirDriver(self.store), RULES, self.metrics, self.decisions)
         self.server = PolicyServer(self.enforcer.ask, self.metrics)
         self.clients: list[Client] = []
 

@@ -228,7 +228,7 @@ def test_a_mailbox_that_can_not_be_read_fails_alone(
             raise PermissionError(13, "Permission denied", b"/mail/\xff")
         return rewrite(*arguments)
 
-    monkeypatch.setattr("core.actions.rewrite", refuse)
+    monkeypatch.setattr("core.usage.driver.rewrite", refuse)
     done = recalc(engine, JOHN, FULL)
     assert [(result.error, result.code) for result in done] == [
         ("/mail/\\udcff: Permission denied", 1),
@@ -249,7 +249,7 @@ def test_two_recounts_of_one_mailbox_do_not_meet(engine: Embedded, monkeypatch: 
         inside.remove(arguments[1])
         return rewrite(*arguments)
 
-    monkeypatch.setattr("core.actions.rewrite", slow)
+    monkeypatch.setattr("core.usage.driver.rewrite", slow)
 
     async def both() -> None:
         actions = inner(engine).actions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.discover import find_trash_names
+from core.discover import ask_dovecot
 from core.dovecot_conf import dovecot_tool, path_template, trash_names
 from tests.core.recorded_server import Server
 
@@ -117,8 +117,8 @@ namespace shared {
 def test_trash_names() -> None:
     """Of private namespaces, quoted in either version's way."""
     assert trash_names(NAMESPACES) == ["Trash", 'Deleted "Items"']
-    assert find_trash_names("auto", Server(NAMESPACES).run) == ("Trash", 'Deleted "Items"')
-    assert find_trash_names("auto", Server().run) == ()
+    assert ask_dovecot("auto", Server(NAMESPACES).run).trash_names == ("Trash", 'Deleted "Items"')
+    assert ask_dovecot("auto", Server().run).trash_names == ()
 
 
 TOOLS = {

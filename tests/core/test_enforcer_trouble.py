@@ -12,6 +12,7 @@ import pytest
 import core.enforcer
 import core.lanes
 import core.looks
+import core.usage.driver
 from core.model import Level
 from core.usage.measure import Known, Need, Unmeasurable
 from tests.core.enforcing import FITS, FULL, NOBODY, NOT_OURS, TROUBLE, Desk, Open, furnish
@@ -54,7 +55,7 @@ def test_an_exception_in_measuring(desk: Open, monkeypatch: pytest.MonkeyPatch, 
             raise error
         return original(*args)
 
-    original: Callable[..., object] = getattr(core.looks, place)
+    original: Callable[..., object] = getattr(core.usage.driver, place)
 
     async def work(table: Desk) -> None:
         table.add("john", 5000, file=False)
@@ -62,7 +63,7 @@ def test_an_exception_in_measuring(desk: Open, monkeypatch: pytest.MonkeyPatch, 
         assert await table.ask("john") == FULL
         table.boxes["john"].put(1, "new")
         with monkeypatch.context() as patch:
-            patch.setattr(f"core.looks.{place}", failing)
+            patch.setattr(f"core.usage.driver.{place}", failing)
             assert [await table.ask("john"), await table.ask("jane")] == [TROUBLE, FULL]
         assert table.metrics.trouble == 1
         assert table.entry("john").known is None
@@ -97,8 +98,8 @@ class Disk:
     def __init__(self, patch: pytest.MonkeyPatch, place: str) -> None:
         self.reached = threading.Event()
         self.released = threading.Event()
-        self._original: Callable[..., object] = getattr(core.looks, place)
-        patch.setattr(f"core.looks.{place}", self._look)
+        self._original: Callable[..., object] = getattr(core.usage.driver, place)
+        patch.setattr(f"core.usage.driver.{place}", self._look)
 
     def _look(self, *args: object) -> object:
         if any("/john/" in str(arg) for arg in args) and not self.released.is_set():
@@ -165,7 +166,7 @@ def test_no_disk_is_asked_for_who_is_never_refused(desk: Open, monkeypatch: pyte
 
     async def work(table: Desk) -> None:
         furnish(table)
-        monkeypatch.setattr("core.looks.probe", failing)
+        monkeypatch.setattr("core.usage.driver.probe", failing)
         names = ("free", "postmaster", "nobody", "half")
         assert [await table.ask(name) for name in names] == [FITS, FITS, NOBODY, TROUBLE]
         assert await table.ask("half", state="DATA") == NOT_OURS

@@ -12,6 +12,7 @@ from core import poller as module
 from core.ledger import Entry, Ledger
 from core.model import Account
 from core.poller import FIRST_SHARE, SHARE, Poller
+from core.usage.driver import MaildirDriver
 from core.usage.mailstore import Mailstore
 from core.usage.measure import Known, measure
 from core.usage.trash import TrashNames
@@ -32,7 +33,7 @@ class World:
         self.ledger.set_accounts(Account(address, None if address == FREE else LIMIT) for address in FIGURES)
         self.asked: dict[Entry, float] = {}
         template = str(small.mailstore / "{domain}/{user}/Maildir")
-        self.poller = Poller(self.ledger, Mailstore(template, is_trash), self.asked)
+        self.poller = Poller(self.ledger, MaildirDriver(Mailstore(template, is_trash)), self.asked)
 
     def entry(self, address: str) -> Entry:
         found = self.ledger.get(address)
@@ -136,7 +137,7 @@ def test_a_mailbox_that_hangs_does_not_hold_the_others(
     """It is unknown meanwhile, rounds, looks and orders go on, and it is measured when its disk is back."""
     go_on = threading.Event()
     monkeypatch.setattr(module, "_PATIENCE", 0.1)
-    monkeypatch.setattr(module, "measure", holding(FULL, go_on, small_world))
+    monkeypatch.setattr("core.usage.driver.measure", holding(FULL, go_on, small_world))
 
     async def scene(world: World) -> None:
         world.poller.start()
@@ -164,7 +165,7 @@ def test_a_fault_at_one_mailbox_is_told_once(
             raise ZeroDivisionError
         return measure(store, maildir, limit, known, now)
 
-    monkeypatch.setattr(module, "measure", faulty)
+    monkeypatch.setattr("core.usage.driver.measure", faulty)
 
     async def scene(world: World) -> None:
         world.poller.start()
@@ -211,7 +212,7 @@ def test_an_account_deleted_while_it_is_measured_does_not_come_back(
     play: Play, small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on = threading.Event()
-    monkeypatch.setattr(module, "measure", holding(FULL, go_on, small_world))
+    monkeypatch.setattr("core.usage.driver.measure", holding(FULL, go_on, small_world))
 
     async def scene(world: World) -> None:
         measuring = asyncio.ensure_future(world.poller.measure_now([world.entry(FULL)]))

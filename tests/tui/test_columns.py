@@ -78,6 +78,14 @@ def test_a_line_tells_everything() -> None:
         assert word in text
 
 
+@pytest.mark.parametrize(("look", "sign"), [(LOOK, "≠"), (Look(world.NOW, ASCII), "!")])
+def test_a_figure_that_a_recount_does_not_agree_with_is_marked(look: Look, sign: str) -> None:
+    """In the same place and width, and only there."""
+    drifting = msgspec.structs.replace(ROW, drift_bytes=-5)
+    assert line(drifting, 200, look) == line(ROW, 200, look).replace("  4 GiB", f" {sign}4 GiB")
+    assert sign in line(drifting, 200, look)
+
+
 def test_a_line_in_ascii() -> None:
     """Nothing but ASCII, with caps where the bar ends."""
     text = line(ROW, 119, Look(world.NOW, ASCII))

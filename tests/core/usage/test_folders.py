@@ -14,7 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.usage import folders
-from core.usage.folders import DirectorySum, folder_names, message_size, settled, sum_directory, sum_folder, sum_folders
+from core.usage.folders import (
+    DirectorySum,
+    folder_names,
+    message_size,
+    settled,
+    sizes_in_names,
+    sum_directory,
+    sum_folder,
+    sum_folders,
+    sum_of_names,
+)
 from tests.core.usage.boxes import Box
 
 ON_DISK = 777
@@ -251,3 +261,21 @@ def test_missing_directories(quiet: Box) -> None:
     (quiet.path / ".Trash/new").rename(quiet.path / "b")
     (quiet.path / ".Trash/cur").rename(quiet.path / "c")
     assert [(folder.name, folder.bytes) for folder in sum_folders(quiet.maildir)] == [("INBOX", 200), ("Sent", 100)]
+
+
+ODD_NAMES = st.lists(
+    st.lists(st.sampled_from([b",S=", b",W=", b"S=", b"12", b"7", b"x", b":", b",", b"..", b"\n"]), max_size=6).map(
+        b"".join
+    ),
+    max_size=6,
+)
+
+
+@given(ODD_NAMES, st.sampled_from(["S", "W"]))
+def test_many_names_are_summed_as_each_alone(names: list[bytes], letter: str) -> None:
+    """The search through all of them at once says nothing else, or nothing, than one by one."""
+    total = sum_of_names(sizes_in_names(letter), names, b"..")
+    single = re.compile(rb"[^,]*(?:,(?!%b=)[^,]*)*,%b=(\d{1,12})(?=[:,]|\Z)" % (letter.encode(), letter.encode()))
+    sizes = [None if name.startswith(b"..") or not (match := single.match(name)) else int(match[1]) for name in names]
+    known = [size for size in sizes if size is not None]
+    assert total == (sum(known) if len(known) == len(names) else None)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from core.usage.compare import compare
 from core.usage.doveadm import Doveadm
 from core.usage.empty import Removed, find_by_doveadm, find_files, remove_by_doveadm, remove_files
 from core.usage.folders import sum_folders
@@ -231,3 +232,21 @@ def test_unlimited(mailserver: MailServer) -> None:
     mailserver.deliver_lmtp(user, 1000)
     assert re.fullmatch(r"0S\n\d+ 2\n", file.read_text())
     mailserver.clear()
+
+
+def test_drift(mailbox: Mailbox) -> None:
+    """What IMAP MOVE, a hand in the folder or a restore leave behind: Dovecot believes it, a comparison does not."""
+    mailbox.settle()
+    found = compare(mailbox.store, mailbox.maildir)
+    assert found is not None
+    assert found.drift == 0
+    mailbox.put("cur", "1,S=900:2,", 900)
+    mailbox.settle()
+    found = compare(mailbox.store, mailbox.maildir)
+    assert found is not None
+    assert found.drift == 900
+    assert mailbox.measure().used == found.recorded
+    mailbox.doveadm.recalc(USER)
+    found = compare(mailbox.store, mailbox.maildir)
+    assert found is not None
+    assert found.drift == 0

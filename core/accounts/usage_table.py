@@ -1,0 +1,143 @@
+"""The table in the accounts database in which Dovecot keeps what mailboxes hold, or keeps a copy of it.
+
+Dovecot's dict quota, its plugin quota_clone and PostfixAdmin's quota2 all have the same columns: ``username``,
+``bytes`` and ``messages``. Under which name is found out by looking for them. Read only, and all of its SQL is here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import pymysql
+from pymysql.constants import ER
+
+from core.accounts.mysql import MysqlStore
+from core.accounts.mysql_hosts import Connection
+from core.accounts.rows import Row, address_of, text_of
+from core.accounts.sqlite import SqliteStore
+from core.accounts.store import HIGHEST_LIMIT, Target
+from core.errors import DatabaseError
+
+TABLES = ("quota2", "quota", "used_quota")  # PostfixAdmin's and mailcow's, Dovecot's own example, iRedMail's
+_COLUMNS = frozenset({"username", "bytes", "messages"})
+
+
+class UsageRow(NamedTuple):
+    """What the table says of an address."""
+
+    address: str
+    used: int  # bytes
+    messages: int
+
+
+class UsageTable(ABC):
+    """Over a connection of its own; for one thread at a time. Both questions raise DatabaseError."""
+
+    columns: str  # table and column, of all tables that may be it
+    mark: str  # a parameter
+
+    def __init__(self) -> None:
+        self._table = ""
+
+    def everybody(self) -> Iterable[UsageRow]:
+        """All rows that make sense; the table has one an address."""
+        return filter(None, map(_row, self._ask("SELECT username, bytes, messages FROM {table}", {})))
+
+    def one(self, address: str) -> UsageRow | None:
+        """The row of an address."""
+        sql = f"SELECT username, bytes, messages FROM {{table}} WHERE username = {self.mark}"
+        rows = map(_row, self._ask(sql, {"address": address}))
+        return next((row for row in rows if row is not None and row.address == address), None)
+
+    def _ask(self, sql: str, values: Mapping[str, object]) -> list[Row]:
+        if not self._table:
+            self._table = self._find()
+        try:
+            return self._rows(sql.format(table=self._table), values)
+        except DatabaseError:
+            self._table = ""  # it may have got another name
+            raise
+
+    def _find(self) -> str:
+        found: dict[str, set[str]] = {}
+        for row in self._rows(self.columns, {}):
+            table, column = (text_of(value) or "" for value in row)
+            found.setdefault(table, set()).add(column.lower())
+        for table in TABLES:
+            if found.get(table, set()) >= _COLUMNS:
+                return table
+        names = ", ".join(TABLES)
+        raise DatabaseError(f"accounts database: none of the tables {names} has username, bytes and messages")
+
+    @abstractmethod
+    def _rows(self, sql: str, values: Mapping[str, object]) -> list[Row]:
+        """Run it. Raises DatabaseError."""
+
+
+_NAMES = ", ".join(f"'{table}'" for table in TABLES)
+
+
+class MysqlUsageTable(UsageTable):
+    """In MySQL or MariaDB."""
+
+    columns = (
+        "SELECT TABLE_NAME, COLUMN_NAME FROM information_schema.COLUMNS"
+        f" WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN ({_NAMES})"
+    )
+    mark = "%(address)s"
+
+    def __init__(self, target: Target) -> None:
+        super().__init__()
+        self._store = MysqlStore(target, target, "ispmail", None)
+
+    def _rows(self, sql: str, values: Mapping[str, object]) -> list[Row]:
+        return self._store.run(lambda connection: _fetch(connection, sql, values))
+
+
+def _fetch(connection: Connection, sql: str, values: Mapping[str, object]) -> list[Row]:
+    with connection.cursor() as cursor:
+        try:
+            cursor.execute(sql, values or None)
+        except pymysql.Error as error:
+            if values and error.args and error.args[0] == ER.CANT_AGGREGATE_2COLLATIONS:
+                return []  # the column's character set lacks a letter of the address, so no row has it
+            raise
+        return list(cursor.fetchall())
+
+
+class SqliteUsageTable(UsageTable):
+    """In a SQLite file."""
+
+    columns = (
+        "SELECT m.name, c.name FROM sqlite_schema AS m, pragma_table_info(m.name) AS c"
+        f" WHERE m.type IN ('table', 'view') AND m.name IN ({_NAMES})"
+    )
+    mark = ":address"
+
+    def __init__(self, target: Target) -> None:
+        super().__init__()
+        self._store = SqliteStore(target, target, "ispmail", None)
+
+    def _rows(self, sql: str, values: Mapping[str, object]) -> list[Row]:
+        return self._store.run(lambda connection: connection.execute(sql, values).fetchall())
+
+
+def open_usage_table(target: Target) -> UsageTable:
+    """A table that was not connected to yet."""
+    return MysqlUsageTable(target) if target.kind == "mysql" else SqliteUsageTable(target)
+
+
+def _row(row: Row) -> UsageRow | None:
+    """A row that makes sense. A figure below zero is one that Dovecot would throw away."""
+    address, used, messages = address_of(row[0]), _number(row[1]), _number(row[2])
+    return None if address is None or used is None or messages is None else UsageRow(address, used, messages)
+
+
+def _number(value: object) -> int | None:
+    try:
+        number = int(value)  # type: ignore[call-overload]  # what is no number raises
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if 0 <= number <= HIGHEST_LIMIT else None

@@ -1,0 +1,226 @@
+"""The background check: what it calls a difference, when, how often, and that it only looks."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from core import drift as module
+from core.actions import Operator
+from core.drift import EVERY, SHARE, DriftWatch
+from core.ledger import Entry, Ledger
+from core.model import Account, AccountRow
+from core.usage import compare as comparing
+from core.usage.compare import compare
+from core.usage.folders import sum_folders
+from core.usage.measure import Unmeasurable, measure
+from tests.core.clients import ask, until
+from tests.core.engines import embedded, inner, measured, rows
+from tests.core.usage.boxes import ADDRESS, Box
+from tests.core.worlds import FULL, JOHN, OVERQUOTA, SmallWorld
+
+LIMIT = 5000
+
+
+class World:
+    """One mailbox, measured, and who checks it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.box = Box(folder)
+        self.now = 1_800_000_000.0
+        self.ledger = Ledger(self.box.store.is_trash)
+        self.ledger.set_accounts([Account(ADDRESS, LIMIT)])
+        self.watch = DriftWatch(self.ledger, self.box.store, lambda: self.now)
+
+    @property
+    def entry(self) -> Entry:
+        return self.ledger.entries[ADDRESS]
+
+    @property
+    def row(self) -> AccountRow:
+        return self.ledger.row(self.entry)
+
+    def record(self, used: int) -> None:
+        """What Dovecot has on record; and the poller sees it."""
+        self.box.file.write_text(f"{LIMIT}S\n{used} 1\n")
+        self.measure()
+
+    def measure(self) -> None:
+        entry = self.entry
+        known = measure(self.box.store, self.box.maildir, LIMIT, entry.known, time.time())
+        assert self.ledger.set_known(entry, entry.known, known, self.now)
+
+    def check(self) -> None:
+        """A day later."""
+        self.now += EVERY
+        due = self.watch.due()
+        assert due == [self.entry]
+        asyncio.run(self._check(due))
+
+    async def _check(self, due: list[Entry]) -> None:
+        await self.watch.check(due)
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr(module, "AGAIN", 0.0)
+    return World(tmp_path)
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, *works: Callable[[], object]) -> None:
+    """Do something before each next count of the folders."""
+    left = list(works)
+    original = sum_folders
+
+    def counting(maildir: str) -> object:
+        if left:
+            left.pop(0)()
+        return original(maildir)
+
+    monkeypatch.setattr(comparing, "sum_folders", counting)
+
+
+@pytest.mark.parametrize(("recorded", "drift"), [(1000, None), (400, 600), (1300, -300)])
+def test_what_differs_is_marked(world: World, recorded: int, drift: int | None) -> None:
+    """More than recorded is above zero. Nothing is written."""
+    world.box.put(1000)
+    world.box.settle()
+    world.record(recorded)
+    before = world.box.tree()
+    world.ledger.take_changes()
+    world.check()
+    assert world.row.drift_bytes == drift
+    assert [row.drift_bytes for row in world.ledger.take_changes()[0]] == ([drift] if drift else [])
+    assert world.box.tree() == before
+
+
+def test_it_goes_when_they_agree_again(world: World) -> None:
+    world.box.put(1000)
+    world.box.settle()
+    world.record(400)
+    world.check()
+    assert world.row.drift_bytes == 600
+    world.record(1000)
+    world.check()
+    assert world.row.drift_bytes is None
+
+
+def test_a_delivery_is_no_difference(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dovecot has moved a message and not yet recorded it; at the second look it has."""
+    world.box.put(1000)
+    world.box.put(500, "new")
+    world.box.settle()
+    world.record(1000)
+    meanwhile(monkeypatch, lambda: None, lambda: world.box.append(500, 1))
+    world.check()
+    assert world.row.drift_bytes is None
+
+
+@pytest.mark.parametrize("where", ["first", "second"])
+def test_a_change_during_the_count_says_nothing(world: World, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    world.box.put(1000)
+    world.box.settle()
+    world.record(400)
+    works: list[Callable[[], object]] = [lambda: None, lambda: world.box.put(1, "new")]
+    meanwhile(monkeypatch, *(works if where == "second" else works[::-1]))
+    world.check()
+    assert world.row.drift_bytes is None
+
+
+def test_once_a_day_and_only_who_believes_a_record(world: World) -> None:
+    world.box.put(1000)
+    world.measure()
+    assert world.row.source == "scan"
+    assert world.watch.due() == []
+    world.box.settle()
+    world.record(1000)
+    world.check()
+    assert world.watch.due() == []
+    world.now += EVERY - 1
+    assert world.watch.due() == []
+    world.now += 1
+    assert world.watch.due() == [world.entry]
+
+
+def test_a_record_that_is_not_used_does_not_drift(world: World) -> None:
+    """Dovecot counts by itself: what was wrong with the file is of no account."""
+    world.box.put(1000)
+    world.box.settle()
+    world.record(400)
+    world.check()
+    world.box.file.unlink()
+    world.measure()
+    assert (world.row.source, world.row.drift_bytes) == ("scan", None)
+
+
+def test_what_can_not_be_compared(world: World) -> None:
+    """No file, a file that is none, or a mailbox that can't be read."""
+    assert compare(world.box.store, world.box.maildir) is None
+    world.box.file.write_text("nonsense")
+    assert compare(world.box.store, world.box.maildir) is None
+    world.record(10)
+    (world.box.path / "cur").rmdir()
+    (world.box.path / "cur").symlink_to("cur")
+    with pytest.raises(Unmeasurable):
+        compare(world.box.store, world.box.maildir)
+    world.check()
+    assert world.row.drift_bytes is None
+
+
+def test_its_share_of_a_core(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It rests a hundred times as long as it worked, and waits for the first round."""
+    world.record(0)
+    rests: list[float] = []
+
+    async def check(entries: list[Entry]) -> float:
+        world.entry.compared_at = world.now
+        return 0.5 * len(entries)
+
+    async def resting(seconds: float) -> None:
+        rests.append(seconds)
+        if len(rests) == 2:
+            raise asyncio.CancelledError
+
+    async def main() -> None:
+        begin = asyncio.Event()
+        begin.set()
+        monkeypatch.setattr(world.watch, "check", check)
+        monkeypatch.setattr(asyncio, "sleep", resting)
+        await world.watch.run(begin)
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(main())
+    assert SHARE == 0.01
+    assert rests[0] == 50.0
+
+
+def test_an_engine_marks_and_a_recount_mends(small_world: SmallWorld) -> None:
+    """From the first round on; with another driver there is no record to be wrong."""
+    (small_world.maildir(JOHN) / "maildirsize").write_text("10000S\n4000 4\n1000 1\n")
+    with embedded(small_world) as engine:
+        measured(engine)
+        until(lambda: rows(engine)[JOHN].drift_bytes == -1000)
+        assert rows(engine)[FULL].drift_bytes is None
+        (done,) = engine.call(inner(engine).actions.recalc([JOHN], Operator("mary")))
+        assert (done.before_bytes, done.after_bytes, done.method) == (5000, 4000, "rewrite")
+        assert rows(engine)[JOHN].drift_bytes is None
+
+
+def test_a_leftover_record_beside_the_driver_count_is_of_no_account(small_world: SmallWorld) -> None:
+    """Four mails of 1,000 bytes, 1,010 with CRLF, whatever the file says; decisions go by that."""
+    (small_world.maildir(JOHN) / "maildirsize").write_text("10000S\n10000 4\n")
+    small_world.settings["mailstore"]["driver"] = "count"
+    small_world.write_settings()
+    with embedded(small_world) as engine:
+        measured(engine)
+        row = rows(engine)[JOHN]
+        assert (row.used_bytes, row.source, row.drift_bytes) == (4040, "scan", None)
+        assert ask(small_world.policy_socket, JOHN) == "DUNNO"
+        small_world.put_mail(JOHN, 9000)
+        assert ask(small_world.policy_socket, JOHN) == OVERQUOTA
+        (done,) = engine.call(inner(engine).actions.recalc([JOHN], Operator("mary")))
+        assert (done.before_bytes, done.after_bytes, done.method) == (13_050, 13_050, "unlink")

@@ -1,0 +1,215 @@
+"""The driver ``doveadm``: which age of a figure will do, what happens when Dovecot is slow, down, or rounds."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.errors import MailquotaError, NoSuchAccountError, UnreachableError
+from core.usage import asking
+from core.usage.dovecot_driver import ALONE, FRESH, LOOK, USABLE, DoveadmDriver
+from core.usage.measure import Known, Need, Unmeasurable
+from core.usage.quota_rows import KIB, MailboxSize, Quota
+from tests.core.usage.boxes import ADDRESS, Box
+from tests.mailserver.process import wait_until
+
+LIMIT = 10 * KIB
+NOW = 1_800_000_000.0
+
+
+class FakeTool:
+    """Dovecot with one mailbox of so many bytes in INBOX, and a Trash."""
+
+    def __init__(self) -> None:
+        self.inbox = 3000
+        self.trash_size = 0
+        self.less = 0  # by how much the quota is smaller than the virtual sizes
+        self.fault: Exception | None = None
+        self.listing: Exception | None = None
+        self.calls: list[str] = []
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+    def _call(self, name: str) -> None:
+        self.calls.append(name)
+        assert self.go_on.wait(20)
+        if self.fault is not None:
+            raise self.fault
+
+    def quota(self, user: str) -> Quota:
+        self._call("quota")
+        return self._quota()
+
+    def _quota(self) -> Quota:
+        return Quota(-(-(self.inbox + self.trash_size - self.less) // KIB), 3)
+
+    def quota_all(self) -> Iterator[tuple[str, Quota | None]]:
+        self._call("all")
+        if self.listing is not None:
+            raise self.listing
+        yield ADDRESS.upper(), self._quota()
+        yield "broken@example.org", None
+
+    def sizes(self, user: str) -> list[MailboxSize]:
+        self._call("sizes")
+        return [MailboxSize("INBOX", 2, self.inbox), MailboxSize("Papierkorb", 1, self.trash_size)]
+
+    def recalc(self, user: str) -> None:
+        self._call("recalc")
+
+
+class Desk(DoveadmDriver):
+    """The driver, with its tool."""
+
+    def __init__(self, box: Box, tool: FakeTool) -> None:
+        super().__init__(box.store, tool)  # type: ignore[arg-type]  # what is not used is not there
+        self.tool = tool
+
+    def decide(self, now: float, known: Known | None = None, limit: int | None = LIMIT) -> Known:
+        """As the enforcer does."""
+        found = self.probe(ADDRESS, limit, known, now)
+        return found if isinstance(found, Known) else self.count(ADDRESS, limit, known, now)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    monkeypatch.setattr(asking, "WAIT", 20.0)
+    return Desk(Box(tmp_path), FakeTool())
+
+
+def test_a_decision_asks_and_remembers(desk: Desk) -> None:
+    known = desk.decide(NOW)
+    assert (known.used, known.messages, known.source, known.measured_at) == (3 * KIB, 3, "doveadm", NOW)
+    assert desk.decide(NOW + FRESH, known) is known
+    assert desk.tool.calls == ["quota"]
+    assert desk.decide(NOW + FRESH + 1, known).measured_at == NOW + FRESH + 1
+    assert desk.tool.calls == ["quota", "quota"]
+
+
+def test_a_slow_dovecot_makes_answers_older_not_late(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer comes in for a later decision; meanwhile it is asked once."""
+    known = desk.decide(NOW)
+    monkeypatch.setattr(asking, "WAIT", 0.01)
+    desk.tool.go_on.clear()
+    desk.tool.inbox = 9000
+    for second in (10, 11, 12):
+        assert desk.decide(NOW + second, known) is known
+    desk.tool.go_on.set()
+    assert wait_until(lambda: desk.decide(NOW + 13, known).used == 9 * KIB, 10)
+    assert desk.tool.calls == ["quota", "quota"]
+
+
+def test_nobody_waits_behind_a_slow_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once waiting was in vain, nobody waits until Dovecot answers in time again."""
+    monkeypatch.setattr(asking, "WAIT", 0.01)
+    desk.tool.go_on.clear()
+    with pytest.raises(Unmeasurable, match="not answered yet"):
+        desk.decide(NOW)
+    monkeypatch.setattr(asking, "WAIT", 1000.0)
+    with pytest.raises(Unmeasurable, match="not answered yet"):
+        desk.decide(NOW)
+    desk.tool.go_on.set()
+    assert wait_until(lambda: desk.probe(ADDRESS, LIMIT, None, NOW) is not Need.COUNT, 10)
+    assert desk.decide(NOW).used == 3 * KIB
+
+
+def test_a_dovecot_that_is_down(desk: Desk) -> None:
+    """What is known holds for a stated time, and then nothing is known."""
+    known = desk.decide(NOW)
+    desk.tool.fault = UnreachableError("doveadm: Connection refused")
+    assert desk.decide(NOW + USABLE, known) is known
+    with pytest.raises(Unmeasurable, match="Connection refused"):
+        desk.decide(NOW + USABLE + 1, known)
+    desk.tool.fault = None
+    assert desk.decide(NOW + USABLE + 2, known).used == 3 * KIB
+
+
+def test_a_user_that_dovecot_does_not_know(desk: Desk) -> None:
+    known = desk.decide(NOW)
+    desk.tool.fault = NoSuchAccountError(ADDRESS)
+    with pytest.raises(Unmeasurable, match="no such user"):
+        desk.decide(NOW + FRESH + 1, known)
+
+
+def test_a_fault_of_ours_keeps_nobody_waiting(desk: Desk) -> None:
+    desk.tool.fault = ValueError("a fault")
+    with pytest.raises(Unmeasurable, match="a fault"):
+        desk.decide(NOW)
+    desk.tool.fault = None
+    assert desk.decide(NOW).used == 3 * KIB
+
+
+def test_on_the_edge_the_mailboxes_are_added_up(desk: Desk) -> None:
+    """A limit of 10 KiB less a byte, and 10 KiB by the rounding: full or not?"""
+    desk.tool.inbox = 10 * KIB - 2
+    known = desk.decide(NOW, limit=10 * KIB - 1)
+    assert known.used == 10 * KIB - 2
+    assert desk.tool.calls == ["quota", "sizes"]
+    assert desk.decide(NOW + 1, known, limit=10 * KIB - 1) is known
+    desk.tool.inbox = 10 * KIB - 1
+    assert desk.decide(NOW + 10, known, limit=10 * KIB - 1).used == 10 * KIB - 1
+
+
+def test_on_the_edge_nobody_is_refused_because_of_a_rounding(desk: Desk) -> None:
+    """Where Dovecot counts sizes on disk, its mailboxes don't add up to the same."""
+    desk.tool.inbox, desk.tool.less = 14_000, 3800
+    assert desk.decide(NOW, limit=10 * KIB - 1).used == 9 * KIB + 1
+    assert desk.decide(NOW + 10, limit=9 * KIB).used == 10 * KIB
+
+
+def test_a_look_adds_mailboxes(desk: Desk) -> None:
+    desk.tool.trash_size = 500
+    known = desk.look(ADDRESS, LIMIT, desk.decide(NOW), NOW)
+    assert known.used == 3500
+    assert [(f.name, f.bytes, f.messages) for f in known.folders or ()] == [("INBOX", 3000, 2), ("Papierkorb", 500, 1)]
+    calls = len(desk.tool.calls)
+    assert desk.look(ADDRESS, LIMIT, known, NOW + LOOK - 1) is known
+    assert len(desk.tool.calls) == calls
+    desk.tool.inbox += 5000
+    assert desk.look(ADDRESS, LIMIT, known, NOW + LOOK).used == 8500
+    assert desk.tool.calls[calls:] == ["quota", "sizes"]
+    assert desk.measure(ADDRESS, LIMIT, known, NOW + LOOK).used == 8500
+    assert desk.tool.calls[calls + 2 :] == ["quota", "sizes"]
+
+
+def test_a_look_in_vain(desk: Desk) -> None:
+    desk.tool.fault = MailquotaError("doveadm: no")
+    for ask in (desk.look, desk.measure):
+        with pytest.raises(Unmeasurable, match="no"):
+            ask(ADDRESS, LIMIT, None, NOW)
+    with pytest.raises(Unmeasurable):
+        desk.folders(ADDRESS)
+
+
+def test_a_round_asks_once_for_everybody(desk: Desk) -> None:
+    known = desk.survey(ADDRESS, LIMIT, None, NOW)
+    assert known.used == 3 * KIB
+    for address in ("broken@example.org", "new@example.org"):
+        with pytest.raises(Unmeasurable, match="no figure"):
+            desk.survey(address, LIMIT, None, NOW)
+    assert desk.tool.calls == ["all"]
+    desk.tool.inbox = 5000
+    assert wait_until(lambda: desk.survey(ADDRESS, LIMIT, known, NOW + 100).used == 5 * KIB, 10)
+    assert desk.tool.calls == ["all", "all"]
+
+
+def test_a_round_where_dovecot_can_not_list_its_users(desk: Desk) -> None:
+    desk.tool.listing = MailquotaError("doveadm: User listing returned failure")
+    known = desk.survey(ADDRESS, LIMIT, None, NOW)
+    assert known.used == 3 * KIB
+    desk.survey(ADDRESS, LIMIT, known, NOW + ALONE)
+    assert desk.tool.calls.count("quota") == 1
+    desk.survey(ADDRESS, LIMIT, known, NOW + ALONE + 1)
+    assert desk.tool.calls.count("quota") == 2
+    desk.tool.fault = UnreachableError("down")
+    with pytest.raises(Unmeasurable, match="down"):
+        desk.survey("new@example.org", LIMIT, None, NOW)
+
+
+def test_a_recount(desk: Desk) -> None:
+    assert desk.recount(ADDRESS, LIMIT) == "doveadm"
+    assert desk.recorded(ADDRESS) is None
+    assert desk.tool.calls == ["recalc"]

@@ -1,0 +1,141 @@
+"""The driver ``sql``: one read for a round, one row for a decision, and a database that is slow or gone."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from core.errors import DatabaseError, MailquotaError
+from core.usage import asking
+from core.usage.measure import Known, Unmeasurable
+from core.usage.sql_driver import FRESH, LOOK, REST_LEAST, USABLE, SqlDriver
+from tests.core.usage.boxes import ADDRESS, Box
+from tests.mailserver.process import wait_until
+
+NOW = 1_800_000_000.0
+
+
+class Row(NamedTuple):
+    address: str
+    used: int
+    messages: int
+
+
+class Table:
+    """A table in memory."""
+
+    def __init__(self) -> None:
+        self.rows = {ADDRESS: Row(ADDRESS, 1000, 2)}
+        self.asked: list[str] = []
+        self.fault: DatabaseError | None = None
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+    def everybody(self) -> list[Row]:
+        self._ask("everybody")
+        return list(self.rows.values())
+
+    def one(self, address: str) -> Row | None:
+        self._ask(address)
+        return self.rows.get(address)
+
+    def _ask(self, what: str) -> None:
+        self.asked.append(what)
+        assert self.go_on.wait(20)
+        if self.fault is not None:
+            raise self.fault
+
+
+@pytest.fixture
+def table() -> Table:
+    return Table()
+
+
+@pytest.fixture
+def driver(tmp_path: Path, table: Table, monkeypatch: pytest.MonkeyPatch) -> SqlDriver:
+    monkeypatch.setattr(asking, "WAIT", 20.0)
+    return SqlDriver(Box(tmp_path).store, table, table)
+
+
+def decide(driver: SqlDriver, now: float, known: Known | None = None) -> Known:
+    found = driver.probe(ADDRESS, None, known, now)
+    return found if isinstance(found, Known) else driver.count(ADDRESS, None, known, now)
+
+
+def test_a_decision_looks_up_one_row(driver: SqlDriver, table: Table) -> None:
+    known = decide(driver, NOW)
+    assert (known.used, known.messages, known.source, known.folders, known.measured_at) == (1000, 2, "sql", None, NOW)
+    assert decide(driver, NOW + FRESH, known) is known
+    table.rows[ADDRESS] = Row(ADDRESS, 3000, 3)
+    assert decide(driver, NOW + FRESH + 1, known).used == 3000
+    assert table.asked == [ADDRESS, ADDRESS]
+
+
+def test_a_round_reads_once(driver: SqlDriver, table: Table) -> None:
+    table.rows["jane@example.org"] = Row("jane@example.org", 7, 1)
+    known = driver.survey(ADDRESS, None, None, NOW)
+    assert (known.used, driver.survey("jane@example.org", None, None, NOW + 1).used) == (1000, 7)
+    with pytest.raises(Unmeasurable, match="no figure"):
+        driver.survey("new@example.org", None, None, NOW + 1)
+    assert table.asked == ["everybody"]
+    del table.rows["jane@example.org"]
+    later = NOW + REST_LEAST + 5
+    assert driver.survey(ADDRESS, None, known, later).measured_at == later
+    with pytest.raises(Unmeasurable):
+        driver.survey("jane@example.org", None, None, later)
+
+
+def test_a_row_that_was_looked_up_is_newer_than_a_round(driver: SqlDriver, table: Table) -> None:
+    decide(driver, NOW + 10)
+    table.rows[ADDRESS] = Row(ADDRESS, 1, 1)
+    assert driver.survey(ADDRESS, None, None, NOW).used == 1000
+
+
+def test_a_database_that_is_gone(driver: SqlDriver, table: Table) -> None:
+    """What is known holds for a stated time."""
+    known = decide(driver, NOW)
+    table.fault = DatabaseError("gone")
+    assert decide(driver, NOW + USABLE, known) is known
+    assert driver.survey(ADDRESS, None, known, NOW + USABLE) is known
+    for ask in (driver.count, driver.survey, driver.measure):
+        with pytest.raises(Unmeasurable, match="gone"):
+            ask(ADDRESS, None, known, NOW + USABLE + 1)
+    table.fault = None
+    assert decide(driver, NOW + USABLE + 2, known).used == 1000
+
+
+def test_a_slow_database_makes_answers_older_not_late(
+    driver: SqlDriver, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = decide(driver, NOW)
+    monkeypatch.setattr(asking, "WAIT", 0.01)
+    table.go_on.clear()
+    table.rows[ADDRESS] = Row(ADDRESS, 9, 9)
+    assert decide(driver, NOW + 10, known) is known
+    table.go_on.set()
+    assert wait_until(lambda: decide(driver, NOW + 10, known).used == 9, 10)
+
+
+def test_an_account_without_a_row(driver: SqlDriver, table: Table) -> None:
+    known = decide(driver, NOW)
+    table.rows.clear()
+    with pytest.raises(Unmeasurable, match="no figure"):
+        decide(driver, NOW + 10, known)
+
+
+def test_looks(driver: SqlDriver, table: Table) -> None:
+    known = driver.look(ADDRESS, None, None, NOW)
+    assert driver.look(ADDRESS, None, known, NOW + LOOK) is known
+    assert len(table.asked) == 1
+    assert driver.look(ADDRESS, None, known, NOW + LOOK + 1).measured_at == NOW + LOOK + 1
+    assert driver.measure(ADDRESS, None, known, NOW + LOOK + 2).measured_at == NOW + LOOK + 2
+    assert driver.folders(ADDRESS)[0].name == "INBOX"
+
+
+def test_only_doveadm_recounts(driver: SqlDriver) -> None:
+    assert driver.recorded(ADDRESS) is None
+    with pytest.raises(MailquotaError, match="doveadm"):
+        driver.recount(ADDRESS, None)
