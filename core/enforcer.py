@@ -209,25 +209,19 @@ class Enforcer:
 
     def _judge(self, entry: Entry, used: int, request: bytes, asked: Question, now: float) -> Verdict:
         """The rule, over what is used and what is on its way; an accepted size is on its way from now on."""
-        limit, size, held = entry.limit, asked.size, entry.held
+        limit, size = entry.limit, asked.size
         if limit is None:
             return Verdict.ACCEPT
-        key = None
-        if held is not None or (size and self.rules.reserve_seconds):
-            key = _mail_key(request, asked.recipient)
-        if held is not None:
-            used += held.sum(now, key)
-        verdict = judge(limit, used, size, self.rules.grace.of(limit))
-        if (
-            verdict is Verdict.ACCEPT
-            and size
-            and request
-            and self.rules.reserve_seconds
-            and asked.state != b"END-OF-MESSAGE"
-        ):
+        grace, seconds = self.rules.grace.of(limit), self.rules.reserve_seconds
+        if not seconds:
+            return judge(limit, used, size, grace)
+        key = _mail_key(request, asked.recipient)
+        held = entry.held
+        verdict = judge(limit, used if held is None else used + held.sum(now, key), size, grace)
+        if verdict is Verdict.ACCEPT and size and request and asked.state != b"END-OF-MESSAGE":
             if held is None:
                 held = entry.held = Reservations()
-            held.add(key or object(), size, now + self.rules.reserve_seconds)
+            held.add(key or object(), size, now + seconds)
         return verdict
 
     # ---- the end of a request

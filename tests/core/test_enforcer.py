@@ -81,7 +81,7 @@ def test_odd_requests(desk: Open) -> None:
     over = "recipient=over@example.org\n"
     rows = {
         f"{over}recipient=nobody@x\n\n": FULL,
-        f"recipient=\n{over}\n": FULL,
+        f"recipient=\n{over}\n": NOT_OURS,
         f"{over}\n": FULL,
         f"request=junk\n{over}\n": FULL,
         f"=value\n{over}\n": FULL,
