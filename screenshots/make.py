@@ -44,8 +44,6 @@ PICTURES: tuple[tuple[str, int, int, Theme, tuple[str, ...]], ...] = (
     ("empty-trash-120x32", 120, 32, DARK, ("down", "t")),
     ("decisions-120x32", 120, 32, DARK, ("3",)),
     ("decisions-80x24", 80, 24, DARK, ("3",)),
-    ("decisions-200x50", 200, 50, DARK, ("3",)),
-    ("decisions-light-120x32", 120, 32, LIGHT, ("3", "p", "down", "down", "down")),
     ("explain-120x32", 120, 32, DARK, ("3", "p", "slash", *"refused", "enter", "enter")),
     ("help-120x32", 120, 32, DARK, ("question_mark",)),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
@@ -45,6 +46,26 @@ def test_it_has_an_engine_of_its_own(line: CommandLine) -> None:
         assert terminal.wait() == 0
     assert not line.world.policy_socket.exists()
     assert not line.world.control_socket.exists()
+
+
+@pytest.mark.parametrize("attached", [False, True])
+def test_decisions_are_seen_and_explained(line: CommandLine, attached: bool) -> None:
+    """What was answered before the console came, and what is answered now; by the engine of either place."""
+    with line.engine() if attached else contextlib.nullcontext():
+        if attached:
+            assert refuses(line.world)
+        with console(line) as terminal:
+            terminal.wait_for(JOHN, FULL)
+            if not attached:
+                assert refuses(line.world)
+            terminal.type("3")
+            terminal.wait_for("malformed", "refused full", f"{FULL} ")
+            terminal.type("p")
+            terminal.wait_for("PAUSED", "0 new")
+            assert refuses(line.world)
+            terminal.wait_for("1 new")
+            terminal.type("\r")
+            terminal.wait_for("What would be answered now", "does not fit", OVERQUOTA[:20])
 
 
 @pytest.fixture

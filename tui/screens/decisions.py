@@ -43,6 +43,7 @@ class DecisionsScreen(Screen[None], Informed):
         super().__init__()
         self.desk = desk
         self.feed = Feed()
+        self._skipped = 0
         self.table = DecisionTable(self.feed, desk)
         self._head = Head(desk.session, lambda: desk.place, desk.look)
         self._title = Painted(id="title")
@@ -90,10 +91,20 @@ class DecisionsScreen(Screen[None], Informed):
         """News from the engine."""
         if changes.state:
             self.refresh_bindings()
-        self.tick()
+        if changes.state or not self._under_load:
+            self._show_if_seen()
 
     def tick(self) -> None:
         """Ages grow."""
+        self._skipped = self.desk.session.skipped
+        self._show_if_seen()
+
+    @property
+    def _under_load(self) -> bool:
+        """More come than anybody reads, or a slow line carries: then once a second is enough."""
+        return self.desk.session.skipped != self._skipped
+
+    def _show_if_seen(self) -> None:
         if self.is_mounted and self.is_current:
             self.show()
 
