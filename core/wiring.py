@@ -85,7 +85,12 @@ def driver_name(config: Config) -> str:
     name = config.settings.mailstore.driver
     if name != "auto":
         return name
-    return choose_driver(_asked(config).quota or QuotaFacts(), doveadm=make_doveadm(config)[0] is not None)
+    return choose_driver(_asked(config).quota or QuotaFacts(), doveadm=_has_doveadm(config))
+
+
+def _has_doveadm(config: Config) -> bool:
+    setting = config.settings.mailstore.doveadm
+    return Doveadm.find() is not None if setting == "auto" else setting != "off"
 
 
 def make_driver(config: Config, store: Mailstore) -> Driver:

@@ -121,8 +121,12 @@ def _rows(status: int, data: bytes, command: str, user: str) -> list[Row]:
     except (msgspec.DecodeError, ValueError) as error:
         text = shown(data[:200].decode("utf-8", "replace"), 200)
         raise MailquotaError(f"doveadm: {command}: HTTP status {status}: {text}") from error
-    if kind == "doveadmResponse" and isinstance(result, list):
-        return result
+    if kind == "doveadmResponse":
+        try:
+            rows: list[Row] = msgspec.convert(result, list[dict[str, str]])
+        except msgspec.ValidationError as error:
+            raise MailquotaError(f"doveadm: {command}: not understood: {error}") from error
+        return rows
     raise _failure(result if isinstance(result, dict) else {}, command, user)
 
 

@@ -84,6 +84,9 @@ class Everybody:
             if self.possible:
                 log.warning("Dovecot can't tell about all accounts at once, so each is asked about alone: %s", error)
             self.possible = False
+        except Exception:  # an outer edge: a fault of ours must not end the asking
+            log.exception("Dovecot could not be asked about all accounts")
+            self.possible = False
         finally:
             took = monotonic() - started
             pause = took + max(REST_LEAST, took * REST)

@@ -18,10 +18,10 @@ from core.usage import compare as comparing
 from core.usage.compare import compare
 from core.usage.folders import sum_folders
 from core.usage.measure import Unmeasurable, measure
-from tests.core.clients import ask, until
+from tests.core.clients import until
 from tests.core.engines import embedded, inner, measured, rows
 from tests.core.usage.boxes import ADDRESS, Box
-from tests.core.worlds import FULL, JOHN, OVERQUOTA, SmallWorld
+from tests.core.worlds import FULL, JOHN, SmallWorld
 
 LIMIT = 5000
 
@@ -198,8 +198,9 @@ def test_its_share_of_a_core(world: World, monkeypatch: pytest.MonkeyPatch) -> N
     assert rests[0] == 50.0
 
 
-def test_an_engine_marks_and_a_recount_mends(small_world: SmallWorld) -> None:
-    """From the first round on; with another driver there is no record to be wrong."""
+def test_an_engine_marks_and_a_recount_mends(small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the first round on."""
+    monkeypatch.setattr(module, "AGAIN", 0.0)
     (small_world.maildir(JOHN) / "maildirsize").write_text("10000S\n4000 4\n1000 1\n")
     with embedded(small_world) as engine:
         measured(engine)
@@ -208,19 +209,3 @@ def test_an_engine_marks_and_a_recount_mends(small_world: SmallWorld) -> None:
         (done,) = engine.call(inner(engine).actions.recalc([JOHN], Operator("mary")))
         assert (done.before_bytes, done.after_bytes, done.method) == (5000, 4000, "rewrite")
         assert rows(engine)[JOHN].drift_bytes is None
-
-
-def test_a_leftover_record_beside_the_driver_count_is_of_no_account(small_world: SmallWorld) -> None:
-    """Four mails of 1,000 bytes, 1,010 with CRLF, whatever the file says; decisions go by that."""
-    (small_world.maildir(JOHN) / "maildirsize").write_text("10000S\n10000 4\n")
-    small_world.settings["mailstore"]["driver"] = "count"
-    small_world.write_settings()
-    with embedded(small_world) as engine:
-        measured(engine)
-        row = rows(engine)[JOHN]
-        assert (row.used_bytes, row.source, row.drift_bytes) == (4040, "scan", None)
-        assert ask(small_world.policy_socket, JOHN) == "DUNNO"
-        small_world.put_mail(JOHN, 9000)
-        assert ask(small_world.policy_socket, JOHN) == OVERQUOTA
-        (done,) = engine.call(inner(engine).actions.recalc([JOHN], Operator("mary")))
-        assert (done.before_bytes, done.after_bytes, done.method) == (13_050, 13_050, "unlink")

@@ -174,3 +174,11 @@ def test_failures(doveadm: HttpDoveadm, server: Recorded, answer: tuple[int, str
     with pytest.raises(kind) as caught:
         doveadm.recalc(JOHN)
     assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize("result", ['"text"', "[1]", '[{"root": 1}]', "null"])
+def test_an_answer_of_another_form(doveadm: HttpDoveadm, server: Recorded, result: str) -> None:
+    words = _words(json.dumps([["quotaGet", {"user": JOHN}, "t"]]))
+    server.answers[words] = 200, f'[["doveadmResponse",{result},"t"]]'
+    with pytest.raises(MailquotaError, match="not understood"):
+        doveadm.quota(JOHN)
