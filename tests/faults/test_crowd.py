@@ -87,9 +87,12 @@ def _send_until_full(sock: socket.socket) -> None:
 def poor(world: SmallWorld, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """An engine that gets few descriptors."""
     mailquota = [sys.executable, "-m", "tui.command", "--serve", "--config", str(world.config)]
-    with (folder / "log").open("wb") as log, subprocess.Popen(
-        ["bash", "-c", f'ulimit -n {FEW}; exec "$@"', "-", *mailquota], cwd=ROOT, stderr=log
-    ) as running:
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(
+            ["bash", "-c", f'ulimit -n {FEW}; exec "$@"', "-", *mailquota], cwd=ROOT, stderr=log
+        ) as running,
+    ):
         try:
             until(lambda: is_answering(world), "it answers")
             yield running

@@ -133,7 +133,13 @@ def fuzz_names(rng: random.Random) -> None:
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
     ("fuzz", "full"),
-    [(fuzz_requests, 600_000), (fuzz_orders, 400_000), (fuzz_events, 50_000), (fuzz_files, 100_000), (fuzz_names, 50_000)],
+    [
+        (fuzz_requests, 600_000),
+        (fuzz_orders, 400_000),
+        (fuzz_events, 50_000),
+        (fuzz_files, 100_000),
+        (fuzz_names, 50_000),
+    ],
 )
 def test_broken_inputs(fuzz: Callable[[random.Random], None], full: int) -> None:
     number = count(1500, full)

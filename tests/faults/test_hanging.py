@@ -86,13 +86,16 @@ def test_a_file_system_that_does_not_answer(world: SmallWorld) -> None:
 
 def test_the_end_while_a_file_system_hangs(world: SmallWorld) -> None:
     """A thread that waits for it does not keep the process."""
-    with serving(world) as running, PolicyClient(world.policy_socket) as postfix:
-        with stopped_file_system(world.maildir(FULL)):
-            assert postfix.ask(FULL) == TROUBLE
-            running.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                running.wait(5)
-            assert running.returncode == 0
+    with (
+        serving(world) as running,
+        PolicyClient(world.policy_socket) as postfix,
+        stopped_file_system(world.maildir(FULL)),
+    ):
+        assert postfix.ask(FULL) == TROUBLE
+        running.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running.wait(5)
+        assert running.returncode == 0
 
 
 class Others:
