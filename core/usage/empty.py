@@ -1,13 +1,15 @@
 """Emptying Trash: what would go, and making it go, through doveadm or by ourselves.
 
 Both ways remove only messages that were found and report exactly those that went; what arrives meanwhile stays. By
-ourselves a message is its file in ``cur`` or ``new`` of a Trash folder, its age is the time since its file was moved
-there (ctime, which is Dovecot's save date for Maildir), and maildirsize gets one appended line, as Dovecot would write.
-A running IMAP client sees EXPUNGE at Dovecot's next look at the folder.
+ourselves a message is its file in ``cur`` or ``new`` of a Trash folder, and its age is the time since its file was
+moved there (ctime, which is Dovecot's save date for Maildir). A running IMAP client sees EXPUNGE at Dovecot's next look
+at the folder.
 
-Dovecot may write maildirsize anew while messages go, and its sums may or may not hold them. So the file is opened
-before the first one goes (a file that is open keeps its inode number); where another one lies there at the end, it is
-removed, and the next reader counts.
+maildirsize gets two appended lines: before the first message goes one that makes the sum negative, which nobody
+believes, and after the last one that makes it right. So whoever looks in between, and everybody if we are killed,
+counts the mailbox. Dovecot may write the file anew meanwhile, and its sums may or may not hold what goes. So the file
+is opened before (a file that is open keeps its inode number); where another one lies there at the end, it is removed,
+and the next reader counts.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from core.usage.mailstore import Mailstore
 from core.usage.mutf7 import decode
 
 _WILDCARDS = frozenset("*%?")
+_DISBELIEVED = 2**60  # bytes; more than any sum, and several times that still is a 64 bit number
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -105,6 +108,8 @@ def remove_files(maildir: str, found: list[Found]) -> Removed:
     A message that somebody else took is none of ours. Where a mail client changed flags meanwhile, the file has a new
     name and is found by the part before ``:2,``.
     """
+    if not found:
+        return Removed([])
     path = f"{maildir}/maildirsize"
     gone: list[Found] = []
     failure: OSError | None = None
@@ -127,25 +132,36 @@ def _unlink_all(found: list[Found], gone: list[Found]) -> None:
 
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[int | None]:
-    """A handle to append with; None where there is no such file."""
+    """A handle to append with, and nobody believes the file; None where there is none that can be written."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         yield None
         return
     try:
-        yield handle
+        yield handle if _write(handle, -_DISBELIEVED, 0) else None
     finally:
         os.close(handle)
 
 
+def _write(handle: int, size: int, messages: int) -> bool:
+    """One line in one write; False where it does not get there, as on a full disk."""
+    line = f"{size} {messages}\n".encode()
+    try:
+        return os.write(handle, line) == len(line)
+    except OSError:
+        return False
+
+
 def _record(path: str, handle: int | None, gone: list[Found]) -> None:
-    if not gone:
+    size = sum(message.size for message in gone)
+    if (
+        handle is not None
+        and _lies_at(path, handle)
+        and _write(handle, _DISBELIEVED - size, -len(gone))
+        and _lies_at(path, handle)
+    ):
         return
-    if handle is not None and _lies_at(path, handle):
-        os.write(handle, f"{-sum(message.size for message in gone)} {-len(gone)}\n".encode())
-        if _lies_at(path, handle):
-            return
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
 

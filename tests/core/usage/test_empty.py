@@ -11,10 +11,11 @@ from unittest.mock import Mock
 import pytest
 
 from core.usage.empty import Found, Removed, append, find_files, remove_files
-from core.usage.measure import measure
+from core.usage.measure import measure, recorded
 from tests.core.usage.boxes import Box
 
 LIMIT = 100_000
+BEGIN = f"{-(2**60)} 0\n"  # the line that makes nobody believe the file
 
 
 @pytest.fixture
@@ -47,19 +48,19 @@ def places(found: list[Found]) -> dict[str, Path]:
 
 
 def test_all_goes(full: Box) -> None:
-    """Messages of Trash and below it, nothing else; one line is appended, and it is right."""
+    """Messages of Trash and below it, nothing else; what is appended is right."""
     found = find(full)
     assert sorted((message.folder, message.size) for message in found) == [
         ("Trash", 100), ("Trash", 200), ("Trash", 300), ("Trash.2024", 30)
     ]  # fmt: skip
     assert remove_files(full.maildir, found) == Removed(found)
-    assert full.file.read_text() == f"{LIMIT}S\n1630 5\n-630 -4\n"
+    assert full.file.read_text() == f"{LIMIT}S\n1630 5\n{BEGIN}{end(630, 4)}"
     assert find(full) == []
     assert used(full) == (1000, 1)
     assert (full.path / ".Trash/dovecot-uidlist").exists()
     assert (full.path / ".Trash/maildirfolder").exists()
     assert remove_files(full.maildir, []) == Removed([])
-    assert full.file.read_text().endswith("-630 -4\n")
+    assert full.file.read_text().endswith(end(630, 4))
 
 
 def test_looking_changes_nothing(full: Box) -> None:
@@ -140,8 +141,7 @@ def test_meanwhile(full: Box, what: str) -> None:
     removed = remove_files(full.maildir, found)
     assert removed.error is None
     assert {message.size for message in removed.messages} == sizes
-    line = full.file.read_text().removeprefix(f"{LIMIT}S\n1630 5\n")
-    assert line == (f"-{sum(sizes)} -{len(sizes)}\n" if sizes else "")
+    assert full.file.read_text() == f"{LIMIT}S\n1630 5\n{BEGIN}{end(sum(sizes), len(sizes))}"
 
 
 def test_ten_thousand_messages_are_not_searched_for(full: Box, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,6 +163,11 @@ def test_without_a_file_none_is_made(full: Box) -> None:
     assert len(remove_files(full.maildir, find(full)).messages) == 4
     assert not full.file.exists()
     assert used(full) == (1000, 1)
+
+
+def end(size: int, messages: int) -> str:
+    """The line that makes the sum right again."""
+    return f"{2**60 - size} {-messages}\n"
 
 
 def between(patch: pytest.MonkeyPatch, step: Callable[[], object]) -> None:
@@ -210,7 +215,7 @@ def test_a_delivery_meanwhile(full: Box, monkeypatch: pytest.MonkeyPatch) -> Non
     """Its line stays, ours is added."""
     between(monkeypatch, lambda: full.deliver(50))
     remove_files(full.maildir, find(full))
-    assert full.file.read_text() == f"{LIMIT}S\n1630 5\n50 1\n-630 -4\n"
+    assert full.file.read_text() == f"{LIMIT}S\n1630 5\n{BEGIN}50 1\n{end(630, 4)}"
 
 
 def test_a_file_that_we_may_not_write(full: Box, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +259,7 @@ def test_an_error_on_the_way(full: Box, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_an_error_at_the_first(full: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing went: the error alone, and the file as it was."""
+    """Nothing went: the error alone, and the sums as they were."""
 
     def failing(path: str) -> None:
         raise PermissionError(13, "Permission denied", path)
@@ -262,7 +267,36 @@ def test_an_error_at_the_first(full: Box, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("core.usage.empty.os.unlink", failing)
     with pytest.raises(PermissionError):
         remove_files(full.maildir, find(full))
-    assert full.file.read_text() == f"{LIMIT}S\n1630 5\n"
+    assert recorded(full.maildir) == (1630, 5)
+
+
+def test_a_sudden_death(full: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After any message: nobody believes the file then, so the next reader counts what is left."""
+
+    class KilledError(BaseException):
+        """As nothing catches it."""
+
+    def die() -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        between(patch, die)
+        with pytest.raises(KilledError):
+            remove_files(full.maildir, find(full))
+    assert full.file.exists()
+    assert used(full)[1] == 4
+
+
+def test_a_full_disk(full: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is emptied all the same; the file in which nothing can be written goes."""
+
+    def no_room(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("core.usage.empty.os.write", no_room)
+    removed = remove_files(full.maildir, find(full))
+    assert (len(removed.messages), removed.error) == (4, None)
+    assert not full.file.exists()
 
 
 def test_append(box: Box) -> None:

@@ -77,10 +77,10 @@ def reference_size(name: bytes) -> int | None:
     """Dovecot's loop over a name, word by word; None where it asks the disk."""
     start = name.find(b",S=")
     digits = re.match(rb"[0-9]*", name[start + 3 :]) if start >= 0 else None
-    if digits is None or not 0 < len(digits[0]) <= 12:
+    if digits is None or len(digits[0]) > 12:
         return None
     following = name[start + 3 + len(digits[0]) :][:1]
-    return int(digits[0]) if following in {b"", b":", b","} else None
+    return int(digits[0] or 0) if following in {b"", b":", b","} else None
 
 
 ODD_NAMES = st.lists(
