@@ -28,6 +28,7 @@ from core.policy.protocol import Question, answer, attribute, question
 from core.policy.reservations import Reservations
 from core.policy.server import Connection
 from core.routes import Route, Router
+from core.second_opinion import SecondOpinion
 from core.usage.driver import Driver
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class Enforcer:
         self.asked: dict[Entry, float] = {}  # who was asked about, and when: the poller measures them first
         self.looker = Looker(ledger, driver, self._looked)
         self.router = Router(ledger, rules)
+        self.second = SecondOpinion(self.explain)
         self.set_rules(rules)
 
     def set_rules(self, rules: Rules) -> None:
@@ -78,6 +80,7 @@ class Enforcer:
         answers = Answers.shadow() if rules.shadow else rules.answers
         self._answers = {verdict: answer(answers.action(verdict)) for verdict in Verdict}
         self.router.set_rules(rules)
+        self.second.ask_at(rules.compare_with)
 
     def accounts_read(self) -> None:
         """The ledger holds the accounts: those who waited are answered."""
@@ -172,7 +175,7 @@ class Enforcer:
         return explanation(self.rules, recipient, size, route, found, exempt=exempt)
 
     def _finding(self, pending: Pending, entry: Entry) -> Finding:
-        held = entry.held.sum(self._loop.time()) if entry.held is not None else 0
+        held = entry.held.sum(self._loop.time()) if entry.held is not None and self.rules.reserve_seconds else 0
         verdict = pending.verdicts.get(entry, Verdict.TROUBLE)
         return Finding(entry, verdict, held, exempt=self.router.is_exempt(entry))
 
@@ -261,6 +264,8 @@ class Enforcer:
         elif verdict is Verdict.TROUBLE:
             metrics.trouble += 1
         self._decisions.add(verdict, request, entries, micros, missed, shadow=self.rules.shadow)
+        if self.second.wanted:
+            self.second.put(request, verdict)
         return self._answers[verdict]
 
     def _wait(self, pending: Pending) -> None:
@@ -281,6 +286,7 @@ class Enforcer:
         if self._timer is not None:
             self._timer.cancel()
         self.looker.close()
+        self.second.close()
 
 
 def _question(recipient: str, size: int) -> Question:

@@ -86,7 +86,7 @@ class Engine:
             Rights(control.group, control.read_only_group), self._welcome, Orders(self).handle, self._gone
         )
         self._disk = DiskWatch(self.mailstore.base)
-        self._reporter = StatusReporter(self.ledger, self.metrics, self._disk)
+        self._reporter = StatusReporter(self.ledger, self.metrics, self._disk, self.enforcer.second)
         self.publisher = Publisher(self.control, self.ledger, self.decisions, self.status)
         self.finished = asyncio.Event()  # set when it is time to stop, or when the sockets were handed over
         self.listeners = Listeners()

@@ -19,6 +19,7 @@ from core.control.messages import (
     GetDetails,
     GetJournal,
     GetRefusals,
+    GetReport,
     GetStatus,
     HandOver,
     Order,
@@ -31,7 +32,7 @@ from core.control.messages import (
     Subscribe,
     Watch,
 )
-from core.control.results import Details, Folder, JournalRow
+from core.control.results import Details, Folder, JournalRow, Report
 from core.control.server import ControlConnection
 from core.errors import MailquotaError, NoSuchAccountError, UsageError
 from core.history.database import StateError
@@ -47,8 +48,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _REFUSALS_SHOWN = 20
+_REPORTED = 100  # accounts of a report
 _CHANGES_SHOWN = 20
-_AT_ONCE = GetStatus | GetRefusals | Reload | HandOver  # need no accounts
+_AT_ONCE = GetStatus | GetRefusals | GetReport | Reload | HandOver  # need no accounts
 
 
 class Orders:
@@ -119,6 +121,9 @@ class Orders:
                 return await self._journal(address, since, most)
             case GetRefusals(most=most):
                 return engine.decisions.tally.report(time.time(), most)
+            case GetReport():
+                refusals = engine.decisions.tally.report(time.time(), _REPORTED)
+                return Report(refusals, list(engine.enforcer.second.newest))
             case Explain(address=address, size=size):
                 return await engine.enforcer.explain(address, size)
         raise MailquotaError(f"{type(request).__name__} is no order")

@@ -12,6 +12,7 @@ from core.control.results import DatabaseState, DiskState, Status
 from core.ledger import Ledger
 from core.model import Level
 from core.policy.metrics import Metrics
+from core.second_opinion import SecondOpinion
 from core.threads import in_thread
 from core.units import MAX_BYTES
 
@@ -53,7 +54,8 @@ class DiskWatch:
 class StatusReporter:
     """Makes Status from what it was given."""
 
-    def __init__(self, ledger: Ledger, metrics: Metrics, disk: DiskWatch) -> None:
+    def __init__(self, ledger: Ledger, metrics: Metrics, disk: DiskWatch, second: SecondOpinion) -> None:
+        self._second = second
         self._ledger = ledger
         self._metrics = metrics
         self._disk = disk
@@ -101,4 +103,7 @@ class StatusReporter:
             measured=totals.measured,
             pid=os.getpid(),
             host=self._host,
+            compared=self._second.compared,
+            disagreed=self._second.disagreed,
+            not_compared=self._second.skipped,
         )

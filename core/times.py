@@ -111,6 +111,11 @@ def parse_time_span(text: str) -> tuple[time, time]:
     return time(int(match[1]), int(match[2])), time(int(match[3]), int(match[4]))
 
 
+def local_time(at: float) -> str:
+    """Seconds since the epoch in the time zone of this machine, to the second."""
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
 def format_age(seconds: float | None) -> str:
     """How long ago in one number and a unit: ``12 s``, ``3 min``, ``5 h``, ``4 days``. Clock skew reads as now."""
     if seconds is None:

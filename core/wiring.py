@@ -40,8 +40,9 @@ def make_rules(config: Config) -> Rules:
         policy.recipient_delimiter,
         Exempt(policy.exempt),
         policy.mode == "shadow",
-        policy.aliases,
-        policy.reserve_seconds,
+        aliases=policy.aliases,
+        compare_with=policy.compare_address,
+        reserve_seconds=policy.reserve_seconds,
     )
 
 

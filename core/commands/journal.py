@@ -15,6 +15,7 @@ from core.control.messages import GetJournal
 from core.control.results import JournalRow
 from core.model import rfc3339
 from core.text import NOTHING
+from core.times import local_time
 from core.units import format_size, parse_since
 
 
@@ -42,7 +43,7 @@ def change_json(row: JournalRow) -> dict[str, Any]:
 def change_text(row: JournalRow) -> str:
     """One entry in a line."""
     why = f"  {row.reason}" if row.reason else ""
-    return f"{_moment(row.at)}  {row.operator}  {row.kind}  {value_text(row.old)} → {value_text(row.new)}{why}"
+    return f"{local_time(row.at)}  {row.operator}  {row.kind}  {value_text(row.old)} → {value_text(row.new)}{why}"
 
 
 def value_text(value: str | None) -> str:
@@ -56,7 +57,7 @@ def value_text(value: str | None) -> str:
 def _write(common: Common, changes: list[JournalRow]) -> None:
     titles = [">id", "at", "operator", "kind", "address", ">old", ">new", "reason"]
     rows = [
-        [str(r.id), _moment(r.at), _who(r), r.kind, r.address, value_text(r.old), value_text(r.new), r.reason]
+        [str(r.id), local_time(r.at), _who(r), r.kind, r.address, value_text(r.old), value_text(r.new), r.reason]
         for r in changes
     ]
     write_table(common, titles, rows)
@@ -64,10 +65,6 @@ def _write(common: Common, changes: list[JournalRow]) -> None:
 
 def _who(row: JournalRow) -> str:
     return f"{row.operator} ({row.origin})" if row.origin else row.operator
-
-
-def _moment(at: float) -> str:
-    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 COMMANDS = {"journal": journal}

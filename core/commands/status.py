@@ -9,6 +9,7 @@ import msgspec
 
 from core.commands.options import JSON, Common, command
 from core.commands.output import write_json, write_pairs
+from core.commands.report import show_report
 from core.commands.session import run
 from core.control.messages import GetStatus, HandOver, Reload
 from core.control.results import DiskState, Status
@@ -18,14 +19,20 @@ from core.units import format_age, format_count, format_micros, format_rate, for
 _KEYS = (
     "mode", "uptime_seconds", "requests", "refused", "would_refuse", "trouble", "malformed", "answers_per_second",
     "p50_us", "p99_us", "connections", "accounts", "over", "near", "database", "disk", "rss_bytes", "cpu_percent",
-    "listen",
+    "listen", "compared", "disagreed", "not_compared",
 )  # fmt: skip
 
 
 @command("status")
+@click.option(
+    "--report", is_flag=True, help="Who is refused (in shadow mode: would be), and what quota-status sees otherwise."
+)
 @JSON
-def status(common: Common, as_json: bool) -> None:
+def status(common: Common, report: bool, as_json: bool) -> None:
     """Counters, speed, uptime, database and disk of the running engine."""
+    if report:
+        show_report(common, as_json=as_json)
+        return
     found: Status = run(common, lambda session: session.ask(GetStatus, Status), running_only=True)
     if as_json:
         write_json(_status_json(found))
@@ -54,6 +61,7 @@ def _pairs(found: Status) -> list[tuple[str, str]]:
         ("requests", f"{found.requests:,}, {format_rate(found.answers_per_second)}/s"),
         ("refused", f"{found.refused:,}, {found.refused_last_hour:,} in the last hour"),
         *would,
+        *_compared(found),
         ("trouble", f"{found.trouble:,}"),
         ("malformed", f"{found.malformed:,}"),
         ("p50", format_micros(found.p50_us)),
@@ -64,6 +72,14 @@ def _pairs(found: Status) -> list[tuple[str, str]]:
         ("memory", format_size(found.rss_bytes)),
         ("cpu", f"{found.cpu_percent:g} %"),
         ("process", f"{found.pid} on {found.host}"),
+    ]
+
+
+def _compared(found: Status) -> list[tuple[str, str]]:
+    if not (found.compared or found.not_compared):
+        return []
+    return [
+        ("quota-status", f"{found.disagreed:,} of {found.compared:,} answers differ, {found.not_compared:,} not asked")
     ]
 
 

@@ -68,6 +68,12 @@ class GetRefusals(msgspec.Struct, frozen=True, tag="refusals"):
     most: int = 50
 
 
+class GetReport(msgspec.Struct, frozen=True, tag="report"):
+    """What a switch from quota-status changes → Report."""
+
+    id: int
+
+
 class SetLimit(msgspec.Struct, frozen=True, tag="set"):
     """Edit limits → list[SetResult]. ``size`` is in the size language, relative forms included; bytes are whole.
 
@@ -139,13 +145,13 @@ class HandOver(msgspec.Struct, frozen=True, tag="hand_over"):
 
 
 Order = (
-    Hello | Subscribe | Watch | GetAccounts | GetDetails | GetStatus | GetJournal | GetRefusals | SetLimit | Recalc
-    | EmptyTrash | Explain | Cancel | Reload | HandOver
+    Hello | Subscribe | Watch | GetAccounts | GetDetails | GetStatus | GetJournal | GetRefusals | GetReport | SetLimit
+    | Recalc | EmptyTrash | Explain | Cancel | Reload | HandOver
 )  # fmt: skip
 
 Request = (
-    GetAccounts | GetDetails | GetStatus | GetJournal | GetRefusals | SetLimit | Recalc | EmptyTrash | Explain | Cancel
-    | Reload | HandOver
+    GetAccounts | GetDetails | GetStatus | GetJournal | GetRefusals | GetReport | SetLimit | Recalc | EmptyTrash
+    | Explain | Cancel | Reload | HandOver
 )  # fmt: skip
 
 

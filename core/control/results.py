@@ -111,6 +111,24 @@ class Refusals(msgspec.Struct, frozen=True):
     total: int
 
 
+class Disagreement(msgspec.Struct, frozen=True, array_like=True):
+    """A request that quota-status answers otherwise; ``theirs`` is its action, ``why`` our reason."""
+
+    at: float
+    recipient: str
+    size: int
+    verdict: str
+    theirs: str
+    why: str
+
+
+class Report(msgspec.Struct, frozen=True):
+    """Who was (or in shadow mode would have been) refused most, and what quota-status sees otherwise, newest last."""
+
+    refusals: Refusals
+    disagreements: list[Disagreement]
+
+
 class JournalRow(msgspec.Struct, frozen=True):
     """One change as the journal has it, with the keys of the contract. ``old`` and ``new`` are texts."""
 
@@ -184,3 +202,7 @@ class Status(msgspec.Struct, frozen=True):
     measured: int = 0  # accounts with a known figure
     pid: int = 0
     host: str = ""
+    # with policy.compare_with: answers compared with quota-status's, how many differed, how many could not be compared
+    compared: int = 0
+    disagreed: int = 0
+    not_compared: int = 0

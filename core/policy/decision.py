@@ -14,6 +14,7 @@ from fnmatch import translate
 
 import msgspec
 
+from core.endpoints import ListenAddress
 from core.units import Grace, format_size
 
 
@@ -106,4 +107,5 @@ class Rules:
     exempt: Exempt
     shadow: bool
     aliases: bool = True
+    compare_with: ListenAddress | None = None  # a quota-status to ask the same
     reserve_seconds: float = 0.0  # how long an accepted, announced size counts before it arrives; 0: never

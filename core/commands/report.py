@@ -1,0 +1,72 @@
+"""``mailquota status --report``: what enforcing changes, or would change, before anything is switched over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from core.commands.options import Common
+from core.commands.output import write_json, write_table
+from core.commands.session import run
+from core.control.messages import GetReport
+from core.control.results import Disagreement, RefusedAccount, Report
+from core.model import rfc3339
+from core.text import visible
+from core.times import local_time
+
+
+def show_report(common: Common, *, as_json: bool) -> None:
+    """Ask the running engine."""
+    report: Report = run(common, lambda session: session.ask(GetReport, Report), running_only=True)
+    if as_json:
+        write_json(_document(report))
+        return
+    _write_refusals(common, report.refusals.accounts)
+    click.echo()
+    _write_disagreements(common, report.disagreements)
+
+
+def _document(report: Report) -> dict[str, Any]:
+    return {
+        "since": rfc3339(report.refusals.since),
+        "refused": [
+            {
+                "address": row.address,
+                "last_hour": row.last_hour,
+                "last_day": row.last_day,
+                "at": rfc3339(row.at),
+                "sender": row.sender,
+            }
+            for row in report.refusals.accounts
+        ],
+        "disagreements": [
+            {
+                "at": rfc3339(row.at),
+                "recipient": row.recipient,
+                "size": row.size,
+                "verdict": row.verdict,
+                "quota_status": row.theirs,
+                "why": row.why,
+            }
+            for row in report.disagreements
+        ],
+    }
+
+
+def _write_refusals(common: Common, rows: list[RefusedAccount]) -> None:
+    if not rows:
+        click.echo("No mail was refused within the last day.")
+        return
+    titles = ["account", ">last hour", ">last day", "last", "from"]
+    cells = [[r.address, f"{r.last_hour:,}", f"{r.last_day:,}", local_time(r.at), visible(r.sender)] for r in rows]
+    write_table(common, titles, cells)
+
+
+def _write_disagreements(common: Common, rows: list[Disagreement]) -> None:
+    if not rows:
+        click.echo("Nothing that quota-status answered otherwise.")
+        return
+    titles = ["at", "recipient", ">size", "here", "quota-status", "why"]
+    cells = [[local_time(r.at), visible(r.recipient), str(r.size), r.verdict, visible(r.theirs), r.why] for r in rows]
+    write_table(common, titles, cells)
