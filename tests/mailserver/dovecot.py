@@ -5,6 +5,8 @@ from __future__ import annotations
 import imaplib
 import os
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -54,6 +56,7 @@ class Dovecot(Daemon):
         self.lmtp_socket = sockets / "dovecot-lmtp"
         self.quota_status_socket = sockets / "quota-status"
         self.config = folder / "dovecot.conf"
+        self._change: Callable[[str], str] = str
 
     @property
     def doveadm(self) -> list[str]:
@@ -81,6 +84,21 @@ class Dovecot(Daemon):
             imap_port=self.imap_port,
             quota_status_port=self.quota_status_port,
         )
+        self.config.write_text(self._change(self.config.read_text()))
+
+    @contextmanager
+    def changed(self, change: Callable[[str], str]) -> Iterator[None]:
+        """Started anew with settings that `change` made of its own, for the length of a `with` block."""
+        self._restart(change)
+        try:
+            yield
+        finally:
+            self._restart(str)
+
+    def _restart(self, change: Callable[[str], str]) -> None:
+        self.stop()
+        self._change = change
+        self.start()
 
     def _write_sql_config(self) -> None:
         render(

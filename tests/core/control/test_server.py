@@ -329,7 +329,7 @@ class Gate:
             assert self.open.wait(10)
             return rewrite(store, maildir, limit)
 
-        monkeypatch.setattr("core.actions.rewrite", waiting)
+        monkeypatch.setattr("core.usage.driver.rewrite", waiting)
 
 
 def test_cancel_stops_a_recount_after_the_account_it_is_at(engine: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -31,7 +30,7 @@ from tests.mailserver import MailServer
 from tests.mailserver.dovecot import VMAIL_UID
 from tests.mailserver.fixture import require_mailserver, temporary_folder
 from tests.mailserver.ports import free_port
-from tests.mailserver.process import find_program, wait_until
+from tests.mailserver.process import find_program
 
 pytestmark = pytest.mark.server
 
@@ -152,25 +151,10 @@ def test_doveadm_over_http(server: MailServer, maildir: Path) -> None:
 @contextmanager
 def http_api(server: MailServer) -> Iterator[str]:
     """Dovecot with its HTTP API for the length of the block; its address."""
-    port, config = free_port(), server.dovecot.config
-    before = config.read_text()
+    port = free_port()
     listener = f"service doveadm {{\n  inet_listener http {{\n    port = {port}\n  }}\n}}\n"
-    config.write_text(f"{before}\ndoveadm_password = {SECRET}\n{listener}")
-    server.run_doveadm("reload")
-    try:
-        assert wait_until(lambda: answers(port), 20)
+    with server.dovecot.changed(lambda text: f"{text}\ndoveadm_password = {SECRET}\n{listener}"):
         yield f"http://127.0.0.1:{port}"
-    finally:
-        config.write_text(before)
-        server.run_doveadm("reload")
-
-
-def answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
 
 
 def test_auto_finds_out(server: MailServer, tmp_path: Path) -> None:

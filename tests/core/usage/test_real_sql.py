@@ -72,21 +72,18 @@ def server() -> Iterator[MailServer]:
 def keeping(server: MailServer, way: str) -> Iterator[None]:
     """Dovecot with another way of keeping use, for the length of the block."""
     dovecot, database = server.dovecot, server.mariadb
-    before = dovecot.config.read_text()
     file = dovecot.folder / "dict-sql.conf.ext"
     names = {"host": database.host, "port": database.port, "database": database.database}
     file.write_text(MAP.format(password=database.password, **names))
     quota, plugin = WAYS[way]
-    text = before.replace("quota = count:User quota\n  quota_vsizes = yes", quota)
-    text = text.replace("mail_plugins = quota\n", f"mail_plugins = quota {plugin}\n")
-    dovecot.config.write_text(text + DICT.format(file=file))
-    server.run_doveadm("reload")
-    try:
+
+    def change(text: str) -> str:
+        text = text.replace("quota = count:User quota\n  quota_vsizes = yes", quota)
+        return text.replace("mail_plugins = quota\n", f"mail_plugins = quota {plugin}\n") + DICT.format(file=file)
+
+    with dovecot.changed(change):
         yield
-    finally:
-        dovecot.config.write_text(before)
-        server.run_doveadm("reload")
-        server.clear()
+    server.clear()
 
 
 @pytest.mark.parametrize("way", WAYS)
