@@ -39,6 +39,7 @@ class AccountSync:
         self._refresh = refresh
         self._take = take
         self._edits = edits
+        self._edits_read = edits()  # as of the last read
         self._good_at: float | None = None  # monotonic time of the last look that worked
         self._fault = ""
         self._skipped = 0
@@ -95,11 +96,13 @@ class AccountSync:
 
     async def _look(self, read: bool) -> None:
         edits = self._edits()
-        accounts = await in_thread(lambda: self._ask(read))
+        # after an edit of ours it is read even if it looks as before: a database that died may have lost the edit
+        accounts = await in_thread(lambda: self._ask(read or edits != self._edits_read))
         while accounts is not None and edits != self._edits():
             edits = self._edits()
             accounts = await in_thread(lambda: self._ask(read=True))
         if accounts is not None:
+            self._edits_read = edits
             self._tell_skipped(accounts)
             self._take(accounts)
 

@@ -20,20 +20,22 @@ class SqlStore(ABC):
     def __init__(self, statements: Statements) -> None:
         self._statements = statements
         self._read_at: object = None  # the fingerprint of what read() gave last
-        self._looked_at: object = None  # the one that changed() saw since
+        self._looked_at: object = None  # the one that changed() saw just now, where it differs
 
     def read(self) -> Accounts:
         """See AccountStore."""
-        # An older fingerprint than the rows costs a needless read; a newer one would lose an edit.
-        fingerprint = self._looked_at or self.fingerprint()
+        # An older fingerprint than the rows costs a needless read; a newer one would lose an edit, and so would one
+        # that is older than a look at rows which then were as now again.
+        fingerprint, self._looked_at = self._looked_at or self.fingerprint(), None
         accounts = self._collect()
-        self._read_at, self._looked_at = fingerprint, None
+        self._read_at = fingerprint
         return accounts
 
     def changed(self) -> bool:
         """See AccountStore."""
-        self._looked_at = self.fingerprint()
-        return self._looked_at != self._read_at
+        found = self.fingerprint()
+        self._looked_at = found if found != self._read_at else None
+        return self._looked_at is not None
 
     def set_limit(self, address: str, limit: int | None, *, expect: int | Anything | None = ANY) -> int | None:
         """See AccountStore."""

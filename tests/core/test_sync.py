@@ -257,3 +257,17 @@ def test_a_new_database_that_is_not_there_leaves_the_limits_of_the_old_one() -> 
         await new.stop()
 
     play(scene)
+
+
+def test_an_edit_that_the_database_lost_is_not_kept() -> None:
+    """It died after the commit and came back without it, so it holds what was read last."""
+
+    async def scene(world: World) -> None:
+        await world.sync.look()
+        world.edits += 1  # the ledger has the new limit
+        await world.sync.look()
+        assert world.limits == [1000, 1000]
+        await world.sync.look()
+        assert world.store.reads == 2
+
+    play(scene)

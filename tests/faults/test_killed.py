@@ -31,7 +31,7 @@ from tests.truth.scale import SEED, count
 WHO = "victim@example.org"
 OTHERS = [f"other{number}@example.org" for number in range(20)]
 LIMIT = 10_000_000
-KEPT, TRASHED = 50, 400
+KEPT, TRASHED = 50, 1500
 Order = Callable[[int], Request]
 
 
@@ -92,7 +92,7 @@ def test_killed_while_trash_is_emptied(small_world: SmallWorld) -> None:
     done = cut = 0
     for _ in range(count(3, 70)):
         fill_trash(small_world)
-        done += kill_during(small_world, lambda number: EmptyTrash(number, [WHO]), rng, 0.05)
+        done += kill_during(small_world, lambda number: EmptyTrash(number, [WHO]), rng, 0.06)
         left = counted(small_world)
         assert names(small_world) == inbox
         assert believed(small_world, LIMIT) == left

@@ -104,6 +104,10 @@ class Tmux:
         """What is on the screen now; empty once the command has ended."""
         return self._tmux("capture-pane", "-p").stdout
 
+    def title(self) -> str:
+        """What the program has made of the window's title."""
+        return self._tmux("display-message", "-p", "#{pane_title}").stdout
+
     def wait_for(self, text: str, seconds: float = 15.0) -> None:
         """Until the screen shows a text."""
         try:

@@ -164,6 +164,18 @@ def test_notices_every_swap_of_limits(world: World) -> None:
         assert store.changed()
 
 
+def test_notices_an_edit_that_was_taken_back(world: World) -> None:
+    """Also where it was read in between without a look before: what is in use now is what was read."""
+    world.add_user("a@example.org", 500)
+    store = world.store()
+    store.read()
+    assert not store.changed()
+    world.execute("UPDATE virtual_users SET quota = 1000")
+    store.read()
+    world.execute("UPDATE virtual_users SET quota = 500")
+    assert store.changed()
+
+
 def test_sees_an_edit_once_it_is_committed(world: World) -> None:
     """Rows are not shown before their commit, and not missed because they were written before the last look."""
     world.add_user("a@example.org", 1000)
