@@ -17,12 +17,14 @@ from core.control.results import DecisionRow
 from tui.format import clock, verdict_words
 from tui.session import KEPT_DECISIONS, Session
 
+MISSED = "missed"
 DOCS = (
     ("text", "in time, client, sender, recipient, mailbox or verdict"),
     ("refused", "those that were refused"),
     ("accepted", "those that were accepted"),
     ("trouble", "those that could not be decided"),
     ("would", "refusals that were not done: shadow mode"),
+    (MISSED, "accepted for some, but somebody's mailbox could not take it"),
     ("!word", "what does not match"),
 )
 _ANSWERS: dict[str, Callable[[str], bool]] = {
@@ -47,16 +49,18 @@ class DecisionFilter:
         self.text = text.strip()
         self._words = [(word.removeprefix("!"), word.startswith("!")) for word in self.text.lower().split()]
 
-    def matches(self, row: DecisionRow, *, shadow: bool) -> bool:
+    def matches(self, row: DecisionRow) -> bool:
         """Whether the decision is shown."""
         if not self._words:
             return True
-        words = verdict_words(row.verdict, shadow=shadow)[0]
+        words = verdict_words(row.verdict, shadow=row.shadow)[0]
         hay = f"{clock(row.at)}\n{row.client}\n{row.sender}\n{row.recipient}\n{row.mailbox}\n{words}".lower()
-        return all(_found(word, words, hay) != negated for word, negated in self._words)
+        return all(_found(word, row, words, hay) != negated for word, negated in self._words)
 
 
-def _found(word: str, words: str, hay: str) -> bool:
+def _found(word: str, row: DecisionRow, words: str, hay: str) -> bool:
+    if word == MISSED:
+        return bool(row.missed)
     answer = _ANSWERS.get(word)
     return answer(words) if answer is not None else word in hay
 
@@ -69,7 +73,6 @@ class Feed:
         self.filter = DecisionFilter()
         self.paused = False
         self._all: list[Numbered] = []
-        self._shadow = False
         self._taken = 0  # of those that the session received
         self._answered = 0  # the same with those that were left out under load
 
@@ -81,13 +84,10 @@ class Feed:
         """How many there are without the filter."""
         return len(self._all)
 
-    def take(self, session: Session, *, shadow: bool) -> bool:
+    def take(self, session: Session) -> bool:
         """Bring in what is new; whether there was anything."""
-        if self.paused or (session.received == self._taken and shadow == self._shadow):
+        if self.paused or session.received == self._taken:
             return False
-        if shadow != self._shadow:
-            self._shadow = shadow
-            self.narrow(self.filter)
         rows = islice(session.decisions, max(0, len(session.decisions) - session.received + self._taken), None)
         first = max(self._taken, session.received - len(session.decisions))
         new = [Numbered(number, row) for number, row in enumerate(rows, first)]
@@ -107,7 +107,7 @@ class Feed:
         self.shown = self._through(self._all)
 
     def _through(self, rows: Iterable[Numbered]) -> list[Numbered]:
-        return [each for each in rows if self.filter.matches(each.row, shadow=self._shadow)]
+        return [each for each in rows if self.filter.matches(each.row)]
 
     def at(self, index: int) -> Numbered | None:
         """Line ``index``, newest first."""

@@ -56,22 +56,28 @@ def totals(status: Status | None, look: Look) -> tuple[Tile, ...]:
     )
 
 
-def detail(row: DecisionRow | None, width: int, look: Look, *, shadow: bool) -> Line:
+def detail(row: DecisionRow | None, width: int, look: Look) -> Line:
     """The decision under the cursor, with what its columns had to cut."""
     if row is None:
         return ()
     glyphs = look.glyphs
-    words, style = lanes.verdict(row, look, shadow)
-    sender, recipient = lanes.sender(row, look, shadow)[0], lanes.recipient(row, look, shadow)[0]
+    words, style = lanes.verdict(row, look)
+    sender, recipient = lanes.sender(row, look)[0], lanes.recipient(row, look)[0]
     dot = f"  {glyphs.dot}  " if width >= 100 else f" {glyphs.dot} "
     before: list[Run] = [
         (f" {words}", "strong" if style == "quiet" else style),
         (dot, "quiet"),
         (f"{sender} {glyphs.arrow} {recipient}", "plain"),
+        (f"{dot}missed by {names(row.missed, look)}" if row.missed else "", "near"),
         (dot, "quiet"),
     ]
     room = max(0, width - fmt.width_of(before))
-    return (*before, (fmt.fit(lanes.client(row, look, shadow)[0], room, glyphs), "quiet"))
+    return (*before, (fmt.fit(lanes.client(row, look)[0], room, glyphs), "quiet"))
+
+
+def names(addresses: list[str], look: Look) -> str:
+    """Several accounts."""
+    return ", ".join(fmt.literal(address, look.glyphs) for address in addresses)
 
 
 def notice(feed: Feed, session: Session, width: int, look: Look) -> tuple[Line, ...]:

@@ -21,7 +21,7 @@ class Lane:
     title: str
     least: int
     priority: int
-    cell: Callable[[DecisionRow, Look, bool], Run]
+    cell: Callable[[DecisionRow, Look], Run]
     right: bool = False
     share: int = 0
     most: int = 0
@@ -35,18 +35,19 @@ class Fitted:
     width: int
 
 
-def verdict(row: DecisionRow, look: Look, shadow: bool) -> Run:
-    """What was decided, as a word."""
-    return verdict_of(row.verdict, look, shadow)
+def verdict(row: DecisionRow, look: Look) -> Run:
+    """What was decided, as a word; amber where somebody misses a mail that others get."""
+    words, style = verdict_of(row.verdict, look, shadow=row.shadow)
+    return words, "near" if row.missed else style
 
 
-def verdict_of(value: str, look: Look, shadow: bool) -> Run:
+def verdict_of(value: str, look: Look, *, shadow: bool) -> Run:
     """The same for a verdict alone; one that this console does not know yet is shown as it is."""
     words, style = fmt.verdict_words(value, shadow=shadow)
     return fmt.literal(words, look.glyphs), style
 
 
-def recipient(row: DecisionRow, look: Look, _shadow: bool) -> Run:
+def recipient(row: DecisionRow, look: Look) -> Run:
     """Whom it was for, and the mailbox behind it where that is more than another spelling."""
     text = fmt.literal(row.recipient, look.glyphs)
     if row.mailbox and row.mailbox.lower() != row.recipient.lower():
@@ -54,29 +55,29 @@ def recipient(row: DecisionRow, look: Look, _shadow: bool) -> Run:
     return text, "plain"
 
 
-def sender(row: DecisionRow, look: Look, _shadow: bool) -> Run:
+def sender(row: DecisionRow, look: Look) -> Run:
     """The envelope's; ``<>`` is a bounce."""
     return fmt.literal(row.sender, look.glyphs) or "<>", "quiet"
 
 
-def client(row: DecisionRow, look: Look, _shadow: bool) -> Run:
+def client(row: DecisionRow, look: Look) -> Run:
     """Who spoke to Postfix."""
     return fmt.literal(row.client, look.glyphs) or look.glyphs.nothing, "quiet"
 
 
-def size(row: DecisionRow, look: Look, _shadow: bool) -> Run:
+def size(row: DecisionRow, look: Look) -> Run:
     """Announced by the sender; most announce it, some don't."""
     return format_size(row.size) if row.size else look.glyphs.nothing, "quiet"
 
 
 LANES = (
-    Lane("Time", 8, 2, lambda row, _look, _shadow: (fmt.clock(row.at), "quiet")),
+    Lane("Time", 8, 2, lambda row, _look: (fmt.clock(row.at), "quiet")),
     Lane("Verdict", 12, 1, verdict),
     Lane("Client", 20, 6, client, share=2, most=34),
     Lane("Sender", 12, 4, sender, share=3, most=44),
     Lane("Recipient", 18, 0, recipient, share=5, most=90),
     Lane("Size", 8, 3, size, right=True),
-    Lane("Took", 7, 5, lambda row, look, _shadow: (fmt.micros(row.micros, look.glyphs), "quiet"), right=True),
+    Lane("Took", 7, 5, lambda row, look: (fmt.micros(row.micros, look.glyphs), "quiet"), right=True),
 )
 
 
@@ -99,11 +100,11 @@ def _total(lanes: list[Lane]) -> int:
     return 1 + sum(lane.least for lane in lanes) + GAP * (len(lanes) - 1)
 
 
-def cells(row: DecisionRow, fitted: tuple[Fitted, ...], look: Look, *, shadow: bool) -> Line:
+def cells(row: DecisionRow, fitted: tuple[Fitted, ...], look: Look) -> Line:
     """One decision as a line of the table."""
     runs: list[Run] = [(" ", "plain")]
     for place in fitted:
-        text, style = place.lane.cell(row, look, shadow)
+        text, style = place.lane.cell(row, look)
         if len(runs) > 1:
             runs.append((" " * GAP, "plain"))
         runs.append((fmt.fit(text, place.width, look.glyphs, right=place.lane.right), style))

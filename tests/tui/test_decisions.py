@@ -322,27 +322,41 @@ def test_refusals_by_account_stand_beside_where_there_is_room() -> None:
 
 
 def test_in_shadow_mode_nothing_is_refused_it_only_would_be() -> None:
-    """Said by the word, on the screen, in the strip, in the totals; and mode follows the engine's settings."""
+    """Each decision as it was made, whatever the mode is now, which follows the engine's settings."""
 
     def prepare(engine: FakeEngine) -> None:
-        engine.backlog = some(5)
+        engine.backlog = [decided(0, "over_quota"), *(decided(n, "over_quota", shadow=True) for n in (1, 2))]
         engine.welcome = msgspec.structs.replace(engine.welcome, mode="shadow")
         engine.status_changes["would_refuse"] = 7
 
     async def scene(stage: Stage) -> None:
         await stage.sees("SHADOW", "would refuse")
         await opened(stage)
-        await stage.sees("would refuse", "7 would be refused", "Would be refused")
-        await stage.loses("refused full")
+        await stage.sees("would refuse", "refused full", "7 would be refused", "Would be refused")
         await stage.press("slash")
         await stage.type("would")
-        await stage.sees("2 of 5")
+        await stage.sees("2 of 3")
+        await stage.loses("refused full")
         await stage.press("enter")
         stage.engine.status_changes["mode"] = "enforce"
         stage.engine.head()
-        await stage.sees("ENFORCING", "No decision matches")
-        await stage.press("escape")
-        await stage.sees("refused full")
+        await stage.sees("ENFORCING", "would refuse")
+        await stage.loses("Would be refused")
+
+    play(scene, rows=FIVE, prepare=prepare)
+
+
+def test_who_misses_a_mail_is_said() -> None:
+    """Of several mailboxes behind one alias."""
+
+    def prepare(engine: FakeEngine) -> None:
+        engine.backlog = [decided(1, recipient="all@x.org", mailbox="a@x.org, b@x.org", missed=["b@x.org"])]
+
+    async def scene(stage: Stage) -> None:
+        await opened(stage)
+        await stage.sees("accepted", "all@x.org ⇒ a@x.org, b@x.org", "missed by b@x.org")
+        await stage.press("enter")
+        await stage.sees("Missed by  b@x.org")
 
     play(scene, rows=FIVE, prepare=prepare)
 

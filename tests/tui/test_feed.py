@@ -21,6 +21,9 @@ from tui.session import KEPT_DECISIONS, Session
 LOOK = Look(world.NOW, UNICODE)
 ROW = DecisionRow(world.NOW, "accept", "info@x.org", "john@x.org", "news@shop.example", "mx.example.net", 48 << 10, 61)
 FULL = msgspec.structs.replace(ROW, verdict="over_quota")
+SHADOW = msgspec.structs.replace(FULL, shadow=True)
+MISSED = msgspec.structs.replace(ROW, recipient="all@x.org", mailbox="john@x.org, anna@x.org", missed=["anna@x.org"])
+ALL = [ROW, FULL, SHADOW, MISSED]
 TROUBLE = msgspec.structs.replace(ROW, verdict="trouble", sender="refused@x.org")
 
 
@@ -49,50 +52,50 @@ def recipients(feed: Feed) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("words", "shadow", "found"),
+    ("words", "found"),
     [
-        pytest.param("", False, [ROW, FULL, TROUBLE], id="everything"),
-        pytest.param("refused", False, [FULL], id="the verdict, not the sender of that name"),
-        pytest.param("refused@x", False, [TROUBLE], id="a text with such a word in it"),
-        pytest.param("refused", True, [], id="nothing is refused in shadow mode"),
-        pytest.param("would", True, [FULL], id="it would be"),
-        pytest.param("would", False, [], id="nothing only would be"),
-        pytest.param("accepted", False, [ROW], id="accepted"),
-        pytest.param("TROUBLE", False, [TROUBLE], id="trouble, in any case"),
-        pytest.param("full", False, [FULL], id="part of a verdict"),
-        pytest.param("john@", False, [ROW, FULL, TROUBLE], id="mailbox"),
-        pytest.param("INFO@x.org", False, [ROW, FULL, TROUBLE], id="recipient, in any case"),
-        pytest.param("mx.example", False, [ROW, FULL, TROUBLE], id="client"),
-        pytest.param("shop !refused", False, [ROW], id="joined, and not"),
-        pytest.param(fmt.clock(world.NOW), False, [ROW, FULL, TROUBLE], id="time"),
-        pytest.param("nowhere", False, [], id="nothing"),
+        pytest.param("", [*ALL, TROUBLE], id="everything"),
+        pytest.param("refused", [FULL], id="the verdict, not the sender of that name, and what was really refused"),
+        pytest.param("refused@x", [TROUBLE], id="a text with such a word in it"),
+        pytest.param("would", [SHADOW], id="what only would be refused"),
+        pytest.param("accepted", [ROW, MISSED], id="accepted"),
+        pytest.param("missed", [MISSED], id="somebody misses it"),
+        pytest.param("TROUBLE", [TROUBLE], id="trouble, in any case"),
+        pytest.param("full", [FULL], id="part of a verdict"),
+        pytest.param("anna@", [MISSED], id="one of several mailboxes"),
+        pytest.param("INFO@x.org", [ROW, FULL, SHADOW, TROUBLE], id="recipient, in any case"),
+        pytest.param("mx.example", [*ALL, TROUBLE], id="client"),
+        pytest.param("shop !refused !would !missed", [ROW], id="joined, and not"),
+        pytest.param(fmt.clock(world.NOW), [*ALL, TROUBLE], id="time"),
+        pytest.param("nowhere", [], id="nothing"),
     ],
 )
-def test_filter(words: str, shadow: bool, found: list[DecisionRow]) -> None:
+def test_filter(words: str, found: list[DecisionRow]) -> None:
     """Words over all columns; those of a verdict mean it and no text."""
     wanted = DecisionFilter(words)
-    assert [row for row in (ROW, FULL, TROUBLE) if wanted.matches(row, shadow=shadow)] == found
+    assert [row for row in (*ALL, TROUBLE) if wanted.matches(row)] == found
 
 
 def test_the_filter_words_of_the_help_are_those_that_work() -> None:
     """Nothing is promised that is not there."""
-    for word in (word for form, _meaning in DOCS[1:5] for word in form.split()):
-        row = {"refused": FULL, "would": FULL, "accepted": ROW, "trouble": TROUBLE}[word]
-        assert DecisionFilter(word).matches(row, shadow=word == "would")
-        assert not DecisionFilter(f"!{word}").matches(row, shadow=word == "would")
+    rows = {"refused": FULL, "would": SHADOW, "accepted": ROW, "trouble": TROUBLE, "missed": MISSED}
+    assert [form for form, _meaning in DOCS[1:-1]] == ["refused", "accepted", "trouble", "would", "missed"]
+    for word, row in rows.items():
+        assert DecisionFilter(word).matches(row)
+        assert not DecisionFilter(f"!{word}").matches(row)
 
 
 def test_newest_first_and_found_by_number() -> None:
     """Wherever it has gone meanwhile."""
     session, feed = live(), Feed()
     session.take(Decisions([numbered(number) for number in range(3)]), world.NOW)
-    assert feed.take(session, shadow=False)
-    assert not feed.take(session, shadow=False)
+    assert feed.take(session)
+    assert not feed.take(session)
     assert recipients(feed) == ["u2@x", "u1@x", "u0@x"]
     middle = feed.at(1)
     assert middle is not None
     session.take(Decisions([numbered(3)]), world.NOW)
-    feed.take(session, shadow=False)
+    feed.take(session)
     assert feed.find(middle.number) == 2
     feed.narrow(DecisionFilter("u3"))
     assert (feed.find(middle.number), recipients(feed), feed.at(1)) == (None, ["u3@x"], None)
@@ -102,16 +105,16 @@ def test_paused_it_holds_still_and_counts_what_comes() -> None:
     """Those that the engine left out under load too; the filter goes on working."""
     session, feed = live(), Feed()
     session.take(Decisions([numbered(0), numbered(1)]), world.NOW)
-    feed.take(session, shadow=False)
+    feed.take(session)
     feed.paused = True
     session.take(Decisions([numbered(2)], skipped=11), world.NOW)
-    assert not feed.take(session, shadow=False)
+    assert not feed.take(session)
     assert (recipients(feed), feed.new(session)) == (["u1@x", "u0@x"], 12)
     feed.narrow(DecisionFilter("u0"))
     assert recipients(feed) == ["u0@x"]
     feed.narrow(DecisionFilter())
     feed.paused = False
-    feed.take(session, shadow=False)
+    feed.take(session)
     assert (recipients(feed), feed.new(session)) == (["u2@x", "u1@x", "u0@x"], 0)
 
 
@@ -127,9 +130,9 @@ def test_it_is_the_same_however_it_was_taken() -> None:
             feed.paused = not feed.paused
         if rng.random() < 0.2:
             feed.narrow(DecisionFilter(rng.choice(("", "refused", "u1", "!u1 accepted"))))
-        if feed.take(session, shadow=False):
+        if feed.take(session):
             kept = sent[-KEPT_DECISIONS:]
-            assert recipients(feed) == [r.recipient for r in reversed(kept) if feed.filter.matches(r, shadow=False)]
+            assert recipients(feed) == [r.recipient for r in reversed(kept) if feed.filter.matches(r)]
             assert all(feed.find(each.number) == i for i in (0, len(feed) - 1) if (each := feed.at(i)) is not None)
     assert len(sent) > KEPT_DECISIONS
 
@@ -153,7 +156,7 @@ def test_a_line_has_the_width_of_its_header(width: int, glyphs: object) -> None:
     titles = text(lanes.titles(fitted, look))
     rng = random.Random(1)
     for row in (world.decision(rng, world.accounts(50), world.NOW) for _ in range(50)):
-        line = lanes.cells(row, fitted, look, shadow=False)
+        line = lanes.cells(row, fitted, look)
         assert fmt.width_of(line) == fmt.width_of([(titles, "")]) <= max(width, 2)
         assert not (look.glyphs.ascii_only and not text(line).isascii())
     assert "Recipient"[: max(0, width - 3)] in titles
@@ -163,9 +166,18 @@ def test_a_line_has_the_width_of_its_header(width: int, glyphs: object) -> None:
 
 def test_another_spelling_is_no_other_mailbox() -> None:
     """An alias is."""
-    assert lanes.recipient(ROW, LOOK, False)[0] == "info@x.org ⇒ john@x.org"
+    assert lanes.recipient(ROW, LOOK)[0] == "info@x.org ⇒ john@x.org"
     same = msgspec.structs.replace(ROW, recipient="John@X.org")
-    assert lanes.recipient(same, LOOK, False)[0] == "John@X.org"
+    assert lanes.recipient(same, LOOK)[0] == "John@X.org"
+
+
+def test_a_mail_that_somebody_misses_is_amber_and_says_who() -> None:
+    """It was accepted for the others."""
+    assert lanes.verdict(MISSED, LOOK) == ("accepted", "near")
+    assert "all@x.org ⇒ john@x.org, anna@x.org  ·  missed by anna@x.org" in text(
+        feed_captions.detail(MISSED, 120, LOOK)
+    )
+    assert fmt.width_of(feed_captions.detail(ROW, 80, LOOK)) == 80
 
 
 def test_totals_tell_what_the_engine_counted() -> None:

@@ -174,21 +174,21 @@ def decided(**changes: object) -> DecisionRow:
 @pytest.mark.parametrize("sender", ["", "a@b.example", "x" * 300])
 def test_a_decision_is_one_line(width: int, sender: str) -> None:
     """However long its parts are."""
-    assert fmt.width_of(decision_line(decided(sender=sender), width, LOOK, shadow=False)) <= max(width, 55)
+    assert fmt.width_of(decision_line(decided(sender=sender), width, LOOK)) <= max(width, 55)
 
 
 def test_a_decision_tells_who_whom_and_how_it_ended() -> None:
     """With the mailbox behind an alias, and in shadow mode that it would have been refused."""
-    shown = text(decision_line(decided(), 150, LOOK, shadow=False))
+    shown = text(decision_line(decided(), 150, LOOK))
     for words in ("refused full", "mx[192.0.2.1]", "a@b.example → support@example.org ⇒ john@example.org", "61 µs"):
         assert words in shown
-    assert "would refuse" in text(decision_line(decided(), 120, LOOK, shadow=True))
-    assert "<> → support@example.org" in text(decision_line(decided(sender=""), 120, LOOK, shadow=False))
+    assert "would refuse" in text(decision_line(decided(shadow=True), 120, LOOK))
+    assert "<> → support@example.org" in text(decision_line(decided(sender=""), 120, LOOK))
 
 
 def test_a_decisions_texts_are_data() -> None:
     """Senders write what they like."""
-    shown = text(decision_line(decided(sender="\x1b]0;x\x07@[b]", verdict="new\nverdict"), 120, LOOK, shadow=False))
+    shown = text(decision_line(decided(sender="\x1b]0;x\x07@[b]", verdict="new\nverdict"), 120, LOOK))
     assert "\x1b" not in shown
     assert "\x07" not in shown
     assert "␛]0;x␇@[b]" in shown

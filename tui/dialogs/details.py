@@ -120,7 +120,7 @@ def _folders(folders: list[Folder], desk: Desk) -> Iterator[Line]:
 
 def _refusals(details: DetailsResult, desk: Desk) -> Iterator[Line]:
     for row in details.refusals:
-        word, style = lanes.verdict(row, desk.look(), desk.shadow)
+        word, style = lanes.verdict(row, desk.look())
         age = fmt.age(row.at, desk.clock(), desk.glyphs)
         sender = fmt.literal(row.sender, desk.glyphs) or "<>"
         yield (

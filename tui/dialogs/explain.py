@@ -14,8 +14,8 @@ from core.control.messages import Explain as ExplainOrder
 from core.control.results import DecisionRow, Explanation, Target
 from core.errors import MailquotaError
 from core.units import format_size
+from tui import feed_captions, lanes
 from tui import format as fmt
-from tui import lanes
 from tui.desk import Desk
 from tui.dialogs.dialog import Dialog
 from tui.format import Line
@@ -73,20 +73,22 @@ class Explain(Dialog[None]):
 def facts(row: DecisionRow, desk: Desk) -> Iterator[Line]:
     """What was asked and answered."""
     look = desk.look()
-    words, style = lanes.verdict(row, look, desk.shadow)
+    words, style = lanes.verdict(row, look)
     when = f" at {fmt.clock(row.at)}, after {fmt.micros(row.micros, desk.glyphs)}"
     yield (*_name("Verdict"), (words, "strong" if style == "quiet" else style), (when, "quiet"))
-    yield _fact("Client", lanes.client(row, look, desk.shadow)[0])
-    yield _fact("Sender", lanes.sender(row, look, desk.shadow)[0])
+    yield _fact("Client", lanes.client(row, look)[0])
+    yield _fact("Sender", lanes.sender(row, look)[0])
     if row.mailbox:
         yield _fact("Mailbox", fmt.literal(row.mailbox, desk.glyphs))
+    if row.missed:
+        yield (*_name("Missed by"), (feed_captions.names(row.missed, look), "near"))
     yield _fact("Size", format_size(row.size) if row.size else "not announced")
 
 
 def steps(answer: Explanation, desk: Desk, width: int) -> Iterator[Line]:
     """From the recipient to the answer."""
     glyphs = desk.glyphs
-    words, style = lanes.verdict_of(answer.verdict, desk.look(), desk.shadow)
+    words, style = lanes.verdict_of(answer.verdict, desk.look(), shadow=desk.shadow)
     yield ()
     yield (("What would be answered now", "title"),)
     for target in answer.targets:

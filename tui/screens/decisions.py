@@ -47,7 +47,7 @@ class DecisionsScreen(Screen[None], Informed):
         self.table = DecisionTable(self.feed, desk)
         self._head = Head(desk.session, lambda: desk.place, desk.look)
         self._title = Painted(id="title")
-        self._filter_line = FilterLine("text  refused  accepted  trouble  would  !word", id="filter")
+        self._filter_line = FilterLine("text  refused  accepted  trouble  would  missed  !word", id="filter")
         self._totals = TileRow()
         self._header = Painted(id="table-header")
         self._refused = RefusedPanel(desk)
@@ -127,7 +127,7 @@ class DecisionsScreen(Screen[None], Informed):
         look, session, width = self.desk.look(), self.desk.session, self.size.width
         newer = self.table.scroll_offset.y
         self._title.paint([feed_captions.title(self.feed, session, newer, width, look)])
-        self._detail.paint([feed_captions.detail(self.table.row, width, look, shadow=self.desk.shadow)])
+        self._detail.paint([feed_captions.detail(self.table.row, width, look)])
 
     # ---- keys
 

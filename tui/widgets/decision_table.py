@@ -52,7 +52,7 @@ class DecisionTable(LiveTable):
         """Bring in what came; whether there was anything."""
         top = self.scroll_offset.y
         first, away = self.feed.at(top), not top <= self.index < top + self.size.height
-        if not self.feed.take(self._desk.session, shadow=self._desk.shadow):
+        if not self.feed.take(self._desk.session):
             return False
         self.reload()
         found = self.feed.find(first.number) if first is not None and away else None
@@ -76,7 +76,7 @@ class DecisionTable(LiveTable):
     def line_at(self, index: int) -> Line:
         """Newest first."""
         row = self.feed.shown[-1 - index].row
-        return lanes.cells(row, self.fitted, self._desk.look(), shadow=self._desk.shadow)
+        return lanes.cells(row, self.fitted, self._desk.look())
 
     def lay_out(self) -> None:
         """As many lanes as fit."""

@@ -16,21 +16,21 @@ from tui.widgets.painted import Painted
 TIME, VERDICT, SIZE, MICROS, CLIENT = 8, 12, 9, 7, 24  # cells
 
 
-def decision_line(row: DecisionRow, width: int, look: Look, *, shadow: bool) -> Line:
+def decision_line(row: DecisionRow, width: int, look: Look) -> Line:
     """When, what, from whom to whom, how large, how fast; the client's name only where there is room."""
     glyphs = look.glyphs
-    word, style = lanes.verdict(row, look, shadow)
+    word, style = lanes.verdict(row, look)
     runs: list[Run] = [
         (f" {fmt.clock(row.at)}  ", "quiet"),
         (fmt.fit(word, VERDICT, glyphs), style),
         ("  ", "plain"),
     ]
     if width >= 130:
-        text, style = lanes.client(row, look, shadow)
+        text, style = lanes.client(row, look)
         runs += [(fmt.fit(text, CLIENT, glyphs), style), ("  ", "plain")]
     room = width - fmt.width_of(runs) - SIZE - MICROS - 4
     runs += _path(row, max(10, room), look)
-    text, style = lanes.size(row, look, shadow)
+    text, style = lanes.size(row, look)
     runs.append((fmt.fit(text, SIZE, glyphs, right=True) + "  ", style))
     runs.append((fmt.fit(fmt.micros(row.micros, glyphs), MICROS, glyphs, right=True), "quiet"))
     return tuple(runs)
@@ -39,8 +39,8 @@ def decision_line(row: DecisionRow, width: int, look: Look, *, shadow: bool) -> 
 def _path(row: DecisionRow, width: int, look: Look) -> list[Run]:
     """Sender to recipient, and the mailbox behind an alias; exactly ``width`` cells."""
     glyphs = look.glyphs
-    sender, _look = lanes.sender(row, look, False)
-    recipient, _look = lanes.recipient(row, look, False)
+    sender, _look = lanes.sender(row, look)
+    recipient, _look = lanes.recipient(row, look)
     tail = fmt.fit(recipient, min(width, fmt.width_of([(recipient, "")])), glyphs)
     arrow = f" {glyphs.arrow} "
     room = width - fmt.width_of([(tail, "")]) - len(arrow)
@@ -69,8 +69,7 @@ class DecisionStrip(Painted):
         if not height:
             return
         newest = list(islice(reversed(self._session.decisions), height))
-        shadow = self._session.mode == "shadow"
-        lines: list[Line] = [decision_line(row, self.size.width, look, shadow=shadow) for row in newest]
+        lines: list[Line] = [decision_line(row, self.size.width, look) for row in newest]
         if not lines:
             lines = [((" No decisions yet: each request of Postfix appears here.", "quiet"),)]
         self.paint(lines)
