@@ -66,14 +66,14 @@ def test_a_fifo_in_place_of_maildirsize(world: SmallWorld) -> None:
 
 
 def test_a_file_system_that_does_not_answer(world: SmallWorld) -> None:
-    """Trouble for the mailbox on it, in time; true answers for all others meanwhile, and for it when it is back."""
+    """Trouble or the last figure for the mailbox on it, in time; true answers for all others, and for it when it is back."""
     with serving(world) as running, PolicyClient(world.policy_socket) as postfix:
         assert [postfix.ask(address) for address in (FULL, JOHN)] == [OVERQUOTA, "DUNNO"]
         slowest = 0.0
         with stopped_file_system(world.maildir(FULL)), Others(world.policy_socket) as others:
             for _ in range(5):
                 began = time.monotonic()
-                assert postfix.ask(FULL) == TROUBLE
+                assert postfix.ask(FULL) in {TROUBLE, OVERQUOTA}  # the latter where it need not be looked at
                 slowest = max(slowest, time.monotonic() - began)
             others.wait_for(50)
         print(f"slowest answer for the mailbox that hangs: {slowest:.3f} s, for others {others.slowest:.3f} s")
@@ -91,7 +91,7 @@ def test_the_end_while_a_file_system_hangs(world: SmallWorld) -> None:
         PolicyClient(world.policy_socket) as postfix,
         stopped_file_system(world.maildir(FULL)),
     ):
-        assert postfix.ask(FULL) == TROUBLE
+        assert postfix.ask(FULL) in {TROUBLE, OVERQUOTA}
         running.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             running.wait(5)

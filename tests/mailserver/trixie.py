@@ -34,8 +34,7 @@ def trixie_folder(*, may_make: bool) -> Iterator[Path]:
             _make_or_skip(folder, may_make=may_make)
         yield folder
         return
-    if not may_make:
-        cannot_run(f"no Debian 13 folder: {VARIABLE} names none, and only the long tests make one")
+    _not_in_short_form(may_make=may_make)
     with temporary_folder() as parent:
         folder = parent / "trixie"
         _make_or_skip(folder, may_make=True)
