@@ -66,7 +66,7 @@ def test_a_fifo_in_place_of_maildirsize(world: SmallWorld) -> None:
 
 
 def test_a_file_system_that_does_not_answer(world: SmallWorld) -> None:
-    """Trouble or the last figure for the mailbox on it, in time; true answers for others, and for it once it is back."""
+    """Trouble or the last figure for the mailbox on it, soon; true answers for others, and for all once it is back."""
     with serving(world) as running, PolicyClient(world.policy_socket) as postfix:
         assert [postfix.ask(address) for address in (FULL, JOHN)] == [OVERQUOTA, "DUNNO"]
         slowest = 0.0
