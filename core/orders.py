@@ -123,7 +123,10 @@ class Orders:
                 return engine.decisions.tally.report(time.time(), most)
             case GetReport():
                 refusals = engine.decisions.tally.report(time.time(), _REPORTED)
-                return Report(refusals, list(engine.enforcer.second.newest))
+                second = engine.enforcer.second
+                return Report(
+                    refusals, second.compared, second.skipped, second.disagreed, disagreements=list(second.newest)
+                )
             case Explain(address=address, size=size):
                 return await engine.enforcer.explain(address, size)
         raise MailquotaError(f"{type(request).__name__} is no order")

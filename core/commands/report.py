@@ -10,7 +10,7 @@ from core.commands.options import Common
 from core.commands.output import write_json, write_table
 from core.commands.session import run
 from core.control.messages import GetReport
-from core.control.results import Disagreement, RefusedAccount, Report
+from core.control.results import RefusedAccount, Report
 from core.model import rfc3339
 from core.text import visible
 from core.times import local_time
@@ -24,7 +24,7 @@ def show_report(common: Common, *, as_json: bool) -> None:
         return
     _write_refusals(common, report.refusals.accounts)
     click.echo()
-    _write_disagreements(common, report.disagreements)
+    _write_disagreements(common, report)
 
 
 def _document(report: Report) -> dict[str, Any]:
@@ -40,6 +40,9 @@ def _document(report: Report) -> dict[str, Any]:
             }
             for row in report.refusals.accounts
         ],
+        "compared": report.compared,
+        "not_compared": report.not_compared,
+        "disagreed": report.disagreed,
         "disagreements": [
             {
                 "at": rfc3339(row.at),
@@ -63,9 +66,14 @@ def _write_refusals(common: Common, rows: list[RefusedAccount]) -> None:
     write_table(common, titles, cells)
 
 
-def _write_disagreements(common: Common, rows: list[Disagreement]) -> None:
+def _write_disagreements(common: Common, report: Report) -> None:
+    rows = report.disagreements
+    if not report.compared:
+        click.echo("No answer was compared with quota-status (policy.compare_with).")
+        return
+    counted = f"{report.disagreed:,} of {report.compared:,} answers differ"
+    click.echo(f"{counted} from quota-status, {report.not_compared:,} were not compared.")
     if not rows:
-        click.echo("Nothing that quota-status answered otherwise.")
         return
     titles = ["at", "recipient", ">size", "here", "quota-status", "why"]
     cells = [[local_time(r.at), visible(r.recipient), str(r.size), r.verdict, visible(r.theirs), r.why] for r in rows]

@@ -19,7 +19,7 @@ from core.units import format_age, format_count, format_micros, format_rate, for
 _KEYS = (
     "mode", "uptime_seconds", "requests", "refused", "would_refuse", "trouble", "malformed", "answers_per_second",
     "p50_us", "p99_us", "connections", "accounts", "over", "near", "database", "disk", "rss_bytes", "cpu_percent",
-    "listen", "compared", "disagreed", "not_compared",
+    "listen",
 )  # fmt: skip
 
 

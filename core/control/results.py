@@ -126,6 +126,9 @@ class Report(msgspec.Struct, frozen=True):
     """Who was (or in shadow mode would have been) refused most, and what quota-status sees otherwise, newest last."""
 
     refusals: Refusals
+    compared: int
+    not_compared: int
+    disagreed: int  # of which those below are the newest
     disagreements: list[Disagreement]
 
 

@@ -50,6 +50,7 @@ class Desk:
         self.enforcer = Enforcer(self.ledger, MaildirDriver(self.store), RULES, self.metrics, self.decisions)
         self.server = PolicyServer(self.enforcer.ask, self.metrics)
         self.clients: list[Client] = []
+        self.others: list[asyncio.Server] = []  # servers of other kinds, closed with the desk
 
     def add(self, name: str, used: int = 0, limit: int | None = 5000, *, file: bool = True) -> Box:
         """An account at example.org with a mail of so many bytes, and with a maildirsize ``file``."""
@@ -104,6 +105,8 @@ async def open_desk(folder: Path, store: Mailstore | None = None, *, read: bool 
             await asyncio.gather(*(client.close() for client in desk.clients))
     finally:
         desk.enforcer.close()
+        for other in desk.others:
+            other.close()
 
 
 def furnish(table: Desk) -> None:

@@ -40,13 +40,16 @@ class QuotaStatus:
         self.release.set()
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.asked.append(await reader.readuntil(b"\n\n"))
-        await self.release.wait()
-        writer.write(self.action)
-        writer.close()
+        try:
+            self.asked.append(await reader.readuntil(b"\n\n"))
+            await self.release.wait()
+            writer.write(self.action)
+        finally:
+            writer.close()
 
     async def start(self, table: Desk) -> None:
         self.server = await asyncio.start_unix_server(self.answer, self.path)
+        table.others.append(self.server)
         address = ListenAddress("unix", path=str(self.path))
         table.enforcer.set_rules(dataclasses.replace(table.enforcer.rules, compare_with=address))
 
@@ -122,9 +125,9 @@ def test_nobody_waits_for_it(
         count = QUEUED + 50
         assert [await client.ask("full@example.org") for _ in range(count)] == [FULL] * count
         assert len(second._queue) <= QUEUED
-        other.release.set()
         second._queue.clear()
         await until(lambda: second._task is None)
+        other.release.set()
         assert second.compared == second.disagreed == 0
         assert second.skipped >= 1
         assert caplog.text.count("does not answer") == 1
