@@ -24,7 +24,7 @@ from core.ledger import Entry, Ledger
 from core.looks import Look, Looker
 from core.policy.decision import DECIDED_STATES, REFUSALS, Answers, Rules, Verdict, judge, sum_up
 from core.policy.metrics import Metrics
-from core.policy.protocol import Question, answer, attribute, question
+from core.policy.protocol import Question, answer, is_request, mail_key, question
 from core.policy.reservations import Reservations
 from core.policy.server import Connection
 from core.routes import Route, Router
@@ -96,6 +96,9 @@ class Enforcer:
         """The answer, or None where ``connection.complete`` gets it later. A fault in here is ``trouble``."""
         try:
             asked = question(request)
+            if not asked.recipient and not is_request(request):
+                connection.refuse("what it sent is no policy request")
+                return None
             return self._ask_plain(request, asked) or self._ask(Pending(request, asked, connection, 0.0))
         except Exception:  # an outer edge: no fault of ours may leave a request without an answer
             log.exception("a policy request could not be decided")
@@ -218,7 +221,7 @@ class Enforcer:
         grace, seconds = self.rules.grace.of(limit), self.rules.reserve_seconds
         if not seconds:
             return judge(limit, used, size, grace)
-        key = _mail_key(request, asked.recipient)
+        key = mail_key(request, asked.recipient)
         held = entry.held
         verdict = judge(limit, used if held is None else used + held.sum(now, key), size, grace)
         if verdict is Verdict.ACCEPT and size and request and asked.state != b"END-OF-MESSAGE":
@@ -291,9 +294,3 @@ class Enforcer:
 
 def _question(recipient: str, size: int) -> Question:
     return Question(None, recipient.encode("utf-8", "replace"), size)
-
-
-def _mail_key(request: bytes, recipient: bytes) -> bytes | None:
-    """The recipient of this very mail; None where Postfix does not say which mail it is."""
-    instance = attribute(request, b"\ninstance=")
-    return instance + b"\0" + recipient if instance else None

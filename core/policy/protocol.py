@@ -86,12 +86,32 @@ def question(request: bytes) -> Question:
     """Read a request that RequestReader gave."""
     state = attribute(request, b"\nprotocol_state=")
     recipient = attribute(request, b"\nrecipient=")
+    if state is not None:
+        state = state.upper()
+        if state == b"END-OF-MESSAGE" and _several(request):
+            recipient = None  # a verdict on one of them would refuse the mail to all
     start = request.rfind(b"\nsize=")
     size = 0
     if start >= 0:
         text = request[start + 6 : request.find(b"\n", start + 6)]
         size = int(text) if text.isdigit() and len(text) <= 20 else 0
-    return Question(None if state is None else state.upper(), recipient or b"", size if size < _MAX_SIZE else 0)
+    return Question(state, recipient or b"", size if size < _MAX_SIZE else 0)
+
+
+def _several(request: bytes) -> bool:
+    count = attribute(request, b"\nrecipient_count=") or b""
+    return count.isdigit() and count.lstrip(b"0") not in {b"", b"1"}
+
+
+def mail_key(request: bytes, recipient: bytes) -> bytes | None:
+    """The recipient of this very mail; None where Postfix does not say which mail it is."""
+    instance = attribute(request, b"\ninstance=")
+    return instance + b"\0" + recipient if instance else None
+
+
+def is_request(request: bytes) -> bool:
+    """Whether it has an attribute, or nothing at all; what HTTP or SMTP clients send here by mistake has none."""
+    return b"=" in request or request == b"\n"
 
 
 def text_attribute(request: bytes, name: str) -> str:

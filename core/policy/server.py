@@ -71,7 +71,7 @@ class Connection(asyncio.Protocol):
         try:
             requests = self._reader.feed(data)
         except ProtocolError as error:
-            self._server.refuse(self, str(error))
+            self.refuse(str(error))
             return
         if len(requests) == 1 and not (self._queue or self._busy or self._blocked) and self._transport is not None:
             answer = self._server.ask(requests[0], self)  # the usual case, without the queue
@@ -105,6 +105,10 @@ class Connection(asyncio.Protocol):
             self._transport.write(answer)
         self._busy = False
         self._work()
+
+    def refuse(self, reason: str) -> None:
+        """End it: what it sends is no policy request."""
+        self._server.refuse(self, reason)
 
     @property
     def idle(self) -> bool:

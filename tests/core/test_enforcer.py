@@ -86,9 +86,12 @@ def test_odd_requests(desk: Open) -> None:
         f"request=junk\n{over}\n": FULL,
         f"=value\n{over}\n": FULL,
         f"x={'y' * 1_000_000}\n{over}\n": FULL,
+        f"hello\n{over}\n": FULL,
         "\n": NOT_OURS,
-        "hello\n\n": NOT_OURS,
-        "GET / HTTP/1.1\r\nHost: x\r\n\r\n": NOT_OURS,
+        "request=junk\n\n": NOT_OURS,
+        f"{over}protocol_state=END-OF-MESSAGE\nrecipient_count=1\n\n": FULL,
+        f"{over}protocol_state=END-OF-MESSAGE\nrecipient_count=2\n\n": NOT_OURS,
+        f"{over}protocol_state=RCPT\nrecipient_count=2\n\n": FULL,
         f"{over}\n".replace("\n", "\r\n"): FULL,
         "recipient=half@example.org\nsize=1\nsize=4501\n\n": FULL,
     }
@@ -101,6 +104,25 @@ def test_odd_requests(desk: Open) -> None:
             assert await client.answer() == expected
 
     desk(work)
+
+
+@pytest.mark.parametrize("text", ["hello\n\n", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "\0\xff\n\n"])
+def test_what_is_no_request_ends_its_connection(desk: Open, text: str, caplog: pytest.LogCaptureFixture) -> None:
+    """With a log line, counted; and the others go on."""
+
+    async def work(table: Desk) -> None:
+        furnish(table)
+        other, client, busy = [await table.connect() for _ in range(3)]
+        client.send(text.encode("latin-1"))
+        assert await client.ended()
+        busy.send(request("over@example.org"), text.encode("latin-1"), request("over@example.org"))
+        assert await busy.answer() == FULL
+        assert await busy.ended()
+        assert await other.ask("over@example.org") == FULL
+        assert (table.metrics.malformed, table.metrics.requests) == (2, 2)
+
+    desk(work)
+    assert caplog.text.count("what it sent is no policy request") == 2
 
 
 def test_no_size_is_kept(desk: Open) -> None:
