@@ -2,7 +2,7 @@
 
 An action runs on the engine's loop and has its blocking parts done in threads. One mailbox is changed by one action at
 a time. Whatever was changed is measured anew before the action ends, so that its result, the table and the next answer
-agree, and is in the journal. Where the journal can't be written the change stands and the log says so.
+agree, and is in the journal. Where the journal can't be written the change stands, and its result and the log say so.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
+import msgspec
+
 from core.accounts.store import ANY, AccountStore, LimitChange
 from core.control.results import RecalcResult, SetResult, TrashResult
 from core.errors import MailquotaError, NoSuchAccountError, UnreachableError, UsageError
 from core.history.database import StateError
 from core.history.journal import Journal, JournalEntry
 from core.ledger import Entry, Ledger
-from core.outcomes import error_code, error_text, failed, figure, numbered, trash_result
+from core.outcomes import TOLD, error_code, error_text, failed, figure, numbered, trash_result
 from core.poller import Poller
 from core.threads import in_thread
 from core.units import parse_limit
@@ -95,7 +97,8 @@ class Actions:
             with self._at_work(operator):
                 done = await self._write_limits(accounts, list(wanted.values()), size)
                 entries = [_limit_entry(r, reason, operator) for r in done if r.error is None]
-                wanted = {r.address: r for r in numbered(done, await self._write_journal(entries))}
+                numbers, remark = await self._write_journal(entries)
+                wanted = {r.address: r for r in numbered(done, numbers, remark)}
             await self._measure(entry for entry in map(self._ledger.get, wanted) if entry is not None)
         return [wanted.get(result.address, result) for result in results]
 
@@ -136,10 +139,8 @@ class Actions:
         return await self._one_by_one(addresses, operator, lambda address: self._recalc(address, operator))
 
     async def _recalc(self, address: str, operator: Operator) -> RecalcResult:
-        entry = self._ledger.get(address)
         try:
-            if entry is None or not entry.mailbox:
-                raise NoSuchAccountError(address)
+            entry = self._mailbox(address)
             async with self._lock(address):
                 return await self._recalc_entry(entry, operator)
         except (MailquotaError, OSError) as error:
@@ -159,8 +160,8 @@ class Actions:
         await self._measure([entry])
         self._ledger.set_drift(entry, None)
         after = (entry.known.used, entry.known.messages) if entry.known else (None, None)
-        await self._write_journal([operator.entry("recalc", address, figure(before[0]), figure(after[0]))])
-        return RecalcResult(address, before[0], after[0], before[1], after[1], method)
+        _, remark = await self._write_journal([operator.entry("recalc", address, figure(before[0]), figure(after[0]))])
+        return RecalcResult(address, before[0], after[0], before[1], after[1], method, remark=remark)
 
     # ---- Trash
 
@@ -174,10 +175,8 @@ class Actions:
         )
 
     async def _empty(self, address: str, before: float | None, operator: Operator, *, dry_run: bool) -> TrashResult:
-        entry = self._ledger.get(address)
         try:
-            if entry is None or not entry.mailbox:
-                raise NoSuchAccountError(address)
+            entry = self._mailbox(address)
             async with self._lock(address):
                 return await self._empty_entry(entry, before, operator, dry_run=dry_run)
         except (MailquotaError, OSError) as error:
@@ -197,7 +196,8 @@ class Actions:
         result = trash_result(address, found, method)
         if not dry_run:
             if result.messages:
-                await self._write_journal([operator.entry("trash", address, None, f"-{result.bytes}")])
+                _, remark = await self._write_journal([operator.entry("trash", address, None, f"-{result.bytes}")])
+                result = msgspec.structs.replace(result, remark=remark)
             await self._measure([entry])
         return result
 
@@ -232,6 +232,12 @@ class Actions:
                 operator.progress(len(results), len(addresses), address)
         return results
 
+    def _mailbox(self, address: str) -> Entry:
+        entry = self._ledger.get(address)
+        if entry is None or not entry.mailbox:
+            raise NoSuchAccountError(address, odd=entry is not None)
+        return entry
+
     def _lock(self, address: str) -> asyncio.Lock:
         return self._locks.setdefault(address, asyncio.Lock())
 
@@ -251,14 +257,16 @@ class Actions:
             log.info("doveadm can't help, so it is done without: %s", error)
             return None
 
-    async def _write_journal(self, entries: list[JournalEntry]) -> list[int | None]:
+    async def _write_journal(self, entries: list[JournalEntry]) -> tuple[list[int], str | None]:
+        """The numbers of the entries; none, and what to tell whoever asked, where they could not be written."""
         if not entries:
-            return []
+            return [], None
         try:
-            return list(await in_thread(lambda: self._journal.add(entries)))
+            return await in_thread(lambda: self._journal.add(entries)), None
         except StateError as error:
-            log.error("a change is not in the journal: %s", error)
-            return [None] * len(entries)
+            remark = f"done, but not in the journal: {error}"
+            log.error("%s %s: %s", entries[0].kind, entries[0].address, remark, extra=TOLD)
+            return [], remark
 
 
 def _recalc_by_doveadm(doveadm: Tool, address: str) -> str:

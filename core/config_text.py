@@ -14,13 +14,13 @@ _OPTION_SECRET = re.compile(r"((?:password|api_key|secret)\w*=)\S+", re.IGNORECA
 _HEAD = "# Settings of mailquota. Every key is here; what you delete or leave out has the default that is documented.\n"
 
 
-def listing(config: Config) -> list[tuple[str, str, str]]:
+def listing(config: Config) -> list[tuple[str, Any, str]]:
     """(key, value, origin) for each setting, in the order of the file; secrets masked."""
     rows = []
     for section, struct in sections().items():
         for key in keys(struct):
             name = f"{section}.{key}"
-            value = _toml(_masked(value_of(config.settings, section, key)))
+            value = _masked(value_of(config.settings, section, key))
             rows.append((name, value, config.origin.get(name, DEFAULT_ORIGIN)))
     return rows
 
@@ -58,7 +58,7 @@ def _entry(config: Config, name: str, meaning: str, value: Any, *, mask: bool) -
             value = url.without_password()
             notes.append(f"its password is in the URL of {origin.removeprefix('file ')}, and left out here")
     comments = "".join(f"# {_one_line(note)}\n" for note in notes)
-    return f"{comments}{name.partition('.')[2]} = {_toml(value)}\n"
+    return f"{comments}{name.partition('.')[2]} = {toml(value)}\n"
 
 
 def _one_line(text: str) -> str:
@@ -67,7 +67,7 @@ def _one_line(text: str) -> str:
 
 
 def _table(name: str, meaning: str, values: dict[str, str]) -> str:
-    lines = [f"{key if _BARE_KEY.fullmatch(key) else _toml(key)} = {_toml(value)}\n" for key, value in values.items()]
+    lines = [f"{key if _BARE_KEY.fullmatch(key) else toml(key)} = {toml(value)}\n" for key, value in values.items()]
     return f"\n[{name}]  # {meaning}\n{''.join(lines)}"
 
 
@@ -77,12 +77,12 @@ def _masked(value: Any) -> Any:
     return value
 
 
-def _toml(value: Any) -> str:
+def toml(value: Any) -> str:
     """A TOML value. A JSON text is a TOML basic string but for DEL, which TOML wants escaped."""
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_toml(key)} = {_toml(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{toml(key)} = {toml(item)}" for key, item in value.items()) + "}"
     if isinstance(value, tuple | list):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
+        return "[" + ", ".join(toml(item) for item in value) + "]"
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -39,6 +39,7 @@ from core.policy.metrics import Metrics
 from core.policy.server import PolicyServer
 from core.poller import Poller
 from core.publisher import Publisher
+from core.settings import needs_restart
 from core.status import DiskWatch, StatusReporter
 from core.sync import AccountSync
 from core.threads import in_thread
@@ -86,7 +87,7 @@ class Engine:
             Rights(control.group, control.read_only_group), self._welcome, Orders(self).handle, self._gone
         )
         self._disk = DiskWatch(self.mailstore.base)
-        self._reporter = StatusReporter(self.ledger, self.metrics, self._disk, self.enforcer.second)
+        self._reporter = StatusReporter(self.ledger, self.metrics, self._disk, self.enforcer.second, self.journal)
         self.publisher = Publisher(self.control, self.ledger, self.decisions, self.status)
         self.finished = asyncio.Event()  # set when it is time to stop, or when the sockets were handed over
         self.listeners = Listeners()
@@ -210,25 +211,22 @@ class Engine:
     def _gone(self, connection: ControlConnection) -> None:
         self.poller.watch(connection, ())
 
-    async def reload(self) -> None:
-        """Settings and accounts anew. Raises SettingsError; then the old settings go on.
+    async def reload(self) -> str | None:
+        """Settings and accounts anew; what is not followed, in words. Raises SettingsError; then the old ones go on.
 
-        Answers, grace, delimiter, exemptions, refresh and database follow at once, new listeners are opened and old
-        ones closed. The mailstore and the control socket need a restart, and the log says so.
+        [policy] with its listeners and [accounts] follow at once; the mailstore and the control socket do not.
         """
         async with self._changing:
             systemd.reloading()
             try:
-                await self._apply(await in_thread(self.options.load))
+                return await self._apply(await in_thread(self.options.load))
             finally:
                 systemd.notify("READY=1")
 
-    async def _apply(self, config: Config) -> None:
-        old, new = self.config.settings, config.settings
-        if old.mailstore != new.mailstore or old.control != new.control or old.state != new.state:
-            log.warning("changes in [mailstore], [control] and [state] need a restart")
+    async def _apply(self, config: Config) -> str | None:
+        remark = needs_restart(self.config.settings, config.settings)
         sync = self._make_sync(config)  # also where its settings are the same: the password may be a new one
-        self.listeners.change(new)
+        self.listeners.change(config.settings)
         self.config = config
         self.enforcer.set_rules(wiring.make_rules(config))
         self.policy.stop_accepting()
@@ -238,6 +236,9 @@ class Engine:
         sync.follow(before)
         await sync.look(read=True)
         sync.start()
+        if remark:
+            log.warning(remark)
+        return remark
 
     # ---- hand-over and end
 

@@ -31,12 +31,13 @@ class SettingsError(MailquotaError):
 
 
 class NoSuchAccountError(MailquotaError):
-    """The address has no mailbox here."""
+    """The address has no mailbox here; ``odd``: though the accounts database has it."""
 
     exit_code = 4
 
-    def __init__(self, address: str) -> None:
-        super().__init__(f"no such account: {address}")
+    def __init__(self, address: str, *, odd: bool = False) -> None:
+        why = ", as Dovecot takes no such user name" if odd else ""
+        super().__init__(f"no such account: {address}{why}")
         self.address = address
 
 

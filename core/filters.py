@@ -90,6 +90,11 @@ class Filter:
         """Whether one account matches; ``now`` in seconds since the epoch."""
         return all(word.test(row, now) is not word.negated for word in self.words)
 
+    @property
+    def answerable(self) -> bool:
+        """Whether rows carry all that it asks for. Else it matches nobody, and with ``!`` everybody."""
+        return all(word.test is not _not_known for word in self.words)
+
     def select(self, rows: Iterable[AccountRow], now: float) -> list[AccountRow]:
         """The accounts that match, in their order."""
         found = rows if isinstance(rows, list) else list(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import StrEnum
+from math import floor
 from typing import Any, Literal
 
 import msgspec
@@ -117,7 +118,7 @@ def account_json(row: AccountRow) -> dict[str, Any]:
         "limit_bytes": row.limit_bytes,
         "used_bytes": row.used_bytes,
         "messages": row.messages,
-        "percent": None if percent is None else round(percent, 2),
+        "percent": None if percent is None else floor(percent * 100) / 100,  # 99.999 is not 100, where levels begin
         "trash_bytes": row.trash_bytes,
         "trash_messages": row.trash_messages,
         "level": row.level.value,

@@ -36,7 +36,7 @@ from core.control.results import Details, Folder, JournalRow, Report
 from core.control.server import ControlConnection
 from core.errors import MailquotaError, NoSuchAccountError, UsageError
 from core.history.database import StateError
-from core.outcomes import error_text, sendable
+from core.outcomes import TOLD, error_text, sendable
 from core.threads import in_thread
 from core.usage.measure import Unmeasurable
 from core.usage.mutf7 import decode
@@ -98,7 +98,7 @@ class Orders:
             case GetAccounts(patience=patience):
                 await self._accounts(connection, patience)
             case Reload():
-                await self._engine.reload()
+                return await self._engine.reload()
             case HandOver():
                 return await self._hand_over(connection)
             case _:
@@ -163,12 +163,13 @@ class Orders:
         folders = await self._folders(address) if entry.mailbox else []
         aliases = engine.enforcer.router.aliases.leading_to(address)
         refusals = engine.decisions.refusals(address, _REFUSALS_SHOWN)
+        changes, remark = [], None
         try:
             changes = await self._journal(address, 0.0, _CHANGES_SHOWN)
         except StateError as error:
-            log.warning("changes can't be shown: %s", error)
-            changes = []
-        return Details(engine.ledger.row(entry), folders, aliases, refusals, changes)
+            remark = f"changes can't be shown: {error}"
+            log.warning(remark, extra=TOLD)
+        return Details(engine.ledger.row(entry), folders, aliases, refusals, changes, remark)
 
     async def _folders(self, address: str) -> list[Folder]:
         """None where the mailbox can't be read; that its use is unknown says the row."""

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 
+import msgspec
+
 from core.control.results import SetResult, TrashResult
 from core.errors import MailquotaError
 from core.usage.empty import Removed
+
+TOLD = {"told": True}  # of a log record: whoever asked has it in the answer, too
 
 
 def trash_result(address: str, removed: Removed, method: str) -> TrashResult:
@@ -38,11 +42,11 @@ def failed(planned: SetResult, error: MailquotaError) -> SetResult:
     )
 
 
-def numbered(results: list[SetResult], numbers: list[int | None]) -> list[SetResult]:
-    """Each result that was written with the number of its journal entry."""
+def numbered(results: list[SetResult], numbers: list[int], remark: str | None) -> list[SetResult]:
+    """Each result that was written with the number of its journal entry; without numbers with the reason."""
     left = iter(numbers)
     return [
-        r if r.error is not None else SetResult(r.address, r.old_bytes, r.new_bytes, r.used_bytes, next(left))
+        r if r.error is not None else msgspec.structs.replace(r, journal_id=next(left, None), remark=remark)
         for r in results
     ]
 
@@ -56,7 +60,7 @@ def error_text(error: Exception) -> str:
     """An error in one line. A file name may hold any bytes; what is not UTF-8 in it can't be sent, so it is escaped."""
     text = str(error)
     if isinstance(error, OSError) and error.filename:
-        text = f"{os.fsdecode(error.filename)}: {error.strerror}"
+        text = f"{os.fsdecode(error.filename2 or error.filename)}: {error.strerror}"  # the second: where to
     return text.encode("utf-8", "backslashreplace").decode()
 
 

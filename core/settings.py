@@ -271,3 +271,9 @@ class Settings(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     state: State = State()
     control: Control = Control()
     metrics: Metrics = Metrics()
+
+
+def needs_restart(old: Settings, new: Settings) -> str | None:
+    """What a running engine does not follow of a change, in words."""
+    kept = [f"[{name}]" for name in ("mailstore", "control", "state") if getattr(old, name) != getattr(new, name)]
+    return f"changes in {' and '.join(kept)} need a restart" if kept else None

@@ -9,6 +9,7 @@ import time
 import psutil
 
 from core.control.results import DatabaseState, DiskState, Status
+from core.history.journal import Journal
 from core.ledger import Ledger
 from core.model import Level
 from core.policy.metrics import Metrics
@@ -54,7 +55,10 @@ class DiskWatch:
 class StatusReporter:
     """Makes Status from what it was given."""
 
-    def __init__(self, ledger: Ledger, metrics: Metrics, disk: DiskWatch, second: SecondOpinion) -> None:
+    def __init__(
+        self, ledger: Ledger, metrics: Metrics, disk: DiskWatch, second: SecondOpinion, journal: Journal
+    ) -> None:
+        self._journal = journal
         self._second = second
         self._ledger = ledger
         self._metrics = metrics
@@ -106,4 +110,5 @@ class StatusReporter:
             compared=self._second.compared,
             disagreed=self._second.disagreed,
             not_compared=self._second.skipped,
+            unrecorded=self._journal.lost,
         )

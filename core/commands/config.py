@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import click
 
 from core.commands.options import JSON, Common, command
 from core.commands.output import complain, write_json, write_table
 from core.config import Config
-from core.config_text import dump, listing
+from core.config_text import dump, listing, toml
 from core.errors import MailquotaError, UsageError
 from core.wiring import driver_name
 
@@ -35,10 +36,11 @@ def config(common: Common, target: str | None, as_json: bool) -> None:
     elif as_json:
         write_json([{"key": key, "value": value, "origin": origin} for key, value, origin in _listing(found)])
     else:
-        write_table(common, ["key", "value", "origin"], _listing(found))
+        rows = [(key, toml(value), origin) for key, value, origin in _listing(found)]
+        write_table(common, ["key", "value", "origin"], rows)
 
 
-def _listing(found: Config) -> list[tuple[str, str, str]]:
+def _listing(found: Config) -> list[tuple[str, Any, str]]:
     """With what ``driver = "auto"`` became."""
     rows = listing(found)
     if found.settings.mailstore.driver != "auto":
@@ -53,7 +55,7 @@ def _write_file(found: Config, target: str) -> None:
         click.echo(text, nl=False)
         return
     # What the listing masks may be in the text in another place, as a password among doveadm's options
-    private = any(_MASK in value for _, value, _ in listing(found))
+    private = any(_MASK in toml(value) for _, value, _ in listing(found))
     try:
         handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o644)
         with open(handle, "w", encoding="utf-8") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +18,8 @@ from core.model import rfc3339
 from core.text import NOTHING
 from core.times import local_time
 from core.units import format_size, parse_since
+
+_FIGURE = re.compile(r"-?[0-9]{1,30}")
 
 
 @command("journal")
@@ -36,8 +39,19 @@ def journal(common: Common, as_json: bool, since: str | None) -> None:
 
 
 def change_json(row: JournalRow) -> dict[str, Any]:
-    """One entry, by the contract."""
-    return msgspec.structs.asdict(row) | {"at": rfc3339(row.at), "until": rfc3339(row.until)}
+    """One entry, by the contract: sizes as integers, null for unlimited and for what there was not."""
+    return msgspec.structs.asdict(row) | {
+        "at": rfc3339(row.at),
+        "until": rfc3339(row.until),
+        "old": _json_value(row.old),
+        "new": _json_value(row.new),
+    }
+
+
+def _json_value(value: str | None) -> int | str | None:
+    if value is None or value == "unlimited":
+        return None
+    return int(value) if _FIGURE.fullmatch(value) else value
 
 
 def change_text(row: JournalRow) -> str:
@@ -50,8 +64,7 @@ def value_text(value: str | None) -> str:
     """A limit or a size as people read it."""
     if value is None:
         return NOTHING
-    digits = value.removeprefix("-")
-    return format_size(int(value)) if digits.isdecimal() and digits.isascii() else value
+    return format_size(int(value)) if _FIGURE.fullmatch(value) else value
 
 
 def _write(common: Common, changes: list[JournalRow]) -> None:

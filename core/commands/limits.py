@@ -14,8 +14,8 @@ from core.commands.options import (
     Common,
     NumbersCommand,
     account_names,
+    accounts_where,
     command,
-    one_of,
     utf8,
 )
 from core.commands.output import complain, percent_text, write_json, write_table
@@ -24,7 +24,7 @@ from core.commands.session import Session, run
 from core.control.messages import SetLimit
 from core.control.results import SetResult
 from core.errors import UsageError
-from core.filters import Filter, parse_filter
+from core.filters import Filter
 from core.model import percent_of
 from core.text import shown
 from core.units import LIMIT_FORMS, format_size
@@ -56,8 +56,9 @@ def set_limits(
     """Edit limits. Asks where a limit goes under the present use, and for more than 10 accounts."""
     if until is not None:
         raise UsageError("--until: this version has no limits that go back by themselves; nothing was changed")
-    _check_words(addresses, size, where)
-    chosen = None if where is None else parse_filter(utf8(where))
+    if "@" in size and where is None:
+        raise UsageError(f"the last word is the size, and {shown(size)} is none; accepted: {LIMIT_FORMS}")
+    chosen = accounts_where(addresses, where)
     order = _Order(utf8(size), utf8(reason), dry_run=dry_run, yes=yes)
     results, interrupted = run(common, lambda session: order.carry_out(session, account_names(addresses), chosen))
     if as_json:
@@ -65,12 +66,6 @@ def set_limits(
     else:
         _write(common, results)
     return finish(results, interrupted=interrupted, dry_run=dry_run)
-
-
-def _check_words(addresses: tuple[str, ...], size: str, where: str | None) -> None:
-    if "@" in size and where is None:
-        raise UsageError(f"the last word is the size, and {shown(size)} is none; accepted: {LIMIT_FORMS}")
-    one_of(addresses, where is not None, "--where FILTER")
 
 
 class _Order:

@@ -60,12 +60,13 @@ class _File(logging.FileHandler):
 
 
 class _ToUser(logging.Handler):
-    """Warnings of the engine that a command makes for itself, as the command's own."""
+    """Warnings of the engine that a command makes for itself, as the command's own; not those of its answers."""
 
     def emit(self, record: logging.LogRecord) -> None:
         from core.commands.output import complain
 
-        complain(record.getMessage())
+        if not hasattr(record, "told"):
+            complain(record.getMessage())
 
 
 def log_to_stderr() -> None:

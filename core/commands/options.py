@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 
 from core.errors import UsageError
+from core.filters import Filter, parse_filter
 
 if TYPE_CHECKING:
     from core.config import Config, Found
@@ -170,6 +171,20 @@ def account_names(addresses: tuple[str, ...]) -> list[str]:
 def utf8(text: str) -> str:
     """Text from the command line as it can be sent: bytes that are not UTF-8 become replacement characters."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def accounts_where(addresses: tuple[str, ...], where: str | None) -> Filter | None:
+    """The filter of --where; None where addresses are given. UsageError for both, neither, and for what would choose
+    everybody by mistake: an empty text, as an unset variable gives, and words that nobody can answer yet."""
+    one_of(addresses, where is not None, "--where FILTER")
+    if where is None:
+        return None
+    chosen = parse_filter(utf8(where))
+    if not chosen.words:
+        raise UsageError("--where is empty; to choose all accounts say so: --where @")
+    if not chosen.answerable:
+        raise UsageError("--where: this version does not know yet who is idle or growing; nothing was changed")
+    return chosen
 
 
 def one_of(addresses: tuple[str, ...], other: bool, name: str) -> None:

@@ -34,6 +34,8 @@ def finish(results: Results, *, interrupted: bool, dry_run: bool = False) -> int
         if result.error is not None:
             named = result.address in result.error
             complain(result.error if named else f"{result.address}: {result.error}")
+    for remark in dict.fromkeys(result.remark for result in results if result.remark):
+        complain(remark)
     if dry_run:
         complain("dry run: nothing was changed")
     if interrupted:

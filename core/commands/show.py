@@ -13,7 +13,7 @@ import msgspec
 from core.commands.columns import level_cell
 from core.commands.journal import change_json, change_text
 from core.commands.options import JSON, Common, account_names, command
-from core.commands.output import percent_text, wants_colour, write_json, write_pairs, write_table
+from core.commands.output import complain, percent_text, wants_colour, write_json, write_pairs, write_table
 from core.commands.session import run
 from core.control.messages import GetDetails
 from core.control.results import DecisionRow, Details
@@ -29,6 +29,8 @@ def show(common: Common, address: str, as_json: bool) -> None:
     """One account: limit, use, folders, Trash, aliases that lead to it, last refusals, last changes."""
     (name,) = account_names((address,))
     details: Details = run(common, lambda session: session.ask(lambda number: GetDetails(number, name), Details))
+    if details.remark:
+        complain(details.remark)
     if as_json:
         write_json(details_json(details))
     else:

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from core.commands.options import JSON, Common, command
-from core.commands.output import write_json, write_pairs
+from core.commands.output import complain, write_json, write_pairs
 from core.commands.report import show_report
 from core.commands.session import run
 from core.control.messages import GetStatus, HandOver, Reload
@@ -64,6 +64,7 @@ def _pairs(found: Status) -> list[tuple[str, str]]:
         *_compared(found),
         ("trouble", f"{found.trouble:,}"),
         ("malformed", f"{found.malformed:,}"),
+        *([("journal", f"{found.unrecorded:,} not written, see the log")] if found.unrecorded else []),
         ("p50", format_micros(found.p50_us)),
         ("p99", format_micros(found.p99_us)),
         ("accounts", f"{format_count(found.accounts)}, {found.over:,} over, {found.near:,} near"),
@@ -100,7 +101,9 @@ def reload(common: Common, restart: bool, as_json: bool) -> None:
     if restart:
         _restart(common, as_json=as_json)
         return
-    run(common, lambda session: session.ask(Reload, None), running_only=True)
+    remark: str | None = run(common, lambda session: session.ask(Reload, str | None), running_only=True)
+    if remark is not None:
+        complain(remark)
     if as_json:
         write_json({"reloaded": True})
     else:

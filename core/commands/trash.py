@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from core.commands.options import DRY_RUN, JSON, WHERE, YES, Common, account_names, command, one_of, utf8
+from core.commands.options import DRY_RUN, JSON, WHERE, YES, Common, account_names, accounts_where, command
 from core.commands.output import complain, write_json, write_table
 from core.commands.results import confirm, finish
 from core.commands.session import Session, run
 from core.control.messages import EmptyTrash
 from core.control.results import TrashResult
-from core.filters import Filter, parse_filter
+from core.filters import Filter
 from core.model import rfc3339
 from core.text import NOTHING
 from core.units import format_count, format_size, parse_age
@@ -37,8 +37,7 @@ def empty_trash(
     as_json: bool,
 ) -> int:
     """Remove the messages in Trash folders for good. Shows what would go and asks first."""
-    one_of(addresses, where is not None, "--where FILTER")
-    chosen = None if where is None else parse_filter(utf8(where))
+    chosen = accounts_where(addresses, where)
     age = None if older_than is None else parse_age(older_than)
     order = _Order(common, age, dry_run=dry_run, yes=yes)
     results, interrupted = run(common, lambda session: order.carry_out(session, account_names(addresses), chosen))

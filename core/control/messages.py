@@ -77,7 +77,7 @@ class GetReport(msgspec.Struct, frozen=True, tag="report"):
 class SetLimit(msgspec.Struct, frozen=True, tag="set"):
     """Edit limits → list[SetResult]. ``size`` is in the size language, relative forms included; bytes are whole.
 
-    ``dry_run`` says what would happen, by the same checks.
+    ``dry_run`` says what would be written; whether the database takes it only the writing shows.
     """
 
     id: int
@@ -130,7 +130,7 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
 
 
 class Reload(msgspec.Struct, frozen=True, tag="reload"):
-    """Read settings and accounts again, as SIGHUP does → Reply(None) once the new settings hold."""
+    """Read settings and accounts again, as SIGHUP does → once the new ones hold, str | None: what needs a restart."""
 
     id: int
 

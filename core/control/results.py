@@ -17,6 +17,7 @@ class SetResult(msgspec.Struct, frozen=True):
     journal_id: int | None = None
     error: str | None = None
     code: int = 0  # exit code of the error
+    remark: str | None = None  # it was done, but
 
 
 class RecalcResult(msgspec.Struct, frozen=True):
@@ -30,6 +31,7 @@ class RecalcResult(msgspec.Struct, frozen=True):
     method: str | None
     error: str | None = None
     code: int = 0  # exit code of the error
+    remark: str | None = None  # it was done, but
 
 
 class TrashResult(msgspec.Struct, frozen=True):
@@ -44,6 +46,7 @@ class TrashResult(msgspec.Struct, frozen=True):
     method: str | None
     error: str | None = None
     code: int = 0  # exit code of the error
+    remark: str | None = None  # it was done, but
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -156,6 +159,7 @@ class Details(msgspec.Struct, frozen=True):
     aliases: list[str]
     refusals: list[DecisionRow]
     changes: list[JournalRow] = []  # newest first
+    remark: str | None = None  # why there is less than everything
 
 
 class DatabaseState(msgspec.Struct, frozen=True):
@@ -209,3 +213,4 @@ class Status(msgspec.Struct, frozen=True):
     compared: int = 0
     disagreed: int = 0
     not_compared: int = 0
+    unrecorded: int = 0  # changes that are not in the journal, as it could not be written

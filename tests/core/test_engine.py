@@ -146,9 +146,10 @@ def test_where_they_are_never_read_there_is_trouble(slow_world: SmallWorld, monk
 # ---- reload
 
 
-def reload(engine: Embedded) -> None:
+def reload(engine: Embedded) -> str | None:
+    """What needs a restart."""
     with console(engine) as client:
-        client.ask(Reload)
+        return client.ask(Reload, str | None)  # type: ignore[no-any-return]
 
 
 def test_a_reload_changes_answers_grace_and_mode_for_open_connections(
@@ -268,8 +269,9 @@ def test_what_needs_a_restart_is_said(
     engine: Embedded, small_world: SmallWorld, caplog: pytest.LogCaptureFixture
 ) -> None:
     small_world.settings["control"]["socket"] = f"{small_world.folder}/other.sock"
+    small_world.settings["state"]["database"] = f"sqlite:///{small_world.folder}/other.db"
     small_world.write_settings()
-    reload(engine)
+    assert reload(engine) == "changes in [control] and [state] need a restart"
     assert "need a restart" in caplog.text
     assert is_answering(small_world)
 

@@ -72,6 +72,12 @@ def failures(results: Iterable[tuple[str, str | None]]) -> list[str]:
     return [f"{address}: {error}" for address, error in results if error]
 
 
+def done_line(text: str, remarks: Iterable[str | None]) -> Line:
+    """What was done, and what is to be said against it."""
+    remark = next((remark for remark in remarks if remark), None)
+    return ((text, "good"),) if remark is None else ((text, "good"), (f"; {remark}", "near"))
+
+
 def failure_text(failed: list[str], of: int) -> str:
     """The first few of them, and how many there are."""
     if len(failed) == 1 and of == 1:

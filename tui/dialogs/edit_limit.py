@@ -16,7 +16,7 @@ from core.model import AccountRow
 from core.units import format_count, format_size
 from tui import format as fmt
 from tui.desk import Desk
-from tui.dialogs.dialog import MANY, Dialog, failure_text, failures
+from tui.dialogs.dialog import MANY, Dialog, done_line, failure_text, failures
 from tui.format import Line
 from tui.proposal import Proposal
 from tui.session import Changes
@@ -156,10 +156,10 @@ class EditLimit(Dialog[Line | None]):
         if len(results) == 1:
             result = results[0]
             name = fmt.literal(result.address, self.desk.glyphs)
-            return (
-                (f"The limit of {name} is now {_words(result.new_bytes)}, it was {_words(result.old_bytes)}", "good"),
-            )
-        return ((f"The limits of {fmt.plural(len(results), 'account')} are set", "good"),)
+            text = f"The limit of {name} is now {_words(result.new_bytes)}, it was {_words(result.old_bytes)}"
+        else:
+            text = f"The limits of {fmt.plural(len(results), 'account')} are set"
+        return done_line(text, (result.remark for result in results))
 
 
 def _now(row: AccountRow, desk: Desk) -> Line:

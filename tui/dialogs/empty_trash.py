@@ -20,7 +20,7 @@ from core.model import AccountRow, level_of, percent_of
 from core.units import format_count, format_size, parse_age
 from tui import format as fmt
 from tui.desk import Desk
-from tui.dialogs.dialog import MANY, Dialog, failure_text, failures
+from tui.dialogs.dialog import MANY, Dialog, done_line, failure_text, failures
 from tui.format import Line
 from tui.session import Changes
 from tui.widgets.field import Field
@@ -143,7 +143,8 @@ class EmptyTrash(Dialog[Line | None]):
             self.message(failure_text(failed, len(done)))
             return
         messages, size = sum(result.messages for result in done), sum(result.bytes for result in done)
-        self.dismiss(((f"{fmt.plural(messages, 'message')} removed from Trash, {format_size(size)}", "good"),))
+        text = f"{fmt.plural(messages, 'message')} removed from Trash, {format_size(size)}"
+        self.dismiss(done_line(text, (result.remark for result in done)))
 
 
 def facts(rows: list[AccountRow], found: list[TrashResult], desk: Desk) -> list[Line]:

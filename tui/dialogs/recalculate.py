@@ -93,7 +93,8 @@ class Recalculate(Dialog[None]):
 
     def _show(self, results: list[RecalcResult]) -> None:
         missing = len(self._rows) - len(results)
-        self.message(f"Stopped: {format_count(missing)} not counted" if missing else "", "near")
+        remark = next((result.remark for result in results if result.remark), "")
+        self.message(f"Stopped: {format_count(missing)} not counted" if missing else remark, "near")
         self._show_progress(len(results), len(self._rows), "done" if not missing else "")
         table = self.query_one(TextList)
         table.display = True

@@ -38,7 +38,7 @@ def test_a_limit_is_set_and_journaled(mailquota: CommandLine) -> None:
     shown = mailquota.json("show", JOHN)
     assert shown["limit_bytes"] == 20_480
     (change,) = shown["changes"]
-    assert (change["kind"], change["old"], change["new"], change["reason"]) == ("limit", "10000", "20480", "more mail")
+    assert (change["kind"], change["old"], change["new"], change["reason"]) == ("limit", 10_000, 20_480, "more mail")
     assert mailquota.json("journal") == shown["changes"]
 
 
@@ -65,6 +65,11 @@ def test_sizes_need_no_dashes_before_them(alone: CommandLine, size: str, limit: 
         ("set", JOHN, "--where", "over", "20k"),
         ("set", JOHN, "20k", "--until", "friday"),
         ("set", "--where", ">80percent", "20k"),
+        ("set", "--where", "", "20k", "--yes"),
+        ("set", "--where", "  ", "20k", "--yes"),
+        ("set", "--where", "!growing", "20k", "--yes"),
+        ("empty-trash", "--where", "", "--yes"),
+        ("empty-trash", "--where", "!idle>90d", "--yes"),
         ("empty-trash",),
         ("empty-trash", JOHN, "--older-than", "30", "--yes"),
         ("recalc", JOHN, "--all"),
@@ -138,6 +143,26 @@ def test_no_match_is_no_failure(alone: CommandLine) -> None:
     """As for list."""
     done = alone("set", "--where", "trash>1G", "20k", "--json")
     assert (done.returncode, done.stdout) == (0, "[]\n")
+
+
+def test_a_name_that_dovecot_refuses_is_told_from_one_that_is_not_there(alone: CommandLine) -> None:
+    """``list`` shows it, so that "no such account" alone would puzzle."""
+    alone.world.add_account("o'neil@example.org")
+    for words in (("recalc",), ("empty-trash", "--yes")):
+        done = alone(*words, "o'neil@example.org")
+        assert done.returncode == 4
+        assert "no such account: o'neil@example.org, as Dovecot takes no such user name" in done.stderr
+        assert "Dovecot" not in alone(*words, "x@example.org").stderr
+
+
+def test_a_change_that_is_not_in_the_journal_says_so(mailquota: CommandLine) -> None:
+    """It stands, so the exit code is 0."""
+    mailquota.world.state.mkdir()
+    done = mailquota("set", JOHN, "20k")
+    assert (done.returncode, limits(mailquota.world)[JOHN]) == (0, 20_480)
+    assert done.stderr.startswith("mailquota: done, but not in the journal: state database")
+    assert done.stderr.count("\n") == 1
+    assert mailquota("show", JOHN).stderr.count("changes can't be shown") == 1
 
 
 def test_addresses_are_taken_in_any_case(alone: CommandLine) -> None:

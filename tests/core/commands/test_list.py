@@ -103,11 +103,12 @@ def test_what_comes_from_outside_stays_on_its_line(alone: CommandLine, small_wor
 
 def test_without_a_terminal_the_table_comes_once(mailquota: CommandLine) -> None:
     """``mailquota`` alone prints what ``list`` prints and exits; nothing was bound by it."""
+    listed = mailquota("list").stdout
     before = sorted(path.name for path in mailquota.world.folder.iterdir())
     done = mailquota()
     assert done.returncode == 0
     ages = re.compile(r"\d+ s$", re.MULTILINE)
-    assert ages.sub("", done.stdout) == ages.sub("", mailquota("list").stdout)
+    assert ages.sub("", done.stdout) == ages.sub("", listed)
     assert sorted(path.name for path in mailquota.world.folder.iterdir()) == before
 
 

@@ -117,7 +117,7 @@ def test_config_tells_where_each_setting_came_from(alone: CommandLine) -> None:
     alone.world.write_settings()
     settings = {entry["key"]: entry for entry in alone.json("config")}
     assert settings["mailstore.doveadm"] == {
-        "key": "mailstore.doveadm", "value": '"off"', "origin": f"file {alone.world.config}",
+        "key": "mailstore.doveadm", "value": "off", "origin": f"file {alone.world.config}",
     }  # fmt: skip
     assert settings["policy.grace"]["origin"] == "default"
     done = alone("config")
