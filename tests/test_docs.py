@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+from core.commands.main import root
+from core.policy.decision import Verdict
 from tests.settings_page import page
 
 ROOT = Path(__file__).parent.parent
+COMMON = {"--config", "--read-only", "--no-color", "--version", "--json", "--yes", "--size", "--until"}
 
 
 def test_settings_page_is_of_this_version() -> None:
@@ -19,3 +23,21 @@ def test_every_picture_of_the_readme_is_there() -> None:
     readme = (ROOT / "README.md").read_text()
     names = [part.partition(")")[0] for part in readme.split("](")[1:]]
     assert not [name for name in names if not name.startswith("http") and not (ROOT / name).exists()]
+
+
+def test_every_command_and_its_own_options_are_in_the_docs() -> None:
+    """In a code span of the README: the command, and each option that not every command has."""
+    text = re.sub(r"```.*?```", "", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    words = set(re.findall(r"[\w-]+", " ".join(re.findall(r"`([^`]+)`", text))))
+    context = root.make_context("mailquota", [], resilient_parsing=True)
+    for name in root.list_commands(context):
+        command = root.get_command(context, name)
+        assert command is not None
+        ours = {option for param in command.params for option in param.opts if option.startswith("--")}
+        assert {name, *ours} - words - COMMON == set()
+
+
+def test_every_verdict_is_explained() -> None:
+    """docs/decisions.md has a row for each."""
+    text = (ROOT / "docs" / "decisions.md").read_text()
+    assert [f"`{verdict}`" for verdict in Verdict] == re.findall(r"^\| (`[a-z_]+`) \|", text, re.MULTILINE)
