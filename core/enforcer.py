@@ -69,7 +69,7 @@ class Enforcer:
         self._early_until = self._loop.time() + START_DEADLINE
         self._timer: asyncio.TimerHandle | None = None
         self.asked: dict[Entry, float] = {}  # who was asked about, and when: the poller measures them first
-        self.looker = Looker(ledger, driver, self._looked)
+        self.looker = Looker(ledger, driver, self._looked, _is_waited_for)
         self.router = Router(ledger, rules)
         self.second = SecondOpinion(self.explain)
         self.set_rules(rules)
@@ -290,6 +290,10 @@ class Enforcer:
             self._timer.cancel()
         self.looker.close()
         self.second.close()
+
+
+def _is_waited_for(look: Look) -> bool:
+    return isinstance(look.asker, Pending) and look.asker.sink is not None
 
 
 def _question(recipient: str, size: int) -> Question:

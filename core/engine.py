@@ -16,7 +16,7 @@ import gc
 import logging
 import os
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -260,26 +260,21 @@ class Engine:
         await in_thread(successor.wait_ready)
         self.policy.stop_accepting()
         self.control.stop_accepting()
-        await self.policy.come_to_rest(_STOP_SECONDS)
-        leaving = [left for connection in list(self.policy.connections) if (left := connection.leave()) is not None]
         try:
+            await self.policy.come_to_rest(_STOP_SECONDS)
+            leaving = self.policy.parcels()
             await in_thread(lambda: successor.give(leaving))
-        except MailquotaError:
-            await self._go_on(leaving)
+        except BaseException:
+            successor.end()
+            self.policy.go_on()  # serve as if nothing had been
+            await self._listen()
             raise
         listeners.handed_over = True
         systemd.notify(f"MAINPID={successor.pid}")
-        for handle, _ in leaving:
-            os.close(handle)
+        for connection in list(self.policy.connections):
+            connection.abort()  # closes our copy alone
         asyncio.get_running_loop().call_later(0.1, self.finished.set)
         return successor.pid
-
-    async def _go_on(self, left: Sequence[tuple[int, bytes]]) -> None:
-        """The successor died on the last steps: serve as if nothing had been."""
-        self.policy.go_on()
-        for handle, received in left:
-            await self.policy.adopt(socket.socket(fileno=handle), received)
-        await self._listen()
 
     async def stop(self) -> None:
         """Answer what was received, bring changes to an end, close everything, leave nothing behind."""

@@ -129,14 +129,18 @@ class Successor:
         self._channel.close()
         self._process.returncode = 0  # it outlives us on purpose: nobody need be warned of that
 
+    def end(self) -> None:
+        """The new engine is not wanted any more; ended twice it is ended once."""
+        self._channel.close()
+        self._process.kill()
+        self._process.wait()
+
     @contextmanager
     def _ending(self, what: str) -> Iterator[None]:
         try:
             yield
         except (OSError, EOFError) as error:
-            self._channel.close()
-            self._process.kill()
-            self._process.wait()
+            self.end()
             raise MailquotaError(
                 f"the engine in the background {what}, its log says why; everything stays as it was"
             ) from error

@@ -1,12 +1,15 @@
-"""A lane: file work in a thread that can neither hold the loop nor the work behind it when a disk hangs.
+"""A lane: file work in threads that can neither hold the loop nor the work behind it when a disk hangs.
 
-Theory of operation. What is submitted during one turn of the loop goes to the lane's thread as one batch, so the cost
-of waking a thread is shared. The thread works the batch off item by item and hands it back as a whole. While a batch is
-out, a timer on the loop looks at its progress: where the thread has been at the same item for ``patience`` seconds, a
-file system hangs. Then what is done is handed back, that item's key is marked as stuck, and the rest of the work goes
-to a new thread. The stuck thread is left alone; when its system call returns, it clears the mark and ends. A key that
-is stuck is not worth submitting, and when ``MAX_STUCK`` threads hang nothing is, until one of them returns. Threads are
-daemons: a hanging disk can't keep the process from ending.
+Theory of operation. What is submitted during one turn of the loop goes to the lane's threads as one batch (a lane of
+several threads cuts it into parts), so the cost of waking a thread is shared. A thread works its batch off item by item
+and hands it back as a whole; where that takes a while, what is done goes back meanwhile. A second thread and further
+ones are started only where work waits because the disk is slow.
+
+While batches are out, a timer on the loop looks at their progress: where a thread has been at the same item for
+``patience`` seconds, a file system hangs. Then what is done is handed back, that item's key is marked as stuck, and the
+rest of the batch goes to another thread. The stuck thread is left alone; when its system call returns, it clears the
+mark and ends. A key that is stuck is not worked at, and when ``MAX_STUCK`` threads hang nothing is, until one of them
+returns. Threads are daemons: a hanging disk can't keep the process from ending.
 """
 
 from __future__ import annotations
@@ -23,59 +26,76 @@ log = logging.getLogger(__name__)
 
 MAX_STUCK = 8
 _TICK = 0.04
+_SLOW = 0.005  # seconds that a batch may be out before another thread helps, and before what is done goes back
+_PART = 16  # items of a batch where several threads share the work
 
 I = TypeVar("I")  # noqa: E741 - the item of work
 R = TypeVar("R")
 
 
-class _Batch(Generic[I, R]):
-    __slots__ = ("cpu_seconds", "items", "results", "seen", "since")
+class _Skipped:
+    """The result of what was not worked at."""
 
-    def __init__(self, items: list[I]) -> None:
+
+_SKIPPED = _Skipped()
+
+
+class _Batch(Generic[I, R]):
+    __slots__ = ("cpu_seconds", "handed", "items", "results", "seen", "sent", "since", "worker")
+
+    def __init__(self, items: list[I], sent: float) -> None:
         self.items = items
-        self.results: list[R | Exception] = []
+        self.results: list[R | Exception | _Skipped] = []
+        self.handed = 0  # results that are back already
+        self.sent = sent  # loop time
+        self.worker: _Worker[I, R] | None = None  # who is at it; set in its thread
         self.cpu_seconds = 0.0
         self.seen = -1  # progress at the last look
         self.since = 0.0  # loop time at which this progress was first seen
 
 
 class _Worker(Generic[I, R]):
-    """One thread and its queue. The loop sets ``retired`` when it gives the thread up, at the work of ``stuck_key``."""
+    """One thread. The loop sets ``retired`` when it gives the thread up, at the work of ``stuck_key``."""
 
     def __init__(self, lane: Lane[I, R]) -> None:
-        self.queue: SimpleQueue[_Batch[I, R] | None] = SimpleQueue()
-        self.batches: list[_Batch[I, R]] = []  # out, oldest first; touched by the loop alone
         self.retired = False
         self.stuck_key: Hashable = None
         self._lane = lane
         threading.Thread(target=self._run, name=f"mailquota-{lane.name}", daemon=True).start()
 
     def _run(self) -> None:
-        lane, queue = self._lane, self.queue
-        while not self.retired and (batch := queue.get()) is not None:
+        lane = self._lane
+        while not self.retired and (batch := lane.queue.get()) is not None:
+            batch.worker = self
             started = time.thread_time()
             self._work_off(batch)
             batch.cpu_seconds = time.thread_time() - started
-            lane.post(lane.finished, self, batch)
+            lane.post(lane.finished, batch)
         if self.stuck_key is not None:
             lane.post(lane.recovered, self.stuck_key)
 
     def _work_off(self, batch: _Batch[I, R]) -> None:
-        work, results = self._lane.work, batch.results
+        lane, results = self._lane, batch.results
+        told = time.perf_counter()
         for item in batch.items:
             if self.retired:
                 return
+            if results and time.perf_counter() - told > _SLOW:
+                lane.post(lane.progressed, batch)
+                told = time.perf_counter()
             try:
-                results.append(work(item))
+                results.append(lane.work(item) if lane.wanted(item) and lane.usable(item) else _SKIPPED)
             except Exception as error:  # noqa: BLE001 - an outer edge: the item's fault becomes its result
                 results.append(error)
 
 
 class Lane(Generic[I, R]):
-    """``work(item)`` in a thread, ``done(item, result)`` on the loop; a result may be the exception that it raised.
+    """``work(item)`` in at most so many ``threads``, ``done(item, result)`` on the loop; a result may be the exception
+    that it raised.
 
-    ``key(item)`` names what may hang, ``patience`` is in seconds. For an item whose work hangs ``stuck(item)`` is
-    called on the loop instead of ``done``.
+    ``key(item)`` names what may hang, ``patience`` is in seconds. For an item whose work hangs, and for one that was
+    not begun because it is not ``wanted`` any more, ``stuck(item)`` is called on the loop instead of ``done``. A lane
+    of one thread keeps the order.
     """
 
     def __init__(
@@ -87,16 +107,22 @@ class Lane(Generic[I, R]):
         stuck: Callable[[I], None],
         key: Callable[[I], Hashable],
         patience: float,
+        threads: int = 1,
+        wanted: Callable[[I], bool] = lambda _item: True,
     ) -> None:
         self.name = name
         self.work = work
+        self.wanted = wanted
+        self.queue: SimpleQueue[_Batch[I, R] | None] = SimpleQueue()
         self._done = done
         self._give_back = stuck
         self._key = key
         self._patience = patience
+        self._threads = threads
         self._loop = asyncio.get_running_loop()
         self._pending: list[I] = []
-        self._worker: _Worker[I, R] | None = None
+        self._out: dict[_Batch[I, R], None] = {}  # sent and not back yet, oldest first
+        self._workers: set[_Worker[I, R]] = set()  # but for those that hang
         self._timer: asyncio.TimerHandle | None = None
         self._stuck: dict[Hashable, int] = {}
         self._closed = False
@@ -119,14 +145,14 @@ class Lane(Generic[I, R]):
         self._pending.append(item)
 
     def close(self) -> None:
-        """Let the thread end after the item that it is at; nothing is handed back any more."""
+        """Let the threads end after the item that they are at; nothing is handed back any more."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        if self._worker is not None:
-            self._worker.batches.clear()
-            self._worker.retired = True
-            self._worker.queue.put(None)
+        self._out.clear()
+        for worker in self._workers:
+            worker.retired = True
+            self.queue.put(None)
 
     def post(self, callback: Callable[..., None], *args: object) -> None:
         """Call on the loop, from a worker; a loop that has ended does not care any more."""
@@ -138,23 +164,41 @@ class Lane(Generic[I, R]):
     def _flush(self) -> None:
         items, self._pending = self._pending, []
         if not self._closed:
-            self._send(_Batch(items))
+            self._send(items)
 
-    def _send(self, batch: _Batch[I, R]) -> None:
-        if self._worker is None:
-            self._worker = _Worker(self)
-        batch.since = self._loop.time()
-        self._worker.batches.append(batch)
-        self._worker.queue.put(batch)
+    def _send(self, items: list[I]) -> None:
+        size = len(items) if self._threads == 1 else _PART
+        now = self._loop.time()
+        for start in range(0, len(items), size):
+            batch: _Batch[I, R] = _Batch(items[start : start + size], now)
+            self._out[batch] = None
+            self.queue.put(batch)
+        self._help(now)
         if self._timer is None:
             self._timer = self._loop.call_later(_TICK, self._look)
 
-    def finished(self, worker: _Worker[I, R], batch: _Batch[I, R]) -> None:
-        """A batch came back whole. One that was taken from its worker meanwhile has been dealt with."""
-        if batch in worker.batches:
-            worker.batches.remove(batch)
-            self.cpu_seconds += batch.cpu_seconds
-            self._hand_back(batch, len(batch.items))
+    def _help(self, now: float) -> None:
+        """Threads for what waits: the first at once, others where the oldest batch has been out for long."""
+        oldest = next(iter(self._out), None)
+        most = 1 if oldest is None or now - oldest.sent < _SLOW else self._threads
+        while len(self._workers) < min(most, len(self._out)):
+            self._workers.add(_Worker(self))
+
+    def progressed(self, batch: _Batch[I, R]) -> None:
+        """A batch takes its time: what is done of it."""
+        if batch in self._out:
+            self._hand_back(batch, len(batch.results))
+
+    def finished(self, batch: _Batch[I, R]) -> None:
+        """A batch came back. One that was taken from its worker meanwhile has been dealt with."""
+        if batch not in self._out:
+            return
+        del self._out[batch]
+        self.cpu_seconds += batch.cpu_seconds
+        self._hand_back(batch, len(batch.results))
+        rest = batch.items[len(batch.results) :]  # its worker was given up at the batch before
+        if rest:
+            self._send(rest)
 
     def recovered(self, key: Hashable) -> None:
         """A stuck thread returned."""
@@ -165,42 +209,46 @@ class Lane(Generic[I, R]):
             self._stuck.pop(key, None)
         log.warning("%s: the file system of %s answers again", self.name, key)
 
-    def _hand_back(self, batch: _Batch[I, R], count: int) -> None:
-        for item, result in zip(batch.items[:count], batch.results[:count], strict=True):
+    def _hand_back(self, batch: _Batch[I, R], until: int) -> None:
+        start, batch.handed = batch.handed, until
+        for item, result in zip(batch.items[start:until], batch.results[start:until], strict=True):
             try:
-                self._done(item, result)
+                if isinstance(result, _Skipped):
+                    self._give_back(item)
+                else:
+                    self._done(item, result)
             except Exception:  # an outer edge: a fault at one item must not lose the others
                 log.exception("%s: a result could not be taken", self.name)
 
     def _look(self) -> None:
-        """The timer: is the oldest batch getting on?"""
-        worker = self._worker
+        """The timer: do the batches get on?"""
         self._timer = None
-        if worker is None or not worker.batches:
-            return
-        batch, now = worker.batches[0], self._loop.time()
-        progress = len(batch.results)
-        if progress != batch.seen:
-            batch.seen, batch.since = progress, now
-        elif now - batch.since >= self._patience and progress < len(batch.items):
-            self._give_up(worker, batch, progress)
-        self._timer = self._loop.call_later(_TICK, self._look)
+        now = self._loop.time()
+        for batch in list(self._out):
+            progress = len(batch.results)
+            if batch.worker is None:
+                continue
+            if progress != batch.seen:
+                batch.seen, batch.since = progress, now
+            elif now - batch.since >= self._patience and progress < len(batch.items):
+                self._give_up(batch, batch.worker, progress)
+        self._help(now)
+        if self._out and self._timer is None:
+            self._timer = self._loop.call_later(_TICK, self._look)
 
-    def _give_up(self, worker: _Worker[I, R], batch: _Batch[I, R], progress: int) -> None:
-        """The worker hangs at item ``progress`` of its oldest batch: go on without it."""
+    def _give_up(self, batch: _Batch[I, R], worker: _Worker[I, R], progress: int) -> None:
+        """The worker hangs at item ``progress`` of its batch: go on without it."""
         item = batch.items[progress]
         key = self._key(item)
-        worker.stuck_key, worker.retired, self._worker = key, True, None
-        worker.queue.put(None)
+        worker.stuck_key, worker.retired = key, True
+        self._workers.discard(worker)
+        del self._out[batch]
         self._stuck[key] = self._stuck.get(key, 0) + 1
         self.hangs += 1
         log.error("%s: the file system of %s does not answer", self.name, key)
-        rest = batch.items[progress + 1 :]
-        for later in worker.batches[1:]:
-            rest += later.items
-        worker.batches.clear()
         self._hand_back(batch, progress)
+        rest = batch.items[progress + 1 :]
         for lost in [item, *(other for other in rest if not self.usable(other))]:
             self._give_back(lost)
         if rest := [other for other in rest if self.usable(other)]:
-            self._send(_Batch(rest))
+            self._send(rest)

@@ -1,7 +1,8 @@
 """Looks at mailboxes for decisions: what a mailbox holds now, from the disk, and never waiting for a disk that hangs.
 
 Theory of operation. A look is one stat in the *probe* lane; where that says that folders must be counted, the *count*
-lane does it. Both are threads that may hang without harm (see core.lanes). A figure found lands in the ledger, also
+lane does it. Both are threads that may hang without harm (see core.lanes), several where the disk is slow; a look that
+nobody waits for any more is not begun. A figure found lands in the ledger, also
 where its request was answered long ago. Where the file reports its changes (core.watch), the entry is *fresh*
 afterwards, and the next decision needs no look.
 """
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 PROBE_PATIENCE = 0.06
 COUNT_PATIENCE = 5.0
+_THREADS = 4
 
 
 class Look:
@@ -38,20 +40,27 @@ class Look:
 
 
 class Looker:
-    """``done(look, bytes used)`` is called on the loop, with None where the mailbox can't be measured now."""
+    """``done(look, bytes used)`` is called on the loop, with None where the mailbox can't be measured now.
 
-    def __init__(self, ledger: Ledger, driver: Driver, done: Callable[[Look, int | None], None]) -> None:
+    ``wanted(look)`` says whether somebody still waits for it.
+    """
+
+    def __init__(
+        self, ledger: Ledger, driver: Driver, done: Callable[[Look, int | None], None], wanted: Callable[[Look], bool]
+    ) -> None:
         self._ledger = ledger
         self._driver = driver
         self._done = done
         self._loop = asyncio.get_running_loop()
         self.watch = Watch(driver.base)
         self._probes: Lane[Look, Known | Need] = Lane(
-            "probe", self._probe, self._probed, stuck=self._hangs, key=_key, patience=PROBE_PATIENCE
-        )
+            "probe", self._probe, self._probed, stuck=self._hangs, key=_key, patience=PROBE_PATIENCE,
+            threads=_THREADS, wanted=wanted,
+        )  # fmt: skip
         self._counts: Lane[Look, Known] = Lane(
-            "count", self._count, self._counted, stuck=self._hangs, key=_key, patience=COUNT_PATIENCE
-        )
+            "count", self._count, self._counted, stuck=self._hangs, key=_key, patience=COUNT_PATIENCE,
+            threads=_THREADS, wanted=wanted,
+        )  # fmt: skip
 
     @property
     def hanging(self) -> int:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import resource
 import socket
 import sys
@@ -121,18 +120,15 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def leave(self) -> tuple[int, bytes] | None:
-        """The connection as a new file descriptor and the bytes of a half-read request; here it ends without a sign.
+    def parcel(self) -> tuple[int, bytes] | None:
+        """The connection as its file descriptor and the bytes of a half-read request. It stays open, and at rest.
 
         One whose client does not take its answers can't leave with them: it is closed, and Postfix asks anew.
         """
-        if self._transport is None or not self.idle:
+        if self._transport is None or self._transport.is_closing() or not self.idle:
             self.abort()
             return None
-        sock = self._transport.get_extra_info("socket")
-        handle = os.dup(sock.fileno())
-        self._transport.abort()
-        return handle, self._reader.pending()
+        return self._transport.get_extra_info("socket").fileno(), self._reader.pending()
 
     def _work(self) -> None:
         while self._queue and not self._busy and not self._blocked and self._transport is not None:
@@ -215,6 +211,10 @@ class PolicyServer:
         # an event instead would cost every answer; this costs one hand-over
         while loop.time() < until and not all(connection.idle for connection in self.connections):  # noqa: ASYNC110
             await asyncio.sleep(0.002)
+
+    def parcels(self) -> list[tuple[int, bytes]]:
+        """What another process needs to go on with the connections, once they came to rest."""
+        return [parcel for connection in list(self.connections) if (parcel := connection.parcel()) is not None]
 
     def go_on(self) -> None:
         """Read again after ``come_to_rest``."""

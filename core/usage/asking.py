@@ -1,8 +1,8 @@
 """Questions that a decision can wait for only so long: asked in threads of our own, one at a time for an account.
 
-Whoever asks waits for ``WAIT``. Where that was in vain nobody waits any more until an answer came in time again, so a
-service that is slow holds up one decision and not a queue of them. The answer goes to where the work puts it, and is
-there for the next decision.
+Whoever wants an answer puts the question first and comes for the answer later, so that those of many mailboxes are
+asked at the same time. It is waited for up to ``WAIT`` after it was put: however many decisions wait, and however slow
+the service is, none waits longer. The answer goes to where the work puts it, and is there for the next decision.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import logging
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
+from time import monotonic
 
 log = logging.getLogger(__name__)
 
 WAIT = 0.08  # seconds, within the enforcer's deadline
+_SAME = 0.3  # seconds in which a question is one of the same decision
 
 Work = Callable[[str, int | None, float], object]  # of an address, its limit, and the time
 
@@ -24,6 +26,7 @@ class _Question:
         self.address = address
         self.limit = limit
         self.now = now
+        self.until = monotonic() + WAIT  # when it is waited for no more
         self.done = threading.Event()
         self.error: Exception | None = None
 
@@ -37,27 +40,32 @@ class Asking:
         self._most = workers
         self._expected = expected
         self._lock = threading.Lock()
-        self._under_way: dict[str, _Question] = {}
+        self._questions: dict[str, _Question] = {}  # the last one about each account
         self._queue: SimpleQueue[_Question] = SimpleQueue()
+        self._left = 0  # questions without an answer
         self._workers = 0
-        self._slow = False  # whether an answer was waited for in vain since the last one that came in time
+
+    def put(self, address: str, limit: int | None, now: float) -> _Question:
+        """Have it asked, unless that is under way or was done just now."""
+        with self._lock:
+            question = self._questions.get(address)
+            if question is None or (question.done.is_set() and now - question.now >= _SAME):
+                question = self._questions[address] = _Question(address, limit, now)
+                self._send(question)
+            return question
 
     def ask(self, address: str, limit: int | None, now: float) -> Exception | None:
-        """Ask, unless it is being asked already, and wait for a while. The error, where it failed within that."""
-        question = self._question(address, limit, now)
-        self._slow = not question.done.wait(0 if self._slow else WAIT)
+        """Wait for the answer, as long as it makes sense. The error, where it failed within that."""
+        question = self.put(address, limit, now)
+        question.done.wait(max(0.0, question.until - monotonic()))
         return question.error
 
-    def _question(self, address: str, limit: int | None, now: float) -> _Question:
-        with self._lock:
-            question = self._under_way.get(address)
-            if question is None:
-                question = self._under_way[address] = _Question(address, limit, now)
-                self._queue.put(question)
-                if self._workers < min(self._most, len(self._under_way)):
-                    self._workers += 1
-                    threading.Thread(target=self._run, name=f"mailquota-{self._name}", daemon=True).start()
-            return question
+    def _send(self, question: _Question) -> None:
+        self._queue.put(question)
+        self._left += 1
+        if self._workers < min(self._most, self._left):
+            self._workers += 1
+            threading.Thread(target=self._run, name=f"mailquota-{self._name}", daemon=True).start()
 
     def _run(self) -> None:
         while True:
@@ -71,5 +79,5 @@ class Asking:
                 question.error = error
             finally:
                 with self._lock:
-                    del self._under_way[question.address]
+                    self._left -= 1
                 question.done.set()

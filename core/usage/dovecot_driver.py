@@ -118,6 +118,7 @@ class DoveadmDriver:
         """See Driver."""
         figure = self._figures.get(address)
         if figure is None or now - figure.at > FRESH or (figure.exact is None and _on_edge(figure.quota, limit)):
+            self._asking.put(address, limit, now)
             return Need.COUNT
         return _known(figure, limit, known)
 

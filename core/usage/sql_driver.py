@@ -78,7 +78,10 @@ class SqlDriver:
     def probe(self, address: str, limit: int | None, known: Known | None, now: float) -> Known | Need:
         """See Driver."""
         figure = self._figures.get(address)
-        return Need.COUNT if figure is None or now - figure.at > FRESH else _known(figure, known)
+        if figure is None or now - figure.at > FRESH:
+            self._asking.put(address, limit, now)
+            return Need.COUNT
+        return _known(figure, known)
 
     def count(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
         """See Driver."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from core import lanes
 from core.lanes import MAX_STUCK, Lane
 from tests.core.loops import SteppedLoop, run, until
 
@@ -18,14 +19,16 @@ PATIENCE = 60.0  # seconds of a clock that only these tests put forward
 class Bench:
     """A lane over names; what is in ``gates`` hangs until it is opened. Made on a loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int = 1) -> None:
+        self.unwanted: set[str] = set()
         self.gates: dict[str, threading.Event] = {}
         self.worked: list[tuple[str, int]] = []  # name and thread
         self.done: list[tuple[str, str]] = []
         self.lost: list[str] = []
         self.lane: Lane[str, str] = Lane(
-            "bench", self._work, self._done, stuck=self.lost.append, key=lambda item: item, patience=PATIENCE
-        )
+            "bench", self._work, self._done, stuck=self.lost.append, key=lambda item: item, patience=PATIENCE,
+            threads=threads, wanted=lambda item: item not in self.unwanted,
+        )  # fmt: skip
 
     def hang(self, *names: str) -> None:
         """These hang from now on."""
@@ -75,11 +78,11 @@ def no_thread_is_left() -> Iterator[None]:
             assert not thread.is_alive()
 
 
-def bench(work: Callable[[Bench], Coroutine[Any, Any, None]]) -> None:
+def bench(work: Callable[[Bench], Coroutine[Any, Any, None]], threads: int = 1) -> None:
     """Run ``work`` with a lane; open all gates and close it at the end."""
 
     async def main() -> None:
-        table = Bench()
+        table = Bench(threads)
         try:
             await work(table)
         finally:
@@ -129,7 +132,8 @@ def test_one_that_hangs_holds_nobody() -> None:
         table.submit("e")
         await table.give_up("stuck")
         await until(lambda: len(table.done) == 5)
-        assert table.names == ["a", "b", "c", "d", "e"]
+        assert table.names[:2] == ["a", "b"]
+        assert sorted(table.names[2:]) == ["c", "d", "e"]
         assert table.lost == ["stuck"]
         assert (table.lane.stuck, table.lane.hangs) == (1, 1)
         assert not table.lane.usable("stuck")
@@ -187,7 +191,7 @@ def test_a_key_that_hangs_is_given_back_wherever_it_waits() -> None:
         table.submit("stuck", "b")
         await table.give_up("stuck")
         await until(lambda: len(table.done) == 2)
-        assert (table.names, table.lost) == (["a", "b"], ["stuck"] * 3)
+        assert (sorted(table.names), table.lost) == (["a", "b"], ["stuck"] * 3)
         assert table.lane.hangs == 1
 
     bench(work)
@@ -211,6 +215,76 @@ def test_slow_is_not_stuck() -> None:
         assert table.lost == []
 
     bench(work)
+
+
+def test_what_is_done_does_not_wait_for_the_rest() -> None:
+    """Of a batch that takes long."""
+
+    async def work(table: Bench) -> None:
+        table.hang("slow", "last")
+        table.submit("a", "slow", "b", "last")
+        await until(lambda: table.worked and table.worked[-1][0] == "slow")
+        await asyncio.sleep(0.01)
+        table.open("slow")
+        await until(lambda: table.worked[-1][0] == "last")
+        await until(lambda: table.names[:2] == ["a", "slow"])
+        table.open("last")
+        await until(lambda: table.names == ["a", "slow", "b", "last"])
+        assert table.lost == []
+
+    bench(work)
+
+
+def test_what_nobody_waits_for_is_not_begun() -> None:
+    async def work(table: Bench) -> None:
+        table.hang("slow")
+        table.submit("slow", "a", "b", "c")
+        await until(lambda: table.worked)
+        table.unwanted |= {"slow", "b"}
+        table.open()
+        await until(lambda: len(table.done) == 3)
+        assert (table.names, table.lost) == (["slow", "a", "c"], ["b"])
+        assert [name for name, _ in table.worked] == ["slow", "a", "c"]
+
+    bench(work)
+
+
+def test_where_the_disk_is_slow_other_threads_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to so many; where it is quick one does it all."""
+
+    async def work(table: Bench) -> None:
+        with monkeypatch.context() as nothing_is_slow:
+            nothing_is_slow.setattr(lanes, "_SLOW", PATIENCE)
+            table.submit(*(f"quick{number}" for number in range(100)))
+            await until(lambda: len(table.done) == 100)
+        assert len({thread for _, thread in table.worked}) == 1
+        slow = [f"slow{number}" for number in range(100)]
+        table.hang(*slow)
+        table.submit(*slow)
+        await until(lambda: len(table.worked) == 103)
+        await asyncio.sleep(0.05)
+        assert len(table.worked) == 103
+        table.open()
+        await until(lambda: len(table.done) == 200)
+        assert len({thread for _, thread in table.worked}) == 3
+        assert table.lost == []
+
+    bench(work, threads=3)
+
+
+def test_a_thread_that_hangs_is_replaced_where_several_work() -> None:
+    async def work(table: Bench) -> None:
+        table.hang("x", "y", "z")
+        names = [str(number) for number in range(100)]
+        table.submit("x", *names[:30], "y", *names[30:60], "z", *names[60:])
+        await until(lambda: len(table.lost) == 3, step=PATIENCE)
+        await until(lambda: len(table.done) == 100)
+        assert (sorted(table.lost), table.lane.stuck) == (["x", "y", "z"], 3)
+        table.open()
+        await until(lambda: table.lane.stuck == 0)
+        assert sorted(table.names) == sorted(names)
+
+    bench(work, threads=2)
 
 
 def test_no_more_threads_than_that() -> None:

@@ -103,7 +103,7 @@ def test_a_slow_dovecot_makes_answers_older_not_late(desk: Desk, monkeypatch: py
 
 
 def test_nobody_waits_behind_a_slow_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once waiting was in vain, nobody waits until Dovecot answers in time again."""
+    """A question is waited for so long after it was put, however many come for its answer, and when."""
     monkeypatch.setattr(asking, "WAIT", 0.01)
     desk.tool.go_on.clear()
     with pytest.raises(Unmeasurable, match="not answered yet"):
@@ -114,6 +114,32 @@ def test_nobody_waits_behind_a_slow_one(desk: Desk, monkeypatch: pytest.MonkeyPa
     desk.tool.go_on.set()
     assert wait_until(lambda: desk.probe(ADDRESS, LIMIT, None, NOW) is not Need.COUNT, 10)
     assert desk.decide(NOW).used == 3 * KIB
+
+
+def test_many_are_asked_about_at_the_same_time(desk: Desk) -> None:
+    """A decision that comes for its answer finds it asked already; one question does for all of one moment."""
+    desk.tool.go_on.clear()
+    addresses = [f"user{number}@example.org" for number in range(20)]
+    for address in addresses * 2:
+        assert desk.probe(address, LIMIT, None, NOW) is Need.COUNT
+    assert wait_until(lambda: len(desk.tool.calls) == 4, 10)
+    desk.tool.go_on.set()
+    for address in addresses:
+        assert desk.count(address, LIMIT, None, NOW).used == 3 * KIB
+    assert desk.tool.calls == ["quota"] * 20
+
+
+def test_a_slow_answer_is_not_for_ever(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next question is waited for again."""
+    known = desk.decide(NOW)
+    monkeypatch.setattr(asking, "WAIT", 0.0)
+    desk.tool.go_on.clear()
+    assert desk.decide(NOW + 10, known) is known
+    desk.tool.go_on.set()
+    assert wait_until(lambda: desk.probe(ADDRESS, LIMIT, known, NOW + 10) is not Need.COUNT, 10)
+    monkeypatch.setattr(asking, "WAIT", 20.0)
+    desk.tool.inbox = 9000
+    assert desk.decide(NOW + 20, known).used == 9 * KIB
 
 
 def test_a_dovecot_that_is_down(desk: Desk) -> None:
@@ -139,7 +165,7 @@ def test_a_fault_of_ours_keeps_nobody_waiting(desk: Desk) -> None:
     with pytest.raises(Unmeasurable, match="a fault"):
         desk.decide(NOW)
     desk.tool.fault = None
-    assert desk.decide(NOW).used == 3 * KIB
+    assert desk.decide(NOW + 1).used == 3 * KIB
 
 
 def test_on_the_edge_the_mailboxes_are_added_up(desk: Desk) -> None:
