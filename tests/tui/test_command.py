@@ -48,6 +48,7 @@ def test_it_has_an_engine_of_its_own(line: CommandLine) -> None:
     assert not line.world.control_socket.exists()
 
 
+@pytest.mark.usefixtures("handing_over")  # the line is cut at the end
 @pytest.mark.parametrize("attached", [False, True])
 def test_decisions_are_seen_and_explained(line: CommandLine, attached: bool) -> None:
     """What was answered before the console came, and what is answered now; by the engine of either place."""
