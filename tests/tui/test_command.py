@@ -12,6 +12,7 @@ import pytest
 
 from tests.core.commands.command_line import SECONDS, CommandLine
 from tests.core.commands.test_serving import ask, engine_pid
+from tests.core.traffic import Traffic
 from tests.core.worlds import FULL, JOHN, OVERQUOTA, SmallWorld
 from tests.mailserver.fixture import temporary_folder
 from tests.mailserver.process import wait_until
@@ -79,15 +80,22 @@ def handing_over(line: CommandLine) -> Iterator[CommandLine]:
 
 
 def test_quitting_keeps_enforcing_in_the_background(handing_over: CommandLine) -> None:
-    """The default: a detached engine has the sockets, and the console is gone."""
-    with console(handing_over) as terminal:
+    """The default: a detached engine has the sockets, and the console is gone.
+
+    Of twenty busy connections, and of those who connect meanwhile, not one is refused or gets a wrong answer.
+    """
+    with console(handing_over) as terminal, contextlib.ExitStack() as stack:
         terminal.wait_for(JOHN)
+        traffic = stack.enter_context(Traffic(handing_over.world, 20, anew=2))
+        traffic.wait_for_more()
         terminal.type("q")
         terminal.wait_for("Keep enforcing")
         terminal.type("\r")
         assert terminal.wait() == 0
         assert "in the background" in terminal.text
+        traffic.wait_for_more()
         assert engine_pid(handing_over) != terminal.process.pid
+    assert not traffic.wrong
     assert refuses(handing_over.world)
 
 
