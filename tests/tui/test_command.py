@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.core.commands.command_line import SECONDS, CommandLine
+from tests.core.commands.command_line import CommandLine
 from tests.core.commands.test_serving import ask, engine_pid
 from tests.core.traffic import Traffic
 from tests.core.worlds import FULL, JOHN, OVERQUOTA, SmallWorld
 from tests.mailserver.fixture import temporary_folder
-from tests.mailserver.process import wait_until
 from tests.tui.real_terminal import Terminal
-
-
-@pytest.fixture
-def line(small_world: SmallWorld) -> CommandLine:
-    """No engine runs."""
-    return CommandLine(small_world)
 
 
 def console(line: CommandLine, *words: str) -> Terminal:
@@ -68,15 +60,6 @@ def test_decisions_are_seen_and_explained(line: CommandLine, attached: bool) -> 
             terminal.wait_for("1 new")
             terminal.type("\r")
             terminal.wait_for("What would be answered now", "does not fit", OVERQUOTA[:20])
-
-
-@pytest.fixture
-def handing_over(line: CommandLine) -> Iterator[CommandLine]:
-    """The same; an engine that was left behind is ended afterwards."""
-    yield line
-    if line("status").returncode == 0:
-        os.kill(engine_pid(line), signal.SIGTERM)
-    assert wait_until(lambda: not line.world.control_socket.exists(), SECONDS)
 
 
 def test_quitting_keeps_enforcing_in_the_background(handing_over: CommandLine) -> None:
