@@ -9,7 +9,12 @@ from hypothesis import settings
 
 from tests.leftovers import new_mark, none_left
 
-pytest_plugins = ["tests.mailserver.fixture", "tests.core.worlds", "tests.core.enforcing"]
+pytest_plugins = [
+    "tests.mailserver.fixture",
+    "tests.mailserver.trixie",
+    "tests.core.worlds",
+    "tests.core.enforcing",
+]
 
 # A deadline would measure the machine, not the code.
 settings.register_profile("mailquota", deadline=None)
