@@ -1,9 +1,28 @@
 """Fixtures for all tests."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.mailserver.fixture", "tests.core.worlds", "tests.core.enforcing"]
+from tests.leftovers import new_mark, none_left
+
+pytest_plugins = [
+    "tests.mailserver.fixture",
+    "tests.mailserver.trixie",
+    "tests.core.worlds",
+    "tests.core.enforcing",
+]
 
 # A deadline would measure the machine, not the code.
 settings.register_profile("mailquota", deadline=None)
 settings.load_profile("mailquota")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_engine_is_left() -> Iterator[None]:
+    """Set up first, so looked at last. Its failure shows as an error of the last test, and names the one to blame."""
+    with none_left(new_mark()):
+        yield

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,20 +40,51 @@ def test_it_has_every_data_file(wheel: Path) -> None:
     assert wanted <= names
 
 
-def test_installed_it_starts(wheel: Path, tmp_path: Path) -> None:
-    """The command of the installed package runs away from the checkout, and finds its data files."""
-    target = tmp_path / "site"
+@pytest.fixture(scope="module")
+def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel installed into a folder of its own; what it depends on is that of these tests."""
+    target = tmp_path_factory.mktemp("site")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     subprocess.run([*pip, "--target", str(target), str(wheel)], check=True)
-    program = (
-        f"import sys; sys.path.insert(0, {str(target)!r})\n"
-        "import core, tui.command\n"
-        f"assert core.__file__.startswith({str(target)!r}), core.__file__\n"
-        "from core.history.database import migrations; assert migrations()\n"
-        "sys.argv = ['mailquota', '--version']; tui.command.main()\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "mailquota" in done.stdout
+    return target
+
+
+@pytest.fixture
+def installed(site: Path, tmp_path: Path) -> Callable[..., str]:
+    """What a command prints, run away from the checkout. It must succeed."""
+
+    def run(*command: str) -> str:
+        env = {**os.environ, "PYTHONPATH": str(site), "MAILQUOTA_CONFIG": "/nonexistent"}
+        done = subprocess.run(
+            command, cwd=tmp_path, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_it_is_the_installed_package_that_runs(site: Path, installed: Callable[..., str]) -> None:
+    """And not the checkout; it has the SQL of the state database, which a demo does not touch."""
+    where = installed(sys.executable, "-P", "-c", "import core, tui; print(core.__file__, tui.__file__)")
+    assert where.split() == [f"{site}/{name}/__init__.py" for name in ("core", "tui")]
+    program = "from core.history.database import migrations; print(len(migrations()))"
+    assert int(installed(sys.executable, "-P", "-c", program)) > 0
+    assert installed(f"{site}/bin/mailquota", "--version").startswith("mailquota ")
+
+
+def test_installed_its_demo_prints_a_table(site: Path, installed: Callable[..., str]) -> None:
+    """Without a terminal it is printed once: five accounts, each in a line. Accounts and state are made by its SQL."""
+    lines = installed(f"{site}/bin/mailquota", "--demo", "--accounts", "5").splitlines()
+    assert len(lines) == 6
+    assert all("@" in line for line in lines[1:])
+
+
+def test_installed_its_console_opens(site: Path, installed: Callable[..., str]) -> None:
+    """With the styles of its screens and dialogs."""
+    program = ROOT / "tests" / "headless_console.py"
+    screen, dialog, told = installed(sys.executable, "-P", str(program)).split("\f")
+    assert "john@example.org" in screen
+    assert "DEMO" in screen
+    assert "Edit limit" in dialog
+    assert told.splitlines() == [f"{site}/tui/app.py", "the dialog is in the middle"]

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _CLIENT = "console"
+_LEFT_BEHIND = (signal.SIGCONT, signal.SIGTSTP, signal.SIGWINCH)  # by Textual, whose handlers fail without a screen
 
 
 def main() -> int:
@@ -83,7 +84,7 @@ def _embed(common: Common, config: Config) -> int:
     engine.wait()
     try:
         outcome = _run_screen(common, _connect_to(engine, common), embedded=True)
-    except MailquotaError:
+    except Exception:  # whatever it was that the console died of, mail comes in
         _keep_enforcing(engine)
         engine.stop()
         raise
@@ -103,22 +104,29 @@ def _finish(engine: Embedded, outcome: Outcome) -> None:
 
 def _keep_enforcing(engine: Embedded) -> None:
     """There is no screen any more: hand over, as leaving it does by default, else go on without one."""
+    ended = _end_by_order()
     try:
         pid = engine.hand_over()
     except MailquotaError as error:
-        log.error("%s; the policy server goes on in this process until it is terminated", error)
-        _wait_for_end()
+        if engine.handed_over:  # the screen had ordered it before it ended
+            return
+        text = f"{error}; the policy server goes on in this process until it is terminated"
+        log.error("%s", text)
+        complain(text)
+        ended.wait()  # the engine's thread answers Postfix meanwhile
     else:
         complain(f"the policy server goes on in the background as process {pid}")
 
 
-def _wait_for_end() -> None:
-    """Until somebody ends us. The engine's thread answers Postfix meanwhile."""
+def _end_by_order() -> threading.Event:
+    """Set once somebody ends us. The terminal may go at any moment, which is a SIGHUP and a SIGCONT."""
     ended = threading.Event()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for number in _LEFT_BEHIND:
+        signal.signal(number, signal.SIG_DFL)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: ended.set())
-    ended.wait()
+    return ended
 
 
 def _show_demo(common: Common, accounts: int) -> int:

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 BACKLOG = 1024
 _KEEP_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}  # the owner removes it
 _SPARE = 128  # descriptors for all else; of very few, half of them
+_REST_LOOK = 0.002  # seconds between two looks at whether all connections are at rest
 _QUEUED = 64  # requests that may wait on one connection before it is not read any more
 
 Ask = Callable[[bytes, "Connection"], bytes | None]
@@ -208,9 +209,11 @@ class PolicyServer:
         self.resting = True
         for connection in list(self.connections):
             connection.flow()
+        # Once in any case: a connection that the loop accepted last is in no list before the loop's next turn.
+        await asyncio.sleep(_REST_LOOK)
         # an event instead would cost every answer; this costs one hand-over
         while loop.time() < until and not all(connection.idle for connection in self.connections):  # noqa: ASYNC110
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(_REST_LOOK)
 
     def parcels(self) -> list[tuple[int, bytes]]:
         """What another process needs to go on with the connections, once they came to rest."""

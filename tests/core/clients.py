@@ -54,8 +54,9 @@ class Closing:
 class PolicyClient(Closing):
     """One connection, as one of Postfix's smtpd processes holds it."""
 
-    def __init__(self, place: Path | tuple[str, int]) -> None:
-        self.socket = connected(place)
+    def __init__(self, place: Path | tuple[str, int] | socket.socket) -> None:
+        self.socket = place if isinstance(place, socket.socket) else connected(place)
+        self.socket.settimeout(SECONDS)
         self._received = b""
 
     def close(self) -> None:

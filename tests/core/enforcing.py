@@ -130,10 +130,15 @@ HOURS = 10_000.0
 
 
 @pytest.fixture
-def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
-    """Runs a coroutine function with a desk. However slow the machine is, only a step of the clock is too late."""
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Engines of this process: however slow the machine is, only a step of the clock is too late."""
     for name in ("enforcer.DEADLINE", "enforcer.START_DEADLINE", "looks.PROBE_PATIENCE", "looks.COUNT_PATIENCE"):
         monkeypatch.setattr(f"core.{name}", HOURS)
+
+
+@pytest.fixture
+def desk(patient: None) -> Iterator[Open]:
+    """Runs a coroutine function with a desk."""
 
     async def main(work: Work, folder: Path, read: bool) -> None:
         async with open_desk(folder, read=read) as table:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from core.handover import VARIABLE, Parcel, Predecessor, receive, send
 from core.serve import Embedded
 from tests.core.clients import Console, PolicyClient, ask, request, until
 from tests.core.engines import ROOT, console, embedded, ended, inner, is_answering, on_loop
+from tests.core.traffic import Traffic
 from tests.core.worlds import FULL, JOHN, OVERQUOTA, SmallWorld
 
 
@@ -124,50 +124,7 @@ def test_an_engine_that_nobody_handed_to_starts_by_itself(monkeypatch: pytest.Mo
 # ---- the whole way
 
 
-class Traffic:
-    """Connections that ask without a pause, each in a thread; ``wrong`` is every answer that is not right."""
-
-    def __init__(self, world: SmallWorld, count: int) -> None:
-        self.wrong: list[str] = []
-        self.answers = 0
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(world,)) for _ in range(count)]
-
-    def __enter__(self) -> Traffic:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """Ask no more."""
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _ask(self, world: SmallWorld) -> None:
-        try:
-            with PolicyClient(world.policy_socket) as postfix:
-                while not self._stop.is_set():
-                    for address, expected in ((FULL, OVERQUOTA), (JOHN, "DUNNO")):
-                        action = postfix.ask(address)
-                        self.answers += 1
-                        if action != expected:
-                            self.wrong.append(f"{address}: {action}")
-        except (OSError, EOFError) as error:
-            self.wrong.append(repr(error))
-
-    def wait_for_more(self) -> None:
-        """Until some were answered from now on."""
-        wanted = self.answers + 200
-        deadline = time.monotonic() + 20
-        while self.answers < wanted and not self.wrong and time.monotonic() < deadline:
-            time.sleep(0.001)
-        assert self.answers >= wanted, self.wrong
-
-
+@pytest.mark.usefixtures("patient")
 def test_busy_connections_notice_nothing(small_world: SmallWorld) -> None:
     """Twenty that ask without a pause: every answer is right and no connection is closed."""
     with embedded(small_world) as engine, Traffic(small_world, 20) as traffic:
@@ -223,6 +180,26 @@ def test_a_connection_that_came_last_is_not_read_any_more(engine: Embedded, smal
             assert client.ask(GetStatus, Status).requests == 0
         on_loop(engine, lambda _: policy.go_on())
         assert (late.read(), late.read()) == ("DUNNO", OVERQUOTA)
+
+
+def test_a_connection_that_is_being_accepted_goes_along(
+    engine: Embedded, small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop has taken it from the listening socket, and tells of it only on its next turns."""
+    ours, theirs = socket.socketpair()
+    policy = inner(engine).policy
+    accepted: list[asyncio.Task[None]] = []
+    stop_accepting = policy.stop_accepting
+
+    def accept_one_more() -> None:
+        stop_accepting()
+        if not accepted:
+            accepted.append(asyncio.get_running_loop().create_task(policy.adopt(theirs, b"")))
+
+    monkeypatch.setattr(policy, "stop_accepting", accept_one_more)
+    with PolicyClient(ours) as late, successor(engine.hand_over()):
+        engine.stop()
+        assert late.ask(FULL) == OVERQUOTA
 
 
 def test_a_client_that_does_not_take_its_answers_is_closed_and_nobody_waits_for_ever(

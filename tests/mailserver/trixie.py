@@ -19,6 +19,7 @@ from tests.mailserver.fixture import cannot_run, require_servers, temporary_fold
 
 VARIABLE = "MAILQUOTA_TRIXIE"
 _READY = "etc/dovecot/mailquota-ready"  # written last: a folder without it was left half made
+_NOT_TESTED = "*** NOT TESTED against Dovecot 2.4"
 _PACKAGES = ("dovecot-core", "dovecot-imapd", "dovecot-lmtpd")
 _SECONDS = 900.0
 
@@ -53,7 +54,17 @@ def _make_or_skip(folder: Path, *, may_make: bool) -> None:
 
 def _not_in_short_form(*, may_make: bool) -> None:
     if not may_make:
-        pytest.skip(f"*** NOT TESTED against Dovecot 2.4: {VARIABLE} names no ready Debian 13 folder; --long makes one")
+        pytest.skip(f"{_NOT_TESTED}: {VARIABLE} names no ready Debian 13 folder; --long makes one")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """These may be skipped where no other real-server test may (`.ci/run`), so it is said under a heading."""
+    reports: list[pytest.TestReport] = terminalreporter.stats.get("skipped", [])
+    left_out = sum(_NOT_TESTED in str(report.longrepr) for report in reports)
+    if left_out:
+        terminalreporter.section(_NOT_TESTED)
+        terminalreporter.line(f"{left_out} real-server tests were skipped, as .ci/run allows for these alone.")
+        terminalreporter.line(f"They run by tests/run --long, or where {VARIABLE} names a ready Debian 13 folder.")
 
 
 def make(folder: Path) -> None:

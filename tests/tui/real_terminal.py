@@ -13,6 +13,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Sequence
 from typing import Self
 
 from tests.core.commands.command_line import COMMAND, ROOT, SECONDS, environment
@@ -26,12 +27,12 @@ _OWN_TERMINAL = (
 class Terminal:
     """``with`` closes the line at its end, which is a SIGHUP to the command, and waits for it."""
 
-    def __init__(self, *words: str, env: dict[str, str] | None = None) -> None:
+    def __init__(self, *words: str, env: dict[str, str] | None = None, command: Sequence[str] = COMMAND) -> None:
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))
         # A program between sets the controlling terminal: what runs between fork and exec here must not be Python.
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _OWN_TERMINAL, *COMMAND, *words],
+            [sys.executable, "-c", _OWN_TERMINAL, *command, *words],
             cwd=ROOT, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
             env=environment({"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **(env or {})}),
         )  # fmt: skip

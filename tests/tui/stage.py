@@ -1,4 +1,4 @@
-"""A console on a fake engine, driven by a Pilot, with its screen as plain lines."""
+"""A console driven by a Pilot, with its screen as plain lines; on a fake engine, or on any."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tests.tui import world
 from tests.tui.fake_engine import FakeEngine
 from tui.app import MailquotaApp
 from tui.leaving import Outcome
+from tui.link import Connect
 from tui.screens.accounts import AccountsScreen
 from tui.terminal import environment
 
@@ -25,24 +26,22 @@ def screen_lines(app: MailquotaApp) -> list[str]:
     return [strip.text for strip in app.screen._compositor.render_strips()]
 
 
-class Stage:
-    """See the module's docstring."""
+class Driven:
+    """A console that runs, whatever its engine is."""
 
-    def __init__(self, app: MailquotaApp, engine: FakeEngine, pilot: Pilot[Outcome], time_now: list[float]) -> None:
+    def __init__(self, app: MailquotaApp, pilot: Pilot[Outcome]) -> None:
         self.app = app
-        self.engine = engine
         self.pilot = pilot
-        self._time = time_now
+
+    async def loaded(self) -> None:
+        """Wait until the accounts are there."""
+        await self.until(lambda: self.home.pane.accounts.rows and self.home.desk.session.status, "loads")
+        await self.pilot.pause()
 
     @property
     def home(self) -> AccountsScreen:
         """The accounts screen, also beneath a dialog."""
         return next(screen for screen in self.app.screen_stack if isinstance(screen, AccountsScreen))
-
-    def pass_time(self, seconds: float) -> None:
-        """Step the clock, and let the console notice."""
-        self._time[0] += seconds
-        self.app._tick()
 
     def lines(self) -> list[str]:
         """The screen."""
@@ -90,6 +89,26 @@ class Stage:
         return row
 
 
+class Stage(Driven):
+    """On a fake engine, with a clock that is stepped."""
+
+    def __init__(self, app: MailquotaApp, engine: FakeEngine, pilot: Pilot[Outcome], time_now: list[float]) -> None:
+        super().__init__(app, pilot)
+        self.engine = engine
+        self._time = time_now
+
+    def pass_time(self, seconds: float) -> None:
+        """Step the clock, and let the console notice."""
+        self._time[0] += seconds
+        self.app._tick()
+
+
+def make_app(connect: Connect, **options: Any) -> MailquotaApp:
+    """A console as on a good terminal."""
+    with environment("TERM", "xterm-256color"), environment("COLORTERM", "truecolor"):
+        return MailquotaApp(connect, **options)
+
+
 Scene = Callable[[Stage], Awaitable[None]]
 
 
@@ -109,13 +128,11 @@ def play(
         now = [world.NOW]
         engine = FakeEngine(world.accounts(rows) if isinstance(rows, int) else rows, clock=lambda: now[0])
         prepare(engine)
-        with environment("TERM", "xterm-256color"), environment("COLORTERM", "truecolor"):
-            app = MailquotaApp(engine.connect, embedded=embedded, clock=lambda: now[0], **options)
+        app = make_app(engine.connect, embedded=embedded, clock=lambda: now[0], **options)
         async with app.run_test(size=size) as pilot:
             stage = Stage(app, engine, pilot, now)
             if loaded:
-                await stage.until(lambda: stage.home.pane.accounts.rows and stage.home.desk.session.status, "loads")
-                await pilot.pause()
+                await stage.loaded()
             await scene(stage)
         await engine.close()
         return app.return_value

@@ -1,0 +1,56 @@
+"""A program for test_wheel.py: the console over a demo world, without a terminal. Imports nothing of the tests.
+
+Prints its screen, a dialog and what is said of both, with form feeds between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import tui.app
+from core.commands.serving import world_settings
+from core.control.client import Client
+from core.control.messages import Welcome
+from core.demo.world import World
+from core.engine import Options
+from core.serve import Embedded
+from core.threads import in_thread
+from tui.app import MailquotaApp
+
+SECONDS = 30.0
+
+
+def drawn(app: MailquotaApp) -> str:
+    """What is on the screen."""
+    return "\n".join(strip.text for strip in app.screen._compositor.render_strips())
+
+
+async def show(engine: Embedded) -> None:
+    """Wait for the accounts, open a dialog."""
+
+    async def connect() -> tuple[Client, Welcome]:
+        return await Client.adopt(await in_thread(engine.connect), "console")
+
+    app = MailquotaApp(connect, embedded=True, demo=True)
+    async with app.run_test(size=(120, 32)) as pilot, asyncio.timeout(SECONDS):
+        for key, wanted in (("", "john@example.org"), ("e", "Edit limit ")):
+            await pilot.press(*key)
+            while wanted not in drawn(app):
+                await pilot.pause(0.02)
+            print(drawn(app), end="\f")
+        print(tui.app.__file__)
+        print(f"the dialog is in the {app.screen.styles.align_vertical}")
+
+
+def main() -> None:
+    """The world goes away with the program."""
+    with World.temporary(5) as world:
+        load = world_settings(world)
+        engine = Embedded(load(), Options(load, demo=True, embedded=True))
+        engine.start()
+        asyncio.run(show(engine))
+        engine.stop()
+
+
+if __name__ == "__main__":
+    main()

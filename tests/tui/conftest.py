@@ -1,0 +1,44 @@
+"""A command line that may leave an engine behind; the console's places, for tests that hold in each."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.core.commands.command_line import SECONDS, CommandLine
+from tests.core.commands.test_serving import engine_pid
+from tests.core.worlds import SmallWorld
+from tests.mailserver.process import wait_until
+from tests.tui.places import Place
+from tui import command
+
+
+@pytest.fixture(params=["embedded", "attached"])
+def place(
+    request: pytest.FixtureRequest, small_world: SmallWorld, patient: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Place]:
+    """One after the other."""
+    for name in ("log_detached", "log_nowhere"):  # they would take the log away from pytest
+        monkeypatch.setattr(command, name, lambda *_: None)
+    attached = request.param == "attached"
+    with CommandLine(small_world).engine() if attached else contextlib.nullcontext():
+        yield Place(small_world, attached, monkeypatch)
+
+
+@pytest.fixture
+def line(small_world: SmallWorld) -> CommandLine:
+    """No engine runs."""
+    return CommandLine(small_world)
+
+
+@pytest.fixture
+def handing_over(line: CommandLine) -> Iterator[CommandLine]:
+    """The same; an engine that was left behind is ended afterwards."""
+    yield line
+    if line("status").returncode == 0:
+        os.kill(engine_pid(line), signal.SIGTERM)
+    assert wait_until(lambda: not line.world.control_socket.exists(), SECONDS)
