@@ -15,18 +15,18 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
 
 from core.control.results import Explanation
 from core.decisions import DecisionLog
 from core.explanation import Finding, explanation
 from core.ledger import Entry, Ledger
 from core.looks import Look, Looker
-from core.policy.decision import DECIDED_STATES, REFUSALS, Answers, Rules, Verdict, judge, sum_up
+from core.policy.decision import DECIDED_STATES, REFUSALS, Rules, Verdict, judge, sum_up
 from core.policy.metrics import Metrics
-from core.policy.protocol import Question, answer, is_request, mail_key, question
+from core.policy.protocol import Question, is_request, mail_key, question
 from core.policy.reservations import Reservations
 from core.policy.server import Connection
+from core.recorder import Recorder
 from core.routes import Route, Router
 from core.second_opinion import SecondOpinion
 from core.usage.driver import Driver
@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 DEADLINE = 0.15  # seconds from the request read to the answer, with the tick below at most 0.2
 START_DEADLINE = 2.0  # seconds that requests wait for the first read of the accounts
 _TICK = 0.04
+_FAULT = "a policy request could not be decided"
 
 Sink = Connection | asyncio.Future[Verdict]  # who waits for the verdict: Postfix, or somebody who wants it explained
 
@@ -61,8 +62,6 @@ class Enforcer:
 
     def __init__(self, ledger: Ledger, driver: Driver, rules: Rules, metrics: Metrics, decisions: DecisionLog) -> None:
         self._ledger = ledger
-        self._metrics = metrics
-        self._decisions = decisions
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Pending] = deque()
         self._early: list[Pending] | None = []  # requests before the accounts were read; None afterwards
@@ -72,13 +71,13 @@ class Enforcer:
         self.looker = Looker(ledger, driver, self._looked, _is_waited_for)
         self.router = Router(ledger, rules)
         self.second = SecondOpinion(self.explain)
+        self._recorder = Recorder(ledger, metrics, decisions, self.second)
         self.set_rules(rules)
 
     def set_rules(self, rules: Rules) -> None:
         """Take new settings; the next request is judged by them."""
         self.rules = rules
-        answers = Answers.shadow() if rules.shadow else rules.answers
-        self._answers = {verdict: answer(answers.action(verdict)) for verdict in Verdict}
+        self._recorder.set_rules(rules)
         self.router.set_rules(rules)
         self.second.ask_at(rules.compare_with)
 
@@ -101,10 +100,8 @@ class Enforcer:
                 return None
             return self._ask_plain(request, asked) or self._ask(Pending(request, asked, connection, 0.0))
         except Exception:  # an outer edge: no fault of ours may leave a request without an answer
-            log.exception("a policy request could not be decided")
-            self._metrics.trouble += 1
-            self._metrics.answered(0)
-            return self._answers[Verdict.TROUBLE]
+            log.exception(_FAULT)
+            return self._recorder.fault()
 
     def _ask_plain(self, request: bytes, asked: Question) -> bytes | None:
         """The answer where it needs no thought: one mailbox, known by this spelling, whose figure is fresh."""
@@ -122,7 +119,7 @@ class Enforcer:
         else:
             return None
         self.asked[entry] = now
-        return self._record(verdict, request, (entry,), started)
+        return self._recorder.record(verdict, request, (entry,), started)
 
     def _ask(self, pending: Pending) -> bytes | None:
         now = self._loop.time()
@@ -138,7 +135,11 @@ class Enforcer:
 
     def _begin(self, pending: Pending) -> None:
         """Decide something that is waited for already."""
-        answered = self._start(pending)
+        try:
+            answered = self._start(pending)
+        except Exception:  # an outer edge, as in ``ask``
+            log.exception(_FAULT)
+            answered = self._recorder.fault()
         sink, pending.sink = pending.sink, pending.sink if answered is None else None
         if answered is not None and isinstance(sink, Connection):
             sink.complete(answered)
@@ -238,7 +239,12 @@ class Enforcer:
         unseen = [Verdict.TROUBLE] if pending.left or not pending.verdicts else []
         verdict = sum_up([*pending.verdicts.values(), *unseen])
         if isinstance(sink, Connection):
-            sink.complete(self._finish(pending, verdict))
+            try:
+                answered = self._finish(pending, verdict)
+            except Exception:  # an outer edge, as in ``ask``
+                log.exception(_FAULT)
+                answered = self._recorder.fault()
+            sink.complete(answered)
         elif sink is not None and not sink.done():
             sink.set_result(verdict)
 
@@ -246,30 +252,7 @@ class Enforcer:
         missed: tuple[str, ...] = ()
         if verdict not in REFUSALS and len(pending.verdicts) > 1:
             missed = tuple(entry.address for entry, one in pending.verdicts.items() if one in REFUSALS)
-        return self._record(verdict, pending.request, pending.entries, pending.started, missed)
-
-    def _record(
-        self, verdict: Verdict, request: bytes, entries: Sequence[Entry], started: int, missed: tuple[str, ...] = ()
-    ) -> bytes:
-        """Count and record the verdict; the bytes of its answer."""
-        metrics = self._metrics
-        micros = (time.perf_counter_ns() - started) // 1000
-        metrics.answered(micros)
-        if verdict in REFUSALS:
-            if self.rules.shadow:
-                metrics.would_refuse += 1
-            else:
-                metrics.refused += 1
-            now = time.time()
-            for entry in entries:
-                entry.refused_at = now
-                self._ledger.touch(entry)
-        elif verdict is Verdict.TROUBLE:
-            metrics.trouble += 1
-        self._decisions.add(verdict, request, entries, micros, missed, shadow=self.rules.shadow)
-        if self.second.wanted:
-            self.second.put(request, verdict)
-        return self._answers[verdict]
+        return self._recorder.record(verdict, pending.request, pending.entries, pending.started, missed)
 
     def _wait(self, pending: Pending) -> None:
         self._waiting.append(pending)

@@ -8,8 +8,9 @@ ones are started only where work waits because the disk is slow.
 While batches are out, a timer on the loop looks at their progress: where a thread has been at the same item for
 ``patience`` seconds, a file system hangs. Then what is done is handed back, that item's key is marked as stuck, and the
 rest of the batch goes to another thread. The stuck thread is left alone; when its system call returns, it clears the
-mark and ends. A key that is stuck is not worked at, and when ``MAX_STUCK`` threads hang nothing is, until one of them
-returns. Threads are daemons: a hanging disk can't keep the process from ending.
+mark and ends. A key that is stuck is not worked at. Where ``MAX_STUCK`` threads hang at keys of one place, nothing of
+that place is, and where ``MAX_STUCK_EVERYWHERE`` hang nothing at all, until one of them returns. Threads are daemons: a
+hanging disk can't keep the process from ending.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable
 from queue import SimpleQueue
 from typing import Generic, TypeVar
@@ -25,6 +27,7 @@ from typing import Generic, TypeVar
 log = logging.getLogger(__name__)
 
 MAX_STUCK = 8
+MAX_STUCK_EVERYWHERE = 64
 _TICK = 0.04
 _SLOW = 0.005  # seconds that a batch may be out before another thread helps, and before what is done goes back
 _PART = 16  # items of a batch where several threads share the work
@@ -55,11 +58,11 @@ class _Batch(Generic[I, R]):
 
 
 class _Worker(Generic[I, R]):
-    """One thread. The loop sets ``retired`` when it gives the thread up, at the work of ``stuck_key``."""
+    """One thread. The loop sets ``retired`` when it gives the thread up."""
 
     def __init__(self, lane: Lane[I, R]) -> None:
         self.retired = False
-        self.stuck_key: Hashable = None
+        self.stuck_at: tuple[Hashable, Hashable] | None = None  # place and key
         self._lane = lane
         threading.Thread(target=self._run, name=f"mailquota-{lane.name}", daemon=True).start()
 
@@ -71,8 +74,8 @@ class _Worker(Generic[I, R]):
             self._work_off(batch)
             batch.cpu_seconds = time.thread_time() - started
             lane.post(lane.finished, batch)
-        if self.stuck_key is not None:
-            lane.post(lane.recovered, self.stuck_key)
+        if self.stuck_at is not None:
+            lane.post(lane.recovered, *self.stuck_at)
 
     def _work_off(self, batch: _Batch[I, R]) -> None:
         lane, results = self._lane, batch.results
@@ -93,9 +96,9 @@ class Lane(Generic[I, R]):
     """``work(item)`` in at most so many ``threads``, ``done(item, result)`` on the loop; a result may be the exception
     that it raised.
 
-    ``key(item)`` names what may hang, ``patience`` is in seconds. For an item whose work hangs, and for one that was
-    not begun because it is not ``wanted`` any more, ``stuck(item)`` is called on the loop instead of ``done``. A lane
-    of one thread keeps the order.
+    ``key(item)`` names what may hang, ``place(item)`` what its keys may hang with; ``patience`` is in seconds. For an
+    item whose work hangs, and for one that was not begun because it is not ``wanted`` any more, ``stuck(item)`` is
+    called on the loop instead of ``done``. A lane of one thread keeps the order.
     """
 
     def __init__(
@@ -106,6 +109,7 @@ class Lane(Generic[I, R]):
         *,
         stuck: Callable[[I], None],
         key: Callable[[I], Hashable],
+        place: Callable[[I], Hashable],
         patience: float,
         threads: int = 1,
         wanted: Callable[[I], bool] = lambda _item: True,
@@ -117,6 +121,7 @@ class Lane(Generic[I, R]):
         self._done = done
         self._give_back = stuck
         self._key = key
+        self._place = place
         self._patience = patience
         self._threads = threads
         self._loop = asyncio.get_running_loop()
@@ -124,7 +129,8 @@ class Lane(Generic[I, R]):
         self._out: dict[_Batch[I, R], None] = {}  # sent and not back yet, oldest first
         self._workers: set[_Worker[I, R]] = set()  # but for those that hang
         self._timer: asyncio.TimerHandle | None = None
-        self._stuck: dict[Hashable, int] = {}
+        self._stuck: Counter[Hashable] = Counter()  # threads that hang, by key
+        self._stuck_at: Counter[Hashable] = Counter()  # and by place
         self._closed = False
         self.hangs = 0  # threads that were given up, ever
         self.cpu_seconds = 0.0  # of batches that came back whole
@@ -132,11 +138,17 @@ class Lane(Generic[I, R]):
     @property
     def stuck(self) -> int:
         """Threads that hang now."""
-        return sum(self._stuck.values())
+        return self._stuck.total()
 
     def usable(self, item: I) -> bool:
-        """Whether submitting makes sense: neither the item's key nor everything hangs."""
-        return not self._stuck or (self._key(item) not in self._stuck and self.stuck < MAX_STUCK)
+        """Whether submitting makes sense: neither the item's key nor its place nor everything hangs."""
+        return not self._stuck or not (
+            self.is_stuck(item) or self._stuck_at[self._place(item)] >= MAX_STUCK or self.stuck >= MAX_STUCK_EVERYWHERE
+        )
+
+    def is_stuck(self, item: I) -> bool:
+        """Whether it is this very key that hangs."""
+        return self._key(item) in self._stuck
 
     def submit(self, item: I) -> None:
         """Have ``work(item)`` done; ``done`` or ``stuck`` follows, never within this call."""
@@ -200,13 +212,10 @@ class Lane(Generic[I, R]):
         if rest:
             self._send(rest)
 
-    def recovered(self, key: Hashable) -> None:
+    def recovered(self, place: Hashable, key: Hashable) -> None:
         """A stuck thread returned."""
-        left = self._stuck.get(key, 0) - 1
-        if left > 0:
-            self._stuck[key] = left
-        else:
-            self._stuck.pop(key, None)
+        self._stuck -= Counter([key])  # what comes to 0 is not there any more
+        self._stuck_at -= Counter([place])
         log.warning("%s: the file system of %s answers again", self.name, key)
 
     def _hand_back(self, batch: _Batch[I, R], until: int) -> None:
@@ -239,11 +248,12 @@ class Lane(Generic[I, R]):
     def _give_up(self, batch: _Batch[I, R], worker: _Worker[I, R], progress: int) -> None:
         """The worker hangs at item ``progress`` of its batch: go on without it."""
         item = batch.items[progress]
-        key = self._key(item)
-        worker.stuck_key, worker.retired = key, True
+        place, key = worker.stuck_at = self._place(item), self._key(item)
+        worker.retired = True
         self._workers.discard(worker)
         del self._out[batch]
-        self._stuck[key] = self._stuck.get(key, 0) + 1
+        self._stuck[key] += 1
+        self._stuck_at[place] += 1
         self.hangs += 1
         log.error("%s: the file system of %s does not answer", self.name, key)
         self._hand_back(batch, progress)

@@ -54,12 +54,12 @@ class Looker:
         self._loop = asyncio.get_running_loop()
         self.watch = Watch(driver.base)
         self._probes: Lane[Look, Known | Need] = Lane(
-            "probe", self._probe, self._probed, stuck=self._hangs, key=_key, patience=PROBE_PATIENCE,
-            threads=_THREADS, wanted=wanted,
+            "probe", self._probe, self._probed, stuck=self._hangs, key=_key, place=self._place,
+            patience=PROBE_PATIENCE, threads=_THREADS, wanted=wanted,
         )  # fmt: skip
         self._counts: Lane[Look, Known] = Lane(
-            "count", self._count, self._counted, stuck=self._hangs, key=_key, patience=COUNT_PATIENCE,
-            threads=_THREADS, wanted=wanted,
+            "count", self._count, self._counted, stuck=self._hangs, key=_key, place=self._place,
+            patience=COUNT_PATIENCE, threads=_THREADS, wanted=wanted,
         )  # fmt: skip
 
     @property
@@ -80,6 +80,9 @@ class Looker:
         self._probes.close()
         self._counts.close()
         self.watch.close()
+
+    def _place(self, look: Look) -> str:
+        return self._driver.place(look.entry.address)
 
     # ---- in the lanes' threads
 

@@ -72,6 +72,7 @@ class Poller:
     def __init__(self, ledger: Ledger, driver: Driver, asked: dict[Entry, float]) -> None:
         self._ledger = ledger
         self._asked = asked
+        self._place_of = driver.place
         self._loop = asyncio.get_running_loop()
         self._watched: dict[object, list[str]] = {}
         self._look = asyncio.Event()
@@ -88,7 +89,10 @@ class Poller:
         def work(item: _Item) -> Measured:
             return measure_entry(measure, item[0])
 
-        return Lane(name, work, self._done, stuck=self._hangs, key=_key, patience=_PATIENCE)
+        return Lane(name, work, self._done, stuck=self._hangs, key=_key, place=self._place, patience=_PATIENCE)
+
+    def _place(self, item: _Item) -> str:
+        return self._place_of(item[0].address)
 
     def start(self) -> None:
         """Begin, once the ledger holds the accounts."""
@@ -157,8 +161,10 @@ class Poller:
         for item in items:
             if lane.usable(item):
                 lane.submit(item)
-            else:
+            elif lane.is_stuck(item):
                 self._hangs(item)
+            else:  # others hang, and it can't be looked at: what was known of it stays, with its age
+                now.one_done()
         if items:
             await now.done
         return lane.cpu_seconds - before

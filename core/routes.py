@@ -17,6 +17,8 @@ from core.policy.recipient import address_of, user_name
 from core.policy.resolve import AliasMap, Destination, Kind, Resolver
 
 _PLAIN_MOST = 65_536  # spellings remembered; of more all are forgotten
+_LONGEST = 2048  # bytes; more fit into no line that Postfix reads (line_length_limit)
+_PLAIN_LONGEST = 320  # bytes; anybody can send longer ones, with details that no mail ever had
 
 
 class Route(NamedTuple):
@@ -57,6 +59,8 @@ class Router:
         """The whole way. Refused can only be what ends in nothing but mailboxes that can't take it."""
         if self._generation != self._ledger.generation:
             self._learn()
+        if len(asked.recipient) > _LONGEST and asked.state in DECIDED_STATES:
+            return Route([], [], Verdict.TROUBLE)
         address = address_of(asked.recipient) if asked.state in DECIDED_STATES else None
         if not address:
             return Route([], [], Verdict.OTHER)
@@ -95,6 +99,8 @@ class Router:
         return None
 
     def _remember(self, recipient: bytes, entry: Entry) -> None:
+        if len(recipient) > _PLAIN_LONGEST:
+            return
         if len(self._plain) >= _PLAIN_MOST:
             self._plain.clear()
         self._plain[recipient] = entry

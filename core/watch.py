@@ -24,6 +24,7 @@ from typing import NamedTuple
 from inotify_simple import INotify, flags
 
 from core.ledger import Entry
+from core.usage import mounts
 
 log = logging.getLogger(__name__)
 
@@ -40,18 +41,6 @@ class Mark(NamedTuple):
 
     events: int
     doubts: int
-
-
-def file_system(path: str, mountinfo: str) -> str:
-    """The type of the file system that an absolute path lies on, by the text of /proc/self/mountinfo (proc(5))."""
-    best, kind = "", ""
-    for line in mountinfo.splitlines():
-        left, _, right = line.partition(" - ")
-        point = left.split(" ")[4].encode().decode("unicode_escape")  # blanks are written as \040
-        inside = path == point or path.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best):  # a later mount covers an earlier one
-            best, kind = point, right.split(" ")[0]
-    return kind
 
 
 class Watch:
@@ -109,10 +98,9 @@ class Watch:
     def _find_device(self) -> int:
         """The device of the mailstore's top folder; -1 where its changes may go unreported."""
         try:
-            with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
-                kind = file_system(os.path.realpath(self._base), file.read())
+            kind = mounts.mount_of(os.path.realpath(self._base), mounts.read()).kind
             return os.stat(self._base).st_dev if kind in _LOCAL else -1
-        except (OSError, IndexError):
+        except OSError:
             return -1
 
     # ---- on the loop

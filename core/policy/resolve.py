@@ -19,6 +19,7 @@ from core.policy.recipient import without_detail
 
 MOST = 1000  # Postfix: virtual_alias_expansion_limit, virtual_alias_recursion_limit
 _CACHED = 10_000
+_CACHED_LONGEST = 320  # characters
 
 
 class Kind(StrEnum):
@@ -70,7 +71,9 @@ class Resolver:
         if found is None:
             if len(self._cache) >= _CACHED:
                 self._cache.clear()
-            found = self._cache[address] = self._resolve(address)
+            found = self._resolve(address)
+            if len(address) <= _CACHED_LONGEST:
+                self._cache[address] = found
         return found
 
     def _resolve(self, address: str) -> list[Destination]:

@@ -111,6 +111,11 @@ class Connection(asyncio.Protocol):
         self._server.refuse(self, reason)
 
     @property
+    def owes(self) -> bool:
+        """Whether an answer is under way; one that its client does not take is not waited for."""
+        return self._busy or (bool(self._queue) and not self._blocked)
+
+    @property
     def idle(self) -> bool:
         """Whether nothing that was received waits for an answer, and nothing answered waits to be read."""
         unread = self._transport is not None and self._transport.get_write_buffer_size() > 0
@@ -212,7 +217,7 @@ class PolicyServer:
         # Once in any case: a connection that the loop accepted last is in no list before the loop's next turn.
         await asyncio.sleep(_REST_LOOK)
         # an event instead would cost every answer; this costs one hand-over
-        while loop.time() < until and not all(connection.idle for connection in self.connections):  # noqa: ASYNC110
+        while loop.time() < until and any(connection.owes for connection in self.connections):  # noqa: ASYNC110
             await asyncio.sleep(_REST_LOOK)
 
     def parcels(self) -> list[tuple[int, bytes]]:

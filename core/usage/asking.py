@@ -16,6 +16,7 @@ from time import monotonic
 log = logging.getLogger(__name__)
 
 WAIT = 0.08  # seconds, within the enforcer's deadline
+_KEPT = 1000  # questions; of more those that are answered are forgotten
 _SAME = 0.3  # seconds in which a question is one of the same decision
 
 Work = Callable[[str, int | None, float], object]  # of an address, its limit, and the time
@@ -50,7 +51,7 @@ class Asking:
         with self._lock:
             question = self._questions.get(address)
             if question is None or (question.done.is_set() and now - question.now >= _SAME):
-                question = self._questions[address] = _Question(address, limit, now)
+                question = _Question(address, limit, now)
                 self._send(question)
             return question
 
@@ -61,6 +62,9 @@ class Asking:
         return question.error
 
     def _send(self, question: _Question) -> None:
+        if len(self._questions) >= _KEPT:
+            self._questions = {name: kept for name, kept in self._questions.items() if not kept.done.is_set()}
+        self._questions[question.address] = question
         self._queue.put(question)
         self._left += 1
         if self._workers < min(self._most, self._left):

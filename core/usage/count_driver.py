@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 from core.usage.folders import INBOX, Folders, is_folder, sum_folder, sum_folders
 from core.usage.mailstore import Mailstore
 from core.usage.measure import NO_FILE, Known, Need, Unmeasurable, counted, probe_inbox, reason
+from core.usage.mounts import Mounts
 from core.usage.vsizes import Counting, Remembered, TooMuchToReadError
 
 BIG_INBOX = 10_000  # messages; listing so many takes about 10 ms
@@ -36,11 +37,16 @@ class CountDriver:
 
     def __init__(self, store: Mailstore) -> None:
         self._store = store
+        self._mounts = Mounts()
         self.base = store.base
         self._sizes = Remembered()
         self._locks: WeakValueDictionary[str, _Lock] = WeakValueDictionary()
         self._making = threading.Lock()
         self._again: set[str] = set()  # whose next measuring starts from nothing
+
+    def place(self, address: str) -> str:
+        """See Driver."""
+        return self._mounts.point_of(self._store.maildir(address))
 
     def record(self, address: str) -> str | None:
         """See Driver. There is none: a delivery writes to a directory of its own."""

@@ -110,6 +110,10 @@ class DoveadmDriver:
 
     # ---- decisions
 
+    def place(self, address: str) -> str:
+        """See Driver."""
+        return self.name
+
     def record(self, address: str) -> str | None:
         """See Driver. There is none: where Dovecot keeps its figures is its own affair."""
         return None

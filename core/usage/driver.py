@@ -11,6 +11,7 @@ from typing import Protocol
 from core.usage.folders import Folders, sum_folders
 from core.usage.mailstore import Mailstore
 from core.usage.measure import Known, Need, Unmeasurable, count_inbox, measure, probe, reason, recorded
+from core.usage.mounts import Mounts
 from core.usage.recalc import rewrite
 
 
@@ -19,6 +20,9 @@ class Driver(Protocol):
 
     name: str  # as in the setting mailstore.driver
     base: str  # the folder that all mailboxes are below
+
+    def place(self, address: str) -> str:
+        """What its mailbox shares with others so that they hang together: its file system, or the service asked."""
 
     def record(self, address: str) -> str | None:
         """The file that is written with each change of the mailbox, so that no change of it means no change at all."""
@@ -55,7 +59,11 @@ class MaildirDriver:
 
     def __init__(self, store: Mailstore) -> None:
         self._store = store
+        self._mounts = Mounts()
         self.base = store.base
+
+    def place(self, address: str) -> str:
+        return self._mounts.point_of(self._store.maildir(address))
 
     def record(self, address: str) -> str | None:
         return f"{self._store.maildir(address)}/maildirsize"

@@ -71,6 +71,10 @@ class SqlDriver:
         self._oldest = USABLE
         self._fault: DatabaseError | None = None
 
+    def place(self, address: str) -> str:
+        """See Driver."""
+        return self.name
+
     def record(self, address: str) -> str | None:
         """See Driver. There is none: it is a row in a table."""
         return None

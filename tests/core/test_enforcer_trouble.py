@@ -13,7 +13,10 @@ import core.enforcer
 import core.lanes
 import core.looks
 import core.usage.driver
+from core.endpoints import parse_listen
 from core.model import Level
+from core.policy.protocol import Question
+from core.routes import Route
 from core.usage.measure import Known, Need, Unmeasurable
 from tests.core.enforcing import FITS, FULL, NOBODY, NOT_OURS, TROUBLE, Desk, Open, furnish
 from tests.core.loops import SteppedLoop, until
@@ -90,6 +93,56 @@ def test_a_fault_of_ours(desk: Open, monkeypatch: pytest.MonkeyPatch, caplog: py
         assert (table.metrics.requests, table.metrics.trouble) == (2, 1)
 
     desk(work)
+
+
+@pytest.mark.parametrize("place", ["core.decisions.DecisionLog.add", "core.second_opinion.SecondOpinion.put"])
+@pytest.mark.parametrize("looked", [True, False])
+def test_a_fault_in_recording(desk: Open, monkeypatch: pytest.MonkeyPatch, place: str, looked: bool) -> None:
+    """Whether the answer was waited for or not: it is one for trouble, and the connection goes on."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    async def work(table: Desk) -> None:
+        table.add("john", 5000)
+        table.change(compare_with=parse_listen("inet:127.0.0.1:9"))
+        client = await table.connect()
+        if not looked:
+            assert await client.ask("john@example.org") == FULL
+        with monkeypatch.context() as patch:
+            patch.setattr(place, broken)
+            assert await client.ask("john@example.org") == TROUBLE
+            if looked:
+                patch.setattr("core.enforcer.Enforcer._find", broken)
+                assert await client.ask("nobody@example.org") == TROUBLE
+        table.entry("john").fresh_until = 0.0
+        assert await client.ask("john@example.org") == FULL
+        assert table.metrics.trouble == 1 + looked
+
+    desk(work)
+
+
+def test_early_requests_are_answered_each_for_itself(desk: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that fails takes no other with it."""
+
+    async def work(table: Desk) -> None:
+        table.add("john", 5000)
+        clients = [await table.connect() for _ in range(3)]
+        for client, name in zip(clients, ("john", "odd", "john"), strict=True):
+            client.send(request(f"{name}@example.org"))
+        await until(lambda: len(table.enforcer._early or ()) == 3)
+        original = table.enforcer.router.find
+
+        def find(asked: Question) -> Route:
+            if asked.recipient.startswith(b"odd"):
+                raise ZeroDivisionError
+            return original(asked)
+
+        monkeypatch.setattr(table.enforcer.router, "find", find)
+        table.enforcer.accounts_read()
+        assert [await client.answer() for client in clients] == [FULL, TROUBLE, FULL]
+
+    desk(work, read=False)
 
 
 class Disk:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from core import lanes
-from core.lanes import MAX_STUCK, Lane
+from core.lanes import MAX_STUCK, MAX_STUCK_EVERYWHERE, Lane
 from tests.core.loops import SteppedLoop, run, until
 
 PATIENCE = 60.0  # seconds of a clock that only these tests put forward
@@ -26,7 +26,8 @@ class Bench:
         self.done: list[tuple[str, str]] = []
         self.lost: list[str] = []
         self.lane: Lane[str, str] = Lane(
-            "bench", self._work, self._done, stuck=self.lost.append, key=lambda item: item, patience=PATIENCE,
+            "bench", self._work, self._done, stuck=self.lost.append, key=lambda item: item,
+            place=lambda item: item.partition("/")[0] if "/" in item else "", patience=PATIENCE,
             threads=threads, wanted=lambda item: item not in self.unwanted,
         )  # fmt: skip
 
@@ -285,6 +286,37 @@ def test_a_thread_that_hangs_is_replaced_where_several_work() -> None:
         assert sorted(table.names) == sorted(names)
 
     bench(work, threads=2)
+
+
+def test_a_place_where_many_hang_is_no_matter_to_others() -> None:
+    """A share that is gone: what lies there is given back, what lies elsewhere is worked at."""
+
+    async def work(table: Bench) -> None:
+        stuck = [f"share/{number}" for number in range(MAX_STUCK)]
+        table.hang(*stuck)
+        table.submit(*stuck, "share/more", "here/a")
+        for name in stuck:
+            await table.give_up(name)
+        await until(lambda: table.done)
+        assert (table.lost, table.names) == ([*stuck, "share/more"], ["here/a"])
+        assert [table.lane.usable(name) for name in ("share/x", "share/0", "here/x")] == [False, False, True]
+        assert [table.lane.is_stuck(name) for name in ("share/x", "share/0")] == [False, True]
+
+    bench(work)
+
+
+def test_there_is_an_end_to_threads_that_hang() -> None:
+    """Wherever they do."""
+
+    async def work(table: Bench) -> None:
+        stuck = [f"{number}/{number}" for number in range(MAX_STUCK_EVERYWHERE)]
+        table.hang(*stuck)
+        table.submit(*stuck, "here/a")
+        await until(lambda: len(table.lost) == MAX_STUCK_EVERYWHERE + 1, step=PATIENCE)
+        assert table.done == []
+        assert not table.lane.usable("here/a")
+
+    bench(work)
 
 
 def test_no_more_threads_than_that() -> None:

@@ -13,31 +13,10 @@ import pytest
 
 from core.ledger import Entry
 from core.model import Account
-from core.watch import IDLE_SECONDS, Watch, file_system
+from core.watch import IDLE_SECONDS, Watch
 from tests.core.enforcing import FITS, FULL, Desk, Open
 from tests.core.enforcing import desk as desk  # noqa: PLC0414 - a fixture
 from tests.mailserver.fixture import temporary_folder
-
-MOUNTS = r"""
-22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
-30 22 0:26 / /srv/mail\040store rw - nfs4 server:/mail rw
-31 22 0:27 / /var/vmail rw shared:5 master:1 - xfs /dev/sdb rw
-32 31 0:28 / /var/vmail rw - fuse.sshfs host: rw
-33 22 0:29 / /var/vmail2 rw - btrfs /dev/sdc rw
-""".strip()
-
-
-@pytest.mark.parametrize(
-    ("path", "kind"),
-    [
-        ("/home", "ext4"), ("/srv/mail store/a.org", "nfs4"), ("/var/vmail/a.org", "fuse.sshfs"),
-        ("/var/vmail2/a.org", "btrfs"), ("/var", "ext4"),
-    ],
-)  # fmt: skip
-def test_file_system(path: str, kind: str) -> None:
-    """The mount point that is nearest, and of several there the last."""
-    assert file_system(path, MOUNTS) == kind
-
 
 Change = Callable[[Path], object]
 

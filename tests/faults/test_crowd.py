@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -13,10 +15,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from core.control.messages import GetStatus
+from core.control.messages import GetStatus, HandOver
 from core.control.results import Status
 from tests.core.clients import Console, PolicyClient, connected, request, until
-from tests.core.engines import ROOT, is_answering, serving
+from tests.core.engines import ROOT, ended, is_answering, serving
 from tests.core.worlds import FULL, JOHN, OVERQUOTA, SmallWorld
 from tests.truth.scale import count
 
@@ -115,6 +117,20 @@ def test_no_descriptor_free(small_world: SmallWorld, tmp_path: Path) -> None:
         until(lambda: _is_let_in(small_world), "somebody new is let in")
         assert postfix.ask(FULL) == OVERQUOTA
     assert (tmp_path / "log").stat().st_size < 100_000
+
+
+def test_a_hand_over_with_no_descriptor_to_spare(small_world: SmallWorld, tmp_path: Path) -> None:
+    """As many connections as there may be: all go along, the last one too."""
+    with poor(small_world, tmp_path), contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(PolicyClient(small_world.policy_socket)) for _ in range(FEW // 2)]
+        assert [client.ask(FULL) for client in clients] == [OVERQUOTA] * len(clients)
+        with Console(small_world.control_socket) as console:
+            pid = console.ask(HandOver, int)
+        try:
+            assert [client.ask(FULL) for client in clients] == [OVERQUOTA] * len(clients)
+        finally:
+            os.kill(pid, signal.SIGTERM)
+            assert ended(pid)
 
 
 def _is_let_in(world: SmallWorld) -> bool:

@@ -230,6 +230,26 @@ def test_a_client_that_never_reads(bench: Callable[[Work], None]) -> None:
     bench(work)
 
 
+def test_who_does_not_read_holds_up_no_hand_over(bench: Callable[[Work], None]) -> None:
+    """Rest comes without it: it is closed, and the others can go."""
+
+    async def work(table: Bench) -> None:
+        other = await table.connect()
+        sock = socket.socket(socket.AF_UNIX)
+        sock.setblocking(False)
+        with sock:
+            sock.connect(str(table.path))
+            await _send_until_full(sock, table)
+            assert await other.ask("other@x") == "DUNNO other@x"
+            await asyncio.wait_for(table.server.come_to_rest(10_000.0), 20)
+            assert len(table.server.parcels()) == 1
+            await until(lambda: len(table.server.connections) == 1)
+        table.server.go_on()
+        assert await other.ask("other@x") == "DUNNO other@x"
+
+    bench(work)
+
+
 async def _send_until_full(sock: socket.socket, table: Bench) -> int:
     """Whole requests, until nothing is taken any more; how many went."""
     sent = refused = 0
