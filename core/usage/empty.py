@@ -3,7 +3,7 @@
 Both ways remove only messages that were found and report exactly those that went; what arrives meanwhile stays. By
 ourselves a message is its file in ``cur`` or ``new`` of a Trash folder, and its age is the time since its file was
 moved there (ctime, which is Dovecot's save date for Maildir). A running IMAP client sees EXPUNGE at Dovecot's next look
-at the folder.
+at the folder. No link is followed on the way: it could lead into anybody's mailbox.
 
 maildirsize gets two appended lines: before the first message goes one that makes the sum negative, which nobody
 believes, and after the last one that makes it right. So whoever looks in between, and everybody if we are killed,
@@ -19,6 +19,7 @@ import os
 import stat
 from collections.abc import Iterator
 from functools import partial
+from itertools import groupby
 
 import msgspec
 
@@ -28,6 +29,7 @@ from core.usage.folders import folder_names, folder_path, message_size
 from core.usage.mailstore import Mailstore
 from core.usage.mutf7 import decode
 
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 _WILDCARDS = frozenset("*%?")
 _DISBELIEVED = 2**60  # bytes; more than any sum, and several times that still is a 64 bit number
 
@@ -82,20 +84,32 @@ def find_files(store: Mailstore, maildir: str, before: float | None) -> list[Fou
     found: list[Found] = []
     for name in filter(store.is_trash, folder_names(maildir)):
         for part in ("new", "cur"):
-            found += _files(decode(name), f"{folder_path(maildir, name)}/{part}", before)
+            directory = f"{folder_path(maildir, name)}/{part}"
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError), _directory(maildir, directory) as handle:
+                found += _files(decode(name), directory, handle, before)
     return found
 
 
-def _files(folder: str, directory: str, before: float | None) -> Iterator[Found]:
+@contextlib.contextmanager
+def _directory(maildir: str, directory: str) -> Iterator[int]:
+    """A handle of one below the Maildir. Raises OSError, NotADirectoryError where a link stands in its way."""
+    handle = os.open(maildir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        names = os.listdir(directory)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    for name in names:
+        for part in directory.removeprefix(f"{maildir}/").split("/"):
+            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=handle)
+            os.close(handle)
+            handle = inner
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _files(folder: str, directory: str, handle: int, before: float | None) -> Iterator[Found]:
+    for name in os.listdir(handle):
         if name.startswith((".", "dovecot")):
             continue
         with contextlib.suppress(FileNotFoundError):
-            status = os.lstat(f"{directory}/{name}")
+            status = os.stat(name, dir_fd=handle, follow_symlinks=False)
             size = message_size(os.fsencode(directory), os.fsencode(name))
             young = before is not None and status.st_ctime >= before
             if size is not None and not young and not stat.S_ISDIR(status.st_mode):
@@ -114,7 +128,7 @@ def remove_files(maildir: str, found: list[Found]) -> Removed:
     gone: list[Found] = []
     failure: OSError | None = None
     with _opened(path) as handle:
-        for step in (partial(_unlink_all, found, gone), partial(_record, path, handle, gone)):
+        for step in (partial(_unlink_all, maildir, found, gone), partial(_record, path, handle, gone)):
             try:
                 step()
             except OSError as error:
@@ -124,17 +138,23 @@ def remove_files(maildir: str, found: list[Found]) -> Removed:
     return Removed(gone, failure)
 
 
-def _unlink_all(found: list[Found], gone: list[Found]) -> None:
-    for message in found:
-        if isinstance(message.place, tuple) and _unlink(*message.place):
-            gone.append(message)  # noqa: PERF401 - what went before an error must be recorded too
+def _unlink_all(maildir: str, found: list[Found], gone: list[Found]) -> None:
+    for directory, messages in groupby(found, key=_directory_of):
+        with contextlib.suppress(FileNotFoundError), _directory(maildir, directory) as handle:
+            for message in messages:
+                if _unlink(maildir, directory, handle, message):
+                    gone.append(message)  # noqa: PERF401 - what went before an error must be recorded too
+
+
+def _directory_of(message: Found) -> str:
+    return message.place[0] if isinstance(message.place, tuple) else ""
 
 
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[int | None]:
     """A handle to append with, and nobody believes the file; None where there is none that can be written."""
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK)
+        handle = os.open(path, _APPEND)
     except OSError:
         yield None
         return
@@ -168,38 +188,39 @@ def _record(path: str, handle: int | None, gone: list[Found]) -> None:
 
 def _lies_at(path: str, handle: int) -> bool:
     try:
-        return os.path.samestat(os.stat(path), os.fstat(handle))
+        return os.path.samestat(os.lstat(path), os.fstat(handle))
     except FileNotFoundError:
         return False
 
 
-def _unlink(directory: str, name: str) -> bool:
-    path: str | None = f"{directory}/{name}"
-    while path is not None:
-        try:
-            os.unlink(path)
-        except FileNotFoundError:
-            path = _renamed(directory, name)
-        else:
+def _unlink(maildir: str, directory: str, handle: int, message: Found) -> bool:
+    """Whether it went by us. Where its flags changed it has the same unique name, and always lies in ``cur``."""
+    assert isinstance(message.place, tuple)
+    name = message.place[1]
+    try:
+        os.unlink(name, dir_fd=handle)
+    except FileNotFoundError:
+        with contextlib.suppress(FileNotFoundError), _directory(maildir, f"{os.path.dirname(directory)}/cur") as cur:
+            return _unlink_renamed(cur, name.partition(":")[0])
+        return False
+    return True
+
+
+def _unlink_renamed(cur: int, unique: str) -> bool:
+    """Again and again, as its flags may change while we look; False once it is not there."""
+    while True:
+        name = next((other for other in os.listdir(cur) if other.partition(":")[0] == unique), None)
+        if name is None:
+            return False
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=cur)
             return True
-    return False
-
-
-def _renamed(directory: str, name: str) -> str | None:
-    """Where a message lies after its flags changed: same unique name, always in ``cur``."""
-    unique = name.partition(":")[0]
-    folder = f"{os.path.dirname(directory)}/cur"
-    with contextlib.suppress(FileNotFoundError):
-        for other in os.listdir(folder):
-            if other.partition(":")[0] == unique:
-                return f"{folder}/{other}"
-    return None
 
 
 def append(maildir: str, size: int, messages: int) -> None:
     """Record a change of the mailbox: one line in one write. Without a file nothing is done: the next reader counts."""
     try:
-        handle = os.open(f"{maildir}/maildirsize", os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK)
+        handle = os.open(f"{maildir}/maildirsize", _APPEND)
     except FileNotFoundError:
         return
     try:

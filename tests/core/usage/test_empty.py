@@ -175,9 +175,9 @@ def between(patch: pytest.MonkeyPatch, step: Callable[[], object]) -> None:
     unlink = os.unlink
     left = [step]
 
-    def unlinking(path: str) -> None:
-        unlink(path)
-        if left and "Trash" in path:
+    def unlinking(path: str, dir_fd: int | None = None) -> None:
+        unlink(path, dir_fd=dir_fd)
+        if left and dir_fd is not None:
             left.pop()()
 
     patch.setattr("core.usage.empty.os.unlink", unlinking)
@@ -222,13 +222,50 @@ def test_a_file_that_we_may_not_write(full: Box, monkeypatch: pytest.MonkeyPatch
     """A file that would go on counting what went is removed."""
     found = find(full)
 
-    def denied(*_: object) -> int:
-        raise PermissionError(13, "Permission denied")
+    opened = os.open
+
+    def denied(path: str, flags: int, dir_fd: int | None = None) -> int:
+        if path.endswith("maildirsize"):
+            raise PermissionError(13, "Permission denied")
+        return opened(path, flags, dir_fd=dir_fd)
 
     with monkeypatch.context() as patch:
         patch.setattr("core.usage.empty.os.open", denied)
         assert remove_files(full.maildir, found) == Removed(found)
     assert not full.file.exists()
+
+
+def test_links_lead_nowhere(full: Box, tmp_path: Path) -> None:
+    """Neither to the mail of others nor to a file that is no maildirsize: who owns a Maildir can put them there."""
+    other = Box(tmp_path, "victim@example.org")
+    other.put(500, "cur")
+    (full.path / ".Trash/new").rename(full.path / "was")
+    (full.path / ".Trash/new").symlink_to(other.path / "cur")
+    (full.path / ".Papierkorb").symlink_to(other.path)
+    secret = tmp_path / "secret"
+    secret.write_text("root\n")
+    full.file.unlink()
+    full.file.symlink_to(secret)
+    found = find(full)
+    assert sorted(message.size for message in found) == [30, 100, 200]
+    assert remove_files(full.maildir, found) == Removed(found)
+    assert len(list((other.path / "cur").iterdir())) == 1
+    assert secret.read_text() == "root\n"
+    assert not full.file.is_symlink()
+
+
+def test_a_link_that_is_put_there_between_look_and_removal(full: Box, tmp_path: Path) -> None:
+    found = [message for message in find(full) if message.folder == "Trash"]
+    cur = full.path / ".Trash/cur"
+    cur.rename(full.path / ".Trash/was")
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    for name in os.listdir(full.path / ".Trash/was"):
+        (victim / name).write_text("mine")
+    cur.symlink_to(victim)
+    removed = remove_files(full.maildir, found)
+    assert [message.size for message in removed.messages] == [300]
+    assert len(list(victim.iterdir())) == 2
 
 
 def test_a_directory_in_its_place(full: Box) -> None:
@@ -244,12 +281,12 @@ def test_an_error_on_the_way(full: Box, monkeypatch: pytest.MonkeyPatch) -> None
     """What went before it is recorded and reported together with it."""
     found = find(full)
     unlink = os.unlink
-    last = str(places(found)[str(found[-1].size)])
+    last = places(found)[str(found[-1].size)].name
 
-    def failing(path: str) -> None:
+    def failing(path: str, dir_fd: int | None = None) -> None:
         if path == last:
             raise PermissionError(13, "Permission denied", path)
-        unlink(path)
+        unlink(path, dir_fd=dir_fd)
 
     monkeypatch.setattr("core.usage.empty.os.unlink", failing)
     removed = remove_files(full.maildir, found)
@@ -261,7 +298,7 @@ def test_an_error_on_the_way(full: Box, monkeypatch: pytest.MonkeyPatch) -> None
 def test_an_error_at_the_first(full: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing went: the error alone, and the sums as they were."""
 
-    def failing(path: str) -> None:
+    def failing(path: str, dir_fd: int | None = None) -> None:
         raise PermissionError(13, "Permission denied", path)
 
     monkeypatch.setattr("core.usage.empty.os.unlink", failing)
