@@ -15,11 +15,10 @@ import logging
 import time
 from collections.abc import Callable
 
+from core.lanes import Lane
 from core.ledger import Entry, Ledger
-from core.threads import in_thread
 from core.usage.compare import Comparison, compare
 from core.usage.mailstore import Mailstore
-from core.usage.measure import Unmeasurable
 
 log = logging.getLogger(__name__)
 
@@ -27,25 +26,42 @@ SHARE = 0.01
 EVERY = 24 * 3600.0  # seconds between two checks of an account
 AGAIN = 5.0  # between the two looks at a difference
 _SLICE = 16
+_PATIENCE = 30.0  # a count of a million messages by stat is slow, not hanging
 _REST_SECONDS = 60.0  # between two looks for accounts whose day is over
 
 
-class DriftWatch:
-    """Marks accounts in the ledger. Made and run on the engine's loop."""
+_Lane = Lane[Entry, Comparison | None]
 
-    def __init__(self, ledger: Ledger, store: Mailstore, clock: Callable[[], float] = time.time) -> None:
+
+class DriftWatch:
+    """Marks accounts in the ledger. ``place`` as that of a driver."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        store: Mailstore,
+        place: Callable[[str], str],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._ledger = ledger
         self._store = store
+        self._place = place
         self._clock = clock
+        self._lane: _Lane | None = None
+        self._found: dict[Entry, Comparison | None] = {}
+        self._wanted = 0
 
     async def run(self, begin: asyncio.Event) -> None:
         """Go on until cancelled, from when ``begin`` is set."""
         await begin.wait()
-        while True:
-            entries = self.due()
-            for start in range(0, len(entries), _SLICE):
-                await asyncio.sleep(await self.check(entries[start : start + _SLICE]) / SHARE)
-            await asyncio.sleep(_REST_SECONDS)
+        try:
+            while True:
+                entries = self.due()
+                for start in range(0, len(entries), _SLICE):
+                    await asyncio.sleep(await self.check(entries[start : start + _SLICE]) / SHARE)
+                await asyncio.sleep(_REST_SECONDS)
+        finally:
+            self.close()
 
     def due(self) -> list[Entry]:
         """The accounts that believe their maildirsize and were not checked for a day."""
@@ -58,18 +74,53 @@ class DriftWatch:
 
     async def check(self, entries: list[Entry]) -> float:
         """Compare these, and those that differ once more; the CPU seconds that it took."""
-        found, used = await in_thread(lambda: self._compare(entries))
-        suspects = {entry: comparison for entry, comparison in found.items() if comparison and comparison.drift}
+        lane = self._lane = self._lane or self._open()
+        before = lane.cpu_seconds
+        found = await self._compare_all(lane, entries)
+        suspects = [entry for entry, comparison in found.items() if comparison and comparison.drift]
         again: dict[Entry, Comparison | None] = {}
         if suspects:
             await asyncio.sleep(AGAIN)
-            again, more = await in_thread(lambda: self._compare(list(suspects)))
-            used += more
+            again = await self._compare_all(lane, suspects)
         for entry, comparison in found.items():
             entry.compared_at = self._clock()
             if comparison is not None and again.get(entry, comparison) == comparison:
                 self._tell(entry, comparison)
-        return used
+        return lane.cpu_seconds - before
+
+    def close(self) -> None:
+        """End the thread."""
+        if self._lane is not None:
+            self._lane.close()
+            self._lane = None
+
+    def _open(self) -> _Lane:
+        return Lane(
+            "drift", self._compare, self._take, stuck=lambda entry: self._take(entry, None),
+            key=lambda entry: entry.address, place=lambda entry: self._place(entry.address), patience=_PATIENCE,
+        )  # fmt: skip
+
+    async def _compare_all(
+        self, lane: Lane[Entry, Comparison | None], entries: list[Entry]
+    ) -> dict[Entry, Comparison | None]:
+        """None for what can't be compared, as on a disk that hangs."""
+        self._found, self._wanted = {}, len(entries)
+        self._complete = asyncio.get_running_loop().create_future()
+        for entry in entries:
+            if lane.usable(entry):
+                lane.submit(entry)
+            else:
+                self._take(entry, None)
+        await self._complete
+        return self._found
+
+    def _take(self, entry: Entry, result: Comparison | Exception | None) -> None:
+        if isinstance(result, Exception):
+            log.debug("%s can't be compared: %s", entry.address, result)
+            result = None
+        self._found[entry] = result
+        if len(self._found) == self._wanted:
+            self._complete.set_result(None)
 
     def _tell(self, entry: Entry, comparison: Comparison) -> None:
         if comparison.drift and entry.drift != comparison.drift:
@@ -77,14 +128,6 @@ class DriftWatch:
             log.warning("%s: %d bytes are recorded, %d were counted", entry.address, *figures)
         self._ledger.set_drift(entry, comparison.drift or None)
 
-    def _compare(self, entries: list[Entry]) -> tuple[dict[Entry, Comparison | None], float]:
-        """In a thread."""
-        started = time.thread_time()
-        found: dict[Entry, Comparison | None] = {}
-        for entry in entries:
-            try:
-                found[entry] = compare(self._store, self._store.maildir(entry.address))
-            except Unmeasurable as error:
-                log.debug("%s can't be compared: %s", entry.address, error)
-                found[entry] = None
-        return found, time.thread_time() - started
+    def _compare(self, entry: Entry) -> Comparison | None:
+        """In the lane's thread."""
+        return compare(self._store, self._store.maildir(entry.address))

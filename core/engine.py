@@ -32,10 +32,11 @@ from core.drift import DriftWatch
 from core.enforcer import Enforcer
 from core.errors import DatabaseError, MailquotaError
 from core.history.journal import Journal
-from core.ledger import Ledger
+from core.ledger import Differences, Ledger
 from core.listeners import Listeners
 from core.orders import Orders
 from core.policy.metrics import Metrics
+from core.policy.resolve import AliasMap
 from core.policy.server import PolicyServer
 from core.poller import Poller
 from core.publisher import Publisher
@@ -48,6 +49,7 @@ from core.version import version
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.02  # between two looks at whether the accounts were read, while somebody waits for them
+_PRUNE_SECONDS = 30.0
 _STOP_SECONDS = 3.0  # for answers to what was received; the contract allows 5 s for everything
 _CLOSE_SECONDS = 0.5  # for giving a file back
 
@@ -86,8 +88,8 @@ class Engine:
         self.control = ControlServer(
             Rights(control.group, control.read_only_group), self._welcome, Orders(self).handle, self._gone
         )
-        self._disk = DiskWatch(self.mailstore.base)
-        self._reporter = StatusReporter(self.ledger, self.metrics, self._disk, self.enforcer.second, self.journal)
+        disk = DiskWatch(self.mailstore.base)
+        self._reporter = StatusReporter(self.ledger, self.metrics, disk, self.enforcer.second, self.journal)
         self.publisher = Publisher(self.control, self.ledger, self.decisions, self.status)
         self.finished = asyncio.Event()  # set when it is time to stop, or when the sockets were handed over
         self.listeners = Listeners()
@@ -108,7 +110,7 @@ class Engine:
         except BaseException:
             await self.stop()
             raise
-        self._spawn(self._begin_measuring(), self.publisher.run(), self._tick())
+        self._spawn(self._begin_measuring(), self.publisher.run(), self._reporter.run(), self._prune())
 
     async def _start(self, predecessor: handover.Predecessor | None) -> None:
         given = sockets.inherited(dict(os.environ)) if predecessor is None else await in_thread(predecessor.listeners)
@@ -153,16 +155,22 @@ class Engine:
         await self._accounts_read.wait()
         self.poller.start()
         if self.driver.name == "maildir":
-            await DriftWatch(self.ledger, self.mailstore).run(self.poller.first_round)
+            await DriftWatch(self.ledger, self.mailstore, self.driver.place).run(self.poller.first_round)
 
     def _make_sync(self, config: Config) -> AccountSync:
         store = wiring.make_store(config)
         refresh = config.settings.accounts.refresh_seconds
-        return AccountSync(store, refresh, self._take_accounts, lambda: self.ledger.edits)
+        return AccountSync(store, refresh, self._prepare, lambda: self.ledger.edits)
 
-    def _take_accounts(self, accounts: Accounts) -> None:
-        self.ledger.set_accounts(accounts.accounts)
-        self.enforcer.router.set_aliases(accounts.aliases)
+    def _prepare(self, accounts: Accounts) -> Callable[[], None]:
+        """In the thread that read them, so that of 100,000 only what differs is the loop's work."""
+        found, aliases = self.ledger.compare(accounts.accounts), AliasMap(accounts.aliases)
+        return lambda: self._take_accounts(found, aliases)
+
+    def _take_accounts(self, found: Differences, aliases: AliasMap) -> None:
+        self.ledger.take(found)
+        if aliases.rows != self.enforcer.router.aliases.rows:
+            self.enforcer.router.set_aliases(aliases)
         if not self._accounts_read.is_set():
             self._accounts_read.set()
             self.enforcer.accounts_read()
@@ -175,22 +183,11 @@ class Engine:
         for task in self._tasks:
             task.add_done_callback(_tell_end)
 
-    async def _tick(self) -> None:
-        """Once a second: figures of our own, and life signs."""
-        watchdog = systemd.watchdog_seconds()
-        ticks = 0
+    async def _prune(self) -> None:
+        """Take back watches of files that nobody asks about any more."""
         while True:
-            ticks += 1
-            self._reporter.tick()
-            if ticks % 30 == 0:
-                self.enforcer.looker.watch.prune(asyncio.get_running_loop().time())
-            self._spawn_disk_look()
-            if watchdog is not None:
-                systemd.notify("WATCHDOG=1")
-            await asyncio.sleep(min(1.0, watchdog or 1.0))
-
-    def _spawn_disk_look(self) -> None:
-        self._disk_task = asyncio.get_running_loop().create_task(self._disk.look())
+            await asyncio.sleep(_PRUNE_SECONDS)
+            self.enforcer.looker.watch.prune(asyncio.get_running_loop().time())
 
     # ---- what clients ask
 

@@ -7,6 +7,7 @@ the loop that answers Postfix can't afford 100,000 additions. Whoever shows acco
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from core.model import Account, AccountRow, Level, level_of
 from core.policy.reservations import Reservations
@@ -71,6 +72,13 @@ class Totals:
             self.free += sign * max(0, entry.limit - (used or 0))
 
 
+class Differences(NamedTuple):
+    """Accounts that are new or changed, and addresses that have none any more."""
+
+    changed: list[Account]
+    gone: set[str]
+
+
 class Ledger:
     """All entries by address. Written on the engine's loop alone."""
 
@@ -100,13 +108,26 @@ class Ledger:
         """Whether there are accounts in this domain."""
         return domain in self._domains
 
-    def set_accounts(self, accounts: Iterable[Account]) -> None:
-        """Take what the accounts database holds now: new ones come, missing ones go, limits change."""
-        gone = set(self.entries)
+    def compare(self, accounts: Iterable[Account]) -> Differences:
+        """What the accounts database holds otherwise, or not at all. May be called in a thread, while limits change."""
+        entries = self.entries
+        gone, changed = set(entries), []
         for account in accounts:
             gone.discard(account.address)
+            entry = entries.get(account.address)
+            if entry is None or entry.limit != account.limit or entry.enabled != account.enabled:
+                changed.append(account)
+        return Differences(changed, gone)
+
+    def set_accounts(self, accounts: Iterable[Account]) -> None:
+        """Take what the accounts database holds now."""
+        self.take(self.compare(accounts))
+
+    def take(self, found: Differences) -> None:
+        """New ones come, missing ones go, limits change."""
+        for account in found.changed:
             self._set_account(account)
-        for address in gone:
+        for address in found.gone:
             self.totals.add(self.entries.pop(address), -1)
             self._count_domain(address, -1)
             self._changed.pop(address, None)
@@ -127,8 +148,6 @@ class Ledger:
             entry = self.entries[account.address] = Entry(account)
             self._removed.discard(account.address)
             self._count_domain(account.address, 1)
-        elif entry.limit == account.limit and entry.enabled == account.enabled:
-            return
         else:
             self._change_account(entry, account)
             return

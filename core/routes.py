@@ -6,11 +6,9 @@ requests are of that kind; the memory ends with any change of accounts, aliases 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from core.ledger import Entry, Ledger
-from core.model import Alias
 from core.policy.decision import DECIDED_STATES, Rules, Verdict
 from core.policy.protocol import Question
 from core.policy.recipient import address_of, user_name
@@ -44,9 +42,9 @@ class Router:
         self._rules = rules
         self._generation = -1
 
-    def set_aliases(self, aliases: Iterable[Alias]) -> None:
+    def set_aliases(self, aliases: AliasMap) -> None:
         """The alias table as it is now."""
-        self.aliases = AliasMap(aliases)
+        self.aliases = aliases
         self._generation = -1
 
     def plain(self, recipient: bytes) -> Entry | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import time
 
 import psutil
 
+from core import systemd
 from core.control.results import DatabaseState, DiskState, Status
 from core.history.journal import Journal
 from core.ledger import Ledger
@@ -69,6 +71,16 @@ class StatusReporter:
         self._cpu = 0.0
         self._rss = self._process.memory_info().rss
         self._host = socket.gethostname()
+
+    async def run(self) -> None:
+        """Each second, until cancelled: figures of our own, and a life sign for the watchdog of systemd."""
+        watchdog = systemd.watchdog_seconds()
+        while True:
+            self.tick()
+            self._looking = asyncio.get_running_loop().create_task(self._disk.look())
+            if watchdog is not None:
+                systemd.notify("WATCHDOG=1")
+            await asyncio.sleep(min(1.0, watchdog or 1.0))
 
     def tick(self) -> None:
         """Once a second."""

@@ -24,20 +24,20 @@ from core.threads import in_thread
 
 log = logging.getLogger(__name__)
 
+Prepare = Callable[[Accounts], Callable[[], None]]
+
 _RETRY_SECONDS = 1.0  # before the first read
 _SILENT_SECONDS = 30.0  # a look that takes longer is as good as a failed one
 _CLOSE_SECONDS = 0.5
 
 
 class AccountSync:
-    """Calls ``take`` on the loop with what was read, each time it changed."""
+    """``prepare`` gets what was read, each time it changed, in a thread, and returns what is to be done on the loop."""
 
-    def __init__(
-        self, store: AccountStore, refresh: float, take: Callable[[Accounts], None], edits: Callable[[], int]
-    ) -> None:
+    def __init__(self, store: AccountStore, refresh: float, prepare: Prepare, edits: Callable[[], int]) -> None:
         self.store = store
         self._refresh = refresh
-        self._take = take
+        self._prepare = prepare
         self._edits = edits
         self._edits_read = edits()  # as of the last read
         self._good_at: float | None = None  # monotonic time of the last look that worked
@@ -97,19 +97,23 @@ class AccountSync:
     async def _look(self, read: bool) -> None:
         edits = self._edits()
         # after an edit of ours it is read even if it looks as before: a database that died may have lost the edit
-        accounts = await in_thread(lambda: self._ask(read or edits != self._edits_read))
-        while accounts is not None and edits != self._edits():
+        found = await in_thread(lambda: self._ask(read or edits != self._edits_read))
+        while found is not None and edits != self._edits():
             edits = self._edits()
-            accounts = await in_thread(lambda: self._ask(read=True))
-        if accounts is not None:
+            found = await in_thread(lambda: self._ask(read=True))
+        if found is not None:
+            accounts, take = found
             self._edits_read = edits
             self._tell_skipped(accounts)
-            self._take(accounts)
+            take()
 
-    def _ask(self, read: bool) -> Accounts | None:
-        """In a thread: what the store holds; None where it holds what it did."""
+    def _ask(self, read: bool) -> tuple[Accounts, Callable[[], None]] | None:
+        """In a thread: what the store holds, and what to do about it; None where it holds what it did."""
         with self._using:
-            return self.store.read() if read or self.store.changed() else None
+            if not (read or self.store.changed()):
+                return None
+            accounts = self.store.read()
+        return accounts, self._prepare(accounts)
 
     async def _run(self) -> None:
         while True:

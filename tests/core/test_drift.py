@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +35,7 @@ class World:
         self.now = 1_800_000_000.0
         self.ledger = Ledger(self.box.store.is_trash)
         self.ledger.set_accounts([Account(ADDRESS, LIMIT)])
-        self.watch = DriftWatch(self.ledger, self.box.store, lambda: self.now)
+        self.watch = DriftWatch(self.ledger, self.box.store, lambda _: "", lambda: self.now)
 
     @property
     def entry(self) -> Entry:
@@ -63,6 +64,7 @@ class World:
 
     async def _check(self, due: list[Entry]) -> None:
         await self.watch.check(due)
+        self.watch.close()
 
 
 @pytest.fixture
@@ -169,6 +171,35 @@ def test_what_can_not_be_compared(world: World) -> None:
         compare(world.box.store, world.box.maildir)
     world.check()
     assert world.row.drift_bytes is None
+
+
+def test_a_mailbox_that_hangs_holds_up_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is left for the next day."""
+    other = Box(world.box.base.parent, "other@example.org")
+    world.ledger.set_accounts([Account(ADDRESS, LIMIT), Account("other@example.org", LIMIT)])
+    hanging, released = threading.Event(), threading.Event()
+    for box, recorded in ((world.box, 400), (other, 700)):
+        box.put(1000)
+        box.settle()
+        box.file.write_text(f"{LIMIT}S\n{recorded} 1\n")
+    original = sum_folders
+
+    def counting(maildir: str) -> object:
+        if maildir == world.box.maildir:
+            hanging.set()
+            assert released.wait(20)
+        return original(maildir)
+
+    monkeypatch.setattr(comparing, "sum_folders", counting)
+    monkeypatch.setattr(module, "_PATIENCE", 0.05)
+    entries = list(world.ledger.entries.values())
+    try:
+        asyncio.run(world._check(entries))
+    finally:
+        released.set()
+    assert hanging.is_set()
+    assert [entry.drift for entry in entries] == [None, 300]
+    assert all(entry.compared_at == world.now for entry in entries)
 
 
 def test_its_share_of_a_core(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.model import Alias
+from core.policy.resolve import AliasMap
 from tests.core.enforcing import FITS, FULL, LARGE, NOBODY, TROUBLE, Desk, Open
 from tests.core.enforcing import desk as desk  # noqa: PLC0414 - a fixture
 from tests.core.policy.clients import request
@@ -31,7 +32,7 @@ def furnish(table: Desk) -> None:
     table.add("postmaster", 6000)
     full = "@example.org"
     table.enforcer.router.set_aliases(
-        Alias(source + full, to if "@" in to else to + full) for source, targets in ALIASES.items() for to in targets
+        AliasMap(Alias(one + full, to if "@" in to else to + full) for one, ends in ALIASES.items() for to in ends)
     )
 
 
@@ -77,9 +78,9 @@ def test_a_changed_table_holds_at_once(desk: Open) -> None:
         furnish(table)
         client = await table.connect()
         assert [await client.ask("half@example.org") for _ in range(2)] == [FITS, FITS]
-        table.enforcer.router.set_aliases([Alias("half@example.org", "full@example.org")])
+        table.enforcer.router.set_aliases(AliasMap([Alias("half@example.org", "full@example.org")]))
         assert await client.ask("half@example.org") == FULL
-        table.enforcer.router.set_aliases([])
+        table.enforcer.router.set_aliases(AliasMap([]))
         assert [await client.ask("half@example.org"), await client.ask("info@example.org")] == [FITS, NOBODY]
 
     desk(work)
@@ -186,7 +187,7 @@ def test_reserved_through_an_alias(desk: Open) -> None:
         table.add("jane", 5000, 5000)
         table.change(reserve_seconds=30.0)
         table.enforcer.router.set_aliases(
-            [Alias("team@example.org", "john@example.org"), Alias("team@example.org", "jane@example.org")]
+            AliasMap([Alias("team@example.org", "john@example.org"), Alias("team@example.org", "jane@example.org")])
         )
         assert [await table.ask("team", 3000), await table.ask("john", 3000), await table.ask("team", 3000)] == [
             FITS, FULL, FULL,

@@ -11,6 +11,7 @@ import pytest
 from core.endpoints import ListenAddress
 from core.model import Alias
 from core.policy.decision import Verdict
+from core.policy.resolve import AliasMap
 from core.second_opinion import QUEUED, Opinion, opinion_of
 from tests.core.enforcing import FITS, FULL, Desk, Open
 from tests.core.enforcing import desk as desk  # noqa: PLC0414 - a fixture
@@ -62,7 +63,7 @@ def test_differences_are_recorded(desk: Open) -> None:
         table.add("half", 1000)
         other, second = QuotaStatus(table.folder / "quota-status"), table.enforcer.second
         await other.start(table)
-        table.enforcer.router.set_aliases([Alias("info@example.org", "full@example.org")])
+        table.enforcer.router.set_aliases(AliasMap([Alias("info@example.org", "full@example.org")]))
         client = await table.connect()
         assert await client.ask("half@example.org", 10) == FITS
         await until(lambda: second.compared == 1)

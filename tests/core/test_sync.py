@@ -66,11 +66,14 @@ class World:
         self.sync = self.make(self.store, refresh)
 
     def make(self, store: Store, refresh: float = 0.001) -> AccountSync:
-        return AccountSync(cast("AccountStore", store), refresh, self._take, lambda: self.edits)
+        return AccountSync(cast("AccountStore", store), refresh, self._prepare, lambda: self.edits)
 
-    def _take(self, accounts: Accounts) -> None:
-        self.limits.append(accounts.accounts[0].limit)
-        self.taken.set()
+    def _prepare(self, accounts: Accounts) -> Callable[[], None]:
+        def take() -> None:
+            self.limits.append(accounts.accounts[0].limit)
+            self.taken.set()
+
+        return take
 
     async def until_taken(self) -> None:
         self.taken.clear()
