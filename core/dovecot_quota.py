@@ -18,12 +18,16 @@ _SQL_DICTS = ("mysql:", "sqlite:")
 
 
 class QuotaFacts(msgspec.Struct, frozen=True):
-    """``backend`` is empty where Dovecot keeps no quota, or can't be asked; ``dict_uri`` is that of backend dict."""
+    """``backend`` is empty where Dovecot keeps no quota, or can't be asked; ``dict_uri`` is that of backend dict.
+
+    ``plain``: folders lie in the Maildir as ``.Folder``, which is Dovecot's default for it (Maildir++).
+    """
 
     backend: str = ""
     mail_format: str = ""
     dict_uri: str = ""
     rules: tuple[FolderRule, ...] = ()
+    plain: bool = True
 
 
 def quota_facts(text: str) -> QuotaFacts:
@@ -35,9 +39,11 @@ def quota_facts(text: str) -> QuotaFacts:
 def choose_driver(facts: QuotaFacts, *, doveadm: bool) -> str:
     """The driver that ``auto`` stands for: the one whose figures are Dovecot's.
 
-    ``doveadm``: whether there is one. Where nothing can be known it is ``maildir``, which counts the folders where
+    ``doveadm``: whether there is one. It alone knows folders that lie elsewhere. Where nothing can be known it is ``maildir``, which counts the folders where
     there is no maildirsize.
     """
+    if not facts.plain and doveadm:
+        return "doveadm"
     if facts.backend == "count" and (facts.mail_format in _MAILDIR or not doveadm):
         return "count"
     if facts.backend == "dict" and facts.dict_uri.startswith(_SQL_DICTS):
@@ -48,8 +54,10 @@ def choose_driver(facts: QuotaFacts, *, doveadm: bool) -> str:
 def _old(conf: Block) -> QuotaFacts:
     plugin = plugin_values(conf)
     backend, _, rest = plugin.get("quota", "").partition(":")
-    mail_format = conf.values.get("mail_location", "").partition(":")[0]
-    return QuotaFacts(backend, mail_format, _dict_uri(conf, rest) if backend == "dict" else "", _old_rules(plugin))
+    mail_format, *options = conf.values.get("mail_location", "").split(":")
+    plain = all(option.lower() == "layout=maildir++" for option in options if option.upper().startswith("LAYOUT="))
+    dict_uri = _dict_uri(conf, rest) if backend == "dict" else ""
+    return QuotaFacts(backend, mail_format, dict_uri, _old_rules(plugin), plain)
 
 
 def _dict_uri(conf: Block, root: str) -> str:
@@ -83,10 +91,11 @@ def _old_rules(plugin: dict[str, str]) -> tuple[FolderRule, ...]:
 def _modern(conf: Block) -> QuotaFacts:
     mail_format = conf.values.get("mail_driver", "")
     roots = [block.values for block in conf.of_kind("quota")]
+    plain = conf.values.get("mailbox_list_layout", "maildir++") == "maildir++"
     if not roots:
-        return QuotaFacts("", mail_format)
+        return QuotaFacts("", mail_format, plain=plain)
     backend = roots[0].get("quota_driver") or roots[0].get("driver") or conf.values.get("quota_driver", "count")
-    return QuotaFacts(backend, mail_format, "", tuple(_modern_rules(conf)))
+    return QuotaFacts(backend, mail_format, "", tuple(_modern_rules(conf)), plain)
 
 
 def _modern_rules(conf: Block) -> list[FolderRule]:
