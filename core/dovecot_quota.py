@@ -39,8 +39,8 @@ def quota_facts(text: str) -> QuotaFacts:
 def choose_driver(facts: QuotaFacts, *, doveadm: bool) -> str:
     """The driver that ``auto`` stands for: the one whose figures are Dovecot's.
 
-    ``doveadm``: whether there is one. It alone knows folders that lie elsewhere. Where nothing can be known it is ``maildir``, which counts the folders where
-    there is no maildirsize.
+    ``doveadm``: whether there is one. It alone knows folders that lie elsewhere. Where nothing can be known it is
+    ``maildir``, which counts the folders where there is no maildirsize.
     """
     if not facts.plain and doveadm:
         return "doveadm"
