@@ -21,12 +21,12 @@ from core.decisions import DecisionLog
 from core.explanation import Finding, explanation
 from core.ledger import Entry, Ledger
 from core.looks import Look, Looker
-from core.policy.decision import DECIDED_STATES, REFUSALS, Rules, Verdict, judge, sum_up
+from core.policy.decision import DECIDED_STATES, Rules, Verdict, judge, sum_up
 from core.policy.metrics import Metrics
 from core.policy.protocol import Question, is_request, mail_key, question
 from core.policy.reservations import Reservations
 from core.policy.server import Connection
-from core.recorder import Recorder
+from core.recorder import Recorder, missed_by
 from core.routes import Route, Router
 from core.second_opinion import SecondOpinion
 from core.usage.driver import Driver
@@ -104,13 +104,16 @@ class Enforcer:
             return self._recorder.fault()
 
     def _ask_plain(self, request: bytes, asked: Question) -> bytes | None:
-        """The answer where it needs no thought: one mailbox, known by this spelling, whose figure is fresh."""
+        """The answer where it needs no thought: mailboxes known by this spelling, whose figures are fresh."""
         started = time.perf_counter_ns()
-        entry = self.router.plain(asked.recipient)
-        if entry is None or asked.state not in DECIDED_STATES:
+        boxes = self.router.plain(asked.recipient)
+        if boxes is None or asked.state not in DECIDED_STATES:
             return None
         self.looker.watch.drain_once()
         now = self._loop.time()
+        if len(boxes) > 1:
+            return self._ask_several(request, asked, boxes, now, started)
+        (entry,) = boxes
         known = entry.known
         if entry.limit is None:
             verdict = Verdict.ACCEPT
@@ -119,7 +122,21 @@ class Enforcer:
         else:
             return None
         self.asked[entry] = now
-        return self._recorder.record(verdict, request, (entry,), started)
+        return self._recorder.record(verdict, request, boxes, started)
+
+    def _ask_several(
+        self, request: bytes, asked: Question, boxes: tuple[Entry, ...], now: float, started: int
+    ) -> bytes | None:
+        """The same for an alias of several mailboxes."""
+        verdicts: dict[Entry, Verdict] = {}
+        if not all(entry.limit is not None and entry.fresh_until > now and entry.known is not None for entry in boxes):
+            return None
+        for entry in boxes:
+            assert entry.known is not None
+            verdicts[entry] = self._judge(entry, entry.known.used, request, asked, now)
+            self.asked[entry] = now
+        verdict = sum_up(verdicts.values())
+        return self._recorder.record(verdict, request, boxes, started, missed_by(verdict, verdicts))
 
     def _ask(self, pending: Pending) -> bytes | None:
         now = self._loop.time()
@@ -249,9 +266,7 @@ class Enforcer:
             sink.set_result(verdict)
 
     def _finish(self, pending: Pending, verdict: Verdict) -> bytes:
-        missed: tuple[str, ...] = ()
-        if verdict not in REFUSALS and len(pending.verdicts) > 1:
-            missed = tuple(entry.address for entry, one in pending.verdicts.items() if one in REFUSALS)
+        missed = missed_by(verdict, pending.verdicts)
         return self._recorder.record(verdict, pending.request, pending.entries, pending.started, missed)
 
     def _wait(self, pending: Pending) -> None:

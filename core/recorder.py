@@ -58,3 +58,10 @@ class Recorder:
         self._metrics.trouble += 1
         self._metrics.answered(0)
         return self._answers[Verdict.TROUBLE]
+
+
+def missed_by(verdict: Verdict, verdicts: dict[Entry, Verdict]) -> tuple[str, ...]:
+    """Who will miss a mail that is taken."""
+    if verdict in REFUSALS or len(verdicts) < 2:
+        return ()
+    return tuple(entry.address for entry, one in verdicts.items() if one in REFUSALS)

@@ -1,7 +1,7 @@
 """From the recipient of a request to the mailboxes that decide: rules, aliases and ledger combined.
 
-Used on the engine's loop. What was found for a spelling that is simply one mailbox is remembered, since nearly all
-requests are of that kind; the memory ends with any change of accounts, aliases or settings.
+Used on the engine's loop. What was found for a spelling that leads to nothing but mailboxes is remembered, since nearly
+all requests are of that kind; the memory ends with any change of accounts, aliases or settings.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Router:
     def __init__(self, ledger: Ledger, rules: Rules) -> None:
         self._ledger = ledger
         self._rules = rules
-        self._plain: dict[bytes, Entry] = {}
+        self._plain: dict[bytes, tuple[Entry, ...]] = {}
         self._generation = -1  # of the ledger that all here knows
         self.aliases = AliasMap()
 
@@ -47,8 +47,9 @@ class Router:
         self.aliases = aliases
         self._generation = -1
 
-    def plain(self, recipient: bytes) -> Entry | None:
-        """The one mailbox that this spelling means, where that is known and no exemption holds."""
+    def plain(self, recipient: bytes) -> tuple[Entry, ...] | None:
+        """The mailboxes that this spelling leads to, where that is known, nothing else is among them, and no exemption
+        holds."""
         if self._generation != self._ledger.generation:
             self._learn()
         return self._plain.get(recipient)
@@ -64,9 +65,10 @@ class Router:
             return Route([], [], Verdict.OTHER)
         ends = self._destinations(address, asked.recipient)
         boxes = [entry for end in ends if end.kind is Kind.MAILBOX and (entry := self._ledger.get(end.address))]
-        if len(boxes) == len(ends) == 1 and not ends[0].via and not self.is_exempt(boxes[0]):
-            self._remember(asked.recipient, boxes[0])
-        return Route(ends, boxes, self._settled(asked.recipient, ends, boxes))
+        exempt = self.is_exempt_recipient(asked.recipient) or any(map(self.is_exempt, boxes))
+        if boxes and len(boxes) == len(ends) and not exempt:
+            self._remember(asked.recipient, tuple(boxes))
+        return Route(ends, boxes, self._settled(ends, boxes, exempt=exempt))
 
     def is_exempt(self, entry: Entry) -> bool:
         """Whether the settings say that it is never refused."""
@@ -88,17 +90,15 @@ class Router:
         name = user_name(recipient, self._rules.delimiters) or ""
         return [Destination(name, Kind.MAILBOX if self._ledger.is_mailbox(name) else Kind.UNKNOWN)]
 
-    def _settled(self, recipient: bytes, ends: list[Destination], boxes: list[Entry]) -> Verdict | None:
+    def _settled(self, ends: list[Destination], boxes: list[Entry], *, exempt: bool) -> Verdict | None:
         if all(end.kind is Kind.UNKNOWN for end in ends):
             return Verdict.UNKNOWN
-        never = any(entry.limit is None or self.is_exempt(entry) for entry in boxes)
-        if never or len(boxes) < len(ends) or self.is_exempt_recipient(recipient):
-            return Verdict.ACCEPT
-        return None
+        unlimited = any(entry.limit is None for entry in boxes)
+        return Verdict.ACCEPT if exempt or unlimited or len(boxes) < len(ends) else None
 
-    def _remember(self, recipient: bytes, entry: Entry) -> None:
+    def _remember(self, recipient: bytes, boxes: tuple[Entry, ...]) -> None:
         if len(recipient) > _PLAIN_LONGEST:
             return
         if len(self._plain) >= _PLAIN_MOST:
             self._plain.clear()
-        self._plain[recipient] = entry
+        self._plain[recipient] = boxes

@@ -1,36 +1,53 @@
 """The measurements of the README and of each release, as ratios within one run.
 
-python -m tests.benchmarks policy | postfix | measuring | recalc | console | start   (see --help)
+python -m tests.benchmarks policy | postfix | full | measuring | recalc | console | start | all   (see --help)
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
-from tests.benchmarks import console, measuring, policy, postfix, recalc
+from tests.benchmarks import console, full, measuring, policy, postfix, recalc
+
+Measure = Callable[[argparse.Namespace], None]
+
+
+def _each(measure: Callable[[int], None], *usual: int) -> Measure:
+    """For each number of accounts."""
+
+    def run(options: argparse.Namespace) -> None:
+        for accounts in options.accounts or usual:
+            measure(accounts)
+
+    return run
+
+
+def _first(options: argparse.Namespace, usual: int) -> int:
+    return int((options.accounts or [usual])[0])
+
+
+MEASUREMENTS: dict[str, Measure] = {
+    "policy": lambda o: policy.report(policy.measure(_first(o, 1000), o.rounds, o.seconds)),
+    "postfix": lambda o: postfix.measure(_first(o, 1000), o.rounds, o.seconds),
+    "full": lambda o: full.measure(_first(o, 100_000), o.rounds, o.seconds),
+    "measuring": lambda o: measuring.measure(_first(o, 10_000), o.rounds),
+    "recalc": lambda o: recalc.measure(o.rounds),
+    "console": _each(console.measure, 10_000, 100_000),
+    "start": _each(console.start, 1000, 10_000, 100_000),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("what", choices=["policy", "postfix", "measuring", "recalc", "console", "start"])
+    parser.add_argument("what", choices=[*MEASUREMENTS, "all"])
     parser.add_argument("--accounts", type=int, nargs="+", help="how many; several where that is compared")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of one run of policy or postfix")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of one run of policy, postfix or full")
     options = parser.parse_args()
-    if options.what == "policy":
-        policy.report(policy.measure((options.accounts or [1000])[0], options.rounds, options.seconds))
-    elif options.what == "postfix":
-        postfix.measure((options.accounts or [1000])[0], options.rounds, options.seconds)
-    elif options.what == "measuring":
-        measuring.measure((options.accounts or [10_000])[0], options.rounds)
-    elif options.what == "recalc":
-        recalc.measure(options.rounds)
-    elif options.what == "console":
-        for accounts in options.accounts or [10_000, 100_000]:
-            console.measure(accounts)
-    else:
-        for accounts in options.accounts or [1000, 10_000, 100_000]:
-            console.start(accounts)
+    for name in MEASUREMENTS if options.what == "all" else [options.what]:
+        print(f"== {name}")
+        MEASUREMENTS[name](options)
 
 
 if __name__ == "__main__":

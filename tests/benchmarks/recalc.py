@@ -1,13 +1,18 @@
-"""Recounting one big Maildir: our own method beside ``doveadm quota recalc``, and beside just listing it."""
+"""Recounting one big Maildir: our own method beside ``doveadm quota recalc``, and beside just listing it.
+
+And what becomes of the answers meanwhile.
+"""
 
 from __future__ import annotations
 
 import os
 import statistics
 import subprocess
+import sys
+import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from core.usage.count_driver import CountDriver
@@ -15,7 +20,7 @@ from core.usage.folders import folder_names, folder_path
 from core.usage.mailstore import Mailstore
 from core.usage.recalc import rewrite
 from core.usage.trash import TrashNames
-from tests.benchmarks import mailboxes
+from tests.benchmarks import load, mailboxes, worlds
 from tests.mailserver.dovecot import VMAIL_UID
 from tests.mailserver.fixture import temporary_folder
 from tests.mailserver.server import MailServer
@@ -49,6 +54,49 @@ def measure(rounds: int) -> None:
                 if number:  # the first time warms up
                     taken[name].append(seconds)
         report(taken)
+        beside(server, stack.enter_context(temporary_folder()), rounds)
+
+
+def beside(server: MailServer, folder: Path, rounds: int) -> None:
+    """Answers of a mailquota that recounts this mailbox by itself without a pause, and without anything else to do."""
+    users = folder / "users"
+    users.write_text("\n".join(_small_mailboxes(server)) + "\n")
+    settings = worlds.write_settings(server, doveadm="off")
+    command = [sys.executable, "-m", "tui.command", "--config", str(settings), "recalc", USER]
+    program = load.compile_generator(folder)
+    runs: dict[str, list[float]] = {"alone": [], "beside": []}
+    with worlds.mailquota(settings, server.policy_socket):
+        for _ in range(rounds):
+            runs["alone"].append(load.run(program, server.policy_socket, users, 100, 4.0).p99)
+            with _again_and_again(command):
+                runs["beside"].append(load.run(program, server.policy_socket, users, 100, 4.0).p99)
+    alone, meanwhile = (statistics.median(runs[name]) for name in ("alone", "beside"))
+    ratio = statistics.median(b / a for a, b in zip(runs["alone"], runs["beside"], strict=True))
+    print(f"p99 of answers at 100 connections: {alone:.1f} ms, while it recounts {meanwhile:.1f} ms ({ratio:.2f} x)")
+
+
+def _small_mailboxes(server: MailServer) -> list[str]:
+    users = mailboxes.addresses(200)
+    server.add_users((user, mailboxes.LIMIT) for user in users)
+    mailboxes.make(server.mailstore, users, (VMAIL_UID, VMAIL_UID))
+    return users
+
+
+@contextmanager
+def _again_and_again(command: list[str]) -> Iterator[None]:
+    ended = threading.Event()
+
+    def run() -> None:
+        while not ended.is_set():
+            subprocess.run(command, cwd=worlds.ROOT, check=True, stdout=subprocess.DEVNULL)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def report(taken: dict[str, list[float]]) -> None:

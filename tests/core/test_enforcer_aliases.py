@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
+
 from core.model import Alias
 from core.policy.resolve import AliasMap
 from tests.core.enforcing import FITS, FULL, LARGE, NOBODY, TROUBLE, Desk, Open
@@ -62,13 +66,38 @@ def test_answers(desk: Open) -> None:
         for name in ("full", "over", "half", "free", "postmaster"):
             table.measure(name)
         client = await table.connect()
-        for recipient, size, answer, mailboxes, missed in ROWS:
+        for recipient, size, answer, mailboxes, missed in ROWS * 2:
             assert await client.ask(f"{recipient}@example.org", size) == answer, recipient
             (row,), _ = table.decisions.since(table.decisions.count - 1, 1)
             assert (row.mailbox, row.missed) == (mailboxes, missed), recipient
         table.change(aliases=False)
         assert [await client.ask(f"{name}@example.org") for name in ("info", "full", "loop")] == [NOBODY, FULL, NOBODY]
         assert await client.ask("me@elsewhere.example") == NOBODY
+
+    desk(work)
+
+
+def test_fresh_figures_need_no_look(desk: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also behind aliases, and of several mailboxes; the answers are the same as with one."""
+    wanted = [row for row in ROWS if row[0] != "vip"]
+
+    async def work(table: Desk) -> None:
+        furnish(table)
+        client = await table.connect()
+        for recipient, size, *_ in wanted:
+            await client.ask(f"{recipient}@example.org", size)
+        looked = {entry.address for entry in table.enforcer.asked if entry.limit is not None}
+        assert len(looked) > 2
+        for name in ("full", "over", "half"):
+            table.measure(name)
+            table.entry(name).fresh_until = math.inf
+        monkeypatch.setattr(table.enforcer.looker, "look", None)  # would be a fault, and so trouble
+        monkeypatch.setattr(table.enforcer.looker.watch, "drain", lambda: None)
+        for recipient, size, answer, mailboxes, missed in wanted:
+            assert await client.ask(f"{recipient}@example.org", size) == answer, recipient
+            (row,), _ = table.decisions.since(table.decisions.count - 1, 1)
+            assert (row.mailbox, row.missed) == (mailboxes, missed), recipient
+        assert table.metrics.trouble == 0
 
     desk(work)
 
