@@ -95,13 +95,13 @@ class Watch:
         except OSError:
             return False
 
-    def _find_device(self) -> int:
-        """The device of the mailstore's top folder; -1 where its changes may go unreported."""
+    def _find_device(self) -> int | None:
+        """The device of the mailstore's top folder; -1 where changes may go unreported, None where it is missing."""
         try:
             kind = mounts.mount_of(os.path.realpath(self._base), mounts.read()).kind
             return os.stat(self._base).st_dev if kind in _LOCAL else -1
         except OSError:
-            return -1
+            return None
 
     # ---- on the loop
 
