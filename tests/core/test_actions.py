@@ -322,10 +322,10 @@ def test_what_went_before_a_fault_is_reported_recorded_and_in_the_journal(
 ) -> None:
     unlink = os.unlink
 
-    def fail_late(path: str) -> None:
-        if len(trash_of(small_world)) == 1 and "/.Trash/" in path:
+    def fail_late(path: str, dir_fd: int | None = None) -> None:
+        if len(trash_of(small_world)) == 1 and dir_fd is not None:
             raise PermissionError(13, "Permission denied", path)
-        unlink(path)
+        unlink(path, dir_fd=dir_fd)
 
     monkeypatch.setattr("core.usage.empty.os.unlink", fail_late)
     (done,) = empty(engine, TRASH)
