@@ -182,11 +182,12 @@ class Enforcer:
         """The mailboxes that mail for this recipient ends in."""
         return [entry.address for entry in self.router.find(_question(recipient, 0)).boxes]
 
-    async def explain(self, recipient: str, size: int) -> Explanation:
-        """The decision on a recipient by the way of a live request; not counted, not recorded, nothing is reserved."""
+    async def explain(self, recipient: str, size: int, request: bytes = b"") -> Explanation:
+        """The decision on a recipient by the way of a live request, but not counted, recorded or reserved; what the
+        mail of ``request`` itself has reserved does not count."""
         verdicts: asyncio.Future[Verdict] = self._loop.create_future()
         asked = _question(recipient, size)
-        pending = Pending(b"", asked, verdicts, self._loop.time() + DEADLINE)
+        pending = Pending(request, asked, verdicts, self._loop.time() + DEADLINE)
         route = self._find(pending)
         if route.boxes:  # also where they have no say: people want to know who will miss it
             self._look(pending)
@@ -196,7 +197,8 @@ class Enforcer:
         return explanation(self.rules, recipient, size, route, found, exempt=exempt)
 
     def _finding(self, pending: Pending, entry: Entry) -> Finding:
-        held = entry.held.sum(self._loop.time()) if entry.held is not None and self.rules.reserve_seconds else 0
+        own = mail_key(pending.request, pending.question.recipient)
+        held = entry.held.sum(self._loop.time(), own) if entry.held is not None and self.rules.reserve_seconds else 0
         verdict = pending.verdicts.get(entry, Verdict.TROUBLE)
         return Finding(entry, verdict, held, exempt=self.router.is_exempt(entry))
 
@@ -242,7 +244,7 @@ class Enforcer:
         key = mail_key(request, asked.recipient)
         held = entry.held
         verdict = judge(limit, used if held is None else used + held.sum(now, key), size, grace)
-        if verdict is Verdict.ACCEPT and size and request and asked.state != b"END-OF-MESSAGE":
+        if verdict is Verdict.ACCEPT and size and asked.state != b"END-OF-MESSAGE":
             if held is None:
                 held = entry.held = Reservations()
             held.add(key or object(), size, now + seconds)
@@ -295,4 +297,4 @@ def _is_waited_for(look: Look) -> bool:
 
 
 def _question(recipient: str, size: int) -> Question:
-    return Question(None, recipient.encode("utf-8", "replace"), size)
+    return Question(b"END-OF-MESSAGE", recipient.encode("utf-8", "replace"), size)  # a state that reserves nothing

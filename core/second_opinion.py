@@ -1,10 +1,10 @@
 """Asking a quota-status the same questions in the background, so that one can switch over without fear.
 
 Nobody waits for its answers: requests lie in a short queue, and what does not fit in is skipped and counted, as is
-what quota-status leaves open itself. Each question has a connection of its own, as quota-status remembers the size of
-an earlier request on the same one. A mail may arrive between the two answers; so where they differ both are asked
-again, and only a difference that stays is recorded, with our reason: an alias that it does not follow, a mail that is
-on its way.
+what quota-status leaves open itself. What it does not decide at all, END-OF-MESSAGE, is not asked. Each question has a
+connection of its own, as quota-status remembers the size of an earlier request on the same one. A mail may arrive
+between the two answers; so where they differ both are asked again, and only a difference that stays is recorded, with
+our reason: an alias that it does not follow, other mails that are on their way.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PATIENCE = 10.0  # seconds that quota-status may take; with many accounts in a 
 _PAUSE = 5.0  # after it could not be reached
 _MOST = 4096  # bytes of an answer
 
-Explain = Callable[[str, int], Awaitable[Explanation]]
+Explain = Callable[[str, int, bytes], Awaitable[Explanation]]
 
 
 class Opinion(Enum):
@@ -76,7 +76,7 @@ class SecondOpinion:
 
     def put(self, request: bytes, verdict: Verdict) -> None:
         """A request that was decided."""
-        if verdict in {Verdict.OTHER, Verdict.TROUBLE}:
+        if verdict in {Verdict.OTHER, Verdict.TROUBLE} or question(request).state == b"END-OF-MESSAGE":
             return
         if len(self._queue) >= QUEUED:
             self.skipped += 1
@@ -113,7 +113,7 @@ class SecondOpinion:
     async def _compare_again(self, request: bytes) -> None:
         asked = question(request)
         recipient = asked.recipient.decode("utf-8", "replace")
-        explained = await self._explain(recipient, asked.size)
+        explained = await self._explain(recipient, asked.size, request)
         theirs = await self._ask(request)
         ours = Opinion.REFUSES if explained.verdict in REFUSALS else Opinion.TAKES
         if theirs is None or opinion_of(theirs) in {ours, Opinion.OPEN} or explained.verdict == Verdict.TROUBLE:

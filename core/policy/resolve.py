@@ -4,7 +4,8 @@ The rules are those of virtual(5) and of the ISPmail recipe, which puts every ma
 itself, so that a real user wins over a catch-all. For each address the row of the whole address counts, else that of
 the address without its detail (which is then added to every destination, as propagate_unmatched_extensions has it),
 else the mailbox, else the row of ``@domain``. Destinations are looked up in turn. An address that leads to itself, too,
-is a destination; one that leads back to an earlier address is a loop, and Postfix will not deliver there.
+is a destination, and is not looked up again; so a way back to an earlier address is a loop only if no such address
+lies on it, and Postfix will not deliver there.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from core.model import Alias
 from core.policy.recipient import without_detail
 
 MOST = 1000  # Postfix: virtual_alias_expansion_limit, virtual_alias_recursion_limit
+_DEEP = 32
 _CACHED = 10_000
 _CACHED_LONGEST = 320  # characters
 
@@ -85,19 +87,24 @@ class Resolver:
             name, via = todo.popleft()
             steps += 1
             if steps > MOST:
-                ends.setdefault(name, Destination(name, Kind.LOOP, via))
+                if len(via) > _DEEP:  # a name that grows at each turn: what it met on its way fills much memory
+                    ends.clear()
+                ends[name] = Destination(name, Kind.LOOP, via[:_DEEP])
                 break
             following = self._follow(name)
             if following is None:
                 self._end(ends, name, via)
-            for to in following or ():
-                if to == name or to in ended:
-                    ended.add(to)
-                    self._end(ends, to, via if to == name else (*via, name))
-                elif to in via:
-                    ends.setdefault(to, Destination(to, Kind.LOOP, (*via, name)))
-                else:
-                    todo.append((to, (*via, name)))
+                continue
+            if name in following:
+                ended.add(name)
+            way = (*via, name)
+            for to in following:
+                if to in ended:
+                    self._end(ends, to, via if to == name else way)
+                elif to not in via:
+                    todo.append((to, way))
+                elif ended.isdisjoint(way[via.index(to) :]):
+                    ends[to] = Destination(to, Kind.LOOP, way)
         return list(ends.values())
 
     def _follow(self, name: str) -> list[str] | None:
@@ -107,7 +114,7 @@ class Resolver:
         if found is not None:
             return found
         bare = without_detail(name, self._delimiters)
-        found = rows.get(bare)
+        found = rows.get(bare) if bare[:1] != "@" else None  # all detail and no name: to Postfix it is no detail
         if found is not None:
             detail = name[bare.rfind("@") : name.rfind("@")]
             return [_with_detail(destination, detail) for destination in found]

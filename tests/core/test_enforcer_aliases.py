@@ -164,7 +164,7 @@ def rcpt(name: str, size: int, mail: str = "", state: str = "RCPT") -> bytes:
 
 
 def test_parallel_senders_share_the_free_space(desk: Open) -> None:
-    """What was accepted counts until it arrives."""
+    """What was accepted counts until it arrives; what was only explained does not."""
 
     async def work(table: Desk) -> None:
         box = table.add("john", 0, 5000)
@@ -175,6 +175,8 @@ def test_parallel_senders_share_the_free_space(desk: Open) -> None:
             client.send(rcpt("john", size, mail, state))
             return await client.answer()
 
+        for asked in (b"", rcpt("john", 2000, "m0")):
+            assert (await table.enforcer.explain("john@example.org", 2000, asked)).verdict == "accept"
         assert [await ask(2000, f"m{number}") for number in range(4)] == [FITS, FITS, FULL, FULL]
         assert await ask(2000, "m1") == FITS  # the same mail again
         assert await ask(2000, "m1", "END-OF-MESSAGE") == FITS

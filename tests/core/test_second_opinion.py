@@ -16,6 +16,7 @@ from core.second_opinion import QUEUED, Opinion, opinion_of
 from tests.core.enforcing import FITS, FULL, Desk, Open
 from tests.core.enforcing import desk as desk  # noqa: PLC0414 - a fixture
 from tests.core.loops import until
+from tests.core.policy.clients import request
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,7 @@ class QuotaStatus:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.action = b"action=DUNNO\n\n"
+        self.then: bytes | None = None  # what it says from the second time on, if that is something else
         self.asked: list[bytes] = []
         self.release = asyncio.Event()
         self.release.set()
@@ -45,6 +47,7 @@ class QuotaStatus:
             self.asked.append(await reader.readuntil(b"\n\n"))
             await self.release.wait()
             writer.write(self.action)
+            self.action = self.then or self.action
         finally:
             writer.close()
 
@@ -136,17 +139,67 @@ def test_nobody_waits_for_it(
     desk(work)
 
 
+@pytest.mark.parametrize("they", ["refuse", "refuse at first"])
+def test_its_own_reservation_does_not_count(desk: Open, they: str) -> None:
+    """We took a mail, they refuse it: that is told. If they take it when asked again, we do not differ."""
+
+    async def work(table: Desk) -> None:
+        table.add("john", 1000)
+        table.change(reserve_seconds=30.0)
+        other, second = QuotaStatus(table.folder / "quota-status"), table.enforcer.second
+        other.then = other.action
+        other.action = b"action=452 4.2.2 Mailbox is full\n\n"
+        if they == "refuse":
+            other.then = other.action
+        await other.start(table)
+        client = await table.connect()
+        client.send(request("john@example.org", 3000, instance="m1"))
+        assert await client.answer() == FITS
+        await until(lambda: second.compared == 1 and second._task is None)
+        assert len(other.asked) == 2
+        assert [(found.verdict, found.theirs[:3]) for found in second.newest] == (
+            [("accept", "452")] if they == "refuse" else []
+        )
+        assert all("on their way" not in found.why and "not arrived" not in found.why for found in second.newest)
+        client.send(request("john@example.org", 3000, instance="m2"))
+        assert await client.answer() == FULL  # asking again has not touched what is held
+
+    desk(work)
+
+
+def test_reservations_of_other_mails_count(desk: Open) -> None:
+    """Quota-status knows of none, so it takes what we refuse, and our reason names them."""
+
+    async def work(table: Desk) -> None:
+        table.add("john", 1000)
+        table.change(reserve_seconds=30.0)
+        second = table.enforcer.second
+        await QuotaStatus(table.folder / "quota-status").start(table)
+        client = await table.connect()
+        client.send(request("john@example.org", 3000, instance="m1"), request("john@example.org", 3000, instance="m2"))
+        assert [await client.answer(), await client.answer()] == [FITS, FULL]
+        await until(lambda: second.disagreed == 1)
+        assert "That counts 3000 bytes of accepted mails" in second.newest[0].why
+
+    desk(work)
+
+
 def test_only_decisions_are_compared(desk: Open) -> None:
-    """Nothing without an address to ask at, nothing that is not for us to decide, nothing in trouble."""
+    """Nothing without an address to ask at, nothing that either of us does not decide, no trouble."""
 
     async def work(table: Desk) -> None:
         table.add("full", 5000)
-        second = table.enforcer.second
+        other, second = QuotaStatus(table.folder / "quota-status"), table.enforcer.second
+        other.release.clear()  # whoever asks it is still at it at the end
         assert await table.ask("full") == FULL
-        assert not second._queue
-        await QuotaStatus(table.folder / "quota-status").start(table)
+        assert second._task is None
+        await other.start(table)
         await table.ask("full", state="DATA")
+        assert await table.ask("full", state="END-OF-MESSAGE") == FULL
+        assert await table.ask("full", 10, state="end-of-message") == FULL
         second.put(b"\nrecipient=full@example.org\n", Verdict.TROUBLE)
-        assert not second._queue
+        assert second._task is None
+        assert await table.ask("full", state=None) == FULL
+        assert second._task is not None
 
     desk(work)

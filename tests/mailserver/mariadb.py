@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -162,21 +162,28 @@ class MariaDB(Daemon):
     def add_users(self, users: Iterable[tuple[str, int]], password: str = MAIL_PASSWORD) -> None:
         """Add many (email, quota in bytes) at once: 10,000 take well under a second."""
         hashed = hash_password(password)
-        domain_id = functools.cache(self.add_domain)
-        rows = [(domain_id(email.rpartition("@")[2]), email, hashed, quota) for email, quota in users]
-        with self._connect_root(database=self.database) as connection, connection.cursor() as cursor:
-            cursor.executemany(
-                "INSERT INTO virtual_users (domain_id, email, password, quota) VALUES (%s, %s, %s, %s)", rows
-            )
+        rows = [(email, hashed, quota) for email, quota in users]
+        self._insert("virtual_users (domain_id, email, password, quota) VALUES (%s, %s, %s, %s)", rows)
 
     def add_alias(self, source: str, destination: str) -> None:
         """Add one row to virtual_aliases, and the source's domain if need be; `@domain` is a catch-all."""
-        self.sql(
-            "INSERT INTO virtual_aliases (domain_id, source, destination) VALUES (%s, %s, %s)",
-            self.add_domain(source.rpartition("@")[2]),
-            source,
-            destination,
-        )
+        self.add_aliases([(source, destination)])
+
+    def add_aliases(self, aliases: Iterable[tuple[str, str]]) -> None:
+        """Add many (source, destination) at once."""
+        self._insert("virtual_aliases (domain_id, source, destination) VALUES (%s, %s, %s)", list(aliases))
+
+    def _insert(self, into: str, rows: Sequence[tuple[object, ...]]) -> None:
+        """Rows that begin with an address, of whose domain each gets the id."""
+        domains = [str(row[0]).rpartition("@")[2].lower() for row in rows]
+        with self._connect_root(database=self.database) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT name FROM virtual_domains")
+            missing = set(domains) - {row["name"].lower() for row in cursor.fetchall()}
+            cursor.executemany("INSERT INTO virtual_domains (name) VALUES (%s)", [(name,) for name in sorted(missing)])
+            cursor.execute("SELECT id, name FROM virtual_domains")
+            ids = {row["name"].lower(): row["id"] for row in cursor.fetchall()}
+            rows = [(ids[domain], *row) for domain, row in zip(domains, rows, strict=True)]
+            cursor.executemany(f"INSERT INTO {into}", rows)
 
     def set_quota(self, email: str, quota: int) -> None:
         """Change a limit as an administrator would by hand. `quota` in bytes, 0 = unlimited."""

@@ -44,6 +44,7 @@ class MailServer:
         self.add_user = self.mariadb.add_user
         self.add_users = self.mariadb.add_users
         self.add_alias = self.mariadb.add_alias
+        self.add_aliases = self.mariadb.add_aliases
         self.set_quota = self.mariadb.set_quota
         self.send_mail = self.postfix.send_mail
         self.wait_queue_empty = self.postfix.wait_queue_empty

@@ -35,7 +35,7 @@ class Mailbox:
     form: str
     age: float
     exists: bool
-    named: bool  # whether the names of the messages tell their size
+    named: bool  # whether the names of the messages tell their size, which is the virtual one, too
 
     @property
     def held(self) -> int:
@@ -135,7 +135,7 @@ def lay_out(mailbox: Mailbox, maildir: Path) -> None:
 
 def _put_message(directory: Path, number: int, size: int, *, named: bool) -> None:
     flags = ":2,S" if directory.name == "cur" else ""
-    path = directory / f"170000000{number}.M{number}P1.mail{f',S={size}' if named else ''}{flags}"
+    path = directory / f"170000000{number}.M{number}P1.mail{f',S={size},W={size}' if named else ''}{flags}"
     path.touch()
     if not named:
         os.truncate(path, size)

@@ -31,6 +31,10 @@ class Peer(Protocol):
     mail_folder: Path
 
     @property
+    def driver(self) -> str:
+        """That of its quota, ``maildir`` or ``count``."""
+
+    @property
     def database_url(self) -> str:
         """As in our settings."""
 
@@ -97,7 +101,7 @@ def dovecot23(driver: Driver = "maildir", grace: str = GRACE) -> Iterator[Doveco
 class Ours:
     """``mailquota --serve`` for the users and the mail of a peer, without what is ours alone."""
 
-    def __init__(self, peer: Peer, folder: Path, grace: str, driver: str = "maildir", doveadm: str = "") -> None:
+    def __init__(self, peer: Peer, folder: Path, grace: str, doveadm: str = "") -> None:
         self.policy_socket = folder / "policy.sock"
         self._settings = folder / "mailquota.toml"
         self._settings.write_text(f"""
@@ -106,7 +110,7 @@ database = "{peer.database_url}"
 refresh = "200ms"
 [mailstore]
 path = "{peer.mail_folder}/{{domain}}/{{user}}/Maildir"
-driver = "{driver}"
+driver = "{peer.driver}"
 trash = ["\\\\Trash", {json.dumps(TRASH)[1:-1]}]
 doveadm = "{doveadm or shlex.join(peer.doveadm)}"
 [policy]
@@ -151,9 +155,9 @@ database = "sqlite:///{folder}/state.db"
 
 
 @contextmanager
-def ours(peer: Peer, accounts: int, grace: str = GRACE, driver: str = "maildir") -> Iterator[Ours]:
+def ours(peer: Peer, accounts: int, grace: str = GRACE) -> Iterator[Ours]:
     """A mailquota that serves."""
-    with temporary_folder() as folder, Ours(peer, folder, grace, driver).serving(accounts) as running:
+    with temporary_folder() as folder, Ours(peer, folder, grace).serving(accounts) as running:
         yield running
 
 

@@ -10,7 +10,7 @@ from tests.mailserver.mariadb import MariaDB
 from tests.truth.figures import compare
 from tests.truth.peers import dovecot23
 from tests.truth.scale import count, generate, report
-from tests.truth.trees import trees
+from tests.truth.trees import orderly_trees, trees
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(1800)]
 
@@ -20,3 +20,11 @@ def test_figures_are_those_of_dovecot() -> None:
     generated = generate(trees(), count(60, 1000))
     with dovecot23() as dovecot:
         report("figures, Dovecot 2.3", len(generated), compare(dovecot, generated))
+
+
+def test_counted_figures_are_those_of_dovecot() -> None:
+    """With its driver count: virtual sizes, and no file beside the mail that is believed."""
+    require_servers(*MariaDB.programs, *Dovecot.programs)
+    generated = generate(orderly_trees(), count(40, 500), 3)
+    with dovecot23("count") as dovecot:
+        report("figures, Dovecot 2.3, count", len(generated), compare(dovecot, generated))
