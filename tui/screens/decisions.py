@@ -25,7 +25,7 @@ from tui.widgets.head import Head, TileRow
 from tui.widgets.painted import Painted
 from tui.widgets.refused_panel import RefusedPanel
 
-PANEL_FROM = 120  # columns of the terminal
+PANEL_FROM = 160  # columns of the terminal: from here it takes no cell from the recipient
 
 
 class DecisionsScreen(Screen[None], Informed):
