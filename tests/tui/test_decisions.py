@@ -422,6 +422,21 @@ def test_ascii_terminals_get_nothing_but_ascii(keys: tuple[str, ...]) -> None:
     play(scene, ascii_only=True, no_color=True, prepare=with_backlog(30))
 
 
+def test_the_foot_tells_what_the_pause_key_does_now() -> None:
+    """Not the same twice."""
+
+    async def scene(stage: Stage) -> None:
+        await opened(stage)
+        await stage.sees("p Pause")
+        await stage.press("p")
+        await stage.sees("PAUSED", "p Go on")
+        await stage.press("p")
+        await stage.loses("PAUSED", "p Go on")
+        await stage.sees("p Pause")
+
+    play(scene, rows=FIVE)
+
+
 def test_a_wider_terminal_never_cuts_more_of_the_recipient() -> None:
     """Also where the panel comes."""
 

@@ -106,6 +106,24 @@ def test_the_foot_shows_the_keys_of_the_moment() -> None:
     play(scene, rows=FIVE, size=(200, 40))
 
 
+def test_the_foot_keeps_the_keys_that_are_wanted_most() -> None:
+    """At 80 columns, too: what acts on accounts; with marks also how to be rid of them."""
+
+    async def scene(stage: Stage) -> None:
+        always = ("e Limit", "t Trash", "r Recount", "? Help", "q Quit")
+        await stage.sees(*always, "⏎ Details", "/ Filter", "Space Mark")
+        assert "Unmark" not in stage.lines()[-1]
+        await stage.press("asterisk")
+        await stage.sees("1,204 marked", *always, "u Unmark")
+        await stage.press("u")
+        await stage.loses("u Unmark")
+        await stage.pilot.resize_terminal(40, 10)
+        await stage.until(lambda: len(stage.lines()[-1]) == 40, "resized")
+        await stage.sees("e Limit", "? Help", "q Quit")
+
+    play(scene, rows=1204, size=(80, 24))
+
+
 def test_copying_an_address() -> None:
     """By the terminal's clipboard."""
 

@@ -35,6 +35,7 @@ class DecisionsScreen(Screen[None], Informed):
     TITLE = "Decisions"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "pause", "Pause", tooltip="hold the list still, or let it go on"),
+        Binding("p", "go_on", "Go on", tooltip="let the list go on"),
         Binding("slash", "filter", "Filter", tooltip="show only some decisions"),
         Binding("escape", "back", "Back", show=False, tooltip="clear the filter, or back to the accounts"),
     ]
@@ -131,9 +132,21 @@ class DecisionsScreen(Screen[None], Informed):
 
     # ---- keys
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """What the key does now."""
+        return {"pause": not self.feed.paused, "go_on": self.feed.paused}.get(action, True)
+
     def action_pause(self) -> None:
-        """Hold still, or show what came meanwhile."""
-        self.feed.paused = not self.feed.paused
+        """Hold still."""
+        self._pause(True)
+
+    def action_go_on(self) -> None:
+        """Show what came meanwhile."""
+        self._pause(False)
+
+    def _pause(self, paused: bool) -> None:
+        self.feed.paused = paused
+        self.refresh_bindings()
         self.show()
 
     def action_filter(self) -> None:
