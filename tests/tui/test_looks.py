@@ -61,6 +61,28 @@ def test_text_from_outside_is_shown_literally() -> None:
     play(scene, rows=[AccountRow(evil, MIB, MIB)], size=(160, 32))
 
 
+@pytest.mark.parametrize("size", [(80, 17), (40, 10)])
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [("e", "Edit limit"), ("t", "Empty Trash"), ("r", "Recalculate"), ("enter", "Account"), ("q", "Quit")],
+)
+@pytest.mark.parametrize("ascii_only", [False, True])
+def test_dialogs_keep_their_name_on_low_terminals(size: tuple[int, int], key: str, name: str, ascii_only: bool) -> None:
+    """It stands in the line above them, and the way out below."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press(key)
+        await stage.until(lambda: any(_is_rule(line, name) for line in stage.lines()), f"sees {name}")
+        await stage.until(lambda: any(key in stage.text() for key in ("Esc ", " Close")), "the way out")
+
+    play(scene, rows=FIVE, size=size, ascii_only=ascii_only)
+
+
+def _is_rule(line: str, name: str) -> bool:
+    """The name, and nothing but the line beside it."""
+    return line.strip(" ─-+").strip() == name and line.strip()[-1] in "─-+"
+
+
 def test_low_terminals_have_no_decisions() -> None:
     """The accounts need the room."""
 
