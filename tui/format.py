@@ -6,6 +6,7 @@ colours is the theme's business alone. Text that comes from outside goes through
 
 from __future__ import annotations
 
+import textwrap
 import time
 import unicodedata
 from collections.abc import Iterable
@@ -74,6 +75,16 @@ def fit(text: str, width: int, glyphs: Glyphs, *, right: bool = False) -> str:
         return set_cell_size(text, width - 1) + glyphs.ellipsis if width > 0 else ""
     pad = " " * (width - length)
     return pad + text if right else text + pad
+
+
+def hanging(line: Line, width: int) -> list[Line]:
+    """The line with its last run wrapped to ``width`` cells, under where that run begins."""
+    if width_of(line) <= width or len(line) < 2:
+        return [line]
+    *before, (text, look) = line
+    indent = width_of(before)
+    first, *more = textwrap.wrap(text, max(10, width - indent), break_on_hyphens=False) or [""]
+    return [(*before, (first, look)), *(((" " * indent, "plain"), (part, look)) for part in more)]
 
 
 def bar(percent: float | None, width: int, glyphs: Glyphs) -> tuple[str, str]:

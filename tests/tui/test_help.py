@@ -33,6 +33,29 @@ def test_help_names_every_key_the_filter_language_and_the_signs() -> None:
     play(scene, rows=FIVE)
 
 
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_help_is_whole_at_every_width(columns: int) -> None:
+    """No form touches its meaning, and long meanings go on below themselves."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("question_mark")
+        seen: list[str] = []
+        for _page in range(40):
+            seen += [line.rstrip(" │┃") for line in stage.lines()[1:-1]]
+            await stage.press("pagedown")
+        text = " ".join(" ".join(seen).split())
+        for form, meaning in filters.DOCS:
+            words = meaning.split()
+            line = next(line for line in seen if line.lstrip().startswith(f"{form}  "))
+            at = line.index(words[0], line.index(form) + len(form) + 2)
+            assert [word for word in words if word not in text] == []
+            if len(meaning) > columns - at:
+                below = seen[seen.index(line) + 1]
+                assert len(below) - len(below.lstrip()) == at
+
+    play(scene, rows=FIVE, size=(columns, 24))
+
+
 @pytest.mark.parametrize("key", ["escape", "q", "question_mark", "1"])
 def test_help_opens_scrolls_and_goes_back(key: str) -> None:
     """At 80x24 it is longer than the screen."""
