@@ -148,7 +148,8 @@ def test_an_engine_that_goes_away_leaves_what_it_said() -> None:
         screen = await opened(stage)
         stage.engine.away = "no engine answers"
         stage.engine.drop("shutting down")
-        await stage.sees("LOST", "as of ", "u9@example.org")
+        await stage.sees("LOST", "as of ", "trying again", "u9@example.org")
+        await stage.loses("27 conn")
         asked = sum(isinstance(order, GetRefusals) for order in stage.engine.orders)
         stage.engine.backlog = some(12)
         stage.engine.away = ""

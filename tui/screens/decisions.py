@@ -17,7 +17,7 @@ from tui.dialogs.explain import Explain
 from tui.feed import DecisionFilter, Feed
 from tui.format import Line
 from tui.glyphs import Glyphs
-from tui.session import Changes
+from tui.session import Changes, State
 from tui.widgets.decision_table import DecisionTable
 from tui.widgets.filter_line import FilterLine
 from tui.widgets.foot import Foot
@@ -116,7 +116,8 @@ class DecisionsScreen(Screen[None], Informed):
         self.table.take()
         self.table.notice = feed_captions.notice(self.feed, session, self.table.cells, look)
         self.table.redraw()
-        self._totals.show(feed_captions.totals(session.status, look), anew=anew)
+        lost = session.state is State.LOST
+        self._totals.show(feed_captions.totals(session.status, look, lost=lost), anew=anew)
         self._header.paint([lanes.titles(self.table.fitted, look)])
         self._refused.show()
         self._foot.show(())
