@@ -6,6 +6,7 @@ colours is the theme's business alone. Text that comes from outside goes through
 
 from __future__ import annotations
 
+import re
 import textwrap
 import time
 import unicodedata
@@ -23,6 +24,8 @@ Line = tuple[Run, ...]
 # Unicode categories that draw nothing, or change how others are drawn: controls, formats (bidirectional overrides
 # among them), surrogates, private use, line and paragraph separators.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+_BYTES = re.compile("-?[0-9]{1,30}")
 
 VERDICTS = {
     "accept": ("accepted", "quiet"),
@@ -142,6 +145,13 @@ def age(moment: float | None, now: float, glyphs: Glyphs) -> str:
 def plural(number: int, one: str, many: str = "") -> str:
     """``1 account``, ``1,204 accounts``."""
     return f"{format_count(number)} {one if number == 1 else many or one + 's'}"
+
+
+def recorded(value: str | None, glyphs: Glyphs) -> str:
+    """A limit or a size as people read it, from the text that the journal has of it: bytes, or words."""
+    if value is None:
+        return glyphs.nothing
+    return format_size(int(value)) if _BYTES.fullmatch(value) else literal(value, glyphs)
 
 
 def micros(value: int | None, glyphs: Glyphs) -> str:
