@@ -100,7 +100,7 @@ def test_y_copies_all_of_it_as_text() -> None:
         await stage.press("enter")
         await stage.sees("INBOX")
         await stage.press("y")
-        await stage.sees("Copied as text")
+        await stage.sees("Copied as text", "Esc Close")
         lines = stage.app.clipboard.splitlines()
         assert lines[0] == "a@example.org"
         assert "Used      90 MiB" in lines
