@@ -12,6 +12,9 @@ from tui.format import Line, Run
 from tui.model import AccountList
 from tui.session import Session, State
 
+TRYING = "trying again: is the service running?"
+SOME_WORDS = 12  # cells; less of a reason says nothing
+
 
 def rule(left: Line, right: Line, width: int, look: Look) -> Line:
     """A rule across the screen with text at both ends."""
@@ -27,8 +30,13 @@ def title(accounts: AccountList, session: Session, width: int, look: Look) -> Li
     if accounts.view.filter is not None:
         left += filter_words(accounts.view.filter.text, look)
         right.append((f" {format_count(len(accounts))} of {format_count(len(accounts.rows))} ", "quiet"))
-    left += as_of(session, look)
+    left += as_of(session, room_in(left, right, width), look)
     return rule(tuple(left), tuple(right), width, look)
+
+
+def room_in(left: list[Run], right: list[Run], width: int) -> int:
+    """What a rule of this width leaves for more text."""
+    return width - fmt.width_of(left) - fmt.width_of(right) - 4
 
 
 def filter_words(text: str, look: Look) -> list[Run]:
@@ -43,12 +51,30 @@ def filter_words(text: str, look: Look) -> list[Run]:
     ]
 
 
-def as_of(session: Session, look: Look) -> list[Run]:
-    """How old all this is where the engine is gone, and why it is."""
+def as_of(session: Session, room: int, look: Look) -> list[Run]:
+    """How old all this is where the engine is gone, why it is as far as there is room, and what is to be done."""
     if session.state is not State.LOST or session.heard_at is None:
         return []
+    glyphs = look.glyphs
+    when, reason = f"{glyphs.dot} as of {fmt.clock(session.heard_at)}", fmt.literal(session.reason, glyphs)
+    left = room - fmt.width_of([(f"{when}, ; {TRYING} ", "")])
+    if left >= SOME_WORDS:
+        when += f", {fmt.fit(reason, min(left, fmt.width_of([(reason, '')])), glyphs)}"
+    text = f"{when}; {TRYING}"
+    return [(fmt.fit(text, max(0, min(room - 1, fmt.width_of([(text, "")]))), glyphs) + " ", "over")]
+
+
+def no_engine(session: Session, width: int, look: Look) -> list[list[Run]]:
+    """What stands where nothing is known yet."""
     reason = fmt.literal(session.reason, look.glyphs)
-    return [(f"{look.glyphs.dot} as of {fmt.clock(session.heard_at)}, {reason} ", "over")]
+    if not reason:
+        return [[("No engine.", "over")], [("Connecting", "quiet")]]
+    cells = min(width, fmt.width_of([(reason, "")]))
+    return [
+        [("No engine.", "over")],
+        [(fmt.fit(reason, cells, look.glyphs), "quiet")],
+        [(TRYING.capitalize(), "quiet")],
+    ]
 
 
 def detail(row: AccountRow | None, width: int, look: Look) -> Line:
@@ -117,7 +143,7 @@ def notice(accounts: AccountList, session: Session, width: int, look: Look) -> t
             [("The accounts database has none yet; they appear here by themselves.", "quiet")],
         ]
     else:
-        lines = [[("No engine.", "over")], [(fmt.literal(session.reason, look.glyphs) or "Connecting", "quiet")]]
+        lines = no_engine(session, width, look)
     return tuple(centred(tuple(line), width) for line in lines)
 
 

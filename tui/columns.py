@@ -177,9 +177,12 @@ def _total(columns: list[Column], *, good: bool = False) -> int:
 
 
 def _grown(columns: list[Column], spare: int) -> dict[str, int]:
-    """Room that is left goes to those that can use it, cell by cell: addresses first get what most of them need."""
+    """Addresses first get what most of them need; the rest goes to those that can use it, cell by cell."""
     widths = {column.key: column.width for column in columns}
-    for _cell in range(spare):
+    address = columns[0]
+    needed = min(spare, max(0, address.good - address.width))
+    widths[address.key] += needed
+    for _cell in range(spare - needed):
         wanting = [column for column in columns if widths[column.key] < column.most]
         if not wanting:
             break

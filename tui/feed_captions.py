@@ -24,21 +24,22 @@ def title(feed: Feed, session: Session, newer: int, width: int, look: Look) -> L
     """The name, the filter, whether it is paused or scrolled away from the newest, and what is not shown."""
     dot = look.glyphs.dot
     left: list[Run] = [(" Decisions ", "strong"), *captions.filter_words(feed.filter.text, look)]
-    left += captions.as_of(session, look)
+    place: list[Run] = []
     if feed.paused:
-        left += [(" PAUSED ", "badge-warn"), (f" {format_count(feed.new(session))} new ", "accent")]
+        place += [(" PAUSED ", "badge-warn"), (f" {format_count(feed.new(session))} new ", "accent")]
     elif newer:
-        left.append((f"{dot} {format_count(newer)} newer above ", "accent"))
+        place.append((f"{dot} {format_count(newer)} newer above ", "accent"))
     right: list[Run] = []
     if session.skipped:
         right.append((f" {format_count(session.skipped)} more under load ", "quiet"))
     if feed.filter.text:
         right.append((f" {format_count(len(feed))} of {format_count(feed.known)} ", "quiet"))
-    return captions.rule(tuple(left), tuple(right), width, look)
+    left += captions.as_of(session, captions.room_in([*left, *place], right, width), look)
+    return captions.rule((*left, *place), tuple(right), width, look)
 
 
-def totals(status: Status | None, look: Look) -> tuple[Tile, ...]:
-    """Since the engine's start; how long answers took in the last minute or two."""
+def totals(status: Status | None, look: Look, *, lost: bool = False) -> tuple[Tile, ...]:
+    """Since the engine's start; how long answers took in the last minute or two. A lost one has no connections."""
     if status is None:
         return ()
     bad = "near" if status.trouble else "plain"
@@ -52,7 +53,7 @@ def totals(status: Status | None, look: Look) -> tuple[Tile, ...]:
         Tile("malformed", 4, figure(format_count(status.malformed), " malformed")),
         Tile("p50", 5, figure(fmt.micros(status.p50_us, look.glyphs), "", "p50 ")),
         Tile("p99", 7, figure(fmt.micros(status.p99_us, look.glyphs), "", "p99 ")),
-        Tile("connections", 6, figure(format_count(status.connections), " connections")),
+        Tile("connections", 6, () if lost else figure(format_count(status.connections), " connections")),
     )
 
 
@@ -90,7 +91,7 @@ def notice(feed: Feed, session: Session, width: int, look: Look) -> tuple[Line, 
     elif session.state is State.LOADING:
         lines = [[(f"Loading {look.glyphs.ellipsis}", "quiet")]]
     else:
-        lines = [[("No engine.", "over")], [(fmt.literal(session.reason, look.glyphs) or "Connecting", "quiet")]]
+        lines = captions.no_engine(session, width, look)
     return tuple(captions.centred(tuple(line), width) for line in lines)
 
 

@@ -6,6 +6,8 @@ colours is the theme's business alone. Text that comes from outside goes through
 
 from __future__ import annotations
 
+import re
+import textwrap
 import time
 import unicodedata
 from collections.abc import Iterable
@@ -22,6 +24,8 @@ Line = tuple[Run, ...]
 # Unicode categories that draw nothing, or change how others are drawn: controls, formats (bidirectional overrides
 # among them), surrogates, private use, line and paragraph separators.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+_BYTES = re.compile("-?[0-9]{1,30}")
 
 VERDICTS = {
     "accept": ("accepted", "quiet"),
@@ -74,6 +78,16 @@ def fit(text: str, width: int, glyphs: Glyphs, *, right: bool = False) -> str:
         return set_cell_size(text, width - 1) + glyphs.ellipsis if width > 0 else ""
     pad = " " * (width - length)
     return pad + text if right else text + pad
+
+
+def hanging(line: Line, width: int) -> list[Line]:
+    """The line with its last run wrapped to ``width`` cells, under where that run begins."""
+    if width_of(line) <= width or len(line) < 2:
+        return [line]
+    *before, (text, look) = line
+    indent = width_of(before)
+    first, *more = textwrap.wrap(text, max(10, width - indent), break_on_hyphens=False) or [""]
+    return [(*before, (first, look)), *(((" " * indent, "plain"), (part, look)) for part in more)]
 
 
 def bar(percent: float | None, width: int, glyphs: Glyphs) -> tuple[str, str]:
@@ -131,6 +145,13 @@ def age(moment: float | None, now: float, glyphs: Glyphs) -> str:
 def plural(number: int, one: str, many: str = "") -> str:
     """``1 account``, ``1,204 accounts``."""
     return f"{format_count(number)} {one if number == 1 else many or one + 's'}"
+
+
+def recorded(value: str | None, glyphs: Glyphs) -> str:
+    """A limit or a size as people read it, from the text that the journal has of it: bytes, or words."""
+    if value is None:
+        return glyphs.nothing
+    return format_size(int(value)) if _BYTES.fullmatch(value) else literal(value, glyphs)
 
 
 def micros(value: int | None, glyphs: Glyphs) -> str:

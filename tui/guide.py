@@ -38,6 +38,9 @@ _ANSWERS = {
     "other": "a state of SMTP in which nothing is decided",
 }
 
+# What is typed or shown, of all helps, in one column.
+FORM = 2 + max(len(form) for form, _meaning in (*filters.DOCS, *feed.DOCS, *LIMITS))
+
 
 def accounts(glyphs: Glyphs) -> Iterator[Line]:
     """Filter, limits, levels."""
@@ -45,7 +48,7 @@ def accounts(glyphs: Glyphs) -> Iterator[Line]:
     yield from section("Limits", LIMITS)
     yield from heading("Signs")
     for level, meaning in LEVELS.items():
-        yield ((f"  {glyphs.levels[level]} {level.value:<15}", fmt.look_of(level)), (meaning, "quiet"))
+        yield ((f"  {glyphs.levels[level]} {level.value:<{FORM - 2}}", fmt.look_of(level)), (meaning, "quiet"))
 
 
 def decisions(_glyphs: Glyphs) -> Iterator[Line]:
@@ -54,9 +57,9 @@ def decisions(_glyphs: Glyphs) -> Iterator[Line]:
     yield from heading("Verdicts")
     for verdict, meaning in _ANSWERS.items():
         words, look = VERDICTS[verdict]
-        yield ((f"  {words:<17}", look), (meaning, "quiet"))
+        yield ((f"  {words:<{FORM}}", look), (meaning, "quiet"))
     words, look = fmt.verdict_words("over_quota", shadow=True)
-    yield ((f"  {words:<17}", look), ("shadow mode: it is only noted, the answer was DUNNO", "quiet"))
+    yield ((f"  {words:<{FORM}}", look), ("shadow mode: it is only noted, the answer was DUNNO", "quiet"))
 
 
 def section(name: str, entries: Iterable[tuple[str, str]]) -> Iterator[Line]:
@@ -73,4 +76,4 @@ def heading(name: str) -> Iterator[Line]:
 
 def entry(form: str, meaning: str) -> Line:
     """What is typed, and what it does."""
-    return ((f"  {form:<17}", "key"), (meaning, "quiet"))
+    return ((f"  {form:<{FORM - 2}}  ", "key"), (meaning, "quiet"))

@@ -16,15 +16,13 @@ GAP = 2
 
 @dataclass(frozen=True)
 class Lane:
-    """``priority``: the highest is dropped first. ``share``: of the room that is left, in parts, up to ``most``."""
+    """``priority``: the highest is dropped first. ``least``: cells, before any room that is left is given out."""
 
     title: str
     least: int
     priority: int
     cell: Callable[[DecisionRow, Look], Run]
     right: bool = False
-    share: int = 0
-    most: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,26 +71,34 @@ def size(row: DecisionRow, look: Look) -> Run:
 LANES = (
     Lane("Time", 8, 2, lambda row, _look: (fmt.clock(row.at), "quiet")),
     Lane("Verdict", 12, 1, verdict),
-    Lane("Client", 20, 6, client, share=2, most=34),
-    Lane("Sender", 12, 4, sender, share=3, most=44),
-    Lane("Recipient", 18, 0, recipient, share=5, most=90),
+    Lane("Client", 20, 6, client),
+    Lane("Sender", 12, 4, sender),
+    Lane("Recipient", 18, 0, recipient),
     Lane("Size", 8, 3, size, right=True),
     Lane("Took", 7, 5, lambda row, look: (fmt.micros(row.micros, look.glyphs), "quiet"), right=True),
 )
+
+# Who gets the room that is left, in turn, up to so many cells.
+GROWTH = (("Recipient", 34), ("Sender", 34), ("Client", 34), ("Sender", 44), ("Recipient", 90))
+SPARE = GROWTH[0][1] - next(lane.least for lane in LANES if lane.title == "Recipient")
+ESSENTIAL = 4  # lanes up to this priority may squeeze the recipient; the others come when it has its first share
 
 
 def arrange(width: int) -> tuple[Fitted, ...]:
     """Which lanes fit into ``width`` cells, and how wide; that with the recipient always does."""
     kept = list(LANES)
-    while len(kept) > 1 and _total(kept) > width:
-        kept.remove(max(kept, key=lambda lane: (lane.priority, lane.least)))
-    widths = {lane.title: lane.least for lane in kept}
-    for _cell in range(width - _total(kept)):
-        wanting = [lane for lane in kept if widths[lane.title] < lane.most]
-        if not wanting:
+    while len(kept) > 1:
+        last = max(kept, key=lambda lane: lane.priority)
+        if _total(kept) + (SPARE if last.priority > ESSENTIAL else 0) <= width:
             break
-        narrow = min(wanting, key=lambda lane: (widths[lane.title] - lane.least) / lane.share)
-        widths[narrow.title] += 1
+        kept.remove(last)
+    widths = {lane.title: lane.least for lane in kept}
+    room = max(0, width - _total(kept))
+    for title, most in GROWTH:
+        if title in widths:
+            more = min(room, most - widths[title])
+            widths[title] += more
+            room -= more
     return tuple(Fitted(lane, min(widths[lane.title], max(1, width - 1))) for lane in kept)
 
 

@@ -105,7 +105,7 @@ class Link:
     ) -> T:
         """Send the request that ``make`` builds around its id, and wait for the answer; see ``Client.request``."""
         if self._client is None:
-            raise EngineGoneError("no engine is connected")
+            raise EngineGoneError("no engine is connected; trying again: is the service running?")
         result: T = await self._client.request(make(self._client.next_id()), answer, progress)
         return result
 

@@ -61,7 +61,7 @@ def badges(session: Session, place: Place, look: Look) -> Line:
         since = look.now - (session.heard_at or look.now)
         words.append((f"LOST {format_age(since)}", "badge-bad"))
     if welcome is not None:
-        words.append(("SHADOW", "badge-warn") if session.mode == "shadow" else ("ENFORCING", "badge"))
+        words.append(_mode(session))
         if welcome.demo or place.demo:
             words.append(("DEMO", "badge"))
         if not place.embedded:
@@ -74,14 +74,20 @@ def badges(session: Session, place: Place, look: Look) -> Line:
     return tuple(line)
 
 
+def _mode(session: Session) -> tuple[str, str]:
+    """Of an engine that is lost only what it was."""
+    word, style = ("SHADOW", "badge-warn") if session.mode == "shadow" else ("ENFORCING", "badge")
+    return (f"was {word}", "quiet") if session.state is State.LOST else (word, style)
+
+
 def first_line(session: Session, place: Place, look: Look) -> tuple[Tile, ...]:
-    """Who and how: host, mode, the policy server's pulse."""
+    """Who and how: host, mode, the policy server's pulse while it is heard."""
     host = session.welcome.host if session.welcome is not None else session.state.value
     name: Line = (("mailquota", "accent"),)
     if place.embedded or session.welcome is None:  # else the badge names the host
         name += ((f" {look.glyphs.dot} ", "faint"), (fmt.literal(host, look.glyphs), "plain"))
     tiles = [Tile("name", 1, name), Tile("badges", 0, badges(session, place, look))]
-    if session.status is not None:
+    if session.status is not None and session.state is not State.LOST:
         tiles += _policy(session.status, look) + _process(session.status)
     tiles.append(Tile("clock", 9, ((fmt.clock(look.now), "quiet"),), right=True))
     return tuple(tiles)

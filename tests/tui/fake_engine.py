@@ -46,7 +46,7 @@ from core.control.messages import (
     Watch,
     Welcome,
 )
-from core.control.results import DecisionRow, Details, RecalcResult, Refusals, SetResult, TrashResult
+from core.control.results import DecisionRow, Details, JournalRow, RecalcResult, Refusals, SetResult, TrashResult
 from core.errors import UsageError
 from core.model import AccountRow
 from core.units import parse_limit
@@ -66,6 +66,8 @@ class FakeEngine:
         self.backlog: list[DecisionRow] = []
         self.refusals = Refusals(world.NOW - 3600.0, [], 0)
         self.explanation = world.explanation()
+        self.changes: list[JournalRow] = []
+        self.remark: str | None = None  # about details
         self.status_changes: dict[str, object] = {}
         self.failing: dict[type[Any], str] = {}  # order type → message
         self.row_errors: dict[str, str] = {}  # address → message
@@ -214,7 +216,7 @@ class FakeEngine:
             result = [self._empty(address, order) for address in order.addresses]
         elif isinstance(order, GetDetails):
             row = self.rows[order.address]
-            result = Details(row, world.folders(row), [f"alias-of-{row.address}"], [])
+            result = Details(row, world.folders(row), [f"alias-of-{row.address}"], [], self.changes, self.remark)
         elif isinstance(order, GetRefusals):
             result = self.refusals
         elif isinstance(order, Explain):

@@ -49,6 +49,13 @@ def test_narrow_terminals_drop_the_less_important_columns(width: int, keys: list
     assert [place.column.key for place in columns.arrange(COLUMNS, width)] == keys
 
 
+@pytest.mark.parametrize("width", range(60, 200))
+def test_addresses_get_what_most_of_them_need_before_anything_grows(width: int) -> None:
+    """A longer bar says no more; a cut address does not say whose it is."""
+    widths = {place.column.key: place.width for place in columns.arrange(COLUMNS, width)}
+    assert widths["address"] >= BY_KEY["address"].good or widths.get("use", 0) <= BY_KEY["use"].width
+
+
 @pytest.mark.parametrize("width", [39, 79, 119, 199])
 @pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
 def test_a_line_has_the_width_of_its_columns(width: int, glyphs: Glyphs) -> None:

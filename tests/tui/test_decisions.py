@@ -148,7 +148,8 @@ def test_an_engine_that_goes_away_leaves_what_it_said() -> None:
         screen = await opened(stage)
         stage.engine.away = "no engine answers"
         stage.engine.drop("shutting down")
-        await stage.sees("LOST", "as of ", "u9@example.org")
+        await stage.sees("LOST", "as of ", "trying again", "u9@example.org")
+        await stage.loses("27 conn")
         asked = sum(isinstance(order, GetRefusals) for order in stage.engine.orders)
         stage.engine.backlog = some(12)
         stage.engine.away = ""
@@ -158,7 +159,7 @@ def test_an_engine_that_goes_away_leaves_what_it_said() -> None:
         stage.pass_time(3)
         await stage.until(lambda: sum(isinstance(o, GetRefusals) for o in stage.engine.orders) > asked, "asks again")
 
-    play(scene, rows=FIVE, embedded=False, prepare=with_backlog(10))
+    play(scene, rows=FIVE, size=(160, 32), embedded=False, prepare=with_backlog(10))
 
 
 def test_pause_holds_the_list_still_and_counts() -> None:
@@ -317,8 +318,8 @@ def test_refusals_by_account_stand_beside_where_there_is_room() -> None:
         await stage.pilot.resize_terminal(200, 50)
         await stage.sees("full@example.org", "12   340")
 
-    play(wide, rows=FIVE, prepare=prepare)
-    play(narrow, rows=FIVE, size=(119, 32), prepare=prepare)
+    play(wide, rows=FIVE, size=(160, 32), prepare=prepare)
+    play(narrow, rows=FIVE, size=(159, 32), prepare=prepare)
 
 
 def test_in_shadow_mode_nothing_is_refused_it_only_would_be() -> None:
@@ -343,7 +344,7 @@ def test_in_shadow_mode_nothing_is_refused_it_only_would_be() -> None:
         await stage.sees("ENFORCING", "would refuse")
         await stage.loses("Would be refused")
 
-    play(scene, rows=FIVE, prepare=prepare)
+    play(scene, rows=FIVE, size=(160, 32), prepare=prepare)
 
 
 def test_who_misses_a_mail_is_said() -> None:
@@ -420,6 +421,40 @@ def test_ascii_terminals_get_nothing_but_ascii(keys: tuple[str, ...]) -> None:
         assert stage.text().isascii(), [line for line in stage.lines() if not line.isascii()]
 
     play(scene, ascii_only=True, no_color=True, prepare=with_backlog(30))
+
+
+def test_the_foot_tells_what_the_pause_key_does_now() -> None:
+    """Not the same twice."""
+
+    async def scene(stage: Stage) -> None:
+        await opened(stage)
+        await stage.sees("p Pause")
+        await stage.press("p")
+        await stage.sees("PAUSED", "p Go on")
+        await stage.press("p")
+        await stage.loses("PAUSED", "p Go on")
+        await stage.sees("p Pause")
+
+    play(scene, rows=FIVE)
+
+
+def test_a_wider_terminal_never_cuts_more_of_the_recipient() -> None:
+    """Also where the panel comes."""
+
+    async def scene(stage: Stage) -> None:
+        screen = await opened(stage)
+        widths = []
+        for columns in (119, 120, 159, 160, 200):
+            await stage.pilot.resize_terminal(columns, 32)
+            await stage.until(lambda: {len(line) for line in stage.lines()} == {columns}, "resized")  # noqa: B023
+            await (stage.sees if columns >= 160 else stage.loses)("24 h")
+            await stage.pilot.pause()
+            widths.append({place.lane.title: place.width for place in screen.table.fitted})
+        assert all("Client" in each for each in widths)
+        recipients = [each["Recipient"] for each in widths]
+        assert recipients == sorted(recipients)
+
+    play(scene, rows=FIVE)
 
 
 def test_help_and_palette_know_the_screen() -> None:

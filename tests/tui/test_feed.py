@@ -147,10 +147,20 @@ def test_after_a_reconnect_no_decision_is_there_twice() -> None:
     assert session.received == 4
 
 
-@pytest.mark.parametrize("width", [1, 10, 20, 39, 60, 79, 81, 100, 142, 199])
+@pytest.mark.parametrize("width", range(79, 250))
+def test_more_room_never_takes_any_from_the_recipient(width: int) -> None:
+    """Columns that are less important come when it has enough."""
+    before, after = (
+        next(place.width for place in lanes.arrange(cells) if place.lane.title == "Recipient")
+        for cells in (width, width + 1)
+    )
+    assert before <= after
+
+
+@pytest.mark.parametrize("width", [1, 10, 20, 39, 60, 79, 81, 100, 114, 142, 199])
 @pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
 def test_a_line_has_the_width_of_its_header(width: int, glyphs: object) -> None:
-    """And fits; the recipient is always there, all columns from 100 cells on."""
+    """And fits; the recipient is always there, all columns from 114 cells on."""
     look = Look(world.NOW, ASCII if glyphs is ASCII else UNICODE)
     fitted = lanes.arrange(width)
     titles = text(lanes.titles(fitted, look))
@@ -160,7 +170,7 @@ def test_a_line_has_the_width_of_its_header(width: int, glyphs: object) -> None:
         assert fmt.width_of(line) == fmt.width_of([(titles, "")]) <= max(width, 2)
         assert not (look.glyphs.ascii_only and not text(line).isascii())
     assert "Recipient"[: max(0, width - 3)] in titles
-    if width >= 100:
+    if width >= 114:
         assert titles.split() == ["Time", "Verdict", "Client", "Sender", "Recipient", "Size", "Took"]
 
 

@@ -115,3 +115,14 @@ def test_ages_of_a_table_change_by_the_minute() -> None:
     assert fmt.age(1000.0, 1059.0, UNICODE) == "< 1 min"
     assert fmt.age(1000.0, 1061.0, UNICODE) == "1 min"
     assert fmt.age(None, 1061.0, UNICODE) == UNICODE.nothing
+
+
+def test_the_end_of_a_long_line_wraps_below_itself() -> None:
+    """Under where it begins, in its own look."""
+    line = (("  form  ", "key"), ("one two three four", "quiet"))
+    assert fmt.hanging(line, 26) == [line]
+    assert fmt.hanging(line, 18) == [
+        (("  form  ", "key"), ("one two", "quiet")),
+        ((" " * 8, "plain"), ("three four", "quiet")),
+    ]
+    assert fmt.hanging((("only one run of text", "plain"),), 5) == [(("only one run of text", "plain"),)]

@@ -33,6 +33,29 @@ def test_help_names_every_key_the_filter_language_and_the_signs() -> None:
     play(scene, rows=FIVE)
 
 
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_help_is_whole_at_every_width(columns: int) -> None:
+    """No form touches its meaning, and long meanings go on below themselves."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("question_mark")
+        seen: list[str] = []
+        for _page in range(40):
+            seen += [line.rstrip(" │┃") for line in stage.lines()[1:-1]]
+            await stage.press("pagedown")
+        text = " ".join(" ".join(seen).split())
+        for form, meaning in filters.DOCS:
+            words = meaning.split()
+            line = next(line for line in seen if line.lstrip().startswith(f"{form}  "))
+            at = line.index(words[0], line.index(form) + len(form) + 2)
+            assert [word for word in words if word not in text] == []
+            if len(meaning) > columns - at:
+                below = seen[seen.index(line) + 1]
+                assert len(below) - len(below.lstrip()) == at
+
+    play(scene, rows=FIVE, size=(columns, 24))
+
+
 @pytest.mark.parametrize("key", ["escape", "q", "question_mark", "1"])
 def test_help_opens_scrolls_and_goes_back(key: str) -> None:
     """At 80x24 it is longer than the screen."""
@@ -104,6 +127,24 @@ def test_the_foot_shows_the_keys_of_the_moment() -> None:
         await stage.loses("Edit limit", "< > Sort", "q Quit")
 
     play(scene, rows=FIVE, size=(200, 40))
+
+
+def test_the_foot_keeps_the_keys_that_are_wanted_most() -> None:
+    """At 80 columns, too: what acts on accounts; with marks also how to be rid of them."""
+
+    async def scene(stage: Stage) -> None:
+        always = ("e Limit", "t Trash", "r Recount", "? Help", "q Quit")
+        await stage.sees(*always, "⏎ Details", "/ Filter", "Space Mark")
+        assert "Unmark" not in stage.lines()[-1]
+        await stage.press("asterisk")
+        await stage.sees("1,204 marked", *always, "u Unmark")
+        await stage.press("u")
+        await stage.loses("u Unmark")
+        await stage.pilot.resize_terminal(40, 10)
+        await stage.until(lambda: len(stage.lines()[-1]) == 40, "resized")
+        await stage.sees("e Limit", "? Help", "q Quit")
+
+    play(scene, rows=1204, size=(80, 24))
 
 
 def test_copying_an_address() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from textual.color import Color
 
 from core.control.results import DecisionRow
 from core.model import AccountRow
@@ -60,6 +61,28 @@ def test_text_from_outside_is_shown_literally() -> None:
     play(scene, rows=[AccountRow(evil, MIB, MIB)], size=(160, 32))
 
 
+@pytest.mark.parametrize("size", [(80, 17), (40, 10)])
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [("e", "Edit limit"), ("t", "Empty Trash"), ("r", "Recalculate"), ("enter", "Account"), ("q", "Quit")],
+)
+@pytest.mark.parametrize("ascii_only", [False, True])
+def test_dialogs_keep_their_name_on_low_terminals(size: tuple[int, int], key: str, name: str, ascii_only: bool) -> None:
+    """It stands in the line above them, and the way out below."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press(key)
+        await stage.until(lambda: any(_is_rule(line, name) for line in stage.lines()), f"sees {name}")
+        await stage.until(lambda: any(key in stage.text() for key in ("Esc ", " Close")), "the way out")
+
+    play(scene, rows=FIVE, size=size, ascii_only=ascii_only)
+
+
+def _is_rule(line: str, name: str) -> bool:
+    """The name, and nothing but the line beside it."""
+    return line.strip(" ─-+").strip() == name and line.strip()[-1] in "─-+"
+
+
 def test_low_terminals_have_no_decisions() -> None:
     """The accounts need the room."""
 
@@ -80,6 +103,42 @@ def test_themes(theme: str) -> None:
         await stage.sees("a@example.org", "90 %", "near", "ENFORCING")
 
     play(scene, rows=FIVE)
+
+
+def contrast(one: Color, other: Color) -> float:
+    """As WCAG counts it."""
+    dark, light = sorted(_luminance(color) for color in (one, other))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(color: Color) -> float:
+    parts = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in color.normalized]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_quiet_text_can_be_read_on_the_cursors_row(theme: str) -> None:
+    """Which is no ground as dark, or as light, as the screen's."""
+
+    async def scene(stage: Stage) -> None:
+        while stage.app.theme != theme:
+            await stage.press("T")
+        await stage.until(lambda: len(_colours(stage, "100 MiB")) == 4, "all rows are drawn")
+        for front, ground in _colours(stage, "100 MiB"):
+            assert contrast(front, ground) >= 4.5
+
+    play(scene, rows=FIVE)
+
+
+def _colours(stage: Stage, words: str) -> list[tuple[Color, Color]]:
+    """In which colours these words stand, and on which."""
+    segments = (segment for strip in stage.app.screen._compositor.render_strips() for segment in strip)
+    styles = [segment.style for segment in segments if words in segment.text]
+    return [
+        (Color.from_rich_color(style.color), Color.from_rich_color(style.bgcolor))
+        for style in styles
+        if style is not None
+    ]
 
 
 def test_without_colours_everything_is_told_by_signs_and_words() -> None:

@@ -69,7 +69,32 @@ def test_a_lost_engine_has_a_badge_with_its_age() -> None:
     """First of all."""
     made = session()
     made.lost("gone")
-    assert text(badges(made, EMBEDDED, Look(world.NOW + 75, UNICODE))).startswith(" LOST 1 min ")
+    later = Look(world.NOW + 75, UNICODE)
+    assert text(badges(made, EMBEDDED, later)).startswith(" LOST 1 min ")
+    assert (" was ENFORCING ", "quiet") in badges(made, EMBEDDED, later)
+
+
+def test_a_lost_engine_has_no_pulse() -> None:
+    """What is no more is not shown as if it was; what the accounts were stays, with its time in the title."""
+    made = session(trouble=2)
+    made.lost("gone")
+    assert {tile.key for tile in first_line(made, EMBEDDED, LOOK)} == {"name", "badges", "clock"}
+    assert "100 accounts" in text(*(tile.line for tile in second_line(made, LOOK)))
+    made.take(Head(world.NOW, world.status(ROWS)), world.NOW)
+    assert {"rate", "connections", "database"} <= {tile.key for tile in first_line(made, EMBEDDED, LOOK)}
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 80, 120, 200])
+def test_the_title_of_a_lost_engine_fits_and_tells_what_to_look_at(width: int) -> None:
+    """However long the reason is."""
+    made = session()
+    made.lost("no engine answers on /run/mailquota/" + "x" * 300)
+    shown = text(captions.title(AccountList(), made, width, LOOK))
+    assert fmt.width_of([(shown, "")]) <= width
+    assert "…" in shown or "is the service running?" in shown
+    if width >= 80:
+        assert "trying again: is the service running?" in shown
+        assert ("no engine answers on" in shown) == (width >= 120)
 
 
 def test_the_policy_servers_pulse() -> None:
@@ -140,11 +165,11 @@ def test_the_title_names_the_screen_the_filter_and_how_many_match() -> None:
     accounts.wanted = View(filter=parse_filter("over"))
     accounts.replace(ROWS, world.NOW)
     made = session()
-    shown = text(captions.title(accounts, made, 100, LOOK))
+    shown = text(captions.title(accounts, made, 120, LOOK))
     assert "Accounts / over" in shown
     assert f"{len(accounts)} of 100" in shown
     made.lost("the engine stops")
-    assert f"as of {fmt.clock(world.NOW)}, the engine stops" in text(captions.title(accounts, made, 100, LOOK))
+    assert f"as of {fmt.clock(world.NOW)}, the engine stops; trying" in text(captions.title(accounts, made, 120, LOOK))
 
 
 def test_the_line_of_the_account_under_the_cursor_tells_source_and_age() -> None:

@@ -11,41 +11,57 @@ from textual.widget import Widget
 
 from core.control.messages import GetDetails
 from core.control.results import Details as DetailsResult
-from core.control.results import Folder
+from core.control.results import Folder, JournalRow
 from core.errors import MailquotaError
 from core.model import AccountRow
-from core.units import format_age, format_count, format_size
+from core.units import format_age, format_size
 from tui import format as fmt
 from tui import lanes
 from tui.desk import Desk
 from tui.dialogs.dialog import Dialog
+from tui.dialogs.edit_limit import EditLimit
+from tui.dialogs.empty_trash import EmptyTrash
+from tui.dialogs.recalculate import Recalculate
 from tui.format import Line
 from tui.widgets.painted import Painted
 from tui.widgets.text_list import TextList
 
 BAR = 20  # cells
+CHANGING = frozenset({"edit_limit", "recalculate", "empty_trash"})
+KINDS = {"limit": "limit", "recalc": "recount", "trash": "Trash"}  # of changes
 
 
 class Details(Dialog[None]):
-    """Folders by size, the aliases that lead here, the last refusals."""
+    """Folders by size, the aliases that lead here, the last refusals and changes; with the list's keys."""
 
     HEADING = "Account"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter,q", "close", "Close", key_display="Esc")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("e", "edit_limit", "Edit limit"),
+        Binding("r", "recalculate", "Recalculate"),
+        Binding("t", "empty_trash", "Empty Trash"),
+        Binding("y", "copy", "Copy"),
+        Binding("escape,enter,q", "close", "Close", key_display="Esc"),
+    ]
 
     def __init__(self, desk: Desk, row: AccountRow) -> None:
         super().__init__(desk)
         self._row = row
+        self._text: list[Line] = []
 
     def body(self) -> Iterable[Widget]:
         """Who, and a list to scroll."""
         yield Painted(id="who")
-        yield TextList(id="details")
+        yield TextList(id="details", wrap=True)
 
     def on_mount(self) -> None:
         """What is known already, then ask for the rest."""
         self.query_one("#who", Painted).paint([self.who([self._row])])
-        self.query_one(TextList).show(list(facts(self._row, self.desk)))
+        self._show(list(facts(self._row, self.desk)))
         self._load()
+
+    def _show(self, lines: list[Line]) -> None:
+        self._text = lines
+        self.query_one(TextList).show(lines)
 
     @work
     async def _load(self) -> None:
@@ -55,7 +71,38 @@ class Details(Dialog[None]):
         except MailquotaError as error:
             self.message(str(error))
             return
-        self.query_one(TextList).show(list(lines_of(details, self.desk)))
+        self._row = details.row
+        self._show(list(lines_of(details, self.desk)))
+
+    # ---- keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Who may only look has no keys that change anything."""
+        return self.desk.may_change or action not in CHANGING
+
+    def action_edit_limit(self) -> None:
+        """Ask for the new limit."""
+        self.app.push_screen(EditLimit(self.desk, [self._row]), self._done)
+
+    def action_recalculate(self) -> None:
+        """Count again."""
+        self.app.push_screen(Recalculate(self.desk, [self._row]), self._done)
+
+    def action_empty_trash(self) -> None:
+        """Show what lies there, and ask."""
+        self.app.push_screen(EmptyTrash(self.desk, [self._row]), self._done)
+
+    def _done(self, line: Line | None) -> None:
+        """Say it, and show what is known now."""
+        if line:
+            self.message("".join(text for text, _look in line), line[-1][1])
+        self._load()
+
+    def action_copy(self) -> None:
+        """All of it as text for a ticket, by the terminal's own clipboard (OSC 52)."""
+        lines = [self.who([self._row]), *self._text]
+        self.app.copy_to_clipboard("\n".join("".join(text for text, _look in line).rstrip() for line in lines) + "\n")
+        self.message("Copied as text", "good")
 
 
 def lines_of(details: DetailsResult, desk: Desk) -> Iterator[Line]:
@@ -65,12 +112,14 @@ def lines_of(details: DetailsResult, desk: Desk) -> Iterator[Line]:
     aliases: list[Line] = [((f"  {fmt.literal(alias, desk.glyphs)}", "plain"),) for alias in details.aliases]
     yield from _section("Aliases that lead here", aliases, "none")
     yield from _section("Last refusals", list(_refusals(details, desk)), "none")
+    nothing = fmt.literal(details.remark, desk.glyphs) if details.remark else "none"
+    yield from _section("Last changes", [_change(change, desk) for change in details.changes], nothing)
 
 
 def _section(name: str, lines: list[Line], nothing: str) -> Iterator[Line]:
     yield ()
     yield ((name, "title"),)
-    yield from lines or [((f"  {nothing}", "quiet"),)]
+    yield from lines or [(("  ", "plain"), (nothing, "quiet"))]
 
 
 def facts(row: AccountRow, desk: Desk) -> Iterator[Line]:
@@ -113,7 +162,7 @@ def _folders(folders: list[Folder], desk: Desk) -> Iterator[Line]:
         name = fmt.fit(fmt.literal(folder.name, desk.glyphs), width, desk.glyphs)
         yield (
             (f"  {name}  ", "plain"),
-            (f"{format_size(folder.bytes):>9}  {format_count(folder.messages):>9}", "quiet"),
+            (f"{format_size(folder.bytes):>9}  {fmt.plural(folder.messages, 'message'):>16}", "quiet"),
             ("  counts as Trash" if folder.trash and folder.name != "Trash" else "", "quiet"),
         )
 
@@ -129,6 +178,19 @@ def _refusals(details: DetailsResult, desk: Desk) -> Iterator[Line]:
             (f"{sender}  ", "plain"),
             (_size(row.size), "quiet"),
         )
+
+
+def _change(change: JournalRow, desk: Desk) -> Line:
+    """When, from what to what, who, and why."""
+    glyphs = desk.glyphs
+    old, new = (fmt.recorded(value, glyphs) for value in (change.old, change.new))
+    kind = KINDS.get(change.kind, fmt.literal(change.kind, glyphs))
+    why = f": {fmt.literal(change.reason, glyphs)}" if change.reason else ""
+    return (
+        (f"  {fmt.age(change.at, desk.clock(), glyphs):>7} ago  ", "quiet"),
+        (f"{kind} {old} {glyphs.arrow} {new}  ", "plain"),
+        (f"by {fmt.literal(change.operator, glyphs)}{why}", "quiet"),
+    )
 
 
 def _size(size: int) -> str:

@@ -17,7 +17,7 @@ from tui.dialogs.explain import Explain
 from tui.feed import DecisionFilter, Feed
 from tui.format import Line
 from tui.glyphs import Glyphs
-from tui.session import Changes
+from tui.session import Changes, State
 from tui.widgets.decision_table import DecisionTable
 from tui.widgets.filter_line import FilterLine
 from tui.widgets.foot import Foot
@@ -25,7 +25,7 @@ from tui.widgets.head import Head, TileRow
 from tui.widgets.painted import Painted
 from tui.widgets.refused_panel import RefusedPanel
 
-PANEL_FROM = 120  # columns of the terminal
+PANEL_FROM = 160  # columns of the terminal: from here it takes no cell from the recipient
 
 
 class DecisionsScreen(Screen[None], Informed):
@@ -35,6 +35,7 @@ class DecisionsScreen(Screen[None], Informed):
     TITLE = "Decisions"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "pause", "Pause", tooltip="hold the list still, or let it go on"),
+        Binding("p", "go_on", "Go on", tooltip="let the list go on"),
         Binding("slash", "filter", "Filter", tooltip="show only some decisions"),
         Binding("escape", "back", "Back", show=False, tooltip="clear the filter, or back to the accounts"),
     ]
@@ -115,7 +116,8 @@ class DecisionsScreen(Screen[None], Informed):
         self.table.take()
         self.table.notice = feed_captions.notice(self.feed, session, self.table.cells, look)
         self.table.redraw()
-        self._totals.show(feed_captions.totals(session.status, look), anew=anew)
+        lost = session.state is State.LOST
+        self._totals.show(feed_captions.totals(session.status, look, lost=lost), anew=anew)
         self._header.paint([lanes.titles(self.table.fitted, look)])
         self._refused.show()
         self._foot.show(())
@@ -131,9 +133,21 @@ class DecisionsScreen(Screen[None], Informed):
 
     # ---- keys
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """What the key does now."""
+        return {"pause": not self.feed.paused, "go_on": self.feed.paused}.get(action, True)
+
     def action_pause(self) -> None:
-        """Hold still, or show what came meanwhile."""
-        self.feed.paused = not self.feed.paused
+        """Hold still."""
+        self._pause(True)
+
+    def action_go_on(self) -> None:
+        """Show what came meanwhile."""
+        self._pause(False)
+
+    def _pause(self, paused: bool) -> None:
+        self.feed.paused = paused
+        self.refresh_bindings()
         self.show()
 
     def action_filter(self) -> None:

@@ -36,7 +36,7 @@ class HelpScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """A title, a list to scroll, the keys."""
         yield Painted(id="title")
-        yield TextList(id="help", fit=False)
+        yield TextList(id="help", fit=False, wrap=True)
         yield Foot(self.desk.glyphs)
 
     def on_mount(self) -> None:

@@ -177,6 +177,10 @@ class AccountsPane(Vertical):
 
     # ---- marks
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Nothing to unmark, no key for it in the foot."""
+        return bool(self.accounts.marks) or None if action == "clear_marks" else True
+
     def action_mark(self) -> None:
         """Mark, and on to the next."""
         row = self.table.row

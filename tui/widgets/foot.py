@@ -16,6 +16,10 @@ from tui.widgets.painted import Painted
 PALETTE = "command_palette"
 ALWAYS = frozenset({"help", PALETTE, "leave"})  # on the right, whatever else has to go
 ELSEWHERE = "show_mode"  # to another screen: on the right too
+# Which keys stay where not all fit: what acts on accounts first, then what is found by these anyway.
+WANTED = ("edit_limit", "empty_trash", "clear_marks", "recalculate", "open", "filter", "mark")
+LUXURY = (ELSEWHERE, PALETTE, "invert")
+SHORTER = {"Recalculate": "Recount"}
 ROOMY = 100  # columns; below them the palette is for those who know it
 GAP = 2
 NAMES = {
@@ -44,6 +48,16 @@ def is_typed(binding: Binding) -> bool:
     """Whether the key, or one of those shown for it, writes a sign where there is a field to write into."""
     shown = binding.key_display or NAMES.get(binding.key, binding.key)
     return all(len(name) == 1 and name.isascii() for name in shown.split())
+
+
+def rank(binding: Binding) -> int:
+    """The smallest stay longest: the ways out and the help, what is wanted most, others in their order."""
+    action = binding.action.partition("(")[0]
+    if binding.key == "escape" or action in {"help", "leave"}:
+        return 0
+    if action in WANTED:
+        return 1 + WANTED.index(action)
+    return 1 + len(WANTED) + (1 + LUXURY.index(action) if action in LUXURY else 0)
 
 
 class Foot(Painted):
@@ -80,31 +94,42 @@ class Foot(Painted):
         # The screen's own before those of its parts, and the way out last.
         order = sorted(active.values(), key=lambda each: (each.binding.key == "escape", -nodes.index(each.node)))
         roomy = self.size.width >= ROOMY
-        shown = (each.binding for each in order if each.binding.show and (roomy or each.binding.action != PALETTE))
-        bindings = list({each.action: each for each in shown if not (typing and is_typed(each))}.values())
-        right = [each for each in bindings if each.action in ALWAYS or each.action.startswith(ELSEWHERE)]
-        self.paint([self._compose_line(left, [b for b in bindings if b not in right], right)])
+        usable = (each.binding for each in order if each.enabled and each.binding.show)
+        shown = (each for each in usable if (roomy or each.action != PALETTE) and not (typing and is_typed(each)))
+        self.paint([self._compose_line(left, list({each.action: each for each in shown}.values()))])
 
-    def _compose_line(self, left: Line, keys: list[Binding], always: list[Binding]) -> Line:
-        self._zones, self._short = [], False
-        room = self.size.width - sum(self._width(binding) + GAP for binding in always) - 1
+    def _compose_line(self, left: Line, bindings: list[Binding]) -> Line:
+        self._zones = []
         runs: list[Run] = [(" " * self._indent, "plain"), *left]
         if left:
             runs.append((" " * GAP, "plain"))
-        self._short = fmt.width_of(runs) + sum(self._width(binding) + GAP for binding in keys) > room
-        for binding in keys:
-            if fmt.width_of(runs) + self._width(binding) + GAP > room:
-                break
+        kept = self._fitting(bindings, self.size.width - fmt.width_of(runs) - 1)
+        right = [each for each in kept if each.action in ALWAYS or each.action.startswith(ELSEWHERE)]
+        for binding in (each for each in kept if each not in right):
             self._add(runs, binding)
-        runs.append((" " * max(0, room + 1 - fmt.width_of(runs)), "plain"))
-        for binding in always:
+        start = self.size.width - self._total(right)
+        runs.append((" " * max(0, start - fmt.width_of(runs)), "plain"))
+        for binding in right:
             self._add(runs, binding)
         return tuple(runs)
+
+    def _fitting(self, bindings: list[Binding], room: int) -> list[Binding]:
+        """All by their names, else by their short names, those that are wanted most."""
+        self._short = False
+        self._short = self._total(bindings) > room
+        kept: list[Binding] = []
+        for binding in sorted(bindings, key=rank):
+            if self._total([*kept, binding]) <= room:
+                kept.append(binding)
+        return [binding for binding in bindings if binding in kept]
+
+    def _total(self, bindings: list[Binding]) -> int:
+        return sum(self._width(binding) + GAP for binding in bindings)
 
     def _called(self, binding: Binding) -> str:
         """Where there is little room the last word says enough: Edit limit, Empty Trash."""
         name = binding.description
-        return name.rpartition(" ")[2].capitalize() if self._short else name
+        return SHORTER.get(name, name.rpartition(" ")[2].capitalize()) if self._short else name
 
     def _width(self, binding: Binding) -> int:
         return len(key_name(binding, self._glyphs)) + 1 + len(self._called(binding))

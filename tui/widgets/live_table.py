@@ -21,7 +21,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.format import Line
-from tui.widgets.painted import LOOKS, strip_of
+from tui.widgets.painted import CURSORS, LOOKS, ON_CURSOR, strip_of
 
 
 class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
@@ -35,7 +35,7 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
         Binding("home,g", "edge(0)", "First", show=False, tooltip="to the first line"),
         Binding("end,G", "edge(-1)", "Last", show=False, tooltip="to the last line"),
     ]
-    COMPONENT_CLASSES: ClassVar[set[str]] = {*LOOKS, "cursor", "cursor-blurred"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {*LOOKS, *CURSORS, *ON_CURSOR.values()}
     ALLOW_SELECT = False
 
     class Moved(Message):

@@ -22,6 +22,10 @@ LOOKS = frozenset(
 )  # fmt: skip
 
 
+CURSORS = {"cursor", "cursor-blurred"}
+ON_CURSOR = {"quiet": "cursor-quiet", "ok": "cursor-quiet"}  # a cursor's row is no dark ground for what is dim
+
+
 def strip_of(widget: Widget, line: Line, width: int, *under: str) -> Strip:
     """A line in the widget's looks, cut or filled to ``width`` cells; ``under`` is a look beneath all others."""
     base = widget.rich_style
@@ -29,6 +33,8 @@ def strip_of(widget: Widget, line: Line, width: int, *under: str) -> Strip:
         base += widget.get_component_rich_style(look, partial=True)
     if base.reverse:  # a row of reversed colours would be a patchwork
         return Strip([Segment(text, base) for text, _look in line]).simplify().adjust_cell_length(width, base)
+    if not CURSORS.isdisjoint(under):
+        line = tuple((text, ON_CURSOR.get(look, look)) for text, look in line)
     return Strip(_coloured(widget, line, base)).simplify().adjust_cell_length(width, base)
 
 

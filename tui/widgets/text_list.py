@@ -10,12 +10,13 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from tui import format as fmt
 from tui.format import Line
 from tui.widgets.painted import LOOKS, strip_of
 
 
 class TextList(ScrollView, can_focus=True, inherit_bindings=False):
-    """``fit``: as high as its lines, up to what its style sheet allows."""
+    """``fit``: as high as its lines, up to what its style sheet allows. ``wrap``: the end of a long line, below it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "scroll_up", "Up", show=False),
@@ -28,14 +29,27 @@ class TextList(ScrollView, can_focus=True, inherit_bindings=False):
     COMPONENT_CLASSES: ClassVar[set[str]] = set(LOOKS)
     ALLOW_SELECT = False
 
-    def __init__(self, *, id: str | None = None, fit: bool = True) -> None:  # noqa: A002  Textual's name
+    def __init__(self, *, id: str | None = None, fit: bool = True, wrap: bool = False) -> None:  # noqa: A002
         super().__init__(id=id)
         self._fit = fit
+        self._wrap = wrap
+        self._given: tuple[Line, ...] = ()
         self._lines: tuple[Line, ...] = ()
 
     def show(self, lines: Sequence[Line]) -> None:
         """Show these lines."""
-        self._lines = tuple(lines)
+        self._given = tuple(lines)
+        self._lay_out()
+
+    def on_resize(self) -> None:
+        """Long lines wrap elsewhere."""
+        if self._wrap:
+            self._lay_out()
+
+    def _lay_out(self) -> None:
+        width = self.scrollable_content_region.width - 1  # of which the scrollbar may take one
+        wrapped = (fmt.hanging(line, width) if self._wrap and width > 0 else [line] for line in self._given)
+        self._lines = tuple(line for lines in wrapped for line in lines)
         self.virtual_size = Size(self.size.width, len(self._lines))
         if self._fit:
             # As its style sheet has it: a frame around it would make room for what it must not take.
