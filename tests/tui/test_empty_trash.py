@@ -171,7 +171,9 @@ def test_after_a_failure_it_can_be_tried_again() -> None:
         await stage.sees("the disk is busy", "400, 40 MiB")
         await stage.until(lambda: not stage.app.screen.query_one("#empty").disabled, "can be pressed again")
         assert "the disk is busy" in stage.text()
-        await stage.press("left", "enter")
+        await stage.press("left")
+        assert stage.app.screen.focused is stage.app.screen.query_one("#empty"), stage.app.screen.focused
+        await stage.press("enter")
         await stage.sees("400 messages (40 MiB) removed")
 
     play(scene, rows=TRASHY)
