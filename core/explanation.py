@@ -9,6 +9,7 @@ from core.ledger import Entry
 from core.policy.decision import REFUSALS, Answers, Rules, Verdict, explain_verdict, sum_up
 from core.policy.resolve import Destination, Kind
 from core.routes import Route
+from core.units import format_exact
 
 _NOBODY = "There is no account of this name, so the mail is left to Postfix."
 
@@ -75,7 +76,7 @@ def _why_mailbox(rules: Rules, size: int, finding: Finding) -> str:
     grace = rules.grace.of(entry.limit) if entry.limit is not None else 0
     why = explain_verdict(finding.verdict, entry.limit, used, size, grace)
     if finding.held and entry.limit is not None:
-        why += f" That counts {finding.held} bytes of accepted mails that have not arrived yet."
+        why += f" That counts {format_exact(finding.held)} of accepted mails that have not arrived yet."
     return why
 
 

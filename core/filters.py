@@ -30,8 +30,6 @@ DOCS: tuple[tuple[str, str], ...] = (
     ("unlimited", "accounts without a limit"),
     ("unknown", "accounts with a limit whose use is not known"),
     ("trash>1G  trash<1G", "Trash above or below this size"),
-    ("idle>90d", "no mail for that long; accounts of which this is not known never match"),
-    ("growing", "use that grows; accounts of which this is not known never match"),
     ("!word", "everything that the word does not match"),
 )
 
@@ -45,6 +43,16 @@ _LEVELS: dict[str, frozenset[Level]] = {
 }
 _COMPARISON = re.compile(r"([a-z]*)([<>])(.*)", re.DOTALL)
 _PERCENT = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)%")
+
+
+class NotKnown:
+    """What asks for the past of an account matches none while rows carry no past."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, _row: AccountRow, _now: float) -> bool:
+        return False
 
 
 class Word:
@@ -91,9 +99,9 @@ class Filter:
         return all(word.test(row, now) is not word.negated for word in self.words)
 
     @property
-    def answerable(self) -> bool:
-        """Whether rows carry all that it asks for. Else it matches nobody, and with ``!`` everybody."""
-        return all(word.test is not _not_known for word in self.words)
+    def not_known(self) -> str:
+        """What it asks for and rows do not carry: it then matches nobody, and with ``!`` everybody. Else empty."""
+        return next((word.test.name for word in self.words if isinstance(word.test, NotKnown)), "")
 
     def select(self, rows: Iterable[AccountRow], now: float) -> list[AccountRow]:
         """The accounts that match, in their order."""
@@ -108,6 +116,14 @@ def parse_filter(text: str) -> Filter:
     return Filter(text, tuple(_parse_word(word) for word in text.split()))
 
 
+def parse_answerable(text: str) -> Filter:
+    """The same; also ``UsageError`` for words that nobody can answer yet."""
+    found = parse_filter(text)
+    if found.not_known:
+        raise UsageError(f"{found.not_known} can't be answered yet: no history is kept")
+    return found
+
+
 def _parse_word(text: str) -> Word:
     word = text.lstrip("!").lower()
     negated = (len(text) - len(text.lstrip("!"))) % 2 == 1
@@ -119,14 +135,9 @@ def _parse_word(text: str) -> Word:
 
 def _keyword(word: str) -> Test | None:
     if word == "growing":
-        return _not_known
+        return NotKnown(word)
     levels = _LEVELS.get(word)
     return None if levels is None else lambda row, _now: row.level in levels
-
-
-def _not_known(_row: AccountRow, _now: float) -> bool:
-    """What asks for the past of an account matches none while rows carry no past."""
-    return False
 
 
 def _domain(text: str, word: str) -> Test | None:
@@ -148,19 +159,19 @@ def _comparison(text: str, word: str) -> Test | None:
         return None
     make = _COMPARISONS.get(match[1])
     if make is None:
-        raise UsageError(f"{shown(text)} compares nothing known; accepted: >80%, <50%, >2G, <2G, trash>1G, idle>90d")
+        raise UsageError(f"{shown(text)} compares nothing known; accepted: >80%, <50%, >2G, <2G, trash>1G")
     return make(text, match[2], match[3])
 
 
 def _use(text: str, operator: str, operand: str) -> Test:
     share = _PERCENT.fullmatch(operand)
     if share is None:
-        return _compared(lambda row: row.used_bytes, operator, _size(text, operand, "80%, "))
+        return _compared(lambda row: row.used_bytes, operator, _size(text, operand, "size or percentage"))
     return _compared(lambda row: row.percent, operator, float(share[1]))
 
 
 def _trash(text: str, operator: str, operand: str) -> Test:
-    return _compared(lambda row: row.trash_bytes, operator, _size(text, operand, ""))
+    return _compared(lambda row: row.trash_bytes, operator, _size(text, operand, "size"))
 
 
 def _idle(text: str, operator: str, operand: str) -> Test:
@@ -170,18 +181,18 @@ def _idle(text: str, operator: str, operand: str) -> Test:
         parse_age(operand)
     except UsageError:
         raise UsageError(f"{shown(text)}: {shown(operand)} is not an age; accepted: {AGE_FORMS}") from None
-    return _not_known
+    return NotKnown("idle")
 
 
 _COMPARISONS: dict[str, Callable[[str, str, str], Test]] = {"": _use, "trash": _trash, "idle": _idle}
 
 
-def _size(text: str, operand: str, more_forms: str) -> int:
+def _size(text: str, operand: str, kind: str) -> int:
     try:
         return parse_size(operand)
     except UsageError:
-        forms = f"{more_forms}{SIZE_FORMS}"
-        raise UsageError(f"{shown(text)}: {shown(operand)} can't be compared with; accepted: {forms}") from None
+        forms = SIZE_FORMS if kind == "size" else f"80%, {SIZE_FORMS}"
+        raise UsageError(f"{shown(text)} compares with no {kind}; accepted: {forms}") from None
 
 
 def _compared(value: Callable[[AccountRow], float | None], operator: str, bound: float) -> Test:

@@ -32,6 +32,7 @@ __all__ = [
     "Grace",
     "format_age",
     "format_count",
+    "format_exact",
     "format_size",
     "parse_age",
     "parse_date",
@@ -198,6 +199,12 @@ def format_size(size: int | None) -> str:
     if tenths >= 1000 or tenths % 10 == 0:
         return f"{whole} {_UNITS[power]}"
     return f"{tenths // 10}.{tenths % 10} {_UNITS[power]}"
+
+
+def format_exact(size: int) -> str:
+    """A size as people read it and to the byte: ``5.2 GiB (5,583,457,484 bytes)``, ``1 byte``."""
+    exact = "1 byte" if size == 1 else f"{size:,} bytes"
+    return exact if size < 1024 else f"{format_size(size)} ({exact})"
 
 
 def format_count(number: int | None) -> str:

@@ -14,7 +14,7 @@ from core.commands.options import JSON, Common, command, utf8
 from core.commands.output import write_json, write_table
 from core.commands.session import run
 from core.errors import UsageError
-from core.filters import DOCS, parse_filter
+from core.filters import DOCS, parse_answerable
 from core.model import AccountRow, account_json
 
 FILTER_HELP = "\b\nFILTER, words joined by AND:\n" + "\n".join(f"  {word:<18} {meaning}" for word, meaning in DOCS)
@@ -61,7 +61,7 @@ def print_demo_table(common: Common, accounts: int) -> int:
 
 
 def _rows(common: Common, text: str, key: str | None) -> list[AccountRow]:
-    chosen = parse_filter(text)
+    chosen = parse_answerable(text)
     if key is not None:
         check_sort_key(key)
     gc.disable()  # a process that ends in a moment: at 100,000 accounts collecting would take half of its time

@@ -10,7 +10,7 @@ from core.commands.session import Session, run
 from core.control.messages import Explain
 from core.control.results import Explanation, Target
 from core.text import visible
-from core.units import format_size, parse_size
+from core.units import format_exact, format_size, parse_size
 
 
 @command("explain")
@@ -37,7 +37,7 @@ async def _ask(session: Session, recipient: str, size: int) -> Explanation:
 
 
 def _write(answer: Explanation) -> None:
-    pairs = [("recipient", answer.recipient), ("size", f"{answer.size} bytes")]
+    pairs = [("recipient", answer.recipient), ("size", format_exact(answer.size))]
     pairs += [("target", _target(target)) for target in answer.targets]
     write_pairs([*pairs, ("verdict", answer.verdict), ("action", answer.action)])
     click.echo(f"\n{visible(answer.why)}")

@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from core.errors import UsageError
-from core.filters import Filter, parse_filter
+from core.filters import Filter, parse_answerable
 
 if TYPE_CHECKING:
     from core.config import Config, Found
@@ -179,11 +179,9 @@ def accounts_where(addresses: tuple[str, ...], where: str | None) -> Filter | No
     one_of(addresses, where is not None, "--where FILTER")
     if where is None:
         return None
-    chosen = parse_filter(utf8(where))
+    chosen = parse_answerable(utf8(where))
     if not chosen.words:
         raise UsageError("--where is empty; to choose all accounts say so: --where @")
-    if not chosen.answerable:
-        raise UsageError("--where: this version does not know yet who is idle or growing; nothing was changed")
     return chosen
 
 

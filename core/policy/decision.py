@@ -15,7 +15,7 @@ from fnmatch import translate
 import msgspec
 
 from core.endpoints import ListenAddress
-from core.units import Grace, format_size
+from core.units import Grace, format_exact
 
 
 class Verdict(StrEnum):
@@ -59,12 +59,15 @@ def explain_verdict(verdict: Verdict, limit: int | None, used: int | None, size:
         return "The account is unlimited."
     if used is None:
         return "Its use can't be measured now, so the answer for trouble is given."
-    held = f"{format_size(used)} ({used} bytes) of {format_size(limit)} ({limit} bytes) are used"
+    held = f"{format_exact(used)} of {format_exact(limit)} are used"
+    need = size or 1
     if verdict is Verdict.ACCEPT:
-        return f"{held}; {size or 1} bytes fit, with a grace of {grace} bytes."
+        words = f"{format_exact(need)} {'fits' if need == 1 else 'fit'}"
+        return f"{held}; {words}, with a grace of {format_exact(grace)}." if grace else f"{held}; {words}."
     if used >= limit:
         return f"{held}: at or over its limit nothing is taken, whatever the size; the grace does not count then."
-    return f"{held}; {size} bytes do not fit, not even with the grace of {grace} bytes."
+    words = f"{format_exact(need)} {'does' if need == 1 else 'do'} not fit"
+    return f"{held}; {words}, not even with the grace of {format_exact(grace)}." if grace else f"{held}; {words}."
 
 
 class Answers(msgspec.Struct, frozen=True):

@@ -183,7 +183,7 @@ def test_parallel_senders_share_the_free_space(desk: Open) -> None:
         assert await ask(4000, "m1", "END-OF-MESSAGE") == FULL
         found = await table.enforcer.explain("john@example.org", 2000)
         assert found.verdict == "over_quota"
-        assert "4000 bytes of accepted mails" in found.why
+        assert "3.9 KiB (4,000 bytes) of accepted mails" in found.why
         box.deliver(1990)
         assert await ask(1500, "m5") == FITS
         assert await ask(0, "m7") == FULL

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import UsageError
-from core.filters import DOCS, parse_filter
+from core.filters import DOCS, parse_answerable, parse_filter
 from core.model import AccountRow
 
 GIB = 1024**3
@@ -96,6 +96,14 @@ def test_broken_words(text: str) -> None:
     assert "accepted" in str(caught.value) or "write" in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["idle>90d", "!idle>90d", "over !growing", "GROWING"])
+def test_what_nobody_can_answer_yet_is_an_error(text: str) -> None:
+    """Turned round it would match everybody."""
+    with pytest.raises(UsageError, match=r"^(idle|growing) can't be answered yet: no history is kept$"):
+        parse_answerable(text)
+    assert parse_answerable("over !near").text == "over !near"
+
+
 def test_the_given_rows_stay_the_callers() -> None:
     """An empty filter gives a list of its own."""
     assert parse_filter("").select(ROWS, NOW) is not ROWS
@@ -119,6 +127,6 @@ def test_help_names_only_words_that_work() -> None:
     """Every example of the help table is a filter, and every keyword is in it."""
     shown = " ".join(words for words, _ in DOCS)
     for word in shown.split():
-        parse_filter(word)
-    for keyword in ("over", "near", "critical", "ok", "unlimited", "unknown", "trash>", "idle>", "growing", "@", "!"):
+        parse_answerable(word)
+    for keyword in ("over", "near", "critical", "ok", "unlimited", "unknown", "trash>", "@", "!"):
         assert keyword in shown

@@ -147,7 +147,7 @@ def test_by_keys_in_a_real_terminal(mailserver: MailServer, folder: Path) -> Non
         terminal.wait_for("Empty Trash")
         terminal.wait_for("Messages    2,")
         terminal.keys("BTab", "Enter")
-        terminal.wait_for("2 messages removed from Trash")
+        terminal.wait_for(f"{address}: 2 messages (")
         assert maildirsize_bytes(mailserver, address) == left
         assert_dovecot_agrees(mailserver, address)
         assert mailserver.send_mail(address, size=MAIL, announce_size=True)[0] == 250

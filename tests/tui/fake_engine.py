@@ -70,6 +70,8 @@ class FakeEngine:
         self.remark: str | None = None  # about details
         self.status_changes: dict[str, object] = {}
         self.failing: dict[type[Any], str] = {}  # order type → message
+        self.failing_once: dict[type[Any], str] = {}
+        self.drifts: dict[str, int] = {}  # address → what a recount finds more, in bytes
         self.row_errors: dict[str, str] = {}  # address → message
         self.away = ""  # why connecting fails
         self.held = asyncio.Event()  # recalculations wait for it after the first account
@@ -203,7 +205,7 @@ class FakeEngine:
                 self._send(each, part)
 
     async def _answer(self, order: Any, writer: asyncio.StreamWriter) -> None:
-        message = self.failing.get(type(order))
+        message = self.failing_once.pop(type(order), None) or self.failing.get(type(order))
         if message is not None:
             self._send(writer, Failed(order.id, 1, message))
             return
@@ -243,7 +245,8 @@ class FakeEngine:
         results: list[RecalcResult] = []
         for number, address in enumerate(order.addresses, 1):
             row = self.rows[address]
-            after = None if row.used_bytes is None else row.used_bytes - (5 << 20 if number % 2 else 0)
+            drift = self.drifts.get(address, -(5 << 20) if number % 2 else 0)
+            after = None if row.used_bytes is None else row.used_bytes + drift
             error = self.row_errors.get(address)
             results.append(RecalcResult(address, row.used_bytes, after, row.messages, row.messages, "rewrite", error))
             self._send(writer, Progress(order.id, number, len(order.addresses), address))

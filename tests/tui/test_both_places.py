@@ -45,7 +45,7 @@ def test_trash_is_emptied_by_key(place: Place) -> None:
         await console.sees("Empty Trash", "Messages    3,")
         assert len(list(trash.iterdir())) == 3
         await console.press("left", "enter")
-        await console.sees("3 messages removed from Trash")
+        await console.sees(f"{TRASH}: 3 messages (", "removed from Trash")
         assert (list(trash.iterdir()), len(list(inbox.iterdir()))) == ([], 3)
         await console.until(lambda: console.row.used_bytes == 6000, "the table follows")
 

@@ -199,14 +199,35 @@ def test_partly_done_names_the_failures_and_is_not_sent_twice() -> None:
         await stage.press("space", "space", "e")
         await stage.type("+10%")
         await stage.press("enter")
-        await stage.sees("1 of 2 failed", "b@example.org: row is locked")
+        await stage.sees("1 set, 1 not: b@example.org: row is locked")
+        assert stage.lines()[stage.app.screen.query_one("#foot").region.y].strip("│ ") == "Esc Close"
         await stage.press("enter")
+        await stage.loses("New limit")
+        await stage.sees("1 set, 1 not: b@example.org: row is locked")
         assert len(orders(stage)) == 1
 
     def prepare(engine: FakeEngine) -> None:
         engine.row_errors["b@example.org"] = "row is locked"
 
     play(scene, rows=FIVE, prepare=prepare)
+
+
+def test_a_reason_that_many_share_is_said_once() -> None:
+    """With the first of those that it hit."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("asterisk", "e")
+        await stage.type("+10%")
+        await stage.press("enter")
+        await stage.sees("1 set, 4 not: b@example.org, d@example.net: row is locked;", "e@example.net: '+10%' starts")
+        assert stage.text().count("row is locked") == 1
+
+    def prepare(engine: FakeEngine) -> None:
+        engine.row_errors.update(
+            {"b@example.org": "row is locked", "c@example.net": "x", "d@example.net": "row is locked"}
+        )
+
+    play(scene, rows=FIVE, prepare=prepare, size=(160, 32))
 
 
 def test_an_engine_that_goes_away_meanwhile_is_said() -> None:

@@ -58,7 +58,7 @@ def test_empty_removes_and_says_what() -> None:
         await stage.press("t")
         await stage.sees("400, 40 MiB")
         await stage.press("left", "enter")
-        await stage.sees("400 messages removed from Trash, 40 MiB")
+        await stage.sees("a@example.org: 400 messages (40 MiB) removed from Trash")
         assert removals(stage) == [(["a@example.org"], None)]
         await stage.sees("b@example.org")
         assert stage.row.address == "a@example.org"
@@ -77,7 +77,7 @@ def test_an_age_looks_again() -> None:
         await stage.type("30d")
         await stage.sees("200, 20 MiB")
         await stage.press("tab", "enter")
-        await stage.sees("200 messages removed")
+        await stage.sees("200 messages (20 MiB) removed")
         assert removals(stage) == [(["a@example.org"], 30 * 86400.0)]
 
     play(scene, rows=TRASHY)
@@ -117,7 +117,7 @@ def test_several_accounts_are_summed() -> None:
         await stage.press("space", "space", "t")
         await stage.sees("2 marked accounts", "500, 50 MiB")
         await stage.press("left", "enter")
-        await stage.sees("500 messages removed from Trash, 50 MiB")
+        await stage.sees("2 accounts: 500 messages (50 MiB) removed from Trash")
 
     play(scene, rows=TRASHY)
 
@@ -134,7 +134,7 @@ def test_over_ten_accounts_the_number_must_be_typed() -> None:
         assert removals(stage) == []
         await stage.type("12")
         await stage.press("tab", "enter")
-        await stage.sees("4,800 messages removed")
+        await stage.sees("4,800 messages (480 MiB) removed")
 
     play(scene, rows=rows)
 
@@ -158,3 +158,38 @@ def test_the_engine_may_refuse_to_look_or_to_remove() -> None:
         engine.row_errors["a@example.org"] = "Trash is locked"
 
     play(scene, rows=TRASHY, prepare=prepare)
+
+
+def test_after_a_failure_it_can_be_tried_again() -> None:
+    """With what is there now; the reason stays until then."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("t")
+        await stage.sees("400, 40 MiB")
+        stage.engine.failing_once[EmptyTrash] = "the disk is busy"
+        await stage.press("left", "enter")
+        await stage.sees("the disk is busy", "400, 40 MiB")
+        await stage.until(lambda: not stage.app.screen.query_one("#empty").disabled, "can be pressed again")
+        assert "the disk is busy" in stage.text()
+        await stage.press("left")
+        assert stage.app.screen.focused is stage.app.screen.query_one("#empty"), stage.app.screen.focused
+        await stage.press("enter")
+        await stage.sees("400 messages (40 MiB) removed")
+
+    play(scene, rows=TRASHY)
+
+
+def test_partly_done_is_said_and_the_rest_can_be_tried_again() -> None:
+    """Closed without, what was done is said in the list."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("space", "space", "t")
+        await stage.sees("500, 50 MiB")
+        stage.engine.row_errors["b@example.org"] = "Trash is locked"
+        await stage.press("left", "enter")
+        await stage.sees("1 emptied, 1 not: b@example.org: Trash is locked", "Empty Trash ─")
+        await stage.press("escape")
+        await stage.loses("Empty Trash ─")
+        await stage.sees("1 emptied, 1 not: b@example.org: Trash is locked")
+
+    play(scene, rows=TRASHY)

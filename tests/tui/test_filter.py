@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE
 
@@ -57,6 +59,67 @@ def test_a_filter_that_can_not_be_read_keeps_the_last_good_result() -> None:
         await stage.sees("3 accounts")
 
     play(scene, rows=FIVE)
+
+
+@pytest.mark.parametrize(("text", "words"), [("!idle>90d", "idle can't be answered"), ("!growing", "growing can't")])
+def test_what_nobody_can_answer_yet_is_said(text: str, words: str) -> None:
+    """It does not match everybody."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("slash")
+        await stage.type("net")
+        await stage.sees("3 accounts")
+        await stage.type(f" {text}")
+        await stage.sees(words)
+        assert len(stage.order) < 5
+
+    play(scene, rows=FIVE)
+
+
+def test_enter_keeps_no_filter_that_can_not_be_read() -> None:
+    """The line stays open, with its error, until the text is mended or Esc; then nothing of it is left."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("slash")
+        await stage.type("net >80x")
+        for key in ("enter", "down"):
+            await stage.press(key)
+            await stage.sees("'>80x' compares with no size", "⏎ Keep")
+        await stage.press("escape")
+        await stage.loses(">80x")
+        assert len(stage.order) == 5
+        await stage.press("slash")
+        await stage.sees("5 accounts")
+
+    play(scene, rows=FIVE)
+
+
+def test_a_filter_that_is_ready_late_hides_no_error() -> None:
+    """``>8`` among many accounts is arranged in slices, while ``>8x`` stands there already."""
+
+    async def scene(stage: Stage) -> None:
+        for key in ("slash", ">", "8", "x"):
+            stage.app.simulate_key(key)
+        await stage.sees("'>8x' compares with no size")
+        view = stage.home.pane.accounts
+        await stage.until(lambda: view.view is view.wanted and view.view.filter, "the earlier one is shown")
+        await stage.pilot.pause()
+        assert "'>8x' compares with no size" in stage.text()
+        assert "accounts " not in stage.lines()[2]
+
+    play(scene, rows=6000)
+
+
+def test_a_long_error_is_cut_with_a_sign_and_the_reason_comes_first() -> None:
+    """At 80 columns."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("slash")
+        await stage.type(">80x")
+        await stage.sees("'>80x' compares with no size or percentage; ")
+        assert "…" in stage.lines()[2], stage.lines()[2]
+
+    play(scene, rows=FIVE, size=(80, 24))
 
 
 def test_keys_that_arrive_together_go_where_they_belong() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from textual.events import MouseScrollDown
 
 from tests.tui.stage import Stage, play
@@ -123,3 +124,19 @@ def test_a_click_on_a_key_of_the_foot_presses_it() -> None:
         await stage.sees("Everywhere")
 
     play(scene)
+
+
+@pytest.mark.parametrize("key", ["e", "r", "t"])
+def test_a_key_that_finds_no_account_says_so(key: str) -> None:
+    """No dialog about nobody opens."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("slash")
+        await stage.type("nobody")
+        await stage.press("enter")
+        await stage.sees("No account matches nobody")
+        await stage.press(key)
+        await stage.sees("No account here")
+        assert len(stage.app.screen_stack) == 1
+
+    play(scene, rows=FIVE)

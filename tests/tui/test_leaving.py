@@ -35,6 +35,37 @@ def test_quitting_asks_where_the_engine_is_embedded(key: str) -> None:
     assert play(scene, rows=FIVE) is Outcome.HANDED_OVER
 
 
+@pytest.mark.parametrize(
+    ("figures", "words"),
+    [
+        ({"requests": 0, "connections": 0}, "No request so far, 0 connections open."),
+        (
+            {"requests": 7, "connections": 1, "answers_per_second": 5.8},
+            "Postfix gets 5.8 answers/s from this console over 1 connection.",
+        ),
+    ],
+)
+def test_the_question_says_what_postfix_asks(figures: dict[str, object], words: str) -> None:
+    """And what comes of stopping; also where there is little room."""
+
+    def prepare(engine: FakeEngine) -> None:
+        engine.status_changes.update(figures)
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("q")
+        await stage.until(lambda: words in flowing(stage), words)
+        assert "Stop: Postfix then uses its default_action, or refuses mail if it has none." in flowing(stage)
+        await stage.sees("Keep enforcing", "Stay")
+
+    play(scene, rows=FIVE, prepare=prepare, size=(80, 24))
+    play(scene, rows=FIVE, prepare=prepare, size=(40, 12))
+
+
+def flowing(stage: Stage) -> str:
+    """The text of the dialog without its lines."""
+    return " ".join(" ".join(line.split("│")[1] if "│" in line else line for line in stage.lines()).split())
+
+
 def test_stop() -> None:
     """The second choice."""
 

@@ -155,6 +155,23 @@ def test_without_colours_everything_is_told_by_signs_and_words() -> None:
     play(scene, rows=FIVE, no_color=True)
 
 
+def test_the_chosen_entry_of_the_palette_is_seen_without_colours() -> None:
+    """It is underlined, and Down goes on to the next."""
+
+    def chosen(stage: Stage) -> str:
+        strips = stage.app.screen._compositor.render_strips()
+        return " ".join(part.text.strip() for strip in strips for part in strip if part.style and part.style.underline)
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("ctrl+p")
+        await stage.until(lambda: "Clear filter" in chosen(stage), "the first is chosen")
+        await stage.press("down")
+        await stage.until(lambda: "Copy" in chosen(stage), "the second is chosen")
+        assert "Clear filter" not in chosen(stage)
+
+    play(scene, rows=FIVE, no_color=True)
+
+
 @pytest.mark.parametrize(
     "keys", [(), ("e",), ("t",), ("q",), ("question_mark",), ("slash", "x"), ("ctrl+p",), ("enter",)]
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.control.messages import Recalc
 from tests.tui.fake_engine import FakeEngine
 from tests.tui.stage import Stage, play
-from tests.tui.world import FIVE
+from tests.tui.world import FIVE, MIB
 
 
 def test_before_and_after_with_the_drift_in_words() -> None:
@@ -32,6 +32,31 @@ def test_several_accounts_each_with_its_result() -> None:
 
     def prepare(engine: FakeEngine) -> None:
         engine.row_errors["c@example.net"] = "no Maildir"
+
+    play(scene, rows=FIVE, prepare=prepare)
+
+
+def test_of_many_the_sum_comes_first_then_what_needs_a_person() -> None:
+    """Failures, then what differs, the most first, then a line for each that is as recorded."""
+
+    def prepare(engine: FakeEngine) -> None:
+        engine.row_errors["d@example.net"] = "no Maildir"
+        engine.drifts.update({"a@example.org": -MIB, "c@example.net": 9 * MIB})
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("asterisk", "r")
+        await stage.sees("5 recounted: 1 as recorded, 3 differ, 1 failed")
+        lines = [line.split("│")[1].strip() for line in stage.lines() if line.count("│") == 2]
+        at = lines.index("5 recounted: 1 as recorded, 3 differ, 1 failed")
+        found = lines[at + 1 : at + 10]
+        assert found[0] == "d@example.net  no Maildir"
+        assert [line for line in found if "recorded" in line] == [
+            "c@example.net  9 MiB more than recorded",
+            "e@example.net  5 MiB less than recorded",
+            "a@example.org  1 MiB less than recorded",
+            "b@example.org  as recorded",
+        ]
+        assert found[found.index("b@example.org  as recorded") + 1] == ""
 
     play(scene, rows=FIVE, prepare=prepare)
 

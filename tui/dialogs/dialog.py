@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 
 from core.model import AccountRow
+from core.units import format_count
 from tui import format as fmt
 from tui.desk import Desk, Informed
 from tui.format import Line
@@ -67,9 +68,9 @@ class Dialog(ModalScreen[T], Informed):
         return ((fmt.plural(len(rows), "marked account"), "strong"),)
 
 
-def failures(results: Iterable[tuple[str, str | None]]) -> list[str]:
-    """``address: what went wrong`` of those that failed."""
-    return [f"{address}: {error}" for address, error in results if error]
+def failures(results: Iterable[tuple[str, str | None]]) -> list[tuple[str, str]]:
+    """Address and reason of those that failed."""
+    return [(address, error) for address, error in results if error]
 
 
 def done_line(text: str, remarks: Iterable[str | None]) -> Line:
@@ -78,9 +79,20 @@ def done_line(text: str, remarks: Iterable[str | None]) -> Line:
     return ((text, "good"),) if remark is None else ((text, "good"), (f"; {remark}", "near"))
 
 
-def failure_text(failed: list[str], of: int) -> str:
-    """The first few of them, and how many there are."""
-    if len(failed) == 1 and of == 1:
-        return failed[0]
-    more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
-    return f"{len(failed)} of {of} failed: " + "; ".join(failed[:3]) + more
+def failure_text(failed: list[tuple[str, str]], of: int, done: str = "") -> str:
+    """What went wrong, each reason once with whom it hit. ``done``: what became of the others, as ``set``."""
+    if of == 1:
+        return ": ".join(failed[0])
+    hit = dict[str, list[str]]()
+    for address, reason in failed:
+        hit.setdefault(reason, []).append(address)
+    reasons = [f"{_some(addresses)}: {reason}" for reason, addresses in hit.items()]
+    more = f"; and {len(reasons) - 3} other reasons" if len(reasons) > 4 else ""
+    count, rest = format_count(len(failed)), format_count(of - len(failed))
+    start = f"{rest} {done}, {count} not: " if done and len(failed) < of else f"{count} of {format_count(of)} failed: "
+    return start + "; ".join(reasons[: 3 if more else 4]) + more
+
+
+def _some(addresses: list[str]) -> str:
+    more = f" and {len(addresses) - 3} more" if len(addresses) > 4 else ""
+    return ", ".join(addresses[: 3 if more else 4]) + more

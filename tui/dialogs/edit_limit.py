@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from typing import ClassVar
 
 from textual import on, work
+from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import Input
 
@@ -31,6 +33,10 @@ class EditLimit(Dialog[Line | None]):
 
     HEADING = "Edit limit"
     AUTO_FOCUS = "#size"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close", "Cancel", key_display="Esc"),
+        Binding("escape,enter", "finish", "Close", key_display="Esc"),
+    ]
 
     def __init__(self, desk: Desk, rows: list[AccountRow]) -> None:
         super().__init__(desk)
@@ -39,6 +45,7 @@ class EditLimit(Dialog[Line | None]):
         self._proposal: Proposal | None = None
         self._sent = False
         self._hurried = False
+        self._partly: Line | None = None  # what was done, and what not: nothing can be done here any more
 
     def body(self) -> Iterable[Widget]:
         """Who, the fields, what it would mean."""
@@ -146,11 +153,29 @@ class EditLimit(Dialog[Line | None]):
             self.message(str(error))
             return
         failed = failures((result.address, result.error) for result in results)
-        if failed:
-            self._sent = len(failed) < len(results)  # twice +10% is not what was asked for
+        if not failed:
+            self.dismiss(self._done(results))
+        elif len(failed) == len(results):
+            self._sent = False
             self.message(failure_text(failed, len(results)))
         else:
-            self.dismiss(self._done(results))
+            self._end(failure_text(failed, len(results), "set"))
+
+    def _end(self, text: str) -> None:
+        """Partly done: twice +10% is not what was asked for, so there is nothing left but to read and to close."""
+        self._partly = ((fmt.literal(text, self.desk.glyphs), "near"),)
+        for each in self.query(Input):
+            each.disabled = True
+        self.message(text, "near")
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Cancel while there is something to cancel, then Close."""
+        return {"close": self._partly is None, "finish": self._partly is not None}.get(action, True)
+
+    def action_finish(self) -> None:
+        """What was done is said in the list too."""
+        self.dismiss(self._partly)
 
     def _done(self, results: list[SetResult]) -> Line:
         if len(results) == 1:

@@ -45,6 +45,8 @@ class EmptyTrash(Dialog[Line | None]):
         self._rows = rows
         self._found: list[TrashResult] | None = None
         self._age: float | None = None
+        self._trouble = ""  # why the last try removed not all
+        self._partly: Line | None = None  # what it removed all the same
 
     def body(self) -> Iterable[Widget]:
         """Who, the facts, the age, the question."""
@@ -65,6 +67,7 @@ class EmptyTrash(Dialog[Line | None]):
 
     @on(Input.Changed, "#age")
     def _typed(self) -> None:
+        self._trouble = ""
         self._forget()
         self._look(TYPING_SECONDS)
 
@@ -102,7 +105,7 @@ class EmptyTrash(Dialog[Line | None]):
 
     def _show(self, found: list[TrashResult]) -> None:
         failed = failures((result.address, result.error) for result in found)
-        self.message(failure_text(failed, len(found)) if failed else "")
+        self.message(self._trouble or (failure_text(failed, len(found)) if failed else ""))
         self._paint(facts(self._rows, found, self.desk))
         if any(result.messages for result in found):
             self._found = found
@@ -114,8 +117,9 @@ class EmptyTrash(Dialog[Line | None]):
         painted.paint(lines)
 
     @on(Button.Pressed, "#cancel")
-    def _cancelled(self) -> None:
-        self.dismiss(None)
+    def action_close(self) -> None:
+        """What a try removed is said in the list, though it was not all."""
+        self.dismiss(self._partly)
 
     @on(Button.Pressed, "#empty")
     def _pressed(self) -> None:
@@ -136,15 +140,31 @@ class EmptyTrash(Dialog[Line | None]):
                 lambda number: self._order(number, dry_run=False), list[TrashResult]
             )
         except MailquotaError as error:
-            self.message(str(error))
+            self._look_again(str(error))
             return
         failed = failures((result.address, result.error) for result in done)
-        if failed:
-            self.message(failure_text(failed, len(done)))
+        if not failed:
+            text = removed(done, self.desk)
+            self.dismiss(done_line(text, (result.remark for result in done)))
             return
-        messages, size = sum(result.messages for result in done), sum(result.bytes for result in done)
-        text = f"{fmt.plural(messages, 'message')} removed from Trash, {format_size(size)}"
-        self.dismiss(done_line(text, (result.remark for result in done)))
+        text = failure_text(failed, len(done), "emptied")
+        if len(failed) < len(done):
+            self._partly = ((fmt.literal(text, self.desk.glyphs), "near"),)
+        self._look_again(text)
+
+    def _look_again(self, trouble: str) -> None:
+        """So that it can be tried again, with what is there now."""
+        self._trouble = trouble
+        self.message(trouble)
+        self.set_focus(self.query_one("#cancel"))
+        self._look()
+
+
+def removed(done: list[TrashResult], desk: Desk) -> str:
+    """Whose, how much."""
+    messages, size = sum(result.messages for result in done), sum(result.bytes for result in done)
+    whose = fmt.literal(done[0].address, desk.glyphs) if len(done) == 1 else fmt.plural(len(done), "account")
+    return f"{whose}: {fmt.plural(messages, 'message')} ({format_size(size)}) removed from Trash"
 
 
 def facts(rows: list[AccountRow], found: list[TrashResult], desk: Desk) -> list[Line]:

@@ -9,7 +9,10 @@ from textual import on, work
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
+from core.control.results import Status
 from core.errors import MailquotaError
+from core.units import format_rate
+from tui import format as fmt
 from tui.desk import Desk
 from tui.dialogs.dialog import Dialog
 from tui.format import Line
@@ -22,6 +25,17 @@ CHOICES: tuple[Line, ...] = (
     (("Stay", "plain"),),
 )
 KEEP, STOP = 0, 1
+STOPPING = "Stop: Postfix then uses its default_action, or refuses mail if it has none."
+
+
+def asked(status: Status | None) -> str:
+    """What Postfix asks the policy server in this console."""
+    if status is None:
+        return "Postfix asks the policy server in this console about each recipient."
+    lines = fmt.plural(status.connections, "connection")
+    if not status.requests:
+        return f"No request so far, {lines} open."
+    return f"Postfix gets {format_rate(status.answers_per_second)} answers/s from this console over {lines}."
 
 
 class QuitDialog(Dialog[bool | None]):
@@ -38,7 +52,7 @@ class QuitDialog(Dialog[bool | None]):
 
     def body(self) -> Iterable[Widget]:
         """The three ways."""
-        yield Prose("Postfix asks the policy server in this console about each recipient.", "quiet", id="why")
+        yield Prose(f"{asked(self.desk.session.status)}\n{STOPPING}", "quiet", id="why")
         yield Choices(CHOICES)
 
     @on(Choices.Chosen)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from enum import Enum
 from typing import ClassVar
 
 from textual import work
@@ -98,23 +100,66 @@ class Recalculate(Dialog[None]):
         self._show_progress(len(results), len(self._rows), "done" if not missing else "")
         table = self.query_one(TextList)
         table.display = True
-        table.show([line for result in results for line in result_lines(result, self.desk, alone=len(self._rows) == 1)])
+        table.show(list(all_lines(results, self.desk) if len(self._rows) > 1 else result_lines(results[0], self.desk)))
         self.set_focus(table)
 
 
-def result_lines(result: RecalcResult, desk: Desk, *, alone: bool) -> Iterable[Line]:
-    """The difference in words, then before and after; the address first if there are several."""
+class Outcome(Enum):
+    """Of one recount; in the order of what needs a person."""
+
+    FAILED = "failed"
+    DIFFERS = "differ"
+    FIRST = "counted for the first time"
+    SAME = "as recorded"
+
+
+def outcome(result: RecalcResult) -> Outcome:
+    """What came of it."""
+    if result.error or result.after_bytes is None:
+        return Outcome.FAILED
+    if result.before_bytes is None:
+        return Outcome.FIRST
+    return Outcome.SAME if result.before_bytes == result.after_bytes else Outcome.DIFFERS
+
+
+def all_lines(results: list[RecalcResult], desk: Desk) -> Iterator[Line]:
+    """The sum of it, then what failed, then what differs most; a line for each that is as recorded."""
+    ranks = list(Outcome)
+    yield summary(results)
+    for result in sorted(results, key=lambda each: (ranks.index(outcome(each)), -_drift(each))):
+        name: Run = (f"{fmt.literal(result.address, desk.glyphs)}  ", "plain")
+        first, *rest = result_lines(result, desk)
+        yield (name, *first)
+        if outcome(result) is not Outcome.SAME:
+            yield from ((("  ", "plain"), *line) for line in rest)
+
+
+def summary(results: list[RecalcResult]) -> Line:
+    """How many, and what came of them."""
+    looks = {Outcome.FAILED: "over", Outcome.DIFFERS: "near", Outcome.SAME: "good"}
+    counts = Counter(map(outcome, results))
+    runs: list[Run] = [(f"{format_count(len(results))} recounted: ", "strong")]
+    for kind in reversed(Outcome):
+        if number := counts[kind]:
+            word = "differs" if kind is Outcome.DIFFERS and number == 1 else kind.value
+            runs += [(f"{format_count(number)} {word}", looks.get(kind, "plain")), (", ", "plain")]
+    return tuple(runs[:-1])
+
+
+def _drift(result: RecalcResult) -> int:
+    return abs((result.after_bytes or 0) - (result.before_bytes or 0))
+
+
+def result_lines(result: RecalcResult, desk: Desk) -> Iterator[Line]:
+    """The difference in words, then before and after."""
     glyphs = desk.glyphs
-    name: list[Run] = [] if alone else [(fmt.literal(result.address, glyphs), "plain"), ("  ", "plain")]
     if result.error:
-        yield (*name, (fmt.literal(result.error, glyphs), "over"))
+        yield ((fmt.literal(result.error, glyphs), "over"),)
         return
-    same = result.before_bytes == result.after_bytes
     words = fmt.drift_words(result.before_bytes, result.after_bytes)
-    yield (*name, (words, "good" if same else "near"))
+    yield ((words, "good" if outcome(result) is Outcome.SAME else "near"),)
     method = f"   by {fmt.literal(result.method, glyphs)}" if result.method else ""
     yield (
-        ("" if alone else "  ", "plain"),
         (_figure(result.before_bytes, result.before_messages), "quiet"),
         (f" {glyphs.arrow} ", "quiet"),
         (_figure(result.after_bytes, result.after_messages), "strong"),

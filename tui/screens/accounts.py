@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from core.model import AccountRow
 from tui import captions, guide
 from tui import format as fmt
 from tui.desk import Desk, Informed
@@ -134,19 +135,26 @@ class AccountsScreen(Screen[None], Informed):
         """Who may only look has no keys that change anything."""
         return self.desk.may_change or action not in CHANGING
 
+    def _targets(self) -> list[AccountRow]:
+        """What the keys act on; a key that finds nothing says so."""
+        targets = self.pane.targets()
+        if not targets:
+            self.say((("No account here", "quiet"),))
+        return targets
+
     def action_edit_limit(self) -> None:
         """Ask for the new limit."""
-        if targets := self.pane.targets():
+        if targets := self._targets():
             self.app.push_screen(EditLimit(self.desk, targets), self._done)
 
     def action_recalculate(self) -> None:
         """Count again."""
-        if targets := self.pane.targets():
+        if targets := self._targets():
             self.app.push_screen(Recalculate(self.desk, targets))
 
     def action_empty_trash(self) -> None:
         """Show what lies there, and ask."""
-        if targets := self.pane.targets():
+        if targets := self._targets():
             self.app.push_screen(EmptyTrash(self.desk, targets), self._done)
 
     def _done(self, line: Line | None) -> None:

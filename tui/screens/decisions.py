@@ -48,7 +48,9 @@ class DecisionsScreen(Screen[None], Informed):
         self.table = DecisionTable(self.feed, desk)
         self._head = Head(desk.session, lambda: desk.place, desk.look)
         self._title = Painted(id="title")
-        self._filter_line = FilterLine("text  refused  accepted  trouble  would  missed  !word", id="filter")
+        self._filter_line = FilterLine(
+            "text  refused  accepted  trouble  would  missed  !word", desk.glyphs, id="filter"
+        )
         self._totals = TileRow()
         self._header = Painted(id="table-header")
         self._refused = RefusedPanel(desk)

@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.timer import Timer
 
 from core.errors import UsageError
-from core.filters import parse_filter
+from core.filters import Filter, parse_answerable
 from core.model import AccountRow
 from tui import captions
 from tui import format as fmt
@@ -55,7 +55,7 @@ class AccountsPane(Vertical):
         self.accounts = AccountList()
         self.table = AccountTable(self.accounts, desk.look)
         self._title = Painted(id="title")
-        self._filter_line = FilterLine("text  @domain  >80%  over  near  trash>1G  !word", id="filter")
+        self._filter_line = FilterLine("text  @domain  >80%  over  near  trash>1G  !word", desk.glyphs, id="filter")
         self._header = TableHeader(desk.glyphs)
         self._watch_timer: Timer | None = None
 
@@ -122,7 +122,7 @@ class AccountsPane(Vertical):
             await asyncio.sleep(FRAME_SECONDS)
         for _slice in self.accounts.arrange(self.desk.clock()):
             await asyncio.sleep(PAUSE_SECONDS)
-        self._filter_line.say(fmt.plural(len(self.accounts), "account"), "quiet")
+        self._say_found()
         self.table.reorder()
         self._changed()
 
@@ -131,19 +131,35 @@ class AccountsPane(Vertical):
         self.add_class("-filtering")
         found = self.accounts.wanted.filter
         self._filter_line.open(found.text if found is not None else "")
+        self._say_found()
+
+    def _read(self, text: str) -> Filter | None:
+        """The filter; None after saying why it can't be read."""
+        try:
+            return parse_answerable(text)
+        except UsageError as error:
+            self._filter_line.say(fmt.literal(str(error), self.desk.glyphs), "over")
+            return None
+
+    def _say_found(self) -> None:
+        """How many there are, unless another text that can't be read stands there by now."""
+        if not self.has_class("-filtering") or self._read(self._filter_line.text) is not None:
+            self._filter_line.say(fmt.plural(len(self.accounts), "account"), "quiet")
 
     @on(FilterLine.Typed)
     def _typed(self, event: FilterLine.Typed) -> None:
         """A text that can't be read changes nothing."""
-        try:
-            found = parse_filter(event.text)
-        except UsageError as error:
-            self._filter_line.say(fmt.literal(str(error), self.desk.glyphs), "over")
-        else:
+        found = self._read(event.text)
+        if found is not None:
             self._want(filter=found if found.words else None)
 
     @on(FilterLine.Kept)
     def _kept(self) -> None:
+        """The line stays open while it holds what can't be read: nobody is to work on with another filter."""
+        if self._read(self._filter_line.text) is not None:
+            self._close_line()
+
+    def _close_line(self) -> None:
         self.remove_class("-filtering")
         self.screen.set_focus(self.table)
         self.show()
@@ -151,7 +167,7 @@ class AccountsPane(Vertical):
     @on(FilterLine.Cleared)
     def action_clear_filter(self) -> None:
         """All accounts again."""
-        self._kept()
+        self._close_line()
         if self.accounts.wanted.filter is not None:
             self._want(filter=None)
 

@@ -13,6 +13,7 @@ from textual.widgets import Input
 
 from tui import format as fmt
 from tui.format import Line
+from tui.glyphs import Glyphs
 from tui.widgets.painted import Painted
 
 
@@ -38,8 +39,9 @@ class FilterLine(Horizontal):
     class Cleared(Message):
         """Esc: no filter any more."""
 
-    def __init__(self, forms: str, *, id: str | None = None) -> None:  # noqa: A002  Textual's name
+    def __init__(self, forms: str, glyphs: Glyphs, *, id: str | None = None) -> None:  # noqa: A002  Textual's name
         super().__init__(id=id)
+        self._glyphs = glyphs
         self._field = Input(placeholder=forms, compact=True)
         self._field.cursor_blink = False
         self._found = Painted(id="filter-found")
@@ -52,6 +54,11 @@ class FilterLine(Horizontal):
         yield self._field
         yield self._found
 
+    @property
+    def text(self) -> str:
+        """What stands there."""
+        return self._field.value
+
     def open(self, text: str) -> None:
         """Begin with the filter that holds."""
         with self.prevent(Input.Changed):
@@ -61,7 +68,10 @@ class FilterLine(Horizontal):
     def say(self, text: str, look: str) -> None:
         """What the filter finds, or why it can't be read."""
         line: Line = ((f" {text} ", look),)
-        self._found.styles.width = min(fmt.width_of(line), self.size.width * 2 // 3)
+        room = self.app.size.width * 2 // 3  # its own size is not known yet where keys come fast
+        if fmt.width_of(line) > room:
+            line = ((f" {fmt.fit(text, max(0, room - 2), self._glyphs)} ", look),)
+        self._found.styles.width = fmt.width_of(line)
         self._found.paint([line])
 
     @on(Input.Changed)

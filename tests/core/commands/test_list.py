@@ -62,6 +62,8 @@ def test_wrong_words_are_usage_errors(alone: CommandLine) -> None:
         (("--limit", "-3"), "--limit"),
         (("--json", "--csv"), "--csv"),
         ((">80percent",), "80%"),
+        (("!growing",), "growing can't be answered yet"),
+        (("over", "idle>90d"), "no history is kept"),
         (("--yse",), "--yse"),
     ):
         done = alone("list", *words)

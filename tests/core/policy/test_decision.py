@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.policy.decision import DECIDED_STATES, Answers, Exempt, Verdict, explain_verdict, judge
-from core.units import parse_grace
+from core.units import format_exact, parse_grace
 
 OK, OVER, LARGE = Verdict.ACCEPT, Verdict.OVER_QUOTA, Verdict.TOO_LARGE
 MIB = 1024 * 1024
@@ -79,8 +79,23 @@ def test_every_verdict_has_a_sentence(limit: int | None, used: int | None, size:
     sentence = explain_verdict(verdict, limit, used, size, grace)
     assert sentence.endswith(".")
     if limit is not None and used is not None:
-        assert f"({used} bytes)" in sentence
-        assert f"({limit} bytes)" in sentence
+        assert f"{format_exact(used)} of {format_exact(limit)} are used" in sentence
+
+
+@pytest.mark.parametrize(
+    ("used", "size", "grace", "words"),
+    [
+        (5_583_457_484, 0, 0, "5.2 GiB (5,583,457,484 bytes) of 5 GiB (5,368,709,120 bytes) are used: at or over"),
+        (5_368_709_119, 0, 0, "are used; 1 byte fits."),
+        (5_368_709_119, 2000, 0, "are used; 2 KiB (2,000 bytes) do not fit."),
+        (5_368_709_119, 2000, 1998, "do not fit, not even with the grace of 2 KiB (1,998 bytes)."),
+        (0, 48_000, 1000, "0 bytes of 5 GiB (5,368,709,120 bytes) are used; 46.9 KiB (48,000 bytes) fit, with a grace"),
+    ],
+)
+def test_figures_are_read_at_a_glance_and_are_exact(used: int, size: int, grace: int, words: str) -> None:
+    """Where a byte decides, a rounded size would say the opposite."""
+    limit = 5 << 30
+    assert words in explain_verdict(judge(limit, used, size, grace), limit, used, size, grace)
 
 
 ANSWERS = Answers("DUNNO yes", "452 4.2.2 full", "552 5.2.3 large", "DUNNO who", "DUNNO trouble")
