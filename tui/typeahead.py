@@ -38,10 +38,20 @@ class TypeAheadApp(App[T], inherit_bindings=False):
         """Keep keys back; a key that was let through comes by here a second time, on its way up."""
         if isinstance(event, events.Key) and not event.is_forwarded:
             self._keys.append(event)
-            if self._key_sent is None or time.monotonic() - self._key_sent > LOST_SECONDS:
+            if self._is_free():
                 await self._let_through()
+            else:
+                self.set_timer(LOST_SECONDS, self._look_again)
         else:
             await super().on_event(event)
+
+    def _is_free(self) -> bool:
+        return self._key_sent is None or time.monotonic() - self._key_sent >= LOST_SECONDS
+
+    async def _look_again(self) -> None:
+        """A key must not wait for the next one where the KeyDone before it was lost."""
+        if self._keys and self._is_free():
+            await self._let_through()
 
     async def on_key_done(self) -> None:
         """The next one."""

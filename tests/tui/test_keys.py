@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from textual.events import MouseScrollDown
 
@@ -29,6 +31,17 @@ def test_moving_by_keys() -> None:
         assert stage.row.address == shown[0]
 
     play(scene, rows=300)
+
+
+def test_a_key_after_one_whose_end_was_lost() -> None:
+    """As when a widget goes away with it: it takes half a second, but no other key."""
+
+    async def scene(stage: Stage) -> None:
+        stage.app._key_sent = time.monotonic()
+        await stage.press("j")
+        await stage.until(lambda: stage.row.address == stage.order[1], "moves")
+
+    play(scene, rows=FIVE)
 
 
 def test_sorting_by_keys() -> None:
