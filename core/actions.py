@@ -32,6 +32,7 @@ from core.usage.doveadm import Tool
 from core.usage.driver import Driver
 from core.usage.empty import Removed, find_by_doveadm, find_files, remove_by_doveadm, remove_files
 from core.usage.mailstore import Mailstore
+from core.usage.recalc import with_doveadm
 
 log = logging.getLogger(__name__)
 
@@ -154,14 +155,22 @@ class Actions:
         before = await in_thread(lambda: driver.recorded(address)) or (
             (known.used, known.messages) if known else (None, None)
         )
-        method = await self._by_doveadm(lambda doveadm: _recalc_by_doveadm(doveadm, address))
+        method = await self._by_doveadm(lambda doveadm: self._recalc_by_doveadm(doveadm, address))
         if method is None:
             method = await in_thread(lambda: driver.recount(address, entry.limit))
         await self._measure([entry])
         self._ledger.set_drift(entry, None)
+        entry.compared_at = 0.0  # a delivery may have come in between: the background check looks again
         after = (entry.known.used, entry.known.messages) if entry.known else (None, None)
         _, remark = await self._write_journal([operator.entry("recalc", address, figure(before[0]), figure(after[0]))])
         return RecalcResult(address, before[0], after[0], before[1], after[1], method, remark=remark)
+
+    def _recalc_by_doveadm(self, doveadm: Tool, address: str) -> str:
+        if self._driver.name == "maildir":
+            with_doveadm(self._store.maildir(address), lambda: doveadm.recalc(address))
+        else:
+            doveadm.recalc(address)
+        return "doveadm"
 
     # ---- Trash
 
@@ -267,11 +276,6 @@ class Actions:
             remark = f"done, but not in the journal: {error}"
             log.error("%s %s: %s", entries[0].kind, entries[0].address, remark, extra=TOLD)
             return [], remark
-
-
-def _recalc_by_doveadm(doveadm: Tool, address: str) -> str:
-    doveadm.recalc(address)
-    return "doveadm"
 
 
 def _empty_by_doveadm(doveadm: Tool, store: Mailstore, address: str, before: float | None, dry_run: bool) -> Removed:

@@ -23,7 +23,7 @@ from core.usage.mutf7 import is_canonical
 INBOX = "INBOX"
 # A number of more than 12 digits is the size of no message, and sums must stay what 64 bits hold.
 _SIZE = re.compile(rb"[^,]*(?:,(?!S=)[^,]*)*,S=(\d{0,12})(?=[:,]|\Z)")
-_UNSETTLED_NS = 1_000_000_000
+UNSETTLED_NS = 1_000_000_000
 _MISSING = 0  # modification time of a directory that is not there
 
 
@@ -100,7 +100,7 @@ def sum_directory(path: str, known: DirectorySum | None = None, summing: Summing
         return DirectorySum(_MISSING, 0, 0)
     if known is not None and known.mtime_ns == mtime:
         return known
-    settled = mtime if time.time_ns() - mtime > _UNSETTLED_NS else None
+    settled = mtime if time.time_ns() - mtime > UNSETTLED_NS else None
     directory = os.fsencode(path)
     return DirectorySum(settled, *summing(directory, os.listdir(directory)))
 

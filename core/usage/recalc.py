@@ -1,4 +1,4 @@
-"""Recounting without doveadm: a new maildirsize where that is safe, else none, so that Dovecot counts at its next look.
+"""Recounting: a new maildirsize where that is safe, else none, so that Dovecot counts at its next look.
 
 Dovecot does not lock the file; a delivery first moves its mail into ``new`` and then appends a line. A file that was
 replaced between the two would be wrong for ever. So the new one goes into place only when, between the start of the
@@ -15,10 +15,15 @@ import os
 import secrets
 import socket
 import stat
+import time
+from collections.abc import Callable
 
-from core.usage.folders import Folders, settled, sum_folders
+from core.usage.folders import UNSETTLED_NS, Folders, folder_names, folder_path, settled, sum_folders
 from core.usage.mailstore import Mailstore
 from core.usage.measure import total
+
+_TRIES = 4
+_PAUSE_SECONDS = 1.1  # a little more than directories take to settle
 
 
 def rewrite(store: Mailstore, maildir: str, limit: int | None) -> str:
@@ -39,6 +44,34 @@ def rewrite(store: Mailstore, maildir: str, limit: int | None) -> str:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     return "unlink"
+
+
+def with_doveadm(maildir: str, recalc: Callable[[], None]) -> None:
+    """Have Dovecot recount by ``recalc``, and again where somebody delivered meanwhile: it takes no lock either, and
+    counts such a mail twice. In a mailbox that is never quiet the last count stands, and the background check
+    (core.drift) has a look at it. Raises what ``recalc`` raises, and OSError.
+    """
+    for left in reversed(range(_TRIES)):
+        before = _times(maildir)
+        recalc()
+        if not left or (_are_settled(before) and _times(maildir) == before):
+            return
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _times(maildir: str) -> dict[str, int]:
+    """When the directories with messages changed; nothing where the Maildir is on another host."""
+    times = {}
+    for name in folder_names(maildir):
+        for part in ("new", "cur"):
+            with contextlib.suppress(FileNotFoundError):
+                path = f"{folder_path(maildir, name)}/{part}"
+                times[path] = os.stat(path).st_mtime_ns
+    return times
+
+
+def _are_settled(times: dict[str, int]) -> bool:
+    return all(time.time_ns() - moment > UNSETTLED_NS for moment in times.values())
 
 
 def _replace(store: Mailstore, maildir: str, limit: int, folders: Folders, before: tuple[int, ...]) -> bool:

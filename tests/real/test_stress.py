@@ -122,7 +122,9 @@ def test_nothing_is_lost(mailserver: MailServer, folder: Path, doveadm: str | No
     settings = write_settings(mailserver, folder, doveadm=doveadm)
     with Mailquota(settings, mailserver), Console(folder / "control.sock") as client:
         with Mail(mailserver, address, each) as mail:
-            while mail.under_way:
+            last = False
+            while not last:
+                last = not mail.under_way  # Dovecot's recount takes no lock: one beside a delivery may count it twice
                 gone, used = change(client, address)
                 removed, methods = removed + gone, methods | used
         assert mail.errors == []

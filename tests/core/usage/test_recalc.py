@@ -13,7 +13,7 @@ import pytest
 
 import core.usage.recalc
 from core.usage.measure import measure
-from core.usage.recalc import rewrite
+from core.usage.recalc import rewrite, with_doveadm
 from tests.core.usage.boxes import Box
 
 LIMIT = 5000
@@ -188,3 +188,39 @@ def test_a_link_is_replaced_not_followed(wrong: Box, tmp_path: Path) -> None:
     assert recount(wrong) == "rewrite"
     assert elsewhere.read_text() == "precious\n"
     assert not wrong.file.is_symlink()
+
+
+def test_dovecot_recounts_again_where_somebody_delivered(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before, during or after its count: what the last one says is of a quiet mailbox."""
+    monkeypatch.setattr(core.usage.recalc, "_PAUSE_SECONDS", 0.0)
+    box.put(1000)
+    box.settle()
+    counts: list[int] = []
+
+    def delivered_meanwhile() -> None:
+        counts.append(len(counts))
+        if len(counts) == 1:
+            box.put(5, "new")
+        elif len(counts) == 2:
+            box.settle()
+
+    with_doveadm(box.maildir, delivered_meanwhile)
+    assert counts == [0, 1, 2]  # the second one began before the folders had settled
+
+
+def test_a_mailbox_that_is_never_quiet_is_not_recounted_for_ever(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(core.usage.recalc, "_PAUSE_SECONDS", 0.0)
+    counts: list[int] = []
+
+    def delivered_meanwhile() -> None:
+        counts.append(1)
+        box.put(5, "new")
+
+    with_doveadm(box.maildir, delivered_meanwhile)
+    assert len(counts) == 4
+
+
+def test_a_maildir_on_another_host_is_counted_once(tmp_path: Path) -> None:
+    counts: list[int] = []
+    with_doveadm(str(tmp_path / "not/here"), lambda: counts.append(1))
+    assert counts == [1]
