@@ -179,7 +179,7 @@ def test_reservations_of_other_mails_count(desk: Open) -> None:
         client.send(request("john@example.org", 3000, instance="m1"), request("john@example.org", 3000, instance="m2"))
         assert [await client.answer(), await client.answer()] == [FITS, FULL]
         await until(lambda: second.disagreed == 1)
-        assert "That counts 3000 bytes of accepted mails" in second.newest[0].why
+        assert "That counts 2.9 KiB (3,000 bytes) of accepted mails" in second.newest[0].why
 
     desk(work)
 

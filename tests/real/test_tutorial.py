@@ -120,6 +120,7 @@ def test_recalc_mends_a_wrong_figure(mailserver: MailServer, folder: Path, dovea
 def test_by_keys_in_a_real_terminal(mailserver: MailServer, folder: Path) -> None:
     """One process in a terminal enforces; its keys raise the limit and empty Trash, and Postfix follows at once."""
     address = "keys@example.org"
+    mailserver.clear()  # what other tests left would push it off the screen
     mailserver.add_user(address, 5000)
     settings = write_settings(mailserver, folder)
     terminal = Tmux(shlex.join([*COMMAND, "--config", str(settings)]), 100, 30, folder.name)
