@@ -72,3 +72,25 @@ def test_sums(mails: list[tuple[int, int]], later: int) -> None:
     now += later
     assert sum(size for until, size in accepted if until > now) <= found.sum(now) <= total
     assert found.sum(now + 31) == 0
+
+
+def test_many_on_their_way_end_in_time_however_many_follow() -> None:
+    """Mails that are never delivered, ten a second for minutes: what counts is what came within the last 30 s."""
+    found, now = Reservations(), 0.0
+    for number in range(3000):
+        now = number / 10
+        found.add(number, 1000, now + 30)
+        assert found.sum(now) <= 1000 * 10 * 31
+        assert len(found._held) <= MOST
+        assert len(found._old) <= 31
+    assert found.sum(now) >= 1000 * 10 * 29
+    assert found.sum(now + 31) == 0
+
+
+def test_deliveries_end_those_that_are_summed_up_first() -> None:
+    found = Reservations()
+    for number in range(200):
+        found.add(number, 1000, 30 + number / 100)
+    for left in range(199, -1, -1):
+        found.arrived(1000, 1)
+        assert found.sum(5.0) == 1000 * left
