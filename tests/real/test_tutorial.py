@@ -117,6 +117,11 @@ def test_recalc_mends_a_wrong_figure(mailserver: MailServer, folder: Path, dovea
         assert maildirsize_bytes(mailserver, address) == right
 
 
+def limit_of(server: MailServer, address: str) -> object:
+    """As the database has it."""
+    return server.mariadb.sql("SELECT quota FROM virtual_users WHERE email = %s", address)[0]["quota"]
+
+
 def test_by_keys_in_a_real_terminal(mailserver: MailServer, folder: Path) -> None:
     """One process in a terminal enforces; its keys raise the limit and empty Trash, and Postfix follows at once."""
     address = "keys@example.org"
@@ -133,12 +138,7 @@ def test_by_keys_in_a_real_terminal(mailserver: MailServer, folder: Path) -> Non
         terminal.keys("e")
         terminal.wait_for("Edit limit")
         terminal.keys("20000", "Enter")
-        wait_until(
-            lambda: (
-                mailserver.mariadb.sql("SELECT quota FROM virtual_users WHERE email = %s", address)[0]["quota"] == 20000
-            ),
-            "the limit",
-        )
+        wait_until(lambda: limit_of(mailserver, address) == 20000, "the limit")
         assert mailserver.send_mail(address, size=MAIL, announce_size=True)[0] == 250
         mailserver.wait_queue_empty()
         assert fill(mailserver, address)[0] == 452
