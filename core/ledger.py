@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from core.model import Account, AccountRow, Level, level_of
+from core.history.forecast import forecast
+from core.model import Account, AccountRow, Level, Trend, level_of
 from core.policy.reservations import Reservations
 from core.usage.mailstore import is_username
 from core.usage.measure import Known
@@ -20,8 +21,8 @@ class Entry:
     """One mailbox. ``limit`` in bytes, None unlimited; ``known`` is the last measuring, None before the first."""
 
     __slots__ = (
-        "address", "compared_at", "drift", "enabled", "events", "fresh_until", "held", "known", "limit", "mailbox",
-        "measured_at", "refused_at", "trouble",
+        "address", "changed_at", "compared_at", "drift", "enabled", "events", "fresh_until", "held", "known", "limit",
+        "mailbox", "measured_at", "refused_at", "trend", "trouble", "week",
     )  # fmt: skip
 
     def __init__(self, account: Account) -> None:
@@ -35,6 +36,9 @@ class Entry:
         self.trouble: str | None = None  # why the mailbox can't be measured now
         self.drift: int | None = None  # bytes that a count found beyond those on record, where they differ
         self.compared_at = 0.0  # when they were compared, in seconds since the epoch
+        self.trend: Trend | None = None  # from the history
+        self.week = ""
+        self.changed_at: float | None = None  # when the use was last seen to differ
         self.held: Reservations | None = None  # accepted, and not arrived yet
         self.events = 0  # changes that core.watch was told of
         self.fresh_until = 0.0  # loop time up to which ``known`` holds without a look; core.watch ends it early
@@ -91,6 +95,9 @@ class Ledger:
         self.edits = 0  # limits set by us: a read of the database that began before does not know them
         self._changed: dict[str, Entry] = {}
         self._removed: set[str] = set()
+        self.unsampled: dict[str, Entry] = {}  # figures that the history does not know yet; core.sampler takes them
+        self.unjudged: dict[str, Entry] = {}  # use or limit changed since core.alerter looked
+        self.left: set[str] = set()  # accounts that are gone, for both
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -130,8 +137,10 @@ class Ledger:
         for address in found.gone:
             self.totals.add(self.entries.pop(address), -1)
             self._count_domain(address, -1)
-            self._changed.pop(address, None)
+            for waiting in (self._changed, self.unsampled, self.unjudged):
+                waiting.pop(address, None)
             self._removed.add(address)
+            self.left.add(address)
 
     def _count_domain(self, address: str, sign: int) -> None:
         self.generation += 1
@@ -152,7 +161,7 @@ class Ledger:
             self._change_account(entry, account)
             return
         self.totals.add(entry, 1)
-        self._changed[entry.address] = entry
+        self._changed[entry.address] = self.unjudged[entry.address] = entry
 
     def _change_account(self, entry: Entry, account: Account) -> None:
         self.totals.add(entry, -1)
@@ -163,7 +172,7 @@ class Ledger:
             known = entry.known
             entry.known = Known(known.used, known.messages, known.source, None, None, known.folders, known.complete)
         self.totals.add(entry, 1)
-        self._changed[entry.address] = entry
+        self._changed[entry.address] = self.unjudged[entry.address] = entry
 
     def set_limit(self, address: str, limit: int | None) -> None:
         """A limit that was just written to the database, so that it holds before the next read of it."""
@@ -187,7 +196,9 @@ class Ledger:
         entry.fresh_until = 0.0  # who looked for a decision knows better, and says so after this
         if entry.held is not None and old is not None:
             entry.held.arrived(known.used - old.used, known.messages - old.messages)
-        if old is None or old.used != known.used or old.folders is not known.folders or old.messages != known.messages:
+        if old is None or old.used != known.used or old.messages != known.messages:
+            self._changed[entry.address] = self.unsampled[entry.address] = self.unjudged[entry.address] = entry
+        elif old.folders is not known.folders:
             self._changed[entry.address] = entry
         return True
 
@@ -232,6 +243,10 @@ class Ledger:
             enabled=entry.enabled,
             refused_at=entry.refused_at,
             drift_bytes=entry.drift if known.source == "maildirsize" else None,
+            growth_bytes_per_day=entry.trend.growth if entry.trend is not None else None,
+            days_to_full=_days_to_full(entry),
+            week=entry.week,
+            changed_at=entry.changed_at,
         )
 
     def take_changes(self) -> tuple[list[AccountRow], list[str]]:
@@ -244,3 +259,9 @@ class Ledger:
         """There is nobody to tell."""
         self._changed.clear()
         self._removed.clear()
+
+
+def _days_to_full(entry: Entry) -> float | None:
+    if entry.trend is None or entry.limit is None or entry.used is None:
+        return None
+    return forecast(entry.used, entry.limit, entry.trend).days

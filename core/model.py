@@ -71,6 +71,30 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     measured_at: float  # seconds since the epoch
 
 
+class Point(msgspec.Struct, frozen=True, array_like=True):
+    """Use at a time, from the history; it holds until the next point."""
+
+    at: float
+    used_bytes: int
+    messages: int = 0
+
+
+class Trend(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Growth in bytes per day, robust against single jumps, and the range that it honestly lies in."""
+
+    growth: int
+    low: int
+    high: int
+
+
+class Forecast(msgspec.Struct, frozen=True):
+    """Days until full at today's use and limit. ``earliest`` to ``latest`` is the honest range; None: not in sight."""
+
+    days: float | None
+    earliest: float | None
+    latest: float | None
+
+
 class AccountRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One account as readers see it: the ledger's record on the wire, in the table and in ``list``."""
 
@@ -85,6 +109,10 @@ class AccountRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     enabled: bool = True
     refused_at: float | None = None
     drift_bytes: int | None = None
+    growth_bytes_per_day: int | None = None
+    days_to_full: float | None = None  # at that growth
+    week: str = ""  # use over the last seven days, a digit from 0 to 7 each, oldest first; "" without history
+    changed_at: float | None = None  # when the use was last seen to differ
 
     @property
     def domain(self) -> str:
@@ -124,8 +152,8 @@ def account_json(row: AccountRow) -> dict[str, Any]:
         "level": row.level.value,
         "source": row.source,
         "measured_at": rfc3339(row.measured_at),
-        "growth_bytes_per_day": None,
-        "days_to_full": None,
+        "growth_bytes_per_day": row.growth_bytes_per_day,
+        "days_to_full": row.days_to_full,
         "drift_bytes": row.drift_bytes,
         "enabled": row.enabled,
     }

@@ -114,6 +114,51 @@ class GetJournal(msgspec.Struct, frozen=True, tag="journal"):
     most: int = 1000
 
 
+class Undo(msgspec.Struct, frozen=True, tag="undo"):
+    """Take back journal entry ``entry``, or the newest edit of limits (all that it set) → list[SetResult]."""
+
+    id: int
+    entry: int | None = None
+
+
+class Warn(msgspec.Struct, frozen=True, tag="warn"):
+    """Send warnings now → list[WarnResult]. ``mark`` is a percentage like "95", "below", or "" (its present state).
+
+    ``source``: "dovecot" is merged with what was sent before, "operator" with what was sent just now, "again"
+    with nothing.
+    """
+
+    id: int
+    addresses: list[str]
+    mark: str = ""
+    source: str = "operator"
+
+
+class TestWarning(msgspec.Struct, frozen=True, tag="test_warning"):
+    """Send the warning that ``address`` would get to ``to`` instead, marked as a test → WarnResult."""
+
+    id: int
+    address: str
+    mark: str
+    to: str
+
+
+class PreviewWarning(msgspec.Struct, frozen=True, tag="preview"):
+    """→ Preview."""
+
+    id: int
+    address: str
+    mark: str = ""
+
+
+class GetWarnings(msgspec.Struct, frozen=True, tag="warnings"):
+    """The newest ``most`` warnings, of one ``address`` if it is given → list[WarningRow], newest first."""
+
+    id: int
+    address: str = ""
+    most: int = 500
+
+
 class Explain(msgspec.Struct, frozen=True, tag="explain"):
     """The answer that Postfix would get → Explanation. Never counted as a request."""
 
@@ -146,12 +191,13 @@ class HandOver(msgspec.Struct, frozen=True, tag="hand_over"):
 
 Order = (
     Hello | Subscribe | Watch | GetAccounts | GetDetails | GetStatus | GetJournal | GetRefusals | GetReport | SetLimit
-    | Recalc | EmptyTrash | Explain | Cancel | Reload | HandOver
+    | Recalc | EmptyTrash | Undo | Warn | TestWarning | PreviewWarning | GetWarnings | Explain | Cancel | Reload
+    | HandOver
 )  # fmt: skip
 
 Request = (
     GetAccounts | GetDetails | GetStatus | GetJournal | GetRefusals | GetReport | SetLimit | Recalc | EmptyTrash
-    | Explain | Cancel | Reload | HandOver
+    | Undo | Warn | TestWarning | PreviewWarning | GetWarnings | Explain | Cancel | Reload | HandOver
 )  # fmt: skip
 
 

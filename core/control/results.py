@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from core.model import AccountRow
+from core.model import AccountRow, Forecast, Point, Trend
 
 
 class SetResult(msgspec.Struct, frozen=True):
@@ -142,13 +142,54 @@ class JournalRow(msgspec.Struct, frozen=True):
     at: float
     operator: str
     origin: str
-    kind: str  # limit, recalc, trash
+    kind: str  # limit, recalc, trash, warning, jump, start, stop
     address: str
     old: str | None
     new: str | None
     reason: str
     until: float | None
     undoes: int | None
+
+
+class WarningRow(msgspec.Struct, frozen=True, array_like=True):
+    """One mail to the owner of a mailbox: about which mark, with the figures of that moment, and what became of it."""
+
+    id: int
+    at: float  # when it became due
+    address: str
+    mark: str  # "80%", "50M" (left), "below" (there is room again), "test"
+    percent: float | None
+    used_bytes: int | None
+    limit_bytes: int | None
+    state: str  # queued, sent, failed, dropped
+    source: str  # state (of our own accord), dovecot, operator
+    attempts: int = 0
+    next_try: float | None = None
+    sent_at: float | None = None
+    method: str | None = None  # dovecot-lda, doveadm, maildir, sendmail
+    error: str | None = None
+
+
+class WarnResult(msgspec.Struct, frozen=True):
+    """What became of an order to warn. ``state``: sent, queued (quiet hours, too many a minute), merged, failed."""
+
+    address: str
+    mark: str
+    state: str
+    method: str | None = None
+    error: str | None = None
+    code: int = 0  # exit code of the error
+    remark: str | None = None  # it was done, but
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """A warning as it would be sent now; ``remark`` says why a template of the settings is not used."""
+
+    subject: str
+    text: str
+    html: str
+    language: str
+    remark: str | None = None
 
 
 class Details(msgspec.Struct, frozen=True):
@@ -160,6 +201,11 @@ class Details(msgspec.Struct, frozen=True):
     refusals: list[DecisionRow]
     changes: list[JournalRow] = []  # newest first
     remark: str | None = None  # why there is less than everything
+    warnings: list[WarningRow] = []  # newest first
+    points: list[Point] = []  # oldest first
+    limits: list[tuple[float, int | None]] = []  # from when on which limit held, oldest first
+    trend: Trend | None = None
+    forecast: Forecast | None = None
 
 
 class DatabaseState(msgspec.Struct, frozen=True):
@@ -214,3 +260,6 @@ class Status(msgspec.Struct, frozen=True):
     disagreed: int = 0
     not_compared: int = 0
     unrecorded: int = 0  # changes that are not in the journal, as it could not be written
+    state_problem: str = ""  # why the state database can't be used; "" while it can
+    warnings_queued: int = 0
+    warnings_failed: int = 0  # given up, within the last day
