@@ -251,9 +251,3 @@ def languages(values: dict[str, str]) -> None:
         if not domain or any(char.isspace() or not char.isprintable() or char == "@" for char in domain):
             raise refuse(domain, "the name of a domain")
         language(code)
-
-
-def sqlite_url(value: str) -> None:
-    """The state database is a file of our own."""
-    if parse_database_url(value).kind != "sqlite":
-        raise refuse(value.partition(":")[0] + ":…", "sqlite:////ABSOLUTE/PATH")

@@ -79,7 +79,8 @@ class Engine:
         self.policy = PolicyServer(self.enforcer.ask, self.metrics)
         self.sync = self._make_sync(config)
         self.poller = Poller(self.ledger, self.driver, self.enforcer.asked)
-        self.journal = Journal(config.settings.state.path)
+        self.state = wiring.make_state(config)
+        self.journal = Journal(self.state)
         doveadm, insist = wiring.make_doveadm(config)
         self.actions = Actions(
             self.ledger, self.mailstore, self.driver, self.poller, self.journal, doveadm=doveadm, insist=insist
@@ -284,7 +285,7 @@ class Engine:
         self.listeners.close()
         await self.sync.stop()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(in_thread(self.journal.close), _CLOSE_SECONDS)
+            await asyncio.wait_for(in_thread(self.state.close), _CLOSE_SECONDS)
 
 
 def _tell_end(task: asyncio.Task[None]) -> None:

@@ -14,13 +14,14 @@ from core.endpoints import DatabaseUrl
 from core.errors import SettingsError
 from core.postfix_maps import parse_map_file
 
-Which = Literal["database", "write_database", "doveadm"]
+Which = Literal["database", "write_database", "state", "doveadm"]
 
 _LONGEST = 64 * 1024  # bytes; a password file that is longer is something else
 _CREDENTIALS = "$CREDENTIALS_DIRECTORY"
 _CREDENTIAL_NAMES: dict[Which, str] = {
     "database": "password",
     "write_database": "write_password",
+    "state": "state_password",
     "doveadm": "doveadm_password",
 }
 
@@ -44,7 +45,7 @@ def read_password(config: Config, which: Which, environ: Mapping[str, str] = os.
         which = "database"
     url = _url(config, which)
     if url is not None and url.password is not None:
-        return Password(url.password, f"accounts.{which}")
+        return Password(url.password, "state.database" if which == "state" else f"accounts.{which}")
     key, setting = _file_setting(config, which)
     credential = f"{_CREDENTIALS}/{_CREDENTIAL_NAMES[which]}"
     if setting and (config.origin.get(key) != DEFAULT_ORIGIN or Path(setting).exists()):
@@ -57,12 +58,16 @@ def read_password(config: Config, which: Which, environ: Mapping[str, str] = os.
 def _url(config: Config, which: Which) -> DatabaseUrl | None:
     if which == "doveadm":
         return None
+    if which == "state":
+        return config.settings.state.url
     accounts = config.settings.accounts
     return accounts.url if which == "database" else accounts.write_url
 
 
 def _file_setting(config: Config, which: Which) -> tuple[str, str]:
     settings = config.settings
+    if which == "state":
+        return "state.database", ""
     if which == "doveadm":
         return "mailstore.doveadm_password_file", settings.mailstore.doveadm_password_file
     if which == "database":

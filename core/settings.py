@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import time
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -216,15 +215,20 @@ class Warnings(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class State(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """history, journal, warnings already sent"""
 
-    database: Annotated[str, doc("the file, sqlite:////absolute/path", checks.sqlite_url)] = (
-        "sqlite:////var/lib/mailquota/state.db"
-    )
+    database: Annotated[
+        str,
+        doc(
+            "sqlite:////absolute/path, or for several engines that share it mysql://user@host:3306/db"
+            " (password: in the URL or $CREDENTIALS_DIRECTORY/state_password)",
+            checks.database_url,
+        ),
+    ] = "sqlite:////var/lib/mailquota/state.db"
     keep_history: Annotated[str, doc("how long samples are kept", checks.duration_above_zero)] = "400d"
 
     @property
-    def path(self) -> Path:
-        """The database file."""
-        return Path(parse_database_url(self.database).path)
+    def url(self) -> DatabaseUrl:
+        """Where it is."""
+        return parse_database_url(self.database)
 
     @property
     def keep_seconds(self) -> float:

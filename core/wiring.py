@@ -6,13 +6,15 @@ import logging
 import shlex
 from pathlib import Path
 
-from core.accounts.store import AccountStore, Queries, Target, open_store
+from core.accounts.store import AccountStore, Queries, open_store
 from core.accounts.usage_table import open_usage_table
 from core.config import Config, Found
 from core.discover import ask_dovecot
 from core.dovecot_quota import QuotaFacts, choose_driver
 from core.endpoints import DatabaseUrl
 from core.errors import SettingsError
+from core.history.database import StateDatabase
+from core.mysql_hosts import Target
 from core.passwords import Which, read_password
 from core.policy.decision import Answers, Exempt, Rules
 from core.usage.count_driver import CountDriver
@@ -65,6 +67,11 @@ def _target(config: Config, url: DatabaseUrl, which: Which) -> Target:
     if password.warning:
         log.warning("%s", password.warning)
     return Target("mysql", url.hosts, url.database, url.user, password.text)
+
+
+def make_state(config: Config) -> StateDatabase:
+    """The state database; not opened yet."""
+    return StateDatabase(_target(config, config.settings.state.url, "state"))
 
 
 def make_mailstore(config: Config) -> Mailstore:

@@ -13,7 +13,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SUBJECTS = ("accounts", "usage", "policy", "history")
-FREE = {"model", "units", "errors", "config", "settings", "endpoints", "text", "times", "checks", "answers"}
+FREE = {"model", "units", "errors", "config", "settings", "endpoints", "text", "times", "checks", "answers"} | {
+    "mysql_hosts"
+}
 LONGEST_FILE = {"core": 300, "tui": 300, "tests": 500}  # a list of cases may be longer than what they are about
 LONGEST_FUNCTION = 40
 MEDIAN_FUNCTION = 10  # lines that half of all functions, and nine in ten, stay under

@@ -21,11 +21,11 @@ from pymysql.cursors import SSCursor
 
 from core.accounts.base import SqlStore, may_not_write, missing_limit, trouble
 from core.accounts.limits import Session
-from core.accounts.mysql_hosts import Connection, connect_any, text_of
 from core.accounts.rows import Collector, Row
 from core.accounts.schema import make_statements
-from core.accounts.store import Accounts, LimitResult, Queries, Schema, Target
+from core.accounts.store import Accounts, LimitResult, Queries, Schema
 from core.errors import DatabaseError, SettingsError
+from core.mysql_hosts import Connection, NoHostError, Target, connect_any, text_of
 
 LOCK_SECONDS = 5  # below READ_SECONDS, so that the server's own words about a locked row arrive
 ROWS_AT_ONCE = 1000
@@ -106,7 +106,7 @@ class MysqlStore(SqlStore):
             raise self._explain(error, self._reading.where) from error
 
     def _transact(self, work: Callable[[Session], list[LimitResult]]) -> list[LimitResult]:
-        connection, where = connect_any(self._write_target, 0, client_flag=CLIENT.FOUND_ROWS)[:2]
+        connection, where = _connect(self._write_target, 0, client_flag=CLIENT.FOUND_ROWS)[:2]
         try:
             session = _Session(connection)
             session.begin()
@@ -158,7 +158,7 @@ class KeptConnection:
 
     def _attempt(self, work: Callable[[Connection], T]) -> T:
         if self._connection is None:
-            self._connection, self.where, self._host = connect_any(self._target, self._host)
+            self._connection, self.where, self._host = _connect(self._target, self._host)
         try:
             return work(self._connection)
         except BaseException:
@@ -170,6 +170,13 @@ class KeptConnection:
         connection, self._connection = self._connection, None
         if connection is not None:
             _close(connection)
+
+
+def _connect(target: Target, first: int, **options: Any) -> tuple[Connection, str, int]:
+    try:
+        return connect_any(target, first, **options)
+    except NoHostError as error:
+        raise DatabaseError("; ".join(str(trouble(where, reason)) for where, reason in error.failures)) from error
 
 
 class _Session:

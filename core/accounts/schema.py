@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from core.accounts.store import Kind, Queries, Schema
+from core.accounts.store import Queries, Schema
 from core.errors import SettingsError
+from core.mysql_hosts import Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,9 @@ from core.accounts.base import SqlStore, may_not_write, missing_limit, trouble
 from core.accounts.limits import Session
 from core.accounts.rows import Collector, Row, address_of
 from core.accounts.schema import make_statements
-from core.accounts.store import Accounts, LimitResult, Queries, Schema, Target
+from core.accounts.store import Accounts, LimitResult, Queries, Schema
 from core.errors import DatabaseError, SettingsError
+from core.mysql_hosts import Target
 
 BUSY_SECONDS = 5.0
 

@@ -11,35 +11,18 @@ edit between the two costs one needless read later, and is never missed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 from core.errors import MailquotaError, SettingsError
 from core.model import Account, Alias
+from core.mysql_hosts import Target
 
-Kind = Literal["mysql", "sqlite"]
 Schema = Literal["ispmail", "postfixadmin", "custom"]
 
 # What SQLite's INTEGER and BIGINT hold.
 HIGHEST_LIMIT = 2**63 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a database is, and as whom to go there.
-
-    mysql: ``hosts`` are tried in order; a host with a leading slash is the path of a unix socket, its port unused.
-    sqlite: only ``path`` counts.
-    """
-
-    kind: Kind
-    hosts: tuple[tuple[str, int], ...] = ()
-    database: str = ""
-    user: str = ""
-    password: str = field(default="", repr=False)
-    path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

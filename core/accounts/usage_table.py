@@ -14,11 +14,11 @@ import pymysql
 from pymysql.constants import ER
 
 from core.accounts.mysql import MysqlStore
-from core.accounts.mysql_hosts import Connection
 from core.accounts.rows import Row, address_of, text_of
 from core.accounts.sqlite import SqliteStore
-from core.accounts.store import HIGHEST_LIMIT, Target
+from core.accounts.store import HIGHEST_LIMIT
 from core.errors import DatabaseError
+from core.mysql_hosts import Connection, Target
 
 TABLES = ("quota2", "quota", "used_quota")  # PostfixAdmin's and mailcow's, Dovecot's own example, iRedMail's
 _COLUMNS = frozenset({"username", "bytes", "messages"})

@@ -1,92 +1,149 @@
-"""The state database: SQLite with numbered migrations, each applied once, in order, in a transaction of its own."""
+"""The state database: journal, history and warnings, in SQLite or, for several engines that share one, in MariaDB.
+
+Theory of operation. A ``StateDatabase`` is opened when it is first needed and kept open; a lock lets one thread at a
+time use it, so work on it is kept short (long work is done in parts). Every piece of work is one transaction: all of it
+happens, or nothing, also under ``kill -9``. Migrations are numbered files, each applied once, in order.
+
+When it can't be used, the work raises StateError, ``problem`` says why until it works again, and the engine goes on: a
+state database is never a reason to refuse mail or a change. A damaged SQLite file is set aside under another name, and
+a new one is begun; ``set_aside`` is its name. One of a newer version is left alone.
+"""
 
 from __future__ import annotations
 
-import sqlite3
-import time
-from collections.abc import Iterator
+import logging
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import files
-from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 from core.errors import MailquotaError
+from core.mysql_hosts import Kind, Target
 
-_BUSY_SECONDS = 5.0
-_PAUSE_SECONDS = 0.01
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Values = Sequence[object]
 
 
 class StateError(MailquotaError):
     """The state database can't be used; what was to be written there is lost, nothing else is."""
 
 
-def open_state(path: Path) -> sqlite3.Connection:
-    """The database with all migrations applied; it is made, with its folder, where it is missing.
+class Sql(Protocol):
+    """Statements within a transaction. ``?`` stands for a value in both dialects.
 
-    Raises StateError. WAL and a busy timeout, so that a reader, a command and an engine do not get in each other's way.
+    ``ignore`` is what makes an INSERT pass over rows that are there already: ``INSERT {ignore} INTO``.
     """
-    connection = None
-    try:
-        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        _use_wal(connection)
-        connection.execute("PRAGMA synchronous = NORMAL")
-        _migrate(connection)
-    except (OSError, sqlite3.Error) as error:
+
+    kind: Kind
+    ignore: str
+
+    def rows(self, sql: str, values: Values = ()) -> list[tuple[Any, ...]]:
+        """What a SELECT finds."""
+
+    def change(self, sql: str, values: Values = ()) -> int:
+        """How many rows a statement changed; on MariaDB those that it found, too."""
+
+    def insert(self, sql: str, values: Values = ()) -> int:
+        """The number of the new row."""
+
+    def many(self, sql: str, values: Iterable[Values]) -> None:
+        """The same statement for many rows."""
+
+
+class Connection(ABC):
+    """One connection, with all migrations applied. Each method raises StateError or a driver's error."""
+
+    @abstractmethod
+    def transact(self, work: Callable[[Sql], T], *, writes: bool) -> T:
+        """Do the work in a transaction; after any error nothing of it stays."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give it back."""
+
+
+class StateDatabase:
+    """See the theory of operation above. Every method blocks, for some seconds at most; called in a thread."""
+
+    def __init__(self, target: Target) -> None:
+        self.problem = ""  # why it could not be used the last time
+        self.set_aside = ""  # where a damaged one lies
+        self._target = target
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+
+    def write(self, work: Callable[[Sql], T]) -> T:
+        """Do the work in a transaction; a missing SQLite file is made. Raises StateError."""
+        with self._lock:
+            return self._run(work, writes=True)
+
+    def read(self, work: Callable[[Sql], T], default: T) -> T:
+        """Look something up. A missing SQLite file is not made, and holds ``default``. Raises StateError."""
+        with self._lock:
+            if self._connection is None and self._is_missing():
+                return default
+            return self._run(work, writes=False)
+
+    def rows(self, sql: str, values: Values = ()) -> list[tuple[Any, ...]]:
+        """What one SELECT finds; nothing where there is no file yet. Raises StateError."""
+        nothing: list[tuple[Any, ...]] = []
+        return self.read(lambda session: session.rows(sql, values), nothing)
+
+    def close(self) -> None:
+        """Give it back; the next use opens it again."""
+        with self._lock:
+            self._close()
+
+    def _is_missing(self) -> bool:
+        try:
+            return self._target.path is not None and not self._target.path.exists()
+        except OSError as error:  # a folder that we may not look into
+            self.problem = f"state database {self._target.path}: {error}"
+            raise StateError(self.problem) from error
+
+    def _run(self, work: Callable[[Sql], T], *, writes: bool) -> T:
+        try:
+            if self._connection is None:
+                self._connection = self._open()
+            result = self._connection.transact(work, writes=writes)
+        except BaseException as error:
+            self._close()
+            if isinstance(error, StateError):
+                self.problem = str(error)
+            raise
+        self.problem = ""
+        return result
+
+    def _open(self) -> Connection:
+        if self._target.kind == "mysql":
+            from core.history.mysql import open_mysql  # late: most have a file
+
+            return open_mysql(self._target)
+        from core.history.sqlite import open_sqlite
+
+        assert self._target.path is not None
+        return open_sqlite(self._target.path, self._damaged)
+
+    def _damaged(self, set_aside: str) -> None:
+        self.set_aside = set_aside
+        log.error("the state database was damaged: it is set aside as %s, and a new one is begun", set_aside)
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-        raise StateError(f"state database {path}: {error}") from error
-    return connection
 
 
-def _use_wal(connection: sqlite3.Connection) -> None:
-    """Two that switch a new file at the same time get "locked" at once, whatever the busy timeout: so try again."""
-    until = time.monotonic() + _BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                raise
-            time.sleep(_PAUSE_SECONDS)
-        else:
-            return
-
-
-def migrations() -> list[tuple[int, str]]:
+def migrations(kind: Kind) -> list[tuple[int, str]]:
     """Number and text of each migration, in order; a file is named NNNN_what.sql and never changes once released."""
-    folder = files("core.history").joinpath("sql")
+    folder = files("core.history").joinpath("sql", kind)
     names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql"))
     return [(int(name[:4]), folder.joinpath(name).read_text("utf-8")) for name in names]
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
-    steps = migrations()
-    version = _version(connection)
-    if version > steps[-1][0]:
-        raise sqlite3.DatabaseError(f"it is of a newer version ({version}) than this mailquota knows ({steps[-1][0]})")
-    for number, text in steps:
-        if number > version:
-            _apply(connection, number, text)
-
-
-def _apply(connection: sqlite3.Connection, number: int, text: str) -> None:
-    """One migration, unless another process was faster: an engine and a command may meet here."""
-    with connection:
-        connection.execute("BEGIN IMMEDIATE")
-        if _version(connection) < number:
-            for statement in _statements(text):  # executescript would end the transaction
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {number}")
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return int(version)
-
-
-def _statements(text: str) -> Iterator[str]:
-    statement = ""
-    for line in text.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
+def newer(version: int, known: int) -> str:
+    """What to say of a database that a later mailquota made."""
+    return f"it is of a newer version ({version}) than this mailquota knows ({known})"

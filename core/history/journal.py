@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import sqlite3
-import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from core.history.database import StateError, open_state
+from core.history.database import Sql, StateDatabase, StateError
 
 _COLUMNS = "SELECT id, at, operator, origin, kind, address, old, new, reason, until, undoes FROM journal"
-_NEWEST = f"{_COLUMNS} WHERE at >= :since ORDER BY id DESC LIMIT :most"
-_NEWEST_OF_ONE = f"{_COLUMNS} WHERE address = :address AND at >= :since ORDER BY id DESC LIMIT :most"
+_NEWEST = f"{_COLUMNS} WHERE at >= ? ORDER BY id DESC LIMIT ?"
+_NEWEST_OF_ONE = f"{_COLUMNS} WHERE address = ? AND at >= ? ORDER BY id DESC LIMIT ?"
+_ADD = (
+    "INSERT INTO journal (at, operator, origin, kind, address, old, new, reason, until, undoes)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 class JournalEntry(msgspec.Struct, frozen=True):
-    """One change. ``old`` and ``new`` are bytes as text for a limit ("unlimited" without one), a figure otherwise."""
+    """One change. ``old`` and ``new`` are bytes as text for a limit ("unlimited" without one), a figure otherwise.
+
+    ``until``: when a temporary limit ends, in seconds since the epoch. ``undoes``: the entry that it takes back.
+    """
 
     operator: str
     origin: str
@@ -27,32 +31,25 @@ class JournalEntry(msgspec.Struct, frozen=True):
     old: str | None
     new: str | None
     reason: str = ""
+    until: float | None = None
+    undoes: int | None = None
 
 
 class Journal:
-    """Opened at the first entry, so that an engine that changes nothing needs no state database.
+    """``lost`` counts entries that could not be written: the change itself is never refused for that."""
 
-    ``lost`` counts entries that could not be written: the change itself is never refused for that.
-    """
-
-    def __init__(self, path: Path) -> None:
+    def __init__(self, database: StateDatabase) -> None:
         self.lost = 0
-        self._path = path
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
+        self._database = database
 
     def add(self, entries: list[JournalEntry]) -> list[int]:
         """Write entries in one transaction; their ids. Raises StateError, counted in ``lost``."""
-        with self._lock:
-            try:
-                return self._add(entries)
-            except sqlite3.Error as error:
-                self.lost += len(entries)
-                self._close()
-                raise StateError(f"state database {self._path}: {error}") from error
-            except StateError:
-                self.lost += len(entries)
-                raise
+        now = time.time()
+        try:
+            return self._database.write(lambda sql: [_add(sql, now, entry) for entry in entries])
+        except StateError:
+            self.lost += len(entries)
+            raise
 
     def read(self, address: str = "", since: float = 0.0, most: int = 1000) -> list[tuple[Any, ...]]:
         """The newest ``most`` rows, newest first, of one address if it is given. Raises StateError.
@@ -60,40 +57,12 @@ class Journal:
         id, at, operator, origin, kind, address, old, new, reason, until, undoes. Without a file there are no rows, and
         none is made.
         """
-        with self._lock:
-            try:
-                if self._connection is None:
-                    if not self._path.exists():
-                        return []
-                    self._connection = open_state(self._path)
-                values = {"address": address, "since": since, "most": most}
-                return self._connection.execute(_NEWEST_OF_ONE if address else _NEWEST, values).fetchall()
-            except (OSError, sqlite3.Error) as error:  # OSError: a folder that we may not look into
-                self._close()
-                raise StateError(f"state database {self._path}: {error}") from error
+        if address:
+            return self._database.rows(_NEWEST_OF_ONE, (address, since, most))
+        return self._database.rows(_NEWEST, (since, most))
 
-    def _add(self, entries: list[JournalEntry]) -> list[int]:
-        if self._connection is None:
-            self._connection = open_state(self._path)
-        now = time.time()
-        ids = []
-        with self._connection as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            for entry in entries:
-                cursor = connection.execute(
-                    "INSERT INTO journal (at, operator, origin, kind, address, old, new, reason)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (now, entry.operator, entry.origin, entry.kind, entry.address, entry.old, entry.new, entry.reason),
-                )
-                ids.append(cursor.lastrowid or 0)
-        return ids
 
-    def close(self) -> None:
-        """Give the file back."""
-        with self._lock:
-            self._close()
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+def _add(sql: Sql, now: float, entry: JournalEntry) -> int:
+    e = entry
+    values = (now, e.operator, e.origin, e.kind, e.address, e.old, e.new, e.reason, e.until, e.undoes)
+    return sql.insert(_ADD, values)

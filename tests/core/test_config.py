@@ -32,7 +32,7 @@ def test_defaults() -> None:
     assert config.settings.policy.grace_rule == Grace(percent=10)
     assert config.settings.policy.socket_mode_bits == 0o660
     assert config.settings.warnings.thresholds == (80, 95)
-    assert config.settings.state.path == Path("/var/lib/mailquota/state.db")
+    assert config.settings.state.url.path == "/var/lib/mailquota/state.db"
 
 
 def test_every_key_of_the_documentation(tmp_path: Path) -> None:

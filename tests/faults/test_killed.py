@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ import pytest
 
 from core.control.messages import EmptyTrash, GetJournal, Recalc, Request, SetLimit
 from core.control.results import JournalRow
+from core.history.database import StateDatabase
 from core.history.journal import Journal
+from core.mysql_hosts import Target
 from core.usage.folders import sum_folders
 from core.usage.measure import measure
 from core.wiring import make_mailstore
@@ -139,11 +142,8 @@ def test_killed_while_limits_are_edited(small_world: SmallWorld) -> None:
 
 
 def journal(path: Path) -> list[JournalRow]:
-    book = Journal(path)
-    try:
-        return [JournalRow(*row) for row in book.read()]
-    finally:
-        book.close()
+    with closing(StateDatabase(Target("sqlite", path=path))) as state:
+        return [JournalRow(*row) for row in Journal(state).read()]
 
 
 def test_the_next_start_answers(small_world: SmallWorld) -> None:

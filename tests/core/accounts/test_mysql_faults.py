@@ -8,10 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from core.accounts import mysql, mysql_hosts
-from core.accounts.store import AccountStore, Target, open_store
+from core import mysql_hosts
+from core.accounts import mysql
+from core.accounts.store import AccountStore, open_store
 from core.errors import DatabaseError, MailquotaError
 from core.model import Account
+from core.mysql_hosts import Target
 from tests.core.accounts.hosts import ENDLESS, Address, CuttingHost, FakeHost, dead_host, full_host
 from tests.core.accounts.worlds import MariaWorld
 

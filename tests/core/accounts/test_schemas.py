@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from core.accounts.schema import make_statements
-from core.accounts.store import AccountStore, Kind, LimitChange, Queries, Schema
+from core.accounts.store import AccountStore, LimitChange, Queries, Schema
 from core.errors import DatabaseError, MailquotaError, NoSuchAccountError, SettingsError
 from core.model import Account, Alias
+from core.mysql_hosts import Kind
 from tests.core.accounts.worlds import SqliteWorld, World
 
 MIB = 1024**2

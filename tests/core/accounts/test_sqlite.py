@@ -16,9 +16,10 @@ import pytest
 
 from core.accounts import sqlite as module
 from core.accounts.sqlite import create
-from core.accounts.store import Target, open_store
+from core.accounts.store import open_store
 from core.errors import DatabaseError, SettingsError
 from core.model import Account
+from core.mysql_hosts import Target
 from tests.core.accounts.worlds import SqliteWorld
 from tests.mailserver.fixture import temporary_folder
 

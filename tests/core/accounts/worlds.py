@@ -12,7 +12,8 @@ import pymysql
 from pymysql.cursors import Cursor
 
 from core.accounts.sqlite import create
-from core.accounts.store import AccountStore, Queries, Schema, Target, open_store
+from core.accounts.store import AccountStore, Queries, Schema, open_store
+from core.mysql_hosts import Target
 from tests.mailserver.mariadb import MariaDB
 
 Rows = list[tuple[object, ...]]

@@ -61,7 +61,7 @@ def test_the_settings_load_and_lead_nowhere_else(world: World) -> None:
     assert make_mailstore(config).maildir("john@example.org") == world.mailstore.maildir("john@example.org")
     assert settings.policy.listen == (f"unix:{world.policy_socket}",)
     assert settings.control.socket == str(world.control_socket)
-    paths = [settings.accounts.url.path, settings.mailstore.path, settings.state.path, *settings.policy.listen]
+    paths = [settings.accounts.url.path, settings.mailstore.path, settings.state.url.path, *settings.policy.listen]
     assert all(str(path).removeprefix("unix:").startswith(f"{world.folder}/") for path in paths)
     assert (settings.mailstore.doveadm, settings.warnings.delivery) == ("off", "maildir")
     assert settings.policy.socket_user == settings.control.group == settings.accounts.password_file == ""

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from core.errors import MailquotaError
-from core.history import database
-from core.history.database import StateError, migrations, open_state
+from core.history import database, sqlite
+from core.history.database import Sql, StateDatabase, StateError, migrations
+from core.mysql_hosts import Target
+from tests.mailserver.mariadb import MariaDB
 
 ROOT = Path(__file__).parent.parent.parent.parent
 TWO = [
@@ -28,38 +30,48 @@ def version_of(path: Path) -> object:
         return connection.execute("PRAGMA user_version").fetchone()[0]
 
 
-def test_the_migrations_are_numbered_without_gaps() -> None:
+def open_state(path: Path) -> StateDatabase:
+    state = StateDatabase(Target("sqlite", path=path))
+    state.write(lambda sql: sql.rows("SELECT 1"))
+    return state
+
+
+def test_the_migrations_are_numbered_without_gaps_and_alike() -> None:
     """Each file belongs to one version of the database, and there is no version without one."""
-    assert [number for number, _ in migrations()] == list(range(1, len(migrations()) + 1))
+    numbers = [number for number, _ in migrations("sqlite")]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert [number for number, _ in migrations("mysql")] == numbers
 
 
 def test_a_missing_file_is_made_with_its_folder(tmp_path: Path) -> None:
     path = tmp_path / "lib/mailquota/state.db"
     open_state(path).close()
-    assert version_of(path) == migrations()[-1][0]
+    assert version_of(path) == migrations("sqlite")[-1][0]
     assert path.parent.stat().st_mode & 0o777 == 0o750
 
 
 def test_only_what_is_new_is_applied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "state.db"
-    monkeypatch.setattr(database, "migrations", lambda: TWO[:1])
+    monkeypatch.setattr(database, "migrations", lambda _kind: TWO[:1])
     open_state(path).close()
-    monkeypatch.setattr(database, "migrations", lambda: TWO)
+    monkeypatch.setattr(database, "migrations", lambda _kind: TWO)
     for _ in range(2):
-        with contextlib.closing(open_state(path)) as connection:
-            assert connection.execute("SELECT * FROM one").fetchall() == [("x;y", None)]
-            assert connection.execute("SELECT COUNT(*) FROM two").fetchall() == [(0,)]
+        with contextlib.closing(open_state(path)) as state:
+            assert state.rows("SELECT * FROM one") == [("x;y", None)]
+            assert state.rows("SELECT COUNT(*) FROM two") == [(0,)]
     assert version_of(path) == 2
 
 
 def test_a_migration_that_fails_leaves_nothing_of_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one before it stays; a corrected one is applied later."""
     path = tmp_path / "state.db"
-    monkeypatch.setattr(database, "migrations", lambda: [TWO[0], (2, "CREATE TABLE two (a);\nDROP TABLE none;\n")])
+    monkeypatch.setattr(
+        database, "migrations", lambda _kind: [TWO[0], (2, "CREATE TABLE two (a);\nDROP TABLE none;\n")]
+    )
     with pytest.raises(StateError, match="no such table: none"):
         open_state(path)
     assert version_of(path) == 1
-    monkeypatch.setattr(database, "migrations", lambda: TWO)
+    monkeypatch.setattr(database, "migrations", lambda _kind: TWO)
     open_state(path).close()
     assert version_of(path) == 2
 
@@ -95,10 +107,6 @@ def test_many_that_open_a_new_file_at_once_all_get_it(tmp_path: Path) -> None:
     assert not failures
 
 
-def broken(path: Path) -> None:
-    path.write_bytes(b"not a database, though long enough to look like one" * 100)
-
-
 def folder(path: Path) -> None:
     path.mkdir()
 
@@ -108,7 +116,7 @@ def under_a_file(path: Path) -> None:
     path.parent.write_text("a file")
 
 
-@pytest.mark.parametrize("spoil", [broken, folder, under_a_file])
+@pytest.mark.parametrize("spoil", [folder, under_a_file])
 def test_what_can_not_be_used_is_a_state_error(tmp_path: Path, spoil: object) -> None:
     path = tmp_path / "state" / "state.db"
     path.parent.mkdir()
@@ -122,12 +130,152 @@ def test_what_can_not_be_used_is_a_state_error(tmp_path: Path, spoil: object) ->
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 def test_a_folder_that_may_not_be_written_is_a_state_error(tmp_path: Path) -> None:
     code = (
-        "import os, sys; from pathlib import Path; from core.history.database import StateError, open_state\n"
+        "import os; from pathlib import Path\n"
+        "from core.history.sqlite import open_sqlite; from core.history.database import StateError\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
-        "try: open_state(Path('/proc/self/state/state.db'))\n"
+        "try: open_sqlite(Path('/proc/self/state/state.db'), print)\n"
         "except StateError as error: print(error)\n"
-        "try: open_state(Path('/usr/state.db'))\n"
+        "try: open_sqlite(Path('/usr/state.db'), print)\n"
         "except StateError as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert len(done.stdout.splitlines()) == 2
+
+
+def add(state: StateDatabase, reason: str) -> None:
+    state.write(
+        lambda sql: sql.insert(
+            "INSERT INTO journal (at, operator, origin, kind, address, reason) VALUES (?, '', '', '', '', ?)",
+            (0.0, reason),
+        )
+    )
+
+
+def reasons(state: StateDatabase) -> list[str]:
+    return [row[0] for row in state.rows("SELECT reason FROM journal ORDER BY id")]
+
+
+def test_work_is_done_as_a_whole_or_not_at_all(state: StateDatabase) -> None:
+    def half(sql: Sql) -> None:
+        sql.change("UPDATE journal SET reason = 'changed'")
+        sql.rows("SELECT none FROM journal")
+
+    add(state, "one")
+    with pytest.raises(StateError):
+        state.write(half)
+    assert state.problem
+    assert reasons(state) == ["one"]
+    assert state.problem == ""
+
+
+def test_signs_for_values_are_no_text(state: StateDatabase) -> None:
+    add(state, "100% ? %s '")
+    assert reasons(state) == ["100% ? %s '"]
+
+
+def test_rows_that_are_there_can_be_passed_over(state: StateDatabase) -> None:
+    def again(sql: Sql) -> None:
+        values = [(7, 0.0), (8, 0.0)]
+        sql.many(f"INSERT {sql.ignore} INTO journal (id, at, operator, origin, kind, address, reason)"
+                 " VALUES (?, ?, '', '', '', '', 'x')", values)  # fmt: skip
+
+    for _ in range(2):
+        state.write(again)
+    assert len(reasons(state)) == 2
+
+
+def test_a_file_that_is_none_is_set_aside_and_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    path.write_bytes(b"not a database, though long enough to look like one" * 100)
+    with contextlib.closing(open_state(path)) as state:
+        add(state, "new")
+        assert reasons(state) == ["new"]
+    assert Path(state.set_aside).read_bytes().startswith(b"not a database")
+    assert state.set_aside.startswith(f"{path}.damaged-2")
+
+
+def test_damage_that_shows_later_is_set_aside_at_the_next_use(tmp_path: Path) -> None:
+    """As when a disk gives back other bytes than it was given."""
+    path = tmp_path / "state.db"
+    with contextlib.closing(open_state(path)) as state:
+        for number in range(2000):
+            add(state, f"a reason of some length, that fills pages {number}")
+    raw = bytearray(path.read_bytes())
+    raw[8192:] = b"\xff" * (len(raw) - 8192)
+    path.write_bytes(raw)
+    state = StateDatabase(Target("sqlite", path=path))
+    with contextlib.closing(state):
+        with pytest.raises(StateError, match="malformed"):
+            reasons(state)
+        add(state, "new")
+        assert reasons(state) == ["new"]
+        assert Path(state.set_aside).exists()
+
+
+def test_a_full_disk_loses_what_was_to_be_written_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    with contextlib.closing(open_state(path)) as state:
+        add(state, "before")
+        state.write(lambda sql: sql.rows("PRAGMA max_page_count = 1"))  # the least it takes is what there is
+        with pytest.raises(StateError, match="full"):
+            add(state, "x" * 100_000)
+        assert "full" in state.problem
+        add(state, "after")  # there is room again
+        assert reasons(state) == ["before", "after"]
+    assert state.set_aside == ""
+
+
+def test_a_locked_database_is_a_state_error_and_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "_BUSY_SECONDS", 0.05)
+    path = tmp_path / "state.db"
+    with contextlib.closing(open_state(path)) as state, contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StateError, match="locked"):
+            add(state, "lost")
+        assert reasons(state) == []  # readers are not locked out
+        other.rollback()
+        add(state, "kept")
+        assert reasons(state) == ["kept"]
+
+
+@pytest.mark.server
+def test_a_shared_one_is_made_by_many_at_once(maria_target: Target) -> None:
+    """Engines that start together."""
+    failures: list[Exception] = []
+
+    def run() -> None:
+        with contextlib.closing(StateDatabase(maria_target)) as state:
+            try:
+                add(state, "mine")
+            except StateError as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    with contextlib.closing(StateDatabase(maria_target)) as state:
+        assert reasons(state) == ["mine"] * 4
+
+
+@pytest.mark.server
+def test_a_shared_one_of_a_newer_version_is_refused(maria_target: Target) -> None:
+    with contextlib.closing(StateDatabase(maria_target)) as state:
+        state.write(lambda sql: sql.change("REPLACE INTO state_version VALUES (999)"))
+    with contextlib.closing(StateDatabase(maria_target)) as state, pytest.raises(StateError, match=r"newer version"):
+        add(state, "x")
+
+
+@pytest.mark.server
+def test_a_server_that_is_gone_is_a_state_error_and_comes_back(maria_target: Target, mariadb: MariaDB) -> None:
+    with contextlib.closing(StateDatabase(maria_target)) as state:
+        add(state, "before")
+        with mariadb.stopped():
+            with pytest.raises(StateError):
+                add(state, "lost")
+            with pytest.raises(StateError, match=r"state database 127.0.0.1:\d+/state_test: "):
+                add(state, "lost, too")
+        add(state, "after")
+        assert reasons(state) == ["before", "after"]

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import socket
 import struct
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
 import pymysql
 from pymysql.constants import FIELD_TYPE
 from pymysql.converters import encoders
 from pymysql.cursors import Cursor
 
-from core.accounts.base import trouble
-from core.accounts.store import Target
-from core.errors import DatabaseError
-
 CONNECT_SECONDS = 3
 READ_SECONDS = 10
 WRITE_SECONDS = 10
 
+Kind = Literal["mysql", "sqlite"]
 Connection: TypeAlias = "pymysql.Connection[Cursor]"
 
 # PyMySQL lets these through when what answers is no MySQL server, or wants a login that it can't do.
@@ -34,8 +33,35 @@ _CONVERTERS: dict[Any, Any] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a database is, and as whom to go there.
+
+    mysql: ``hosts`` are tried in order; a host with a leading slash is the path of a unix socket, its port unused.
+    sqlite: only ``path`` counts.
+    """
+
+    kind: Kind
+    hosts: tuple[tuple[str, int], ...] = ()
+    database: str = ""
+    user: str = ""
+    password: str = field(default="", repr=False)
+    path: Path | None = None
+
+
+class NoHostError(Exception):
+    """No host of a target let us in; ``failures`` are the places and what was said there."""
+
+    def __init__(self, failures: list[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{where}: {reason}" for where, reason in failures))
+        self.failures = failures
+
+
 def connect_any(target: Target, first: int, **options: Any) -> tuple[Connection, str, int]:
-    """A connection to one of the hosts, its name, and its number; ``first`` is the number to begin with."""
+    """A connection to one of the hosts, its name, and its number; ``first`` is the number to begin with.
+
+    Rows are bytes and numbers unless ``options`` say otherwise. Raises NoHostError.
+    """
     failed = []
     for number in [first, *(number for number in range(len(target.hosts)) if number != first)]:
         host, port = target.hosts[number]
@@ -43,12 +69,12 @@ def connect_any(target: Target, first: int, **options: Any) -> tuple[Connection,
         try:
             return _connect(target, host, port, **options), where, number
         except _CONNECT_ERRORS as error:
-            failed.append(trouble(where, text_of(error)))
-    raise DatabaseError("; ".join(str(error) for error in failed))
+            failed.append((where, text_of(error)))
+    raise NoHostError(failed)
 
 
 def _connect(target: Target, host: str, port: int, **options: Any) -> Connection:
-    connection = pymysql.Connection(
+    connection: Connection = pymysql.Connection(
         host=host,
         port=port,
         ssl_disabled=host.startswith("/"),  # else TLS if the server can; making ready for it takes 20 ms
@@ -56,15 +82,13 @@ def _connect(target: Target, host: str, port: int, **options: Any) -> Connection
         password=target.password.encode(),  # a str would be sent as Latin-1
         database=target.database,
         charset="utf8mb4",
-        use_unicode=False,
-        conv=_CONVERTERS,
         autocommit=True,
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
         write_timeout=WRITE_SECONDS,
         program_name="mailquota",
         defer_connect=True,
-        **options,
+        **{"use_unicode": False, "conv": _CONVERTERS, **options},
     )
     if host.startswith("/"):
         # PyMySQL leaves its own socket open when the server's file is not there.

@@ -1,0 +1,128 @@
+"""The state database in MariaDB or MySQL, for several engines that share one.
+
+A change of tables ends a transaction there, so a migration that was cut off is applied again: its statements must pass
+over what they find done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import pymysql
+from pymysql.constants import CLIENT
+from pymysql.converters import conversions
+from pymysql.cursors import Cursor
+
+from core.history import database
+from core.history.database import Connection, Sql, StateError, Values, newer
+from core.mysql_hosts import Connection as MysqlConnection
+from core.mysql_hosts import Kind, NoHostError, Target, connect_any, text_of
+
+T = TypeVar("T")
+_LOCK_SECONDS = 5
+_MIGRATING = "mailquota migrates its state"
+
+
+def open_mysql(target: Target) -> Connection:
+    """A connection with all migrations applied. Raises StateError."""
+    try:
+        connection, where, _ = connect_any(target, 0, use_unicode=True, conv=conversions, client_flag=CLIENT.FOUND_ROWS)
+    except NoHostError as error:
+        raise StateError(f"state database {error}") from error
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')")
+            cursor.execute("SET SESSION innodb_lock_wait_timeout = %s", (_LOCK_SECONDS,))
+            _migrate(cursor)
+    except (pymysql.Error, OSError) as error:
+        connection.close()
+        raise _trouble(where, error) from error
+    return _Mysql(connection, where)
+
+
+class _Mysql(Connection):
+    """See Connection."""
+
+    def __init__(self, connection: MysqlConnection, where: str) -> None:
+        self._connection = connection
+        self._where = where
+
+    def transact(self, work: Callable[[Sql], T], *, writes: bool) -> T:  # noqa: ARG002 - readers lock nothing there
+        """See Connection."""
+        try:
+            self._connection.begin()
+            with self._connection.cursor() as cursor:
+                result = work(_MysqlSql(cursor))
+            self._connection.commit()
+        except (pymysql.Error, OSError) as error:
+            raise _trouble(self._where, error) from error
+        return result
+
+    def close(self) -> None:
+        """See Connection; what was not committed is rolled back."""
+        with contextlib.suppress(pymysql.Error, OSError):
+            self._connection.close()
+
+
+class _MysqlSql:
+    """See Sql."""
+
+    kind: Kind = "mysql"
+    ignore = "IGNORE"
+
+    def __init__(self, cursor: Cursor) -> None:
+        self._cursor = cursor
+
+    def rows(self, sql: str, values: Values = ()) -> list[tuple[Any, ...]]:
+        self._cursor.execute(_marked(sql), tuple(values))
+        return list(self._cursor.fetchall())
+
+    def change(self, sql: str, values: Values = ()) -> int:
+        return self._cursor.execute(_marked(sql), tuple(values))
+
+    def insert(self, sql: str, values: Values = ()) -> int:
+        self._cursor.execute(_marked(sql), tuple(values))
+        return int(self._cursor.lastrowid or 0)
+
+    def many(self, sql: str, values: Iterable[Values]) -> None:
+        self._cursor.executemany(_marked(sql), list(values))
+
+
+def _marked(sql: str) -> str:
+    """With the driver's sign for a value."""
+    return sql.replace("?", "%s")
+
+
+def _trouble(where: str, error: BaseException) -> StateError:
+    return StateError(f"state database {where}: {text_of(error)}")
+
+
+def _migrate(cursor: Cursor) -> None:
+    steps = database.migrations("mysql")
+    if _version(cursor) == steps[-1][0]:
+        return
+    cursor.execute("SELECT GET_LOCK(%s, %s)", (_MIGRATING, _LOCK_SECONDS))
+    try:
+        cursor.execute("CREATE TABLE IF NOT EXISTS state_version (version INTEGER NOT NULL PRIMARY KEY)")
+        version = _version(cursor)
+        if version > steps[-1][0]:
+            raise pymysql.OperationalError(0, newer(version, steps[-1][0]))
+        for number, text in steps:
+            if number > version:
+                for statement in filter(str.strip, text.split(";\n")):
+                    cursor.execute(statement)
+                cursor.execute("REPLACE INTO state_version VALUES (%s)", (number,))
+    finally:
+        cursor.execute("SELECT RELEASE_LOCK(%s)", (_MIGRATING,))
+
+
+def _version(cursor: Cursor) -> int:
+    """0 for one without tables."""
+    cursor.execute("SHOW TABLES LIKE 'state_version'")
+    if not cursor.fetchall():
+        return 0
+    cursor.execute("SELECT COALESCE(MAX(version), 0) FROM state_version")
+    (row,) = cursor.fetchall()
+    return int(row[0])
