@@ -40,7 +40,7 @@ BAD_VALUES = {
     "warnings.quiet_hours": ["22-7", "22:00-22:00", "25:00-07:00"],
     "warnings.language": ["", "english", "../de"],
     "warnings.templates": ["templates"],
-    "state.database": ["mysql://u@h/d", "sqlite:///state.db", "/var/lib/state.db"],
+    "state.database": ["postgres://u@h/d", "sqlite:///state.db", "/var/lib/state.db"],
     "state.keep_history": ["0d", "always"],
     "control.socket": ["control.sock", "/run/" + "x" * 103, "/run/dir/"],
     "control.group": ["a b"],
