@@ -30,7 +30,7 @@ LOOK_SECONDS = 1.0
 _LANES = 4  # deliveries at the same time
 _TIDY_SECONDS = 3600.0
 _RETRY_SECONDS = 5.0
-_DAY = 86400.0
+_LATELY = 3 * 86400.0  # seconds; what is given up had become due up to a day before
 
 
 class MootError(MailquotaError):
@@ -51,7 +51,7 @@ class Sender(Protocol):
 
 
 class Postman:
-    """Runs on the engine's loop. ``waiting`` and ``failed`` (within a day) are counts for the status."""
+    """Runs on the engine's loop. ``waiting`` and ``failed`` (lately) are counts for the status."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class Postman:
         if most > 0:
             for claimed in await in_thread(lambda: self._book.claim(now, most)):
                 self._start(claimed)
-        self.waiting, self.failed = await in_thread(lambda: self._book.counts(now - _DAY))
+        self.waiting, self.failed = await in_thread(lambda: self._book.counts(now - _LATELY))
 
     async def _remember_pace(self) -> None:
         """A restart is no way around the pace."""

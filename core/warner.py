@@ -107,11 +107,16 @@ class Warner:
 
     def _news(self, entry: Entry, mark: str) -> News:
         used, limit = entry.used, entry.limit
-        percent = percent_of(used, limit)
-        if not mark:
-            found = self._reached(used, limit)
-            mark = found[0] if found is not None else f"{int(percent or 0)}%"
-        return News(entry.address, mark, percent, used, limit)
+        return News(entry.address, mark or self.present_mark(entry.address), percent_of(used, limit), used, limit)
+
+    def present_mark(self, address: str) -> str:
+        """The highest mark that an account is at, else its percentage; "" where neither is known."""
+        entry = self._ledger.get(address)
+        used, limit = (entry.used, entry.limit) if entry is not None else (None, None)
+        found, percent = self._reached(used, limit), percent_of(used, limit)
+        if found is not None:
+            return found[0]
+        return "" if percent is None else f"{int(percent)}%"
 
     def _reached(self, used: int | None, limit: int | None) -> tuple[str, float] | None:
         return reached(used, limit, self._alerter.settings.policy.marks) if used is not None and limit else None

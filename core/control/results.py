@@ -262,4 +262,4 @@ class Status(msgspec.Struct, frozen=True):
     unrecorded: int = 0  # changes that are not in the journal, as it could not be written
     state_problem: str = ""  # why the state database can't be used; "" while it can
     warnings_queued: int = 0
-    warnings_failed: int = 0  # given up, within the last day
+    warnings_failed: int = 0  # given up, within the last days

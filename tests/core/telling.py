@@ -1,0 +1,161 @@
+"""A town of mailboxes without disks: a test sets the figures, the state database is real, a sender notes what is sent.
+
+Nothing runs by itself: the test calls ``look`` and ``round`` and steps the clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+
+from core.administrators import Administrators
+from core.alerter import Alerter, Settings
+from core.config import Config
+from core.control.results import WarningRow
+from core.errors import MailquotaError
+from core.history.database import StateDatabase
+from core.history.journal import Journal
+from core.history.warnings import News, WarningLog
+from core.ledger import Entry, Ledger
+from core.model import Account
+from core.mysql_hosts import Target
+from core.postman import MootError, Postman
+from core.settings import Policy, State, Warnings
+from core.usage.measure import Known
+from core.usage.trash import TrashNames
+from core.warner import Warner
+
+JOHN, MARY, ANNA = "john@example.org", "mary@example.org", "anna@example.org"
+LIMIT = 1000
+START = 1_700_000_000.0
+
+
+class Sender:
+    """Notes what is sent; ``refuse`` makes it fail, ``there`` is what was delivered before a crash."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str]] = []
+        self.told: list[tuple[str, list[str]]] = []
+        self.refuse: Callable[[str], Exception | None] = lambda _address: None
+        self.there: set[str] = set()
+
+    async def deliver(self, _number: int, _at: float, news: News) -> str:
+        error = self.refuse(news.address)
+        if error is not None:
+            raise error
+        self.sent.append((news.address, news.mark))
+        return "maildir"
+
+    async def was_delivered(self, _number: int, _at: float, news: News) -> bool:
+        return news.address in self.there
+
+    async def tell_administrators(self, to: str, news: list[News]) -> None:
+        error = self.refuse(to)
+        if error is not None:
+            raise error
+        self.told.append((to, [one.address for one in news]))
+
+
+class Town:
+    """See above. ``settings`` are those of [warnings]."""
+
+    def __init__(self, path: Path, **settings: Any) -> None:
+        self.now, self.steady = START, 5000.0
+        self.warnings = Warnings(**settings)
+        self.ledger = Ledger(TrashNames(["Trash"]))
+        self.state = StateDatabase(Target("sqlite", path=path))
+        self.book = WarningLog(self.state)
+        self.journal = Journal(self.state)
+        self.sender = Sender()
+        self.measured: list[str] = []
+        self.postman = Postman(
+            self.book, self.sender, self.journal, self.config, clock=lambda: self.now, steady=lambda: self.steady
+        )
+        self.administrators = Administrators(
+            self.postman, self.sender, lambda: self.warnings.copy_to, lambda: self.steady
+        )
+        self.alerter = Alerter(
+            self.ledger, self.book, Settings.of(self.config()), self.administrators.hear, clock=lambda: self.now
+        )
+        self.warner = Warner(
+            self.ledger,
+            self,
+            alerter=self.alerter,
+            postman=self.postman,
+            book=self.book,
+            sender=self.sender,
+            clock=lambda: self.now,
+        )
+
+    def config(self) -> Config:
+        """The settings in force."""
+        parts = SimpleNamespace(warnings=self.warnings, policy=Policy(), state=State())
+        return SimpleNamespace(settings=parts)  # type: ignore[return-value]
+
+    def close(self) -> None:
+        """Give the database back."""
+        self.state.close()
+
+    async def measure_now(self, entries: list[Entry]) -> None:
+        """As the poller does."""
+        self.measured += [entry.address for entry in entries]
+
+    def later(self, seconds: float) -> None:
+        """Both clocks go on."""
+        self.now += seconds
+        self.steady += seconds
+
+    def set(self, address: str, used: int | None, limit: int | None = LIMIT, *, enabled: bool = True) -> Entry:
+        """An account with this use and limit."""
+        accounts = [Account(e.address, e.limit, e.enabled) for e in self.ledger.entries.values()]
+        others = [account for account in accounts if account.address != address]
+        self.ledger.set_accounts([*others, Account(address, limit, enabled)])
+        entry = self.ledger.entries[address]
+        if used is None:
+            self.ledger.set_trouble(entry, "not known")
+        else:
+            self.ledger.set_known(entry, entry.known, Known(used, 1, "maildirsize", None), self.now)
+        return entry
+
+    def remove(self, address: str) -> None:
+        """No account any more."""
+        accounts = [Account(e.address, e.limit, e.enabled) for e in self.ledger.entries.values()]
+        self.ledger.set_accounts([account for account in accounts if account.address != address])
+
+    async def step(self, seconds: float = 1.0) -> None:
+        """A moment later everybody has had their turn."""
+        self.later(seconds)
+        await self.alerter.look()
+        await self.rounds()
+        await self.administrators.look()
+
+    async def rounds(self) -> None:
+        """The postman until all that may leave has left."""
+        for _ in range(100):
+            before = len(self.sender.sent)
+            await self.postman.round()
+            await self.postman.finish(5.0)
+            if len(self.sender.sent) == before:
+                return
+
+    def rows(self) -> list[WarningRow]:
+        """Newest first."""
+        return [msgspec.convert(row, WarningRow) for row in self.book.newest()]
+
+    def kinds(self) -> list[tuple[str, str, str]]:
+        """Address, kind and text of the journal, oldest first."""
+        return [(row[5], row[4], row[8]) for row in reversed(self.journal.read())]
+
+
+def failing(text: str = "no space left on device") -> Callable[[str], Exception | None]:
+    """A sender that can't."""
+    return lambda _address: MailquotaError(text)
+
+
+def moot(_address: str) -> Exception | None:
+    """A sender that finds nobody."""
+    return MootError("there is no such account any more")
