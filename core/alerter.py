@@ -81,6 +81,7 @@ class Alerter:
         while True:
             try:
                 await self.look()
+                await self.forget_gone()
             except StateError as error:
                 log.debug("nobody can be warned now: %s", error)  # the status says so already
                 await asyncio.sleep(_RETRY_SECONDS)

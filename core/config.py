@@ -59,6 +59,12 @@ class Config(msgspec.Struct, frozen=True):
     found: Found = Found()
     remarks: tuple[str, ...] = ()  # what is allowed and yet looks like a mistake
 
+    def sender_for(self, address: str) -> str:
+        """Who writes to an account: where the settings say nothing, the postmaster that every domain has (RFC 5321)."""
+        if self.origin.get("warnings.from") == DEFAULT_ORIGIN:
+            return f"postmaster@{address.rpartition('@')[2]}"
+        return self.settings.warnings.from_
+
 
 Finder = Callable[[str], Found]  # takes the setting mailstore.doveadm: its -c leads to the right Dovecot
 

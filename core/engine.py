@@ -17,10 +17,10 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from core import handover, sockets, systemd, wiring
+from core import handover, relay, sockets, systemd, wiring
 from core.accounts.store import Accounts
 from core.actions import Actions
 from core.config import Config
@@ -43,6 +43,7 @@ from core.publisher import Publisher
 from core.settings import needs_restart
 from core.status import DiskWatch, StatusReporter
 from core.sync import AccountSync
+from core.telling import Parts, Telling
 from core.threads import in_thread
 from core.version import version
 
@@ -85,6 +86,7 @@ class Engine:
         self.actions = Actions(
             self.ledger, self.mailstore, self.driver, self.poller, self.journal, doveadm=doveadm, insist=insist
         )
+        self.telling = Telling(self._parts())
         control = config.settings.control
         self.control = ControlServer(
             Rights(control.group, control.read_only_group), self._welcome, Orders(self).handle, self._gone
@@ -97,6 +99,12 @@ class Engine:
         self._changing = asyncio.Lock()  # start, reload, hand-over: one at a time
         self._tasks: list[asyncio.Task[None]] = []
         self._accounts_read = asyncio.Event()
+
+    def _parts(self) -> Parts:
+        is_trash = self.mailstore.is_trash
+        return Parts(
+            self.ledger, self.driver, self.poller, self.journal, self.state, is_trash, config=lambda: self.config
+        )
 
     # ---- start
 
@@ -118,8 +126,9 @@ class Engine:
         self.listeners.open(self.config.settings, given)
         self.sync.start()
         if predecessor is not None:
-            await self._take_over(predecessor)
-        await self._listen()
+            await self._accounts_read.wait()
+            await relay.take_over(self, predecessor)
+        await self.listen()
 
     async def start_local(self) -> None:
         """Only read the accounts: for a command that acts by itself, where no engine runs. Raises DatabaseError.
@@ -141,22 +150,22 @@ class Engine:
         for sock in self.listeners.policy.values():
             await self.policy.listen(sock)
 
-    async def _listen(self) -> None:
+    async def listen(self) -> None:
+        """Accept on every socket."""
         await self._listen_for_policy()
         for sock in self.listeners.control.values():
             await self.control.listen(sock)
 
-    async def _take_over(self, predecessor: handover.Predecessor) -> None:
-        await self._accounts_read.wait()
-        await in_thread(predecessor.say_ready)
-        for sock, received in await in_thread(lambda: list(predecessor.connections())):
-            await self.policy.adopt(sock, received)
-
     async def _begin_measuring(self) -> None:
         await self._accounts_read.wait()
         self.poller.start()
+        self._spawn(self.telling.run(), self._let_mailbox_owner_warn())
         if self.driver.name == "maildir":
             await DriftWatch(self.ledger, self.mailstore, self.driver.place).run(self.poller.first_round)
+
+    async def _let_mailbox_owner_warn(self) -> None:
+        owner = await in_thread(lambda: self.listeners.let_in_owner(self.mailstore.base))
+        self.control.rights = replace(self.control.rights, mailbox_owner=owner)
 
     def _make_sync(self, config: Config) -> AccountSync:
         store = wiring.make_store(config)
@@ -199,6 +208,8 @@ class Engine:
             database=self.sync.state,
             connections=len(self.policy.connections),
             listen=list(self.listeners.policy),
+            state_problem=self.state.problem,
+            warnings=(self.telling.postman.waiting, self.telling.postman.failed),
         )
 
     def _welcome(self, connection: ControlConnection) -> Welcome:
@@ -227,6 +238,7 @@ class Engine:
         self.listeners.change(config.settings)
         self.config = config
         self.enforcer.set_rules(wiring.make_rules(config))
+        self.telling.settings_changed()
         self.policy.stop_accepting()
         await self._listen_for_policy()
         before, self.sync = self.sync, sync
@@ -249,34 +261,16 @@ class Engine:
         async with self._changing:
             if self.listeners.handed_over:
                 raise MailquotaError("the sockets were handed over already")
-            return await self._hand_over()
-
-    async def _hand_over(self) -> int:
-        listeners, options = self.listeners, self.options
-        arguments = (options.arguments, listeners.all(), sorted(listeners.foreign))
-        successor = await in_thread(lambda: handover.Successor(*arguments, detached=options.embedded))
-        await in_thread(successor.wait_ready)
-        self.policy.stop_accepting()
-        self.control.stop_accepting()
-        try:
-            await self.policy.come_to_rest(_STOP_SECONDS)
-            leaving = self.policy.parcels()
-            await in_thread(lambda: successor.give(leaving))
-        except BaseException:
-            successor.end()
-            self.policy.go_on()  # serve as if nothing had been
-            await self._listen()
-            raise
-        listeners.handed_over = True
-        systemd.notify(f"MAINPID={successor.pid}")
-        for connection in list(self.policy.connections):
-            connection.abort()  # closes our copy alone
-        asyncio.get_running_loop().call_later(0.1, self.finished.set)
-        return successor.pid
+            return await relay.hand_over(self)
 
     async def stop(self) -> None:
         """Answer what was received, bring changes to an end, close everything, leave nothing behind."""
-        await asyncio.gather(self.policy.close(_STOP_SECONDS), self.actions.finish(_STOP_SECONDS))
+        ends = (
+            self.policy.close(_STOP_SECONDS),
+            self.actions.finish(_STOP_SECONDS),
+            self.telling.finish(_STOP_SECONDS),
+        )
+        await asyncio.gather(*ends)
         for task in self._tasks:
             task.cancel()
         self.poller.stop()

@@ -84,6 +84,21 @@ class Listeners:
         if address.kind == "unix":
             self._files[str(address)] = sockets.identity(address.path)
 
+    def let_in_owner(self, mailstore: str) -> int | None:
+        """Let the owner of the mailboxes connect to the control socket, for warnings; their uid, None if not known.
+
+        Dovecot runs its quota-warning service as that user. Blocking: the mailstore may hang.
+        """
+        try:
+            owner = os.stat(mailstore).st_uid
+            for name in self.control:
+                if name in self._files and owner not in {0, os.geteuid()}:
+                    os.chown(name.removeprefix("unix:"), owner, -1)
+        except OSError as error:
+            log.info("the owner of the mailboxes can't use the control socket: %s", error)
+            return None
+        return owner
+
     def all(self) -> dict[str, socket.socket]:
         """Every socket, to be handed over."""
         return self.control | self.policy

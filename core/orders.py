@@ -21,8 +21,10 @@ from core.control.messages import (
     GetRefusals,
     GetReport,
     GetStatus,
+    GetWarnings,
     HandOver,
     Order,
+    PreviewWarning,
     Progress,
     Recalc,
     Reload,
@@ -30,16 +32,17 @@ from core.control.messages import (
     Request,
     SetLimit,
     Subscribe,
+    TestWarning,
+    Undo,
+    Warn,
     Watch,
 )
-from core.control.results import Details, Folder, JournalRow, Report
+from core.control.results import Details, JournalRow, Report, WarningRow
 from core.control.server import ControlConnection
 from core.errors import MailquotaError, NoSuchAccountError, UsageError
 from core.history.database import StateError
-from core.outcomes import TOLD, error_text, sendable
+from core.outcomes import TOLD, error_text
 from core.threads import in_thread
-from core.usage.measure import Unmeasurable
-from core.usage.mutf7 import decode
 
 if TYPE_CHECKING:
     from core.actions import Operator
@@ -50,6 +53,8 @@ log = logging.getLogger(__name__)
 _REFUSALS_SHOWN = 20
 _REPORTED = 100  # accounts of a report
 _CHANGES_SHOWN = 20
+_WARNINGS_SHOWN = 20
+_CHANGING = SetLimit | EmptyTrash | Recalc | Reload | Undo | Warn | TestWarning
 _AT_ONCE = GetStatus | GetRefusals | GetReport | Reload | HandOver  # need no accounts
 
 
@@ -61,6 +66,9 @@ class Orders:
 
     def handle(self, connection: ControlConnection, order: Order) -> None:
         """Take one order."""
+        if connection.peer is not None and connection.peer.only_warns and not isinstance(order, Warn | Cancel):
+            connection.end("the owner of the mailboxes may have warnings sent, and nothing else")
+            return
         if isinstance(order, Watch):
             self._engine.poller.watch(connection, order.addresses)
         elif isinstance(order, Subscribe):
@@ -101,6 +109,8 @@ class Orders:
                 return await self._engine.reload()
             case HandOver():
                 return await self._hand_over(connection)
+            case Warn() | TestWarning() | PreviewWarning() | GetWarnings():
+                return await self._tell_owners(request)
             case _:
                 return await self._tell(request)
         return None
@@ -148,6 +158,11 @@ class Orders:
         finally:
             connection.operators.pop(order.id, None)
 
+    async def _tell_owners(self, order: Warn | TestWarning | PreviewWarning | GetWarnings) -> object:
+        if not isinstance(order, GetWarnings):
+            await self._learn(order.addresses if isinstance(order, Warn) else [order.address])
+        return await self._engine.telling.answer(order)
+
     async def _learn(self, addresses: list[str]) -> None:
         """An account that was made a moment ago may not be known yet: look before saying that there is none."""
         if any(self._engine.ledger.get(address) is None for address in addresses):
@@ -160,26 +175,17 @@ class Orders:
         if entry is None:
             raise NoSuchAccountError(address)
         await engine.poller.measure_now([entry])
-        folders = await self._folders(address) if entry.mailbox else []
+        folders = await engine.telling.clerk.folders(address) if entry.mailbox else []
         aliases = engine.enforcer.router.aliases.leading_to(address)
         refusals = engine.decisions.refusals(address, _REFUSALS_SHOWN)
-        changes, remark = [], None
+        changes, warnings, remark = list[JournalRow](), list[WarningRow](), None
         try:
             changes = await self._journal(address, 0.0, _CHANGES_SHOWN)
+            warnings = await engine.telling.warnings(address, _WARNINGS_SHOWN)
         except StateError as error:
-            remark = f"changes can't be shown: {error}"
+            remark = f"changes and warnings can't be shown: {error}"
             log.warning(remark, extra=TOLD)
-        return Details(engine.ledger.row(entry), folders, aliases, refusals, changes, remark)
-
-    async def _folders(self, address: str) -> list[Folder]:
-        """None where the mailbox can't be read; that its use is unknown says the row."""
-        try:
-            counted = await in_thread(lambda: self._engine.driver.folders(address))
-        except Unmeasurable as error:
-            log.warning("folders can't be shown: %s", error)
-            return []
-        is_trash = self._engine.mailstore.is_trash
-        return [Folder(sendable(decode(f.name)), f.messages, f.bytes, is_trash(f.name)) for f in counted]
+        return Details(engine.ledger.row(entry), folders, aliases, refusals, changes, remark, warnings)
 
     async def _journal(self, address: str, since: float, most: int) -> list[JournalRow]:
         rows = await in_thread(lambda: self._engine.journal.read(address, since, most))
@@ -192,7 +198,9 @@ def _may(connection: ControlConnection, request: Request) -> bool:
         return connection.peer is not None and connection.peer.may_change
     if isinstance(request, SetLimit | EmptyTrash) and request.dry_run:
         return True
-    return connection.may_change or not isinstance(request, SetLimit | EmptyTrash | Recalc | Reload)
+    if isinstance(request, Warn) and connection.peer is not None and connection.peer.only_warns:
+        return request.source == "dovecot"
+    return connection.may_change or not isinstance(request, _CHANGING)
 
 
 def _operator(connection: ControlConnection, number: int) -> Operator:

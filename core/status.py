@@ -88,8 +88,17 @@ class StatusReporter:
         self._cpu = self._process.cpu_percent()
         self._rss = self._process.memory_info().rss
 
-    def status(self, *, mode: str, database: DatabaseState, connections: int, listen: list[str]) -> Status:
-        """Now."""
+    def status(
+        self,
+        *,
+        mode: str,
+        database: DatabaseState,
+        connections: int,
+        listen: list[str],
+        state_problem: str,
+        warnings: tuple[int, int],
+    ) -> Status:
+        """Now. ``warnings``: how many wait, and how many were given up lately."""
         metrics, totals = self._metrics, self._ledger.totals
         levels = totals.levels
         return Status(
@@ -123,4 +132,7 @@ class StatusReporter:
             disagreed=self._second.disagreed,
             not_compared=self._second.skipped,
             unrecorded=self._journal.lost,
+            state_problem=state_problem,
+            warnings_queued=warnings[0],
+            warnings_failed=warnings[1],
         )

@@ -23,6 +23,7 @@ _COMMANDS = {  # name → module; the Command in it is looked up by name
     "recalc": "recalc",
     "empty-trash": "trash",
     "explain": "explain",
+    "warn": "warn",
     "journal": "journal",
     "config": "config",
     "status": "status",

@@ -16,9 +16,10 @@ from core.commands.options import JSON, Common, account_names, command
 from core.commands.output import complain, percent_text, wants_colour, write_json, write_pairs, write_table
 from core.commands.session import run
 from core.control.messages import GetDetails
-from core.control.results import DecisionRow, Details
+from core.control.results import DecisionRow, Details, WarningRow
 from core.model import account_json, rfc3339
 from core.text import NOTHING, visible
+from core.times import local_time
 from core.units import format_age, format_count, format_size
 
 
@@ -43,13 +44,18 @@ def details_json(details: Details) -> dict[str, Any]:
         "folders": details.folders,
         "aliases": details.aliases,
         "refusals": [_refusal_json(row) for row in details.refusals],
-        "warnings": [],  # none is sent yet
+        "warnings": [_warning_json(row) for row in details.warnings],
         "changes": [change_json(row) for row in details.changes],
     }
 
 
 def _refusal_json(row: DecisionRow) -> dict[str, Any]:
     return msgspec.structs.asdict(row) | {"at": rfc3339(row.at)}
+
+
+def _warning_json(row: WarningRow) -> dict[str, Any]:
+    times = {key: rfc3339(getattr(row, key)) for key in ("at", "next_try", "sent_at")}
+    return msgspec.structs.asdict(row) | times
 
 
 def _write(common: Common, details: Details) -> None:
@@ -73,6 +79,7 @@ def _write(common: Common, details: Details) -> None:
     )
     _write_folders(common, details)
     _write_refusals(common, details)
+    _write_warnings(common, details)
     if details.changes:
         click.echo("\nlast changes")
         for change in details.changes:
@@ -98,6 +105,16 @@ def _write_refusals(common: Common, details: Details) -> None:
         click.echo()
         rows = [[_moment(r.at), r.sender, r.client, format_size(r.size), r.verdict] for r in details.refusals]
         write_table(common, ["refused", "sender", "client", ">size", "why"], rows)
+
+
+def _write_warnings(common: Common, details: Details) -> None:
+    if details.warnings:
+        click.echo()
+        rows = [
+            [local_time(w.at), w.mark, percent_text(w.percent), w.state, w.error or w.method or ""]
+            for w in details.warnings
+        ]
+        write_table(common, ["warning", "mark", ">use", "state", "how"], rows)
 
 
 def _moment(at: float) -> str:

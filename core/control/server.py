@@ -1,7 +1,8 @@
 """The engine's end of the control protocol: who may connect, what they are sent, what they ask.
 
 The kernel says who a peer is (SO_PEERCRED). Root and our own user may do everything, as may members of
-``control.group``; members of ``control.read_only_group`` may look. Everybody else gets a Goodbye.
+``control.group``; members of ``control.read_only_group`` may look. The owner of the mailboxes, as whom Dovecot runs its
+quota-warning service, may warn and nothing else. Everybody else gets a Goodbye.
 
 A client that does not read is dropped when ``_BEHIND`` bytes wait for it: consoles are many, the loop is one.
 """
@@ -34,19 +35,27 @@ _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 @dataclass(frozen=True)
 class Rights:
-    """Who may use the control socket, by group names of the settings; "" for none."""
+    """Who may use the control socket, by group names of the settings; "" for none.
+
+    ``mailbox_owner`` is a uid, None while it is not known.
+    """
 
     group: str
     read_only_group: str
+    mailbox_owner: int | None = None
 
 
 @dataclass(frozen=True)
 class Peer:
-    """Who sits at the other end. ``may_change`` is false for those who may only look; ``pid`` is 0 where not known."""
+    """Who sits at the other end. ``may_change`` is false for those who may only look; ``pid`` is 0 where not known.
+
+    ``only_warns``: may not even look.
+    """
 
     name: str
     uid: int
     may_change: bool
+    only_warns: bool = False
     pid: int = field(default=0, compare=False)
 
 
@@ -59,7 +68,9 @@ def peer_of(sock: socket.socket, rights: Rights) -> Peer | None:
         name = str(uid)
     if uid in {0, os.geteuid()} or _is_member(name, gid, rights.group):
         return Peer(name, uid, may_change=True, pid=pid)
-    return Peer(name, uid, may_change=False, pid=pid) if _is_member(name, gid, rights.read_only_group) else None
+    if _is_member(name, gid, rights.read_only_group):
+        return Peer(name, uid, may_change=False, pid=pid)
+    return Peer(name, uid, may_change=False, only_warns=True, pid=pid) if uid == rights.mailbox_owner else None
 
 
 def _is_member(user: str, gid: int, group: str) -> bool:

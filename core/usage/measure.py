@@ -163,6 +163,15 @@ def recorded(maildir: str) -> tuple[int, int] | None:
     return (size.used, size.messages) if size is not None else None
 
 
+def limit_on_record(maildir: str) -> int | None:
+    """The limit in bytes that Dovecot wrote down; None without one, or without a readable file."""
+    try:
+        size = _read(maildir)
+    except Unmeasurable:
+        return None
+    return size.limit if size is not None else None
+
+
 def _read(maildir: str) -> Maildirsize | None:
     """The parsed file; None where it is none. O_NONBLOCK: a FIFO in its place must not hold us."""
     try:

@@ -47,6 +47,8 @@ doveadm = "off"
 [policy]
 listen = ["unix:{folder}/policy.sock"]
 socket_user = ""
+[warnings]
+thresholds = []
 [control]
 socket = "{folder}/control.sock"
 group = ""

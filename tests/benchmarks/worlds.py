@@ -44,6 +44,8 @@ path = "{server.mailstore}"
 doveadm = "{command}"
 [policy]
 listen = ["unix:{server.policy_socket}"]
+[warnings]
+thresholds = []
 [control]
 socket = "{folder}/control.sock"
 group = ""

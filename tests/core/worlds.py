@@ -44,6 +44,7 @@ class SmallWorld:
             "accounts": {"database": f"sqlite:///{self.database}", "refresh": "0.1s"},
             "mailstore": {"path": f"{self.mailstore}/{{domain}}/{{user}}/Maildir", "doveadm": "off"},
             "policy": {"listen": [f"unix:{self.policy_socket}"], "socket_user": ""},
+            "warnings": {"thresholds": []},
             "state": {"database": f"sqlite:///{self.state}"},
             "control": {"socket": str(self.control_socket), "group": ""},
         }

@@ -20,7 +20,9 @@ ROOT = Path(__file__).parent.parent.parent
 COMMAND = (sys.executable, "-m", "tui.command")
 
 
-def write_settings(server: MailServer, folder: Path, *, doveadm: str | None = None, more: str = "") -> Path:
+def write_settings(
+    server: MailServer, folder: Path, *, doveadm: str | None = None, more: str = "", warnings: str = "thresholds = []"
+) -> Path:
     """A settings file; ``doveadm`` is the server's own unless given, ``more`` goes into [policy]."""
     command = shlex.join(server.doveadm) if doveadm is None else doveadm
     path = folder / "mailquota.toml"
@@ -35,6 +37,8 @@ doveadm = "{command}"
 [policy]
 listen = ["unix:{server.policy_socket}"]
 {more}
+[warnings]
+{warnings}
 [control]
 socket = "{folder}/control.sock"
 group = ""

@@ -125,6 +125,8 @@ grace = "{grace}"
 exempt = []
 aliases = false
 reserve = "0s"
+[warnings]
+thresholds = []
 [control]
 socket = "{folder}/control.sock"
 group = ""

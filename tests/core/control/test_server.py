@@ -85,6 +85,9 @@ def names(monkeypatch: pytest.MonkeyPatch) -> None:
         (1003, 1003, Rights("", ""), None),
         (1001, 1001, Rights("no such group", ""), None),
         (4000, 4000, Rights("operators", "watchers"), None),
+        (1003, 1003, Rights("operators", "watchers", 1003), Peer("stan", 1003, False, only_warns=True)),
+        (1002, 1002, Rights("operators", "watchers", 1002), Peer("walt", 1002, False)),
+        (1002, 1002, Rights("operators", "watchers", 1003), None),
         (4000, 2000, Rights("operators", ""), Peer("4000", 4000, True)),
     ],
 )

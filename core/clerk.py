@@ -1,0 +1,192 @@
+"""Writes the mails and has them delivered: the facts of an account from the ledger, its folders, and the history."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from core.alerts.facts import FolderShare, MailFacts
+from core.alerts.message import Letter, Mail, compose, compose_copy, compose_digest
+from core.config import Config
+from core.control.results import Folder, Preview
+from core.errors import NoSuchAccountError
+from core.history.forecast import forecast
+from core.history.warnings import News
+from core.ledger import Entry, Ledger
+from core.outcomes import sendable
+from core.postman import MootError
+from core.threads import in_thread
+from core.usage.driver import Driver
+from core.usage.measure import Unmeasurable
+from core.usage.mutf7 import decode
+from core.usage.trash import TrashNames
+
+log = logging.getLogger(__name__)
+
+_FOLDER_SECONDS = 10.0  # a mail without its list of folders is better than none
+
+
+class Delivery(Protocol):
+    """How a mail gets into a mailbox; blocking. Raises DeliveryError."""
+
+    def deliver(self, address: str, message: bytes) -> str:
+        """Into the mailbox of an account, however full; the method."""
+
+    def send(self, to: str, message: bytes) -> None:
+        """To anybody, by sendmail."""
+
+    def was_delivered(self, address: str, message_id: str) -> bool | None:
+        """Whether it is there already; None where that can't be told."""
+
+
+class Clerk:
+    """A Sender; see core.postman. ``make_delivery`` is called once, in a thread, when the first mail is due."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        driver: Driver,
+        is_trash: TrashNames,
+        config: Callable[[], Config],
+        make_delivery: Callable[[Config], Delivery],
+    ) -> None:
+        self._ledger = ledger
+        self._driver = driver
+        self._is_trash = is_trash
+        self._config = config
+        self._make_delivery = make_delivery
+        self._delivery: tuple[Config, Delivery] | None = None
+
+    # ---- what a Sender does
+
+    async def deliver(self, number: int, at: float, news: News) -> str:
+        """See Sender."""
+        if self._ledger.get(news.address) is None:
+            raise MootError("there is no such account any more")
+        facts = await self._facts(news.address, news.mark)
+        letter = self._letter(news.address, at, _message_id(number, at, self._config().sender_for(news.address)))
+        return await in_thread(lambda: self._delivered(news.address, compose(facts, letter)))
+
+    async def was_delivered(self, number: int, at: float, news: News) -> bool:
+        """See Sender."""
+        wanted = _message_id(number, at, self._config().sender_for(news.address))
+        return await in_thread(lambda: bool(self._deliverer().was_delivered(news.address, wanted)))
+
+    async def tell_administrators(self, to: str, news: list[News]) -> None:
+        """See Sender."""
+        letter = self._letter(to, time.time(), _message_id(0, 0, self._config().sender_for(to)))
+        if len(news) == 1:
+            facts = await self._facts(news[0].address, news[0].mark)
+            await in_thread(lambda: self._send(to, compose_copy(facts, letter)))
+        else:
+            accounts = [MailFacts(n.address, n.mark, n.used, n.limit) for n in news]
+            await in_thread(lambda: self._send(to, compose_digest(accounts, letter)))
+
+    # ---- what operators ask for
+
+    async def preview(self, address: str, mark: str) -> Preview:
+        """The mail as it would be now. Raises NoSuchAccountError."""
+        mail = await self._written(address, mark, address, test=False)
+        return Preview(mail.subject, mail.text, mail.html, mail.language, mail.remark)
+
+    async def test(self, address: str, mark: str, to: str) -> str:
+        """Send what the account would get to somebody else; the method. Raises NoSuchAccountError, DeliveryError."""
+        mail = await self._written(address, mark, to, test=True)
+        return await in_thread(lambda: self._send(to, mail))
+
+    async def folders(self, address: str) -> list[Folder]:
+        """The folders by the names that people read; none where the mailbox can't be read, as its row says."""
+        try:
+            counted = await in_thread(lambda: self._driver.folders(address))
+        except Unmeasurable as error:
+            log.warning("folders can't be shown: %s", error)
+            return []
+        return [Folder(sendable(decode(f.name)), f.messages, f.bytes, self._is_trash(f.name)) for f in counted]
+
+    # ---- parts
+
+    async def _written(self, address: str, mark: str, to: str, *, test: bool) -> Mail:
+        if self._ledger.get(address) is None:
+            raise NoSuchAccountError(address)
+        facts = await self._facts(address, mark, test=test)
+        letter = self._letter(
+            to, time.time(), _message_id(0, 0, self._config().sender_for(address)), language_of=address
+        )
+        return await in_thread(lambda: compose(facts, letter))
+
+    async def _facts(self, address: str, mark: str, *, test: bool = False) -> MailFacts:
+        entry = self._ledger.get(address)
+        if entry is None:
+            raise MootError("there is no such account any more")
+        row = self._ledger.row(entry)
+        folders = await self._biggest_folders(entry)
+        known = entry.trend is not None and entry.limit is not None and entry.used is not None
+        return MailFacts(
+            address,
+            mark,
+            row.used_bytes,
+            row.limit_bytes,
+            row.messages,
+            row.trash_bytes,
+            row.trash_messages,
+            folders,
+            entry.trend,
+            forecast(entry.used, entry.limit, entry.trend) if known else None,  # type: ignore[arg-type]
+            test,
+        )
+
+    async def _biggest_folders(self, entry: Entry) -> tuple[FolderShare, ...]:
+        try:
+            async with asyncio.timeout(_FOLDER_SECONDS):
+                found = await self.folders(entry.address) if entry.mailbox else []
+        except TimeoutError:
+            log.warning("the folders of %s are not in its mail: its file system does not answer", entry.address)
+            return ()
+        found.sort(key=lambda folder: -folder.bytes)
+        return tuple(FolderShare(f.name, f.messages, f.bytes, f.trash) for f in found)
+
+    def _letter(self, to: str, at: float, message_id: str, language_of: str = "") -> Letter:
+        warnings = self._config().settings.warnings
+        address = language_of or to
+        return Letter(
+            sender=self._config().sender_for(address),
+            to=to,
+            at=at,
+            message_id=message_id,
+            language=warnings.language_of(address),
+            templates=Path(warnings.templates) if warnings.templates else None,
+        )
+
+    def _deliverer(self) -> Delivery:
+        """In a thread: Dovecot is asked how it is set up, after each change of the settings anew."""
+        config = self._config()
+        if self._delivery is None or self._delivery[0] is not config:
+            self._delivery = (config, self._make_delivery(config))
+        return self._delivery[1]
+
+    def _delivered(self, address: str, mail: Mail) -> str:
+        self._remark(mail)
+        return self._deliverer().deliver(address, mail.message)
+
+    def _send(self, to: str, mail: Mail) -> str:
+        """One of our own gets it into the mailbox, others by mail."""
+        self._remark(mail)
+        if self._ledger.is_mailbox(to):
+            return self._deliverer().deliver(to, mail.message)
+        self._deliverer().send(to, mail.message)
+        return "sendmail"
+
+    def _remark(self, mail: Mail) -> None:
+        if mail.remark:
+            log.warning("the built-in text is sent: %s", mail.remark)
+
+
+def _message_id(number: int, at: float, sender: str) -> str:
+    """The same for each try of a mail from the queue, so that one that arrived can be found; else a new one."""
+    unique = f"{number}.{at * 1000:.0f}" if number else uuid.uuid4().hex
+    return f"<mailquota.{unique}@{sender.rpartition('@')[2]}>"

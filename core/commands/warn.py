@@ -1,0 +1,106 @@
+"""``mailquota warn``: a warning now, also as the ``executable`` of Dovecot's ``service quota-warning``.
+
+Dovecot starts it with an empty environment, as root or as the owner of the mailboxes, who may not read much: where no
+engine runs and the accounts can't be read either, the mail is made of what is in the mailbox, and delivered.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from core.commands.options import JSON, Common, account_names, command
+from core.commands.output import complain, write_json
+from core.commands.session import Session, run
+from core.config import Config
+from core.control.messages import Warn
+from core.control.results import WarnResult
+from core.errors import MailquotaError, NoSuchAccountError, UsageError
+from core.warner import parse_mark
+
+
+@command("warn")
+@click.argument("percent")
+@click.argument("address")
+@click.option("--again", is_flag=True, help="Also where it was told within the last ten minutes.")
+@JSON
+def warn(common: Common, percent: str, address: str, again: bool, as_json: bool) -> int:
+    """Tell the owner of a mailbox now that it is PERCENT full, or with the word "below" that there is room again.
+
+    Serves as the executable of Dovecot's service quota-warning: what was told already is not told again.
+    """
+    mark = parse_mark(percent)
+    if not mark:
+        raise UsageError("a percentage is missing; accepted: a percentage like 95, or below")
+    (name,) = account_names((address,))
+    result = _warned(common, name, mark, "again" if again else _source())
+    if as_json:
+        write_json(_result_json(result))
+    if result.error is not None:
+        complain(result.error)
+        return result.code or 1
+    if not as_json:
+        click.echo(_text(result))
+    return 0
+
+
+def _source() -> str:
+    """Dovecot gives its services no PATH; whoever has a shell has one."""
+    return "operator" if os.environ.get("PATH") else "dovecot"
+
+
+def _warned(common: Common, address: str, mark: str, source: str) -> WarnResult:
+    async def ask(session: Session) -> WarnResult:
+        results = await session.ask(lambda number: Warn(number, [address], mark, source), list[WarnResult])
+        return results[0]
+
+    try:
+        return run(common, ask)
+    except (UsageError, NoSuchAccountError):
+        raise
+    except (MailquotaError, OSError) as error:
+        complain(f"done without engine and accounts: {error}")
+        return _alone(common.load(), address, mark)
+
+
+def _alone(config: Config, address: str, mark: str) -> WarnResult:
+    """Deliver it with nothing but the settings and the mailbox."""
+    from core.alerts.message import Letter, compose
+    from core.mailbox_facts import mailbox_facts
+    from core.wiring import make_deliverer
+
+    warnings = config.settings.warnings
+    sender = config.sender_for(address)
+    letter = Letter(
+        sender=sender,
+        to=address,
+        at=time.time(),
+        message_id=f"<mailquota.{uuid.uuid4().hex}@{sender.rpartition('@')[2]}>",
+        language=warnings.language_of(address),
+        templates=Path(warnings.templates) if warnings.templates else None,
+    )
+    mail = compose(mailbox_facts(config, address, mark), letter)
+    method = make_deliverer(config).deliver(address, mail.message)
+    return WarnResult(address, mark, "sent", method)
+
+
+def _result_json(result: WarnResult) -> dict[str, Any]:
+    return {key: value for key, value in msgspec.structs.asdict(result).items() if key != "code"}
+
+
+def _text(result: WarnResult) -> str:
+    words = {
+        "sent": f"sent to {result.address} ({result.method})",
+        "queued": f"queued for {result.address}",
+        "merged": f"not sent to {result.address}",
+    }
+    return words[result.state] + (f": {result.remark}" if result.remark else "")
+
+
+COMMANDS = {"warn": warn}

@@ -1,0 +1,48 @@
+"""One engine after the other, no request lost: how the running one gives its sockets away (see core.handover)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from core import systemd
+from core.handover import Predecessor, Successor
+from core.threads import in_thread
+
+if TYPE_CHECKING:
+    from core.engine import Engine
+
+_LINGER = 0.1  # seconds, for the answer to whoever ordered it
+REST_SECONDS = 3.0  # for answers to what was received
+
+
+async def hand_over(engine: Engine) -> int:
+    """Start another engine and give it every socket; its pid. After any error the old one serves as if nothing was."""
+    listeners, options, policy = engine.listeners, engine.options, engine.policy
+    arguments = (options.arguments, listeners.all(), sorted(listeners.foreign))
+    successor = await in_thread(lambda: Successor(*arguments, detached=options.embedded))
+    await in_thread(successor.wait_ready)
+    policy.stop_accepting()
+    engine.control.stop_accepting()
+    try:
+        await policy.come_to_rest(REST_SECONDS)
+        leaving = policy.parcels()
+        await in_thread(lambda: successor.give(leaving))
+    except BaseException:
+        successor.end()
+        policy.go_on()
+        await engine.listen()
+        raise
+    listeners.handed_over = True
+    systemd.notify(f"MAINPID={successor.pid}")
+    for connection in list(policy.connections):
+        connection.abort()  # closes our copy alone
+    asyncio.get_running_loop().call_later(_LINGER, engine.finished.set)
+    return successor.pid
+
+
+async def take_over(engine: Engine, predecessor: Predecessor) -> None:
+    """Say that we are ready, and take the connections that come."""
+    await in_thread(predecessor.say_ready)
+    for sock, received in await in_thread(lambda: list(predecessor.connections())):
+        await engine.policy.adopt(sock, received)
