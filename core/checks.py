@@ -29,6 +29,7 @@ MAILSTORE_FIELDS = ("domain", "user")
 _SHORTEST_REFRESH = 0.1
 _PERCENT_MAX = 1000
 _ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\]+@[^\s@<>,;:\"()\[\]\\]+")
+_DOMAIN_OR_ADDRESS = re.compile(r"(?:\S+@)?[^\s@]+")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:[-_][A-Za-z]{2,4})?")
 
 
@@ -246,8 +247,8 @@ def language(value: str) -> None:
 
 
 def languages(values: dict[str, str]) -> None:
-    """Domain → language."""
-    for domain, code in values.items():
-        if not domain or any(char.isspace() or not char.isprintable() or char == "@" for char in domain):
-            raise refuse(domain, "the name of a domain")
+    """Domain or address → language."""
+    for name, code in values.items():
+        if not _DOMAIN_OR_ADDRESS.fullmatch(name) or not name.isprintable():
+            raise refuse(name, "a domain or an address")
         language(code)

@@ -137,7 +137,7 @@ class Clerk:
             folders,
             entry.trend,
             forecast(entry.used, entry.limit, entry.trend) if known else None,  # type: ignore[arg-type]
-            test,
+            test=test,
         )
 
     async def _biggest_folders(self, entry: Entry) -> tuple[FolderShare, ...]:

@@ -195,7 +195,9 @@ class Warnings(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     templates: Annotated[
         str, doc("folder of your own texts; empty: the built-in ones", checks.optional(checks.file_path))
     ] = "/etc/mailquota/templates"
-    languages: Annotated[dict[str, str], doc('language per domain: "example.de" = "de"', checks.languages)] = {}
+    languages: Annotated[
+        dict[str, str], doc('language per domain or address: "example.de" = "de"', checks.languages)
+    ] = {}
 
     @property
     def remind_seconds(self) -> float:
@@ -207,9 +209,11 @@ class Warnings(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
         """From when to when nothing is sent; the end may lie on the next day."""
         return parse_time_span(self.quiet_hours) if self.quiet_hours else None
 
-    def language_of(self, domain: str) -> str:
-        """The language for the users of a domain."""
-        return self.languages.get(domain.lower(), self.language)
+    def language_of(self, address: str) -> str:
+        """The language for one user: by address, else by domain, else the common one. Case does not matter."""
+        codes = {name.lower(): code for name, code in self.languages.items()}
+        wanted = address.lower()
+        return codes.get(wanted) or codes.get(wanted.rpartition("@")[2], self.language)
 
 
 class State(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):

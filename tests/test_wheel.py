@@ -30,11 +30,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_has_every_data_file(wheel: Path) -> None:
-    """Style sheets and SQL are in it."""
+    """Style sheets, SQL and the templates of mails are in it."""
     names = set(zipfile.ZipFile(wheel).namelist())
     wanted = {
         str(path.relative_to(ROOT)) for folder in ("core", "tui") for path in (ROOT / folder).rglob("*.*")
-        if path.suffix in {".tcss", ".sql"}
+        if path.suffix in {".tcss", ".sql", ".txt", ".html"}
     }  # fmt: skip
     assert wanted
     assert wanted <= names

@@ -73,6 +73,7 @@ language = "en"
 templates = "/etc/mailquota/templates"
 [warnings.languages]
 "example.de" = "de"
+"jean@Example.de" = "fr"
 [state]
 database = "sqlite:////var/lib/mailquota/state.db"
 keep_history = "400d"

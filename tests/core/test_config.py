@@ -49,8 +49,9 @@ def test_every_key_of_the_documentation(tmp_path: Path) -> None:
     assert warnings.from_ == "postmaster@example.org"
     assert warnings.quiet_span == (time(22), time(7))
     assert warnings.remind_seconds == 7 * 86400
-    assert warnings.language_of("Example.DE") == "de"
-    assert warnings.language_of("example.org") == "en"
+    assert warnings.language_of("john@Example.DE") == "de"
+    assert warnings.language_of("john@example.org") == "en"
+    assert warnings.language_of("Jean@example.de") == "fr"
     assert config.settings.metrics.address == ("127.0.0.1", 9100)
     assert config.remarks == ()
 

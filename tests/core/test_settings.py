@@ -61,7 +61,7 @@ BAD_LISTS = {
     "warnings.thresholds": ["[0]", "[1001]", '["80%"]', '["0"]', '["soon"]'],
     "warnings.copy_to": ['["admin"]'],
     "warnings.max_per_minute": ["0", "-1"],
-    "warnings.languages": ['{"a b" = "de"}', '{"example.de" = "deutsch"}'],
+    "warnings.languages": ['{"a b" = "de"}', '{"@a.de" = "de"}', '{"john@" = "de"}', '{"example.de" = "deutsch"}'],
 }
 BAD = [
     *((key, '"' + value.replace("\n", "\\n") + '"') for key, values in BAD_VALUES.items() for value in values),

@@ -1,0 +1,54 @@
+"""What a warning mail tells about one account. Pure; sizes in bytes."""
+
+from __future__ import annotations
+
+import msgspec
+
+from core.model import Forecast, Trend, percent_of
+
+
+class FolderShare(msgspec.Struct, frozen=True):
+    """What one folder holds, by its name as people read it."""
+
+    name: str
+    messages: int
+    bytes: int
+    is_trash: bool = False
+
+
+class MailFacts(msgspec.Struct, frozen=True):
+    """One account at one moment. None is "not known"; a ``limit_bytes`` of None is "unlimited" where ``limit_known``.
+
+    ``mark`` is what the mail is about: ``80%`` (reached), ``50M`` (less than that left), ``below`` (there is room
+    again), or empty (its present state). ``folders`` come biggest first, Trash among them.
+    """
+
+    address: str
+    mark: str
+    used_bytes: int | None
+    limit_bytes: int | None
+    messages: int | None = None
+    trash_bytes: int | None = None
+    trash_messages: int | None = None
+    folders: tuple[FolderShare, ...] = ()
+    growth: Trend | None = None
+    forecast: Forecast | None = None
+    limit_known: bool = True
+    test: bool = False  # for somebody who wants to see such a mail
+
+    @property
+    def percent(self) -> float | None:
+        """Use in percent of the limit."""
+        return percent_of(self.used_bytes, self.limit_bytes)
+
+    @property
+    def free_bytes(self) -> int | None:
+        """What still fits, never below 0; None also where there is no limit."""
+        if self.used_bytes is None or self.limit_bytes is None:
+            return None
+        return max(0, self.limit_bytes - self.used_bytes)
+
+    @property
+    def full(self) -> bool:
+        """At or above the limit, where new mail is refused."""
+        return self.free_bytes == 0

@@ -1,0 +1,66 @@
+"""A finished mail as bytes: headers, text and HTML. Lines end in LF, and none is near 998 bytes.
+
+From, To and Message-ID are written by hand after a check: the email package breaks long quoted local parts, and encodes
+letters beyond ASCII in a way that an address does not allow (RFC 2047, 5). They stay UTF-8 here (RFC 6532), as
+only those write to such an address who can. Everything else is the email package's.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from email import policy
+from email.message import EmailMessage
+from email.utils import format_datetime
+
+from core.errors import UsageError
+from core.text import shown
+
+_LONGEST = 900  # bytes of an address or a Message-ID; a line has at most 998 (RFC 5322, 2.1.1)
+_ATOM = r"[\w!#$%&'*+/=?^`{|}~-]+"
+_DOT_ATOM = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
+_DOMAIN = re.compile(r"[^\s@<>,;:\"()\[\]\\]+")
+_MESSAGE_ID = re.compile(r"<[^\s<>]+@[^\s<>]+>")
+
+
+def address_text(address: str) -> str:
+    """An address as a header has it, its local part in quotes where it has odd characters.
+
+    Raises UsageError for what is none, or would be more than one header.
+    """
+    local, _, domain = address.rpartition("@")
+    if not local or not address.isprintable() or not _DOMAIN.fullmatch(domain):
+        raise _refused(address, "an address like name@example.org, without control characters")
+    if not _DOT_ATOM.fullmatch(local):
+        local = '"' + re.sub(r'(["\\])', r"\\\1", local) + '"'
+    return _short(f"{local}@{domain}")
+
+
+def build(*, sender: str, to: str, at: float, message_id: str, subject: str, text: str, html: str) -> bytes:
+    """The whole mail; without ``html`` it has the text alone. ``at`` is in seconds since the epoch.
+
+    Raises UsageError where an address or the Message-ID can't stand in a header.
+    """
+    if not message_id.isprintable() or not _MESSAGE_ID.fullmatch(message_id):
+        raise _refused(message_id, "a Message-ID like <unique@example.org>")
+    by_hand = {"From": address_text(sender), "To": address_text(to), "Message-ID": _short(message_id)}
+    mail = EmailMessage(policy=policy.default)  # its lines end in LF
+    mail["Subject"] = subject
+    mail["Date"] = format_datetime(datetime.fromtimestamp(at).astimezone())
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody answers it by itself, and no loop begins
+    mail["Precedence"] = "bulk"  # the same for older programs
+    mail["X-Auto-Response-Suppress"] = "All"  # and for Exchange
+    mail.set_content(text, cte="quoted-printable")
+    if html:
+        mail.add_alternative(html, subtype="html", cte="quoted-printable")
+    return "".join(f"{name}: {value}\n" for name, value in by_hand.items()).encode() + mail.as_bytes()
+
+
+def _short(value: str) -> str:
+    if len(value.encode()) > _LONGEST:
+        raise _refused(value, f"at most {_LONGEST} bytes")
+    return value
+
+
+def _refused(value: str, expected: str) -> UsageError:
+    return UsageError(f"{shown(value)} can't stand in the head of a mail; expected {expected}")

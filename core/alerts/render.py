@@ -1,0 +1,123 @@
+"""Templates to text, in Jinja2's sandbox. Imported only when a mail is made, as Jinja2 takes 11 MB.
+
+The built-in layouts are rendered right here. An administrator's own templates run through the same code in a process
+apart (core/alerts/own.py): the sandbox keeps them from our objects, but not from taking all time and memory.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from jinja2.loaders import split_template_path
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from core.alerts.manner import filters
+
+BUILT_IN = Path(__file__).parent / "templates"
+LONGEST = 1_000_000  # characters of what a template gives, bytes of its file
+_LONGEST_REASON = 300
+
+
+class UnusableError(Exception):
+    """A template that can't be read, or gives what can't be sent; names the file."""
+
+
+def render(
+    names: Sequence[str], language: str, variables: dict[str, Any], folder: Path | None = None
+) -> dict[str, str]:
+    """What each of these templates gives. Those that ``folder`` lacks are the built-in ones."""
+    environment = _environment(language, folder)
+    return {name: _output(environment.get_template(name), variables) for name in names}
+
+
+@cache
+def _environment(language: str, folder: Path | None) -> jinja2.Environment:
+    environment = ImmutableSandboxedEnvironment(
+        loader=jinja2.FunctionLoader(partial(_load, folder)),
+        autoescape=jinja2.select_autoescape(["html"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(filters(language))
+    environment.globals["language"] = language
+    return environment
+
+
+def _load(folder: Path | None, name: str) -> tuple[str, str, None] | None:
+    """Source and path; a name with ``..`` in it is refused by Jinja2's own rule."""
+    for root in (folder, BUILT_IN):
+        path = root and root.joinpath(*split_template_path(name))
+        if path and os.path.lexists(path):
+            return _read(path), str(path), None
+    return None
+
+
+def _read(path: Path) -> str:
+    try:
+        with open(path, "rb", opener=_open_now) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise UnusableError(f"{path}: is not a file")
+            data = file.read(LONGEST + 1)
+    except OSError as error:
+        raise UnusableError(f"{path}: {error.strerror}") from None
+    if len(data) > LONGEST:
+        raise UnusableError(f"{path}: has more than {LONGEST:,} bytes")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UnusableError(f"{path}, line {line}: is not UTF-8") from None
+
+
+def _open_now(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # nobody waits at a FIFO
+
+
+def _output(template: jinja2.Template, variables: dict[str, Any]) -> str:
+    pieces, length = [], 0
+    for piece in template.generate(variables):
+        length += len(piece)
+        if length > LONGEST:
+            raise UnusableError(f"{template.filename}: gives more than {LONGEST:,} characters")
+        pieces.append(piece)
+    return "".join(pieces)
+
+
+def reason(error: Exception, begun: Path) -> str:
+    """File, line and fault of what went wrong in a template; ``begun`` is the file where nothing says more."""
+    if isinstance(error, UnusableError):
+        return str(error)
+    if isinstance(error, jinja2.TemplateSyntaxError):
+        place, fault = f"{error.filename}, line {error.lineno}", error.message or "can't be read"
+    else:
+        place, fault = _place(error) or str(begun), _fault(error)
+    return f"{place}: {fault}"[:_LONGEST_REASON]
+
+
+def _fault(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "needs too much memory"
+    if isinstance(error, jinja2.TemplateNotFound):
+        return f"there is no template {error.name}"
+    if isinstance(error, SyntaxError):  # of the program that Jinja2 makes of it; where is not said in lines of ours
+        return error.msg
+    return str(error) or type(error).__name__
+
+
+def _place(error: Exception) -> str:
+    """The last line of a template on the way to the error; Jinja2 puts the files of templates into tracebacks."""
+    place, step = "", error.__traceback__
+    while step is not None:
+        name = step.tb_frame.f_code.co_filename
+        if os.path.isabs(name) and not name.endswith(".py"):
+            place = f"{name}, line {step.tb_lineno}"
+        step = step.tb_next
+    return place

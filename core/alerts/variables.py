@@ -1,0 +1,122 @@
+"""What the templates of mails can use, made from the facts: plain numbers, texts and lists. Pure.
+
+docs/warnings.md lists them for those who write templates of their own. What somebody else named (addresses, folders)
+has its control characters made visible here, so that no template can forget it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from math import ceil, floor
+from typing import Any
+
+from core.alerts.facts import FolderShare, MailFacts
+from core.errors import UsageError
+from core.model import Forecast
+from core.text import visible
+from core.units import parse_size
+
+FOLDERS_SHOWN = 5
+DIGEST_SHOWN = 50
+_LONGEST_NAME = 60
+_FAR = 365  # days; beyond it a forecast is no reason to act
+_NOTABLE_TRASH = 20  # Trash is worth a hint from the twentieth part of the use on
+_PERCENT_MARK = re.compile(r"([0-9]{1,4})%?")
+
+
+def warning_variables(facts: MailFacts, *, postmaster: str, at: float, copy: bool) -> dict[str, Any]:
+    """For the mail about one account. ``at`` is in seconds since the epoch; ``copy``: an administrator's."""
+    known_trash = _trash_bytes(facts)
+    trash = known_trash or 0
+    return {
+        **_account(facts),
+        "state": _state(facts),
+        "messages": facts.messages,
+        "trash": known_trash,
+        "trash_messages": facts.trash_messages,
+        "trash_notable": trash > 0 and trash * _NOTABLE_TRASH >= (facts.used_bytes or 0),
+        "folders": [_folder(folder) for folder in facts.folders[:FOLDERS_SHOWN]],
+        **_outlook(facts),
+        "test": facts.test,
+        "copy": copy,
+        "postmaster": visible(postmaster),
+        "at": at,
+    }
+
+
+def digest_variables(accounts: Sequence[MailFacts], *, postmaster: str, at: float) -> dict[str, Any]:
+    """For one mail about many accounts: the fullest of them, and how many there are."""
+    fullest = sorted(accounts, key=lambda facts: (-(facts.percent or 0), facts.address))
+    return {
+        "count": len(accounts),
+        "accounts": [_account(facts) for facts in fullest[:DIGEST_SHOWN]],
+        "more": max(0, len(accounts) - DIGEST_SHOWN),
+        "postmaster": visible(postmaster),
+        "at": at,
+    }
+
+
+def _account(facts: MailFacts) -> dict[str, Any]:
+    reached, left = _mark(facts.mark)
+    return {
+        "address": visible(facts.address),
+        "below": facts.mark == "below",
+        "reached": reached,
+        "left": left,
+        "percent": None if facts.percent is None else floor(facts.percent),  # 99.9 is not full yet
+        "used": facts.used_bytes,
+        "limit": facts.limit_bytes,
+        "free": facts.free_bytes,
+    }
+
+
+def _mark(mark: str) -> tuple[int | None, int | None]:
+    """The percentage that was reached, or the bytes of which less are left."""
+    percent = _PERCENT_MARK.fullmatch(mark)
+    if percent is not None:
+        return int(percent[1]), None
+    try:
+        return None, parse_size(mark)
+    except UsageError:  # below, or none
+        return None, None
+
+
+def _state(facts: MailFacts) -> str:
+    if facts.limit_bytes is None and facts.limit_known:
+        return "unlimited"
+    if facts.used_bytes is None or facts.limit_bytes is None:
+        return "unknown"
+    return "full" if facts.full else "room"
+
+
+def _trash_bytes(facts: MailFacts) -> int | None:
+    if facts.trash_bytes is not None:
+        return facts.trash_bytes
+    shares = [folder.bytes for folder in facts.folders if folder.is_trash]
+    return sum(shares) if shares else None
+
+
+def _folder(folder: FolderShare) -> dict[str, Any]:
+    name = visible(folder.name)
+    return {
+        "name": name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "…",
+        "bytes": folder.bytes,
+        "messages": folder.messages,
+        "trash": folder.is_trash,
+    }
+
+
+def _outlook(facts: MailFacts) -> dict[str, Any]:
+    """Growth, and the first and last day on which it may be full; None where that can't be said or is far away."""
+    growth = facts.growth.growth if facts.growth else None
+    first, last = _days(facts.forecast) if facts.free_bytes and facts.forecast else (None, None)
+    return {"growth": growth, "days_from": first, "days_to": last}
+
+
+def _days(forecast: Forecast) -> tuple[int | None, int | None]:
+    if forecast.days is None or forecast.days > _FAR:
+        return None, None
+    earliest = forecast.days if forecast.earliest is None else forecast.earliest
+    last = None if forecast.latest is None or forecast.latest > _FAR else max(1, ceil(forecast.latest))
+    return max(1, floor(earliest)), last
