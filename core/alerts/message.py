@@ -61,7 +61,7 @@ def compose_copy(facts: MailFacts, letter: Letter) -> Mail:
 def compose_digest(accounts: Sequence[MailFacts], letter: Letter) -> Mail:
     """One mail to an administrator about many accounts, in any order. Raises UsageError as above."""
     variables = digest_variables(accounts, postmaster=letter.sender, at=letter.at)
-    return _mail("digest", variables, letter, tag(letter.language, test=False, copy=False))
+    return _mail("digest", variables, letter, "")
 
 
 def _about_one(facts: MailFacts, letter: Letter, *, copy: bool) -> Mail:

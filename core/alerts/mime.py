@@ -1,8 +1,9 @@
 """A finished mail as bytes: headers, text and HTML. Lines end in LF, and none is near 998 bytes.
 
-From, To and Message-ID are written by hand after a check: the email package breaks long quoted local parts, and encodes
-letters beyond ASCII in a way that an address does not allow (RFC 2047, 5). They stay UTF-8 here (RFC 6532), as
-only those write to such an address who can. Everything else is the email package's.
+From, To and Message-ID are written by hand after a check: EmailMessage breaks long quoted local parts, and encodes
+letters beyond ASCII in a way that an address does not allow (RFC 2047, 5). They stay UTF-8 here (RFC 6532), as only
+those write to such an address who can. The subject is folded by the older Header: EmailMessage now and then doubles a
+space between two encoded words.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from email import policy
+from email.header import Header
 from email.message import EmailMessage
 from email.utils import format_datetime
 
@@ -37,15 +39,20 @@ def address_text(address: str) -> str:
 
 
 def build(*, sender: str, to: str, at: float, message_id: str, subject: str, text: str, html: str) -> bytes:
-    """The whole mail; without ``html`` it has the text alone. ``at`` is in seconds since the epoch.
+    """The whole mail; without ``html`` it has the text alone.
 
+    ``at`` is in seconds since the epoch; ``subject`` is one line.
     Raises UsageError where an address or the Message-ID can't stand in a header.
     """
     if not message_id.isprintable() or not _MESSAGE_ID.fullmatch(message_id):
         raise _refused(message_id, "a Message-ID like <unique@example.org>")
-    by_hand = {"From": address_text(sender), "To": address_text(to), "Message-ID": _short(message_id)}
+    by_hand = {
+        "From": address_text(sender),
+        "To": address_text(to),
+        "Message-ID": _short(message_id),
+        "Subject": _encoded(subject),
+    }
     mail = EmailMessage(policy=policy.default)  # its lines end in LF
-    mail["Subject"] = subject
     mail["Date"] = format_datetime(datetime.fromtimestamp(at).astimezone())
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody answers it by itself, and no loop begins
     mail["Precedence"] = "bulk"  # the same for older programs
@@ -54,6 +61,12 @@ def build(*, sender: str, to: str, at: float, message_id: str, subject: str, tex
     if html:
         mail.add_alternative(html, subtype="html", cte="quoted-printable")
     return "".join(f"{name}: {value}\n" for name, value in by_hand.items()).encode() + mail.as_bytes()
+
+
+def _encoded(subject: str) -> str:
+    """RFC 2047, also where a text only looks as if it were encoded already."""
+    plain = subject.isascii() and "=?" not in subject
+    return Header(subject, "us-ascii" if plain else "utf-8", header_name="Subject").encode()
 
 
 def _short(value: str) -> str:

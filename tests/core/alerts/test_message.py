@@ -150,12 +150,16 @@ def test_any_local_part_is_one_header(local: str) -> None:
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1), min_size=1, max_size=9))
+@example(["¡ࠀ", "00¡¡¡¡¡ࠀ", "00¡¡¡¡¡¡¡¡¡", "¡", "¡"])
+@example(["=?utf-8?q?a?="])
+@example(["word"] * 50)
 def test_a_subject_comes_back(words: list[str]) -> None:
     """In encoded words where it needs them, over several lines where it is long."""
     subject = " ".join(words)[:200].strip()
     message = build(subject=subject)
     assert set(parsed(message).keys()) == HEADERS
     assert message.partition(b"\n\n")[0].isascii()
+    assert str(parsed(message)["Subject"]) == subject
 
 
 def build(**changes: str) -> bytes:

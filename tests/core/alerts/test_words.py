@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from core.alerts.facts import FolderShare, MailFacts
-from core.alerts.manner import LANGUAGES
+from core.alerts.manner import LANGUAGES, filters
 from core.alerts.message import Mail, compose, compose_copy, compose_digest
 from core.alerts.render import BUILT_IN
+from core.alerts.variables import digest_variables, warning_variables
 from core.model import Forecast, Trend
 from tests.core.alerts.letters import GIB, MIB, Tags, facts, letter
 
@@ -198,3 +200,16 @@ def test_the_digest_says_what_each_is_about() -> None:
     for ending in ("(95 %)", "(< 200 MiB)", "(room again)", "(–)"):  # noqa: RUF001  the dash of an empty cell
         assert f"john@example.org  {ending}\n" in text
     assert compose_digest([facts()], letter()).subject == "Warning for a mailbox: john@example.org"
+
+
+def test_the_docs_name_all_that_templates_can_use() -> None:
+    """Variables and filters, in the tables of docs/warnings.md, and no others."""
+    warning = warning_variables(facts(), postmaster="", at=0.0, copy=False)
+    digest = digest_variables([facts()], postmaster="", at=0.0)
+    page = (Path(__file__).parents[3] / "docs" / "warnings.md").read_text()
+    for head, names in (("in `warning`", warning), ("in `digest`", digest), ("filter", filters("en"))):
+        rows = page.partition(f"| {head}")[2].partition("\n\n")[0].split("\n")[2:]
+        documented = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+        assert documented - {"language"} == set(names)
+    for name in (*warning["folders"][0], *digest["accounts"][0]):
+        assert f"`{name}`" in page
