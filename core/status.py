@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import time
+from typing import Any
 
 import psutil
 
@@ -99,19 +100,10 @@ class StatusReporter:
         warnings: tuple[int, int],
     ) -> Status:
         """Now. ``warnings``: how many wait, and how many were given up lately."""
-        metrics, totals = self._metrics, self._ledger.totals
-        levels = totals.levels
+        levels = self._ledger.totals.levels
         return Status(
             mode=mode,
             uptime_seconds=round(time.monotonic() - self._started, 1),
-            requests=metrics.requests,
-            refused=metrics.refused,
-            would_refuse=metrics.would_refuse,
-            trouble=metrics.trouble,
-            malformed=metrics.malformed,
-            answers_per_second=round(metrics.per_second, 1),
-            p50_us=metrics.percentile(0.5),
-            p99_us=metrics.percentile(0.99),
             connections=connections,
             accounts=len(self._ledger),
             over=levels[Level.OVER],
@@ -121,18 +113,39 @@ class StatusReporter:
             rss_bytes=self._rss,
             cpu_percent=self._cpu,
             listen=listen,
-            refused_last_hour=metrics.refused_last_hour,
-            used_bytes=min(totals.used, MAX_BYTES),  # some limits of 2^63-1 make sums that no message holds
-            granted_bytes=min(totals.granted, MAX_BYTES),
-            if_full_bytes=min(totals.free, MAX_BYTES),
-            measured=totals.measured,
             pid=os.getpid(),
             host=self._host,
-            compared=self._second.compared,
-            disagreed=self._second.disagreed,
-            not_compared=self._second.skipped,
             unrecorded=self._journal.lost,
             state_problem=state_problem,
             warnings_queued=warnings[0],
             warnings_failed=warnings[1],
+            **self._answers(),
+            **self._sums(),
         )
+
+    def _answers(self) -> dict[str, Any]:
+        metrics, second = self._metrics, self._second
+        return {
+            "requests": metrics.requests,
+            "refused": metrics.refused,
+            "would_refuse": metrics.would_refuse,
+            "trouble": metrics.trouble,
+            "malformed": metrics.malformed,
+            "answers_per_second": round(metrics.per_second, 1),
+            "p50_us": metrics.percentile(0.5),
+            "p99_us": metrics.percentile(0.99),
+            "refused_last_hour": metrics.refused_last_hour,
+            "compared": second.compared,
+            "disagreed": second.disagreed,
+            "not_compared": second.skipped,
+        }
+
+    def _sums(self) -> dict[str, int]:
+        """Some limits of 2^63-1 make sums that no message holds."""
+        totals = self._ledger.totals
+        return {
+            "used_bytes": min(totals.used, MAX_BYTES),
+            "granted_bytes": min(totals.granted, MAX_BYTES),
+            "if_full_bytes": min(totals.free, MAX_BYTES),
+            "measured": totals.measured,
+        }

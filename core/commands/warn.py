@@ -57,7 +57,9 @@ def _source() -> str:
 
 def _warned(common: Common, address: str, mark: str, source: str) -> WarnResult:
     async def ask(session: Session) -> WarnResult:
-        results = await session.ask(lambda number: Warn(number, [address], mark, source), list[WarnResult])
+        results: list[WarnResult] = await session.ask(
+            lambda number: Warn(number, [address], mark, source), list[WarnResult]
+        )
         return results[0]
 
     try:

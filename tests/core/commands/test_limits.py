@@ -162,7 +162,7 @@ def test_a_change_that_is_not_in_the_journal_says_so(mailquota: CommandLine) -> 
     assert (done.returncode, limits(mailquota.world)[JOHN]) == (0, 20_480)
     assert done.stderr.startswith("mailquota: done, but not in the journal: state database")
     assert done.stderr.count("\n") == 1
-    assert mailquota("show", JOHN).stderr.count("changes can't be shown") == 1
+    assert mailquota("show", JOHN).stderr.count("changes and warnings can't be shown") == 1
 
 
 def test_addresses_are_taken_in_any_case(alone: CommandLine) -> None:

@@ -32,8 +32,11 @@ from core.control.messages import (
     Recalc,
     Reload,
     Request,
+    SendTest,
     SetLimit,
     Snapshot,
+    Undo,
+    Warn,
     Watch,
 )
 from core.control.results import Details, JournalRow, RecalcResult, SetResult, Status, TrashResult
@@ -87,7 +90,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> None:
         (4000, 4000, Rights("operators", "watchers"), None),
         (1003, 1003, Rights("operators", "watchers", 1003), Peer("stan", 1003, False, only_warns=True)),
         (1002, 1002, Rights("operators", "watchers", 1002), Peer("walt", 1002, False)),
-        (1002, 1002, Rights("operators", "watchers", 1003), None),
+        (1002, 1002, Rights("operators", "", 1003), None),
         (4000, 2000, Rights("operators", ""), Peer("4000", 4000, True)),
     ],
 )
@@ -157,6 +160,9 @@ CHANGES: list[Request] = [
     Recalc(1, [JOHN]),
     EmptyTrash(1, [TRASH]),
     Reload(1),
+    Undo(1),
+    Warn(1, [FULL], "95"),
+    SendTest(1, FULL, "95", JOHN),
 ]
 
 
@@ -168,10 +174,11 @@ def test_a_read_only_client_changes_nothing(engine: Embedded, small_world: Small
         client.send(change)
         with pytest.raises(RequestFailedError, match="read-only: nothing was changed") as caught:
             client.answer(1)
+        entries = client.ask(lambda number: GetJournal(number, JOHN), list[JournalRow])
     assert caught.value.exit_code == MailquotaError.exit_code
     assert small_world.limit_of(JOHN) == LIMIT
     assert len(list((small_world.maildir(TRASH) / ".Trash/cur").iterdir())) == 3
-    assert not small_world.state.exists()
+    assert entries == []
 
 
 def test_a_read_only_client_may_look_and_try(engine: Embedded) -> None:
