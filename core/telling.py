@@ -53,6 +53,7 @@ class Telling:
 
     def __init__(self, parts: Parts) -> None:
         self._config = parts.config
+        self._ledger = parts.ledger
         self._running: asyncio.Task[object] | None = None
         self._book = WarningLog(parts.state)
         self.clerk = Clerk(parts.ledger, parts.driver, parts.is_trash, parts.config, make_deliverer)
@@ -109,8 +110,9 @@ class Telling:
     async def warn(self, address: str, mark: str, source: str) -> WarnResult:
         """Tell the owner of a mailbox now; administrators hear of what Dovecot says."""
         result = await self._warner.warn(address, mark, source)
-        if source == "dovecot" and result.state in {"sent", "queued"}:
-            self._administrators.hear([News(address, result.mark, None, None, None)])
+        entry = self._ledger.get(address)
+        if entry is not None and source == "dovecot" and result.state in {"sent", "queued"}:
+            self._administrators.hear([self._warner.news(entry, result.mark)])
         return result
 
     async def _preview(self, address: str, mark: str) -> Preview:

@@ -89,7 +89,7 @@ class Warner:
         if entry is None or not entry.mailbox:
             raise NoSuchAccountError(address, odd=entry is not None)
         await self._measure(entry)
-        news = self._news(entry, mark)
+        news = self.news(entry, mark)
         try:
             return await self._remembered(news, source)
         except StateError as error:
@@ -105,7 +105,8 @@ class Warner:
         except TimeoutError:
             log.warning("%s could not be measured for its warning", entry.address)
 
-    def _news(self, entry: Entry, mark: str) -> News:
+    def news(self, entry: Entry, mark: str) -> News:
+        """What there is to tell of an account now."""
         used, limit = entry.used, entry.limit
         return News(entry.address, mark or self.present_mark(entry.address), percent_of(used, limit), used, limit)
 

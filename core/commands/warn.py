@@ -21,7 +21,7 @@ from core.commands.session import Session, run
 from core.config import Config
 from core.control.messages import Warn
 from core.control.results import WarnResult
-from core.errors import MailquotaError, NoSuchAccountError, UsageError
+from core.errors import MailquotaError, SettingsError, UnreachableError, UsageError
 from core.warner import parse_mark
 
 
@@ -38,6 +38,8 @@ def warn(common: Common, percent: str, address: str, again: bool, as_json: bool)
     mark = parse_mark(percent)
     if not mark:
         raise UsageError("a percentage is missing; accepted: a percentage like 95, or below")
+    if common.read_only:
+        raise MailquotaError("read-only: nothing was sent")
     (name,) = account_names((address,))
     result = _warned(common, name, mark, "again" if again else _source())
     if as_json:
@@ -64,9 +66,7 @@ def _warned(common: Common, address: str, mark: str, source: str) -> WarnResult:
 
     try:
         return run(common, ask)
-    except (UsageError, NoSuchAccountError):
-        raise
-    except (MailquotaError, OSError) as error:
+    except (UnreachableError, SettingsError, OSError) as error:
         complain(f"done without engine and accounts: {error}")
         return _alone(common.load(), address, mark)
 

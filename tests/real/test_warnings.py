@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from core.units import format_size
-from tests.mailserver.dovecot import VMAIL_UID
 from tests.mailserver.fixture import temporary_folder
 from tests.mailserver.server import MailServer
 from tests.real.beside import ROOT, Mailquota, wait_until, write_settings
@@ -154,8 +153,7 @@ def quota_warning(settings: Path, folder: Path) -> str:
 service quota-warning {{
   executable = script {script}
   unix_listener quota-warning {{
-    user = {VMAIL_UID}
-    mode = 0660
+    mode = 0666
   }}
 }}
 plugin {{
