@@ -7,6 +7,8 @@ can't be seen here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from core.dovecot_conf import Block, dovecot_version, parse_doveconf, plugin_values
@@ -20,7 +22,8 @@ _SQL_DICTS = ("mysql:", "sqlite:")
 class QuotaFacts(msgspec.Struct, frozen=True):
     """``backend`` is empty where Dovecot keeps no quota, or can't be asked; ``dict_uri`` is that of backend dict.
 
-    ``plain``: folders lie in the Maildir as ``.Folder``, which is Dovecot's default for it (Maildir++).
+    ``plain``: folders lie in the Maildir as ``.Folder``, which is Dovecot's default for it (Maildir++). ``unlimited``
+    are the options that switch quota off for one call of a Dovecot tool.
     """
 
     backend: str = ""
@@ -28,6 +31,7 @@ class QuotaFacts(msgspec.Struct, frozen=True):
     dict_uri: str = ""
     rules: tuple[FolderRule, ...] = ()
     plain: bool = True
+    unlimited: tuple[str, ...] = ()
 
 
 def quota_facts(text: str) -> QuotaFacts:
@@ -57,7 +61,19 @@ def _old(conf: Block) -> QuotaFacts:
     mail_format, *options = conf.values.get("mail_location", "").split(":")
     plain = all(option.lower() == "layout=maildir++" for option in options if option.upper().startswith("LAYOUT="))
     dict_uri = _dict_uri(conf, rest) if backend == "dict" else ""
-    return QuotaFacts(backend, mail_format, dict_uri, _old_rules(plugin), plain)
+    return QuotaFacts(backend, mail_format, dict_uri, _old_rules(plugin), plain, tuple(_not_enforced(plugin)))
+
+
+def _not_enforced(plugin: dict[str, str]) -> Iterator[str]:
+    """Each root with ``noenforcing`` after its name (dict: after its user, too)."""
+    number, name = 1, "quota"
+    while plugin.get(name):
+        words = plugin[name].split(":")
+        place = 3 if words[0] == "dict" else 2
+        words += [""] * (place - len(words))
+        yield f"plugin/{name}={':'.join([*words[:place], 'noenforcing', *words[place:]])}"
+        number += 1
+        name = f"quota{number}"
 
 
 def _dict_uri(conf: Block, root: str) -> str:
@@ -95,7 +111,7 @@ def _modern(conf: Block) -> QuotaFacts:
     if not roots:
         return QuotaFacts("", mail_format, plain=plain)
     backend = roots[0].get("quota_driver") or roots[0].get("driver") or conf.values.get("quota_driver", "count")
-    return QuotaFacts(backend, mail_format, "", tuple(_modern_rules(conf)), plain)
+    return QuotaFacts(backend, mail_format, "", tuple(_modern_rules(conf)), plain, ("quota_enforce=no",))
 
 
 def _modern_rules(conf: Block) -> list[FolderRule]:

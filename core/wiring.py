@@ -8,8 +8,11 @@ from pathlib import Path
 
 from core.accounts.store import AccountStore, Queries, open_store
 from core.accounts.usage_table import open_usage_table
+from core.alerts.deliver import Deliverer, Ways
+from core.alerts.programs import LDA, DeliveryError, find_lda, find_sendmail
 from core.config import Config, Found
 from core.discover import ask_dovecot
+from core.dovecot_conf import dovecot_tool
 from core.dovecot_quota import QuotaFacts, choose_driver
 from core.endpoints import DatabaseUrl
 from core.errors import SettingsError
@@ -22,7 +25,7 @@ from core.usage.doveadm import Doveadm, Tool
 from core.usage.doveadm_http import HttpDoveadm
 from core.usage.dovecot_driver import DoveadmDriver
 from core.usage.driver import Driver, MaildirDriver
-from core.usage.mailstore import Mailstore
+from core.usage.mailstore import Mailstore, is_username
 from core.usage.rules import Ignored
 from core.usage.sql_driver import SqlDriver
 from core.usage.trash import TrashNames
@@ -129,25 +132,33 @@ def make_doveadm(config: Config) -> tuple[Tool | None, bool]:
     return Doveadm(shlex.split(setting)), True
 
 
-class _Stub:
-    def __init__(self, store: Mailstore) -> None:
-        self.store = store
+def make_deliverer(config: Config) -> Deliverer:
+    """How warnings get into mailboxes. Blocking: Dovecot is asked how its quota is set up.
 
-    def deliver(self, address: str, message: bytes) -> str:
-        import time
-
-        path = Path(self.store.maildir(address)) / "new" / f"{time.time_ns()},S={len(message)}"
-        path.write_bytes(message)
-        with open(Path(self.store.maildir(address)) / "maildirsize", "ab") as f:
-            f.write(f"{len(message)} 1\n".encode())
-        return "maildir"
-
-    def send(self, to: str, message: bytes) -> None:
-        pass
-
-    def was_delivered(self, address: str, message_id: str) -> bool | None:
-        return None
+    Dovecot's programs are used where the settings let a doveadm be a command; its HTTP API delivers nothing.
+    """
+    found, store = _asked(config), make_mailstore(config)
+    tool, _ = make_doveadm(config)
+    doveadm = tool.command if isinstance(tool, Doveadm) else ()
+    ways = Ways(
+        maildir=lambda address: _maildir(store, address),
+        lda=_lda(config.settings.mailstore.doveadm) if doveadm else (),
+        doveadm=doveadm,
+        unlimited=found.quota.unlimited if found.quota is not None else (),
+        sendmail=find_sendmail() or "",
+    )
+    return Deliverer(config.settings.warnings.delivery, ways)
 
 
-def make_deliverer(config: Config) -> _Stub:
-    return _Stub(make_mailstore(config))
+def _lda(setting: str) -> tuple[str, ...]:
+    """The delivery agent of the Dovecot that the setting ``mailstore.doveadm`` leads to; it is not on any PATH."""
+    words = dovecot_tool(setting, "dovecot-lda")
+    at = next(place for place, word in enumerate(words) if word.endswith("dovecot-lda"))
+    program = find_lda(words[at]) if at == 0 else LDA  # behind chroot or sudo it can't be looked for
+    return (*words[:at], program, *words[at + 1 :]) if program is not None else ()
+
+
+def _maildir(store: Mailstore, address: str) -> str:
+    if not is_username(address):
+        raise DeliveryError("Dovecot takes no such user name")
+    return store.maildir(address)
