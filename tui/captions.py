@@ -4,12 +4,15 @@ accounts are. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from core.model import AccountRow
 from core.units import format_age, format_count, format_size
 from tui import format as fmt
-from tui.columns import Look
 from tui.format import Line, Run
+from tui.grid import Look
 from tui.model import AccountList
+from tui.modes import MODES
 from tui.session import Session, State
 
 TRYING = "trying again: is the service running?"
@@ -23,18 +26,48 @@ def rule(left: Line, right: Line, width: int, look: Look) -> Line:
     return ((line, "faint"), *left, (line * (fill + 2), "faint"), *right, (line, "faint"))
 
 
+def heading(
+    name: str,
+    session: Session,
+    width: int,
+    look: Look,
+    *,
+    filtered: str = "",
+    place: Sequence[Run] = (),
+    counts: Sequence[Run] = (),
+) -> Line:
+    """The rule with the name of the screen and the filter that holds, how old all that is, and the other screens.
+
+    ``place``: where in the list one is; ``counts``: what of it is shown.
+    """
+    left: list[Run] = [(f" {name} ", "strong"), *filter_words(filtered, look), *place]
+    old = as_of(session, room_in(left, counts, width), look)
+    left += old
+    others = [] if old else tabs(name, room_in(left, counts, width))
+    return rule(tuple(left), (*others, *counts), width, look)
+
+
+def tabs(here: str, room: int) -> list[Run]:
+    """The other screens with their keys, as far as there is room."""
+    others = [mode for mode in MODES if mode.title != here]
+    for runs in (
+        [run for mode in others for run in ((f" {mode.key}", "key"), (f" {mode.title} ", "tab"))],
+        [(f" {mode.key}", "key") for mode in others] + [(" ", "tab")],
+    ):
+        if fmt.width_of(runs) <= room:
+            return runs
+    return []
+
+
 def title(accounts: AccountList, session: Session, width: int, look: Look) -> Line:
-    """The name of the screen, how many accounts it shows, of how many, by which filter, and how old all that is."""
-    left: list[Run] = [(" Accounts ", "strong")]
-    right: list[Run] = []
-    if accounts.view.filter is not None:
-        left += filter_words(accounts.view.filter.text, look)
-        right.append((f" {format_count(len(accounts))} of {format_count(len(accounts.rows))} ", "quiet"))
-    left += as_of(session, room_in(left, right, width), look)
-    return rule(tuple(left), tuple(right), width, look)
+    """Of the accounts: how many are shown, of how many, by which filter."""
+    if accounts.view.filter is None:
+        return heading("Accounts", session, width, look)
+    counts = (f" {format_count(len(accounts))} of {format_count(len(accounts.rows))} ", "quiet")
+    return heading("Accounts", session, width, look, filtered=accounts.view.filter.text, counts=[counts])
 
 
-def room_in(left: list[Run], right: list[Run], width: int) -> int:
+def room_in(left: Sequence[Run], right: Sequence[Run], width: int) -> int:
     """What a rule of this width leaves for more text."""
     return width - fmt.width_of(left) - fmt.width_of(right) - 4
 

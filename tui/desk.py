@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from tui.columns import Look
 from tui.format import Line
 from tui.glyphs import Glyphs
+from tui.grid import Look
 from tui.link import Link
+from tui.model import AccountList
 from tui.session import Changes, Session
 from tui.tiles import Place
 
@@ -22,6 +23,7 @@ class Desk:
     glyphs: Glyphs
     clock: Callable[[], float]
     place: Place
+    accounts: AccountList = field(default_factory=AccountList)
 
     @property
     def may_change(self) -> bool:

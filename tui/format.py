@@ -128,10 +128,11 @@ def count(value: int | None, glyphs: Glyphs) -> str:
     return glyphs.nothing if value is None else format_count(value)
 
 
-def short_count(value: int) -> str:
-    """A number in six cells: ``12,345``, ``123k``, ``12M``."""
-    if value < 100_000:
-        return format_count(value)
+def short_count(value: int, cells: int = 6) -> str:
+    """A number in six cells or more: ``12,345``, ``123k``, ``12M``."""
+    text = format_count(value)
+    if len(text) <= cells:
+        return text
     return f"{value // 1000}k" if value < 1_000_000 else f"{value // 1_000_000}M"
 
 

@@ -34,6 +34,7 @@ DARK = Theme(
         "near": "#e3b341",
         "ok": "#8593a1",
         "bar": "#3f8fb0",
+        "area": "#27566b",
         "track": "#2c3844",
     },
 )
@@ -62,6 +63,7 @@ LIGHT = Theme(
         "near": "#855800",
         "ok": "#5a6773",
         "bar": "#3d93b8",
+        "area": "#9fcbe0",
         "track": "#ccd6de",
     },
 )
@@ -98,6 +100,7 @@ PLAIN = Theme(
         "near": "ansi_yellow",
         "ok": "ansi_default",
         "bar": "ansi_cyan",
+        "area": "ansi_cyan",
         "track": "ansi_default",
     },
 )

@@ -12,8 +12,8 @@ from core.control.results import DatabaseState, Status
 from core.model import Level
 from core.units import format_age, format_count, format_rate, format_size
 from tui import format as fmt
-from tui.columns import Look
 from tui.format import Line
+from tui.grid import Look
 from tui.session import Session, State
 
 NEAR_FULL = 90.0  # percent of the disk; from here it is amber

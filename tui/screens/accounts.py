@@ -26,9 +26,9 @@ from tui.widgets.accounts_pane import AccountsPane
 from tui.widgets.decisions import DecisionStrip
 from tui.widgets.foot import Foot
 from tui.widgets.head import Head
+from tui.widgets.note_line import NoteLine
 from tui.widgets.painted import Painted
 
-NOTE_SECONDS = 10.0
 CHANGING = frozenset({"edit_limit", "recalculate", "empty_trash"})
 
 
@@ -49,11 +49,10 @@ class AccountsScreen(Screen[None], Informed):
         self.desk = desk
         self.pane = AccountsPane(desk)
         self._head = Head(desk.session, lambda: desk.place, desk.look)
-        self._detail = Painted(id="detail")
+        self._detail = NoteLine(desk.clock)
         self._rule = Painted(id="decisions-rule")
         self._decisions = DecisionStrip(desk.session, desk.look)
         self._foot = Foot(desk.glyphs)
-        self._note: tuple[Line, float] | None = None
 
     def compose(self) -> ComposeResult:
         """From the top down."""
@@ -78,6 +77,7 @@ class AccountsScreen(Screen[None], Informed):
 
     def on_screen_resume(self) -> None:
         """What came meanwhile is in the list already."""
+        self.pane.tell_visible()
         self.call_after_refresh(self.show)
 
     def guide(self, glyphs: Glyphs) -> Iterator[Line]:
@@ -98,8 +98,6 @@ class AccountsScreen(Screen[None], Informed):
 
     def tick(self) -> None:
         """Ages grow."""
-        if self._note is not None and self.desk.clock() > self._note[1]:
-            self._note = None
         if self.is_current:
             self.show()
 
@@ -114,19 +112,15 @@ class AccountsScreen(Screen[None], Informed):
     @on(AccountsPane.Changed)
     def _show_lower(self) -> None:
         self._foot.show(captions.marks(self.pane.accounts))
-        line = self._note[0] if self._note is not None else None
-        if line is None:
-            line = captions.detail(self.pane.table.row, self.size.width, self.desk.look())
-        self._detail.paint([line])
+        self._detail.show(captions.detail(self.pane.table.row, self.size.width, self.desk.look()))
 
     def say(self, line: Line) -> None:
         """A message where the account's line is, for a while or until the cursor moves."""
-        self._note = (((" ", "plain"), *line), self.desk.clock() + NOTE_SECONDS)
-        self._show_lower()
+        self._detail.say(line)
 
     @on(AccountTable.Moved)
     def _moved(self) -> None:
-        self._note = None
+        self._detail.forget()
         self._show_lower()
 
     # ---- what acts on accounts
