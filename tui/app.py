@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, ClassVar
 
+from textual import on
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
@@ -17,7 +18,7 @@ from textual.screen import Screen
 from textual.scrollbar import ScrollBar
 
 from tui import terminal, theme
-from tui.desk import Desk, Informed
+from tui.desk import Desk, Informed, ShowAccounts
 from tui.glyphs import ASCII, UNICODE
 from tui.leaving import QUIT, ConsoleFailedError, Leaving, Outcome
 from tui.link import Connect, Link
@@ -25,7 +26,10 @@ from tui.modes import MODES
 from tui.palette import commands_of
 from tui.screens.accounts import AccountsScreen
 from tui.screens.decisions import DecisionsScreen
+from tui.screens.domains import DomainsScreen
 from tui.screens.help import HelpScreen
+from tui.screens.journal import JournalScreen
+from tui.screens.warnings import WarningsScreen
 from tui.session import Session
 from tui.tiles import Place
 from tui.typeahead import TypeAheadApp
@@ -33,7 +37,10 @@ from tui.widgets.scrollbar import thin_scrollbar
 
 SCREENS: dict[str, Callable[[Desk], Screen[Any]]] = {
     "accounts": AccountsScreen,
+    "domains": DomainsScreen,
     "decisions": DecisionsScreen,
+    "warnings": WarningsScreen,
+    "journal": JournalScreen,
 }
 
 
@@ -131,6 +138,12 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
                 await self.pop_screen()
         else:
             await self.switch_mode(mode)
+
+    @on(ShowAccounts)
+    async def _show_accounts(self, event: ShowAccounts) -> None:
+        await self.action_show_mode("accounts")
+        if isinstance(self.screen, AccountsScreen):
+            self.screen.pane.narrow(event.words)
 
     def action_help(self) -> None:
         """All keys."""

@@ -55,7 +55,7 @@ def _messages(row: AccountRow, width: int, look: Look) -> Line:
 
 def _week(row: AccountRow, width: int, look: Look) -> Line:
     signs = outlook.spark(row.week, look.glyphs)
-    return ((fmt.fit(signs or look.glyphs.nothing, width, look.glyphs), "ok-bar" if signs else "quiet"),)
+    return ((fmt.fit(signs or look.glyphs.nothing, width, look.glyphs), "area" if signs else "quiet"),)
 
 
 def _full_in(row: AccountRow, width: int, look: Look) -> Line:

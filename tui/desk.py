@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from textual.message import Message
+
 from tui.format import Line
 from tui.glyphs import Glyphs
 from tui.grid import Look
@@ -12,6 +14,14 @@ from tui.link import Link
 from tui.model import AccountList
 from tui.session import Changes, Session
 from tui.tiles import Place
+
+
+class ShowAccounts(Message):
+    """The accounts are wanted, those that a filter finds."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.words = words
 
 
 @dataclass

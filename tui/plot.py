@@ -24,8 +24,8 @@ from tui.glyphs import Glyphs
 from tui.grid import Look
 
 DAY = 86400.0
-PAST = 90 * DAY
-NEAREST, FARTHEST = 14 * DAY, 60 * DAY  # that the forecast is shown for
+PAST = 90  # days
+NEAREST, FARTHEST = 1 / 6, 2 / 3  # of the past, that the forecast is shown for
 AXIS = 10  # cells of the figures on the left
 FAR = 4.0  # a limit so many times above the use is off the scale
 STEPS = 8  # heights in a cell
@@ -71,10 +71,10 @@ def plot(details: Details, width: int, height: int, look: Look) -> list[Line]:
 
 def frame_of(details: Details, now: float, columns: int, lines: int) -> Frame:
     """Times and scale."""
-    start, limit = now - PAST, details.row.limit_bytes
+    start, limit = beginning(details, now), details.row.limit_bytes
     since = _since(details.points, start)
     highest = max([point.used_bytes for point in since] + [details.row.used_bytes or 0, 1])
-    end = now + _ahead(details)
+    end = now + _ahead(details, now - start)
     if limit is None or limit > FAR * highest:
         return Frame(start, now, end, columns, lines, highest * 1.15 / lines, None)
     tallest = max([highest, *(each for _at, each in held(details, start) if each and each <= FAR * highest)])
@@ -82,12 +82,18 @@ def frame_of(details: Details, now: float, columns: int, lines: int) -> Frame:
     return Frame(start, now, end, columns, lines, max(limit / below, tallest / lines), limit)
 
 
-def _ahead(details: Details) -> float:
+def beginning(details: Details, now: float) -> float:
+    """Of the plot: as far back as it shows at most, or the history goes, but a day."""
+    first = details.points[0].at if details.points else now
+    return min(max(now - PAST * DAY, first), now - DAY)
+
+
+def _ahead(details: Details, past: float) -> float:
     """How far the forecast is shown; not at all where the account will not be full, or is."""
     forecast = details.forecast
     if forecast is None or not forecast.days:
         return 0.0
-    return min(max(forecast.days * DAY * 1.25, NEAREST), FARTHEST)
+    return min(max(forecast.days * DAY * 1.25, NEAREST * past), FARTHEST * past)
 
 
 def _since(points: Sequence[Point], start: float) -> Sequence[Point]:
@@ -128,7 +134,7 @@ def _draw_use(
         for up in range(min(-(-height // STEPS), frame.lines)):
             over = up >= edge and limit is not None and most >= limit
             sign = glyphs.steps_of_plot[min(STEPS, height - up * STEPS) - 1]
-            rows[frame.lines - 1 - up][column] = (sign, "over-bar" if over else "area")
+            rows[frame.lines - 1 - up][column] = (sign, "over-area" if over else "area")
 
 
 def _draw_limits(rows: list[list[Run]], frame: Frame, limits: list[tuple[float, int | None]], glyphs: Glyphs) -> None:
@@ -150,7 +156,7 @@ def _draw_forecast(rows: list[list[Run]], frame: Frame, details: Details, glyphs
     for growth, style in ((trend.low, "quiet"), (trend.high, "quiet"), (trend.growth, "near")):
         for column in range(frame.column(frame.now) + 2, frame.columns, 2):
             size = used + growth * (frame.time_of(column) - frame.now) / DAY
-            if size < 0 or (most is not None and size > most):
+            if size < 0 or (most is not None and size >= most):
                 break
             up, part = divmod(size / frame.line, 1)
             if up < frame.lines:

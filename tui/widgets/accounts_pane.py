@@ -155,6 +155,11 @@ class AccountsPane(Vertical):
         if found is not None:
             self._want(filter=found if found.words else None)
 
+    def narrow(self, text: str) -> None:
+        """Show what this filter finds, as if it had been typed."""
+        self._close_line()
+        self._typed(FilterLine.Typed(text))
+
     @on(FilterLine.Kept)
     def _kept(self) -> None:
         """The line stays open while it holds what can't be read: nobody is to work on with another filter."""

@@ -17,7 +17,7 @@ LOOKS = frozenset(
     {
         "plain", "quiet", "faint", "strong", "accent", "title", "sorted", "mark", "key", "badge", "badge-warn",
         "badge-bad", "good", "tab", "over", "critical", "near", "ok", "over-bar", "critical-bar", "near-bar", "ok-bar",
-        "track", "area",
+        "track", "area", "over-area",
     }
 )  # fmt: skip
 
