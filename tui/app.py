@@ -119,7 +119,7 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """No themes without colours, and no key to where one is."""
         if action == "show_mode":
-            return parameters != (self.current_mode,) or len(self.screen_stack) > 1
+            return parameters != (self.current_mode,) or sum(not screen.is_modal for screen in self.screen_stack) > 1
         return not (action == "next_theme" and self.no_color)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:

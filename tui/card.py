@@ -56,7 +56,11 @@ class Card:
 
     def text(self, look: Look) -> str:
         """For a ticket: in one column, with figures where the plot would be."""
-        found = [((self.row.address, "plain"),), ((f"As of {local_time(look.now)}", "plain"),), ()]
+        found: list[Line] = [
+            ((fmt.literal(self.row.address, look.glyphs), "plain"),),
+            ((f"As of {local_time(look.now)}", "plain"),),
+            (),
+        ]
         found += head(self, TEXT, look)
         if self.details is not None:
             found += [(), *title("Use", 0, look), ((f" {'; '.join(past(self.details, look))}", "plain"),), ()]
@@ -68,9 +72,7 @@ class Card:
         details = self.details
         if details is None:
             return
-        start = plot.beginning(details, look.now)
-        whole = look.now - start >= plot.PAST * plot.DAY
-        yield from title(f"Use over {plot.PAST} days" if whole else f"Use since {plot.day(start)}", width, look)
+        yield from title(_span(details, look.now), width, look)
         if self.problem:
             yield ((f" history off: {fmt.literal(self.problem, look.glyphs)}", "near"),)
         if not details.points:
@@ -86,6 +88,14 @@ class Card:
         given = list(_LINES[name](details, width, look)) or [((f" {fmt.literal(nothing, look.glyphs)}", "quiet"),)]
         yield from (part for line in given for part in fmt.hanging(line, width))
         yield ()
+
+
+def _span(details: Details, now: float) -> str:
+    """The name of the plot."""
+    if not details.points:
+        return "Use"
+    start = plot.beginning(details, now)
+    return f"Use over {plot.PAST} days" if now - start >= plot.PAST * plot.DAY else f"Use since {plot.day(start)}"
 
 
 # ---- at the top

@@ -12,7 +12,7 @@ from tui.format import Line, Run
 from tui.grid import Look
 
 JUNK = frozenset({"junk", "spam", "junk e-mail", "junk-e-mail", "bulk mail"})
-NAME, SIZE, SHARE, MESSAGES = 34, 9, 6, 16  # cells, at most
+NAME, SIZE, SHARE, MESSAGES = 34, 9, 6, 18  # cells, at most
 BAR = 12
 
 

@@ -26,6 +26,7 @@ from tui.session import Changes
 from tui.widgets.field import Field
 from tui.widgets.painted import Painted
 
+LOWEST = 12  # lines of the terminal; below, the fields and the keys need them all
 SLICE = 2000  # accounts between two looks at the keyboard
 
 
@@ -68,7 +69,7 @@ class EditLimit(Dialog[Line | None]):
 
     def _show_who(self) -> None:
         lines = [self.who(self._rows)]
-        if len(self._rows) == 1:
+        if len(self._rows) == 1 and self.app.size.height >= LOWEST:
             lines.append(_now(self._rows[0], self.desk))
         who = self.query_one("#who", Painted)
         who.styles.height = len(lines)

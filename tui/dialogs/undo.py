@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from textual import on, work
@@ -70,11 +70,13 @@ class Undo(Dialog[Line | None]):
         painted.paint(lines)
 
     def _show(self) -> None:
-        accounts = self.desk.accounts.rows
-        self._paint(list(edit_lines(self._edit, accounts.get(self._edit[0].address), self.desk.look())))
+        self._paint(list(edit_lines(self._edit, self.desk.look())))
+        against = objection(self._edit, self.desk.accounts.rows)
+        self.message(against, "near")
         button = self.query_one("#undo", Button)
         button.disabled = False
-        self.set_focus(button)
+        if not against:
+            self.set_focus(button)
 
     @work
     async def _look(self) -> None:
@@ -127,8 +129,8 @@ class Undo(Dialog[Line | None]):
             self.dismiss(((fmt.literal(failure_text(failed, len(results), "taken back"), self.desk.glyphs), "near"),))
 
 
-def edit_lines(edit: Sequence[JournalRow], account: AccountRow | None, look: Look) -> Iterator[Line]:
-    """Whose limit was changed from what to what, by whom, when and why; what is to be said against taking it back."""
+def edit_lines(edit: Sequence[JournalRow], look: Look) -> Iterator[Line]:
+    """Whose limit was changed from what to what, by whom, when and why."""
     first, glyphs = edit[0], look.glyphs
     if len(edit) == 1:
         yield ((fmt.literal(first.address, glyphs), "strong"), (f"   {journal.change_words(first, look)}", "plain"))
@@ -138,18 +140,26 @@ def edit_lines(edit: Sequence[JournalRow], account: AccountRow | None, look: Loo
         yield ((f"The limits of {fmt.plural(len(edit), 'account')}", "strong"), (f"   {names}{more}", "quiet"))
     why = f": {fmt.literal(first.reason, glyphs)}" if first.reason else ""
     yield ((f"set by {journal.who(first, look)} {format_age(look.now - first.at)} ago{why}", "quiet"),)
-    if len(edit) == 1 and account is not None:
-        yield from _against(first, account)
 
 
-def _against(edit: JournalRow, account: AccountRow) -> Iterator[Line]:
-    now = "unlimited" if account.limit_bytes is None else str(account.limit_bytes)
-    if edit.new != now:
-        limit = "unlimited" if account.limit_bytes is None else format_size(account.limit_bytes)
-        yield ((f"The limit is {limit} by now: somebody changed it since", "near"),)
-    elif edit.old is not None and edit.old.isdecimal() and (account.used_bytes or 0) > int(edit.old):
-        over = format_size((account.used_bytes or 0) - int(edit.old))
-        yield ((f"That is {over} under the present use: new mail is refused until there is room", "near"),)
+def objection(edit: Sequence[JournalRow], accounts: Mapping[str, AccountRow]) -> str:
+    """What is to be said against taking it back; empty where there is nothing."""
+    account = accounts.get(edit[0].address)
+    if len(edit) != 1 or account is None:
+        return ""
+    new, old = edit[0].new, edit[0].old
+    if new != ("unlimited" if account.limit_bytes is None else str(account.limit_bytes)):
+        return f"The limit is {_words(account.limit_bytes)} by now: somebody changed it since"
+    over = (account.used_bytes or 0) - int(old) if old is not None and old.isdecimal() else 0
+    return (
+        f"That is {format_size(over)} under the present use: new mail is refused until there is room"
+        if over > 0
+        else ""
+    )
+
+
+def _words(limit: int | None) -> str:
+    return "unlimited" if limit is None else format_size(limit)
 
 
 def _done(results: list[SetResult], desk: Desk) -> Line:
@@ -157,6 +167,6 @@ def _done(results: list[SetResult], desk: Desk) -> Line:
         text = f"The limits of {fmt.plural(len(results), 'account')} are what they were before"
     else:
         result = results[0]
-        old, new = ("unlimited" if size is None else format_size(size) for size in (result.old_bytes, result.new_bytes))
-        text = f"The limit of {fmt.literal(result.address, desk.glyphs)} is {new} again, it was {old}"
+        name = fmt.literal(result.address, desk.glyphs)
+        text = f"The limit of {name} is {_words(result.new_bytes)} again, it was {_words(result.old_bytes)}"
     return done_line(text, (result.remark for result in results))

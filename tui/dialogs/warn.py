@@ -40,6 +40,8 @@ class Warn(Dialog[Line | None]):
         Binding("tab", "app.focus_next", "Next", key_display="Tab"),
         Binding("left", "app.focus_previous", "Previous", show=False),
         Binding("right", "app.focus_next", "Next", show=False),
+        Binding("escape", "close", "Cancel", key_display="Esc"),
+        Binding("escape,enter", "finish", "Close", key_display="Esc"),
     ]
 
     def __init__(self, desk: Desk, rows: list[AccountRow], *, mark: str = "", source: str = OPERATOR) -> None:
@@ -55,7 +57,7 @@ class Warn(Dialog[Line | None]):
         yield Field("About", self._mark, id="mark", placeholder="as it is now; or 80, 95, below")
         if len(self._rows) > MANY:
             yield Field("How many", id="count", placeholder=f"type {len(self._rows)} to confirm")
-        yield TextList(id="details", wrap=True)
+        yield TextList(id="mail", wrap=True)
         with Horizontal(id="buttons"):
             yield Button("Send", id="send", compact=True)
             yield Button("Cancel", id="cancel", compact=True)
@@ -91,8 +93,12 @@ class Warn(Dialog[Line | None]):
         self.message("")
         self._list(list(preview_lines(preview, self.desk.look())))
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Cancel while there is something to cancel, then Close."""
+        return {"close": self._done is None, "finish": self._done is not None}.get(action, True)
+
     @on(Button.Pressed, "#cancel")
-    def action_close(self) -> None:
+    def action_finish(self) -> None:
         """What was sent is said in the list too."""
         self.dismiss(self._done)
 
@@ -135,7 +141,7 @@ class Warn(Dialog[Line | None]):
         self._done = lines[0]
         self.message("")
         self._list(lines)
-        for each in self.query(Input):
-            each.disabled = True
-        self.query_one("#cancel", Button).label = "Close"
-        self.set_focus(self.query_one("#cancel"))
+        for each in self.query(".field, #buttons"):
+            each.display = False
+        self.set_focus(self.query_one(TextList))
+        self.refresh_bindings()

@@ -16,7 +16,7 @@ from tui.widgets.painted import Painted
 PALETTE = "command_palette"
 ALWAYS = frozenset({"help", PALETTE, "leave"})  # on the right, whatever else has to go
 # Which keys stay where not all fit: what acts on accounts first, then what is found by these anyway.
-WANTED = ("edit_limit", "empty_trash", "clear_marks", "recalculate", "open", "filter", "warn", "mark", "undo")
+WANTED = ("edit_limit", "empty_trash", "clear_marks", "recalculate", "open", "filter", "mark", "warn", "undo")
 LUXURY = (PALETTE, "invert")
 SHORTER = {"Recalculate": "Recount"}
 ROOMY = 100  # columns; below them the palette is for those who know it
