@@ -12,7 +12,7 @@ it ends above the use then.
 from __future__ import annotations
 
 import time
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,6 +29,8 @@ NEAREST, FARTHEST = 1 / 6, 2 / 3  # of the past, that the forecast is shown for
 AXIS = 10  # cells of the figures on the left
 FAR = 4.0  # a limit so many times above the use is off the scale
 STEPS = 8  # heights in a cell
+
+Held = Sequence[tuple[float, int | None]]  # from when on which limit held, oldest first
 
 
 @dataclass(frozen=True)
@@ -55,15 +57,13 @@ class Frame:
 def plot(details: Details, width: int, height: int, look: Look) -> list[Line]:
     """``height`` lines, of which the last names the days."""
     frame = frame_of(details, look.now, max(1, width - AXIS), max(1, height - 1))
-    rows: list[list[Run]] = [[(" ", "plain")] * frame.columns for _line in range(frame.lines)]
-    limits = held(details, frame.start)
-    _draw_limits(rows, frame, limits, look.glyphs)
-    _draw_forecast(rows, frame, details, look.glyphs)
-    _draw_use(rows, frame, _points(details, frame), limits, look.glyphs)
+    limits, drawing = held(details, frame.start), Drawing(frame, look.glyphs)
+    drawing.limits(limits)
+    drawing.forecast(details)
+    drawing.use(_points(details, frame), limits)
     figures = _figures(frame)
-    for number, row in enumerate(rows):
-        row.insert(0, (f"{figures.get(number, ''):>{AXIS - 1}} ", "quiet"))
-    return [*map(tuple, rows), _days(frame, details)]
+    axis = [(f"{figures.get(number, ''):>{AXIS - 1}} ", "quiet") for number in range(frame.lines)]
+    return [*((figure, *row) for figure, row in zip(axis, drawing.rows, strict=True)), _days(frame, details)]
 
 
 # ---- what is shown
@@ -108,7 +108,7 @@ def _points(details: Details, frame: Frame) -> list[Point]:
     return points if used is None else [*points, Point(frame.now, used)]
 
 
-def held(details: Details, start: float) -> list[tuple[float, int | None]]:
+def held(details: Details, start: float) -> Held:
     """Which limit held from when on, from ``start``; the present one where the history knows of none."""
     later = [(at, limit) for at, limit in details.limits if at > start]
     before = [(start, limit) for at, limit in details.limits if at <= start][-1:]
@@ -118,49 +118,67 @@ def held(details: Details, start: float) -> list[tuple[float, int | None]]:
 # ---- drawing
 
 
-def _draw_use(
-    rows: list[list[Run]], frame: Frame, points: list[Point], limits: list[tuple[float, int | None]], glyphs: Glyphs
-) -> None:
-    times, limited = [point.at for point in points], [at for at, _limit in limits]
-    for column in range(max(0, frame.column(times[0])) if times else frame.columns, frame.columns):
-        begin, end = frame.time_of(column), min(frame.time_of(column + 1), frame.now)
-        if begin > frame.now:
-            break
-        first, after = max(0, bisect_right(times, begin) - 1), bisect_right(times, end)
-        most = max(point.used_bytes for point in points[first : max(first + 1, after)])
-        limit = limits[max(0, bisect_right(limited, end) - 1)][1]
-        edge = frame.lines if limit is None else round(limit / frame.line)
-        height = max(1, round(most / frame.line * STEPS))
-        for up in range(min(-(-height // STEPS), frame.lines)):
-            over = up >= edge and limit is not None and most >= limit
-            sign = glyphs.steps_of_plot[min(STEPS, height - up * STEPS) - 1]
-            rows[frame.lines - 1 - up][column] = (sign, "over-area" if over else "area")
+class Drawing:
+    """``rows`` are the lines of the plot by cells, from the top; what is drawn later hides what is there."""
 
+    def __init__(self, frame: Frame, glyphs: Glyphs) -> None:
+        self.frame = frame
+        self.rows: list[list[Run]] = [[(" ", "plain")] * frame.columns for _line in range(frame.lines)]
+        self._glyphs = glyphs
 
-def _draw_limits(rows: list[list[Run]], frame: Frame, limits: list[tuple[float, int | None]], glyphs: Glyphs) -> None:
-    """On the lower edge of the line above it."""
-    ends = [at for at, _limit in limits[1:]] + [frame.end]
-    for (at, limit), end in zip(limits, ends, strict=True):
-        up = frame.lines if limit is None else round(limit / frame.line)
-        if up < frame.lines:
-            for column in range(max(0, frame.column(at)), frame.column(end)):
-                rows[frame.lines - 1 - up][column] = (glyphs.steps_of_plot[0], "quiet")
-
-
-def _draw_forecast(rows: list[list[Run]], frame: Frame, details: Details, glyphs: Glyphs) -> None:
-    """The honest range, and what is most likely, up to the limit."""
-    trend, used = details.trend, details.row.used_bytes
-    if trend is None or used is None or frame.end <= frame.now:
-        return
-    most = details.row.limit_bytes if frame.limit is not None else None
-    for growth, style in ((trend.low, "quiet"), (trend.high, "quiet"), (trend.growth, "near")):
-        for column in range(frame.column(frame.now) + 2, frame.columns, 2):
-            size = used + growth * (frame.time_of(column) - frame.now) / DAY
-            if size < 0 or (most is not None and size >= most):
-                break
-            up, part = divmod(size / frame.line, 1)
+    def limits(self, held: Held) -> None:
+        """Each on the lower edge of the line above it, from when on it held."""
+        frame, sign = self.frame, (self._glyphs.steps_of_plot[0], "quiet")
+        ends = [at for at, _limit in held[1:]] + [frame.end]
+        for (at, limit), end in zip(held, ends, strict=True):
+            up = frame.lines if limit is None else round(limit / frame.line)
             if up < frame.lines:
-                rows[frame.lines - 1 - int(up)][column] = (glyphs.dots[int(part * len(glyphs.dots))], style)
+                for column in range(max(0, frame.column(at)), frame.column(end)):
+                    self.rows[frame.lines - 1 - up][column] = sign
+
+    def forecast(self, details: Details) -> None:
+        """The honest range, and what is most likely, up to the limit."""
+        frame, trend, used = self.frame, details.trend, details.row.used_bytes
+        if trend is None or used is None or frame.end <= frame.now:
+            return
+        most = details.row.limit_bytes if frame.limit is not None else None
+        for growth, style in ((trend.low, "quiet"), (trend.high, "quiet"), (trend.growth, "near")):
+            for column in range(frame.column(frame.now) + 2, frame.columns, 2):
+                size = used + growth * (frame.time_of(column) - frame.now) / DAY
+                if size < 0 or (most is not None and size >= most):
+                    break
+                up, part = divmod(size / frame.line, 1)
+                if up < frame.lines:
+                    sign = self._glyphs.dots[int(part * len(self._glyphs.dots))]
+                    self.rows[frame.lines - 1 - int(up)][column] = (sign, style)
+
+    def use(self, points: Sequence[Point], held: Held) -> None:
+        """What was used, against the limit of that time."""
+        frame = self.frame
+        times, since = [point.at for point in points], [at for at, _limit in held]
+        for column in range(max(0, frame.column(times[0])) if times else frame.columns, frame.columns):
+            begin, end = frame.time_of(column), frame.time_of(column + 1)
+            if begin > frame.now:
+                break
+            first = max(0, bisect_right(times, begin) - 1)
+            after = len(points) if end >= frame.now else max(first + 1, bisect_left(times, end))
+            most = max(point.used_bytes for point in points[first:after])
+            self._column(column, most, held[max(0, bisect_right(since, min(end, frame.now)) - 1)][1])
+
+    def _column(self, column: int, used: int, limit: int | None) -> None:
+        """What is over the limit always shows above its line, and what is not never does, however little it is."""
+        lines = self.frame.lines
+        height = max(1, round(used / self.frame.line * STEPS))
+        edge = lines if limit is None else round(limit / self.frame.line)
+        over = limit is not None and used >= limit
+        if over:
+            edge = min(edge, lines - 1)
+            height = max(height, edge * STEPS + 1)
+        else:
+            height = min(height, max(1, edge * STEPS))
+        for up in range(min(-(-height // STEPS), lines)):
+            sign = self._glyphs.steps_of_plot[min(STEPS, height - up * STEPS) - 1]
+            self.rows[lines - 1 - up][column] = (sign, "over-area" if over and up >= edge else "area")
 
 
 def _figures(frame: Frame) -> dict[int, str]:
