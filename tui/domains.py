@@ -164,6 +164,8 @@ def columns(disk: Callable[[], int | None]) -> tuple[Column[Domain], ...]:
 def totals(found: Domains, status: Status | None, look: Look) -> tuple[Tile, ...]:
     """What the head does not say of all of them."""
     everybody, disk = found.all, status.disk if status is not None else None
+    if not everybody.accounts:
+        return ()
     tiles = [Tile("domains", 0, figure(format_count(len(found.by_name)), f" domain{'s' * (len(found.by_name) != 1)}"))]
     share = percent_of(everybody.granted, disk.total_bytes) if disk is not None else None
     if share is not None:

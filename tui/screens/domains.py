@@ -18,7 +18,7 @@ from tui.glyphs import Glyphs
 from tui.grid import Column
 from tui.rows import RowList
 from tui.screens.listing import ListScreen
-from tui.session import Changes
+from tui.session import Changes, State
 from tui.tiles import Tile
 from tui.widgets.row_table import RowTable
 from tui.widgets.table_header import TableHeader
@@ -103,7 +103,7 @@ class DomainsScreen(ListScreen):
         if not self._counting:
             self._rows.replace(self._domains.by_name.values())
             self.table.reload()
-        empty = () if self._counting else EMPTY
+        empty = EMPTY if not self._counting and self.desk.session.state is State.LIVE else ()
         self.table.notice = captions.list_notice(
             self._rows, self.desk.session, self.table.cells, self.desk.look(), empty=empty
         )
