@@ -7,8 +7,10 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, ClassVar
 
+from textual import on
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
@@ -16,18 +18,30 @@ from textual.screen import Screen
 from textual.scrollbar import ScrollBar
 
 from tui import terminal, theme
-from tui.desk import Desk, Informed
+from tui.desk import Desk, Informed, ShowAccounts
 from tui.glyphs import ASCII, UNICODE
 from tui.leaving import QUIT, ConsoleFailedError, Leaving, Outcome
 from tui.link import Connect, Link
+from tui.modes import MODES
 from tui.palette import commands_of
 from tui.screens.accounts import AccountsScreen
 from tui.screens.decisions import DecisionsScreen
+from tui.screens.domains import DomainsScreen
 from tui.screens.help import HelpScreen
+from tui.screens.journal import JournalScreen
+from tui.screens.warnings import WarningsScreen
 from tui.session import Session
 from tui.tiles import Place
 from tui.typeahead import TypeAheadApp
 from tui.widgets.scrollbar import thin_scrollbar
+
+SCREENS: dict[str, Callable[[Desk], Screen[Any]]] = {
+    "accounts": AccountsScreen,
+    "domains": DomainsScreen,
+    "decisions": DecisionsScreen,
+    "warnings": WarningsScreen,
+    "journal": JournalScreen,
+}
 
 
 class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
@@ -35,8 +49,8 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
 
     DEFAULT_MODE = "accounts"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("1", "show_mode('accounts')", "Accounts", tooltip="the accounts"),
-        Binding("3", "show_mode('decisions')", "Decisions", tooltip="what Postfix asks and is told"),
+        # Not in the foot: the rule with the name of the screen has them all.
+        *(Binding(mode.key, f"show_mode('{mode.name}')", mode.title, show=False, tooltip=mode.about) for mode in MODES),
         Binding("question_mark", "help", "Help", tooltip="all keys and the filter language"),
         Binding("ctrl+p", "command_palette", "Palette", priority=True, tooltip="every action by name"),
         Binding("T", "next_theme", "Theme", show=False, tooltip="dark, light, the terminal's own colours"),
@@ -69,8 +83,8 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         self.desk = Desk(session, link, glyphs, clock, Place(embedded, demo, read_only))
         self.leaving = Leaving(self, self.desk)
         self._homes: list[Screen[Any]] = []  # of the modes that were looked at
-        self.add_mode("accounts", lambda: self._home(AccountsScreen(self.desk)))
-        self.add_mode("decisions", lambda: self._home(DecisionsScreen(self.desk)))
+        for name, make in SCREENS.items():
+            self.add_mode(name, partial(self._home, make))
 
     def on_mount(self) -> None:
         """Connect, and let time pass."""
@@ -80,7 +94,8 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
             for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, self.leaving.terminal_lost)
 
-    def _home(self, screen: Screen[Any]) -> Screen[Any]:
+    def _home(self, make: Callable[[Desk], Screen[Any]]) -> Screen[Any]:
+        screen = make(self.desk)
         self._homes.append(screen)
         return screen
 
@@ -104,7 +119,7 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """No themes without colours, and no key to where one is."""
         if action == "show_mode":
-            return parameters != (self.current_mode,)
+            return parameters != (self.current_mode,) or sum(not screen.is_modal for screen in self.screen_stack) > 1
         return not (action == "next_theme" and self.no_color)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
@@ -117,8 +132,18 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
             self.push_screen(CommandPalette(placeholder="Type a part of what you want to do"))
 
     async def action_show_mode(self, mode: str) -> None:
-        """Another screen."""
-        await self.switch_mode(mode)
+        """Another screen; back to the list from what was opened on it."""
+        if mode == self.current_mode:
+            while len(self.screen_stack) > 1:
+                await self.pop_screen()
+        else:
+            await self.switch_mode(mode)
+
+    @on(ShowAccounts)
+    async def _show_accounts(self, event: ShowAccounts) -> None:
+        await self.action_show_mode("accounts")
+        if isinstance(self.screen, AccountsScreen):
+            self.screen.pane.narrow(event.words)
 
     def action_help(self) -> None:
         """All keys."""

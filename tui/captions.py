@@ -4,12 +4,17 @@ accounts are. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from core.model import AccountRow
 from core.units import format_age, format_count, format_size
 from tui import format as fmt
-from tui.columns import Look
 from tui.format import Line, Run
+from tui.grid import Look
 from tui.model import AccountList
+from tui.modes import MODES
+from tui.rows import RowList
 from tui.session import Session, State
 
 TRYING = "trying again: is the service running?"
@@ -23,18 +28,48 @@ def rule(left: Line, right: Line, width: int, look: Look) -> Line:
     return ((line, "faint"), *left, (line * (fill + 2), "faint"), *right, (line, "faint"))
 
 
+def heading(
+    name: str,
+    session: Session,
+    width: int,
+    look: Look,
+    *,
+    filtered: str = "",
+    place: Sequence[Run] = (),
+    counts: Sequence[Run] = (),
+) -> Line:
+    """The rule with the name of the screen and the filter that holds, how old all that is, and the other screens.
+
+    ``place``: where in the list one is; ``counts``: what of it is shown.
+    """
+    left: list[Run] = [(f" {name} ", "strong"), *filter_words(filtered, look), *place]
+    old = as_of(session, room_in(left, counts, width), look)
+    left += old
+    others = [] if old else tabs(name, room_in(left, counts, width))
+    return rule(tuple(left), (*others, *counts), width, look)
+
+
+def tabs(here: str, room: int) -> list[Run]:
+    """The other screens with their keys, as far as there is room."""
+    others = [mode for mode in MODES if mode.title != here]
+    for runs in (
+        [run for mode in others for run in ((f" {mode.key}", "key"), (f" {mode.title} ", "tab"))],
+        [(f" {mode.key}", "key") for mode in others] + [(" ", "tab")],
+    ):
+        if fmt.width_of(runs) <= room:
+            return runs
+    return []
+
+
 def title(accounts: AccountList, session: Session, width: int, look: Look) -> Line:
-    """The name of the screen, how many accounts it shows, of how many, by which filter, and how old all that is."""
-    left: list[Run] = [(" Accounts ", "strong")]
-    right: list[Run] = []
-    if accounts.view.filter is not None:
-        left += filter_words(accounts.view.filter.text, look)
-        right.append((f" {format_count(len(accounts))} of {format_count(len(accounts.rows))} ", "quiet"))
-    left += as_of(session, room_in(left, right, width), look)
-    return rule(tuple(left), tuple(right), width, look)
+    """Of the accounts: how many are shown, of how many, by which filter."""
+    if accounts.view.filter is None:
+        return heading("Accounts", session, width, look)
+    counts = (f" {format_count(len(accounts))} of {format_count(len(accounts.rows))} ", "quiet")
+    return heading("Accounts", session, width, look, filtered=accounts.view.filter.text, counts=[counts])
 
 
-def room_in(left: list[Run], right: list[Run], width: int) -> int:
+def room_in(left: Sequence[Run], right: Sequence[Run], width: int) -> int:
     """What a rule of this width leaves for more text."""
     return width - fmt.width_of(left) - fmt.width_of(right) - 4
 
@@ -90,14 +125,8 @@ def detail(row: AccountRow | None, width: int, look: Look) -> Line:
         facts.append(f"refused {format_age(look.now - row.refused_at)} ago")
     if not row.enabled:
         facts.append("disabled")
-    name = fmt.literal(row.address, glyphs)
-    runs: list[Run] = [(" " + fmt.fit(name, min(fmt.width_of([(name, "")]), width // 2), glyphs), "strong")]
-    for fact in facts:
-        text = f"  {glyphs.dot}  {fact}" if width >= 100 else f" {glyphs.dot} {fact}"
-        if fmt.width_of(runs) + fmt.width_of([(text, "")]) > width:
-            break
-        runs.append((text, "quiet"))
-    return tuple(runs)
+    name = (fmt.literal(row.address, glyphs), "strong")
+    return fmt.facts(name, [(fact, "quiet") for fact in facts], width, glyphs)
 
 
 def _trash(row: AccountRow) -> list[str]:
@@ -127,6 +156,39 @@ def marks(accounts: AccountList) -> Line:
     if not accounts.marks:
         return ()
     return ((f"{format_count(len(accounts.marks))} marked, {format_size(accounts.marked_bytes)}", "mark"),)
+
+
+def list_title(name: str, rows: RowList[Any], session: Session, width: int, look: Look, *, problem: str = "") -> Line:
+    """Of a list that words are looked for in. ``problem``: why what is shown is not all, or old."""
+    counts = [(f" {format_count(len(rows))} of {format_count(rows.known)} ", "quiet")] if rows.words.text else []
+    place: list[Run] = []
+    if problem:
+        words = fmt.literal(problem, look.glyphs)
+        place.append((fmt.fit(words, min(fmt.width_of([(words, "")]), max(0, width - 30)), look.glyphs) + " ", "over"))
+    return heading(name, session, width, look, filtered=rows.words.text, place=place, counts=counts)
+
+
+def list_notice(
+    rows: RowList[Any], session: Session, width: int, look: Look, *, empty: Sequence[str], problem: str = ""
+) -> tuple[Line, ...]:
+    """What stands where such a list has no rows. ``empty``: a heading and more, once it is known to be empty."""
+    if rows.known:
+        lines = nothing_matches(rows.words.text, look)
+    elif problem and session.state is State.LIVE:
+        reason = fmt.literal(problem, look.glyphs)
+        lines = [[("This can't be read.", "over")], [(fmt.fit(reason, width, look.glyphs).rstrip(), "quiet")]]
+    elif session.state in {State.LIVE, State.LOADING} or (empty and session.state is State.LOST):
+        lines = [[(text, "quiet" if number else "strong")] for number, text in enumerate(empty)]
+        lines = lines or [[(f"Loading {look.glyphs.ellipsis}", "quiet")]]
+    else:
+        lines = no_engine(session, width, look)
+    return tuple(centred(tuple(line), width) for line in lines)
+
+
+def nothing_matches(words: str, look: Look) -> list[list[Run]]:
+    """No row has these words."""
+    found = fmt.literal(words, look.glyphs)
+    return [[("Nothing matches ", "quiet"), (found, "accent")], [("Esc clears the filter.", "quiet")]]
 
 
 def notice(accounts: AccountList, session: Session, width: int, look: Look) -> tuple[Line, ...]:

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from tui.columns import Look
+from textual.message import Message
+
 from tui.format import Line
 from tui.glyphs import Glyphs
+from tui.grid import Look
 from tui.link import Link
+from tui.model import AccountList
 from tui.session import Changes, Session
 from tui.tiles import Place
+
+
+class ShowAccounts(Message):
+    """The accounts are wanted, those that a filter finds."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.words = words
 
 
 @dataclass
@@ -22,6 +33,7 @@ class Desk:
     glyphs: Glyphs
     clock: Callable[[], float]
     place: Place
+    accounts: AccountList = field(default_factory=AccountList)
 
     @property
     def may_change(self) -> bool:

@@ -10,9 +10,9 @@ from core.control.results import DecisionRow, Refusals, RefusedAccount, Status
 from core.units import format_count
 from tui import captions, lanes
 from tui import format as fmt
-from tui.columns import Look
 from tui.feed import Feed
 from tui.format import Line, Run
+from tui.grid import Look
 from tui.session import Session, State
 from tui.tiles import Tile, figure
 
@@ -22,20 +22,17 @@ _COUNT = 6  # cells
 
 def title(feed: Feed, session: Session, newer: int, width: int, look: Look) -> Line:
     """The name, the filter, whether it is paused or scrolled away from the newest, and what is not shown."""
-    dot = look.glyphs.dot
-    left: list[Run] = [(" Decisions ", "strong"), *captions.filter_words(feed.filter.text, look)]
     place: list[Run] = []
     if feed.paused:
         place += [(" PAUSED ", "badge-warn"), (f" {format_count(feed.new(session))} new ", "accent")]
     elif newer:
-        place.append((f"{dot} {format_count(newer)} newer above ", "accent"))
-    right: list[Run] = []
+        place.append((f"{look.glyphs.dot} {format_count(newer)} newer above ", "accent"))
+    counts: list[Run] = []
     if session.skipped:
-        right.append((f" {format_count(session.skipped)} more under load ", "quiet"))
+        counts.append((f" {format_count(session.skipped)} more under load ", "quiet"))
     if feed.filter.text:
-        right.append((f" {format_count(len(feed))} of {format_count(feed.known)} ", "quiet"))
-    left += captions.as_of(session, captions.room_in([*left, *place], right, width), look)
-    return captions.rule((*left, *place), tuple(right), width, look)
+        counts.append((f" {format_count(len(feed))} of {format_count(feed.known)} ", "quiet"))
+    return captions.heading("Decisions", session, width, look, filtered=feed.filter.text, place=place, counts=counts)
 
 
 def totals(status: Status | None, look: Look, *, lost: bool = False) -> tuple[Tile, ...]:

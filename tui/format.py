@@ -25,6 +25,8 @@ Line = tuple[Run, ...]
 # among them), surrogates, private use, line and paragraph separators.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
+SOME_WORDS = 12  # cells; less of a text says nothing
+
 _BYTES = re.compile("-?[0-9]{1,30}")
 
 VERDICTS = {
@@ -80,6 +82,16 @@ def fit(text: str, width: int, glyphs: Glyphs, *, right: bool = False) -> str:
     return pad + text if right else text + pad
 
 
+def cut(line: Line, width: int, glyphs: Glyphs) -> Line:
+    """Exactly so many cells of a line."""
+    found: list[Run] = []
+    for text, look in line:
+        if (room := width - width_of(found)) <= 0:
+            break
+        found.append((fit(text, min(room, cell_len(text)), glyphs), look))
+    return (*found, (" " * (width - width_of(found)), "plain"))
+
+
 def hanging(line: Line, width: int) -> list[Line]:
     """The line with its last run wrapped to ``width`` cells, under where that run begins."""
     if width_of(line) <= width or len(line) < 2:
@@ -128,10 +140,11 @@ def count(value: int | None, glyphs: Glyphs) -> str:
     return glyphs.nothing if value is None else format_count(value)
 
 
-def short_count(value: int) -> str:
-    """A number in six cells: ``12,345``, ``123k``, ``12M``."""
-    if value < 100_000:
-        return format_count(value)
+def short_count(value: int, cells: int = 6) -> str:
+    """A number in six cells or more: ``12,345``, ``123k``, ``12M``."""
+    text = format_count(value)
+    if len(text) <= cells:
+        return text
     return f"{value // 1000}k" if value < 1_000_000 else f"{value // 1_000_000}M"
 
 
@@ -140,6 +153,31 @@ def age(moment: float | None, now: float, glyphs: Glyphs) -> str:
     if moment is None:
         return glyphs.nothing
     return "< 1 min" if now - moment < 60 else format_age(now - moment)
+
+
+def ahead(moment: float, now: float) -> str:
+    """How long until then, to the minute: ``in 4 min``, ``now``."""
+    left = moment - now
+    return "now" if left <= 0 else "in < 1 min" if left < 60 else f"in {format_age(left)}"
+
+
+def day(moment: float, now: float) -> str:
+    """A local date as people say it: ``Fri 4 Dec``, with its year where that is not this one."""
+    then = time.localtime(moment)
+    year = "" if then.tm_year == time.localtime(now).tm_year else f" {then.tm_year}"
+    return f"{time.strftime('%a', then)} {then.tm_mday} {time.strftime('%b', then)}{year}"
+
+
+def facts(name: Run, others: Iterable[Run], width: int, glyphs: Glyphs) -> Line:
+    """Facts about something with dots between them, as many as there is room for; the last of them may be cut."""
+    dot = f"  {glyphs.dot}  " if width >= 100 else f" {glyphs.dot} "
+    line: list[Run] = [(" " + fit(name[0], min(width_of([name]), width // 2), glyphs), name[1])]
+    for text, look in others:
+        room = width - width_of(line) - len(dot)
+        if room < SOME_WORDS:
+            break
+        line += [(dot, "quiet"), (fit(text, min(room, cell_len(text)), glyphs), look)]
+    return tuple(line)
 
 
 def plural(number: int, one: str, many: str = "") -> str:

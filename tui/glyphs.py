@@ -28,6 +28,12 @@ class Glyphs:
     thumb: str  # of the scrollbar
     track: str
     enter: str
+    span: str  # between the ends of a range
+    steps: str  # of a sparkline, from low to high
+    steps_of_plot: str  # the same where what is below them is full
+    dots: str  # of a dotted line, from low to high in a cell
+    states: dict[str, str]  # of a warning
+    branches: tuple[str, str, str]  # of a tree: a folder, the last one, beside a folder that goes on
 
 
 UNICODE = Glyphs(
@@ -55,6 +61,12 @@ UNICODE = Glyphs(
     thumb="┃",
     track="│",
     enter="⏎",
+    span="–",  # noqa: RUF001  as typeset
+    steps="▁▂▃▄▅▆▇█",
+    steps_of_plot="▁▂▃▄▅▆▇█",
+    dots="▁─▔",
+    states={"sent": "✓", "queued": "○", "failed": "✗", "dropped": "–"},  # noqa: RUF001  the dash of an empty cell
+    branches=("├ ", "└ ", "│ "),
 )
 
 ASCII = Glyphs(
@@ -82,4 +94,10 @@ ASCII = Glyphs(
     thumb="#",
     track="|",
     enter="Enter",
+    span="-",
+    steps="_.-:=+*#",
+    steps_of_plot="____::##",
+    dots=".-'",
+    states={"sent": "+", "queued": "o", "failed": "x", "dropped": "-"},
+    branches=("|-", "`-", "| "),
 )

@@ -38,8 +38,26 @@ _ANSWERS = {
     "other": "a state of SMTP in which nothing is decided",
 }
 
+_STATES = {
+    "queued": "due; waits for quiet hours to end, for its turn, or for the next try",
+    "sent": "delivered into the mailbox, full or not",
+    "failed": "given up after several tries; the reason is beside it",
+    "dropped": "not sent, as it was no longer true or the account is gone",
+}
+
+_KINDS = (
+    ("limit", "an edit of a limit; U takes it back while nobody changed it since"),
+    ("until Fri 4 Dec", "a temporary limit; it goes back by itself, and then says ended"),
+    ("undone", "an edit that another entry took back"),
+    ("recount", "use counted again: what was recorded, what was found"),
+    ("Trash", "messages removed from Trash"),
+    ("warning", "a mail to the owner of a mailbox"),
+    ("jump", "use that changed suddenly"),
+    ("start  stop", "of the engine"),
+)
+
 # What is typed or shown, of all helps, in one column.
-FORM = 2 + max(len(form) for form, _meaning in (*filters.DOCS, *feed.DOCS, *LIMITS))
+FORM = 2 + max(len(form) for form, _meaning in (*filters.DOCS, *feed.DOCS, *LIMITS, *_KINDS))
 
 
 def accounts(glyphs: Glyphs) -> Iterator[Line]:
@@ -60,6 +78,43 @@ def decisions(_glyphs: Glyphs) -> Iterator[Line]:
         yield ((f"  {words:<{FORM}}", look), (meaning, "quiet"))
     words, look = fmt.verdict_words("over_quota", shadow=True)
     yield ((f"  {words:<{FORM}}", look), ("shadow mode: it is only noted, the answer was DUNNO", "quiet"))
+
+
+def domains(_glyphs: Glyphs) -> Iterator[Line]:
+    """What the columns say."""
+    yield from section(
+        "Columns",
+        (
+            ("Granted", "the sum of the limits; accounts without a limit are counted apart"),
+            ("Use", "what they use of that"),
+            ("Of disk", "what is granted as a share of the whole disk; all domains together may promise more"),
+            ("Per day", "by how much the use grew lately"),
+        ),
+    )
+
+
+def warnings(glyphs: Glyphs) -> Iterator[Line]:
+    """The states of a warning."""
+    yield from heading("States")
+    for state, meaning in _STATES.items():
+        yield ((f"  {glyphs.states[state]} {state:<{FORM - 2}}", "plain"), (meaning, "quiet"))
+
+
+def journal(_glyphs: Glyphs) -> Iterator[Line]:
+    """The kinds of entries."""
+    yield from section("Kinds", _KINDS)
+
+
+def card(glyphs: Glyphs) -> Iterator[Line]:
+    """The plot, and what the words about it mean."""
+    yield from section("Plot of the use", _plot(glyphs))
+
+
+def _plot(glyphs: Glyphs) -> Iterator[tuple[str, str]]:
+    yield glyphs.steps_of_plot[3] + glyphs.steps_of_plot[-1], "what was used; each figure holds until the next one"
+    yield glyphs.steps_of_plot[0] * 3, "the limit of that time; what was over it has another colour"
+    yield " ".join(glyphs.dots), "what is expected after today: most likely, and the range that this lies in"
+    yield "full in 12 days (9-20)", "at the growth of late; one clean-up or import does not change it"
 
 
 def section(name: str, entries: Iterable[tuple[str, str]]) -> Iterator[Line]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from core.control.results import DecisionRow
 from core.units import format_size
 from tui import format as fmt
-from tui.columns import Look
 from tui.format import Line, Run
+from tui.grid import Look
 
 GAP = 2
 

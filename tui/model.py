@@ -21,7 +21,8 @@ from typing import Any
 
 from core.filters import Filter
 from core.model import AccountRow
-from tui.columns import DEFAULT, Column
+from tui.columns import DEFAULT
+from tui.grid import Column
 
 SLICE = 2_000  # accounts
 _FEW = 64  # changed rows; from here on one pass over everything is cheaper than single searches
@@ -32,7 +33,7 @@ _LAST = float("inf")
 class View:
     """Which accounts are shown, and in what order."""
 
-    column: Column = DEFAULT
+    column: Column[AccountRow] = DEFAULT
     inverted: bool = False
     filter: Filter | None = None
 

@@ -12,8 +12,8 @@ from core.errors import UsageError
 from core.model import AccountRow, Level, level_of, percent_of
 from core.units import format_count, format_size, parse_limit
 from tui import format as fmt
-from tui.columns import Look
 from tui.format import Line, Run
+from tui.grid import Look
 
 
 @dataclass

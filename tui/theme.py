@@ -34,6 +34,8 @@ DARK = Theme(
         "near": "#e3b341",
         "ok": "#8593a1",
         "bar": "#3f8fb0",
+        "area": "#2c6178",
+        "over-area": "#a04a44",
         "track": "#2c3844",
     },
 )
@@ -62,6 +64,8 @@ LIGHT = Theme(
         "near": "#855800",
         "ok": "#5a6773",
         "bar": "#3d93b8",
+        "area": "#9fcbe0",
+        "over-area": "#e0938b",
         "track": "#ccd6de",
     },
 )
@@ -98,6 +102,8 @@ PLAIN = Theme(
         "near": "ansi_yellow",
         "ok": "ansi_default",
         "bar": "ansi_cyan",
+        "area": "ansi_cyan",
+        "over-area": "ansi_red",
         "track": "ansi_default",
     },
 )

@@ -12,13 +12,14 @@ from core.control.results import DatabaseState, Status
 from core.model import Level
 from core.units import format_age, format_count, format_rate, format_size
 from tui import format as fmt
-from tui.columns import Look
 from tui.format import Line
+from tui.grid import Look
 from tui.session import Session, State
 
 NEAR_FULL = 90.0  # percent of the disk; from here it is amber
 FULL = 97.0
 DISK_BAR = 12  # cells
+REASON = 24  # cells
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,20 @@ def _policy(status: Status, look: Look) -> list[Tile]:
         Tile("p99", 6, figure(fmt.micros(status.p99_us, look.glyphs), "", "p99 "), right=True),
         Tile("connections", 7, figure(format_count(status.connections), " conn"), right=True),
         Tile("trouble", 5, trouble, right=True),
+        *_history(status, look),
         Tile("database", 2, _database(status.database), right=True),
+    ]
+
+
+def _history(status: Status, look: Look) -> list[Tile]:
+    """Only where it can't be kept, and why where there is room; the screens that need it say the whole reason."""
+    if not status.state_problem:
+        return []
+    reason = fmt.literal(status.state_problem, look.glyphs)
+    reason = fmt.fit(reason, min(REASON, fmt.width_of([(reason, "")])), look.glyphs)
+    return [
+        Tile("history", 2, (("history off", "over"),), right=True),
+        Tile("reason", 5, ((reason, "near"),), right=True),
     ]
 
 
@@ -140,6 +154,7 @@ def second_line(session: Session, look: Look) -> tuple[Tile, ...]:
         Tile("accounts", 1, figure(format_count(status.accounts), " account" + "s" * (status.accounts != 1))),
         Tile("over", 0, _level(signs[Level.OVER], status.over, "over", "over")),
         Tile("near", 2, _level(signs[Level.NEAR], status.near, "near", "near")),
+        Tile("warnings", 3, _warnings(status)),
         Tile("unmeasured", 6, _unmeasured(status)),
         Tile("used", 4, used),
         Tile("if-full", 7, _if_full(status), right=True),
@@ -151,6 +166,11 @@ def second_line(session: Session, look: Look) -> tuple[Tile, ...]:
 def _level(sign: str, number: int, word: str, style: str) -> Line:
     """Nothing over is good news, and quiet."""
     return ((f"{sign} {format_count(number)} {word}", style if number else "quiet"),)
+
+
+def _warnings(status: Status) -> Line:
+    failed = status.warnings_failed
+    return ((f"{fmt.plural(failed, 'warning')} failed", "near"),) if failed else ()
 
 
 def _unmeasured(status: Status) -> Line:

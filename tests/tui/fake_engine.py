@@ -30,27 +30,43 @@ from core.control.messages import (
     Explain,
     Failed,
     GetDetails,
+    GetJournal,
     GetRefusals,
     GetStatus,
+    GetWarnings,
     Goodbye,
     HandOver,
     Head,
     Hello,
     Order,
+    PreviewWarning,
     Progress,
     Recalc,
     Reply,
     SetLimit,
     Snapshot,
     Subscribe,
+    TestWarning,
+    Undo,
+    Warn,
     Watch,
     Welcome,
 )
-from core.control.results import DecisionRow, Details, JournalRow, RecalcResult, Refusals, SetResult, TrashResult
+from core.control.results import (
+    DecisionRow,
+    Details,
+    JournalRow,
+    RecalcResult,
+    Refusals,
+    SetResult,
+    TrashResult,
+    WarningRow,
+    WarnResult,
+)
 from core.errors import UsageError
 from core.model import AccountRow
 from core.units import parse_limit
-from tests.tui import world
+from tests.tui import past, world
 
 
 class FakeEngine:
@@ -66,8 +82,13 @@ class FakeEngine:
         self.backlog: list[DecisionRow] = []
         self.refusals = Refusals(world.NOW - 3600.0, [], 0)
         self.explanation = world.explanation()
-        self.changes: list[JournalRow] = []
+        self.changes: list[JournalRow] = []  # in details
         self.remark: str | None = None  # about details
+        self.remembers = False  # the use of months, and what became of it
+        self.journal: list[JournalRow] = []  # newest first
+        self.warnings: list[WarningRow] = []  # same
+        self.preview = past.PREVIEW
+        self.warned: dict[str, WarnResult] = {}  # by address, what an order to warn does; it is sent where none is here
         self.status_changes: dict[str, object] = {}
         self.failing: dict[type[Any], str] = {}  # order type → message
         self.failing_once: dict[type[Any], str] = {}
@@ -217,8 +238,7 @@ class FakeEngine:
         elif isinstance(order, EmptyTrash):
             result = [self._empty(address, order) for address in order.addresses]
         elif isinstance(order, GetDetails):
-            row = self.rows[order.address]
-            result = Details(row, world.folders(row), [f"alias-of-{row.address}"], [], self.changes, self.remark)
+            result = self._details(self.rows[order.address])
         elif isinstance(order, GetRefusals):
             result = self.refusals
         elif isinstance(order, Explain):
@@ -227,7 +247,54 @@ class FakeEngine:
             result = world.status(list(self.rows.values()))
         elif isinstance(order, HandOver):
             result = 4711
+        else:
+            result = self._remembered(order)
         self._send(writer, Reply(order.id, encode_result(result)))
+
+    def _details(self, row: AccountRow) -> Details:
+        if self.remembers:
+            return past.details(row, self.clock())
+        return Details(row, world.folders(row), [f"alias-of-{row.address}"], [], self.changes, self.remark)
+
+    def _remembered(self, order: Any) -> object:
+        if isinstance(order, GetJournal):
+            return self.journal[: order.most]
+        if isinstance(order, GetWarnings):
+            return self.warnings[: order.most]
+        if isinstance(order, PreviewWarning):
+            return self.preview
+        if isinstance(order, Warn):
+            return [self._warn(address, order.mark) for address in order.addresses]
+        if isinstance(order, TestWarning):
+            return self._warn(order.address, order.mark)
+        assert isinstance(order, Undo)
+        return [self._undo(row) for row in self._undone(order.entry)]
+
+    def _warn(self, address: str, mark: str) -> WarnResult:
+        return self.warned.get(address, WarnResult(address, mark or "95", "sent", "dovecot-lda"))
+
+    def _undone(self, entry: int | None) -> list[JournalRow]:
+        undone = {row.undoes for row in self.journal}
+        edits = [row for row in self.journal if row.kind == "limit" and row.undoes is None and row.id not in undone]
+        return [row for row in edits if (row.at == edits[0].at if entry is None else row.id == entry)]
+
+    def _undo(self, row: JournalRow) -> SetResult:
+        account = self.rows[row.address]
+        if row.address in self.row_errors:
+            return SetResult(row.address, account.limit_bytes, account.limit_bytes, error=self.row_errors[row.address])
+        limit = None if row.old is None or row.old == "unlimited" else int(row.old)
+        number = self._note(row.address, row.new, row.old, undoes=row.id)
+        self.change(msgspec.structs.replace(account, limit_bytes=limit))
+        return SetResult(row.address, account.limit_bytes, limit, account.used_bytes, number)
+
+    def _note(self, address: str, old: str | None, new: str | None, reason: str = "", **more: Any) -> int:
+        """Into the journal."""
+        number = max((row.id for row in self.journal), default=0) + 1
+        values = {"until": None, "undoes": None, **more}
+        self.journal.insert(
+            0, JournalRow(number, self.clock(), "root", "console", "limit", address, old, new, reason, **values)
+        )
+        return number
 
     def _set(self, address: str, order: SetLimit) -> SetResult:
         row = self.rows[address]
@@ -238,6 +305,8 @@ class FakeEngine:
         except UsageError as error:
             return SetResult(address, row.limit_bytes, row.limit_bytes, error=str(error))
         if not order.dry_run:
+            old, after = ("unlimited" if limit is None else str(limit) for limit in (row.limit_bytes, new))
+            self._note(address, old, after, order.reason)
             self.change(msgspec.structs.replace(row, limit_bytes=new))
         return SetResult(address, row.limit_bytes, new, row.used_bytes, 1)
 
@@ -289,7 +358,9 @@ def _options() -> argparse.Namespace:
 def main() -> None:
     """A console on a fake engine, to look at and to drive by hand or by tmux."""
     given = _options()
-    engine = FakeEngine([] if given.connect else world.accounts(given.accounts, now=time.time()), clock=time.time)
+    now = time.time()
+    engine = FakeEngine([] if given.connect else past.accounts(given.accounts, now), clock=time.time)
+    engine.remembers, engine.journal, engine.warnings = True, past.journal(now), past.warnings(now)
     if given.listen:
         asyncio.run(_listen(engine, given.listen, idle=given.idle))
         return

@@ -67,7 +67,7 @@ def test_a_reason_is_reached_by_tab() -> None:
     async def scene(stage: Stage) -> None:
         await stage.press("e")
         await stage.type("+20%")
-        await stage.press("tab")
+        await stage.press("tab", "tab")
         await stage.type("big project")
         await stage.press("enter")
         await stage.until(lambda: orders(stage), "sets")

@@ -12,10 +12,10 @@ from core.control.results import DecisionRow, Refusals, RefusedAccount
 from tests.tui import world
 from tui import feed_captions, lanes
 from tui import format as fmt
-from tui.columns import Look
 from tui.feed import DOCS, DecisionFilter, Feed
 from tui.format import Line
 from tui.glyphs import ASCII, UNICODE
+from tui.grid import Look
 from tui.session import KEPT_DECISIONS, Session
 
 LOOK = Look(world.NOW, UNICODE)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from core.filters import parse_filter
 from core.model import AccountRow
 from tests.tui import world
-from tui.columns import BY_KEY, COLUMNS, Column
+from tui.columns import BY_KEY, COLUMNS
+from tui.grid import Column
 from tui.model import AccountList, View
 
 SIZES = st.one_of(st.none(), st.integers(0, 200))
@@ -57,7 +58,7 @@ def arranged(accounts: AccountList, **changes: object) -> None:
 def test_changes_keep_the_order_that_sorting_everything_gives(
     first: list[AccountRow],
     changes: list[tuple[list[AccountRow], list[int]]],
-    column: Column,
+    column: Column[AccountRow],
     inverted: bool,
     text: str,
 ) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from core.model import AccountRow
 from tests.tui import world
-from tui.columns import Look
 from tui.glyphs import UNICODE
+from tui.grid import Look
 from tui.proposal import Proposal
 
 GIB = 1 << 30

@@ -12,9 +12,9 @@ from core.model import AccountRow
 from tests.tui import world
 from tui import captions
 from tui import format as fmt
-from tui.columns import Look
 from tui.format import Line
 from tui.glyphs import ASCII, UNICODE
+from tui.grid import Look
 from tui.model import AccountList, View
 from tui.session import Session
 from tui.tiles import Place, Tile, badges, first_line, fitting, second_line

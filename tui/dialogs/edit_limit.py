@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from datetime import datetime
 from typing import ClassVar
 
 from textual import on, work
@@ -13,9 +14,9 @@ from textual.widgets import Input
 
 from core.control.messages import SetLimit
 from core.control.results import SetResult
-from core.errors import MailquotaError
+from core.errors import MailquotaError, UsageError
 from core.model import AccountRow
-from core.units import format_count, format_size
+from core.units import format_count, format_size, parse_until
 from tui import format as fmt
 from tui.desk import Desk
 from tui.dialogs.dialog import MANY, Dialog, done_line, failure_text, failures
@@ -25,6 +26,7 @@ from tui.session import Changes
 from tui.widgets.field import Field
 from tui.widgets.painted import Painted
 
+LOWEST = 12  # lines of the terminal; below, the fields and the keys need them all
 SLICE = 2000  # accounts between two looks at the keyboard
 
 
@@ -53,10 +55,12 @@ class EditLimit(Dialog[Line | None]):
         value = fmt.editable_size(limits.pop()) if len(limits) == 1 else ""
         yield Painted(id="who")
         yield Field("New limit", value, id="size", placeholder="5G  +500M  +20%  x2  used*1.2  unlimited", applies=True)
+        yield Field("Until", id="until", placeholder="for good; or 3d, 2w, friday, 2026-12-24", applies=True)
         yield Field("Reason", id="reason", placeholder="for the journal; may stay empty", applies=True)
         if len(self._rows) > MANY:
             yield Field("How many", id="count", placeholder=f"type {len(self._rows)} to confirm", applies=True)
         yield Painted(id="preview")
+        yield Painted(id="day")
 
     def on_mount(self) -> None:
         """The size has the focus."""
@@ -65,7 +69,7 @@ class EditLimit(Dialog[Line | None]):
 
     def _show_who(self) -> None:
         lines = [self.who(self._rows)]
-        if len(self._rows) == 1:
+        if len(self._rows) == 1 and self.app.size.height >= LOWEST:
             lines.append(_now(self._rows[0], self.desk))
         who = self.query_one("#who", Painted)
         who.styles.height = len(lines)
@@ -90,6 +94,30 @@ class EditLimit(Dialog[Line | None]):
     def _typed(self) -> None:
         self._confirmed = None
         self._preview(self._text)
+
+    def _day(self) -> str:
+        """Until when, in words; empty for good. Raises UsageError."""
+        text, now = self.query_one("#until", Input).value.strip(), self.desk.clock()
+        return fmt.day(parse_until(text, datetime.fromtimestamp(now).astimezone()).timestamp(), now) if text else ""
+
+    @on(Input.Changed, "#until")
+    def _dated(self) -> None:
+        self._check_day()
+
+    def _check_day(self) -> bool:
+        """Whether the text can be read, and what it means."""
+        try:
+            day = self._day()
+        except UsageError as error:
+            self._say_day(((fmt.literal(str(error), self.desk.glyphs), "near"),))
+            return False
+        self._say_day(((f"until {day}", "accent"), (", then it goes back by itself", "quiet")) if day else ())
+        return True
+
+    def _say_day(self, line: Line) -> None:
+        said = self.query_one("#day", Painted)
+        said.display = bool(line)
+        said.paint([line])
 
     @work(exclusive=True, group="preview")
     async def _preview(self, text: str) -> None:
@@ -124,6 +152,8 @@ class EditLimit(Dialog[Line | None]):
             self.message(proposal.errors[0])
         elif not proposal.changed:
             self.dismiss((("Nothing to change: that is the limit", "quiet"),))
+        elif not self._check_day():
+            self.set_focus(self.query_one("#until", Input))
         elif not self._counted():
             self.message(f"These are {format_count(len(self._rows))} accounts: type the number to confirm.", "near")
             self.set_focus(self.query_one("#count", Input))
@@ -141,12 +171,12 @@ class EditLimit(Dialog[Line | None]):
 
     @work
     async def _send(self, size: str) -> None:
-        reason = self.query_one("#reason", Input).value.strip()
+        reason, until = (self.query_one(name, Input).value.strip() for name in ("#reason", "#until"))
         addresses = [row.address for row in self._rows]
         self.message("Setting …" if not self.desk.glyphs.ascii_only else "Setting", "quiet")
         try:
             results: list[SetResult] = await self.desk.link.ask(
-                lambda number: SetLimit(number, addresses, size, reason), list[SetResult]
+                lambda number: SetLimit(number, addresses, size, reason, until), list[SetResult]
             )
         except MailquotaError as error:
             self._sent = False
@@ -184,6 +214,8 @@ class EditLimit(Dialog[Line | None]):
             text = f"The limit of {name} is now {_words(result.new_bytes)}, it was {_words(result.old_bytes)}"
         else:
             text = f"The limits of {fmt.plural(len(results), 'account')} are set"
+        if day := self._day():
+            text += f" until {day}"
         return done_line(text, (result.remark for result in results))
 
 

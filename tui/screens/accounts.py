@@ -8,52 +8,42 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 
 from core.model import AccountRow
 from tui import captions, guide
 from tui import format as fmt
-from tui.desk import Desk, Informed
-from tui.dialogs.details import Details
-from tui.dialogs.edit_limit import EditLimit
-from tui.dialogs.empty_trash import EmptyTrash
-from tui.dialogs.recalculate import Recalculate
+from tui.desk import Desk
 from tui.format import Line
 from tui.glyphs import Glyphs
+from tui.screens.acting import ActingScreen
+from tui.screens.card import CardScreen
 from tui.session import Changes
 from tui.widgets.account_table import AccountTable
 from tui.widgets.accounts_pane import AccountsPane
 from tui.widgets.decisions import DecisionStrip
 from tui.widgets.foot import Foot
 from tui.widgets.head import Head
+from tui.widgets.note_line import NoteLine
 from tui.widgets.painted import Painted
 
-NOTE_SECONDS = 10.0
-CHANGING = frozenset({"edit_limit", "recalculate", "empty_trash"})
 
-
-class AccountsScreen(Screen[None], Informed):
+class AccountsScreen(ActingScreen):
     """Keys act on the marked accounts, else on the one under the cursor."""
 
     CSS_PATH = "accounts.tcss"
     TITLE = "Accounts"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("e", "edit_limit", "Edit limit", tooltip="edit the limit"),
-        Binding("r", "recalculate", "Recalculate", tooltip="count again what the mailbox holds"),
-        Binding("t", "empty_trash", "Empty Trash", tooltip="remove what lies in Trash, after a question"),
         Binding("y", "copy", "Copy", show=False, tooltip="copy the address to the clipboard"),
     ]
 
     def __init__(self, desk: Desk) -> None:
-        super().__init__()
-        self.desk = desk
+        super().__init__(desk)
         self.pane = AccountsPane(desk)
         self._head = Head(desk.session, lambda: desk.place, desk.look)
-        self._detail = Painted(id="detail")
+        self._detail = NoteLine(desk.clock)
         self._rule = Painted(id="decisions-rule")
         self._decisions = DecisionStrip(desk.session, desk.look)
         self._foot = Foot(desk.glyphs)
-        self._note: tuple[Line, float] | None = None
 
     def compose(self) -> ComposeResult:
         """From the top down."""
@@ -78,6 +68,7 @@ class AccountsScreen(Screen[None], Informed):
 
     def on_screen_resume(self) -> None:
         """What came meanwhile is in the list already."""
+        self.pane.tell_visible()
         self.call_after_refresh(self.show)
 
     def guide(self, glyphs: Glyphs) -> Iterator[Line]:
@@ -98,8 +89,6 @@ class AccountsScreen(Screen[None], Informed):
 
     def tick(self) -> None:
         """Ages grow."""
-        if self._note is not None and self.desk.clock() > self._note[1]:
-            self._note = None
         if self.is_current:
             self.show()
 
@@ -114,56 +103,34 @@ class AccountsScreen(Screen[None], Informed):
     @on(AccountsPane.Changed)
     def _show_lower(self) -> None:
         self._foot.show(captions.marks(self.pane.accounts))
-        line = self._note[0] if self._note is not None else None
-        if line is None:
-            line = captions.detail(self.pane.table.row, self.size.width, self.desk.look())
-        self._detail.paint([line])
+        self._detail.show(captions.detail(self.pane.table.row, self.size.width, self.desk.look()))
 
     def say(self, line: Line) -> None:
         """A message where the account's line is, for a while or until the cursor moves."""
-        self._note = (((" ", "plain"), *line), self.desk.clock() + NOTE_SECONDS)
-        self._show_lower()
+        self._detail.say(line)
 
     @on(AccountTable.Moved)
     def _moved(self) -> None:
-        self._note = None
+        self._detail.forget()
         self._show_lower()
 
     # ---- what acts on accounts
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Who may only look has no keys that change anything."""
-        return self.desk.may_change or action not in CHANGING
-
-    def _targets(self) -> list[AccountRow]:
-        """What the keys act on; a key that finds nothing says so."""
+    def targets(self) -> list[AccountRow]:
+        """The marked accounts, else the one under the cursor."""
         targets = self.pane.targets()
         if not targets:
             self.say((("No account here", "quiet"),))
         return targets
 
-    def action_edit_limit(self) -> None:
-        """Ask for the new limit."""
-        if targets := self._targets():
-            self.app.push_screen(EditLimit(self.desk, targets), self._done)
-
-    def action_recalculate(self) -> None:
-        """Count again."""
-        if targets := self._targets():
-            self.app.push_screen(Recalculate(self.desk, targets))
-
-    def action_empty_trash(self) -> None:
-        """Show what lies there, and ask."""
-        if targets := self._targets():
-            self.app.push_screen(EmptyTrash(self.desk, targets), self._done)
-
-    def _done(self, line: Line | None) -> None:
+    def done(self, line: Line | None) -> None:
+        """Say it."""
         if line is not None:
             self.say(line)
 
     @on(AccountTable.Opened)
     def _opened(self, event: AccountTable.Opened) -> None:
-        self.app.push_screen(Details(self.desk, event.row))
+        self.app.push_screen(CardScreen(self.desk, event.row))
 
     def action_copy(self) -> None:
         """The address, by the terminal's own clipboard (OSC 52)."""

@@ -10,8 +10,8 @@ from textual.message import Message
 
 from core.model import AccountRow
 from tui import columns
-from tui.columns import Look, Placed
 from tui.format import Line
+from tui.grid import Look, Placed
 from tui.model import AccountList
 from tui.widgets.live_table import LiveTable
 
@@ -20,7 +20,7 @@ class AccountTable(LiveTable):
     """Shows what the AccountList has, in its order."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "Details", tooltip="everything about the account", key_display="⏎"),
+        Binding("enter", "open", "Card", tooltip="everything about the account", key_display="⏎"),
     ]
 
     class Opened(Message):
@@ -33,7 +33,7 @@ class AccountTable(LiveTable):
     def __init__(self, accounts: AccountList, look: Callable[[], Look], *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.accounts = accounts
-        self.placed: tuple[Placed, ...] = ()
+        self.placed: tuple[Placed[AccountRow], ...] = ()
         self._look = look
 
     @property
@@ -66,7 +66,7 @@ class AccountTable(LiveTable):
 
     def lay_out(self) -> None:
         """As many columns as fit."""
-        self.placed = columns.arrange(columns.COLUMNS, self.cells)
+        self.placed = columns.arrange(self.cells)
 
     def action_open(self) -> None:
         """Tell that this account is wanted."""

@@ -18,14 +18,14 @@ from core.filters import Filter, parse_answerable
 from core.model import AccountRow
 from tui import captions
 from tui import format as fmt
-from tui.columns import Column
 from tui.desk import Desk
-from tui.model import SLICE, AccountList
+from tui.grid import Column
+from tui.model import SLICE
 from tui.session import Changes
 from tui.widgets.account_table import AccountTable
 from tui.widgets.filter_line import FilterLine
-from tui.widgets.painted import Painted
 from tui.widgets.table_header import TableHeader
+from tui.widgets.title_rule import TitleRule
 
 FRAME_SECONDS = 0.03  # until a change of the header is on the screen
 PAUSE_SECONDS = 0.002  # a key passes through some ten turns of the loop; one between two slices would not do
@@ -52,9 +52,9 @@ class AccountsPane(Vertical):
     def __init__(self, desk: Desk) -> None:
         super().__init__(id="pane")
         self.desk = desk
-        self.accounts = AccountList()
+        self.accounts = desk.accounts
         self.table = AccountTable(self.accounts, desk.look)
-        self._title = Painted(id="title")
+        self._title = TitleRule()
         self._filter_line = FilterLine("text  @domain  >80%  over  near  trash>1G  !word", desk.glyphs, id="filter")
         self._header = TableHeader(desk.glyphs)
         self._watch_timer: Timer | None = None
@@ -102,11 +102,13 @@ class AccountsPane(Vertical):
     @on(AccountTable.Scrolled)
     def _scrolled(self) -> None:
         if self._watch_timer is None:
-            self._watch_timer = self.set_timer(WATCH_SECONDS, self._tell_visible)
+            self._watch_timer = self.set_timer(WATCH_SECONDS, self.tell_visible)
 
-    def _tell_visible(self) -> None:
+    def tell_visible(self) -> None:
+        """Those on the screen are measured each second."""
         self._watch_timer = None
-        self.desk.link.watch(self.table.on_screen())
+        if self.screen.is_current:  # else another screen has accounts of its own to watch
+            self.desk.link.watch(self.table.on_screen())
 
     # ---- which and in what order
 
@@ -153,6 +155,11 @@ class AccountsPane(Vertical):
         if found is not None:
             self._want(filter=found if found.words else None)
 
+    def narrow(self, text: str) -> None:
+        """Show what this filter finds, as if it had been typed."""
+        self._close_line()
+        self._typed(FilterLine.Typed(text))
+
     @on(FilterLine.Kept)
     def _kept(self) -> None:
         """The line stays open while it holds what can't be read: nobody is to work on with another filter."""
@@ -178,7 +185,7 @@ class AccountsPane(Vertical):
         at = shown.index(now) if now in shown else 0
         self.sort_by(shown[(at + step) % len(shown)])
 
-    def sort_by(self, column: Column, *, inverted: bool = False) -> None:
+    def sort_by(self, column: Column[AccountRow], *, inverted: bool = False) -> None:
         """Show in another order."""
         self._want(column=column, inverted=inverted)
 

@@ -8,8 +8,8 @@ from itertools import islice
 from core.control.results import DecisionRow
 from tui import format as fmt
 from tui import lanes
-from tui.columns import Look
 from tui.format import Line, Run
+from tui.grid import Look
 from tui.session import Session
 from tui.widgets.painted import Painted
 

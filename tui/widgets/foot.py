@@ -15,10 +15,9 @@ from tui.widgets.painted import Painted
 
 PALETTE = "command_palette"
 ALWAYS = frozenset({"help", PALETTE, "leave"})  # on the right, whatever else has to go
-ELSEWHERE = "show_mode"  # to another screen: on the right too
 # Which keys stay where not all fit: what acts on accounts first, then what is found by these anyway.
-WANTED = ("edit_limit", "empty_trash", "clear_marks", "recalculate", "open", "filter", "mark")
-LUXURY = (ELSEWHERE, PALETTE, "invert")
+WANTED = ("edit_limit", "empty_trash", "clear_marks", "recalculate", "open", "filter", "mark", "warn", "undo")
+LUXURY = (PALETTE, "invert")
 SHORTER = {"Recalculate": "Recount"}
 ROOMY = 100  # columns; below them the palette is for those who know it
 GAP = 2
@@ -104,7 +103,7 @@ class Foot(Painted):
         if left:
             runs.append((" " * GAP, "plain"))
         kept = self._fitting(bindings, self.size.width - fmt.width_of(runs) - 1)
-        right = [each for each in kept if each.action in ALWAYS or each.action.startswith(ELSEWHERE)]
+        right = [each for each in kept if each.action in ALWAYS]
         for binding in (each for each in kept if each not in right):
             self._add(runs, binding)
         start = self.size.width - self._total(right)

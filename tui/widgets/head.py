@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
 from tui import format as fmt
-from tui.columns import Look
+from tui.grid import Look
 from tui.session import Session
 from tui.tiles import Place, Tile, first_line, fitting, second_line
 from tui.widgets.painted import Painted

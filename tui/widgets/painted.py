@@ -16,8 +16,8 @@ from tui.format import Line
 LOOKS = frozenset(
     {
         "plain", "quiet", "faint", "strong", "accent", "title", "sorted", "mark", "key", "badge", "badge-warn",
-        "badge-bad", "good", "over", "critical", "near", "ok", "over-bar", "critical-bar", "near-bar", "ok-bar",
-        "track",
+        "badge-bad", "good", "tab", "over", "critical", "near", "ok", "over-bar", "critical-bar", "near-bar", "ok-bar",
+        "track", "area", "over-area",
     }
 )  # fmt: skip
 

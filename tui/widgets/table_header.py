@@ -1,13 +1,16 @@
-"""The header of the accounts table; a click sorts by the column."""
+"""The header of a table; a click on a title sorts by its column."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 from textual import events
 from textual.message import Message
 
-from tui import columns
-from tui.columns import Column, Placed
+from tui import grid
 from tui.glyphs import Glyphs
+from tui.grid import Column, Placed
 from tui.widgets.painted import Painted
 
 
@@ -17,22 +20,22 @@ class TableHeader(Painted):
     class Clicked(Message):
         """The title of ``column`` was clicked."""
 
-        def __init__(self, column: Column) -> None:
+        def __init__(self, column: Column[Any]) -> None:
             super().__init__()
             self.column = column
 
     def __init__(self, glyphs: Glyphs) -> None:
         super().__init__(id="table-header")
         self._glyphs = glyphs
-        self._placed: tuple[Placed, ...] = ()
+        self._placed: Sequence[Placed[Any]] = ()
 
-    def show(self, placed: tuple[Placed, ...], sorted_by: str, *, inverted: bool) -> None:
+    def show(self, placed: Sequence[Placed[Any]], sorted_by: str = "", *, inverted: bool = False) -> None:
         """The titles where the table has its cells."""
         self._placed = placed
-        self.paint([columns.titles(placed, sorted_by, inverted, self._glyphs)])
+        self.paint([grid.titles(placed, self._glyphs, sorted_by, inverted=inverted)])
 
     def on_click(self, event: events.Click) -> None:
         """Tell which column."""
-        column = columns.column_at(self._placed, event.x)
+        column = grid.column_at(self._placed, event.x)
         if column is not None:
             self.post_message(self.Clicked(column))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -49,12 +49,22 @@ class TextList(ScrollView, can_focus=True, inherit_bindings=False):
     def _lay_out(self) -> None:
         width = self.scrollable_content_region.width - 1  # of which the scrollbar may take one
         wrapped = (fmt.hanging(line, width) if self._wrap and width > 0 else [line] for line in self._given)
-        self._lines = tuple(line for lines in wrapped for line in lines)
+        old, self._lines = self._lines, tuple(line for lines in wrapped for line in lines)
+        if len(old) == len(self._lines):
+            self._refresh_changes(old)
+            return
         self.virtual_size = Size(self.size.width, len(self._lines))
         if self._fit:
             # As its style sheet has it: a frame around it would make room for what it must not take.
             self.styles.height = max(1, min(len(self._lines), self.app.size.height * 7 // 10))
         self.refresh()
+
+    def _refresh_changes(self, old: tuple[Line, ...]) -> None:
+        """Only what differs is drawn, and sent."""
+        top = self.scroll_offset.y
+        for y in range(top, min(top + self.size.height, len(self._lines))):
+            if old[y] != self._lines[y]:
+                self.refresh(Region(0, y - top, self.size.width, 1))
 
     def render_line(self, y: int) -> Strip:
         """As Textual asks; ``y`` counts from the top of the window."""

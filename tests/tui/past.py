@@ -1,0 +1,138 @@
+"""What a made-up world looks back on: use of months, warnings, a journal; the same for the same seed."""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+
+from core.control.results import DecisionRow, Details, JournalRow, Preview, WarningRow
+from core.history.forecast import forecast
+from core.model import AccountRow, Level, Point, Trend
+from tests.tui import world
+from tests.tui.world import GIB, MIB, NOW
+
+DAY = 86400.0
+PREVIEW = Preview(
+    "Your mailbox is 95 % full",
+    "Dear John,\n\nyour mailbox john@example.org holds 4.8 GiB of 5 GiB.\n\nEmpty your Trash: 2.1 GiB lie there.\n",
+    "<p>Dear John</p>",
+    "en",
+)
+
+
+def grown(row: AccountRow, seed: int = 1) -> AccountRow:
+    """With the columns that come from a history."""
+    rng = random.Random(f"{seed} {row.address}")
+    if row.used_bytes is None:
+        return row
+    growth = int(row.used_bytes * rng.choice((-0.002, 0.0, 0.001, 0.002, 0.004, 0.008)))
+    free = (row.limit_bytes or 0) - row.used_bytes
+    days = free / growth if growth > 0 and row.limit_bytes is not None else None
+    last = rng.choice((1, 2, 4, 5, 6, 7))
+    slope = 0 if not growth else 1 if growth > 0 else -1
+    heights = [max(0, min(7, last - slope * (6 - day) * rng.choice((0, 1, 1)))) for day in range(7)]
+    return msgspec.structs.replace(
+        row,
+        growth_bytes_per_day=growth,
+        days_to_full=None if days is None or days > 3650 else max(0.0, days),
+        week="".join(map(str, heights)),
+        changed_at=NOW - rng.uniform(60, 9e5),
+    )
+
+
+def accounts(count: int, now: float = NOW) -> list[AccountRow]:
+    """A world that was watched for long."""
+    return [grown(row) for row in world.accounts(count, now=now)]
+
+
+def points(used: int, growth: int, now: float = NOW, days: int = 400, seed: int = 1) -> list[Point]:
+    """Up to ``used``, by steps and a few clean-ups."""
+    rng, found, size, at = random.Random(seed), [], float(used), now - 600
+    while at > now - days * DAY:
+        found.append(Point(at, max(0, int(size)), max(0, int(size)) // 70_000))
+        step = rng.uniform(0.3, 1.2)
+        at -= step * DAY
+        size -= growth * step * rng.uniform(-0.4, 2.4)
+        if rng.random() < 0.03:
+            size += growth * rng.uniform(5, 14)
+    return found[::-1]
+
+
+def details(row: AccountRow, now: float = NOW) -> Details:
+    """A card with everything on it."""
+    used, growth = row.used_bytes or 0, row.growth_bytes_per_day or (row.used_bytes or 0) // 110
+    trend = Trend(growth, *sorted((int(growth * 0.6), int(growth * 1.35))))
+    limit = row.limit_bytes
+    limits: list[tuple[float, int | None]] = [(now - 300 * DAY, limit), (now - 24 * DAY, limit)]
+    if limit is not None:
+        limits[0] = (now - 300 * DAY, limit * 3 // 5)
+    refused = [
+        DecisionRow(now - age, "over_quota", row.address, row.address, sender, "mx.example.net[192.0.2.7]", size, 61)
+        for age, sender, size in (
+            (200, "billing@shop.example", 48_000), (4000, "m.keller@prizes.example", 0), (90_000, "", 3_500_000),
+        )
+    ]  # fmt: skip
+    return Details(
+        row,
+        world.folders(row),
+        [f"info@{row.domain}", f"support@{row.domain}", "all@example.com"],
+        refused if row.level is Level.OVER else [],
+        [each for each in journal(now) if each.address == "john@example.org"],
+        warnings=[msgspec.structs.replace(each, address=row.address) for each in warnings(now)[2:6]],
+        points=points(used, growth, now),
+        limits=limits,
+        trend=trend,
+        forecast=None if limit is None else forecast(used, limit, trend),
+    )
+
+
+def warnings(now: float = NOW) -> list[WarningRow]:
+    """Of every state, newest first."""
+    full = (96.2, int(4.81 * GIB), 5 * GIB)
+    return [
+        WarningRow(9, now - 20, "sales@example.com", "95%", 95.4, int(19.1 * GIB), 20 * GIB, "queued", "state",
+                   next_try=now + 240),
+        WarningRow(8, now - 90, "info@example.net", "80%", 82.1, 821 * MIB, GIB, "queued", "state", 1, now + 30,
+                   error="dovecot-lda: 4.2.0 temporary failure"),
+        WarningRow(7, now - 400, "john@example.org", "95%", *full, "sent", "state", 1, None, now - 380, "dovecot-lda"),
+        WarningRow(6, now - 5000, "maria@example.net", "100%", 101.0, 2 * GIB, 2 * GIB, "failed", "dovecot", 5, None,
+                   None, None, "no such mailbox directory: /var/vmail/example.net/maria"),
+        WarningRow(5, now - 90_000, "john@example.org", "80%", 81.0, 4 * GIB, 5 * GIB, "sent", "state", 1, None,
+                   now - 89_990, "dovecot-lda"),
+        WarningRow(4, now - 200_000, "anna@example.org", "below", 61.0, 3 * GIB, 5 * GIB, "sent", "state", 1, None,
+                   now - 199_000, "dovecot-lda"),
+        WarningRow(3, now - 300_000, "peter@example.org", "50M", 97.0, 490 * MIB, 540 * MIB, "sent", "operator", 1,
+                   None, now - 300_000, "maildir"),
+        WarningRow(2, now - 700_000, "old@example.org", "80%", 80.5, GIB, GIB, "dropped", "state",
+                   error="the account is gone"),
+        WarningRow(1, now - 800_000, "max@example.org", "test", None, None, GIB, "sent", "operator", 1, None,
+                   now - 800_000, "sendmail"),
+    ]  # fmt: skip
+
+
+def journal(now: float = NOW) -> list[JournalRow]:
+    """Of every kind, newest first."""
+    john, five, ten = "john@example.org", str(5 * GIB), str(10 * GIB)
+    return [
+        JournalRow(14, now - 60, "root", "console", "limit", john, five, ten, "moves house, back on Friday",
+                   now + 4 * DAY, None),
+        JournalRow(13, now - 900, "mailquota", "", "warning", john, None, "95 %", "sent by dovecot-lda", None, None),
+        JournalRow(12, now - 3600, "root", "sudo from anna", "trash", "sales@example.com", None, "412 messages",
+                   "older than 30 days", None, None),
+        JournalRow(11, now - 7200, "root", "console", "limit", john, str(20 * GIB), five, "", None, 10),
+        JournalRow(10, now - 7300, "root", "console", "limit", john, five, str(20 * GIB), "a slip of the hand", None,
+                   None),
+        JournalRow(9, now - 30_000, "mailquota", "", "jump", "info@example.net", str(300 * MIB), str(821 * MIB),
+                   "521 MiB within an hour", None, None),
+        JournalRow(8, now - 90_000, "anna", "ssh 192.0.2.9", "recalc", "maria@example.net", str(2 * GIB + 5),
+                   str(2 * GIB), "", None, None),
+        JournalRow(7, now - 90_500, "mailquota", "", "start", "", None, None, "0.1.0, enforce", None, None),
+        JournalRow(6, now - 90_600, "mailquota", "", "stop", "", None, None, "SIGTERM", None, None),
+        JournalRow(5, now - 4 * DAY, "mailquota", "", "limit", "peter@example.org", str(2 * GIB), str(GIB),
+                   "the temporary limit ended", None, 4),
+        JournalRow(4, now - 9 * DAY, "root", "console", "limit", "peter@example.org", str(GIB), str(2 * GIB),
+                   "until his archive is moved", now - 4 * DAY, None),
+        JournalRow(3, now - 40 * DAY, "root", "console", "limit", "anna@example.org", "unlimited", five, "", None,
+                   None),
+    ]  # fmt: skip

@@ -1,0 +1,23 @@
+"""The screens that have a number, as data: bindings, the names above every table, and the palette come from here."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Mode(NamedTuple):
+    """``key`` shows it from everywhere."""
+
+    key: str
+    name: str
+    title: str
+    about: str
+
+
+MODES = (
+    Mode("1", "accounts", "Accounts", "the accounts"),
+    Mode("2", "domains", "Domains", "sums of the accounts by domain, and what is granted against the disk"),
+    Mode("3", "decisions", "Decisions", "what Postfix asks and is told"),
+    Mode("4", "warnings", "Warnings", "who was warned when about what, and who is due"),
+    Mode("5", "journal", "Journal", "who changed what, and what became of temporary limits"),
+)

@@ -1,0 +1,37 @@
+"""The line about what is under the cursor; in its place a message, for a while or until the cursor moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tui.format import Line
+from tui.widgets.painted import Painted
+
+NOTE_SECONDS = 10.0
+
+
+class NoteLine(Painted):
+    """``clock`` says when a message is old."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(id="detail")
+        self._clock = clock
+        self._note: Line | None = None
+        self._until = 0.0
+        self._line: Line = ()
+
+    def show(self, line: Line) -> None:
+        """What stands here while there is no message."""
+        self._line = line
+        if self._note is not None and self._clock() > self._until:
+            self._note = None
+        self.paint([self._line if self._note is None else self._note])
+
+    def say(self, line: Line) -> None:
+        """A message."""
+        self._note, self._until = ((" ", "plain"), *line), self._clock() + NOTE_SECONDS
+        self.show(self._line)
+
+    def forget(self) -> None:
+        """The message was for what was under the cursor before."""
+        self._note = None

@@ -1,0 +1,26 @@
+"""The rule with the name of the screen; a click on another screen's name shows that."""
+
+from __future__ import annotations
+
+from textual import events
+
+from tui.modes import MODES
+from tui.widgets.painted import Painted
+
+
+class TitleRule(Painted):
+    """One line, painted by its screen."""
+
+    def __init__(self) -> None:
+        super().__init__(id="title")
+
+    def on_click(self, event: events.Click) -> None:
+        """Press the key that is written before, or under, what was clicked."""
+        key, x = "", 0
+        for text, look in self.lines[0] if self.lines else ():
+            key = text.strip() if look == "key" else key if look == "tab" else ""
+            x += len(text)
+            if event.x < x:
+                break
+        if key in {mode.key for mode in MODES}:
+            self.app.simulate_key(key)
