@@ -30,9 +30,9 @@ from core.control.messages import (
     Reload,
     Reply,
     Request,
-    SendTest,
     SetLimit,
     Subscribe,
+    TrialWarning,
     Undo,
     Warn,
     Watch,
@@ -54,7 +54,7 @@ _REFUSALS_SHOWN = 20
 _REPORTED = 100  # accounts of a report
 _CHANGES_SHOWN = 20
 _WARNINGS_SHOWN = 20
-_CHANGING = SetLimit | EmptyTrash | Recalc | Reload | Undo | Warn | SendTest
+_CHANGING = SetLimit | EmptyTrash | Recalc | Reload | Undo | Warn | TrialWarning
 _AT_ONCE = GetStatus | GetRefusals | GetReport | Reload | HandOver  # need no accounts
 
 
@@ -109,7 +109,7 @@ class Orders:
                 return await self._engine.reload()
             case HandOver():
                 return await self._hand_over(connection)
-            case Warn() | SendTest() | PreviewWarning() | GetWarnings():
+            case Warn() | TrialWarning() | PreviewWarning() | GetWarnings():
                 return await self._tell_owners(request)
             case _:
                 return await self._tell(request)
@@ -158,7 +158,7 @@ class Orders:
         finally:
             connection.operators.pop(order.id, None)
 
-    async def _tell_owners(self, order: Warn | SendTest | PreviewWarning | GetWarnings) -> object:
+    async def _tell_owners(self, order: Warn | TrialWarning | PreviewWarning | GetWarnings) -> object:
         if not isinstance(order, GetWarnings):
             await self._learn(order.addresses if isinstance(order, Warn) else [order.address])
         return await self._engine.telling.answer(order)

@@ -15,7 +15,7 @@ from core.alerts.rules import BELOW
 from core.checks import mail_address
 from core.clerk import Clerk
 from core.config import Config
-from core.control.messages import GetWarnings, PreviewWarning, SendTest, Warn
+from core.control.messages import GetWarnings, PreviewWarning, TrialWarning, Warn
 from core.control.results import Preview, WarningRow, WarnResult
 from core.errors import MailquotaError
 from core.history.database import StateDatabase
@@ -31,7 +31,7 @@ from core.usage.trash import TrashNames
 from core.warner import Warner, parse_mark
 from core.wiring import make_deliverer
 
-Order = Warn | SendTest | PreviewWarning | GetWarnings
+Order = Warn | TrialWarning | PreviewWarning | GetWarnings
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Telling:
                 return await self.warnings(address, most)
             case PreviewWarning(address=address, mark=mark):
                 return await self._preview(address, mark)
-            case SendTest(address=address, mark=mark, to=to):
+            case TrialWarning(address=address, mark=mark, to=to):
                 return await self._test(address, mark, to)
 
     async def warnings(self, address: str, most: int) -> list[WarningRow]:

@@ -134,7 +134,7 @@ class Warn(msgspec.Struct, frozen=True, tag="warn"):
     source: str = "operator"
 
 
-class SendTest(msgspec.Struct, frozen=True, tag="test_warning"):
+class TrialWarning(msgspec.Struct, frozen=True, tag="test_warning"):
     """Send the warning that ``address`` would get to ``to`` instead, marked as a test → WarnResult."""
 
     id: int
@@ -191,13 +191,13 @@ class HandOver(msgspec.Struct, frozen=True, tag="hand_over"):
 
 Order = (
     Hello | Subscribe | Watch | GetAccounts | GetDetails | GetStatus | GetJournal | GetRefusals | GetReport | SetLimit
-    | Recalc | EmptyTrash | Undo | Warn | SendTest | PreviewWarning | GetWarnings | Explain | Cancel | Reload
+    | Recalc | EmptyTrash | Undo | Warn | TrialWarning | PreviewWarning | GetWarnings | Explain | Cancel | Reload
     | HandOver
 )  # fmt: skip
 
 Request = (
     GetAccounts | GetDetails | GetStatus | GetJournal | GetRefusals | GetReport | SetLimit | Recalc | EmptyTrash
-    | Undo | Warn | SendTest | PreviewWarning | GetWarnings | Explain | Cancel | Reload | HandOver
+    | Undo | Warn | TrialWarning | PreviewWarning | GetWarnings | Explain | Cancel | Reload | HandOver
 )  # fmt: skip
 
 

@@ -43,10 +43,10 @@ from core.control.messages import (
     Progress,
     Recalc,
     Reply,
-    SendTest,
     SetLimit,
     Snapshot,
     Subscribe,
+    TrialWarning,
     Undo,
     Warn,
     Watch,
@@ -265,7 +265,7 @@ class FakeEngine:
             return self.preview
         if isinstance(order, Warn):
             return [self._warn(address, order.mark) for address in order.addresses]
-        if isinstance(order, SendTest):
+        if isinstance(order, TrialWarning):
             return self._warn(order.address, order.mark)
         assert isinstance(order, Undo)
         return [self._undo(row) for row in self._undone(order.entry)]

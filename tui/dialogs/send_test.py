@@ -8,7 +8,7 @@ from textual import on, work
 from textual.widget import Widget
 from textual.widgets import Input
 
-from core.control.messages import SendTest
+from core.control.messages import TrialWarning
 from core.control.results import WarnResult
 from core.errors import MailquotaError
 from tui import format as fmt
@@ -60,7 +60,7 @@ class SendTest(Dialog[Line | None]):
         address, mark = self._address, self._mark
         try:
             result: WarnResult = await self.desk.link.ask(
-                lambda number: SendTest(number, address, mark, to), WarnResult
+                lambda number: TrialWarning(number, address, mark, to), WarnResult
             )
         except MailquotaError as error:
             self._fail(str(error))

@@ -32,9 +32,9 @@ from core.control.messages import (
     Recalc,
     Reload,
     Request,
-    SendTest,
     SetLimit,
     Snapshot,
+    TrialWarning,
     Undo,
     Warn,
     Watch,
@@ -162,7 +162,7 @@ CHANGES: list[Request] = [
     Reload(1),
     Undo(1),
     Warn(1, [FULL], "95"),
-    SendTest(1, FULL, "95", JOHN),
+    TrialWarning(1, FULL, "95", JOHN),
 ]
 
 
