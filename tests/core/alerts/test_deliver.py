@@ -131,9 +131,9 @@ def test_a_place_that_is_none_is_told_and_nothing_is_left(maildir: Path, spoil: 
 def test_a_full_disk_leaves_nothing_in_new(maildir: Path) -> None:
     """Limited by the kernel, in a process of its own."""
     code = (
-        "import resource, signal, sys; from core.alerts import maildir\nfrom core.alerts.programs import DeliveryError\n"
+        "import resource, signal, sys\nfrom core.alerts.maildir import deliver, DeliveryError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-        "try: maildir.deliver(sys.argv[1], b'x' * 100_000)\n"
+        "try: deliver(sys.argv[1], b'x' * 100_000)\n"
         "except DeliveryError as error: print(error)\n"
     )
     done = subprocess.run(
