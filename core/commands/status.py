@@ -65,6 +65,7 @@ def _pairs(found: Status) -> list[tuple[str, str]]:
         ("trouble", f"{found.trouble:,}"),
         ("malformed", f"{found.malformed:,}"),
         *([("journal", f"{found.unrecorded:,} not written, see the log")] if found.unrecorded else []),
+        *_warnings(found),
         ("p50", format_micros(found.p50_us)),
         ("p99", format_micros(found.p99_us)),
         ("accounts", f"{format_count(found.accounts)}, {found.over:,} over, {found.near:,} near"),
@@ -82,6 +83,12 @@ def _compared(found: Status) -> list[tuple[str, str]]:
     return [
         ("quota-status", f"{found.disagreed:,} of {found.compared:,} answers differ, {found.not_compared:,} not asked")
     ]
+
+
+def _warnings(found: Status) -> list[tuple[str, str]]:
+    parts = [f"{found.warnings_queued:,} waiting"] if found.warnings_queued else []
+    parts += [f"{found.warnings_failed:,} not delivered, see the screen Warnings"] if found.warnings_failed else []
+    return [("warnings", ", ".join(parts))] if parts else []
 
 
 def _disk(disk: DiskState) -> str:
