@@ -69,7 +69,8 @@ class Clerk:
         if self._ledger.get(news.address) is None:
             raise MootError("there is no such account any more")
         facts = await self._facts(news.address, news.mark)
-        letter = self._letter(news.address, at, _message_id(number, at, self._config().sender_for(news.address)))
+        message_id = _message_id(number, at, self._config().sender_for(news.address))
+        letter = self._letter(news.address, time.time(), message_id)
         return await in_thread(lambda: self._delivered(news.address, compose(facts, letter)))
 
     async def was_delivered(self, number: int, at: float, news: News) -> bool:

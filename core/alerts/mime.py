@@ -60,6 +60,8 @@ def build(*, sender: str, to: str, at: float, message_id: str, subject: str, tex
     mail.set_content(text, cte="quoted-printable")
     if html:
         mail.add_alternative(html, subtype="html", cte="quoted-printable")
+        for part in mail.iter_parts():
+            del part["MIME-Version"]  # which is the whole mail's (RFC 2045, 4)
     return "".join(f"{name}: {value}\n" for name, value in by_hand.items()).encode() + mail.as_bytes()
 
 
