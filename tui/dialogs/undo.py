@@ -137,7 +137,8 @@ def edit_lines(edit: Sequence[JournalRow], look: Look) -> Iterator[Line]:
     else:
         names = ", ".join(fmt.literal(row.address, glyphs) for row in edit[:NAMED])
         more = f" and {len(edit) - NAMED} more" if len(edit) > NAMED else ""
-        yield ((f"The limits of {fmt.plural(len(edit), 'account')}", "strong"), (f"   {names}{more}", "quiet"))
+        yield ((f"The limits of {fmt.plural(len(edit), 'account')}", "strong"),)
+        yield ((f"{names}{more}", "quiet"),)
     why = f": {fmt.literal(first.reason, glyphs)}" if first.reason else ""
     yield ((f"set by {journal.who(first, look)} {format_age(look.now - first.at)} ago{why}", "quiet"),)
 
