@@ -134,7 +134,9 @@ class Warn(Dialog[Line | None]):
 
     def _try_again(self, reason: str) -> None:
         self.message(reason)
-        self.query_one("#send", Button).disabled = False
+        send = self.query_one("#send", Button)
+        send.disabled = False
+        self.set_focus(send)
 
     def _end(self, lines: list[Line]) -> None:
         """Of many, what became of each is there to read."""
