@@ -342,6 +342,8 @@ def test_what_became_of_it_is_said() -> None:
         await stage.press("enter")
         await stage.sees("not warned: no such mailbox", "Warn ─")
         stage.engine.warned.clear()
+        button = stage.app.screen.query_one("#send")
+        await stage.until(lambda: not button.has_class("-active"), "the button can be pressed again")
         await stage.press("enter")
         await stage.sees("b@example.org: warned")
 
