@@ -134,16 +134,20 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
     async def action_show_mode(self, mode: str) -> None:
         """Another screen; back to the list from what was opened on it."""
         if mode == self.current_mode:
-            while len(self.screen_stack) > 1:
-                await self.pop_screen()
+            await self._back_to_list()
         else:
             await self.switch_mode(mode)
 
+    async def _back_to_list(self) -> None:
+        while len(self.screen_stack) > 1:
+            await self.pop_screen()
+
     @on(ShowAccounts)
     async def _show_accounts(self, event: ShowAccounts) -> None:
-        await self.action_show_mode("accounts")
-        if isinstance(self.screen, AccountsScreen):
-            self.screen.pane.narrow(event.words)
+        await self.switch_mode("accounts")
+        await self._back_to_list()
+        assert isinstance(self.screen, AccountsScreen)
+        self.screen.pane.narrow(event.words)
 
     def action_help(self) -> None:
         """All keys."""

@@ -46,7 +46,7 @@ class Card:
     def lines(self, width: int, height: int, look: Look) -> list[Line]:
         """For a screen with so much room; it may be longer than that."""
         found = [*head(self, width, look), ()]
-        found += self._plot(width, max(5, min(15, height // 3)), look)
+        found += self._plot(width, max(5, min(15, height * 3 // 10)), look)
         if self.details is None:
             return [*found, ((f" Loading {look.glyphs.ellipsis}", "quiet"),)]
         layout = LAYOUTS[(width >= TWO) + (width >= THREE)]

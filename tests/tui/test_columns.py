@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import msgspec
 import pytest
@@ -148,3 +149,38 @@ def test_sorting_by_use_puts_unlimited_under_empty_and_unknown_last() -> None:
     assert sort(msgspec.structs.replace(ROW, limit_bytes=None)) == -1.0
     assert sort(msgspec.structs.replace(ROW, used_bytes=None)) is None
     assert sort(ROW) == 80.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "look", "words"),
+    [
+        ({"week": "0134567", "days_to_full": 4.2}, LOOK, ["▁▂▄▅▆▇█", "4 days"]),
+        ({"week": "0134567", "days_to_full": 4.2}, Look(world.NOW, ASCII), ["_.:=+*#", "4 days"]),
+        ({"used_bytes": 5 << 30, "days_to_full": 0.0}, LOOK, [" now "]),
+        ({"used_bytes": 6 << 30}, LOOK, [" now "]),
+    ],
+)
+def test_a_line_tells_the_last_days_and_how_it_goes_on(changes: dict[str, Any], look: Look, words: list[str]) -> None:
+    """Signs for the week, words for the days; an account that is full is full now."""
+    text = line(msgspec.structs.replace(ROW, **changes), 120, look)
+    assert not [word for word in words if word not in text]
+
+
+def test_sorting_by_days_puts_the_full_ones_first() -> None:
+    """And what will not be full last; by the week it is sorted by growth."""
+    full, week = BY_KEY["full"].sort, BY_KEY["week"].sort
+    assert full is not None
+    assert week is not None
+    assert [
+        full(ROW),
+        full(msgspec.structs.replace(ROW, days_to_full=3.0)),
+        full(msgspec.structs.replace(ROW, used_bytes=6 << 30, days_to_full=9.0)),
+    ] == [None, 3.0, 0.0]
+    assert not BY_KEY["full"].falling
+    assert week(msgspec.structs.replace(ROW, growth_bytes_per_day=-5)) == -5
+
+
+@pytest.mark.parametrize(("messages", "text"), [(9114, "9,114"), (701_330, "701,330"), (12_345_678, "12M")])
+def test_many_messages_fit_their_column(messages: int, text: str) -> None:
+    """Whole as long as they do."""
+    assert f" {text} " in line(msgspec.structs.replace(ROW, messages=messages), 200)

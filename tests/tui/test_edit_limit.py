@@ -76,6 +76,47 @@ def test_a_reason_is_reached_by_tab() -> None:
     play(scene, rows=FIVE)
 
 
+def test_a_limit_for_a_while() -> None:
+    """The day that is meant is said before and after; the engine gets what was typed."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("e")
+        await stage.type("200M")
+        await stage.press("tab")
+        await stage.type("2w")
+        await stage.sees("until Wed 2 Dec, then it goes back by itself")
+        await stage.press("ctrl+u")
+        await stage.type("friday")
+        await stage.sees("until Fri 20 Nov, then")
+        await stage.press("enter")
+        await stage.sees("The limit of a@example.org is now 200 MiB, it was 100 MiB until Fri 20 Nov")
+        sent = [order for order in stage.engine.orders if isinstance(order, SetLimit)]
+        assert [(order.size, order.until) for order in sent] == [("200M", "friday")]
+
+    play(scene, rows=FIVE)
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"), [("someday", "is not a date; accepted"), ("2020-01-01", "is not in the future")]
+)
+def test_a_day_that_can_not_be_meant_is_said_and_not_sent(typed: str, words: str) -> None:
+    """While typing; Enter goes to the field."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("e")
+        await stage.type("200M")
+        await stage.press("tab")
+        await stage.type(typed)
+        await stage.sees(words)
+        await stage.press("shift+tab", "enter")
+        await stage.until(lambda: stage.app.focused is not None and stage.app.focused.id == "until", "goes there")
+        assert orders(stage) == []
+        await stage.press("ctrl+u", "enter")
+        await stage.sees("The limit of a@example.org is now 200 MiB")
+
+    play(scene, rows=FIVE)
+
+
 def test_esc_changes_nothing() -> None:
     """And gives the table the keys again."""
 

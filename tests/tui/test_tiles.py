@@ -106,6 +106,18 @@ def test_the_policy_servers_pulse() -> None:
     assert "2 trouble" in text(*(tile.line for tile in first_line(session(trouble=2), EMBEDDED, LOOK)))
 
 
+def test_a_history_that_can_not_be_kept_is_said() -> None:
+    """In short on any terminal, with the reason where there is room; failed warnings too."""
+    made = session(state_problem="state database \x1b[2J: the disk is full", warnings_failed=2)
+    for width, reason in ((80, False), (160, True)):
+        first = text(*(tile.line for tile in fitting(first_line(made, EMBEDDED, LOOK), width)))
+        assert "history off" in first
+        assert ("state database ␛[2J" in first) is reason
+        assert "2 warnings failed" in text(*(tile.line for tile in fitting(second_line(made, LOOK), width)))
+    assert "history" not in text(*(tile.line for tile in first_line(session(), EMBEDDED, LOOK)))
+    assert "failed" not in text(*(tile.line for tile in second_line(session(), LOOK)))
+
+
 @pytest.mark.parametrize(
     ("state", "words", "look"),
     [
@@ -157,6 +169,19 @@ def test_tiles_that_fit_are_kept_by_importance(width: int) -> None:
     assert sum(fmt.width_of(tile.line) + 2 for tile in kept) - 2 <= width
     if width >= 40:
         assert "badges" in {tile.key for tile in kept}
+
+
+@pytest.mark.parametrize(
+    ("width", "words"),
+    [(80, "2 Domains  3 Decisions  4 Warnings  5 Journal"), (50, " 2 3 4 5 "), (20, ""), (14, "")],
+)
+def test_the_title_has_the_other_screens_with_their_keys(width: int, words: str) -> None:
+    """As far as there is room; the screen that one is on is no other."""
+    line = captions.title(AccountList(), session(), width, LOOK)
+    shown = text(line)
+    assert words in shown
+    assert "1 Accounts" not in shown
+    assert fmt.width_of(line) == width
 
 
 def test_the_title_names_the_screen_the_filter_and_how_many_match() -> None:

@@ -48,6 +48,7 @@ class Undo(Dialog[Line | None]):
         self._address = address
         self._given = edit is not None
         self._edit: Sequence[JournalRow] = [edit] if edit is not None else []
+        self._sent = False
 
     def body(self) -> Iterable[Widget]:
         """The edit, and the question."""
@@ -103,8 +104,9 @@ class Undo(Dialog[Line | None]):
 
     @on(Button.Pressed, "#undo")
     def _pressed(self) -> None:
-        self.query_one("#undo", Button).disabled = True
-        self._undo()
+        if not self._sent:
+            self._sent = True
+            self._undo()
 
     @work
     async def _undo(self) -> None:
@@ -112,21 +114,26 @@ class Undo(Dialog[Line | None]):
         entry = self._edit[0].id if len(self._edit) == 1 else None
         try:
             if entry is None and await self._last_edit() != self._edit:
-                self.message("Somebody edited a limit meanwhile; nothing was changed")
+                self._fail("Somebody edited a limit meanwhile; nothing was changed")
                 return
             results: list[SetResult] = await self.desk.link.ask(
                 lambda number: UndoOrder(number, entry), list[SetResult]
             )
         except MailquotaError as error:
-            self.message(str(error))
+            self._fail(str(error))
             return
         failed = failures((result.address, result.error) for result in results)
         if not failed:
             self.dismiss(_done(results, self.desk))
         elif len(failed) == len(results):
-            self.message(failure_text(failed, len(results)))
+            self._fail(failure_text(failed, len(results)))
         else:
             self.dismiss(((fmt.literal(failure_text(failed, len(results), "taken back"), self.desk.glyphs), "near"),))
+
+    def _fail(self, reason: str) -> None:
+        """It can be tried again."""
+        self._sent = False
+        self.message(reason)
 
 
 def edit_lines(edit: Sequence[JournalRow], look: Look) -> Iterator[Line]:
@@ -137,7 +144,8 @@ def edit_lines(edit: Sequence[JournalRow], look: Look) -> Iterator[Line]:
     else:
         names = ", ".join(fmt.literal(row.address, glyphs) for row in edit[:NAMED])
         more = f" and {len(edit) - NAMED} more" if len(edit) > NAMED else ""
-        yield ((f"The limits of {fmt.plural(len(edit), 'account')}", "strong"), (f"   {names}{more}", "quiet"))
+        yield ((f"The limits of {fmt.plural(len(edit), 'account')}", "strong"),)
+        yield ((f"{names}{more}", "quiet"),)
     why = f": {fmt.literal(first.reason, glyphs)}" if first.reason else ""
     yield ((f"set by {journal.who(first, look)} {format_age(look.now - first.at)} ago{why}", "quiet"),)
 

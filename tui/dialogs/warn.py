@@ -49,6 +49,7 @@ class Warn(Dialog[Line | None]):
         self._rows = rows
         self._mark = mark
         self._source = source
+        self._sent = False
         self._done: Line | None = None
 
     def body(self) -> Iterable[Widget]:
@@ -108,7 +109,9 @@ class Warn(Dialog[Line | None]):
             self.message(f"These are {format_count(len(self._rows))} accounts: type the number to confirm.", "near")
             self.set_focus(self.query_one("#count", Input))
             return
-        self.query_one("#send", Button).disabled = True
+        if self._sent:
+            return
+        self._sent = True
         self.message(f"Sending {self.desk.glyphs.ellipsis}", "quiet")
         self._send()
 
@@ -133,8 +136,8 @@ class Warn(Dialog[Line | None]):
             self.dismiss(((f"{fmt.literal(results[0].address, look.glyphs)}: {words}", style),))
 
     def _try_again(self, reason: str) -> None:
+        self._sent = False
         self.message(reason)
-        self.query_one("#send", Button).disabled = False
 
     def _end(self, lines: list[Line]) -> None:
         """Of many, what became of each is there to read."""
