@@ -36,7 +36,9 @@ from core.control.results import Details, Folder, JournalRow, Report
 from core.control.server import ControlConnection
 from core.errors import MailquotaError, NoSuchAccountError, UsageError
 from core.history.database import StateError
+from core.model import Point
 from core.outcomes import TOLD, error_text, sendable
+from core.past import forecast_of, limits_of
 from core.threads import in_thread
 from core.usage.measure import Unmeasurable
 from core.usage.mutf7 import decode
@@ -44,12 +46,14 @@ from core.usage.mutf7 import decode
 if TYPE_CHECKING:
     from core.actions import Operator
     from core.engine import Engine
+    from core.ledger import Entry
 
 log = logging.getLogger(__name__)
 
 _REFUSALS_SHOWN = 20
 _REPORTED = 100  # accounts of a report
 _CHANGES_SHOWN = 20
+_CHANGES_READ = 500  # those of the limit are looked for among them
 _AT_ONCE = GetStatus | GetRefusals | GetReport | Reload | HandOver  # need no accounts
 
 
@@ -163,13 +167,29 @@ class Orders:
         folders = await self._folders(address) if entry.mailbox else []
         aliases = engine.enforcer.router.aliases.leading_to(address)
         refusals = engine.decisions.refusals(address, _REFUSALS_SHOWN)
-        changes, remark = [], None
+        points, changes, remark = await self._past(entry)
+        return Details(
+            engine.ledger.row(entry),
+            folders,
+            aliases,
+            refusals,
+            changes[:_CHANGES_SHOWN],
+            remark,
+            points=points,
+            limits=limits_of(entry.limit, changes, time.time()),
+            trend=entry.trend,
+            forecast=forecast_of(entry),
+        )
+
+    async def _past(self, entry: Entry) -> tuple[list[Point], list[JournalRow], str | None]:
+        """Use and changes, and why they can't be shown."""
         try:
-            changes = await self._journal(address, 0.0, _CHANGES_SHOWN)
+            points = await self._engine.keeping.past(entry)
+            return points, await self._journal(entry.address, 0.0, _CHANGES_READ), None
         except StateError as error:
-            remark = f"changes can't be shown: {error}"
+            remark = f"changes can't be shown, nor the history: {error}"
             log.warning(remark, extra=TOLD)
-        return Details(engine.ledger.row(entry), folders, aliases, refusals, changes, remark)
+            return [], [], remark
 
     async def _folders(self, address: str) -> list[Folder]:
         """None where the mailbox can't be read; that its use is unknown says the row."""

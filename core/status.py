@@ -11,7 +11,7 @@ import psutil
 
 from core import systemd
 from core.control.results import DatabaseState, DiskState, Status
-from core.history.journal import Journal
+from core.keeping import Keeping
 from core.ledger import Ledger
 from core.model import Level
 from core.policy.metrics import Metrics
@@ -58,9 +58,9 @@ class StatusReporter:
     """Makes Status from what it was given."""
 
     def __init__(
-        self, ledger: Ledger, metrics: Metrics, disk: DiskWatch, second: SecondOpinion, journal: Journal
+        self, ledger: Ledger, metrics: Metrics, disk: DiskWatch, second: SecondOpinion, keeping: Keeping
     ) -> None:
-        self._journal = journal
+        self._keeping = keeping
         self._second = second
         self._ledger = ledger
         self._metrics = metrics
@@ -122,5 +122,6 @@ class StatusReporter:
             compared=self._second.compared,
             disagreed=self._second.disagreed,
             not_compared=self._second.skipped,
-            unrecorded=self._journal.lost,
+            unrecorded=self._keeping.journal.lost,
+            state_problem=self._keeping.problem,
         )
