@@ -11,7 +11,6 @@ it is ready, and gets the sockets.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
 import os
@@ -31,7 +30,7 @@ from core.decisions import DecisionLog
 from core.drift import DriftWatch
 from core.enforcer import Enforcer
 from core.errors import DatabaseError, MailquotaError
-from core.history.journal import Journal
+from core.keeping import Keeping
 from core.ledger import Differences, Ledger
 from core.listeners import Listeners
 from core.orders import Orders
@@ -52,7 +51,6 @@ log = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.02  # between two looks at whether the accounts were read, while somebody waits for them
 _PRUNE_SECONDS = 30.0
 _STOP_SECONDS = 3.0  # for answers to what was received; the contract allows 5 s for everything
-_CLOSE_SECONDS = 0.5  # for giving a file back
 
 
 @dataclass(frozen=True)
@@ -80,8 +78,8 @@ class Engine:
         self.policy = PolicyServer(self.enforcer.ask, self.metrics)
         self.sync = self._make_sync(config)
         self.poller = Poller(self.ledger, self.driver, self.enforcer.asked)
-        self.state = wiring.make_state(config)
-        self.journal = Journal(self.state)
+        self.keeping = Keeping(config, self.ledger)
+        self.journal = self.keeping.journal
         doveadm, insist = wiring.make_doveadm(config)
         self.actions = Actions(
             self.ledger, self.mailstore, self.driver, self.poller, self.journal, doveadm=doveadm, insist=insist
@@ -92,7 +90,7 @@ class Engine:
             Rights(control.group, control.read_only_group), self._welcome, Orders(self).handle, self._gone
         )
         disk = DiskWatch(self.mailstore.base)
-        self._reporter = StatusReporter(self.ledger, self.metrics, disk, self.enforcer.second, self.journal)
+        self._reporter = StatusReporter(self.ledger, self.metrics, disk, self.enforcer.second, self.keeping)
         self.publisher = Publisher(self.control, self.ledger, self.decisions, self.status)
         self.finished = asyncio.Event()  # set when it is time to stop, or when the sockets were handed over
         self.listeners = Listeners()
@@ -103,7 +101,13 @@ class Engine:
     def _parts(self) -> Parts:
         is_trash = self.mailstore.is_trash
         return Parts(
-            self.ledger, self.driver, self.poller, self.journal, self.state, is_trash, config=lambda: self.config
+            self.ledger,
+            self.driver,
+            self.poller,
+            self.journal,
+            self.keeping.state,
+            is_trash,
+            config=lambda: self.config,
         )
 
     # ---- start
@@ -159,6 +163,7 @@ class Engine:
     async def _begin_measuring(self) -> None:
         await self._accounts_read.wait()
         self.poller.start()
+        self.keeping.start()
         self._spawn(self.telling.run(), self._let_mailbox_owner_warn())
         if self.driver.name == "maildir":
             await DriftWatch(self.ledger, self.mailstore, self.driver.place).run(self.poller.first_round)
@@ -208,7 +213,6 @@ class Engine:
             database=self.sync.state,
             connections=len(self.policy.connections),
             listen=list(self.listeners.policy),
-            state_problem=self.state.problem,
             warnings=(self.telling.postman.waiting, self.telling.postman.failed),
         )
 
@@ -278,8 +282,7 @@ class Engine:
         self.control.close("the engine was handed over" if self.listeners.handed_over else "the engine was stopped")
         self.listeners.close()
         await self.sync.stop()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(in_thread(self.state.close), _CLOSE_SECONDS)
+        await self.keeping.stop()
 
 
 def _tell_end(task: asyncio.Task[None]) -> None:

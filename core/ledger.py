@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from core.history.forecast import forecast
+from core.history.forecast import STANDING, forecast
 from core.model import Account, AccountRow, Level, Trend, level_of
 from core.policy.reservations import Reservations
 from core.usage.mailstore import is_username
@@ -22,7 +22,7 @@ class Entry:
 
     __slots__ = (
         "address", "changed_at", "compared_at", "drift", "enabled", "events", "fresh_until", "held", "known", "limit",
-        "mailbox", "measured_at", "refused_at", "trend", "trouble", "week",
+        "mailbox", "measured_at", "refused_at", "sampled_at", "sampled_from", "trend", "trouble", "week",
     )  # fmt: skip
 
     def __init__(self, account: Account) -> None:
@@ -39,6 +39,8 @@ class Entry:
         self.trend: Trend | None = None  # from the history
         self.week = ""
         self.changed_at: float | None = None  # when the use was last seen to differ
+        self.sampled_from: float | None = None  # when core.sampler first wrote it, in the life of this engine
+        self.sampled_at: float | None = None  # and last
         self.held: Reservations | None = None  # accepted, and not arrived yet
         self.events = 0  # changes that core.watch was told of
         self.fresh_until = 0.0  # loop time up to which ``known`` holds without a look; core.watch ends it early
@@ -97,7 +99,8 @@ class Ledger:
         self._removed: set[str] = set()
         self.unsampled: dict[str, Entry] = {}  # figures that the history does not know yet; core.sampler takes them
         self.unjudged: dict[str, Entry] = {}  # use or limit changed since core.alerter looked
-        self.left: set[str] = set()  # accounts that are gone, for both
+        self.left: set[str] = set()  # accounts that are gone, for core.alerter
+        self.left_unsampled: set[str] = set()  # and for core.sampler
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -141,6 +144,7 @@ class Ledger:
                 waiting.pop(address, None)
             self._removed.add(address)
             self.left.add(address)
+            self.left_unsampled.add(address)
 
     def _count_domain(self, address: str, sign: int) -> None:
         self.generation += 1
@@ -156,6 +160,7 @@ class Ledger:
         if entry is None:
             entry = self.entries[account.address] = Entry(account)
             self._removed.discard(account.address)
+            self.left_unsampled.discard(account.address)
             self._count_domain(account.address, 1)
         else:
             self._change_account(entry, account)
@@ -262,6 +267,6 @@ class Ledger:
 
 
 def _days_to_full(entry: Entry) -> float | None:
-    if entry.trend is None or entry.limit is None or entry.used is None:
+    if entry.limit is None or entry.used is None:
         return None
-    return forecast(entry.used, entry.limit, entry.trend).days
+    return forecast(entry.used, entry.limit, entry.trend or STANDING).days

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from core.control.framing import encode_result
 from core.control.messages import (
@@ -41,12 +41,15 @@ from core.control.results import Details, JournalRow, Report, WarningRow
 from core.control.server import ControlConnection
 from core.errors import MailquotaError, NoSuchAccountError, UsageError
 from core.history.database import StateError
+from core.model import Point
 from core.outcomes import TOLD, error_text
+from core.past import forecast_of, limits_of
 from core.threads import in_thread
 
 if TYPE_CHECKING:
     from core.actions import Operator
     from core.engine import Engine
+    from core.ledger import Entry
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +57,18 @@ _REFUSALS_SHOWN = 20
 _REPORTED = 100  # accounts of a report
 _CHANGES_SHOWN = 20
 _WARNINGS_SHOWN = 20
+_CHANGES_READ = 500  # those of the limit are looked for among them
 _CHANGING = SetLimit | EmptyTrash | Recalc | Reload | Undo | Warn | TrialWarning
 _AT_ONCE = GetStatus | GetRefusals | GetReport | Reload | HandOver  # need no accounts
+
+
+class _Past(NamedTuple):
+    """What the state database has of an account, and why it can't be shown."""
+
+    points: list[Point]
+    changes: list[JournalRow]
+    warnings: list[WarningRow]
+    remark: str | None = None
 
 
 class Orders:
@@ -178,14 +191,32 @@ class Orders:
         folders = await engine.telling.clerk.folders(address) if entry.mailbox else []
         aliases = engine.enforcer.router.aliases.leading_to(address)
         refusals = engine.decisions.refusals(address, _REFUSALS_SHOWN)
-        changes, warnings, remark = list[JournalRow](), list[WarningRow](), None
+        past = await self._past(entry)
+        return Details(
+            engine.ledger.row(entry),
+            folders,
+            aliases,
+            refusals,
+            past.changes[:_CHANGES_SHOWN],
+            past.remark,
+            past.warnings,
+            past.points,
+            limits_of(entry.limit, past.changes, time.time()),
+            entry.trend,
+            forecast_of(entry),
+        )
+
+    async def _past(self, entry: Entry) -> _Past:
+        address = entry.address
         try:
-            changes = await self._journal(address, 0.0, _CHANGES_SHOWN)
-            warnings = await engine.telling.warnings(address, _WARNINGS_SHOWN)
+            points = await self._engine.keeping.past(entry)
+            changes = await self._journal(address, 0.0, _CHANGES_READ)
+            warnings = await self._engine.telling.warnings(address, _WARNINGS_SHOWN)
         except StateError as error:
-            remark = f"changes and warnings can't be shown: {error}"
+            remark = f"changes and warnings can't be shown, nor the history: {error}"
             log.warning(remark, extra=TOLD)
-        return Details(engine.ledger.row(entry), folders, aliases, refusals, changes, remark, warnings)
+            return _Past([], [], [], remark)
+        return _Past(points, changes, warnings)
 
     async def _journal(self, address: str, since: float, most: int) -> list[JournalRow]:
         rows = await in_thread(lambda: self._engine.journal.read(address, since, most))

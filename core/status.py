@@ -12,7 +12,7 @@ import psutil
 
 from core import systemd
 from core.control.results import DatabaseState, DiskState, Status
-from core.history.journal import Journal
+from core.keeping import Keeping
 from core.ledger import Ledger
 from core.model import Level
 from core.policy.metrics import Metrics
@@ -59,9 +59,9 @@ class StatusReporter:
     """Makes Status from what it was given."""
 
     def __init__(
-        self, ledger: Ledger, metrics: Metrics, disk: DiskWatch, second: SecondOpinion, journal: Journal
+        self, ledger: Ledger, metrics: Metrics, disk: DiskWatch, second: SecondOpinion, keeping: Keeping
     ) -> None:
-        self._journal = journal
+        self._keeping = keeping
         self._second = second
         self._ledger = ledger
         self._metrics = metrics
@@ -96,7 +96,6 @@ class StatusReporter:
         database: DatabaseState,
         connections: int,
         listen: list[str],
-        state_problem: str,
         warnings: tuple[int, int],
     ) -> Status:
         """Now. ``warnings``: how many wait, and how many were given up lately."""
@@ -115,8 +114,8 @@ class StatusReporter:
             listen=listen,
             pid=os.getpid(),
             host=self._host,
-            unrecorded=self._journal.lost,
-            state_problem=state_problem,
+            unrecorded=self._keeping.journal.lost,
+            state_problem=self._keeping.problem,
             warnings_queued=warnings[0],
             warnings_failed=warnings[1],
             **self._answers(),

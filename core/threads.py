@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
+P = ParamSpec("P")
 T = TypeVar("T")
+_LONGEST_REST = 2.0  # seconds
 
 
 async def in_thread(work: Callable[[], T]) -> T:
@@ -36,3 +38,12 @@ async def in_thread(work: Callable[[], T]) -> T:
 
     threading.Thread(target=run, name="mailquota-work", daemon=True).start()
     return await future
+
+
+async def gently(share: float, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The result of ``work`` with these arguments, and then a rest: ``share`` of the time that goes by is work."""
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    result = await in_thread(lambda: work(*args, **kwargs))
+    await asyncio.sleep(min((loop.time() - started) * (1 / share - 1), _LONGEST_REST))
+    return result

@@ -44,6 +44,8 @@ def _status_json(found: Status) -> dict[str, Any]:
     document = {key: getattr(found, key) for key in _KEYS}
     document["database"] = {"state": found.database.state, "age_seconds": found.database.age_seconds}
     document["disk"] = msgspec.structs.asdict(found.disk)
+    if found.state_problem:
+        document["state_problem"] = found.state_problem
     return document
 
 
@@ -64,6 +66,7 @@ def _pairs(found: Status) -> list[tuple[str, str]]:
         *_compared(found),
         ("trouble", f"{found.trouble:,}"),
         ("malformed", f"{found.malformed:,}"),
+        *([("history", f"can't be kept: {found.state_problem}")] if found.state_problem else []),
         *([("journal", f"{found.unrecorded:,} not written, see the log")] if found.unrecorded else []),
         *_warnings(found),
         ("p50", format_micros(found.p50_us)),

@@ -1,6 +1,6 @@
 """The measurements of the README and of each release, as ratios within one run.
 
-python -m tests.benchmarks policy | postfix | full | measuring | recalc | console | start | all   (see --help)
+python -m tests.benchmarks policy | postfix | full | measuring | rounds | recalc | console | start | all   (see --help)
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from tests.benchmarks import console, full, measuring, policy, postfix, recalc
+from tests.benchmarks import console, full, measuring, policy, postfix, recalc, rounds
 
 Measure = Callable[[argparse.Namespace], None]
 
@@ -32,6 +32,7 @@ MEASUREMENTS: dict[str, Measure] = {
     "postfix": lambda o: postfix.measure(_first(o, 1000), o.rounds, o.seconds),
     "full": lambda o: full.measure(_first(o, 100_000), o.rounds, o.seconds),
     "measuring": lambda o: measuring.measure(_first(o, 10_000), o.rounds),
+    "rounds": lambda o: rounds.measure(_first(o, 100_000), o.rounds, o.seconds),
     "recalc": lambda o: recalc.measure(o.rounds),
     "console": _each(console.measure, 10_000, 100_000),
     "start": _each(console.start, 1000, 10_000, 100_000),

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from core.control.messages import GetWarnings, PreviewWarning, Warn
-from core.control.messages import TestWarning as SentTest  # by its own name pytest would take it for a test
+from core.control.messages import TrialWarning as SentTest  # by its own name pytest would take it for a test
 from core.control.results import Preview, WarningRow, WarnResult
 from tests.tui import past, world
 from tests.tui.fake_engine import FakeEngine

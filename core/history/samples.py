@@ -1,0 +1,231 @@
+"""The history of use: what each mailbox held when, thinned out with age, and what follows from it.
+
+Theory of operation. Time is counted in slots, quarter hours of the wall clock. A figure is written only where it
+differs from the one before, so a series is a list of points of which each holds until the next, and a mailbox that
+rests costs nothing. Within a slot a later figure replaces the earlier one. The rows lie in the order of time, since
+that is how they are written and thinned out; a small table of slots leads a reader to the row of one account in each.
+What an account held last is kept apart, so that nothing has to be remembered between two writes: engines that share a
+database, a database begun anew, an account that comes back need no care.
+
+Old slots are merged into coarser ones: quarter hours for a day, three hours for eight days, then days. The last figure
+within the coarser slot stays. At the far end rows go on into the next slot, so that a series has its beginning, and end
+there for accounts that are gone. A figure that says it is newer than the last change comes from a clock that was wrong,
+and is passed over.
+
+Blocking; called in a thread. Each call is one transaction, made short by giving it few accounts. Raises StateError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from core.history.database import Sql, StateDatabase
+from core.history.forecast import DAY, TREND_DAYS, trend, week
+from core.history.remembered import COLUMNS, Remembered, find, remembered, signs
+from core.history.thinning import DAY_SLOTS, SLOT, Merge, end_of, merges, slot_of
+from core.model import Point, Trend
+
+PAGE = 1000  # accounts that are remembered at a time
+_MOST_BYTES, _MOST_MESSAGES = 2**63 - 1, 2**31 - 1  # of a column
+_REMOVED = 500  # accounts at a time
+_MERGED = 5000  # rows at a time
+_REMARK_EVERY = DAY  # seconds between two jumps of an account
+
+_PAGE = f"{COLUMNS} WHERE a.id > ? ORDER BY a.id LIMIT {PAGE}"
+_SAMPLES = (
+    "SELECT s.slot, x.used, x.messages FROM slot s CROSS JOIN sample x ON x.slot = s.slot AND x.account = ?"
+    " WHERE s.slot >= ? AND s.slot <= ? ORDER BY s.slot"
+)
+_SAMPLE_BEFORE = (
+    "SELECT s.slot, x.used, x.messages FROM slot s CROSS JOIN sample x ON x.slot = s.slot AND x.account = ?"
+    " WHERE s.slot < ? ORDER BY s.slot DESC LIMIT 1"
+)
+_LIMIT_OF_PART = f"SELECT account FROM sample WHERE slot = ? ORDER BY account LIMIT 1 OFFSET {_MERGED}"
+_MOVED = "SELECT ?, account, used, messages FROM sample"
+_STILL_THERE = " CROSS JOIN account ON account.id = sample.account AND account.gone_at IS NULL"
+
+
+class Figure(NamedTuple):
+    """What a mailbox holds now; bytes."""
+
+    address: str
+    used: int
+    messages: int
+
+
+class Change(NamedTuple):
+    """A figure that was written, in bytes; ``old`` is None for an account that is new to the history."""
+
+    address: str
+    old: int | None
+    new: int
+    usual: int  # growth a day, as far as it is known
+
+
+class Reckoned(NamedTuple):
+    """What the table shows of the past of an account."""
+
+    trend: Trend | None
+    week: str
+
+
+class Samples:
+    """See the theory of operation above. ``now`` is in seconds since the epoch throughout."""
+
+    def __init__(self, database: StateDatabase) -> None:
+        self._database = database
+
+    def page(self, after: int) -> list[Remembered]:
+        """The next accounts in the order of their numbers, at most PAGE."""
+        return [remembered(row) for row in self._database.rows(_PAGE, (after,))]
+
+    def write(self, figures: Sequence[Figure], now: float) -> list[Change]:
+        """Write what differs from the last time."""
+        return self._database.write(lambda sql: _write(sql, figures, now))
+
+    def gone(self, addresses: Iterable[str], now: float) -> None:
+        """These have no account any more. One that comes back goes on."""
+        values = [(now, address) for address in addresses]
+        self._database.write(
+            lambda sql: sql.many("UPDATE account SET gone_at = ? WHERE address = ? AND gone_at IS NULL", values)
+        )
+
+    def series(self, address: str, since: float, now: float) -> list[Point]:
+        """The points from ``since`` on, oldest first, and the one that held then."""
+
+        def read(sql: Sql) -> list[Point]:
+            found = find(sql, [address]).get(address)
+            return [] if found is None else _points(sql, found, since, now)
+
+        return self._database.read(read, [])
+
+    def reckon(self, limits: Mapping[str, int | None], now: float) -> dict[str, Reckoned]:
+        """Growth and the last week of those among these accounts (with their limits in bytes) for whom it is time."""
+
+        def work(sql: Sql) -> dict[str, Reckoned]:
+            due = [row for row in find(sql, list(limits)).values() if row.is_due(now)]
+            return _reckon(sql, due, limits, now)
+
+        return self._database.write(work)
+
+    def claim_jump(self, address: str, now: float) -> bool:
+        """Whether a jump is to be noted: once a day, and by one engine."""
+        values = (now, address, now - _REMARK_EVERY)
+        claim = "UPDATE account SET jumped_at = ? WHERE address = ? AND jumped_at < ?"
+        return self._database.write(lambda sql: sql.change(claim, values)) == 1
+
+    def due_merges(self, now: float, keep: float) -> list[Merge]:
+        """What is to be thinned out next, in this order; ``keep`` seconds are kept."""
+        slots = self._database.rows("SELECT slot FROM slot WHERE slot >= 0 ORDER BY slot")
+        return merges([slot for (slot,) in slots], slot_of(now), int(keep // SLOT))
+
+    def merge(self, step: Merge) -> bool:
+        """Do a part of it, and say whether that was all."""
+        return self._database.write(lambda sql: _merge(sql, step))
+
+    def remove(self, before: float) -> bool:
+        """Forget some accounts that are gone since before this time, and say whether those were all."""
+        return self._database.write(lambda sql: _remove(sql, before))
+
+
+# ---- writing
+
+
+def _write(sql: Sql, figures: Sequence[Figure], now: float) -> list[Change]:
+    found = find(sql, [figure.address for figure in figures])
+    _come_back(sql, found.values())
+    changed = [figure for figure in figures if not _is_known(found.get(figure.address), figure)]
+    numbers = _numbers(sql, [figure.address for figure in changed], found)
+    rows = sorted(
+        (numbers[address], min(max(used, 0), _MOST_BYTES), min(max(messages, 0), _MOST_MESSAGES))
+        for address, used, messages in changed
+    )
+    if rows:
+        slot = slot_of(now)
+        sql.change(f"INSERT {sql.ignore} INTO slot VALUES (?)", (slot,))
+        sql.many("REPLACE INTO sample VALUES (?, ?, ?, ?)", [(slot, *row) for row in rows])
+        sql.many("REPLACE INTO latest VALUES (?, ?, ?, ?)", [(*row, now) for row in rows])
+    return [_change(found.get(figure.address), figure) for figure in changed]
+
+
+def _is_known(row: Remembered | None, figure: Figure) -> bool:
+    return row is not None and (row.used, row.messages) == (figure.used, figure.messages)
+
+
+def _change(row: Remembered | None, figure: Figure) -> Change:
+    usual = 0 if row is None or row.trend is None else row.trend.growth
+    return Change(figure.address, None if row is None else row.used, figure.used, usual)
+
+
+def _numbers(sql: Sql, addresses: Sequence[str], found: Mapping[str, Remembered]) -> dict[str, int]:
+    """The numbers of these accounts; new ones get theirs."""
+    numbers = {address: row.id for address, row in found.items()}
+    new = sorted(address for address in addresses if address not in numbers)
+    if new:
+        sql.many(f"INSERT {sql.ignore} INTO account (address) VALUES (?)", [(address,) for address in new])
+        # Another engine may have been faster; MariaDB shows its rows to this transaction only so
+        latest = " LOCK IN SHARE MODE" if sql.kind == "mysql" else ""
+        numbers.update(sql.rows(f"SELECT address, id FROM account WHERE address IN ({signs(new)}){latest}", new))
+    return numbers
+
+
+def _come_back(sql: Sql, rows: Iterable[Remembered]) -> None:
+    back = [(row.id,) for row in rows if row.gone_at is not None]
+    if back:
+        sql.many("UPDATE account SET gone_at = NULL WHERE id = ?", back)
+
+
+# ---- reading and reckoning
+
+
+def _points(sql: Sql, row: Remembered, since: float, now: float) -> list[Point]:
+    if row.used is None or row.messages is None or row.changed_at is None:
+        return []
+    if row.changed_at <= since:
+        return [Point(row.changed_at, row.used, row.messages)]
+    first, last = max(slot_of(since), 0), min(slot_of(now), end_of(slot_of(row.changed_at), DAY_SLOTS))
+    rows = sql.rows(_SAMPLES, (row.id, first, last))
+    if not rows or rows[0][0] > first:
+        rows = sql.rows(_SAMPLE_BEFORE, (row.id, first)) + rows
+    return [Point(float(slot * SLOT), used, messages) for slot, used, messages in rows]
+
+
+def _reckon(sql: Sql, due: Sequence[Remembered], limits: Mapping[str, int | None], now: float) -> dict[str, Reckoned]:
+    since = now - (TREND_DAYS + 1) * DAY
+    result = {}
+    for row in due:
+        points = _points(sql, row, since, now)
+        result[row.address] = Reckoned(trend(points, now), week(points, limits[row.address], now))
+    _come_back(sql, due)
+    sql.many("REPLACE INTO trend VALUES (?, ?, ?, ?, ?, ?)", [_trend_row(row, result[row.address], now) for row in due])
+    return result
+
+
+def _trend_row(row: Remembered, found: Reckoned, now: float) -> tuple[object, ...]:
+    growth = (None, None, None) if found.trend is None else (found.trend.growth, found.trend.low, found.trend.high)
+    return (row.id, *growth, found.week, now)
+
+
+# ---- thinning out
+
+
+def _merge(sql: Sql, step: Merge) -> bool:
+    """Rows that the target has already are newer: of a coarser slot the last ones are merged first."""
+    rest = sql.rows(_LIMIT_OF_PART, (step.source,))
+    part = " AND account < ?" if rest else ""
+    values = (step.source, *(rest[0] if rest else ()))
+    moved = _MOVED + (_STILL_THERE if step.far else "")
+    sql.change(f"INSERT {sql.ignore} INTO slot VALUES (?)", (step.target,))
+    sql.change(f"INSERT {sql.ignore} INTO sample {moved} WHERE slot = ?{part}", (step.target, *values))
+    sql.change(f"DELETE FROM sample WHERE slot = ?{part}", values)
+    if not rest:
+        sql.change("DELETE FROM slot WHERE slot = ?", (step.source,))
+    return not rest
+
+
+def _remove(sql: Sql, before: float) -> bool:
+    rows = sql.rows(f"SELECT id FROM account WHERE gone_at < ? ORDER BY gone_at LIMIT {_REMOVED}", (before,))
+    for table, column in (("latest", "account"), ("trend", "account"), ("account", "id")):
+        sql.many(f"DELETE FROM {table} WHERE {column} = ?", rows)
+    return len(rows) < _REMOVED

@@ -1,0 +1,116 @@
+"""What the engine keeps beyond its own life: the state database, and those who write into it in the background.
+
+A state database that can't be used is never a reason to stop anything: it is told once in the log and all the time in
+the status, and tried again. What was to be written waits in memory meanwhile, as far as that is cheap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from core import wiring
+from core.config import Config
+from core.history.database import StateError
+from core.history.forecast import trend, week
+from core.history.journal import Journal
+from core.history.samples import Samples
+from core.ledger import Entry, Ledger
+from core.model import Point
+from core.reckoner import Reckoner
+from core.sampler import Sampler
+from core.threads import in_thread
+
+log = logging.getLogger(__name__)
+
+_ROUND_SECONDS = 10.0  # how soon a change is in the history
+_TEND_SECONDS = 3600.0
+_RETRY_SECONDS = 60.0
+_STOP_SECONDS = 0.5  # for everything: writing what waits, and giving the database back
+_WRITE_SECONDS = 0.3
+
+
+class Keeping:
+    """Made and used on the engine's loop."""
+
+    def __init__(self, config: Config, ledger: Ledger, now: Callable[[], float] = time.time) -> None:
+        self.state = wiring.make_state(config)
+        self.journal = Journal(self.state)
+        self.samples = Samples(self.state)
+        self._keep = config.settings.state.keep_seconds
+        self._ledger = ledger
+        self._now = now
+        self._sampler = Sampler(ledger, self.samples, self.journal, now)
+        self._reckoner = Reckoner(ledger, self.samples, self._keep, now)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._problems: dict[str, str] = {}
+
+    @property
+    def problem(self) -> str:
+        """Why the state database can't be used now; empty while it can."""
+        return next(filter(None, [*self._problems.values(), self.state.problem]), "")
+
+    def start(self) -> None:
+        """Begin, once the ledger holds the accounts."""
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._sample()), loop.create_task(self._tend())]
+
+    async def stop(self) -> None:
+        """Write what waits, in half a second at most with everything."""
+        for task in self._tasks:
+            task.cancel()
+        with contextlib.suppress(TimeoutError, StateError):
+            async with asyncio.timeout(_STOP_SECONDS):
+                if self._tasks:
+                    await self._sampler.finish(_WRITE_SECONDS)
+                await in_thread(self.state.close)
+
+    async def recall(self) -> None:
+        """Remember once, without a rest: for a command that acts by itself. Raises StateError."""
+        await self._sampler.remember(share=1.0)
+
+    async def past(self, entry: Entry) -> list[Point]:
+        """All that is kept of one account, to this moment; its growth is reckoned anew by it. Raises StateError."""
+        now = self._now()
+        points = await in_thread(lambda: self.samples.series(entry.address, now - self._keep, now))
+        known = entry.known
+        if points and known is not None and known.used != points[-1].used_bytes:
+            points.append(Point(now, known.used, known.messages))
+        entry.trend, entry.week = trend(points, now), week(points, entry.limit, now)
+        self._ledger.touch(entry)
+        return points
+
+    # ---- in the background
+
+    async def _sample(self) -> None:
+        await self._again_and_again("sampling", self._sampler.round, _ROUND_SECONDS)
+
+    async def _tend(self) -> None:
+        await self._sampler.remembered.wait()
+        await self._again_and_again("tending", self._reckoner.round, _TEND_SECONDS)
+
+    async def _again_and_again(self, name: str, work: Callable[[], Awaitable[None]], pause: float) -> None:
+        while True:
+            done = await self._attempt(name, work)
+            await asyncio.sleep(pause if done else _RETRY_SECONDS)
+
+    async def _attempt(self, name: str, work: Callable[[], Awaitable[None]]) -> bool:
+        problem = ""
+        try:
+            await work()
+        except StateError as error:
+            problem = str(error)
+            if not any(self._problems.values()):
+                log.error("history: %s; it is tried again", problem)
+        except Exception as error:  # an outer edge: a fault here must not end the history for good
+            problem = f"{name} failed: {error}"
+            if self._problems.get(name) != problem:
+                log.exception("history: %s", problem)
+        before = any(self._problems.values())
+        self._problems[name] = problem
+        if before and not any(self._problems.values()):
+            log.info("history: it works again")
+        return not problem
