@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import logging
 import shlex
+from functools import partial
 from pathlib import Path
 
 from core.accounts.store import AccountStore, Queries, Target, open_store
 from core.accounts.usage_table import open_usage_table
+from core.alerts import programs
+from core.alerts.deliver import Deliverer, Method, check_recipient
+from core.alerts.maildir import OwnMaildir
 from core.config import Config, Found
-from core.discover import ask_dovecot
-from core.dovecot_quota import QuotaFacts, choose_driver
+from core.discover import ask_dovecot, dovecot_lda
+from core.dovecot_conf import dovecot_tool
+from core.dovecot_quota import QuotaFacts, choose_driver, may_be_maildir, unenforced
 from core.endpoints import DatabaseUrl
-from core.errors import SettingsError
+from core.errors import DeliveryError, SettingsError
 from core.passwords import Which, read_password
 from core.policy.decision import Answers, Exempt, Rules
+from core.text import shown
 from core.usage.count_driver import CountDriver
 from core.usage.doveadm import Doveadm, Tool
 from core.usage.doveadm_http import HttpDoveadm
 from core.usage.dovecot_driver import DoveadmDriver
 from core.usage.driver import Driver, MaildirDriver
-from core.usage.mailstore import Mailstore
+from core.usage.mailstore import Mailstore, is_username
 from core.usage.rules import Ignored
 from core.usage.sql_driver import SqlDriver
 from core.usage.trash import TrashNames
@@ -120,3 +126,47 @@ def make_doveadm(config: Config) -> tuple[Tool | None, bool]:
     if setting == "auto":
         return Doveadm.find(), False
     return Doveadm(shlex.split(setting)), True
+
+
+def make_deliverer(config: Config) -> Deliverer:
+    """How warnings get into mailboxes. Asks Dovecot, which may take seconds; its answers hold until the next call.
+
+    Where it is Dovecot that delivers, it is Dovecot that is asked whether it did.
+    """
+    wanted, setting = config.settings.warnings.delivery, config.settings.mailstore.doveadm
+    if wanted == "sendmail":
+        return Deliverer([programs.sendmail()], check_recipient, [])
+    maildir = OwnMaildir(partial(_maildir_of, Mailstore(config.settings.mailstore.path, TrashNames(()))))
+    facts = _delivering_dovecot(config)
+    if facts is None:
+        return Deliverer([maildir], maildir.place, [maildir.holds])
+    doveadm, options = dovecot_tool(setting, "doveadm"), unenforced(facts)
+    ways: dict[str, Method] = {
+        "dovecot-lda": programs.dovecot_lda(dovecot_lda(setting), options),
+        "doveadm": programs.doveadm_save(doveadm, options),
+    }
+    if wanted == "auto" and may_be_maildir(facts):
+        ways["maildir"] = maildir
+    methods = ways.values() if wanted == "auto" else [ways[wanted]]
+    return Deliverer([*methods], maildir.place, [maildir.holds, partial(programs.search, doveadm)])
+
+
+def _maildir_of(store: Mailstore, address: str) -> str:
+    """To Dovecot's tools an address with a wildcard is that of many."""
+    if not is_username(address):
+        raise DeliveryError(f"Dovecot takes no such user name: {shown(address)}", temporary=False)
+    return store.maildir(address)
+
+
+def _delivering_dovecot(config: Config) -> QuotaFacts | None:
+    """What has to be known of the Dovecot whose programs deliver; None where they are to be left alone.
+
+    With a doveadm that is "off" the administrator said so; one that is asked by HTTP is elsewhere, and a full mailbox
+    takes nothing from it. Where Dovecot does not say how it keeps quota, nobody could tell it to let a mail pass.
+    """
+    wanted, setting = config.settings.warnings.delivery, config.settings.mailstore.doveadm
+    away = setting == "off" or setting.startswith(("http:", "https:"))
+    if wanted == "maildir" or (wanted == "auto" and away):
+        return None
+    facts = config.found.quota or ask_dovecot(setting).quota or QuotaFacts()
+    return None if wanted == "auto" and facts.version == (0, 0) else facts
