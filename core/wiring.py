@@ -14,7 +14,6 @@ from core.alerts.deliver import Deliverer, Method, check_recipient
 from core.alerts.maildir import OwnMaildir
 from core.config import Config, Found
 from core.discover import ask_dovecot, dovecot_lda
-from core.dovecot_conf import dovecot_tool
 from core.dovecot_quota import QuotaFacts, choose_driver, may_be_maildir, unenforced
 from core.endpoints import DatabaseUrl
 from core.errors import DeliveryError, SettingsError
@@ -116,12 +115,16 @@ def make_driver(config: Config, store: Mailstore) -> Driver:
     return MaildirDriver(store)
 
 
+def _is_http(setting: str) -> bool:
+    return setting.startswith(("http:", "https:"))
+
+
 def make_doveadm(config: Config) -> tuple[Tool | None, bool]:
     """The tool for changes, and whether the settings insist on it."""
     setting = config.settings.mailstore.doveadm
     if setting == "off":
         return None, False
-    if setting.startswith(("http:", "https:")):
+    if _is_http(setting):
         return HttpDoveadm(setting, read_password(config, "doveadm").text), True
     if setting == "auto":
         return Doveadm.find(), False
@@ -140,7 +143,7 @@ def make_deliverer(config: Config) -> Deliverer:
     facts = _delivering_dovecot(config)
     if facts is None:
         return Deliverer([maildir], maildir.place, [maildir.holds])
-    doveadm, options = dovecot_tool(setting, "doveadm"), unenforced(facts)
+    doveadm, options = _doveadm_command(setting), unenforced(facts)
     ways: dict[str, Method] = {
         "dovecot-lda": programs.dovecot_lda(dovecot_lda(setting), options),
         "doveadm": programs.doveadm_save(doveadm, options),
@@ -149,6 +152,10 @@ def make_deliverer(config: Config) -> Deliverer:
         ways["maildir"] = maildir
     methods = ways.values() if wanted == "auto" else [ways[wanted]]
     return Deliverer([*methods], maildir.place, [maildir.holds, partial(programs.search, doveadm)])
+
+
+def _doveadm_command(setting: str) -> list[str]:
+    return ["doveadm"] if setting in {"auto", "off"} or _is_http(setting) else shlex.split(setting)
 
 
 def _maildir_of(store: Mailstore, address: str) -> str:
@@ -165,7 +172,7 @@ def _delivering_dovecot(config: Config) -> QuotaFacts | None:
     takes nothing from it. Where Dovecot does not say how it keeps quota, nobody could tell it to let a mail pass.
     """
     wanted, setting = config.settings.warnings.delivery, config.settings.mailstore.doveadm
-    away = setting == "off" or setting.startswith(("http:", "https:"))
+    away = setting == "off" or _is_http(setting)
     if wanted == "maildir" or (wanted == "auto" and away):
         return None
     facts = config.found.quota or ask_dovecot(setting).quota or QuotaFacts()
