@@ -27,13 +27,9 @@ from core.text import visible
 SECONDS = 20.0  # that a program may take; Dovecot itself waits 60 s for a database that is gone
 SENDMAIL = ("/usr/sbin/sendmail",)
 
-NO_USER = 67
-_ENVIRONMENT = {
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "LC_ALL": "C",
-    "TZ": "UTC",
-}
-_REFUSED = {64: "it does not know these options", NO_USER: "no such user", 73: "refused", 77: "refused"}
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_ENVIRONMENT = {"PATH": _PATH, "LC_ALL": "C", "TZ": "UTC"}
+_REFUSED = {64: "it does not know these options", 67: "no such user", 73: "refused", 77: "refused"}
 _UNUSABLE = {78: "its settings are wrong", 89: "its settings are wrong", 126: "can't be run", 127: "is not there"}
 _LONGEST_REASON = 200
 _MESSAGE_ID = re.compile(r"<[^\s<>]+>")

@@ -7,6 +7,7 @@ import shlex
 import stat
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,22 @@ def test_our_own_looks_like_one_of_dovecots(only: MailServer, tmp_path: Path) ->
     assert [found.name.partition(":")[0] for found in only.maildir(JOHN).glob("cur/*Q*")] == [path.name]
     assert OwnMaildir(lambda _: str(only.maildir(JOHN))).holds(JOHN, message_id) is True
     assert only.dovecot.log.read_text().count("Broken") == 0
+
+
+def test_beside_dovecots_own_deliveries(only: MailServer, tmp_path: Path) -> None:
+    """Into the same mailbox at the same time; none is lost, none counted twice or not at all."""
+    fill(only, 60)
+    tried = by(only, tmp_path, "maildir")
+
+    def both(_: int) -> tuple[str, int]:
+        return tried.deliver(JOHN, warning(JOHN)[0]), only.deliver_lmtp(JOHN, 700)[0]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(both, range(20))) == {("maildir", 250)}
+    said = mailbox(only).figures(), mailbox(only).counted()
+    assert said[0][1].split("\t")[2] == "44"
+    only.run_doveadm("quota", "recalc", "-u", JOHN)
+    assert (mailbox(only).figures(), mailbox(only).counted()) == said
 
 
 def test_auto_is_dovecot_lda(only: MailServer, tmp_path: Path) -> None:
