@@ -35,6 +35,7 @@ Read = Callable[[str], str | None]
 
 _TIMEOUT = 5.0  # seconds; a doveconf that hangs must not keep a command from starting
 _MORE_PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # Dovecot's services have no PATH
+_LIBEXEC = "/usr/lib/dovecot"
 _LONGEST = 1024 * 1024
 _SILENT = ""  # a field that a query does not select
 _MAIL_FIELD = {False: "mail", True: "mail_path"}  # 2.3, 2.4
@@ -74,6 +75,12 @@ def ask_dovecot(doveadm: str = "auto", run: Run = run_command) -> Found:
     """Only what is no setting of ours: which folders are \\Trash on this server, and how quota is kept."""
     text = run([*dovecot_tool(doveadm, "doveconf"), "-n"]) or ""
     return Found(trash_names=tuple(trash_names(text)), quota=quota_facts(text))
+
+
+def dovecot_lda(doveadm: str = "auto", run: Run = run_command) -> list[str]:
+    """The command for dovecot-lda, which lies in a folder that Dovecot alone knows for sure."""
+    folder = (run([*dovecot_tool(doveadm, "doveconf"), "-h", "libexec_dir"]) or "").strip()
+    return dovecot_tool(doveadm, f"{folder or _LIBEXEC}/dovecot-lda")
 
 
 def discover(doveadm: str = "auto", run: Run = run_command, read: Read = read_text) -> Found:

@@ -17,13 +17,16 @@ from core.usage.rules import FolderRule
 _MAILDIR = {"", "auto", "maildir"}  # formats that may be Maildir; Dovecot finds out by itself where nothing is set
 _DICT_OPTIONS = {"noenforcing", "ignoreunlimited", "hidden", "no-unset"}
 _SQL_DICTS = ("mysql:", "sqlite:")
+_MODERN = (2, 4)
+_UNSPEAKABLE = frozenset("/=")  # of a quota's name in an option -o
 
 
 class QuotaFacts(msgspec.Struct, frozen=True):
     """``backend`` is empty where Dovecot keeps no quota, or can't be asked; ``dict_uri`` is that of backend dict.
 
-    ``plain``: folders lie in the Maildir as ``.Folder``, which is Dovecot's default for it (Maildir++). ``unlimited``
-    are the options that switch quota off for one call of a Dovecot tool.
+    ``plain``: folders lie in the Maildir as ``.Folder``, which is Dovecot's default for it (Maildir++).
+    ``version`` is (0, 0) where Dovecot said nothing. ``roots`` are all quotas: of 2.3 setting and text, of 2.4 name and
+    nothing.
     """
 
     backend: str = ""
@@ -31,13 +34,40 @@ class QuotaFacts(msgspec.Struct, frozen=True):
     dict_uri: str = ""
     rules: tuple[FolderRule, ...] = ()
     plain: bool = True
-    unlimited: tuple[str, ...] = ()
+    version: tuple[int, int] = (0, 0)
+    roots: tuple[tuple[str, str], ...] = ()
 
 
 def quota_facts(text: str) -> QuotaFacts:
     """What can be told; nothing in the text is an error."""
-    conf = parse_doveconf(text)
-    return _modern(conf) if dovecot_version(text) >= (2, 4) else _old(conf)
+    conf, version = parse_doveconf(text), dovecot_version(text)
+    facts = _modern(conf) if version >= _MODERN else _old(conf)
+    return msgspec.structs.replace(facts, version=version)
+
+
+def may_be_maildir(facts: QuotaFacts) -> bool:
+    """Whether what is put into a Maildir may be seen by Dovecot."""
+    return facts.mail_format in _MAILDIR
+
+
+def unenforced(facts: QuotaFacts) -> list[str]:
+    """The settings, each for an option ``-o`` of Dovecot's tools, with which a full mailbox takes one more mail.
+
+    The mail is counted all the same. 2.4 takes no word of what 2.3 understands, nor the other way round.
+    """
+    if facts.version < _MODERN:
+        return [f"plugin/{name}={_noenforcing(root)}" for name, root in facts.roots]
+    # A quota block that says itself what it enforces is stronger than the setting outside it.
+    named = [f"quota/{name}/quota_enforce=no" for name, _ in facts.roots if not _UNSPEAKABLE.intersection(name)]
+    return ["quota_enforce=no", *named] if facts.roots else []
+
+
+def _noenforcing(root: str) -> str:
+    """``BACKEND:NAME:OPTION:…``, where dict has a user name before its options."""
+    words = root.split(":")
+    fixed = 3 if words[0] == "dict" else 2
+    words += [""] * (fixed - len(words))
+    return ":".join([*words[:fixed], "noenforcing", *words[fixed:]])
 
 
 def choose_driver(facts: QuotaFacts, *, doveadm: bool) -> str:
@@ -61,17 +91,14 @@ def _old(conf: Block) -> QuotaFacts:
     mail_format, *options = conf.values.get("mail_location", "").split(":")
     plain = all(option.lower() == "layout=maildir++" for option in options if option.upper().startswith("LAYOUT="))
     dict_uri = _dict_uri(conf, rest) if backend == "dict" else ""
-    return QuotaFacts(backend, mail_format, dict_uri, _old_rules(plugin), plain, tuple(_not_enforced(plugin)))
+    return QuotaFacts(backend, mail_format, dict_uri, _old_rules(plugin), plain, roots=tuple(_old_roots(plugin)))
 
 
-def _not_enforced(plugin: dict[str, str]) -> Iterator[str]:
-    """Each root with ``noenforcing`` after its name (dict: after its user, too)."""
+def _old_roots(plugin: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """quota, quota2 and so on, up to the first gap."""
     number, name = 1, "quota"
-    while plugin.get(name):
-        words = plugin[name].split(":")
-        place = 3 if words[0] == "dict" else 2
-        words += [""] * (place - len(words))
-        yield f"plugin/{name}={':'.join([*words[:place], 'noenforcing', *words[place:]])}"
+    while name in plugin:
+        yield name, plugin[name]
         number += 1
         name = f"quota{number}"
 
@@ -106,12 +133,14 @@ def _old_rules(plugin: dict[str, str]) -> tuple[FolderRule, ...]:
 
 def _modern(conf: Block) -> QuotaFacts:
     mail_format = conf.values.get("mail_driver", "")
-    roots = [block.values for block in conf.of_kind("quota")]
+    blocks = list(conf.of_kind("quota"))
     plain = conf.values.get("mailbox_list_layout", "maildir++") == "maildir++"
-    if not roots:
+    if not blocks:
         return QuotaFacts("", mail_format, plain=plain)
-    backend = roots[0].get("quota_driver") or roots[0].get("driver") or conf.values.get("quota_driver", "count")
-    return QuotaFacts(backend, mail_format, "", tuple(_modern_rules(conf)), plain, ("quota_enforce=no",))
+    first = blocks[0].values
+    backend = first.get("quota_driver") or first.get("driver") or conf.values.get("quota_driver", "count")
+    roots = tuple((block.name, "") for block in blocks)
+    return QuotaFacts(backend, mail_format, "", tuple(_modern_rules(conf)), plain, roots=roots)
 
 
 def _modern_rules(conf: Block) -> list[FolderRule]:

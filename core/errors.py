@@ -6,6 +6,7 @@
     ├── NoSuchAccountError    exit 4
     ├── UnreachableError      exit 5   a needed service does not answer: engine, database, doveadm
     │   └── DatabaseError              the accounts database
+    ├── DeliveryError         exit 1   a mail of ours did not get into a mailbox
     └── ProtocolError         exit 1   bytes on a socket that are not the protocol
 
 The exit codes are those of the command line; partly done (3) is a result, not an error.
@@ -49,6 +50,18 @@ class UnreachableError(MailquotaError):
 
 class DatabaseError(UnreachableError):
     """The accounts database refused, is gone, or lacks what is asked for."""
+
+
+class DeliveryError(MailquotaError):
+    """A mail was not delivered, as far as can be told. ``temporary``: a later try may do better.
+
+    ``unclear``: whoever took it failed or hung, so it may be in the mailbox all the same.
+    """
+
+    def __init__(self, reason: str, *, temporary: bool, unclear: bool = False) -> None:
+        super().__init__(reason)
+        self.temporary = temporary
+        self.unclear = unclear
 
 
 class ProtocolError(MailquotaError):

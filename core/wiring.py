@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import logging
 import shlex
+from functools import partial
 from pathlib import Path
 
 from core.accounts.store import AccountStore, Queries, open_store
 from core.accounts.usage_table import open_usage_table
-from core.alerts.deliver import Deliverer, Ways
-from core.alerts.programs import LDA, DeliveryError, find_lda, find_sendmail
+from core.alerts import programs
+from core.alerts.deliver import Deliverer, Method, check_recipient
+from core.alerts.maildir import OwnMaildir
 from core.config import Config, Found
-from core.discover import ask_dovecot
-from core.dovecot_conf import dovecot_tool
-from core.dovecot_quota import QuotaFacts, choose_driver
+from core.discover import ask_dovecot, dovecot_lda
+from core.dovecot_quota import QuotaFacts, choose_driver, may_be_maildir, unenforced
 from core.endpoints import DatabaseUrl
-from core.errors import SettingsError
+from core.errors import DeliveryError, SettingsError
 from core.history.database import StateDatabase
 from core.mysql_hosts import Target
 from core.passwords import Which, read_password
 from core.policy.decision import Answers, Exempt, Rules
+from core.text import shown
 from core.usage.count_driver import CountDriver
 from core.usage.doveadm import Doveadm, Tool
 from core.usage.doveadm_http import HttpDoveadm
@@ -120,12 +122,16 @@ def make_driver(config: Config, store: Mailstore) -> Driver:
     return MaildirDriver(store)
 
 
+def _is_http(setting: str) -> bool:
+    return setting.startswith(("http:", "https:"))
+
+
 def make_doveadm(config: Config) -> tuple[Tool | None, bool]:
     """The tool for changes, and whether the settings insist on it."""
     setting = config.settings.mailstore.doveadm
     if setting == "off":
         return None, False
-    if setting.startswith(("http:", "https:")):
+    if _is_http(setting):
         return HttpDoveadm(setting, read_password(config, "doveadm").text), True
     if setting == "auto":
         return Doveadm.find(), False
@@ -133,32 +139,48 @@ def make_doveadm(config: Config) -> tuple[Tool | None, bool]:
 
 
 def make_deliverer(config: Config) -> Deliverer:
-    """How warnings get into mailboxes. Blocking: Dovecot is asked how its quota is set up.
+    """How warnings get into mailboxes. Asks Dovecot, which may take seconds; its answers hold until the next call.
 
-    Dovecot's programs are used where the settings let a doveadm be a command; its HTTP API delivers nothing.
+    Where it is Dovecot that delivers, it is Dovecot that is asked whether it did.
     """
-    found, store = _asked(config), make_mailstore(config)
-    tool, _ = make_doveadm(config)
-    doveadm = tool.command if isinstance(tool, Doveadm) else ()
-    ways = Ways(
-        maildir=lambda address: _maildir(store, address),
-        lda=_lda(config.settings.mailstore.doveadm) if doveadm else (),
-        doveadm=doveadm,
-        unlimited=found.quota.unlimited if found.quota is not None else (),
-        sendmail=find_sendmail() or "",
-    )
-    return Deliverer(config.settings.warnings.delivery, ways)
+    wanted, setting = config.settings.warnings.delivery, config.settings.mailstore.doveadm
+    if wanted == "sendmail":
+        return Deliverer([programs.sendmail()], check_recipient, [])
+    maildir = OwnMaildir(partial(_maildir_of, Mailstore(config.settings.mailstore.path, TrashNames(()))))
+    facts = _delivering_dovecot(config)
+    if facts is None:
+        return Deliverer([maildir], maildir.place, [maildir.holds])
+    doveadm, options = _doveadm_command(setting), unenforced(facts)
+    ways: dict[str, Method] = {
+        "dovecot-lda": programs.dovecot_lda(dovecot_lda(setting), options),
+        "doveadm": programs.doveadm_save(doveadm, options),
+    }
+    if wanted == "auto" and may_be_maildir(facts):
+        ways["maildir"] = maildir
+    methods = ways.values() if wanted == "auto" else [ways[wanted]]
+    return Deliverer([*methods], maildir.place, [maildir.holds, partial(programs.search, doveadm)])
 
 
-def _lda(setting: str) -> tuple[str, ...]:
-    """The delivery agent of the Dovecot that the setting ``mailstore.doveadm`` leads to; it is not on any PATH."""
-    words = dovecot_tool(setting, "dovecot-lda")
-    at = next(place for place, word in enumerate(words) if word.endswith("dovecot-lda"))
-    program = find_lda(words[at]) if at == 0 else LDA  # behind chroot or sudo it can't be looked for
-    return (*words[:at], program, *words[at + 1 :]) if program is not None else ()
+def _doveadm_command(setting: str) -> list[str]:
+    return ["doveadm"] if setting in {"auto", "off"} or _is_http(setting) else shlex.split(setting)
 
 
-def _maildir(store: Mailstore, address: str) -> str:
+def _maildir_of(store: Mailstore, address: str) -> str:
+    """To Dovecot's tools an address with a wildcard is that of many."""
     if not is_username(address):
-        raise DeliveryError("Dovecot takes no such user name")
+        raise DeliveryError(f"Dovecot takes no such user name: {shown(address)}", temporary=False)
     return store.maildir(address)
+
+
+def _delivering_dovecot(config: Config) -> QuotaFacts | None:
+    """What has to be known of the Dovecot whose programs deliver; None where they are to be left alone.
+
+    With a doveadm that is "off" the administrator said so; one that is asked by HTTP is elsewhere, and a full mailbox
+    takes nothing from it. Where Dovecot does not say how it keeps quota, nobody could tell it to let a mail pass.
+    """
+    wanted, setting = config.settings.warnings.delivery, config.settings.mailstore.doveadm
+    away = setting == "off" or _is_http(setting)
+    if wanted == "maildir" or (wanted == "auto" and away):
+        return None
+    facts = config.found.quota or ask_dovecot(setting).quota or QuotaFacts()
+    return None if wanted == "auto" and facts.version == (0, 0) else facts

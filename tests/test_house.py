@@ -13,7 +13,6 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SUBJECTS = ("accounts", "usage", "policy", "history", "alerts")
-SUBJECTS = ("accounts", "usage", "policy", "history", "alerts")
 FREE = {"model", "units", "errors", "config", "settings", "endpoints", "text", "times", "checks", "answers"} | {
     "mysql_hosts"
 }

@@ -1,120 +1,110 @@
-"""How a warning gets into a mailbox that is full, which is when it is needed most.
+"""Getting a mail into a mailbox, however full it is, and finding out whether it got there. Blocking; in a thread.
 
-Each way switches quota off for this one mail: Dovecot's delivery agent and ``doveadm save`` by an option that
-differs between 2.3 and 2.4, our own Maildir delivery by asking nobody. A plain dovecot-lda loses a mail to a full
-mailbox and says 0; with -e it says that it did not deliver. sendmail is for others: at its end stands the quota.
-
-``auto`` takes the first of these that can. Where one says for certain that it did not deliver (it does not know the
-user, or quota could not be switched off) the next one is tried, and else not, as nobody should get two.
+``auto`` is a row of methods. The next one is tried only where it is sure that the one before stored nothing: it is not
+there, knows no such user, or refused. Where a program failed otherwise, the mailbox is looked at. One that hung may
+have somebody behind it who goes on, so then the delivery fails for the time being, and the next try for the same mail
+looks first. So nobody gets two.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Protocol
 
-import msgspec
-
-from core.alerts import maildir
-from core.alerts.programs import NO_USER, TEMPORARY, DeliveryError, run
-
-Method = Literal["auto", "dovecot-lda", "doveadm", "maildir", "sendmail"]
-_AGO = 86400.0  # seconds; how old a mail of ours may be that is looked for
+from core.alerts.maildir import message_id_of
+from core.alerts.programs import HungError, sendmail
+from core.checks import mail_address
+from core.errors import DeliveryError, UsageError
 
 
-class Ways(msgspec.Struct, frozen=True):
-    """What there is here. Commands are words; empty: there is none. ``unlimited`` are the options of Dovecot's tools.
+class Method(Protocol):
+    """One way into a mailbox. Its name is that of the setting ``warnings.delivery``."""
 
-    ``maildir`` gives the Maildir of an address, and raises MailquotaError for one that can't have any.
-    """
+    @property
+    def name(self) -> str:
+        """See the class."""
 
-    maildir: Callable[[str], str]
-    lda: tuple[str, ...] = ()
-    doveadm: tuple[str, ...] = ()
-    unlimited: tuple[str, ...] = ()
-    sendmail: str = ""
+    def deliver(self, address: str, message: bytes) -> None:
+        """Raises DeliveryError."""
+
+
+Look = Callable[[str, str], bool | None]  # whether a mailbox has a Message-ID; None where that can't be told
+
+
+def check_recipient(to: str) -> None:
+    """Raises DeliveryError for what sendmail must not see."""
+    try:
+        mail_address(to)
+    except UsageError as error:
+        raise DeliveryError(str(error), temporary=False) from error
 
 
 class Deliverer:
-    """Blocking: called in a thread."""
+    """``methods`` are tried in this order. Of ``looks`` each one's yes counts, but only the last one's no.
 
-    def __init__(self, method: Method, ways: Ways) -> None:
-        self._method = method
-        self._ways = ways
+    ``check`` raises DeliveryError for an address that these methods must not see.
+    """
+
+    def __init__(
+        self,
+        methods: Sequence[Method],
+        check: Callable[[str], object],
+        looks: Sequence[Look],
+        mailer: Method | None = None,
+    ) -> None:
+        self._methods = tuple(methods)
+        self._check = check
+        self._looks = tuple(looks)
+        self._mailer = mailer or sendmail()
+        self._unclear: dict[str, str] = {}  # Message-IDs of mails that may be there, and by which method
 
     def deliver(self, address: str, message: bytes) -> str:
-        """Into the mailbox of an account; the method. Raises DeliveryError."""
-        if self._method != "auto":
-            self._by(self._method, address, message)
-            return self._method
-        failures = []
-        for method in self._usual():
+        """The method that did it. Raises DeliveryError.
+
+        The message has LF as line ends, and is stored as it is.
+        """
+        self._check(address)
+        message_id = message_id_of(message)
+        before = self._unclear.pop(message_id, None)
+        if before is not None and self.was_delivered(address, message_id):
+            return before
+        failures: list[DeliveryError] = []
+        for method in self._methods:
             try:
-                self._by(method, address, message)
+                method.deliver(address, message)
             except DeliveryError as error:
-                if not error.certain:
-                    raise
-                failures.append(f"{method}: {error}")
-            else:
-                return method
-        raise DeliveryError("; ".join(failures))
+                if not self._is_there(method, error, address, message_id):
+                    failures.append(error)
+                    continue
+            return method.name
+        raise DeliveryError("; ".join(map(str, failures)), temporary=any(error.temporary for error in failures))
+
+    def _is_there(self, method: Method, error: DeliveryError, address: str, message_id: str) -> bool:
+        """Whether the method did it in spite of its error. Raises that where it still may."""
+        if not error.unclear:
+            return False
+        seen = self.was_delivered(address, message_id)
+        if seen is None or (not seen and isinstance(error, HungError)):
+            self._unclear[message_id] = method.name
+            raise error
+        return seen
 
     def send(self, to: str, message: bytes) -> None:
-        """To anybody, through the mail server. Raises DeliveryError."""
-        if not self._ways.sendmail:
-            raise DeliveryError("there is no sendmail here")
-        code, said = run([self._ways.sendmail, "-i", "-f", "<>", "--", to], message)
-        if code:
-            raise DeliveryError(f"sendmail ended with {code}: {said}", certain=code != TEMPORARY)
+        """By sendmail, to an address that need not be here. Raises DeliveryError."""
+        check_recipient(to)
+        self._mailer.deliver(to, message)
 
     def was_delivered(self, address: str, message_id: str) -> bool | None:
-        """Whether it lies in INBOX; None where that can't be told."""
-        ways = self._ways
-        if ways.doveadm and self._method in {"auto", "dovecot-lda", "doveadm"}:
-            found = self._search(address, message_id)
-            if found is not None or self._method != "auto":
-                return found
-        if self._method == "sendmail":
+        """Whether the mailbox has it; None where that can't be told, as of a mail without Message-ID ("")."""
+        if not message_id:
             return None
         try:
-            return maildir.holds(ways.maildir(address), message_id, time.time() - _AGO)
-        except OSError:
-            return None
-
-    def _usual(self) -> Sequence[str]:
-        ways = self._ways
-        by_dovecot = [name for name, there in (("dovecot-lda", ways.lda), ("doveadm", ways.doveadm)) if there]
-        return [*by_dovecot, "maildir"]
-
-    def _by(self, method: str, address: str, message: bytes) -> None:
-        ways = self._ways
-        if method == "maildir":
-            maildir.deliver(ways.maildir(address), message)
-        elif method == "sendmail":
-            self.send(address, message)
-        elif method == "dovecot-lda":
-            self._by_program("dovecot-lda", ways.lda, ["-d", address, "-e", *self._options()], message)
-        else:
-            words = [*self._options(), "save", "-u", address, "-m", "INBOX"]
-            self._by_program("doveadm", ways.doveadm, words, message)
-
-    def _options(self) -> list[str]:
-        return [word for option in self._ways.unlimited for word in ("-o", option)]
-
-    def _by_program(self, name: str, command: tuple[str, ...], words: list[str], message: bytes) -> None:
-        if not command:
-            raise DeliveryError(f"there is no {name} here")
-        code, said = run([*command, *words], message)
-        if code == NO_USER:
-            raise DeliveryError("Dovecot knows no such user")
-        if code:
-            raise DeliveryError(f"{name} ended with {code}: {said}", certain=code != TEMPORARY and code > 0)
-
-    def _search(self, address: str, message_id: str) -> bool | None:
-        words = ["search", "-u", address, "mailbox", "INBOX", "header", "message-id", message_id.strip("<>")]
-        try:
-            code, said = run([*self._ways.doveadm, *words], b"")
+            self._check(address)
         except DeliveryError:
             return None
-        return bool(said.strip()) if code == 0 else None
+        answer = None
+        for look in self._looks:
+            answer = look(address, message_id)
+            if answer:
+                break
+        return answer

@@ -1,137 +1,193 @@
-"""Delivery into a Maildir by ourselves, by the rules for another writer beside Dovecot.
+"""Our own delivery into a Maildir: a file in ``tmp``, safely on disk, then moved to ``new`` of INBOX, then recorded.
 
-The mail is written to ``tmp`` and moved to ``new``, so that whoever looks sees a whole mail or none, also when we are
-killed. Its name tells the size, as quota counts it, and the virtual size (each line end as CRLF). Then one line is
-appended to maildirsize, where that file exists; where it does not, the next reader counts. The directories are
-reached by handles and no link is followed: the owner of a mailbox could have one lead anywhere.
+The name tells what quota is counted by: ``,S=`` bytes and ``,W=`` bytes with CRLF line ends; both are believed blindly.
+It also holds a digest of the Message-ID, so that a look at names finds the mail again, whatever flags it has by then.
+
+The owner of a mailbox may have put links into it that lead elsewhere, so everything is done through handles of its
+directories, and no link in it is followed. The Maildir itself may be one: of root's, or of whom it leads to anyway.
+
+maildirsize gets one appended line, and only if it was there before the mail was. Dovecot may write it anew meanwhile,
+with or without our mail in it. So where another file lies there at the end it is removed, and the next reader counts;
+likewise where it can't be written.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
+import errno
+import hashlib
 import os
 import re
 import socket
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from core.alerts.programs import DeliveryError
+from core.errors import DeliveryError
 
-_numbers = itertools.count(1)
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_APPEND = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_HEAD = 4096  # bytes in which the headers of a mail of ours end
-_LINE_END = re.compile(rb"(?<!\r)\n")
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
+_RECORD = "maildirsize"
+_MESSAGE_ID = re.compile(rb"^Message-ID:\s*(<[^\s<>]+>)\s*$", re.IGNORECASE | re.MULTILINE)
+_ODD = "a link, or not what it should be"
 
 
-def deliver(maildir: str, message: bytes) -> None:
-    """Put a mail into INBOX. Raises DeliveryError; then nothing of it is in ``new``."""
+def message_id_of(message: bytes) -> str:
+    """Its Message-ID with the angle brackets; empty where it has none."""
+    match = _MESSAGE_ID.search(message.partition(b"\n\n")[0])
+    return match[1].decode("utf-8", "replace") if match else ""
+
+
+class OwnMaildir:
+    """See the module. ``place`` tells where the Maildir of an address lies, and raises DeliveryError."""
+
+    name = "maildir"
+
+    def __init__(self, place: Callable[[str], str], clock: Callable[[], float] = time.time) -> None:
+        self.place = place
+        self._clock = clock
+
+    def deliver(self, address: str, message: bytes) -> None:
+        """Put a message into INBOX. Raises DeliveryError, where nothing was."""
+        maildir = self.place(address)
+        try:
+            _deliver(maildir, message, self._clock())
+        except OSError as error:
+            path = os.path.join(maildir, error.filename) if error.filename else maildir
+            raise DeliveryError(f"{path}: {_reason(error)}", temporary=True) from error
+
+    def holds(self, address: str, message_id: str) -> bool | None:
+        """Whether INBOX has a message that ``deliver`` put there; None where that can't be told."""
+        mark = f"Q{_digest(message_id)}."
+        try:
+            with _opened(self.place(address)) as home:
+                return any(mark in name for part in ("new", "cur") for name in _names(home, part))
+        except OSError:
+            return None
+
+
+def _deliver(maildir: str, message: bytes, now: float) -> None:
+    name = _name(message, now)
+    with (
+        _opened(maildir) as home,
+        _directory(home, "tmp") as tmp,
+        _directory(home, "new") as new,
+        _record(home) as record,
+    ):
+        try:
+            _write(tmp, name, message, os.fstat(home))
+            os.rename(name, name, src_dir_fd=tmp, dst_dir_fd=new)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=tmp)
+        # From here on it is delivered, whatever comes.
+        with contextlib.suppress(OSError):
+            os.fsync(new)
+        _count(home, record, len(message))
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no Maildir yet"
+    strange = error.errno in {errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO}
+    return _ODD if strange else error.strerror or str(error)
+
+
+def _name(message: bytes, now: float) -> str:
+    """As Dovecot names its own, with our digest."""
+    host = socket.gethostname().replace("/", r"\057").replace(":", r"\072")
+    seconds, micro = divmod(int(now * 1e6), 1_000_000)
+    with_cr = len(message) + message.count(b"\n") - message.count(b"\r\n")
+    unique = f"{seconds}.M{micro}P{os.getpid()}Q{_digest(message_id_of(message))}.{host}"
+    return f"{unique},S={len(message)},W={with_cr}"
+
+
+def _digest(message_id: str) -> str:
+    return hashlib.sha256(message_id.encode()).hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def _opened(maildir: str) -> Iterator[int]:
+    handle = os.open(maildir, _DIRECTORY)
     try:
-        with _opened(maildir) as (top, tmp, new):
-            name = _name(message)
-            try:
-                _write(tmp, name, message, os.fstat(top))
-                os.rename(name, name, src_dir_fd=tmp, dst_dir_fd=new)
-            except OSError:
-                with contextlib.suppress(OSError):
-                    os.unlink(name, dir_fd=tmp)
-                raise
-            with contextlib.suppress(OSError):  # some file systems can't
-                os.fsync(new)
-            _count(top, len(message))
-    except OSError as error:
-        raise DeliveryError(f"{maildir}: {error.strerror or error}") from error
-
-
-def holds(maildir: str, message_id: str, since: float) -> bool:
-    """Whether INBOX has a mail with this Message-ID that came after ``since``. Raises OSError."""
-    line = f"\nMessage-ID: {message_id}\n".lower().encode()
-    for part in ("new", "cur"):
-        with _directory(maildir, part) as handle:
-            if any(line in _head(handle, name, since) for name in os.listdir(handle)):
-                return True
-    return False
-
-
-def _head(directory: int, name: str, since: float) -> bytes:
-    try:
-        handle = os.open(name, _READ, dir_fd=directory)
-    except OSError:  # it was moved meanwhile, or is no mail
-        return b""
-    try:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode) or found.st_mtime < since:
-            return b""
-        return b"\n" + os.read(handle, _HEAD).replace(b"\r\n", b"\n").lower()
+        _check_way(os.lstat(maildir), os.fstat(handle))
+        yield handle
     finally:
         os.close(handle)
 
 
-@contextlib.contextmanager
-def _opened(maildir: str) -> Iterator[tuple[int, int, int]]:
-    """Handles of the Maildir, its ``tmp`` and its ``new``."""
-    top = os.open(maildir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.close(os.open("cur", _DIRECTORY, dir_fd=top))  # else it is no Maildir
-        tmp = os.open("tmp", _DIRECTORY, dir_fd=top)
-        try:
-            new = os.open("new", _DIRECTORY, dir_fd=top)
-            try:
-                yield top, tmp, new
-            finally:
-                os.close(new)
-        finally:
-            os.close(tmp)
-    finally:
-        os.close(top)
+def _check_way(way: os.stat_result, there: os.stat_result) -> None:
+    """A link that somebody made to the mailbox of another is no way to it."""
+    trusted = way.st_uid in {0, there.st_uid} if stat.S_ISLNK(way.st_mode) else os.path.samestat(way, there)
+    if not trusted:
+        raise PermissionError(errno.EPERM, "a link to a mailbox of another owner")
 
 
 @contextlib.contextmanager
-def _directory(maildir: str, part: str) -> Iterator[int]:
-    top = os.open(maildir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        handle = os.open(part, _DIRECTORY, dir_fd=top)
-    finally:
-        os.close(top)
+def _directory(home: int, part: str) -> Iterator[int]:
+    handle = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=home)
     try:
         yield handle
     finally:
         os.close(handle)
 
 
-def _name(message: bytes) -> str:
-    """As Dovecot makes them: time, process, host, size, virtual size."""
-    now, host = time.time(), socket.gethostname().replace("/", "\\057").replace(":", "\\072")
-    unique = f"{int(now)}.M{int(now % 1 * 1e6):06}P{os.getpid()}Q{next(_numbers)}.{host}"
-    return f"{unique},S={len(message)},W={len(message) + len(_LINE_END.findall(message))}"
+def _names(home: int, part: str) -> list[str]:
+    with _directory(home, part) as handle:
+        return os.listdir(handle)
 
 
 def _write(tmp: int, name: str, message: bytes, like: os.stat_result) -> None:
-    """With the owner of the Maildir, and its rights, for files."""
-    handle = os.open(name, _NEW, 0o600, dir_fd=tmp)
-    try:
-        with open(handle, "wb", closefd=False) as file:
-            file.write(message)
-        if (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
-            os.fchown(handle, like.st_uid, like.st_gid)
-        os.fchmod(handle, stat.S_IMODE(like.st_mode) & 0o666 | 0o600)
+    """With the owner and the rights that Dovecot would give it: those of the Maildir, for files."""
+    handle = os.open(name, _CREATE, 0o600, dir_fd=tmp)
+    with open(handle, "wb") as file:
+        os.fchown(handle, like.st_uid, like.st_gid)
+        os.fchmod(handle, stat.S_IMODE(like.st_mode) & 0o666)
+        file.write(message)
+        file.flush()
         os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
-def _count(top: int, size: int) -> None:
-    """One line in one write; a file that is none of Dovecot's is left alone."""
+@contextlib.contextmanager
+def _record(home: int) -> Iterator[int | None]:
+    """A handle of maildirsize to append with; None where there is none that can be written."""
+    handle = None
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        handle = os.open(_RECORD, _APPEND, dir_fd=home)
     try:
-        handle = os.open("maildirsize", _APPEND, dir_fd=top)
+        if handle is not None:
+            _check_record(os.fstat(handle))
+        yield handle
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _check_record(status: os.stat_result) -> None:
+    """What is no plain file, or also lies elsewhere, is none of Dovecot's, and not ours to write to."""
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+        raise OSError(errno.EPERM, _ODD, _RECORD)
+
+
+def _count(home: int, record: int | None, size: int) -> None:
+    if record is not None and _is_there(home, record) and _append(record, size) and _is_there(home, record):
+        return
+    with contextlib.suppress(OSError):
+        os.unlink(_RECORD, dir_fd=home)
+
+
+def _append(record: int, size: int) -> bool:
+    """One line in one write; False where it does not get there, as on a full disk."""
+    line = f"{size} 1\n".encode()
+    try:
+        return os.write(record, line) == len(line)
     except OSError:
-        return  # the next reader counts, or finds out why it can't
+        return False
+
+
+def _is_there(home: int, record: int) -> bool:
     try:
-        if stat.S_ISREG(os.fstat(handle).st_mode):
-            os.write(handle, f"{size} 1\n".encode())
-    finally:
-        os.close(handle)
+        return os.path.samestat(os.lstat(_RECORD, dir_fd=home), os.fstat(record))
+    except OSError:
+        return False

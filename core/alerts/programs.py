@@ -1,83 +1,119 @@
-"""Programs that deliver mail: found without PATH, run with an environment of our own, and ended where they hang.
+"""Programs that take a mail on their standard input: dovecot-lda, doveadm, sendmail. Blocking; always in a thread.
 
-``mailquota warn`` may be started by Dovecot with no environment at all, as root or as the owner of the mailboxes.
+Exit codes are those of sysexits: 67 no such user, 73 and 77 the mailbox is full (doveadm, dovecot-lda). Some of them
+say for sure that nothing was stored; after any other failure, a signal or a timeout, the mail may be there.
+
+dovecot-lda must have ``-e``: without it a full mailbox means exit code 0 and a mail that is gone. With it that is 77,
+so settings of Dovecot that changed since its options were chosen are noticed.
+
+The environment is our own: under Dovecot's script service there is none. A program leads a process group, so that
+whatever it started goes with it when it hangs.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+import re
 import signal
 import subprocess
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
-from core.errors import MailquotaError
+import msgspec
+
+from core.errors import DeliveryError
 from core.text import visible
 
-SECONDS = 60.0  # below the time after which a mail counts as interrupted (core.history.warnings)
-_PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
-LDA = "/usr/lib/dovecot/dovecot-lda"  # Debian's
-_LIBRARIES = ("/usr/lib/dovecot", "/usr/libexec/dovecot", "/usr/local/libexec/dovecot", "/usr/local/lib/dovecot")
-_SENDMAIL = ("/usr/sbin/sendmail", "/usr/lib/sendmail", "/usr/local/sbin/sendmail")
-_LONGEST = 300  # characters of a complaint
+SECONDS = 20.0  # that a program may take; Dovecot itself waits 60 s for a database that is gone
+SENDMAIL = ("/usr/sbin/sendmail",)
 
-NO_USER, TEMPORARY = 67, 75  # sysexits
-
-
-class DeliveryError(MailquotaError):
-    """A mail was not delivered, or it is not known whether it was.
-
-    ``certain``: it was not, so another way may be tried. It can't be known of a program that hung.
-    """
-
-    def __init__(self, reason: str, *, certain: bool = True) -> None:
-        super().__init__(reason)
-        self.certain = certain
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_ENVIRONMENT = {"PATH": _PATH, "LC_ALL": "C", "TZ": "UTC"}
+_REFUSED = {64: "it does not know these options", 67: "no such user", 73: "refused", 77: "refused"}
+_UNUSABLE = {78: "its settings are wrong", 89: "its settings are wrong", 126: "can't be run", 127: "is not there"}
+_LONGEST_REASON = 200
+_MESSAGE_ID = re.compile(r"<[^\s<>]+>")
 
 
-def find_lda(tool: str = "") -> str | None:
-    """Dovecot's delivery agent: for a tool that is named with its folder (bin, sbin) beside that, else in the places
-    of packages.
-    """
-    root = Path(tool).parent.parent
-    beside = [str(root / "libexec/dovecot"), str(root / "lib/dovecot")] if os.path.isabs(tool) else []
-    return _first(f"{folder}/dovecot-lda" for folder in (*beside, *_LIBRARIES))
+class HungError(DeliveryError):
+    """A program was killed because it did not end; what it asked to deliver may go on."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} did not end within {SECONDS:g} s", temporary=True, unclear=True)
 
 
-def find_sendmail() -> str | None:
-    """The mail server's way in for local programs."""
-    return _first(_SENDMAIL)
+class Program(msgspec.Struct, frozen=True):
+    """One way of delivery; ``command`` makes the words for an address."""
+
+    name: str
+    command: Callable[[str], Sequence[str]]
+
+    def deliver(self, address: str, message: bytes) -> None:
+        """Raises DeliveryError."""
+        code, said = _run(self.name, self.command(address), message)
+        if code == 0:
+            return
+        known = _REFUSED.get(code) or _UNUSABLE.get(code)
+        reason = said or known or (f"ended by signal {-code}" if code < 0 else f"exit code {code}")
+        raise DeliveryError(f"{self.name}: {reason}", temporary=code not in _REFUSED, unclear=known is None)
 
 
-def _first(paths: Iterable[str]) -> str | None:
-    return next((path for path in paths if shutil.which(path)), None)
+def dovecot_lda(command: Sequence[str], options: Sequence[str]) -> Program:
+    """``options`` are the settings with which Dovecot stores a mail in a full mailbox."""
+    return Program("dovecot-lda", lambda address: [*command, "-d", address, "-e", *_settings(options)])
 
 
-def run(command: Sequence[str], message: bytes, seconds: float = SECONDS) -> tuple[int, str]:
-    """Give a program a message; its exit code and what it complained. Raises DeliveryError where it can't, or hangs."""
-    name = os.path.basename(command[0])
-    environment = {"PATH": _PATH, "LC_ALL": "C", "TZ": os.environ.get("TZ", "")}
+def doveadm_save(command: Sequence[str], options: Sequence[str]) -> Program:
+    """As ``dovecot_lda``, past Sieve."""
+    return Program("doveadm", lambda address: [*command, *_settings(options), "save", "-u", address, "-m", "INBOX"])
+
+
+def sendmail(command: Sequence[str] = SENDMAIL) -> Program:
+    """With the empty sender: what can't be delivered comes back to nobody."""
+    return Program("sendmail", lambda address: [*command, "-i", "-f", "<>", "--", address])
+
+
+def search(command: Sequence[str], address: str, message_id: str) -> bool | None:
+    """Whether doveadm finds a Message-ID in any folder of a user; None where that can't be told."""
+    if not _MESSAGE_ID.fullmatch(message_id):
+        return None
+    words = [*command, "search", "-u", address, "mailbox", "*", "header", "Message-ID", message_id]
     try:
-        child = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env={key: value for key, value in environment.items() if value}, cwd="/", start_new_session=True,
+        done = subprocess.run(
+            words, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False, env=_ENVIRONMENT
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return bool(done.stdout.strip()) if done.returncode == 0 else None
+
+
+def _settings(options: Sequence[str]) -> list[str]:
+    return [word for option in options for word in ("-o", option)]
+
+
+def _run(name: str, command: Sequence[str], message: bytes) -> tuple[int, str]:
+    """Exit code, and the last line of its complaints. Raises DeliveryError where there is no exit code."""
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            env=_ENVIRONMENT, cwd="/", start_new_session=True,
         )  # fmt: skip
     except OSError as error:
-        raise DeliveryError(f"{command[0]} can't be run: {error.strerror or error}") from error
-    try:
-        said, _ = child.communicate(message, timeout=seconds)
-    except subprocess.TimeoutExpired:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.communicate(timeout=1.0)
-        raise DeliveryError(f"{name} did not end within {seconds:g} s", certain=False) from None
-    return child.returncode, _words(said)
+        why = f"{name}: {command[0]} can't be run: {error.strerror or error}"
+        raise DeliveryError(why, temporary=True) from error
+    with process:
+        try:
+            complaints = process.communicate(message, SECONDS)[1]
+        except subprocess.TimeoutExpired:
+            code = process.poll()  # something that it left behind may hold the pipe
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            if code is not None:
+                return code, ""
+            raise HungError(name) from None
+    return process.returncode, _last_line(complaints)
 
 
-def _words(said: bytes) -> str:
-    """The last lines, as people read them; on one line, and nothing that could colour a screen."""
-    text = visible(" ".join(said.decode("utf-8", "replace").split()))
-    return text if len(text) <= _LONGEST else "…" + text[-_LONGEST:]
+def _last_line(complaints: bytes) -> str:
+    lines = complaints.decode("utf-8", "replace").split("\n")
+    return visible(next((line.strip() for line in reversed(lines) if line.strip()), ""))[:_LONGEST_REASON]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.discover import ask_dovecot, discover
-from core.dovecot_quota import QuotaFacts, choose_driver, quota_facts
+from core.dovecot_quota import QuotaFacts, choose_driver, quota_facts, unenforced
 from core.usage.rules import FolderRule, Ignored
 from tests.core.recorded_server import Server
 
@@ -129,3 +129,37 @@ def test_a_server_that_says_nothing() -> None:
     found = discover("auto", recorded.run, recorded.read).quota
     assert found is not None
     assert found.backend == "count"
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        (plugin("quota = maildir:User quota"), ["plugin/quota=maildir:User quota:noenforcing"]),
+        (plugin("quota = count:User quota"), ["plugin/quota=count:User quota:noenforcing"]),
+        (plugin("quota = maildir"), ["plugin/quota=maildir::noenforcing"]),
+        (plugin("quota = count:x:hidden:ns=INBOX/"), ["plugin/quota=count:x:noenforcing:hidden:ns=INBOX/"]),
+        (plugin("quota = dict:x::proxy::q", rest=DICT), ["plugin/quota=dict:x::noenforcing:proxy::q"]),
+        (plugin("quota = dict:x:%d:hidden:file:%h/q"), ["plugin/quota=dict:x:%d:noenforcing:hidden:file:%h/q"]),
+        (
+            plugin("quota = count:a", "quota2 = count:b:hidden", "quota4 = count:c", "quota_vsizes = yes"),
+            ["plugin/quota=count:a:noenforcing", "plugin/quota2=count:b:noenforcing:hidden"],
+        ),
+        (plugin("quota_vsizes = yes"), []),
+        (modern(""), ["quota_enforce=no", "quota/User quota/quota_enforce=no"]),
+        (
+            modern("") + "quota a {\n  enforce = yes\n}\nquota a/b {\n}\n",
+            ["quota_enforce=no", "quota/User quota/quota_enforce=no", "quota/a/quota_enforce=no"],
+        ),
+        ("# 2.4.1: x\nmail_driver = maildir\n", []),
+        ("", []),
+    ],
+)
+def test_settings_that_let_a_mail_pass(text: str, options: list[str]) -> None:
+    """Of each version's own, and of every quota; the rest of a quota stays as it is."""
+    assert unenforced(quota_facts(text)) == options
+
+
+def test_versions() -> None:
+    assert quota_facts(plugin()).version == (2, 3)
+    assert quota_facts(modern("")).version == (2, 4)
+    assert quota_facts("").version == (0, 0)

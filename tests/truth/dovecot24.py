@@ -55,6 +55,7 @@ userdb passwd-file {{
 quota_storage_grace = {grace}
 quota "User quota" {{
   driver = {driver}
+  {more}
 }}
 {ignored}
 quota_status_success = {fits}
@@ -84,6 +85,7 @@ class Dovecot24(Daemon):
     programs = ("chroot",)
     grace = "10M"
     driver = "maildir"
+    more = ""  # in the block of its quota
 
     def __init__(self, root: Path) -> None:
         folder = Path(tempfile.mkdtemp(prefix="mq-", dir=root / "srv"))
@@ -113,7 +115,7 @@ class Dovecot24(Daemon):
     def _write_config(self, name: str, ignored: str) -> None:
         text = _CONFIG.format(
             inside=self._inside, uid=VMAIL_UID, grace=self.grace, driver=self.driver, port=self.port, fits=FITS,
-            imap_port=self.imap_port, nobody=NOBODY, full=FULL, ignored=ignored,
+            imap_port=self.imap_port, nobody=NOBODY, full=FULL, ignored=ignored, more=self.more,
         )  # fmt: skip
         (self.folder / name).write_text(text)
 
@@ -159,9 +161,10 @@ class Dovecot24(Daemon):
 
 
 @contextmanager
-def dovecot24(root: Path) -> Iterator[Dovecot24]:
+def dovecot24(root: Path, driver: str = "maildir", more: str = "") -> Iterator[Dovecot24]:
     """One that runs."""
     server = Dovecot24(root)
+    server.driver, server.more = driver, more
     try:
         with server:
             yield server
