@@ -1,8 +1,8 @@
 """Takes warnings from the queue and has them delivered, at the pace that the settings allow.
 
 Theory of operation. Mails wait in the state database; who claims one sends it, and says what became of it. A failure is
-tried again later and later, then given up; both are shown. A mail that was being sent when an engine was killed is
-looked for in the mailbox first. Administrators (``copy_to``) hear of what is due: by a copy, or where many mailboxes
+tried again later and later, then given up; both are shown. A mail that may have arrived, as it failed or was being sent
+when an engine was killed, is looked for in the mailbox first. Administrators (``copy_to``) hear of what is due: by a copy, or where many mailboxes
 cross a mark at once, by one digest.
 """
 
@@ -164,7 +164,8 @@ class Postman:
         """The method, or "!" and why it was not delivered."""
         number, news, book = claimed.id, claimed.news, self._book
         try:
-            if claimed.interrupted and await self._sender.was_delivered(number, claimed.at, news):
+            may_be_there = claimed.interrupted or claimed.attempts > 0
+            if may_be_there and await self._sender.was_delivered(number, claimed.at, news):
                 method = "found in the mailbox"
             else:
                 method = await self._sender.deliver(number, claimed.at, news)
