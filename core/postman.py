@@ -2,8 +2,8 @@
 
 Theory of operation. Mails wait in the state database; who claims one sends it, and says what became of it. A failure is
 tried again later and later, then given up; both are shown. A mail that may have arrived, as it failed or was being sent
-when an engine was killed, is looked for in the mailbox first. Administrators (``copy_to``) hear of what is due: by a copy, or where many mailboxes
-cross a mark at once, by one digest.
+when an engine was killed, is looked for in the mailbox first. Administrators (``copy_to``) hear of what is due: by a
+copy, or where many mailboxes cross a mark at once, by one digest (core.administrators).
 """
 
 from __future__ import annotations
