@@ -135,7 +135,7 @@ def test_a_size_that_makes_no_sense_changes_nothing(engine: Embedded, small_worl
     with pytest.raises(UsageError):
         set_limits(engine, [FREE if size == "+1" else JOHN], size)
     assert small_world.limit_of(JOHN) == LIMIT
-    assert not small_world.state.exists()
+    assert journal(engine) == []
 
 
 def test_a_dry_run_plans_by_the_same_rules_and_changes_nothing(engine: Embedded, small_world: SmallWorld) -> None:
@@ -145,7 +145,7 @@ def test_a_dry_run_plans_by_the_same_rules_and_changes_nothing(engine: Embedded,
         (None, None, 4),
     ]
     assert small_world.limit_of(FULL) == LIMIT
-    assert not small_world.state.exists()
+    assert journal(engine) == []
 
 
 class NarrowStore:
