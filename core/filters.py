@@ -30,6 +30,8 @@ DOCS: tuple[tuple[str, str], ...] = (
     ("unlimited", "accounts without a limit"),
     ("unknown", "accounts with a limit whose use is not known"),
     ("trash>1G  trash<1G", "Trash above or below this size"),
+    ("idle>90d", "accounts whose use has not changed for this long"),
+    ("growing", "accounts that grow, beyond what comes and goes"),
     ("!word", "everything that the word does not match"),
 )
 
@@ -43,16 +45,6 @@ _LEVELS: dict[str, frozenset[Level]] = {
 }
 _COMPARISON = re.compile(r"([a-z]*)([<>])(.*)", re.DOTALL)
 _PERCENT = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)%")
-
-
-class NotKnown:
-    """What asks for the past of an account matches none while rows carry no past."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __call__(self, _row: AccountRow, _now: float) -> bool:
-        return False
 
 
 class Word:
@@ -99,9 +91,10 @@ class Filter:
         return all(word.test(row, now) is not word.negated for word in self.words)
 
     @property
-    def not_known(self) -> str:
-        """What it asks for and rows do not carry: it then matches nobody, and with ``!`` everybody. Else empty."""
-        return next((word.test.name for word in self.words if isinstance(word.test, NotKnown)), "")
+    def asks_for_past(self) -> bool:
+        """Whether it needs the history: without one these words match nobody, and with ``!`` everybody."""
+        words = [word.lstrip("!").lower() for word in self.text.split()]
+        return any(word == "growing" or word.startswith("idle>") for word in words)
 
     def select(self, rows: Iterable[AccountRow], now: float) -> list[AccountRow]:
         """The accounts that match, in their order."""
@@ -116,14 +109,6 @@ def parse_filter(text: str) -> Filter:
     return Filter(text, tuple(_parse_word(word) for word in text.split()))
 
 
-def parse_answerable(text: str) -> Filter:
-    """The same; also ``UsageError`` for words that nobody can answer yet."""
-    found = parse_filter(text)
-    if found.not_known:
-        raise UsageError(f"{found.not_known} can't be answered yet: no history is kept")
-    return found
-
-
 def _parse_word(text: str) -> Word:
     word = text.lstrip("!").lower()
     negated = (len(text) - len(text.lstrip("!"))) % 2 == 1
@@ -135,7 +120,7 @@ def _parse_word(text: str) -> Word:
 
 def _keyword(word: str) -> Test | None:
     if word == "growing":
-        return NotKnown(word)
+        return lambda row, _now: (row.growth_bytes_per_day or 0) > 0
     levels = _LEVELS.get(word)
     return None if levels is None else lambda row, _now: row.level in levels
 
@@ -159,7 +144,7 @@ def _comparison(text: str, word: str) -> Test | None:
         return None
     make = _COMPARISONS.get(match[1])
     if make is None:
-        raise UsageError(f"{shown(text)} compares nothing known; accepted: >80%, <50%, >2G, <2G, trash>1G")
+        raise UsageError(f"{shown(text)} compares nothing known; accepted: >80%, <50%, >2G, <2G, trash>1G, idle>90d")
     return make(text, match[2], match[3])
 
 
@@ -178,10 +163,10 @@ def _idle(text: str, operator: str, operand: str) -> Test:
     if operator != ">":
         raise UsageError(f"{shown(text)} can't be answered; accepted: idle>90d, or !idle>90d")
     try:
-        parse_age(operand)
+        age = parse_age(operand)
     except UsageError:
         raise UsageError(f"{shown(text)}: {shown(operand)} is not an age; accepted: {AGE_FORMS}") from None
-    return NotKnown("idle")
+    return lambda row, now: row.changed_at is not None and now - row.changed_at > age
 
 
 _COMPARISONS: dict[str, Callable[[str, str, str], Test]] = {"": _use, "trash": _trash, "idle": _idle}

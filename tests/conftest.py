@@ -14,6 +14,7 @@ pytest_plugins = [
     "tests.mailserver.trixie",
     "tests.core.worlds",
     "tests.core.enforcing",
+    "tests.core.histories",
 ]
 
 # A deadline would measure the machine, not the code.

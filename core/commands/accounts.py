@@ -14,7 +14,7 @@ from core.commands.options import JSON, Common, command, utf8
 from core.commands.output import write_json, write_table
 from core.commands.session import run
 from core.errors import UsageError
-from core.filters import DOCS, parse_answerable
+from core.filters import DOCS, parse_filter
 from core.model import AccountRow, account_json
 
 FILTER_HELP = "\b\nFILTER, words joined by AND:\n" + "\n".join(f"  {word:<18} {meaning}" for word, meaning in DOCS)
@@ -24,7 +24,12 @@ FILTER_HELP = "\b\nFILTER, words joined by AND:\n" + "\n".join(f"  {word:<18} {m
 @click.argument("words", metavar="[FILTER]", nargs=-1)
 @JSON
 @click.option("--csv", "as_csv", is_flag=True, help="Comma separated values with a header row, for spreadsheets.")
-@click.option("--sort", "key", metavar="KEY", help="Order; numbers largest first, -KEY reverses. Else worst first.")
+@click.option(
+    "--sort",
+    "key",
+    metavar="KEY",
+    help="Order; largest first, days to full soonest first, -KEY reverses. Else worst first.",
+)
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Only the first N.")
 def list_accounts(
     common: Common, *, words: tuple[str, ...], as_json: bool, as_csv: bool, key: str | None, limit: int | None
@@ -61,7 +66,7 @@ def print_demo_table(common: Common, accounts: int) -> int:
 
 
 def _rows(common: Common, text: str, key: str | None) -> list[AccountRow]:
-    chosen = parse_answerable(text)
+    chosen = parse_filter(text)
     if key is not None:
         check_sort_key(key)
     gc.disable()  # a process that ends in a moment: at 100,000 accounts collecting would take half of its time

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from core.commands.growth import days_text, growth_text
 from core.commands.output import Cell, percent_text
 from core.errors import UsageError
 from core.model import AccountRow, Level
@@ -22,7 +23,7 @@ _ENDLESS = float("inf")
 class Column:
     """``title`` is the key of ``--sort`` too. ``order`` gives None for what is not known, which comes last either way.
 
-    Numbers sort largest first, texts from A to Z.
+    Numbers sort largest first, texts from A to Z, days to full soonest first.
     """
 
     title: str
@@ -50,6 +51,14 @@ def _limit(row: AccountRow, _now: float) -> str:
     return "unlimited" if row.limit_bytes is None else format_size(row.limit_bytes)
 
 
+def _days(row: AccountRow, _now: float) -> str:
+    return days_text(row.days_to_full)
+
+
+def _soonest(row: AccountRow) -> Value:
+    return None if row.days_to_full is None else -row.days_to_full
+
+
 COLUMNS = (
     Column("address", lambda row, _: row.address, lambda row: row.address, right=False),
     Column("level", lambda row, _: level_cell(row), lambda row: -float(_SEVERITY.index(row.level)), right=False),
@@ -58,6 +67,8 @@ COLUMNS = (
     Column("limit", _limit, _unlimited_is_most),
     Column("messages", lambda row, _: format_count(row.messages), lambda row: row.messages),
     Column("trash", lambda row, _: format_size(row.trash_bytes), lambda row: row.trash_bytes),
+    Column("growth", lambda row, _: growth_text(row.growth_bytes_per_day), lambda row: row.growth_bytes_per_day),
+    Column("days", _days, _soonest),
     Column("source", lambda row, _: row.source or NOTHING, lambda row: row.source, right=False),
     Column("age", _age, lambda row: None if row.measured_at is None else -row.measured_at),
 )
@@ -69,6 +80,8 @@ _ORDERS: dict[str, Callable[[AccountRow], Value]] = {column.title: column.order 
     "trash_bytes": lambda row: row.trash_bytes,
     "trash_messages": lambda row: row.trash_messages,
     "measured_at": lambda row: row.measured_at,
+    "growth_bytes_per_day": lambda row: row.growth_bytes_per_day,
+    "days_to_full": _soonest,
     "drift_bytes": lambda row: row.drift_bytes,
     "enabled": lambda row: float(row.enabled),
 }

@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from core.errors import UsageError
-from core.filters import Filter, parse_answerable
+from core.filters import Filter, parse_filter
 
 if TYPE_CHECKING:
     from core.config import Config, Found
@@ -175,11 +175,11 @@ def utf8(text: str) -> str:
 
 def accounts_where(addresses: tuple[str, ...], where: str | None) -> Filter | None:
     """The filter of --where; None where addresses are given. UsageError for both, neither, and for what would choose
-    everybody by mistake: an empty text, as an unset variable gives, and words that nobody can answer yet."""
+    everybody by mistake: an empty text, as an unset variable gives."""
     one_of(addresses, where is not None, "--where FILTER")
     if where is None:
         return None
-    chosen = parse_answerable(utf8(where))
+    chosen = parse_filter(utf8(where))
     if not chosen.words:
         raise UsageError("--where is empty; to choose all accounts say so: --where @")
     return chosen

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from core.commands.logs import log_to_user
 from core.commands.options import Common
-from core.commands.output import Progress
+from core.commands.output import Progress, complain
 from core.control.client import Client, EngineGoneError
 from core.control.messages import Cancel, Event, GetAccounts, Request, Snapshot, Welcome
 from core.control.messages import Progress as ProgressEvent
 from core.errors import MailquotaError, UnreachableError
 from core.filters import Filter
+from core.history.database import StateError
 from core.model import AccountRow
 
 if TYPE_CHECKING:
@@ -113,10 +114,19 @@ class Session:
         finally:
             loop.remove_signal_handler(signal.SIGINT)
 
-    async def rows(self, patience: float = _LOOK_PATIENCE) -> list[AccountRow]:
-        """All accounts, measured: a running engine that has just begun with that is waited for."""
+    async def rows(self, patience: float = _LOOK_PATIENCE, *, past: bool = False) -> list[AccountRow]:
+        """All accounts, measured: a running engine that has just begun with that is waited for.
+
+        StateError where the ``past`` is needed and there is no way to it; else there is a complaint, and no past.
+        """
         if self._engine is not None:
             await self.measure(list(self._engine.ledger.entries), everybody=True)
+            try:
+                await self._engine.keeping.recall()
+            except StateError as error:
+                if past:
+                    raise
+                complain(f"growth can't be shown: {error}")
         rows: list[AccountRow] = []
 
         def take(event: Event) -> None:
@@ -129,7 +139,7 @@ class Session:
 
     async def matching(self, chosen: Filter, patience: float = _LOOK_PATIENCE) -> list[AccountRow]:
         """The accounts that a filter lets through."""
-        return chosen.select(await self.rows(patience), time.time())
+        return chosen.select(await self.rows(patience, past=chosen.asks_for_past), time.time())
 
     async def chosen(self, addresses: list[str], where: Filter | None) -> list[str]:
         """The accounts that something is to be done to. A filter must not miss whom nobody has measured yet."""

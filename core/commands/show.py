@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from core.commands.columns import level_cell
+from core.commands.growth import forecast_text, sparkline, trend_text
 from core.commands.journal import change_json, change_text
 from core.commands.options import JSON, Common, account_names, command
 from core.commands.output import complain, percent_text, wants_colour, write_json, write_pairs, write_table
@@ -27,7 +28,7 @@ from core.units import format_age, format_count, format_size
 @click.argument("address")
 @JSON
 def show(common: Common, address: str, as_json: bool) -> None:
-    """One account: limit, use, folders, Trash, aliases that lead to it, last refusals, last changes."""
+    """One account: limit, use, growth, folders, Trash, aliases that lead to it, last refusals, last changes."""
     (name,) = account_names((address,))
     details: Details = run(common, lambda session: session.ask(lambda number: GetDetails(number, name), Details))
     if details.remark:
@@ -73,6 +74,7 @@ def _write(common: Common, details: Details) -> None:
             ("messages", format_count(row.messages)),
             ("Trash", f"{format_size(row.trash_bytes)} in {format_count(row.trash_messages)} messages"),
             ("measured", f"{row.source or 'not known'}{age}"),
+            *_past(details),
             *_recount(row.drift_bytes),
             ("aliases", ", ".join(details.aliases) or "none"),
         ]
@@ -84,6 +86,13 @@ def _write(common: Common, details: Details) -> None:
         click.echo("\nlast changes")
         for change in details.changes:
             click.echo(visible(change_text(change)))
+
+
+def _past(details: Details) -> list[tuple[str, str]]:
+    if not details.points:
+        return []
+    full = [] if details.forecast is None else [("full", forecast_text(details.forecast))]
+    return [("growth", trend_text(details.trend)), *full, ("last 7 days", sparkline(details.row.week))]
 
 
 def _recount(drift: int | None) -> list[tuple[str, str]]:

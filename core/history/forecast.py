@@ -26,7 +26,7 @@ _FEW = 7  # increments, under which no mean is made
 _MONTHLY = 21  # increments, of which two on each side may be extremes
 _FAR = 3  # times as far from the middle as the next one is far enough for an extreme
 _WEEK = 7
-_HIGHEST = 7
+_MIDDLE, _HIGHEST = 3, 7  # digits
 _FLAT_SHARE = 10  # a tenth of the limit is the least that fills the height of a week
 
 
@@ -110,5 +110,5 @@ def week(points: Sequence[Point], limit: int | None, now: float) -> str:
     uses = _at(points, [now - back * DAY for back in range(_WEEK - 1, -1, -1)])
     least, most = min(uses), max(uses)
     height = max(most - least, (limit or most) // _FLAT_SHARE, 1)
-    bottom = (least + most - height) / 2
-    return "".join(str(int(_HIGHEST * (use - bottom) / height + 0.49)) for use in uses)
+    bottom = min(least, (least + most) / 2 - height * _MIDDLE / _HIGHEST)
+    return "".join(str(int(_HIGHEST * (use - bottom) / height + 0.5)) for use in uses)

@@ -7,17 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import UsageError
-from core.filters import DOCS, parse_answerable, parse_filter
+from core.filters import DOCS, parse_filter
 from core.model import AccountRow
 
 GIB = 1024**3
+DAY = 86400
 NOW = 1_800_000_000.0
 
 ROWS = [
     AccountRow("empty@example.org", GIB, 0, 0, 0, 0),
-    AccountRow("half@example.org", 4 * GIB, 2 * GIB, 10, GIB, 3),
-    AccountRow("Near@Example.org", 100, 80),
-    AccountRow("critical@example.com", 100, 95),
+    AccountRow("half@example.org", 4 * GIB, 2 * GIB, 10, GIB, 3, growth_bytes_per_day=1, changed_at=NOW - 5),
+    AccountRow("Near@Example.org", 100, 80, growth_bytes_per_day=0, changed_at=NOW - 90 * DAY - 1),
+    AccountRow("critical@example.com", 100, 95, growth_bytes_per_day=-1, changed_at=NOW - 90 * DAY),
     AccountRow("over@example.com", 100, 100),
     AccountRow("archive@sub.example.org", None, 3 * GIB, 9, 3 * GIB, 9),
     AccountRow("new@example.org.uk", GIB),
@@ -49,9 +50,11 @@ FILTERS = {
     "trash>1G": "archive",
     "trash>1023M": "half archive",
     "trash<1G": "empty",
-    "idle>90d": "",
-    "growing": "",
-    "!growing": "empty half Near critical over archive new",
+    "idle>90d": "Near",
+    "idle>12h": "Near critical",
+    "!idle>12h": "empty half over archive new",
+    "growing": "half",
+    "!growing": "empty Near critical over archive new",
     "!over": "empty half Near critical archive new",
     "!!over": "over",
     "!>80%": "empty half Near archive new",
@@ -97,11 +100,10 @@ def test_broken_words(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["idle>90d", "!idle>90d", "over !growing", "GROWING"])
-def test_what_nobody_can_answer_yet_is_an_error(text: str) -> None:
-    """Turned round it would match everybody."""
-    with pytest.raises(UsageError, match=r"^(idle|growing) can't be answered yet: no history is kept$"):
-        parse_answerable(text)
-    assert parse_answerable("over !near").text == "over !near"
+def test_what_needs_the_history_says_so(text: str) -> None:
+    """Turned round it would match everybody where there is none."""
+    assert parse_filter(text).asks_for_past
+    assert not parse_filter("over !near idle grow").asks_for_past
 
 
 def test_the_given_rows_stay_the_callers() -> None:
@@ -127,6 +129,6 @@ def test_help_names_only_words_that_work() -> None:
     """Every example of the help table is a filter, and every keyword is in it."""
     shown = " ".join(words for words, _ in DOCS)
     for word in shown.split():
-        parse_answerable(word)
-    for keyword in ("over", "near", "critical", "ok", "unlimited", "unknown", "trash>", "@", "!"):
+        parse_filter(word)
+    for keyword in ("over", "near", "critical", "ok", "unlimited", "unknown", "trash>", "idle>", "growing", "@", "!"):
         assert keyword in shown

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE
 
@@ -57,21 +55,6 @@ def test_a_filter_that_can_not_be_read_keeps_the_last_good_result() -> None:
         assert len(stage.order) == 3
         await stage.press("backspace")
         await stage.sees("3 accounts")
-
-    play(scene, rows=FIVE)
-
-
-@pytest.mark.parametrize(("text", "words"), [("!idle>90d", "idle can't be answered"), ("!growing", "growing can't")])
-def test_what_nobody_can_answer_yet_is_said(text: str, words: str) -> None:
-    """It does not match everybody."""
-
-    async def scene(stage: Stage) -> None:
-        await stage.press("slash")
-        await stage.type("net")
-        await stage.sees("3 accounts")
-        await stage.type(f" {text}")
-        await stage.sees(words)
-        assert len(stage.order) < 5
 
     play(scene, rows=FIVE)
 

@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.timer import Timer
 
 from core.errors import UsageError
-from core.filters import Filter, parse_answerable
+from core.filters import Filter, parse_filter
 from core.model import AccountRow
 from tui import captions
 from tui import format as fmt
@@ -138,7 +138,7 @@ class AccountsPane(Vertical):
     def _read(self, text: str) -> Filter | None:
         """The filter; None after saying why it can't be read."""
         try:
-            return parse_answerable(text)
+            return parse_filter(text)
         except UsageError as error:
             self._filter_line.say(fmt.literal(str(error), self.desk.glyphs), "over")
             return None
