@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from core.control.framing import encode_result
@@ -30,14 +31,16 @@ from core.control.messages import (
     Request,
     SetLimit,
     Subscribe,
+    Undo,
     Watch,
 )
-from core.control.results import Details, Folder, JournalRow, Report
+from core.control.results import Details, Folder, JournalRow, Report, SetResult
 from core.control.server import ControlConnection
-from core.errors import MailquotaError, NoSuchAccountError, UsageError
+from core.errors import MailquotaError, NoSuchAccountError
 from core.history.database import StateError
 from core.outcomes import TOLD, error_text, sendable
 from core.threads import in_thread
+from core.times import parse_until
 from core.usage.measure import Unmeasurable
 from core.usage.mutf7 import decode
 
@@ -50,6 +53,7 @@ log = logging.getLogger(__name__)
 _REFUSALS_SHOWN = 20
 _REPORTED = 100  # accounts of a report
 _CHANGES_SHOWN = 20
+_CHANGES = SetLimit | Undo | Recalc | EmptyTrash
 _AT_ONCE = GetStatus | GetRefusals | GetReport | Reload | HandOver  # need no accounts
 
 
@@ -92,7 +96,7 @@ class Orders:
         await self._engine.publisher.snapshot(connection)
 
     async def _do(self, connection: ControlConnection, request: Request) -> object:
-        if isinstance(request, SetLimit | Recalc | EmptyTrash):
+        if isinstance(request, _CHANGES):
             return await self._change(connection, request)
         match request:
             case GetAccounts(patience=patience):
@@ -131,22 +135,36 @@ class Orders:
                 return await engine.enforcer.explain(address, size)
         raise MailquotaError(f"{type(request).__name__} is no order")
 
-    async def _change(self, connection: ControlConnection, order: SetLimit | Recalc | EmptyTrash) -> object:
-        await self._learn(order.addresses)
+    async def _change(self, connection: ControlConnection, order: SetLimit | Undo | Recalc | EmptyTrash) -> object:
+        if not isinstance(order, Undo):
+            await self._learn(order.addresses)
         engine, operator = self._engine, _operator(connection, order.id)
-        actions = engine.actions
+        actions, limits = engine.actions, engine.limits
         try:
             if isinstance(order, SetLimit):
-                if order.until:
-                    raise UsageError("this version has no limits that go back by themselves; nothing was changed")
-                return await actions.set_limits(
-                    engine.sync.store, order.addresses, order.size, order.reason, operator, dry_run=order.dry_run
-                )
+                return await self._set(order, operator)
+            if isinstance(order, Undo):
+                return await limits.undo(engine.sync.store, order.entry, operator, reason=order.reason)
             if isinstance(order, EmptyTrash):
                 return await actions.empty_trash(order.addresses, order.older_than, operator, dry_run=order.dry_run)
             return await actions.recalc(list(engine.ledger.entries) if order.everybody else order.addresses, operator)
         finally:
             connection.operators.pop(order.id, None)
+
+    async def _set(self, order: SetLimit, operator: Operator) -> list[SetResult]:
+        engine, until = self._engine, None
+        if order.until:
+            until = parse_until(order.until, datetime.now().astimezone()).timestamp()
+            await engine.sync.look()  # what it goes back to must be the limit of now
+        return await engine.limits.set(
+            engine.sync.store,
+            order.addresses,
+            order.size,
+            operator,
+            reason=order.reason,
+            until=until,
+            dry_run=order.dry_run,
+        )
 
     async def _learn(self, addresses: list[str]) -> None:
         """An account that was made a moment ago may not be known yet: look before saying that there is none."""
@@ -192,7 +210,7 @@ def _may(connection: ControlConnection, request: Request) -> bool:
         return connection.peer is not None and connection.peer.may_change
     if isinstance(request, SetLimit | EmptyTrash) and request.dry_run:
         return True
-    return connection.may_change or not isinstance(request, SetLimit | EmptyTrash | Recalc | Reload)
+    return connection.may_change or not isinstance(request, _CHANGES | Reload)
 
 
 def _operator(connection: ControlConnection, number: int) -> Operator:

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from core.commands.columns import level_cell
-from core.commands.journal import change_json, change_text
+from core.commands.journal import change_json, change_text, undoing
 from core.commands.options import JSON, Common, account_names, command
 from core.commands.output import complain, percent_text, wants_colour, write_json, write_pairs, write_table
 from core.commands.session import run
@@ -75,8 +75,9 @@ def _write(common: Common, details: Details) -> None:
     _write_refusals(common, details)
     if details.changes:
         click.echo("\nlast changes")
+        undone = undoing(details.changes)
         for change in details.changes:
-            click.echo(visible(change_text(change)))
+            click.echo(visible(change_text(change, undone.get(change.id))))
 
 
 def _recount(drift: int | None) -> list[tuple[str, str]]:
