@@ -1,4 +1,4 @@
-"""Changes: each is one function that keys, commands and the control protocol all call.
+"""Changes to mailboxes: each is one function that keys, commands and the control protocol all call.
 
 An action runs on the engine's loop and has its blocking parts done in threads. One mailbox is changed by one action at
 a time. Whatever was changed is measured anew before the action ends, so that its result, the table and the next answer
@@ -13,21 +13,19 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 import msgspec
 
-from core.accounts.store import ANY, AccountStore, LimitChange
-from core.control.results import RecalcResult, SetResult, TrashResult
-from core.errors import MailquotaError, NoSuchAccountError, UnreachableError, UsageError
-from core.history.database import StateError
+from core.control.results import RecalcResult, TrashResult
+from core.errors import MailquotaError, NoSuchAccountError, UnreachableError
+from core.history.database import Sql, StateError
 from core.history.journal import Journal, JournalEntry
 from core.ledger import Entry, Ledger
-from core.outcomes import TOLD, error_code, error_text, failed, figure, numbered, trash_result
+from core.outcomes import TOLD, error_code, error_text, figure, trash_result
 from core.poller import Poller
 from core.threads import in_thread
-from core.units import parse_limit
 from core.usage.doveadm import Tool
 from core.usage.driver import Driver
 from core.usage.empty import Removed, find_by_doveadm, find_files, remove_by_doveadm, remove_files
@@ -37,7 +35,6 @@ from core.usage.recalc import with_doveadm
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-_FRESH_MOST = 1000  # accounts that are measured before a change of their limits
 
 
 @dataclass(eq=False)
@@ -49,9 +46,9 @@ class Operator:
     cancelled: bool = False
     progress: Callable[[int, int, str], None] = field(default=lambda _done, _total, _note: None)
 
-    def entry(self, kind: str, address: str, old: str | None, new: str | None, *, reason: str = "") -> JournalEntry:
-        """What goes into the journal for a change by this operator."""
-        return JournalEntry(self.name, self.origin, kind, address, old, new, reason)
+    def entry(self, kind: str, address: str, old: str | None, new: str | None, **more: Any) -> JournalEntry:
+        """What goes into the journal for a change by this operator; ``more`` as in JournalEntry."""
+        return JournalEntry(self.name, self.origin, kind, address, old, new, **more)
 
 
 class Actions:
@@ -80,58 +77,6 @@ class Actions:
         self._insist = insist
         self._working: list[Operator] = []
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-
-    # ---- limits
-
-    async def set_limits(
-        self, accounts: AccountStore, addresses: list[str], size: str, reason: str, operator: Operator, *, dry_run: bool
-    ) -> list[SetResult]:
-        """Set the limits of these addresses to ``size`` in the size language. UsageError where none can be."""
-        await self._refresh(addresses)
-        results = [self._plan(address, size) for address in addresses]
-        if len(results) == 1 and results[0].code == UsageError.exit_code:
-            raise UsageError(results[0].error)
-        if dry_run:
-            return results
-        wanted = {result.address: result for result in results if result.error is None}
-        if wanted:
-            with self._at_work(operator):
-                done = await self._write_limits(accounts, list(wanted.values()), size)
-                entries = [_limit_entry(r, reason, operator) for r in done if r.error is None]
-                numbers, remark = await self._write_journal(entries)
-                wanted = {r.address: r for r in numbered(done, numbers, remark)}
-            await self._measure(entry for entry in map(self._ledger.get, wanted) if entry is not None)
-        return [wanted.get(result.address, result) for result in results]
-
-    async def _refresh(self, addresses: list[str]) -> None:
-        """The use that limits are held against, or reckoned from, is that of now (of very many: of the last round)."""
-        entries = (entry for entry in map(self._ledger.get, addresses) if entry is not None)
-        await self._measure(entry for entry in entries if entry.known is None or len(addresses) <= _FRESH_MOST)
-
-    def _plan(self, address: str, size: str) -> SetResult:
-        entry = self._ledger.get(address)
-        if entry is None:
-            missing = NoSuchAccountError(address)
-            return SetResult(address, None, None, error=str(missing), code=missing.exit_code)
-        try:
-            new = parse_limit(size, entry.limit, entry.used)
-        except UsageError as error:
-            return SetResult(address, entry.limit, entry.limit, entry.used, error=str(error), code=error.exit_code)
-        return SetResult(address, entry.limit, new, entry.used)
-
-    async def _write_limits(self, accounts: AccountStore, plan: list[SetResult], size: str) -> list[SetResult]:
-        """Write them; a relative size only where the old limit still is the one that it was reckoned from."""
-        relative = size.strip()[:1] in {"+", "-", "x", "X"}
-        changes = [LimitChange(r.address, r.new_bytes, r.old_bytes if relative else ANY) for r in plan]
-        written = await in_thread(lambda: accounts.set_limits(changes))
-        results = []
-        for planned, result in zip(plan, written, strict=True):
-            if result.error is not None:
-                results.append(failed(planned, result.error))
-                continue
-            self._ledger.set_limit(planned.address, planned.new_bytes)
-            results.append(SetResult(planned.address, result.old, planned.new_bytes, planned.used_bytes))
-        return results
 
     # ---- recount
 
@@ -162,7 +107,9 @@ class Actions:
         self._ledger.set_drift(entry, None)
         entry.compared_at = 0.0  # a delivery may have come in between: the background check looks again
         after = (entry.known.used, entry.known.messages) if entry.known else (None, None)
-        _, remark = await self._write_journal([operator.entry("recalc", address, figure(before[0]), figure(after[0]))])
+        _, remark = await write_journal(
+            self._journal, [operator.entry("recalc", address, figure(before[0]), figure(after[0]))]
+        )
         return RecalcResult(address, before[0], after[0], before[1], after[1], method, remark=remark)
 
     def _recalc_by_doveadm(self, doveadm: Tool, address: str) -> str:
@@ -205,7 +152,9 @@ class Actions:
         result = trash_result(address, found, method)
         if not dry_run:
             if result.messages:
-                _, remark = await self._write_journal([operator.entry("trash", address, None, f"-{result.bytes}")])
+                _, remark = await write_journal(
+                    self._journal, [operator.entry("trash", address, None, f"-{result.bytes}")]
+                )
                 result = msgspec.structs.replace(result, remark=remark)
             await self._measure([entry])
         return result
@@ -222,7 +171,8 @@ class Actions:
             await asyncio.sleep(0.01)
 
     @contextmanager
-    def _at_work(self, operator: Operator) -> Iterator[None]:
+    def at_work(self, operator: Operator) -> Iterator[None]:
+        """What is done within is waited for when the engine stops."""
         self._working.append(operator)
         try:
             yield
@@ -233,7 +183,7 @@ class Actions:
         self, addresses: list[str], operator: Operator, work: Callable[[str], Awaitable[T]]
     ) -> list[T]:
         results: list[T] = []
-        with self._at_work(operator):
+        with self.at_work(operator):
             for address in addresses:
                 if operator.cancelled:
                     break
@@ -266,16 +216,22 @@ class Actions:
             log.info("doveadm can't help, so it is done without: %s", error)
             return None
 
-    async def _write_journal(self, entries: list[JournalEntry]) -> tuple[list[int], str | None]:
-        """The numbers of the entries; none, and what to tell whoever asked, where they could not be written."""
-        if not entries:
-            return [], None
-        try:
-            return await in_thread(lambda: self._journal.add(entries)), None
-        except StateError as error:
-            remark = f"done, but not in the journal: {error}"
-            log.error("%s %s: %s", entries[0].kind, entries[0].address, remark, extra=TOLD)
-            return [], remark
+
+async def write_journal(
+    journal: Journal, entries: list[JournalEntry], also: Callable[[Sql, list[int]], None] | None = None
+) -> tuple[list[int], str | None]:
+    """The numbers of the entries; none, and what to tell whoever asked, where they could not be written.
+
+    ``also`` is done in the same transaction.
+    """
+    if not entries:
+        return [], None
+    try:
+        return await in_thread(lambda: journal.add(entries, also)), None
+    except StateError as error:
+        remark = f"done, but not in the journal: {error}"
+        log.error("%s %s: %s", entries[0].kind, entries[0].address, remark, extra=TOLD)
+        return [], remark
 
 
 def _empty_by_doveadm(doveadm: Tool, store: Mailstore, address: str, before: float | None, dry_run: bool) -> Removed:
@@ -286,8 +242,3 @@ def _empty_by_doveadm(doveadm: Tool, store: Mailstore, address: str, before: flo
 def _empty_files(store: Mailstore, maildir: str, before: float | None, dry_run: bool) -> Removed:
     found = find_files(store, maildir, before)
     return Removed(found) if dry_run else remove_files(maildir, found)
-
-
-def _limit_entry(result: SetResult, reason: str, operator: Operator) -> JournalEntry:
-    old, new = (("unlimited" if limit is None else str(limit)) for limit in (result.old_bytes, result.new_bytes))
-    return operator.entry("limit", result.address, old, new, reason=reason)

@@ -32,6 +32,7 @@ from core.enforcer import Enforcer
 from core.errors import DatabaseError, MailquotaError
 from core.keeping import Keeping
 from core.ledger import Differences, Ledger
+from core.limits import Limits
 from core.listeners import Listeners
 from core.orders import Orders
 from core.policy.metrics import Metrics
@@ -44,12 +45,12 @@ from core.status import DiskWatch, StatusReporter
 from core.sync import AccountSync
 from core.telling import Parts, Telling
 from core.threads import in_thread
+from core.upkeep import Upkeep
 from core.version import version
 
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.02  # between two looks at whether the accounts were read, while somebody waits for them
-_PRUNE_SECONDS = 30.0
 _STOP_SECONDS = 3.0  # for answers to what was received; the contract allows 5 s for everything
 
 
@@ -85,6 +86,7 @@ class Engine:
             self.ledger, self.mailstore, self.driver, self.poller, self.journal, doveadm=doveadm, insist=insist
         )
         self.telling = Telling(self._parts())
+        self.limits = Limits(self.actions, self.ledger, self.poller, self.journal)
         control = config.settings.control
         self.control = ControlServer(
             Rights(control.group, control.read_only_group), self._welcome, Orders(self).handle, self._gone
@@ -96,7 +98,8 @@ class Engine:
         self.listeners = Listeners()
         self._changing = asyncio.Lock()  # start, reload, hand-over: one at a time
         self._tasks: list[asyncio.Task[None]] = []
-        self._accounts_read = asyncio.Event()
+        self.accounts_read = asyncio.Event()
+        self.upkeep = Upkeep(self)
 
     def _parts(self) -> Parts:
         is_trash = self.mailstore.is_trash
@@ -123,14 +126,15 @@ class Engine:
         except BaseException:
             await self.stop()
             raise
-        self._spawn(self._begin_measuring(), self.publisher.run(), self._reporter.run(), self._prune())
+        self._spawn(self._begin_measuring(), self.publisher.run(), self._reporter.run())
+        self.upkeep.start(took_over=predecessor is not None)
 
     async def _start(self, predecessor: handover.Predecessor | None) -> None:
         given = sockets.inherited(dict(os.environ)) if predecessor is None else await in_thread(predecessor.listeners)
         self.listeners.open(self.config.settings, given)
         self.sync.start()
         if predecessor is not None:
-            await self._accounts_read.wait()
+            await self.accounts_read.wait()
             await relay.take_over(self, predecessor)
         await self.listen()
 
@@ -145,7 +149,7 @@ class Engine:
 
     async def accounts_known(self) -> None:
         """Wait until the accounts were read. DatabaseError where they never could be: an empty list would be a lie."""
-        while not self._accounts_read.is_set():
+        while not self.accounts_read.is_set():
             if self.sync.state.message:
                 raise DatabaseError(self.sync.state.message)
             await asyncio.sleep(_LOOK_SECONDS)
@@ -161,7 +165,7 @@ class Engine:
             await self.control.listen(sock)
 
     async def _begin_measuring(self) -> None:
-        await self._accounts_read.wait()
+        await self.accounts_read.wait()
         self.poller.start()
         self.keeping.start()
         self._spawn(self.telling.run(), self._let_mailbox_owner_warn())
@@ -186,8 +190,8 @@ class Engine:
         self.ledger.take(found)
         if aliases.rows != self.enforcer.router.aliases.rows:
             self.enforcer.router.set_aliases(aliases)
-        if not self._accounts_read.is_set():
-            self._accounts_read.set()
+        if not self.accounts_read.is_set():
+            self.accounts_read.set()
             self.enforcer.accounts_read()
             gc.collect()
             gc.freeze()  # the records live as long as the engine: no collection need walk over them
@@ -197,12 +201,6 @@ class Engine:
         self._tasks += [loop.create_task(work) for work in works]
         for task in self._tasks:
             task.add_done_callback(_tell_end)
-
-    async def _prune(self) -> None:
-        """Take back watches of files that nobody asks about any more."""
-        while True:
-            await asyncio.sleep(_PRUNE_SECONDS)
-            self.enforcer.looker.watch.prune(asyncio.get_running_loop().time())
 
     # ---- what clients ask
 
@@ -243,6 +241,7 @@ class Engine:
         self.config = config
         self.enforcer.set_rules(wiring.make_rules(config))
         self.telling.settings_changed()
+        self.upkeep.follow()
         self.policy.stop_accepting()
         await self._listen_for_policy()
         before, self.sync = self.sync, sync
@@ -281,6 +280,7 @@ class Engine:
         self.enforcer.close()
         self.control.close("the engine was handed over" if self.listeners.handed_over else "the engine was stopped")
         self.listeners.close()
+        await self.upkeep.stop()
         await self.sync.stop()
         await self.keeping.stop()
 

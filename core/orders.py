@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from core.control.framing import encode_result
@@ -37,14 +38,15 @@ from core.control.messages import (
     Warn,
     Watch,
 )
-from core.control.results import Details, JournalRow, Report, WarningRow
+from core.control.results import Details, JournalRow, Report, SetResult, WarningRow
 from core.control.server import ControlConnection
-from core.errors import MailquotaError, NoSuchAccountError, UsageError
+from core.errors import MailquotaError, NoSuchAccountError
 from core.history.database import StateError
 from core.model import Point
 from core.outcomes import TOLD, error_text
 from core.past import forecast_of, limits_of
 from core.threads import in_thread
+from core.times import parse_until
 
 if TYPE_CHECKING:
     from core.actions import Operator
@@ -58,7 +60,8 @@ _REPORTED = 100  # accounts of a report
 _CHANGES_SHOWN = 20
 _WARNINGS_SHOWN = 20
 _CHANGES_READ = 500  # those of the limit are looked for among them
-_CHANGING = SetLimit | EmptyTrash | Recalc | Reload | Undo | Warn | TrialWarning
+_CHANGES = SetLimit | Undo | Recalc | EmptyTrash
+_CHANGING = _CHANGES | Reload | Warn | TrialWarning
 _AT_ONCE = GetStatus | GetRefusals | GetReport | Reload | HandOver  # need no accounts
 
 
@@ -113,7 +116,7 @@ class Orders:
         await self._engine.publisher.snapshot(connection)
 
     async def _do(self, connection: ControlConnection, request: Request) -> object:
-        if isinstance(request, SetLimit | Recalc | EmptyTrash):
+        if isinstance(request, _CHANGES):
             return await self._change(connection, request)
         match request:
             case GetAccounts(patience=patience):
@@ -154,22 +157,36 @@ class Orders:
                 return await engine.enforcer.explain(address, size)
         raise MailquotaError(f"{type(request).__name__} is no order")
 
-    async def _change(self, connection: ControlConnection, order: SetLimit | Recalc | EmptyTrash) -> object:
-        await self._learn(order.addresses)
+    async def _change(self, connection: ControlConnection, order: SetLimit | Undo | Recalc | EmptyTrash) -> object:
+        if not isinstance(order, Undo):
+            await self._learn(order.addresses)
         engine, operator = self._engine, _operator(connection, order.id)
-        actions = engine.actions
+        actions, limits = engine.actions, engine.limits
         try:
             if isinstance(order, SetLimit):
-                if order.until:
-                    raise UsageError("this version has no limits that go back by themselves; nothing was changed")
-                return await actions.set_limits(
-                    engine.sync.store, order.addresses, order.size, order.reason, operator, dry_run=order.dry_run
-                )
+                return await self._set(order, operator)
+            if isinstance(order, Undo):
+                return await limits.undo(engine.sync.store, order.entry, operator, reason=order.reason)
             if isinstance(order, EmptyTrash):
                 return await actions.empty_trash(order.addresses, order.older_than, operator, dry_run=order.dry_run)
             return await actions.recalc(list(engine.ledger.entries) if order.everybody else order.addresses, operator)
         finally:
             connection.operators.pop(order.id, None)
+
+    async def _set(self, order: SetLimit, operator: Operator) -> list[SetResult]:
+        engine, until = self._engine, None
+        if order.until:
+            until = parse_until(order.until, datetime.now().astimezone()).timestamp()
+            await engine.sync.look()  # what it goes back to must be the limit of now
+        return await engine.limits.set(
+            engine.sync.store,
+            order.addresses,
+            order.size,
+            operator,
+            reason=order.reason,
+            until=until,
+            dry_run=order.dry_run,
+        )
 
     async def _tell_owners(self, order: Warn | TrialWarning | PreviewWarning | GetWarnings) -> object:
         if not isinstance(order, GetWarnings):

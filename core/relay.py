@@ -34,6 +34,7 @@ async def hand_over(engine: Engine) -> int:
         await engine.listen()
         raise
     listeners.handed_over = True
+    engine.upkeep.handed_over(successor.pid)
     systemd.notify(f"MAINPID={successor.pid}")
     for connection in list(policy.connections):
         connection.abort()  # closes our copy alone

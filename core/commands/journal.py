@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 import click
 import msgspec
 
-from core.commands.options import JSON, Common, command
+from core.commands.options import JSON, Common, account_names, command
 from core.commands.output import write_json, write_table
 from core.commands.session import run
 from core.control.messages import GetJournal
 from core.control.results import JournalRow
+from core.errors import UsageError
 from core.model import rfc3339
 from core.text import NOTHING
-from core.times import local_time
-from core.units import format_size, parse_since
+from core.times import local_time, parse_since
+from core.units import format_size
 
 _FIGURE = re.compile(r"-?[0-9]{1,30}")
 
 
 @command("journal")
+@click.argument("address", metavar="[ADDRESS]", required=False)
 @JSON
 @click.option("--since", metavar="DATE", help="2026-12-24, friday (the last one), 3d or 2w (ago).")
-def journal(common: Common, as_json: bool, since: str | None) -> None:
-    """Who changed what, when, old and new value, why; the newest first, at most 10,000."""
+def journal(common: Common, address: str | None, as_json: bool, since: str | None) -> None:
+    """Who changed what, when, old and new value, why; of one account if its ADDRESS is given.
+
+    The newest first, at most 10,000. An edit that was taken back, or has ended, names the entry that did it.
+    """
     start = 0.0 if since is None else parse_since(since, datetime.now().astimezone()).timestamp()
+    (name,) = account_names((address,)) if address is not None else ("",)
+    if address is not None and not name:
+        raise UsageError("the address is empty")
     changes: list[JournalRow] = run(
         common,
-        lambda session: session.ask(lambda number: GetJournal(number, since=start, most=10_000), list[JournalRow]),
+        lambda session: session.ask(lambda number: GetJournal(number, name, start, 10_000), list[JournalRow]),
     )
     if as_json:
         write_json([change_json(row) for row in changes])
@@ -54,10 +63,27 @@ def _json_value(value: str | None) -> int | str | None:
     return int(value) if _FIGURE.fullmatch(value) else value
 
 
-def change_text(row: JournalRow) -> str:
+def change_text(row: JournalRow, undone_by: int | None = None) -> str:
     """One entry in a line."""
-    why = f"  {row.reason}" if row.reason else ""
-    return f"{local_time(row.at)}  {row.operator}  {row.kind}  {value_text(row.old)} → {value_text(row.new)}{why}"
+    until = f" until {local_time(row.until)}" if row.until is not None else ""
+    note = _note(row, undone_by)
+    what = f"{row.kind}  {value_text(row.old)} → {value_text(row.new)}{until}"
+    return f"{row.id}  {local_time(row.at)}  {_who(row)}  {what}{'  ' if note else ''}{note}"
+
+
+def undoing(changes: Iterable[JournalRow]) -> dict[int, int]:
+    """By which entry each was taken back."""
+    return {row.undoes: row.id for row in changes if row.undoes is not None}
+
+
+def _note(row: JournalRow, undone_by: int | None) -> str:
+    """Why, and how it belongs to other entries."""
+    parts = [row.reason]
+    if row.undoes is not None:
+        parts.append(f"undoes {row.undoes}")
+    if undone_by is not None:
+        parts.append(f"undone by {undone_by}")
+    return "; ".join(filter(None, parts))
 
 
 def value_text(value: str | None) -> str:
@@ -68,9 +94,20 @@ def value_text(value: str | None) -> str:
 
 
 def _write(common: Common, changes: list[JournalRow]) -> None:
-    titles = [">id", "at", "operator", "kind", "address", ">old", ">new", "reason"]
+    titles = [">id", "at", "operator", "kind", "address", ">old", ">new", "until", "reason"]
+    undone = undoing(changes)
     rows = [
-        [str(r.id), local_time(r.at), _who(r), r.kind, r.address, value_text(r.old), value_text(r.new), r.reason]
+        [
+            str(r.id),
+            local_time(r.at),
+            _who(r),
+            r.kind,
+            r.address or NOTHING,
+            value_text(r.old),
+            value_text(r.new),
+            NOTHING if r.until is None else local_time(r.until),
+            _note(r, undone.get(r.id)),
+        ]
         for r in changes
     ]
     write_table(common, titles, rows)

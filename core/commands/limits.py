@@ -1,7 +1,8 @@
-"""``mailquota set``: edit limits."""
+"""``mailquota set`` and ``undo``: edit limits, and take that back."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import click
@@ -21,14 +22,16 @@ from core.commands.options import (
 from core.commands.output import complain, percent_text, write_json, write_table
 from core.commands.results import confirm, finish
 from core.commands.session import Session, run
-from core.control.messages import SetLimit
+from core.control.messages import SetLimit, Undo
 from core.control.results import SetResult
 from core.errors import UsageError
 from core.filters import Filter
 from core.model import percent_of
-from core.text import shown
+from core.text import NOTHING, shown
+from core.times import DATE_FORMS, local_time, parse_until
 from core.units import LIMIT_FORMS, format_size
 
+_REASON = click.option("--reason", default="", metavar="TEXT", help="Why, for the journal.")
 _MANY = 10  # more accounts are a question
 
 
@@ -36,8 +39,8 @@ _MANY = 10  # more accounts are a question
 @click.argument("addresses", metavar="ADDRESS...", nargs=-1)
 @click.argument("size")
 @WHERE
-@click.option("--until", metavar="DATE", help="Temporary limits: not in this version.")
-@click.option("--reason", default="", metavar="TEXT", help="Why, for the journal.")
+@click.option("--until", metavar="DATE", help=f"Goes back by itself then: {DATE_FORMS}.")
+@_REASON
 @DRY_RUN
 @YES
 @JSON
@@ -53,13 +56,17 @@ def set_limits(
     yes: bool,
     as_json: bool,
 ) -> int:
-    """Edit limits. Asks where a limit goes under the present use, and for more than 10 accounts."""
+    """Edit limits. Asks where a limit goes under the present use, and for more than 10 accounts.
+
+    With --until a limit goes back by itself at the start of that day, or after that time, to what it is now. An engine
+    does that, at its next start if none runs then. Whoever sets the limit again meanwhile ends it.
+    """
     if until is not None:
-        raise UsageError("--until: this version has no limits that go back by themselves; nothing was changed")
+        parse_until(until, datetime.now().astimezone())
     if "@" in size and where is None:
         raise UsageError(f"the last word is the size, and {shown(size)} is none; accepted: {LIMIT_FORMS}")
     chosen = accounts_where(addresses, where)
-    order = _Order(utf8(size), utf8(reason), dry_run=dry_run, yes=yes)
+    order = _Order(utf8(size), utf8(reason), utf8(until or ""), dry_run=dry_run, yes=yes)
     results, interrupted = run(common, lambda session: order.carry_out(session, account_names(addresses), chosen))
     if as_json:
         write_json([_result_json(result) for result in results])
@@ -71,9 +78,10 @@ def set_limits(
 class _Order:
     """What is to be done to some accounts."""
 
-    def __init__(self, size: str, reason: str, *, dry_run: bool, yes: bool) -> None:
+    def __init__(self, size: str, reason: str, until: str, *, dry_run: bool, yes: bool) -> None:
         self._size = size
         self._reason = reason
+        self._until = until
         self._dry_run = dry_run
         self._yes = yes
 
@@ -92,11 +100,14 @@ class _Order:
             question = _question(plan)
             if question:
                 await confirm(question)
-        return await self._send(session, addresses, dry_run=False), session.interrupted
+        results = await self._send(session, addresses, dry_run=False)
+        if self._until and session.is_alone and any(result.error is None for result in results):
+            complain("no engine runs here: one must run for the limit to go back, or start some day afterwards")
+        return results, session.interrupted
 
     async def _send(self, session: Session, addresses: list[str], *, dry_run: bool) -> list[SetResult]:
         def order(number: int, addresses: list[str]) -> SetLimit:
-            return SetLimit(number, addresses, self._size, self._reason, dry_run=dry_run)
+            return SetLimit(number, addresses, self._size, self._reason, self._until, dry_run=dry_run)
 
         return await session.work(addresses, order, list[SetResult], "setting the limits of")
 
@@ -145,9 +156,16 @@ def _write(common: Common, results: list[SetResult]) -> None:
         if not results:
             complain("no account matches")
         return
-    titles = ["address", ">old limit", ">new limit", ">used"]
+    titles = ["address", ">old limit", ">new limit", ">used", ">percent"]
     rows = [[r.address, _limit(r.old_bytes), _limit(r.new_bytes), format_size(r.used_bytes), _share(r)] for r in good]
-    write_table(common, [*titles, ">percent"], rows)
+    if any(result.until is not None for result in good):
+        titles += ["until", ">then"]
+        rows = [[*row, *_end(result)] for row, result in zip(rows, good, strict=True)]
+    write_table(common, titles, rows)
+
+
+def _end(result: SetResult) -> list[str]:
+    return [NOTHING, NOTHING] if result.until is None else [local_time(result.until), _limit(result.then_bytes)]
 
 
 def _share(result: SetResult) -> str:
@@ -158,4 +176,27 @@ def _limit(size: int | None) -> str:
     return "unlimited" if size is None else format_size(size)
 
 
-COMMANDS = {"set": set_limits}
+@command("undo")
+@click.argument("entry", metavar="[ID]", type=click.IntRange(min=1), required=False)
+@_REASON
+@JSON
+def undo(common: Common, *, entry: int | None, reason: str, as_json: bool) -> int:
+    """Take back the last edit of limits, of all accounts that it set, or the one entry ID of the journal.
+
+    What somebody changed since stays as it is. Asks nothing.
+    """
+
+    async def carry_out(session: Session) -> list[SetResult]:
+        session.require_rights()
+        results: list[SetResult] = await session.ask(lambda number: Undo(number, entry, utf8(reason)), list[SetResult])
+        return results
+
+    results = run(common, carry_out)
+    if as_json:
+        write_json([_result_json(result) for result in results])
+    else:
+        _write(common, results)
+    return finish(results, interrupted=False)
+
+
+COMMANDS = {"set": set_limits, "undo": undo}

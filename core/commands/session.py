@@ -59,6 +59,11 @@ class Session:
         self._engine = engine
         self.interrupted = False
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether no engine runs but the one that this command has made for itself."""
+        return self._engine is not None
+
     def require_rights(self) -> None:
         """MailquotaError where the engine would refuse a change anyway: no question is worth asking then."""
         if not self._welcome.may_change:

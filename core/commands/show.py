@@ -12,7 +12,7 @@ import msgspec
 
 from core.commands.columns import level_cell
 from core.commands.growth import forecast_text, sparkline, trend_text
-from core.commands.journal import change_json, change_text
+from core.commands.journal import change_json, change_text, undoing
 from core.commands.options import JSON, Common, account_names, command
 from core.commands.output import complain, percent_text, wants_colour, write_json, write_pairs, write_table
 from core.commands.session import run
@@ -84,8 +84,9 @@ def _write(common: Common, details: Details) -> None:
     _write_warnings(common, details)
     if details.changes:
         click.echo("\nlast changes")
+        undone = undoing(details.changes)
         for change in details.changes:
-            click.echo(visible(change_text(change)))
+            click.echo(visible(change_text(change, undone.get(change.id))))
 
 
 def _past(details: Details) -> list[tuple[str, str]]:

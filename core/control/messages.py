@@ -77,7 +77,8 @@ class GetReport(msgspec.Struct, frozen=True, tag="report"):
 class SetLimit(msgspec.Struct, frozen=True, tag="set"):
     """Edit limits → list[SetResult]. ``size`` is in the size language, relative forms included; bytes are whole.
 
-    ``dry_run`` says what would be written; whether the database takes it only the writing shows.
+    ``dry_run`` says what would be written; whether the database takes it only the writing shows. ``until`` is a date
+    on which the limit goes back by itself.
     """
 
     id: int
@@ -119,6 +120,7 @@ class Undo(msgspec.Struct, frozen=True, tag="undo"):
 
     id: int
     entry: int | None = None
+    reason: str = ""
 
 
 class Warn(msgspec.Struct, frozen=True, tag="warn"):

@@ -18,6 +18,8 @@ class SetResult(msgspec.Struct, frozen=True):
     error: str | None = None
     code: int = 0  # exit code of the error
     remark: str | None = None  # it was done, but
+    until: float | None = None  # of a temporary limit: when it ends, and what the limit is then
+    then_bytes: int | None = None
 
 
 class RecalcResult(msgspec.Struct, frozen=True):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,10 +13,21 @@ from core.history.database import Sql, StateDatabase, StateError
 _COLUMNS = "SELECT id, at, operator, origin, kind, address, old, new, reason, until, undoes FROM journal"
 _NEWEST = f"{_COLUMNS} WHERE at >= ? ORDER BY id DESC LIMIT ?"
 _NEWEST_OF_ONE = f"{_COLUMNS} WHERE address = ? AND at >= ? ORDER BY id DESC LIMIT ?"
+_ENTRY = f"{_COLUMNS} WHERE id = ?"
+_LATER = f"{_COLUMNS} WHERE address = ? AND id > ? AND kind = 'limit' ORDER BY id"
+_EDITS = (
+    f"{_COLUMNS} AS edit WHERE id <= ? AND kind = 'limit' AND undoes IS NULL AND NOT EXISTS (SELECT 1 FROM journal AS"
+    " later WHERE later.address = edit.address AND later.id > edit.id AND later.undoes = edit.id)"
+    " ORDER BY id DESC LIMIT ?"
+)
+_RUNS = f"{_COLUMNS} WHERE address = '' AND kind IN ('start', 'stop') ORDER BY id DESC LIMIT ?"
 _ADD = (
     "INSERT INTO journal (at, operator, origin, kind, address, old, new, reason, until, undoes)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_NAME, _ADDRESS, _REASON = 255, 320, 2000  # characters that are kept: a name from outside can't make an entry fail
+_PAGE = 1000
+_HIGHEST_ID = 2**63 - 1
 
 
 class JournalEntry(msgspec.Struct, frozen=True):
@@ -35,34 +47,112 @@ class JournalEntry(msgspec.Struct, frozen=True):
     undoes: int | None = None
 
 
+class Row(NamedTuple):
+    """An entry as it is in the journal."""
+
+    id: int
+    at: float
+    operator: str
+    origin: str
+    kind: str
+    address: str
+    old: str | None
+    new: str | None
+    reason: str
+    until: float | None
+    undoes: int | None
+
+    @property
+    def who(self) -> str:
+        """The operator, and where he sat."""
+        return f"{self.operator} ({self.origin})" if self.origin else self.operator
+
+
 class Journal:
     """``lost`` counts entries that could not be written: the change itself is never refused for that."""
 
     def __init__(self, database: StateDatabase) -> None:
         self.lost = 0
-        self._database = database
+        self.database = database
 
-    def add(self, entries: list[JournalEntry]) -> list[int]:
-        """Write entries in one transaction; their ids. Raises StateError, counted in ``lost``."""
+    def add(self, entries: list[JournalEntry], also: Callable[[Sql, list[int]], None] | None = None) -> list[int]:
+        """Write entries in one transaction; their ids. Raises StateError, counted in ``lost``.
+
+        ``also`` gets the ids, and is part of the transaction.
+        """
         now = time.time()
+
+        def work(sql: Sql) -> list[int]:
+            numbers = [add_entry(sql, now, entry) for entry in entries]
+            if also is not None:
+                also(sql, numbers)
+            return numbers
+
         try:
-            return self._database.write(lambda sql: [_add(sql, now, entry) for entry in entries])
+            return self.database.write(work)
         except StateError:
             self.lost += len(entries)
             raise
 
-    def read(self, address: str = "", since: float = 0.0, most: int = 1000) -> list[tuple[Any, ...]]:
+    def read(self, address: str = "", since: float = 0.0, most: int = 1000) -> list[Row]:
         """The newest ``most`` rows, newest first, of one address if it is given. Raises StateError.
 
-        id, at, operator, origin, kind, address, old, new, reason, until, undoes. Without a file there are no rows, and
-        none is made.
+        Without a file there are no rows, and none is made.
         """
         if address:
-            return self._database.rows(_NEWEST_OF_ONE, (address, since, most))
-        return self._database.rows(_NEWEST, (since, most))
+            return self._rows(_NEWEST_OF_ONE, address, since, most)
+        return self._rows(_NEWEST, since, most)
+
+    def entry(self, number: int) -> Row | None:
+        """One of them, None where there is no such number. Raises StateError."""
+        return next(iter(self._rows(_ENTRY, number)), None)
+
+    def later(self, address: str, number: int) -> list[Row]:
+        """What was done to the limit of an account after entry ``number``, oldest first. Raises StateError."""
+        return self._rows(_LATER, address, number)
+
+    def newest_edit(self) -> list[Row]:
+        """What the newest edit of limits wrote and nobody took back, newest first; nothing where there is no such edit.
+
+        Raises StateError. What takes something back is no edit.
+        """
+        found: list[Row] = []
+        highest = _HIGHEST_ID
+        while page := self._rows(_EDITS, highest, _PAGE):
+            mine = [row for row in page if _are_of_one_edit(row, found[0] if found else page[0])]
+            if not mine:
+                break
+            found += mine  # those of another writer may lie between them
+            highest = page[-1].id - 1
+        return found
+
+    def runs(self, most: int) -> list[Row]:
+        """The newest entries on engines that started or stopped, newest first. Raises StateError."""
+        return self._rows(_RUNS, most)
+
+    def _rows(self, sql: str, *values: object) -> list[Row]:
+        return [Row(*row) for row in self.database.rows(sql, values)]
 
 
-def _add(sql: Sql, now: float, entry: JournalEntry) -> int:
+def _are_of_one_edit(row: Row, other: Row) -> bool:
+    return (row.at, row.operator, row.origin) == (other.at, other.operator, other.origin)
+
+
+def add_entry(sql: Sql, now: float, entry: JournalEntry) -> int:
+    """Write one within a transaction; its id."""
     e = entry
-    values = (now, e.operator, e.origin, e.kind, e.address, e.old, e.new, e.reason, e.until, e.undoes)
+    values = (
+        now, e.operator[:_NAME], e.origin[:_NAME], e.kind, e.address[:_ADDRESS], e.old, e.new, e.reason[:_REASON],
+        e.until, e.undoes,
+    )  # fmt: skip
     return sql.insert(_ADD, values)
+
+
+def limit_text(limit: int | None) -> str:
+    """A limit as entries have it."""
+    return "unlimited" if limit is None else str(limit)
+
+
+def limit_of(text: str | None) -> int | None:
+    """A limit from an entry; None is unlimited. Raises ValueError for what is none."""
+    return None if text == "unlimited" else int(text or "")

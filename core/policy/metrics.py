@@ -20,6 +20,7 @@ def _value(bucket: int) -> int:
     return bucket if shift == 0 else (rest + _SUB) << (shift - 1)
 
 
+_FIRST_POWER, _LAST_POWER = 4, 21  # of two: 16 µs to 2.1 s, the edges of a histogram; an edge of buckets, too
 _SMALL = 1024  # microseconds; most answers, whose bucket is looked up
 _BUCKET = [_bucket(micros) for micros in range(_SMALL)]
 
@@ -35,6 +36,7 @@ class Metrics:
         self.malformed = 0
         self._now = [0] * _BUCKETS
         self._before = [0] * _BUCKETS
+        self._older = [0] * _BUCKETS
         self._rates: deque[tuple[float, int]] = deque(maxlen=6)
         self._minutes: deque[tuple[int, int]] = deque(maxlen=61)  # minute, refused before it
 
@@ -49,6 +51,7 @@ class Metrics:
         minute = int(now // 60)
         if not self._minutes or self._minutes[-1][0] != minute:
             self._minutes.append((minute, self.refused if self._minutes else 0))
+            self._older = [a + b for a, b in zip(self._older, self._before, strict=True)]
             self._before, self._now = self._now, [0] * _BUCKETS
 
     @property
@@ -76,3 +79,9 @@ class Metrics:
             if seen >= wanted:
                 return _value(bucket)
         return None
+
+    def histogram(self) -> tuple[list[tuple[int, int]], int]:
+        """Since the start: how many answers took less than so many microseconds, and the sum of all, within 6 %."""
+        counts = [sum(of_all) for of_all in zip(self._older, self._before, self._now, strict=True)]
+        edges = [(1 << power, sum(counts[: _bucket(1 << power)])) for power in range(_FIRST_POWER, _LAST_POWER + 1)]
+        return edges, sum(_value(bucket) * count for bucket, count in enumerate(counts) if count)

@@ -67,7 +67,7 @@ class Life:
 
     def jumps(self) -> list[tuple[Any, ...]]:
         """Address, old, new and reason of each, newest first."""
-        return [(r[5], int(r[6]), int(r[7]), r[8]) for r in self.journal.read() if r[4] == "jump"]
+        return [(r[5], int(r[6] or 0), int(r[7] or 0), r[8]) for r in self.journal.read() if r[4] == "jump"]
 
 
 @pytest.fixture

@@ -1,0 +1,156 @@
+"""Temporary limits that end: on their day, or as soon as an engine runs again.
+
+Theory of operation. The state database says what is due (see core.history.temporary). A limit goes back only where it
+still is the temporary one, so whoever changed it since is not overruled; what is found is then written into the
+journal together with the note that it ended. Of several engines on one state database each may try: one of them finds
+the temporary limit, and one of them, not always the same, makes the note. Killed between the two, the next look finds
+the limit of before, and makes the note. What can't be done now, because a database is away, is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+
+from core.accounts.store import AccountStore, LimitChange, LimitChangedError, LimitResult
+from core.actions import Operator
+from core.errors import MailquotaError, NoSuchAccountError
+from core.history.journal import JournalEntry, limit_text
+from core.history.temporary import Temporary
+from core.ledger import Ledger
+from core.limit_changes import LimitChanges, blame, words
+from core.threads import in_thread
+from core.times import local_time
+from core.units import format_size
+
+log = logging.getLogger(__name__)
+
+OURSELVES = Operator("mailquota")  # in the journal
+_REST_SECONDS = 10.0  # between two looks: commands and other engines set limits, too
+_STOP_SECONDS = 0.4  # of the 5 s that the contract allows
+_MOST = 500  # accounts in one transaction
+
+
+class Expiry:
+    """Runs on the engine's loop. ``accounts`` gives the accounts database of the settings in force."""
+
+    def __init__(self, changes: LimitChanges, ledger: Ledger, accounts: Callable[[], AccountStore]) -> None:
+        self._changes = changes
+        self._ledger = ledger
+        self._accounts = accounts
+        self._trouble: list[str] = []  # of the last look; the log has it
+        self._busy = asyncio.Lock()  # held during a look
+
+    async def run(self, ready: asyncio.Event) -> None:
+        """From the moment that the accounts are read until cancelled."""
+        await ready.wait()
+        while True:
+            self._changes.noted.clear()
+            async with self._busy:
+                rest = await self._look()
+            try:
+                async with asyncio.timeout(rest):
+                    await self._changes.noted.wait()
+            except TimeoutError:
+                continue
+
+    async def end(self, task: asyncio.Task[None]) -> None:
+        """Cancel the ``task`` that runs this, when the look that it is at has ended: a thread may be at work for it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_SECONDS), self._busy:
+                task.cancel()
+        task.cancel()
+
+    async def _look(self) -> float:
+        """End what is due; seconds to the next look. What can't be done is told once, and not raised."""
+        told, self._trouble = self._trouble, []
+        rest = await self._end_all()
+        for trouble in self._trouble:
+            if trouble not in told:
+                log.warning("%s", trouble)
+        return rest
+
+    async def _end_all(self) -> float:
+        try:
+            while await self.end_due() == _MOST:
+                pass
+            now = self._changes.clock()
+            next_end = await in_thread(lambda: self._changes.temporary.next_end(now))
+        except MailquotaError as error:
+            self._trouble.append(f"temporary limits can't be ended now: {error}")
+        except Exception as error:  # an outer edge: a raise must not outlive its day for a fault that passes
+            log.debug("temporary limits can't be ended now", exc_info=True)
+            self._trouble.append(f"temporary limits can't be ended now: internal error: {error}")
+        else:
+            if next_end is not None:
+                return min(_REST_SECONDS, max(0.0, next_end - now))
+        return _REST_SECONDS
+
+    async def end_due(self) -> int:
+        """End what is due, at most 500 at a time; how many ended. Raises MailquotaError where none can be."""
+        changes = self._changes
+        async with changes.lock:
+            due = await in_thread(lambda: changes.temporary.due(changes.clock(), _MOST))
+            if not due:
+                return 0
+            limits = [LimitChange(one.address, one.before, one.limit) for one in due]
+            accounts = self._accounts()
+            written = await in_thread(lambda: accounts.set_limits(limits))
+            pairs = [(one, w) for one, w in zip(due, written, strict=True) if self._is_settled(w)]
+            for one, result in pairs:
+                if result.error is None:
+                    self._ledger.set_limit(one.address, one.before)
+            await changes.measure([one.address for one, _ in pairs])
+            return await self._write_down(pairs)
+
+    def _is_settled(self, written: LimitResult) -> bool:
+        """Whether it went back or never will; else it is tried again."""
+        if written.error is None or isinstance(written.error, LimitChangedError | NoSuchAccountError):
+            return True
+        self._trouble.append(f"a temporary limit of {written.address} can't be ended now: {written.error}")
+        return False
+
+    async def _write_down(self, pairs: Sequence[tuple[Temporary, LimitResult]]) -> int:
+        entries = [(one, await self._entry(one, written)) for one, written in pairs]
+        ours = await in_thread(lambda: self._changes.temporary.end(entries, self._changes.clock()))
+        for (one, entry), is_ours in zip(entries, ours, strict=True):
+            if entry is not None and is_ours:
+                went_back = entry.new != entry.old and entry.new is not None
+                level = logging.WARNING if went_back and (self._over(one) or 0) > 0 else logging.INFO
+                log.log(level, "%s: %s", one.address, entry.reason)
+        return len(pairs)
+
+    async def _entry(self, one: Temporary, written: LimitResult) -> JournalEntry | None:
+        """What the journal says; None of a limit that never held, as whoever noted it was killed before it was set."""
+        error = written.error
+        limit, until = words(one.limit), local_time(one.until)
+        old = limit_text(one.limit)
+        if error is None or (isinstance(error, LimitChangedError) and error.found == one.before):
+            reason = f"the temporary limit of {limit} until {until} has ended{self._state(one)}"
+            return OURSELVES.entry("limit", one.address, old, limit_text(one.before), reason=reason)
+        if one.entry is None:
+            return None
+        if not isinstance(error, LimitChangedError):
+            reason = f"the temporary limit of {limit} until {until} has ended, and the account is gone"
+            return OURSELVES.entry("limit", one.address, old, None, reason=reason)
+        number, found = one.entry, error.found
+        who = blame(await in_thread(lambda: self._changes.journal.later(one.address, number)), found)
+        reason = f"the temporary limit of {limit} until {until} has ended; the limit stays {words(found)}, {who}"
+        return OURSELVES.entry("limit", one.address, limit_text(found), limit_text(found), reason=reason)
+
+    def _state(self, one: Temporary) -> str:
+        """How the account is now that it has its old limit."""
+        over = self._over(one)
+        if over is None:
+            return f", back to {words(one.before)}; its use is not known"
+        more = f"; the account is {format_size(over)} over it now" if over > 0 else ""
+        return f", back to {words(one.before)}{more}"
+
+    def _over(self, one: Temporary) -> int | None:
+        """Bytes that the use is above the limit of before; None where it is not known."""
+        if one.before is None:
+            return 0
+        entry = self._ledger.get(one.address)
+        return None if entry is None or entry.used is None else entry.used - one.before
