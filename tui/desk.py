@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from textual.message import Message
+from textual.screen import Screen
 
 from tui.format import Line
 from tui.glyphs import Glyphs
@@ -49,6 +51,12 @@ class Desk:
     def look(self) -> Look:
         """For the pure functions that make text."""
         return Look(self.clock(), self.glyphs)
+
+
+def is_seen(screen: Screen[Any]) -> bool:
+    """Whether nothing but dialogs is over it. Textual's ``is_current`` is true beneath a whole screen, too."""
+    stack = screen.app.screen_stack
+    return screen in stack and all(above.is_modal for above in stack[stack.index(screen) + 1 :])
 
 
 class Informed:

@@ -147,17 +147,17 @@ def columns(disk: Callable[[], int | None]) -> tuple[Column[Domain], ...]:
 
     return (
         Column("name", "Domain", 18, 0, text_cell(_name), falling=False, good=26, most=60),
-        Column("accounts", "Accounts", 9, 4, _counted(lambda each: each.accounts), lambda d: d.accounts, right=True),
+        Column("accounts", "Accounts", 9, 5, _counted(lambda each: each.accounts), lambda d: d.accounts, right=True),
         Column("used", "Used", 9, 1, text_cell(lambda d, _look: (format_size(d.used), "plain"), right=True),
                lambda d: d.used, right=True),
         Column("granted", "Granted", 9, 2, text_cell(_granted, right=True), lambda d: d.granted, right=True),
         Column("use", "Use", 14, 3, _use, _by_use, good=16, most=46),
-        Column("disk", "Of disk", 8, 5, text_cell(shared, right=True), of_disk, right=True),
-        Column("over", "Over", 6, 6, _counted(lambda d: d.over, "over"), lambda d: d.over, right=True),
-        Column("near", "Near", 6, 7, _counted(lambda d: d.near, "near"), lambda d: d.near, right=True),
-        Column("growth", "Per day", 10, 8, text_cell(_growth, right=True),
+        Column("disk", "Of disk", 8, 6, text_cell(shared, right=True), of_disk, right=True),
+        Column("over", "Over", 6, 4, _counted(lambda d: d.over, "over"), lambda d: d.over, right=True),
+        Column("near", "Near", 6, 4, _counted(lambda d: d.near, "near"), lambda d: d.near, right=True),
+        Column("growth", "Per day", 10, 7, text_cell(_growth, right=True),
                lambda d: d.growth if d.growing else None, right=True),
-        Column("unlimited", "Unlimited", 10, 9, _counted(lambda d: d.unlimited), lambda d: d.unlimited, right=True),
+        Column("unlimited", "Unlimited", 10, 8, _counted(lambda d: d.unlimited), lambda d: d.unlimited, right=True),
     )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ class Glyphs:
     span: str  # between the ends of a range
     steps: str  # of a sparkline, from low to high
     steps_of_plot: str  # the same where what is below them is full
+    notch: str  # below the limit in a column that goes over it: the line is seen without colours
     dots: str  # of a dotted line, from low to high in a cell
     states: dict[str, str]  # of a warning
     branches: tuple[str, str, str]  # of a tree: a folder, the last one, beside a folder that goes on
@@ -64,6 +65,7 @@ UNICODE = Glyphs(
     span="–",  # noqa: RUF001  as typeset
     steps="▁▂▃▄▅▆▇█",
     steps_of_plot="▁▂▃▄▅▆▇█",
+    notch="▇",
     dots="▁─▔",
     states={"sent": "✓", "queued": "○", "failed": "✗", "dropped": "–"},  # noqa: RUF001  the dash of an empty cell
     branches=("├ ", "└ ", "│ "),
@@ -97,6 +99,7 @@ ASCII = Glyphs(
     span="-",
     steps="_.-:=+*#",
     steps_of_plot="____::##",
+    notch="=",
     dots=".-'",
     states={"sent": "+", "queued": "o", "failed": "x", "dropped": "-"},
     branches=("|-", "`-", "| "),

@@ -14,7 +14,7 @@ from tui.grid import Column, Look, text_cell
 
 LIMIT, RECOUNT = "limit", "recalc"
 KINDS = {LIMIT: "limit", RECOUNT: "recount", "trash": "Trash", "jump": "jump"}  # others are called as they are
-INDENT = 13  # cells of an age
+INDENT = 14  # cells of an age
 OURSELVES = "mailquota"  # the operator that ends temporary limits
 
 
@@ -65,14 +65,17 @@ def change_words(row: JournalRow, look: Look) -> str:
     return f"{old} {look.glyphs.arrow} {new}"
 
 
-def until_words(entry: Entry, look: Look) -> Run:
-    """What became, or will become, of it."""
+def until_words(entry: Entry, look: Look, *, short: bool = False) -> Run:
+    """What became, or will become, of it; ``short`` is without the day of the week."""
     until, undone_by = entry.row.until, entry.undone_by
     if undone_by is not None:
         return "ended" if until is not None and undone_by.operator == OURSELVES else "undone", "quiet"
     if until is None:
         return "", "quiet"
-    return ("ended", "quiet") if until <= look.now else (f"until {fmt.day(until, look.now)}", "accent")
+    if until <= look.now:
+        return "ended", "quiet"
+    day = fmt.day(until, look.now)
+    return f"until {day.partition(' ')[2] if short else day}", "accent"
 
 
 def who(row: JournalRow, look: Look) -> str:
@@ -111,9 +114,9 @@ def _reason(entry: Entry, look: Look) -> Run:
 
 def _note(entry: Entry, width: int, look: Look) -> Line:
     """What becomes of it, and why it was done."""
-    until, (because, style) = until_words(entry, look), _reason(entry, look)
-    gap = "  " if until[0] and because else ""
-    return fmt.cut((until, (gap, "plain"), (because, style)), width, look.glyphs)
+    until, (because, style) = until_words(entry, look, short=width < 20), _reason(entry, look)
+    gap = ": " if until[0] and because else ""
+    return fmt.cut((until, (gap, "quiet"), (because, style)), width, look.glyphs)
 
 
 COLUMNS: tuple[Column[Entry], ...] = (
@@ -123,7 +126,7 @@ COLUMNS: tuple[Column[Entry], ...] = (
     Column("kind", "What", 8, 3, text_cell(lambda entry, look: (kind_words(entry.row, look), _plain(entry)))),
     Column("address", "Account", 18, 0, text_cell(_address), good=24, most=50),
     Column("change", "Change", 19, 2, text_cell(_change), good=21, most=26),
-    Column("reason", "Reason", 16, 6, _note, good=26, most=90),
+    Column("reason", "Reason", 12, 4, _note, good=26, most=90),
 )
 
 
@@ -141,8 +144,8 @@ def detail(entry: Entry | None, width: int, look: Look) -> Line:
         return ()
     row = entry.row
     name = f"#{row.id} {kind_words(row, look)}{' of ' * bool(row.address)}{fmt.literal(row.address, look.glyphs)}"
-    facts = [(change_words(row, look), "plain"), until_words(entry, look)]
-    facts += [(f"by {who(row, look)} {format_age(look.now - row.at)} ago", "quiet"), _reason(entry, look)]
+    facts = [(change_words(row, look), "plain"), until_words(entry, look), _reason(entry, look)]
+    facts.append((f"by {who(row, look)} {format_age(look.now - row.at)} ago", "quiet"))
     return fmt.facts((name, "strong"), (fact for fact in facts if fact[0]), width, look.glyphs)
 
 

@@ -178,6 +178,8 @@ class Drawing:
             height = min(height, max(1, edge * STEPS))
         for up in range(min(-(-height // STEPS), lines)):
             sign = self._glyphs.steps_of_plot[min(STEPS, height - up * STEPS) - 1]
+            if over and up == edge - 1:
+                sign = self._glyphs.notch
             self.rows[lines - 1 - up][column] = (sign, "over-area" if over and up >= edge else "area")
 
 

@@ -6,7 +6,7 @@ import random
 
 import msgspec
 
-from core.control.results import DecisionRow, Details, JournalRow, Preview, WarningRow
+from core.control.results import DecisionRow, Details, Folder, JournalRow, Preview, WarningRow
 from core.history.forecast import forecast
 from core.model import AccountRow, Level, Point, Trend
 from tests.tui import world
@@ -41,6 +41,26 @@ def grown(row: AccountRow, seed: int = 1) -> AccountRow:
     )
 
 
+DOMAINS = (
+    *("example.org", "example.com", "example.net", "bakery.example", "shop.example", "school.example", "club.example"),
+    *("museum.example", "printing.example", "garage.example", "dentist.example", "choir.example", "farm.example"),
+)
+JOHN = AccountRow(
+    "john@example.org", 5 * GIB, int(4.42 * GIB), 18_201, int(1.3 * GIB), 2214, "maildirsize", NOW - 3,
+    growth_bytes_per_day=48 * MIB, days_to_full=12.4, week="1233567", changed_at=NOW - 60,
+)  # fmt: skip
+
+
+def hosting(now: float = NOW) -> list[AccountRow]:
+    """Sixty accounts in many domains, and John."""
+    rng = random.Random(1)
+    rows = [
+        msgspec.structs.replace(row, address=f"{row.address.partition('@')[0]}@{rng.choice(DOMAINS)}")
+        for row in accounts(60, now)
+    ]
+    return [row for row in rows if row.address != JOHN.address] + [msgspec.structs.replace(JOHN, measured_at=now - 3)]
+
+
 def accounts(count: int, now: float = NOW) -> list[AccountRow]:
     """A world that was watched for long."""
     return [grown(row) for row in world.accounts(count, now=now)]
@@ -59,6 +79,22 @@ def points(used: int, growth: int, now: float = NOW, days: int = 400, seed: int 
     return found[::-1]
 
 
+def folders(row: AccountRow) -> list[Folder]:
+    """As those have them who keep everything."""
+    shares = {
+        "INBOX": 34,
+        "Archive/2025": 20,
+        "Archive/2024": 11,
+        "Archive": 1,
+        "Sent": 22,
+        "Projects/House": 8,
+        "Junk": 4,
+    }
+    rest = max(0, (row.used_bytes or 0) - (row.trash_bytes or 0))
+    found = [Folder(name, rest * share // 100 // 140_000, rest * share // 100) for name, share in shares.items()]
+    return [*found, Folder("Trash", row.trash_messages or 0, row.trash_bytes or 0, trash=True)]
+
+
 def details(row: AccountRow, now: float = NOW) -> Details:
     """A card with everything on it."""
     used, growth = row.used_bytes or 0, row.growth_bytes_per_day or (row.used_bytes or 0) // 110
@@ -75,7 +111,7 @@ def details(row: AccountRow, now: float = NOW) -> Details:
     ]  # fmt: skip
     return Details(
         row,
-        world.folders(row),
+        folders(row),
         [f"info@{row.domain}", f"support@{row.domain}", "all@example.com"],
         refused if row.level is Level.OVER else [],
         [each for each in journal(now) if each.address == "john@example.org"],
@@ -97,7 +133,7 @@ def warnings(now: float = NOW) -> list[WarningRow]:
                    error="dovecot-lda: 4.2.0 temporary failure"),
         WarningRow(7, now - 400, "john@example.org", "95%", *full, "sent", "state", 1, None, now - 380, "dovecot-lda"),
         WarningRow(6, now - 5000, "maria@example.net", "100%", 101.0, 2 * GIB, 2 * GIB, "failed", "dovecot", 5, None,
-                   None, None, "no such mailbox directory: /var/vmail/example.net/maria"),
+                   None, None, "no such mailbox directory"),
         WarningRow(5, now - 90_000, "john@example.org", "80%", 81.0, 4 * GIB, 5 * GIB, "sent", "state", 1, None,
                    now - 89_990, "dovecot-lda"),
         WarningRow(4, now - 200_000, "anna@example.org", "below", 61.0, 3 * GIB, 5 * GIB, "sent", "state", 1, None,

@@ -142,14 +142,17 @@ def test_new_entries_come_in_while_it_is_looked_at() -> None:
         assert "brand new" not in stage.text()
         stage.pass_time(1)
         await stage.sees("brand new")
-        await stage.press("1")
-        await stage.sees("─ Accounts ")
-        asked = len(stage.engine.orders)
-        stage.pass_time(10)
-        await stage.pilot.pause(0.1)
-        assert len(stage.engine.orders) == asked
+        for keys in (("1",), ("5", "j", "j", "j", "enter")):
+            await stage.press(*keys)
+            await stage.pilot.pause(0.1)
+            asked = sum(isinstance(order, GetJournal) for order in stage.engine.orders)
+            stage.engine.head()
+            stage.pass_time(4)
+            await stage.pilot.pause(0.1)
+            assert sum(isinstance(order, GetJournal) for order in stage.engine.orders) == asked
+        await stage.sees("─ john@example.org ─")
 
-    play(scene, rows=FIVE, prepare=with_journal())
+    play(scene, rows=[JOHN], prepare=with_journal())
 
 
 def test_the_filter_works_as_one_types() -> None:
@@ -227,10 +230,6 @@ def test_empty_loading_and_nobody_there() -> None:
         engine.snapshots = False
         engine.failing[GetJournal] = "the accounts are not read yet"
 
-    def broken(engine: FakeEngine) -> None:
-        engine.failing_once[GetJournal] = "state database: the disk is full"
-        engine.journal = past.journal()
-
     def away(engine: FakeEngine) -> None:
         engine.away = "no engine answers"
 
@@ -244,7 +243,23 @@ def test_empty_loading_and_nobody_there() -> None:
         await stage.press("5")
         await stage.sees("─ Journal ", "Loading")
 
-    async def failed(stage: Stage) -> None:
+    async def gone(stage: Stage) -> None:
+        await stage.press("5")
+        await stage.sees("─ Journal ", "No engine.", "no engine answers")
+
+    play(empty, rows=FIVE)
+    play(loading, rows=FIVE, prepare=silent, loaded=False)
+    play(gone, rows=FIVE, prepare=away, loaded=False, embedded=False)
+
+
+def test_a_journal_that_can_not_be_read_is_not_taken_for_an_empty_one() -> None:
+    """Asked for again; what was read stays, with what keeps more from coming."""
+
+    def broken(engine: FakeEngine) -> None:
+        engine.failing_once[GetJournal] = "state database: the disk is full"
+        engine.journal = past.journal()
+
+    async def scene(stage: Stage) -> None:
         await stage.press("5")
         await stage.sees("This can't be read.", "state database: the disk is full")
         stage.pass_time(3)
@@ -254,14 +269,17 @@ def test_empty_loading_and_nobody_there() -> None:
         stage.pass_time(3)
         await stage.sees("state database: locked", "5 GiB → 10 GiB")
 
-    async def gone(stage: Stage) -> None:
-        await stage.press("5")
-        await stage.sees("─ Journal ", "No engine.", "no engine answers")
+    play(scene, rows=FIVE, prepare=broken)
 
-    play(empty, rows=FIVE)
-    play(loading, rows=FIVE, prepare=silent, loaded=False)
-    play(failed, rows=FIVE, prepare=broken)
-    play(gone, rows=FIVE, prepare=away, loaded=False, embedded=False)
+
+def test_what_became_of_an_entry_is_seen_on_80_columns() -> None:
+    """Without the day of the week."""
+
+    async def scene(stage: Stage) -> None:
+        await opened(stage)
+        await stage.sees("until 22 Nov", "undone", "ended", "#14 limit of john@example.org", "until Sun 22 Nov")
+
+    play(scene, rows=FIVE, size=(80, 24), prepare=with_journal())
 
 
 def test_an_engine_that_goes_away_leaves_what_it_said() -> None:

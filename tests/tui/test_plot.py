@@ -104,6 +104,14 @@ def test_red_is_exactly_what_is_over_the_limit(used: int, height: int) -> None:
     assert ("over-area" in looks) is (used >= 5 * GIB)
 
 
+@pytest.mark.parametrize(("glyphs", "sign"), [(UNICODE, "▇"), (ASCII, "=")])
+def test_the_limit_is_seen_without_colours_too(glyphs: Glyphs, sign: str) -> None:
+    """A dark line through the columns that go over it, where its own line would be."""
+    details = account(9 * GIB, 5 * GIB, [Point(NOW - 200 * DAY, 9 * GIB)])
+    lines = drawn(details, look=Look(NOW, glyphs))
+    assert [line for line in lines if set(line) == {sign}] == [lines[5]]
+
+
 def test_a_limit_far_above_the_use_is_off_the_scale() -> None:
     """Else all that happens would be flat."""
     details = account(100 * MIB, 50 * GIB, [Point(NOW - 89 * DAY, 50 * MIB)])

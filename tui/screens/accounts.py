@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from core.model import AccountRow
 from tui import captions, guide
 from tui import format as fmt
-from tui.desk import Desk
+from tui.desk import Desk, is_seen
 from tui.format import Line
 from tui.glyphs import Glyphs
 from tui.screens.acting import ActingScreen
@@ -84,12 +84,12 @@ class AccountsScreen(ActingScreen):
         self.pane.take(changes)
         if changes.state:
             self.refresh_bindings()
-        if self.is_current:
+        if is_seen(self):
             self.show()
 
     def tick(self) -> None:
         """Ages grow."""
-        if self.is_current:
+        if is_seen(self):
             self.show()
 
     def show(self) -> None:

@@ -17,7 +17,7 @@ from core.model import AccountRow
 from tui import captions, guide
 from tui import format as fmt
 from tui.card import Card
-from tui.desk import Desk
+from tui.desk import Desk, is_seen
 from tui.format import Line
 from tui.glyphs import Glyphs
 from tui.screens.acting import ActingScreen
@@ -103,7 +103,7 @@ class CardScreen(ActingScreen):
         self._show_if_seen()
 
     def _show_if_seen(self) -> None:
-        if self.is_mounted and self.is_current:
+        if self.is_mounted and is_seen(self):
             self.show()
 
     def show(self) -> None:

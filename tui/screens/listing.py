@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widget import Widget
 
-from tui.desk import Desk, Informed
+from tui.desk import Desk, Informed, is_seen
 from tui.format import Line
 from tui.session import Changes, State
 from tui.tiles import Tile
@@ -120,7 +120,7 @@ class ListScreen(Screen[None], Informed):
 
     def show_if_seen(self) -> None:
         """Nobody looks: nothing to draw."""
-        if self.is_mounted and self.is_current:
+        if self.is_mounted and is_seen(self):
             self.show()
 
     def show(self, *, anew: bool = False) -> None:

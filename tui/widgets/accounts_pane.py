@@ -18,7 +18,7 @@ from core.filters import Filter, parse_filter
 from core.model import AccountRow
 from tui import captions
 from tui import format as fmt
-from tui.desk import Desk
+from tui.desk import Desk, is_seen
 from tui.grid import Column
 from tui.model import SLICE
 from tui.session import Changes
@@ -107,7 +107,7 @@ class AccountsPane(Vertical):
     def tell_visible(self) -> None:
         """Those on the screen are measured each second."""
         self._watch_timer = None
-        if self.screen.is_current:  # else another screen has accounts of its own to watch
+        if is_seen(self.screen):  # else another screen has accounts of its own to watch
             self.desk.link.watch(self.table.on_screen())
 
     # ---- which and in what order
