@@ -42,11 +42,14 @@ class Journal:
         self.lost = 0
         self._database = database
 
-    def add(self, entries: list[JournalEntry]) -> list[int]:
-        """Write entries in one transaction; their ids. Raises StateError, counted in ``lost``."""
-        now = time.time()
+    def add(self, entries: list[JournalEntry], at: float | None = None) -> list[int]:
+        """Write entries in one transaction, as of now if not as of ``at``; their ids.
+
+        Raises StateError, counted in ``lost``.
+        """
+        when = time.time() if at is None else at
         try:
-            return self._database.write(lambda sql: [_add(sql, now, entry) for entry in entries])
+            return self._database.write(lambda sql: [_add(sql, when, entry) for entry in entries])
         except StateError:
             self.lost += len(entries)
             raise
@@ -62,7 +65,7 @@ class Journal:
         return self._database.rows(_NEWEST, (since, most))
 
 
-def _add(sql: Sql, now: float, entry: JournalEntry) -> int:
+def _add(sql: Sql, at: float, entry: JournalEntry) -> int:
     e = entry
-    values = (now, e.operator, e.origin, e.kind, e.address, e.old, e.new, e.reason, e.until, e.undoes)
+    values = (at, e.operator, e.origin, e.kind, e.address, e.old, e.new, e.reason, e.until, e.undoes)
     return sql.insert(_ADD, values)
