@@ -22,9 +22,11 @@ from pathlib import Path
 from core.accounts import sqlite
 from core.demo.build import Parcel, build, make_parcels
 from core.demo.folder import Room, check_sparse, temporary_folder
+from core.demo.past import write_past
 from core.demo.people import NEIGHBOURS, Person, aliases_among, populate
 from core.endpoints import DatabaseUrl
 from core.errors import MailquotaError, UsageError
+from core.history.database import StateError
 from core.settings import Mailstore as MailstoreSettings
 from core.usage.mailstore import Mailstore
 from core.usage.trash import TrashNames
@@ -107,9 +109,10 @@ class World:
             Path(self.mailstore.base).mkdir(mode=0o700)
             self.config_path.write_text(self._settings())
             self._create_accounts()
+            write_past(self.folder / "state.db", self.people[:NEIGHBOURS], self._now())
             rest = self._make_maildirs()
             next(rest, None)
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, StateError) as error:
             reason = getattr(error, "strerror", None) or error
             raise MailquotaError(f"a demo can't be made in {self.folder}: {reason}") from error
         if self.ready < len(self.people):

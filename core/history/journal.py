@@ -75,15 +75,21 @@ class Journal:
         self.lost = 0
         self.database = database
 
-    def add(self, entries: list[JournalEntry], also: Callable[[Sql, list[int]], None] | None = None) -> list[int]:
-        """Write entries in one transaction; their ids. Raises StateError, counted in ``lost``.
+    def add(
+        self,
+        entries: list[JournalEntry],
+        also: Callable[[Sql, list[int]], None] | None = None,
+        *,
+        at: float | None = None,
+    ) -> list[int]:
+        """Write entries in one transaction, as of now if not as of ``at``; their ids.
 
-        ``also`` gets the ids, and is part of the transaction.
+        ``also`` gets the ids, and is part of the transaction. Raises StateError, counted in ``lost``.
         """
-        now = time.time()
+        when = time.time() if at is None else at
 
         def work(sql: Sql) -> list[int]:
-            numbers = [add_entry(sql, now, entry) for entry in entries]
+            numbers = [add_entry(sql, when, entry) for entry in entries]
             if also is not None:
                 also(sql, numbers)
             return numbers

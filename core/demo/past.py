@@ -1,0 +1,99 @@
+"""What the mailboxes of the demo world held in the last months: written as an engine would have written it.
+
+Everybody ends with what lies on disk, so that an engine that begins finds nothing new. Who lets a mailbox fill has a
+saw, who is stuck came to be so some weeks ago, some are idle for longer than a season, and one had an import.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from core.demo.people import GIB, Habit, Person, Record
+from core.history.database import StateDatabase
+from core.history.forecast import DAY
+from core.history.journal import Journal, JournalEntry
+from core.history.samples import Figure, Samples
+from core.mysql_hosts import Target
+from core.units import format_size
+
+Shape = Callable[[float], float]  # from days ago to a share of today's use
+
+_DAYS = 90
+_IDLE_SINCE = 120  # days ago
+_FINE_DAYS = 3  # days of which there is more than one figure
+_FINE_STEP = 1 / 8  # days
+_IMPORTER, _IMPORTED_AT = "photos@club.example", 2.5  # days ago
+_IMPORTED = 0.35  # of what it holds now
+_GROWERS = {"sales@example.com": 0.009, "invoices@shop.example": 0.004, "archive@example.org": 0.003}  # a day
+_RAISED, _RAISED_AT = "john@example.org", 41  # days ago, from a lower limit
+
+
+def write_past(path: Path, people: Sequence[Person], now: float) -> None:
+    """Make the state database at ``path``, with a past for these. Raises StateError."""
+    with closing(StateDatabase(Target("sqlite", path=path))) as state:
+        samples, known = Samples(state), [person for person in people if person.record is not Record.BROKEN]
+        shapes = {person.address: _shape(person) for person in known}
+        for back in _moments():
+            figures = [_figure(person, shapes[person.address](back)) for person in known]
+            samples.write(figures, now - back * DAY)
+        samples.reckon({person.address: person.limit for person in known}, now)
+        _write_journal(Journal(state), {person.address: person for person in people}, now)
+
+
+def _moments() -> Iterator[float]:
+    """In days ago, the last one now."""
+    yield _IDLE_SINCE
+    yield from range(_DAYS, _FINE_DAYS, -1)
+    for step in range(int(_FINE_DAYS / _FINE_STEP), 0, -1):
+        yield step * _FINE_STEP
+    yield 0
+
+
+def _figure(person: Person, share: float) -> Figure:
+    return Figure(person.address, int(person.used * share), int(person.messages * share))
+
+
+def _shape(person: Person) -> Shape:
+    rng = random.Random(person.address)
+    if person.address in _GROWERS:
+        return _growing(_GROWERS[person.address], 0, rng)
+    if person.address == _IMPORTER:
+        return lambda back: 1 - (_IMPORTED if back > _IMPORTED_AT else 0) - back * 0.0005
+    if person.habit is Habit.FILLING:
+        return _saw(rng.uniform(15, 40), rng.uniform(0.55, 0.8))
+    if person.habit is Habit.STUCK:
+        return _growing(rng.uniform(0.004, 0.009), 9, rng)
+    roll = rng.random()
+    if roll < 0.2:
+        return lambda _back: 1.0
+    return _growing(rng.uniform(0.0005, 0.006) if roll < 0.6 else 0.0, 0, rng)
+
+
+def _growing(share: float, since: int, rng: random.Random) -> Shape:
+    """By so much a day, until some days ago; what comes and goes differs from day to day."""
+    noise = [rng.gauss(0, 0.003) for _ in range(_IDLE_SINCE + 1)]
+
+    def use(back: float) -> float:
+        return 1.0 if back <= since else max(0.05, 1 - (back - since) * share + noise[int(back)])
+
+    return use
+
+
+def _saw(days: float, least: float) -> Shape:
+    """It fills within so many days, and then there is room again."""
+    return lambda back: 1 - (1 - least) * (back % days) / days
+
+
+def _write_journal(journal: Journal, people: dict[str, Person], now: float) -> None:
+    if _RAISED in people:
+        edit = JournalEntry("admin", "", "limit", _RAISED, str(4 * GIB), str(5 * GIB), "asked for more room")
+        journal.add([edit], at=now - _RAISED_AT * DAY)
+    if _IMPORTER in people:
+        new = people[_IMPORTER].used
+        old = int(new * (1 - _IMPORTED))
+        reason = f"grew by {format_size(new - old)} within an hour"
+        jump = JournalEntry("mailquota", "", "jump", _IMPORTER, str(old), str(new), reason)
+        journal.add([jump], at=now - _IMPORTED_AT * DAY)
