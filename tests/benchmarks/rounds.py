@@ -1,8 +1,8 @@
 """Judging and remembering every account at once: what it costs, and what becomes of the answers meanwhile.
 
-The engine runs in a process of its own (``python -m tests.benchmarks.rounds SETTINGS``), which on the word "round"
-makes the use of every account another one, a quarter of an hour later by its history's clock, and tells how much CPU it
-took until all of them were judged and written down.
+For the answers the engine runs in a process of its own (``python -m tests.benchmarks.rounds SETTINGS``). On the word
+"round" it makes the use of every account another one, a quarter of an hour later by its history's clock, so that all of
+them are to be judged and written down; on "rest" it forgets what of that is left to do.
 """
 
 from __future__ import annotations
@@ -12,49 +12,103 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import msgspec
+import psutil
 
-from core.config import load
+from core.alerter import Alerter, Settings
+from core.config import Config, load
 from core.engine import Engine, Options
+from core.history.database import StateDatabase
+from core.history.samples import Figure, Samples
 from core.history.thinning import SLOT
+from core.history.warnings import News, WarningLog
+from core.ledger import Ledger
+from core.model import Account
+from core.mysql_hosts import Target
 from core.serve import Embedded
+from core.settings import Policy, Warnings
+from core.usage.measure import Known
+from core.usage.trash import TrashNames
 from tests.benchmarks import load as generator
-from tests.benchmarks import local, worlds
+from tests.benchmarks import local, mailboxes, worlds
+from tests.mailserver.fixture import temporary_folder
 
 CONNECTIONS = 100
-_IDLE_SECONDS = 5.0
+_SLICE = 250  # accounts, as the engine takes them
+_CALM = 15.0  # percent of a core
+_CALM_SECONDS = 180.0
 
 
 def measure(accounts: int, rounds: int, seconds: float) -> None:
-    """Quiet and busy runs in turn."""
-    with local.world(accounts) as world:
-        _warn_at(world.settings, "[50, 80]")
-        program = generator.compile_generator(world.folder)
-        with _engine(world.settings) as engine:
-            local.wait_measured(world, accounts)
-            _round(engine)  # everybody is new to the history, and half of them reach a mark
-            costs, ratios = [], []
-            for _ in range(rounds):
-                costs.append(_round(engine))
-                quiet = generator.run(program, world.policy_socket, world.users, CONNECTIONS, seconds)
-                _say(engine, "round")
-                busy = generator.run(program, world.policy_socket, world.users, CONNECTIONS, seconds)
-                _hear(engine)
-                ratios.append(busy.p99 / quiet.p99)
-                print(f"  p99 {quiet.p99:.1f} ms quiet, {busy.p99:.1f} ms meanwhile", flush=True)
-    print(f"{accounts:,} accounts judged and written down: {statistics.median(costs):.2f} s of CPU a round")
+    """First the work alone, then the engine with and without it, in turn."""
+    with temporary_folder() as folder:
+        costs = list(_costs(folder / "state.db", accounts, rounds))
+    judging, writing = (statistics.median(column) for column in zip(*costs, strict=True))
+    print(f"{accounts:,} accounts a round: judging {judging:.2f} s, writing {writing:.2f} s of CPU")
+    ratios = list(_ratios(accounts, rounds, seconds))
     print(f"p99 of answers at {CONNECTIONS} connections meanwhile: {statistics.median(ratios):.2f} x")
 
 
-def _warn_at(settings: Path, marks: str) -> None:
-    """Marks that every second account is above; nothing is delivered, as these are quiet hours."""
+def _costs(path: Path, accounts: int, rounds: int) -> Iterator[tuple[float, float]]:
+    """CPU seconds of judging and of writing; in the first round, which is not told, everybody is new."""
+    ledger = Ledger(TrashNames(["Trash"]))
+    ledger.set_accounts(Account(address, mailboxes.LIMIT) for address in mailboxes.addresses(accounts))
+    entries = list(ledger.entries.values())
+    settings = SimpleNamespace(settings=SimpleNamespace(warnings=Warnings(), policy=Policy()))
+    with closing(StateDatabase(Target("sqlite", path=path))) as state:
+        alerter = Alerter(ledger, WarningLog(state), Settings.of(cast("Config", settings)), _nobody)
+        samples, now = Samples(state), time.time()
+        for number in range(rounds + 1):
+            for place, entry in enumerate(entries):
+                entry.known = Known((place * 7919 + number * 1009) % mailboxes.LIMIT, 5, "maildirsize", None)
+            slices = [entries[start : start + _SLICE] for start in range(0, accounts, _SLICE)]
+            figures = [[Figure(e.address, e.known.used, 5) for e in some if e.known] for some in slices]
+            begun = time.process_time()
+            for some in slices:
+                for change in alerter._apply(list(alerter.changes(some, now + number)), now + number):
+                    alerter._keep(change.address, change.after)
+            judged = time.process_time()
+            for figure in figures:
+                samples.write(figure, now + number * SLOT)
+            if number:
+                yield judged - begun, time.process_time() - judged
+
+
+def _nobody(_news: list[News]) -> None:
+    """Who would send them."""
+
+
+# ---- beside answers
+
+
+def _ratios(accounts: int, rounds: int, seconds: float) -> Iterator[float]:
+    with local.world(accounts) as world:
+        _warn(world.settings)
+        program = generator.compile_generator(world.folder)
+        with _engine(world.settings) as engine:
+            local.wait_measured(world, accounts)
+            _wait_calm(engine)
+            for _ in range(rounds):
+                quiet = generator.run(program, world.policy_socket, world.users, CONNECTIONS, seconds)
+                _order(engine, "round")
+                busy = generator.run(program, world.policy_socket, world.users, CONNECTIONS, seconds)
+                left = _order(engine, "rest")
+                print(
+                    f"  p99 {quiet.p99:.1f} ms quiet, {busy.p99:.1f} ms meanwhile; {left:,} left to write", flush=True
+                )
+                yield busy.p99 / quiet.p99
+
+
+def _warn(settings: Path) -> None:
+    """Marks as usual; nothing is delivered, as these are quiet hours."""
     now = time.localtime()
     quiet = f"{now.tm_hour:02}:00-{(now.tm_hour + 12) % 24:02}:00"
-    lines = f'thresholds = {marks}\nquiet_hours = "{quiet}"'
-    settings.write_text(settings.read_text().replace("thresholds = []", lines))
+    settings.write_text(settings.read_text().replace("thresholds = []", f'quiet_hours = "{quiet}"'))
 
 
 @contextmanager
@@ -70,59 +124,54 @@ def _engine(settings: Path) -> Iterator[subprocess.Popen[str]]:
         engine.wait(30)
 
 
-def _round(engine: subprocess.Popen[str]) -> float:
-    """CPU seconds of one round while nobody asks anything."""
-    _say(engine, "round")
-    return _hear(engine)
+def _wait_calm(engine: subprocess.Popen[str]) -> None:
+    """Until what it does of its own accord after a start is over."""
+    process, until = psutil.Process(engine.pid), time.monotonic() + _CALM_SECONDS
+    while process.cpu_percent(interval=5.0) > _CALM and time.monotonic() < until:
+        pass
 
 
-def _say(engine: subprocess.Popen[str], word: str) -> None:
+def _order(engine: subprocess.Popen[str], word: str) -> int:
     assert engine.stdin is not None
     engine.stdin.write(f"{word}\n")
     engine.stdin.flush()
+    return _hear(engine)
 
 
-def _hear(engine: subprocess.Popen[str]) -> float:
+def _hear(engine: subprocess.Popen[str]) -> int:
     assert engine.stdout is not None
-    return float(engine.stdout.readline())
-
-
-# ---- the engine's process
+    return int(engine.stdout.readline())
 
 
 def main(settings: Path) -> None:
+    """The engine's process."""
     config = load(settings, {})
     running = Embedded(config, Options(lambda: load(settings, {}), embedded=True))
     running.start()
     engine = running._engine
     assert engine is not None
-    print(0.0, flush=True)
-    for number, _ in enumerate(sys.stdin, 1):
-        print(_one(engine, number), flush=True)
+    print(0, flush=True)
+    for number, line in enumerate(sys.stdin, 1):
+        print(_begin(engine, number) if line == "round\n" else _rest(engine), flush=True)
     running.stop()
 
 
-def _one(engine: Engine, number: int) -> float:
-    """CPU seconds until everything is judged and written, less what the engine takes while it rests."""
-    idle, ledger = _cpu_a_second(), engine.ledger
-    sampler = engine.keeping._sampler
-    sampler._now = lambda: time.time() + number * SLOT
-    started, before = time.monotonic(), time.process_time()
+def _begin(engine: Engine, number: int) -> int:
+    engine.keeping._sampler._now = lambda: time.time() + number * SLOT
+    ledger = engine.ledger
     for entry in ledger.entries.values():
         if entry.known is not None:
             entry.known = msgspec.structs.replace(entry.known, used=entry.known.used + number)
     everybody = dict(ledger.entries)
-    made = time.process_time() - before
     ledger.unjudged, ledger.unsampled = everybody, dict(everybody)
-    while ledger.unjudged or ledger.unsampled or sampler._taken or sampler._later:
-        time.sleep(0.05)
-    return time.process_time() - before - made - idle * (time.monotonic() - started)
+    return len(everybody)
 
 
-def _cpu_a_second() -> float:
-    before = time.process_time()
-    time.sleep(_IDLE_SECONDS)
-    return (time.process_time() - before) / _IDLE_SECONDS
+def _rest(engine: Engine) -> int:
+    sampler, ledger = engine.keeping._sampler, engine.ledger
+    left = len(ledger.unsampled) + len(sampler._taken) + len(sampler._later)
+    ledger.unsampled, sampler._taken, sampler._later = {}, [], {}
+    return left
 
 
 if __name__ == "__main__":
