@@ -196,7 +196,6 @@ class Postman:
         return f"!{why}"
 
     async def _note(self, news: News, reason: str) -> None:
-        used = None if news.used is None else str(news.used)
-        entry = JournalEntry("mailquota", "", "warning", news.address, used, news.mark, reason)
+        entry = JournalEntry("mailquota", "", "warning", news.address, None, news.mark, reason)
         with contextlib.suppress(StateError):  # counted by the journal itself
             await in_thread(lambda: self._journal.add([entry]))

@@ -67,8 +67,15 @@ def change_text(row: JournalRow, undone_by: int | None = None) -> str:
     """One entry in a line."""
     until = f" until {local_time(row.until)}" if row.until is not None else ""
     note = _note(row, undone_by)
-    what = f"{row.kind}  {value_text(row.old)} → {value_text(row.new)}{until}"
+    what = f"{row.kind}{_change(row)}{until}"
     return f"{row.id}  {local_time(row.at)}  {_who(row)}  {what}{'  ' if note else ''}{note}"
+
+
+def _change(row: JournalRow) -> str:
+    """From what to what, as far as there is both."""
+    if row.old is None:
+        return "" if row.new is None else f"  {value_text(row.new)}"
+    return f"  {value_text(row.old)} → {value_text(row.new)}"
 
 
 def undoing(changes: Iterable[JournalRow]) -> dict[int, int]:
