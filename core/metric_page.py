@@ -114,5 +114,5 @@ def _gauges(status: Status) -> tuple[tuple[str, str, float | None], ...]:
         ("disk_free_bytes", "Free on the file system of the mailboxes.", status.disk.free_bytes),
         ("disk_size_bytes", "Its size.", status.disk.total_bytes),
         ("warnings_queued", "Warnings that wait to be sent.", status.warnings_queued),
-        ("warnings_failed", "Warnings that were given up, within the last day.", status.warnings_failed),
+        ("warnings_failed", "Warnings that were given up, within the last three days.", status.warnings_failed),
     )
