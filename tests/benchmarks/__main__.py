@@ -1,6 +1,6 @@
 """The measurements of the README and of each release, as ratios within one run.
 
-python -m tests.benchmarks policy | postfix | full | measuring | recalc | console | start | all   (see --help)
+python -m tests.benchmarks policy | postfix | full | measuring | recalc | history | console | start | all   (see --help)
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from tests.benchmarks import console, full, measuring, policy, postfix, recalc
+from tests.benchmarks import console, full, history, measuring, policy, postfix, recalc
 
 Measure = Callable[[argparse.Namespace], None]
 
@@ -33,6 +33,8 @@ MEASUREMENTS: dict[str, Measure] = {
     "full": lambda o: full.measure(_first(o, 100_000), o.rounds, o.seconds),
     "measuring": lambda o: measuring.measure(_first(o, 10_000), o.rounds),
     "recalc": lambda o: recalc.measure(o.rounds),
+    "history": lambda o: history.measure(_first(o, 100_000), o.rounds, o.seconds),
+    "history-mariadb": lambda o: history.measure_mariadb(_first(o, 5_000)),
     "console": _each(console.measure, 10_000, 100_000),
     "start": _each(console.start, 1000, 10_000, 100_000),
 }
