@@ -25,8 +25,8 @@ from core.units import format_size
 log = logging.getLogger(__name__)
 
 _SHARE = 0.1
-_SLICE = 250  # accounts
-_LAST_SLICE = 2000  # when the engine stops
+_SLICE = 100  # accounts
+_LAST_SLICE = 500  # when the engine stops; older SQLite takes no more than 999 values
 _CLOCK_SET = 1_600_000_000  # in 2020; a time before it is that of a machine that does not know it yet
 _STEPS = 5  # slots that an hour can touch, so a jump has a step of at least this part of it
 

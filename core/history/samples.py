@@ -26,7 +26,7 @@ from core.history.remembered import COLUMNS, Remembered, find, remembered, signs
 from core.history.thinning import DAY_SLOTS, SLOT, Merge, end_of, merges, slot_of
 from core.model import Point, Trend
 
-PAGE = 1000  # accounts that are remembered at a time
+PAGE = 500  # accounts that are remembered at a time
 _MOST_BYTES, _MOST_MESSAGES = 2**63 - 1, 2**31 - 1  # of a column
 _REMOVED = 500  # accounts at a time
 _MERGED = 5000  # rows at a time

@@ -1,6 +1,7 @@
 """The measurements of the README and of each release, as ratios within one run.
 
-python -m tests.benchmarks policy | postfix | full | measuring | rounds | recalc | console | start | all   (see --help)
+python -m tests.benchmarks policy | postfix | full | measuring | rounds | recalc | history | console | start | all
+(see --help)
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from tests.benchmarks import console, full, measuring, policy, postfix, recalc, rounds
+from tests.benchmarks import console, full, history, measuring, policy, postfix, recalc, rounds
 
 Measure = Callable[[argparse.Namespace], None]
 
@@ -34,6 +35,8 @@ MEASUREMENTS: dict[str, Measure] = {
     "measuring": lambda o: measuring.measure(_first(o, 10_000), o.rounds),
     "rounds": lambda o: rounds.measure(_first(o, 100_000), o.rounds, o.seconds),
     "recalc": lambda o: recalc.measure(o.rounds),
+    "history": lambda o: history.measure(_first(o, 100_000), o.rounds, o.seconds),
+    "history-mariadb": lambda o: history.measure_mariadb(_first(o, 5_000)),
     "console": _each(console.measure, 10_000, 100_000),
     "start": _each(console.start, 1000, 10_000, 100_000),
 }

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.ledger import Entry, Ledger, Totals
-from core.model import Account, AccountRow, Level
+from core.model import Account, AccountRow, Level, Trend
 from core.usage.folders import DirectorySum, FolderSum
 from core.usage.measure import Known
 from core.usage.trash import TrashNames
@@ -241,3 +241,31 @@ def test_share_of_trash_in_a_row(folders: tuple[FolderSum, ...] | None, trash: t
 def test_who_has_a_mailbox(address: str, expected: bool) -> None:
     """Names that Dovecot does not look up have none."""
     assert Entry(Account(address, 1)).mailbox is expected
+
+
+def test_who_left_is_noted_for_the_history_until_they_come_back() -> None:
+    ledger = made(Account("a@x", 1), Account("b@x", 1))
+    ledger.set_accounts([])
+    assert ledger.left_unsampled == ledger.left == {"a@x", "b@x"}
+    ledger.set_accounts([Account("a@x", 1)])
+    assert ledger.left_unsampled == {"b@x"}
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "trend", "days"),
+    [
+        (100, 50, Trend(10, 5, 20), 5.0),
+        (100, 50, Trend(0, -5, 5), None),
+        (100, 50, None, None),
+        (100, 100, None, 0.0),
+        (100, 120, Trend(-5, -9, -1), 0.0),
+        (None, 50, Trend(10, 5, 20), None),
+    ],
+)
+def test_days_to_full_in_a_row(limit: int | None, used: int, trend: Trend | None, days: float | None) -> None:
+    """At the limit it is now, whatever the growth is."""
+    ledger = made(Account("a@x", limit))
+    entry = ledger.entries["a@x"]
+    ledger.set_known(entry, None, known(used), 1.0)
+    entry.trend = trend
+    assert ledger.row(entry).days_to_full == days

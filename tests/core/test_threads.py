@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from core.threads import in_thread
+from core.threads import gently, in_thread
+from tests.core.loops import SteppedLoop, run
 
 
 def test_the_result_comes_back() -> None:
@@ -49,3 +50,28 @@ def test_work_that_hangs_holds_nobody() -> None:
     assert all(thread.daemon for thread in threading.enumerate() if thread.name == "mailquota-work")
     go_on.set()
     assert done.wait(10)
+
+
+def test_who_is_gentle_rests_in_proportion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a share of a tenth nine times as long as the work took, up to a limit; with all of it not at all."""
+    rests: list[float] = []
+
+    async def resting(seconds: float) -> None:
+        rests.append(seconds)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SteppedLoop)
+
+        def work(seconds: float, *, answer: int) -> int:
+            loop.ahead += seconds
+            return answer
+
+        with monkeypatch.context() as patched:
+            patched.setattr(asyncio, "sleep", resting)
+            assert await gently(0.1, work, 0.1, answer=42) == 42
+            await gently(1.0, work, 30.0, answer=1)
+            await gently(0.1, work, 30.0, answer=1)
+
+    run(main(), "stepped")
+    assert rests == pytest.approx([0.9, 0.0, 2.0], abs=0.5)
