@@ -49,21 +49,23 @@ class Expiry:
         while True:
             self._changes.noted.clear()
             async with self._busy:
-                rest = await self._look()
+                rest = await self.look()
             try:
                 async with asyncio.timeout(rest):
                     await self._changes.noted.wait()
             except TimeoutError:
                 continue
 
-    async def end(self, task: asyncio.Task[None]) -> None:
+    async def end(self, task: asyncio.Task[None] | None) -> None:
         """Cancel the ``task`` that runs this, when the look that it is at has ended: a thread may be at work for it."""
+        if task is None:
+            return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_STOP_SECONDS), self._busy:
                 task.cancel()
         task.cancel()
 
-    async def _look(self) -> float:
+    async def look(self) -> float:
         """End what is due; seconds to the next look. What can't be done is told once, and not raised."""
         told, self._trouble = self._trouble, []
         rest = await self._end_all()
@@ -73,10 +75,10 @@ class Expiry:
         return rest
 
     async def _end_all(self) -> float:
+        now = self._changes.clock()  # one for both questions, or an end between the two would be missed
         try:
-            while await self.end_due() == _MOST:
+            while await self.end_due(now) == _MOST:
                 pass
-            now = self._changes.clock()
             next_end = await in_thread(lambda: self._changes.temporary.next_end(now))
         except MailquotaError as error:
             self._trouble.append(f"temporary limits can't be ended now: {error}")
@@ -85,14 +87,14 @@ class Expiry:
             self._trouble.append(f"temporary limits can't be ended now: internal error: {error}")
         else:
             if next_end is not None:
-                return min(_REST_SECONDS, max(0.0, next_end - now))
+                return min(_REST_SECONDS, max(0.0, next_end - self._changes.clock()))
         return _REST_SECONDS
 
-    async def end_due(self) -> int:
+    async def end_due(self, now: float) -> int:
         """End what is due, at most 500 at a time; how many ended. Raises MailquotaError where none can be."""
         changes = self._changes
         async with changes.lock:
-            due = await in_thread(lambda: changes.temporary.due(changes.clock(), _MOST))
+            due = await in_thread(lambda: changes.temporary.due(now, _MOST))
             if not due:
                 return 0
             limits = [LimitChange(one.address, one.before, one.limit) for one in due]

@@ -28,7 +28,7 @@ class Upkeep:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._lifetime = Lifetime(engine.journal)
-        self._expiry = Expiry(engine.limits.changes, engine.ledger, lambda: engine.sync.store)
+        self.expiry = Expiry(engine.limits.changes, engine.ledger, lambda: engine.sync.store)
         self._exporter = Exporter(self._figures)
         self._expiring: asyncio.Task[None] | None = None
         self._pruning: asyncio.Task[None] | None = None
@@ -37,7 +37,7 @@ class Upkeep:
     def start(self, *, took_over: bool) -> None:
         """Begin; nothing of it is waited for."""
         self._lifetime.begin(self._description(), took_over=took_over)
-        self._expiring = _spawn(self._expiry.run(self._engine.accounts_read))
+        self._expiring = _spawn(self.expiry.run(self._engine.accounts_read))
         self._pruning = _spawn(self._prune())
         self.follow()
 
@@ -55,9 +55,8 @@ class Upkeep:
         self._exporter.listen(None)
         if self._pruning is not None:
             self._pruning.cancel()
-        if self._expiring is not None:
-            await self._expiry.end(self._expiring)
-        await self._lifetime.end("stopped" if self._successor is None else f"handed over to pid {self._successor}")
+        why = "stopped" if self._successor is None else f"handed over to pid {self._successor}"
+        await asyncio.gather(self._lifetime.end(why), self.expiry.end(self._expiring))
 
     def _description(self) -> str:
         engine = self._engine
