@@ -270,7 +270,7 @@ def test_without_a_journal_nothing_is_taken_back(engine: Embedded, small_world: 
 
 
 async def close_state(engine: Embedded) -> None:
-    inner(engine).state.close()
+    inner(engine).keeping.state.close()
 
 
 def test_a_journal_that_can_only_be_read(

@@ -80,7 +80,6 @@ def test_marks_and_filter(alone: CommandLine, words: list[str], code: int) -> No
         ["--critical"],
         ["--yse"],
         [">80percent"],
-        ["growing"],
         ["--config", "/nonexistent.toml"],
     ],
 )
