@@ -126,21 +126,18 @@ class Expiry:
 
     async def _entry(self, one: Temporary, written: LimitResult) -> JournalEntry | None:
         """What the journal says; None of a limit that never held, as whoever noted it was killed before it was set."""
-        error = written.error
-        limit, until = words(one.limit), local_time(one.until)
-        old = limit_text(one.limit)
-        if error is None or (isinstance(error, LimitChangedError) and error.found == one.before):
-            reason = f"the temporary limit of {limit} until {until} has ended{self._state(one)}"
-            return OURSELVES.entry("limit", one.address, old, limit_text(one.before), reason=reason)
-        if one.entry is None:
+        error, begun = written.error, one.entry
+        if begun is None and error is not None:
             return None
-        if not isinstance(error, LimitChangedError):
-            reason = f"the temporary limit of {limit} until {until} has ended, and the account is gone"
-            return OURSELVES.entry("limit", one.address, old, None, reason=reason)
-        number, found = one.entry, error.found
-        who = blame(await in_thread(lambda: self._changes.journal.later(one.address, number)), found)
-        reason = f"the temporary limit of {limit} until {until} has ended; the limit stays {words(found)}, {who}"
-        return OURSELVES.entry("limit", one.address, limit_text(found), limit_text(found), reason=reason)
+        ended = f"the temporary limit of {words(one.limit)} until {local_time(one.until)} has ended"
+        if isinstance(error, NoSuchAccountError):
+            return _note(one.address, limit_text(one.limit), None, f"{ended}, and the account is gone")
+        if begun is None or not isinstance(error, LimitChangedError) or error.found == one.before:
+            return _note(one.address, limit_text(one.limit), limit_text(one.before), f"{ended}{self._state(one)}")
+        found = error.found
+        who = blame(await in_thread(lambda: self._changes.journal.later(one.address, begun)), found)
+        left = f"{ended}; the limit stays {words(found)}, {who}"
+        return _note(one.address, limit_text(found), limit_text(found), left)
 
     def _state(self, one: Temporary) -> str:
         """How the account is now that it has its old limit."""
@@ -156,3 +153,7 @@ class Expiry:
             return 0
         entry = self._ledger.get(one.address)
         return None if entry is None or entry.used is None else entry.used - one.before
+
+
+def _note(address: str, old: str, new: str | None, reason: str) -> JournalEntry:
+    return OURSELVES.entry("limit", address, old, new, reason=reason)

@@ -10,7 +10,7 @@ from core.policy.decision import Verdict
 from tests.settings_page import page
 
 ROOT = Path(__file__).parent.parent
-COMMON = {"--config", "--read-only", "--no-color", "--version", "--json", "--yes", "--size", "--until"}
+COMMON = {"--config", "--read-only", "--no-color", "--version", "--json", "--yes", "--size"}
 
 
 def test_settings_page_is_of_this_version() -> None:

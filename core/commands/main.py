@@ -61,7 +61,7 @@ def root(ctx: click.Context, serve: bool, demo: bool, accounts: int | None) -> i
     its own. Without a terminal on standard output it prints the table of accounts once.
 
     Exit codes: 0 done, 1 refused or failed and nothing changed, 2 wrong usage or settings, 3 partly done, 4 no such
-    account, 5 a needed service is not reachable.
+    account, 5 a needed service is not reachable. check has its own.
     """
     common: Common = ctx.obj
     if ctx.invoked_subcommand is not None:

@@ -343,8 +343,10 @@ def test_a_raise_whose_entry_is_missing_ends_all_the_same(engine: Embedded, smal
     assert (ended.old, ended.new, ended.undoes) == ("20000", "10000", raised.id)
 
 
-def test_a_raise_that_was_never_made_leaves_no_trace(engine: Embedded, small_world: SmallWorld) -> None:
-    begin(engine, 5000, 20_000)
+@pytest.mark.parametrize("before", [LIMIT, 5000])
+def test_a_raise_that_was_never_made_leaves_no_trace(engine: Embedded, small_world: SmallWorld, before: int) -> None:
+    """Whether the limit is that of before, or was changed since."""
+    begin(engine, before, 20_000)
     later(engine)
     until(lambda: running(small_world) == [], "it has ended")
     assert small_world.limit_of(JOHN) == LIMIT

@@ -26,7 +26,7 @@ from core.mysql_hosts import Target
 from core.usage.folders import sum_folders
 from core.usage.measure import measure
 from core.wiring import make_mailstore
-from tests.core.clients import Console
+from tests.core.clients import Console, until
 from tests.core.engines import serving
 from tests.core.worlds import SmallWorld
 from tests.truth.scale import SEED, count
@@ -139,6 +139,42 @@ def test_killed_while_limits_are_edited(small_world: SmallWorld) -> None:
         missing += found == {new} and not entries
         (limit,) = found  # type: ignore[assignment]
     print(f"edits: {count(4, 70)} kills, {made} made, {missing} of them not in the journal, {done} answered")
+
+
+@pytest.mark.timeout(1800)
+def test_killed_while_limits_are_set_until_a_day(small_world: SmallWorld) -> None:
+    """Whatever was raised is remembered, so that it goes back; what was not leaves nothing behind."""
+    furnish(small_world)
+    rng = random.Random(f"{SEED} until")
+    done = made = 0
+    for turn in range(count(4, 50)):
+        size = str(6000 + turn)
+        order = partial(SetLimit, addresses=OTHERS, size=size, until="1d")
+        done += kill_during(small_world, order, rng, 0.06)
+        found = {small_world.limit_of(address) for address in OTHERS}
+        assert found in ({5000}, {int(size)})
+        raised = len([row for row in journal(small_world.state) if row.new == size])
+        assert raised in ({0} if found == {5000} else {0, len(OTHERS)})
+        made += found != {5000}
+        its_day(small_world.state)
+        with serving(small_world):
+            until(lambda: {small_world.limit_of(address) for address in OTHERS} == {5000}, "all are back")
+            until(lambda: running(small_world.state) == 0, "all have ended")
+        rows = [row for row in journal(small_world.state) if size in {row.new, row.old}]
+        assert len(rows) == (0 if found == {5000} else 2 * len(OTHERS))
+        assert {row.undoes for row in rows if row.old == size} == {row.id for row in rows if row.new == size}
+    print(f"until: {count(4, 50)} kills, {made} made, {done} answered")
+
+
+def its_day(path: Path) -> None:
+    """The day on which temporary limits end is here."""
+    with closing(StateDatabase(Target("sqlite", path=path))) as state:
+        state.write(lambda sql: sql.change("UPDATE temporary_limits SET until = 1"))
+
+
+def running(path: Path) -> int:
+    with closing(StateDatabase(Target("sqlite", path=path))) as state:
+        return int(state.rows("SELECT COUNT(*) FROM temporary_limits WHERE ended_at IS NULL")[0][0])
 
 
 def journal(path: Path) -> list[JournalRow]:
