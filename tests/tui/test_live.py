@@ -123,23 +123,25 @@ def test_an_idle_second_draws_the_clock_and_the_age_under_the_cursor_and_nothing
 
     async def scene(stage: Stage) -> None:
         await stage.pilot.pause()
-        drawn: list[Painted] = []
+        drawn: list[tuple[Painted, Region]] = []
         for widget in stage.app.screen.query(Painted):
             widget.refresh = _noting(widget, drawn)  # type: ignore[method-assign]
         stage.pass_time(1)
         await stage.pilot.pause()
-        clock, detail = drawn
-        assert "".join(text for text, _look in clock.lines[0]).strip() == fmt.clock(world.NOW + 1)
+        (head, clock), (detail, _line) = drawn
+        assert clock.width == 8
+        text = "".join(text for text, _look in head.lines[0])
+        assert text[clock.x : clock.right] == fmt.clock(world.NOW + 1)
         assert detail.id == "detail"
 
     play(scene)
 
 
-def _noting(widget: Painted, drawn: list[Painted]) -> Callable[..., Painted]:
+def _noting(widget: Painted, drawn: list[tuple[Painted, Region]]) -> Callable[..., Painted]:
     refresh = widget.refresh
 
     def noted(*regions: Region, **options: bool) -> Painted:
-        drawn.append(widget)
+        drawn.extend((widget, region) for region in regions)
         return refresh(*regions, **options)
 
     return noted

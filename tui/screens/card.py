@@ -71,9 +71,10 @@ class CardScreen(ActingScreen):
         self.call_after_refresh(self.show)
 
     def on_screen_resume(self) -> None:
-        """The account is measured each second while it is looked at."""
+        """The account is measured each second while it is looked at; the answer comes while the screen is laid out."""
         self.desk.link.watch([self._address])
         self._changed = True
+        self._ask_if_due(self.desk.clock())
         self.call_after_refresh(self.show)
 
     def guide(self, glyphs: Glyphs) -> Iterator[Line]:

@@ -1,66 +1,74 @@
-"""The head: two lines of tiles that live, each drawn on its own."""
+"""The head: two lines of tiles that live, of which only those that changed are drawn again."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
+from textual.geometry import Region
 
 from tui import format as fmt
+from tui.format import Line, Run
 from tui.grid import Look
 from tui.session import Session
 from tui.tiles import Place, Tile, first_line, fitting, second_line
 from tui.widgets.painted import Painted
 
 GAP = 2
+MARGIN = 1
 
 
-class TileRow(Horizontal):
-    """One line of tiles. A tile's cells only grow, so that changing figures don't make their neighbours dance."""
+class TileRow(Painted):
+    """One line of tiles. A tile's cells only grow, so that changing figures don't make their neighbours dance.
+
+    All tiles are one widget: each of its own would cost a new screen some milliseconds.
+    """
 
     def __init__(self) -> None:
-        super().__init__(classes="tile-row")
-        self._at: dict[str, tuple[int, int]] = {}
+        super().__init__()
         self._widths: dict[str, int] = {}
-        self._widgets: dict[str, Painted] = {}
+        self._placed: dict[int, Line] = {}  # by the cell that a tile begins at
 
     def show(self, tiles: tuple[Tile, ...], *, anew: bool) -> None:
         """Show what fits; ``anew`` after a resize, where cells may shrink again."""
         if anew:
             self._widths.clear()
-        kept = fitting(tiles, self.size.width, GAP)
+        room = self.size.width - 2 * MARGIN
+        kept = fitting(tiles, room, GAP)
         for tile in kept:
             self._widths[tile.key] = max(fmt.width_of(tile.line), self._widths.get(tile.key, 0))
-        if self._total(kept) > self.size.width:
+        if self._total(kept) > room:
             self._widths = {tile.key: fmt.width_of(tile.line) for tile in kept}
-        x = 0
-        for tile in (tile for tile in kept if not tile.right):
-            x = self._put(tile, x)
+        placed = self._place([tile for tile in kept if not tile.right], MARGIN)
         rights = [tile for tile in kept if tile.right]
-        x = self.size.width - self._total(rights)
-        for tile in rights:
-            x = self._put(tile, x)
-        keys = {tile.key for tile in kept}
-        for key, widget in self._widgets.items():
-            widget.display = key in keys
+        self._draw(placed | self._place(rights, MARGIN + room - self._total(rights)))
 
     def _total(self, tiles: Sequence[Tile]) -> int:
         return sum(self._widths[tile.key] for tile in tiles) + GAP * max(0, len(tiles) - 1)
 
-    def _put(self, tile: Tile, x: int) -> int:
-        widget = self._widgets.get(tile.key)
-        if widget is None:
-            widget = self._widgets[tile.key] = Painted(classes="tile")
-            self.mount(widget)
-        width = self._widths[tile.key]
-        if self._at.get(tile.key) != (x, width):  # a changed style costs a lay-out
-            self._at[tile.key] = (x, width)
-            widget.styles.width = width
-            widget.styles.offset = (x, 0)
-        pad = (" " * (width - fmt.width_of(tile.line)), "plain")
-        widget.paint([(pad, *tile.line) if tile.right else (*tile.line, pad)])
-        return x + width + GAP
+    def _place(self, tiles: Sequence[Tile], x: int) -> dict[int, Line]:
+        """Each filled to its width, beside each other from ``x`` on."""
+        placed: dict[int, Line] = {}
+        for tile in tiles:
+            width = self._widths[tile.key]
+            pad = (" " * (width - fmt.width_of(tile.line)), "plain")
+            placed[x] = (pad, *tile.line) if tile.right else (*tile.line, pad)
+            x += width + GAP
+        return placed
+
+    def _draw(self, placed: dict[int, Line]) -> None:
+        old, self._placed = self._placed, placed
+        runs: list[Run] = []
+        at = 0
+        for x, line in placed.items():
+            runs += [(" " * (x - at), "plain"), *line]
+            at = x + fmt.width_of(line)
+        self.lines = (tuple(runs),)
+        for x in old.keys() | placed.keys():
+            if old.get(x) != placed.get(x):
+                width = max(fmt.width_of(old.get(x, ())), fmt.width_of(placed.get(x, ())))
+                self.refresh(Region(x, 0, width, 1))
 
 
 class Head(Vertical):
