@@ -18,7 +18,6 @@ from tui.rows import RowList
 from tui.session import Session, State
 
 TRYING = "trying again: is the service running?"
-SOME_WORDS = 12  # cells; less of a reason says nothing
 
 
 def rule(left: Line, right: Line, width: int, look: Look) -> Line:
@@ -93,7 +92,7 @@ def as_of(session: Session, room: int, look: Look) -> list[Run]:
     glyphs = look.glyphs
     when, reason = f"{glyphs.dot} as of {fmt.clock(session.heard_at)}", fmt.literal(session.reason, glyphs)
     left = room - fmt.width_of([(f"{when}, ; {TRYING} ", "")])
-    if left >= SOME_WORDS:
+    if left >= fmt.SOME_WORDS:
         when += f", {fmt.fit(reason, min(left, fmt.width_of([(reason, '')])), glyphs)}"
     text = f"{when}; {TRYING}"
     return [(fmt.fit(text, max(0, min(room - 1, fmt.width_of([(text, "")]))), glyphs) + " ", "over")]

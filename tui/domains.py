@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 
 from core.control.results import Status
 from core.model import AccountRow, Level, level_of, percent_of
@@ -118,17 +119,26 @@ def _use(domain: Domain, width: int, look: Look) -> Line:
     return (*fmt.meter(percent, style, width - 7, look.glyphs), (text, style))
 
 
-def _counted(get: Callable[[Domain], int], style: str = "plain") -> Callable[[Domain, int, Look], Line]:
+def _number(field: str, style: str = "plain") -> Callable[[Domain, int, Look], Line]:
     """A number, quiet where there is none."""
+    get: Callable[[Domain], int] = attrgetter(field)
     return text_cell(lambda domain, _look: (format_count(get(domain)), style if get(domain) else "quiet"), right=True)
+
+
+def _used(domain: Domain, _look: Look) -> Run:
+    return format_size(domain.used), "plain"
 
 
 def _granted(domain: Domain, look: Look) -> Run:
     return format_size(domain.granted) if domain.granted else look.glyphs.nothing, "quiet"
 
 
+def _known_growth(domain: Domain) -> int | None:
+    return domain.growth if domain.growing else None
+
+
 def _growth(domain: Domain, look: Look) -> Run:
-    return outlook.growth_text(domain.growth if domain.growing else None, look.glyphs), "quiet"
+    return outlook.growth_text(_known_growth(domain), look.glyphs), "quiet"
 
 
 def _by_use(domain: Domain) -> float | None:
@@ -138,27 +148,28 @@ def _by_use(domain: Domain) -> float | None:
 def columns(disk: Callable[[], int | None]) -> tuple[Column[Domain], ...]:
     """``disk``: its size in bytes, which what is granted is a share of."""
 
-    def of_disk(domain: Domain) -> float | None:
+    def share(domain: Domain) -> float | None:
         return percent_of(domain.granted, disk())
 
     def shared(domain: Domain, look: Look) -> Run:
-        share = of_disk(domain)
-        return fmt.percent_text(share, look.glyphs), "near" if share is not None and share > 100 else "quiet"
+        percent = share(domain)
+        return fmt.percent_text(percent, look.glyphs), "near" if percent is not None and percent > 100 else "quiet"
+
+    def right(words: Callable[[Domain, Look], Run]) -> Callable[[Domain, int, Look], Line]:
+        return text_cell(words, right=True)
 
     return (
         Column("name", "Domain", 18, 0, text_cell(_name), falling=False, good=26, most=60),
-        Column("accounts", "Accounts", 9, 5, _counted(lambda each: each.accounts), lambda d: d.accounts, right=True),
-        Column("used", "Used", 9, 1, text_cell(lambda d, _look: (format_size(d.used), "plain"), right=True),
-               lambda d: d.used, right=True),
-        Column("granted", "Granted", 9, 2, text_cell(_granted, right=True), lambda d: d.granted, right=True),
+        Column("accounts", "Accounts", 9, 5, _number("accounts"), attrgetter("accounts"), right=True),
+        Column("used", "Used", 9, 1, right(_used), attrgetter("used"), right=True),
+        Column("granted", "Granted", 9, 2, right(_granted), attrgetter("granted"), right=True),
         Column("use", "Use", 14, 3, _use, _by_use, good=16, most=46),
-        Column("disk", "Of disk", 8, 6, text_cell(shared, right=True), of_disk, right=True),
-        Column("over", "Over", 6, 4, _counted(lambda d: d.over, "over"), lambda d: d.over, right=True),
-        Column("near", "Near", 6, 4, _counted(lambda d: d.near, "near"), lambda d: d.near, right=True),
-        Column("growth", "Per day", 10, 7, text_cell(_growth, right=True),
-               lambda d: d.growth if d.growing else None, right=True),
-        Column("unlimited", "Unlimited", 10, 8, _counted(lambda d: d.unlimited), lambda d: d.unlimited, right=True),
-    )  # fmt: skip
+        Column("disk", "Of disk", 8, 6, right(shared), share, right=True),
+        Column("over", "Over", 6, 4, _number("over", "over"), attrgetter("over"), right=True),
+        Column("near", "Near", 6, 4, _number("near", "near"), attrgetter("near"), right=True),
+        Column("growth", "Per day", 10, 7, right(_growth), _known_growth, right=True),
+        Column("unlimited", "Unlimited", 10, 8, _number("unlimited"), attrgetter("unlimited"), right=True),
+    )
 
 
 def totals(found: Domains, status: Status | None, look: Look) -> tuple[Tile, ...]:

@@ -185,11 +185,17 @@ def plural(number: int, one: str, many: str = "") -> str:
     return f"{format_count(number)} {one if number == 1 else many or one + 's'}"
 
 
+def recorded_bytes(value: str | None) -> int | None:
+    """A limit or a size from the text that the journal has of it; None for words, and for what is no size."""
+    return int(value) if value is not None and _BYTES.fullmatch(value) else None
+
+
 def recorded(value: str | None, glyphs: Glyphs) -> str:
-    """A limit or a size as people read it, from the text that the journal has of it: bytes, or words."""
-    if value is None:
-        return glyphs.nothing
-    return format_size(int(value)) if _BYTES.fullmatch(value) else literal(value, glyphs)
+    """The same as people read it."""
+    size = recorded_bytes(value)
+    if size is not None:
+        return format_size(size)
+    return glyphs.nothing if value is None else literal(value, glyphs)
 
 
 def micros(value: int | None, glyphs: Glyphs) -> str:

@@ -58,8 +58,8 @@ def change_words(row: JournalRow, look: Look) -> str:
     old, new = (fmt.recorded(value, look.glyphs) for value in (row.old, row.new))
     if row.old is None:
         return new
-    if row.kind == RECOUNT and row.old.isdecimal() and row.new is not None and row.new.isdecimal():
-        before, after = int(row.old), int(row.new)
+    before, after = fmt.recorded_bytes(row.old), fmt.recorded_bytes(row.new)
+    if row.kind == RECOUNT and before is not None and after is not None:
         more = f"{format_size(abs(after - before))} {'more' if after > before else 'less'}"
         return f"{new}, {more if after != before else 'as recorded'}"
     return f"{old} {look.glyphs.arrow} {new}"

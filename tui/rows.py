@@ -27,7 +27,7 @@ class RowList(Generic[T]):
     def __init__(self, key: Callable[[T], Hashable], text: Callable[[T], str]) -> None:
         self.words = Words()
         self.shown: list[T] = []
-        self._all: list[T] = []
+        self.all: list[T] = []
         self._key = key
         self._text = text
         self._places: dict[Hashable, int] = {}
@@ -39,11 +39,11 @@ class RowList(Generic[T]):
     @property
     def known(self) -> int:
         """How many there are without the filter."""
-        return len(self._all)
+        return len(self.all)
 
     def replace(self, rows: Iterable[T]) -> None:
         """Everything anew."""
-        self._all = list(rows)
+        self.all = list(rows)
         self._arrange()
 
     def narrow(self, text: str) -> None:
@@ -57,7 +57,7 @@ class RowList(Generic[T]):
         self._arrange()
 
     def _arrange(self) -> None:
-        found = [row for row in self._all if self.words.match(self._text(row))] if self.words.text else list(self._all)
+        found = [row for row in self.all if self.words.match(self._text(row))] if self.words.text else list(self.all)
         if self._order is not None:
             found.sort(key=self._order)
         self.shown = found

@@ -12,6 +12,8 @@ from tui.format import Line, Run
 from tui.grid import Column, Look, text_cell
 from tui.tiles import Tile, figure
 
+LISTED = 500  # warnings, the newest
+DAY = 86400.0
 LEAD = 3  # cells: blank, sign, blank
 _PERCENT = re.compile("([0-9]{1,3})%?")
 _LEFT = re.compile("[0-9.]+[KMGT]")
@@ -97,9 +99,10 @@ def text(row: WarningRow) -> str:
 
 
 def totals(rows: list[WarningRow], status: Status | None, look: Look) -> tuple[Tile, ...]:
-    """Who is due, what could not be sent; of those listed, what was sent within a day."""
-    sent = sum(row.state == "sent" and look.now - (row.sent_at or row.at) < 86400 for row in rows)
-    tiles = [Tile("sent", 2, figure(format_count(sent), " sent within 24 h"))]
+    """Who is due, what could not be sent; what was sent within a day, as far as the list reaches back."""
+    sent = sum(row.state == "sent" and look.now - (row.sent_at or row.at) < DAY for row in rows)
+    more = "+" if len(rows) >= LISTED and look.now - rows[-1].at < DAY else ""
+    tiles = [Tile("sent", 2, figure(f"{format_count(sent)}{more}", " sent within 24 h"))]
     if status is not None:
         signs, failed = look.glyphs.states, status.warnings_failed
         queued = f"{signs['queued']} {format_count(status.warnings_queued)} due"

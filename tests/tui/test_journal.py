@@ -71,6 +71,7 @@ def text(row: JournalRow, others: list[JournalRow] | None = None) -> str:
         pytest.param(entry(1, until=world.NOW - 5), ["ended"], id="its time is over"),
         pytest.param(entry(1, kind="recalc", old="2048", new="1024"), ["recount", "1 KiB, 1 KiB less"], id="recount"),
         pytest.param(entry(1, kind="recalc", old="5", new="5"), ["5 B, as recorded"], id="recount without drift"),
+        pytest.param(entry(1, kind="recalc", old="9" * 5000, new="5"), ["9" * 10], id="no size"),
         pytest.param(entry(1, kind="trash", old=None, new="3 messages"), ["Trash", " 3 messages"], id="Trash"),
         pytest.param(entry(1, kind="start", address="", old=None, new=None), ["start", UNICODE.nothing], id="start"),
         pytest.param(entry(1, kind="later", reason="why"), ["later", "why"], id="a kind of the future"),

@@ -113,6 +113,18 @@ def test_what_an_order_did_in_words(result: WarnResult, words: str) -> None:
     assert warned.outcome(result, LOOK)[0] == words
 
 
+def test_what_was_sent_within_a_day_is_not_claimed_beyond_the_list() -> None:
+    """Ten thousand after an import are more than are listed."""
+    status = world.status([])
+    for rows, words in (
+        ([warning(1), warning(2000)], "1 sent within"),
+        ([warning(1, at=world.NOW)] * 500, "500+ sent within"),
+        ([*[warning(1)] * 499, warning(2000)], "499 sent within"),
+    ):
+        shown = [text for tile in warned.totals(rows, status, LOOK) for text, _look in tile.line]
+        assert words in "".join(shown)
+
+
 # ---- the screen
 
 

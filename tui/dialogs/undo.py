@@ -155,15 +155,13 @@ def objection(edit: Sequence[JournalRow], accounts: Mapping[str, AccountRow]) ->
     account = accounts.get(edit[0].address)
     if len(edit) != 1 or account is None:
         return ""
-    new, old = edit[0].new, edit[0].old
+    new, old = edit[0].new, fmt.recorded_bytes(edit[0].old)
     if new != ("unlimited" if account.limit_bytes is None else str(account.limit_bytes)):
         return f"The limit is {_words(account.limit_bytes)} by now: somebody changed it since"
-    over = (account.used_bytes or 0) - int(old) if old is not None and old.isdecimal() else 0
-    return (
-        f"That is {format_size(over)} under the present use: new mail is refused until there is room"
-        if over > 0
-        else ""
-    )
+    over = (account.used_bytes or 0) - old if old is not None else 0
+    if over > 0:
+        return f"That is {format_size(over)} under the present use: new mail is refused until there is room"
+    return ""
 
 
 def _words(limit: int | None) -> str:

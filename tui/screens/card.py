@@ -21,7 +21,7 @@ from tui.desk import Desk, is_seen
 from tui.format import Line
 from tui.glyphs import Glyphs
 from tui.screens.acting import ActingScreen
-from tui.session import Changes
+from tui.session import Changes, State
 from tui.widgets.foot import Foot
 from tui.widgets.head import Head
 from tui.widgets.note_line import NoteLine
@@ -125,9 +125,10 @@ class CardScreen(ActingScreen):
     # ---- asking
 
     def _ask_if_due(self, now: float) -> None:
-        since = now - self._asked_at
         due = self._card.details is None or self._changed
-        if not self._asking and not self._gone and not 0 <= since < (SOON if due else LATER):
+        waited = not 0 <= now - self._asked_at < (SOON if due else LATER)
+        live = self.desk.session.state is State.LIVE and not self._gone
+        if live and waited and not self._asking:
             self._asked_at, self._asking, self._changed = now, True, False
             self._load(self._address)
 

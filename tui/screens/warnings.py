@@ -54,7 +54,9 @@ class WarningsScreen(PolledScreen[WarningRow]):
 
     async def fetch(self) -> list[WarningRow]:
         """The newest."""
-        rows: list[WarningRow] = await self.desk.link.ask(GetWarnings, list[WarningRow])
+        rows: list[WarningRow] = await self.desk.link.ask(
+            lambda number: GetWarnings(number, most=warned.LISTED), list[WarningRow]
+        )
         return rows
 
     def guide(self, glyphs: Glyphs) -> Iterator[Line]:
@@ -63,7 +65,7 @@ class WarningsScreen(PolledScreen[WarningRow]):
 
     def tiles(self) -> tuple[Tile, ...]:
         """Who is due, what failed."""
-        return warned.totals(self.rows.shown, self.desk.session.status, self.desk.look())
+        return warned.totals(self.rows.all, self.desk.session.status, self.desk.look())
 
     def detail_line(self) -> Line:
         """The warning."""
