@@ -272,6 +272,7 @@ def test_a_database_that_is_damaged_while_it_is_used_is_begun_anew(
         small_world.state.write_bytes(b"\xff" * os.path.getsize(small_world.state))
         small_world.deliver(JOHN, 500)
         until(lambda: uses(small_world.state) == [4500], "a new one holds what is measured")
+        until(lambda: uses(small_world.state, FULL) == [10_000], "also of those where nothing changed")
         until(lambda: problem(engine) == "", "nothing is wrong any more")
         small_world.deliver(JOHN, 500)
         until(lambda: uses(small_world.state)[-1:] == [5000], "it goes on")
