@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 _ROUND_SECONDS = 10.0  # how soon a change is in the history
 _TEND_SECONDS = 3600.0
 _RETRY_SECONDS = 60.0
+_SHOWN_SECONDS = 100 * 86400.0  # what a card has a use for: each slot of it may be a read of the disk
 _STOP_SECONDS = 0.5  # for everything: writing what waits, and giving the database back
 _WRITE_SECONDS = 0.3
 
@@ -40,11 +41,10 @@ class Keeping:
         self.state = wiring.make_state(config)
         self.journal = Journal(self.state)
         self.samples = Samples(self.state)
-        self._keep = config.settings.state.keep_seconds
         self._ledger = ledger
         self._now = now
         self._sampler = Sampler(ledger, self.samples, self.journal, now)
-        self._reckoner = Reckoner(ledger, self.samples, self._keep, now)
+        self._reckoner = Reckoner(ledger, self.samples, config.settings.state.keep_seconds, now)
         self._tasks: list[asyncio.Task[None]] = []
         self._problems: dict[str, str] = {}
 
@@ -65,6 +65,7 @@ class Keeping:
         with contextlib.suppress(TimeoutError, StateError):
             async with asyncio.timeout(_STOP_SECONDS):
                 if self._tasks:
+                    await asyncio.wait(self._tasks)
                     await self._sampler.finish(_WRITE_SECONDS)
                 await in_thread(self.state.close)
 
@@ -73,9 +74,9 @@ class Keeping:
         await self._sampler.remember(share=1.0)
 
     async def past(self, entry: Entry) -> list[Point]:
-        """All that is kept of one account, to this moment; its growth is reckoned anew by it. Raises StateError."""
+        """The use of one account until now, as far back as is shown; its growth is reckoned anew. Raises StateError."""
         now = self._now()
-        points = await in_thread(lambda: self.samples.series(entry.address, now - self._keep, now))
+        points = await in_thread(lambda: self.samples.series(entry.address, now - _SHOWN_SECONDS, now))
         known = entry.known
         if points and known is not None and known.used != points[-1].used_bytes:
             points.append(Point(now, known.used, known.messages))

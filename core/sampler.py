@@ -86,6 +86,12 @@ class Sampler:
         await self._drain()
         await self._leave(now)
 
+    def _begin_anew(self) -> None:
+        """The database is a new one, as after damage: it is to have everybody, not only who changes."""
+        for entry in self._ledger.entries.values():
+            entry.sampled_at = entry.sampled_from = None
+        self._ledger.unsampled.update(self._ledger.entries)
+
     def _take(self, entries: dict[str, Entry]) -> None:
         self._taken = list(entries.values())
         self._taken.reverse()
@@ -110,6 +116,8 @@ class Sampler:
         for entry in due:
             entry.sampled_at = now
             entry.sampled_from = entry.sampled_from or now
+        if any(change.old is None and told[change.address][1] is not None for change in changes):
+            self._begin_anew()
         for change in changes:
             changed = self._ledger.get(change.address)
             if changed is not None:

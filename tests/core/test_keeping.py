@@ -20,14 +20,16 @@ import pytest
 from core.config import Config
 from core.control.messages import GetDetails, GetStatus
 from core.control.results import Details, Status
-from core.history.database import StateDatabase
-from core.history.samples import Figure, Samples
+from core.history.database import StateDatabase, StateError
+from core.history.samples import Change, Figure, Samples
 from core.keeping import Keeping
 from core.ledger import Ledger
-from core.model import Trend
+from core.model import Account, Trend
 from core.mysql_hosts import Target
 from core.serve import Embedded
+from core.usage.measure import Known
 from core.usage.trash import TrashNames
+from tests.core import loops
 from tests.core.clients import ask, until
 from tests.core.commands.command_line import CommandLine
 from tests.core.engines import console, embedded, inner, measured, on_loop, rows
@@ -272,6 +274,7 @@ def test_a_database_that_is_damaged_while_it_is_used_is_begun_anew(
         small_world.state.write_bytes(b"\xff" * os.path.getsize(small_world.state))
         small_world.deliver(JOHN, 500)
         until(lambda: uses(small_world.state) == [4500], "a new one holds what is measured")
+        until(lambda: uses(small_world.state, FULL) == [10_000], "also of those where nothing changed")
         until(lambda: problem(engine) == "", "nothing is wrong any more")
         small_world.deliver(JOHN, 500)
         until(lambda: uses(small_world.state)[-1:] == [5000], "it goes on")
@@ -360,6 +363,36 @@ def test_a_database_that_hangs_does_not_hold_the_end(small_world: SmallWorld, mo
         asyncio.run(scene())
     finally:
         go_on.set()
+
+
+def test_what_is_being_written_at_the_end_is_written(small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round that is cut off gives back what it had taken before that is looked at."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    async def scene() -> None:
+        keeping = made(small_world.load())
+        write = keeping.samples.write
+
+        def first_hangs(figures: list[Figure], now: float) -> list[Change]:
+            if begun.is_set():
+                return write(figures, now)
+            begun.set()
+            go_on.wait(20)
+            raise StateError("too late")
+
+        monkeypatch.setattr(keeping.samples, "write", first_hangs)
+        keeping._ledger.set_accounts([Account(JOHN, LIMIT)])
+        entry = keeping._ledger.entries[JOHN]
+        keeping._ledger.set_known(entry, None, Known(4000, 4, "scan", 0), 1.0)
+        keeping.start()
+        await loops.until(begun.is_set)
+        await keeping.stop()
+
+    try:
+        asyncio.run(scene())
+    finally:
+        go_on.set()
+    assert uses(small_world.state) == [4000]
 
 
 def made(config: Config) -> Keeping:

@@ -161,6 +161,33 @@ def test_the_end_writes_what_waits(life: Life) -> None:
     play(scene)
 
 
+def test_the_end_writes_what_was_being_written(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round that is cut off gives back what it had taken."""
+    begun, go_on = threading.Event(), threading.Event()
+    write = life.samples.write
+
+    def hang(*_: object) -> list[Change]:
+        begun.set()
+        go_on.wait(20)
+        raise StateError("too late")
+
+    async def scene() -> None:
+        life.accounts(None, "a", "b")
+        sampler = life.sampler()
+        life.measure(a=1, b=2)
+        monkeypatch.setattr(life.samples, "write", hang)
+        writing = asyncio.ensure_future(sampler.round())
+        await until(begun.is_set)
+        writing.cancel()
+        await asyncio.wait([writing])
+        monkeypatch.setattr(life.samples, "write", write)
+        await sampler.finish(10.0)
+        go_on.set()
+        assert (life.uses("a"), life.uses("b")) == ([1], [2])
+
+    play(scene)
+
+
 def test_the_end_waits_no_longer_than_it_may(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.sampler._LAST_SLICE", 1)
 
@@ -170,6 +197,23 @@ def test_the_end_waits_no_longer_than_it_may(life: Life, monkeypatch: pytest.Mon
         life.measure(a=1, b=2)
         await sampler.finish(0.0)
         assert life.uses("a") == life.uses("b") == []
+
+    play(scene)
+
+
+def test_a_database_begun_anew_gets_everybody(life: Life, tmp_path: Path) -> None:
+    """Also where nothing changed; it shows as soon as something does."""
+
+    async def scene() -> None:
+        life.accounts(10 * GIB, "a", "b")
+        sampler = life.sampler()
+        life.measure(b=7)
+        await rounds(life, sampler, 1)
+        life.state.close()
+        (tmp_path / "state" / "state.db").unlink()
+        await rounds(life, sampler, 5 * GIB, 5 * GIB, 5 * GIB)
+        assert (life.uses("a"), life.uses("b")) == ([5 * GIB], [7])
+        assert life.jumps() == []
 
     play(scene)
 

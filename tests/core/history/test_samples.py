@@ -7,13 +7,17 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core.history.database import Sql, StateDatabase, StateError
 from core.history.forecast import DAY
 from core.history.samples import Change, Figure, Samples
-from core.history.thinning import SLOT
+from core.history.thinning import SLOT, end_of
 from core.model import Point, Trend
 from core.mysql_hosts import Target
 
@@ -216,6 +220,32 @@ def test_at_the_far_end_who_is_there_keeps_a_beginning(samples: Samples, state: 
     assert [use for _, use in uses(samples)] == [1, 4]
     assert [point.used_bytes for point in samples.series(B, 0.0, NOW)] == []
     assert (rows(state), rows(state, "slot")) == (3, 2)
+
+
+@settings(max_examples=25)
+@given(
+    st.lists(st.tuples(st.integers(1, 300), st.integers(0, 5)), min_size=1, max_size=40),
+    st.integers(0, 2000),
+)
+def test_thinning_changes_no_closing_figure(steps: list[tuple[int, int]], later: int) -> None:
+    """Of any life: what held at the end of a coarser slot holds there afterwards."""
+    with TemporaryDirectory() as folder, closing(StateDatabase(Target("sqlite", path=Path(folder, "s.db")))) as state:
+        samples, slot, held = Samples(state), 2_000_000, {}
+        for wait, use in steps:
+            slot += wait
+            write(samples, slot * SLOT, a=use)
+            held[slot] = use
+        now = slot + later
+        thin(samples, now * SLOT)
+        series = {int(p.at // SLOT): p.used_bytes for p in samples.series(A, 0.0, now * SLOT)}
+        for at in range(2_000_000, now + 1):
+            width = 96 if at < (now - 8 * 96) // 96 * 96 else 12 if at < now - 96 else 1
+            if at == end_of(at, width):
+                assert last_before(series, at) == last_before(held, at)
+
+
+def last_before(series: dict[int, int], slot: int) -> int | None:
+    return next((use for at, use in sorted(series.items(), reverse=True) if at <= slot), None)
 
 
 # ---- clocks
