@@ -142,8 +142,11 @@ class LimitChanges:
         return msgspec.structs.replace(change.promised(), old_bytes=written.old)
 
     async def _changed_since(self, address: str, entry: int, found: int | None) -> MailquotaError:
-        who = blame(await in_thread(lambda: self.journal.later(address, entry)), found)
-        return MailquotaError(f"the limit of {address} is {words(found)} by now, {who}; nothing was changed")
+        try:
+            who = f", {blame(await in_thread(lambda: self.journal.later(address, entry)), found)}"
+        except StateError:  # others of the same edit are changed by now: that must not end here
+            who = ""
+        return MailquotaError(f"the limit of {address} is {words(found)} by now{who}; nothing was changed")
 
     async def _write_down(
         self, changes: Sequence[Change], results: list[SetResult], memory: _Memory, operator: Operator

@@ -167,7 +167,7 @@ def _figures(rows: Sequence[AccountRow], warning: int, critical: int, unknown: i
     worst = max((row.percent for row in rows if row.percent is not None), default=0.0)
     used = sum(row.used_bytes or 0 for row in rows)
     return [
-        f"worst={worst:.1f}%;{marks.warning:g};{marks.critical:g};0;",
+        f"worst={int(worst * 10) / 10}%;{marks.warning:g};{marks.critical:g};0;",
         f"critical={critical};;;0;{len(rows)}",
         f"warning={warning};;;0;{len(rows)}",
         f"unknown={unknown};;;0;{len(rows)}",

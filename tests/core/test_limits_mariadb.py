@@ -57,11 +57,13 @@ def test_a_limit_goes_back_and_an_edit_is_taken_back(small_world: SmallWorld, ma
         set_limits(engine, [JOHN], "30000")
         (again,) = undo(engine)
         assert (again.new_bytes, again.then_bytes) == (20_000, LIMIT)
+        set_limits(engine, [JOHN, FULL], "5000")
+        assert [result.address for result in undo(engine)] == [JOHN, FULL]
         set_limits(engine, [FULL], "5000")
         later(engine)
         until(lambda: maria.quotas() == {JOHN: LIMIT, FREE: 0, FULL: 5000}, "both are back")
-        until(lambda: len(entries(engine)) == 7, "both are in the journal")
-        ended = entries(engine)[5:]
+        until(lambda: len(entries(engine)) == 11, "both are in the journal")
+        ended = entries(engine)[9:]
         assert [(entry.address, entry.old, entry.new, entry.undoes) for entry in ended] == [
             (FREE, "20000", "unlimited", entries(engine)[1].id),
             (JOHN, "20000", "10000", entries(engine)[0].id),

@@ -269,6 +269,23 @@ def test_without_a_journal_nothing_is_taken_back(engine: Embedded, small_world: 
     assert small_world.limit_of(JOHN) == 20_000
 
 
+def test_a_journal_that_fails_in_the_middle_holds_up_nothing(
+    engine: Embedded, small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who changed one limit can't be said then; the other one is taken back all the same."""
+
+    def fail(*_: object) -> None:
+        raise StateError("gone")
+
+    set_limits(engine, [JOHN, FULL], "20000")
+    small_world.set_limit(JOHN, 7000)
+    monkeypatch.setattr(inner(engine).journal, "later", fail)
+    john, full = undo(engine)
+    assert john.error == f"the limit of {JOHN} is 6.8 KiB by now; nothing was changed"
+    assert (full.error, full.journal_id) == (None, entries(engine)[-1].id)
+    assert limits_of(small_world, JOHN, FULL) == [7000, LIMIT]
+
+
 async def close_state(engine: Embedded) -> None:
     inner(engine).keeping.state.close()
 

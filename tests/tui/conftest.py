@@ -11,6 +11,7 @@ import pytest
 
 from tests.core.commands.command_line import SECONDS, CommandLine
 from tests.core.commands.test_serving import engine_pid
+from tests.core.engines import ended
 from tests.core.worlds import SmallWorld
 from tests.mailserver.process import wait_until
 from tests.tui.places import Place
@@ -40,5 +41,7 @@ def handing_over(line: CommandLine) -> Iterator[CommandLine]:
     """The same; an engine that was left behind is ended afterwards."""
     yield line
     if line("status").returncode == 0:
-        os.kill(engine_pid(line), signal.SIGTERM)
+        pid = engine_pid(line)
+        os.kill(pid, signal.SIGTERM)
+        assert ended(pid)
     assert wait_until(lambda: not line.world.control_socket.exists(), SECONDS)
