@@ -75,7 +75,7 @@ class Administrators:
         self._postman.leaves()
         try:
             await self._sender.tell_administrators(to, news)
-        except MailquotaError as error:
+        except (MailquotaError, OSError) as error:
             log.error("%s could not be told of %d warnings: %s", to, len(news), error)
             self._failures += 1
             self._not_before = now + _HOLD_SECONDS

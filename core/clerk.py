@@ -15,10 +15,10 @@ from core.alerts.message import Letter, Mail, compose, compose_copy, compose_dig
 from core.config import Config
 from core.control.results import Folder, Preview
 from core.errors import NoSuchAccountError
-from core.history.forecast import forecast
 from core.history.warnings import News
 from core.ledger import Entry, Ledger
 from core.outcomes import sendable
+from core.past import forecast_of
 from core.postman import MootError
 from core.threads import in_thread
 from core.usage.driver import Driver
@@ -66,11 +66,9 @@ class Clerk:
 
     async def deliver(self, number: int, at: float, news: News) -> str:
         """See Sender."""
-        if self._ledger.get(news.address) is None:
-            raise MootError("there is no such account any more")
         facts = await self._facts(news.address, news.mark)
         message_id = _message_id(number, at, self._config().sender_for(news.address))
-        letter = self._letter(news.address, time.time(), message_id)
+        letter = make_letter(self._config(), news.address, message_id)
         return await in_thread(lambda: self._delivered(news.address, compose(facts, letter)))
 
     async def was_delivered(self, number: int, at: float, news: News) -> bool:
@@ -80,7 +78,7 @@ class Clerk:
 
     async def tell_administrators(self, to: str, news: list[News]) -> None:
         """See Sender."""
-        letter = self._letter(to, time.time(), _message_id(0, 0, self._config().sender_for(to)))
+        letter = make_letter(self._config(), to)
         if len(news) == 1:
             facts = await self._facts(news[0].address, news[0].mark)
             await in_thread(lambda: self._send(to, compose_copy(facts, letter)))
@@ -115,9 +113,7 @@ class Clerk:
         if self._ledger.get(address) is None:
             raise NoSuchAccountError(address)
         facts = await self._facts(address, mark, test=test)
-        letter = self._letter(
-            to, time.time(), _message_id(0, 0, self._config().sender_for(address)), language_of=address
-        )
+        letter = make_letter(self._config(), to, about=address)
         return await in_thread(lambda: compose(facts, letter))
 
     async def _facts(self, address: str, mark: str, *, test: bool = False) -> MailFacts:
@@ -126,7 +122,6 @@ class Clerk:
             raise MootError("there is no such account any more")
         row = self._ledger.row(entry)
         folders = await self._biggest_folders(entry)
-        known = entry.trend is not None and entry.limit is not None and entry.used is not None
         return MailFacts(
             address,
             mark,
@@ -137,7 +132,7 @@ class Clerk:
             row.trash_messages,
             folders,
             entry.trend,
-            forecast(entry.used, entry.limit, entry.trend) if known else None,  # type: ignore[arg-type]
+            forecast_of(entry),
             test=test,
         )
 
@@ -150,18 +145,6 @@ class Clerk:
             return ()
         found.sort(key=lambda folder: -folder.bytes)
         return tuple(FolderShare(f.name, f.messages, f.bytes, f.trash) for f in found)
-
-    def _letter(self, to: str, at: float, message_id: str, language_of: str = "") -> Letter:
-        warnings = self._config().settings.warnings
-        address = language_of or to
-        return Letter(
-            sender=self._config().sender_for(address),
-            to=to,
-            at=at,
-            message_id=message_id,
-            language=warnings.language_of(address),
-            templates=Path(warnings.templates) if warnings.templates else None,
-        )
 
     def _deliverer(self) -> Delivery:
         """In a thread: Dovecot is asked how it is set up, after each change of the settings anew."""
@@ -185,6 +168,20 @@ class Clerk:
     def _remark(self, mail: Mail) -> None:
         if mail.remark:
             log.warning("the built-in text is sent: %s", mail.remark)
+
+
+def make_letter(config: Config, to: str, message_id: str = "", about: str = "") -> Letter:
+    """By the settings, as of now; in the language of the account that it is ``about``, if it is not ``to``'s own."""
+    warnings, account = config.settings.warnings, about or to
+    sender = config.sender_for(account)
+    return Letter(
+        sender=sender,
+        to=to,
+        at=time.time(),
+        message_id=message_id or _message_id(0, 0, sender),
+        language=warnings.language_of(account),
+        templates=Path(warnings.templates) if warnings.templates else None,
+    )
 
 
 def _message_id(number: int, at: float, sender: str) -> str:

@@ -72,7 +72,7 @@ class Postman:
         self._steady = steady
         self._pace = Pace(1)
         self._bell = asyncio.Event()
-        self._busy: set[asyncio.Task[str]] = set()
+        self._busy: set[asyncio.Task[tuple[str, str]]] = set()
         self._tidied_at = 0.0
         self._remembered = False
 
@@ -110,11 +110,11 @@ class Postman:
             keep = self._config().settings.state.keep_seconds
             await in_thread(lambda: self._book.tidy(now, keep, RETRIES[-1]))
             self._tidied_at = now
+        self.waiting, self.failed = await in_thread(lambda: self._book.counts(now - _LATELY))
         most = 0 if self.is_quiet() else min(self.room(), _LANES - len(self._busy))
-        if most > 0:
+        if self.waiting and most > 0:  # a claim writes; an empty queue is not worth a lock each second
             for claimed in await in_thread(lambda: self._book.claim(now, most)):
                 self._start(claimed)
-        self.waiting, self.failed = await in_thread(lambda: self._book.counts(now - _LATELY))
 
     async def _remember_pace(self) -> None:
         """A restart is no way around the pace."""
@@ -144,24 +144,23 @@ class Postman:
         claimed = await in_thread(lambda: self._book.claim(self._clock(), 1, address))
         if not claimed:
             return "", ""
-        said = await self._start(claimed[0])
-        return ("sent", said) if not said.startswith("!") else ("queued", said[1:])
+        return await self._start(claimed[0])
 
-    def _start(self, claimed: Claimed) -> asyncio.Task[str]:
+    def _start(self, claimed: Claimed) -> asyncio.Task[tuple[str, str]]:
         self.leaves()
         task = asyncio.get_running_loop().create_task(self._send(claimed))
         self._busy.add(task)
         task.add_done_callback(self._ended)
         return task
 
-    def _ended(self, task: asyncio.Task[str]) -> None:
+    def _ended(self, task: asyncio.Task[tuple[str, str]]) -> None:
         self._busy.discard(task)
         self._bell.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a warning could not be sent", exc_info=error)
 
-    async def _send(self, claimed: Claimed) -> str:
-        """The method, or "!" and why it was not delivered."""
+    async def _send(self, claimed: Claimed) -> tuple[str, str]:
+        """As ``send_now``."""
         number, news, book = claimed.id, claimed.news, self._book
         try:
             may_be_there = claimed.interrupted or claimed.attempts > 0
@@ -172,14 +171,14 @@ class Postman:
         except MootError as error:
             why = str(error)
             await in_thread(lambda: book.dropped(number, why))
-            return f"!{why}"
+            return "queued", why
         except (MailquotaError, OSError) as error:
             return await self._failed(claimed, error_text(error))
         await in_thread(lambda: book.done(number, self._clock(), method))
         await self._note(news, method)
-        return method
+        return "sent", method
 
-    async def _failed(self, claimed: Claimed, why: str) -> str:
+    async def _failed(self, claimed: Claimed, why: str) -> tuple[str, str]:
         attempts = claimed.attempts + 1
         again = next_try(attempts, self._clock())
         log.log(
@@ -193,7 +192,7 @@ class Postman:
         await in_thread(lambda: self._book.failed(claimed.id, attempts, why, again))
         if again is None:
             await self._note(claimed.news, f"not delivered: {why}")
-        return f"!{why}"
+        return "queued", why
 
     async def _note(self, news: News, reason: str) -> None:
         entry = JournalEntry("mailquota", "", "warning", news.address, None, news.mark, reason)

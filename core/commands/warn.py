@@ -7,9 +7,6 @@ engine runs and the accounts can't be read either, the mail is made of what is i
 from __future__ import annotations
 
 import os
-import time
-import uuid
-from pathlib import Path
 from typing import Any
 
 import click
@@ -73,21 +70,12 @@ def _warned(common: Common, address: str, mark: str, source: str) -> WarnResult:
 
 def _alone(config: Config, address: str, mark: str) -> WarnResult:
     """Deliver it with nothing but the settings and the mailbox."""
-    from core.alerts.message import Letter, compose
+    from core.alerts.message import compose
+    from core.clerk import make_letter
     from core.mailbox_facts import mailbox_facts
     from core.wiring import make_deliverer
 
-    warnings = config.settings.warnings
-    sender = config.sender_for(address)
-    letter = Letter(
-        sender=sender,
-        to=address,
-        at=time.time(),
-        message_id=f"<mailquota.{uuid.uuid4().hex}@{sender.rpartition('@')[2]}>",
-        language=warnings.language_of(address),
-        templates=Path(warnings.templates) if warnings.templates else None,
-    )
-    mail = compose(mailbox_facts(config, address, mark), letter)
+    mail = compose(mailbox_facts(config, address, mark), make_letter(config, address))
     method = make_deliverer(config).deliver(address, mail.message)
     return WarnResult(address, mark, "sent", method)
 
