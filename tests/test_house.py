@@ -12,9 +12,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SUBJECTS = ("accounts", "usage", "policy", "history", "alerts")
+SUBJECTS = ("accounts", "usage", "policy", "history", "alerts", "doctor")
 FREE = {"model", "units", "errors", "config", "settings", "endpoints", "text", "times", "checks", "answers"} | {
-    "mysql_hosts"
+    "mysql_hosts",
+    "outside",
+    "dovecot_conf",
+    "dovecot_quota",
+    "postfix_maps",
+    "postfix_restrictions",
 }
 LONGEST_FILE = {"core": 300, "tui": 300, "tests": 500}  # a list of cases may be longer than what they are about
 LONGEST_FUNCTION = 40
