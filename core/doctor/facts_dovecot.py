@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import string
+
 import msgspec
 
 from core.dovecot_conf import Block
 from core.dovecot_quota import QuotaFacts
+
+USERNAME_CHARACTERS = string.ascii_letters + string.digits + ".-_@"  # Dovecot's auth_username_chars by default
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,10 +66,11 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
 class DovecotFacts(msgspec.Struct, frozen=True, kw_only=True):
     """``fault`` says why Dovecot's settings could not be read; ``refused``: because Dovecot itself refuses them.
 
-    ``conf`` is what doveconf prints, never to be changed. ``server_fault`` says why a running Dovecot could not be
-    asked about users. ``accounts`` is how many the accounts database has, of which ``sample`` were asked about; ``odd``
-    have a character in their names that ``auth_username_chars`` lacks. ``listed`` is how many users Dovecot can list.
-    ``mail_owner`` are the names and numbers of the user that mail is delivered as, ``mail_group`` of its group.
+    ``conf`` is what doveconf prints, never to be changed; ``users`` are the drivers of the user databases.
+    ``server_fault`` says why a running Dovecot could not be asked about users. ``accounts`` is how many the accounts
+    database has, of which ``sample`` were asked about; the names of ``odd`` have ``odd_characters``, which
+    ``auth_username_chars`` lacks. ``listed`` is how many users Dovecot can list. ``mail_owner`` are name and number of
+    the user that mail is delivered as, ``mail_group`` of its group.
     """
 
     fault: str = "not asked"
@@ -81,6 +86,7 @@ class DovecotFacts(msgspec.Struct, frozen=True, kw_only=True):
     server_fault: str = "not asked"
     accounts: int = 0
     odd: tuple[str, ...] = ()
+    odd_characters: str = ""
     with_domain: bool = False
     sample: tuple[Account, ...] = ()
     listed: int | None = None

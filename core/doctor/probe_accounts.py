@@ -10,19 +10,16 @@ import grp
 import json
 import os
 import pwd
-import string
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from core.doctor.facts_dovecot import Account, FileFact
+from core.doctor.facts_dovecot import USERNAME_CHARACTERS, Account, FileFact
 from core.dovecot_conf import Block
 from core.outside import Run, Said
 
 SAMPLE = 8  # accounts
 _NO_USER = 67  # exit code of doveadm
 _SHOWN_FIELDS = {"uid", "gid", "home", "mail", "mail_path", "mail_driver", "user"}
-_USERNAME_CHARS = string.ascii_letters + string.digits + ".-_@"  # Dovecot's default
-_ODD_SHOWN = 5
 _INDEX_FILES = ("dovecot-uidlist", "dovecot.index", "dovecot.index.cache")
 
 Stat = Callable[[str], os.stat_result]
@@ -71,12 +68,13 @@ class AccountsProbe:
             return None, last_line(said.err) or said.fault
         return sum(1 for line in said.out.splitlines() if line.strip()), ""
 
-    def odd(self, allowed: str | None) -> tuple[str, ...]:
-        """The first few accounts whose names Dovecot never looks up. An empty setting allows every character."""
+    def odd(self, allowed: str | None) -> tuple[tuple[str, ...], str]:
+        """Some accounts whose names Dovecot never looks up, and the characters. An empty setting allows all of them."""
         if allowed == "":
-            return ()
-        known = set(allowed or _USERNAME_CHARS)
-        return tuple(sorted(address for address in self._accounts if not known.issuperset(address)))[:_ODD_SHOWN]
+            return (), ""
+        known = set(allowed or USERNAME_CHARACTERS)
+        odd = sorted(address for address in self._accounts if not known.issuperset(address))
+        return tuple(odd), "".join(sorted(set().union(*odd) - known))
 
     def maildirsizes(self) -> tuple[FileFact, ...]:
         """Those of the sample that exist."""

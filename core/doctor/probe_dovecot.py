@@ -57,6 +57,7 @@ def gather(
     probe = AccountsProbe(dovecot_tool(doveadm, "doveadm"), accounts, mailstore, run, stat)
     users = _user_databases(conf, modern=release >= (2, 4))
     server_fault, sample = probe.sample()
+    odd, odd_characters = probe.odd(conf.values.get("auth_username_chars"))
     listed, listing_fault = probe.listed() if may_be_listed(users) and not server_fault else (None, server_fault)
     return DovecotFacts(
         fault="",
@@ -70,7 +71,8 @@ def gather(
         query=_query(conf, config_file(said.out), read, root, modern=release >= (2, 4)),
         server_fault=server_fault,
         accounts=len(accounts),
-        odd=probe.odd(conf.values.get("auth_username_chars")),
+        odd=odd,
+        odd_characters=odd_characters,
         with_domain=any("@" in address for address in accounts),
         sample=sample,
         listed=listed,
@@ -114,7 +116,7 @@ def _query(conf: Block, main_file: str, read: Read, root: str, *, modern: bool) 
         return UserQuery(file=main_file, block=block.name, user=user, iterate=iterate)
     file = block.values.get("args", "")
     text = read(root + file)
-    values = parse_map_file(text.text or "")
+    values = parse_map_file((text.text or "").replace("\\\n", " "))  # a backslash continues a line
     return UserQuery(
         file=file, user=values.get("user_query", ""), iterate=values.get("iterate_query", ""), fault=text.fault
     )
