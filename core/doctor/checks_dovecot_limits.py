@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from core.doctor.dovecot_limits import Difference, differences, field_name
 from core.doctor.dovecot_query import iterate_query, mended_query, query_lines
 from core.doctor.dovecot_view import append, doveadm, dovecot_check, is_modern, reload, setting
-from core.doctor.facts_dovecot import USERNAME_CHARACTERS, DovecotFacts
+from core.doctor.facts_dovecot import LOCAL_USERS, USERNAME_CHARACTERS, DovecotFacts
 from core.doctor.model import Check, Outcome, fail, ok, skip, warn
 from core.dovecot_conf import plugin_values
 from core.text import shown, visible
@@ -20,7 +20,6 @@ from core.text import shown, visible
 _BACKENDS = {"count", "maildir"}
 _OTHERS = {"dict", "dirsize", "fs", "imapc"}
 _REMOVED = {"dict", "dirsize"}  # by 2.4
-_LOCAL = {"sql", "passwd-file", "prefetch"}
 _BLOCK_LINES = r"/^[[:space:]]*quota .*\{/,/^[[:space:]]*\}/"
 _HARMLESS = frozenset("'+=!&~^|")  # in a name: neither of a path nor of Dovecot's own variables
 _ITERATE = "# give the SQL user database an iterate_query that returns every address as user"
@@ -84,7 +83,7 @@ def _not_comparable(facts: DovecotFacts) -> Outcome | None:
 
 
 def _elsewhere(facts: DovecotFacts) -> Outcome | None:
-    others = [driver for driver in facts.users if driver not in _LOCAL]
+    others = [driver for driver in facts.users if driver not in LOCAL_USERS]
     if others or not facts.users:
         return skip(f"not covered: user database {', '.join(map(shown, others)) or 'that the settings do not name'}")
     return None

@@ -19,7 +19,6 @@ from core.dovecot_conf import Block, plugin_values
 from core.dovecot_quota import unenforced
 from core.text import shown, visible
 
-_OURS = "script /usr/local/bin/mailquota warn"
 _NONE = ok("Dovecot warns at no marks; mailquota warns by itself")
 _OLD_OPTION = re.compile(r"plugin/quota=")
 _OLD_BACKEND = re.compile(r"plugin/quota=(\w+)")
@@ -68,7 +67,7 @@ def _sockets(facts: DovecotFacts) -> Outcome:
 def _socket(facts: DovecotFacts, name: str) -> Outcome:
     service, listener = _listener(facts, name)
     if listener is None:
-        return fail(f"no service listens at {shown(name)}, where warnings are sent", _service(facts, name, _OURS))
+        return fail(f"no service listens at {shown(name)}, where warnings are sent", _service(facts, name))
     values = listener.values
     owner, mode = values.get("user", "root"), _octal(values.get("mode", "0600"))
     told = f"the socket {visible(name)} has user {visible(owner)} and mode {mode:04o}"
@@ -101,9 +100,14 @@ def _listener_lines(facts: DovecotFacts, name: str) -> list[str]:
     return [f"  unix_listener {name} {{", f"    user = {owner}", "    mode = 0660", "  }"]
 
 
-def _service(facts: DovecotFacts, name: str, executable: str) -> str:
-    lines = [f"  executable = {executable}", *_listener_lines(facts, name)]
+def _service(facts: DovecotFacts, name: str) -> str:
+    lines = [_ours(facts), *_listener_lines(facts, name)]
     return append(facts, f"service {name} {{", *lines, "}")
+
+
+def _ours(facts: DovecotFacts) -> str:
+    """mailquota is a warning script of its own."""
+    return f"  executable = script {facts.mailquota} warn"
 
 
 def _octal(text: str) -> int:
@@ -128,7 +132,7 @@ def _warning_scripts(facts: DovecotFacts) -> list[Script]:
 def _runs(facts: DovecotFacts, script: Script) -> Outcome:
     path = visible(script.path)
     if "No such file" in script.fault:
-        fix = append(facts, f"service {script.service} {{", f"  executable = {_OURS}", "}")
+        fix = append(facts, f"service {script.service} {{", _ours(facts), "}")
         return fail(f"{path}, which service {visible(script.service)} runs, does not exist", fix)
     if script.fault:
         return skip(f"{visible(script.fault)}; run the doctor as root")

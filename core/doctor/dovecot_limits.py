@@ -44,13 +44,23 @@ def _difference(facts: DovecotFacts, account: Account) -> Difference | None:
     if account.unknown:
         return Difference(account.address, "unknown", "Dovecot has no such user")
     if account.fault:
-        return Difference(account.address, "broken", f"Dovecot can't load the user: {account.fault}")
+        return _broken(facts, account)
     effective = account.enforced if account.enforced is not None else _given(facts, account)
     if effective is None or effective == _kib(account.expected):
         return None
     kind, cause = _cause(facts, account)
     told = f"{_bytes(account.expected)} in the database, {_as_kib(effective)} in Dovecot; {cause}"
     return Difference(account.address, kind, told)
+
+
+def _broken(facts: DovecotFacts, account: Account) -> Difference:
+    """2.3 takes a field ``quota`` for the quota setting itself, and then knows no such driver."""
+    told = f"Dovecot can't load the user: {account.fault}"
+    if field_name(facts) in account.fields:
+        return Difference(account.address, "broken", told)
+    return Difference(
+        account.address, "field", f"the user database gives no {field_name(facts)}{_instead(account)}; {told}"
+    )
 
 
 def _cause(facts: DovecotFacts, account: Account) -> tuple[str, str]:

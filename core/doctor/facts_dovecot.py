@@ -11,6 +11,8 @@ from core.dovecot_quota import QuotaFacts
 
 USERNAME_CHARACTERS = string.ascii_letters + string.digits + ".-_@"  # Dovecot's auth_username_chars by default
 
+LOCAL_USERS = frozenset({"sql", "passwd-file", "prefetch"})  # user databases that hold the accounts and no others
+
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
     """A user that was asked about. ``expected`` is the limit of the accounts database in bytes, None = unlimited.
@@ -70,7 +72,7 @@ class DovecotFacts(msgspec.Struct, frozen=True, kw_only=True):
     ``server_fault`` says why a running Dovecot could not be asked about users. ``accounts`` is how many the accounts
     database has, of which ``sample`` were asked about; the names of ``odd`` have ``odd_characters``, which
     ``auth_username_chars`` lacks. ``listed`` is how many users Dovecot can list. ``mail_owner`` are name and number of
-    the user that mail is delivered as, ``mail_group`` of its group.
+    the user that mail is delivered as, ``mail_group`` of its group. ``mailquota`` is where our own command lies.
     """
 
     fault: str = "not asked"
@@ -96,3 +98,4 @@ class DovecotFacts(msgspec.Struct, frozen=True, kw_only=True):
     scripts: tuple[Script, ...] = ()
     maildirsizes: tuple[FileFact, ...] = ()
     largest_index: FileFact | None = None
+    mailquota: str = "/usr/local/bin/mailquota"

@@ -37,6 +37,8 @@ class AccountsProbe:
         self._run = run
         self._stat = stat
         self._chosen = choose(accounts)
+        self.count = len(accounts)
+        self.with_domain = any("@" in address for address in accounts)
 
     def sample(self) -> tuple[str, tuple[Account, ...]]:
         """Why no user could be asked about (empty where one could), and what was said of some."""

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 
+import msgspec
+
 from core import outside
 from core.config import Config
-from core.doctor.facts_dovecot import DovecotFacts, Script, UserQuery
+from core.doctor.facts_dovecot import LOCAL_USERS, DovecotFacts, Script, UserQuery
 from core.doctor.probe_accounts import AccountsProbe, mail_names
 from core.dovecot_conf import (
     Block,
@@ -25,7 +28,7 @@ from core.dovecot_conf import (
     trash_names,
 )
 from core.dovecot_quota import quota_facts
-from core.outside import Read, Run
+from core.outside import Read, Run, Said, Text
 from core.postfix_maps import parse_map_file
 
 _DELIVERING = ("dovecot-lda", "mailquota", "doveadm", "sendmail", "/deliver")
@@ -43,51 +46,85 @@ def gather(
     stat: Stat = os.stat,
 ) -> DovecotFacts:
     """``accounts``: address → limit in bytes of the accounts database, None = unlimited; may be empty."""
-    doveadm = config.settings.mailstore.doveadm
-    said = run([*dovecot_tool(doveadm, "doveconf"), "-n"])
-    release = dovecot_release(said.out)
+    mailstore = config.settings.mailstore
+    said = run([*dovecot_tool(mailstore.doveadm, "doveconf"), "-n"])
+    facts = _settings(said)
+    if facts.fault:
+        return facts
+    files = _Files(read, stat, _root(mailstore.doveadm))
+    facts = msgspec.structs.replace(
+        facts,
+        query=_query(facts, files),
+        scripts=tuple(_scripts(facts.conf, files)),
+        mailquota=shutil.which("mailquota") or facts.mailquota,
+    )
+    probe = AccountsProbe(dovecot_tool(mailstore.doveadm, "doveadm"), accounts, mailstore.path, run, stat)
+    return _with_users(facts, probe)
+
+
+def _settings(said: Said) -> DovecotFacts:
+    """All that doveconf alone tells."""
+    text = said.out
+    file, release = config_file(text), dovecot_release(text)
     if said.fault:
         refused = said.code == _REFUSED and not any(word in said.err for word in _OWN_WORDS)
-        return DovecotFacts(fault=said.fault, refused=refused, release=release, config_file=config_file(said.out))
-    if not config_file(said.out):
+        return DovecotFacts(fault=said.fault, refused=refused)
+    if not file:
         return DovecotFacts(fault="doveconf prints nothing that looks like settings of Dovecot")
-    conf = parse_doveconf(said.out)
-    root = _root(doveadm)
-    mailstore = config.settings.mailstore.path
-    probe = AccountsProbe(dovecot_tool(doveadm, "doveadm"), accounts, mailstore, run, stat)
-    users = _user_databases(conf, modern=release >= (2, 4))
-    server_fault, sample = probe.sample()
-    odd, odd_characters = probe.odd(conf.values.get("auth_username_chars"))
-    listed, listing_fault = probe.listed() if may_be_listed(users) and not server_fault else (None, server_fault)
+    conf = parse_doveconf(text)
     return DovecotFacts(
         fault="",
         conf=conf,
         release=release,
-        config_file=config_file(said.out),
-        quota=quota_facts(said.out),
-        grace=quota_grace(said.out),
-        trash=tuple(trash_names(said.out)),
-        users=users,
-        query=_query(conf, config_file(said.out), read, root, modern=release >= (2, 4)),
+        config_file=file,
+        quota=quota_facts(text),
+        grace=quota_grace(text),
+        trash=tuple(trash_names(text)),
+        users=tuple(_driver(block, release) for block in conf.of_kind("userdb")),
+    )
+
+
+def _with_users(facts: DovecotFacts, probe: AccountsProbe) -> DovecotFacts:
+    """What a running Dovecot says of its users, and what their mailboxes show."""
+    server_fault, sample = probe.sample()
+    listed, listing_fault = probe.listed() if may_be_listed(facts) and not server_fault else (None, "")
+    odd, odd_characters = probe.odd(facts.conf.values.get("auth_username_chars"))
+    return msgspec.structs.replace(
+        facts,
         server_fault=server_fault,
-        accounts=len(accounts),
+        accounts=probe.count,
         odd=odd,
         odd_characters=odd_characters,
-        with_domain=any("@" in address for address in accounts),
+        with_domain=probe.with_domain,
         sample=sample,
         listed=listed,
         listing_fault=listing_fault,
-        mail_owner=mail_names(conf, sample, "uid"),
-        mail_group=mail_names(conf, sample, "gid"),
-        scripts=tuple(_scripts(conf, read, stat, root)),
+        mail_owner=mail_names(facts.conf, sample, "uid"),
+        mail_group=mail_names(facts.conf, sample, "gid"),
         maildirsizes=probe.maildirsizes(),
         largest_index=probe.largest_index(),
     )
 
 
-def may_be_listed(users: tuple[str, ...]) -> bool:
-    """User databases of which asking for all their users is cheap, and means the accounts."""
-    return bool(users) and set(users) <= {"sql", "passwd-file", "prefetch"}
+def may_be_listed(facts: DovecotFacts) -> bool:
+    """Whether its user databases are such that asking for all users is cheap, and means the accounts."""
+    return bool(facts.users) and LOCAL_USERS.issuperset(facts.users)
+
+
+class _Files:
+    """Files as Dovecot names them: below ``root`` where ``chroot FOLDER doveadm`` leads to it, empty without."""
+
+    def __init__(self, read: Read, stat: Stat, root: str) -> None:
+        self._read = read
+        self._stat = stat
+        self._root = root
+
+    def read(self, path: str) -> Text:
+        return self._read(self._root + path)
+
+    def mode(self, path: str) -> int:
+        """Raises OSError."""
+        return self._stat(self._root + path).st_mode & 0o7777
 
 
 def _root(doveadm: str) -> str:
@@ -97,49 +134,40 @@ def _root(doveadm: str) -> str:
     return words[at + 1] if at is not None and len(words) > at + 1 else ""
 
 
-def _user_databases(conf: Block, *, modern: bool) -> tuple[str, ...]:
-    """Their drivers. On 2.4 the name of the block is the driver unless it says otherwise."""
-    return tuple(_driver(block, modern=modern) for block in conf.of_kind("userdb"))
+def _driver(block: Block, release: tuple[int, int, int]) -> str:
+    """That of a user database. On 2.4 the name of the block is the driver unless it says otherwise."""
+    named = block.name if release >= (2, 4) else ""
+    return block.values.get("userdb_driver") or block.values.get("driver") or named
 
 
-def _driver(block: Block, *, modern: bool) -> str:
-    return block.values.get("userdb_driver") or block.values.get("driver") or (block.name if modern else "")
-
-
-def _query(conf: Block, main_file: str, read: Read, root: str, *, modern: bool) -> UserQuery:
-    """Those of the first SQL user database."""
-    block = next((block for block in conf.of_kind("userdb") if _driver(block, modern=modern) == "sql"), None)
+def _query(facts: DovecotFacts, files: _Files) -> UserQuery:
+    """The queries of the first SQL user database."""
+    block = next((block for block in facts.conf.of_kind("userdb") if _driver(block, facts.release) == "sql"), None)
     if block is None:
         return UserQuery()
-    if modern:
+    if facts.release >= (2, 4):
         user, iterate = (block.values.get(f"{prefix}query", "") for prefix in ("", "iterate_"))
-        return UserQuery(file=main_file, block=block.name, user=user, iterate=iterate)
+        return UserQuery(file=facts.config_file, block=block.name, user=user, iterate=iterate)
     file = block.values.get("args", "")
-    text = read(root + file)
+    text = files.read(file)
     values = parse_map_file((text.text or "").replace("\\\n", " "))  # a backslash continues a line
-    return UserQuery(
-        file=file, user=values.get("user_query", ""), iterate=values.get("iterate_query", ""), fault=text.fault
-    )
+    user, iterate = (values.get(name, "") for name in ("user_query", "iterate_query"))
+    return UserQuery(file=file, user=user, iterate=iterate, fault=text.fault)
 
 
-def _scripts(conf: Block, read: Read, stat: Stat, root: str) -> Iterator[Script]:
+def _scripts(conf: Block, files: _Files) -> Iterator[Script]:
     for block in conf.of_kind("service"):
         program, _, rest = block.values.get("executable", "").partition(" ")
         if program == "script" and rest:
-            yield _script(block.name, rest.split(" ")[0], read, stat, root)
+            yield _script(block.name, rest.split(" ")[0], files)
 
 
-def _script(service: str, path: str, read: Read, stat: Stat, root: str) -> Script:
+def _script(service: str, path: str, files: _Files) -> Script:
     try:
-        status = stat(root + path)
-    except OSError as error:
-        return Script(service=service, path=path, fault=f"{path}: {error.strerror}")
-    text = read(root + path)
+        mode = files.mode(path)
+    except (OSError, ValueError) as error:
+        return Script(service=service, path=path, fault=f"{path}: {getattr(error, 'strerror', None) or error}")
+    text = files.read(path)
     lines = [line.strip() for line in (text.text or "").splitlines() if not line.lstrip().startswith("#")]
-    return Script(
-        service=service,
-        path=path,
-        mode=status.st_mode & 0o7777,
-        lines=tuple(line for line in lines if any(word in line for word in _DELIVERING)),
-        fault=text.fault,
-    )
+    delivering = tuple(line for line in lines if any(word in line for word in _DELIVERING))
+    return Script(service=service, path=path, mode=mode, lines=delivering, fault=text.fault)

@@ -23,7 +23,7 @@ Change = Callable[[str], str]
 
 @dataclass(frozen=True)
 class Case:
-    """``check`` is to be ``state`` after ``change`` of Dovecot's file (``query``: of its SQL file), because ``cause``."""
+    """``check`` says ``state`` and ``cause`` after ``change`` of Dovecot's file, or ``query`` of its SQL file."""
 
     check: str
     cause: str
@@ -31,6 +31,7 @@ class Case:
     query: Change = str
     state: str = "fail"
     files: Mapping[str, int] = field(default_factory=dict)  # scripts that are made, with their modes
+    index: int = 0  # bytes in the list of messages of a mailbox
 
     def __str__(self) -> str:
         return f"{self.check}: {self.cause}"
@@ -59,7 +60,7 @@ class Patient:
     accounts: dict[str, int | None]
     doveadm: Sequence[str]
     inside: Sequence[str] = ()
-    postfix: PostfixFacts = PostfixFacts()
+    postfix: PostfixFacts = field(default_factory=PostfixFacts)
 
     def findings(self) -> dict[str, Finding]:
         """What all checks of Dovecot say now."""

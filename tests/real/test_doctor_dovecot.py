@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,7 +32,14 @@ SCRIPT = '#!/bin/sh\ncat | /usr/lib/dovecot/dovecot-lda -d "$2" -o "plugin/quota
 def service(script: str, *listener: str) -> tuple[str, ...]:
     """A warning service as the tutorial has it."""
     inside = listener or (f"user = {VMAIL_UID}", "mode = 0660")
-    return ("service quota-warning {", f"executable = script {script}", "unix_listener quota-warning {", *inside, "}", "}")
+    return (
+        "service quota-warning {",
+        f"executable = script {script}",
+        "unix_listener quota-warning {",
+        *inside,
+        "}",
+        "}",
+    )
 
 
 CASES = [
@@ -54,16 +58,24 @@ CASES = [
     Case("quota-limits", "gives no quota_rule", query=replacing("concat('*:bytes=', quota) AS quota_rule", "quota")),
     Case("user-listing", "can't list its users", query=replacing("iterate_query", "#"), state="warn"),
     Case("lmtp-username", "drops the domain", adding("protocol lmtp {", "auth_username_format = %Ln", "}")),
-    Case("memory-limit", "vsz_limit (imap", adding("service imap {", "vsz_limit = 1M", "}"), state="warn"),
+    Case(
+        "memory-limit", "vsz_limit (imap", adding("service imap {", "vsz_limit = 1M", "}"), state="warn", index=2 << 20
+    ),
     Case("trash-folder", "no mailbox has", replacing(r"special_use = \Trash", ""), state="warn"),
     Case("quota-status-answers", "'OK'", replacing("quota_status_success = DUNNO", "")),
     Case("quota-status-answers", "'REJECT Unknown user'", replacing("quota_status_nouser = DUNNO", "")),
     Case("quota-status-codes", "disagree", replacing("452 4.2.2", "452 5.2.2"), state="warn"),
-    Case("quota-status-codes", "which permits", replacing("452 4.2.2 Mailbox is full and cannot receive any more emails", "452")),
+    Case(
+        "quota-status-codes",
+        "which permits",
+        replacing("452 4.2.2 Mailbox is full and cannot receive any more emails", "452"),
+    ),
     Case("quota-warning-service", "no service listens", adding(*WARNING)),
     Case(
-        "quota-warning-service", "user root and mode 0600",
-        adding(*WARNING, *service("SCRIPT", "mode = 0600")), files={"script": 0o755},
+        "quota-warning-service",
+        "user root and mode 0600",
+        adding(*WARNING, *service("SCRIPT", "mode = 0600")),
+        files={"script": 0o755},
     ),
     Case("quota-warning-script", "not executable", adding(*WARNING, *service("SCRIPT")), files={"script": 0o644}),
     Case("quota-warning-script", "does not exist", adding(*WARNING, *service("SCRIPT"))),
@@ -105,24 +117,73 @@ def test_a_healthy_server_is_left_alone(server: MailServer, patient: Patient) ->
 
 
 def test_a_healthy_server_with_count_is_left_alone(server: MailServer, patient: Patient) -> None:
-    with patient.changed((server.dovecot.config, replacing("maildir:User quota", "count:User quota\n  quota_vsizes = yes"))):
+    with patient.changed(
+        (server.dovecot.config, replacing("maildir:User quota", "count:User quota\n  quota_vsizes = yes"))
+    ):
         stale = list(server.mail_folder.rglob("maildirsize"))
         assert patient.finding("maildirsize").state == "warn"
         patient.mend(patient.finding("maildirsize"))
-        assert stale and not list(server.mail_folder.rglob("maildirsize"))
+        assert stale
+        assert not list(server.mail_folder.rglob("maildirsize"))
         assert_healthy(patient)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_what_is_broken_is_named_and_mended(case: Case, server: MailServer, patient: Patient, tmp_path: Path) -> None:
+def test_what_is_broken_is_named_and_mended(
+    case: Case, server: MailServer, patient: Patient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mailquota").touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     script = server.folder / "script"
     for name, mode in case.files.items():
         (server.folder / name).write_text(SCRIPT)
         (server.folder / name).chmod(mode)
-    index = server.maildir("john@example.org") / "dovecot-uidlist"
-    index.write_bytes(b"\n" * (2 << 20)) if case.check == "memory-limit" else None
-    changes = ((server.dovecot.config, lambda text: case.change(text).replace("SCRIPT", str(script))), (sql_file(server.dovecot), case.query))
+    (server.maildir("john@example.org") / "dovecot-uidlist").write_bytes(b"\n" * case.index)
     assert patient.finding(case.check).state == "ok"
-    with patient.changed(*changes):
+
+    def change(text: str) -> str:
+        return case.change(text).replace("SCRIPT", str(script))
+
+    with patient.changed((server.dovecot.config, change), (sql_file(server.dovecot), case.query)):
         patient.assert_mended(case)
     script.unlink(missing_ok=True)
+
+
+def test_a_maildirsize_of_somebody_else_is_given_back(server: MailServer, patient: Patient) -> None:
+    file = server.maildir("small@example.org") / "maildirsize"
+    server.run_doveadm("quota", "recalc", "-u", "small@example.org")
+    assert patient.finding("maildirsize").state == "ok"
+    os.chown(file, 0, 0)
+    patient.assert_mended(Case("maildirsize", "has owner 0"))
+    assert file.stat().st_uid == VMAIL_UID
+
+
+def test_a_name_that_dovecot_does_not_look_up(server: MailServer, patient: Patient) -> None:
+    server.add_user("o'neil@example.org", 5000)
+    patient.accounts["o'neil@example.org"] = 5000
+    with patient.changed((server.dovecot.config, str)):
+        assert patient.finding("quota-limits").state == "ok"
+        patient.assert_mended(Case("username-characters", "auth_username_chars lacks"))
+        server.run_doveadm("user", "o'neil@example.org")
+
+
+def test_settings_that_dovecot_refuses(server: MailServer, patient: Patient) -> None:
+    """What it complains of is in the finding; all else can't be judged, and says so."""
+    text = server.dovecot.config.read_text()
+    server.dovecot.config.write_text(text + "no_such_setting = 1\n")
+    try:
+        findings = patient.findings()
+    finally:
+        server.dovecot.config.write_text(text)
+    assert findings["dovecot-settings"].state == "fail"
+    assert "Unknown setting: no_such_setting" in findings["dovecot-settings"].found
+    assert {finding.state for name, finding in findings.items() if name != "dovecot-settings"} == {"skip"}
+
+
+def test_a_dovecot_that_does_not_run(server: MailServer, patient: Patient) -> None:
+    with server.dovecot.stopped():
+        findings = patient.findings()
+    assert findings["dovecot-answers"].state == "fail"
+    assert "Connection refused" in findings["dovecot-answers"].found
+    assert findings["quota-limits"].state == findings["user-listing"].state == "skip"
+    assert findings["quota-plugin"].state == "ok"
