@@ -18,7 +18,7 @@ from textual.screen import Screen
 from textual.scrollbar import ScrollBar
 
 from tui import terminal, theme
-from tui.desk import Desk, Informed, ShowAccounts
+from tui.desk import Desk, Examine, Informed, ShowAccounts, nothing_to_examine
 from tui.glyphs import ASCII, UNICODE
 from tui.leaving import QUIT, ConsoleFailedError, Leaving, Outcome
 from tui.link import Connect, Link
@@ -26,6 +26,7 @@ from tui.modes import MODES
 from tui.palette import commands_of
 from tui.screens.accounts import AccountsScreen
 from tui.screens.decisions import DecisionsScreen
+from tui.screens.doctor import DoctorScreen
 from tui.screens.domains import DomainsScreen
 from tui.screens.help import HelpScreen
 from tui.screens.journal import JournalScreen
@@ -41,6 +42,7 @@ SCREENS: dict[str, Callable[[Desk], Screen[Any]]] = {
     "decisions": DecisionsScreen,
     "warnings": WarningsScreen,
     "journal": JournalScreen,
+    "doctor": DoctorScreen,
 }
 
 
@@ -63,6 +65,7 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         connect: Connect,
         *,
         embedded: bool,
+        examine: Examine = nothing_to_examine,
         demo: bool = False,
         read_only: bool = False,
         no_color: bool = False,
@@ -80,7 +83,7 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         session = Session()
         # The news by call_later: a fault of a screen is then the app's, and not the loop's to swallow.
         link = Link(connect, session, lambda: self.call_later(self._news), clock)
-        self.desk = Desk(session, link, glyphs, clock, Place(embedded, demo, read_only))
+        self.desk = Desk(session, link, glyphs, clock, Place(embedded, demo, read_only), examine)
         self.leaving = Leaving(self, self.desk)
         self._homes: list[Screen[Any]] = []  # of the modes that were looked at
         for name, make in SCREENS.items():
@@ -170,6 +173,7 @@ def run_console(
     connect: Connect,
     *,
     embedded: bool,
+    examine: Examine,
     demo: bool = False,
     read_only: bool = False,
     no_color: bool = False,
@@ -179,6 +183,7 @@ def run_console(
     app = MailquotaApp(
         connect,
         embedded=embedded,
+        examine=examine,
         demo=demo,
         read_only=read_only,
         no_color=no_color or terminal.wants_no_color(os.environ),
