@@ -14,7 +14,7 @@ from tui.grid import Column, Look, text_cell
 from tui.tiles import Tile
 
 LEAD = 3  # cells: blank, sign, blank
-LOOKS: dict[State, str] = {"fail": "over", "warn": "near", "skip": "accent", "ok": "ok"}
+LOOKS: dict[State, str] = {"fail": "over", "warn": "near", "skip": "quiet", "ok": "ok"}
 _LEVELS: dict[State, Level] = {"fail": Level.OVER, "warn": Level.NEAR, "skip": Level.UNKNOWN, "ok": Level.OK}
 _TILES: dict[State, str] = {"fail": "failed", "warn": "to look at", "skip": "not judged", "ok": "ok"}
 

@@ -60,7 +60,7 @@ _KINDS = (
 _CHECKS: dict[State, tuple[Level, str, str]] = {
     "fail": (Level.OVER, "over", "mail is lost, refused, or accepted against the limits, or a figure is wrong"),
     "warn": (Level.NEAR, "near", "mail flows, but something will surprise somebody"),
-    "skip": (Level.UNKNOWN, "accent", "can't be judged; what is missing for it stands beside it"),
+    "skip": (Level.UNKNOWN, "quiet", "can't be judged; what is missing for it stands beside it"),
     "ok": (Level.OK, "ok", "as it should be, or no concern of this server"),
 }
 
