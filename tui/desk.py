@@ -9,7 +9,7 @@ from typing import Any
 from textual.message import Message
 from textual.screen import Screen
 
-from core.doctor.model import Finding
+from tui.examining import Examining
 from tui.format import Line
 from tui.glyphs import Glyphs
 from tui.grid import Look
@@ -17,13 +17,6 @@ from tui.link import Link
 from tui.model import AccountList
 from tui.session import Changes, Session
 from tui.tiles import Place
-
-Examine = Callable[[], list[Finding]]  # blocks; what the doctor says of this server, as it is now
-
-
-def nothing_to_examine() -> list[Finding]:
-    """For a console without a server."""
-    return []
 
 
 class ShowAccounts(Message):
@@ -43,7 +36,7 @@ class Desk:
     glyphs: Glyphs
     clock: Callable[[], float]
     place: Place
-    examine: Examine = nothing_to_examine
+    doctor: Examining = field(default_factory=lambda: Examining(list))
     accounts: AccountList = field(default_factory=AccountList)
 
     @property

@@ -10,7 +10,7 @@ import pytest
 from core.doctor.model import Finding
 from tests.tui import past
 from tests.tui.stage import Scene, Stage, play
-from tui.desk import Examine
+from tui.examining import Examine
 from tui.screens.doctor import DoctorScreen
 
 FIX = "cat >> /etc/dovecot/local.conf"
@@ -153,3 +153,40 @@ def test_a_server_without_findings_says_so() -> None:
         await stage.sees("─ Doctor ")
 
     show(scene, list)
+
+
+def test_faults_are_told_on_the_first_screen_without_being_asked_for() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.sees("─ Accounts ", "6 Doctor ■ 1 ─")
+        await opened(stage)
+        await stage.loses("Doctor ■ 1")
+
+    show(scene)
+
+
+def test_a_healthy_server_is_not_worth_a_word() -> None:
+    looked = threading.Event()
+
+    def examine() -> list[Finding]:
+        looked.set()
+        return [finding for finding in past.findings() if finding.state != "fail"]
+
+    async def scene(stage: Stage) -> None:
+        await stage.until(looked.is_set, "examined")
+        await stage.pilot.pause()
+        assert "6 Doctor ─" in stage.text()
+
+    show(scene, examine)
+
+
+def test_a_doctor_that_fails_harms_nobody() -> None:
+    def examine() -> list[Finding]:
+        raise RuntimeError("no facts")
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("6")
+        await stage.sees("The doctor failed: no facts")
+        await stage.press("1")
+        await stage.sees("─ Accounts ")
+
+    show(scene, examine)

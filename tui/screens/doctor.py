@@ -9,8 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from core.doctor.model import Finding
-from core.doctor.report import text, worst_first
-from core.threads import in_thread
+from core.doctor.report import text
 from tui import captions, doctor, guide
 from tui import format as fmt
 from tui.desk import Desk
@@ -49,12 +48,16 @@ class DoctorScreen(PolledScreen[Finding]):
     def __init__(self, desk: Desk) -> None:
         rows: RowList[Finding] = RowList(lambda finding: finding.check, doctor.text)
         super().__init__(desk, FindingTable(rows, doctor.COLUMNS, desk.look, doctor.lead, doctor.LEAD))
+        self._anew = False
         self._rule = Painted(id="finding-title")
         self._text = TextList(id="finding", fit=False, wrap=True)
 
     async def fetch(self) -> list[Finding]:
-        """Examine, beside the loop."""
-        return worst_first(await in_thread(self.desk.examine))
+        """Once, whoever asks; anew after that key."""
+        anew, self._anew = self._anew, False
+        findings = await (self.desk.doctor.again() if anew else self.desk.doctor.once())
+        self.desk.session.faults = self.desk.doctor.failed
+        return findings
 
     def body(self) -> Iterable[Widget]:
         """The table, and the whole of what is under the cursor."""
@@ -99,6 +102,7 @@ class DoctorScreen(PolledScreen[Finding]):
 
     def action_again(self) -> None:
         """Something was mended."""
+        self._anew = True
         self.ask_soon()
 
     def action_copy(self) -> None:
