@@ -201,8 +201,8 @@ def _text(facts: Facts, address: str, text: str) -> Outcome:
 def _who(address: str) -> str:
     """How to find out who listens there, and what then."""
     place_ = parse_listen(address)
-    wanted = shlex.quote(place_.path) if place_.kind == "unix" else f":{place_.port}"
-    return f"ss -lp | grep -F -- {wanted}\n# stop that service, or choose another address in policy.listen"
+    wanted = f"-xlp src {shlex.quote(place_.path)}" if place_.kind == "unix" else f"-tlp sport = :{place_.port}"
+    return f"ss {wanted}\n# stop that service, or choose another address in policy.listen of mailquota's settings"
 
 
 SOCKET_CHECKS: tuple[Check, ...] = (

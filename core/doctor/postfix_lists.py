@@ -7,6 +7,7 @@ is that option where it asks us, or where nothing does; else the one of main.cf.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Callable, Iterable
 
@@ -41,9 +42,12 @@ class List(msgspec.Struct, frozen=True):
 
     def change_to(self, text: str) -> str:
         """The commands that put another text in its place."""
-        if self.service:
-            return f"postconf -P {shlex.quote(f'{self.service}/{self.parameter}={text}')}\n{RELOAD}"
-        return f"postconf -e {shlex.quote(f'{self.parameter} = {text}')}\n{RELOAD}"
+        if not self.service:
+            return f"postconf -e {shlex.quote(f'{self.parameter} = {text}')}\n{RELOAD}"
+        # postconf -P takes no blanks, so master.cf gets the name of a parameter that holds the list.
+        name = re.sub(r"\W+", "_", f"mailquota_{self.service}_{self.parameter.removeprefix('smtpd_')}")
+        override = f"{self.service}/{self.parameter}=${name}"
+        return f"postconf -e {shlex.quote(f'{name} = {text}')}\npostconf -P {shlex.quote(override)}\n{RELOAD}"
 
 
 def needs_postfix(judge: Callable[[Facts], Outcome]) -> Callable[[Facts], Outcome]:
