@@ -170,7 +170,7 @@ def _run_screen(common: Common, connect: Connect, config: Config, *, embedded: b
     return run_console(
         connect,
         embedded=embedded,
-        examine=partial(examine, config, demo=demo),
+        examine=partial(examine, config),
         demo=demo,
         read_only=common.read_only,
         no_color=common.no_color,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from core.accounts.limits import Session, change_limits, find_column
 from core.accounts.rows import text_of
 from core.accounts.schema import Statements
-from core.accounts.store import ANY, Accounts, Anything, LimitChange, LimitColumn, LimitResult
+from core.accounts.store import ANY, HIGHEST_LIMIT, Accounts, Anything, LimitChange, LimitColumn, LimitResult
 from core.errors import DatabaseError
 
 LONGEST_REASON = 300
@@ -61,9 +61,11 @@ class SqlStore(ABC):
             return []
 
         self._transact(work)
-        name = f"{statements.table}.{statements.limit}"
-        column = found[0]
-        return LimitColumn(name) if column is None else LimitColumn(name, column.type, column.highest, statements.widen)
+        name, column = f"{statements.table}.{statements.limit}", found[0]
+        if column is not None:
+            return LimitColumn(name, column.type, column.highest, statements.widen)
+        # SQLite's INTEGER is what its values need; elsewhere it is a type that says nothing about what fits
+        return LimitColumn(name) if statements.column_type else LimitColumn(name, "INTEGER", HIGHEST_LIMIT)
 
     @abstractmethod
     def fingerprint(self) -> object:

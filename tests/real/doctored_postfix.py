@@ -1,4 +1,4 @@
-"""A real Postfix to break, a policy service behind its socket, and the doctor who looks at both and whose fixes are run."""
+"""A real Postfix to break, a policy service behind its socket, and the doctor whose fixes are run."""
 
 from __future__ import annotations
 
