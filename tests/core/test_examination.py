@@ -6,6 +6,7 @@ import json
 import socket
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from core import examination, own_facts
@@ -15,6 +16,7 @@ from core.doctor.facts import Facts
 from core.doctor.facts_postfix import PostfixFacts
 from core.doctor.model import Check, Finding, Outcome
 from core.version import version
+from tests.core.clients import until
 from tests.core.commands.command_line import CommandLine
 from tests.core.engines import serving
 from tests.core.worlds import JOHN, SmallWorld
@@ -128,13 +130,16 @@ def test_an_engine_that_hangs_is_told(small_world: SmallWorld, monkeypatch: pyte
 
 
 def test_what_the_engine_says_of_the_state_database_counts(small_world: SmallWorld) -> None:
+    config = small_world.load()
     with serving(small_world):
-        status = own_facts.engine(small_world.load()).status
+        until(lambda: own_facts.state(config, None).newest, "the engine writes down that it started")
+        status = own_facts.engine(config).status
         assert status
-        assert own_facts.state(small_world.load(), status).write_fault == ""
-        facts = own_facts.state(small_world.load(), None)
+        facts = own_facts.state(config, status)
+    assert (facts.fault, facts.write_fault) == ("", "")
     assert facts.schema == facts.schema_known > 0
     assert facts.size
+    assert own_facts.state(config, msgspec.structs.replace(status, state_problem="disk full")).write_fault
 
 
 def test_a_damaged_state_database_is_told_and_left_where_it_is(small_world: SmallWorld) -> None:
