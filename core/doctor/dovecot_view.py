@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator
 
 from core.doctor.facts import Facts
 from core.doctor.facts_dovecot import DovecotFacts
+from core.doctor.facts_postfix import RECIPIENT, RELAY, PostfixFacts
 from core.doctor.model import Check, Outcome, skip
+from core.doctor.postfix_lists import checks_in, list_of
 from core.dovecot_conf import Block, plugin_values
-from core.postfix_restrictions import policy_check
 from core.text import visible
 
 DEFAULT_FILE = "/etc/dovecot/dovecot.conf"
+_RECIPIENT_LISTS = (RELAY, RECIPIENT, "smtpd_data_restrictions", "smtpd_end_of_data_restrictions")
 _COVERED = {(2, 3), (2, 4)}
 
 Judge = Callable[[DovecotFacts], Outcome]
@@ -112,9 +114,14 @@ def is_asked(facts: Facts) -> bool | None:
         return False
     if facts.postfix.fault:
         return None
-    checks = filter(None, map(policy_check, facts.postfix.recipient_restrictions))
-    asked = [check.service for check in checks]
-    return any(_names(service, listener) for service in asked for listener in _listeners(block))
+    return any(_names(service, listener) for service in _asked(facts.postfix) for listener in _listeners(block))
+
+
+def _asked(postfix: PostfixFacts) -> Iterator[str]:
+    """The policy services of all lists that decide about recipients."""
+    for smtpd in (None, *postfix.smtpds):
+        for parameter in _RECIPIENT_LISTS:
+            yield from (check.service for _, check in checks_in(list_of(postfix, parameter, smtpd)))
 
 
 def _names(policy_service: str, listener: str) -> bool:

@@ -7,10 +7,9 @@ fields the values only where they are about quota or the mailbox, of scripts onl
 from __future__ import annotations
 
 import os
-import shlex
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import PurePosixPath
 
 import msgspec
 
@@ -129,9 +128,8 @@ class _Files:
 
 def _root(doveadm: str) -> str:
     """The folder that ``chroot FOLDER doveadm`` makes the root of all paths; empty without one."""
-    words = shlex.split(doveadm) if "chroot" in doveadm else []
-    at = next((at for at, word in enumerate(words) if PurePosixPath(word).name == "chroot"), None)
-    return words[at + 1] if at is not None and len(words) > at + 1 else ""
+    match = re.search(r"(?:^|[\s/])chroot\s+(/[^\s'\"]*)", doveadm)
+    return match[1].rstrip("/") if match else ""
 
 
 def _driver(block: Block, release: tuple[int, int, int]) -> str:

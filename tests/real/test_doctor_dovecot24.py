@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from core.doctor.facts_postfix import PostfixFacts
-from core.postfix_restrictions import entries
 from tests.mailserver.trixie import trixie_folder
 from tests.real.breaking import Case, Patient, adding, replacing, settings
 from tests.truth.dovecot24 import Dovecot24, dovecot24
@@ -74,14 +73,18 @@ def config(server: Dovecot24) -> Path:
 def patient(server: Dovecot24, tmp_path: Path) -> Patient:
     mailstore = f"{server.mail_folder}/{{domain}}/{{user}}/Maildir"
     ours = settings(tmp_path / "mailquota.toml", mailstore, server.doveadm, "10M")
-    postfix = PostfixFacts(fault="", recipient_restrictions=entries("check_policy_service unix:private/mailquota"))
+    postfix = postfix_asking("unix:private/mailquota")
     return Patient(ours, dict(ACCOUNTS), server.doveadm, server.chroot, postfix)
+
+
+def postfix_asking(service: str) -> PostfixFacts:
+    restrictions = f"permit_mynetworks, check_policy_service {service}"
+    return PostfixFacts(fault="", values={"smtpd_recipient_restrictions": restrictions})
 
 
 def asked(server: Dovecot24) -> PostfixFacts:
     """A Postfix that asks quota-status."""
-    text = f"permit_mynetworks, check_policy_service inet:127.0.0.1:{server.port}"
-    return PostfixFacts(fault="", recipient_restrictions=entries(text))
+    return postfix_asking(f"inet:127.0.0.1:{server.port}")
 
 
 def bad(patient: Patient) -> list[str]:
