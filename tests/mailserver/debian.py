@@ -17,13 +17,12 @@ from typing import Any, Literal, Self
 import pymysql
 from pymysql.cursors import DictCursor
 
-from tests.mailserver.dovecot import VMAIL_UID
 from tests.mailserver.mail import SENDER, build_message, greets, send_lmtp, send_smtp
 from tests.mailserver.mariadb import MAIL_PASSWORD, MariaDB, hash_password
 from tests.mailserver.namespace import Inside, Namespace, let_chroot
 from tests.mailserver.ports import HOST
 from tests.mailserver.process import START_SECONDS, ServerFailedError, find_program, wait_until
-from tests.mailserver.recipes import CERTIFICATE, TEMPLATES, Recipe, write_dovecot, write_postfix
+from tests.mailserver.recipes import TEMPLATES, Recipe, write_dovecot, write_postfix
 
 Service = Literal["mariadb", "dovecot", "postfix"]
 
@@ -70,6 +69,9 @@ mkdir -p /run/lock
 ln -sfn /run /var/run
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj /CN=mail.example.org \\
     -keyout letsencrypt/live/mail.example.org/privkey.pem -out letsencrypt/live/mail.example.org/fullchain.pem
+# Dovecot's package makes one too, which its files name.
+cp letsencrypt/live/mail.example.org/privkey.pem dovecot/private/dovecot.key
+cp letsencrypt/live/mail.example.org/fullchain.pem dovecot/private/dovecot.pem
 """
 # Debian 13's programs, each under its name. /var and the rest are this world's in there too.
 _CHROOT = """
@@ -141,8 +143,8 @@ class DebianServer:
 
     def stop_all(self) -> None:
         """End everything; nothing remains."""
-        self.mariadb.forget()
         self.inside.stop()
+        self.mariadb.forget()
 
     def start(self, service: Service) -> None:
         """Start one that is stopped, and wait until it serves. Raises ServerFailedError with its log."""
@@ -275,8 +277,10 @@ class _Database(MariaDB):
             server.wait(START_SECONDS)
 
     def forget(self) -> None:
-        """The namespace ends it."""
-        self._server = None
+        """Collect the server that the namespace's end took along."""
+        server, self._server = self._server, None
+        if server:
+            server.wait(START_SECONDS)
 
     def connect(self, user: str | None = None) -> pymysql.Connection[DictCursor]:
         with self._inside.network():

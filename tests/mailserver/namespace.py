@@ -39,8 +39,7 @@ for folder in etc var usr/local; do
 done
 mount -t tmpfs -o mode=0755 tmpfs /run
 echo "$pid"
-trap '' CHLD
-exec cat
+exec env --ignore-signal=CHLD cat
 """
 
 
@@ -85,9 +84,7 @@ class Namespace:
         process, self._process = self._process, None
         if process is None:
             return
-        process.kill()
-        process.communicate()
-        wait_until(lambda: not Path(f"/proc/{self.pid}").exists(), 10)
+        process.communicate(timeout=_SECONDS)  # closes its stdin
         atexit.unregister(self.stop)
 
     def path(self, path: str) -> Path:
@@ -136,7 +133,9 @@ class Namespace:
         """What a program prints that must succeed. Raises ServerFailedError with its complaints."""
         done = self.run(argv, user, stdin=stdin)
         if done.returncode:
-            raise ServerFailedError(f"{' '.join(argv)[:500]} ended with {done.returncode}: {done.stderr or done.stdout}")
+            raise ServerFailedError(
+                f"{' '.join(argv)[:500]} ended with {done.returncode}: {done.stderr or done.stdout}"
+            )
         return done.stdout
 
     def popen(
@@ -200,5 +199,3 @@ def _children(parent: int) -> list[int]:
                 if int(ppid) == parent and state not in "ZX":
                     found.append(int(name))
     return found
-
-
