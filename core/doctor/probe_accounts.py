@@ -23,6 +23,7 @@ _SHOWN_FIELDS = {"uid", "gid", "home", "mail", "mail_path", "mail_driver", "user
 _INDEX_FILES = ("dovecot-uidlist", "dovecot.index", "dovecot.index.cache")
 
 Stat = Callable[[str], os.stat_result]
+Names = Callable[[str, str], list[str]]
 
 
 class AccountsProbe:
@@ -130,15 +131,16 @@ def choose(accounts: Mapping[str, int | None]) -> list[str]:
     return list(dict.fromkeys([*chosen, *names[::step]]))[:SAMPLE]
 
 
-def mail_names(conf: Block, sample: Sequence[Account], kind: str) -> tuple[str, ...]:
+def mail_names(conf: Block, sample: Sequence[Account], kind: str, names: Names) -> tuple[str, ...]:
     """Name and number of the user (``uid``) or group (``gid``) that mail belongs to, where there is but one."""
     found = {account.fields[kind] for account in sample if account.fields.get(kind)}
     found = found or {conf.values.get(f"mail_{kind}", "")}
     one = found.pop()
-    return tuple(dict.fromkeys([one, *_also_called(one, kind)])) if one and not found else ()
+    return tuple(dict.fromkeys([one, *names(one, kind)])) if one and not found else ()
 
 
-def _also_called(name: str, kind: str) -> list[str]:
+def also_called(name: str, kind: str) -> list[str]:
+    """Name and number of a user (``uid``) or group (``gid``) of this machine; nothing where there is none such."""
     try:
         if kind == "uid":
             user = pwd.getpwuid(int(name)) if name.isdigit() else pwd.getpwnam(name)

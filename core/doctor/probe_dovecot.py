@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from core import outside
 from core.config import Config
 from core.doctor.facts_dovecot import LOCAL_USERS, DovecotFacts, Script, UserQuery
-from core.doctor.probe_accounts import AccountsProbe, mail_names
+from core.doctor.probe_accounts import AccountsProbe, Names, Stat, also_called, mail_names
 from core.dovecot_conf import (
     Block,
     config_file,
@@ -34,8 +34,6 @@ _DELIVERING = ("dovecot-lda", "mailquota", "doveadm", "sendmail", "/deliver")
 _REFUSED = 89  # doveconf's exit code for settings that Dovecot does not start with
 _OWN_WORDS = ("Permission denied", "open(")  # of a failure that is about us, not about the settings
 
-Stat = Callable[[str], os.stat_result]
-
 
 def gather(
     config: Config,
@@ -43,6 +41,8 @@ def gather(
     run: Run = outside.run,
     read: Read = outside.read,
     stat: Stat = os.stat,
+    *,
+    names: Names = also_called,
 ) -> DovecotFacts:
     """``accounts``: address → limit in bytes of the accounts database, None = unlimited; may be empty."""
     mailstore = config.settings.mailstore
@@ -58,7 +58,7 @@ def gather(
         mailquota=shutil.which("mailquota") or facts.mailquota,
     )
     probe = AccountsProbe(dovecot_tool(mailstore.doveadm, "doveadm"), accounts, mailstore.path, run, stat)
-    return _with_users(facts, probe)
+    return _with_users(facts, probe, names)
 
 
 def _settings(said: Said) -> DovecotFacts:
@@ -83,7 +83,7 @@ def _settings(said: Said) -> DovecotFacts:
     )
 
 
-def _with_users(facts: DovecotFacts, probe: AccountsProbe) -> DovecotFacts:
+def _with_users(facts: DovecotFacts, probe: AccountsProbe, names: Names) -> DovecotFacts:
     """What a running Dovecot says of its users, and what their mailboxes show."""
     server_fault, sample = probe.sample()
     listed, listing_fault = probe.listed() if may_be_listed(facts) and not server_fault else (None, "")
@@ -98,8 +98,8 @@ def _with_users(facts: DovecotFacts, probe: AccountsProbe) -> DovecotFacts:
         sample=sample,
         listed=listed,
         listing_fault=listing_fault,
-        mail_owner=mail_names(facts.conf, sample, "uid"),
-        mail_group=mail_names(facts.conf, sample, "gid"),
+        mail_owner=mail_names(facts.conf, sample, "uid", names),
+        mail_group=mail_names(facts.conf, sample, "gid", names),
         maildirsizes=probe.maildirsizes(),
         largest_index=probe.largest_index(),
     )
