@@ -37,6 +37,9 @@ OPTIONS = {"2.3": '"plugin/quota=maildir:User quota:noenforcing"', "2.4": "quota
 JOHN = "john@example.org"
 
 Change = Callable[[str], str]
+# Of a check: the output, what is changed in it, facts that are replaced; then state, and parts of what is found and of
+# the fix, which is empty where there is none.
+StateCase = tuple[str, str, Change, dict[str, Any], str, str, str]
 
 
 def data(name: str) -> str:
