@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from core.doctor.dovecot_limits import Difference, differences, field_name
+from core.doctor.dovecot_limits import Difference, differences, field_name, untold
 from core.doctor.dovecot_query import iterate_query, mended_query, query_lines
 from core.doctor.dovecot_view import append, doveadm, dovecot_check, is_modern, reload, setting
 from core.doctor.facts_dovecot import LOCAL_USERS, USERNAME_CHARACTERS, DovecotFacts
@@ -66,6 +66,9 @@ def _limits(facts: DovecotFacts) -> Outcome:
         return missing
     asked = f"{len(facts.sample)} of {facts.accounts} accounts were asked about"
     found = differences(facts)
+    unclear = untold(facts)
+    if not found and unclear:
+        return skip(f"{asked}; what Dovecot's limit is can't be told of {visible(', '.join(unclear))}")
     if not found:
         return ok(f"{asked}: Dovecot enforces what the database says")
     told = "; ".join(str(difference) for difference in found)

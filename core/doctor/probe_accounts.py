@@ -38,6 +38,7 @@ class AccountsProbe:
         self._run = run
         self._stat = stat
         self._chosen = choose(accounts)
+        self._gave_up = False  # once doveadm hangs it would hang for each
         self.count = len(accounts)
         self.with_domain = any("@" in address for address in accounts)
 
@@ -56,9 +57,10 @@ class AccountsProbe:
         if said.code == _NO_USER:
             return Account(address=address, expected=expected, unknown=True)
         fields = _fields(said.out)
-        if self._status(self.maildir(address)) is None:
+        if self._gave_up or self._status(self.maildir(address)) is None:
             return Account(address=address, expected=expected, fields=fields)
         got = self._run([*self._doveadm, "-f", "json", "quota", "get", "-u", address])
+        self._gave_up = got.code is None
         fault = (last_line(got.err) or got.fault) if got.fault else ""
         return Account(
             address=address, expected=expected, fields=fields, enforced=None if fault else _limit(got.out), fault=fault

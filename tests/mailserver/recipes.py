@@ -12,7 +12,7 @@ from typing import Literal
 
 from tests.mailserver.mariadb import DATABASE_PASSWORD
 from tests.mailserver.namespace import Namespace
-from tests.mailserver.process import ServerFailedError, render
+from tests.mailserver.process import ServerFailedError
 
 Recipe = Literal["bullseye", "bookworm", "trixie", "postfixadmin"]
 
@@ -136,20 +136,9 @@ def write_dovecot(inside: Namespace, recipe: Recipe) -> None:
         _write_dovecot_23(inside, recipe)
 
 
-def _backend(recipe: Recipe) -> str:
-    return "count" if recipe in {"bookworm", "trixie"} else "maildir"
-
-
-def warning_script(recipe: Recipe) -> str:
-    """The tutorial's, with the option by which this Dovecot lets a full mailbox take the warning."""
-    old = f'"plugin/quota={_backend(recipe)}:User quota:noenforcing"'
-    option = "quota_enforce=no" if recipe == "trixie" else old
-    return render("quota-warning.sh.in", option=option)
-
-
 def _write_dovecot_23(inside: Namespace, recipe: Recipe) -> None:
     mail_location = "maildir:/var/vmail/%d/%n" if recipe == "postfixadmin" else "maildir:~/Maildir"
-    backend = _backend(recipe)
+    backend = "count" if recipe == "bookworm" else "maildir"
     sql = _POSTFIXADMIN_SQL if recipe == "postfixadmin" else _ISPMAIL_SQL
     edit(inside, "10-auth.conf", {
         "\nauth_mechanisms = plain\n": "\nauth_mechanisms = plain login\n",

@@ -114,6 +114,16 @@ def test_what_quota_get_may_say(answer: Said, enforced: int | None, fault: str) 
     assert (account.enforced, account.fault) == (enforced, fault)
 
 
+def test_a_doveadm_that_hangs_is_waited_for_once() -> None:
+    server = healthy(BULLSEYE)
+    server.answers[f"quota get -u {JOHN}"] = Said(fault="doveadm took longer than 5 s")
+    server.answers["user jane@example.org"] = server.answers[f"user {JOHN}"]
+    server.modes["/var/vmail/example.org/jane/Maildir"] = 0o40700
+    found = server.gather({JOHN: 5, "jane@example.org": 6})
+    assert [account.fault for account in found.sample] == ["doveadm took longer than 5 s", ""]
+    assert len([words for words in server.asked if "quota get" in words]) == 1
+
+
 def test_a_user_that_dovecot_does_not_know() -> None:
     server = healthy(BULLSEYE)
     server.answers[f"user {JOHN}"] = Said("[]", "", 67, "doveadm ended with 67")
