@@ -17,7 +17,7 @@ from core.doctor.facts_dovecot import USERNAME_CHARACTERS, Account, FileFact
 from core.dovecot_conf import Block
 from core.outside import Run, Said
 
-SAMPLE = 8  # accounts
+SAMPLE = 12  # accounts
 _NO_USER = 67  # exit code of doveadm
 _SHOWN_FIELDS = {"uid", "gid", "home", "mail", "mail_path", "mail_driver", "user"}
 _INDEX_FILES = ("dovecot-uidlist", "dovecot.index", "dovecot.index.cache")
