@@ -21,6 +21,7 @@ _BACKENDS = {"count", "maildir"}
 _OTHERS = {"dict", "dirsize", "fs", "imapc"}
 _REMOVED = {"dict", "dirsize"}  # by 2.4
 _BLOCK_LINES = r"/^[[:space:]]*quota .*\{/,/^[[:space:]]*\}/"
+_SHOWN = 4  # differences in one sentence
 _HARMLESS = frozenset("'+=!&~^|")  # in a name: neither of a path nor of Dovecot's own variables
 _ITERATE = "# give the SQL user database an iterate_query that returns every address as user"
 
@@ -71,8 +72,9 @@ def _limits(facts: DovecotFacts) -> Outcome:
         return skip(f"{asked}; what Dovecot's limit is can't be told of {visible(', '.join(unclear))}")
     if not found:
         return ok(f"{asked}: Dovecot enforces what the database says")
-    told = "; ".join(str(difference) for difference in found)
-    return fail(f"{asked}, {len(found)} differ: {visible(told)}", _mend(facts, found))
+    told = "; ".join(str(difference) for difference in found[:_SHOWN])
+    more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return fail(f"{asked}, {len(found)} differ: {visible(told)}{more}", _mend(facts, found))
 
 
 def _not_comparable(facts: DovecotFacts) -> Outcome | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 
+import msgspec
 import pytest
 
 from core.doctor.facts_dovecot import DovecotFacts, FileFact
@@ -120,6 +121,7 @@ CASES: list[StateCase] = [
      {}, "fail", "%Ln", "auth_username_format = %Lu"),
     ("lmtp-username", BULLSEYE, adding("protocol lmtp {", "auth_username_format = %Ln", "}"),
      {"with_domain": False}, "ok", "no account has a domain", ""),
+    ("lmtp-username", TRIXIE, str, {"sample": ()}, "skip", "could not be asked", ""),
     ("memory-limit", BULLSEYE, str, {}, "ok", "no mailbox has an index", ""),
     ("memory-limit", BULLSEYE, str, {"largest_index": FileFact(path="/v", size=5 << 20)}, "ok", "5 MiB", ""),
     ("memory-limit", BULLSEYE, str,
@@ -221,6 +223,25 @@ def test_answers_that_nobody_asks_for_are_left_alone(check: str) -> None:
 )
 def test_who_asks_quota_status(output: str, service: str, state: str) -> None:
     assert say("quota-status-toolarge", facts(output), asking(service)).state == state
+
+
+def test_a_user_that_dovecot_does_not_know_may_be_an_alias() -> None:
+    aliases = {"virtual_alias_maps": "mysql:/etc/postfix/x.cf"}
+    found = say("quota-status-answers", facts(BULLSEYE, without("quota_status_nouser")), PostfixFacts(values=aliases))
+    assert found.state == "fail"
+    assert "and Postfix has virtual_alias_maps" in found.found
+
+
+@pytest.mark.parametrize(
+    ("service", "state"),
+    [("unix:private/other", "warn"), ("unix:private/mailquota", "ok"), ("unix:private/quota-status", "ok")],
+)
+def test_where_nobody_is_asked_a_full_mailbox_bounces(service: str, state: str) -> None:
+    postfix = msgspec.structs.replace(asking(service))
+    postfix.values["queue_directory"] = "/var/spool/postfix"
+    found = say("quota-bounces", facts(BULLSEYE), postfix)
+    assert found.state == state
+    assert ("quota_full_tempfail = yes\nEOF" in found.fix) == (state == "warn")
 
 
 def test_an_option_of_master_cf_asks_too() -> None:

@@ -233,11 +233,12 @@ def test_the_limit_of_the_block_counts_outside_it_where_nothing_else_does() -> N
     assert "cat >> /etc/dovecot/dovecot.conf <<'EOF'\nquota_storage_size = 3000\nEOF" in fix
 
 
-def test_many_that_differ_are_all_named() -> None:
-    sample = [Account(address=f"{name}@x.org", expected=None, enforced=5) for name in "abc"]
+def test_of_many_that_differ_some_are_named() -> None:
+    sample = [Account(address=f"{name}@x.org", expected=None, enforced=5) for name in "abcdef"]
     finding = say("quota-limits", facts(BULLSEYE, sample=tuple(sample), accounts=1000))
-    assert finding.found.startswith("3 of 1000 accounts were asked about, 3 differ: a@x.org: unlimited in the database")
-    assert "c@x.org" in finding.found
+    assert finding.found.startswith("6 of 1000 accounts were asked about, 6 differ: a@x.org: unlimited in the database")
+    assert "d@x.org" in finding.found
+    assert finding.found.endswith("; and 2 more")
 
 
 def test_foreign_text_stays_on_its_line() -> None:
