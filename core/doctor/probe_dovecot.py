@@ -1,7 +1,7 @@
 """Asks Dovecot for its settings and for some of its users. Reads, never writes; nothing here raises.
 
-Dovecot hides the passwords of its settings itself. Of the SQL file of 2.3 only the two queries are kept, of a user's
-fields the values only where they are about quota or the mailbox, of scripts only the lines that hand over a mail.
+No password is kept: of the settings none that may be secret, of the SQL file of 2.3 only the two queries, of a user's
+fields the values only where they are about quota or the mailbox, of scripts only the lines that call dovecot-lda.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from core.dovecot_quota import quota_facts
 from core.outside import Read, Run, Said, Text
 from core.postfix_maps import parse_map_file
 
-_DELIVERING = ("dovecot-lda", "mailquota", "doveadm", "sendmail", "/deliver")
+_LDA = "dovecot-lda"
+_SECRET = re.compile(r"pass|key|secret|token|nonce|salt")
 _REFUSED = 89  # doveconf's exit code for settings that Dovecot does not start with
 _OWN_WORDS = ("Permission denied", "open(")  # of a failure that is about us, not about the settings
 
@@ -70,7 +71,7 @@ def _settings(said: Said) -> DovecotFacts:
         return DovecotFacts(fault=said.fault, refused=refused)
     if not file:
         return DovecotFacts(fault="doveconf prints nothing that looks like settings of Dovecot")
-    conf = parse_doveconf(text)
+    conf = _harmless(parse_doveconf(text))
     return DovecotFacts(
         fault="",
         conf=conf,
@@ -81,6 +82,16 @@ def _settings(said: Said) -> DovecotFacts:
         trash=tuple(trash_names(text)),
         users=tuple(_driver(block, release) for block in conf.of_kind("userdb")),
     )
+
+
+def _harmless(block: Block) -> Block:
+    """Without what is secret or may be. doveconf hides passwords that it knows as such, which plugins' are not."""
+    values = {
+        name: value
+        for name, value in block.values.items()
+        if not _SECRET.search(name) and (block.kind != "plugin" or name.startswith("quota"))
+    }
+    return Block(block.kind, block.name, values, [_harmless(one) for one in block.blocks if one.kind != "passdb"])
 
 
 def _with_users(facts: DovecotFacts, probe: AccountsProbe, names: Names) -> DovecotFacts:
@@ -167,5 +178,5 @@ def _script(service: str, path: str, files: _Files) -> Script:
         return Script(service=service, path=path, fault=f"{path}: {getattr(error, 'strerror', None) or error}")
     text = files.read(path)
     lines = [line.strip() for line in (text.text or "").splitlines() if not line.lstrip().startswith("#")]
-    delivering = tuple(line for line in lines if any(word in line for word in _DELIVERING))
+    delivering = tuple(line for line in lines if _LDA in line)
     return Script(service=service, path=path, mode=mode, lines=delivering, fault=text.fault)

@@ -69,7 +69,14 @@ def test_queries_of_dovecot_24_are_in_its_settings() -> None:
     assert query.iterate == "SELECT email as user FROM virtual_users"
 
 
-def test_a_password_that_doveconf_would_print_is_not_kept() -> None:
+def test_secrets_that_doveconf_prints_are_not_kept() -> None:
+    secrets = "plugin {\n  url = https://u:geheim@x\n}\ndoveadm_api_key = geheim\nmysql x {\n  password = geheim\n}\n"
+    found = facts(BULLSEYE, lambda text: f"{text}{secrets}passdb {{\n  args = pass=geheim\n}}\n")
+    assert b"geheim" not in msgspec.json.encode(found)
+    assert found.conf.values["mail_plugins"] == "quota"
+
+
+def test_passwords_are_not_asked_for() -> None:
     """``doveconf -P`` is not called."""
     server = healthy(TRIXIE)
     server.gather({JOHN: 100000})
