@@ -55,6 +55,7 @@ CASES = [
     Case("imap-quota", "loaded globally", replacing("mail_plugins = quota\n", "mail_plugins = quota imap_quota\n")),
     Case("imap-quota", "does not load", replacing("quota imap_quota", "quota"), state="warn"),
     Case("quota-driver", "no quota is configured", replacing("quota = maildir:User quota", "")),
+    Case("quota-enforced", "noenforcing", replacing(":User quota", ":User quota:noenforcing"), state="warn"),
     Case("quota-vsizes", "quota_vsizes is not set", replacing("quota = maildir:", "quota = count:")),
     Case("quota-limits", "1024 times too large", query=replacing("*:bytes=", "*:storage=")),
     Case("quota-limits", "1048576 times too large", query=replacing("quota) AS", "quota * 1048576) AS")),

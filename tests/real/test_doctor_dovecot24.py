@@ -38,6 +38,8 @@ CASES = [
     Case(
         "quota-limits", "the quota block has", replacing("driver = count", "driver = count\nquota_storage_size = 3000")
     ),
+    Case("quota-enforced", "quota_enforce", replacing("driver = count", "driver = count\nenforce = no"), state="warn"),
+    Case("quota-enforced", "quota_enforce", adding("quota_enforce = no"), state="warn"),
     Case("quota-message-count", "is 100", adding("quota_mailbox_message_count = 100")),
     Case("quota-mail-size", "is 10M", adding("quota_mail_size = 10M"), state="warn"),
     Case("quota-status-variables", "%{user}", adding("quota_status_overquota = 452 4.2.2 %{user} %{error}")),
@@ -82,7 +84,8 @@ def patient(server: Dovecot24, tmp_path: Path) -> Patient:
 
 def postfix_asking(service: str) -> PostfixFacts:
     restrictions = f"permit_mynetworks, check_policy_service {service}"
-    return PostfixFacts(fault="", values={"smtpd_recipient_restrictions": restrictions})
+    values = {"smtpd_recipient_restrictions": restrictions, "queue_directory": "/var/spool/postfix"}
+    return PostfixFacts(fault="", values=values)
 
 
 def asked(server: Dovecot24) -> PostfixFacts:

@@ -138,4 +138,5 @@ def replacing(old: str, new: str) -> Change:
 def asking(service: str) -> PostfixFacts:
     """A Postfix that asks this policy service about recipients."""
     restrictions = f"permit_mynetworks, check_policy_service {service}"
-    return PostfixFacts(fault="", values={"smtpd_recipient_restrictions": restrictions})
+    values = {"smtpd_recipient_restrictions": restrictions, "queue_directory": "/var/spool/postfix"}
+    return PostfixFacts(fault="", values=values)

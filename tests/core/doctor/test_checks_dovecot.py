@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import reduce
 
-import msgspec
 import pytest
 
 from core.doctor.facts_dovecot import DovecotFacts, FileFact
@@ -237,9 +236,7 @@ def test_a_user_that_dovecot_does_not_know_may_be_an_alias() -> None:
     [("unix:private/other", "warn"), ("unix:private/mailquota", "ok"), ("unix:private/quota-status", "ok")],
 )
 def test_where_nobody_is_asked_a_full_mailbox_bounces(service: str, state: str) -> None:
-    postfix = msgspec.structs.replace(asking(service))
-    postfix.values["queue_directory"] = "/var/spool/postfix"
-    found = say("quota-bounces", facts(BULLSEYE), postfix)
+    found = say("quota-bounces", facts(BULLSEYE), asking(service))
     assert found.state == state
     assert ("quota_full_tempfail = yes\nEOF" in found.fix) == (state == "warn")
 
