@@ -31,7 +31,7 @@ _NOT_ASKED = "Postfix does not ask quota-status about recipients"
 _TOOLARGE_FAULT = ((2, 4, 0), (2, 4, 4))
 _UNKNOWN_USER = "REJECT Unknown user"  # the default
 _UNLIMITED = {"", "0", "unlimited"}
-_SETS_BACK = "452 4.2.2 Mailbox is full and cannot receive any more emails"
+_OVERQUOTA = "452 4.2.2 Mailbox is full and cannot receive any more emails"
 _ENHANCED = re.compile(r"([0-9]{3}) +([0-9])\.[0-9]{1,3}\.[0-9]{1,3}(?: |$)")
 _REPLY = re.compile(r"[0-9]{3}(?: |$)")
 _KNOWN = {"421", "450", "451", "452", "521", "550", "551", "552", "553", "554"}
@@ -82,7 +82,7 @@ def _refusals(known: Facts) -> Outcome:
 
 
 def _refusal(facts: DovecotFacts, name: str, text: str) -> Outcome:
-    fix = setting(facts, name, name, _SETS_BACK)
+    fix = setting(facts, name, name, _OVERQUOTA)
     if text.strip().isdigit() or text.split(maxsplit=1)[0].upper() in {"OK", "PERMIT"}:
         return fail(f"{name} is {shown(text)}, which permits", fix)
     if not _REPLY.match(text):

@@ -135,6 +135,11 @@ def replacing(old: str, new: str) -> Change:
     return lambda text: text.replace(old, new)
 
 
+def without(name: str) -> Change:
+    """No line that sets it."""
+    return lambda text: "\n".join(line for line in text.splitlines() if not line.strip().startswith(f"{name} ="))
+
+
 def asking(service: str) -> PostfixFacts:
     """A Postfix that asks this policy service about recipients."""
     restrictions = f"permit_mynetworks, check_policy_service {service}"

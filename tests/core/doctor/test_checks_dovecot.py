@@ -21,6 +21,7 @@ from tests.core.doctor.dovecots import (
     facts,
     replacing,
     say,
+    without,
 )
 
 FULL = "452 4.2.2 Mailbox is full and cannot receive any more emails"
@@ -34,11 +35,6 @@ CLOSED = FileFact(path="/v/m", folder="/v", uid=5, owner=5, mode=0o440)
 def setting(line: str) -> Change:
     """In 2.3's plugin block."""
     return adding("plugin {", line, "}")
-
-
-def without(name: str) -> Change:
-    """No line that sets it."""
-    return lambda text: "\n".join(line for line in text.splitlines() if not line.strip().startswith(f"{name} ="))
 
 
 def both(*changes: Change) -> Change:

@@ -20,17 +20,13 @@ from tests.core.doctor.dovecots import (
     facts,
     replacing,
     say,
+    without,
 )
 
 SCRIPT = "/usr/local/bin/quota-warning.sh"
 LDA = "cat | /usr/lib/dovecot/dovecot-lda -d $2"
 TWO_ROOTS = adding("plugin {", "quota2 = count:Other", "}")
 IN_BLOCK = replacing("  quota_warning warn-95 {", "  storage_size = 3000\n  quota_warning warn-95 {")
-
-
-def without(name: str) -> Change:
-    """No line that sets it."""
-    return lambda text: "\n".join(line for line in text.splitlines() if not line.strip().startswith(f"{name} ="))
 
 
 def john(fields: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
