@@ -53,11 +53,16 @@ def _answers(facts: Facts) -> Outcome:
     return together(bad, ok("success and nouser answers leave the decision to the other restrictions"))
 
 
-def _permits(facts: DovecotFacts, answer: str, default: str) -> Outcome:
+def _is_permit(text: str) -> bool:
     """Postfix takes OK, nothing and a bare number as permit, and looks at no further restriction of the list."""
+    return text.strip().isdigit() or text.upper().split()[:1] in ([], ["OK"], ["PERMIT"])
+
+
+def _permits(facts: DovecotFacts, answer: str, default: str) -> Outcome:
+    """An answer that should leave the decision to others."""
     name = f"quota_status_{answer}"
     text = value(facts, name, name) or default
-    if text.strip().isdigit() or text.split()[:1] in ([], ["OK"]):
+    if _is_permit(text):
         return fail(f"{name} is {shown(text)}", setting(facts, name, name, "DUNNO"))
     return ok(f"{name} is {shown(text)}")
 
@@ -83,7 +88,7 @@ def _refusals(known: Facts) -> Outcome:
 
 def _refusal(facts: DovecotFacts, name: str, text: str) -> Outcome:
     fix = setting(facts, name, name, _OVERQUOTA)
-    if text.strip().isdigit() or text.split(maxsplit=1)[0].upper() in {"OK", "PERMIT"}:
+    if _is_permit(text):
         return fail(f"{name} is {shown(text)}, which permits", fix)
     if not _REPLY.match(text):
         return ok(f"{name} is {shown(text)}")

@@ -142,6 +142,7 @@ CASES: list[StateCase] = [
      {}, "fail", "quota_status_success is 'OK'", "plugin {\n  quota_status_success = DUNNO\n}"),
     ("quota-status-answers", BULLSEYE, without("quota_status_success"),
      {}, "fail", "quota_status_success is 'OK'", "DUNNO"),
+    ("quota-status-answers", BULLSEYE, replacing("nouser = DUNNO", "nouser = permit"), {}, "fail", "'permit'", "DUNNO"),
     ("quota-status-answers", BULLSEYE, replacing("success = DUNNO", "success = 200"),
      {}, "fail", "quota_status_success is '200'", "DUNNO"),
     ("quota-status-answers", TRIXIE, without("quota_status_nouser"),
