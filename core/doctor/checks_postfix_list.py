@@ -47,9 +47,10 @@ def _listed(facts: Facts) -> Outcome:
 
 
 def _placed(facts: Facts, found: List) -> str:
-    """The list with us in the right place, and Dovecot's service gone if we were not asked before."""
-    text = without(found.text, {check.service for _, check in quota_status(facts, found)})
-    return place(without(text, _our_services(facts, found)), our_service(facts))
+    """The list with us in the right place. Dovecot's service goes, unless it still has to decide in our stead."""
+    shadow = facts.config.settings.policy.mode == "shadow"
+    gone = set() if shadow else {check.service for _, check in quota_status(facts, found)}
+    return place(without(found.text, gone), our_service(facts))
 
 
 def _our_services(facts: Facts, found: List) -> set[str]:
