@@ -148,8 +148,8 @@ ANSWER_CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "aliases-followed",
-        "Postfix asks about an alias by its own name. Where mailquota can't follow it, its mail is accepted, and bounces"
-        " if the mailbox behind it is full.",
+        "Postfix asks about an alias by its own name. Where mailquota can't follow it, its mail is accepted, and "
+        "bounces if the mailbox behind it is full.",
         needs_postfix(_aliases),
     ),
 )
