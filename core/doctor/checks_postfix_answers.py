@@ -5,6 +5,7 @@ Answers that permit are errors of the settings (core.answers), so they can't be 
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 
@@ -24,11 +25,13 @@ _NO_REFUSAL = frozenset({"DUNNO", "INFO", "WARN"})
 def set_answer(facts: Facts, key: str, value: str) -> str:
     """Commands that change a key of [policy]; a comment where no settings file holds it."""
     path = facts.config.path
+    line = f"{key} = {json.dumps(value, ensure_ascii=False)}"  # of one line, JSON's texts are TOML's, too
     if path is None or not _in_file(facts, key):
-        return f'# in [policy] of mailquota\'s settings: {key} = "{value}"'
-    line = f's|^[[:blank:]]*{key}[[:blank:]]*=.*|{key} = "{value}"|'
+        return f"# in [policy] of mailquota's settings: {line}"
+    literal = re.sub(r"[\\&|]", r"\\\g<0>", line)
     name = shlex.quote(str(path))
-    return f"sed -i {shlex.quote(line)} {name}\nmailquota --config {name} reload"
+    edit = shlex.quote(f"s|^[[:blank:]]*{key}[[:blank:]]*=.*|{literal}|")
+    return f"sed -i {edit} {name}\nmailquota --config {name} reload"
 
 
 def _in_file(facts: Facts, key: str) -> bool:

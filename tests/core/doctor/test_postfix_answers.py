@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from core.config import load
 from core.doctor.model import Outcome
 from tests.core.doctor.healthy import config, facts, outcome, postfix
 
@@ -50,6 +52,16 @@ def test_a_code_is_mended_where_it_stands() -> None:
     line = """'s|^[[:blank:]]*overquota[[:blank:]]*=.*|overquota = "452 4.2.2 full"|'"""
     assert edit == f"sed -i {line} '{FILE}'"
     assert reload == f"mailquota --config '{FILE}' reload"
+
+
+@pytest.mark.parametrize("text", ["full & closed", "see a|b", r"back\\slash \\1", "\"quoted\" and 'so'", "voll: Ärger"])
+def test_any_text_survives_the_edit(tmp_path: Path, text: str) -> None:
+    """The shell, sed and TOML each have their own letters that mean something."""
+    file = tmp_path / "mailquota.toml"
+    file.write_text("[policy]\nmode = 'enforce'\n  overquota = 'old'\n")
+    fix = said("answer-codes", {"overquota": f"452 5.2.2 {text}"}, file).fix
+    subprocess.run(["sh", "-e", "-c", fix.splitlines()[0]], check=True)
+    assert load(file, {}).settings.policy.overquota == f"452 4.2.2 {text}"
 
 
 def test_what_no_file_holds_is_told() -> None:

@@ -22,6 +22,7 @@ from core.outside import Said
 from tests.core.doctor.healthy import config
 from tests.core.engines import embedded, inner
 from tests.core.worlds import SmallWorld
+from tests.mailserver.fixture import temporary_folder
 
 DATA = Path(__file__).parents[2] / "data" / "postfix"
 
@@ -199,15 +200,17 @@ def test_our_own_engine_answers_dunno_and_counts_no_refusal(small_world: SmallWo
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else for a moment")
-def test_a_folder_that_is_closed_to_us_is_told(tmp_path: Path) -> None:
-    closed = tmp_path / "private"
-    closed.mkdir(mode=0o700)
-    (closed / "mailquota").touch()
-    os.seteuid(65534)
-    try:
-        seen = look_at(at(closed / "mailquota"))
-    finally:
-        os.seteuid(0)
+def test_a_folder_that_is_closed_to_us_is_told() -> None:
+    with temporary_folder() as folder:
+        closed = folder / "private"
+        closed.mkdir(mode=0o700)
+        (closed / "mailquota").touch()
+        os.seteuid(65534)
+        try:
+            seen = look_at(at(closed / "mailquota"))
+        finally:
+            os.seteuid(0)
+    assert [one.kind for one in seen.folders[-2:]] == ["folder", "folder"]
     assert seen.file is not None
     assert seen.file.kind == "closed"
     assert "Permission denied" in seen.file.fault
