@@ -119,7 +119,7 @@ def test_only_another_list_asks(parameter: str, delayed: str, state: str, words:
     said = outcome("policy-service-listed", facts(found))
     assert said.state == state
     assert words in said.found
-    assert f"postconf -e '{parameter} = permit_mynetworks'" in said.fix
+    assert (f"postconf -e '{parameter} = permit_mynetworks'" in said.fix) == (parameter != END)
     assert f"postconf -e '{RECIPIENT} = {GUARD}, {CHECK}'" in said.fix
 
 
