@@ -28,6 +28,8 @@ _COMMANDS = {  # name → module; the Command in it is looked up by name
     "journal": "journal",
     "check": "check",
     "config": "config",
+    "install": "install",
+    "uninstall": "install",
     "status": "status",
     "reload": "status",
 }

@@ -1,0 +1,179 @@
+"""Looking at the machine: who owns the mailboxes, what is there already, what the service could not read."""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import os
+import pwd
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from core.config import Config
+from core.install.machine import Machine
+from core.install.model import (
+    RESTRICTIONS,
+    SERVICE_UNIT,
+    SOCKET_UNIT,
+    STATE_FOLDER,
+    UNITS,
+    Host,
+    Owner,
+    PostfixState,
+    Units,
+)
+from core.install.plan import reached_folder
+from core.postfix_maps import parse_map_file
+
+_RUNNING = "/run/systemd/system"  # sd_booted(3)
+
+
+class Asked(NamedTuple):
+    """What the caller knows: how mailquota is started, where its settings are (or will be), whom to run as ("": find
+    out), its password files by the names of their credentials, and whether an engine answers now."""
+
+    command: tuple[str, ...]
+    settings: str
+    user: str
+    passwords: Mapping[str, str]
+    answering: bool
+
+
+class _Person(NamedTuple):
+    """Ids of the owner of the mailboxes."""
+
+    user: str
+    uid: int
+    gid: int
+
+    @property
+    def groups(self) -> set[int]:
+        """All that count when a file is opened."""
+        return {self.gid, *(os.getgrouplist(self.user, self.gid) if not self.user.isdigit() else ())}
+
+
+def gather(config: Config, machine: Machine, asked: Asked) -> Host:
+    """Raises MailquotaError for a user or a file that is not what it should be."""
+    person, fault = _person(config, machine, asked.user)
+    units = _units(machine) if machine.place(_RUNNING).is_dir() else None
+    state = STATE_FOLDER if machine.place(STATE_FOLDER).is_dir() else None
+    places = (*_program_places(asked.command), asked.settings, reached_folder(config))
+    unreachable = _unreachable(machine, person, _program_places(asked.command))
+    return Host(
+        command=asked.command,
+        settings=asked.settings,
+        settings_readable=person is not None and can_read(machine.place(asked.settings), person.uid, person.groups),
+        places=places,
+        owner=None if person is None or unreachable else Owner(person.user, _group_name(person.gid)),
+        owner_fault=fault or unreachable,
+        groups=frozenset(group.gr_name for group in grp.getgrall()),
+        files={path: machine.read(path) for path in (SOCKET_UNIT, SERVICE_UNIT, asked.settings)}
+        | {STATE_FOLDER: state},
+        credentials=_credentials(machine, person, asked.passwords),
+        postfix=_postfix(machine),
+        systemd=units is not None,
+        units=units or Units(),
+        socket_user=_exists(config.settings.policy.socket_user),
+        stranger=asked.answering and not (units is not None and units.active),
+        manifest=machine.manifest(),
+    )
+
+
+def _person(config: Config, machine: Machine, name: str) -> tuple[_Person | None, str]:
+    """Who the service runs as, or why that is not known."""
+    if name:
+        try:
+            found = pwd.getpwnam(name)
+        except KeyError:
+            return None, f"there is no user {name}"
+        uid, gid = found.pw_uid, found.pw_gid
+    else:
+        folder = reached_folder(config)
+        try:
+            status = machine.place(folder).stat()
+        except OSError as error:
+            return None, f"mailstore.path: {folder} can't be looked at: {error.strerror}"
+        uid, gid = status.st_uid, status.st_gid
+    if uid == 0:
+        return None, "the service runs without root, but " + ("--user names root" if name else f"{folder} is root's")
+    with contextlib.suppress(KeyError):
+        name = pwd.getpwuid(uid).pw_name
+    return _Person(name or str(uid), uid, gid), ""
+
+
+def _group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
+
+
+def _exists(user: str) -> bool:
+    try:
+        return not user or bool(pwd.getpwnam(user))
+    except KeyError:
+        return False
+
+
+def _program_places(command: tuple[str, ...]) -> tuple[str, ...]:
+    """What has to be read to run mailquota: the command, its Python, its code."""
+    code = str(Path(__file__).parents[2])
+    return tuple(dict.fromkeys((command[0], sys.prefix, sys.base_prefix, code)))
+
+
+def _unreachable(machine: Machine, person: _Person | None, places: tuple[str, ...]) -> str:
+    """Why the mail user can't run mailquota, as where it is installed below /root."""
+    for place in places if person is not None else ():
+        assert person is not None
+        if not can_read(machine.place(place), person.uid, person.groups):
+            return f"{person.user} can't read {place}; install mailquota where everybody can, as in /opt/mailquota"
+    return ""
+
+
+def can_read(path: Path, uid: int, groups: set[int]) -> bool:
+    """Whether a user may open a file or folder, by owner, group and mode; a path that is not there can't be read."""
+    try:
+        real = path.resolve(strict=True)
+        chain = [(folder, 0o1) for folder in real.parents] + [(real, 0o5 if real.is_dir() else 0o4)]
+        return all(_may(os.stat(place), wanted, uid, groups) for place, wanted in chain)
+    except OSError:
+        return False
+
+
+def _may(status: os.stat_result, wanted: int, uid: int, groups: set[int]) -> bool:
+    shift = 6 if status.st_uid == uid else 3 if status.st_gid in groups else 0
+    return (status.st_mode >> shift) & wanted == wanted
+
+
+def _credentials(machine: Machine, person: _Person | None, passwords: Mapping[str, str]) -> dict[str, str]:
+    """The password files that systemd has to hand over, as root."""
+    if person is None:
+        return {}
+    return {
+        name: path
+        for name, path in passwords.items()
+        if machine.place(path).exists() and not can_read(machine.place(path), person.uid, person.groups)
+    }
+
+
+def _postfix(machine: Machine) -> PostfixState:
+    directory = machine.run(("postconf", "-h", "queue_directory"))
+    if directory.fault:
+        return PostfixState(fault=directory.fault)
+    said = machine.run(("postconf", "-n", RESTRICTIONS))
+    value = parse_map_file(said.out).get(RESTRICTIONS)
+    return PostfixState(value, directory.out.strip() or "/var/spool/postfix", said.fault)
+
+
+def _units(machine: Machine) -> Units:
+    said = machine.run(("systemctl", "show", *UNITS, "--property=UnitFileState,ActiveState,NeedDaemonReload"))
+    known = [line.partition("=")[::2] for line in said.out.splitlines() if "=" in line]
+    states = [value for name, value in known if name == "ActiveState"]
+    enabled = [value for name, value in known if name == "UnitFileState"]
+    return Units(
+        enabled=len(enabled) == len(UNITS) and all(value == "enabled" for value in enabled),
+        active=len(states) == len(UNITS) and all(value == "active" for value in states),
+        need_reload=("NeedDaemonReload", "yes") in known,
+    )
