@@ -51,12 +51,12 @@ def described(step: Step) -> str:
 
 def difference(plan: Plan) -> str:
     """A unified diff of each file that changes, and each command, in the order in which they come."""
-    return "\n".join(_difference(step) for step in plan.pending)
+    return "\n\n".join(_difference(step) for step in plan.pending)
 
 
 def _difference(step: Step) -> str:
     if isinstance(step, Command) or (isinstance(step, Remove) and step.before is None):
-        return _typed(step).rstrip("\n")
+        return f"run: {_typed(step)}".rstrip("\n")
     before, after = step.before or "", step.text if isinstance(step, Put) else ""
     names = (step.path if before else "/dev/null", step.path if after else "/dev/null")
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), *names, lineterm="")

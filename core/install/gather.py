@@ -6,6 +6,7 @@ import contextlib
 import grp
 import os
 import pwd
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,14 +61,15 @@ def gather(config: Config, machine: Machine, asked: Asked) -> Host:
     units = _units(machine) if machine.place(_RUNNING).is_dir() else None
     state = STATE_FOLDER if machine.place(STATE_FOLDER).is_dir() else None
     places = (*_program_places(asked.command), asked.settings, reached_folder(config))
-    unreachable = _unreachable(machine, person, _program_places(asked.command))
+    unreachable = _unreachable(machine, person, asked)
     return Host(
         command=asked.command,
         settings=asked.settings,
         settings_readable=person is not None and can_read(machine.place(asked.settings), person.uid, person.groups),
         places=places,
-        owner=None if person is None or unreachable else Owner(person.user, _group_name(person.gid)),
-        owner_fault=fault or unreachable,
+        owner=None if person is None else Owner(person.user, _group_name(person.gid)),
+        owner_fault=fault,
+        unreachable=unreachable,
         groups=frozenset(group.gr_name for group in grp.getgrall()),
         files={path: machine.read(path) for path in (SOCKET_UNIT, SERVICE_UNIT, asked.settings)}
         | {STATE_FOLDER: state},
@@ -75,7 +77,7 @@ def gather(config: Config, machine: Machine, asked: Asked) -> Host:
         postfix=_postfix(machine),
         systemd=units is not None,
         units=units or Units(),
-        socket_user=_exists(config.settings.policy.socket_user),
+        users=frozenset(user.pw_name for user in pwd.getpwall()),
         stranger=asked.answering and not (units is not None and units.active),
         manifest=machine.manifest(),
     )
@@ -110,25 +112,22 @@ def _group_name(gid: int) -> str:
         return str(gid)
 
 
-def _exists(user: str) -> bool:
-    try:
-        return not user or bool(pwd.getpwnam(user))
-    except KeyError:
-        return False
-
-
 def _program_places(command: tuple[str, ...]) -> tuple[str, ...]:
     """What has to be read to run mailquota: the command, its Python, its code."""
     code = str(Path(__file__).parents[2])
     return tuple(dict.fromkeys((command[0], sys.prefix, sys.base_prefix, code)))
 
 
-def _unreachable(machine: Machine, person: _Person | None, places: tuple[str, ...]) -> str:
+def _unreachable(machine: Machine, person: _Person | None, asked: Asked) -> str:
     """Why the mail user can't run mailquota, as where it is installed below /root."""
-    for place in places if person is not None else ():
-        assert person is not None
+    if person is None:
+        return ""
+    for place in _program_places(asked.command):
         if not can_read(machine.place(place), person.uid, person.groups):
             return f"{person.user} can't read {place}; install mailquota where everybody can, as in /opt/mailquota"
+    folder = os.path.dirname(asked.settings)
+    if machine.place(folder).exists() and not can_read(machine.place(folder), person.uid, person.groups):
+        return f"{person.user} can't read {folder}, where the settings are; chmod o+rx {shlex.quote(folder)}"
     return ""
 
 

@@ -65,13 +65,14 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     places: tuple[str, ...] = ()
     owner: Owner | None = None
     owner_fault: str = ""  # why it is not known who owns the mailboxes
+    unreachable: str = ""  # why the owner of the mailboxes can't run mailquota
+    users: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
     files: dict[str, str | None] = {}
     credentials: dict[str, str] = {}
     postfix: PostfixState = PostfixState()
     systemd: bool = True
     units: Units = Units()
-    socket_user: bool = True  # whether the user of policy.socket_user exists
     stranger: bool = False  # an engine answers that is not the service
     manifest: Manifest | None = None
 

@@ -27,15 +27,7 @@ DOCS = "docs/service.md"
 
 def install_plan(config: Config, host: Host, settings_text: str) -> Plan:
     """``settings_text`` is for the settings file, where there is none. Raises MailquotaError for what can't work."""
-    owner = host.owner
-    if owner is None:
-        raise MailquotaError(f"{host.owner_fault}; name the user who owns the mailboxes: --user vmail")
-    if host.systemd and not host.socket_user:
-        user = config.settings.policy.socket_user
-        raise MailquotaError(f"policy.socket_user: there is no user {user}, whom the socket should belong to")
-    if host.stranger and host.systemd:
-        where = config.settings.control.socket
-        raise MailquotaError(f"an engine that is not the service answers on {where}; end it first, so that one is left")
+    owner = _owner(config, host)
     finished = host.manifest is None or host.manifest.complete
     steps = [*_groups(config, host), *_settings(host, owner, settings_text)]
     units = _units(config, host, owner) if host.systemd else []
@@ -43,6 +35,22 @@ def install_plan(config: Config, host: Host, settings_text: str) -> Plan:
     line, remarks = _postfix(config, host, finished=finished)
     steps += line
     return Plan("install", tuple(steps), (*_remarks(host), *remarks), _manifest(config, host, steps))
+
+
+def _owner(config: Config, host: Host) -> Owner:
+    """Whom the service runs as, where nothing is in the way of it."""
+    if host.owner is None:
+        raise MailquotaError(f"{host.owner_fault}; name the user who owns the mailboxes, like --user vmail")
+    if host.unreachable:
+        raise MailquotaError(host.unreachable)
+    policy = config.settings.policy
+    has_file = any(address.kind == "unix" for address in policy.listen_addresses)
+    if host.systemd and has_file and policy.socket_user not in {"", *host.users}:
+        raise MailquotaError(f"policy.socket_user: there is no user {policy.socket_user}, who should own the socket")
+    if host.systemd and host.stranger:
+        where = config.settings.control.socket
+        raise MailquotaError(f"an engine that is not the service answers on {where}; end it first, so that one is left")
+    return host.owner
 
 
 def _groups(config: Config, host: Host) -> list[Step]:

@@ -39,7 +39,8 @@ def removal_plan(config: Config, host: Host, *, purge: bool) -> Plan:
     if manifest.group in host.groups:
         steps += [Command(("groupdel", manifest.group), "it was made by the installation")]
     if host.manifest is not None:
-        steps += [Remove(MANIFEST)]
+        folder = MANIFEST.rpartition("/")[0]
+        steps += [Remove(MANIFEST), Command(("rmdir", "--ignore-fail-on-non-empty", folder), "")]
     return Plan("uninstall", tuple(steps), tuple(remarks))
 
 
@@ -49,7 +50,7 @@ def _postfix(config: Config, host: Host, manifest: Manifest) -> list[Step]:
     services = {*our_services(config, host), *earlier_services(manifest)}
     if now is None or host.postfix.fault:
         return []
-    if now == manifest.after:
+    if manifest.after and now == manifest.after:
         wanted = manifest.before
     elif services.intersection(policy_services(now)):
         wanted = without(now, services)

@@ -17,18 +17,23 @@ WATCHDOG_SECONDS = 30
 
 _HOMES = ("/home", "/root", "/run/user")
 _SHARED_TEMP = ("/tmp", "/var/tmp")  # noqa: S108  names, not files of ours
-_LOG_GROUPS = ("adm", "systemd-journal")  # who may read mail.log and the journal
+# Who may read mail.log and the journal; who may put mail into Postfix's maildrop, as nothing is setgid in the service.
+_GROUPS = ("adm", "systemd-journal", "postdrop")
 
-# Without rights, and behind a seal. Some of these imply NoNewPrivileges, so all go where sendmail has to be setgid.
 _SEALED = """\
+CapabilityBoundingSet=
 NoNewPrivileges=yes
+UMask=0077
+ProtectControlGroups=yes
+ProtectProc=invisible
+RemoveIPC=yes
 PrivateDevices=yes
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
 ProtectKernelLogs=yes
 ProtectClock=yes
 ProtectHostname=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 RestrictNamespaces=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
@@ -54,13 +59,13 @@ def socket_unit(config: Config) -> str:
 # Written by mailquota install. What is changed here stays at an uninstall; better: systemctl edit mailquota.socket
 [Unit]
 Description=mailquota: where Postfix asks
-Documentation=man:mailquota(1)
 Before=postfix.service
 
 [Socket]
 {text}
 Backlog=1024
 BindIPv6Only=ipv6-only
+RemoveOnStop=yes
 
 [Install]
 WantedBy=sockets.target
@@ -73,7 +78,7 @@ def _listen_stream(address: ListenAddress) -> str:
 
 def service_unit(config: Config, host: Host, owner: Owner) -> str:
     """mailquota.service, as the owner of the mailboxes."""
-    groups = [config.settings.control.group, *(name for name in _LOG_GROUPS if name in host.groups)]
+    groups = [config.settings.control.group, *(name for name in _GROUPS if name in host.groups)]
     credentials = "".join(
         f"LoadCredential={name}:{_escaped(path)}\n" for name, path in sorted(host.credentials.items())
     )
@@ -82,7 +87,6 @@ def service_unit(config: Config, host: Host, owner: Owner) -> str:
 # Written by mailquota install. What is changed here stays at an uninstall; better: systemctl edit mailquota.service
 [Unit]
 Description=mailquota: mail quota policy server
-Documentation=man:mailquota(1)
 Requires=mailquota.socket
 After=mailquota.socket network.target mariadb.service mysql.service dovecot.service
 StartLimitIntervalSec=0
@@ -110,25 +114,27 @@ WantedBy=multi-user.target
 
 
 def _hardening(config: Config, host: Host) -> str:
-    sealed = config.settings.warnings.delivery != "sendmail"
-    return (
-        f"CapabilityBoundingSet=\nUMask=0077\nProtectSystem=strict\n{_writable(config)}{_private(host)}"
-        f"ProtectControlGroups=yes\nProtectProc=invisible\nRemoveIPC=yes\n{_SEALED if sealed else ''}"
-    )
+    return f"ProtectSystem=strict\n{_writable(config, host)}{_private(host)}{_SEALED}"
 
 
-def _writable(config: Config) -> str:
-    paths = [mail_folder(config.settings.mailstore.path), *_own_folders(config)]
+def _writable(config: Config, host: Host) -> str:
+    maildrop = f"{host.postfix.queue_directory}/maildrop"
+    paths = [mail_folder(config.settings.mailstore.path), maildrop, *_own_folders(config)]
     return "".join(f"ReadWritePaths=-{_escaped(path)}\n" for path in dict.fromkeys(paths))
 
 
 def _own_folders(config: Config) -> list[str]:
     """Of databases that are files, and of the control socket, where they are in other places than usual."""
     settings = config.settings
-    urls = map(parse_database_url, filter(None, (settings.accounts.database, settings.state.database)))
+    urls = map(parse_database_url, _databases(config))
     files = [url.path for url in urls if url.kind == "sqlite"]
     folders = [str(PurePosixPath(file).parent) for file in (*files, settings.control.socket)]
     return [folder for folder in folders if folder not in {STATE_FOLDER, "/run/mailquota"}]
+
+
+def _databases(config: Config) -> list[str]:
+    accounts = config.settings.accounts
+    return [text for text in (accounts.database, accounts.write_database, config.settings.state.database) if text]
 
 
 def mail_folder(template: str) -> str:

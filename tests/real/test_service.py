@@ -1,4 +1,4 @@
-"""``mailquota install`` and ``uninstall`` beside a real systemd and a real Postfix, on a machine that is thrown away."""
+"""``mailquota install`` and ``uninstall`` beside a real systemd and a real Postfix, on a throwaway machine."""
 
 from __future__ import annotations
 
