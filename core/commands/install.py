@@ -91,7 +91,10 @@ def _asked(config: Config, user: str) -> Asked:
         answering = answers(config.settings.control.socket)
     except PermissionError:
         answering = True
-    return Asked(own_command(), settings, user, password_files(config), answering)
+    command = own_command()
+    code = str(Path(__file__).parents[2])
+    program = tuple(dict.fromkeys((command[0], sys.prefix, sys.base_prefix, code)))
+    return Asked(command, program, settings, user, password_files(config), answering)
 
 
 def own_command() -> tuple[str, ...]:
@@ -115,30 +118,44 @@ def settings_text(config: Config) -> str:
 
 
 def _carry_out(common: Common, plan: Plan, machine: Machine, *, apply: bool, yes: bool) -> int:
-    from core.install import apply as applying
+    from core.install.apply import script
 
     for remark in plan.remarks:
         complain(remark)
-    if not apply:
-        click.echo(applying.script(plan.steps), nl=False)
-        return DONE
-    if common.read_only:
-        raise MailquotaError("read-only: nothing was changed")
+    if apply:
+        return _apply(common, plan, machine, yes=yes)
+    if plan.obstacle:
+        complain(plan.obstacle)
+    click.echo(script(plan.steps), nl=False)
+    return DONE
+
+
+def _apply(common: Common, plan: Plan, machine: Machine, *, yes: bool) -> int:
+    from core.install.apply import carry_out, difference
+
     if not plan.pending:
         complain("nothing to do: all is as it should be" if plan.kind == "install" else "nothing to take back")
         return DONE
-    if os.geteuid() != 0:
-        raise MailquotaError(f"{plan.kind} --apply is for root; nothing was changed")
-    click.echo(applying.difference(plan))
+    _refuse(common, plan)
+    click.echo(difference(plan))
     if not yes:
         asyncio.run(confirm(f"{len(plan.pending)} steps. Go on?"))
-    report = applying.carry_out(plan, machine, lambda text: complain(f"done: {text}"))
+    report = carry_out(plan, machine, lambda text: complain(f"done: {text}"))
     for remark in report.remarks:
         complain(f"went by: {remark}")
     if not report.fault:
         return DONE
     complain(f"{report.fault}; mailquota {plan.kind} --apply goes on from here when that is mended")
     return PARTLY if report.done else FAILED
+
+
+def _refuse(common: Common, plan: Plan) -> None:
+    if common.read_only:
+        raise MailquotaError("read-only: nothing was changed")
+    if os.geteuid() != 0:
+        raise MailquotaError(f"{plan.kind} --apply is for root; nothing was changed")
+    if plan.obstacle:
+        raise MailquotaError(f"{plan.obstacle}; nothing was changed")
 
 
 COMMANDS = {"install": install, "uninstall": uninstall}

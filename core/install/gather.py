@@ -7,7 +7,6 @@ import grp
 import os
 import pwd
 import shlex
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -32,10 +31,12 @@ _RUNNING = "/run/systemd/system"  # sd_booted(3)
 
 
 class Asked(NamedTuple):
-    """What the caller knows: how mailquota is started, where its settings are (or will be), whom to run as ("": find
-    out), its password files by the names of their credentials, and whether an engine answers now."""
+    """What the caller knows: how mailquota is started and which places that reads, where its settings are (or will be),
+    whom to run as ("": find out), its password files by the names of their credentials, whether an engine answers now.
+    """
 
     command: tuple[str, ...]
+    program: tuple[str, ...]
     settings: str
     user: str
     passwords: Mapping[str, str]
@@ -60,7 +61,7 @@ def gather(config: Config, machine: Machine, asked: Asked) -> Host:
     person, fault = _person(config, machine, asked.user)
     units = _units(machine) if machine.place(_RUNNING).is_dir() else None
     state = STATE_FOLDER if machine.place(STATE_FOLDER).is_dir() else None
-    places = (*_program_places(asked.command), asked.settings, reached_folder(config))
+    places = (*asked.program, asked.settings, reached_folder(config))
     unreachable = _unreachable(machine, person, asked)
     return Host(
         command=asked.command,
@@ -112,17 +113,11 @@ def _group_name(gid: int) -> str:
         return str(gid)
 
 
-def _program_places(command: tuple[str, ...]) -> tuple[str, ...]:
-    """What has to be read to run mailquota: the command, its Python, its code."""
-    code = str(Path(__file__).parents[2])
-    return tuple(dict.fromkeys((command[0], sys.prefix, sys.base_prefix, code)))
-
-
 def _unreachable(machine: Machine, person: _Person | None, asked: Asked) -> str:
     """Why the mail user can't run mailquota, as where it is installed below /root."""
     if person is None:
         return ""
-    for place in _program_places(asked.command):
+    for place in asked.program:
         if not can_read(machine.place(place), person.uid, person.groups):
             return f"{person.user} can't read {place}; install mailquota where everybody can, as in /opt/mailquota"
     folder = os.path.dirname(asked.settings)

@@ -115,13 +115,14 @@ Step = Put | Remove | Command
 class Plan(msgspec.Struct, frozen=True):
     """Steps in the order in which they are taken, remarks for people, and the manifest to write first.
 
-    ``manifest`` is None where nothing is to be remembered any more.
+    ``manifest`` is None where nothing is to be remembered any more. ``obstacle`` says why it should not be carried out.
     """
 
     kind: Literal["install", "uninstall"]
     steps: tuple[Step, ...]
     remarks: tuple[str, ...] = ()
     manifest: Manifest | None = None
+    obstacle: str = ""
 
     @property
     def pending(self) -> tuple[Step, ...]:

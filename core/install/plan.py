@@ -14,7 +14,6 @@ from core.install.model import (
     Command,
     Host,
     Manifest,
-    Owner,
     Plan,
     Put,
     Step,
@@ -26,31 +25,32 @@ DOCS = "docs/service.md"
 
 
 def install_plan(config: Config, host: Host, settings_text: str) -> Plan:
-    """``settings_text`` is for the settings file, where there is none. Raises MailquotaError for what can't work."""
-    owner = _owner(config, host)
+    """``settings_text`` is for the settings file, where there is none.
+
+    Raises MailquotaError where there should be a service and nobody is known to run it as.
+    """
     finished = host.manifest is None or host.manifest.complete
-    steps = [*_groups(config, host), *_settings(host, owner, settings_text)]
-    units = _units(config, host, owner) if host.systemd else []
-    steps += [*units, *_started(host, units, finished=finished)]
+    steps = [*_groups(config, host), *_settings(host, settings_text)]
+    if host.systemd:
+        units = _units(config, host)
+        steps += [*_shared(host), *units, *_started(host, units, finished=finished)]
     line, remarks = _postfix(config, host, finished=finished)
     steps += line
-    return Plan("install", tuple(steps), (*_remarks(host), *remarks), _manifest(config, host, steps))
+    manifest = _manifest(config, host, steps)
+    return Plan("install", tuple(steps), (*_remarks(host), *remarks), manifest, _obstacle(config, host))
 
 
-def _owner(config: Config, host: Host) -> Owner:
-    """Whom the service runs as, where nothing is in the way of it."""
-    if host.owner is None:
-        raise MailquotaError(f"{host.owner_fault}; name the user who owns the mailboxes, like --user vmail")
-    if host.unreachable:
-        raise MailquotaError(host.unreachable)
-    policy = config.settings.policy
+def _obstacle(config: Config, host: Host) -> str:
+    """What would keep the service from running."""
+    policy, where = config.settings.policy, config.settings.control.socket
+    if not host.systemd:
+        return ""
     has_file = any(address.kind == "unix" for address in policy.listen_addresses)
-    if host.systemd and has_file and policy.socket_user not in {"", *host.users}:
-        raise MailquotaError(f"policy.socket_user: there is no user {policy.socket_user}, who should own the socket")
-    if host.systemd and host.stranger:
-        where = config.settings.control.socket
-        raise MailquotaError(f"an engine that is not the service answers on {where}; end it first, so that one is left")
-    return host.owner
+    if has_file and policy.socket_user not in {"", *host.users}:
+        return f"policy.socket_user: there is no user {policy.socket_user}, who should own the socket"
+    if host.stranger:
+        return f"an engine that is not the service answers on {where}; end it first, so that one is left"
+    return host.unreachable
 
 
 def _groups(config: Config, host: Host) -> list[Step]:
@@ -61,18 +61,25 @@ def _groups(config: Config, host: Host) -> list[Step]:
     return [Command(("groupadd", "--system", group), why, done=group in host.groups)]
 
 
-def _settings(host: Host, owner: Owner, text: str) -> list[Step]:
-    """A file that is there stays as it is, but the service must be able to read it."""
+def _settings(host: Host, text: str) -> list[Step]:
+    """A file that is there stays as it is."""
     before = host.files.get(host.settings)
-    if before is None:
-        return [Put(host.settings, text, before)]
-    why = f"{owner.user} reads the settings"
-    share = (("chgrp", owner.group, host.settings), ("chmod", "g+r", host.settings))
+    return [Put(host.settings, text, before)] if before is None else []
+
+
+def _shared(host: Host) -> list[Step]:
+    """The service must be able to read settings that were there."""
+    if host.owner is None or host.files.get(host.settings) is None:
+        return []
+    why = f"{host.owner.user} reads the settings"
+    share = (("chgrp", host.owner.group, host.settings), ("chmod", "g+r", host.settings))
     return [Command(argv, why, done=host.settings_readable) for argv in share]
 
 
-def _units(config: Config, host: Host, owner: Owner) -> list[Put]:
-    texts = {SOCKET_UNIT: socket_unit(config), SERVICE_UNIT: service_unit(config, host, owner)}
+def _units(config: Config, host: Host) -> list[Put]:
+    if host.owner is None:
+        raise MailquotaError(f"{host.owner_fault}; name the user who owns the mailboxes, like --user vmail")
+    texts = {SOCKET_UNIT: socket_unit(config), SERVICE_UNIT: service_unit(config, host, host.owner)}
     return [Put(path, text, host.files.get(path)) for path, text in texts.items()]
 
 
@@ -81,8 +88,6 @@ def _started(host: Host, units: list[Put], *, finished: bool) -> list[Step]:
 
     After an installation that was cut short it can't be known what of this was done: all is done again.
     """
-    if not units:
-        return []
     changed = [unit for unit in units if not unit.done or not finished]
     steps = [Command(("systemctl", "daemon-reload"), "", done=not changed and not host.units.need_reload)]
     if host.units.active and any(unit.path == SOCKET_UNIT for unit in changed):
@@ -151,11 +156,21 @@ def _manifest(config: Config, host: Host, steps: list[Step]) -> Manifest:
     old = host.manifest or Manifest()
     files = {step.path: digest(step.text) for step in steps if isinstance(step, Put)}
     group = config.settings.control.group
-    line = next((step.argv[2] for step in steps if isinstance(step, Command) and step.argv[0] == "postconf"), "")
-    pending_line = any(step.argv[0] == "postconf" and not step.done for step in steps if isinstance(step, Command))
-    before, after = (host.postfix.restrictions, line.partition(" = ")[2]) if pending_line else (old.before, old.after)
     made = group if group and group not in host.groups else old.group
-    return Manifest(old.files | files, made, before, after)
+    lines = [
+        step.argv[2] for step in steps if isinstance(step, Command) and step.argv[0] == "postconf" and not step.done
+    ]
+    if not lines:
+        return Manifest(old.files | files, made, old.before, old.after)
+    return Manifest(old.files | files, made, _former(host, old), lines[0].partition(" = ")[2])
+
+
+def _former(host: Host, old: Manifest) -> str | None:
+    """The value to go back to: that from before the first installation, unless somebody changed it since."""
+    now = host.postfix.restrictions
+    if now is None or not earlier_services(old).intersection(policy_services(now)):
+        return now
+    return old.before if now == old.after else without(now, earlier_services(old))
 
 
 def digest(text: str) -> str:

@@ -47,18 +47,22 @@ def removal_plan(config: Config, host: Host, *, purge: bool) -> Plan:
 def _postfix(config: Config, host: Host, manifest: Manifest) -> list[Step]:
     """The value that was there before, to the letter, unless somebody changed it since: then only our check goes."""
     now = host.postfix.restrictions
+    if host.postfix.fault:
+        return []
     services = {*our_services(config, host), *earlier_services(manifest)}
-    if now is None or host.postfix.fault:
-        return []
-    if manifest.after and now == manifest.after:
-        wanted = manifest.before
-    elif services.intersection(policy_services(now)):
-        wanted = without(now, services)
-    else:
-        return []
-    change = ("-X", RESTRICTIONS) if wanted is None else ("-e", f"{RESTRICTIONS} = {wanted}")
-    why = "Postfix asks no more"
-    return [Command(("postconf", *change), why), Command(("postfix", "reload"), "", lenient=True)]
+    change: list[Step] = []
+    if now is not None and manifest.after and now == manifest.after:
+        change = [_restrictions(manifest.before)]
+    elif now is not None and services.intersection(policy_services(now)):
+        change = [_restrictions(without(now, services))]
+    # A removal that was cut short may have changed main.cf already, and Postfix does not know.
+    heard = not change and host.manifest is None
+    return [*change, Command(("postfix", "reload"), "", lenient=True, done=heard)]
+
+
+def _restrictions(value: str | None) -> Command:
+    change = ("-X", RESTRICTIONS) if value is None else ("-e", f"{RESTRICTIONS} = {value}")
+    return Command(("postconf", *change), "Postfix asks no more")
 
 
 def _file(host: Host, manifest: Manifest, path: str, remarks: list[str]) -> list[Step]:
