@@ -52,7 +52,7 @@ def read_password(config: Config, which: Which, environ: Mapping[str, str] = os.
     has_credential = bool(environ.get("CREDENTIALS_DIRECTORY")) and Path(_expanded(credential, environ, key)).exists()
     if setting and (config.origin.get(key) != DEFAULT_ORIGIN or _exists(Path(setting))):
         file = Path(_expanded(setting, environ, key))
-        if not has_credential or os.access(file, os.R_OK):
+        if not has_credential or os.access(file, os.R_OK, effective_ids=True):
             return _read(file, key)
     if has_credential:
         return _read(Path(_expanded(credential, environ, key)), key)
