@@ -90,17 +90,28 @@ def our_check(service: str) -> str:
     return f"{POLICY} {{ {service}, timeout=10s, default_action=DUNNO }}"
 
 
+def unreachable_behind(entry: Entry) -> bool:
+    """Whether no mail for a mailbox of this server gets beyond an entry."""
+    return entry.name in DECIDING or entry.name == "permit_auth_destination"
+
+
 def place(text: str, service: str) -> str:
     """The list with one check of ``service``: last, but before an entry behind which nothing is reached."""
     others = entries(without(text, {service}))
-    end = next((at for at, entry in enumerate(others) if entry.name in DECIDING), len(others))
+    end = next((at for at, entry in enumerate(others) if unreachable_behind(entry)), len(others))
     return ", ".join([*map(str, others[:end]), our_check(service), *map(str, others[end:])])
 
 
 def without(text: str, services: Iterable[str]) -> str:
-    """The list without the checks of ``services``."""
+    """The list without the checks of ``services``, nor a ``warn_if_reject`` that was meant for one of them."""
     gone = set(services)
-    kept = (entry for entry in entries(text) if (check := policy_check(entry)) is None or check.service not in gone)
+    kept: list[Entry] = []
+    for entry in entries(text):
+        check = policy_check(entry)
+        if check is None or check.service not in gone:
+            kept.append(entry)
+        elif kept and kept[-1].name == "warn_if_reject":
+            kept.pop()
     return ", ".join(map(str, kept))
 
 

@@ -76,7 +76,12 @@ def _target(config: Config, url: DatabaseUrl, which: Which) -> Target:
 
 def make_state(config: Config) -> StateDatabase:
     """The state database; not opened yet."""
-    return StateDatabase(_target(config, config.settings.state.url, "state"))
+    return StateDatabase(state_target(config))
+
+
+def state_target(config: Config) -> Target:
+    """Where the state database is. Raises SettingsError for a password that can't be read."""
+    return _target(config, config.settings.state.url, "state")
 
 
 def make_mailstore(config: Config) -> Mailstore:

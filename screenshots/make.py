@@ -65,13 +65,15 @@ WITH_A_PAST: tuple[Wanted, ...] = (
     ("warnings-120x32", 120, 32, DARK, ("4",)),
     ("journal-120x32", 120, 32, DARK, ("5",)),
     ("warn-120x32", 120, 32, DARK, ("w",)),
+    ("doctor-120x32", 120, 32, DARK, ("6",)),
+    ("doctor-80x24", 80, 24, DARK, ("6",)),
 )
 
 
 async def picture(connect: Connect, wanted: Wanted, folder: Path | None) -> None:
     """One picture."""
     name, columns, lines, theme, keys = wanted
-    app = MailquotaApp(connect, embedded=True, demo=True)
+    app = MailquotaApp(connect, embedded=True, demo=True, examine=past.findings)
     async with app.run_test(size=(columns, lines)) as pilot:
         app.use_theme(theme.name)
         await _press(pilot, keys)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from core.commands.main import root
 from core.policy.decision import Verdict
+from tests import keys_page
 from tests.settings_page import page
 
 ROOT = Path(__file__).parent.parent
@@ -16,6 +17,11 @@ COMMON = {"--config", "--read-only", "--no-color", "--version", "--json", "--yes
 def test_settings_page_is_of_this_version() -> None:
     """docs/settings.md is what the declarations give."""
     assert (ROOT / "docs" / "settings.md").read_text() == page()
+
+
+def test_keys_page_is_of_this_version() -> None:
+    """docs/keys.md is what the bindings give."""
+    assert (ROOT / "docs" / "keys.md").read_text() == keys_page.page()
 
 
 def test_every_picture_of_the_readme_is_there() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -17,8 +18,10 @@ from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar
 
+from core.errors import MailquotaError
 from tui import terminal, theme
 from tui.desk import Desk, Informed, ShowAccounts
+from tui.examining import Examine, Examining
 from tui.glyphs import ASCII, UNICODE
 from tui.leaving import QUIT, ConsoleFailedError, Leaving, Outcome
 from tui.link import Connect, Link
@@ -26,6 +29,7 @@ from tui.modes import MODES
 from tui.palette import commands_of
 from tui.screens.accounts import AccountsScreen
 from tui.screens.decisions import DecisionsScreen
+from tui.screens.doctor import DoctorScreen
 from tui.screens.domains import DomainsScreen
 from tui.screens.help import HelpScreen
 from tui.screens.journal import JournalScreen
@@ -41,7 +45,10 @@ SCREENS: dict[str, Callable[[Desk], Screen[Any]]] = {
     "decisions": DecisionsScreen,
     "warnings": WarningsScreen,
     "journal": JournalScreen,
+    "doctor": DoctorScreen,
 }
+
+EXAMINED_AFTER = 2.0  # seconds; the accounts come first
 
 
 class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
@@ -63,6 +70,7 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         connect: Connect,
         *,
         embedded: bool,
+        examine: Examine = list,
         demo: bool = False,
         read_only: bool = False,
         no_color: bool = False,
@@ -80,7 +88,7 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         session = Session()
         # The news by call_later: a fault of a screen is then the app's, and not the loop's to swallow.
         link = Link(connect, session, lambda: self.call_later(self._news), clock)
-        self.desk = Desk(session, link, glyphs, clock, Place(embedded, demo, read_only))
+        self.desk = Desk(session, link, glyphs, clock, Place(embedded, demo, read_only), Examining(examine))
         self.leaving = Leaving(self, self.desk)
         self._homes: list[Screen[Any]] = []  # of the modes that were looked at
         for name, make in SCREENS.items():
@@ -90,9 +98,16 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         """Connect, and let time pass."""
         self.run_worker(self.desk.link.run(), name="link")
         self.set_interval(1.0, self._tick)
+        self.set_timer(EXAMINED_AFTER, lambda: self.run_worker(self._examine(), name="doctor"))
         if not self.is_headless:
             for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, self.leaving.terminal_lost)
+
+    async def _examine(self) -> None:
+        """What is wrong is told without being asked for: beside the name of the Doctor screen."""
+        with contextlib.suppress(MailquotaError):  # that screen says why
+            await self.desk.doctor.once()
+            self.desk.session.faults = self.desk.doctor.failed
 
     def _home(self, make: Callable[[Desk], Screen[Any]]) -> Screen[Any]:
         screen = make(self.desk)
@@ -170,6 +185,7 @@ def run_console(
     connect: Connect,
     *,
     embedded: bool,
+    examine: Examine,
     demo: bool = False,
     read_only: bool = False,
     no_color: bool = False,
@@ -179,6 +195,7 @@ def run_console(
     app = MailquotaApp(
         connect,
         embedded=embedded,
+        examine=examine,
         demo=demo,
         read_only=read_only,
         no_color=no_color or terminal.wants_no_color(os.environ),

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from core.model import AccountRow
+from core.model import AccountRow, Level
 from core.units import format_age, format_count, format_size
 from tui import format as fmt
 from tui.format import Line, Run
@@ -44,16 +44,18 @@ def heading(
     left: list[Run] = [(f" {name} ", "strong"), *filter_words(filtered, look), *place]
     old = as_of(session, room_in(left, counts, width), look)
     left += old
-    others = [] if old else tabs(name, room_in(left, counts, width))
+    others = [] if old else tabs(name, room_in(left, counts, width), session.faults, look)
     return rule(tuple(left), (*others, *counts), width, look)
 
 
-def tabs(here: str, room: int) -> list[Run]:
-    """The other screens with their keys, as far as there is room."""
+def tabs(here: str, room: int, faults: int, look: Look) -> list[Run]:
+    """The other screens with their keys, as far as there is room, and how many faults the doctor has found."""
     others = [mode for mode in MODES if mode.title != here]
+    found = f"{look.glyphs.levels[Level.OVER]} {format_count(faults)} "
+    ill: list[Run] = [(found, "over")] if faults and here != MODES[-1].title else []
     for runs in (
-        [run for mode in others for run in ((f" {mode.key}", "key"), (f" {mode.title} ", "tab"))],
-        [(f" {mode.key}", "key") for mode in others] + [(" ", "tab")],
+        [run for mode in others for run in ((f" {mode.key}", "key"), (f" {mode.title} ", "tab"))] + ill,
+        [(f" {mode.key}", "key") for mode in others] + [(" ", "tab")] + ill,
     ):
         if fmt.width_of(runs) <= room:
             return runs

@@ -15,6 +15,7 @@ import random
 import signal
 import sys
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from core.commands.logs import log_detached, log_nowhere
@@ -68,7 +69,7 @@ def _attach(common: Common, config: Config) -> int:
     async def connect() -> tuple[Client, Welcome]:
         return await Client.connect(config.settings.control.socket, _CLIENT, read_only=common.read_only)
 
-    _run_screen(common, connect, embedded=False)
+    _run_screen(common, connect, config, embedded=False)
     return 0
 
 
@@ -83,7 +84,7 @@ def _embed(common: Common, config: Config) -> int:
 
     engine.wait()
     try:
-        outcome = _run_screen(common, _connect_to(engine, common), embedded=True)
+        outcome = _run_screen(common, _connect_to(engine, common), config, embedded=True)
     except Exception:  # whatever it was that the console died of, mail comes in
         _keep_enforcing(engine)
         engine.stop()
@@ -139,7 +140,8 @@ def _show_demo(common: Common, accounts: int) -> int:
     log_nowhere()
     with World.temporary(accounts) as world:
         load = world_settings(world)
-        engine = Embedded(load(), Options(load, demo=True, embedded=True))
+        config = load()
+        engine = Embedded(config, Options(load, demo=True, embedded=True))
         engine.begin()
         import tui.app  # noqa: F401  while the engine starts
 
@@ -147,7 +149,7 @@ def _show_demo(common: Common, accounts: int) -> int:
         with contextlib.ExitStack() as stack:
             stack.callback(engine.stop)
             stack.enter_context(Traffic(world, world.policy_socket, random.Random()).running())
-            _run_screen(common, _connect_to(engine, common), embedded=True, demo=True)
+            _run_screen(common, _connect_to(engine, common), config, embedded=True, demo=True)
     return 0
 
 
@@ -161,10 +163,18 @@ def _connect_to(engine: Embedded, common: Common) -> Connect:
     return connect
 
 
-def _run_screen(common: Common, connect: Connect, *, embedded: bool, demo: bool = False) -> Outcome:
+def _run_screen(common: Common, connect: Connect, config: Config, *, embedded: bool, demo: bool = False) -> Outcome:
+    from core.examination import examine
     from tui.app import run_console
 
-    return run_console(connect, embedded=embedded, demo=demo, read_only=common.read_only, no_color=common.no_color)
+    return run_console(
+        connect,
+        embedded=embedded,
+        examine=partial(examine, config),
+        demo=demo,
+        read_only=common.read_only,
+        no_color=common.no_color,
+    )
 
 
 if __name__ == "__main__":

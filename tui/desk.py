@@ -9,6 +9,7 @@ from typing import Any
 from textual.message import Message
 from textual.screen import Screen
 
+from tui.examining import Examining
 from tui.format import Line
 from tui.glyphs import Glyphs
 from tui.grid import Look
@@ -35,6 +36,7 @@ class Desk:
     glyphs: Glyphs
     clock: Callable[[], float]
     place: Place
+    doctor: Examining = field(default_factory=lambda: Examining(list))
     accounts: AccountList = field(default_factory=AccountList)
 
     @property

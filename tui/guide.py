@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from core import filters
+from core.doctor.model import State
 from core.model import Level
 from tui import feed
 from tui import format as fmt
@@ -56,6 +57,13 @@ _KINDS = (
     ("start  stop", "of the engine"),
 )
 
+_CHECKS: dict[State, tuple[Level, str, str]] = {
+    "fail": (Level.OVER, "over", "mail is lost, refused, or accepted against the limits, or a figure is wrong"),
+    "warn": (Level.NEAR, "near", "mail flows, but something will surprise somebody"),
+    "skip": (Level.UNKNOWN, "quiet", "can't be judged; what is missing for it stands beside it"),
+    "ok": (Level.OK, "ok", "as it should be, or no concern of this server"),
+}
+
 # What is typed or shown, of all helps, in one column.
 FORM = 2 + max(len(form) for form, _meaning in (*filters.DOCS, *feed.DOCS, *LIMITS, *_KINDS))
 
@@ -103,6 +111,13 @@ def warnings(glyphs: Glyphs) -> Iterator[Line]:
 def journal(_glyphs: Glyphs) -> Iterator[Line]:
     """The kinds of entries."""
     yield from section("Kinds", _KINDS)
+
+
+def doctor(glyphs: Glyphs) -> Iterator[Line]:
+    """The states of a check."""
+    yield from heading("States")
+    for state, (level, look, meaning) in _CHECKS.items():
+        yield ((f"  {glyphs.levels[level]} {state:<{FORM - 2}}", look), (meaning, "quiet"))
 
 
 def card(glyphs: Glyphs) -> Iterator[Line]:

@@ -20,4 +20,5 @@ MODES = (
     Mode("3", "decisions", "Decisions", "what Postfix asks and is told"),
     Mode("4", "warnings", "Warnings", "who was warned when about what, and who is due"),
     Mode("5", "journal", "Journal", "who changed what, and what became of temporary limits"),
+    Mode("6", "doctor", "Doctor", "what is wrong on this server, and the lines that mend it"),
 )

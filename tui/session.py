@@ -59,6 +59,7 @@ class Session:
     decisions: deque[DecisionRow] = field(default_factory=lambda: deque(maxlen=KEPT_DECISIONS))
     received: int = 0  # decisions, with those that are forgotten
     skipped: int = 0
+    faults: int = 0  # checks of this server that failed, as the doctor of this console found
     loaded: int = 0  # rows of the snapshot that is coming in
     expected: int = 0
     _parts: list[AccountRow] = field(default_factory=list)

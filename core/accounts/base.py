@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
-from core.accounts.limits import Session, change_limits
+from core.accounts.limits import Session, change_limits, find_column
 from core.accounts.rows import text_of
 from core.accounts.schema import Statements
-from core.accounts.store import ANY, Accounts, Anything, LimitChange, LimitResult
+from core.accounts.store import ANY, HIGHEST_LIMIT, Accounts, Anything, LimitChange, LimitColumn, LimitResult
 from core.errors import DatabaseError
 
 LONGEST_REASON = 300
@@ -48,6 +48,24 @@ class SqlStore(ABC):
         """See AccountStore."""
         changes = [LimitChange(*limit) for limit in limits]
         return self._transact(lambda session: change_limits(session, self._statements, changes))
+
+    def try_writing(self) -> LimitColumn | None:
+        """See AccountStore."""
+        statements, found = self._statements, []
+        if not statements.nothing:
+            return None
+
+        def work(session: Session) -> list[LimitResult]:
+            session.change(statements.nothing, {})
+            found.append(find_column(session, statements))
+            return []
+
+        self._transact(work)
+        name, column = f"{statements.table}.{statements.limit}", found[0]
+        if column is not None:
+            return LimitColumn(name, column.type, column.highest, statements.widen)
+        # SQLite's INTEGER is what its values need; elsewhere it is a type that says nothing about what fits
+        return LimitColumn(name) if statements.column_type else LimitColumn(name, "INTEGER", HIGHEST_LIMIT)
 
     @abstractmethod
     def fingerprint(self) -> object:

@@ -59,7 +59,8 @@ LAYOUTS: dict[str, Layout] = {
 class Statements:
     """What a store runs; an empty text is something it can't or need not do.
 
-    ``find`` and ``find_loosely`` give the rows of an address, by the index and by looking at every row.
+    ``find`` and ``find_loosely`` give the rows of an address, by the index and by looking at every row. ``nothing`` is
+    a change that meets no row: the database says whether it would be allowed.
     """
 
     users: str
@@ -70,6 +71,7 @@ class Statements:
     find_loosely: str = ""
     column_type: str = ""
     widen: str = ""
+    nothing: str = ""
     add: str = ""
     table: str = ""
     limit: str = ""
@@ -153,6 +155,7 @@ def _for_layout(layout: Layout, kind: Kind) -> Statements:
         find_loosely=_marked(f"{row} {dialect.loose.format(**names)} = %(address)s", kind),
         column_type=dialect.column_type.format(**names),
         widen=dialect.widen.format(**names),
+        nothing=f"UPDATE {table} SET {limit} = {limit} WHERE 1 = 0",
         add=f"ALTER TABLE {table} ADD COLUMN {limit} {dialect.integer} NOT NULL DEFAULT 0",
         table=table,
         limit=limit,

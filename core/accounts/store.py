@@ -78,6 +78,18 @@ class LimitResult(NamedTuple):
     error: MailquotaError | None = None
 
 
+class LimitColumn(NamedTuple):
+    """Where limits are kept: the column's type in the database's words, what it holds at most, and how to widen it.
+
+    ``highest`` is in bytes; None where the type says nothing about it.
+    """
+
+    name: str
+    type: str = ""
+    highest: int | None = None
+    widen: str = ""
+
+
 class LimitChangedError(MailquotaError):
     """The limit is not the expected one any more."""
 
@@ -114,6 +126,12 @@ class AccountStore(Protocol):
         """Change many limits in one transaction, with one result each, in order.
 
         An address that fails does not keep the others from being changed; an error raised does.
+        """
+
+    def try_writing(self) -> LimitColumn | None:
+        """Have the database say whether limits may be changed, by a change that meets no row.
+
+        None where only a query of the administrator's own could tell. Raises DatabaseError as set_limit() does.
         """
 
     def close(self) -> None:

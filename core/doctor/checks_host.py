@@ -1,7 +1,161 @@
-"""Checks of this machine and of mailquota itself. Pure."""
+"""Checks of this machine: disks, clock, mailboxes. Pure."""
 
 from __future__ import annotations
 
-from core.doctor.model import Check
+import shlex
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
 
-HOST_CHECKS: tuple[Check, ...] = ()
+from core.doctor.checks_own import OWN_CHECKS
+from core.doctor.facts import Facts
+from core.doctor.facts_host import DiskFacts, MaildirFacts
+from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from core.text import shown
+from core.units import format_count, format_size
+
+_NEARLY_FULL, _FULL = 90.0, 97.0  # percent of a disk
+_MATTERS = 80.0  # percent of a disk from which it matters that more was promised than there is
+_FIRST_YEAR, _LAST_YEAR = 2025, 2100
+_CLOCK_SLACK = 120.0  # seconds that the newest entry may lie ahead
+
+
+def _space(facts: Facts) -> Outcome:
+    return _disks(facts, lambda disk: (disk.percent, f"{format_size(disk.free)} free"))
+
+
+def _inodes(facts: Facts) -> Outcome:
+    return _disks(facts, lambda disk: (disk.inodes_percent, f"{format_count(disk.inodes_free)} inodes free"))
+
+
+def _disks(facts: Facts, figure: Callable[[DiskFacts], tuple[float, str]]) -> Outcome:
+    if not facts.host.disks:
+        return skip("no disk was looked at")
+    told = "; ".join(f"{disk.path}: {figure(disk)[1]}" for disk in facts.host.disks if not disk.fault)
+    return together((_disk(disk, *figure(disk)) for disk in facts.host.disks), ok(told))
+
+
+def _disk(disk: DiskFacts, percent: float, left: str) -> Outcome:
+    if disk.fault:
+        return skip(f"{disk.fault}: run it as root")
+    if percent < _NEARLY_FULL:
+        return ok("")
+    text = f"the disk of {disk.path} is {percent:.0f} % full, {left}"
+    fix = f"# make room; this shows what takes it:\ndu -xh --max-depth=2 {shlex.quote(disk.path)} | sort -h | tail"
+    return fail(text, fix) if percent >= _FULL else warn(text, fix)
+
+
+def _promised(facts: Facts) -> Outcome:
+    limits, disk = facts.host.limits, next(iter(facts.host.disks), None)
+    if disk is None or disk.fault or not limits.accounts:
+        return skip("the disk of the mailboxes, or their limits, are not known")
+    text = f"limits of {limits.accounts - limits.unlimited} accounts promise {format_size(limits.total)}"
+    text += f" on a disk of {format_size(disk.total)}"
+    if limits.used is not None:
+        text += f"; they hold {format_size(limits.used)}"
+    if limits.unlimited:
+        text += f"; {limits.unlimited} accounts have no limit"
+    if (limits.total > disk.total or limits.unlimited) and disk.percent >= _MATTERS:
+        return warn(f"{text}; and the disk is {disk.percent:.0f} % full", "# lower limits, or take a larger disk")
+    return ok(text)
+
+
+def _clock(facts: Facts) -> Outcome:
+    if not facts.host.now:
+        return skip("nobody looked at the clock")
+    now = datetime.fromtimestamp(facts.host.now, UTC)
+    fix = "timedatectl set-ntp true"
+    if not _FIRST_YEAR <= now.year < _LAST_YEAR:
+        return fail(f"the clock says {now:%Y-%m-%d}", fix)
+    newest = facts.host.state.newest
+    if newest is not None and newest > facts.host.now + _CLOCK_SLACK:
+        ahead = datetime.fromtimestamp(newest, UTC)
+        return warn(
+            f"the clock says {now:%Y-%m-%d %H:%M} UTC, the newest entry of our history {ahead:%Y-%m-%d %H:%M}", fix
+        )
+    states = {True: ", kept by NTP", False: "; NTP is not in use here, which is right in a container", None: ""}
+    return ok(f"the clock says {now:%Y-%m-%d %H:%M} UTC{states[facts.host.clock_synchronized]}")
+
+
+def _mailstore(facts: Facts) -> Outcome:
+    store = facts.host.mailstore
+    if store is None:
+        return skip("nobody looked at the mailstore")
+    template = facts.config.settings.mailstore.path
+    if store.kind == "closed":
+        return skip(f"{store.fault}: run it as root")
+    if store.kind != "folder":
+        return fail(
+            f"{shown(store.path, 200)}, the start of mailstore.path ({template}), is no folder",
+            "# set path in [mailstore] to where Dovecot keeps the Maildirs: doveadm user -f home ADDRESS",
+        )
+    found = [one for one in facts.host.maildirs if one.folder.kind == "folder"]
+    if facts.host.maildirs and not found and facts.host.limits.used:
+        return fail(
+            f"none of {len(facts.host.maildirs)} mailboxes looked at is where mailstore.path ({template}) says",
+            "# set path in [mailstore] to where Dovecot keeps the Maildirs: doveadm user -f home ADDRESS",
+        )
+    return ok(f"{len(found)} of {len(facts.host.maildirs)} mailboxes looked at are where mailstore.path says")
+
+
+def _rights(facts: Facts) -> Outcome:
+    found = [one for one in facts.host.maildirs if one.folder.kind in {"folder", "closed"}]
+    if not found:
+        return ok("there is no mailbox yet")
+    owners = Counter((one.folder.owner, one.folder.group) for one in found if one.folder.kind == "folder")
+    if not owners:
+        return skip(f"{found[0].fault}: run it as root")
+    (owner, group), _ = owners.most_common(1)[0]
+    foreign = [one for one in found if one.folder.kind == "folder" and one.folder.owner != owner]
+    outcomes = [_foreign(one, owner, group) for one in foreign]
+    outcomes += [_unreadable(facts, one, owner) for one in found if one.fault and one not in foreign]
+    return together(outcomes, ok(f"{len(found)} mailboxes looked at belong to {owner}:{group} and can be read"))
+
+
+def _foreign(one: MaildirFacts, owner: str, group: str) -> Outcome:
+    return warn(
+        f"{shown(one.folder.path, 200)} belongs to {one.folder.owner}, most others to {owner}",
+        f"chown -R {shlex.quote(f'{owner}:{group}')} {shlex.quote(one.folder.path)}",
+    )
+
+
+def _unreadable(facts: Facts, one: MaildirFacts, owner: str) -> Outcome:
+    text = f"{shown(one.folder.path, 200)} can't be read: {one.fault}"
+    if facts.host.user is None or facts.host.user.name != owner:
+        return skip(f"{text}; run it as root")
+    return fail(text, f"chmod -R u+rwX {shlex.quote(one.folder.path)}")
+
+
+HOST_CHECKS: tuple[Check, ...] = (
+    Check(
+        "disk-space",
+        "On a full disk mail is deferred whatever the limits say, and nothing is recorded any more.",
+        _space,
+    ),
+    Check(
+        "disk-inodes",
+        "A Maildir takes a file for each mail: a disk can run out of inodes long before it is full.",
+        _inodes,
+    ),
+    Check(
+        "disk-promised",
+        "More may be promised than there is, as not everybody uses what he has. It needs a look while the disk fills.",
+        _promised,
+    ),
+    Check(
+        "clock",
+        "Times of mails, reminders and temporary limits follow the clock.",
+        _clock,
+    ),
+    Check(
+        "mailstore",
+        "Mailboxes that are looked for in the wrong place count as empty, and are never full.",
+        _mailstore,
+    ),
+    Check(
+        "mailbox-rights",
+        "Dovecot delivers, and mailquota measures, as one user. A mailbox of somebody else's can't be used.",
+        _rights,
+    ),
+    *OWN_CHECKS,
+)

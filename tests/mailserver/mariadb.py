@@ -39,6 +39,7 @@ class MariaDB(Daemon):
     reader = "mailserver"
     writer = "mailadmin"
     password = DATABASE_PASSWORD
+    schema = "schema.sql"
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -118,7 +119,7 @@ class MariaDB(Daemon):
         self._create_schema()
 
     def _create_schema(self) -> None:
-        schema = render("schema.sql", password=self.password)
+        schema = render(self.schema, password=self.password)
         with self._connect_root(client_flag=CLIENT.MULTI_STATEMENTS) as connection, connection.cursor() as cursor:
             cursor.execute(schema)
             while cursor.nextset():

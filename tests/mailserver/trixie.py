@@ -20,18 +20,19 @@ from tests.mailserver.fixture import cannot_run, require_servers, temporary_fold
 VARIABLE = "MAILQUOTA_TRIXIE"
 _READY = "etc/dovecot/mailquota-ready"  # written last: a folder without it was left half made
 _NOT_TESTED = "*** NOT TESTED against Dovecot 2.4"
-_PACKAGES = ("dovecot-core", "dovecot-imapd", "dovecot-lmtpd")
+_PACKAGES = ("dovecot-core", "dovecot-imapd", "dovecot-lmtpd", "dovecot-mysql")
+_MYSQL = "usr/lib/dovecot/modules/auth/libdriver_mysql.so"  # folders made for older tests lack it
 _SECONDS = 900.0
 
 
 @contextmanager
-def trixie_folder(*, may_make: bool) -> Iterator[Path]:
+def trixie_folder(*, may_make: bool, mysql: bool = False) -> Iterator[Path]:
     """The folder; the test is skipped, or fails, where there is none and none can be made."""
     require_servers("chroot")
     named = os.environ.get(VARIABLE, "")
     if named:
         folder = Path(named)
-        if not (folder / _READY).exists():
+        if not (folder / _READY).exists() or (mysql and not (folder / _MYSQL).exists()):
             _make_or_skip(folder, may_make=may_make)
         yield folder
         return
@@ -54,7 +55,7 @@ def _make_or_skip(folder: Path, *, may_make: bool) -> None:
 
 def _not_in_short_form(*, may_make: bool) -> None:
     if not may_make:
-        pytest.skip(f"{_NOT_TESTED}: {VARIABLE} names no ready Debian 13 folder; --long makes one")
+        pytest.skip(f"{_NOT_TESTED}: {VARIABLE} names no ready Debian 13 folder (with dovecot-mysql); --long makes one")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -372,7 +372,8 @@ def main() -> None:
         engine.live(idle=given.idle)
         return await engine.connect()
 
-    print(run_console(connect, embedded=not (given.attached or given.connect), no_color=given.no_color))
+    embedded = not (given.attached or given.connect)
+    print(run_console(connect, embedded=embedded, examine=past.findings, no_color=given.no_color))
 
 
 async def _listen(engine: FakeEngine, path: str, *, idle: bool) -> None:

@@ -7,6 +7,7 @@ import random
 import msgspec
 
 from core.control.results import DecisionRow, Details, Folder, JournalRow, Preview, WarningRow
+from core.doctor.model import Finding
 from core.history.forecast import forecast
 from core.model import AccountRow, Level, Point, Trend
 from tests.tui import world
@@ -19,6 +20,8 @@ PREVIEW = Preview(
     "<p>Dear John</p>",
     "en",
 )
+
+CALM = ("socket", "quota-plugin", "quota-driver", "imap-quota", "iterate-query", "trash", "disk", "clock", "state")
 
 
 def grown(row: AccountRow, seed: int = 1) -> AccountRow:
@@ -172,3 +175,39 @@ def journal(now: float = NOW) -> list[JournalRow]:
         JournalRow(3, now - 40 * DAY, "root", "console", "limit", "anna@example.org", "unlimited", five, "", None,
                    None),
     ]  # fmt: skip
+
+
+def findings() -> list[Finding]:
+    """Of a server with some faults, as the doctor gives them: in the order of its checks."""
+    docs = "docs/checks.md#"
+    return [
+        Finding("policy-service", "ok", "smtpd_recipient_restrictions asks unix:private/mailquota, last", "", "", docs),
+        Finding(
+            "policy-default-action",
+            "warn",
+            "smtpd_recipient_restrictions asks unix:private/mailquota without default_action",
+            "While mailquota is stopped Postfix answers every recipient with 451: mail waits at the senders.",
+            "postconf -e 'smtpd_recipient_restrictions = reject_unauth_destination, check_policy_service "
+            "{ unix:private/mailquota, timeout=10s, default_action=DUNNO }'\npostfix reload",
+            f"{docs}policy-default-action",
+        ),
+        Finding("relay-control", "ok", "smtpd_relay_restrictions has reject_unauth_destination", "", "", docs),
+        Finding(
+            "quota-plugin-lmtp",
+            "fail",
+            "protocol lmtp has mail_plugins = sieve: the plugin quota is not loaded where mail is delivered",
+            "Mail that comes in by LMTP is neither counted nor refused: limits do not hold, and use is too low.",
+            "cat >> /etc/dovecot/local.conf <<'EOF'\nprotocol lmtp {\n  mail_plugins = quota sieve\n}\nEOF\n"
+            "doveadm reload",
+            f"{docs}quota-plugin-lmtp",
+        ),
+        Finding(
+            "effective-limits",
+            "skip",
+            "the limits that Dovecot sees: /etc/dovecot/dovecot-sql.conf.ext can't be read: Permission denied",
+            "Dovecot and mailquota would enforce different limits.",
+            "# run it as root: sudo mailquota doctor",
+            f"{docs}effective-limits",
+        ),
+        *(Finding(name, "ok", "as it should be", "", "", docs) for name in CALM),
+    ]

@@ -47,24 +47,24 @@ class HelpScreen(ModalScreen[None]):
 
 def help_lines(screen: Screen[Any], glyphs: Glyphs) -> Iterator[Line]:
     """Keys by where they work, then what the screen adds."""
-    for name, keys in _keys(screen, glyphs).items():
-        yield from guide.heading(name)
-        yield from keys
+    for name, keys in keys_of(screen, glyphs).items():
+        yield from guide.section(name, keys)
     if isinstance(screen, Informed):
         yield from screen.guide(glyphs)
 
 
-def _keys(screen: Screen[Any], glyphs: Glyphs) -> dict[str, list[Line]]:
-    """By where they work; each action once with all its keys."""
+def keys_of(screen: Screen[Any], glyphs: Glyphs) -> dict[str, list[tuple[str, str]]]:
+    """By where they work; each action once, with all its keys and what it does."""
     here = screen.title or "Here"
     found: dict[str, dict[str, tuple[str, list[str]]]] = {here: {}, "Moving": {}, "Everywhere": {}}
     for active in screen.active_bindings.values():
         binding, node = active.binding, active.node
         if binding.tooltip:
-            name = "Everywhere" if node is screen.app else "Moving" if isinstance(node, LiveTable) else here
+            moves = isinstance(node, LiveTable) and binding.action != "open"
+            name = "Everywhere" if node is screen.app else "Moving" if moves else here
             _words, keys = found[name].setdefault(binding.action, (binding.tooltip, []))
             keys.append(key_name(Binding(binding.key, binding.action), glyphs))
     return {
-        name: [guide.entry("  ".join(sorted(keys, key=len)), words) for words, keys in actions.values()]
+        name: [("  ".join(sorted(keys, key=len)), words) for words, keys in actions.values()]
         for name, actions in found.items()
     }

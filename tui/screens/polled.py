@@ -18,12 +18,12 @@ from tui.widgets.row_table import RowTable
 from tui.widgets.table_header import TableHeader
 
 T = TypeVar("T")
-EVERY = 2.0  # seconds
 
 
 class PolledScreen(ListScreen, Generic[T]):
     """What the engine last said stays where it is gone, or can't say more."""
 
+    EVERY = 2.0  # seconds
     EMPTY: Sequence[str] = ()  # what stands where there is nothing: a heading, and what will be there
     table: RowTable[T]
 
@@ -32,7 +32,7 @@ class PolledScreen(ListScreen, Generic[T]):
         self.problem = ""  # why it could not be read
         self._answered = False
         self._asked_at = float("-inf")
-        self._asking = False
+        self.asking = False
         self._header = TableHeader(desk.glyphs)
 
     @property
@@ -64,8 +64,8 @@ class PolledScreen(ListScreen, Generic[T]):
     def bring_in(self) -> None:
         """Ask where it is time."""
         now = self.desk.clock()
-        if not self._asking and not 0 <= now - self._asked_at < EVERY:
-            self._asked_at, self._asking = now, True
+        if not self.asking and not 0 <= now - self._asked_at < self.EVERY:
+            self._asked_at, self.asking = now, True
             self._ask()
         self.table.notice = captions.list_notice(
             self.rows, self.desk.session, self.table.cells, self.desk.look(),
@@ -83,7 +83,7 @@ class PolledScreen(ListScreen, Generic[T]):
             self.rows.replace(rows)
             self.table.reload()
         finally:
-            self._asking = False
+            self.asking = False
         self.show_if_seen()
 
     # ---- drawing

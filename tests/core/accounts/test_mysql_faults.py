@@ -208,7 +208,22 @@ def test_an_account_that_may_only_read(world: MariaWorld) -> None:
     with opened(world.target) as store:
         with pytest.raises(DatabaseError, match=r"may not write, set accounts\.write_database"):
             store.set_limit(JOHN.address, 1)
+        with pytest.raises(DatabaseError, match=r"may not write, set accounts\.write_database"):
+            store.try_writing()
         assert store.read().accounts == [JOHN]
+
+
+def test_a_column_that_is_too_small_is_told_with_what_widens_it(world: MariaWorld) -> None:
+    """As some copies of the tables have it: 2 GiB less a byte."""
+    world.execute("ALTER TABLE virtual_users MODIFY quota int(11) NOT NULL DEFAULT 0")
+    with opened(world.target, world.write_target) as store:
+        column = store.try_writing()
+        assert column
+        assert (column.type, column.highest) == ("int(11)", 2**31 - 1)
+        world.execute(column.widen)
+        column = store.try_writing()
+        assert column
+        assert column.highest == 2**63 - 1
 
 
 def test_a_server_that_may_only_be_read(world: MariaWorld) -> None:

@@ -198,6 +198,8 @@ def test_rights_to_read_are_enough_to_read() -> None:
             assert store.read().accounts == [JOHN]
             with pytest.raises(DatabaseError, match=r"may not write, set accounts\.write_database"):
                 store.set_limit(JOHN.address, 1)
+            with pytest.raises(DatabaseError, match=r"may not write, set accounts\.write_database"):
+                store.try_writing()
         folder.chmod(0o755)
         path_of(world).chmod(0o644)
         world.execute("UPDATE virtual_users SET quota = 7")

@@ -215,6 +215,19 @@ def test_setting_the_same_limit_again_is_no_error(world: World) -> None:
     assert world.store().set_limit("john@example.org", 5000) == 5000
 
 
+def test_trying_to_write_changes_nothing(world: World) -> None:
+    """Not even that an edit is seen; the column is told as far as its type matters."""
+    world.add_user("john@example.org", 5000)
+    store = world.store()
+    store.read()
+    column = store.try_writing()
+    assert column
+    assert column.name == "virtual_users.quota"
+    assert column.highest == 2**63 - 1
+    assert not store.changed()
+    assert world.quotas() == {"john@example.org": 5000}
+
+
 def test_sets_only_what_is_expected(world: World) -> None:
     """A limit that somebody changed meanwhile stays, and the error says what it is now."""
     world.add_user("john@example.org", 5000)
@@ -343,6 +356,7 @@ def test_a_limit_that_does_not_arrive_is_an_error(world: World) -> None:
     [
         pytest.param(lambda store: store.read(), id="read"),
         pytest.param(lambda store: store.set_limit("a@example.org", 5), id="set"),
+        pytest.param(lambda store: store.try_writing(), id="try"),
     ],
 )
 def test_a_missing_quota_column_is_told_apart(world: World, call: Callable[[AccountStore], object]) -> None:

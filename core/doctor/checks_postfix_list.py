@@ -1,0 +1,207 @@
+"""Checks of the place that our policy service has in Postfix's restriction lists. Pure."""
+
+from __future__ import annotations
+
+from core.doctor.facts import Facts
+from core.doctor.facts_postfix import OTHER_LISTS, RECIPIENT, RELAY
+from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from core.doctor.postfix_lists import (
+    RELOAD,
+    List,
+    incoming,
+    is_submission,
+    judged_list,
+    list_of,
+    names,
+    needs_our_check,
+    needs_postfix,
+    our_addresses,
+    our_service,
+    ours,
+    quota_status,
+)
+from core.postfix_restrictions import Entry, entries, place, policy_check, unreachable_behind, without
+from core.text import visible
+
+_AFTER_US = ("permit_", "reject_", "defer_", "check_")
+
+
+def _listed(facts: Facts) -> Outcome:
+    found = judged_list(facts)
+    if asked := ours(facts, found):
+        return ok(f"{found} asks {asked[0][1].service}")
+    fix = found.change_to(_placed(facts, found))
+    for parameter in (*OTHER_LISTS, RELAY):
+        if ours(facts, other := list_of(facts.postfix, parameter)):
+            return _elsewhere(facts, other, fix)
+    for name in facts.postfix.classes:
+        if ours(facts, list_of(facts.postfix, name)):
+            return skip(f"mailquota is asked in the restriction class {visible(name)}; who gets there is not covered")
+    if quota_status(facts, found):
+        return warn(
+            f"{found} asks Dovecot's quota-status, not mailquota", fix,
+            "Mail to full mailboxes is refused by quota-status, so mailquota only looks on: it follows no alias and "
+            "counts no refusal. The documentation's page about moving from quota-status goes there step by step.",
+        )  # fmt: skip
+    return fail(f"{found} does not ask mailquota ({our_service(facts)}): {visible(found.text) or 'it is empty'}", fix)
+
+
+def _placed(facts: Facts, found: List) -> str:
+    """The list with us in the right place, and Dovecot's service gone if we were not asked before."""
+    text = without(found.text, {check.service for _, check in quota_status(facts, found)})
+    return place(without(text, _our_services(facts, found)), our_service(facts))
+
+
+def _our_services(facts: Facts, found: List) -> set[str]:
+    return {check.service for _, check in ours(facts, found)}
+
+
+def _elsewhere(facts: Facts, other: List, fix: str) -> Outcome:
+    """We are asked, but not where recipients are decided about."""
+    delayed = facts.postfix.values.get("smtpd_delay_reject", "yes") == "yes"
+    fix = f"{other.change_to(without(other.text, _our_services(facts, other)))}\n{fix}"
+    found = f"only {other} asks mailquota"
+    if other.parameter == RELAY:
+        return warn(f"{found}: it works, but before other checks have refused what they would", fix)
+    if other.parameter == "smtpd_end_of_data_restrictions":
+        return fail(f"{found}: a mail with several recipients is never refused there", fix)
+    if delayed and OTHER_LISTS[other.parameter] in {"CONNECT", "HELO", "MAIL"}:
+        return warn(f"{found}: it works only while smtpd_delay_reject = yes", fix)
+    return fail(f"{found}, in the state {OTHER_LISTS[other.parameter]}, where no recipient is decided about", fix)
+
+
+def _once(facts: Facts) -> Outcome:
+    found = judged_list(facts)
+    count = len(ours(facts, found))
+    outcomes = []
+    if count > 1:
+        text = place(without(found.text, _our_services(facts, found)), our_service(facts))
+        outcomes.append(warn(f"{found} asks mailquota {count} times", found.change_to(text)))
+    for parameter in (*OTHER_LISTS, RELAY):
+        other = list_of(facts.postfix, parameter)
+        if parameter != "smtpd_end_of_data_restrictions" and ours(facts, other):
+            text = without(other.text, _our_services(facts, other))
+            outcomes.append(warn(f"{other} asks mailquota as well", other.change_to(text)))
+    return together(outcomes, ok(f"{found} asks mailquota once"))
+
+
+def _place(facts: Facts) -> Outcome:
+    found = judged_list(facts)
+    listed = found.entries
+    at = ours(facts, found)[0][0]
+    fix = found.change_to(place(without(found.text, _our_services(facts, found)), our_service(facts)))
+    before, after = listed[:at], listed[at + 1 :]
+    if blocking := [entry for entry in before if unreachable_behind(entry)]:
+        return fail(f"{found} never gets to mailquota: {names(blocking[:1])} stands before it", fix)
+    if before and before[-1].name == "warn_if_reject":
+        return fail(f"{found} has warn_if_reject before mailquota: its refusals are only logged", fix)
+    late = [entry for entry in after if _belongs_before(entry)]
+    if late:
+        return warn(f"{found} asks mailquota before {names(late)}", fix)
+    return ok(f"{found} asks mailquota last" + (f", before {names(after)}" if after else ""))
+
+
+def _belongs_before(entry: Entry) -> bool:
+    return entry.name.startswith(_AFTER_US) and policy_check(entry) is None and not unreachable_behind(entry)
+
+
+def _override(facts: Facts) -> Outcome:
+    if facts.postfix.master_fault:
+        return skip(f"master.cf could not be read: {facts.postfix.master_fault}; run it as root")
+    outcomes = []
+    for smtpd in incoming(facts.postfix):
+        own = list_of(facts.postfix, RECIPIENT, smtpd)
+        if own.service and not ours(facts, own):
+            outcomes.append(fail(f"{own} replaces the list that asks mailquota", _without_override(facts, own)))
+    told = [
+        smtpd.service
+        for smtpd in facts.postfix.smtpds
+        if smtpd not in incoming(facts.postfix) and not ours(facts, list_of(facts.postfix, RECIPIENT, smtpd))
+    ]
+    others = f"; {', '.join(told)} in master.cf does not ask it, for a list of its own" if told else ""
+    return together(outcomes, ok(f"master.cf keeps no mail from outside away from it{others}"))
+
+
+def _without_override(facts: Facts, own: List) -> str:
+    if entries(own.text):
+        return own.change_to(place(own.text, our_service(facts)))
+    return f"postconf -PX {own.service}/{own.parameter}\n{RELOAD}"
+
+
+def _not_checked(facts: Facts) -> Outcome:
+    found = judged_list(facts)
+    at = ours(facts, found)[0][0]
+    passing = [_passing(facts, entry) for entry in found.entries[:at] if _lets_pass(entry)]
+    submission = [one.service for one in facts.postfix.smtpds if is_submission(one)]
+    passing += [
+        f"all mail that users hand in at {one.service}"
+        for one in facts.postfix.smtpds
+        if one.service in submission and not ours(facts, list_of(facts.postfix, RECIPIENT, one))
+    ]
+    if not passing:
+        return ok("all mail that comes in by SMTP is checked; sendmail(1) on this machine never is")
+    return ok(f"not checked: {'; '.join(passing)}; sendmail(1) on this machine. Dovecot may still refuse it")
+
+
+def _lets_pass(entry: Entry) -> bool:
+    return entry.name.startswith("permit_") or (entry.name.startswith("check_") and entry.name.endswith("_access"))
+
+
+def _passing(facts: Facts, entry: Entry) -> str:
+    if entry.name == "permit_mynetworks":
+        return f"clients in mynetworks ({visible(facts.postfix.values.get('mynetworks', ''))})"
+    if entry.name == "permit_sasl_authenticated":
+        return "users who are logged in"
+    return f"what {entry} lets pass"
+
+
+def _two_enforcers(facts: Facts) -> Outcome:
+    found = judged_list(facts)
+    if not ours(facts, found):
+        return ok("mailquota is not asked, so nobody decides twice")
+    dovecots = quota_status(facts, found)
+    if not dovecots:
+        return ok(f"{found} asks no quota-status beside mailquota")
+    services = {check.service for _, check in dovecots}
+    text = f"{found} asks {', '.join(sorted(services))} as well as {', '.join(our_addresses(facts).values())}"
+    if facts.config.settings.policy.mode == "shadow":
+        return ok(f"{text}; mailquota's mode is shadow, so quota-status alone decides")
+    return warn(text, found.change_to(without(found.text, services)))
+
+
+LIST_CHECKS: tuple[Check, ...] = (
+    Check(
+        "policy-service-listed",
+        "Postfix refuses mail for a full mailbox only if smtpd_recipient_restrictions asks mailquota. Else the mail is "
+        "accepted and bounces later, often to somebody who never sent it.",
+        needs_postfix(_listed),
+    ),
+    Check(
+        "policy-service-once",
+        "Each further question costs time and counts the size of a mail once more.",
+        needs_our_check(_once),
+    ),
+    Check(
+        "policy-service-place",
+        "Postfix stops at the first restriction that decides. What stands behind it is never asked, and what stands "
+        "behind mailquota is not needed for mail that a full mailbox refuses anyway.",
+        needs_our_check(_place),
+    ),
+    Check(
+        "policy-service-override",
+        "An option -o smtpd_recipient_restrictions of a service in master.cf replaces the whole list of main.cf.",
+        needs_our_check(_override),
+    ),
+    Check(
+        "senders-not-checked",
+        "Who is permitted before mailquota is asked can still send to a full mailbox; such a mail is refused at "
+        "delivery. A test from such a client proves nothing.",
+        needs_our_check(_not_checked),
+    ),
+    Check(
+        "two-enforcers",
+        "Two services that decide about the same limit refuse by two sets of figures and texts, and it is hard to tell "
+        "which of them did.",
+        needs_postfix(_two_enforcers),
+    ),
+)

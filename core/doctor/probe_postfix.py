@@ -1,0 +1,139 @@
+"""Asks Postfix for its settings, the file system for the socket, and the socket for an answer. Writes nothing.
+
+MAIL_CONFIG in the environment says which instance is asked, as for all of Postfix's own commands.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from time import monotonic
+
+from core import outside
+from core.config import Config
+from core.doctor import paths
+from core.doctor.facts_postfix import PARAMETERS, Answer, PostfixFacts, Probe, Smtpd, SocketFacts
+from core.endpoints import SUN_PATH_MAX, ListenAddress
+from core.postfix_maps import parse_map_file
+
+PATIENCE = 2.0  # seconds for a probe in all
+# A state that no policy service decides about, so it changes no counter but that of requests.
+QUESTION = b"request=smtpd_access_policy\nprotocol_state=CONNECT\nprotocol_name=ESMTP\n\n"
+_LONGEST_ANSWER = 4096
+_MASTER_FIELDS = 8
+
+
+def gather(config: Config, run: outside.Run = outside.run) -> PostfixFacts:
+    """Ask the Postfix of this machine; a socket is looked at even where Postfix can't be asked."""
+    policy = config.settings.policy
+    sockets = tuple(look_at(address) for address in policy.listen_addresses)
+    said = run(["postconf", "-x", *PARAMETERS])
+    values = parse_map_file(said.out)
+    fault = said.fault or ("" if "mail_version" in values else "postconf says nothing about mail_version")
+    if fault:
+        return PostfixFacts(fault=fault, sockets=sockets)
+    facts = PostfixFacts(fault="", values=values)
+    classes = parse_map_file(run(["postconf", "-x", *facts.classes]).out) if facts.classes else {}
+    smtpds, master_fault = _master(run, old=_is_old(values))
+    return PostfixFacts(
+        fault="",
+        values={**classes, **values},
+        master_fault=master_fault,
+        smtpds=smtpds,
+        owner=paths.user(values.get("mail_owner", "")),
+        sockets=sockets,
+    )
+
+
+def _is_old(values: dict[str, str]) -> bool:
+    """Below level 1 a dash in master.cf's column chroot means yes."""
+    return values.get("compatibility_level", "0").strip() in {"", "0"}
+
+
+def _master(run: outside.Run, *, old: bool) -> tuple[tuple[Smtpd, ...], str]:
+    lines, options = run(["postconf", "-M"]), run(["postconf", "-Px"])
+    fault = lines.fault or options.fault
+    if fault:
+        return (), fault
+    return parse_master(lines.out, options.out, dash_is_chroot=old), ""
+
+
+def parse_master(lines: str, options: str, *, dash_is_chroot: bool) -> tuple[Smtpd, ...]:
+    """The smtpd services of ``postconf -M`` with their options of ``postconf -P``."""
+    found = []
+    overrides = parse_map_file(options)
+    for line in lines.splitlines():
+        fields = line.split(maxsplit=_MASTER_FIELDS)
+        if len(fields) < _MASTER_FIELDS or fields[7] != "smtpd":
+            continue
+        service = f"{fields[0]}/{fields[1]}"
+        own = {
+            name.removeprefix(f"{service}/"): value
+            for name, value in overrides.items()
+            if name.startswith(f"{service}/")
+        }
+        found.append(Smtpd(service, fields[4] == "y" or (fields[4] == "-" and dash_is_chroot), own))
+    return tuple(found)
+
+
+def look_at(address: ListenAddress) -> SocketFacts:
+    """A socket's file, the folders above it, and its answer."""
+    if address.kind == "inet":
+        return SocketFacts(str(address), probe=probe(address))
+    file = paths.look(address.path)
+    asked = probe(address) if file.kind == "socket" else Probe()
+    return SocketFacts(str(address), file, paths.folders_above(address.path), asked)
+
+
+def probe(address: ListenAddress, question: bytes = QUESTION) -> Probe:
+    """Ask one harmless question and wait PATIENCE for the whole answer."""
+    if len(os.fsencode(address.path)) > SUN_PATH_MAX:
+        return Probe()
+    deadline = monotonic() + PATIENCE
+    try:
+        with contextlib.closing(_connect(address)) as sock:
+            sock.sendall(question)
+            return _answer(sock, deadline)
+    except (OSError, UnicodeError) as error:
+        return _no_answer(error)
+
+
+def _no_answer(error: Exception) -> Probe:
+    if isinstance(error, (TimeoutError, BlockingIOError)):  # the second: its backlog is full
+        return Probe("silent", f"no answer within {PATIENCE:g} s")
+    text = getattr(error, "strerror", None) or str(error)
+    results: dict[type[Exception], Answer] = {
+        FileNotFoundError: "missing", ConnectionRefusedError: "refused", PermissionError: "denied",
+    }  # fmt: skip
+    return Probe(results.get(type(error), "closed"), text)
+
+
+def _connect(address: ListenAddress) -> socket.socket:
+    if address.kind == "inet":
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)  # noqa: S104  where all are meant
+        return socket.create_connection((host, address.port), PATIENCE)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(PATIENCE)
+        sock.connect(address.path)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _answer(sock: socket.socket, deadline: float) -> Probe:
+    received = b""
+    while b"\n\n" not in received and len(received) < _LONGEST_ANSWER:
+        left = deadline - monotonic()
+        if left <= 0:
+            raise TimeoutError
+        sock.settimeout(left)
+        part = sock.recv(_LONGEST_ANSWER)
+        if not part:
+            break
+        received += part
+    if not received:
+        return Probe("closed", "the connection was closed without an answer")
+    return Probe("answer", received.decode(errors="replace"))

@@ -1,0 +1,38 @@
+"""Findings as text, the same for the command and for the clipboard of the console. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from core.doctor.model import Finding, State
+
+ORDER: tuple[State, ...] = ("fail", "warn", "skip", "ok")
+WORDS: dict[State, str] = {"fail": "FAIL", "warn": "WARN", "skip": "SKIP", "ok": "ok"}
+_SUMS: dict[State, str] = {"fail": "failed", "warn": "to look at", "skip": "not judged", "ok": "ok"}
+
+
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """What needs a person first; within a state as the checks stand."""
+    return sorted(findings, key=lambda finding: ORDER.index(finding.state))
+
+
+def summary(findings: Iterable[Finding]) -> str:
+    """``2 failed, 1 to look at, 37 ok``."""
+    states = [finding.state for finding in findings]
+    return ", ".join(f"{states.count(state)} {_SUMS[state]}" for state in ORDER if state in states) or "no checks"
+
+
+def sections(finding: Finding) -> list[tuple[str, list[str]]]:
+    """The parts of a finding, each with its lines; a part without text is left out."""
+    parts = [("found", finding.found), ("why", finding.why), ("fix", finding.fix), ("more", finding.docs)]
+    if finding.state == "ok":
+        parts = [("found", finding.found), ("more", finding.docs)]
+    return [(name, text.splitlines()) for name, text in parts if text]
+
+
+def text(finding: Finding) -> str:
+    """For a ticket: state, name, and every part."""
+    lines = [f"{WORDS[finding.state]} {finding.check}"]
+    for name, texts in sections(finding):
+        lines += [f"  {name if not number else '':<6}{line}".rstrip() for number, line in enumerate(texts)]
+    return "\n".join(lines)

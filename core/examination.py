@@ -1,0 +1,70 @@
+"""The doctor at work: facts of all sides are gathered side by side, then judged.
+
+It runs with the rights of whoever asks, in the process of the command or of the console, not in the engine: who mends a
+server is root, while the engine is not, and it has to be asked about from outside. It changes nothing.
+
+The accounts come first, as Dovecot is asked about some of them; all sides wait for programs, so each has a thread. A
+side whose gathering fails is left out: its checks say that it could not be asked, and why.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+from core import own_facts
+from core.config import Config
+from core.doctor import probe_host, probe_postfix
+from core.doctor.checks import judge
+from core.doctor.facts import Facts
+from core.doctor.facts_postfix import PostfixFacts
+from core.doctor.model import Finding
+from core.version import version
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+_DEMO = "a demo has none"
+
+
+def examine(config: Config) -> list[Finding]:
+    """What each check says of this server. Blocks for some seconds at most; nothing is an error.
+
+    A demo is a world of its own, which has no Postfix, no Dovecot and no mail log.
+    """
+    with ThreadPoolExecutor(thread_name_prefix="mailquota-doctor") as pool:
+        return judge(_gather(config, pool))
+
+
+def _gather(config: Config, pool: ThreadPoolExecutor) -> Facts:
+    accounts, engine = pool.submit(own_facts.accounts, config), own_facts.engine(config)
+    postfix = pool.submit(_either, partial(probe_postfix.gather, config), _no_postfix, away=engine.demo)
+    known = accounts.result()
+    host = probe_host.gather(
+        config,
+        known.limits,
+        engine.status.used_bytes if engine.status is not None else None,
+        engine=engine.facts,
+        state=own_facts.state(config, engine.status),
+        database=known.facts,
+        version=version(),
+    )
+    return Facts(config=config, host=host, postfix=postfix.result())
+
+
+def _no_postfix(why: str) -> PostfixFacts:
+    return PostfixFacts(fault=why)
+
+
+def _either(gather: Callable[[], T], otherwise: Callable[[str], T], *, away: bool) -> T:
+    """What was gathered, or what stands for a side that is not there or could not be looked at."""
+    if away:
+        return otherwise(_DEMO)
+    try:
+        return gather()
+    except Exception as error:  # an outer edge: a server that nobody foresaw must not silence the other sides
+        log.exception("the doctor could not gather facts")
+        return otherwise(f"{type(error).__name__}: {error}")

@@ -1,0 +1,81 @@
+"""A look at the state database that changes nothing: no file is made, moved or brought up to date."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import pymysql
+
+from core.history.database import StateError, migrations
+from core.mysql_hosts import NoHostError, Target, connect_any, text_of
+
+Ask = Callable[[str], Sequence[tuple[Any, ...]]]
+
+
+class Inspection(NamedTuple):
+    """``version`` is that of its tables, 0 where there are none yet; ``known`` the newest that this mailquota knows.
+
+    ``newest`` is the time of the last journal entry, in seconds since the epoch; ``size`` is in bytes.
+    """
+
+    version: int
+    known: int
+    newest: float | None = None
+    size: int | None = None
+
+
+def inspect(target: Target) -> Inspection:
+    """What the state database is like. Raises StateError where it can't be read."""
+    return _inspect_mysql(target) if target.kind == "mysql" else _inspect_sqlite(target.path or Path())
+
+
+def _inspect_sqlite(path: Path) -> Inspection:
+    known = migrations("sqlite")[-1][0]
+    try:
+        if not path.exists():
+            return Inspection(0, known)
+        with contextlib.closing(sqlite3.connect(_address(path), uri=True)) as connection:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            newest = _newest(lambda sql: connection.execute(sql).fetchall(), version)
+            return Inspection(version, known, newest, path.stat().st_size)
+    except (OSError, sqlite3.Error) as error:
+        raise StateError(f"state database {path}: {error}") from error
+
+
+def _address(path: Path) -> str:
+    """Where nobody writes there is nothing to wait for, and no file need be made to share memory with writers."""
+    alone = not path.with_name(f"{path.name}-wal").exists()
+    return f"file:{quote(str(path))}?mode=ro{'&immutable=1' if alone else ''}"
+
+
+def _inspect_mysql(target: Target) -> Inspection:
+    known = migrations("mysql")[-1][0]
+    try:
+        connection, where, _ = connect_any(target, 0, use_unicode=True)
+    except NoHostError as error:
+        raise StateError(f"state database {error}") from error
+    with contextlib.closing(connection), connection.cursor() as cursor:
+
+        def ask(sql: str) -> Sequence[tuple[Any, ...]]:
+            cursor.execute(sql)
+            return cursor.fetchall()
+
+        try:
+            version = int(ask("SELECT MAX(version) FROM state_version")[0][0]) if _has_tables(ask) else 0
+            return Inspection(version, known, _newest(ask, version))
+        except (pymysql.Error, OSError) as error:
+            raise StateError(f"state database {where}: {text_of(error)}") from error
+
+
+def _has_tables(ask: Ask) -> bool:
+    return bool(ask("SHOW TABLES LIKE 'state_version'"))
+
+
+def _newest(ask: Ask, version: int) -> float | None:
+    rows = ask("SELECT MAX(at) FROM journal") if version else ()
+    return None if not rows or rows[0][0] is None else float(rows[0][0])

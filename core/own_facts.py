@@ -1,0 +1,107 @@
+"""What the doctor is told about mailquota's own parts: the engine, the accounts, the state database. Reads only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from core import wiring
+from core.config import Config
+from core.control.client import Client, EngineGoneError
+from core.control.messages import GetStatus
+from core.control.results import Status
+from core.doctor.facts_host import DatabaseFacts, EngineFacts, StateFacts
+from core.errors import DatabaseError, MailquotaError
+from core.history.inspection import inspect
+
+_CLIENT = "doctor"
+_ENGINE_SECONDS = 3.0
+_NOBODY = (FileNotFoundError, NotADirectoryError, ConnectionRefusedError)  # nobody listens, for certain
+
+
+class Accounts(NamedTuple):
+    """``limits``: address → bytes, None for unlimited. Empty where the database can't be read."""
+
+    limits: Mapping[str, int | None]
+    facts: DatabaseFacts
+
+
+class Running(NamedTuple):
+    """The engine that answers on the control socket, if any; ``status`` is what it says of itself.
+
+    That of a ``demo`` lives in a world of its own.
+    """
+
+    facts: EngineFacts
+    status: Status | None = None
+    demo: bool = False
+
+
+def accounts(config: Config) -> Accounts:
+    """Who has a mailbox, and whether limits may be edited."""
+    writer = config.settings.accounts.write_url.without_password()
+    try:
+        store = wiring.make_store(config)
+    except MailquotaError as error:
+        return Accounts({}, DatabaseFacts(known=True, fault=str(error), writer=writer))
+    try:
+        found = {account.address: account.limit for account in store.read().accounts}
+    except DatabaseError as error:
+        return Accounts({}, DatabaseFacts(known=True, fault=str(error), writer=writer))
+    try:
+        column = store.try_writing()
+    except DatabaseError as error:
+        return Accounts(found, DatabaseFacts(known=True, write_fault=str(error), may_write=False, writer=writer))
+    finally:
+        store.close()
+    if column is None:
+        return Accounts(found, DatabaseFacts(known=True, writer=writer))
+    table, _, name = column.name.partition(".")
+    return Accounts(
+        found,
+        DatabaseFacts(
+            known=True, may_write=True, writer=writer,
+            table=table, column=name, column_type=column.type, column_max=column.highest,
+        ),
+    )  # fmt: skip
+
+
+def state(config: Config, engine: Status | None) -> StateFacts:
+    """Of the state database; whether it can be written says the engine that does so."""
+    try:
+        found = inspect(wiring.state_target(config))
+    except MailquotaError as error:
+        return StateFacts(known=True, fault=str(error))
+    problem = engine.state_problem if engine is not None else ""
+    return StateFacts(
+        known=True, write_fault=problem, schema=found.version, schema_known=found.known,
+        newest=found.newest, size=found.size,
+    )  # fmt: skip
+
+
+def engine(config: Config) -> Running:
+    """Asked over the control socket, with a few seconds of patience."""
+    return asyncio.run(_ask_engine(config.settings.control.socket))
+
+
+async def _ask_engine(path: str) -> Running:
+    try:
+        async with asyncio.timeout(_ENGINE_SECONDS):
+            client, welcome = await Client.connect(path, _CLIENT, read_only=True)
+            try:
+                status: Status = await client.request(GetStatus(client.next_id()), Status)
+            finally:
+                await client.close()
+    except TimeoutError:
+        return Running(EngineFacts(known=True, fault=f"{path}: no answer within {_ENGINE_SECONDS:g} s"))
+    except EngineGoneError as error:
+        away = isinstance(error.__cause__, _NOBODY)
+        return Running(EngineFacts(known=True, fault="" if away else str(error)))
+    except MailquotaError as error:
+        return Running(EngineFacts(known=True, fault=str(error)))
+    facts = EngineFacts(
+        known=True, running=True, version=welcome.engine, mode=status.mode,
+        uptime_seconds=status.uptime_seconds, listen=tuple(status.listen),
+    )  # fmt: skip
+    return Running(facts, status, welcome.demo)

@@ -1,0 +1,172 @@
+"""The doctor at work in a small world: what it is told about mailquota's own parts, and what it does to them."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from core import examination, own_facts
+from core.doctor import probe_postfix
+from core.doctor.checks import CHECKS, judge
+from core.doctor.facts import Facts
+from core.doctor.facts_postfix import PostfixFacts
+from core.doctor.model import Check, Finding, Outcome
+from core.version import version
+from tests.core.clients import until
+from tests.core.commands.command_line import CommandLine
+from tests.core.engines import serving
+from tests.core.worlds import JOHN, SmallWorld
+
+
+@pytest.fixture
+def line(small_world: SmallWorld) -> CommandLine:
+    """No engine runs."""
+    return CommandLine(small_world)
+
+
+def found(world: SmallWorld, check: str) -> Finding:
+    """What one check says."""
+    return next(finding for finding in examination.examine(world.load()) if finding.check == check)
+
+
+def contents(folder: Path) -> dict[str, tuple[int, int]]:
+    """What would show that somebody wrote: sizes and times of all files, but of what readers have in common."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith("-shm")]
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
+
+
+# ---- the command
+
+
+def test_every_check_says_something_as_json(line: CommandLine) -> None:
+    done = line("doctor", "--json")
+    findings = json.loads(done.stdout)
+    assert [finding["check"] for finding in findings] == [check.name for check in CHECKS]
+    assert list(findings[0]) == ["check", "state", "found", "why", "fix", "docs"]
+    assert all(finding["found"] and finding["why"] and finding["docs"] for finding in findings)
+    assert done.returncode == int(any(finding["state"] == "fail" for finding in findings))
+
+
+def test_what_failed_stands_first_with_its_fix_and_the_sum_last(line: CommandLine) -> None:
+    line.world.database.rename(line.world.folder / "elsewhere.db")
+    done = line("doctor")
+    assert done.returncode == 1
+    assert done.stdout.startswith("FAIL")
+    assert "FAIL  accounts-database\n      found" in done.stdout
+    assert done.stdout.splitlines()[-1].endswith(" ok")
+    assert not done.stderr
+
+
+def test_it_is_calm_where_nothing_failed(line: CommandLine) -> None:
+    with line.engine():
+        done = line("doctor", "--json")
+    failed = [finding["check"] for finding in json.loads(done.stdout) if finding["state"] == "fail"]
+    assert done.returncode == int(bool(failed))
+    assert not {check for check in failed if not check.startswith(("policy-", "postfix-"))}, failed
+
+
+def test_nothing_is_changed_by_it(small_world: SmallWorld) -> None:
+    with serving(small_world):
+        examination.examine(small_world.load())
+    before = contents(small_world.folder)
+    examination.examine(small_world.load())
+    assert contents(small_world.folder) == before
+
+
+# ---- accounts
+
+
+def test_limits_and_the_right_to_edit_them_are_told(small_world: SmallWorld) -> None:
+    limits, facts = own_facts.accounts(small_world.load())
+    assert limits[JOHN] == 10_000
+    assert (facts.fault, facts.may_write, facts.table, facts.column) == ("", True, "virtual_users", "quota")
+
+
+def test_a_database_that_is_gone_is_told_and_hides_nothing_else(small_world: SmallWorld) -> None:
+    small_world.database.unlink()
+    assert found(small_world, "accounts-database").state == "fail"
+    assert str(small_world.database) in found(small_world, "accounts-database").found
+    assert found(small_world, "disk-space").state in {"ok", "warn", "fail"}
+
+
+def test_a_password_file_that_can_not_be_read_is_told(small_world: SmallWorld) -> None:
+    small_world.settings["accounts"] |= {"database": "mysql://u@127.0.0.1:1/x", "password_file": "/nowhere/password"}
+    small_world.write_settings()
+    assert "/nowhere/password" in own_facts.accounts(small_world.load()).facts.fault
+
+
+# ---- the engine
+
+
+def test_the_running_engine_is_asked(small_world: SmallWorld) -> None:
+    with serving(small_world):
+        running = own_facts.engine(small_world.load())
+    assert running.facts.running
+    assert running.facts.version == version()
+    assert running.facts.mode == "enforce"
+    assert running.facts.listen == (f"unix:{small_world.policy_socket}",)
+
+
+def test_no_engine_is_no_fault_of_the_socket(small_world: SmallWorld) -> None:
+    facts = own_facts.engine(small_world.load()).facts
+    assert (facts.known, facts.running, facts.fault) == (True, False, "")
+
+
+def test_an_engine_that_hangs_is_told(small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_facts, "_ENGINE_SECONDS", 0.05)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(small_world.control_socket))
+        silent.listen()
+        facts = own_facts.engine(small_world.load()).facts
+    assert not facts.running
+    assert "no answer within" in facts.fault
+
+
+# ---- the state database
+
+
+def test_what_the_engine_says_of_the_state_database_counts(small_world: SmallWorld) -> None:
+    config = small_world.load()
+    with serving(small_world):
+        until(lambda: own_facts.state(config, None).newest, "the engine writes down that it started")
+        status = own_facts.engine(config).status
+        assert status
+        facts = own_facts.state(config, status)
+    assert (facts.fault, facts.write_fault) == ("", "")
+    assert facts.schema == facts.schema_known > 0
+    assert facts.size
+    assert own_facts.state(config, msgspec.structs.replace(status, state_problem="disk full")).write_fault
+
+
+def test_a_damaged_state_database_is_told_and_left_where_it_is(small_world: SmallWorld) -> None:
+    small_world.state.write_bytes(b"nothing of the kind " * 100)
+    assert "not a database" in own_facts.state(small_world.load(), None).fault
+    assert small_world.state.read_bytes().startswith(b"nothing of the kind")
+
+
+# ---- sides that fail
+
+
+def test_a_side_that_fails_does_not_silence_the_others(
+    small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> PostfixFacts:
+        raise ZeroDivisionError("never thought of")
+
+    monkeypatch.setattr(probe_postfix, "gather", fail)
+    assert "never thought of" in found(small_world, "postfix-settings").found
+    assert found(small_world, "accounts-database").state == "ok"
+
+
+def test_a_check_that_fails_does_not_silence_the_others(small_world: SmallWorld) -> None:
+    def fail(_facts: Facts) -> Outcome:
+        raise ZeroDivisionError("never thought of")
+
+    broken, sound = judge(Facts(config=small_world.load()), (Check("broken", "why", fail), CHECKS[0]))
+    assert (broken.state, broken.check) == ("skip", "broken")
+    assert "never thought of" in broken.found
+    assert sound.check == CHECKS[0].name

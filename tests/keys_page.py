@@ -1,0 +1,56 @@
+"""docs/keys.md, made from the bindings of the running console: ``python -m tests.keys_page > docs/keys.md``."""
+
+from __future__ import annotations
+
+from tests.tui import past
+from tests.tui.stage import Stage, play
+from tui.glyphs import UNICODE
+from tui.modes import MODES
+from tui.screens.help import keys_of
+
+INTRO = """# Keys
+
+`?` shows the keys of the screen one is at, `Ctrl+P` every action by name. The foot of the screen has those that are
+wanted most.
+
+Keys that act on accounts act on the marked ones, else on the one under the cursor. Nothing that destroys is done on one
+key: a dialog says what will happen, and *Cancel* has the focus. In dialogs `Tab` and the arrows go to the next part,
+`Enter` takes what has the focus, `Esc` leaves. `Esc` never quits.
+
+With `--read-only`, and for members of `control.read_only_group`, the keys that change something are not there.
+
+This page is made from the program's own bindings.
+"""
+SHARED = ("Moving", "Everywhere")
+
+
+def page() -> str:
+    """The whole page."""
+    found: dict[str, list[tuple[str, str]]] = {}
+
+    async def collect(stage: Stage) -> None:
+        for mode in MODES:
+            await stage.press(mode.key)
+            for name, keys in keys_of(stage.app.screen, UNICODE).items():
+                known = found.setdefault(name, [])
+                known += [entry for entry in keys if entry not in known]
+        await stage.press("1", "enter")
+        found["Card"] = keys_of(stage.app.screen, UNICODE)["Card"]
+
+    play(collect, examine=past.findings)
+    found["Everywhere"].sort(key=lambda entry: entry[0] if entry[0].isdigit() else "~")
+    names = [name for name in found if name not in SHARED]
+    return INTRO + "".join(_section(name, found[name]) for name in (*names, *SHARED))
+
+
+def _section(name: str, keys: list[tuple[str, str]]) -> str:
+    rows = "".join(f"| {_code(key)} | {words} |\n" for key, words in keys)
+    return f"\n## {name}\n\n| key | does |\n|---|---|\n{rows}"
+
+
+def _code(keys: str) -> str:
+    return " ".join(f"`{key}`" for key in keys.split())
+
+
+if __name__ == "__main__":
+    print(page(), end="")
