@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -191,3 +192,13 @@ def test_the_script_tells_what_is_so_already() -> None:
     text = script(plan(groups=frozenset({"mailquota"})).steps)
     assert "# as it is already: groupadd --system mailquota\n" in text
     assert "postconf -e 'smtpd_recipient_restrictions = check_policy_service {" in text
+
+
+def test_every_option_that_shuts_something_is_explained() -> None:
+    """docs/service.md gives the reason of each, with its value where that is the same on every server."""
+    text = (Path(__file__).parents[3] / "docs" / "service.md").read_text()
+    unit = texts(plan())[SERVICE_UNIT]
+    hardening = unit.partition("LimitNOFILE=65536\n")[2].partition("[Install]")[0].split("\n")
+    options = [line if "/" not in line else line.partition("=")[0] + "=" for line in hardening if line]
+    assert len(options) > 20
+    assert not [option for option in options if f"`{option}`" not in text]
