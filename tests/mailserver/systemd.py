@@ -1,7 +1,7 @@
-"""A machine of its own where a real systemd is process 1: namespaces of this kernel, not a container or a virtual one.
+"""A namespace where a real systemd is process 1, and mailquota lies where every user can read it.
 
-Its /etc, /var and /opt are ours with a layer above them that goes with it; it has a network of its own, and its
-processes are in cgroups of its own. mailquota is in /opt/mailquota there, where every user can read it.
+Its /etc, /var, /opt and /usr/local are ours with a layer above them that goes with it, its network is its own, and its
+processes are in cgroups of its own. What systemd would start by itself is not there. It ends with its process 1.
 """
 
 from __future__ import annotations
@@ -9,41 +9,39 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import shlex
+import signal
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
 
 from tests.mailserver.fixture import cannot_run, require_servers, temporary_folder
-from tests.mailserver.process import render, wait_until
+from tests.mailserver.namespace import Namespace
+from tests.mailserver.process import ServerFailedError, render, wait_until
 
 ROOT = Path(__file__).parents[2]
 MAILQUOTA = "/opt/mailquota/bin/mailquota"
-SYSTEMD = Path("/lib/systemd/systemd")
 
+_SYSTEMD = Path("/lib/systemd/systemd")
 _CGROUPS = Path("/sys/fs/cgroup")
-_NAMESPACES = ("--pid", "--mount", "--fork", "--cgroup", "--ipc", "--uts", "--net", "--kill-child")
+_UNSHARE = "unshare --pid --mount --fork --cgroup --ipc --uts --net --kill-child"
 _SECONDS = 60.0
 
 _numbers = itertools.count()
 
-Done = subprocess.CompletedProcess[str]
 
-
-class Machine:
-    """Started by ``with``; all that it did is gone at the end."""
+class SystemdNamespace(Namespace):
+    """Started with nothing in it but systemd and its journal."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         self._folder = folder
+        self._log = folder / "log"
         self._name = f"mailquota-{os.getpid()}-{next(_numbers)}"
-        self._outer: subprocess.Popen[bytes] | None = None
-        self._pid = 0
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
         script = self._folder / "boot.sh"
         mounts = "\n".join(_mount_cgroup(path) for path in _hierarchies())
         render(
@@ -51,77 +49,53 @@ class Machine:
             python=sys.base_prefix, packages=sysconfig.get_path("purelib"),
         )  # fmt: skip
         (self._folder / "layers").mkdir()
-        self._make_cgroups()
-        enter = "; ".join(f"echo $$ > {path}/cgroup.procs" for path in self._cgroups())
-        command = f"{enter}; exec unshare {' '.join(_NAMESPACES)} bash {script}"
-        with (self._folder / "log").open("wb") as log:
-            self._outer = subprocess.Popen(
-                ["bash", "-c", command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
-        if not wait_until(self._is_up, _SECONDS):
-            self.__exit__()
-            cannot_run(f"no systemd in namespaces here: {(self._folder / 'log').read_text(errors='replace')[-500:]}")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._outer is not None
-        with contextlib.suppress(OSError):
-            os.kill(self._first(), 9)  # the kernel ends all others of its namespace
-        self._outer.wait()
         for path in self._cgroups():
-            wait_until(lambda path=path: _removed(path), 10)  # type: ignore[misc]
+            path.mkdir()
+        enter = "; ".join(f"echo $$ > {path}/cgroup.procs" for path in self._cgroups())
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                ["bash", "-c", f"{enter}; exec {_UNSHARE} bash {script}"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        if not wait_until(lambda: self._ended() or self._is_up(), _SECONDS) or self._ended():
+            self.stop()
+            raise ServerFailedError(f"no systemd in a namespace here: {self._log.read_text(errors='replace')[-500:]}")
 
-    def _first(self) -> int:
-        """Process 1, by the number that it has out here."""
-        assert self._outer is not None
-        children = Path(f"/proc/{self._outer.pid}/task/{self._outer.pid}/children").read_text().split()
-        if not children:
-            raise ProcessLookupError
-        return int(children[0])
+    def stop(self) -> None:
+        """The kernel ends all others of a namespace with its process 1."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+        else:
+            process.kill()
+        process.wait()
+        for path in self._cgroups():
+            wait_until(lambda path=path: _removed(path), _SECONDS)  # type: ignore[misc]
+
+    def _ended(self) -> bool:
+        return self._process is None or self._process.poll() is not None
 
     def _is_up(self) -> bool:
-        assert self._outer is not None
-        if self._outer.poll() is not None:
-            return True
-        with contextlib.suppress(OSError):
-            self._pid = self._first()
-            if os.readlink(f"/proc/{self._pid}/exe").endswith("/systemd"):
-                return self.run("systemctl", "is-active", "test.target").returncode == 0
+        assert self._process is not None
+        with contextlib.suppress(OSError, IndexError):
+            outer = self._process.pid
+            self.pid = int(Path(f"/proc/{outer}/task/{outer}/children").read_text().split()[0])
+            if os.readlink(f"/proc/{self.pid}/exe").endswith("/systemd"):
+                return self.run(["systemctl", "is-active", "test.target"]).returncode == 0
         return False
 
     def _cgroups(self) -> list[Path]:
         return [path / self._name for path in _hierarchies()]
 
-    def _make_cgroups(self) -> None:
-        for path in self._cgroups():
-            path.mkdir()
-
-    def path(self, path: str) -> Path:
-        """A file of that machine, as seen from here."""
-        return Path(f"/proc/{self._pid}/root{path}")
-
-    def run(self, *words: str, stdin: str | None = None) -> Done:
-        """A program there, as root, with little in its environment."""
-        inside = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", *words]
-        return subprocess.run(
-            ["nsenter", "--target", str(self._pid), "--all", *inside],
-            input=stdin, stdin=None if stdin is not None else subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=_SECONDS, check=False,
-        )  # fmt: skip
-
-    def must(self, *words: str) -> str:
-        """Its standard output; it must succeed."""
-        done = self.run(*words)
-        assert done.returncode == 0, f"{shlex.join(words)}: {done.stdout}{done.stderr}{self.journal()}"
-        return done.stdout
-
-    def mailquota(self, *words: str) -> Done:
+    def mailquota(self, *words: str) -> subprocess.CompletedProcess[str]:
         """``mailquota WORDS`` there."""
-        return self.run(MAILQUOTA, *words)
+        return self.run([MAILQUOTA, *words])
 
     def journal(self) -> str:
         """The last lines."""
-        return self.run("journalctl", "--no-pager", "-n", "60", "-o", "cat").stdout
+        return self.run(["journalctl", "--no-pager", "-n", "60", "-o", "cat"]).stdout
 
 
 def _hierarchies() -> list[Path]:
@@ -144,10 +118,14 @@ def _removed(top: Path) -> bool:
 
 
 @contextmanager
-def machine() -> Iterator[Machine]:
-    """One with nothing but systemd in it; the test is skipped where that can't be."""
-    require_servers("unshare", "nsenter", "systemctl", "ip")
-    if not SYSTEMD.exists():
+def systemd_namespace() -> Iterator[SystemdNamespace]:
+    """One that runs, by the rules of `require_servers`."""
+    require_servers(*Namespace.programs, "systemctl")
+    if not _SYSTEMD.exists():
         cannot_run("systemd is not installed")
-    with temporary_folder() as folder, Machine(folder) as started:
-        yield started
+    with temporary_folder() as folder, contextlib.ExitStack() as stack:
+        try:
+            namespace = stack.enter_context(SystemdNamespace(folder))
+        except ServerFailedError as error:  # a container may forbid it even to root
+            cannot_run(str(error))
+        yield namespace

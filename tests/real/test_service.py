@@ -14,7 +14,7 @@ from tests.core.smtpds import Smtpds
 from tests.core.worlds import FULL, JOHN, OVERQUOTA, TRASH, SmallWorld, fill
 from tests.mailserver.fixture import require_servers, temporary_folder
 from tests.mailserver.process import wait_until
-from tests.mailserver.systemd import MAILQUOTA, ROOT, Machine, machine
+from tests.mailserver.systemd import MAILQUOTA, ROOT, SystemdNamespace, systemd_namespace
 
 pytestmark = pytest.mark.server
 
@@ -32,28 +32,35 @@ with smtplib.SMTP("127.0.0.1", 25, "client.example.net") as smtp:
 
 
 @pytest.fixture
-def host() -> Iterator[Machine]:
+def host() -> Iterator[SystemdNamespace]:
     """Postfix, not started; a user vmail who owns the mailboxes of the small world, settings for it; no service yet."""
     require_servers("postfix", "postconf")
-    with machine() as new:
-        new.must("groupadd", "--gid", "5000", "vmail")
-        new.must("useradd", "--gid", "5000", "--uid", "5000", "--no-create-home", "--home-dir", _WORLD, "vmail")
+    with systemd_namespace() as new:
+        new.check(["groupadd", "--gid", "5000", "vmail"])
+        new.check(["useradd", "--gid", "5000", "--uid", "5000", "--no-create-home", "--home-dir", _WORLD, "vmail"])
         _make_world(new)
-        new.must("postconf", "-X", "smtpd_recipient_restrictions")
-        new.must(
-            "postconf", "-e", "virtual_mailbox_domains = example.org, example.com", "virtual_mailbox_maps = static:x",
-            "virtual_transport = discard:", "mynetworks = 127.0.0.2", "inet_interfaces = loopback-only",
-        )  # fmt: skip
+        new.check(["postconf", "-X", "smtpd_recipient_restrictions"])
+        new.check(
+            [
+                "postconf",
+                "-e",
+                "virtual_mailbox_domains = example.org, example.com",
+                "virtual_mailbox_maps = static:x",
+                "virtual_transport = discard:",
+                "mynetworks = 127.0.0.2",
+                "inet_interfaces = loopback-only",
+            ]
+        )
         yield new
 
 
 @pytest.fixture
-def postfix(host: Machine) -> None:
+def postfix(host: SystemdNamespace) -> None:
     """It runs; elsewhere a reload of it goes by."""
-    host.must("systemctl", "start", "postfix@-.service")
+    host.check(["systemctl", "start", "postfix@-.service"])
 
 
-def _make_world(new: Machine) -> None:
+def _make_world(new: SystemdNamespace) -> None:
     with temporary_folder() as folder:
         world = SmallWorld(folder)
         fill(world)
@@ -63,32 +70,32 @@ def _make_world(new: Machine) -> None:
         new.path(_SETTINGS).parent.mkdir()
         new.path(_SETTINGS).write_text(world.config.read_text().replace(str(folder), _WORLD))
         shutil.copytree(folder, new.path(_WORLD))
-    new.must("chown", "-R", "vmail:vmail", _WORLD)
+    new.check(["chown", "-R", "vmail:vmail", _WORLD])
 
 
-def answer(host: Machine, to: str) -> str:
+def answer(host: SystemdNamespace, to: str) -> str:
     """What Postfix says to a recipient."""
-    return host.must("/opt/python/bin/python3", "-c", _RCPT, to).strip()
+    return host.check(["/opt/python/bin/python3", "-c", _RCPT, to]).strip()
 
 
-def apply(host: Machine, *words: str) -> subprocess.CompletedProcess[str]:
+def apply(host: SystemdNamespace, *words: str) -> subprocess.CompletedProcess[str]:
     """It must succeed."""
     done = host.mailquota(*words, "--apply", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr + host.journal()
     return done
 
 
-def journal(host: Machine) -> str:
+def journal(host: SystemdNamespace) -> str:
     """What the service and systemd said of it."""
-    return host.must("journalctl", "--no-pager", "--output=cat", "--unit=mailquota.service")
+    return host.check(["journalctl", "--no-pager", "--output=cat", "--unit=mailquota.service"])
 
 
-def main_pid(host: Machine) -> int:
+def main_pid(host: SystemdNamespace) -> int:
     """Of the service, as that machine counts."""
-    return int(host.must("systemctl", "show", "--property=MainPID", "--value", "mailquota.service"))
+    return int(host.check(["systemctl", "show", "--property=MainPID", "--value", "mailquota.service"]))
 
 
-def test_installed_postfix_asks_and_uninstalled_no_more(host: Machine, postfix: None) -> None:
+def test_installed_postfix_asks_and_uninstalled_no_more(host: SystemdNamespace, postfix: None) -> None:
     """And main.cf is, to the byte, what it was."""
     before = host.path("/etc/postfix/main.cf").read_text()
     assert answer(host, FULL).startswith("250 ")
@@ -103,11 +110,11 @@ def test_installed_postfix_asks_and_uninstalled_no_more(host: Machine, postfix: 
     assert host.path("/etc/postfix/main.cf").read_text() == before
     left = ["/etc/systemd/system/mailquota.service", "/etc/systemd/system/mailquota.socket", str(_SOCKET)]
     assert not [path for path in left if host.path(path).exists()]
-    assert host.run("getent", "group", "mailquota").returncode != 0
+    assert host.run(["getent", "group", "mailquota"]).returncode != 0
     assert host.path(_SETTINGS).exists()
 
 
-def test_a_look_changes_nothing(host: Machine) -> None:
+def test_a_look_changes_nothing(host: SystemdNamespace) -> None:
     before = host.path("/etc/postfix/main.cf").read_text()
     looked = host.mailquota("install")
     assert looked.returncode == 0
@@ -119,7 +126,7 @@ def test_a_look_changes_nothing(host: Machine) -> None:
     assert not host.path("/etc/systemd/system/mailquota.service").exists()
 
 
-def test_the_service_has_no_right_of_roots_and_does_all_the_same(host: Machine) -> None:
+def test_the_service_has_no_right_of_roots_and_does_all_the_same(host: SystemdNamespace) -> None:
     """Behind every seal of its unit; a state database that root made before becomes its own. Nobody complains."""
     state = host.path("/var/lib/mailquota")
     state.mkdir()
@@ -131,26 +138,26 @@ def test_the_service_has_no_right_of_roots_and_does_all_the_same(host: Machine) 
     assert [ids[name].strip("0") for name in ("CapPrm", "CapEff", "CapBnd", "CapInh", "CapAmb")] == [""] * 5
     assert (ids["NoNewPrivs"], ids["Seccomp"]) == ("1", "2")
     assert (state / "state.db").stat().st_uid == 5000
-    assert "\n" + JOHN in host.must(MAILQUOTA, "recalc", JOHN)
-    assert "2.9 KiB" in host.must(MAILQUOTA, "empty-trash", "--yes", TRASH)
-    assert "sent to" in host.must(MAILQUOTA, "warn", "90", JOHN)
-    assert "19.5 KiB" in host.must(MAILQUOTA, "set", "--yes", JOHN, "20000")
-    assert JOHN in host.must(MAILQUOTA, "journal")
-    host.must("systemctl", "reload", "mailquota.service")
+    assert "\n" + JOHN in host.check([MAILQUOTA, "recalc", JOHN])
+    assert "2.9 KiB" in host.check([MAILQUOTA, "empty-trash", "--yes", TRASH])
+    assert "sent to" in host.check([MAILQUOTA, "warn", "90", JOHN])
+    assert "19.5 KiB" in host.check([MAILQUOTA, "set", "--yes", JOHN, "20000"])
+    assert JOHN in host.check([MAILQUOTA, "journal"])
+    host.check(["systemctl", "reload", "mailquota.service"])
     said = [line for line in journal(host).splitlines() if "mailquota.service" not in line]
     assert said == [f"answering on unix:{_SOCKET}", "settings and accounts were read again"]
 
 
-def test_sendmail_needs_nothing_setgid(host: Machine, postfix: None) -> None:
+def test_sendmail_needs_nothing_setgid(host: SystemdNamespace, postfix: None) -> None:
     """The service is in the group that may put mail into the maildrop."""
     settings = host.path(_SETTINGS)
     settings.write_text(settings.read_text().replace("[warnings]", '[warnings]\ndelivery = "sendmail"'))
     apply(host, "install")
-    assert "sent to" in host.must(MAILQUOTA, "warn", "90", JOHN)
+    assert "sent to" in host.check([MAILQUOTA, "warn", "90", JOHN])
     assert wait_until(lambda: f"to=<{JOHN}>" in host.journal(), 20), host.journal()
 
 
-def test_no_request_is_lost_while_it_restarts_dies_or_is_replaced(host: Machine) -> None:
+def test_no_request_is_lost_while_it_restarts_dies_or_is_replaced(host: SystemdNamespace) -> None:
     """Clients ask without a pause and try twice, as Postfix does; the socket stays open all the time."""
     apply(host, "install")
     with Smtpds(host.path(_SOCKET), {FULL: OVERQUOTA, JOHN: "DUNNO"}, 10) as smtpds:
@@ -162,20 +169,20 @@ def test_no_request_is_lost_while_it_restarts_dies_or_is_replaced(host: Machine)
             ("systemctl", "restart", "mailquota.service"),
         ):
             before = main_pid(host)
-            host.must(*change)
+            host.check([*change])
             assert wait_until(lambda before=before: main_pid(host) not in {0, before}, 20)  # type: ignore[misc]
             smtpds.wait_for(smtpds.answers + 200)
     assert smtpds.wrong == []
 
 
-def test_an_engine_that_hangs_is_replaced(host: Machine) -> None:
+def test_an_engine_that_hangs_is_replaced(host: SystemdNamespace) -> None:
     """The watchdog hears nothing from it; who asked meanwhile gets the answer of the next one."""
     drop_in = host.path("/etc/systemd/system/mailquota.service.d")
     drop_in.mkdir()
     (drop_in / "fast.conf").write_text("[Service]\nWatchdogSec=1\nTimeoutAbortSec=1\n")
     apply(host, "install")
     first = main_pid(host)
-    host.must("kill", "-STOP", str(first))
+    host.check(["kill", "-STOP", str(first)])
     with PolicyClient(host.path(_SOCKET)) as postfix:
         assert wait_until(lambda: main_pid(host) not in {0, first}, 20), journal(host)
         postfix.close()
@@ -184,7 +191,7 @@ def test_an_engine_that_hangs_is_replaced(host: Machine) -> None:
     assert "Watchdog timeout" in journal(host)
 
 
-def test_a_password_that_only_root_reads_reaches_the_service(host: Machine) -> None:
+def test_a_password_that_only_root_reads_reaches_the_service(host: SystemdNamespace) -> None:
     """Out of a Postfix map. No database is there, but without its password the engine would not start."""
     password = host.path("/etc/postfix/mysql-test.cf")
     password.write_text("user = mailserver\npassword = geheim\n")
@@ -198,26 +205,26 @@ def test_a_password_that_only_root_reads_reaches_the_service(host: Machine) -> N
     assert "can't be read" not in journal(host)
 
 
-def test_a_service_that_can_not_start_is_not_asked(host: Machine, postfix: None) -> None:
+def test_a_service_that_can_not_start_is_not_asked(host: SystemdNamespace, postfix: None) -> None:
     """What was done is told, and the same command goes on when the cause is mended."""
     good = host.path(_SETTINGS).read_text()
     host.path("/var/lib/mailquota").write_text("in the way")
     failed = host.mailquota("install", "--apply", "--yes")
     assert failed.returncode == 3
     assert "systemctl enable --now" in failed.stderr
-    assert host.run("postconf", "-n", "smtpd_recipient_restrictions").stdout == ""
+    assert host.run(["postconf", "-n", "smtpd_recipient_restrictions"]).stdout == ""
     host.path("/var/lib/mailquota").unlink()
     apply(host, "install")
     assert answer(host, FULL).startswith("452 ")
     assert host.path(_SETTINGS).read_text() == good
 
 
-def test_systemd_has_nothing_to_complain_and_the_figure_in_the_docs_is_true(host: Machine) -> None:
+def test_systemd_has_nothing_to_complain_and_the_figure_in_the_docs_is_true(host: SystemdNamespace) -> None:
     apply(host, "install")
     units = ["/etc/systemd/system/mailquota.service", "/etc/systemd/system/mailquota.socket"]
-    verified = host.run("systemd-analyze", "verify", *units)
+    verified = host.run(["systemd-analyze", "verify", *units])
     assert (verified.returncode, verified.stdout + verified.stderr) == (0, "")
-    security = host.must("systemd-analyze", "security", "--no-pager", "mailquota.service")
+    security = host.check(["systemd-analyze", "security", "--no-pager", "mailquota.service"])
     level = re.search(r"Overall exposure level for mailquota.service: ([0-9.]+)", security)
     assert level is not None
     assert f"**{level[1]}**" in (ROOT / "docs" / "service.md").read_text()
