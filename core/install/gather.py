@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from core.config import Config
+from core.dovecot_conf import dovecot_tool
 from core.install.machine import Machine
 from core.install.model import (
     RESTRICTIONS,
@@ -76,6 +77,7 @@ def gather(config: Config, machine: Machine, asked: Asked) -> Host:
         | {STATE_FOLDER: state},
         credentials=_credentials(machine, person, asked.passwords),
         postfix=_postfix(machine),
+        dovecot_log=_dovecot_log(config, machine),
         systemd=units is not None,
         units=units or Units(),
         users=frozenset(user.pw_name for user in pwd.getpwall()),
@@ -159,6 +161,12 @@ def _postfix(machine: Machine) -> PostfixState:
     said = machine.run(("postconf", "-n", RESTRICTIONS))
     value = parse_map_file(said.out).get(RESTRICTIONS)
     return PostfixState(value, directory.out.strip() or "/var/spool/postfix", said.fault)
+
+
+def _dovecot_log(config: Config, machine: Machine) -> str:
+    """Dovecot-lda does not deliver where it can't write it."""
+    path = machine.run((*dovecot_tool(config.settings.mailstore.doveadm, "doveconf"), "-h", "log_path")).out.strip()
+    return path if path.startswith("/") and not path.startswith("/dev/") else ""
 
 
 def _units(machine: Machine) -> Units:

@@ -71,6 +71,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, str | None] = {}
     credentials: dict[str, str] = {}
     postfix: PostfixState = PostfixState()
+    dovecot_log: str = ""  # the file that Dovecot's programs write their log to, empty where that is syslog
     systemd: bool = True
     units: Units = Units()
     stranger: bool = False  # an engine answers that is not the service

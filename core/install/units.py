@@ -42,7 +42,7 @@ MemoryDenyWriteExecute=yes
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources
-SystemCallFilter=@chown
+SystemCallFilter=@chown @setuid
 SystemCallErrorNumber=EPERM
 """
 
@@ -119,7 +119,8 @@ def _hardening(config: Config, host: Host) -> str:
 
 def _writable(config: Config, host: Host) -> str:
     maildrop = f"{host.postfix.queue_directory}/maildrop"
-    paths = [mail_folder(config.settings.mailstore.path), maildrop, *_own_folders(config)]
+    log = [host.dovecot_log] if host.dovecot_log else []
+    paths = [mail_folder(config.settings.mailstore.path), maildrop, *log, *_own_folders(config)]
     return "".join(f"ReadWritePaths=-{_escaped(path)}\n" for path in dict.fromkeys(paths))
 
 

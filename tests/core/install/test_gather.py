@@ -86,6 +86,11 @@ def test_a_settings_folder_that_is_closed_is_told(root: Path) -> None:
     assert "chmod o+rx /etc/mailquota" in look(root).unreachable
 
 
+@pytest.mark.parametrize(("path", "file"), [("/var/log/dovecot.log", True), ("syslog", False), ("/dev/stderr", False)])
+def test_a_log_file_of_dovecots_is_found(root: Path, path: str, file: bool) -> None:
+    assert look(root, {"doveconf -h log_path": Said(f"{path}\n", code=0)}).dovecot_log == (path if file else "")
+
+
 def test_what_systemd_and_postfix_say(root: Path) -> None:
     assert not look(root).systemd
     assert look(root).postfix == PostfixState(fault="postconf is not installed")

@@ -174,6 +174,10 @@ def test_homes_and_tmp_are_shut_unless_the_service_has_something_there() -> None
     assert "ProtectHome=read-only\nPrivateTmp=no\n" in homes
 
 
+def test_dovecot_may_write_its_log() -> None:
+    assert "ReadWritePaths=-/var/log/dovecot.log\n" in texts(plan(dovecot_log="/var/log/dovecot.log"))[SERVICE_UNIT]
+
+
 def test_odd_paths_are_quoted_for_systemd() -> None:
     unit = texts(plan(command=("/opt/my mail/$x%y/mailquota",)))[SERVICE_UNIT]
     assert 'ExecStart="/opt/my mail/$$x%%y/mailquota" --serve' in unit

@@ -1,0 +1,51 @@
+"""``mailquota install`` on the tutorial's servers, with no settings but those of Postfix and Dovecot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.mailserver.debian import DebianServer
+from tests.mailserver.fixture import require_servers, temporary_folder
+from tests.mailserver.recipes import Recipe
+from tests.mailserver.systemd import MAILQUOTA, SystemdNamespace, systemd_namespace
+
+pytestmark = pytest.mark.server
+
+JOHN = "john@example.org"
+BEFORE = "smtpd_recipient_restrictions = reject_unauth_destination\n"
+
+
+@pytest.fixture(params=["bullseye", "bookworm", "postfixadmin"])
+def server(request: pytest.FixtureRequest) -> Iterator[DebianServer]:
+    """Beside a systemd; Postfix asks nobody about quota. John's mailbox is full."""
+    require_servers(*DebianServer.programs)
+    with systemd_namespace():  # the test is skipped where that can't be
+        pass
+    recipe: Recipe = request.param
+    with temporary_folder() as folder, DebianServer(recipe, None, SystemdNamespace(folder)) as new:
+        new.check(["postconf", "-e", BEFORE.strip()])
+        new.check(["postfix", "reload"])
+        new.add_user(JOHN, 5000)
+        new.add_alias("jack@example.org", JOHN)
+        new.deliver_lmtp(JOHN, size=5200)
+        yield new
+
+
+def test_one_command_makes_a_service_that_can_do_everything(server: DebianServer) -> None:
+    """It reads the database by the password in Postfix's map, which its user may not read, and uses Dovecot's tools."""
+    server.check([MAILQUOTA, "install", "--apply", "--yes"])
+    assert server.send_mail(JOHN)[0] == 452
+    assert server.send_mail("jack@example.org")[0] == 452
+    status = json.loads(server.check([MAILQUOTA, "status", "--json"]))
+    assert (status["database"]["state"], status["refused"], status["accounts"]) == ("ok", 2, 1)
+    unit = server.path("/etc/systemd/system/mailquota.service").read_text()
+    assert "LoadCredential=password:/etc/postfix/" in unit
+    recount = json.loads(server.check([MAILQUOTA, "recalc", JOHN, "--json"]))
+    assert [(one["method"], one["error"]) for one in recount] == [("doveadm", None)]
+    assert "(dovecot-lda)" in server.check([MAILQUOTA, "warn", "90", JOHN, "--again"])
+    server.check([MAILQUOTA, "uninstall", "--apply", "--yes"])
+    assert server.check(["postconf", "-n", "smtpd_recipient_restrictions"]) == BEFORE
+    assert server.send_mail(JOHN)[0] == 250
