@@ -45,7 +45,7 @@ def install(common: Common, *, apply: bool, yes: bool, user: str) -> int:
 
     config = common.load()
     machine, host = _look(config, user)
-    plan = install_plan(config, host, settings_text(config))
+    plan = install_plan(config, host, settings_text(config, doveadm=not (host.systemd and host.dovecot_closed)))
     code = _carry_out(common, plan, machine, apply=apply, yes=yes)
     if not host.systemd:
         from core.install.without_systemd import advice
@@ -105,14 +105,18 @@ def own_command() -> tuple[str, ...]:
     return (sys.executable, "-m", "tui.command")
 
 
-def settings_text(config: Config) -> str:
-    """The settings in force, with what root found out about Dovecot: the service may not read all that root can."""
+def settings_text(config: Config, *, doveadm: bool) -> str:
+    """The settings in force, with what root found out about Dovecot: the service may not read all that root can.
+
+    ``doveadm``: whether the service can run it.
+    """
     from core.config_text import dump
     from core.wiring import driver_name
 
     mailstore = config.settings.mailstore
     trash = tuple(dict.fromkeys((*mailstore.trash, *config.found.trash_names)))
-    known = msgspec.structs.replace(mailstore, driver=driver_name(config), trash=trash)
+    tool = "off" if mailstore.doveadm == "auto" and not doveadm else mailstore.doveadm
+    known = msgspec.structs.replace(mailstore, driver=driver_name(config), trash=trash, doveadm=tool)
     settings = msgspec.structs.replace(config.settings, mailstore=known)
     return dump(msgspec.structs.replace(config, settings=settings))
 

@@ -78,6 +78,7 @@ def gather(config: Config, machine: Machine, asked: Asked) -> Host:
         credentials=_credentials(machine, person, asked.passwords),
         postfix=_postfix(machine),
         dovecot_log=_dovecot_log(config, machine),
+        dovecot_closed=_dovecot_closed(config, machine, person),
         systemd=units is not None,
         units=units or Units(),
         users=frozenset(user.pw_name for user in pwd.getpwall()),
@@ -163,10 +164,22 @@ def _postfix(machine: Machine) -> PostfixState:
     return PostfixState(value, directory.out.strip() or "/var/spool/postfix", said.fault)
 
 
+def _doveconf(config: Config) -> list[str]:
+    return dovecot_tool(config.settings.mailstore.doveadm, "doveconf")
+
+
 def _dovecot_log(config: Config, machine: Machine) -> str:
     """Dovecot-lda does not deliver where it can't write it."""
-    path = machine.run((*dovecot_tool(config.settings.mailstore.doveadm, "doveconf"), "-h", "log_path")).out.strip()
+    path = machine.run((*_doveconf(config), "-h", "log_path")).out.strip()
     return path if path.startswith("/") and not path.startswith("/dev/") else ""
+
+
+def _dovecot_closed(config: Config, machine: Machine, person: _Person | None) -> str:
+    """Every tool of Dovecot's reads all of its files, those with the passwords of databases among them."""
+    if person is None or machine.run((*_doveconf(config), "-n")).fault:
+        return ""
+    become = ("setpriv", f"--reuid={person.uid}", f"--regid={person.gid}", "--clear-groups")
+    return machine.run((*become, *_doveconf(config), "-n")).fault
 
 
 def _units(machine: Machine) -> Units:

@@ -72,6 +72,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     credentials: dict[str, str] = {}
     postfix: PostfixState = PostfixState()
     dovecot_log: str = ""  # the file that Dovecot's programs write their log to, empty where that is syslog
+    dovecot_closed: str = ""  # why the owner of the mailboxes can't run Dovecot's tools, which read its settings
     systemd: bool = True
     units: Units = Units()
     stranger: bool = False  # an engine answers that is not the service

@@ -37,7 +37,7 @@ def install_plan(config: Config, host: Host, settings_text: str) -> Plan:
     line, remarks = _postfix(config, host, finished=finished)
     steps += line
     manifest = _manifest(config, host, steps)
-    return Plan("install", tuple(steps), (*_remarks(host), *remarks), manifest, _obstacle(config, host))
+    return Plan("install", tuple(steps), (*_remarks(config, host), *remarks), manifest, _obstacle(config, host))
 
 
 def _obstacle(config: Config, host: Host) -> str:
@@ -142,13 +142,27 @@ def _postfix_remarks(service: str, asked: list[str]) -> list[str]:
     return remarks
 
 
-def _remarks(host: Host) -> list[str]:
-    remarks = []
+def _remarks(config: Config, host: Host) -> list[str]:
+    remarks = _dovecot_remarks(config, host)
     if host.files.get(host.settings) is not None:
         remarks.append(f"{host.settings} is there already and is kept")
     if not host.systemd:
         remarks.append(f"systemd does not run here: see below, and {DOCS}, for how to start mailquota")
     return remarks
+
+
+def _dovecot_remarks(config: Config, host: Host) -> list[str]:
+    mailstore = config.settings.mailstore
+    if not (host.dovecot_closed and host.owner and host.systemd):
+        return []
+    what = f"{host.owner.user} can't run Dovecot's tools ({host.dovecot_closed})"
+    if host.files.get(host.settings) is None:
+        return [f'{what}; so the settings have doveadm = "off", and the service does without']
+    if mailstore.doveadm == "off" and mailstore.driver != "auto":
+        return []
+    return [
+        f'{what}; in [mailstore] of {host.settings} write doveadm = "off", and the driver that mailquota config tells'
+    ]
 
 
 def _manifest(config: Config, host: Host, steps: list[Step]) -> Manifest:

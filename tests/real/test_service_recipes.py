@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from tests.mailserver.debian import DebianServer
 from tests.mailserver.fixture import require_servers, temporary_folder
 from tests.mailserver.recipes import Recipe
-from tests.mailserver.systemd import MAILQUOTA, SystemdNamespace, systemd_namespace
+from tests.mailserver.systemd import MAILQUOTA, TRIXIE, SystemdNamespace, systemd_namespace
+from tests.mailserver.trixie import trixie_folder
+from tests.truth.scale import LONG
 
 pytestmark = pytest.mark.server
 
@@ -18,19 +22,32 @@ JOHN = "john@example.org"
 BEFORE = "smtpd_recipient_restrictions = reject_unauth_destination\n"
 
 
-@pytest.fixture(params=["bullseye", "bookworm", "postfixadmin"])
-def server(request: pytest.FixtureRequest) -> Iterator[DebianServer]:
-    """Beside a systemd; Postfix asks nobody about quota. John's mailbox is full."""
+@contextmanager
+def beside_systemd(recipe: Recipe, trixie: Path | None = None) -> Iterator[DebianServer]:
+    """Postfix asks nobody about quota. John's mailbox is full."""
     require_servers(*DebianServer.programs)
     with systemd_namespace():  # the test is skipped where that can't be
         pass
-    recipe: Recipe = request.param
-    with temporary_folder() as folder, DebianServer(recipe, None, SystemdNamespace(folder)) as new:
+    with temporary_folder() as folder, DebianServer(recipe, TRIXIE, SystemdNamespace(folder, trixie)) as new:
         new.check(["postconf", "-e", BEFORE.strip()])
         new.check(["postfix", "reload"])
         new.add_user(JOHN, 5000)
         new.add_alias("jack@example.org", JOHN)
         new.deliver_lmtp(JOHN, size=5200)
+        yield new
+
+
+@pytest.fixture(params=["bullseye", "bookworm", "postfixadmin"])
+def server(request: pytest.FixtureRequest) -> Iterator[DebianServer]:
+    """Dovecot 2.3, whose tools read what the mail user may read."""
+    with beside_systemd(request.param) as new:
+        yield new
+
+
+@pytest.fixture
+def trixie_server() -> Iterator[DebianServer]:
+    """Dovecot 2.4, whose settings have the password of the database in them."""
+    with trixie_folder(may_make=LONG, mysql=True) as folder, beside_systemd("trixie", folder) as new:
         yield new
 
 
@@ -49,3 +66,17 @@ def test_one_command_makes_a_service_that_can_do_everything(server: DebianServer
     server.check([MAILQUOTA, "uninstall", "--apply", "--yes"])
     assert server.check(["postconf", "-n", "smtpd_recipient_restrictions"]) == BEFORE
     assert server.send_mail(JOHN)[0] == 250
+
+
+def test_where_dovecots_settings_are_closed_it_does_without(trixie_server: DebianServer) -> None:
+    """No tool of Dovecot's runs as the mail user then: figures, recounts and warnings are mailquota's own."""
+    done = trixie_server.run([MAILQUOTA, "install", "--apply", "--yes"])
+    assert done.returncode == 0, done.stderr
+    assert "vmail can't run Dovecot's tools" in done.stderr
+    assert "auth-sql.conf.ext: Permission denied" in done.stderr
+    assert trixie_server.send_mail("jack@example.org")[0] == 452
+    john = json.loads(trixie_server.check([MAILQUOTA, "show", JOHN, "--json"]))
+    assert (john["source"], john["level"]) == ("scan", "over")
+    recount = json.loads(trixie_server.check([MAILQUOTA, "recalc", JOHN, "--json"]))
+    assert [one["error"] for one in recount] == [None]
+    assert "(maildir)" in trixie_server.check([MAILQUOTA, "warn", "90", JOHN, "--again"])

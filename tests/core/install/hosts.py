@@ -79,7 +79,7 @@ class FakeServer:
             return Said(f"{QUEUE}\n", code=0)
         if words[:2] == ("postconf", "-n"):
             return Said("" if self.main_cf is None else f"{RESTRICTIONS} = {self.main_cf}\n", code=0)
-        if words[0] == "doveconf":
+        if "doveconf" in words:
             return Said("syslog\n", code=0)
         if words[:2] == ("systemctl", "show"):
             return Said("\n\n".join([self._shown()] * 2), code=0)

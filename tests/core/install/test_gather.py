@@ -91,6 +91,15 @@ def test_a_log_file_of_dovecots_is_found(root: Path, path: str, file: bool) -> N
     assert look(root, {"doveconf -h log_path": Said(f"{path}\n", code=0)}).dovecot_log == (path if file else "")
 
 
+def test_settings_of_dovecots_that_the_mail_user_can_not_read(root: Path) -> None:
+    """As those of Debian 13 with the password of the database in them: no tool of Dovecot's runs then."""
+    refused = Said(fault="doveconf ended with 89: Permission denied", code=89)
+    as_user = f"setpriv --reuid={NOBODY} --regid=12345 --clear-groups doveconf -n"
+    assert look(root, {"doveconf -n": Said(code=0), as_user: Said(code=0)}).dovecot_closed == ""
+    assert look(root, {"doveconf -n": Said(code=0), as_user: refused}).dovecot_closed == refused.fault
+    assert look(root).dovecot_closed == ""  # no Dovecot here
+
+
 def test_what_systemd_and_postfix_say(root: Path) -> None:
     assert not look(root).systemd
     assert look(root).postfix == PostfixState(fault="postconf is not installed")

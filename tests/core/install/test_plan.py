@@ -178,6 +178,15 @@ def test_dovecot_may_write_its_log() -> None:
     assert "ReadWritePaths=-/var/log/dovecot.log\n" in texts(plan(dovecot_log="/var/log/dovecot.log"))[SERVICE_UNIT]
 
 
+def test_a_dovecot_that_is_closed_to_the_service_is_told() -> None:
+    """Unless the settings go by that already."""
+    off = config(mailstore={"doveadm": "off", "driver": "count"})
+    kept = {SETTINGS: "# mine\n"}
+    assert 'have doveadm = "off"' in plan(dovecot_closed="Permission denied").remarks[0]
+    assert 'write doveadm = "off"' in plan(dovecot_closed="Permission denied", files=kept).remarks[0]
+    assert not any("Dovecot" in remark for remark in plan(off, dovecot_closed="Permission denied", files=kept).remarks)
+
+
 def test_odd_paths_are_quoted_for_systemd() -> None:
     unit = texts(plan(command=("/opt/my mail/$x%y/mailquota",)))[SERVICE_UNIT]
     assert 'ExecStart="/opt/my mail/$$x%%y/mailquota" --serve' in unit
