@@ -16,7 +16,8 @@ from core.commands.options import YES, Common, command
 from core.commands.output import complain
 from core.commands.results import DONE, FAILED, PARTLY, confirm
 from core.config import DEFAULT_PATH, Config
-from core.errors import MailquotaError
+from core.errors import MailquotaError, SettingsError
+from core.settings import Settings
 
 if TYPE_CHECKING:
     from core.install.gather import Asked
@@ -41,11 +42,14 @@ def install(common: Common, *, apply: bool, yes: bool, user: str) -> int:
 
     Exit codes: 0 done, 1 refused, or failed before anything was changed, 3 partly done; say it again to go on.
     """
+    from core.config_text import dump
     from core.install.plan import install_plan
 
     config = common.load()
     machine, host = _look(config, user)
-    plan = install_plan(config, host, settings_text(config, doveadm=not (host.systemd and host.dovecot_closed)))
+    if host.files.get(host.settings) is None:
+        config = for_service(config, doveadm=not (host.systemd and host.dovecot_closed))
+    plan = install_plan(config, host, dump(config))
     code = _carry_out(common, plan, machine, apply=apply, yes=yes)
     if not host.systemd:
         from core.install.without_systemd import advice
@@ -68,9 +72,18 @@ def uninstall(common: Common, *, apply: bool, yes: bool, purge: bool) -> int:
     """
     from core.install.removal import removal_plan
 
-    config = common.load()
+    config = _settings_or_none(common)
     machine, host = _look(config, "")
     return _carry_out(common, removal_plan(config, host, purge=purge), machine, apply=apply, yes=yes)
+
+
+def _settings_or_none(common: Common) -> Config:
+    """Settings that are broken keep nothing from being taken back: the installation has noted what it wrote."""
+    try:
+        return common.load()
+    except SettingsError as error:
+        complain(f"{error}; going by what the installation noted")
+        return Config(Settings(), {})
 
 
 def _look(config: Config, user: str) -> tuple[Machine, Host]:
@@ -105,20 +118,18 @@ def own_command() -> tuple[str, ...]:
     return (sys.executable, "-m", "tui.command")
 
 
-def settings_text(config: Config, *, doveadm: bool) -> str:
+def for_service(config: Config, *, doveadm: bool) -> Config:
     """The settings in force, with what root found out about Dovecot: the service may not read all that root can.
 
     ``doveadm``: whether the service can run it.
     """
-    from core.config_text import dump
     from core.wiring import driver_name
 
-    mailstore = config.settings.mailstore
+    mailstore, driver = config.settings.mailstore, driver_name(config)
     trash = tuple(dict.fromkeys((*mailstore.trash, *config.found.trash_names)))
-    tool = "off" if mailstore.doveadm == "auto" and not doveadm else mailstore.doveadm
-    known = msgspec.structs.replace(mailstore, driver=driver_name(config), trash=trash, doveadm=tool)
-    settings = msgspec.structs.replace(config.settings, mailstore=known)
-    return dump(msgspec.structs.replace(config, settings=settings))
+    tool = "off" if mailstore.doveadm == "auto" and not doveadm and driver != "doveadm" else mailstore.doveadm
+    known = msgspec.structs.replace(mailstore, driver=driver, trash=trash, doveadm=tool)
+    return msgspec.structs.replace(config, settings=msgspec.structs.replace(config.settings, mailstore=known))
 
 
 def _carry_out(common: Common, plan: Plan, machine: Machine, *, apply: bool, yes: bool) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import grp
 import os
 import pwd
@@ -45,16 +44,17 @@ class Asked(NamedTuple):
 
 
 class _Person(NamedTuple):
-    """Ids of the owner of the mailboxes."""
+    """The owner of the mailboxes."""
 
     user: str
+    group: str
     uid: int
     gid: int
 
     @property
     def groups(self) -> set[int]:
         """All that count when a file is opened."""
-        return {self.gid, *(os.getgrouplist(self.user, self.gid) if not self.user.isdigit() else ())}
+        return {self.gid, *os.getgrouplist(self.user, self.gid)}
 
 
 def gather(config: Config, machine: Machine, asked: Asked) -> Host:
@@ -69,7 +69,7 @@ def gather(config: Config, machine: Machine, asked: Asked) -> Host:
         settings=asked.settings,
         settings_readable=person is not None and can_read(machine.place(asked.settings), person.uid, person.groups),
         places=places,
-        owner=None if person is None else Owner(person.user, _group_name(person.gid)),
+        owner=None if person is None else Owner(person.user, person.group),
         owner_fault=fault,
         unreachable=unreachable,
         groups=frozenset(group.gr_name for group in grp.getgrall()),
@@ -94,26 +94,23 @@ def _person(config: Config, machine: Machine, name: str) -> tuple[_Person | None
             found = pwd.getpwnam(name)
         except KeyError:
             return None, f"there is no user {name}"
-        uid, gid = found.pw_uid, found.pw_gid
-    else:
-        folder = reached_folder(config)
-        try:
-            status = machine.place(folder).stat()
-        except OSError as error:
-            return None, f"mailstore.path: {folder} can't be looked at: {error.strerror}"
-        uid, gid = status.st_uid, status.st_gid
-    if uid == 0:
-        return None, "the service runs without root, but " + ("--user names root" if name else f"{folder} is root's")
-    with contextlib.suppress(KeyError):
-        name = pwd.getpwuid(uid).pw_name
-    return _Person(name or str(uid), uid, gid), ""
-
-
-def _group_name(gid: int) -> str:
+        return _named(found.pw_uid, found.pw_gid, "--user names root")
+    folder = reached_folder(config)
     try:
-        return grp.getgrgid(gid).gr_name
+        status = machine.place(folder).stat()
+    except OSError as error:
+        return None, f"mailstore.path: {folder} can't be looked at: {error.strerror}"
+    return _named(status.st_uid, status.st_gid, f"{folder} is root's")
+
+
+def _named(uid: int, gid: int, roots: str) -> tuple[_Person | None, str]:
+    """systemd starts nobody who has no name, and no group without one."""
+    if uid == 0:
+        return None, f"the service runs without root, but {roots}"
+    try:
+        return _Person(pwd.getpwuid(uid).pw_name, grp.getgrgid(gid).gr_name, uid, gid), ""
     except KeyError:
-        return str(gid)
+        return None, f"the mailboxes belong to {uid}:{gid}, and one of these has no name here"
 
 
 def _unreachable(machine: Machine, person: _Person | None, asked: Asked) -> str:

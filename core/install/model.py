@@ -16,7 +16,7 @@ RESTRICTIONS = "smtpd_recipient_restrictions"
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """Who owns the mailboxes: names, or numbers where there is no name."""
+    """Who owns the mailboxes."""
 
     user: str
     group: str

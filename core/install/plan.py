@@ -50,6 +50,8 @@ def _obstacle(config: Config, host: Host) -> str:
         return f"policy.socket_user: there is no user {policy.socket_user}, who should own the socket"
     if host.stranger:
         return f"an engine that is not the service answers on {where}; end it first, so that one is left"
+    if config.settings.mailstore.driver == "doveadm" and host.dovecot_closed:
+        return f'the driver "doveadm" needs Dovecot\'s tools: {host.dovecot_closed}; {DOCS} says how to mend it'
     return host.unreachable
 
 

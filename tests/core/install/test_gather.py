@@ -16,7 +16,7 @@ from core.outside import Said
 from tests.core.install.hosts import MAILSTORE, SETTINGS, config
 from tests.mailserver.fixture import temporary_folder
 
-NOBODY = pwd.getpwnam("nobody").pw_uid
+NOBODY, NOGROUP = pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("nobody").pw_gid
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
 
@@ -26,7 +26,7 @@ def root() -> Iterator[Path]:
     """A machine with a folder for mail that belongs to somebody."""
     with temporary_folder() as folder:
         (folder / "vmail").mkdir()
-        os.chown(folder / "vmail", NOBODY, 12345)
+        os.chown(folder / "vmail", NOBODY, NOGROUP)
         yield folder
 
 
@@ -41,10 +41,12 @@ def look(
 
 
 def test_the_owner_of_the_mail_folder_is_who_it_runs_as(root: Path) -> None:
-    """By name where there is one, else by number."""
-    assert look(root).owner == Owner("nobody", "12345")
-    os.chown(root / "vmail", 54321, 0)
-    assert look(root).owner == Owner("54321", "root")
+    """Who has a name, or systemd would not start it."""
+    assert look(root).owner == Owner("nobody", "nogroup")
+    for uid, gid in ((54321, NOGROUP), (NOBODY, 54321)):
+        os.chown(root / "vmail", uid, gid)
+        assert look(root).owner is None
+        assert f"belong to {uid}:{gid}" in look(root).owner_fault
 
 
 def test_root_and_nobody_at_all_are_no_owners(root: Path) -> None:
@@ -94,7 +96,7 @@ def test_a_log_file_of_dovecots_is_found(root: Path, path: str, file: bool) -> N
 def test_settings_of_dovecots_that_the_mail_user_can_not_read(root: Path) -> None:
     """As those of Debian 13 with the password of the database in them: no tool of Dovecot's runs then."""
     refused = Said(fault="doveconf ended with 89: Permission denied", code=89)
-    as_user = f"setpriv --reuid={NOBODY} --regid=12345 --clear-groups doveconf -n"
+    as_user = f"setpriv --reuid={NOBODY} --regid={NOGROUP} --clear-groups doveconf -n"
     assert look(root, {"doveconf -n": Said(code=0), as_user: Said(code=0)}).dovecot_closed == ""
     assert look(root, {"doveconf -n": Said(code=0), as_user: refused}).dovecot_closed == refused.fault
     assert look(root).dovecot_closed == ""  # no Dovecot here

@@ -137,15 +137,16 @@ def test_without_systemd_there_are_no_units() -> None:
     ("facts", "settings", "word"),
     [
         ({"unreachable": "vmail can't read /root/x"}, {}, "/root/x"),
+        ({"dovecot_closed": "no right"}, {"mailstore": {"driver": "doveadm"}}, "no right"),
         ({"stranger": True}, {}, "/run/mailquota/control.sock"),
-        ({}, {"socket_user": "nobody-here"}, "nobody-here"),
+        ({}, {"policy": {"socket_user": "nobody-here"}}, "nobody-here"),
     ],
 )
 def test_what_can_not_work_is_told(facts: dict[str, Any], settings: dict[str, Any], word: str) -> None:
     """Where it concerns a service."""
     assert plan().obstacle == ""
-    assert word in plan(config(policy=settings), **facts).obstacle
-    assert plan(config(policy=settings), **facts, systemd=False).obstacle == ""
+    assert word in plan(config(**settings), **facts).obstacle
+    assert plan(config(**settings), **facts, systemd=False).obstacle == ""
 
 
 def test_a_service_needs_somebody_to_run_as() -> None:
@@ -182,7 +183,7 @@ def test_a_dovecot_that_is_closed_to_the_service_is_told() -> None:
     """Unless the settings go by that already."""
     off = config(mailstore={"doveadm": "off", "driver": "count"})
     kept = {SETTINGS: "# mine\n"}
-    assert 'have doveadm = "off"' in plan(dovecot_closed="Permission denied").remarks[0]
+    assert 'have doveadm = "off"' in plan(off, dovecot_closed="Permission denied").remarks[0]
     assert 'write doveadm = "off"' in plan(dovecot_closed="Permission denied", files=kept).remarks[0]
     assert not any("Dovecot" in remark for remark in plan(off, dovecot_closed="Permission denied", files=kept).remarks)
 
