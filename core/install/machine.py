@@ -48,7 +48,10 @@ class Machine:
     def write(self, path: str, text: str, mode: int) -> None:
         """All of it or nothing; folders above are made. An existing file gives its mode. Raises OSError."""
         target = self.place(path)
-        target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        missing = [folder for folder in target.parents if not folder.exists()]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for folder in missing:  # whatever the umask of root's shell is, the service has to get through
+            folder.chmod(0o755)
         with contextlib.suppress(FileNotFoundError):
             mode = stat.S_IMODE(target.stat().st_mode)
         handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)

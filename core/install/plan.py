@@ -137,7 +137,7 @@ def earlier_services(manifest: Manifest | None) -> set[str]:
 def _postfix_remarks(service: str, asked: list[str]) -> list[str]:
     remarks = []
     if any("quota-status" in other for other in asked):
-        remarks.append("Postfix asks Dovecot's quota-status, too: docs/decisions.md says how to compare and to switch")
+        remarks.append("Postfix asks Dovecot's quota-status, too: docs/moving.md says how to compare and to switch")
     if service.startswith("unix:/"):
         remarks.append(f"{service.removeprefix('unix:')} is not below Postfix's queue directory: not reachable by "
                        "services of Postfix that run chrooted")  # fmt: skip

@@ -29,7 +29,7 @@ def removal_plan(config: Config, host: Host, *, purge: bool) -> Plan:
     manifest = host.manifest or Manifest()
     remarks: list[str] = []
     steps = _postfix(config, host, manifest)
-    if host.systemd and (host.units.enabled or host.units.active):
+    if _may_run(host):
         steps += [Command(("systemctl", "disable", "--now", *UNITS), "no engine runs any more")]
     gone = [step for path in (SOCKET_UNIT, SERVICE_UNIT) for step in _file(host, manifest, path, remarks)]
     steps += gone
@@ -42,6 +42,12 @@ def removal_plan(config: Config, host: Host, *, purge: bool) -> Plan:
         folder = MANIFEST.rpartition("/")[0]
         steps += [Remove(MANIFEST), Command(("rmdir", "--ignore-fail-on-non-empty", folder), "")]
     return Plan("uninstall", tuple(steps), tuple(remarks))
+
+
+def _may_run(host: Host) -> bool:
+    """One that did not come up is neither active nor gone: systemd goes on trying to start it."""
+    there = all(host.files.get(path) is not None for path in (SOCKET_UNIT, SERVICE_UNIT))
+    return host.systemd and there and (host.manifest is not None or host.units.enabled or host.units.active)
 
 
 def _postfix(config: Config, host: Host, manifest: Manifest) -> list[Step]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from core.install.model import UNITS
 from tests.core.clients import PolicyClient
 from tests.core.smtpds import Smtpds
 from tests.core.worlds import FULL, JOHN, OVERQUOTA, TRASH, SmallWorld, fill
@@ -213,6 +214,9 @@ def test_a_service_that_can_not_start_is_not_asked(host: SystemdNamespace, postf
     assert failed.returncode == 3
     assert "systemctl enable --now" in failed.stderr
     assert host.run(["postconf", "-n", "smtpd_recipient_restrictions"]).stdout == ""
+    apply(host, "uninstall")
+    assert host.check(["systemctl", "show", "--property=ActiveState", *UNITS]).split() == ["ActiveState=inactive"] * 2
+    assert host.mailquota("install", "--apply", "--yes").returncode == 3
     host.path("/var/lib/mailquota").unlink()
     apply(host, "install")
     assert answer(host, FULL).startswith("452 ")

@@ -114,7 +114,7 @@ def test_restrictions_with_our_check_stay_as_they_are() -> None:
 
 def test_quota_status_is_pointed_out() -> None:
     made = plan(postfix=PostfixState("check_policy_service unix:private/quota-status"))
-    assert any("quota-status" in remark and "docs/decisions.md" in remark for remark in made.remarks)
+    assert any("quota-status" in remark and "docs/moving.md" in remark for remark in made.remarks)
 
 
 def test_without_postfix_the_rest_is_done_and_the_line_is_told() -> None:

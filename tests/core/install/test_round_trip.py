@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -157,6 +158,26 @@ def test_another_socket_takes_the_place_of_the_first(server: FakeServer) -> None
     assert server.running == server.units()
     server.uninstall()
     assert server.asks == FORMER
+
+
+def test_a_strict_umask_does_not_shut_the_service_out(server: FakeServer) -> None:
+    before = os.umask(0o077)
+    try:
+        server.install()
+    finally:
+        os.umask(before)
+    settings = server.root / SETTINGS.lstrip("/")
+    assert (settings.stat().st_mode & 0o777, settings.parent.stat().st_mode & 0o777) == (0o644, 0o755)
+
+
+def test_an_old_file_keeps_its_mode(server: FakeServer) -> None:
+    server.install()
+    unit = server.root / SERVICE_UNIT.lstrip("/")
+    unit.write_text("# old\n")
+    unit.chmod(0o600)
+    server.install()
+    assert unit.stat().st_mode & 0o777 == 0o600
+    assert not [path for path in unit.parent.iterdir() if path.name.startswith(".")]
 
 
 def test_the_manifest_is_roots_alone(server: FakeServer) -> None:
