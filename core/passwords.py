@@ -39,7 +39,8 @@ def read_password(config: Config, which: Which, environ: Mapping[str, str] = os.
     """The password in the URL, else in the password file, else in the folder of systemd's credentials.
 
     Empty if there is none anywhere: a database may let its user in by the socket alone. ``SettingsError`` names a file
-    that is set and can't be read; the default file may be missing.
+    that is set and can't be read; the default file may be missing. A file that only root may read is no fault where
+    systemd, as root, has read it for us.
     """
     if which == "write_database" and not config.settings.accounts.write_database:
         which = "database"
@@ -48,11 +49,33 @@ def read_password(config: Config, which: Which, environ: Mapping[str, str] = os.
         return Password(url.password, "state.database" if which == "state" else f"accounts.{which}")
     key, setting = _file_setting(config, which)
     credential = f"{_CREDENTIALS}/{_CREDENTIAL_NAMES[which]}"
-    if setting and (config.origin.get(key) != DEFAULT_ORIGIN or Path(setting).exists()):
-        return _read(Path(_expanded(setting, environ, key)), key)
-    if environ.get("CREDENTIALS_DIRECTORY") and Path(_expanded(credential, environ, key)).exists():
+    has_credential = bool(environ.get("CREDENTIALS_DIRECTORY")) and Path(_expanded(credential, environ, key)).exists()
+    if setting and (config.origin.get(key) != DEFAULT_ORIGIN or _exists(Path(setting))):
+        file = Path(_expanded(setting, environ, key))
+        if not has_credential or os.access(file, os.R_OK, effective_ids=True):
+            return _read(file, key)
+    if has_credential:
         return _read(Path(_expanded(credential, environ, key)), key)
     return Password("", f"none: no {setting or key}, no {credential}, none in the URL")
+
+
+def _exists(file: Path) -> bool:
+    """Of a file in a folder that is closed to us it can't be told: trying to read it gives the better message."""
+    try:
+        return file.exists()
+    except PermissionError:
+        return True
+
+
+def password_files(config: Config) -> dict[str, str]:
+    """The files that passwords are read from, by the names that their credentials have to have."""
+    found = {}
+    for which, name in _CREDENTIAL_NAMES.items():
+        _, setting = _file_setting(config, which)
+        url = _url(config, which) if which != "write_database" or config.settings.accounts.write_database else None
+        if setting and not setting.startswith(_CREDENTIALS) and (url is None or url.password is None):
+            found[name] = setting
+    return found
 
 
 def _url(config: Config, which: Which) -> DatabaseUrl | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SUBJECTS = ("accounts", "usage", "policy", "history", "alerts", "doctor")
+SUBJECTS = ("accounts", "usage", "policy", "history", "alerts", "doctor", "install")
 FREE = {"model", "units", "errors", "config", "settings", "endpoints", "text", "times", "checks", "answers"} | {
     "mysql_hosts",
     "outside",

@@ -29,6 +29,8 @@ _COMMANDS = {  # name → module; the Command in it is looked up by name
     "doctor": "doctor",
     "check": "check",
     "config": "config",
+    "install": "install",
+    "uninstall": "install",
     "status": "status",
     "reload": "status",
 }

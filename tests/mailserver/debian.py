@@ -89,15 +89,16 @@ cp "$2" /mnt/chroot
 class DebianServer:
     """MariaDB, Dovecot and Postfix as a mail administrator's Debian has them. Needs root.
 
-    `trixie` is the Debian 13 folder, for that recipe alone; nothing is written into it.
+    `trixie` is the Debian 13 folder, for that recipe alone; nothing is written into it. `inside` is where all this is,
+    a plain namespace where none is given.
     """
 
     programs = (*Namespace.programs, *MariaDB.programs, "dovecot", "doveadm", "postfix", "openssl")
 
-    def __init__(self, recipe: Recipe, trixie: Path | None = None) -> None:
+    def __init__(self, recipe: Recipe, trixie: Path | None = None, inside: Namespace | None = None) -> None:
         self.recipe: Recipe = recipe
         self.trixie = trixie if recipe == "trixie" else None
-        self.inside = Namespace()
+        self.inside = inside or Namespace()
         self.run = self.inside.run
         self.check = self.inside.check
         self.popen = self.inside.popen
