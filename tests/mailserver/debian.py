@@ -2,13 +2,14 @@
 
 `DebianServer("bullseye")` has Dovecot 2.3 with quota driver maildir, "bookworm" the same with count, "postfixadmin"
 2.3 with PostfixAdmin's tables, "trixie" Dovecot 2.4 out of a Debian 13 folder. There mailquota has nothing but what
-the server's files say. `python -m` and packages are those that run the tests: /usr/local/bin/mailquota starts them.
+the server's files say. Python and its packages are those of the tests; /usr/local/bin/mailquota starts them.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -128,7 +129,12 @@ class DebianServer:
             raise
 
     def _write(self) -> None:
-        command = f'#!/bin/sh\nPYTHONPATH={_REPOSITORY} exec {sys.executable} -m tui.command "$@"\n'
+        # Where other users may go too: a Python in root's home is closed to them.
+        places = {"python": sys.base_prefix, "packages": sysconfig.get_path("purelib"), "product": _REPOSITORY}
+        for name, place in places.items():
+            self.check(["sh", "-c", f'mkdir /mnt/{name} && mount --bind "$1" /mnt/{name}', "sh", str(place)])
+        python = f"/mnt/python/bin/python{sys.version_info.major}.{sys.version_info.minor}"
+        command = f'#!/bin/sh\nPYTHONPATH=/mnt/product:/mnt/packages exec {python} -m tui.command "$@"\n'
         self.write("/usr/local/bin/mailquota", command, 0o755)
         self.write("/usr/local/bin/quota-warning.sh", (TEMPLATES / "quota-warning.sh").read_text(), 0o755)
         write_postfix(self.inside, self.recipe)
