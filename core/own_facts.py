@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from core import wiring
+from core.accounts.store import AccountStore, LimitColumn
 from core.config import Config
 from core.control.client import Client, EngineGoneError
 from core.control.messages import GetStatus
@@ -43,27 +44,27 @@ def accounts(config: Config) -> Accounts:
     writer = config.settings.accounts.write_url.without_password()
     try:
         store = wiring.make_store(config)
+        try:
+            limits = {account.address: account.limit for account in store.read().accounts}
+            return Accounts(limits, _database(store, writer))
+        finally:
+            store.close()
     except MailquotaError as error:
         return Accounts({}, DatabaseFacts(known=True, fault=str(error), writer=writer))
+
+
+def _database(store: AccountStore, writer: str) -> DatabaseFacts:
+    column = store.limit_column() or LimitColumn("")
+    may_write: bool | None = None
+    fault = ""
     try:
-        found = {account.address: account.limit for account in store.read().accounts}
+        may_write = store.try_writing() or None
     except DatabaseError as error:
-        return Accounts({}, DatabaseFacts(known=True, fault=str(error), writer=writer))
-    try:
-        column = store.try_writing()
-    except DatabaseError as error:
-        return Accounts(found, DatabaseFacts(known=True, write_fault=str(error), may_write=False, writer=writer))
-    finally:
-        store.close()
-    if column is None:
-        return Accounts(found, DatabaseFacts(known=True, writer=writer))
+        may_write, fault = False, str(error)
     table, _, name = column.name.partition(".")
-    return Accounts(
-        found,
-        DatabaseFacts(
-            known=True, may_write=True, writer=writer,
-            table=table, column=name, column_type=column.type, column_max=column.highest,
-        ),
+    return DatabaseFacts(
+        known=True, write_fault=fault, may_write=may_write, writer=writer,
+        table=table, column=name, column_type=column.type, column_max=column.highest,
     )  # fmt: skip
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
-from core.accounts.limits import Session, change_limits, find_column
-from core.accounts.rows import text_of
+from core.accounts.limits import Session, change_limits, column_of
+from core.accounts.rows import Row, text_of
 from core.accounts.schema import Statements
 from core.accounts.store import ANY, HIGHEST_LIMIT, Accounts, Anything, LimitChange, LimitColumn, LimitResult
 from core.errors import DatabaseError
@@ -49,23 +49,28 @@ class SqlStore(ABC):
         changes = [LimitChange(*limit) for limit in limits]
         return self._transact(lambda session: change_limits(session, self._statements, changes))
 
-    def try_writing(self) -> LimitColumn | None:
+    def limit_column(self) -> LimitColumn | None:
         """See AccountStore."""
-        statements, found = self._statements, []
-        if not statements.nothing:
+        statements = self._statements
+        if not statements.table:
             return None
+        name = f"{statements.table}.{statements.limit}"
+        if not statements.column_type:
+            return LimitColumn(name, "INTEGER", HIGHEST_LIMIT)  # in SQLite that is what its values need
+        column = column_of(self._rows(statements.column_type))
+        return LimitColumn(name) if column is None else LimitColumn(name, column.type, column.highest, statements.widen)
+
+    def try_writing(self) -> bool:
+        """See AccountStore."""
+        nothing = self._statements.nothing
 
         def work(session: Session) -> list[LimitResult]:
-            session.change(statements.nothing, {})
-            found.append(find_column(session, statements))
+            session.change(nothing, {})
             return []
 
-        self._transact(work)
-        name, column = f"{statements.table}.{statements.limit}", found[0]
-        if column is not None:
-            return LimitColumn(name, column.type, column.highest, statements.widen)
-        # SQLite's INTEGER is what its values need; elsewhere it is a type that says nothing about what fits
-        return LimitColumn(name) if statements.column_type else LimitColumn(name, "INTEGER", HIGHEST_LIMIT)
+        if nothing:
+            self._transact(work)
+        return bool(nothing)
 
     @abstractmethod
     def fingerprint(self) -> object:
@@ -74,6 +79,10 @@ class SqlStore(ABC):
     @abstractmethod
     def _collect(self) -> Accounts:
         """Read all rows."""
+
+    @abstractmethod
+    def _rows(self, sql: str) -> list[Row]:
+        """What a SELECT finds on the reading connection."""
 
     @abstractmethod
     def _transact(self, work: Callable[[Session], list[LimitResult]]) -> list[LimitResult]:

@@ -71,7 +71,12 @@ def change_limits(session: Session, statements: Statements, changes: Sequence[Li
 
 def find_column(session: Session, statements: Statements) -> Column | None:
     """The column of the limit; None where its type says nothing about what fits."""
-    rows = list(session.rows(statements.column_type)) if statements.column_type else []
+    return column_of(session.rows(statements.column_type)) if statements.column_type else None
+
+
+def column_of(answer: Iterable[Row]) -> Column | None:
+    """The same from what the database says about its type."""
+    rows = list(answer)
     text = text_of(rows[0][0]) if rows else None
     highest = _HIGHEST.get(re.split(r"\W", text)[0]) if text else None
     if text is None or highest is None:

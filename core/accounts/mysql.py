@@ -98,6 +98,9 @@ class MysqlStore(SqlStore):
             collector.add_aliases(_stream(connection, statements.aliases), statements.own_rows)
         return collector.result()
 
+    def _rows(self, sql: str) -> list[Row]:
+        return self.run(lambda connection: list(_stream(connection, sql)))
+
     def run(self, work: Callable[[Connection], T]) -> T:
         """The result of work on the reading connection. Raises DatabaseError."""
         try:

@@ -80,6 +80,9 @@ class SqliteStore(SqlStore):
             collector.add_aliases(connection.execute(statements.aliases), statements.own_rows)
         return collector.result()
 
+    def _rows(self, sql: str) -> list[Row]:
+        return self.run(lambda connection: list(connection.execute(sql)))
+
     def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """The result of work on the reading connection. Raises DatabaseError."""
         try:

@@ -128,10 +128,13 @@ class AccountStore(Protocol):
         An address that fails does not keep the others from being changed; an error raised does.
         """
 
-    def try_writing(self) -> LimitColumn | None:
+    def limit_column(self) -> LimitColumn | None:
+        """Where limits are kept; None for queries of the administrator's own."""
+
+    def try_writing(self) -> bool:
         """Have the database say whether limits may be changed, by a change that meets no row.
 
-        None where only a query of the administrator's own could tell. Raises DatabaseError as set_limit() does.
+        False where only a query of the administrator's own could tell. Raises DatabaseError as set_limit() does.
         """
 
     def close(self) -> None:

@@ -65,6 +65,9 @@ def _default_action(facts: Facts) -> Outcome:
 
 
 def _file(facts: Facts) -> Outcome:
+    unasked = not facts.postfix.fault and not _checks(facts)
+    if unasked and all(one.file is not None and one.file.kind == "missing" for one in facts.postfix.sockets):
+        return skip("there is no socket, and Postfix asks for none: see policy-service-listed and engine")
     outcomes = [_one_file(one) for one in facts.postfix.sockets]
     return together(outcomes, ok(f"{', '.join(one.address for one in facts.postfix.sockets)}: in place"))
 

@@ -23,7 +23,7 @@ from tests.mailserver.mariadb import MAIL_PASSWORD, MariaDB, hash_password
 from tests.mailserver.namespace import Inside, Namespace, let_chroot
 from tests.mailserver.ports import HOST
 from tests.mailserver.process import START_SECONDS, ServerFailedError, find_program, wait_until
-from tests.mailserver.recipes import TEMPLATES, Recipe, write_dovecot, write_postfix
+from tests.mailserver.recipes import Recipe, warning_script, write_dovecot, write_postfix
 
 Service = Literal["mariadb", "dovecot", "postfix"]
 
@@ -136,7 +136,7 @@ class DebianServer:
         python = f"/mnt/python/bin/python{sys.version_info.major}.{sys.version_info.minor}"
         command = f'#!/bin/sh\nLD_LIBRARY_PATH=/mnt/python/lib PYTHONPATH=/mnt/product:/mnt/packages exec {python} -m tui.command "$@"\n'
         self.write("/usr/local/bin/mailquota", command, 0o755)
-        self.write("/usr/local/bin/quota-warning.sh", (TEMPLATES / "quota-warning.sh").read_text(), 0o755)
+        self.write("/usr/local/bin/quota-warning.sh", warning_script(self.recipe), 0o755)
         write_postfix(self.inside, self.recipe)
         write_dovecot(self.inside, self.recipe)
 

@@ -217,11 +217,11 @@ def test_a_column_that_is_too_small_is_told_with_what_widens_it(world: MariaWorl
     """As some copies of the tables have it: 2 GiB less a byte."""
     world.execute("ALTER TABLE virtual_users MODIFY quota int(11) NOT NULL DEFAULT 0")
     with opened(world.target, world.write_target) as store:
-        column = store.try_writing()
+        column = store.limit_column()
         assert column
         assert (column.type, column.highest) == ("int(11)", 2**31 - 1)
         world.execute(column.widen)
-        column = store.try_writing()
+        column = store.limit_column()
         assert column
         assert column.highest == 2**63 - 1
 
