@@ -1,7 +1,6 @@
 """Which database has the accounts, by what Postfix says and, where that is nothing of use, by what Dovecot says.
 
-Passwords stay where they are: only the file that holds one is noted. A query tells the schema; where Dovecot's user
-query makes limits of anything but bytes, or neither query is one that we know, the schema stays unknown.
+Passwords stay where they are: only the file that holds one is noted. A query tells the schema.
 """
 
 from __future__ import annotations
@@ -140,17 +139,16 @@ def _password_file(doveconf: str, read: Read, listed: List) -> str | None:
 
 
 def _judge_schema(gathered: Gathered, sources: list[Source]) -> None:
-    """By Dovecot's query where Postfix's was not known; and limits that are not bytes are none of a known schema."""
-    odd = next((source for source in sources if other_unit(source.query)), None)
-    if odd is not None:
-        gathered.drop("accounts", "schema")
-        gathered.fault("accounts.schema", f"the query in {odd.origin} makes a limit of something else than bytes")
-        return
+    """By Dovecot's query where Postfix's was not known; and no ``mailbox`` where Dovecot's limits are not bytes."""
     for source in sources:
         schema = schema_of(source.query)
         if schema and not gathered.has("accounts", "schema"):
             gathered.add("accounts", "schema", schema, f"{source.origin} query")
-    if not gathered.has("accounts", "schema"):
+    odd = next((source for source in sources if other_unit(source.query)), None)
+    if odd is not None and gathered.values["accounts"].get("schema") != "ispmail":
+        gathered.drop("accounts", "schema")
+        gathered.fault("accounts.schema", f"the query in {odd.origin} makes a limit of something else than bytes")
+    elif not gathered.has("accounts", "schema"):
         gathered.fault("accounts.schema", "no query of Postfix or Dovecot is one of ISPmail's or PostfixAdmin's")
 
 

@@ -1,28 +1,27 @@
-"""What a query of Postfix or Dovecot tells of the tables behind it. Pure."""
+"""What a query of Postfix or Dovecot tells of the tables behind it. Pure.
+
+Many systems have a table ``mailbox``, and not all keep limits in bytes there as PostfixAdmin does (iRedMail: MiB). So
+it is taken for PostfixAdmin's only while no query makes a limit of anything but bytes. ISPmail's tables are nobody
+else's: there a query with another unit is a mistake of the query.
+"""
 
 from __future__ import annotations
 
 import re
 
-_TABLES = {"ispmail": "virtual_users", "postfixadmin": "mailbox"}
+_ISPMAIL = re.compile(r"\bfrom\s+`?virtual_users\b", re.IGNORECASE)
+_POSTFIXADMIN = re.compile(r"\bfrom\s+`?mailbox\b", re.IGNORECASE)
 _OTHER_UNIT = re.compile(r"\bquota\w*\)?\s*[*/]|:storage=|\bquota\w*\)?\s*(?:,|\|\|)\s*'\s*[kmgt]", re.IGNORECASE)
-_FOREIGN = re.compile(
-    r"\b(?:storagebasedirectory|storagenode|forwardings)\b", re.IGNORECASE
-)  # iRedMail has a mailbox too
+_IREDMAIL = re.compile(r"\b(?:storagebasedirectory|storagenode|forwardings)\b", re.IGNORECASE)
 
 
 def schema_of(query: str) -> str | None:
     """Which of the known schemas a query was written for."""
-    if other_unit(query):
-        return None
-    found = (schema for schema, table in _TABLES.items() if _reads(query, table))
-    return next(found, None)
-
-
-def _reads(query: str, table: str) -> bool:
-    return re.search(rf"\bfrom\s+`?{table}\b", query, re.IGNORECASE) is not None
+    if _ISPMAIL.search(query):
+        return "ispmail"
+    return "postfixadmin" if _POSTFIXADMIN.search(query) and not other_unit(query) else None
 
 
 def other_unit(query: str) -> bool:
-    """Whether limits are anything but bytes in these tables, as far as the query shows."""
-    return bool(_OTHER_UNIT.search(query) or _FOREIGN.search(query))
+    """Whether limits are anything but bytes, as far as the query shows."""
+    return bool(_OTHER_UNIT.search(query) or _IREDMAIL.search(query))

@@ -134,7 +134,8 @@ class DebianServer:
         for name, place in places.items():
             self.check(["sh", "-c", f'mkdir /mnt/{name} && mount --bind "$1" /mnt/{name}', "sh", str(place)])
         python = f"/mnt/python/bin/python{sys.version_info.major}.{sys.version_info.minor}"
-        command = f'#!/bin/sh\nLD_LIBRARY_PATH=/mnt/python/lib PYTHONPATH=/mnt/product:/mnt/packages exec {python} -m tui.command "$@"\n'
+        places_of = "LD_LIBRARY_PATH=/mnt/python/lib PYTHONPATH=/mnt/product:/mnt/packages"
+        command = f'#!/bin/sh\n{places_of} exec {python} -m tui.command "$@"\n'
         self.write("/usr/local/bin/mailquota", command, 0o755)
         self.write("/usr/local/bin/quota-warning.sh", warning_script(self.recipe), 0o755)
         write_postfix(self.inside, self.recipe)
