@@ -55,7 +55,11 @@ def make_rules(config: Config) -> Rules:
 
 
 def make_store(config: Config) -> AccountStore:
-    """The accounts database; not connected yet. Raises SettingsError for a password that can't be read."""
+    """The accounts database; not connected yet. Raises SettingsError for a password that can't be read.
+
+    Also where the database was searched for and not found.
+    """
+    require(config, "accounts")
     accounts = config.settings.accounts
     queries = Queries(accounts.users_query, accounts.aliases_query, accounts.set_query, accounts.change_query)
     return open_store(
