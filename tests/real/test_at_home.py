@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,6 +73,20 @@ def accounts(home: DebianServer, *options: str) -> dict[str, dict[str, Any]]:
 def settings(home: DebianServer, *options: str) -> dict[str, tuple[Any, str]]:
     """Value and origin of each."""
     return {row["key"]: (row["value"], row["origin"]) for row in json.loads(said(home, *options, "config", "--json"))}
+
+
+@contextmanager
+def serving(home: DebianServer) -> Iterator[tuple[Path, list[str]]]:
+    """The policy socket of an engine that was started with nothing but --serve; its log, once it has ended."""
+    engine = home.popen(["mailquota", "--serve"])
+    log: list[str] = []
+    try:
+        socket = home.path(f"{PRIVATE}/mailquota")
+        assert wait_until(lambda: socket.exists() or engine.poll() is not None, 20)
+        yield socket, log
+    finally:
+        engine.terminate()
+        log.append(engine.communicate(timeout=20)[1])
 
 
 def check_figures(home: DebianServer, found: dict[str, dict[str, Any]]) -> None:
@@ -156,17 +171,26 @@ def test_others_are_told_which_files_are_closed_to_them(home: DebianServer) -> N
 
 def test_the_engine_answers_where_postfix_asks(home: DebianServer) -> None:
     """Started with nothing but --serve; its log has no password."""
-    engine = home.popen(["mailquota", "--serve"])
-    try:
-        socket = home.path(f"{PRIVATE}/mailquota")
-        assert wait_until(lambda: socket.exists() or engine.poll() is not None, 20)
+    with serving(home) as (socket, logs):
         assert ask_policy(socket, "jack@home.example", size=100) == FULL
         assert ask_policy(socket, "jane@home.example", size=100) == "DUNNO"
-    finally:
-        engine.terminate()
-        log = engine.communicate(timeout=20)[1]
+    (log,) = logs
     assert "answering on unix:/var/spool/postfix/private/mailquota" in log
     assert DATABASE_PASSWORD not in log
+
+
+def test_a_reload_that_finds_nothing_is_refused(bullseye: DebianServer) -> None:
+    """What was found at the start goes on; a default in its place would be a guess."""
+    bullseye.add_user("full@reload.example", 10)
+    assert bullseye.deliver_lmtp("full@reload.example", size=1000)[0] in {250, 552}
+    bullseye.set_quota("full@reload.example", 1)
+    with serving(bullseye) as (socket, _), bullseye.kept():
+        bullseye.check(["rm", "/etc/postfix/mysql-virtual-mailbox-maps.cf", "/etc/dovecot/dovecot-sql.conf.ext"])
+        done = bullseye.mailquota("reload")
+        assert done.returncode == 2
+        assert "accounts.database" in done.stderr
+        assert "/etc/postfix/mysql-virtual-mailbox-maps.cf can't be read: No such file" in done.stderr
+        assert ask_policy(socket, "full@reload.example", size=100) == FULL
 
 
 def test_without_database_the_password_stays_hidden(bullseye: DebianServer) -> None:
