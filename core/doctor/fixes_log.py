@@ -11,7 +11,7 @@ _LOCAL = "/etc/dovecot/local.conf"  # read last by the dovecot.conf of Debian, 2
 _MIB = 1 << 20
 _LEAST = 512  # MiB
 _MEMORY = re.compile(r"([0-9]{1,12}) ?([kMGT]?)B?")
-_FAILED = re.compile(r"(open|execvp|net_connect_unix)\((/[^()\s]+)\) failed: ([\w ]+)")
+_FAILED = re.compile(r"(open|execvp|net_connect_unix)\((/[^()\s]+)\) failed: (\w[\w ]*\w)")
 _FACTORS = {"": 1 / _MIB, "k": 1 / 1024, "M": 1, "G": 1024, "T": _MIB}
 
 AS_ROOT = """\
