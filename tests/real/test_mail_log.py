@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import imaplib
 import shutil
 import socket
 import subprocess
@@ -146,10 +147,12 @@ def test_memory(log: Log) -> None:
     server.add_user("memory@example.org", 900_000_000)
     assert server.deliver_lmtp("memory@example.org")[0] == 250
     with server.dovecot.changed(lambda text: f"{text}\nservice imap {{\n  vsz_limit = 24M\n}}\n"):
-        with contextlib.suppress(Exception), server.imap("memory@example.org") as imap:
+        imap = server.imap("memory@example.org")
+        with contextlib.suppress(imaplib.IMAP4.abort, OSError):
             imap.append("INBOX", "", "", b"Subject: " + b"x" * 30_000_000 + b"\r\n\r\n")
             imap.select("INBOX")
             imap.fetch("1:*", "(ENVELOPE)")
+        imap.shutdown()
         found = log.waits_for("out-of-memory", "fail", "Dovecot's service imap")
     assert "last for memory@example.org" in found.found
     assert "service imap {\n  vsz_limit = " in found.fix
