@@ -15,7 +15,8 @@ from pathlib import PurePosixPath
 
 _VALUE = re.compile(r"([\w./-]+)\s*=\s*(.*)")
 _BLOCK = re.compile(r"([\w./-]+)(?:\s+(.*?))?\s*\{")
-_VERSION = re.compile(r"^# ([0-9]+)\.([0-9]+)")
+_VERSION = re.compile(r"^# ([0-9]+)\.([0-9]+)(?:\.([0-9]+))?")
+_FILE = re.compile(r"^# [^:\n]*: (/[^\n]*)")
 _SHORT = re.compile(r"%(?:\{([^}]*)\}|L?([und])|(%)|(.?))", re.DOTALL)
 _OLD_NAMES = {"u": "{user}@{domain}", "n": "{user}", "d": "{domain}"}
 _OLD_LONG_NAMES = {"user": "u", "username": "n", "domain": "d"}
@@ -60,8 +61,19 @@ def _unquoted(text: str) -> str:
 
 def dovecot_version(text: str) -> tuple[int, int]:
     """Major and minor version, from the first line of doveconf or ``dovecot --version``; (0, 0) where it says none."""
+    return dovecot_release(text)[:2]
+
+
+def dovecot_release(text: str) -> tuple[int, int, int]:
+    """The version with its third number, which is 0 where there is none."""
     match = _VERSION.match(text)
-    return (int(match[1]), int(match[2])) if match else (0, 0)
+    return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else (0, 0, 0)
+
+
+def config_file(text: str) -> str:
+    """Dovecot's main file, which doveconf names in its first line; empty where it does not."""
+    match = _FILE.match(text)
+    return match[1].strip() if match else ""
 
 
 def trash_names(doveconf_text: str) -> list[str]:

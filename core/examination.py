@@ -17,9 +17,10 @@ from typing import TypeVar
 
 from core import mail_log, own_facts
 from core.config import Config
-from core.doctor import probe_host, probe_postfix
+from core.doctor import probe_dovecot, probe_host, probe_postfix
 from core.doctor.checks import judge
 from core.doctor.facts import Facts
+from core.doctor.facts_dovecot import DovecotFacts
 from core.doctor.facts_log import LogFacts
 from core.doctor.facts_postfix import PostfixFacts
 from core.doctor.model import Finding
@@ -45,6 +46,7 @@ def _gather(config: Config, pool: ThreadPoolExecutor) -> Facts:
     postfix = pool.submit(_either, partial(probe_postfix.gather, config), _no_postfix, away=engine.demo)
     mail = pool.submit(_either, partial(mail_log.log_facts, config), _no_log, away=engine.demo)
     known = accounts.result()
+    dovecot = pool.submit(_either, partial(probe_dovecot.gather, config, known.limits), _no_dovecot, away=engine.demo)
     host = probe_host.gather(
         config,
         known.limits,
@@ -54,7 +56,11 @@ def _gather(config: Config, pool: ThreadPoolExecutor) -> Facts:
         database=known.facts,
         version=version(),
     )
-    return Facts(config=config, host=host, postfix=postfix.result(), log=mail.result())
+    return Facts(config=config, host=host, postfix=postfix.result(), dovecot=dovecot.result(), log=mail.result())
+
+
+def _no_dovecot(why: str) -> DovecotFacts:
+    return DovecotFacts(fault=why)
 
 
 def _no_log(why: str) -> LogFacts:

@@ -1,7 +1,18 @@
-"""Checks of Dovecot. Pure."""
+"""Checks of Dovecot, in the order in which people read them. Pure."""
 
 from __future__ import annotations
 
+from core.doctor.checks_dovecot_basic import BASIC_CHECKS
+from core.doctor.checks_dovecot_limits import LIMIT_CHECKS
+from core.doctor.checks_dovecot_mail import MAIL_CHECKS
+from core.doctor.checks_dovecot_status import STATUS_CHECKS
+from core.doctor.checks_dovecot_warning import WARNING_CHECKS
 from core.doctor.model import Check
 
-DOVECOT_CHECKS: tuple[Check, ...] = ()
+DOVECOT_CHECKS: tuple[Check, ...] = (
+    *BASIC_CHECKS,
+    *LIMIT_CHECKS,
+    *MAIL_CHECKS,
+    *STATUS_CHECKS,
+    *WARNING_CHECKS,
+)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from core.doctor import fixes_log
 from core.doctor.facts import Facts
+from core.doctor.facts_dovecot import DovecotFacts
 from core.doctor.facts_log import Group, LogFacts, Tally
 from core.doctor.log_lines import Kind
 from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
@@ -59,7 +60,10 @@ def _is_ours(facts: Facts, server: str) -> bool:
 def _empty_answers(facts: Facts) -> Outcome:
     tally = facts.log.tally("empty-answer")
     outcomes = [
-        fail(f"{group.newest.subject} answered with nothing ({_count(group, facts.log)})", fixes_log.TOOLARGE)
+        fail(
+            f"{group.newest.subject} answered with nothing ({_count(group, facts.log)})",
+            fixes_log.empty_answer(facts.dovecot),
+        )
         for group in tally.groups
         if group.fresh
     ]
@@ -71,7 +75,7 @@ def _bounces(facts: Facts) -> Outcome:
     tally, waiting = log.tally("bounced"), log.tally("deferred")
     if tally.fresh:
         found = f"accepted, then bounced by the mailstore as over quota: {_times(tally.fresh, log)}{_most(tally)}"
-        return warn(found, fixes_log.TEMPFAIL)
+        return warn(found, fixes_log.bounces(facts.dovecot))
     if waiting.count and not tally.count:
         return ok(
             f"none; full mailboxes let mail wait in Postfix's queue: {_times(waiting.count, log)}{_most(waiting)}"
@@ -82,7 +86,10 @@ def _bounces(facts: Facts) -> Outcome:
 def _memory(facts: Facts) -> Outcome:
     log = facts.log
     outcomes = [
-        fail(f"{_service(group)} ran out of memory ({_count(group, log)}); this is not quota", fixes_log.memory(group))
+        fail(
+            f"{_service(group)} ran out of memory ({_count(group, log)}); this is not quota",
+            fixes_log.memory(facts.dovecot, group),
+        )
         for group in log.tally("out-of-memory").groups
         if group.fresh
     ]
@@ -96,17 +103,21 @@ def _service(group: Group) -> str:
 
 
 def _quota_errors(facts: Facts) -> Outcome:
-    return _told(facts.log, "quota-error", fixes_log.quota_error)
+    return _told(facts, "quota-error", fixes_log.quota_error)
 
 
 def _warning_errors(facts: Facts) -> Outcome:
-    return _told(facts.log, "warning-error", fixes_log.warning_error)
+    return _told(facts, "warning-error", fixes_log.warning_error)
 
 
-def _told(log: LogFacts, kind: Kind, fix: Callable[[Group], str]) -> Outcome:
+def _told(facts: Facts, kind: Kind, fix: Callable[[DovecotFacts, Group], str]) -> Outcome:
+    log = facts.log
     tally = log.tally(kind)
     outcomes = [
-        warn(": ".join(filter(None, (group.newest.subject, f"{group.newest.text} ({_count(group, log)})"))), fix(group))
+        warn(
+            ": ".join(filter(None, (group.newest.subject, f"{group.newest.text} ({_count(group, log)})"))),
+            fix(facts.dovecot, group),
+        )
         for group in tally.groups[:_NAMED]
         if group.fresh
     ]

@@ -22,7 +22,7 @@ from tests.mailserver.mariadb import MAIL_PASSWORD, MariaDB, hash_password
 from tests.mailserver.namespace import Inside, Namespace, let_chroot
 from tests.mailserver.ports import HOST
 from tests.mailserver.process import START_SECONDS, ServerFailedError, find_program, wait_until
-from tests.mailserver.recipes import TEMPLATES, Recipe, write_dovecot, write_postfix
+from tests.mailserver.recipes import Recipe, warning_script, write_dovecot, write_postfix
 
 Service = Literal["mariadb", "dovecot", "postfix"]
 
@@ -130,7 +130,7 @@ class DebianServer:
     def _write(self) -> None:
         command = f'#!/bin/sh\nPYTHONPATH={_REPOSITORY} exec {sys.executable} -m tui.command "$@"\n'
         self.write("/usr/local/bin/mailquota", command, 0o755)
-        self.write("/usr/local/bin/quota-warning.sh", (TEMPLATES / "quota-warning.sh").read_text(), 0o755)
+        self.write("/usr/local/bin/quota-warning.sh", warning_script(self.recipe), 0o755)
         write_postfix(self.inside, self.recipe)
         write_dovecot(self.inside, self.recipe)
 

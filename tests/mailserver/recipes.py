@@ -57,6 +57,13 @@ _COMMON_POSTFIX = [
     # A test's session is too short for the pauses that annoy spammers.
     "smtpd_error_sleep_time=0",
 ]
+_SUBMISSION = [
+    "syslog_name=postfix/submission",
+    "smtpd_tls_security_level=encrypt",
+    "smtpd_sasl_auth_enable=yes",
+    "smtpd_recipient_restrictions=permit_sasl_authenticated,reject",
+    "smtpd_relay_restrictions=permit_sasl_authenticated,reject",
+]
 _ISPMAIL_SQL = f"""
 driver = mysql
 connect = host=127.0.0.1 dbname=mailserver user=mailserver password={DATABASE_PASSWORD}
@@ -197,3 +204,14 @@ def write_postfix(inside: Namespace, recipe: Recipe) -> None:
     for name, query in maps.items():
         inside.write(f"/etc/postfix/{name}.cf", f"{login}query = {query}\n", 0o640, "root:postfix")
     inside.check(["postconf", "-e", *own, *_COMMON_POSTFIX])
+    inside.check(["postconf", "-M", "submission/inet=submission inet n - y - - smtpd"])
+    inside.check(["postconf", "-P", *(f"submission/inet/{option}" for option in _SUBMISSION)])
+
+
+def warning_script(recipe: Recipe) -> str:
+    """The tutorial's; how Dovecot is told to let the warning into a full mailbox differs."""
+    text = (TEMPLATES / "quota-warning.sh").read_text()
+    if recipe == "trixie":
+        return text
+    backend = "count" if recipe == "bookworm" else "maildir"
+    return text.replace("quota_enforce=no", f'"plugin/quota={backend}:User quota:noenforcing"')

@@ -120,7 +120,7 @@ def test_an_empty_answer_and_a_refusal(log: Log) -> None:
     with recorded_policy(server.policy_socket, FULL):
         assert server.send_mail("empty@example.org")[0] == 452
     found = log.waits_for("empty-answers", "fail", "unix:private/mailquota")
-    assert "quota_status_toolarge" in found.fix
+    assert "quota-status-toolarge" in found.fix
     assert "empty@example.org 1" in log.waits_for("refusals", "ok", "most for").found
 
 
@@ -182,7 +182,7 @@ def test_a_maildirsize_that_dovecot_may_not_read(log: Log) -> None:
 @pytest.mark.parametrize(
     ("settings", "reason", "fix"),
     [
-        (WARNING, "No such file or directory", "executable = script"),
+        (WARNING, "No such file or directory", "# see quota-warning-service"),
         (WARNING + SCRIPT.format("/nowhere/warn.sh"), "execvp(/nowhere/warn.sh) failed: No such file", "# make"),
         (WARNING + SCRIPT.format("/bin/false"), "returned error 1", "# the script failed"),
     ],

@@ -12,6 +12,7 @@ import pytest
 from core.config import Config
 from core.doctor.checks_log import LOG_CHECKS
 from core.doctor.facts import Facts
+from core.doctor.facts_dovecot import DovecotFacts
 from core.doctor.facts_log import GROUPS, Changes, LogFacts, add_up, last_change
 from core.doctor.log_lines import Kind, LogEvent
 from core.doctor.log_source import LogRead
@@ -23,6 +24,7 @@ NOW = 1795780800.0
 LISTEN = ("unix:/var/spool/postfix/private/mailquota", "inet:127.0.0.1:12341")
 CONFIG = Config(Settings(policy=Policy(listen=LISTEN)), {})
 NEVER = Changes()
+DOVECOT = DovecotFacts(fault="", release=(2, 3, 19))
 MINUTE, HOUR = 60.0, 3600.0
 OPEN = "Failed to get quota resource STORAGE_BYTES for INBOX: quota-maildir: open({}) failed: {} - copying mail anyway"
 
@@ -36,9 +38,9 @@ def facts(*events: LogEvent, changes: Changes = NEVER, **more: Any) -> LogFacts:
     return add_up(read, NOW, changes)
 
 
-def judge(name: str, log: LogFacts) -> Outcome:
+def judge(name: str, log: LogFacts, dovecot: DovecotFacts = DOVECOT) -> Outcome:
     (check,) = [check for check in LOG_CHECKS if check.name == name]
-    return check.judge(Facts(config=CONFIG, log=log))
+    return check.judge(Facts(config=CONFIG, log=log, dovecot=dovecot))
 
 
 def test_a_healthy_log_is_all_green() -> None:
@@ -120,11 +122,14 @@ def test_trouble_in_the_second_of_the_change_counts() -> None:
 
 
 def test_an_empty_answer() -> None:
-    """The table as Postfix names it; the fix leaves 2.3 alone."""
-    outcome = judge("empty-answers", facts(*[event("empty-answer", "unix:private/quota-status")] * 3))
+    """The table as Postfix names it; the fix is for 2.4, which has the fault."""
+    log = facts(*[event("empty-answer", "unix:private/quota-status")] * 3)
+    outcome = judge("empty-answers", log)
     assert outcome.state == "fail"
     assert outcome.found == "unix:private/quota-status answered with nothing (3 times, last 1 min ago)"
-    assert 'case "$(dovecot --version)" in 2.4.*)' in outcome.fix
+    assert outcome.fix.startswith("# see quota-status-toolarge")
+    fix = judge("empty-answers", log, DovecotFacts(fault="", release=(2, 4, 1))).fix
+    assert fix.startswith("cat >> /etc/dovecot/dovecot.conf <<'EOF'\nquota_status_toolarge = 552 5.2.3")
 
 
 def test_bounces() -> None:
@@ -183,10 +188,13 @@ def test_a_file_that_was_mended(tmp_path: Path) -> None:
     [
         ("execvp(/usr/local/bin/w.sh) failed: Permission denied", "chmod 755 /usr/local/bin/w.sh"),
         ("execvp(/usr/local/bin/w.sh) failed: No such file or directory", "# make /usr/local/bin/w.sh"),
-        ("program unix:/run/w: net_connect_unix(/run/quota-warning) failed: Permission denied (euid=1)", "mode = 0666"),
+        (
+            "program unix:/run/w: net_connect_unix(/run/quota-warning) failed: Permission denied (euid=1)",
+            "quota-warning-service",
+        ),
         (
             "program unix:/run/w: net_connect_unix(/run/quota-warning) failed: No such file or directory",
-            "executable = script",
+            "quota-warning-service",
         ),
         ("master: service(quota-warning): child 4303 returned error 3", "# the script failed"),
     ],

@@ -1,0 +1,210 @@
+"""Whether Dovecot enforces the limits that the accounts database has. Pure.
+
+What is compared is what Dovecot enforces (``doveadm quota get``) where a mailbox is there, else what the user database
+gives (``doveadm user``). Dovecot says limits in KiB, rounded up, so that is how they are compared.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from core.doctor.dovecot_limits import Difference, differences, field_name
+from core.doctor.dovecot_query import iterate_query, mended_query, query_lines
+from core.doctor.dovecot_view import append, doveadm, dovecot_check, is_modern, reload, setting
+from core.doctor.facts_dovecot import LOCAL_USERS, USERNAME_CHARACTERS, DovecotFacts
+from core.doctor.model import Check, Outcome, fail, ok, skip, warn
+from core.dovecot_conf import plugin_values
+from core.text import shown, visible
+
+_BACKENDS = {"count", "maildir"}
+_OTHERS = {"dict", "dirsize", "fs", "imapc"}
+_REMOVED = {"dict", "dirsize"}  # by 2.4
+_BLOCK_LINES = r"/^[[:space:]]*quota .*\{/,/^[[:space:]]*\}/"
+_HARMLESS = frozenset("'+=!&~^|")  # in a name: neither of a path nor of Dovecot's own variables
+_ITERATE = "# give the SQL user database an iterate_query that returns every address as user"
+
+
+def _driver(facts: DovecotFacts) -> Outcome:
+    backend, roots = facts.quota.backend, len(facts.quota.roots)
+    if not backend:
+        why = "Dovecot then takes every mail, however full the mailbox is."
+        return fail("no quota is configured", _count(facts), why)
+    if roots > 1:
+        return skip(f"not covered: {roots} quotas for each user ({_roots(facts)})")
+    if is_modern(facts) and backend in _REMOVED:
+        return fail(f"quota driver {backend} is set, which Dovecot 2.4 no longer has", _count(facts))
+    if backend in _BACKENDS or backend == "dict":
+        return ok(f"quota driver {backend}")
+    if backend in _OTHERS:
+        return skip(f"not covered: quota driver {backend}; mailquota knows count, maildir and dict")
+    return skip(f"not covered: quota driver {shown(backend)}, which mailquota does not know")
+
+
+def _roots(facts: DovecotFacts) -> str:
+    return ", ".join(visible(name) for name, _ in facts.quota.roots)
+
+
+def _count(facts: DovecotFacts) -> str:
+    name = facts.quota.roots[0][0] if is_modern(facts) and facts.quota.roots else "User quota"
+    if is_modern(facts):
+        return append(facts, f'quota "{name}" {{', "  driver = count", "}")
+    return append(facts, "plugin {", "  quota = count:User quota", "  quota_vsizes = yes", "}")
+
+
+def _vsizes(facts: DovecotFacts) -> Outcome:
+    if is_modern(facts) or facts.quota.backend != "count":
+        return ok("asked for by driver count of Dovecot 2.3 alone")
+    if plugin_values(facts.conf).get("quota_vsizes", "no").lower() in {"yes", "y", "1", "true"}:
+        return ok("quota_vsizes = yes")
+    return fail("the quota driver is count, and quota_vsizes is not set", setting(facts, "quota_vsizes", "", "yes"))
+
+
+def _limits(facts: DovecotFacts) -> Outcome:
+    missing = _not_comparable(facts)
+    if missing:
+        return missing
+    asked = f"{len(facts.sample)} of {facts.accounts} accounts were asked about"
+    found = differences(facts)
+    if not found:
+        return ok(f"{asked}: Dovecot enforces what the database says")
+    told = "; ".join(str(difference) for difference in found)
+    return fail(f"{asked}, {len(found)} differ: {visible(told)}", _mend(facts, found))
+
+
+def _not_comparable(facts: DovecotFacts) -> Outcome | None:
+    if facts.server_fault:
+        return skip(f"Dovecot could not be asked about users: {visible(facts.server_fault)}")
+    if not facts.sample:
+        return skip("the accounts database has no account to ask about")
+    if len(facts.quota.roots) > 1:
+        return skip(f"not covered: {len(facts.quota.roots)} quotas for each user")
+    return _elsewhere(facts)
+
+
+def _elsewhere(facts: DovecotFacts) -> Outcome | None:
+    others = [driver for driver in facts.users if driver not in LOCAL_USERS]
+    if others or not facts.users:
+        return skip(f"not covered: user database {', '.join(map(shown, others)) or 'that the settings do not name'}")
+    return None
+
+
+def _mend(facts: DovecotFacts, found: list[Difference]) -> str:
+    """A fix for the most frequent kind of cause; the others show again afterwards."""
+    kinds = [difference.kind for difference in found]
+    kind = max(kinds, key=kinds.count)
+    if kind == "block":
+        return _limit_out_of_block(facts)
+    if kind == "cache":
+        return f"{doveadm(facts)} auth cache flush"
+    query = mended_query(facts) if kind in {"unit", "field"} else ""
+    return query_lines(facts, "query", query) if query else _by_hand(facts)
+
+
+def _by_hand(facts: DovecotFacts) -> str:
+    example = "CONCAT(limit, 'B')" if is_modern(facts) else "CONCAT('*:bytes=', limit)"
+    where = visible(facts.query.file or facts.config_file)
+    return (
+        f"# {where}: the user database has to give every account its limit in bytes, in SQL as\n"
+        f"#   {example} AS {field_name(facts)}\n{reload(facts)}"
+    )
+
+
+def _in_block(facts: DovecotFacts) -> Outcome:
+    if not is_modern(facts):
+        return ok("Dovecot 2.3 has no quota blocks")
+    name, key, text = next(_sizes_in_blocks(facts), ("", "", ""))
+    if not key:
+        return ok("no limit stands inside a quota block")
+    found = f'quota "{visible(name)}" has {key} = {visible(text)} inside'
+    return fail(found, _limit_out_of_block(facts))
+
+
+def _sizes_in_blocks(facts: DovecotFacts) -> Iterator[tuple[str, str, str]]:
+    """Name of the block, setting and value."""
+    for block in facts.conf.of_kind("quota"):
+        for name, text in block.values.items():
+            if name.removeprefix("quota_") == "storage_size":
+                yield block.name, name, text
+
+
+def _limit_out_of_block(facts: DovecotFacts) -> str:
+    """Take it out of the block; in its place outside it counts for those whom the user database gives no limit.
+
+    All files of the settings are edited, as doveconf does not say which one a line comes from.
+    """
+    folder = shlex.quote(facts.config_file.rpartition("/")[0] or "/")
+    script = rf"'{_BLOCK_LINES} s/^([[:space:]]*(quota_)?storage_size[[:space:]]*=)/#\1/'"
+    edit = f"find {folder} -maxdepth 3 -name '*.conf*' -type f -exec sed -i -E {script} {{}} +"
+    outside = facts.conf.values.get("quota_storage_size") or next(_sizes_in_blocks(facts))[2]
+    return f"{edit}\n{append(facts, f'quota_storage_size = {outside}')}"
+
+
+def _characters(facts: DovecotFacts) -> Outcome:
+    if not facts.odd:
+        return ok(f"all {facts.accounts} accounts have names that Dovecot looks up")
+    names = ", ".join(map(shown, facts.odd[:3]))
+    found = (
+        f"auth_username_chars lacks {shown(facts.odd_characters)}: accounts such as {names} do not exist for Dovecot"
+    )
+    if not _HARMLESS.issuperset(facts.odd_characters):
+        return fail(found, "# give these accounts other names, or allow their characters in auth_username_chars")
+    allowed = facts.conf.values.get("auth_username_chars") or USERNAME_CHARACTERS
+    return fail(found, append(facts, f"auth_username_chars = {allowed}{facts.odd_characters}"))
+
+
+def _listing(facts: DovecotFacts) -> Outcome:
+    elsewhere = _elsewhere(facts)
+    if elsewhere:
+        return elsewhere
+    if facts.server_fault:
+        return skip(f"Dovecot could not be asked about users: {visible(facts.server_fault)}")
+    if facts.listed:
+        return ok(f"Dovecot lists {facts.listed} users, the accounts database has {facts.accounts}")
+    if not facts.listing_fault and not facts.accounts:
+        return ok("there are no users")
+    query = iterate_query(facts)
+    why = visible(facts.listing_fault) or "it lists none"
+    fix = query_lines(facts, "iterate_query", query) if query else _ITERATE
+    return warn(f"Dovecot can't list its users: {why}", fix)
+
+
+def _cache(facts: DovecotFacts) -> Outcome:
+    size = facts.conf.values.get("auth_cache_size", "0")
+    if size in {"", "0"}:
+        return ok("auth_cache_size is 0: a changed limit counts at once")
+    lifetime = facts.conf.values.get("auth_cache_ttl", "1 hours")
+    return ok(
+        f"auth_cache_size is {visible(size)}: Dovecot may know a changed limit only after auth_cache_ttl,"
+        f" {visible(lifetime)}, or after {doveadm(facts)} auth cache flush"
+    )
+
+
+LIMIT_CHECKS: tuple[Check, ...] = (
+    dovecot_check("quota-driver", "The driver decides what is counted, and who enforces limits.", _driver),
+    dovecot_check(
+        "quota-vsizes", "Without it driver count loads for no user of Dovecot 2.3: no login, no delivery.", _vsizes
+    ),
+    dovecot_check(
+        "quota-limits",
+        "Dovecot enforces a limit of its own at delivery and in IMAP: mail is refused too early, or taken without end.",
+        _limits,
+    ),
+    dovecot_check(
+        "quota-limit-in-block",
+        "A limit inside a quota block beats that of every user without a word, while doveadm user still shows the"
+        " user's own.",
+        _in_block,
+    ),
+    dovecot_check(
+        "username-characters",
+        "Dovecot treats a name with any other character as unknown: such a user can't log in and gets no mail.",
+        _characters,
+    ),
+    dovecot_check(
+        "user-listing",
+        "Commands for all users fail, such as doveadm quota recalc -A, and mailquota with driver doveadm.",
+        _listing,
+    ),
+    dovecot_check("auth-cache", "Until Dovecot knows a new limit, it refuses or takes mail by the old one.", _cache),
+)

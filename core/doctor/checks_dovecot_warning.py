@@ -1,0 +1,198 @@
+"""Whether the warnings that Dovecot sends at marks of its own would arrive. Pure.
+
+At a mark Dovecot's delivering process connects to a socket of a service, which runs a script, which hands a mail to
+dovecot-lda. Each step fails in silence.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+
+import msgspec
+
+from core.doctor.dovecot_view import append, dovecot_check, is_modern
+from core.doctor.facts_dovecot import DovecotFacts, Script
+from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from core.dovecot_conf import Block, plugin_values
+from core.dovecot_quota import unenforced
+from core.text import shown, visible
+
+_NONE = ok("Dovecot warns at no marks; mailquota warns by itself")
+_OLD_OPTION = re.compile(r"plugin/quota=")
+_OLD_BACKEND = re.compile(r"plugin/quota=(\w+)")
+_LDA = "dovecot-lda"
+
+
+class Alarm(msgspec.Struct, frozen=True):
+    """A mark of Dovecot's, and the socket that it connects to."""
+
+    mark: str
+    socket: str
+
+
+def _warnings(facts: DovecotFacts) -> list[Alarm]:
+    if is_modern(facts):
+        return list(_modern(facts.conf))
+    texts = (text for name, text in plugin_values(facts.conf).items() if re.fullmatch(r"quota_warning[0-9]*", name))
+    words = (text.replace("%%", "%").split() for text in texts)
+    return [Alarm(parts[0], parts[1]) for parts in words if len(parts) > 1]
+
+
+def _modern(conf: Block) -> Iterator[Alarm]:
+    for place in (*conf.of_kind("quota"), conf):
+        for warning in (*place.of_kind("quota_warning"), *place.of_kind("warning")):
+            names = (f"{prefix}{name}" for name in ("storage_percentage", "percentage") for prefix in ("quota_", ""))
+            mark = next((warning.values[name] for name in names if name in warning.values), "")
+            for execute in (*warning.of_kind("execute"), *warning.of_kind("quota_warning_execute")):
+                yield Alarm(f"{mark}%" if mark else warning.name, execute.name)
+
+
+def _marks(facts: DovecotFacts) -> Outcome:
+    found = _warnings(facts)
+    if not found:
+        return _NONE
+    marks = ", ".join(visible(warning.mark) for warning in found)
+    return ok(f"Dovecot warns at {marks}, each only when a mail crosses the mark")
+
+
+def _sockets(facts: DovecotFacts) -> Outcome:
+    names = list(dict.fromkeys(warning.socket for warning in _warnings(facts)))
+    if not names:
+        return _NONE
+    return together((_socket(facts, name) for name in names), ok(f"mail can be delivered to {', '.join(names)}"))
+
+
+def _socket(facts: DovecotFacts, name: str) -> Outcome:
+    service, listener = _listener(facts, name)
+    if listener is None:
+        return fail(f"no service listens at {shown(name)}, where warnings are sent", _service(facts, name))
+    values = listener.values
+    owner, mode = values.get("user", "root"), _octal(values.get("mode", "0600"))
+    told = f"the socket {visible(name)} has user {visible(owner)} and mode {mode:04o}"
+    if mode & 0o002:
+        return ok(told)
+    if not facts.mail_owner:
+        return skip(f"{told}; as which user mail is delivered is not known")
+    if owner in facts.mail_owner and mode & 0o200:
+        return ok(told)
+    if values.get("group", "") in facts.mail_group and mode & 0o020:
+        return ok(told)
+    fix = append(facts, f"service {service} {{", *_listener_lines(facts, name), "}")
+    return fail(f"{told}, and mail is delivered as {visible(facts.mail_owner[0])}", fix)
+
+
+def _listener(facts: DovecotFacts, name: str) -> tuple[str, Block | None]:
+    """The service and its listener. Names are below Dovecot's base folder."""
+    base = facts.conf.values.get("base_dir", "/run/dovecot").rstrip("/") + "/"
+    for service in facts.conf.of_kind("service"):
+        for listener in service.of_kind("unix_listener"):
+            if listener.name.removeprefix(base) == name.removeprefix(base):
+                return service.name, listener
+    return name, None
+
+
+def _listener_lines(facts: DovecotFacts, name: str) -> list[str]:
+    if not facts.mail_owner:
+        return [f"  unix_listener {name} {{", "    mode = 0666", "  }"]
+    owner = next((one for one in facts.mail_owner if not one.isdigit()), facts.mail_owner[0])
+    return [f"  unix_listener {name} {{", f"    user = {owner}", "    mode = 0660", "  }"]
+
+
+def _service(facts: DovecotFacts, name: str) -> str:
+    lines = [_ours(facts), *_listener_lines(facts, name)]
+    return append(facts, f"service {name} {{", *lines, "}")
+
+
+def _ours(facts: DovecotFacts) -> str:
+    """mailquota is a warning script of its own."""
+    return f"  executable = script {facts.mailquota} warn"
+
+
+def _octal(text: str) -> int:
+    return int(text, 8) if re.fullmatch(r"[0-7]{1,6}", text) else 0
+
+
+def _scripts(facts: DovecotFacts) -> Outcome:
+    found = _warning_scripts(facts)
+    if not _warnings(facts):
+        return _NONE
+    if not found:
+        return ok("no script is run")
+    paths = ", ".join(visible(script.path) for script in found)
+    return together((_runs(facts, script) for script in found), ok(f"can be run: {paths}"))
+
+
+def _warning_scripts(facts: DovecotFacts) -> list[Script]:
+    services = {_listener(facts, warning.socket)[0] for warning in _warnings(facts)}
+    return [script for script in facts.scripts if script.service in services]
+
+
+def _runs(facts: DovecotFacts, script: Script) -> Outcome:
+    path = visible(script.path)
+    if "No such file" in script.fault:
+        fix = append(facts, f"service {script.service} {{", _ours(facts), "}")
+        return fail(f"{path}, which service {visible(script.service)} runs, does not exist", fix)
+    if script.fault:
+        return skip(f"{visible(script.fault)}; run the doctor as root")
+    if not script.mode & 0o111:
+        return fail(f"{path} is not executable (mode {script.mode:04o})", f"chmod 0755 {shlex.quote(script.path)}")
+    return ok(path)
+
+
+def _options(facts: DovecotFacts) -> Outcome:
+    if not _warnings(facts):
+        return _NONE
+    delivering = [script for script in _warning_scripts(facts) if any(_LDA in line for line in script.lines)]
+    return together((_option(facts, script) for script in delivering), ok("no warning is lost for want of room"))
+
+
+def _option(facts: DovecotFacts, script: Script) -> Outcome:
+    """How the script calls dovecot-lda, which without -e ends with 0 when it throws a mail away."""
+    text, path = " ".join(script.lines), visible(script.path)
+    if is_modern(facts):
+        if _OLD_OPTION.search(text):
+            return fail(f"{path} calls {_LDA} with the option plugin/quota, which 2.4 ignores", _new_option(script))
+        if "quota_enforce=no" in text or re.search(r"enforce=no\b", text):
+            return ok(path)
+    elif "noenforcing" in text:
+        return _backend(facts, script, text)
+    found = f"{path} calls {_LDA} without an option that lets a full mailbox take the warning"
+    return fail(found, _with_option(facts, script))
+
+
+def _backend(facts: DovecotFacts, script: Script, text: str) -> Outcome:
+    match = _OLD_BACKEND.search(text)
+    if match is None or match[1] == facts.quota.backend:
+        return ok(visible(script.path))
+    why = "dovecot-lda then keeps quota in another way than all others, and starts files of its own."
+    name, quoted = match[1], shlex.quote(script.path)
+    fix = f"sed -i 's/plugin\\/quota={name}:/plugin\\/quota={facts.quota.backend}:/' {quoted}"
+    return warn(f"{visible(script.path)} names quota driver {name}, Dovecot has {facts.quota.backend}", fix, why)
+
+
+def _new_option(script: Script) -> str:
+    pattern = r"""s/"plugin\/quota=[^"]*"|'plugin\/quota=[^']*'|plugin\/quota=[^[:space:]]*/quota_enforce=no/"""
+    return f"sed -i -E {shlex.quote(pattern)} {shlex.quote(script.path)}"
+
+
+def _with_option(facts: DovecotFacts, script: Script) -> str:
+    options = " ".join(f'-o "{option}"' for option in unenforced(facts.quota)[:1]).replace("/", r"\/")
+    return f"sed -i {shlex.quote(f's/dovecot-lda /dovecot-lda -e {options} /')} {shlex.quote(script.path)}"
+
+
+WARNING_CHECKS: tuple[Check, ...] = (
+    dovecot_check("quota-warnings", "Dovecot has no memory: who is above a mark already is told nothing.", _marks),
+    dovecot_check(
+        "quota-warning-service",
+        "A warning that can't be handed to its service is lost; Dovecot only logs it.",
+        _sockets,
+    ),
+    dovecot_check("quota-warning-script", "Without its script the service sends nothing.", _scripts),
+    dovecot_check(
+        "quota-warning-option",
+        "dovecot-lda throws a warning away when the mailbox is full, and says that all went well.",
+        _options,
+    ),
+)

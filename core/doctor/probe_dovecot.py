@@ -1,0 +1,171 @@
+"""Asks Dovecot for its settings and for some of its users. Reads, never writes; nothing here raises.
+
+Dovecot hides the passwords of its settings itself. Of the SQL file of 2.3 only the two queries are kept, of a user's
+fields the values only where they are about quota or the mailbox, of scripts only the lines that hand over a mail.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+
+import msgspec
+
+from core import outside
+from core.config import Config
+from core.doctor.facts_dovecot import LOCAL_USERS, DovecotFacts, Script, UserQuery
+from core.doctor.probe_accounts import AccountsProbe, mail_names
+from core.dovecot_conf import (
+    Block,
+    config_file,
+    dovecot_release,
+    dovecot_tool,
+    parse_doveconf,
+    quota_grace,
+    trash_names,
+)
+from core.dovecot_quota import quota_facts
+from core.outside import Read, Run, Said, Text
+from core.postfix_maps import parse_map_file
+
+_DELIVERING = ("dovecot-lda", "mailquota", "doveadm", "sendmail", "/deliver")
+_REFUSED = 89  # doveconf's exit code for settings that Dovecot does not start with
+_OWN_WORDS = ("Permission denied", "open(")  # of a failure that is about us, not about the settings
+
+Stat = Callable[[str], os.stat_result]
+
+
+def gather(
+    config: Config,
+    accounts: Mapping[str, int | None],
+    run: Run = outside.run,
+    read: Read = outside.read,
+    stat: Stat = os.stat,
+) -> DovecotFacts:
+    """``accounts``: address → limit in bytes of the accounts database, None = unlimited; may be empty."""
+    mailstore = config.settings.mailstore
+    said = run([*dovecot_tool(mailstore.doveadm, "doveconf"), "-n"])
+    facts = _settings(said)
+    if facts.fault:
+        return facts
+    files = _Files(read, stat, _root(mailstore.doveadm))
+    facts = msgspec.structs.replace(
+        facts,
+        query=_query(facts, files),
+        scripts=tuple(_scripts(facts.conf, files)),
+        mailquota=shutil.which("mailquota") or facts.mailquota,
+    )
+    probe = AccountsProbe(dovecot_tool(mailstore.doveadm, "doveadm"), accounts, mailstore.path, run, stat)
+    return _with_users(facts, probe)
+
+
+def _settings(said: Said) -> DovecotFacts:
+    """All that doveconf alone tells."""
+    text = said.out
+    file, release = config_file(text), dovecot_release(text)
+    if said.fault:
+        refused = said.code == _REFUSED and not any(word in said.err for word in _OWN_WORDS)
+        return DovecotFacts(fault=said.fault, refused=refused)
+    if not file:
+        return DovecotFacts(fault="doveconf prints nothing that looks like settings of Dovecot")
+    conf = parse_doveconf(text)
+    return DovecotFacts(
+        fault="",
+        conf=conf,
+        release=release,
+        config_file=file,
+        quota=quota_facts(text),
+        grace=quota_grace(text),
+        trash=tuple(trash_names(text)),
+        users=tuple(_driver(block, release) for block in conf.of_kind("userdb")),
+    )
+
+
+def _with_users(facts: DovecotFacts, probe: AccountsProbe) -> DovecotFacts:
+    """What a running Dovecot says of its users, and what their mailboxes show."""
+    server_fault, sample = probe.sample()
+    listed, listing_fault = probe.listed() if may_be_listed(facts) and not server_fault else (None, "")
+    odd, odd_characters = probe.odd(facts.conf.values.get("auth_username_chars"))
+    return msgspec.structs.replace(
+        facts,
+        server_fault=server_fault,
+        accounts=probe.count,
+        odd=odd,
+        odd_characters=odd_characters,
+        with_domain=probe.with_domain,
+        sample=sample,
+        listed=listed,
+        listing_fault=listing_fault,
+        mail_owner=mail_names(facts.conf, sample, "uid"),
+        mail_group=mail_names(facts.conf, sample, "gid"),
+        maildirsizes=probe.maildirsizes(),
+        largest_index=probe.largest_index(),
+    )
+
+
+def may_be_listed(facts: DovecotFacts) -> bool:
+    """Whether its user databases are such that asking for all users is cheap, and means the accounts."""
+    return bool(facts.users) and LOCAL_USERS.issuperset(facts.users)
+
+
+class _Files:
+    """Files as Dovecot names them: below ``root`` where ``chroot FOLDER doveadm`` leads to it, empty without."""
+
+    def __init__(self, read: Read, stat: Stat, root: str) -> None:
+        self._read = read
+        self._stat = stat
+        self._root = root
+
+    def read(self, path: str) -> Text:
+        return self._read(self._root + path)
+
+    def mode(self, path: str) -> int:
+        """Raises OSError."""
+        return self._stat(self._root + path).st_mode & 0o7777
+
+
+def _root(doveadm: str) -> str:
+    """The folder that ``chroot FOLDER doveadm`` makes the root of all paths; empty without one."""
+    match = re.search(r"(?:^|[\s/])chroot\s+(/[^\s'\"]*)", doveadm)
+    return match[1].rstrip("/") if match else ""
+
+
+def _driver(block: Block, release: tuple[int, int, int]) -> str:
+    """That of a user database. On 2.4 the name of the block is the driver unless it says otherwise."""
+    named = block.name if release >= (2, 4) else ""
+    return block.values.get("userdb_driver") or block.values.get("driver") or named
+
+
+def _query(facts: DovecotFacts, files: _Files) -> UserQuery:
+    """The queries of the first SQL user database."""
+    block = next((block for block in facts.conf.of_kind("userdb") if _driver(block, facts.release) == "sql"), None)
+    if block is None:
+        return UserQuery()
+    if facts.release >= (2, 4):
+        user, iterate = (block.values.get(f"{prefix}query", "") for prefix in ("", "iterate_"))
+        return UserQuery(file=facts.config_file, block=block.name, user=user, iterate=iterate)
+    file = block.values.get("args", "")
+    text = files.read(file)
+    values = parse_map_file((text.text or "").replace("\\\n", " "))  # a backslash continues a line
+    user, iterate = (values.get(name, "") for name in ("user_query", "iterate_query"))
+    return UserQuery(file=file, user=user, iterate=iterate, fault=text.fault)
+
+
+def _scripts(conf: Block, files: _Files) -> Iterator[Script]:
+    for block in conf.of_kind("service"):
+        program, _, rest = block.values.get("executable", "").partition(" ")
+        if program == "script" and rest:
+            yield _script(block.name, rest.split(" ")[0], files)
+
+
+def _script(service: str, path: str, files: _Files) -> Script:
+    try:
+        mode = files.mode(path)
+    except (OSError, ValueError) as error:
+        return Script(service=service, path=path, fault=f"{path}: {getattr(error, 'strerror', None) or error}")
+    text = files.read(path)
+    lines = [line.strip() for line in (text.text or "").splitlines() if not line.lstrip().startswith("#")]
+    delivering = tuple(line for line in lines if any(word in line for word in _DELIVERING))
+    return Script(service=service, path=path, mode=mode, lines=delivering, fault=text.fault)

@@ -1,0 +1,116 @@
+"""The doctor on a real Dovecot 2.4, with the faults that only this version has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.doctor.facts_postfix import PostfixFacts
+from tests.mailserver.trixie import trixie_folder
+from tests.real.breaking import Case, Patient, adding, replacing, settings
+from tests.truth.dovecot24 import Dovecot24, dovecot24
+
+pytestmark = pytest.mark.server
+
+ACCOUNTS: dict[str, int | None] = {"small@example.org": 5000, "large@example.net": 5 * 2**30, "free@example.net": None}
+BASE = ("protocol imap {", "mail_plugins {", "imap_quota = yes", "}", "}")
+WARNING = (
+    'quota "User quota" {', "warning warn-95 {", "quota_storage_percentage = 95", "execute quota-warning {",
+    "args = 95 %{user}", "}", "}", "}",
+)  # fmt: skip
+SCRIPT = '#!/bin/sh\ncat | /usr/lib/dovecot/dovecot-lda -d "$2" -o "plugin/quota=maildir:User quota:noenforcing"\n'
+SERVICE = (
+    "service quota-warning {", "executable = script SCRIPT", "unix_listener quota-warning {", "mode = 0666", "}", "}",
+)  # fmt: skip
+
+CASES = [
+    Case("quota-status-toolarge", "quota_status_toolarge is empty on Dovecot 2.4.1"),
+    Case(
+        "quota-limit-in-block",
+        "storage_size = 3000",
+        replacing("driver = count", "driver = count\nstorage_size = 3000"),
+    ),
+    Case(
+        "quota-limits", "the quota block has", replacing("driver = count", "driver = count\nquota_storage_size = 3000")
+    ),
+    Case("quota-message-count", "is 100", adding("quota_mailbox_message_count = 100")),
+    Case("quota-mail-size", "is 10M", adding("quota_mail_size = 10M"), state="warn"),
+    Case("quota-status-variables", "%{user}", adding("quota_status_overquota = 452 4.2.2 %{user} %{error}")),
+    Case("imap-move", "quota driver maildir", replacing("driver = count", "driver = maildir"), state="warn"),
+    Case("quota-driver", "no longer has", replacing("driver = count", "driver = dict")),
+    Case(
+        "lmtp-username", "drops the domain", adding("protocol lmtp {", "auth_username_format = %{user|username}", "}")
+    ),
+    Case(
+        "quota-plugin", "not among them", replacing("mail_plugins {\n  quota = yes", "mail_plugins {\n  notify = yes")
+    ),
+    Case("quota-plugin-lmtp", "protocol lmtp", adding("protocol lmtp {", "mail_plugins = notify", "}")),
+    Case("imap-quota", "loaded globally", adding("mail_plugins {", "imap_quota = yes", "}")),
+    Case("trash-folder", "no mailbox has", replacing("special_use = \\Trash", ""), state="warn"),
+    Case("quota-warning-service", "no service listens", adding(*WARNING)),
+    Case("quota-warning-option", "which 2.4 ignores", adding(*WARNING, *SERVICE), files={"script": 0o755}),
+]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Dovecot24]:
+    """One of our own, whose files we may change; its quota-status has the faulty default."""
+    with trixie_folder(may_make=False) as root, dovecot24(root, "count") as running:
+        running.set_users([(address, limit or 0) for address, limit in ACCOUNTS.items()])
+        for address in ACCOUNTS:
+            running.run("mailbox", "create", "-u", address, "Archive")
+        config(running).write_text(adding(*BASE)(config(running).read_text()))
+        yield running
+
+
+def config(server: Dovecot24) -> Path:
+    return server.folder / "dovecot.conf"
+
+
+@pytest.fixture
+def patient(server: Dovecot24, tmp_path: Path) -> Patient:
+    mailstore = f"{server.mail_folder}/{{domain}}/{{user}}/Maildir"
+    ours = settings(tmp_path / "mailquota.toml", mailstore, server.doveadm, "10M")
+    postfix = postfix_asking("unix:private/mailquota")
+    return Patient(ours, dict(ACCOUNTS), server.doveadm, server.chroot, postfix)
+
+
+def postfix_asking(service: str) -> PostfixFacts:
+    restrictions = f"permit_mynetworks, check_policy_service {service}"
+    return PostfixFacts(fault="", values={"smtpd_recipient_restrictions": restrictions})
+
+
+def asked(server: Dovecot24) -> PostfixFacts:
+    """A Postfix that asks quota-status."""
+    return postfix_asking(f"inet:127.0.0.1:{server.port}")
+
+
+def bad(patient: Patient) -> list[str]:
+    patient.finding("dovecot-answers")
+    return [finding.check for finding in patient.findings().values() if finding.state != "ok"]
+
+
+def test_a_healthy_server_is_left_alone(patient: Patient) -> None:
+    """The fault of quota-status is none where Postfix asks mailquota."""
+    assert not bad(patient)
+
+
+def test_driver_maildir_is_told_its_fault_alone(server: Dovecot24, patient: Patient) -> None:
+    with patient.changed((config(server), replacing("driver = count", "driver = maildir"))):
+        assert bad(patient) == ["imap-move"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_what_is_broken_is_named_and_mended(case: Case, server: Dovecot24, patient: Patient) -> None:
+    script = server.folder / "script"
+    inside = "/" + str(script.relative_to(server.root))
+    for name, mode in case.files.items():
+        (server.folder / name).write_text(SCRIPT)
+        (server.folder / name).chmod(mode)
+    assert patient.finding(case.check).state == "ok"
+    patient.postfix = asked(server)
+    with patient.changed((config(server), lambda text: case.change(text).replace("SCRIPT", inside))):
+        patient.assert_mended(case)
+    script.unlink(missing_ok=True)
