@@ -181,6 +181,13 @@ def test_journal_that_says_nothing(no_journal: Path, script: str, fault: str) ->
     assert found.sources == []
 
 
+def test_journal_without_anything_of_interest(no_journal: Path) -> None:
+    """It ends with 1, and that is no fault."""
+    journalctl(no_journal, "echo '-- No entries --'; exit 1")
+    found = read_journal(span())
+    assert (found.events, found.fault, found.complete, found.since) == ([], "", True, NOW - 86400)
+
+
 def test_journal_that_takes_too_long(no_journal: Path) -> None:
     """What it said until then counts, with how far that goes back."""
     journalctl(no_journal, f'while read -r line; do echo "$line"; done < {DATA}/journal.json\nexec /bin/sleep 60')
