@@ -154,7 +154,12 @@ def _log(name: str, why: str, judge: Callable[[Facts], Outcome]) -> Check:
     """A check that has nothing to say where the log can't be read."""
 
     def judged(facts: Facts) -> Outcome:
-        return skip(f"the mail log: {facts.log.fault}", fixes_log.AS_ROOT) if facts.log.fault else judge(facts)
+        if facts.log.fault:
+            return skip(f"the mail log: {facts.log.fault}", fixes_log.AS_ROOT)
+        outcome = judge(facts)
+        if outcome.state == "ok" and facts.log.unread:
+            return skip(f"{outcome.found}; but {facts.log.unread}", fixes_log.AS_ROOT)
+        return outcome
 
     return Check(name, why, judged)
 

@@ -78,8 +78,15 @@ def read_log(files: LogFiles, span: Span) -> LogRead:
     written = {os.path.realpath(path): path for path in (*files.postfix, *files.dovecot) if _written(path, span.since)}
     reads = [_read_file(path, span, allowance) for path in written.values()]
     if not any(_written(path, span.since) for path in files.postfix):
-        reads.insert(0, read_journal(span))
+        reads.insert(0, _instead(files.postfix, span))
     return _merged(reads)
+
+
+def _instead(files: tuple[str, ...], span: Span) -> LogRead:
+    """The journal; where there is none, an old file means that nothing was said."""
+    read = read_journal(span)
+    quiet = [path for path in files if _written(path, 0.0)]
+    return LogRead(span.since, quiet) if read.fault and quiet else read
 
 
 def _merged(reads: list[LogRead]) -> LogRead:

@@ -66,6 +66,10 @@ def test_a_log_that_was_read_in_part() -> None:
     assert "reading stopped there" in judge("mail-log", facts(complete=False)).found
     outcome = judge("mail-log", facts(fault="/var/log/dovecot.log can't be read: Permission denied"))
     assert (outcome.state, "dovecot.log" in outcome.found) == ("skip", True)
+    log = facts(event("out-of-memory", "imap"), fault="/var/log/mail.log can't be read: Permission denied")
+    assert judge("out-of-memory", log).state == "fail", "what was read counts"
+    outcome = judge("policy-trouble", log)
+    assert (outcome.state, "mail.log can't be read" in outcome.found) == ("skip", True)
 
 
 def test_refusals_are_told() -> None:

@@ -164,6 +164,13 @@ def test_journal_where_no_file_is_written(tmp_path: Path, no_journal: Path) -> N
     assert {"SYSLOG_FACILITY=2", f"--since=@{int(NOW - 86400)}", "--output=json", "--reverse"} <= set(asked)
 
 
+def test_a_quiet_file_and_no_journal(tmp_path: Path) -> None:
+    """Nothing was said; that is no fault."""
+    old = written(tmp_path / "mail.log", stamped(NOW - 90000), NOW - 90000)
+    found = read(old, span())
+    assert (found.sources, found.events, found.fault) == ([str(old)], [], "")
+
+
 @pytest.mark.parametrize(
     ("script", "fault"),
     [
