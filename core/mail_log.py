@@ -15,6 +15,7 @@ from core.doctor.facts_log import Changes, LogFacts, add_up, last_change
 from core.doctor.log_lines import LogEvent
 from core.doctor.log_source import MAIL_LOGS, LogFiles, LogRead, last_day, read_log
 from core.dovecot_conf import Block, dovecot_tool, parse_doveconf
+from core.log_reader import read_apart
 from core.text import visible
 from core.threads import in_thread
 
@@ -82,8 +83,8 @@ def _scripts(dovecot: Block) -> list[str]:
 class MailLog:
     """Refusals that others know of: of the time before this engine, by other services, at the mailstore.
 
-    Used on the engine's loop; ``leads_to`` gives the mailboxes of a recipient as typed. The log is read in a thread
-    when somebody asks, once a minute at most; ``off`` never. That it can't be read is told once.
+    Used on the engine's loop; ``leads_to`` gives the mailboxes of a recipient as typed. The log is read when somebody
+    asks, by a process of its own, once a minute at most; ``off`` never. That it can't be read is told once.
     """
 
     def __init__(self, config: Callable[[], Config], leads_to: Callable[[str], Iterable[str]], *, off: bool) -> None:
@@ -114,7 +115,7 @@ class MailLog:
         if loop.time() < self._due:
             return
         config = self._config()
-        read = await in_thread(lambda: read_log(find_log(config), last_day(time.time())))
+        read = await in_thread(lambda: read_apart(find_log(config)))
         self._due = loop.time() + _REFRESH
         self._events = _by_recipient(read)
         if read.fault and read.fault != self._told:
@@ -125,8 +126,6 @@ class MailLog:
 def _by_recipient(read: LogRead) -> dict[str, list[LogEvent]]:
     found: dict[str, list[LogEvent]] = {}
     for event in read.events:
-        if event.kind not in {"refused", "bounced"}:
-            continue
         recipient = event.subject.lower()
         if recipient not in found and len(found) >= _RECIPIENTS:
             continue

@@ -17,6 +17,7 @@ from core.config import Config
 from core.control.messages import GetDetails
 from core.control.results import DecisionRow, Details
 from core.doctor.log_source import MAIL_LOGS, LogFiles, LogRead
+from core.log_reader import read_apart
 from core.mail_log import MailLog, find_log, log_facts
 from core.outside import Run, Said
 from core.settings import Mailstore, Policy, Settings
@@ -125,7 +126,7 @@ def test_a_log_that_is_closed_is_told_once(
     mail_log_file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And nobody has to wait or to hear of it again."""
-    monkeypatch.setattr(mail_log, "read_log", lambda *_: FAULTS)
+    monkeypatch.setattr(mail_log, "read_apart", lambda _: FAULTS)
 
     async def asking() -> None:
         log = mail_log_of_one(off=False)
@@ -137,6 +138,17 @@ def test_a_log_that_is_closed_is_told_once(
         run(asking(), "stepped")
     assert [record.getMessage() for record in caplog.records] == [f"refusals by others are not shown: {FAULTS.fault}"]
     assert readings(mail_log_file) == 3
+
+
+def test_read_by_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest thousand refusals, however large, and nothing else; a process that can't be had is a fault."""
+    file = tmp_path / "mail.log"
+    trouble = line("{at} mail postfix/smtpd[1]: warning: problem talking to server private/x: Connection refused\n", "")
+    file.write_text(line(REFUSAL, JOHN, sender="ü" * 2000) * 1200 + trouble)
+    read = read_apart(LogFiles((str(file),)))
+    assert ({event.kind for event in read.events}, len(read.events), read.fault) == ({"refused"}, 1000, "")
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    assert read_apart(LogFiles((str(file),))).fault == "the mail log: /nowhere/python is not installed"
 
 
 def said(answers: dict[str, str]) -> Run:
