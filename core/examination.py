@@ -46,7 +46,8 @@ def _gather(config: Config, pool: ThreadPoolExecutor) -> Facts:
     postfix = pool.submit(_either, partial(probe_postfix.gather, config), _no_postfix, away=engine.demo)
     mail = pool.submit(_either, partial(mail_log.log_facts, config), _no_log, away=engine.demo)
     known = accounts.result()
-    dovecot = pool.submit(_either, partial(probe_dovecot.gather, config, known.limits), _no_dovecot, away=engine.demo)
+    in_use = {address: limit for address, limit in known.limits.items() if address not in known.disabled}
+    dovecot = pool.submit(_either, partial(probe_dovecot.gather, config, in_use), _no_dovecot, away=engine.demo)
     host = probe_host.gather(
         config,
         known.limits,

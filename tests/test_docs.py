@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from core.commands.main import root
+from core.doctor.checks import CHECKS
 from core.policy.decision import Verdict
 from tests import keys_page
 from tests.settings_page import page
@@ -47,3 +48,21 @@ def test_every_verdict_is_explained() -> None:
     """docs/decisions.md has a row for each."""
     text = (ROOT / "docs" / "decisions.md").read_text()
     assert [f"`{verdict}`" for verdict in Verdict] == re.findall(r"^\| (`[a-z_]+`) \|", text, re.MULTILINE)
+
+
+def test_every_check_of_the_doctor_is_explained() -> None:
+    """docs/checks.md has a heading for each, in their order, which is where a finding leads."""
+    text = (ROOT / "docs" / "checks.md").read_text()
+    assert [check.name for check in CHECKS] == re.findall(r"^### (.*)$", text, re.MULTILINE)
+
+
+def test_every_page_is_reached() -> None:
+    """Links between the pages lead somewhere, and each page is linked from the README or another one."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    found = {
+        (page.parent / link).resolve()
+        for page in pages
+        for link in re.findall(r"\]\(((?!http)[^)#]+\.md)", page.read_text())
+    }
+    assert not [page for page in found if not page.exists()]
+    assert {page.resolve() for page in (ROOT / "docs").glob("*.md")} <= found

@@ -8,6 +8,7 @@ import textwrap
 
 import click
 
+from core.commands.logs import log_nowhere
 from core.commands.options import JSON, Common, command
 from core.commands.output import is_terminal, wants_colour, write_json
 from core.doctor.model import Finding, State
@@ -27,6 +28,7 @@ def doctor(common: Common, as_json: bool) -> int:
     """
     from core.examination import examine
 
+    log_nowhere()  # what would be logged on the way is found, and told, by a check
     findings = examine(common.load())
     if as_json:
         write_json(findings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.discover import ask_dovecot
-from core.dovecot_conf import dovecot_tool, path_template, trash_names
+from core.dovecot_conf import config_file, dovecot_release, dovecot_tool, path_template, trash_names
 from tests.core.recorded_server import Server
 
 GRACES = {
@@ -148,3 +148,19 @@ def test_percent_signs_in_paths() -> None:
     """A doubled one is a percent sign, a lone one nothing we know."""
     assert path_template("/srv/%%/%n", modern=False) == "/srv/%/{user}"
     assert path_template("/srv/%n%", modern=False) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "release", "file"),
+    [
+        ("# 2.3.19.1 (9b53102964): /etc/dovecot/dovecot.conf\n", (2, 3, 19), "/etc/dovecot/dovecot.conf"),
+        ("# 2.4.1-4 (7d8c0e5759): /srv/my mail/d.conf\nx = 1\n", (2, 4, 1), "/srv/my mail/d.conf"),
+        ("# 2.4 (x): /d.conf", (2, 4, 0), "/d.conf"),
+        ("2.3.19.1 (9b53102964)\n", (0, 0, 0), ""),
+        ("# OS: Linux\n", (0, 0, 0), ""),
+        ("", (0, 0, 0), ""),
+    ],
+)
+def test_the_first_line(text: str, release: tuple[int, int, int], file: str) -> None:
+    assert dovecot_release(text) == release
+    assert config_file(text) == file
