@@ -34,6 +34,7 @@ from core.keeping import Keeping
 from core.ledger import Differences, Ledger
 from core.limits import Limits
 from core.listeners import Listeners
+from core.mail_log import MailLog
 from core.missing import require
 from core.orders import Orders
 from core.policy.metrics import Metrics
@@ -78,6 +79,7 @@ class Engine:
         self.metrics = Metrics()
         self.decisions = DecisionLog()
         self.enforcer = Enforcer(self.ledger, self.driver, wiring.make_rules(config), self.metrics, self.decisions)
+        self.mail_log = MailLog(lambda: self.config, self.enforcer.router.mailboxes, off=options.demo)
         self.policy = PolicyServer(self.enforcer.ask, self.metrics)
         self.sync = self._make_sync(config)
         self.poller = Poller(self.ledger, self.driver, self.enforcer.asked)

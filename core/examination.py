@@ -15,12 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from core import own_facts
+from core import mail_log, own_facts
 from core.config import Config
 from core.doctor import probe_dovecot, probe_host, probe_postfix
 from core.doctor.checks import judge
 from core.doctor.facts import Facts
 from core.doctor.facts_dovecot import DovecotFacts
+from core.doctor.facts_log import LogFacts
 from core.doctor.facts_postfix import PostfixFacts
 from core.doctor.model import Finding
 from core.version import version
@@ -43,6 +44,7 @@ def examine(config: Config) -> list[Finding]:
 def _gather(config: Config, pool: ThreadPoolExecutor) -> Facts:
     accounts, engine = pool.submit(own_facts.accounts, config), own_facts.engine(config)
     postfix = pool.submit(_either, partial(probe_postfix.gather, config), _no_postfix, away=engine.demo)
+    mail = pool.submit(_either, partial(mail_log.log_facts, config), _no_log, away=engine.demo)
     known = accounts.result()
     in_use = {address: limit for address, limit in known.limits.items() if address not in known.disabled}
     dovecot = pool.submit(_either, partial(probe_dovecot.gather, config, in_use), _no_dovecot, away=engine.demo)
@@ -55,11 +57,15 @@ def _gather(config: Config, pool: ThreadPoolExecutor) -> Facts:
         database=known.facts,
         version=version(),
     )
-    return Facts(config=config, host=host, postfix=postfix.result(), dovecot=dovecot.result())
+    return Facts(config=config, host=host, postfix=postfix.result(), dovecot=dovecot.result(), log=mail.result())
 
 
 def _no_dovecot(why: str) -> DovecotFacts:
     return DovecotFacts(fault=why)
+
+
+def _no_log(why: str) -> LogFacts:
+    return LogFacts(fault=why)
 
 
 def _no_postfix(why: str) -> PostfixFacts:

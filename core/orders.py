@@ -207,7 +207,8 @@ class Orders:
         await engine.poller.measure_now([entry])
         folders = await engine.telling.clerk.folders(address) if entry.mailbox else []
         aliases = engine.enforcer.router.aliases.leading_to(address)
-        refusals = engine.decisions.refusals(address, _REFUSALS_SHOWN)
+        known = engine.decisions.refusals(address, _REFUSALS_SHOWN)
+        refusals = await engine.mail_log.refusals(address, known, _REFUSALS_SHOWN)
         past = await self._past(entry)
         return Details(
             engine.ledger.row(entry),

@@ -70,6 +70,11 @@ class Router:
             self._remember(asked.recipient, tuple(boxes))
         return Route(ends, boxes, self._settled(ends, boxes, exempt=exempt))
 
+    def mailboxes(self, recipient: str) -> list[str]:
+        """The addresses of the accounts that mail for a recipient ends in."""
+        asked = Question(b"RCPT", recipient.encode(errors="replace"), 0)
+        return [entry.address for entry in self.find(asked).boxes]
+
     def is_exempt(self, entry: Entry) -> bool:
         """Whether the settings say that it is never refused."""
         return entry.address in self._rules.exempt

@@ -182,8 +182,11 @@ def _refusals(details: Details, width: int, look: Look) -> Iterator[Line]:
     """Who tried to write, when, and how large."""
     for row in details.refusals:
         size = format_size(row.size) if row.size else look.glyphs.nothing
+        if row.origin == "log":
+            size += "  mail log"
         when = f" {fmt.age(row.at, look.now, look.glyphs):>7} ago  "
-        sender, style = lanes.sender(row, look)[0], lanes.verdict(row, look)
+        sender = look.glyphs.nothing if row.verdict == "bounced" else lanes.sender(row, look)[0]
+        style = lanes.verdict(row, look)
         room = max(8, min(40, width - len(when) - len(style[0]) - len(size) - 4))
         yield (when, "quiet"), style, (f"  {fmt.fit(sender, room, look.glyphs)}", "plain"), (f"  {size}", "quiet")
 

@@ -37,6 +37,7 @@ VERDICTS = {
     "trouble": ("trouble", "near"),
     "exempt": ("exempt", "quiet"),
     "other": ("not decided", "quiet"),
+    "bounced": ("bounced full", "over"),  # by the mailstore; known from the mail log only
 }
 
 

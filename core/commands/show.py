@@ -113,8 +113,12 @@ def _write_folders(common: Common, details: Details) -> None:
 def _write_refusals(common: Common, details: Details) -> None:
     if details.refusals:
         click.echo()
-        rows = [[_moment(r.at), r.sender, r.client, format_size(r.size), r.verdict] for r in details.refusals]
+        rows = [[_moment(r.at), r.sender, r.client, format_size(r.size), _reason(r)] for r in details.refusals]
         write_table(common, ["refused", "sender", "client", ">size", "why"], rows)
+
+
+def _reason(row: DecisionRow) -> str:
+    return row.verdict if row.origin == "engine" else f"{row.verdict} (mail log)"
 
 
 def _write_warnings(common: Common, details: Details) -> None:

@@ -96,6 +96,7 @@ class DecisionRow(msgspec.Struct, frozen=True, array_like=True):
     micros: int
     missed: list[str] = []  # accounts among them that can't take it, though it was accepted for others
     shadow: bool = False  # the answer was DUNNO, whatever the verdict
+    origin: str = "engine"  # log: read from the mail log; then a verdict may be "bounced", by the mailstore
 
 
 class RefusedAccount(msgspec.Struct, frozen=True, array_like=True):

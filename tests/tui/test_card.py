@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from core.control.messages import EmptyTrash, GetDetails, Recalc, SetLimit, Undo, Warn
-from core.control.results import Folder, JournalRow
+from core.control.results import DecisionRow, Folder, JournalRow
 from core.model import AccountRow
 from tests.tui import past, world
 from tests.tui.fake_engine import FakeEngine
@@ -364,3 +364,21 @@ def test_help_explains_the_card() -> None:
         await stage.sees("copy the card as text for a ticket", "Plot of the use", "what is expected after today")
 
     play(scene, rows=FIVE, size=(120, 50))
+
+
+def test_refusals_by_others_are_marked() -> None:
+    """Those from the mail log; of a bounce the sender is not known, which is not the empty one."""
+    row = msgspec.structs.replace(NEAR, address="full@example.org")
+    logged = [
+        DecisionRow(world.NOW - 60, "over_quota", row.address, row.address, "", "", 0, 0, origin="log"),
+        DecisionRow(world.NOW - 90, "bounced", row.address, row.address, "", "", 0, 0, origin="log"),
+        DecisionRow(world.NOW - 99, "over_quota", row.address, row.address, "a@b", "", 0, 0),
+    ]
+    details = msgspec.structs.replace(past.details(row), refusals=logged)
+    lines = [" ".join(line.split()) for line in Card(row, details).text(LOOK).splitlines()]
+    start = lines.index("Last refusals")
+    assert lines[start + 1 : start + 4] == [
+        "1 min ago refused full <> – mail log",  # noqa: RUF001
+        "1 min ago bounced full – – mail log",  # noqa: RUF001
+        "1 min ago refused full a@b –",  # noqa: RUF001
+    ]

@@ -1,0 +1,253 @@
+"""Where the mail log is, and reading it from its end backwards.
+
+A log may have gigabytes, and what matters is its end. Files are read in blocks from the end until ``since``, or until
+the allowance of bytes or time is used up; whoever asks is told how far back it went. A block is searched for the few
+words that matter (core.doctor.log_lines.NEEDLES), which is many times faster than looking at each line. Of the rotated
+files that before the present one is read too where it lies uncompressed beside it.
+
+Where no file is, journald has the log: all that programs said under the facility "mail", whatever their units are
+called.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from core.doctor.log_lines import LONGEST, NEEDLES, LogEvent, line_time, parse_entry, parse_line
+
+MAIL_LOGS = ("/var/log/mail.log", "/var/log/maillog")  # Debian's and Red Hat's syslog
+DAY = 86400.0
+JOURNAL = "the journal of systemd"
+
+_BLOCK = 1 << 20
+_MOST_BYTES = 32 << 20
+_MOST_EVENTS = 50_000
+_MOST_ENTRIES = 20_000  # of the journal
+_GREP = "|".join(re.escape(needle.decode()) for needle in NEEDLES)
+_SECONDS = 0.6
+_STAMPED = 5  # lines at the start of a block; one of them says when
+
+
+class LogRead(msgspec.Struct):
+    """``events`` newest first, back to ``since`` (seconds since the epoch); not ``complete``: there was more to read.
+
+    ``fault`` says what could not be read, and is empty where all could; ``sources`` are those that were.
+    """
+
+    since: float
+    sources: list[str] = []
+    events: list[LogEvent] = []
+    complete: bool = True
+    fault: str = ""
+
+
+class Span(msgspec.Struct, frozen=True):
+    """From ``since`` to ``now``, in seconds since the epoch, in at most so many seconds of work and bytes of files."""
+
+    now: float
+    since: float
+    seconds: float = _SECONDS
+    most_bytes: int = _MOST_BYTES
+
+
+class LogFiles(msgspec.Struct, frozen=True):
+    """Where the two write, by their settings; what is not a path (``syslog``, empty) stands for the system's log."""
+
+    postfix: tuple[str, ...] = MAIL_LOGS
+    dovecot: tuple[str, ...] = ()
+
+
+def last_day(now: float) -> Span:
+    """The last 24 hours."""
+    return Span(now, now - DAY)
+
+
+def read_log(files: LogFiles, span: Span) -> LogRead:
+    """What the log says of quota. Files that nobody has written into since the span began don't hide the journal."""
+    allowance = _Allowance(time.monotonic() + span.seconds, span.most_bytes)
+    written = {os.path.realpath(path): path for path in (*files.postfix, *files.dovecot) if _written(path, span.since)}
+    reads = [_read_file(path, span, allowance) for path in written.values()]
+    if not any(_written(path, span.since) for path in files.postfix):
+        reads.insert(0, _instead(files.postfix, span))
+    return _merged(reads)
+
+
+def _instead(files: tuple[str, ...], span: Span) -> LogRead:
+    """The journal; where there is none, an old file means that nothing was said."""
+    read = read_journal(span)
+    quiet = [path for path in files if _written(path, 0.0)]
+    return LogRead(span.since, quiet) if read.fault and quiet else read
+
+
+def _merged(reads: list[LogRead]) -> LogRead:
+    read = LogRead(
+        reads[0].since,  # Postfix's log: one of Dovecot's own may be new
+        [source for each in reads for source in each.sources],
+        sorted((event for each in reads for event in each.events), key=lambda event: -event.at),
+        all(each.complete for each in reads),
+        "; ".join(each.fault for each in reads if each.fault),
+    )
+    if not read.complete:
+        read.since = max(each.since for each in reads)
+    return read
+
+
+def _written(path: str, since: float) -> bool:
+    """A file into which somebody has written since then, whether it may be read or not."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return False
+    return path.startswith("/") and stat.S_ISREG(found.st_mode) and found.st_mtime >= since
+
+
+class _Allowance:
+    """What is left of time (to a moment of time.monotonic) and bytes, for all files together."""
+
+    def __init__(self, until: float, most_bytes: int) -> None:
+        self._until = until
+        self._bytes = most_bytes
+
+    def take(self, size: int) -> bool:
+        """Whether there is more after so many bytes."""
+        self._bytes -= size
+        return self._bytes > 0 and time.monotonic() < self._until
+
+
+def _read_file(path: str, span: Span, allowance: _Allowance) -> LogRead:
+    """A log, and the one before it."""
+    read = LogRead(span.now)
+    for part in (path, f"{path}.1"):
+        if part != path and not (_written(part, span.since) and read.complete):
+            break
+        try:
+            with open(part, "rb") as file:
+                _read_into(read, file, span, allowance)
+            read.sources.append(part)
+        except OSError as error:
+            read.fault = f"{part} can't be read: {error.strerror or error}{_group(part)}"
+            break
+    read.since = max(read.since, span.since)
+    return read
+
+
+def _group(path: str) -> str:
+    try:
+        return f" (root may, and the group {Path(path).group()})"
+    except (OSError, KeyError):
+        return ""
+
+
+def _read_into(read: LogRead, file: BinaryIO, span: Span, allowance: _Allowance) -> None:
+    for block in _blocks(file):
+        for line in reversed(_telling_lines(block)):
+            event = parse_line(line, span.now)
+            if event is not None and event.at >= span.since:
+                read.events.append(event)
+        read.since = _time_of(block, span.now) or read.since
+        if read.since < span.since:
+            return
+        if not allowance.take(len(block)) or len(read.events) > _MOST_EVENTS:
+            read.complete = False
+            return
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    """The whole lines of a file in blocks, the last block first. A line that is not ended is still being written."""
+    end = file.seek(0, os.SEEK_END)
+    tail = b""  # of a line that begins in the block before
+    last = True
+    while end > 0:
+        start = max(0, end - _BLOCK)
+        file.seek(start)
+        block = file.read(end - start) + tail
+        if last:
+            block, last = block[: block.rfind(b"\n") + 1], False
+        cut = block.find(b"\n") + 1 if start else 0
+        if start and not cut:
+            tail = block[: LONGEST + 1]  # no line: too long to be read, so it need not be kept whole
+        else:
+            tail = block[:cut]
+            yield block[cut:]
+        end = start
+
+
+def _time_of(block: bytes, now: float) -> float | None:
+    for line in block[: _STAMPED * LONGEST].split(b"\n", _STAMPED)[:_STAMPED]:
+        if (at := line_time(line, now)) is not None:
+            return at
+    return None
+
+
+def _telling_lines(block: bytes) -> list[bytes]:
+    """The lines with a word that matters, in their order."""
+    found: dict[int, int] = {}
+    for needle in NEEDLES:
+        at = block.find(needle)
+        while at >= 0:
+            end = block.find(b"\n", at)
+            found[block.rfind(b"\n", 0, at) + 1] = end
+            at = block.find(needle, end)
+    return [block[start : found[start]] for start in sorted(found)]
+
+
+def read_journal(span: Span) -> LogRead:
+    """The same from the journal of systemd."""
+    program = shutil.which("journalctl")
+    if program is None:
+        return LogRead(span.now, fault=f"there is no {' or '.join(MAIL_LOGS)}, and journalctl is not installed")
+    command = [
+        program, "--output=json", "--reverse", "--no-pager", f"--since=@{int(span.since)}", f"--lines={_MOST_ENTRIES}",
+        "--output-fields=MESSAGE,SYSLOG_IDENTIFIER", "--case-sensitive=yes", f"--grep={_GREP}", "SYSLOG_FACILITY=2",
+    ]  # fmt: skip
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={**os.environ, "LC_ALL": "C"},
+        )  # fmt: skip
+    except OSError as error:
+        return LogRead(span.now, fault=f"journalctl can't be run: {error.strerror or error}")
+    return _said_by_journal(process, span)
+
+
+def _said_by_journal(process: subprocess.Popen[bytes], span: Span) -> LogRead:
+    complete = True
+    try:
+        out, err = process.communicate(timeout=span.seconds)
+    except subprocess.TimeoutExpired:
+        complete = False
+        process.kill()
+        out, err = process.communicate()  # what it had said until then
+    if complete and (fault := _journal_fault(process.returncode, err.decode(errors="replace"))):
+        return LogRead(span.now, fault=fault)
+    lines = out.splitlines()
+    read = LogRead(span.since, [JOURNAL], complete=complete and len(lines) < _MOST_ENTRIES)
+    oldest = span.now
+    for line in lines:
+        at, event = parse_entry(line)
+        oldest = oldest if at is None else at
+        if event is not None:
+            read.events.append(event)
+    if not read.complete:
+        read.since = oldest
+    return read
+
+
+def _journal_fault(code: int, err: str) -> str:
+    """Without rights it ends with 1, or shows the caller's own entries and a hint; without a journal it ends with 0."""
+    if "insufficient permissions" in err or "not seeing messages from other users" in err:
+        return f"{JOURNAL} can't be read: that takes root, or the group systemd-journal or adm"
+    if "No journal files" in err:
+        return f"there is no {' or '.join(MAIL_LOGS)}, and {JOURNAL} is empty"
+    last = err.strip().splitlines()[-1:]  # none, and 1, where nothing was found
+    return f"journalctl ended with {code}: {last[0]}" if code and last else ""
