@@ -44,7 +44,8 @@ def _gather(config: Config, pool: ThreadPoolExecutor) -> Facts:
     accounts, engine = pool.submit(own_facts.accounts, config), own_facts.engine(config)
     postfix = pool.submit(_either, partial(probe_postfix.gather, config), _no_postfix, away=engine.demo)
     known = accounts.result()
-    dovecot = pool.submit(_either, partial(probe_dovecot.gather, config, known.limits), _no_dovecot, away=engine.demo)
+    in_use = {address: limit for address, limit in known.limits.items() if address not in known.disabled}
+    dovecot = pool.submit(_either, partial(probe_dovecot.gather, config, in_use), _no_dovecot, away=engine.demo)
     host = probe_host.gather(
         config,
         known.limits,

@@ -22,10 +22,14 @@ _NOBODY = (FileNotFoundError, NotADirectoryError, ConnectionRefusedError)  # nob
 
 
 class Accounts(NamedTuple):
-    """``limits``: address → bytes, None for unlimited. Empty where the database can't be read."""
+    """``limits``: address → bytes, None for unlimited. Empty where the database can't be read.
+
+    ``disabled`` are those that are switched off, which Dovecot need not know.
+    """
 
     limits: Mapping[str, int | None]
     facts: DatabaseFacts
+    disabled: frozenset[str] = frozenset()
 
 
 class Running(NamedTuple):
@@ -45,8 +49,10 @@ def accounts(config: Config) -> Accounts:
     try:
         store = wiring.make_store(config)
         try:
-            limits = {account.address: account.limit for account in store.read().accounts}
-            return Accounts(limits, _database(store, writer))
+            found = store.read().accounts
+            limits = {account.address: account.limit for account in found}
+            disabled = frozenset(account.address for account in found if not account.enabled)
+            return Accounts(limits, _database(store, writer), disabled)
         finally:
             store.close()
     except MailquotaError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.config import DEFAULT_ORIGIN, Config
+from core.dovecot_sql import password_in
 from core.endpoints import DatabaseUrl
 from core.errors import SettingsError
 from core.postfix_maps import parse_map_file
@@ -125,8 +126,10 @@ def _read(file: Path, key: str) -> Password:
 
 
 def _from_map(file: Path, text: str, key: str) -> str:
-    """More than one line is a Postfix map: a password that was found there is used from there, and copied nowhere."""
-    password = parse_map_file(text).get("password")
+    """More than one line is another program's: a password that was found there is used from there, copied nowhere."""
+    password = password_in(text) or parse_map_file(text).get("password")
     if not password:
-        raise SettingsError(f"{key}: {file}: found lines without password = …, expected one line or a Postfix map")
+        raise SettingsError(
+            f"{key}: {file}: found lines without a password, expected one line, a Postfix map, or Dovecot's settings"
+        )
     return password

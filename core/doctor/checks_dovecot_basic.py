@@ -87,7 +87,9 @@ def _imap_quota(facts: DovecotFacts) -> Outcome:
         lines = plugin_lines(facts, kept)
         lines += _imap_lines(facts, imap)
         return fail("imap_quota is loaded globally, by mail_plugins outside protocol imap", append(facts, *lines))
-    if not speaks(facts, "imap") or "imap_quota" in imap:
+    if not speaks(facts, "imap"):
+        return ok("protocol imap is not switched on")
+    if "imap_quota" in imap:
         return ok("imap_quota is loaded in protocol imap alone")
     why = "Mail programs and webmail can't show how full the mailbox is."
     lines = _imap_lines(facts, [*imap, "imap_quota"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from core.doctor.dovecot_limits import Difference, differences, field_name
+from core.doctor.dovecot_limits import Difference, differences, field_name, untold
 from core.doctor.dovecot_query import iterate_query, mended_query, query_lines
 from core.doctor.dovecot_view import append, doveadm, dovecot_check, is_modern, reload, setting
 from core.doctor.facts_dovecot import LOCAL_USERS, USERNAME_CHARACTERS, DovecotFacts
@@ -21,6 +21,7 @@ _BACKENDS = {"count", "maildir"}
 _OTHERS = {"dict", "dirsize", "fs", "imapc"}
 _REMOVED = {"dict", "dirsize"}  # by 2.4
 _BLOCK_LINES = r"/^[[:space:]]*quota .*\{/,/^[[:space:]]*\}/"
+_SHOWN = 4  # differences in one sentence
 _HARMLESS = frozenset("'+=!&~^|")  # in a name: neither of a path nor of Dovecot's own variables
 _ITERATE = "# give the SQL user database an iterate_query that returns every address as user"
 
@@ -52,6 +53,27 @@ def _count(facts: DovecotFacts) -> str:
     return append(facts, "plugin {", "  quota = count:User quota", "  quota_vsizes = yes", "}")
 
 
+def _enforced(facts: DovecotFacts) -> Outcome:
+    fix = _enforcing_again(facts) if len(facts.quota.roots) == 1 else ""
+    if not fix:
+        return ok("Dovecot enforces what it counts" if facts.quota.backend else "no quota is configured")
+    return warn("Dovecot counts, and lets every mail into a full mailbox (noenforcing, quota_enforce = no)", fix)
+
+
+def _enforcing_again(facts: DovecotFacts) -> str:
+    """The fix where one is needed. The option stands in 2.3's quota setting, and inside or outside 2.4's block."""
+    name, root = facts.quota.roots[0]
+    if not is_modern(facts):
+        words = root.split(":")
+        kept = [word for word in words if word != "noenforcing"]
+        return setting(facts, name, "", ":".join(kept)) if kept != words else ""
+    for block in facts.conf.of_kind("quota"):
+        for key in ("enforce", "quota_enforce"):
+            if block.values.get(key) == "no":
+                return append(facts, f'quota "{block.name}" {{', f"  {key} = yes", "}")
+    return append(facts, "quota_enforce = yes") if facts.conf.values.get("quota_enforce") == "no" else ""
+
+
 def _vsizes(facts: DovecotFacts) -> Outcome:
     if is_modern(facts) or facts.quota.backend != "count":
         return ok("asked for by driver count of Dovecot 2.3 alone")
@@ -66,10 +88,14 @@ def _limits(facts: DovecotFacts) -> Outcome:
         return missing
     asked = f"{len(facts.sample)} of {facts.accounts} accounts were asked about"
     found = differences(facts)
+    unclear = untold(facts)
+    if not found and unclear:
+        return skip(f"{asked}; what Dovecot's limit is can't be told of {visible(', '.join(unclear))}")
     if not found:
         return ok(f"{asked}: Dovecot enforces what the database says")
-    told = "; ".join(str(difference) for difference in found)
-    return fail(f"{asked}, {len(found)} differ: {visible(told)}", _mend(facts, found))
+    told = "; ".join(str(difference) for difference in found[:_SHOWN])
+    more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return fail(f"{asked}, {len(found)} differ: {visible(told)}{more}", _mend(facts, found))
 
 
 def _not_comparable(facts: DovecotFacts) -> Outcome | None:
@@ -182,6 +208,11 @@ def _cache(facts: DovecotFacts) -> Outcome:
 
 LIMIT_CHECKS: tuple[Check, ...] = (
     dovecot_check("quota-driver", "The driver decides what is counted, and who enforces limits.", _driver),
+    dovecot_check(
+        "quota-enforced",
+        "Mail that slips past the check at RCPT is then stored without limit, and so is what users save by IMAP.",
+        _enforced,
+    ),
     dovecot_check(
         "quota-vsizes", "Without it driver count loads for no user of Dovecot 2.3: no login, no delivery.", _vsizes
     ),

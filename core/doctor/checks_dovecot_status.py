@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable
 
 from core.doctor.dovecot_view import (
-    Judge,
     append,
     combined_check,
     dovecot_check,
@@ -24,6 +23,7 @@ from core.doctor.dovecot_view import (
 from core.doctor.facts import Facts
 from core.doctor.facts_dovecot import DovecotFacts
 from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from core.doctor.postfix_lists import judged_list, ours
 from core.text import shown, visible
 
 _NO_SERVICE = ok("no quota-status service is configured")
@@ -31,52 +31,64 @@ _NOT_ASKED = "Postfix does not ask quota-status about recipients"
 _TOOLARGE_FAULT = ((2, 4, 0), (2, 4, 4))
 _UNKNOWN_USER = "REJECT Unknown user"  # the default
 _UNLIMITED = {"", "0", "unlimited"}
-_SETS_BACK = "452 4.2.2 Mailbox is full and cannot receive any more emails"
+_OVERQUOTA = "452 4.2.2 Mailbox is full and cannot receive any more emails"
 _ENHANCED = re.compile(r"([0-9]{3}) +([0-9])\.[0-9]{1,3}\.[0-9]{1,3}(?: |$)")
 _REPLY = re.compile(r"[0-9]{3}(?: |$)")
 _KNOWN = {"421", "450", "451", "452", "521", "550", "551", "552", "553", "554"}
 
 
-def _where_asked(judge: Judge) -> Callable[[Facts], Outcome]:
+def _where_asked(judge: Callable[[Facts], Outcome]) -> Callable[[Facts], Outcome]:
     """Nothing is wrong with answers that nobody asks for; where Postfix can't be asked, they are judged."""
 
     def judged(facts: Facts) -> Outcome:
         if quota_status(facts.dovecot) is None:
             return _NO_SERVICE
-        return judge(facts.dovecot) if is_asked(facts) is not False else ok(_NOT_ASKED)
+        return judge(facts) if is_asked(facts) is not False else ok(_NOT_ASKED)
 
     return judged
 
 
-def _success(facts: DovecotFacts) -> Outcome:
-    text = value(facts, "quota_status_success", "quota_status_success") or "OK"
-    return _permits(facts, "quota_status_success", text)
-
-
-def _permits(facts: DovecotFacts, name: str, text: str) -> Outcome:
-    """Postfix takes OK, nothing and a bare number as permit, and looks at no further restriction of the list."""
-    words = text.split()
-    harmless = words and words[0].upper() != "OK" and not text.strip().isdigit()
-    if harmless and not (name == "quota_status_nouser" and words[0].upper() == "REJECT"):
-        return ok(f"{name} = {visible(text)}")
-    return fail(f"{name} is {shown(text)}", setting(facts, name, name, "DUNNO"))
-
-
-def _answers(facts: DovecotFacts) -> Outcome:
-    nouser = value(facts, "quota_status_nouser", "quota_status_nouser") or _UNKNOWN_USER
-    bad = [_success(facts), _permits(facts, "quota_status_nouser", nouser)]
+def _answers(facts: Facts) -> Outcome:
+    bad = [_permits(facts.dovecot, "success", "OK"), _permits(facts.dovecot, "nouser", _UNKNOWN_USER), _rejects(facts)]
     return together(bad, ok("success and nouser answers leave the decision to the other restrictions"))
 
 
-def _refusals(facts: DovecotFacts) -> Outcome:
+def _is_permit(text: str) -> bool:
+    """Postfix takes OK, nothing and a bare number as permit, and looks at no further restriction of the list."""
+    return text.strip().isdigit() or text.upper().split()[:1] in ([], ["OK"], ["PERMIT"])
+
+
+def _permits(facts: DovecotFacts, answer: str, default: str) -> Outcome:
+    """An answer that should leave the decision to others."""
+    name = f"quota_status_{answer}"
+    text = value(facts, name, name) or default
+    if _is_permit(text):
+        return fail(f"{name} is {shown(text)}", setting(facts, name, name, "DUNNO"))
+    return ok(f"{name} is {shown(text)}")
+
+
+def _rejects(facts: Facts) -> Outcome:
+    """Users are what Dovecot knows; Postfix asks about aliases too."""
+    name = "quota_status_nouser"
+    text = value(facts.dovecot, name, name) or _UNKNOWN_USER
+    if not text.upper().startswith(("REJECT", "4", "5")):
+        return ok(f"{name} is {shown(text)}")
+    fix = setting(facts.dovecot, name, name, "DUNNO")
+    if facts.postfix.values.get("virtual_alias_maps"):
+        return fail(f"{name} is {shown(text)}, and Postfix has virtual_alias_maps", fix)
+    return warn(f"{name} is {shown(text)}", fix)
+
+
+def _refusals(known: Facts) -> Outcome:
+    facts = known.dovecot
     names = ["quota_status_overquota"] if is_modern(facts) else ["quota_status_overquota", "quota_status_toolarge"]
     set_ones = [(name, value(facts, name, name)) for name in names if value(facts, name, name)]
     return together((_refusal(facts, name, text) for name, text in set_ones), ok("the answers refuse as they say"))
 
 
 def _refusal(facts: DovecotFacts, name: str, text: str) -> Outcome:
-    fix = setting(facts, name, name, _SETS_BACK)
-    if text.strip().isdigit() or text.split(maxsplit=1)[0].upper() in {"OK", "PERMIT"}:
+    fix = setting(facts, name, name, _OVERQUOTA)
+    if _is_permit(text):
         return fail(f"{name} is {shown(text)}, which permits", fix)
     if not _REPLY.match(text):
         return ok(f"{name} is {shown(text)}")
@@ -90,7 +102,8 @@ def _refusal(facts: DovecotFacts, name: str, text: str) -> Outcome:
     return ok(f"{name} is {shown(text)}")
 
 
-def _variables(facts: DovecotFacts) -> Outcome:
+def _variables(known: Facts) -> Outcome:
+    facts = known.dovecot
     text = value(facts, "quota_status_overquota", "quota_status_overquota")
     if not is_modern(facts):
         return ok("concerns quota-status of Dovecot 2.4 alone")
@@ -120,7 +133,8 @@ def _toolarge(facts: Facts) -> Outcome:
     return fail(found, fix) if asked else ok(f"{found}, but {_NOT_ASKED}")
 
 
-def _message_count(facts: DovecotFacts) -> Outcome:
+def _message_count(known: Facts) -> Outcome:
+    facts = known.dovecot
     count = facts.conf.values.get("quota_mailbox_message_count", "")
     if not is_modern(facts) or count in _UNLIMITED:
         return ok("quota_mailbox_message_count is not set")
@@ -150,14 +164,17 @@ def _aliases(facts: Facts) -> Outcome:
     )
 
 
-def _bounces(facts: DovecotFacts) -> Outcome:
-    values = facts.conf.values
+def _bounces(facts: Facts) -> Outcome:
+    values = facts.dovecot.conf.values
     if values.get("quota_full_tempfail") == "yes":
         return ok("quota_full_tempfail = yes: what slips past the check waits in Postfix's queue")
     if values.get("lmtp_rcpt_check_quota") == "yes":
         return ok(
             "lmtp_rcpt_check_quota = yes: LMTP refuses a full mailbox before it takes the mail; Postfix bounces it"
         )
+    if not facts.postfix.fault and not is_asked(facts) and not ours(facts, judged_list(facts)):
+        fix = append(facts.dovecot, "quota_full_tempfail = yes")
+        return warn("Postfix asks nobody whether a mailbox is full, and Dovecot refuses with 552 at delivery", fix)
     return ok(
         "Dovecot refuses a full mailbox with 552 after the mail was taken: what slips past the check at RCPT bounces to"
         " its sender, who may be forged. quota_full_tempfail = yes would keep it in Postfix's queue"
@@ -199,10 +216,10 @@ STATUS_CHECKS: tuple[Check, ...] = (
         _mail_size,
     ),
     combined_check("quota-status-aliases", "Postfix asks before it resolves aliases.", _aliases),
-    dovecot_check(
+    combined_check(
         "quota-bounces",
         "A size that was not announced, mails at the same moment, or a check that is away let a mail through to a full"
-        " mailbox.",
+        " mailbox. What is refused only then bounces to its sender, who may be forged.",
         _bounces,
     ),
 )

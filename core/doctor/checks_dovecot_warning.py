@@ -68,19 +68,28 @@ def _socket(facts: DovecotFacts, name: str) -> Outcome:
     service, listener = _listener(facts, name)
     if listener is None:
         return fail(f"no service listens at {shown(name)}, where warnings are sent", _service(facts, name))
-    values = listener.values
-    owner, mode = values.get("user", "root"), _octal(values.get("mode", "0600"))
+    owner, mode = listener.values.get("user", "root"), _octal(listener.values.get("mode", "0600"))
     told = f"the socket {visible(name)} has user {visible(owner)} and mode {mode:04o}"
-    if mode & 0o002:
+    if _admits(facts, listener, owner, mode):
         return ok(told)
     if not facts.mail_owner:
         return skip(f"{told}; as which user mail is delivered is not known")
-    if owner in facts.mail_owner and mode & 0o200:
-        return ok(told)
-    if values.get("group", "") in facts.mail_group and mode & 0o020:
-        return ok(told)
+    if not _comparable(owner, facts.mail_owner):
+        return skip(f"{told}; mail is delivered as {facts.mail_owner[0]}, and who that is is not known here")
     fix = append(facts, f"service {service} {{", *_listener_lines(facts, name), "}")
     return fail(f"{told}, and mail is delivered as {visible(facts.mail_owner[0])}", fix)
+
+
+def _admits(facts: DovecotFacts, listener: Block, owner: str, mode: int) -> bool:
+    """Whether the user that mail is delivered as may connect."""
+    of_owner = owner in facts.mail_owner and mode & 0o200
+    of_group = listener.values.get("group", "") in facts.mail_group and mode & 0o020
+    return bool(mode & 0o002 or of_owner or of_group)
+
+
+def _comparable(owner: str, mail_owner: tuple[str, ...]) -> bool:
+    """A name and a number may mean the same user."""
+    return owner == "root" or any(owner.isdigit() == one.isdigit() for one in mail_owner)
 
 
 def _listener(facts: DovecotFacts, name: str) -> tuple[str, Block | None]:

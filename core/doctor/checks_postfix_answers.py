@@ -5,6 +5,7 @@ Answers that permit are errors of the settings (core.answers), so they can't be 
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 
@@ -12,22 +13,25 @@ from core.doctor.facts import Facts
 from core.doctor.model import Check, Outcome, fail, ok, together, warn
 from core.doctor.postfix_lists import RELOAD, needs_postfix
 from core.settings import Policy
-from core.text import shown
+from core.text import shown, visible
 
 _CODE = re.compile(r"([45])[0-9]{2} +(?:([245])\.([0-9]{1,3}\.[0-9]{1,3})(?: |$))?")
 # RFC 5321, 4.2.3, for a recipient: all others are unknown to some senders.
 _RECIPIENT_CODES = frozenset({"450", "451", "452", "550", "551", "552", "553", "554"})
+_SQL_MAP = re.compile(r"(?:proxy:)?(?:mysql|sqlite|pgsql):")
 _NO_REFUSAL = frozenset({"DUNNO", "INFO", "WARN"})
 
 
 def set_answer(facts: Facts, key: str, value: str) -> str:
     """Commands that change a key of [policy]; a comment where no settings file holds it."""
     path = facts.config.path
+    line = f"{key} = {json.dumps(value, ensure_ascii=False)}"  # of one line, JSON's texts are TOML's, too
     if path is None or not _in_file(facts, key):
-        return f'# in [policy] of mailquota\'s settings: {key} = "{value}"'
-    line = f's|^[[:blank:]]*{key}[[:blank:]]*=.*|{key} = "{value}"|'
+        return f"# in [policy] of mailquota's settings: {line}"
+    literal = re.sub(r"[\\&|]", r"\\\g<0>", line)
     name = shlex.quote(str(path))
-    return f"sed -i {shlex.quote(line)} {name}\nmailquota --config {name} reload"
+    edit = shlex.quote(f"s|^[[:blank:]]*{key}[[:blank:]]*=.*|{literal}|")
+    return f"sed -i {edit} {name}\nmailquota --config {name} reload"
 
 
 def _in_file(facts: Facts, key: str) -> bool:
@@ -111,6 +115,16 @@ def _delimiter(facts: Facts) -> Outcome:
     return warn(f"recipient_delimiter of Postfix is {shown(theirs)}, that of mailquota {shown(mine)}", fix)
 
 
+def _aliases(facts: Facts) -> Outcome:
+    if not facts.config.settings.policy.aliases:
+        return ok("aliases are not followed (policy.aliases is false): their mail may bounce at a full mailbox")
+    maps = facts.postfix.values.get("virtual_alias_maps", "").replace(",", " ").split()
+    others = [name for name in maps if not _SQL_MAP.match(name)]
+    if not others:
+        return ok("virtual aliases of the database are followed")
+    return ok(f"virtual aliases of the database are followed, those in {visible(', '.join(others))} are not")
+
+
 ANSWER_CHECKS: tuple[Check, ...] = (
     Check(
         "answer-codes",
@@ -134,5 +148,11 @@ ANSWER_CHECKS: tuple[Check, ...] = (
         "Where the two disagree, user+extension is another address to mailquota than to Postfix, and its limit is not "
         "enforced.",
         needs_postfix(_delimiter),
+    ),
+    Check(
+        "aliases-followed",
+        "Postfix asks about an alias by its own name. Where mailquota can't follow it, its mail is accepted, and "
+        "bounces if the mailbox behind it is full.",
+        needs_postfix(_aliases),
     ),
 )

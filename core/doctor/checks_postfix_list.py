@@ -23,7 +23,8 @@ from core.doctor.postfix_lists import (
 from core.postfix_restrictions import Entry, entries, place, policy_check, unreachable_behind, without
 from core.text import visible
 
-_AFTER_US = ("permit_", "reject_", "defer_", "check_")
+_BEFORE_US = ("permit_", "reject_", "defer_", "check_")
+_AFTER_DATA = "smtpd_end_of_data_restrictions"
 
 
 def _listed(facts: Facts) -> Outcome:
@@ -47,9 +48,10 @@ def _listed(facts: Facts) -> Outcome:
 
 
 def _placed(facts: Facts, found: List) -> str:
-    """The list with us in the right place, and Dovecot's service gone if we were not asked before."""
-    text = without(found.text, {check.service for _, check in quota_status(facts, found)})
-    return place(without(text, _our_services(facts, found)), our_service(facts))
+    """The list with us in the right place. Dovecot's service goes, unless it still has to decide in our stead."""
+    shadow = facts.config.settings.policy.mode == "shadow"
+    gone = set() if shadow else {check.service for _, check in quota_status(facts, found)}
+    return place(without(found.text, gone), our_service(facts))
 
 
 def _our_services(facts: Facts, found: List) -> set[str]:
@@ -59,12 +61,12 @@ def _our_services(facts: Facts, found: List) -> set[str]:
 def _elsewhere(facts: Facts, other: List, fix: str) -> Outcome:
     """We are asked, but not where recipients are decided about."""
     delayed = facts.postfix.values.get("smtpd_delay_reject", "yes") == "yes"
-    fix = f"{other.change_to(without(other.text, _our_services(facts, other)))}\n{fix}"
     found = f"only {other} asks mailquota"
+    if other.parameter == _AFTER_DATA:  # a second question there, about the true size, may well stay
+        return fail(f"{found}: a mail with several recipients is never refused there", fix)
+    fix = f"{other.change_to(without(other.text, _our_services(facts, other)))}\n{fix}"
     if other.parameter == RELAY:
         return warn(f"{found}: it works, but before other checks have refused what they would", fix)
-    if other.parameter == "smtpd_end_of_data_restrictions":
-        return fail(f"{found}: a mail with several recipients is never refused there", fix)
     if delayed and OTHER_LISTS[other.parameter] in {"CONNECT", "HELO", "MAIL"}:
         return warn(f"{found}: it works only while smtpd_delay_reject = yes", fix)
     return fail(f"{found}, in the state {OTHER_LISTS[other.parameter]}, where no recipient is decided about", fix)
@@ -79,7 +81,7 @@ def _once(facts: Facts) -> Outcome:
         outcomes.append(warn(f"{found} asks mailquota {count} times", found.change_to(text)))
     for parameter in (*OTHER_LISTS, RELAY):
         other = list_of(facts.postfix, parameter)
-        if parameter != "smtpd_end_of_data_restrictions" and ours(facts, other):
+        if parameter != _AFTER_DATA and ours(facts, other):
             text = without(other.text, _our_services(facts, other))
             outcomes.append(warn(f"{other} asks mailquota as well", other.change_to(text)))
     return together(outcomes, ok(f"{found} asks mailquota once"))
@@ -102,7 +104,7 @@ def _place(facts: Facts) -> Outcome:
 
 
 def _belongs_before(entry: Entry) -> bool:
-    return entry.name.startswith(_AFTER_US) and policy_check(entry) is None and not unreachable_behind(entry)
+    return entry.name.startswith(_BEFORE_US) and policy_check(entry) is None and not unreachable_behind(entry)
 
 
 def _override(facts: Facts) -> Outcome:

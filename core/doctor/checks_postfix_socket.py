@@ -194,7 +194,7 @@ def _text(facts: Facts, address: str, text: str) -> Outcome:
     if action.split(" ", 1)[0].upper() != "DUNNO":
         return fail(f"{address} answers {shown(action)} where mailquota says DUNNO: a foreign service", _who(address))
     engine = facts.host.engine
-    if engine.known and not engine.running:
+    if engine.known and not engine.running and not engine.fault:
         return warn(
             f"{address} answers, but no mailquota runs: a foreign service, or one with other settings", _who(address)
         )

@@ -40,12 +40,23 @@ def differences(facts: DovecotFacts) -> list[Difference]:
     return [found for account in accounts if (found := _difference(facts, account))]
 
 
+def untold(facts: DovecotFacts) -> list[str]:
+    """The accounts of the sample whose limit in Dovecot can't be told."""
+    loaded = [account for account in facts.sample if not account.unknown and not account.fault]
+    return [account.address for account in loaded if _effective(facts, account) is None]
+
+
+def _effective(facts: DovecotFacts, account: Account) -> int | None:
+    """The limit in KiB."""
+    return account.enforced if account.enforced is not None else _given(facts, account)
+
+
 def _difference(facts: DovecotFacts, account: Account) -> Difference | None:
     if account.unknown:
         return Difference(account.address, "unknown", "Dovecot has no such user")
     if account.fault:
         return _broken(facts, account)
-    effective = account.enforced if account.enforced is not None else _given(facts, account)
+    effective = _effective(facts, account)
     if effective is None or effective == _kib(account.expected):
         return None
     kind, cause = _cause(facts, account)

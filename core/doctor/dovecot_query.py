@@ -10,7 +10,7 @@ import re
 
 from core.doctor.dovecot_view import append, is_modern
 from core.doctor.facts_dovecot import DovecotFacts
-from core.postfix_maps import schema_of
+from core.sql_queries import schema_of
 
 _FACTORS = r"(?:\s*\*\s*(?:1024|1048576))*"
 _UNIT = r"(?:,\s*'[bkmgt]\w{0,2}'\s*)?"
@@ -19,8 +19,8 @@ _LIMIT = re.compile(
     re.IGNORECASE,
 )
 _BARE = re.compile(r"\b([\w.`]+)\s+as\s+[`\"]?quota\w*[`\"]?", re.IGNORECASE)
-_COLUMN = re.compile(r"(?<=,)\s*(quota)(?=\s*,|\s+from\b)", re.IGNORECASE)
-_WANTED = {False: r" concat('*:bytes=', \1) AS quota_rule", True: r" concat(\1, 'B') AS quota_storage_size"}
+_COLUMN = re.compile(r"(?<=[,\s])(quota)(?=\s*,|\s+from\b)", re.IGNORECASE)
+_WANTED = {False: r"concat('*:bytes=', \1) AS quota_rule", True: r"concat(\1, 'B') AS quota_storage_size"}
 _ALL_USERS = {
     "ispmail": "SELECT email AS user FROM virtual_users",
     "postfixadmin": "SELECT username AS user FROM mailbox WHERE active = '1'",
@@ -29,10 +29,18 @@ _ALL_USERS = {
 
 def mended_query(facts: DovecotFacts) -> str:
     """The query for one user with the limit in bytes and under the right name; empty where that can't be told."""
-    query = facts.query.user
-    pattern = next((pattern for pattern in (_LIMIT, _BARE, _COLUMN) if pattern.search(query)), None)
-    mended = pattern.sub(_WANTED[is_modern(facts)], query, count=1) if pattern else query
-    return mended if mended != query else ""
+    query, wanted = facts.query.user, _WANTED[is_modern(facts)]
+    for pattern in (_LIMIT, _BARE, _COLUMN):
+        match = pattern.search(query)
+        if match and _is_outermost(query, match.start(1)) == (pattern is not _LIMIT):
+            mended = query[: match.start()] + match.expand(wanted) + query[match.end() :]
+            return mended if mended.lower() != query.lower() else ""
+    return ""
+
+
+def _is_outermost(query: str, at: int) -> bool:
+    """Whether a place is inside no brackets, so that it is a column of the answer."""
+    return query.count("(", 0, at) == query.count(")", 0, at)
 
 
 def iterate_query(facts: DovecotFacts) -> str:

@@ -56,7 +56,7 @@ class FileFact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):
-    """What a service of the kind ``script`` runs: ``lines`` are those of its text that hand a mail to somebody."""
+    """What a service of the kind ``script`` runs: ``lines`` are those of its text that call dovecot-lda."""
 
     service: str
     path: str
@@ -68,7 +68,8 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
 class DovecotFacts(msgspec.Struct, frozen=True, kw_only=True):
     """``fault`` says why Dovecot's settings could not be read; ``refused``: because Dovecot itself refuses them.
 
-    ``conf`` is what doveconf prints, never to be changed; ``users`` are the drivers of the user databases.
+    ``conf`` is what doveconf prints without secrets, never to be changed; ``users`` are the drivers of the user
+    databases.
     ``server_fault`` says why a running Dovecot could not be asked about users. ``accounts`` is how many the accounts
     database has, of which ``sample`` were asked about; the names of ``odd`` have ``odd_characters``, which
     ``auth_username_chars`` lacks. ``listed`` is how many users Dovecot can list. ``mail_owner`` are name and number of

@@ -34,10 +34,7 @@ PARAMETERS = (
     "smtpd_policy_service_timeout",
     "smtpd_restriction_classes",
     "smtpd_sasl_auth_enable",
-    "soft_bounce",
     "virtual_alias_maps",
-    "virtual_mailbox_maps",
-    "virtual_transport",
 )
 
 Answer = Literal["answer", "missing", "refused", "denied", "silent", "closed", "not asked"]

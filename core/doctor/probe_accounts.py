@@ -17,12 +17,13 @@ from core.doctor.facts_dovecot import USERNAME_CHARACTERS, Account, FileFact
 from core.dovecot_conf import Block
 from core.outside import Run, Said
 
-SAMPLE = 8  # accounts
+SAMPLE = 12  # accounts
 _NO_USER = 67  # exit code of doveadm
 _SHOWN_FIELDS = {"uid", "gid", "home", "mail", "mail_path", "mail_driver", "user"}
 _INDEX_FILES = ("dovecot-uidlist", "dovecot.index", "dovecot.index.cache")
 
 Stat = Callable[[str], os.stat_result]
+Names = Callable[[str, str], list[str]]
 
 
 class AccountsProbe:
@@ -37,6 +38,7 @@ class AccountsProbe:
         self._run = run
         self._stat = stat
         self._chosen = choose(accounts)
+        self._gave_up = False  # once doveadm hangs it would hang for each
         self.count = len(accounts)
         self.with_domain = any("@" in address for address in accounts)
 
@@ -55,9 +57,10 @@ class AccountsProbe:
         if said.code == _NO_USER:
             return Account(address=address, expected=expected, unknown=True)
         fields = _fields(said.out)
-        if self._status(self.maildir(address)) is None:
+        if self._gave_up or self._status(self.maildir(address)) is None:
             return Account(address=address, expected=expected, fields=fields)
         got = self._run([*self._doveadm, "-f", "json", "quota", "get", "-u", address])
+        self._gave_up = got.code is None
         fault = (last_line(got.err) or got.fault) if got.fault else ""
         return Account(
             address=address, expected=expected, fields=fields, enforced=None if fault else _limit(got.out), fault=fault
@@ -130,15 +133,16 @@ def choose(accounts: Mapping[str, int | None]) -> list[str]:
     return list(dict.fromkeys([*chosen, *names[::step]]))[:SAMPLE]
 
 
-def mail_names(conf: Block, sample: Sequence[Account], kind: str) -> tuple[str, ...]:
+def mail_names(conf: Block, sample: Sequence[Account], kind: str, names: Names) -> tuple[str, ...]:
     """Name and number of the user (``uid``) or group (``gid``) that mail belongs to, where there is but one."""
     found = {account.fields[kind] for account in sample if account.fields.get(kind)}
     found = found or {conf.values.get(f"mail_{kind}", "")}
     one = found.pop()
-    return tuple(dict.fromkeys([one, *_also_called(one, kind)])) if one and not found else ()
+    return tuple(dict.fromkeys([one, *names(one, kind)])) if one and not found else ()
 
 
-def _also_called(name: str, kind: str) -> list[str]:
+def also_called(name: str, kind: str) -> list[str]:
+    """Name and number of a user (``uid``) or group (``gid``) of this machine; nothing where there is none such."""
     try:
         if kind == "uid":
             user = pwd.getpwuid(int(name)) if name.isdigit() else pwd.getpwnam(name)

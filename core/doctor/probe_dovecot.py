@@ -1,7 +1,7 @@
 """Asks Dovecot for its settings and for some of its users. Reads, never writes; nothing here raises.
 
-Dovecot hides the passwords of its settings itself. Of the SQL file of 2.3 only the two queries are kept, of a user's
-fields the values only where they are about quota or the mailbox, of scripts only the lines that hand over a mail.
+No password is kept: of the settings none that may be secret, of the SQL file of 2.3 only the two queries, of a user's
+fields the values only where they are about quota or the mailbox, of scripts only the lines that call dovecot-lda.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from core import outside
 from core.config import Config
 from core.doctor.facts_dovecot import LOCAL_USERS, DovecotFacts, Script, UserQuery
-from core.doctor.probe_accounts import AccountsProbe, mail_names
+from core.doctor.probe_accounts import AccountsProbe, Names, Stat, also_called, mail_names
 from core.dovecot_conf import (
     Block,
     config_file,
@@ -30,11 +30,10 @@ from core.dovecot_quota import quota_facts
 from core.outside import Read, Run, Said, Text
 from core.postfix_maps import parse_map_file
 
-_DELIVERING = ("dovecot-lda", "mailquota", "doveadm", "sendmail", "/deliver")
+_LDA = "dovecot-lda"
+_SECRET = re.compile(r"pass|key|secret|token|nonce|salt")
 _REFUSED = 89  # doveconf's exit code for settings that Dovecot does not start with
 _OWN_WORDS = ("Permission denied", "open(")  # of a failure that is about us, not about the settings
-
-Stat = Callable[[str], os.stat_result]
 
 
 def gather(
@@ -43,6 +42,8 @@ def gather(
     run: Run = outside.run,
     read: Read = outside.read,
     stat: Stat = os.stat,
+    *,
+    names: Names = also_called,
 ) -> DovecotFacts:
     """``accounts``: address → limit in bytes of the accounts database, None = unlimited; may be empty."""
     mailstore = config.settings.mailstore
@@ -58,7 +59,7 @@ def gather(
         mailquota=shutil.which("mailquota") or facts.mailquota,
     )
     probe = AccountsProbe(dovecot_tool(mailstore.doveadm, "doveadm"), accounts, mailstore.path, run, stat)
-    return _with_users(facts, probe)
+    return _with_users(facts, probe, names)
 
 
 def _settings(said: Said) -> DovecotFacts:
@@ -70,7 +71,7 @@ def _settings(said: Said) -> DovecotFacts:
         return DovecotFacts(fault=said.fault, refused=refused)
     if not file:
         return DovecotFacts(fault="doveconf prints nothing that looks like settings of Dovecot")
-    conf = parse_doveconf(text)
+    conf = _harmless(parse_doveconf(text))
     return DovecotFacts(
         fault="",
         conf=conf,
@@ -83,7 +84,17 @@ def _settings(said: Said) -> DovecotFacts:
     )
 
 
-def _with_users(facts: DovecotFacts, probe: AccountsProbe) -> DovecotFacts:
+def _harmless(block: Block) -> Block:
+    """Without what is secret or may be. doveconf hides passwords that it knows as such, which plugins' are not."""
+    values = {
+        name: value
+        for name, value in block.values.items()
+        if not _SECRET.search(name) and (block.kind != "plugin" or name.startswith("quota"))
+    }
+    return Block(block.kind, block.name, values, [_harmless(one) for one in block.blocks if one.kind != "passdb"])
+
+
+def _with_users(facts: DovecotFacts, probe: AccountsProbe, names: Names) -> DovecotFacts:
     """What a running Dovecot says of its users, and what their mailboxes show."""
     server_fault, sample = probe.sample()
     listed, listing_fault = probe.listed() if may_be_listed(facts) and not server_fault else (None, "")
@@ -98,8 +109,8 @@ def _with_users(facts: DovecotFacts, probe: AccountsProbe) -> DovecotFacts:
         sample=sample,
         listed=listed,
         listing_fault=listing_fault,
-        mail_owner=mail_names(facts.conf, sample, "uid"),
-        mail_group=mail_names(facts.conf, sample, "gid"),
+        mail_owner=mail_names(facts.conf, sample, "uid", names),
+        mail_group=mail_names(facts.conf, sample, "gid", names),
         maildirsizes=probe.maildirsizes(),
         largest_index=probe.largest_index(),
     )
@@ -167,5 +178,5 @@ def _script(service: str, path: str, files: _Files) -> Script:
         return Script(service=service, path=path, fault=f"{path}: {getattr(error, 'strerror', None) or error}")
     text = files.read(path)
     lines = [line.strip() for line in (text.text or "").splitlines() if not line.lstrip().startswith("#")]
-    delivering = tuple(line for line in lines if any(word in line for word in _DELIVERING))
+    delivering = tuple(line for line in lines if _LDA in line)
     return Script(service=service, path=path, mode=mode, lines=delivering, fault=text.fault)

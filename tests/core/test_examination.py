@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from core import examination, own_facts
-from core.doctor import probe_postfix
+from core.config import Config
+from core.doctor import probe_dovecot, probe_postfix
 from core.doctor.checks import CHECKS, judge
 from core.doctor.checks_dovecot import DOVECOT_CHECKS
 from core.doctor.checks_postfix import POSTFIX_CHECKS
 from core.doctor.facts import Facts
+from core.doctor.facts_dovecot import DovecotFacts
 from core.doctor.facts_postfix import PostfixFacts
 from core.doctor.model import Check, Finding, Outcome
 from core.version import version
@@ -84,9 +87,33 @@ def test_nothing_is_changed_by_it(small_world: SmallWorld) -> None:
 
 
 def test_limits_and_the_right_to_edit_them_are_told(small_world: SmallWorld) -> None:
-    limits, facts = own_facts.accounts(small_world.load())
+    limits, facts, disabled = own_facts.accounts(small_world.load())
     assert limits[JOHN] == 10_000
+    assert not disabled
     assert (facts.fault, facts.may_write, facts.table, facts.column) == ("", True, "virtual_users", "quota")
+
+
+def test_dovecot_is_not_asked_about_accounts_that_are_switched_off(
+    small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = f"SELECT email, quota, email <> '{JOHN}' FROM virtual_users"
+    small_world.settings["accounts"] |= {
+        "schema": "custom", "users_query": query,
+        "aliases_query": "SELECT source, destination FROM virtual_aliases",
+        "set_query": "UPDATE virtual_users SET quota = %(limit)s WHERE email = %(address)s",
+    }  # fmt: skip
+    small_world.write_settings()
+    small_world.add_account("jane@example.org")
+    asked: list[str] = []
+
+    def gather(_: Config, accounts: Mapping[str, int | None]) -> DovecotFacts:
+        asked.extend(accounts)
+        return DovecotFacts()
+
+    monkeypatch.setattr(probe_dovecot, "gather", gather)
+    examination.examine(small_world.load())
+    assert "jane@example.org" in asked
+    assert JOHN not in asked
 
 
 def test_a_database_that_is_gone_is_told_and_hides_nothing_else(small_world: SmallWorld) -> None:

@@ -86,7 +86,7 @@ def test_only_the_default_file_may_be_missing(tmp_path: Path) -> None:
         (b"", "found no password"),
         (b"\n", "found no password"),
         (b"\xff\xfe", "not UTF-8"),
-        (b"two\nlines\n", "expected one line or a Postfix map"),
+        (b"two\nlines\n", "expected one line, a Postfix map, or Dovecot's settings"),
         (b"x" * 70_000, "found no password"),
     ],
     ids=["missing", "empty", "newline", "latin-1", "lines", "huge"],

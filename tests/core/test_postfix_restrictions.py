@@ -46,6 +46,8 @@ def test_an_access_map_may_stand_alone() -> None:
         ),
         (f"check_policy_service {SERVICE}, reject_unauth_destination", f"reject_unauth_destination, {OURS}"),
         (f"{OURS}, {OURS}", OURS),
+        ("permit_auth_destination, reject", f"{OURS}, permit_auth_destination, reject"),
+        (f"permit_mynetworks, warn_if_reject, {OURS}", f"permit_mynetworks, {OURS}"),
     ],
 )
 def test_our_check_stands_once_and_last(before: str, after: str) -> None:

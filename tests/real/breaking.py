@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +30,8 @@ class Case:
     change: Change = str
     query: Change = str
     state: str = "fail"
-    files: Mapping[str, int] = field(default_factory=dict)  # scripts that are made, with their modes
+    script: str = ""  # the text of a warning script, empty where there is none
+    mode: int = 0o755  # its rights
     index: int = 0  # bytes in the list of messages of a mailbox
 
     def __str__(self) -> str:

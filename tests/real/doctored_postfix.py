@@ -164,10 +164,10 @@ class Doctored:
         found = judge(Facts(config=self.config, postfix=self.facts()), POSTFIX_CHECKS)
         return {finding.check: finding for finding in found}
 
-    def is_asked(self) -> bool:
-        """Whether Postfix really lets the service decide."""
+    def reply(self) -> str:
+        """What a client is told about a recipient, without the words that Postfix adds; "" while nobody answers."""
         try:
             code, text = self.postfix.rcpt()
         except (OSError, smtplib.SMTPException):  # it reads its new settings just now
-            return False
-        return (code, text.rpartition(": ")[2]) == (452, REFUSAL.removeprefix("452 4.2.2 "))
+            return ""
+        return f"{code} {text.split(' ', 1)[0]} {text.rpartition(': ')[2]}"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import smtplib
+import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from tests.mailserver.dovecot import VMAIL_UID, Dovecot
 from tests.mailserver.fixture import require_mailserver, temporary_folder
 from tests.mailserver.server import MailServer
+from tests.real.beside import wait_until
 from tests.real.breaking import Case, Patient, adding, replacing, settings
 
 pytestmark = pytest.mark.server
@@ -27,6 +31,7 @@ WARNING = (
     "}",
 )
 SCRIPT = '#!/bin/sh\ncat | /usr/lib/dovecot/dovecot-lda -d "$2" -o "plugin/quota=maildir:User quota:noenforcing"\n'
+PLAIN_SCRIPT = '#!/bin/sh\ncat | /usr/lib/dovecot/dovecot-lda -d "$2"\n'
 
 
 def service(script: str, *listener: str) -> tuple[str, ...]:
@@ -50,6 +55,7 @@ CASES = [
     Case("imap-quota", "loaded globally", replacing("mail_plugins = quota\n", "mail_plugins = quota imap_quota\n")),
     Case("imap-quota", "does not load", replacing("quota imap_quota", "quota"), state="warn"),
     Case("quota-driver", "no quota is configured", replacing("quota = maildir:User quota", "")),
+    Case("quota-enforced", "noenforcing", replacing(":User quota", ":User quota:noenforcing"), state="warn"),
     Case("quota-vsizes", "quota_vsizes is not set", replacing("quota = maildir:", "quota = count:")),
     Case("quota-limits", "1024 times too large", query=replacing("*:bytes=", "*:storage=")),
     Case("quota-limits", "1048576 times too large", query=replacing("quota) AS", "quota * 1048576) AS")),
@@ -63,7 +69,7 @@ CASES = [
     ),
     Case("trash-folder", "no mailbox has", replacing(r"special_use = \Trash", ""), state="warn"),
     Case("quota-status-answers", "'OK'", replacing("quota_status_success = DUNNO", "")),
-    Case("quota-status-answers", "'REJECT Unknown user'", replacing("quota_status_nouser = DUNNO", "")),
+    Case("quota-status-answers", "'REJECT Unknown user'", replacing("quota_status_nouser = DUNNO", ""), state="warn"),
     Case("quota-status-codes", "disagree", replacing("452 4.2.2", "452 5.2.2"), state="warn"),
     Case(
         "quota-status-codes",
@@ -75,10 +81,18 @@ CASES = [
         "quota-warning-service",
         "user root and mode 0600",
         adding(*WARNING, *service("SCRIPT", "mode = 0600")),
-        files={"script": 0o755},
+        script=SCRIPT,
     ),
-    Case("quota-warning-script", "not executable", adding(*WARNING, *service("SCRIPT")), files={"script": 0o644}),
+    Case("quota-warning-script", "not executable", adding(*WARNING, *service("SCRIPT")), script=SCRIPT, mode=0o644),
     Case("quota-warning-script", "does not exist", adding(*WARNING, *service("SCRIPT"))),
+    Case("quota-warning-option", "without an option", adding(*WARNING, *service("SCRIPT")), script=PLAIN_SCRIPT),
+    Case(
+        "quota-warning-option",
+        "names quota driver count",
+        adding(*WARNING, *service("SCRIPT")),
+        script=SCRIPT.replace("maildir:", "count:"),
+        state="warn",
+    ),
 ]
 
 
@@ -135,9 +149,9 @@ def test_what_is_broken_is_named_and_mended(
     (tmp_path / "mailquota").touch(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     script = server.folder / "script"
-    for name, mode in case.files.items():
-        (server.folder / name).write_text(SCRIPT)
-        (server.folder / name).chmod(mode)
+    if case.script:
+        script.write_text(case.script)
+        script.chmod(case.mode)
     (server.maildir("john@example.org") / "dovecot-uidlist").write_bytes(b"\n" * case.index)
     assert patient.finding(case.check).state == "ok"
 
@@ -147,6 +161,44 @@ def test_what_is_broken_is_named_and_mended(
     with patient.changed((server.dovecot.config, change), (sql_file(server.dovecot), case.query)):
         patient.assert_mended(case)
     script.unlink(missing_ok=True)
+
+
+def takes(server: MailServer, address: str) -> bool:
+    """Whether LMTP takes a mail; it hangs up while Dovecot takes up its settings."""
+    with suppress(OSError, smtplib.SMTPException):
+        return server.deliver_lmtp(address, 1000)[0] == 250
+    return False
+
+
+def test_mail_arrives_again_once_lmtp_looks_up_whole_addresses(server: MailServer, patient: Patient) -> None:
+    """The finding says what really happens, and its fix ends it."""
+    change = adding("protocol lmtp {", "auth_username_format = %Ln", "}")
+    with patient.changed((server.dovecot.config, change)):
+        finding = patient.finding("lmtp-username")
+        assert server.deliver_lmtp("john@example.org", 1000)[0] == 550
+        patient.mend(finding)
+        wait_until(lambda: takes(server, "john@example.org"), "mail is taken")
+
+
+def test_a_warning_reaches_a_full_mailbox_once_its_script_says_so(server: MailServer, patient: Patient) -> None:
+    """A plain dovecot-lda loses it, and says nothing."""
+    address, script = "full@example.org", server.folder / "script"
+    server.add_user(address, 1000)
+    server.deliver_lmtp(address, 1000)
+    new = server.maildir(address) / "new"
+    script.write_text(PLAIN_SCRIPT.replace("-d", f"-c {server.dovecot.config} -d"))
+    script.chmod(0o755)
+
+    def mails_after_warning() -> int:
+        subprocess.run([script, "95", address], input=b"Subject: full\n\n", check=True, capture_output=True)
+        return len(list(new.iterdir()))
+
+    with patient.changed((server.dovecot.config, adding(*WARNING, *service(str(script))))):
+        finding = patient.finding("quota-warning-option")
+        assert mails_after_warning() == 1
+        patient.mend(finding)
+        assert mails_after_warning() == 2
+    script.unlink()
 
 
 def test_a_maildirsize_of_somebody_else_is_given_back(server: MailServer, patient: Patient) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from core.doctor.facts_postfix import PostfixFacts
 from tests.mailserver.trixie import trixie_folder
+from tests.real.beside import wait_until
 from tests.real.breaking import Case, Patient, adding, replacing, settings
 from tests.truth.dovecot24 import Dovecot24, dovecot24
+from tests.truth.peers import FITS, FULL, Line
 
 pytestmark = pytest.mark.server
 
@@ -35,6 +38,8 @@ CASES = [
     Case(
         "quota-limits", "the quota block has", replacing("driver = count", "driver = count\nquota_storage_size = 3000")
     ),
+    Case("quota-enforced", "quota_enforce", replacing("driver = count", "driver = count\nenforce = no"), state="warn"),
+    Case("quota-enforced", "quota_enforce", adding("quota_enforce = no"), state="warn"),
     Case("quota-message-count", "is 100", adding("quota_mailbox_message_count = 100")),
     Case("quota-mail-size", "is 10M", adding("quota_mail_size = 10M"), state="warn"),
     Case("quota-status-variables", "%{user}", adding("quota_status_overquota = 452 4.2.2 %{user} %{error}")),
@@ -50,7 +55,7 @@ CASES = [
     Case("imap-quota", "loaded globally", adding("mail_plugins {", "imap_quota = yes", "}")),
     Case("trash-folder", "no mailbox has", replacing("special_use = \\Trash", ""), state="warn"),
     Case("quota-warning-service", "no service listens", adding(*WARNING)),
-    Case("quota-warning-option", "which 2.4 ignores", adding(*WARNING, *SERVICE), files={"script": 0o755}),
+    Case("quota-warning-option", "which 2.4 ignores", adding(*WARNING, *SERVICE), script=SCRIPT),
 ]
 
 
@@ -79,7 +84,8 @@ def patient(server: Dovecot24, tmp_path: Path) -> Patient:
 
 def postfix_asking(service: str) -> PostfixFacts:
     restrictions = f"permit_mynetworks, check_policy_service {service}"
-    return PostfixFacts(fault="", values={"smtpd_recipient_restrictions": restrictions})
+    values = {"smtpd_recipient_restrictions": restrictions, "queue_directory": "/var/spool/postfix"}
+    return PostfixFacts(fault="", values=values)
 
 
 def asked(server: Dovecot24) -> PostfixFacts:
@@ -106,11 +112,52 @@ def test_driver_maildir_is_told_its_fault_alone(server: Dovecot24, patient: Pati
 def test_what_is_broken_is_named_and_mended(case: Case, server: Dovecot24, patient: Patient) -> None:
     script = server.folder / "script"
     inside = "/" + str(script.relative_to(server.root))
-    for name, mode in case.files.items():
-        (server.folder / name).write_text(SCRIPT)
-        (server.folder / name).chmod(mode)
+    if case.script:
+        script.write_text(case.script)
+        script.chmod(case.mode)
     assert patient.finding(case.check).state == "ok"
     patient.postfix = asked(server)
     with patient.changed((config(server), lambda text: case.change(text).replace("SCRIPT", inside))):
         patient.assert_mended(case)
     script.unlink(missing_ok=True)
+
+
+def answer(server: Dovecot24, address: str, size: int) -> str:
+    """That of quota-status to a mail of ``size`` bytes."""
+    with Line(server.quota_status()) as line:
+        return line.ask(b"protocol_state=RCPT\nrecipient=%b\nsize=%d\n\n" % (address.encode(), size))
+
+
+def says(server: Dovecot24, address: str, size: int, wanted: str) -> bool:
+    """Its process is another one while Dovecot takes up its settings."""
+    with suppress(OSError, EOFError):
+        return answer(server, address, size) == wanted
+    return False
+
+
+def test_quota_status_refuses_what_is_larger_than_the_mailbox(server: Dovecot24, patient: Patient) -> None:
+    """The finding says what really happens, and its fix ends it."""
+    patient.postfix = asked(server)
+    with patient.changed((config(server), str)):
+        finding = patient.finding("quota-status-toolarge")
+        assert answer(server, "small@example.org", 20 << 20) == ""
+        patient.mend(finding)
+        wait_until(lambda: says(server, "small@example.org", 20 << 20, FULL), "it is refused")
+
+
+def test_quota_status_lives_again_without_a_count_of_messages(server: Dovecot24, patient: Patient) -> None:
+    with patient.changed((config(server), adding("quota_mailbox_message_count = 100"))):
+        patient.postfix = asked(server)
+        finding = patient.finding("quota-message-count")
+        with pytest.raises(EOFError):
+            answer(server, "small@example.org", 1)
+        patient.mend(finding)
+        wait_until(lambda: says(server, "small@example.org", 1, FITS), "it answers")
+
+
+def test_the_users_own_limit_counts_once_the_block_has_none(server: Dovecot24, patient: Patient) -> None:
+    with patient.changed((config(server), replacing("driver = count", "driver = count\nstorage_size = 3000"))):
+        finding = patient.finding("quota-limit-in-block")
+        assert "3" in server.run("quota", "get", "-u", "large@example.net").split()
+        patient.mend(finding)
+        assert str(5 * 2**20) in server.run("quota", "get", "-u", "large@example.net").split()

@@ -7,18 +7,30 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from core.config import load
+from core.doctor.checks import judge
+from core.doctor.checks_host import HOST_CHECKS
+from core.doctor.checks_postfix import POSTFIX_CHECKS
+from core.doctor.checks_postfix_socket import SOCKET_CHECKS
+from core.doctor.facts import Facts
+from core.doctor.probe_postfix import look_at
+from core.endpoints import parse_listen
+from core.examination import examine
 from tests.mailserver.fixture import require_servers, temporary_folder
 from tests.mailserver.postfix import MAILQUOTA_CHECK, Postfix
-from tests.real.beside import wait_until
-from tests.real.doctored_postfix import Doctored, StaticPostfix
+from tests.mailserver.server import MailServer
+from tests.real.beside import Mailquota, wait_until, write_settings
+from tests.real.doctored_postfix import REFUSAL, Doctored, StaticPostfix
 
 pytestmark = pytest.mark.server
 
 LIST = "smtpd_recipient_restrictions"
 RELAY = "smtpd_relay_restrictions"
 ASKED = f"reject_unauth_destination, {MAILQUOTA_CHECK}"
+OF_THIS_MACHINE = {"disk-space", "disk-inodes", "disk-promised", "clock"}
 BARE = "check_policy_service unix:private/mailquota"
 
 
@@ -38,7 +50,7 @@ def doctored(postfix: StaticPostfix, tmp_path: Path) -> Iterator[Doctored]:
     doctored = Doctored(postfix, tmp_path)
     doctored.service.start()
     try:
-        wait_until(doctored.is_asked, "Postfix asks")
+        wait_until(lambda: doctored.reply() == REFUSAL, "Postfix lets mailquota refuse")
         assert {name: one.found for name, one in doctored.findings().items() if one.state != "ok"} == {}
         yield doctored
     finally:
@@ -197,17 +209,56 @@ BREAKAGES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("broken", "check", "words"), [one[1:] for one in BREAKAGES], ids=[one[0] for one in BREAKAGES]
-)
-def test_what_is_broken_is_named_and_mended(
-    doctored: Doctored, broken: Callable[[Doctored], None], check: str, words: str
-) -> None:
+# Where Postfix really does not let mailquota refuse, as a client sees it. (Its folder closed, it does nothing.)
+NOT_REFUSED = {
+    "not asked", "only after the data", "quota-status instead", "behind a permit", "behind permit_auth_destination",
+    "only logged", "overridden", "overridden by nothing", "stopped", "stale socket", "a file in its place",
+    "socket of root", "outside the jail",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [one[0] for one in BREAKAGES])
+def test_what_is_broken_is_named_and_mended(doctored: Doctored, name: str) -> None:
     """Green before (the fixture), named when broken, and green after the fix; then Postfix really asks."""
+    (_, broken, check, words) = next(one for one in BREAKAGES if one[0] == name)
     broken(doctored)
     finding = doctored.findings()[check]
     assert finding.state in {"warn", "fail"}
     assert words in finding.found
+    if name in NOT_REFUSED:
+        wait_until(lambda: doctored.reply() not in {"", REFUSAL}, "Postfix does not let mailquota refuse")
     doctored.run(finding.fix)
     assert doctored.findings()[check].state == "ok"
-    wait_until(doctored.is_asked, "Postfix asks")
+    wait_until(lambda: doctored.reply() == REFUSAL, "Postfix lets mailquota refuse")
+
+
+def test_a_server_of_the_tutorial_gets_no_alarm(
+    mailserver: MailServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a real engine, as everything is meant to be."""
+    monkeypatch.setenv("MAIL_CONFIG", str(mailserver.postfix.config))
+    mailserver.add_user("healthy@example.org", 10_000_000)
+    file = write_settings(mailserver, tmp_path)
+    file.chmod(0o600)  # it holds a password
+    with Mailquota(file, mailserver):
+        findings = examine(load(file, {}))
+    own = {check.name for check in (*POSTFIX_CHECKS, *HOST_CHECKS)} - OF_THIS_MACHINE
+    assert {one.check: one.found for one in findings if one.check in own and one.state != "ok"} == {}
+
+
+def test_without_root_it_says_what_it_could_not_see(doctored: Doctored) -> None:
+    """private/ is Postfix's alone."""
+    os.seteuid(65534)
+    try:
+        seen = look_at(parse_listen(f"unix:{doctored.service.path}"))
+    finally:
+        os.seteuid(0)
+    assert seen.file is not None
+    assert (seen.file.kind, seen.probe.result) == ("closed", "not asked")
+    blind = Facts(config=doctored.config, postfix=msgspec.structs.replace(doctored.facts(), sockets=(seen,)))
+    for finding in judge(blind, SOCKET_CHECKS):
+        if finding.check in {"policy-socket", "policy-socket-rights", "policy-service-answers"}:
+            assert finding.state == "skip"
+            assert str(doctored.service.path) in finding.found
+        else:
+            assert finding.state == "ok"

@@ -1,0 +1,245 @@
+"""mailquota's own engine, files and databases: every state of their checks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from core.config import Config
+from core.doctor.facts_host import DatabaseFacts, EngineFacts, StateFacts
+from core.doctor.facts_postfix import Probe, SocketFacts
+from core.doctor.model import Outcome
+from core.doctor.paths import PathFacts, UserFacts
+from tests.core.doctor.healthy import HOST, SOCKET, config, facts, folder, host, outcome, postfix
+
+SETTINGS = "/etc/mailquota/mailquota.toml"
+RUNNING = HOST.engine
+DATABASE = HOST.database
+STATE = HOST.state
+
+
+def said(check: str, config_: Config | None = None, **changes: Any) -> Outcome:
+    return outcome(check, facts(host=host(**changes), config_=config_))
+
+
+def file(path: str, mode: int = 0o640, kind: Any = "file", fault: str = "") -> PathFacts:
+    return PathFacts(path, kind, mode, 0, 0, "root", "root", fault=fault)
+
+
+# ---- the engine
+
+
+@pytest.mark.parametrize(
+    ("engine", "state", "words"),
+    [
+        (RUNNING, "ok", "version 1.2.3, mode enforce"),
+        (msgspec.structs.replace(RUNNING, mode="shadow"), "ok", "refuses nothing"),
+        (EngineFacts(known=True), "warn", "no engine answers at /run/mailquota/control.sock"),
+        (EngineFacts(known=True, fault="permission denied\x1b[31m"), "skip", "permission denied\\x1b"),
+        (EngineFacts(), "skip", "nobody tried"),
+    ],
+)
+def test_engine(engine: EngineFacts, state: str, words: str) -> None:
+    found = said("engine", engine=engine)
+    assert found.state == state
+    assert words in found.found
+
+
+@pytest.mark.parametrize(("version", "state"), [("1.2.3", "ok"), ("1.2.2", "warn")])
+def test_engine_version(version: str, state: str) -> None:
+    found = said("engine-version", engine=msgspec.structs.replace(RUNNING, version=version))
+    assert (found.state, found.fix) == (state, "systemctl restart mailquota" if state == "warn" else "")
+
+
+@pytest.mark.parametrize("check", ["engine-version", "engine-settings"])
+def test_without_an_engine_there_is_nothing_to_compare(check: str) -> None:
+    assert said(check, engine=EngineFacts(known=True)).state == "skip"
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "words"),
+    [
+        ({}, "ok", "follows"),
+        ({"listen": ()}, "ok", "follows"),
+        ({"listen": ("inet:127.0.0.1:10040",)}, "warn", f"does not listen on unix:{SOCKET}"),
+        ({"mode": "shadow"}, "warn", "mode is shadow, that of the settings enforce"),
+    ],
+)
+def test_settings_in_force(changes: dict[str, Any], state: str, words: str) -> None:
+    found = said("engine-settings", engine=msgspec.structs.replace(RUNNING, **changes))
+    assert (found.state, found.fix) == (state, "mailquota reload" if state == "warn" else "")
+    assert words in found.found
+
+
+# ---- files
+
+
+def files(**changed: PathFacts) -> dict[str, PathFacts]:
+    return HOST.files | {name.replace("_", " "): one for name, one in changed.items()}
+
+
+@pytest.mark.parametrize(
+    ("mode", "state"), [(0o755, "ok"), (0o1777, "ok"), (0o777, "fail")], ids=["closed", "sticky", "open"]
+)
+def test_control_folder(mode: int, state: str) -> None:
+    found = said("control-socket", files=files(control_folder=folder("/run/mailquota", mode)))
+    assert (found.state, found.fix) == (state, "chmod o-w /run/mailquota" if state == "fail" else "")
+
+
+def test_a_file_in_place_of_the_control_socket() -> None:
+    found = said("control-socket", files={"control.socket": file("/run/mailquota/control.sock")})
+    assert found.state == "fail"
+    assert found.fix.startswith("mv /run/mailquota/control.sock /run/mailquota/control.sock.old\n")
+
+
+def test_a_group_of_the_settings_is_missing() -> None:
+    set_ = config(origin={"control.group": f"file {SETTINGS}"}, control={"group": "mail admins"})
+    found = said("control-socket", set_, groups_missing=("mail admins",))
+    assert (found.state, found.fix) == ("warn", "groupadd --system 'mail admins'")
+
+
+def test_the_group_of_the_defaults_may_be_missing() -> None:
+    found = said("control-socket", config(origin={"control.group": "default"}), groups_missing=("mailquota",))
+    assert found.state == "ok"
+    assert "no group mailquota" in found.found
+
+
+WITH_PASSWORD = config(accounts={"database": "mysql://mailserver:ChangeMe@127.0.0.1/mailserver"})
+
+
+@pytest.mark.parametrize(
+    ("seen", "config_", "state", "fix"),
+    [
+        (file(SETTINGS, 0o644), None, "ok", ""),
+        (file(SETTINGS, 0o640), WITH_PASSWORD, "ok", ""),
+        (file(SETTINGS, 0o644), WITH_PASSWORD, "warn", f"chmod o-r {SETTINGS}"),
+        (file(SETTINGS, 0o646), None, "fail", f"chmod o-w {SETTINGS}"),
+        (file(SETTINGS, 0, "closed", f"{SETTINGS}: Permission denied"), None, "skip", ""),
+        (None, None, "ok", ""),
+    ],
+)
+def test_settings_file(seen: PathFacts | None, config_: Config | None, state: str, fix: str) -> None:
+    found = said("settings-file", config_, files={} if seen is None else {"settings": seen})
+    assert (found.state, found.fix) == (state, fix)
+    assert "ChangeMe" not in repr(found)
+
+
+PASSWORD = "/etc/postfix/mysql-virtual-mailbox-maps.cf"
+FROM_FILE = config(origin={"accounts.password_file": f"file {SETTINGS}"})
+
+
+@pytest.mark.parametrize(
+    ("seen", "config_", "state"),
+    [
+        (file(PASSWORD), None, "ok"),
+        (file(PASSWORD, 0o644), None, "warn"),
+        (file(PASSWORD, 0o642), None, "warn"),
+        (file(PASSWORD, 0, "missing"), None, "ok"),
+        (file(PASSWORD, 0, "missing"), FROM_FILE, "fail"),
+        (file(PASSWORD, 0, "closed", f"{PASSWORD}: Permission denied"), None, "skip"),
+    ],
+)
+def test_password_files(seen: PathFacts, config_: Config | None, state: str) -> None:
+    found = said("password-files", config_, files={"accounts.password_file": seen})
+    assert found.state == state
+    assert (found.fix == f"chmod o-rwx {PASSWORD}") == (state == "warn")
+
+
+# ---- databases
+
+
+@pytest.mark.parametrize(
+    ("state_", "state", "words"),
+    [
+        (STATE, "ok", "sqlite:////var/lib/mailquota/state.db, 4 KiB"),
+        (StateFacts(known=True), "ok", "it is made when it is needed"),
+        (StateFacts(), "skip", "nobody opened"),
+        (StateFacts(known=True, schema=4, schema_known=3), "fail", "newer mailquota (tables 4, known here 3)"),
+        (StateFacts(known=True, fault="it is damaged"), "fail", "can't be read: it is damaged"),
+        (StateFacts(known=True, write_fault="read-only file"), "fail", "can't be written: read-only file"),
+    ],
+)
+def test_state_database(state_: StateFacts, state: str, words: str) -> None:
+    found = said("state-database", state=state_)
+    assert found.state == state
+    assert words in found.found
+
+
+def test_the_state_database_goes_to_whom_its_folder_belongs() -> None:
+    owned = files(state_folder=PathFacts("/var/lib/mailquota", "folder", 0o750, 5000, 5000, "vmail", "vmail"))
+    found = said("state-database", state=StateFacts(known=True, write_fault="read-only"), files=owned)
+    path = "/var/lib/mailquota/state.db"
+    assert found.fix == f"chown vmail:vmail {path}\nchmod u+rw {path}"
+
+
+def test_the_folder_of_the_state_database_is_open() -> None:
+    found = said("state-database", files=files(state_folder=folder("/var/lib/mailquota", 0o777)))
+    assert (found.state, found.fix) == ("fail", "chmod o-w /var/lib/mailquota")
+
+
+@pytest.mark.parametrize(
+    ("database", "state"),
+    [(DATABASE, "ok"), (DatabaseFacts(known=True, fault="access denied"), "fail"), (DatabaseFacts(), "skip")],
+)
+def test_accounts_database(database: DatabaseFacts, state: str) -> None:
+    found = said("accounts-database", WITH_PASSWORD, database=database)
+    assert found.state == state
+    assert "ChangeMe" not in repr(found)
+
+
+READS = DatabaseFacts(known=True, may_write=False, write_fault="UPDATE command denied", writer="mysql://mailserver@h/m")
+WRITER = config(accounts={"write_database": "mysql://mailadmin@127.0.0.1/mailserver"})
+
+
+@pytest.mark.parametrize(
+    ("database", "config_", "state", "words"),
+    [
+        (DATABASE, None, "ok", "may change limits"),
+        (READS, None, "ok", "set accounts.write_database"),
+        (READS, WRITER, "fail", "UPDATE command denied"),
+        (DatabaseFacts(known=True), None, "skip", "could not be found out"),
+        (DatabaseFacts(known=True, fault="away"), None, "skip", "was not asked"),
+        (DatabaseFacts(), None, "skip", "was not asked"),
+    ],
+)
+def test_limits_editable(database: DatabaseFacts, config_: Config | None, state: str, words: str) -> None:
+    found = said("limits-editable", config_, database=database)
+    assert found.state == state
+    assert words in found.found
+
+
+@pytest.mark.parametrize(
+    ("kind", "most", "state"),
+    [
+        ("bigint(20)", 2**63 - 1, "ok"),
+        ("decimal(20,0)", None, "ok"),
+        ("int(11)", 2**31 - 1, "warn"),
+        ("int(10) unsigned", 2**32 - 1, "warn"),
+        ("", None, "skip"),
+    ],
+)
+def test_limit_column(kind: str, most: int | None, state: str) -> None:
+    found = said("limit-column", database=msgspec.structs.replace(DATABASE, column_type=kind, column_max=most))
+    assert found.state == state
+    widen = "ALTER TABLE `virtual_users` MODIFY `quota` BIGINT NOT NULL DEFAULT 0"
+    assert found.fix == (f"mariadb mailserver -e '{widen}'" if state == "warn" else "")
+
+
+# ---- who asks
+
+
+def test_what_could_not_be_seen_is_named() -> None:
+    closed = PathFacts(SOCKET, "closed", fault=f"{SOCKET}: Permission denied")
+    listed = postfix(sockets=(SocketFacts(f"unix:{SOCKET}", closed, (), Probe()),))
+    somebody = host(is_root=False, user=UserFacts("anna", 1000, (1000,)), files={"settings": file("/x", 0, "closed")})
+    found = outcome("run-as", facts(listed, host=somebody))
+    assert (found.state, found.fix) == ("skip", "sudo mailquota doctor")
+    assert found.found == f"run as anna: could not look at /x, {SOCKET}"
+
+
+def test_somebody_who_sees_everything_is_as_good_as_root() -> None:
+    somebody = host(is_root=False, user=UserFacts("anna", 1000, (1000,)))
+    assert outcome("run-as", facts(host=somebody)).state == "ok"
+    assert "root" in outcome("run-as", facts()).found

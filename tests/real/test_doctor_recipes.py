@@ -1,0 +1,28 @@
+"""The doctor without any settings, on the servers of the guides with their files in Debian's places."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from core.doctor.checks_dovecot import DOVECOT_CHECKS
+from tests.mailserver.debian import DebianServer
+
+pytestmark = pytest.mark.server
+
+ACCOUNTS = {"john@example.org": 100_000, "jane@example.org": 5 * 2**30, "free@example.org": 0}
+# Postfix asks quota-status there, and the recipe leaves its setting at the faulty default.
+TRUE_FAULTS = {"trixie": {"quota-status-toolarge"}}
+
+
+def test_dovecot_as_the_guides_set_it_up_is_left_alone(debian: DebianServer) -> None:
+    debian.add_users(list(ACCOUNTS.items()))
+    for address in ACCOUNTS:
+        assert debian.deliver_lmtp(address, 1000)[0] == 250
+    findings = json.loads(debian.mailquota("doctor", "--json").stdout)
+    dovecots = {check.name for check in DOVECOT_CHECKS}
+    bad = {one["check"]: one for one in findings if one["check"] in dovecots and one["state"] != "ok"}
+    assert set(bad) == TRUE_FAULTS.get(debian.recipe, set()), bad
+    (limits,) = [one["found"] for one in findings if one["check"] == "quota-limits"]
+    assert limits == "3 of 3 accounts were asked about: Dovecot enforces what the database says"
