@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,7 +60,10 @@ class _Person(NamedTuple):
 
 def gather(config: Config, machine: Machine, asked: Asked) -> Host:
     """Raises MailquotaError for a user or a file that is not what it should be."""
+    files = {path: machine.read(path) for path in (SOCKET_UNIT, SERVICE_UNIT, asked.settings)}
     person, fault = _person(config, machine, asked.user)
+    if person is None and not asked.user:
+        person, fault = _earlier(machine, config, files[SERVICE_UNIT] or "") or (None, fault)
     units = _units(machine) if machine.place(_RUNNING).is_dir() else None
     state = STATE_FOLDER if machine.place(STATE_FOLDER).is_dir() else None
     places = (*asked.program, asked.settings, reached_folder(config))
@@ -73,8 +77,7 @@ def gather(config: Config, machine: Machine, asked: Asked) -> Host:
         owner_fault=fault,
         unreachable=unreachable,
         groups=frozenset(group.gr_name for group in grp.getgrall()),
-        files={path: machine.read(path) for path in (SOCKET_UNIT, SERVICE_UNIT, asked.settings)}
-        | {STATE_FOLDER: state},
+        files=files | {STATE_FOLDER: state},
         credentials=_credentials(machine, person, asked.passwords),
         postfix=_postfix(machine),
         dovecot_log=_dovecot_log(config, machine),
@@ -101,6 +104,12 @@ def _person(config: Config, machine: Machine, name: str) -> tuple[_Person | None
     except OSError as error:
         return None, f"mailstore.path: {folder} can't be looked at: {error.strerror}"
     return _named(status.st_uid, status.st_gid, f"{folder} is root's")
+
+
+def _earlier(machine: Machine, config: Config, unit: str) -> tuple[_Person | None, str] | None:
+    """Whom an earlier installation was told to run as; None where there was none."""
+    user = re.search(r"^User=(.+)$", unit, re.MULTILINE)
+    return _person(config, machine, user[1]) if user else None
 
 
 def _named(uid: int, gid: int, roots: str) -> tuple[_Person | None, str]:

@@ -13,7 +13,7 @@ from tests.mailserver.debian import DebianServer
 from tests.mailserver.fixture import require_servers, temporary_folder
 from tests.mailserver.process import wait_until
 from tests.mailserver.recipes import Recipe
-from tests.mailserver.systemd import MAILQUOTA, ROOT, TRIXIE, SystemdNamespace, systemd_namespace
+from tests.mailserver.systemd import MAILQUOTA, TRIXIE, SystemdNamespace, systemd_namespace
 from tests.mailserver.trixie import trixie_folder
 from tests.truth.scale import LONG
 
@@ -95,7 +95,8 @@ def test_without_systemd_the_line_that_is_printed_starts_it() -> None:
         assert "systemd does not run here" in done.stderr
         assert server.send_mail(JOHN)[0] == 250  # nobody is there to ask
         start = next(line for line in done.stdout.splitlines() if "setsid" in line).removeprefix("#").strip()
-        server.run(["sh", "-c", start], environ={"PYTHONPATH": str(ROOT)})
+        places = {"LD_LIBRARY_PATH": "/mnt/python/lib", "PYTHONPATH": "/mnt/product:/mnt/packages"}
+        server.run(["sh", "-c", start], environ=places)  # the tests' mailquota is not installed there
         assert wait_until(lambda: server.mailquota("status").returncode == 0, 20)
         server.set_quota(JOHN, 1000)
         assert wait_until(lambda: server.send_mail(JOHN)[0] == 452, 20)

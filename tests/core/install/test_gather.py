@@ -59,6 +59,16 @@ def test_root_and_nobody_at_all_are_no_owners(root: Path) -> None:
     assert "/vmail can't be looked at: No such file" in look(root).owner_fault
 
 
+def test_who_was_named_once_need_not_be_named_again(root: Path) -> None:
+    """The unit says who it was; the owner of the mailboxes comes first."""
+    unit = root / "etc/systemd/system/mailquota.service"
+    unit.parent.mkdir(parents=True)
+    unit.write_text("[Service]\nUser=daemon\nGroup=x\n")
+    assert look(root).owner == Owner("nobody", "nogroup")
+    os.chown(root / "vmail", 0, 0)
+    assert look(root).owner == Owner("daemon", "daemon")
+
+
 def test_password_files_that_only_root_reads_become_credentials(root: Path) -> None:
     (root / "open").write_text("x")
     (root / "closed").write_text("x")
