@@ -41,13 +41,15 @@ _TYPE_NAMES = {
 class Found(msgspec.Struct, frozen=True):
     """What the server's own settings say: section → key → value, and "section.key" → where it was found.
 
-    ``trash_names`` are the folders that Dovecot's settings mark as \\Trash.
+    ``trash_names`` are the folders that Dovecot's settings mark as \\Trash. ``faults`` say what could not be asked,
+    read or understood; each begins with the key, or the section, that it is about.
     """
 
     values: dict[str, dict[str, Any]] = {}
     origins: dict[str, str] = {}
     trash_names: tuple[str, ...] = ()
     quota: QuotaFacts | None = None  # None: Dovecot was not asked
+    faults: tuple[str, ...] = ()
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -57,7 +59,7 @@ class Config(msgspec.Struct, frozen=True):
     origin: dict[str, str]
     path: Path | None = None
     found: Found = Found()
-    remarks: tuple[str, ...] = ()  # what is allowed and yet looks like a mistake
+    remarks: tuple[str, ...] = ()  # what is allowed and yet looks like a mistake, and what could not be found out
 
     def sender_for(self, address: str) -> str:
         """Who writes to an account: where the settings say nothing, the postmaster that every domain has (RFC 5321)."""
@@ -79,7 +81,7 @@ def load(path: Path | None, environ: Mapping[str, str], found: Found | Finder = 
     merged = {**at_hand.values, **data}
     settings = _convert(merged, where, origin)
     _check_values(settings, where, origin)
-    return Config(settings, origin, file, at_hand, _remarks(settings))
+    return Config(settings, origin, file, at_hand, (*_remarks(settings), *at_hand.faults))
 
 
 @cache
@@ -175,7 +177,8 @@ def _find(found: Found | Finder, data: Mapping[str, Any]) -> Found:
         doveadm = doveadm.get("doveadm", "auto") if isinstance(doveadm, dict) else "auto"
         at_hand = found(doveadm if isinstance(doveadm, str) else "auto")
     values = {name: table for name, table in at_hand.values.items() if name not in data}
-    return msgspec.structs.replace(at_hand, values=values)
+    faults = tuple(fault for fault in at_hand.faults if re.split(r"[.:]", fault, maxsplit=1)[0] not in data)
+    return msgspec.structs.replace(at_hand, values=values, faults=faults)
 
 
 def _origins(data: Mapping[str, Any], file: Path | None, found: Found) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote, unquote
@@ -14,6 +15,7 @@ LISTEN_FORMS = "unix:/PATH, inet:HOST:PORT, inet:[IPV6]:PORT"
 URL_FORMS = "mysql://USER@HOST:PORT/DATABASE (several hosts: HOST:PORT,HOST:PORT), sqlite:////ABSOLUTE/PATH"
 SUN_PATH_MAX = 107  # bytes; Linux has 108 with the closing NUL, and a longer path is fatal to smtpd
 MYSQL_PORT = 3306
+MYSQL_SOCKET = "/run/mysqld/mysqld.sock"  # where Debian's client library looks
 
 _HOST = r"\[[0-9a-fA-F:.]+(?:%[\w.-]+)?\]|[\w.-]+"
 _HOST_PORT = re.compile(rf"({_HOST}):([0-9]{{1,5}})", re.ASCII)
@@ -164,3 +166,22 @@ def _database_host(text: str, host: str) -> tuple[str, int]:
         raise _no_url(text, "hosts as HOST, HOST:PORT or [IPV6]:PORT, separated by commas")
     name = unquote(match[1]).strip("[]")
     return (name, 0) if name.startswith("/") else (name, port)
+
+
+def mysql_url(user: str, database: str, places: Iterable[tuple[str, str]]) -> str | None:
+    """A URL without password, of what other programs' settings say: hosts or paths of sockets, with a port or "".
+
+    None where something is missing, or is nothing that we could write. To MySQL's client library, and so to Postfix and
+    Dovecot, ``localhost`` is the socket, and the account ``user@localhost`` may have no other way in.
+    """
+    texts: list[str] = []
+    for host, port in places:
+        if host.lower() == "localhost":
+            texts.append(quote(MYSQL_SOCKET, safe=""))
+        texts.append(quote(host, safe="") if host.startswith("/") else f"{host}:{port}" if port else host)
+    url = f"mysql://{quote(user, safe='')}@{','.join(texts)}/{quote(database, safe='')}"
+    try:
+        parse_database_url(url)
+    except UsageError:
+        return None
+    return url

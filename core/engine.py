@@ -35,6 +35,7 @@ from core.ledger import Differences, Ledger
 from core.limits import Limits
 from core.listeners import Listeners
 from core.mail_log import MailLog
+from core.missing import require
 from core.orders import Orders
 from core.policy.metrics import Metrics
 from core.policy.resolve import AliasMap
@@ -71,6 +72,7 @@ class Engine:
     def __init__(self, config: Config, options: Options) -> None:
         self.config = config
         self.options = options
+        require(config)
         self.mailstore = wiring.make_mailstore(config)
         self.driver = wiring.make_driver(config, self.mailstore)
         self.ledger = Ledger(self.mailstore.is_trash)
@@ -237,6 +239,7 @@ class Engine:
                 systemd.notify("READY=1")
 
     async def _apply(self, config: Config) -> str | None:
+        require(config)
         remark = needs_restart(self.config.settings, config.settings)
         sync = self._make_sync(config)  # also where its settings are the same: the password may be a new one
         self.listeners.change(config.settings)

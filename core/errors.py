@@ -14,9 +14,10 @@ The exit codes are those of the command line; partly done (3) is a result, not a
 
 
 class MailquotaError(Exception):
-    """Refused or failed, and nothing was changed."""
+    """Refused or failed, and nothing was changed. ``advice`` are lines for people that follow the message."""
 
     exit_code = 1
+    advice: tuple[str, ...] = ()
 
 
 class UsageError(MailquotaError):

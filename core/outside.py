@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 PATIENCE = 5.0  # seconds; a doveconf that hangs must not keep a command from starting
+DENIED = "Permission denied"  # as programs and the system say it, in English
 LONGEST = 4 * 1024 * 1024  # bytes of a file or an output
 _MORE_PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # Dovecot's services have no PATH
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.config import DEFAULT_ORIGIN, Config
+from core.dovecot_sql import password_in
 from core.endpoints import DatabaseUrl
 from core.errors import SettingsError
 from core.postfix_maps import parse_map_file
@@ -39,7 +40,8 @@ def read_password(config: Config, which: Which, environ: Mapping[str, str] = os.
     """The password in the URL, else in the password file, else in the folder of systemd's credentials.
 
     Empty if there is none anywhere: a database may let its user in by the socket alone. ``SettingsError`` names a file
-    that is set and can't be read; the default file may be missing.
+    that is set and can't be read; the default file may be missing. A file that only root may read is no fault where
+    systemd, as root, has read it for us.
     """
     if which == "write_database" and not config.settings.accounts.write_database:
         which = "database"
@@ -48,11 +50,33 @@ def read_password(config: Config, which: Which, environ: Mapping[str, str] = os.
         return Password(url.password, "state.database" if which == "state" else f"accounts.{which}")
     key, setting = _file_setting(config, which)
     credential = f"{_CREDENTIALS}/{_CREDENTIAL_NAMES[which]}"
-    if setting and (config.origin.get(key) != DEFAULT_ORIGIN or Path(setting).exists()):
-        return _read(Path(_expanded(setting, environ, key)), key)
-    if environ.get("CREDENTIALS_DIRECTORY") and Path(_expanded(credential, environ, key)).exists():
+    has_credential = bool(environ.get("CREDENTIALS_DIRECTORY")) and Path(_expanded(credential, environ, key)).exists()
+    if setting and (config.origin.get(key) != DEFAULT_ORIGIN or _exists(Path(setting))):
+        file = Path(_expanded(setting, environ, key))
+        if not has_credential or os.access(file, os.R_OK, effective_ids=True):
+            return _read(file, key)
+    if has_credential:
         return _read(Path(_expanded(credential, environ, key)), key)
     return Password("", f"none: no {setting or key}, no {credential}, none in the URL")
+
+
+def _exists(file: Path) -> bool:
+    """Of a file in a folder that is closed to us it can't be told: trying to read it gives the better message."""
+    try:
+        return file.exists()
+    except PermissionError:
+        return True
+
+
+def password_files(config: Config) -> dict[str, str]:
+    """The files that passwords are read from, by the names that their credentials have to have."""
+    found = {}
+    for which, name in _CREDENTIAL_NAMES.items():
+        _, setting = _file_setting(config, which)
+        url = _url(config, which) if which != "write_database" or config.settings.accounts.write_database else None
+        if setting and not setting.startswith(_CREDENTIALS) and (url is None or url.password is None):
+            found[name] = setting
+    return found
 
 
 def _url(config: Config, which: Which) -> DatabaseUrl | None:
@@ -102,8 +126,10 @@ def _read(file: Path, key: str) -> Password:
 
 
 def _from_map(file: Path, text: str, key: str) -> str:
-    """More than one line is a Postfix map: a password that was found there is used from there, and copied nowhere."""
-    password = parse_map_file(text).get("password")
+    """More than one line is another program's: a password that was found there is used from there, copied nowhere."""
+    password = password_in(text) or parse_map_file(text).get("password")
     if not password:
-        raise SettingsError(f"{key}: {file}: found lines without password = …, expected one line or a Postfix map")
+        raise SettingsError(
+            f"{key}: {file}: found lines without a password, expected one line, a Postfix map, or Dovecot's settings"
+        )
     return password

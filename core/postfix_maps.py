@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
-_MAP = re.compile(r"(?:proxy:)?mysql:(/[^\s,]+)")
+from core.endpoints import mysql_url
+
+_MAP = re.compile(r"\b(mysql|sqlite):(/[^\s,{}]+)")
 _HOST = re.compile(r"(?:inet:)?(\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::([0-9]+))?", re.ASCII)
 
 
@@ -28,33 +30,28 @@ def parse_map_file(text: str) -> dict[str, str]:
     return values
 
 
-def mysql_map_files(value: str) -> list[str]:
-    """The .cf files that a parameter such as virtual_mailbox_maps names."""
+def database_maps(value: str) -> list[tuple[str, str]]:
+    """The maps in databases that a parameter such as virtual_mailbox_maps names: kind and file."""
     return _MAP.findall(value)
 
 
-def database_url(values: dict[str, str]) -> str | None:
+def database_url(kind: str, values: dict[str, str]) -> str | None:
     """The database of a map as a URL, without its password; None where the map does not say enough."""
-    user, database = values.get("user", ""), values.get("dbname", "")
-    hosts = [_host(host) for host in re.split(r"[\s,]+", values.get("hosts", "localhost")) if host]
-    if not user or not database or not hosts or None in hosts:
-        return None
-    return f"mysql://{quote(user, safe='')}@{','.join(host for host in hosts if host)}/{quote(database, safe='')}"
+    if kind == "sqlite":
+        path = values.get("dbpath", "")
+        return f"sqlite:///{quote(path)}" if path.startswith("/") else None
+    hosts = [host for host in re.split(r"[\s,]+", values.get("hosts", "localhost")) if host]
+    return mysql_url(values.get("user", ""), values.get("dbname", ""), [_place(host) for host in hosts])
 
 
-def _host(text: str) -> str | None:
-    if text.startswith("unix:/"):
-        return quote(text.removeprefix("unix:"), safe="")
+def _place(text: str) -> tuple[str, str]:
+    """Host, or path of a socket, and port."""
+    if text.startswith("unix:"):
+        return text.removeprefix("unix:"), ""
     match = _HOST.fullmatch(text)
-    if match is None:
-        return None
-    return f"{match[1]}:{match[2]}" if match[2] else match[1]
+    return (match[1], match[2] or "") if match else (text, "")
 
 
-def schema_of(query: str) -> str | None:
-    """Which of the known schemas a mailbox query was written for."""
-    if re.search(r"\bfrom\s+`?virtual_users\b", query, re.IGNORECASE):
-        return "ispmail"
-    if re.search(r"\bfrom\s+`?mailbox\b", query, re.IGNORECASE):
-        return "postfixadmin"
-    return None
+def map_query(values: dict[str, str]) -> str:
+    """What a map asks; of the form before Postfix 2.2 (table, select_field, where_field) no more than the table."""
+    return values.get("query") or f"from {values.get('table', '')}"

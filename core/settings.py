@@ -36,7 +36,8 @@ class Accounts(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     password_file: Annotated[
         str,
         doc(
-            "holds the password, alone or as a Postfix map; or $CREDENTIALS_DIRECTORY/password, or in the URL",
+            "holds the password, alone, in a Postfix map or in Dovecot's settings; or $CREDENTIALS_DIRECTORY/password,"
+            " or in the URL",
             checks.optional(checks.file_path),
         ),
     ] = "/etc/mailquota/password"  # noqa: S105  a path

@@ -18,6 +18,7 @@ from core.dovecot_quota import QuotaFacts, choose_driver, may_be_maildir, unenfo
 from core.endpoints import DatabaseUrl
 from core.errors import DeliveryError, SettingsError
 from core.history.database import StateDatabase
+from core.missing import require
 from core.mysql_hosts import Target
 from core.passwords import Which, read_password
 from core.policy.decision import Answers, Exempt, Rules
@@ -54,7 +55,11 @@ def make_rules(config: Config) -> Rules:
 
 
 def make_store(config: Config) -> AccountStore:
-    """The accounts database; not connected yet. Raises SettingsError for a password that can't be read."""
+    """The accounts database; not connected yet. Raises SettingsError for a password that can't be read.
+
+    Also where the database was searched for and not found.
+    """
+    require(config, "accounts")
     accounts = config.settings.accounts
     queries = Queries(accounts.users_query, accounts.aliases_query, accounts.set_query, accounts.change_query)
     return open_store(
@@ -85,7 +90,11 @@ def state_target(config: Config) -> Target:
 
 
 def make_mailstore(config: Config) -> Mailstore:
-    """Where mailboxes lie. Dovecot is asked which folders are \\Trash and which don't count."""
+    """Where mailboxes lie. Dovecot is asked which folders are \\Trash and which don't count.
+
+    Raises MissingSettingError where the place was searched for and not found.
+    """
+    require(config, "mailstore")
     settings, found = config.settings.mailstore, _asked(config)
     rules = found.quota.rules if found.quota is not None else ()
     return Mailstore(settings.path, TrashNames(settings.trash, found.trash_names), Ignored(rules))

@@ -49,6 +49,17 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+def test_the_manual_page_and_the_completions_are_installed(site: Path) -> None:
+    """Below the prefix, where man and the shells look for them."""
+    places = {
+        "man/man1/mailquota.1",
+        "bash-completion/completions/mailquota",
+        "zsh/site-functions/_mailquota",
+        "fish/vendor_completions.d/mailquota.fish",
+    }
+    assert not {place for place in places if not (site / "share" / place).is_file()}
+
+
 @pytest.fixture
 def installed(site: Path, tmp_path: Path) -> Callable[..., str]:
     """What a command prints, run away from the checkout. It must succeed."""

@@ -12,6 +12,7 @@ from core.commands.output import complain, write_json, write_table
 from core.config import Config
 from core.config_text import dump, listing, toml
 from core.errors import MailquotaError, UsageError
+from core.missing import missing, require
 from core.wiring import driver_name
 
 _MASK = "***"
@@ -41,15 +42,19 @@ def config(common: Common, target: str | None, as_json: bool) -> None:
 
 
 def _listing(found: Config) -> list[tuple[str, Any, str]]:
-    """With what ``driver = "auto"`` became."""
-    rows = listing(found)
-    if found.settings.mailstore.driver != "auto":
-        return rows
-    became = f"here: {driver_name(found)}"
-    return [(k, v, f"{origin}; {became}" if k == "mailstore.driver" else origin) for k, v, origin in rows]
+    """With what the settings stand for on this server, and which of them are no more than an example."""
+    notes = dict.fromkeys(missing(found), "not found, so it has to be set: this is an example")
+    if found.settings.mailstore.driver == "auto":
+        notes["mailstore.driver"] = f"here: {driver_name(found)}"
+    if found.found.trash_names and "\\Trash" in found.settings.mailstore.trash:
+        notes["mailstore.trash"] = f"here \\Trash is {', '.join(found.found.trash_names)}"
+    return [
+        (key, value, f"{origin}; {notes[key]}" if key in notes else origin) for key, value, origin in listing(found)
+    ]
 
 
 def _write_file(found: Config, target: str) -> None:
+    require(found)  # an example must not become a setting by itself
     text = dump(found)
     if target == "-":
         click.echo(text, nl=False)

@@ -10,7 +10,7 @@ import sys
 import click
 
 from core.commands.options import Command, Common, Console, Group
-from core.commands.output import complain, is_terminal
+from core.commands.output import advise, complain, is_terminal
 from core.errors import MailquotaError
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,8 @@ _COMMANDS = {  # name → module; the Command in it is looked up by name
     "doctor": "doctor",
     "check": "check",
     "config": "config",
+    "install": "install",
+    "uninstall": "install",
     "status": "status",
     "reload": "status",
 }
@@ -100,7 +102,9 @@ def run(arguments: list[str], console: Console) -> int:
     try:
         return _invoke(arguments, console)
     except MailquotaError as error:
-        return _failed(str(error), error.exit_code)
+        code = _failed(str(error), error.exit_code)
+        advise(error.advice)
+        return code
     except KeyboardInterrupt:
         return _failed("interrupted", _INTERRUPTED)
     except OSError as error:

@@ -26,6 +26,13 @@ def complain(text: str) -> None:
         click.echo(f"mailquota: {visible(text)}", err=True)
 
 
+def advise(lines: Iterable[str]) -> None:
+    """Lines on stderr that may be copied as they are."""
+    with contextlib.suppress(OSError):
+        for line in lines:
+            click.echo(visible(line), err=True)
+
+
 def is_terminal(stream: IO[str] | None) -> bool:
     """Whether a person is at the other end."""
     try:

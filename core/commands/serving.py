@@ -45,7 +45,8 @@ def serve(common: Common) -> int:
     except MailquotaError as error:
         if not handed_over and not read_by_journal():
             raise
-        log.error("%s", error)  # the line for people would go nowhere, or lose its priority
+        for line in (str(error), *filter(None, error.advice)):
+            log.error("%s", line)  # the line for people would go nowhere, or lose its priority
         return error.exit_code
     return 0
 

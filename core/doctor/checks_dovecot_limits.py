@@ -15,6 +15,7 @@ from core.doctor.dovecot_view import append, doveadm, dovecot_check, is_modern, 
 from core.doctor.facts_dovecot import LOCAL_USERS, USERNAME_CHARACTERS, DovecotFacts
 from core.doctor.model import Check, Outcome, fail, ok, skip, warn
 from core.dovecot_conf import plugin_values
+from core.outside import DENIED
 from core.text import shown, visible
 
 _BACKENDS = {"count", "maildir"}
@@ -189,6 +190,8 @@ def _listing(facts: DovecotFacts) -> Outcome:
         return ok(f"Dovecot lists {facts.listed} users, the accounts database has {facts.accounts}")
     if not facts.listing_fault and not facts.accounts:
         return ok("there are no users")
+    if DENIED in facts.listing_fault:
+        return skip(f"Dovecot does not let this user ask: {visible(facts.listing_fault)}: run it as root")
     query = iterate_query(facts)
     why = visible(facts.listing_fault) or "it lists none"
     fix = query_lines(facts, "iterate_query", query) if query else _ITERATE

@@ -7,6 +7,7 @@ import shlex
 from core.doctor.facts import Facts
 from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
 from core.doctor.paths import READ, WRITE, PathFacts
+from core.outside import DENIED
 from core.text import shown, visible
 from core.units import format_size
 
@@ -157,6 +158,8 @@ def _accounts(facts: Facts) -> Outcome:
     database, url = facts.host.database, facts.config.settings.accounts.url.without_password()
     if not database.known:
         return skip("nobody connected to the database of accounts")
+    if DENIED in database.fault and not facts.host.is_root:
+        return skip(f"{url}: {visible(database.fault)}")
     if database.fault:
         return fail(
             f"{url}: {visible(database.fault)}",

@@ -10,7 +10,7 @@ import re
 
 from core.doctor.dovecot_view import append, is_modern
 from core.doctor.facts_dovecot import DovecotFacts
-from core.postfix_maps import schema_of
+from core.sql_queries import schema_of
 
 _FACTORS = r"(?:\s*\*\s*(?:1024|1048576))*"
 _UNIT = r"(?:,\s*'[bkmgt]\w{0,2}'\s*)?"

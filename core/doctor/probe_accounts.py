@@ -15,7 +15,7 @@ from typing import Any
 
 from core.doctor.facts_dovecot import USERNAME_CHARACTERS, Account, FileFact
 from core.dovecot_conf import Block
-from core.outside import Run, Said
+from core.outside import DENIED, Run, Said
 
 SAMPLE = 12  # accounts
 _NO_USER = 67  # exit code of doveadm
@@ -70,7 +70,9 @@ class AccountsProbe:
         """How many users Dovecot can list, and why it can't."""
         said = self._run([*self._doveadm, "user", "*"])
         if said.fault or said.err.strip():
-            return None, last_line(said.err) or said.fault
+            # The last line is about users; that we have no right to ask about any stands above it.
+            denied = [line.strip() for line in said.err.splitlines() if DENIED in line]
+            return None, (denied or [last_line(said.err)])[0] or said.fault
         return sum(1 for line in said.out.splitlines() if line.strip()), ""
 
     def odd(self, allowed: str | None) -> tuple[tuple[str, ...], str]:

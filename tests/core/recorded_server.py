@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
+from core.config import Found
 from core.discover import discover
+from core.outside import Said, Text
 
 
 @dataclass
@@ -17,16 +20,26 @@ class Server:
     files: dict[str, str] = field(default_factory=dict)
     asked: list[list[str]] = field(default_factory=list)
 
-    def run(self, argv: Sequence[str]) -> str | None:
+    def run(self, argv: Sequence[str]) -> Said:
         """What the program prints."""
         self.asked.append(list(argv))
-        return self.postconf if argv[0] == "postconf" else self.doveconf
+        out = self.postconf if argv[0] == "postconf" else self.doveconf
+        return Said(fault=f"{argv[0]} is not installed") if out is None else Said(out, code=0)
 
-    def read(self, path: str) -> str | None:
+    def read(self, path: str) -> Text:
         """What is in the file."""
-        return self.files.get(path)
+        text = self.files.get(path)
+        return Text(fault=f"{path} can't be read: No such file or directory") if text is None else Text(text)
+
+    def listed(self, pattern: str) -> list[str]:
+        """The files that fit."""
+        return sorted(name for name in self.files if fnmatchcase(name, pattern))
+
+    def found(self, doveadm: str = "auto") -> Found:
+        """What is found, and what is not."""
+        return discover(doveadm, self.run, self.read, self.listed)
 
     def discover(self, doveadm: str = "auto") -> dict[str, object]:
         """What is found, as "section.key" → value."""
-        found = discover(doveadm, self.run, self.read)
+        found = self.found(doveadm)
         return {f"{name}.{key}": value for name, table in found.values.items() for key, value in table.items()}

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import stat
-import sys
 from pathlib import Path
 
 import pytest
 
-from core import discover as discover_module
 from core.config import load
 from core.config_text import dump
-from core.discover import discover, read_text, run_command
+from core.discover import discover
 from core.passwords import read_password
-from core.postfix_maps import database_url, mysql_map_files, parse_map_file
+from core.postfix_maps import database_maps, database_url, parse_map_file
 from tests.core.recorded_server import Server
 
 DATA = Path(__file__).parents[1] / "data"
@@ -25,6 +22,7 @@ dbname = mailserver
 query = SELECT 1 FROM virtual_users WHERE email='%s'
 """
 SQL_CONF = r"""driver = mysql
+connect = host=127.0.0.1 dbname=mailserver user=mailserver password=ChangeMe
 #user_query = SELECT '/old/%d' AS home
 user_query = SELECT email AS user, \
   concat('*:bytes=', quota) AS quota_rule, \
@@ -97,8 +95,10 @@ def test_the_password_is_read_where_it_was_found(tmp_path: Path) -> None:
 
 def test_a_server_with_nothing() -> None:
     """Nothing is found, nothing is raised."""
-    found = discover("auto", Server().run, Server().read)
+    found = Server().found()
     assert (found.values, found.trash_names) == ({}, ())
+    assert "accounts.database: postconf is not installed" in found.faults
+    assert "mailstore.path: doveconf is not installed" in found.faults
 
 
 @pytest.mark.parametrize(
@@ -106,14 +106,21 @@ def test_a_server_with_nothing() -> None:
 )
 def test_output_that_means_nothing(text: str) -> None:
     """Broken output says nothing, or little, and raises nothing."""
-    assert set(Server(text, text).discover()) <= {"policy.grace"}
+    assert set(Server(text, text).discover()) <= {"policy.grace", "mailstore.driver"}
 
 
 def test_files_that_may_not_be_read() -> None:
-    """A map that only Postfix may read leaves the section alone, a missing SQL file the path."""
-    found = Server(BOOKWORM.doveconf, BOOKWORM.postconf).discover()
+    """A map that only Postfix may read leaves the section alone, a missing SQL file the path; both are named."""
+    server = Server(BOOKWORM.doveconf, BOOKWORM.postconf)
+    found = server.discover()
     assert not [key for key in found if key.startswith(("accounts.", "mailstore."))]
     assert found["policy.listen"] == ISPMAIL["policy.listen"]
+    gone = "can't be read: No such file or directory"
+    assert server.found().faults == (
+        f"accounts.database: /etc/postfix/mysql-virtual-mailbox-maps.cf {gone}",
+        f"accounts.database: /etc/dovecot/dovecot-sql.conf.ext {gone}",
+        f"mailstore.path: /etc/dovecot/dovecot-sql.conf.ext {gone}",
+    )
 
 
 def test_what_would_not_do_as_a_setting_is_not_found() -> None:
@@ -130,60 +137,36 @@ def test_the_delimiter_is_dovecots() -> None:
     postconf = "recipient_delimiter = -\n"
     assert Server(None, postconf).discover()["policy.recipient_delimiter"] == "-"
     assert "policy.recipient_delimiter" not in Server("# 2.3.19.1\n", postconf).discover()
-    assert Server("recipient_delimiter = _", postconf).discover()["policy.recipient_delimiter"] == "_"
+    assert Server("# 2.3.19\nrecipient_delimiter = _", postconf).discover()["policy.recipient_delimiter"] == "_"
     assert Server(None, "recipient_delimiter =\n").discover()["policy.recipient_delimiter"] == ""
 
 
+SOCKET = "%2Frun%2Fmysqld%2Fmysqld.sock"
 MAPS = {
-    "user = u\ndbname = d\n": "mysql://u@localhost/d",
+    "user = u\ndbname = d\n": f"mysql://u@{SOCKET},localhost/d",
     "user = u@x\ndbname = my db\nhosts = a b:3307, inet:c:1\n": "mysql://u%40x@a,b:3307,c:1/my%20db",
-    "user = u\ndbname = d\nhosts = unix:/run/mysqld/mysqld.sock\n": "mysql://u@%2Frun%2Fmysqld%2Fmysqld.sock/d",
+    "user = u\ndbname = d\nhosts = unix:/run/mysqld/mysqld.sock\n": f"mysql://u@{SOCKET}/d",
+    "user = u\ndbname = d\nhosts = localhost:3307\n": f"mysql://u@{SOCKET},localhost:3307/d",
+    "user = u\ndbname = d\nhosts = unix:localhost\n": f"mysql://u@{SOCKET},localhost/d",
+    "user = u\ndbname = d\nhosts = [::1]:3307\n": "mysql://u@[::1]:3307/d",
     "user = u\ndbname = d\nhosts = a\n  b\n# c\n": "mysql://u@a,b/d",
     "user = u\n": None,
     "dbname = d\n": None,
     "user = u\ndbname = d\nhosts = {bad}\n": None,
+    "user = u\ndbname = d\nhosts = unix:\n": None,
 }
 
 
 @pytest.mark.parametrize(("text", "url"), MAPS.items(), ids=repr)
 def test_databases_of_postfix_maps(text: str, url: str | None) -> None:
-    """Hosts in their order, sockets and ports as the settings write them."""
-    assert database_url(parse_map_file(text)) == url
+    """Hosts in their order, sockets and ports as the settings write them; localhost is the socket first."""
+    assert database_url("mysql", parse_map_file(text)) == url
 
 
 def test_the_first_usable_map_counts() -> None:
     """Other kinds of maps are passed over."""
-    value = "hash:/etc/postfix/vmailbox, proxy:mysql:/etc/a.cf mysql:/etc/b.cf"
-    assert mysql_map_files(value) == ["/etc/a.cf", "/etc/b.cf"]
+    value = "hash:/etc/postfix/vmailbox, proxy:mysql:/etc/a.cf mysql:/etc/b.cf unionmap:{sqlite:/c,inline:{a=b}}"
+    assert database_maps(value) == [("mysql", "/etc/a.cf"), ("mysql", "/etc/b.cf"), ("sqlite", "/c")]
     server = Server(None, f"virtual_mailbox_maps = {value}\n", {"/etc/b.cf": MAP.replace("virtual_users", "mailbox")})
     assert server.discover()["accounts.password_file"] == "/etc/b.cf"
     assert server.discover()["accounts.schema"] == "postfixadmin"
-
-
-def test_running_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its output, or None: not there, failed, hung, or no text."""
-    assert run_command(["/nonexistent/postconf"]) is None
-    assert run_command([sys.executable, "-c", "print('x')"]) == "x\n"
-    assert run_command([sys.executable, "-c", "import sys; sys.exit(89)"]) is None
-    assert run_command([sys.executable, "-c", "\0"]) is None
-    monkeypatch.setattr(discover_module, "_TIMEOUT", 0.2)
-    assert run_command([sys.executable, "-c", "input(); import threading; threading.Event().wait()"]) is None
-    assert run_command([sys.executable, "-c", "import threading; threading.Event().wait()"]) is None
-    program = tmp_path / "broken"
-    program.write_bytes(b"\x00\x01")
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    assert run_command([str(program)]) is None
-
-
-def test_commands_are_found_without_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Dovecot starts scripts without PATH, and postconf is in an sbin folder."""
-    monkeypatch.delenv("PATH")
-    assert run_command(["true"]) == ""
-
-
-def test_reading_files(tmp_path: Path) -> None:
-    """The text, or None."""
-    (tmp_path / "x").write_bytes(b"a\xff")
-    assert read_text(str(tmp_path / "x")) == "a\ufffd"
-    assert read_text(str(tmp_path)) is None
-    assert read_text("\0") is None

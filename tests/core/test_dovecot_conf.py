@@ -36,22 +36,21 @@ def test_variables_in_answers() -> None:
 
 SQL_USERDB = "userdb {\n  args = /sql\n  driver = sql\n}\n"
 LOCATIONS = {
-    "mail_location = maildir:/srv/%d/%n/Maildir:INDEX=/x/%u\n": "/srv/{domain}/{user}/Maildir",
-    "mail_location = maildir:/srv/%Lu/\n": "/srv/{user}@{domain}",
-    "mail_location = maildir:/srv/%{domain}/%{username}\n": "/srv/{domain}/{user}",
-    "mail_location = maildir:~/Maildir\nmail_home = /srv/%d/%n\n": "/srv/{domain}/{user}/Maildir",
-    "mail_location = maildir:~/Maildir\nuserdb {\n  args = uid=vmail home=/srv/%d/%n\n  driver = static\n}\n": (
-        "/srv/{domain}/{user}/Maildir"
-    ),
-    "mail_location = maildir:~\nuserdb {\n  driver = passwd-file\n  override_fields = home=/srv/%u\n}\n": (
+    "# 2.3.19\nmail_location = maildir:/srv/%d/%n/Maildir:INDEX=/x/%u\n": "/srv/{domain}/{user}/Maildir",
+    "# 2.3.19\nmail_location = maildir:/srv/%Lu/\n": "/srv/{user}@{domain}",
+    "# 2.3.19\nmail_location = maildir:/srv/%{domain}/%{username}\n": "/srv/{domain}/{user}",
+    "# 2.3.19\nmail_location = maildir:~/Maildir\nmail_home = /srv/%d/%n\n": "/srv/{domain}/{user}/Maildir",
+    "# 2.3.19\nmail_location = maildir:~/Maildir\nuserdb {\n  args = uid=vmail home=/srv/%d/%n\n"
+    "  driver = static\n}\n": ("/srv/{domain}/{user}/Maildir"),
+    "# 2.3.19\nmail_location = maildir:~\nuserdb {\n  driver = passwd-file\n  override_fields = home=/srv/%u\n}\n": (
         "/srv/{user}@{domain}"
     ),
-    "mail_location = maildir:~/Maildir\n": None,
-    "mail_location = mdbox:/srv/%d/%n\n": None,
-    "mail_location = maildir:/srv/%1n/%n\n": None,
-    "mail_location = maildir:/srv/%d\n": None,
-    "mail_location = maildir:relative/%n\n": None,
-    "mail_location = maildir:/srv/{user}/%n\n": None,
+    "# 2.3.19\nmail_location = maildir:~/Maildir\n": None,
+    "# 2.3.19\nmail_location = mdbox:/srv/%d/%n\n": None,
+    "# 2.3.19\nmail_location = maildir:/srv/%1n/%n\n": None,
+    "# 2.3.19\nmail_location = maildir:/srv/%d\n": None,
+    "# 2.3.19\nmail_location = maildir:relative/%n\n": None,
+    "# 2.3.19\nmail_location = maildir:/srv/{user}/%n\n": None,
     "# 2.4.1\nmail_driver = maildir\nmail_path = /srv/%{user | domain | lower}/%{user|username}\n": (
         "/srv/{domain}/{user}"
     ),
@@ -89,7 +88,7 @@ QUERIES = {
 @pytest.mark.parametrize(("query", "path"), QUERIES.items(), ids=repr)
 def test_fields_of_the_user_query(query: str, path: str | None) -> None:
     """A constant counts more than the global setting; a column makes the place unknown."""
-    text = "mail_location = maildir:~/Maildir\nmail_home = /home/%n\n" + SQL_USERDB
+    text = "# 2.3.19\nmail_location = maildir:~/Maildir\nmail_home = /home/%n\n" + SQL_USERDB
     assert Server(text, files={"/sql": f"user_query = {query}\n"}).discover().get("mailstore.path") == path
 
 

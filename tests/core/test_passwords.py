@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from core.config import DEFAULT_ORIGIN, Config
 from core.errors import SettingsError
-from core.passwords import read_password
+from core.passwords import password_files, read_password
 from core.settings import Accounts, Settings
 from tests.core.settings_files import loaded
+from tests.mailserver.fixture import temporary_folder
 
 
 def test_password_of_a_file(tmp_path: Path) -> None:
@@ -84,7 +86,7 @@ def test_only_the_default_file_may_be_missing(tmp_path: Path) -> None:
         (b"", "found no password"),
         (b"\n", "found no password"),
         (b"\xff\xfe", "not UTF-8"),
-        (b"two\nlines\n", "expected one line or a Postfix map"),
+        (b"two\nlines\n", "expected one line, a Postfix map, or Dovecot's settings"),
         (b"x" * 70_000, "found no password"),
     ],
     ids=["missing", "empty", "newline", "latin-1", "lines", "huge"],
@@ -97,3 +99,43 @@ def test_password_files_that_will_not_do(tmp_path: Path, content: bytes | None, 
     config = loaded(tmp_path, f'[accounts]\npassword_file = "{file}"\n')
     with pytest.raises(SettingsError, match=rf"accounts\.password_file: {file}.*{message}"):
         read_password(config, "database", {})
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+@pytest.mark.parametrize("mode", [0o600, 0o604])
+def test_a_file_of_roots_is_read_by_systemd_for_us(mode: int) -> None:
+    """The settings name one file, for root and for the service: who may read it does, else the credential counts."""
+    with temporary_folder() as folder:
+        (folder / "password").write_text("of the file\n")
+        (folder / "password").chmod(mode)
+        (folder / "credentials").mkdir()
+        (folder / "credentials" / "password").write_text("user = x\npassword = of the credential\n")
+        config = loaded(folder, f'[accounts]\npassword_file = "{folder}/password"\n')
+        environ = {"CREDENTIALS_DIRECTORY": f"{folder}/credentials"}
+        os.setegid(65534)
+        os.seteuid(65534)
+        try:
+            found = read_password(config, "database", environ)
+            closed = mode == 0o600
+            assert found.text == ("of the credential" if closed else "of the file")
+            if closed:
+                with pytest.raises(SettingsError, match="Permission denied"):
+                    read_password(config, "database", {})
+        finally:
+            os.seteuid(0)
+            os.setegid(0)
+
+
+def test_password_files_by_the_names_of_their_credentials(tmp_path: Path) -> None:
+    """A password in the URL needs none; neither does a file that systemd provides already."""
+    text = """[accounts]
+database = "mysql://a@127.0.0.1/m"
+password_file = "/etc/map.cf"
+write_database = "mysql://b:secret@127.0.0.1/m"
+write_password_file = "/etc/w"
+[mailstore]
+doveadm_password_file = "/etc/d"
+"""
+    assert password_files(loaded(tmp_path, text)) == {"password": "/etc/map.cf", "doveadm_password": "/etc/d"}
+    credential = '[accounts]\npassword_file = "$CREDENTIALS_DIRECTORY/password"\n'
+    assert password_files(loaded(tmp_path, credential)) == {}

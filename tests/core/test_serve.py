@@ -19,7 +19,7 @@ from core.control.messages import GetStatus, SetLimit
 from core.control.results import Status
 from core.serve import Embedded
 from tests.core.clients import Console, PolicyClient, ask, request, until
-from tests.core.engines import ROOT, console, is_answering, process, serving
+from tests.core.engines import ROOT, console, embedded, is_answering, on_loop, process, serving
 from tests.core.worlds import FULL, JOHN, LIMIT, OVERQUOTA, SmallWorld
 
 # ---- signals and systemd
@@ -71,6 +71,32 @@ def test_systemd_hears_of_start_life_reload_and_end(small_world: SmallWorld, tol
     assert "settings and accounts were read again" in log
     assert "reload failed, the old settings go on" in log
     assert not small_world.policy_socket.exists()
+
+
+def is_silent(manager: socket.socket) -> bool:
+    """Whether nothing comes for a while, but for what was under way."""
+    try:
+        for _ in range(3):
+            manager.recv(4096)
+    except TimeoutError:
+        return True
+    return False
+
+
+def test_a_loop_that_hangs_gives_no_sign_of_life(
+    small_world: SmallWorld, told: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signs come from the loop that answers Postfix, so that systemd replaces an engine that does not."""
+    thaw = threading.Event()
+    with embedded(small_world) as engine:
+        told.settimeout(0.7)  # signs are half a second apart
+        hear(told, "WATCHDOG=1")
+        stuck = threading.Thread(target=on_loop, args=(engine, lambda _: thaw.wait(10)))
+        stuck.start()
+        assert is_silent(told)
+        thaw.set()
+        stuck.join()
+        hear(told, "WATCHDOG=1")
 
 
 def test_after_a_kill_the_next_start_takes_the_stale_sockets(small_world: SmallWorld) -> None:

@@ -2,13 +2,14 @@
 
 `DebianServer("bullseye")` has Dovecot 2.3 with quota driver maildir, "bookworm" the same with count, "postfixadmin"
 2.3 with PostfixAdmin's tables, "trixie" Dovecot 2.4 out of a Debian 13 folder. There mailquota has nothing but what
-the server's files say. `python -m` and packages are those that run the tests: /usr/local/bin/mailquota starts them.
+the server's files say. Python and its packages are those of the tests; /usr/local/bin/mailquota starts them.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,15 +90,16 @@ cp "$2" /mnt/chroot
 class DebianServer:
     """MariaDB, Dovecot and Postfix as a mail administrator's Debian has them. Needs root.
 
-    `trixie` is the Debian 13 folder, for that recipe alone; nothing is written into it.
+    `trixie` is the Debian 13 folder, for that recipe alone; nothing is written into it. `inside` is where all this is,
+    a plain namespace where none is given.
     """
 
     programs = (*Namespace.programs, *MariaDB.programs, "dovecot", "doveadm", "postfix", "openssl")
 
-    def __init__(self, recipe: Recipe, trixie: Path | None = None) -> None:
+    def __init__(self, recipe: Recipe, trixie: Path | None = None, inside: Namespace | None = None) -> None:
         self.recipe: Recipe = recipe
         self.trixie = trixie if recipe == "trixie" else None
-        self.inside = Namespace()
+        self.inside = inside or Namespace()
         self.run = self.inside.run
         self.check = self.inside.check
         self.popen = self.inside.popen
@@ -128,7 +130,13 @@ class DebianServer:
             raise
 
     def _write(self) -> None:
-        command = f'#!/bin/sh\nPYTHONPATH={_REPOSITORY} exec {sys.executable} -m tui.command "$@"\n'
+        # Where other users may go too: a Python in root's home is closed to them.
+        places = {"python": sys.base_prefix, "packages": sysconfig.get_path("purelib"), "product": _REPOSITORY}
+        for name, place in places.items():
+            self.check(["sh", "-c", f'mkdir /mnt/{name} && mount --bind "$1" /mnt/{name}', "sh", str(place)])
+        python = f"/mnt/python/bin/python{sys.version_info.major}.{sys.version_info.minor}"
+        places_of = "LD_LIBRARY_PATH=/mnt/python/lib PYTHONPATH=/mnt/product:/mnt/packages"
+        command = f'#!/bin/sh\n{places_of} exec {python} -m tui.command "$@"\n'
         self.write("/usr/local/bin/mailquota", command, 0o755)
         self.write("/usr/local/bin/quota-warning.sh", warning_script(self.recipe), 0o755)
         write_postfix(self.inside, self.recipe)

@@ -54,7 +54,7 @@ class Inside(subprocess.Popen[str]):
 
 
 class Namespace:
-    """Starts empty of Debian's mail and database files' changes; everything in it is the caller's to change."""
+    """The host's files to begin with, and an empty /run; every change stays inside."""
 
     programs = ("unshare", "nsenter", "setpriv", "ip")
 

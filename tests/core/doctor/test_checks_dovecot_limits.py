@@ -139,6 +139,7 @@ CASES: list[StateCase] = [
     ("user-listing", TRIXIE, str, {"listed": None, "listing_fault": "x"}, "warn", "x",
      "userdb sql {\n  iterate_query = "),
     ("user-listing", BULLSEYE, str, {"users": ("static",)}, "skip", "not covered: user database 'static'", ""),
+    ("user-listing", BULLSEYE, str, {"listed": None, "listing_fault": "Permission denied"}, "skip", "as root", ""),
     ("user-listing", BULLSEYE, str, {"server_fault": "down"}, "skip", "down", ""),
     ("auth-cache", BULLSEYE, str, {}, "ok", "counts at once", ""),
     ("auth-cache", BULLSEYE, adding("auth_cache_size = 10 M"), {}, "ok", "only after auth_cache_ttl, 1 hours", ""),

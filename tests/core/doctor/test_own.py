@@ -190,6 +190,15 @@ def test_accounts_database(database: DatabaseFacts, state: str) -> None:
 
 
 READS = DatabaseFacts(known=True, may_write=False, write_fault="UPDATE command denied", writer="mysql://mailserver@h/m")
+
+
+def test_accounts_database_whose_password_only_root_may_read() -> None:
+    """As root it is a fault, else only not to be judged."""
+    closed = DatabaseFacts(known=True, fault="/etc/postfix/x.cf can't be read: Permission denied")
+    assert said("accounts-database", database=closed, is_root=False).state == "skip"
+    assert said("accounts-database", database=closed, is_root=True).state == "fail"
+
+
 WRITER = config(accounts={"write_database": "mysql://mailadmin@127.0.0.1/mailserver"})
 
 

@@ -191,6 +191,14 @@ def test_a_listing_that_fails() -> None:
     assert (found.listed, found.listing_fault) == (None, "doveadm: Error: User listing returned failure")
 
 
+def test_a_listing_that_this_user_may_not_have() -> None:
+    """What it fails of stands above what failed."""
+    server = healthy(BULLSEYE)
+    err = "Error: net_connect_unix(/run/dovecot/auth) failed: Permission denied\nFatal: user listing failed\n"
+    server.answers["user *"] = Said("", err, 75, "doveadm ended with 75")
+    assert "Permission denied" in server.gather({JOHN: 100000}).listing_fault
+
+
 def test_an_sql_file_that_may_not_be_read() -> None:
     server = healthy(BULLSEYE)
     del server.files["/etc/dovecot/dovecot-sql.conf.ext"]
