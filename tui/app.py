@@ -98,7 +98,7 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         """Connect, and let time pass."""
         self.run_worker(self.desk.link.run(), name="link")
         self.set_interval(1.0, self._tick)
-        self.set_timer(EXAMINED_AFTER, lambda: self.run_worker(self._examine(), name="doctor"))
+        self.set_timer(EXAMINED_AFTER, lambda: self.run_worker(self._examine, name="doctor"))
         if not self.is_headless:
             for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, self.leaving.terminal_lost)

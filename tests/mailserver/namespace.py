@@ -91,6 +91,10 @@ class Namespace:
         """A path inside, as seen from outside. Beware of links: an absolute one leads to the host's file."""
         return Path(f"/proc/{self.pid}/root{path}")
 
+    def place_of(self, path: str) -> str:
+        """Where a folder of the host is inside."""
+        return path
+
     def write(self, path: str, text: str, mode: int = 0o644, owner: str = "root:root") -> None:
         """A file inside, with its folders."""
         file = self.path(path)

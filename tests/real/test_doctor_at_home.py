@@ -23,7 +23,7 @@ pytestmark = pytest.mark.server
 
 OURS = "check_policy_service { unix:private/mailquota, timeout=10s, default_action=DUNNO }"
 THEIRS = "check_policy_service unix:private/quota-status"
-HOME = "home.example"
+HOME = "doctor.example"
 SOCKET = f"{PRIVATE}/mailquota"
 PATIENCE = 15.0  # seconds for servers to read their settings again
 # There is no systemd in the namespace: what a fix has it do is done by hand, an engine in the background.
