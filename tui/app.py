@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, ClassVar
 
-from textual import on
+from textual import on, work
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
@@ -98,11 +98,12 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         """Connect, and let time pass."""
         self.run_worker(self.desk.link.run(), name="link")
         self.set_interval(1.0, self._tick)
-        self.set_timer(EXAMINED_AFTER, lambda: self.run_worker(self._examine, name="doctor"))
+        self.set_timer(EXAMINED_AFTER, self._examine)
         if not self.is_headless:
             for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, self.leaving.terminal_lost)
 
+    @work(name="doctor")
     async def _examine(self) -> None:
         """What is wrong is told without being asked for: beside the name of the Doctor screen."""
         with contextlib.suppress(MailquotaError):  # that screen says why

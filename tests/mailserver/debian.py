@@ -133,7 +133,8 @@ class DebianServer:
         # Where other users may go too: a Python in root's home is closed to them.
         places = {"python": sys.base_prefix, "packages": sysconfig.get_path("purelib"), "product": _REPOSITORY}
         for name, place in places.items():
-            self.check(["sh", "-c", f'mkdir /mnt/{name} && mount --bind "$1" /mnt/{name}', "sh", self.inside.place_of(str(place))])
+            there = self.inside.place_of(str(place))
+            self.check(["sh", "-c", f'mkdir /mnt/{name} && mount --bind "$1" /mnt/{name}', "sh", there])
         python = f"/mnt/python/bin/python{sys.version_info.major}.{sys.version_info.minor}"
         places_of = "LD_LIBRARY_PATH=/mnt/python/lib PYTHONPATH=/mnt/product:/mnt/packages"
         command = f'#!/bin/sh\n{places_of} exec {python} -m tui.command "$@"\n'
