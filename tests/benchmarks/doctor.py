@@ -1,65 +1,62 @@
-"""Discovery and the doctor on a server with many accounts: ``mailquota config`` and ``mailquota doctor``.
+"""Discovery and the doctor on a server with many accounts, without any settings, as an administrator runs them.
 
-Both run as processes of their own, as an administrator runs them, with the settings of the server at hand and without
-a settings file for what is found. The limits that Dovecot sees are asked for a sample; so beside it stands what Dovecot
-itself takes to list its users.
+The server is the tutorial's with its files in Debian's places, mailquota in front of it and a mail log of some hundred
+megabytes. The limits that Dovecot sees are asked for a sample; beside it stands what Dovecot itself takes to list its
+users, and what Python takes to start.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
-import sys
 import time
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import Sequence
 
-from tests.benchmarks import worlds
-from tests.mailserver.fixture import temporary_folder
-from tests.mailserver.server import MailServer
+from tests.benchmarks import mailboxes
+from tests.mailserver.debian import DebianServer
+from tests.mailserver.dovecot import VMAIL_UID
+from tests.mailserver.process import wait_until
+from tests.mailserver.recipes import Recipe
 
-_COMMAND = (sys.executable, "-m", "tui.command")
+_RECIPES: tuple[Recipe, ...] = ("bullseye", "bookworm")
+_LOG_LINES = 1_000_000
+_COMMANDS = (
+    ("mailquota", "--version"),
+    ("mailquota", "config", "--json"),
+    ("mailquota", "doctor", "--json"),
+    ("doveadm", "user", "*"),
+)
 
 
 def measure(accounts: int, rounds: int) -> None:
-    """Wall-clock time of each, median of the rounds."""
-    with ExitStack() as stack:
-        server = stack.enter_context(MailServer(stack.enter_context(temporary_folder())))
-        worlds.fill(server, accounts)
-        config = worlds.write_settings(server)
-        environ = {**os.environ, "MAIL_CONFIG": str(server.postfix.config)}
-        serve = (*_COMMAND, "--serve", "--config", str(config))
-        stack.enter_context(worlds.process(*serve, ready=server.policy_socket))
-        figures: dict[str, list[float]] = {"--version": [], "config": [], "doctor": [], "doveadm user '*'": []}
-        for _ in range(rounds):
-            figures["--version"].append(_timed((*_COMMAND, "--version"), environ))
-            figures["config"].append(_timed((*_COMMAND, "config", "--config", str(_bare(config, server))), environ))
-            figures["doctor"].append(_timed((*_COMMAND, "doctor", "--json", "--config", str(config)), environ))
-            figures["doveadm user '*'"].append(_timed((*server.doveadm, "user", "*"), environ))
-        medians = {name: statistics.median(times) for name, times in figures.items()}
-        print(f"{accounts} accounts: {' · '.join(f'{name} {seconds:.2f} s' for name, seconds in medians.items())}")
-        print(f"sampled: {_sampled(config, environ)}")
+    """Wall-clock seconds of each command, the median of the rounds and the slowest."""
+    for recipe in _RECIPES:
+        with DebianServer(recipe) as server:
+            _fill(server, accounts)
+            with server.popen(["mailquota", "--serve"]):
+                wait_until(lambda server=server: server.mailquota("status").returncode == 0, 20)  # type: ignore[misc]
+                _report(server, f"{recipe}, {accounts} accounts", rounds)
+                server.run(["pkill", "-f", "tui.command"])
 
 
-def _bare(config: Path, server: MailServer) -> Path:
-    """Only what leads to the private Dovecot: all else has to be found."""
-    bare = config.with_name("bare.toml")
-    bare.write_text(f'[warnings]\nthresholds = []\n[control]\nsocket = "{server.folder}/control.sock"\ngroup = ""\n')
-    return bare
+def _fill(server: DebianServer, accounts: int) -> None:
+    users = mailboxes.addresses(accounts)
+    server.add_users([(user, mailboxes.LIMIT) for user in users])
+    mailboxes.make(str(server.path("/var/vmail/{domain}/{user}/Maildir")), users, (VMAIL_UID, VMAIL_UID))
+    line = time.strftime("%b %e %H:%M:%S") + " mail postfix/qmgr[1]: 4D2A1178: from=<a@example.net>, size=4711, nrcpt=1"
+    server.path("/var/log/mail.log").write_text(f"{line} (queue active) {'x' * 80}\n" * _LOG_LINES)
 
 
-def _timed(command: tuple[str, ...], environ: dict[str, str]) -> float:
+def _report(server: DebianServer, name: str, rounds: int) -> None:
+    times = {command: [_timed(server, command) for _ in range(rounds)] for command in _COMMANDS}
+    figures = (f"{' '.join(c)} {statistics.median(t):.2f} s (at most {max(t):.2f})" for c, t in times.items())
+    print(f"{name}: {' · '.join(figures)}")
+    for one in json.loads(server.mailquota("doctor", "--json").stdout):
+        if one["state"] in {"fail", "warn"} or one["check"] in {"quota-limits", "mail-log"}:
+            print(f"  {one['state']} {one['check']}: {one['found']}")
+
+
+def _timed(server: DebianServer, command: Sequence[str]) -> float:
     started = time.perf_counter()
-    subprocess.run(command, cwd=worlds.ROOT, env=environ, stdout=subprocess.DEVNULL, check=False)
+    server.run(command)
     return time.perf_counter() - started
-
-
-def _sampled(config: Path, environ: dict[str, str]) -> str:
-    """What the doctor says about the limits that Dovecot sees."""
-    done = subprocess.run(
-        (*_COMMAND, "doctor", "--json", "--config", str(config)),
-        cwd=worlds.ROOT, env=environ, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return " | ".join(one["found"] for one in json.loads(done.stdout) if "limit" in one["check"])
