@@ -12,11 +12,11 @@ from core.commands.logs import log_nowhere
 from core.commands.options import JSON, Common, command
 from core.commands.output import is_terminal, wants_colour, write_json
 from core.doctor.model import Finding, State
-from core.doctor.report import WORDS, sections, summary, worst_first
+from core.doctor.report import ORDER, WORDS, sections, summary
 from core.text import visible
 
 _COLOURS: dict[State, str] = {"fail": "red", "warn": "yellow", "skip": "cyan", "ok": "green"}
-_INDENT, _NAME = 6, 29
+_INDENT, _NAME, _PART = 6, 29, 7  # columns
 
 
 @command("doctor")
@@ -38,38 +38,57 @@ def doctor(common: Common, as_json: bool) -> int:
 
 
 def _write(common: Common, findings: list[Finding]) -> None:
+    """What is worst stands last: there a terminal leaves it, whatever has scrolled away."""
     colours = wants_colour(common, sys.stdout)
     width = shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
-    for finding in worst_first(findings):
-        lines = _full(finding, width) if finding.state in {"fail", "warn"} or finding.fix else [_short(finding)]
+    for same in _grouped(sorted(findings, key=lambda one: ORDER.index(one.state), reverse=True)):
+        needs_somebody = same[0].state in {"fail", "warn"} or same[0].fix
+        lines = _full(same[0], width) if needs_somebody else _short(same, width)
         click.echo("\n".join(lines), color=colours)
     click.echo(f"\n{summary(findings)}")
 
 
-def _short(finding: Finding) -> str:
-    """What needs nobody takes a line."""
-    return f"{_state(finding)}{finding.check:<{_NAME}}  {visible(' '.join(finding.found.split()))}"
+def _grouped(findings: list[Finding]) -> list[list[Finding]]:
+    """What many checks lack for the same reason is said once."""
+    groups: dict[tuple[str, ...], list[Finding]] = {}
+    for one in findings:
+        alone = one.state != "skip" or one.fix
+        groups.setdefault((one.state, one.found, one.check if alone else ""), []).append(one)
+    return list(groups.values())
+
+
+def _short(same: list[Finding], width: int | None) -> list[str]:
+    """What needs nobody takes a line, or as many as it fills."""
+    names, found = ", ".join(one.check for one in same), visible(" ".join(same[0].found.split()))
+    if len(same) > 1:
+        lines = [*_wrapped(names, width, _INDENT), *_wrapped(found, width, _INDENT)]
+    else:
+        first, *more = _wrapped(found, width, _INDENT + _NAME + 2)
+        lines = [f"{names:<{_NAME}}  {first}", *(" " * (_NAME + 2) + line for line in more)]
+    return [f"{_state(same[0]) if not number else ' ' * _INDENT}{line}" for number, line in enumerate(lines)]
 
 
 def _full(finding: Finding, width: int | None) -> list[str]:
-    """All that is known, and a blank line. Only what is read is wrapped: what is pasted stays as it is."""
+    """A blank line, and all that is known. Only what is read is wrapped: what is pasted stays as it is."""
     lines = [f"{_state(finding)}{click.style(finding.check, bold=True)}"]
     for name, texts in sections(finding):
-        indent = f"{'':{_INDENT}}{name:<7}"
+        indent = f"{'':{_INDENT}}{name:<{_PART}}"
         for text in texts:
-            for line in [visible(text)] if name == "fix" else _wrapped(visible(text), width):
+            for line in [visible(text)] if name == "fix" else _wrapped(visible(text), width, _INDENT + _PART):
                 lines.append(f"{indent}{line}".rstrip())
                 indent = " " * len(indent)
-    return [*lines, ""]
+    return ["", *lines]
 
 
 def _state(finding: Finding) -> str:
     return click.style(f"{WORDS[finding.state]:<{_INDENT}}", fg=_COLOURS[finding.state])
 
 
-def _wrapped(text: str, width: int | None) -> list[str]:
-    room = max(20, (width or 0) - _INDENT - 7)
-    return textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) if width else [text]
+def _wrapped(text: str, width: int | None, indent: int) -> list[str]:
+    """Lines for what is left of a terminal; where there is none, the text as it is."""
+    if width is None:
+        return [text]
+    return textwrap.wrap(text, max(20, width - indent), break_long_words=False, break_on_hyphens=False) or [""]
 
 
 COMMANDS = {"doctor": doctor}

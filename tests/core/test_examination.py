@@ -56,12 +56,12 @@ def test_every_check_says_something_as_json(line: CommandLine) -> None:
     assert done.returncode == int(any(finding["state"] == "fail" for finding in findings))
 
 
-def test_what_failed_stands_first_with_its_fix_and_the_sum_last(line: CommandLine) -> None:
+def test_what_failed_stands_last_with_its_fix_above_the_sum(line: CommandLine) -> None:
     line.world.database.rename(line.world.folder / "elsewhere.db")
     done = line("doctor")
     assert done.returncode == 1
-    assert done.stdout.startswith("FAIL")
-    assert "FAIL  accounts-database\n      found" in done.stdout
+    assert "\nFAIL  accounts-database\n      found" in done.stdout
+    assert done.stdout.index("\nok  ") < done.stdout.index("\nSKIP") < done.stdout.index("\nFAIL")
     assert done.stdout.splitlines()[-1].endswith(" ok")
     assert not done.stderr
 
@@ -200,3 +200,10 @@ def test_a_check_that_fails_does_not_silence_the_others(small_world: SmallWorld)
     assert (broken.state, broken.check) == ("skip", "broken")
     assert "never thought of" in broken.found
     assert sound.check == CHECKS[0].name
+
+
+def test_what_many_checks_lack_is_said_once(line: CommandLine) -> None:
+    """And a text that is not for a terminal is never wrapped."""
+    lines = line("doctor").stdout.splitlines()
+    assert "SKIP  engine-version, engine-settings" in lines
+    assert lines[lines.index("SKIP  engine-version, engine-settings") + 1].startswith("      no engine answers")
