@@ -56,6 +56,7 @@ def test_the_manual_page_and_the_completions_are_installed(site: Path) -> None:
         "bash-completion/completions/mailquota",
         "zsh/site-functions/_mailquota",
         "fish/vendor_completions.d/mailquota.fish",
+        "doc/mailquota/docs/checks.md",
     }
     assert not {place for place in places if not (site / "share" / place).is_file()}
 
