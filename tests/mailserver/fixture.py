@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,7 +15,7 @@ import pytest
 from tests.mailserver.dovecot import Dovecot
 from tests.mailserver.mariadb import MariaDB
 from tests.mailserver.postfix import Postfix
-from tests.mailserver.process import find_program
+from tests.mailserver.process import find_program, wait_until
 from tests.mailserver.server import MailServer
 
 # Set to 1 where a real-server test that can't run must not pass unnoticed.
@@ -44,7 +44,7 @@ def cannot_run(why: str) -> NoReturn:
     pytest.skip(reason)
 
 
-@contextmanager
+@contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
     """A folder for servers. pytest's tmp_path won't do: closed to other users, and too long for unix sockets."""
     folder = Path(tempfile.mkdtemp(prefix="mailquota-"))
@@ -52,7 +52,14 @@ def temporary_folder() -> Iterator[Path]:
     try:
         yield folder
     finally:
+        # An engine that was given half a second to stop may be closing its state database in a thread still.
+        assert wait_until(lambda: _removed(folder), 10), f"{folder} can't be removed"
+
+
+def _removed(folder: Path) -> bool:
+    with contextlib.suppress(OSError):
         shutil.rmtree(folder)
+    return not folder.exists()
 
 
 @pytest.fixture(scope="session")
