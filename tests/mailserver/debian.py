@@ -196,12 +196,14 @@ class DebianServer:
         Both servers are asked to read them again; sockets that changed need a restart.
         """
         folders = folders or ("/etc/dovecot", "/etc/postfix")
-        self.check(["tar", "-cpf", "/run/kept.tar", *folders])
+        archive = self.check(["mktemp", "/run/kept.XXXXXX"]).strip()  # one of its own: they may be nested
+        self.check(["tar", "-cpf", archive, *folders])
         try:
             yield
         finally:
-            self.check(["rm", "-rf", *folders])
-            self.check(["tar", "-xpf", "/run/kept.tar", "-C", "/"])
+            # What is in them: the folders themselves may be mounted in the chroot of Debian 13, too.
+            self.check(["find", *folders, "-mindepth", "1", "-delete"])
+            self.check(["tar", "-xpf", archive, "-C", "/"])
             for reload in (["postfix", "reload"], ["doveadm", "reload"]):
                 self.run(reload)
 
