@@ -53,6 +53,13 @@ def parse_doveconf(text: str) -> Block:
     return stack[0]
 
 
+def is_whole(text: str) -> bool:
+    """Whether no block is left open, as where a text was cut off."""
+    lines = [line.strip() for line in text.splitlines()]
+    opened = sum(1 for line in lines if _BLOCK.fullmatch(line) and not _VALUE.fullmatch(line))
+    return opened <= lines.count("}")
+
+
 def _unquoted(text: str) -> str:
     if len(text) > 1 and text[0] == text[-1] == '"':
         return re.sub(r"\\(.)", r"\1", text[1:-1])

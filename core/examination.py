@@ -21,14 +21,17 @@ from core.doctor import probe_dovecot, probe_host, probe_postfix
 from core.doctor.checks import judge
 from core.doctor.facts import Facts
 from core.doctor.facts_dovecot import DovecotFacts
+from core.doctor.facts_host import HostFacts
 from core.doctor.facts_log import LogFacts
 from core.doctor.facts_postfix import PostfixFacts
 from core.doctor.model import Finding
+from core.threads import within
 from core.version import version
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+_PATIENCE = 12.0  # seconds for a side; each of its programs has less
 _DEMO = "a demo has none"
 
 
@@ -48,16 +51,20 @@ def _gather(config: Config, pool: ThreadPoolExecutor) -> Facts:
     known = accounts.result()
     in_use = {address: limit for address, limit in known.limits.items() if address not in known.disabled}
     dovecot = pool.submit(_either, partial(probe_dovecot.gather, config, in_use), _no_dovecot, away=engine.demo)
-    host = probe_host.gather(
-        config,
-        known.limits,
-        engine.status.used_bytes if engine.status is not None else None,
-        engine=engine.facts,
-        state=own_facts.state(config, engine.status),
-        database=known.facts,
-        version=version(),
-    )
+    host = _either(partial(_host, config, known, engine), _no_host, away=False)
     return Facts(config=config, host=host, postfix=postfix.result(), dovecot=dovecot.result(), log=mail.result())
+
+
+def _host(config: Config, known: own_facts.Accounts, engine: own_facts.Running) -> HostFacts:
+    used = engine.status.used_bytes if engine.status is not None else None
+    state = own_facts.state(config, engine.status)
+    return probe_host.gather(
+        config, known.limits, used, engine=engine.facts, state=state, database=known.facts, version=version()
+    )
+
+
+def _no_host(_why: str) -> HostFacts:
+    return HostFacts()
 
 
 def _no_dovecot(why: str) -> DovecotFacts:
@@ -77,7 +84,9 @@ def _either(gather: Callable[[], T], otherwise: Callable[[str], T], *, away: boo
     if away:
         return otherwise(_DEMO)
     try:
-        return gather()
+        return within(_PATIENCE, gather)
+    except TimeoutError as error:  # a file system that hangs, as below a mailbox
+        return otherwise(str(error))
     except Exception as error:  # an outer edge: a server that nobody foresaw must not silence the other sides
         log.exception("the doctor could not gather facts")
         return otherwise(f"{type(error).__name__}: {error}")

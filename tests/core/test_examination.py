@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,12 +13,13 @@ import pytest
 
 from core import examination, own_facts
 from core.config import Config
-from core.doctor import probe_dovecot, probe_postfix
+from core.doctor import probe_dovecot, probe_host, probe_postfix
 from core.doctor.checks import CHECKS, judge
 from core.doctor.checks_dovecot import DOVECOT_CHECKS
 from core.doctor.checks_postfix import POSTFIX_CHECKS
 from core.doctor.facts import Facts
 from core.doctor.facts_dovecot import DovecotFacts
+from core.doctor.facts_host import HostFacts
 from core.doctor.facts_postfix import PostfixFacts
 from core.doctor.model import Check, Finding, Outcome
 from core.version import version
@@ -207,3 +209,18 @@ def test_what_many_checks_lack_is_said_once(line: CommandLine) -> None:
     lines = line("doctor").stdout.splitlines()
     assert "SKIP  engine-version, engine-settings" in lines
     assert lines[lines.index("SKIP  engine-version, engine-settings") + 1].startswith("      no engine answers")
+
+
+def test_a_file_system_that_hangs_below_the_mailboxes_ends_nothing(
+    small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never = threading.Event()
+
+    def hang(*_: object, **__: object) -> HostFacts:
+        never.wait()
+        return HostFacts()
+
+    monkeypatch.setattr(examination, "_PATIENCE", 0.2)
+    monkeypatch.setattr(probe_host, "gather", hang)
+    assert found(small_world, "disk-space").state == "skip"
+    never.set()
