@@ -66,3 +66,10 @@ def test_every_page_is_reached() -> None:
     }
     assert not [page for page in found if not page.exists()]
     assert {page.resolve() for page in (ROOT / "docs").glob("*.md")} <= found
+
+
+def test_no_page_holds_a_merge_half_done() -> None:
+    """Nor does the code; two texts side by side are one too many."""
+    texts = [*ROOT.glob("*.md"), *(ROOT / "docs").iterdir(), *(ROOT / "completion").iterdir()]
+    marks = re.compile(r"^(<{7} .*|={7}|>{7} .*)$", re.MULTILINE)
+    assert not [path.name for path in texts if path.is_file() and marks.search(path.read_text())]
