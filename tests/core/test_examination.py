@@ -224,3 +224,16 @@ def test_a_file_system_that_hangs_below_the_mailboxes_ends_nothing(
     monkeypatch.setattr(probe_host, "gather", hang)
     assert found(small_world, "disk-space").state == "skip"
     never.set()
+
+
+def test_a_demo_is_told_to_mend_nothing(small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no Postfix, Dovecot or mail log; rights on this machine would not change that."""
+    engine = own_facts.engine
+
+    def as_demo(config: Config) -> own_facts.Running:
+        return engine(config)._replace(demo=True)
+
+    monkeypatch.setattr(own_facts, "engine", as_demo)
+    findings = {finding.check: finding for finding in examination.examine(small_world.load())}
+    assert [name for name, one in findings.items() if "a demo has none" in one.found and one.fix] == []
+    assert (findings["mail-log"].state, findings["policy-socket"].state) == ("skip", "skip")
