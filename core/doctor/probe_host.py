@@ -22,6 +22,7 @@ from core.doctor.facts_host import (
     MaildirFacts,
     StateFacts,
 )
+from core.mail_place import mail_folder
 
 SAMPLE = 50  # mailboxes that are looked at
 
@@ -40,7 +41,7 @@ def gather(
 ) -> HostFacts:
     """``limits``: address → bytes, None for unlimited. ``used``: what all mailboxes hold. ``version`` is ours."""
     settings = config.settings
-    base = os.path.dirname(settings.mailstore.path.partition("{")[0]) or "/"
+    base = mail_folder(settings.mailstore.path)
     groups = (settings.control.group, settings.control.read_only_group)
     return HostFacts(
         is_root=os.geteuid() == 0,

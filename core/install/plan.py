@@ -18,7 +18,8 @@ from core.install.model import (
     Put,
     Step,
 )
-from core.install.units import mail_folder, service_unit, socket_unit
+from core.install.units import service_unit, socket_unit
+from core.mail_place import mail_folder
 from core.postfix_restrictions import entries, place, policy_check, postfix_service, without
 
 DOCS = "docs/service.md"

@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from core.config import Config
 from core.endpoints import ListenAddress, parse_database_url
 from core.install.model import STATE_FOLDER, Host, Owner
+from core.mail_place import mail_folder
 
 WATCHDOG_SECONDS = 30
 
@@ -136,12 +137,6 @@ def _own_folders(config: Config) -> list[str]:
 def _databases(config: Config) -> list[str]:
     accounts = config.settings.accounts
     return [text for text in (accounts.database, accounts.write_database, config.settings.state.database) if text]
-
-
-def mail_folder(template: str) -> str:
-    """The folder that all mailboxes are below: the path up to its first variable."""
-    fixed = template.partition("{")[0]
-    return fixed.rstrip("/") if fixed.endswith("/") else str(PurePosixPath(fixed).parent)
 
 
 def _private(host: Host) -> str:
