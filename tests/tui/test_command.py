@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.core.clients import until
 from tests.core.commands.command_line import CommandLine
 from tests.core.commands.test_serving import ask, engine_pid
+from tests.core.engines import is_answering
 from tests.core.traffic import Traffic
 from tests.core.worlds import FULL, JOHN, OVERQUOTA, SmallWorld
 from tests.mailserver.fixture import temporary_folder
@@ -47,6 +49,7 @@ def test_decisions_are_seen_and_explained(line: CommandLine, attached: bool) -> 
     """What was answered before the console came, and what is answered now; by the engine of either place."""
     with line.engine() if attached else contextlib.nullcontext():
         if attached:
+            until(lambda: is_answering(line.world), "the engine answers")
             assert refuses(line.world)
         with console(line) as terminal:
             terminal.wait_for(JOHN, FULL)

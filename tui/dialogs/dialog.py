@@ -54,7 +54,9 @@ class Dialog(ModalScreen[T], Informed):
         raise NotImplementedError
 
     def message(self, text: str, look: str = "over") -> None:
-        """Say what went wrong, or nothing."""
+        """Say what went wrong, or nothing. What comes back after the dialog was closed is nobody's any more."""
+        if not self.is_attached:
+            return
         self.query_one("#message", Prose).say(fmt.literal(text, self.desk.glyphs), look)
 
     def action_close(self) -> None:
