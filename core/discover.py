@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from core import outside
 from core.config import Found
@@ -16,6 +17,7 @@ from core.discover_accounts import List, Spoken, find_accounts
 from core.dovecot_conf import (
     dovecot_tool,
     dovecot_version,
+    is_whole,
     parse_doveconf,
     quota_grace,
     status_answers,
@@ -63,12 +65,15 @@ def discover(
 
 
 def _ask(doveadm: str, run: Run) -> Spoken:
-    postfix = run(["postconf", "-x", *_PARAMETERS])
+    with ThreadPoolExecutor(2) as both:  # side by side: either may hang
+        postfix_said = both.submit(run, ["postconf", "-x", *_PARAMETERS])
+        dovecot = both.submit(run, [*dovecot_tool(doveadm, "doveconf"), "-n"]).result()
+        postfix = postfix_said.result()
     values = parse_map_file(postfix.out)
     fault = postfix.fault or ("" if set(_PARAMETERS) & values.keys() else "postconf printed nothing that we know")
-    dovecot = run([*dovecot_tool(doveadm, "doveconf"), "-n"])
     version = dovecot_version(dovecot.out)
     trouble = dovecot.fault or ("" if version != (0, 0) else "doveconf printed nothing that names its version")
+    trouble = trouble or ("" if is_whole(dovecot.out) else "what doveconf printed ends in the middle")
     return Spoken(
         None if fault else values,
         fault,

@@ -53,6 +53,13 @@ def parse_doveconf(text: str) -> Block:
     return stack[0]
 
 
+def is_whole(text: str) -> bool:
+    """Whether each block that is opened is closed: what was cut off nearly always leaves one open."""
+    lines = [line.strip() for line in text.splitlines()]
+    opened = sum(1 for line in lines if not _VALUE.fullmatch(line) and _BLOCK.fullmatch(line))
+    return opened <= lines.count("}")
+
+
 def _unquoted(text: str) -> str:
     if len(text) > 1 and text[0] == text[-1] == '"':
         return re.sub(r"\\(.)", r"\1", text[1:-1])

@@ -24,11 +24,13 @@ from core.doctor.facts_dovecot import DovecotFacts
 from core.doctor.facts_log import LogFacts
 from core.doctor.facts_postfix import PostfixFacts
 from core.doctor.model import Finding
+from core.threads import within
 from core.version import version
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+_PATIENCE = 12.0  # seconds for a side; each of its programs has less
 _DEMO = "a demo has none"
 
 
@@ -77,7 +79,9 @@ def _either(gather: Callable[[], T], otherwise: Callable[[str], T], *, away: boo
     if away:
         return otherwise(_DEMO)
     try:
-        return gather()
+        return within(_PATIENCE, gather)
+    except TimeoutError as error:  # a file system that hangs, as below a mailbox
+        return otherwise(str(error))
     except Exception as error:  # an outer edge: a server that nobody foresaw must not silence the other sides
         log.exception("the doctor could not gather facts")
         return otherwise(f"{type(error).__name__}: {error}")

@@ -13,6 +13,7 @@ from core.config import DEFAULT_ORIGIN, Config
 from core.dovecot_sql import password_in
 from core.endpoints import DatabaseUrl
 from core.errors import SettingsError
+from core.outside import read_bytes
 from core.postfix_maps import parse_map_file
 
 Which = Literal["database", "write_database", "state", "doveadm"]
@@ -110,9 +111,8 @@ def _expanded(setting: str, environ: Mapping[str, str], key: str) -> str:
 
 def _read(file: Path, key: str) -> Password:
     try:
-        with file.open("rb") as opened:
-            mode = os.fstat(opened.fileno()).st_mode
-            text = opened.read(_LONGEST + 1).decode()
+        text = read_bytes(str(file), _LONGEST + 1).decode()
+        mode = file.stat().st_mode
     except (OSError, UnicodeDecodeError) as error:
         fault = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise SettingsError(f"{key}: {file} can't be read: {fault}") from None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
 from collections.abc import Callable
+from queue import Empty, SimpleQueue
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -38,6 +40,26 @@ async def in_thread(work: Callable[[], T]) -> T:
 
     threading.Thread(target=run, name="mailquota-work", daemon=True).start()
     return await future
+
+
+def within(seconds: float, work: Callable[[], T]) -> T:
+    """The result of blocking work, or its exception, for who has no loop. TimeoutError where it takes longer."""
+    results: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            results.put((work(), None))
+        except BaseException as error:  # noqa: BLE001 - handed on to whoever waits
+            results.put((None, error))
+
+    threading.Thread(target=run, name="mailquota-work", daemon=True).start()
+    try:
+        result, failure = results.get(timeout=seconds)
+    except Empty:
+        raise TimeoutError(errno.ETIMEDOUT, f"no answer within {seconds:g} s") from None
+    if failure is not None:
+        raise failure
+    return result  # type: ignore[return-value]  # None only where T is None
 
 
 async def gently(share: float, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

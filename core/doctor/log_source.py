@@ -15,7 +15,6 @@ import os
 import re
 import shutil
 import stat
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from core import outside
 from core.doctor.log_lines import LONGEST, NEEDLES, LogEvent, line_time, parse_entry, parse_line
 
 MAIL_LOGS = ("/var/log/mail.log", "/var/log/maillog")  # Debian's and Red Hat's syslog
@@ -211,25 +211,15 @@ def read_journal(span: Span) -> LogRead:
         "--output-fields=MESSAGE,SYSLOG_IDENTIFIER", "--case-sensitive=yes", f"--grep={_GREP}", "SYSLOG_FACILITY=2",
     ]  # fmt: skip
     try:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env={**os.environ, "LC_ALL": "C"},
-        )  # fmt: skip
+        heard = outside.listen(command, {**os.environ, "LC_ALL": "C"}, span.seconds)
     except OSError as error:
         return LogRead(span.now, fault=f"journalctl can't be run: {error.strerror or error}")
-    return _said_by_journal(process, span)
-
-
-def _said_by_journal(process: subprocess.Popen[bytes], span: Span) -> LogRead:
-    complete = True
-    try:
-        out, err = process.communicate(timeout=span.seconds)
-    except subprocess.TimeoutExpired:
-        complete = False
-        process.kill()
-        out, err = process.communicate()  # what it had said until then
-    if complete and (fault := _journal_fault(process.returncode, err.decode(errors="replace"))):
+    if heard.code is not None and (fault := _journal_fault(heard.code, heard.err.decode(errors="replace"))):
         return LogRead(span.now, fault=fault)
+    return _said_by_journal(heard.out, span, complete=heard.code is not None)
+
+
+def _said_by_journal(out: bytes, span: Span, *, complete: bool) -> LogRead:
     lines = out.splitlines()
     read = LogRead(span.since, [JOURNAL], complete=complete and len(lines) < _MOST_ENTRIES)
     oldest = span.now

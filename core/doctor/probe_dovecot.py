@@ -22,6 +22,7 @@ from core.dovecot_conf import (
     config_file,
     dovecot_release,
     dovecot_tool,
+    is_whole,
     parse_doveconf,
     quota_grace,
     trash_names,
@@ -71,6 +72,8 @@ def _settings(said: Said) -> DovecotFacts:
         return DovecotFacts(fault=said.fault, refused=refused)
     if not file:
         return DovecotFacts(fault="doveconf prints nothing that looks like settings of Dovecot")
+    if not is_whole(text):
+        return DovecotFacts(fault="what doveconf prints ends in the middle")
     conf = _harmless(parse_doveconf(text))
     return DovecotFacts(
         fault="",

@@ -39,7 +39,7 @@ class Machine:
     def read(self, path: str) -> str | None:
         """The text of a file; None where there is none. Raises MailquotaError for one that can't be read."""
         try:
-            return self.place(path).read_bytes().decode("utf-8", "surrogateescape")
+            return outside.read_bytes(str(self.place(path)), outside.LONGEST).decode("utf-8", "surrogateescape")
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
