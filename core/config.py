@@ -20,7 +20,6 @@ import msgspec
 from core.dovecot_quota import QuotaFacts
 from core.endpoints import mask_secrets
 from core.errors import SettingsError, UsageError
-from core.outside import LONGEST, read_bytes
 from core.settings import Section, Settings
 from core.text import shown
 
@@ -118,7 +117,7 @@ def _read_first(path: Path | None, environ: Mapping[str, str]) -> tuple[Path | N
     named = path or (Path(environ["MAILQUOTA_CONFIG"]) if environ.get("MAILQUOTA_CONFIG") else None)
     file = named or DEFAULT_PATH
     try:
-        return file, tomllib.loads(read_bytes(str(file), LONGEST).decode())
+        return file, tomllib.loads(file.read_bytes().decode())
     except FileNotFoundError as error:
         if named is None:
             return None, {}
