@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from core.dovecot_conf import Block
-from core.dovecot_sql import Source, includes, main_file, modern_source, old_source, password_in
+from core.dovecot_conf import Block, config_file
+from core.dovecot_sql import Source, includes, modern_source, old_source, password_in
 from core.gathered import Gathered
 from core.outside import Read
 from core.postfix_maps import database_maps, database_url, map_query, parse_map_file
@@ -124,7 +124,7 @@ def _take_dovecot(gathered: Gathered, spoken: Spoken, source: Source, read: Read
 
 def _password_file(doveconf: str, read: Read, listed: List) -> str | None:
     """The file of Dovecot 2.4 that has the password of the database, which doveconf hides; only the name is kept."""
-    waiting, seen = [main_file(doveconf)], set[str]()
+    waiting, seen = [config_file(doveconf)], set[str]()
     while waiting and len(seen) < _MOST_FILES:
         file = waiting.pop(0)
         text = read(file).text if file and file not in seen else None

@@ -118,12 +118,6 @@ def _without_single_quotes(text: str) -> str:
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] == "'" else text
 
 
-def main_file(doveconf_text: str) -> str:
-    """The configuration file that doveconf has read, by its first line; empty where it does not say."""
-    match = re.match(r"# [0-9][^\n]*: (/[^\n]+)", doveconf_text)
-    return match[1].strip() if match else ""
-
-
 def includes(text: str) -> list[str]:
     """What a file of Dovecot's includes, as written there: patterns, relative to its folder."""
     return [match[1] for match in re.finditer(r"^\s*!include(?:_try)?\s+(\S+)\s*$", text, re.MULTILINE)]

@@ -14,7 +14,7 @@ from core.control.results import DecisionRow
 from core.doctor.facts_log import Changes, LogFacts, add_up, last_change
 from core.doctor.log_lines import LogEvent
 from core.doctor.log_source import MAIL_LOGS, LogFiles, LogRead, last_day, read_log
-from core.dovecot_conf import Block, dovecot_tool, parse_doveconf
+from core.dovecot_conf import Block, config_file, dovecot_tool, parse_doveconf
 from core.log_reader import read_apart
 from core.text import visible
 from core.threads import in_thread
@@ -59,8 +59,7 @@ def _ask_postfix(run: outside.Run) -> dict[str, str]:
 def _ask_dovecot(config: Config, run: outside.Run) -> tuple[Block, str]:
     """The settings, and the file that they begin in, which the first line names."""
     text = run([*dovecot_tool(config.settings.mailstore.doveadm, "doveconf"), "-n"]).out
-    file = text.partition("\n")[0].rpartition(": ")[2].strip()
-    return parse_doveconf(text), file if file.startswith("/") else _DOVECOT_CONFIG
+    return parse_doveconf(text), config_file(text) or _DOVECOT_CONFIG
 
 
 def _files_of(folder: str) -> list[str]:

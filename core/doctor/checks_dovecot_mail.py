@@ -40,7 +40,9 @@ def _maildirsize(facts: Facts) -> Outcome:
         return together(broken, ok(f"{len(files)} maildirsize files looked at can be read and written by their users"))
     if not files:
         return ok(f"quota driver {backend or 'none'} has left no maildirsize files")
-    root = facts.config.settings.mailstore.path.partition("{")[0].rstrip("/") or "/"
+    if backend != "count" or len(facts.dovecot.quota.roots) > 1:  # another quota, or another program, may keep them
+        return skip(f"not covered: maildirsize files of another quota than Dovecot's first, {shown(backend or 'none')}")
+    root = facts.config.settings.mailstore.folder
     why = "Nobody keeps them up to date, and a program that reads them shows old figures."
     found = (
         f"quota driver {visible(backend) or 'none'} does not use {visible(files[0].path)}, which is left from before"
@@ -51,10 +53,10 @@ def _maildirsize(facts: Facts) -> Outcome:
 def _unusable(file: FileFact) -> Outcome:
     if file.uid == file.owner and file.mode & _OWNER_READS_AND_WRITES == _OWNER_READS_AND_WRITES:
         return ok(file.path)
-    path, folder = shlex.quote(file.path), shlex.quote(file.folder)
-    fix = f"chown --reference={folder} {path}\nchmod u+rw {path}"
+    # Its place is its user's: chown and chmod of root could be led elsewhere by a link. Dovecot writes it anew.
     return fail(
-        f"{visible(file.path)} has owner {file.uid} and mode {file.mode:04o}, its mailbox owner {file.owner}", fix
+        f"{visible(file.path)} has owner {file.uid} and mode {file.mode:04o}, its mailbox owner {file.owner}",
+        f"rm -f {shlex.quote(file.path)}",
     )
 
 

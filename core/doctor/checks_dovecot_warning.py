@@ -23,6 +23,9 @@ _NONE = ok("Dovecot warns at no marks; mailquota warns by itself")
 _OLD_OPTION = re.compile(r"plugin/quota=")
 _OLD_BACKEND = re.compile(r"plugin/quota=(\w+)")
 _LDA = "dovecot-lda"
+_WHOSE = (
+    "# write the service as in mailquota's docs/warnings.md, with the owner of the mailboxes as user in both places"
+)
 
 
 class Alarm(msgspec.Struct, frozen=True):
@@ -103,20 +106,22 @@ def _listener(facts: DovecotFacts, name: str) -> tuple[str, Block | None]:
 
 
 def _listener_lines(facts: DovecotFacts, name: str) -> list[str]:
-    if not facts.mail_owner:
-        return [f"  unix_listener {name} {{", "    mode = 0666", "  }"]
-    owner = next((one for one in facts.mail_owner if not one.isdigit()), facts.mail_owner[0])
-    return [f"  unix_listener {name} {{", f"    user = {owner}", "    mode = 0660", "  }"]
+    return [f"  unix_listener {name} {{", f"    user = {_owner(facts)}", "    mode = 0660", "  }"]
 
 
 def _service(facts: DovecotFacts, name: str) -> str:
-    lines = [_ours(facts), *_listener_lines(facts, name)]
-    return append(facts, f"service {name} {{", *lines, "}")
+    if not facts.mail_owner:
+        return _WHOSE
+    return append(facts, f"service {name} {{", *_ours(facts), *_listener_lines(facts, name), "}")
 
 
-def _ours(facts: DovecotFacts) -> str:
-    """mailquota is a warning script of its own."""
-    return f"  executable = script {facts.mailquota} warn"
+def _ours(facts: DovecotFacts) -> list[str]:
+    """mailquota is a warning script of its own. Who may connect chooses its arguments, so it must not run as root."""
+    return [f"  executable = script {facts.mailquota} warn", f"  user = {_owner(facts)}"]
+
+
+def _owner(facts: DovecotFacts) -> str:
+    return next((one for one in facts.mail_owner if not one.isdigit()), facts.mail_owner[0])
 
 
 def _octal(text: str) -> int:
@@ -141,7 +146,7 @@ def _warning_scripts(facts: DovecotFacts) -> list[Script]:
 def _runs(facts: DovecotFacts, script: Script) -> Outcome:
     path = visible(script.path)
     if "No such file" in script.fault:
-        fix = append(facts, f"service {script.service} {{", _ours(facts), "}")
+        fix = append(facts, f"service {script.service} {{", *_ours(facts), "}") if facts.mail_owner else _WHOSE
         return fail(f"{path}, which service {visible(script.service)} runs, does not exist", fix)
     if script.fault:
         return skip(f"{visible(script.fault)}; run the doctor as root")
@@ -187,7 +192,8 @@ def _new_option(script: Script) -> str:
 
 
 def _with_option(facts: DovecotFacts, script: Script) -> str:
-    options = " ".join(f'-o "{option}"' for option in unenforced(facts.quota)[:1]).replace("/", r"\/")
+    options = " ".join(f'-o "{option}"' for option in unenforced(facts.quota)[:1])
+    options = re.sub(r"[\\&/]", r"\\\g<0>", options)
     return f"sed -i {shlex.quote(f's/dovecot-lda /dovecot-lda -e {options} /')} {shlex.quote(script.path)}"
 
 

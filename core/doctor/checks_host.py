@@ -105,7 +105,12 @@ def _rights(facts: Facts) -> Outcome:
     owners = Counter((one.folder.owner, one.folder.group) for one in found if one.folder.kind == "folder")
     if not owners:
         return skip(f"{found[0].fault}: run it as root")
-    (owner, group), _ = owners.most_common(1)[0]
+    owner, group = next((one for one, _ in owners.most_common() if one[0] in facts.dovecot.mail_owner), ("", ""))
+    if not owner and len(owners) > 1:  # users of the system, or one for each domain: all may be as it should
+        told = shown(", ".join(sorted({name for name, _ in owners})), 200)
+        return ok(f"mailboxes belong to {told}; Dovecot names no single user who should own them")
+    if not owner:
+        ((owner, group),) = owners
     foreign = [one for one in found if one.folder.kind == "folder" and one.folder.owner != owner]
     outcomes = [_foreign(one, owner, group) for one in foreign]
     outcomes += [_unreadable(facts, one, owner) for one in found if one.fault and one not in foreign]
@@ -114,7 +119,7 @@ def _rights(facts: Facts) -> Outcome:
 
 def _foreign(one: MaildirFacts, owner: str, group: str) -> Outcome:
     return warn(
-        f"{shown(one.folder.path, 200)} belongs to {one.folder.owner}, most others to {owner}",
+        f"{shown(one.folder.path, 200)} belongs to {one.folder.owner}, mail is delivered as {owner}",
         f"chown -R {shlex.quote(f'{owner}:{group}')} {shlex.quote(one.folder.path)}",
     )
 

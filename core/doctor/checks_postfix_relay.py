@@ -14,6 +14,7 @@ from core.text import visible
 
 _SAFE = "permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination"
 _LOGGED_IN = "permit_sasl_authenticated"
+_LOCAL = ("127.0.0.0/8", "[::ffff:127.0.0.0]/104", "[::1]/128")
 _WIDEST = {4: 8, 6: 16}  # bits of a network that can still be somebody's own
 
 
@@ -46,12 +47,14 @@ def _controls(found: List) -> bool:
 
 
 def _networks(postfix: PostfixFacts) -> Outcome:
-    wide = [text for text in postfix.values.get("mynetworks", "").replace(",", " ").split() if _is_wide(text)]
+    listed = postfix.values.get("mynetworks", "").replace(",", " ").split()
+    wide = [text for text in listed if _is_wide(text)]
     if not wide:
         return ok("")
+    kept = " ".join(dict.fromkeys([*_LOCAL, *(text for text in listed if text not in wide)]))
     return fail(
         f"mynetworks holds {visible(', '.join(wide))}: whoever is in there may relay",
-        f"postconf -e 'mynetworks = 127.0.0.0/8 [::ffff:127.0.0.0]/104 [::1]/128'\n{RELOAD}",
+        f"postconf -e {shlex.quote(f'mynetworks = {kept}')}\n{RELOAD}",
     )
 
 

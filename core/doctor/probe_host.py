@@ -40,7 +40,7 @@ def gather(
 ) -> HostFacts:
     """``limits``: address → bytes, None for unlimited. ``used``: what all mailboxes hold. ``version`` is ours."""
     settings = config.settings
-    base = os.path.dirname(settings.mailstore.path.partition("{")[0]) or "/"
+    base = settings.mailstore.folder
     groups = (settings.control.group, settings.control.read_only_group)
     return HostFacts(
         is_root=os.geteuid() == 0,

@@ -46,14 +46,18 @@ class Machine:
             raise MailquotaError(f"{path} can't be read: {error.strerror}") from error
 
     def write(self, path: str, text: str, mode: int) -> None:
-        """All of it or nothing; folders above are made. An existing file gives its mode. Raises OSError."""
+        """All of it or nothing; folders above are made. Raises OSError.
+
+        An existing file gives its mode; what a link leads to does not.
+        """
         target = self.place(path)
         missing = [folder for folder in target.parents if not folder.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)
         for folder in missing:  # whatever the umask of root's shell is, the service has to get through
             folder.chmod(0o755)
         with contextlib.suppress(FileNotFoundError):
-            mode = stat.S_IMODE(target.stat().st_mode)
+            before = target.lstat().st_mode  # a masked unit is a link to /dev/null, which all may write
+            mode = stat.S_IMODE(before) if stat.S_ISREG(before) else mode
         handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         try:
             with open(handle, "wb") as file:

@@ -18,7 +18,7 @@ from core.install.model import (
     Put,
     Step,
 )
-from core.install.units import mail_folder, service_unit, socket_unit
+from core.install.units import service_unit, socket_unit
 from core.postfix_restrictions import entries, place, policy_check, postfix_service, without
 
 DOCS = "docs/service.md"
@@ -192,8 +192,3 @@ def _former(host: Host, old: Manifest) -> str | None:
 def digest(text: str) -> str:
     """By which a file is recognised."""
     return sha256(text.encode()).hexdigest()
-
-
-def reached_folder(config: Config) -> str:
-    """The folder whose owner is that of the mailboxes."""
-    return mail_folder(config.settings.mailstore.path)

@@ -120,7 +120,7 @@ def _hardening(config: Config, host: Host) -> str:
 def _writable(config: Config, host: Host) -> str:
     maildrop = f"{host.postfix.queue_directory}/maildrop"
     log = [host.dovecot_log] if host.dovecot_log else []
-    paths = [mail_folder(config.settings.mailstore.path), maildrop, *log, *_own_folders(config)]
+    paths = [config.settings.mailstore.folder, maildrop, *log, *_own_folders(config)]
     return "".join(f"ReadWritePaths=-{_escaped(path)}\n" for path in dict.fromkeys(paths))
 
 
@@ -136,12 +136,6 @@ def _own_folders(config: Config) -> list[str]:
 def _databases(config: Config) -> list[str]:
     accounts = config.settings.accounts
     return [text for text in (accounts.database, accounts.write_database, config.settings.state.database) if text]
-
-
-def mail_folder(template: str) -> str:
-    """The folder that all mailboxes are below: the path up to its first variable."""
-    fixed = template.partition("{")[0]
-    return fixed.rstrip("/") if fixed.endswith("/") else str(PurePosixPath(fixed).parent)
 
 
 def _private(host: Host) -> str:

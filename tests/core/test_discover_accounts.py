@@ -12,7 +12,8 @@ from core import outside
 from core.config import load
 from core.config_text import dump
 from core.discover import discover
-from core.dovecot_sql import includes, main_file, old_source, password_in
+from core.dovecot_conf import config_file
+from core.dovecot_sql import includes, old_source, password_in
 from core.outside import Said
 from core.passwords import read_password
 from core.sql_queries import other_unit, schema_of
@@ -231,8 +232,8 @@ def test_includes_that_go_in_circles() -> None:
     files = {"/etc/dovecot/dovecot.conf": "!include dovecot.conf\n!include /gone\n"}
     assert "accounts.password_file" not in Server(TRIXIE, NO_MAPS, files).discover()
     assert includes("!include_try a/*.conf\n  !include b\n#!include c\ninclude = d\n") == ["a/*.conf", "b"]
-    assert main_file("# 2.4.1 (x): /etc/d.conf\n# Pigeonhole: /no\n") == "/etc/d.conf"
-    assert main_file("a = b: /no\n") == ""
+    assert config_file("# 2.4.1 (x): /etc/d.conf\n# Pigeonhole: /no\n") == "/etc/d.conf"
+    assert config_file("a = b: /no\n") == ""
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,11 @@ def test_memory(limit: str, line: str) -> None:
         ),
         (
             OPEN.format("/var/vmail/x/a;b/maildirsize", "Permission denied"),
-            "chown --reference='/var/vmail/x/a;b' '/var/vmail/x/a;b/maildirsize'",
+            "rm -f '/var/vmail/x/a;b/maildirsize'\ndoveadm quota recalc -u full@example.org",
+        ),
+        (
+            OPEN.format("/var/vmail/x/a/dovecot.index", "Permission denied"),
+            "ls -ld /var/vmail/x/a /var/vmail/x/a/dovecot.index",
         ),
         ("Failed to get quota resource STORAGE: x", "doveadm quota recalc -u full@example.org"),
     ],

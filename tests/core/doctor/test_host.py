@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from core.doctor.checks_host import HOST_CHECKS
+from core.doctor.facts_dovecot import DovecotFacts
 from core.doctor.facts_host import DiskFacts, HostFacts, LimitFacts, MaildirFacts, StateFacts
 from core.doctor.model import Outcome
 from core.doctor.paths import PathFacts, UserFacts
@@ -132,11 +133,22 @@ def box(name: str, owner: str = "vmail", fault: str = "") -> MaildirFacts:
     return MaildirFacts(f"{name}@example.org", PathFacts(path, "folder", 0o700, 1, 1, owner, owner), fault)
 
 
+VMAIL = DovecotFacts(mail_owner=("vmail", "5000"))
+
+
 def test_mailboxes_belong_to_one_user() -> None:
     assert "belong to vmail:vmail" in said("mailbox-rights", maildirs=(box("a"), box("b"))).found
-    found = said("mailbox-rights", maildirs=(box("a"), box("b"), box("it's", "root")))
+    boxes = host(maildirs=(box("a"), box("b"), box("it's", "root")))
+    found = outcome("mailbox-rights", msgspec.structs.replace(facts(host=boxes), dovecot=VMAIL))
     assert found.state == "warn"
     assert found.fix == """chown -R vmail:vmail '/var/vmail/example.org/it'"'"'s/Maildir'"""
+
+
+def test_mailboxes_of_several_users_are_nobody_elses() -> None:
+    """Users of the system, or one for each domain: giving all mail to one of them would take it from the others."""
+    found = said("mailbox-rights", maildirs=(box("a", "ann"), box("b", "ann"), box("c", "bob")))
+    assert (found.state, found.fix) == ("ok", "")
+    assert "ann, bob" in found.found
 
 
 @pytest.mark.parametrize(("name", "state"), [("vmail", "fail"), ("admin", "skip")])

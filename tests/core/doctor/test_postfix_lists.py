@@ -329,3 +329,9 @@ def test_users_who_log_in_at_port_25_count_where_there_is_no_submission() -> Non
     assert outcome("submission-relay", facts(postfix(values=sasl, smtpds=alone))).state == "fail"
     assert outcome("submission-relay", facts(postfix(values=sasl))).state == "ok"
     assert outcome("submission-relay", facts(postfix(smtpds=alone))).found == "nobody logs in"
+
+
+def test_narrow_networks_stay() -> None:
+    said = outcome("relay-control", facts(postfix(values={"mynetworks": "192.168.1.0/24 0.0.0.0/0 !10.0.0.1"})))
+    local = "127.0.0.0/8 [::ffff:127.0.0.0]/104 [::1]/128"
+    assert said.fix == f"postconf -e 'mynetworks = {local} 192.168.1.0/24 !10.0.0.1'\npostfix reload"
