@@ -6,6 +6,7 @@ Reading a property may parse again; whoever needs a value often keeps it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import time
 from typing import Annotated, Any, Literal
@@ -100,6 +101,11 @@ class Mailstore(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
         tuple[str, ...],
         doc("folders that are Trash; \\Trash: what Dovecot's settings mark so", checks.each(checks.folder_name)),
     ] = ("\\Trash", "Trash", "Deleted Items", "Deleted Messages", "Papierkorb", "Corbeille")
+
+    @property
+    def folder(self) -> str:
+        """The folder that all mailboxes are below: the path up to its first variable."""
+        return os.path.dirname(self.path.partition("{")[0]) or "/"
 
 
 class Policy(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):

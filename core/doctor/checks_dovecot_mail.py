@@ -43,7 +43,7 @@ def _maildirsize(facts: Facts) -> Outcome:
         return ok(f"quota driver {backend or 'none'} has left no maildirsize files")
     if backend != "count" or len(facts.dovecot.quota.roots) > 1:  # another quota, or another program, may keep them
         return skip(f"not covered: maildirsize files of another quota than Dovecot's first, {shown(backend or 'none')}")
-    root = mail_folder(facts.config.settings.mailstore.path)
+    root = facts.config.settings.mailstore.folder
     why = "Nobody keeps them up to date, and a program that reads them shows old figures."
     found = (
         f"quota driver {visible(backend) or 'none'} does not use {visible(files[0].path)}, which is left from before"

@@ -41,7 +41,7 @@ def gather(
 ) -> HostFacts:
     """``limits``: address → bytes, None for unlimited. ``used``: what all mailboxes hold. ``version`` is ours."""
     settings = config.settings
-    base = mail_folder(settings.mailstore.path)
+    base = settings.mailstore.folder
     groups = (settings.control.group, settings.control.read_only_group)
     return HostFacts(
         is_root=os.geteuid() == 0,

@@ -25,7 +25,6 @@ from core.install.model import (
     PostfixState,
     Units,
 )
-from core.install.plan import reached_folder
 from core.postfix_maps import parse_map_file
 
 _RUNNING = "/run/systemd/system"  # sd_booted(3)
@@ -66,7 +65,7 @@ def gather(config: Config, machine: Machine, asked: Asked) -> Host:
         person, fault = _earlier(machine, config, files[SERVICE_UNIT] or "") or (None, fault)
     units = _units(machine) if machine.place(_RUNNING).is_dir() else None
     state = STATE_FOLDER if machine.place(STATE_FOLDER).is_dir() else None
-    places = (*asked.program, asked.settings, reached_folder(config))
+    places = (*asked.program, asked.settings, config.settings.mailstore.folder)
     unreachable = _unreachable(machine, person, asked)
     return Host(
         command=asked.command,
@@ -98,7 +97,7 @@ def _person(config: Config, machine: Machine, name: str) -> tuple[_Person | None
         except KeyError:
             return None, f"there is no user {name}"
         return _named(found.pw_uid, found.pw_gid, "--user names root")
-    folder = reached_folder(config)
+    folder = config.settings.mailstore.folder
     try:
         status = machine.place(folder).stat()
     except OSError as error:

@@ -19,7 +19,6 @@ from core.install.model import (
     Step,
 )
 from core.install.units import service_unit, socket_unit
-from core.mail_place import mail_folder
 from core.postfix_restrictions import entries, place, policy_check, postfix_service, without
 
 DOCS = "docs/service.md"
@@ -193,8 +192,3 @@ def _former(host: Host, old: Manifest) -> str | None:
 def digest(text: str) -> str:
     """By which a file is recognised."""
     return sha256(text.encode()).hexdigest()
-
-
-def reached_folder(config: Config) -> str:
-    """The folder whose owner is that of the mailboxes."""
-    return mail_folder(config.settings.mailstore.path)

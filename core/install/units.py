@@ -121,7 +121,7 @@ def _hardening(config: Config, host: Host) -> str:
 def _writable(config: Config, host: Host) -> str:
     maildrop = f"{host.postfix.queue_directory}/maildrop"
     log = [host.dovecot_log] if host.dovecot_log else []
-    paths = [mail_folder(config.settings.mailstore.path), maildrop, *log, *_own_folders(config)]
+    paths = [config.settings.mailstore.folder, maildrop, *log, *_own_folders(config)]
     return "".join(f"ReadWritePaths=-{_escaped(path)}\n" for path in dict.fromkeys(paths))
 
 
