@@ -8,7 +8,6 @@ read is not taken for empty: it could say otherwise.
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
 
 import msgspec
 
@@ -59,12 +58,6 @@ def mail_place(conf: Block, *, modern: bool, read: Read) -> Place:
     if not template:
         return Place(fault=f"{origin} is not one path for all users")
     return Place(template.rstrip("/"), origin)
-
-
-def mail_folder(template: str) -> str:
-    """The folder that all mailboxes are below: the path up to its first variable."""
-    fixed = template.partition("{")[0]
-    return fixed.rstrip("/") if fixed.endswith("/") else str(PurePosixPath(fixed).parent)
 
 
 class _UnreadableError(Exception):

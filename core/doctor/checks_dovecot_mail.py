@@ -11,7 +11,6 @@ from core.doctor.facts import Facts
 from core.doctor.facts_dovecot import DovecotFacts, FileFact
 from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
 from core.errors import UsageError
-from core.mail_place import mail_folder
 from core.text import shown, visible
 from core.units import format_size, parse_grace, parse_size
 

@@ -22,7 +22,6 @@ from core.doctor.facts_host import (
     MaildirFacts,
     StateFacts,
 )
-from core.mail_place import mail_folder
 
 SAMPLE = 50  # mailboxes that are looked at
 

@@ -12,7 +12,6 @@ from pathlib import PurePosixPath
 from core.config import Config
 from core.endpoints import ListenAddress, parse_database_url
 from core.install.model import STATE_FOLDER, Host, Owner
-from core.mail_place import mail_folder
 
 WATCHDOG_SECONDS = 30
 
