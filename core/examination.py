@@ -65,7 +65,7 @@ def _no_dovecot(why: str) -> DovecotFacts:
 
 
 def _no_log(why: str) -> LogFacts:
-    return LogFacts(fault=why)
+    return LogFacts(fault=why, absent=True)
 
 
 def _no_postfix(why: str) -> PostfixFacts:

@@ -9,7 +9,7 @@ import click
 
 from core.commands.options import JSON, Common, command
 from core.commands.output import complain, write_json, write_table
-from core.config import Config
+from core.config import DEFAULT_PATH, Config
 from core.config_text import dump, listing, toml
 from core.errors import MailquotaError, UsageError
 from core.missing import missing, require
@@ -62,6 +62,7 @@ def _write_file(found: Config, target: str) -> None:
     # What the listing masks may be in the text in another place, as a password among doveadm's options
     private = any(_MASK in toml(value) for _, value, _ in listing(found))
     try:
+        make_folder(target)
         handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o644)
         with open(handle, "w", encoding="utf-8") as file:
             file.write(text)
@@ -70,6 +71,12 @@ def _write_file(found: Config, target: str) -> None:
     except OSError as error:
         raise MailquotaError(f"{target} can't be written: {error.strerror}") from error
     complain(f"{target} was written")
+
+
+def make_folder(target: str) -> None:
+    """That of the usual place, which nobody has made before mailquota is installed."""
+    if os.path.abspath(target) == str(DEFAULT_PATH):
+        DEFAULT_PATH.parent.mkdir(exist_ok=True)
 
 
 COMMANDS = {"config": config}

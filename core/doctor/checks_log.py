@@ -20,11 +20,15 @@ _HOUR = 3600.0
 def _readable(facts: Facts) -> Outcome:
     log = facts.log
     if log.fault:
-        return skip(log.fault, fixes_log.AS_ROOT)
+        return skip(log.fault, _rights(log))
     read = f"read {', '.join(log.sources)} back to {local_time(log.since)}"
     if not log.complete:
         read += ": the log is long, so reading stopped there"
     return skip(f"{read}, but {log.unread}", fixes_log.AS_ROOT) if log.unread else ok(read)
+
+
+def _rights(log: LogFacts) -> str:
+    return "" if log.absent else fixes_log.AS_ROOT
 
 
 def _refusals(facts: Facts) -> Outcome:
@@ -155,7 +159,7 @@ def _log(name: str, why: str, judge: Callable[[Facts], Outcome]) -> Check:
 
     def judged(facts: Facts) -> Outcome:
         if facts.log.fault:
-            return skip(f"the mail log: {facts.log.fault}", fixes_log.AS_ROOT)
+            return skip(f"the mail log: {facts.log.fault}", _rights(facts.log))
         outcome = judge(facts)
         if outcome.state == "ok" and facts.log.unread:
             return skip(f"{outcome.found}; but {facts.log.unread}", fixes_log.AS_ROOT)

@@ -68,6 +68,8 @@ def _file(facts: Facts) -> Outcome:
     unasked = not facts.postfix.fault and not _checks(facts)
     if unasked and all(one.file is not None and one.file.kind == "missing" for one in facts.postfix.sockets):
         return skip("there is no socket, and Postfix asks for none: see policy-service-listed and engine")
+    if not facts.postfix.sockets:
+        return skip(f"the places in Postfix could not be looked at: {facts.postfix.fault}")
     outcomes = [_one_file(one) for one in facts.postfix.sockets]
     return together(outcomes, ok(f"{', '.join(one.address for one in facts.postfix.sockets)}: in place"))
 

@@ -42,10 +42,13 @@ class Tally(msgspec.Struct, frozen=True):
 class LogFacts(msgspec.Struct, frozen=True, kw_only=True):
     """``fault`` says why no log could be read; empty where one could. ``unread`` is what could not be read besides.
 
+    ``absent``: there is none to read, so no rights would help.
+
     Read were ``sources`` from ``now`` back to ``since`` (seconds since the epoch), a day unless it is not ``complete``.
     """
 
     fault: str = "not read"
+    absent: bool = False
     unread: str = ""
     sources: tuple[str, ...] = ()
     now: float = 0.0

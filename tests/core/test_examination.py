@@ -200,3 +200,16 @@ def test_a_check_that_fails_does_not_silence_the_others(small_world: SmallWorld)
     assert (broken.state, broken.check) == ("skip", "broken")
     assert "never thought of" in broken.found
     assert sound.check == CHECKS[0].name
+
+
+def test_a_demo_is_told_to_mend_nothing(small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no Postfix, Dovecot or mail log; rights on this machine would not change that."""
+    engine = own_facts.engine
+
+    def as_demo(config: Config) -> own_facts.Running:
+        return engine(config)._replace(demo=True)
+
+    monkeypatch.setattr(own_facts, "engine", as_demo)
+    findings = {finding.check: finding for finding in examination.examine(small_world.load())}
+    assert [name for name, one in findings.items() if "a demo has none" in one.found and one.fix] == []
+    assert (findings["mail-log"].state, findings["policy-socket"].state) == ("skip", "skip")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from core.commands import config
 from tests.core.commands.command_line import CommandLine, run_command
 from tests.core.commands.test_limits import NOBODY
 from tests.core.commands.test_list import KEYS
@@ -144,6 +145,16 @@ def test_config_writes_a_file_that_loads(alone: CommandLine, tmp_path: Path) -> 
     private = tmp_path / "private.toml"
     assert alone("config", "--write", str(private)).returncode == 0
     assert stat.S_IMODE(private.stat().st_mode) == 0o600
+
+
+def test_config_makes_the_folder_of_the_usual_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else has made it where mailquota was never installed; other folders are not made."""
+    usual = tmp_path / "mailquota" / "mailquota.toml"
+    monkeypatch.setattr(config, "DEFAULT_PATH", usual)
+    config.make_folder(str(tmp_path / "other" / "x.toml"))
+    config.make_folder(str(usual))
+    config.make_folder(str(usual))
+    assert [path.name for path in tmp_path.iterdir()] == ["mailquota"]
 
 
 def test_every_command_has_the_common_options_and_help() -> None:
