@@ -21,7 +21,10 @@ PREVIEW = Preview(
     "en",
 )
 
-CALM = ("socket", "quota-plugin", "quota-driver", "imap-quota", "iterate-query", "trash", "disk", "clock", "state")
+CALM = (
+    "policy-socket", "quota-plugin", "quota-driver", "imap-quota", "user-listing", "trash-folder", "disk-space", "clock",
+    "state-database",
+)  # fmt: skip
 
 
 def grown(row: AccountRow, seed: int = 1) -> AccountRow:
@@ -181,15 +184,22 @@ def findings() -> list[Finding]:
     """Of a server with some faults, as the doctor gives them: in the order of its checks."""
     docs = "docs/checks.md#"
     return [
-        Finding("policy-service", "ok", "smtpd_recipient_restrictions asks unix:private/mailquota, last", "", "", docs),
         Finding(
-            "policy-default-action",
+            "policy-service-listed",
+            "ok",
+            "smtpd_recipient_restrictions asks unix:private/mailquota, last",
+            "",
+            "",
+            docs,
+        ),
+        Finding(
+            "policy-service-default-action",
             "warn",
             "smtpd_recipient_restrictions asks unix:private/mailquota without default_action",
             "While mailquota is stopped Postfix answers every recipient with 451: mail waits at the senders.",
             "postconf -e 'smtpd_recipient_restrictions = reject_unauth_destination, check_policy_service "
             "{ unix:private/mailquota, timeout=10s, default_action=DUNNO }'\npostfix reload",
-            f"{docs}policy-default-action",
+            f"{docs}policy-service-default-action",
         ),
         Finding("relay-control", "ok", "smtpd_relay_restrictions has reject_unauth_destination", "", "", docs),
         Finding(
@@ -202,12 +212,12 @@ def findings() -> list[Finding]:
             f"{docs}quota-plugin-lmtp",
         ),
         Finding(
-            "effective-limits",
+            "quota-limits",
             "skip",
             "the limits that Dovecot sees: /etc/dovecot/dovecot-sql.conf.ext can't be read: Permission denied",
             "Dovecot and mailquota would enforce different limits.",
             "# run it as root: sudo mailquota doctor",
-            f"{docs}effective-limits",
+            f"{docs}quota-limits",
         ),
         *(Finding(name, "ok", "as it should be", "", "", docs) for name in CALM),
     ]

@@ -107,7 +107,7 @@ def test_the_fix_is_copied_as_it_is_pasted_and_the_finding_for_a_ticket() -> Non
         await stage.press("Y")
         assert stage.app.clipboard.startswith("FAIL quota-plugin-lmtp\n  found protocol lmtp")
         await stage.press("end", "y")
-        assert stage.app.clipboard.startswith("ok state")
+        assert stage.app.clipboard.startswith("ok state-database")
 
     show(scene)
 
