@@ -22,8 +22,8 @@ PREVIEW = Preview(
 )
 
 CALM = (
-    "policy-socket", "quota-plugin", "quota-driver", "imap-quota", "user-listing", "trash-folder", "disk-space", "clock",
-    "state-database",
+    "policy-socket", "quota-plugin", "quota-driver", "imap-quota", "user-listing", "trash-folder", "disk-space",
+    "clock", "state-database",
 )  # fmt: skip
 
 
