@@ -23,7 +23,7 @@ PREVIEW = Preview(
 
 CALM = (
     "policy-socket", "quota-plugin", "quota-driver", "imap-quota", "user-listing", "trash-folder", "disk-space",
-    "clock", "state-database",
+    "clock", "relay-control", "state-database",
 )  # fmt: skip
 
 
@@ -201,7 +201,6 @@ def findings() -> list[Finding]:
             "{ unix:private/mailquota, timeout=10s, default_action=DUNNO }'\npostfix reload",
             f"{docs}policy-service-default-action",
         ),
-        Finding("relay-control", "ok", "smtpd_relay_restrictions has reject_unauth_destination", "", "", docs),
         Finding(
             "quota-plugin-lmtp",
             "fail",
