@@ -65,13 +65,12 @@ def quota_error(facts: DovecotFacts, group: Group) -> str:
     path = shlex.quote(failed[2])
     if failed[3] == "Is a directory":
         return f"rmdir {path}"
-    # Its place is its user's: chown and chmod of root could be led elsewhere by a link.
+    # Its place is its user's: chown and chmod of root must not be led elsewhere by a link.
     folder, _, name = failed[2].rpartition("/")
     if name != "maildirsize":
         look = f"ls -ld {shlex.quote(folder)} {path}"
         return f"# see who owns it, and whether it is a link; it should be as its folder:\n{look}"
-    again = f"\n{doveadm(facts)} quota recalc -u {shlex.quote(group.newest.subject)}" if group.newest.subject else ""
-    return f"rm -f {path}{again}"
+    return f"test ! -L {path}\nchown -h --reference={shlex.quote(folder)} {path}\nchmod 600 {path}"
 
 
 def warning_error(_facts: DovecotFacts, group: Group) -> str:
