@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from core.doctor.dovecot_limits import Difference, differences, field_name, untold
 from core.doctor.dovecot_query import iterate_query, mended_query, query_lines
-from core.doctor.dovecot_view import append, doveadm, dovecot_check, is_modern, reload, setting
+from core.doctor.dovecot_view import append, doveadm, dovecot_check, is_modern, plugins, reload, setting
 from core.doctor.facts_dovecot import LOCAL_USERS, USERNAME_CHARACTERS, DovecotFacts
 from core.doctor.model import Check, Outcome, fail, ok, skip, warn
 from core.dovecot_conf import plugin_values
@@ -38,9 +38,22 @@ def _driver(facts: DovecotFacts) -> Outcome:
         return fail(f"quota driver {backend} is set, which Dovecot 2.4 no longer has", _count(facts))
     if backend in _BACKENDS or backend == "dict":
         return ok(f"quota driver {backend}")
+    return _other_driver(facts, backend)
+
+
+def _other_driver(facts: DovecotFacts, backend: str) -> Outcome:
+    """One that mailquota does not measure, or that there is not."""
     if backend in _OTHERS:
         return skip(f"not covered: quota driver {backend}; mailquota knows count, maildir and dict")
+    if _is_refused(facts):
+        return fail(f"Dovecot knows no quota driver {shown(backend)}, and so loads no user", _count(facts))
     return skip(f"not covered: quota driver {shown(backend)}, which mailquota does not know")
+
+
+def _is_refused(facts: DovecotFacts) -> bool:
+    """Whether Dovecot itself says that it has no such driver."""
+    words = f"Unknown quota backend: {facts.quota.backend}"
+    return bool(facts.quota.backend) and any(account.fault.endswith(words) for account in facts.sample)
 
 
 def _roots(facts: DovecotFacts) -> str:
@@ -106,7 +119,18 @@ def _not_comparable(facts: DovecotFacts) -> Outcome | None:
         return skip("the accounts database has no account to ask about")
     if len(facts.quota.roots) > 1:
         return skip(f"not covered: {len(facts.quota.roots)} quotas for each user")
-    return _elsewhere(facts)
+    return _nothing_enforced(facts) or _elsewhere(facts)
+
+
+def _nothing_enforced(facts: DovecotFacts) -> Outcome | None:
+    """Where another check has the reason why there is no limit at all; the user database is not to blame."""
+    if "quota" not in plugins(facts):
+        return skip("without the plugin Dovecot has no limits: see quota-plugin")
+    if not facts.quota.backend or _is_refused(facts):
+        return skip("without a quota driver Dovecot has no limits: see quota-driver")
+    if _vsizes(facts).state == "fail":
+        return skip("Dovecot loads no user: see quota-vsizes")
+    return None
 
 
 def _elsewhere(facts: DovecotFacts) -> Outcome | None:

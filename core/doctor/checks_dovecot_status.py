@@ -23,7 +23,7 @@ from core.doctor.dovecot_view import (
 from core.doctor.facts import Facts
 from core.doctor.facts_dovecot import DovecotFacts
 from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
-from core.doctor.postfix_lists import judged_list, ours
+from core.doctor.postfix_lists import asked_anywhere
 from core.text import shown, visible
 
 _NO_SERVICE = ok("no quota-status service is configured")
@@ -172,7 +172,7 @@ def _bounces(facts: Facts) -> Outcome:
         return ok(
             "lmtp_rcpt_check_quota = yes: LMTP refuses a full mailbox before it takes the mail; Postfix bounces it"
         )
-    if not facts.postfix.fault and not is_asked(facts) and not ours(facts, judged_list(facts)):
+    if not facts.postfix.fault and not is_asked(facts) and not asked_anywhere(facts):
         fix = append(facts.dovecot, "quota_full_tempfail = yes")
         return warn("Postfix asks nobody whether a mailbox is full, and Dovecot refuses with 552 at delivery", fix)
     return ok(

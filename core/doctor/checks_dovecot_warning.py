@@ -26,6 +26,7 @@ _LDA = "dovecot-lda"
 _WHOSE = (
     "# write the service as in mailquota's docs/warnings.md, with the owner of the mailboxes as user in both places"
 )
+_DRIVERS = frozenset({"count", "maildir", "dict", "dirsize", "fs", "imapc"})  # for others see quota-driver
 
 
 class Alarm(msgspec.Struct, frozen=True):
@@ -152,6 +153,12 @@ def _runs(facts: DovecotFacts, script: Script) -> Outcome:
         return skip(f"{visible(script.fault)}; run the doctor as root")
     if not script.mode & 0o111:
         return fail(f"{path} is not executable (mode {script.mode:04o})", f"chmod 0755 {shlex.quote(script.path)}")
+    if script.interpreter.endswith("\r"):
+        found = f"{path} has line ends of Windows, so that no interpreter {shown(script.interpreter)} is found"
+        return fail(found, rf"sed -i 's/\r$//' {shlex.quote(script.path)}")
+    if script.interpreter:
+        fix = append(facts, f"service {script.service} {{", *_ours(facts), "}") if facts.mail_owner else _WHOSE
+        return fail(f"{path} is for {shown(script.interpreter)}, which does not exist", fix)
     return ok(path)
 
 
@@ -178,7 +185,7 @@ def _option(facts: DovecotFacts, script: Script) -> Outcome:
 
 def _backend(facts: DovecotFacts, script: Script, text: str) -> Outcome:
     match = _OLD_BACKEND.search(text)
-    if match is None or match[1] == facts.quota.backend:
+    if match is None or match[1] == facts.quota.backend or facts.quota.backend not in _DRIVERS:
         return ok(visible(script.path))
     why = "dovecot-lda then keeps quota in another way than all others, and starts files of its own."
     name, quoted = match[1], shlex.quote(script.path)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 from core.doctor.facts import Facts
 from core.doctor.facts_postfix import OTHER_LISTS, RECIPIENT, RELAY
 from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
 from core.doctor.postfix_lists import (
     RELOAD,
     List,
+    checks_in,
     incoming,
     is_submission,
     judged_list,
@@ -25,6 +28,7 @@ from core.text import visible
 
 _BEFORE_US = ("permit_", "reject_", "defer_", "check_")
 _AFTER_DATA = "smtpd_end_of_data_restrictions"
+_ALIKE = 0.9  # of 1
 
 
 def _listed(facts: Facts) -> Outcome:
@@ -44,14 +48,22 @@ def _listed(facts: Facts) -> Outcome:
             "Mail to full mailboxes is refused by quota-status, so mailquota only looks on: it follows no alias and "
             "counts no refusal. The documentation's page about moving from quota-status goes there step by step.",
         )  # fmt: skip
-    return fail(f"{found} does not ask mailquota ({our_service(facts)}): {visible(found.text) or 'it is empty'}", fix)
+    told = f"{found} does not ask mailquota ({our_service(facts)}): {visible(found.text) or 'it is empty'}"
+    slips = ", ".join(sorted(_slips(facts, found)))
+    return fail(f"{told}; there is no {visible(slips)}, so Postfix defers all mail" if slips else told, fix)
+
+
+def _slips(facts: Facts, found: List) -> set[str]:
+    """Services without a socket whose name is almost ours, such as mailqouta."""
+    absent = {check.service for _, check in checks_in(found)} & set(facts.postfix.absent)
+    return set(get_close_matches(our_service(facts), absent, len(absent) or 1, _ALIKE))
 
 
 def _placed(facts: Facts, found: List) -> str:
     """The list with us in the right place. Dovecot's service goes, unless it still has to decide in our stead."""
     shadow = facts.config.settings.policy.mode == "shadow"
     gone = set() if shadow else {check.service for _, check in quota_status(facts, found)}
-    return place(without(found.text, gone), our_service(facts))
+    return place(without(found.text, gone | _slips(facts, found)), our_service(facts))
 
 
 def _our_services(facts: Facts, found: List) -> set[str]:

@@ -78,7 +78,7 @@ def _cause(facts: DovecotFacts, account: Account) -> tuple[str, str]:
     field = field_name(facts)
     text = account.fields.get(field)
     inside = _inside_block(facts)
-    if inside is not None and account.enforced == _kib(inside):
+    if inside is not None and _effective(facts, account) == _kib(inside):
         return "block", "the quota block has a limit of its own, which beats the user database"
     if text is None:
         return "field", f"the user database gives no {field}{_instead(account)}, so the default counts"

@@ -56,12 +56,16 @@ class FileFact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):
-    """What a service of the kind ``script`` runs: ``lines`` are those of its text that call dovecot-lda."""
+    """What a service of the kind ``script`` runs: ``lines`` are those of its text that call dovecot-lda.
+
+    ``interpreter`` is that of its first line where there is no such file, as the kernel reads it; empty otherwise.
+    """
 
     service: str
     path: str
     mode: int = 0
     lines: tuple[str, ...] = ()
+    interpreter: str = ""
     fault: str = ""
 
 

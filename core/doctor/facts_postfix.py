@@ -73,7 +73,8 @@ class PostfixFacts(msgspec.Struct, frozen=True, kw_only=True):
     """``fault`` says why Postfix could not be asked; empty where it could.
 
     ``values`` are PARAMETERS and the restriction classes as postconf expands them; what this version does not know is
-    missing. ``master_fault`` says why master.cf is unknown.
+    missing. ``master_fault`` says why master.cf is unknown. ``absent`` are policy services that recipients are asked
+    about whose sockets do not exist, as they stand in the list.
     """
 
     fault: str = "not asked"
@@ -82,6 +83,7 @@ class PostfixFacts(msgspec.Struct, frozen=True, kw_only=True):
     smtpds: tuple[Smtpd, ...] = ()
     owner: UserFacts | None = None
     sockets: tuple[SocketFacts, ...] = ()
+    absent: tuple[str, ...] = ()
 
     @property
     def version(self) -> tuple[int, int]:

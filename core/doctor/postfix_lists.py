@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from core.doctor.facts import Facts
-from core.doctor.facts_postfix import RECIPIENT, PostfixFacts, Smtpd
+from core.doctor.facts_postfix import OTHER_LISTS, RECIPIENT, RELAY, PostfixFacts, Smtpd
 from core.doctor.model import Outcome, skip
 from core.postfix_restrictions import Entry, PolicyCheck, entries, policy_check, postfix_service
 from core.text import visible
@@ -111,6 +111,13 @@ def ours(facts: Facts, found: List) -> list[tuple[int, PolicyCheck]]:
     """Those that are an address of ``policy.listen``."""
     addresses = our_addresses(facts)
     return [(at, check) for at, check in checks_in(found) if address_of(check.service, facts.postfix) in addresses]
+
+
+def asked_anywhere(facts: Facts) -> bool:
+    """Whether Postfix asks us in any list, be it one where that is of no use, or a class of restrictions."""
+    others = (*OTHER_LISTS, RELAY, *facts.postfix.classes)
+    lists = (judged_list(facts), *(list_of(facts.postfix, name) for name in others))
+    return any(ours(facts, found) for found in lists)
 
 
 def quota_status(facts: Facts, found: List) -> list[tuple[int, PolicyCheck]]:

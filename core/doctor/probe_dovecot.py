@@ -182,4 +182,19 @@ def _script(service: str, path: str, files: _Files) -> Script:
     text = files.read(path)
     lines = [line.strip() for line in (text.text or "").splitlines() if not line.lstrip().startswith("#")]
     delivering = tuple(line for line in lines if _LDA in line)
-    return Script(service=service, path=path, mode=mode, lines=delivering, fault=text.fault)
+    missing = _missing_interpreter(text.text or "", files)
+    return Script(service=service, path=path, mode=mode, lines=delivering, interpreter=missing, fault=text.fault)
+
+
+def _missing_interpreter(text: str, files: _Files) -> str:
+    """That of the first line, which the kernel takes up to a blank or line feed, so a carriage return belongs to it."""
+    match = re.match(r"#![ \t]*(/[^ \t\n]*)", text)
+    if not match:
+        return ""
+    try:
+        files.mode(match[1])
+    except FileNotFoundError:
+        return match[1]
+    except (OSError, ValueError):  # not to be seen from here
+        return ""
+    return ""

@@ -8,14 +8,16 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from collections.abc import Iterator
 from time import monotonic
 
 from core import outside
 from core.config import Config
 from core.doctor import paths
-from core.doctor.facts_postfix import PARAMETERS, Answer, PostfixFacts, Probe, Smtpd, SocketFacts
+from core.doctor.facts_postfix import PARAMETERS, RECIPIENT, Answer, PostfixFacts, Probe, Smtpd, SocketFacts
 from core.endpoints import SUN_PATH_MAX, ListenAddress
 from core.postfix_maps import parse_map_file
+from core.postfix_restrictions import entries, policy_check
 
 PATIENCE = 2.0  # seconds for a probe in all
 # A state that no policy service decides about, so it changes no counter but that of requests.
@@ -43,7 +45,18 @@ def gather(config: Config, run: outside.Run = outside.run) -> PostfixFacts:
         smtpds=smtpds,
         owner=paths.user(values.get("mail_owner", "")),
         sockets=sockets,
+        absent=tuple(_absent(values, smtpds)),
     )
+
+
+def _absent(values: dict[str, str], smtpds: tuple[Smtpd, ...]) -> Iterator[str]:
+    """Policy services whose socket is not there. What can't be seen from here may be."""
+    lists = [values.get(RECIPIENT, ""), *(one.overrides.get(RECIPIENT, "") for one in smtpds)]
+    checks = (policy_check(entry) for text in lists for entry in entries(text))
+    for service in dict.fromkeys(check.service for check in checks if check):
+        kind, _, place = service.partition(":")
+        if kind == "unix" and paths.look(os.path.join(values.get("queue_directory", "/"), place)).kind == "missing":
+            yield service
 
 
 def _is_old(values: dict[str, str]) -> bool:

@@ -64,6 +64,10 @@ def appended(file: str, text: str) -> str:
 
 POSTFIX = [
     Case("policy-service-listed", "does not ask mailquota", restrictions("reject_unauth_destination")),
+    Case(
+        "policy-service-listed", "there is no unix:private/mailqouta",
+        restrictions(f"reject_unauth_destination, {OURS.replace('mailquota', 'mailqouta')}"),
+    ),
     Case("policy-service-once", "2 times", restrictions(f"reject_unauth_destination, {OURS}, {OURS}")),
     Case("policy-service-place", "never gets to mailquota", restrictions(f"reject_unauth_destination, permit, {OURS}")),
     Case("policy-service-place", "before reject_unauth", restrictions(f"{OURS}, reject_unauth_destination")),
@@ -97,10 +101,12 @@ DOVECOT = [
     Case("quota-plugin-lmtp", "lmtp", appended("conf.d/20-lmtp.conf", "protocol lmtp {\n  mail_plugins = notify\n}")),
     Case("imap-quota", "does not load", conf("conf.d/20-imap.conf", "mail_plugins imap_quota", "mail_plugins")),
     Case("imap-quota", "globally", conf("conf.d/10-mail.conf", "^mail_plugins = quota", "& imap_quota")),
+    Case("quota-driver", "knows no quota driver", conf("conf.d/90-quota.conf", "count:User quota", "cuont:User quota")),
     Case("quota-vsizes", "not set", conf("conf.d/90-quota.conf", "quota_vsizes = yes", "")),
     Case("quota-limits", "1024 times too large", conf("dovecot-sql.conf.ext", "bytes=", "storage=")),
     Case("user-listing", "can't list", conf("dovecot-sql.conf.ext", "^iterate_query", "#iterate_query")),
     Case("quota-warning-script", "not executable", "chmod -x /usr/local/bin/quota-warning.sh"),
+    Case("quota-warning-script", "line ends of Windows", "sed -i 's/$/\\r/' /usr/local/bin/quota-warning.sh"),
     Case("quota-warning-option", "without an option", "sed -i 's/ -o \"[^\"]*\"//' /usr/local/bin/quota-warning.sh"),
     Case(
         "quota-warning-service", "no service listens",

@@ -104,7 +104,7 @@ def healthy(name: str) -> Outside:
     script = "/usr/local/bin/quota-warning.sh"
     option = OPTIONS[version].replace("maildir:", "count:" if name == BOOKWORM else "maildir:")
     outside.files[script] = f"#!/bin/sh\n# calls dovecot-lda\ncat | /usr/lib/dovecot/dovecot-lda -d $2 -o {option}\n"
-    outside.modes[script] = 0o100755
+    outside.modes[script] = outside.modes["/bin/sh"] = 0o100755
     outside.modes["/var/vmail/example.org/john/Maildir"] = 0o40700
     return outside
 

@@ -240,6 +240,12 @@ def test_where_nobody_is_asked_a_full_mailbox_bounces(service: str, state: str) 
     assert ("quota_full_tempfail = yes\nEOF" in found.fix) == (state == "warn")
 
 
+def test_what_a_restriction_class_asks_is_asked() -> None:
+    ours = "check_policy_service unix:private/mailquota"
+    values = {"queue_directory": "/var/spool/postfix", "smtpd_restriction_classes": "full", "full": ours}
+    assert say("quota-bounces", facts(BULLSEYE), PostfixFacts(fault="", values=values)).state == "ok"
+
+
 def test_an_option_of_master_cf_asks_too() -> None:
     restrictions = "check_policy_service unix:private/quota-status"
     smtpd = Smtpd(service="smtp/inet", chroot=True, overrides={"smtpd_recipient_restrictions": restrictions})

@@ -44,9 +44,9 @@ def size(text: str, enforced: int | None = None) -> dict[str, Any]:
     return john({"quota_storage_size": text}, enforced=enforced)
 
 
-def script(*lines: str, mode: int = 0o755, fault: str = "") -> dict[str, Any]:
+def script(*lines: str, mode: int = 0o755, **more: str) -> dict[str, Any]:
     """The warning service's."""
-    return {"scripts": (Script(service="quota-warning", path=SCRIPT, mode=mode, lines=lines, fault=fault),)}
+    return {"scripts": (Script(service="quota-warning", path=SCRIPT, mode=mode, lines=lines, **more),)}
 
 
 def listener(*lines: str) -> Change:
@@ -91,6 +91,16 @@ CASES: list[StateCase] = [
     ("quota-limits", BULLSEYE, str, {"users": ("ldap",)}, "skip", "not covered: user database 'ldap'", ""),
     ("quota-limits", BULLSEYE, str, {"users": ()}, "skip", "not covered", ""),
     ("quota-limits", BULLSEYE, str, john(unknown=True), "fail", "Dovecot has no such user", "quota_rule"),
+    ("quota-driver", BULLSEYE, replacing("maildir:User quota", "mailldir:User quota"),
+     john(fault="Unknown quota backend: mailldir"), "fail", "knows no quota driver 'mailldir'", "count:User quota"),
+    ("quota-limits", BULLSEYE, replacing("maildir:User quota", "mailldir:User quota"),
+     john(fault="Unknown quota backend: mailldir"), "skip", "see quota-driver", ""),
+    ("quota-limits", BULLSEYE, without("quota"), john(fault="Quota not enabled"), "skip", "see quota-driver", ""),
+    ("quota-limits", BULLSEYE, replacing("mail_plugins = quota\n", ""), john(fault="Unknown command 'quota'"), "skip",
+     "see quota-plugin", ""),
+    ("quota-limits", BOOKWORM, without("quota_vsizes"), john(fault="requires quota_vsizes"), "skip", "see quota-vsizes",
+     ""),
+    ("quota-limits", TRIXIE, IN_BLOCK, size("100000B"), "fail", "the quota block has a limit of its own", "sed -i"),
     ("quota-limits", BULLSEYE, str, john({"quota_rule": "x"}, fault="bad rule"), "fail", "can't load the user: bad",
      "#"),
     ("quota-limits", BULLSEYE, str, john({"quota": "100000"}, fault="bad"), "fail", "no quota_rule (but 'quota')", "#"),
@@ -171,11 +181,16 @@ CASES: list[StateCase] = [
     ("quota-warning-script", BULLSEYE, str, {"scripts": ()}, "ok", "no script", ""),
     ("quota-warning-script", BULLSEYE, str, script(mode=0o644), "fail", "not executable (mode 0644)",
      f"chmod 0755 {SCRIPT}"),
+    ("quota-warning-script", BULLSEYE, str, script(interpreter="/bin/sh\r"), "fail", "line ends of Windows",
+     rf"sed -i 's/\r$//' {SCRIPT}"),
+    ("quota-warning-script", BULLSEYE, str, script(interpreter="/bin/bashh"), "fail", "'/bin/bashh', which does not",
+     "mailquota warn"),
     ("quota-warning-script", BULLSEYE, str, script(fault=f"{SCRIPT}: No such file or directory"), "fail",
      "does not exist",
      "mailquota warn"),
     ("quota-warning-script", BULLSEYE, str, script(fault=f"{SCRIPT}: Permission denied"), "skip", "as root", ""),
     ("quota-warning-option", BULLSEYE, str, {}, "ok", "no warning is lost", ""),
+    ("quota-warning-option", BULLSEYE, without("quota"), {}, "ok", "no warning is lost", ""),
     ("quota-warning-option", TRIXIE_MAILDIR, str, {}, "ok", "no marks", ""),
     ("quota-warning-option", BULLSEYE, str, script("mailquota warn $1 $2"), "ok", "no warning is lost", ""),
     ("quota-warning-option", BULLSEYE, str, script(LDA), "fail", "without an option",

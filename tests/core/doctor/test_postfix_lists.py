@@ -89,6 +89,15 @@ def test_another_service_is_not_ours() -> None:
     assert outcome("policy-service-listed", facts(asked)).state == "fail"
 
 
+def test_a_slip_of_the_pen_is_replaced() -> None:
+    typed, grey = "unix:private/mailqouta", "unix:private/postgrey"
+    asked = f"{GUARD}, check_policy_service {grey}, check_policy_service {typed}"
+    said = outcome("policy-service-listed", facts(postfix(asked, absent=(grey, typed))))
+    assert f"there is no {typed}" in said.found
+    assert said.fix == f"postconf -e '{RECIPIENT} = {GUARD}, check_policy_service {grey}, {CHECK}'\npostfix reload"
+    assert typed in outcome("policy-service-listed", facts(postfix(asked))).fix  # it is there, so it is meant
+
+
 def test_quota_status_is_replaced() -> None:
     said = outcome("policy-service-listed", facts(postfix(f"{GUARD}, {QUOTA_STATUS}")))
     assert said.state == "warn"

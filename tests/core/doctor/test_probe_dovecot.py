@@ -216,6 +216,22 @@ def test_scripts_keep_what_delivers() -> None:
     assert "noenforcing" in script.lines[0]
 
 
+@pytest.mark.parametrize(
+    ("first", "missing"),
+    [
+        ("#!/bin/sh -e", ""),
+        ("#! /bin/sh", ""),
+        ("echo", ""),
+        ("#!/bin/sh\r", "/bin/sh\r"),
+        ("#!/bin/bashh", "/bin/bashh"),
+    ],
+)
+def test_an_interpreter_that_is_not_there(first: str, missing: str) -> None:
+    server = healthy(BULLSEYE)
+    server.files["/usr/local/bin/quota-warning.sh"] = f"{first}\nexit\n"
+    assert server.gather().scripts[0].interpreter == missing
+
+
 def test_a_script_that_is_not_there() -> None:
     server = healthy(BULLSEYE)
     del server.modes["/usr/local/bin/quota-warning.sh"]

@@ -56,6 +56,14 @@ def test_recorded_settings(version: str, number: tuple[int, int]) -> None:
     assert facts.smtpds[1].overrides[RECIPIENT] == facts.smtpds[1].overrides[RELAY] == users
 
 
+def test_policy_services_without_a_socket(tmp_path: Path) -> None:
+    (tmp_path / "there").touch()
+    names = "unix:there", "unix:away", "inet:127.0.0.1:1"
+    asked = ", ".join(f"check_policy_service {name}" for name in names)
+    more = f"{RECIPIENT} = {asked}\nqueue_directory = {tmp_path}\n"
+    assert gather(NOWHERE, Recorded("3.7", more=more)).absent == ("unix:away",)
+
+
 @pytest.mark.parametrize("version", ["3.7", "3.10"])
 def test_a_server_of_the_guides_is_told_nothing_but_that_it_asks_quota_status(version: str) -> None:
     facts = Facts(config=NOWHERE, postfix=gather(NOWHERE, Recorded(version)))
