@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from core.dovecot_conf import Block, config_file
+from core.dovecot_conf import Block, config_file, driver_of
 from core.dovecot_sql import Source, includes, modern_source, old_source, password_in
 from core.gathered import Gathered
 from core.outside import Read
@@ -85,7 +85,7 @@ def _dovecot_sources(spoken: Spoken, read: Read) -> Iterator[Source]:
     """Databases of users, and of passwords, which may be all that is there beside userdb static or prefetch."""
     conf = spoken.dovecot or Block()
     for block in (*conf.of_kind("userdb"), *conf.of_kind("passdb")):
-        if _driver(block) != "sql":
+        if driver_of(block) != "sql":
             continue
         if spoken.modern:
             yield modern_source(conf, block)
@@ -98,12 +98,8 @@ def _dovecot_sources(spoken: Spoken, read: Read) -> Iterator[Source]:
 def _nothing_in_dovecot(spoken: Spoken, sources: list[Source]) -> list[str]:
     if spoken.dovecot is None:
         return [spoken.dovecot_fault]
-    kinds = ", ".join(_driver(block) for block in spoken.dovecot.of_kind("userdb"))
+    kinds = ", ".join(driver_of(block) for block in spoken.dovecot.of_kind("userdb"))
     return [source.fault for source in sources] or [f"Dovecot's user database ({kinds or 'none'}) is not in SQL"]
-
-
-def _driver(block: Block) -> str:
-    return block.values.get("driver") or block.values.get(f"{block.kind}_driver") or block.name
 
 
 def _take_dovecot(gathered: Gathered, spoken: Spoken, source: Source, read: Read, listed: List) -> None:
@@ -153,7 +149,7 @@ def _judge_schema(gathered: Gathered, sources: list[Source]) -> None:
 
 
 def _name_others(gathered: Gathered, spoken: Spoken) -> None:
-    kinds = [_driver(block) for block in (spoken.dovecot or Block()).of_kind("userdb")]
+    kinds = [driver_of(block) for block in (spoken.dovecot or Block()).of_kind("userdb")]
     others = list(dict.fromkeys(kind for kind in kinds if kind not in _OWN_USERS))
     if others:
         gathered.fault("accounts", f"userdb {', '.join(others)} of Dovecot is not covered: its users are not seen here")

@@ -53,6 +53,11 @@ def parse_doveconf(text: str) -> Block:
     return stack[0]
 
 
+def driver_of(block: Block) -> str:
+    """Of a user or password database. 2.4's is the name of its block unless it says otherwise; 2.3's has no name."""
+    return block.values.get("driver") or block.values.get(f"{block.kind}_driver") or block.name
+
+
 def is_whole(text: str) -> bool:
     """Whether no block is left open, as where a text was cut off."""
     lines = [line.strip() for line in text.splitlines()]

@@ -31,7 +31,7 @@ class Source(msgspec.Struct, frozen=True):
 def parse_sql_conf(text: str) -> dict[str, str]:
     """2.3's dovecot-sql.conf.ext; a backslash at the end of a line continues it, quotes around a value are no part."""
     values = {}
-    for line in re.sub(r"\\\n\s*", " ", text).splitlines():
+    for line in text.replace("\\\n", " ").splitlines():
         name, equals, value = line.partition("=")
         if equals and not name.lstrip().startswith("#"):
             value = value.strip()

@@ -46,12 +46,18 @@ def examine(config: Config) -> list[Finding]:
 
 def _gather(config: Config, pool: ThreadPoolExecutor) -> Facts:
     accounts, engine = pool.submit(own_facts.accounts, config), own_facts.engine(config)
-    postfix = pool.submit(_either, partial(probe_postfix.gather, config), _no_postfix, away=engine.demo)
-    mail = pool.submit(_either, partial(mail_log.log_facts, config), _no_log, away=engine.demo)
+    postfix = pool.submit(
+        _either, partial(probe_postfix.gather, config), lambda why: PostfixFacts(fault=why), away=engine.demo
+    )
+    mail = pool.submit(
+        _either, partial(mail_log.log_facts, config), lambda why: LogFacts(fault=why, absent=True), away=engine.demo
+    )
     known = accounts.result()
     in_use = {address: limit for address, limit in known.limits.items() if address not in known.disabled}
-    dovecot = pool.submit(_either, partial(probe_dovecot.gather, config, in_use), _no_dovecot, away=engine.demo)
-    host = _either(partial(_host, config, known, engine), _no_host, away=False)
+    dovecot = pool.submit(
+        _either, partial(probe_dovecot.gather, config, in_use), lambda why: DovecotFacts(fault=why), away=engine.demo
+    )
+    host = _either(partial(_host, config, known, engine), lambda _: HostFacts(), away=False)
     return Facts(config=config, host=host, postfix=postfix.result(), dovecot=dovecot.result(), log=mail.result())
 
 
@@ -61,22 +67,6 @@ def _host(config: Config, known: own_facts.Accounts, engine: own_facts.Running) 
     return probe_host.gather(
         config, known.limits, used, engine=engine.facts, state=state, database=known.facts, version=version()
     )
-
-
-def _no_host(_why: str) -> HostFacts:
-    return HostFacts()
-
-
-def _no_dovecot(why: str) -> DovecotFacts:
-    return DovecotFacts(fault=why)
-
-
-def _no_log(why: str) -> LogFacts:
-    return LogFacts(fault=why, absent=True)
-
-
-def _no_postfix(why: str) -> PostfixFacts:
-    return PostfixFacts(fault=why)
 
 
 def _either(gather: Callable[[], T], otherwise: Callable[[str], T], *, away: bool) -> T:

@@ -16,6 +16,7 @@ from core.doctor.log_lines import LogEvent
 from core.doctor.log_source import MAIL_LOGS, LogFiles, LogRead, last_day, read_log
 from core.dovecot_conf import Block, config_file, dovecot_tool, parse_doveconf
 from core.log_reader import read_apart
+from core.postfix_maps import parse_map_file
 from core.text import visible
 from core.threads import in_thread
 
@@ -52,8 +53,7 @@ def find_log(config: Config, run: outside.Run = outside.run) -> LogFiles:
 
 
 def _ask_postfix(run: outside.Run) -> dict[str, str]:
-    lines = run(["postconf", "maillog_file", "config_directory"]).out.splitlines()
-    return {name.strip(): value.strip() for name, _, value in (line.partition("=") for line in lines)}
+    return parse_map_file(run(["postconf", "maillog_file", "config_directory"]).out)
 
 
 def _ask_dovecot(config: Config, run: outside.Run) -> tuple[Block, str]:

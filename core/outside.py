@@ -137,8 +137,13 @@ def _hear(process: subprocess.Popen[bytes], heard: tuple[list[bytes], list[bytes
 def _fault(program: str, code: int, err: str) -> str:
     if code == 0:
         return ""
-    last = next((line.strip() for line in reversed(err.splitlines()) if line.strip()), "")
+    last = last_line(err)
     return f"{program} ended with {code}" + (f": {last}" if last else "")
+
+
+def last_line(text: str) -> str:
+    """What a program says at the end."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 def read(path: str) -> Text:

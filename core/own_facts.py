@@ -18,7 +18,6 @@ from core.history.inspection import inspect
 
 _CLIENT = "doctor"
 _ENGINE_SECONDS = 3.0
-_NOBODY = (FileNotFoundError, NotADirectoryError, ConnectionRefusedError)  # nobody listens, for certain
 
 
 class Accounts(NamedTuple):
@@ -103,8 +102,7 @@ async def _ask_engine(path: str) -> Running:
     except TimeoutError:
         return Running(EngineFacts(known=True, fault=f"{path}: no answer within {_ENGINE_SECONDS:g} s"))
     except EngineGoneError as error:
-        away = isinstance(error.__cause__, _NOBODY)
-        return Running(EngineFacts(known=True, fault="" if away else str(error)))
+        return Running(EngineFacts(known=True, fault="" if error.nobody_listens else str(error)))
     except MailquotaError as error:
         return Running(EngineFacts(known=True, fault=str(error)))
     facts = EngineFacts(

@@ -14,11 +14,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SUBJECTS = ("accounts", "usage", "policy", "history", "alerts", "doctor", "install")
 FREE = {"model", "units", "errors", "config", "settings", "endpoints", "text", "times", "checks", "answers"} | {
-    "mail_place",
     "mysql_hosts",
     "outside",
     "dovecot_conf",
     "dovecot_quota",
+    "dovecot_sql",
     "postfix_maps",
     "postfix_restrictions",
     "sql_queries",

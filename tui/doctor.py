@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from core.doctor.model import Finding, State
-from core.doctor.report import ORDER, WORDS, sections
+from core.doctor.model import ORDER, Finding, State
+from core.doctor.report import SUMS, WORDS, sections
 from core.model import Level
 from core.units import format_count
 from tui import format as fmt
@@ -16,7 +16,6 @@ from tui.tiles import Tile
 LEAD = 3  # cells: blank, sign, blank
 LOOKS: dict[State, str] = {"fail": "over", "warn": "near", "skip": "quiet", "ok": "ok"}
 _LEVELS: dict[State, Level] = {"fail": Level.OVER, "warn": Level.NEAR, "skip": Level.UNKNOWN, "ok": Level.OK}
-_TILES: dict[State, str] = {"fail": "failed", "warn": "to look at", "skip": "not judged", "ok": "ok"}
 
 
 def sign(state: State, look: Look) -> str:
@@ -62,7 +61,7 @@ def totals(findings: Sequence[Finding], look: Look) -> tuple[Tile, ...]:
         number = states.count(state)
         if findings and (number or state == "fail"):
             style = LOOKS[state] if number and state != "ok" else "quiet"
-            words = f"{sign(state, look)} {format_count(number)} {_TILES[state]}"
+            words = f"{sign(state, look)} {format_count(number)} {SUMS[state]}"
             tiles.append(Tile(state, priority, ((words, style),)))
     return tuple(tiles)
 

@@ -11,8 +11,8 @@ import click
 from core.commands.logs import log_nowhere
 from core.commands.options import JSON, Common, command
 from core.commands.output import is_terminal, wants_colour, write_json
-from core.doctor.model import Finding, State
-from core.doctor.report import ORDER, WORDS, sections, summary
+from core.doctor.model import ORDER, Finding, State
+from core.doctor.report import WORDS, sections, summary
 from core.text import visible
 
 _COLOURS: dict[State, str] = {"fail": "red", "warn": "yellow", "skip": "cyan", "ok": "green"}

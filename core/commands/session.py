@@ -44,7 +44,6 @@ class Make(Protocol):
 
 
 _CLIENT = "command"
-_NOBODY = (FileNotFoundError, NotADirectoryError, ConnectionRefusedError)  # nobody listens, for certain
 _LOOK_PATIENCE, _ORDER_PATIENCE = 1.5, 60.0  # seconds for an engine that measures everybody for the first time
 _PART = 500  # accounts that are measured between two looks at anything else
 _ORDER_BYTES = 2 * 1024 * 1024  # of addresses in one order; the protocol takes twice as much
@@ -199,7 +198,7 @@ async def find_engine(config: Config, name: str, *, read_only: bool) -> tuple[Cl
     try:
         return await Client.connect(control.socket, name, read_only=read_only)
     except EngineGoneError as error:
-        if isinstance(error.__cause__, _NOBODY):
+        if error.nobody_listens:
             return None
         if isinstance(error.__cause__, PermissionError):
             group = f" and members of the group {control.group}" if control.group else ""

@@ -31,6 +31,11 @@ _CHUNK = 256 * 1024
 class EngineGoneError(UnreachableError):
     """The engine closed the connection, or was never there."""
 
+    @property
+    def nobody_listens(self) -> bool:
+        """Whether there is no engine, for certain: none that we may not speak to, or that does not answer."""
+        return isinstance(self.__cause__, FileNotFoundError | NotADirectoryError | ConnectionRefusedError)
+
 
 class RequestFailedError(MailquotaError):
     """The engine refused a request; carries the exit code that the engine chose."""

@@ -23,7 +23,7 @@ from core.doctor.facts import Facts
 
 State = Literal["ok", "warn", "fail", "skip"]
 
-_ORDER: tuple[State, ...] = ("fail", "warn", "skip", "ok")
+ORDER: tuple[State, ...] = ("fail", "warn", "skip", "ok")
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -76,7 +76,7 @@ def skip(found: str, fix: str = "") -> Outcome:
 
 def together(outcomes: Iterable[Outcome], otherwise: Outcome) -> Outcome:
     """All that is wrong in one outcome, with the worst state; ``otherwise`` where nothing is."""
-    bad = sorted((one for one in outcomes if one.state != "ok"), key=lambda one: _ORDER.index(one.state))
+    bad = sorted((one for one in outcomes if one.state != "ok"), key=lambda one: ORDER.index(one.state))
     if not bad:
         return otherwise
     fixes = list(dict.fromkeys(one.fix for one in bad if one.fix))

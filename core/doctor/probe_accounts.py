@@ -15,7 +15,7 @@ from typing import Any
 
 from core.doctor.facts_dovecot import USERNAME_CHARACTERS, Account, FileFact
 from core.dovecot_conf import Block
-from core.outside import DENIED, Run, Said
+from core.outside import DENIED, Run, Said, last_line
 
 SAMPLE = 12  # accounts
 _NO_USER = 67  # exit code of doveadm
@@ -153,11 +153,6 @@ def also_called(name: str, kind: str) -> list[str]:
         return [group.gr_name, str(group.gr_gid)]
     except (KeyError, OverflowError, ValueError):
         return []
-
-
-def last_line(text: str) -> str:
-    """What a program says at the end."""
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 def _fields(text: str) -> dict[str, str]:

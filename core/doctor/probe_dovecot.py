@@ -22,14 +22,15 @@ from core.dovecot_conf import (
     config_file,
     dovecot_release,
     dovecot_tool,
+    driver_of,
     is_whole,
     parse_doveconf,
     quota_grace,
     trash_names,
 )
 from core.dovecot_quota import quota_facts
+from core.dovecot_sql import parse_sql_conf
 from core.outside import Read, Run, Said, Text
-from core.postfix_maps import parse_map_file
 
 _LDA = "dovecot-lda"
 _SECRET = re.compile(r"pass|key|secret|token|nonce|salt")
@@ -83,7 +84,7 @@ def _settings(said: Said) -> DovecotFacts:
         quota=quota_facts(text),
         grace=quota_grace(text),
         trash=tuple(trash_names(text)),
-        users=tuple(_driver(block, release) for block in conf.of_kind("userdb")),
+        users=tuple(driver_of(block) for block in conf.of_kind("userdb")),
     )
 
 
@@ -146,15 +147,9 @@ def _root(doveadm: str) -> str:
     return match[1].rstrip("/") if match else ""
 
 
-def _driver(block: Block, release: tuple[int, int, int]) -> str:
-    """That of a user database. On 2.4 the name of the block is the driver unless it says otherwise."""
-    named = block.name if release >= (2, 4) else ""
-    return block.values.get("userdb_driver") or block.values.get("driver") or named
-
-
 def _query(facts: DovecotFacts, files: _Files) -> UserQuery:
     """The queries of the first SQL user database."""
-    block = next((block for block in facts.conf.of_kind("userdb") if _driver(block, facts.release) == "sql"), None)
+    block = next((block for block in facts.conf.of_kind("userdb") if driver_of(block) == "sql"), None)
     if block is None:
         return UserQuery()
     if facts.release >= (2, 4):
@@ -162,7 +157,7 @@ def _query(facts: DovecotFacts, files: _Files) -> UserQuery:
         return UserQuery(file=facts.config_file, block=block.name, user=user, iterate=iterate)
     file = block.values.get("args", "")
     text = files.read(file)
-    values = parse_map_file((text.text or "").replace("\\\n", " "))  # a backslash continues a line
+    values = parse_sql_conf(text.text or "")
     user, iterate = (values.get(name, "") for name in ("user_query", "iterate_query"))
     return UserQuery(file=file, user=user, iterate=iterate, fault=text.fault)
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from core.doctor.model import Finding, State
+from core.doctor.model import ORDER, Finding, State
 
-ORDER: tuple[State, ...] = ("fail", "warn", "skip", "ok")
 WORDS: dict[State, str] = {"fail": "FAIL", "warn": "WARN", "skip": "SKIP", "ok": "ok"}
-_SUMS: dict[State, str] = {"fail": "failed", "warn": "to look at", "skip": "not judged", "ok": "ok"}
+SUMS: dict[State, str] = {"fail": "failed", "warn": "to look at", "skip": "not judged", "ok": "ok"}
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
@@ -19,7 +18,7 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
 def summary(findings: Iterable[Finding]) -> str:
     """``2 failed, 1 to look at, 37 ok``."""
     states = [finding.state for finding in findings]
-    return ", ".join(f"{states.count(state)} {_SUMS[state]}" for state in ORDER if state in states) or "no checks"
+    return ", ".join(f"{states.count(state)} {SUMS[state]}" for state in ORDER if state in states) or "no checks"
 
 
 def sections(finding: Finding) -> list[tuple[str, list[str]]]:

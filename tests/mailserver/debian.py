@@ -77,8 +77,8 @@ cp letsencrypt/live/mail.example.org/fullchain.pem dovecot/private/dovecot.pem
 # Debian 13's programs, each under its name. /var and the rest are this world's in there too.
 _CHROOT = """
 set -e
-mkdir -p /mnt/changed/trixie /mnt/work/trixie
-mount -t overlay -o "lowerdir=$1,upperdir=/mnt/changed/trixie,workdir=/mnt/work/trixie" overlay "$1"
+mkdir -p /mnt/changed/trixie /mnt/spare/trixie
+mount -t overlay -o "lowerdir=$1,upperdir=/mnt/changed/trixie,workdir=/mnt/spare/trixie" overlay "$1"
 for place in /etc/dovecot /etc/letsencrypt /etc/passwd /etc/group /var /run /usr/local /proc /dev /tmp; do
     [ ! -d $place ] || mkdir -p "$1$place"
     mount --rbind $place "$1$place"

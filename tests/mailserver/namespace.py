@@ -34,8 +34,8 @@ mount -t proc proc /proc
 ip link set lo up
 mount -t tmpfs -o mode=0755 tmpfs /mnt
 for folder in etc var usr/local; do
-    mkdir -p "/mnt/changed/$folder" "/mnt/work/$folder"
-    mount -t overlay -o "lowerdir=/$folder,upperdir=/mnt/changed/$folder,workdir=/mnt/work/$folder" overlay "/$folder"
+    mkdir -p "/mnt/changed/$folder" "/mnt/spare/$folder"
+    mount -t overlay -o "lowerdir=/$folder,upperdir=/mnt/changed/$folder,workdir=/mnt/spare/$folder" overlay "/$folder"
 done
 mount -t tmpfs -o mode=0755 tmpfs /run
 echo "$pid"
