@@ -23,6 +23,12 @@ _PERMITS = frozenset({"OK", "RELAY", "PERMIT"})
 _CODE = re.compile(r"[45][0-9]{2} +\S.*", re.DOTALL)
 
 
+def permits(text: str) -> bool:
+    """Whether Postfix takes an answer as permit: it looks at no further restriction of the list."""
+    words = text.upper().split()
+    return not words or text.strip().isdigit() or words[0] in _PERMITS
+
+
 def check_answer(text: str, *, may_be_empty: bool = False) -> None:
     """``UsageError`` for a text that must not be sent: it permits, loses mail, or makes Postfix defer everything."""
     fault = _fault(text, may_be_empty=may_be_empty)
@@ -37,9 +43,8 @@ def _fault(text: str, *, may_be_empty: bool) -> str:
         return "has blanks around it"
     if has_control(text):
         return "has a control character in it"
-    word = text.split(" ", 1)[0].upper()
-    if text.isdigit() or word in _PERMITS:
+    if permits(text):
         return "permits: Postfix would skip every later restriction"
-    if word in _WORDS or _CODE.fullmatch(text):
+    if text.split(" ", 1)[0].upper() in _WORDS or _CODE.fullmatch(text):
         return ""
     return "is not an answer to a mail"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from core.answers import permits
 from core.doctor.dovecot_view import (
     append,
     combined_check,
@@ -53,16 +54,11 @@ def _answers(facts: Facts) -> Outcome:
     return together(bad, ok("success and nouser answers leave the decision to the other restrictions"))
 
 
-def _is_permit(text: str) -> bool:
-    """Postfix takes OK, nothing and a bare number as permit, and looks at no further restriction of the list."""
-    return text.strip().isdigit() or text.upper().split()[:1] in ([], ["OK"], ["PERMIT"])
-
-
 def _permits(facts: DovecotFacts, answer: str, default: str) -> Outcome:
     """An answer that should leave the decision to others."""
     name = f"quota_status_{answer}"
     text = value(facts, name, name) or default
-    if _is_permit(text):
+    if permits(text):
         return fail(f"{name} is {shown(text)}", setting(facts, name, name, "DUNNO"))
     return ok(f"{name} is {shown(text)}")
 
@@ -88,7 +84,7 @@ def _refusals(known: Facts) -> Outcome:
 
 def _refusal(facts: DovecotFacts, name: str, text: str) -> Outcome:
     fix = setting(facts, name, name, _OVERQUOTA)
-    if _is_permit(text):
+    if permits(text):
         return fail(f"{name} is {shown(text)}, which permits", fix)
     if not _REPLY.match(text):
         return ok(f"{name} is {shown(text)}")
