@@ -43,7 +43,7 @@ def _found(finding: Finding, look: Look) -> Run:
 
 COLUMNS: tuple[Column[Finding], ...] = (
     Column("state", "State", 5, 2, text_cell(_state)),
-    Column("check", "Check", 20, 1, text_cell(_name), good=24, most=30),
+    Column("check", "Check", 20, 1, text_cell(_name), good=29, most=30),
     Column("found", "Found", 30, 0, text_cell(_found), good=50, most=170),
 )
 

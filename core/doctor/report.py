@@ -11,8 +11,8 @@ SUMS: dict[State, str] = {"fail": "failed", "warn": "to look at", "skip": "not j
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
-    """What needs a person first; within a state as the checks stand."""
-    return sorted(findings, key=lambda finding: ORDER.index(finding.state))
+    """What needs a person first; within a state as the checks stand. Where no rights would help, a skip stands last."""
+    return sorted(findings, key=lambda one: (one.state == "skip" and not one.fix, ORDER.index(one.state)))
 
 
 def summary(findings: Iterable[Finding]) -> str:

@@ -190,3 +190,15 @@ def test_a_doctor_that_fails_harms_nobody() -> None:
         await stage.sees("─ Accounts ")
 
     show(scene, examine)
+
+
+def test_what_nobody_can_judge_here_stands_last() -> None:
+    """As in a demo, which has neither Postfix nor Dovecot."""
+    hopeless = Finding("postfix-settings", "skip", "a demo has none", "why", "", "")
+
+    async def scene(stage: Stage) -> None:
+        screen = await opened(stage)
+        assert [row.state for row in screen.rows.shown][:4] == ["fail", "warn", "skip", "ok"]
+        assert screen.rows.shown[-1] == hopeless
+
+    show(scene, lambda: [hopeless, *past.findings()])
