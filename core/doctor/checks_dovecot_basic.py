@@ -81,12 +81,11 @@ def _others(facts: DovecotFacts) -> Outcome:
 
 
 def _imap_quota(facts: DovecotFacts) -> Outcome:
-    everywhere, imap = plugins(facts), plugins(facts, "imap")
-    if "imap_quota" in everywhere:
-        kept = [name for name in everywhere if name != "imap_quota"]
-        lines = plugin_lines(facts, kept)
-        lines += _imap_lines(facts, imap)
-        return fail("imap_quota is loaded globally, by mail_plugins outside protocol imap", append(facts, *lines))
+    imap, wrong = plugins(facts, "imap"), _with_imap_quota(facts)
+    if wrong:
+        where = ", ".join(f"in protocol {name}" if name else "globally" for name in wrong)
+        lines = [line for name in wrong for line in _without_imap_quota(facts, name)] + _imap_lines(facts, imap)
+        return fail(f"imap_quota is loaded {where}, by mail_plugins outside protocol imap", append(facts, *lines))
     if not speaks(facts, "imap"):
         return ok("protocol imap is not switched on")
     if "imap_quota" in imap:
@@ -94,6 +93,17 @@ def _imap_quota(facts: DovecotFacts) -> Outcome:
     why = "Mail programs and webmail can't show how full the mailbox is."
     lines = _imap_lines(facts, [*imap, "imap_quota"])
     return warn("protocol imap does not load imap_quota", append(facts, *lines), why)
+
+
+def _with_imap_quota(facts: DovecotFacts) -> list[str]:
+    """The protocols whose own lists have it; "" is the list for all."""
+    others = [one for one in facts.conf.of_kind("protocol") if one.name != "imap"]
+    own = [one.name for one in others if "mail_plugins" in one.values or any(one.of_kind("mail_plugins"))]
+    return [name for name in ("", *dict.fromkeys(own)) if "imap_quota" in plugins(facts, name)]
+
+
+def _without_imap_quota(facts: DovecotFacts, protocol: str) -> list[str]:
+    return plugin_lines(facts, [name for name in plugins(facts, protocol) if name != "imap_quota"], protocol)
 
 
 def _imap_lines(facts: DovecotFacts, wanted: list[str]) -> list[str]:
