@@ -57,7 +57,7 @@ def _gather(config: Config, pool: ThreadPoolExecutor) -> Facts:
     dovecot = pool.submit(
         _either, partial(probe_dovecot.gather, config, in_use), lambda why: DovecotFacts(fault=why), away=engine.demo
     )
-    host = _either(partial(_host, config, known, engine), lambda _: HostFacts(), away=False)
+    host = _either(partial(_host, config, known, engine), lambda why: HostFacts(fault=why), away=False)
     return Facts(config=config, host=host, postfix=postfix.result(), dovecot=dovecot.result(), log=mail.result())
 
 
@@ -76,7 +76,7 @@ def _either(gather: Callable[[], T], otherwise: Callable[[str], T], *, away: boo
     try:
         return within(_PATIENCE, gather)
     except TimeoutError as error:  # a file system that hangs, as below a mailbox
-        return otherwise(str(error))
+        return otherwise(error.strerror or str(error))
     except Exception as error:  # an outer edge: a server that nobody foresaw must not silence the other sides
         log.exception("the doctor could not gather facts")
         return otherwise(f"{type(error).__name__}: {error}")

@@ -11,7 +11,7 @@ from core.doctor.checks_own import OWN_CHECKS
 from core.doctor.facts import Facts
 from core.doctor.facts_host import DiskFacts, MaildirFacts
 from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
-from core.text import shown
+from core.text import shown, visible
 from core.units import format_count, format_size
 
 _NEARLY_FULL, _FULL = 90.0, 97.0  # percent of a disk
@@ -30,9 +30,13 @@ def _inodes(facts: Facts) -> Outcome:
 
 def _disks(facts: Facts, figure: Callable[[DiskFacts], tuple[float, str]]) -> Outcome:
     if not facts.host.disks:
-        return skip("no disk was looked at")
+        return skip(f"no disk was looked at{_because(facts)}")
     told = "; ".join(f"{disk.path}: {figure(disk)[1]}" for disk in facts.host.disks if not disk.fault)
     return together((_disk(disk, *figure(disk)) for disk in facts.host.disks), ok(told))
+
+
+def _because(facts: Facts) -> str:
+    return f": {visible(facts.host.fault)}" if facts.host.fault else ""
 
 
 def _disk(disk: DiskFacts, percent: float, left: str) -> Outcome:
@@ -80,7 +84,7 @@ def _clock(facts: Facts) -> Outcome:
 def _mailstore(facts: Facts) -> Outcome:
     store = facts.host.mailstore
     if store is None:
-        return skip("nobody looked at the mailstore")
+        return skip(f"nobody looked at the mailstore{_because(facts)}")
     template = facts.config.settings.mailstore.path
     if store.kind == "closed":
         return skip(f"{store.fault}: run it as root")

@@ -100,9 +100,11 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
     """``is_root``: whether this process may see everything. ``now`` is seconds since 1970, 0 where nobody looked.
 
     ``mailstore`` is the folder above all mailboxes, ``maildirs`` a sample of them. ``clock_synchronized`` is None where
-    nothing says. ``files`` are by setting: "settings", "accounts.password_file", "control.socket" …
+    nothing says. ``fault`` says why nobody could look, as where a file system does not answer.
+    ``files`` are by setting: "settings", "accounts.password_file", "control.socket" …
     """
 
+    fault: str = ""
     is_root: bool = False
     user: UserFacts | None = None
     now: float = 0.0
