@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from core.doctor import fixes_log
+from core.doctor import fixes_log, fixes_own
 from core.doctor.facts import Facts
 from core.doctor.facts_dovecot import DovecotFacts
 from core.doctor.facts_log import Group, LogFacts, Tally
@@ -48,7 +48,8 @@ def _silent_server(facts: Facts, group: Group) -> Outcome:
     ours = _is_ours(facts, server)
     if not ours and "quota" not in server:
         return warn(f"{found}; that is not the quota's service, but mail waits for it all the same")
-    fix = fixes_log.policy(server, reason, ours=ours)
+    start = fixes_own.restart(facts) if ours else "systemctl restart dovecot"
+    fix = fixes_log.policy(server, reason, start, ours=ours)
     return fail(found, fix) if facts.log.now - group.newest.at < _HOUR else warn(found, fix)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 
+from core.doctor import fixes_own
 from core.doctor.facts import Facts
 from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
 from core.doctor.paths import READ, WRITE, PathFacts
@@ -14,7 +15,6 @@ from core.units import format_size
 _INT_MAX = 2**31 - 1
 _STICKY = 0o1000
 _AS_ROOT = "run it as root"
-_RESTART = "systemctl restart mailquota"
 _PASSWORD_FILES = ("accounts.password_file", "accounts.write_password_file", "mailstore.doveadm_password_file")
 
 
@@ -25,7 +25,7 @@ def _engine(facts: Facts) -> Outcome:
     if engine.fault:
         return skip(f"the engine could not be asked: {visible(engine.fault)}")
     if not engine.running:
-        return warn(f"no engine answers at {facts.config.settings.control.socket}", "systemctl enable --now mailquota")
+        return warn(f"no engine answers at {facts.config.settings.control.socket}", fixes_own.start(facts))
     shadow = ": it decides and logs, but refuses nothing" if engine.mode == "shadow" else ""
     return ok(f"it runs, version {visible(engine.version)}, mode {visible(engine.mode)}{shadow}")
 
@@ -35,7 +35,8 @@ def _version(facts: Facts) -> Outcome:
     if not engine.running or not ours:
         return skip("no engine answers, so there is nothing to compare")
     if engine.version != ours:
-        return warn(f"the engine that runs is {visible(engine.version)}, this command {ours}", _RESTART)
+        text = f"the engine that runs is {visible(engine.version)}, this command {ours}"
+        return warn(text, "mailquota reload --restart")
     return ok(f"{ours}, as this command")
 
 
@@ -62,7 +63,8 @@ def _control(facts: Facts) -> Outcome:
     socket = facts.host.files.get("control.socket")
     if socket is not None and socket.kind == "file":
         name = shlex.quote(socket.path)
-        outcomes.append(fail(f"{shown(socket.path, 200)} is a file, not a socket", f"mv {name} {name}.old\n{_RESTART}"))
+        fix = f"mv {name} {name}.old\n{fixes_own.restart(facts)}"
+        outcomes.append(fail(f"{shown(socket.path, 200)} is a file, not a socket", fix))
     missing = [name for name in facts.host.groups_missing if not _is_set(facts, name)]
     told = f"; only root may connect, as there is no group {', '.join(missing)}" if missing else ""
     return together(outcomes, ok(f"{facts.config.settings.control.socket}{told}"))

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 
+from core.doctor import fixes_own
 from core.doctor.facts import Facts
 from core.doctor.facts_postfix import SocketFacts
 from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
@@ -17,7 +18,6 @@ from core.text import shown, visible
 
 _LONG = 30.0  # seconds; Postfix asks twice, so a client waits twice as long and a second more
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_START = "systemctl restart mailquota"
 _AS_ROOT = "run it as root"
 
 
@@ -70,11 +70,11 @@ def _file(facts: Facts) -> Outcome:
         return skip("there is no socket, and Postfix asks for none: see policy-service-listed and engine")
     if not facts.postfix.sockets:
         return skip(f"the places in Postfix could not be looked at: {facts.postfix.fault}")
-    outcomes = [_one_file(one) for one in facts.postfix.sockets]
+    outcomes = [_one_file(facts, one) for one in facts.postfix.sockets]
     return together(outcomes, ok(f"{', '.join(one.address for one in facts.postfix.sockets)}: in place"))
 
 
-def _one_file(one: SocketFacts) -> Outcome:
+def _one_file(facts: Facts, one: SocketFacts) -> Outcome:
     file = one.file
     if file is None:
         return ok("")
@@ -87,11 +87,13 @@ def _one_file(one: SocketFacts) -> Outcome:
     if file.kind == "closed":
         return skip(f"{file.fault}: {_AS_ROOT}")
     if file.kind == "missing":
-        return fail(f"there is no socket {path}: mailquota does not run, or listens elsewhere", _START)
+        return fail(
+            f"there is no socket {path}: mailquota does not run, or listens elsewhere", fixes_own.restart(facts)
+        )
     if file.kind != "socket":  # mailquota replaces nothing but a socket
-        return fail(f"{path} is a {file.kind}, not a socket", f"mv {name} {name}.old\n{_START}")
+        return fail(f"{path} is a {file.kind}, not a socket", f"mv {name} {name}.old\n{fixes_own.restart(facts)}")
     stale = one.probe.result == "refused"
-    return fail(f"{path} is stale: nobody listens there any more", _START) if stale else ok("")
+    return fail(f"{path} is stale: nobody listens there any more", fixes_own.restart(facts)) if stale else ok("")
 
 
 def _rights(facts: Facts) -> Outcome:
@@ -180,10 +182,10 @@ def _one_answer(facts: Facts, one: SocketFacts) -> Outcome:
     if probe.result == "denied":
         return skip(f"{one.address}: permission denied; {_AS_ROOT}")
     if probe.result == "silent":
-        return fail(f"{one.address} takes connections, but does not answer ({probe.text})", _START)
+        return fail(f"{one.address} takes connections, but does not answer ({probe.text})", fixes_own.restart(facts))
     if probe.result in {"missing", "not asked"}:
         return skip(f"{one.address} could not be asked: see policy-socket")
-    return fail(f"{one.address}: {visible(probe.text)}", _START)
+    return fail(f"{one.address}: {visible(probe.text)}", fixes_own.restart(facts))
 
 
 def _text(facts: Facts, address: str, text: str) -> Outcome:

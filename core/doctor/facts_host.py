@@ -102,6 +102,7 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
     ``mailstore`` is the folder above all mailboxes, ``maildirs`` a sample of them. ``clock_synchronized`` is None where
     nothing says. ``fault`` says why nobody could look, as where a file system does not answer.
     ``files`` are by setting: "settings", "accounts.password_file", "control.socket" …
+    ``systemd``: whether it runs here; ``installed``: whether it has a service of ours.
     """
 
     fault: str = ""
@@ -116,6 +117,8 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
     maildirs: tuple[MaildirFacts, ...] = ()
     files: dict[str, PathFacts] = {}
     groups_missing: tuple[str, ...] = ()
+    systemd: bool = False
+    installed: bool = False
     engine: EngineFacts = EngineFacts()
     state: StateFacts = StateFacts()
     database: DatabaseFacts = DatabaseFacts()

@@ -41,13 +41,13 @@ def memory(facts: DovecotFacts, group: Group) -> str:
     return append(facts, f"service {group.newest.subject} {{", f"  vsz_limit = {mebibytes}M", "}")
 
 
-def policy(server: str, reason: str, *, ours: bool) -> str:
-    """For a policy service that does not answer; ``server`` in Postfix's words."""
+def policy(server: str, reason: str, start: str, *, ours: bool) -> str:
+    """For a policy service that does not answer; ``server`` in Postfix's words. ``start`` is what starts it."""
     unit = "mailquota" if ours else "dovecot"
     if "/" not in server or reason not in {"Permission denied", "No such file or directory", "Connection refused"}:
         return f"# it hangs or ends: see policy-service-answers and its log\njournalctl -u {unit} -n 50 --no-pager"
     if reason != "Permission denied":
-        return f"# nobody listens at {visible(server)}: see policy-socket\nsystemctl restart {unit}"
+        return f"# nobody listens at {visible(server)}: see policy-socket\n{start}"
     path = f'"$(postconf -h queue_directory)"/{shlex.quote(server)}' if server[0] != "/" else shlex.quote(server)
     setting = "policy.socket_user and socket_mode of mailquota" if ours else "the unix_listener of service quota-status"
     return (

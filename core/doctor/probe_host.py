@@ -24,6 +24,8 @@ from core.doctor.facts_host import (
 )
 
 SAMPLE = 50  # mailboxes that are looked at
+_SYSTEMD = "/run/systemd/system"  # sd_booted(3)
+_UNITS = tuple(f"{folder}/systemd/system/mailquota.service" for folder in ("/etc", "/usr/lib", "/usr/local/lib"))
 
 
 def gather(
@@ -54,6 +56,8 @@ def gather(
         maildirs=tuple(_maildir(config, address) for address in _sampled(limits)),
         files=_files(config),
         groups_missing=tuple(name for name in groups if name and paths.group_id(name) is None),
+        systemd=os.path.isdir(_SYSTEMD),
+        installed=os.path.isdir(_SYSTEMD) and any(map(os.path.isfile, _UNITS)),
         engine=engine or EngineFacts(),
         state=state or StateFacts(),
         database=database or DatabaseFacts(),

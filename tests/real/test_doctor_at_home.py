@@ -26,7 +26,10 @@ THEIRS = "check_policy_service unix:private/quota-status"
 HOME = "doctor.example"
 SOCKET = f"{PRIVATE}/mailquota"
 PATIENCE = 15.0  # seconds for servers to read their settings again
-# There is no systemd in the namespace: what a fix has it do is done by hand, an engine in the background.
+# There is no systemd in the namespace, but what makes it look so: what a fix has it do is done by hand, an engine in
+# the background.
+SYSTEMD = "/run/systemd/system"
+UNIT = "/etc/systemd/system/mailquota.service"
 SYSTEMCTL = """#!/bin/sh
 [ "$*" = "restart mailquota" ] || [ "$*" = "enable --now mailquota" ] || exit 1
 pkill -f [t]ui.command
@@ -141,18 +144,28 @@ def unhealthy(server: DebianServer) -> list[str]:
 
 
 @contextmanager
+def service(server: DebianServer) -> Iterator[None]:
+    """mailquota is a service that does not run yet."""
+    server.write("/usr/local/bin/systemctl", SYSTEMCTL, 0o755)
+    server.write(UNIT, "")
+    server.check(["mkdir", "-p", SYSTEMD])
+    yield
+    server.run(["pkill", "-f", "[t]ui.command"])
+    server.check(["rm", "-r", UNIT, SYSTEMD])
+
+
+@contextmanager
 def enforcing(server: DebianServer, domain: str) -> Iterator[Inside]:
     """mailquota runs there, without settings, and Postfix asks it."""
     server.add_user(f"john@{domain}", 5_000_000)
     server.add_user(f"jane@{domain}", 0)
     server.add_alias(f"jack@{domain}", f"john@{domain}")
     assert server.deliver_lmtp(f"john@{domain}", size=20_000)[0] == 250
-    server.write("/usr/local/bin/systemctl", SYSTEMCTL, 0o755)
-    with server.kept(), server.popen(["mailquota", "--serve"]) as engine:
+    with service(server), server.kept(), server.popen(["mailquota", "--serve"]) as engine:
         assert wait_until(lambda: server.mailquota("status").returncode == 0, PATIENCE)
         server.check(["sh", "-ec", restrictions(f"reject_unauth_destination, {OURS}")])
         yield engine
-        server.run(["pkill", "-f", "[t]ui.command"])
+        server.run(["pkill", "-f", "[t]ui.command"])  # popen waits for it
 
 
 @pytest.fixture(scope="module")
@@ -169,8 +182,7 @@ def test_a_healthy_server_hears_no_complaint(debian: DebianServer) -> None:
 
 def test_a_server_without_mailquota_is_led_to_it(bullseye: DebianServer) -> None:
     """Two findings, whose fixes are all that it takes."""
-    bullseye.write("/usr/local/bin/systemctl", SYSTEMCTL, 0o755)
-    with bullseye.kept():
+    with service(bullseye), bullseye.kept():
         assert [line.partition(":")[0] for line in unhealthy(bullseye)] == ["policy-service-listed", "engine"]
         for check in ("engine", "policy-service-listed"):
             bullseye.check(["sh", "-ec", findings(bullseye)[check]["fix"]])
@@ -179,7 +191,6 @@ def test_a_server_without_mailquota_is_led_to_it(bullseye: DebianServer) -> None
         bullseye.add_alias("alias@example.net", "full@example.net")
         assert bullseye.deliver_lmtp("full@example.net", size=5000)[0] == 250
         assert wait_until(lambda: bullseye.send_mail("alias@example.net")[0] == 452, PATIENCE)
-        bullseye.run(["pkill", "-f", "[t]ui.command"])
 
 
 @pytest.mark.parametrize("case", [*POSTFIX, *DOVECOT, *HOST], ids=str)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -96,6 +97,11 @@ def main_pid(host: SystemdNamespace) -> int:
     return int(host.check(["systemctl", "show", "--property=MainPID", "--value", "mailquota.service"]))
 
 
+def found_by_doctor(host: SystemdNamespace) -> dict[str, dict[str, str]]:
+    """By check."""
+    return {one["check"]: one for one in json.loads(host.mailquota("doctor", "--json").stdout)}
+
+
 def test_installed_postfix_asks_and_uninstalled_no_more(host: SystemdNamespace, postfix: None) -> None:
     """And main.cf is, to the byte, what it was."""
     before = host.path("/etc/postfix/main.cf").read_text()
@@ -113,6 +119,17 @@ def test_installed_postfix_asks_and_uninstalled_no_more(host: SystemdNamespace, 
     assert not [path for path in left if host.path(path).exists()]
     assert host.run(["getent", "group", "mailquota"]).returncode != 0
     assert host.path(_SETTINGS).exists()
+
+
+def test_the_doctor_leads_to_the_service(host: SystemdNamespace, postfix: None) -> None:
+    """Where there is none yet, and where it was stopped."""
+    assert found_by_doctor(host)["engine"]["fix"] == "mailquota install --apply"
+    apply(host, "install")
+    assert found_by_doctor(host)["engine"]["state"] == "ok"
+    host.check(["systemctl", "disable", "--now", *UNITS])
+    host.check(["sh", "-ec", found_by_doctor(host)["engine"]["fix"]])
+    assert found_by_doctor(host)["engine"]["state"] == "ok"
+    assert answer(host, FULL).startswith("452 4.2.2 ")
 
 
 def test_a_look_changes_nothing(host: SystemdNamespace) -> None:

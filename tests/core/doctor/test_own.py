@@ -47,10 +47,23 @@ def test_engine(engine: EngineFacts, state: str, words: str) -> None:
     assert words in found.found
 
 
+@pytest.mark.parametrize(
+    ("systemd", "installed", "command"),
+    [
+        (True, True, "systemctl enable --now mailquota"),
+        (True, False, "mailquota install --apply"),
+        (False, False, "mailquota install"),
+    ],
+)
+def test_an_engine_is_started_as_this_server_starts_things(systemd: bool, installed: bool, command: str) -> None:
+    found = said("engine", engine=EngineFacts(known=True), systemd=systemd, installed=installed)
+    assert [line for line in found.fix.splitlines() if line[0] != "#"] == [command]
+
+
 @pytest.mark.parametrize(("version", "state"), [("1.2.3", "ok"), ("1.2.2", "warn")])
 def test_engine_version(version: str, state: str) -> None:
     found = said("engine-version", engine=msgspec.structs.replace(RUNNING, version=version))
-    assert (found.state, found.fix) == (state, "systemctl restart mailquota" if state == "warn" else "")
+    assert (found.state, found.fix) == (state, "mailquota reload --restart" if state == "warn" else "")
 
 
 @pytest.mark.parametrize("check", ["engine-version", "engine-settings"])
