@@ -15,7 +15,7 @@ from core.accounts.sqlite import create
 from tests.mailserver.dovecot import VMAIL_UID
 from tests.mailserver.mail import Address, connect
 from tests.mailserver.ports import HOST, free_port
-from tests.mailserver.process import Daemon, find_program
+from tests.mailserver.process import Daemon, find_program, wait_until
 from tests.truth.peers import FITS, FULL, NOBODY
 
 _CONFIG = """
@@ -130,7 +130,7 @@ class Dovecot24(Daemon):
             return False
 
     def set_users(self, users: Iterable[tuple[str, int]]) -> None:
-        """In Dovecot's file, and in a new database for us."""
+        """In Dovecot's file, which it looks at once in a second, and in a new database for us."""
         rows = list(users)
         lines = (f"{address}:{{PLAIN}}pw::::::userdb_quota_storage_size={limit}B\n" for address, limit in rows)
         (self.folder / "users").write_text("".join(lines))
@@ -145,6 +145,8 @@ class Dovecot24(Daemon):
                 " SELECT id, ?, ? FROM virtual_domains WHERE name = ?",
                 [(address, limit, address.partition("@")[2]) for address, limit in rows],
             )
+        address, limit = rows[-1]
+        assert wait_until(lambda: f"quota_storage_size\t{limit}B\n" in self.run("user", address), 10)
 
     def quota_status(self) -> Address:
         return (HOST, self.port)

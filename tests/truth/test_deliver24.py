@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.mailserver.dovecot import VMAIL_UID
-from tests.mailserver.process import wait_until
 from tests.mailserver.trixie import trixie_folder
 from tests.real.full_mailbox import FILLS, LIMIT, METHODS, Mailbox, deliverer
 from tests.truth.dovecot24 import Dovecot24, dovecot24
@@ -30,8 +29,6 @@ def server(request: pytest.FixtureRequest) -> Iterator[Dovecot24]:
     """The last says in its block what is its default, which makes a setting outside of the block too weak."""
     with trixie_folder(may_make=LONG) as root, dovecot24(root, *request.param) as running:
         running.set_users((address, LIMIT) for address in ADDRESSES.values())
-        # Dovecot looks at its file once in a second.
-        assert wait_until(lambda: all(running.run("user", address) for address in ADDRESSES.values()), 10)
         yield running
 
 
