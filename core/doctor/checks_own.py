@@ -14,6 +14,8 @@ from core.units import format_size
 _INT_MAX = 2**31 - 1
 _STICKY = 0o1000
 _AS_ROOT = "run it as root"
+_START_DATABASE = "systemctl start mariadb || systemctl start mysql"
+_NOBODY = ("Connection refused", "No such file or directory")
 _RESTART = "systemctl restart mailquota"
 _PASSWORD_FILES = ("accounts.password_file", "accounts.write_password_file", "mailstore.doveadm_password_file")
 
@@ -161,11 +163,16 @@ def _accounts(facts: Facts) -> Outcome:
     if DENIED in database.fault and not facts.host.is_root:
         return skip(f"{url}: {visible(database.fault)}")
     if database.fault:
-        return fail(
-            f"{url}: {visible(database.fault)}",
-            "# start the database, or correct [accounts] of mailquota's settings:\nmailquota config",
-        )
+        correct = "# correct [accounts] of mailquota's settings:\nmailquota config"
+        return fail(f"{url}: {visible(database.fault)}", _START_DATABASE if _is_stopped(facts) else correct)
     return ok(url)
+
+
+def _is_stopped(facts: Facts) -> bool:
+    """Whether the database is this machine's, and nobody listens there."""
+    url, fault = facts.config.settings.accounts.url, facts.host.database.fault
+    here = all(host.startswith(("/", "127.")) or host in {"localhost", "::1"} for host, _ in url.hosts)
+    return url.kind == "mysql" and here and any(word in fault for word in _NOBODY)
 
 
 def _editable(facts: Facts) -> Outcome:

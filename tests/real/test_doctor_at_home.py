@@ -112,6 +112,10 @@ DOVECOT = [
         "quota-warning-service", "no service listens",
         conf("conf.d/90-quota.conf", "unix_listener quota-warning", "unix_listener other"),
     ),
+    Case(
+        "quota-warnings", "not doubled in quota_warning =",
+        conf("conf.d/90-quota.conf", "storage=95%% ", "storage=95% "),
+    ),
     Case("trash-folder", "no mailbox has", conf("conf.d/15-mailboxes.conf", "special_use = .Trash", "")),
 ]  # fmt: skip
 HOST = [

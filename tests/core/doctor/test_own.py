@@ -252,3 +252,19 @@ def test_somebody_who_sees_everything_is_as_good_as_root() -> None:
     somebody = host(is_root=False, user=UserFacts("anna", 1000, (1000,)))
     assert outcome("run-as", facts(host=somebody)).state == "ok"
     assert "root" in outcome("run-as", facts()).found
+
+
+@pytest.mark.parametrize(
+    ("url", "fault", "starts"),
+    [
+        ("mysql://u@127.0.0.1/d", "Connection refused", True),
+        ("mysql://u@%2Frun%2Fmysqld%2Fmysqld.sock,localhost/d", "No such file or directory", True),
+        ("mysql://u@127.0.0.1/d", "Access denied for user", False),
+        ("mysql://u@db.example.org/d", "Connection refused", False),
+        ("sqlite:////srv/users.db", "No such file or directory", False),
+    ],
+)
+def test_a_database_of_this_machine_is_started_where_nobody_listens(url: str, fault: str, starts: bool) -> None:
+    database = DatabaseFacts(known=True, fault=fault)
+    found = said("accounts-database", config(accounts={"database": url}), database=database)
+    assert (found.state, found.fix.startswith("systemctl start")) == ("fail", starts)
