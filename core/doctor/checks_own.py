@@ -17,6 +17,9 @@ _AS_ROOT = "run it as root"
 _START_DATABASE = "systemctl start mariadb || systemctl start mysql"
 _NOBODY = ("Connection refused", "No such file or directory")
 _RESTART = "systemctl restart mailquota"
+_OF_MAIN_CF = """\
+# sendmail(1) has to read main.cf as whoever calls it: put hosts, user, password, dbname and query of the map into a
+# file of its own, without their prefix (chown root:postfix, chmod 0640), and name that: mysql:/etc/postfix/FILE.cf"""
 _PASSWORD_FILES = ("accounts.password_file", "accounts.write_password_file", "mailstore.doveadm_password_file")
 
 
@@ -117,9 +120,8 @@ def _password_file(facts: Facts, key: str, file: PathFacts) -> Outcome:
             f"{key} names {shown(file.path, 200)}, which does not exist", f"# put the password into {file.path}"
         )
     if file.kind == "file" and file.mode & (READ | WRITE):
-        return warn(
-            f"everybody may read {_named(file)}, which holds a password", f"chmod o-rwx {shlex.quote(file.path)}"
-        )
+        fix = _OF_MAIN_CF if file.path.endswith("/main.cf") else f"chmod o-rwx {shlex.quote(file.path)}"
+        return warn(f"everybody may read {_named(file)}, which holds a password", fix)
     return ok("")
 
 
