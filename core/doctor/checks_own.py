@@ -172,9 +172,10 @@ def _accounts(facts: Facts) -> Outcome:
 
 def _is_stopped(facts: Facts) -> bool:
     """Whether the database is this machine's, and nobody listens there."""
-    url, fault = facts.config.settings.accounts.url, facts.host.database.fault
+    url, failures = facts.config.settings.accounts.url, facts.host.database.fault.split("; ")
     here = all(host.startswith(("/", "127.")) or host in {"localhost", "::1"} for host, _ in url.hosts)
-    return url.kind == "mysql" and here and any(word in fault for word in _NOBODY)
+    connecting = url.kind == "mysql" and failures[0].startswith("accounts database ")
+    return connecting and here and all(failure.endswith(_NOBODY) for failure in failures)
 
 
 def _editable(facts: Facts) -> Outcome:

@@ -33,7 +33,7 @@ def _version(facts: Facts) -> Outcome:
 
 def _running(facts: Facts) -> Outcome:
     if facts.postfix.running is None:
-        return skip("only root can find out whether Postfix runs")
+        return skip("whether Postfix runs is not known: master(8) answers root alone")
     return ok("Postfix runs") if facts.postfix.running else fail("Postfix does not run", "systemctl start postfix")
 
 

@@ -73,8 +73,9 @@ def last_day(now: float) -> Span:
 def read_log(files: LogFiles, span: Span) -> LogRead:
     """What the log says of quota. Files that nobody has written into since the span began don't hide the journal."""
     allowance = _Allowance(time.monotonic() + span.seconds, span.most_bytes)
-    logs = {os.path.realpath(path): parts(path, span.since) for path in (*files.postfix, *files.dovecot)}
-    reads = [_read_files(log, span, allowance) for log in logs.values() if log]
+    paths = (*files.postfix, *files.dovecot)
+    logs = {os.path.realpath(path): found for path in paths if (found := parts(path, span.since))}
+    reads = [_read_files(log, span, allowance) for log in logs.values()]
     if not any(parts(path, span.since) for path in files.postfix):
         reads.insert(0, _instead(files.postfix, span))
     return _merged(reads)
