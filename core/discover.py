@@ -31,7 +31,7 @@ from core.postfix_maps import parse_map_file
 
 _LIBEXEC = "/usr/lib/dovecot"
 _KNOWN = ((2, 3), (2, 4))
-_PARAMETERS = ("queue_directory", "virtual_mailbox_maps", "recipient_delimiter")
+_PARAMETERS = ("config_directory", "queue_directory", "virtual_mailbox_maps", "recipient_delimiter")
 
 
 def list_files(pattern: str) -> Sequence[str]:

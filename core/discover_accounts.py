@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from core.dovecot_conf import Block, config_file, driver_of
-from core.dovecot_sql import Source, includes, modern_source, old_source, password_in
+from core.dovecot_sql import Source, includes, modern_source, old_source, password_file_in, password_in
 from core.gathered import Gathered
-from core.outside import Read
-from core.postfix_maps import database_maps, database_url, map_query, parse_map_file
+from core.outside import Read, Text
+from core.postfix_maps import database_maps, database_url, main_cf_map, map_query, parse_map_file, with_options
 from core.sql_queries import other_unit, schema_of
 
 List = Callable[[str], Sequence[str]]  # the files that fit a pattern
@@ -58,27 +58,34 @@ def _take_postfix(gathered: Gathered, spoken: Spoken, read: Read) -> Iterator[st
     maps = database_maps(value)
     if not maps:
         yield f"virtual_mailbox_maps of Postfix names no database ({value[:100] or 'it is empty'})"
-    for kind, file in maps:
+    main_cf = f"{spoken.postfix.get('config_directory', '/etc/postfix')}/main.cf"
+    for kind, place in maps:
+        file = place if place.startswith("/") else main_cf
+        prefix = "" if file == place else f"{place}_"
         text = read(file)
-        if text.text is None:
-            yield text.fault
+        values = main_cf_map(text.text or "", place) if prefix else parse_map_file(text.text or "")
+        options = read(values["option_file"]) if values.get("option_file") else Text("")
+        if text.text is None or options.text is None:
+            yield text.fault or options.fault
             continue
-        values = parse_map_file(text.text)
+        values = with_options(values, options.text)
         url = database_url(kind, values)
         if url is not None:
-            _take_map(gathered, file, values, url)
+            _take_map(gathered, file, prefix, values, url)
             return
         yield f"{file} does not say which database, where and as whom"
 
 
-def _take_map(gathered: Gathered, file: str, values: dict[str, str], url: str) -> None:
+def _take_map(gathered: Gathered, file: str, prefix: str, values: dict[str, str], url: str) -> None:
+    """``prefix`` is that of the settings' names in the file."""
     sqlite = url.startswith("sqlite:")
-    gathered.add("accounts", "database", url, f"{file} {'dbpath' if sqlite else 'hosts, user, dbname'}")
+    settings = ("dbpath",) if sqlite else ("hosts", "user", "dbname")
+    gathered.add("accounts", "database", url, f"{file} {', '.join(prefix + name for name in settings)}")
     if values.get("password") and not sqlite:
-        gathered.add("accounts", "password_file", file, f"{file} password")
+        gathered.add("accounts", "password_file", file, f"{file} {prefix}password")
     schema = schema_of(map_query(values))
     if schema:
-        gathered.add("accounts", "schema", schema, f"{file} {'query' if values.get('query') else 'table'}")
+        gathered.add("accounts", "schema", schema, f"{file} {prefix}{'query' if values.get('query') else 'table'}")
 
 
 def _dovecot_sources(spoken: Spoken, read: Read) -> Iterator[Source]:
@@ -107,9 +114,10 @@ def _take_dovecot(gathered: Gathered, spoken: Spoken, source: Source, read: Read
     gathered.add("accounts", "database", source.url, f"{source.origin}{what}")
     if not source.has_password:
         return
-    file = source.origin if not spoken.modern else _password_file(spoken.doveconf, read, listed)
-    if file:
-        gathered.add("accounts", "password_file", file, f"{file} {'mysql password' if spoken.modern else 'connect'}")
+    if not spoken.modern:
+        gathered.add("accounts", "password_file", source.origin, f"{source.origin} connect")
+    elif found := _password_file(spoken.doveconf, read, listed):
+        gathered.add("accounts", "password_file", found[0], f"{found[1]} mysql password")
     else:
         gathered.fault(
             "accounts.password_file",
@@ -118,8 +126,11 @@ def _take_dovecot(gathered: Gathered, spoken: Spoken, source: Source, read: Read
         )
 
 
-def _password_file(doveconf: str, read: Read, listed: List) -> str | None:
-    """The file of Dovecot 2.4 that has the password of the database, which doveconf hides; only the name is kept."""
+def _password_file(doveconf: str, read: Read, listed: List) -> tuple[str, str] | None:
+    """The file with the password of the database, which doveconf of 2.4 hides, and the file of Dovecot's that says so.
+
+    They are the same unless the second only names the first. No more than their names is kept.
+    """
     waiting, seen = [config_file(doveconf)], set[str]()
     while waiting and len(seen) < _MOST_FILES:
         file = waiting.pop(0)
@@ -127,8 +138,9 @@ def _password_file(doveconf: str, read: Read, listed: List) -> str | None:
         seen.add(file)
         if text is None:
             continue
-        if password_in(text):
-            return file
+        elsewhere = password_file_in(text)
+        if elsewhere or password_in(text):
+            return posixpath.normpath(posixpath.join(posixpath.dirname(file), elsewhere or file)), file
         for pattern in includes(text):
             waiting += listed(posixpath.join(posixpath.dirname(file), pattern))
     return None

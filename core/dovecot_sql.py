@@ -102,15 +102,21 @@ def _value(blocks: list[Block], *names: str) -> str:
 def password_in(text: str) -> str | None:
     """The database password in a file of Dovecot's: of 2.3's ``connect``, or 2.4's block ``mysql``."""
     old = _last(_words(parse_sql_conf(text).get("connect", "")), "password")
-    return old or next((password for password in _passwords(parse_doveconf(text))), None)
+    modern = (_without_single_quotes(one) for one in _passwords(parse_doveconf(text)) if not one.startswith("<"))
+    return old or next(modern, None)
+
+
+def password_file_in(text: str) -> str | None:
+    """The file that 2.4's ``password = <FILE`` of a block ``mysql`` names, as written there."""
+    return next((one[1:].strip() for one in _passwords(parse_doveconf(text)) if one.startswith("<")), None)
 
 
 def _passwords(block: Block) -> Iterator[str]:
     for inner in block.blocks:
         if inner.kind == "mysql":
             password = _value([inner], "password", "mysql_password")
-            if password and not password.startswith("<"):
-                yield _without_single_quotes(password)
+            if password:
+                yield password
         yield from _passwords(inner)
 
 

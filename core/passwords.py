@@ -14,7 +14,7 @@ from core.dovecot_sql import password_in
 from core.endpoints import DatabaseUrl
 from core.errors import SettingsError
 from core.outside import read_bytes
-from core.postfix_maps import parse_map_file
+from core.postfix_maps import main_cf_password, parse_map_file
 
 Which = Literal["database", "write_database", "state", "doveadm"]
 
@@ -49,15 +49,16 @@ def read_password(config: Config, which: Which, environ: Mapping[str, str] = os.
     url = _url(config, which)
     if url is not None and url.password is not None:
         return Password(url.password, "state.database" if which == "state" else f"accounts.{which}")
+    login = (url.user, url.database) if url is not None else ("", "")
     key, setting = _file_setting(config, which)
     credential = f"{_CREDENTIALS}/{_CREDENTIAL_NAMES[which]}"
     has_credential = bool(environ.get("CREDENTIALS_DIRECTORY")) and Path(_expanded(credential, environ, key)).exists()
     if setting and (config.origin.get(key) != DEFAULT_ORIGIN or _exists(Path(setting))):
         file = Path(_expanded(setting, environ, key))
         if not has_credential or os.access(file, os.R_OK, effective_ids=True):
-            return _read(file, key)
+            return _read(file, key, login)
     if has_credential:
-        return _read(Path(_expanded(credential, environ, key)), key)
+        return _read(Path(_expanded(credential, environ, key)), key, login)
     return Password("", f"none: no {setting or key}, no {credential}, none in the URL")
 
 
@@ -109,7 +110,8 @@ def _expanded(setting: str, environ: Mapping[str, str], key: str) -> str:
     return folder + setting.removeprefix(_CREDENTIALS)
 
 
-def _read(file: Path, key: str) -> Password:
+def _read(file: Path, key: str, login: tuple[str, str]) -> Password:
+    """``login``: user and database, for a file that has more passwords than one."""
     try:
         text = read_bytes(str(file), _LONGEST + 1).decode()
         mode = file.stat().st_mode
@@ -118,18 +120,24 @@ def _read(file: Path, key: str) -> Password:
         raise SettingsError(f"{key}: {file} can't be read: {fault}") from None
     text = text.rstrip("\r\n")
     if "\n" in text:
-        text = _from_map(file, text, key)
+        text = _from_map(file, text, key, login)
     if not text or len(text) > _LONGEST or "\0" in text:
         raise SettingsError(f"{key}: {file}: found no password in it, expected one line of text")
-    readable = f"{file} is readable by everybody; chmod o= {file}" if mode & stat.S_IROTH else ""
+    readable = f"{file} is readable by everybody; {_cure(file)}" if mode & stat.S_IROTH else ""
     return Password(text, str(file), readable)
 
 
-def _from_map(file: Path, text: str, key: str) -> str:
+def _cure(file: Path) -> str:
+    """Nobody could send mail by sendmail(1) any more if main.cf were closed."""
+    return "move its password into a map of its own" if file.name == "main.cf" else f"chmod o= {file}"
+
+
+def _from_map(file: Path, text: str, key: str, login: tuple[str, str]) -> str:
     """More than one line is another program's: a password that was found there is used from there, copied nowhere."""
-    password = password_in(text) or parse_map_file(text).get("password")
+    password = password_in(text) or parse_map_file(text).get("password") or main_cf_password(text, *login)
     if not password:
         raise SettingsError(
-            f"{key}: {file}: found lines without a password, expected one line, a Postfix map, or Dovecot's settings"
+            f"{key}: {file}: found lines without a password,"
+            " expected one line, a Postfix map or main.cf, or Dovecot's settings"
         )
     return password

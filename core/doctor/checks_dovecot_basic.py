@@ -10,6 +10,7 @@ from core.doctor.dovecot_view import (
     plugin_lines,
     plugins,
     speaks,
+    stopped,
     unjudgeable,
     version,
 )
@@ -43,6 +44,9 @@ def _version(facts: Facts) -> Outcome:
 
 
 def _running(facts: DovecotFacts) -> Outcome:
+    socket = stopped(facts)
+    if socket:
+        return fail(f"Dovecot does not run: nobody listens at {visible(socket)}", "systemctl start dovecot")
     if not facts.server_fault:
         asked = bool(facts.sample) or facts.listed is not None
         return ok("Dovecot looks up users") if asked else skip("there was no user to ask about")

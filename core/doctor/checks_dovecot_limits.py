@@ -11,7 +11,18 @@ from collections.abc import Iterator
 
 from core.doctor.dovecot_limits import Difference, differences, field_name, untold
 from core.doctor.dovecot_query import iterate_query, mended_query, query_lines
-from core.doctor.dovecot_view import append, doveadm, dovecot_check, is_modern, plugins, reload, setting
+from core.doctor.dovecot_view import (
+    append,
+    combined_check,
+    doveadm,
+    dovecot_check,
+    is_modern,
+    plugins,
+    reload,
+    setting,
+    unasked,
+)
+from core.doctor.facts import Facts
 from core.doctor.facts_dovecot import LOCAL_USERS, USERNAME_CHARACTERS, DovecotFacts
 from core.doctor.model import Check, Outcome, fail, ok, skip, warn
 from core.dovecot_conf import plugin_values
@@ -24,6 +35,7 @@ _REMOVED = {"dict", "dirsize"}  # by 2.4
 _BLOCK_LINES = r"/^[[:space:]]*quota .*\{/,/^[[:space:]]*\}/"
 _SHOWN = 4  # differences in one sentence
 _HARMLESS = frozenset("'+=!&~^|")  # in a name: neither of a path nor of Dovecot's own variables
+_NO_DATABASE = "the accounts database can't be read: see accounts-database"
 _ITERATE = "# give the SQL user database an iterate_query that returns every address as user"
 
 
@@ -96,8 +108,9 @@ def _vsizes(facts: DovecotFacts) -> Outcome:
     return fail("the quota driver is count, and quota_vsizes is not set", setting(facts, "quota_vsizes", "", "yes"))
 
 
-def _limits(facts: DovecotFacts) -> Outcome:
-    missing = _not_comparable(facts)
+def _limits(known: Facts) -> Outcome:
+    facts = known.dovecot
+    missing = _not_comparable(known, facts)
     if missing:
         return missing
     asked = f"{len(facts.sample)} of {facts.accounts} accounts were asked about"
@@ -112,11 +125,12 @@ def _limits(facts: DovecotFacts) -> Outcome:
     return fail(f"{asked}, {len(found)} differ: {visible(told)}{more}", _mend(facts, found))
 
 
-def _not_comparable(facts: DovecotFacts) -> Outcome | None:
-    if facts.server_fault:
-        return skip(f"Dovecot could not be asked about users: {visible(facts.server_fault)}")
+def _not_comparable(known: Facts, facts: DovecotFacts) -> Outcome | None:
+    away = unasked(facts)
+    if away:
+        return away
     if not facts.sample:
-        return skip("the accounts database has no account to ask about")
+        return skip(_NO_DATABASE if known.host.database.fault else "the accounts database has no account to ask about")
     if len(facts.quota.roots) > 1:
         return skip(f"not covered: {len(facts.quota.roots)} quotas for each user")
     return _nothing_enforced(facts) or _elsewhere(facts)
@@ -204,12 +218,13 @@ def _characters(facts: DovecotFacts) -> Outcome:
     return fail(found, append(facts, f"auth_username_chars = {allowed}{facts.odd_characters}"))
 
 
-def _listing(facts: DovecotFacts) -> Outcome:
-    elsewhere = _elsewhere(facts)
-    if elsewhere:
-        return elsewhere
-    if facts.server_fault:
-        return skip(f"Dovecot could not be asked about users: {visible(facts.server_fault)}")
+def _listing(known: Facts) -> Outcome:
+    facts = known.dovecot
+    missing = _elsewhere(facts) or unasked(facts)
+    if missing:
+        return missing
+    if known.host.database.fault:
+        return skip(_NO_DATABASE)
     if facts.listed:
         return ok(f"Dovecot lists {facts.listed} users, the accounts database has {facts.accounts}")
     if not facts.listing_fault and not facts.accounts:
@@ -243,7 +258,7 @@ LIMIT_CHECKS: tuple[Check, ...] = (
     dovecot_check(
         "quota-vsizes", "Without it driver count loads for no user of Dovecot 2.3: no login, no delivery.", _vsizes
     ),
-    dovecot_check(
+    combined_check(
         "quota-limits",
         "Dovecot enforces a limit of its own at delivery and in IMAP: mail is refused too early, or taken without end.",
         _limits,
@@ -259,7 +274,7 @@ LIMIT_CHECKS: tuple[Check, ...] = (
         "Dovecot treats a name with any other character as unknown: such a user can't log in and gets no mail.",
         _characters,
     ),
-    dovecot_check(
+    combined_check(
         "user-listing",
         "Commands for all users fail, such as doveadm quota recalc -A, and mailquota with driver doveadm.",
         _listing,

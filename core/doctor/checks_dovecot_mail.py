@@ -6,7 +6,7 @@ import re
 import shlex
 
 from core.config import Config
-from core.doctor.dovecot_view import append, combined_check, dovecot_check, is_modern, service, version
+from core.doctor.dovecot_view import append, combined_check, dovecot_check, is_modern, service, unasked, version
 from core.doctor.facts import Facts
 from core.doctor.facts_dovecot import DovecotFacts, FileFact
 from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
@@ -64,7 +64,8 @@ def _username_format(facts: DovecotFacts) -> Outcome:
     if not facts.with_domain:
         return ok("no account has a domain in its name" if facts.accounts else "there are no accounts")
     if all(account.unknown for account in facts.sample):
-        return skip("Dovecot could not be asked whether it knows users by their whole address")
+        known = "Dovecot could not be asked whether it knows users by their whole address"
+        return unasked(facts) or skip(known)
     for block in facts.conf.of_kind("protocol"):
         text = block.values.get("auth_username_format", "")
         if block.name == "lmtp" and _WITHOUT_DOMAIN.search(text):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from core.doctor.dovecot_view import append, dovecot_check, is_modern
+from core.doctor.dovecot_view import append, dovecot_check, is_modern, unasked
 from core.doctor.facts_dovecot import DovecotFacts, Script
 from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
 from core.dovecot_conf import Block, plugin_values
@@ -20,6 +20,7 @@ from core.dovecot_quota import unenforced
 from core.text import shown, visible
 
 _NONE = ok("Dovecot warns at no marks; mailquota warns by itself")
+_SINGLE = re.compile(r"%(?=\s)")  # a percent sign where Dovecot looks for the letter of a variable
 _OLD_OPTION = re.compile(r"plugin/quota=")
 _OLD_BACKEND = re.compile(r"plugin/quota=(\w+)")
 _LDA = "dovecot-lda"
@@ -39,9 +40,20 @@ class Alarm(msgspec.Struct, frozen=True):
 def _warnings(facts: DovecotFacts) -> list[Alarm]:
     if is_modern(facts):
         return list(_modern(facts.conf))
-    texts = (text for name, text in plugin_values(facts.conf).items() if re.fullmatch(r"quota_warning[0-9]*", name))
-    words = (text.replace("%%", "%").split() for text in texts)
+    words = (text.replace("%%", "%").split() for _, text in _old(facts.conf))
     return [Alarm(parts[0], parts[1]) for parts in words if len(parts) > 1]
+
+
+def _old(conf: Block) -> Iterator[tuple[str, str]]:
+    return ((name, text) for name, text in plugin_values(conf).items() if re.fullmatch(r"quota_warning[0-9]*", name))
+
+
+def _is_single(text: str) -> bool:
+    return bool(_SINGLE.search(text.replace("%%", "")))
+
+
+def _doubled(text: str) -> str:
+    return "%%".join(_SINGLE.sub("%%", part) for part in text.split("%%"))
 
 
 def _modern(conf: Block) -> Iterator[Alarm]:
@@ -57,6 +69,14 @@ def _marks(facts: DovecotFacts) -> Outcome:
     found = _warnings(facts)
     if not found:
         return _NONE
+    single = {} if is_modern(facts) else {name: text for name, text in _old(facts.conf) if _is_single(text)}
+    if single:
+        told = ", ".join(f"{name} = {visible(text)}" for name, text in single.items())
+        lines = [f"  {name} = {_doubled(text)}" for name, text in single.items()]
+        why = (
+            "Dovecot takes a single one for a variable that it does not know, and loads no user: no login, no delivery."
+        )
+        return fail(f"a percent sign is not doubled in {told}", append(facts, "plugin {", *lines, "}"), why)
     marks = ", ".join(visible(warning.mark) for warning in found)
     return ok(f"Dovecot warns at {marks}, each only when a mail crosses the mark")
 
@@ -77,7 +97,7 @@ def _socket(facts: DovecotFacts, name: str) -> Outcome:
     if _admits(facts, listener, owner, mode):
         return ok(told)
     if not facts.mail_owner:
-        return skip(f"{told}; as which user mail is delivered is not known")
+        return unasked(facts) or skip(f"{told}; as which user mail is delivered is not known")
     if not _comparable(owner, facts.mail_owner):
         return skip(f"{told}; mail is delivered as {facts.mail_owner[0]}, and who that is is not known here")
     fix = append(facts, f"service {service} {{", *_listener_lines(facts, name), "}")

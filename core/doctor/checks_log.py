@@ -24,11 +24,11 @@ def _readable(facts: Facts) -> Outcome:
     read = f"read {', '.join(log.sources)} back to {local_time(log.since)}"
     if not log.complete:
         read += ": the log is long, so reading stopped there"
-    return skip(f"{read}, but {log.unread}", fixes_log.AS_ROOT) if log.unread else ok(read)
+    return skip(f"{read}, but {log.unread}", _rights(log)) if log.unread else ok(read)
 
 
 def _rights(log: LogFacts) -> str:
-    return "" if log.absent else fixes_log.AS_ROOT
+    return "" if log.absent or log.unread.endswith("is damaged") else fixes_log.AS_ROOT
 
 
 def _refusals(facts: Facts) -> Outcome:
@@ -163,7 +163,7 @@ def _log(name: str, why: str, judge: Callable[[Facts], Outcome]) -> Check:
             return skip(f"the mail log: {facts.log.fault}", _rights(facts.log))
         outcome = judge(facts)
         if outcome.state == "ok" and facts.log.unread:
-            return skip(f"{outcome.found}; but {facts.log.unread}", fixes_log.AS_ROOT)
+            return skip(f"{outcome.found}; but {facts.log.unread}", _rights(facts.log))
         return outcome
 
     return Check(name, why, judged)

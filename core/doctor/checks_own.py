@@ -15,6 +15,11 @@ from core.units import format_size
 _INT_MAX = 2**31 - 1
 _STICKY = 0o1000
 _AS_ROOT = "run it as root"
+_START_DATABASE = "systemctl start mariadb || systemctl start mysql"
+_NOBODY = ("Connection refused", "No such file or directory")
+_OF_MAIN_CF = """\
+# sendmail(1) has to read main.cf as whoever calls it: put hosts, user, password, dbname and query of the map into a
+# file of its own, without their prefix (chown root:postfix, chmod 0640), and name that: mysql:/etc/postfix/FILE.cf"""
 _PASSWORD_FILES = ("accounts.password_file", "accounts.write_password_file", "mailstore.doveadm_password_file")
 
 
@@ -117,9 +122,8 @@ def _password_file(facts: Facts, key: str, file: PathFacts) -> Outcome:
             f"{key} names {shown(file.path, 200)}, which does not exist", f"# put the password into {file.path}"
         )
     if file.kind == "file" and file.mode & (READ | WRITE):
-        return warn(
-            f"everybody may read {_named(file)}, which holds a password", f"chmod o-rwx {shlex.quote(file.path)}"
-        )
+        fix = _OF_MAIN_CF if file.path.endswith("/main.cf") else f"chmod o-rwx {shlex.quote(file.path)}"
+        return warn(f"everybody may read {_named(file)}, which holds a password", fix)
     return ok("")
 
 
@@ -163,11 +167,17 @@ def _accounts(facts: Facts) -> Outcome:
     if DENIED in database.fault and not facts.host.is_root:
         return skip(f"{url}: {visible(database.fault)}")
     if database.fault:
-        return fail(
-            f"{url}: {visible(database.fault)}",
-            "# start the database, or correct [accounts] of mailquota's settings:\nmailquota config",
-        )
+        correct = "# correct [accounts] of mailquota's settings:\nmailquota config"
+        return fail(f"{url}: {visible(database.fault)}", _START_DATABASE if _is_stopped(facts) else correct)
     return ok(url)
+
+
+def _is_stopped(facts: Facts) -> bool:
+    """Whether the database is this machine's, and nobody listens there."""
+    url, failures = facts.config.settings.accounts.url, facts.host.database.fault.split("; ")
+    here = all(host.startswith(("/", "127.")) or host in {"localhost", "::1"} for host, _ in url.hosts)
+    connecting = url.kind == "mysql" and failures[0].startswith("accounts database ")
+    return connecting and here and all(failure.endswith(_NOBODY) for failure in failures)
 
 
 def _editable(facts: Facts) -> Outcome:

@@ -7,7 +7,7 @@ from core.doctor.checks_postfix_list import LIST_CHECKS
 from core.doctor.checks_postfix_relay import RELAY_CHECKS
 from core.doctor.checks_postfix_socket import SOCKET_CHECKS
 from core.doctor.facts import Facts
-from core.doctor.model import Check, Outcome, ok, skip, warn
+from core.doctor.model import Check, Outcome, fail, ok, skip, warn
 from core.doctor.postfix_lists import needs_postfix
 from core.text import visible
 
@@ -31,6 +31,12 @@ def _version(facts: Facts) -> Outcome:
     return ok(f"Postfix {text}")
 
 
+def _running(facts: Facts) -> Outcome:
+    if facts.postfix.running is None:
+        return skip("whether Postfix runs is not known: master(8) answers root alone")
+    return ok("Postfix runs") if facts.postfix.running else fail("Postfix does not run", "systemctl start postfix")
+
+
 POSTFIX_CHECKS: tuple[Check, ...] = (
     Check("postfix-settings", "All that is said about Postfix comes from postconf and master.cf.", _asked),
     Check(
@@ -38,6 +44,7 @@ POSTFIX_CHECKS: tuple[Check, ...] = (
         "The timeout and the default action of a single policy service can be set from Postfix 3.0 on.",
         needs_postfix(_version),
     ),
+    Check("postfix-running", "No mail comes in or leaves while it is stopped.", needs_postfix(_running)),
     *LIST_CHECKS,
     *SOCKET_CHECKS,
     *RELAY_CHECKS,

@@ -6,6 +6,7 @@ last one counts. A named block that is opened again is merged with the one befor
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Iterator
 
@@ -20,6 +21,8 @@ from core.text import visible
 DEFAULT_FILE = "/etc/dovecot/dovecot.conf"
 _RECIPIENT_LISTS = (RELAY, RECIPIENT, "smtpd_data_restrictions", "smtpd_end_of_data_restrictions")
 _COVERED = {(2, 3), (2, 4)}
+
+_NOBODY = re.compile(r"connect\((/[^()\s]+)\) failed: (?:Connection refused|No such file)")
 
 Judge = Callable[[DovecotFacts], Outcome]
 
@@ -46,6 +49,21 @@ def combined_check(name: str, why: str, judge: Callable[[Facts], Outcome]) -> Ch
 def version(facts: DovecotFacts) -> str:
     """As people write it."""
     return "Dovecot " + ".".join(map(str, facts.release)) if any(facts.release) else "a Dovecot of unknown version"
+
+
+def stopped(facts: DovecotFacts) -> str:
+    """The socket that nobody listens at, although Dovecot would if it ran; empty where it runs or can't be judged."""
+    match = _NOBODY.search(facts.server_fault) or _NOBODY.search(facts.listing_fault)
+    return match[1] if match else ""
+
+
+def unasked(facts: DovecotFacts) -> Outcome | None:
+    """Why nothing can be said that a running Dovecot would have to say."""
+    if stopped(facts):
+        return skip("Dovecot does not run: see dovecot-answers")
+    if facts.server_fault:
+        return skip(f"Dovecot could not be asked about users: {visible(facts.server_fault)}")
+    return None
 
 
 def is_modern(facts: DovecotFacts) -> bool:

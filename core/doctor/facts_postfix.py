@@ -24,6 +24,7 @@ PARAMETERS = (
     RELAY,
     *OTHER_LISTS,
     "compatibility_level",
+    "daemon_directory",
     "mail_owner",
     "mail_version",
     "mynetworks",
@@ -74,7 +75,7 @@ class PostfixFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     ``values`` are PARAMETERS and the restriction classes as postconf expands them; what this version does not know is
     missing. ``master_fault`` says why master.cf is unknown. ``absent`` are policy services that recipients are asked
-    about whose sockets do not exist, as they stand in the list.
+    about whose sockets do not exist, as they stand in the list. ``running`` is None where only root could tell.
     """
 
     fault: str = "not asked"
@@ -84,6 +85,7 @@ class PostfixFacts(msgspec.Struct, frozen=True, kw_only=True):
     owner: UserFacts | None = None
     sockets: tuple[SocketFacts, ...] = ()
     absent: tuple[str, ...] = ()
+    running: bool | None = None
 
     @property
     def version(self) -> tuple[int, int]:

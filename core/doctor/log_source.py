@@ -2,8 +2,8 @@
 
 A log may have gigabytes, and what matters is its end. Files are read in blocks from the end until ``since``, or until
 the allowance of bytes or time is used up; whoever asks is told how far back it went. A block is searched for the few
-words that matter (core.doctor.log_lines.NEEDLES), which is many times faster than looking at each line. Of the rotated
-files that before the present one is read too where it lies uncompressed beside it.
+words that matter (core.doctor.log_lines.NEEDLES), which is many times faster than looking at each line. What was put
+aside of a file since ``since`` is read too; a packed one from its start, so that it counts whole or not at all.
 
 Where no file is, journald has the log: all that programs said under the facility "mail", whatever their units are
 called.
@@ -14,22 +14,20 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import stat
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
 from core import outside
+from core.doctor.log_blocks import DAMAGED, is_packed, last_first, parts, telling_lines, unpacked
 from core.doctor.log_lines import LONGEST, NEEDLES, LogEvent, line_time, parse_entry, parse_line
 
 MAIL_LOGS = ("/var/log/mail.log", "/var/log/maillog")  # Debian's and Red Hat's syslog
 DAY = 86400.0
 JOURNAL = "the journal of systemd"
 
-_BLOCK = 1 << 20
 _MOST_BYTES = 32 << 20
 _MOST_EVENTS = 50_000
 _MOST_ENTRIES = 20_000  # of the journal
@@ -75,9 +73,10 @@ def last_day(now: float) -> Span:
 def read_log(files: LogFiles, span: Span) -> LogRead:
     """What the log says of quota. Files that nobody has written into since the span began don't hide the journal."""
     allowance = _Allowance(time.monotonic() + span.seconds, span.most_bytes)
-    written = {os.path.realpath(path): path for path in (*files.postfix, *files.dovecot) if _written(path, span.since)}
-    reads = [_read_file(path, span, allowance) for path in written.values()]
-    if not any(_written(path, span.since) for path in files.postfix):
+    paths = (*files.postfix, *files.dovecot)
+    logs = {os.path.realpath(path): found for path in paths if (found := parts(path, span.since))}
+    reads = [_read_files(log, span, allowance) for log in logs.values()]
+    if not any(parts(path, span.since) for path in files.postfix):
         reads.insert(0, _instead(files.postfix, span))
     return _merged(reads)
 
@@ -85,7 +84,7 @@ def read_log(files: LogFiles, span: Span) -> LogRead:
 def _instead(files: tuple[str, ...], span: Span) -> LogRead:
     """The journal; where there is none, an old file means that nothing was said."""
     read = read_journal(span)
-    quiet = [path for path in files if _written(path, 0.0)]
+    quiet = [path for path in files if path in parts(path, 0.0)]
     return LogRead(span.since, quiet) if read.fault and quiet else read
 
 
@@ -102,15 +101,6 @@ def _merged(reads: list[LogRead]) -> LogRead:
     return read
 
 
-def _written(path: str, since: float) -> bool:
-    """A file into which somebody has written since then, whether it may be read or not."""
-    try:
-        found = os.stat(path)
-    except (OSError, ValueError):
-        return False
-    return path.startswith("/") and stat.S_ISREG(found.st_mode) and found.st_mtime >= since
-
-
 class _Allowance:
     """What is left of time (to a moment of time.monotonic) and bytes, for all files together."""
 
@@ -124,18 +114,19 @@ class _Allowance:
         return self._bytes > 0 and time.monotonic() < self._until
 
 
-def _read_file(path: str, span: Span, allowance: _Allowance) -> LogRead:
-    """A log, and the one before it."""
+def _read_files(files: list[str], span: Span, allowance: _Allowance) -> LogRead:
+    """A log, and what was put aside of it."""
     read = LogRead(span.now)
-    for part in (path, f"{path}.1"):
-        if part != path and not (_written(part, span.since) and read.complete):
-            break
+    for file in files:
         try:
-            with open(part, "rb") as file:
-                _read_into(read, file, span, allowance)
-            read.sources.append(part)
+            with open(file, "rb") as handle:
+                (_read_packed if is_packed(file) else _read_into)(read, handle, span, allowance)
+            read.sources.append(file)
+        except DAMAGED:
+            read.fault = f"{file} is damaged"
         except OSError as error:
-            read.fault = f"{part} can't be read: {error.strerror or error}{_group(part)}"
+            read.fault = f"{file} can't be read: {error.strerror or error}{_group(file)}"
+        if read.fault or not read.complete:
             break
     read.since = max(read.since, span.since)
     return read
@@ -149,37 +140,33 @@ def _group(path: str) -> str:
 
 
 def _read_into(read: LogRead, file: BinaryIO, span: Span, allowance: _Allowance) -> None:
-    for block in _blocks(file):
-        for line in reversed(_telling_lines(block)):
-            event = parse_line(line, span.now)
-            if event is not None and event.at >= span.since:
-                read.events.append(event)
+    for size, block in last_first(file):
+        read.events += _events(block, span)
         read.since = _time_of(block, span.now) or read.since
         if read.since < span.since:
             return
-        if not allowance.take(len(block)) or len(read.events) > _MOST_EVENTS:
+        if not allowance.take(size) or len(read.events) > _MOST_EVENTS:
             read.complete = False
             return
 
 
-def _blocks(file: BinaryIO) -> Iterator[bytes]:
-    """The whole lines of a file in blocks, the last block first. A line that is not ended is still being written."""
-    end = file.seek(0, os.SEEK_END)
-    tail = b""  # of a line that begins in the block before
-    last = True
-    while end > 0:
-        start = max(0, end - _BLOCK)
-        file.seek(start)
-        block = file.read(end - start) + tail
-        if last:
-            block, last = block[: block.rfind(b"\n") + 1], False
-        cut = block.find(b"\n") + 1 if start else 0
-        if start and not cut:
-            tail = block[: LONGEST + 1]  # no line: too long to be read, so it need not be kept whole
-        else:
-            tail = block[:cut]
-            yield block[cut:]
-        end = start
+def _read_packed(read: LogRead, file: BinaryIO, span: Span, allowance: _Allowance) -> None:
+    """What there was time for would be the oldest of it, with a gap to what is newer."""
+    events: list[LogEvent] = []
+    since = read.since
+    for size, block in unpacked(file):
+        events += _events(block, span)
+        since = min(since, _time_of(block, span.now) or since)
+        if not allowance.take(size) or len(read.events) + len(events) > _MOST_EVENTS:
+            read.complete = False
+            return
+    read.events += events
+    read.since = since
+
+
+def _events(block: bytes, span: Span) -> list[LogEvent]:
+    found = (parse_line(line, span.now) for line in reversed(telling_lines(block)))
+    return [event for event in found if event is not None and event.at >= span.since]
 
 
 def _time_of(block: bytes, now: float) -> float | None:
@@ -187,18 +174,6 @@ def _time_of(block: bytes, now: float) -> float | None:
         if (at := line_time(line, now)) is not None:
             return at
     return None
-
-
-def _telling_lines(block: bytes) -> list[bytes]:
-    """The lines with a word that matters, in their order."""
-    found: dict[int, int] = {}
-    for needle in NEEDLES:
-        at = block.find(needle)
-        while at >= 0:
-            end = block.find(b"\n", at)
-            found[block.rfind(b"\n", 0, at) + 1] = end
-            at = block.find(needle, end)
-    return [block[start : found[start]] for start in sorted(found)]
 
 
 def read_journal(span: Span) -> LogRead:

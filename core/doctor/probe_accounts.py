@@ -48,7 +48,7 @@ class AccountsProbe:
         for address in self._chosen:
             said = self._run([*self._doveadm, "-f", "json", "user", address])
             if said.fault and said.code != _NO_USER:
-                return last_line(said.err) or said.fault, ()
+                return _reason(said), ()
             found.append(self._account(address, said))
         return "", tuple(found)
 
@@ -70,9 +70,7 @@ class AccountsProbe:
         """How many users Dovecot can list, and why it can't."""
         said = self._run([*self._doveadm, "user", "*"])
         if said.fault or said.err.strip():
-            # The last line is about users; that we have no right to ask about any stands above it.
-            denied = [line.strip() for line in said.err.splitlines() if DENIED in line]
-            return None, (denied or [last_line(said.err)])[0] or said.fault
+            return None, _reason(said)
         return sum(1 for line in said.out.splitlines() if line.strip()), ""
 
     def odd(self, allowed: str | None) -> tuple[tuple[str, ...], str]:
@@ -162,6 +160,12 @@ def _fields(text: str) -> dict[str, str]:
         for row in _rows(text)
         if isinstance(row.get("field"), str) and isinstance(row.get("value"), str)
     }
+
+
+def _reason(said: Said) -> str:
+    """What doveadm's last line says of users, unless one above it says that Dovecot could not be reached at all."""
+    unreached = [line.strip() for line in said.err.splitlines() if DENIED in line or "connect(" in line]
+    return next(iter(unreached), last_line(said.err)) or said.fault
 
 
 def _limit(text: str) -> int | None:

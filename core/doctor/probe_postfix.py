@@ -46,7 +46,16 @@ def gather(config: Config, run: outside.Run = outside.run) -> PostfixFacts:
         owner=paths.user(values.get("mail_owner", "")),
         sockets=sockets,
         absent=tuple(_absent(values, smtpds)),
+        running=_running(values, run),
     )
+
+
+def _running(values: dict[str, str], run: outside.Run) -> bool | None:
+    """master(8) in its test mode ends with 0 where no other holds the lock. Without root it ends with 1 always."""
+    if "daemon_directory" not in values or os.geteuid():
+        return None
+    code = run([f"{values['daemon_directory']}/master", "-t"]).code
+    return {0: False, 1: True}.get(-1 if code is None else code)
 
 
 def _absent(values: dict[str, str], smtpds: tuple[Smtpd, ...]) -> Iterator[str]:

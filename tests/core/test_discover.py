@@ -10,7 +10,7 @@ from core.config import load
 from core.config_text import dump
 from core.discover import discover
 from core.passwords import read_password
-from core.postfix_maps import database_maps, database_url, parse_map_file
+from core.postfix_maps import database_maps, database_url, main_cf_map, main_cf_password, parse_map_file
 from tests.core.recorded_server import Server
 
 DATA = Path(__file__).parents[1] / "data"
@@ -170,3 +170,77 @@ def test_the_first_usable_map_counts() -> None:
     server = Server(None, f"virtual_mailbox_maps = {value}\n", {"/etc/b.cf": MAP.replace("virtual_users", "mailbox")})
     assert server.discover()["accounts.password_file"] == "/etc/b.cf"
     assert server.discover()["accounts.schema"] == "postfixadmin"
+
+
+MAIN_CF = """dbhost = 127.0.0.1
+login = mailserver
+aliases_user = other
+aliases_dbname = mailserver
+aliases_password = wrong
+mailboxes_hosts = ${dbhost}:3307
+mailboxes_user = $login
+mailboxes_password = $begin$$b
+begin = Change Me
+mailboxes_dbname = mailserver
+mailboxes_query = SELECT 1 FROM virtual_users WHERE email='%s'
+"""
+
+
+@pytest.mark.parametrize("prefix", ["", "proxy:"])
+def test_a_map_whose_settings_stand_in_main_cf(prefix: str) -> None:
+    """With what $ stands for there; the password is neither asked for nor kept."""
+    postconf = f"virtual_mailbox_maps = {prefix}mysql:mailboxes\nconfig_directory = /srv/postfix\n"
+    server = Server(None, postconf, {"/srv/postfix/main.cf": MAIN_CF})
+    found = server.found()
+    assert found.values["accounts"] == {
+        "database": "mysql://mailserver@127.0.0.1:3307/mailserver",
+        "password_file": "/srv/postfix/main.cf",
+        "schema": "ispmail",
+    }
+    names = "mailboxes_hosts, mailboxes_user, mailboxes_dbname"
+    assert found.origins["accounts.database"] == f"/srv/postfix/main.cf {names}"
+    assert found.origins["accounts.password_file"] == "/srv/postfix/main.cf mailboxes_password"
+    assert "Change" not in repr(found)
+    assert not [word for argv in server.asked for word in argv if "mailboxes" in word]
+
+
+def test_the_password_of_a_map_in_main_cf() -> None:
+    """Of the map with this user and database; as long as the file may be, and in whatever circle it goes."""
+    assert main_cf_password(MAIN_CF, "mailserver", "mailserver") == "Change Me$b"
+    assert main_cf_password(MAIN_CF, "other", "mailserver") == "wrong"
+    assert main_cf_password(MAIN_CF, "mailserver", "elsewhere") is None
+    assert main_cf_map("a_user = $b\nb = $c\nc = ${b}(x)$(nowhere)", "a") == {"user": "${b}(x)$(nowhere)"}
+
+
+OPTIONS = """# of the administrator
+[client]
+user = "mailserver"
+password = ChangeMe
+port=3307
+host = db.example.org
+!includedir /etc/mysql/conf.d
+[local]
+host=localhost
+socket = '/run/other.sock'
+"""
+OPTION_MAPS = {
+    "": "mysql://mailserver@db.example.org:3307/d",
+    "option_group = local\n": "mysql://mailserver@%2Frun%2Fother.sock/d",
+    "option_group = none\nuser = u\n": "mysql://u@db.example.org:3307/d",
+    "hosts = 127.0.0.1\n": "mysql://mailserver@127.0.0.1/d",
+}
+
+
+@pytest.mark.parametrize(("text", "url"), OPTION_MAPS.items(), ids=repr)
+def test_maps_that_leave_things_to_an_option_file(text: str, url: str) -> None:
+    """Host or socket, and user; not the password, which Postfix does not take from there either."""
+    files = {"/a.cf": f"option_file = /my.cnf\ndbname = d\n{text}", "/my.cnf": OPTIONS}
+    found = Server(None, "virtual_mailbox_maps = mysql:/a.cf\n", files).found()
+    assert found.values["accounts"] == {"database": url}
+    assert "ChangeMe" not in repr(found)
+
+
+def test_an_option_file_that_is_closed_is_named() -> None:
+    files = {"/a.cf": "option_file = /my.cnf\ndbname = d\nuser = u\n"}
+    found = Server(None, "virtual_mailbox_maps = mysql:/a.cf\n", files).found()
+    assert "accounts.database: /my.cnf can't be read: No such file or directory" in found.faults

@@ -74,6 +74,19 @@ def test_the_blocks_of_dovecot_24() -> None:
     assert "Change" not in repr(found)
 
 
+@pytest.mark.parametrize(
+    ("written", "file"),
+    [("</etc/secret", "/etc/secret"), ("< /etc/secret", "/etc/secret"), ("<../private/pw", "/etc/dovecot/private/pw")],
+)
+def test_a_password_in_a_file_of_its_own(written: str, file: str) -> None:
+    """Of Dovecot 2.4; a relative name is one below the folder of the file that names it."""
+    naming = "/etc/dovecot/conf.d/auth-sql.conf.ext"
+    files = TRIXIE_FILES | {naming: TRIXIE_FILES[naming].replace("'Change Me'", written)}
+    found = Server(TRIXIE, NO_MAPS, files).found()
+    assert found.values["accounts"]["password_file"] == file
+    assert found.origins["accounts.password_file"] == f"{naming} mysql password"
+
+
 def test_a_password_that_is_in_no_file() -> None:
     """The database counts, and where to put the password is said."""
     server = Server(TRIXIE, NO_MAPS)

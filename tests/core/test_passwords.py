@@ -86,7 +86,7 @@ def test_only_the_default_file_may_be_missing(tmp_path: Path) -> None:
         (b"", "found no password"),
         (b"\n", "found no password"),
         (b"\xff\xfe", "not UTF-8"),
-        (b"two\nlines\n", "expected one line, a Postfix map, or Dovecot's settings"),
+        (b"two\nlines\n", "expected one line, a Postfix map or main.cf, or Dovecot's settings"),
         (b"x" * 70_000, "found no password"),
     ],
     ids=["missing", "empty", "newline", "latin-1", "lines", "huge"],
@@ -139,3 +139,22 @@ doveadm_password_file = "/etc/d"
     assert password_files(loaded(tmp_path, text)) == {"password": "/etc/map.cf", "doveadm_password": "/etc/d"}
     credential = '[accounts]\npassword_file = "$CREDENTIALS_DIRECTORY/password"\n'
     assert password_files(loaded(tmp_path, credential)) == {}
+
+
+def test_a_password_in_main_cf_is_that_of_the_map_with_this_login(tmp_path: Path) -> None:
+    """Which everybody may read, as main.cf is: closing it would do harm."""
+    main_cf = tmp_path / "main.cf"
+    main_cf.write_text("a_user = u\na_dbname = d\na_password = one\nb_user = w\nb_dbname = d\nb_password = $$two\n")
+    main_cf.chmod(0o644)
+    text = f"""[accounts]
+database = "mysql://u@h/d"
+password_file = "{main_cf}"
+write_database = "mysql://w@h/d"
+write_password_file = "{main_cf}"
+"""
+    config = loaded(tmp_path, text)
+    found = read_password(config, "database", {})
+    assert (found.text, read_password(config, "write_database", {}).text) == ("one", "$two")
+    assert found.warning == f"{main_cf} is readable by everybody; move its password into a map of its own"
+    with pytest.raises(SettingsError, match="found lines without a password"):
+        read_password(loaded(tmp_path, text.replace("u@h/d", "x@h/d")), "database", {})

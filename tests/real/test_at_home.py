@@ -66,7 +66,12 @@ def said(home: DebianServer, *words: str) -> str:
 
 def accounts(home: DebianServer, *options: str) -> dict[str, dict[str, Any]]:
     """What `list` says of our domain."""
-    rows = json.loads(said(home, *options, "list", "@home.example", "--json"))
+    return accounts_of(home, "home.example", *options)
+
+
+def accounts_of(home: DebianServer, domain: str, *options: str) -> dict[str, dict[str, Any]]:
+    """The same of any domain."""
+    rows = json.loads(said(home, *options, "list", f"@{domain}", "--json"))
     return {row["address"]: row for row in rows}
 
 
@@ -150,6 +155,70 @@ def test_dovecot_alone_is_enough(home: DebianServer) -> None:
         file = "conf.d/auth-sql.conf.ext" if home.recipe == "trixie" else "dovecot-sql.conf.ext"
         assert found["accounts.password_file"][0] == f"/etc/dovecot/{file}"
         check_figures(home, accounts(home))
+
+
+@contextmanager
+def without_dovecots_login(home: DebianServer) -> Iterator[None]:
+    """Nothing but Postfix says how to get into the database."""
+    with home.kept():
+        home.check(["sed", "-i", "s/password=.*/password=/", "/etc/dovecot/dovecot-sql.conf.ext"])
+        yield
+
+
+def test_a_map_in_main_cf(bookworm: DebianServer) -> None:
+    """As before Postfix 2.2. Postfix and mailquota get in by the same settings."""
+    bookworm.add_user("john@main-cf.example", 5000)
+    settings_of_map = [
+        "place=127.0.0.1", "mailboxes_hosts=$place", "mailboxes_user=mailserver", "mailboxes_dbname=mailserver",
+        f"mailboxes_password={DATABASE_PASSWORD}", "mailboxes_query=SELECT 1 FROM virtual_users WHERE email='%s'",
+        "virtual_mailbox_maps=mysql:mailboxes",
+    ]  # fmt: skip
+    with without_dovecots_login(bookworm):
+        bookworm.check(["postconf", "-e", *settings_of_map])
+        assert bookworm.check(["postmap", "-q", "john@main-cf.example", "mysql:mailboxes"]) == "1\n"
+        found = {row["key"]: row for row in json.loads(bookworm.mailquota("config", "--json").stdout)}
+        assert found["accounts.password_file"]["origin"] == "found: /etc/postfix/main.cf mailboxes_password"
+        done = bookworm.mailquota("list", "john@main-cf.example", "--json")
+        assert [row["limit_bytes"] for row in json.loads(done.stdout)] == [5000]
+        finding = next(
+            one for one in json.loads(bookworm.mailquota("doctor", "--json").stdout) if one["check"] == "password-files"
+        )
+        assert (finding["state"], finding["fix"].startswith("# ")) == ("warn", True)
+        assert DATABASE_PASSWORD not in json.dumps(list(found.values())) + done.stderr + json.dumps(finding)
+
+
+def test_an_option_file(bookworm: DebianServer) -> None:
+    """It has the host, where the map has none."""
+    bookworm.add_user("john@option.example", 5000)
+    bookworm.write("/etc/postfix/my.cnf", "[client]\nhost = 127.0.0.1\n[mail]\nuser = mailserver\n")
+    query = "SELECT 1 FROM virtual_users WHERE email='%s'"
+    text = f"option_file = /etc/postfix/my.cnf\noption_group = mail\ndbname = mailserver\nquery = {query}\n"
+    with without_dovecots_login(bookworm):
+        bookworm.write("/etc/postfix/option.cf", f"{text}password = {DATABASE_PASSWORD}\n", 0o600)
+        bookworm.check(["postconf", "-e", "virtual_mailbox_maps=mysql:/etc/postfix/option.cf"])
+        assert bookworm.check(["postmap", "-q", "john@option.example", "mysql:/etc/postfix/option.cf"]) == "1\n"
+        assert settings(bookworm)["accounts.database"][0] == "mysql://mailserver@127.0.0.1/mailserver"
+        assert list(accounts_of(bookworm, "option.example")) == ["john@option.example"]
+
+
+def test_a_password_file_of_dovecots(trixie: DebianServer) -> None:
+    """Dovecot 2.4 and mailquota read the same file; one that is missing is named."""
+    trixie.add_user("john@file.example", 5000)
+    file = "/etc/dovecot/private/password"
+    with trixie.kept():
+        trixie.write(file, DATABASE_PASSWORD, 0o600)
+        edit = f"s|password = .*|password = <{file}|"
+        trixie.check(["sed", "-i", edit, "/etc/dovecot/conf.d/auth-sql.conf.ext"])
+        trixie.check(["postconf", "-e", "virtual_mailbox_maps=hash:/etc/postfix/vmailbox"])
+        trixie.restart("dovecot")
+        assert "5000B" in trixie.check(["doveadm", "user", "john@file.example"])
+        assert settings(trixie)["accounts.password_file"] == (
+            file, "found: /etc/dovecot/conf.d/auth-sql.conf.ext mysql password",
+        )  # fmt: skip
+        assert list(accounts_of(trixie, "file.example")) == ["john@file.example"]
+        trixie.check(["rm", file])
+        assert f"{file} can't be read: No such file or directory" in trixie.mailquota("list").stderr
+    trixie.restart("dovecot")
 
 
 def test_others_are_told_which_files_are_closed_to_them(home: DebianServer) -> None:

@@ -7,6 +7,7 @@ the finding has, as it is, as root.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -115,6 +116,10 @@ DOVECOT = [
         "quota-warning-service", "no service listens",
         conf("conf.d/90-quota.conf", "unix_listener quota-warning", "unix_listener other"),
     ),
+    Case(
+        "quota-warnings", "not doubled in quota_warning =",
+        conf("conf.d/90-quota.conf", "storage=95%% ", "storage=95% "),
+    ),
     Case("trash-folder", "no mailbox has", conf("conf.d/15-mailboxes.conf", "special_use = .Trash", "")),
 ]  # fmt: skip
 HOST = [
@@ -160,7 +165,8 @@ def enforcing(server: DebianServer, domain: str) -> Iterator[Inside]:
     server.add_user(f"john@{domain}", 5_000_000)
     server.add_user(f"jane@{domain}", 0)
     server.add_alias(f"jack@{domain}", f"john@{domain}")
-    assert server.deliver_lmtp(f"john@{domain}", size=20_000)[0] == 250
+    for name in ("john", "jane"):
+        assert server.deliver_lmtp(f"{name}@{domain}", size=20_000)[0] == 250
     with service(server), server.kept(), server.popen(["mailquota", "--serve"]) as engine:
         assert wait_until(lambda: server.mailquota("status").returncode == 0, PATIENCE)
         server.check(["sh", "-ec", restrictions(f"reject_unauth_destination, {OURS}")])
@@ -217,3 +223,14 @@ def test_without_root_it_says_what_it_could_not_see(home: DebianServer) -> None:
     unfounded = {name for name, one in found.items() if one["state"] in {"fail", "warn"}}
     assert not unfounded, [found[name]["found"] for name in unfounded]
     assert DATABASE_PASSWORD not in done.stdout + done.stderr
+
+
+def test_the_log_that_postfix_put_aside_still_counts(home: DebianServer) -> None:
+    """Postfix packs it itself; what it says of the day is not lost."""
+    assert home.send_mail(f"jane@{HOME}")[0] == 250
+    before = findings(home)["mail-log"]["found"].partition(" back to ")[2]
+    home.check(["postfix", "logrotate"])
+    assert wait_until(lambda: not home.path("/var/log/mail.log").exists(), PATIENCE)
+    found = findings(home)["mail-log"]
+    assert re.match(r"read /var/log/mail\.log\.[0-9-]+\.gz, /var/log/dovecot\.log back to ", found["found"])
+    assert (found["state"], found["found"].partition(" back to ")[2]) == ("ok", before)

@@ -34,6 +34,7 @@ user_query = SELECT email AS user, \\
 iterate_query = SELECT email AS user FROM virtual_users
 """
 OPTIONS = {"2.3": '"plugin/quota=maildir:User quota:noenforcing"', "2.4": "quota_enforce=no"}
+STOPPED = "auth-master: userdb lookup(x): connect(/run/dovecot/auth-userdb) failed: Connection refused"
 JOHN = "john@example.org"
 
 Change = Callable[[str], str]

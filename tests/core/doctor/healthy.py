@@ -88,6 +88,7 @@ def postfix(main: str | None = None, *, values: dict[str, str] | None = None, **
         smtpds=(Smtpd("smtp/inet", chroot=True), SUBMISSION),
         owner=POSTFIX,
         sockets=(ours,),
+        running=True,
     )
     return msgspec.structs.replace(healthy, **changes)
 

@@ -7,21 +7,26 @@ from typing import Any
 import msgspec
 import pytest
 
+from core.doctor.facts import Facts
 from core.doctor.facts_dovecot import Account, Script, UserQuery
+from core.doctor.facts_host import DatabaseFacts, HostFacts
 from tests.core.doctor.dovecots import (
     BOOKWORM,
     BULLSEYE,
     JOHN,
+    STOPPED,
     TRIXIE,
     TRIXIE_MAILDIR,
     Change,
     StateCase,
     adding,
     facts,
+    our_settings,
     replacing,
     say,
     without,
 )
+from tests.core.doctor.healthy import outcome
 
 SCRIPT = "/usr/local/bin/quota-warning.sh"
 LDA = "cat | /usr/lib/dovecot/dovecot-lda -d $2"
@@ -86,6 +91,7 @@ CASES: list[StateCase] = [
     ("quota-limits", BULLSEYE, str, {}, "ok", "1 of 1 accounts were asked about: Dovecot enforces", ""),
     ("quota-limits", TRIXIE, str, {}, "ok", "1 of 1 accounts", ""),
     ("quota-limits", BULLSEYE, str, {"server_fault": "connect() failed"}, "skip", "connect() failed", ""),
+    ("quota-limits", BULLSEYE, str, {"server_fault": STOPPED}, "skip", "see dovecot-answers", ""),
     ("quota-limits", BULLSEYE, str, {"sample": ()}, "skip", "no account", ""),
     ("quota-limits", BULLSEYE, TWO_ROOTS, {}, "skip", "not covered: 2 quotas", ""),
     ("quota-limits", BULLSEYE, str, {"users": ("ldap",)}, "skip", "not covered: user database 'ldap'", ""),
@@ -151,10 +157,14 @@ CASES: list[StateCase] = [
     ("user-listing", BULLSEYE, str, {"users": ("static",)}, "skip", "not covered: user database 'static'", ""),
     ("user-listing", BULLSEYE, str, {"listed": None, "listing_fault": "Permission denied"}, "skip", "as root", ""),
     ("user-listing", BULLSEYE, str, {"server_fault": "down"}, "skip", "down", ""),
+    ("user-listing", BULLSEYE, str, {"listed": None, "listing_fault": STOPPED}, "skip", "see dovecot-answers", ""),
     ("auth-cache", BULLSEYE, str, {}, "ok", "counts at once", ""),
     ("auth-cache", BULLSEYE, adding("auth_cache_size = 10 M"), {}, "ok", "only after auth_cache_ttl, 1 hours", ""),
     ("quota-warnings", BULLSEYE, str, {}, "ok", "warns at storage=95%, storage=80%", ""),
     ("quota-warnings", TRIXIE, str, {}, "ok", "warns at 95%, 80%", ""),
+    ("quota-warnings", BULLSEYE, replacing("storage=95%% quota-warning 95", "storage=95% quota-warning 95"), {}, "fail",
+     "not doubled in quota_warning = storage=95% quota-warning 95 %u",
+     "plugin {\n  quota_warning = storage=95%% quota-warning 95 %u\n}"),
     ("quota-warnings", TRIXIE_MAILDIR, str, {}, "ok", "mailquota warns by itself", ""),
     ("quota-warning-service", BULLSEYE, str, {}, "ok", "quota-warning", ""),
     ("quota-warning-service", TRIXIE, str, {}, "ok", "quota-warning", ""),
@@ -274,3 +284,12 @@ def test_foreign_text_stays_on_its_line() -> None:
         broken, scripts=(msgspec.structs.replace(broken.scripts[0], path="/x/a b;reboot"),)
     )
     assert say("quota-warning-option", broken).fix.endswith("'/x/a b;reboot'")
+
+
+@pytest.mark.parametrize("check", ["quota-limits", "user-listing"])
+def test_a_database_that_is_away_is_not_dovecots_fault(check: str) -> None:
+    """Without it Dovecot can list nobody, whatever its queries are."""
+    asked = facts(BULLSEYE, sample=(), listed=None, listing_fault="Fatal: user listing failed")
+    host = HostFacts(database=DatabaseFacts(known=True, fault="Connection refused"))
+    found = outcome(check, Facts(config=our_settings(), dovecot=asked, host=host))
+    assert (found.state, found.found) == ("skip", "the accounts database can't be read: see accounts-database")

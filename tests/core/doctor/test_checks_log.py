@@ -72,6 +72,14 @@ def test_a_log_that_was_read_in_part() -> None:
     assert (outcome.state, "mail.log can't be read" in outcome.found) == ("skip", True)
 
 
+def test_no_rights_mend_a_damaged_log() -> None:
+    """It is named, and counts as not read."""
+    for name in ("mail-log", "policy-trouble"):
+        outcome = judge(name, facts(fault="/var/log/mail.log.1.gz is damaged"))
+        assert (outcome.state, outcome.fix) == ("skip", "")
+        assert "mail.log.1.gz is damaged" in outcome.found
+
+
 def test_refusals_are_told() -> None:
     """How many, and for whom most."""
     many = [event("refused", f"user{number}@example.org") for number in range(30)]

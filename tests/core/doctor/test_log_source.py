@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shlex
 import time
+import tracemalloc
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from core.doctor import log_source
+from core.doctor import log_blocks
 from core.doctor.log_source import JOURNAL, LogFiles, LogRead, Span, last_day, read_journal, read_log
 
 DATA = Path(__file__).parent.parent.parent / "data" / "log"
@@ -69,8 +71,8 @@ def test_any_size_of_block_finds_the_same(tmp_path: Path, monkeypatch: pytest.Mo
     """No line is lost or read twice where blocks meet."""
     whole = "".join(stamped(NOW - 60 + n, NEWS if n % 3 else NOISE) for n in range(30))
     path = written(tmp_path / "mail.log", whole)
-    monkeypatch.setattr(log_source, "_BLOCK", block)
-    monkeypatch.setattr(log_source, "LONGEST", 10_000)
+    monkeypatch.setattr(log_blocks, "BLOCK", block)
+    monkeypatch.setattr(log_blocks, "LONGEST", 10_000)
     assert [event.at for event in read(path, span()).events] == [NOW - 60 + n for n in range(29, -1, -1) if n % 3]
 
 
@@ -89,6 +91,90 @@ def test_goes_on_in_the_file_that_was_put_aside(tmp_path: Path) -> None:
     assert (found.sources, found.since) == ([str(path), f"{path}.1"], NOW - 86400)
     written(tmp_path / "mail.log.1", stamped(NOW - 7200), NOW - 90000)
     assert len(read(path, span()).events) == 1
+
+
+def packed(path: Path, text: str | bytes, at: float = NOW) -> Path:
+    data = gzip.compress(text.encode() if isinstance(text, str) else text)
+    path.write_bytes(data)
+    os.utime(path, (at, at))
+    return path
+
+
+@pytest.mark.parametrize("name", [".1", ".1.gz", "-20261127", "-20261127.gz", ".20261127-000001.gz"])
+@pytest.mark.parametrize("present", [True, False])
+def test_a_log_that_was_just_put_aside(tmp_path: Path, name: str, present: bool) -> None:
+    """By logrotate, with a number or a date, or by Postfix; the new one is empty, or not there yet."""
+    path = tmp_path / "mail.log"
+    if present:
+        written(path, "")
+    aside = tmp_path / f"mail.log{name}"
+    (packed if name.endswith("gz") else written)(aside, stamped(NOW - 90000) + stamped(NOW - 7200) + stamped(NOW - 60))
+    found = read(path, span())
+    assert [NOW - event.at for event in found.events] == [60, 7200]
+    assert (found.sources, found.since) == ([str(path)] * present + [str(aside)], NOW - 86400)
+    assert (found.complete, found.fault) == (True, "")
+
+
+def test_several_that_were_put_aside(tmp_path: Path) -> None:
+    """Each once, newest first; none that is too old or something else."""
+    path = written(tmp_path / "mail.log", stamped(NOW - 60))
+    written(tmp_path / "mail.log.1", stamped(NOW - 7200), NOW - 7200)
+    packed(tmp_path / "mail.log.1.gz", stamped(NOW - 7200), NOW - 7200)  # it is just being packed
+    packed(tmp_path / "mail.log.2.gz", stamped(NOW - 80000), NOW - 80000)
+    packed(tmp_path / "mail.log.3.gz", stamped(NOW - 90000), NOW - 90000)
+    for name in ("mail.log.err", "mail.logs", "mail.log.1.bz2", "mail.log.1.gz.old", "mail.log2"):
+        written(tmp_path / name, stamped(NOW))
+    (tmp_path / "mail.log.4").mkdir()
+    found = read(path, span())
+    assert [NOW - event.at for event in found.events] == [60, 7200, 80000]
+    assert found.sources == [str(path), f"{path}.1", f"{path}.2.gz"]
+
+
+@pytest.mark.parametrize("block", [1, 7, 100, 4096])
+def test_a_packed_log_in_any_size_of_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    """No line is lost or read twice where blocks meet; one without end is passed over."""
+    lines = [stamped(NOW - 60 + n, NEWS if n % 3 else NOISE) for n in range(30)]
+    lines[10] = stamped(NOW)[:-1] + "x" * 20_000 + "\n"
+    packed(tmp_path / "mail.log.1.gz", "".join(lines))
+    monkeypatch.setattr(log_blocks, "BLOCK", block)
+    found = read(written(tmp_path / "mail.log", ""), span())
+    assert [event.at for event in found.events] == [NOW - 60 + n for n in range(29, -1, -1) if n % 3 and n != 10]
+
+
+def test_a_packed_log_that_is_too_long_does_not_count(tmp_path: Path) -> None:
+    """Nor does it fill the memory, however little room it takes on the disk."""
+    path = written(tmp_path / "mail.log", stamped(NOW - 60))
+    bomb = tmp_path / "mail.log.1.gz"
+    with gzip.open(bomb, "wb", compresslevel=1) as file:
+        file.write(stamped(NOW - 7200).encode())
+        for _ in range(64):
+            file.write(bytes(1 << 20))
+    os.utime(bomb, (NOW, NOW))
+    tracemalloc.start()
+    found = read(path, span(most_bytes=16 << 20))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert ([NOW - event.at for event in found.events], found.complete, found.since) == ([60], False, NOW - 60)
+    assert most < 8 << 20
+
+
+DAMAGES = {
+    "cut": gzip.compress(stamped(NOW - 7200).encode() * 1000)[:-20],
+    "other": b"no gzip at all",
+    "broken": gzip.compress(b"")[:10] + b"\xff" * 100,
+    "checksum": gzip.compress(stamped(NOW - 7200).encode())[:-8] + b"\0" * 8,
+}
+
+
+@pytest.mark.parametrize("data", DAMAGES.values(), ids=DAMAGES)
+def test_a_packed_log_that_is_damaged_is_named(tmp_path: Path, data: bytes) -> None:
+    """What is newer counts, back to where it is whole."""
+    path = written(tmp_path / "mail.log", stamped(NOW - 60))
+    (tmp_path / "mail.log.1.gz").write_bytes(data)
+    os.utime(tmp_path / "mail.log.1.gz", (NOW, NOW))
+    found = read(path, span())
+    assert ([NOW - event.at for event in found.events], found.since) == ([60], NOW - 60)
+    assert (found.fault, found.sources) == (f"{path}.1.gz is damaged", [str(path)])
 
 
 def test_a_log_that_begins_later_says_so(tmp_path: Path) -> None:
@@ -111,11 +197,18 @@ def test_stops_early_and_says_so(tmp_path: Path, few: dict[str, float]) -> None:
 
 def test_a_line_without_end_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not kept in memory, not read, and what is before and after it is."""
-    monkeypatch.setattr(log_source, "_BLOCK", 4096)
+    monkeypatch.setattr(log_blocks, "BLOCK", 4096)
     path = written(
         tmp_path / "mail.log", stamped(NOW - 9) + stamped(NOW)[:-1] + "x" * 200_000 + "\n" + stamped(NOW - 1)
     )
     assert [NOW - event.at for event in read(path, span()).events] == [1, 9]
+
+
+def test_a_line_without_end_is_not_read_to_its_beginning(tmp_path: Path) -> None:
+    """Its bytes count as those of any other."""
+    path = written(tmp_path / "mail.log", stamped(NOW - 60) + "x" * (8 << 20) + "\n" + stamped(NOW))
+    found = read(path, span(most_bytes=4 << 20))
+    assert ([NOW - event.at for event in found.events], found.complete) == ([0], False)
 
 
 def test_a_file_of_anything(tmp_path: Path) -> None:
@@ -143,7 +236,7 @@ def test_a_file_without_rights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_neither_file_nor_journal(tmp_path: Path) -> None:
     """Said, with the places that were looked at."""
-    found = read_log(LogFiles(("/nowhere/mail.log", "", "syslog", str(tmp_path))), span())
+    found = read_log(LogFiles(("/nowhere/mail.log", "", "syslog", "/a\0b", str(tmp_path))), span())
     assert found.fault == "there is no /var/log/mail.log or /var/log/maillog, and journalctl is not installed"
     assert found.sources == []
 

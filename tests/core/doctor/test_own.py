@@ -265,3 +265,24 @@ def test_somebody_who_sees_everything_is_as_good_as_root() -> None:
     somebody = host(is_root=False, user=UserFacts("anna", 1000, (1000,)))
     assert outcome("run-as", facts(host=somebody)).state == "ok"
     assert "root" in outcome("run-as", facts()).found
+
+
+AT, REFUSED, NO_FILE = "accounts database ", "Connection refused", "No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("url", "fault", "starts"),
+    [
+        ("mysql://u@127.0.0.1/d", f"{AT}127.0.0.1:3306/d: {REFUSED}", True),
+        ("mysql://u@%2Fs,localhost/d", f"{AT}/s/d: {NO_FILE}; localhost:3306/d: {REFUSED}", True),
+        ("mysql://u@%2Fs,localhost/d", f"{AT}/s/d: {NO_FILE}; localhost:3306/d: Access denied", False),
+        ("mysql://u@127.0.0.1/d", f"{AT}127.0.0.1:3306/d: Access denied", False),
+        ("mysql://u@127.0.0.1/d", f"accounts.password_file: /etc/p can't be read: {NO_FILE}", False),
+        ("mysql://u@db.example.org/d", f"{AT}db.example.org:3306/d: {REFUSED}", False),
+        ("sqlite:////srv/users.db", f"{AT}/srv/users.db: {NO_FILE}", False),
+    ],
+)
+def test_a_database_of_this_machine_is_started_where_nobody_listens(url: str, fault: str, starts: bool) -> None:
+    database = DatabaseFacts(known=True, fault=fault)
+    found = said("accounts-database", config(accounts={"database": url}), database=database)
+    assert (found.state, found.fix.startswith("systemctl start")) == ("fail", starts)

@@ -174,9 +174,13 @@ def test_a_doveconf_that_gives_no_settings(said: Said, fault: str, refused: bool
     assert all(fault in one.found for one in findings)
 
 
-def test_a_dovecot_that_does_not_answer() -> None:
+@pytest.mark.parametrize(
+    "more", ["", "\nuserdb lookup: Internal error occurred. Refer to server log.\n"], ids=["2.3", "2.4"]
+)
+def test_a_dovecot_that_does_not_answer(more: str) -> None:
+    """2.4 has a last line that says less."""
     server = healthy(BULLSEYE)
-    err = data("dovecot-2.3/user.server-down.txt.stderr")
+    err = data("dovecot-2.3/user.server-down.txt.stderr") + more
     server.answers[f"user {JOHN}"] = Said("[]", err, 75, "doveadm ended with 75")
     found = server.gather({JOHN: 100000, "jane@example.org": None})
     assert found.server_fault.endswith("Connection refused")

@@ -19,7 +19,7 @@ from core.doctor.facts_postfix import RECIPIENT, RELAY, Probe, Smtpd
 from core.doctor.probe_postfix import gather, look_at, parse_master, probe
 from core.endpoints import ListenAddress, parse_listen
 from core.outside import Said
-from tests.core.doctor.healthy import config
+from tests.core.doctor.healthy import config, outcome
 from tests.core.engines import embedded, inner
 from tests.core.worlds import SmallWorld
 from tests.mailserver.fixture import temporary_folder
@@ -223,3 +223,23 @@ def test_a_folder_that_is_closed_to_us_is_told() -> None:
     assert seen.file.kind == "closed"
     assert "Permission denied" in seen.file.fault
     assert seen.probe.result == "not asked"
+
+
+@pytest.mark.parametrize(
+    ("said", "uid", "state"),
+    [
+        (Said(code=0), 0, "fail"),
+        (Said(code=1), 0, "ok"),
+        (Said(code=1), 1000, "skip"),
+        (Said(fault="master is not installed"), 0, "skip"),
+    ],
+    ids=["stopped", "runs", "not root", "no program"],
+)
+def test_whether_postfix_runs(said: Said, uid: int, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its own test of the lock, which needs root."""
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    run = Recorded("3.7", {"-t": said}, more="daemon_directory = /usr/lib/postfix/sbin\n")
+    found = outcome("postfix-running", Facts(config=NOWHERE, postfix=gather(NOWHERE, run)))
+    assert found.state == state
+    assert (found.fix == "systemctl start postfix") == (state == "fail")
+    assert (["/usr/lib/postfix/sbin/master", "-t"] in run.asked) == (uid == 0)
