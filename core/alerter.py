@@ -50,7 +50,7 @@ class Settings(NamedTuple):
     def of(cls, config: Config) -> Settings:
         """From the settings in force."""
         warnings = config.settings.warnings
-        policy = Policy(parse_marks(warnings.thresholds), warnings.remind_seconds, warnings.below)
+        policy = Policy(parse_marks(config.thresholds), warnings.remind_seconds, warnings.below)
         return cls(policy, Exempt(config.settings.policy.exempt))
 
 

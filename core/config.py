@@ -61,6 +61,11 @@ class Config(msgspec.Struct, frozen=True):
     found: Found = Found()
     remarks: tuple[str, ...] = ()  # what is allowed and yet looks like a mistake, and what could not be found out
 
+    @property
+    def thresholds(self) -> tuple[int | str, ...]:
+        """At which marks owners are told: none without a settings file, as who just looks at a server mails nobody."""
+        return self.settings.warnings.thresholds if self.path is not None else ()
+
     def sender_for(self, address: str) -> str:
         """Who writes to an account: where the settings say nothing, the postmaster that every domain has (RFC 5321)."""
         if self.origin.get("warnings.from") == DEFAULT_ORIGIN:

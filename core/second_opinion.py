@@ -56,7 +56,7 @@ class SecondOpinion:
         self._address: ListenAddress | None = None
         self._queue: deque[tuple[bytes, Verdict]] = deque()
         self._task: asyncio.Task[None] | None = None
-        self._reached = True
+        self.problem = ""  # why nothing can be compared now
         self.compared = 0
         self.disagreed = 0
         self.skipped = 0
@@ -72,6 +72,7 @@ class SecondOpinion:
         if address == self._address:
             return
         self._address = address
+        self.problem = ""
         self._queue.clear()
 
     def put(self, request: bytes, verdict: Verdict) -> None:
@@ -131,12 +132,13 @@ class SecondOpinion:
             async with asyncio.timeout(_PATIENCE):
                 action = await _ask(address, request)
         except (OSError, TimeoutError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
-            if self._reached:
-                log.warning("%s, to compare with, does not answer: %s", address, str(error) or type(error).__name__)
-            self._reached = False
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            if not self.problem:
+                log.warning("%s, to compare with, does not answer: %s", address, reason)
+            self.problem = f"{address} does not answer: {reason}"
             await asyncio.sleep(_PAUSE)
             return None
-        self._reached = True
+        self.problem = ""
         return action
 
 

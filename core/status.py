@@ -137,6 +137,7 @@ class StatusReporter:
             "compared": second.compared,
             "disagreed": second.disagreed,
             "not_compared": second.skipped,
+            "compare_problem": second.problem,
         }
 
     def _sums(self) -> dict[str, int]:

@@ -46,6 +46,8 @@ def _listing(found: Config) -> list[tuple[str, Any, str]]:
     notes = dict.fromkeys(missing(found), "not found, so it has to be set: this is an example")
     if found.settings.mailstore.driver == "auto":
         notes["mailstore.driver"] = f"here: {driver_name(found)}"
+    if found.path is None:
+        notes["warnings.thresholds"] = "nobody is told while there is no settings file"
     if found.found.trash_names and "\\Trash" in found.settings.mailstore.trash:
         notes["mailstore.trash"] = f"here \\Trash is {', '.join(found.found.trash_names)}"
     return [

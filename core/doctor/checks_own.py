@@ -14,6 +14,7 @@ from core.units import format_size
 _INT_MAX = 2**31 - 1
 _STICKY = 0o1000
 _AS_ROOT = "run it as root"
+_START = "systemctl enable --now mailquota"
 _RESTART = "systemctl restart mailquota"
 _PASSWORD_FILES = ("accounts.password_file", "accounts.write_password_file", "mailstore.doveadm_password_file")
 
@@ -25,7 +26,9 @@ def _engine(facts: Facts) -> Outcome:
     if engine.fault:
         return skip(f"the engine could not be asked: {visible(engine.fault)}")
     if not engine.running:
-        return warn(f"no engine answers at {facts.config.settings.control.socket}", "systemctl enable --now mailquota")
+        unit = facts.host.files.get("unit")
+        start = "mailquota install --apply" if unit is not None and unit.kind == "missing" else _START
+        return warn(f"no engine answers at {facts.config.settings.control.socket}", start)
     shadow = ": it decides and logs, but refuses nothing" if engine.mode == "shadow" else ""
     return ok(f"it runs, version {visible(engine.version)}, mode {visible(engine.mode)}{shadow}")
 

@@ -118,6 +118,7 @@ def _listing_fault(path: str) -> str:
 def _files(config: Config) -> dict[str, paths.PathFacts]:
     settings = config.settings
     named = {
+        "unit": "/etc/systemd/system/mailquota.service",
         "settings": str(config.path) if config.path else "",
         "accounts.password_file": settings.accounts.password_file,
         "accounts.write_password_file": settings.accounts.write_password_file,

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 
+from core import settings
 from core.administrators import Administrators
 from core.alerter import Alerter, Settings
-from core.config import Config
+from core.config import DEFAULT_PATH, Config
 from core.control.results import WarningRow
 from core.errors import MailquotaError
 from core.history.database import StateDatabase
@@ -24,7 +24,7 @@ from core.ledger import Entry, Ledger
 from core.model import Account
 from core.mysql_hosts import Target
 from core.postman import MootError, Postman
-from core.settings import Policy, State, Warnings
+from core.settings import Warnings
 from core.usage.measure import Known
 from core.usage.trash import TrashNames
 from core.warner import Warner
@@ -61,11 +61,13 @@ class Sender:
 
 
 class Town:
-    """See above. ``settings`` are those of [warnings]."""
+    """See above. ``warnings`` are the settings of that section, ``file`` is where all are kept."""
 
-    def __init__(self, path: Path, **settings: Any) -> None:
+    file: Path | None = DEFAULT_PATH
+
+    def __init__(self, path: Path, **warnings: Any) -> None:
         self.now, self.steady = START, 5000.0
-        self.warnings = Warnings(**settings)
+        self.warnings = Warnings(**warnings)
         self.ledger = Ledger(TrashNames(["Trash"]))
         self.state = StateDatabase(Target("sqlite", path=path))
         self.book = WarningLog(self.state)
@@ -93,8 +95,7 @@ class Town:
 
     def config(self) -> Config:
         """The settings in force."""
-        parts = SimpleNamespace(warnings=self.warnings, policy=Policy(), state=State())
-        return SimpleNamespace(settings=parts)  # type: ignore[return-value]
+        return Config(settings.Settings(warnings=self.warnings), {}, self.file)
 
     def close(self) -> None:
         """Give the database back."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from core.alerter import Settings
+from core.config import DEFAULT_PATH
 from core.history import sqlite
 from core.history.database import StateError
 from core.model import Account, Told
@@ -211,6 +212,26 @@ def test_changed_settings_hold_at_once(make_town: MakeTown) -> None:
         town.set(JOHN, 998)
         await town.step()
         assert town.sender.sent == [(JOHN, "95%")]
+
+    run(scene())
+
+
+def test_who_just_looks_at_a_server_tells_nobody(make_town: MakeTown) -> None:
+    """Without a settings file; once there is one, all who are above a mark are told."""
+
+    async def scene() -> None:
+        town = make_town()
+        town.file = None
+        town.alerter.settings = Settings.of(town.config())
+        town.set(JOHN, 999)
+        await town.step()
+        assert town.sender.sent == []
+        assert (await town.warner.warn(JOHN, "95", "operator")).state == "sent"
+        town.file = DEFAULT_PATH
+        town.alerter.settings = Settings.of(town.config())
+        town.set(MARY, 999)
+        await town.step()
+        assert town.sender.sent == [(JOHN, "95%"), (MARY, "95%")]
 
     run(scene())
 

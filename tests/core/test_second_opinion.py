@@ -135,6 +135,9 @@ def test_nobody_waits_for_it(
         assert second.compared == second.disagreed == 0
         assert second.skipped >= 1
         assert caplog.text.count("does not answer") == 1
+        assert second.problem.startswith(f"unix:{other.path} does not answer: ")
+        second.ask_at(None)
+        assert second.problem == ""
 
     desk(work)
 

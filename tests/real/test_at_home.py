@@ -117,6 +117,7 @@ def test_config_says_where_each_value_was_found(home: DebianServer) -> None:
     assert found["mailstore.path"][0] == PATHS.get(home.recipe, "/var/vmail/{domain}/{user}/Maildir")
     assert found["mailstore.driver"] == ("auto", f"default; here: {DRIVERS[home.recipe]}")
     assert found["mailstore.trash"][1] == "default; here \\Trash is Trash"
+    assert found["warnings.thresholds"][1] == "default; nobody is told while there is no settings file"
     assert found["policy.listen"] == (
         ["unix:/var/spool/postfix/private/mailquota"],
         "found: postconf queue_directory",

@@ -168,8 +168,9 @@ def test_a_healthy_server_hears_no_complaint(debian: DebianServer) -> None:
 
 
 def test_a_server_without_mailquota_is_led_to_it(bullseye: DebianServer) -> None:
-    """Two findings, whose fixes are all that it takes."""
+    """Two findings, whose fixes are all that it takes, where its service was not started."""
     bullseye.write("/usr/local/bin/systemctl", SYSTEMCTL, 0o755)
+    bullseye.write("/etc/systemd/system/mailquota.service", "")
     with bullseye.kept():
         assert [line.partition(":")[0] for line in unhealthy(bullseye)] == ["policy-service-listed", "engine"]
         for check in ("engine", "policy-service-listed"):

@@ -42,6 +42,7 @@ class WarningsScreen(PolledScreen[WarningRow]):
         "Nobody was warned yet.",
         "Who reaches a mark (warnings.thresholds, by default 80 and 95 percent)",
         "gets a mail, even into a full mailbox, and is listed here.",
+        "Nobody does while there is no settings file.",
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("w", "warn", "Warn again", tooltip="send it again now, after a look at it"),

@@ -47,6 +47,14 @@ def test_engine(engine: EngineFacts, state: str, words: str) -> None:
     assert words in found.found
 
 
+@pytest.mark.parametrize(
+    ("kind", "fix"), [("missing", "mailquota install --apply"), ("file", "systemctl enable --now mailquota")]
+)
+def test_an_engine_that_does_not_run_is_installed_or_started(kind: Any, fix: str) -> None:
+    unit = PathFacts("/etc/systemd/system/mailquota.service", kind)
+    assert said("engine", engine=EngineFacts(known=True), files={"unit": unit}).fix == fix
+
+
 @pytest.mark.parametrize(("version", "state"), [("1.2.3", "ok"), ("1.2.2", "warn")])
 def test_engine_version(version: str, state: str) -> None:
     found = said("engine-version", engine=msgspec.structs.replace(RUNNING, version=version))
