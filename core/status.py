@@ -116,6 +116,7 @@ class StatusReporter:
             host=self._host,
             unrecorded=self._keeping.journal.lost,
             state_problem=self._keeping.problem,
+            compare_problem=self._second.problem,
             warnings_queued=warnings[0],
             warnings_failed=warnings[1],
             **self._answers(),
@@ -137,7 +138,6 @@ class StatusReporter:
             "compared": second.compared,
             "disagreed": second.disagreed,
             "not_compared": second.skipped,
-            "compare_problem": second.problem,
         }
 
     def _sums(self) -> dict[str, int]:
