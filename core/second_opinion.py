@@ -27,6 +27,7 @@ QUEUED = 200
 KEPT = 200
 _PATIENCE = 10.0  # seconds that quota-status may take; with many accounts in a dict it is slow
 _PAUSE = 5.0  # after it could not be reached
+_NAMED = 3  # of the mailboxes behind an alias
 _MOST = 4096  # bytes of an answer
 
 Explain = Callable[[str, int, bytes], Awaitable[Explanation]]
@@ -120,8 +121,8 @@ class SecondOpinion:
         if theirs is None or opinion_of(theirs) in {ours, Opinion.OPEN} or explained.verdict == Verdict.TROUBLE:
             return
         self.disagreed += 1
-        said = theirs[:200]
-        self.newest.append(Disagreement(time.time(), recipient, asked.size, explained.verdict, said, explained.why))
+        said, why = theirs[:200], _reason(explained)
+        self.newest.append(Disagreement(time.time(), recipient, asked.size, explained.verdict, said, why))
 
     async def _ask(self, request: bytes) -> str | None:
         """The action; None where there is no answer."""
@@ -140,6 +141,13 @@ class SecondOpinion:
             return None
         self.problem = ""
         return action
+
+
+def _reason(explained: Explanation) -> str:
+    """Ours; that it is an alias, which quota-status does not follow, comes first."""
+    ends = [target.address for target in explained.targets if target.via]
+    more = f" and {len(ends) - _NAMED} more" if len(ends) > _NAMED else ""
+    return f"An alias of {', '.join(ends[:_NAMED])}{more}. {explained.why}" if ends else explained.why
 
 
 async def _ask(address: ListenAddress, request: bytes) -> str:
