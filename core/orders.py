@@ -151,7 +151,7 @@ class Orders:
                 refusals = engine.decisions.tally.report(time.time(), _REPORTED)
                 second = engine.enforcer.second
                 return Report(
-                    refusals, second.compared, second.skipped, second.disagreed, disagreements=list(second.newest)
+                    refusals, second.compared, second.skipped, second.disagreed, list(second.newest), second.problem
                 )
             case Explain(address=address, size=size):
                 return await engine.enforcer.explain(address, size)

@@ -27,6 +27,7 @@ QUEUED = 200
 KEPT = 200
 _PATIENCE = 10.0  # seconds that quota-status may take; with many accounts in a dict it is slow
 _PAUSE = 5.0  # after it could not be reached
+_NAMED = 3  # of the mailboxes behind an alias
 _MOST = 4096  # bytes of an answer
 
 Explain = Callable[[str, int, bytes], Awaitable[Explanation]]
@@ -56,7 +57,7 @@ class SecondOpinion:
         self._address: ListenAddress | None = None
         self._queue: deque[tuple[bytes, Verdict]] = deque()
         self._task: asyncio.Task[None] | None = None
-        self._reached = True
+        self.problem = ""  # why nothing can be compared now
         self.compared = 0
         self.disagreed = 0
         self.skipped = 0
@@ -72,6 +73,7 @@ class SecondOpinion:
         if address == self._address:
             return
         self._address = address
+        self.problem = ""
         self._queue.clear()
 
     def put(self, request: bytes, verdict: Verdict) -> None:
@@ -119,8 +121,8 @@ class SecondOpinion:
         if theirs is None or opinion_of(theirs) in {ours, Opinion.OPEN} or explained.verdict == Verdict.TROUBLE:
             return
         self.disagreed += 1
-        said = theirs[:200]
-        self.newest.append(Disagreement(time.time(), recipient, asked.size, explained.verdict, said, explained.why))
+        said, why = theirs[:200], _reason(explained)
+        self.newest.append(Disagreement(time.time(), recipient, asked.size, explained.verdict, said, why))
 
     async def _ask(self, request: bytes) -> str | None:
         """The action; None where there is no answer."""
@@ -131,13 +133,21 @@ class SecondOpinion:
             async with asyncio.timeout(_PATIENCE):
                 action = await _ask(address, request)
         except (OSError, TimeoutError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
-            if self._reached:
-                log.warning("%s, to compare with, does not answer: %s", address, str(error) or type(error).__name__)
-            self._reached = False
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            if not self.problem:
+                log.warning("%s, to compare with, does not answer: %s", address, reason)
+            self.problem = f"{address} does not answer: {reason}"
             await asyncio.sleep(_PAUSE)
             return None
-        self._reached = True
+        self.problem = ""
         return action
+
+
+def _reason(explained: Explanation) -> str:
+    """Ours; that it is an alias, which quota-status does not follow, comes first."""
+    ends = [target.address for target in explained.targets if target.via]
+    more = f" and {len(ends) - _NAMED} more" if len(ends) > _NAMED else ""
+    return f"An alias of {', '.join(ends[:_NAMED])}{more}. {explained.why}" if ends else explained.why
 
 
 async def _ask(address: ListenAddress, request: bytes) -> str:

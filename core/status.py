@@ -116,6 +116,7 @@ class StatusReporter:
             host=self._host,
             unrecorded=self._keeping.journal.lost,
             state_problem=self._keeping.problem,
+            compare_problem=self._second.problem,
             warnings_queued=warnings[0],
             warnings_failed=warnings[1],
             **self._answers(),

@@ -88,7 +88,7 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         session = Session()
         # The news by call_later: a fault of a screen is then the app's, and not the loop's to swallow.
         link = Link(connect, session, lambda: self.call_later(self._news), clock)
-        self.desk = Desk(session, link, glyphs, clock, Place(embedded, demo, read_only), Examining(examine))
+        self.desk = Desk(session, link, glyphs, clock, Place(embedded, demo, read_only), Examining(examine, clock))
         self.leaving = Leaving(self, self.desk)
         self._homes: list[Screen[Any]] = []  # of the modes that were looked at
         for name, make in SCREENS.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from core.doctor.model import Finding
@@ -16,9 +17,11 @@ Examine = Callable[[], list[Finding]]  # blocks; says how things are now
 class Examining:
     """One examination at a time, beside the loop: who asks meanwhile gets the same answer."""
 
-    def __init__(self, examine: Examine) -> None:
+    def __init__(self, examine: Examine, clock: Callable[[], float] = time.time) -> None:
         self.findings: list[Finding] | None = None
+        self.at = 0.0  # when they were found, in seconds since the epoch
         self._examine = examine
+        self._clock = clock
         self._running: asyncio.Task[list[Finding]] | None = None
 
     @property
@@ -39,6 +42,7 @@ class Examining:
     async def _run(self) -> list[Finding]:
         try:
             self.findings = worst_first(await in_thread(self._examine))
+            self.at = self._clock()
         except Exception as error:  # an outer edge: a server that nobody foresaw must not end the console
             raise MailquotaError(f"The doctor failed: {error}") from error
         finally:

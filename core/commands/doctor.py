@@ -25,6 +25,8 @@ def doctor(common: Common, as_json: bool) -> int:
     """Check this server against the whole recipe: what is wrong, why it matters, and the lines that mend it.
 
     Nothing is changed. Run it as root: without, it says what it could not see. It ends with 1 if anything failed.
+
+    The pages that it names lie below share/doc/mailquota of where mailquota is installed, as in /opt/mailquota.
     """
     from core.examination import examine
 

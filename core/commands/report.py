@@ -68,7 +68,9 @@ def _write_refusals(common: Common, rows: list[RefusedAccount]) -> None:
 
 def _write_disagreements(common: Common, report: Report) -> None:
     rows = report.disagreements
-    if not report.compared:
+    if report.problem:
+        click.echo(f"Nothing can be compared: {report.problem}")
+    if not report.compared and not report.problem:
         click.echo("No answer was compared with quota-status (policy.compare_with).")
         return
     counted = f"{report.disagreed:,} of {report.compared:,} answers differ"

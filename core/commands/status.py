@@ -46,6 +46,8 @@ def _status_json(found: Status) -> dict[str, Any]:
     document["disk"] = msgspec.structs.asdict(found.disk)
     if found.state_problem:
         document["state_problem"] = found.state_problem
+    if found.compare_problem:
+        document["compare_problem"] = found.compare_problem
     return document
 
 
@@ -81,11 +83,10 @@ def _pairs(found: Status) -> list[tuple[str, str]]:
 
 
 def _compared(found: Status) -> list[tuple[str, str]]:
-    if not (found.compared or found.not_compared):
+    if not (found.compared or found.not_compared or found.compare_problem):
         return []
-    return [
-        ("quota-status", f"{found.disagreed:,} of {found.compared:,} answers differ, {found.not_compared:,} not asked")
-    ]
+    counted = f"{found.disagreed:,} of {found.compared:,} answers differ, {found.not_compared:,} not compared"
+    return [("quota-status", f"{counted}; {found.compare_problem}" if found.compare_problem else counted)]
 
 
 def _warnings(found: Status) -> list[tuple[str, str]]:

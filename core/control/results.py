@@ -136,6 +136,7 @@ class Report(msgspec.Struct, frozen=True):
     not_compared: int
     disagreed: int  # of which those below are the newest
     disagreements: list[Disagreement]
+    problem: str = ""  # why nothing can be compared now
 
 
 class JournalRow(msgspec.Struct, frozen=True):
@@ -262,6 +263,7 @@ class Status(msgspec.Struct, frozen=True):
     compared: int = 0
     disagreed: int = 0
     not_compared: int = 0
+    compare_problem: str = ""  # why nothing can be compared now
     unrecorded: int = 0  # changes that are not in the journal, as it could not be written
     state_problem: str = ""  # why the state database can't be used; "" while it can
     warnings_queued: int = 0

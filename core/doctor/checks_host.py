@@ -58,7 +58,7 @@ def _promised(facts: Facts) -> Outcome:
     if limits.used is not None:
         text += f"; they hold {format_size(limits.used)}"
     if limits.unlimited:
-        text += f"; {limits.unlimited} accounts have no limit"
+        text += f"; accounts without a limit: {limits.unlimited}"
     if (limits.total > disk.total or limits.unlimited) and disk.percent >= _MATTERS:
         return warn(f"{text}; and the disk is {disk.percent:.0f} % full", "# lower limits, or take a larger disk")
     return ok(text)

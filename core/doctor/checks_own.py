@@ -140,7 +140,7 @@ def _state(facts: Facts) -> Outcome:
     fault = state.fault or state.write_fault
     if fault:
         verb = "read" if state.fault else "written"
-        return fail(f"the state database can't be {verb}: {visible(fault)}", _owned(folder, file))
+        return fail(f"the state database can't be {verb}: {visible(fault)}", _owned(facts, folder, file))
     size = f", {format_size(state.size)}" if state.size is not None else "; it is made when it is needed"
     return ok(f"{facts.config.settings.state.url.without_password()}{size}")
 
@@ -152,12 +152,13 @@ def _state_folder(folder: PathFacts) -> Outcome | None:
     return None
 
 
-def _owned(folder: PathFacts | None, file: PathFacts | None) -> str:
-    """Its file belongs to whom its folder belongs to."""
+def _owned(facts: Facts, folder: PathFacts | None, file: PathFacts | None) -> str:
+    """Its file belongs to whom its folder belongs to. An engine goes on with the file as it was opened."""
     if folder is None or file is None or file.kind != "file":
         return "# see what the message says about the database"
     owner = shlex.quote(f"{folder.owner}:{folder.group}")
-    return f"chown {owner} {shlex.quote(file.path)}\nchmod u+rw {shlex.quote(file.path)}"
+    anew = "\nmailquota reload --restart" if facts.host.engine.running else ""
+    return f"chown {owner} {shlex.quote(file.path)}\nchmod u+rw {shlex.quote(file.path)}{anew}"
 
 
 def _accounts(facts: Facts) -> Outcome:

@@ -15,6 +15,7 @@ import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from importlib.resources import files
 from typing import Any, Protocol, TypeVar
 
@@ -22,6 +23,9 @@ from core.errors import MailquotaError
 from core.mysql_hosts import Kind, Target
 
 log = logging.getLogger(__name__)
+
+# A transaction alone would not do: SQLite begins one on a file that it can only read.
+_CHANGES_NOTHING = "UPDATE journal SET reason = reason WHERE 1 = 0"
 
 T = TypeVar("T")
 Values = Sequence[object]
@@ -69,11 +73,16 @@ class StateDatabase:
     """See the theory of operation above. Every method blocks, for some seconds at most; called in a thread."""
 
     def __init__(self, target: Target) -> None:
-        self.problem = ""  # why it could not be used the last time
+        self._read_problem = self._write_problem = ""  # of the last time each
         self.set_aside = ""  # where a damaged one lies
         self._target = target
         self._lock = threading.Lock()
         self._connection: Connection | None = None
+
+    @property
+    def problem(self) -> str:
+        """Why it can't be used; one that can be read is not all right while nothing can be written."""
+        return self._write_problem or self._read_problem
 
     def write(self, work: Callable[[Sql], T]) -> T:
         """Do the work in a transaction; a missing SQLite file is made. Raises StateError."""
@@ -85,7 +94,11 @@ class StateDatabase:
         with self._lock:
             if self._connection is None and self._is_missing():
                 return default
-            return self._run(work, writes=False)
+            found = self._run(work, writes=False)
+            if self._write_problem:  # is it over? who reads often may not write for long
+                with suppress(StateError):
+                    self._run(lambda sql: sql.change(_CHANGES_NOTHING), writes=True)
+            return found
 
     def rows(self, sql: str, values: Values = ()) -> list[tuple[Any, ...]]:
         """What one SELECT finds; nothing where there is no file yet. Raises StateError."""
@@ -101,8 +114,8 @@ class StateDatabase:
         try:
             return self._target.path is not None and not self._target.path.exists()
         except OSError as error:  # a folder that we may not look into
-            self.problem = f"state database {self._target.path}: {error}"
-            raise StateError(self.problem) from error
+            self._read_problem = f"state database {self._target.path}: {error}"
+            raise StateError(self._read_problem) from error
 
     def _run(self, work: Callable[[Sql], T], *, writes: bool) -> T:
         try:
@@ -112,10 +125,15 @@ class StateDatabase:
         except BaseException as error:
             self._close()
             if isinstance(error, StateError):
-                self.problem = str(error)
+                self._note(str(error), writes=writes)
             raise
-        self.problem = ""
+        self._note("", writes=writes)
         return result
+
+    def _note(self, problem: str, *, writes: bool) -> None:
+        self._read_problem = "" if writes else problem
+        if writes:
+            self._write_problem = problem
 
     def _open(self) -> Connection:
         if self._target.kind == "mysql":

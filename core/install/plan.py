@@ -49,7 +49,8 @@ def _obstacle(config: Config, host: Host) -> str:
     if has_file and policy.socket_user not in {"", *host.users}:
         return f"policy.socket_user: there is no user {policy.socket_user}, who should own the socket"
     if host.stranger:
-        return f"an engine that is not the service answers on {where}; end it first, so that one is left"
+        how = "in its console, or with kill: mailquota status names its process"
+        return f"an engine that is not the service answers on {where}; end it first ({how})"
     if config.settings.mailstore.driver == "doveadm" and host.dovecot_closed:
         return f'the driver "doveadm" needs Dovecot\'s tools: {host.dovecot_closed}; {DOCS} says how to mend it'
     return host.unreachable

@@ -14,14 +14,13 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import msgspec
 import psutil
 
+from core import settings as config
 from core.alerter import Alerter, Settings
-from core.config import Config, load
+from core.config import DEFAULT_PATH, Config, load
 from core.engine import Engine, Options
 from core.history.database import StateDatabase
 from core.history.samples import Figure, Samples
@@ -31,7 +30,6 @@ from core.ledger import Ledger
 from core.model import Account
 from core.mysql_hosts import Target
 from core.serve import Embedded
-from core.settings import Policy, Warnings
 from core.usage.measure import Known
 from core.usage.trash import TrashNames
 from tests.benchmarks import load as generator
@@ -63,9 +61,9 @@ def _costs(path: Path, accounts: int, rounds: int, step: int) -> Iterator[tuple[
     ledger = Ledger(TrashNames(["Trash"]))
     ledger.set_accounts(Account(address, mailboxes.LIMIT) for address in mailboxes.addresses(accounts))
     entries = list(ledger.entries.values())
-    settings = SimpleNamespace(settings=SimpleNamespace(warnings=Warnings(), policy=Policy()))
+    settings = Settings.of(Config(config.Settings(), {}, DEFAULT_PATH))
     with closing(StateDatabase(Target("sqlite", path=path))) as state:
-        alerter = Alerter(ledger, WarningLog(state), Settings.of(cast("Config", settings)), _nobody)
+        alerter = Alerter(ledger, WarningLog(state), settings, _nobody)
         samples, now = Samples(state), time.time()
         for number in range(rounds + 1):
             for place, entry in enumerate(entries):

@@ -77,6 +77,7 @@ def test_differences_are_recorded(desk: Open) -> None:
         await until(lambda: second.disagreed == 1)
         (found,) = second.newest
         assert (found.recipient, found.verdict, found.theirs) == ("info@example.org", "over_quota", "DUNNO")
+        assert found.why.startswith("An alias of full@example.org. ")
         assert "at or over its limit" in found.why
         other.action = b"action=DEFER_IF_PERMIT Invalid user settings\n\n"
         assert await client.ask("full@example.org") == FULL
@@ -135,6 +136,9 @@ def test_nobody_waits_for_it(
         assert second.compared == second.disagreed == 0
         assert second.skipped >= 1
         assert caplog.text.count("does not answer") == 1
+        assert second.problem.startswith(f"unix:{other.path} does not answer: ")
+        second.ask_at(None)
+        assert second.problem == ""
 
     desk(work)
 

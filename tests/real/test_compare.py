@@ -70,5 +70,15 @@ def test_a_mail_that_postfix_takes_is_compared(mailserver: MailServer, mailquota
     assert [found["recipient"] for found in report["disagreements"]] == [INFO]
 
 
+def test_why_nothing_is_compared_is_told(mailserver: MailServer) -> None:
+    with temporary_folder() as folder:
+        settings = write_settings(mailserver, folder, more='compare_with = "unix:/nowhere/quota-status"')
+        with Mailquota(settings, mailserver) as running:
+            ask_policy(mailserver.policy_socket, NOBODY)
+            why = "unix:/nowhere/quota-status does not answer: No such file or directory"
+            wait_until(lambda: why in running.run("status").stdout, "it is told")
+            assert f"Nothing can be compared: {why}\n" in running.run("status", "--report").stdout
+
+
 def _report(mailquota: Mailquota) -> Any:
     return mailquota.json("status", "--report")

@@ -54,6 +54,8 @@ def trixie_server() -> Iterator[DebianServer]:
 
 def test_one_command_makes_a_service_that_can_do_everything(server: DebianServer) -> None:
     """It reads the database by the password in Postfix's map, which its user may not read, and uses Dovecot's tools."""
+    found = {one["check"]: one for one in json.loads(server.run([MAILQUOTA, "doctor", "--json"]).stdout)}
+    assert found["engine"]["fix"] == "mailquota install --apply"
     server.check([MAILQUOTA, "install", "--apply", "--yes"])
     assert server.send_mail(JOHN)[0] == 452
     assert server.send_mail("jack@example.org")[0] == 452

@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from core.doctor.model import Finding
-from tests.tui import past
+from tests.tui import past, world
 from tests.tui.stage import Scene, Stage, play
 from tui.examining import Examine
+from tui.format import clock
 from tui.screens.doctor import DoctorScreen
 
 FIX = "cat >> /etc/dovecot/local.conf"
@@ -84,16 +85,19 @@ def test_the_screen_stays_alive_while_it_is_examined() -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.press("6")
-        await stage.sees("Loading")
+        await stage.sees("Examining the server")
         await stage.press("1")
         await stage.sees("─ Accounts ")
         go.set()
         await opened(stage)
         go.clear()
+        await stage.sees(f"Examined at {clock(world.NOW)}")
         await stage.press("r")
         await stage.sees("Examining the server", FIX)
+        stage.pass_time(7)
         go.set()
         await stage.loses("Examining the server")
+        await stage.sees(f"Examined at {clock(world.NOW + 7)}")
 
     show(scene, examine)
 
@@ -123,6 +127,31 @@ def test_enter_goes_to_the_text_and_escape_back() -> None:
         await stage.sees("─ Accounts ")
 
     show(scene)
+
+
+def test_another_finding_is_read_from_its_beginning() -> None:
+    long = "\n".join(f"line {number}" for number in range(50))
+    found = [Finding("one", "fail", "first", "why", long, ""), Finding("two", "fail", "second", "why", long, "")]
+
+    async def scene(stage: Stage) -> None:
+        await opened(stage)
+        await stage.press("enter")
+        await stage.sees("Esc Back")
+        await stage.press("end")
+        await stage.sees("line 49")
+        await stage.press("escape", "down")
+        await stage.sees("─ two ─", "found  second", "line 0")
+        await stage.loses("Esc Back")
+
+    show(scene, lambda: found)
+
+
+def test_a_tall_terminal_has_more_room_for_the_table() -> None:
+    async def scene(stage: Stage) -> None:
+        screen = await opened(stage)
+        assert screen.query_one("#finding").size.height < screen.table.size.height / 1.5
+
+    show(scene, size=(200, 50))
 
 
 def test_a_filter_finds_states_and_words() -> None:

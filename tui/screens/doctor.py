@@ -15,12 +15,15 @@ from tui import format as fmt
 from tui.desk import Desk
 from tui.format import Line
 from tui.glyphs import Glyphs
+from tui.grid import Look
 from tui.rows import RowList
 from tui.screens.polled import PolledScreen
 from tui.tiles import Tile
 from tui.widgets.painted import Painted
 from tui.widgets.row_table import RowTable
 from tui.widgets.text_list import TextList
+
+EXAMINING = "Examining the server"
 
 
 class FindingTable(RowTable[Finding]):
@@ -31,6 +34,26 @@ class FindingTable(RowTable[Finding]):
     ]
 
 
+class FindingText(TextList):
+    """All that is known of one check. Another one is read from its beginning."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "screen.back", "Back", tooltip="back to the table", key_display="Esc"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__(id="finding", fit=False, wrap=True)
+        self._check = ""
+
+    def show_finding(self, finding: Finding | None, look: Look) -> None:
+        """Show this one."""
+        check = finding.check if finding is not None else ""
+        if check != self._check:
+            self._check = check
+            self.scroll_home(animate=False)
+        self.show(list(doctor.detail(finding, look)))
+
+
 class DoctorScreen(PolledScreen[Finding]):
     """Examined with the rights of who sits here, when the screen is first looked at, and then by key."""
 
@@ -39,6 +62,7 @@ class DoctorScreen(PolledScreen[Finding]):
     FORMS = "text  fail  warn  skip  ok  !word"
     EVERY = float("inf")
     EMPTY = ("No checks.",)
+    WAITING = (EXAMINING,)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "again", "Run again", tooltip="examine the server again"),
         Binding("y", "copy", "Copy fix", tooltip="copy the commands that mend it; without any, the finding"),
@@ -50,7 +74,7 @@ class DoctorScreen(PolledScreen[Finding]):
         super().__init__(desk, FindingTable(rows, doctor.COLUMNS, desk.look, doctor.lead, doctor.LEAD))
         self._anew = False
         self._rule = Painted(id="finding-title")
-        self._text = TextList(id="finding", fit=False, wrap=True)
+        self._text = FindingText()
 
     async def fetch(self) -> list[Finding]:
         """Once, whoever asks; anew after that key."""
@@ -77,15 +101,18 @@ class DoctorScreen(PolledScreen[Finding]):
         look, finding = self.desk.look(), self.table.row
         name = fmt.literal(finding.check, look.glyphs) if finding is not None else ""
         self._rule.paint([captions.rule(((f" {name} ", "strong"),) if name else (), (), self.size.width, look)])
-        self._text.show(list(doctor.detail(finding, look)))
+        self._text.show_finding(finding, look)
 
     def tiles(self) -> tuple[Tile, ...]:
         """How many of each state."""
         return doctor.totals(self.rows.all, self.desk.look())
 
     def detail_line(self) -> Line:
-        """That it is at work: the text below the table says all else."""
-        return ((" Examining the server", "quiet"),) if self.asking and self.rows.known else ()
+        """That it is at work, or how old the findings are: the text below the table says all else."""
+        if not self.rows.known:
+            return ()
+        words = EXAMINING if self.asking else f"Examined at {fmt.clock(self.desk.doctor.at)}"
+        return ((f" {words}", "quiet"),)
 
     # ---- keys
 

@@ -25,6 +25,7 @@ class PolledScreen(ListScreen, Generic[T]):
 
     EVERY = 2.0  # seconds
     EMPTY: Sequence[str] = ()  # what stands where there is nothing: a heading, and what will be there
+    WAITING: Sequence[str] = ()  # the same until the first answer
     table: RowTable[T]
 
     def __init__(self, desk: Desk, table: RowTable[T]) -> None:
@@ -69,7 +70,7 @@ class PolledScreen(ListScreen, Generic[T]):
             self._ask()
         self.table.notice = captions.list_notice(
             self.rows, self.desk.session, self.table.cells, self.desk.look(),
-            empty=self.EMPTY if self._answered else (), problem=self.problem,
+            empty=self.EMPTY if self._answered else self.WAITING, problem=self.problem,
         )  # fmt: skip
 
     @work

@@ -69,7 +69,7 @@ def test_a_disk_that_can_not_be_looked_at() -> None:
         (LimitFacts(10, 0, 50 * GIB, 5 * GIB), 10, "ok", "promise 50 GiB on a disk of 100 GiB; they hold 5 GiB"),
         (LimitFacts(10, 0, 500 * GIB, None), 50, "ok", "promise 500 GiB"),
         (LimitFacts(10, 0, 500 * GIB, 80 * GIB), 20, "warn", "80 % full"),
-        (LimitFacts(10, 2, GIB, 80 * GIB), 15, "warn", "2 accounts have no limit"),
+        (LimitFacts(10, 2, GIB, 80 * GIB), 15, "warn", "accounts without a limit: 2"),
         (LimitFacts(), 50, "skip", "not known"),
     ],
 )

@@ -184,7 +184,9 @@ def test_the_state_database_goes_to_whom_its_folder_belongs() -> None:
     owned = files(state_folder=PathFacts("/var/lib/mailquota", "folder", 0o750, 5000, 5000, "vmail", "vmail"))
     found = said("state-database", state=StateFacts(known=True, write_fault="read-only"), files=owned)
     path = "/var/lib/mailquota/state.db"
-    assert found.fix == f"chown vmail:vmail {path}\nchmod u+rw {path}"
+    assert found.fix == f"chown vmail:vmail {path}\nchmod u+rw {path}\nmailquota reload --restart"
+    alone = said("state-database", state=StateFacts(known=True, fault="x"), files=owned, engine=EngineFacts(known=True))
+    assert alone.fix == f"chown vmail:vmail {path}\nchmod u+rw {path}"
 
 
 def test_the_folder_of_the_state_database_is_open() -> None:

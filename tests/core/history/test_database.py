@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -166,6 +167,25 @@ def test_work_is_done_as_a_whole_or_not_at_all(state: StateDatabase) -> None:
     assert state.problem
     assert reasons(state) == ["one"]
     assert state.problem == ""
+
+
+def test_one_that_can_only_be_read_is_not_all_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where another user owns the file. What is read is right, and the first read after it was mended notices."""
+    transact = sqlite._Sqlite.transact
+
+    def only_read(self: sqlite._Sqlite, work: Callable[[Sql], object], *, writes: bool) -> object:
+        if writes:
+            raise StateError("readonly")
+        return transact(self, work, writes=writes)
+
+    with contextlib.closing(open_state(tmp_path / "state.db")) as state:
+        add(state, "one")
+        with monkeypatch.context() as patch:
+            patch.setattr(sqlite._Sqlite, "transact", only_read)
+            with pytest.raises(StateError):
+                add(state, "two")
+            assert (reasons(state), state.problem) == (["one"], "readonly")
+        assert (reasons(state), state.problem) == (["one"], "")
 
 
 def test_signs_for_values_are_no_text(state: StateDatabase) -> None:
