@@ -130,6 +130,10 @@ def _nothing_enforced(facts: DovecotFacts) -> Outcome | None:
         return skip("without a quota driver Dovecot has no limits: see quota-driver")
     if _vsizes(facts).state == "fail":
         return skip("Dovecot loads no user: see quota-vsizes")
+    if "quota" not in plugins(facts, "doveadm"):
+        return skip("without the plugin doveadm can't be asked for limits: see quota-plugin-protocols")
+    if facts.quota.backend in _OTHERS - {"dict"}:
+        return skip(f"not covered: quota driver {facts.quota.backend}")
     return None
 
 
@@ -148,8 +152,14 @@ def _mend(facts: DovecotFacts, found: list[Difference]) -> str:
         return _limit_out_of_block(facts)
     if kind == "cache":
         return f"{doveadm(facts)} auth cache flush"
+    if kind in {"unknown", "broken"}:
+        return _see_log(facts)
     query = mended_query(facts) if kind in {"unit", "field"} else ""
     return query_lines(facts, "query", query) if query else _by_hand(facts)
+
+
+def _see_log(facts: DovecotFacts) -> str:
+    return f"# see what Dovecot itself says about it:\n{doveadm(facts)} log errors"
 
 
 def _by_hand(facts: DovecotFacts) -> str:
@@ -219,6 +229,8 @@ def _listing(facts: DovecotFacts) -> Outcome:
     query = iterate_query(facts)
     why = visible(facts.listing_fault) or "it lists none"
     fix = query_lines(facts, "iterate_query", query) if query else _ITERATE
+    if query and query == facts.query.iterate:  # it is not for want of that
+        fix = _see_log(facts)
     return warn(f"Dovecot can't list its users: {why}", fix)
 
 

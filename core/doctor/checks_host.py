@@ -19,33 +19,36 @@ _MATTERS = 80.0  # percent of a disk from which it matters that more was promise
 _FIRST_YEAR, _LAST_YEAR = 2025, 2100
 _CLOCK_SLACK = 120.0  # seconds that the newest entry may lie ahead
 
+Figure = Callable[[DiskFacts], tuple[float, str]]  # percent in use, and what is left in words
+
 
 def _space(facts: Facts) -> Outcome:
-    return _disks(facts, lambda disk: (disk.percent, f"{format_size(disk.free)} free"))
+    return _disks(facts, lambda disk: (disk.percent, f"{format_size(disk.free)} free"), "du -xh")
 
 
 def _inodes(facts: Facts) -> Outcome:
-    return _disks(facts, lambda disk: (disk.inodes_percent, f"{format_count(disk.inodes_free)} inodes free"))
+    figure: Figure = lambda disk: (disk.inodes_percent, f"{format_count(disk.inodes_free)} inodes free")  # noqa: E731
+    return _disks(facts, figure, "du -xh --inodes")
 
 
-def _disks(facts: Facts, figure: Callable[[DiskFacts], tuple[float, str]]) -> Outcome:
+def _disks(facts: Facts, figure: Figure, du: str) -> Outcome:
     if not facts.host.disks:
         return skip(f"no disk was looked at{_because(facts)}")
     told = "; ".join(f"{disk.path}: {figure(disk)[1]}" for disk in facts.host.disks if not disk.fault)
-    return together((_disk(disk, *figure(disk)) for disk in facts.host.disks), ok(told))
+    return together((_disk(disk, *figure(disk), du) for disk in facts.host.disks), ok(told))
 
 
 def _because(facts: Facts) -> str:
     return f": {visible(facts.host.fault)}" if facts.host.fault else ""
 
 
-def _disk(disk: DiskFacts, percent: float, left: str) -> Outcome:
+def _disk(disk: DiskFacts, percent: float, left: str, du: str) -> Outcome:
     if disk.fault:
         return skip(f"{disk.fault}: run it as root")
     if percent < _NEARLY_FULL:
         return ok("")
     text = f"the disk of {disk.path} is {percent:.0f} % full, {left}"
-    fix = f"# make room; this shows what takes it:\ndu -xh --max-depth=2 {shlex.quote(disk.path)} | sort -h | tail"
+    fix = f"# make room; this shows what takes it:\n{du} --max-depth=2 {shlex.quote(disk.path)} | sort -h | tail"
     return fail(text, fix) if percent >= _FULL else warn(text, fix)
 
 

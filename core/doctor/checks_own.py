@@ -14,6 +14,8 @@ from core.units import format_size
 _INT_MAX = 2**31 - 1
 _STICKY = 0o1000
 _AS_ROOT = "run it as root"
+_DISK_FULL = "disk is full"  # SQLite's words
+_MAKE_ROOM = "# make room on its disk: see disk-space and disk-inodes"
 _RESTART = "systemctl restart mailquota"
 _PASSWORD_FILES = ("accounts.password_file", "accounts.write_password_file", "mailstore.doveadm_password_file")
 
@@ -134,7 +136,8 @@ def _state(facts: Facts) -> Outcome:
     fault = state.fault or state.write_fault
     if fault:
         verb = "read" if state.fault else "written"
-        return fail(f"the state database can't be {verb}: {visible(fault)}", _owned(folder, file))
+        fix = _MAKE_ROOM if _DISK_FULL in fault else _owned(folder, file)
+        return fail(f"the state database can't be {verb}: {visible(fault)}", fix)
     size = f", {format_size(state.size)}" if state.size is not None else "; it is made when it is needed"
     return ok(f"{facts.config.settings.state.url.without_password()}{size}")
 
@@ -161,11 +164,20 @@ def _accounts(facts: Facts) -> Outcome:
     if DENIED in database.fault and not facts.host.is_root:
         return skip(f"{url}: {visible(database.fault)}")
     if database.fault:
-        return fail(
-            f"{url}: {visible(database.fault)}",
-            "# start the database, or correct [accounts] of mailquota's settings:\nmailquota config",
-        )
+        return fail(f"{url}: {visible(database.fault)}", _database_fix(facts))
     return ok(url)
+
+
+def _database_fix(facts: Facts) -> str:
+    """By what the database itself says: errors 1045 and 1040 of MySQL."""
+    fault, file = facts.host.database.fault, facts.config.settings.accounts.password_file
+    if "using password" in fault and file:
+        return (
+            f"# the password is read from {visible(file)}: one of the two, that file or the database, needs the other's"
+        )
+    if "Too many connections" in fault:
+        return "# see who has them all, and raise max_connections if they are needed:\nmariadb -e 'SHOW PROCESSLIST'"
+    return "# start the database, or correct [accounts] of mailquota's settings:\nmailquota config"
 
 
 def _editable(facts: Facts) -> Outcome:

@@ -26,6 +26,7 @@ PARAMETERS = (
     "compatibility_level",
     "mail_owner",
     "mail_version",
+    "message_size_limit",
     "mynetworks",
     "queue_directory",
     "recipient_delimiter",
@@ -74,7 +75,7 @@ class PostfixFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     ``values`` are PARAMETERS and the restriction classes as postconf expands them; what this version does not know is
     missing. ``master_fault`` says why master.cf is unknown. ``absent`` are policy services that recipients are asked
-    about whose sockets do not exist, as they stand in the list.
+    about whose sockets do not exist, or whose ports of this machine nobody listens at, as they stand in the list.
     """
 
     fault: str = "not asked"

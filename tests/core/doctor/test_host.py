@@ -42,7 +42,9 @@ def test_space(used: int, state: str) -> None:
     found = said("disk-space", disks=(DiskFacts("/var/vmail", 100 * GIB, (100 - used) * GIB, 10, 5),))
     assert found.state == state
     assert ("du -xh --max-depth=2 /var/vmail" in found.fix) == (state != "ok")
-    assert said("disk-inodes", disks=(DiskFacts("/var/vmail", 100, 50, 100, 100 - used),)).state == state
+    found = said("disk-inodes", disks=(DiskFacts("/var/vmail", 100, 50, 100, 100 - used),))
+    assert found.state == state
+    assert ("du -xh --inodes --max-depth=2 /var/vmail" in found.fix) == (state != "ok")
 
 
 def test_the_fullest_disk_counts() -> None:
