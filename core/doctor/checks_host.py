@@ -88,6 +88,8 @@ def _mailstore(facts: Facts) -> Outcome:
     store = facts.host.mailstore
     if store is None:
         return skip(f"nobody looked at the mailstore{_because(facts)}")
+    if facts.config.settings.mailstore.driver == "doveadm":
+        return ok("the driver is doveadm: Dovecot knows where mailboxes lie, mailstore.path is not needed")
     template = facts.config.settings.mailstore.path
     if store.kind == "closed":
         return skip(f"{store.fault}: run it as root")

@@ -8,6 +8,7 @@ from core.doctor.facts import Facts
 from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
 from core.doctor.paths import READ, WRITE, PathFacts
 from core.outside import DENIED
+from core.settings import Control
 from core.text import shown, visible
 from core.units import format_size
 
@@ -77,9 +78,11 @@ def _group(facts: Facts, name: str) -> Outcome:
 
 
 def _is_set(facts: Facts, group: str) -> bool:
-    """Whether somebody asked for this group; the one of the defaults may well be missing."""
-    control = facts.config.settings.control
-    keys = [key for key in ("group", "read_only_group") if getattr(control, key) == group]
+    """Whether somebody asked for this group; the one of the defaults, written out or not, may well be missing."""
+    control, default = facts.config.settings.control, Control()
+    keys = [
+        key for key in ("group", "read_only_group") if getattr(control, key) == group and group != getattr(default, key)
+    ]
     return any(facts.config.origin.get(f"control.{key}", "").startswith("file ") for key in keys)
 
 

@@ -56,7 +56,7 @@ def _listed(facts: Facts) -> Outcome:
         )  # fmt: skip
     told = f"{found} does not ask mailquota ({our_service(facts)}): {visible(found.text) or 'it is empty'}"
     slips = ", ".join(sorted(_slips(facts, found)))
-    return fail(f"{told}; there is no {visible(slips)}, so Postfix defers all mail" if slips else told, fix)
+    return fail(f"{told}; there is no {visible(slips)}, so Postfix gets no answer" if slips else told, fix)
 
 
 def _slips(facts: Facts, found: List) -> set[str]:

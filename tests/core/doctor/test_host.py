@@ -12,7 +12,7 @@ from core.doctor.facts_dovecot import DovecotFacts
 from core.doctor.facts_host import DiskFacts, HostFacts, LimitFacts, MaildirFacts, StateFacts
 from core.doctor.model import Outcome
 from core.doctor.paths import PathFacts, UserFacts
-from tests.core.doctor.healthy import GIB, MAILDIR, facts, folder, host, outcome
+from tests.core.doctor.healthy import GIB, MAILDIR, config, facts, folder, host, outcome
 
 CHECKS = {check.name for check in HOST_CHECKS}
 
@@ -121,6 +121,12 @@ def test_how_the_clock_is_kept_is_told(synchronized: bool | None, words: str) ->
 )
 def test_mailstore(store: PathFacts, state: str) -> None:
     assert said("mailstore", mailstore=store).state == state
+
+
+def test_where_dovecot_is_asked_nobody_needs_the_place_of_mailboxes() -> None:
+    nowhere = host(mailstore=PathFacts("/var/vmail"), limits=LimitFacts(1, 0, GIB, 5000))
+    asking = config(mailstore={"driver": "doveadm"})
+    assert outcome("mailstore", facts(host=nowhere, config_=asking)).state == "ok"
 
 
 @pytest.mark.parametrize(("used", "state"), [(0, "ok"), (None, "ok"), (5 * GIB, "fail")])

@@ -101,9 +101,11 @@ def test_a_group_of_the_settings_is_missing() -> None:
 
 
 def test_the_group_of_the_defaults_may_be_missing() -> None:
-    found = said("control-socket", config(origin={"control.group": "default"}), groups_missing=("mailquota",))
-    assert found.state == "ok"
-    assert "no group mailquota" in found.found
+    """Also where ``config --write`` has put it into the file."""
+    for origin in ("default", f"file {SETTINGS}"):
+        found = said("control-socket", config(origin={"control.group": origin}), groups_missing=("mailquota",))
+        assert found.state == "ok"
+        assert "no group mailquota" in found.found
 
 
 WITH_PASSWORD = config(accounts={"database": "mysql://mailserver:ChangeMe@127.0.0.1/mailserver"})
