@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from core.doctor.dovecot_limits import Difference, differences, field_name, untold
+from core.doctor.dovecot_limits import Difference, changing_all, differences, field_name, untold
 from core.doctor.dovecot_query import iterate_query, mended_query, query_lines
 from core.doctor.dovecot_view import append, doveadm, dovecot_check, is_modern, plugins, reload, setting
 from core.doctor.facts_dovecot import LOCAL_USERS, USERNAME_CHARACTERS, DovecotFacts
@@ -152,6 +152,10 @@ def _mend(facts: DovecotFacts, found: list[Difference]) -> str:
         return _limit_out_of_block(facts)
     if kind == "cache":
         return f"{doveadm(facts)} auth cache flush"
+    if kind == "factor":
+        return append(facts, *(f"{name} = {plain}" for name, plain in changing_all(facts).items()))
+    if kind == "negative":
+        return "# give these accounts a limit of 0 (none) or more: mailquota set ADDRESS SIZE"
     if kind in {"unknown", "broken"}:
         return _see_log(facts)
     query = mended_query(facts) if kind in {"unit", "field"} else ""

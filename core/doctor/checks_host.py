@@ -11,6 +11,7 @@ from core.doctor.checks_own import OWN_CHECKS
 from core.doctor.facts import Facts
 from core.doctor.facts_host import DiskFacts, MaildirFacts
 from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from core.doctor.paths import PathFacts
 from core.text import shown, visible
 from core.units import format_count, format_size
 
@@ -122,8 +123,19 @@ def _rights(facts: Facts) -> Outcome:
         ((owner, group),) = owners
     foreign = [one for one in found if one.folder.kind == "folder" and one.folder.owner != owner]
     outcomes = [_foreign(one, owner, group) for one in foreign]
+    closed = (_closed(one.closed, one.folder.owner) for one in found if one.closed is not None and one not in foreign)
+    outcomes += dict.fromkeys(closed)
     outcomes += [_unreadable(facts, one, owner) for one in found if one.fault and one not in foreign]
     return together(outcomes, ok(f"{len(found)} mailboxes looked at belong to {owner}:{group} and can be read"))
+
+
+def _closed(folder: PathFacts, owner: str) -> Outcome:
+    name = shlex.quote(folder.path)
+    return fail(
+        f"{owner} may not enter {shown(folder.path, 200)} ({folder.rights}), which has mailboxes of his",
+        f"chmod u+rwx {name}" if folder.owner == owner else f"chmod o+x {name}",
+        "Mail for them is deferred, and who looks for them as that user finds nothing.",
+    )
 
 
 def _foreign(one: MaildirFacts, owner: str, group: str) -> Outcome:

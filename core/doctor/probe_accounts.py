@@ -48,7 +48,7 @@ class AccountsProbe:
         for address in self._chosen:
             said = self._run([*self._doveadm, "-f", "json", "user", address])
             if said.fault and said.code != _NO_USER:
-                return last_line(said.err) or said.fault, ()
+                return _reason(said.err) or said.fault, ()
             found.append(self._account(address, said))
         return "", tuple(found)
 
@@ -123,6 +123,11 @@ class AccountsProbe:
             return self._stat(path) if path.startswith("/") else None
         except (OSError, ValueError):
             return None
+
+
+def _reason(err: str) -> str:
+    """That nobody listens stands above what 2.4 says at the end, which is but where to look."""
+    return next((line.strip() for line in err.splitlines() if "connect(" in line), last_line(err))
 
 
 def choose(accounts: Mapping[str, int | None]) -> list[str]:

@@ -128,6 +128,7 @@ HOST = [
         "chmod 0666 /etc/mailquota/mailquota.toml",
     ),
     Case("password-files", "everybody may read", "chmod 0644 /etc/postfix/mysql-virtual-mailbox-maps.cf"),
+    Case("mailbox-rights", "may not enter", f"chmod 000 /var/vmail/{HOME}"),
     Case("mailbox-rights", "belongs to root", f"chown root /var/vmail/{HOME}/john/Maildir"),
 ]  # fmt: skip
 

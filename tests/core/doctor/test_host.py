@@ -152,6 +152,14 @@ def test_mailboxes_belong_to_one_user() -> None:
     assert found.fix == """chown -R vmail:vmail '/var/vmail/example.org/it'"'"'s/Maildir'"""
 
 
+@pytest.mark.parametrize(("owner", "fix"), [("vmail", "chmod u+rwx /var/vmail"), ("root", "chmod o+x /var/vmail")])
+def test_a_folder_above_mailboxes_that_their_owner_may_not_enter(owner: str, fix: str) -> None:
+    closed = folder("/var/vmail", 0o600, owner=owner)
+    found = said("mailbox-rights", maildirs=tuple(msgspec.structs.replace(box(name), closed=closed) for name in "ab"))
+    assert (found.state, found.fix) == ("fail", fix)
+    assert found.found.count("vmail may not enter '/var/vmail'") == 1
+
+
 def test_mailboxes_of_several_users_are_nobody_elses() -> None:
     """Users of the system, or one for each domain: giving all mail to one of them would take it from the others."""
     found = said("mailbox-rights", maildirs=(box("a", "ann"), box("b", "ann"), box("c", "bob")))
