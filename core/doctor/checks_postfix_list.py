@@ -37,11 +37,10 @@ def _listed(facts: Facts) -> Outcome:
     found = judged_list(facts)
     fix = found.change_to(_placed(facts, found))
     if asked := [check for _, check in ours(facts, found)]:
-        wrong = [check.malformed for check in asked if check.malformed]
         told = f"{found} asks {asked[0].service}"
-        return (
-            fail(f"{told} with {shown(wrong[0])}, which is no option: smtpd does not start", fix) if wrong else ok(told)
-        )
+        if wrong := [check.malformed for check in asked if check.malformed]:
+            return fail(f"{told} with {shown(wrong[0])}, which is no option: smtpd does not start", fix)
+        return ok(told)
     for parameter in (*OTHER_LISTS, RELAY):
         if ours(facts, other := list_of(facts.postfix, parameter)):
             return _elsewhere(facts, other, fix)
