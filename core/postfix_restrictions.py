@@ -17,6 +17,9 @@ POLICY = "check_policy_service"
 DECIDING = frozenset({"permit", "reject", "defer"})
 # What lets a client use this server as a relay, or keeps it from it.
 RELAY_CONTROL = frozenset({"reject_unauth_destination", "defer_unauth_destination", "reject", "defer"})
+_OPTIONS = frozenset({
+    "default_action", "max_idle", "max_ttl", "policy_context", "request_limit", "retry_delay", "timeout", "try_limit",
+})  # fmt: skip
 _WITH_ARGUMENT = re.compile(
     r"check_\w+|reject_rbl_client|reject_rhsbl_\w+|permit_dnswl_client|permit_rhswl_client|sleep", re.ASCII
 )
@@ -33,10 +36,14 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class PolicyCheck(msgspec.Struct, frozen=True):
-    """``check_policy_service`` taken apart: its service (``unix:private/mailquota``) and options (``timeout`` …)."""
+    """``check_policy_service`` taken apart: its service (``unix:private/mailquota``) and options (``timeout`` …).
+
+    ``malformed`` is a word among the options that Postfix does not understand, and so ends at once; empty without.
+    """
 
     service: str
     options: dict[str, str]
+    malformed: str = ""
 
 
 def entries(text: str) -> tuple[Entry, ...]:
@@ -69,8 +76,10 @@ def policy_check(entry: Entry) -> PolicyCheck | None:
         return None
     if not entry.argument.startswith("{"):
         return PolicyCheck(entry.argument, {})
-    service, *options = _words(_inside(entry.argument)) or [""]
-    return PolicyCheck(service, dict(_options(options)))
+    service, *words = _words(_inside(entry.argument)) or [""]
+    options = dict(_options(words))
+    malformed = [word for word in words if "=" not in word] + [name for name in options if name not in _OPTIONS]
+    return PolicyCheck(service, options, malformed[0] if malformed else "")
 
 
 def _inside(argument: str) -> str:

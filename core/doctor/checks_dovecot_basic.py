@@ -6,7 +6,9 @@ from core.doctor.dovecot_view import (
     append,
     doveadm,
     dovecot_check,
+    has_plugins,
     is_modern,
+    list_for,
     plugin_lines,
     plugins,
     speaks,
@@ -75,7 +77,7 @@ def _loaded_for(facts: DovecotFacts, protocol: str) -> Outcome:
     loaded = plugins(facts, protocol)
     if "quota" in loaded or loaded == plugins(facts):
         return ok(f"protocol {protocol} loads what is loaded globally, or quota itself")
-    fix = append(facts, *plugin_lines(facts, [*loaded, "quota"], protocol))
+    fix = append(facts, *plugin_lines(facts, [*loaded, "quota"], list_for(facts, protocol)))
     return fail(f"protocol {protocol} has mail_plugins of its own without quota: {_listing(loaded)}", fix)
 
 
@@ -102,7 +104,7 @@ def _imap_quota(facts: DovecotFacts) -> Outcome:
 def _with_imap_quota(facts: DovecotFacts) -> list[str]:
     """The protocols whose own lists have it; "" is the list for all."""
     others = [one for one in facts.conf.of_kind("protocol") if one.name != "imap"]
-    own = [one.name for one in others if "mail_plugins" in one.values or any(one.of_kind("mail_plugins"))]
+    own = [one.name for one in others if has_plugins(one)]
     return [name for name in ("", *dict.fromkeys(own)) if "imap_quota" in plugins(facts, name)]
 
 

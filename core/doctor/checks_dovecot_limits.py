@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from core.doctor.dovecot_limits import Difference, differences, field_name, untold
+from core.doctor.dovecot_limits import Difference, changing_all, differences, field_name, untold
 from core.doctor.dovecot_query import iterate_query, mended_query, query_lines
 from core.doctor.dovecot_view import (
     append,
@@ -144,6 +144,10 @@ def _nothing_enforced(facts: DovecotFacts) -> Outcome | None:
         return skip("without a quota driver Dovecot has no limits: see quota-driver")
     if _vsizes(facts).state == "fail":
         return skip("Dovecot loads no user: see quota-vsizes")
+    if "quota" not in plugins(facts, "doveadm"):
+        return skip("without the plugin doveadm can't be asked for limits: see quota-plugin-protocols")
+    if facts.quota.backend in _OTHERS - {"dict"}:
+        return skip(f"not covered: quota driver {facts.quota.backend}")
     return None
 
 
@@ -162,8 +166,18 @@ def _mend(facts: DovecotFacts, found: list[Difference]) -> str:
         return _limit_out_of_block(facts)
     if kind == "cache":
         return f"{doveadm(facts)} auth cache flush"
+    if kind == "factor":
+        return append(facts, *(f"{name} = {plain}" for name, plain in changing_all(facts).items()))
+    if kind == "negative":
+        return "# give these accounts a limit of 0 (none) or more: mailquota set ADDRESS SIZE"
+    if kind in {"unknown", "broken"}:
+        return _see_log(facts)
     query = mended_query(facts) if kind in {"unit", "field"} else ""
     return query_lines(facts, "query", query) if query else _by_hand(facts)
+
+
+def _see_log(facts: DovecotFacts) -> str:
+    return f"# see what Dovecot itself says about it:\n{doveadm(facts)} log errors"
 
 
 def _by_hand(facts: DovecotFacts) -> str:
@@ -234,6 +248,8 @@ def _listing(known: Facts) -> Outcome:
     query = iterate_query(facts)
     why = visible(facts.listing_fault) or "it lists none"
     fix = query_lines(facts, "iterate_query", query) if query else _ITERATE
+    if query and query == facts.query.iterate:  # it is not for want of that
+        fix = _see_log(facts)
     return warn(f"Dovecot can't list its users: {why}", fix)
 
 

@@ -63,14 +63,17 @@ def _unusable(file: FileFact) -> Outcome:
 def _username_format(facts: DovecotFacts) -> Outcome:
     if not facts.with_domain:
         return ok("no account has a domain in its name" if facts.accounts else "there are no accounts")
+    whole = f"auth_username_format = {'%{user | lower}' if is_modern(facts) else '%Lu'}"
     if all(account.unknown for account in facts.sample):
+        text = facts.conf.values.get("auth_username_format", "")
+        if facts.sample and _WITHOUT_DOMAIN.search(text):
+            return fail(f"auth_username_format = {visible(text)} drops the domain of all users", append(facts, whole))
         known = "Dovecot could not be asked whether it knows users by their whole address"
         return unasked(facts) or skip(known)
     for block in facts.conf.of_kind("protocol"):
         text = block.values.get("auth_username_format", "")
         if block.name == "lmtp" and _WITHOUT_DOMAIN.search(text):
-            whole = "%{user | lower}" if is_modern(facts) else "%Lu"
-            fix = append(facts, "protocol lmtp {", f"  auth_username_format = {whole}", "}")
+            fix = append(facts, "protocol lmtp {", f"  {whole}", "}")
             return fail(f"protocol lmtp has auth_username_format = {visible(text)}, which drops the domain", fix)
     return ok("LMTP looks users up by their whole address")
 

@@ -13,7 +13,6 @@ from core.answers import permits
 from core.doctor.dovecot_view import (
     append,
     combined_check,
-    dovecot_check,
     is_asked,
     is_modern,
     quota_status,
@@ -26,6 +25,7 @@ from core.doctor.facts_dovecot import DovecotFacts
 from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
 from core.doctor.postfix_lists import asked_anywhere
 from core.text import shown, visible
+from core.units import parse_size
 
 _NO_SERVICE = ok("no quota-status service is configured")
 _NOT_ASKED = "Postfix does not ask quota-status about recipients"
@@ -139,13 +139,24 @@ def _message_count(known: Facts) -> Outcome:
     )
 
 
-def _mail_size(facts: DovecotFacts) -> Outcome:
-    size = facts.conf.values.get("quota_mail_size", "")
-    if not is_modern(facts) or size in _UNLIMITED:
-        return ok("quota_mail_size is not set")
-    fix = append(facts, "quota_mail_size = unlimited")
+def _mail_size(facts: Facts) -> Outcome:
+    old, modern = "quota_max_mail_size", "quota_mail_size"
+    name = modern if is_modern(facts.dovecot) else old
+    size = value(facts.dovecot, old, modern)
+    if size in _UNLIMITED:
+        return ok(f"{name} is not set")
+    most = facts.postfix.values.get("message_size_limit", "0")
+    if 0 < _bytes(most) <= _bytes(size):
+        return ok(f"{name} is {visible(size)}; Postfix's message_size_limit of {most} refuses larger mail before")
+    fix = setting(facts.dovecot, old, modern, "unlimited" if name == modern else "0")
     hint = f"# to refuse large mail at once: postconf -e 'message_size_limit = BYTES', in place of {visible(size)} here"
-    return warn(f"quota_mail_size is {visible(size)}", f"{fix}\n{hint}")
+    return warn(f"{name} is {visible(size)}", f"{fix}\n{hint}")
+
+
+def _bytes(text: str) -> int:
+    """Of a size of Dovecot's or Postfix's; what is not understood is as good as none."""
+    match = re.fullmatch(r"([0-9]+)\s*([BKMGT]?)[A-Z]*", text.strip(), re.IGNORECASE)
+    return parse_size(match[1] + match[2]) if match else 0
 
 
 def _aliases(facts: Facts) -> Outcome:
@@ -205,7 +216,7 @@ STATUS_CHECKS: tuple[Check, ...] = (
         "quota-status of Dovecot 2.4 ends with a panic at every question, and Postfix defers all mail.",
         _where_asked(_message_count),
     ),
-    dovecot_check(
+    combined_check(
         "quota-mail-size",
         "It has no effect at RCPT, and LMTP refuses with a temporary code: larger mail is retried for days before its"
         " sender is told.",

@@ -11,6 +11,7 @@ from core.doctor.checks_own import OWN_CHECKS
 from core.doctor.facts import Facts
 from core.doctor.facts_host import DiskFacts, MaildirFacts
 from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from core.doctor.paths import PathFacts
 from core.text import shown, visible
 from core.units import format_count, format_size
 
@@ -19,33 +20,36 @@ _MATTERS = 80.0  # percent of a disk from which it matters that more was promise
 _FIRST_YEAR, _LAST_YEAR = 2025, 2100
 _CLOCK_SLACK = 120.0  # seconds that the newest entry may lie ahead
 
+Figure = Callable[[DiskFacts], tuple[float, str]]  # percent in use, and what is left in words
+
 
 def _space(facts: Facts) -> Outcome:
-    return _disks(facts, lambda disk: (disk.percent, f"{format_size(disk.free)} free"))
+    return _disks(facts, lambda disk: (disk.percent, f"{format_size(disk.free)} free"), "du -xh")
 
 
 def _inodes(facts: Facts) -> Outcome:
-    return _disks(facts, lambda disk: (disk.inodes_percent, f"{format_count(disk.inodes_free)} inodes free"))
+    figure: Figure = lambda disk: (disk.inodes_percent, f"{format_count(disk.inodes_free)} inodes free")  # noqa: E731
+    return _disks(facts, figure, "du -xh --inodes")
 
 
-def _disks(facts: Facts, figure: Callable[[DiskFacts], tuple[float, str]]) -> Outcome:
+def _disks(facts: Facts, figure: Figure, du: str) -> Outcome:
     if not facts.host.disks:
         return skip(f"no disk was looked at{_because(facts)}")
     told = "; ".join(f"{disk.path}: {figure(disk)[1]}" for disk in facts.host.disks if not disk.fault)
-    return together((_disk(disk, *figure(disk)) for disk in facts.host.disks), ok(told))
+    return together((_disk(disk, *figure(disk), du) for disk in facts.host.disks), ok(told))
 
 
 def _because(facts: Facts) -> str:
     return f": {visible(facts.host.fault)}" if facts.host.fault else ""
 
 
-def _disk(disk: DiskFacts, percent: float, left: str) -> Outcome:
+def _disk(disk: DiskFacts, percent: float, left: str, du: str) -> Outcome:
     if disk.fault:
         return skip(f"{disk.fault}: run it as root")
     if percent < _NEARLY_FULL:
         return ok("")
     text = f"the disk of {disk.path} is {percent:.0f} % full, {left}"
-    fix = f"# make room; this shows what takes it:\ndu -xh --max-depth=2 {shlex.quote(disk.path)} | sort -h | tail"
+    fix = f"# make room; this shows what takes it:\n{du} --max-depth=2 {shlex.quote(disk.path)} | sort -h | tail"
     return fail(text, fix) if percent >= _FULL else warn(text, fix)
 
 
@@ -85,6 +89,8 @@ def _mailstore(facts: Facts) -> Outcome:
     store = facts.host.mailstore
     if store is None:
         return skip(f"nobody looked at the mailstore{_because(facts)}")
+    if facts.config.settings.mailstore.driver == "doveadm":
+        return ok("the driver is doveadm: Dovecot knows where mailboxes lie, mailstore.path is not needed")
     template = facts.config.settings.mailstore.path
     if store.kind == "closed":
         return skip(f"{store.fault}: run it as root")
@@ -117,8 +123,19 @@ def _rights(facts: Facts) -> Outcome:
         ((owner, group),) = owners
     foreign = [one for one in found if one.folder.kind == "folder" and one.folder.owner != owner]
     outcomes = [_foreign(one, owner, group) for one in foreign]
+    closed = (_closed(one.closed, one.folder.owner) for one in found if one.closed is not None and one not in foreign)
+    outcomes += dict.fromkeys(closed)
     outcomes += [_unreadable(facts, one, owner) for one in found if one.fault and one not in foreign]
     return together(outcomes, ok(f"{len(found)} mailboxes looked at belong to {owner}:{group} and can be read"))
+
+
+def _closed(folder: PathFacts, owner: str) -> Outcome:
+    name = shlex.quote(folder.path)
+    return fail(
+        f"{owner} may not enter {shown(folder.path, 200)} ({folder.rights}), which has mailboxes of his",
+        f"chmod u+rwx {name}" if folder.owner == owner else f"chmod o+x {name}",
+        "Mail for them is deferred, and who looks for them as that user finds nothing.",
+    )
 
 
 def _foreign(one: MaildirFacts, owner: str, group: str) -> Outcome:

@@ -9,12 +9,15 @@ from core.doctor.facts import Facts
 from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
 from core.doctor.paths import READ, WRITE, PathFacts
 from core.outside import DENIED
+from core.settings import Control
 from core.text import shown, visible
 from core.units import format_size
 
 _INT_MAX = 2**31 - 1
 _STICKY = 0o1000
 _AS_ROOT = "run it as root"
+_DISK_FULL = "disk is full"  # SQLite's words
+_MAKE_ROOM = "# make room on its disk: see disk-space and disk-inodes"
 _START_DATABASE = "systemctl start mariadb || systemctl start mysql"
 _NOBODY = ("Connection refused", "No such file or directory")
 _OF_MAIN_CF = """\
@@ -82,9 +85,11 @@ def _group(facts: Facts, name: str) -> Outcome:
 
 
 def _is_set(facts: Facts, group: str) -> bool:
-    """Whether somebody asked for this group; the one of the defaults may well be missing."""
-    control = facts.config.settings.control
-    keys = [key for key in ("group", "read_only_group") if getattr(control, key) == group]
+    """Whether somebody asked for this group; the one of the defaults, written out or not, may well be missing."""
+    control, default = facts.config.settings.control, Control()
+    keys = [
+        key for key in ("group", "read_only_group") if getattr(control, key) == group and group != getattr(default, key)
+    ]
     return any(facts.config.origin.get(f"control.{key}", "").startswith("file ") for key in keys)
 
 
@@ -140,7 +145,8 @@ def _state(facts: Facts) -> Outcome:
     fault = state.fault or state.write_fault
     if fault:
         verb = "read" if state.fault else "written"
-        return fail(f"the state database can't be {verb}: {visible(fault)}", _owned(facts, folder, file))
+        fix = _MAKE_ROOM if _DISK_FULL in fault else _owned(facts, folder, file)
+        return fail(f"the state database can't be {verb}: {visible(fault)}", fix)
     size = f", {format_size(state.size)}" if state.size is not None else "; it is made when it is needed"
     return ok(f"{facts.config.settings.state.url.without_password()}{size}")
 
@@ -168,9 +174,22 @@ def _accounts(facts: Facts) -> Outcome:
     if DENIED in database.fault and not facts.host.is_root:
         return skip(f"{url}: {visible(database.fault)}")
     if database.fault:
-        correct = "# correct [accounts] of mailquota's settings:\nmailquota config"
-        return fail(f"{url}: {visible(database.fault)}", _START_DATABASE if _is_stopped(facts) else correct)
+        return fail(f"{url}: {visible(database.fault)}", _database_fix(facts))
     return ok(url)
+
+
+def _database_fix(facts: Facts) -> str:
+    """By what the database itself says: errors 1045 and 1040 of MySQL."""
+    fault, file = facts.host.database.fault, facts.config.settings.accounts.password_file
+    if _is_stopped(facts):
+        return _START_DATABASE
+    if "using password" in fault and file:
+        return (
+            f"# the password is read from {visible(file)}: one of the two, that file or the database, needs the other's"
+        )
+    if "Too many connections" in fault:
+        return "# see who has them all, and raise max_connections if they are needed:\nmariadb -e 'SHOW PROCESSLIST'"
+    return "# correct [accounts] of mailquota's settings:\nmailquota config"
 
 
 def _is_stopped(facts: Facts) -> bool:

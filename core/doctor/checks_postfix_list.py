@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+import os
+from difflib import SequenceMatcher
 
 from core.doctor.facts import Facts
 from core.doctor.facts_postfix import OTHER_LISTS, RECIPIENT, RELAY
@@ -24,18 +25,22 @@ from core.doctor.postfix_lists import (
     quota_status,
 )
 from core.postfix_restrictions import Entry, entries, place, policy_check, unreachable_behind, without
-from core.text import visible
+from core.text import shown, visible
 
 _BEFORE_US = ("permit_", "reject_", "defer_", "check_")
 _AFTER_DATA = "smtpd_end_of_data_restrictions"
-_ALIKE = 0.9  # of 1
+_LONGEST = 200  # characters of mynetworks that are shown
+_ALIKE, _PORT_ALIKE = 0.9, 0.8  # of 1; of five digits one may be wrong, or two exchanged
 
 
 def _listed(facts: Facts) -> Outcome:
     found = judged_list(facts)
-    if asked := ours(facts, found):
-        return ok(f"{found} asks {asked[0][1].service}")
     fix = found.change_to(_placed(facts, found))
+    if asked := [check for _, check in ours(facts, found)]:
+        told = f"{found} asks {asked[0].service}"
+        if wrong := [check.malformed for check in asked if check.malformed]:
+            return fail(f"{told} with {shown(wrong[0])}, which is no option: smtpd does not start", fix)
+        return ok(told)
     for parameter in (*OTHER_LISTS, RELAY):
         if ours(facts, other := list_of(facts.postfix, parameter)):
             return _elsewhere(facts, other, fix)
@@ -50,20 +55,32 @@ def _listed(facts: Facts) -> Outcome:
         )  # fmt: skip
     told = f"{found} does not ask mailquota ({our_service(facts)}): {visible(found.text) or 'it is empty'}"
     slips = ", ".join(sorted(_slips(facts, found)))
-    return fail(f"{told}; there is no {visible(slips)}, so Postfix defers all mail" if slips else told, fix)
+    return fail(f"{told}; there is no {visible(slips)}, so Postfix gets no answer" if slips else told, fix)
 
 
 def _slips(facts: Facts, found: List) -> set[str]:
-    """Services without a socket whose name is almost ours, such as mailqouta."""
-    absent = {check.service for _, check in checks_in(found)} & set(facts.postfix.absent)
-    return set(get_close_matches(our_service(facts), absent, len(absent) or 1, _ALIKE))
+    """Services that nobody listens at whose name is almost ours, such as mailqouta, or was ours before a change."""
+    others = {check.service for _, check in checks_in(found)} - {
+        check.service for _, check in quota_status(facts, found)
+    }
+    return {service for service in others & set(facts.postfix.absent) if _is_slip(service, our_service(facts))}
+
+
+def _is_slip(service: str, wanted: str) -> bool:
+    if os.path.basename(service) == "mailquota":
+        return True
+    if service.startswith("inet:") and wanted.startswith("inet:"):
+        port, our_port = service.rpartition(":")[2], wanted.rpartition(":")[2]
+        return SequenceMatcher(None, port, our_port).ratio() >= _PORT_ALIKE
+    return SequenceMatcher(None, service, wanted).ratio() >= _ALIKE
 
 
 def _placed(facts: Facts, found: List) -> str:
     """The list with us in the right place. Dovecot's service goes, unless it still has to decide in our stead."""
     shadow = facts.config.settings.policy.mode == "shadow"
     gone = set() if shadow else {check.service for _, check in quota_status(facts, found)}
-    return place(without(found.text, gone | _slips(facts, found)), our_service(facts))
+    gone |= _slips(facts, found) | _our_services(facts, found)
+    return place(without(found.text, gone), our_service(facts))
 
 
 def _our_services(facts: Facts, found: List) -> set[str]:
@@ -138,7 +155,7 @@ def _override(facts: Facts) -> Outcome:
 
 def _without_override(facts: Facts, own: List) -> str:
     if entries(own.text):
-        return own.change_to(place(own.text, our_service(facts)))
+        return own.change_to(_placed(facts, own))
     return f"postconf -PX {own.service}/{own.parameter}\n{RELOAD}"
 
 
@@ -163,7 +180,8 @@ def _lets_pass(entry: Entry) -> bool:
 
 def _passing(facts: Facts, entry: Entry) -> str:
     if entry.name == "permit_mynetworks":
-        return f"clients in mynetworks ({visible(facts.postfix.values.get('mynetworks', ''))})"
+        networks = facts.postfix.values.get("mynetworks", "")
+        return f"clients in mynetworks ({visible(networks[:_LONGEST])}{'…' if len(networks) > _LONGEST else ''})"
     if entry.name == "permit_sasl_authenticated":
         return "users who are logged in"
     return f"what {entry} lets pass"

@@ -8,10 +8,10 @@ import shlex
 
 from core.doctor import fixes_own
 from core.doctor.facts import Facts
-from core.doctor.facts_postfix import SocketFacts
+from core.doctor.facts_postfix import RECIPIENT, SocketFacts
 from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
 from core.doctor.paths import ENTER, WRITE, PathFacts, UserFacts, allows
-from core.doctor.postfix_lists import incoming, judged_list, needs_our_check, needs_postfix, our_service, ours
+from core.doctor.postfix_lists import judged_list, list_of, needs_our_check, needs_postfix, our_service, ours
 from core.endpoints import SUN_PATH_MAX, parse_listen
 from core.postfix_restrictions import PolicyCheck, place, without
 from core.text import shown, visible
@@ -150,10 +150,10 @@ def _folder(folder: PathFacts, owner: UserFacts, queue: str) -> Outcome:
 def _jail(facts: Facts) -> Outcome:
     if facts.postfix.master_fault:
         return skip(f"master.cf could not be read: {facts.postfix.master_fault}; {_AS_ROOT}")
-    jailed = [one for one in incoming(facts.postfix) if one.chroot]
+    jailed = [one for one in facts.postfix.smtpds if one.chroot and ours(facts, list_of(facts.postfix, RECIPIENT, one))]
     checks = [check for check in _checks(facts) if check.service.startswith(("unix:/", "local:/"))]
     if not jailed or not checks:
-        how = f"below {facts.postfix.queue_directory}" if jailed else "no smtpd for mail from outside is in a jail"
+        how = f"below {facts.postfix.queue_directory}" if jailed else "no smtpd that asks is in a jail"
         return ok(f"smtpd reaches {', '.join(check.service for check in _checks(facts))}: {how}")
     services = ", ".join(one.service for one in jailed)
     found = f"{services} sees nothing outside {facts.postfix.queue_directory}, so {checks[0].service} is not there"

@@ -18,13 +18,15 @@ from core.text import shown
 
 _FACTORS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE = re.compile(r"([0-9]+)\s*([BKMGT]?)[A-Z]*", re.IGNORECASE)
+_NEGATIVE = re.compile(r"(?:[*?]:(?:bytes|storage)=)?\s*-")
 _KIB = 1024
+_FACTORS_24 = {"quota_storage_percentage": "100", "quota_storage_extra": "0"}  # and what leaves a limit as it is
 _UNITS = {1 << 10: "1024 times too large", 1 << 20: "1048576 times too large"}
 _PLAIN_FIELDS = {"user", "uid", "gid", "home", "mail", "mail_path", "mail_driver"}
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """``kind``: unknown, broken (Dovecot can't load the user), field, block, unit, cache or other."""
+    """``kind``: unknown, broken (Dovecot can't load the user), negative, field, block, factor, unit, cache or other."""
 
     address: str
     kind: str
@@ -54,6 +56,10 @@ def _effective(facts: DovecotFacts, account: Account) -> int | None:
 def _difference(facts: DovecotFacts, account: Account) -> Difference | None:
     if account.unknown:
         return Difference(account.address, "unknown", "Dovecot has no such user")
+    given = account.fields.get(field_name(facts), "")
+    if _NEGATIVE.match(given):
+        told = f"{field_name(facts)} is {shown(given)}, and with a limit below 0 Dovecot can't load the user"
+        return Difference(account.address, "negative", told)
     if account.fault:
         return _broken(facts, account)
     effective = _effective(facts, account)
@@ -82,15 +88,27 @@ def _cause(facts: DovecotFacts, account: Account) -> tuple[str, str]:
         return "block", "the quota block has a limit of its own, which beats the user database"
     if text is None:
         return "field", f"the user database gives no {field}{_instead(account)}, so the default counts"
-    given = _limit_of(facts, text)
-    for factor, words in _UNITS.items():
-        if given and account.expected and given == account.expected * factor:
-            return "unit", f"{field} is {shown(text)}, {words}"
-    if given and account.expected and account.expected == given * _KIB:
-        return "unit", f"{field} is {shown(text)}, 1024 times too small"
+    if factors := [f"{name} = {shown(facts.conf.values[name])}" for name in changing_all(facts)]:
+        return "factor", f"{', '.join(factors)} changes all limits"
+    if unit := _wrong_unit(_limit_of(facts, text), account.expected):
+        return "unit", f"{field} is {shown(text)}, {unit}"
     if facts.conf.values.get("auth_cache_size", "0") not in {"", "0"}:
         return "cache", f"{field} is {shown(text)}; auth_cache_size is set, so it may be an old one"
     return "other", f"{field} is {shown(text)}"
+
+
+def _wrong_unit(given: int | None, expected: int | None) -> str:
+    if not given or not expected:
+        return ""
+    if expected == given * _KIB:
+        return "1024 times too small"
+    return next((words for factor, words in _UNITS.items() if given == expected * factor), "")
+
+
+def changing_all(facts: DovecotFacts) -> dict[str, str]:
+    """The settings of 2.4 that change every limit, with the values that would not."""
+    values = facts.conf.values
+    return {name: plain for name, plain in _FACTORS_24.items() if values.get(name, plain).rstrip("%B") != plain}
 
 
 def _instead(account: Account) -> str:

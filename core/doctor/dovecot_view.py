@@ -81,10 +81,30 @@ def value(facts: DovecotFacts, old: str, modern: str) -> str:
 def plugins(facts: DovecotFacts, protocol: str = "") -> list[str]:
     """The plugins loaded for a protocol, or globally. A list of a protocol's own replaces that outside it."""
     found = _plugins(facts.conf, [])
-    for block in facts.conf.of_kind("protocol"):
-        if protocol and block.name == protocol:
-            found = _plugins(block, found)
+    for block in _blocks_for(facts, protocol):
+        found = _plugins(block, found)
     return found
+
+
+def list_for(facts: DovecotFacts, protocol: str) -> str:
+    """The protocol, or the name of the block ``protocol !imap { }``, where its list of plugins has to be mended."""
+    own = [block.name for block in _blocks_for(facts, protocol) if has_plugins(block)]
+    return own[-1] if own and is_modern(facts) else protocol
+
+
+def has_plugins(block: Block) -> bool:
+    """Whether it says something about plugins of its own."""
+    return "mail_plugins" in block.values or any(block.of_kind("mail_plugins"))
+
+
+def _blocks_for(facts: DovecotFacts, protocol: str) -> list[Block]:
+    """``protocol !imap { }`` is for all others: on 2.3 a block of their own is stronger, on 2.4 weaker than that."""
+    found = [
+        block
+        for block in facts.conf.of_kind("protocol")
+        if protocol and (block.name == protocol or (block.name.startswith("!") and block.name[1:] != protocol))
+    ]
+    return sorted(found, key=lambda block: block.name.startswith("!") == is_modern(facts))
 
 
 def _plugins(block: Block, inherited: list[str]) -> list[str]:

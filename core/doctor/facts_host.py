@@ -89,11 +89,15 @@ class LimitFacts(msgspec.Struct, frozen=True):
 
 
 class MaildirFacts(msgspec.Struct, frozen=True):
-    """The Maildir of one account, and whether we could list its folder ``cur``: "" where we could."""
+    """The Maildir of one account, and whether we could list its folder ``cur``: "" where we could.
+
+    ``closed`` is the first folder above it that its owner may not enter.
+    """
 
     address: str
     folder: PathFacts
     fault: str = ""
+    closed: PathFacts | None = None
 
 
 class HostFacts(msgspec.Struct, frozen=True, kw_only=True):

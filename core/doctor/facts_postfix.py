@@ -27,6 +27,7 @@ PARAMETERS = (
     "daemon_directory",
     "mail_owner",
     "mail_version",
+    "message_size_limit",
     "mynetworks",
     "queue_directory",
     "recipient_delimiter",
@@ -75,7 +76,8 @@ class PostfixFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     ``values`` are PARAMETERS and the restriction classes as postconf expands them; what this version does not know is
     missing. ``master_fault`` says why master.cf is unknown. ``absent`` are policy services that recipients are asked
-    about whose sockets do not exist, as they stand in the list. ``running`` is None where only root could tell.
+    about whose sockets do not exist, or whose ports of this machine nobody listens at, as they stand in the list.
+    ``running`` is None where only root could tell.
     """
 
     fault: str = "not asked"

@@ -161,7 +161,8 @@ def _canonical(address: str) -> str:
     if kind == "unix":
         return f"unix:{os.path.normpath(place)}"
     host, _, port = place.lower().rpartition(":")
-    return f"{kind}:{'127.0.0.1' if host in {'', 'localhost', '0.0.0.0', '[::]'} else host}:{port}"  # noqa: S104
+    host = host.strip("[]")  # Postfix takes them around any address
+    return f"{kind}:{'127.0.0.1' if host in {'', 'localhost', '0.0.0.0', '::'} else host}:{port}"  # noqa: S104
 
 
 def names(found: Iterable[Entry]) -> str:

@@ -105,7 +105,15 @@ def _maildir(config: Config, address: str) -> MaildirFacts:
     if {"..", "."} & {user, domain} or "/" in address or "\0" in address:
         return MaildirFacts(address, paths.PathFacts(path))
     folder = paths.look(path)
-    return MaildirFacts(address, folder, _listing_fault(path) if folder.kind == "folder" else folder.fault)
+    if folder.kind != "folder":
+        return MaildirFacts(address, folder, folder.fault)
+    return MaildirFacts(address, folder, _listing_fault(path), _closed_above(folder))
+
+
+def _closed_above(folder: paths.PathFacts) -> paths.PathFacts | None:
+    owner = paths.user(folder.owner)
+    above = paths.folders_above(folder.path) if owner else ()
+    return next((one for one in above if owner and paths.allows(one, owner, paths.ENTER) is False), None)
 
 
 def _listing_fault(path: str) -> str:

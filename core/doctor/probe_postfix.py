@@ -22,8 +22,10 @@ from core.postfix_restrictions import entries, policy_check
 PATIENCE = 2.0  # seconds for a probe in all
 # A state that no policy service decides about, so it changes no counter but that of requests.
 QUESTION = b"request=smtpd_access_policy\nprotocol_state=CONNECT\nprotocol_name=ESMTP\n\n"
+_ANSWER = b"action="
 _LONGEST_ANSWER = 4096
 _MASTER_FIELDS = 8
+_THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def gather(config: Config, run: outside.Run = outside.run) -> PostfixFacts:
@@ -66,6 +68,20 @@ def _absent(values: dict[str, str], smtpds: tuple[Smtpd, ...]) -> Iterator[str]:
         kind, _, place = service.partition(":")
         if kind == "unix" and paths.look(os.path.join(values.get("queue_directory", "/"), place)).kind == "missing":
             yield service
+        if kind == "inet" and _is_refused(place):
+            yield service
+
+
+def _is_refused(place: str) -> bool:
+    """Whether nobody listens at a port of this machine; nothing is sent to who does."""
+    host, _, port = place.rpartition(":")
+    if host.strip("[]") not in _THIS_MACHINE or not port.isdecimal():
+        return False
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), PATIENCE):
+            return False
+    except (OSError, OverflowError) as error:  # the second: no such port
+        return isinstance(error, ConnectionRefusedError)
 
 
 def _is_old(values: dict[str, str]) -> bool:
@@ -147,15 +163,23 @@ def _connect(address: ListenAddress) -> socket.socket:
 
 def _answer(sock: socket.socket, deadline: float) -> Probe:
     received = b""
-    while b"\n\n" not in received and len(received) < _LONGEST_ANSWER:
-        left = deadline - monotonic()
-        if left <= 0:
-            raise TimeoutError
-        sock.settimeout(left)
-        part = sock.recv(_LONGEST_ANSWER)
-        if not part:
-            break
-        received += part
+    try:
+        while b"\n\n" not in received and len(received) < _LONGEST_ANSWER:
+            part = _receive(sock, deadline)
+            if not part:
+                break
+            received += part
+    except OSError:
+        if received[: len(_ANSWER)] in {b"", _ANSWER}:
+            raise  # else it is a greeting, which tells who is there
     if not received:
         return Probe("closed", "the connection was closed without an answer")
     return Probe("answer", received.decode(errors="replace"))
+
+
+def _receive(sock: socket.socket, deadline: float) -> bytes:
+    left = deadline - monotonic()
+    if left <= 0:
+        raise TimeoutError
+    sock.settimeout(left)
+    return sock.recv(_LONGEST_ANSWER)

@@ -72,10 +72,12 @@ def carry_out(plan: Plan, machine: Machine, tell: Callable[[str], None]) -> Repo
         done.append(text)
         tell(text)
 
+    doing = "write what was installed"
     try:
         if plan.manifest is not None and plan.pending:
             machine.remember(plan.manifest)
         for step in plan.pending:
+            doing = described(step)
             fault = _take(step, machine)
             if not fault:
                 note(described(step))
@@ -86,7 +88,7 @@ def carry_out(plan: Plan, machine: Machine, tell: Callable[[str], None]) -> Repo
         if plan.manifest is not None and plan.pending:
             machine.remember(msgspec.structs.replace(plan.manifest, complete=True))
     except OSError as error:
-        fault = f"{error.filename or 'a file'}: {error.strerror or error}"
+        fault = f"{error.filename or doing}: {error.strerror or error}"
         return Report(tuple(done), tuple(remarks), fault)
     return Report(tuple(done), tuple(remarks))
 

@@ -31,6 +31,23 @@ def test_braces_are_one_argument_and_may_nest() -> None:
     assert second == Entry("permit")
 
 
+@pytest.mark.parametrize(
+    ("options", "malformed"),
+    [
+        ("timeout=10s, { default_action = 451 4.3.5 x }, max_ttl=5", ""),
+        ("timeout = 10s", "timeout"),
+        ("default_action=451 4.3.5 x", "4.3.5"),
+        ("timeuot=10s", "timeuot"),
+    ],
+)
+def test_what_postfix_does_not_take_for_an_option_is_told(options: str, malformed: str) -> None:
+    """smtpd ends at it: "malformed option", "unknown option"."""
+    (entry,) = entries(f"check_policy_service {{ {SERVICE}, {options} }}")
+    check = policy_check(entry)
+    assert check is not None
+    assert check.malformed == malformed
+
+
 def test_an_access_map_may_stand_alone() -> None:
     assert entries("hash:/etc/postfix/Access, permit") == (Entry("hash:/etc/postfix/Access"), Entry("permit"))
 

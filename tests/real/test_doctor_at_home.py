@@ -72,6 +72,10 @@ POSTFIX = [
         "policy-service-listed", "there is no unix:private/mailqouta",
         restrictions(f"reject_unauth_destination, {OURS.replace('mailquota', 'mailqouta')}"),
     ),
+    Case(
+        "policy-service-listed", "smtpd does not start",
+        restrictions(f"reject_unauth_destination, {OURS.replace('timeout=10s', 'timeout = 10s')}"),
+    ),
     Case("policy-service-once", "2 times", restrictions(f"reject_unauth_destination, {OURS}, {OURS}")),
     Case("policy-service-place", "never gets to mailquota", restrictions(f"reject_unauth_destination, permit, {OURS}")),
     Case("policy-service-place", "before reject_unauth", restrictions(f"{OURS}, reject_unauth_destination")),
@@ -103,6 +107,9 @@ POSTFIX = [
 DOVECOT = [
     Case("quota-plugin", "not among them", conf("conf.d/10-mail.conf", "^mail_plugins = quota", "mail_plugins = ")),
     Case("quota-plugin-lmtp", "lmtp", appended("conf.d/20-lmtp.conf", "protocol lmtp {\n  mail_plugins = notify\n}")),
+    Case("quota-plugin-lmtp", "lmtp", appended("local.conf", "protocol !imap {\n  mail_plugins = notify\n}")),
+    Case("lmtp-username", "of all users", appended("local.conf", "auth_username_format = %n")),
+    Case("quota-mail-size", "is 10k", appended("local.conf", "plugin {\n  quota_max_mail_size = 10k\n}")),
     Case("imap-quota", "does not load", conf("conf.d/20-imap.conf", "mail_plugins imap_quota", "mail_plugins")),
     Case("imap-quota", "globally", conf("conf.d/10-mail.conf", "^mail_plugins = quota", "& imap_quota")),
     Case("quota-driver", "knows no quota driver", conf("conf.d/90-quota.conf", "count:User quota", "cuont:User quota")),
@@ -129,6 +136,7 @@ HOST = [
         "chmod 0666 /etc/mailquota/mailquota.toml",
     ),
     Case("password-files", "everybody may read", "chmod 0644 /etc/postfix/mysql-virtual-mailbox-maps.cf"),
+    Case("mailbox-rights", "may not enter", f"chmod 000 /var/vmail/{HOME}"),
     Case("mailbox-rights", "belongs to root", f"chown root /var/vmail/{HOME}/john/Maildir"),
 ]  # fmt: skip
 

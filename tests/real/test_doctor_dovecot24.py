@@ -52,6 +52,7 @@ CASES = [
         "quota-plugin", "not among them", replacing("mail_plugins {\n  quota = yes", "mail_plugins {\n  notify = yes")
     ),
     Case("quota-plugin-lmtp", "protocol lmtp", adding("protocol lmtp {", "mail_plugins = notify", "}")),
+    Case("quota-plugin-lmtp", "lmtp", adding("protocol !imap {", "mail_plugins {", "quota = no", "}", "}")),
     Case("imap-quota", "loaded globally", adding("mail_plugins {", "imap_quota = yes", "}")),
     Case("trash-folder", "no mailbox has", replacing("special_use = \\Trash", ""), state="warn"),
     Case("quota-warning-service", "no service listens", adding(*WARNING)),

@@ -6,7 +6,7 @@ from functools import reduce
 
 import pytest
 
-from core.doctor.facts_dovecot import DovecotFacts, FileFact
+from core.doctor.facts_dovecot import Account, DovecotFacts, FileFact
 from core.doctor.facts_postfix import PostfixFacts, Smtpd
 from tests.core.doctor.dovecots import (
     BOOKWORM,
@@ -30,6 +30,8 @@ LARGE_INDEX = FileFact(path="/var/vmail/x/y/Maildir", size=200 << 20)
 _FOLDER = "/var/vmail/x/y/Maildir"
 MAILDIRSIZE = FileFact(path=f"{_FOLDER}/maildirsize", folder=_FOLDER, uid=5000, owner=5000, mode=0o600)
 ROOTS = FileFact(path="/v/o'n/maildirsize", folder="/v/o'n", uid=0, owner=5000, mode=0o600)
+ON, OFF = (("mail_plugins {", f"quota = {switch}", "}") for switch in ("yes", "no"))
+NOBODY_KNOWN = {"sample": (Account(address="john@example.org", expected=0, unknown=True),)}
 CLOSED = FileFact(path="/v/m", folder="/v", uid=5, owner=5, mode=0o440)
 
 
@@ -78,6 +80,15 @@ CASES: list[StateCase] = [
     ("quota-plugin-lmtp", BULLSEYE, adding("protocol lmtp {", "mail_plugins = sieve", "}"),
      {}, "fail", "without quota: sieve", "protocol lmtp {\n  mail_plugins = sieve quota\n}"),
     ("quota-plugin-lmtp", BULLSEYE, adding("protocol lmtp {", "mail_plugins = quota sieve", "}"), {}, "ok", "", ""),
+    ("quota-plugin-lmtp", BULLSEYE, adding("protocol !imap {", "mail_plugins = notify", "}"),
+     {}, "fail", "without quota: notify", "protocol lmtp {\n  mail_plugins = notify quota\n}"),
+    ("quota-plugin-lmtp", BULLSEYE, adding("protocol !lmtp {", "mail_plugins = notify", "}"), {}, "ok", "", ""),
+    ("quota-plugin-lmtp", BULLSEYE,
+     adding("protocol lmtp {", "mail_plugins = quota", "}", "protocol !imap {", "mail_plugins = notify", "}"),
+     {}, "ok", "", ""),
+    ("quota-plugin-lmtp", TRIXIE,
+     adding("protocol lmtp {", *ON, "}", "protocol !imap {", *OFF, "}"),
+     {}, "fail", "without quota: empty", "protocol !imap {\n  mail_plugins {\n    quota = yes\n  }\n}"),
     ("quota-plugin-lmtp", TRIXIE, adding("protocol lmtp {", "mail_plugins = sieve", "}"),
      {}, "fail", "sieve", "    sieve = yes\n    quota = yes"),
     ("quota-plugin-lmtp", TRIXIE, adding("protocol lmtp {", "mail_plugins {", "sieve = yes", "}", "}"),
@@ -128,6 +139,10 @@ CASES: list[StateCase] = [
     ("lmtp-username", BULLSEYE, adding("protocol lmtp {", "auth_username_format = %Ln", "}"),
      {"with_domain": False}, "ok", "no account has a domain", ""),
     ("lmtp-username", TRIXIE, str, {"sample": ()}, "skip", "could not be asked", ""),
+    ("lmtp-username", BULLSEYE, adding("auth_username_format = %Ln"), NOBODY_KNOWN,
+     "fail", "%Ln drops the domain of all users", "auth_username_format = %Lu\n"),
+    ("lmtp-username", BULLSEYE, adding("auth_username_format = %Ln"), {}, "ok", "whole address", ""),
+    ("lmtp-username", BULLSEYE, str, NOBODY_KNOWN, "skip", "could not be asked", ""),
     ("memory-limit", BULLSEYE, str, {}, "ok", "no mailbox has an index", ""),
     ("memory-limit", BULLSEYE, str, {"largest_index": FileFact(path="/v", size=5 << 20)}, "ok", "5 MiB", ""),
     ("memory-limit", BULLSEYE, str,
@@ -183,7 +198,9 @@ CASES: list[StateCase] = [
     ("quota-mail-size", TRIXIE, str, {}, "ok", "not set", ""),
     ("quota-mail-size", TRIXIE, adding("quota_mail_size = 10M"), {}, "warn", "is 10M", "quota_mail_size = unlimited"),
     ("quota-mail-size", TRIXIE, adding("quota_mail_size = 0"), {}, "ok", "not set", ""),
-    ("quota-mail-size", BULLSEYE, setting("quota_max_mail_size = 10M"), {}, "ok", "not set", ""),
+    ("quota-mail-size", BULLSEYE, str, {}, "ok", "quota_max_mail_size is not set", ""),
+    ("quota-mail-size", BULLSEYE, setting("quota_max_mail_size = 10M"), {}, "warn", "quota_max_mail_size is 10M",
+     "plugin {\n  quota_max_mail_size = 0\n}"),
     ("quota-status-toolarge", TRIXIE, str, {}, "skip", "could not be seen", "quota_status_toolarge = 552 5.2.3"),
     ("quota-status-toolarge", TRIXIE, adding("quota_status_toolarge = 552 5.2.3 x"), {}, "ok", "is set", ""),
     ("quota-status-toolarge", TRIXIE, str, {"release": (2, 4, 5)}, "ok", "has not this fault", ""),
@@ -247,6 +264,12 @@ def test_where_nobody_is_asked_a_full_mailbox_bounces(service: str, state: str) 
     found = say("quota-bounces", facts(BULLSEYE), asking(service))
     assert found.state == state
     assert ("quota_full_tempfail = yes\nEOF" in found.fix) == (state == "warn")
+
+
+@pytest.mark.parametrize(("limit", "state"), [("10240000", "ok"), ("20480000", "warn"), ("0", "warn"), ("?", "warn")])
+def test_postfix_may_refuse_large_mail_before(limit: str, state: str) -> None:
+    known = PostfixFacts(fault="", values={"message_size_limit": limit})
+    assert say("quota-mail-size", facts(TRIXIE, adding("quota_mail_size = 10M")), known).state == state
 
 
 def test_what_a_restriction_class_asks_is_asked() -> None:

@@ -30,6 +30,8 @@ from tests.core.doctor.healthy import outcome
 
 SCRIPT = "/usr/local/bin/quota-warning.sh"
 LDA = "cat | /usr/lib/dovecot/dovecot-lda -d $2"
+UNLISTED = UserQuery(file="/etc/dovecot/dovecot-sql.conf.ext", user="SELECT quota FROM virtual_users")
+LISTING = msgspec.structs.replace(UNLISTED, iterate="SELECT email AS user FROM virtual_users")
 TWO_ROOTS = adding("plugin {", "quota2 = count:Other", "}")
 IN_BLOCK = replacing("  quota_warning warn-95 {", "  storage_size = 3000\n  quota_warning warn-95 {")
 
@@ -96,7 +98,12 @@ CASES: list[StateCase] = [
     ("quota-limits", BULLSEYE, TWO_ROOTS, {}, "skip", "not covered: 2 quotas", ""),
     ("quota-limits", BULLSEYE, str, {"users": ("ldap",)}, "skip", "not covered: user database 'ldap'", ""),
     ("quota-limits", BULLSEYE, str, {"users": ()}, "skip", "not covered", ""),
-    ("quota-limits", BULLSEYE, str, john(unknown=True), "fail", "Dovecot has no such user", "quota_rule"),
+    ("quota-limits", BULLSEYE, str, john(unknown=True), "fail", "Dovecot has no such user",
+     "doveadm log errors"),
+    ("quota-limits", BOOKWORM, replacing("count:User quota", "fs:User quota"), john(fault="quotactl() failed"), "skip",
+     "not covered: quota driver fs", ""),
+    ("quota-limits", BULLSEYE, adding("protocol !imap {", "mail_plugins = notify", "}"),
+     john(fault="Unknown command 'quota'"), "skip", "see quota-plugin-protocols", ""),
     ("quota-driver", BULLSEYE, replacing("maildir:User quota", "mailldir:User quota"),
      john(fault="Unknown quota backend: mailldir"), "fail", "knows no quota driver 'mailldir'", "count:User quota"),
     ("quota-limits", BULLSEYE, replacing("maildir:User quota", "mailldir:User quota"),
@@ -132,6 +139,12 @@ CASES: list[StateCase] = [
     ("quota-limits", TRIXIE, str, size("100000 B"), "ok", "enforces", ""),
     ("quota-limits", TRIXIE, str, size("unlimited"), "fail", "unlimited in Dovecot", "#"),
     ("quota-limits", TRIXIE, str, size("what"), "skip", "can't be told", ""),
+    ("quota-limits", TRIXIE, str, size("-5B"), "fail", "limit below 0", "# give these accounts"),
+    ("quota-limits", BULLSEYE, str, rule("*:bytes=-5"), "fail", "'*:bytes=-5', and with a limit below 0", "# give"),
+    ("quota-limits", TRIXIE, adding("quota_storage_percentage = 50"), size("100000B", 49), "fail",
+     "quota_storage_percentage = '50' changes all limits", "\nquota_storage_percentage = 100\n"),
+    ("quota-limits", TRIXIE, adding("quota_storage_extra = 50M"), size("100000B", 51298), "fail",
+     "quota_storage_extra = '50M' changes all limits", "\nquota_storage_extra = 0\n"),
     ("quota-limits", TRIXIE, str, john({"quota_rule": "*:bytes=100000"}), "fail",
      "5242880 KiB in Dovecot; the user database gives no quota_storage_size (but 'quota_rule')", "quota_storage_size"),
     ("quota-limits", TRIXIE, IN_BLOCK, size("100000B", 3), "fail", "the quota block has a limit of its own", "sed -i"),
@@ -146,10 +159,13 @@ CASES: list[StateCase] = [
     ("username-characters", BULLSEYE, adding("auth_username_chars = abc"), {"odd": ("a+@x",), "odd_characters": "+"},
      "fail", "lacks '+'", "auth_username_chars = abc+\n"),
     ("user-listing", BULLSEYE, str, {}, "ok", "lists 1 users, the accounts database has 1", ""),
-    ("user-listing", BULLSEYE, str, {"listed": 0}, "warn", "it lists none", "iterate_query = SELECT email AS user"),
+    ("user-listing", BULLSEYE, str, {"listed": 0, "query": UNLISTED}, "warn", "it lists none",
+     "iterate_query = SELECT email AS user"),
     ("user-listing", BULLSEYE, str, {"listed": 0, "accounts": 0}, "ok", "no users", ""),
-    ("user-listing", BULLSEYE, str, {"listed": None, "listing_fault": "no table users"}, "warn", "no table users",
-     "cat >> /etc/dovecot/dovecot-sql.conf.ext"),
+    ("user-listing", BULLSEYE, str, {"listed": None, "listing_fault": "no table users", "query": UNLISTED}, "warn",
+     "no table users", "cat >> /etc/dovecot/dovecot-sql.conf.ext"),
+    ("user-listing", BULLSEYE, str, {"listed": None, "listing_fault": "took longer", "query": LISTING}, "warn",
+     "took longer", "doveadm log errors"),
     ("user-listing", BULLSEYE, str, {"listed": None, "listing_fault": "x", "query": UserQuery(user="SELECT 1")}, "warn",
      "x", "# give"),
     ("user-listing", TRIXIE, str, {"listed": None, "listing_fault": "x"}, "warn", "x",

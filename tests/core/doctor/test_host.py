@@ -12,7 +12,7 @@ from core.doctor.facts_dovecot import DovecotFacts
 from core.doctor.facts_host import DiskFacts, HostFacts, LimitFacts, MaildirFacts, StateFacts
 from core.doctor.model import Outcome
 from core.doctor.paths import PathFacts, UserFacts
-from tests.core.doctor.healthy import GIB, MAILDIR, facts, folder, host, outcome
+from tests.core.doctor.healthy import GIB, MAILDIR, config, facts, folder, host, outcome
 
 CHECKS = {check.name for check in HOST_CHECKS}
 
@@ -42,7 +42,9 @@ def test_space(used: int, state: str) -> None:
     found = said("disk-space", disks=(DiskFacts("/var/vmail", 100 * GIB, (100 - used) * GIB, 10, 5),))
     assert found.state == state
     assert ("du -xh --max-depth=2 /var/vmail" in found.fix) == (state != "ok")
-    assert said("disk-inodes", disks=(DiskFacts("/var/vmail", 100, 50, 100, 100 - used),)).state == state
+    found = said("disk-inodes", disks=(DiskFacts("/var/vmail", 100, 50, 100, 100 - used),))
+    assert found.state == state
+    assert ("du -xh --inodes --max-depth=2 /var/vmail" in found.fix) == (state != "ok")
 
 
 def test_the_fullest_disk_counts() -> None:
@@ -121,6 +123,12 @@ def test_mailstore(store: PathFacts, state: str) -> None:
     assert said("mailstore", mailstore=store).state == state
 
 
+def test_where_dovecot_is_asked_nobody_needs_the_place_of_mailboxes() -> None:
+    nowhere = host(mailstore=PathFacts("/var/vmail"), limits=LimitFacts(1, 0, GIB, 5000))
+    asking = config(mailstore={"driver": "doveadm"})
+    assert outcome("mailstore", facts(host=nowhere, config_=asking)).state == "ok"
+
+
 @pytest.mark.parametrize(("used", "state"), [(0, "ok"), (None, "ok"), (5 * GIB, "fail")])
 def test_mailboxes_are_elsewhere(used: int | None, state: str) -> None:
     """On a new server there are none; where mail is known of, there must be some."""
@@ -142,6 +150,14 @@ def test_mailboxes_belong_to_one_user() -> None:
     found = outcome("mailbox-rights", msgspec.structs.replace(facts(host=boxes), dovecot=VMAIL))
     assert found.state == "warn"
     assert found.fix == """chown -R vmail:vmail '/var/vmail/example.org/it'"'"'s/Maildir'"""
+
+
+@pytest.mark.parametrize(("owner", "fix"), [("vmail", "chmod u+rwx /var/vmail"), ("root", "chmod o+x /var/vmail")])
+def test_a_folder_above_mailboxes_that_their_owner_may_not_enter(owner: str, fix: str) -> None:
+    closed = folder("/var/vmail", 0o600, owner=owner)
+    found = said("mailbox-rights", maildirs=tuple(msgspec.structs.replace(box(name), closed=closed) for name in "ab"))
+    assert (found.state, found.fix) == ("fail", fix)
+    assert found.found.count("vmail may not enter '/var/vmail'") == 1
 
 
 def test_mailboxes_of_several_users_are_nobody_elses() -> None:

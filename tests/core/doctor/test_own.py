@@ -114,9 +114,11 @@ def test_a_group_of_the_settings_is_missing() -> None:
 
 
 def test_the_group_of_the_defaults_may_be_missing() -> None:
-    found = said("control-socket", config(origin={"control.group": "default"}), groups_missing=("mailquota",))
-    assert found.state == "ok"
-    assert "no group mailquota" in found.found
+    """Also where ``config --write`` has put it into the file."""
+    for origin in ("default", f"file {SETTINGS}"):
+        found = said("control-socket", config(origin={"control.group": origin}), groups_missing=("mailquota",))
+        assert found.state == "ok"
+        assert "no group mailquota" in found.found
 
 
 WITH_PASSWORD = config(accounts={"database": "mysql://mailserver:ChangeMe@127.0.0.1/mailserver"})
@@ -189,6 +191,13 @@ def test_the_state_database_goes_to_whom_its_folder_belongs() -> None:
     assert alone.fix == f"chown vmail:vmail {path}\nchmod u+rw {path}"
 
 
+def test_a_state_database_on_a_full_disk_has_no_wrong_owner() -> None:
+    full = StateFacts(known=True, write_fault="state database /x: database or disk is full")
+    fix = said("state-database", state=full).fix
+    assert fix.startswith("# make room")
+    assert "chown" not in fix
+
+
 def test_the_folder_of_the_state_database_is_open() -> None:
     found = said("state-database", files=files(state_folder=folder("/var/lib/mailquota", 0o777)))
     assert (found.state, found.fix) == ("fail", "chmod o-w /var/lib/mailquota")
@@ -202,6 +211,18 @@ def test_accounts_database(database: DatabaseFacts, state: str) -> None:
     found = said("accounts-database", WITH_PASSWORD, database=database)
     assert found.state == state
     assert "ChangeMe" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("fault", "fix"),
+    [
+        ("Access denied for user 'mailserver'@'localhost' (using password: YES)", "read from /etc/postfix/x.cf"),
+        ("Too many connections", "SHOW PROCESSLIST"),
+    ],
+)
+def test_what_the_database_of_accounts_needs_is_said_by_its_own_fault(fault: str, fix: str) -> None:
+    known = config(accounts={"password_file": "/etc/postfix/x.cf"})
+    assert fix in said("accounts-database", known, database=DatabaseFacts(known=True, fault=fault)).fix
 
 
 READS = DatabaseFacts(known=True, may_write=False, write_fault="UPDATE command denied", writer="mysql://mailserver@h/m")

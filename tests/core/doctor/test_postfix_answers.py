@@ -115,6 +115,7 @@ def test_a_delimiter_of_our_file_is_changed_there() -> None:
     ("maps", "words"),
     [
         ("mysql:/etc/postfix/a.cf, proxy:mysql:/etc/postfix/b.cf", "virtual aliases of the database are followed"),
+        ("mysql:/a.cf mysql:/mysql_virtual_alias_domain_maps.cf", "mysql:/mysql_virtual_alias_domain_maps.cf are not"),
         ("mysql:/etc/postfix/a.cf hash:/etc/postfix/virtual", "those in hash:/etc/postfix/virtual are not"),
     ],
 )

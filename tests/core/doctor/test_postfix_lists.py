@@ -68,6 +68,7 @@ def test_master_cf_that_can_not_be_read_is_told() -> None:
         ("unix:/run/mailquota/policy", "unix:/run/mailquota/policy"),
         ("inet:127.0.0.1:10040", "inet:127.0.0.1:10040"),
         ("inet:127.0.0.1:10040", "inet:localhost:10040"),
+        ("inet:127.0.0.1:10040", "inet:[127.0.0.1]:10040"),
         ("inet:[::1]:10040", "inet:[::1]:10040"),
         ("inet:0.0.0.0:10040", "inet:127.0.0.1:10040"),
     ],
@@ -84,6 +85,12 @@ def test_nobody_asks() -> None:
     assert said.fix == f"postconf -e '{RECIPIENT} = {GUARD}, {CHECK}'\npostfix reload"
 
 
+def test_an_option_that_stops_smtpd() -> None:
+    said = outcome("policy-service-listed", facts(postfix(f"{GUARD}, {CHECK.replace('timeout=10s', 'timeout = 10s')}")))
+    assert (said.state, said.fix) == ("fail", f"postconf -e '{RECIPIENT} = {GUARD}, {CHECK}'\npostfix reload")
+    assert "'timeout', which is no option" in said.found
+
+
 def test_another_service_is_not_ours() -> None:
     asked = postfix(f"{GUARD}, check_policy_service inet:127.0.0.1:10023")
     assert outcome("policy-service-listed", facts(asked)).state == "fail"
@@ -96,6 +103,18 @@ def test_a_slip_of_the_pen_is_replaced() -> None:
     assert f"there is no {typed}" in said.found
     assert said.fix == f"postconf -e '{RECIPIENT} = {GUARD}, check_policy_service {grey}, {CHECK}'\npostfix reload"
     assert typed in outcome("policy-service-listed", facts(postfix(asked))).fix  # it is there, so it is meant
+
+
+def test_a_place_where_nobody_listens_any_more_is_left() -> None:
+    """A wrong port, or our socket from before the settings named a port."""
+    ours = config(policy={"listen": ("inet:127.0.0.1:12345",)})
+    for old in ("inet:127.0.0.1:12354", "unix:private/mailquota"):
+        asked = f"{GUARD}, check_policy_service inet:127.0.0.1:10023, check_policy_service {old}"
+        dead = postfix(asked, absent=(old, "inet:127.0.0.1:10023"))
+        said = outcome("policy-service-listed", facts(dead, config_=ours))
+        assert f"there is no {old}, so" in said.found
+        assert old not in said.fix
+        assert "inet:127.0.0.1:10023" in said.fix  # another's, which may be back tomorrow
 
 
 def test_quota_status_is_replaced() -> None:
@@ -197,6 +216,12 @@ def test_an_option_hides_our_entry() -> None:
     )
 
 
+def test_an_option_that_asks_quota_status_asks_us_in_its_place() -> None:
+    fix = outcome("policy-service-override", facts(overridden(f"{GUARD}, {QUOTA_STATUS}"))).fix
+    assert "quota-status" not in fix
+    assert f"{GUARD}, {CHECK}'" in fix
+
+
 def test_an_empty_option_is_removed() -> None:
     said = outcome("policy-service-override", facts(overridden("")))
     assert (said.state, said.fix) == ("fail", f"postconf -PX {SMTP}/{RECIPIENT}\npostfix reload")
@@ -236,6 +261,11 @@ def test_who_passes_unchecked_is_named() -> None:
     assert said.state == "ok"
     for words in ("mynetworks (127.0.0.0/8", "logged in", "check_client_access hash:/etc/ok", "submission/inet"):
         assert words in said.found
+
+
+def test_many_networks_are_not_all_shown() -> None:
+    many = postfix(f"permit_mynetworks, {CHECK}", values={"mynetworks": "10.0.0.1 " * 100_000})
+    assert len(outcome("senders-not-checked", facts(many)).found) < 500
 
 
 def test_nobody_passes_unchecked() -> None:

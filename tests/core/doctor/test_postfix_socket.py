@@ -178,6 +178,15 @@ def test_without_a_jail_it_does() -> None:
     assert outcome("policy-socket-jail", facts()).state == "ok"
 
 
+def test_every_service_that_asks_is_judged_by_its_own_jail() -> None:
+    """Port 25 may be free of it, and another not."""
+    two = (Smtpd("smtp/inet", chroot=False), Smtpd("2525/inet", chroot=True))
+    said = outcome("policy-socket-jail", facts(postfix(ABSOLUTE, smtpds=two)))
+    assert (said.state, said.found.split()[0]) == ("fail", "2525/inet")
+    other = (two[0], Smtpd("2525/inet", chroot=True, overrides={RECIPIENT: GUARD}))
+    assert outcome("policy-socket-jail", facts(postfix(ABSOLUTE, smtpds=other))).state == "ok"
+
+
 def test_a_socket_outside_the_queue_directory_needs_another_place() -> None:
     outside = config(policy={"listen": ("unix:/run/mailquota/policy",)})
     asked = postfix(f"{GUARD}, check_policy_service unix:/run/mailquota/policy")

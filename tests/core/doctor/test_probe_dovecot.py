@@ -188,6 +188,14 @@ def test_a_dovecot_that_does_not_answer(more: str) -> None:
     assert found.sample == ()
 
 
+def test_a_dovecot_24_that_does_not_answer() -> None:
+    """Its last line only says that there is a log."""
+    server = healthy(TRIXIE)
+    err = f"{data('dovecot-2.3/user.server-down.txt.stderr')}\nuserdb lookup: Internal error occurred.\n"
+    server.answers[f"user {JOHN}"] = Said("[]", err, 75, "doveadm ended with 75")
+    assert server.gather({JOHN: 100000}).server_fault.endswith("Connection refused")
+
+
 def test_a_listing_that_fails() -> None:
     server = healthy(BULLSEYE)
     server.answers["user *"] = Said("", "doveadm: Error: User listing returned failure\n", 75, "doveadm ended with 75")

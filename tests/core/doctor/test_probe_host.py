@@ -92,6 +92,21 @@ def test_a_mailbox_that_is_closed_to_us() -> None:
     assert (found.folder.kind, found.fault) == ("folder", "Permission denied")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a mailbox to somebody")
+def test_a_folder_that_the_owner_of_mailboxes_can_not_enter() -> None:
+    with temporary_folder() as folder:
+        maildir = folder / "example.org" / "john" / "Maildir"
+        maildir.mkdir(parents=True)
+        os.chown(maildir, 65534, -1)
+        placed = config(mailstore={"path": f"{folder}/{{domain}}/{{user}}/Maildir"})
+        (open_,) = gather(placed, {"john@example.org": 1}, run=silent).maildirs
+        (folder / "example.org").chmod(0o700)
+        (closed,) = gather(placed, {"john@example.org": 1}, run=silent).maildirs
+    assert open_.closed is None
+    assert closed.closed is not None
+    assert closed.closed.path == str(folder / "example.org")
+
+
 def test_a_disk_is_that_of_the_nearest_folder_there_is(tmp_path: Path) -> None:
     there, missing = disk(str(tmp_path)), disk(str(tmp_path / "not" / "there"))
     assert there.total == missing.total > 0

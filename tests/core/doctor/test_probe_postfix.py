@@ -57,11 +57,15 @@ def test_recorded_settings(version: str, number: tuple[int, int]) -> None:
 
 
 def test_policy_services_without_a_socket(tmp_path: Path) -> None:
+    """Other machines are not asked, nor is what is no address at all."""
     (tmp_path / "there").touch()
-    names = "unix:there", "unix:away", "inet:127.0.0.1:1"
-    asked = ", ".join(f"check_policy_service {name}" for name in names)
-    more = f"{RECIPIENT} = {asked}\nqueue_directory = {tmp_path}\n"
-    assert gather(NOWHERE, Recorded("3.7", more=more)).absent == ("unix:away",)
+    with socket.socket() as closed, socket.create_server(("127.0.0.1", 0)) as open_:
+        closed.bind(("127.0.0.1", 0))  # and nobody listens
+        nobody, somebody = (f"inet:localhost:{one.getsockname()[1]}" for one in (closed, open_))
+        names = ("unix:there", "unix:away", somebody, nobody, "inet:192.0.2.1:1", f"inet:[::1]:{'9' * 30}", "inet:x")
+        asked = ", ".join(f"check_policy_service {name}" for name in names)
+        more = f"{RECIPIENT} = {asked}\nqueue_directory = {tmp_path}\n"
+        assert gather(NOWHERE, Recorded("3.7", more=more)).absent == ("unix:away", nobody)
 
 
 @pytest.mark.parametrize("version", ["3.7", "3.10"])
@@ -173,6 +177,12 @@ def test_who_is_silent_is_left_in_time(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(probe_postfix, "PATIENCE", 0.05)
     with service(tmp_path / "s", b"action=DUNNO\n"):
         assert probe(at(tmp_path / "s")).result == "silent"
+
+
+def test_a_greeting_is_enough_to_know_a_foreign_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe_postfix, "PATIENCE", 0.05)
+    with service(tmp_path / "s", b"220 mail ESMTP\r\n"):
+        assert probe(at(tmp_path / "s")) == Probe("answer", "220 mail ESMTP\r\n")
 
 
 def test_nobody_there(tmp_path: Path) -> None:

@@ -101,6 +101,12 @@ def test_a_unit_that_was_edited_is_kept_and_named(server: FakeServer) -> None:
     assert server.running is None
 
 
+def test_a_full_disk_is_told_with_the_file_that_it_had_no_room_for(server: FakeServer) -> None:
+    """The kernel itself names none when a write fails."""
+    server.budget = 3  # what is remembered, and two files
+    assert server.install().fault == f"write {SERVICE_UNIT}: No space left on device"
+
+
 @pytest.mark.parametrize("steps", range(STEPS))
 def test_cut_short_and_repeated_it_is_as_if_never_cut(root: Path, steps: int) -> None:
     """The disk is full at each step in turn: what was done is told, and Postfix asks nobody who does not run."""
