@@ -211,7 +211,7 @@ class Engine:
     def status(self) -> Status:
         """Now."""
         return self._reporter.status(
-            mode=self.config.settings.policy.mode,
+            policy=self.config.settings.policy,
             database=self.sync.state,
             connections=len(self.policy.connections),
             listen=list(self.listeners.policy),

@@ -107,6 +107,6 @@ async def _ask_engine(path: str) -> Running:
         return Running(EngineFacts(known=True, fault=str(error)))
     facts = EngineFacts(
         known=True, running=True, version=welcome.engine, mode=status.mode,
-        uptime_seconds=status.uptime_seconds, listen=tuple(status.listen),
+        uptime_seconds=status.uptime_seconds, listen=tuple(status.listen), policy=status.policy,
     )  # fmt: skip
     return Running(facts, status, welcome.demo)

@@ -8,6 +8,7 @@ import socket
 import time
 from typing import Any
 
+import msgspec
 import psutil
 
 from core import systemd
@@ -17,6 +18,7 @@ from core.ledger import Ledger
 from core.model import Level
 from core.policy.metrics import Metrics
 from core.second_opinion import SecondOpinion
+from core.settings import Policy
 from core.threads import in_thread
 from core.units import MAX_BYTES
 
@@ -92,16 +94,17 @@ class StatusReporter:
     def status(
         self,
         *,
-        mode: str,
         database: DatabaseState,
         connections: int,
         listen: list[str],
         warnings: tuple[int, int],
+        policy: Policy,
     ) -> Status:
-        """Now. ``warnings``: how many wait, and how many were given up lately."""
+        """Now. ``warnings``: how many wait, and how many were given up lately. ``policy``: the settings in force."""
         levels = self._ledger.totals.levels
         return Status(
-            mode=mode,
+            mode=policy.mode,
+            policy=msgspec.to_builtins(policy),
             uptime_seconds=round(time.monotonic() - self._started, 1),
             connections=connections,
             accounts=len(self._ledger),

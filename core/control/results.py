@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from core.model import AccountRow, Forecast, Point, Trend
@@ -266,5 +268,6 @@ class Status(msgspec.Struct, frozen=True):
     compare_problem: str = ""  # why nothing can be compared now
     unrecorded: int = 0  # changes that are not in the journal, as it could not be written
     state_problem: str = ""  # why the state database can't be used; "" while it can
+    policy: dict[str, Any] = {}  # its settings [policy] in force
     warnings_queued: int = 0
     warnings_failed: int = 0  # given up, within the last days

@@ -18,6 +18,7 @@ from core.units import format_count, format_size
 _NEARLY_FULL, _FULL = 90.0, 97.0  # percent of a disk
 _MATTERS = 80.0  # percent of a disk from which it matters that more was promised than there is
 _FIRST_YEAR, _LAST_YEAR = 2025, 2100
+_GROUP_WRITES = 0o020
 _CLOCK_SLACK = 120.0  # seconds that the newest entry may lie ahead
 
 Figure = Callable[[DiskFacts], tuple[float, str]]  # percent in use, and what is left in words
@@ -116,8 +117,10 @@ def _rights(facts: Facts) -> Outcome:
     if not owners:
         return skip(f"{found[0].fault}: run it as root")
     owner, group = next((one for one, _ in owners.most_common() if one[0] in facts.dovecot.mail_owner), ("", ""))
+    told = shown(", ".join(sorted({name for name, _ in owners})), 200)
+    if not owner and facts.dovecot.mail_owner:
+        return _all_foreign(facts, found, told)
     if not owner and len(owners) > 1:  # users of the system, or one for each domain: all may be as it should
-        told = shown(", ".join(sorted({name for name, _ in owners})), 200)
         return ok(f"mailboxes belong to {told}; Dovecot names no single user who should own them")
     if not owner:
         ((owner, group),) = owners
@@ -127,6 +130,16 @@ def _rights(facts: Facts) -> Outcome:
     outcomes += dict.fromkeys(closed)
     outcomes += [_unreadable(facts, one, owner) for one in found if one.fault and one not in foreign]
     return together(outcomes, ok(f"{len(found)} mailboxes looked at belong to {owner}:{group} and can be read"))
+
+
+def _all_foreign(facts: Facts, found: list[MaildirFacts], owners: str) -> Outcome:
+    """Where their group may write, that may be meant so."""
+    name, store = facts.dovecot.mail_owner[0], facts.host.mailstore
+    text = f"all {len(found)} mailboxes looked at belong to {owners}, mail is delivered as {name}"
+    if store is None or all(one.folder.mode & _GROUP_WRITES for one in found):
+        return ok(text)
+    owner = ":".join((name, *facts.dovecot.mail_group[:1]))
+    return warn(text, f"chown -R {shlex.quote(owner)} {shlex.quote(store.path)}")
 
 
 def _closed(folder: PathFacts, owner: str) -> Outcome:

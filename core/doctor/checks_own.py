@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+
+import msgspec
 
 from core.doctor import fixes_own
 from core.doctor.facts import Facts
@@ -56,10 +59,18 @@ def _settings_in_force(facts: Facts) -> Outcome:
     missing = [address for address in policy.listen if address not in engine.listen]
     if engine.listen and missing:
         outcomes.append(warn(f"the engine does not listen on {', '.join(missing)}", "mailquota reload"))
-    if engine.mode and engine.mode != policy.mode:
-        text = f"the engine's mode is {visible(engine.mode)}, that of the settings {policy.mode}"
-        outcomes.append(warn(text, "mailquota reload"))
+    outcomes += [warn(text, "mailquota reload") for text in _differing(facts)]
     return together(outcomes, ok("the engine follows these settings"))
+
+
+def _differing(facts: Facts) -> Iterator[str]:
+    """What an ordinary user finds on the server may be less than what the engine found, and says nothing."""
+    origin, engine = facts.config.origin, facts.host.engine.policy
+    wanted = msgspec.json.decode(msgspec.json.encode(facts.config.settings.policy))  # as the engine's came here
+    for key in sorted(engine.keys() & wanted.keys() - {"listen"}):
+        known = facts.host.is_root or origin.get(f"policy.{key}", "").startswith("file ")
+        if known and engine[key] != wanted[key]:
+            yield f"policy.{key} of the engine is {shown(str(engine[key]))}, of the settings {shown(str(wanted[key]))}"
 
 
 def _control(facts: Facts) -> Outcome:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from core.doctor.paths import PathFacts, UserFacts
@@ -10,7 +12,8 @@ from core.doctor.paths import PathFacts, UserFacts
 class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The engine behind the control socket. ``known`` is false where nobody tried to reach it.
 
-    ``fault`` says why it could not be asked although something is there, as where we may not connect.
+    ``fault`` says why it could not be asked although something is there, as where we may not connect. ``policy`` are
+    the settings [policy] that it follows, as far as it says so.
     """
 
     known: bool = False
@@ -20,6 +23,7 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     mode: str = ""
     uptime_seconds: float | None = None
     listen: tuple[str, ...] = ()
+    policy: dict[str, Any] = {}
 
 
 class StateFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -138,6 +138,11 @@ HOST = [
     Case("password-files", "everybody may read", "chmod 0644 /etc/postfix/mysql-virtual-mailbox-maps.cf"),
     Case("mailbox-rights", "may not enter", f"chmod 000 /var/vmail/{HOME}"),
     Case("mailbox-rights", "belongs to root", f"chown root /var/vmail/{HOME}/john/Maildir"),
+    Case("mailbox-rights", "belong to 'root'", "chown -R root /var/vmail"),
+    Case(
+        "engine-settings", "policy.grace of the engine is '10%'",
+        appended("conf.d/90-quota.conf", "plugin {\n  quota_grace = 20%%\n}"),
+    ),
 ]  # fmt: skip
 
 
@@ -218,6 +223,7 @@ def test_what_is_broken_is_named_and_its_fix_mends_it(case: Case, home: DebianSe
         home.check(["sh", "-ec", finding["fix"]])
         assert wait_until(lambda: findings(home)[case.check]["state"] == "ok", PATIENCE), findings(home)[case.check]
     home.run(["rm", "-rf", "/etc/mailquota"])
+    home.check(["mailquota", "reload"])  # a change of Dovecot's that was taken back
     assert wait_until(lambda: greets(home.path(f"{PRIVATE}/dovecot-lmtp")), PATIENCE)
     assert wait_until(lambda: not unhealthy(home), PATIENCE), unhealthy(home)
 

@@ -160,6 +160,18 @@ def test_a_folder_above_mailboxes_that_their_owner_may_not_enter(owner: str, fix
     assert found.found.count("vmail may not enter '/var/vmail'") == 1
 
 
+@pytest.mark.parametrize(("mode", "state"), [(0o700, "warn"), (0o770, "ok")])
+def test_mailboxes_that_are_all_somebody_elses(mode: int, state: str) -> None:
+    """As after a copy by root; where their group may write, that may be meant so."""
+    boxes = tuple(
+        msgspec.structs.replace(one, folder=msgspec.structs.replace(one.folder, mode=mode))
+        for one in (box("a", "root"), box("b", "root"))
+    )
+    found = outcome("mailbox-rights", msgspec.structs.replace(facts(host=host(maildirs=boxes)), dovecot=VMAIL))
+    assert (found.state, found.fix) == (state, "chown -R vmail /var/vmail" if state == "warn" else "")
+    assert "belong to 'root', mail is delivered as vmail" in found.found
+
+
 def test_mailboxes_of_several_users_are_nobody_elses() -> None:
     """Users of the system, or one for each domain: giving all mail to one of them would take it from the others."""
     found = said("mailbox-rights", maildirs=(box("a", "ann"), box("b", "ann"), box("c", "bob")))

@@ -77,13 +77,22 @@ def test_without_an_engine_there_is_nothing_to_compare(check: str) -> None:
         ({}, "ok", "follows"),
         ({"listen": ()}, "ok", "follows"),
         ({"listen": ("inet:127.0.0.1:10040",)}, "warn", f"does not listen on unix:{SOCKET}"),
-        ({"mode": "shadow"}, "warn", "mode is shadow, that of the settings enforce"),
+        ({"policy": {"mode": "shadow"}}, "warn", "policy.mode of the engine is 'shadow', of the settings 'enforce'"),
+        ({"policy": {"grace": "20%", "reserve": "30s"}}, "warn", "policy.grace of the engine is '20%'"),
+        ({"policy": {"exempt": ["postmaster@*"], "of another version": 1}}, "ok", "follows"),
     ],
 )
 def test_settings_in_force(changes: dict[str, Any], state: str, words: str) -> None:
     found = said("engine-settings", engine=msgspec.structs.replace(RUNNING, **changes))
     assert (found.state, found.fix) == (state, "mailquota reload" if state == "warn" else "")
     assert words in found.found
+
+
+@pytest.mark.parametrize(("origin", "state"), [("found: doveconf quota_grace", "ok"), ("file /etc/x.toml", "warn")])
+def test_who_may_not_see_all_of_the_server_blames_no_engine(origin: str, state: str) -> None:
+    seen = msgspec.structs.replace(config(), origin={"policy.grace": origin})
+    engine = msgspec.structs.replace(RUNNING, policy={"grace": "20%"})
+    assert said("engine-settings", seen, engine=engine, is_root=False).state == state
 
 
 # ---- files
