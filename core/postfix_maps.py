@@ -52,7 +52,12 @@ def main_cf_password(text: str, user: str, database: str) -> str | None:
     """The password of the map in main.cf that goes to this database as this user."""
     names = (key.removesuffix("_password") for key in parse_map_file(text) if key.endswith("_password"))
     maps = (main_cf_map(text, name) for name in names)
-    return next((one["password"] for one in maps if (one.get("user"), one.get("dbname")) == (user, database)), None)
+    return next((one["password"] for one in maps if _goes_to(one, user, database)), None)
+
+
+def _goes_to(values: dict[str, str], user: str, database: str) -> bool:
+    """What a map leaves to its option_file is not known here."""
+    return (values.get("user", user), values.get("dbname", database)) == (user, database)
 
 
 def _expanded(text: str, values: dict[str, str]) -> str:

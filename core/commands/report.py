@@ -40,6 +40,7 @@ def _document(report: Report) -> dict[str, Any]:
             }
             for row in report.refusals.accounts
         ],
+        "compare_problem": report.problem,
         "compared": report.compared,
         "not_compared": report.not_compared,
         "disagreed": report.disagreed,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from core.doctor import starting
 from core.doctor.dovecot_view import (
     append,
+    combined_check,
     doveadm,
     dovecot_check,
     has_plugins,
@@ -32,8 +34,8 @@ def _settings(facts: Facts) -> Outcome:
         return ok(f"{version(dovecot)} reads {dovecot.config_file}")
     if dovecot.refused:
         fix = "# mend the line that Dovecot names, see that it has no more complaints, and start it:\n"
-        check = "doveconf -n > /dev/null && systemctl restart dovecot"
-        return fail(f"Dovecot refuses its own settings: {visible(dovecot.fault)}", fix + check)
+        commands = f"doveconf -n > /dev/null && {{ {starting.dovecot(facts, 'restart')}; }}"
+        return fail(f"Dovecot refuses its own settings: {visible(dovecot.fault)}", fix + commands)
     return skip(f"Dovecot could not be asked: {visible(dovecot.fault)}{_as_root(dovecot.fault)}")
 
 
@@ -45,10 +47,11 @@ def _version(facts: Facts) -> Outcome:
     return unjudgeable(facts.dovecot) or ok(version(facts.dovecot))
 
 
-def _running(facts: DovecotFacts) -> Outcome:
+def _running(known: Facts) -> Outcome:
+    facts = known.dovecot
     socket = stopped(facts)
     if socket:
-        return fail(f"Dovecot does not run: nobody listens at {visible(socket)}", "systemctl start dovecot")
+        return fail(f"Dovecot does not run: nobody listens at {visible(socket)}", starting.dovecot(known, "start"))
     if not facts.server_fault:
         asked = bool(facts.sample) or facts.listed is not None
         return ok("Dovecot looks up users") if asked else skip("there was no user to ask about")
@@ -56,7 +59,7 @@ def _running(facts: DovecotFacts) -> Outcome:
     if _NO_RIGHT in facts.server_fault:
         return skip(found + _as_root(facts.server_fault))
     if "connect(" in facts.server_fault:
-        return fail(found, "systemctl restart dovecot")
+        return fail(found, starting.dovecot(known, "restart"))
     return fail(found, f"# see why:\n{doveadm(facts)} log errors")
 
 
@@ -126,7 +129,7 @@ BASIC_CHECKS: tuple[Check, ...] = (
         _settings,
     ),
     Check("dovecot-version", "Names and meaning of the settings differ between versions.", _version),
-    dovecot_check(
+    combined_check(
         "dovecot-answers",
         "While Dovecot looks up no users, nobody can log in and no mail is delivered.",
         _running,

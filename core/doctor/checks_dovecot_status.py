@@ -140,15 +140,16 @@ def _message_count(known: Facts) -> Outcome:
 
 
 def _mail_size(facts: Facts) -> Outcome:
-    old, modern = "quota_max_mail_size", "quota_mail_size"
-    name = modern if is_modern(facts.dovecot) else old
-    size = value(facts.dovecot, old, modern)
+    name = "quota_mail_size" if is_modern(facts.dovecot) else "quota_max_mail_size"
+    size = value(facts.dovecot, name, name)
     if size in _UNLIMITED:
         return ok(f"{name} is not set")
+    if not is_modern(facts.dovecot):
+        return ok(f"{name} is {visible(size)}: quota-status refuses larger mail at RCPT, mailquota does not")
     most = facts.postfix.values.get("message_size_limit", "0")
     if 0 < _bytes(most) <= _bytes(size):
         return ok(f"{name} is {visible(size)}; Postfix's message_size_limit of {most} refuses larger mail before")
-    fix = setting(facts.dovecot, old, modern, "unlimited" if name == modern else "0")
+    fix = append(facts.dovecot, f"{name} = unlimited")
     hint = f"# to refuse large mail at once: postconf -e 'message_size_limit = BYTES', in place of {visible(size)} here"
     return warn(f"{name} is {visible(size)}", f"{fix}\n{hint}")
 

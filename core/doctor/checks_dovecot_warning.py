@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from core.doctor.dovecot_view import append, dovecot_check, is_modern, unasked
+from core.doctor.dovecot_view import append, comparable, dovecot_check, is_modern, unasked
 from core.doctor.facts_dovecot import DovecotFacts, Script
 from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
 from core.dovecot_conf import Block, plugin_values
@@ -98,7 +98,7 @@ def _socket(facts: DovecotFacts, name: str) -> Outcome:
         return ok(told)
     if not facts.mail_owner:
         return unasked(facts) or skip(f"{told}; as which user mail is delivered is not known")
-    if not _comparable(owner, facts.mail_owner):
+    if not comparable(owner, facts.mail_owner):
         return skip(f"{told}; mail is delivered as {facts.mail_owner[0]}, and who that is is not known here")
     fix = append(facts, f"service {service} {{", *_listener_lines(facts, name), "}")
     return fail(f"{told}, and mail is delivered as {visible(facts.mail_owner[0])}", fix)
@@ -109,11 +109,6 @@ def _admits(facts: DovecotFacts, listener: Block, owner: str, mode: int) -> bool
     of_owner = owner in facts.mail_owner and mode & 0o200
     of_group = listener.values.get("group", "") in facts.mail_group and mode & 0o020
     return bool(mode & 0o002 or of_owner or of_group)
-
-
-def _comparable(owner: str, mail_owner: tuple[str, ...]) -> bool:
-    """A name and a number may mean the same user."""
-    return owner == "root" or any(owner.isdigit() == one.isdigit() for one in mail_owner)
 
 
 def _listener(facts: DovecotFacts, name: str) -> tuple[str, Block | None]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from core.doctor.checks_own import OWN_CHECKS
+from core.doctor.dovecot_view import comparable
 from core.doctor.facts import Facts
 from core.doctor.facts_host import DiskFacts, MaildirFacts
 from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
@@ -25,12 +26,19 @@ Figure = Callable[[DiskFacts], tuple[float, str]]  # percent in use, and what is
 
 
 def _space(facts: Facts) -> Outcome:
-    return _disks(facts, lambda disk: (disk.percent, f"{format_size(disk.free)} free"), "du -xh")
+    return _disks(facts, _room, "du -xh")
 
 
 def _inodes(facts: Facts) -> Outcome:
-    figure: Figure = lambda disk: (disk.inodes_percent, f"{format_count(disk.inodes_free)} inodes free")  # noqa: E731
-    return _disks(facts, figure, "du -xh --inodes")
+    return _disks(facts, _inodes_left, "du -xh --inodes")
+
+
+def _room(disk: DiskFacts) -> tuple[float, str]:
+    return disk.percent, f"{format_size(disk.free)} free"
+
+
+def _inodes_left(disk: DiskFacts) -> tuple[float, str]:
+    return disk.inodes_percent, f"{format_count(disk.inodes_free)} inodes free"
 
 
 def _disks(facts: Facts, figure: Figure, du: str) -> Outcome:
@@ -134,12 +142,15 @@ def _rights(facts: Facts) -> Outcome:
 
 def _all_foreign(facts: Facts, found: list[MaildirFacts], owners: str) -> Outcome:
     """Where their group may write, that may be meant so."""
-    name, store = facts.dovecot.mail_owner[0], facts.host.mailstore
-    text = f"all {len(found)} mailboxes looked at belong to {owners}, mail is delivered as {name}"
-    if store is None or all(one.folder.mode & _GROUP_WRITES for one in found):
+    folders = [one.folder for one in found if one.folder.kind == "folder"]
+    name = facts.dovecot.mail_owner[0]
+    text = f"all {len(folders)} mailboxes looked at belong to {owners}, mail is delivered as {name}"
+    known = all(comparable(folder.owner, facts.dovecot.mail_owner) for folder in folders)
+    if not known or all(folder.mode & _GROUP_WRITES for folder in folders):
         return ok(text)
-    owner = ":".join((name, *facts.dovecot.mail_group[:1]))
-    return warn(text, f"chown -R {shlex.quote(owner)} {shlex.quote(store.path)}")
+    owner = shlex.quote(":".join((name, *facts.dovecot.mail_group[:1])))
+    fixes = "\n".join(f"chown -R {owner} {shlex.quote(folder.path)}" for folder in folders)
+    return warn(text, f"# these, and then all others in the same way:\n{fixes}")
 
 
 def _closed(folder: PathFacts, owner: str) -> Outcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from core.doctor import fixes_log, fixes_own
+from core.doctor import fixes_log, starting
 from core.doctor.facts import Facts
 from core.doctor.facts_dovecot import DovecotFacts
 from core.doctor.facts_log import Group, LogFacts, Tally
@@ -28,7 +28,8 @@ def _readable(facts: Facts) -> Outcome:
 
 
 def _rights(log: LogFacts) -> str:
-    return "" if log.absent or log.unread.endswith("is damaged") else fixes_log.AS_ROOT
+    closed = log.fault or "can't be read" in log.unread
+    return fixes_log.AS_ROOT if closed and not log.absent else ""
 
 
 def _refusals(facts: Facts) -> Outcome:
@@ -48,7 +49,7 @@ def _silent_server(facts: Facts, group: Group) -> Outcome:
     ours = _is_ours(facts, server)
     if not ours and "quota" not in server:
         return warn(f"{found}; that is not the quota's service, but mail waits for it all the same")
-    start = fixes_own.restart(facts) if ours else "systemctl restart dovecot"
+    start = starting.restart(facts) if ours else starting.dovecot(facts, "restart")
     fix = fixes_log.policy(server, reason, start, ours=ours)
     return fail(found, fix) if facts.log.now - group.newest.at < _HOUR else warn(found, fix)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
-from core.doctor import fixes_own
+from core.doctor import starting
 from core.doctor.facts import Facts
 from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
 from core.doctor.paths import READ, WRITE, PathFacts
@@ -19,9 +20,9 @@ from core.units import format_size
 _INT_MAX = 2**31 - 1
 _STICKY = 0o1000
 _AS_ROOT = "run it as root"
+_LONGEST = 200  # characters of a value that are shown
 _DISK_FULL = "disk is full"  # SQLite's words
 _MAKE_ROOM = "# make room on its disk: see disk-space and disk-inodes"
-_START_DATABASE = "systemctl start mariadb || systemctl start mysql"
 _NOBODY = ("Connection refused", "No such file or directory")
 _OF_MAIN_CF = """\
 # sendmail(1) has to read main.cf as whoever calls it: put hosts, user, password, dbname and query of the map into a
@@ -36,7 +37,7 @@ def _engine(facts: Facts) -> Outcome:
     if engine.fault:
         return skip(f"the engine could not be asked: {visible(engine.fault)}")
     if not engine.running:
-        return warn(f"no engine answers at {facts.config.settings.control.socket}", fixes_own.start(facts))
+        return warn(f"no engine answers at {facts.config.settings.control.socket}", starting.start(facts))
     shadow = ": it decides and logs, but refuses nothing" if engine.mode == "shadow" else ""
     return ok(f"it runs, version {visible(engine.version)}, mode {visible(engine.mode)}{shadow}")
 
@@ -58,7 +59,8 @@ def _settings_in_force(facts: Facts) -> Outcome:
     outcomes = []
     missing = [address for address in policy.listen if address not in engine.listen]
     if engine.listen and missing:
-        outcomes.append(warn(f"the engine does not listen on {', '.join(missing)}", "mailquota reload"))
+        fix = "mailquota install --apply" if facts.host.installed else "mailquota reload"  # the socket unit has it, too
+        outcomes.append(warn(f"the engine does not listen on {', '.join(missing)}", fix))
     outcomes += [warn(text, "mailquota reload") for text in _differing(facts)]
     return together(outcomes, ok("the engine follows these settings"))
 
@@ -70,7 +72,12 @@ def _differing(facts: Facts) -> Iterator[str]:
     for key in sorted(engine.keys() & wanted.keys() - {"listen"}):
         known = facts.host.is_root or origin.get(f"policy.{key}", "").startswith("file ")
         if known and engine[key] != wanted[key]:
-            yield f"policy.{key} of the engine is {shown(str(engine[key]))}, of the settings {shown(str(wanted[key]))}"
+            yield f"policy.{key} of the engine is {_literal(engine[key])}, of the settings {_literal(wanted[key])}"
+
+
+def _literal(value: Any) -> str:
+    """As in the settings file, which agrees with JSON so far."""
+    return visible(msgspec.json.encode(value).decode()[:_LONGEST])
 
 
 def _control(facts: Facts) -> Outcome:
@@ -82,7 +89,7 @@ def _control(facts: Facts) -> Outcome:
     socket = facts.host.files.get("control.socket")
     if socket is not None and socket.kind == "file":
         name = shlex.quote(socket.path)
-        fix = f"mv {name} {name}.old\n{fixes_own.restart(facts)}"
+        fix = f"mv {name} {name}.old\n{starting.restart(facts)}"
         outcomes.append(fail(f"{shown(socket.path, 200)} is a file, not a socket", fix))
     missing = [name for name in facts.host.groups_missing if not _is_set(facts, name)]
     told = f"; only root may connect, as there is no group {', '.join(missing)}" if missing else ""
@@ -191,15 +198,16 @@ def _accounts(facts: Facts) -> Outcome:
 
 def _database_fix(facts: Facts) -> str:
     """By what the database itself says: errors 1045 and 1040 of MySQL."""
-    fault, file = facts.host.database.fault, facts.config.settings.accounts.password_file
+    fault, accounts = facts.host.database.fault, facts.config.settings.accounts
     if _is_stopped(facts):
-        return _START_DATABASE
-    if "using password" in fault and file:
-        return (
-            f"# the password is read from {visible(file)}: one of the two, that file or the database, needs the other's"
-        )
+        return starting.database(facts)
+    if "using password: NO" in fault:
+        return f"# no password was given: put it into {visible(accounts.password_file)}, alone on a line, for root only"
+    if "using password" in fault:
+        where = "the URL accounts.database" if accounts.url.password is not None else visible(accounts.password_file)
+        return f"# the password is read from {where}: one of the two, that or the database, needs the other's"
     if "Too many connections" in fault:
-        return "# see who has them all, and raise max_connections if they are needed:\nmariadb -e 'SHOW PROCESSLIST'"
+        return "# see who has them all, and raise max_connections if they are needed:\nmysql -e 'SHOW PROCESSLIST'"
     return "# correct [accounts] of mailquota's settings:\nmailquota config"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.doctor import starting
 from core.doctor.checks_postfix_answers import ANSWER_CHECKS
 from core.doctor.checks_postfix_list import LIST_CHECKS
 from core.doctor.checks_postfix_relay import RELAY_CHECKS
@@ -34,7 +35,7 @@ def _version(facts: Facts) -> Outcome:
 def _running(facts: Facts) -> Outcome:
     if facts.postfix.running is None:
         return skip("whether Postfix runs is not known: master(8) answers root alone")
-    return ok("Postfix runs") if facts.postfix.running else fail("Postfix does not run", "systemctl start postfix")
+    return ok("Postfix runs") if facts.postfix.running else fail("Postfix does not run", starting.postfix(facts))
 
 
 POSTFIX_CHECKS: tuple[Check, ...] = (

@@ -30,7 +30,8 @@ from core.text import shown, visible
 _BEFORE_US = ("permit_", "reject_", "defer_", "check_")
 _AFTER_DATA = "smtpd_end_of_data_restrictions"
 _LONGEST = 200  # characters of mynetworks that are shown
-_ALIKE, _PORT_ALIKE = 0.9, 0.8  # of 1; of five digits one may be wrong, or two exchanged
+_ALIKE = 0.9  # of 1
+_FOREIGN_PORTS = frozenset({"10023", "10031"})  # postgrey's, policyd's
 
 
 def _listed(facts: Facts) -> Outcome:
@@ -70,16 +71,22 @@ def _is_slip(service: str, wanted: str) -> bool:
     if os.path.basename(service) == "mailquota":
         return True
     if service.startswith("inet:") and wanted.startswith("inet:"):
-        port, our_port = service.rpartition(":")[2], wanted.rpartition(":")[2]
-        return SequenceMatcher(None, port, our_port).ratio() >= _PORT_ALIKE
+        return _is_port_slip(service.rpartition(":")[2], wanted.rpartition(":")[2])
     return SequenceMatcher(None, service, wanted).ratio() >= _ALIKE
+
+
+def _is_port_slip(port: str, wanted: str) -> bool:
+    """One digit is wrong, or two are exchanged."""
+    wrong = [pair for pair in zip(port, wanted, strict=False) if pair[0] != pair[1]]
+    exchanged = len(wrong) == 2 and wrong[0] == wrong[1][::-1]
+    return len(port) == len(wanted) and port not in _FOREIGN_PORTS and (len(wrong) == 1 or exchanged)
 
 
 def _placed(facts: Facts, found: List) -> str:
     """The list with us in the right place. Dovecot's service goes, unless it still has to decide in our stead."""
     shadow = facts.config.settings.policy.mode == "shadow"
     gone = set() if shadow else {check.service for _, check in quota_status(facts, found)}
-    gone |= _slips(facts, found) | _our_services(facts, found)
+    gone |= _our_services(facts, found) or _slips(facts, found)
     return place(without(found.text, gone), our_service(facts))
 
 

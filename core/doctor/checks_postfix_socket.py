@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 
-from core.doctor import fixes_own
+from core.doctor import starting
 from core.doctor.facts import Facts
 from core.doctor.facts_postfix import RECIPIENT, SocketFacts
 from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
@@ -87,13 +87,11 @@ def _one_file(facts: Facts, one: SocketFacts) -> Outcome:
     if file.kind == "closed":
         return skip(f"{file.fault}: {_AS_ROOT}")
     if file.kind == "missing":
-        return fail(
-            f"there is no socket {path}: mailquota does not run, or listens elsewhere", fixes_own.restart(facts)
-        )
+        return fail(f"there is no socket {path}: mailquota does not run, or listens elsewhere", starting.reopen(facts))
     if file.kind != "socket":  # mailquota replaces nothing but a socket
-        return fail(f"{path} is a {file.kind}, not a socket", f"mv {name} {name}.old\n{fixes_own.restart(facts)}")
+        return fail(f"{path} is a {file.kind}, not a socket", f"mv {name} {name}.old\n{starting.reopen(facts)}")
     stale = one.probe.result == "refused"
-    return fail(f"{path} is stale: nobody listens there any more", fixes_own.restart(facts)) if stale else ok("")
+    return fail(f"{path} is stale: nobody listens there any more", starting.restart(facts)) if stale else ok("")
 
 
 def _rights(facts: Facts) -> Outcome:
@@ -182,10 +180,10 @@ def _one_answer(facts: Facts, one: SocketFacts) -> Outcome:
     if probe.result == "denied":
         return skip(f"{one.address}: permission denied; {_AS_ROOT}")
     if probe.result == "silent":
-        return fail(f"{one.address} takes connections, but does not answer ({probe.text})", fixes_own.restart(facts))
+        return fail(f"{one.address} takes connections, but does not answer ({probe.text})", starting.restart(facts))
     if probe.result in {"missing", "not asked"}:
         return skip(f"{one.address} could not be asked: see policy-socket")
-    return fail(f"{one.address}: {visible(probe.text)}", fixes_own.restart(facts))
+    return fail(f"{one.address}: {visible(probe.text)}", starting.restart(facts))
 
 
 def _text(facts: Facts, address: str, text: str) -> Outcome:

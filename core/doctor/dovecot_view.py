@@ -86,6 +86,11 @@ def plugins(facts: DovecotFacts, protocol: str = "") -> list[str]:
     return found
 
 
+def comparable(owner: str, mail_owner: tuple[str, ...]) -> bool:
+    """A name and a number may mean the same user."""
+    return owner == "root" or any(owner.isdigit() == one.isdigit() for one in mail_owner)
+
+
 def list_for(facts: DovecotFacts, protocol: str) -> str:
     """The protocol, or the name of the block ``protocol !imap { }``, where its list of plugins has to be mended."""
     own = [block.name for block in _blocks_for(facts, protocol) if has_plugins(block)]

@@ -121,7 +121,8 @@ def _read_files(files: list[str], span: Span, allowance: _Allowance) -> LogRead:
         try:
             with open(file, "rb") as handle:
                 (_read_packed if is_packed(file) else _read_into)(read, handle, span, allowance)
-            read.sources.append(file)
+            if read.complete or not is_packed(file):
+                read.sources.append(file)
         except DAMAGED:
             read.fault = f"{file} is damaged"
         except OSError as error:

@@ -10,6 +10,8 @@ import os
 import time
 from collections.abc import Callable, Mapping
 
+import msgspec
+
 from core import outside
 from core.config import Config
 from core.doctor import paths
@@ -111,9 +113,13 @@ def _maildir(config: Config, address: str) -> MaildirFacts:
 
 
 def _closed_above(folder: paths.PathFacts) -> paths.PathFacts | None:
+    """The group of the mailbox is the one that Dovecot delivers with."""
     owner = paths.user(folder.owner)
-    above = paths.folders_above(folder.path) if owner else ()
-    return next((one for one in above if owner and paths.allows(one, owner, paths.ENTER) is False), None)
+    if owner is None:
+        return None
+    owner = msgspec.structs.replace(owner, gids=(*owner.gids, folder.gid))
+    above = paths.folders_above(folder.path)
+    return next((one for one in above if paths.allows(one, owner, paths.ENTER) is False), None)
 
 
 def _listing_fault(path: str) -> str:

@@ -24,11 +24,18 @@ from core.mysql_hosts import Kind, Target
 
 log = logging.getLogger(__name__)
 
-# A transaction alone would not do: SQLite begins one on a file that it can only read.
+_NO_RIGHT = ("readonly database", "read-only option", "command denied")  # of SQLite, and of MariaDB
+_NO_ROOM = ("disk is full",)
+# Shows whether there is a right to write, and no more: on a full disk it would succeed. A transaction alone would not
+# do, as SQLite begins one on a file that it can only read.
 _CHANGES_NOTHING = "UPDATE journal SET reason = reason WHERE 1 = 0"
 
 T = TypeVar("T")
 Values = Sequence[object]
+
+
+def _tells(problem: str, words: tuple[str, ...]) -> bool:
+    return any(one in problem for one in words)
 
 
 class StateError(MailquotaError):
@@ -95,7 +102,7 @@ class StateDatabase:
             if self._connection is None and self._is_missing():
                 return default
             found = self._run(work, writes=False)
-            if self._write_problem:  # is it over? who reads often may not write for long
+            if _tells(self._write_problem, _NO_RIGHT):  # is it over? who reads often may not write for long
                 with suppress(StateError):
                     self._run(lambda sql: sql.change(_CHANGES_NOTHING), writes=True)
             return found
@@ -131,8 +138,9 @@ class StateDatabase:
         return result
 
     def _note(self, problem: str, *, writes: bool) -> None:
+        """What keeps one from writing alone is not over because something could be read."""
         self._read_problem = "" if writes else problem
-        if writes:
+        if writes or not (problem or _tells(self._write_problem, _NO_RIGHT + _NO_ROOM)):
             self._write_problem = problem
 
     def _open(self) -> Connection:

@@ -209,6 +209,8 @@ def test_the_password_of_a_map_in_main_cf() -> None:
     assert main_cf_password(MAIN_CF, "mailserver", "mailserver") == "Change Me$b"
     assert main_cf_password(MAIN_CF, "other", "mailserver") == "wrong"
     assert main_cf_password(MAIN_CF, "mailserver", "elsewhere") is None
+    left_to_options = "vm_option_file = /etc/my.cnf\nvm_dbname = mailserver\nvm_password = here"
+    assert main_cf_password(left_to_options, "bob", "mailserver") == "here"
     assert main_cf_map("a_user = $b\nb = $c\nc = ${b}(x)$(nowhere)", "a") == {"user": "${b}(x)$(nowhere)"}
 
 

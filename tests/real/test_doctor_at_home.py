@@ -138,9 +138,9 @@ HOST = [
     Case("password-files", "everybody may read", "chmod 0644 /etc/postfix/mysql-virtual-mailbox-maps.cf"),
     Case("mailbox-rights", "may not enter", f"chmod 000 /var/vmail/{HOME}"),
     Case("mailbox-rights", "belongs to root", f"chown root /var/vmail/{HOME}/john/Maildir"),
-    Case("mailbox-rights", "belong to 'root'", "chown -R root /var/vmail"),
+    Case("mailbox-rights", "belong to 'root'", "chown -R root /var/vmail/*/*/Maildir"),
     Case(
-        "engine-settings", "policy.grace of the engine is '10%'",
+        "engine-settings", 'policy.grace of the engine is "10%"',
         appended("conf.d/90-quota.conf", "plugin {\n  quota_grace = 20%%\n}"),
     ),
 ]  # fmt: skip

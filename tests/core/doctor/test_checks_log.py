@@ -102,7 +102,7 @@ def test_refusals_are_told() -> None:
         ("private/mailquota", "No such file or directory", MINUTE, "fail", "mailquota install"),
         ("private/mailquota", "Connection refused", 2 * HOUR, "warn", "mailquota install"),
         ("127.0.0.1:12341", "Connection timed out", MINUTE, "fail", "journalctl -u mailquota"),
-        ("private/quota-status", "Connection refused", MINUTE, "fail", "systemctl restart dovecot"),
+        ("private/quota-status", "Connection refused", MINUTE, "fail", "doveadm stop || true; dovecot"),
         ("private/postgrey", "Connection refused", MINUTE, "warn", ""),
     ],
 )

@@ -160,6 +160,12 @@ def test_a_folder_above_mailboxes_that_their_owner_may_not_enter(owner: str, fix
     assert found.found.count("vmail may not enter '/var/vmail'") == 1
 
 
+FOREIGN = """\
+# these, and then all others in the same way:
+chown -R vmail /var/vmail/example.org/a/Maildir
+chown -R vmail /var/vmail/example.org/b/Maildir"""
+
+
 @pytest.mark.parametrize(("mode", "state"), [(0o700, "warn"), (0o770, "ok")])
 def test_mailboxes_that_are_all_somebody_elses(mode: int, state: str) -> None:
     """As after a copy by root; where their group may write, that may be meant so."""
@@ -168,8 +174,15 @@ def test_mailboxes_that_are_all_somebody_elses(mode: int, state: str) -> None:
         for one in (box("a", "root"), box("b", "root"))
     )
     found = outcome("mailbox-rights", msgspec.structs.replace(facts(host=host(maildirs=boxes)), dovecot=VMAIL))
-    assert (found.state, found.fix) == (state, "chown -R vmail /var/vmail" if state == "warn" else "")
+    assert (found.state, found.fix) == (state, FOREIGN if state == "warn" else "")
     assert "belong to 'root', mail is delivered as vmail" in found.found
+
+
+def test_a_number_may_be_the_user_that_has_a_name_elsewhere() -> None:
+    """As where Dovecot runs in a container."""
+    boxes = host(maildirs=(box("a", "5000"), box("b", "5000")))
+    known = msgspec.structs.replace(facts(host=boxes), dovecot=DovecotFacts(mail_owner=("vmail",)))
+    assert outcome("mailbox-rights", known).state == "ok"
 
 
 def test_mailboxes_of_several_users_are_nobody_elses() -> None:

@@ -77,14 +77,15 @@ def test_without_an_engine_there_is_nothing_to_compare(check: str) -> None:
         ({}, "ok", "follows"),
         ({"listen": ()}, "ok", "follows"),
         ({"listen": ("inet:127.0.0.1:10040",)}, "warn", f"does not listen on unix:{SOCKET}"),
-        ({"policy": {"mode": "shadow"}}, "warn", "policy.mode of the engine is 'shadow', of the settings 'enforce'"),
-        ({"policy": {"grace": "20%", "reserve": "30s"}}, "warn", "policy.grace of the engine is '20%'"),
+        ({"policy": {"mode": "shadow"}}, "warn", 'policy.mode of the engine is "shadow", of the settings "enforce"'),
+        ({"policy": {"grace": "20%", "reserve": "30s"}}, "warn", 'policy.grace of the engine is "20%"'),
         ({"policy": {"exempt": ["postmaster@*"], "of another version": 1}}, "ok", "follows"),
     ],
 )
 def test_settings_in_force(changes: dict[str, Any], state: str, words: str) -> None:
     found = said("engine-settings", engine=msgspec.structs.replace(RUNNING, **changes))
-    assert (found.state, found.fix) == (state, "mailquota reload" if state == "warn" else "")
+    fix = "mailquota install --apply" if "listen" in changes else "mailquota reload"
+    assert (found.state, found.fix) == (state, fix if state == "warn" else "")
     assert words in found.found
 
 
@@ -226,12 +227,18 @@ def test_accounts_database(database: DatabaseFacts, state: str) -> None:
     ("fault", "fix"),
     [
         ("Access denied for user 'mailserver'@'localhost' (using password: YES)", "read from /etc/postfix/x.cf"),
+        ("Access denied for user 'mailserver'@'localhost' (using password: NO)", "put it into /etc/postfix/x.cf"),
         ("Too many connections", "SHOW PROCESSLIST"),
     ],
 )
 def test_what_the_database_of_accounts_needs_is_said_by_its_own_fault(fault: str, fix: str) -> None:
     known = config(accounts={"password_file": "/etc/postfix/x.cf"})
-    assert fix in said("accounts-database", known, database=DatabaseFacts(known=True, fault=fault)).fix
+    database = DatabaseFacts(known=True, fault=fault)
+    assert fix in said("accounts-database", known, database=database).fix
+    in_url = config(accounts={"database": "mysql://mailserver:secret@127.0.0.1/mailserver"})
+    text = said("accounts-database", in_url, database=database).fix
+    assert ("read from the URL" in text) == ("using password: YES" in fault)
+    assert "secret" not in text
 
 
 READS = DatabaseFacts(known=True, may_write=False, write_fault="UPDATE command denied", writer="mysql://mailserver@h/m")

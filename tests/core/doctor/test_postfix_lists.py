@@ -117,6 +117,19 @@ def test_a_place_where_nobody_listens_any_more_is_left() -> None:
         assert "inet:127.0.0.1:10023" in said.fix  # another's, which may be back tomorrow
 
 
+def test_what_only_looks_like_a_slip_stays() -> None:
+    """A greylisting that is away just now, a port beside ours; and with ours in the list nothing is a slip of it."""
+    ours = config(policy={"listen": ("inet:127.0.0.1:10041",)})
+    others = "check_policy_service inet:127.0.0.1:10023, check_policy_service inet:127.0.0.1:12045"
+    dead = ("inet:127.0.0.1:10023", "inet:127.0.0.1:12045")
+    said = outcome("policy-service-listed", facts(postfix(f"{GUARD}, {others}", absent=dead), config_=ours))
+    assert others in said.fix
+    beside = "check_policy_service inet:127.0.0.1:10040"
+    malformed = "check_policy_service { inet:127.0.0.1:10041, timeout }"
+    asked = postfix(f"{GUARD}, {beside}, {malformed}", absent=("inet:127.0.0.1:10040",))
+    assert beside in outcome("policy-service-listed", facts(asked, config_=ours)).fix
+
+
 def test_quota_status_is_replaced() -> None:
     said = outcome("policy-service-listed", facts(postfix(f"{GUARD}, {QUOTA_STATUS}")))
     assert said.state == "warn"

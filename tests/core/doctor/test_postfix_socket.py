@@ -90,6 +90,14 @@ def test_socket_file(file: PathFacts, probe: Probe, state: str, words: str) -> N
     assert bool(said.fix) == (state == "fail")
 
 
+def test_a_socket_that_systemd_opened_comes_back_with_its_own_unit() -> None:
+    gone = seen(PathFacts(SOCKET), probe=Probe())
+    service = "mailquota.socket mailquota.service"
+    assert outcome("policy-socket", facts(gone)).fix == f"systemctl stop {service}\nsystemctl start {service}"
+    by_hand = host(installed=False, engine=EngineFacts(known=True))
+    assert outcome("policy-socket", facts(gone, host=by_hand)).fix == "mailquota install --apply"
+
+
 def test_a_file_with_a_hostile_name_can_not_reach_the_shell() -> None:
     path = "/var/spool/postfix/private/a'; reboot #"
     listed = SocketFacts(f"unix:{path}", PathFacts(path, "file"), FOLDERS)

@@ -102,7 +102,10 @@ def test_a_folder_that_the_owner_of_mailboxes_can_not_enter() -> None:
         (open_,) = gather(placed, {"john@example.org": 1}, run=silent).maildirs
         (folder / "example.org").chmod(0o700)
         (closed,) = gather(placed, {"john@example.org": 1}, run=silent).maildirs
-    assert open_.closed is None
+        os.chown(folder / "example.org", 0, os.stat(maildir).st_gid)
+        (folder / "example.org").chmod(0o770)  # whoever delivers does so with this group
+        (of_group,) = gather(placed, {"john@example.org": 1}, run=silent).maildirs
+    assert open_.closed is of_group.closed is None
     assert closed.closed is not None
     assert closed.closed.path == str(folder / "example.org")
 

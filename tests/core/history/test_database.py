@@ -175,7 +175,7 @@ def test_one_that_can_only_be_read_is_not_all_right(tmp_path: Path, monkeypatch:
 
     def only_read(self: sqlite._Sqlite, work: Callable[[Sql], object], *, writes: bool) -> object:
         if writes:
-            raise StateError("readonly")
+            raise StateError("attempt to write a readonly database")
         return transact(self, work, writes=writes)
 
     with contextlib.closing(open_state(tmp_path / "state.db")) as state:
@@ -184,8 +184,25 @@ def test_one_that_can_only_be_read_is_not_all_right(tmp_path: Path, monkeypatch:
             patch.setattr(sqlite._Sqlite, "transact", only_read)
             with pytest.raises(StateError):
                 add(state, "two")
-            assert (reasons(state), state.problem) == (["one"], "readonly")
+            assert (reasons(state), state.problem) == (["one"], "attempt to write a readonly database")
         assert (reasons(state), state.problem) == (["one"], "")
+
+
+def test_one_without_room_is_not_all_right_until_something_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_self: sqlite._Sqlite, _work: object, *, writes: bool) -> object:
+        raise StateError("database or disk is full")
+
+    with contextlib.closing(open_state(tmp_path / "state.db")) as state:
+        add(state, "one")
+        with monkeypatch.context() as patch:
+            patch.setattr(sqlite._Sqlite, "transact", full)
+            with pytest.raises(StateError):
+                add(state, "two")
+        assert (reasons(state), state.problem) == (["one"], "database or disk is full")
+        add(state, "two")
+        assert state.problem == ""
 
 
 def test_signs_for_values_are_no_text(state: StateDatabase) -> None:

@@ -1,0 +1,38 @@
+"""What starts a server here."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from core.doctor import starting
+from core.doctor.facts import Facts
+from core.doctor.facts_dovecot import DovecotFacts
+from tests.core.doctor.healthy import facts, host
+
+
+def known(*, systemd: bool, file: str = "/etc/dovecot/dovecot.conf") -> Facts:
+    return msgspec.structs.replace(facts(host=host(systemd=systemd)), dovecot=DovecotFacts(config_file=file))
+
+
+def test_systemd_starts_what_it_can() -> None:
+    here = known(systemd=True)
+    assert starting.postfix(here) == "systemctl start postfix"
+    assert starting.dovecot(here, "restart") == "systemctl restart dovecot"
+    assert starting.database(here) == "systemctl start mariadb || systemctl start mysql"
+
+
+@pytest.mark.parametrize("systemd", [True, False])
+def test_a_dovecot_with_settings_elsewhere_is_not_systemds(systemd: bool) -> None:
+    here = known(systemd=systemd, file="/srv/a b/dovecot.conf")
+    assert starting.dovecot(here, "start") == "dovecot -c '/srv/a b/dovecot.conf'"
+    assert starting.dovecot(here, "restart") == (
+        "doveadm -c '/srv/a b/dovecot.conf' stop || true; dovecot -c '/srv/a b/dovecot.conf'"
+    )
+
+
+def test_without_systemd_the_programs_start_themselves() -> None:
+    here = known(systemd=False)
+    assert starting.postfix(here) == "postfix start"
+    assert starting.dovecot(here, "start") == "dovecot"
+    assert starting.database(here) == "service mariadb start || service mysql start"
