@@ -140,11 +140,11 @@ class Doctored:
         self.settings.write_text(f'[policy]\nlisten = ["unix:{self.service.path}"]\n')
 
     def run(self, script: str) -> None:
-        """A script on this Postfix; where it has systemd restart mailquota, that is done."""
+        """A script on this Postfix; where it has systemd start mailquota anew, that is done."""
         self.postfix.shell(script, self.stand_ins)
         asked = self.stand_ins / "asked"
         if asked.exists():
-            if "systemctl restart mailquota" in asked.read_text():
+            if re.search("systemctl (restart|start) mailquota", asked.read_text()):
                 self.service.restart()
             asked.unlink()
 

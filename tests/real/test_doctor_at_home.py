@@ -109,7 +109,6 @@ DOVECOT = [
     Case("quota-plugin-lmtp", "lmtp", appended("conf.d/20-lmtp.conf", "protocol lmtp {\n  mail_plugins = notify\n}")),
     Case("quota-plugin-lmtp", "lmtp", appended("local.conf", "protocol !imap {\n  mail_plugins = notify\n}")),
     Case("lmtp-username", "of all users", appended("local.conf", "auth_username_format = %n")),
-    Case("quota-mail-size", "is 10k", appended("local.conf", "plugin {\n  quota_max_mail_size = 10k\n}")),
     Case("imap-quota", "does not load", conf("conf.d/20-imap.conf", "mail_plugins imap_quota", "mail_plugins")),
     Case("imap-quota", "globally", conf("conf.d/10-mail.conf", "^mail_plugins = quota", "& imap_quota")),
     Case("quota-driver", "knows no quota driver", conf("conf.d/90-quota.conf", "count:User quota", "cuont:User quota")),

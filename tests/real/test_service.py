@@ -122,13 +122,18 @@ def test_installed_postfix_asks_and_uninstalled_no_more(host: SystemdNamespace, 
 
 
 def test_the_doctor_leads_to_the_service(host: SystemdNamespace, postfix: None) -> None:
-    """Where there is none yet, and where it was stopped."""
+    """Where there is none yet, where it was stopped, and where the file of its socket is gone."""
     assert found_by_doctor(host)["engine"]["fix"] == "mailquota install --apply"
     apply(host, "install")
     assert found_by_doctor(host)["engine"]["state"] == "ok"
     host.check(["systemctl", "disable", "--now", *UNITS])
     host.check(["sh", "-ec", found_by_doctor(host)["engine"]["fix"]])
     assert found_by_doctor(host)["engine"]["state"] == "ok"
+    host.path(_SOCKET).unlink()
+    found = found_by_doctor(host)["policy-socket"]
+    assert found["state"] == "fail"
+    host.check(["sh", "-ec", found["fix"]])
+    assert found_by_doctor(host)["policy-socket"]["state"] == "ok"
     assert answer(host, FULL).startswith("452 4.2.2 ")
 
 
