@@ -264,7 +264,10 @@ class _Database(MariaDB):
         self._server: Inside | None = None
 
     def launch(self) -> None:
-        quick = ["--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=OFF", "--innodb-log-file-size=16M"]
+        quick = [
+            "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=OFF", "--innodb-log-file-size=16M",
+            "--tmpdir=/run/mysqld",  # /tmp is that of all others, too
+        ]  # fmt: skip
         if not self._inside.path("/var/lib/mysql/mysql").exists():
             self._inside.check([
                 "mariadb-install-db", "--user=mysql", "--auth-root-authentication-method=normal", "--skip-test-db",

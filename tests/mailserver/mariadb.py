@@ -85,6 +85,7 @@ class MariaDB(Daemon):
             "--no-defaults",
             *user,
             f"--datadir={self._data}",
+            f"--tmpdir={self.folder}",  # temporary tables are named by process id, and namespaces have the same ones
             "--skip-name-resolve",
             "--character-set-server=utf8mb4",
             "--performance-schema=OFF",
