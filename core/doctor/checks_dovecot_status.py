@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 
 from core.answers import permits
+from core.doctor.dovecot_limits import size_of
 from core.doctor.dovecot_view import (
     append,
     combined_check,
@@ -25,7 +26,6 @@ from core.doctor.facts_dovecot import DovecotFacts
 from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
 from core.doctor.postfix_lists import asked_anywhere
 from core.text import shown, visible
-from core.units import parse_size
 
 _NO_SERVICE = ok("no quota-status service is configured")
 _NOT_ASKED = "Postfix does not ask quota-status about recipients"
@@ -147,17 +147,11 @@ def _mail_size(facts: Facts) -> Outcome:
     if not is_modern(facts.dovecot):
         return ok(f"{name} is {visible(size)}: quota-status refuses larger mail at RCPT, mailquota does not")
     most = facts.postfix.values.get("message_size_limit", "0")
-    if 0 < _bytes(most) <= _bytes(size):
+    if 0 < (size_of(most) or 0) <= (size_of(size) or 0):
         return ok(f"{name} is {visible(size)}; Postfix's message_size_limit of {most} refuses larger mail before")
     fix = append(facts.dovecot, f"{name} = unlimited")
     hint = f"# to refuse large mail at once: postconf -e 'message_size_limit = BYTES', in place of {visible(size)} here"
     return warn(f"{name} is {visible(size)}", f"{fix}\n{hint}")
-
-
-def _bytes(text: str) -> int:
-    """Of a size of Dovecot's or Postfix's; what is not understood is as good as none."""
-    match = re.fullmatch(r"([0-9]+)\s*([BKMGT]?)[A-Z]*", text.strip(), re.IGNORECASE)
-    return parse_size(match[1] + match[2]) if match else 0
 
 
 def _aliases(facts: Facts) -> Outcome:

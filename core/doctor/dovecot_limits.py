@@ -138,7 +138,7 @@ def _inside_block(facts: DovecotFacts) -> int | None:
     for block in facts.conf.of_kind("quota"):
         text = block.values.get("storage_size") or block.values.get("quota_storage_size")
         if text:
-            return _size(text)
+            return size_of(text)
     return None
 
 
@@ -148,7 +148,7 @@ def _default_rule(facts: DovecotFacts) -> str:
 
 def _limit_of(facts: DovecotFacts, text: str) -> int | None:
     """Bytes, 0 = none; None for what is not understood."""
-    return _size(text) if is_modern(facts) else _of_rule(text)
+    return size_of(text) if is_modern(facts) else _of_rule(text)
 
 
 def _of_rule(rule: str) -> int | None:
@@ -165,12 +165,13 @@ def _storage_limits(limits: str) -> Iterator[int | None]:
         if name == "backend":
             yield None
         if name in {"bytes", "storage"}:
-            size = _size(text)
+            size = size_of(text)
             plain_kib = name == "storage" and text.strip().isdigit()
             yield size * _KIB if size is not None and plain_kib else size
 
 
-def _size(text: str) -> int | None:
+def size_of(text: str) -> int | None:
+    """Bytes of a size as Dovecot writes it, 0 for unlimited; None for what is none."""
     if text.strip().lower() == "unlimited":
         return 0
     match = _SIZE.fullmatch(text.strip())
