@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 _SWITCH_SECONDS = 0.0005
 _LOOK_SECONDS = 0.5
+_START_SECONDS = 10.0  # ended before it listens, it would leave its sockets
 
 
 def serve(config: Config, options: Options, beside: Callable[[], None] | None = None) -> None:
@@ -113,6 +114,11 @@ class Embedded:
         return ours
 
     @property
+    def running(self) -> bool:
+        """Whether it listens in this process."""
+        return self._started.is_set() and self._thread.is_alive()
+
+    @property
     def handed_over(self) -> bool:
         """Whether another process has the sockets now."""
         return self._engine is not None and self._engine.listeners.handed_over
@@ -123,7 +129,9 @@ class Embedded:
         return self.call(self._engine.hand_over())
 
     def stop(self) -> None:
-        """Answer what was received and end. Returns when it has ended, at most after 5 s."""
+        """Answer what was received and end. Returns when it has ended, at most after 5 s; one that starts is awaited."""
+        if self._thread.is_alive():
+            self._started.wait(_START_SECONDS)
         if self._loop is not None and self._engine is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._engine.finished.set)
             self._thread.join(5.0)

@@ -6,6 +6,7 @@ Prints its screen, a dialog and what is said of both, with form feeds between.
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import tui.app
 from core.commands.serving import world_settings
@@ -32,6 +33,8 @@ async def show(engine: Embedded) -> None:
         return await Client.adopt(await in_thread(engine.connect), "console")
 
     app = MailquotaApp(connect, embedded=True, demo=True)
+    if sys.version_info >= (3, 12):  # as App.run does
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
     async with app.run_test(size=(120, 32)) as pilot, asyncio.timeout(SECONDS):
         for key, wanted in (("", "john@example.org"), ("e", "Edit limit ")):
             await pilot.press(*key)

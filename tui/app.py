@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from textual import on, work
-from textual.app import SystemCommand
+from textual.app import ScreenStackError, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
 from textual.screen import Screen
@@ -75,6 +75,7 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         read_only: bool = False,
         no_color: bool = False,
         ascii_only: bool = False,
+        shown: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         with terminal.environment("NO_COLOR", "1" if no_color else None):  # read by Textual while it is made
@@ -90,6 +91,7 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         link = Link(connect, session, lambda: self.call_later(self._news), clock)
         self.desk = Desk(session, link, glyphs, clock, Place(embedded, demo, read_only), Examining(examine, clock))
         self.leaving = Leaving(self, self.desk)
+        self._shown = shown
         self._homes: list[Screen[Any]] = []  # of the modes that were looked at
         for name, make in SCREENS.items():
             self.add_mode(name, partial(self._home, make))
@@ -102,6 +104,19 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         if not self.is_headless:
             for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, self.leaving.terminal_lost)
+
+    def on_ready(self) -> None:
+        """The first screen is there; tell so once it was drawn."""
+        self.call_after_refresh(self._shown)
+
+    def clear_selection(self) -> None:
+        """Also where no screen is there yet.
+
+        From Python 3.12 on Textual starts tasks eagerly. Then the field of the first screen is mounted, and asks for this,
+        before that screen is on the stack (Textual's issue 6444).
+        """
+        with contextlib.suppress(ScreenStackError):
+            super().clear_selection()
 
     @work(name="doctor")
     async def _examine(self) -> None:
@@ -191,8 +206,12 @@ def run_console(
     read_only: bool = False,
     no_color: bool = False,
     mouse: bool = True,
+    shown: Callable[[], object] = lambda: None,
 ) -> Outcome:
-    """Run the console on this terminal until it is left. Raises ConsoleFailedError for a fault of its own."""
+    """Run the console on this terminal until it is left. Raises ConsoleFailedError for a fault of its own.
+
+    ``shown`` is called once the first screen was drawn.
+    """
     app = MailquotaApp(
         connect,
         embedded=embedded,
@@ -201,6 +220,7 @@ def run_console(
         read_only=read_only,
         no_color=no_color or terminal.wants_no_color(os.environ),
         ascii_only=terminal.wants_ascii(os.environ, terminal.codeset()),
+        shown=shown,
     )
     outcome = app.run(mouse=mouse)
     if outcome is None:

@@ -3,7 +3,8 @@
 The console attaches to the engine that answers on the control socket. Where none does, it has one of its own in a
 thread, which starts while Textual is imported; what keeps an engine from starting is told before a screen opens.
 However the screen ends, the engine is looked after here: handed over, stopped, or kept going without a screen where
-the terminal, or the console, is gone and nobody else would answer Postfix.
+the terminal, or the console, is gone and nobody else would answer Postfix. A console that fails before its first
+screen was drawn takes its engine along: nobody asked it before, and nobody would know that it runs.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from core.commands.output import complain
 from core.errors import MailquotaError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from core.config import Config
     from core.control.client import Client
     from core.control.messages import Welcome
@@ -79,17 +82,21 @@ def _embed(common: Common, config: Config) -> int:
 
     log_detached(config.settings.control.socket)
     engine = Embedded(config, engine_options(common, config, embedded=True))
-    engine.begin()
-    import tui.app  # noqa: F401  while the engine starts
-
-    engine.wait()
+    shown = threading.Event()
     try:
-        outcome = _run_screen(common, _connect_to(engine, common), config, embedded=True)
-    except Exception:  # whatever it was that the console died of, mail comes in
-        _keep_enforcing(engine)
-        engine.stop()
+        engine.begin()
+        import tui.app  # noqa: F401  while the engine starts
+
+        engine.wait()
+        _finish(engine, _run_screen(common, _connect_to(engine, common), config, embedded=True, shown=shown.set))
+    except Exception:
+        if shown.is_set():  # whatever it was that the console died of, mail comes in
+            _keep_enforcing(engine)
+        elif engine.running:
+            complain("the console did not start, so its policy server was stopped again; `mailquota --serve` runs one alone")
         raise
-    _finish(engine, outcome)
+    finally:
+        engine.stop()
     return 0
 
 
@@ -100,7 +107,6 @@ def _finish(engine: Embedded, outcome: Outcome) -> None:
         _keep_enforcing(engine)
     elif outcome is Outcome.HANDED_OVER:
         complain("the policy server goes on in the background; mailquota opens the console again")
-    engine.stop()
 
 
 def _keep_enforcing(engine: Embedded) -> None:
@@ -163,7 +169,15 @@ def _connect_to(engine: Embedded, common: Common) -> Connect:
     return connect
 
 
-def _run_screen(common: Common, connect: Connect, config: Config, *, embedded: bool, demo: bool = False) -> Outcome:
+def _run_screen(
+    common: Common,
+    connect: Connect,
+    config: Config,
+    *,
+    embedded: bool,
+    demo: bool = False,
+    shown: Callable[[], object] = lambda: None,
+) -> Outcome:
     from core.examination import examine
     from tui.app import run_console
 
@@ -174,6 +188,7 @@ def _run_screen(common: Common, connect: Connect, config: Config, *, embedded: b
         demo=demo,
         read_only=common.read_only,
         no_color=common.no_color,
+        shown=shown,
     )
 
 

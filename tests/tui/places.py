@@ -15,7 +15,7 @@ import pytest
 
 from core.commands.options import Common
 from tests.core.worlds import SmallWorld
-from tests.tui.stage import Driven, make_app
+from tests.tui.stage import Driven, make_app, start_tasks_as_textual_does
 from tui import command
 from tui.leaving import Outcome
 from tui.link import Connect
@@ -28,6 +28,7 @@ def play_on(connect: Connect, scene: ScenePlay, *, embedded: bool, **options: An
 
     async def run() -> Outcome | None:
         app = make_app(connect, embedded=embedded, **options)
+        start_tasks_as_textual_does()
         async with app.run_test(size=(120, 32)) as pilot:
             driven = Driven(app, pilot)
             await driven.loaded()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -24,6 +25,12 @@ DEADLINE = 10.0  # seconds that a condition may take to come true
 def screen_lines(app: MailquotaApp) -> list[str]:
     """What is on the screen. Textual has no public call for it; this is the only place that reaches inside."""
     return [strip.text for strip in app.screen._compositor.render_strips()]
+
+
+def start_tasks_as_textual_does() -> None:
+    """Eagerly, from Python 3.12 on. ``App.run`` asks the loop for it, ``App.run_test`` does not."""
+    if sys.version_info >= (3, 12):
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
 
 
 class Driven:
@@ -129,6 +136,7 @@ def play(
         engine = FakeEngine(world.accounts(rows) if isinstance(rows, int) else rows, clock=lambda: now[0])
         prepare(engine)
         app = make_app(engine.connect, embedded=embedded, clock=lambda: now[0], **options)
+        start_tasks_as_textual_does()
         async with app.run_test(size=size) as pilot:
             stage = Stage(app, engine, pilot, now)
             if loaded:

@@ -23,11 +23,22 @@ from tests.core.worlds import JOHN, SmallWorld
 from tests.tui.real_terminal import Terminal
 from tui.command import _keep_enforcing
 
-# The key y is the fault; the other one strikes before the screen is there.
+# The key y is a fault, or one strikes before the screen is there.
 PROGRAM = """
 import os, sys, time
-import tui.app
 from tui.command import main
+
+class Broken:
+    def find_spec(self, name, path, target=None):
+        if name == "tui.app":
+            raise ImportError("as no console should")
+
+if sys.argv[1] == "import":
+    sys.meta_path.insert(0, Broken())
+    sys.argv.pop(1)
+    sys.exit(main())
+
+import tui.app
 from tui.screens.accounts import AccountsScreen
 
 def fail(*_, **__):
@@ -40,6 +51,10 @@ def freeze(*_):
 fault = sys.argv.pop(1)
 if fault == "start":
     tui.app.run_console = fail
+elif fault == "compose":
+    AccountsScreen.compose = fail
+elif fault == "mount":
+    AccountsScreen.on_mount = fail
 else:
     AccountsScreen.action_copy = fail if fault == "key" else freeze
 sys.exit(main())
@@ -75,14 +90,28 @@ def test_a_screen_that_fails_hands_over(handing_over: CommandLine) -> None:
         assert pid != terminal.process.pid
 
 
-def test_a_console_that_can_t_begin_hands_over(handing_over: CommandLine) -> None:
-    """Whatever the exception is: the engine has its sockets already, and somebody may have asked."""
-    with faulty(handing_over, "start") as terminal:
+@pytest.mark.parametrize("fault", ["import", "start", "compose", "mount"])
+def test_a_console_that_can_t_begin_leaves_no_engine(line: CommandLine, fault: str) -> None:
+    """Nobody knows of it, and it would warn owners. Whatever the fault is, it is told; the sockets are gone."""
+    with faulty(line, fault) as terminal:
         assert terminal.wait() == 1
-        assert "in the background as process" in terminal.text
-        assert "internal error: ZeroDivisionError" in terminal.text
-        with unharmed(handing_over):
-            assert engine_pid(handing_over) != terminal.process.pid
+        assert "as no console should" in terminal.text
+        if fault != "import":
+            assert "its policy server was stopped again" in terminal.text
+        assert "in the background" not in terminal.text
+    assert line("status").returncode == 5
+    assert not line.world.policy_socket.exists()
+    assert not line.world.control_socket.exists()
+
+
+@pytest.mark.parametrize("fault", ["import", "start", "compose", "mount"])
+def test_an_engine_that_was_there_before_stays(line: CommandLine, fault: str) -> None:
+    """A console that was to attach and can't begin is no business of the engine's."""
+    with line.engine() as engine:
+        with faulty(line, fault) as terminal:
+            assert terminal.wait() == 1
+        with unharmed(line):
+            assert engine_pid(line) == engine.pid
 
 
 def ignores_hang_up(pid: int) -> bool:
