@@ -129,7 +129,7 @@ class Embedded:
         return self.call(self._engine.hand_over())
 
     def stop(self) -> None:
-        """Answer what was received and end. Returns when it has ended, at most after 5 s; one that starts is awaited."""
+        """Answer what was received and end. Returns when it has ended, at most after 5 s; a start is waited for."""
         if self._thread.is_alive():
             self._started.wait(_START_SECONDS)
         if self._loop is not None and self._engine is not None and self._thread.is_alive():

@@ -112,8 +112,8 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
     def clear_selection(self) -> None:
         """Also where no screen is there yet.
 
-        From Python 3.12 on Textual starts tasks eagerly. Then the field of the first screen is mounted, and asks for this,
-        before that screen is on the stack (Textual's issue 6444).
+        From Python 3.12 on Textual starts tasks eagerly. Then the field of the first screen is mounted, and asks for
+        this, before that screen is on the stack (Textual's issue 6444).
         """
         with contextlib.suppress(ScreenStackError):
             super().clear_selection()

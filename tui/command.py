@@ -93,7 +93,7 @@ def _embed(common: Common, config: Config) -> int:
         if shown.is_set():  # whatever it was that the console died of, mail comes in
             _keep_enforcing(engine)
         elif engine.running:
-            complain("the console did not start, so its policy server was stopped again; `mailquota --serve` runs one alone")
+            complain("the console did not start, so its policy server was stopped again")
         raise
     finally:
         engine.stop()

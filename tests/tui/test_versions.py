@@ -1,4 +1,4 @@
-"""The console on a real terminal with the oldest Textual that pyproject.toml admits; the other tests have the newest."""
+"""The console on a real terminal with the oldest Textual that pyproject.toml admits; other tests have the newest."""
 
 from __future__ import annotations
 
