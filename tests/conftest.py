@@ -11,7 +11,7 @@ from tests.leftovers import new_mark, none_left
 
 pytest_plugins = [
     "tests.mailserver.fixture",
-    "tests.mailserver.trixie",
+    "tests.mailserver.series",
     "tests.mailserver.debian_fixture",
     "tests.core.worlds",
     "tests.core.enforcing",

@@ -1,8 +1,8 @@
 """The tutorial's server with every file in Debian's place and on the standard ports, in a namespace of its own.
 
 `DebianServer("bullseye")` has Dovecot 2.3 with quota driver maildir, "bookworm" the same with count, "postfixadmin"
-2.3 with PostfixAdmin's tables, "trixie" Dovecot 2.4 out of a Debian 13 folder. There mailquota has nothing but what
-the server's files say. Python and its packages are those of the tests; /usr/local/bin/mailquota starts them.
+2.3 with PostfixAdmin's tables, "trixie" Dovecot 2.4: each where that Dovecot is installed. There mailquota has nothing
+but what the server's files say. Python and its packages are those of the tests; /usr/local/bin/mailquota starts them.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pymysql.cursors import DictCursor
 
 from tests.mailserver.mail import SENDER, build_message, greets, send_lmtp, send_smtp
 from tests.mailserver.mariadb import MAIL_PASSWORD, MariaDB, hash_password
-from tests.mailserver.namespace import Inside, Namespace, let_chroot
+from tests.mailserver.namespace import Inside, Namespace
 from tests.mailserver.ports import HOST
-from tests.mailserver.process import START_SECONDS, ServerFailedError, find_program, wait_until
+from tests.mailserver.process import START_SECONDS, ServerFailedError, wait_until
 from tests.mailserver.recipes import Recipe, warning_script, write_dovecot, write_postfix
 
 Service = Literal["mariadb", "dovecot", "postfix"]
@@ -47,10 +47,10 @@ mkdir -p dovecot/private letsencrypt/live/mail.example.org old
 mv postfix/dynamicmaps.cf* postfix/makedefs.out postfix/post-install postfix/postfix-files* postfix/postfix-script old/
 rm -rf postfix
 mv old postfix
-cp -r "$1"/usr/share/dovecot/dovecot.conf "$1"/usr/share/dovecot/conf.d dovecot/
+cp -r /usr/share/dovecot/dovecot.conf /usr/share/dovecot/conf.d dovecot/
 chmod 0700 dovecot/private
 for file in dovecot-sql.conf.ext dovecot-dict-sql.conf.ext; do
-    [ ! -e "$1/usr/share/dovecot/$file" ] || install -m 0640 -g dovecot "$1/usr/share/dovecot/$file" dovecot/
+    [ ! -e /usr/share/dovecot/$file ] || install -m 0640 -g dovecot /usr/share/dovecot/$file dovecot/
 done
 echo mail.example.org > mailname
 echo 'postmaster: root' > aliases
@@ -74,31 +74,18 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 
 cp letsencrypt/live/mail.example.org/privkey.pem dovecot/private/dovecot.key
 cp letsencrypt/live/mail.example.org/fullchain.pem dovecot/private/dovecot.pem
 """
-# Debian 13's programs, each under its name. /var and the rest are this world's in there too.
-_CHROOT = """
-set -e
-mkdir -p /mnt/changed/trixie /mnt/spare/trixie
-mount -t overlay -o "lowerdir=$1,upperdir=/mnt/changed/trixie,workdir=/mnt/spare/trixie" overlay "$1"
-for place in /etc/dovecot /etc/letsencrypt /etc/passwd /etc/group /var /run /usr/local /proc /dev /tmp; do
-    [ ! -d $place ] || mkdir -p "$1$place"
-    mount --rbind $place "$1$place"
-done
-cp "$2" /mnt/chroot
-"""
 
 
 class DebianServer:
     """MariaDB, Dovecot and Postfix as a mail administrator's Debian has them. Needs root.
 
-    `trixie` is the Debian 13 folder, for that recipe alone; nothing is written into it. `inside` is where all this is,
-    a plain namespace where none is given.
+    `inside` is where all this is, a plain namespace where none is given.
     """
 
     programs = (*Namespace.programs, *MariaDB.programs, "dovecot", "doveadm", "postfix", "openssl")
 
-    def __init__(self, recipe: Recipe, trixie: Path | None = None, inside: Namespace | None = None) -> None:
+    def __init__(self, recipe: Recipe, inside: Namespace | None = None) -> None:
         self.recipe: Recipe = recipe
-        self.trixie = trixie if recipe == "trixie" else None
         self.inside = inside or Namespace()
         self.run = self.inside.run
         self.check = self.inside.check
@@ -117,10 +104,8 @@ class DebianServer:
         """Build everything and start the three. Raises ServerFailedError, and leaves nothing behind."""
         self.inside.start()
         try:
-            self.check(["sh", "-c", _FRESH, "sh", str(self.trixie or "")])
+            self.check(["sh", "-c", _FRESH])
             self.mariadb.launch()
-            if self.trixie:
-                self._enter_trixie(self.trixie)
             self._write()
             self.start("postfix")
             self.start("dovecot")
@@ -142,13 +127,6 @@ class DebianServer:
         self.write("/usr/local/bin/quota-warning.sh", warning_script(self.recipe), 0o755)
         write_postfix(self.inside, self.recipe)
         write_dovecot(self.inside, self.recipe)
-
-    def _enter_trixie(self, folder: Path) -> None:
-        self.check(["sh", "-c", _CHROOT, "sh", str(folder), find_program("chroot") or "chroot"])
-        let_chroot(self.path("/mnt/chroot"))
-        for program in ("/usr/bin/doveadm", "/usr/bin/doveconf", "/usr/sbin/dovecot", "/usr/lib/dovecot/dovecot-lda"):
-            self.write(f"/mnt{program}", f'#!/bin/sh\nexec /mnt/chroot {folder} {program} "$@"\n', 0o755)
-            self.check(["mount", "--bind", f"/mnt{program}", program])
 
     def stop_all(self) -> None:
         """End everything; nothing remains."""
@@ -201,7 +179,6 @@ class DebianServer:
         try:
             yield
         finally:
-            # What is in them: the folders themselves may be mounted in the chroot of Debian 13, too.
             self.check(["find", *folders, "-mindepth", "1", "-delete"])
             self.check(["tar", "-xpf", archive, "-C", "/"])
             for reload in (["postfix", "reload"], ["doveadm", "reload"]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import pytest
 
@@ -12,10 +12,7 @@ from tests.mailserver.fixture import cannot_run, require_servers
 from tests.mailserver.namespace import Namespace
 from tests.mailserver.process import ServerFailedError
 from tests.mailserver.recipes import Recipe
-from tests.mailserver.trixie import trixie_folder
-from tests.truth.scale import LONG
-
-RECIPES: tuple[Recipe, ...] = ("bullseye", "bookworm", "trixie", "postfixadmin")
+from tests.mailserver.series import dovecot_series, recipes_here
 
 
 @contextmanager
@@ -27,9 +24,8 @@ def debian_server(recipe: Recipe) -> Iterator[DebianServer]:
             pass
     except ServerFailedError as error:  # a container may forbid mounts even to root
         cannot_run(str(error))
-    with ExitStack() as stack:
-        folder = stack.enter_context(trixie_folder(may_make=LONG, mysql=True)) if recipe == "trixie" else None
-        yield stack.enter_context(DebianServer(recipe, folder))
+    with DebianServer(recipe) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -60,8 +56,15 @@ def postfixadmin() -> Iterator[DebianServer]:
         yield server
 
 
-@pytest.fixture(params=RECIPES)
+@pytest.fixture(scope="session")
+def ispmail(request: pytest.FixtureRequest) -> DebianServer:
+    """The ISPmail guide for this Debian: bookworm, or trixie where Dovecot 2.4 is installed."""
+    server: DebianServer = request.getfixturevalue("trixie" if dovecot_series() == "2.4" else "bookworm")
+    return server
+
+
+@pytest.fixture(params=recipes_here())
 def debian(request: pytest.FixtureRequest) -> DebianServer:
-    """Each of them in turn."""
+    """Each of them in turn that this machine's Dovecot can follow."""
     server: DebianServer = request.getfixturevalue(request.param)
     return server

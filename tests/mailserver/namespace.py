@@ -23,7 +23,6 @@ from tests.mailserver.process import SEARCH_PATH, ServerFailedError, find_progra
 
 _SECONDS = 120.0
 _NEW_NETWORK = 0x40000000  # CLONE_NEWNET
-_CHROOT_ALONE = bytes.fromhex("0100000200000400000000000000000000000000")  # capabilities(7): cap_sys_chroot=ep
 # Number 1 prints its process id as the host sees it, before it has a /proc of its own. It collects no children, so the
 # kernel shall: that is what an ignored SIGCHLD means, also after exec.
 _SETUP = """
@@ -176,11 +175,6 @@ class Namespace:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-
-def let_chroot(program: Path) -> None:
-    """Allow a program's users the one thing that chroot needs root for."""
-    os.setxattr(program, "security.capability", _CHROOT_ALONE)
 
 
 def _environment(more: Mapping[str, str] | None) -> dict[str, str]:

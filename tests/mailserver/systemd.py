@@ -23,7 +23,6 @@ from tests.mailserver.process import ServerFailedError, render, wait_until
 
 ROOT = Path(__file__).parents[2]
 MAILQUOTA = "/opt/mailquota/bin/mailquota"
-TRIXIE = Path("/opt/trixie")
 
 _SYSTEMD = Path("/lib/systemd/systemd")
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -34,11 +33,10 @@ _numbers = itertools.count()
 
 
 class SystemdNamespace(Namespace):
-    """Started with nothing in it but systemd and its journal. A Debian 13 folder is TRIXIE in it."""
+    """Started with nothing in it but systemd and its journal."""
 
-    def __init__(self, folder: Path, trixie: Path | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         super().__init__()
-        self._trixie = trixie
         self._folder = folder
         self._log = folder / "log"
         self._name = f"mailquota-{os.getpid()}-{next(_numbers)}"
@@ -48,7 +46,7 @@ class SystemdNamespace(Namespace):
         mounts = "\n".join(_mount_cgroup(path) for path in _hierarchies())
         render(
             "boot.sh.in", script, folder=self._folder / "layers", root=ROOT, cgroups=mounts,
-            trixie=self._trixie or "", python=sys.base_prefix, packages=sysconfig.get_path("purelib"),
+            python=sys.base_prefix, packages=sysconfig.get_path("purelib"),
         )  # fmt: skip
         (self._folder / "layers").mkdir()
         for path in self._cgroups():

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,9 +10,6 @@ from tests.mailserver.fixture import REQUIRE, require_servers, temporary_folder
 from tests.mailserver.mail import build_message
 from tests.mailserver.process import ServerFailedError
 from tests.mailserver.server import LONGEST_FOLDER, check_folder
-from tests.mailserver.trixie import VARIABLE
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("size", [300, 377, 378, 379, 5000, 100_000])
@@ -54,16 +48,3 @@ def test_closed_folder_is_refused() -> None:
 def test_folder_too_long_for_sockets_is_refused() -> None:
     with pytest.raises(ServerFailedError, match="too long"):
         check_folder(Path("/" + "x" * LONGEST_FOLDER))
-
-
-@pytest.mark.server
-def test_what_is_skipped_although_servers_are_required_has_a_heading_of_its_own() -> None:
-    """Only the tests against Dovecot 2.4 may be; the summary says so, and how to run them."""
-    require_servers("chroot")
-    kept = {name: value for name, value in os.environ.items() if name not in {VARIABLE, "MAILQUOTA_LONG"}}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/truth/test_dovecot24.py"]
-    done = subprocess.run(command, cwd=ROOT, env={**kept, REQUIRE: "1"}, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-    assert "= *** NOT TESTED against Dovecot 2.4 =" in done.stdout
-    assert "3 real-server tests were skipped, as .ci/run allows for these alone." in done.stdout
-    assert "tests/run --long" in done.stdout

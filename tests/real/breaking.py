@@ -55,12 +55,11 @@ def replacing(old: str, new: str) -> Change:
 
 @dataclass
 class Patient:
-    """A running Dovecot. ``inside`` leads commands to where it runs, ``postfix`` is what is known of its Postfix."""
+    """A running Dovecot; ``postfix`` is what is known of its Postfix."""
 
     config: Config
     accounts: dict[str, int | None]
     doveadm: Sequence[str]
-    inside: Sequence[str] = ()
     postfix: PostfixFacts = field(default_factory=PostfixFacts)
 
     def findings(self) -> dict[str, Finding]:
@@ -82,7 +81,7 @@ class Patient:
 
     def mend(self, finding: Finding) -> None:
         """Do literally what the finding says."""
-        command = [*self.inside, "sh", "-e", "-c", finding.fix]
+        command = ["sh", "-e", "-c", finding.fix]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert not done.returncode, (finding.fix, done.stderr)
 

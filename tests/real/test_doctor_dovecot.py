@@ -17,7 +17,7 @@ from tests.mailserver.server import MailServer
 from tests.real.beside import wait_until
 from tests.real.breaking import Case, Patient, adding, replacing, settings
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.dovecot("2.3")]
 
 ACCOUNTS: dict[str, int | None] = {
     "small@example.org": 5000,

@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 
 from core.doctor.facts_postfix import PostfixFacts
-from tests.mailserver.trixie import trixie_folder
 from tests.real.beside import wait_until
 from tests.real.breaking import Case, Patient, adding, replacing, settings
 from tests.truth.dovecot24 import Dovecot24, dovecot24
 from tests.truth.peers import FITS, FULL, Line
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.dovecot("2.4")]
 
 ACCOUNTS: dict[str, int | None] = {"small@example.org": 5000, "large@example.net": 5 * 2**30, "free@example.net": None}
 BASE = ("protocol imap {", "mail_plugins {", "imap_quota = yes", "}", "}")
@@ -63,7 +62,7 @@ CASES = [
 @pytest.fixture(scope="module")
 def server() -> Iterator[Dovecot24]:
     """One of our own, whose files we may change; its quota-status has the faulty default."""
-    with trixie_folder(may_make=False) as root, dovecot24(root, "count") as running:
+    with dovecot24("count") as running:
         running.set_users([(address, limit or 0) for address, limit in ACCOUNTS.items()])
         for address in ACCOUNTS:
             running.run("mailbox", "create", "-u", address, "Archive")
@@ -80,7 +79,7 @@ def patient(server: Dovecot24, tmp_path: Path) -> Patient:
     mailstore = f"{server.mail_folder}/{{domain}}/{{user}}/Maildir"
     ours = settings(tmp_path / "mailquota.toml", mailstore, server.doveadm, "10M")
     postfix = postfix_asking("unix:private/mailquota")
-    return Patient(ours, dict(ACCOUNTS), server.doveadm, server.chroot, postfix)
+    return Patient(ours, dict(ACCOUNTS), server.doveadm, postfix)
 
 
 def postfix_asking(service: str) -> PostfixFacts:
@@ -112,13 +111,12 @@ def test_driver_maildir_is_told_its_fault_alone(server: Dovecot24, patient: Pati
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_what_is_broken_is_named_and_mended(case: Case, server: Dovecot24, patient: Patient) -> None:
     script = server.folder / "script"
-    inside = "/" + str(script.relative_to(server.root))
     if case.script:
         script.write_text(case.script)
         script.chmod(case.mode)
     assert patient.finding(case.check).state == "ok"
     patient.postfix = asked(server)
-    with patient.changed((config(server), lambda text: case.change(text).replace("SCRIPT", inside))):
+    with patient.changed((config(server), lambda text: case.change(text).replace("SCRIPT", str(script)))):
         patient.assert_mended(case)
     script.unlink(missing_ok=True)
 

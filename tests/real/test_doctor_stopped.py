@@ -19,9 +19,9 @@ STOPPED: dict[Service, tuple[str, str, str]] = {
 }
 
 
-@pytest.fixture(scope="module", params=["bookworm", "trixie"])
-def home(request: pytest.FixtureRequest) -> Iterator[DebianServer]:
-    server: DebianServer = request.getfixturevalue(request.param)
+@pytest.fixture(scope="module")
+def home(ispmail: DebianServer) -> Iterator[DebianServer]:
+    server = ispmail
     with enforcing(server, "stopped.example"):
         if server.recipe == "trixie":  # its quota-status answers with nothing, as its package leaves it
             server.check(["sh", "-ec", findings(server)["quota-status-toolarge"]["fix"]])

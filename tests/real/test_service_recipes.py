@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -13,9 +12,8 @@ from tests.mailserver.debian import DebianServer
 from tests.mailserver.fixture import require_servers, temporary_folder
 from tests.mailserver.process import wait_until
 from tests.mailserver.recipes import Recipe
-from tests.mailserver.systemd import MAILQUOTA, TRIXIE, SystemdNamespace, systemd_namespace
-from tests.mailserver.trixie import trixie_folder
-from tests.truth.scale import LONG
+from tests.mailserver.series import RECIPES
+from tests.mailserver.systemd import MAILQUOTA, SystemdNamespace, systemd_namespace
 
 pytestmark = pytest.mark.server
 
@@ -24,12 +22,12 @@ BEFORE = "smtpd_recipient_restrictions = reject_unauth_destination\n"
 
 
 @contextmanager
-def beside_systemd(recipe: Recipe, trixie: Path | None = None) -> Iterator[DebianServer]:
+def beside_systemd(recipe: Recipe) -> Iterator[DebianServer]:
     """Postfix asks nobody about quota. John's mailbox is full."""
     require_servers(*DebianServer.programs)
     with systemd_namespace():  # the test is skipped where that can't be
         pass
-    with temporary_folder() as folder, DebianServer(recipe, TRIXIE, SystemdNamespace(folder, trixie)) as new:
+    with temporary_folder() as folder, DebianServer(recipe, SystemdNamespace(folder)) as new:
         new.check(["postconf", "-e", BEFORE.strip()])
         new.check(["postfix", "reload"])
         new.add_user(JOHN, 5000)
@@ -38,7 +36,7 @@ def beside_systemd(recipe: Recipe, trixie: Path | None = None) -> Iterator[Debia
         yield new
 
 
-@pytest.fixture(params=["bullseye", "bookworm", "postfixadmin"])
+@pytest.fixture(params=RECIPES["2.3"])
 def server(request: pytest.FixtureRequest) -> Iterator[DebianServer]:
     """Dovecot 2.3, whose tools read what the mail user may read."""
     with beside_systemd(request.param) as new:
@@ -48,10 +46,11 @@ def server(request: pytest.FixtureRequest) -> Iterator[DebianServer]:
 @pytest.fixture
 def trixie_server() -> Iterator[DebianServer]:
     """Dovecot 2.4, whose settings have the password of the database in them."""
-    with trixie_folder(may_make=LONG, mysql=True) as folder, beside_systemd("trixie", folder) as new:
+    with beside_systemd("trixie") as new:
         yield new
 
 
+@pytest.mark.dovecot("2.3")
 def test_one_command_makes_a_service_that_can_do_everything(server: DebianServer) -> None:
     """It reads the database by the password in Postfix's map, which its user may not read, and uses Dovecot's tools."""
     found = {one["check"]: one for one in json.loads(server.run([MAILQUOTA, "doctor", "--json"]).stdout)}
@@ -71,6 +70,7 @@ def test_one_command_makes_a_service_that_can_do_everything(server: DebianServer
     assert server.send_mail(JOHN)[0] == 250
 
 
+@pytest.mark.dovecot("2.4")
 def test_where_dovecots_settings_are_closed_it_does_without(trixie_server: DebianServer) -> None:
     """No tool of Dovecot's runs as the mail user then: figures, recounts and warnings are mailquota's own."""
     done = trixie_server.run([MAILQUOTA, "install", "--apply", "--yes"])
@@ -85,6 +85,7 @@ def test_where_dovecots_settings_are_closed_it_does_without(trixie_server: Debia
     assert "(maildir)" in trixie_server.check([MAILQUOTA, "warn", "90", JOHN, "--again"])
 
 
+@pytest.mark.dovecot("2.3")
 def test_without_systemd_the_line_that_is_printed_starts_it() -> None:
     """And the rest was done: settings, group, Postfix."""
     require_servers(*DebianServer.programs)

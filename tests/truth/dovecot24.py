@@ -1,18 +1,17 @@
-"""A private Dovecot 2.4 in a Debian 13 folder, with its users in a file and ours in SQLite."""
+"""A private Dovecot 2.4 with its users in a file and ours in SQLite."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from core.accounts.sqlite import create
 from tests.mailserver.dovecot import VMAIL_UID
+from tests.mailserver.fixture import require_servers, temporary_folder
 from tests.mailserver.mail import Address, connect
 from tests.mailserver.ports import HOST, free_port
 from tests.mailserver.process import Daemon, find_program, wait_until
@@ -21,10 +20,10 @@ from tests.truth.peers import FITS, FULL, NOBODY
 _CONFIG = """
 dovecot_config_version = 2.4.0
 dovecot_storage_version = 2.4.0
-base_dir = {inside}/run
-state_dir = {inside}/state
-log_path = {inside}/dovecot.log
-instance_name = {inside}
+base_dir = {folder}/run
+state_dir = {folder}/state
+log_path = {folder}/dovecot.log
+instance_name = {folder}
 hostname = mail.example.org
 postmaster_address = postmaster@example.org
 protocols = imap
@@ -32,7 +31,7 @@ listen = 127.0.0.1
 ssl = no
 auth_allow_cleartext = yes
 mail_driver = maildir
-mail_home = {inside}/vmail/%{{user | domain}}/%{{user | username}}
+mail_home = {folder}/vmail/%{{user | domain}}/%{{user | username}}
 mail_path = ~/Maildir
 mail_uid = {uid}
 mail_gid = {uid}
@@ -47,10 +46,10 @@ namespace inbox {{
   }}
 }}
 passdb passwd-file {{
-  passwd_file_path = {inside}/users
+  passwd_file_path = {folder}/users
 }}
 userdb passwd-file {{
-  passwd_file_path = {inside}/users
+  passwd_file_path = {folder}/users
 }}
 quota_storage_grace = {grace}
 quota "User quota" {{
@@ -79,24 +78,20 @@ service imap-login {{
 
 
 class Dovecot24(Daemon):
-    """``root`` is the Debian 13 folder. quota_status_toolarge is left at its default, which is the faulty one."""
+    """quota_status_toolarge is left at its default, which is the faulty one."""
 
     name = "dovecot24"
-    programs = ("chroot",)
+    programs = ("dovecot", "doveadm")
     grace = "10M"
     driver = "maildir"
     more = ""  # in the block of its quota
 
-    def __init__(self, root: Path) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="mq-", dir=root / "srv"))
-        folder.chmod(0o755)
+    def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.root = root
         self.mail_folder = folder / "vmail"
         self.port = free_port()
         self.imap_port = free_port()
-        self._inside = "/" + str(folder.relative_to(root))
-        self.chroot = [find_program("chroot") or "chroot", str(root)]
+        self._config = folder / "dovecot.conf"
 
     @property
     def database_url(self) -> str:
@@ -104,7 +99,7 @@ class Dovecot24(Daemon):
 
     @property
     def doveadm(self) -> list[str]:
-        return [*self.chroot, "/usr/bin/doveadm", "-c", f"{self._inside}/dovecot.conf"]
+        return [find_program("doveadm") or "doveadm", "-c", str(self._config)]
 
     def prepare(self) -> None:
         self.mail_folder.mkdir(exist_ok=True)
@@ -114,13 +109,13 @@ class Dovecot24(Daemon):
 
     def _write_config(self, name: str, ignored: str) -> None:
         text = _CONFIG.format(
-            inside=self._inside, uid=VMAIL_UID, grace=self.grace, driver=self.driver, port=self.port, fits=FITS,
+            folder=self.folder, uid=VMAIL_UID, grace=self.grace, driver=self.driver, port=self.port, fits=FITS,
             imap_port=self.imap_port, nobody=NOBODY, full=FULL, ignored=ignored, more=self.more,
         )  # fmt: skip
         (self.folder / name).write_text(text)
 
     def command(self) -> list[str]:
-        return [*self.chroot, "/usr/sbin/dovecot", "-F", "-c", f"{self._inside}/dovecot.conf"]
+        return [find_program("dovecot") or "dovecot", "-F", "-c", str(self._config)]
 
     def is_ready(self) -> bool:
         try:
@@ -158,17 +153,16 @@ class Dovecot24(Daemon):
     def recalc_without(self, mailboxes: Iterable[str]) -> None:
         blocks = "\n".join(f'mailbox "{name}" {{\n  quota_ignore = yes\n}}' for name in mailboxes)
         self._write_config("without.conf", f"namespace inbox {{\n{blocks}\n}}")
-        done = [*self.doveadm[:-1], f"{self._inside}/without.conf", "quota", "recalc", "-A"]
+        done = [*self.doveadm[:-1], str(self.folder / "without.conf"), "quota", "recalc", "-A"]
         subprocess.run(done, capture_output=True, timeout=600, check=False)
 
 
 @contextmanager
-def dovecot24(root: Path, driver: str = "maildir", more: str = "") -> Iterator[Dovecot24]:
+def dovecot24(driver: str = "maildir", more: str = "") -> Iterator[Dovecot24]:
     """One that runs."""
-    server = Dovecot24(root)
-    server.driver, server.more = driver, more
-    try:
+    require_servers(*Dovecot24.programs)
+    with temporary_folder() as folder:
+        server = Dovecot24(folder / "dovecot")
+        server.driver, server.more = driver, more
         with server:
             yield server
-    finally:
-        shutil.rmtree(server.folder)

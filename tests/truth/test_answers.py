@@ -18,7 +18,7 @@ from tests.truth.peers import dovecot23
 from tests.truth.questions import Case, cases
 from tests.truth.scale import count, generate, report
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.server, pytest.mark.dovecot("2.3"), pytest.mark.timeout(1800)]
 
 _MOST_READ = 100_000  # bytes
 

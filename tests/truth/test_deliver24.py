@@ -1,4 +1,4 @@
-"""Warnings get through a full mailbox of Dovecot 2.4, in a Debian 13 folder, by each method and quota driver."""
+"""Warnings get through a full mailbox of Dovecot 2.4, by each method and quota driver."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.mailserver.dovecot import VMAIL_UID
-from tests.mailserver.trixie import trixie_folder
 from tests.real.full_mailbox import FILLS, LIMIT, METHODS, Mailbox, deliverer
 from tests.truth.dovecot24 import Dovecot24, dovecot24
-from tests.truth.scale import LONG
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.server, pytest.mark.dovecot("2.4"), pytest.mark.timeout(3600)]
 
 ADDRESSES = {(method, percent): f"{method}{percent}@deliver.example" for method in METHODS for percent in FILLS}
 
@@ -27,7 +25,7 @@ ADDRESSES = {(method, percent): f"{method}{percent}@deliver.example" for method 
 )
 def server(request: pytest.FixtureRequest) -> Iterator[Dovecot24]:
     """The last says in its block what is its default, which makes a setting outside of the block too weak."""
-    with trixie_folder(may_make=LONG) as root, dovecot24(root, *request.param) as running:
+    with dovecot24(*request.param) as running:
         running.set_users((address, LIMIT) for address in ADDRESSES.values())
         yield running
 

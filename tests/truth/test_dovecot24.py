@@ -1,4 +1,4 @@
-"""The same against Dovecot 2.4 with ``grace = "10M"``, in a Debian 13 folder.
+"""The same against Dovecot 2.4 with ``grace = "10M"``.
 
 Known and wanted: to a mail larger than the whole quota, 2.4 answers an empty action, which Postfix takes as permit; we
 refuse it. Where a request has two recipients, of which the first is empty, 2.4 takes the second; 2.3 and we do not. 2.4
@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.mailserver.trixie import trixie_folder
 from tests.truth.answering import compare as compare_answers
 from tests.truth.answering import settle
 from tests.truth.dovecot24 import Dovecot24, dovecot24
@@ -19,15 +18,15 @@ from tests.truth.figures import compare as compare_figures
 from tests.truth.mailboxes import Mailbox
 from tests.truth.peers import LARGE, Line, ours
 from tests.truth.questions import Case, cases
-from tests.truth.scale import LONG, count, generate, report
+from tests.truth.scale import count, generate, report
 from tests.truth.trees import trees
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.server, pytest.mark.dovecot("2.4"), pytest.mark.timeout(3600)]
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Dovecot24]:
-    with trixie_folder(may_make=LONG) as root, dovecot24(root) as running:
+    with dovecot24() as running:
         yield running
 
 

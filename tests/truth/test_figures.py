@@ -12,7 +12,7 @@ from tests.truth.peers import dovecot23
 from tests.truth.scale import count, generate, report
 from tests.truth.trees import orderly_trees, trees
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.server, pytest.mark.dovecot("2.3"), pytest.mark.timeout(1800)]
 
 
 def test_figures_are_those_of_dovecot() -> None:
