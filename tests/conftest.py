@@ -11,7 +11,6 @@ from tests.leftovers import new_mark, none_left
 
 pytest_plugins = [
     "tests.mailserver.fixture",
-    "tests.mailserver.series",
     "tests.mailserver.debian_fixture",
     "tests.core.worlds",
     "tests.core.enforcing",

@@ -20,7 +20,6 @@ from core.control.results import RecalcResult, SetResult, Status, TrashResult
 from tests.core.clients import Console, PolicyClient, request, until
 from tests.core.engines import serving
 from tests.core.worlds import ANNA, FREE, FULL, JOHN, OVERQUOTA, TRASH, SmallWorld
-from tests.truth.scale import LONG
 
 SECONDS = float(os.environ.get("MAILQUOTA_SOAK_SECONDS") or 600)
 WARM = 0.2  # share of the time after which nothing new is to be learnt
@@ -107,7 +106,6 @@ def use(world: SmallWorld, turn: int, *, edits: bool) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not LONG, reason="ten minutes: tests/run --long, MAILQUOTA_SOAK_SECONDS")
 @pytest.mark.timeout(SECONDS + 120)
 def test_memory_does_not_grow(small_world: SmallWorld) -> None:
     furnish(small_world)

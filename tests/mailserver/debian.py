@@ -44,7 +44,10 @@ done
 cd /etc
 rm -rf mailquota letsencrypt dovecot mailname
 mkdir -p dovecot/private letsencrypt/live/mail.example.org old
-mv postfix/dynamicmaps.cf* postfix/makedefs.out postfix/post-install postfix/postfix-files* postfix/postfix-script old/
+for file in postfix/dynamicmaps.cf* postfix/makedefs.out postfix/post-install postfix/postfix-files* \\
+        postfix/postfix-script; do
+    [ ! -e $file ] || mv $file old/
+done
 rm -rf postfix
 mv old postfix
 cp -r /usr/share/dovecot/dovecot.conf /usr/share/dovecot/conf.d dovecot/

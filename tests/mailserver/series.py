@@ -47,10 +47,7 @@ def _wanted(item: pytest.Item) -> Series | None:
     return next((series for series, recipes in RECIPES.items() if asked_for & set(recipes)), None)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs the other Dovecot."""
+def is_for_the_other(item: pytest.Item) -> bool:
+    """Whether a test needs the Dovecot that this machine does not have. Without any Dovecot no test does."""
     here = dovecot_series()
-    elsewhere = [item for item in items if here and _wanted(item) not in {None, here}]
-    if elsewhere:
-        config.hook.pytest_deselected(items=elsewhere)
-        items[:] = [item for item in items if item not in set(elsewhere)]
+    return here is not None and _wanted(item) not in {None, here}

@@ -19,7 +19,7 @@ from tests.mailserver import MailServer
 from tests.mailserver.fixture import require_mailserver, temporary_folder
 from tests.mailserver.process import wait_until
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.dovecot("2.3")]  # 2.4 has no dict quota
 
 USER = "edge@sql.example"
 LIMIT = 500_000
