@@ -24,6 +24,7 @@ from tests.mailserver.namespace import Inside, Namespace
 from tests.mailserver.ports import HOST
 from tests.mailserver.process import START_SECONDS, ServerFailedError, wait_until
 from tests.mailserver.recipes import Recipe, warning_script, write_dovecot, write_postfix
+from tests.mailserver.series import dovecot_series
 
 Service = Literal["mariadb", "dovecot", "postfix"]
 
@@ -142,7 +143,10 @@ class DebianServer:
             self.mariadb.start()
             return
         # Not through pipes: what goes on running would keep them open.
-        start = {"postfix": "/usr/lib/postfix/configure-instance.sh - && postfix start", "dovecot": "dovecot"}[service]
+        postfix = "postfix start"
+        if dovecot_series() == "2.3":  # the Postfix of Debian 13 fills its jail by itself
+            postfix = f"/usr/lib/postfix/configure-instance.sh - && {postfix}"
+        start = {"postfix": postfix, "dovecot": "dovecot"}[service]
         log = f"/var/log/{service}-start.log"
         done = self.run(["sh", "-c", f"{{ {start}; }} > {log} 2>&1 < /dev/null"])
         if done.returncode or not wait_until(lambda: self._serves(service), START_SECONDS):

@@ -29,7 +29,9 @@ LOG_TAIL = 4000
 
 _TEMPLATES = Path(__file__).parent / "templates"
 # An ordinary user's PATH lacks the folders of servers.
-SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+SEARCH_PATH = os.pathsep.join(
+    [os.environ.get("PATH", os.defpath), "/usr/local/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"]
+)
 
 
 class ServerFailedError(Exception):
