@@ -12,7 +12,6 @@ from tests.mailserver.dovecot import Dovecot, Driver
 from tests.mailserver.mariadb import MariaDB
 from tests.mailserver.postfix import MAILQUOTA_CHECK, Postfix
 from tests.mailserver.process import ServerFailedError
-from tests.mailserver.series import dovecot_series
 
 # sun_path holds 107 bytes; the longest socket below the folder is postfix/queue/private/quota-status.
 LONGEST_FOLDER = 107 - len("/postfix/queue/private/quota-status")
@@ -53,6 +52,7 @@ class MailServer:
         self.run_doveadm = self.dovecot.run_doveadm
         self.doveadm_quota = self.dovecot.quota
         self.imap = self.dovecot.imap
+        self.move_to_trash = self.dovecot.move_to_trash
 
     @property
     def database_url(self) -> str:
@@ -68,11 +68,6 @@ class MailServer:
     def mailstore(self) -> str:
         """As in mailquota's settings: the Maildir of an account, with {domain} and {user}."""
         return f"{self.mail_folder}/{{domain}}/{{user}}/Maildir"
-
-    @property
-    def grace(self) -> str:
-        """As in mailquota's settings: what Dovecot takes beyond the limit."""
-        return self.dovecot.grace if dovecot_series() == "2.4" else "10%"
 
     @property
     def policy_socket(self) -> Path:
@@ -154,7 +149,6 @@ class MailServer:
             "database": self.database_url,
             "write_database": self.write_database_url,
             "mailstore": self.mailstore,
-            "grace": self.grace,
             "policy_socket": str(self.policy_socket),
             "quota_status_socket": str(self.quota_status_socket),
             "quota_status_port": str(self.dovecot.quota_status_port),

@@ -7,8 +7,8 @@ processes are in cgroups of its own. What systemd would start by itself is not t
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -29,8 +29,6 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _UNSHARE = "unshare --pid --mount --fork --cgroup --ipc --uts --net --kill-child"
 _SECONDS = 60.0
 
-_numbers = itertools.count()
-
 
 class SystemdNamespace(Namespace):
     """Started with nothing in it but systemd and its journal."""
@@ -39,22 +37,19 @@ class SystemdNamespace(Namespace):
         super().__init__()
         self._folder = folder
         self._log = folder / "log"
-        self._name = f"mailquota-{os.getpid()}-{next(_numbers)}"
+        self._cgroup = _unified() / f"mailquota-{secrets.token_hex(8)}"  # a process id is one of its namespace only
 
     def start(self) -> None:
         script = self._folder / "boot.sh"
-        mounts = "\n".join(_mount_cgroup(path) for path in _hierarchies())
         render(
-            "boot.sh.in", script, folder=self._folder / "layers", root=ROOT, cgroups=mounts,
+            "boot.sh.in", script, folder=self._folder / "layers", root=ROOT,
             python=sys.base_prefix, packages=sysconfig.get_path("purelib"),
         )  # fmt: skip
         (self._folder / "layers").mkdir()
-        for path in self._cgroups():
-            path.mkdir()
-        enter = "; ".join(f"echo $$ > {path}/cgroup.procs" for path in self._cgroups())
+        self._cgroup.mkdir()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                ["bash", "-c", f"{enter}; exec {_UNSHARE} bash {script}"],
+                ["bash", "-c", f"echo $$ > {self._cgroup}/cgroup.procs; exec {_UNSHARE} bash {script}"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         if not wait_until(lambda: self._ended() or self._is_up(), _SECONDS) or self._ended():
@@ -67,12 +62,12 @@ class SystemdNamespace(Namespace):
         if process is None:
             return
         if self.pid:
-            os.kill(self.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it may have ended by itself
+                os.kill(self.pid, signal.SIGKILL)
         else:
             process.kill()
         process.wait()
-        for path in self._cgroups():
-            wait_until(lambda path=path: _removed(path), _SECONDS)  # type: ignore[misc]
+        wait_until(lambda: _removed(self._cgroup), _SECONDS)
 
     def place_of(self, path: str) -> str:
         """Its /tmp is new, and the tests may lie in that of the host."""
@@ -91,9 +86,6 @@ class SystemdNamespace(Namespace):
                 return self.run(["systemctl", "is-active", "test.target"]).returncode == 0
         return False
 
-    def _cgroups(self) -> list[Path]:
-        return [path / self._name for path in _hierarchies()]
-
     def mailquota(self, *words: str) -> subprocess.CompletedProcess[str]:
         """``mailquota WORDS`` there."""
         return self.run([MAILQUOTA, *words])
@@ -103,16 +95,9 @@ class SystemdNamespace(Namespace):
         return self.run(["journalctl", "--no-pager", "-n", "60", "-o", "cat"]).stdout
 
 
-def _hierarchies() -> list[Path]:
-    """Of cgroup v2, or those of v1 that systemd needs."""
-    if (_CGROUPS / "cgroup.procs").exists():
-        return [_CGROUPS]
-    return [path for name in ("systemd", "unified") if (path := _CGROUPS / name).is_dir()]
-
-
-def _mount_cgroup(path: Path) -> str:
-    kind = "cgroup -o none,name=systemd" if path.name == "systemd" else "cgroup2"
-    return f"mkdir -p {path} && mount -t {kind} cgroup {path}"
+def _unified() -> Path:
+    """Where cgroup v2 is; it is elsewhere on a machine that has v1 beside it, which newer versions do without."""
+    return _CGROUPS if (_CGROUPS / "cgroup.procs").exists() else _CGROUPS / "unified"
 
 
 def _removed(top: Path) -> bool:

@@ -21,6 +21,7 @@ from core.mail_log import log_facts
 from tests.mailserver.fixture import require_mailserver, temporary_folder
 from tests.mailserver.process import SEARCH_PATH
 from tests.mailserver.recorder import recorded_policy
+from tests.mailserver.series import dovecot_series
 from tests.mailserver.server import MailServer
 from tests.real.beside import Mailquota, wait_until, write_settings
 
@@ -28,7 +29,20 @@ pytestmark = pytest.mark.server
 
 ASKED = "check_policy_service { unix:private/mailquota, timeout=1s }"
 FULL = "452 4.2.2 Mailbox is full"
+MODERN = dovecot_series() == "2.4"
 WARNING = "\nplugin {\n  quota_warning = storage=10%% quota-warning 10 %u\n}\n"
+if MODERN:
+    WARNING = """
+quota "User quota" {
+  warning warn-10 {
+    quota_storage_percentage = 10
+    execute quota-warning {
+      args = 10 %{user}
+    }
+  }
+}
+"""
+MEMORY = "80M" if MODERN else "24M"  # for 2.4 less is not enough to begin with
 SCRIPT = """
 service quota-warning {{
   executable = script {}
@@ -146,10 +160,10 @@ def test_memory(log: Log) -> None:
     server = log.server
     server.add_user("memory@example.org", 900_000_000)
     assert server.deliver_lmtp("memory@example.org")[0] == 250
-    with server.dovecot.changed(lambda text: f"{text}\nservice imap {{\n  vsz_limit = 24M\n}}\n"):
+    with server.dovecot.changed(lambda text: f"{text}\nservice imap {{\n  vsz_limit = {MEMORY}\n}}\n"):
         imap = server.imap("memory@example.org")
         with contextlib.suppress(imaplib.IMAP4.abort, OSError):
-            imap.append("INBOX", "", "", b"Subject: " + b"x" * 30_000_000 + b"\r\n\r\n")
+            imap.append("INBOX", "", "", b"Subject: " + b"x" * 100_000_000 + b"\r\n\r\n")
             imap.select("INBOX")
             imap.fetch("1:*", "(ENVELOPE)")
         imap.shutdown()

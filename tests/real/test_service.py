@@ -16,6 +16,7 @@ from tests.core.smtpds import Smtpds
 from tests.core.worlds import FULL, JOHN, OVERQUOTA, TRASH, SmallWorld, fill
 from tests.mailserver.fixture import require_servers, temporary_folder
 from tests.mailserver.process import wait_until
+from tests.mailserver.series import dovecot_series
 from tests.mailserver.systemd import MAILQUOTA, ROOT, SystemdNamespace, systemd_namespace
 
 pytestmark = pytest.mark.server
@@ -59,7 +60,8 @@ def host() -> Iterator[SystemdNamespace]:
 @pytest.fixture
 def postfix(host: SystemdNamespace) -> None:
     """It runs; elsewhere a reload of it goes by."""
-    host.check(["systemctl", "start", "postfix@-.service"])
+    unit = "postfix@-.service" if dovecot_series() == "2.3" else "postfix.service"  # Debian 12 and 13
+    host.check(["systemctl", "start", unit])
 
 
 def _make_world(new: SystemdNamespace) -> None:

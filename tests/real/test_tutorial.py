@@ -54,14 +54,6 @@ def assert_dovecot_agrees(server: MailServer, address: str) -> None:
     assert server.doveadm_quota(address) == said
 
 
-def move_to_trash(server: MailServer, address: str, messages: str) -> None:
-    """By MOVE: a full mailbox takes no COPY."""
-    with server.imap(address) as imap:
-        imap.create("Trash")
-        imap.select("INBOX")
-        assert imap.uid("MOVE", messages, "Trash")[0] == "OK"
-
-
 def test_full_mailbox_is_refused_until_its_limit_is_raised(mailserver: MailServer, folder: Path) -> None:
     """Quota 5000 by SQL, mails until 452, `mailquota set`, and the next mail is accepted."""
     address = "john@example.org"
@@ -88,7 +80,7 @@ def test_emptying_trash_makes_room(mailserver: MailServer, folder: Path, doveadm
     mailserver.add_user(address, 5000)
     with Mailquota(write_settings(mailserver, folder, doveadm=doveadm), mailserver) as mailquota:
         fill(mailserver, address)
-        move_to_trash(mailserver, address, "1:2")
+        mailserver.move_to_trash(address, "1:2")
         before = maildirsize_bytes(mailserver, address)
         preview = mailquota.json("empty-trash", address, "--dry-run")[0]
         (emptied,) = mailquota.json("empty-trash", address, "--yes")
@@ -142,7 +134,7 @@ def test_by_keys_in_a_real_terminal(mailserver: MailServer, folder: Path) -> Non
         assert mailserver.send_mail(address, size=MAIL, announce_size=True)[0] == 250
         mailserver.wait_queue_empty()
         assert fill(mailserver, address)[0] == 452
-        move_to_trash(mailserver, address, "1:2")
+        mailserver.move_to_trash(address, "1:2")
         left = maildirsize_bytes(mailserver, address) - sum(_sizes(mailserver.maildir(address) / ".Trash"))
         terminal.keys("t")
         terminal.wait_for("Empty Trash")

@@ -14,6 +14,7 @@ import pytest
 
 from core.units import format_size
 from tests.mailserver.fixture import temporary_folder
+from tests.mailserver.series import dovecot_series
 from tests.mailserver.server import MailServer
 from tests.real.beside import ROOT, Mailquota, wait_until, write_settings
 
@@ -22,6 +23,38 @@ pytestmark = pytest.mark.server
 LIMIT = 1_000_000
 MAIL = 50_000
 WARNINGS = 'thresholds = [80, 95]\nfrom = "postmaster@example.org"'
+WARNINGS_OF_DOVECOT = {
+    "2.3": """
+plugin {
+  quota_warning = storage=95%% quota-warning 95 %u
+  quota_warning2 = storage=80%% quota-warning 80 %u
+  quota_warning3 = -storage=100%% quota-warning below %u
+}
+""",
+    "2.4": """
+quota "User quota" {
+  warning warn-95 {
+    quota_storage_percentage = 95
+    execute quota-warning {
+      args = 95 %{user}
+    }
+  }
+  warning warn-80 {
+    quota_storage_percentage = 80
+    execute quota-warning {
+      args = 80 %{user}
+    }
+  }
+  warning warn-under {
+    threshold = under
+    quota_storage_percentage = 100
+    execute quota-warning {
+      args = below %{user}
+    }
+  }
+}
+""",
+}
 METHODS = pytest.mark.parametrize("delivery", ["auto", "dovecot-lda", "doveadm", "maildir"])
 
 
@@ -75,10 +108,7 @@ def assert_complete(message: email.message.EmailMessage, address: str) -> None:
 
 def make_room(server: MailServer, mailquota: Mailquota, address: str) -> None:
     """Most of it to Trash, and Trash emptied."""
-    with server.imap(address) as imap:
-        imap.create("Trash")
-        imap.select("INBOX")
-        imap.uid("MOVE", "1:15", "Trash")
+    server.move_to_trash(address, "1:15")
     (emptied,) = mailquota.json("empty-trash", address, "--yes")
     assert emptied["error"] is None
 
@@ -156,12 +186,7 @@ service quota-warning {{
     mode = 0666
   }}
 }}
-plugin {{
-  quota_warning = storage=95%% quota-warning 95 %u
-  quota_warning2 = storage=80%% quota-warning 80 %u
-  quota_warning3 = -storage=100%% quota-warning below %u
-}}
-"""
+{WARNINGS_OF_DOVECOT[dovecot_series() or "2.3"]}"""
 
 
 @pytest.mark.parametrize("engine", [True, False])

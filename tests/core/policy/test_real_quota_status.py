@@ -16,7 +16,6 @@ import pytest
 
 from core.model import Account
 from core.policy.decision import Answers
-from core.units import parse_grace
 from core.usage.mailstore import Mailstore
 from core.usage.trash import TrashNames
 from tests.core.enforcing import Desk, open_desk
@@ -82,7 +81,6 @@ async def both(server: MailServer, folder: Path) -> AsyncIterator[Pair]:
     store = Mailstore(server.mailstore, TrashNames(()))
     async with open_desk(folder, store) as desk:
         accounts(desk)
-        desk.change(grace=parse_grace(server.grace))
         theirs = await Client.connect(server.quota_status_socket)
         yield Pair(server, await desk.connect(), theirs)
         await theirs.close()
