@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import ClassVar
 
-from textual import on, work
+from textual import on
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import Input
@@ -23,6 +23,7 @@ from tui.dialogs.dialog import MANY, Dialog, done_line, failure_text, failures
 from tui.format import Line
 from tui.proposal import Proposal
 from tui.session import Changes
+from tui.widgets.background import background
 from tui.widgets.field import Field
 from tui.widgets.painted import Painted
 
@@ -119,7 +120,7 @@ class EditLimit(Dialog[Line | None]):
         said.display = bool(line)
         said.paint([line])
 
-    @work(exclusive=True, group="preview")
+    @background(exclusive=True, group="preview")
     async def _preview(self, text: str) -> None:
         self._proposal = None
         if not text:
@@ -169,7 +170,7 @@ class EditLimit(Dialog[Line | None]):
             return True
         return self.query_one("#count", Input).value.strip().replace(",", "") == str(len(self._rows))
 
-    @work
+    @background()
     async def _send(self, size: str) -> None:
         reason, until = (self.query_one(name, Input).value.strip() for name in ("#reason", "#until"))
         addresses = [row.address for row in self._rows]

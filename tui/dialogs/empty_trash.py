@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import ClassVar
 
-from textual import on, work
+from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widget import Widget
@@ -23,6 +23,7 @@ from tui.desk import Desk
 from tui.dialogs.dialog import MANY, Dialog, done_line, failure_text, failures
 from tui.format import Line
 from tui.session import Changes
+from tui.widgets.background import background
 from tui.widgets.field import Field
 from tui.widgets.painted import Painted
 
@@ -78,7 +79,7 @@ class EmptyTrash(Dialog[Line | None]):
     def _order(self, number: int, *, dry_run: bool) -> EmptyTrashOrder:
         return EmptyTrashOrder(number, [row.address for row in self._rows], self._age, dry_run)
 
-    @work(exclusive=True, group="look")
+    @background(exclusive=True, group="look")
     async def _look(self, delay: float = 0.0) -> None:
         await asyncio.sleep(delay)
         text = self.query_one("#age", Input).value.strip()
@@ -132,7 +133,7 @@ class EmptyTrash(Dialog[Line | None]):
         self._forget()
         self._empty()
 
-    @work
+    @background()
     async def _empty(self) -> None:
         self.message("Removing …" if not self.desk.glyphs.ascii_only else "Removing", "quiet")
         try:

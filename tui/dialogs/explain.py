@@ -6,7 +6,6 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
-from textual import work
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
@@ -19,6 +18,7 @@ from tui import format as fmt
 from tui.desk import Desk
 from tui.dialogs.dialog import Dialog
 from tui.format import Line
+from tui.widgets.background import background
 from tui.widgets.painted import Painted
 from tui.widgets.text_list import TextList
 
@@ -59,7 +59,7 @@ class Explain(Dialog[None]):
             lines += steps(self._answer, self.desk, max(20, table.size.width - 1))
         table.show(lines)
 
-    @work
+    @background()
     async def _load(self) -> None:
         recipient, size = self._row.recipient, self._row.size
         try:

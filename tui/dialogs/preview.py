@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
-from textual import work
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
@@ -19,6 +18,7 @@ from tui.dialogs.dialog import Dialog
 from tui.dialogs.send_test import SendTest
 from tui.format import Line
 from tui.grid import Look
+from tui.widgets.background import background
 from tui.widgets.painted import Painted
 from tui.widgets.text_list import TextList
 
@@ -49,7 +49,7 @@ class Preview(Dialog[None]):
         self.query_one("#who", Painted).paint([((name, "strong"), (f"   {about}", "quiet"))])
         self._load()
 
-    @work
+    @background()
     async def _load(self) -> None:
         try:
             preview = await ask_preview(self.desk, self._address, self._mark)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
-from textual import on, work
+from textual import on
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
@@ -16,6 +16,7 @@ from tui import format as fmt
 from tui.desk import Desk
 from tui.dialogs.dialog import Dialog
 from tui.format import Line
+from tui.widgets.background import background
 from tui.widgets.choices import Choices
 from tui.widgets.prose import Prose
 
@@ -66,7 +67,7 @@ class QuitDialog(Dialog[bool | None]):
         else:
             self.dismiss(False if event.index == STOP else None)
 
-    @work
+    @background()
     async def _hand_over(self) -> None:
         try:
             await self.desk.link.hand_over()

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import ClassVar
 
-from textual import work
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
@@ -20,6 +19,7 @@ from tui import format as fmt
 from tui.desk import Desk
 from tui.dialogs.dialog import Dialog
 from tui.format import Line, Run
+from tui.widgets.background import background
 from tui.widgets.painted import Painted
 from tui.widgets.text_list import TextList
 
@@ -71,7 +71,7 @@ class Recalculate(Dialog[None]):
         self._request = number
         return Recalc(number, [row.address for row in self._rows])
 
-    @work
+    @background()
     async def _count(self) -> None:
         try:
             results: list[RecalcResult] = await self.desk.link.ask(self._make, list[RecalcResult], self._progressed)

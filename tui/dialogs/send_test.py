@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from textual import on, work
+from textual import on
 from textual.widget import Widget
 from textual.widgets import Input
 
@@ -16,6 +16,7 @@ from tui import warned
 from tui.desk import Desk
 from tui.dialogs.dialog import Dialog
 from tui.format import Line
+from tui.widgets.background import background
 from tui.widgets.field import Field
 from tui.widgets.painted import Painted
 
@@ -55,7 +56,7 @@ class SendTest(Dialog[Line | None]):
             self.message(f"Sending {self.desk.glyphs.ellipsis}", "quiet")
             self._send(to)
 
-    @work
+    @background()
     async def _send(self, to: str) -> None:
         address, mark = self._address, self._mark
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
-from textual import on, work
+from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widget import Widget
@@ -23,6 +23,7 @@ from tui.desk import Desk
 from tui.dialogs.dialog import Dialog, done_line, failure_text, failures
 from tui.format import Line
 from tui.grid import Look
+from tui.widgets.background import background
 from tui.widgets.painted import Painted
 
 LOOKED_AT = 500  # entries; the last edit is among them, or long ago
@@ -79,7 +80,7 @@ class Undo(Dialog[Line | None]):
         if not against:
             self.set_focus(button)
 
-    @work
+    @background()
     async def _look(self) -> None:
         try:
             self._edit = await self._last_edit()
@@ -108,7 +109,7 @@ class Undo(Dialog[Line | None]):
             self._sent = True
             self._undo()
 
-    @work
+    @background()
     async def _undo(self) -> None:
         """One entry by its number; an edit of many is the last, which it must still be."""
         entry = self._edit[0].id if len(self._edit) == 1 else None

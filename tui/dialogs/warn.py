@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import ClassVar
 
-from textual import on, work
+from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widget import Widget
@@ -23,6 +23,7 @@ from tui.desk import Desk
 from tui.dialogs.dialog import MANY, Dialog
 from tui.dialogs.preview import ask_preview, preview_lines
 from tui.format import Line
+from tui.widgets.background import background
 from tui.widgets.field import Field
 from tui.widgets.painted import Painted
 from tui.widgets.text_list import TextList
@@ -83,7 +84,7 @@ class Warn(Dialog[Line | None]):
         if len(self._rows) == 1:
             self._look(TYPING_SECONDS)
 
-    @work(exclusive=True, group="look")
+    @background(exclusive=True, group="look")
     async def _look(self, delay: float = 0.0) -> None:
         await asyncio.sleep(delay)
         try:
@@ -115,7 +116,7 @@ class Warn(Dialog[Line | None]):
         self.message(f"Sending {self.desk.glyphs.ellipsis}", "quiet")
         self._send()
 
-    @work
+    @background()
     async def _send(self) -> None:
         addresses, mark, source = [row.address for row in self._rows], self._about, self._source
         try:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import ClassVar
 
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
@@ -22,6 +21,7 @@ from tui.format import Line
 from tui.glyphs import Glyphs
 from tui.screens.acting import ActingScreen
 from tui.session import Changes, State
+from tui.widgets.background import background
 from tui.widgets.foot import Foot
 from tui.widgets.head import Head
 from tui.widgets.note_line import NoteLine
@@ -132,7 +132,7 @@ class CardScreen(ActingScreen):
             self._asked_at, self._asking, self._changed = now, True, False
             self._load(self._address)
 
-    @work
+    @background()
     async def _load(self, address: str) -> None:
         try:
             details: Details = await self.desk.link.ask(lambda number: GetDetails(number, address), Details)

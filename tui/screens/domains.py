@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
-from textual import on, work
+from textual import on
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
@@ -20,6 +20,7 @@ from tui.rows import RowList
 from tui.screens.listing import ListScreen
 from tui.session import Changes, State
 from tui.tiles import Tile
+from tui.widgets.background import background
 from tui.widgets.row_table import RowTable
 from tui.widgets.table_header import TableHeader
 
@@ -79,7 +80,7 @@ class DomainsScreen(ListScreen):
         super().on_mount()
         self._count()
 
-    @work(exclusive=True, group="count")
+    @background(exclusive=True, group="count")
     async def _count(self) -> None:
         self._counting = True
         for _slice in self._domains.recount(self.desk.accounts.rows):

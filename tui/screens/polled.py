@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
-from textual import work
 from textual.widget import Widget
 
 from core.errors import MailquotaError
@@ -14,6 +13,7 @@ from tui.desk import Desk
 from tui.format import Line
 from tui.rows import RowList
 from tui.screens.listing import ListScreen
+from tui.widgets.background import background
 from tui.widgets.row_table import RowTable
 from tui.widgets.table_header import TableHeader
 
@@ -73,7 +73,7 @@ class PolledScreen(ListScreen, Generic[T]):
             empty=self.EMPTY if self._answered else self.WAITING, problem=self.problem,
         )  # fmt: skip
 
-    @work
+    @background()
     async def _ask(self) -> None:
         try:
             rows = await self.fetch()

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -23,6 +23,7 @@ from tui.grid import Column
 from tui.model import SLICE
 from tui.session import Changes
 from tui.widgets.account_table import AccountTable
+from tui.widgets.background import background
 from tui.widgets.filter_line import FilterLine
 from tui.widgets.table_header import TableHeader
 from tui.widgets.title_rule import TitleRule
@@ -117,7 +118,7 @@ class AccountsPane(Vertical):
         self._show_header()
         self._arrange()
 
-    @work(exclusive=True, group="arrange")
+    @background(exclusive=True, group="arrange")
     async def _arrange(self) -> None:
         """Keys go first between the slices, and the key that asked is answered before."""
         if len(self.accounts.rows) > SLICE:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from textual import work
-
 from core.control.messages import GetRefusals
 from core.control.results import Refusals
 from core.errors import MailquotaError
 from tui import feed_captions
 from tui.desk import Desk
 from tui.format import Line
+from tui.widgets.background import background
 from tui.widgets.painted import Painted
 
 EVERY = 2.0  # seconds
@@ -43,7 +42,7 @@ class RefusedPanel(Painted):
         padded: list[Line] = [(edge, *line) for line in lines]
         self.paint(padded + [(edge,)] * (self.size.height - len(padded)))
 
-    @work
+    @background()
     async def _ask(self) -> None:
         try:
             self._report = await self._desk.link.ask(GetRefusals, Refusals)
