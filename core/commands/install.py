@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _APPLY = click.option("--apply", is_flag=True, help="Show the difference, ask, and do it.")
 
 
-@command("install")
+@command("install", acts=True)
 @_APPLY
 @YES
 @click.option("--user", metavar="NAME", default="", help="Who owns the mailboxes; else whoever owns their folder.")
@@ -58,7 +58,7 @@ def install(common: Common, *, apply: bool, yes: bool, user: str) -> int:
     return code
 
 
-@command("uninstall")
+@command("uninstall", acts=True)
 @_APPLY
 @YES
 @click.option("--purge", is_flag=True, help="History, journal and the settings that install wrote go, too.")
