@@ -41,7 +41,8 @@ def list_files(pattern: str) -> Sequence[str]:
 
 def ask_dovecot(doveadm: str = "auto", run: Run = outside.run) -> Found:
     """Only what is no setting of ours: which folders are \\Trash on this server, and how quota is kept."""
-    text = run([*dovecot_tool(doveadm, "doveconf"), "-n"]).out
+    said = run([*dovecot_tool(doveadm, "doveconf"), "-n"])
+    text = "" if said.fault else said.out  # half of the settings are none
     return Found(trash_names=tuple(trash_names(text)), quota=quota_facts(text))
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import pwd
 import re
 import socket
 import time
@@ -21,6 +20,7 @@ from core.actions import Operator
 from core.control.client import operator_origin
 from core.history.database import StateError
 from core.history.journal import Journal, Row, add_entry
+from core.outside import own_name
 from core.threads import in_thread
 
 log = logging.getLogger(__name__)
@@ -69,16 +69,9 @@ class Lifetime:
         self._write("start", None, self._name, what)
 
     def _write(self, kind: str, old: str | None, new: str | None, reason: str) -> None:
-        operator = Operator(_user_name(), operator_origin(dict(os.environ)))
+        operator = Operator(own_name(), operator_origin(dict(os.environ)))
         entry = operator.entry(kind, "", old, new, reason=reason)
         self._journal.database.write(lambda sql: add_entry(sql, time.time(), entry))  # not add: a lost change counts
-
-
-def _user_name() -> str:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
 
 
 def _was_killed(rows: Sequence[Row], host: str) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pwd
 import selectors
 import shutil
 import stat
@@ -139,6 +140,14 @@ def _fault(program: str, code: int, err: str) -> str:
         return ""
     last = last_line(err)
     return f"{program} ended with {code}" + (f": {last}" if last else "")
+
+
+def own_name() -> str:
+    """The user that we are, by name or else number."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def last_line(text: str) -> str:

@@ -13,7 +13,7 @@ from core.config import DEFAULT_ORIGIN, Config
 from core.dovecot_sql import password_in
 from core.endpoints import DatabaseUrl
 from core.errors import SettingsError
-from core.outside import read_bytes
+from core.outside import own_name, read_bytes
 from core.postfix_maps import main_cf_password, parse_map_file
 
 Which = Literal["database", "write_database", "state", "doveadm"]
@@ -117,7 +117,10 @@ def _read(file: Path, key: str, login: tuple[str, str]) -> Password:
         mode = file.stat().st_mode
     except (OSError, UnicodeDecodeError) as error:
         fault = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise SettingsError(f"{key}: {file} can't be read: {fault}") from None
+        unread = SettingsError(f"{key}: {file} can't be read: {fault}")
+        if isinstance(error, PermissionError):
+            unread.advice = _own_file(key)
+        raise unread from None
     text = text.rstrip("\r\n")
     if "\n" in text:
         text = _from_map(file, text, key, login)
@@ -125,6 +128,22 @@ def _read(file: Path, key: str, login: tuple[str, str]) -> Password:
         raise SettingsError(f"{key}: {file}: found no password in it, expected one line of text")
     readable = f"{file} is readable by everybody; {_cure(file)}" if mode & stat.S_IROTH else ""
     return Password(text, str(file), readable)
+
+
+def _own_file(key: str) -> tuple[str, ...]:
+    """What gives this user, who is not root, a file of the password that it can read."""
+    section, _, name = key.partition(".")
+    file, user = f"/etc/mailquota/{name.removesuffix('_file')}", own_name()
+    return (
+        f"Put that password, and nothing else, into a file that {user} can read. As root:",
+        "",
+        f"install -D -o {user} -m 0400 /dev/null {file}",
+        "",
+        "And into the settings:",
+        "",
+        f"[{section}]",
+        f'{name} = "{file}"',
+    )
 
 
 def _cure(file: Path) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 from functools import partial
 from pathlib import Path
 
+from core import outside
 from core.accounts.store import AccountStore, Queries, open_store
 from core.accounts.usage_table import open_usage_table
 from core.alerts import programs
 from core.alerts.deliver import Deliverer, Method, check_recipient
 from core.alerts.maildir import OwnMaildir
-from core.config import Config, Found
+from core.config import DEFAULT_PATH, Config, Found
 from core.discover import ask_dovecot, dovecot_lda
+from core.dovecot_conf import dovecot_tool
 from core.dovecot_quota import QuotaFacts, choose_driver, may_be_maildir, unenforced
 from core.endpoints import DatabaseUrl
 from core.errors import DeliveryError, SettingsError
@@ -128,7 +131,8 @@ def make_driver(config: Config, store: Mailstore) -> Driver:
     if name == "doveadm":
         tool, _ = make_doveadm(config)
         if tool is None:
-            raise SettingsError('mailstore.driver = "doveadm" needs a doveadm; mailstore.doveadm gives none')
+            why = closed_dovecot(config.settings.mailstore.doveadm) or "mailstore.doveadm gives none"
+            raise SettingsError(f'mailstore.driver = "doveadm" needs a doveadm; {why}')
         return DoveadmDriver(store, tool)
     if name == "sql":
         target = _target(config, config.settings.accounts.url, "database")
@@ -141,15 +145,35 @@ def _is_http(setting: str) -> bool:
 
 
 def make_doveadm(config: Config) -> tuple[Tool | None, bool]:
-    """The tool for changes, and whether the settings insist on it."""
+    """The tool for changes, and whether the settings insist on it. One that is closed to us is none, unless they do."""
     setting = config.settings.mailstore.doveadm
     if setting == "off":
         return None, False
     if _is_http(setting):
         return HttpDoveadm(setting, read_password(config, "doveadm").text), True
+    closed = closed_dovecot(setting)
+    if closed:
+        _tell_closed(config, closed)
     if setting == "auto":
-        return Doveadm.find(), False
+        return None if closed else Doveadm.find(), False
     return Doveadm(shlex.split(setting)), True
+
+
+def closed_dovecot(doveadm: str) -> str:
+    """Why this user can't run Dovecot's tools, each of which reads all of its settings; "" for whoever can."""
+    if os.geteuid() == 0:
+        return ""
+    fault = outside.run([*dovecot_tool(doveadm, "doveconf"), "-n"]).fault
+    return fault if outside.DENIED in fault else ""
+
+
+def _tell_closed(config: Config, closed: str) -> None:
+    """A command works without, and needs no word of it; where the settings insist on doveadm it will fail."""
+    who, off = outside.own_name(), f'doveadm = "off" in [mailstore] of {config.path or DEFAULT_PATH}'
+    if config.settings.mailstore.doveadm == "auto":
+        log.info("%s can't run Dovecot's tools (%s): recounts and Trash do without, as with %s", who, closed, off)
+    else:
+        log.warning("%s can't run Dovecot's tools (%s): what needs doveadm fails; %s does without", who, closed, off)
 
 
 def make_deliverer(config: Config) -> Deliverer:

@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from core.commands.options import YES, Common, command
-from core.commands.output import complain
+from core.commands.output import advise, complain
 from core.commands.results import DONE, FAILED, PARTLY, confirm
 from core.config import DEFAULT_PATH, Config
 from core.errors import MailquotaError, SettingsError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _APPLY = click.option("--apply", is_flag=True, help="Show the difference, ask, and do it.")
 
 
-@command("install")
+@command("install", acts=True)
 @_APPLY
 @YES
 @click.option("--user", metavar="NAME", default="", help="Who owns the mailboxes; else whoever owns their folder.")
@@ -36,7 +36,7 @@ def install(common: Common, *, apply: bool, yes: bool, user: str) -> int:
 
     Prints it as a script to read. --apply shows the difference to what is there, asks, and does it; a second time there
     is nothing left to do. Postfix comes last, and takes mail as ever if mailquota is away. Where systemd does not run,
-    the rest is done, and it is said how to start mailquota.
+    it is said how to start mailquota; Postfix's line then waits until it answers, and the same command goes on.
 
     A settings file that is there is kept. The service runs as the owner of the mailboxes.
 
@@ -51,14 +51,14 @@ def install(common: Common, *, apply: bool, yes: bool, user: str) -> int:
         config = for_service(config, doveadm=not (host.systemd and host.dovecot_closed))
     plan = install_plan(config, host, dump(config))
     code = _carry_out(common, plan, machine, apply=apply, yes=yes)
-    if not host.systemd:
+    if not host.systemd and (apply or not plan.waits):  # else it stands in the script
         from core.install.without_systemd import advice
 
         click.echo(advice(config, host))
     return code
 
 
-@command("uninstall")
+@command("uninstall", acts=True)
 @_APPLY
 @YES
 @click.option("--purge", is_flag=True, help="History, journal and the settings that install wrote go, too.")
@@ -66,7 +66,8 @@ def uninstall(common: Common, *, apply: bool, yes: bool, purge: bool) -> int:
     """Take back what install wrote: Postfix's line first, then the service, its units and its group.
 
     Prints what would be done; --apply asks and does it. Postfix gets back the very value that it had before, unless it
-    was changed since: then mailquota's check is taken out of it. A unit that was edited is kept, and named.
+    was changed since: then mailquota's check is taken out of it, and the lines that bring the value back are printed. A
+    unit that was edited is kept, and named, and so is whatever else is left.
 
     Exit codes: 0 done, 1 refused, or failed before anything was changed, 3 partly done; say it again to go on.
     """
@@ -95,6 +96,7 @@ def _look(config: Config, user: str) -> tuple[Machine, Host]:
 
 
 def _asked(config: Config, user: str) -> Asked:
+    from core.doctor.probe_postfix import probe
     from core.install.gather import Asked
     from core.passwords import password_files
     from core.sockets import answers
@@ -107,7 +109,32 @@ def _asked(config: Config, user: str) -> Asked:
     command = own_command()
     code = str(Path(__file__).parents[2])
     program = tuple(dict.fromkeys((command[0], sys.prefix, sys.base_prefix, code)))
-    return Asked(command, program, settings, user, password_files(config), answering)
+    engine = _process(config) if answering else 0
+    ready = probe(config.settings.policy.listen_addresses[0]).result == "answer"
+    return Asked(command, program, settings, user, password_files(config), answering, engine, ready)
+
+
+def _process(config: Config) -> int:
+    """Of the engine that runs; 0 where it does not say."""
+    from core.commands.session import find_engine
+    from core.control.messages import GetStatus
+    from core.control.results import Status
+
+    async def ask() -> int:
+        found = await find_engine(config, "command", read_only=True)
+        if found is None:
+            return 0
+        client, _ = found
+        try:
+            status: Status = await client.request(GetStatus(client.next_id()), Status)
+            return status.pid
+        finally:
+            await client.close()
+
+    try:
+        return asyncio.run(ask())
+    except MailquotaError:
+        return 0
 
 
 def own_command() -> tuple[str, ...]:
@@ -142,6 +169,7 @@ def _carry_out(common: Common, plan: Plan, machine: Machine, *, apply: bool, yes
     if plan.obstacle:
         complain(plan.obstacle)
     click.echo(script(plan.steps), nl=False)
+    advise(plan.left)
     return DONE
 
 
@@ -150,6 +178,7 @@ def _apply(common: Common, plan: Plan, machine: Machine, *, yes: bool) -> int:
 
     if not plan.pending:
         complain("nothing to do: all is as it should be" if plan.kind == "install" else "nothing to take back")
+        advise(plan.left)
         return DONE
     _refuse(common, plan)
     click.echo(difference(plan))
@@ -158,9 +187,10 @@ def _apply(common: Common, plan: Plan, machine: Machine, *, yes: bool) -> int:
     report = carry_out(plan, machine, lambda text: complain(f"done: {text}"))
     for remark in report.remarks:
         complain(f"went by: {remark}")
+    advise(plan.left)
     if not report.fault:
         return DONE
-    complain(f"{report.fault}; mailquota {plan.kind} --apply goes on from here when that is mended")
+    complain(f"{report.fault}; afterwards mailquota {plan.kind} --apply goes on from here")
     return PARTLY if report.done else FAILED
 
 

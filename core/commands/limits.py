@@ -35,7 +35,7 @@ _REASON = click.option("--reason", default="", metavar="TEXT", help="Why, for th
 _MANY = 10  # more accounts are a question
 
 
-@command("set", NumbersCommand, epilog=f"SIZE, in powers of 1024:\n{LIMIT_FORMS}")
+@command("set", NumbersCommand, acts=True, epilog=f"SIZE, in powers of 1024:\n{LIMIT_FORMS}")
 @click.argument("addresses", metavar="ADDRESS...", nargs=-1)
 @click.argument("size")
 @WHERE
@@ -176,7 +176,7 @@ def _limit(size: int | None) -> str:
     return "unlimited" if size is None else format_size(size)
 
 
-@command("undo")
+@command("undo", acts=True)
 @click.argument("entry", metavar="[ID]", type=click.IntRange(min=1), required=False)
 @_REASON
 @JSON

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import stat
 import sys
 
 from core.text import visible
@@ -45,7 +46,7 @@ class _Bare(_Lines):
 
 
 class _Stamped(_Lines):
-    """For a file of our own."""
+    """For a file, where nobody else writes down when it was."""
 
     def head(self, record: logging.LogRecord) -> str:
         return f"{self.formatTime(record)} {record.levelname} "
@@ -72,7 +73,7 @@ class _ToUser(logging.Handler):
 def log_to_stderr() -> None:
     """Of a service."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_Journal() if read_by_journal() else _Lines())
+    handler.setFormatter(_Journal() if read_by_journal() else _Stamped() if _is_file() else _Lines())
     _use(handler, logging.INFO)
 
 
@@ -111,6 +112,14 @@ def read_by_journal() -> bool:
     except (OSError, ValueError, AttributeError):
         return False
     return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+
+
+def _is_file() -> bool:
+    """Whether our stderr is a file, as where it is started without systemd."""
+    try:
+        return stat.S_ISREG(os.fstat(sys.stderr.fileno()).st_mode)
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def nobody_reads() -> bool:

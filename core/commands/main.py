@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import importlib
-import io
 import logging
 import sys
 
 import click
 
 from core.commands.options import Command, Common, Console, Group
+from core.commands.outlets import prepare_streams
 from core.commands.output import advise, complain, is_terminal
 from core.errors import MailquotaError
 
 log = logging.getLogger(__name__)
 
-_INTERRUPTED = 130  # as shells have it
+_FAILED, _INTERRUPTED = 1, 130  # the latter as shells have it
 _COMMANDS = {  # name → module; the Command in it is looked up by name
     "list": "accounts",
     "show": "show",
@@ -98,9 +98,18 @@ def _start(common: Common, *, serve: bool, demo: int | None) -> int:
 
 def run(arguments: list[str], console: Console) -> int:
     """Carry out a command line; its exit code. ``console`` opens the screen."""
-    _prepare_streams()
+    outlet = prepare_streams()
+    common = Common(console)
+    code = _run(arguments, common)
+    if outlet is None or outlet.fault is None:
+        return code
+    complain(f"standard output: {outlet.fault.strerror}")
+    return code if common.acts else code or _FAILED  # 1 says that nothing was changed
+
+
+def _run(arguments: list[str], common: Common) -> int:
     try:
-        return _invoke(arguments, console)
+        return _invoke(arguments, common)
     except MailquotaError as error:
         code = _failed(str(error), error.exit_code)
         advise(error.advice)
@@ -108,16 +117,16 @@ def run(arguments: list[str], console: Console) -> int:
     except KeyboardInterrupt:
         return _failed("interrupted", _INTERRUPTED)
     except OSError as error:
-        return _failed(f"{error.filename or 'standard output'}: {error.strerror or error}", 1)
+        place = f"{error.filename}: " if error.filename else ""
+        return _failed(f"{place}{error.strerror or error}", _FAILED)
     except Exception as error:  # the outermost edge: people get a line, not a traceback
         log.debug("a command failed", exc_info=True)
-        return _failed(f"internal error: {type(error).__name__}: {error}", 1)
+        return _failed(f"internal error: {type(error).__name__}: {error}", _FAILED)
 
 
-def _invoke(arguments: list[str], console: Console) -> int:
-    """Where stdout is a pipe that nobody reads any more, click ends the process with 1 and no word."""
+def _invoke(arguments: list[str], common: Common) -> int:
     try:
-        code = root.main(arguments, prog_name="mailquota", standalone_mode=False, obj=Common(console))
+        code = root.main(arguments, prog_name="mailquota", standalone_mode=False, obj=common)
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.UsageError as error:
@@ -136,10 +145,3 @@ def _usage_text(error: click.UsageError) -> str:
     text = " ".join(error.format_message().split()).rstrip(".")
     path = error.ctx.command_path if error.ctx is not None else "mailquota"
     return f"{text[:1].lower()}{text[1:]}; see {path} --help"
-
-
-def _prepare_streams() -> None:
-    """No text may fail to be printed for want of a letter, and logging of libraries is for the log of the engine."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")

@@ -33,12 +33,16 @@ WHERE = click.option("--where", metavar="FILTER", help="The accounts that match,
 
 @dataclass
 class Common:
-    """What the command line says for every command; the last word counts."""
+    """What the command line says for every command; the last word counts.
+
+    ``acts``: the command changes something, so that its exit code tells of that and not of what it could not print.
+    """
 
     console: Console
     config: Path | None = None
     read_only: bool = False
     no_color: bool = False
+    acts: bool = False
 
     def load(self) -> Config:
         """The settings in force. Raises SettingsError."""
@@ -118,7 +122,16 @@ class _WithCommonOptions(click.Command):
 
 
 class Command(_WithCommonOptions):
-    """A command. Its function returns the exit code; None is 0."""
+    """A command. Its function returns the exit code; None is 0. ``acts``: it changes something, unless told not to."""
+
+    def __init__(self, *args: Any, acts: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._acts = acts
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it."""
+        ctx.obj.acts = self._acts and ctx.params.get("apply", True) and not ctx.params.get("dry_run")
+        return super().invoke(ctx)
 
 
 class Group(_WithCommonOptions, click.Group):

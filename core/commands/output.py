@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import time
@@ -21,16 +20,14 @@ _GAP = "  "
 
 
 def complain(text: str) -> None:
-    """One line on stderr; whatever is in the text stays on it. Nobody may be there to read it any more."""
-    with contextlib.suppress(OSError):
-        click.echo(f"mailquota: {visible(text)}", err=True)
+    """One line on stderr; whatever is in the text stays on it."""
+    click.echo(f"mailquota: {visible(text)}", err=True)
 
 
 def advise(lines: Iterable[str]) -> None:
     """Lines on stderr that may be copied as they are."""
-    with contextlib.suppress(OSError):
-        for line in lines:
-            click.echo(visible(line), err=True)
+    for line in lines:
+        click.echo(visible(line), err=True)
 
 
 def is_terminal(stream: IO[str] | None) -> bool:

@@ -16,7 +16,7 @@ from core.text import NOTHING
 from core.units import format_count, format_size
 
 
-@command("recalc")
+@command("recalc", acts=True)
 @click.argument("addresses", metavar="ADDRESS...", nargs=-1)
 @click.option("--all", "everybody", is_flag=True, help="All accounts, one after the other.")
 @JSON

@@ -100,7 +100,7 @@ def _disk(disk: DiskState) -> str:
     return f"{percent}{format_size(disk.free_bytes)} free of {format_size(disk.total_bytes)}, {disk.path}"
 
 
-@command("reload")
+@command("reload", acts=True)
 @click.option("--restart", is_flag=True, help="Start a new engine, which takes over without losing a request.")
 @JSON
 def reload(common: Common, restart: bool, as_json: bool) -> None:

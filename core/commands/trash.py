@@ -19,7 +19,7 @@ from core.text import NOTHING
 from core.units import format_count, format_size, parse_age
 
 
-@command("empty-trash")
+@command("empty-trash", acts=True)
 @click.argument("addresses", metavar="ADDRESS...", nargs=-1)
 @WHERE
 @click.option("--older-than", metavar="AGE", help="Only what came into Trash before: 30d, 2w, 12h. Else everything.")

@@ -22,7 +22,7 @@ from core.errors import MailquotaError, SettingsError, UnreachableError, UsageEr
 from core.warner import parse_mark
 
 
-@command("warn")
+@command("warn", acts=True)
 @click.argument("percent")
 @click.argument("address")
 @click.option("--again", is_flag=True, help="Also where it was told within the last ten minutes.")
@@ -64,8 +64,13 @@ def _warned(common: Common, address: str, mark: str, source: str) -> WarnResult:
     try:
         return run(common, ask)
     except (UnreachableError, SettingsError, OSError) as error:
-        complain(f"done without engine and accounts: {error}")
-        return _alone(common.load(), address, mark)
+        why = f"done without engine and accounts: {error}"
+        try:
+            result = _alone(common.load(), address, mark)
+        except MailquotaError:
+            complain(why)
+            raise
+        return msgspec.structs.replace(result, remark=why)  # on standard error it would be an error in Dovecot's log
 
 
 def _alone(config: Config, address: str, mark: str) -> WarnResult:

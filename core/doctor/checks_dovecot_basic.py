@@ -34,8 +34,8 @@ def _settings(facts: Facts) -> Outcome:
         return ok(f"{version(dovecot)} reads {dovecot.config_file}")
     if dovecot.refused:
         fix = "# mend the line that Dovecot names, see that it has no more complaints, and start it:\n"
-        commands = f"doveconf -n > /dev/null && {{ {starting.dovecot(facts, 'restart')}; }}"
-        return fail(f"Dovecot refuses its own settings: {visible(dovecot.fault)}", fix + commands)
+        found = f"Dovecot refuses its own settings: {visible(dovecot.fault)}"
+        return fail(found, fix + starting.dovecot(facts, "restart"))
     return skip(f"Dovecot could not be asked: {visible(dovecot.fault)}{_as_root(dovecot.fault)}")
 
 

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from core.doctor.dovecot_view import append, comparable, dovecot_check, is_modern, unasked
+from core.config import DEFAULT_PATH
+from core.doctor.dovecot_view import append, combined_check, comparable, dovecot_check, is_modern, unasked
+from core.doctor.facts import Facts
 from core.doctor.facts_dovecot import DovecotFacts, Script
 from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
 from core.dovecot_conf import Block, plugin_values
@@ -219,6 +221,39 @@ def _with_option(facts: DovecotFacts, script: Script) -> str:
     return f"sed -i {shlex.quote(f's/dovecot-lda /dovecot-lda -e {options} /')} {shlex.quote(script.path)}"
 
 
+def _twice(facts: Facts) -> Outcome:
+    """Whether a script of Dovecot's tells owners what mailquota tells them."""
+    dovecot, thresholds = facts.dovecot, facts.config.settings.warnings.thresholds
+    if not _warnings(dovecot):
+        return _NONE
+    if not thresholds:
+        return ok("mailquota warns at no marks (thresholds = []), so Dovecot alone does")
+    others = [script for script in _warning_scripts(dovecot) if not script.ours]
+    if not others:
+        return ok("what Dovecot runs at its marks is mailquota, which tells nobody twice")
+    marks = ", ".join(visible(warning.mark) for warning in _warnings(dovecot))
+    own = ", ".join(f"{mark} %" if isinstance(mark, int) else f"{visible(mark)} left" for mark in thresholds)
+    outcomes = [
+        warn(f"Dovecot runs {visible(script.path)} at {marks}, and mailquota warns at {own}", _once(facts, script))
+        if not script.fault
+        else skip(f"{visible(script.fault)}: whether it calls mailquota is not known")
+        for script in others
+    ]
+    return together(outcomes, _NONE)
+
+
+def _once(facts: Facts, script: Script) -> str:
+    """Either of the two takes over. The lines of the first are the same on 2.3 and 2.4."""
+    dovecot, path = facts.dovecot, facts.config.path or DEFAULT_PATH
+    through_us = append(dovecot, f"service {script.service} {{", *_ours(dovecot), "}") if dovecot.mail_owner else _WHOSE
+    made = "" if facts.config.path else f" (mailquota config --write {path} makes it)"
+    return (
+        f"# mailquota takes the place of the script:\n{through_us}\n"
+        f"# or the script stays, and mailquota tells nobody of its own accord: in {path}{made} write\n"
+        "#   [warnings]\n#   thresholds = []\n# and then: mailquota reload"
+    )
+
+
 WARNING_CHECKS: tuple[Check, ...] = (
     dovecot_check("quota-warnings", "Dovecot has no memory: who is above a mark already is told nothing.", _marks),
     dovecot_check(
@@ -231,5 +266,11 @@ WARNING_CHECKS: tuple[Check, ...] = (
         "quota-warning-option",
         "dovecot-lda throws a warning away when the mailbox is full, and says that all went well.",
         _options,
+    ),
+    combined_check(
+        "quota-warning-twice",
+        "The owner gets two mails of the same thing, one of the script and one of mailquota; and a mail of mailquota's "
+        "can fill a mailbox up to a mark of Dovecot's, at which the script sends another.",
+        _twice,
     ),
 )

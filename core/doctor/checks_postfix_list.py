@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from difflib import SequenceMatcher
 
+from core.doctor import starting
+from core.doctor.checks_postfix_socket import SOCKET_CHECKS
 from core.doctor.facts import Facts
 from core.doctor.facts_postfix import OTHER_LISTS, RECIPIENT, RELAY
 from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
@@ -32,6 +34,7 @@ _AFTER_DATA = "smtpd_end_of_data_restrictions"
 _LONGEST = 200  # characters of mynetworks that are shown
 _ALIKE = 0.9  # of 1
 _FOREIGN_PORTS = frozenset({"10023", "10031"})  # postgrey's, policyd's
+_WAY = frozenset({"policy-socket", "policy-socket-rights", "policy-service-answers"})
 
 
 def _listed(facts: Facts) -> Outcome:
@@ -50,13 +53,39 @@ def _listed(facts: Facts) -> Outcome:
             return skip(f"mailquota is asked in the restriction class {visible(name)}; who gets there is not covered")
     if quota_status(facts, found):
         return warn(
-            f"{found} asks Dovecot's quota-status, not mailquota", fix,
+            f"{found} asks Dovecot's quota-status, not mailquota", _once_we_decide(facts, fix),
             "Mail to full mailboxes is refused by quota-status, so mailquota only looks on: it follows no alias and "
             "counts no refusal. The documentation's page about moving from quota-status goes there step by step.",
         )  # fmt: skip
     told = f"{found} does not ask mailquota ({our_service(facts)}): {visible(found.text) or 'it is empty'}"
     slips = ", ".join(sorted(_slips(facts, found)))
-    return fail(f"{told}; there is no {visible(slips)}, so Postfix gets no answer" if slips else told, fix)
+    return fail(
+        f"{told}; there is no {visible(slips)}, so Postfix gets no answer" if slips else told,
+        fix if slips else _once_we_decide(facts, fix),
+    )
+
+
+def _decides(facts: Facts) -> bool:
+    """Whether mailquota answers where Postfix would ask, and refuses: only then may another check go for it."""
+    engine = facts.host.engine
+    hidden = our_service(facts).startswith("unix:/") and any(one.chroot for one in facts.postfix.smtpds)
+    way = (check.judge(facts).state for check in SOCKET_CHECKS if check.name in _WAY)
+    return engine.running and engine.mode != "shadow" and not hidden and all(state == "ok" for state in way)
+
+
+def _once_we_decide(facts: Facts, fix: str) -> str:
+    """A fix by which mailquota alone decides from then on."""
+    if _decides(facts):
+        return fix
+    engine = facts.host.engine
+    if not engine.running:
+        first = starting.start(facts)
+    else:
+        first = "mailquota reload" if engine.mode == "shadow" else "# see policy-socket and the checks after it"
+    return (
+        f"# first mailquota has to answer Postfix, or nobody would check quotas meanwhile:\n{first}\n"
+        "# and then run mailquota doctor again: it has the lines for Postfix"
+    )
 
 
 def _slips(facts: Facts, found: List) -> set[str]:
@@ -85,7 +114,8 @@ def _is_port_slip(port: str, wanted: str) -> bool:
 def _placed(facts: Facts, found: List) -> str:
     """The list with us in the right place. Dovecot's service goes, unless it still has to decide in our stead."""
     shadow = facts.config.settings.policy.mode == "shadow"
-    gone = set() if shadow else {check.service for _, check in quota_status(facts, found)}
+    stays = shadow or not _decides(facts)
+    gone = set() if stays else {check.service for _, check in quota_status(facts, found)}
     gone |= _our_services(facts, found) or _slips(facts, found)
     return place(without(found.text, gone), our_service(facts))
 
@@ -100,7 +130,7 @@ def _elsewhere(facts: Facts, other: List, fix: str) -> Outcome:
     found = f"only {other} asks mailquota"
     if other.parameter == _AFTER_DATA:  # a second question there, about the true size, may well stay
         return fail(f"{found}: a mail with several recipients is never refused there", fix)
-    fix = f"{other.change_to(without(other.text, _our_services(facts, other)))}\n{fix}"
+    fix = f"{fix}\n{other.change_to(without(other.text, _our_services(facts, other)))}"
     if other.parameter == RELAY:
         return warn(f"{found}: it works, but before other checks have refused what they would", fix)
     if delayed and OTHER_LISTS[other.parameter] in {"CONNECT", "HELO", "MAIL"}:
@@ -205,7 +235,7 @@ def _two_enforcers(facts: Facts) -> Outcome:
     text = f"{found} asks {', '.join(sorted(services))} as well as {', '.join(our_addresses(facts).values())}"
     if facts.config.settings.policy.mode == "shadow":
         return ok(f"{text}; mailquota's mode is shadow, so quota-status alone decides")
-    return warn(text, found.change_to(without(found.text, services)))
+    return warn(text, _once_we_decide(facts, found.change_to(without(found.text, services))))
 
 
 LIST_CHECKS: tuple[Check, ...] = (

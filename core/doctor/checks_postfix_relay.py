@@ -9,7 +9,7 @@ from core.doctor.facts import Facts
 from core.doctor.facts_postfix import RECIPIENT, RELAY, PostfixFacts, Smtpd
 from core.doctor.model import Check, Outcome, fail, ok, skip, together
 from core.doctor.postfix_lists import RELOAD, List, incoming, is_submission, list_of, needs_postfix
-from core.postfix_restrictions import RELAY_CONTROL, Entry
+from core.postfix_restrictions import RELAY_CONTROL, Entry, policy_check
 from core.text import visible
 
 _SAFE = "permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination"
@@ -30,7 +30,8 @@ def _controlled(postfix: PostfixFacts, smtpd: Smtpd | None) -> Outcome:
     relay, recipient = list_of(postfix, RELAY, smtpd), list_of(postfix, RECIPIENT, smtpd)
     if _controls(relay) or _controls(recipient):
         return ok("")
-    fix = f"postconf -e {shlex.quote(f'{RELAY} = {_SAFE}')}\n{RELOAD}"
+    text = ", ".join([_SAFE, *(str(entry) for entry in relay.entries if policy_check(entry))])
+    fix = f"postconf -e {shlex.quote(f'{RELAY} = {text}')}\n{RELOAD}"
     if relay.service:
         fix = f"postconf -PX {relay.service}/{RELAY}\n{fix}"
     return fail(f"nothing in {relay} or {recipient} keeps strangers from relaying", fix)

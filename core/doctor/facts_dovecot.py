@@ -59,6 +59,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     """What a service of the kind ``script`` runs: ``lines`` are those of its text that call dovecot-lda.
 
     ``interpreter`` is that of its first line where there is no such file, as the kernel reads it; empty otherwise.
+    ``ours``: it is mailquota, or calls it.
     """
 
     service: str
@@ -66,6 +67,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     mode: int = 0
     lines: tuple[str, ...] = ()
     interpreter: str = ""
+    ours: bool = False
     fault: str = ""
 
 

@@ -33,6 +33,7 @@ from core.dovecot_sql import parse_sql_conf
 from core.outside import Read, Run, Said, Text
 
 _LDA = "dovecot-lda"
+_US = re.compile(r"(?:^|[\s/\"'])mailquota(?:[\s\"']|$)")  # the command, no file that is named after it
 _SECRET = re.compile(r"pass|key|secret|token|nonce|salt")
 _REFUSED = 89  # doveconf's exit code for settings that Dovecot does not start with
 _OWN_WORDS = ("Permission denied", "open(")  # of a failure that is about us, not about the settings
@@ -170,15 +171,23 @@ def _scripts(conf: Block, files: _Files) -> Iterator[Script]:
 
 
 def _script(service: str, path: str, files: _Files) -> Script:
+    ours = os.path.basename(path) == "mailquota"
     try:
         mode = files.mode(path)
     except (OSError, ValueError) as error:
-        return Script(service=service, path=path, fault=f"{path}: {getattr(error, 'strerror', None) or error}")
+        fault = f"{path}: {getattr(error, 'strerror', None) or error}"
+        return Script(service=service, path=path, ours=ours, fault=fault)
     text = files.read(path)
     lines = [line.strip() for line in (text.text or "").splitlines() if not line.lstrip().startswith("#")]
-    delivering = tuple(line for line in lines if _LDA in line)
-    missing = _missing_interpreter(text.text or "", files)
-    return Script(service=service, path=path, mode=mode, lines=delivering, interpreter=missing, fault=text.fault)
+    return Script(
+        service=service,
+        path=path,
+        mode=mode,
+        lines=tuple(line for line in lines if _LDA in line),
+        interpreter=_missing_interpreter(text.text or "", files),
+        ours=ours or any(_US.search(line) for line in lines),
+        fault=text.fault,
+    )
 
 
 def _missing_interpreter(text: str, files: _Files) -> str:

@@ -41,12 +41,16 @@ def postfix(facts: Facts) -> str:
 
 
 def dovecot(facts: Facts, verb: Literal["start", "restart"]) -> str:
-    """The one whose settings were looked at."""
+    """The one whose settings were looked at. One that would not start again with them is not stopped."""
     file = facts.dovecot.config_file
-    if facts.host.systemd and file == DEFAULT_FILE:
-        return f"systemctl {verb} dovecot"
-    command = "dovecot" if file == DEFAULT_FILE else f"dovecot -c {shlex.quote(file)}"
-    return command if verb == "start" else f"{doveadm(facts.dovecot)} stop || true; {command}"
+    option = "" if file == DEFAULT_FILE else f" -c {shlex.quote(file)}"
+    if facts.host.systemd and not option:
+        command = f"systemctl {verb} dovecot"
+    elif verb == "start":
+        command = f"dovecot{option}"
+    else:
+        command = f"{doveadm(facts.dovecot)} stop || true; dovecot{option}"
+    return command if verb == "start" else f"doveconf{option} -n > /dev/null && {{ {command}; }}"
 
 
 def database(facts: Facts) -> str:

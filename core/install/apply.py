@@ -10,7 +10,7 @@ from typing import assert_never
 import msgspec
 
 from core.install.machine import Machine
-from core.install.model import Command, Plan, Put, Remove, Step
+from core.install.model import Await, Command, Plan, Put, Remove, Step
 from core.text import visible
 
 
@@ -32,6 +32,8 @@ def _typed(step: Step) -> str:
         return f"install -D -m {step.mode:04o} /dev/stdin {shlex.quote(step.path)} <<'EOF'\n{step.text}EOF\n"
     if isinstance(step, Remove):
         return f"{described(step)}\n"
+    if isinstance(step, Await):
+        return f"{step.how}\n#\n# The rest only when {step.what}:\n"
     why = f"  # {step.why}" if step.why else ""
     return f"{described(step)}{why}\n"
 
@@ -45,6 +47,8 @@ def described(step: Step) -> str:
             return f"rm {'-r ' if step.folder else ''}{shlex.quote(step.path)}"
         case Command():
             return visible(shlex.join(step.argv))
+        case Await():
+            return f"wait until {step.what}"
         case _:
             assert_never(step)
 
@@ -55,6 +59,8 @@ def difference(plan: Plan) -> str:
 
 
 def _difference(step: Step) -> str:
+    if isinstance(step, Await):
+        return described(step)
     if isinstance(step, Command) or (isinstance(step, Remove) and step.before is None):
         return f"run: {_typed(step)}".rstrip("\n")
     before, after = step.before or "", step.text if isinstance(step, Put) else ""
@@ -104,6 +110,8 @@ def _take(step: Step, machine: Machine) -> str:
             said = machine.run(step.argv)
             if said.fault:
                 return f"{described(step)}: {said.fault}"
+        case Await():
+            return f"mailquota has to be started now: what comes next waits until {step.what}"
         case _:
             assert_never(step)
     return ""

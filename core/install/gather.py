@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from core.config import Config
-from core.dovecot_conf import dovecot_tool
+from core.dovecot_conf import dovecot_tool, parse_doveconf
 from core.install.machine import Machine
 from core.install.model import (
+    MANIFEST,
     RESTRICTIONS,
     SERVICE_UNIT,
     SOCKET_UNIT,
@@ -25,14 +26,18 @@ from core.install.model import (
     PostfixState,
     Units,
 )
+from core.install.without_systemd import LOG, STARTERS
 from core.postfix_maps import parse_map_file
+from core.postfix_restrictions import POLICY
 
 _RUNNING = "/run/systemd/system"  # sd_booted(3)
+_OURS = re.compile(r"^script \S*/mailquota( |$)")
 
 
 class Asked(NamedTuple):
     """What the caller knows: how mailquota is started and which places that reads, where its settings are (or will be),
-    whom to run as ("": find out), its password files by the names of their credentials, whether an engine answers now.
+    whom to run as ("": find out), its password files by the names of their credentials, whether an engine answers now,
+    and as which process, and whether one answers where Postfix would ask.
     """
 
     command: tuple[str, ...]
@@ -41,6 +46,8 @@ class Asked(NamedTuple):
     user: str
     passwords: Mapping[str, str]
     answering: bool
+    engine: int = 0
+    ready: bool = False
 
 
 class _Person(NamedTuple):
@@ -81,10 +88,15 @@ def gather(config: Config, machine: Machine, asked: Asked) -> Host:
         postfix=_postfix(machine),
         dovecot_log=_dovecot_log(config, machine),
         dovecot_closed=_dovecot_closed(config, machine, person),
+        dovecot_runs=_dovecot_runs(config, machine),
         systemd=units is not None,
         units=units or Units(),
         users=frozenset(user.pw_name for user in pwd.getpwall()),
+        ready=asked.ready,
         stranger=asked.answering and not (units is not None and units.active),
+        engine=asked.engine,
+        starters=tuple(path for path in STARTERS if machine.place(path).exists()),
+        others=_others(machine, asked.settings),
         manifest=machine.manifest(),
     )
 
@@ -164,9 +176,12 @@ def _postfix(machine: Machine) -> PostfixState:
     directory = machine.run(("postconf", "-h", "queue_directory"))
     if directory.fault:
         return PostfixState(fault=directory.fault)
-    said = machine.run(("postconf", "-n", RESTRICTIONS))
-    value = parse_map_file(said.out).get(RESTRICTIONS)
-    return PostfixState(value, directory.out.strip() or "/var/spool/postfix", said.fault)
+    said = machine.run(("postconf", "-n"))
+    values = parse_map_file(said.out)
+    elsewhere = {**values, **parse_map_file(machine.run(("postconf", "-P")).out)}
+    before = elsewhere.pop(RESTRICTIONS, None)
+    elsewhere = {name: value for name, value in elsewhere.items() if POLICY in value}
+    return PostfixState(before, directory.out.strip() or "/var/spool/postfix", said.fault, elsewhere)
 
 
 def _doveconf(config: Config) -> list[str]:
@@ -185,6 +200,20 @@ def _dovecot_closed(config: Config, machine: Machine, person: _Person | None) ->
         return ""  # nobody but root can try it
     become = ("setpriv", f"--reuid={person.uid}", f"--regid={person.gid}", "--clear-groups")
     return machine.run((*become, *_doveconf(config), "-n")).fault
+
+
+def _dovecot_runs(config: Config, machine: Machine) -> tuple[str, ...]:
+    """As quota-warning, whose script mailquota can be."""
+    services = parse_doveconf(machine.run((*_doveconf(config), "-n")).out).of_kind("service")
+    return tuple(service.name for service in services if _OURS.search(service.values.get("executable", "")))
+
+
+def _others(machine: Machine, settings: str) -> tuple[str, ...]:
+    """Texts and passwords beside the settings, and the log where there is no systemd."""
+    folder = machine.place(os.path.dirname(MANIFEST))
+    beside = sorted(os.path.join(os.path.dirname(MANIFEST), one.name) for one in folder.glob("*"))
+    log = [LOG] if machine.place(LOG).exists() else []
+    return tuple(path for path in [*beside, *log] if path not in {MANIFEST, settings})
 
 
 def _units(machine: Machine) -> Units:

@@ -37,11 +37,15 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 class PostfixState(msgspec.Struct, frozen=True):
-    """``restrictions`` as main.cf has them, None where it has none; ``fault`` says why Postfix can't be asked."""
+    """``restrictions`` as main.cf has them, None where it has none; ``fault`` says why Postfix can't be asked.
+
+    ``elsewhere`` are other settings that ask a policy service: of main.cf, or of master.cf by ``SERVICE/TYPE/NAME``.
+    """
 
     restrictions: str | None = None
     queue_directory: str = "/var/spool/postfix"
     fault: str = ""
+    elsewhere: dict[str, str] = {}
 
 
 class Units(msgspec.Struct, frozen=True):
@@ -73,9 +77,14 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     postfix: PostfixState = PostfixState()
     dovecot_log: str = ""  # the file that Dovecot's programs write their log to, empty where that is syslog
     dovecot_closed: str = ""  # why the owner of the mailboxes can't run Dovecot's tools, which read its settings
+    dovecot_runs: tuple[str, ...] = ()  # services of Dovecot's that run mailquota
     systemd: bool = True
     units: Units = Units()
+    ready: bool = False  # somebody answers where Postfix would ask
     stranger: bool = False  # an engine answers that is not the service
+    engine: int = 0  # its process, 0 where that is not known
+    starters: tuple[str, ...] = ()  # what may start one where systemd does not run
+    others: tuple[str, ...] = ()  # files that nobody but the administrator knows of
     manifest: Manifest | None = None
 
 
@@ -111,13 +120,22 @@ class Command(msgspec.Struct, frozen=True, tag=True):
     lenient: bool = False
 
 
-Step = Put | Remove | Command
+class Await(msgspec.Struct, frozen=True, tag=True):
+    """What only the administrator can do: while it is not ``done`` no step after it is taken. ``how`` are comments."""
+
+    what: str
+    how: str
+    done: bool = False
+
+
+Step = Put | Remove | Command | Await
 
 
 class Plan(msgspec.Struct, frozen=True):
     """Steps in the order in which they are taken, remarks for people, and the manifest to write first.
 
     ``manifest`` is None where nothing is to be remembered any more. ``obstacle`` says why it should not be carried out.
+    ``left`` are lines for a shell, and comments, about what is as it was when all is done.
     """
 
     kind: Literal["install", "uninstall"]
@@ -125,8 +143,14 @@ class Plan(msgspec.Struct, frozen=True):
     remarks: tuple[str, ...] = ()
     manifest: Manifest | None = None
     obstacle: str = ""
+    left: tuple[str, ...] = ()
 
     @property
     def pending(self) -> tuple[Step, ...]:
         """Those that are not done yet."""
         return tuple(step for step in self.steps if not step.done)
+
+    @property
+    def waits(self) -> bool:
+        """Whether something is left to the administrator before the last steps."""
+        return any(isinstance(step, Await) for step in self.pending)

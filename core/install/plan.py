@@ -11,6 +11,7 @@ from core.install.model import (
     SERVICE_UNIT,
     SOCKET_UNIT,
     UNITS,
+    Await,
     Command,
     Host,
     Manifest,
@@ -19,6 +20,7 @@ from core.install.model import (
     Step,
 )
 from core.install.units import service_unit, socket_unit
+from core.install.without_systemd import advice
 from core.postfix_restrictions import entries, place, policy_check, postfix_service, without
 
 DOCS = "docs/service.md"
@@ -35,7 +37,7 @@ def install_plan(config: Config, host: Host, settings_text: str) -> Plan:
         units = _units(config, host)
         steps += [*_shared(host), *units, *_started(host, units, finished=finished)]
     line, remarks = _postfix(config, host, finished=finished)
-    steps += line
+    steps += [*_engine(config, host, line), *line]
     manifest = _manifest(config, host, steps)
     return Plan("install", tuple(steps), (*_remarks(config, host), *remarks), manifest, _obstacle(config, host))
 
@@ -101,6 +103,14 @@ def _started(host: Host, units: list[Put], *, finished: bool) -> list[Step]:
     return [*steps, Command(("systemctl", "enable", "--now", *UNITS), "", done=running)]
 
 
+def _engine(config: Config, host: Host, line: list[Step]) -> list[Step]:
+    """Without systemd nobody but the administrator starts it. Postfix must not be told to ask before it answers."""
+    if host.systemd or not line or line[0].done:
+        return []
+    what = f"mailquota answers on {config.settings.policy.listen[0]}"
+    return [Await(what, advice(config, host), done=host.ready)]
+
+
 def our_services(config: Config, host: Host) -> list[str]:
     """What Postfix calls us, in the order of ``policy.listen``."""
     directory = host.postfix.queue_directory
@@ -150,7 +160,7 @@ def _remarks(config: Config, host: Host) -> list[str]:
     if host.files.get(host.settings) is not None:
         remarks.append(f"{host.settings} is there already and is kept")
     if not host.systemd:
-        remarks.append(f"systemd does not run here: see below, and {DOCS}, for how to start mailquota")
+        remarks.append(f"systemd does not run here, so you start mailquota: how, is said below and in {DOCS}")
     return remarks
 
 

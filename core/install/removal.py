@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.config import Config
+from core.install.left import left_behind
 from core.install.model import (
     MANIFEST,
     RESTRICTIONS,
@@ -28,7 +29,9 @@ def removal_plan(config: Config, host: Host, *, purge: bool) -> Plan:
     """
     manifest = host.manifest or Manifest()
     remarks: list[str] = []
-    steps = _postfix(config, host, manifest)
+    services = {*our_services(config, host), *earlier_services(manifest)}
+    restrictions = _restrictions_left(host, manifest, services)
+    steps = _postfix(host, restrictions, services)
     if _may_run(host):
         steps += [Command(("systemctl", "disable", "--now", *UNITS), "no engine runs any more")]
     gone = [step for path in (SOCKET_UNIT, SERVICE_UNIT) for step in _file(host, manifest, path, remarks)]
@@ -41,7 +44,8 @@ def removal_plan(config: Config, host: Host, *, purge: bool) -> Plan:
     if host.manifest is not None:
         folder = MANIFEST.rpartition("/")[0]
         steps += [Remove(MANIFEST), Command(("rmdir", "--ignore-fail-on-non-empty", folder), "")]
-    return Plan("uninstall", tuple(steps), tuple(remarks))
+    left = left_behind(host, restrictions, services, purge=purge)
+    return Plan("uninstall", tuple(steps), tuple(remarks), left=left)
 
 
 def _may_run(host: Host) -> bool:
@@ -50,25 +54,33 @@ def _may_run(host: Host) -> bool:
     return host.systemd and there and (host.manifest is not None or host.units.enabled or host.units.active)
 
 
-def _postfix(config: Config, host: Host, manifest: Manifest) -> list[Step]:
+def _restrictions_left(host: Host, manifest: Manifest, services: set[str]) -> str | None:
     """The value that was there before, to the letter, unless somebody changed it since: then only our check goes."""
     now = host.postfix.restrictions
+    if now is not None and manifest.after and now == manifest.after:
+        return manifest.before
+    if now is not None and services.intersection(policy_services(now)):
+        return without(now, services)
+    return now
+
+
+def _postfix(host: Host, restrictions: str | None, services: set[str]) -> list[Step]:
     if host.postfix.fault:
         return []
-    services = {*our_services(config, host), *earlier_services(manifest)}
-    change: list[Step] = []
-    if now is not None and manifest.after and now == manifest.after:
-        change = [_restrictions(manifest.before)]
-    elif now is not None and services.intersection(policy_services(now)):
-        change = [_restrictions(without(now, services))]
+    change: list[Step] = [
+        _setting(name, without(value, services), f"{name} asks no more")
+        for name, value in host.postfix.elsewhere.items()
+        if "/" not in name and services.intersection(policy_services(value))
+    ]
+    if restrictions != host.postfix.restrictions:
+        change.append(_setting(RESTRICTIONS, restrictions, "Postfix asks no more"))
     # A removal that was cut short may have changed main.cf already, and Postfix does not know.
     heard = not change and host.manifest is None
     return [*change, Command(("postfix", "reload"), "", lenient=True, done=heard)]
 
 
-def _restrictions(value: str | None) -> Command:
-    change = ("-X", RESTRICTIONS) if value is None else ("-e", f"{RESTRICTIONS} = {value}")
-    return Command(("postconf", *change), "Postfix asks no more")
+def _setting(name: str, value: str | None, why: str) -> Command:
+    return Command(("postconf", "-X", name) if value is None else ("postconf", "-e", f"{name} = {value}"), why)
 
 
 def _file(host: Host, manifest: Manifest, path: str, remarks: list[str]) -> list[Step]:
@@ -87,7 +99,11 @@ def _kept_or_purged(host: Host, manifest: Manifest, remarks: list[str], *, purge
         kept = [place for place in (host.settings, STATE_FOLDER) if host.files.get(place) is not None]
         remarks += [f"{' and '.join(kept)} stay; --purge removes them"] if kept else []
         return []
-    ours = host.settings in manifest.files and host.files.get(host.settings) is not None
-    settings = [Remove(host.settings, host.files[host.settings])] if ours else []
+    there = host.files.get(host.settings)
+    settings: list[Step] = []
+    if there is not None and host.settings in manifest.files:
+        settings = [Remove(host.settings, there)]
+    elif there is not None:
+        remarks.append(f"{host.settings} is kept: it was there before the installation")
     state = [Remove(STATE_FOLDER, folder=True)] if host.files.get(STATE_FOLDER) is not None else []
     return [*settings, *state]

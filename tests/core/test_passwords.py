@@ -119,8 +119,11 @@ def test_a_file_of_roots_is_read_by_systemd_for_us(mode: int) -> None:
             closed = mode == 0o600
             assert found.text == ("of the credential" if closed else "of the file")
             if closed:
-                with pytest.raises(SettingsError, match="Permission denied"):
+                with pytest.raises(SettingsError, match="Permission denied") as caught:
                     read_password(config, "database", {})
+                lines = caught.value.advice
+                assert "install -D -o nobody -m 0400 /dev/null /etc/mailquota/password" in lines
+                assert lines[-2:] == ("[accounts]", 'password_file = "/etc/mailquota/password"')
         finally:
             os.seteuid(0)
             os.setegid(0)

@@ -14,7 +14,7 @@ from tests.mailserver.fixture import cannot_run, require_servers
 from tests.mailserver.namespace import Namespace
 from tests.mailserver.process import ServerFailedError, find_program
 from tests.mailserver.recipes import Recipe
-from tests.mailserver.series import dovecot_series, is_for_the_other, recipes_here
+from tests.mailserver.series import is_for_the_other, ispmail_recipe, recipes_here
 from tests.truth.scale import LONG
 
 
@@ -61,8 +61,8 @@ def postfixadmin() -> Iterator[DebianServer]:
 
 @pytest.fixture(scope="session")
 def ispmail(request: pytest.FixtureRequest) -> DebianServer:
-    """The ISPmail guide for this Debian: bookworm, or trixie where Dovecot 2.4 is installed."""
-    server: DebianServer = request.getfixturevalue("trixie" if dovecot_series() == "2.4" else "bookworm")
+    """As the ISPmail guide for this Debian has it, bookworm or trixie."""
+    server: DebianServer = request.getfixturevalue(ispmail_recipe())
     return server
 
 

@@ -38,6 +38,11 @@ def recipes_here() -> tuple[Recipe, ...]:
     return RECIPES[series] if series else tuple(recipe for recipes in RECIPES.values() for recipe in recipes)
 
 
+def ispmail_recipe() -> Recipe:
+    """The ISPmail guide for this Debian."""
+    return "trixie" if dovecot_series() == "2.4" else "bookworm"
+
+
 def _wanted(item: pytest.Item) -> Series | None:
     """What a test needs; None if it takes either."""
     marker = item.get_closest_marker("dovecot")

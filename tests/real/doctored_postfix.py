@@ -16,7 +16,7 @@ from core.doctor import probe_postfix
 from core.doctor.checks import judge
 from core.doctor.checks_postfix import POSTFIX_CHECKS
 from core.doctor.facts import Facts
-from core.doctor.facts_host import HostFacts
+from core.doctor.facts_host import EngineFacts, HostFacts
 from core.doctor.facts_postfix import PostfixFacts
 from core.doctor.model import Finding
 from core.outside import Said
@@ -161,8 +161,9 @@ class Doctored:
         return probe_postfix.gather(self.config, self._ask)
 
     def findings(self) -> dict[str, Finding]:
-        """All checks of Postfix, where mailquota is a service."""
-        host = HostFacts(systemd=True, installed=True)
+        """All checks of Postfix, where mailquota is a service, and runs."""
+        running = EngineFacts(known=True, running=True, mode="enforce")
+        host = HostFacts(systemd=True, installed=True, engine=running)
         found = judge(Facts(config=self.config, postfix=self.facts(), host=host), POSTFIX_CHECKS)
         return {finding.check: finding for finding in found}
 

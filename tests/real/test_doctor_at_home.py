@@ -27,6 +27,7 @@ THEIRS = "check_policy_service unix:private/quota-status"
 HOME = "doctor.example"
 SOCKET = f"{PRIVATE}/mailquota"
 PATIENCE = 15.0  # seconds for servers to read their settings again
+TWICE = "quota-warning-twice"  # true of all recipes, whose script warns beside us: test_warning_scripts mends it
 # There is no systemd in the namespace, but what makes it look so: what a fix has it do is done by hand, an engine in
 # the background.
 SYSTEMD = "/run/systemd/system"
@@ -157,7 +158,8 @@ def findings(server: DebianServer) -> Findings:
 
 def unhealthy(server: DebianServer) -> list[str]:
     """What somebody would be sent to look at."""
-    return [f"{one['check']}: {one['found']}" for one in findings(server).values() if one["state"] in {"fail", "warn"}]
+    found = [one for one in findings(server).values() if one["state"] in {"fail", "warn"} and one["check"] != TWICE]
+    return [f"{one['check']}: {one['found']}" for one in found]
 
 
 @contextmanager
@@ -233,7 +235,7 @@ def test_without_root_it_says_what_it_could_not_see(home: DebianServer) -> None:
     found = {one["check"]: one for one in json.loads(done.stdout)}
     assert found["run-as"]["state"] == "skip"
     assert "sudo mailquota doctor" in found["run-as"]["fix"]
-    unfounded = {name for name, one in found.items() if one["state"] in {"fail", "warn"}}
+    unfounded = {name for name, one in found.items() if one["state"] in {"fail", "warn"}} - {TWICE}
     assert not unfounded, [found[name]["found"] for name in unfounded]
     assert DATABASE_PASSWORD not in done.stdout + done.stderr
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.mailserver.debian import DebianServer, Service
 from tests.mailserver.process import wait_until
-from tests.real.test_doctor_at_home import PATIENCE, enforcing, findings, unhealthy
+from tests.real.test_doctor_at_home import PATIENCE, TWICE, enforcing, findings, unhealthy
 
 pytestmark = pytest.mark.server
 
@@ -38,7 +38,7 @@ def test_a_stopped_server_is_named_and_nothing_else(service: Service, home: Debi
         found = findings(home)
     finally:
         home.start(service)
-    assert {name for name, one in found.items() if one["state"] in {"fail", "warn"}} == {check}
+    assert {name for name, one in found.items() if one["state"] in {"fail", "warn"}} - {TWICE} == {check}
     assert words in found[check]["found"]
     assert found[check]["fix"] == fix
     assert wait_until(lambda: not unhealthy(home), PATIENCE), unhealthy(home)

@@ -10,7 +10,6 @@ import pytest
 
 from tests.mailserver.debian import DebianServer
 from tests.mailserver.fixture import require_servers, temporary_folder
-from tests.mailserver.process import wait_until
 from tests.mailserver.recipes import Recipe
 from tests.mailserver.series import RECIPES
 from tests.mailserver.systemd import MAILQUOTA, SystemdNamespace, systemd_namespace
@@ -83,25 +82,3 @@ def test_where_dovecots_settings_are_closed_it_does_without(trixie_server: Debia
     recount = json.loads(trixie_server.check([MAILQUOTA, "recalc", JOHN, "--json"]))
     assert [one["error"] for one in recount] == [None]
     assert "(maildir)" in trixie_server.check([MAILQUOTA, "warn", "90", JOHN, "--again"])
-
-
-@pytest.mark.dovecot("2.3")
-def test_without_systemd_the_line_that_is_printed_starts_it() -> None:
-    """And the rest was done: settings, group, Postfix."""
-    require_servers(*DebianServer.programs)
-    with DebianServer("bookworm") as server:
-        server.check(["postconf", "-e", BEFORE.strip()])
-        server.add_user(JOHN, 5000)
-        server.deliver_lmtp(JOHN, size=5200)
-        done = server.mailquota("install", "--apply", "--yes")
-        assert done.returncode == 0, done.stderr
-        assert "systemd does not run here" in done.stderr
-        assert server.send_mail(JOHN)[0] == 250  # nobody is there to ask
-        start = next(line for line in done.stdout.splitlines() if "setsid" in line).removeprefix("#").strip()
-        places = {"LD_LIBRARY_PATH": "/mnt/python/lib", "PYTHONPATH": "/mnt/product:/mnt/packages"}
-        server.run(["sh", "-c", start], environ=places)  # the tests' mailquota is not installed there
-        assert wait_until(lambda: server.mailquota("status").returncode == 0, 20)
-        server.set_quota(JOHN, 1000)
-        assert wait_until(lambda: server.send_mail(JOHN)[0] == 452, 20)
-        assert server.mailquota("uninstall", "--apply", "--yes").returncode == 0
-        assert server.check(["postconf", "-n", "smtpd_recipient_restrictions"]) == BEFORE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -54,6 +55,19 @@ def test_the_journal_gets_priorities(alone: CommandLine) -> None:
     assert lines[-1].startswith("<3>can't listen on unix:/nonexistent/policy.sock")
     plain = alone("--serve", env=stream)
     assert plain.stderr.splitlines()[-1].startswith("mailquota: can't listen")
+
+
+def test_a_file_gets_the_time_of_each_line(alone: CommandLine) -> None:
+    """As where it is started without systemd: nobody else writes that down."""
+    log = alone.world.folder / "log"
+    with log.open("w") as file:
+        command = [*COMMAND, "--serve", "--config", str(alone.world.config)]
+        engine = subprocess.Popen(command, cwd=ROOT, stderr=file, env=environment())
+    assert wait_until(lambda: "answering" in log.read_text(), SECONDS)
+    engine.terminate()
+    engine.wait(SECONDS)
+    lines = log.read_text().splitlines()
+    assert all(re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8},[0-9]{3} INFO ", line) for line in lines), lines
 
 
 def test_the_second_engine_gives_up(beside: CommandLine) -> None:

@@ -51,7 +51,7 @@ def size(text: str, enforced: int | None = None) -> dict[str, Any]:
     return john({"quota_storage_size": text}, enforced=enforced)
 
 
-def script(*lines: str, mode: int = 0o755, **more: str) -> dict[str, Any]:
+def script(*lines: str, mode: int = 0o755, **more: Any) -> dict[str, Any]:
     """The warning service's."""
     return {"scripts": (Script(service="quota-warning", path=SCRIPT, mode=mode, lines=lines, **more),)}
 

@@ -18,7 +18,7 @@ def known(*, systemd: bool, file: str = "/etc/dovecot/dovecot.conf") -> Facts:
 def test_systemd_starts_what_it_can() -> None:
     here = known(systemd=True)
     assert starting.postfix(here) == "systemctl start postfix"
-    assert starting.dovecot(here, "restart") == "systemctl restart dovecot"
+    assert starting.dovecot(here, "restart") == "doveconf -n > /dev/null && { systemctl restart dovecot; }"
     assert starting.database(here) == "systemctl start mariadb || systemctl start mysql"
 
 
@@ -27,7 +27,8 @@ def test_a_dovecot_with_settings_elsewhere_is_not_systemds(systemd: bool) -> Non
     here = known(systemd=systemd, file="/srv/a b/dovecot.conf")
     assert starting.dovecot(here, "start") == "dovecot -c '/srv/a b/dovecot.conf'"
     assert starting.dovecot(here, "restart") == (
-        "doveadm -c '/srv/a b/dovecot.conf' stop || true; dovecot -c '/srv/a b/dovecot.conf'"
+        "doveconf -c '/srv/a b/dovecot.conf' -n > /dev/null && "
+        "{ doveadm -c '/srv/a b/dovecot.conf' stop || true; dovecot -c '/srv/a b/dovecot.conf'; }"
     )
 
 

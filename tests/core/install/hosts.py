@@ -54,6 +54,8 @@ class FakeServer:
         self.loaded: dict[str, str | None] = {}  # units as systemd knows them
         self.running: dict[str, str | None] | None = None  # as they were when they were started
         self.enabled = False
+        self.more: dict[str, str] = {}  # other settings of Postfix's; those of master.cf have a slash
+        self.by_hand = 0  # the process of an engine that somebody started
         self.settings = config(
             control={"group": ""}, policy={"socket_user": "root"}, mailstore={"path": "/vmail/{user}"}
         )
@@ -78,7 +80,10 @@ class FakeServer:
         if words[:2] == ("postconf", "-h"):
             return Said(f"{QUEUE}\n", code=0)
         if words[:2] == ("postconf", "-n"):
-            return Said("" if self.main_cf is None else f"{RESTRICTIONS} = {self.main_cf}\n", code=0)
+            own = {} if self.main_cf is None else {RESTRICTIONS: self.main_cf}
+            return Said(_settings(own | {name: text for name, text in self.more.items() if "/" not in name}), code=0)
+        if words[:2] == ("postconf", "-P"):
+            return Said(_settings({name: text for name, text in self.more.items() if "/" in name}), code=0)
         if "doveconf" in words:
             return Said("syslog\n", code=0)
         if words[:2] == ("systemctl", "show"):
@@ -96,7 +101,11 @@ class FakeServer:
         if words[0] == "systemctl":
             self._systemctl(*words[1:])
         elif words[:2] == ("postconf", "-e"):
-            self.main_cf = words[2].removeprefix(f"{RESTRICTIONS} = ")
+            name, _, text = words[2].partition(" = ")
+            if name == RESTRICTIONS:
+                self.main_cf = text
+            else:
+                self.more[name] = text
         elif words[:2] == ("postconf", "-X"):
             self.main_cf = None
         elif words == ("postfix", "reload"):
@@ -127,7 +136,10 @@ class FakeServer:
 
     def look(self) -> Host:
         """The facts."""
-        asked = Asked(("/usr/local/bin/mailquota",), (), SETTINGS, "nobody", {}, bool(self.running))
+        answering = bool(self.running or self.by_hand)
+        asked = Asked(
+            ("/usr/local/bin/mailquota",), (), SETTINGS, "nobody", {}, answering, self.by_hand, ready=answering
+        )  # fmt: skip
         return gather(self.settings, self.machine(), asked)
 
     def machine(self) -> Machine:
@@ -140,13 +152,21 @@ class FakeServer:
     def install(self) -> Report:
         return carry_out(self.install_plan(), self.machine(), lambda _: None)
 
+    def removal(self, *, purge: bool = False) -> Plan:
+        return removal_plan(self.settings, self.look(), purge=purge)
+
     def uninstall(self, *, purge: bool = False) -> Report:
-        return carry_out(removal_plan(self.settings, self.look(), purge=purge), self.machine(), lambda _: None)
+        return carry_out(self.removal(purge=purge), self.machine(), lambda _: None)
 
     def state(self) -> object:
         """Everything that an installation changes."""
         files = {str(path): path.read_text() for path in sorted(self.root.rglob("*")) if path.is_file()}
         return files, self.main_cf, self.asks, self.running, self.enabled
+
+
+def _settings(values: dict[str, str]) -> str:
+    """As postconf prints them."""
+    return "".join(f"{name} = {text}\n" for name, text in values.items())
 
 
 class _Budgeted(Machine):

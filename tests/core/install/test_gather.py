@@ -112,6 +112,21 @@ def test_settings_of_dovecots_that_the_mail_user_can_not_read(root: Path) -> Non
     assert look(root).dovecot_closed == ""  # no Dovecot here
 
 
+def test_what_runs_mailquota_and_what_lies_beside_its_settings(root: Path) -> None:
+    """Of Dovecot's services those whose script it is."""
+    ours = "service quota-warning {\n  executable = script /usr/local/bin/mailquota warn\n}\n"
+    other = "service other {\n  executable = script /usr/local/bin/mailquota-hook\n}\n"
+    folder = root / "etc/mailquota"
+    folder.mkdir(parents=True)
+    for name in ("mailquota.toml", "installed.json", "password"):
+        (folder / name).write_text("{}")
+    (root / "etc/cron.d").mkdir()
+    (root / "etc/cron.d/mailquota").write_text("")
+    found = look(root, {"doveconf -n": Said(f"# 2.3.19\n{ours}{other}", code=0)})
+    assert found.dovecot_runs == ("quota-warning",)
+    assert (found.starters, found.others) == (("/etc/cron.d/mailquota",), ("/etc/mailquota/password",))
+
+
 def test_what_systemd_and_postfix_say(root: Path) -> None:
     assert not look(root).systemd
     assert look(root).postfix == PostfixState(fault="postconf is not installed")
@@ -120,11 +135,15 @@ def test_what_systemd_and_postfix_say(root: Path) -> None:
     state = "ActiveState=active\nUnitFileState=enabled\nNeedDaemonReload=no\n"
     said = {
         "postconf -h queue_directory": Said("/srv/postfix\n", code=0),
-        "postconf -n smtpd_recipient_restrictions": Said("smtpd_recipient_restrictions = a, b\n", code=0),
+        "postconf -n": Said(
+            "smtpd_recipient_restrictions = a, b\nmynetworks = c\nd = check_policy_service e\n", code=0
+        ),
+        "postconf -P": Said("smtp/inet/f = check_policy_service g\nsmtp/inet/h = i\n", code=0),
         show: Said(f"{state}\n{state}", code=0),
     }
     found = look(root, said)
-    assert found.postfix == PostfixState("a, b", "/srv/postfix")
+    elsewhere = {"d": "check_policy_service e", "smtp/inet/f": "check_policy_service g"}
+    assert found.postfix == PostfixState("a, b", "/srv/postfix", "", elsewhere)
     assert found.units == Units(enabled=True, active=True)
     halves = {**said, show: Said(f"{state}\n{state.replace('=active', '=failed')}", code=0)}
     assert look(root, halves).units == Units(enabled=True, active=False)

@@ -10,7 +10,7 @@ import pytest
 from core.config import Config
 from core.errors import MailquotaError
 from core.install.apply import difference, script
-from core.install.model import SERVICE_UNIT, SOCKET_UNIT, Command, Plan, PostfixState, Put, Units
+from core.install.model import SERVICE_UNIT, SOCKET_UNIT, Await, Command, Plan, PostfixState, Put, Units
 from core.install.plan import install_plan
 from core.install.without_systemd import advice
 from core.postfix_restrictions import our_check
@@ -131,6 +131,44 @@ def test_without_systemd_there_are_no_units() -> None:
     text = advice(config(), host(systemd=False))
     assert "@reboot root /usr/local/bin/mailquota --serve" in text
     assert all(line.startswith("#") for line in text.splitlines())
+
+
+def test_without_systemd_postfix_asks_last_and_only_who_answers() -> None:
+    """Who starts mailquota is the administrator; in the script, too, that comes before Postfix's line."""
+    made = plan(systemd=False)
+    at = next(at for at, step in enumerate(made.steps) if isinstance(step, Await))
+    assert made.waits
+    assert [step.argv[0] for step in made.steps[at + 1 :] if isinstance(step, Command)] == ["postconf", "postfix"]
+    text = script(made.steps)
+    assert text.index("@reboot root") < text.index("answers on unix:/var/spool/postfix/private/mailquota")
+    assert text.index("answers on unix:") < text.index("postconf -e")
+    assert "wait until mailquota answers on unix:" in difference(made)
+    assert not plan(systemd=False, ready=True).waits
+    assert not plan(systemd=False, postfix=PostfixState(OUR_CHECK)).waits
+    assert not plan(systemd=False, postfix=PostfixState(fault="not installed")).waits
+
+
+def test_every_start_keeps_the_log() -> None:
+    """Each appends to the file that is named, and none throws anything away."""
+    lines = advice(config(), host(systemd=False)).splitlines()
+    starts = [line for line in lines if "--serve" in line]
+    assert len(starts) == 4
+    assert all(">> /var/log/mailquota.log 2>&1" in line for line in starts)
+    assert "/dev/null" not in "".join(starts).replace("</dev/null", "")
+    assert "its log is /var/log/mailquota.log" in lines[0]
+
+
+def test_what_the_mail_user_needs_to_do_it_without_root_is_said() -> None:
+    """A password file of its own, and which doveadm; nothing of both where it can read all that."""
+    closed = {"credentials": {"password": "/etc/postfix/my map.cf"}, "dovecot_closed": "doveconf: Permission denied"}
+    text = advice(config(), host(systemd=False, **closed))
+    assert "# - it can't read /etc/postfix/my map.cf, " in text
+    assert 'In [accounts]:\n#   password_file = "/etc/mailquota/password"\n' in text
+    assert "install -o vmail -m 0400 /dev/null /etc/mailquota/password\n" in text
+    assert 'doveconf: Permission denied), and does without. In [mailstore]:\n#   doveadm = "off"\n' in text
+    assert 'In [policy]:\n#   listen = ["inet:127.0.0.1:12345"]\n' in text
+    assert f"Those settings are in {SETTINGS}" in text
+    assert "In [" not in advice(config(policy={"listen": ["inet:127.0.0.1:1"]}), host(systemd=False))
 
 
 @pytest.mark.parametrize(

@@ -192,3 +192,86 @@ def test_the_manifest_is_roots_alone(server: FakeServer) -> None:
     manifest = server.root / MANIFEST.lstrip("/")
     assert manifest.stat().st_mode & 0o022 == 0
     assert not MANIFEST.startswith("/var/lib/mailquota")
+
+
+QUOTA_STATUS = "check_policy_service unix:private/quota-status"
+
+
+def test_what_was_asked_before_is_told_where_it_does_not_come_back(root: Path) -> None:
+    """As README has quota-status taken out: the line that brings it back is the last chance to know it."""
+    server = FakeServer(root, f"reject_unauth_destination, {QUOTA_STATUS}")
+    server.install()
+    assert not server.removal().left
+    server.main_cf = f"reject_unauth_destination, {OUR_CHECK}"
+    left = server.removal().left
+    assert "changed since the installation" in left[0]
+    assert "Nobody checks quotas" in left[1]
+    before = f"smtpd_recipient_restrictions = reject_unauth_destination, {QUOTA_STATUS}"
+    assert left[-2:] == (f"postconf -e '{before}'", "postfix reload")
+    server.uninstall()
+    assert server.asks == "reject_unauth_destination"
+
+
+def test_an_edit_that_lost_no_check_is_told_without_alarm(server: FakeServer) -> None:
+    server.install()
+    server.main_cf = f"reject_unlisted_recipient, {QUOTA_STATUS}, {OUR_CHECK}"
+    left = server.removal().left
+    assert not any("Nobody" in line for line in left)
+    assert left[-2:] == (f"postconf -e 'smtpd_recipient_restrictions = {FORMER}'", "postfix reload")
+
+
+def test_without_a_former_value_the_line_takes_the_parameter_out(root: Path) -> None:
+    server = FakeServer(root)
+    server.install()
+    server.main_cf = f"reject_unlisted_recipient, {OUR_CHECK}"
+    assert server.removal().left[-2:] == ("postconf -X smtpd_recipient_restrictions", "postfix reload")
+
+
+def test_no_other_setting_goes_on_asking(server: FakeServer) -> None:
+    """As a list that the doctor has made for a service of master.cf; what stands in master.cf itself is told."""
+    server.install()
+    server.more = {"mailquota_smtp": f"reject_unauth_destination, {OUR_CHECK}", "smtp/inet/class": OUR_CHECK}
+    assert any("smtp/inet/class in master.cf still asks" in line for line in server.removal().left)
+    server.uninstall()
+    assert server.more["mailquota_smtp"] == "reject_unauth_destination"
+    assert server.asks == FORMER
+
+
+def test_an_engine_that_goes_on_is_told_with_its_process(server: FakeServer) -> None:
+    """And what starts it again."""
+    (server.root / "run/systemd/system").rmdir()
+    (server.root / "etc/cron.d").mkdir()
+    (server.root / "etc/cron.d/mailquota").write_text("@reboot root mailquota --serve\n")
+    server.by_hand = 4711
+    server.install()
+    assert OUR_CHECK in server.asks
+    left = server.removal().left
+    assert "# Still there, and starts mailquota again: /etc/cron.d/mailquota" in left
+    assert left[-1] == "kill 4711"
+
+
+def test_without_systemd_nobody_is_asked_before_somebody_answers(server: FakeServer) -> None:
+    """The same command goes on once mailquota was started."""
+    (server.root / "run/systemd/system").rmdir()
+    first = server.install()
+    assert "waits until mailquota answers on" in first.fault
+    assert first.done
+    assert server.asks == FORMER
+    assert server.install().done == ()
+    server.by_hand = 4711
+    assert server.install().fault == ""
+    assert OUR_CHECK in server.asks
+    server.uninstall()
+    assert server.main_cf == FORMER
+
+
+def test_settings_from_before_are_named_when_a_purge_keeps_them(server: FakeServer) -> None:
+    """So are files beside them."""
+    settings = server.root / SETTINGS.lstrip("/")
+    settings.parent.mkdir()
+    settings.write_text("# mine\n")
+    (settings.parent / "password").write_text("secret\n")
+    server.install()
+    plan = server.removal(purge=True)
+    assert f"{SETTINGS} is kept: it was there before the installation" in plan.remarks
+    assert plan.left == ("# These files stay: /etc/mailquota/password",)
