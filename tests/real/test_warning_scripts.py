@@ -137,25 +137,25 @@ def lines_of_the_docs(version: str) -> str:
     return match[1]
 
 
+@pytest.mark.dovecot("2.4")
 @pytest.mark.parametrize("engine", [True, False], ids=["handed over to an engine", "alone"])
-def test_in_the_place_of_the_script_dovecot_has_nothing_to_complain(trixie: DebianServer, engine: bool) -> None:
+def test_in_the_place_of_the_script_dovecot_has_nothing_to_complain(server: DebianServer, engine: bool) -> None:
     """Standard output is a socket that Dovecot 2.4 has closed. What is told: 80 %, full, room again."""
     address = f"{'with' if engine else 'without'}@place.example"
-    trixie.add_user(address, LIMIT)
-    with prepared(trixie) as server:
-        server.check(["sh", "-ec", f"mkdir -p /etc/mailquota && mailquota config --write {SETTINGS}"])
-        server.check(["sed", "-i", "s/^thresholds = .*/thresholds = []/", SETTINGS])
-        server.write("/etc/dovecot/conf.d/99-zz-warnings.conf", lines_of_the_docs("2.4"))
-        reload(server)
-        before = len(server.path(DOVECOTS_LOG).read_text())
-        if engine:
-            with serving(server):
-                drive(server, address)
-        else:
+    server.add_user(address, LIMIT)
+    server.check(["sh", "-ec", f"mkdir -p /etc/mailquota && mailquota config --write {SETTINGS}"])
+    server.check(["sed", "-i", "s/^thresholds = .*/thresholds = []/", SETTINGS])
+    server.write("/etc/dovecot/conf.d/99-zz-warnings.conf", lines_of_the_docs("2.4"))
+    reload(server)
+    before = len(server.path(DOVECOTS_LOG).read_text())
+    if engine:
+        with serving(server):
             drive(server, address)
-        log = server.path(DOVECOTS_LOG).read_text()[before:]
-        assert not re.findall(r".*(?:Error|Fatal|Panic|Warning): .*", log)
-        assert {line.split()[0] for line in server.path(CALLS).read_text().splitlines()} == {"0"}
+    else:
+        drive(server, address)
+    log = server.path(DOVECOTS_LOG).read_text()[before:]
+    assert not re.findall(r".*(?:Error|Fatal|Panic|Warning): .*", log)
+    assert {line.split()[0] for line in server.path(CALLS).read_text().splitlines()} == {"0"}
 
 
 def drive(server: DebianServer, address: str) -> None:
