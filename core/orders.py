@@ -7,7 +7,6 @@ import contextlib
 import logging
 import os
 import time
-from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from core.control.framing import encode_result
@@ -176,7 +175,7 @@ class Orders:
     async def _set(self, order: SetLimit, operator: Operator) -> list[SetResult]:
         engine, until = self._engine, None
         if order.until:
-            until = parse_until(order.until, datetime.now().astimezone()).timestamp()
+            until = parse_until(order.until, time.time())
             await engine.sync.look()  # what it goes back to must be the limit of now
         return await engine.limits.set(
             engine.sync.store,
