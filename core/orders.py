@@ -145,9 +145,9 @@ class Orders:
             case GetJournal(address=address, since=since, most=most):
                 return await self._journal(address, since, most)
             case GetRefusals(most=most):
-                return engine.decisions.tally.report(time.time(), most)
+                return engine.decisions.report(most)
             case GetReport():
-                refusals = engine.decisions.tally.report(time.time(), _REPORTED)
+                refusals = engine.decisions.report(_REPORTED)
                 second = engine.enforcer.second
                 return Report(
                     refusals, second.compared, second.skipped, second.disagreed, list(second.newest), second.problem
