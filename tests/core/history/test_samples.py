@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from contextlib import closing
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.history.database import Sql, StateDatabase, StateError
+from core.history.database import Sql, StateDatabase
 from core.history.forecast import DAY
 from core.history.samples import Change, Figure, Samples
 from core.history.thinning import SLOT, end_of
@@ -351,7 +349,7 @@ def test_two_engines_write_into_one_database(target: Target, same: bool) -> None
         with closing(StateDatabase(target)) as state:
             try:
                 for turn in range(30):
-                    patiently(partial(live, Samples(state), names[name], turn))
+                    live(Samples(state), names[name], turn)
             except BaseException as error:
                 failures.append(error)
                 raise
@@ -380,18 +378,6 @@ def live(samples: Samples, addresses: list[str], turn: int) -> None:
     samples.reckon(dict.fromkeys(addresses), at)
     for step in samples.due_merges(at, KEEP):
         samples.merge(step)
-
-
-def patiently(work: Callable[[], None]) -> None:
-    """Two that write the same rows may have to try again: MariaDB ends one of them where they block each other."""
-    for last in (False, False, False, True):
-        try:
-            work()
-        except StateError as error:
-            if last or "eadlock" not in str(error):
-                raise
-        else:
-            return
 
 
 # ---- no query scans a whole table
