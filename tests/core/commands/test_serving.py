@@ -56,6 +56,16 @@ def test_the_journal_gets_priorities(alone: CommandLine) -> None:
     assert plain.stderr.splitlines()[-1].startswith("mailquota: can't listen")
 
 
+def test_an_engine_that_nobody_could_ask_is_refused(alone: CommandLine) -> None:
+    """An empty list is a settings error with words, for every command."""
+    alone.world.settings["policy"]["listen"] = []
+    alone.world.write_settings()
+    for words in (("--serve",), ("list",), ("config",), ("install",)):
+        done = alone(*words)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert "policy.listen: found none, expected an address that Postfix asks" in done.stderr
+
+
 def test_the_second_engine_gives_up(beside: CommandLine) -> None:
     """Exit code 1, and the first one goes on."""
     done = beside("--serve")
