@@ -32,7 +32,14 @@ from core.text import shown, visible
 _BACKENDS = {"count", "maildir"}
 _OTHERS = {"dict", "dirsize", "fs", "imapc"}
 _REMOVED = {"dict", "dirsize"}  # by 2.4
-_BLOCK_LINES = r"/^[[:space:]]*quota .*\{/,/^[[:space:]]*\}/"
+# For perl -p, which every Debian has: $in is how many blocks deep a line is, counted from the quota block on. As
+# Dovecot reads them: a block opens with { at the end of a line that is no KEY = VALUE, and closes at the start of one.
+_COMMENT_OUT = r"""
+if (/^\s*\}/) { $in-- if $in }
+elsif (/^\s*[^\s#!=]+\s*=/) { s/^(\s*(quota_)?storage_size\b)/#$1/ if $in == 1 }
+elsif (/^\s*[^#!].*\{\s*(#.*)?$/) { $in++ if $in || /^\s*quota\s/ }
+$in = 0 if eof;
+"""
 _SHOWN = 4  # differences in one sentence
 _HARMLESS = frozenset("'+=!&~^|")  # in a name: neither of a path nor of Dovecot's own variables
 _NO_DATABASE = "the accounts database can't be read: see accounts-database"
@@ -213,8 +220,7 @@ def _limit_out_of_block(facts: DovecotFacts) -> str:
     All files of the settings are edited, as doveconf does not say which one a line comes from.
     """
     folder = shlex.quote(facts.config_file.rpartition("/")[0] or "/")
-    script = rf"'{_BLOCK_LINES} s/^([[:space:]]*(quota_)?storage_size[[:space:]]*=)/#\1/'"
-    edit = f"find {folder} -maxdepth 3 -name '*.conf*' -type f -exec sed -i -E {script} {{}} +"
+    edit = f"find {folder} -maxdepth 3 -name '*.conf*' -type f -exec perl -i -pe '{_COMMENT_OUT}' {{}} +"
     outside = facts.conf.values.get("quota_storage_size") or next(_sizes_in_blocks(facts))[2]
     return f"{edit}\n{append(facts, f'quota_storage_size = {outside}')}"
 

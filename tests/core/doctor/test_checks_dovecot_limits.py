@@ -113,7 +113,7 @@ CASES: list[StateCase] = [
      "see quota-plugin", ""),
     ("quota-limits", BOOKWORM, without("quota_vsizes"), john(fault="requires quota_vsizes"), "skip", "see quota-vsizes",
      ""),
-    ("quota-limits", TRIXIE, IN_BLOCK, size("100000B"), "fail", "the quota block has a limit of its own", "sed -i"),
+    ("quota-limits", TRIXIE, IN_BLOCK, size("100000B"), "fail", "the quota block has a limit of its own", "perl -i"),
     ("quota-limits", BULLSEYE, str, john({"quota_rule": "x"}, fault="bad rule"), "fail", "can't load the user: bad",
      "#"),
     ("quota-limits", BULLSEYE, str, john({"quota": "100000"}, fault="bad"), "fail", "no quota_rule (but 'quota')", "#"),
