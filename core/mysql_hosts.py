@@ -130,7 +130,7 @@ def again_where_it_met_another(connection: Connection, work: Callable[[], T]) ->
         try:
             connection.begin()
             return work()
-        except BaseException as error:
+        except BaseException as error:  # whatever ends it, nothing of it stays
             with suppress(pymysql.Error, OSError):
                 connection.rollback()  # after a wait that took too long the server has not done it by itself
             if tries == _TIMES_AGAIN or code_of(error) not in MET_ANOTHER:

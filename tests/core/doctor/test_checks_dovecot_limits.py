@@ -147,7 +147,7 @@ CASES: list[StateCase] = [
      "quota_storage_extra = '50M' changes all limits", "\nquota_storage_extra = 0\n"),
     ("quota-limits", TRIXIE, str, john({"quota_rule": "*:bytes=100000"}), "fail",
      "5242880 KiB in Dovecot; the user database gives no quota_storage_size (but 'quota_rule')", "quota_storage_size"),
-    ("quota-limits", TRIXIE, IN_BLOCK, size("100000B", 3), "fail", "the quota block has a limit of its own", "sed -i"),
+    ("quota-limits", TRIXIE, IN_BLOCK, size("100000B", 3), "fail", "the quota block has a limit of its own", "perl -i"),
     ("quota-limits", BULLSEYE, str, {"odd": (JOHN,), **john(unknown=True)}, "ok", "enforces", ""),
     ("quota-limit-in-block", BULLSEYE, str, {}, "ok", "no quota blocks", ""),
     ("quota-limit-in-block", TRIXIE, str, {}, "ok", "no limit stands", ""),
