@@ -22,7 +22,7 @@ from core.control.results import RecalcResult, TrashResult
 from core.errors import MailquotaError, NoSuchAccountError, UnreachableError
 from core.history.database import Sql, StateError
 from core.history.journal import Journal, JournalEntry
-from core.ledger import Entry, Ledger
+from core.ledger import NEVER, Entry, Ledger
 from core.outcomes import TOLD, error_code, error_text, figure, trash_result
 from core.poller import Poller
 from core.threads import in_thread
@@ -105,7 +105,7 @@ class Actions:
             method = await in_thread(lambda: driver.recount(address, entry.limit))
         await self._measure([entry])
         self._ledger.set_drift(entry, None)
-        entry.compared_at = 0.0  # a delivery may have come in between: the background check looks again
+        entry.compared_at = NEVER  # a delivery may have come in between: the background check looks again
         after = (entry.known.used, entry.known.messages) if entry.known else (None, None)
         _, remark = await write_journal(
             self._journal, [operator.entry("recalc", address, figure(before[0]), figure(after[0]))]

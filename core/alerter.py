@@ -65,6 +65,7 @@ class Alerter:
         on_news: Callable[[list[News]], None],
         *,
         clock: Clock = time.time,
+        steady: Clock = time.monotonic,
     ) -> None:
         self.settings = settings
         self.told: dict[str, Told] = {}
@@ -72,7 +73,8 @@ class Alerter:
         self._book = book
         self._on_news = on_news
         self._clock = clock
-        self._gone: dict[str, float] = {}
+        self._steady = steady
+        self._gone: dict[str, float] = {}  # since when, by the steady clock
         self._loaded = False
         self._reminded_at = 0.0
 
@@ -95,7 +97,7 @@ class Alerter:
         if not self._loaded:
             await self._load()
         now = self._clock()
-        self._note_gone(now)
+        self._note_gone()
         taken, self._ledger.unjudged = self._ledger.unjudged, {}
         entries = taken | self._to_remind(now)
         try:
@@ -109,12 +111,13 @@ class Alerter:
 
     async def _load(self) -> None:
         self.told = await in_thread(self._book.told)
-        now = self._clock()
+        now = self._steady()
         self._gone = {address: now for address in self.told if self._ledger.get(address) is None}
         self._loaded = True
 
-    def _note_gone(self, now: float) -> None:
+    def _note_gone(self) -> None:
         left, self._ledger.left = self._ledger.left, set()
+        now = self._steady()
         self._gone.update((address, now) for address in left if address in self.told)
 
     def _to_remind(self, now: float) -> dict[str, Entry]:
@@ -166,8 +169,8 @@ class Alerter:
 
     async def forget_gone(self) -> None:
         """Accounts that have been gone for a day are forgotten. Raises StateError."""
-        now = self._clock()
-        old = [address for address, at in self._gone.items() if now - at > _GONE_SECONDS or at > now]
+        now = self._steady()
+        old = [address for address, at in self._gone.items() if now - at > _GONE_SECONDS]
         if old:
             await in_thread(lambda: self._book.forget(old))
             for address in old:

@@ -149,13 +149,15 @@ def listen_address(value: str) -> None:
 
 
 def listen_addresses(values: Iterable[str]) -> None:
-    """Socket addresses, none of them twice."""
+    """Socket addresses, at least one, and none of them twice."""
     seen: set[str] = set()
     for value in values:
         address = str(parse_listen(value))
         if address in seen:
             raise UsageError(f"found {shown(value)} twice, expected each address once")
         seen.add(address)
+    if not seen:
+        raise UsageError('found none, expected an address that Postfix asks, like ["inet:127.0.0.1:12345"]')
 
 
 def host_and_port(value: str) -> None:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from core.control.results import DecisionRow
+from core.control.results import DecisionRow, Refusals
 from core.ledger import Entry
 from core.policy.decision import REFUSALS, Verdict
 from core.policy.protocol import question, text_attribute
@@ -70,7 +70,7 @@ class DecisionLog:
         self.count = 0
         self._newest: deque[_Fields] = deque(maxlen=NEWEST)
         self._refused: deque[_Fields] = deque(maxlen=REFUSED)
-        self.tally = RefusalTally(time.time())
+        self._tally = RefusalTally(time.monotonic())
 
     def add(
         self,
@@ -90,7 +90,7 @@ class DecisionLog:
             self._refused.append(raw)
         if verdict in REFUSALS:
             for entry in entries:
-                self.tally.add(entry.address, request, raw[0])
+                self._tally.add(entry.address, request, raw[0], time.monotonic())
 
     def since(self, count: int, most: int) -> tuple[list[DecisionRow], int]:
         """The newest ``most`` of those after the first ``count``, oldest first, and how many are left out."""
@@ -104,6 +104,10 @@ class DecisionLog:
         raws = list(self._newest)
         for start in range(0, len(raws), _PART):
             yield [_row(raw) for raw in raws[start : start + _PART]]
+
+    def report(self, most: int) -> Refusals:
+        """Who is refused most."""
+        return self._tally.report(time.time(), time.monotonic(), most)
 
     def refusals(self, address: str, most: int) -> list[DecisionRow]:
         """The last refusals of one mailbox, newest first."""

@@ -41,7 +41,7 @@ class DriftWatch:
         ledger: Ledger,
         store: Mailstore,
         place: Callable[[str], str],
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ledger = ledger
         self._store = store

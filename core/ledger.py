@@ -16,6 +16,8 @@ from core.usage.mailstore import is_username
 from core.usage.measure import Known
 from core.usage.trash import TrashNames
 
+NEVER = float("-inf")  # by a clock that says nothing of the time of day
+
 
 class Entry:
     """One mailbox. ``limit`` in bytes, None unlimited; ``known`` is the last measuring, None before the first."""
@@ -35,7 +37,7 @@ class Entry:
         self.refused_at: float | None = None
         self.trouble: str | None = None  # why the mailbox can't be measured now
         self.drift: int | None = None  # bytes that a count found beyond those on record, where they differ
-        self.compared_at = 0.0  # when they were compared, in seconds since the epoch
+        self.compared_at = NEVER  # when they were compared, by the clock of core.drift
         self.trend: Trend | None = None  # from the history
         self.week = ""
         self.changed_at: float | None = None  # when the use was last seen to differ

@@ -1,16 +1,20 @@
-"""Connecting to MySQL or MariaDB: one host after the other, each within CONNECT_SECONDS."""
+"""Connecting to MySQL or MariaDB, one host after the other, each within CONNECT_SECONDS; and transactions that meet."""
 
 from __future__ import annotations
 
+import random
 import socket
 import struct
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import pymysql
-from pymysql.constants import FIELD_TYPE
+from pymysql.constants import ER, FIELD_TYPE
 from pymysql.converters import encoders
 from pymysql.cursors import Cursor
 
@@ -18,6 +22,7 @@ CONNECT_SECONDS = 3
 READ_SECONDS = 10
 WRITE_SECONDS = 10
 
+T = TypeVar("T")
 Kind = Literal["mysql", "sqlite"]
 Connection: TypeAlias = "pymysql.Connection[Cursor]"
 
@@ -31,6 +36,13 @@ _CONVERTERS: dict[Any, Any] = {
     **dict.fromkeys((FIELD_TYPE.FLOAT, FIELD_TYPE.DOUBLE), float),
     **dict.fromkeys((FIELD_TYPE.DECIMAL, FIELD_TYPE.NEWDECIMAL), lambda digits: Decimal(digits.decode())),
 }
+
+
+# Another transaction was faster: a deadlock, a wait for a locked row that took too long, and (MariaDB 11.6 and newer,
+# innodb_snapshot_isolation) a row that was changed since this transaction first looked.
+MET_ANOTHER = frozenset({ER.LOCK_DEADLOCK, ER.LOCK_WAIT_TIMEOUT, ER.CHECKREAD})
+_TIMES_AGAIN = 3
+_PAUSE = 0.05  # seconds before the second try, twice as long before each further one, give or take a half
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +120,29 @@ def _connect_unix(path: str) -> socket.socket:
         connecting.close()
         raise
     return connecting
+
+
+def again_where_it_met_another(connection: Connection, work: Callable[[], T]) -> T:
+    """The result of ``work`` in a transaction, which ``work`` commits; all of it is done again, three times at most,
+    where that met another one. Raises the pymysql.Error of the last try; after any error nothing of it stays."""
+    tries = 0
+    while True:
+        try:
+            connection.begin()
+            return work()
+        except BaseException as error:  # whatever ends it, nothing of it stays
+            with suppress(pymysql.Error, OSError):
+                connection.rollback()  # after a wait that took too long the server has not done it by itself
+            if tries == _TIMES_AGAIN or code_of(error) not in MET_ANOTHER:
+                raise
+        time.sleep(_PAUSE * 2**tries * random.uniform(0.5, 1.5))
+        tries += 1
+
+
+def code_of(error: BaseException) -> int:
+    """The number of what the server or the driver said, -1 where there is none."""
+    told = isinstance(error, pymysql.Error) and error.args
+    return error.args[0] if told and isinstance(error.args[0], int) else -1
 
 
 def text_of(error: BaseException) -> str:

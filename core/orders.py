@@ -7,7 +7,6 @@ import contextlib
 import logging
 import os
 import time
-from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from core.control.framing import encode_result
@@ -146,9 +145,9 @@ class Orders:
             case GetJournal(address=address, since=since, most=most):
                 return await self._journal(address, since, most)
             case GetRefusals(most=most):
-                return engine.decisions.tally.report(time.time(), most)
+                return engine.decisions.report(most)
             case GetReport():
-                refusals = engine.decisions.tally.report(time.time(), _REPORTED)
+                refusals = engine.decisions.report(_REPORTED)
                 second = engine.enforcer.second
                 return Report(
                     refusals, second.compared, second.skipped, second.disagreed, list(second.newest), second.problem
@@ -176,7 +175,7 @@ class Orders:
     async def _set(self, order: SetLimit, operator: Operator) -> list[SetResult]:
         engine, until = self._engine, None
         if order.until:
-            until = parse_until(order.until, datetime.now().astimezone()).timestamp()
+            until = parse_until(order.until, time.time())
             await engine.sync.look()  # what it goes back to must be the limit of now
         return await engine.limits.set(
             engine.sync.store,

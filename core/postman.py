@@ -108,12 +108,12 @@ class Postman:
         now = self._clock()
         if not 0 <= now - self._tidied_at < _TIDY_SECONDS:
             keep = self._config().settings.state.keep_seconds
-            await in_thread(lambda: self._book.tidy(now, keep, RETRIES[-1]))
+            await in_thread(lambda: self._book.tidy(now - keep))
             self._tidied_at = now
-        self.waiting, self.failed = await in_thread(lambda: self._book.counts(now - _LATELY))
+        self.waiting, self.failed = await in_thread(lambda: self._book.counts(now, _LATELY))
         most = 0 if self.is_quiet() else min(self.room(), _LANES - len(self._busy))
         if self.waiting and most > 0:  # a claim writes; an empty queue is not worth a lock each second
-            for claimed in await in_thread(lambda: self._book.claim(now, most)):
+            for claimed in await in_thread(lambda: self._book.claim(now, most, pauses=RETRIES)):
                 self._start(claimed)
 
     async def _remember_pace(self) -> None:

@@ -52,5 +52,5 @@ class Reckoner:
         for step in await gently(_SHARE, self._samples.due_merges, now, self._keep):
             while not await gently(_SHARE, self._samples.merge, step):
                 pass
-        while not await gently(_SHARE, self._samples.remove, now - self._keep):
+        while not await gently(_SHARE, self._samples.remove, now, self._keep):
             pass

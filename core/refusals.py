@@ -1,7 +1,7 @@
 """How often each account was refused mail, over the last hour and the last day. Pure: the time is a parameter.
 
 Counted in slices of five minutes: an addition for each refusal, whatever rate they come at, and memory only for
-accounts that were refused.
+accounts that were refused. Which slice it is a clock says that never goes back; the time of day is for people.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class _Window:
         self._parts: deque[tuple[int, Counter[str]]] = deque()
 
     def add(self, number: int, address: str) -> None:
-        """One more in slice ``number``; a clock that was set back goes on with the newest."""
+        """One more in slice ``number``."""
         if not self._parts or self._parts[-1][0] < number:
             self._parts.append((number, Counter()))
         self._parts[-1][1][address] += 1
@@ -44,16 +44,19 @@ class _Window:
 
 
 class RefusalTally:
-    """Written and read on the engine's loop. Times are seconds since the epoch."""
+    """Written and read on the engine's loop.
 
-    def __init__(self, since: float) -> None:
-        self._since = since
+    ``at`` and ``now`` are seconds since the epoch, ``steady`` those of a clock that never goes back.
+    """
+
+    def __init__(self, steady: float) -> None:
+        self._begun = steady
         self._hour, self._day = _Window(_HOUR), _Window(_DAY)
         self._last: dict[str, tuple[float, bytes]] = {}
 
-    def add(self, address: str, request: bytes, at: float) -> None:
+    def add(self, address: str, request: bytes, at: float, steady: float) -> None:
         """A refusal on account of this mailbox."""
-        number = int(at // _SLICE)
+        number = int(steady // _SLICE)
         self._hour.add(number, address)
         self._day.add(number, address)
         self._last[address] = at, request
@@ -64,12 +67,13 @@ class RefusalTally:
         for address in self._day.forget(number):
             del self._last[address]
 
-    def report(self, now: float, most: int) -> Refusals:
+    def report(self, now: float, steady: float, most: int) -> Refusals:
         """The accounts that were refused most within the hour, then within the day."""
-        self._forget(int(now // _SLICE))
+        self._forget(int(steady // _SLICE))
         hour, day = self._hour.counts, self._day.counts
         worst = heapq.nlargest(most, day, key=lambda address: (hour[address], day[address], self._last[address][0]))
-        return Refusals(max(self._since, now - _DAY * _SLICE), [self._row(address) for address in worst], len(day))
+        since = now - min(steady - self._begun, _DAY * _SLICE)
+        return Refusals(since, [self._row(address) for address in worst], len(day))
 
     def _row(self, address: str) -> RefusedAccount:
         at, request = self._last[address]

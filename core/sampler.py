@@ -115,7 +115,7 @@ class Sampler:
         changes = await gently(_SHARE, self._write_figures, figures, told, now)
         for entry in due:
             entry.sampled_at = now
-            entry.sampled_from = entry.sampled_from or now
+            entry.sampled_from = min(entry.sampled_from or now, now)  # the clock may have been set back
         if any(change.old is None and told[change.address][1] is not None for change in changes):
             self._begin_anew()
         for change in changes:

@@ -4,9 +4,11 @@ Every ``refresh`` the store is asked whether anything changed, which is cheap, a
 gone the last known limits go on being used and the state is ``stale`` with the age of the last good look; before the
 first read it is ``down``. It comes back by itself, as each look tries again.
 
-A store takes one look at a time and must not be closed under it (a driver in C would crash), so whoever uses it holds a
-lock. A read that began before a limit was set by us may hold the old one: ``edits`` counts those, and where it moved
-during the read, the store is read once more.
+One look at a time, from the question to the ledger: of two that overlap the older one could be taken last, and what
+differs from the ledger is reckoned beside the ledger of that moment. A store must not be closed under a look (a driver
+in C would crash), so the thread that uses it holds a lock. A read that began before a limit was set by us may hold the
+old one: ``edits`` counts those, and where it moved during the read, the store is read once more. What was read and
+could not be taken is read again.
 """
 
 from __future__ import annotations
@@ -43,6 +45,9 @@ class AccountSync:
         self._good_at: float | None = None  # monotonic time of the last look that worked
         self._fault = ""
         self._skipped = 0
+        self._untaken = False  # something was read that is not in the ledger
+        self._ended = False
+        self._looking = asyncio.Lock()
         self._using = threading.Lock()  # held by the thread that uses the store
         self._task: asyncio.Task[None] | None = None
 
@@ -65,7 +70,8 @@ class AccountSync:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
-        """End, and give the connection back; a database that hangs is left alone."""
+        """End, and give the connection back; a database that hangs is left alone, and what it says is not taken."""
+        self._ended = True
         if self._task is not None:
             self._task.cancel()
         await in_thread(self._close)
@@ -95,23 +101,26 @@ class AccountSync:
         self._succeeded()
 
     async def _look(self, read: bool) -> None:
-        edits = self._edits()
-        # after an edit of ours it is read even if it looks as before: a database that died may have lost the edit
-        found = await in_thread(lambda: self._ask(read or edits != self._edits_read))
-        while found is not None and edits != self._edits():
+        async with self._looking:
             edits = self._edits()
-            found = await in_thread(lambda: self._ask(read=True))
-        if found is not None:
-            accounts, take = found
-            self._edits_read = edits
-            self._tell_skipped(accounts)
-            take()
+            # after an edit of ours it is read even if it looks as before: a database that died may have lost the edit
+            found = await in_thread(lambda: self._ask(read or self._untaken or edits != self._edits_read))
+            while found is not None and edits != self._edits():
+                edits = self._edits()
+                found = await in_thread(lambda: self._ask(read=True))
+            if found is not None and not self._ended:
+                accounts, take = found
+                self._edits_read = edits
+                self._tell_skipped(accounts)
+                take()
+                self._untaken = False
 
     def _ask(self, read: bool) -> tuple[Accounts, Callable[[], None]] | None:
         """In a thread: what the store holds, and what to do about it; None where it holds what it did."""
         with self._using:
             if not (read or self.store.changed()):
                 return None
+            self._untaken = True
             accounts = self.store.read()
         return accounts, self._prepare(accounts)
 

@@ -1,16 +1,21 @@
-"""What people type and read about time: durations, ages, dates. Pure; "now" is a parameter."""
+"""What people type and read about time: durations, ages, dates. Pure but for the time zone; "now" is a parameter.
+
+The zone is that of this process: ``TZ``, or what /etc/localtime says. A moment is seconds since the epoch, never a date
+with the offset of another day: where clocks change, today's offset is not that of Christmas.
+"""
 
 from __future__ import annotations
 
 import re
-from datetime import datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from core.errors import UsageError
 from core.text import NOTHING, shown
 
 DURATION_FORMS = "5s, 10min, 1.5h, 30d, 2w, 90 (seconds)"
 AGE_FORMS = "30d, 2w, 12h, 90min, 45s"
-DATE_FORMS = "2026-12-24, friday, 3d, 2w"
+DATE_FORMS = "2026-12-24, 2026-12-24 18:00, tomorrow, friday, 3d, 2w"
+SINCE_FORMS = "2026-12-24, 2026-12-24 18:00, yesterday, friday, 3d, 2w"
 
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})\s*([a-z]*)")
 _MINUTE, _HOUR, _DAY, _WEEK = 60, 3600, 86400, 604800
@@ -22,6 +27,8 @@ _SECONDS: dict[str, float] = {
     **dict.fromkeys(("d", "day", "days"), _DAY),
     **dict.fromkeys(("w", "week", "weeks"), _WEEK),
 }
+_DATED = re.compile(r"([a-z]+|[0-9]{4}-[0-9]{2}-[0-9]{2})(?:[t\s]\s*((?:[01][0-9]|2[0-3]):[0-5][0-9]\S*))?")
+_NEAR = {"yesterday": -1, "today": 0, "tomorrow": 1}
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -52,55 +59,68 @@ def parse_age(text: str) -> float:
     return found[0]
 
 
-def parse_date(text: str, now: datetime, *, back: bool = False) -> datetime:
-    """The start of a day (``2026-12-24``, ``friday``), or a time from now on (``3d``, ``2w``); in now's time zone.
+def parse_until(text: str, now: float) -> float:
+    """When it is over: the start of a day (``2026-12-24``, ``tomorrow``, ``friday``: the next one), a time of that day
+    (``friday 18:00``), or so long from now (``3d``). Raises UsageError where that does not lie ahead.
 
-    A weekday is the next one, a week from now if it is today. ``back`` looks the other way, for "since".
+    Also with an offset, as RFC 3339 has it: what one process has read is for another one that may have another zone.
     """
-    read = text.strip().lower()
-    try:
-        moment = _calendar_date(read, now) or _weekday(read, now, back=back) or _distance(read, now, back=back)
-    except (ValueError, OverflowError):  # the 30th of February, the year 12000
-        moment = None
-    if moment is None:
-        raise UsageError(f"{shown(text)} is not a date; accepted: {DATE_FORMS}")
-    return moment
-
-
-def parse_until(text: str, now: datetime) -> datetime:
-    """A date that lies ahead."""
-    moment = parse_date(text, now)
+    moment = _moment(text, now, 1)
     if moment <= now:
         raise UsageError(f"{shown(text)} is not in the future; accepted: {DATE_FORMS}")
     return moment
 
 
-def parse_since(text: str, now: datetime) -> datetime:
-    """A date looking back: ``3d`` is three days ago, ``friday`` the last one, today included."""
-    return parse_date(text, now, back=True)
+def until_text(moment: float) -> str:
+    """A moment that was read here, to be read elsewhere as the same one, whatever the time zone is there."""
+    return datetime.fromtimestamp(moment, UTC).isoformat()
 
 
-def _calendar_date(read: str, now: datetime) -> datetime | None:
-    if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", read) is None:
-        return None
-    return datetime.strptime(read, "%Y-%m-%d").replace(tzinfo=now.tzinfo)
+def parse_since(text: str, now: float) -> float:
+    """The same looking back: ``3d`` is three days ago, ``friday`` the last one, today included."""
+    return _moment(text, now, -1)
 
 
-def _weekday(read: str, now: datetime, *, back: bool) -> datetime | None:
-    names = [name for name in _WEEKDAYS if read in {name, name[:3]}]
-    if not names:
-        return None
-    ahead = (_WEEKDAYS.index(names[0]) - now.weekday()) % 7
-    days = ahead - 7 if back and ahead else ahead or (0 if back else 7)
-    return datetime.combine(now.date() + timedelta(days=days), time(), tzinfo=now.tzinfo)
+def _moment(text: str, now: float, way: int) -> float:
+    """``way`` is 1 ahead, -1 back."""
+    read = text.strip().lower()
+    try:
+        moment = _distance(read, now, way)
+        if moment is None:
+            moment = _of_calendar(read, datetime.fromtimestamp(now).astimezone().date(), way)
+        if moment is not None:
+            datetime.fromtimestamp(moment, UTC).astimezone()  # what lies beyond the year 9999 could not be shown
+    except (ValueError, OverflowError, OSError):  # the 30th of February, the year 12000
+        moment = None
+    if moment is None:
+        raise UsageError(f"{shown(text)} is not a date; accepted: {DATE_FORMS if way > 0 else SINCE_FORMS}")
+    return moment
 
 
-def _distance(read: str, now: datetime, *, back: bool) -> datetime | None:
+def _distance(read: str, now: float, way: int) -> float | None:
     found = _duration(read)
-    if found is None or not found[1]:  # a bare number is no date
+    return now + way * found[0] if found is not None and found[1] else None  # a bare number is no date
+
+
+def _of_calendar(read: str, today: date, way: int) -> float | None:
+    match = _DATED.fullmatch(read)
+    day = _day(match[1], today, way) if match else None
+    if match is None or day is None:
         return None
-    seconds = timedelta(seconds=found[0])
-    return now - seconds if back else now + seconds
+    clock = time.fromisoformat(match[2].upper()) if match[2] else time()
+    # Without an offset it is local. A midnight that clocks leave out counts as the first second after it; astimezone()
+    # would make it a time of the day before.
+    return datetime.combine(day, clock).timestamp()
+
+
+def _day(word: str, today: date, way: int) -> date | None:
+    if word in _NEAR:
+        return today + timedelta(days=_NEAR[word])
+    names = [number for number, name in enumerate(_WEEKDAYS) if word in {name, name[:3]}]
+    if names:
+        ahead = (names[0] - today.weekday()) % 7
+        return today + timedelta(days=(ahead or 7) if way > 0 else ahead - 7 if ahead else 0)
+    return date.fromisoformat(word) if word[0].isdigit() else None
 
 
 def parse_time_span(text: str) -> tuple[time, time]:

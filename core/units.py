@@ -16,7 +16,6 @@ from core.text import NOTHING, shown
 from core.times import (
     format_age,
     parse_age,
-    parse_date,
     parse_duration,
     parse_since,
     parse_time_span,
@@ -35,7 +34,6 @@ __all__ = [
     "format_exact",
     "format_size",
     "parse_age",
-    "parse_date",
     "parse_duration",
     "parse_grace",
     "parse_limit",

@@ -143,7 +143,8 @@ class Warner:
     async def _told_already(self, news: News, before: Told | None, source: str, now: float) -> str:
         """In words, what makes another mail one too many; "" for nothing."""
         asked = _percent(news.mark, news.percent)
-        for mark, percent, _state, at in await in_thread(lambda: self._book.recent(news.address, now - MERGE_SECONDS)):
+        recent = await in_thread(lambda: self._book.recent(news.address, now, MERGE_SECONDS))
+        for mark, percent, _state, at in recent:
             if (mark == BELOW) != (news.mark == BELOW):
                 break  # it has been full, or empty, in between
             if _percent(mark, percent) >= asked:

@@ -77,6 +77,7 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         ascii_only: bool = False,
         shown: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         with terminal.environment("NO_COLOR", "1" if no_color else None):  # read by Textual while it is made
             super().__init__(terminal.ConsoleDriver, theme.styles(), ansi_color=True if no_color else None)
@@ -88,8 +89,9 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         ScrollBar.renderer = thin_scrollbar(glyphs)
         session = Session()
         # The news by call_later: a fault of a screen is then the app's, and not the loop's to swallow.
-        link = Link(connect, session, lambda: self.call_later(self._news), clock)
-        self.desk = Desk(session, link, glyphs, clock, Place(embedded, demo, read_only), Examining(examine, clock))
+        link = Link(connect, session, lambda: self.call_later(self._news), clock, steady)
+        place = Place(embedded, demo, read_only)
+        self.desk = Desk(session, link, glyphs, clock, steady, place, Examining(examine, clock))
         self.leaving = Leaving(self, self.desk)
         self._shown = shown
         self._homes: list[Screen[Any]] = []  # of the modes that were looked at
@@ -141,7 +143,7 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
             screen.arrived(changes)
 
     def _tick(self) -> None:
-        self.desk.session.check_silence(self.desk.clock())
+        self.desk.link.listen()
         for screen in self._informed():
             screen.tick()
         if not self.is_headless and terminal.stdin_hung_up():

@@ -65,7 +65,7 @@ def _full_in(row: AccountRow, width: int, look: Look) -> Line:
 
 def _refused(row: AccountRow, width: int, look: Look) -> Line:
     text = fmt.age(row.refused_at, look.now, look.glyphs)
-    recent = row.refused_at is not None and look.now - row.refused_at < 3600
+    recent = row.refused_at is not None and abs(look.now - row.refused_at) < 3600
     return ((fmt.fit(text, width, look.glyphs, right=True), "plain" if recent else "quiet"),)
 
 

@@ -34,7 +34,8 @@ class Desk:
     session: Session
     link: Link
     glyphs: Glyphs
-    clock: Callable[[], float]
+    clock: Callable[[], float]  # seconds since the epoch, for what is shown
+    steady: Callable[[], float]  # never goes back, for ages
     place: Place
     doctor: Examining = field(default_factory=lambda: Examining(list))
     accounts: AccountList = field(default_factory=AccountList)

@@ -169,6 +169,12 @@ def day(moment: float, now: float) -> str:
     return f"{time.strftime('%a', then)} {then.tm_mday} {time.strftime('%b', then)}{year}"
 
 
+def until(moment: float, now: float) -> str:
+    """The same of an end, with the time of day where that is not midnight: ``Fri 4 Dec 18:00``."""
+    clock = time.strftime("%H:%M", time.localtime(moment))
+    return day(moment, now) + ("" if clock == "00:00" else f" {clock}")
+
+
 def facts(name: Run, others: Iterable[Run], width: int, glyphs: Glyphs) -> Line:
     """Facts about something with dots between them, as many as there is room for; the last of them may be cut."""
     dot = f"  {glyphs.dot}  " if width >= 100 else f" {glyphs.dot} "

@@ -66,7 +66,7 @@ def change_words(row: JournalRow, look: Look) -> str:
 
 
 def until_words(entry: Entry, look: Look, *, short: bool = False) -> Run:
-    """What became, or will become, of it; ``short`` is without the day of the week."""
+    """What became, or will become, of it; ``short`` is without the day of the week and the time of day."""
     until, undone_by = entry.row.until, entry.undone_by
     if undone_by is not None:
         return "ended" if until is not None and undone_by.operator == OURSELVES else "undone", "quiet"
@@ -74,8 +74,8 @@ def until_words(entry: Entry, look: Look, *, short: bool = False) -> Run:
         return "", "quiet"
     if until <= look.now:
         return "ended", "quiet"
-    day = fmt.day(until, look.now)
-    return f"until {day.partition(' ')[2] if short else day}", "accent"
+    end = fmt.day(until, look.now).partition(" ")[2] if short else fmt.until(until, look.now)
+    return f"until {end}", "accent"
 
 
 def who(row: JournalRow, look: Look) -> str:

@@ -9,6 +9,7 @@ second, so that a storm of changes costs the screen no more than a few.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -28,12 +29,19 @@ class Link:
     """See the theory of operation above."""
 
     def __init__(
-        self, connect: Connect, session: Session, doorbell: Callable[[], object], clock: Callable[[], float]
+        self,
+        connect: Connect,
+        session: Session,
+        doorbell: Callable[[], object],
+        clock: Callable[[], float],
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._connect = connect
         self._session = session
         self._doorbell = doorbell
         self._clock = clock
+        self._steady = steady
+        self._heard = steady()
         self._client: Client | None = None
         self._ended = asyncio.Event()
         self._watched: list[str] = []
@@ -59,6 +67,7 @@ class Link:
         self._ended.clear()
         client.on_event = self._take
         self._client = client
+        self._heard = self._steady()
         self._session.connected(welcome, self._clock())
         try:
             client.send(Subscribe())
@@ -70,7 +79,12 @@ class Link:
             self._client = None
             await client.close()
 
+    def listen(self) -> None:
+        """Each second: is the engine silent?"""
+        self._session.check_silence(self._steady() - self._heard)
+
     def _take(self, event: Event) -> None:
+        self._heard = self._steady()
         self._session.take(event, self._clock())
         if isinstance(event, Goodbye):
             self._ended.set()

@@ -49,12 +49,13 @@ class Changes:
 
 @dataclass
 class Session:
-    """See the theory of operation above. Times are seconds since the epoch."""
+    """See the theory of operation above. Times are seconds since the epoch, to be shown; ``silent`` is an age."""
 
     welcome: Welcome | None = None
     state: State = State.CONNECTING
     reason: str = ""
     heard_at: float | None = None
+    silent: float = 0.0  # seconds since then, by a clock that never goes back
     status: Status | None = None
     decisions: deque[DecisionRow] = field(default_factory=lambda: deque(maxlen=KEPT_DECISIONS))
     received: int = 0  # decisions, with those that are forgotten
@@ -67,7 +68,7 @@ class Session:
 
     def connected(self, welcome: Welcome, now: float) -> None:
         """An engine answered."""
-        self.welcome, self.heard_at = welcome, now
+        self.welcome, self.heard_at, self.silent = welcome, now, 0.0
         self._enter(State.LOADING)
 
     def lost(self, reason: str) -> None:
@@ -75,9 +76,11 @@ class Session:
         self.reason = reason
         self._enter(State.LOST if self.heard_at is not None else State.CONNECTING)
 
-    def check_silence(self, now: float) -> None:
-        """An engine that hangs is as lost as one that is gone; it may come back on the same connection."""
-        if self.state is State.LIVE and self.heard_at is not None and now - self.heard_at > SILENT:
+    def check_silence(self, seconds: float) -> None:
+        """Nothing was heard for so long. An engine that hangs is as lost as one that is gone; it may come back on the
+        same connection."""
+        self.silent = seconds
+        if self.state is State.LIVE and seconds > SILENT:
             self.lost("the engine is silent")
 
     def take(self, event: Event, now: float) -> None:
@@ -85,7 +88,7 @@ class Session:
         if isinstance(event, Goodbye):
             self.lost(event.reason)
             return
-        self.heard_at = now
+        self.heard_at, self.silent = now, 0.0
         if self.state is State.LOST and not isinstance(event, Snapshot):
             self._enter(State.LIVE)
         if isinstance(event, Snapshot):

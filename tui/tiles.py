@@ -59,8 +59,7 @@ def badges(session: Session, place: Place, look: Look) -> Line:
     words: list[tuple[str, str]] = []
     welcome = session.welcome
     if session.state is State.LOST:
-        since = look.now - (session.heard_at or look.now)
-        words.append((f"LOST {format_age(since)}", "badge-bad"))
+        words.append((f"LOST {format_age(session.silent)}", "badge-bad"))
     if welcome is not None:
         words.append(_mode(session))
         if welcome.demo or place.demo:

@@ -100,8 +100,8 @@ def text(row: WarningRow) -> str:
 
 def totals(rows: list[WarningRow], status: Status | None, look: Look) -> tuple[Tile, ...]:
     """Who is due, what could not be sent; what was sent within a day, as far as the list reaches back."""
-    sent = sum(row.state == "sent" and look.now - (row.sent_at or row.at) < DAY for row in rows)
-    more = "+" if len(rows) >= LISTED and look.now - rows[-1].at < DAY else ""
+    sent = sum(row.state == "sent" and abs(look.now - (row.sent_at or row.at)) < DAY for row in rows)
+    more = "+" if len(rows) >= LISTED and abs(look.now - rows[-1].at) < DAY else ""
     tiles = [Tile("sent", 2, figure(f"{format_count(sent)}{more}", " sent within 24 h"))]
     if status is not None:
         signs, failed = look.glyphs.states, status.warnings_failed

@@ -4,7 +4,7 @@ Theory of operation: the reading connection is kept, in autocommit, as a transac
 they were at its start. When it turns out to be dead (server restarted, wait_timeout, a firewall that forgot it), the
 work is done once more on a new one. A new one is tried at the host that worked last, then at the others in order.
 A change of limits has a connection of its own, from the first host on, as that is the one to write to in a replicated
-set.
+set. Where it meets another transaction it is done again from the start.
 
 Everything here blocks, for at most about CONNECT_SECONDS a host and READ_SECONDS a packet.
 """
@@ -25,9 +25,18 @@ from core.accounts.rows import Collector, Row
 from core.accounts.schema import make_statements
 from core.accounts.store import Accounts, LimitResult, Queries, Schema
 from core.errors import DatabaseError, SettingsError
-from core.mysql_hosts import Connection, NoHostError, Target, connect_any, text_of
+from core.mysql_hosts import (
+    MET_ANOTHER,
+    Connection,
+    NoHostError,
+    Target,
+    again_where_it_met_another,
+    code_of,
+    connect_any,
+    text_of,
+)
 
-LOCK_SECONDS = 5  # below READ_SECONDS, so that the server's own words about a locked row arrive
+LOCK_SECONDS = 2  # for each of four tries; below READ_SECONDS, so that the server's own words about a row arrive
 ROWS_AT_ONCE = 1000
 
 T = TypeVar("T")
@@ -110,25 +119,29 @@ class MysqlStore(SqlStore):
 
     def _transact(self, work: Callable[[Session], list[LimitResult]]) -> list[LimitResult]:
         connection, where = _connect(self._write_target, 0, client_flag=CLIENT.FOUND_ROWS)[:2]
-        try:
-            session = _Session(connection)
-            session.begin()
+        session = _Session(connection)
+
+        def change() -> list[LimitResult]:
             results = work(session)
             _commit(connection, where)
+            return results
+
+        try:
+            session.prepare()
+            return again_where_it_met_another(connection, change)
         except pymysql.Error as error:
             raise self._explain_write(error, where) from error
         finally:
-            _close(connection)  # without a commit the server rolls back
-        return results
+            _close(connection)
 
     def _explain(self, error: pymysql.Error, where: str) -> DatabaseError:
         limit = self._statements.limit
-        if _code(error) == ER.BAD_FIELD_ERROR and limit and f"'{limit}'" in text_of(error):
+        if code_of(error) == ER.BAD_FIELD_ERROR and limit and f"'{limit}'" in text_of(error):
             return missing_limit(where, self._statements)
         return trouble(where, text_of(error))
 
     def _explain_write(self, error: pymysql.Error, where: str) -> DatabaseError:
-        if _code(error) in _MAY_NOT:
+        if code_of(error) in _MAY_NOT:
             return may_not_write(where, text_of(error))
         return self._explain(error, where)
 
@@ -155,7 +168,7 @@ class KeptConnection:
         try:
             return self._attempt(work)
         except pymysql.Error as error:
-            if not kept or _code(error) not in _LOST:
+            if not kept or code_of(error) not in _LOST:
                 raise
         return self._attempt(work)
 
@@ -188,20 +201,19 @@ class _Session:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def begin(self) -> None:
+    def prepare(self) -> None:
         # Strict, as the server may else store the nearest possible value and call it a success.
         # The default wait for a locked row is 50 s.
         with self._connection.cursor() as cursor:
             cursor.execute("SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')")
             cursor.execute("SET SESSION innodb_lock_wait_timeout = %s", (LOCK_SECONDS,))
-        self._connection.begin()
 
     def rows(self, sql: str, values: Mapping[str, object] | None = None) -> list[Row]:
         with self._connection.cursor() as cursor:
             try:
                 cursor.execute(sql, values)
             except pymysql.Error as error:
-                if values and _code(error) == ER.CANT_AGGREGATE_2COLLATIONS:
+                if values and code_of(error) == ER.CANT_AGGREGATE_2COLLATIONS:
                     return []  # the column's character set lacks a letter of the address, so no row has it
                 raise
             return list(cursor.fetchall())
@@ -227,13 +239,11 @@ def _commit(connection: Connection, where: str) -> None:
     try:
         connection.commit()
     except pymysql.Error as error:
+        if code_of(error) in MET_ANOTHER:
+            raise
         raise trouble(where, f"{text_of(error)}; whether limits were changed is not known") from error
 
 
 def _close(connection: Connection) -> None:
     with contextlib.suppress(pymysql.Error, OSError):
         connection.close()
-
-
-def _code(error: BaseException) -> int:
-    return error.args[0] if error.args and isinstance(error.args[0], int) else -1

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
 
 import click
@@ -18,7 +18,7 @@ from core.control.results import JournalRow
 from core.errors import UsageError
 from core.model import rfc3339
 from core.text import NOTHING
-from core.times import local_time, parse_since
+from core.times import SINCE_FORMS, local_time, parse_since
 from core.units import format_size
 
 _FIGURE = re.compile(r"-?[0-9]{1,30}")
@@ -27,13 +27,13 @@ _FIGURE = re.compile(r"-?[0-9]{1,30}")
 @command("journal")
 @click.argument("address", metavar="[ADDRESS]", required=False)
 @JSON
-@click.option("--since", metavar="DATE", help="2026-12-24, friday (the last one), 3d or 2w (ago).")
+@click.option("--since", metavar="DATE", help=f"From then on: {SINCE_FORMS}.")
 def journal(common: Common, address: str | None, as_json: bool, since: str | None) -> None:
     """Who changed what, when, old and new value, why; of one account if its ADDRESS is given.
 
     The newest first, at most 10,000. An edit that was taken back, or has ended, names the entry that did it.
     """
-    start = 0.0 if since is None else parse_since(since, datetime.now().astimezone()).timestamp()
+    start = 0.0 if since is None else parse_since(since, time.time())
     (name,) = account_names((address,)) if address is not None else ("",)
     if address is not None and not name:
         raise UsageError("the address is empty")

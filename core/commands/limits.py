@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import time
 from typing import Any
 
 import click
@@ -28,7 +28,7 @@ from core.errors import UsageError
 from core.filters import Filter
 from core.model import percent_of
 from core.text import NOTHING, shown
-from core.times import DATE_FORMS, local_time, parse_until
+from core.times import DATE_FORMS, local_time, parse_until, until_text
 from core.units import LIMIT_FORMS, format_size
 
 _REASON = click.option("--reason", default="", metavar="TEXT", help="Why, for the journal.")
@@ -61,12 +61,11 @@ def set_limits(
     With --until a limit goes back by itself at the start of that day, or after that time, to what it is now. An engine
     does that, at its next start if none runs then. Whoever sets the limit again meanwhile ends it.
     """
-    if until is not None:
-        parse_until(until, datetime.now().astimezone())
+    end = "" if until is None else until_text(parse_until(until, time.time()))
     if "@" in size and where is None:
         raise UsageError(f"the last word is the size, and {shown(size)} is none; accepted: {LIMIT_FORMS}")
     chosen = accounts_where(addresses, where)
-    order = _Order(utf8(size), utf8(reason), utf8(until or ""), dry_run=dry_run, yes=yes)
+    order = _Order(utf8(size), utf8(reason), end, dry_run=dry_run, yes=yes)
     results, interrupted = run(common, lambda session: order.carry_out(session, account_names(addresses), chosen))
     if as_json:
         write_json([_result_json(result) for result in results])

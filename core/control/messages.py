@@ -77,8 +77,8 @@ class GetReport(msgspec.Struct, frozen=True, tag="report"):
 class SetLimit(msgspec.Struct, frozen=True, tag="set"):
     """Edit limits → list[SetResult]. ``size`` is in the size language, relative forms included; bytes are whole.
 
-    ``dry_run`` says what would be written; whether the database takes it only the writing shows. ``until`` is a date
-    on which the limit goes back by itself.
+    ``dry_run`` says what would be written; whether the database takes it only the writing shows. ``until`` is when
+    the limit goes back by itself, in RFC 3339: the client has read the date, as its time zone is that of whoever typed.
     """
 
     id: int

@@ -6,9 +6,7 @@ gives (``doveadm user``). Dovecot says limits in KiB, rounded up, so that is how
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator
-
+from core.doctor.dovecot_blocks import in_block, out_of_block
 from core.doctor.dovecot_limits import Difference, changing_all, differences, field_name, untold
 from core.doctor.dovecot_query import iterate_query, mended_query, query_lines
 from core.doctor.dovecot_view import (
@@ -32,7 +30,6 @@ from core.text import shown, visible
 _BACKENDS = {"count", "maildir"}
 _OTHERS = {"dict", "dirsize", "fs", "imapc"}
 _REMOVED = {"dict", "dirsize"}  # by 2.4
-_BLOCK_LINES = r"/^[[:space:]]*quota .*\{/,/^[[:space:]]*\}/"
 _SHOWN = 4  # differences in one sentence
 _HARMLESS = frozenset("'+=!&~^|")  # in a name: neither of a path nor of Dovecot's own variables
 _NO_DATABASE = "the accounts database can't be read: see accounts-database"
@@ -163,7 +160,7 @@ def _mend(facts: DovecotFacts, found: list[Difference]) -> str:
     kinds = [difference.kind for difference in found]
     kind = max(kinds, key=kinds.count)
     if kind == "block":
-        return _limit_out_of_block(facts)
+        return out_of_block(facts)
     if kind == "cache":
         return f"{doveadm(facts)} auth cache flush"
     if kind == "factor":
@@ -187,36 +184,6 @@ def _by_hand(facts: DovecotFacts) -> str:
         f"# {where}: the user database has to give every account its limit in bytes, in SQL as\n"
         f"#   {example} AS {field_name(facts)}\n{reload(facts)}"
     )
-
-
-def _in_block(facts: DovecotFacts) -> Outcome:
-    if not is_modern(facts):
-        return ok("Dovecot 2.3 has no quota blocks")
-    name, key, text = next(_sizes_in_blocks(facts), ("", "", ""))
-    if not key:
-        return ok("no limit stands inside a quota block")
-    found = f'quota "{visible(name)}" has {key} = {visible(text)} inside'
-    return fail(found, _limit_out_of_block(facts))
-
-
-def _sizes_in_blocks(facts: DovecotFacts) -> Iterator[tuple[str, str, str]]:
-    """Name of the block, setting and value."""
-    for block in facts.conf.of_kind("quota"):
-        for name, text in block.values.items():
-            if name.removeprefix("quota_") == "storage_size":
-                yield block.name, name, text
-
-
-def _limit_out_of_block(facts: DovecotFacts) -> str:
-    """Take it out of the block; in its place outside it counts for those whom the user database gives no limit.
-
-    All files of the settings are edited, as doveconf does not say which one a line comes from.
-    """
-    folder = shlex.quote(facts.config_file.rpartition("/")[0] or "/")
-    script = rf"'{_BLOCK_LINES} s/^([[:space:]]*(quota_)?storage_size[[:space:]]*=)/#\1/'"
-    edit = f"find {folder} -maxdepth 3 -name '*.conf*' -type f -exec sed -i -E {script} {{}} +"
-    outside = facts.conf.values.get("quota_storage_size") or next(_sizes_in_blocks(facts))[2]
-    return f"{edit}\n{append(facts, f'quota_storage_size = {outside}')}"
 
 
 def _characters(facts: DovecotFacts) -> Outcome:
@@ -283,7 +250,7 @@ LIMIT_CHECKS: tuple[Check, ...] = (
         "quota-limit-in-block",
         "A limit inside a quota block beats that of every user without a word, while doveadm user still shows the"
         " user's own.",
-        _in_block,
+        in_block,
     ),
     dovecot_check(
         "username-characters",

@@ -51,7 +51,7 @@ def _silent_server(facts: Facts, group: Group) -> Outcome:
         return warn(f"{found}; that is not the quota's service, but mail waits for it all the same")
     start = starting.restart(facts) if ours else starting.dovecot(facts, "restart")
     fix = fixes_log.policy(server, reason, start, ours=ours)
-    return fail(found, fix) if facts.log.now - group.newest.at < _HOUR else warn(found, fix)
+    return fail(found, fix) if abs(facts.log.now - group.newest.at) < _HOUR else warn(found, fix)
 
 
 def _is_ours(facts: Facts, server: str) -> bool:

@@ -2,7 +2,8 @@
 
 Theory of operation. A ``StateDatabase`` is opened when it is first needed and kept open; a lock lets one thread at a
 time use it, so work on it is kept short (long work is done in parts). Every piece of work is one transaction: all of it
-happens, or nothing, also under ``kill -9``. Migrations are numbered files, each applied once, in order.
+happens, or nothing, also under ``kill -9``. In MariaDB it may be done several times, where it meets that of another
+engine, and so must change nothing but the database. Migrations are numbered files, each applied once, in order.
 
 When it can't be used, the work raises StateError, ``problem`` says why until it works again, and the engine goes on: a
 state database is never a reason to refuse mail or a change. A damaged SQLite file is set aside under another name, and

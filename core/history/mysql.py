@@ -18,10 +18,11 @@ from pymysql.cursors import Cursor
 from core.history import database
 from core.history.database import Connection, Sql, StateError, Values, newer
 from core.mysql_hosts import Connection as MysqlConnection
-from core.mysql_hosts import Kind, NoHostError, Target, connect_any, text_of
+from core.mysql_hosts import Kind, NoHostError, Target, again_where_it_met_another, connect_any, text_of
 
 T = TypeVar("T")
-_LOCK_SECONDS = 5
+_LOCK_SECONDS = 2  # for each of four tries
+_MIGRATION_SECONDS = 5  # for somebody else's migration
 _MIGRATING = "mailquota migrates its state"
 
 
@@ -52,12 +53,14 @@ class _Mysql(Connection):
     def transact(self, work: Callable[[Sql], T], *, writes: bool) -> T:  # noqa: ARG002 - readers lock nothing there
         """See Connection."""
         try:
-            self._connection.begin()
-            with self._connection.cursor() as cursor:
-                result = work(_MysqlSql(cursor))
-            self._connection.commit()
+            return again_where_it_met_another(self._connection, lambda: self._carry_out(work))
         except (pymysql.Error, OSError) as error:
             raise _trouble(self._where, error) from error
+
+    def _carry_out(self, work: Callable[[Sql], T]) -> T:
+        with self._connection.cursor() as cursor:
+            result = work(_MysqlSql(cursor))
+        self._connection.commit()
         return result
 
     def close(self) -> None:
@@ -103,7 +106,7 @@ def _migrate(cursor: Cursor) -> None:
     steps = database.migrations("mysql")
     if _version(cursor) == steps[-1][0]:
         return
-    cursor.execute("SELECT GET_LOCK(%s, %s)", (_MIGRATING, _LOCK_SECONDS))
+    cursor.execute("SELECT GET_LOCK(%s, %s)", (_MIGRATING, _MIGRATION_SECONDS))
     try:
         cursor.execute("CREATE TABLE IF NOT EXISTS state_version (version INTEGER NOT NULL PRIMARY KEY)")
         version = _version(cursor)

@@ -34,8 +34,12 @@ class Remembered(NamedTuple):
     reckoned_at: float | None
 
     def is_forgotten(self, now: float) -> bool:
-        """Whether an engine that does not have it may take it for gone: none has looked after it for days."""
-        return self.gone_at is None and max(self.changed_at or 0.0, self.reckoned_at or 0.0) < now - _UNSEEN
+        """Whether an engine that does not have it may take it for gone: none has looked after it for days.
+
+        A time that lies days ahead is from a clock that was wrong, and says nothing.
+        """
+        times = (self.changed_at or 0.0, self.reckoned_at or 0.0)
+        return self.gone_at is None and all(abs(now - at) > _UNSEEN for at in times)
 
     def is_due(self, now: float) -> bool:
         """Whether its trend is to be reckoned; also where that was done in the future."""

@@ -111,8 +111,8 @@ class Samples:
 
     def claim_jump(self, address: str, now: float) -> bool:
         """Whether a jump is to be noted: once a day, and by one engine."""
-        values = (now, address, now - _REMARK_EVERY)
-        claim = "UPDATE account SET jumped_at = ? WHERE address = ? AND jumped_at < ?"
+        values = (now, address, now - _REMARK_EVERY, now + _REMARK_EVERY)  # a clock may have been set back since
+        claim = "UPDATE account SET jumped_at = ? WHERE address = ? AND NOT jumped_at BETWEEN ? AND ?"
         return self._database.write(lambda sql: sql.change(claim, values)) == 1
 
     def due_merges(self, now: float, keep: float) -> list[Merge]:
@@ -124,9 +124,9 @@ class Samples:
         """Do a part of it, and say whether that was all."""
         return self._database.write(lambda sql: _merge(sql, step))
 
-    def remove(self, before: float) -> bool:
-        """Forget some accounts that are gone since before this time, and say whether those were all."""
-        return self._database.write(lambda sql: _remove(sql, before))
+    def remove(self, now: float, keep: float) -> bool:
+        """Forget some accounts that are gone for longer than ``keep`` seconds, and say whether those were all."""
+        return self._database.write(lambda sql: _remove(sql, now, keep))
 
 
 # ---- writing
@@ -224,8 +224,9 @@ def _merge(sql: Sql, step: Merge) -> bool:
     return not rest
 
 
-def _remove(sql: Sql, before: float) -> bool:
-    rows = sql.rows(f"SELECT id FROM account WHERE gone_at < ? ORDER BY gone_at LIMIT {_REMOVED}", (before,))
+def _remove(sql: Sql, now: float, keep: float) -> bool:
+    sql.change("UPDATE account SET gone_at = ? WHERE gone_at > ?", (now, now))  # a clock that was wrong then
+    rows = sql.rows(f"SELECT id FROM account WHERE gone_at < ? ORDER BY gone_at LIMIT {_REMOVED}", (now - keep,))
     for table, column in (("latest", "account"), ("trend", "account"), ("account", "id")):
         sql.many(f"DELETE FROM {table} WHERE {column} = ?", rows)
     return len(rows) < _REMOVED

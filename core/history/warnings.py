@@ -6,6 +6,10 @@ is what the verdict was reached from (compare and set). A mail is *queued*, then
 it, then *sent*, *failed* (given up), or *dropped* (a higher mark came, or there is room again, before it left). A claim
 ends by itself: what a killed engine was sending is found again, as ``interrupted``.
 
+Times here survive restarts, so they are those of the time of day, and a clock may have been set back since they were
+written. What is to be tried later than ever makes sense is due now, and nothing was done "just now" that lies farther
+ahead than it may lie back.
+
 Everything here blocks, and raises StateError.
 """
 
@@ -18,6 +22,7 @@ from core.history.database import Sql, StateDatabase
 from core.model import Told
 
 CLAIM_SECONDS = 180.0  # longer than any delivery may take
+_SLACK = 10.0  # seconds between a look at the clock and what is done by it
 _BELOW = "below"
 _COLUMNS = "id, at, address, mark, percent, used, quota, state, source, attempts, next_try, sent_at, method, error"
 _ADD = (
@@ -100,9 +105,12 @@ class WarningLog:
         """Queue a mail that was asked for; its number."""
         return self._database.write(lambda sql: sql.insert(_ADD, (now, *news, source, now)))
 
-    def claim(self, now: float, most: int, only: str = "") -> list[Claimed]:
-        """Mails that may be sent now, the oldest first, or those to ``only``; nobody else gets them meanwhile."""
-        return self._database.write(lambda sql: _claim(sql, now, most, only))
+    def claim(self, now: float, most: int, only: str = "", pauses: Sequence[float] = ()) -> list[Claimed]:
+        """Mails that may be sent now, the oldest first, or those to ``only``; nobody else gets them meanwhile.
+
+        ``pauses`` are the seconds that a mail waits after its first, second … failure.
+        """
+        return self._database.write(lambda sql: _claim(sql, now, most, only, pauses))
 
     def done(self, number: int, now: float, method: str) -> None:
         """It is sent."""
@@ -118,10 +126,6 @@ class WarningLog:
         """It is not to be sent any more."""
         self._settle(number, "state = 'dropped', error = ?, next_try = NULL", why)
 
-    def put_back(self, number: int, next_try: float) -> None:
-        """It is not to be sent yet."""
-        self._settle(number, "state = 'queued', next_try = ?", next_try)
-
     def _settle(self, number: int, change: str, *values: object) -> None:
         self._database.write(lambda sql: sql.change(f"UPDATE warning SET {change} WHERE id = ?", (*values, number)))
 
@@ -133,34 +137,30 @@ class WarningLog:
         sql = f"SELECT {_COLUMNS} FROM warning {where} ORDER BY id DESC LIMIT ?"
         return [(*row[:7], _shown(row[7]), *row[8:]) for row in self._database.rows(sql, values)]
 
-    def recent(self, address: str, since: float) -> list[tuple[str, float | None, str, float]]:
-        """Mark, percent, state and time of what was queued, or sent, since then."""
+    def recent(self, address: str, now: float, seconds: float) -> list[tuple[str, float | None, str, float]]:
+        """Mark, percent, state and time of what is queued, or was sent within so many seconds."""
         rows = self._database.rows(_RECENT, (address,))
-        return [(mark, percent, state, at) for mark, percent, state, at in rows if _counts(state, at, since)]
+        return [
+            (mark, percent, state, at)
+            for mark, percent, state, at in rows
+            if state in {"queued", "sending"} or (state == "sent" and abs(now - at) <= seconds)
+        ]
 
     def sent_since(self, since: float) -> list[float]:
         """When mails left."""
         return [at for (at,) in self._database.rows(_SENT_SINCE, (since,))]
 
-    def counts(self, since: float) -> tuple[int, int]:
-        """How many wait, and how many that became due since then were given up."""
+    def counts(self, now: float, seconds: float) -> tuple[int, int]:
+        """How many wait, and how many were given up that became due within so many seconds."""
+        span = (now - seconds, now + seconds)
         waiting = self._database.rows("SELECT COUNT(*) FROM warning WHERE state IN ('queued', 'sending')")
-        failed = self._database.rows("SELECT COUNT(*) FROM warning WHERE state = 'failed' AND at >= ?", (since,))
+        failed = self._database.rows("SELECT COUNT(*) FROM warning WHERE state = 'failed' AND at BETWEEN ? AND ?", span)
         return (waiting[0][0], failed[0][0]) if waiting and failed else (0, 0)
 
-    def tidy(self, now: float, keep_seconds: float, farthest: float) -> None:
-        """Forget old mails; a time to try that is farther away than any can be is from a clock that went wrong."""
-
-        def work(sql: Sql) -> None:
-            sql.change(
-                "DELETE FROM warning WHERE state IN ('sent', 'failed', 'dropped') AND at < ?", (now - keep_seconds,)
-            )
-            sql.change(
-                "UPDATE warning SET next_try = ? WHERE state IN ('queued', 'sending') AND next_try > ?",
-                (now, now + farthest),
-            )
-
-        self._database.write(work)
+    def tidy(self, before: float) -> None:
+        """Forget mails that became due before then, but for those that wait."""
+        old = "DELETE FROM warning WHERE state IN ('sent', 'failed', 'dropped') AND at < ?"
+        self._database.write(lambda sql: sql.change(old, (before,)))
 
 
 def _told(row: Sequence[Any]) -> Told:
@@ -203,22 +203,30 @@ def _why_dropped(mark: str) -> str:
     return "there is room again" if mark == _BELOW else "more was to be told before it left"
 
 
-def _claim(sql: Sql, now: float, most: int, only: str) -> list[Claimed]:
-    which, values = ("address = ?", only) if only else ("next_try <= ?", now)
+def _claim(sql: Sql, now: float, most: int, only: str, pauses: Sequence[float]) -> list[Claimed]:
     found: list[Claimed] = []
     for state in ("queued",) if only else ("queued", "sending"):
+        which, values = ("address = ?", (only,)) if only else (_due(state, pauses), (now, now))
         query = f"SELECT {_CLAIMED} FROM warning WHERE state = ? AND {which} ORDER BY next_try, id LIMIT ?"
-        rows = sql.rows(query, (state, values, most - len(found)))
+        rows = sql.rows(query, (state, *values, most - len(found)))
         for number, at, next_try, source, attempts, *news in rows:
             if sql.change(_CLAIM, (now + CLAIM_SECONDS, number, state, next_try)) == 1:
                 found.append(Claimed(number, at, News(*news), source, attempts, state == "sending"))
     return found
 
 
+def _due(state: str, pauses: Sequence[float]) -> str:
+    """What is due at a time, and what could not lie that far ahead of it if the clock had not been set back.
+
+    The clocks of engines that share a database may differ by the time that a claim lasts.
+    """
+    if state == "sending":
+        return f"(next_try <= ? OR next_try > ? + {2 * CLAIM_SECONDS})"
+    most = (0.0, *(pause + _SLACK for pause in pauses))
+    longest = " ".join(f"WHEN {failures} THEN {seconds}" for failures, seconds in enumerate(most))
+    return f"(next_try <= ? OR next_try > ? + CASE attempts {longest} END)"
+
+
 def _shown(state: str) -> str:
     """Who is sending it, and whether somebody is, is nobody's business."""
     return "queued" if state == "sending" else state
-
-
-def _counts(state: str, at: float, since: float) -> bool:
-    return state in {"queued", "sending"} or (state == "sent" and at >= since)

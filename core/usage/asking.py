@@ -3,6 +3,8 @@
 Whoever wants an answer puts the question first and comes for the answer later, so that those of many mailboxes are
 asked at the same time. It is waited for up to ``WAIT`` after it was put: however many decisions wait, and however slow
 the service is, none waits longer. The answer goes to where the work puts it, and is there for the next decision.
+
+``steady`` is a clock that never goes back: by it, not by the time of day, a question was put just now.
 """
 
 from __future__ import annotations
@@ -19,14 +21,15 @@ WAIT = 0.08  # seconds, within the enforcer's deadline
 _KEPT = 1000  # questions; of more those that are answered are forgotten
 _SAME = 0.3  # seconds in which a question is one of the same decision
 
-Work = Callable[[str, int | None, float], object]  # of an address, its limit, and the time
+Work = Callable[[str, int | None, float], object]  # of an address, its limit, and the time of day
 
 
 class _Question:
-    def __init__(self, address: str, limit: int | None, now: float) -> None:
+    def __init__(self, address: str, limit: int | None, now: float, put_at: float) -> None:
         self.address = address
         self.limit = limit
         self.now = now
+        self.put_at = put_at
         self.until = monotonic() + WAIT  # when it is waited for no more
         self.done = threading.Event()
         self.error: Exception | None = None
@@ -35,8 +38,11 @@ class _Question:
 class Asking:
     """Does ``work`` in at most so many threads; ``expected`` are the errors that are no faults of ours."""
 
-    def __init__(self, name: str, work: Work, workers: int, expected: tuple[type[Exception], ...]) -> None:
+    def __init__(
+        self, name: str, work: Work, workers: int, expected: tuple[type[Exception], ...], steady: Callable[[], float]
+    ) -> None:
         self._name = name
+        self._steady = steady
         self._work = work
         self._most = workers
         self._expected = expected
@@ -49,9 +55,9 @@ class Asking:
     def put(self, address: str, limit: int | None, now: float) -> _Question:
         """Have it asked, unless that is under way or was done just now."""
         with self._lock:
-            question = self._questions.get(address)
-            if question is None or (question.done.is_set() and now - question.now >= _SAME):
-                question = _Question(address, limit, now)
+            question, put_at = self._questions.get(address), self._steady()
+            if question is None or (question.done.is_set() and put_at - question.put_at >= _SAME):
+                question = _Question(address, limit, now, put_at)
                 self._send(question)
             return question
 

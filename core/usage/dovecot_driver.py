@@ -8,6 +8,9 @@ is slow or down makes answers older, not late; only who never had one, or none f
 Rounds ask for everybody at once, and then rest for long enough to keep Dovecot's share of a core small. Where it can't
 list its users, each account is asked for alone.
 
+A figure has the time of day at which it was asked for, to be shown, and its age by a clock that never goes back: a time
+of day that is set back must not make old figures young.
+
 Dovecot tells KiB, rounded up. Where its mailboxes add up to the same KiB, their sum in bytes is the use.
 """
 
@@ -42,21 +45,29 @@ _WORKERS = 4
 
 
 class Figure(msgspec.Struct, frozen=True, gc=False):
-    """What Dovecot said, when it was asked (seconds since the epoch), and the bytes behind it where they are known."""
+    """What Dovecot said, and the bytes behind it where they are known.
+
+    ``at`` is when it was asked, in seconds since the epoch, ``asked`` the same by the steady clock.
+    """
 
     quota: Quota
     at: float
+    asked: float
     exact: int | None = None
+
+
+Take = Callable[[str, Quota, float, float], None]
 
 
 class Everybody:
     """The one question for all accounts, which goes on in the background."""
 
-    def __init__(self, tool: Tool, take: Callable[[str, Quota, float], None]) -> None:
+    def __init__(self, tool: Tool, take: Take, steady: Callable[[], float]) -> None:
         self._tool = tool
         self._take = take
+        self._steady = steady
         self._lock = threading.Lock()
-        self._next = 0.0  # when to ask again
+        self._next = float("-inf")  # when to ask again, by the steady clock
         self._first = threading.Event()
         self._waited = False
         self.possible = True  # whether Dovecot can list its users
@@ -65,7 +76,7 @@ class Everybody:
     def keep_going(self, now: float) -> None:
         """Ask, if it is time. The first answer is waited for, for a while."""
         with self._lock:
-            if now >= self._next:
+            if self._steady() >= self._next:
                 self._next = float("inf")
                 threading.Thread(target=self._ask, args=(now,), name="mailquota-doveadm-all", daemon=True).start()
         if not self._waited:
@@ -73,12 +84,12 @@ class Everybody:
             self._waited = True
 
     def _ask(self, now: float) -> None:
-        started, found = monotonic(), False
+        started, found = self._steady(), False
         try:
             for name, quota in self._tool.quota_all():
                 found = True
                 if quota is not None:
-                    self._take(name.lower(), quota, now + monotonic() - started)
+                    self._take(name.lower(), quota, now + self._steady() - started, started)
             self.possible = found
         except MailquotaError as error:
             if self.possible:
@@ -88,10 +99,10 @@ class Everybody:
             log.exception("Dovecot could not be asked about all accounts")
             self.possible = False
         finally:
-            took = monotonic() - started
+            took = self._steady() - started
             pause = took + max(REST_LEAST, took * REST)
             self.oldest = max(USABLE, 2 * pause)
-            self._next = now + pause
+            self._next = started + pause
             self._first.set()
 
 
@@ -100,13 +111,15 @@ class DoveadmDriver:
 
     name = "doveadm"
 
-    def __init__(self, store: Mailstore, tool: Tool) -> None:
+    def __init__(self, store: Mailstore, tool: Tool, steady: Callable[[], float] = monotonic) -> None:
         self._store = store
         self.base = store.base
         self._tool = tool
+        self._steady = steady
         self._figures: dict[str, Figure] = {}
-        self._asking = Asking("doveadm", self._quota, _WORKERS, (MailquotaError, Unmeasurable))
-        self._everybody = Everybody(tool, self._take)
+        self._keeping = threading.Lock()
+        self._asking = Asking("doveadm", self._quota, _WORKERS, (MailquotaError, Unmeasurable), steady)
+        self._everybody = Everybody(tool, self._take, steady)
 
     # ---- decisions
 
@@ -121,7 +134,7 @@ class DoveadmDriver:
     def probe(self, address: str, limit: int | None, known: Known | None, now: float) -> Known | Need:
         """See Driver."""
         figure = self._figures.get(address)
-        if figure is None or now - figure.at > FRESH or (figure.exact is None and _on_edge(figure.quota, limit)):
+        if figure is None or self._age(figure) > FRESH or (figure.exact is None and _on_edge(figure.quota, limit)):
             self._asking.put(address, limit, now)
             return Need.COUNT
         return _known(figure, limit, known)
@@ -132,7 +145,7 @@ class DoveadmDriver:
         figure = self._figures.get(address)
         if isinstance(error, NoSuchAccountError):
             raise Unmeasurable("Dovecot knows no such user")
-        if figure is None or now - figure.at > USABLE:
+        if figure is None or self._age(figure) > USABLE:
             raise Unmeasurable(str(error or "Dovecot has not answered yet"))
         return _known(figure, limit, known)
 
@@ -151,14 +164,15 @@ class DoveadmDriver:
         figure = self._figures.get(address)
         folders = known.folders if known is not None and oldest else None
         try:
-            if figure is None or now - figure.at >= oldest:
+            if figure is None or self._age(figure) >= oldest:
                 figure = self._quota(address, limit, now)
             if folders is None or not self._fits(folders, figure.quota):
                 folders = self.folders(address)
         except MailquotaError as error:
             raise Unmeasurable(str(error)) from error
         if self._fits(folders, figure.quota):
-            figure = self._keep(address, figure.quota, figure.at, total(self._store, folders)[0])
+            exact = total(self._store, folders)[0]
+            figure = self._keep(address, Figure(figure.quota, figure.at, figure.asked, exact), figure.asked)
         return _known(figure, limit, known, folders)
 
     def survey(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
@@ -166,7 +180,7 @@ class DoveadmDriver:
         everybody = self._everybody
         everybody.keep_going(now)
         figure = self._figures.get(address)
-        if figure is not None and now - figure.at <= (everybody.oldest if everybody.possible else ALONE):
+        if figure is not None and self._age(figure) <= (everybody.oldest if everybody.possible else ALONE):
             return _known(figure, limit, known)
         if everybody.possible:
             raise Unmeasurable("Dovecot gives no figure for it")
@@ -195,8 +209,12 @@ class DoveadmDriver:
 
     # ---- parts
 
+    def _age(self, figure: Figure) -> float:
+        return self._steady() - figure.asked
+
     def _quota(self, address: str, limit: int | None, now: float) -> Figure:
         """Ask now. Raises MailquotaError and Unmeasurable; a user that is gone has no figure any more."""
+        asked = self._steady()
         try:
             quota = self._tool.quota(address)
         except NoSuchAccountError:
@@ -206,17 +224,21 @@ class DoveadmDriver:
         if _on_edge(quota, limit):
             folders = self.folders(address)
             exact = total(self._store, folders)[0] if self._fits(folders, quota) else None
-        return self._keep(address, quota, now, exact)
+        return self._keep(address, Figure(quota, now, asked, exact), asked)
 
-    def _take(self, address: str, quota: Quota, now: float) -> None:
-        """From the answer about everybody; one that was asked for later is better."""
+    def _take(self, address: str, quota: Quota, now: float, since: float) -> None:
+        """From the answer about everybody, which was asked for at ``since`` and says nothing of when it looked."""
         before = self._figures.get(address)
-        if before is None or before.at <= now:
-            self._keep(address, quota, now, before.exact if before is not None and before.quota == quota else None)
+        exact = before.exact if before is not None and before.quota == quota else None
+        self._keep(address, Figure(quota, now, self._steady(), exact), since)
 
-    def _keep(self, address: str, quota: Quota, now: float, exact: int | None) -> Figure:
-        figure = self._figures[address] = Figure(quota, now, exact)
-        return figure
+    def _keep(self, address: str, figure: Figure, since: float) -> Figure:
+        """The one that counts from now on: what is there already, where that was asked for after ``since``."""
+        with self._keeping:
+            before = self._figures.get(address)
+            if before is None or before.asked <= since:
+                self._figures[address] = figure
+            return self._figures[address]
 
     def _fits(self, folders: Folders, quota: Quota) -> bool:
         """Whether these are the mailboxes that Dovecot added up; it may count sizes on disk, which are smaller."""

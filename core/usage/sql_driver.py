@@ -4,13 +4,15 @@ A round reads the whole table once. A decision takes a row that is at most ``FRE
 it looked up (core.usage.asking); where the database does not answer in time, it takes what was known, up to an age of
 ``USABLE``. A copy may lag behind by ten seconds, which is how often Dovecot writes it.
 
+Ages are by a clock that never goes back; the time of day of a figure is for people.
+
 An account without a row, or with a figure below zero, is one that Dovecot would count anew: nothing is known of it.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import NamedTuple, Protocol
 
@@ -51,7 +53,8 @@ class UsageTable(Protocol):
 class _Figure(NamedTuple):
     used: int
     messages: int
-    at: float
+    at: float  # seconds since the epoch
+    asked: float  # the same by the steady clock
 
 
 class SqlDriver:
@@ -59,15 +62,19 @@ class SqlDriver:
 
     name = "sql"
 
-    def __init__(self, store: Mailstore, rounds: UsageTable, rows: UsageTable) -> None:
+    def __init__(
+        self, store: Mailstore, rounds: UsageTable, rows: UsageTable, steady: Callable[[], float] = monotonic
+    ) -> None:
         self._store = store
         self.base = store.base
         self._rounds = rounds
         self._rows = rows
+        self._steady = steady
         self._using_rows = threading.Lock()
+        self._keeping = threading.Lock()
         self._figures: dict[str, _Figure] = {}
-        self._asking = Asking("sql", self._look_up, 1, (MailquotaError, Unmeasurable))
-        self._next_round = 0.0
+        self._asking = Asking("sql", self._look_up, 1, (MailquotaError, Unmeasurable), steady)
+        self._next_round = float("-inf")
         self._oldest = USABLE
         self._fault: DatabaseError | None = None
 
@@ -82,14 +89,14 @@ class SqlDriver:
     def probe(self, address: str, limit: int | None, known: Known | None, now: float) -> Known | Need:
         """See Driver."""
         figure = self._figures.get(address)
-        if figure is None or now - figure.at > FRESH:
+        if figure is None or self._age(figure) > FRESH:
             self._asking.put(address, limit, now)
             return Need.COUNT
         return _known(figure, known)
 
     def count(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
         """See Driver."""
-        return self._usable(address, known, now, self._asking.ask(address, limit, now))
+        return self._usable(address, known, self._asking.ask(address, limit, now))
 
     def measure(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
         """See Driver. A table knows nothing of folders, so what Trash holds stays unknown."""
@@ -101,14 +108,14 @@ class SqlDriver:
     def look(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
         """See Driver."""
         figure = self._figures.get(address)
-        fresh = figure is not None and now - figure.at <= LOOK
+        fresh = figure is not None and self._age(figure) <= LOOK
         return _known(figure, known) if figure is not None and fresh else self.measure(address, limit, known, now)
 
     def survey(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
         """See Driver."""
-        if now >= self._next_round:
+        if self._steady() >= self._next_round:
             self._read_all(now)
-        return self._usable(address, known, now, self._fault)
+        return self._usable(address, known, self._fault)
 
     def folders(self, address: str) -> Folders:
         """See Driver. From the Maildir, where there is one."""
@@ -127,38 +134,43 @@ class SqlDriver:
 
     # ---- parts
 
-    def _usable(self, address: str, known: Known | None, now: float, error: Exception | None) -> Known:
+    def _age(self, figure: _Figure) -> float:
+        return self._steady() - figure.asked
+
+    def _usable(self, address: str, known: Known | None, error: Exception | None) -> Known:
         figure = self._figures.get(address)
-        if figure is None or now - figure.at > self._oldest:
+        if figure is None or self._age(figure) > self._oldest:
             raise Unmeasurable(str(error or "the table has no figure for it"))
         return _known(figure, known)
 
     def _look_up(self, address: str, _limit: int | None, now: float) -> _Figure:
         with self._using_rows:
+            asked = self._steady()
             row = self._rows.one(address)
-        if row is None:
-            self._figures.pop(address, None)
-            raise Unmeasurable("the table has no figure for it")
-        figure = self._figures[address] = _Figure(row.used, row.messages, now)
+            with self._keeping:
+                if row is None:
+                    self._figures.pop(address, None)
+                    raise Unmeasurable("the table has no figure for it")
+                figure = self._figures[address] = _Figure(row.used, row.messages, now, asked)
         return figure
 
     def _read_all(self, now: float) -> None:
         """Read everything; a row that was looked up meanwhile is newer. What is gone from the table is gone."""
-        started = monotonic()
+        started = self._steady()
+        found: dict[str, _Figure] | None = None
         try:
-            found = {row.address: _Figure(row.used, row.messages, now) for row in self._rounds.everybody()}
+            found = {row.address: _Figure(row.used, row.messages, now, started) for row in self._rounds.everybody()}
             self._fault = None
         except DatabaseError as error:
             self._fault = error
-            found = dict(self._figures)
-        for address, figure in list(self._figures.items()):
-            if figure.at > now:
-                found[address] = figure
-        self._figures = found
-        took = monotonic() - started
+        if found is not None:
+            with self._keeping:
+                newer = {address: figure for address, figure in self._figures.items() if figure.asked >= started}
+                self._figures = found | newer
+        took = self._steady() - started
         pause = max(REST_LEAST, took * REST)
         self._oldest = max(USABLE, 2 * pause)
-        self._next_round = now + pause
+        self._next_round = started + pause
 
 
 def _known(figure: _Figure, known: Known | None) -> Known:

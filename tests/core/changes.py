@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import time
 from typing import Any
 
 from core.actions import Operator
@@ -22,7 +22,7 @@ def set_limits(engine: Embedded, addresses: list[str], size: str, end: str = "",
     """For good, or until the date ``end``."""
     found = inner(engine)
     store = more.pop("store", found.sync.store)
-    moment = parse_until(end, datetime.now().astimezone()).timestamp() if end else None
+    moment = parse_until(end, time.time()) if end else None
     more = {"reason": "she asked", "until": moment} | more
     return engine.call(found.limits.set(store, addresses, size, more.pop("operator", mary()), **more))
 

@@ -79,8 +79,9 @@ class Town:
             self.postman, self.sender, lambda: self.warnings.copy_to, lambda: self.steady
         )
         self.alerter = Alerter(
-            self.ledger, self.book, Settings.of(self.config()), self.administrators.hear, clock=lambda: self.now
-        )
+            self.ledger, self.book, Settings.of(self.config()), self.administrators.hear,
+            clock=lambda: self.now, steady=lambda: self.steady,
+        )  # fmt: skip
         self.warner = Warner(
             self.ledger,
             self,

@@ -16,7 +16,7 @@ from core.history.database import StateError
 from core.model import Account, Told
 from core.usage.measure import Known
 from tests.core.loops import run
-from tests.core.telling import JOHN, LIMIT, MARY, Town
+from tests.core.telling import JOHN, LIMIT, MARY, Town, failing
 
 DAY = 86400.0
 MakeTown = Callable[..., Town]
@@ -184,6 +184,46 @@ def test_accounts_that_are_gone_for_good_are_forgotten(make_town: MakeTown) -> N
         town.later(DAY + 1)
         await town.alerter.forget_gone()
         assert set(town.book.told()) == set(town.alerter.told) == {MARY}
+
+    run(scene())
+
+
+def test_who_is_gone_for_a_moment_is_not_forgotten_though_the_clock_is_set_back(make_town: MakeTown) -> None:
+    """A database that shows nothing for that moment must not make everybody be warned anew."""
+
+    async def scene() -> None:
+        town = make_town()
+        town.set(JOHN, 850)
+        await town.step()
+        town.remove(JOHN)
+        await town.step()
+        town.now -= 2 * DAY
+        await town.alerter.forget_gone()
+        town.set(JOHN, 850)
+        await town.step()
+        assert town.sender.sent == [(JOHN, "80%")]
+
+    run(scene())
+
+
+@pytest.mark.parametrize("back", [5.0, 3600.0, 30 * DAY])
+def test_a_warning_that_waits_leaves_though_the_clock_is_set_back(make_town: MakeTown, back: float) -> None:
+    """At once, or after the pause for its failures."""
+
+    async def scene() -> None:
+        town = make_town()
+        town.sender.refuse = failing()
+        town.set(JOHN, 850)
+        await town.step()
+        town.set(MARY, 850)
+        await town.alerter.look()
+        town.now -= back
+        town.sender.refuse = lambda _address: None
+        await town.rounds()
+        assert (MARY, "80%") in town.sender.sent
+        for _ in range(7):
+            await town.step(10.0)
+        assert sorted(town.sender.sent) == [(JOHN, "80%"), (MARY, "80%")]
 
     run(scene())
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from core.decisions import NEWEST, REFUSED, DecisionLog
 from core.ledger import Entry
 from core.model import Account
@@ -96,5 +94,5 @@ def test_only_refusals_are_counted_by_account() -> None:
     log = DecisionLog()
     for verdict, entry in ((OVER, JOHN), (Verdict.TOO_LARGE, JOHN), (ACCEPT, JOHN), (Verdict.TROUBLE, JANE)):
         log.add(verdict, raw(1), (entry,), 10)
-    report = log.tally.report(time.time(), 10)
+    report = log.report(10)
     assert [(row.address, row.last_hour, row.last_day) for row in report.accounts] == [("john@example.org", 2, 2)]

@@ -202,6 +202,13 @@ def test_a_mailbox_that_hangs_holds_up_no_other(world: World, monkeypatch: pytes
     assert all(entry.compared_at == world.now for entry in entries)
 
 
+def test_the_first_day_of_a_machine(world: World) -> None:
+    """Its clock that never goes back begins at its start: nobody was compared then."""
+    world.record(0)
+    world.now = 60.0
+    assert world.watch.due() == [world.entry]
+
+
 def test_its_share_of_a_core(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """It rests a hundred times as long as it worked, and waits for the first round."""
     world.record(0)

@@ -201,6 +201,16 @@ def test_a_reload_opens_and_closes_listeners(engine: Embedded, small_world: Smal
         assert ask(second, FULL) == old.ask(FULL) == OVERQUOTA
 
 
+def test_a_reload_that_would_leave_nobody_to_ask_is_refused(engine: Embedded, small_world: SmallWorld) -> None:
+    """The sockets that there are go on answering."""
+    small_world.settings["policy"]["listen"] = []
+    small_world.write_settings()
+    with pytest.raises(RequestFailedError, match=r"policy\.listen: found none") as refused:
+        reload(engine)
+    assert refused.value.exit_code == 2
+    assert ask(small_world.policy_socket, FULL) == OVERQUOTA
+
+
 def test_a_reload_gives_sockets_their_new_mode(engine: Embedded, small_world: SmallWorld) -> None:
     small_world.settings["policy"]["socket_mode"] = "0600"
     small_world.write_settings()

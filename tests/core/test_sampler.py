@@ -309,6 +309,20 @@ def test_an_import_is_a_jump(life: Life) -> None:
     play(scene)
 
 
+def test_a_jump_is_noted_after_the_clock_was_set_back(life: Life) -> None:
+    """From when on an account is watched is no matter of the clock on the wall."""
+
+    async def scene() -> None:
+        life.accounts(10 * GIB, "a")
+        sampler = life.sampler()
+        await rounds(life, sampler, GIB)
+        life.pass_time(-30 * DAY)
+        await rounds(life, sampler, GIB + MIB, 2 * GIB, 4 * GIB)
+        assert [jump[2] for jump in life.jumps()] == [4 * GIB]
+
+    play(scene)
+
+
 def test_a_loop_that_sends_small_mails_is_a_jump(life: Life) -> None:
     """By what an hour brings, though no quarter of it alone is much."""
 

@@ -48,6 +48,7 @@ BAD_VALUES = {
 }
 BAD_LISTS = {
     "policy.listen": [
+        "[]",
         '["unix:run/x"]',
         '["unix:/a/' + "x" * 105 + '"]',
         '["inet:h"]',

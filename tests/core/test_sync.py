@@ -62,6 +62,7 @@ class World:
         self.store = Store()
         self.limits: list[int | None] = []
         self.edits = 0
+        self.preparing: Callable[[], object] = lambda: None  # in the thread, between a read and the loop
         self.taken = asyncio.Event()
         self.sync = self.make(self.store, refresh)
 
@@ -69,6 +70,8 @@ class World:
         return AccountSync(cast("AccountStore", store), refresh, self._prepare, lambda: self.edits)
 
     def _prepare(self, accounts: Accounts) -> Callable[[], None]:
+        self.preparing()
+
         def take() -> None:
             self.limits.append(accounts.accounts[0].limit)
             self.taken.set()
@@ -178,6 +181,82 @@ def test_looks_wait_for_each_other() -> None:
         await asyncio.gather(*(world.sync.look(read=True) for _ in range(10)))
         assert world.sync.state.state == "ok"
         assert world.store.reads == 10
+
+    play(scene)
+
+
+def in_the_middle(world: World) -> tuple[threading.Event, threading.Event]:
+    """The next look comes to a stand after its read: set when it stands, and to be set for it to go on."""
+    stands, go_on = threading.Event(), threading.Event()
+
+    def stand() -> None:
+        world.preparing = lambda: None
+        stands.set()
+        assert go_on.wait(10)
+
+    world.preparing = stand
+    return stands, go_on
+
+
+def test_an_older_read_never_takes_the_place_of_a_newer_one() -> None:
+    """The first of two looks that overlap gets on last: there may be 100,000 accounts to compare."""
+
+    async def scene(world: World) -> None:
+        stands, go_on = in_the_middle(world)
+        first = asyncio.ensure_future(world.sync.look(read=True))
+        await until(stands.is_set)
+        world.store.limit = 2000
+        second = asyncio.ensure_future(world.sync.look(read=True))
+        await until(lambda: second.done() or world.sync._looking.locked())
+        go_on.set()
+        await asyncio.gather(first, second)
+        assert world.limits == [1000, 2000]
+
+    play(scene)
+
+
+def test_what_a_database_says_after_a_reload_is_not_taken() -> None:
+    """An order may look at the old one while the new one is read."""
+
+    async def scene(world: World) -> None:
+        stands, go_on = in_the_middle(world)
+        order = asyncio.ensure_future(world.sync.look(read=True))
+        await until(stands.is_set)
+        await world.sync.stop()
+        store = Store()
+        store.limit = 7000
+        new = world.make(store)
+        await new.look(read=True)
+        go_on.set()
+        await order
+        assert world.limits == [7000]
+        await new.stop()
+
+    play(scene)
+
+
+def test_what_was_read_and_could_not_be_taken_is_read_again(caplog: pytest.LogCaptureFixture) -> None:
+    """For a fault of ours, or as whoever looked was cancelled: the database looks as it did at that read."""
+
+    async def scene(world: World) -> None:
+        def fault() -> None:
+            world.preparing = lambda: None
+            raise ValueError("a fault")
+
+        world.preparing = fault
+        await world.sync.look(read=True)
+        assert world.sync.state.message.endswith("a fault")
+        await world.sync.look()
+        assert (world.limits, world.sync.state.state) == ([1000], "ok")
+        world.store.limit = 2000
+        stands, go_on = in_the_middle(world)
+        cancelled = asyncio.ensure_future(world.sync.look())
+        await until(stands.is_set)
+        cancelled.cancel()
+        go_on.set()
+        await asyncio.wait([cancelled])
+        await world.sync.look()
+        assert world.limits == [1000, 2000]
 
     play(scene)
 

@@ -56,7 +56,7 @@ def test_killed_while_it_is_written(tmp_path: Path, moment: int) -> None:
             assert Samples(state).series(address, 0.0, later)[-1].used_bytes == used
         seen = state.rows("SELECT COUNT(*) FROM sample WHERE slot NOT IN (SELECT slot FROM slot)")
         assert seen == [(0,)]
-        assert Samples(state).remove(later)
+        assert Samples(state).remove(later, 0.0)
     again = WRITER.replace("in count()", "in range(3)")
     subprocess.run([sys.executable, "-c", again, str(path)], cwd=ROOT, check=True)
 

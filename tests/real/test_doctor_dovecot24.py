@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.doctor.facts_postfix import PostfixFacts
+from core.dovecot_conf import dovecot_tool
 from tests.real.beside import wait_until
 from tests.real.breaking import Case, Patient, adding, replacing, settings
 from tests.truth.dovecot24 import Dovecot24, dovecot24
@@ -22,7 +26,17 @@ WARNING = (
     'quota "User quota" {', "warning warn-95 {", "quota_storage_percentage = 95", "execute quota-warning {",
     "args = 95 %{user}", "}", "}", "}",
 )  # fmt: skip
+NESTED = (  # the limit stands behind a nested block
+    "driver = count", "warning warn-95 { # {", "quota_storage_percentage = 95", "execute quota-warning {",
+    "args = 95 %{user}", "} # }", "}", "# }", "  storage_size=3000 # as before",
+)  # fmt: skip
 SCRIPT = '#!/bin/sh\ncat | /usr/lib/dovecot/dovecot-lda -d "$2" -o "plugin/quota=maildir:User quota:noenforcing"\n'
+NESTED_ELSEWHERE = (
+    'quota "User quota" {', *(f"  {line}" for line in WARNING[1:-1]), "  storage_size = 1G", "}",
+    "protocol imap {", "  quota_storage_size = 7G", "  quota other {", "    warning w { # {",
+    "      quota_storage_percentage = 80", "      execute w {", "      }", "      }",
+    "    quota_storage_size=2G # 2", "    }", "}", "quota_storage_grace = 7M",
+)  # fmt: skip
 SERVICE = (
     "service quota-warning {", "executable = script SCRIPT", "unix_listener quota-warning {", "mode = 0666", "}", "}",
 )  # fmt: skip
@@ -34,6 +48,7 @@ CASES = [
         "storage_size = 3000",
         replacing("driver = count", "driver = count\nstorage_size = 3000"),
     ),
+    Case("quota-limit-in-block", "storage_size = 3000", replacing("driver = count", "\n".join(NESTED))),
     Case(
         "quota-limits", "the quota block has", replacing("driver = count", "driver = count\nquota_storage_size = 3000")
     ),
@@ -152,6 +167,26 @@ def test_quota_status_lives_again_without_a_count_of_messages(server: Dovecot24,
             answer(server, "small@example.org", 1)
         patient.mend(finding)
         wait_until(lambda: says(server, "small@example.org", 1, FITS), "it answers")
+
+
+def test_nothing_but_the_limit_leaves_the_block(server: Dovecot24, patient: Patient) -> None:
+    """By what doveconf makes of the files: other blocks, nested ones, included files stay to the letter."""
+    included = server.folder / "conf.d" / "90-quota.conf"
+    included.parent.mkdir()
+    included.write_text("\n".join((*NESTED_ELSEWHERE, "")))
+    doveconf = dovecot_tool(shlex.join(server.doveadm), "doveconf")
+
+    def says() -> list[str]:
+        done = subprocess.run([*doveconf, "-n"], capture_output=True, text=True, check=True)
+        return [line.strip() for line in done.stdout.splitlines() if not line.startswith("#")]
+
+    with patient.changed((config(server), adding(f"!include {included}"))):
+        before = says()
+        patient.mend(patient.finding("quota-limit-in-block"))
+        left = [line for line in before if line not in {"storage_size = 1G", "storage_size = 2G"}]
+        assert [line for line in says() if line != "quota_storage_size = 1G"] == left
+        assert len(before) - len(left) == 2
+    shutil.rmtree(included.parent)
 
 
 def test_the_users_own_limit_counts_once_the_block_has_none(server: Dovecot24, patient: Patient) -> None:

@@ -104,6 +104,11 @@ class Stage(Driven):
         self.engine = engine
         self._time = time_now
 
+    def set_back(self, seconds: float) -> None:
+        """Turn the clock on the wall, here and at the engine; no time goes by."""
+        self._time[1] += seconds
+        self.app._tick()
+
     def pass_time(self, seconds: float) -> None:
         """Step the clock, and let the console notice."""
         self._time[0] += seconds
@@ -132,10 +137,11 @@ def play(
     """Run a scene; returns how the console ended, None if it was still there."""
 
     async def run() -> Outcome | None:
-        now = [world.NOW]
-        engine = FakeEngine(world.accounts(rows) if isinstance(rows, int) else rows, clock=lambda: now[0])
+        now = [world.NOW, 0.0]  # and how far the clock on the wall was set back
+        engine = FakeEngine(world.accounts(rows) if isinstance(rows, int) else rows, clock=lambda: now[0] - now[1])
         prepare(engine)
-        app = make_app(engine.connect, embedded=embedded, clock=lambda: now[0], **options)
+        clocks = {"clock": lambda: now[0] - now[1], "steady": lambda: now[0]}
+        app = make_app(engine.connect, embedded=embedded, **clocks, **options)
         start_tasks_as_textual_does()
         async with app.run_test(size=size) as pilot:
             stage = Stage(app, engine, pilot, now)

@@ -284,7 +284,7 @@ def test_y_copies_all_of_it_as_text() -> None:
         assert any("4.3 GiB of 5 GiB   768 MiB left" in line for line in lines)
         assert any(line.startswith("90 days ago ") and line.endswith("; now 4.3 GiB") for line in lines)
         assert any(line.startswith("└ 2024") for line in lines)
-        assert "1 min ago  limit 5 GiB → 10 GiB  until Sun 22 Nov  by root: moves house, back on Friday" in lines
+        assert "1 min ago  limit 5 GiB → 10 GiB  until Sun 22 Nov 11:06  by root: moves house, back on Friday" in lines
         assert "all@example.com" in lines
         assert "█" not in stage.app.clipboard
 

@@ -6,6 +6,7 @@ import pytest
 
 from core.control.messages import SetLimit
 from core.model import AccountRow
+from tests.core.zones import in_zone
 from tests.tui.fake_engine import FakeEngine
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE, MIB
@@ -77,23 +78,48 @@ def test_a_reason_is_reached_by_tab() -> None:
 
 
 def test_a_limit_for_a_while() -> None:
-    """The day that is meant is said before and after; the engine gets what was typed."""
+    """The day that is meant is said before and after; the engine gets its first second."""
 
     async def scene(stage: Stage) -> None:
         await stage.press("e")
         await stage.type("200M")
         await stage.press("tab")
         await stage.type("2w")
-        await stage.sees("until Wed 2 Dec, then it goes back by itself")
+        await stage.sees("until Wed 2 Dec 11:06, then it goes back by itself")
         await stage.press("ctrl+u")
         await stage.type("friday")
         await stage.sees("until Fri 20 Nov, then")
         await stage.press("enter")
         await stage.sees("The limit of a@example.org is now 200 MiB, it was 100 MiB until Fri 20 Nov")
         sent = [order for order in stage.engine.orders if isinstance(order, SetLimit)]
-        assert [(order.size, order.until) for order in sent] == [("200M", "friday")]
+        assert [(order.size, order.until) for order in sent] == [("200M", "2026-11-20T00:00:00+00:00")]
 
     play(scene, rows=FIVE)
+
+
+@pytest.mark.parametrize(
+    ("typed", "words", "until"),
+    [
+        ("2027-07-01", "until Thu 1 Jul 2027", "2027-06-30T22:00:00+00:00"),
+        ("2027-07-01 18:00", "until Thu 1 Jul 2027 18:00", "2027-07-01T16:00:00+00:00"),
+        ("tomorrow", "until Thu 19 Nov", "2026-11-18T23:00:00+00:00"),
+    ],
+)
+def test_a_day_begins_at_midnight_of_that_day(typed: str, words: str, until: str) -> None:
+    """Typed in November in Berlin, also for a day in summer."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("e")
+        await stage.type("200M")
+        await stage.press("tab")
+        await stage.type(typed)
+        await stage.sees(f"{words}, then it goes back by itself")
+        await stage.press("enter")
+        await stage.sees(f"it was 100 MiB {words}")
+        assert [order.until for order in stage.engine.orders if isinstance(order, SetLimit)] == [until]
+
+    with in_zone("Europe/Berlin"):
+        play(scene, rows=FIVE)
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from tests.tui.fake_engine import FakeEngine
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE
+from tui.session import State
 
 
 def test_loading_says_how_far_it_is() -> None:
@@ -76,6 +78,35 @@ def test_a_silent_engine_is_shown_as_lost() -> None:
         await stage.sees("LOST 8 s", "the engine is silent")
         stage.engine.head()
         await stage.loses("LOST")
+
+    play(scene, rows=FIVE)
+
+
+@pytest.mark.parametrize("back", [86400.0, -86400.0])
+def test_a_clock_that_is_turned_is_no_silence(back: float) -> None:
+    """Nor does it keep silence from being seen, or its age from growing."""
+
+    async def scene(stage: Stage) -> None:
+        stage.set_back(back)
+        assert stage.app.desk.session.state is State.LIVE
+        stage.pass_time(8)
+        stage.set_back(back)
+        await stage.sees("LOST 8 s", "the engine is silent")
+
+    play(scene, rows=FIVE)
+
+
+def test_a_message_goes_though_the_clock_is_set_back() -> None:
+    """After the time that it has."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("e")
+        await stage.type("200M")
+        await stage.press("enter")
+        await stage.sees("is now 200 MiB")
+        stage.set_back(86400.0)
+        stage.pass_time(11)
+        await stage.loses("is now 200 MiB")
 
     play(scene, rows=FIVE)
 

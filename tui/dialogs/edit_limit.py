@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from datetime import datetime
 from typing import ClassVar
 
 from textual import on
@@ -16,7 +15,8 @@ from core.control.messages import SetLimit
 from core.control.results import SetResult
 from core.errors import MailquotaError, UsageError
 from core.model import AccountRow
-from core.units import format_count, format_size, parse_until
+from core.times import parse_until, until_text
+from core.units import format_count, format_size
 from tui import format as fmt
 from tui.desk import Desk
 from tui.dialogs.dialog import MANY, Dialog, done_line, failure_text, failures
@@ -46,6 +46,7 @@ class EditLimit(Dialog[Line | None]):
         self._rows = rows
         self._confirmed: str | None = None
         self._proposal: Proposal | None = None
+        self._until: float | None = None  # None: for good
         self._sent = False
         self._hurried = False
         self._partly: Line | None = None  # what was done, and what not: nothing can be done here any more
@@ -56,7 +57,7 @@ class EditLimit(Dialog[Line | None]):
         value = fmt.editable_size(limits.pop()) if len(limits) == 1 else ""
         yield Painted(id="who")
         yield Field("New limit", value, id="size", placeholder="5G  +500M  +20%  x2  used*1.2  unlimited", applies=True)
-        yield Field("Until", id="until", placeholder="for good; or 3d, 2w, friday, 2026-12-24", applies=True)
+        yield Field("Until", id="until", placeholder="for good; or 2w, tomorrow, 2026-12-24 18:00", applies=True)
         yield Field("Reason", id="reason", placeholder="for the journal; may stay empty", applies=True)
         if len(self._rows) > MANY:
             yield Field("How many", id="count", placeholder=f"type {len(self._rows)} to confirm", applies=True)
@@ -96,24 +97,23 @@ class EditLimit(Dialog[Line | None]):
         self._confirmed = None
         self._preview(self._text)
 
-    def _day(self) -> str:
-        """Until when, in words; empty for good. Raises UsageError."""
-        text, now = self.query_one("#until", Input).value.strip(), self.desk.clock()
-        return fmt.day(parse_until(text, datetime.fromtimestamp(now).astimezone()).timestamp(), now) if text else ""
-
     @on(Input.Changed, "#until")
     def _dated(self) -> None:
         self._check_day()
 
     def _check_day(self) -> bool:
         """Whether the text can be read, and what it means."""
+        text, now = self.query_one("#until", Input).value.strip(), self.desk.clock()
         try:
-            day = self._day()
+            self._until = parse_until(text, now) if text else None
         except UsageError as error:
             self._say_day(((fmt.literal(str(error), self.desk.glyphs), "near"),))
             return False
-        self._say_day(((f"until {day}", "accent"), (", then it goes back by itself", "quiet")) if day else ())
+        self._say_day(((self._end(), "accent"), (", then it goes back by itself", "quiet")) if text else ())
         return True
+
+    def _end(self) -> str:
+        return "" if self._until is None else f"until {fmt.until(self._until, self.desk.clock())}"
 
     def _say_day(self, line: Line) -> None:
         said = self.query_one("#day", Painted)
@@ -172,7 +172,7 @@ class EditLimit(Dialog[Line | None]):
 
     @background()
     async def _send(self, size: str) -> None:
-        reason, until = (self.query_one(name, Input).value.strip() for name in ("#reason", "#until"))
+        reason, until = self.query_one("#reason", Input).value.strip(), until_text(self._until) if self._until else ""
         addresses = [row.address for row in self._rows]
         self.message("Setting …" if not self.desk.glyphs.ascii_only else "Setting", "quiet")
         try:
@@ -190,9 +190,9 @@ class EditLimit(Dialog[Line | None]):
             self._sent = False
             self.message(failure_text(failed, len(results)))
         else:
-            self._end(failure_text(failed, len(results), "set"))
+            self._stay(failure_text(failed, len(results), "set"))
 
-    def _end(self, text: str) -> None:
+    def _stay(self, text: str) -> None:
         """Partly done: twice +10% is not what was asked for, so there is nothing left but to read and to close."""
         self._partly = ((fmt.literal(text, self.desk.glyphs), "near"),)
         for each in self.query(Input):
@@ -215,8 +215,8 @@ class EditLimit(Dialog[Line | None]):
             text = f"The limit of {name} is now {_words(result.new_bytes)}, it was {_words(result.old_bytes)}"
         else:
             text = f"The limits of {fmt.plural(len(results), 'account')} are set"
-        if day := self._day():
-            text += f" until {day}"
+        if end := self._end():
+            text += f" {end}"
         return done_line(text, (result.remark for result in results))
 
 

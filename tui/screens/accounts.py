@@ -40,7 +40,7 @@ class AccountsScreen(ActingScreen):
         super().__init__(desk)
         self.pane = AccountsPane(desk)
         self._head = Head(desk.session, lambda: desk.place, desk.look)
-        self._detail = NoteLine(desk.clock)
+        self._detail = NoteLine(desk.steady)
         self._rule = Painted(id="decisions-rule")
         self._decisions = DecisionStrip(desk.session, desk.look)
         self._foot = Foot(desk.glyphs)

@@ -51,7 +51,7 @@ class CardScreen(ActingScreen):
         self._head = Head(desk.session, lambda: desk.place, desk.look)
         self._title = TitleRule()
         self._text = TextList(id="card", fit=False)
-        self._note = NoteLine(desk.clock)
+        self._note = NoteLine(desk.steady)
         self._foot = Foot(desk.glyphs)
 
     def compose(self) -> ComposeResult:
@@ -74,7 +74,7 @@ class CardScreen(ActingScreen):
         """The account is measured each second while it is looked at; the answer comes while the screen is laid out."""
         self.desk.link.watch([self._address])
         self._changed = True
-        self._ask_if_due(self.desk.clock())
+        self._ask_if_due()
         self.call_after_refresh(self.show)
 
     def guide(self, glyphs: Glyphs) -> Iterator[Line]:
@@ -110,7 +110,7 @@ class CardScreen(ActingScreen):
     def show(self) -> None:
         """Draw what differs, and ask again where it is time."""
         look, session, size = self.desk.look(), self.desk.session, self.size
-        self._ask_if_due(look.now)
+        self._ask_if_due()
         self._head.show()
         name = fmt.literal(self._address, look.glyphs)
         place = [("is no account any more ", "over")] if self._gone else []
@@ -124,9 +124,9 @@ class CardScreen(ActingScreen):
 
     # ---- asking
 
-    def _ask_if_due(self, now: float) -> None:
-        due = self._card.details is None or self._changed
-        waited = not 0 <= now - self._asked_at < (SOON if due else LATER)
+    def _ask_if_due(self) -> None:
+        due, now = self._card.details is None or self._changed, self.desk.steady()
+        waited = now - self._asked_at >= (SOON if due else LATER)
         live = self.desk.session.state is State.LIVE and not self._gone
         if live and waited and not self._asking:
             self._asked_at, self._asking, self._changed = now, True, False

@@ -41,7 +41,7 @@ class ListScreen(Screen[None], Informed):
         self._title = TitleRule()
         self._filter_line = FilterLine(self.FORMS, desk.glyphs, id="filter")
         self._totals = TileRow()
-        self._detail = NoteLine(desk.clock)
+        self._detail = NoteLine(desk.steady)
         self._foot = Foot(desk.glyphs)
 
     def compose(self) -> ComposeResult:

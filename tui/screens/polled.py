@@ -64,8 +64,8 @@ class PolledScreen(ListScreen, Generic[T]):
 
     def bring_in(self) -> None:
         """Ask where it is time."""
-        now = self.desk.clock()
-        if not self.asking and not 0 <= now - self._asked_at < self.EVERY:
+        now = self.desk.steady()
+        if not self.asking and now - self._asked_at >= self.EVERY:
             self._asked_at, self.asking = now, True
             self._ask()
         self.table.notice = captions.list_notice(

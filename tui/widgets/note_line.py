@@ -11,11 +11,11 @@ NOTE_SECONDS = 10.0
 
 
 class NoteLine(Painted):
-    """``clock`` says when a message is old."""
+    """``steady`` says when a message is old."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, steady: Callable[[], float]) -> None:
         super().__init__(id="detail")
-        self._clock = clock
+        self._steady = steady
         self._note: Line | None = None
         self._until = 0.0
         self._line: Line = ()
@@ -23,13 +23,13 @@ class NoteLine(Painted):
     def show(self, line: Line) -> None:
         """What stands here while there is no message."""
         self._line = line
-        if self._note is not None and self._clock() > self._until:
+        if self._note is not None and self._steady() > self._until:
             self._note = None
         self.paint([self._line if self._note is None else self._note])
 
     def say(self, line: Line) -> None:
         """A message."""
-        self._note, self._until = ((" ", "plain"), *line), self._clock() + NOTE_SECONDS
+        self._note, self._until = ((" ", "plain"), *line), self._steady() + NOTE_SECONDS
         self.show(self._line)
 
     def forget(self) -> None:

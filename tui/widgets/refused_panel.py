@@ -32,8 +32,8 @@ class RefusedPanel(Painted):
         """Draw what changed, and ask again where it is time."""
         if not self.display or not self.size.height:
             return
-        now = self._desk.clock()
-        if not self._asking and not 0 <= now - self._asked_at < EVERY:
+        now = self._desk.steady()
+        if not self._asking and now - self._asked_at >= EVERY:
             self._asked_at, self._asking = now, True
             self._ask()
         look, width = self._desk.look(), self.size.width - 1

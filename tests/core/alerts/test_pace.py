@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, time
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.alerts.pace import RETRIES, Pace, is_quiet, next_try
+from tests.core.zones import in_zone
 
 
 @given(st.integers(1, 5), st.lists(st.floats(0.0, 30.0), max_size=60))
@@ -52,6 +54,16 @@ def test_quiet_hours_by_the_clock_on_the_wall(span: tuple[str, str] | None, quie
     hours = None if span is None else (time.fromisoformat(span[0]), time.fromisoformat(span[1]))
     days = [datetime(2026, 3, 10, hour).astimezone().timestamp() for hour in range(24)]
     assert [hour for hour, at in enumerate(days) if is_quiet(at, hours)] == quiet
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Australia/Lord_Howe", "Asia/Kathmandu"])
+@pytest.mark.parametrize("month", [1, 7])
+def test_quiet_hours_in_every_season(zone: str, month: int) -> None:
+    """Their begin and end by the clock of that day, to the second."""
+    begin, end = (datetime(2026, month, 10, hour, tzinfo=ZoneInfo(zone)).timestamp() for hour in (6, 22))
+    with in_zone(zone):
+        quiet = [is_quiet(at, (time(22), time(6))) for at in (begin - 1, begin, end - 1, end)]
+    assert quiet == [True, False, False, True]
 
 
 def test_failures_are_tried_again_later_and_later_and_then_given_up() -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
+from email import message_from_bytes
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from core.alerts.facts import FolderShare, MailFacts
@@ -14,6 +18,7 @@ from core.alerts.render import BUILT_IN
 from core.alerts.variables import digest_variables, warning_variables
 from core.model import Forecast, Trend
 from tests.core.alerts.letters import GIB, MIB, Tags, facts, letter
+from tests.core.zones import in_zone
 
 CASES = {
     "near": facts(),
@@ -180,6 +185,16 @@ def test_numbers_in_the_manner_of_the_language() -> None:
     assert all(wanted in german for wanted in ("4,8 GiB von 5 GiB", "18.201", "18.11.2026"))
     french = compose(facts(), letter("fr")).text
     assert all(wanted in french for wanted in ("4,8 GiB sur 5 GiB", "18\u202f201", "18/11/2026"))
+
+
+@pytest.mark.parametrize(("month", "offset"), [(1, "+0100"), (7, "+0200")])
+def test_times_are_those_of_the_clock_on_that_day(month: int, offset: str) -> None:
+    """In the text and in the head, whatever the season is now."""
+    at = datetime(2026, month, 10, 18, 0, tzinfo=ZoneInfo("Europe/Berlin")).timestamp()
+    with in_zone("Europe/Berlin"):
+        mail = compose(facts(), msgspec.structs.replace(letter(), at=at))
+    assert f"with the figures of 2026-{month:02}-10 18:00." in mail.text
+    assert f"2026 18:00:00 {offset}" in message_from_bytes(mail.message)["Date"]
 
 
 def test_the_digest_names_the_fullest_and_counts_the_rest() -> None:

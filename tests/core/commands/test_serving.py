@@ -70,6 +70,16 @@ def test_a_file_gets_the_time_of_each_line(alone: CommandLine) -> None:
     assert all(re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8},[0-9]{3} INFO ", line) for line in lines), lines
 
 
+def test_an_engine_that_nobody_could_ask_is_refused(alone: CommandLine) -> None:
+    """An empty list is a settings error with words, for every command."""
+    alone.world.settings["policy"]["listen"] = []
+    alone.world.write_settings()
+    for words in (("--serve",), ("list",), ("config",), ("install",)):
+        done = alone(*words)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert "policy.listen: found none, expected an address that Postfix asks" in done.stderr
+
+
 def test_the_second_engine_gives_up(beside: CommandLine) -> None:
     """Exit code 1, and the first one goes on."""
     done = beside("--serve")

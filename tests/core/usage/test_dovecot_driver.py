@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -62,16 +63,23 @@ class FakeTool:
 
 
 class Desk(DoveadmDriver):
-    """The driver, with its tool."""
+    """The driver, with its tool, and the time: ``at(now)`` has it go by, ``set_back`` turns the clock on the wall."""
 
     def __init__(self, box: Box, tool: FakeTool) -> None:
-        super().__init__(box.store, tool)  # type: ignore[arg-type]  # what is not used is not there
+        super().__init__(box.store, tool, lambda: self.now)  # type: ignore[arg-type]  # what is not used is not there
         self.tool = tool
+        self.now = NOW
 
-    def decide(self, now: float, known: Known | None = None, limit: int | None = LIMIT) -> Known:
+    def at(self, now: float) -> float:
+        """It is that late."""
+        self.now = now
+        return now
+
+    def decide(self, now: float, known: Known | None = None, limit: int | None = LIMIT, set_back: float = 0.0) -> Known:
         """As the enforcer does."""
-        found = self.probe(ADDRESS, limit, known, now)
-        return found if isinstance(found, Known) else self.count(ADDRESS, limit, known, now)
+        wall = self.at(now) - set_back
+        found = self.probe(ADDRESS, limit, known, wall)
+        return found if isinstance(found, Known) else self.count(ADDRESS, limit, known, wall)
 
 
 @pytest.fixture
@@ -87,6 +95,75 @@ def test_a_decision_asks_and_remembers(desk: Desk) -> None:
     assert desk.tool.calls == ["quota"]
     assert desk.decide(NOW + FRESH + 1, known).measured_at == NOW + FRESH + 1
     assert desk.tool.calls == ["quota", "quota"]
+
+
+BACK = 86400.0
+
+
+def test_a_clock_that_is_set_back_makes_no_figure_young(desk: Desk) -> None:
+    """Decisions, looks and rounds go on asking; what is shown is the time of day of then."""
+    known = desk.decide(NOW)
+    desk.tool.inbox = 5000
+    known = desk.decide(NOW + FRESH + 1, known, set_back=BACK)
+    assert (known.used, known.measured_at) == (5 * KIB, NOW + FRESH + 1 - BACK)
+    desk.tool.inbox = 7000
+    known = desk.look(ADDRESS, LIMIT, known, desk.at(NOW + 2 * LOOK) - 2 * BACK)
+    assert known.used == 7000
+    desk.tool.inbox = 9000
+    assert desk.measure(ADDRESS, LIMIT, known, desk.at(NOW + 2 * LOOK + 1) - 3 * BACK).used == 9000
+
+
+def test_a_clock_that_is_set_back_stops_no_round(desk: Desk) -> None:
+    """Whether everybody is asked about at once, or each alone."""
+    known = desk.survey(ADDRESS, LIMIT, None, NOW)
+    desk.tool.inbox = 5000
+    later = desk.at(NOW + 100)
+    assert wait_until(lambda: desk.survey(ADDRESS, LIMIT, known, later - BACK).used == 5 * KIB, 10)
+    desk.tool.listing, desk.tool.inbox = MailquotaError("doveadm: User listing returned failure"), 7000
+    later = desk.at(NOW + 1000)
+    assert wait_until(lambda: desk.survey(ADDRESS, LIMIT, known, later - 2 * BACK).used == 7 * KIB, 10)
+
+
+def test_a_clock_that_is_set_forward_makes_no_figure_old(desk: Desk) -> None:
+    known = desk.decide(NOW)
+    desk.tool.fault = UnreachableError("down")
+    assert desk.decide(NOW + USABLE, known, set_back=-BACK) is known
+
+
+@contextmanager
+def overtaking(desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str) -> Iterator[None]:
+    """An answer of 3,000 bytes was given before the block and comes in after it; meanwhile there are 9,000."""
+    tool, asked, go_on = desk.tool, threading.Event(), threading.Event()
+    original = getattr(tool, name)
+
+    def late(*user: str) -> object:
+        answer = original(*user)
+        answer = list(answer) if name == "quota_all" else answer
+        asked.set()
+        assert go_on.wait(20)
+        return answer
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tool, name, late)
+        ask = desk.survey if name == "quota_all" else desk.measure
+        thread = threading.Thread(target=ask, args=(ADDRESS, LIMIT, None, NOW))
+        thread.start()
+        assert asked.wait(20)
+    tool.inbox = 9000
+    yield
+    go_on.set()
+    thread.join(20)
+
+
+@pytest.mark.parametrize("name", ["quota", "quota_all"])
+def test_an_older_answer_never_takes_the_place_of_a_newer_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Of two questions about one account that overlap, or of one about everybody and one about it."""
+    with overtaking(desk, monkeypatch, name):
+        known = desk.decide(NOW + 1)
+        assert known.used == 9 * KIB
+    assert desk.decide(NOW + 1, known).used in {9000, 9 * KIB}
 
 
 def test_a_slow_dovecot_makes_answers_older_not_late(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +213,7 @@ def test_a_slow_answer_is_not_for_ever(desk: Desk, monkeypatch: pytest.MonkeyPat
     desk.tool.go_on.clear()
     assert desk.decide(NOW + 10, known) is known
     desk.tool.go_on.set()
-    assert wait_until(lambda: desk.probe(ADDRESS, LIMIT, known, NOW + 10) is not Need.COUNT, 10)
+    assert wait_until(lambda: desk.probe(ADDRESS, LIMIT, known, desk.at(NOW + 10)) is not Need.COUNT, 10)
     monkeypatch.setattr(asking, "WAIT", 20.0)
     desk.tool.inbox = 9000
     assert desk.decide(NOW + 20, known).used == 9 * KIB
@@ -192,12 +269,12 @@ def test_a_look_adds_mailboxes(desk: Desk) -> None:
     assert known.used == 3500
     assert [(f.name, f.bytes, f.messages) for f in known.folders or ()] == [("INBOX", 3000, 2), ("Papierkorb", 500, 1)]
     calls = len(desk.tool.calls)
-    assert desk.look(ADDRESS, LIMIT, known, NOW + LOOK - 1) is known
+    assert desk.look(ADDRESS, LIMIT, known, desk.at(NOW + LOOK - 1)) is known
     assert len(desk.tool.calls) == calls
     desk.tool.inbox += 5000
-    assert desk.look(ADDRESS, LIMIT, known, NOW + LOOK).used == 8500
+    assert desk.look(ADDRESS, LIMIT, known, desk.at(NOW + LOOK)).used == 8500
     assert desk.tool.calls[calls:] == ["quota", "sizes"]
-    assert desk.measure(ADDRESS, LIMIT, known, NOW + LOOK).used == 8500
+    assert desk.measure(ADDRESS, LIMIT, known, desk.at(NOW + LOOK)).used == 8500
     assert desk.tool.calls[calls + 2 :] == ["quota", "sizes"]
 
 
@@ -218,7 +295,7 @@ def test_a_round_asks_once_for_everybody(desk: Desk) -> None:
             desk.survey(address, LIMIT, None, NOW)
     assert desk.tool.calls == ["all"]
     desk.tool.inbox = 5000
-    assert wait_until(lambda: desk.survey(ADDRESS, LIMIT, known, NOW + 100).used == 5 * KIB, 10)
+    assert wait_until(lambda: desk.survey(ADDRESS, LIMIT, known, desk.at(NOW + 100)).used == 5 * KIB, 10)
     assert desk.tool.calls == ["all", "all"]
 
 
@@ -226,9 +303,9 @@ def test_a_round_where_dovecot_can_not_list_its_users(desk: Desk) -> None:
     desk.tool.listing = MailquotaError("doveadm: User listing returned failure")
     known = desk.survey(ADDRESS, LIMIT, None, NOW)
     assert known.used == 3 * KIB
-    desk.survey(ADDRESS, LIMIT, known, NOW + ALONE)
+    desk.survey(ADDRESS, LIMIT, known, desk.at(NOW + ALONE))
     assert desk.tool.calls.count("quota") == 1
-    desk.survey(ADDRESS, LIMIT, known, NOW + ALONE + 1)
+    desk.survey(ADDRESS, LIMIT, known, desk.at(NOW + ALONE + 1))
     assert desk.tool.calls.count("quota") == 2
     desk.tool.fault = UnreachableError("down")
     with pytest.raises(Unmeasurable, match="down"):
