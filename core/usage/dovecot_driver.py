@@ -60,6 +60,7 @@ class Everybody:
         self._first = threading.Event()
         self._waited = False
         self.possible = True  # whether Dovecot can list its users
+        self.refused: dict[str, str] = {}  # those of whom it gave no figure, and why
         self.oldest = USABLE  # how old a figure of a round may be: it may take long to ask for everybody
 
     def keep_going(self, now: float) -> None:
@@ -74,12 +75,16 @@ class Everybody:
 
     def _ask(self, now: float) -> None:
         started, found = monotonic(), False
+        refused: dict[str, str] = {}
         try:
             for name, quota in self._tool.quota_all():
+                if isinstance(quota, MailquotaError):
+                    refused[name.lower()] = str(quota)
+                    continue
                 found = True
                 if quota is not None:
                     self._take(name.lower(), quota, now + monotonic() - started)
-            self.possible = found
+            self.possible, self.refused = found, refused
         except MailquotaError as error:
             if self.possible:
                 log.warning("Dovecot can't tell about all accounts at once, so each is asked about alone: %s", error)
@@ -169,7 +174,7 @@ class DoveadmDriver:
         if figure is not None and now - figure.at <= (everybody.oldest if everybody.possible else ALONE):
             return _known(figure, limit, known)
         if everybody.possible:
-            raise Unmeasurable("Dovecot gives no figure for it")
+            raise Unmeasurable(everybody.refused.get(address, "Dovecot gives no figure for it"))
         try:
             return _known(self._quota(address, limit, now), limit, known)
         except MailquotaError as error:
