@@ -9,7 +9,7 @@ from itertools import zip_longest
 from core.control.results import Details
 from core.model import AccountRow
 from core.times import local_time
-from core.units import format_age, format_size
+from core.units import format_age, format_limit, format_size
 from tui import folders, journal, lanes, outlook, plot, warned
 from tui import format as fmt
 from tui.format import Line, Run
@@ -106,7 +106,7 @@ def head(card: Card, width: int, look: Look) -> Iterator[Line]:
     row = card.row
     yield tuple(_bar(row, max(12, min(48, width // 3)), look))
     yield from flow([*_outlook(card, look)], width, look)
-    yield from flow([*_contents(card)], width, look)
+    yield from flow([*_contents(card, look)], width, look)
     yield from flow([*_figures(row, look)], width, look)
 
 
@@ -121,7 +121,7 @@ def _bar(row: AccountRow, width: int, look: Look) -> Iterator[Run]:
     used = "use not known" if row.used_bytes is None else format_size(row.used_bytes)
     yield f"   {used}", "strong"
     if row.limit_bytes is not None:
-        yield f" of {format_size(row.limit_bytes)}", "plain"
+        yield f" of {format_limit(row.limit_bytes)}", "plain"
         if row.used_bytes is not None:
             free = row.limit_bytes - row.used_bytes
             yield f"   {format_size(abs(free))} {'left' if free > 0 else 'over'}", "quiet"
@@ -136,7 +136,7 @@ def _outlook(card: Card, look: Look) -> Iterator[Run]:
         yield outlook.growth_words(details.trend), "quiet"
 
 
-def _contents(card: Card) -> Iterator[Run]:
+def _contents(card: Card, look: Look) -> Iterator[Run]:
     row = card.row
     if row.messages is not None:
         yield fmt.plural(row.messages, "message"), "plain"
@@ -148,6 +148,8 @@ def _contents(card: Card) -> Iterator[Run]:
         yield f"Junk {format_size(junk)}{_share(junk, row)}", "plain"
     if not row.enabled:
         yield "disabled in the accounts database", "near"
+    if row.why:
+        yield fmt.literal(row.why, look.glyphs), "near"
 
 
 def _share(part: int, row: AccountRow) -> str:

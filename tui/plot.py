@@ -75,7 +75,7 @@ def frame_of(details: Details, now: float, columns: int, lines: int) -> Frame:
     since = _since(details.points, start)
     highest = max([point.used_bytes for point in since] + [details.row.used_bytes or 0, 1])
     end = now + _ahead(details, now - start)
-    if limit is None or limit > FAR * highest:
+    if limit is None or not 0 < limit <= FAR * highest:
         return Frame(start, now, end, columns, lines, highest * 1.15 / lines, None)
     tallest = max([highest, *(each for _at, each in held(details, start) if each and each <= FAR * highest)])
     below = max(1, min(lines - 1, int(limit / tallest * lines)))
@@ -131,7 +131,7 @@ class Drawing:
         frame, sign = self.frame, (self._glyphs.steps_of_plot[0], "quiet")
         ends = [at for at, _limit in held[1:]] + [frame.end]
         for (at, limit), end in zip(held, ends, strict=True):
-            up = frame.lines if limit is None else round(limit / frame.line)
+            up = frame.lines if limit is None or limit < 0 else round(limit / frame.line)
             if up < frame.lines:
                 for column in range(max(0, frame.column(at)), frame.column(end)):
                     self.rows[frame.lines - 1 - up][column] = sign
