@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from core.control.results import DecisionRow
@@ -24,6 +24,14 @@ _PART = 50
 
 # making a _Raw costs five times more
 _Fields = tuple[float, Verdict, bytes, Sequence[Entry], int, tuple[str, ...], bool]
+
+
+Kept = tuple[float, str, bytes, tuple[str, ...], int, tuple[str, ...], bool]  # the same with the accounts' addresses
+
+
+def _kept(raw: _Fields) -> Kept:
+    at, verdict, request, entries, micros, missed, shadow = raw
+    return at, verdict.value, request, tuple(entry.address for entry in entries), micros, missed, shadow
 
 
 class _Raw(NamedTuple):
@@ -91,6 +99,8 @@ class DecisionLog:
         if verdict in REFUSALS:
             for entry in entries:
                 self.tally.add(entry.address, request, raw[0])
+            if not shadow:
+                self.tally.count(request, raw[0])
 
     def since(self, count: int, most: int) -> tuple[list[DecisionRow], int]:
         """The newest ``most`` of those after the first ``count``, oldest first, and how many are left out."""
@@ -104,6 +114,17 @@ class DecisionLog:
         raws = list(self._newest)
         for start in range(0, len(raws), _PART):
             yield [_row(raw) for raw in raws[start : start + _PART]]
+
+    def known(self) -> tuple[list[Kept], list[Kept]]:
+        """All that is kept, for another engine: the newest, and those that were refused."""
+        return [_kept(raw) for raw in self._newest], [_kept(raw) for raw in self._refused]
+
+    def recall(self, newest: Iterable[Kept], refused: Iterable[Kept], get: Callable[[str], Entry | None]) -> None:
+        """What another engine knew, before anything is decided here. ``get`` gives the account of an address."""
+        for kept, mine in ((newest, self._newest), (refused, self._refused)):
+            for at, verdict, request, addresses, micros, missed, shadow in kept:
+                entries = [entry for address in addresses if (entry := get(address)) is not None]
+                mine.append((at, Verdict(verdict), request, entries, micros, missed, shadow))
 
     def refusals(self, address: str, most: int) -> list[DecisionRow]:
         """The last refusals of one mailbox, newest first."""
