@@ -32,6 +32,17 @@ def test_every_picture_of_the_readme_is_there() -> None:
     assert not [name for name in names if not name.startswith("http") and not (ROOT / name).exists()]
 
 
+def test_letters_of_pictures_are_as_wide_as_their_cells() -> None:
+    """Else a program that knows no textLength draws long lines too long, and a plot as if it fell at its end."""
+    for picture in (ROOT / "screenshots").glob("*.svg"):
+        text = picture.read_text()
+        cells = re.findall(r'textLength="([\d.]+)" clip-path="[^"]*line-\d+\)">(\w+)</text>', text)
+        size = re.search(r"font-size: ([\d.]+)px;\s+line-height", text)
+        assert size, picture
+        letter = float(size[1]) * 1200 / 1950  # of Fira Code
+        assert {round(float(length) / len(word), 2) for length, word in cells} == {round(letter, 2)}, picture
+
+
 def test_every_command_and_its_own_options_are_in_the_docs() -> None:
     """In a code span of the README: the command, and each option that not every command has."""
     text = re.sub(r"```.*?```", "", (ROOT / "README.md").read_text(), flags=re.DOTALL)

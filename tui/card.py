@@ -72,7 +72,7 @@ class Card:
         details = self.details
         if details is None:
             return
-        yield from title(_span(details, look.now), width, look)
+        yield from title(title_of_plot(details, look.now), width, look)
         if self.problem:
             yield ((f" history off: {fmt.literal(self.problem, look.glyphs)}", "near"),)
         if not details.points:
@@ -90,12 +90,14 @@ class Card:
         yield ()
 
 
-def _span(details: Details, now: float) -> str:
-    """The name of the plot."""
+def title_of_plot(details: Details, now: float) -> str:
+    """Since when the use is known, as far as the plot shows it."""
     if not details.points:
         return "Use"
-    start = plot.beginning(details, now)
-    return f"Use over {plot.PAST} days" if now - start >= plot.PAST * plot.DAY else f"Use since {plot.day(start)}"
+    start = max(plot.beginning(details, now), details.points[0].at)
+    if now - start >= plot.PAST * plot.DAY:
+        return f"Use over {plot.PAST} days"
+    return f"Use since {plot.moment(start, start, now)}"
 
 
 # ---- at the top
@@ -216,6 +218,8 @@ def past(details: Details, look: Look) -> Iterator[str]:
         held = [point for point in details.points if point.at <= look.now - days * plot.DAY]
         if held:
             yield f"{fmt.plural(days, 'day')} ago {format_size(held[-1].used_bytes)}"
+    if details.points and look.now - details.points[0].at < plot.DAY:
+        yield f"{format_age(look.now - details.points[0].at)} ago {format_size(details.points[0].used_bytes)}"
     yield f"now {fmt.size(details.row.used_bytes, look.glyphs)}" if details.points else "no history yet"
 
 
