@@ -18,6 +18,9 @@ ANSWER_FORMS = (
     "DUNNO, a 4xx or 5xx code with a text (452 4.2.2 Mailbox is full), "
     "REJECT, DEFER, DEFER_IF_PERMIT, DEFER_IF_REJECT, INFO or WARN, each with or without a text"
 )
+# Asked only to see whether a policy service answers: a state that none decides about, and bytes that Postfix never
+# sends, since its requests have many more attributes. Of ours it leaves no trace.
+PROBE = b"request=smtpd_access_policy\nprotocol_state=CONNECT\nprotocol_name=ESMTP\n\n"
 _WORDS = frozenset({"DUNNO", "REJECT", "DEFER", "DEFER_IF_PERMIT", "DEFER_IF_REJECT", "INFO", "WARN"})
 _PERMITS = frozenset({"OK", "RELAY", "PERMIT"})
 _CODE = re.compile(r"[45][0-9]{2} +\S.*", re.DOTALL)

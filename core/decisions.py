@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from core.clock import steady_time
 from core.control.results import DecisionRow, Refusals
 from core.ledger import Entry
 from core.policy.decision import REFUSALS, Verdict
@@ -24,6 +25,14 @@ _PART = 50
 
 # making a _Raw costs five times more
 _Fields = tuple[float, Verdict, bytes, Sequence[Entry], int, tuple[str, ...], bool]
+
+
+Kept = tuple[float, str, bytes, tuple[str, ...], int, tuple[str, ...], bool]  # the same with the accounts' addresses
+
+
+def _kept(raw: _Fields) -> Kept:
+    at, verdict, request, entries, micros, missed, shadow = raw
+    return at, verdict.value, request, tuple(entry.address for entry in entries), micros, missed, shadow
 
 
 class _Raw(NamedTuple):
@@ -70,7 +79,7 @@ class DecisionLog:
         self.count = 0
         self._newest: deque[_Fields] = deque(maxlen=NEWEST)
         self._refused: deque[_Fields] = deque(maxlen=REFUSED)
-        self._tally = RefusalTally(time.monotonic())
+        self.tally = RefusalTally(steady_time())
 
     def add(
         self,
@@ -89,8 +98,11 @@ class DecisionLog:
         if missed or verdict in REFUSALS:
             self._refused.append(raw)
         if verdict in REFUSALS:
+            steady = steady_time()
             for entry in entries:
-                self._tally.add(entry.address, request, raw[0], time.monotonic())
+                self.tally.add(entry.address, request, raw[0], steady)
+            if not shadow:
+                self.tally.count(request, raw[0], steady)
 
     def since(self, count: int, most: int) -> tuple[list[DecisionRow], int]:
         """The newest ``most`` of those after the first ``count``, oldest first, and how many are left out."""
@@ -105,9 +117,20 @@ class DecisionLog:
         for start in range(0, len(raws), _PART):
             yield [_row(raw) for raw in raws[start : start + _PART]]
 
+    def known(self) -> tuple[list[Kept], list[Kept]]:
+        """All that is kept, for another engine: the newest, and those that were refused."""
+        return [_kept(raw) for raw in self._newest], [_kept(raw) for raw in self._refused]
+
+    def recall(self, newest: Iterable[Kept], refused: Iterable[Kept], get: Callable[[str], Entry | None]) -> None:
+        """What another engine knew, before anything is decided here. ``get`` gives the account of an address."""
+        for kept, mine in ((newest, self._newest), (refused, self._refused)):
+            for at, verdict, request, addresses, micros, missed, shadow in kept:
+                entries = [entry for address in addresses if (entry := get(address)) is not None]
+                mine.append((at, Verdict(verdict), request, entries, micros, missed, shadow))
+
     def report(self, most: int) -> Refusals:
         """Who is refused most."""
-        return self._tally.report(time.time(), time.monotonic(), most)
+        return self.tally.report(time.time(), steady_time(), most)
 
     def refusals(self, address: str, most: int) -> list[DecisionRow]:
         """The last refusals of one mailbox, newest first."""

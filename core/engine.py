@@ -15,6 +15,7 @@ import gc
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
@@ -76,14 +77,14 @@ class Engine:
         self.mailstore = wiring.make_mailstore(config)
         self.driver = wiring.make_driver(config, self.mailstore)
         self.ledger = Ledger(self.mailstore.is_trash)
-        self.metrics = Metrics()
+        self.metrics = Metrics(time.time())
         self.decisions = DecisionLog()
         self.enforcer = Enforcer(self.ledger, self.driver, wiring.make_rules(config), self.metrics, self.decisions)
         self.mail_log = MailLog(lambda: self.config, self.enforcer.router.mailboxes, off=options.demo)
         self.policy = PolicyServer(self.enforcer.ask, self.metrics)
         self.sync = self._make_sync(config)
         self.poller = Poller(self.ledger, self.driver, self.enforcer.asked)
-        self.keeping = Keeping(config, self.ledger)
+        self.keeping = Keeping(config, self.ledger, self.decisions.tally)
         self.journal = self.keeping.journal
         doveadm, insist = wiring.make_doveadm(config)
         self.actions = Actions(

@@ -20,10 +20,10 @@ from core.errors import MailquotaError, NoSuchAccountError
 from core.history.journal import JournalEntry, limit_text
 from core.history.temporary import Temporary
 from core.ledger import Ledger
-from core.limit_changes import LimitChanges, blame, words
+from core.limit_changes import LimitChanges, blame
 from core.threads import in_thread
 from core.times import local_time
-from core.units import format_size
+from core.units import format_limit, format_size
 
 log = logging.getLogger(__name__)
 
@@ -131,23 +131,23 @@ class Expiry:
         error, begun = written.error, one.entry
         if begun is None and error is not None:
             return None
-        ended = f"the temporary limit of {words(one.limit)} until {local_time(one.until)} has ended"
+        ended = f"the temporary limit of {format_limit(one.limit)} until {local_time(one.until)} has ended"
         if isinstance(error, NoSuchAccountError):
             return _note(one.address, limit_text(one.limit), None, f"{ended}, and the account is gone")
         if begun is None or not isinstance(error, LimitChangedError) or error.found == one.before:
             return _note(one.address, limit_text(one.limit), limit_text(one.before), f"{ended}{self._state(one)}")
         found = error.found
         who = blame(await in_thread(lambda: self._changes.journal.later(one.address, begun)), found)
-        left = f"{ended}; the limit stays {words(found)}, {who}"
+        left = f"{ended}; the limit stays {format_limit(found)}, {who}"
         return _note(one.address, limit_text(found), limit_text(found), left)
 
     def _state(self, one: Temporary) -> str:
         """How the account is now that it has its old limit."""
         over = self._over(one)
         if over is None:
-            return f", back to {words(one.before)}; its use is not known"
+            return f", back to {format_limit(one.before)}; its use is not known"
         more = f"; the account is {format_size(over)} over it now" if over > 0 else ""
-        return f", back to {words(one.before)}{more}"
+        return f", back to {format_limit(one.before)}{more}"
 
     def _over(self, one: Temporary) -> int | None:
         """Bytes that the use is above the limit of before; None where it is not known."""

@@ -49,7 +49,7 @@ def _target(rules: Rules, end: Destination, finding: Finding | None) -> Target:
         return Target(end.address, end.kind.value, None, None, None, fits=fits, via=list(end.via))
     entry, verdict = finding.entry, finding.verdict
     used = None if verdict is Verdict.TROUBLE else entry.used
-    grace = rules.grace.of(entry.limit) if entry.limit is not None else None
+    grace = rules.grace.of(entry.limit) if entry.limit is not None and not entry.fault else None
     fits = verdict is Verdict.ACCEPT
     return Target(end.address, end.kind.value, entry.limit, used, grace, fits=fits, via=list(end.via))
 
@@ -72,6 +72,8 @@ def _why_mailbox(rules: Rules, size: int, finding: Finding) -> str:
     entry = finding.entry
     if finding.exempt and entry.limit is not None:
         return "The account is exempt by policy.exempt, so it is never refused."
+    if entry.fault:
+        return f"{entry.fault[0].upper()}{entry.fault[1:]}: the answer for trouble is given."
     used = None if finding.verdict is Verdict.TROUBLE or entry.used is None else entry.used + finding.held
     grace = rules.grace.of(entry.limit) if entry.limit is not None else 0
     why = explain_verdict(finding.verdict, entry.limit, used, size, grace)

@@ -3,8 +3,9 @@
 The old engine starts the new one with one end of a socket pair. It sends the listening sockets; the new engine reads
 settings and accounts and says READY when it could answer. Only then the old one stops reading, answers what it has
 read, and sends every connection with the bytes of a half-read request; what clients send meanwhile waits in the kernel
-and goes along. Where the new engine fails before DONE, it is ended and the old one goes on with what it still holds;
-once DONE is sent, or the old one dies, the new one serves.
+and goes along. What was counted and refused so far goes with them (core.carried). Where the new engine fails before
+DONE, it is ended and the old one goes on with what it still holds; once DONE is sent, or the old one dies, the new one
+serves.
 
 An engine in a console goes on without a terminal. One that runs as a service keeps the service's log, and tells systemd
 its new main process (sd_notify(3), MAINPID). Files of sockets that systemd opened stay systemd's.
@@ -44,15 +45,16 @@ _LENGTH = struct.Struct(">I")
 
 
 class Parcel(msgspec.Struct, frozen=True):
-    """``kind`` is listen, connections, ready or done. ``texts`` name listening sockets, ``received`` are bytes.
+    """``kind`` is listen, connections, known, ready or done. ``texts`` name listening sockets, ``received`` are bytes.
 
-    ``foreign`` are those of the listening sockets whose files are not ours to remove.
+    ``foreign`` are those of the listening sockets whose files are not ours to remove. ``known`` is for core.carried.
     """
 
     kind: str
     texts: list[str] = []
     received: list[bytes] = []
     foreign: list[str] = []
+    known: bytes = b""
 
 
 def send(channel: socket.socket, parcel: Parcel, handles: Sequence[int] = ()) -> None:
@@ -119,12 +121,13 @@ class Successor:
             if parcel.kind != "ready":
                 raise EOFError
 
-    def give(self, connections: Sequence[tuple[int, bytes]]) -> None:
-        """Send the connections, which stay ours to close, and say that this was all."""
+    def give(self, connections: Sequence[tuple[int, bytes]], known: bytes = b"") -> None:
+        """Send the connections, which stay ours to close, and what we know, and say that this was all."""
         with self._ending("went away"):
             for start in range(0, len(connections), _FDS_A_MESSAGE):
                 part = connections[start : start + _FDS_A_MESSAGE]
                 send(self._channel, Parcel("connections", received=[data for _, data in part]), [fd for fd, _ in part])
+            send(self._channel, Parcel("known", known=known))
             send(self._channel, Parcel("done"))
         self._channel.close()
         self._process.returncode = 0  # it outlives us on purpose: nobody need be warned of that
@@ -164,6 +167,7 @@ class Predecessor:
     """The old engine as the new one sees it. Blocking; used in a thread."""
 
     def __init__(self, channel: socket.socket) -> None:
+        self.known = b""  # what it knows, once its connections came
         self._channel = channel
         self._channel.settimeout(READY_SECONDS)
 
@@ -198,6 +202,7 @@ class Predecessor:
                 parcel, handles = receive(self._channel)
                 if parcel.kind == "done":
                     break
+                self.known = parcel.known or self.known
                 for handle, received in zip(handles, parcel.received, strict=True):
                     yield socket.socket(fileno=handle), received
         except (OSError, EOFError) as error:

@@ -9,18 +9,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import time
 from collections.abc import Awaitable, Callable
 
 from core import wiring
+from core.clock import steady_time
 from core.config import Config
 from core.history.database import StateError
 from core.history.forecast import trend, week
 from core.history.journal import Journal
+from core.history.refusals import RefusalHistory
 from core.history.samples import Samples
 from core.ledger import Entry, Ledger
 from core.model import Point
 from core.reckoner import Reckoner
+from core.refusal_keeper import RefusalKeeper
+from core.refusals import RefusalTally
 from core.sampler import Sampler
 from core.threads import in_thread
 
@@ -37,7 +42,9 @@ _WRITE_SECONDS = 0.3
 class Keeping:
     """Made and used on the engine's loop."""
 
-    def __init__(self, config: Config, ledger: Ledger, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, config: Config, ledger: Ledger, tally: RefusalTally, now: Callable[[], float] = time.time
+    ) -> None:
         self.state = wiring.make_state(config)
         self.journal = Journal(self.state)
         self.samples = Samples(self.state)
@@ -45,6 +52,7 @@ class Keeping:
         self._now = now
         self._sampler = Sampler(ledger, self.samples, self.journal, now)
         self._reckoner = Reckoner(ledger, self.samples, config.settings.state.keep_seconds, now)
+        self.refusals = RefusalKeeper(ledger, tally, RefusalHistory(self.state, socket.gethostname()), steady_time)
         self._tasks: list[asyncio.Task[None]] = []
         self._problems: dict[str, str] = {}
 
@@ -56,7 +64,7 @@ class Keeping:
     def start(self) -> None:
         """Begin, once the ledger holds the accounts."""
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._sample()), loop.create_task(self._tend())]
+        self._tasks = [loop.create_task(work) for work in (self._sample(), self._tend(), self._count_refusals())]
 
     async def stop(self) -> None:
         """Write what waits, in half a second at most with everything."""
@@ -66,6 +74,7 @@ class Keeping:
             async with asyncio.timeout(_STOP_SECONDS):
                 if self._tasks:
                     await asyncio.wait(self._tasks)
+                    await self.refusals.finish()
                     await self._sampler.finish(_WRITE_SECONDS)
                 await in_thread(self.state.close)
 
@@ -92,6 +101,9 @@ class Keeping:
     async def _tend(self) -> None:
         await self._sampler.remembered.wait()
         await self._again_and_again("tending", self._reckoner.round, _TEND_SECONDS)
+
+    async def _count_refusals(self) -> None:
+        await self._again_and_again("counting refusals", self.refusals.round, _ROUND_SECONDS)
 
     async def _again_and_again(self, name: str, work: Callable[[], Awaitable[None]], pause: float) -> None:
         while True:

@@ -20,17 +20,21 @@ NEVER = float("-inf")  # by a clock that says nothing of the time of day
 
 
 class Entry:
-    """One mailbox. ``limit`` in bytes, None unlimited; ``known`` is the last measuring, None before the first."""
+    """One mailbox. ``limit`` and ``fault`` as in Account; ``known`` is the last measuring, None before the first.
+
+    Where the limit is none nothing is measured: Dovecot can't tell anything of such a user either.
+    """
 
     __slots__ = (
-        "address", "changed_at", "compared_at", "drift", "enabled", "events", "fresh_until", "held", "known", "limit",
-        "mailbox", "measured_at", "refused_at", "sampled_at", "sampled_from", "trend", "trouble", "week",
+        "address", "changed_at", "compared_at", "drift", "enabled", "events", "fault", "fresh_until", "held", "known",
+        "limit", "mailbox", "measured_at", "refused_at", "sampled_at", "sampled_from", "trend", "trouble", "week",
     )  # fmt: skip
 
     def __init__(self, account: Account) -> None:
         self.address = account.address
         self.limit = account.limit
         self.enabled = account.enabled
+        self.fault = account.fault
         self.mailbox = is_username(account.address)  # false: Dovecot refuses to look such a name up
         self.known: Known | None = None
         self.measured_at: float | None = None
@@ -72,7 +76,7 @@ class Totals:
         """Count an entry in (1) or, before it changes or goes, out (-1)."""
         used = entry.used
         self.levels[entry.level] += sign
-        self.granted += sign * (entry.limit or 0)
+        self.granted += sign * max(0, entry.limit or 0)
         if used is not None:
             self.used += sign * used
             self.measured += sign
@@ -127,7 +131,7 @@ class Ledger:
         for account in accounts:
             gone.discard(account.address)
             entry = entries.get(account.address)
-            if entry is None or entry.limit != account.limit or entry.enabled != account.enabled:
+            if entry is None or _differs(entry, account):
                 changed.append(account)
         return Differences(changed, gone)
 
@@ -174,7 +178,11 @@ class Ledger:
         self.totals.add(entry, -1)
         self.generation += entry.enabled != account.enabled
         entry.fresh_until = 0.0
-        entry.limit, entry.enabled = account.limit, account.enabled
+        if account.fault:
+            entry.known = None
+        elif entry.fault:
+            entry.trouble = None
+        entry.limit, entry.enabled, entry.fault = account.limit, account.enabled, account.fault
         if entry.known is not None and entry.known.stamp:  # a maildirsize of another limit is judged anew
             known = entry.known
             entry.known = Known(known.used, known.messages, known.source, None, None, known.folders, known.complete)
@@ -213,13 +221,14 @@ class Ledger:
         """The mailbox can't be measured: what was known is not known any more."""
         if self.entries.get(entry.address) is not entry:
             return
+        if entry.trouble != reason:
+            self._changed[entry.address] = entry
         entry.trouble = reason
         entry.fresh_until = 0.0
         if entry.known is not None:
             self.totals.add(entry, -1)
             entry.known = None
             self.totals.add(entry, 1)
-            self._changed[entry.address] = entry
 
     def set_drift(self, entry: Entry, drift: int | None) -> None:
         """What a comparison of the figure on record with a count found; None: they agree, or nothing is known."""
@@ -236,7 +245,8 @@ class Ledger:
         """The entry as readers see it."""
         known = entry.known
         if known is None:
-            return AccountRow(entry.address, entry.limit, enabled=entry.enabled, refused_at=entry.refused_at)
+            why = entry.fault or entry.trouble or "it has not been measured yet"
+            return AccountRow(entry.address, entry.limit, enabled=entry.enabled, refused_at=entry.refused_at, why=why)
         trash = None if known.folders is None else [f for f in known.folders if self._is_trash(f.name)]
         return AccountRow(
             address=entry.address,
@@ -266,6 +276,10 @@ class Ledger:
         """There is nobody to tell."""
         self._changed.clear()
         self._removed.clear()
+
+
+def _differs(entry: Entry, account: Account) -> bool:
+    return (entry.limit, entry.enabled, entry.fault) != (account.limit, account.enabled, account.fault)
 
 
 def _days_to_full(entry: Entry) -> float | None:

@@ -27,7 +27,7 @@ from core.outcomes import failed, numbered
 from core.poller import Poller
 from core.threads import in_thread
 from core.times import local_time
-from core.units import format_size
+from core.units import format_limit
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ class LimitChanges:
             who = f", {blame(await in_thread(lambda: self.journal.later(address, entry)), found)}"
         except StateError:  # others of the same edit are changed by now: that must not end here
             who = ""
-        return MailquotaError(f"the limit of {address} is {words(found)} by now{who}; nothing was changed")
+        return MailquotaError(f"the limit of {address} is {format_limit(found)} by now{who}; nothing was changed")
 
     async def _write_down(
         self, changes: Sequence[Change], results: list[SetResult], memory: _Memory, operator: Operator
@@ -205,8 +205,3 @@ def blame(later: Sequence[Row], found: int | None) -> str:
     if not changes or changes[-1].new != limit_text(found):
         return "changed outside mailquota"
     return f"set by {changes[-1].who} on {local_time(changes[-1].at)}"
-
-
-def words(limit: int | None) -> str:
-    """A limit as people read it."""
-    return "unlimited" if limit is None else format_size(limit)

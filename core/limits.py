@@ -51,7 +51,7 @@ class Limits:
         UsageError where none can be; StateError where a temporary one can't be remembered.
         """
         await self.changes.measure(addresses)
-        results = [self._plan(address, size) for address in addresses]
+        results = [self._plan(address, size, lasting=until is None) for address in addresses]
         if len(results) == 1 and results[0].code == UsageError.exit_code:
             raise UsageError(results[0].error)
         wanted = list({result.address: result for result in results if result.error is None}.values())
@@ -69,12 +69,14 @@ class Limits:
         by_address = {result.address: result for result in done}
         return [by_address.get(result.address, result) for result in results]
 
-    def _plan(self, address: str, size: str) -> SetResult:
+    def _plan(self, address: str, size: str, *, lasting: bool) -> SetResult:
         entry = self._ledger.get(address)
         if entry is None:
             missing = NoSuchAccountError(address)
             return SetResult(address, None, None, error=str(missing), code=missing.exit_code)
         try:
+            if entry.fault and not lasting:
+                raise UsageError(f"{entry.fault}: there is nothing to go back to, so set one for good")
             new = parse_limit(size, entry.limit, entry.used)
         except UsageError as error:
             return SetResult(address, entry.limit, entry.limit, entry.used, error=str(error), code=error.exit_code)

@@ -70,7 +70,7 @@ class Looker:
     def look(self, entry: Entry, asker: object) -> None:
         """Look at a mailbox; ``done`` follows, never within this call."""
         look = Look(entry, asker)
-        if self._probes.usable(look):
+        if not entry.fault and self._probes.usable(look):
             self._probes.submit(look)
         else:
             self._loop.call_soon(self._hangs, look)

@@ -29,16 +29,19 @@ class Level(StrEnum):
 
 def percent_of(used: int | None, limit: int | None) -> float | None:
     """Use as a share of the limit in percent; None where either is unknown or there is no limit."""
-    if used is None or not limit:
+    if used is None or not limit or limit < 0:
         return None
     return used * 100 / limit
 
 
 def level_of(used: int | None, limit: int | None) -> Level:
-    """The level by contract: near from 80 %, critical from 95 %, over from 100 % of the limit."""
+    """The level by contract: near from 80 %, critical from 95 %, over from 100 % of the limit.
+
+    Below 0 is no limit at all, not even "none"; see Account.
+    """
     if limit is None:
         return Level.UNLIMITED
-    if used is None:
+    if used is None or limit < 0:
         return Level.UNKNOWN
     if used >= limit:
         return Level.OVER
@@ -48,11 +51,15 @@ def level_of(used: int | None, limit: int | None) -> Level:
 
 
 class Account(msgspec.Struct, frozen=True, gc=False):
-    """A mailbox as the accounts database has it. ``limit`` is in bytes; None is unlimited (0 in the database)."""
+    """A mailbox as the accounts database has it. ``limit`` is in bytes; None is unlimited (0 in the database).
+
+    Where the database has something else, ``limit`` is below 0 and ``fault`` says what it has.
+    """
 
     address: str
     limit: int | None
     enabled: bool = True
+    fault: str = ""
 
 
 class Alias(msgspec.Struct, frozen=True, gc=False):
@@ -126,6 +133,7 @@ class AccountRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     days_to_full: float | None = None  # at that growth
     week: str = ""  # use over the last seven days, a digit from 0 to 7 each, oldest first; "" without history
     changed_at: float | None = None  # when the use was last seen to differ
+    why: str = ""  # its use is not known, or its limit is none
 
     @property
     def domain(self) -> str:
@@ -169,4 +177,5 @@ def account_json(row: AccountRow) -> dict[str, Any]:
         "days_to_full": row.days_to_full,
         "drift_bytes": row.drift_bytes,
         "enabled": row.enabled,
+        "why": row.why or None,
     }

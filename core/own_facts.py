@@ -51,14 +51,15 @@ def accounts(config: Config) -> Accounts:
             found = store.read().accounts
             limits = {account.address: account.limit for account in found}
             disabled = frozenset(account.address for account in found if not account.enabled)
-            return Accounts(limits, _database(store, writer), disabled)
+            faults = {account.address: account.fault for account in found if account.fault}
+            return Accounts(limits, _database(store, writer, faults), disabled)
         finally:
             store.close()
     except MailquotaError as error:
         return Accounts({}, DatabaseFacts(known=True, fault=str(error), writer=writer))
 
 
-def _database(store: AccountStore, writer: str) -> DatabaseFacts:
+def _database(store: AccountStore, writer: str, faults: dict[str, str]) -> DatabaseFacts:
     column = store.limit_column() or LimitColumn("")
     may_write: bool | None = None
     fault = ""
@@ -70,6 +71,7 @@ def _database(store: AccountStore, writer: str) -> DatabaseFacts:
     return DatabaseFacts(
         known=True, write_fault=fault, may_write=may_write, writer=writer,
         table=table, column=name, column_type=column.type, column_max=column.highest,
+        limit_faults=faults,
     )  # fmt: skip
 
 

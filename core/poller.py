@@ -42,6 +42,8 @@ Measure = Callable[[str, int | None, Known | None, float], Known]
 def measure_entry(measure: Measure, entry: Entry) -> Measured:
     """Measure one mailbox, in any thread, with a function of a driver."""
     base = entry.known
+    if entry.fault:
+        return Measured(base, entry.fault)
     if not entry.mailbox:
         return Measured(base, "Dovecot takes no such user name")
     try:

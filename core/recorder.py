@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from core.answers import PROBE
 from core.decisions import DecisionLog
 from core.ledger import Entry, Ledger
 from core.policy.decision import REFUSALS, Answers, Rules, Verdict
@@ -12,9 +13,11 @@ from core.policy.metrics import Metrics
 from core.policy.protocol import answer
 from core.second_opinion import SecondOpinion
 
+_PROBED = b"\n" + PROBE[:-1]  # as the parser hands it on
+
 
 class Recorder:
-    """Used on the engine's loop."""
+    """Used on the engine's loop. Whoever only looks whether somebody answers is neither counted nor recorded."""
 
     def __init__(self, ledger: Ledger, metrics: Metrics, decisions: DecisionLog, second: SecondOpinion) -> None:
         self._ledger = ledger
@@ -34,6 +37,8 @@ class Recorder:
         self, verdict: Verdict, request: bytes, entries: Sequence[Entry], started: int, missed: tuple[str, ...] = ()
     ) -> bytes:
         """The bytes of the answer; ``started`` in nanoseconds of perf_counter, ``missed`` who can't take the mail."""
+        if not entries and request == _PROBED:
+            return self._answers[verdict]
         metrics = self._metrics
         micros = (time.perf_counter_ns() - started) // 1000
         metrics.answered(micros)

@@ -1,19 +1,23 @@
 """How often each account was refused mail, over the last hour and the last day. Pure: the time is a parameter.
 
 Counted in slices of five minutes: an addition for each refusal, whatever rate they come at, and memory only for
-accounts that were refused. Which slice it is a clock says that never goes back; the time of day is for people.
+accounts that were refused. All refusals are counted under the empty address. Which slice it is a clock says that is
+never set back; ``at`` is the time of day, for people.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
+from collections.abc import Iterable
 
 from core.control.results import Refusals, RefusedAccount
+from core.history.refusals import Refused
 from core.policy.protocol import text_attribute
 
 _SLICE = 300  # seconds
 _HOUR, _DAY = 12, 288  # slices, besides the one that is going on
+_ALL = ""
 
 
 class _Window:
@@ -22,20 +26,28 @@ class _Window:
     def __init__(self, slices: int) -> None:
         self.counts: Counter[str] = Counter()
         self._slices = slices
-        self._parts: deque[tuple[int, Counter[str]]] = deque()
+        self.parts: deque[tuple[int, Counter[str]]] = deque()
 
     def add(self, number: int, address: str) -> None:
         """One more in slice ``number``."""
-        if not self._parts or self._parts[-1][0] < number:
-            self._parts.append((number, Counter()))
-        self._parts[-1][1][address] += 1
+        if not self.parts or self.parts[-1][0] < number:
+            self.parts.append((number, Counter()))
+        self.parts[-1][1][address] += 1
         self.counts[address] += 1
+
+    def merge(self, refusals: Iterable[Refused]) -> None:
+        """Those of before, or of another engine, too."""
+        parts = dict(self.parts)
+        for one in refusals:
+            parts.setdefault(one.number, Counter())[one.address] += one.times
+            self.counts[one.address] += one.times
+        self.parts = deque(sorted(parts.items()))
 
     def forget(self, number: int) -> list[str]:
         """Leave out what is too old in slice ``number``; the addresses of which nothing is left."""
         gone = []
-        while self._parts and self._parts[0][0] < number - self._slices:
-            for address, count in self._parts.popleft()[1].items():
+        while self.parts and self.parts[0][0] < number - self._slices:
+            for address, count in self.parts.popleft()[1].items():
                 self.counts[address] -= count
                 if not self.counts[address]:
                     del self.counts[address]
@@ -46,24 +58,35 @@ class _Window:
 class RefusalTally:
     """Written and read on the engine's loop.
 
-    ``at`` and ``now`` are seconds since the epoch, ``steady`` those of a clock that never goes back.
+    ``at`` and ``now`` are seconds since the epoch, ``steady`` those of core.clock.steady_time.
     """
 
     def __init__(self, steady: float) -> None:
         self._begun = steady
         self._hour, self._day = _Window(_HOUR), _Window(_DAY)
+        self._unsaved = _Window(_DAY)  # what the history does not have yet
         self._last: dict[str, tuple[float, bytes]] = {}
 
     def add(self, address: str, request: bytes, at: float, steady: float) -> None:
         """A refusal on account of this mailbox."""
         number = int(steady // _SLICE)
-        self._hour.add(number, address)
-        self._day.add(number, address)
+        for window in (self._hour, self._day, self._unsaved):
+            window.add(number, address)
         self._last[address] = at, request
         self._forget(number)
 
+    def count(self, request: bytes, at: float, steady: float) -> None:
+        """A refusal, of whichever mailbox."""
+        self.add(_ALL, request, at, steady)
+
+    def last_hour(self, steady: float) -> int:
+        """How often mail was refused within the last hour, to the slice."""
+        self._forget(int(steady // _SLICE))
+        return self._hour.counts[_ALL]
+
     def _forget(self, number: int) -> None:
         self._hour.forget(number)
+        self._unsaved.forget(number)
         for address in self._day.forget(number):
             del self._last[address]
 
@@ -71,11 +94,57 @@ class RefusalTally:
         """The accounts that were refused most within the hour, then within the day."""
         self._forget(int(steady // _SLICE))
         hour, day = self._hour.counts, self._day.counts
-        worst = heapq.nlargest(most, day, key=lambda address: (hour[address], day[address], self._last[address][0]))
+        accounts = [address for address in day if address != _ALL]
+        worst = heapq.nlargest(most, accounts, key=lambda name: (hour[name], day[name], self._last[name][0]))
         since = now - min(steady - self._begun, _DAY * _SLICE)
-        return Refusals(since, [self._row(address) for address in worst], len(day))
+        return Refusals(since, [self._row(name) for name in worst], len(accounts))
 
     def _row(self, address: str) -> RefusedAccount:
-        at, request = self._last[address]
-        sender = text_attribute(request, "sender")
+        at, sender = self._last_of(address)
         return RefusedAccount(address, self._hour.counts[address], self._day.counts[address], at, sender)
+
+    def _last_of(self, address: str) -> tuple[float, str]:
+        at, request = self._last[address]
+        return at, text_attribute(request, "sender")
+
+    # ---- what outlives the engine
+
+    def known(self) -> list[Refused]:
+        """All of the last day."""
+        return self._refused(self._day)
+
+    def unsaved(self) -> list[Refused]:
+        """Those that this was not asked for yet; who can't write them gives them back."""
+        found, self._unsaved = self._refused(self._unsaved), _Window(_DAY)
+        return found
+
+    def give_back(self, refusals: Iterable[Refused]) -> None:
+        """They could not be written."""
+        self._unsaved.merge(refusals)
+
+    def recall(self, refusals: list[Refused], steady: float) -> dict[str, float]:
+        """Those of before this engine, which are written already; when each account was refused last."""
+        number = int(steady // _SLICE)
+        for window, slices in ((self._hour, _HOUR), (self._day, _DAY)):
+            window.merge(one for one in refusals if number - slices <= one.number <= number)
+        last: dict[str, float] = {}
+        for one in refusals:
+            if number - _DAY <= one.number <= number:
+                self._begun = min(self._begun, one.number * _SLICE)
+                last[one.address] = max(one.at, last.get(one.address, 0.0))
+                if self._last.get(one.address, (0.0, b""))[0] < one.at:
+                    self._last[one.address] = one.at, f"\nsender={one.sender}\n".encode()
+        last.pop(_ALL, None)
+        return last
+
+    def oldest(self, steady: float) -> int:
+        """The first slice that counts."""
+        return int(steady // _SLICE) - _DAY
+
+    def _refused(self, window: _Window) -> list[Refused]:
+        return [
+            Refused(number, address, count, *self._last_of(address))
+            for number, counts in window.parts
+            for address, count in counts.items()
+            if address in self._last
+        ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from core import systemd
+from core import carried, systemd
 from core.handover import Predecessor, Successor
 from core.threads import in_thread
 
@@ -26,8 +26,8 @@ async def hand_over(engine: Engine) -> int:
     engine.control.stop_accepting()
     try:
         await policy.come_to_rest(REST_SECONDS)
-        leaving = policy.parcels()
-        await in_thread(lambda: successor.give(leaving))
+        leaving, known = policy.parcels(), carried.pack(engine)
+        await in_thread(lambda: successor.give(leaving, known))
     except BaseException:
         successor.end()
         policy.go_on()
@@ -43,7 +43,9 @@ async def hand_over(engine: Engine) -> int:
 
 
 async def take_over(engine: Engine, predecessor: Predecessor) -> None:
-    """Say that we are ready, and take the connections that come."""
+    """Say that we are ready, and take what it counted and the connections that come."""
     await in_thread(predecessor.say_ready)
-    for sock, received in await in_thread(lambda: list(predecessor.connections())):
+    connections = await in_thread(lambda: list(predecessor.connections()))
+    carried.unpack(engine, predecessor.known)
+    for sock, received in connections:
         await engine.policy.adopt(sock, received)

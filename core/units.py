@@ -116,8 +116,9 @@ def _relative_limit(text: str, read: str, limit: int | None, used: int | None) -
         step = change(*match.groups())
         if step is None:
             return None
-        if start is None:
-            raise UsageError(f"{shown(text)} starts from the {base}, but {why}; give an absolute size, like 5G")
+        if start is None or start < 0:
+            missing = why if start is None else "the database has none that counts"
+            raise UsageError(f"{shown(text)} starts from the {base}, but {missing}; give an absolute size, like 5G")
         times, plus = step
         return start * times + plus
     return None
@@ -197,6 +198,13 @@ def format_size(size: int | None) -> str:
     if tenths >= 1000 or tenths % 10 == 0:
         return f"{whole} {_UNITS[power]}"
     return f"{tenths // 10}.{tenths % 10} {_UNITS[power]}"
+
+
+def format_limit(limit: int | None) -> str:
+    """A limit as people read it; None is unlimited, below 0 it is none."""
+    if limit is None:
+        return "unlimited"
+    return "invalid" if limit < 0 else format_size(limit)
 
 
 def format_exact(size: int) -> str:

@@ -13,6 +13,7 @@ from textual.app import App
 
 _FONT_FACE = re.compile(r"@font-face\s*{[^}]*}\s*")
 _TEXT = re.compile(r'<text ([^>]*?)x="([\d.]+)"([^>]*?)textLength="([\d.]+)"([^>]*)>([^<]*)</text>')
+_SIZE = 19.825  # pixels; Textual says 20, where a letter of Fira Code is 12.31 wide, and a cell 12.2
 _WORDS = re.compile("[^\xa0]+(?:\xa0[^\xa0]+)*")  # up to a gap of two blanks
 
 
@@ -28,9 +29,11 @@ def save(app: App[Any], name: str, folder: Path, *, png: bool = False) -> Path:
 def portable(svg: str) -> str:
     """No font from elsewhere, no ligatures, and each word at its own place.
 
-    librsvg drops blanks before a text and does not know textLength: with another font's width words would drift.
+    librsvg drops blanks before a text and does not know textLength: with another font's width words would drift, and
+    long runs of blocks would end too early. At this size a letter of Fira Code is exactly as wide as a cell.
     """
     svg = _FONT_FACE.sub("", svg).replace("Fira Code, monospace", '"Fira Code", "DejaVu Sans Mono", monospace')
+    svg = svg.replace("font-size: 20px", f"font-size: {_SIZE}px")
     return _TEXT.sub(lambda match: "".join(_parts(match)), svg).replace(
         "font-family: Fira Code", "font-variant-ligatures: none; font-family: Fira Code"
     )

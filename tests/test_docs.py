@@ -12,7 +12,6 @@ from tests import keys_page
 from tests.settings_page import page
 
 ROOT = Path(__file__).parent.parent
-COMMON = {"--config", "--read-only", "--no-color", "--version", "--json", "--yes", "--size"}
 
 
 def test_settings_page_is_of_this_version() -> None:
@@ -32,16 +31,31 @@ def test_every_picture_of_the_readme_is_there() -> None:
     assert not [name for name in names if not name.startswith("http") and not (ROOT / name).exists()]
 
 
-def test_every_command_and_its_own_options_are_in_the_docs() -> None:
-    """In a code span of the README: the command, and each option that not every command has."""
+def test_letters_of_pictures_are_as_wide_as_their_cells() -> None:
+    """Else a program that knows no textLength draws long lines too long, and a plot as if it fell at its end."""
+    for picture in (ROOT / "screenshots").glob("*.svg"):
+        text = picture.read_text()
+        cells = re.findall(r'textLength="([\d.]+)" clip-path="[^"]*line-\d+\)">(\w+)</text>', text)
+        size = re.search(r"font-size: ([\d.]+)px;\s+line-height", text)
+        assert size, picture
+        letter = float(size[1]) * 1200 / 1950  # of Fira Code
+        assert {round(float(length) / len(word), 2) for length, word in cells} == {round(letter, 2)}, picture
+
+
+def test_every_command_and_every_option_is_in_the_docs() -> None:
+    """In a code span of the README: each command, each option of any, also those for all, and variables of theirs."""
     text = re.sub(r"```.*?```", "", (ROOT / "README.md").read_text(), flags=re.DOTALL)
     words = set(re.findall(r"[\w-]+", " ".join(re.findall(r"`([^`]+)`", text))))
     context = root.make_context("mailquota", [], resilient_parsing=True)
-    for name in root.list_commands(context):
-        command = root.get_command(context, name)
+    commands = [root, *(root.get_command(context, name) for name in root.list_commands(context))]
+    ours = set(root.list_commands(context))
+    for command in commands:
         assert command is not None
-        ours = {option for param in command.params for option in param.opts if option.startswith("--")}
-        assert {name, *ours} - words - COMMON == set()
+        for param in command.get_params(context):
+            ours |= {option for option in param.opts if option.startswith("--")}
+            ours |= set(re.findall(r"\b[A-Z]+_[A-Z]+\b", getattr(param, "help", None) or ""))
+    assert {"--help", "--version", "--no-color", "NO_COLOR", "MAILQUOTA_CONFIG", "--accounts", "--until"} <= ours
+    assert ours - words == set()
 
 
 def test_every_verdict_is_explained() -> None:

@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SUBJECTS = ("accounts", "usage", "policy", "history", "alerts", "doctor", "install")
 FREE = {"model", "units", "errors", "config", "settings", "endpoints", "text", "times", "checks", "answers"} | {
+    "doveadm_said",
     "mysql_hosts",
     "outside",
     "dovecot_conf",

@@ -9,7 +9,7 @@ from itertools import zip_longest
 from core.control.results import Details
 from core.model import AccountRow
 from core.times import local_time
-from core.units import format_age, format_size
+from core.units import format_age, format_limit, format_size
 from tui import folders, journal, lanes, outlook, plot, warned
 from tui import format as fmt
 from tui.format import Line, Run
@@ -72,7 +72,7 @@ class Card:
         details = self.details
         if details is None:
             return
-        yield from title(_span(details, look.now), width, look)
+        yield from title(title_of_plot(details, look.now), width, look)
         if self.problem:
             yield ((f" history off: {fmt.literal(self.problem, look.glyphs)}", "near"),)
         if not details.points:
@@ -90,12 +90,14 @@ class Card:
         yield ()
 
 
-def _span(details: Details, now: float) -> str:
-    """The name of the plot."""
+def title_of_plot(details: Details, now: float) -> str:
+    """Since when the use is known, as far as the plot shows it."""
     if not details.points:
         return "Use"
-    start = plot.beginning(details, now)
-    return f"Use over {plot.PAST} days" if now - start >= plot.PAST * plot.DAY else f"Use since {plot.day(start)}"
+    start = max(plot.beginning(details, now), details.points[0].at)
+    if now - start >= plot.PAST * plot.DAY:
+        return f"Use over {plot.PAST} days"
+    return f"Use since {plot.moment(start, start, now)}"
 
 
 # ---- at the top
@@ -106,7 +108,7 @@ def head(card: Card, width: int, look: Look) -> Iterator[Line]:
     row = card.row
     yield tuple(_bar(row, max(12, min(48, width // 3)), look))
     yield from flow([*_outlook(card, look)], width, look)
-    yield from flow([*_contents(card)], width, look)
+    yield from flow([*_contents(card, look)], width, look)
     yield from flow([*_figures(row, look)], width, look)
 
 
@@ -121,7 +123,7 @@ def _bar(row: AccountRow, width: int, look: Look) -> Iterator[Run]:
     used = "use not known" if row.used_bytes is None else format_size(row.used_bytes)
     yield f"   {used}", "strong"
     if row.limit_bytes is not None:
-        yield f" of {format_size(row.limit_bytes)}", "plain"
+        yield f" of {format_limit(row.limit_bytes)}", "plain"
         if row.used_bytes is not None:
             free = row.limit_bytes - row.used_bytes
             yield f"   {format_size(abs(free))} {'left' if free > 0 else 'over'}", "quiet"
@@ -136,7 +138,7 @@ def _outlook(card: Card, look: Look) -> Iterator[Run]:
         yield outlook.growth_words(details.trend), "quiet"
 
 
-def _contents(card: Card) -> Iterator[Run]:
+def _contents(card: Card, look: Look) -> Iterator[Run]:
     row = card.row
     if row.messages is not None:
         yield fmt.plural(row.messages, "message"), "plain"
@@ -148,6 +150,8 @@ def _contents(card: Card) -> Iterator[Run]:
         yield f"Junk {format_size(junk)}{_share(junk, row)}", "plain"
     if not row.enabled:
         yield "disabled in the accounts database", "near"
+    if row.why:
+        yield fmt.literal(row.why, look.glyphs), "near"
 
 
 def _share(part: int, row: AccountRow) -> str:
@@ -214,6 +218,8 @@ def past(details: Details, look: Look) -> Iterator[str]:
         held = [point for point in details.points if point.at <= look.now - days * plot.DAY]
         if held:
             yield f"{fmt.plural(days, 'day')} ago {format_size(held[-1].used_bytes)}"
+    if details.points and look.now - details.points[0].at < plot.DAY:
+        yield f"{format_age(look.now - details.points[0].at)} ago {format_size(details.points[0].used_bytes)}"
     yield f"now {fmt.size(details.row.used_bytes, look.glyphs)}" if details.points else "no history yet"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 
 from core.model import AccountRow, Level
+from core.units import format_limit
 from tui import format as fmt
 from tui import grid, outlook
 from tui.format import Line
@@ -39,6 +40,11 @@ def _sized(field: str, accent: str = "plain") -> Callable[[AccountRow, int, Look
         return ((text, accent if value else "quiet"),)
 
     return cell
+
+
+def _limit(row: AccountRow, width: int, look: Look) -> Line:
+    text = look.glyphs.nothing if row.limit_bytes is None else format_limit(row.limit_bytes)
+    return ((fmt.fit(text, width, look.glyphs, right=True), "quiet"),)
 
 
 def _used(row: AccountRow, width: int, look: Look) -> Line:
@@ -112,7 +118,7 @@ COLUMNS: tuple[Column[AccountRow], ...] = (
     Column("level", "Level", 9, 4, _level, _by_level),
     Column("use", "Use", 14, 1, _use, _by_percent, good=16, most=46),
     Column("used", "Used", 9, 2, _used, attrgetter("used_bytes"), right=True),
-    Column("limit", "Limit", 8, 3, _sized("limit_bytes", "quiet"), _by_limit, right=True),
+    Column("limit", "Limit", 8, 3, _limit, _by_limit, right=True),
     Column("messages", "Msgs", 8, 9, _messages, attrgetter("messages"), right=True),
     Column("trash", "Trash", 8, 8, _sized("trash_bytes", "quiet"), attrgetter("trash_bytes"), right=True),
     Column("week", "7 days", 8, 5, _week, attrgetter("growth_bytes_per_day")),

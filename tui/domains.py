@@ -48,7 +48,7 @@ class Domain:
             self.unlimited += sign
         else:
             self.held += sign * used
-            self.granted += sign * row.limit_bytes
+            self.granted += sign * max(0, row.limit_bytes)
         if level is Level.OVER:
             self.over += sign
         elif level in {Level.NEAR, Level.CRITICAL}:

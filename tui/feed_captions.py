@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from core.control.results import DecisionRow, Refusals, RefusedAccount, Status
+from core.times import local_time
 from core.units import format_count
 from tui import captions, lanes
 from tui import format as fmt
@@ -36,14 +37,16 @@ def title(feed: Feed, session: Session, newer: int, width: int, look: Look) -> L
 
 
 def totals(status: Status | None, look: Look, *, lost: bool = False) -> tuple[Tile, ...]:
-    """Since the engine's start; how long answers took in the last minute or two. A lost one has no connections."""
+    """What was counted, and since when; how long answers took in the last minute or two. A lost engine has no
+    connections."""
     if status is None:
         return ()
     bad = "near" if status.trouble else "plain"
-    shadow = status.mode == "shadow"
+    shadow, since = status.mode == "shadow", status.counted_since
     would = figure(format_count(status.would_refuse), " would be refused")
     return (
         Tile("requests", 1, figure(format_count(status.requests), " requests")),
+        Tile("since", 3, () if since is None else ((f"since {_moment(since, look.now)}", "quiet"),)),
         Tile("refused", 3 if shadow else 0, figure(format_count(status.refused), " refused")),
         Tile("would", 0, would if shadow or status.would_refuse else ()),
         Tile("trouble", 2, ((format_count(status.trouble), bad), (" trouble", "quiet"))),
@@ -52,6 +55,12 @@ def totals(status: Status | None, look: Look, *, lost: bool = False) -> tuple[Ti
         Tile("p99", 7, figure(fmt.micros(status.p99_us, look.glyphs), "", "p99 ")),
         Tile("connections", 6, () if lost else figure(format_count(status.connections), " connections")),
     )
+
+
+def _moment(at: float, now: float) -> str:
+    """A time of today, or a day before."""
+    day, clock = local_time(at).split(" ")
+    return clock[:5] if local_time(now).startswith(day) else day
 
 
 def detail(row: DecisionRow | None, width: int, look: Look) -> Line:

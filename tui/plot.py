@@ -24,7 +24,9 @@ from tui.glyphs import Glyphs
 from tui.grid import Look
 
 DAY = 86400.0
+HOUR = 3600.0
 PAST = 90  # days
+YOUNG = 3 * DAY  # of a past that is shorter times are told, too
 NEAREST, FARTHEST = 1 / 6, 2 / 3  # of the past, that the forecast is shown for
 AXIS = 10  # cells of the figures on the left
 FAR = 4.0  # a limit so many times above the use is off the scale
@@ -75,7 +77,7 @@ def frame_of(details: Details, now: float, columns: int, lines: int) -> Frame:
     since = _since(details.points, start)
     highest = max([point.used_bytes for point in since] + [details.row.used_bytes or 0, 1])
     end = now + _ahead(details, now - start)
-    if limit is None or limit > FAR * highest:
+    if limit is None or not 0 < limit <= FAR * highest:
         return Frame(start, now, end, columns, lines, highest * 1.15 / lines, None)
     tallest = max([highest, *(each for _at, each in held(details, start) if each and each <= FAR * highest)])
     below = max(1, min(lines - 1, int(limit / tallest * lines)))
@@ -83,9 +85,9 @@ def frame_of(details: Details, now: float, columns: int, lines: int) -> Frame:
 
 
 def beginning(details: Details, now: float) -> float:
-    """Of the plot: as far back as it shows at most, or the history goes, but a day."""
+    """Of the plot: as far back as it shows at most, or the history goes, but an hour."""
     first = details.points[0].at if details.points else now
-    return min(max(now - PAST * DAY, first), now - DAY)
+    return min(max(now - PAST * DAY, first), now - HOUR)
 
 
 def _ahead(details: Details, past: float) -> float:
@@ -131,7 +133,7 @@ class Drawing:
         frame, sign = self.frame, (self._glyphs.steps_of_plot[0], "quiet")
         ends = [at for at, _limit in held[1:]] + [frame.end]
         for (at, limit), end in zip(held, ends, strict=True):
-            up = frame.lines if limit is None else round(limit / frame.line)
+            up = frame.lines if limit is None or limit < 0 else round(limit / frame.line)
             if up < frame.lines:
                 for column in range(max(0, frame.column(at)), frame.column(end)):
                     self.rows[frame.lines - 1 - up][column] = sign
@@ -196,17 +198,36 @@ def _figures(frame: Frame) -> dict[int, str]:
 def _days(frame: Frame, details: Details) -> Line:
     """Under the plot: today, when it is full, its beginning, its middle; each where there is room."""
     cells = [" "] * frame.columns
-    places = [(frame.now, "today"), (frame.start, day(frame.start))]
+    places = [
+        (frame.now, "now" if is_young(frame.start, frame.now) else "today"),
+        (frame.start, moment(frame.start, frame.start, frame.now)),
+    ]
     forecast = details.forecast
     if forecast is not None and forecast.days and frame.now + forecast.days * DAY <= frame.end:
         full = frame.now + forecast.days * DAY
-        places.insert(1, (full, f"full {day(full)}"))
+        places.insert(1, (full, "full today" if day(full) == day(frame.now) else f"full {day(full)}"))
     middle = (frame.start + frame.now) / 2
-    for at, words in [*places, (middle, day(middle))]:
+    for at, words in [*places, (middle, moment(middle, frame.start, frame.now))]:
         x = max(0, min(frame.column(at) - len(words) // 2, frame.columns - len(words)))
         if not "".join(cells[max(0, x - 2) : x + len(words) + 2]).strip():
             cells[x : x + len(words)] = words
     return ((" " * AXIS + "".join(cells)[: frame.columns], "quiet"),)
+
+
+def is_young(start: float, now: float) -> bool:
+    """Whether days say too little of this past."""
+    return now - start < YOUNG
+
+
+def moment(at: float, start: float, now: float) -> str:
+    """A time of a past that began at ``start``: ``4 Dec``, of a young one ``4 Dec 14:05``, or ``14:05`` of today."""
+    if not is_young(start, now):
+        return day(at)
+    return _clock(at) if day(at) == day(now) else f"{day(at)} {_clock(at)}"
+
+
+def _clock(at: float) -> str:
+    return time.strftime("%H:%M", time.localtime(at))
 
 
 def day(at: float) -> str:

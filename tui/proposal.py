@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from core.errors import UsageError
 from core.model import AccountRow, Level, level_of, percent_of
-from core.units import format_count, format_size, parse_limit
+from core.units import format_count, format_limit, format_size, parse_limit
 from tui import format as fmt
 from tui.format import Line, Run
 from tui.grid import Look
@@ -50,7 +50,7 @@ class Proposal:
             return
         self.only = (row, new) if self.accounts == 1 else None
         self.changed += new != row.limit_bytes
-        self.before += row.limit_bytes or 0
+        self.before += max(0, row.limit_bytes or 0)
         self.after += new or 0
         self.unlimited += new is None
         level = level_of(row.used_bytes, new)
@@ -74,9 +74,9 @@ class Proposal:
         level, glyphs = level_of(row.used_bytes, new), look.glyphs
         style = fmt.look_of(level)
         runs: list[Run] = [
-            (_limit(row.limit_bytes), "quiet"),
+            (format_limit(row.limit_bytes), "quiet"),
             (f" {glyphs.arrow} ", "quiet"),
-            (_limit(new), "strong"),
+            (format_limit(new), "strong"),
             (f"   {glyphs.levels[level]} ", style),
         ]
         percent = percent_of(row.used_bytes, new)
@@ -121,10 +121,6 @@ class Proposal:
             f"{fmt.plural(self.under_use, 'account')} would hold more than that, by up to {format_size(self.worst)}: "
             "their new mail is refused until there is room. Enter again to set it all the same."
         )
-
-
-def _limit(limit: int | None) -> str:
-    return "unlimited" if limit is None else format_size(limit)
 
 
 def _room(used: int, limit: int) -> str:

@@ -220,8 +220,5 @@ def _matching(rows: Iterable[Row], wanted: set[str] | None) -> dict[str, list[Fo
         spelling = text_of(row[0])
         if address is None or spelling is None or not (wanted is None or address in wanted):
             continue
-        try:
-            found.setdefault(address, []).append(Found(spelling, limit_of(row[1])))
-        except ValueError:
-            continue
+        found.setdefault(address, []).append(Found(spelling, limit_of(row[1])))
     return found

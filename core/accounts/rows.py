@@ -7,6 +7,7 @@ since one row that is not UTF-8 would else make the driver give up on all.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
@@ -20,6 +21,8 @@ Row = Sequence[object]
 LONGEST_ADDRESS = 64 + 1 + 255
 EXAMPLES = 3
 LONGEST_EXAMPLE = 120
+NO_NUMBER = -1  # the limit of an account whose limit in the database is no number of bytes
+_WHOLE = re.compile(r"-?[0-9]{1,20}")  # Dovecot takes neither blanks nor a plus sign
 # How the enumerations and booleans of other schemas say no.
 NO = frozenset({"", "0", "n", "no", "f", "false", "off"})
 
@@ -55,17 +58,31 @@ def address_of(value: object) -> str | None:
 
 
 def limit_of(value: object) -> int | None:
-    """A limit in bytes; None is unlimited: 0, below 0, or NULL. Raises ValueError if it is no number of bytes."""
+    """A limit in bytes; None is unlimited: 0 or NULL. Below 0 is none, and what is no number of bytes is NO_NUMBER."""
     if value is None:
         return None
-    if isinstance(value, float | Decimal) and not math.isfinite(value):
-        raise ValueError(value)
-    if not isinstance(value, int | float | Decimal | str | bytes):
-        raise ValueError(value)
-    number = int(value)
-    if number > HIGHEST_LIMIT:
-        raise ValueError(value)
-    return number if number > 0 else None
+    number = _whole(value)
+    return NO_NUMBER if number is None or number > HIGHEST_LIMIT else number or None
+
+
+def _whole(value: object) -> int | None:
+    """A whole number; of one with a fraction, as a query may reckon it, what stands before the point."""
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float | Decimal):
+        return int(value) if math.isfinite(value) else None
+    text = text_of(value)
+    return int(text) if text and _WHOLE.fullmatch(text) else None
+
+
+def fault_of(value: object, limit: int | None) -> str:
+    """Why a value of the database is no limit, as a sentence; empty where it is one."""
+    if limit is None or limit >= 0:
+        return ""
+    if _whole(value) == limit:
+        return f"its limit in the database is {limit}, and Dovecot loads no user with a limit below 0"
+    text = value if isinstance(value, int | float | Decimal) else ascii(text_of(value) or value)
+    return f"its limit in the database is {str(text)[:LONGEST_EXAMPLE]}, which is no number of bytes"
 
 
 def enabled_of(value: object) -> bool:
@@ -81,11 +98,8 @@ def account_of(row: Row) -> Account | None:
     address = address_of(row[0])
     if address is None:
         return None
-    try:
-        limit = limit_of(row[1])
-    except ValueError:
-        return None
-    return Account(address, limit, enabled_of(row[2]) if len(row) > 2 else True)
+    limit = limit_of(row[1])
+    return Account(address, limit, enabled_of(row[2]) if len(row) > 2 else True, fault_of(row[1], limit))
 
 
 def aliases_of(row: Row, own_rows: bool) -> list[Alias] | None:

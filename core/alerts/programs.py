@@ -1,7 +1,8 @@
 """Programs that take a mail on their standard input: dovecot-lda, doveadm, sendmail. Blocking; always in a thread.
 
 Exit codes are those of sysexits: 67 no such user, 73 and 77 the mailbox is full (doveadm, dovecot-lda). Some of them
-say for sure that nothing was stored; after any other failure, a signal or a timeout, the mail may be there.
+say for sure that nothing was stored; after any other failure, a signal or a timeout, the mail may be there. So it may
+after errors that doveadm writes while it ends with 0 (core.doveadm_said).
 
 dovecot-lda must have ``-e``: without it a full mailbox means exit code 0 and a mail that is gone. With it that is 77,
 so settings of Dovecot that changed since its options were chosen are noticed.
@@ -21,8 +22,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from core.doveadm_said import errors, outcome
 from core.errors import DeliveryError
-from core.text import visible
 
 SECONDS = 20.0  # that a program may take; Dovecot itself waits 60 s for a database that is gone
 SENDMAIL = ("/usr/sbin/sendmail",)
@@ -43,18 +44,23 @@ class HungError(DeliveryError):
 
 
 class Program(msgspec.Struct, frozen=True):
-    """One way of delivery; ``command`` makes the words for an address."""
+    """One way of delivery; ``command`` makes the words for an address.
+
+    ``errors_count``: whether an error on its standard error is one though it ends with 0.
+    """
 
     name: str
     command: Callable[[str], Sequence[str]]
+    errors_count: bool = False
 
     def deliver(self, address: str, message: bytes) -> None:
         """Raises DeliveryError."""
-        code, said = _run(self.name, self.command(address), message)
-        if code == 0:
+        code, complaints = _run(self.name, self.command(address), message)
+        if code == 0 and not (self.errors_count and errors(complaints)):
             return
         known = _REFUSED.get(code) or _UNUSABLE.get(code)
-        reason = said or known or (f"ended by signal {-code}" if code < 0 else f"exit code {code}")
+        by_code = known or (f"ended by signal {-code}" if code < 0 else f"exit code {code}")
+        reason = outcome(complaints)[:_LONGEST_REASON] or by_code
         raise DeliveryError(f"{self.name}: {reason}", temporary=code not in _REFUSED, unclear=known is None)
 
 
@@ -65,7 +71,9 @@ def dovecot_lda(command: Sequence[str], options: Sequence[str]) -> Program:
 
 def doveadm_save(command: Sequence[str], options: Sequence[str]) -> Program:
     """As ``dovecot_lda``, past Sieve."""
-    return Program("doveadm", lambda address: [*command, *_settings(options), "save", "-u", address, "-m", "INBOX"])
+    return Program(
+        "doveadm", lambda address: [*command, *_settings(options), "save", "-u", address, "-m", "INBOX"], True
+    )
 
 
 def sendmail(command: Sequence[str] = SENDMAIL) -> Program:
@@ -84,7 +92,9 @@ def search(command: Sequence[str], address: str, message_id: str) -> bool | None
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return bool(done.stdout.strip()) if done.returncode == 0 else None
+    found = bool(done.stdout.strip())
+    unsure = done.returncode or (not found and errors(done.stderr.decode("utf-8", "replace")))
+    return None if unsure else found
 
 
 def _settings(options: Sequence[str]) -> list[str]:
@@ -92,7 +102,7 @@ def _settings(options: Sequence[str]) -> list[str]:
 
 
 def _run(name: str, command: Sequence[str], message: bytes) -> tuple[int, str]:
-    """Exit code, and the last line of its complaints. Raises DeliveryError where there is no exit code."""
+    """Exit code, and its complaints. Raises DeliveryError where there is no exit code."""
     try:
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -111,9 +121,4 @@ def _run(name: str, command: Sequence[str], message: bytes) -> tuple[int, str]:
             if code is not None:
                 return code, ""
             raise HungError(name) from None
-    return process.returncode, _last_line(complaints)
-
-
-def _last_line(complaints: bytes) -> str:
-    lines = complaints.decode("utf-8", "replace").split("\n")
-    return visible(next((line.strip() for line in reversed(lines) if line.strip()), ""))[:_LONGEST_REASON]
+    return process.returncode, complaints.decode("utf-8", "replace")

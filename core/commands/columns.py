@@ -10,7 +10,7 @@ from core.commands.output import Cell, percent_text
 from core.errors import UsageError
 from core.model import AccountRow, Level
 from core.text import shown
-from core.units import NOTHING, format_age, format_count, format_size
+from core.units import NOTHING, format_age, format_count, format_limit, format_size
 
 Value = float | str | None
 
@@ -48,7 +48,7 @@ def _unlimited_is_most(row: AccountRow) -> float:
 
 
 def _limit(row: AccountRow, _now: float) -> str:
-    return "unlimited" if row.limit_bytes is None else format_size(row.limit_bytes)
+    return format_limit(row.limit_bytes)
 
 
 def _days(row: AccountRow, _now: float) -> str:

@@ -10,7 +10,7 @@ from core.commands.session import Session, run
 from core.control.messages import Explain
 from core.control.results import Explanation, Target
 from core.text import visible
-from core.units import format_exact, format_size, parse_size
+from core.units import format_exact, format_limit, format_size, parse_size
 
 
 @command("explain")
@@ -46,8 +46,7 @@ def _write(answer: Explanation) -> None:
 def _target(target: Target) -> str:
     text = f"{target.address} ({target.kind})"
     if target.kind == "mailbox":
-        limit = "unlimited" if target.limit_bytes is None else format_size(target.limit_bytes)
-        text += f" uses {format_size(target.used_bytes)} of {limit}"
+        text += f" uses {format_size(target.used_bytes)} of {format_limit(target.limit_bytes)}"
         if target.grace_bytes:
             text += f" and {format_size(target.grace_bytes)} of grace"
         text += ", fits" if target.fits else ", does not fit"

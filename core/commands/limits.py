@@ -29,7 +29,7 @@ from core.filters import Filter
 from core.model import percent_of
 from core.text import NOTHING, shown
 from core.times import DATE_FORMS, local_time, parse_until, until_text
-from core.units import LIMIT_FORMS, format_size
+from core.units import LIMIT_FORMS, format_limit, format_size
 
 _REASON = click.option("--reason", default="", metavar="TEXT", help="Why, for the journal.")
 _MANY = 10  # more accounts are a question
@@ -156,7 +156,10 @@ def _write(common: Common, results: list[SetResult]) -> None:
             complain("no account matches")
         return
     titles = ["address", ">old limit", ">new limit", ">used", ">percent"]
-    rows = [[r.address, _limit(r.old_bytes), _limit(r.new_bytes), format_size(r.used_bytes), _share(r)] for r in good]
+    rows = [
+        [r.address, format_limit(r.old_bytes), format_limit(r.new_bytes), format_size(r.used_bytes), _share(r)]
+        for r in good
+    ]
     if any(result.until is not None for result in good):
         titles += ["until", ">then"]
         rows = [[*row, *_end(result)] for row, result in zip(rows, good, strict=True)]
@@ -164,15 +167,11 @@ def _write(common: Common, results: list[SetResult]) -> None:
 
 
 def _end(result: SetResult) -> list[str]:
-    return [NOTHING, NOTHING] if result.until is None else [local_time(result.until), _limit(result.then_bytes)]
+    return [NOTHING, NOTHING] if result.until is None else [local_time(result.until), format_limit(result.then_bytes)]
 
 
 def _share(result: SetResult) -> str:
     return percent_text(percent_of(result.used_bytes, result.new_bytes))
-
-
-def _limit(size: int | None) -> str:
-    return "unlimited" if size is None else format_size(size)
 
 
 @command("undo", acts=True)

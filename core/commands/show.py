@@ -21,7 +21,7 @@ from core.control.results import DecisionRow, Details, WarningRow
 from core.model import account_json, rfc3339
 from core.text import NOTHING, visible
 from core.times import local_time
-from core.units import format_age, format_count, format_size
+from core.units import format_age, format_count, format_limit, format_size
 
 
 @command("show")
@@ -62,14 +62,14 @@ def _warning_json(row: WarningRow) -> dict[str, Any]:
 def _write(common: Common, details: Details) -> None:
     row, now = details.row, time.time()
     level = level_cell(row)
-    limit = "unlimited" if row.limit_bytes is None else format_size(row.limit_bytes)
     age = "" if row.measured_at is None else f", {format_age(now - row.measured_at)} ago"
     address = visible(row.address)
     click.echo(click.style(address, bold=True) if wants_colour(common, sys.stdout) else address)
     write_pairs(
         [
             ("level", level.text),
-            ("limit", limit),
+            *([("why", row.why)] if row.why else []),
+            ("limit", format_limit(row.limit_bytes)),
             ("used", f"{format_size(row.used_bytes)}  {percent_text(row.percent)}".replace(f"  {NOTHING}", "")),
             ("messages", format_count(row.messages)),
             ("Trash", f"{format_size(row.trash_bytes)} in {format_count(row.trash_messages)} messages"),

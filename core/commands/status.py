@@ -14,6 +14,8 @@ from core.commands.session import run
 from core.control.messages import GetStatus, HandOver, Reload
 from core.control.results import DiskState, Status
 from core.errors import MailquotaError
+from core.model import rfc3339
+from core.times import local_time
 from core.units import format_age, format_count, format_micros, format_rate, format_size
 
 _KEYS = (
@@ -43,6 +45,7 @@ def status(common: Common, report: bool, as_json: bool) -> None:
 def _status_json(found: Status) -> dict[str, Any]:
     document = {key: getattr(found, key) for key in _KEYS}
     document["database"] = {"state": found.database.state, "age_seconds": found.database.age_seconds}
+    document["counted_since"] = rfc3339(found.counted_since)
     document["disk"] = msgspec.structs.asdict(found.disk)
     if found.state_problem:
         document["state_problem"] = found.state_problem
@@ -62,7 +65,7 @@ def _pairs(found: Status) -> list[tuple[str, str]]:
         ("uptime", format_age(found.uptime_seconds)),
         ("listen", " ".join(found.listen)),
         ("connections", f"{found.connections:,}"),
-        ("requests", f"{found.requests:,}, {format_rate(found.answers_per_second)}/s"),
+        ("requests", f"{found.requests:,}{_since(found)}, {format_rate(found.answers_per_second)}/s"),
         ("refused", f"{found.refused:,}, {found.refused_last_hour:,} in the last hour"),
         *would,
         *_compared(found),
@@ -80,6 +83,10 @@ def _pairs(found: Status) -> list[tuple[str, str]]:
         ("cpu", f"{found.cpu_percent:g} %"),
         ("process", f"{found.pid} on {found.host}"),
     ]
+
+
+def _since(found: Status) -> str:
+    return "" if found.counted_since is None else f" since {local_time(found.counted_since)}"
 
 
 def _compared(found: Status) -> list[tuple[str, str]]:

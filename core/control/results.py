@@ -255,6 +255,7 @@ class Status(msgspec.Struct, frozen=True):
     listen: list[str]
     # for the head only
     refused_last_hour: int = 0
+    counted_since: float | None = None  # requests and what became of them; engines that hand over go on counting
     used_bytes: int = 0
     granted_bytes: int = 0
     if_full_bytes: int = 0  # what all limits would still let in

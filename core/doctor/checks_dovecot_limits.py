@@ -6,6 +6,8 @@ gives (``doveadm user``). Dovecot says limits in KiB, rounded up, so that is how
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from core.doctor.dovecot_blocks import in_block, out_of_block
 from core.doctor.dovecot_limits import Difference, changing_all, differences, field_name, untold
 from core.doctor.dovecot_query import iterate_query, mended_query, query_lines
@@ -17,11 +19,13 @@ from core.doctor.dovecot_view import (
     is_modern,
     plugins,
     reload,
+    see_log,
     setting,
     unasked,
 )
 from core.doctor.facts import Facts
 from core.doctor.facts_dovecot import LOCAL_USERS, USERNAME_CHARACTERS, DovecotFacts
+from core.doctor.fixes_log import wrong_size
 from core.doctor.model import Check, Outcome, fail, ok, skip, warn
 from core.dovecot_conf import plugin_values
 from core.outside import DENIED
@@ -159,22 +163,12 @@ def _mend(facts: DovecotFacts, found: list[Difference]) -> str:
     """A fix for the most frequent kind of cause; the others show again afterwards."""
     kinds = [difference.kind for difference in found]
     kind = max(kinds, key=kinds.count)
-    if kind == "block":
-        return out_of_block(facts)
-    if kind == "cache":
-        return f"{doveadm(facts)} auth cache flush"
-    if kind == "factor":
-        return append(facts, *(f"{name} = {plain}" for name, plain in changing_all(facts).items()))
-    if kind == "negative":
-        return "# give these accounts a limit of 0 (none) or more: mailquota set ADDRESS SIZE"
-    if kind in {"unknown", "broken"}:
-        return _see_log(facts)
+    if kind == "size":
+        return "\n".join(wrong_size(facts, one.address) for one in found if one.kind == kind)
+    if kind in _MENDS:
+        return _MENDS[kind](facts)
     query = mended_query(facts) if kind in {"unit", "field"} else ""
     return query_lines(facts, "query", query) if query else _by_hand(facts)
-
-
-def _see_log(facts: DovecotFacts) -> str:
-    return f"# see what Dovecot itself says about it:\n{doveadm(facts)} log errors"
 
 
 def _by_hand(facts: DovecotFacts) -> str:
@@ -216,7 +210,7 @@ def _listing(known: Facts) -> Outcome:
     why = visible(facts.listing_fault) or "it lists none"
     fix = query_lines(facts, "iterate_query", query) if query else _ITERATE
     if query and query == facts.query.iterate:  # it is not for want of that
-        fix = _see_log(facts)
+        fix = see_log(facts)
     return warn(f"Dovecot can't list its users: {why}", fix)
 
 
@@ -230,6 +224,15 @@ def _cache(facts: DovecotFacts) -> Outcome:
         f" {visible(lifetime)}, or after {doveadm(facts)} auth cache flush"
     )
 
+
+_MENDS: dict[str, Callable[[DovecotFacts], str]] = {  # by kind of difference
+    "block": out_of_block,
+    "cache": lambda facts: f"{doveadm(facts)} auth cache flush",
+    "factor": lambda facts: append(facts, *(f"{name} = {plain}" for name, plain in changing_all(facts).items())),
+    "negative": lambda _: "# give these accounts a limit of 0 (none) or more: mailquota set ADDRESS SIZE",
+    "unknown": see_log,
+    "broken": see_log,
+}
 
 LIMIT_CHECKS: tuple[Check, ...] = (
     dovecot_check("quota-driver", "The driver decides what is counted, and who enforces limits.", _driver),

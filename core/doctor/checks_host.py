@@ -20,6 +20,7 @@ _NEARLY_FULL, _FULL = 90.0, 97.0  # percent of a disk
 _MATTERS = 80.0  # percent of a disk from which it matters that more was promised than there is
 _FIRST_YEAR, _LAST_YEAR = 2025, 2100
 _GROUP_WRITES = 0o020
+_NAMED = 5  # accounts in one finding
 _CLOCK_SLACK = 120.0  # seconds that the newest entry may lie ahead
 
 Figure = Callable[[DiskFacts], tuple[float, str]]  # percent in use, and what is left in words
@@ -75,6 +76,20 @@ def _promised(facts: Facts) -> Outcome:
     if (limits.total > disk.total or limits.unlimited) and disk.percent >= _MATTERS:
         return warn(f"{text}; and the disk is {disk.percent:.0f} % full", "# lower limits, or take a larger disk")
     return ok(text)
+
+
+def _valid(facts: Facts) -> Outcome:
+    database = facts.host.database
+    if not database.known or database.fault:
+        return skip("the accounts database can't be read: see accounts-database")
+    faults = list(database.limit_faults.items())
+    if not faults:
+        return ok("the limit of each account is a number of bytes from 0 on")
+    told = [f"{address}: {why}" for address, why in faults[:_NAMED]]
+    more = [f"and {len(faults) - _NAMED} more"] if len(faults) > _NAMED else []
+    names = " ".join(shlex.quote(address) for address, _ in faults[:_NAMED])
+    fix = f"# give each of them a limit of your choice, or none, as here:\n# mailquota set {names} unlimited"
+    return fail(visible("; ".join([*told, *more])), fix)
 
 
 def _clock(facts: Facts) -> Outcome:
@@ -191,6 +206,12 @@ HOST_CHECKS: tuple[Check, ...] = (
         "disk-promised",
         "More may be promised than there is, as not everybody uses what he has. It needs a look while the disk fills.",
         _promised,
+    ),
+    Check(
+        "limits-valid",
+        "Dovecot can't load an account with any other limit: no login, no delivery, and every mail to it is put off. "
+        "mailquota gives it the answer for trouble.",
+        _valid,
     ),
     Check(
         "clock",

@@ -13,6 +13,7 @@ import msgspec
 
 from core.doctor.dovecot_view import is_modern
 from core.doctor.facts_dovecot import Account, DovecotFacts
+from core.doctor.fixes_log import is_wrong_size
 from core.dovecot_conf import plugin_values
 from core.text import shown
 
@@ -26,7 +27,9 @@ _PLAIN_FIELDS = {"user", "uid", "gid", "home", "mail", "mail_path", "mail_driver
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """``kind``: unknown, broken (Dovecot can't load the user), negative, field, block, factor, unit, cache or other."""
+    """``kind``: unknown, broken (Dovecot can't load the user), size (a mail's name says a wrong one), negative, field,
+    block, factor, unit, cache or other.
+    """
 
     address: str
     kind: str
@@ -72,6 +75,8 @@ def _difference(facts: DovecotFacts, account: Account) -> Difference | None:
 
 def _broken(facts: DovecotFacts, account: Account) -> Difference:
     """2.3 takes a field ``quota`` for the quota setting itself, and then knows no such driver."""
+    if is_wrong_size(account.fault):
+        return Difference(account.address, "size", f"Dovecot can't tell what it holds: {account.fault}")
     told = f"Dovecot can't load the user: {account.fault}"
     if field_name(facts) in account.fields:
         return Difference(account.address, "broken", told)

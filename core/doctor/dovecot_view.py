@@ -184,6 +184,11 @@ def reload(facts: DovecotFacts) -> str:
     return f"{doveadm(facts)} reload"
 
 
+def see_log(facts: DovecotFacts) -> str:
+    """For what only Dovecot can explain."""
+    return f"# see what Dovecot itself says about it:\n{doveadm(facts)} log errors"
+
+
 def doveadm(facts: DovecotFacts) -> str:
     """How this Dovecot's doveadm is called."""
     return "doveadm" if facts.config_file == DEFAULT_FILE else f"doveadm -c {shlex.quote(facts.config_file)}"

@@ -48,7 +48,7 @@ class DatabaseFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     ``may_write``: whether the account that edits limits has the right to (None: not known); ``writer`` is its URL,
     without a password. ``table`` and ``column`` hold the limits, and the column takes bytes up to ``column_max``; all
-    three empty or None where that is not known.
+    three empty or None where that is not known. ``limit_faults``: addresses whose limit is none, and why.
     """
 
     known: bool = False
@@ -60,6 +60,7 @@ class DatabaseFacts(msgspec.Struct, frozen=True, kw_only=True):
     column: str = ""
     column_type: str = ""
     column_max: int | None = None
+    limit_faults: dict[str, str] = {}
 
 
 class DiskFacts(msgspec.Struct, frozen=True):

@@ -2,7 +2,8 @@
 
 Trouble that was mended must not stay red until its last line is a day old: an event is *fresh* only where nothing that
 may have mended it was changed since then. For what Dovecot says of itself that is Dovecot's configuration (and a
-warning script), for all else Postfix's as well and the sockets; for a file that could not be opened the file itself.
+warning script), for all else Postfix's as well and the sockets; for a file that could not be opened the file itself,
+for one whose name says a wrong size that it has another name by now.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ GROUPS = 20
 
 _DOVECOTS_OWN: frozenset[Kind] = frozenset({"out-of-memory", "quota-error", "warning-error"})
 _FILE = re.compile(r"(?:open|execvp)\((/[^()\s]+)\) failed")
+_WRONG_NAME = re.compile(r"read\((/.*)\) failed: Cached message size")
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -106,17 +108,34 @@ def add_up(read: LogRead, now: float, changes: Changes) -> LogFacts:
 def _tally(events: list[LogEvent], mended_at: float, files: dict[str, float]) -> Tally:
     by_subject: dict[tuple[str, str], list[LogEvent]] = defaultdict(list)
     for event in events:
-        path = _file(event)
-        by_subject[event.subject, path].append(event)
-        if path and path not in files:
-            files[path] = last_change([path])
-    groups = [
+        by_subject[event.subject, _file(event)].append(event)
+    groups = []
+    for some in by_subject.values():
         # the log has whole seconds: what was said in that of the change counts as said after it
-        Group(some[0], len(some), sum(each.at >= int(max(mended_at, files.get(path, 0.0))) for each in some))
-        for (_, path), some in by_subject.items()
-    ]
+        fresh = [event for event in some if event.at >= int(max(mended_at, _mended_at(event, files)))]
+        groups.append(Group((fresh or some)[0], len(some), len(fresh)))
     groups.sort(key=lambda group: (group.fresh, group.count, group.newest.at), reverse=True)
     return Tally(len(events), sum(group.fresh for group in groups), tuple(groups[:GROUPS]))
+
+
+def _mended_at(event: LogEvent, files: dict[str, float]) -> float:
+    """When what it names was changed; ``files`` remembers those that were looked at."""
+    wrong = _WRONG_NAME.search(event.text) if event.kind == "quota-error" else None
+    path = wrong[1] if wrong else _file(event)
+    if path and path not in files:
+        files[path] = _renamed_at(path, event.at) if wrong else last_change([path])
+    return files.get(path, 0.0)
+
+
+def _renamed_at(path: str, told_at: float) -> float:
+    """After it was told, where no file has the unique part of this name any more: what follows it are flags."""
+    folder, _, name = path.rpartition("/")
+    unique = name.partition(":")[0]
+    try:
+        names = [each for part in ("new", "cur") for each in os.listdir(f"{folder}/../{part}")]
+    except (OSError, ValueError):
+        return 0.0
+    return 0.0 if any(each.partition(":")[0] == unique for each in names) else told_at + 1
 
 
 def _file(event: LogEvent) -> str:

@@ -14,6 +14,7 @@ _MIB = 1 << 20
 _LEAST = 512  # MiB
 _MEMORY = re.compile(r"([0-9]{1,12}) ?([kMGT]?)B?")
 _FAILED = re.compile(r"(open|execvp|net_connect_unix)\((/[^()\s]+)\) failed: (\w[\w ]*\w)")
+_WRONG_SIZE = re.compile(r"Cached message size|Couldn't get (?:size of )?mailbox .*: read\(")
 _FACTORS = {"": 1 / _MIB, "k": 1 / 1024, "M": 1, "G": 1024, "T": _MIB}
 
 AS_ROOT = """\
@@ -55,8 +56,38 @@ def policy(server: str, reason: str, start: str, *, ours: bool) -> str:
     )
 
 
+def is_wrong_size(said: str) -> bool:
+    """Whether the name of a mail says a size that it has not."""
+    return bool(_WRONG_SIZE.search(said))
+
+
+def wrong_size(facts: DovecotFacts, address: str) -> str:
+    """Dovecot reads all mails and names those that are wrong; without sizes in its name it counts a mail by itself.
+
+    The owner renames them: root would follow the links in a folder that is not root's.
+    """
+    user = shlex.quote(address)
+    wrong = f"{doveadm(facts)} fetch -u {user} text all 2>&1 >/dev/null |"
+    owner = next((name for name in facts.mail_owner if not name.isdigit()), "")
+    if not owner:
+        return (
+            "# these names of mails say sizes that are wrong; their owner has to take ,S=… and ,W=… out of them:\n"
+            f"{wrong}\ngrep -o 'read(/.*) failed: Cached' | sort -u"
+        )
+    return f"""\
+# takes sizes that are wrong out of the names of mails; mail clients load these mails once more
+{wrong}
+sed -n 's/.*: read(\\(\\/.*\\)) failed: Cached message size .*/\\1/p' | sort -u |
+runuser -u {shlex.quote(owner)} -- sh -c 'while IFS= read -r mail; do
+  mv -n -- "$mail" "${{mail%/*}}/$(basename -- "$mail" | sed "s/,[SW]=[0-9]*//g")"
+done'
+{doveadm(facts)} quota recalc -u {user}"""
+
+
 def quota_error(facts: DovecotFacts, group: Group) -> str:
     """For a use or limit that Dovecot can't find out."""
+    if group.newest.subject and is_wrong_size(group.newest.text):
+        return wrong_size(facts, group.newest.subject)
     failed = _FAILED.search(group.newest.text)
     if failed is None:
         if not group.newest.subject:

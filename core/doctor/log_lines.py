@@ -27,7 +27,7 @@ LONGEST = 8192  # bytes of a line; no syslog daemon writes longer ones
 NEEDLES = (
     b".2.2 <", b".2.3 <", b"dsn=4.2.2", b"dsn=5.2.2", b"problem talking to server ", b" has empty value",
     b"Out of memory", b"failed to map segment", b"Failed to get quota", b"Failed to initialize quota",
-    b"quota check failed", b"quota-warning",
+    b"quota check failed", b"quota-warning", b"Cached message size",
 )  # fmt: skip
 
 Kind = Literal[
@@ -47,6 +47,7 @@ _MONTHS = {
     "Dec": 12,
 }  # fmt: skip
 _TEXT_MOST = 300  # characters
+_PATHS_MOST = 500  # of a text that holds a path
 
 _STAMP = re.compile(
     r"([A-Z][a-z]{2} [ 0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9]"
@@ -77,6 +78,8 @@ _STACK = re.compile(r"data stack: Out of memory when allocating .*|.*: failed to
 _CALCULATION = re.compile(
     r"(?:lmtp-server: conn \S+ \[[0-9]+\]: rcpt \S+: )?(?:quota: |quota check failed: )?(Failed to get quota .*)"
     r"|(?:[\w ]+ initialization failed: )?(Failed to initialize quota: .*)"
+    r"|(?:lmtp-server: conn \S+ \[[0-9]+\]: rcpt \S+: )?Mailbox .*: UID[ =][0-9]+: "
+    r"(read\(/.*\) failed: Cached message size .* \(read reason=mail stream\))"  # of three such lines the first
 )
 _WARNING = re.compile(
     r"(?:quota[\w -]*: quota_warning \S+: execute|program) unix:\S*: net_connect_unix\(\S*quota-warning\) failed: .*"
@@ -169,8 +172,8 @@ def moment(stamp: str, now: float) -> float | None:
         return None
 
 
-def _text(text: str) -> str:
-    return visible(text[:_TEXT_MOST])
+def _text(text: str, most: int = _TEXT_MOST) -> str:
+    return visible(text[:most])
 
 
 def _smtpd(message: str, at: float) -> LogEvent | None:
@@ -216,7 +219,7 @@ def _dovecot(message: str, at: float) -> LogEvent | None:
     if _WARNING.fullmatch(text) or (service == "quota-warning" and _SCRIPT.fullmatch(text)):
         return LogEvent(at, "warning-error", user, _text(text))
     if calculation := _CALCULATION.fullmatch(text):
-        return LogEvent(at, "quota-error", user, _text(calculation[1] or calculation[2]))
+        return LogEvent(at, "quota-error", user, _text(calculation[1] or calculation[2] or calculation[3], _PATHS_MOST))
     return None
 
 

@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from core.doctor.facts_dovecot import USERNAME_CHARACTERS, Account, FileFact
+from core.doveadm_said import errors, outcome
 from core.dovecot_conf import Block
-from core.outside import DENIED, Run, Said, last_line
+from core.outside import DENIED, Run, Said
 
 SAMPLE = 12  # accounts
 _NO_USER = 67  # exit code of doveadm
@@ -61,7 +62,7 @@ class AccountsProbe:
             return Account(address=address, expected=expected, fields=fields)
         got = self._run([*self._doveadm, "-f", "json", "quota", "get", "-u", address])
         self._gave_up = got.code is None
-        fault = (last_line(got.err) or got.fault) if got.fault else ""
+        fault = (outcome(got.err) or got.fault) if got.fault or errors(got.err) else ""
         return Account(
             address=address, expected=expected, fields=fields, enforced=None if fault else _limit(got.out), fault=fault
         )
@@ -69,7 +70,7 @@ class AccountsProbe:
     def listed(self) -> tuple[int | None, str]:
         """How many users Dovecot can list, and why it can't."""
         said = self._run([*self._doveadm, "user", "*"])
-        if said.fault or said.err.strip():
+        if said.fault or errors(said.err):
             return None, _reason(said)
         return sum(1 for line in said.out.splitlines() if line.strip()), ""
 
@@ -163,9 +164,9 @@ def _fields(text: str) -> dict[str, str]:
 
 
 def _reason(said: Said) -> str:
-    """What doveadm's last line says of users, unless one above it says that Dovecot could not be reached at all."""
-    unreached = [line.strip() for line in said.err.splitlines() if DENIED in line or "connect(" in line]
-    return next(iter(unreached), last_line(said.err)) or said.fault
+    """What doveadm says of users, unless an error above it says that Dovecot could not be reached at all."""
+    unreached = [error.text for error in errors(said.err) if DENIED in error.text or "connect(" in error.text]
+    return next(iter(unreached), outcome(said.err)) or said.fault
 
 
 def _limit(text: str) -> int | None:

@@ -72,7 +72,7 @@ def _state_folder(config: Config) -> tuple[str, ...]:
 
 
 def _sum(limits: Mapping[str, int | None], used: int | None) -> LimitFacts:
-    known = [limit for limit in limits.values() if limit is not None]
+    known = [max(0, limit) for limit in limits.values() if limit is not None]
     return LimitFacts(len(limits), len(limits) - len(known), sum(known), used)
 
 

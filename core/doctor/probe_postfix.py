@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from time import monotonic
 
 from core import outside
+from core.answers import PROBE
 from core.config import Config
 from core.doctor import paths
 from core.doctor.facts_postfix import PARAMETERS, RECIPIENT, Answer, PostfixFacts, Probe, Smtpd, SocketFacts
@@ -20,8 +21,6 @@ from core.postfix_maps import parse_map_file
 from core.postfix_restrictions import entries, policy_check
 
 PATIENCE = 2.0  # seconds for a probe in all
-# A state that no policy service decides about, so it changes no counter but that of requests.
-QUESTION = b"request=smtpd_access_policy\nprotocol_state=CONNECT\nprotocol_name=ESMTP\n\n"
 _ANSWER = b"action="
 _LONGEST_ANSWER = 4096
 _MASTER_FIELDS = 8
@@ -124,7 +123,7 @@ def look_at(address: ListenAddress) -> SocketFacts:
     return SocketFacts(str(address), file, paths.folders_above(address.path), asked)
 
 
-def probe(address: ListenAddress, question: bytes = QUESTION) -> Probe:
+def probe(address: ListenAddress, question: bytes = PROBE) -> Probe:
     """Ask one harmless question and wait PATIENCE for the whole answer."""
     if len(os.fsencode(address.path)) > SUN_PATH_MAX:
         return Probe()

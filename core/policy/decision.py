@@ -34,10 +34,10 @@ DECIDED_STATES = frozenset({None, b"RCPT", b"END-OF-MESSAGE"})
 
 
 def judge(limit: int | None, used: int | None, size: int, grace: int) -> Verdict:
-    """The rule. All in bytes; ``limit`` None is unlimited, ``used`` None is not known."""
+    """The rule. All in bytes; ``limit`` None is unlimited, below 0 it is none; ``used`` None is not known."""
     if limit is None:
         return Verdict.ACCEPT
-    if used is None:
+    if used is None or limit < 0:
         return Verdict.TROUBLE
     need = size or 1
     if used < limit and need <= limit - used + grace:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
+import msgspec
+
 _SUB = 16  # buckets for each power of two: values within 6 %
 _BUCKETS = _SUB * 32
 
@@ -25,10 +27,23 @@ _SMALL = 1024  # microseconds; most answers, whose bucket is looked up
 _BUCKET = [_bucket(micros) for micros in range(_SMALL)]
 
 
-class Metrics:
-    """Answers since the start, and their rate and latency over the last minute."""
+class Counts(msgspec.Struct, frozen=True):
+    """What was counted since ``since`` (seconds since the epoch); ``answers`` by bucket."""
 
-    def __init__(self) -> None:
+    since: float
+    requests: int
+    refused: int
+    would_refuse: int
+    trouble: int
+    malformed: int
+    answers: list[int]
+
+
+class Metrics:
+    """Answers since ``since`` (seconds since the epoch), and their rate and latency over the last minute."""
+
+    def __init__(self, since: float = 0.0) -> None:
+        self.since = since
         self.requests = 0
         self.refused = 0
         self.would_refuse = 0
@@ -38,19 +53,35 @@ class Metrics:
         self._before = [0] * _BUCKETS
         self._older = [0] * _BUCKETS
         self._rates: deque[tuple[float, int]] = deque(maxlen=6)
-        self._minutes: deque[tuple[int, int]] = deque(maxlen=61)  # minute, refused before it
+        self._minute = 0
 
     def answered(self, micros: int) -> None:
         """One answer, after so many microseconds."""
         self.requests += 1
         self._now[_BUCKET[micros] if micros < _SMALL else _bucket(micros)] += 1
 
+    def counts(self) -> Counts:
+        """For the engine that goes on with them."""
+        answers = [sum(of_all) for of_all in zip(self._older, self._before, self._now, strict=True)]
+        return Counts(self.since, self.requests, self.refused, self.would_refuse, self.trouble, self.malformed, answers)
+
+    def go_on(self, before: Counts) -> None:
+        """Go on counting where another engine stopped."""
+        self.since = before.since
+        self.requests += before.requests
+        self.refused += before.refused
+        self.would_refuse += before.would_refuse
+        self.trouble += before.trouble
+        self.malformed += before.malformed
+        if len(before.answers) == _BUCKETS:  # an older engine may have had others
+            self._older = [a + b for a, b in zip(self._older, before.answers, strict=True)]
+
     def tick(self, now: float) -> None:
         """Once a second: ``now`` in seconds of any clock that does not jump."""
         self._rates.append((now, self.requests))
         minute = int(now // 60)
-        if not self._minutes or self._minutes[-1][0] != minute:
-            self._minutes.append((minute, self.refused if self._minutes else 0))
+        if self._minute != minute:
+            self._minute = minute
             self._older = [a + b for a, b in zip(self._older, self._before, strict=True)]
             self._before, self._now = self._now, [0] * _BUCKETS
 
@@ -61,11 +92,6 @@ class Metrics:
             return 0.0
         (since, before), (until, after) = self._rates[0], self._rates[-1]
         return (after - before) / (until - since) if until > since else 0.0
-
-    @property
-    def refused_last_hour(self) -> int:
-        """Refusals within the last 60 minutes, to the minute."""
-        return self.refused - self._minutes[0][1] if self._minutes else self.refused
 
     def percentile(self, share: float) -> int | None:
         """Microseconds, within 6 %, that this share of the answers of the last one to two minutes did not exceed."""

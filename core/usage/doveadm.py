@@ -1,7 +1,8 @@
 """Dovecot's own tool, where there is one: recount, look into Trash, expunge. Blocking; always called in a thread.
 
 doveadm runs with an environment of its own: TZ=UTC, because it prints local times without a zone, and LC_ALL=C. Its
-exit codes are those of sysexits: 67 no such user, 68 no such mailbox, 75 Dovecot does not answer.
+exit codes are those of sysexits: 67 no such user, 68 no such mailbox, 75 Dovecot does not answer. An error that it
+writes while it ends with 0 is one all the same (core.doveadm_said).
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from typing import IO, Protocol
 
 import msgspec
 
+from core.doveadm_said import errors, outcome
 from core.errors import MailquotaError, NoSuchAccountError, UnreachableError
 from core.usage.quota_rows import MailboxSize, Quota, mailbox_sizes, quotas, table_rows
 
 ONE_USER_TIMEOUT = 10.0  # seconds; Dovecot itself waits 60 s for a database that is gone
 ALL_USERS_TIMEOUT = 1800.0
 TIMEOUT = 120.0  # seconds; a recount of 100,000 messages takes 0.1 s, of a first index minutes
-_LONGEST = 64 * 1024  # bytes of complaints that are read
+_LONGEST = 4 * 1024 * 1024  # bytes of complaints that are read; one of some 200 for each user that can't be loaded
 NO_USER = 67
 NO_MAILBOX = 68
 NOT_NOW = 75
@@ -61,8 +63,8 @@ class Tool(Protocol):
     def quota(self, user: str) -> Quota:
         """What a user holds."""
 
-    def quota_all(self) -> Iterator[tuple[str, Quota | None]]:
-        """What all users hold that Dovecot can list, as far as it can tell."""
+    def quota_all(self) -> Iterator[tuple[str, Quota | MailquotaError | None]]:
+        """What all users hold that Dovecot can list, as far as it can tell; afterwards why it can't, of some."""
 
     def sizes(self, user: str) -> list[MailboxSize]:
         """The mailboxes of a user and their virtual sizes."""
@@ -109,7 +111,7 @@ class Doveadm:
         rows = table_rows(self._lines("-f", "tab", "quota", "get", "-u", user, user=user, seconds=ONE_USER_TIMEOUT))
         return only(quotas(rows, user), user)
 
-    def quota_all(self) -> Iterator[tuple[str, Quota | None]]:
+    def quota_all(self) -> Iterator[tuple[str, Quota | MailquotaError | None]]:
         """``quota get -A``, user by user as Dovecot prints them. A user that it can't load does not end it."""
         with self._started("-f", "tab", "quota", "get", "-A") as (process, complaints):
             assert process.stdout is not None
@@ -117,9 +119,12 @@ class Doveadm:
             for name, quota in quotas(table_rows(line.decode("utf-8", "replace") for line in process.stdout)):
                 found += 1
                 yield name, quota
-            if process.wait() and not found:
-                complaints.seek(0)
-                raise _failure(process.returncode, complaints.read(_LONGEST).decode("utf-8", "replace").strip(), "-A")
+            code = process.wait()
+            complaints.seek(0)
+            said = complaints.read(_LONGEST).decode("utf-8", "replace")
+            if code and not found:
+                raise _failure(code, said, "-A")
+            yield from ((error.user, MailquotaError(f"doveadm: {error.text}")) for error in errors(said) if error.user)
 
     def sizes(self, user: str) -> list[MailboxSize]:
         """``mailbox status``; doveadm counts what it does not know yet."""
@@ -162,9 +167,10 @@ class Doveadm:
             raise UnreachableError(f"doveadm did not end within {seconds:g} s") from error
         except OSError as error:
             raise _unusable(self.command, error) from error
-        if done.returncode in {0, NO_MAILBOX}:
+        said = done.stderr.decode("utf-8", "replace")
+        if done.returncode == NO_MAILBOX or (done.returncode == 0 and not errors(said)):
             return done.stdout.decode("utf-8", "replace")
-        raise _failure(done.returncode, done.stderr.decode("utf-8", "replace").strip(), user)
+        raise _failure(done.returncode, said, user)
 
 
 def only(found: Iterable[tuple[str, Quota | None]], user: str) -> Quota:
@@ -183,10 +189,10 @@ def _unusable(command: Sequence[str], error: OSError) -> UnreachableError:
     return UnreachableError(f"{command[0]} can't be run: {error.strerror or error}")
 
 
-def _failure(code: int, text: str, user: str) -> MailquotaError:
+def _failure(code: int, said: str, user: str) -> MailquotaError:
     if code == NO_USER:
         return NoSuchAccountError(user)
-    line = text.splitlines()[-1] if text else f"exit code {code}"
+    line = outcome(said) or f"exit code {code}"
     return (UnreachableError if code == NOT_NOW else MailquotaError)(f"doveadm: {line}")
 
 

@@ -52,8 +52,12 @@ class HttpDoveadm:
         self._ways: tuple[str, ...] = (key, password)
 
     def recalc(self, user: str) -> None:
-        """See Tool."""
+        """See Tool. It never fails by HTTP; but what Dovecot could not count it can't tell either."""
         self._ask("quotaRecalc", user)
+        try:
+            self.quota(user)
+        except MailquotaError as error:
+            raise MailquotaError(f"Dovecot could not count it, its log says why ({error})") from error
 
     def mailboxes(self, user: str) -> list[str]:
         """See Tool."""
@@ -78,7 +82,7 @@ class HttpDoveadm:
         """See Tool."""
         return only(quotas(self._ask("quotaGet", user, seconds=ONE_USER_TIMEOUT), user), user)
 
-    def quota_all(self) -> Iterator[tuple[str, Quota | None]]:
+    def quota_all(self) -> Iterator[tuple[str, Quota | MailquotaError | None]]:
         """See Tool. The answer comes as a whole when Dovecot is done with all users."""
         yield from quotas(self._send("quotaGet", "", {"allUsers": True}, ALL_USERS_TIMEOUT))
 

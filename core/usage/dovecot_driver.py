@@ -71,6 +71,7 @@ class Everybody:
         self._first = threading.Event()
         self._waited = False
         self.possible = True  # whether Dovecot can list its users
+        self.refused: dict[str, str] = {}  # those of whom it gave no figure, and why
         self.oldest = USABLE  # how old a figure of a round may be: it may take long to ask for everybody
 
     def keep_going(self, now: float) -> None:
@@ -85,12 +86,16 @@ class Everybody:
 
     def _ask(self, now: float) -> None:
         started, found = self._steady(), False
+        refused: dict[str, str] = {}
         try:
             for name, quota in self._tool.quota_all():
+                if isinstance(quota, MailquotaError):
+                    refused[name.lower()] = str(quota)
+                    continue
                 found = True
                 if quota is not None:
                     self._take(name.lower(), quota, now + self._steady() - started, started)
-            self.possible = found
+            self.possible, self.refused = found, refused
         except MailquotaError as error:
             if self.possible:
                 log.warning("Dovecot can't tell about all accounts at once, so each is asked about alone: %s", error)
@@ -183,7 +188,7 @@ class DoveadmDriver:
         if figure is not None and self._age(figure) <= (everybody.oldest if everybody.possible else ALONE):
             return _known(figure, limit, known)
         if everybody.possible:
-            raise Unmeasurable("Dovecot gives no figure for it")
+            raise Unmeasurable(everybody.refused.get(address, "Dovecot gives no figure for it"))
         try:
             return _known(self._quota(address, limit, now), limit, known)
         except MailquotaError as error:

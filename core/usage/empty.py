@@ -65,18 +65,28 @@ def find_by_doveadm(doveadm: Tool, store: Mailstore, address: str, before: float
 
 
 def remove_by_doveadm(doveadm: Tool, address: str, found: list[Found]) -> Removed:
-    """Expunge these. Errors as Doveadm, where nothing went."""
+    """Expunge these. Errors as Doveadm, where nothing went; after an error it is looked at what went nevertheless."""
     gone: list[Found] = []
     for folder in dict.fromkeys(message.folder for message in found):
         messages = [message for message in found if message.folder == folder]
         try:
             doveadm.expunge(address, folder, [m.place for m in messages if isinstance(m.place, int)])
         except MailquotaError as error:
+            gone += _missing(doveadm, address, folder, messages)
             if not gone:
                 raise
             return Removed(gone, error)
         gone += messages
     return Removed(gone)
+
+
+def _missing(doveadm: Tool, address: str, folder: str, messages: list[Found]) -> list[Found]:
+    """Those that are not there any more; none where Dovecot can't tell."""
+    try:
+        left = {message.uid for message in doveadm.trash(address, folder, None)}
+    except MailquotaError:
+        return []
+    return [message for message in messages if message.place not in left]
 
 
 def find_files(store: Mailstore, maildir: str, before: float | None) -> list[Found]:

@@ -23,9 +23,9 @@ from core.doctor.facts_host import HostFacts
 from core.doctor.facts_postfix import PostfixFacts
 from core.doctor.model import Check, Finding, Outcome
 from core.version import version
-from tests.core.clients import until
+from tests.core.clients import ask, until
 from tests.core.commands.command_line import CommandLine
-from tests.core.engines import serving
+from tests.core.engines import embedded, inner, measured, serving
 from tests.core.worlds import JOHN, SmallWorld
 
 
@@ -75,6 +75,19 @@ def test_it_is_calm_where_nothing_failed(line: CommandLine) -> None:
     assert done.returncode == int(bool(failed))
     of_servers = {check.name for check in (*POSTFIX_CHECKS, *DOVECOT_CHECKS)}  # which this machine may have half
     assert not set(failed) - of_servers, failed
+
+
+def test_the_engine_is_as_before(small_world: SmallWorld) -> None:
+    """That its policy service answers is seen, and leaves no line among the decisions and no count."""
+    with embedded(small_world) as engine:
+        measured(engine)
+        (finding,) = probe_postfix.gather(small_world.load()).sockets
+        assert (finding.probe.result, finding.probe.text) == ("answer", "action=DUNNO\n\n")
+        examination.examine(small_world.load())
+        assert ask(small_world.policy_socket, JOHN) == "DUNNO"
+        decisions, metrics = inner(engine).decisions, inner(engine).metrics
+        assert [row.recipient for part in decisions.backlog() for row in part] == [JOHN]
+        assert (decisions.count, metrics.requests, metrics.malformed) == (1, 1, 0)
 
 
 def test_nothing_is_changed_by_it(small_world: SmallWorld) -> None:

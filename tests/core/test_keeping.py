@@ -26,6 +26,7 @@ from core.keeping import Keeping
 from core.ledger import Ledger
 from core.model import Account, Trend
 from core.mysql_hosts import Target
+from core.refusals import RefusalTally
 from core.serve import Embedded
 from core.usage.measure import Known
 from core.usage.trash import TrashNames
@@ -396,7 +397,7 @@ def test_what_is_being_written_at_the_end_is_written(small_world: SmallWorld, mo
 
 
 def made(config: Config) -> Keeping:
-    return Keeping(config, Ledger(TrashNames(["Trash"])))
+    return Keeping(config, Ledger(TrashNames(["Trash"])), RefusalTally(0.0))
 
 
 def test_one_that_was_never_started_only_closes(small_world: SmallWorld) -> None:

@@ -9,10 +9,11 @@ import pytest
 from core.accounts.store import ANY, AccountStore, LimitChange, LimitResult
 from core.control.results import SetResult
 from core.errors import DatabaseError, MailquotaError, UsageError
+from core.model import Level
 from core.serve import Embedded
-from tests.core.changes import entries, journal, set_limits
-from tests.core.clients import PolicyClient, ask
-from tests.core.engines import embedded, measured, rows
+from tests.core.changes import entries, journal, set_limits, undo
+from tests.core.clients import PolicyClient, ask, until
+from tests.core.engines import embedded, inner, measured, rows
 from tests.core.worlds import FREE, FULL, JOHN, LIMIT, OVERQUOTA, SmallWorld
 
 
@@ -151,3 +152,53 @@ def test_a_database_that_is_gone_fails_the_whole_order(engine: Embedded) -> None
     with pytest.raises(DatabaseError, match="gone away"):
         set_limits(engine, [JOHN, FULL], "5G", store=store)
     assert rows(engine)[JOHN].limit_bytes == LIMIT
+
+
+# ---- what is no limit
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "words"),
+    [(-5, -5, "is -5, and Dovecot loads no user with a limit below 0"), ("5 GB", -1, "is '5 GB', which is no number")],
+)
+def test_a_limit_that_is_none(small_world: SmallWorld, value: object, limit: int, words: str) -> None:
+    """It is not unlimited: unknown, with the reason, trouble for Postfix, until it gets one."""
+    small_world.settings["policy"]["trouble"] = "DEFER_IF_PERMIT trouble"
+    small_world.write_settings()
+    small_world.execute("UPDATE virtual_users SET quota = ? WHERE email = ?", value, JOHN)
+    with embedded(small_world) as engine:
+        measured(engine)
+        row = rows(engine)[JOHN]
+        assert (row.limit_bytes, row.used_bytes, row.level, row.percent) == (limit, None, Level.UNKNOWN, None)
+        assert words in row.why
+        granted = inner(engine).ledger.totals.granted
+        assert ask(small_world.policy_socket, JOHN) == "DEFER_IF_PERMIT trouble"
+        said = engine.call(inner(engine).enforcer.explain(JOHN, 500))
+        assert (said.verdict, said.action) == ("trouble", "DEFER_IF_PERMIT trouble")
+        assert words in said.why
+        for size in ("+1G", "x2"):
+            with pytest.raises(UsageError, match="the database has none that counts"):
+                set_limits(engine, [JOHN], size)
+        with pytest.raises(UsageError, match="nothing to go back to"):
+            set_limits(engine, [JOHN], "20000", "3d")
+        (done,) = set_limits(engine, [JOHN], "20000")
+        assert (done.error, done.old_bytes, done.new_bytes) == (None, limit, 20_000)
+        assert ask(small_world.policy_socket, JOHN) == "DUNNO"
+        row = rows(engine)[JOHN]
+        assert (row.limit_bytes, row.used_bytes, row.level, row.why) == (20_000, 4000, Level.OK, "")
+        assert inner(engine).ledger.totals.granted == granted + 20_000
+
+
+def test_a_limit_that_becomes_none(engine: Embedded, small_world: SmallWorld) -> None:
+    """By an edit elsewhere; what was known of its use goes. It can't be given back by us."""
+    set_limits(engine, [JOHN], "20000")
+    number = entries(engine)[-1].id
+    small_world.set_limit(JOHN, -5)
+    until(lambda: rows(engine)[JOHN].level is Level.UNKNOWN, "it is noticed")
+    assert rows(engine)[JOHN].used_bytes is None
+    small_world.set_limit(JOHN, 20_000)
+    until(lambda: rows(engine)[JOHN].used_bytes == 4000, "it is measured again")
+    small_world.set_limit(JOHN, -5)
+    until(lambda: rows(engine)[JOHN].level is Level.UNKNOWN, "it is noticed")
+    (done,) = undo(engine, number)
+    assert "invalid by now" in str(done.error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from core.history.refusals import Refused
 from core.refusals import RefusalTally
 
 HOUR, DAY = 3600.0, 86400.0
@@ -81,3 +82,49 @@ def test_a_sender_that_is_no_text_does_no_harm() -> None:
     tally = RefusalTally(START)
     tally.add("a@x", b"\nsender=k\xe4se\x1b\n", START, START)
     assert tally.report(START, START, 1).accounts[0].sender == "k\ufffdse\x1b"
+
+
+def test_all_refusals_of_the_last_hour() -> None:
+    """Those of several mailboxes count once, and are no account."""
+    tally = RefusalTally(START)
+    for step in range(3):
+        tally.add("a@x", request("s@y"), START + step, START + step)
+        tally.add("b@x", request("s@y"), START + step, START + step)
+        tally.count(request("s@y"), START + step, START + step)
+    assert tally.last_hour(START + HOUR) == 3
+    assert figures(tally, START) == [("a@x", 3, 3), ("b@x", 3, 3)]
+    assert tally.report(START, START, 1).total == 2
+    assert tally.last_hour(START + HOUR + 300) == 0
+
+
+def test_another_engine_goes_on() -> None:
+    """With what is known of the last day, beside what it refused itself meanwhile."""
+    before, after = RefusalTally(START), RefusalTally(START + DAY)
+    before.add("old@x", request("o@y"), START - HOUR, START - HOUR)
+    for at, sender in ((START + DAY - 60, "a@y"), (START + DAY - 30, "b@y")):
+        before.add("a@x", request(sender), at, at)
+        before.count(request(sender), at, at)
+    after.add("b@x", request("c@y"), START + DAY, START + DAY)
+    after.count(request("c@y"), START + DAY, START + DAY)
+    told = after.recall(before.known(), START + DAY)
+    assert told == {"a@x": START + DAY - 30}
+    assert figures(after, START + DAY) == [("a@x", 2, 2), ("b@x", 1, 1)]
+    assert after.last_hour(START + DAY) == 3
+    report = after.report(START + DAY, START + DAY, 1)
+    assert (report.accounts[0].sender, report.accounts[0].at) == ("b@y", START + DAY - 30)
+    assert report.since == START + DAY - 300
+    assert figures(after, START + 2 * DAY + 600) == []
+
+
+def test_each_refusal_is_written_once() -> None:
+    """What could not be written comes again, with what came since."""
+    tally = RefusalTally(START)
+    tally.add("a@x", request("a@y"), START, START)
+    (first,) = tally.unsaved()
+    assert first == Refused(int(START // 300), "a@x", 1, START, "a@y")
+    assert tally.unsaved() == []
+    tally.give_back([first])
+    tally.add("a@x", request("b@y"), START + 1, START + 1)
+    assert [(one.times, one.sender) for one in tally.unsaved()] == [(2, "b@y")]
+    tally.recall([first], START)
+    assert tally.unsaved() == []

@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 
 from core.control.client import RequestFailedError
-from core.control.messages import HandOver
+from core.control.messages import Decisions, GetDetails, GetRefusals, GetStatus, HandOver
+from core.control.results import Details, Refusals, Status
+from core.model import AccountRow
 from core.serve import Embedded
 from tests.core.clients import Console, PolicyClient, ask, until
 from tests.core.engines import ROOT, ended, process, serving
@@ -86,6 +88,60 @@ def test_the_command(small_world: SmallWorld) -> None:
         log = old.stderr.read()
     assert log.index("another process has the sockets now") < log.index("INFO stopping")
     assert not small_world.policy_socket.exists()
+
+
+def known(world: SmallWorld) -> tuple[Status, AccountRow, Details, Refusals]:
+    """What people see of refusals: head, column, card and report."""
+    with Console(world.control_socket) as client:
+        status = client.ask(GetStatus, Status)
+        details = client.ask(lambda number: GetDetails(number, FULL), Details)
+        return status, details.row, details, client.ask(lambda number: GetRefusals(number, 10), Refusals)
+
+
+def test_what_was_counted_goes_on_after_a_hand_over(small_world: SmallWorld) -> None:
+    """Counters with the time from when on they count, refusals by account, the last ones, and the decisions."""
+    with serving(small_world), last_one_ended(small_world):
+        began = known(small_world)[0].counted_since
+        for address in (FULL, FULL, JOHN):
+            ask(small_world.policy_socket, address)
+        before = known(small_world)
+        restart(small_world)
+        assert ask(small_world.policy_socket, FULL) == OVERQUOTA
+        status, row, details, refusals = known(small_world)
+        assert (status.requests, status.refused, status.refused_last_hour) == (4, 3, 3)
+        assert status.counted_since == began
+        assert [len(details.refusals), len(before[2].refusals)] == [3, 2]
+        assert [(one.address, one.last_hour, one.last_day) for one in refusals.accounts] == [(FULL, 3, 3)]
+        assert before[1].refused_at is not None
+        assert row.refused_at is not None
+        assert row.refused_at > before[1].refused_at
+        pid = restart(small_world)  # and once more, without a refusal in between
+        assert known(small_world)[1].refused_at == pytest.approx(row.refused_at)
+        with Console(small_world.control_socket) as client:
+            backlog = client.subscribe().wait_for(Decisions).rows
+            assert [decision.recipient for decision in backlog] == [FULL, FULL, JOHN, FULL]
+        assert serving_pid(small_world) == pid
+
+
+def test_refusals_are_known_after_a_stop_and_a_start(small_world: SmallWorld) -> None:
+    """By the state database; counters begin anew, and say from when on."""
+    with serving(small_world) as process:
+        for _ in range(3):
+            assert ask(small_world.policy_socket, FULL) == OVERQUOTA
+        before = known(small_world)
+        process.terminate()
+        assert process.wait(10) == 0
+    with serving(small_world):
+        until(lambda: known(small_world)[1].refused_at is not None, "it is remembered")
+        status, row, _details, refusals = known(small_world)
+        assert (status.requests, status.refused, status.refused_last_hour) == (0, 0, 3)
+        assert status.counted_since is not None
+        assert before[0].counted_since is not None
+        assert status.counted_since > before[0].counted_since
+        assert row.refused_at == pytest.approx(before[1].refused_at)
+        assert [(one.address, one.last_hour, one.last_day) for one in refusals.accounts] == [(FULL, 3, 3)]
+        assert ask(small_world.policy_socket, FULL) == OVERQUOTA
+        assert known(small_world)[0].refused_last_hour == 4
 
 
 def test_the_engine_of_a_console_is_left_to_it(engine: Embedded, small_world: SmallWorld) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from core.control.messages import Decisions, Snapshot, Welcome
 from core.control.results import DecisionRow, Refusals, RefusedAccount
+from core.times import local_time
 from tests.tui import world
 from tui import feed_captions, lanes
 from tui import format as fmt
@@ -202,6 +203,9 @@ def test_totals_tell_what_the_engine_counted() -> None:
         "151,200 requests | 3 refused | 0 trouble | 0 malformed | p50 61 µs | p99 910 µs | 27 connections"
     )
     assert "| 3 refused | 7 would be refused | 2 trouble |" in told(mode="shadow", would_refuse=7, trouble=2)
+    today, before = LOOK.now - 60, LOOK.now - 3 * 86400
+    assert f"| since {local_time(today)[11:16]} | 3 refused" in told(counted_since=today)
+    assert f"| since {local_time(before)[:10]} | 3 refused" in told(counted_since=before)
     assert feed_captions.totals(None, LOOK) == ()
 
 

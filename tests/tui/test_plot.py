@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -10,15 +11,16 @@ import pytest
 from core.control.results import Details
 from core.history.forecast import forecast
 from core.model import AccountRow, Forecast, Point, Trend
+from core.times import local_time
 from tests.tui import past, world
 from tests.tui.world import GIB, MIB
+from tui import card, outlook, plot
 from tui import format as fmt
-from tui import outlook, plot
 from tui.format import Line
 from tui.glyphs import ASCII, UNICODE, Glyphs
 from tui.grid import Look
 
-DAY = 86400.0
+DAY, HOUR = 86400.0, 3600.0
 NOW = world.NOW
 LOOK = Look(NOW, UNICODE)
 Limits = Sequence[tuple[float, int | None]]
@@ -75,7 +77,38 @@ def test_before_the_first_figure_nothing_is_drawn_and_a_young_history_has_its_ow
     assert heights(drawn(young))[0] > 0
     assert days(young).split()[:2] == ["8", "Nov"]
     assert plot.beginning(young, NOW) == NOW - 10 * DAY
-    assert plot.beginning(account(1, None, []), NOW) == NOW - DAY
+    assert plot.beginning(account(1, None, []), NOW) == NOW - HOUR
+
+
+@pytest.mark.parametrize("age", [0.0, 20 * 60, 5 * HOUR, 30 * HOUR, 3 * DAY - 60])
+@pytest.mark.parametrize("width", [70, 110])
+def test_a_history_of_hours_has_times(age: float, width: int) -> None:
+    """Days would say the same twice, and ``today`` what began today. It takes the room that there is."""
+    young = account(2 * GIB, 5 * GIB, [Point(NOW - age, GIB), Point(NOW - age / 2, 2 * GIB)])
+    below = days(young, width).strip()
+    labels = re.split(r"  +", below)
+    assert labels[-1] == "now"
+    assert labels[0] == _told(NOW - max(age, HOUR))
+    assert len({*labels}) == len(labels) == 3
+    found = heights(drawn(young, width))
+    assert found[-1] == max(found)
+    assert found[0] > 0 or age < HOUR
+    assert card.title_of_plot(young, NOW) == f"Use since {_told(NOW - age)}"
+
+
+def _told(at: float) -> str:
+    """The time of day, and the day where it is not this one."""
+    day, clock = local_time(at).split()
+    return clock[:5] if local_time(NOW).startswith(day) else f"{plot.day(at)} {clock[:5]}"
+
+
+def test_full_within_the_day() -> None:
+    """Where it is full on this day, that is said so."""
+    details = account(4 * GIB, 5 * GIB, [Point(NOW - 5 * HOUR, GIB), Point(NOW - HOUR, 4 * GIB)], growth=8 * GIB)
+    assert details.forecast is not None
+    assert details.forecast.days
+    full = plot.day(NOW + details.forecast.days * DAY)
+    assert f"full {'today' if full == plot.day(NOW) else full}" in days(details)
 
 
 def test_the_limit_is_a_line_and_what_is_over_it_has_another_colour() -> None:

@@ -16,7 +16,7 @@ from core.control.results import SetResult
 from core.errors import MailquotaError, UsageError
 from core.model import AccountRow
 from core.times import parse_until, until_text
-from core.units import format_count, format_size
+from core.units import format_count, format_limit, format_size
 from tui import format as fmt
 from tui.desk import Desk
 from tui.dialogs.dialog import MANY, Dialog, done_line, failure_text, failures
@@ -212,7 +212,9 @@ class EditLimit(Dialog[Line | None]):
         if len(results) == 1:
             result = results[0]
             name = fmt.literal(result.address, self.desk.glyphs)
-            text = f"The limit of {name} is now {_words(result.new_bytes)}, it was {_words(result.old_bytes)}"
+            text = (
+                f"The limit of {name} is now {format_limit(result.new_bytes)}, it was {format_limit(result.old_bytes)}"
+            )
         else:
             text = f"The limits of {fmt.plural(len(results), 'account')} are set"
         if end := self._end():
@@ -223,10 +225,6 @@ class EditLimit(Dialog[Line | None]):
 def _now(row: AccountRow, desk: Desk) -> Line:
     style = fmt.look_of(row.level)
     words = f"{format_size(row.used_bytes)} used, " if row.used_bytes is not None else "use not known, "
-    limit = "no limit" if row.limit_bytes is None else f"limit {format_size(row.limit_bytes)}"
+    limit = "no limit" if row.limit_bytes is None else f"limit {format_limit(row.limit_bytes)}"
     percent = "" if row.percent is None else f"   {fmt.percent_text(row.percent, desk.glyphs)} {row.level.value}"
     return ((words + limit, "quiet"), (percent, style))
-
-
-def _words(limit: int | None) -> str:
-    return "unlimited" if limit is None else format_size(limit)

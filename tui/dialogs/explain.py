@@ -12,7 +12,7 @@ from textual.widget import Widget
 from core.control.messages import Explain as ExplainOrder
 from core.control.results import DecisionRow, Explanation, Target
 from core.errors import MailquotaError
-from core.units import format_size
+from core.units import format_limit, format_size
 from tui import feed_captions, lanes
 from tui import format as fmt
 from tui.desk import Desk
@@ -108,7 +108,7 @@ def _target(target: Target, answer: Explanation, desk: Desk) -> Iterator[Line]:
     yield _fact("Leads to", path if target.kind == "mailbox" else f"{path}, {fmt.literal(target.kind, glyphs)}")
     if target.kind != "mailbox":
         return
-    limit = "no limit" if target.limit_bytes is None else f"of {format_size(target.limit_bytes)}"
+    limit = "no limit" if target.limit_bytes is None else f"of {format_limit(target.limit_bytes)}"
     used = "use not known" if target.used_bytes is None else f"{format_size(target.used_bytes)} used"
     grace = f", grace {format_size(target.grace_bytes)}" if target.grace_bytes else ""
     fits = ("fits", "good") if target.fits else ("does not fit", "over")

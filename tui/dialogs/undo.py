@@ -16,7 +16,7 @@ from core.control.messages import Undo as UndoOrder
 from core.control.results import JournalRow, SetResult
 from core.errors import MailquotaError
 from core.model import AccountRow
-from core.units import format_age, format_size
+from core.units import format_age, format_limit, format_size
 from tui import format as fmt
 from tui import journal
 from tui.desk import Desk
@@ -158,15 +158,11 @@ def objection(edit: Sequence[JournalRow], accounts: Mapping[str, AccountRow]) ->
         return ""
     new, old = edit[0].new, fmt.recorded_bytes(edit[0].old)
     if new != ("unlimited" if account.limit_bytes is None else str(account.limit_bytes)):
-        return f"The limit is {_words(account.limit_bytes)} by now: somebody changed it since"
+        return f"The limit is {format_limit(account.limit_bytes)} by now: somebody changed it since"
     over = (account.used_bytes or 0) - old if old is not None else 0
     if over > 0:
         return f"That is {format_size(over)} under the present use: new mail is refused until there is room"
     return ""
-
-
-def _words(limit: int | None) -> str:
-    return "unlimited" if limit is None else format_size(limit)
 
 
 def _done(results: list[SetResult], desk: Desk) -> Line:
@@ -175,5 +171,5 @@ def _done(results: list[SetResult], desk: Desk) -> Line:
     else:
         result = results[0]
         name = fmt.literal(result.address, desk.glyphs)
-        text = f"The limit of {name} is {_words(result.new_bytes)} again, it was {_words(result.old_bytes)}"
+        text = f"The limit of {name} is {format_limit(result.new_bytes)} again, it was {format_limit(result.old_bytes)}"
     return done_line(text, (result.remark for result in results))

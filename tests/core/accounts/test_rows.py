@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.accounts.rows import Collector, address_of, aliases_of, enabled_of, limit_of
+from core.accounts.rows import NO_NUMBER, Collector, account_of, address_of, aliases_of, enabled_of, limit_of
 from core.model import Alias
 
 
@@ -17,7 +18,9 @@ from core.model import Alias
     [
         (5000, 5000),
         (0, None),
-        (-1, None),
+        (-5, -5),
+        ("-5", -5),
+        ("00", None),
         (None, None),
         (Decimal("5000.0"), 5000),
         (5000.9, 5000),
@@ -32,13 +35,18 @@ def test_limits(value: object, limit: int | None) -> None:
     assert limit_of(value) == limit
 
 
-@pytest.mark.parametrize(
-    "value", ["", "5G", b"\xff", 2**63, float("nan"), float("inf"), Decimal("NaN"), [], "9" * 9999]
-)
+NO_LIMITS = ["", "5G", " 5000", "+5000", "5_000", "1.5", b"\xff", 2**63, "9" * 9999, float("nan"), Decimal("NaN"), []]
+
+
+@pytest.mark.parametrize("value", NO_LIMITS)
 def test_no_limits(value: object) -> None:
-    """What is no number is an error, not unlimited."""
-    with pytest.raises(ValueError):  # noqa: PT011 - whatever int() says
-        limit_of(value)
+    """What is no number of bytes is told, and is not unlimited; a text as Dovecot reads it."""
+    account = account_of(("john@example.org", value))
+    assert account is not None
+    assert account.limit == NO_NUMBER
+    assert re.fullmatch(r"its limit in the database is .+, which is no number of bytes", account.fault)
+    assert account.fault.isprintable()
+    assert len(account.fault) < 200
 
 
 @pytest.mark.parametrize("value", [1, True, "1", b"1", b"\1", "y", "Yes", "active", 2.0])

@@ -13,6 +13,7 @@ from core.model import Account, Alias
 from tests.core.accounts.worlds import World
 
 GIB = 1024**3
+BELOW = "Dovecot loads no user with a limit below 0"
 
 # Nothing of this can be an account.
 NO_ADDRESS = [
@@ -108,7 +109,7 @@ def test_rows_without_sense_are_skipped_and_counted(world: World) -> None:
     assert read.accounts == [
         Account("john@example.org", 1),
         Account("null@example.org", None),
-        Account("less@example.org", None),
+        Account("less@example.org", -5, fault=f"its limit in the database is -5, and {BELOW}"),
     ]
     assert read.aliases == []
     assert read.skipped == len(bad) + 2

@@ -81,6 +81,16 @@ def test_garbage_without_end(tmp_path: Path) -> None:
     assert len(str(error)) < 300
 
 
+def test_errors_of_doveadm_without_an_exit_code(tmp_path: Path) -> None:
+    """Whether the mail is there can't be told by that; what is harmless is no failure."""
+    save = doveadm_save([script(tmp_path, "echo 'doveadm(john@example.org): Error: cmd save: no' >&2")], [])
+    with pytest.raises(DeliveryError, match=r"^doveadm: no$") as caught:
+        save.deliver(JOHN, MAIL)
+    assert (caught.value.temporary, caught.value.unclear) == (True, True)
+    harmless = "Error: net_connect_unix(/run/dovecot/stats-writer) failed: Permission denied"
+    doveadm_save([script(tmp_path, f"echo '{harmless}' >&2")], []).deliver(JOHN, MAIL)
+
+
 def test_a_signal(tmp_path: Path) -> None:
     error = failing(tmp_path, "kill -9 $$")
     assert (str(error), error.unclear) == ("dovecot-lda: ended by signal 9", True)
@@ -127,8 +137,9 @@ def test_what_a_program_leaves_behind_is_not_waited_for(tmp_path: Path, monkeypa
 
 @pytest.mark.parametrize(
     ("text", "answer"),
-    [("echo b17e64 2", True), ("exit 0", False), ("exit 67", None), ("echo b17e64 2; exit 75", None)],
-)
+    [("echo b17e64 2", True), ("exit 0", False), ("exit 67", None), ("echo b17e64 2; exit 75", None),
+     ("echo 'doveadm(john@example.org): Error: Syncing mailbox Sent failed' >&2", None)],
+)  # fmt: skip
 def test_searching(tmp_path: Path, text: str, answer: bool | None) -> None:
     assert search([script(tmp_path, text)], JOHN, "<1@example.org>") is answer
 

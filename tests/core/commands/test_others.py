@@ -20,7 +20,7 @@ COMMANDS = (
 STATUS_KEYS = [
     "mode", "uptime_seconds", "requests", "refused", "would_refuse", "trouble", "malformed", "answers_per_second",
     "p50_us", "p99_us", "connections", "accounts", "over", "near", "database", "disk", "rss_bytes", "cpu_percent",
-    "listen",
+    "listen", "counted_since",
 ]  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def test_status_and_reload_need_the_engine(alone: CommandLine) -> None:
 
 
 def test_status_of_the_engine(beside: CommandLine) -> None:
-    """The keys of the contract and no others."""
+    """The keys of the contract, and since when it counts."""
     status = beside.json("status")
     assert list(status) == STATUS_KEYS
     assert (status["mode"], status["accounts"], status["listen"]) == (

@@ -28,6 +28,11 @@ DOVECOT = DovecotFacts(fault="", release=(2, 3, 19))
 MINUTE, HOUR = 60.0, 3600.0
 OPEN = "Failed to get quota resource STORAGE_BYTES for INBOX: quota-maildir: open({}) failed: {} - copying mail anyway"
 
+WRONG_SIZE = (
+    "Failed to get quota resource STORAGE_BYTES for INBOX: quota-count: Couldn't get size of mailbox INBOX: UID 3: "
+    "read({}) failed: Cached message size smaller than expected (7 < 5013, box=INBOX, UID=3) (read reason=)"
+)
+
 
 def event(kind: Kind, subject: str = "full@example.org", text: str = "", ago: float = MINUTE, **more: Any) -> LogEvent:
     return LogEvent(NOW - ago, kind, subject, text, **more)
@@ -197,6 +202,29 @@ def test_a_file_that_was_mended(tmp_path: Path) -> None:
         said = LogEvent(at, "quota-error", "a@b", OPEN.format(file, "Permission denied"))
         log = add_up(LogRead(0.0, ["x"], [said]), changed + 20, NEVER)
         assert judge("quota-errors", log).state == state
+
+
+def test_a_mail_that_was_renamed(tmp_path: Path) -> None:
+    """Whose name said a wrong size: it is as long as a file has the name, whatever its flags and place are now."""
+    for part in ("new", "cur"):
+        (tmp_path / part).mkdir()
+    said = LogEvent(100.0, "quota-error", "a@b", WRONG_SIZE.format(tmp_path / "new/1.M1P1.host,S=7"))
+    for name, state in (("1.M1P1.host,S=7:2,RS", "warn"), ("1.M1P1.host:2,RS", "ok")):
+        file = tmp_path / "cur" / name
+        file.touch()
+        assert judge("quota-errors", add_up(LogRead(0.0, ["x"], [said, said]), 200.0, NEVER)).state == state
+        file.unlink()
+
+
+def test_who_may_rename_mails() -> None:
+    """Their owner by name, never root; where the name is not known nothing is renamed."""
+    log = facts(event("quota-error", text=WRONG_SIZE.format("/var/vmail/x/cur/1.M1P1.host,S=7")))
+    fix = judge("quota-errors", log, DovecotFacts(mail_owner=("5000", "vmail"))).fix
+    assert "runuser -u vmail -- sh -c" in fix
+    assert fix.endswith("doveadm quota recalc -u full@example.org")
+    fix = judge("quota-errors", log, DovecotFacts(mail_owner=("5000",))).fix
+    assert fix.startswith("# these names of mails")
+    assert "mv" not in fix
 
 
 @pytest.mark.parametrize(

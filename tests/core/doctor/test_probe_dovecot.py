@@ -31,6 +31,7 @@ from tests.core.doctor.dovecots import (
 )
 
 BAD_LIMIT = data("dovecot-2.3/quota-get-u.bad-limit.json.stderr")
+STATISTICS = "Error: net_connect_unix(/run/dovecot/stats-writer) failed: Permission denied\n"  # as the mail user
 HEALTHY = [(BULLSEYE, "10%"), (BOOKWORM, "10%"), (ONE_FILE, "10%"), (TRIXIE, "10M"), (TRIXIE_MAILDIR, "10M")]
 
 
@@ -110,8 +111,10 @@ def test_the_enforced_limit_is_not_asked_where_that_would_make_a_mailbox() -> No
         (
             Said("[]", BAD_LIMIT, 75, "doveadm ended with 75"),
             None,
-            BAD_LIMIT.strip(),
+            BAD_LIMIT.strip().partition(": Error: ")[2],
         ),
+        (Said("[]", f"{BAD_LIMIT}{STATISTICS}", 0), None, BAD_LIMIT.strip().partition(": Error: ")[2]),
+        (Said(data("dovecot-2.3/quota-get-u.unlimited.json"), STATISTICS, 0), 0, ""),
         (Said(fault="doveadm took longer than 5 s"), None, "doveadm took longer than 5 s"),
     ],
 )
@@ -201,7 +204,10 @@ def test_a_listing_that_fails() -> None:
     server = healthy(BULLSEYE)
     server.answers["user *"] = Said("", "doveadm: Error: User listing returned failure\n", 75, "doveadm ended with 75")
     found = server.gather({JOHN: 100000})
-    assert (found.listed, found.listing_fault) == (None, "doveadm: Error: User listing returned failure")
+    assert (found.listed, found.listing_fault) == (None, "User listing returned failure")
+    server.answers["user *"] = Said(f"{JOHN}\n", STATISTICS, 0)
+    found = server.gather({JOHN: 100000})
+    assert (found.listed, found.listing_fault) == (1, "")
 
 
 def test_a_listing_that_this_user_may_not_have() -> None:

@@ -56,6 +56,7 @@ def test_unlimited_and_unknown(size: int) -> None:
     assert judge(None, 9_999_999, size, 0) is OK
     assert judge(None, None, size, 0) is OK
     assert judge(5000, None, size, 500) is Verdict.TROUBLE
+    assert judge(-5, 0, size, 500) is Verdict.TROUBLE
 
 
 SIZES = st.integers(0, 2**64 - 1)

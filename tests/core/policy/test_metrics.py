@@ -38,7 +38,6 @@ def test_nothing_yet() -> None:
     metrics = Metrics()
     assert metrics.percentile(0.99) is None
     assert metrics.per_second == 0.0
-    assert metrics.refused_last_hour == 0
 
 
 def test_old_answers_are_forgotten() -> None:
@@ -68,18 +67,18 @@ def test_answers_per_second() -> None:
     assert metrics.per_second == 20.0
 
 
-def test_refusals_of_the_last_hour() -> None:
-    """To the minute, those before the first tick included."""
-    metrics = Metrics()
-    metrics.refused = 3
-    metrics.tick(0)
-    assert metrics.refused_last_hour == 3
-    for minute in range(1, 61):
-        metrics.refused += 1
-        metrics.tick(minute * 60)
-    assert metrics.refused_last_hour == 63
-    metrics.tick(61 * 60)
-    assert metrics.refused_last_hour == 59
-    for minute in range(62, 130):
-        metrics.tick(minute * 60)
-    assert metrics.refused_last_hour == 0
+def test_another_engine_goes_on() -> None:
+    """With the counts of the one before it, and what its own answers took."""
+    before, after = Metrics(1000.0), Metrics(2000.0)
+    for micros in (10, 20, 5000):
+        before.answered(micros)
+    before.tick(61)
+    before.answered(30)
+    before.refused, before.trouble = 2, 1
+    after.answered(10)
+    after.go_on(before.counts())
+    assert (after.since, after.requests, after.refused, after.trouble) == (1000.0, 5, 2, 1)
+    edges, _micros = after.histogram()
+    assert dict(edges)[16] == 2
+    assert edges[-1][1] == 5
+    assert after.percentile(1.0) == 10

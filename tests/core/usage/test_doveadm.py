@@ -10,6 +10,7 @@ import pytest
 from core.errors import MailquotaError, NoSuchAccountError, UnreachableError
 from core.usage.doveadm import Doveadm, TrashMessage
 from core.usage.empty import Found, Removed, find_by_doveadm, remove_by_doveadm
+from core.usage.quota_rows import Quota
 from tests.core.usage.boxes import Box
 
 DATA = Path(__file__).parent.parent.parent / "data"
@@ -142,6 +143,52 @@ def test_exit_codes(fake: FakeDoveadm, doveadm: Doveadm, version: str) -> None:
         doveadm.recalc("silent@example.org")
 
 
+FAILED = b"doveadm(john@example.org): Error: cmd quota recalc: Recalculating quota failed: it can't be read\n"
+HARMLESS = b"""\
+doveconf: Warning: Obsolete setting in /etc/dovecot/dovecot.conf:3: 'ssl_protocols' has been replaced
+Error: net_connect_unix(/run/dovecot/stats-writer) failed: Permission denied
+doveadm(john@example.org)<12><>: Warning: fscking index file /var/vmail/example.org/john/Maildir/dovecot.index
+doveadm(anna.o'neil@example.net): Info: cmd quota get: User no longer exists, skipping
+doveadm(john@example.org): Debug: Error: not one
+"""
+
+
+def test_errors_without_an_exit_code(fake: FakeDoveadm, doveadm: Doveadm) -> None:
+    """An error is one though doveadm ends with 0, whatever stands around it. Of each command."""
+    fake.answer("*", out=b"a\nb\n", error=HARMLESS + FAILED + HARMLESS)
+    for call in (
+        lambda: doveadm.recalc(JOHN),
+        lambda: doveadm.mailboxes(JOHN),
+        lambda: doveadm.trash(JOHN, "Trash", None),
+        lambda: doveadm.expunge(JOHN, "Trash", [1]),
+        lambda: doveadm.quota(JOHN),
+        lambda: doveadm.sizes(JOHN),
+    ):
+        with pytest.raises(MailquotaError, match=r"^doveadm: Recalculating quota failed: it can't be read$"):
+            call()
+
+
+def test_harmless_words(fake: FakeDoveadm, doveadm: Doveadm) -> None:
+    """Warnings, information, and statistics that the user of the mailboxes may not write, are no failure."""
+    fake.answer("*", out=b"a\nb\n", error=HARMLESS)
+    doveadm.recalc(JOHN)
+    assert doveadm.mailboxes(JOHN) == ["a", "b"]
+
+
+@pytest.mark.parametrize("version", ["dovecot-2.3", "dovecot-2.4"])
+def test_users_that_could_not_be_loaded(fake: FakeDoveadm, doveadm: Doveadm, version: str) -> None:
+    """``quota get -A`` ends with 0 without them; why is told in their names, after what all the others hold."""
+    recorded = DATA / version / "quota-get-A.bad-limit.tab"
+    fake.answer(
+        "*", out=recorded.with_suffix(".tab.txt").read_bytes(), error=recorded.with_suffix(".tab.stderr").read_bytes()
+    )
+    *others, (name, error) = doveadm.quota_all()
+    assert name == "edge@example.net"
+    assert isinstance(error, MailquotaError)
+    assert str(error).startswith("doveadm: Failed to initialize quota: ")
+    assert [type(quota) for _, quota in others] == [Quota] * 5
+
+
 def test_a_mailbox_that_is_none(fake: FakeDoveadm, doveadm: Doveadm) -> None:
     """68: a name that is listed only for those below it, or gone by now, holds nothing."""
     fake.answer("*", error=(DATA / "dovecot-2.3/missing-mailbox.stderr.txt").read_bytes(), code=68)
@@ -218,6 +265,19 @@ def test_partly_removed(john: FakeDoveadm, doveadm: Doveadm, box: Box) -> None:
     removed = remove_by_doveadm(doveadm, JOHN, found)
     assert removed.messages == found[:2]
     assert isinstance(removed.error, UnreachableError)
+
+
+def test_removed_all_the_same(john: FakeDoveadm, doveadm: Doveadm, box: Box) -> None:
+    """After an error it is looked at what went, so that the figures are those of what was really removed."""
+    found = find_by_doveadm(doveadm, box.store, JOHN, None)
+    left = HEAD + b"2\t5184\t2026-11-22 11:35:51\n"
+    john.program.write_text(
+        f"#!/bin/sh\ncase \"$*\" in expunge*) cat <<'E' >&2\n{FAILED.decode()}E\n"
+        f";; *) cat <<'E'\n{left.decode()}E\n;; esac\n"
+    )
+    removed = remove_by_doveadm(doveadm, JOHN, found[:2])
+    assert removed.messages == found[:1]
+    assert isinstance(removed.error, MailquotaError)
 
 
 def test_nothing_removed(john: FakeDoveadm, doveadm: Doveadm, box: Box) -> None:

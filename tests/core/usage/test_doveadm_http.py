@@ -109,6 +109,7 @@ def test_changes(doveadm: HttpDoveadm, server: Recorded) -> None:
     doveadm.expunge(JANE, "Trash", [3, 1])
     assert server.asked == [
         ["quotaRecalc", {"user": JOHN}],
+        ["quotaGet", {"user": JOHN}],
         ["expunge", {"user": JANE, "query": ["mailbox", "Trash", "uid", "1,3"]}],
     ]
 

@@ -47,12 +47,13 @@ class FakeTool:
     def _quota(self) -> Quota:
         return Quota(-(-(self.inbox + self.trash_size - self.less) // KIB), 3)
 
-    def quota_all(self) -> Iterator[tuple[str, Quota | None]]:
+    def quota_all(self) -> Iterator[tuple[str, Quota | MailquotaError | None]]:
         self._call("all")
         if self.listing is not None:
             raise self.listing
         yield ADDRESS.upper(), self._quota()
         yield "broken@example.org", None
+        yield "Refused@example.org", MailquotaError("doveadm: Failed to initialize quota: no")
 
     def sizes(self, user: str) -> list[MailboxSize]:
         self._call("sizes")
@@ -293,6 +294,8 @@ def test_a_round_asks_once_for_everybody(desk: Desk) -> None:
     for address in ("broken@example.org", "new@example.org"):
         with pytest.raises(Unmeasurable, match="no figure"):
             desk.survey(address, LIMIT, None, NOW)
+    with pytest.raises(Unmeasurable, match="doveadm: Failed to initialize quota: no"):
+        desk.survey("refused@example.org", LIMIT, None, NOW)
     assert desk.tool.calls == ["all"]
     desk.tool.inbox = 5000
     assert wait_until(lambda: desk.survey(ADDRESS, LIMIT, known, desk.at(NOW + 100)).used == 5 * KIB, 10)

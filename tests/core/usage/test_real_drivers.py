@@ -15,7 +15,7 @@ import pytest
 from core import wiring
 from core.config import load
 from core.dovecot_quota import quota_facts
-from core.errors import NoSuchAccountError
+from core.errors import MailquotaError, NoSuchAccountError
 from core.usage import asking
 from core.usage.count_driver import CountDriver
 from core.usage.doveadm import Doveadm
@@ -189,3 +189,20 @@ def test_ignored_folders(server: MailServer, maildir: Path) -> None:
         assert server.doveadm_quota(USER) == (-(-known.used // 1024), known.messages)
     finally:
         config.write_text(before)
+
+
+# ---- errors that doveadm writes while it ends with 0
+
+
+def put_wrong_name(maildir: Path) -> None:
+    """A message whose name says a size that it has not, as another program may have left it."""
+    put(maildir, "cur/1700000000.M1P1.host,S=1000:2,S", b"Subject: x\n\n" + b"x" * 5000 + b"\n")
+
+
+def test_a_recount_that_dovecot_could_not_do(server: MailServer, maildir: Path) -> None:
+    """doveadm ends with 0, and says in words that it failed; over HTTP it says so only in its log."""
+    put_wrong_name(maildir)
+    with pytest.raises(MailquotaError, match=r"^doveadm: Recalculating quota failed: .* smaller than expected"):
+        Doveadm(server.doveadm).recalc(USER)
+    with http_api(server) as url, pytest.raises(MailquotaError, match="could not count"):
+        HttpDoveadm(url, SECRET).recalc(USER)

@@ -1,0 +1,58 @@
+"""Who was refused mail how often within the last day, so that an engine that starts goes on with it.
+
+Blocking; called in a thread. Each call is one transaction, made short by giving it few rows. Raises StateError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from core.history.database import Sql, StateDatabase
+
+_LONGEST = 320  # characters of an address that are kept; a sender may send any
+_SAME = "WHERE slice = ? AND host = ? AND address = ?"
+
+
+class Refused(NamedTuple):
+    """How often a mailbox was refused mail within a slice of five minutes; an empty address stands for all refusals.
+
+    ``at`` is when it was last, in seconds since the epoch, and ``sender`` whose mail that was.
+    """
+
+    number: int
+    address: str
+    times: int
+    at: float
+    sender: str
+
+
+class RefusalHistory:
+    """What the engine of this ``host`` refused."""
+
+    def __init__(self, database: StateDatabase, host: str) -> None:
+        self._database = database
+        self._host = host
+
+    def add(self, refusals: Sequence[Refused]) -> None:
+        """Count these, too."""
+
+        def work(sql: Sql) -> None:
+            for number, address, times, at, sender in refusals:
+                key, news = (number, self._host, address), (times, at, sender[:_LONGEST])
+                if not sql.change(f"UPDATE refusal SET refused = refused + ?, at = ?, sender = ? {_SAME}", news + key):
+                    sql.change("INSERT INTO refusal VALUES (?, ?, ?, ?, ?, ?)", key + news)
+
+        self._database.write(work)
+
+    def read(self, oldest: int) -> list[Refused]:
+        """Those from slice ``oldest`` on."""
+        rows = self._database.rows(
+            "SELECT slice, address, refused, at, sender FROM refusal WHERE host = ? AND slice >= ? ORDER BY slice",
+            (self._host, oldest),
+        )
+        return [Refused(*row) for row in rows]
+
+    def forget(self, oldest: int) -> None:
+        """All that are older than slice ``oldest``."""
+        self._database.write(lambda sql: sql.change("DELETE FROM refusal WHERE slice < ?", (oldest,)))
