@@ -1,4 +1,4 @@
-"""What is as it was when an installation has been taken back, as comments and lines for a shell of root. Pure."""
+"""What is left when an installation has been taken back, as comments and lines for a shell of root. Pure."""
 
 from __future__ import annotations
 
@@ -30,11 +30,13 @@ def _postfix(host: Host, restrictions: str | None) -> Iterator[str]:
     yield f"# {RESTRICTIONS} was changed since the installation: of that, mailquota's check alone is taken out."
     if not policy_services(restrictions or ""):
         yield "# Nobody checks quotas before mail is accepted then: mail to a full mailbox bounces later."
-    yield "# It was before the installation, and by these lines is again, what follows."
+    yield "# Before the installation it was as follows; these lines bring that back."
     if any("quota-status" in service for service in policy_services(manifest.before or "")):
-        yield "# Without its service quota-status in Dovecot, Postfix would refuse all mail."
-    before = "" if manifest.before is None else f"{RESTRICTIONS} = {manifest.before}"
-    yield f"postconf -e {shlex.quote(before)}" if before else f"postconf -X {RESTRICTIONS}"
+        yield "# They need the service quota-status in Dovecot: without it Postfix would refuse all mail."
+    if manifest.before is None:
+        yield f"postconf -X {RESTRICTIONS}"
+    else:
+        yield f"postconf -e {shlex.quote(f'{RESTRICTIONS} = {manifest.before}')}"
     yield "postfix reload"
 
 

@@ -135,7 +135,7 @@ class Plan(msgspec.Struct, frozen=True):
     """Steps in the order in which they are taken, remarks for people, and the manifest to write first.
 
     ``manifest`` is None where nothing is to be remembered any more. ``obstacle`` says why it should not be carried out.
-    ``left`` are lines for a shell, and comments, about what is as it was when all is done.
+    ``left`` are lines for a shell, and comments, about what is left when all is done.
     """
 
     kind: Literal["install", "uninstall"]
