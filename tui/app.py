@@ -20,7 +20,7 @@ from textual.scrollbar import ScrollBar
 
 from core.errors import MailquotaError
 from tui import terminal, theme
-from tui.desk import Desk, Informed, ShowAccounts
+from tui.desk import Desk, Informed, ShowAccounts, ShowCard
 from tui.examining import Examine, Examining
 from tui.glyphs import ASCII, UNICODE
 from tui.leaving import QUIT, ConsoleFailedError, Leaving, Outcome
@@ -28,6 +28,7 @@ from tui.link import Connect, Link
 from tui.modes import MODES
 from tui.palette import commands_of
 from tui.screens.accounts import AccountsScreen
+from tui.screens.card import CardScreen
 from tui.screens.decisions import DecisionsScreen
 from tui.screens.doctor import DoctorScreen
 from tui.screens.domains import DomainsScreen
@@ -157,7 +158,9 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Every action of the screen by name, and the themes."""
-        yield from commands_of(self, screen)
+        yield from commands_of(self, screen, self.desk.glyphs)
+        for each in () if self.no_color else theme.THEMES:
+            yield SystemCommand(f"Theme: {each.name}", "change the colours", partial(self.use_theme, each.name))
 
     def action_command_palette(self) -> None:
         """Not over a dialog: the screen's actions are not for there."""
@@ -181,6 +184,10 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         await self._back_to_list()
         assert isinstance(self.screen, AccountsScreen)
         self.screen.pane.narrow(event.words)
+
+    @on(ShowCard)
+    def _show_card(self, event: ShowCard) -> None:
+        self.push_screen(CardScreen(self.desk, event.account))
 
     def action_help(self) -> None:
         """All keys."""

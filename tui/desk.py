@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from textual.app import SystemCommand
 from textual.message import Message
 from textual.screen import Screen
 
+from core.model import AccountRow
 from tui.examining import Examining
 from tui.format import Line
 from tui.glyphs import Glyphs
@@ -25,6 +27,14 @@ class ShowAccounts(Message):
     def __init__(self, words: str) -> None:
         super().__init__()
         self.words = words
+
+
+class ShowCard(Message):
+    """The card of an account is wanted."""
+
+    def __init__(self, account: AccountRow) -> None:
+        super().__init__()
+        self.account = account
 
 
 @dataclass
@@ -73,4 +83,8 @@ class Informed:
 
     def guide(self, glyphs: Glyphs) -> Iterator[Line]:  # noqa: ARG002
         """What its help says beside the keys."""
+        return iter(())
+
+    def commands(self) -> Iterator[SystemCommand]:
+        """What the palette has of it beside the keys."""
         return iter(())

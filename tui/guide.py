@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from core import filters
 from core.doctor.model import State
 from core.model import Level
-from tui import feed
 from tui import format as fmt
 from tui.format import VERDICTS, Line
 from tui.glyphs import Glyphs
@@ -65,7 +64,7 @@ _CHECKS: dict[State, tuple[Level, str, str]] = {
 }
 
 # What is typed or shown, of all helps, in one column.
-FORM = 2 + max(len(form) for form, _meaning in (*filters.DOCS, *feed.DOCS, *LIMITS, *_KINDS))
+FORM = 2 + max(len(form) for form, _meaning in (*filters.DOCS, *LIMITS, *_KINDS))
 
 
 def accounts(glyphs: Glyphs) -> Iterator[Line]:
@@ -77,9 +76,9 @@ def accounts(glyphs: Glyphs) -> Iterator[Line]:
         yield ((f"  {glyphs.levels[level]} {level.value:<{FORM - 2}}", fmt.look_of(level)), (meaning, "quiet"))
 
 
-def decisions(_glyphs: Glyphs) -> Iterator[Line]:
-    """Filter, verdicts."""
-    yield from section("Filter: words are joined, each must match", feed.DOCS)
+def decisions(forms: Iterable[tuple[str, str]]) -> Iterator[Line]:
+    """Filter, verdicts. ``forms`` is what can be typed into the filter, each with what it finds."""
+    yield from section("Filter: words are joined, each must match", forms)
     yield from heading("Verdicts")
     for verdict, meaning in _ANSWERS.items():
         words, look = VERDICTS[verdict]

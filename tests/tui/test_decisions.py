@@ -16,7 +16,6 @@ from tests.tui.fake_engine import FakeEngine
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE
 from tui import format as fmt
-from tui.palette import commands_of
 from tui.screens.decisions import DecisionsScreen
 from tui.screens.help import help_lines
 from tui.widgets.decision_table import DecisionTable
@@ -465,7 +464,7 @@ def test_help_and_palette_know_the_screen() -> None:
         text = "\n".join("".join(run for run, _look in line) for line in help_lines(screen, screen.desk.glyphs))
         for words in ("hold the list still", "would", "refused full", "unknown user", "PgDn", "explain the decision"):
             assert words in text
-        titles = {command.title for command in commands_of(stage.app, screen)}
+        titles = {command.title for command in stage.app.get_system_commands(screen)}
         assert {"Pause", "Filter", "Explain", "Accounts", "Help", "Quit"} <= titles
         assert not {"Edit limit", "Decisions", "Sort by Limit"} & titles
         await stage.sees("p Pause", "/ Filter", "⏎ Explain", "1 Accounts", "? Help", "q Quit")

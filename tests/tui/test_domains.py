@@ -21,7 +21,6 @@ from tui import format as fmt
 from tui.domains import Domain, Domains
 from tui.glyphs import UNICODE
 from tui.grid import Look
-from tui.palette import commands_of
 from tui.screens.domains import DomainsScreen
 
 LOOK = Look(world.NOW, UNICODE)
@@ -279,7 +278,7 @@ def test_help_and_palette_know_the_screen() -> None:
     async def scene(stage: Stage) -> None:
         await stage.press("2")
         await stage.sees("─ Domains ")
-        titles = {command.title for command in commands_of(stage.app, stage.app.screen)}
+        titles = {command.title for command in stage.app.get_system_commands(stage.app.screen)}
         assert {"Sort", "Invert", "Filter", "Accounts", "Journal", "Help", "Quit"} <= titles
         assert not {"Edit limit", "Domains"} & titles
         await stage.press("question_mark")

@@ -8,13 +8,12 @@ from core import filters
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE
 from tui.columns import COLUMNS
-from tui.palette import commands_of
 from tui.screens.help import help_lines
 
 
 def names(stage: Stage) -> set[str]:
     """What the palette offers."""
-    return {command.title for command in commands_of(stage.app, stage.home)}
+    return {command.title for command in stage.app.get_system_commands(stage.home)}
 
 
 def test_help_names_every_key_the_filter_language_and_the_signs() -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import ClassVar
 
 from textual import on
-from textual.app import ComposeResult
+from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 
 from core.model import AccountRow
 from tui import captions, guide
 from tui import format as fmt
+from tui.columns import COLUMNS
 from tui.desk import Desk, is_seen
 from tui.format import Line
 from tui.glyphs import Glyphs
@@ -113,6 +115,11 @@ class AccountsScreen(ActingScreen):
     def _moved(self) -> None:
         self._detail.forget()
         self._show_lower()
+
+    def commands(self) -> Iterator[SystemCommand]:
+        """The columns to sort by."""
+        for column in COLUMNS:
+            yield SystemCommand(f"Sort by {column.title}", "sort the accounts", partial(self.pane.sort_by, column))
 
     # ---- what acts on accounts
 

@@ -11,13 +11,12 @@ from core.control.messages import GetJournal
 from core.control.results import JournalRow
 from tui import format as fmt
 from tui import guide, journal
-from tui.desk import Desk
+from tui.desk import Desk, ShowCard
 from tui.dialogs.undo import Undo
 from tui.format import Line
 from tui.glyphs import Glyphs
 from tui.journal import Entry
 from tui.rows import RowList
-from tui.screens.card import CardScreen
 from tui.screens.polled import PolledScreen
 from tui.widgets.row_table import RowTable
 
@@ -70,7 +69,7 @@ class JournalScreen(PolledScreen[Entry]):
         """The account, where it is one still."""
         account = self.desk.accounts.rows.get(row.row.address)
         if account is not None:
-            self.app.push_screen(CardScreen(self.desk, account))
+            self.post_message(ShowCard(account))
         elif row.row.address:
             name = fmt.literal(row.row.address, self.desk.glyphs)
             self.say(((f"{name} is no account any more", "quiet"),))
