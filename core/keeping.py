@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from core import wiring
+from core import restarts, wiring
 from core.config import Config
 from core.history.database import StateError
 from core.history.forecast import trend, week
@@ -55,8 +55,7 @@ class Keeping:
 
     def start(self) -> None:
         """Begin, once the ledger holds the accounts."""
-        loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._sample()), loop.create_task(self._tend())]
+        self._tasks = [restarts.start("history", self._sample), restarts.start("growth", self._tend)]
 
     async def stop(self) -> None:
         """Write what waits, in half a second at most with everything."""

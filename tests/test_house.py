@@ -16,6 +16,7 @@ SUBJECTS = ("accounts", "usage", "policy", "history", "alerts", "doctor", "insta
 FREE = {"model", "units", "errors", "config", "settings", "endpoints", "text", "times", "checks", "answers"} | {
     "mysql_hosts",
     "outside",
+    "restarts",
     "dovecot_conf",
     "dovecot_quota",
     "dovecot_sql",
