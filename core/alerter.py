@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
+from core import restarts
 from core.alerts.rules import BELOW, Policy, judge, parse_marks
 from core.config import Config
 from core.history.database import StateError
@@ -87,8 +88,8 @@ class Alerter:
             except StateError as error:
                 log.debug("nobody can be warned now: %s", error)  # the status says so already
                 await asyncio.sleep(_RETRY_SECONDS)
-            except Exception:  # an outer edge: one account that can't be judged must not end the warnings
-                log.exception("accounts could not be judged")
+            except Exception as error:  # noqa: BLE001 - an outer edge: one account must not end them
+                restarts.count("warnings", error)
                 await asyncio.sleep(_RETRY_SECONDS)
             await asyncio.sleep(LOOK_SECONDS)
 

@@ -119,7 +119,7 @@ class DriftWatch:
             log.debug("%s can't be compared: %s", entry.address, result)
             result = None
         self._found[entry] = result
-        if len(self._found) == self._wanted:
+        if len(self._found) == self._wanted and not self._complete.done():
             self._complete.set_result(None)
 
     def _tell(self, entry: Entry, comparison: Comparison) -> None:

@@ -4,9 +4,7 @@ Theory of operation. A request names a recipient; the aliases lead from it to ma
 mailboxes with a limit are left, each of them is looked at (core.looks), judged, and the verdicts are summed up: the
 mail is refused only if nobody can take it. Most requests go a shorter way: a recipient that is a plain mailbox whose
 figure is fresh (core.watch) is judged at once. Whatever happens, a request is answered within ``DEADLINE``, by then
-with the ``trouble`` answer.
-
-Everything here runs on the engine's loop.
+with the ``trouble`` answer. Everything here runs on the engine's loop.
 """
 
 from __future__ import annotations
@@ -278,11 +276,12 @@ class Enforcer:
 
     def _look_at_deadlines(self) -> None:
         waiting, now = self._waiting, self._loop.time()
-        while waiting and (waiting[0].sink is None or waiting[0].deadline <= now):
-            pending = waiting.popleft()
-            if pending.sink is not None:
-                self._answer(pending)
-        self._timer = self._loop.call_later(_TICK, self._look_at_deadlines) if waiting else None
+        try:
+            while waiting and (waiting[0].sink is None or waiting[0].deadline <= now):
+                if (pending := waiting.popleft()).sink is not None:
+                    self._answer(pending)
+        finally:  # without a timer nobody would be answered in time any more
+            self._timer = self._loop.call_later(_TICK, self._look_at_deadlines) if waiting else None
 
     def close(self) -> None:
         """End the looks."""

@@ -16,9 +16,8 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from core import handover, relay, sockets, systemd, wiring
 from core.accounts.store import Accounts
@@ -28,7 +27,6 @@ from core.control.messages import VERSION, Welcome
 from core.control.results import Status
 from core.control.server import ControlConnection, ControlServer, Rights
 from core.decisions import DecisionLog
-from core.drift import DriftWatch
 from core.enforcer import Enforcer
 from core.errors import DatabaseError, MailquotaError
 from core.keeping import Keeping
@@ -97,12 +95,12 @@ class Engine:
             Rights(control.group, control.read_only_group), self._welcome, Orders(self).handle, self._gone
         )
         disk = DiskWatch(self.mailstore.base)
-        self._reporter = StatusReporter(self.ledger, self.metrics, disk, self.enforcer.second, self.keeping)
+        self.reporter = StatusReporter(self.ledger, self.metrics, disk, self.enforcer.second, self.keeping)
         self.publisher = Publisher(self.control, self.ledger, self.decisions, self.status)
         self.finished = asyncio.Event()  # set when it is time to stop, or when the sockets were handed over
         self.listeners = Listeners()
+        self.failed = ""  # what has died and can't be started again in this process
         self._changing = asyncio.Lock()  # start, reload, hand-over: one at a time
-        self._tasks: list[asyncio.Task[None]] = []
         self.accounts_read = asyncio.Event()
         self.upkeep = Upkeep(self)
 
@@ -131,7 +129,6 @@ class Engine:
         except BaseException:
             await self.stop()
             raise
-        self._spawn(self._begin_measuring(), self.publisher.run(), self._reporter.run())
         self.upkeep.start(took_over=predecessor is not None)
 
     async def _start(self, predecessor: handover.Predecessor | None) -> None:
@@ -169,17 +166,11 @@ class Engine:
         for sock in self.listeners.control.values():
             await self.control.listen(sock)
 
-    async def _begin_measuring(self) -> None:
-        await self.accounts_read.wait()
-        self.poller.start()
-        self.keeping.start()
-        self._spawn(self.telling.run(), self._let_mailbox_owner_warn())
-        if self.driver.name == "maildir":
-            await DriftWatch(self.ledger, self.mailstore, self.driver.place).run(self.poller.first_round)
-
-    async def _let_mailbox_owner_warn(self) -> None:
-        owner = await in_thread(lambda: self.listeners.let_in_owner(self.mailstore.base))
-        self.control.rights = replace(self.control.rights, mailbox_owner=owner)
+    async def listen_again(self) -> None:
+        """The same, where the loop does not accept any more; connections go on."""
+        self.policy.stop_accepting()
+        self.control.stop_accepting()
+        await self.listen()
 
     def _make_sync(self, config: Config) -> AccountSync:
         store = wiring.make_store(config)
@@ -201,17 +192,11 @@ class Engine:
             gc.collect()
             gc.freeze()  # the records live as long as the engine: no collection need walk over them
 
-    def _spawn(self, *works: Coroutine[Any, Any, None]) -> None:
-        loop = asyncio.get_running_loop()
-        self._tasks += [loop.create_task(work) for work in works]
-        for task in self._tasks:
-            task.add_done_callback(_tell_end)
-
     # ---- what clients ask
 
     def status(self) -> Status:
         """Now."""
-        return self._reporter.status(
+        return self.reporter.status(
             policy=self.config.settings.policy,
             database=self.sync.state,
             connections=len(self.policy.connections),
@@ -251,15 +236,27 @@ class Engine:
         self.policy.stop_accepting()
         await self._listen_for_policy()
         before, self.sync = self.sync, sync
-        await before.stop()
+        before.end()
         sync.follow(before)
         await sync.look(read=True)
         sync.start()
+        await before.stop()
         if remark:
             log.warning(remark)
         return remark
 
     # ---- hand-over and end
+
+    @property
+    def changing(self) -> bool:
+        """Whether sockets are opened, closed or handed over just now."""
+        return self._changing.locked()
+
+    def fail(self, reason: str) -> None:
+        """End, as a part died that can't be started again here. A service manager starts an engine anew."""
+        self.failed = self.failed or reason
+        log.critical("%s: this engine ends", reason)
+        self.finished.set()
 
     async def hand_over(self) -> int:
         """Start another engine and give it every socket; its pid. Raises MailquotaError where that fails."""
@@ -280,17 +277,12 @@ class Engine:
             self.telling.finish(_STOP_SECONDS),
         )
         await asyncio.gather(*ends)
-        for task in self._tasks:
-            task.cancel()
+        self.upkeep.end()
         self.poller.stop()
         self.enforcer.close()
-        self.control.close("the engine was handed over" if self.listeners.handed_over else "the engine was stopped")
+        gone = "the engine was handed over" if self.listeners.handed_over else "the engine was stopped"
+        self.control.close(f"the engine ended: {self.failed}" if self.failed else gone)
         self.listeners.close()
         await self.upkeep.stop()
         await self.sync.stop()
         await self.keeping.stop()
-
-
-def _tell_end(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("a part of the engine ended", exc_info=error)

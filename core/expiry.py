@@ -14,6 +14,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 
+from core import restarts
 from core.accounts.store import AccountStore, LimitChange, LimitChangedError, LimitResult
 from core.actions import Operator
 from core.errors import MailquotaError, NoSuchAccountError
@@ -82,8 +83,8 @@ class Expiry:
             next_end = await in_thread(lambda: self._changes.temporary.next_end(now))
         except MailquotaError as error:
             self._trouble.append(f"temporary limits can't be ended now: {error}")
-        except Exception as error:  # an outer edge: a raise must not outlive its day for a fault that passes
-            log.debug("temporary limits can't be ended now", exc_info=True)
+        except Exception as error:  # noqa: BLE001 - an outer edge: a raise must not outlive its day
+            restarts.count("temporary limits", error)
             self._trouble.append(f"temporary limits can't be ended now: internal error: {error}")
         else:
             if next_end is not None:

@@ -17,6 +17,7 @@ import socket
 import threading
 from collections.abc import Callable
 
+from core import restarts
 from core.endpoints import ListenAddress
 from core.errors import MailquotaError
 from core.metric_page import Figures, MetricPage
@@ -47,22 +48,24 @@ class Exporter:
         self._address = address
         if self._task is not None:
             self._task.cancel()
-        self._task = None if address is None else asyncio.get_running_loop().create_task(self._run(*address))
+        self._task = None if address is None else restarts.start("metrics", lambda: self._run(*address))
 
     async def _run(self, host: str, port: int) -> None:
+        """Until cancelled, or the server's thread has ended."""
         server = MetricsServer(host, port)
         try:
-            while True:
+            while server.lives:
                 server.figures = self._figures()
                 await asyncio.sleep(_FIGURES_SECONDS)
-        except Exception:  # an outer edge: an engine without metrics is better than none
-            log.exception("metrics are off")
         finally:
             server.stop()
 
 
 class MetricsServer:
-    """Serves ``figures`` from its own thread until it is stopped. It blocks nobody, and raises nothing."""
+    """Serves ``figures`` from its own thread until it is stopped. It blocks nobody, and raises nothing.
+
+    ``lives`` says whether it still does, or never will for want of a package.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self.figures: Figures | None = None
@@ -70,7 +73,14 @@ class MetricsServer:
         self._loop = asyncio.new_event_loop()
         self._stopped = asyncio.Event()
         self._clients = 0
-        threading.Thread(target=self._run, name="mailquota-metrics", daemon=True).start()
+        self._missing = False
+        self._thread = threading.Thread(target=self._run, name="mailquota-metrics", daemon=True)
+        self._thread.start()
+
+    @property
+    def lives(self) -> bool:
+        """See above."""
+        return self._missing or self._thread.is_alive()
 
     def stop(self) -> None:
         """End soon."""
@@ -82,19 +92,20 @@ class MetricsServer:
             with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
                 runner.run(self._serve())
         except ImportError:
+            self._missing = True
             log.error("metrics are off, as a package is missing; install it with: pip install 'mailquota[metrics]'")
-        except Exception:  # an outer edge: an engine without metrics is better than none
-            log.exception("metrics are off")
+        except BaseException:  # an outer edge: the loop of the engine sees that it ended, and starts it anew
+            log.exception("the metrics can't be served")
 
     async def _serve(self) -> None:
         self._page = MetricPage()
         sock = await self._bound()
         if sock is None:
             return
-        server = await asyncio.start_server(self._answer, sock=sock, limit=_HEAD_BYTES)
-        log.info("metrics on %s", self._address)
-        await self._stopped.wait()
-        server.close()
+        with sock:  # whatever ends this: the next one wants its place
+            await asyncio.start_server(self._answer, sock=sock, limit=_HEAD_BYTES)
+            log.info("metrics on %s", self._address)
+            await self._stopped.wait()
 
     async def _bound(self) -> socket.socket | None:
         """The listening socket; None where it is time to stop before there could be one."""

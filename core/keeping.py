@@ -13,7 +13,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 
-from core import wiring
+from core import restarts, wiring
 from core.clock import steady_time
 from core.config import Config
 from core.history.database import StateError
@@ -63,8 +63,8 @@ class Keeping:
 
     def start(self) -> None:
         """Begin, once the ledger holds the accounts."""
-        loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(work) for work in (self._sample(), self._tend(), self._count_refusals())]
+        works = {"history": self._sample, "growth": self._tend, "refusals": self._count_refusals}
+        self._tasks = [restarts.start(name, work) for name, work in works.items()]
 
     async def stop(self) -> None:
         """Write what waits, in half a second at most with everything."""

@@ -8,9 +8,10 @@ ones are started only where work waits because the disk is slow.
 While batches are out, a timer on the loop looks at their progress: where a thread has been at the same item for
 ``patience`` seconds, a file system hangs. Then what is done is handed back, that item's key is marked as stuck, and the
 rest of the batch goes to another thread. The stuck thread is left alone; when its system call returns, it clears the
-mark and ends. A key that is stuck is not worked at. Where ``MAX_STUCK`` threads hang at keys of one place, nothing of
-that place is, and where ``MAX_STUCK_EVERYWHERE`` hang nothing at all, until one of them returns. Threads are daemons: a
-hanging disk can't keep the process from ending.
+mark and ends. A thread that dies is replaced, and the item that it was at gets the fault as its result. A key that is
+stuck is not worked at. Where ``MAX_STUCK`` threads hang at keys of one place, nothing of that place is, and where
+``MAX_STUCK_EVERYWHERE`` hang nothing at all, until one of them returns. Threads are daemons: a hanging disk can't keep
+the process from ending.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from collections import Counter
 from collections.abc import Callable, Hashable
 from queue import SimpleQueue
 from typing import Generic, TypeVar
+
+from core import restarts
 
 log = logging.getLogger(__name__)
 
@@ -64,16 +67,21 @@ class _Worker(Generic[I, R]):
         self.retired = False
         self.stuck_at: tuple[Hashable, Hashable] | None = None  # place and key
         self._lane = lane
+        self._batch: _Batch[I, R] | None = None  # the last one
         threading.Thread(target=self._run, name=f"mailquota-{lane.name}", daemon=True).start()
 
     def _run(self) -> None:
         lane = self._lane
-        while not self.retired and (batch := lane.queue.get()) is not None:
-            batch.worker = self
-            started = time.thread_time()
-            self._work_off(batch)
-            batch.cpu_seconds = time.thread_time() - started
-            lane.post(lane.finished, batch)
+        try:
+            while not self.retired and (batch := lane.queue.get()) is not None:
+                self._batch = batch
+                batch.worker = self
+                started = time.thread_time()
+                self._work_off(batch)
+                batch.cpu_seconds = time.thread_time() - started
+                lane.post(lane.finished, batch)
+        except BaseException as error:  # noqa: BLE001 - an outer edge: the thread ends, the lane goes on
+            lane.post(lane.died, self, self._batch, error)
         if self.stuck_at is not None:
             lane.post(lane.recovered, *self.stuck_at)
 
@@ -132,6 +140,7 @@ class Lane(Generic[I, R]):
         self._stuck: Counter[Hashable] = Counter()  # threads that hang, by key
         self._stuck_at: Counter[Hashable] = Counter()  # and by place
         self._closed = False
+        self._starved = False  # no thread could be started
         self.hangs = 0  # threads that were given up, ever
         self.cpu_seconds = 0.0  # of batches that came back whole
 
@@ -186,15 +195,24 @@ class Lane(Generic[I, R]):
             self._out[batch] = None
             self.queue.put(batch)
         self._help(now)
-        if self._timer is None:
+        self._look_soon()
+
+    def _look_soon(self) -> None:
+        if self._out and self._timer is None:
             self._timer = self._loop.call_later(_TICK, self._look)
 
     def _help(self, now: float) -> None:
         """Threads for what waits: the first at once, others where the oldest batch has been out for long."""
         oldest = next(iter(self._out), None)
         most = 1 if oldest is None or now - oldest.sent < _SLOW else self._threads
-        while len(self._workers) < min(most, len(self._out)):
-            self._workers.add(_Worker(self))
+        try:
+            while len(self._workers) < min(most, len(self._out)):
+                self._workers.add(_Worker(self))
+            self._starved = False
+        except RuntimeError as error:  # no more threads may be started now: the next look tries again
+            if not self._starved:
+                log.error("%s: %s; what is to be done there waits", self.name, error)
+            self._starved = True
 
     def progressed(self, batch: _Batch[I, R]) -> None:
         """A batch takes its time: what is done of it."""
@@ -211,6 +229,22 @@ class Lane(Generic[I, R]):
         rest = batch.items[len(batch.results) :]  # its worker was given up at the batch before
         if rest:
             self._send(rest)
+
+    def died(self, worker: _Worker[I, R], batch: _Batch[I, R] | None, error: BaseException) -> None:
+        """A thread ended: another one goes on, behind the item that it was at."""
+        self._workers.discard(worker)
+        if worker.retired:
+            return
+        restarts.count(f"thread for {self.name}", error)
+        if batch is not None and batch in self._out:
+            del self._out[batch]
+            if len(batch.results) < len(batch.items):
+                batch.results.append(RuntimeError(f"a thread of ours ended at it: {error!r}"))
+            done = len(batch.results)
+            self._hand_back(batch, done)
+            if rest := batch.items[done:]:
+                self._send(rest)
+        self._help(self._loop.time())
 
     def recovered(self, place: Hashable, key: Hashable) -> None:
         """A stuck thread returned."""
@@ -233,17 +267,18 @@ class Lane(Generic[I, R]):
         """The timer: do the batches get on?"""
         self._timer = None
         now = self._loop.time()
-        for batch in list(self._out):
-            progress = len(batch.results)
-            if batch.worker is None:
-                continue
-            if progress != batch.seen:
-                batch.seen, batch.since = progress, now
-            elif now - batch.since >= self._patience and progress < len(batch.items):
-                self._give_up(batch, batch.worker, progress)
-        self._help(now)
-        if self._out and self._timer is None:
-            self._timer = self._loop.call_later(_TICK, self._look)
+        try:
+            for batch in list(self._out):
+                progress = len(batch.results)
+                if batch.worker is None:
+                    continue
+                if progress != batch.seen:
+                    batch.seen, batch.since = progress, now
+                elif now - batch.since >= self._patience and progress < len(batch.items):
+                    self._give_up(batch, batch.worker, progress)
+            self._help(now)
+        finally:
+            self._look_soon()
 
     def _give_up(self, batch: _Batch[I, R], worker: _Worker[I, R], progress: int) -> None:
         """The worker hangs at item ``progress`` of its batch: go on without it."""

@@ -60,6 +60,8 @@ class Lifetime:
             await in_thread(work)
         except StateError as error:
             log.warning("the %s of this engine is not in the journal: %s", what, error)
+        except Exception:  # an outer edge: neither the start nor the end may fail by it
+            log.exception("the %s of this engine is not in the journal", what)
 
     def _started(self, what: str, took_over: bool) -> None:
         if took_over:

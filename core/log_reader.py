@@ -25,7 +25,10 @@ def read_apart(files: LogFiles) -> LogRead:
     said = outside.run([sys.executable, "-P", "-c", _PROGRAM, _ROOT, asked])  # -P: nothing of the current folder
     if said.fault:
         return LogRead(time.time(), fault=f"the mail log: {said.fault}")
-    return msgspec.json.decode(said.out, type=LogRead)
+    try:
+        return msgspec.json.decode(said.out, type=LogRead)
+    except msgspec.DecodeError as error:
+        return LogRead(time.time(), fault=f"the mail log: what its reader printed can't be read: {error}")
 
 
 def main(asked: str) -> None:

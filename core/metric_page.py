@@ -84,6 +84,12 @@ def _requests(status: Status) -> Iterator[Metric]:
     for verdict, count in {"accepted": status.requests - sum(refused.values()), **refused}.items():
         requests.add_metric([verdict], count)
     yield requests
+    restarts = CounterMetricFamily(
+        "mailquota_part_restarts", "Parts of the engine that died and were started again.", labels=["part"]
+    )
+    for part, count in status.restarts.items():
+        restarts.add_metric([part], count)
+    yield restarts
     for name, meaning, value in _counters(status):
         yield CounterMetricFamily(f"mailquota_{name}", meaning, value)
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from core import restarts
 from core.lanes import Lane
 from core.ledger import Entry, Ledger
 from core.usage.driver import Driver
@@ -98,7 +99,7 @@ class Poller:
 
     def start(self) -> None:
         """Begin, once the ledger holds the accounts."""
-        self._tasks = [self._loop.create_task(self._rounds()), self._loop.create_task(self._looks())]
+        self._tasks = [restarts.start("rounds", self._rounds), restarts.start("looks", self._looks)]
 
     def stop(self) -> None:
         """End; a thread that hangs in a system call is left behind."""

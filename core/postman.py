@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from core import restarts
 from core.alerts.pace import RETRIES, Pace, is_quiet, next_try
 from core.config import Config
 from core.errors import MailquotaError
@@ -89,8 +90,8 @@ class Postman:
             except StateError as error:
                 log.debug("the queue of warnings can't be read: %s", error)  # the status says so already
                 pause = _RETRY_SECONDS
-            except Exception:  # an outer edge: one mail that can't be sent must not end the others
-                log.exception("warnings could not be sent")
+            except Exception as error:  # noqa: BLE001 - an outer edge: one mail must not end the others
+                restarts.count("delivery", error)
                 pause = _RETRY_SECONDS
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):

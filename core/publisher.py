@@ -7,18 +7,16 @@ gets a snapshot first.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 
+from core import restarts
 from core.control.framing import encode
 from core.control.messages import SNAPSHOT_PART, Decisions, Delta, Head, Snapshot
 from core.control.results import Status
 from core.control.server import ControlConnection, ControlServer
 from core.decisions import DecisionLog
 from core.ledger import Ledger
-
-log = logging.getLogger(__name__)
 
 _TICK = 0.25
 _DECISIONS_SHOWN = 25  # of those since the last tick
@@ -46,8 +44,8 @@ class Publisher:
                 self.publish()
                 if ticks % 4 == 0:
                     self.publish_head()
-            except Exception:  # an outer edge: one row that can't be told must not end the telling
-                log.exception("subscribers could not be told what changed")
+            except Exception as error:  # noqa: BLE001 - an outer edge: one row must not end the telling
+                restarts.count("publisher", error)
 
     def publish(self) -> None:
         """Changes and decisions since the last call."""

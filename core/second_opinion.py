@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from enum import Enum
 
+from core import restarts
 from core.control.results import Disagreement, Explanation
 from core.endpoints import ListenAddress
 from core.policy.decision import REFUSALS, Verdict
@@ -97,8 +98,8 @@ class SecondOpinion:
         try:
             while self._queue:
                 await self._compare(*self._queue.popleft())
-        except Exception:  # an outer edge: a fault in here must not end the comparing
-            log.exception("an answer could not be compared")
+        except Exception as error:  # noqa: BLE001 - an outer edge: the next request goes on
+            restarts.count("comparing", error)
         finally:
             self._task = None
 

@@ -58,6 +58,8 @@ async def _serve(
         log.info("stopping")
         systemd.notify("STOPPING=1")
     await engine.stop()
+    if engine.failed:
+        raise MailquotaError(engine.failed)
 
 
 async def _reload(engine: Engine) -> None:
@@ -66,6 +68,8 @@ async def _reload(engine: Engine) -> None:
         log.info("settings and accounts were read again")
     except MailquotaError as error:
         log.error("reload failed, the old settings go on: %s", error)
+    except Exception:  # an outer edge: nobody waits for this task
+        log.exception("reload failed")
 
 
 class Embedded:
@@ -143,17 +147,20 @@ class Embedded:
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
         except RuntimeError as error:  # the loop is closed
             work.close()
-            raise UnreachableError("the engine has ended") from error
+            raise self._gone() from error
         while True:
             try:
                 return future.result(_LOOK_SECONDS)
             except concurrent.futures.CancelledError as error:
-                raise UnreachableError("the engine has ended") from error
+                raise self._gone() from error
             except TimeoutError as error:
                 if future.done():  # only now, or its own TimeoutError
                     return future.result()
                 if not self._thread.is_alive():
-                    raise UnreachableError("the engine has ended") from error
+                    raise self._gone() from error
+
+    def _gone(self) -> UnreachableError:
+        return UnreachableError("the engine has ended" + (f": {self._error}" if self._error else ""))
 
     def _run(self) -> None:
         try:
@@ -171,3 +178,5 @@ class Embedded:
         self._started.set()
         await engine.finished.wait()
         await engine.stop()
+        if engine.failed:
+            raise MailquotaError(engine.failed)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import psutil
 
-from core import systemd
+from core import restarts, systemd
 from core.control.results import DatabaseState, DiskState, Status
 from core.keeping import Keeping
 from core.ledger import Ledger
@@ -122,6 +122,7 @@ class StatusReporter:
             compare_problem=self._second.problem,
             warnings_queued=warnings[0],
             warnings_failed=warnings[1],
+            restarts=restarts.counts(),
             **self._answers(),
             **self._sums(),
         )

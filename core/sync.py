@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from core import restarts
 from core.accounts.store import Accounts, AccountStore
 from core.control.results import DatabaseState
 from core.errors import MailquotaError
@@ -67,13 +68,17 @@ class AccountSync:
 
     def start(self) -> None:
         """Look now, and then every refresh."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task = restarts.start("accounts", self._run)
 
-    async def stop(self) -> None:
-        """End, and give the connection back; a database that hangs is left alone, and what it says is not taken."""
+    def end(self) -> None:
+        """Look no more; what a look finds that goes on is not taken."""
         self._ended = True
         if self._task is not None:
             self._task.cancel()
+
+    async def stop(self) -> None:
+        """End, and give the connection back; a database that hangs is left alone."""
+        self.end()
         await in_thread(self._close)
 
     def _close(self) -> None:

@@ -9,6 +9,7 @@ from dataclasses import KW_ONLY, dataclass
 
 import msgspec
 
+from core import restarts
 from core.administrators import Administrators
 from core.alerter import Alerter, Settings
 from core.alerts.rules import BELOW
@@ -54,7 +55,7 @@ class Telling:
     def __init__(self, parts: Parts) -> None:
         self._config = parts.config
         self._ledger = parts.ledger
-        self._running: asyncio.Task[object] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._book = WarningLog(parts.state)
         self.clerk = Clerk(parts.ledger, parts.driver, parts.is_trash, parts.config, make_deliverer)
         self.postman = Postman(self._book, self.clerk, parts.journal, parts.config)
@@ -71,15 +72,18 @@ class Telling:
             sender=self.clerk,
         )
 
-    async def run(self) -> None:
-        """Until cancelled; once the accounts are read."""
-        self._running = asyncio.current_task()
-        await asyncio.gather(self.alerter.run(), self.postman.run(), self._administrators.run())
+    def start(self) -> None:
+        """Begin, once the accounts are read."""
+        self._tasks = [
+            restarts.start("warnings", self.alerter.run),
+            restarts.start("delivery", self.postman.run),
+            restarts.start("administrators", self._administrators.run),
+        ]
 
     async def finish(self, seconds: float) -> None:
         """Begin nothing more, and let mails that are on their way arrive."""
-        if self._running is not None:
-            self._running.cancel()
+        for task in self._tasks:
+            task.cancel()
         await self.postman.finish(seconds)
 
     def settings_changed(self) -> None:

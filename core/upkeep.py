@@ -1,23 +1,27 @@
-"""What an engine does beside measuring and answering: it notes its start and its end in the journal, ends temporary
-limits, shows metrics, and forgets what nobody asks about any more."""
+"""What works in an engine by itself, put together: started once it listens, each kept going (see core.restarts).
+
+Beside measuring and answering an engine notes its start and its end in the journal, ends temporary limits, shows
+metrics, sees that its sockets take connections, and forgets what nobody asks about any more.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from core import restarts
+from core.doorkeeper import Doorkeeper
+from core.drift import DriftWatch
 from core.expiry import Expiry
 from core.exporter import Exporter
 from core.lifetime import Lifetime
 from core.metric_page import Figures
+from core.threads import in_thread
 from core.version import version
 
 if TYPE_CHECKING:
     from core.engine import Engine
-
-log = logging.getLogger(__name__)
 
 _PRUNE_SECONDS = 30.0
 
@@ -30,16 +34,42 @@ class Upkeep:
         self._lifetime = Lifetime(engine.journal)
         self.expiry = Expiry(engine.limits.changes, engine.ledger, lambda: engine.sync.store)
         self._exporter = Exporter(self._figures)
+        self._doorkeeper = Doorkeeper(engine)
+        self._tasks: list[asyncio.Task[None]] = []
         self._expiring: asyncio.Task[None] | None = None
-        self._pruning: asyncio.Task[None] | None = None
         self._successor: int | None = None  # its process
 
     def start(self, *, took_over: bool) -> None:
         """Begin; nothing of it is waited for."""
+        engine = self._engine
         self._lifetime.begin(self._description(), took_over=took_over)
-        self._expiring = _spawn(self.expiry.run(self._engine.accounts_read))
-        self._pruning = _spawn(self._prune())
+        self._expiring = restarts.start("temporary limits", lambda: self.expiry.run(engine.accounts_read))
+        self._tasks = [
+            restarts.start("publisher", engine.publisher.run),
+            restarts.start("status", engine.reporter.run),
+            restarts.start("sockets", self._doorkeeper.run),
+            restarts.start("watches", self._prune),
+            asyncio.create_task(self._measure()),
+        ]
+        self._tasks[-1].add_done_callback(self._measuring)
         self.follow()
+
+    async def _measure(self) -> None:
+        """Begin to, once the accounts are read."""
+        engine = self._engine
+        await engine.accounts_read.wait()
+        engine.poller.start()
+        engine.keeping.start()
+        engine.telling.start()
+        if engine.driver.name == "maildir":
+            drift = DriftWatch(engine.ledger, engine.mailstore, engine.driver.place)
+            self._tasks.append(restarts.start("background check", lambda: drift.run(engine.poller.first_round)))
+        owner = await in_thread(lambda: engine.listeners.let_in_owner(engine.mailstore.base))
+        engine.control.rights = replace(engine.control.rights, mailbox_owner=owner)
+
+    def _measuring(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._engine.fail(f"measuring could not begin: {error!r}")
 
     def follow(self) -> None:
         """The settings may be new."""
@@ -50,13 +80,17 @@ class Upkeep:
         self._successor = pid
         self._exporter.listen(None)
 
+    def end(self) -> None:
+        """Begin nothing more."""
+        for task in self._tasks:
+            task.cancel()
+
     async def stop(self) -> None:
         """End everything. Returns soon, whatever hangs."""
+        self.end()
         self._exporter.listen(None)
-        if self._pruning is not None:
-            self._pruning.cancel()
         why = "stopped" if self._successor is None else f"handed over to pid {self._successor}"
-        await asyncio.gather(self._lifetime.end(why), self.expiry.end(self._expiring))
+        await asyncio.gather(self._lifetime.end(self._engine.failed or why), self.expiry.end(self._expiring))
 
     def _description(self) -> str:
         engine = self._engine
@@ -72,14 +106,3 @@ class Upkeep:
         while True:
             await asyncio.sleep(_PRUNE_SECONDS)
             self._engine.enforcer.looker.watch.prune(asyncio.get_running_loop().time())
-
-
-def _spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    task = asyncio.get_running_loop().create_task(work)
-    task.add_done_callback(_tell_end)
-    return task
-
-
-def _tell_end(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("a part of the engine ended", exc_info=error)

@@ -19,10 +19,12 @@ import fcntl
 import logging
 import os
 import termios
+from contextlib import suppress
 from typing import NamedTuple
 
 from inotify_simple import INotify, flags
 
+from core import restarts
 from core.ledger import Entry
 from core.usage import mounts
 
@@ -125,10 +127,15 @@ class Watch:
         notify, waiting = self._notify, self._waiting
         if notify is None:
             return
-        fcntl.ioctl(notify.fd, termios.FIONREAD, waiting)
-        if waiting == _NOTHING:
+        try:
+            fcntl.ioctl(notify.fd, termios.FIONREAD, waiting)
+            if waiting == _NOTHING:
+                return
+            events = notify.read(timeout=0)
+        except (OSError, ValueError) as error:
+            self._begin_anew(error)
             return
-        for watch, mask, _, _ in notify.read(timeout=0):
+        for watch, mask, _, _ in events:
             entries = self._entries.get(watch, ())
             for entry in entries:
                 entry.events += 1
@@ -145,6 +152,17 @@ class Watch:
             for entries in list(self._entries.values()):
                 for entry in entries:
                     entry.fresh_until = 0.0
+
+    def _begin_anew(self, error: Exception) -> None:
+        """The kernel's file is of no use any more: nothing is fresh, and nothing is watched but by another one."""
+        restarts.count("change notification", error)
+        for entries in list(self._entries.values()):
+            for entry in entries:
+                entry.fresh_until = 0.0
+        self.close()
+        self._doubts += 1
+        self._entries.clear()
+        self._notify = self._open()
 
     def prune(self, now: float) -> None:
         """Take back the watches of what was not fresh for a while; ``now`` is the loop's time."""
@@ -168,5 +186,6 @@ class Watch:
         """Give the file back."""
         notify, self._notify = self._notify, None
         if notify is not None:
-            self._loop.remove_reader(notify.fileno())
-            notify.close()
+            with suppress(OSError, ValueError):  # it may be closed already
+                self._loop.remove_reader(notify.fileno())
+                notify.close()

@@ -49,6 +49,8 @@ def _status_json(found: Status) -> dict[str, Any]:
     document["disk"] = msgspec.structs.asdict(found.disk)
     if found.state_problem:
         document["state_problem"] = found.state_problem
+    if found.restarts:
+        document["restarts"] = found.restarts
     if found.compare_problem:
         document["compare_problem"] = found.compare_problem
     return document
@@ -74,6 +76,7 @@ def _pairs(found: Status) -> list[tuple[str, str]]:
         *([("history", f"can't be kept: {found.state_problem}")] if found.state_problem else []),
         *([("journal", f"{found.unrecorded:,} not written, see the log")] if found.unrecorded else []),
         *_warnings(found),
+        *([("restarted", _restarts(found.restarts))] if found.restarts else []),
         ("p50", format_micros(found.p50_us)),
         ("p99", format_micros(found.p99_us)),
         ("accounts", f"{format_count(found.accounts)}, {found.over:,} over, {found.near:,} near"),
@@ -100,6 +103,12 @@ def _warnings(found: Status) -> list[tuple[str, str]]:
     parts = [f"{found.warnings_queued:,} waiting"] if found.warnings_queued else []
     parts += [f"{found.warnings_failed:,} not delivered, see the screen Warnings"] if found.warnings_failed else []
     return [("warnings", ", ".join(parts))] if parts else []
+
+
+def _restarts(counts: dict[str, int]) -> str:
+    """Parts of the engine that died, and how often."""
+    parts = [f"{part} {count:,}" for part, count in sorted(counts.items())]
+    return f"{', '.join(parts)} times; why: see the log"
 
 
 def _disk(disk: DiskState) -> str:

@@ -272,3 +272,4 @@ class Status(msgspec.Struct, frozen=True):
     policy: dict[str, Any] = {}  # its settings [policy] in force
     warnings_queued: int = 0
     warnings_failed: int = 0  # given up, within the last days
+    restarts: dict[str, int] = {}  # parts of the engine that died and were started again, and how often

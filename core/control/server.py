@@ -221,13 +221,18 @@ class ControlServer:
         self.handle = handle
         self.gone = gone
         self.connections: set[ControlConnection] = set()
+        self.accepted = 0  # connections that the loop took in
         self._listener: asyncio.Server | None = None
 
     async def listen(self, sock: socket.socket) -> None:
         """Accept on a bound socket, which stays its owner's."""
         loop = asyncio.get_running_loop()
-        copy = sock.dup()
-        self._listener = await loop.create_unix_server(lambda: ControlConnection(self), sock=copy, **_KEEP_FILE)
+        sock.setblocking(False)
+        self._listener = await loop.create_unix_server(self._accepted, sock=sock.dup(), **_KEEP_FILE)
+
+    def _accepted(self) -> ControlConnection:
+        self.accepted += 1
+        return ControlConnection(self)
 
     async def adopt(self, sock: socket.socket) -> None:
         """A client that is connected already: the console in this process."""

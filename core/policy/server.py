@@ -164,6 +164,7 @@ class PolicyServer:
         self.connections: set[Connection] = set()
         self.resting = False
         self._metrics = metrics
+        self.accepted = 0  # connections that the loop took in
         self._listeners: list[asyncio.Server] = []
         self._most = sys.maxsize
         self._crowded = False
@@ -172,12 +173,17 @@ class PolicyServer:
         """Accept on a bound socket. The socket stays its owner's: closing this server does not close it."""
         self._most = most_connections()
         loop = asyncio.get_running_loop()
+        sock.setblocking(False)
         copy = sock.dup()
         if sock.family == socket.AF_UNIX:
-            make = loop.create_unix_server(lambda: Connection(self), sock=copy, backlog=BACKLOG, **_KEEP_FILE)
+            make = loop.create_unix_server(self._accepted, sock=copy, backlog=BACKLOG, **_KEEP_FILE)
         else:
-            make = loop.create_server(lambda: Connection(self), sock=copy, backlog=BACKLOG)
+            make = loop.create_server(self._accepted, sock=copy, backlog=BACKLOG)
         self._listeners.append(await make)
+
+    def _accepted(self) -> Connection:
+        self.accepted += 1
+        return Connection(self)
 
     async def adopt(self, sock: socket.socket, received: bytes) -> None:
         """Go on with a connection that another process had, and with what it had read of it."""

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from time import monotonic
 
+from core import restarts
+
 log = logging.getLogger(__name__)
 
 WAIT = 0.08  # seconds, within the enforcer's deadline
@@ -59,6 +61,7 @@ class Asking:
             if question is None or (question.done.is_set() and put_at - question.put_at >= _SAME):
                 question = _Question(address, limit, now, put_at)
                 self._send(question)
+            self._help()
             return question
 
     def ask(self, address: str, limit: int | None, now: float) -> Exception | None:
@@ -73,21 +76,37 @@ class Asking:
         self._questions[question.address] = question
         self._queue.put(question)
         self._left += 1
-        if self._workers < min(self._most, self._left):
-            self._workers += 1
+
+    def _help(self) -> None:
+        """A thread more, where there is work for it; with the lock held."""
+        if self._workers >= min(self._most, self._left):
+            return
+        try:
             threading.Thread(target=self._run, name=f"mailquota-{self._name}", daemon=True).start()
+        except RuntimeError as error:  # no more may be started now: the next question tries again
+            log.error("%s: nothing can be asked now: %s", self._name, error)
+        else:
+            self._workers += 1
 
     def _run(self) -> None:
-        while True:
-            question = self._queue.get()
-            try:
-                self._work(question.address, question.limit, question.now)
-            except self._expected as error:
-                question.error = error
-            except Exception as error:  # an outer edge: who waits for the answer must get one
-                log.exception("%s: %s could not be asked about", self._name, question.address)
-                question.error = error
-            finally:
-                with self._lock:
-                    self._left -= 1
-                question.done.set()
+        try:
+            while True:
+                self._answer(self._queue.get())
+        except BaseException as error:  # noqa: BLE001 - an outer edge: the thread ends, another one goes on
+            restarts.count(f"thread for {self._name}", error)
+            with self._lock:
+                self._workers -= 1
+                self._help()
+
+    def _answer(self, question: _Question) -> None:
+        try:
+            self._work(question.address, question.limit, question.now)
+        except self._expected as error:
+            question.error = error
+        except Exception as error:  # an outer edge: who waits for the answer must get one
+            log.exception("%s: %s could not be asked about", self._name, question.address)
+            question.error = error
+        finally:
+            with self._lock:
+                self._left -= 1
+            question.done.set()

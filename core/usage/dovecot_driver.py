@@ -79,7 +79,12 @@ class Everybody:
         with self._lock:
             if self._steady() >= self._next:
                 self._next = float("inf")
-                threading.Thread(target=self._ask, args=(now,), name="mailquota-doveadm-all", daemon=True).start()
+                try:
+                    threading.Thread(target=self._ask, args=(now,), name="mailquota-doveadm-all", daemon=True).start()
+                except RuntimeError as error:  # no more threads may be started now
+                    log.error("Dovecot can't be asked about all accounts: %s", error)
+                    self._next = self._steady() + REST_LEAST
+                    return
         if not self._waited:
             self._first.wait(FIRST_WAIT)
             self._waited = True

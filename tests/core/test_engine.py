@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import socket
 import stat
@@ -21,7 +20,7 @@ from core.errors import MailquotaError, UnreachableError
 from core.serve import Embedded
 from core.sockets import AddressInUseError
 from tests.core.clients import PolicyClient, ask, request, until
-from tests.core.engines import console, embedded, inner, is_answering, on_loop, options, rows
+from tests.core.engines import console, embedded, inner, is_answering, options, rows
 from tests.core.worlds import ANNA, FREE, FULL, JOHN, OVERQUOTA, SmallWorld
 
 TROUBLE = "451 4.3.0 Try again later"
@@ -444,15 +443,6 @@ def test_the_console_shows_remarks_of_the_settings(small_world: SmallWorld, capl
     small_world.write_settings()
     with embedded(small_world):
         assert "policy.success refuses mail that fits" in caplog.text
-
-
-def test_a_part_that_ends_by_a_fault_is_in_the_log(engine: Embedded, caplog: pytest.LogCaptureFixture) -> None:
-    async def fall_over() -> None:
-        raise RuntimeError("a part fell over")
-
-    with caplog.at_level(logging.ERROR):
-        on_loop(engine, lambda found: found._spawn(fall_over()))
-        until(lambda: "a part fell over" in caplog.text, "it is logged")
 
 
 @pytest.mark.parametrize(("demo", "pid", "why"), [(True, 99, "a throwaway world"), (False, 1, "process 1")])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from core import lanes
+from core import lanes, restarts
 from core.lanes import MAX_STUCK, MAX_STUCK_EVERYWHERE, Lane
 from tests.core.loops import SteppedLoop, run, until
 
@@ -56,6 +56,8 @@ class Bench:
             raise TimeoutError(name)
         if name.startswith("bad"):
             raise ValueError(name)
+        if name.startswith("deadly"):
+            raise SystemExit
         return name.upper()
 
     def _done(self, name: str, result: str | Exception) -> None:
@@ -143,6 +145,45 @@ def test_one_that_hangs_holds_nobody() -> None:
         await until(lambda: "f" in table.names)
 
     bench(work)
+
+
+def test_a_thread_that_dies_is_replaced(caplog: pytest.LogCaptureFixture) -> None:
+    """The item that it was at gets the fault, others their results; it is counted, and hangs nothing up."""
+
+    async def work(table: Bench) -> None:
+        before = restarts.counts().get("thread for bench", 0)
+        table.submit("a", "deadly", "b", "deadly too", "c")
+        await until(lambda: len(table.done) == 5)
+        table.submit("deadly", "d")
+        await until(lambda: len(table.done) == 7)
+        assert table.names == ["a", "deadly", "b", "deadly too", "c", "deadly", "d"]
+        assert dict(table.done)["deadly"].startswith("RuntimeError('a thread of ours ended at it: SystemExit")
+        assert (table.lost, table.lane.stuck, table.lane.hangs) == ([], 0, 0)
+        assert restarts.counts()["thread for bench"] - before == 3
+
+    bench(work)
+    assert "thread for bench: ended by a fault, and is started again" in caplog.text
+
+
+def test_where_no_thread_may_be_started_work_waits(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where a limit of the system is reached: it is tried again, and told once."""
+    start, refused = threading.Thread.start, list[None]()
+
+    def refuse(thread: threading.Thread) -> None:
+        if len(refused) < 3 and thread.name == "mailquota-bench":
+            refused.append(None)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    async def work(table: Bench) -> None:
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        table.submit("a", "b")
+        await until(lambda: table.names == ["a", "b"], step=1.0)
+
+    bench(work)
+    assert (len(refused), caplog.text.count("can't start new thread")) == (3, 1)
 
 
 def test_it_recovers() -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from core import restarts
+from core.control.results import Explanation
 from core.endpoints import ListenAddress
 from core.model import Alias
 from core.policy.decision import Verdict
@@ -103,6 +105,29 @@ def test_a_difference_that_does_not_last(desk: Open) -> None:
         await until(lambda: len(other.asked) == 2)
         await until(lambda: second._task is None)
         assert (second.compared, second.disagreed) == (1, 0)
+
+    desk(work)
+
+
+def test_a_fault_of_ours_ends_no_comparing(desk: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is counted, and the next request takes along what waits."""
+
+    async def work(table: Desk) -> None:
+        table.add("full", 5000)
+        other, second = QuotaStatus(table.folder / "quota-status"), table.enforcer.second
+        await other.start(table)
+        before, explain = restarts.counts().get("comparing", 0), second._explain
+
+        async def fall_over(*_args: object) -> Explanation:
+            monkeypatch.setattr(second, "_explain", explain)
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(second, "_explain", fall_over)
+        client = await table.connect()
+        assert await client.ask("full@example.org") == FULL
+        await until(lambda: restarts.counts().get("comparing", 0) == before + 1)
+        assert await client.ask("full@example.org") == FULL
+        await until(lambda: second.disagreed == 1)
 
     desk(work)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
@@ -12,8 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.core.commands.command_line import COMMAND, ROOT, SECONDS, CommandLine, environment, run_command, stop
 from tests.core.worlds import FULL, JOHN, OVERQUOTA
+from tests.mailserver.ports import free_port
 from tests.mailserver.process import wait_until
 
 
@@ -172,3 +176,60 @@ def test_the_demo_without_a_terminal_prints_its_table() -> None:
     assert done.returncode == 0
     assert len(done.stdout.splitlines()) == 26
     assert JOHN in done.stdout
+
+
+def unix_inode(path: Path) -> str:
+    """Of a socket that listens at a path."""
+    sockets = Path("/proc/net/unix").read_text().splitlines()
+    return next(line.split()[6] for line in sockets if line.endswith(f" {path}"))
+
+
+def tcp_inode(port: int) -> str:
+    """The same at a port of 127.0.0.1."""
+    sockets = Path("/proc/net/tcp").read_text().splitlines()
+    return next(line.split()[9] for line in sockets if f" 0100007F:{port:04X} 00000000:0000 0A " in line)
+
+
+def shut_down(pid: int, inode: str) -> None:
+    """Shut a socket of another process down, from outside."""
+    handles = Path(f"/proc/{pid}/fd").iterdir()
+    number = next(int(handle.name) for handle in handles if os.readlink(handle) == f"socket:[{inode}]")
+    process = os.pidfd_open(pid)
+    handle = ctypes.CDLL(None, use_errno=True).syscall(438, process, number, 0)  # pidfd_getfd
+    os.close(process)
+    assert handle >= 0, os.strerror(ctypes.get_errno())
+    with socket.socket(fileno=handle) as sock:
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def test_what_was_started_again_is_shown(alone: CommandLine) -> None:
+    """By `status`, in both forms, and only where there is something to show."""
+    port = free_port()
+    alone.world.settings["policy"]["listen"] = [f"inet:127.0.0.1:{port}"]
+    alone.world.write_settings()
+    with alone.engine() as engine:
+        assert "restarts" not in alone.json("status")
+        assert "restarted" not in alone("status").stdout
+        shut_down(engine.pid, tcp_inode(port))
+        name = f"listening on inet:127.0.0.1:{port}"
+        assert wait_until(lambda: alone.json("status").get("restarts") == {name: 1}, SECONDS)
+        assert f"{name} 1 times; why: see the log" in alone("status").stdout
+
+
+@pytest.mark.parametrize("which", ["policy", "control"])
+def test_an_engine_whose_socket_is_dead_ends(alone: CommandLine, which: str) -> None:
+    """With 1 and a reason, in the log and in the journal; the next one makes its sockets anew."""
+    path = alone.world.policy_socket if which == "policy" else alone.world.control_socket
+    process = alone.start_engine()
+    try:
+        shut_down(process.pid, unix_inode(path))
+        _, log = process.communicate(timeout=20)
+    finally:
+        stop(process)
+    assert process.returncode == 1
+    assert f"ERROR listening on unix:{path}: ended by a fault, and is started again" in log
+    assert f"CRITICAL unix:{path} takes no connections any more: " in log
+    with alone.engine():
+        assert ask(alone.world.policy_socket, FULL) == f"action={OVERQUOTA}\n\n"
+        (ending,) = (entry for entry in alone.json("journal") if entry["kind"] == "stop")
+    assert ending["reason"].startswith(f"unix:{path} takes no connections any more")

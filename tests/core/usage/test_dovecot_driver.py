@@ -322,6 +322,20 @@ def test_a_round_where_dovecot_can_not_list_its_users(desk: Desk) -> None:
         desk.survey("new@example.org", LIMIT, None, NOW)
 
 
+def test_a_round_where_no_thread_may_be_started(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a limit of the system is reached: what is known is used, and the next round asks."""
+    known = desk.survey(ADDRESS, LIMIT, None, NOW)
+    desk.tool.inbox = 5000
+    with monkeypatch.context() as limited:
+        limited.setattr(threading.Thread, "start", refuse)
+        assert desk.survey(ADDRESS, LIMIT, known, desk.at(NOW + 100)).used == 3 * KIB
+    assert wait_until(lambda: desk.survey(ADDRESS, LIMIT, known, desk.at(NOW + 200)).used == 5 * KIB, 10)
+
+
+def refuse(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 def test_a_recount(desk: Desk) -> None:
     assert desk.recount(ADDRESS, LIMIT) == "doveadm"
     assert desk.recorded(ADDRESS) is None
