@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+from itertools import takewhile
 from pathlib import Path
 
 from core.commands.main import root
@@ -45,7 +47,7 @@ def test_letters_of_pictures_are_as_wide_as_their_cells() -> None:
 def test_every_command_and_every_option_is_in_the_docs() -> None:
     """In a code span of the README: each command, each option of any, also those for all, and variables of theirs."""
     text = re.sub(r"```.*?```", "", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-    words = set(re.findall(r"[\w-]+", " ".join(re.findall(r"`([^`]+)`", text))))
+    named = set(re.findall(r"[\w-]+", " ".join(re.findall(r"`([^`]+)`", text))))
     context = root.make_context("mailquota", [], resilient_parsing=True)
     commands = [root, *(root.get_command(context, name) for name in root.list_commands(context))]
     ours = set(root.list_commands(context))
@@ -55,7 +57,31 @@ def test_every_command_and_every_option_is_in_the_docs() -> None:
             ours |= {option for option in param.opts if option.startswith("--")}
             ours |= set(re.findall(r"\b[A-Z]+_[A-Z]+\b", getattr(param, "help", None) or ""))
     assert {"--help", "--version", "--no-color", "NO_COLOR", "MAILQUOTA_CONFIG", "--accounts", "--until"} <= ours
-    assert ours - words == set()
+    assert ours - named == set()
+
+
+def test_every_command_line_in_the_docs_is_one() -> None:
+    """In blocks for a shell: the command is there, and has the options."""
+    context = root.make_context("mailquota", [], resilient_parsing=True)
+    shared = {option for param in root.get_params(context) for option in param.opts}
+    lines = [
+        line
+        for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+        for block in re.findall(r"```sh\n(.*?)```", page.read_text(), flags=re.DOTALL)
+        for line in re.findall(r"^ *(?:\S*/)?mailquota +(.*)$", block, re.MULTILINE)
+    ]
+    assert {"install --apply", "uninstall --apply --purge", "reload --restart"} <= {" ".join(words(x)) for x in lines}
+    for line in lines:
+        name = next((word for word in words(line) if word[0] != "-"), "")
+        command = root.get_command(context, name) if name else root
+        assert command is not None, line
+        options = shared | {option for param in command.params for option in param.opts}
+        assert {word.partition("=")[0] for word in words(line) if word.startswith("--")} <= options, line
+
+
+def words(line: str) -> list[str]:
+    """Of a command, up to what the shell does with what it says."""
+    return list(takewhile(lambda word: word not in {"|", "&&", ">", ";"}, shlex.split(line, comments=True)))
 
 
 def test_every_verdict_is_explained() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable
-from typing import Any
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -21,6 +22,10 @@ from core.text import NOTHING
 from core.times import SINCE_FORMS, local_time, parse_since
 from core.units import format_size
 
+if TYPE_CHECKING:
+    from core.config import Config
+
+_MOST = 10_000  # entries
 _FIGURE = re.compile(r"-?[0-9]{1,30}")
 
 
@@ -39,12 +44,22 @@ def journal(common: Common, address: str | None, as_json: bool, since: str | Non
         raise UsageError("the address is empty")
     changes: list[JournalRow] = run(
         common,
-        lambda session: session.ask(lambda number: GetJournal(number, name, start, 10_000), list[JournalRow]),
+        lambda session: session.ask(lambda number: GetJournal(number, name, start, _MOST), list[JournalRow]),
+        alone=lambda config: _read(config, name, start),
     )
     if as_json:
         write_json([change_json(row) for row in changes])
     else:
         _write(common, changes)
+
+
+def _read(config: Config, address: str, since: float) -> list[JournalRow]:
+    """From the state database itself."""
+    from core.history.journal import Journal  # late: needed only where no engine runs
+    from core.wiring import make_state
+
+    with closing(make_state(config)) as state:
+        return [JournalRow(*row) for row in Journal(state).read(address, since, _MOST)]
 
 
 def change_json(row: JournalRow) -> dict[str, Any]:

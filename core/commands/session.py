@@ -169,15 +169,27 @@ class Session:
         line.end()
 
 
-def run(common: Common, work: Callable[[Session], Awaitable[T]], *, running_only: bool = False) -> T:
+def run(
+    common: Common,
+    work: Callable[[Session], Awaitable[T]],
+    *,
+    running_only: bool = False,
+    alone: Callable[[Config], T] | None = None,
+) -> T:
     """Do the work with a session. Raises SettingsError, UnreachableError, and what the work raises.
 
-    ``running_only`` does not make an engine of its own: what is asked about is the running one.
+    ``running_only`` does not make an engine of its own: what is asked about is the running one. ``alone`` does it where
+    none runs and none is needed, as an engine has to read the accounts first.
     """
-    return asyncio.run(_run(common, work, running_only))
+    return asyncio.run(_run(common, work, running_only, alone))
 
 
-async def _run(common: Common, work: Callable[[Session], Awaitable[T]], running_only: bool) -> T:
+async def _run(
+    common: Common,
+    work: Callable[[Session], Awaitable[T]],
+    running_only: bool,
+    alone: Callable[[Config], T] | None,
+) -> T:
     config = common.load()
     found = await find_engine(config, _CLIENT, read_only=common.read_only)
     if found is not None:
@@ -188,6 +200,9 @@ async def _run(common: Common, work: Callable[[Session], Awaitable[T]], running_
             await client.close()
     if running_only:
         raise UnreachableError(f"no engine answers on {config.settings.control.socket}; mailquota --serve starts one")
+    if alone is not None:
+        log_to_user()
+        return alone(config)
     async with _own_engine(config, read_only=common.read_only) as session:
         return await work(session)
 

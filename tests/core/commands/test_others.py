@@ -96,6 +96,20 @@ def test_reload_takes_new_settings_and_refuses_wrong_ones(beside: CommandLine) -
     assert beside.json("status")["mode"] == "shadow"
 
 
+def test_the_journal_needs_no_accounts(alone: CommandLine) -> None:
+    """Nor that anything is said of where they are: it is in the state database alone."""
+    alone("set", JOHN, "20480")
+    changes = alone.json("journal")
+    alone.world.database.unlink()
+    assert alone.json("journal") == changes
+    state = alone.world.settings["state"]["database"]
+    alone.world.config.write_text(f'[state]\ndatabase = "{state}"\n[control]\nsocket = "{alone.world.folder}/none"\n')
+    assert alone.json("journal", JOHN) == changes
+    assert alone("list").returncode != 0
+    alone.world.state.write_bytes(b"")
+    assert alone.json("journal") == []
+
+
 def test_the_journal_since_a_date(mailquota: CommandLine) -> None:
     """Newest first, with the keys of the contract."""
     mailquota("set", JOHN, "20k")
