@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from core.decisions import Kept
+from core.engine_parts import EngineParts
 from core.history.refusals import Refused
 from core.policy.metrics import Counts
-
-if TYPE_CHECKING:
-    from core.engine import Engine
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +28,7 @@ class Carried(msgspec.Struct, frozen=True):
     refused: list[Kept]
 
 
-def pack(engine: Engine) -> bytes:
+def pack(engine: EngineParts) -> bytes:
     """Once nothing is answered any more."""
     decisions, second = engine.decisions, engine.enforcer.second
     newest, refused = decisions.known()
@@ -47,7 +44,7 @@ def pack(engine: Engine) -> bytes:
     return msgspec.msgpack.encode(carried)
 
 
-def unpack(engine: Engine, data: bytes) -> bool:
+def unpack(engine: EngineParts, data: bytes) -> bool:
     """Before anything is answered. False where there is nothing, as from an older engine."""
     if not data:
         return False

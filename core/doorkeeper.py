@@ -16,14 +16,11 @@ import logging
 import os
 import select
 import socket
-from typing import TYPE_CHECKING
 
 from core import restarts
 from core.control.server import ControlServer
+from core.engine_parts import EngineParts
 from core.policy.server import PolicyServer
-
-if TYPE_CHECKING:
-    from core.engine import Engine
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +33,7 @@ Server = PolicyServer | ControlServer
 class Doorkeeper:
     """Runs on the engine's loop."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: EngineParts) -> None:
         self._engine = engine
         self._missed: dict[str, int] = {}  # how many the loop had taken when somebody was left waiting
         self._broken: set[str] = set()  # sockets that could not accept at the last look

@@ -39,6 +39,7 @@ from core.control.messages import (
 )
 from core.control.results import Details, JournalRow, Report, SetResult, WarningRow
 from core.control.server import ControlConnection
+from core.engine_parts import EngineParts
 from core.errors import MailquotaError, NoSuchAccountError
 from core.history.database import StateError
 from core.model import Point
@@ -49,7 +50,6 @@ from core.times import parse_until
 
 if TYPE_CHECKING:
     from core.actions import Operator
-    from core.engine import Engine
     from core.ledger import Entry
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class _Past(NamedTuple):
 class Orders:
     """Runs on the engine's loop. A fault in one order fails that order and is logged; the engine goes on."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: EngineParts) -> None:
         self._engine = engine
 
     def handle(self, connection: ControlConnection, order: Order) -> None:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from core import carried, systemd
+from core.engine_parts import EngineParts
 from core.handover import Predecessor, Successor
 from core.threads import in_thread
-
-if TYPE_CHECKING:
-    from core.engine import Engine
 
 _LINGER = 0.1  # seconds, for the answer to whoever ordered it
 REST_SECONDS = 3.0  # for answers to what was received
 
 
-async def hand_over(engine: Engine) -> int:
+async def hand_over(engine: EngineParts) -> int:
     """Start another engine and give it every socket; its pid. After any error the old one serves as if nothing was."""
     listeners, options, policy = engine.listeners, engine.options, engine.policy
     arguments = (options.arguments, listeners.all(), sorted(listeners.foreign))
@@ -34,7 +31,7 @@ async def hand_over(engine: Engine) -> int:
         await engine.listen()
         raise
     listeners.handed_over = True
-    engine.upkeep.handed_over(successor.pid)
+    engine.handed_over(successor.pid)
     systemd.notify(f"MAINPID={successor.pid}")
     for connection in list(policy.connections):
         connection.abort()  # closes our copy alone
@@ -42,7 +39,7 @@ async def hand_over(engine: Engine) -> int:
     return successor.pid
 
 
-async def take_over(engine: Engine, predecessor: Predecessor) -> None:
+async def take_over(engine: EngineParts, predecessor: Predecessor) -> None:
     """Say that we are ready, and take what it counted and the connections that come."""
     await in_thread(predecessor.say_ready)
     connections = await in_thread(lambda: list(predecessor.connections()))

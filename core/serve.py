@@ -16,7 +16,8 @@ import uvloop
 
 from core import systemd
 from core.config import Config
-from core.engine import Engine, Options
+from core.engine import Engine
+from core.engine_parts import Options
 from core.errors import MailquotaError, UnreachableError
 from core.handover import Predecessor
 

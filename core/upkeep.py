@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from core import restarts
 from core.doorkeeper import Doorkeeper
 from core.drift import DriftWatch
+from core.engine_parts import EngineParts
 from core.expiry import Expiry
 from core.exporter import Exporter
 from core.lifetime import Lifetime
@@ -20,16 +20,13 @@ from core.metric_page import Figures
 from core.threads import in_thread
 from core.version import version
 
-if TYPE_CHECKING:
-    from core.engine import Engine
-
 _PRUNE_SECONDS = 30.0
 
 
 class Upkeep:
     """Used on the engine's loop."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: EngineParts) -> None:
         self._engine = engine
         self._lifetime = Lifetime(engine.journal)
         self.expiry = Expiry(engine.limits.changes, engine.ledger, lambda: engine.sync.store)

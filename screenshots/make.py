@@ -25,7 +25,7 @@ from core.control.client import Client
 from core.control.messages import Welcome
 from core.demo.traffic import Traffic
 from core.demo.world import World
-from core.engine import Options
+from core.engine_parts import Options
 from core.serve import Embedded
 from core.threads import in_thread
 from screenshots.render import save

@@ -13,7 +13,7 @@ from core.commands.serving import world_settings
 from core.control.client import Client
 from core.control.messages import Welcome
 from core.demo.world import World
-from core.engine import Options
+from core.engine_parts import Options
 from core.serve import Embedded
 from core.threads import in_thread
 from tui.app import MailquotaApp

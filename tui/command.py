@@ -140,7 +140,7 @@ def _show_demo(common: Common, accounts: int) -> int:
     from core.commands.serving import world_settings
     from core.demo.traffic import Traffic
     from core.demo.world import World
-    from core.engine import Options
+    from core.engine_parts import Options
     from core.serve import Embedded
 
     log_nowhere()

@@ -24,7 +24,7 @@ from core.errors import MailquotaError, UsageError
 if TYPE_CHECKING:
     from core.config import Config
     from core.demo.world import World
-    from core.engine import Options
+    from core.engine_parts import Options
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def serve_demo(common: Common, accounts: int) -> int:
     log_to_stderr()
     from core.demo.traffic import Traffic
     from core.demo.world import World
-    from core.engine import Options
+    from core.engine_parts import Options
     from core.serve import serve as run_engine
 
     with World.temporary(accounts) as world, contextlib.ExitStack() as stack:
@@ -108,7 +108,7 @@ def _refuse_read_only(common: Common) -> None:
 
 def engine_options(common: Common, config: Config, *, embedded: bool = False) -> Options:
     """How to read the settings again, and how to start the same engine without a screen from any directory."""
-    from core.engine import Options
+    from core.engine_parts import Options
 
     file = ["--config", str(Path(config.path).absolute())] if config.path is not None else []
     if common.config is not None:

@@ -225,7 +225,8 @@ async def find_engine(config: Config, name: str, *, read_only: bool) -> tuple[Cl
 
 @contextlib.asynccontextmanager
 async def _own_engine(config: Config, *, read_only: bool) -> AsyncIterator[Session]:
-    from core.engine import Engine, Options  # late: needed only where no engine runs
+    from core.engine import Engine  # late: needed only where no engine runs
+    from core.engine_parts import Options
 
     log_to_user()
     engine = Engine(config, Options(load=lambda: config))

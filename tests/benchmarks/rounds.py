@@ -21,7 +21,8 @@ import psutil
 from core import settings as config
 from core.alerter import Alerter, Settings
 from core.config import DEFAULT_PATH, Config, load
-from core.engine import Engine, Options
+from core.engine import Engine
+from core.engine_parts import Options
 from core.history.database import StateDatabase
 from core.history.samples import Figure, Samples
 from core.history.thinning import SLOT

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from core.config import Config
-from core.engine import Engine, Options
+from core.engine import Engine
+from core.engine_parts import Options
 from core.model import AccountRow
 from core.serve import Embedded
 from core.sockets import answers

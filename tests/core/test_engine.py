@@ -15,7 +15,7 @@ from core import engine as module
 from core.control.client import RequestFailedError
 from core.control.messages import Decisions, Explain, GetAccounts, GetRefusals, GetStatus, Reload
 from core.control.results import DatabaseState, Explanation, Refusals, Status
-from core.engine import Options
+from core.engine_parts import Options
 from core.errors import MailquotaError, UnreachableError
 from core.serve import Embedded
 from core.sockets import AddressInUseError

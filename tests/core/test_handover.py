@@ -313,7 +313,7 @@ import os, sys
 from pathlib import Path
 from core import handover
 from core.config import load
-from core.engine import Options
+from core.engine_parts import Options
 from core.serve import Embedded
 config = Path(sys.argv[1])
 engine = Embedded(load(config, {}), Options(lambda: load(config, {}), embedded=True))

@@ -12,7 +12,8 @@ from core.config import load
 from core.demo.people import Person, Record
 from core.demo.traffic import Traffic
 from core.demo.world import World
-from core.engine import Engine, Options
+from core.engine import Engine
+from core.engine_parts import Options
 from core.model import AccountRow, Level
 from tests.core.demo.figures import check_record, counted
 
