@@ -8,8 +8,8 @@ import msgspec
 
 from core.decisions import Kept
 from core.engine_parts import EngineParts
-from core.history.refusals import Refused
 from core.policy.metrics import Counts
+from core.refusals import Refused
 
 log = logging.getLogger(__name__)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from core.clock import steady_time
@@ -79,7 +80,7 @@ class DecisionLog:
         self.count = 0
         self._newest: deque[_Fields] = deque(maxlen=NEWEST)
         self._refused: deque[_Fields] = deque(maxlen=REFUSED)
-        self.tally = RefusalTally(steady_time())
+        self.tally = RefusalTally(steady_time(), partial(text_attribute, name="sender"))
 
     def add(
         self,

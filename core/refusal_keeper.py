@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from core.history.database import StateError
-from core.history.refusals import RefusalHistory, Refused
+from core.history.refusals import RefusalHistory
 from core.ledger import Ledger
-from core.refusals import RefusalTally
+from core.refusals import RefusalTally, Refused
 from core.threads import gently
 
 _SHARE = 0.1

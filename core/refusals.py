@@ -9,15 +9,27 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from core.control.results import Refusals, RefusedAccount
-from core.history.refusals import Refused
-from core.policy.protocol import text_attribute
 
 _SLICE = 300  # seconds
 _HOUR, _DAY = 12, 288  # slices, besides the one that is going on
 _ALL = ""
+
+
+class Refused(NamedTuple):
+    """How often a mailbox was refused mail within a slice of five minutes; an empty address stands for all refusals.
+
+    ``at`` is when it was last, in seconds since the epoch, and ``sender`` whose mail that was.
+    """
+
+    number: int
+    address: str
+    times: int
+    at: float
+    sender: str
 
 
 class _Window:
@@ -58,14 +70,16 @@ class _Window:
 class RefusalTally:
     """Written and read on the engine's loop.
 
-    ``at`` and ``now`` are seconds since the epoch, ``steady`` those of core.clock.steady_time.
+    ``at`` and ``now`` are seconds since the epoch, ``steady`` those of core.clock.steady_time. ``sender_of`` gives the
+    sender in a request, for those that are shown or written.
     """
 
-    def __init__(self, steady: float) -> None:
+    def __init__(self, steady: float, sender_of: Callable[[bytes], str]) -> None:
         self._begun = steady
+        self._sender_of = sender_of
         self._hour, self._day = _Window(_HOUR), _Window(_DAY)
         self._unsaved = _Window(_DAY)  # what the history does not have yet
-        self._last: dict[str, tuple[float, bytes]] = {}
+        self._last: dict[str, tuple[float, bytes | str]] = {}  # when, and the request or its sender
 
     def add(self, address: str, request: bytes, at: float, steady: float) -> None:
         """A refusal on account of this mailbox."""
@@ -104,8 +118,8 @@ class RefusalTally:
         return RefusedAccount(address, self._hour.counts[address], self._day.counts[address], at, sender)
 
     def _last_of(self, address: str) -> tuple[float, str]:
-        at, request = self._last[address]
-        return at, text_attribute(request, "sender")
+        at, mail = self._last[address]
+        return at, mail if isinstance(mail, str) else self._sender_of(mail)
 
     # ---- what outlives the engine
 
@@ -133,7 +147,7 @@ class RefusalTally:
                 self._begun = min(self._begun, one.number * _SLICE)
                 last[one.address] = max(one.at, last.get(one.address, 0.0))
                 if self._last.get(one.address, (0.0, b""))[0] < one.at:
-                    self._last[one.address] = one.at, f"\nsender={one.sender}\n".encode()
+                    self._last[one.address] = one.at, one.sender
         last.pop(_ALL, None)
         return last
 

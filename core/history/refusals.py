@@ -6,25 +6,12 @@ Blocking; called in a thread. Each call is one transaction, made short by giving
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from core.history.database import Sql, StateDatabase
+from core.refusals import Refused
 
 _LONGEST = 320  # characters of an address that are kept; a sender may send any
 _SAME = "WHERE slice = ? AND host = ? AND address = ?"
-
-
-class Refused(NamedTuple):
-    """How often a mailbox was refused mail within a slice of five minutes; an empty address stands for all refusals.
-
-    ``at`` is when it was last, in seconds since the epoch, and ``sender`` whose mail that was.
-    """
-
-    number: int
-    address: str
-    times: int
-    at: float
-    sender: str
 
 
 class RefusalHistory:

@@ -26,6 +26,7 @@ from core.keeping import Keeping
 from core.ledger import Ledger
 from core.model import Account, Trend
 from core.mysql_hosts import Target
+from core.policy.protocol import text_attribute
 from core.refusals import RefusalTally
 from core.serve import Embedded
 from core.usage.measure import Known
@@ -48,6 +49,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"core.keeping.{name}", 0.05)
     monkeypatch.setattr("core.sampler.Sampler._was_written", lambda *_: False)
     monkeypatch.setattr("core.history.sqlite._BUSY_SECONDS", 0.05)
+
+
+def sender_of(request: bytes) -> str:
+    return text_attribute(request, "sender")
 
 
 def uses(path: Path, address: str = JOHN) -> list[int]:
@@ -397,7 +402,7 @@ def test_what_is_being_written_at_the_end_is_written(small_world: SmallWorld, mo
 
 
 def made(config: Config) -> Keeping:
-    return Keeping(config, Ledger(TrashNames(["Trash"])), RefusalTally(0.0))
+    return Keeping(config, Ledger(TrashNames(["Trash"])), RefusalTally(0.0, sender_of))
 
 
 def test_one_that_was_never_started_only_closes(small_world: SmallWorld) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import random
 
-from core.history.refusals import Refused
-from core.refusals import RefusalTally
+from core.policy.protocol import text_attribute
+from core.refusals import RefusalTally, Refused
 
 HOUR, DAY = 3600.0, 86400.0
 START = 1_795_000_000.0 // 300 * 300
+
+
+def sender_of(request: bytes) -> str:
+    return text_attribute(request, "sender")
 
 
 def request(sender: str) -> bytes:
@@ -23,7 +27,7 @@ def figures(tally: RefusalTally, now: float, most: int = 10) -> list[tuple[str, 
 
 def test_the_worst_of_the_hour_first_then_of_the_day() -> None:
     """With who was refused last, and how many accounts there are."""
-    tally = RefusalTally(START)
+    tally = RefusalTally(START, sender_of)
     for number in range(3):
         tally.add("old@x", request("a@y"), START + number, START + number)
     tally.add("one@x", request("b@y"), START + 2 * HOUR, START + 2 * HOUR)
@@ -39,7 +43,7 @@ def test_the_worst_of_the_hour_first_then_of_the_day() -> None:
 
 def test_what_is_older_than_a_day_is_forgotten() -> None:
     """Also where nothing is added any more; and the tally says from when on it counts."""
-    tally = RefusalTally(START)
+    tally = RefusalTally(START, sender_of)
     tally.add("a@x", request("s@y"), START, START)
     assert figures(tally, START + DAY) == [("a@x", 0, 1)]
     report = tally.report(START + DAY + 600, START + DAY + 600, 10)
@@ -50,7 +54,7 @@ def test_what_is_older_than_a_day_is_forgotten() -> None:
 def test_it_counts_as_a_list_of_all_would() -> None:
     """To the slice of five minutes, for any order of accounts and gaps."""
     rng = random.Random(5)
-    tally, events, now = RefusalTally(START), list[tuple[float, str]](), START
+    tally, events, now = RefusalTally(START, sender_of), list[tuple[float, str]](), START
     for _step in range(2000):
         now += rng.expovariate(1 / 90)
         address = f"u{rng.randrange(5)}@x"
@@ -66,7 +70,7 @@ def test_it_counts_as_a_list_of_all_would() -> None:
 
 def test_a_clock_that_is_set_back_changes_nothing() -> None:
     """What was refused is forgotten after an hour, and a day, of time that went by."""
-    tally, back = RefusalTally(0.0), START - 10 * DAY
+    tally, back = RefusalTally(0.0, sender_of), START - 10 * DAY
     tally.add("a@x", request("s@y"), START, 600.0)
     tally.add("a@x", request("s@y"), back, 900.0)
     (row,) = tally.report(back + 60, 960.0, 10).accounts
@@ -79,14 +83,14 @@ def test_a_clock_that_is_set_back_changes_nothing() -> None:
 
 def test_a_sender_that_is_no_text_does_no_harm() -> None:
     """As everywhere."""
-    tally = RefusalTally(START)
+    tally = RefusalTally(START, sender_of)
     tally.add("a@x", b"\nsender=k\xe4se\x1b\n", START, START)
     assert tally.report(START, START, 1).accounts[0].sender == "k\ufffdse\x1b"
 
 
 def test_all_refusals_of_the_last_hour() -> None:
     """Those of several mailboxes count once, and are no account."""
-    tally = RefusalTally(START)
+    tally = RefusalTally(START, sender_of)
     for step in range(3):
         tally.add("a@x", request("s@y"), START + step, START + step)
         tally.add("b@x", request("s@y"), START + step, START + step)
@@ -99,7 +103,7 @@ def test_all_refusals_of_the_last_hour() -> None:
 
 def test_another_engine_goes_on() -> None:
     """With what is known of the last day, beside what it refused itself meanwhile."""
-    before, after = RefusalTally(START), RefusalTally(START + DAY)
+    before, after = RefusalTally(START, sender_of), RefusalTally(START + DAY, sender_of)
     before.add("old@x", request("o@y"), START - HOUR, START - HOUR)
     for at, sender in ((START + DAY - 60, "a@y"), (START + DAY - 30, "b@y")):
         before.add("a@x", request(sender), at, at)
@@ -118,7 +122,7 @@ def test_another_engine_goes_on() -> None:
 
 def test_each_refusal_is_written_once() -> None:
     """What could not be written comes again, with what came since."""
-    tally = RefusalTally(START)
+    tally = RefusalTally(START, sender_of)
     tally.add("a@x", request("a@y"), START, START)
     (first,) = tally.unsaved()
     assert first == Refused(int(START // 300), "a@x", 1, START, "a@y")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from core.history.database import StateDatabase
-from core.history.refusals import RefusalHistory, Refused
+from core.history.refusals import RefusalHistory
+from core.refusals import Refused
 
 JOHN, MARY = "john@example.org", "mary@example.org"
 NUMBER = 6_000_000
