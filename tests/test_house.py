@@ -17,6 +17,7 @@ FREE = {"model", "units", "errors", "config", "settings", "endpoints", "text", "
     "doveadm_said",
     "mysql_hosts",
     "outside",
+    "refusals",
     "restarts",
     "dovecot_conf",
     "dovecot_quota",
