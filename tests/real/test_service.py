@@ -26,7 +26,8 @@ _SETTINGS = "/etc/mailquota/mailquota.toml"
 _SHUT_DOWN = """
 import ctypes, os, socket, sys
 pid, path = sys.argv[1:]
-inode = next(line.split()[6] for line in open("/proc/net/unix") if line.endswith(f" {path}\\n"))
+listening = (line for line in open("/proc/net/unix") if " 00010000 " in line)
+inode = next(line.split()[6] for line in listening if line.endswith(f" {path}\\n"))
 folder = f"/proc/{pid}/fd"
 number = next(int(name) for name in os.listdir(folder) if os.readlink(f"{folder}/{name}") == f"socket:[{inode}]")
 pidfd_getfd = 438
