@@ -22,7 +22,7 @@ from core.mysql_hosts import Target
 from core.version import version
 from tests.core.changes import started
 from tests.core.clients import Console, until
-from tests.core.engines import embedded, ended, is_answering, process, serving
+from tests.core.engines import embedded, ended, inner, is_answering, process, serving
 from tests.core.worlds import SmallWorld
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
@@ -115,6 +115,19 @@ def test_neither_waits_for_the_state_database(
             assert is_answering(small_world)
         assert not engine._thread.is_alive()
     assert "of this engine is not in the journal" in caplog.text
+
+
+def test_a_fault_of_ours_keeps_no_engine_from_ending(
+    small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The note fails by itself; what ends after it does so all the same."""
+    monkeypatch.setattr("core.lifetime._was_killed", lambda *_args: 1 / 0)
+    with embedded(small_world) as engine:
+        until(lambda: "the start of this engine is not in the journal" in caplog.text, "it is told")
+        sampled = inner(engine).keeping
+    assert not engine._thread.is_alive()
+    assert engine._error is None
+    assert sampled.state._connection is None
 
 
 def test_a_start_that_fails_is_none(small_world: SmallWorld) -> None:

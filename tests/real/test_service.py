@@ -24,6 +24,17 @@ pytestmark = pytest.mark.server
 _WORLD = "/var/mail-world"
 _SOCKET = "/var/spool/postfix/private/mailquota"
 _SETTINGS = "/etc/mailquota/mailquota.toml"
+_SHUT_DOWN = """
+import ctypes, os, socket, sys
+pid, path = sys.argv[1:]
+listening = (line for line in open("/proc/net/unix") if " 00010000 " in line)
+inode = next(line.split()[6] for line in listening if line.endswith(f" {path}\\n"))
+folder = f"/proc/{pid}/fd"
+number = next(int(name) for name in os.listdir(folder) if os.readlink(f"{folder}/{name}") == f"socket:[{inode}]")
+pidfd_getfd = 438
+handle = ctypes.CDLL(None).syscall(pidfd_getfd, os.pidfd_open(int(pid)), number, 0)
+socket.socket(fileno=handle).shutdown(socket.SHUT_RDWR)
+"""
 _RCPT = """
 import smtplib, sys
 with smtplib.SMTP("127.0.0.1", 25, "client.example.net") as smtp:
@@ -214,6 +225,20 @@ def test_an_engine_that_hangs_is_replaced(host: SystemdNamespace) -> None:
     with PolicyClient(host.path(_SOCKET)) as postfix:
         assert postfix.ask(FULL) == OVERQUOTA
     assert "Watchdog timeout" in journal(host)
+
+
+def test_an_engine_that_lost_a_socket_for_good_is_replaced(host: SystemdNamespace) -> None:
+    """It ends, and says why; the next one has a socket that answers. Whoever asks Postfix's never notices."""
+    apply(host, "install")
+    first = main_pid(host)
+    with Smtpds(host.path(_SOCKET), {FULL: OVERQUOTA, JOHN: "DUNNO"}, 2) as smtpds:
+        smtpds.wait_for(20)
+        host.check(["/opt/python/bin/python3", "-c", _SHUT_DOWN, str(first), "/run/mailquota/control.sock"])
+        assert wait_until(lambda: main_pid(host) not in {0, first}, 20), journal(host)
+        assert wait_until(lambda: host.mailquota("status").returncode == 0, 20), journal(host)
+        smtpds.wait_for(smtpds.answers + 20)
+    assert smtpds.wrong == []
+    assert "unix:/run/mailquota/control.sock takes no connections any more" in journal(host)
 
 
 def test_a_password_that_only_root_reads_reaches_the_service(host: SystemdNamespace) -> None:

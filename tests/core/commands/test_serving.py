@@ -181,7 +181,7 @@ def test_the_demo_without_a_terminal_prints_its_table() -> None:
 def unix_inode(path: Path) -> str:
     """Of a socket that listens at a path."""
     sockets = Path("/proc/net/unix").read_text().splitlines()
-    return next(line.split()[6] for line in sockets if line.endswith(f" {path}"))
+    return next(line.split()[6] for line in sockets if line.endswith(f" {path}") and " 00010000 " in line)
 
 
 def tcp_inode(port: int) -> str:
