@@ -144,9 +144,11 @@ class EngineParts(ABC):
 
     async def listen_again(self) -> None:
         """The same, where the loop does not accept any more; connections go on."""
-        self.policy.stop_accepting()
-        self.control.stop_accepting()
-        await self.listen()
+        async with self._changing:
+            if not self.listeners.handed_over:
+                self.policy.stop_accepting()
+                self.control.stop_accepting()
+                await self.listen()
 
     def _make_sync(self, config: Config) -> AccountSync:
         store = wiring.make_store(config)

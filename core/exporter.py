@@ -102,10 +102,12 @@ class MetricsServer:
         sock = await self._bound()
         if sock is None:
             return
-        with sock:  # whatever ends this: the next one wants its place
-            await asyncio.start_server(self._answer, sock=sock, limit=_HEAD_BYTES)
-            log.info("metrics on %s", self._address)
+        server = await asyncio.start_server(self._answer, sock=sock, limit=_HEAD_BYTES)
+        log.info("metrics on %s", self._address)
+        try:
             await self._stopped.wait()
+        finally:  # whatever ends this: the next one wants its place
+            server.close()
 
     async def _bound(self) -> socket.socket | None:
         """The listening socket; None where it is time to stop before there could be one."""

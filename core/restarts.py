@@ -56,6 +56,8 @@ async def _end_of(task: asyncio.Task[None]) -> BaseException | None:
     except asyncio.CancelledError:
         task.cancel()
         await asyncio.wait([task])
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("%s: its end failed", task.get_name(), exc_info=error)
         raise
     return None if task.cancelled() else task.exception()
 

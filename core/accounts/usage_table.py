@@ -75,6 +75,10 @@ class UsageTable(ABC):
     def _rows(self, sql: str, values: Mapping[str, object]) -> list[Row]:
         """Run it. Raises DatabaseError."""
 
+    @abstractmethod
+    def close(self) -> None:
+        """Give the connection back; the next question opens another one."""
+
 
 _NAMES = ", ".join(f"'{table}'" for table in TABLES)
 
@@ -94,6 +98,10 @@ class MysqlUsageTable(UsageTable):
 
     def _rows(self, sql: str, values: Mapping[str, object]) -> list[Row]:
         return self._store.run(lambda connection: _fetch(connection, sql, values))
+
+    def close(self) -> None:
+        """See UsageTable."""
+        self._store.close()
 
 
 def _fetch(connection: Connection, sql: str, values: Mapping[str, object]) -> list[Row]:
@@ -122,6 +130,10 @@ class SqliteUsageTable(UsageTable):
 
     def _rows(self, sql: str, values: Mapping[str, object]) -> list[Row]:
         return self._store.run(lambda connection: connection.execute(sql, values).fetchall())
+
+    def close(self) -> None:
+        """See UsageTable."""
+        self._store.close()
 
 
 def open_usage_table(target: Target) -> UsageTable:

@@ -227,8 +227,8 @@ class ControlServer:
     async def listen(self, sock: socket.socket) -> None:
         """Accept on a bound socket, which stays its owner's."""
         loop = asyncio.get_running_loop()
-        sock.setblocking(False)
-        self._listener = await loop.create_unix_server(self._accepted, sock=sock.dup(), **_KEEP_FILE)
+        copy = sock.dup()
+        self._listener = await loop.create_unix_server(self._accepted, sock=copy, **_KEEP_FILE)
 
     def _accepted(self) -> ControlConnection:
         self.accepted += 1

@@ -173,7 +173,6 @@ class PolicyServer:
         """Accept on a bound socket. The socket stays its owner's: closing this server does not close it."""
         self._most = most_connections()
         loop = asyncio.get_running_loop()
-        sock.setblocking(False)
         copy = sock.dup()
         if sock.family == socket.AF_UNIX:
             make = loop.create_unix_server(self._accepted, sock=copy, backlog=BACKLOG, **_KEEP_FILE)

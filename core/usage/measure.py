@@ -33,7 +33,7 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     messages: int
     source: Source
     stamp: int | None  # None: must be measured again
-    expires_at: float | None = None  # when a young over-limit claim is not believed any more
+    expires_at: float | None = None  # when a young over-limit claim is old, by the time of day as for Dovecot
     folders: Folders | None = None  # all folders where they were counted, else Trash alone; None: not looked at yet
     complete: bool = True  # whether the folders are as new as the rest
     measured_at: float | None = None  # where the figure is older than the look at it; seconds since the epoch

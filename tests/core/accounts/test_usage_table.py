@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.accounts.usage_table import TABLES, UsageTable, open_usage_table
+from core.accounts.usage_table import TABLES, UsageTable
 from core.errors import DatabaseError
 from tests.core.accounts.test_store_contract import ODD_ADDRESSES, UNKNOWN
 from tests.core.accounts.worlds import World
@@ -18,7 +18,7 @@ def make(world: World, table: str = "quota2") -> UsageTable:
         f"CREATE TABLE {table} (username VARCHAR(100) NOT NULL PRIMARY KEY,"
         " bytes BIGINT NOT NULL DEFAULT 0, messages INTEGER NOT NULL DEFAULT 0)"
     )
-    return open_usage_table(world.target)
+    return world.usage()
 
 
 def put(world: World, username: object, used: object, messages: object = 1, table: str = "quota2") -> None:
@@ -65,7 +65,7 @@ def test_addresses_are_data(world: World) -> None:
 def test_another_table_of_that_name_is_not_it(world: World) -> None:
     """PostfixAdmin's old table ``quota`` has other columns."""
     world.execute("CREATE TABLE quota (username VARCHAR(100), path VARCHAR(100), current BIGINT)")
-    usage = open_usage_table(world.target)
+    usage = world.usage()
     with pytest.raises(DatabaseError, match="username, bytes and messages"):
         usage.one(JOHN)
     make(world)

@@ -13,6 +13,7 @@ from pymysql.cursors import Cursor
 
 from core.accounts.sqlite import create
 from core.accounts.store import AccountStore, Queries, Schema, open_store
+from core.accounts.usage_table import UsageTable, open_usage_table
 from core.mysql_hosts import Target
 from tests.mailserver.mariadb import MariaDB
 
@@ -30,7 +31,7 @@ class World(ABC):
     def __init__(self, target: Target, write_target: Target) -> None:
         self.target = target
         self.write_target = write_target
-        self._stores: list[AccountStore] = []
+        self._stores: list[AccountStore | UsageTable] = []
 
     @abstractmethod
     def execute(self, sql: str, *values: object) -> Rows:
@@ -47,6 +48,12 @@ class World(ABC):
         store = open_store(self.target, schema=schema, write_target=write_target or self.write_target, queries=queries)
         self._stores.append(store)
         return store
+
+    def usage(self) -> UsageTable:
+        """The table of use in this database, closed at the end of the test."""
+        usage = open_usage_table(self.target)
+        self._stores.append(usage)
+        return usage
 
     def close(self) -> None:
         """Close all stores."""
