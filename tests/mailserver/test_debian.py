@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -30,6 +31,23 @@ def test_mail_goes_its_way_and_is_counted(debian: DebianServer) -> None:
     assert (
         ask_policy(quota_status, "john@way.example") == "452 4.2.2 Mailbox is full and cannot receive any more emails"
     )
+
+
+def test_owners_are_warned_at_the_marks_of_the_tutorial(debian: DebianServer) -> None:
+    """However full the mailbox is; the edition for Debian 13 also says when there is room again."""
+    debian.add_user("john@warned.example", 100_000)
+
+    def told() -> list[str]:
+        mails = debian.run(["sh", "-c", "find /var/vmail/warned.example -path '*/new/*' -exec cat {} +"]).stdout
+        return sorted(re.findall(r"^Subject: Your mailbox (.*)", mails, re.MULTILINE))
+
+    first, last = "is 80% full", "is 100% full" if debian.recipe == "trixie" else "is 95% full"
+    assert debian.deliver_lmtp("john@warned.example", size=82_000)[0] == 250
+    assert wait_until(lambda: told() == [first], 20), told()
+    assert debian.deliver_lmtp("john@warned.example", size=22_000)[0] == 250
+    assert wait_until(lambda: told() == sorted([first, last]), 20), told()
+    debian.check(["doveadm", "expunge", "-u", "john@warned.example", "mailbox", "INBOX", "larger", "50000"])
+    assert debian.recipe != "trixie" or wait_until(lambda: "has room again" in told(), 20), told()
 
 
 def test_smtpd_is_in_its_jail(debian: DebianServer) -> None:
