@@ -203,8 +203,7 @@ def _append(inside: Namespace, name: str, text: str) -> None:
 
 def write_postfix(inside: Namespace, recipe: Recipe) -> None:
     """Debian's main.cf and master.cf, and the tutorial's maps and postconf commands."""
-    inside.write("/etc/postfix/main.cf", (TEMPLATES / "debian-main.cf").read_text())
-    inside.check(["cp", "/usr/share/postfix/master.cf.dist", "/etc/postfix/master.cf"])
+    write_new_postfix(inside)
     main_cf, maps, login = _tables(recipe)
     for name, query in maps.items():
         inside.write(f"/etc/postfix/{name}.cf", f"{login}query = {query}\n", 0o640, "root:postfix")
@@ -213,6 +212,13 @@ def write_postfix(inside: Namespace, recipe: Recipe) -> None:
         inside.check(["postconf", "-M", f"{service}/inet={service} inet n - y - - smtpd"])
         own = [f"syslog_name=postfix/{service}", *options]
         inside.check(["postconf", "-P", *(f"{service}/inet/{option}" for option in own)])
+
+
+def write_new_postfix(inside: Namespace) -> None:
+    """Debian's main.cf and master.cf, whatever the host has in its own."""
+    inside.write("/etc/postfix/main.cf", (TEMPLATES / "debian-main.cf").read_text())
+    inside.write("/etc/mailname", "mail.example.org\n")
+    inside.check(["cp", "/usr/share/postfix/master.cf.dist", "/etc/postfix/master.cf"])
 
 
 def _tables(recipe: Recipe) -> tuple[list[str], dict[str, str], str]:

@@ -58,10 +58,9 @@ def test_smtpd_is_in_its_jail(debian: DebianServer) -> None:
 
 def test_the_host_sees_nothing_of_it(bullseye: DebianServer) -> None:
     """Its files are its own, the passwords in them are closed to others."""
-    bullseye.write("/etc/mailquota/mailquota.toml", "")
-    assert not Path("/etc/mailquota/mailquota.toml").exists()
-    bullseye.path("/etc/mailquota/mailquota.toml").unlink()
-    assert not Path("/etc/postfix/mysql-virtual-mailbox-maps.cf").exists()
+    bullseye.write("/etc/mailquota/of-these-tests", "")
+    assert not Path("/etc/mailquota/of-these-tests").exists()
+    bullseye.path("/etc/mailquota/of-these-tests").unlink()
     for file in ("/etc/postfix/mysql-virtual-mailbox-maps.cf", "/etc/dovecot/dovecot-sql.conf.ext"):
         assert bullseye.run(["cat", file], "nobody").returncode == 1
 
