@@ -29,17 +29,25 @@ _POSTCONF = '#!/bin/sh\n[ "$1" = maillog_file ] && echo "maillog_file = {log}" &
 
 def settle() -> None:
     """Make this process, and what it starts, independent of them. There is a home folder until it ends."""
+    index = _package_index()
     for name in [name for name in os.environ if not _is_kept(name)]:
         del os.environ[name]
     home = Path(tempfile.mkdtemp(prefix="mailquota-home-"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
-    os.environ.update(_SET, HOME=str(home))
+    os.environ.update(_SET, **index, HOME=str(home))
     time.tzset()
     os.umask(0o022)
     for number, handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
     _write_stand_ins(home)
+
+
+def _package_index() -> dict[str, str]:
+    """Where packages come from is the machine's affair: pip goes on reading it where it stands."""
+    places = [f"{os.environ.get('XDG_CONFIG_HOME') or '~/.config'}/pip/pip.conf", "~/.pip/pip.conf"]
+    file = next((place for place in map(os.path.expanduser, places) if os.path.exists(place)), "")
+    return {"PIP_CONFIG_FILE": file} if file and "PIP_CONFIG_FILE" not in os.environ else {}
 
 
 def show_servers(*, shown: bool) -> None:

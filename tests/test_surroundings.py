@@ -17,9 +17,9 @@ from core.settings import Settings
 TESTS = Path(__file__).parent
 ODD = {
     "MAILQUOTA_CONFIG": "/nonexistent", "NO_COLOR": "1", "TERM": "dumb", "LC_ALL": "de_DE.UTF-8", "LANGUAGE": "de",
-    "TZ": "Pacific/Chatham", "COLUMNS": "40", "LINES": "10", "PAGER": "false", "XDG_CONFIG_HOME": "/nonexistent",
+    "TZ": "Pacific/Chatham", "COLUMNS": "40", "LINES": "10", "PAGER": "false", "MYSQL_PWD": "wrong",
     "SUDO_USER": "boss", "NOTIFY_SOCKET": "/nonexistent", "CREDENTIALS_DIRECTORY": "/nonexistent",
-    "MYSQL_PWD": "wrong", "MAILQUOTA_SEED": "7",
+    "MAILQUOTA_SEED": "7",
 }  # fmt: skip
 LOOK = """
 import os, signal, time
@@ -28,7 +28,7 @@ def test_nothing_of_it_is_seen():
     os.umask(mask := os.umask(0))
     home = os.environ["HOME"]
     print(mask, *map(signal.getsignal, (signal.SIGHUP, signal.SIGINT)), time.tzname[0], os.path.exists(home))
-    print(sorted(name for name in os.environ if name in {odd}), home)
+    print(sorted(name for name in os.environ if name in {odd}), os.environ["PIP_CONFIG_FILE"], home)
 """
 
 
@@ -40,6 +40,12 @@ def test_the_mail_server_of_this_machine_is_out_of_sight() -> None:
     assert (read.events, read.fault, [Path(source).name for source in read.sources]) == ([], "", ["mail.log"])
 
 
+def environment(home: Path) -> dict[str, str]:
+    """Of somebody with odd habits."""
+    known = {name: value for name, value in os.environ.items() if name != "PIP_CONFIG_FILE"}
+    return {**known, **ODD, "HOME": str(home)}
+
+
 def test_each_of_them_is_put_aside(tmp_path: Path) -> None:
     """As after `umask 077` and `nohup`; what the tests are told by a variable is heard."""
     (tmp_path / "conftest.py").write_text(
@@ -48,15 +54,16 @@ def test_each_of_them_is_put_aside(tmp_path: Path) -> None:
     )
     (tmp_path / "test_look.py").write_text(LOOK.replace("{odd}", repr({*ODD, "HOME"})))
     home = tmp_path / "home"
-    home.mkdir()
+    (home / ".config/pip").mkdir(parents=True)
+    (home / ".config/pip/pip.conf").touch()
     command = f"umask 077; trap '' INT; exec nohup {sys.executable} -m pytest -q -s -p no:cacheprovider {tmp_path}"
     done = subprocess.run(
-        ["sh", "-c", command], env={**os.environ, **ODD, "HOME": str(home)}, cwd=tmp_path,
+        ["sh", "-c", command], env=environment(home), cwd=tmp_path,
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
     )  # fmt: skip
     first, second = done.stdout.splitlines()[:2]
     assert first == f"18 {signal.SIG_DFL!s} {signal.default_int_handler!s} UTC True"
-    assert second.startswith("['HOME', 'LC_ALL', 'MAILQUOTA_SEED', 'TERM', 'TZ'] ")
-    own_home = second.rpartition(" ")[2]
+    left, own_home = second.rsplit(" ", 1)
+    assert left == f"['HOME', 'LC_ALL', 'MAILQUOTA_SEED', 'TERM', 'TZ'] {home}/.config/pip/pip.conf"
     assert own_home != str(home)
     assert not Path(own_home).exists()  # it went with the tests
