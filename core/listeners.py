@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from core import sockets
 from core.endpoints import ListenAddress
@@ -150,8 +151,13 @@ def _warn(text: str) -> None:
 
 
 def _make_folder(path: str) -> None:
-    """The folder of the control socket, like /run/mailquota, which is gone after a boot."""
+    """The folder of the control socket, like /run/mailquota, which is gone after a boot. Whoever may connect has to get
+    through, whatever the umask of root's shell is.
+    """
     try:
-        os.makedirs(path, mode=0o755, exist_ok=True)
+        missing = [folder for folder in (Path(path), *Path(path).parents) if not folder.exists()]
+        os.makedirs(path, exist_ok=True)
+        for folder in missing:
+            folder.chmod(0o755)
     except OSError as error:
         raise SettingsError(f"control.socket: the folder {path} can't be made: {error.strerror or error}") from error

@@ -52,7 +52,8 @@ def read_password(config: Config, which: Which, environ: Mapping[str, str] = os.
     login = (url.user, url.database) if url is not None else ("", "")
     key, setting = _file_setting(config, which)
     credential = f"{_CREDENTIALS}/{_CREDENTIAL_NAMES[which]}"
-    has_credential = bool(environ.get("CREDENTIALS_DIRECTORY")) and Path(_expanded(credential, environ, key)).exists()
+    # The folder may be that of a service whose user we are not: closed to us, it holds nothing for us.
+    has_credential = bool(environ.get("CREDENTIALS_DIRECTORY")) and os.path.exists(_expanded(credential, environ, key))
     if setting and (config.origin.get(key) != DEFAULT_ORIGIN or _exists(Path(setting))):
         file = Path(_expanded(setting, environ, key))
         if not has_credential or os.access(file, os.R_OK, effective_ids=True):

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests import surroundings
 from tests.leftovers import new_mark, none_left
+
+surroundings.settle()
 
 pytest_plugins = [
     "tests.mailserver.fixture",
@@ -22,8 +25,14 @@ settings.register_profile("mailquota", deadline=None)
 settings.load_profile("mailquota")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before any fixture is made."""
+    surroundings.show_servers(shown=item.get_closest_marker("server") is not None)
+
+
 @pytest.fixture(scope="session", autouse=True)
-def no_engine_is_left() -> Iterator[None]:
+def no_process_is_left() -> Iterator[None]:
     """Set up first, so looked at last. Its failure shows as an error of the last test, and names the one to blame."""
     with none_left(new_mark()):
         yield

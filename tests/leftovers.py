@@ -1,4 +1,4 @@
-"""Engines that outlive the tests: a detached one has no parent that would end it, so it is looked for in /proc.
+"""Processes that outlive the tests: a detached engine has no parent that would end it, so it is looked for in /proc.
 
 Every process that a test starts inherits a mark in its environment, and the name of the test that pytest puts there.
 """
@@ -16,12 +16,12 @@ from pathlib import Path
 from tests.mailserver.process import wait_until
 
 MARK = "MAILQUOTA_TEST_SESSION"
-SECONDS = 10.0  # for the end of an engine that was told to end
+SECONDS = 10.0  # for the end of one that was told to end
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """An engine in a process of its own; ``test`` started it."""
+    """A process; ``test`` started it."""
 
     pid: int
     command: str
@@ -37,7 +37,7 @@ def new_mark() -> str:
 
 
 def find(mark: str) -> list[Leftover]:
-    """The engines with this mark that run now. A zombie has neither command nor environment left."""
+    """Those with this mark that run now. A zombie has neither command nor environment left."""
     pids = (int(name) for name in os.listdir("/proc") if name.isdigit())
     return [found for pid in pids if pid != os.getpid() for found in _look(pid, mark)]
 
@@ -46,7 +46,7 @@ def _look(pid: int, mark: str) -> Iterator[Leftover]:
     with contextlib.suppress(OSError):  # it has ended, or is not ours
         environment = dict(item.partition("=")[::2] for item in _strings(pid, "environ"))
         words = _strings(pid, "cmdline")
-        if environment.get(MARK) == mark and "--serve" in words:
+        if environment.get(MARK) == mark:
             yield Leftover(pid, " ".join(words), environment.get("PYTEST_CURRENT_TEST", "somebody"))
 
 
@@ -65,7 +65,7 @@ def stop(leftover: Leftover, mark: str) -> None:
 
 @contextlib.contextmanager
 def none_left(mark: str) -> Iterator[None]:
-    """Marks what is started within the block. AssertionError where an engine outlives it, which is then ended."""
+    """Marks what is started within the block. AssertionError where a process outlives it, which is then ended."""
     before = os.environ.get(MARK)
     os.environ[MARK] = mark
     try:
@@ -78,4 +78,4 @@ def none_left(mark: str) -> Iterator[None]:
     left = find(mark)
     for each in left:
         stop(each, mark)
-    assert not left, "\n".join(["engines were left running:", *map(str, left)])
+    assert not left, "\n".join(["processes were left running:", *map(str, left)])

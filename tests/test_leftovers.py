@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 
 import pytest
 
@@ -20,6 +21,12 @@ def test_a_detached_engine_that_is_left_is_told_and_ended(small_world: SmallWorl
     assert "test_leftovers.py::test_a_detached" in line
     assert f"left process {pids[0]}: " in line
     assert ended(pids[0])
+
+
+def test_so_is_any_other_process() -> None:
+    """Whatever a test had started by a program that is gone."""
+    with pytest.raises(AssertionError, match=r"left process [0-9]+: sleep 600"), none_left(new_mark()):
+        subprocess.run(["sh", "-c", "sleep 600 &"], check=True)
 
 
 def test_who_ends_its_engines_has_nothing_to_hear(small_world: SmallWorld) -> None:

@@ -64,7 +64,13 @@ def _modern(conf: Block) -> Iterator[Alarm]:
             names = (f"{prefix}{name}" for name in ("storage_percentage", "percentage") for prefix in ("quota_", ""))
             mark = next((warning.values[name] for name in names if name in warning.values), "")
             for execute in (*warning.of_kind("execute"), *warning.of_kind("quota_warning_execute")):
-                yield Alarm(f"{mark}%" if mark else warning.name, execute.name)
+                yield Alarm(f"{_below(warning)}{mark}%" if mark else warning.name, execute.name)
+
+
+def _below(warning: Block) -> str:
+    """Such a warning says that there is room again."""
+    threshold = warning.values.get("quota_warning_threshold") or warning.values.get("threshold")
+    return "below " if threshold == "under" else ""
 
 
 def _marks(facts: DovecotFacts) -> Outcome:

@@ -295,6 +295,21 @@ def test_reloads_at_once_come_one_after_the_other(engine: Embedded, small_world:
     assert database(engine).state == "ok"
 
 
+def test_the_way_to_the_control_socket_is_open_whatever_the_umask(small_world: SmallWorld) -> None:
+    """A folder that an engine makes, like /run/mailquota, lets a group of administrators through to the socket."""
+    folder = small_world.folder / "run/mailquota"
+    small_world.control_socket = folder / "control.sock"
+    small_world.settings["control"]["socket"] = str(small_world.control_socket)
+    small_world.write_settings()
+    before = os.umask(0o077)
+    try:
+        with embedded(small_world):
+            assert is_answering(small_world)
+            assert [stat.S_IMODE(one.stat().st_mode) for one in (folder, folder.parent)] == [0o755, 0o755]
+    finally:
+        os.umask(before)
+
+
 # ---- two engines
 
 

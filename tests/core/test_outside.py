@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -61,8 +62,12 @@ def test_one_that_hangs_is_waited_for_once(program: Program, tmp_path: Path) -> 
     assert runs(tmp_path, "hangs") == 1
 
 
-def test_a_child_that_lives_on_with_our_pipe_is_not_waited_for(program: Program) -> None:
-    assert outside.run([program("parent", "sleep 60 &\necho done")], patience=0.5).code is None
+def test_a_child_that_lives_on_with_our_pipe_is_not_waited_for(program: Program, tmp_path: Path) -> None:
+    child = tmp_path / "child"
+    try:
+        assert outside.run([program("parent", f"sleep 60 &\necho $! > {child}\necho done")], patience=0.5).code is None
+    finally:
+        os.kill(int(child.read_text()), signal.SIGKILL)
 
 
 def test_what_is_printed_without_end_is_no_answer(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:

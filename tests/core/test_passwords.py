@@ -102,6 +102,22 @@ def test_password_files_that_will_not_do(tmp_path: Path, content: bytes | None, 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_the_credentials_of_another_users_service_are_none_of_ours() -> None:
+    """Its environment may reach us, as by sudo or su; its folder is closed to us."""
+    with temporary_folder() as folder:
+        (folder / "credentials").mkdir(mode=0o700)
+        (folder / "credentials" / "password").write_text("of the credential")
+        (folder / "password").write_text("of the file\n")
+        config = loaded(folder, f'[accounts]\npassword_file = "{folder}/password"\n')
+        os.seteuid(65534)
+        try:
+            found = read_password(config, "database", {"CREDENTIALS_DIRECTORY": f"{folder}/credentials"})
+        finally:
+            os.seteuid(0)
+        assert found.text == "of the file"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 @pytest.mark.parametrize("mode", [0o600, 0o604])
 def test_a_file_of_roots_is_read_by_systemd_for_us(mode: int) -> None:
     """The settings name one file, for root and for the service: who may read it does, else the credential counts."""

@@ -11,9 +11,11 @@ from pathlib import Path
 from tests.mailserver.fixture import temporary_folder
 from tests.mailserver.mariadb import MAIL_PASSWORD
 from tests.mailserver.server import MailServer
+from tests.surroundings import settle
 
 
 def main() -> None:
+    settle()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     options = _options()
     with ExitStack() as stack:

@@ -14,8 +14,9 @@ import pytest
 
 from tests.mailserver.dovecot import Dovecot
 from tests.mailserver.mariadb import MariaDB
+from tests.mailserver.namespace import Namespace
 from tests.mailserver.postfix import Postfix
-from tests.mailserver.process import find_program, wait_until
+from tests.mailserver.process import ServerFailedError, find_program, wait_until
 from tests.mailserver.server import MailServer
 
 # Set to 1 where a real-server test that can't run must not pass unnoticed.
@@ -42,6 +43,21 @@ def cannot_run(why: str) -> NoReturn:
     if os.environ.get(REQUIRE) == "1":
         pytest.fail(f"{reason} ({REQUIRE}=1)", pytrace=False)
     pytest.skip(reason)
+
+
+@contextlib.contextmanager
+def private_namespace() -> Iterator[Namespace]:
+    """One that runs, by the rules of `require_servers`."""
+    require_servers(*Namespace.programs)
+    inside = Namespace()
+    try:
+        inside.start()
+    except ServerFailedError as error:  # a container may forbid mounts even to root
+        cannot_run(str(error))
+    try:
+        yield inside
+    finally:
+        inside.stop()
 
 
 @contextlib.contextmanager

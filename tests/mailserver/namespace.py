@@ -37,6 +37,11 @@ for folder in etc var usr/local; do
     mount -t overlay -o "lowerdir=/$folder,upperdir=/mnt/changed/$folder,workdir=/mnt/spare/$folder" overlay "/$folder"
 done
 mount -t tmpfs -o mode=0755 tmpfs /run
+# Of a mailquota that the host has, and of its mail user, nothing is in here.
+rm -rf /etc/mailquota /var/lib/mailquota /usr/local/bin/mailquota /etc/systemd/system/mailquota.*
+for file in passwd shadow group gshadow; do
+    [ ! -e "/etc/$file" ] || sed -i '/^vmail:/d; /^mailquota:/d' "/etc/$file"
+done
 echo "$pid"
 exec env --ignore-signal=CHLD cat
 """
@@ -53,7 +58,7 @@ class Inside(subprocess.Popen[str]):
 
 
 class Namespace:
-    """The host's files to begin with, and an empty /run; every change stays inside."""
+    """The host's files to begin with, without its mailquota, and an empty /run; every change stays inside."""
 
     programs = ("unshare", "nsenter", "setpriv", "ip")
 
@@ -178,7 +183,8 @@ class Namespace:
 
 
 def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
-    return {"PATH": SEARCH_PATH, "LC_ALL": "C.UTF-8", "HOME": "/root", **(more or {})}
+    # Not root's home, where programs find settings of root's own, such as ~/.my.cnf.
+    return {"PATH": SEARCH_PATH, "LC_ALL": "C.UTF-8", "HOME": "/mnt", **(more or {})}
 
 
 def _enter_network(handle: int) -> None:

@@ -18,13 +18,13 @@ Recipe = Literal["bullseye", "bookworm", "trixie", "postfixadmin"]
 
 TEMPLATES = Path(__file__).parent / "templates"
 CERTIFICATE = "/etc/letsencrypt/live/mail.example.org"
-_PACKAGED = "/usr/share/dovecot"
 _LOGIN = f"user = {{user}}\npassword = {DATABASE_PASSWORD}\nhosts = {{host}}\ndbname = {{database}}\n"
+# Each edition puts a word of its own before these; what Postfix calls the kind of map stays mysql.
 _ISPMAIL_MAPS = {
-    "mysql-virtual-mailbox-domains": "SELECT 1 FROM virtual_domains WHERE name='%s'",
-    "mysql-virtual-mailbox-maps": "SELECT 1 FROM virtual_users WHERE email='%s'",
-    "mysql-virtual-alias-maps": "SELECT destination FROM virtual_aliases WHERE source='%s'",
-    "mysql-email2email": "SELECT email FROM virtual_users WHERE email='%s'",
+    "virtual-mailbox-domains": "SELECT 1 FROM virtual_domains WHERE name='%s'",
+    "virtual-mailbox-maps": "SELECT 1 FROM virtual_users WHERE email='%s'",
+    "virtual-alias-maps": "SELECT destination FROM virtual_aliases WHERE source='%s'",
+    "email2email": "SELECT email FROM virtual_users WHERE email='%s'",
 }
 _POSTFIXADMIN_MAPS = {
     "sql/mysql_virtual_domains_maps": "SELECT domain FROM domain WHERE domain='%s' AND active = '1'",
@@ -32,9 +32,9 @@ _POSTFIXADMIN_MAPS = {
     "sql/mysql_virtual_alias_maps": "SELECT goto FROM alias WHERE address='%s' AND active = '1'",
 }
 _ISPMAIL_POSTFIX = [
-    "virtual_mailbox_domains=mysql:/etc/postfix/mysql-virtual-mailbox-domains.cf",
-    "virtual_mailbox_maps=mysql:/etc/postfix/mysql-virtual-mailbox-maps.cf",
-    "virtual_alias_maps=mysql:/etc/postfix/mysql-virtual-alias-maps.cf,mysql:/etc/postfix/mysql-email2email.cf",
+    "virtual_mailbox_domains=mysql:{maps}-virtual-mailbox-domains.cf",
+    "virtual_mailbox_maps=mysql:{maps}-virtual-mailbox-maps.cf",
+    "virtual_alias_maps=mysql:{maps}-virtual-alias-maps.cf,mysql:{maps}-email2email.cf",
 ]
 _POSTFIXADMIN_POSTFIX = [
     "virtual_mailbox_domains=proxy:mysql:/etc/postfix/sql/mysql_virtual_domains_maps.cf",
@@ -45,9 +45,6 @@ _POSTFIXADMIN_POSTFIX = [
 _COMMON_POSTFIX = [
     "virtual_transport=lmtp:unix:private/dovecot-lmtp",
     "smtpd_recipient_restrictions=reject_unauth_destination, check_policy_service unix:private/quota-status",
-    "smtpd_sasl_type=dovecot",
-    "smtpd_sasl_path=private/auth",
-    "smtpd_sasl_auth_enable=yes",
     "smtpd_tls_security_level=may",
     "smtpd_tls_auth_only=yes",
     f"smtpd_tls_cert_file={CERTIFICATE}/fullchain.pem",
@@ -57,13 +54,25 @@ _COMMON_POSTFIX = [
     # A test's session is too short for the pauses that annoy spammers.
     "smtpd_error_sleep_time=0",
 ]
+_SASL = ["smtpd_sasl_type=dovecot", "smtpd_sasl_path=private/auth", "smtpd_sasl_auth_enable=yes"]
 _SUBMISSION = [
-    "syslog_name=postfix/submission",
     "smtpd_tls_security_level=encrypt",
     "smtpd_sasl_auth_enable=yes",
     "smtpd_recipient_restrictions=permit_sasl_authenticated,reject",
     "smtpd_relay_restrictions=permit_sasl_authenticated,reject",
 ]
+# Debian 13's edition lets users log in at their own two ports alone, and send as nobody else.
+_TRIXIE_USERS = [
+    "smtpd_sasl_type=dovecot",
+    "smtpd_sasl_path=private/dovecot-auth",
+    "smtpd_sasl_auth_enable=yes",
+    "smtpd_recipient_restrictions=permit_sasl_authenticated,reject",
+    "smtpd_sender_restrictions=reject_sender_login_mismatch,permit_sasl_authenticated,reject",
+]
+_TRIXIE_PORTS = {
+    "submission": ["smtpd_tls_security_level=encrypt", *_TRIXIE_USERS],
+    "submissions": ["smtpd_tls_wrappermode=yes", *_TRIXIE_USERS],
+}
 _ISPMAIL_SQL = f"""
 driver = mysql
 connect = host=127.0.0.1 dbname=mailserver user=mailserver password={DATABASE_PASSWORD}
@@ -129,11 +138,12 @@ service lmtp {
 
 
 def write_dovecot(inside: Namespace, recipe: Recipe) -> None:
-    """Dovecot's packaged files, edited."""
+    """Dovecot's packaged files, edited, and the script that its warnings run."""
     if recipe == "trixie":
         _write_dovecot_24(inside)
     else:
         _write_dovecot_23(inside, recipe)
+    inside.write(warning_script_path(recipe), warning_script(recipe), 0o755)
 
 
 def _write_dovecot_23(inside: Namespace, recipe: Recipe) -> None:
@@ -193,19 +203,39 @@ def _append(inside: Namespace, name: str, text: str) -> None:
 
 def write_postfix(inside: Namespace, recipe: Recipe) -> None:
     """Debian's main.cf and master.cf, and the tutorial's maps and postconf commands."""
-    inside.write("/etc/postfix/main.cf", (TEMPLATES / "debian-main.cf").read_text())
-    inside.check(["cp", "/usr/share/postfix/master.cf.dist", "/etc/postfix/master.cf"])
-    if recipe == "postfixadmin":
-        own, maps = _POSTFIXADMIN_POSTFIX, _POSTFIXADMIN_MAPS
-        login = _LOGIN.format(user="postfix", host="localhost", database="postfix")
-    else:
-        own, maps = _ISPMAIL_POSTFIX, _ISPMAIL_MAPS
-        login = _LOGIN.format(user="mailserver", host="127.0.0.1", database="mailserver")
+    write_new_postfix(inside)
+    main_cf, maps, login = _tables(recipe)
     for name, query in maps.items():
         inside.write(f"/etc/postfix/{name}.cf", f"{login}query = {query}\n", 0o640, "root:postfix")
-    inside.check(["postconf", "-e", *own, *_COMMON_POSTFIX])
-    inside.check(["postconf", "-M", "submission/inet=submission inet n - y - - smtpd"])
-    inside.check(["postconf", "-P", *(f"submission/inet/{option}" for option in _SUBMISSION)])
+    inside.check(["postconf", "-e", *main_cf, *_COMMON_POSTFIX])
+    for service, options in (_TRIXIE_PORTS if recipe == "trixie" else {"submission": _SUBMISSION}).items():
+        inside.check(["postconf", "-M", f"{service}/inet={service} inet n - y - - smtpd"])
+        own = [f"syslog_name=postfix/{service}", *options]
+        inside.check(["postconf", "-P", *(f"{service}/inet/{option}" for option in own)])
+
+
+def write_new_postfix(inside: Namespace) -> None:
+    """Debian's main.cf and master.cf, whatever the host has in its own."""
+    inside.write("/etc/postfix/main.cf", (TEMPLATES / "debian-main.cf").read_text())
+    inside.write("/etc/mailname", "mail.example.org\n")
+    inside.check(["cp", "/usr/share/postfix/master.cf.dist", "/etc/postfix/master.cf"])
+
+
+def _tables(recipe: Recipe) -> tuple[list[str], dict[str, str], str]:
+    """Settings of main.cf, queries by the name of their map, and the login of all maps."""
+    if recipe == "postfixadmin":
+        login = _LOGIN.format(user="postfix", host="localhost", database="postfix")
+        return [*_POSTFIXADMIN_POSTFIX, *_SASL], _POSTFIXADMIN_MAPS, login
+    word = "mariadb" if recipe == "trixie" else "mysql"
+    own = [setting.format(maps=f"/etc/postfix/{word}") for setting in _ISPMAIL_POSTFIX]
+    own += ["smtpd_sender_login_maps=mysql:/etc/postfix/mariadb-email2email.cf"] if recipe == "trixie" else _SASL
+    maps = {f"{word}-{name}": query for name, query in _ISPMAIL_MAPS.items()}
+    return own, maps, _LOGIN.format(user="mailserver", host="127.0.0.1", database="mailserver")
+
+
+def warning_script_path(recipe: Recipe) -> str:
+    """Where its Dovecot has the script that `warning_script` gives."""
+    return "/usr/local/bin/ispmail-quota-warning.sh" if recipe == "trixie" else "/usr/local/bin/quota-warning.sh"
 
 
 def warning_script(recipe: Recipe) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,6 +33,23 @@ def test_mail_goes_its_way_and_is_counted(debian: DebianServer) -> None:
     )
 
 
+def test_owners_are_warned_at_the_marks_of_the_tutorial(debian: DebianServer) -> None:
+    """However full the mailbox is; the edition for Debian 13 also says when there is room again."""
+    debian.add_user("john@warned.example", 100_000)
+
+    def told() -> list[str]:
+        mails = debian.run(["sh", "-c", "find /var/vmail/warned.example -path '*/new/*' -exec cat {} +"]).stdout
+        return sorted(re.findall(r"^Subject: Your mailbox (.*)", mails, re.MULTILINE))
+
+    first, last = "is 80% full", "is 100% full" if debian.recipe == "trixie" else "is 95% full"
+    assert debian.deliver_lmtp("john@warned.example", size=82_000)[0] == 250
+    assert wait_until(lambda: told() == [first], 20), told()
+    assert debian.deliver_lmtp("john@warned.example", size=22_000)[0] == 250
+    assert wait_until(lambda: told() == sorted([first, last]), 20), told()
+    debian.check(["doveadm", "expunge", "-u", "john@warned.example", "mailbox", "INBOX", "larger", "50000"])
+    assert debian.recipe != "trixie" or wait_until(lambda: "has room again" in told(), 20), told()
+
+
 def test_smtpd_is_in_its_jail(debian: DebianServer) -> None:
     """As Debian has it, so that a socket out of reach shows."""
     line = next(line for line in debian.check(["postconf", "-M", "smtp/inet"]).splitlines() if "smtpd" in line)
@@ -40,10 +58,9 @@ def test_smtpd_is_in_its_jail(debian: DebianServer) -> None:
 
 def test_the_host_sees_nothing_of_it(bullseye: DebianServer) -> None:
     """Its files are its own, the passwords in them are closed to others."""
-    bullseye.write("/etc/mailquota/mailquota.toml", "")
-    assert not Path("/etc/mailquota/mailquota.toml").exists()
-    bullseye.path("/etc/mailquota/mailquota.toml").unlink()
-    assert not Path("/etc/postfix/mysql-virtual-mailbox-maps.cf").exists()
+    bullseye.write("/etc/mailquota/of-these-tests", "")
+    assert not Path("/etc/mailquota/of-these-tests").exists()
+    bullseye.path("/etc/mailquota/of-these-tests").unlink()
     for file in ("/etc/postfix/mysql-virtual-mailbox-maps.cf", "/etc/dovecot/dovecot-sql.conf.ext"):
         assert bullseye.run(["cat", file], "nobody").returncode == 1
 

@@ -22,6 +22,10 @@ USERS = {"john@home.example": 50_000, "jane@home.example": 0, "full@home.example
 MAILS = {"john@home.example": [3000, 2100], "jane@home.example": [1000], "full@home.example": [4800]}
 FULL = "452 4.2.2 Mailbox is full and cannot receive any more emails"
 PATHS = {"postfixadmin": "/var/vmail/{domain}/{user}"}
+MAPS = {
+    "trixie": "/etc/postfix/mariadb-virtual-mailbox-maps.cf",
+    "postfixadmin": "/etc/postfix/sql/mysql_virtual_mailbox_maps.cf",
+}
 DRIVERS = {"bullseye": "maildir", "postfixadmin": "maildir", "bookworm": "count", "trixie": "count"}
 FOUND = (
     "accounts.database",
@@ -127,10 +131,10 @@ def test_config_says_where_each_value_was_found(home: DebianServer) -> None:
         "found: postconf queue_directory",
     )
     assert found["policy.overquota"] == (FULL, "found: doveconf quota_status_overquota")
-    assert found["policy.grace"][0] == ("10M" if home.recipe == "trixie" else "10%")
-    assert re.fullmatch(
-        r"found: /etc/postfix/\S*mysql\S*mailbox\S*maps\.cf hosts, user, dbname", found["accounts.database"][1]
-    )
+    of_24, of_23 = ("50M", "found: doveconf quota_storage_grace"), ("10%", "default")
+    assert found["policy.grace"] == (of_24 if home.recipe == "trixie" else of_23)
+    maps = MAPS.get(home.recipe, "/etc/postfix/mysql-virtual-mailbox-maps.cf")
+    assert found["accounts.database"][1] == f"found: {maps} hosts, user, dbname"
     schema = "postfixadmin" if home.recipe == "postfixadmin" else "ispmail"
     assert found["accounts.schema"][0] == schema
 
@@ -247,6 +251,25 @@ def test_the_engine_answers_where_postfix_asks(home: DebianServer) -> None:
     (log,) = logs
     assert "answering on unix:/var/spool/postfix/private/mailquota" in log
     assert DATABASE_PASSWORD not in log
+
+
+def test_the_grace_is_dovecots_to_the_byte(home: DebianServer) -> None:
+    """Its policy service says where it ends; how a mail larger than the whole limit is refused is our own affair."""
+    theirs = home.path(f"{PRIVATE}/quota-status")
+    grace = 50 * 2**20 if home.recipe == "trixie" else USERS["john@home.example"] // 10
+    room = USERS["john@home.example"] - accounts(home)["john@home.example"]["used_bytes"]
+    answers = [
+        (ask_policy(theirs, "john@home.example", size=size) == "DUNNO", fits(home, "john@home.example", size))
+        for size in (room + grace, room + grace + 1)
+    ]
+    assert answers == [(True, True), (False, False)]
+
+
+def fits(home: DebianServer, address: str, size: int) -> bool:
+    """Whether mailquota would let it in."""
+    answer: str = json.loads(said(home, "explain", address, "--size", str(size), "--json"))["action"]
+    assert answer in {"DUNNO", FULL}
+    return answer == "DUNNO"
 
 
 def test_a_reload_that_finds_nothing_is_refused(bullseye: DebianServer) -> None:

@@ -16,6 +16,7 @@ from tests.core.smtpds import Smtpds
 from tests.core.worlds import FULL, JOHN, OVERQUOTA, TRASH, SmallWorld, fill
 from tests.mailserver.fixture import require_servers, temporary_folder
 from tests.mailserver.process import wait_until
+from tests.mailserver.recipes import write_new_postfix
 from tests.mailserver.series import dovecot_series
 from tests.mailserver.systemd import MAILQUOTA, ROOT, SystemdNamespace, systemd_namespace
 
@@ -53,7 +54,7 @@ def host() -> Iterator[SystemdNamespace]:
         new.check(["groupadd", "--gid", "5000", "vmail"])
         new.check(["useradd", "--gid", "5000", "--uid", "5000", "--no-create-home", "--home-dir", _WORLD, "vmail"])
         _make_world(new)
-        new.check(["postconf", "-X", "smtpd_recipient_restrictions"])
+        write_new_postfix(new)
         new.check(
             [
                 "postconf",

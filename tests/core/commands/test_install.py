@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import grp
 import os
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,48 +13,65 @@ import pytest
 from core.commands.install import for_service, own_command
 from core.config import load
 from core.config_text import dump
-from tests.core.commands.command_line import CommandLine
+from tests.core.commands.command_line import COMMAND, ROOT
 from tests.core.worlds import SmallWorld
+from tests.mailserver.fixture import private_namespace
+from tests.mailserver.namespace import Namespace
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may apply")
 
 
-def test_without_systemd_it_tells_how_to_start(small_world: SmallWorld) -> None:
-    """And prints the rest as a script; the machine of these tests runs none."""
-    if Path("/run/systemd/system").is_dir():
-        pytest.skip("systemd runs here")
-    done = CommandLine(small_world)("install")
+class Bare:
+    """A machine without systemd, with nothing of mailquota and an empty main.cf, whatever this one has."""
+
+    def __init__(self, inside: Namespace, world: SmallWorld) -> None:
+        self.inside = inside
+        self._config = str(world.config)
+
+    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """``mailquota WORDS`` there."""
+        return self.inside.run([*COMMAND, "--config", self._config, *words], environ={"PYTHONPATH": str(ROOT)})
+
+
+@pytest.fixture
+def bare(small_world: SmallWorld) -> Iterator[Bare]:
+    with private_namespace() as inside:
+        inside.write("/etc/postfix/main.cf", "")
+        yield Bare(inside, small_world)
+
+
+def test_without_systemd_it_tells_how_to_start(bare: Bare) -> None:
+    """And prints the rest as a script."""
+    done = bare("install")
     assert done.returncode == 0
     assert "systemd does not run here" in done.stderr
     assert "@reboot root" in done.stdout
     assert "systemctl" not in done.stdout
 
 
-def test_without_a_terminal_the_answer_is_no(small_world: SmallWorld) -> None:
+def test_without_a_terminal_the_answer_is_no(bare: Bare, small_world: SmallWorld) -> None:
     """A group that is not there leaves something to do; it is not made."""
-    if Path("/run/systemd/system").is_dir():
-        pytest.skip("systemd runs here")
     small_world.settings["control"]["group"] = "mailquota-test"
     small_world.write_settings()
-    done = CommandLine(small_world)("install", "--apply")
+    done = bare("install", "--apply")
     assert done.returncode == 1
     assert "--yes" in done.stderr
     assert "run: groupadd --system mailquota-test" in done.stdout
-    refused = CommandLine(small_world)("--read-only", "install", "--apply", "--yes")
+    refused = bare("--read-only", "install", "--apply", "--yes")
     assert refused.returncode == 1
     assert "read-only" in refused.stderr
-    assert "mailquota-test" not in {group.gr_name for group in grp.getgrall()}
+    assert "mailquota-test" not in bare.inside.path("/etc/group").read_text()
 
 
-def test_uninstalling_what_is_not_there_does_nothing(small_world: SmallWorld) -> None:
-    done = CommandLine(small_world)("uninstall", "--apply")
+def test_uninstalling_what_is_not_there_does_nothing(bare: Bare) -> None:
+    done = bare("uninstall", "--apply")
     assert (done.returncode, done.stdout) == (0, "")
     assert "nothing to take back" in done.stderr
 
 
-def test_broken_settings_keep_nothing_from_being_taken_back(small_world: SmallWorld) -> None:
+def test_broken_settings_keep_nothing_from_being_taken_back(bare: Bare, small_world: SmallWorld) -> None:
     small_world.config.write_text("[policy\n")
-    done = CommandLine(small_world)("uninstall", "--apply")
+    done = bare("uninstall", "--apply")
     assert done.returncode == 0
     assert "going by what the installation noted" in done.stderr
 

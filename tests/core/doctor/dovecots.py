@@ -34,6 +34,7 @@ user_query = SELECT email AS user, \\
 iterate_query = SELECT email AS user FROM virtual_users
 """
 OPTIONS = {"2.3": '"plugin/quota=maildir:User quota:noenforcing"', "2.4": "quota_enforce=no"}
+SCRIPTS = {"2.3": "/usr/local/bin/quota-warning.sh", "2.4": "/usr/local/bin/ispmail-quota-warning.sh"}
 STOPPED = "auth-master: userdb lookup(x): connect(/run/dovecot/auth-userdb) failed: Connection refused"
 JOHN = "john@example.org"
 
@@ -102,7 +103,7 @@ def healthy(name: str) -> Outside:
     }
     outside = Outside(data(name), answers)
     outside.files["/etc/dovecot/dovecot-sql.conf.ext"] = SQL_FILE
-    script = "/usr/local/bin/quota-warning.sh"
+    script = SCRIPTS[version]
     option = OPTIONS[version].replace("maildir:", "count:" if name == BOOKWORM else "maildir:")
     outside.files[script] = f"#!/bin/sh\n# calls dovecot-lda\ncat | /usr/lib/dovecot/dovecot-lda -d $2 -o {option}\n"
     outside.modes[script] = outside.modes["/bin/sh"] = 0o100755

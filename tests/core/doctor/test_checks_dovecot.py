@@ -161,7 +161,7 @@ CASES: list[StateCase] = [
     ("grace", BULLSEYE, str,
      {"grace": "20%"}, "warn", "Dovecot allows 20% beyond the limit, mailquota 10%", 'grace = "20%"'),
     ("grace", BULLSEYE, str, {"grace": "many"}, "skip", "not covered: a grace of 'many'", ""),
-    ("grace", TRIXIE, str, {}, "warn", "Dovecot allows 10M beyond the limit, mailquota 10%", "mailquota reload"),
+    ("grace", TRIXIE, str, {}, "warn", "Dovecot allows 50M beyond the limit, mailquota 10%", "mailquota reload"),
     ("grace", BULLSEYE, without("quota"), {}, "skip", "keeps no quota", ""),
     ("quota-status-answers", BULLSEYE, str, {}, "ok", "leave the decision", ""),
     ("quota-status-answers", BULLSEYE, replacing("success = DUNNO", "success = OK"),

@@ -33,7 +33,7 @@ LDA = "cat | /usr/lib/dovecot/dovecot-lda -d $2"
 UNLISTED = UserQuery(file="/etc/dovecot/dovecot-sql.conf.ext", user="SELECT quota FROM virtual_users")
 LISTING = msgspec.structs.replace(UNLISTED, iterate="SELECT email AS user FROM virtual_users")
 TWO_ROOTS = adding("plugin {", "quota2 = count:Other", "}")
-IN_BLOCK = replacing("  quota_warning warn-95 {", "  storage_size = 3000\n  quota_warning warn-95 {")
+IN_BLOCK = replacing("  quota_warning warn-100 {", "  storage_size = 3000\n  quota_warning warn-100 {")
 
 
 def john(fields: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
@@ -177,7 +177,7 @@ CASES: list[StateCase] = [
     ("auth-cache", BULLSEYE, str, {}, "ok", "counts at once", ""),
     ("auth-cache", BULLSEYE, adding("auth_cache_size = 10 M"), {}, "ok", "only after auth_cache_ttl, 1 hours", ""),
     ("quota-warnings", BULLSEYE, str, {}, "ok", "warns at storage=95%, storage=80%", ""),
-    ("quota-warnings", TRIXIE, str, {}, "ok", "warns at 95%, 80%", ""),
+    ("quota-warnings", TRIXIE, str, {}, "ok", "warns at 100%, 80%, below 100%,", ""),
     ("quota-warnings", BULLSEYE, replacing("storage=95%% quota-warning 95", "storage=95% quota-warning 95"), {}, "fail",
      "not doubled in quota_warning = storage=95% quota-warning 95 %u",
      "plugin {\n  quota_warning = storage=95%% quota-warning 95 %u\n}"),

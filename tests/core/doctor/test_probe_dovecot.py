@@ -32,7 +32,7 @@ from tests.core.doctor.dovecots import (
 
 BAD_LIMIT = data("dovecot-2.3/quota-get-u.bad-limit.json.stderr")
 STATISTICS = "Error: net_connect_unix(/run/dovecot/stats-writer) failed: Permission denied\n"  # as the mail user
-HEALTHY = [(BULLSEYE, "10%"), (BOOKWORM, "10%"), (ONE_FILE, "10%"), (TRIXIE, "10M"), (TRIXIE_MAILDIR, "10M")]
+HEALTHY = [(BULLSEYE, "10%"), (BOOKWORM, "10%"), (ONE_FILE, "10%"), (TRIXIE, "50M"), (TRIXIE_MAILDIR, "10M")]
 
 
 @pytest.mark.parametrize(("name", "grace"), HEALTHY)
@@ -260,12 +260,11 @@ def test_a_script_that_is_not_there() -> None:
 
 def test_paths_are_below_the_folder_of_a_chroot() -> None:
     server = healthy(TRIXIE)
-    script = "/usr/local/bin/quota-warning.sh"
     server.files = {f"/srv/trixie{path}": text for path, text in server.files.items()}
     server.modes = {f"/srv/trixie{path}": mode for path, mode in server.modes.items()}
     found = server.gather(config=our_settings(doveadm="chroot /srv/trixie /usr/bin/doveadm -c /etc/d.conf"))
     assert server.asked[0] == "chroot /srv/trixie /usr/bin/doveconf -c /etc/d.conf -n"
-    assert [(one.path, one.fault) for one in found.scripts] == [(script, "")]
+    assert [(one.path, one.fault) for one in found.scripts] == [("/usr/local/bin/ispmail-quota-warning.sh", "")]
 
 
 def test_files_of_mailboxes() -> None:
