@@ -23,7 +23,7 @@ from tests.mailserver.mariadb import MAIL_PASSWORD, MariaDB, hash_password
 from tests.mailserver.namespace import Inside, Namespace
 from tests.mailserver.ports import HOST
 from tests.mailserver.process import START_SECONDS, ServerFailedError, wait_until
-from tests.mailserver.recipes import Recipe, warning_script, write_dovecot, write_postfix
+from tests.mailserver.recipes import Recipe, write_dovecot, write_postfix
 from tests.mailserver.series import dovecot_series
 
 Service = Literal["mariadb", "dovecot", "postfix"]
@@ -128,7 +128,6 @@ class DebianServer:
         places_of = "LD_LIBRARY_PATH=/mnt/python/lib PYTHONPATH=/mnt/product:/mnt/packages"
         command = f'#!/bin/sh\n{places_of} exec {python} -m tui.command "$@"\n'
         self.write("/usr/local/bin/mailquota", command, 0o755)
-        self.write("/usr/local/bin/quota-warning.sh", warning_script(self.recipe), 0o755)
         write_postfix(self.inside, self.recipe)
         write_dovecot(self.inside, self.recipe)
 
