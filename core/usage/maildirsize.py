@@ -45,7 +45,7 @@ def parse(data: bytes) -> Maildirsize | None:
         match = _LINE.match(line)
         if match is None:
             return None
-        used += int(match[1])
+        used = (used + int(match[1]) + _INT64) % (2 * _INT64) - _INT64  # Dovecot's sum has 64 bits, and goes round
         messages += int(match[2])
         lines += 1
     if not (0 <= used < _INT64 and 0 <= messages < _INT32):

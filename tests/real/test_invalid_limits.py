@@ -19,10 +19,10 @@ TAKEN: dict[str, int | None] = {"0": None, "00": None, "5000": 5000, str(2**63 -
 REFUSED = ["-5", "-1", "", "abc", "1.5", "5e3", " 5000", "+5000", str(2**64)]
 
 
-@pytest.fixture(params=["bookworm", "trixie"])
-def server(request: pytest.FixtureRequest) -> Iterator[DebianServer]:
+@pytest.fixture
+def server(ispmail: DebianServer) -> Iterator[DebianServer]:
     """Dovecot 2.3 and 2.4; the limits are texts."""
-    server: DebianServer = request.getfixturevalue(request.param)
+    server: DebianServer = ispmail
     server.add_user(JOHN, 1_000_000)
     server.sql("ALTER TABLE virtual_users MODIFY quota VARCHAR(40) NOT NULL DEFAULT '0'")
     yield server

@@ -22,10 +22,10 @@ TOO_LARGE = "1700000003.M1P1.host,S=9999:2,S"
 RIGHT = "1700000004.M1P1.host,S=5013,W=5016:2,S"
 
 
-@pytest.fixture(params=["bookworm", "trixie"])
-def server(request: pytest.FixtureRequest) -> Iterator[DebianServer]:
+@pytest.fixture
+def server(ispmail: DebianServer) -> Iterator[DebianServer]:
     """Dovecot 2.3 and 2.4 with the quota driver count; john has a Sent folder."""
-    server: DebianServer = request.getfixturevalue(request.param)
+    server: DebianServer = ispmail
     server.add_user(JOHN, 1_000_000)
     server.check(["doveadm", "mailbox", "create", "-u", JOHN, "Sent"])
     yield server

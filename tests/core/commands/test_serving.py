@@ -178,10 +178,11 @@ def test_the_demo_without_a_terminal_prints_its_table() -> None:
     assert JOHN in done.stdout
 
 
-def unix_inode(path: Path) -> str:
-    """Of a socket that listens at a path."""
+def unix_inode(path: Path) -> str | None:
+    """Of the socket that listens at a path; None before there is one."""
     sockets = Path("/proc/net/unix").read_text().splitlines()
-    return next(line.split()[6] for line in sockets if line.endswith(f" {path}") and " 00010000 " in line)
+    found = (line.split()[6] for line in sockets if line.endswith(f" {path}") and " 00010000 " in line)
+    return next(found, None)
 
 
 def tcp_inode(port: int) -> str:
@@ -222,7 +223,8 @@ def test_an_engine_whose_socket_is_dead_ends(alone: CommandLine, which: str) -> 
     path = alone.world.policy_socket if which == "policy" else alone.world.control_socket
     process = alone.start_engine()
     try:
-        shut_down(process.pid, unix_inode(path))
+        assert wait_until(lambda: unix_inode(path) is not None, SECONDS)
+        shut_down(process.pid, str(unix_inode(path)))
         _, log = process.communicate(timeout=20)
     finally:
         stop(process)
