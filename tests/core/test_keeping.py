@@ -271,13 +271,19 @@ def test_a_state_database_that_fails_stops_nothing_and_is_told(
     assert told[1] == "history: it works again"
 
 
+def damage(state: StateDatabase, path: Path) -> None:
+    """While nobody uses it: one that opened it again in between would go on with what it holds."""
+    with state._lock:
+        state._close()
+        path.write_bytes(b"\xff" * os.path.getsize(path))
+
+
 def test_a_database_that_is_damaged_while_it_is_used_is_begun_anew(
     small_world: SmallWorld, caplog: pytest.LogCaptureFixture
 ) -> None:
     with embedded(small_world) as engine:
         until(lambda: uses(small_world.state) == [4000], "written")
-        on_loop(engine, lambda found: found.keeping.state.close())
-        small_world.state.write_bytes(b"\xff" * os.path.getsize(small_world.state))
+        on_loop(engine, lambda found: damage(found.keeping.state, small_world.state))
         small_world.deliver(JOHN, 500)
         until(lambda: uses(small_world.state) == [4500], "a new one holds what is measured")
         until(lambda: uses(small_world.state, FULL) == [10_000], "also of those where nothing changed")

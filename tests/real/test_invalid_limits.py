@@ -22,7 +22,7 @@ REFUSED = ["-5", "-1", "", "abc", "1.5", "5e3", " 5000", "+5000", str(2**64)]
 @pytest.fixture
 def server(ispmail: DebianServer) -> Iterator[DebianServer]:
     """Dovecot 2.3 and 2.4; the limits are texts."""
-    server: DebianServer = ispmail
+    server = ispmail
     server.add_user(JOHN, 1_000_000)
     server.sql("ALTER TABLE virtual_users MODIFY quota VARCHAR(40) NOT NULL DEFAULT '0'")
     yield server
