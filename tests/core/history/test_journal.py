@@ -85,6 +85,7 @@ def test_what_is_lost_is_counted_and_it_comes_back(tmp_path: Path) -> None:
     path.rmdir()
     assert journal.add([entry()]) == [1]
     assert journal.lost == 2
+    journal.database.close()
 
 
 def test_a_table_that_went_is_a_state_error(journal: Journal, state: StateDatabase) -> None:
