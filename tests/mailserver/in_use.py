@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.mailserver.debian import DebianServer
-from tests.mailserver.process import ServerFailedError, find_program, wait_until
-from tests.mailserver.recipes import Recipe
+from tests.mailserver.process import ServerFailedError, wait_until
+from tests.mailserver.series import ispmail_recipe
 
 ROOT = Path(__file__).parents[2]
 IN_USE = "MAILQUOTA_TESTS_ON_A_SERVER_IN_USE"  # in the environment of the tests that run on one
@@ -130,12 +129,6 @@ class InUse:
         return (f"{pid} {args}" for pid, parent, args in rows if parent not in masters and not args.startswith("ps "))
 
 
-def _recipe() -> Recipe:
-    command = [find_program("dovecot") or "dovecot", "--version"]
-    version = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return "trixie" if version.startswith("2.4.") else "bookworm"
-
-
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     """What is another one, gone, or new."""
     names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
@@ -145,7 +138,7 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
 @contextmanager
 def server_in_use() -> Iterator[InUse]:
     """By the tutorial for the Dovecot that is installed. Raises ServerFailedError where there can be none."""
-    with DebianServer(_recipe()) as server:
+    with DebianServer(ispmail_recipe()) as server:
         machine = InUse(server)
         machine.prepare()
         yield machine
