@@ -232,6 +232,7 @@ def test_an_engine_whose_socket_is_dead_ends(alone: CommandLine, which: str) -> 
     assert f"ERROR listening on unix:{path}: ended, and is started again" in log
     assert f"CRITICAL unix:{path} takes no connections any more: this engine ends" in log
     with alone.engine():
+        assert wait_until(lambda: unix_inode(alone.world.policy_socket) is not None, SECONDS)
         assert ask(alone.world.policy_socket, FULL) == f"action={OVERQUOTA}\n\n"
         (ending,) = (entry for entry in alone.json("journal") if entry["kind"] == "stop")
     assert ending["reason"].startswith(f"unix:{path} takes no connections any more")
