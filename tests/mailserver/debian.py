@@ -34,6 +34,7 @@ SMTP_PORT = 25
 
 _REPOSITORY = Path(__file__).parents[2]
 _LIMIT_OF_WAITING = 20.0
+_OWN_SETTINGS = ("--no-defaults", "--datadir=/var/lib/mysql")  # this machine's MariaDB may have others
 _FRESH = """
 set -e
 # What a host has of its own is not there: only what the packages bring.
@@ -237,7 +238,7 @@ class DebianServer:
 
 
 class _Database(MariaDB):
-    """At 127.0.0.1:3306 inside, with ISPmail's tables. Debian's own settings count; only durability is off."""
+    """At 127.0.0.1:3306 inside, with ISPmail's tables. Its settings are its own, and durability is off."""
 
     port = 3306
 
@@ -254,12 +255,12 @@ class _Database(MariaDB):
         ]  # fmt: skip
         if not self._inside.path("/var/lib/mysql/mysql").exists():
             self._inside.check([
-                "mariadb-install-db", "--user=mysql", "--auth-root-authentication-method=normal", "--skip-test-db",
-                *quick,
+                "mariadb-install-db", *_OWN_SETTINGS, "--user=mysql", "--auth-root-authentication-method=normal",
+                "--skip-test-db", *quick,
             ])  # fmt: skip
         self._socket = self._inside.path(MARIADB_SOCKET)
         self.log = self._inside.path("/var/log/mariadb.log")
-        options = ["--user=mysql", f"--socket={MARIADB_SOCKET}", "--bind-address=127.0.0.1", *quick]
+        options = [*_OWN_SETTINGS, "--user=mysql", f"--socket={MARIADB_SOCKET}", "--bind-address=127.0.0.1", *quick]
         script = 'exec mariadbd "$@" > /var/log/mariadb.log 2>&1'
         devnull = subprocess.DEVNULL
         self._server = self._inside.popen(["sh", "-c", script, "sh", *options], stdout=devnull, stderr=devnull)
