@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.core.worlds",
     "tests.core.enforcing",
     "tests.core.histories",
+    "tests.core.state_databases",
 ]
 
 # A deadline would measure the machine, not the code.

@@ -9,13 +9,13 @@ import asyncio
 import sys
 
 import tui.app
+from core.base.threads import in_thread
 from core.commands.serving import world_settings
 from core.control.client import Client
 from core.control.messages import Welcome
 from core.demo.world import World
-from core.engine_parts import Options
-from core.serve import Embedded
-from core.threads import in_thread
+from core.engine.parts import Options
+from core.engine.serve import Embedded
 from tui.app import MailquotaApp
 
 SECONDS = 30.0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tests.tui import past
 from tests.tui.stage import Stage, play
-from tui.glyphs import UNICODE
-from tui.modes import MODES
-from tui.screens.help import keys_of
+from tui.desk.modes import MODES
+from tui.draw.glyphs import UNICODE
+from tui.frame.help import keys_of
 
 INTRO = """# Keys
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from core.config import keys, sections, value_of
-from core.settings import Settings
+from core.settings.config import keys, sections, value_of
+from core.settings.declared import Settings
 
 INTRO = """# Settings
 

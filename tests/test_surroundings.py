@@ -8,11 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from core import outside
-from core.config import Config
-from core.log_reader import read_apart
-from core.mail_log import find_log
-from core.settings import Settings
+from core.base import programs
+from core.servers.mail_log.apart import read_apart
+from core.servers.mail_log.places import find_log
 
 TESTS = Path(__file__).parent
 ODD = {
@@ -35,8 +33,8 @@ def test_nothing_of_it_is_seen():
 def test_the_mail_server_of_this_machine_is_out_of_sight() -> None:
     """Of tests that start none of their own: its settings, its mailboxes, and what its log tells."""
     for program in ("postconf", "doveconf", "doveadm"):
-        assert outside.run([program, "-n"]).fault.startswith(f"{program} ended with 1: the tests have no ")
-    read = read_apart(find_log(Config(Settings(), {})))
+        assert programs.run([program, "-n"]).fault.startswith(f"{program} ended with 1: the tests have no ")
+    read = read_apart(find_log("auto"))
     assert (read.events, read.fault, [Path(source).name for source in read.sources]) == ([], "", ["mail.log"])
 
 

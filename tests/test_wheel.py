@@ -80,7 +80,9 @@ def test_it_is_the_installed_package_that_runs(site: Path, installed: Callable[.
     """And not the checkout; it has the SQL of the state database, which a demo does not touch."""
     where = installed(sys.executable, "-P", "-c", "import core, tui; print(core.__file__, tui.__file__)")
     assert where.split() == [f"{site}/{name}/__init__.py" for name in ("core", "tui")]
-    program = "from core.history.database import migrations; print(len(migrations('sqlite')), len(migrations('mysql')))"
+    program = (
+        "from core.history.connection import migrations; print(len(migrations('sqlite')), len(migrations('mysql')))"
+    )
     numbers = installed(sys.executable, "-P", "-c", program).split()
     assert [int(number) > 0 for number in numbers] == [True, True]
     assert installed(f"{site}/bin/mailquota", "--version").startswith("mailquota ")

@@ -18,26 +18,26 @@ from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar
 
-from core.errors import MailquotaError
-from tui import terminal, theme
-from tui.desk import Desk, Informed, ShowAccounts, ShowCard
-from tui.examining import Examine, Examining
-from tui.glyphs import ASCII, UNICODE
-from tui.leaving import QUIT, ConsoleFailedError, Leaving, Outcome
-from tui.link import Connect, Link
-from tui.modes import MODES
-from tui.palette import commands_of
-from tui.screens.accounts import AccountsScreen
-from tui.screens.card import CardScreen
-from tui.screens.decisions import DecisionsScreen
-from tui.screens.doctor import DoctorScreen
-from tui.screens.domains import DomainsScreen
-from tui.screens.help import HelpScreen
-from tui.screens.journal import JournalScreen
-from tui.screens.warnings import WarningsScreen
-from tui.session import Session
-from tui.tiles import Place
-from tui.typeahead import TypeAheadApp
+from core.base.errors import MailquotaError
+from tui.accounts.screen import AccountsScreen
+from tui.card.screen import CardScreen
+from tui.decisions.screen import DecisionsScreen
+from tui.desk.desk import Desk, Informed, ShowAccounts, ShowCard
+from tui.desk.examining import Examine, Examining
+from tui.desk.link import Connect, Link
+from tui.desk.modes import MODES
+from tui.desk.session import Session
+from tui.desk.tiles import Place
+from tui.doctor.screen import DoctorScreen
+from tui.domains.screen import DomainsScreen
+from tui.draw.glyphs import ASCII, UNICODE
+from tui.frame import terminal, theme
+from tui.frame.help import HelpScreen
+from tui.frame.leaving import QUIT, ConsoleFailedError, Leaving, Outcome
+from tui.frame.palette import commands_of
+from tui.frame.typeahead import TypeAheadApp
+from tui.journal.screen import JournalScreen
+from tui.warnings.screen import WarningsScreen
 from tui.widgets.scrollbar import thin_scrollbar
 
 SCREENS: dict[str, Callable[[Desk], Screen[Any]]] = {

@@ -19,21 +19,21 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
+from core.base.errors import MailquotaError
 from core.commands.logs import log_detached, log_nowhere
 from core.commands.main import run
 from core.commands.options import Common
 from core.commands.output import complain
-from core.errors import MailquotaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from core.config import Config
     from core.control.client import Client
     from core.control.messages import Welcome
-    from core.serve import Embedded
-    from tui.leaving import Outcome
-    from tui.link import Connect
+    from core.engine.serve import Embedded
+    from core.settings.config import Config
+    from tui.desk.link import Connect
+    from tui.frame.leaving import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def _attach(common: Common, config: Config) -> int:
 
 def _embed(common: Common, config: Config) -> int:
     from core.commands.serving import engine_options
-    from core.serve import Embedded
+    from core.engine.serve import Embedded
 
     log_detached(config.settings.control.socket)
     engine = Embedded(config, engine_options(common, config, embedded=True))
@@ -101,7 +101,7 @@ def _embed(common: Common, config: Config) -> int:
 
 
 def _finish(engine: Embedded, outcome: Outcome) -> None:
-    from tui.leaving import Outcome
+    from tui.frame.leaving import Outcome
 
     if outcome is Outcome.LOST:
         _keep_enforcing(engine)
@@ -140,8 +140,8 @@ def _show_demo(common: Common, accounts: int) -> int:
     from core.commands.serving import world_settings
     from core.demo.traffic import Traffic
     from core.demo.world import World
-    from core.engine_parts import Options
-    from core.serve import Embedded
+    from core.engine.parts import Options
+    from core.engine.serve import Embedded
 
     log_nowhere()
     with World.temporary(accounts) as world:
@@ -160,8 +160,8 @@ def _show_demo(common: Common, accounts: int) -> int:
 
 
 def _connect_to(engine: Embedded, common: Common) -> Connect:
+    from core.base.threads import in_thread
     from core.control.client import Client
-    from core.threads import in_thread
 
     async def connect() -> tuple[Client, Welcome]:
         return await Client.adopt(await in_thread(engine.connect), _CLIENT, read_only=common.read_only)
@@ -178,7 +178,7 @@ def _run_screen(
     demo: bool = False,
     shown: Callable[[], object] = lambda: None,
 ) -> Outcome:
-    from core.examination import examine
+    from core.doctor.examine import examine
     from tui.app import run_console
 
     return run_console(

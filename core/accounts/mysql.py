@@ -20,12 +20,12 @@ from pymysql.constants import CLIENT, CR, ER
 from pymysql.cursors import SSCursor
 
 from core.accounts.base import SqlStore, may_not_write, missing_limit, trouble
-from core.accounts.limits import Session
 from core.accounts.rows import Collector, Row
 from core.accounts.schema import make_statements
 from core.accounts.store import Accounts, LimitResult, Queries, Schema
-from core.errors import DatabaseError, SettingsError
-from core.mysql_hosts import (
+from core.accounts.writing import Session
+from core.base.errors import DatabaseError, SettingsError
+from core.base.mysql import (
     MET_ANOTHER,
     Connection,
     NoHostError,

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from core.accounts.store import HIGHEST_LIMIT, Accounts
-from core.errors import DatabaseError
-from core.model import Account, Alias
+from core.base.errors import DatabaseError
+from core.base.model import Account, Alias
 
 Row = Sequence[object]
 

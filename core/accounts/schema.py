@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 
 from core.accounts.store import Queries, Schema
-from core.errors import SettingsError
-from core.mysql_hosts import Kind
+from core.base.errors import SettingsError
+from core.base.mysql import Kind
 
 
 @dataclass(frozen=True, slots=True)

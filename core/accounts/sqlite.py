@@ -19,12 +19,12 @@ from typing import Literal, TypeVar
 from urllib.parse import quote
 
 from core.accounts.base import SqlStore, may_not_write, missing_limit, trouble
-from core.accounts.limits import Session
 from core.accounts.rows import Collector, Row, address_of
 from core.accounts.schema import make_statements
 from core.accounts.store import Accounts, LimitResult, Queries, Schema
-from core.errors import DatabaseError, SettingsError
-from core.mysql_hosts import Target
+from core.accounts.writing import Session
+from core.base.errors import DatabaseError, SettingsError
+from core.base.mysql import Target
 
 BUSY_SECONDS = 5.0
 

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, NamedTuple, Protocol
 
-from core.errors import MailquotaError, SettingsError
-from core.model import Account, Alias
-from core.mysql_hosts import Target
+from core.base.errors import MailquotaError
+from core.base.model import Account, Alias
 
 Schema = Literal["ispmail", "postfixadmin", "custom"]
 
@@ -139,23 +138,3 @@ class AccountStore(Protocol):
 
     def close(self) -> None:
         """Give back the connection. Using the store again opens a new one."""
-
-
-def open_store(
-    target: Target,
-    *,
-    schema: Schema = "ispmail",
-    write_target: Target | None = None,
-    queries: Queries | None = None,
-) -> AccountStore:
-    """A store that has not connected yet. Raises SettingsError for targets or queries that can't work."""
-    write_target = write_target or target
-    if write_target.kind != target.kind:
-        raise SettingsError("accounts.write_database must be of the same kind as accounts.database")
-    if target.kind == "mysql":
-        from core.accounts.mysql import MysqlStore
-
-        return MysqlStore(target, write_target, schema, queries)
-    from core.accounts.sqlite import SqliteStore
-
-    return SqliteStore(target, write_target, schema, queries)

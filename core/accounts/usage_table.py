@@ -17,8 +17,8 @@ from core.accounts.mysql import MysqlStore
 from core.accounts.rows import Row, address_of, text_of
 from core.accounts.sqlite import SqliteStore
 from core.accounts.store import HIGHEST_LIMIT
-from core.errors import DatabaseError
-from core.mysql_hosts import Connection, Target
+from core.base.errors import DatabaseError
+from core.base.mysql import Connection, Target
 
 TABLES = ("quota2", "quota", "used_quota")  # PostfixAdmin's and mailcow's, Dovecot's own example, iRedMail's
 _COLUMNS = frozenset({"username", "bytes", "messages"})

@@ -13,8 +13,8 @@ from typing import Protocol
 
 from core.alerts.maildir import message_id_of
 from core.alerts.programs import HungError, sendmail
-from core.checks import mail_address
-from core.errors import DeliveryError, UsageError
+from core.base.errors import DeliveryError, UsageError
+from core.settings.checks import mail_address
 
 
 class Method(Protocol):

@@ -22,8 +22,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from core.errors import MailquotaError
-from core.text import visible
+from core.base.errors import MailquotaError
+from core.base.text import visible
 
 START_SECONDS = 10.0  # for the child to begin, on a busy machine
 _MEMORY = 256 << 20

@@ -19,11 +19,11 @@ from typing import Any
 
 import msgspec
 
-from core import checks
 from core.alerts.manner import ENGLISH, LANGUAGES, base
 from core.alerts.own import TemplateError, render_own
-from core.errors import UsageError
-from core.text import shown, visible
+from core.base.errors import UsageError
+from core.base.text import shown, visible
+from core.settings import checks
 
 _WORDS = "words.txt"
 _LONGEST_SUBJECT = 200

@@ -12,10 +12,10 @@ from math import ceil, floor
 from typing import Any
 
 from core.alerts.facts import FolderShare, MailFacts
-from core.errors import UsageError
-from core.model import Forecast
-from core.text import visible
-from core.units import parse_size
+from core.base.errors import UsageError
+from core.base.model import Forecast
+from core.base.text import visible
+from core.base.units import parse_size
 
 FOLDERS_SHOWN = 5
 DIGEST_SHOWN = 50

@@ -9,13 +9,13 @@ import time
 
 import click
 
+from core.base.errors import UsageError
+from core.base.filters import DOCS, parse_filter
+from core.base.model import AccountRow, account_json
 from core.commands.columns import SORT_KEYS, cells, check_sort_key, sort_by, titles, worst_first
 from core.commands.options import JSON, Common, command, utf8
 from core.commands.output import write_json, write_table
 from core.commands.session import run
-from core.errors import UsageError
-from core.filters import DOCS, parse_filter
-from core.model import AccountRow, account_json
 
 FILTER_HELP = "\b\nFILTER, words joined by AND:\n" + "\n".join(f"  {word:<18} {meaning}" for word, meaning in DOCS)
 

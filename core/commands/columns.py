@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from core.base.errors import UsageError
+from core.base.model import AccountRow, Level
+from core.base.text import shown
+from core.base.units import NOTHING, format_age, format_count, format_limit, format_size
 from core.commands.growth import days_text, growth_text
 from core.commands.output import Cell, percent_text
-from core.errors import UsageError
-from core.model import AccountRow, Level
-from core.text import shown
-from core.units import NOTHING, format_age, format_count, format_limit, format_size
 
 Value = float | str | None
 

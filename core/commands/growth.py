@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from core.model import Forecast, Trend
-from core.text import NOTHING
-from core.units import format_size
+from core.base.model import Forecast, Trend
+from core.base.text import NOTHING
+from core.base.units import format_size
 
 _BARS = "▁▂▃▄▅▆▇█"
 

@@ -7,6 +7,12 @@ from typing import Any
 
 import click
 
+from core.base.errors import UsageError
+from core.base.filters import Filter
+from core.base.model import percent_of
+from core.base.text import NOTHING, shown
+from core.base.times import DATE_FORMS, local_time, parse_until, until_text
+from core.base.units import LIMIT_FORMS, format_limit, format_size
 from core.commands.options import (
     DRY_RUN,
     JSON,
@@ -24,12 +30,6 @@ from core.commands.results import confirm, finish
 from core.commands.session import Session, run
 from core.control.messages import SetLimit, Undo
 from core.control.results import SetResult
-from core.errors import UsageError
-from core.filters import Filter
-from core.model import percent_of
-from core.text import NOTHING, shown
-from core.times import DATE_FORMS, local_time, parse_until, until_text
-from core.units import LIMIT_FORMS, format_limit, format_size
 
 _REASON = click.option("--reason", default="", metavar="TEXT", help="Why, for the journal.")
 _MANY = 10  # more accounts are a question

@@ -11,7 +11,7 @@ import os
 import stat
 import sys
 
-from core.text import visible
+from core.base.text import visible
 
 _SYSLOG = "/dev/log"
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}

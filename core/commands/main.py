@@ -8,10 +8,10 @@ import sys
 
 import click
 
+from core.base.errors import MailquotaError
 from core.commands.options import Command, Common, Console, Group
 from core.commands.outlets import prepare_streams
 from core.commands.output import advise, complain, is_terminal
-from core.errors import MailquotaError
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +29,8 @@ _COMMANDS = {  # name → module; the Command in it is looked up by name
     "doctor": "doctor",
     "check": "check",
     "config": "config",
-    "install": "install",
-    "uninstall": "install",
+    "install": "install.command",
+    "uninstall": "install.command",
     "status": "status",
     "reload": "status",
 }

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import click
 
+from core.base.errors import MailquotaError
+from core.base.text import visible
 from core.commands.output import complain, is_terminal
 from core.control.results import RecalcResult, SetResult, TrashResult
-from core.errors import MailquotaError
-from core.text import visible
 
 Results = Sequence[SetResult] | Sequence[RecalcResult] | Sequence[TrashResult]
 

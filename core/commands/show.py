@@ -10,6 +10,10 @@ from typing import Any
 import click
 import msgspec
 
+from core.base.model import account_json, rfc3339
+from core.base.text import NOTHING, visible
+from core.base.times import local_time
+from core.base.units import format_age, format_count, format_limit, format_size
 from core.commands.columns import level_cell
 from core.commands.growth import forecast_text, sparkline, trend_text
 from core.commands.journal import change_json, change_text, undoing
@@ -18,10 +22,6 @@ from core.commands.output import complain, percent_text, wants_colour, write_jso
 from core.commands.session import run
 from core.control.messages import GetDetails
 from core.control.results import DecisionRow, Details, WarningRow
-from core.model import account_json, rfc3339
-from core.text import NOTHING, visible
-from core.times import local_time
-from core.units import format_age, format_count, format_limit, format_size
 
 
 @command("show")

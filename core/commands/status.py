@@ -7,16 +7,16 @@ from typing import Any
 import click
 import msgspec
 
+from core.base.errors import MailquotaError
+from core.base.model import rfc3339
+from core.base.times import local_time
+from core.base.units import format_age, format_count, format_micros, format_rate, format_size
 from core.commands.options import JSON, Common, command
 from core.commands.output import complain, write_json, write_pairs
 from core.commands.report import show_report
 from core.commands.session import run
 from core.control.messages import GetStatus, HandOver, Reload
 from core.control.results import DiskState, Status
-from core.errors import MailquotaError
-from core.model import rfc3339
-from core.times import local_time
-from core.units import format_age, format_count, format_micros, format_rate, format_size
 
 _KEYS = (
     "mode", "uptime_seconds", "requests", "refused", "would_refuse", "trouble", "malformed", "answers_per_second",

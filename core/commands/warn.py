@@ -12,14 +12,14 @@ from typing import Any
 import click
 import msgspec
 
+from core.alerts.now import parse_mark
+from core.base.errors import MailquotaError, SettingsError, UnreachableError, UsageError
 from core.commands.options import JSON, Common, account_names, command
 from core.commands.output import complain, write_json
 from core.commands.session import Session, run
-from core.config import Config
 from core.control.messages import Warn
 from core.control.results import WarnResult
-from core.errors import MailquotaError, SettingsError, UnreachableError, UsageError
-from core.warner import parse_mark
+from core.settings.config import Config
 
 
 @command("warn", acts=True)
@@ -75,10 +75,10 @@ def _warned(common: Common, address: str, mark: str, source: str) -> WarnResult:
 
 def _alone(config: Config, address: str, mark: str) -> WarnResult:
     """Deliver it with nothing but the settings and the mailbox."""
+    from core.alerts.from_settings import make_deliverer
+    from core.alerts.letters import make_letter
     from core.alerts.message import compose
-    from core.clerk import make_letter
-    from core.mailbox_facts import mailbox_facts
-    from core.wiring import make_deliverer
+    from core.alerts.without_engine import mailbox_facts
 
     mail = compose(mailbox_facts(config, address, mark), make_letter(config, address))
     method = make_deliverer(config).deliver(address, mail.message)

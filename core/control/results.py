@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from core.model import AccountRow, Forecast, Point, Trend
+from core.base.model import AccountRow, Forecast, Point, Trend
 
 
 class SetResult(msgspec.Struct, frozen=True):

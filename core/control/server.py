@@ -21,10 +21,10 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
+from core.base.errors import ProtocolError
+from core.base.threads import in_thread
 from core.control.framing import OrderReader, encode
 from core.control.messages import VERSION, Event, Goodbye, Hello, Order, Welcome
-from core.errors import ProtocolError
-from core.threads import in_thread
 
 log = logging.getLogger(__name__)
 

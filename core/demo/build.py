@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.demo.maildir import make_folders, message_name, write_maildirsize, write_message
 from core.demo.people import PARCELS, Person, Record
-from core.usage.folders import INBOX, folder_path
+from core.mailboxes.folders import INBOX, folder_path
 
 _DAY = 86400.0
 _OLDEST = 700  # days

@@ -20,16 +20,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from core.accounts import sqlite
+from core.base.endpoints import DatabaseUrl
+from core.base.errors import MailquotaError, UsageError
 from core.demo.build import Parcel, build, make_parcels
 from core.demo.folder import Room, check_sparse, temporary_folder
 from core.demo.past import write_past
 from core.demo.people import NEIGHBOURS, Person, aliases_among, populate
-from core.endpoints import DatabaseUrl
-from core.errors import MailquotaError, UsageError
-from core.history.database import StateError
-from core.settings import Mailstore as MailstoreSettings
-from core.usage.mailstore import Mailstore
-from core.usage.trash import TrashNames
+from core.history.connection import StateError
+from core.mailboxes.mailstore import Mailstore
+from core.servers.dovecot.trash import TrashNames
+from core.settings.declared import Mailstore as MailstoreSettings
 
 log = logging.getLogger(__name__)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 
-from core.doctor.checks_dovecot import DOVECOT_CHECKS
-from core.doctor.checks_host import HOST_CHECKS
-from core.doctor.checks_log import LOG_CHECKS
-from core.doctor.checks_postfix import POSTFIX_CHECKS
+from core.doctor.dovecot.checks import DOVECOT_CHECKS
 from core.doctor.facts import Facts
+from core.doctor.host.checks import HOST_CHECKS
+from core.doctor.log.checks import LOG_CHECKS
 from core.doctor.model import Check, Finding, Outcome, skip
+from core.doctor.postfix.checks import POSTFIX_CHECKS
 
 log = logging.getLogger(__name__)
 

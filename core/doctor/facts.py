@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from core.config import Config
-from core.doctor.facts_dovecot import DovecotFacts
-from core.doctor.facts_host import HostFacts
-from core.doctor.facts_log import LogFacts
-from core.doctor.facts_postfix import PostfixFacts
+from core.doctor.dovecot.facts import DovecotFacts
+from core.doctor.host.facts import HostFacts
+from core.doctor.log.facts import LogFacts
+from core.doctor.postfix.facts import PostfixFacts
+from core.settings.config import Config
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):

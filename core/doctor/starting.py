@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Literal
 
-from core.doctor.dovecot_view import DEFAULT_FILE, doveadm
+from core.doctor.dovecot.view import DEFAULT_FILE, doveadm
 from core.doctor.facts import Facts
 
 

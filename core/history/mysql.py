@@ -15,10 +15,9 @@ from pymysql.constants import CLIENT
 from pymysql.converters import conversions
 from pymysql.cursors import Cursor
 
-from core.history import database
-from core.history.database import Connection, Sql, StateError, Values, newer
-from core.mysql_hosts import Connection as MysqlConnection
-from core.mysql_hosts import Kind, NoHostError, Target, again_where_it_met_another, connect_any, text_of
+from core.base.mysql import Connection as MysqlConnection
+from core.base.mysql import Kind, NoHostError, Target, again_where_it_met_another, connect_any, text_of
+from core.history.connection import Connection, Sql, StateError, Values, migrations, newer
 
 T = TypeVar("T")
 _LOCK_SECONDS = 2  # for each of four tries
@@ -103,7 +102,7 @@ def _trouble(where: str, error: BaseException) -> StateError:
 
 
 def _migrate(cursor: Cursor) -> None:
-    steps = database.migrations("mysql")
+    steps = migrations("mysql")
     if _version(cursor) == steps[-1][0]:
         return
     cursor.execute("SELECT GET_LOCK(%s, %s)", (_MIGRATING, _MIGRATION_SECONDS))

@@ -10,9 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from core.history import database
-from core.history.database import Connection, Sql, StateError, Values, newer
-from core.mysql_hosts import Kind
+from core.base.mysql import Kind
+from core.history.connection import Connection, Sql, StateError, Values, migrations, newer
 
 T = TypeVar("T")
 _BUSY_SECONDS = 5.0
@@ -129,7 +128,7 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
-    steps = database.migrations("sqlite")
+    steps = migrations("sqlite")
     version = _version(connection)
     if version > steps[-1][0]:
         raise sqlite3.OperationalError(newer(version, steps[-1][0]))

@@ -6,16 +6,15 @@ without grace; else the mail is taken while S <= (L - U) + G. Where it is not an
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
-from fnmatch import translate
 
 import msgspec
 
-from core.endpoints import ListenAddress
-from core.units import Grace, format_exact
+from core.base.endpoints import ListenAddress
+from core.base.exempt import Exempt
+from core.base.units import Grace, format_exact
 
 
 class Verdict(StrEnum):
@@ -87,17 +86,6 @@ class Answers(msgspec.Struct, frozen=True):
     def action(self, verdict: Verdict) -> str:
         """What stands after ``action=``."""
         return "DUNNO" if verdict is Verdict.OTHER else str(getattr(self, verdict.value))
-
-
-class Exempt:
-    """The accounts that are never refused: patterns with * and ? over lower-case addresses."""
-
-    def __init__(self, patterns: Iterable[str]) -> None:
-        parts = [translate(pattern.lower()) for pattern in patterns]
-        self._pattern = re.compile("|".join(parts)) if parts else None
-
-    def __contains__(self, address: str) -> bool:
-        return self._pattern is not None and self._pattern.match(address) is not None
 
 
 @dataclass(frozen=True)

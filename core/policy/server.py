@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
-from core.errors import ProtocolError
+from core.base.errors import ProtocolError
 from core.policy.metrics import Metrics
 from core.policy.protocol import RequestReader
 

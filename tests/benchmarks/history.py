@@ -16,21 +16,22 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
+from core.base.mysql import Target
 from core.control.messages import GetDetails
 from core.control.results import Details
-from core.history.database import Sql, StateDatabase
+from core.history.connection import Sql
+from core.history.database import StateDatabase
 from core.history.remembered import Remembered
 from core.history.samples import Figure, Samples
 from core.history.thinning import SLOT, slot_of
-from core.mysql_hosts import Target
 from tests.benchmarks import load, local, worlds
 from tests.core.clients import Console
 from tests.mailserver.fixture import temporary_folder
 from tests.mailserver.mariadb import MariaDB
 
 DAYS = 400
-WRITTEN = 100  # accounts at a time, as by core.sampler
-RECKONED = 20  # as by core.reckoner
+WRITTEN = 100  # accounts at a time, as by core.history.sampling
+RECKONED = 20  # as by core.history.trends
 SAMPLE = 2000  # accounts whose growth is reckoned, to be multiplied
 CARDS = 20
 
@@ -187,24 +188,23 @@ def _beside(world: local.World, rounds: int, seconds: float) -> None:
 
 def _serve_without_rest() -> None:
     """An engine to whom every figure is new and every trend due, always."""
-    from core import keeping, reckoner, sampler
-    from core.history import samples
+    from core.history import keeping, samples, sampling, trends
     from tui.command import main
 
-    def everybody(self: sampler.Sampler) -> None:
+    def everybody(self: sampling.Sampler) -> None:
         self._ledger.unsampled = dict(self._ledger.entries)
 
-    round_of_all = sampler.Sampler.round
+    round_of_all = sampling.Sampler.round
 
-    async def again(self: sampler.Sampler) -> None:
+    async def again(self: sampling.Sampler) -> None:
         everybody(self)
         await round_of_all(self)
 
-    sampler.Sampler.round = again  # type: ignore[method-assign]
-    sampler.Sampler._was_written = lambda *_: False  # type: ignore[method-assign]
+    sampling.Sampler.round = again  # type: ignore[method-assign]
+    sampling.Sampler._was_written = lambda *_: False  # type: ignore[method-assign]
     samples._is_known = lambda *_: False
     Remembered.is_due = lambda *_: True  # type: ignore[method-assign]
-    reckoner._PASS_EVERY = keeping._ROUND_SECONDS = keeping._TEND_SECONDS = 0.01
+    trends._PASS_EVERY = keeping._ROUND_SECONDS = keeping._TEND_SECONDS = 0.01
     main()
 
 

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from core.usage.count_driver import CountDriver
-from core.usage.folders import folder_names, folder_path
-from core.usage.mailstore import Mailstore
-from core.usage.recalc import rewrite
-from core.usage.trash import TrashNames
+from core.mailboxes.count_driver import CountDriver
+from core.mailboxes.folders import folder_names, folder_path
+from core.mailboxes.mailstore import Mailstore
+from core.mailboxes.recount import rewrite
+from core.servers.dovecot.trash import TrashNames
 from tests.benchmarks import load, mailboxes, worlds
 from tests.mailserver.dovecot import VMAIL_UID
 from tests.mailserver.fixture import temporary_folder

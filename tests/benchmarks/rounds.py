@@ -18,21 +18,21 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from core import settings as config
-from core.alerter import Alerter, Settings
-from core.config import DEFAULT_PATH, Config, load
-from core.engine import Engine
-from core.engine_parts import Options
+from core.alerts.whom import Alerter, Settings
+from core.base.model import Account
+from core.base.mysql import Target
+from core.engine.engine import Engine
+from core.engine.parts import Options
+from core.engine.serve import Embedded
 from core.history.database import StateDatabase
 from core.history.samples import Figure, Samples
 from core.history.thinning import SLOT
 from core.history.warnings import News, WarningLog
-from core.ledger import Ledger
-from core.model import Account
-from core.mysql_hosts import Target
-from core.serve import Embedded
-from core.usage.measure import Known
-from core.usage.trash import TrashNames
+from core.mailboxes.ledger import Ledger
+from core.mailboxes.measure import Known
+from core.servers.dovecot.trash import TrashNames
+from core.settings import declared as config
+from core.settings.config import DEFAULT_PATH, Config, load
 from tests.benchmarks import load as generator
 from tests.benchmarks import local, mailboxes, worlds
 from tests.mailserver.fixture import temporary_folder

@@ -12,20 +12,21 @@ from typing import Any
 
 import pytest
 
-from core.decisions import DecisionLog
-from core.enforcer import Enforcer
-from core.ledger import Entry, Ledger
-from core.model import Account
-from core.policy.decision import Answers, Exempt, Rules
+from core.base.exempt import Exempt
+from core.base.model import Account
+from core.base.units import parse_grace
+from core.mailboxes.driver import MaildirDriver
+from core.mailboxes.ledger import Entry, Ledger
+from core.mailboxes.mailstore import Mailstore
+from core.mailboxes.measure import measure
+from core.policy.answering import Enforcer
+from core.policy.decision import Answers, Rules
+from core.policy.log import DecisionLog
 from core.policy.metrics import Metrics
 from core.policy.server import PolicyServer
-from core.units import parse_grace
-from core.usage.driver import MaildirDriver
-from core.usage.mailstore import Mailstore
-from core.usage.measure import measure
 from tests.core.loops import run
+from tests.core.mailboxes.boxes import Box
 from tests.core.policy.clients import Client, serving
-from tests.core.usage.boxes import Box
 from tests.mailserver.fixture import temporary_folder
 
 FITS, FULL, LARGE = "DUNNO it fits", "452 4.2.2 Mailbox is full", "552 5.2.3 Too large for it"

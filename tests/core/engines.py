@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from core.config import Config
-from core.engine import Engine
-from core.engine_parts import Options
-from core.model import AccountRow
-from core.serve import Embedded
-from core.sockets import answers
+from core.base.model import AccountRow
+from core.base.sockets import answers
+from core.engine.engine import Engine
+from core.engine.parts import Options
+from core.engine.serve import Embedded
+from core.settings.config import Config
 from tests.core.clients import Console, until
 from tests.core.worlds import SmallWorld
 from tests.mailserver.process import wait_until

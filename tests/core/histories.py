@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
+from core.base.model import Account
+from core.base.mysql import Target
 from core.history.database import StateDatabase
 from core.history.journal import Journal
 from core.history.samples import Samples
+from core.history.sampling import Sampler
 from core.history.thinning import SLOT
-from core.ledger import Entry, Ledger
-from core.model import Account
-from core.mysql_hosts import Target
-from core.reckoner import Reckoner
-from core.sampler import Sampler
-from core.usage.measure import Known
-from core.usage.trash import TrashNames
+from core.history.trends import Reckoner
+from core.mailboxes.ledger import Entry, Ledger
+from core.mailboxes.measure import Known
+from core.servers.dovecot.trash import TrashNames
 from tests.core.loops import run
 
 NOW = 1_800_000_000.0
@@ -73,7 +73,7 @@ class Life:
 @pytest.fixture
 def life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Life]:
     """With a database of its own that is not there yet, and without rests."""
-    monkeypatch.setattr("core.threads._LONGEST_REST", 0.0)
+    monkeypatch.setattr("core.base.threads._LONGEST_REST", 0.0)
     found = Life(tmp_path / "state" / "state.db")
     with closing(found.state):
         yield found

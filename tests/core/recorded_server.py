@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from core.config import Found
-from core.discover import discover
-from core.outside import Said, Text
+from core.base.programs import Said, Text
+from core.settings.config import Found
+from core.settings.discover import discover
 
 
 @dataclass

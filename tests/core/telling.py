@@ -12,22 +12,22 @@ from typing import Any
 
 import msgspec
 
-from core.administrators import Administrators
-from core.alerter import Alerter, Settings
-from core.config import Config
+from core.alerts.administrators import Administrators
+from core.alerts.now import Warner
+from core.alerts.outbox import MootError, Postman
+from core.alerts.whom import Alerter, Settings
+from core.base.errors import MailquotaError
+from core.base.model import Account
+from core.base.mysql import Target
 from core.control.results import WarningRow
-from core.errors import MailquotaError
 from core.history.database import StateDatabase
 from core.history.journal import Journal
 from core.history.warnings import News, WarningLog
-from core.ledger import Entry, Ledger
-from core.model import Account
-from core.mysql_hosts import Target
-from core.postman import MootError, Postman
-from core.settings import Policy, State, Warnings
-from core.usage.measure import Known
-from core.usage.trash import TrashNames
-from core.warner import Warner
+from core.mailboxes.ledger import Entry, Ledger
+from core.mailboxes.measure import Known
+from core.servers.dovecot.trash import TrashNames
+from core.settings.config import Config
+from core.settings.declared import Policy, State, Warnings
 
 JOHN, MARY, ANNA = "john@example.org", "mary@example.org", "anna@example.org"
 LIMIT = 1000

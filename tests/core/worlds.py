@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from core.accounts.sqlite import create
-from core.config import Config, load
+from core.settings.config import Config, load
 from tests.mailserver.fixture import temporary_folder
 
 LIMIT = 10_000  # bytes

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from core.base.errors import ProtocolError
 from core.control.framing import EventReader, OrderReader, encode
 from core.control.messages import (
     VERSION,
@@ -24,11 +25,10 @@ from core.control.messages import (
     Subscribe,
     Watch,
 )
-from core.errors import ProtocolError
+from core.mailboxes.maildirsize import parse
 from core.policy.protocol import RequestReader, answer, attribute, question, text_attribute
 from core.policy.recipient import user_name
-from core.usage.maildirsize import parse
-from core.usage.mutf7 import decode, is_canonical
+from core.servers.dovecot.mutf7 import decode, is_canonical
 from tests.truth.scale import SEED, count
 
 REQUESTS = [

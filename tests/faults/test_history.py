@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from core.base.mysql import Target
 from core.history.database import StateDatabase
 from core.history.samples import Samples
-from core.mysql_hosts import Target
 from tests.mailserver.process import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ from itertools import count
 from pathlib import Path
 from core.history.database import StateDatabase
 from core.history.samples import Figure, Samples
-from core.mysql_hosts import Target
+from core.base.mysql import Target
 samples = Samples(StateDatabase(Target("sqlite", path=Path(sys.argv[1]))))
 names = [f"{number}@x" for number in range(300)]
 for turn in count():

@@ -20,16 +20,16 @@ pytestmark = [
 # Those that look at their machine, or start servers; all of them: python -m tests.mailserver.in_use tests
 LOOKING = (
     "tests/core/alerts/test_words.py",
-    "tests/core/commands/test_install.py",
+    "tests/core/commands/install/test_command.py",
     "tests/core/commands/test_others.py",
     "tests/core/commands/test_undo.py",
     "tests/core/demo/test_world.py",
-    "tests/core/doctor/test_probe_host.py",
+    "tests/core/doctor/host/test_probe.py",
     "tests/core/install",
     "tests/core/policy/test_real_quota_status.py",
-    "tests/core/test_examination.py",
-    "tests/core/test_outside.py",
-    "tests/core/test_passwords.py",
+    "tests/core/doctor/test_examine.py",
+    "tests/core/base/test_programs.py",
+    "tests/core/settings/test_passwords.py",
 )
 
 

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.config import Config, load
 from core.doctor.checks import judge
-from core.doctor.checks_dovecot import DOVECOT_CHECKS
+from core.doctor.dovecot.checks import DOVECOT_CHECKS
+from core.doctor.dovecot.probe import gather
 from core.doctor.facts import Facts
-from core.doctor.facts_postfix import PostfixFacts
 from core.doctor.model import Finding
-from core.doctor.probe_dovecot import gather
+from core.doctor.postfix.facts import PostfixFacts
+from core.settings.config import Config, load
 from tests.real.beside import wait_until
 
 Change = Callable[[str], str]

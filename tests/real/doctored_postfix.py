@@ -11,16 +11,16 @@ import subprocess
 import threading
 from pathlib import Path
 
-from core.config import Config, load
-from core.doctor import probe_postfix
+from core.base.programs import Said
+from core.base.programs import run as run_outside
 from core.doctor.checks import judge
-from core.doctor.checks_postfix import POSTFIX_CHECKS
 from core.doctor.facts import Facts
-from core.doctor.facts_host import EngineFacts, HostFacts
-from core.doctor.facts_postfix import PostfixFacts
+from core.doctor.host.facts import EngineFacts, HostFacts
 from core.doctor.model import Finding
-from core.outside import Said
-from core.outside import run as run_outside
+from core.doctor.postfix import probe as probe_postfix
+from core.doctor.postfix.checks import POSTFIX_CHECKS
+from core.doctor.postfix.facts import PostfixFacts
+from core.settings.config import Config, load
 from tests.mailserver.mail import CLIENT, SENDER
 from tests.mailserver.mariadb import MariaDB
 from tests.mailserver.ports import HOST

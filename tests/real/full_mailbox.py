@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from email.utils import make_msgid
 from pathlib import Path
 
-from core import wiring
 from core.alerts.deliver import Deliverer
-from core.config import load
+from core.alerts.from_settings import make_deliverer
+from core.settings.config import load
 
 LIMIT = 100_000
 METHODS = ("dovecot-lda", "doveadm", "maildir")
@@ -34,7 +34,7 @@ def deliverer(folder: Path, mailstore: str, doveadm: str, delivery: str) -> Deli
         f'[accounts]\n[mailstore]\npath = "{mailstore}"\ndoveadm = "{doveadm}"\n[policy]\n'
         f'[warnings]\ndelivery = "{delivery}"\n'
     )
-    return wiring.make_deliverer(load(path, {}))
+    return make_deliverer(load(path, {}))
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from core import wiring
 from core.alerts.deliver import Deliverer
 from core.alerts.maildir import OwnMaildir
 from core.alerts.programs import sendmail
-from core.dovecot_quota import QuotaFacts
-from core.errors import DeliveryError
+from core.base.errors import DeliveryError
+from core.servers.dovecot.quota import QuotaFacts
+from core.settings import targets
 from tests.mailserver.dovecot import VMAIL_UID
 from tests.mailserver.fixture import require_mailserver, temporary_folder
 from tests.mailserver.process import find_program
@@ -124,7 +124,7 @@ def test_settings_of_another_version_lose_nothing(only: MailServer, tmp_path: Pa
     fill(only, 120)
     modern = QuotaFacts("maildir", version=(2, 4), roots=(("User quota", ""),))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wiring, "_delivering_dovecot", lambda _: modern)
+        patch.setattr(targets, "_delivering_dovecot", lambda _: modern)
         tried = by(only, tmp_path, "auto")
     message, message_id = warning(JOHN)
     assert tried.deliver(JOHN, message) == "maildir"

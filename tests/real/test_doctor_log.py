@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core.doctor.checks_log import LOG_CHECKS
+from core.doctor.log.checks import LOG_CHECKS
 from tests.mailserver.debian import DebianServer
 from tests.real.beside import wait_until
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from core.doctor.checks_dovecot import DOVECOT_CHECKS
+from core.doctor.dovecot.checks import DOVECOT_CHECKS
 from tests.mailserver.debian import DebianServer
 
 pytestmark = pytest.mark.server

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from core.config import Config, load
-from core.doctor.checks_log import LOG_CHECKS
 from core.doctor.facts import Facts
-from core.doctor.facts_log import LogFacts
+from core.doctor.log.checks import LOG_CHECKS
+from core.doctor.log.facts import LogFacts
+from core.doctor.log.probe import log_facts
 from core.doctor.model import Outcome
-from core.mail_log import log_facts
+from core.settings.config import Config, load
 from tests.mailserver.fixture import require_mailserver, temporary_folder
 from tests.mailserver.process import SEARCH_PATH
 from tests.mailserver.recorder import recorded_policy

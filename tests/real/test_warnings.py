@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from core.units import format_size
+from core.base.units import format_size
 from tests.mailserver.fixture import temporary_folder
 from tests.mailserver.series import dovecot_series
 from tests.mailserver.server import MailServer

@@ -17,6 +17,9 @@ from typing import Any
 
 import msgspec
 
+from core.base.errors import UsageError
+from core.base.model import AccountRow
+from core.base.units import parse_limit
 from core.control.client import Client, EngineGoneError
 from core.control.framing import OrderReader, encode, encode_result
 from core.control.messages import (
@@ -63,9 +66,6 @@ from core.control.results import (
     WarningRow,
     WarnResult,
 )
-from core.errors import UsageError
-from core.model import AccountRow
-from core.units import parse_limit
 from tests.tui import past, world
 
 

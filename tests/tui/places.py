@@ -17,8 +17,8 @@ from core.commands.options import Common
 from tests.core.worlds import SmallWorld
 from tests.tui.stage import Driven, make_app, start_tasks_as_textual_does
 from tui import command
-from tui.leaving import Outcome
-from tui.link import Connect
+from tui.desk.link import Connect
+from tui.frame.leaving import Outcome
 
 ScenePlay = Callable[[Driven], Awaitable[None]]
 

@@ -10,14 +10,14 @@ from typing import Any
 
 from textual.pilot import Pilot
 
-from core.model import AccountRow
+from core.base.model import AccountRow
 from tests.tui import world
 from tests.tui.fake_engine import FakeEngine
+from tui.accounts.screen import AccountsScreen
 from tui.app import MailquotaApp
-from tui.leaving import Outcome
-from tui.link import Connect
-from tui.screens.accounts import AccountsScreen
-from tui.terminal import environment
+from tui.desk.link import Connect
+from tui.frame.leaving import Outcome
+from tui.frame.terminal import environment
 
 DEADLINE = 10.0  # seconds that a condition may take to come true
 

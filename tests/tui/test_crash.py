@@ -12,8 +12,8 @@ from typing import cast
 
 import pytest
 
-from core.errors import MailquotaError
-from core.serve import Embedded
+from core.base.errors import MailquotaError
+from core.engine.serve import Embedded
 from tests.core.clients import Console, until
 from tests.core.commands.command_line import CommandLine
 from tests.core.commands.test_serving import engine_pid
@@ -39,7 +39,7 @@ if sys.argv[1] == "import":
     sys.exit(main())
 
 import tui.app
-from tui.screens.accounts import AccountsScreen
+from tui.accounts.screen import AccountsScreen
 
 def fail(*_, **__):
     raise ZeroDivisionError("as no console should")

@@ -8,7 +8,7 @@ import pytest
 from tests.tui.fake_engine import FakeEngine
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE
-from tui.session import State
+from tui.desk.session import State
 
 
 def test_loading_says_how_far_it_is() -> None:

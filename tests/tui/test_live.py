@@ -7,13 +7,13 @@ from collections.abc import Callable
 from textual.geometry import Region
 from textual.strip import Strip
 
+from core.base.model import AccountRow
 from core.control.messages import Decisions, Delta
 from core.control.results import DecisionRow
-from core.model import AccountRow
 from tests.tui import world
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE, MIB
-from tui import format as fmt
+from tui.draw import format as fmt
 from tui.widgets.painted import Painted
 
 

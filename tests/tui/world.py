@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
+from core.base.model import AccountRow, Level, level_of
 from core.control.results import DatabaseState, DecisionRow, DiskState, Explanation, Folder, Status, Target
-from core.model import AccountRow, Level, level_of
 
 GIB = 1 << 30
 MIB = 1 << 20

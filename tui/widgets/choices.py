@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
 
-from tui.format import Line
+from tui.draw.format import Line
 from tui.widgets.painted import Painted, strip_of
 
 

@@ -11,9 +11,9 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input
 
-from tui import format as fmt
-from tui.format import Line
-from tui.glyphs import Glyphs
+from tui.draw import format as fmt
+from tui.draw.format import Line
+from tui.draw.glyphs import Glyphs
 from tui.widgets.painted import Painted
 
 

@@ -8,9 +8,9 @@ from textual.binding import Binding
 from textual.screen import Screen
 from textual.widgets import Input
 
-from tui import format as fmt
-from tui.format import Line, Run
-from tui.glyphs import Glyphs
+from tui.draw import format as fmt
+from tui.draw.format import Line, Run
+from tui.draw.glyphs import Glyphs
 from tui.widgets.painted import Painted
 
 PALETTE = "command_palette"

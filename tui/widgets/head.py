@@ -8,11 +8,11 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.geometry import Region
 
-from tui import format as fmt
-from tui.format import Line, Run
-from tui.grid import Look
-from tui.session import Session
-from tui.tiles import Place, Tile, first_line, fitting, second_line
+from tui.desk.session import Session
+from tui.desk.tiles import Place, Tile, first_line, fitting, second_line
+from tui.draw import format as fmt
+from tui.draw.format import Line, Run
+from tui.draw.grid import Look
 from tui.widgets.painted import Painted
 
 GAP = 2

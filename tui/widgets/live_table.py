@@ -20,7 +20,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.format import Line
+from tui.draw.format import Line
 from tui.widgets.painted import CURSORS, LOOKS, ON_CURSOR, strip_of
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tui.format import Line
+from tui.draw.format import Line
 from tui.widgets.painted import Painted
 
 NOTE_SECONDS = 10.0

@@ -7,10 +7,10 @@ from typing import Any, Generic, TypeVar
 
 from textual.message import Message
 
-from tui import grid
-from tui.format import Line
-from tui.grid import Column, Look, Placed
-from tui.rows import RowList
+from tui.draw import grid
+from tui.draw.format import Line
+from tui.draw.grid import Column, Look, Placed
+from tui.draw.rows import RowList
 from tui.widgets.live_table import LiveTable
 
 T = TypeVar("T")

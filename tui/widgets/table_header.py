@@ -8,9 +8,9 @@ from typing import Any
 from textual import events
 from textual.message import Message
 
-from tui import grid
-from tui.glyphs import Glyphs
-from tui.grid import Column, Placed
+from tui.draw import grid
+from tui.draw.glyphs import Glyphs
+from tui.draw.grid import Column, Placed
 from tui.widgets.painted import Painted
 
 

@@ -10,8 +10,8 @@ from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui import format as fmt
-from tui.format import Line
+from tui.draw import format as fmt
+from tui.draw.format import Line
 from tui.widgets.painted import LOOKS, strip_of
 
 

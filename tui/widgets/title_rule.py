@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual import events
 
-from tui.modes import MODES
+from tui.desk.modes import MODES
 from tui.widgets.painted import Painted
 
 

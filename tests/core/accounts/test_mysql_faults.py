@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from core import mysql_hosts
 from core.accounts import mysql
-from core.accounts.store import AccountStore, open_store
-from core.errors import DatabaseError, MailquotaError
-from core.model import Account
-from core.mysql_hosts import Target
+from core.accounts.from_settings import open_store
+from core.accounts.store import AccountStore
+from core.base import mysql as mysql_hosts
+from core.base.errors import DatabaseError, MailquotaError
+from core.base.model import Account
+from core.base.mysql import Target
 from tests.core.accounts.hosts import ENDLESS, Address, CuttingHost, FakeHost, dead_host, full_host
 from tests.core.accounts.worlds import MariaWorld
 

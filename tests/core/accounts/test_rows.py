@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.accounts.rows import NO_NUMBER, Collector, account_of, address_of, aliases_of, enabled_of, limit_of
-from core.model import Alias
+from core.base.model import Alias
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import pytest
 
 from core.accounts.schema import make_statements
 from core.accounts.store import AccountStore, LimitChange, Queries, Schema
-from core.errors import DatabaseError, MailquotaError, NoSuchAccountError, SettingsError
-from core.model import Account, Alias
-from core.mysql_hosts import Kind
+from core.base.errors import DatabaseError, MailquotaError, NoSuchAccountError, SettingsError
+from core.base.model import Account, Alias
+from core.base.mysql import Kind
 from tests.core.accounts.worlds import SqliteWorld, World
 
 MIB = 1024**2

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from core.accounts import sqlite as module
+from core.accounts.from_settings import open_store
 from core.accounts.sqlite import create
-from core.accounts.store import open_store
-from core.errors import DatabaseError, SettingsError
-from core.model import Account
-from core.mysql_hosts import Target
+from core.base.errors import DatabaseError, SettingsError
+from core.base.model import Account
+from core.base.mysql import Target
 from tests.core.accounts.worlds import SqliteWorld
 from tests.mailserver.fixture import temporary_folder
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from core.accounts.store import Accounts, AccountStore, LimitChange, LimitChangedError
-from core.errors import DatabaseError, MailquotaError, NoSuchAccountError
-from core.model import Account, Alias
+from core.base.errors import DatabaseError, MailquotaError, NoSuchAccountError
+from core.base.model import Account, Alias
 from tests.core.accounts.worlds import World
 
 GIB = 1024**3

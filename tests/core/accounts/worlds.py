@@ -11,10 +11,11 @@ from pathlib import Path
 import pymysql
 from pymysql.cursors import Cursor
 
+from core.accounts.from_settings import open_store
 from core.accounts.sqlite import create
-from core.accounts.store import AccountStore, Queries, Schema, open_store
+from core.accounts.store import AccountStore, Queries, Schema
 from core.accounts.usage_table import UsageTable, open_usage_table
-from core.mysql_hosts import Target
+from core.base.mysql import Target
 from tests.mailserver.mariadb import MariaDB
 
 Rows = list[tuple[object, ...]]

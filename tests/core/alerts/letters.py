@@ -14,7 +14,7 @@ import msgspec
 
 from core.alerts.facts import FolderShare, MailFacts
 from core.alerts.message import Letter
-from core.model import Forecast, Trend
+from core.base.model import Forecast, Trend
 
 MIB, GIB = 1 << 20, 1 << 30
 AT = 1_795_000_000.0  # 2026-11-18 11:06:40 UTC

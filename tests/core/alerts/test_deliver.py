@@ -6,7 +6,7 @@ import pytest
 
 from core.alerts.deliver import Deliverer, Look
 from core.alerts.programs import HungError
-from core.errors import DeliveryError
+from core.base.errors import DeliveryError
 
 JOHN = "john@example.org"
 MAIL = b"Subject: x\nMessage-ID: <1@example.org>\n\nhello\n"

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from core.alerts.maildir import OwnMaildir, message_id_of
-from core.errors import DeliveryError
-from core.usage.folders import message_size, sum_folders
-from core.usage.vsizes import virtual_size
+from core.base.errors import DeliveryError
+from core.mailboxes.folders import message_size, sum_folders
+from core.mailboxes.vsizes import virtual_size
 
 JOHN = "john@example.org"
 MAIL = b"Subject: x\nMessage-ID: <1@example.org>\n\none\ntwo\n"

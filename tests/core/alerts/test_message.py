@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from core.alerts import mime
 from core.alerts.facts import FolderShare
 from core.alerts.message import compose, compose_copy, compose_digest
-from core.errors import UsageError
+from core.base.errors import UsageError
 from tests.core.alerts.letters import AT, Tags, facts, letter, parsed
 
 HEADERS = {

@@ -11,7 +11,7 @@ import pytest
 
 from core.alerts import programs
 from core.alerts.programs import HungError, Program, doveadm_save, dovecot_lda, search, sendmail
-from core.errors import DeliveryError
+from core.base.errors import DeliveryError
 from tests.mailserver.process import wait_until
 
 JOHN = "john@example.org"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.alerts.rules import BELOW, HYSTERESIS, Policy, judge, parse_marks, reached
-from core.model import Told
+from core.base.model import Told
 
 DAY = 86400.0
 POLICY = Policy(parse_marks([80, 95]), 7 * DAY, True)

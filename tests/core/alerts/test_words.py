@@ -16,7 +16,7 @@ from core.alerts.manner import LANGUAGES, filters
 from core.alerts.message import Mail, compose, compose_copy, compose_digest
 from core.alerts.render import BUILT_IN
 from core.alerts.variables import digest_variables, warning_variables
-from core.model import Forecast, Trend
+from core.base.model import Forecast, Trend
 from tests.core.alerts.letters import GIB, MIB, Tags, facts, letter
 from tests.core.zones import in_zone
 

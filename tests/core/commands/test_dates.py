@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from core.history.from_settings import make_state
 from core.history.journal import Journal, JournalEntry
-from core.wiring import make_state
 from tests.core.commands.command_line import COMMAND, ROOT, CommandLine
 from tests.core.worlds import JOHN, SmallWorld
 from tests.core.zones import NO_MIDNIGHT, ZONES, date_says, first_second, in_both_seasons, without_midnight

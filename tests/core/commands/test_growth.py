@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from core.base.model import Forecast, Trend
 from core.commands.growth import days_text, forecast_text, growth_text, sparkline, trend_text
-from core.model import Forecast, Trend
 
 MIB = 1024 * 1024
 

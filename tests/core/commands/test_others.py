@@ -240,7 +240,7 @@ def test_textual_stays_away() -> None:
         "import sys, importlib, tui.command\n"
         "from core.commands.main import _COMMANDS\n"
         "for name in [*_COMMANDS.values(), 'serving']: importlib.import_module(f'core.commands.{name}')\n"
-        "import core.serve\n"
+        "import core.engine.serve\n"
         "print([name for name in sys.modules if name.split('.')[0] in {'textual', 'rich'}])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -7,14 +7,14 @@ import logging
 import click
 import pytest
 
+from core.base.errors import UsageError
+from core.base.model import AccountRow
 from core.commands import logs
 from core.commands.columns import SORT_KEYS, check_sort_key, sort_by, worst_first
 from core.commands.options import Common
 from core.commands.output import percent_text, write_table
 from core.commands.results import exit_code
 from core.control.results import RecalcResult
-from core.errors import UsageError
-from core.model import AccountRow
 
 
 def no_console(common: Common, demo: int | None) -> int:

@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import pytest
 
+from core.base.errors import MailquotaError, UnreachableError
 from core.commands.session import Session, find_engine
 from core.control.client import Client
 from core.control.messages import VERSION, Cancel, Order, Recalc, Welcome
 from core.control.results import RecalcResult
-from core.errors import MailquotaError, UnreachableError
 from tests.core.worlds import SmallWorld
 
 WELCOME = Welcome(VERSION, "0", "host", 1, "enforce", may_change=True)

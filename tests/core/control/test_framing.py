@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.base.errors import ProtocolError
+from core.base.model import AccountRow
 from core.control.framing import MAX_EVENT, MAX_ORDER, EventReader, OrderReader, encode, encode_result
 from core.control.messages import (
     Delta,
@@ -25,8 +27,6 @@ from core.control.messages import (
     Subscribe,
     Watch,
 )
-from core.errors import ProtocolError
-from core.model import AccountRow
 
 ORDERS: list[Order] = [
     Hello(1, "console", "ssh:10.0.0.1"),

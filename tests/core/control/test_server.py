@@ -15,6 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from core.base.errors import MailquotaError, UsageError
 from core.control.client import RequestFailedError
 from core.control.framing import encode
 from core.control.messages import (
@@ -42,11 +43,10 @@ from core.control.messages import (
 )
 from core.control.results import Details, JournalRow, RecalcResult, SetResult, Status, TrashResult
 from core.control.server import Peer, Rights, peer_of
-from core.errors import MailquotaError, UsageError
-from core.serve import Embedded
-from core.usage.mailstore import Mailstore
-from core.usage.recalc import rewrite
-from tests.core.changes import journal
+from core.engine.serve import Embedded
+from core.mailboxes.mailstore import Mailstore
+from core.mailboxes.recount import rewrite
+from tests.core.changes.edits import journal
 from tests.core.clients import Console, ask, until
 from tests.core.engines import console, embedded, inner, measured, rows
 from tests.core.worlds import ANNA, FREE, FULL, JOHN, LIMIT, TRASH, SmallWorld
@@ -345,7 +345,7 @@ class Gate:
             assert self.open.wait(10)
             return rewrite(store, maildir, limit)
 
-        monkeypatch.setattr("core.usage.driver.rewrite", waiting)
+        monkeypatch.setattr("core.mailboxes.driver.rewrite", waiting)
 
 
 def test_cancel_stops_a_recount_after_the_account_it_is_at(engine: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:

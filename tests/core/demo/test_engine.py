@@ -8,13 +8,13 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator
 
-from core.config import load
+from core.base.model import AccountRow, Level
 from core.demo.people import Person, Record
 from core.demo.traffic import Traffic
 from core.demo.world import World
-from core.engine import Engine
-from core.engine_parts import Options
-from core.model import AccountRow, Level
+from core.engine.engine import Engine
+from core.engine.parts import Options
+from core.settings.config import load
 from tests.core.demo.figures import check_record, counted
 
 

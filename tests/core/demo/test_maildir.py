@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from core.demo import maildir as md
-from core.usage.maildirsize import MAX_BYTES
-from core.usage.measure import recorded
+from core.mailboxes.maildirsize import MAX_BYTES
+from core.mailboxes.measure import recorded
 
 LIMIT = 1_000_000
 WHEN = 1_700_000_000.0

@@ -9,14 +9,14 @@ from itertools import pairwise
 
 import pytest
 
+from core.base.growth import DAY
+from core.base.model import Point
+from core.base.mysql import Target
 from core.demo.people import NEIGHBOURS, Person, Record
 from core.demo.world import World
 from core.history.database import StateDatabase
-from core.history.forecast import DAY
 from core.history.journal import Journal
 from core.history.samples import Samples
-from core.model import Point
-from core.mysql_hosts import Target
 
 
 @pytest.fixture(scope="module")

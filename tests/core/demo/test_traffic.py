@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from core.base.model import Level
 from core.demo.owners import Owners
 from core.demo.traffic import Event, Traffic
 from core.demo.world import World
-from core.model import Level
 from core.policy.protocol import question, text_attribute
 from core.policy.recipient import user_name
 from tests.core.demo.figures import by_address, check_message, check_record, counted, level, messages_of

@@ -17,16 +17,17 @@ from pathlib import Path
 
 import pytest
 
-from core.config import load
+from core.accounts.from_settings import make_store
+from core.base.errors import MailquotaError, UsageError
+from core.base.model import Level
+from core.base.units import format_size
 from core.demo import folder as folders
 from core.demo.people import GIB, NEIGHBOURS, Record
 from core.demo.world import World
-from core.errors import MailquotaError, UsageError
-from core.model import Level
-from core.units import format_size
-from core.usage.folders import sum_folders
-from core.usage.measure import measure
-from core.wiring import make_mailstore, make_store
+from core.mailboxes.folders import sum_folders
+from core.mailboxes.from_settings import make_mailstore
+from core.mailboxes.measure import measure
+from core.settings.config import load
 from tests.core.demo.figures import check_message, check_record, counted, level, messages_of
 
 _CROWD = NEIGHBOURS + 150

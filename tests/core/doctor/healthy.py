@@ -7,10 +7,9 @@ from typing import Any
 
 import msgspec
 
-from core.config import Config
 from core.doctor.checks import CHECKS
 from core.doctor.facts import Facts
-from core.doctor.facts_host import (
+from core.doctor.host.facts import (
     DatabaseFacts,
     DiskFacts,
     EngineFacts,
@@ -19,10 +18,11 @@ from core.doctor.facts_host import (
     MaildirFacts,
     StateFacts,
 )
-from core.doctor.facts_postfix import RECIPIENT, RELAY, PostfixFacts, Probe, Smtpd, SocketFacts
 from core.doctor.model import Outcome
 from core.doctor.paths import PathFacts, UserFacts
-from core.settings import Settings
+from core.doctor.postfix.facts import RECIPIENT, RELAY, PostfixFacts, Probe, Smtpd, SocketFacts
+from core.settings.config import Config
+from core.settings.declared import Settings
 
 SOCKET = "/var/spool/postfix/private/mailquota"
 CHECK = "check_policy_service { unix:private/mailquota, timeout=10s, default_action=DUNNO }"

@@ -10,10 +10,10 @@ import pytest
 
 from core.doctor.checks import CHECKS
 from core.doctor.facts import Facts
-from core.doctor.facts_host import EngineFacts, HostFacts
-from core.doctor.facts_postfix import RECIPIENT, RELAY, PostfixFacts, Probe, Smtpd, SocketFacts
+from core.doctor.host.facts import EngineFacts, HostFacts
 from core.doctor.paths import PathFacts
-from core.postfix_restrictions import entries, policy_check
+from core.doctor.postfix.facts import RECIPIENT, RELAY, PostfixFacts, Probe, Smtpd, SocketFacts
+from core.servers.postfix.restrictions import entries, policy_check
 from tests.core.doctor.healthy import (
     CHECK,
     FOLDERS,

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from core.doctor import starting
+from core.doctor.dovecot.facts import DovecotFacts
 from core.doctor.facts import Facts
-from core.doctor.facts_dovecot import DovecotFacts
 from tests.core.doctor.healthy import facts, host
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from core.history.database import StateDatabase, StateError
+from core.base.mysql import Target
+from core.history.connection import StateError
+from core.history.database import StateDatabase
 from core.history.inspection import inspect
 from core.history.journal import Journal, JournalEntry
-from core.mysql_hosts import Target
 
 AT = 1_790_000_000.0
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from core.history.database import StateDatabase, StateError
+from core.base.mysql import Target
+from core.history.connection import StateError
+from core.history.database import StateDatabase
 from core.history.journal import Journal, JournalEntry
-from core.mysql_hosts import Target
 
 
 def sqlite_journal(path: Path) -> Journal:

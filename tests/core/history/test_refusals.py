@@ -6,7 +6,7 @@ import pytest
 
 from core.history.database import StateDatabase
 from core.history.refusals import RefusalHistory
-from core.refusals import Refused
+from core.mailboxes.refusals import Refused
 
 JOHN, MARY = "john@example.org", "mary@example.org"
 NUMBER = 6_000_000

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.history.database import Sql, StateDatabase
-from core.history.forecast import DAY
+from core.base.growth import DAY
+from core.base.model import Point, Trend
+from core.base.mysql import Target
+from core.history.connection import Sql
+from core.history.database import StateDatabase
 from core.history.samples import Change, Figure, Samples
 from core.history.thinning import SLOT, end_of
-from core.model import Point, Trend
-from core.mysql_hosts import Target
 
 NOW = 1_800_000_000.0  # begins a slot
 KEEP = 400.0 * DAY

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import ProtocolError
+from core.base.errors import ProtocolError
 from core.policy.protocol import MAX_REQUEST, Question, RequestReader, answer, attribute, question, text_attribute
 
 REQUEST = (

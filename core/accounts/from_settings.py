@@ -1,0 +1,46 @@
+"""The accounts database that the settings ask for."""
+
+from __future__ import annotations
+
+from core.accounts.store import AccountStore, Queries, Schema
+from core.base.errors import SettingsError
+from core.base.mysql import Target
+from core.settings.config import Config
+from core.settings.missing import require
+from core.settings.targets import database_target
+
+
+def make_store(config: Config) -> AccountStore:
+    """The accounts database; not connected yet. Raises SettingsError for a password that can't be read.
+
+    Also where the database was searched for and not found.
+    """
+    require(config, "accounts")
+    accounts = config.settings.accounts
+    queries = Queries(accounts.users_query, accounts.aliases_query, accounts.set_query, accounts.change_query)
+    return open_store(
+        database_target(config, accounts.url, "database"),
+        schema=accounts.schema,
+        write_target=database_target(config, accounts.write_url, "write_database"),
+        queries=queries if accounts.schema == "custom" else None,
+    )
+
+
+def open_store(
+    target: Target,
+    *,
+    schema: Schema = "ispmail",
+    write_target: Target | None = None,
+    queries: Queries | None = None,
+) -> AccountStore:
+    """A store that has not connected yet. Raises SettingsError for targets or queries that can't work."""
+    write_target = write_target or target
+    if write_target.kind != target.kind:
+        raise SettingsError("accounts.write_database must be of the same kind as accounts.database")
+    if target.kind == "mysql":
+        from core.accounts.mysql import MysqlStore
+
+        return MysqlStore(target, write_target, schema, queries)
+    from core.accounts.sqlite import SqliteStore
+
+    return SqliteStore(target, write_target, schema, queries)

@@ -1,0 +1,187 @@
+"""The filter language of the accounts table, ``list`` and ``--where``. Pure.
+
+Words are joined by AND; a leading ``!`` negates a word and nothing more: ``!>80%`` also matches what has no percentage.
+A filter may choose what is changed or emptied, so a word with an operand that can't be read is a ``UsageError``, never
+a text to look for, and ``@domain`` is the whole domain, never the beginning of one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from core.base.errors import UsageError
+from core.base.model import AccountRow, Level
+from core.base.text import shown
+from core.base.times import AGE_FORMS, parse_age
+from core.base.units import SIZE_FORMS, parse_size
+
+Test = Callable[[AccountRow, float], bool]
+
+DOCS: tuple[tuple[str, str], ...] = (
+    ("text", "addresses that contain the text, upper or lower case"),
+    ("@example.org", "addresses of this domain; also domain:example.org"),
+    (">80%  <50%", "use above or below this share of the limit"),
+    (">2G  <2G", "use above or below this size"),
+    ("over", "at the limit or above"),
+    ("near", "from 80 % of the limit, critical ones included, those over it not"),
+    ("critical", "from 95 % of the limit, those over it not"),
+    ("ok", "below 80 % of the limit"),
+    ("unlimited", "accounts without a limit"),
+    ("unknown", "accounts with a limit whose use is not known"),
+    ("trash>1G  trash<1G", "Trash above or below this size"),
+    ("idle>90d", "accounts whose use has not changed for this long"),
+    ("growing", "accounts that grow, beyond what comes and goes"),
+    ("!word", "everything that the word does not match"),
+)
+
+_LEVELS: dict[str, frozenset[Level]] = {
+    "over": frozenset({Level.OVER}),
+    "near": frozenset({Level.NEAR, Level.CRITICAL}),
+    "critical": frozenset({Level.CRITICAL}),
+    "ok": frozenset({Level.OK}),
+    "unlimited": frozenset({Level.UNLIMITED}),
+    "unknown": frozenset({Level.UNKNOWN}),
+}
+_COMPARISON = re.compile(r"([a-z]*)([<>])(.*)", re.DOTALL)
+_PERCENT = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)%")
+
+
+class Word:
+    """One word of a filter. ``pick`` walks many rows with as few calls as there can be."""
+
+    __slots__ = ("negated", "test")
+
+    def __init__(self, test: Test, *, negated: bool) -> None:
+        self.test = test
+        self.negated = negated
+
+    def pick(self, rows: Iterable[AccountRow], now: float) -> list[AccountRow]:
+        """The rows that match, in their order."""
+        test, wanted = self.test, not self.negated
+        return [row for row in rows if test(row, now) is wanted]
+
+
+class TextWord(Word):
+    """A part of the address, tested without a call per row: it is typed at 100,000 accounts."""
+
+    __slots__ = ("needle",)
+
+    def __init__(self, needle: str, *, negated: bool) -> None:
+        super().__init__(lambda row, _now: needle in row.address.lower(), negated=negated)
+        self.needle = needle
+
+    def pick(self, rows: Iterable[AccountRow], now: float) -> list[AccountRow]:  # noqa: ARG002  as Word has it
+        """The rows that match, in their order."""
+        needle, wanted = self.needle, not self.negated
+        return [row for row in rows if (needle in row.address.lower()) is wanted]
+
+
+class Filter:
+    """A compiled filter; without words it matches everything."""
+
+    __slots__ = ("text", "words")
+
+    def __init__(self, text: str, words: tuple[Word, ...]) -> None:
+        self.text = text
+        self.words = words
+
+    def matches(self, row: AccountRow, now: float) -> bool:
+        """Whether one account matches; ``now`` in seconds since the epoch."""
+        return all(word.test(row, now) is not word.negated for word in self.words)
+
+    @property
+    def asks_for_past(self) -> bool:
+        """Whether it needs the history: without one these words match nobody, and with ``!`` everybody."""
+        words = [word.lstrip("!").lower() for word in self.text.split()]
+        return any(word == "growing" or word.startswith("idle>") for word in words)
+
+    def select(self, rows: Iterable[AccountRow], now: float) -> list[AccountRow]:
+        """The accounts that match, in their order."""
+        found = rows if isinstance(rows, list) else list(rows)
+        for word in self.words:
+            found = word.pick(found, now)
+        return found if self.words else list(found)
+
+
+def parse_filter(text: str) -> Filter:
+    """Compile a filter; words that look like a comparison but can't be read raise ``UsageError``."""
+    return Filter(text, tuple(_parse_word(word) for word in text.split()))
+
+
+def _parse_word(text: str) -> Word:
+    word = text.lstrip("!").lower()
+    negated = (len(text) - len(text.lstrip("!"))) % 2 == 1
+    if not word:
+        raise UsageError(f"{shown(text)} negates nothing; write the word right after it, like !over")
+    test = _keyword(word) or _domain(text, word) or _comparison(text, word)
+    return TextWord(word, negated=negated) if test is None else Word(test, negated=negated)
+
+
+def _keyword(word: str) -> Test | None:
+    if word == "growing":
+        return lambda row, _now: (row.growth_bytes_per_day or 0) > 0
+    levels = _LEVELS.get(word)
+    return None if levels is None else lambda row, _now: row.level in levels
+
+
+def _domain(text: str, word: str) -> Test | None:
+    if word.startswith("domain:"):
+        domain = word.removeprefix("domain:").removeprefix("@")
+        if not domain:
+            raise UsageError(f"{shown(text)} names no domain; accepted: domain:example.org or @example.org")
+    elif word.startswith("@") and len(word) > 1:
+        domain = word[1:]
+    else:
+        return None
+    end = "@" + domain
+    return lambda row, _now: row.address.lower().endswith(end)
+
+
+def _comparison(text: str, word: str) -> Test | None:
+    match = _COMPARISON.fullmatch(word)
+    if match is None:
+        return None
+    make = _COMPARISONS.get(match[1])
+    if make is None:
+        raise UsageError(f"{shown(text)} compares nothing known; accepted: >80%, <50%, >2G, <2G, trash>1G, idle>90d")
+    return make(text, match[2], match[3])
+
+
+def _use(text: str, operator: str, operand: str) -> Test:
+    share = _PERCENT.fullmatch(operand)
+    if share is None:
+        return _compared(lambda row: row.used_bytes, operator, _size(text, operand, "size or percentage"))
+    return _compared(lambda row: row.percent, operator, float(share[1]))
+
+
+def _trash(text: str, operator: str, operand: str) -> Test:
+    return _compared(lambda row: row.trash_bytes, operator, _size(text, operand, "size"))
+
+
+def _idle(text: str, operator: str, operand: str) -> Test:
+    if operator != ">":
+        raise UsageError(f"{shown(text)} can't be answered; accepted: idle>90d, or !idle>90d")
+    try:
+        age = parse_age(operand)
+    except UsageError:
+        raise UsageError(f"{shown(text)}: {shown(operand)} is not an age; accepted: {AGE_FORMS}") from None
+    return lambda row, now: row.changed_at is not None and now - row.changed_at > age
+
+
+_COMPARISONS: dict[str, Callable[[str, str, str], Test]] = {"": _use, "trash": _trash, "idle": _idle}
+
+
+def _size(text: str, operand: str, kind: str) -> int:
+    try:
+        return parse_size(operand)
+    except UsageError:
+        forms = SIZE_FORMS if kind == "size" else f"80%, {SIZE_FORMS}"
+        raise UsageError(f"{shown(text)} compares with no {kind}; accepted: {forms}") from None
+
+
+def _compared(value: Callable[[AccountRow], float | None], operator: str, bound: float) -> Test:
+    """What is not known is neither above nor below anything."""
+    if operator == ">":
+        return lambda row, _now: (found := value(row)) is not None and found > bound
+    return lambda row, _now: (found := value(row)) is not None and found < bound

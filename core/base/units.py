@@ -1,0 +1,231 @@
+"""What people type and what people read: sizes, limits, grace, counts; times come from ``core/base/times.py``. Pure.
+
+Sizes are powers of 1024 throughout, as Dovecot reads them. Everything that can't be understood is a ``UsageError``
+that says what was read and what is accepted; nothing is ever guessed, because a guess here is somebody's mailbox.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from core.base.errors import UsageError
+from core.base.text import NOTHING, shown
+from core.base.times import format_age, parse_age, parse_duration, parse_since, parse_time_span, parse_until
+
+__all__ = [
+    "GRACE_FORMS",
+    "LIMIT_FORMS",
+    "MAX_BYTES",
+    "NOTHING",
+    "SIZE_FORMS",
+    "Grace",
+    "format_age",
+    "format_count",
+    "format_exact",
+    "format_size",
+    "parse_age",
+    "parse_duration",
+    "parse_grace",
+    "parse_limit",
+    "parse_since",
+    "parse_size",
+    "parse_time_span",
+    "parse_until",
+]
+
+MAX_BYTES = 2**63 - 1  # a signed 64 bit column, and Dovecot's own ceiling
+UNLIMITED_WORDS = frozenset({"0", "unlimited", "none"})
+SIZE_FORMS = "5G, 5 GiB, 1.5g, 512M, 5000 or 5000B (bytes)"
+LIMIT_FORMS = f"{SIZE_FORMS}, 0/unlimited/none, +500M, -1G, +20%, -10%, x2, used+1G, used*1.2"
+GRACE_FORMS = "10% (of the limit), 10M, 0 (none)"
+
+# Digits are counted: int() of endless digits is slow, and refused by Python from 4300 on.
+_NUMBER = r"(?:[0-9]{1,25}(?:\.[0-9]{1,12})?|\.[0-9]{1,12})"
+_SIZE = re.compile(rf"({_NUMBER})\s*([kmgtpe]?)(i?b)?", re.IGNORECASE)
+_SIGNED = re.compile(r"([+-])\s*(.+)", re.DOTALL)
+_PERCENT = re.compile(rf"({_NUMBER})\s*%")
+_FACTOR = re.compile(rf"x\s*({_NUMBER})")
+_OF_USED = re.compile(r"used\s*([+*])\s*(.+)", re.DOTALL)
+_GRACE_PERCENT = re.compile(r"([0-9]{1,6})\s*%")
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+_FACTORS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50, "e": 1 << 60}
+
+
+def _number_of_bytes(text: str) -> Fraction | None:
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        return None
+    number, letter, suffix = match[1], match[2].lower(), (match[3] or "").lower()
+    if not letter and (suffix == "ib" or "." in number):  # "5iB" is no unit, half a byte no size
+        return None
+    return Fraction(number) * _FACTORS[letter]
+
+
+def parse_size(text: str) -> int:
+    """An absolute size in whole bytes, from 0 to 2^63-1."""
+    size = _number_of_bytes(text)
+    if size is None:
+        raise UsageError(f"{shown(text)} is not a size; accepted: {SIZE_FORMS}")
+    if round(size) > MAX_BYTES:
+        raise UsageError(f"{shown(text)} is too large: a size is at most {MAX_BYTES} bytes (8 EiB)")
+    return round(size)
+
+
+def parse_limit(text: str, current_limit: int | None, used: int | None) -> int | None:
+    """A new limit in bytes, None for unlimited.
+
+    Relative forms start from ``current_limit`` (None: the account is unlimited) or from ``used`` (None: not known).
+    Never silently unlimited: what comes out below one byte is refused, because 0 means unlimited in every database.
+    """
+    read = text.strip().lower()
+    if read in UNLIMITED_WORDS:
+        return None
+    limit = _relative_limit(text, read, current_limit, used)
+    if limit is None:
+        limit = _number_of_bytes(read)
+    if limit is None:
+        raise UsageError(f"{shown(text)} is not a limit; accepted: {LIMIT_FORMS}")
+    return _checked_limit(text, round(limit))
+
+
+def _checked_limit(text: str, limit: int) -> int:
+    if limit < 1:
+        raise UsageError(f"{shown(text)} gives {limit} bytes; a limit is at least 1 byte (or write unlimited)")
+    if limit > MAX_BYTES:
+        raise UsageError(f"{shown(text)} gives {limit:.3e} bytes; a limit is at most {MAX_BYTES} bytes (8 EiB)")
+    return limit
+
+
+def _relative_limit(text: str, read: str, limit: int | None, used: int | None) -> Fraction | None:
+    for pattern, base, why, change in _RELATIVE:
+        match = pattern.fullmatch(read)
+        if match is None:
+            continue
+        start = limit if base == "limit" else used
+        step = change(*match.groups())
+        if step is None:
+            return None
+        if start is None or start < 0:
+            missing = why if start is None else "the database has none that counts"
+            raise UsageError(f"{shown(text)} starts from the {base}, but {missing}; give an absolute size, like 5G")
+        times, plus = step
+        return start * times + plus
+    return None
+
+
+_Step = tuple[Fraction, Fraction]  # multiply by, then add
+
+
+def _signed_step(sign: str, amount: str) -> _Step | None:
+    direction = 1 if sign == "+" else -1
+    percent = _PERCENT.fullmatch(amount)
+    if percent is not None:
+        return 1 + direction * Fraction(percent[1]) / 100, Fraction(0)
+    size = _number_of_bytes(amount)
+    return None if size is None else (Fraction(1), direction * size)
+
+
+def _factor_step(factor: str) -> _Step:
+    return Fraction(factor), Fraction(0)
+
+
+def _used_step(operator: str, amount: str) -> _Step | None:
+    if operator == "*":
+        return _factor_step(amount) if re.fullmatch(_NUMBER, amount) else None
+    size = _number_of_bytes(amount)
+    return None if size is None else (Fraction(1), size)
+
+
+_RELATIVE: tuple[tuple[re.Pattern[str], str, str, Callable[..., _Step | None]], ...] = (
+    (_SIGNED, "limit", "this account is unlimited", _signed_step),
+    (_FACTOR, "limit", "this account is unlimited", _factor_step),
+    (_OF_USED, "use", "the use is not known", _used_step),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Grace:
+    """What a mailbox under its limit may still take beyond it: a share of the limit plus a fixed size."""
+
+    percent: int = 0
+    size: int = 0
+
+    def of(self, limit_bytes: int) -> int:
+        """Bytes of grace for this limit; whole bytes, rounded down as Dovecot does."""
+        return limit_bytes * self.percent // 100 + self.size
+
+
+def parse_grace(text: str) -> Grace:
+    """``10%`` as Dovecot 2.3, ``10M`` as 2.4, ``0`` for none. Only whole percents, as in Dovecot."""
+    percent = _GRACE_PERCENT.fullmatch(text.strip())
+    if percent is not None:
+        return Grace(percent=int(percent[1]))
+    size = _number_of_bytes(text)
+    if size is None or round(size) > MAX_BYTES:
+        raise UsageError(f"{shown(text)} is not a grace; accepted: {GRACE_FORMS}")
+    return Grace(size=round(size))
+
+
+def format_size(size: int | None) -> str:
+    """Bytes as people read them: at most three digits that mean something, ``5.2 GiB``, ``821 MiB``, ``0 B``.
+
+    Written by hand: a table calls it thousands of times, and humanize.naturalsize has one number of decimals for all.
+    """
+    if size is None:
+        return NOTHING
+    if size < 0:
+        return "-" + format_size(-size)
+    if size < 1024:
+        return f"{size} B"
+    power = min((size.bit_length() - 1) // 10, len(_UNITS) - 1)
+    unit = 1 << 10 * power
+    # Rounded in whole numbers: no float digits show, and 1023.6 KiB becomes 1 MiB.
+    whole = (2 * size + unit) // (2 * unit)
+    if whole == 1024 and power < len(_UNITS) - 1:
+        return f"1 {_UNITS[power + 1]}"
+    tenths = (20 * size + unit) // (2 * unit)
+    if tenths >= 1000 or tenths % 10 == 0:
+        return f"{whole} {_UNITS[power]}"
+    return f"{tenths // 10}.{tenths % 10} {_UNITS[power]}"
+
+
+def format_limit(limit: int | None) -> str:
+    """A limit as people read it; None is unlimited, below 0 it is none."""
+    if limit is None:
+        return "unlimited"
+    return "invalid" if limit < 0 else format_size(limit)
+
+
+def format_exact(size: int) -> str:
+    """A size as people read it and to the byte: ``5.2 GiB (5,583,457,484 bytes)``, ``1 byte``."""
+    exact = "1 byte" if size == 1 else f"{size:,} bytes"
+    return exact if size < 1024 else f"{format_size(size)} ({exact})"
+
+
+def format_count(number: int | None) -> str:
+    """A number with thousands separated, ``18,201``."""
+    if number is None:
+        return NOTHING
+    import humanize  # late: the engine never formats
+
+    return humanize.intcomma(number)
+
+
+def format_micros(micros: int | None) -> str:
+    """A duration in microseconds as people read it: ``61 µs``, ``1.2 ms``, ``150 ms``, ``1.2 s``."""
+    if micros is None:
+        return NOTHING
+    if micros < 1000:
+        return f"{micros} µs"
+    if micros < 1_000_000:
+        return f"{micros / 1000:.{0 if micros >= 99_950 else 1}f} ms"
+    return f"{micros / 1_000_000:.1f} s"
+
+
+def format_rate(per_second: float) -> str:
+    """How often a second: ``0``, ``5.8``, ``42``, ``30,600``."""
+    return f"{per_second:.1f}" if 0 < per_second < 10 else f"{per_second:,.0f}"

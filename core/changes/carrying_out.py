@@ -1,0 +1,207 @@
+"""How limits are changed, for good or until a day, so that each change is remembered.
+
+Theory of operation. Limits are in one database and what is remembered of them in another, so that no transaction spans
+both. A lasting change is made first and written down afterwards: where that fails it stands, and its result says so. A
+limit that is to go back by itself is written down first (see core.changes.temporary), and where that fails it is
+refused: a raise that nobody remembers would last for ever. One at a time: ``lock`` is held by whoever changes a limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from core.accounts.store import AccountStore, Anything, LimitChange, LimitChangedError, LimitResult
+from core.base.errors import MailquotaError
+from core.base.threads import in_thread
+from core.base.times import local_time
+from core.base.units import format_limit
+from core.changes.results import failed, numbered
+from core.changes.temporary import Temporary, TemporaryLimits, holding, replace
+from core.control.results import SetResult
+from core.history.connection import Sql, StateError
+from core.history.journal import Journal, JournalEntry, Row, limit_text
+from core.history.who import Operator, write_journal
+from core.mailboxes.ledger import Ledger
+from core.mailboxes.rounds import Poller
+
+log = logging.getLogger(__name__)
+
+_FRESH_MOST = 1000  # accounts that are measured before and after a change of their limits
+
+Running = Mapping[str, Sequence[Temporary]]  # temporary limits by address
+
+
+class Change(NamedTuple):
+    """One limit that is to be written. Bytes; ``until`` in seconds since the epoch, ``then`` the limit from then on.
+
+    ``expect`` as in LimitChange. ``begun`` is the journal entry of a temporary limit that runs again by this change,
+    ``undoes`` the one that is taken back.
+    """
+
+    planned: SetResult
+    expect: int | Anything | None
+    reason: str = ""
+    until: float | None = None
+    then: int | None = None
+    begun: int | None = None
+    undoes: int | None = None
+
+    @property
+    def address(self) -> str:
+        """Whose limit."""
+        return self.planned.address
+
+    def promised(self) -> SetResult:
+        """The result of a dry run."""
+        return msgspec.structs.replace(self.planned, until=self.until, then_bytes=self.then)
+
+
+class LimitChanges:
+    """Used on the engine's loop. ``noted`` is set when there is a new temporary limit."""
+
+    def __init__(self, ledger: Ledger, poller: Poller, journal: Journal, clock: Callable[[], float]) -> None:
+        self.lock = asyncio.Lock()
+        self.noted = asyncio.Event()
+        self.temporary = TemporaryLimits(journal.database)
+        self.journal = journal
+        self.clock = clock
+        self._ledger = ledger
+        self._poller = poller
+
+    async def measure(self, addresses: Sequence[str]) -> None:
+        """Have the use of these accounts be that of now (of very many: of the last round)."""
+        entries = (entry for entry in map(self._ledger.get, addresses) if entry is not None)
+        await self._poller.measure_now(
+            [entry for entry in entries if entry.known is None or len(addresses) <= _FRESH_MOST]
+        )
+
+    async def running(self, *, needed: bool) -> Running:
+        """The temporary limits that have not ended. Where they can't be read: StateError if ``needed``, else none."""
+        try:
+            return await in_thread(self.temporary.running)
+        except StateError as error:
+            if needed:
+                raise _unremembered(error) from error
+            return {}
+
+    async def carry_out(
+        self, accounts: AccountStore, changes: Sequence[Change], operator: Operator, running: Running
+    ) -> list[SetResult]:
+        """Write these limits, one for an account, and remember them; called with the lock held.
+
+        Raises DatabaseError, and StateError where a temporary one can't be remembered; then nothing was changed.
+        """
+        if not changes:
+            return []
+        noted = await self._note(changes)
+        limits = [LimitChange(c.address, c.planned.new_bytes, c.expect) for c in changes]
+        try:
+            written = await in_thread(lambda: accounts.set_limits(limits))
+        except MailquotaError:  # what a commit that broke off did is not known: what it may have done stays noted
+            await self._forget(noted, (c for c in changes if c.planned.new_bytes == c.planned.old_bytes))
+            raise
+        await self._forget(noted, (c for c, w in zip(changes, written, strict=True) if w.error is not None))
+        results = [await self._result(c, w) for c, w in zip(changes, written, strict=True)]
+        results = await self._write_down(changes, results, _Memory(noted, running, self.clock()), operator)
+        await self.measure([c.address for c in changes])
+        return results
+
+    async def _note(self, changes: Iterable[Change]) -> dict[str, int]:
+        """Remember temporary limits before they are set: the number of each, by address."""
+        wanted = [(c.address, c.then, c.planned.new_bytes, c.until) for c in changes if c.until is not None]
+        if not wanted:
+            return {}
+        try:
+            numbers = await in_thread(lambda: self.temporary.begin(wanted))
+        except StateError as error:
+            raise _unremembered(error) from error
+        self.noted.set()
+        return dict(zip((address for address, *_ in wanted), numbers, strict=True))
+
+    async def _forget(self, noted: dict[str, int], changes: Iterable[Change]) -> None:
+        numbers = [noted.pop(c.address) for c in changes if c.address in noted]
+        if not numbers:
+            return
+        try:
+            await in_thread(lambda: self.temporary.forget(numbers))
+        except StateError as error:  # on its day it will be found that they don't hold
+            log.warning("limits that were not set stay noted: %s", error)
+
+    async def _result(self, change: Change, written: LimitResult) -> SetResult:
+        planned = change.planned
+        if isinstance(written.error, LimitChangedError) and change.undoes is not None:
+            return failed(planned, await self._changed_since(change.address, change.undoes, written.error.found))
+        if written.error is not None:
+            return failed(planned, written.error)
+        self._ledger.set_limit(change.address, planned.new_bytes)
+        return msgspec.structs.replace(change.promised(), old_bytes=written.old)
+
+    async def _changed_since(self, address: str, entry: int, found: int | None) -> MailquotaError:
+        try:
+            who = f", {blame(await in_thread(lambda: self.journal.later(address, entry)), found)}"
+        except StateError:  # others of the same edit are changed by now: that must not end here
+            who = ""
+        return MailquotaError(f"the limit of {address} is {format_limit(found)} by now{who}; nothing was changed")
+
+    async def _write_down(
+        self, changes: Sequence[Change], results: list[SetResult], memory: _Memory, operator: Operator
+    ) -> list[SetResult]:
+        done = [(c, r) for c, r in zip(changes, results, strict=True) if r.error is None]
+        entries = [_entry(c, r, memory.ends(c, r), operator) for c, r in done]
+        numbers, remark = await write_journal(
+            self.journal, entries, lambda sql, numbers: memory.settle(sql, [c for c, _ in done], numbers)
+        )
+        if remark and any(c.until is None and memory.holding(c.address, r.new_bytes) for c, r in done):
+            remark += "; its temporary limit still ends on its day"
+        return numbered(results, numbers, remark)
+
+
+class _Memory(NamedTuple):
+    """What is remembered of temporary limits while some are changed."""
+
+    noted: Mapping[str, int]
+    running: Running
+    now: float
+
+    def holding(self, address: str, limit: int | None) -> Temporary | None:
+        return holding(self.running.get(address, ()), limit)
+
+    def ends(self, change: Change, result: SetResult) -> str:
+        """What the journal says of a temporary limit that ends by a change."""
+        old = self.holding(change.address, result.old_bytes)
+        if old is None:
+            return ""
+        verb = "ends" if change.until is None else "replaces"
+        return f"{verb} the temporary limit until {local_time(old.until)}"
+
+    def settle(self, sql: Sql, changes: Iterable[Change], numbers: Iterable[int]) -> None:
+        """What ran before ends, what is new has a journal entry."""
+        for change, number in zip(changes, numbers, strict=True):
+            row = self.noted.get(change.address)
+            if row is not None:
+                replace(sql, self.now, change.address, number, (row, change.begun or number))
+            elif change.address in self.running:
+                replace(sql, self.now, change.address, number, None)
+
+
+def _entry(change: Change, result: SetResult, ends: str, operator: Operator) -> JournalEntry:
+    old, new = limit_text(result.old_bytes), limit_text(result.new_bytes)
+    reason = "; ".join(filter(None, (change.reason, ends)))
+    return operator.entry("limit", change.address, old, new, reason=reason, until=change.until, undoes=change.undoes)
+
+
+def _unremembered(error: StateError) -> StateError:
+    return StateError(f"nothing was changed, as a temporary limit could not be remembered: {error}")
+
+
+def blame(later: Sequence[Row], found: int | None) -> str:
+    """Who made a limit what it is, by what the journal has of it since."""
+    changes = [row for row in later if row.old != row.new]
+    if not changes or changes[-1].new != limit_text(found):
+        return "changed outside mailquota"
+    return f"set by {changes[-1].who} on {local_time(changes[-1].at)}"

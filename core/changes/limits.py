@@ -1,0 +1,150 @@
+"""Edits of limits as people order them: set, for good or until a day, and taken back.
+
+Whatever is reckoned from the old limit, or is to bring an old limit back, is only written where the limit still is the
+expected one. Taking back an edit that had ended a temporary limit has that one run again, or gives the limit that it
+would have gone back to by now.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from core.accounts.store import ANY, AccountStore
+from core.base.errors import MailquotaError, NoSuchAccountError, UsageError
+from core.base.threads import in_thread
+from core.base.times import local_time
+from core.base.units import parse_limit
+from core.changes.carrying_out import Change, LimitChanges, Running
+from core.changes.recount_and_trash import Actions
+from core.changes.temporary import Temporary, holding
+from core.control.results import SetResult
+from core.history.journal import Journal, Row, limit_of
+from core.history.who import Operator
+from core.mailboxes.ledger import Ledger
+from core.mailboxes.rounds import Poller
+
+
+class Limits:
+    """Used on the engine's loop; ``clock`` gives seconds since the epoch."""
+
+    def __init__(
+        self, actions: Actions, ledger: Ledger, poller: Poller, journal: Journal, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.changes = LimitChanges(ledger, poller, journal, clock)
+        self._actions = actions
+        self._ledger = ledger
+        self._journal = journal
+
+    async def set(
+        self,
+        accounts: AccountStore,
+        addresses: list[str],
+        size: str,
+        operator: Operator,
+        *,
+        reason: str = "",
+        until: float | None = None,
+        dry_run: bool = False,
+    ) -> list[SetResult]:
+        """Set the limits of these addresses to ``size`` in the size language, for good or ``until`` a time.
+
+        UsageError where none can be; StateError where a temporary one can't be remembered.
+        """
+        await self.changes.measure(addresses)
+        results = [self._plan(address, size, lasting=until is None) for address in addresses]
+        if len(results) == 1 and results[0].code == UsageError.exit_code:
+            raise UsageError(results[0].error)
+        wanted = list({result.address: result for result in results if result.error is None}.values())
+
+        def changes(running: Running) -> list[Change]:
+            return [_change(result, size, reason, until, running) for result in wanted]
+
+        if dry_run:
+            done = [change.promised() for change in changes(await self.changes.running(needed=until is not None))]
+        else:
+            with self._actions.at_work(operator):
+                async with self.changes.lock:
+                    running = await self.changes.running(needed=until is not None)
+                    done = await self.changes.carry_out(accounts, changes(running), operator, running)
+        by_address = {result.address: result for result in done}
+        return [by_address.get(result.address, result) for result in results]
+
+    def _plan(self, address: str, size: str, *, lasting: bool) -> SetResult:
+        entry = self._ledger.get(address)
+        if entry is None:
+            missing = NoSuchAccountError(address)
+            return SetResult(address, None, None, error=str(missing), code=missing.exit_code)
+        try:
+            if entry.fault and not lasting:
+                raise UsageError(f"{entry.fault}: there is nothing to go back to, so set one for good")
+            new = parse_limit(size, entry.limit, entry.used)
+        except UsageError as error:
+            return SetResult(address, entry.limit, entry.limit, entry.used, error=str(error), code=error.exit_code)
+        return SetResult(address, entry.limit, new, entry.used)
+
+    async def undo(
+        self, accounts: AccountStore, number: int | None, operator: Operator, *, reason: str = ""
+    ) -> list[SetResult]:
+        """Take back what journal entry ``number`` set, or all that the newest edit of limits set.
+
+        A limit that somebody changed since stays, and its result says who did. Raises MailquotaError where there is
+        nothing to take back, StateError where that can't be known.
+        """
+        with self._actions.at_work(operator):
+            async with self.changes.lock:
+                rows = await in_thread(lambda: self._edit(number))
+                await self.changes.measure([row.address for row in rows])
+                first, last = min(row.id for row in rows), max(row.id for row in rows)
+                ended = await in_thread(lambda: self.changes.temporary.ended_by(first, last))
+                changes = [self._back(row, ended.get(row.id, ()), reason) for row in rows]
+                running = await self.changes.running(needed=True)
+                return await self.changes.carry_out(accounts, changes, operator, running)
+
+    def _edit(self, number: int | None) -> list[Row]:
+        """The entries that are to be taken back, oldest first."""
+        if number is not None:
+            return [self._entry(number)]
+        rows = self._journal.newest_edit()
+        if not rows:
+            raise MailquotaError("the journal has no edit of limits that could be taken back")
+        return rows[::-1]
+
+    def _entry(self, number: int) -> Row:
+        row = self._journal.entry(number)
+        if row is None:
+            raise MailquotaError(f"the journal has no entry {number}; nothing was changed")
+        if row.kind != "limit":
+            raise MailquotaError(f"entry {number} is no edit of a limit ({row.kind}); nothing was changed")
+        if row.undoes is not None:
+            raise MailquotaError(f"entry {number} itself takes back entry {row.undoes}; nothing was changed")
+        for later in self._journal.later(row.address, number):
+            if later.undoes == number:
+                raise MailquotaError(
+                    f"entry {number} was taken back already, by {later.who} on {local_time(later.at)}"
+                    f" (entry {later.id}); nothing was changed"
+                )
+        return row
+
+    def _back(self, row: Row, ended: Sequence[Temporary], reason: str) -> Change:
+        entry = self._ledger.get(row.address)
+        used = entry.used if entry is not None else None
+        old, now = limit_of(row.old), limit_of(row.new)
+        before = holding(ended, old)
+        if before is None:
+            return Change(SetResult(row.address, now, old, used), now, reason, undoes=row.id)
+        if before.until > self.changes.clock():
+            planned = SetResult(row.address, now, old, used)
+            return Change(planned, now, reason, before.until, before.before, before.entry, undoes=row.id)
+        why = f"the temporary limit before it was until {local_time(before.until)}"
+        planned = SetResult(row.address, now, before.before, used)
+        return Change(planned, now, "; ".join(filter(None, (reason, why))), undoes=row.id)
+
+
+def _change(planned: SetResult, size: str, reason: str, until: float | None, running: Running) -> Change:
+    if until is None:
+        relative = size.strip()[:1] in {"+", "-", "x", "X"}  # only from the limit that it was reckoned from
+        return Change(planned, planned.old_bytes if relative else ANY, reason)
+    temporary = holding(running.get(planned.address, ()), planned.old_bytes)
+    then = temporary.before if temporary is not None else planned.old_bytes
+    return Change(planned, planned.old_bytes, reason, until, then)

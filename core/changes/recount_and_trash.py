@@ -1,0 +1,212 @@
+"""Changes to mailboxes: each is one function that keys, commands and the control protocol all call.
+
+An action runs on the engine's loop and has its blocking parts done in threads. One mailbox is changed by one action at
+a time. Whatever was changed is measured anew before the action ends, so that its result, the table and the next answer
+agree, and is in the journal. Where the journal can't be written the change stands, and its result and the log say so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+import msgspec
+
+from core.base.errors import MailquotaError, NoSuchAccountError, UnreachableError, error_code, error_text
+from core.base.threads import in_thread
+from core.changes.results import figure, trash_result
+from core.control.results import RecalcResult, TrashResult
+from core.history.journal import Journal
+from core.history.who import Operator, write_journal
+from core.mailboxes.driver import Driver
+from core.mailboxes.ledger import NEVER, Entry, Ledger
+from core.mailboxes.mailstore import Mailstore
+from core.mailboxes.recount import with_doveadm
+from core.mailboxes.rounds import Poller
+from core.mailboxes.trash import Removed, find_by_doveadm, find_files, remove_by_doveadm, remove_files
+from core.servers.dovecot.doveadm import Tool
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Actions:
+    """What can be done to accounts. ``doveadm`` is None where we do it by ourselves.
+
+    ``insist`` is set where the settings name a doveadm: then it is not worked around when it can't help.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        store: Mailstore,
+        driver: Driver,
+        poller: Poller,
+        journal: Journal,
+        *,
+        doveadm: Tool | None,
+        insist: bool,
+    ) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._driver = driver
+        self._poller = poller
+        self._journal = journal
+        self._doveadm = doveadm
+        self._insist = insist
+        self._working: list[Operator] = []
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    # ---- recount
+
+    async def recalc(self, addresses: list[str], operator: Operator) -> list[RecalcResult]:
+        """Recount these mailboxes, one after the other."""
+        return await self._one_by_one(addresses, operator, lambda address: self._recalc(address, operator))
+
+    async def _recalc(self, address: str, operator: Operator) -> RecalcResult:
+        try:
+            entry = self._mailbox(address)
+            async with self._lock(address):
+                return await self._recalc_entry(entry, operator)
+        except (MailquotaError, OSError) as error:
+            return RecalcResult(address, None, None, None, None, None, error_text(error), error_code(error))
+
+    async def _recalc_entry(self, entry: Entry, operator: Operator) -> RecalcResult:
+        address, driver = entry.address, self._driver
+        if entry.known is None:
+            await self._measure([entry])
+        known = entry.known
+        before = await in_thread(lambda: driver.recorded(address)) or (
+            (known.used, known.messages) if known else (None, None)
+        )
+        method = await self._by_doveadm(lambda doveadm: self._recalc_by_doveadm(doveadm, address))
+        if method is None:
+            method = await in_thread(lambda: driver.recount(address, entry.limit))
+        await self._measure([entry])
+        self._ledger.set_drift(entry, None)
+        entry.compared_at = NEVER  # a delivery may have come in between: the background check looks again
+        after = (entry.known.used, entry.known.messages) if entry.known else (None, None)
+        _, remark = await write_journal(
+            self._journal, [operator.entry("recalc", address, figure(before[0]), figure(after[0]))]
+        )
+        return RecalcResult(address, before[0], after[0], before[1], after[1], method, remark=remark)
+
+    def _recalc_by_doveadm(self, doveadm: Tool, address: str) -> str:
+        if self._driver.name == "maildir":
+            with_doveadm(self._store.maildir(address), lambda: doveadm.recalc(address))
+        else:
+            doveadm.recalc(address)
+        return "doveadm"
+
+    # ---- Trash
+
+    async def empty_trash(
+        self, addresses: list[str], older_than: float | None, operator: Operator, *, dry_run: bool
+    ) -> list[TrashResult]:
+        """Remove what lies in Trash for longer than ``older_than`` seconds (None: everything), or only look."""
+        before = None if older_than is None else time.time() - older_than
+        return await self._one_by_one(
+            addresses, operator, lambda address: self._empty(address, before, operator, dry_run=dry_run)
+        )
+
+    async def _empty(self, address: str, before: float | None, operator: Operator, *, dry_run: bool) -> TrashResult:
+        try:
+            entry = self._mailbox(address)
+            async with self._lock(address):
+                return await self._empty_entry(entry, before, operator, dry_run=dry_run)
+        except (MailquotaError, OSError) as error:
+            return TrashResult(address, [], 0, 0, None, None, None, error_text(error), error_code(error))
+
+    async def _empty_entry(
+        self, entry: Entry, before: float | None, operator: Operator, *, dry_run: bool
+    ) -> TrashResult:
+        address, maildir = entry.address, self._store.maildir(entry.address)
+        found = await self._by_doveadm(
+            lambda doveadm: _empty_by_doveadm(doveadm, self._store, address, before, dry_run)
+        )
+        method = "doveadm"
+        if found is None:
+            method = "unlink"
+            found = await in_thread(lambda: _empty_files(self._store, maildir, before, dry_run))
+        result = trash_result(address, found, method)
+        if not dry_run:
+            if result.messages:
+                _, remark = await write_journal(
+                    self._journal, [operator.entry("trash", address, None, f"-{result.bytes}")]
+                )
+                result = msgspec.structs.replace(result, remark=remark)
+            await self._measure([entry])
+        return result
+
+    # ---- parts
+
+    async def finish(self, seconds: float) -> None:
+        """Let changes that are under way come to their end, those of many accounts after the one that they are at."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while self._working and loop.time() < until:
+            for operator in self._working:
+                operator.cancelled = True
+            await asyncio.sleep(0.01)
+
+    @contextmanager
+    def at_work(self, operator: Operator) -> Iterator[None]:
+        """What is done within is waited for when the engine stops."""
+        self._working.append(operator)
+        try:
+            yield
+        finally:
+            self._working.remove(operator)
+
+    async def _one_by_one(
+        self, addresses: list[str], operator: Operator, work: Callable[[str], Awaitable[T]]
+    ) -> list[T]:
+        results: list[T] = []
+        with self.at_work(operator):
+            for address in addresses:
+                if operator.cancelled:
+                    break
+                results.append(await work(address))
+                operator.progress(len(results), len(addresses), address)
+        return results
+
+    def _mailbox(self, address: str) -> Entry:
+        entry = self._ledger.get(address)
+        if entry is None or not entry.mailbox:
+            raise NoSuchAccountError(address, odd=entry is not None)
+        return entry
+
+    def _lock(self, address: str) -> asyncio.Lock:
+        return self._locks.setdefault(address, asyncio.Lock())
+
+    async def _measure(self, entries: Iterable[Entry]) -> None:
+        await self._poller.measure_now(list(entries))
+
+    async def _by_doveadm(self, work: Callable[[Tool], T]) -> T | None:
+        """Have it done by doveadm. None where there is none, or where one that was only found knows no such user."""
+        doveadm = self._doveadm
+        if doveadm is None:
+            return None
+        try:
+            return await in_thread(lambda: work(doveadm))
+        except (NoSuchAccountError, UnreachableError) as error:
+            if self._insist:
+                raise
+            log.info("doveadm can't help, so it is done without: %s", error)
+            return None
+
+
+def _empty_by_doveadm(doveadm: Tool, store: Mailstore, address: str, before: float | None, dry_run: bool) -> Removed:
+    found = find_by_doveadm(doveadm, store, address, before)
+    return Removed(found) if dry_run else remove_by_doveadm(doveadm, address, found)
+
+
+def _empty_files(store: Mailstore, maildir: str, before: float | None, dry_run: bool) -> Removed:
+    found = find_files(store, maildir, before)
+    return Removed(found) if dry_run else remove_files(maildir, found)

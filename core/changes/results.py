@@ -1,0 +1,52 @@
+"""What becomes of changes, account by account: results for whoever ordered them, errors in words. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from core.base.errors import MailquotaError, error_code, error_text, sendable
+from core.control.results import SetResult, TrashResult
+from core.mailboxes.trash import Removed
+
+
+def trash_result(address: str, removed: Removed, method: str) -> TrashResult:
+    """What was found, or removed, in the Trash of one account."""
+    found, error = removed.messages, removed.error
+    arrivals = [message.arrived for message in found]
+    return TrashResult(
+        address=address,
+        folders=[sendable(name) for name in dict.fromkeys(message.folder for message in found)],
+        messages=len(found),
+        bytes=sum(message.size for message in found),
+        oldest=min(arrivals, default=None),
+        newest=max(arrivals, default=None),
+        method=method,
+        error=None if error is None else error_text(error),
+        code=0 if error is None else error_code(error),
+    )
+
+
+def failed(planned: SetResult, error: MailquotaError) -> SetResult:
+    """A limit that could not be set."""
+    return SetResult(
+        planned.address,
+        planned.old_bytes,
+        planned.old_bytes,
+        planned.used_bytes,
+        error=str(error),
+        code=error.exit_code,
+    )
+
+
+def numbered(results: list[SetResult], numbers: list[int], remark: str | None) -> list[SetResult]:
+    """Each result that was written with the number of its journal entry; without numbers with the reason."""
+    left = iter(numbers)
+    return [
+        r if r.error is not None else msgspec.structs.replace(r, journal_id=next(left, None), remark=remark)
+        for r in results
+    ]
+
+
+def figure(value: int | None) -> str | None:
+    """A figure as the journal has it."""
+    return None if value is None else str(value)

@@ -1,0 +1,137 @@
+"""Temporary limits: which limits go back by themselves, when, and to what. Blocking; called in a thread.
+
+Theory of operation. A row is written before its limit is set, without the number of a journal entry, and gets the
+number afterwards: so whatever is killed in between, a raise is never forgotten. Therefore a row alone does not say that
+its limit holds. It does where the account's limit is the row's, and of several running rows of one account the newest
+counts. An edit that follows ends the rows before it and leaves its number there, so that taking it back can have one
+run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from core.history.connection import Sql
+from core.history.database import StateDatabase
+from core.history.journal import JournalEntry, add_entry, limit_text
+
+_COLUMNS = "SELECT id, entry, address, before_bytes, limit_bytes, until FROM temporary_limits AS one"
+_RUNNING = f"{_COLUMNS} WHERE ended_at IS NULL ORDER BY id"
+_DUE = (
+    f"{_COLUMNS} WHERE ended_at IS NULL AND until <= ? AND NOT EXISTS (SELECT 1 FROM temporary_limits AS newer"
+    " WHERE newer.address = one.address AND newer.ended_at IS NULL AND newer.id > one.id"
+    " AND newer.limit_bytes = one.limit_bytes) ORDER BY until LIMIT ?"
+)
+_NEXT = "SELECT MIN(until) FROM temporary_limits WHERE ended_at IS NULL AND until > ?"
+_ENDED_BY = (
+    "SELECT id, entry, address, before_bytes, limit_bytes, until, ended_by FROM temporary_limits"
+    " WHERE ended_by BETWEEN ? AND ? ORDER BY id"
+)
+_ADD = "INSERT INTO temporary_limits (address, before_bytes, limit_bytes, until) VALUES (?, ?, ?, ?)"
+_FORGET = "DELETE FROM temporary_limits WHERE id = ?"
+_CONFIRM = "UPDATE temporary_limits SET entry = ? WHERE id = ?"
+_REPLACE = "UPDATE temporary_limits SET ended_at = ?, ended_by = ? WHERE address = ? AND ended_at IS NULL AND id <> ?"
+_END = "UPDATE temporary_limits SET ended_at = ? WHERE id = ? AND ended_at IS NULL"
+_END_OLDER = (
+    "UPDATE temporary_limits SET ended_at = ? WHERE address = ? AND ended_at IS NULL AND id < ? AND limit_bytes = ?"
+)
+
+
+class Temporary(NamedTuple):
+    """One of them. Bytes, None for unlimited; ``until`` in seconds since the epoch.
+
+    ``entry`` is its journal entry, None where whoever set it was killed before there was one.
+    """
+
+    id: int
+    entry: int | None
+    address: str
+    before: int | None
+    limit: int | None
+    until: float
+
+
+class TemporaryLimits:
+    """In the state database. Every method raises StateError."""
+
+    def __init__(self, database: StateDatabase) -> None:
+        self._database = database
+
+    def running(self) -> dict[str, list[Temporary]]:
+        """All that have not ended, by address, oldest first."""
+        found: dict[str, list[Temporary]] = {}
+        for one in map(_temporary, self._database.rows(_RUNNING)):
+            found.setdefault(one.address, []).append(one)
+        return found
+
+    def due(self, now: float, most: int) -> list[Temporary]:
+        """Those whose time has come, but for what a newer one of the same limit goes on with."""
+        return [_temporary(row) for row in self._database.rows(_DUE, (now, most))]
+
+    def next_end(self, now: float) -> float | None:
+        """When the next one ends that is not due yet."""
+        rows = self._database.rows(_NEXT, (now,))
+        return rows[0][0] if rows else None
+
+    def ended_by(self, first: int, last: int) -> dict[int, list[Temporary]]:
+        """What the edits of these journal entries ended, by entry, oldest first."""
+        found: dict[int, list[Temporary]] = {}
+        for *values, edit in self._database.rows(_ENDED_BY, (first, last)):
+            found.setdefault(edit, []).append(_temporary(values))
+        return found
+
+    def begin(self, wanted: Iterable[tuple[str, int | None, int | None, float]]) -> list[int]:
+        """Note address, limit before, limit and end of limits that are about to be set; their numbers."""
+        values = [(address, before or 0, limit or 0, until) for address, before, limit, until in wanted]
+        return self._database.write(lambda sql: [sql.insert(_ADD, one) for one in values])
+
+    def forget(self, numbers: Sequence[int]) -> None:
+        """These limits were not set after all."""
+        self._database.write(lambda sql: [sql.change(_FORGET, (number,)) for number in numbers])
+
+    def end(self, ended: Sequence[tuple[Temporary, JournalEntry | None]], now: float) -> list[bool]:
+        """Note that these ended, each with its journal entry; False for one that somebody else has ended before.
+
+        One that never held gets no entry.
+        """
+        return self._database.write(lambda sql: [_end(sql, now, one, entry) for one, entry in ended])
+
+
+def holding(running: Iterable[Temporary], limit: int | None) -> Temporary | None:
+    """Which of the running ones of an account this limit of it is."""
+    return next((one for one in reversed(list(running)) if one.limit == limit), None)
+
+
+def replace(sql: Sql, now: float, address: str, edit: int, new: tuple[int, int | None] | None) -> None:
+    """Within the transaction that writes journal entry ``edit``: it ends what runs for the account, but for the ``new``
+    one, which gets the number of the journal entry that it is from."""
+    number, entry = new or (0, None)
+    sql.change(_REPLACE, (now, edit, address, number))
+    if new is not None:
+        sql.change(_CONFIRM, (entry, number))
+
+
+def _temporary(row: Sequence[Any]) -> Temporary:
+    number, entry, address, before, limit, until = row
+    return Temporary(number, entry, address, before or None, limit or None, until)
+
+
+def _end(sql: Sql, now: float, one: Temporary, entry: JournalEntry | None) -> bool:
+    if not sql.change(_END, (now, one.id)):
+        return False
+    sql.change(_END_OLDER, (now, one.address, one.id, one.limit or 0))
+    if entry is not None:
+        begun = one.entry if one.entry is not None else add_entry(sql, now, _unwritten(one, entry.operator))
+        add_entry(sql, now, msgspec.structs.replace(entry, undoes=begun))
+    return True
+
+
+def _unwritten(one: Temporary, operator: str) -> JournalEntry:
+    """The entry of a limit that was set by somebody who was killed before it was written."""
+    old, new = limit_text(one.before), limit_text(one.limit)
+    return JournalEntry(
+        operator, "", "limit", one.address, old, new, "not known who set it: killed just then", one.until
+    )

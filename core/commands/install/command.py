@@ -1,0 +1,206 @@
+"""``mailquota install`` and ``uninstall``: a service of it, and back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from core.base.errors import MailquotaError, SettingsError
+from core.commands.options import YES, Common, command
+from core.commands.output import advise, complain
+from core.commands.results import DONE, FAILED, PARTLY, confirm
+from core.settings.config import DEFAULT_PATH, Config
+from core.settings.declared import Settings
+
+if TYPE_CHECKING:
+    from core.commands.install.gather import Asked
+    from core.commands.install.machine import Machine
+    from core.commands.install.model import Host, Plan
+
+_APPLY = click.option("--apply", is_flag=True, help="Show the difference, ask, and do it.")
+
+
+@command("install", acts=True)
+@_APPLY
+@YES
+@click.option("--user", metavar="NAME", default="", help="Who owns the mailboxes; else whoever owns their folder.")
+def install(common: Common, *, apply: bool, yes: bool, user: str) -> int:
+    """What it takes to run mailquota as a service, without root: settings, group, systemd units, Postfix's line.
+
+    Prints it as a script to read. --apply shows the difference to what is there, asks, and does it; a second time there
+    is nothing left to do. Postfix comes last, and takes mail as ever if mailquota is away. Where systemd does not run,
+    it is said how to start mailquota; Postfix's line then waits until it answers, and the same command goes on.
+
+    A settings file that is there is kept. The service runs as the owner of the mailboxes.
+
+    Exit codes: 0 done, 1 refused, or failed before anything was changed, 3 partly done; say it again to go on.
+    """
+    from core.commands.install.plan import install_plan
+    from core.settings.text import dump
+
+    config = common.load()
+    machine, host = _look(config, user)
+    if host.files.get(host.settings) is None:
+        config = for_service(config, doveadm=not (host.systemd and host.dovecot_closed))
+    plan = install_plan(config, host, dump(config))
+    code = _carry_out(common, plan, machine, apply=apply, yes=yes)
+    if not host.systemd and (apply or not plan.waits):  # else it stands in the script
+        from core.commands.install.without_systemd import advice
+
+        click.echo(advice(config, host))
+    return code
+
+
+@command("uninstall", acts=True)
+@_APPLY
+@YES
+@click.option("--purge", is_flag=True, help="History, journal and the settings that install wrote go, too.")
+def uninstall(common: Common, *, apply: bool, yes: bool, purge: bool) -> int:
+    """Take back what install wrote: Postfix's line first, then the service, its units and its group.
+
+    Prints what would be done; --apply asks and does it. Postfix gets back the very value that it had before, unless it
+    was changed since: then mailquota's check is taken out of it, and the lines that bring the value back are printed. A
+    unit that was edited is kept, and named, and so is whatever else is left.
+
+    Exit codes: 0 done, 1 refused, or failed before anything was changed, 3 partly done; say it again to go on.
+    """
+    from core.commands.install.removal import removal_plan
+
+    config = _settings_or_none(common)
+    machine, host = _look(config, "")
+    return _carry_out(common, removal_plan(config, host, purge=purge), machine, apply=apply, yes=yes)
+
+
+def _settings_or_none(common: Common) -> Config:
+    """Settings that are broken keep nothing from being taken back: the installation has noted what it wrote."""
+    try:
+        return common.load()
+    except SettingsError as error:
+        complain(f"{error}; going by what the installation noted")
+        return Config(Settings(), {})
+
+
+def _look(config: Config, user: str) -> tuple[Machine, Host]:
+    from core.commands.install.gather import gather
+    from core.commands.install.machine import Machine
+
+    machine = Machine()
+    return machine, gather(config, machine, _asked(config, user))
+
+
+def _asked(config: Config, user: str) -> Asked:
+    from core.base.sockets import answers
+    from core.commands.install.gather import Asked
+    from core.doctor.postfix.probe import probe
+    from core.settings.passwords import password_files
+
+    settings = str((config.path or DEFAULT_PATH).absolute())
+    try:
+        answering = answers(config.settings.control.socket)
+    except PermissionError:
+        answering = True
+    command = own_command()
+    code = str(Path(__file__).parents[3])
+    program = tuple(dict.fromkeys((command[0], sys.prefix, sys.base_prefix, code)))
+    engine = _process(config) if answering else 0
+    ready = probe(config.settings.policy.listen_addresses[0]).result == "answer"
+    return Asked(command, program, settings, user, password_files(config), answering, engine, ready)
+
+
+def _process(config: Config) -> int:
+    """Of the engine that runs; 0 where it does not say."""
+    from core.commands.session import find_engine
+    from core.control.messages import GetStatus
+    from core.control.results import Status
+
+    async def ask() -> int:
+        found = await find_engine(config, "command", read_only=True)
+        if found is None:
+            return 0
+        client, _ = found
+        try:
+            status: Status = await client.request(GetStatus(client.next_id()), Status)
+            return status.pid
+        finally:
+            await client.close()
+
+    try:
+        return asyncio.run(ask())
+    except MailquotaError:
+        return 0
+
+
+def own_command() -> tuple[str, ...]:
+    """How this very mailquota is started again."""
+    called = shutil.which(sys.argv[0])
+    if called is not None and Path(called).name == "mailquota":
+        return (os.path.abspath(called),)
+    return (sys.executable, "-m", "tui.command")
+
+
+def for_service(config: Config, *, doveadm: bool) -> Config:
+    """The settings in force, with what root found out about Dovecot: the service may not read all that root can.
+
+    ``doveadm``: whether the service can run it.
+    """
+    from core.mailboxes.from_settings import driver_name
+
+    mailstore, driver = config.settings.mailstore, driver_name(config)
+    trash = tuple(dict.fromkeys((*mailstore.trash, *config.found.trash_names)))
+    tool = "off" if mailstore.doveadm == "auto" and not doveadm and driver != "doveadm" else mailstore.doveadm
+    known = msgspec.structs.replace(mailstore, driver=driver, trash=trash, doveadm=tool)
+    return msgspec.structs.replace(config, settings=msgspec.structs.replace(config.settings, mailstore=known))
+
+
+def _carry_out(common: Common, plan: Plan, machine: Machine, *, apply: bool, yes: bool) -> int:
+    from core.commands.install.apply import script
+
+    for remark in plan.remarks:
+        complain(remark)
+    if apply:
+        return _apply(common, plan, machine, yes=yes)
+    if plan.obstacle:
+        complain(plan.obstacle)
+    click.echo(script(plan.steps), nl=False)
+    advise(plan.left)
+    return DONE
+
+
+def _apply(common: Common, plan: Plan, machine: Machine, *, yes: bool) -> int:
+    from core.commands.install.apply import carry_out, difference
+
+    if not plan.pending:
+        complain("nothing to do: all is as it should be" if plan.kind == "install" else "nothing to take back")
+        advise(plan.left)
+        return DONE
+    _refuse(common, plan)
+    click.echo(difference(plan))
+    if not yes:
+        asyncio.run(confirm(f"{len(plan.pending)} steps. Go on?"))
+    report = carry_out(plan, machine, lambda text: complain(f"done: {text}"))
+    for remark in report.remarks:
+        complain(f"went by: {remark}")
+    advise(plan.left)
+    if not report.fault:
+        return DONE
+    complain(f"{report.fault}; afterwards mailquota {plan.kind} --apply goes on from here")
+    return PARTLY if report.done else FAILED
+
+
+def _refuse(common: Common, plan: Plan) -> None:
+    if common.read_only:
+        raise MailquotaError("read-only: nothing was changed")
+    if os.geteuid() != 0:
+        raise MailquotaError(f"{plan.kind} --apply is for root; nothing was changed")
+    if plan.obstacle:
+        raise MailquotaError(f"{plan.obstacle}; nothing was changed")
+
+
+COMMANDS = {"install": install, "uninstall": uninstall}

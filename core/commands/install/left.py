@@ -1,0 +1,60 @@
+"""What is left when an installation has been taken back, as comments and lines for a shell of root. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from core.base.text import visible
+from core.commands.install.model import RESTRICTIONS, Host
+from core.commands.install.plan import policy_services
+from core.servers.postfix.restrictions import entries
+
+
+def left_behind(host: Host, restrictions: str | None, services: set[str], *, purge: bool) -> tuple[str, ...]:
+    """``restrictions`` are those that Postfix has then, ``services`` what it calls mailquota."""
+    lines = [*_postfix(host, restrictions), *_asked(host, services), *_dovecot(host), *_engine(host)]
+    if purge and host.others:
+        lines.append(f"# These files stay: {visible(', '.join(host.others))}")
+    return tuple(lines)
+
+
+def _postfix(host: Host, restrictions: str | None) -> Iterator[str]:
+    """The value from before, where it does not come back because somebody changed it since."""
+    manifest = host.manifest
+    if host.postfix.fault:
+        yield f"# {visible(host.postfix.fault)}: take the check_policy_service of mailquota out of Postfix yourself"
+        return
+    if manifest is None or not manifest.after or entries(restrictions or "") == entries(manifest.before or ""):
+        return
+    yield f"# {RESTRICTIONS} was changed since the installation: of that, mailquota's check alone is taken out."
+    if not policy_services(restrictions or ""):
+        yield "# Nobody checks quotas before mail is accepted then: mail to a full mailbox bounces later."
+    yield "# Before the installation it was as follows; these lines bring that back."
+    if any("quota-status" in service for service in policy_services(manifest.before or "")):
+        yield "# They need the service quota-status in Dovecot: without it Postfix would refuse all mail."
+    if manifest.before is None:
+        yield f"postconf -X {RESTRICTIONS}"
+    else:
+        yield f"postconf -e {shlex.quote(f'{RESTRICTIONS} = {manifest.before}')}"
+    yield "postfix reload"
+
+
+def _asked(host: Host, services: set[str]) -> Iterator[str]:
+    """Options of services in master.cf can't be written back."""
+    for name, value in host.postfix.elsewhere.items():
+        if "/" in name and services.intersection(policy_services(value)):
+            yield f"# {visible(name)} in master.cf still asks mailquota; take its check out: {visible(value)}"
+
+
+def _dovecot(host: Host) -> Iterator[str]:
+    for service in host.dovecot_runs:
+        yield f"# Dovecot's service {visible(service)} runs mailquota: give it another script before you remove that."
+
+
+def _engine(host: Host) -> Iterator[str]:
+    if host.starters and not host.systemd:
+        yield f"# Still there, and starts mailquota again: {', '.join(host.starters)}"
+    if host.stranger:
+        yield "# An engine goes on running, and warns owners. This ends it:"
+        yield f"kill {host.engine}" if host.engine else "# kill, with the process that mailquota status names"

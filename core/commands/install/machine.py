@@ -1,0 +1,94 @@
+"""A machine to look at and to change: its files, below ``root``, and its programs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from core.base import programs
+from core.base.errors import MailquotaError
+from core.base.programs import Said
+from core.commands.install.model import MANIFEST, Manifest
+
+PATIENCE = 120.0  # seconds; systemctl returns when the service answers, or has failed to
+
+
+def run_patiently(argv: Sequence[str]) -> Said:
+    """A program that changes something."""
+    return programs.run(argv, PATIENCE)
+
+
+class Machine:
+    """``root`` is / but for tests."""
+
+    def __init__(self, root: Path = Path("/"), run: Callable[[Sequence[str]], Said] = run_patiently) -> None:
+        self.root = root
+        self.run = run
+
+    def place(self, path: str) -> Path:
+        """Where a path of the machine is."""
+        return self.root / path.lstrip("/")
+
+    def read(self, path: str) -> str | None:
+        """The text of a file; None where there is none. Raises MailquotaError for one that can't be read."""
+        try:
+            return programs.read_bytes(str(self.place(path)), programs.LONGEST).decode("utf-8", "surrogateescape")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise MailquotaError(f"{path} can't be read: {error.strerror}") from error
+
+    def write(self, path: str, text: str, mode: int) -> None:
+        """All of it or nothing; folders above are made. Raises OSError.
+
+        An existing file gives its mode; what a link leads to does not.
+        """
+        target = self.place(path)
+        missing = [folder for folder in target.parents if not folder.exists()]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for folder in missing:  # whatever the umask of root's shell is, the service has to get through
+            folder.chmod(0o755)
+        with contextlib.suppress(FileNotFoundError):
+            before = target.lstat().st_mode  # a masked unit is a link to /dev/null, which all may write
+            mode = stat.S_IMODE(before) if stat.S_ISREG(before) else mode
+        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        try:
+            with open(handle, "wb") as file:
+                file.write(text.encode("utf-8", "surrogateescape"))
+                os.fchmod(file.fileno(), mode)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+    def remove(self, path: str, *, folder: bool) -> None:
+        """A file, or a folder with all in it; one that is not there is gone already. Raises OSError."""
+        with contextlib.suppress(FileNotFoundError):
+            if folder:
+                shutil.rmtree(self.place(path))
+            else:
+                self.place(path).unlink()
+
+    def manifest(self) -> Manifest | None:
+        """Of an earlier installation. Raises MailquotaError for one that means nothing."""
+        text = self.read(MANIFEST)
+        if text is None:
+            return None
+        try:
+            return msgspec.json.decode(text, type=Manifest)
+        except msgspec.MsgspecError as error:
+            raise MailquotaError(f"{MANIFEST}: {error}; remove it to go on without it") from error
+
+    def remember(self, manifest: Manifest) -> None:
+        """Write the manifest. Raises OSError."""
+        text = msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode()
+        self.write(MANIFEST, f"{text}\n", 0o644)

@@ -1,0 +1,109 @@
+"""What takes an installation back, in order. Pure."""
+
+from __future__ import annotations
+
+from core.commands.install.left import left_behind
+from core.commands.install.model import (
+    MANIFEST,
+    RESTRICTIONS,
+    SERVICE_UNIT,
+    SOCKET_UNIT,
+    STATE_FOLDER,
+    UNITS,
+    Command,
+    Host,
+    Manifest,
+    Plan,
+    Remove,
+    Step,
+)
+from core.commands.install.plan import digest, earlier_services, our_services, policy_services
+from core.servers.postfix.restrictions import without
+from core.settings.config import Config
+
+
+def removal_plan(config: Config, host: Host, *, purge: bool) -> Plan:
+    """First Postfix asks no more, then the service ends, then what was written goes.
+
+    ``purge``: state and settings, too. A file that was edited since is kept, and a remark names it.
+    """
+    manifest = host.manifest or Manifest()
+    remarks: list[str] = []
+    services = {*our_services(config, host), *earlier_services(manifest)}
+    restrictions = _restrictions_left(host, manifest, services)
+    steps = _postfix(host, restrictions, services)
+    if _may_run(host):
+        steps += [Command(("systemctl", "disable", "--now", *UNITS), "no engine runs any more")]
+    gone = [step for path in (SOCKET_UNIT, SERVICE_UNIT) for step in _file(host, manifest, path, remarks)]
+    steps += gone
+    if gone and host.systemd:
+        steps += [Command(("systemctl", "daemon-reload"), "")]
+    steps += _kept_or_purged(host, manifest, remarks, purge=purge)
+    if manifest.group in host.groups:
+        steps += [Command(("groupdel", manifest.group), "it was made by the installation")]
+    if host.manifest is not None:
+        folder = MANIFEST.rpartition("/")[0]
+        steps += [Remove(MANIFEST), Command(("rmdir", "--ignore-fail-on-non-empty", folder), "")]
+    left = left_behind(host, restrictions, services, purge=purge)
+    return Plan("uninstall", tuple(steps), tuple(remarks), left=left)
+
+
+def _may_run(host: Host) -> bool:
+    """One that did not come up is neither active nor gone: systemd goes on trying to start it."""
+    there = all(host.files.get(path) is not None for path in (SOCKET_UNIT, SERVICE_UNIT))
+    return host.systemd and there and (host.manifest is not None or host.units.enabled or host.units.active)
+
+
+def _restrictions_left(host: Host, manifest: Manifest, services: set[str]) -> str | None:
+    """The value that was there before, to the letter, unless somebody changed it since: then only our check goes."""
+    now = host.postfix.restrictions
+    if now is not None and manifest.after and now == manifest.after:
+        return manifest.before
+    if now is not None and services.intersection(policy_services(now)):
+        return without(now, services)
+    return now
+
+
+def _postfix(host: Host, restrictions: str | None, services: set[str]) -> list[Step]:
+    if host.postfix.fault:
+        return []
+    change: list[Step] = [
+        _setting(name, without(value, services), f"{name} asks no more")
+        for name, value in host.postfix.elsewhere.items()
+        if "/" not in name and services.intersection(policy_services(value))
+    ]
+    if restrictions != host.postfix.restrictions:
+        change.append(_setting(RESTRICTIONS, restrictions, "Postfix asks no more"))
+    # A removal that was cut short may have changed main.cf already, and Postfix does not know.
+    heard = not change and host.manifest is None
+    return [*change, Command(("postfix", "reload"), "", lenient=True, done=heard)]
+
+
+def _setting(name: str, value: str | None, why: str) -> Command:
+    return Command(("postconf", "-X", name) if value is None else ("postconf", "-e", f"{name} = {value}"), why)
+
+
+def _file(host: Host, manifest: Manifest, path: str, remarks: list[str]) -> list[Step]:
+    text = host.files.get(path)
+    if text is None:
+        return []
+    if manifest.files.get(path) != digest(text):
+        remarks.append(f"{path} is kept: it is not as mailquota wrote it")
+        return []
+    return [Remove(path, text)]
+
+
+def _kept_or_purged(host: Host, manifest: Manifest, remarks: list[str], *, purge: bool) -> list[Step]:
+    """Settings that were there before the installation are nobody's to remove."""
+    if not purge:
+        kept = [place for place in (host.settings, STATE_FOLDER) if host.files.get(place) is not None]
+        remarks += [f"{' and '.join(kept)} stay; --purge removes them"] if kept else []
+        return []
+    there = host.files.get(host.settings)
+    settings: list[Step] = []
+    if there is not None and host.settings in manifest.files:
+        settings = [Remove(host.settings, there)]
+    elif there is not None:
+        remarks.append(f"{host.settings} is kept: it was there before the installation")
+    state = [Remove(STATE_FOLDER, folder=True)] if host.files.get(STATE_FOLDER) is not None else []
+    return [*settings, *state]

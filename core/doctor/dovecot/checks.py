@@ -1,0 +1,18 @@
+"""Checks of Dovecot, in the order in which people read them. Pure."""
+
+from __future__ import annotations
+
+from core.doctor.dovecot.basic import BASIC_CHECKS
+from core.doctor.dovecot.limits import LIMIT_CHECKS
+from core.doctor.dovecot.mail import MAIL_CHECKS
+from core.doctor.dovecot.status import STATUS_CHECKS
+from core.doctor.dovecot.warning import WARNING_CHECKS
+from core.doctor.model import Check
+
+DOVECOT_CHECKS: tuple[Check, ...] = (
+    *BASIC_CHECKS,
+    *LIMIT_CHECKS,
+    *MAIL_CHECKS,
+    *STATUS_CHECKS,
+    *WARNING_CHECKS,
+)

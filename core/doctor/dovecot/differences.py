@@ -1,0 +1,195 @@
+"""Where the limit that Dovecot has for an account differs from that of the accounts database, and why. Pure.
+
+Limits are compared as Dovecot shows them: in KiB, rounded up, 0 = none. 2.3 takes them from the field ``quota_rule``
+(``*:bytes=5000``; ``storage=`` counts KiB), 2.4 from ``quota_storage_size``; each ignores the other's without a word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from core.base.text import shown
+from core.doctor.dovecot.facts import Account, DovecotFacts
+from core.doctor.dovecot.view import is_modern
+from core.doctor.log.fixes import is_wrong_size
+from core.servers.dovecot.conf import plugin_values
+
+_FACTORS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_SIZE = re.compile(r"([0-9]+)\s*([BKMGT]?)[A-Z]*", re.IGNORECASE)
+_NEGATIVE = re.compile(r"(?:[*?]:(?:bytes|storage)=)?\s*-")
+_KIB = 1024
+_FACTORS_24 = {"quota_storage_percentage": "100", "quota_storage_extra": "0"}  # and what leaves a limit as it is
+_UNITS = {1 << 10: "1024 times too large", 1 << 20: "1048576 times too large"}
+_PLAIN_FIELDS = {"user", "uid", "gid", "home", "mail", "mail_path", "mail_driver"}
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """``kind``: unknown, broken (Dovecot can't load the user), size (a mail's name says a wrong one), negative, field,
+    block, factor, unit, cache or other.
+    """
+
+    address: str
+    kind: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.address}: {self.text}"
+
+
+def differences(facts: DovecotFacts) -> list[Difference]:
+    """One for each account of the sample whose limit is another one, as far as that can be told."""
+    accounts = [account for account in facts.sample if account.address not in facts.odd]  # those have a check of theirs
+    return [found for account in accounts if (found := _difference(facts, account))]
+
+
+def untold(facts: DovecotFacts) -> list[str]:
+    """The accounts of the sample whose limit in Dovecot can't be told."""
+    loaded = [account for account in facts.sample if not account.unknown and not account.fault]
+    return [account.address for account in loaded if _effective(facts, account) is None]
+
+
+def _effective(facts: DovecotFacts, account: Account) -> int | None:
+    """The limit in KiB."""
+    return account.enforced if account.enforced is not None else _given(facts, account)
+
+
+def _difference(facts: DovecotFacts, account: Account) -> Difference | None:
+    if account.unknown:
+        return Difference(account.address, "unknown", "Dovecot has no such user")
+    given = account.fields.get(field_name(facts), "")
+    if _NEGATIVE.match(given):
+        told = f"{field_name(facts)} is {shown(given)}, and with a limit below 0 Dovecot can't load the user"
+        return Difference(account.address, "negative", told)
+    if account.fault:
+        return _broken(facts, account)
+    effective = _effective(facts, account)
+    if effective is None or effective == _kib(account.expected):
+        return None
+    kind, cause = _cause(facts, account)
+    told = f"{_bytes(account.expected)} in the database, {_as_kib(effective)} in Dovecot; {cause}"
+    return Difference(account.address, kind, told)
+
+
+def _broken(facts: DovecotFacts, account: Account) -> Difference:
+    """2.3 takes a field ``quota`` for the quota setting itself, and then knows no such driver."""
+    if is_wrong_size(account.fault):
+        return Difference(account.address, "size", f"Dovecot can't tell what it holds: {account.fault}")
+    told = f"Dovecot can't load the user: {account.fault}"
+    if field_name(facts) in account.fields:
+        return Difference(account.address, "broken", told)
+    return Difference(
+        account.address, "field", f"the user database gives no {field_name(facts)}{_instead(account)}; {told}"
+    )
+
+
+def _cause(facts: DovecotFacts, account: Account) -> tuple[str, str]:
+    field = field_name(facts)
+    text = account.fields.get(field)
+    inside = _inside_block(facts)
+    if inside is not None and _effective(facts, account) == _kib(inside):
+        return "block", "the quota block has a limit of its own, which beats the user database"
+    if text is None:
+        return "field", f"the user database gives no {field}{_instead(account)}, so the default counts"
+    if factors := [f"{name} = {shown(facts.conf.values[name])}" for name in changing_all(facts)]:
+        return "factor", f"{', '.join(factors)} changes all limits"
+    if unit := _wrong_unit(_limit_of(facts, text), account.expected):
+        return "unit", f"{field} is {shown(text)}, {unit}"
+    if facts.conf.values.get("auth_cache_size", "0") not in {"", "0"}:
+        return "cache", f"{field} is {shown(text)}; auth_cache_size is set, so it may be an old one"
+    return "other", f"{field} is {shown(text)}"
+
+
+def _wrong_unit(given: int | None, expected: int | None) -> str:
+    if not given or not expected:
+        return ""
+    if expected == given * _KIB:
+        return "1024 times too small"
+    return next((words for factor, words in _UNITS.items() if given == expected * factor), "")
+
+
+def changing_all(facts: DovecotFacts) -> dict[str, str]:
+    """The settings of 2.4 that change every limit, with the values that would not."""
+    values = facts.conf.values
+    return {name: plain for name, plain in _FACTORS_24.items() if values.get(name, plain).rstrip("%B") != plain}
+
+
+def _instead(account: Account) -> str:
+    names = sorted(set(account.fields) - _PLAIN_FIELDS)
+    return f" (but {', '.join(map(shown, names))})" if names else ""
+
+
+def field_name(facts: DovecotFacts) -> str:
+    """The field of the user database that has the limit."""
+    return "quota_storage_size" if is_modern(facts) else "quota_rule"
+
+
+def _given(facts: DovecotFacts, account: Account) -> int | None:
+    """The limit in KiB without having asked what is enforced; None where it can't be told."""
+    text = account.fields.get(field_name(facts))
+    inside = _inside_block(facts)
+    if inside is not None:
+        return _kib(inside)
+    if text is None:
+        text = facts.conf.values.get("quota_storage_size", "0") if is_modern(facts) else _default_rule(facts)
+    limit = _limit_of(facts, text)
+    return None if limit is None else _kib(limit)
+
+
+def _inside_block(facts: DovecotFacts) -> int | None:
+    """The limit in bytes that 2.4's quota block has of its own, which is stronger than any user's."""
+    for block in facts.conf.of_kind("quota"):
+        text = block.values.get("storage_size") or block.values.get("quota_storage_size")
+        if text:
+            return size_of(text)
+    return None
+
+
+def _default_rule(facts: DovecotFacts) -> str:
+    return plugin_values(facts.conf).get("quota_rule", "*:bytes=0")
+
+
+def _limit_of(facts: DovecotFacts, text: str) -> int | None:
+    """Bytes, 0 = none; None for what is not understood."""
+    return size_of(text) if is_modern(facts) else _of_rule(text)
+
+
+def _of_rule(rule: str) -> int | None:
+    """``*:bytes=N`` or ``*:storage=N`` in KiB; a rule for anything else is not understood."""
+    mask, _, limits = rule.partition(":")
+    if mask not in {"*", "?"}:
+        return None
+    return next(_storage_limits(limits), 0)
+
+
+def _storage_limits(limits: str) -> Iterator[int | None]:
+    for limit in limits.split(":"):
+        name, _, text = limit.partition("=")
+        if name == "backend":
+            yield None
+        if name in {"bytes", "storage"}:
+            size = size_of(text)
+            plain_kib = name == "storage" and text.strip().isdigit()
+            yield size * _KIB if size is not None and plain_kib else size
+
+
+def size_of(text: str) -> int | None:
+    """Bytes of a size as Dovecot writes it, 0 for unlimited; None for what is none."""
+    if text.strip().lower() == "unlimited":
+        return 0
+    match = _SIZE.fullmatch(text.strip())
+    return int(match[1]) * _FACTORS[match[2].upper()] if match else None
+
+
+def _kib(limit: int | None) -> int:
+    return -(-(limit or 0) // _KIB)
+
+
+def _bytes(limit: int | None) -> str:
+    return f"{limit} bytes" if limit else "unlimited"
+
+
+def _as_kib(kib: int) -> str:
+    return f"{kib} KiB" if kib else "unlimited"

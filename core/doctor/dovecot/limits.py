@@ -1,0 +1,269 @@
+"""Whether Dovecot enforces the limits that the accounts database has. Pure.
+
+What is compared is what Dovecot enforces (``doveadm quota get``) where a mailbox is there, else what the user database
+gives (``doveadm user``). Dovecot says limits in KiB, rounded up, so that is how they are compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from core.base.programs import DENIED
+from core.base.text import shown, visible
+from core.doctor.dovecot.blocks import in_block, out_of_block
+from core.doctor.dovecot.differences import Difference, changing_all, differences, field_name, untold
+from core.doctor.dovecot.facts import LOCAL_USERS, USERNAME_CHARACTERS, DovecotFacts
+from core.doctor.dovecot.query import iterate_query, mended_query, query_lines
+from core.doctor.dovecot.view import (
+    append,
+    combined_check,
+    doveadm,
+    dovecot_check,
+    is_modern,
+    plugins,
+    reload,
+    see_log,
+    setting,
+    unasked,
+)
+from core.doctor.facts import Facts
+from core.doctor.log.fixes import wrong_size
+from core.doctor.model import Check, Outcome, fail, ok, skip, warn
+from core.servers.dovecot.conf import plugin_values
+
+_BACKENDS = {"count", "maildir"}
+_OTHERS = {"dict", "dirsize", "fs", "imapc"}
+_REMOVED = {"dict", "dirsize"}  # by 2.4
+_SHOWN = 4  # differences in one sentence
+_HARMLESS = frozenset("'+=!&~^|")  # in a name: neither of a path nor of Dovecot's own variables
+_NO_DATABASE = "the accounts database can't be read: see accounts-database"
+_ITERATE = "# give the SQL user database an iterate_query that returns every address as user"
+
+
+def _driver(facts: DovecotFacts) -> Outcome:
+    backend, roots = facts.quota.backend, len(facts.quota.roots)
+    if not backend:
+        why = "Dovecot then takes every mail, however full the mailbox is."
+        return fail("no quota is configured", _count(facts), why)
+    if roots > 1:
+        return skip(f"not covered: {roots} quotas for each user ({_roots(facts)})")
+    if is_modern(facts) and backend in _REMOVED:
+        return fail(f"quota driver {backend} is set, which Dovecot 2.4 no longer has", _count(facts))
+    if backend in _BACKENDS or backend == "dict":
+        return ok(f"quota driver {backend}")
+    return _other_driver(facts, backend)
+
+
+def _other_driver(facts: DovecotFacts, backend: str) -> Outcome:
+    """One that mailquota does not measure, or that there is not."""
+    if backend in _OTHERS:
+        return skip(f"not covered: quota driver {backend}; mailquota knows count, maildir and dict")
+    if _is_refused(facts):
+        return fail(f"Dovecot knows no quota driver {shown(backend)}, and so loads no user", _count(facts))
+    return skip(f"not covered: quota driver {shown(backend)}, which mailquota does not know")
+
+
+def _is_refused(facts: DovecotFacts) -> bool:
+    """Whether Dovecot itself says that it has no such driver."""
+    words = f"Unknown quota backend: {facts.quota.backend}"
+    return bool(facts.quota.backend) and any(account.fault.endswith(words) for account in facts.sample)
+
+
+def _roots(facts: DovecotFacts) -> str:
+    return ", ".join(visible(name) for name, _ in facts.quota.roots)
+
+
+def _count(facts: DovecotFacts) -> str:
+    name = facts.quota.roots[0][0] if is_modern(facts) and facts.quota.roots else "User quota"
+    if is_modern(facts):
+        return append(facts, f'quota "{name}" {{', "  driver = count", "}")
+    return append(facts, "plugin {", "  quota = count:User quota", "  quota_vsizes = yes", "}")
+
+
+def _enforced(facts: DovecotFacts) -> Outcome:
+    fix = _enforcing_again(facts) if len(facts.quota.roots) == 1 else ""
+    if not fix:
+        return ok("Dovecot enforces what it counts" if facts.quota.backend else "no quota is configured")
+    return warn("Dovecot counts, and lets every mail into a full mailbox (noenforcing, quota_enforce = no)", fix)
+
+
+def _enforcing_again(facts: DovecotFacts) -> str:
+    """The fix where one is needed. The option stands in 2.3's quota setting, and inside or outside 2.4's block."""
+    name, root = facts.quota.roots[0]
+    if not is_modern(facts):
+        words = root.split(":")
+        kept = [word for word in words if word != "noenforcing"]
+        return setting(facts, name, "", ":".join(kept)) if kept != words else ""
+    for block in facts.conf.of_kind("quota"):
+        for key in ("enforce", "quota_enforce"):
+            if block.values.get(key) == "no":
+                return append(facts, f'quota "{block.name}" {{', f"  {key} = yes", "}")
+    return append(facts, "quota_enforce = yes") if facts.conf.values.get("quota_enforce") == "no" else ""
+
+
+def _vsizes(facts: DovecotFacts) -> Outcome:
+    if is_modern(facts) or facts.quota.backend != "count":
+        return ok("asked for by driver count of Dovecot 2.3 alone")
+    if plugin_values(facts.conf).get("quota_vsizes", "no").lower() in {"yes", "y", "1", "true"}:
+        return ok("quota_vsizes = yes")
+    return fail("the quota driver is count, and quota_vsizes is not set", setting(facts, "quota_vsizes", "", "yes"))
+
+
+def _limits(known: Facts) -> Outcome:
+    facts = known.dovecot
+    missing = _not_comparable(known, facts)
+    if missing:
+        return missing
+    asked = f"{len(facts.sample)} of {facts.accounts} accounts were asked about"
+    found = differences(facts)
+    unclear = untold(facts)
+    if not found and unclear:
+        return skip(f"{asked}; what Dovecot's limit is can't be told of {visible(', '.join(unclear))}")
+    if not found:
+        return ok(f"{asked}: Dovecot enforces what the database says")
+    told = "; ".join(str(difference) for difference in found[:_SHOWN])
+    more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return fail(f"{asked}, {len(found)} differ: {visible(told)}{more}", _mend(facts, found))
+
+
+def _not_comparable(known: Facts, facts: DovecotFacts) -> Outcome | None:
+    away = unasked(facts)
+    if away:
+        return away
+    if not facts.sample:
+        return skip(_NO_DATABASE if known.host.database.fault else "the accounts database has no account to ask about")
+    if len(facts.quota.roots) > 1:
+        return skip(f"not covered: {len(facts.quota.roots)} quotas for each user")
+    return _nothing_enforced(facts) or _elsewhere(facts)
+
+
+def _nothing_enforced(facts: DovecotFacts) -> Outcome | None:
+    """Where another check has the reason why there is no limit at all; the user database is not to blame."""
+    if "quota" not in plugins(facts):
+        return skip("without the plugin Dovecot has no limits: see quota-plugin")
+    if not facts.quota.backend or _is_refused(facts):
+        return skip("without a quota driver Dovecot has no limits: see quota-driver")
+    if _vsizes(facts).state == "fail":
+        return skip("Dovecot loads no user: see quota-vsizes")
+    if "quota" not in plugins(facts, "doveadm"):
+        return skip("without the plugin doveadm can't be asked for limits: see quota-plugin-protocols")
+    if facts.quota.backend in _OTHERS - {"dict"}:
+        return skip(f"not covered: quota driver {facts.quota.backend}")
+    return None
+
+
+def _elsewhere(facts: DovecotFacts) -> Outcome | None:
+    others = [driver for driver in facts.users if driver not in LOCAL_USERS]
+    if others or not facts.users:
+        return skip(f"not covered: user database {', '.join(map(shown, others)) or 'that the settings do not name'}")
+    return None
+
+
+def _mend(facts: DovecotFacts, found: list[Difference]) -> str:
+    """A fix for the most frequent kind of cause; the others show again afterwards."""
+    kinds = [difference.kind for difference in found]
+    kind = max(kinds, key=kinds.count)
+    if kind == "size":
+        return "\n".join(wrong_size(facts, one.address) for one in found if one.kind == kind)
+    if kind in _MENDS:
+        return _MENDS[kind](facts)
+    query = mended_query(facts) if kind in {"unit", "field"} else ""
+    return query_lines(facts, "query", query) if query else _by_hand(facts)
+
+
+def _by_hand(facts: DovecotFacts) -> str:
+    example = "CONCAT(limit, 'B')" if is_modern(facts) else "CONCAT('*:bytes=', limit)"
+    where = visible(facts.query.file or facts.config_file)
+    return (
+        f"# {where}: the user database has to give every account its limit in bytes, in SQL as\n"
+        f"#   {example} AS {field_name(facts)}\n{reload(facts)}"
+    )
+
+
+def _characters(facts: DovecotFacts) -> Outcome:
+    if not facts.odd:
+        return ok(f"all {facts.accounts} accounts have names that Dovecot looks up")
+    names = ", ".join(map(shown, facts.odd[:3]))
+    found = (
+        f"auth_username_chars lacks {shown(facts.odd_characters)}: accounts such as {names} do not exist for Dovecot"
+    )
+    if not _HARMLESS.issuperset(facts.odd_characters):
+        return fail(found, "# give these accounts other names, or allow their characters in auth_username_chars")
+    allowed = facts.conf.values.get("auth_username_chars") or USERNAME_CHARACTERS
+    return fail(found, append(facts, f"auth_username_chars = {allowed}{facts.odd_characters}"))
+
+
+def _listing(known: Facts) -> Outcome:
+    facts = known.dovecot
+    missing = _elsewhere(facts) or unasked(facts)
+    if missing:
+        return missing
+    if known.host.database.fault:
+        return skip(_NO_DATABASE)
+    if facts.listed:
+        return ok(f"Dovecot lists {facts.listed} users, the accounts database has {facts.accounts}")
+    if not facts.listing_fault and not facts.accounts:
+        return ok("there are no users")
+    if DENIED in facts.listing_fault:
+        return skip(f"Dovecot does not let this user ask: {visible(facts.listing_fault)}: run it as root")
+    query = iterate_query(facts)
+    why = visible(facts.listing_fault) or "it lists none"
+    fix = query_lines(facts, "iterate_query", query) if query else _ITERATE
+    if query and query == facts.query.iterate:  # it is not for want of that
+        fix = see_log(facts)
+    return warn(f"Dovecot can't list its users: {why}", fix)
+
+
+def _cache(facts: DovecotFacts) -> Outcome:
+    size = facts.conf.values.get("auth_cache_size", "0")
+    if size in {"", "0"}:
+        return ok("auth_cache_size is 0: a changed limit counts at once")
+    lifetime = facts.conf.values.get("auth_cache_ttl", "1 hours")
+    return ok(
+        f"auth_cache_size is {visible(size)}: Dovecot may know a changed limit only after auth_cache_ttl,"
+        f" {visible(lifetime)}, or after {doveadm(facts)} auth cache flush"
+    )
+
+
+_MENDS: dict[str, Callable[[DovecotFacts], str]] = {  # by kind of difference
+    "block": out_of_block,
+    "cache": lambda facts: f"{doveadm(facts)} auth cache flush",
+    "factor": lambda facts: append(facts, *(f"{name} = {plain}" for name, plain in changing_all(facts).items())),
+    "negative": lambda _: "# give these accounts a limit of 0 (none) or more: mailquota set ADDRESS SIZE",
+    "unknown": see_log,
+    "broken": see_log,
+}
+
+LIMIT_CHECKS: tuple[Check, ...] = (
+    dovecot_check("quota-driver", "The driver decides what is counted, and who enforces limits.", _driver),
+    dovecot_check(
+        "quota-enforced",
+        "Mail that slips past the check at RCPT is then stored without limit, and so is what users save by IMAP.",
+        _enforced,
+    ),
+    dovecot_check(
+        "quota-vsizes", "Without it driver count loads for no user of Dovecot 2.3: no login, no delivery.", _vsizes
+    ),
+    combined_check(
+        "quota-limits",
+        "Dovecot enforces a limit of its own at delivery and in IMAP: mail is refused too early, or taken without end.",
+        _limits,
+    ),
+    dovecot_check(
+        "quota-limit-in-block",
+        "A limit inside a quota block beats that of every user without a word, while doveadm user still shows the"
+        " user's own.",
+        in_block,
+    ),
+    dovecot_check(
+        "username-characters",
+        "Dovecot treats a name with any other character as unknown: such a user can't log in and gets no mail.",
+        _characters,
+    ),
+    combined_check(
+        "user-listing",
+        "Commands for all users fail, such as doveadm quota recalc -A, and mailquota with driver doveadm.",
+        _listing,
+    ),
+    dovecot_check("auth-cache", "Until Dovecot knows a new limit, it refuses or takes mail by the old one.", _cache),
+)

@@ -1,0 +1,204 @@
+"""Asks Dovecot for its settings and for some of its users. Reads, never writes; nothing here raises.
+
+No password is kept: of the settings none that may be secret, of the SQL file of 2.3 only the two queries, of a user's
+fields the values only where they are about quota or the mailbox, of scripts only the lines that call dovecot-lda.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from core.base import programs
+from core.base.programs import Read, Run, Said, Text
+from core.doctor.dovecot.facts import LOCAL_USERS, DovecotFacts, Script, UserQuery
+from core.doctor.dovecot.probe_accounts import AccountsProbe, Names, Stat, also_called, mail_names
+from core.servers.dovecot.conf import (
+    Block,
+    config_file,
+    dovecot_release,
+    dovecot_tool,
+    driver_of,
+    is_whole,
+    parse_doveconf,
+    quota_grace,
+    trash_names,
+)
+from core.servers.dovecot.quota import quota_facts
+from core.servers.dovecot.sql import parse_sql_conf
+from core.settings.config import Config
+
+_LDA = "dovecot-lda"
+_US = re.compile(r"(?:^|[\s/\"'])mailquota(?:[\s\"']|$)")  # the command, no file that is named after it
+_SECRET = re.compile(r"pass|key|secret|token|nonce|salt")
+_REFUSED = 89  # doveconf's exit code for settings that Dovecot does not start with
+_OWN_WORDS = ("Permission denied", "open(")  # of a failure that is about us, not about the settings
+
+
+def gather(
+    config: Config,
+    accounts: Mapping[str, int | None],
+    run: Run = programs.run,
+    read: Read = programs.read,
+    stat: Stat = os.stat,
+    *,
+    names: Names = also_called,
+) -> DovecotFacts:
+    """``accounts``: address → limit in bytes of the accounts database, None = unlimited; may be empty."""
+    mailstore = config.settings.mailstore
+    said = run([*dovecot_tool(mailstore.doveadm, "doveconf"), "-n"])
+    facts = _settings(said)
+    if facts.fault:
+        return facts
+    files = _Files(read, stat, _root(mailstore.doveadm))
+    facts = msgspec.structs.replace(
+        facts,
+        query=_query(facts, files),
+        scripts=tuple(_scripts(facts.conf, files)),
+        mailquota=shutil.which("mailquota") or facts.mailquota,
+    )
+    probe = AccountsProbe(dovecot_tool(mailstore.doveadm, "doveadm"), accounts, mailstore.path, run, stat)
+    return _with_users(facts, probe, names)
+
+
+def _settings(said: Said) -> DovecotFacts:
+    """All that doveconf alone tells."""
+    text = said.out
+    file, release = config_file(text), dovecot_release(text)
+    if said.fault:
+        refused = said.code == _REFUSED and not any(word in said.err for word in _OWN_WORDS)
+        return DovecotFacts(fault=said.fault, refused=refused)
+    if not file:
+        return DovecotFacts(fault="doveconf prints nothing that looks like settings of Dovecot")
+    if not is_whole(text):
+        return DovecotFacts(fault="what doveconf prints ends in the middle")
+    conf = _harmless(parse_doveconf(text))
+    return DovecotFacts(
+        fault="",
+        conf=conf,
+        release=release,
+        config_file=file,
+        quota=quota_facts(text),
+        grace=quota_grace(text),
+        trash=tuple(trash_names(text)),
+        users=tuple(driver_of(block) for block in conf.of_kind("userdb")),
+    )
+
+
+def _harmless(block: Block) -> Block:
+    """Without what is secret or may be. doveconf hides passwords that it knows as such, which plugins' are not."""
+    values = {
+        name: value
+        for name, value in block.values.items()
+        if not _SECRET.search(name) and (block.kind != "plugin" or name.startswith("quota"))
+    }
+    return Block(block.kind, block.name, values, [_harmless(one) for one in block.blocks if one.kind != "passdb"])
+
+
+def _with_users(facts: DovecotFacts, probe: AccountsProbe, names: Names) -> DovecotFacts:
+    """What a running Dovecot says of its users, and what their mailboxes show."""
+    server_fault, sample = probe.sample()
+    listed, listing_fault = probe.listed() if may_be_listed(facts) and not server_fault else (None, "")
+    odd, odd_characters = probe.odd(facts.conf.values.get("auth_username_chars"))
+    return msgspec.structs.replace(
+        facts,
+        server_fault=server_fault,
+        accounts=probe.count,
+        odd=odd,
+        odd_characters=odd_characters,
+        with_domain=probe.with_domain,
+        sample=sample,
+        listed=listed,
+        listing_fault=listing_fault,
+        mail_owner=mail_names(facts.conf, sample, "uid", names),
+        mail_group=mail_names(facts.conf, sample, "gid", names),
+        maildirsizes=probe.maildirsizes(),
+        largest_index=probe.largest_index(),
+    )
+
+
+def may_be_listed(facts: DovecotFacts) -> bool:
+    """Whether its user databases are such that asking for all users is cheap, and means the accounts."""
+    return bool(facts.users) and LOCAL_USERS.issuperset(facts.users)
+
+
+class _Files:
+    """Files as Dovecot names them: below ``root`` where ``chroot FOLDER doveadm`` leads to it, empty without."""
+
+    def __init__(self, read: Read, stat: Stat, root: str) -> None:
+        self._read = read
+        self._stat = stat
+        self._root = root
+
+    def read(self, path: str) -> Text:
+        return self._read(self._root + path)
+
+    def mode(self, path: str) -> int:
+        """Raises OSError."""
+        return self._stat(self._root + path).st_mode & 0o7777
+
+
+def _root(doveadm: str) -> str:
+    """The folder that ``chroot FOLDER doveadm`` makes the root of all paths; empty without one."""
+    match = re.search(r"(?:^|[\s/])chroot\s+(/[^\s'\"]*)", doveadm)
+    return match[1].rstrip("/") if match else ""
+
+
+def _query(facts: DovecotFacts, files: _Files) -> UserQuery:
+    """The queries of the first SQL user database."""
+    block = next((block for block in facts.conf.of_kind("userdb") if driver_of(block) == "sql"), None)
+    if block is None:
+        return UserQuery()
+    if facts.release >= (2, 4):
+        user, iterate = (block.values.get(f"{prefix}query", "") for prefix in ("", "iterate_"))
+        return UserQuery(file=facts.config_file, block=block.name, user=user, iterate=iterate)
+    file = block.values.get("args", "")
+    text = files.read(file)
+    values = parse_sql_conf(text.text or "")
+    user, iterate = (values.get(name, "") for name in ("user_query", "iterate_query"))
+    return UserQuery(file=file, user=user, iterate=iterate, fault=text.fault)
+
+
+def _scripts(conf: Block, files: _Files) -> Iterator[Script]:
+    for block in conf.of_kind("service"):
+        program, _, rest = block.values.get("executable", "").partition(" ")
+        if program == "script" and rest:
+            yield _script(block.name, rest.split(" ")[0], files)
+
+
+def _script(service: str, path: str, files: _Files) -> Script:
+    ours = os.path.basename(path) == "mailquota"
+    try:
+        mode = files.mode(path)
+    except (OSError, ValueError) as error:
+        fault = f"{path}: {getattr(error, 'strerror', None) or error}"
+        return Script(service=service, path=path, ours=ours, fault=fault)
+    text = files.read(path)
+    lines = [line.strip() for line in (text.text or "").splitlines() if not line.lstrip().startswith("#")]
+    return Script(
+        service=service,
+        path=path,
+        mode=mode,
+        lines=tuple(line for line in lines if _LDA in line),
+        interpreter=_missing_interpreter(text.text or "", files),
+        ours=ours or any(_US.search(line) for line in lines),
+        fault=text.fault,
+    )
+
+
+def _missing_interpreter(text: str, files: _Files) -> str:
+    """That of the first line, which the kernel takes up to a blank or line feed, so a carriage return belongs to it."""
+    match = re.match(r"#![ \t]*(/[^ \t\n]*)", text)
+    if not match:
+        return ""
+    try:
+        files.mode(match[1])
+    except FileNotFoundError:
+        return match[1]
+    except (OSError, ValueError):  # not to be seen from here
+        return ""
+    return ""

@@ -1,0 +1,185 @@
+"""Asks Dovecot about a few accounts, and looks at the files of mailboxes. Reads, never writes; nothing here raises.
+
+Each account is asked about by itself: that costs 10 to 30 ms, and an answer can't be taken for another account's. The
+enforced limit is asked only of accounts whose mailbox is there, because the question would make one.
+"""
+
+from __future__ import annotations
+
+import grp
+import json
+import os
+import pwd
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from core.base.programs import DENIED, Run, Said
+from core.doctor.dovecot.facts import USERNAME_CHARACTERS, Account, FileFact
+from core.servers.dovecot.complaints import errors, outcome
+from core.servers.dovecot.conf import Block
+
+SAMPLE = 12  # accounts
+_NO_USER = 67  # exit code of doveadm
+_SHOWN_FIELDS = {"uid", "gid", "home", "mail", "mail_path", "mail_driver", "user"}
+_INDEX_FILES = ("dovecot-uidlist", "dovecot.index", "dovecot.index.cache")
+
+Stat = Callable[[str], os.stat_result]
+Names = Callable[[str, str], list[str]]
+
+
+class AccountsProbe:
+    """``doveadm`` is the start of its command line, ``mailstore`` the path of a Maildir with {user} and {domain}."""
+
+    def __init__(
+        self, doveadm: Sequence[str], accounts: Mapping[str, int | None], mailstore: str, run: Run, stat: Stat
+    ) -> None:
+        self._doveadm = doveadm
+        self._accounts = accounts
+        self._mailstore = mailstore
+        self._run = run
+        self._stat = stat
+        self._chosen = choose(accounts)
+        self._gave_up = False  # once doveadm hangs it would hang for each
+        self.count = len(accounts)
+        self.with_domain = any("@" in address for address in accounts)
+
+    def sample(self) -> tuple[str, tuple[Account, ...]]:
+        """Why no user could be asked about (empty where one could), and what was said of some."""
+        found = []
+        for address in self._chosen:
+            said = self._run([*self._doveadm, "-f", "json", "user", address])
+            if said.fault and said.code != _NO_USER:
+                return _reason(said), ()
+            found.append(self._account(address, said))
+        return "", tuple(found)
+
+    def _account(self, address: str, said: Said) -> Account:
+        expected = self._accounts[address]
+        if said.code == _NO_USER:
+            return Account(address=address, expected=expected, unknown=True)
+        fields = _fields(said.out)
+        if self._gave_up or self._status(self.maildir(address)) is None:
+            return Account(address=address, expected=expected, fields=fields)
+        got = self._run([*self._doveadm, "-f", "json", "quota", "get", "-u", address])
+        self._gave_up = got.code is None
+        fault = (outcome(got.err) or got.fault) if got.fault or errors(got.err) else ""
+        return Account(
+            address=address, expected=expected, fields=fields, enforced=None if fault else _limit(got.out), fault=fault
+        )
+
+    def listed(self) -> tuple[int | None, str]:
+        """How many users Dovecot can list, and why it can't."""
+        said = self._run([*self._doveadm, "user", "*"])
+        if said.fault or errors(said.err):
+            return None, _reason(said)
+        return sum(1 for line in said.out.splitlines() if line.strip()), ""
+
+    def odd(self, allowed: str | None) -> tuple[tuple[str, ...], str]:
+        """Some accounts whose names Dovecot never looks up, and the characters. An empty setting allows all of them."""
+        if allowed == "":
+            return (), ""
+        known = set(allowed or USERNAME_CHARACTERS)
+        odd = sorted(address for address in self._accounts if not known.issuperset(address))
+        return tuple(odd), "".join(sorted(set().union(*odd) - known))
+
+    def maildirsizes(self) -> tuple[FileFact, ...]:
+        """Those of the sample that exist."""
+        facts = (self._file(self.maildir(address), "maildirsize") for address in self._chosen)
+        return tuple(fact for fact in facts if fact is not None)
+
+    def largest_index(self) -> FileFact | None:
+        """What Dovecot keeps about the largest INBOX of all accounts, found by its list of messages; size of all."""
+        folders = (self.maildir(address) for address in self._accounts)
+        sizes = ((self._size(f"{folder}/{_INDEX_FILES[0]}"), folder) for folder in folders)
+        size, folder = max(sizes, default=(0, ""))
+        if not size:
+            return None
+        return FileFact(path=folder, folder=folder, size=sum(self._size(f"{folder}/{name}") for name in _INDEX_FILES))
+
+    def maildir(self, address: str) -> str:
+        """Where the mailbox lies; empty for an address that would lead out of its place."""
+        user, _, domain = address.rpartition("@")
+        if "/" in address or {user, domain} & {"", ".", ".."}:
+            return ""
+        return self._mailstore.replace("{user}", user).replace("{domain}", domain)
+
+    def _size(self, path: str) -> int:
+        status = self._status(path)
+        return status.st_size if status else 0
+
+    def _file(self, folder: str, name: str) -> FileFact | None:
+        path = f"{folder}/{name}"
+        status, of_folder = self._status(path), self._status(folder)
+        if status is None or of_folder is None:
+            return None
+        return FileFact(
+            path=path, folder=folder, size=status.st_size, uid=status.st_uid, owner=of_folder.st_uid,
+            mode=status.st_mode & 0o7777,
+        )  # fmt: skip
+
+    def _status(self, path: str) -> os.stat_result | None:
+        try:
+            return self._stat(path) if path.startswith("/") else None
+        except (OSError, ValueError):
+            return None
+
+
+def choose(accounts: Mapping[str, int | None]) -> list[str]:
+    """The smallest, the largest and an unlimited one, then others at even distances; always the same."""
+    names = sorted(accounts)
+    limited = sorted((limit, name) for name, limit in accounts.items() if limit is not None)
+    unlimited = next((name for name in names if accounts[name] is None), None)
+    chosen = [name for _, name in (*limited[:1], *limited[-1:])] + ([unlimited] if unlimited is not None else [])
+    step = max(1, len(names) // SAMPLE)
+    return list(dict.fromkeys([*chosen, *names[::step]]))[:SAMPLE]
+
+
+def mail_names(conf: Block, sample: Sequence[Account], kind: str, names: Names) -> tuple[str, ...]:
+    """Name and number of the user (``uid``) or group (``gid``) that mail belongs to, where there is but one."""
+    found = {account.fields[kind] for account in sample if account.fields.get(kind)}
+    found = found or {conf.values.get(f"mail_{kind}", "")}
+    one = found.pop()
+    return tuple(dict.fromkeys([one, *names(one, kind)])) if one and not found else ()
+
+
+def also_called(name: str, kind: str) -> list[str]:
+    """Name and number of a user (``uid``) or group (``gid``) of this machine; nothing where there is none such."""
+    try:
+        if kind == "uid":
+            user = pwd.getpwuid(int(name)) if name.isdigit() else pwd.getpwnam(name)
+            return [user.pw_name, str(user.pw_uid)]
+        group = grp.getgrgid(int(name)) if name.isdigit() else grp.getgrnam(name)
+        return [group.gr_name, str(group.gr_gid)]
+    except (KeyError, OverflowError, ValueError):
+        return []
+
+
+def _fields(text: str) -> dict[str, str]:
+    """``[{"field": …, "value": …}]``; 2.3 and 2.4 print the same."""
+    return {
+        row["field"]: row["value"] if row["field"] in _SHOWN_FIELDS or "quota" in row["field"] else ""
+        for row in _rows(text)
+        if isinstance(row.get("field"), str) and isinstance(row.get("value"), str)
+    }
+
+
+def _reason(said: Said) -> str:
+    """What doveadm says of users, unless an error above it says that Dovecot could not be reached at all."""
+    unreached = [error.text for error in errors(said.err) if DENIED in error.text or "connect(" in error.text]
+    return next(iter(unreached), outcome(said.err)) or said.fault
+
+
+def _limit(text: str) -> int | None:
+    """The storage limit in KiB, 0 = none. Without any row Dovecot keeps no quota for the user."""
+    limits = [str(row.get("limit")) for row in _rows(text) if row.get("type") == "STORAGE"]
+    if not limits or limits[0] == "-":
+        return 0
+    return int(limits[0]) if limits[0].isdigit() else None
+
+
+def _rows(text: str) -> list[dict[str, Any]]:
+    try:
+        rows = json.loads(text)
+    except ValueError:
+        return []
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []

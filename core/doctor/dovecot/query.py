@@ -1,0 +1,57 @@
+"""How the queries of an SQL user database have to read. Pure.
+
+Only a query is mended that has the one form which all the known guides use: a column, put together with the words that
+Dovecot wants around it. Of any other nothing is offered.
+"""
+
+from __future__ import annotations
+
+import re
+
+from core.doctor.dovecot.facts import DovecotFacts
+from core.doctor.dovecot.view import append, is_modern
+from core.servers.dovecot.queries import schema_of
+
+_FACTORS = r"(?:\s*\*\s*(?:1024|1048576))*"
+_UNIT = r"(?:,\s*'[bkmgt]\w{0,2}'\s*)?"
+_LIMIT = re.compile(
+    rf"concat\(\s*(?:'[*?]:(?:storage|bytes)='\s*,\s*)?([\w.`]+){_FACTORS}\s*{_UNIT}\)\s+as\s+[`\"]?\w+[`\"]?",
+    re.IGNORECASE,
+)
+_BARE = re.compile(r"\b([\w.`]+)\s+as\s+[`\"]?quota\w*[`\"]?", re.IGNORECASE)
+_COLUMN = re.compile(r"(?<=[,\s])(quota)(?=\s*,|\s+from\b)", re.IGNORECASE)
+_WANTED = {False: r"concat('*:bytes=', \1) AS quota_rule", True: r"concat(\1, 'B') AS quota_storage_size"}
+_ALL_USERS = {
+    "ispmail": "SELECT email AS user FROM virtual_users",
+    "postfixadmin": "SELECT username AS user FROM mailbox WHERE active = '1'",
+}
+
+
+def mended_query(facts: DovecotFacts) -> str:
+    """The query for one user with the limit in bytes and under the right name; empty where that can't be told."""
+    query, wanted = facts.query.user, _WANTED[is_modern(facts)]
+    for pattern in (_LIMIT, _BARE, _COLUMN):
+        match = pattern.search(query)
+        if match and _is_outermost(query, match.start(1)) == (pattern is not _LIMIT):
+            mended = query[: match.start()] + match.expand(wanted) + query[match.end() :]
+            return mended if mended.lower() != query.lower() else ""
+    return ""
+
+
+def _is_outermost(query: str, at: int) -> bool:
+    """Whether a place is inside no brackets, so that it is a column of the answer."""
+    return query.count("(", 0, at) == query.count(")", 0, at)
+
+
+def iterate_query(facts: DovecotFacts) -> str:
+    """The query for all users in a schema that is known; empty in any other."""
+    schema = schema_of(facts.query.user)
+    return _ALL_USERS[schema] if schema else ""
+
+
+def query_lines(facts: DovecotFacts, name: str, query: str) -> str:
+    """The fix that sets ``query`` or ``iterate_query``."""
+    if is_modern(facts):
+        return append(facts, f"userdb {facts.query.block} {{", f"  {name} = {query}", "}")
+    old_name = "user_query" if name == "query" else name
+    return append(facts, f"{old_name} = {query}", file=facts.query.file)

@@ -1,0 +1,232 @@
+"""Checks of this machine: disks, clock, mailboxes. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from core.base.text import shown, visible
+from core.base.units import format_count, format_size
+from core.doctor.dovecot.view import comparable
+from core.doctor.facts import Facts
+from core.doctor.host.facts import DiskFacts, MaildirFacts
+from core.doctor.host.own import OWN_CHECKS
+from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from core.doctor.paths import PathFacts
+
+_NEARLY_FULL, _FULL = 90.0, 97.0  # percent of a disk
+_MATTERS = 80.0  # percent of a disk from which it matters that more was promised than there is
+_FIRST_YEAR, _LAST_YEAR = 2025, 2100
+_GROUP_WRITES = 0o020
+_NAMED = 5  # accounts in one finding
+_CLOCK_SLACK = 120.0  # seconds that the newest entry may lie ahead
+
+Figure = Callable[[DiskFacts], tuple[float, str]]  # percent in use, and what is left in words
+
+
+def _space(facts: Facts) -> Outcome:
+    return _disks(facts, _room, "du -xh")
+
+
+def _inodes(facts: Facts) -> Outcome:
+    return _disks(facts, _inodes_left, "du -xh --inodes")
+
+
+def _room(disk: DiskFacts) -> tuple[float, str]:
+    return disk.percent, f"{format_size(disk.free)} free"
+
+
+def _inodes_left(disk: DiskFacts) -> tuple[float, str]:
+    return disk.inodes_percent, f"{format_count(disk.inodes_free)} inodes free"
+
+
+def _disks(facts: Facts, figure: Figure, du: str) -> Outcome:
+    if not facts.host.disks:
+        return skip(f"no disk was looked at{_because(facts)}")
+    told = "; ".join(f"{disk.path}: {figure(disk)[1]}" for disk in facts.host.disks if not disk.fault)
+    return together((_disk(disk, *figure(disk), du) for disk in facts.host.disks), ok(told))
+
+
+def _because(facts: Facts) -> str:
+    return f": {visible(facts.host.fault)}" if facts.host.fault else ""
+
+
+def _disk(disk: DiskFacts, percent: float, left: str, du: str) -> Outcome:
+    if disk.fault:
+        return skip(f"{disk.fault}: run it as root")
+    if percent < _NEARLY_FULL:
+        return ok("")
+    text = f"the disk of {disk.path} is {percent:.0f} % full, {left}"
+    fix = f"# make room; this shows what takes it:\n{du} --max-depth=2 {shlex.quote(disk.path)} | sort -h | tail"
+    return fail(text, fix) if percent >= _FULL else warn(text, fix)
+
+
+def _promised(facts: Facts) -> Outcome:
+    limits, disk = facts.host.limits, next(iter(facts.host.disks), None)
+    if disk is None or disk.fault or not limits.accounts:
+        return skip("the disk of the mailboxes, or their limits, are not known")
+    text = f"limits of {limits.accounts - limits.unlimited} accounts promise {format_size(limits.total)}"
+    text += f" on a disk of {format_size(disk.total)}"
+    if limits.used is not None:
+        text += f"; they hold {format_size(limits.used)}"
+    if limits.unlimited:
+        text += f"; accounts without a limit: {limits.unlimited}"
+    if (limits.total > disk.total or limits.unlimited) and disk.percent >= _MATTERS:
+        return warn(f"{text}; and the disk is {disk.percent:.0f} % full", "# lower limits, or take a larger disk")
+    return ok(text)
+
+
+def _valid(facts: Facts) -> Outcome:
+    database = facts.host.database
+    if not database.known or database.fault:
+        return skip("the accounts database can't be read: see accounts-database")
+    faults = list(database.limit_faults.items())
+    if not faults:
+        return ok("the limit of each account is a number of bytes from 0 on")
+    told = [f"{address}: {why}" for address, why in faults[:_NAMED]]
+    more = [f"and {len(faults) - _NAMED} more"] if len(faults) > _NAMED else []
+    names = " ".join(shlex.quote(address) for address, _ in faults[:_NAMED])
+    fix = f"# give each of them a limit of your choice, or none, as here:\n# mailquota set {names} unlimited"
+    return fail(visible("; ".join([*told, *more])), fix)
+
+
+def _clock(facts: Facts) -> Outcome:
+    if not facts.host.now:
+        return skip("nobody looked at the clock")
+    now = datetime.fromtimestamp(facts.host.now, UTC)
+    fix = "timedatectl set-ntp true"
+    if not _FIRST_YEAR <= now.year < _LAST_YEAR:
+        return fail(f"the clock says {now:%Y-%m-%d}", fix)
+    newest = facts.host.state.newest
+    if newest is not None and newest > facts.host.now + _CLOCK_SLACK:
+        ahead = datetime.fromtimestamp(newest, UTC)
+        return warn(
+            f"the clock says {now:%Y-%m-%d %H:%M} UTC, the newest entry of our history {ahead:%Y-%m-%d %H:%M}", fix
+        )
+    states = {True: ", kept by NTP", False: "; NTP is not in use here, which is right in a container", None: ""}
+    return ok(f"the clock says {now:%Y-%m-%d %H:%M} UTC{states[facts.host.clock_synchronized]}")
+
+
+def _mailstore(facts: Facts) -> Outcome:
+    store = facts.host.mailstore
+    if store is None:
+        return skip(f"nobody looked at the mailstore{_because(facts)}")
+    if facts.config.settings.mailstore.driver == "doveadm":
+        return ok("the driver is doveadm: Dovecot knows where mailboxes lie, mailstore.path is not needed")
+    template = facts.config.settings.mailstore.path
+    if store.kind == "closed":
+        return skip(f"{store.fault}: run it as root")
+    if store.kind != "folder":
+        return fail(
+            f"{shown(store.path, 200)}, the start of mailstore.path ({template}), is no folder",
+            "# set path in [mailstore] to where Dovecot keeps the Maildirs: doveadm user -f home ADDRESS",
+        )
+    found = [one for one in facts.host.maildirs if one.folder.kind == "folder"]
+    if facts.host.maildirs and not found and facts.host.limits.used:
+        return fail(
+            f"none of {len(facts.host.maildirs)} mailboxes looked at is where mailstore.path ({template}) says",
+            "# set path in [mailstore] to where Dovecot keeps the Maildirs: doveadm user -f home ADDRESS",
+        )
+    return ok(f"{len(found)} of {len(facts.host.maildirs)} mailboxes looked at are where mailstore.path says")
+
+
+def _rights(facts: Facts) -> Outcome:
+    found = [one for one in facts.host.maildirs if one.folder.kind in {"folder", "closed"}]
+    if not found:
+        return ok("there is no mailbox yet")
+    owners = Counter((one.folder.owner, one.folder.group) for one in found if one.folder.kind == "folder")
+    if not owners:
+        return skip(f"{found[0].fault}: run it as root")
+    owner, group = next((one for one, _ in owners.most_common() if one[0] in facts.dovecot.mail_owner), ("", ""))
+    told = shown(", ".join(sorted({name for name, _ in owners})), 200)
+    if not owner and facts.dovecot.mail_owner:
+        return _all_foreign(facts, found, told)
+    if not owner and len(owners) > 1:  # users of the system, or one for each domain: all may be as it should
+        return ok(f"mailboxes belong to {told}; Dovecot names no single user who should own them")
+    if not owner:
+        ((owner, group),) = owners
+    foreign = [one for one in found if one.folder.kind == "folder" and one.folder.owner != owner]
+    outcomes = [_foreign(one, owner, group) for one in foreign]
+    closed = (_closed(one.closed, one.folder.owner) for one in found if one.closed is not None and one not in foreign)
+    outcomes += dict.fromkeys(closed)
+    outcomes += [_unreadable(facts, one, owner) for one in found if one.fault and one not in foreign]
+    return together(outcomes, ok(f"{len(found)} mailboxes looked at belong to {owner}:{group} and can be read"))
+
+
+def _all_foreign(facts: Facts, found: list[MaildirFacts], owners: str) -> Outcome:
+    """Where their group may write, that may be meant so."""
+    folders = [one.folder for one in found if one.folder.kind == "folder"]
+    name = facts.dovecot.mail_owner[0]
+    text = f"all {len(folders)} mailboxes looked at belong to {owners}, mail is delivered as {name}"
+    known = all(comparable(folder.owner, facts.dovecot.mail_owner) for folder in folders)
+    if not known or all(folder.mode & _GROUP_WRITES for folder in folders):
+        return ok(text)
+    owner = shlex.quote(":".join((name, *facts.dovecot.mail_group[:1])))
+    fixes = "\n".join(f"chown -R {owner} {shlex.quote(folder.path)}" for folder in folders)
+    return warn(text, f"# these, and then all others in the same way:\n{fixes}")
+
+
+def _closed(folder: PathFacts, owner: str) -> Outcome:
+    name = shlex.quote(folder.path)
+    return fail(
+        f"{owner} may not enter {shown(folder.path, 200)} ({folder.rights}), which has mailboxes of his",
+        f"chmod u+rwx {name}" if folder.owner == owner else f"chmod o+x {name}",
+        "Mail for them is deferred, and who looks for them as that user finds nothing.",
+    )
+
+
+def _foreign(one: MaildirFacts, owner: str, group: str) -> Outcome:
+    return warn(
+        f"{shown(one.folder.path, 200)} belongs to {one.folder.owner}, mail is delivered as {owner}",
+        f"chown -R {shlex.quote(f'{owner}:{group}')} {shlex.quote(one.folder.path)}",
+    )
+
+
+def _unreadable(facts: Facts, one: MaildirFacts, owner: str) -> Outcome:
+    text = f"{shown(one.folder.path, 200)} can't be read: {one.fault}"
+    if facts.host.user is None or facts.host.user.name != owner:
+        return skip(f"{text}; run it as root")
+    return fail(text, f"chmod -R u+rwX {shlex.quote(one.folder.path)}")
+
+
+HOST_CHECKS: tuple[Check, ...] = (
+    Check(
+        "disk-space",
+        "On a full disk mail is deferred whatever the limits say, and nothing is recorded any more.",
+        _space,
+    ),
+    Check(
+        "disk-inodes",
+        "A Maildir takes a file for each mail: a disk can run out of inodes long before it is full.",
+        _inodes,
+    ),
+    Check(
+        "disk-promised",
+        "More may be promised than there is, as not everybody uses what he has. It needs a look while the disk fills.",
+        _promised,
+    ),
+    Check(
+        "limits-valid",
+        "Dovecot can't load an account with any other limit: no login, no delivery, and every mail to it is put off. "
+        "mailquota gives it the answer for trouble.",
+        _valid,
+    ),
+    Check(
+        "clock",
+        "Times of mails, reminders and temporary limits follow the clock.",
+        _clock,
+    ),
+    Check(
+        "mailstore",
+        "Mailboxes that are looked for in the wrong place count as empty, and are never full.",
+        _mailstore,
+    ),
+    Check(
+        "mailbox-rights",
+        "Dovecot delivers, and mailquota measures, as one user. A mailbox of somebody else's can't be used.",
+        _rights,
+    ),
+    *OWN_CHECKS,
+)

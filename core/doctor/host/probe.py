@@ -1,0 +1,153 @@
+"""Looks at disks, the clock, mailboxes and our own files. Writes nothing, and reads no contents.
+
+What other subjects know (engine, state database, accounts) is passed in, as plain values.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from core.base import programs
+from core.doctor import paths
+from core.doctor.host.facts import (
+    DatabaseFacts,
+    DiskFacts,
+    EngineFacts,
+    HostFacts,
+    LimitFacts,
+    MaildirFacts,
+    StateFacts,
+)
+from core.settings.config import Config
+
+SAMPLE = 50  # mailboxes that are looked at
+_SYSTEMD = "/run/systemd/system"  # sd_booted(3)
+_UNITS = tuple(f"{folder}/systemd/system/mailquota.service" for folder in ("/etc", "/usr/lib", "/usr/local/lib"))
+
+
+def gather(
+    config: Config,
+    limits: Mapping[str, int | None],
+    used: int | None = None,
+    *,
+    engine: EngineFacts | None = None,
+    state: StateFacts | None = None,
+    database: DatabaseFacts | None = None,
+    version: str = "",
+    run: programs.Run = programs.run,
+    clock: Callable[[], float] = time.time,
+) -> HostFacts:
+    """``limits``: address → bytes, None for unlimited. ``used``: what all mailboxes hold. ``version`` is ours."""
+    settings = config.settings
+    base = settings.mailstore.folder
+    groups = (settings.control.group, settings.control.read_only_group)
+    return HostFacts(
+        is_root=os.geteuid() == 0,
+        user=paths.user(paths.user_name(os.geteuid())),
+        now=clock(),
+        clock_synchronized=_synchronized(run),
+        version=version,
+        disks=tuple(disk(path) for path in dict.fromkeys((base, *_state_folder(config)))),
+        limits=_sum(limits, used),
+        mailstore=paths.look(base),
+        maildirs=tuple(_maildir(config, address) for address in _sampled(limits)),
+        files=_files(config),
+        groups_missing=tuple(name for name in groups if name and paths.group_id(name) is None),
+        systemd=os.path.isdir(_SYSTEMD),
+        installed=os.path.isdir(_SYSTEMD) and any(map(os.path.isfile, _UNITS)),
+        engine=engine or EngineFacts(),
+        state=state or StateFacts(),
+        database=database or DatabaseFacts(),
+    )
+
+
+def _state_folder(config: Config) -> tuple[str, ...]:
+    url = config.settings.state.url
+    return (os.path.dirname(url.path),) if url.kind == "sqlite" else ()
+
+
+def _sum(limits: Mapping[str, int | None], used: int | None) -> LimitFacts:
+    known = [max(0, limit) for limit in limits.values() if limit is not None]
+    return LimitFacts(len(limits), len(limits) - len(known), sum(known), used)
+
+
+def _sampled(limits: Mapping[str, int | None]) -> list[str]:
+    """Some accounts from all over the list, the same ones each time."""
+    addresses = sorted(limits)
+    step = max(1, -(-len(addresses) // SAMPLE))
+    return list(itertools.islice(addresses, 0, None, step))
+
+
+def disk(path: str) -> DiskFacts:
+    """The file system that a path lies on, or would lie on."""
+    try:
+        found = os.statvfs(_existing(path))
+    except OSError as error:
+        return DiskFacts(path, fault=f"{path}: {error.strerror or error}")
+    # What root keeps for itself is full for everybody else, so it does not count, as in df.
+    taken = (found.f_blocks - found.f_bfree) * found.f_frsize
+    free = found.f_bavail * found.f_frsize
+    return DiskFacts(path, taken + free, free, found.f_files, found.f_favail)
+
+
+def _existing(path: str) -> str:
+    while path != "/" and not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def _maildir(config: Config, address: str) -> MaildirFacts:
+    user, _, domain = address.rpartition("@")
+    path = config.settings.mailstore.path.replace("{domain}", domain).replace("{user}", user)
+    if {"..", "."} & {user, domain} or "/" in address or "\0" in address:
+        return MaildirFacts(address, paths.PathFacts(path))
+    folder = paths.look(path)
+    if folder.kind != "folder":
+        return MaildirFacts(address, folder, folder.fault)
+    return MaildirFacts(address, folder, _listing_fault(path), _closed_above(folder))
+
+
+def _closed_above(folder: paths.PathFacts) -> paths.PathFacts | None:
+    """The group of the mailbox is the one that Dovecot delivers with."""
+    owner = paths.user(folder.owner)
+    if owner is None:
+        return None
+    owner = msgspec.structs.replace(owner, gids=(*owner.gids, folder.gid))
+    above = paths.folders_above(folder.path)
+    return next((one for one in above if paths.allows(one, owner, paths.ENTER) is False), None)
+
+
+def _listing_fault(path: str) -> str:
+    try:
+        with os.scandir(os.path.join(path, "cur")) as found:
+            next(found, None)
+    except FileNotFoundError:  # Dovecot makes it with the first mail
+        return ""
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _files(config: Config) -> dict[str, paths.PathFacts]:
+    settings = config.settings
+    named = {
+        "settings": str(config.path) if config.path else "",
+        "accounts.password_file": settings.accounts.password_file,
+        "accounts.write_password_file": settings.accounts.write_password_file,
+        "mailstore.doveadm_password_file": settings.mailstore.doveadm_password_file,
+        "state.database": settings.state.url.path,
+        "state folder": next(iter(_state_folder(config)), ""),
+        "control.socket": settings.control.socket,
+        "control folder": os.path.dirname(settings.control.socket),
+    }
+    return {name: paths.look(path) for name, path in named.items() if path}
+
+
+def _synchronized(run: programs.Run) -> bool | None:
+    said = run(["timedatectl", "show", "--property=NTPSynchronized", "--value"])
+    return {"yes": True, "no": False}.get(said.out.strip())

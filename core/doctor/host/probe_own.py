@@ -1,0 +1,115 @@
+"""What the doctor is told about mailquota's own parts: the engine, the accounts, the state database. Reads only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from core.accounts.from_settings import make_store
+from core.accounts.store import AccountStore, LimitColumn
+from core.base.errors import DatabaseError, MailquotaError
+from core.control.client import Client, EngineGoneError
+from core.control.messages import GetStatus
+from core.control.results import Status
+from core.doctor.host.facts import DatabaseFacts, EngineFacts, StateFacts
+from core.history.from_settings import state_target
+from core.history.inspection import inspect
+from core.settings.config import Config
+
+_CLIENT = "doctor"
+_ENGINE_SECONDS = 3.0
+
+
+class Accounts(NamedTuple):
+    """``limits``: address → bytes, None for unlimited. Empty where the database can't be read.
+
+    ``disabled`` are those that are switched off, which Dovecot need not know.
+    """
+
+    limits: Mapping[str, int | None]
+    facts: DatabaseFacts
+    disabled: frozenset[str] = frozenset()
+
+
+class Running(NamedTuple):
+    """The engine that answers on the control socket, if any; ``status`` is what it says of itself.
+
+    That of a ``demo`` lives in a world of its own.
+    """
+
+    facts: EngineFacts
+    status: Status | None = None
+    demo: bool = False
+
+
+def accounts(config: Config) -> Accounts:
+    """Who has a mailbox, and whether limits may be edited."""
+    writer = config.settings.accounts.write_url.without_password()
+    try:
+        store = make_store(config)
+        try:
+            found = store.read().accounts
+            limits = {account.address: account.limit for account in found}
+            disabled = frozenset(account.address for account in found if not account.enabled)
+            faults = {account.address: account.fault for account in found if account.fault}
+            return Accounts(limits, _database(store, writer, faults), disabled)
+        finally:
+            store.close()
+    except MailquotaError as error:
+        return Accounts({}, DatabaseFacts(known=True, fault=str(error), writer=writer))
+
+
+def _database(store: AccountStore, writer: str, faults: dict[str, str]) -> DatabaseFacts:
+    column = store.limit_column() or LimitColumn("")
+    may_write: bool | None = None
+    fault = ""
+    try:
+        may_write = store.try_writing() or None
+    except DatabaseError as error:
+        may_write, fault = False, str(error)
+    table, _, name = column.name.partition(".")
+    return DatabaseFacts(
+        known=True, write_fault=fault, may_write=may_write, writer=writer,
+        table=table, column=name, column_type=column.type, column_max=column.highest,
+        limit_faults=faults,
+    )  # fmt: skip
+
+
+def state(config: Config, engine: Status | None) -> StateFacts:
+    """Of the state database; whether it can be written says the engine that does so."""
+    try:
+        found = inspect(state_target(config))
+    except MailquotaError as error:
+        return StateFacts(known=True, fault=str(error))
+    problem = engine.state_problem if engine is not None else ""
+    return StateFacts(
+        known=True, write_fault=problem, schema=found.version, schema_known=found.known,
+        newest=found.newest, size=found.size,
+    )  # fmt: skip
+
+
+def engine(config: Config) -> Running:
+    """Asked over the control socket, with a few seconds of patience."""
+    return asyncio.run(_ask_engine(config.settings.control.socket))
+
+
+async def _ask_engine(path: str) -> Running:
+    try:
+        async with asyncio.timeout(_ENGINE_SECONDS):
+            client, welcome = await Client.connect(path, _CLIENT, read_only=True)
+            try:
+                status: Status = await client.request(GetStatus(client.next_id()), Status)
+            finally:
+                await client.close()
+    except TimeoutError:
+        return Running(EngineFacts(known=True, fault=f"{path}: no answer within {_ENGINE_SECONDS:g} s"))
+    except EngineGoneError as error:
+        return Running(EngineFacts(known=True, fault="" if error.nobody_listens else str(error)))
+    except MailquotaError as error:
+        return Running(EngineFacts(known=True, fault=str(error)))
+    facts = EngineFacts(
+        known=True, running=True, version=welcome.engine, mode=status.mode,
+        uptime_seconds=status.uptime_seconds, listen=tuple(status.listen), policy=status.policy,
+    )  # fmt: skip
+    return Running(facts, status, welcome.demo)

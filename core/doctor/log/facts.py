@@ -1,0 +1,144 @@
+"""What the mail log says about quota, added up.
+
+Trouble that was mended must not stay red until its last line is a day old: an event is *fresh* only where nothing that
+may have mended it was changed since then. For what Dovecot says of itself that is Dovecot's configuration (and a
+warning script), for all else Postfix's as well and the sockets; for a file that could not be opened the file itself,
+for one whose name says a wrong size that it has another name by now.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+
+import msgspec
+
+from core.servers.mail_log.lines import Kind, LogEvent
+from core.servers.mail_log.source import LogRead
+
+GROUPS = 20
+
+_DOVECOTS_OWN: frozenset[Kind] = frozenset({"out-of-memory", "quota-error", "warning-error"})
+_FILE = re.compile(r"(?:open|execvp)\((/[^()\s]+)\) failed")
+_WRONG_NAME = re.compile(r"read\((/.*)\) failed: Cached message size")
+
+
+class Group(msgspec.Struct, frozen=True):
+    """The events of one subject: ``count`` of them, ``fresh`` of those, and the newest."""
+
+    newest: LogEvent
+    count: int
+    fresh: int
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """The events of one kind. ``groups`` has those with most events, at most GROUPS, those with fresh ones first."""
+
+    count: int = 0
+    fresh: int = 0
+    groups: tuple[Group, ...] = ()
+
+
+class LogFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """``fault`` says why no log could be read; empty where one could. ``unread`` is what could not be read besides.
+
+    ``absent``: there is none to read, so no rights would help.
+
+    Read were ``sources`` from ``now`` back to ``since`` (seconds since the epoch), a day unless it is not ``complete``.
+    """
+
+    fault: str = "not read"
+    absent: bool = False
+    unread: str = ""
+    sources: tuple[str, ...] = ()
+    now: float = 0.0
+    since: float = 0.0
+    complete: bool = True
+    tallies: dict[Kind, Tally] = {}
+
+    def tally(self, kind: Kind) -> Tally:
+        """What was found of one kind."""
+        return self.tallies.get(kind, Tally())
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """When something was last changed, in seconds since the epoch, 0 where that is not known."""
+
+    postfix: float = 0.0
+    dovecot: float = 0.0
+
+    def mends(self, kind: Kind) -> float:
+        """Since when trouble of this kind may be over."""
+        return self.dovecot if kind in _DOVECOTS_OWN else max(self.postfix, self.dovecot)
+
+
+def last_change(paths: Iterable[str]) -> float:
+    """When the contents, owner or mode of any of these files were last changed; 0 where none can be looked at."""
+    times = [0.0]
+    for path in paths:
+        try:
+            found = os.stat(path)
+        except (OSError, ValueError):
+            continue
+        times.append(max(found.st_mtime, found.st_ctime))
+    return max(times)
+
+
+def add_up(read: LogRead, now: float, changes: Changes) -> LogFacts:
+    """The facts for the checks."""
+    if not read.sources:
+        return LogFacts(fault=read.fault or "there is no mail log", now=now)
+    by_kind: dict[Kind, list[LogEvent]] = defaultdict(list)
+    for event in read.events:
+        by_kind[event.kind].append(event)
+    files: dict[str, float] = {}
+    return LogFacts(
+        fault="",
+        unread=read.fault,
+        sources=tuple(read.sources),
+        now=now,
+        since=read.since,
+        complete=read.complete,
+        tallies={kind: _tally(events, changes.mends(kind), files) for kind, events in by_kind.items()},
+    )
+
+
+def _tally(events: list[LogEvent], mended_at: float, files: dict[str, float]) -> Tally:
+    by_subject: dict[tuple[str, str], list[LogEvent]] = defaultdict(list)
+    for event in events:
+        by_subject[event.subject, _file(event)].append(event)
+    groups = []
+    for some in by_subject.values():
+        # the log has whole seconds: what was said in that of the change counts as said after it
+        fresh = [event for event in some if event.at >= int(max(mended_at, _mended_at(event, files)))]
+        groups.append(Group((fresh or some)[0], len(some), len(fresh)))
+    groups.sort(key=lambda group: (group.fresh, group.count, group.newest.at), reverse=True)
+    return Tally(len(events), sum(group.fresh for group in groups), tuple(groups[:GROUPS]))
+
+
+def _mended_at(event: LogEvent, files: dict[str, float]) -> float:
+    """When what it names was changed; ``files`` remembers those that were looked at."""
+    wrong = _WRONG_NAME.search(event.text) if event.kind == "quota-error" else None
+    path = wrong[1] if wrong else _file(event)
+    if path and path not in files:
+        files[path] = _renamed_at(path, event.at) if wrong else last_change([path])
+    return files.get(path, 0.0)
+
+
+def _renamed_at(path: str, told_at: float) -> float:
+    """After it was told, where no file has the unique part of this name any more: what follows it are flags."""
+    folder, _, name = path.rpartition("/")
+    unique = name.partition(":")[0]
+    try:
+        names = [each for part in ("new", "cur") for each in os.listdir(f"{folder}/../{part}")]
+    except (OSError, ValueError):
+        return 0.0
+    return 0.0 if any(each.partition(":")[0] == unique for each in names) else told_at + 1
+
+
+def _file(event: LogEvent) -> str:
+    """The file that Dovecot could not open or run."""
+    found = _FILE.search(event.text) if event.kind in _DOVECOTS_OWN else None
+    return found[1] if found else ""

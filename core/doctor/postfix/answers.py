@@ -1,0 +1,159 @@
+"""Checks of the texts with which we answer Postfix, and of how addresses are read on both sides. Pure.
+
+Answers that permit are errors of the settings (core.settings.actions), so they can't be met here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+
+from core.base.text import shown, visible
+from core.doctor.facts import Facts
+from core.doctor.model import Check, Outcome, fail, ok, together, warn
+from core.doctor.postfix.lists import RELOAD, needs_postfix
+from core.settings.declared import Policy
+
+_CODE = re.compile(r"([45])[0-9]{2} +(?:([245])\.([0-9]{1,3}\.[0-9]{1,3})(?: |$))?")
+# RFC 5321, 4.2.3, for a recipient: all others are unknown to some senders.
+_RECIPIENT_CODES = frozenset({"450", "451", "452", "550", "551", "552", "553", "554"})
+_ALIAS_DOMAINS = "alias_domain"  # in the names that PostfixAdmin gives its maps of a table that is not read
+_SQL_MAP = re.compile(r"(?:proxy:)?(?:mysql|sqlite|pgsql):")
+_NO_REFUSAL = frozenset({"DUNNO", "INFO", "WARN"})
+
+
+def set_answer(facts: Facts, key: str, value: str) -> str:
+    """Commands that change a key of [policy]; a comment where no settings file holds it."""
+    path = facts.config.path
+    line = f"{key} = {json.dumps(value, ensure_ascii=False)}"  # of one line, JSON's texts are TOML's, too
+    if path is None or not _in_file(facts, key):
+        return f"# in [policy] of mailquota's settings: {line}"
+    literal = re.sub(r"[\\&|]", r"\\\g<0>", line)
+    name = shlex.quote(str(path))
+    edit = shlex.quote(f"s|^[[:blank:]]*{key}[[:blank:]]*=.*|{literal}|")
+    return f"sed -i {edit} {name}\nmailquota --config {name} reload"
+
+
+def _in_file(facts: Facts, key: str) -> bool:
+    return facts.config.origin.get(f"policy.{key}", "").startswith("file ")
+
+
+def _word(text: str) -> str:
+    return text.split(" ", 1)[0].upper()
+
+
+def _codes(facts: Facts) -> Outcome:
+    policy = facts.config.settings.policy
+    texts = {key: text for key in ("overquota", "toolarge") if (text := getattr(policy, key))}
+    told = [f"{key} is {shown(text)}{_bounces(text)}" for key, text in texts.items()]
+    return together((_code(facts, key, text) for key, text in texts.items()), ok("; ".join(told)))
+
+
+def _bounces(text: str) -> str:
+    return ": the sender gets a bounce at once" if text.startswith("5") or _word(text) == "REJECT" else ""
+
+
+def _code(facts: Facts, key: str, text: str) -> Outcome:
+    word = _word(text)
+    wanted = set_answer(facts, key, Policy().overquota if key == "overquota" else "")
+    if word in _NO_REFUSAL:
+        return fail(f"{key} is {shown(text)}, which refuses nothing", wanted)
+    match = _CODE.match(text)
+    if match is None:
+        return warn(f"{key} is {shown(text)}: Postfix sends a general code, not that of a full mailbox", wanted)
+    if word not in _RECIPIENT_CODES:
+        return warn(f"{key} is {shown(text)}: {word} is no reply about a recipient (RFC 5321)", wanted)
+    if match[2] is None:
+        return warn(f"{key} is {shown(text)}: without an enhanced code Postfix makes it {match[1]}.7.1", wanted)
+    if match[1] != match[2]:
+        right = text.replace(f"{match[2]}.{match[3]}", f"{match[1]}.{match[3]}", 1)
+        return warn(
+            f"{key} is {shown(text)}: {word} and {match[2]}.{match[3]} do not agree", set_answer(facts, key, right)
+        )
+    return ok("")
+
+
+def _no_user(facts: Facts) -> Outcome:
+    text = facts.config.settings.policy.nouser
+    if _word(text) in _NO_REFUSAL:
+        return ok(f"nouser is {shown(text)}: Postfix decides about addresses that are no mailbox")
+    return warn(
+        f"nouser is {shown(text)}: it refuses every address that is no mailbox", set_answer(facts, "nouser", "DUNNO")
+    )
+
+
+def _success(facts: Facts) -> Outcome:
+    policy = facts.config.settings.policy
+    outcomes = []
+    if _word(policy.success) not in _NO_REFUSAL:
+        outcomes.append(
+            fail(
+                f"success is {shown(policy.success)}: mail that fits is refused", set_answer(facts, "success", "DUNNO")
+            )
+        )
+    if policy.trouble.startswith("5") or _word(policy.trouble) == "REJECT":
+        outcomes.append(
+            warn(
+                f"trouble is {shown(policy.trouble)}: mail bounces while the database is away",
+                set_answer(facts, "trouble", "DUNNO"),
+            )
+        )
+    deferred = _word(policy.trouble) not in _NO_REFUSAL
+    told = ": mail is deferred while mailquota can't know" if deferred else ""
+    return together(outcomes, ok(f"success is {shown(policy.success)}, trouble is {shown(policy.trouble)}{told}"))
+
+
+def _delimiter(facts: Facts) -> Outcome:
+    theirs = facts.postfix.values.get("recipient_delimiter", "")
+    mine = facts.config.settings.policy.recipient_delimiter
+    if set(theirs) == set(mine):
+        return ok(f"recipient_delimiter is {shown(mine)} on both sides")
+    if _in_file(facts, "recipient_delimiter"):
+        fix = set_answer(facts, "recipient_delimiter", theirs)
+    else:
+        fix = f"postconf -e {shlex.quote(f'recipient_delimiter = {mine}')}\n{RELOAD}"
+    return warn(f"recipient_delimiter of Postfix is {shown(theirs)}, that of mailquota {shown(mine)}", fix)
+
+
+def _aliases(facts: Facts) -> Outcome:
+    if not facts.config.settings.policy.aliases:
+        return ok("aliases are not followed (policy.aliases is false): their mail may bounce at a full mailbox")
+    maps = facts.postfix.values.get("virtual_alias_maps", "").replace(",", " ").split()
+    others = [name for name in maps if not _SQL_MAP.match(name) or _ALIAS_DOMAINS in name]
+    if not others:
+        return ok("virtual aliases of the database are followed")
+    return ok(f"virtual aliases of the database are followed, those in {visible(', '.join(others))} are not")
+
+
+ANSWER_CHECKS: tuple[Check, ...] = (
+    Check(
+        "answer-codes",
+        "The code tells the sending server whether to try again (4xx) or to give up (5xx), and its enhanced code "
+        "(4.2.2: mailbox full) is what a sender's mail program explains.",
+        _codes,
+    ),
+    Check(
+        "answer-no-such-user",
+        "mailquota knows mailboxes and virtual aliases, not every address that Postfix delivers to. Refusing what it "
+        "does not know cuts off addresses of other tables.",
+        _no_user,
+    ),
+    Check(
+        "answer-otherwise",
+        "Mail that fits, and mail in times of trouble, should go on to the next restriction (DUNNO).",
+        _success,
+    ),
+    Check(
+        "recipient-delimiter",
+        "Where the two disagree, user+extension is another address to mailquota than to Postfix, and its limit is not "
+        "enforced.",
+        needs_postfix(_delimiter),
+    ),
+    Check(
+        "aliases-followed",
+        "Postfix asks about an alias by its own name. Where mailquota can't follow it, its mail is accepted, and "
+        "bounces if the mailbox behind it is full.",
+        needs_postfix(_aliases),
+    ),
+)

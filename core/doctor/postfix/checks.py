@@ -1,0 +1,53 @@
+"""Checks of Postfix and of the policy service, in the order of the way of a mail. Pure."""
+
+from __future__ import annotations
+
+from core.base.text import visible
+from core.doctor import starting
+from core.doctor.facts import Facts
+from core.doctor.model import Check, Outcome, fail, ok, skip, warn
+from core.doctor.postfix.answers import ANSWER_CHECKS
+from core.doctor.postfix.lists import needs_postfix
+from core.doctor.postfix.place import LIST_CHECKS
+from core.doctor.postfix.relay import RELAY_CHECKS
+from core.doctor.postfix.socket import SOCKET_CHECKS
+
+_OLDEST = (3, 0)
+
+
+def _asked(facts: Facts) -> Outcome:
+    if facts.postfix.fault:
+        return skip(f"Postfix could not be asked: {visible(facts.postfix.fault)}")
+    if facts.postfix.master_fault:
+        return skip(f"master.cf could not be read: {visible(facts.postfix.master_fault)}")
+    return ok(f"postconf answers; queue directory {facts.postfix.queue_directory}")
+
+
+def _version(facts: Facts) -> Outcome:
+    text = visible(facts.postfix.values.get("mail_version", ""))
+    if facts.postfix.version == (0, 0):
+        return skip(f"{text!r} is no version of Postfix that is known")
+    if facts.postfix.version < _OLDEST:
+        return warn(f"Postfix {text} knows no options of a policy service", "# upgrade Postfix to 3.0 or newer")
+    return ok(f"Postfix {text}")
+
+
+def _running(facts: Facts) -> Outcome:
+    if facts.postfix.running is None:
+        return skip("whether Postfix runs is not known: master(8) answers root alone")
+    return ok("Postfix runs") if facts.postfix.running else fail("Postfix does not run", starting.postfix(facts))
+
+
+POSTFIX_CHECKS: tuple[Check, ...] = (
+    Check("postfix-settings", "All that is said about Postfix comes from postconf and master.cf.", _asked),
+    Check(
+        "postfix-version",
+        "The timeout and the default action of a single policy service can be set from Postfix 3.0 on.",
+        needs_postfix(_version),
+    ),
+    Check("postfix-running", "No mail comes in or leaves while it is stopped.", needs_postfix(_running)),
+    *LIST_CHECKS,
+    *SOCKET_CHECKS,
+    *RELAY_CHECKS,
+    *ANSWER_CHECKS,
+)

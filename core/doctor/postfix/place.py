@@ -1,0 +1,276 @@
+"""Checks of the place that our policy service has in Postfix's restriction lists. Pure."""
+
+from __future__ import annotations
+
+import os
+from difflib import SequenceMatcher
+
+from core.base.text import shown, visible
+from core.doctor import starting
+from core.doctor.facts import Facts
+from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from core.doctor.postfix.facts import OTHER_LISTS, RECIPIENT, RELAY
+from core.doctor.postfix.lists import (
+    RELOAD,
+    List,
+    checks_in,
+    incoming,
+    is_submission,
+    judged_list,
+    list_of,
+    names,
+    needs_our_check,
+    needs_postfix,
+    our_addresses,
+    our_service,
+    ours,
+    quota_status,
+)
+from core.doctor.postfix.socket import SOCKET_CHECKS
+from core.servers.postfix.restrictions import Entry, entries, place, policy_check, unreachable_behind, without
+
+_BEFORE_US = ("permit_", "reject_", "defer_", "check_")
+_AFTER_DATA = "smtpd_end_of_data_restrictions"
+_LONGEST = 200  # characters of mynetworks that are shown
+_ALIKE = 0.9  # of 1
+_FOREIGN_PORTS = frozenset({"10023", "10031"})  # postgrey's, policyd's
+_WAY = frozenset({"policy-socket", "policy-socket-rights", "policy-service-answers"})
+
+
+def _listed(facts: Facts) -> Outcome:
+    found = judged_list(facts)
+    fix = found.change_to(_placed(facts, found))
+    if asked := [check for _, check in ours(facts, found)]:
+        told = f"{found} asks {asked[0].service}"
+        if wrong := [check.malformed for check in asked if check.malformed]:
+            return fail(f"{told} with {shown(wrong[0])}, which is no option: smtpd does not start", fix)
+        return ok(told)
+    for parameter in (*OTHER_LISTS, RELAY):
+        if ours(facts, other := list_of(facts.postfix, parameter)):
+            return _elsewhere(facts, other, fix)
+    for name in facts.postfix.classes:
+        if ours(facts, list_of(facts.postfix, name)):
+            return skip(f"mailquota is asked in the restriction class {visible(name)}; who gets there is not covered")
+    if quota_status(facts, found):
+        return warn(
+            f"{found} asks Dovecot's quota-status, not mailquota", _once_we_decide(facts, fix),
+            "Mail to full mailboxes is refused by quota-status, so mailquota only looks on: it follows no alias and "
+            "counts no refusal. The documentation's page about moving from quota-status goes there step by step.",
+        )  # fmt: skip
+    told = f"{found} does not ask mailquota ({our_service(facts)}): {visible(found.text) or 'it is empty'}"
+    slips = ", ".join(sorted(_slips(facts, found)))
+    return fail(
+        f"{told}; there is no {visible(slips)}, so Postfix gets no answer" if slips else told,
+        fix if slips else _once_we_decide(facts, fix),
+    )
+
+
+def _decides(facts: Facts) -> bool:
+    """Whether mailquota answers where Postfix would ask, and refuses: only then may another check go for it."""
+    engine = facts.host.engine
+    hidden = our_service(facts).startswith("unix:/") and any(one.chroot for one in facts.postfix.smtpds)
+    way = (check.judge(facts).state for check in SOCKET_CHECKS if check.name in _WAY)
+    return engine.running and engine.mode != "shadow" and not hidden and all(state == "ok" for state in way)
+
+
+def _once_we_decide(facts: Facts, fix: str) -> str:
+    """A fix by which mailquota alone decides from then on."""
+    if _decides(facts):
+        return fix
+    engine = facts.host.engine
+    if not engine.running:
+        first = starting.start(facts)
+    else:
+        first = "mailquota reload" if engine.mode == "shadow" else "# see policy-socket and the checks after it"
+    return (
+        f"# first mailquota has to answer Postfix, or nobody would check quotas meanwhile:\n{first}\n"
+        "# and then run mailquota doctor again: it has the lines for Postfix"
+    )
+
+
+def _slips(facts: Facts, found: List) -> set[str]:
+    """Services that nobody listens at whose name is almost ours, such as mailqouta, or was ours before a change."""
+    others = {check.service for _, check in checks_in(found)} - {
+        check.service for _, check in quota_status(facts, found)
+    }
+    return {service for service in others & set(facts.postfix.absent) if _is_slip(service, our_service(facts))}
+
+
+def _is_slip(service: str, wanted: str) -> bool:
+    if os.path.basename(service) == "mailquota":
+        return True
+    if service.startswith("inet:") and wanted.startswith("inet:"):
+        return _is_port_slip(service.rpartition(":")[2], wanted.rpartition(":")[2])
+    return SequenceMatcher(None, service, wanted).ratio() >= _ALIKE
+
+
+def _is_port_slip(port: str, wanted: str) -> bool:
+    """One digit is wrong, or two are exchanged."""
+    wrong = [pair for pair in zip(port, wanted, strict=False) if pair[0] != pair[1]]
+    exchanged = len(wrong) == 2 and wrong[0] == wrong[1][::-1]
+    return len(port) == len(wanted) and port not in _FOREIGN_PORTS and (len(wrong) == 1 or exchanged)
+
+
+def _placed(facts: Facts, found: List) -> str:
+    """The list with us in the right place. Dovecot's service goes, unless it still has to decide in our stead."""
+    shadow = facts.config.settings.policy.mode == "shadow"
+    stays = shadow or not _decides(facts)
+    gone = set() if stays else {check.service for _, check in quota_status(facts, found)}
+    gone |= _our_services(facts, found) or _slips(facts, found)
+    return place(without(found.text, gone), our_service(facts))
+
+
+def _our_services(facts: Facts, found: List) -> set[str]:
+    return {check.service for _, check in ours(facts, found)}
+
+
+def _elsewhere(facts: Facts, other: List, fix: str) -> Outcome:
+    """We are asked, but not where recipients are decided about."""
+    delayed = facts.postfix.values.get("smtpd_delay_reject", "yes") == "yes"
+    found = f"only {other} asks mailquota"
+    if other.parameter == _AFTER_DATA:  # a second question there, about the true size, may well stay
+        return fail(f"{found}: a mail with several recipients is never refused there", fix)
+    fix = f"{fix}\n{other.change_to(without(other.text, _our_services(facts, other)))}"
+    if other.parameter == RELAY:
+        return warn(f"{found}: it works, but before other checks have refused what they would", fix)
+    if delayed and OTHER_LISTS[other.parameter] in {"CONNECT", "HELO", "MAIL"}:
+        return warn(f"{found}: it works only while smtpd_delay_reject = yes", fix)
+    return fail(f"{found}, in the state {OTHER_LISTS[other.parameter]}, where no recipient is decided about", fix)
+
+
+def _once(facts: Facts) -> Outcome:
+    found = judged_list(facts)
+    count = len(ours(facts, found))
+    outcomes = []
+    if count > 1:
+        text = place(without(found.text, _our_services(facts, found)), our_service(facts))
+        outcomes.append(warn(f"{found} asks mailquota {count} times", found.change_to(text)))
+    for parameter in (*OTHER_LISTS, RELAY):
+        other = list_of(facts.postfix, parameter)
+        if parameter != _AFTER_DATA and ours(facts, other):
+            text = without(other.text, _our_services(facts, other))
+            outcomes.append(warn(f"{other} asks mailquota as well", other.change_to(text)))
+    return together(outcomes, ok(f"{found} asks mailquota once"))
+
+
+def _place(facts: Facts) -> Outcome:
+    found = judged_list(facts)
+    listed = found.entries
+    at = ours(facts, found)[0][0]
+    fix = found.change_to(place(without(found.text, _our_services(facts, found)), our_service(facts)))
+    before, after = listed[:at], listed[at + 1 :]
+    if blocking := [entry for entry in before if unreachable_behind(entry)]:
+        return fail(f"{found} never gets to mailquota: {names(blocking[:1])} stands before it", fix)
+    if before and before[-1].name == "warn_if_reject":
+        return fail(f"{found} has warn_if_reject before mailquota: its refusals are only logged", fix)
+    late = [entry for entry in after if _belongs_before(entry)]
+    if late:
+        return warn(f"{found} asks mailquota before {names(late)}", fix)
+    return ok(f"{found} asks mailquota last" + (f", before {names(after)}" if after else ""))
+
+
+def _belongs_before(entry: Entry) -> bool:
+    return entry.name.startswith(_BEFORE_US) and policy_check(entry) is None and not unreachable_behind(entry)
+
+
+def _override(facts: Facts) -> Outcome:
+    if facts.postfix.master_fault:
+        return skip(f"master.cf could not be read: {facts.postfix.master_fault}; run it as root")
+    outcomes = []
+    for smtpd in incoming(facts.postfix):
+        own = list_of(facts.postfix, RECIPIENT, smtpd)
+        if own.service and not ours(facts, own):
+            outcomes.append(fail(f"{own} replaces the list that asks mailquota", _without_override(facts, own)))
+    told = [
+        smtpd.service
+        for smtpd in facts.postfix.smtpds
+        if smtpd not in incoming(facts.postfix) and not ours(facts, list_of(facts.postfix, RECIPIENT, smtpd))
+    ]
+    others = f"; {', '.join(told)} in master.cf does not ask it, for a list of its own" if told else ""
+    return together(outcomes, ok(f"master.cf keeps no mail from outside away from it{others}"))
+
+
+def _without_override(facts: Facts, own: List) -> str:
+    if entries(own.text):
+        return own.change_to(_placed(facts, own))
+    return f"postconf -PX {own.service}/{own.parameter}\n{RELOAD}"
+
+
+def _not_checked(facts: Facts) -> Outcome:
+    found = judged_list(facts)
+    at = ours(facts, found)[0][0]
+    passing = [_passing(facts, entry) for entry in found.entries[:at] if _lets_pass(entry)]
+    submission = [one.service for one in facts.postfix.smtpds if is_submission(one)]
+    passing += [
+        f"all mail that users hand in at {one.service}"
+        for one in facts.postfix.smtpds
+        if one.service in submission and not ours(facts, list_of(facts.postfix, RECIPIENT, one))
+    ]
+    if not passing:
+        return ok("all mail that comes in by SMTP is checked; sendmail(1) on this machine never is")
+    return ok(f"not checked: {'; '.join(passing)}; sendmail(1) on this machine. Dovecot may still refuse it")
+
+
+def _lets_pass(entry: Entry) -> bool:
+    return entry.name.startswith("permit_") or (entry.name.startswith("check_") and entry.name.endswith("_access"))
+
+
+def _passing(facts: Facts, entry: Entry) -> str:
+    if entry.name == "permit_mynetworks":
+        networks = facts.postfix.values.get("mynetworks", "")
+        return f"clients in mynetworks ({visible(networks[:_LONGEST])}{'…' if len(networks) > _LONGEST else ''})"
+    if entry.name == "permit_sasl_authenticated":
+        return "users who are logged in"
+    return f"what {entry} lets pass"
+
+
+def _two_enforcers(facts: Facts) -> Outcome:
+    found = judged_list(facts)
+    if not ours(facts, found):
+        return ok("mailquota is not asked, so nobody decides twice")
+    dovecots = quota_status(facts, found)
+    if not dovecots:
+        return ok(f"{found} asks no quota-status beside mailquota")
+    services = {check.service for _, check in dovecots}
+    text = f"{found} asks {', '.join(sorted(services))} as well as {', '.join(our_addresses(facts).values())}"
+    if facts.config.settings.policy.mode == "shadow":
+        return ok(f"{text}; mailquota's mode is shadow, so quota-status alone decides")
+    return warn(text, _once_we_decide(facts, found.change_to(without(found.text, services))))
+
+
+LIST_CHECKS: tuple[Check, ...] = (
+    Check(
+        "policy-service-listed",
+        "Postfix refuses mail for a full mailbox only if smtpd_recipient_restrictions asks mailquota. Else the mail is "
+        "accepted and bounces later, often to somebody who never sent it.",
+        needs_postfix(_listed),
+    ),
+    Check(
+        "policy-service-once",
+        "Each further question costs time and counts the size of a mail once more.",
+        needs_our_check(_once),
+    ),
+    Check(
+        "policy-service-place",
+        "Postfix stops at the first restriction that decides. What stands behind it is never asked, and what stands "
+        "behind mailquota is not needed for mail that a full mailbox refuses anyway.",
+        needs_our_check(_place),
+    ),
+    Check(
+        "policy-service-override",
+        "An option -o smtpd_recipient_restrictions of a service in master.cf replaces the whole list of main.cf.",
+        needs_our_check(_override),
+    ),
+    Check(
+        "senders-not-checked",
+        "Who is permitted before mailquota is asked can still send to a full mailbox; such a mail is refused at "
+        "delivery. A test from such a client proves nothing.",
+        needs_our_check(_not_checked),
+    ),
+    Check(
+        "two-enforcers",
+        "Two services that decide about the same limit refuse by two sets of figures and texts, and it is hard to tell "
+        "which of them did.",
+        needs_postfix(_two_enforcers),
+    ),
+)

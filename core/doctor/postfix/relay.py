@@ -1,0 +1,123 @@
+"""Checks of who may use Postfix as a relay: lists that are edited for our sake must neither open nor close it. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import shlex
+
+from core.base.text import visible
+from core.doctor.facts import Facts
+from core.doctor.model import Check, Outcome, fail, ok, skip, together
+from core.doctor.postfix.facts import RECIPIENT, RELAY, PostfixFacts, Smtpd
+from core.doctor.postfix.lists import RELOAD, List, incoming, is_submission, list_of, needs_postfix
+from core.servers.postfix.restrictions import RELAY_CONTROL, Entry, policy_check
+
+_SAFE = "permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination"
+_LOGGED_IN = "permit_sasl_authenticated"
+_LOCAL = ("127.0.0.0/8", "[::ffff:127.0.0.0]/104", "[::1]/128")
+_WIDEST = {4: 8, 6: 16}  # bits of a network that can still be somebody's own
+
+
+def _relay_control(facts: Facts) -> Outcome:
+    postfix = facts.postfix
+    outcomes = [_controlled(postfix, smtpd) for smtpd in postfix.smtpds or (None,)]
+    outcomes.append(_networks(postfix))
+    where = list_of(postfix, RELAY if _controls(list_of(postfix, RELAY)) else RECIPIENT)
+    return together(outcomes, ok(f"relaying is controlled in {where}"))
+
+
+def _controlled(postfix: PostfixFacts, smtpd: Smtpd | None) -> Outcome:
+    relay, recipient = list_of(postfix, RELAY, smtpd), list_of(postfix, RECIPIENT, smtpd)
+    if _controls(relay) or _controls(recipient):
+        return ok("")
+    text = ", ".join([_SAFE, *(str(entry) for entry in relay.entries if policy_check(entry))])
+    fix = f"postconf -e {shlex.quote(f'{RELAY} = {text}')}\n{RELOAD}"
+    if relay.service:
+        fix = f"postconf -PX {relay.service}/{RELAY}\n{fix}"
+    return fail(f"nothing in {relay} or {recipient} keeps strangers from relaying", fix)
+
+
+def _controls(found: List) -> bool:
+    """Whether a list gets to an entry that ends relaying; a ``permit`` before it lets everybody through."""
+    for entry in found.entries:
+        if entry.name in RELAY_CONTROL:
+            return True
+        if entry.name == "permit":
+            return False
+    return False
+
+
+def _networks(postfix: PostfixFacts) -> Outcome:
+    listed = postfix.values.get("mynetworks", "").replace(",", " ").split()
+    wide = [text for text in listed if _is_wide(text)]
+    if not wide:
+        return ok("")
+    kept = " ".join(dict.fromkeys([*_LOCAL, *(text for text in listed if text not in wide)]))
+    return fail(
+        f"mynetworks holds {visible(', '.join(wide))}: whoever is in there may relay",
+        f"postconf -e {shlex.quote(f'mynetworks = {kept}')}\n{RELOAD}",
+    )
+
+
+def _is_wide(text: str) -> bool:
+    try:
+        network = ipaddress.ip_network(text.replace("[", "").replace("]", ""), strict=False)
+    except ValueError:  # the name of a table, or an exclusion
+        return False
+    return network.prefixlen < _WIDEST[network.version]
+
+
+def _submission(facts: Facts) -> Outcome:
+    postfix = facts.postfix
+    if postfix.master_fault:
+        return skip(f"master.cf could not be read: {postfix.master_fault}; run it as root")
+    services = [one for one in postfix.smtpds if is_submission(one)]
+    if not services and postfix.values.get("smtpd_sasl_auth_enable") == "yes":
+        services = list(incoming(postfix))
+    blocked = [found for one in services if _stops_users(found := list_of(postfix, RECIPIENT, one))]
+    outcomes = [
+        fail(
+            f"{found}, which {_users(services)}, refuses foreign recipients before {_LOGGED_IN}",
+            found.change_to(f"{_LOGGED_IN}, {_without_permit(found)}"),
+        )
+        for found in dict.fromkeys(blocked)
+    ]
+    return together(outcomes, ok("users who are logged in may send to everybody" if services else "nobody logs in"))
+
+
+def _users(services: list[Smtpd]) -> str:
+    return f"users of {', '.join(one.service for one in services)} meet"
+
+
+def _without_permit(found: List) -> str:
+    return ", ".join(str(entry) for entry in found.entries if entry.name != _LOGGED_IN)
+
+
+def _stops_users(found: List) -> bool:
+    """Whether a list refuses foreign recipients before it lets those through who are logged in."""
+    for entry in found.entries:
+        if _lets_users_pass(entry):
+            return False
+        if entry.name in {"reject_unauth_destination", "defer_unauth_destination"}:
+            return True
+    return False
+
+
+def _lets_users_pass(entry: Entry) -> bool:
+    return entry.name in {_LOGGED_IN, "permit"} or entry.name.startswith("permit_tls_")
+
+
+RELAY_CHECKS: tuple[Check, ...] = (
+    Check(
+        "relay-control",
+        "A server that takes mail from anybody for anybody is used for spam within hours. smtpd_relay_restrictions, or "
+        "else smtpd_recipient_restrictions, must end with what refuses it.",
+        needs_postfix(_relay_control),
+    ),
+    Check(
+        "submission-relay",
+        "reject_unauth_destination in smtpd_recipient_restrictions refuses mail of your own users to other servers, "
+        "unless those who are logged in are permitted before it.",
+        needs_postfix(_submission),
+    ),
+)

@@ -1,0 +1,247 @@
+"""Checks of the way from Postfix to our policy socket: how it asks, file, rights, jail, answer. Pure."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+
+from core.base.endpoints import SUN_PATH_MAX, parse_listen
+from core.base.text import shown, visible
+from core.doctor import starting
+from core.doctor.facts import Facts
+from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from core.doctor.paths import ENTER, WRITE, PathFacts, UserFacts, allows
+from core.doctor.postfix.facts import RECIPIENT, SocketFacts
+from core.doctor.postfix.lists import judged_list, list_of, needs_our_check, needs_postfix, our_service, ours
+from core.servers.postfix.restrictions import PolicyCheck, place, without
+
+_LONG = 30.0  # seconds; Postfix asks twice, so a client waits twice as long and a second more
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_AS_ROOT = "run it as root"
+
+
+def _checks(facts: Facts) -> list[PolicyCheck]:
+    return [check for _, check in ours(facts, judged_list(facts))]
+
+
+def _rewritten(facts: Facts) -> str:
+    """The list with our check as it should be."""
+    found = judged_list(facts)
+    text = without(found.text, {check.service for check in _checks(facts)})
+    return found.change_to(place(text, our_service(facts)))
+
+
+def _option(facts: Facts, check: PolicyCheck, name: str) -> str:
+    return check.options.get(name, facts.postfix.values.get(f"smtpd_policy_service_{name}", ""))
+
+
+def _seconds(text: str) -> float | None:
+    """A time of Postfix: a number and one unit, seconds without."""
+    match = re.fullmatch(r"([0-9]+)([smhdw]?)", text.strip().lower())
+    return float(match[1]) * _UNITS[match[2]] if match else None
+
+
+def _timeout(facts: Facts) -> Outcome:
+    text = _option(facts, _checks(facts)[0], "timeout")
+    seconds = _seconds(text)
+    if seconds is None:
+        return skip(f"smtpd_policy_service_timeout is {shown(text)}, which is no time")
+    if seconds > _LONG:
+        return warn(
+            f"Postfix waits {text} for an answer, and asks twice: {2 * seconds + 1:g} s in all", _rewritten(facts)
+        )
+    return ok(f"Postfix waits {text} for an answer")
+
+
+def _default_action(facts: Facts) -> Outcome:
+    text = _option(facts, _checks(facts)[0], "default_action")
+    word = text.split(" ", 1)[0].upper()
+    if word == "DUNNO":
+        return ok("without an answer Postfix goes on (default_action=DUNNO)")
+    if word in {"OK", "PERMIT", "RELAY"}:
+        return warn(f"default_action={visible(text)} skips all restrictions behind it", _rewritten(facts))
+    return warn(f"without an answer Postfix says {shown(text)} to every recipient", _rewritten(facts))
+
+
+def _file(facts: Facts) -> Outcome:
+    unasked = not facts.postfix.fault and not _checks(facts)
+    if unasked and all(one.file is not None and one.file.kind == "missing" for one in facts.postfix.sockets):
+        return skip("there is no socket, and Postfix asks for none: see policy-service-listed and engine")
+    if not facts.postfix.sockets:
+        return skip(f"the places in Postfix could not be looked at: {facts.postfix.fault}")
+    outcomes = [_one_file(facts, one) for one in facts.postfix.sockets]
+    return together(outcomes, ok(f"{', '.join(one.address for one in facts.postfix.sockets)}: in place"))
+
+
+def _one_file(facts: Facts, one: SocketFacts) -> Outcome:
+    file = one.file
+    if file is None:
+        return ok("")
+    name, path = shlex.quote(file.path), shown(file.path, 200)
+    if len(os.fsencode(file.path)) > SUN_PATH_MAX:
+        return fail(
+            f"the path {path} has more than {SUN_PATH_MAX} bytes, which is fatal to smtpd",
+            "# choose a shorter path in policy.listen of mailquota's settings",
+        )
+    if file.kind == "closed":
+        return skip(f"{file.fault}: {_AS_ROOT}")
+    if file.kind == "missing":
+        return fail(f"there is no socket {path}: mailquota does not run, or listens elsewhere", starting.reopen(facts))
+    if file.kind != "socket":  # mailquota replaces nothing but a socket
+        return fail(f"{path} is a {file.kind}, not a socket", f"mv {name} {name}.old\n{starting.reopen(facts)}")
+    stale = one.probe.result == "refused"
+    return fail(f"{path} is stale: nobody listens there any more", starting.restart(facts)) if stale else ok("")
+
+
+def _rights(facts: Facts) -> Outcome:
+    owner = facts.postfix.owner
+    if owner is None:
+        name = facts.postfix.values.get("mail_owner", "")
+        return skip(f"there is no user {shown(name)}, as which Postfix would connect (mail_owner)")
+    outcomes = [_one_rights(one, owner, facts.postfix.queue_directory) for one in facts.postfix.sockets]
+    return together(outcomes, ok(f"user {owner.name} may connect"))
+
+
+def _one_rights(one: SocketFacts, owner: UserFacts, queue: str) -> Outcome:
+    file = one.file
+    if file is None:
+        return ok("")
+    if file.kind == "closed":
+        return skip(f"{file.fault}: {_AS_ROOT}")
+    outcomes = [_folder(folder, owner, queue) for folder in one.folders]
+    if file.kind == "socket":
+        outcomes.append(_socket(file, owner))
+    return together(outcomes, ok("" if file.kind == "socket" else "there is no socket"))
+
+
+def _socket(file: PathFacts, owner: UserFacts) -> Outcome:
+    may = allows(file, owner, WRITE)
+    if may is None:
+        return skip(f"{shown(file.path, 200)} has an access list (getfacl shows it), which is not judged")
+    if may:
+        return ok("")
+    name = shlex.quote(file.path)
+    return fail(
+        f"user {owner.name} may not connect to {shown(file.path, 200)} ({file.rights})",
+        f"chown {shlex.quote(owner.name)} {name}\nchmod u+rw {name}\n"
+        "# lasting: socket_user and socket_mode in [policy] of mailquota's settings, or its systemd socket unit",
+    )
+
+
+def _folder(folder: PathFacts, owner: UserFacts, queue: str) -> Outcome:
+    may = allows(folder, owner, ENTER) if folder.kind == "folder" else True
+    if may is None:
+        return skip(f"{shown(folder.path, 200)} has an access list (getfacl shows it), which is not judged")
+    if may:
+        return ok("")
+    name = shlex.quote(folder.path)
+    # Postfix wants its own folders private (postfix-files(5)); others only have to be passed through.
+    fix = f"chown {shlex.quote(owner.name)} {name}\nchmod u+rwx {name}"
+    private = folder.path.startswith(queue.rstrip("/") + "/") and folder.path != queue
+    return fail(
+        f"user {owner.name} may not enter {shown(folder.path, 200)} ({folder.rights})",
+        fix if private else f"chmod o+x {name}",
+    )
+
+
+def _jail(facts: Facts) -> Outcome:
+    if facts.postfix.master_fault:
+        return skip(f"master.cf could not be read: {facts.postfix.master_fault}; {_AS_ROOT}")
+    jailed = [one for one in facts.postfix.smtpds if one.chroot and ours(facts, list_of(facts.postfix, RECIPIENT, one))]
+    checks = [check for check in _checks(facts) if check.service.startswith(("unix:/", "local:/"))]
+    if not jailed or not checks:
+        how = f"below {facts.postfix.queue_directory}" if jailed else "no smtpd that asks is in a jail"
+        return ok(f"smtpd reaches {', '.join(check.service for check in _checks(facts))}: {how}")
+    services = ", ".join(one.service for one in jailed)
+    found = f"{services} sees nothing outside {facts.postfix.queue_directory}, so {checks[0].service} is not there"
+    if not our_service(facts).startswith("unix:/"):
+        return fail(found, _rewritten(facts))
+    unlock = "\n".join(f"postconf -F {shlex.quote(f'{one.service}/chroot=n')}" for one in jailed)
+    queue = facts.postfix.queue_directory
+    return fail(
+        found,
+        f'# better: policy.listen = ["unix:{queue}/private/mailquota"] in mailquota\'s settings.\n# Without the jail:\n'
+        f"{unlock}\npostfix reload",
+    )
+
+
+def _answers(facts: Facts) -> Outcome:
+    outcomes = [_one_answer(facts, one) for one in facts.postfix.sockets]
+    return together(outcomes, ok("mailquota answers where Postfix asks"))
+
+
+def _one_answer(facts: Facts, one: SocketFacts) -> Outcome:
+    probe = one.probe
+    if probe.result == "answer":
+        return _text(facts, one.address, probe.text)
+    if one.file is not None and one.file.kind == "closed":
+        return skip(f"{one.file.fault}: {_AS_ROOT}")
+    if probe.result == "denied":
+        return skip(f"{one.address}: permission denied; {_AS_ROOT}")
+    if probe.result == "silent":
+        return fail(f"{one.address} takes connections, but does not answer ({probe.text})", starting.restart(facts))
+    if probe.result in {"missing", "not asked"}:
+        return skip(f"{one.address} could not be asked: see policy-socket")
+    return fail(f"{one.address}: {visible(probe.text)}", starting.restart(facts))
+
+
+def _text(facts: Facts, address: str, text: str) -> Outcome:
+    action = text.removesuffix("\n\n")
+    if not text.endswith("\n\n") or not action.startswith("action="):
+        return fail(
+            f"{address} answers {shown(text)}, which is not the policy protocol: a foreign service", _who(address)
+        )
+    action = action.removeprefix("action=")
+    if action.split(" ", 1)[0].upper() != "DUNNO":
+        return fail(f"{address} answers {shown(action)} where mailquota says DUNNO: a foreign service", _who(address))
+    engine = facts.host.engine
+    if engine.known and not engine.running and not engine.fault:
+        return warn(
+            f"{address} answers, but no mailquota runs: a foreign service, or one with other settings", _who(address)
+        )
+    return ok("")
+
+
+def _who(address: str) -> str:
+    """How to find out who listens there, and what then."""
+    place_ = parse_listen(address)
+    wanted = f"-xlp src {shlex.quote(place_.path)}" if place_.kind == "unix" else f"-tlp sport = :{place_.port}"
+    return f"ss {wanted}\n# stop that service, or choose another address in policy.listen of mailquota's settings"
+
+
+SOCKET_CHECKS: tuple[Check, ...] = (
+    Check(
+        "policy-service-timeout",
+        "While mailquota hangs, every sender waits this long twice; the default of 100 s ties up all of Postfix.",
+        needs_our_check(_timeout),
+    ),
+    Check(
+        "policy-service-default-action",
+        "While mailquota is stopped, Postfix answers this. By default it defers all mail: 451 Server configuration "
+        "problem.",
+        needs_our_check(_default_action),
+    ),
+    Check(
+        "policy-socket",
+        "Postfix asks through this socket. While it is missing or stale, each recipient gets the default action after "
+        "a second.",
+        _file,
+    ),
+    Check(
+        "policy-socket-rights",
+        "smtpd connects as Postfix's own user, who must be able to reach and to write the socket.",
+        needs_postfix(_rights),
+    ),
+    Check(
+        "policy-socket-jail",
+        "Debian's smtpd is chrooted: it sees its queue directory as the whole file system, and an absolute path leads "
+        "nowhere in it.",
+        needs_our_check(_jail),
+    ),
+    Check(
+        "policy-service-answers",
+        "A service that hangs, or a foreign one at our address, decides about all mail instead of mailquota.",
+        _answers,
+    ),
+)

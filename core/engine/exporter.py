@@ -1,0 +1,160 @@
+"""Metrics for Prometheus over HTTP, in a thread with a loop of its own.
+
+Theory of operation. Once a second the engine's loop leaves its figures where the thread finds them; that is all that
+scraping costs it. The page is made at most once for each set of figures, however often it is asked for. Whoever asks
+has ``_CLIENT_SECONDS`` for everything, and beyond ``_MOST_CLIENTS`` at a time a connection is closed at once, so that
+slow and hostile clients hold up nothing but each other. Where the place is taken it is tried again, since after a
+hand-over the engine before lets go of it a moment later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+import socket
+import threading
+from collections.abc import Callable
+
+from core.base import restarts
+from core.base.endpoints import ListenAddress
+from core.base.errors import MailquotaError
+from core.base.sockets import bind
+from core.engine.metric_page import Figures, MetricPage
+
+log = logging.getLogger(__name__)
+
+_FIGURES_SECONDS = 1.0
+_RETRY_SECONDS = 5.0
+_CLIENT_SECONDS = 5.0
+_MOST_CLIENTS = 16
+_HEAD_BYTES = 8192
+_REQUEST = re.compile(rb"([A-Z]+) ([^ ?]+)(?:\?[^ ]*)? HTTP/1\.[01]\r\n")
+
+
+class Exporter:
+    """Used on the engine's loop, which also calls ``figures``."""
+
+    def __init__(self, figures: Callable[[], Figures]) -> None:
+        self._figures = figures
+        self._address: tuple[str, int] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def listen(self, address: tuple[str, int] | None) -> None:
+        """Show metrics on this host and port, and nowhere else; None ends it."""
+        if address == self._address:
+            return
+        self._address = address
+        if self._task is not None:
+            self._task.cancel()
+        self._task = None if address is None else restarts.start("metrics", lambda: self._run(*address))
+
+    async def _run(self, host: str, port: int) -> None:
+        """Until cancelled, or the server's thread has ended."""
+        server = MetricsServer(host, port)
+        try:
+            while server.lives:
+                server.figures = self._figures()
+                await asyncio.sleep(_FIGURES_SECONDS)
+        finally:
+            server.stop()
+
+
+class MetricsServer:
+    """Serves ``figures`` from its own thread until it is stopped. It blocks nobody, and raises nothing.
+
+    ``lives`` says whether it still does, or never will for want of a package.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self.figures: Figures | None = None
+        self._address = ListenAddress("inet", host=host, port=port)
+        self._loop = asyncio.new_event_loop()
+        self._stopped = asyncio.Event()
+        self._clients = 0
+        self._missing = False
+        self._thread = threading.Thread(target=self._run, name="mailquota-metrics", daemon=True)
+        self._thread.start()
+
+    @property
+    def lives(self) -> bool:
+        """See above."""
+        return self._missing or self._thread.is_alive()
+
+    def stop(self) -> None:
+        """End soon."""
+        with contextlib.suppress(RuntimeError):  # it has ended already
+            self._loop.call_soon_threadsafe(self._stopped.set)
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._serve())
+        except ImportError:
+            self._missing = True
+            log.error("metrics are off, as a package is missing; install it with: pip install 'mailquota[metrics]'")
+        except BaseException:  # an outer edge: the loop of the engine sees that it ended, and starts it anew
+            log.exception("the metrics can't be served")
+
+    async def _serve(self) -> None:
+        self._page = MetricPage()
+        sock = await self._bound()
+        if sock is None:
+            return
+        server = await asyncio.start_server(self._answer, sock=sock, limit=_HEAD_BYTES)
+        log.info("metrics on %s", self._address)
+        try:
+            await self._stopped.wait()
+        finally:  # whatever ends this: the next one wants its place
+            server.close()
+
+    async def _bound(self) -> socket.socket | None:
+        """The listening socket; None where it is time to stop before there could be one."""
+        told = False
+        while not self._stopped.is_set():
+            try:
+                return bind(self._address)[0]
+            except MailquotaError as error:
+                if not told:
+                    log.error("no metrics for now: %s", error)
+                told = True
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), _RETRY_SECONDS)
+        return None
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._clients += 1
+        try:
+            if self._clients <= _MOST_CLIENTS:
+                async with asyncio.timeout(_CLIENT_SECONDS):
+                    writer.write(self._response(await reader.readuntil(b"\r\n\r\n")))
+                    await writer.drain()
+                    writer.close()
+                    await writer.wait_closed()
+        except (OSError, TimeoutError, EOFError, asyncio.LimitOverrunError) as error:
+            log.debug("a client of the metrics was given up: %s", error)
+        finally:
+            self._clients -= 1
+            writer.transport.abort()
+
+    def _response(self, head: bytes) -> bytes:
+        request = _REQUEST.match(head)
+        if request is None:
+            return _http("400 Bad Request")
+        if request[1] not in {b"GET", b"HEAD"}:
+            return _http("405 Method Not Allowed", more="Allow: GET, HEAD\r\n")
+        if request[2] != b"/metrics":
+            return _http("404 Not Found", b"the metrics are at /metrics\n")
+        if self.figures is None:
+            return _http("503 Service Unavailable")
+        return _http("200 OK", self._page.text(self.figures), self._page.content_type, only_head=request[1] == b"HEAD")
+
+
+def _http(
+    status: str, body: bytes = b"", kind: str = "text/plain; charset=utf-8", *, more: str = "", only_head: bool = False
+) -> bytes:
+    head = (
+        f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n{more}\r\n"
+    )
+    return head.encode() + (b"" if only_head else body)

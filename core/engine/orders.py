@@ -1,0 +1,262 @@
+"""What clients of the control socket can order, each mapped to the one function that does it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from core.base.errors import TOLD, MailquotaError, NoSuchAccountError, error_text
+from core.base.model import Point
+from core.base.threads import in_thread
+from core.base.times import parse_until
+from core.control.framing import encode_result
+from core.control.messages import (
+    Cancel,
+    EmptyTrash,
+    Explain,
+    Failed,
+    GetAccounts,
+    GetDetails,
+    GetJournal,
+    GetRefusals,
+    GetReport,
+    GetStatus,
+    GetWarnings,
+    HandOver,
+    Order,
+    PreviewWarning,
+    Progress,
+    Recalc,
+    Reload,
+    Reply,
+    Request,
+    SetLimit,
+    Subscribe,
+    TrialWarning,
+    Undo,
+    Warn,
+    Watch,
+)
+from core.control.results import Details, JournalRow, Report, SetResult, WarningRow
+from core.control.server import ControlConnection
+from core.engine.parts import EngineParts
+from core.history.connection import StateError
+from core.history.past import forecast_of, limits_of
+
+if TYPE_CHECKING:
+    from core.history.who import Operator
+    from core.mailboxes.ledger import Entry
+
+log = logging.getLogger(__name__)
+
+_REFUSALS_SHOWN = 20
+_REPORTED = 100  # accounts of a report
+_CHANGES_SHOWN = 20
+_WARNINGS_SHOWN = 20
+_CHANGES_READ = 500  # those of the limit are looked for among them
+_CHANGES = SetLimit | Undo | Recalc | EmptyTrash
+_CHANGING = _CHANGES | Reload | Warn | TrialWarning
+_AT_ONCE = GetStatus | GetRefusals | GetReport | Reload | HandOver  # need no accounts
+
+
+class _Past(NamedTuple):
+    """What the state database has of an account, and why it can't be shown."""
+
+    points: list[Point]
+    changes: list[JournalRow]
+    warnings: list[WarningRow]
+    remark: str | None = None
+
+
+class Orders:
+    """Runs on the engine's loop. A fault in one order fails that order and is logged; the engine goes on."""
+
+    def __init__(self, engine: EngineParts) -> None:
+        self._engine = engine
+
+    def handle(self, connection: ControlConnection, order: Order) -> None:
+        """Take one order."""
+        if connection.peer is not None and connection.peer.only_warns and not isinstance(order, Warn | Cancel):
+            connection.end("the owner of the mailboxes may have warnings sent, and nothing else")
+            return
+        if isinstance(order, Watch):
+            self._engine.poller.watch(connection, order.addresses)
+        elif isinstance(order, Subscribe):
+            connection.run(self._engine.publisher.subscribe(connection))
+        elif isinstance(order, Cancel):
+            connection.cancel(order.target)
+        elif isinstance(order, Request):
+            connection.run(self._answer(connection, order))
+
+    async def _answer(self, connection: ControlConnection, request: Request) -> None:
+        try:
+            if not _may(connection, request):
+                raise MailquotaError("read-only: nothing was changed")
+            if not isinstance(request, _AT_ONCE):
+                await self._engine.accounts_known()
+            result = await self._do(connection, request)
+            connection.send(Reply(request.id, encode_result(result)))
+        except MailquotaError as error:
+            connection.send(Failed(request.id, error.exit_code, error_text(error)))
+        except Exception as error:  # an outer edge: a fault in one order must not end the others
+            log.exception("an order failed: %s", type(request).__name__)
+            connection.send(Failed(request.id, 1, f"internal error: {error_text(error)}"))
+
+    async def _accounts(self, connection: ControlConnection, patience: float) -> None:
+        """All rows, as whole as patience lets them be."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._engine.poller.first_round.wait()
+        await self._engine.publisher.snapshot(connection)
+
+    async def _do(self, connection: ControlConnection, request: Request) -> object:
+        if isinstance(request, _CHANGES):
+            return await self._change(connection, request)
+        match request:
+            case GetAccounts(patience=patience):
+                await self._accounts(connection, patience)
+            case Reload():
+                return await self._engine.reload()
+            case HandOver():
+                return await self._hand_over(connection)
+            case Warn() | TrialWarning() | PreviewWarning() | GetWarnings():
+                return await self._tell_owners(request)
+            case _:
+                return await self._tell(request)
+        return None
+
+    async def _hand_over(self, connection: ControlConnection) -> int:
+        if self._engine.options.embedded and (connection.peer is None or connection.peer.pid != os.getpid()):
+            raise MailquotaError("this engine lives in a console: leave that with q, which keeps enforcing if you like")
+        return await self._engine.hand_over()
+
+    async def _tell(self, request: Request) -> object:
+        engine = self._engine
+        match request:
+            case GetStatus():
+                return engine.status()
+            case GetDetails(address=address):
+                return await self._details(address)
+            case GetJournal(address=address, since=since, most=most):
+                return await self._journal(address, since, most)
+            case GetRefusals(most=most):
+                return engine.decisions.report(most)
+            case GetReport():
+                refusals = engine.decisions.report(_REPORTED)
+                second = engine.enforcer.second
+                return Report(
+                    refusals, second.compared, second.skipped, second.disagreed, list(second.newest), second.problem
+                )
+            case Explain(address=address, size=size):
+                return await engine.enforcer.explain(address, size)
+        raise MailquotaError(f"{type(request).__name__} is no order")
+
+    async def _change(self, connection: ControlConnection, order: SetLimit | Undo | Recalc | EmptyTrash) -> object:
+        if not isinstance(order, Undo):
+            await self._learn(order.addresses)
+        engine, operator = self._engine, _operator(connection, order.id)
+        actions, limits = engine.actions, engine.limits
+        try:
+            if isinstance(order, SetLimit):
+                return await self._set(order, operator)
+            if isinstance(order, Undo):
+                return await limits.undo(engine.sync.store, order.entry, operator, reason=order.reason)
+            if isinstance(order, EmptyTrash):
+                return await actions.empty_trash(order.addresses, order.older_than, operator, dry_run=order.dry_run)
+            return await actions.recalc(list(engine.ledger.entries) if order.everybody else order.addresses, operator)
+        finally:
+            connection.operators.pop(order.id, None)
+
+    async def _set(self, order: SetLimit, operator: Operator) -> list[SetResult]:
+        engine, until = self._engine, None
+        if order.until:
+            until = parse_until(order.until, time.time())
+            await engine.sync.look()  # what it goes back to must be the limit of now
+        return await engine.limits.set(
+            engine.sync.store,
+            order.addresses,
+            order.size,
+            operator,
+            reason=order.reason,
+            until=until,
+            dry_run=order.dry_run,
+        )
+
+    async def _tell_owners(self, order: Warn | TrialWarning | PreviewWarning | GetWarnings) -> object:
+        if not isinstance(order, GetWarnings):
+            await self._learn(order.addresses if isinstance(order, Warn) else [order.address])
+        return await self._engine.telling.answer(order)
+
+    async def _learn(self, addresses: list[str]) -> None:
+        """An account that was made a moment ago may not be known yet: look before saying that there is none."""
+        if any(self._engine.ledger.get(address) is None for address in addresses):
+            await self._engine.sync.look()
+
+    async def _details(self, address: str) -> Details:
+        engine = self._engine
+        await self._learn([address])
+        entry = engine.ledger.get(address)
+        if entry is None:
+            raise NoSuchAccountError(address)
+        await engine.poller.measure_now([entry])
+        folders = await engine.telling.clerk.folders(address) if entry.mailbox else []
+        aliases = engine.enforcer.router.aliases.leading_to(address)
+        known = engine.decisions.refusals(address, _REFUSALS_SHOWN)
+        refusals = await engine.mail_log.refusals(address, known, _REFUSALS_SHOWN)
+        past = await self._past(entry)
+        return Details(
+            engine.ledger.row(entry),
+            folders,
+            aliases,
+            refusals,
+            past.changes[:_CHANGES_SHOWN],
+            past.remark,
+            past.warnings,
+            past.points,
+            limits_of(entry.limit, past.changes, time.time()),
+            entry.trend,
+            forecast_of(entry),
+        )
+
+    async def _past(self, entry: Entry) -> _Past:
+        address = entry.address
+        try:
+            points = await self._engine.keeping.past(entry)
+            changes = await self._journal(address, 0.0, _CHANGES_READ)
+            warnings = await self._engine.telling.warnings(address, _WARNINGS_SHOWN)
+        except StateError as error:
+            remark = f"changes and warnings can't be shown, nor the history: {error}"
+            log.warning(remark, extra=TOLD)
+            return _Past([], [], [], remark)
+        return _Past(points, changes, warnings)
+
+    async def _journal(self, address: str, since: float, most: int) -> list[JournalRow]:
+        rows = await in_thread(lambda: self._engine.journal.read(address, since, most))
+        return [JournalRow(*row) for row in rows]
+
+
+def _may(connection: ControlConnection, request: Request) -> bool:
+    """Who may only look may try dry runs; a read-only console of one who may more can still keep mail enforced."""
+    if isinstance(request, HandOver):
+        return connection.peer is not None and connection.peer.may_change
+    if isinstance(request, SetLimit | EmptyTrash) and request.dry_run:
+        return True
+    if isinstance(request, Warn) and connection.peer is not None and connection.peer.only_warns:
+        return request.source == "dovecot"
+    return connection.may_change or not isinstance(request, _CHANGING)
+
+
+def _operator(connection: ControlConnection, number: int) -> Operator:
+    from core.history.who import Operator
+
+    peer, hello = connection.peer, connection.hello
+    assert peer is not None
+    assert hello is not None
+    operator = Operator(peer.name, hello.origin)
+    operator.progress = lambda done, total, note: connection.send(Progress(number, done, total, note))
+    connection.operators[number] = operator
+    return operator

@@ -1,0 +1,100 @@
+"""What subscribers are told: changes and decisions a few times a second, the head once a second.
+
+Everything is encoded once for all of them. Without a subscriber changes are thrown away, since who subscribes later
+gets a snapshot first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from core.base import restarts
+from core.control.framing import encode
+from core.control.messages import SNAPSHOT_PART, Decisions, Delta, Head, Snapshot
+from core.control.results import Status
+from core.control.server import ControlConnection, ControlServer
+from core.mailboxes.ledger import Ledger
+from core.policy.log import DecisionLog
+
+_TICK = 0.25
+_DECISIONS_SHOWN = 25  # of those since the last tick
+_UNREAD = 4 * 1024 * 1024  # a snapshot waits while so much of it is unread
+
+
+class Publisher:
+    """Runs on the engine's loop."""
+
+    def __init__(
+        self, control: ControlServer, ledger: Ledger, decisions: DecisionLog, status: Callable[[], Status]
+    ) -> None:
+        self._control = control
+        self._ledger = ledger
+        self._decisions = decisions
+        self._status = status
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        ticks = 0
+        while True:
+            await asyncio.sleep(_TICK)
+            ticks += 1
+            try:
+                self.publish()
+                if ticks % 4 == 0:
+                    self.publish_head()
+            except Exception as error:  # noqa: BLE001 - an outer edge: one row must not end the telling
+                restarts.count("publisher", error)
+
+    def publish(self) -> None:
+        """Changes and decisions since the last call."""
+        subscribers = self._control.subscribers
+        if not subscribers:
+            self._ledger.forget_changes()
+            return
+        rows, removed = self._ledger.take_changes()
+        frames = [
+            encode(Delta(rows[start : start + SNAPSHOT_PART], removed if start == 0 else []))
+            for start in range(0, max(len(rows), 1 if removed else 0), SNAPSHOT_PART)
+        ]
+        for connection in subscribers:
+            for frame in frames:
+                connection.send_frame(frame)
+            self._publish_decisions(connection)
+
+    def _publish_decisions(self, connection: ControlConnection) -> None:
+        new, skipped = self._decisions.since(connection.decisions_seen, _DECISIONS_SHOWN)
+        connection.decisions_seen = self._decisions.count
+        if new:
+            connection.send(Decisions(new, skipped))
+
+    def publish_head(self) -> None:
+        """The tiles."""
+        subscribers = self._control.subscribers
+        if subscribers:
+            frame = encode(Head(time.time(), self._status()))
+            for connection in subscribers:
+                connection.send_frame(frame)
+
+    async def subscribe(self, connection: ControlConnection) -> None:
+        """A snapshot, the newest decisions and the head now; changes from now on."""
+        connection.send(Head(time.time(), self._status()))
+        connection.decisions_seen = self._decisions.count
+        for rows in self._decisions.backlog():
+            connection.send(Decisions(rows, backlog=True))
+            await asyncio.sleep(0)
+        connection.subscribed = True  # only now, so that newer decisions don't come between older ones
+        await self.snapshot(connection)
+
+    async def snapshot(self, connection: ControlConnection) -> None:
+        """All rows in parts; between two parts the loop answers others. What changes meanwhile comes as Delta too."""
+        entries = list(self._ledger.entries.values())
+        starts = range(0, max(len(entries), 1), SNAPSHOT_PART)
+        for start in starts:
+            part = entries[start : start + SNAPSHOT_PART]
+            rows = [self._ledger.row(entry) for entry in part if self._ledger.get(entry.address) is entry]
+            connection.send(Snapshot(rows, len(entries), start == 0, start == starts[-1]))
+            await asyncio.sleep(0)
+            while connection.unread > _UNREAD:  # noqa: ASYNC110 - a slow reader alone pays for this
+                await asyncio.sleep(0.01)

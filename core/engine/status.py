@@ -1,0 +1,156 @@
+"""The engine's state in one record, for ``status``, the head of the console and monitoring."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from typing import Any
+
+import msgspec
+import psutil
+
+from core.base import restarts, systemd
+from core.base.model import Level
+from core.base.threads import in_thread
+from core.base.units import MAX_BYTES
+from core.control.results import DatabaseState, DiskState, Status
+from core.history.keeping import Keeping
+from core.mailboxes.ledger import Ledger
+from core.policy.compare import SecondOpinion
+from core.policy.metrics import Metrics
+from core.settings.declared import Policy
+
+_DISK_SECONDS = 10.0
+
+
+class DiskWatch:
+    """Space on the mailstore's file system, asked in a thread, one at a time; while it hangs, the last answer ages."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._known: DiskState | None = None
+        self._known_at = 0.0
+        self._asking = False
+
+    @property
+    def state(self) -> DiskState:
+        """The last answer; unknown where there is none from the last minute."""
+        if self._known is None or time.monotonic() - self._known_at > 60:
+            return DiskState(self.path, None, None, None)
+        return self._known
+
+    async def look(self) -> None:
+        """Ask, unless a question is under way or was answered just now."""
+        if self._asking or (self._known is not None and time.monotonic() - self._known_at < _DISK_SECONDS):
+            return
+        self._asking = True
+        try:
+            usage = await in_thread(lambda: psutil.disk_usage(self.path))
+        except OSError:
+            self._known = None
+        else:
+            self._known = DiskState(self.path, usage.free, usage.total, usage.percent)
+        finally:
+            self._asking = False
+            self._known_at = time.monotonic()
+
+
+class StatusReporter:
+    """Makes Status from what it was given."""
+
+    def __init__(
+        self, ledger: Ledger, metrics: Metrics, disk: DiskWatch, second: SecondOpinion, keeping: Keeping
+    ) -> None:
+        self._keeping = keeping
+        self._second = second
+        self._ledger = ledger
+        self._metrics = metrics
+        self._disk = disk
+        self._started = time.monotonic()
+        self._process = psutil.Process()
+        self._process.cpu_percent()  # the first call only sets the mark
+        self._cpu = 0.0
+        self._rss = self._process.memory_info().rss
+        self._host = socket.gethostname()
+
+    async def run(self) -> None:
+        """Each second, until cancelled: figures of our own, and a life sign for the watchdog of systemd."""
+        watchdog = systemd.watchdog_seconds()
+        while True:
+            self.tick()
+            self._looking = asyncio.get_running_loop().create_task(self._disk.look())
+            if watchdog is not None:
+                systemd.notify("WATCHDOG=1")
+            await asyncio.sleep(min(1.0, watchdog or 1.0))
+
+    def tick(self) -> None:
+        """Once a second."""
+        self._metrics.tick(time.monotonic())
+        self._cpu = self._process.cpu_percent()
+        self._rss = self._process.memory_info().rss
+
+    def status(
+        self,
+        *,
+        database: DatabaseState,
+        connections: int,
+        listen: list[str],
+        warnings: tuple[int, int],
+        policy: Policy,
+    ) -> Status:
+        """Now. ``warnings``: how many wait, and how many were given up lately. ``policy``: the settings in force."""
+        levels = self._ledger.totals.levels
+        return Status(
+            mode=policy.mode,
+            policy=msgspec.to_builtins(policy),
+            uptime_seconds=round(time.monotonic() - self._started, 1),
+            connections=connections,
+            accounts=len(self._ledger),
+            over=levels[Level.OVER],
+            near=levels[Level.NEAR] + levels[Level.CRITICAL],
+            database=database,
+            disk=self._disk.state,
+            rss_bytes=self._rss,
+            cpu_percent=self._cpu,
+            listen=listen,
+            pid=os.getpid(),
+            host=self._host,
+            unrecorded=self._keeping.journal.lost,
+            state_problem=self._keeping.problem,
+            compare_problem=self._second.problem,
+            warnings_queued=warnings[0],
+            warnings_failed=warnings[1],
+            restarts=restarts.counts(),
+            **self._answers(),
+            **self._sums(),
+        )
+
+    def _answers(self) -> dict[str, Any]:
+        metrics, second = self._metrics, self._second
+        return {
+            "requests": metrics.requests,
+            "refused": metrics.refused,
+            "would_refuse": metrics.would_refuse,
+            "trouble": metrics.trouble,
+            "malformed": metrics.malformed,
+            "answers_per_second": round(metrics.per_second, 1),
+            "p50_us": metrics.percentile(0.5),
+            "p99_us": metrics.percentile(0.99),
+            "refused_last_hour": self._keeping.refusals.last_hour,
+            "counted_since": metrics.since,
+            "compared": second.compared,
+            "disagreed": second.disagreed,
+            "not_compared": second.skipped,
+        }
+
+    def _sums(self) -> dict[str, int]:
+        """Some limits of 2^63-1 make sums that no message holds."""
+        totals = self._ledger.totals
+        return {
+            "used_bytes": min(totals.used, MAX_BYTES),
+            "granted_bytes": min(totals.granted, MAX_BYTES),
+            "if_full_bytes": min(totals.free, MAX_BYTES),
+            "measured": totals.measured,
+        }

@@ -1,0 +1,18 @@
+"""The state database that the settings ask for."""
+
+from __future__ import annotations
+
+from core.base.mysql import Target
+from core.history.database import StateDatabase
+from core.settings.config import Config
+from core.settings.targets import database_target
+
+
+def make_state(config: Config) -> StateDatabase:
+    """The state database; not opened yet."""
+    return StateDatabase(state_target(config))
+
+
+def state_target(config: Config) -> Target:
+    """Where the state database is. Raises SettingsError for a password that can't be read."""
+    return database_target(config, config.settings.state.url, "state")

@@ -1,0 +1,187 @@
+"""The engine's side of the history: what the ledger's figures were is written down, what they did before is remembered.
+
+Theory of operation. The ledger collects whose figures changed. Each round takes those and writes them in small slices
+with rests between them, in threads. An account is written at most once in a slot: what changes again after that waits
+for the next slot, so that a busy server does not write the same row every few seconds. What can't be written stays for
+the next round. core.history.keeping calls the rounds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+
+from core.base.threads import gently
+from core.base.units import format_size
+from core.history.connection import StateError
+from core.history.journal import Journal, JournalEntry
+from core.history.jumps import WITHIN, least_jump
+from core.history.remembered import Remembered
+from core.history.samples import Change, Figure, Samples
+from core.history.thinning import slot_of
+from core.mailboxes.ledger import Entry, Ledger
+
+log = logging.getLogger(__name__)
+
+_SHARE = 0.1
+_SLICE = 100  # accounts
+_LAST_SLICE = 500  # when the engine stops; older SQLite takes no more than 999 values
+_CLOCK_SET = 1_600_000_000  # in 2020; a time before it is that of a machine that does not know it yet
+_STEPS = 5  # slots that an hour can touch, so a jump has a step of at least this part of it
+
+
+class Sampler:
+    """Runs on the engine's loop. ``now`` gives seconds since the epoch. What writes or reads raises StateError."""
+
+    def __init__(self, ledger: Ledger, samples: Samples, journal: Journal, now: Callable[[], float]) -> None:
+        self._ledger = ledger
+        self._samples = samples
+        self._journal = journal
+        self._now = now
+        self._slot = 0
+        self.remembered = asyncio.Event()  # what was known before
+        self._taken: list[Entry] = []  # to be written, the last one first
+        self._later: dict[str, Entry] = {}  # to be written in the next slot
+
+    # ---- remembering
+
+    async def remember(self, share: float = _SHARE) -> None:
+        """Bring what the history knows of all accounts into the ledger, and note which of them are gone."""
+        after, now = 0, self._now()
+        while page := await gently(share, self._samples.page, after):
+            after = page[-1].id
+            for row in page:
+                entry = self._ledger.get(row.address)
+                if entry is not None:
+                    self._recall(entry, row, now)
+                elif row.is_forgotten(now):
+                    self._ledger.left_unsampled.add(row.address)
+        self.remembered.set()
+
+    def _recall(self, entry: Entry, row: Remembered, now: float) -> None:
+        known = entry.known
+        same = known is None or (known.used, known.messages) == (row.used, row.messages)
+        entry.trend, entry.week = row.trend, row.week
+        entry.changed_at = row.changed_at if same else now
+        self._ledger.touch(entry)
+
+    # ---- writing
+
+    async def round(self) -> None:
+        """Write what changed since the last one."""
+        now = self._now()
+        if now < _CLOCK_SET:
+            return
+        if not self.remembered.is_set():
+            await self.remember()
+        await self._drain()
+        if self._slot != slot_of(now):
+            self._slot = slot_of(now)
+            self._take(self._later)
+            self._later = {}
+            await self._drain()
+        fresh, self._ledger.unsampled = self._ledger.unsampled, {}
+        self._take(fresh)
+        await self._drain()
+        await self._leave(now)
+
+    def _begin_anew(self) -> None:
+        """The database is a new one, as after damage: it is to have everybody, not only who changes."""
+        for entry in self._ledger.entries.values():
+            entry.sampled_at = entry.sampled_from = None
+        self._ledger.unsampled.update(self._ledger.entries)
+
+    def _take(self, entries: dict[str, Entry]) -> None:
+        self._taken = list(entries.values())
+        self._taken.reverse()
+
+    async def _drain(self) -> None:
+        while self._taken:
+            entries = self._taken[-_SLICE:]
+            del self._taken[-_SLICE:]
+            try:
+                await self._write(entries)
+            except BaseException:
+                self._taken += entries
+                raise
+
+    async def _write(self, entries: list[Entry]) -> None:
+        now = self._now()
+        due = [entry for entry in self._present(entries) if not self._was_written(entry, now)]
+        if not due:
+            return
+        figures, told = _figures(due), {entry.address: (entry.limit, entry.sampled_from) for entry in due}
+        changes = await gently(_SHARE, self._write_figures, figures, told, now)
+        for entry in due:
+            entry.sampled_at = now
+            entry.sampled_from = min(entry.sampled_from or now, now)  # the clock may have been set back
+        if any(change.old is None and told[change.address][1] is not None for change in changes):
+            self._begin_anew()
+        for change in changes:
+            changed = self._ledger.get(change.address)
+            if changed is not None:
+                changed.changed_at = now
+                self._ledger.touch(changed)
+
+    def _present(self, entries: Iterable[Entry]) -> list[Entry]:
+        return [entry for entry in entries if self._ledger.get(entry.address) is entry and entry.known is not None]
+
+    def _was_written(self, entry: Entry, now: float) -> bool:
+        """Whether that was done in this slot already; then it waits for the next one."""
+        if entry.sampled_at is None or slot_of(entry.sampled_at) != slot_of(now):
+            return False
+        self._later[entry.address] = entry
+        return True
+
+    async def _leave(self, now: float) -> None:
+        left, self._ledger.left_unsampled = self._ledger.left_unsampled, set()
+        while left:
+            some = [left.pop() for _ in range(min(_SLICE, len(left)))]
+            try:
+                await gently(_SHARE, self._samples.gone, some, now)
+            except BaseException:
+                self._ledger.left_unsampled.update(left, some)
+                raise
+
+    async def finish(self, seconds: float) -> None:
+        """Write what waits, without rests, as far as one gets in this time: the engine stops."""
+        loop, now = asyncio.get_running_loop(), self._now()
+        until = loop.time() + seconds
+        waiting = [*self._taken, *self._later.values(), *self._ledger.unsampled.values()]
+        while waiting and loop.time() < until and now >= _CLOCK_SET:
+            figures = _figures(self._present(waiting[-_LAST_SLICE:]))
+            del waiting[-_LAST_SLICE:]
+            await gently(1.0, self._samples.write, figures, now)
+
+    # ---- in a thread
+
+    def _write_figures(
+        self, figures: list[Figure], told: dict[str, tuple[int | None, float | None]], now: float
+    ) -> list[Change]:
+        """``told`` are the limits, and since when the accounts are watched."""
+        changes = self._samples.write(figures, now)
+        for change in changes:
+            limit, since = told[change.address]
+            if since is not None and change.old is not None:
+                try:
+                    self._note_jump(change, change.old, limit, max(since, now - WITHIN), now)
+                except StateError as error:
+                    log.warning("a jump of %s can't be noted: %s", change.address, error)
+        return changes
+
+    def _note_jump(self, change: Change, before: int, limit: int | None, since: float, now: float) -> None:
+        """Look at a whole hour where this step alone may be a large part of a jump."""
+        least = least_jump(limit, change.usual)
+        if (change.new - before) * _STEPS < least:
+            return
+        then = self._samples.series(change.address, since, now)[0].used_bytes
+        if change.new - then >= least and self._samples.claim_jump(change.address, now):
+            usual = f", usually {format_size(change.usual)} a day" if change.usual > 0 else ""
+            reason = f"grew by {format_size(change.new - then)} within an hour{usual}"
+            entry = JournalEntry("mailquota", "", "jump", change.address, str(then), str(change.new), reason)
+            self._journal.add([entry])
+
+
+def _figures(entries: Iterable[Entry]) -> list[Figure]:
+    return [Figure(entry.address, entry.known.used, entry.known.messages) for entry in entries if entry.known]

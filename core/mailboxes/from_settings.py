@@ -1,0 +1,114 @@
+"""Mailstore, driver and doveadm that the settings ask for, or that are found on this server."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+
+from core.accounts.usage_table import open_usage_table
+from core.base import programs as outside
+from core.base.errors import SettingsError
+from core.mailboxes.count_driver import CountDriver
+from core.mailboxes.dovecot_driver import DoveadmDriver
+from core.mailboxes.driver import Driver, MaildirDriver
+from core.mailboxes.mailstore import Mailstore
+from core.mailboxes.sql_driver import SqlDriver
+from core.servers.dovecot.conf import dovecot_tool
+from core.servers.dovecot.doveadm import Doveadm, Tool
+from core.servers.dovecot.doveadm_http import HttpDoveadm
+from core.servers.dovecot.ignored import Ignored
+from core.servers.dovecot.quota import QuotaFacts, choose_driver
+from core.servers.dovecot.trash import TrashNames
+from core.settings.config import DEFAULT_PATH, Config, Found
+from core.settings.discover import ask_dovecot
+from core.settings.missing import require
+from core.settings.passwords import read_password
+from core.settings.targets import database_target
+
+log = logging.getLogger(__name__)
+
+
+def make_mailstore(config: Config) -> Mailstore:
+    """Where mailboxes lie. Dovecot is asked which folders are \\Trash and which don't count.
+
+    Raises MissingSettingError where the place was searched for and not found.
+    """
+    require(config, "mailstore")
+    settings, found = config.settings.mailstore, _asked(config)
+    rules = found.quota.rules if found.quota is not None else ()
+    return Mailstore(settings.path, TrashNames(settings.trash, found.trash_names), Ignored(rules))
+
+
+def _asked(config: Config) -> Found:
+    """What Dovecot says of itself, asked now where it was not when the settings were read."""
+    if config.found.quota is not None or config.settings.mailstore.doveadm == "off":
+        return config.found
+    return ask_dovecot(config.settings.mailstore.doveadm)
+
+
+def driver_name(config: Config) -> str:
+    """The setting ``mailstore.driver``, or what ``auto`` stands for on this server."""
+    name = config.settings.mailstore.driver
+    if name != "auto":
+        return name
+    return choose_driver(_asked(config).quota or QuotaFacts(), doveadm=_has_doveadm(config))
+
+
+def _has_doveadm(config: Config) -> bool:
+    setting = config.settings.mailstore.doveadm
+    return Doveadm.find() is not None if setting == "auto" else setting != "off"
+
+
+def make_driver(config: Config, store: Mailstore) -> Driver:
+    """How use is found out. Raises SettingsError where the settings can't work together."""
+    name = driver_name(config)
+    if name == "count":
+        return CountDriver(store)
+    if name == "doveadm":
+        tool, _ = make_doveadm(config)
+        if tool is None:
+            why = closed_dovecot(config.settings.mailstore.doveadm) or "mailstore.doveadm gives none"
+            raise SettingsError(f'mailstore.driver = "doveadm" needs a doveadm; {why}')
+        return DoveadmDriver(store, tool)
+    if name == "sql":
+        target = database_target(config, config.settings.accounts.url, "database")
+        return SqlDriver(store, open_usage_table(target), open_usage_table(target))
+    return MaildirDriver(store)
+
+
+def is_http(setting: str) -> bool:
+    """Whether ``mailstore.doveadm`` names Dovecot's HTTP API."""
+    return setting.startswith(("http:", "https:"))
+
+
+def make_doveadm(config: Config) -> tuple[Tool | None, bool]:
+    """The tool for changes, and whether the settings insist on it. One that is closed to us is none, unless they do."""
+    setting = config.settings.mailstore.doveadm
+    if setting == "off":
+        return None, False
+    if is_http(setting):
+        return HttpDoveadm(setting, read_password(config, "doveadm").text), True
+    closed = closed_dovecot(setting)
+    if closed:
+        _tell_closed(config, closed)
+    if setting == "auto":
+        return None if closed else Doveadm.find(), False
+    return Doveadm(shlex.split(setting)), True
+
+
+def closed_dovecot(doveadm: str) -> str:
+    """Why this user can't run Dovecot's tools, each of which reads all of its settings; "" for whoever can."""
+    if os.geteuid() == 0:
+        return ""
+    fault = outside.run([*dovecot_tool(doveadm, "doveconf"), "-n"]).fault
+    return fault if outside.DENIED in fault else ""
+
+
+def _tell_closed(config: Config, closed: str) -> None:
+    """A command works without, and needs no word of it; where the settings insist on doveadm it will fail."""
+    who, off = outside.own_name(), f'doveadm = "off" in [mailstore] of {config.path or DEFAULT_PATH}'
+    if config.settings.mailstore.doveadm == "auto":
+        log.info("%s can't run Dovecot's tools (%s): recounts and Trash do without, as with %s", who, closed, off)
+    else:
+        log.warning("%s can't run Dovecot's tools (%s): what needs doveadm fails; %s does without", who, closed, off)

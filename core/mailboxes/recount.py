@@ -1,0 +1,117 @@
+"""Recounting: a new maildirsize where that is safe, else none, so that Dovecot counts at its next look.
+
+Dovecot does not lock the file; a delivery first moves its mail into ``new`` and then appends a line. A file that was
+replaced between the two would be wrong for ever. So the new one goes into place only when, between the start of the
+count and the rename, no directory changed and nobody appended; afterwards the directories are looked at once more,
+and if one moved, the file is removed: Dovecot then counts by itself. Directories that changed within the last second
+can't be told apart by time, so they count as changed. Where there was no file none is made: Dovecot makes its own when
+it keeps one, and with a quota driver that keeps none ours would never follow a delivery.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+import stat
+import time
+from collections.abc import Callable
+
+from core.mailboxes.folders import UNSETTLED_NS, Folders, folder_names, folder_path, settled, sum_folders
+from core.mailboxes.mailstore import Mailstore
+from core.mailboxes.measure import total
+
+_TRIES = 4
+_PAUSE_SECONDS = 1.1  # a little more than directories take to settle
+
+
+def rewrite(store: Mailstore, maildir: str, limit: int | None) -> str:
+    """Count the mailbox and record the result. Raises OSError.
+
+    Returns the method: ``rewrite``, or ``unlink`` where no file is left, so that the next reader counts. An unlimited
+    mailbox decides nothing, so its count can wait for that.
+    """
+    path = f"{maildir}/maildirsize"
+    if not os.path.isdir(maildir):
+        if not os.path.isdir(store.base):
+            raise FileNotFoundError(2, "the mailstore is not there", store.base)
+        return "unlink"
+    before = _identity(path)
+    folders = sum_folders(maildir)
+    if limit is not None and before and settled(folders) and _replace(store, maildir, limit, folders, before):
+        return "rewrite"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    return "unlink"
+
+
+def with_doveadm(maildir: str, recalc: Callable[[], None]) -> None:
+    """Have Dovecot recount by ``recalc``, and again where somebody delivered meanwhile: it takes no lock either, and
+    counts such a mail twice. In a mailbox that is never quiet the last count stands, and the background check
+    (core.mailboxes.drift) has a look at it. Raises what ``recalc`` raises, and OSError.
+    """
+    for left in reversed(range(_TRIES)):
+        before = _times(maildir)
+        recalc()
+        if not left or (_are_settled(before) and _times(maildir) == before):
+            return
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _times(maildir: str) -> dict[str, int]:
+    """When the directories with messages changed; nothing where the Maildir is on another host."""
+    times = {}
+    for name in folder_names(maildir):
+        for part in ("new", "cur"):
+            with contextlib.suppress(FileNotFoundError):
+                path = f"{folder_path(maildir, name)}/{part}"
+                times[path] = os.stat(path).st_mtime_ns
+    return times
+
+
+def _are_settled(times: dict[str, int]) -> bool:
+    return all(time.time_ns() - moment > UNSETTLED_NS for moment in times.values())
+
+
+def _replace(store: Mailstore, maildir: str, limit: int, folders: Folders, before: tuple[int, ...]) -> bool:
+    """Put a new file in place, unless somebody writes meanwhile; False where the file must go instead."""
+    path = f"{maildir}/maildirsize"
+    used, messages = total(store, folders)
+    temporary = f"{path}{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(8)}"
+    try:
+        _write(temporary, maildir, f"{limit}S\n{used} {messages}\n")
+        if _identity(path) != before or not _unchanged(maildir, folders):
+            return False
+        os.rename(temporary, path)
+        return _unchanged(maildir, folders)
+    except PermissionError:  # we are neither root nor the owner: Dovecot could not read a file of ours
+        return False
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+def _write(path: str, maildir: str, text: str) -> None:
+    """With the owner and the rights that Dovecot would give it: those of the Maildir, for files."""
+    like = os.stat(maildir)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(handle, text.encode())
+        os.fchown(handle, like.st_uid, like.st_gid)
+        os.fchmod(handle, stat.S_IMODE(like.st_mode) & 0o666)
+    finally:
+        os.close(handle)
+
+
+def _identity(path: str) -> tuple[int, ...] | None:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _unchanged(maildir: str, folders: Folders) -> bool:
+    """Whether the same folders are there, with the same times."""
+    return sum_folders(maildir, folders) == folders

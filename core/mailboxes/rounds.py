@@ -1,0 +1,205 @@
+"""Rounds over the mailboxes: everybody in turn, gently, and those that somebody looks at each second.
+
+A round takes ``SHARE`` of a core at most: after each slice it rests in proportion to the CPU time that the slice took.
+The first round has to be over soon, as until then the table has gaps, so it takes ``FIRST_SHARE``. The measuring is
+done in lanes (see core.base.lanes): a mailbox on a hanging file system is left out and the round goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from core.base import restarts
+from core.base.lanes import Lane
+from core.mailboxes.driver import Driver
+from core.mailboxes.ledger import Entry, Ledger
+from core.mailboxes.measure import Known, Unmeasurable
+
+log = logging.getLogger(__name__)
+
+SHARE = 0.05
+FIRST_SHARE = 0.8
+_SLICE = 64
+_LOOK_SECONDS = 1.0  # accounts on screen or just asked about
+_ASKED_SECONDS = 30.0  # how long an account counts as just asked about
+_REST_SECONDS = 1.0  # between two rounds
+_PATIENCE = 30.0  # a count of a million messages by stat is slow, not hanging
+
+
+class Measured(NamedTuple):
+    """What one mailbox was found to hold (or why that can't be told), and from which base."""
+
+    base: Known | None
+    outcome: Known | str
+
+
+Measure = Callable[[str, int | None, Known | None, float], Known]
+
+
+def measure_entry(measure: Measure, entry: Entry) -> Measured:
+    """Measure one mailbox, in any thread, with a function of a driver."""
+    base = entry.known
+    if entry.fault:
+        return Measured(base, entry.fault)
+    if not entry.mailbox:
+        return Measured(base, "Dovecot takes no such user name")
+    try:
+        return Measured(base, measure(entry.address, entry.limit, base, time.time()))
+    except Unmeasurable as error:
+        return Measured(base, str(error))
+
+
+class _Slice:
+    """Some accounts that are measured together."""
+
+    def __init__(self, count: int) -> None:
+        self.left = count
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def one_done(self) -> None:
+        self.left -= 1
+        if self.left == 0 and not self.done.done():
+            self.done.set_result(None)
+
+
+_Item = tuple[Entry, _Slice]
+
+
+class Poller:
+    """Keeps the ledger's figures fresh. ``asked`` are accounts that a policy request named, with their loop time."""
+
+    def __init__(self, ledger: Ledger, driver: Driver, asked: dict[Entry, float]) -> None:
+        self._ledger = ledger
+        self._asked = asked
+        self._place_of = driver.place
+        self._loop = asyncio.get_running_loop()
+        self._watched: dict[object, list[str]] = {}
+        self._look = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._lanes = {
+            "rounds": self._lane("rounds", driver.survey),
+            "looks": self._lane("looks", driver.look),
+            "orders": self._lane("orders", driver.measure),
+        }
+        self.rounds = 0
+        self.first_round = asyncio.Event()  # everybody was measured once
+
+    def _lane(self, name: str, measure: Measure) -> Lane[_Item, Measured]:
+        def work(item: _Item) -> Measured:
+            return measure_entry(measure, item[0])
+
+        return Lane(name, work, self._done, stuck=self._hangs, key=_key, place=self._place, patience=_PATIENCE)
+
+    def _place(self, item: _Item) -> str:
+        return self._place_of(item[0].address)
+
+    def start(self) -> None:
+        """Begin, once the ledger holds the accounts."""
+        self._tasks = [restarts.start("rounds", self._rounds), restarts.start("looks", self._looks)]
+
+    def stop(self) -> None:
+        """End; a thread that hangs in a system call is left behind."""
+        for task in self._tasks:
+            task.cancel()
+        for lane in self._lanes.values():
+            lane.close()
+
+    def watch(self, client: object, addresses: Iterable[str]) -> None:
+        """The accounts on the screen of ``client``; none ends it."""
+        wanted = list(addresses)
+        if wanted:
+            self._watched[client] = wanted
+            self._look.set()
+        else:
+            self._watched.pop(client, None)
+
+    async def measure_now(self, entries: list[Entry]) -> None:
+        """Measure these before anything else is said about them, as after a change."""
+        await self._slice("orders", entries)
+
+    async def survey_now(self, entries: list[Entry]) -> None:
+        """Measure these as a round would: for a look at all accounts, where there are no rounds."""
+        await self._slice("rounds", entries)
+
+    async def _rounds(self) -> None:
+        share = FIRST_SHARE
+        while True:
+            entries = list(self._ledger.entries.values())
+            for start in range(0, len(entries), _SLICE):
+                used = await self._slice("rounds", entries[start : start + _SLICE])
+                await asyncio.sleep(used / share - used)
+            self.rounds += 1
+            self.first_round.set()
+            share = SHARE
+            await asyncio.sleep(_REST_SECONDS)
+
+    async def _looks(self) -> None:
+        while True:
+            used = await self._slice("looks", self._wanted())
+            self._look.clear()
+            try:
+                async with asyncio.timeout(max(_LOOK_SECONDS, used / SHARE)):
+                    await self._look.wait()
+            except TimeoutError:
+                continue
+
+    def _wanted(self) -> list[Entry]:
+        now = self._loop.time()
+        for entry, at in list(self._asked.items()):
+            if now - at > _ASKED_SECONDS:
+                del self._asked[entry]
+        shown = {address for addresses in self._watched.values() for address in addresses}
+        entries = [entry for entry in map(self._ledger.get, shown) if entry is not None]
+        return [entry for entry in {*entries, *self._asked} if not _is_fresh(entry, now)]
+
+    async def _slice(self, name: str, entries: list[Entry]) -> float:
+        """Measure these in a lane; the CPU seconds that it took."""
+        lane, now = self._lanes[name], _Slice(len(entries))
+        before = lane.cpu_seconds
+        items = [(entry, now) for entry in entries]
+        for item in items:
+            if lane.usable(item):
+                lane.submit(item)
+            elif lane.is_stuck(item):
+                self._hangs(item)
+            else:  # others hang, and it can't be looked at: what was known of it stays, with its age
+                now.one_done()
+        if items:
+            await now.done
+        return lane.cpu_seconds - before
+
+    # ---- the lanes' ends
+
+    def _done(self, item: _Item, result: Measured | Exception) -> None:
+        entry, part = item
+        try:
+            self._take(entry, result)
+        finally:  # a slice that never ends would be the last one
+            part.one_done()
+
+    def _take(self, entry: Entry, result: Measured | Exception) -> None:
+        if isinstance(result, Exception):
+            if entry.trouble is None:
+                log.error("%s could not be measured", entry.address, exc_info=result)
+            self._ledger.set_trouble(entry, str(result))
+        elif isinstance(result.outcome, str):
+            self._ledger.set_trouble(entry, result.outcome)
+        else:
+            self._ledger.set_known(entry, result.base, result.outcome, time.time())
+
+    def _hangs(self, item: _Item) -> None:
+        self._ledger.set_trouble(item[0], "its file system does not answer")
+        item[1].one_done()
+
+
+def _is_fresh(entry: Entry, now: float) -> bool:
+    """Whether it is known to be as it was measured."""
+    return entry.fresh_until > now and entry.known is not None and entry.known.complete
+
+
+def _key(item: _Item) -> str:
+    return item[0].address

@@ -1,0 +1,179 @@
+"""The driver ``sql``: the table in which Dovecot keeps use, or a copy of it (dict quota, quota_clone).
+
+A round reads the whole table once. A decision takes a row that is at most ``FRESH`` seconds old as it is, and else has
+it looked up (core.mailboxes.asking); where the database does not answer in time, it takes what was known, up to an age
+of ``USABLE``. A copy may lag behind by ten seconds, which is how often Dovecot writes it.
+
+Ages are by a clock that never goes back; the time of day of a figure is for people.
+
+An account without a row, or with a figure below zero, is one that Dovecot would count anew: nothing is known of it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from time import monotonic
+from typing import NamedTuple, Protocol
+
+from core.base.errors import DatabaseError, MailquotaError
+from core.mailboxes.asking import Asking
+from core.mailboxes.folders import Folders, sum_folders
+from core.mailboxes.mailstore import Mailstore
+from core.mailboxes.measure import NO_FILE, Known, Need, Unmeasurable, reason
+
+FRESH = 1.0  # seconds
+USABLE = 300.0
+LOOK = 5.0  # how old a figure on somebody's screen may be
+REST = 20  # times as long as reading everything took
+REST_LEAST = 5.0
+
+
+class UsageRow(Protocol):
+    """What the table says of an address: bytes and messages."""
+
+    @property
+    def address(self) -> str: ...
+    @property
+    def used(self) -> int: ...
+    @property
+    def messages(self) -> int: ...
+
+
+class UsageTable(Protocol):
+    """The table. Both raise DatabaseError; used by one thread at a time."""
+
+    def everybody(self) -> Iterable[UsageRow]:
+        """All rows that make sense."""
+
+    def one(self, address: str) -> UsageRow | None:
+        """The row of an address."""
+
+
+class _Figure(NamedTuple):
+    used: int
+    messages: int
+    at: float  # seconds since the epoch
+    asked: float  # the same by the steady clock
+
+
+class SqlDriver:
+    """``rounds`` and ``rows`` are the same table over two connections, so that neither use waits for the other."""
+
+    name = "sql"
+
+    def __init__(
+        self, store: Mailstore, rounds: UsageTable, rows: UsageTable, steady: Callable[[], float] = monotonic
+    ) -> None:
+        self._store = store
+        self.base = store.base
+        self._rounds = rounds
+        self._rows = rows
+        self._steady = steady
+        self._using_rows = threading.Lock()
+        self._keeping = threading.Lock()
+        self._figures: dict[str, _Figure] = {}
+        self._asking = Asking("sql", self._look_up, 1, (MailquotaError, Unmeasurable), steady)
+        self._next_round = float("-inf")
+        self._oldest = USABLE
+        self._fault: DatabaseError | None = None
+
+    def place(self, address: str) -> str:
+        """See Driver."""
+        return self.name
+
+    def record(self, address: str) -> str | None:
+        """See Driver. There is none: it is a row in a table."""
+        return None
+
+    def probe(self, address: str, limit: int | None, known: Known | None, now: float) -> Known | Need:
+        """See Driver."""
+        figure = self._figures.get(address)
+        if figure is None or self._age(figure) > FRESH:
+            self._asking.put(address, limit, now)
+            return Need.COUNT
+        return _known(figure, known)
+
+    def count(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
+        """See Driver."""
+        return self._usable(address, known, self._asking.ask(address, limit, now))
+
+    def measure(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
+        """See Driver. A table knows nothing of folders, so what Trash holds stays unknown."""
+        try:
+            return _known(self._look_up(address, limit, now), known)
+        except DatabaseError as error:
+            raise Unmeasurable(str(error)) from error
+
+    def look(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
+        """See Driver."""
+        figure = self._figures.get(address)
+        fresh = figure is not None and self._age(figure) <= LOOK
+        return _known(figure, known) if figure is not None and fresh else self.measure(address, limit, known, now)
+
+    def survey(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
+        """See Driver."""
+        if self._steady() >= self._next_round:
+            self._read_all(now)
+        return self._usable(address, known, self._fault)
+
+    def folders(self, address: str) -> Folders:
+        """See Driver. From the Maildir, where there is one."""
+        try:
+            return sum_folders(self._store.maildir(address))
+        except OSError as error:
+            raise Unmeasurable(reason(error)) from error
+
+    def recorded(self, address: str) -> tuple[int, int] | None:
+        """See Driver."""
+        return None
+
+    def recount(self, address: str, limit: int | None) -> str:
+        """See Driver."""
+        raise MailquotaError("the use in the database is Dovecot's: only doveadm can have it counted anew")
+
+    # ---- parts
+
+    def _age(self, figure: _Figure) -> float:
+        return self._steady() - figure.asked
+
+    def _usable(self, address: str, known: Known | None, error: Exception | None) -> Known:
+        figure = self._figures.get(address)
+        if figure is None or self._age(figure) > self._oldest:
+            raise Unmeasurable(str(error or "the table has no figure for it"))
+        return _known(figure, known)
+
+    def _look_up(self, address: str, _limit: int | None, now: float) -> _Figure:
+        with self._using_rows:
+            asked = self._steady()
+            row = self._rows.one(address)
+            with self._keeping:
+                if row is None:
+                    self._figures.pop(address, None)
+                    raise Unmeasurable("the table has no figure for it")
+                figure = self._figures[address] = _Figure(row.used, row.messages, now, asked)
+        return figure
+
+    def _read_all(self, now: float) -> None:
+        """Read everything; a row that was looked up meanwhile is newer. What is gone from the table is gone."""
+        started = self._steady()
+        found: dict[str, _Figure] | None = None
+        try:
+            found = {row.address: _Figure(row.used, row.messages, now, started) for row in self._rounds.everybody()}
+            self._fault = None
+        except DatabaseError as error:
+            self._fault = error
+        if found is not None:
+            with self._keeping:
+                newer = {address: figure for address, figure in self._figures.items() if figure.asked >= started}
+                self._figures = found | newer
+        took = self._steady() - started
+        pause = max(REST_LEAST, took * REST)
+        self._oldest = max(USABLE, 2 * pause)
+        self._next_round = started + pause
+
+
+def _known(figure: _Figure, known: Known | None) -> Known:
+    """In the ledger's form; the object ``known`` where it says the same."""
+    fresh = Known(figure.used, figure.messages, "sql", NO_FILE, measured_at=figure.at)
+    return known if known is not None and known == fresh else fresh

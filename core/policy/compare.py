@@ -1,0 +1,167 @@
+"""Asking a quota-status the same questions in the background, so that one can switch over without fear.
+
+Nobody waits for its answers: requests lie in a short queue, and what does not fit in is skipped and counted, as is
+what quota-status leaves open itself. What it does not decide at all, END-OF-MESSAGE, is not asked. Each question has a
+connection of its own, as quota-status remembers the size of an earlier request on the same one. A mail may arrive
+between the two answers; so where they differ both are asked again, and only a difference that stays is recorded, with
+our reason: an alias that it does not follow, other mails that are on their way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from enum import Enum
+
+from core.base import restarts
+from core.base.endpoints import ListenAddress
+from core.control.results import Disagreement, Explanation
+from core.policy.decision import REFUSALS, Verdict
+from core.policy.protocol import question
+
+log = logging.getLogger(__name__)
+
+QUEUED = 200
+KEPT = 200
+_PATIENCE = 10.0  # seconds that quota-status may take; with many accounts in a dict it is slow
+_PAUSE = 5.0  # after it could not be reached
+_NAMED = 3  # of the mailboxes behind an alias
+_MOST = 4096  # bytes of an answer
+
+Explain = Callable[[str, int, bytes], Awaitable[Explanation]]
+
+
+class Opinion(Enum):
+    """What an action means for the recipient."""
+
+    TAKES = "takes"
+    REFUSES = "refuses"
+    OPEN = "open"  # it could not tell
+
+
+def opinion_of(action: str) -> Opinion:
+    """An action of access(5), as quota-status gives it; an empty one permits."""
+    word = action.partition(" ")[0].upper()
+    if word in {"DEFER", "DEFER_IF_PERMIT", "DEFER_IF_REJECT"}:
+        return Opinion.OPEN
+    return Opinion.REFUSES if word == "REJECT" or (word[:1] in {"4", "5"} and word.isdigit()) else Opinion.TAKES
+
+
+class SecondOpinion:
+    """Runs on the engine's loop. Without an address it does nothing."""
+
+    def __init__(self, explain: Explain) -> None:
+        self._explain = explain
+        self._address: ListenAddress | None = None
+        self._queue: deque[tuple[bytes, Verdict]] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self.problem = ""  # why nothing can be compared now
+        self.compared = 0
+        self.disagreed = 0
+        self.skipped = 0
+        self.newest: deque[Disagreement] = deque(maxlen=KEPT)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is somebody to ask."""
+        return self._address is not None
+
+    def ask_at(self, address: ListenAddress | None) -> None:
+        """Whom to ask from now on; None: nobody."""
+        if address == self._address:
+            return
+        self._address = address
+        self.problem = ""
+        self._queue.clear()
+
+    def put(self, request: bytes, verdict: Verdict) -> None:
+        """A request that was decided."""
+        if verdict in {Verdict.OTHER, Verdict.TROUBLE} or question(request).state == b"END-OF-MESSAGE":
+            return
+        if len(self._queue) >= QUEUED:
+            self.skipped += 1
+            return
+        self._queue.append((request, verdict))
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._work())
+
+    def close(self) -> None:
+        """Ask no more."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _work(self) -> None:
+        """Until the queue is empty."""
+        try:
+            while self._queue:
+                await self._compare(*self._queue.popleft())
+        except Exception as error:  # noqa: BLE001 - an outer edge: the next request goes on
+            restarts.count("comparing", error)
+        finally:
+            self._task = None
+
+    async def _compare(self, request: bytes, verdict: Verdict) -> None:
+        ours = Opinion.REFUSES if verdict in REFUSALS else Opinion.TAKES
+        theirs = await self._ask(request)
+        if theirs is None or opinion_of(theirs) is Opinion.OPEN:
+            self.skipped += 1
+            return
+        self.compared += 1
+        if opinion_of(theirs) is not ours:
+            await self._compare_again(request)
+
+    async def _compare_again(self, request: bytes) -> None:
+        asked = question(request)
+        recipient = asked.recipient.decode("utf-8", "replace")
+        explained = await self._explain(recipient, asked.size, request)
+        theirs = await self._ask(request)
+        ours = Opinion.REFUSES if explained.verdict in REFUSALS else Opinion.TAKES
+        if theirs is None or opinion_of(theirs) in {ours, Opinion.OPEN} or explained.verdict == Verdict.TROUBLE:
+            return
+        self.disagreed += 1
+        said, why = theirs[:200], _reason(explained)
+        self.newest.append(Disagreement(time.time(), recipient, asked.size, explained.verdict, said, why))
+
+    async def _ask(self, request: bytes) -> str | None:
+        """The action; None where there is no answer."""
+        address = self._address
+        if address is None:
+            return None
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                action = await _ask(address, request)
+        except (OSError, TimeoutError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            if not self.problem:
+                log.warning("%s, to compare with, does not answer: %s", address, reason)
+            self.problem = f"{address} does not answer: {reason}"
+            await asyncio.sleep(_PAUSE)
+            return None
+        self.problem = ""
+        return action
+
+
+def _reason(explained: Explanation) -> str:
+    """Ours; that it is an alias, which quota-status does not follow, comes first."""
+    ends = [target.address for target in explained.targets if target.via]
+    more = f" and {len(ends) - _NAMED} more" if len(ends) > _NAMED else ""
+    return f"An alias of {', '.join(ends[:_NAMED])}{more}. {explained.why}" if ends else explained.why
+
+
+async def _ask(address: ListenAddress, request: bytes) -> str:
+    if address.kind == "unix":
+        reader, writer = await asyncio.open_unix_connection(address.path, limit=_MOST)
+    else:
+        reader, writer = await asyncio.open_connection(address.host, address.port, limit=_MOST)
+    try:
+        writer.write(request[1:] + b"\n")
+        reply = await reader.readuntil(b"\n\n")
+    finally:
+        writer.close()
+    name, _, action = reply.strip(b"\n").decode("utf-8", "replace").partition("=")
+    if name != "action":
+        raise ValueError(f"{name[:40]!r} is no answer")
+    return action

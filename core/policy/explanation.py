@@ -1,0 +1,102 @@
+"""A decision in words: the record that ``explain`` prints, made from what decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from core.base.units import format_exact
+from core.control.results import Explanation, Target
+from core.mailboxes.ledger import Entry
+from core.policy.aliases import Destination, Kind
+from core.policy.decision import REFUSALS, Answers, Rules, Verdict, explain_verdict, sum_up
+from core.policy.routes import Route
+
+_NOBODY = "There is no account of this name, so the mail is left to Postfix."
+
+
+class Finding:
+    """What was found out about one mailbox; ``held`` are bytes of accepted mails that have not arrived."""
+
+    def __init__(self, entry: Entry, verdict: Verdict, held: int, *, exempt: bool) -> None:
+        self.entry = entry
+        self.verdict = verdict
+        self.held = held
+        self.exempt = exempt
+
+
+def explanation(
+    rules: Rules, recipient: str, size: int, route: Route, found: Mapping[str, Finding], *, exempt: bool
+) -> Explanation:
+    """Why ``recipient`` gets its answer; ``found`` by the addresses of the mailboxes, ``exempt``: the recipient is."""
+    verdict = route.settled or sum_up([finding.verdict for finding in found.values()])
+    if verdict is Verdict.OTHER:  # not even an address: nobody's
+        verdict = Verdict.UNKNOWN
+    action = (Answers.shadow() if rules.shadow else rules.answers).action(verdict)
+    targets = [_target(rules, end, found.get(end.address)) for end in route.destinations]
+    if not targets:
+        targets = [Target(recipient, Kind.UNKNOWN, None, None, None, fits=False, via=[])]
+    why = (
+        "The recipient is exempt by policy.exempt, so it is never refused."
+        if exempt
+        else _why(rules, size, route, found)
+    )
+    return Explanation(recipient, size, targets, verdict.value, action, why)
+
+
+def _target(rules: Rules, end: Destination, finding: Finding | None) -> Target:
+    if finding is None:
+        fits = end.kind is Kind.EXTERNAL
+        return Target(end.address, end.kind.value, None, None, None, fits=fits, via=list(end.via))
+    entry, verdict = finding.entry, finding.verdict
+    used = None if verdict is Verdict.TROUBLE else entry.used
+    grace = rules.grace.of(entry.limit) if entry.limit is not None and not entry.fault else None
+    fits = verdict is Verdict.ACCEPT
+    return Target(end.address, end.kind.value, entry.limit, used, grace, fits=fits, via=list(end.via))
+
+
+def _why(rules: Rules, size: int, route: Route, found: Mapping[str, Finding]) -> str:
+    ends = route.destinations
+    if all(end.kind is Kind.UNKNOWN for end in ends):
+        return _NOBODY
+    if len(ends) > 1:
+        return _why_several(ends, found)
+    (end,) = ends
+    if end.kind is Kind.EXTERNAL:
+        return f"Mail for it goes to {end.address}, which is no mailbox here, so no quota of ours applies."
+    if end.kind is Kind.LOOP:
+        return f"Its aliases lead in a circle at {end.address}; what to do then is left to Postfix."
+    return _why_mailbox(rules, size, found[end.address])
+
+
+def _why_mailbox(rules: Rules, size: int, finding: Finding) -> str:
+    entry = finding.entry
+    if finding.exempt and entry.limit is not None:
+        return "The account is exempt by policy.exempt, so it is never refused."
+    if entry.fault:
+        return f"{entry.fault[0].upper()}{entry.fault[1:]}: the answer for trouble is given."
+    used = None if finding.verdict is Verdict.TROUBLE or entry.used is None else entry.used + finding.held
+    grace = rules.grace.of(entry.limit) if entry.limit is not None else 0
+    why = explain_verdict(finding.verdict, entry.limit, used, size, grace)
+    if finding.held and entry.limit is not None:
+        why += f" That counts {format_exact(finding.held)} of accepted mails that have not arrived yet."
+    return why
+
+
+def _why_several(ends: list[Destination], found: Mapping[str, Finding]) -> str:
+    full = [address for address, finding in found.items() if finding.verdict in REFUSALS]
+    if len(full) == len(ends):
+        return f"It leads to {len(ends)} mailboxes, and none of them can take the mail."
+    missing = f" {_names(full)} will miss it." if full else ""
+    others = [end.address for end in ends if end.kind is not Kind.MAILBOX]
+    if others:
+        return f"It leads to {len(ends)} places; {_names(others)} is no mailbox here, so the mail is taken.{missing}"
+    if not any(finding.verdict is Verdict.ACCEPT for finding in found.values()):
+        return (
+            "It leads to several mailboxes, and not all of them can be measured now: the answer for trouble is given."
+        )
+    return f"It leads to {len(ends)} mailboxes, and at least one can take the mail.{missing}"
+
+
+def _names(addresses: list[str]) -> str:
+    shown = ", ".join(addresses[:3])
+    return shown if len(addresses) <= 3 else f"{shown} and {len(addresses) - 3} more"

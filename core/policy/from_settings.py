@@ -1,0 +1,25 @@
+"""The rules of the policy server, from the settings [policy]."""
+
+from __future__ import annotations
+
+from core.base.exempt import Exempt
+from core.policy.decision import Answers, Rules
+from core.settings.config import Config
+
+
+def make_rules(config: Config) -> Rules:
+    """The settings ``policy``, ready for use."""
+    policy = config.settings.policy
+    answers = Answers(
+        policy.success, policy.overquota, policy.toolarge or policy.overquota, policy.nouser, policy.trouble
+    )
+    return Rules(
+        answers,
+        policy.grace_rule,
+        policy.recipient_delimiter,
+        Exempt(policy.exempt),
+        policy.mode == "shadow",
+        aliases=policy.aliases,
+        compare_with=policy.compare_address,
+        reserve_seconds=policy.reserve_seconds,
+    )

@@ -1,0 +1,139 @@
+"""The newest decisions, kept as raw requests and made readable only for those who look.
+
+At tens of thousands of answers a second most are never shown; so adding is one append, and the ring forgets.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from core.base.clock import steady_time
+from core.control.results import DecisionRow, Refusals
+from core.mailboxes.ledger import Entry
+from core.mailboxes.refusals import RefusalTally
+from core.policy.decision import REFUSALS, Verdict
+from core.policy.protocol import question, text_attribute
+
+NEWEST = 500
+REFUSED = 5000
+_NAMED = 3  # mailboxes of one decision
+_PART = 50
+
+
+# making a _Raw costs five times more
+_Fields = tuple[float, Verdict, bytes, Sequence[Entry], int, tuple[str, ...], bool]
+
+
+Kept = tuple[float, str, bytes, tuple[str, ...], int, tuple[str, ...], bool]  # the same with the accounts' addresses
+
+
+def _kept(raw: _Fields) -> Kept:
+    at, verdict, request, entries, micros, missed, shadow = raw
+    return at, verdict.value, request, tuple(entry.address for entry in entries), micros, missed, shadow
+
+
+class _Raw(NamedTuple):
+    at: float
+    verdict: Verdict
+    request: bytes
+    entries: Sequence[Entry]
+    micros: int
+    missed: tuple[str, ...]
+    shadow: bool
+
+
+def _row(fields: _Fields) -> DecisionRow:
+    raw = _Raw(*fields)
+    request = raw.request
+    client = text_attribute(request, "client_name")
+    if client in {"", "unknown"}:
+        client = text_attribute(request, "client_address")
+    return DecisionRow(
+        at=raw.at,
+        verdict=raw.verdict.value,
+        recipient=text_attribute(request, "recipient"),
+        mailbox=_mailboxes(raw.entries),
+        sender=text_attribute(request, "sender"),
+        client=client,
+        size=question(request).size,
+        micros=raw.micros,
+        missed=list(raw.missed),
+        shadow=raw.shadow,
+    )
+
+
+def _mailboxes(entries: Sequence[Entry]) -> str:
+    """Short enough for a line."""
+    names = [entry.address for entry in entries[:_NAMED]]
+    more = len(entries) - len(names)
+    return ", ".join(names) + (f" +{more}" if more else "")
+
+
+class DecisionLog:
+    """Written and read on the engine's loop."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._newest: deque[_Fields] = deque(maxlen=NEWEST)
+        self._refused: deque[_Fields] = deque(maxlen=REFUSED)
+        self.tally = RefusalTally(steady_time(), partial(text_attribute, name="sender"))
+
+    def add(
+        self,
+        verdict: Verdict,
+        request: bytes,
+        entries: Sequence[Entry],
+        micros: int,
+        missed: tuple[str, ...] = (),
+        *,
+        shadow: bool = False,
+    ) -> None:
+        """One answered request, the mailboxes that its mail ends in, and which ``missed`` it though it was taken."""
+        raw = (time.time(), verdict, request, entries, micros, missed, shadow)
+        self.count += 1
+        self._newest.append(raw)
+        if missed or verdict in REFUSALS:
+            self._refused.append(raw)
+        if verdict in REFUSALS:
+            steady = steady_time()
+            for entry in entries:
+                self.tally.add(entry.address, request, raw[0], steady)
+            if not shadow:
+                self.tally.count(request, raw[0], steady)
+
+    def since(self, count: int, most: int) -> tuple[list[DecisionRow], int]:
+        """The newest ``most`` of those after the first ``count``, oldest first, and how many are left out."""
+        new = self.count - count
+        shown = min(new, most, len(self._newest))
+        rows = [_row(raw) for raw in list(self._newest)[len(self._newest) - shown :]] if shown else []
+        return rows, new - shown
+
+    def backlog(self) -> Iterator[list[DecisionRow]]:
+        """All that are kept now, oldest first, in parts: making many readable at once would hold the loop."""
+        raws = list(self._newest)
+        for start in range(0, len(raws), _PART):
+            yield [_row(raw) for raw in raws[start : start + _PART]]
+
+    def known(self) -> tuple[list[Kept], list[Kept]]:
+        """All that is kept, for another engine: the newest, and those that were refused."""
+        return [_kept(raw) for raw in self._newest], [_kept(raw) for raw in self._refused]
+
+    def recall(self, newest: Iterable[Kept], refused: Iterable[Kept], get: Callable[[str], Entry | None]) -> None:
+        """What another engine knew, before anything is decided here. ``get`` gives the account of an address."""
+        for kept, mine in ((newest, self._newest), (refused, self._refused)):
+            for at, verdict, request, addresses, micros, missed, shadow in kept:
+                entries = [entry for address in addresses if (entry := get(address)) is not None]
+                mine.append((at, Verdict(verdict), request, entries, micros, missed, shadow))
+
+    def report(self, most: int) -> Refusals:
+        """Who is refused most."""
+        return self.tally.report(time.time(), steady_time(), most)
+
+    def refusals(self, address: str, most: int) -> list[DecisionRow]:
+        """The last refusals of one mailbox, newest first."""
+        found = [raw for raw in reversed(self._refused) if any(entry.address == address for entry in raw[3])]
+        return [_row(raw) for raw in found[:most]]

@@ -1,0 +1,95 @@
+"""The mail log for the doctor and the engine: where it is by the settings of Postfix and Dovecot, and what it tells."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+
+from core.base.text import visible
+from core.base.threads import in_thread
+from core.control.results import DecisionRow
+from core.servers.mail_log.apart import read_apart
+from core.servers.mail_log.lines import LogEvent
+from core.servers.mail_log.places import find_log
+from core.servers.mail_log.source import LogRead
+from core.settings.config import Config
+
+log = logging.getLogger(__name__)
+
+_REFRESH = 60.0  # seconds between two readings for the engine
+_RECIPIENTS = 500  # whose events the engine keeps, those with the newest
+_EACH = 50  # events of one recipient
+_SAME = 2.0  # seconds between our answer and its line in the log, which has whole seconds
+
+
+class MailLog:
+    """Refusals that others know of: of the time before this engine, by other services, at the mailstore.
+
+    Used on the engine's loop; ``leads_to`` gives the mailboxes of a recipient as typed. The log is read when somebody
+    asks, by a process of its own, once a minute at most; ``off`` never. That it can't be read is told once.
+    """
+
+    def __init__(self, config: Callable[[], Config], leads_to: Callable[[str], Iterable[str]], *, off: bool) -> None:
+        self._config = config
+        self._leads_to = leads_to
+        self._off = off
+        self._reading = asyncio.Lock()
+        self._due = float("-inf")  # loop time
+        self._events: dict[str, list[LogEvent]] = {}
+        self._told = ""
+
+    async def refusals(self, address: str, known: list[DecisionRow], most: int) -> list[DecisionRow]:
+        """The newest ``most`` of one mailbox, newest first; ``known`` are the newest of the engine, at most as many."""
+        if not self._off:
+            async with self._reading:
+                await self._follow()
+        found = [
+            _row(event, address)
+            for recipient, events in self._events.items()
+            if address in self._leads_to(recipient)
+            for event in events
+        ]
+        new = [row for row in found if not any(_is_same(row, ours) for ours in known)]
+        return sorted([*known, *new], key=lambda row: -row.at)[:most]
+
+    async def _follow(self) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._due:
+            return
+        config = self._config()
+        read = await in_thread(lambda: read_apart(find_log(config.settings.mailstore.doveadm)))
+        self._due = loop.time() + _REFRESH
+        self._events = _by_recipient(read)
+        if read.fault and read.fault != self._told:
+            log.info("refusals by others are not shown: %s", read.fault)
+        self._told = read.fault or self._told
+
+
+def _by_recipient(read: LogRead) -> dict[str, list[LogEvent]]:
+    found: dict[str, list[LogEvent]] = {}
+    for event in read.events:
+        recipient = event.subject.lower()
+        if recipient not in found and len(found) >= _RECIPIENTS:
+            continue
+        events = found.setdefault(recipient, [])
+        if len(events) < _EACH:
+            events.append(event)
+    return found
+
+
+def _row(event: LogEvent, address: str) -> DecisionRow:
+    verdict = "bounced" if event.kind == "bounced" else "too_large" if event.text[4:9].endswith(".3") else "over_quota"
+    recipient = event.alias or event.subject
+    return DecisionRow(event.at, verdict, recipient, address, event.sender, event.client, 0, 0, origin="log")
+
+
+def _is_same(row: DecisionRow, ours: DecisionRow) -> bool:
+    """Whether a line of the log tells of an answer of ours; one of shadow mode was not given."""
+    return (
+        not ours.shadow
+        and row.verdict != "bounced"
+        and abs(row.at - ours.at) <= _SAME
+        and row.recipient.lower() == visible(ours.recipient).lower()
+        and row.sender.lower() == visible(ours.sender).lower()
+    )

@@ -1,0 +1,72 @@
+"""The end of a request: its verdict counted, recorded, put to a second opinion, and turned into an answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from core.mailboxes.ledger import Entry, Ledger
+from core.policy.compare import SecondOpinion
+from core.policy.decision import REFUSALS, Answers, Rules, Verdict
+from core.policy.log import DecisionLog
+from core.policy.metrics import Metrics
+from core.policy.protocol import answer
+from core.settings.actions import PROBE
+
+_PROBED = b"\n" + PROBE[:-1]  # as the parser hands it on
+
+
+class Recorder:
+    """Used on the engine's loop. Whoever only looks whether somebody answers is neither counted nor recorded."""
+
+    def __init__(self, ledger: Ledger, metrics: Metrics, decisions: DecisionLog, second: SecondOpinion) -> None:
+        self._ledger = ledger
+        self._metrics = metrics
+        self._decisions = decisions
+        self._second = second
+        self._shadow = False
+        self._answers: dict[Verdict, bytes] = {}
+
+    def set_rules(self, rules: Rules) -> None:
+        """Take new settings."""
+        self._shadow = rules.shadow
+        answers = Answers.shadow() if rules.shadow else rules.answers
+        self._answers = {verdict: answer(answers.action(verdict)) for verdict in Verdict}
+
+    def record(
+        self, verdict: Verdict, request: bytes, entries: Sequence[Entry], started: int, missed: tuple[str, ...] = ()
+    ) -> bytes:
+        """The bytes of the answer; ``started`` in nanoseconds of perf_counter, ``missed`` who can't take the mail."""
+        if not entries and request == _PROBED:
+            return self._answers[verdict]
+        metrics = self._metrics
+        micros = (time.perf_counter_ns() - started) // 1000
+        metrics.answered(micros)
+        if verdict in REFUSALS:
+            if self._shadow:
+                metrics.would_refuse += 1
+            else:
+                metrics.refused += 1
+            now = time.time()
+            for entry in entries:
+                entry.refused_at = now
+                self._ledger.touch(entry)
+        elif verdict is Verdict.TROUBLE:
+            metrics.trouble += 1
+        self._decisions.add(verdict, request, entries, micros, missed, shadow=self._shadow)
+        if self._second.wanted:
+            self._second.put(request, verdict)
+        return self._answers[verdict]
+
+    def fault(self) -> bytes:
+        """The answer where deciding or recording failed by a fault of ours."""
+        self._metrics.trouble += 1
+        self._metrics.answered(0)
+        return self._answers[Verdict.TROUBLE]
+
+
+def missed_by(verdict: Verdict, verdicts: dict[Entry, Verdict]) -> tuple[str, ...]:
+    """Who will miss a mail that is taken."""
+    if verdict in REFUSALS or len(verdicts) < 2:
+        return ()
+    return tuple(entry.address for entry, one in verdicts.items() if one in REFUSALS)

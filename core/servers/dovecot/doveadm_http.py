@@ -1,0 +1,144 @@
+"""Dovecot's doveadm HTTP API: what the tool doveadm does, over the network. Blocking; always called in a thread.
+
+One command a request, as its documentation advises. Dovecot answers 200 to a command that failed and says so in the
+body, with the exit codes of the command; to what it can't make sense of it closes the connection without an answer.
+The secret may be the API key or the password of the user ``doveadm``; which of the two is found out by trying.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+from collections.abc import Iterable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from core.base.errors import MailquotaError, NoSuchAccountError, UnreachableError
+from core.base.text import shown
+from core.servers.dovecot.doveadm import (
+    ALL_USERS_TIMEOUT,
+    NO_MAILBOX,
+    NO_USER,
+    NOT_NOW,
+    ONE_USER_TIMEOUT,
+    TIMEOUT,
+    TrashMessage,
+    only,
+)
+from core.servers.dovecot.quota_rows import MailboxSize, Quota, Row, mailbox_sizes, quotas
+
+_TAG = "mailquota"
+_LONGEST = 256 * 1024 * 1024  # bytes of an answer; 1,000 users take 0.2 MB
+_UNAUTHORIZED = 401
+
+
+class _NoMailboxError(MailquotaError):
+    """The mailbox is not there."""
+
+
+class HttpDoveadm:
+    """``url`` is like ``http://127.0.0.1:8080``."""
+
+    def __init__(self, url: str, secret: str) -> None:
+        self.url = url.rstrip("/")
+        parts = urlsplit(url)
+        self._secure = parts.scheme == "https"
+        self._place = parts.hostname or "", parts.port
+        key = "X-Dovecot-API " + base64.b64encode(secret.encode()).decode()
+        password = "Basic " + base64.b64encode(f"doveadm:{secret}".encode()).decode()
+        self._ways: tuple[str, ...] = (key, password)
+
+    def recalc(self, user: str) -> None:
+        """See Tool. It never fails by HTTP; but what Dovecot could not count it can't tell either."""
+        self._ask("quotaRecalc", user)
+        try:
+            self.quota(user)
+        except MailquotaError as error:
+            raise MailquotaError(f"Dovecot could not count it, its log says why ({error})") from error
+
+    def mailboxes(self, user: str) -> list[str]:
+        """See Tool."""
+        return [row["mailbox"] for row in self._ask("mailboxList", user)]
+
+    def trash(self, user: str, mailbox: str, before: float | None) -> list[TrashMessage]:
+        """See Tool. Times come as seconds, because the server would write them in a zone of its own."""
+        fields = ["uid", "size.physical", "date.saved.unixtime"]
+        ages = ["all"] if before is None else ["savedbefore", str(int(before))]
+        with contextlib.suppress(_NoMailboxError):
+            rows = self._ask("fetch", user, field=fields, query=["mailbox", mailbox, *ages])
+            return [TrashMessage(*(int(row[field]) for field in fields)) for row in rows]
+        return []
+
+    def expunge(self, user: str, mailbox: str, uids: Iterable[int]) -> None:
+        """See Tool."""
+        wanted = ",".join(map(str, sorted(uids)))
+        with contextlib.suppress(_NoMailboxError):
+            self._ask("expunge", user, query=["mailbox", mailbox, "uid", wanted])
+
+    def quota(self, user: str) -> Quota:
+        """See Tool."""
+        return only(quotas(self._ask("quotaGet", user, seconds=ONE_USER_TIMEOUT), user), user)
+
+    def quota_all(self) -> Iterator[tuple[str, Quota | MailquotaError | None]]:
+        """See Tool. The answer comes as a whole when Dovecot is done with all users."""
+        yield from quotas(self._send("quotaGet", "", {"allUsers": True}, ALL_USERS_TIMEOUT))
+
+    def sizes(self, user: str) -> list[MailboxSize]:
+        """See Tool."""
+        return mailbox_sizes(self._ask("mailboxStatus", user, field=["messages", "vsize"], mailboxMask=["*"]))
+
+    def _ask(self, command: str, user: str, seconds: float = TIMEOUT, **parameters: object) -> list[Row]:
+        return self._send(command, user, {"user": user, **parameters}, seconds)
+
+    def _send(self, command: str, user: str, parameters: dict[str, Any], seconds: float) -> list[Row]:
+        body = msgspec.json.encode([[command, parameters, _TAG]])
+        for way in self._ways:
+            status, data = self._post(body, way, seconds)
+            if status != _UNAUTHORIZED:
+                self._ways = (way,)
+                return _rows(status, data, command, user)
+        raise MailquotaError(f"{self.url} does not accept the password of mailstore.doveadm_password_file")
+
+    def _post(self, body: bytes, authorization: str, seconds: float) -> tuple[int, bytes]:
+        kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+        connection = kind(*self._place, timeout=seconds)
+        try:
+            headers = {"Content-Type": "application/json", "Authorization": authorization}
+            connection.request("POST", "/doveadm/v1", body, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read(_LONGEST)
+        except http.client.RemoteDisconnected as error:
+            raise MailquotaError(f"{self.url} closed the connection without an answer") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise UnreachableError(f"{self.url} does not answer: {error}") from error
+        finally:
+            connection.close()
+
+
+def _rows(status: int, data: bytes, command: str, user: str) -> list[Row]:
+    """The rows of an answer, or its error."""
+    try:
+        (kind, result, _), *_ = msgspec.json.decode(data, type=list[tuple[str, Any, str]])
+    except (msgspec.DecodeError, ValueError) as error:
+        text = shown(data[:200].decode("utf-8", "replace"), 200)
+        raise MailquotaError(f"doveadm: {command}: HTTP status {status}: {text}") from error
+    if kind == "doveadmResponse":
+        try:
+            rows: list[Row] = msgspec.convert(result, list[dict[str, str]])
+        except msgspec.ValidationError as error:
+            raise MailquotaError(f"doveadm: {command}: not understood: {error}") from error
+        return rows
+    raise _failure(result if isinstance(result, dict) else {}, command, user)
+
+
+def _failure(result: dict[str, Any], command: str, user: str) -> MailquotaError:
+    code = result.get("exitCode")
+    if code == NO_USER:
+        return NoSuchAccountError(user)
+    if code == NO_MAILBOX:
+        return _NoMailboxError(f"doveadm: {command}: no such mailbox")
+    text = f"doveadm: {command}: {result.get('type', 'not understood')} {code}"
+    return UnreachableError(text) if code == NOT_NOW else MailquotaError(text)

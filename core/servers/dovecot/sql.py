@@ -1,0 +1,129 @@
+"""The accounts database as Dovecot's own settings name it, and where its password lies. Pure.
+
+2.3 keeps it in a file of its own, which ``args`` of a ``userdb`` or ``passdb`` names: ``driver``, ``connect`` (words
+``host=… dbname=… user=… password=…``, or the path of a SQLite file) and queries. 2.4 has ``sql_driver``, blocks
+``mysql HOST { }``, whose name is the host unless ``host`` says otherwise, and the query in the block of the user
+database. ``doveconf -n`` hides passwords; they are read from the files, when they are needed, and only there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import msgspec
+
+from core.base.endpoints import mysql_url
+from core.servers.dovecot.conf import Block, parse_doveconf
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A database that users come from, without its password. ``origin`` names the file, or the block, for people."""
+
+    origin: str
+    url: str | None = None
+    query: str = ""
+    has_password: bool = False
+    fault: str = ""
+
+
+def parse_sql_conf(text: str) -> dict[str, str]:
+    """2.3's dovecot-sql.conf.ext; a backslash at the end of a line continues it, quotes around a value are no part."""
+    values = {}
+    for line in text.replace("\\\n", " ").splitlines():
+        name, equals, value = line.partition("=")
+        if equals and not name.lstrip().startswith("#"):
+            value = value.strip()
+            values[name.strip()] = value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
+    return values
+
+
+def old_source(file: str, text: str) -> Source:
+    """What a dovecot-sql.conf.ext says."""
+    values = parse_sql_conf(text)
+    driver, connect = values.get("driver", ""), values.get("connect", "")
+    query = values.get("user_query") or values.get("password_query", "")
+    if driver == "sqlite" and connect.startswith("/"):
+        return Source(file, f"sqlite:///{quote(connect)}", query)
+    if driver != "mysql":
+        return Source(file, fault=_not_covered(file, driver))
+    words = _words(connect)
+    port = _last(words, "port")
+    url = mysql_url(_last(words, "user"), _last(words, "dbname"), [(host, port) for host in words.get("host", [])])
+    fault = "" if url else f"{file}: connect does not say host, dbname and user"
+    return Source(file, url, query, bool(_last(words, "password")), fault)
+
+
+def _not_covered(where: str, driver: str) -> str:
+    if not driver:
+        return f"{where} names no driver"
+    return f"{where}: the driver {driver[:40]} is not covered, only mysql and sqlite are"
+
+
+def _words(connect: str) -> dict[str, list[str]]:
+    words: dict[str, list[str]] = {}
+    for word in connect.split():
+        name, _, value = word.partition("=")
+        words.setdefault(name, []).append(value)
+    return words
+
+
+def _last(words: dict[str, list[str]], name: str) -> str:
+    return words.get(name, [""])[-1]
+
+
+def modern_source(conf: Block, userdb: Block) -> Source:
+    """What 2.4's blocks say; those inside the user database come first."""
+    where = f"doveconf {userdb.kind} {userdb.name}"
+    query = userdb.values.get("query", "")
+    driver = _value([userdb, conf], "sql_driver")
+    if driver == "sqlite":
+        path = _value([userdb, *userdb.of_kind("sqlite"), *conf.of_kind("sqlite"), conf], "sqlite_path", "path")
+        url = f"sqlite:///{quote(path)}" if path.startswith("/") else None
+        return Source(f"{where} sqlite_path", url, query, fault="" if url else f"{where}: sqlite_path is not set")
+    if driver != "mysql":
+        return Source(where, fault=_not_covered(where, driver))
+    blocks = list(userdb.of_kind("mysql")) or list(conf.of_kind("mysql"))
+    if not blocks:
+        return Source(where, fault=f"{where}: there is no block mysql")
+    hosts = [_value([block], "host", "mysql_host") or block.name for block in blocks]
+    user, database, port = (_value(blocks, name, f"mysql_{name}") for name in ("user", "dbname", "port"))
+    url = mysql_url(user, database, [(host, port) for host in hosts])
+    origin = f"doveconf mysql {blocks[0].name}"
+    has_password = any(_value([block], "password", "mysql_password") for block in blocks)
+    return Source(origin, url, query, has_password, "" if url else f"{origin} does not say host, dbname and user")
+
+
+def _value(blocks: list[Block], *names: str) -> str:
+    return next((block.values[name] for block in blocks for name in names if block.values.get(name)), "")
+
+
+def password_in(text: str) -> str | None:
+    """The database password in a file of Dovecot's: of 2.3's ``connect``, or 2.4's block ``mysql``."""
+    old = _last(_words(parse_sql_conf(text).get("connect", "")), "password")
+    modern = (_without_single_quotes(one) for one in _passwords(parse_doveconf(text)) if not one.startswith("<"))
+    return old or next(modern, None)
+
+
+def password_file_in(text: str) -> str | None:
+    """The file that 2.4's ``password = <FILE`` of a block ``mysql`` names, as written there."""
+    return next((one[1:].strip() for one in _passwords(parse_doveconf(text)) if one.startswith("<")), None)
+
+
+def _passwords(block: Block) -> Iterator[str]:
+    for inner in block.blocks:
+        if inner.kind == "mysql":
+            password = _value([inner], "password", "mysql_password")
+            if password:
+                yield password
+        yield from _passwords(inner)
+
+
+def _without_single_quotes(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == "'" else text
+
+
+def includes(text: str) -> list[str]:
+    """What a file of Dovecot's includes, as written there: patterns, relative to its folder."""
+    return [match[1] for match in re.finditer(r"^\s*!include(?:_try)?\s+(\S+)\s*$", text, re.MULTILINE)]

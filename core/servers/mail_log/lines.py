@@ -1,0 +1,230 @@
+"""One line of a mail log as what it means for quota. Pure.
+
+A stranger can put text of his own into a line: as HELO name, sender or recipient. So nothing is searched for anywhere
+in a line: each pattern begins where Postfix or Dovecot begin to speak, and leads to the end or to a place that the
+stranger can't reach. An address is taken only where it has no blank, quote or angle bracket: one that could hide a
+forged field is nobody's mailbox. Texts are made visible here, once.
+
+Times are read as rsyslog, Postfix's own file, Dovecot's own file and the journal write them; those without a zone are
+in that of this machine, those without a year are of the last twelve months.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from datetime import datetime
+from functools import lru_cache
+from typing import Literal
+
+import msgspec
+
+from core.base.text import visible
+
+LONGEST = 8192  # bytes of a line; no syslog daemon writes longer ones
+# Every line that means something has one of these, most others have none: looked for before a line is taken apart.
+NEEDLES = (
+    b".2.2 <", b".2.3 <", b"dsn=4.2.2", b"dsn=5.2.2", b"problem talking to server ", b" has empty value",
+    b"Out of memory", b"failed to map segment", b"Failed to get quota", b"Failed to initialize quota",
+    b"quota check failed", b"quota-warning", b"Cached message size",
+)  # fmt: skip
+
+Kind = Literal[
+    "refused",  # at RCPT or at the end of the data, by whatever policy service
+    "bounced",  # accepted, then refused by the mailstore: the sender gets a bounce
+    "deferred",  # accepted, refused by the mailstore for now: it waits in Postfix's queue
+    "policy-trouble",  # a policy service did not answer
+    "empty-answer",  # a policy service answered with nothing, which permits
+    "out-of-memory",
+    "quota-error",  # Dovecot can't tell use or limit
+    "warning-error",  # Dovecot's own warnings don't leave
+]
+
+_DAY = 86400.0
+_MONTHS = {
+    "Jan": 1, "Feb": 2, "Mar": 3, "Apr": 4, "May": 5, "Jun": 6, "Jul": 7, "Aug": 8, "Sep": 9, "Oct": 10, "Nov": 11,
+    "Dec": 12,
+}  # fmt: skip
+_TEXT_MOST = 300  # characters
+_PATHS_MOST = 500  # of a text that holds a path
+
+_STAMP = re.compile(
+    r"([A-Z][a-z]{2} [ 0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9]"
+    r"|[0-9]{4}-[01][0-9]-[0-3][0-9][T ][0-9:]{8}(?:[.,][0-9]{1,9})?(?:Z|[+-][0-9]{2}:?[0-9]{2})?) "
+)
+_SYSLOG = re.compile(r"[^\s:]+ ([\w./-]+)(?:\[[0-9]+\])?: ", re.ASCII)
+_DOVECOT = re.compile(
+    r"([a-z][\w-]*)(?:\(([^()\s]*)\))?(?:\([^()\s]*\)|<[^<>\s]*>)*: (?:Error|Fatal|Panic): (.*)", re.ASCII
+)
+
+_ADDRESS = r"[^<>\"\s]+"
+_REFUSED = re.compile(
+    r"(?:NOQUEUE|[0-9A-Za-z]+): reject: (?:RCPT|END-OF-MESSAGE) from (\S+\[[^\]\s]+\])(?::[0-9]+)?: "
+    rf"([45][0-9]{{2}} [45]\.2\.[23]) <{_ADDRESS}>: [\w -]+ rejected: (.*)"
+)
+_ENVELOPE = re.compile(rf"({_ADDRESS})> proto=\w+(?: helo=<[^<>\s]*>)?(?: [\w-]+=<[^<>\s]*>)*")
+_PROBLEM = re.compile(r"warning: problem talking to server (\S+): (.*)")
+_EMPTY = re.compile(r"warning: access table (.+) entry  has empty value")  # ordinary tables have a key between the two
+_DELIVERY = re.compile(
+    rf"[0-9A-Za-z]+: to=<({_ADDRESS})>, (?:orig_to=<({_ADDRESS})>, )?relay=[^,\s]+, (?:conn_use=[0-9]+, )?"
+    r"delay=[0-9.]+, delays=[0-9./]+, dsn=[45]\.2\.2, status=(bounced|deferred) \((.*)\)"
+)
+_MEMORY = re.compile(
+    r"master: service\([\w-]+\): child [0-9]+ returned error [0-9]+"
+    r" \(Out of memory \(service ([\w-]+) \{ vsz_limit=([0-9]+ ?[kMGT]?B?) \}.*"
+)
+_STACK = re.compile(r"data stack: Out of memory when allocating .*|.*: failed to map segment from shared object")
+_CALCULATION = re.compile(
+    r"(?:lmtp-server: conn \S+ \[[0-9]+\]: rcpt \S+: )?(?:quota: |quota check failed: )?(Failed to get quota .*)"
+    r"|(?:[\w ]+ initialization failed: )?(Failed to initialize quota: .*)"
+    r"|(?:lmtp-server: conn \S+ \[[0-9]+\]: rcpt \S+: )?Mailbox .*: UID[ =][0-9]+: "
+    r"(read\(/.*\) failed: Cached message size .* \(read reason=mail stream\))"  # of three such lines the first
+)
+_WARNING = re.compile(
+    r"(?:quota[\w -]*: quota_warning \S+: execute|program) unix:\S*: net_connect_unix\(\S*quota-warning\) failed: .*"
+)
+_SCRIPT = re.compile(r"execvp\(.*|master: service\([\w-]+\): child [0-9]+ (?:returned error (?!84 )|killed with ).*")
+_NOT_POLICY = frozenset({"private/tlsmgr", "private/anvil", "private/rewrite", "private/proxymap", "private/verify"})
+
+
+class LogEvent(msgspec.Struct, frozen=True):
+    """``subject`` is the address, of policy trouble the server, of memory the service; empty where none is named.
+
+    ``at`` in seconds since the epoch. ``alias`` is the recipient as typed where it differs; ``limit`` is
+    vsz_limit, ``text`` of memory the user.
+    """
+
+    at: float
+    kind: Kind
+    subject: str
+    text: str
+    sender: str = ""
+    client: str = ""
+    alias: str = ""
+    limit: str = ""
+
+
+def parse_line(line: bytes, now: float) -> LogEvent | None:
+    """What one line of a file means; None for nothing. ``now`` tells the year where the stamp has none."""
+    if len(line) > LONGEST:
+        return None
+    text = line.decode(errors="replace").rstrip("\r\n")
+    stamp = _STAMP.match(text)
+    at = moment(stamp[1], now) if stamp else None
+    if stamp is None or at is None:
+        return None
+    rest = text[stamp.end() :]
+    syslog = _SYSLOG.match(rest)
+    if syslog is None:  # Dovecot's own file names neither host nor program
+        return parse_message("dovecot", rest, at)
+    return parse_message(syslog[1], rest[syslog.end() :], at)
+
+
+def line_time(line: bytes, now: float) -> float | None:
+    """When a line was written, in seconds since the epoch."""
+    stamp = _STAMP.match(line[:64].decode(errors="replace"))
+    return moment(stamp[1], now) if stamp else None
+
+
+class _Entry(msgspec.Struct):
+    """What is needed of an entry of the journal (journalctl -o json). Bytes that are no text come as numbers."""
+
+    MESSAGE: str | list[int] | None = None
+    SYSLOG_IDENTIFIER: str | None = None
+    at: str = msgspec.field(name="__REALTIME_TIMESTAMP", default="")
+
+
+_ENTRY = msgspec.json.Decoder(_Entry)
+
+
+def parse_entry(document: bytes) -> tuple[float | None, LogEvent | None]:
+    """When an entry of the journal was written, and what it means."""
+    try:
+        entry = _ENTRY.decode(document)
+        at = int(entry.at) / 1_000_000
+        said = entry.MESSAGE if isinstance(entry.MESSAGE, str) else bytes(entry.MESSAGE or ()).decode(errors="replace")
+    except (msgspec.DecodeError, ValueError, OverflowError):
+        return None, None
+    if len(said) > LONGEST:
+        return at, None
+    return at, parse_message(entry.SYSLOG_IDENTIFIER or "", said, at)
+
+
+def parse_message(program: str, message: str, at: float) -> LogEvent | None:
+    """The same for what ``program`` said, without the stamp."""
+    reader = _READERS.get(program.rpartition("/")[2])
+    return reader(message, at) if reader else None
+
+
+@lru_cache(maxsize=4096)  # many lines of one second
+def moment(stamp: str, now: float) -> float | None:
+    """Seconds since the epoch."""
+    try:
+        if stamp[0].isdigit():
+            return datetime.fromisoformat(stamp).timestamp()
+        clock = int(stamp[7:9]), int(stamp[10:12]), int(stamp[13:15])
+        day = _MONTHS[stamp[:3]], int(stamp[4:6])
+        year = time.localtime(now).tm_year
+        found = time.mktime((year, *day, *clock, 0, 0, -1))
+        return found if found <= now + _DAY else time.mktime((year - 1, *day, *clock, 0, 0, -1))
+    except (ValueError, KeyError, OverflowError):
+        return None
+
+
+def _text(text: str, most: int = _TEXT_MOST) -> str:
+    return visible(text[:most])
+
+
+def _smtpd(message: str, at: float) -> LogEvent | None:
+    if match := _PROBLEM.fullmatch(message):
+        return None if match[1] in _NOT_POLICY else LogEvent(at, "policy-trouble", _text(match[1]), _text(match[2]))
+    if match := _EMPTY.fullmatch(message):
+        return LogEvent(at, "empty-answer", _text(match[1]), "")
+    return _refusal(message, at)
+
+
+def _refusal(message: str, at: float) -> LogEvent | None:
+    """``…: 452 4.2.2 <R>: Recipient address rejected: TEXT; from=<S> to=<R> proto=ESMTP helo=<H>``.
+
+    Cut at the first ``from`` and the last ``to``: S may hold anything, R and H no angle bracket.
+    """
+    said, _, envelope = message.partition("; from=<")
+    sender, _, rest = envelope.rpartition("> to=<")
+    refused, recipient = _REFUSED.fullmatch(said), _ENVELOPE.fullmatch(rest)
+    if refused is None or recipient is None:
+        return None
+    client, code, text = refused.groups()
+    return LogEvent(at, "refused", visible(recipient[1]), _text(f"{code} {text}"), _text(sender), _text(client))
+
+
+def _delivery(message: str, at: float) -> LogEvent | None:
+    match = _DELIVERY.fullmatch(message)
+    if match is None:
+        return None
+    kind: Kind = "bounced" if match[3] == "bounced" else "deferred"
+    return LogEvent(at, kind, visible(match[1]), _text(match[4]), alias=visible(match[2] or ""))
+
+
+def _dovecot(message: str, at: float) -> LogEvent | None:
+    match = _DOVECOT.fullmatch(message)
+    if match is None:
+        return None
+    service, user, text = match[1], match[2] or "", match[3]
+    user = "" if user.isdigit() else visible(user)  # a number is that of a process
+    if memory := _MEMORY.fullmatch(text):
+        return LogEvent(at, "out-of-memory", memory[1], user, limit=memory[2])
+    if _STACK.fullmatch(text):
+        return LogEvent(at, "out-of-memory", service, user)
+    if _WARNING.fullmatch(text) or (service == "quota-warning" and _SCRIPT.fullmatch(text)):
+        return LogEvent(at, "warning-error", user, _text(text))
+    if calculation := _CALCULATION.fullmatch(text):
+        return LogEvent(at, "quota-error", user, _text(calculation[1] or calculation[2] or calculation[3], _PATHS_MOST))
+    return None
+
+
+_READERS: dict[str, Callable[[str, float], LogEvent | None]] = {
+    "smtpd": _smtpd,
+    "dovecot": _dovecot,
+    **dict.fromkeys(("lmtp", "virtual", "pipe", "local"), _delivery),  # not smtp: other people's full mailboxes
+}

@@ -1,0 +1,53 @@
+"""Which answer texts may go to Postfix. Pure.
+
+What follows ``action=`` is looked up like the right-hand side of an access(5) table (Postfix, check_table_result):
+``OK``, ``RELAY``, nothing but digits, or nothing at all *permit* and skip every later restriction; ``DISCARD`` accepts
+mail and drops it, ``HOLD``, ``FILTER`` and ``REDIRECT`` misplace it; any other word is taken as the name of a
+restriction, which may permit too, and if there is none every mail is deferred with "Server configuration error".
+"""
+
+from __future__ import annotations
+
+import re
+
+from core.base.endpoints import has_control
+from core.base.errors import UsageError
+from core.base.text import shown
+
+ANSWER_FORMS = (
+    "DUNNO, a 4xx or 5xx code with a text (452 4.2.2 Mailbox is full), "
+    "REJECT, DEFER, DEFER_IF_PERMIT, DEFER_IF_REJECT, INFO or WARN, each with or without a text"
+)
+# Asked only to see whether a policy service answers: a state that none decides about, and bytes that Postfix never
+# sends, since its requests have many more attributes. Of ours it leaves no trace.
+PROBE = b"request=smtpd_access_policy\nprotocol_state=CONNECT\nprotocol_name=ESMTP\n\n"
+_WORDS = frozenset({"DUNNO", "REJECT", "DEFER", "DEFER_IF_PERMIT", "DEFER_IF_REJECT", "INFO", "WARN"})
+_PERMITS = frozenset({"OK", "RELAY", "PERMIT"})
+_CODE = re.compile(r"[45][0-9]{2} +\S.*", re.DOTALL)
+
+
+def permits(text: str) -> bool:
+    """Whether Postfix takes an answer as permit: it looks at no further restriction of the list."""
+    words = text.upper().split()
+    return not words or text.strip().isdigit() or words[0] in _PERMITS
+
+
+def check_answer(text: str, *, may_be_empty: bool = False) -> None:
+    """``UsageError`` for a text that must not be sent: it permits, loses mail, or makes Postfix defer everything."""
+    fault = _fault(text, may_be_empty=may_be_empty)
+    if fault:
+        raise UsageError(f"{shown(text)} {fault}; accepted: {ANSWER_FORMS}")
+
+
+def _fault(text: str, *, may_be_empty: bool) -> str:
+    if not text:
+        return "" if may_be_empty else "is empty, which Postfix takes as permit"
+    if text != text.strip():
+        return "has blanks around it"
+    if has_control(text):
+        return "has a control character in it"
+    if permits(text):
+        return "permits: Postfix would skip every later restriction"
+    if text.split(" ", 1)[0].upper() in _WORDS or _CODE.fullmatch(text):
+        return ""
+    return "is not an answer to a mail"

@@ -1,0 +1,56 @@
+"""Settings that neither the file nor the server says, and that must not be guessed: asked for, with an example. Pure.
+
+Only what a search went looking for in vain is asked for. A section that stands in the file is complete by its defaults.
+"""
+
+from __future__ import annotations
+
+from core.base.errors import SettingsError
+from core.settings.config import DEFAULT_PATH, Config
+
+_NEEDED = ("accounts.database", "accounts.schema", "mailstore.path")
+_ACCOUNTS = (
+    "[accounts]",
+    'database = "{database}"',
+    'password_file = "{password_file}"',
+    'schema = "ispmail"  # or "postfixadmin"; "custom" with users_query and set_query for other tables',
+)
+_MAILSTORE = ("[mailstore]", 'path = "/var/vmail/{domain}/{user}/Maildir"  # or, for other formats: driver = "doveadm"')
+
+
+class MissingSettingError(SettingsError):
+    """Something that is needed could not be found. ``advice`` are the lines for the settings file."""
+
+    def __init__(self, config: Config, keys: list[str]) -> None:
+        reasons: dict[str, list[str]] = {}
+        for fault in config.found.faults:
+            key, _, reason = fault.partition(": ")
+            if key in keys:
+                reasons.setdefault(reason, []).append(key)
+        told = "; ".join(f"{' and '.join(open_keys)}: {reason}" for reason, open_keys in reasons.items())
+        super().__init__(f"not in the settings, and not to be found on this server: {told}")
+        self.advice = tuple(_advice(config, {key.partition(".")[0] for key in keys}))
+
+
+def missing(config: Config) -> list[str]:
+    """The settings that were searched for in vain."""
+    lacking = {fault.partition(": ")[0] for fault in config.found.faults}
+    return [key for key in _NEEDED if key in lacking]
+
+
+def require(config: Config, *sections: str) -> None:
+    """MissingSettingError where a section (default: any) lacks what was searched for in vain."""
+    keys = [key for key in missing(config) if not sections or key.partition(".")[0] in sections]
+    if keys:
+        raise MissingSettingError(config, keys)
+
+
+def _advice(config: Config, sections: set[str]) -> list[str]:
+    accounts = config.settings.accounts
+    lines = [f"Put this into {config.path or DEFAULT_PATH}, with your own values:", ""]
+    if "accounts" in sections:
+        database = accounts.url.without_password()
+        lines += [line.format(database=database, password_file=accounts.password_file) for line in _ACCOUNTS]
+    if "mailstore" in sections:
+        lines += _MAILSTORE
+    return lines

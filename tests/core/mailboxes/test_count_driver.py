@@ -1,0 +1,228 @@
+"""The driver ``count``: virtual sizes, what is read for them, and what a decision waits for."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.mailboxes import count_driver, vsizes
+from core.mailboxes.count_driver import CountDriver
+from core.mailboxes.mailstore import Mailstore
+from core.mailboxes.measure import Known, Need, Unmeasurable
+from core.mailboxes.vsizes import Remembered, virtual_size
+from core.servers.dovecot.ignored import FolderRule, Ignored
+from core.servers.dovecot.trash import TrashNames
+from tests.core.mailboxes.boxes import ADDRESS, Box
+
+LIMIT = 5000
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    return Box(tmp_path)
+
+
+@pytest.fixture
+def driver(box: Box) -> CountDriver:
+    return CountDriver(box.store)
+
+
+def reading(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that are read from now on."""
+    names: list[str] = []
+
+    def read(path: bytes) -> int | None:
+        names.append(os.fsdecode(os.path.basename(path)))
+        return virtual_size(path)
+
+    monkeypatch.setattr(vsizes, "virtual_size", read)
+    return names
+
+
+def measure(driver: CountDriver, known: Known | None = None) -> Known:
+    return driver.measure(ADDRESS, LIMIT, known, 0.0)
+
+
+def test_virtual_sizes(box: Box, driver: CountDriver) -> None:
+    """W= where it is believed, else what the file holds with CRLF; S= says nothing of it."""
+    box.put(100, name="1.M1.mail,S=100,W=109:2,S")
+    box.put(100, "new", name="2.M1.mail,W=205,S=1")
+    (box.path / "cur/3.M1.mail,S=5:2,").write_bytes(b"a\nb\r\n")
+    (box.path / "cur/4.M1.mail,W=7x:2,").write_bytes(b"\n\n")
+    (box.path / "cur/5").write_bytes(b"")
+    assert (measure(driver).used, measure(driver).messages) == (109 + 205 + 6 + 4, 5)
+
+
+def test_what_is_no_message(box: Box, driver: CountDriver) -> None:
+    box.put(10, name=".hidden,W=10")
+    box.put(10, "tmp", name="1,W=10")
+    box.put(10, "visible/cur", name="2,W=10")
+    (box.path / "cur/folder").mkdir()
+    (box.path / "cur/dangling").symlink_to("/nonexistent")
+    os.mkfifo(box.path / "cur/fifo")
+    known = measure(driver)
+    assert (known.used, known.messages, known.source) == (0, 0, "scan")
+
+
+def test_a_leftover_maildirsize_is_not_believed(box: Box, driver: CountDriver) -> None:
+    box.put(100)
+    box.settle()
+    box.file.write_text(f"{LIMIT}S\n4000 4\n")
+    known = measure(driver)
+    assert known.used == 109
+    box.file.write_text(f"{LIMIT}S\n10 1\n")
+    assert driver.probe(ADDRESS, LIMIT, known, 0.0) is Need.NOTHING
+    assert driver.recorded(ADDRESS) is None
+
+
+@given(st.binary(max_size=40).map(lambda data: data.translate(bytes(b"\r\nab"[i % 4] for i in range(256)))))
+def test_lines_are_counted_wherever_a_read_ends(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "message"
+    path.write_bytes(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vsizes, "_CHUNK", 3)
+        assert virtual_size(os.fsencode(path)) == len(data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
+
+
+def test_a_message_is_read_once(box: Box, driver: CountDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when its flags change, when it leaves new, and when others come."""
+    names = reading(monkeypatch)
+    (box.path / "new/1").write_bytes(b"a\n")
+    (box.path / "cur/2:2,").write_bytes(b"b\n")
+    assert measure(driver).used == 6
+    assert sorted(names) == ["1", "2:2,"]
+    (box.path / "new/1").rename(box.path / "cur/1:2,S")
+    (box.path / "cur/2:2,").rename(box.path / "cur/2:2,FS")
+    (box.path / "new/3").write_bytes(b"c\n")
+    assert (measure(driver).used, sorted(names)) == (9, ["1", "2:2,", "3"])
+    (box.path / "new/3").unlink()
+    assert measure(driver).used == 6
+    (box.path / "new/3").write_bytes(b"other\n")
+    assert (measure(driver).used, names[3:]) == (13, ["3"])
+
+
+def test_only_what_moved_is_listed(box: Box, driver: CountDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    box.put(100)
+    box.put(100, ".Trash/cur")
+    box.settle()
+    known = measure(driver)
+    listed: list[str] = []
+    original = os.listdir
+
+    def listing(path: str) -> list[str]:
+        listed.append(os.fsdecode(path))
+        return original(path)
+
+    monkeypatch.setattr(os, "listdir", listing)
+    assert measure(driver, known) is known
+    assert listed == [box.maildir]
+    box.put(50, ".Trash/cur")
+    assert measure(driver, known).used == known.used + 59
+    assert listed[1:] == [box.maildir, f"{box.maildir}/.Trash/cur"]
+
+
+def test_a_decision_counts_inbox(box: Box, driver: CountDriver) -> None:
+    box.put(100)
+    box.settle()
+    assert driver.probe(ADDRESS, LIMIT, None, 0.0) is Need.COUNT
+    known = driver.count(ADDRESS, LIMIT, None, 0.0)
+    assert driver.probe(ADDRESS, LIMIT, known, 0.0) is Need.NOTHING
+    box.put(50, "new")
+    assert driver.probe(ADDRESS, LIMIT, known, 0.0) is Need.COUNT
+    assert driver.count(ADDRESS, LIMIT, known, 0.0).used == 109 + 59
+
+
+def test_a_decision_does_not_wait_for_a_count(box: Box, driver: CountDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It uses what is known; where nothing is, it is told so, and others are not held up."""
+    box.put(100)
+    box.settle()
+    known = measure(driver)
+    (box.path / "new/1").write_bytes(b"a\n")
+    entered, go_on = threading.Event(), threading.Event()
+
+    def slow(path: bytes) -> int | None:
+        entered.set()
+        assert go_on.wait(20)
+        return virtual_size(path)
+
+    monkeypatch.setattr(vsizes, "virtual_size", slow)
+    results: list[Known] = []
+    counting = threading.Thread(target=lambda: results.append(measure(driver, known)))
+    counting.start()
+    assert entered.wait(20)
+    try:
+        assert driver.count(ADDRESS, LIMIT, known, 0.0) is known
+        with pytest.raises(Unmeasurable):
+            driver.count(ADDRESS, LIMIT, None, 0.0)
+    finally:
+        go_on.set()
+        counting.join()
+    assert [result.used for result in results] == [known.used + 3]
+
+
+def test_a_decision_reads_few_messages(box: Box, driver: CountDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it read is not lost: each try gets further."""
+    monkeypatch.setattr(count_driver, "READS_FOR_A_DECISION", 2)
+    names = reading(monkeypatch)
+    for number in range(5):
+        (box.path / f"new/{number}").write_bytes(b"a\n")
+    for _ in range(2):
+        with pytest.raises(Unmeasurable, match="being counted"):
+            driver.count(ADDRESS, LIMIT, None, 0.0)
+    assert driver.count(ADDRESS, LIMIT, None, 0.0).used == 15
+    assert sorted(names) == list("01234")
+
+
+def test_a_big_inbox_is_left_to_the_poller(box: Box, driver: CountDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(count_driver, "BIG_INBOX", 2)
+    for _ in range(3):
+        box.put(100)
+    known = measure(driver)
+    box.put(100, "new")
+    assert driver.probe(ADDRESS, LIMIT, known, 0.0) is Need.NOTHING
+    assert measure(driver, known).messages == 4
+
+
+def test_ignored_folders_do_not_count(box: Box) -> None:
+    store = Mailstore(box.store.template, TrashNames(("Trash",)), Ignored([FolderRule("Tr*", True)]))
+    box.put(100)
+    box.put(50, ".Trash/cur")
+    driver = CountDriver(store)
+    known = measure(driver)
+    assert (known.used, known.messages) == (109, 1)
+    assert [(folder.name, folder.bytes) for folder in driver.folders(ADDRESS)] == [("INBOX", 109), ("Trash", 59)]
+
+
+def test_without_a_mailstore_nothing_is_known(box: Box, tmp_path: Path) -> None:
+    driver = CountDriver(Mailstore(f"{tmp_path}/nowhere/{{domain}}/{{user}}", TrashNames(())))
+    with pytest.raises(Unmeasurable, match="is not there"):
+        measure(driver)
+    assert CountDriver(box.store).measure("new@example.org", LIMIT, None, 0.0).used == 0
+
+
+def test_a_recount_starts_from_nothing(box: Box, driver: CountDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = box.path / "cur/1:2,"
+    message.write_bytes(b"a\n")
+    box.file.write_text("0S\n1 1\n")
+    box.settle()
+    known = measure(driver)
+    message.write_bytes(b"changed in place\n")
+    names = reading(monkeypatch)
+    assert measure(driver, known).used == 3
+    assert driver.recount(ADDRESS, LIMIT) == "unlink"
+    assert not box.file.exists()
+    assert (measure(driver, known).used, names) == (18, ["1:2,"])
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    remembered = Remembered(most=3)
+    for box in "abc":
+        remembered.keep(box, {b"cur": {b"1": 1, b"2": 2}})
+    assert [bool(remembered.of(box)) for box in "abc"] == [False, False, True]
+    remembered.keep("c", {})
+    assert remembered.of("c") == {}

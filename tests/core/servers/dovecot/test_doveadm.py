@@ -1,0 +1,289 @@
+"""doveadm is called with the right words, and its answers and exit codes are understood, as both versions gave them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from core.base.errors import MailquotaError, NoSuchAccountError, UnreachableError
+from core.mailboxes.trash import Found, Removed, find_by_doveadm, remove_by_doveadm
+from core.servers.dovecot.doveadm import Doveadm, TrashMessage
+from core.servers.dovecot.quota_rows import Quota
+from tests.core.mailboxes.boxes import Box
+
+DATA = Path(__file__).parents[3] / "data"
+JANE = "jane@example.org"
+JOHN = "john@example.org"
+SAVED = 1795347351.0  # 2026-11-22 11:35:51 UTC, as recorded
+
+
+class FakeDoveadm:
+    """A program on PATH that notes its words and answers as it was told, the first fitting pattern first."""
+
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
+        folder.mkdir()
+        self.program = folder / "doveadm"
+        self._log = folder / "log"
+        self._cases = ""
+        self._folder = folder
+        patch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+        self._write()
+
+    def answer(self, pattern: str, *, out: bytes = b"", error: bytes = b"", code: int = 0) -> None:
+        """What to say to words that fit a shell pattern."""
+        number = self._cases.count("exit")
+        said, complained = self._folder / f"out{number}", self._folder / f"error{number}"
+        said.write_bytes(out)
+        complained.write_bytes(error)
+        self._cases += f"{pattern}) cat {said}; cat {complained} >&2; exit {code};;\n"
+        self._write()
+
+    def _write(self) -> None:
+        self.program.write_text(
+            f'#!/bin/sh\nprintf "%s|" "$@" >>{self._log}\necho >>{self._log}\ncase "$*" in\n{self._cases}esac\n'
+        )
+        self.program.chmod(0o755)
+
+    @property
+    def calls(self) -> list[str]:
+        """The words of each call, with a stroke after each word."""
+        return self._log.read_text().splitlines() if self._log.exists() else []
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDoveadm:
+    return FakeDoveadm(tmp_path / "bin", monkeypatch)
+
+
+@pytest.fixture
+def doveadm(fake: FakeDoveadm) -> Doveadm:
+    """The one that is found on PATH."""
+    found = Doveadm.find()
+    assert found is not None
+    assert found.command == (str(fake.program),)
+    return found
+
+
+def test_recalc(fake: FakeDoveadm, doveadm: Doveadm) -> None:
+    """It prints nothing and is done."""
+    doveadm.recalc(JOHN)
+    assert fake.calls == [f"quota|recalc|-u|{JOHN}|"]
+
+
+def test_mailboxes(fake: FakeDoveadm, doveadm: Doveadm) -> None:
+    """Names in UTF-8, one a line; what else ends a line in Unicode is part of a name."""
+    fake.answer("mailbox*jane*", out=(DATA / "dovecot-2.3/mailbox-list-8.jane.txt").read_bytes())
+    fake.answer("mailbox*", out="Trash\u2028x\nTrash.a\x0bb\x85c\n".encode())
+    assert " ".join(doveadm.mailboxes(JANE)) == "Entwürfe Archive Archive.2024 Trash Sent Drafts Junk INBOX"
+    assert doveadm.mailboxes(JOHN) == ["Trash\u2028x", "Trash.a\x0bb\x85c"]
+    assert fake.calls[0] == f"mailbox|list|-8|-u|{JANE}|"
+
+
+def test_trash(fake: FakeDoveadm, doveadm: Doveadm) -> None:
+    """Numbers, sizes as quota counts them, and save times in UTC."""
+    fake.answer("*fetch*", out=(DATA / "dovecot-2.3/fetch-trash.john.tab.txt").read_bytes())
+    assert doveadm.trash(JOHN, "Trash", None) == [TrashMessage(1, 6171, SAVED), TrashMessage(2, 5184, SAVED)]
+    doveadm.trash(JOHN, "Deleted Items", 1_800_000_000.9)
+    assert fake.calls == [
+        f"-f|tab|fetch|-u|{JOHN}|uid size.physical date.saved|mailbox|Trash|all|",
+        f"-f|tab|fetch|-u|{JOHN}|uid size.physical date.saved|mailbox|Deleted Items|savedbefore|1800000000|",
+    ]
+
+
+def test_environment(fake: FakeDoveadm, doveadm: Doveadm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times are printed in UTC, texts in English, whatever our own environment is."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    monkeypatch.setenv("DOVECOT_SECRET", "x")
+    fake.program.write_text("#!/bin/sh\n/usr/bin/env | /usr/bin/sort\n")
+    names = [line.partition("=")[0] for line in doveadm.mailboxes(JOHN)]
+    assert {"LC_ALL=C", "TZ=UTC"} <= set(doveadm.mailboxes(JOHN))
+    assert "DOVECOT_SECRET" not in names
+
+
+MANY = [1, 2, 3, 7, 9, 10, 12]
+
+
+@pytest.mark.parametrize(
+    ("uids", "words"),
+    [
+        (MANY, ["1:3,7,9:10,12"]),
+        ([5], ["5"]),
+        ([3, 1, 2], ["1:3"]),
+        (range(1, 100_001), ["1:100000"]),
+        ([], []),
+        (range(2, 12_001, 2), [2000, 2000, 2000]),
+    ],
+)
+def test_expunge(fake: FakeDoveadm, doveadm: Doveadm, uids: list[int], words: list[object]) -> None:
+    """Exactly these, as ranges, in as many calls as command lines are long."""
+    doveadm.expunge(JOHN, "Trash", uids)
+    said = [call.removeprefix(f"expunge|-u|{JOHN}|mailbox|Trash|uid|").removesuffix("|") for call in fake.calls]
+    assert [text if len(text) < 100 else text.count(",") + 1 for text in said] == words
+    assert max(map(len, said), default=0) < 100_000
+
+
+@pytest.mark.parametrize("version", ["dovecot-2.3", "dovecot-2.4"])
+def test_exit_codes(fake: FakeDoveadm, doveadm: Doveadm, version: str) -> None:
+    """67: no such user. 75: Dovecot does not answer. Others, and signals: an error with doveadm's last line."""
+    fake.answer("*nobody*", error=(DATA / version / "unknown-user.stderr.txt").read_bytes(), code=67)
+    fake.answer("*down*", error=(DATA / version / "server-down.stderr.txt").read_bytes(), code=75)
+    fake.answer("*usage*", error=b"first\nlast line\n", code=64)
+    fake.answer("*silent*", code=1)
+    with pytest.raises(NoSuchAccountError, match=r"no such account: nobody@example\.org"):
+        doveadm.recalc("nobody@example.org")
+    with pytest.raises(UnreachableError, match="User lookup failed: Internal error occurred"):
+        doveadm.recalc("down@example.org")
+    with pytest.raises(MailquotaError, match=r"^doveadm: last line$") as caught:
+        doveadm.recalc("usage@example.org")
+    assert caught.value.exit_code == 1
+    with pytest.raises(MailquotaError, match="doveadm: exit code 1"):
+        doveadm.recalc("silent@example.org")
+
+
+FAILED = b"doveadm(john@example.org): Error: cmd quota recalc: Recalculating quota failed: it can't be read\n"
+HARMLESS = b"""\
+doveconf: Warning: Obsolete setting in /etc/dovecot/dovecot.conf:3: 'ssl_protocols' has been replaced
+Error: net_connect_unix(/run/dovecot/stats-writer) failed: Permission denied
+doveadm(john@example.org)<12><>: Warning: fscking index file /var/vmail/example.org/john/Maildir/dovecot.index
+doveadm(anna.o'neil@example.net): Info: cmd quota get: User no longer exists, skipping
+doveadm(john@example.org): Debug: Error: not one
+"""
+
+
+def test_errors_without_an_exit_code(fake: FakeDoveadm, doveadm: Doveadm) -> None:
+    """An error is one though doveadm ends with 0, whatever stands around it. Of each command."""
+    fake.answer("*", out=b"a\nb\n", error=HARMLESS + FAILED + HARMLESS)
+    for call in (
+        lambda: doveadm.recalc(JOHN),
+        lambda: doveadm.mailboxes(JOHN),
+        lambda: doveadm.trash(JOHN, "Trash", None),
+        lambda: doveadm.expunge(JOHN, "Trash", [1]),
+        lambda: doveadm.quota(JOHN),
+        lambda: doveadm.sizes(JOHN),
+    ):
+        with pytest.raises(MailquotaError, match=r"^doveadm: Recalculating quota failed: it can't be read$"):
+            call()
+
+
+def test_harmless_words(fake: FakeDoveadm, doveadm: Doveadm) -> None:
+    """Warnings, information, and statistics that the user of the mailboxes may not write, are no failure."""
+    fake.answer("*", out=b"a\nb\n", error=HARMLESS)
+    doveadm.recalc(JOHN)
+    assert doveadm.mailboxes(JOHN) == ["a", "b"]
+
+
+@pytest.mark.parametrize("version", ["dovecot-2.3", "dovecot-2.4"])
+def test_users_that_could_not_be_loaded(fake: FakeDoveadm, doveadm: Doveadm, version: str) -> None:
+    """``quota get -A`` ends with 0 without them; why is told in their names, after what all the others hold."""
+    recorded = DATA / version / "quota-get-A.bad-limit.tab"
+    fake.answer(
+        "*", out=recorded.with_suffix(".tab.txt").read_bytes(), error=recorded.with_suffix(".tab.stderr").read_bytes()
+    )
+    *others, (name, error) = doveadm.quota_all()
+    assert name == "edge@example.net"
+    assert isinstance(error, MailquotaError)
+    assert str(error).startswith("doveadm: Failed to initialize quota: ")
+    assert [type(quota) for _, quota in others] == [Quota] * 5
+
+
+def test_a_mailbox_that_is_none(fake: FakeDoveadm, doveadm: Doveadm) -> None:
+    """68: a name that is listed only for those below it, or gone by now, holds nothing."""
+    fake.answer("*", error=(DATA / "dovecot-2.3/missing-mailbox.stderr.txt").read_bytes(), code=68)
+    assert doveadm.trash(JOHN, "Trash", None) == []
+    doveadm.expunge(JOHN, "Trash", [1])
+
+
+def test_killed(fake: FakeDoveadm, doveadm: Doveadm) -> None:
+    """doveadm dies of some bugs of its own."""
+    fake.program.write_text("#!/bin/sh\nkill -ABRT $$\n")
+    with pytest.raises(MailquotaError, match="doveadm: exit code -6"):
+        doveadm.recalc(JOHN)
+
+
+def test_no_end(fake: FakeDoveadm, doveadm: Doveadm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that does not end is given up."""
+    monkeypatch.setattr("core.servers.dovecot.doveadm.TIMEOUT", 0.05)
+    fake.program.write_text("#!/bin/sh\nexec sleep 60\n")
+    with pytest.raises(UnreachableError, match="did not end"):
+        doveadm.recalc(JOHN)
+
+
+def test_not_there(tmp_path: Path) -> None:
+    """A command of the settings that can't be run is told by its name."""
+    with pytest.raises(UnreachableError, match="nowhere can't be run"):
+        Doveadm([str(tmp_path / "nowhere")]).recalc(JOHN)
+
+
+def test_never_from_the_working_directory(fake: FakeDoveadm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty PATH, as under Dovecot, means the usual places and not wherever we happen to stand."""
+    monkeypatch.chdir(fake.program.parent)
+    monkeypatch.setattr("core.servers.dovecot.doveadm._PLACES", str(tmp_path))
+    for path in ("", None):
+        monkeypatch.delenv("PATH", raising=False)
+        if path is not None:
+            monkeypatch.setenv("PATH", path)
+        assert Doveadm.find() is None
+
+
+# ---- emptying Trash with it
+
+HEAD = b"uid\tsize.physical\tdate.saved\n"
+
+
+@pytest.fixture
+def john(fake: FakeDoveadm) -> FakeDoveadm:
+    """Two folders of Trash with two messages and one, a third that is named like a pattern, and others."""
+    fake.answer("mailbox*", out="INBOX\nSent\nTrash\nTrash/Müll\nTrash/*\nTrash/a%b\nTrash/?\nTrashy\n".encode())
+    fake.answer("*fetch*Trash/Müll*", out=HEAD + b"9\t50\t2026-01-02 03:04:05\n")
+    fake.answer("*fetch*Trash*", out=(DATA / "dovecot-2.3/fetch-trash.john.tab.txt").read_bytes())
+    return fake
+
+
+def test_find_and_remove(john: FakeDoveadm, doveadm: Doveadm, box: Box) -> None:
+    """Every Trash folder by its own name, never by a name that doveadm would take as a pattern for others."""
+    found = find_by_doveadm(doveadm, box.store, JOHN, None)
+    assert found == [
+        Found("Trash", 1, 6171, SAVED),
+        Found("Trash", 2, 5184, SAVED),
+        Found("Trash/Müll", 9, 50, 1767323045.0),
+    ]
+    assert remove_by_doveadm(doveadm, JOHN, found) == Removed(found)
+    assert john.calls[-2:] == [
+        f"expunge|-u|{JOHN}|mailbox|Trash|uid|1:2|",
+        f"expunge|-u|{JOHN}|mailbox|Trash/Müll|uid|9|",
+    ]
+    assert len(john.calls) == 5
+
+
+def test_partly_removed(john: FakeDoveadm, doveadm: Doveadm, box: Box) -> None:
+    """What went before an error is reported with it."""
+    john.answer("expunge*Müll*", error=b"broken index\n", code=75)
+    found = find_by_doveadm(doveadm, box.store, JOHN, None)
+    removed = remove_by_doveadm(doveadm, JOHN, found)
+    assert removed.messages == found[:2]
+    assert isinstance(removed.error, UnreachableError)
+
+
+def test_removed_all_the_same(john: FakeDoveadm, doveadm: Doveadm, box: Box) -> None:
+    """After an error it is looked at what went, so that the figures are those of what was really removed."""
+    found = find_by_doveadm(doveadm, box.store, JOHN, None)
+    left = HEAD + b"2\t5184\t2026-11-22 11:35:51\n"
+    john.program.write_text(
+        f"#!/bin/sh\ncase \"$*\" in expunge*) cat <<'E' >&2\n{FAILED.decode()}E\n"
+        f";; *) cat <<'E'\n{left.decode()}E\n;; esac\n"
+    )
+    removed = remove_by_doveadm(doveadm, JOHN, found[:2])
+    assert removed.messages == found[:1]
+    assert isinstance(removed.error, MailquotaError)
+
+
+def test_nothing_removed(john: FakeDoveadm, doveadm: Doveadm, box: Box) -> None:
+    """The error alone, so that it can be done in another way."""
+    john.answer("expunge*", error=b"not now\n", code=75)
+    found = find_by_doveadm(doveadm, box.store, JOHN, None)
+    with pytest.raises(UnreachableError, match="not now"):
+        remove_by_doveadm(doveadm, JOHN, found)
+    assert remove_by_doveadm(doveadm, JOHN, []) == Removed([])

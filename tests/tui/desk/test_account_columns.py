@@ -1,0 +1,190 @@
+"""The columns of the accounts table."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import msgspec
+import pytest
+
+from core.base.model import AccountRow
+from tests.tui import world
+from tui.desk import account_columns
+from tui.desk.account_columns import BY_KEY, COLUMNS
+from tui.draw import format as fmt
+from tui.draw.glyphs import ASCII, UNICODE, Glyphs
+from tui.draw.grid import GAP, Column, Look, column_at, titles
+
+ROW = AccountRow(
+    "anna@example.org", 5 << 30, 4 << 30, 9114, 40 << 20, 12, "maildirsize", world.NOW - 5, refused_at=world.NOW - 200
+)
+LOOK = Look(world.NOW, UNICODE)
+
+
+def line(row: AccountRow, width: int, look: Look = LOOK, *, marked: bool = False) -> str:
+    """A row as text."""
+    return "".join(
+        text for text, _style in account_columns.cells(row, account_columns.arrange(width), look, marked=marked)
+    )
+
+
+@pytest.mark.parametrize("width", [10, 24, 39, 60, 79, 100, 119, 160, 199, 300])
+def test_columns_fit_every_width(width: int) -> None:
+    """Never wider than the terminal, no column over another, the address always there."""
+    placed = account_columns.arrange(width)
+    assert placed[0].column.key == "address"
+    assert placed[-1].x + placed[-1].width <= width
+    for before, after in itertools.pairwise(placed):
+        assert before.x + before.width + GAP == after.x
+
+
+@pytest.mark.parametrize(
+    ("width", "keys"),
+    [
+        (39, ["address", "use"]),
+        (79, ["address", "level", "use", "used", "limit"]),
+        (119, ["address", "level", "use", "used", "limit", "trash", "week", "full", "refused"]),
+        (199, [column.key for column in COLUMNS]),
+    ],
+)
+def test_narrow_terminals_drop_the_less_important_columns(width: int, keys: list[str]) -> None:
+    """At 80 columns the level is still told by a word."""
+    assert [place.column.key for place in account_columns.arrange(width)] == keys
+
+
+@pytest.mark.parametrize("width", range(60, 200))
+def test_addresses_get_what_most_of_them_need_before_anything_grows(width: int) -> None:
+    """A longer bar says no more; a cut address does not say whose it is."""
+    widths = {place.column.key: place.width for place in account_columns.arrange(width)}
+    assert widths["address"] >= BY_KEY["address"].good or widths.get("use", 0) <= BY_KEY["use"].width
+
+
+@pytest.mark.parametrize("width", [39, 79, 119, 199])
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
+def test_a_line_has_the_width_of_its_columns(width: int, glyphs: Glyphs) -> None:
+    """Whatever the account holds."""
+    placed = account_columns.arrange(width)
+    end = placed[-1].x + placed[-1].width
+    for row in world.accounts(120):
+        assert fmt.width_of(account_columns.cells(row, placed, Look(world.NOW, glyphs), marked=True)) == end
+
+
+def test_a_line_tells_everything() -> None:
+    """Sign, address, level as a word, bar, percentage, figures."""
+    text = line(ROW, 199, marked=True)
+    words = (
+        "✓▲ anna@example.org",
+        "near",
+        "80 %",
+        "4 GiB",
+        "5 GiB",
+        "9,114",
+        "40 MiB",
+        "3 min",
+        "< 1 min",
+        "maildirsize",
+    )
+    for word in words:
+        assert word in text
+
+
+@pytest.mark.parametrize(("look", "sign"), [(LOOK, "≠"), (Look(world.NOW, ASCII), "!")])
+def test_a_figure_that_a_recount_does_not_agree_with_is_marked(look: Look, sign: str) -> None:
+    """In the same place and width, and only there."""
+    drifting = msgspec.structs.replace(ROW, drift_bytes=-5)
+    assert line(drifting, 200, look) == line(ROW, 200, look).replace("  4 GiB", f" {sign}4 GiB")
+    assert sign in line(drifting, 200, look)
+
+
+def test_a_line_in_ascii() -> None:
+    """Nothing but ASCII, with caps where the bar ends."""
+    text = line(ROW, 119, Look(world.NOW, ASCII))
+    assert text.isascii()
+    assert "^ anna@example.org" in text
+    assert "[###" in text
+
+
+def test_what_is_not_known_is_shown_as_unknown_never_as_nothing() -> None:
+    """A dash, and the word."""
+    text = line(AccountRow("new@example.org", 5 << 30), 119)
+    assert "? new@example.org" in text
+    assert "unknown" in text
+    assert " 0 " not in text
+
+
+def test_unlimited_has_no_percentage() -> None:
+    """A sign and the word instead."""
+    text = line(msgspec.structs.replace(ROW, limit_bytes=None), 79)
+    assert "∞ anna@example.org" in text
+    assert "unlimited" in text
+    assert "%" not in text
+
+
+def test_a_disabled_account_says_so() -> None:
+    """Instead of its level."""
+    assert "disabled" in line(msgspec.structs.replace(ROW, enabled=False), 79)
+
+
+@pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.key)
+@pytest.mark.parametrize("inverted", [False, True])
+def test_the_sorted_column_shows_its_arrow(column: Column[AccountRow], inverted: bool) -> None:
+    """Every title leaves room for it; it turns round with the order."""
+    header = "".join(
+        text for text, _style in titles(account_columns.arrange(239), UNICODE, column.key, inverted=inverted)
+    )
+    arrow = "▼" if column.falling != inverted else "▲"
+    assert f"{column.title}{arrow}" in header.replace(f" {arrow}", arrow)
+
+
+def test_a_click_finds_the_column_under_it() -> None:
+    """Also in the gap behind it."""
+    placed = account_columns.arrange(119)
+    for place in placed:
+        assert column_at(placed, place.x) is place.column
+        assert column_at(placed, place.x + place.width) is place.column
+    assert column_at(placed, 0) is None
+
+
+def test_sorting_by_use_puts_unlimited_under_empty_and_unknown_last() -> None:
+    """Worst first."""
+    sort = BY_KEY["use"].sort
+    assert sort is not None
+    assert sort(msgspec.structs.replace(ROW, limit_bytes=None)) == -1.0
+    assert sort(msgspec.structs.replace(ROW, used_bytes=None)) is None
+    assert sort(ROW) == 80.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "look", "words"),
+    [
+        ({"week": "0134567", "days_to_full": 4.2}, LOOK, ["▁▂▄▅▆▇█", "4 days"]),
+        ({"week": "0134567", "days_to_full": 4.2}, Look(world.NOW, ASCII), ["_.:=+*#", "4 days"]),
+        ({"used_bytes": 5 << 30, "days_to_full": 0.0}, LOOK, [" now "]),
+        ({"used_bytes": 6 << 30}, LOOK, [" now "]),
+    ],
+)
+def test_a_line_tells_the_last_days_and_how_it_goes_on(changes: dict[str, Any], look: Look, words: list[str]) -> None:
+    """Signs for the week, words for the days; an account that is full is full now."""
+    text = line(msgspec.structs.replace(ROW, **changes), 120, look)
+    assert not [word for word in words if word not in text]
+
+
+def test_sorting_by_days_puts_the_full_ones_first() -> None:
+    """And what will not be full last; by the week it is sorted by growth."""
+    full, week = BY_KEY["full"].sort, BY_KEY["week"].sort
+    assert full is not None
+    assert week is not None
+    assert [
+        full(ROW),
+        full(msgspec.structs.replace(ROW, days_to_full=3.0)),
+        full(msgspec.structs.replace(ROW, used_bytes=6 << 30, days_to_full=9.0)),
+    ] == [None, 3.0, 0.0]
+    assert not BY_KEY["full"].falling
+    assert week(msgspec.structs.replace(ROW, growth_bytes_per_day=-5)) == -5
+
+
+@pytest.mark.parametrize(("messages", "text"), [(9114, "9,114"), (701_330, "701,330"), (12_345_678, "12M")])
+def test_many_messages_fit_their_column(messages: int, text: str) -> None:
+    """Whole as long as they do."""
+    assert f" {text} " in line(msgspec.structs.replace(ROW, messages=messages), 200)

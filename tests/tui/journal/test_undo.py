@@ -1,0 +1,159 @@
+"""Taking back the last edit of limits, from the list of accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from core.control.messages import GetJournal, Undo
+from core.control.results import JournalRow
+from tests.tui import world
+from tests.tui.fake_engine import FakeEngine
+from tests.tui.journal.test_screen import entry, with_journal
+from tests.tui.stage import Stage, play
+from tests.tui.world import FIVE, MIB
+
+
+def orders(stage: Stage) -> list[int | None]:
+    """What was to be taken back."""
+    return [order.entry for order in stage.engine.orders if isinstance(order, Undo)]
+
+
+def test_an_edit_and_back_again() -> None:
+    """The question says what the edit was; what was done is said afterwards."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("e")
+        await stage.type("200M")
+        await stage.press("tab", "tab")
+        await stage.type("big project")
+        await stage.press("enter")
+        await stage.sees("is now 200 MiB")
+        await stage.press("j", "j", "U")
+        await stage.sees("Undo ─", "a@example.org   100 MiB → 200 MiB", "set by root (console)", ": big project")
+        await stage.press("enter")
+        await stage.sees("The limit of a@example.org is 100 MiB again, it was 200 MiB")
+        await stage.until(lambda: stage.home.pane.accounts.rows["a@example.org"].limit_bytes == 100 * MIB, "table")
+        assert orders(stage) == [1]
+        await stage.press("U")
+        await stage.sees("No edit of a limit that could be taken back")
+
+    play(scene, rows=FIVE)
+
+
+def test_an_edit_of_many_is_taken_back_as_one() -> None:
+    """As the last, whose it was is said."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("space", "space", "space", "space", "e")
+        await stage.type("x2")
+        await stage.press("enter")
+        await stage.sees("The limits of 4 accounts are set")
+        await stage.press("U")
+        await stage.sees("The limits of 4 accounts", "d@example.net, c@example.net, b@example.org and 1 more")
+        await stage.press("enter")
+        await stage.sees("The limits of 4 accounts are what they were before")
+        assert orders(stage) == [None]
+        assert all(stage.engine.rows[row.address] == row for row in FIVE)
+
+    play(scene, rows=FIVE)
+
+
+def test_somebody_elses_edit_meanwhile_is_not_taken_back_instead() -> None:
+    """It was never shown."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("U")
+        await stage.sees("The limits of 2 accounts")
+        stage.engine.journal.insert(0, entry(9, operator="anna"))
+        await stage.press("enter")
+        await stage.sees("Somebody edited a limit meanwhile; nothing was changed")
+        assert orders(stage) == []
+
+    at = world.NOW - 60
+    play(scene, rows=FIVE, prepare=with_journal(entry(2, at=at), entry(1, at=at, address="b@example.org")))
+
+
+@pytest.mark.parametrize("keys", [("escape",), ("tab", "enter")])
+def test_cancel_changes_nothing(keys: tuple[str, ...]) -> None:
+    """By key or button."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("U")
+        await stage.sees("50 MiB → 100 MiB")
+        await stage.press(*keys)
+        await stage.loses("Undo ─")
+        assert orders(stage) == []
+
+    play(scene, rows=[msgspec.structs.replace(FIVE[0], used_bytes=1), *FIVE[1:]], prepare=with_journal(entry(1)))
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        pytest.param(entry(1), "That is 40 MiB under the present use", id="under the use"),
+        pytest.param(entry(1, new=str(70 * MIB)), "100 MiB by now: somebody changed it since", id="changed"),
+        pytest.param(entry(1, new="unlimited", old=None), "The limit is 100 MiB by now", id="from unlimited"),
+    ],
+)
+def test_what_is_to_be_said_against_it(row: JournalRow, words: str) -> None:
+    """Then Cancel has the focus."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("U")
+        await stage.sees(words)
+        await stage.press("enter")
+        await stage.loses("Undo ─")
+        assert orders(stage) == []
+
+    play(scene, rows=FIVE, prepare=with_journal(row))
+
+
+def failing(prepare: Callable[[FakeEngine], object], *rows: JournalRow) -> Callable[[FakeEngine], None]:
+    """An engine with these entries that can't do something."""
+
+    def both(engine: FakeEngine) -> None:
+        with_journal(*rows)(engine)
+        prepare(engine)
+
+    return both
+
+
+def test_what_goes_wrong_is_said() -> None:
+    """As a whole, for the account, for some of them, and where the journal can't be read."""
+    free = [msgspec.structs.replace(row, used_bytes=1) for row in FIVE]
+    at = world.NOW - 60
+    two = (entry(2, at=at), entry(1, at=at, address="b@example.org"))
+
+    async def as_a_whole(stage: Stage) -> None:
+        await stage.press("U")
+        await stage.sees("50 MiB → 100 MiB")
+        await stage.press("enter")
+        await stage.sees("anna set it to 7 GiB since", "Undo ─")
+
+    async def some(stage: Stage) -> None:
+        await stage.press("U")
+        await stage.sees("The limits of 2 accounts")
+        await stage.press("enter")
+        await stage.sees("1 taken back, 1 not: b@example.org: locked")
+
+    async def unread(stage: Stage) -> None:
+        await stage.press("U")
+        await stage.sees("state database: locked")
+        await stage.press("enter")
+        await stage.loses("Undo ─")
+
+    def refuses(engine: FakeEngine) -> None:
+        engine.failing[Undo] = "anna set it to 7 GiB since"
+
+    def one_fails(engine: FakeEngine) -> None:
+        engine.row_errors["a@example.org" if len(engine.journal) == 1 else "b@example.org"] = "locked"
+
+    def no_journal(engine: FakeEngine) -> None:
+        engine.failing[GetJournal] = "state database: locked"
+
+    play(as_a_whole, rows=free, prepare=failing(refuses, entry(1)))
+    play(some, rows=free, prepare=failing(one_fails, *two))
+    play(unread, rows=free, prepare=failing(no_journal, entry(1)))

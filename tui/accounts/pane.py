@@ -1,0 +1,224 @@
+"""The accounts with their title, filter line and header: which are shown, in what order, which are marked."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.message import Message
+from textual.timer import Timer
+
+from core.base.errors import UsageError
+from core.base.filters import Filter, parse_filter
+from core.base.model import AccountRow
+from tui.accounts.table import AccountTable
+from tui.desk import captions
+from tui.desk.account_list import SLICE
+from tui.desk.desk import Desk, is_seen
+from tui.desk.session import Changes
+from tui.draw import format as fmt
+from tui.draw.grid import Column
+from tui.widgets.background import background
+from tui.widgets.filter_line import FilterLine
+from tui.widgets.table_header import TableHeader
+from tui.widgets.title_rule import TitleRule
+
+FRAME_SECONDS = 0.03  # until a change of the header is on the screen
+PAUSE_SECONDS = 0.002  # a key passes through some ten turns of the loop; one between two slices would not do
+WATCH_SECONDS = 0.3
+
+
+class AccountsPane(Vertical):
+    """Another order or filter is made in slices, so that keys go on working at 100,000 accounts."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "filter", "Filter", tooltip="show only some accounts"),
+        Binding("space", "mark", "Mark", tooltip="mark the account, or unmark it"),
+        Binding("greater_than_sign,f6", "sort(1)", "Sort", tooltip="sort by the next column", key_display="< >"),
+        Binding("less_than_sign", "sort(-1)", "Sort back", show=False, tooltip="sort by the column before"),
+        Binding("I", "invert", "Invert", tooltip="sort the other way round"),
+        Binding("asterisk", "mark_all", "Mark all", tooltip="mark everything that the filter shows"),
+        Binding("u", "clear_marks", "Unmark", tooltip="clear all marks"),
+        Binding("escape", "clear_filter", "Clear filter", show=False, tooltip="show all accounts again"),
+    ]
+
+    class Changed(Message):
+        """Other accounts are shown or marked."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(id="pane")
+        self.desk = desk
+        self.accounts = desk.accounts
+        self.table = AccountTable(self.accounts, desk.look)
+        self._title = TitleRule()
+        self._filter_line = FilterLine("text  @domain  >80%  over  near  trash>1G  !word", desk.glyphs, id="filter")
+        self._header = TableHeader(desk.glyphs)
+        self._watch_timer: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        """From the top down."""
+        yield self._title
+        yield self._filter_line
+        yield self._header
+        yield self.table
+
+    def targets(self) -> list[AccountRow]:
+        """What keys act on: the marked accounts, else the one under the cursor."""
+        row = self.table.row
+        return self.accounts.marked() or ([row] if row is not None else [])
+
+    # ---- drawing
+
+    def take(self, changes: Changes) -> None:
+        """Rows that came."""
+        now = self.desk.clock()
+        if changes.snapshot is not None:
+            self.accounts.replace(changes.snapshot, now)
+        if changes.rows or changes.removed:
+            self.accounts.update(changes.rows.values(), changes.removed, now)
+        if changes.snapshot is not None or changes.rows or changes.removed:
+            self.table.reload()
+
+    def show(self) -> None:
+        """Draw what differs."""
+        look, session = self.desk.look(), self.desk.session
+        self._title.paint([captions.title(self.accounts, session, self.size.width, look)])
+        self._show_header()
+        self.table.notice = captions.notice(self.accounts, session, self.table.cells, look)
+        self.table.redraw()
+
+    def _show_header(self) -> None:
+        wanted = self.accounts.wanted
+        self._header.show(self.table.placed, wanted.column.key, inverted=wanted.inverted)
+
+    def _changed(self) -> None:
+        self.show()
+        self.post_message(self.Changed())
+
+    @on(AccountTable.Scrolled)
+    def _scrolled(self) -> None:
+        if self._watch_timer is None:
+            self._watch_timer = self.set_timer(WATCH_SECONDS, self.tell_visible)
+
+    def tell_visible(self) -> None:
+        """Those on the screen are measured each second."""
+        self._watch_timer = None
+        if is_seen(self.screen):  # else another screen has accounts of its own to watch
+            self.desk.link.watch(self.table.on_screen())
+
+    # ---- which and in what order
+
+    def _want(self, **changes: Any) -> None:
+        self.accounts.wanted = replace(self.accounts.wanted, **changes)
+        self._show_header()
+        self._arrange()
+
+    @background(exclusive=True, group="arrange")
+    async def _arrange(self) -> None:
+        """Keys go first between the slices, and the key that asked is answered before."""
+        if len(self.accounts.rows) > SLICE:
+            await asyncio.sleep(FRAME_SECONDS)
+        for _slice in self.accounts.arrange(self.desk.clock()):
+            await asyncio.sleep(PAUSE_SECONDS)
+        self._say_found()
+        self.table.reorder()
+        self._changed()
+
+    def action_filter(self) -> None:
+        """Open the filter line."""
+        self.add_class("-filtering")
+        found = self.accounts.wanted.filter
+        self._filter_line.open(found.text if found is not None else "")
+        self._say_found()
+
+    def _read(self, text: str) -> Filter | None:
+        """The filter; None after saying why it can't be read."""
+        try:
+            return parse_filter(text)
+        except UsageError as error:
+            self._filter_line.say(fmt.literal(str(error), self.desk.glyphs), "over")
+            return None
+
+    def _say_found(self) -> None:
+        """How many there are, unless another text that can't be read stands there by now."""
+        if not self.has_class("-filtering") or self._read(self._filter_line.text) is not None:
+            self._filter_line.say(fmt.plural(len(self.accounts), "account"), "quiet")
+
+    @on(FilterLine.Typed)
+    def _typed(self, event: FilterLine.Typed) -> None:
+        """A text that can't be read changes nothing."""
+        found = self._read(event.text)
+        if found is not None:
+            self._want(filter=found if found.words else None)
+
+    def narrow(self, text: str) -> None:
+        """Show what this filter finds, as if it had been typed."""
+        self._close_line()
+        self._typed(FilterLine.Typed(text))
+
+    @on(FilterLine.Kept)
+    def _kept(self) -> None:
+        """The line stays open while it holds what can't be read: nobody is to work on with another filter."""
+        if self._read(self._filter_line.text) is not None:
+            self._close_line()
+
+    def _close_line(self) -> None:
+        self.remove_class("-filtering")
+        self.screen.set_focus(self.table)
+        self.show()
+
+    @on(FilterLine.Cleared)
+    def action_clear_filter(self) -> None:
+        """All accounts again."""
+        self._close_line()
+        if self.accounts.wanted.filter is not None:
+            self._want(filter=None)
+
+    def action_sort(self, step: int) -> None:
+        """By the next column that is on the screen."""
+        shown = [place.column for place in self.table.placed]
+        now = self.accounts.wanted.column
+        at = shown.index(now) if now in shown else 0
+        self.sort_by(shown[(at + step) % len(shown)])
+
+    def sort_by(self, column: Column[AccountRow], *, inverted: bool = False) -> None:
+        """Show in another order."""
+        self._want(column=column, inverted=inverted)
+
+    def action_invert(self) -> None:
+        """The other way round."""
+        self._want(inverted=not self.accounts.wanted.inverted)
+
+    @on(TableHeader.Clicked)
+    def _header_clicked(self, event: TableHeader.Clicked) -> None:
+        wanted = self.accounts.wanted
+        self.sort_by(event.column, inverted=event.column is wanted.column and not wanted.inverted)
+
+    # ---- marks
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Nothing to unmark, no key for it in the foot."""
+        return bool(self.accounts.marks) or None if action == "clear_marks" else True
+
+    def action_mark(self) -> None:
+        """Mark, and on to the next."""
+        row = self.table.row
+        if row is not None:
+            self.accounts.toggle(row.address)
+            self.table.action_move(1)
+            self._changed()
+
+    def action_mark_all(self) -> None:
+        """Everything shown."""
+        self.accounts.mark_all()
+        self._changed()
+
+    def action_clear_marks(self) -> None:
+        """Nothing marked."""
+        self.accounts.clear_marks()
+        self._changed()

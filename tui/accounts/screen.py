@@ -1,0 +1,147 @@
+"""Accounts, the home screen: the table, the account under the cursor, the newest decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult, SystemCommand
+from textual.binding import Binding, BindingType
+
+from core.base.model import AccountRow
+from tui.accounts.pane import AccountsPane
+from tui.accounts.strip import DecisionStrip
+from tui.accounts.table import AccountTable
+from tui.acts.keys import ActingScreen
+from tui.card.screen import CardScreen
+from tui.desk import captions
+from tui.desk.account_columns import COLUMNS
+from tui.desk.desk import Desk, is_seen
+from tui.desk.session import Changes
+from tui.draw import format as fmt
+from tui.draw.format import Line
+from tui.draw.glyphs import Glyphs
+from tui.frame import guide
+from tui.widgets.foot import Foot
+from tui.widgets.head import Head
+from tui.widgets.note_line import NoteLine
+from tui.widgets.painted import Painted
+
+
+class AccountsScreen(ActingScreen):
+    """Keys act on the marked accounts, else on the one under the cursor."""
+
+    TITLE = "Accounts"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "copy", "Copy", show=False, tooltip="copy the address to the clipboard"),
+    ]
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self.pane = AccountsPane(desk)
+        self._head = Head(desk.session, lambda: desk.place, desk.look)
+        self._detail = NoteLine(desk.steady)
+        self._rule = Painted(id="decisions-rule")
+        self._decisions = DecisionStrip(desk.session, desk.look)
+        self._foot = Foot(desk.glyphs)
+
+    def compose(self) -> ComposeResult:
+        """From the top down."""
+        yield self._head
+        yield self.pane
+        yield self._detail
+        yield self._rule
+        yield self._decisions
+        yield self._foot
+
+    def on_mount(self) -> None:
+        """The table has the keys."""
+        self.pane.table.focus()
+
+    def on_resize(self) -> None:
+        """Short terminals have no strip of decisions."""
+        height = self.app.size.height
+        lines = 0 if height < 18 else 3 if height < 30 else 5 if height < 45 else 9
+        self.set_class(lines == 0, "-short")
+        self._decisions.styles.height = lines
+        self.call_after_refresh(self.show)
+
+    def on_screen_resume(self) -> None:
+        """What came meanwhile is in the list already."""
+        self.pane.tell_visible()
+        self.call_after_refresh(self.show)
+
+    def guide(self, glyphs: Glyphs) -> Iterator[Line]:
+        """The filter, limits, levels."""
+        return guide.accounts(glyphs)
+
+    # ---- drawing
+
+    def arrived(self, changes: Changes) -> None:
+        """News from the engine."""
+        if not self.is_mounted:
+            return
+        self.pane.take(changes)
+        if changes.state:
+            self.refresh_bindings()
+        if is_seen(self):
+            self.show()
+
+    def tick(self) -> None:
+        """Ages grow."""
+        if is_seen(self):
+            self.show()
+
+    def show(self) -> None:
+        """Draw what differs, everywhere."""
+        self._head.show()
+        self.pane.show()
+        self._rule.paint([captions.decisions_rule(self.desk.session, self.size.width, self.desk.look())])
+        self._decisions.show()
+        self._show_lower()
+
+    @on(AccountsPane.Changed)
+    def _show_lower(self) -> None:
+        self._foot.show(captions.marks(self.pane.accounts))
+        self._detail.show(captions.detail(self.pane.table.row, self.size.width, self.desk.look()))
+
+    def say(self, line: Line) -> None:
+        """A message where the account's line is, for a while or until the cursor moves."""
+        self._detail.say(line)
+
+    @on(AccountTable.Moved)
+    def _moved(self) -> None:
+        self._detail.forget()
+        self._show_lower()
+
+    def commands(self) -> Iterator[SystemCommand]:
+        """The columns to sort by."""
+        for column in COLUMNS:
+            yield SystemCommand(f"Sort by {column.title}", "sort the accounts", partial(self.pane.sort_by, column))
+
+    # ---- what acts on accounts
+
+    def targets(self) -> list[AccountRow]:
+        """The marked accounts, else the one under the cursor."""
+        targets = self.pane.targets()
+        if not targets:
+            self.say((("No account here", "quiet"),))
+        return targets
+
+    def done(self, line: Line | None) -> None:
+        """Say it."""
+        if line is not None:
+            self.say(line)
+
+    @on(AccountTable.Opened)
+    def _opened(self, event: AccountTable.Opened) -> None:
+        self.app.push_screen(CardScreen(self.desk, event.row))
+
+    def action_copy(self) -> None:
+        """The address, by the terminal's own clipboard (OSC 52)."""
+        row = self.pane.table.row
+        if row is not None:
+            self.app.copy_to_clipboard(row.address)
+            self.say(((f"Copied {fmt.literal(row.address, self.desk.glyphs)}", "good"),))

@@ -1,0 +1,74 @@
+"""The accounts table: a live table of an AccountList, whose cursor follows an address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import ClassVar, cast
+
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from core.base.model import AccountRow
+from tui.desk import account_columns
+from tui.desk.account_list import AccountList
+from tui.draw.format import Line
+from tui.draw.grid import Look, Placed
+from tui.widgets.live_table import LiveTable
+
+
+class AccountTable(LiveTable):
+    """Shows what the AccountList has, in its order."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "Card", tooltip="everything about the account", key_display="⏎"),
+    ]
+
+    class Opened(Message):
+        """Enter or a double click on an account."""
+
+        def __init__(self, row: AccountRow) -> None:
+            super().__init__()
+            self.row = row
+
+    def __init__(self, accounts: AccountList, look: Callable[[], Look], *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.accounts = accounts
+        self.placed: tuple[Placed[AccountRow], ...] = ()
+        self._look = look
+
+    @property
+    def row(self) -> AccountRow | None:
+        """The account under the cursor."""
+        return self.accounts.at(self.index)
+
+    def on_screen(self) -> list[str]:
+        """The addresses on the screen, from the top."""
+        top = self.scroll_offset.y
+        return self.accounts.order[top : top + self.size.height]
+
+    def count(self) -> int:
+        """How many the filter lets through."""
+        return len(self.accounts)
+
+    def key_at(self, index: int) -> Hashable | None:
+        """The address."""
+        row = self.accounts.at(index)
+        return row.address if row is not None else None
+
+    def find(self, key: Hashable) -> int | None:
+        """By address."""
+        return self.accounts.find(cast("str", key))
+
+    def line_at(self, index: int) -> Line:
+        """The account with its mark."""
+        row = self.accounts.rows[self.accounts.order[index]]
+        return account_columns.cells(row, self.placed, self._look(), marked=row.address in self.accounts.marks)
+
+    def lay_out(self) -> None:
+        """As many columns as fit."""
+        self.placed = account_columns.arrange(self.cells)
+
+    def action_open(self) -> None:
+        """Tell that this account is wanted."""
+        if self.row is not None:
+            self.post_message(self.Opened(self.row))

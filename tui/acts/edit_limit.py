@@ -1,0 +1,230 @@
+"""Edit the limit of one account or of all that are marked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+from textual.widgets import Input
+
+from core.base.errors import MailquotaError, UsageError
+from core.base.model import AccountRow
+from core.base.times import parse_until, until_text
+from core.base.units import format_count, format_limit, format_size
+from core.control.messages import SetLimit
+from core.control.results import SetResult
+from tui.acts.proposal import Proposal
+from tui.desk.desk import Desk
+from tui.desk.session import Changes
+from tui.draw import format as fmt
+from tui.draw.format import Line
+from tui.frame.dialog import MANY, Dialog, done_line, failure_text, failures
+from tui.widgets.background import background
+from tui.widgets.field import Field
+from tui.widgets.painted import Painted
+
+LOWEST = 12  # lines of the terminal; below, the fields and the keys need them all
+SLICE = 2000  # accounts between two looks at the keyboard
+
+
+class EditLimit(Dialog[Line | None]):
+    """The old value is selected, so typing replaces it; Enter applies. Dismissed with what was done."""
+
+    HEADING = "Edit limit"
+    AUTO_FOCUS = "#size"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close", "Cancel", key_display="Esc"),
+        Binding("escape,enter", "finish", "Close", key_display="Esc"),
+    ]
+
+    def __init__(self, desk: Desk, rows: list[AccountRow]) -> None:
+        super().__init__(desk)
+        self._rows = rows
+        self._confirmed: str | None = None
+        self._proposal: Proposal | None = None
+        self._until: float | None = None  # None: for good
+        self._sent = False
+        self._hurried = False
+        self._partly: Line | None = None  # what was done, and what not: nothing can be done here any more
+
+    def body(self) -> Iterable[Widget]:
+        """Who, the fields, what it would mean."""
+        limits = {row.limit_bytes for row in self._rows}
+        value = fmt.editable_size(limits.pop()) if len(limits) == 1 else ""
+        yield Painted(id="who")
+        yield Field("New limit", value, id="size", placeholder="5G  +500M  +20%  x2  used*1.2  unlimited", applies=True)
+        yield Field("Until", id="until", placeholder="for good; or 2w, tomorrow, 2026-12-24 18:00", applies=True)
+        yield Field("Reason", id="reason", placeholder="for the journal; may stay empty", applies=True)
+        if len(self._rows) > MANY:
+            yield Field("How many", id="count", placeholder=f"type {len(self._rows)} to confirm", applies=True)
+        yield Painted(id="preview")
+        yield Painted(id="day")
+
+    def on_mount(self) -> None:
+        """The size has the focus."""
+        self._show_who()
+        self._preview(self._text)
+
+    def _show_who(self) -> None:
+        lines = [self.who(self._rows)]
+        if len(self._rows) == 1 and self.app.size.height >= LOWEST:
+            lines.append(_now(self._rows[0], self.desk))
+        who = self.query_one("#who", Painted)
+        who.styles.height = len(lines)
+        who.paint(lines)
+
+    def arrived(self, changes: Changes) -> None:
+        """One account is followed while it fills; what many had when they were marked is good enough for sums."""
+        row = changes.row(self._rows[0].address) if len(self._rows) == 1 else None
+        if row is not None and not self._sent and self.is_mounted:
+            self._rows = [row]
+            self._show_who()
+            if self._proposal is not None:  # else it is on its way
+                self._proposal = Proposal(self._proposal.text)
+                self._proposal.add(row)
+                self._show_preview(self._proposal.lines(self.desk.look()))
+
+    @property
+    def _text(self) -> str:
+        return self.query_one("#size", Input).value.strip()
+
+    @on(Input.Changed, "#size")
+    def _typed(self) -> None:
+        self._confirmed = None
+        self._preview(self._text)
+
+    @on(Input.Changed, "#until")
+    def _dated(self) -> None:
+        self._check_day()
+
+    def _check_day(self) -> bool:
+        """Whether the text can be read, and what it means."""
+        text, now = self.query_one("#until", Input).value.strip(), self.desk.clock()
+        try:
+            self._until = parse_until(text, now) if text else None
+        except UsageError as error:
+            self._say_day(((fmt.literal(str(error), self.desk.glyphs), "near"),))
+            return False
+        self._say_day(((self._end(), "accent"), (", then it goes back by itself", "quiet")) if text else ())
+        return True
+
+    def _end(self) -> str:
+        return "" if self._until is None else f"until {fmt.until(self._until, self.desk.clock())}"
+
+    def _say_day(self, line: Line) -> None:
+        said = self.query_one("#day", Painted)
+        said.display = bool(line)
+        said.paint([line])
+
+    @background(exclusive=True, group="preview")
+    async def _preview(self, text: str) -> None:
+        self._proposal = None
+        if not text:
+            self._show_preview([])
+            return
+        proposal = Proposal(text)
+        for number, row in enumerate(self._rows, 1):
+            proposal.add(row)
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
+        self._proposal = proposal
+        self._show_preview(proposal.lines(self.desk.look()))
+        self.message(proposal.errors[0] if proposal.impossible else "", "near")
+        if self._hurried:
+            self._apply()
+
+    def _show_preview(self, lines: list[Line]) -> None:
+        preview = self.query_one("#preview", Painted)
+        preview.styles.height = max(1, len(lines))
+        preview.paint(lines)
+
+    @on(Input.Submitted)
+    def _apply(self) -> None:
+        """Enter, in whatever field; it may come before the preview is there."""
+        proposal = self._proposal
+        self._hurried = bool(self._text) and (proposal is None or proposal.text != self._text)
+        if self._sent or proposal is None or self._hurried:
+            return
+        if proposal.impossible:
+            self.message(proposal.errors[0])
+        elif not proposal.changed:
+            self.dismiss((("Nothing to change: that is the limit", "quiet"),))
+        elif not self._check_day():
+            self.set_focus(self.query_one("#until", Input))
+        elif not self._counted():
+            self.message(f"These are {format_count(len(self._rows))} accounts: type the number to confirm.", "near")
+            self.set_focus(self.query_one("#count", Input))
+        elif proposal.under_use and self._confirmed != proposal.text:
+            self._confirmed = proposal.text
+            self.message(proposal.warning())
+        else:
+            self._sent = True
+            self._send(proposal.text)
+
+    def _counted(self) -> bool:
+        if len(self._rows) <= MANY:
+            return True
+        return self.query_one("#count", Input).value.strip().replace(",", "") == str(len(self._rows))
+
+    @background()
+    async def _send(self, size: str) -> None:
+        reason, until = self.query_one("#reason", Input).value.strip(), until_text(self._until) if self._until else ""
+        addresses = [row.address for row in self._rows]
+        self.message("Setting …" if not self.desk.glyphs.ascii_only else "Setting", "quiet")
+        try:
+            results: list[SetResult] = await self.desk.link.ask(
+                lambda number: SetLimit(number, addresses, size, reason, until), list[SetResult]
+            )
+        except MailquotaError as error:
+            self._sent = False
+            self.message(str(error))
+            return
+        failed = failures((result.address, result.error) for result in results)
+        if not failed:
+            self.dismiss(self._done(results))
+        elif len(failed) == len(results):
+            self._sent = False
+            self.message(failure_text(failed, len(results)))
+        else:
+            self._stay(failure_text(failed, len(results), "set"))
+
+    def _stay(self, text: str) -> None:
+        """Partly done: twice +10% is not what was asked for, so there is nothing left but to read and to close."""
+        self._partly = ((fmt.literal(text, self.desk.glyphs), "near"),)
+        for each in self.query(Input):
+            each.disabled = True
+        self.message(text, "near")
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Cancel while there is something to cancel, then Close."""
+        return {"close": self._partly is None, "finish": self._partly is not None}.get(action, True)
+
+    def action_finish(self) -> None:
+        """What was done is said in the list too."""
+        self.dismiss(self._partly)
+
+    def _done(self, results: list[SetResult]) -> Line:
+        if len(results) == 1:
+            result = results[0]
+            name = fmt.literal(result.address, self.desk.glyphs)
+            text = (
+                f"The limit of {name} is now {format_limit(result.new_bytes)}, it was {format_limit(result.old_bytes)}"
+            )
+        else:
+            text = f"The limits of {fmt.plural(len(results), 'account')} are set"
+        if end := self._end():
+            text += f" {end}"
+        return done_line(text, (result.remark for result in results))
+
+
+def _now(row: AccountRow, desk: Desk) -> Line:
+    style = fmt.look_of(row.level)
+    words = f"{format_size(row.used_bytes)} used, " if row.used_bytes is not None else "use not known, "
+    limit = "no limit" if row.limit_bytes is None else f"limit {format_limit(row.limit_bytes)}"
+    percent = "" if row.percent is None else f"   {fmt.percent_text(row.percent, desk.glyphs)} {row.level.value}"
+    return ((words + limit, "quiet"), (percent, style))

@@ -1,0 +1,75 @@
+"""The keys that act on accounts, the same on the list and on the card of one."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from core.base.model import AccountRow
+from tui.acts.edit_limit import EditLimit
+from tui.acts.empty_trash import EmptyTrash
+from tui.acts.recalculate import Recalculate
+from tui.desk.desk import Desk, Informed
+from tui.draw.format import Line
+from tui.journal.undo import Undo
+from tui.warnings.warn import Warn
+
+CHANGING = frozenset({"edit_limit", "recalculate", "empty_trash", "warn", "undo"})
+
+
+class ActingScreen(Screen[None], Informed):
+    """Who inherits says which accounts, and takes what was done."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("e", "edit_limit", "Edit limit", tooltip="edit the limit, for good or until a day"),
+        Binding("r", "recalculate", "Recalculate", tooltip="count again what the mailbox holds"),
+        Binding("t", "empty_trash", "Empty Trash", tooltip="remove what lies in Trash, after a question"),
+        Binding("w", "warn", "Warn", tooltip="send a warning now, after a look at it"),
+        Binding("U", "undo", "Undo", tooltip="take back the last edit of a limit, after a question"),
+    ]
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.desk = desk
+
+    def targets(self) -> list[AccountRow]:
+        """What the keys act on; where there is nothing they say so."""
+        raise NotImplementedError
+
+    def last_of(self) -> str:
+        """Whose last edit is taken back; empty for the last of all."""
+        return ""
+
+    def done(self, line: Line | None) -> None:
+        """What a dialog did, if anything."""
+        raise NotImplementedError
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Who may only look has no keys that change anything."""
+        return self.desk.may_change or action not in CHANGING
+
+    def action_edit_limit(self) -> None:
+        """Ask for the new limit."""
+        if targets := self.targets():
+            self.app.push_screen(EditLimit(self.desk, targets), self.done)
+
+    def action_recalculate(self) -> None:
+        """Count again."""
+        if targets := self.targets():
+            self.app.push_screen(Recalculate(self.desk, targets), self.done)
+
+    def action_empty_trash(self) -> None:
+        """Show what lies there, and ask."""
+        if targets := self.targets():
+            self.app.push_screen(EmptyTrash(self.desk, targets), self.done)
+
+    def action_warn(self) -> None:
+        """Show what would be sent, and ask."""
+        if targets := self.targets():
+            self.app.push_screen(Warn(self.desk, targets), self.done)
+
+    def action_undo(self) -> None:
+        """Say what the last edit was, and ask."""
+        self.app.push_screen(Undo(self.desk, address=self.last_of()), self.done)

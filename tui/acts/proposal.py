@@ -1,0 +1,129 @@
+"""What a new limit would mean, said before it is set. Pure.
+
+Absolute sizes are read once; relative ones differ from account to account, and may be impossible for some.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from core.base.errors import UsageError
+from core.base.model import AccountRow, Level, level_of, percent_of
+from core.base.units import format_count, format_limit, format_size, parse_limit
+from tui.draw import format as fmt
+from tui.draw.format import Line, Run
+from tui.draw.grid import Look
+
+
+@dataclass
+class Proposal:
+    """Fill it with ``add``. Sums are bytes and leave unlimited accounts out, which are counted apart."""
+
+    text: str
+    accounts: int = 0
+    changed: int = 0
+    before: int = 0
+    after: int = 0
+    unlimited: int = 0
+    under_use: int = 0
+    worst: int = 0  # bytes that the fullest one is over
+    levels: dict[Level, int] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+    only: tuple[AccountRow, int | None] | None = None
+    _absolute: tuple[int | None] | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            self._absolute = (parse_limit(self.text, None, None),)
+        except UsageError:
+            self._absolute = None
+
+    def add(self, row: AccountRow) -> None:
+        """One more account."""
+        self.accounts += 1
+        self.only = None
+        try:
+            new = self._absolute[0] if self._absolute else parse_limit(self.text, row.limit_bytes, row.used_bytes)
+        except UsageError as error:
+            self.errors.append(str(error))
+            return
+        self.only = (row, new) if self.accounts == 1 else None
+        self.changed += new != row.limit_bytes
+        self.before += max(0, row.limit_bytes or 0)
+        self.after += new or 0
+        self.unlimited += new is None
+        level = level_of(row.used_bytes, new)
+        self.levels[level] = self.levels.get(level, 0) + 1
+        if new is not None and row.used_bytes is not None and row.used_bytes > new:
+            self.under_use += 1
+            self.worst = max(self.worst, row.used_bytes - new)
+
+    @property
+    def impossible(self) -> bool:
+        """No account can have this limit."""
+        return len(self.errors) == self.accounts
+
+    def lines(self, look: Look) -> list[Line]:
+        """The preview; an impossible one is its error."""
+        if self.impossible:
+            return []
+        return list(self._one(*self.only, look) if self.only is not None else self._many(look))
+
+    def _one(self, row: AccountRow, new: int | None, look: Look) -> Iterator[Line]:
+        level, glyphs = level_of(row.used_bytes, new), look.glyphs
+        style = fmt.look_of(level)
+        runs: list[Run] = [
+            (format_limit(row.limit_bytes), "quiet"),
+            (f" {glyphs.arrow} ", "quiet"),
+            (format_limit(new), "strong"),
+            (f"   {glyphs.levels[level]} ", style),
+        ]
+        percent = percent_of(row.used_bytes, new)
+        if percent is not None:
+            runs.append((f"{fmt.percent_text(percent, glyphs)} ", style))
+        runs.append((level.value, style))
+        if row.used_bytes is not None and new is not None:
+            runs.append((f"   {_room(row.used_bytes, new)}", "quiet"))
+        yield tuple(runs)
+
+    def _many(self, look: Look) -> Iterator[Line]:
+        arrow = f" {look.glyphs.arrow} "
+        runs: list[Run] = [
+            ("granted ", "quiet"),
+            (format_size(self.before), "quiet"),
+            (arrow, "quiet"),
+            (format_size(self.after), "strong"),
+        ]
+        if self.unlimited:
+            runs.append((f"   {format_count(self.unlimited)} unlimited", "near"))
+        yield tuple(runs)
+        yield tuple(self._afterwards(look)) or (("nobody near or over afterwards", "quiet"),)
+        if self.errors:
+            yield ((f"{format_count(len(self.errors))} can't have this limit", "near"),)
+
+    def _afterwards(self, look: Look) -> Iterator[Run]:
+        for level in (Level.OVER, Level.CRITICAL, Level.NEAR):
+            if self.levels.get(level):
+                sign = look.glyphs.levels[level]
+                yield f"{sign} {format_count(self.levels[level])} {level.value}  ", fmt.look_of(level)
+
+    def warning(self) -> str:
+        """Why this must be confirmed; empty if it need not be."""
+        if not self.under_use:
+            return ""
+        if self.only is not None:
+            return (
+                f"{format_size(self.worst)} under the present use: new mail is refused until there is room. "
+                "Enter again to set it all the same."
+            )
+        return (
+            f"{fmt.plural(self.under_use, 'account')} would hold more than that, by up to {format_size(self.worst)}: "
+            "their new mail is refused until there is room. Enter again to set it all the same."
+        )
+
+
+def _room(used: int, limit: int) -> str:
+    if used > limit:
+        return f"over by {format_size(used - limit)}"
+    return f"{format_size(limit - used)} left"

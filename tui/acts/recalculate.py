@@ -1,0 +1,173 @@
+"""Count again what mailboxes hold: progress, then before and after of each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from enum import Enum
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+
+from core.base.errors import MailquotaError
+from core.base.model import AccountRow
+from core.base.units import format_count, format_size
+from core.control.messages import Progress, Recalc, Request
+from core.control.results import RecalcResult
+from tui.desk.desk import Desk
+from tui.draw import format as fmt
+from tui.draw.format import Line, Run
+from tui.frame.dialog import Dialog
+from tui.widgets.background import background
+from tui.widgets.painted import Painted
+from tui.widgets.text_list import TextList
+
+BAR = 24  # cells
+
+
+class Recalculate(Dialog[None]):
+    """Begins at once: counting changes no mail. Esc stops it, and closes when it is done."""
+
+    HEADING = "Recalculate"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "stop", "Stop", key_display="Esc"),
+        Binding("enter,escape", "close", "Close", key_display="⏎"),
+    ]
+
+    def __init__(self, desk: Desk, rows: list[AccountRow]) -> None:
+        super().__init__(desk)
+        self._rows = rows
+        self._request: int | None = None
+        self._counting = True
+
+    def body(self) -> Iterable[Widget]:
+        """Who, how far, what came out."""
+        yield Painted(id="who")
+        yield Painted(id="progress")
+        yield TextList(id="results")
+
+    def on_mount(self) -> None:
+        """Begin."""
+        self.query_one("#who", Painted).paint([self.who(self._rows)])
+        self.query_one(TextList).display = False
+        self._show_progress(0, len(self._rows), "")
+        self._count()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """While it counts it can be stopped, then closed."""
+        return {"stop": self._counting, "close": not self._counting}.get(action, True)
+
+    def action_stop(self) -> None:
+        """Stop after the account that is being counted. A second time: don't wait for that."""
+        if self._request is None:
+            self.dismiss(None)
+            return
+        self.desk.link.cancel(self._request)
+        self._request = None
+        self.message("Stopping after this account", "near")
+
+    def _make(self, number: int) -> Request:
+        self._request = number
+        return Recalc(number, [row.address for row in self._rows])
+
+    @background()
+    async def _count(self) -> None:
+        try:
+            results: list[RecalcResult] = await self.desk.link.ask(self._make, list[RecalcResult], self._progressed)
+        except MailquotaError as error:
+            self.message(str(error))
+            results = []
+        self._counting = False
+        self.refresh_bindings()
+        if results:
+            self._show(results)
+
+    def _progressed(self, progress: Progress) -> None:
+        self._show_progress(progress.done, progress.total, progress.note)
+
+    def _show_progress(self, done: int, total: int, note: str) -> None:
+        glyphs = self.desk.glyphs
+        percent = done * 100 / total if total else 0.0
+        meter = fmt.meter(percent, "ok", BAR, glyphs)
+        text = f"  {format_count(done)} of {format_count(total)}  "
+        self.query_one("#progress", Painted).paint([(*meter, (text, "plain"), (fmt.literal(note, glyphs), "quiet"))])
+
+    def _show(self, results: list[RecalcResult]) -> None:
+        missing = len(self._rows) - len(results)
+        remark = next((result.remark for result in results if result.remark), "")
+        self.message(f"Stopped: {format_count(missing)} not counted" if missing else remark, "near")
+        self._show_progress(len(results), len(self._rows), "done" if not missing else "")
+        table = self.query_one(TextList)
+        table.display = True
+        table.show(list(all_lines(results, self.desk) if len(self._rows) > 1 else result_lines(results[0], self.desk)))
+        self.set_focus(table)
+
+
+class Outcome(Enum):
+    """Of one recount; in the order of what needs a person."""
+
+    FAILED = "failed"
+    DIFFERS = "differ"
+    FIRST = "counted for the first time"
+    SAME = "as recorded"
+
+
+def outcome(result: RecalcResult) -> Outcome:
+    """What came of it."""
+    if result.error or result.after_bytes is None:
+        return Outcome.FAILED
+    if result.before_bytes is None:
+        return Outcome.FIRST
+    return Outcome.SAME if result.before_bytes == result.after_bytes else Outcome.DIFFERS
+
+
+def all_lines(results: list[RecalcResult], desk: Desk) -> Iterator[Line]:
+    """The sum of it, then what failed, then what differs most; a line for each that is as recorded."""
+    ranks = list(Outcome)
+    yield summary(results)
+    for result in sorted(results, key=lambda each: (ranks.index(outcome(each)), -_drift(each))):
+        name: Run = (f"{fmt.literal(result.address, desk.glyphs)}  ", "plain")
+        first, *rest = result_lines(result, desk)
+        yield (name, *first)
+        if outcome(result) is not Outcome.SAME:
+            yield from ((("  ", "plain"), *line) for line in rest)
+
+
+def summary(results: list[RecalcResult]) -> Line:
+    """How many, and what came of them."""
+    looks = {Outcome.FAILED: "over", Outcome.DIFFERS: "near", Outcome.SAME: "good"}
+    counts = Counter(map(outcome, results))
+    runs: list[Run] = [(f"{format_count(len(results))} recounted: ", "strong")]
+    for kind in reversed(Outcome):
+        if number := counts[kind]:
+            word = "differs" if kind is Outcome.DIFFERS and number == 1 else kind.value
+            runs += [(f"{format_count(number)} {word}", looks.get(kind, "plain")), (", ", "plain")]
+    return tuple(runs[:-1])
+
+
+def _drift(result: RecalcResult) -> int:
+    return abs((result.after_bytes or 0) - (result.before_bytes or 0))
+
+
+def result_lines(result: RecalcResult, desk: Desk) -> Iterator[Line]:
+    """The difference in words, then before and after."""
+    glyphs = desk.glyphs
+    if result.error:
+        yield ((fmt.literal(result.error, glyphs), "over"),)
+        return
+    words = fmt.drift_words(result.before_bytes, result.after_bytes)
+    yield ((words, "good" if outcome(result) is Outcome.SAME else "near"),)
+    method = f"   by {fmt.literal(result.method, glyphs)}" if result.method else ""
+    yield (
+        (_figure(result.before_bytes, result.before_messages), "quiet"),
+        (f" {glyphs.arrow} ", "quiet"),
+        (_figure(result.after_bytes, result.after_messages), "strong"),
+        (method, "quiet"),
+    )
+
+
+def _figure(size: int | None, messages: int | None) -> str:
+    if size is None:
+        return "not known"
+    return format_size(size) + (f" in {fmt.plural(messages, 'message')}" if messages is not None else "")

@@ -1,0 +1,171 @@
+"""The card of one account: all that a help desk needs, on one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+
+from core.base.errors import MailquotaError
+from core.base.model import AccountRow
+from core.control.messages import GetDetails
+from core.control.results import Details
+from tui.acts.keys import ActingScreen
+from tui.card.page import Card
+from tui.desk import captions
+from tui.desk.desk import Desk, is_seen
+from tui.desk.session import Changes, State
+from tui.draw import format as fmt
+from tui.draw.format import Line
+from tui.draw.glyphs import Glyphs
+from tui.frame import guide
+from tui.widgets.background import background
+from tui.widgets.foot import Foot
+from tui.widgets.head import Head
+from tui.widgets.note_line import NoteLine
+from tui.widgets.text_list import TextList
+from tui.widgets.title_rule import TitleRule
+
+SOON, LATER = 3.0, 30.0  # seconds until the engine is asked again, where the account changed and where not
+
+
+class CardScreen(ActingScreen):
+    """Its figures follow the account at once; folders, history and lists are asked for again at a gentle pace."""
+
+    TITLE = "Card"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "copy", "Copy", tooltip="copy the card as text for a ticket"),
+        Binding("escape,enter", "close", "Back", tooltip="back to where the card was opened", key_display="Esc"),
+    ]
+
+    def __init__(self, desk: Desk, row: AccountRow) -> None:
+        super().__init__(desk)
+        self._card = Card(row)
+        self._gone = False
+        self._changed = True
+        self._asked_at = float("-inf")
+        self._asking = False
+        self._head = Head(desk.session, lambda: desk.place, desk.look)
+        self._title = TitleRule()
+        self._text = TextList(id="card", fit=False)
+        self._note = NoteLine(desk.steady)
+        self._foot = Foot(desk.glyphs)
+
+    def compose(self) -> ComposeResult:
+        """From the top down."""
+        yield self._head
+        yield self._title
+        yield self._text
+        yield self._note
+        yield self._foot
+
+    def on_mount(self) -> None:
+        """The text has the keys that move."""
+        self._text.focus()
+
+    def on_resize(self) -> None:
+        """Other columns fit."""
+        self.call_after_refresh(self.show)
+
+    def on_screen_resume(self) -> None:
+        """The account is measured each second while it is looked at; the answer comes while the screen is laid out."""
+        self.desk.link.watch([self._address])
+        self._changed = True
+        self._ask_if_due()
+        self.call_after_refresh(self.show)
+
+    def guide(self, glyphs: Glyphs) -> Iterator[Line]:
+        """What the plot shows."""
+        return guide.card(glyphs)
+
+    @property
+    def _address(self) -> str:
+        return self._card.row.address
+
+    # ---- drawing
+
+    def arrived(self, changes: Changes) -> None:
+        """News from the engine."""
+        row = changes.row(self._address)
+        if row is not None:
+            self._card, self._changed = replace(self._card, row=row), True
+        if changes.snapshot is not None or changes.removed or row is not None:
+            self._gone = self._address not in self.desk.accounts.rows
+        if changes.state:
+            self._changed = True
+            self.refresh_bindings()
+        self._show_if_seen()
+
+    def tick(self) -> None:
+        """Ages grow."""
+        self._show_if_seen()
+
+    def _show_if_seen(self) -> None:
+        if self.is_mounted and is_seen(self):
+            self.show()
+
+    def show(self) -> None:
+        """Draw what differs, and ask again where it is time."""
+        look, session, size = self.desk.look(), self.desk.session, self.size
+        self._ask_if_due()
+        self._head.show()
+        name = fmt.literal(self._address, look.glyphs)
+        place = [("is no account any more ", "over")] if self._gone else []
+        name = fmt.fit(name, min(fmt.width_of([(name, "")]), max(8, size.width - 30)), look.glyphs)
+        self._title.paint([captions.heading(name, session, size.width, look, place=place)])
+        problem = session.status.state_problem if session.status is not None else ""
+        text = self._text.size
+        self._text.show(replace(self._card, problem=problem).lines(text.width - 1, text.height, look))
+        self._note.show(())
+        self._foot.show(())
+
+    # ---- asking
+
+    def _ask_if_due(self) -> None:
+        due, now = self._card.details is None or self._changed, self.desk.steady()
+        waited = now - self._asked_at >= (SOON if due else LATER)
+        live = self.desk.session.state is State.LIVE and not self._gone
+        if live and waited and not self._asking:
+            self._asked_at, self._asking, self._changed = now, True, False
+            self._load(self._address)
+
+    @background()
+    async def _load(self, address: str) -> None:
+        try:
+            details: Details = await self.desk.link.ask(lambda number: GetDetails(number, address), Details)
+        except MailquotaError as error:
+            self._note.say(((fmt.literal(str(error), self.desk.glyphs), "over"),))
+            return
+        finally:
+            self._asking = False
+        self._card = replace(self._card, row=details.row, details=details)
+        self._show_if_seen()
+
+    # ---- keys
+
+    def targets(self) -> list[AccountRow]:
+        """The account of the card, whatever is marked."""
+        return [self._card.row]
+
+    def last_of(self) -> str:
+        """Its own last edit is taken back, whatever was edited since."""
+        return self._address
+
+    def done(self, line: Line | None) -> None:
+        """Say it, and show what is known now."""
+        self._asked_at = float("-inf")
+        if line is not None:
+            self._note.say(line)
+        self.show()
+
+    def action_close(self) -> None:
+        """Back."""
+        self.dismiss(None)
+
+    def action_copy(self) -> None:
+        """By the terminal's own clipboard (OSC 52)."""
+        self.app.copy_to_clipboard(self._card.text(self.desk.look()))
+        self._note.say((("Copied as text", "good"),))

@@ -1,0 +1,124 @@
+"""The decisions as their screen shows them: filtered, and held still while it is paused. Pure.
+
+Theory of operation. ``take`` copies what the session got since the last time and gives each decision a number, which
+the cursor follows. ``shown`` are those that the filter lets through, oldest first; the screen counts lines from the
+newest. While paused nothing is taken: what came meanwhile is in the session, as far as that reaches back.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from itertools import islice
+from operator import attrgetter
+from typing import NamedTuple
+
+from core.control.results import DecisionRow
+from tui.desk.session import KEPT_DECISIONS, Session
+from tui.draw.format import clock, verdict_words
+
+MISSED = "missed"
+DOCS = (
+    ("text", "in time, client, sender, recipient, mailbox or verdict"),
+    ("refused", "those that were refused"),
+    ("accepted", "those that were accepted"),
+    ("trouble", "those that could not be decided"),
+    ("would", "refusals that were not done: shadow mode"),
+    (MISSED, "accepted for some, but somebody's mailbox could not take it"),
+    ("!word", "what does not match"),
+)
+_ANSWERS: dict[str, Callable[[str], bool]] = {
+    "refused": lambda words: words.startswith("refused"),
+    "accepted": lambda words: words == "accepted",
+    "trouble": lambda words: words == "trouble",
+    "would": lambda words: words.startswith("would"),
+}
+
+
+class Numbered(NamedTuple):
+    """A decision with its place among all that this console got."""
+
+    number: int
+    row: DecisionRow
+
+
+class DecisionFilter:
+    """Words that must all match, read from a text. Any text can be read."""
+
+    def __init__(self, text: str = "") -> None:
+        self.text = text.strip()
+        self._words = [(word.removeprefix("!"), word.startswith("!")) for word in self.text.lower().split()]
+
+    def matches(self, row: DecisionRow) -> bool:
+        """Whether the decision is shown."""
+        if not self._words:
+            return True
+        words = verdict_words(row.verdict, shadow=row.shadow)[0]
+        hay = f"{clock(row.at)}\n{row.client}\n{row.sender}\n{row.recipient}\n{row.mailbox}\n{words}".lower()
+        return all(_found(word, row, words, hay) != negated for word, negated in self._words)
+
+
+def _found(word: str, row: DecisionRow, words: str, hay: str) -> bool:
+    if word == MISSED:
+        return bool(row.missed)
+    answer = _ANSWERS.get(word)
+    return answer(words) if answer is not None else word in hay
+
+
+class Feed:
+    """See the theory of operation above."""
+
+    def __init__(self) -> None:
+        self.shown: list[Numbered] = []
+        self.filter = DecisionFilter()
+        self.paused = False
+        self._all: list[Numbered] = []
+        self._taken = 0  # of those that the session received
+        self._answered = 0  # the same with those that were left out under load
+
+    def __len__(self) -> int:
+        return len(self.shown)
+
+    @property
+    def known(self) -> int:
+        """How many there are without the filter."""
+        return len(self._all)
+
+    def take(self, session: Session) -> bool:
+        """Bring in what is new; whether there was anything."""
+        if self.paused or session.received == self._taken:
+            return False
+        rows = islice(session.decisions, max(0, len(session.decisions) - session.received + self._taken), None)
+        first = max(self._taken, session.received - len(session.decisions))
+        new = [Numbered(number, row) for number, row in enumerate(rows, first)]
+        self._all = (self._all + new)[-KEPT_DECISIONS:]
+        oldest = self._all[0].number if self._all else 0
+        self.shown = self.shown[_place(self.shown, oldest) :] + self._through(new)
+        self._taken, self._answered = session.received, session.received + session.skipped
+        return True
+
+    def new(self, session: Session) -> int:
+        """How many were answered since the last ``take``."""
+        return session.received + session.skipped - self._answered
+
+    def narrow(self, to: DecisionFilter) -> None:
+        """Another filter, on what is held."""
+        self.filter = to
+        self.shown = self._through(self._all)
+
+    def _through(self, rows: Iterable[Numbered]) -> list[Numbered]:
+        return [each for each in rows if self.filter.matches(each.row)]
+
+    def at(self, index: int) -> Numbered | None:
+        """Line ``index``, newest first."""
+        return self.shown[-1 - index] if 0 <= index < len(self.shown) else None
+
+    def find(self, number: int) -> int | None:
+        """The line of a decision; None when it is not shown."""
+        place = _place(self.shown, number)
+        found = place < len(self.shown) and self.shown[place].number == number
+        return len(self.shown) - 1 - place if found else None
+
+
+def _place(rows: list[Numbered], number: int) -> int:
+    return bisect_left(rows, number, key=attrgetter("number"))

@@ -1,0 +1,53 @@
+"""Beside the decisions: who was refused mail, how often, and whose the last was."""
+
+from __future__ import annotations
+
+from core.base.errors import MailquotaError
+from core.control.messages import GetRefusals
+from core.control.results import Refusals
+from tui.decisions import captions as feed_captions
+from tui.desk.desk import Desk
+from tui.draw.format import Line
+from tui.widgets.background import background
+from tui.widgets.painted import Painted
+
+EVERY = 2.0  # seconds
+
+
+class RefusedPanel(Painted):
+    """Asks the engine while it is on the screen; what it last said stays when the engine is gone."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(id="refused")
+        self._desk = desk
+        self._report: Refusals | None = None
+        self._asked_at = float("-inf")
+        self._asking = False
+
+    def on_resize(self) -> None:
+        """Other accounts fit."""
+        self.show()
+
+    def show(self) -> None:
+        """Draw what changed, and ask again where it is time."""
+        if not self.display or not self.size.height:
+            return
+        now = self._desk.steady()
+        if not self._asking and now - self._asked_at >= EVERY:
+            self._asked_at, self._asking = now, True
+            self._ask()
+        look, width = self._desk.look(), self.size.width - 1
+        lines = feed_captions.refused(self._report, width, self.size.height, look, shadow=self._desk.shadow)
+        edge = (look.glyphs.track, "faint")
+        padded: list[Line] = [(edge, *line) for line in lines]
+        self.paint(padded + [(edge,)] * (self.size.height - len(padded)))
+
+    @background()
+    async def _ask(self) -> None:
+        try:
+            self._report = await self._desk.link.ask(GetRefusals, Refusals)
+        except MailquotaError:  # the head says that the engine is gone; asked again when it is time
+            return
+        finally:
+            self._asking = False
+        self.show()

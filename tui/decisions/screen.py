@@ -1,0 +1,134 @@
+"""Decisions: what Postfix asked and what it was told, as it happens, and who is refused most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.widget import Widget
+
+from tui.decisions import captions as feed_captions
+from tui.decisions import columns as lanes
+from tui.decisions import feed
+from tui.decisions.explain import Explain
+from tui.decisions.feed import DecisionFilter, Feed
+from tui.decisions.refused_panel import RefusedPanel
+from tui.decisions.table import DecisionTable
+from tui.desk.desk import Desk
+from tui.desk.session import Changes
+from tui.desk.tiles import Tile
+from tui.draw.format import Line
+from tui.draw.glyphs import Glyphs
+from tui.frame import guide
+from tui.frame.list_screen import ListScreen
+from tui.widgets.painted import Painted
+
+PANEL_FROM = 160  # columns of the terminal: from here it takes no cell from the recipient
+
+
+class DecisionsScreen(ListScreen):
+    """Reads the session when it is looked at."""
+
+    TITLE = "Decisions"
+    FORMS = "text  refused  accepted  trouble  would  missed  !word"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("p", "pause", "Pause", tooltip="hold the list still, or let it go on"),
+        Binding("p", "go_on", "Go on", tooltip="let the list go on"),
+    ]
+
+    table: DecisionTable
+
+    def __init__(self, desk: Desk) -> None:
+        self.feed = Feed()
+        super().__init__(desk, DecisionTable(self.feed, desk))
+        self._skipped = 0
+        self._header = Painted(id="table-header")
+        self._refused = RefusedPanel(desk)
+
+    def body(self) -> Iterable[Widget]:
+        """The panel is beside both the header and the table."""
+        with Horizontal(id="feed"):
+            with Vertical(id="feed-list"):
+                yield self._header
+                yield self.table
+            yield self._refused
+
+    def on_resize(self) -> None:
+        """The panel needs room."""
+        self._refused.display = self.app.size.width >= PANEL_FROM
+        super().on_resize()
+
+    def guide(self, glyphs: Glyphs) -> Iterator[Line]:  # noqa: ARG002
+        """The filter and the verdicts."""
+        return guide.decisions(feed.DOCS)
+
+    # ---- drawing
+
+    def arrived(self, changes: Changes) -> None:
+        """News from the engine; under load, when more come than anybody reads, once a second is enough."""
+        if changes.state or self.desk.session.skipped == self._skipped:
+            super().arrived(changes)
+
+    def tick(self) -> None:
+        """Ages grow."""
+        self._skipped = self.desk.session.skipped
+        super().tick()
+
+    def bring_in(self) -> None:
+        """From the session."""
+        self.table.take()
+        self.table.notice = feed_captions.notice(self.feed, self.desk.session, self.table.cells, self.desk.look())
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Since the engine's start."""
+        return feed_captions.totals(self.desk.session.status, self.desk.look(), lost=self.lost)
+
+    def show_header(self) -> None:
+        """Titles, and the panel."""
+        self._header.paint([lanes.titles(self.table.fitted, self.desk.look())])
+        self._refused.show()
+
+    def title_line(self) -> Line:
+        """With what is newer than what is read."""
+        newer = self.table.scroll_offset.y
+        return feed_captions.title(self.feed, self.desk.session, newer, self.size.width, self.desk.look())
+
+    def detail_line(self) -> Line:
+        """The decision, with what its columns had to cut."""
+        return feed_captions.detail(self.table.row, self.size.width, self.desk.look())
+
+    @property
+    def filtered(self) -> str:
+        """Words."""
+        return self.feed.filter.text
+
+    def narrow(self, text: str) -> str:
+        """As one types."""
+        self.feed.narrow(DecisionFilter(text))
+        return f"{len(self.feed)} of {self.feed.known}"
+
+    # ---- keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """What the key does now."""
+        return {"pause": not self.feed.paused, "go_on": self.feed.paused}.get(action, True)
+
+    def action_pause(self) -> None:
+        """Hold still."""
+        self._pause(True)
+
+    def action_go_on(self) -> None:
+        """Show what came meanwhile."""
+        self._pause(False)
+
+    def _pause(self, paused: bool) -> None:
+        self.feed.paused = paused
+        self.refresh_bindings()
+        self.show()
+
+    @on(DecisionTable.Opened)
+    def _opened(self, event: DecisionTable.Opened) -> None:
+        self.app.push_screen(Explain(self.desk, event.row))

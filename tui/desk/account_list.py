@@ -1,0 +1,199 @@
+"""The accounts as the table shows them: sorted, filtered, marked. Pure.
+
+Theory of operation. ``rows`` holds every account by address. ``order`` holds the addresses that the filter lets
+through, in the order of the sorted column. Each of them has a sort value in ``_values``, computed when its row comes,
+so that a change of a few rows costs two binary searches each and never a sort of everything; equal values go by
+address, which makes every position unique and findable.
+
+Another view (column, direction, filter) of many accounts takes a while. ``arrange`` makes it in slices, and the caller
+lets keys through between them; until the last slice the old view stays. Rows that change meanwhile are noted in
+``_touched`` and brought in at the end.
+
+Marks are kept by address and survive filters, sorting and refreshes; an account that goes away takes its mark along.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from core.base.filters import Filter
+from core.base.model import AccountRow
+from tui.desk.account_columns import DEFAULT
+from tui.draw.grid import Column
+
+SLICE = 2_000  # accounts
+_FEW = 64  # changed rows; from here on one pass over everything is cheaper than single searches
+_LAST = float("inf")
+
+
+@dataclass(frozen=True)
+class View:
+    """Which accounts are shown, and in what order."""
+
+    column: Column[AccountRow] = DEFAULT
+    inverted: bool = False
+    filter: Filter | None = None
+
+    @property
+    def backwards(self) -> bool:
+        """By address from z to a; the other columns turn round by their values."""
+        return self.inverted and self.column.sort is None
+
+    def values(self, rows: Iterable[AccountRow]) -> dict[str, float]:
+        """The sort values; what is not known comes last in both directions."""
+        sort = self.column.sort
+        if sort is None:
+            return {row.address: 0.0 for row in rows}
+        if self.column.falling != self.inverted:
+            return {row.address: _LAST if (value := sort(row)) is None else -float(value) for row in rows}
+        return {row.address: _LAST if (value := sort(row)) is None else float(value) for row in rows}
+
+
+class AccountList:
+    """See the theory of operation above. ``view`` is what is shown, ``wanted`` what ``arrange`` works towards."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, AccountRow] = {}
+        self.order: list[str] = []
+        self.view = self.wanted = View()
+        self.marks: set[str] = set()
+        self.marked_bytes = 0
+        self._addresses: list[str] = []  # all of them, sorted
+        self._addresses_from = 0  # number of the snapshot
+        self._values: dict[str, float] = {}
+        self._touched: set[str] = set()
+
+    # ---- what is shown
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def at(self, index: int) -> AccountRow | None:
+        """The account on line ``index``."""
+        return self.rows[self.order[index]] if 0 <= index < len(self.order) else None
+
+    def find(self, address: str) -> int | None:
+        """The line that the account is on; None when it is not shown."""
+        if address not in self._values:
+            return None
+        index = bisect_left(self.order, self._key(address), key=self._key)
+        return index if index < len(self.order) and self.order[index] == address else None
+
+    def arrange(self, now: float) -> Iterator[None]:
+        """Make the wanted view, a slice at each step; it is shown after the last."""
+        view, values = self.wanted, dict[str, float]()
+        self._touched.clear()
+        addresses, snapshot = self._addresses, self._addresses_from
+        for start in range(0, len(addresses), SLICE):
+            part = [self.rows[address] for address in addresses[start : start + SLICE] if address in self.rows]
+            values.update(view.values(part if view.filter is None else view.filter.select(part, now)))
+            yield
+            if self._addresses_from != snapshot:  # which was arranged as wanted when it came
+                return
+        # By address already, and sorting is stable: comparing plain numbers is several times faster than pairs.
+        self.order = sorted(values, reverse=True) if view.backwards else sorted(values, key=values.__getitem__)
+        self.view, self._values = view, values
+        self._bring_in(self._touched, now)
+
+    # ---- rows come and go
+
+    def replace(self, rows: Iterable[AccountRow], now: float) -> None:
+        """Everything anew, as after a snapshot."""
+        self.rows = {row.address: row for row in rows}
+        self._addresses = sorted(self.rows)
+        self._addresses_from += 1
+        self._mark_only(self.marks & self.rows.keys())
+        for _slice in self.arrange(now):
+            pass
+
+    def update(self, rows: Iterable[AccountRow], removed: Iterable[str], now: float) -> None:
+        """Rows that changed or came, and addresses that are gone."""
+        changed = {row.address: row for row in rows}
+        gone = {address for address in removed if address in self.rows and address not in changed}
+        self._count_marks(changed, gone)
+        self._touched.update(changed, gone)
+        self._list_addresses([address for address in changed if address not in self.rows], gone)
+        for address in gone:
+            del self.rows[address]
+        self.rows.update(changed)
+        self._bring_in(changed.keys() | gone, now)
+
+    def _list_addresses(self, came: list[str], gone: set[str]) -> None:
+        if gone:
+            self._addresses = [address for address in self._addresses if address not in gone]
+        if came:
+            self._addresses = sorted(self._addresses + came)  # a sorted run and a few more: close to linear
+
+    def _bring_in(self, addresses: Iterable[str], now: float) -> None:
+        """Put these accounts where they belong now."""
+        old = [address for address in addresses if address in self._values]
+        found = self.view.filter
+        rows = [self.rows[address] for address in addresses if address in self.rows]
+        through = [row for row in rows if found is None or found.matches(row, now)]
+        if len(old) > _FEW or len(through) > _FEW:
+            self._place_many(set(old), through)
+        else:
+            self._place_few(old, through)
+
+    def _place_few(self, old: list[str], rows: list[AccountRow]) -> None:
+        for address in old:
+            del self.order[bisect_left(self.order, self._key(address), key=self._key)]
+            del self._values[address]
+        self._values.update(self.view.values(rows))
+        for row in rows:
+            insort(self.order, row.address, key=self._key)
+
+    def _place_many(self, old: set[str], rows: list[AccountRow]) -> None:
+        self.order = [address for address in self.order if address not in old]
+        for address in old:
+            del self._values[address]
+        self._values.update(self.view.values(rows))
+        self.order += [row.address for row in rows]
+        self.order.sort(key=self._key)
+
+    def _key(self, address: str) -> tuple[Any, ...]:
+        """The place of an account among all; unique."""
+        if self.view.backwards:
+            return (*(-ord(char) for char in address), 1)
+        return (self._values[address], address)
+
+    # ---- marks
+
+    def toggle(self, address: str) -> None:
+        """Mark an account, or unmark it."""
+        used = self._used(address)
+        if address in self.marks:
+            self.marks.discard(address)
+            self.marked_bytes -= used
+        elif address in self.rows:
+            self.marks.add(address)
+            self.marked_bytes += used
+
+    def mark_all(self) -> None:
+        """Mark everything that the filter lets through, besides what is marked."""
+        self._mark_only(self.marks.union(self.order))
+
+    def clear_marks(self) -> None:
+        """Mark nothing."""
+        self._mark_only(set())
+
+    def marked(self) -> list[AccountRow]:
+        """The marked accounts by address."""
+        return [self.rows[address] for address in sorted(self.marks)]
+
+    def _mark_only(self, marks: set[str]) -> None:
+        self.marks = marks
+        self.marked_bytes = sum(self._used(address) for address in marks)
+
+    def _used(self, address: str) -> int:
+        row = self.rows.get(address)
+        return (row.used_bytes or 0) if row is not None else 0
+
+    def _count_marks(self, changed: dict[str, AccountRow], gone: set[str]) -> None:
+        for address in self.marks.intersection(changed):
+            self.marked_bytes += (changed[address].used_bytes or 0) - self._used(address)
+        for address in self.marks.intersection(gone):
+            self.toggle(address)

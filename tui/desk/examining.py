@@ -1,0 +1,50 @@
+"""What the doctor says of this server, as the screens of one console share it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from core.base.errors import MailquotaError
+from core.base.threads import in_thread
+from core.doctor.model import Finding
+from core.doctor.report import worst_first
+
+Examine = Callable[[], list[Finding]]  # blocks; says how things are now
+
+
+class Examining:
+    """One examination at a time, beside the loop: who asks meanwhile gets the same answer."""
+
+    def __init__(self, examine: Examine, clock: Callable[[], float] = time.time) -> None:
+        self.findings: list[Finding] | None = None
+        self.at = 0.0  # when they were found, in seconds since the epoch
+        self._examine = examine
+        self._clock = clock
+        self._running: asyncio.Task[list[Finding]] | None = None
+
+    @property
+    def failed(self) -> int:
+        """How many checks failed the last time."""
+        return sum(finding.state == "fail" for finding in self.findings or ())
+
+    async def once(self) -> list[Finding]:
+        """What is known already; else examine."""
+        return await self.again() if self.findings is None else self.findings
+
+    async def again(self) -> list[Finding]:
+        """Examine now."""
+        if self._running is None:
+            self._running = asyncio.get_running_loop().create_task(self._run())
+        return await asyncio.shield(self._running)
+
+    async def _run(self) -> list[Finding]:
+        try:
+            self.findings = worst_first(await in_thread(self._examine))
+            self.at = self._clock()
+        except Exception as error:  # an outer edge: a server that nobody foresaw must not end the console
+            raise MailquotaError(f"The doctor failed: {error}") from error
+        finally:
+            self._running = None
+        return self.findings

@@ -1,0 +1,150 @@
+"""What this console knows of its engine: one object that every screen reads. Pure; the clock is a parameter.
+
+Theory of operation. ``take`` gets every event of the control protocol in order and keeps the newest state. Between two
+drains it remembers what changed, merged: a row that changed five times counts once, a new snapshot swallows what
+came before it, decisions are bounded. So a screen that draws slowly gets fewer and larger changes, never a growing
+backlog.
+
+``state``: CONNECTING until there is a connection, LOADING until the first snapshot is whole, LIVE, and LOST from the
+moment the connection ends or nothing was heard for SILENT seconds; rows stay, with the age of the last good data.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum
+
+from core.base.model import AccountRow
+from core.control.messages import Decisions, Delta, Event, Goodbye, Head, Snapshot, Welcome
+from core.control.results import DecisionRow, Status
+
+SILENT = 5.0  # seconds without a word from an engine that speaks every second
+KEPT_DECISIONS = 2000
+
+
+class State(Enum):
+    """Of the connection to the engine."""
+
+    CONNECTING = "connecting"
+    LOADING = "loading"
+    LIVE = "live"
+    LOST = "lost"
+
+
+@dataclass
+class Changes:
+    """What came since the last drain: first a new ``snapshot`` if there was one, then ``rows`` and ``removed``."""
+
+    snapshot: list[AccountRow] | None = None
+    rows: dict[str, AccountRow] = field(default_factory=dict)
+    removed: set[str] = field(default_factory=set)
+    state: bool = False
+
+    def row(self, address: str) -> AccountRow | None:
+        """What came of one account; None where nothing did."""
+        snapshot = (row for row in self.snapshot or () if row.address == address)
+        return self.rows.get(address) or next(snapshot, None)
+
+
+@dataclass
+class Session:
+    """See the theory of operation above. Times are seconds since the epoch, to be shown; ``silent`` is an age."""
+
+    welcome: Welcome | None = None
+    state: State = State.CONNECTING
+    reason: str = ""
+    heard_at: float | None = None
+    silent: float = 0.0  # seconds since then, by a clock that never goes back
+    status: Status | None = None
+    decisions: deque[DecisionRow] = field(default_factory=lambda: deque(maxlen=KEPT_DECISIONS))
+    received: int = 0  # decisions, with those that are forgotten
+    skipped: int = 0
+    faults: int = 0  # checks of this server that failed, as the doctor of this console found
+    loaded: int = 0  # rows of the snapshot that is coming in
+    expected: int = 0
+    _parts: list[AccountRow] = field(default_factory=list)
+    _changes: Changes = field(default_factory=Changes)
+
+    def connected(self, welcome: Welcome, now: float) -> None:
+        """An engine answered."""
+        self.welcome, self.heard_at, self.silent = welcome, now, 0.0
+        self._enter(State.LOADING)
+
+    def lost(self, reason: str) -> None:
+        """The connection ended, or there was none."""
+        self.reason = reason
+        self._enter(State.LOST if self.heard_at is not None else State.CONNECTING)
+
+    def check_silence(self, seconds: float) -> None:
+        """Nothing was heard for so long. An engine that hangs is as lost as one that is gone; it may come back on the
+        same connection."""
+        self.silent = seconds
+        if self.state is State.LIVE and seconds > SILENT:
+            self.lost("the engine is silent")
+
+    def take(self, event: Event, now: float) -> None:
+        """One event, as it came."""
+        if isinstance(event, Goodbye):
+            self.lost(event.reason)
+            return
+        self.heard_at, self.silent = now, 0.0
+        if self.state is State.LOST and not isinstance(event, Snapshot):
+            self._enter(State.LIVE)
+        if isinstance(event, Snapshot):
+            self._take_part(event)
+        elif isinstance(event, Delta):
+            self._take_delta(event)
+        elif isinstance(event, Head):
+            self.status = event.status
+        elif isinstance(event, Decisions):
+            self._take_decisions(event)
+
+    def _take_decisions(self, event: Decisions) -> None:
+        """Of a backlog after a reconnect only what is newer than what is here."""
+        rows = event.rows
+        if event.backlog and self.decisions:
+            last = self.decisions[-1].at
+            rows = [row for row in rows if row.at > last or (row.at == last and row not in self.decisions)]
+        self.decisions.extend(rows)
+        self.received += len(rows)
+        self.skipped += event.skipped
+
+    @property
+    def mode(self) -> str:
+        """``enforce`` or ``shadow``, as it is now: settings can be read again."""
+        if self.status is not None:
+            return self.status.mode
+        return self.welcome.mode if self.welcome is not None else ""
+
+    def drain(self) -> Changes:
+        """Everything since the last drain, once. What comes between the parts of a snapshot waits for its end."""
+        changes = self._changes
+        self._changes = Changes()
+        if self.state is State.LOADING:
+            self._changes.rows, self._changes.removed = changes.rows, changes.removed
+            changes.rows, changes.removed = {}, set()
+        return changes
+
+    def _enter(self, state: State) -> None:
+        self.state = state
+        self._changes.state = True
+
+    def _take_part(self, part: Snapshot) -> None:
+        if part.first:
+            self._parts = []
+            self._changes.rows, self._changes.removed = {}, set()
+        self._parts += part.rows
+        self.loaded, self.expected = len(self._parts), part.total
+        if part.last:
+            self._changes.snapshot, self._parts = self._parts, []
+            self._enter(State.LIVE)
+
+    def _take_delta(self, delta: Delta) -> None:
+        rows, removed = self._changes.rows, self._changes.removed
+        for address in delta.removed:
+            rows.pop(address, None)
+            removed.add(address)
+        for row in delta.rows:
+            removed.discard(row.address)
+            rows[row.address] = row

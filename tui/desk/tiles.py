@@ -1,0 +1,199 @@
+"""What the head says, as tiles: each a few runs with a priority. Pure.
+
+A tile is drawn on its own, so that a figure which changes each second sends its own few characters and no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from core.base.model import Level
+from core.base.units import format_age, format_count, format_rate, format_size
+from core.control.results import DatabaseState, Status
+from tui.desk.session import Session, State
+from tui.draw import format as fmt
+from tui.draw.format import Line
+from tui.draw.grid import Look
+
+NEAR_FULL = 90.0  # percent of the disk; from here it is amber
+FULL = 97.0
+DISK_BAR = 12  # cells
+REASON = 24  # cells
+
+
+@dataclass(frozen=True)
+class Tile:
+    """``priority``: the highest is dropped first where there is no room. ``right``: belongs to the right edge."""
+
+    key: str
+    priority: int
+    line: Line
+    right: bool = False
+
+
+@dataclass(frozen=True)
+class Place:
+    """How this console sits to its engine, as the head's badges tell it."""
+
+    embedded: bool
+    demo: bool
+    read_only: bool
+
+
+def fitting(tiles: Iterable[Tile], width: int, gap: int = 2) -> tuple[Tile, ...]:
+    """The tiles that fit beside each other, the less important left out; empty ones need no room."""
+    wanted = [tile for tile in tiles if tile.line]
+    kept: list[Tile] = []
+    room = width + gap
+    for tile in sorted(wanted, key=lambda tile: tile.priority):
+        need = fmt.width_of(tile.line) + gap
+        if need <= room:
+            kept.append(tile)
+            room -= need
+    return tuple(tile for tile in wanted if tile in kept)
+
+
+def badges(session: Session, place: Place, look: Look) -> Line:
+    """The mode and what else one must know before pressing a key."""
+    words: list[tuple[str, str]] = []
+    welcome = session.welcome
+    if session.state is State.LOST:
+        words.append((f"LOST {format_age(session.silent)}", "badge-bad"))
+    if welcome is not None:
+        words.append(_mode(session))
+        if welcome.demo or place.demo:
+            words.append(("DEMO", "badge"))
+        if not place.embedded:
+            words.append((f"ATTACHED {fmt.literal(welcome.host, look.glyphs)}", "badge"))
+        if place.read_only or not welcome.may_change:
+            words.append(("READ-ONLY", "badge-warn"))
+    line: list[tuple[str, str]] = []
+    for word, style in words:
+        line += [(" ", "plain")] * bool(line) + [(f" {word} ", style)]
+    return tuple(line)
+
+
+def _mode(session: Session) -> tuple[str, str]:
+    """Of an engine that is lost only what it was."""
+    word, style = ("SHADOW", "badge-warn") if session.mode == "shadow" else ("ENFORCING", "badge")
+    return (f"was {word}", "quiet") if session.state is State.LOST else (word, style)
+
+
+def first_line(session: Session, place: Place, look: Look) -> tuple[Tile, ...]:
+    """Who and how: host, mode, the policy server's pulse while it is heard."""
+    host = session.welcome.host if session.welcome is not None else session.state.value
+    name: Line = (("mailquota", "accent"),)
+    if place.embedded or session.welcome is None:  # else the badge names the host
+        name += ((f" {look.glyphs.dot} ", "faint"), (fmt.literal(host, look.glyphs), "plain"))
+    tiles = [Tile("name", 1, name), Tile("badges", 0, badges(session, place, look))]
+    if session.status is not None and session.state is not State.LOST:
+        tiles += _policy(session.status, look) + _process(session.status)
+    tiles.append(Tile("clock", 9, ((fmt.clock(look.now), "quiet"),), right=True))
+    return tuple(tiles)
+
+
+def _policy(status: Status, look: Look) -> list[Tile]:
+    trouble: Line = ((f"{format_count(status.trouble)} trouble", "near"),) if status.trouble else ()
+    return [
+        Tile("rate", 3, figure(format_rate(status.answers_per_second), "/s"), right=True),
+        Tile("refused", 4, figure(format_count(status.refused_last_hour), " refused/h"), right=True),
+        Tile("p99", 6, figure(fmt.micros(status.p99_us, look.glyphs), "", "p99 "), right=True),
+        Tile("connections", 7, figure(format_count(status.connections), " conn"), right=True),
+        Tile("trouble", 5, trouble, right=True),
+        *_history(status, look),
+        Tile("database", 2, _database(status.database), right=True),
+    ]
+
+
+def _history(status: Status, look: Look) -> list[Tile]:
+    """Only where it can't be kept, and why where there is room; the screens that need it say the whole reason."""
+    if not status.state_problem:
+        return []
+    reason = fmt.literal(status.state_problem, look.glyphs)
+    reason = fmt.fit(reason, min(REASON, fmt.width_of([(reason, "")])), look.glyphs)
+    return [
+        Tile("history", 2, (("history off", "over"),), right=True),
+        Tile("reason", 5, ((reason, "near"),), right=True),
+    ]
+
+
+def figure(value: str, after: str, before: str = "") -> Line:
+    """A figure with what it is, quiet before and after."""
+    return tuple(run for run in ((before, "quiet"), (value, "plain"), (after, "quiet")) if run[0])
+
+
+def _database(state: DatabaseState) -> Line:
+    if state.state == "ok":
+        return (("db ok", "quiet"),)
+    old = f" {format_age(state.age_seconds)}" if state.age_seconds is not None else ""
+    return ((f"db {state.state}{old}", "near" if state.state == "stale" else "over"),)
+
+
+def _process(status: Status) -> list[Tile]:
+    return [
+        Tile("cpu", 8, figure(f"{status.cpu_percent:.0f} %", "", "cpu "), right=True),
+        Tile("memory", 10, figure(format_size(status.rss_bytes), "", "mem "), right=True),
+    ]
+
+
+def second_line(session: Session, look: Look) -> tuple[Tile, ...]:
+    """How full: accounts by level, what is used and granted, the disk."""
+    status = session.status
+    if status is None:
+        return ()
+    signs = look.glyphs.levels
+    used: Line = (
+        (format_size(status.used_bytes), "plain"),
+        (" of ", "quiet"),
+        (format_size(status.granted_bytes), "plain"),
+        (" granted", "quiet"),
+    )
+    return (
+        Tile("accounts", 1, figure(format_count(status.accounts), " account" + "s" * (status.accounts != 1))),
+        Tile("over", 0, _level(signs[Level.OVER], status.over, "over", "over")),
+        Tile("near", 2, _level(signs[Level.NEAR], status.near, "near", "near")),
+        Tile("warnings", 3, _warnings(status)),
+        Tile("unmeasured", 6, _unmeasured(status)),
+        Tile("used", 4, used),
+        Tile("if-full", 7, _if_full(status), right=True),
+        Tile("disk", 3, _disk(status, look), right=True),
+        Tile("free", 5, _free(status), right=True),
+    )
+
+
+def _level(sign: str, number: int, word: str, style: str) -> Line:
+    """Nothing over is good news, and quiet."""
+    return ((f"{sign} {format_count(number)} {word}", style if number else "quiet"),)
+
+
+def _warnings(status: Status) -> Line:
+    failed = status.warnings_failed
+    return ((f"{fmt.plural(failed, 'warning')} failed", "near"),) if failed else ()
+
+
+def _unmeasured(status: Status) -> Line:
+    missing = status.accounts - status.measured
+    return ((f"{format_count(missing)} not measured yet", "quiet"),) if missing > 0 else ()
+
+
+def _disk(status: Status, look: Look) -> Line:
+    percent = status.disk.percent
+    if percent is None:
+        return (("disk unknown", "near"),)
+    level = "over" if percent >= FULL else "near" if percent >= NEAR_FULL else "ok"
+    meter = fmt.meter(percent, level, DISK_BAR, look.glyphs)
+    return (("disk ", "quiet"), *meter, (" " + fmt.percent_text(percent, look.glyphs), level))
+
+
+def _free(status: Status) -> Line:
+    free = status.disk.free_bytes
+    return () if free is None else figure(format_size(free), " free")
+
+
+def _if_full(status: Status) -> Line:
+    """What is missing if everybody filled up; the limits may promise more than there is, knowingly."""
+    free = status.disk.free_bytes
+    if free is None or status.if_full_bytes <= free:
+        return ()
+    return ((f"{format_size(status.if_full_bytes - free)} short if all fill up", "quiet"),)

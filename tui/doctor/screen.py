@@ -1,0 +1,150 @@
+"""The doctor: checks with state, finding, and the lines that mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+
+from core.doctor.model import Finding
+from core.doctor.report import text
+from tui.desk import captions
+from tui.desk.desk import Desk
+from tui.desk.tiles import Tile
+from tui.doctor import rows as doctor
+from tui.draw import format as fmt
+from tui.draw.format import Line
+from tui.draw.glyphs import Glyphs
+from tui.draw.grid import Look
+from tui.draw.rows import RowList
+from tui.frame import guide
+from tui.frame.polled_screen import PolledScreen
+from tui.widgets.painted import Painted
+from tui.widgets.row_table import RowTable
+from tui.widgets.text_list import TextList
+
+EXAMINING = "Examining the server"
+
+
+class FindingTable(RowTable[Finding]):
+    """Of findings."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "Read", tooltip="go to the text about the check; Esc goes back", key_display="⏎"),
+    ]
+
+
+class FindingText(TextList):
+    """All that is known of one check. Another one is read from its beginning."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "screen.back", "Back", tooltip="back to the table", key_display="Esc"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__(id="finding", fit=False, wrap=True)
+        self._check = ""
+
+    def show_finding(self, finding: Finding | None, look: Look) -> None:
+        """Show this one."""
+        check = finding.check if finding is not None else ""
+        if check != self._check:
+            self._check = check
+            self.scroll_home(animate=False)
+        self.show(list(doctor.detail(finding, look)))
+
+
+class DoctorScreen(PolledScreen[Finding]):
+    """Examined with the rights of who sits here, when the screen is first looked at, and then by key."""
+
+    TITLE = "Doctor"
+    FORMS = "text  fail  warn  skip  ok  !word"
+    EVERY = float("inf")
+    EMPTY = ("No checks.",)
+    WAITING = (EXAMINING,)
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("r", "again", "Run again", tooltip="examine the server again"),
+        Binding("y", "copy", "Copy fix", tooltip="copy the commands that mend it; without any, the finding"),
+        Binding("Y", "copy_all", "Copy finding", show=False, tooltip="copy all that is known of the check"),
+    ]
+
+    def __init__(self, desk: Desk) -> None:
+        rows: RowList[Finding] = RowList(lambda finding: finding.check, doctor.text)
+        super().__init__(desk, FindingTable(rows, doctor.COLUMNS, desk.look, doctor.lead, doctor.LEAD))
+        self._anew = False
+        self._rule = Painted(id="finding-title")
+        self._text = FindingText()
+
+    async def fetch(self) -> list[Finding]:
+        """Once, whoever asks; anew after that key."""
+        anew, self._anew = self._anew, False
+        findings = await (self.desk.doctor.again() if anew else self.desk.doctor.once())
+        self.desk.session.faults = self.desk.doctor.failed
+        return findings
+
+    def body(self) -> Iterable[Widget]:
+        """The table, and the whole of what is under the cursor."""
+        yield from super().body()
+        yield self._rule
+        yield self._text
+
+    def guide(self, glyphs: Glyphs) -> Iterator[Line]:
+        """The states."""
+        return guide.doctor(glyphs)
+
+    # ---- drawing
+
+    def show_header(self) -> None:
+        """With the text below."""
+        super().show_header()
+        look, finding = self.desk.look(), self.table.row
+        name = fmt.literal(finding.check, look.glyphs) if finding is not None else ""
+        self._rule.paint([captions.rule(((f" {name} ", "strong"),) if name else (), (), self.size.width, look)])
+        self._text.show_finding(finding, look)
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """How many of each state."""
+        return doctor.totals(self.rows.all, self.desk.look())
+
+    def detail_line(self) -> Line:
+        """That it is at work, or how old the findings are: the text below the table says all else."""
+        if not self.rows.known:
+            return ()
+        words = EXAMINING if self.asking else f"Examined at {fmt.clock(self.desk.doctor.at)}"
+        return ((f" {words}", "quiet"),)
+
+    # ---- keys
+
+    def open(self, _row: Finding) -> None:
+        """The keys scroll the text."""
+        self._text.focus()
+
+    async def action_back(self) -> None:
+        """From the text to the table first."""
+        if self.focused is self._text:
+            self.table.focus()
+        else:
+            await super().action_back()
+
+    def action_again(self) -> None:
+        """Something was mended."""
+        self._anew = True
+        self.ask_soon()
+
+    def action_copy(self) -> None:
+        """By the terminal's own clipboard (OSC 52)."""
+        finding = self.table.row
+        if finding is not None:
+            self._copy(finding.fix or text(finding), "The commands were copied" if finding.fix else "Copied as text")
+
+    def action_copy_all(self) -> None:
+        """For a ticket."""
+        finding = self.table.row
+        if finding is not None:
+            self._copy(text(finding), "Copied as text")
+
+    def _copy(self, words: str, said: str) -> None:
+        self.app.copy_to_clipboard(words)
+        self.say(((said, "good"),))

@@ -1,0 +1,172 @@
+"""Domains: the accounts summed by domain, and what is granted against the disk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+
+from tui.desk import captions
+from tui.desk.desk import Desk, ShowAccounts
+from tui.desk.session import Changes, State
+from tui.desk.tiles import Tile
+from tui.domains import rows as domains
+from tui.domains.rows import Domain, Domains
+from tui.draw.format import Line
+from tui.draw.glyphs import Glyphs
+from tui.draw.grid import Column
+from tui.draw.rows import RowList
+from tui.frame import guide
+from tui.frame.list_screen import ListScreen
+from tui.widgets.background import background
+from tui.widgets.row_table import RowTable
+from tui.widgets.table_header import TableHeader
+
+EMPTY = ("No accounts.", "Their domains appear here by themselves.")
+PAUSE_SECONDS = 0.002  # between two slices of the first count; a key passes
+
+
+class DomainTable(RowTable[Domain]):
+    """Of domains."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "Accounts", tooltip="show the accounts of the domain", key_display="⏎"),
+    ]
+
+
+class DomainsScreen(ListScreen):
+    """Counts everything when it is first looked at, and from then on what changes."""
+
+    TITLE = "Domains"
+    FORMS = "text  !word"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("greater_than_sign,f6", "sort(1)", "Sort", tooltip="sort by the next column", key_display="< >"),
+        Binding("less_than_sign", "sort(-1)", "Sort back", show=False, tooltip="sort by the column before"),
+        Binding("I", "invert", "Invert", tooltip="sort the other way round"),
+    ]
+
+    table: DomainTable
+
+    def __init__(self, desk: Desk) -> None:
+        self._domains = Domains()
+        self._rows: RowList[Domain] = RowList(lambda domain: domain.name, lambda domain: domain.name)
+        columns = domains.columns(self._disk)
+        self._column = next(column for column in columns if column.key == "used")
+        self._inverted = False
+        self._counting = True
+        super().__init__(desk, DomainTable(self._rows, columns, desk.look))
+        self._header = TableHeader(desk.glyphs)
+        self._rows.sort(self._order)
+
+    def _disk(self) -> int | None:
+        status = self.desk.session.status
+        return status.disk.total_bytes if status is not None else None
+
+    def body(self) -> Iterable[Widget]:
+        """The table."""
+        yield self._header
+        yield self.table
+
+    def guide(self, glyphs: Glyphs) -> Iterator[Line]:
+        """What the columns say."""
+        return guide.domains(glyphs)
+
+    # ---- counting
+
+    def on_mount(self) -> None:
+        """Count."""
+        super().on_mount()
+        self._count()
+
+    @background(exclusive=True, group="count")
+    async def _count(self) -> None:
+        self._counting = True
+        for _slice in self._domains.recount(self.desk.accounts.rows):
+            await asyncio.sleep(PAUSE_SECONDS)
+        self._counting = False
+        self.show_if_seen()
+
+    def arrived(self, changes: Changes) -> None:
+        """Also while nobody looks: what changes is little."""
+        if not self.is_mounted:
+            return
+        if changes.snapshot is not None:
+            self._count()
+        self._domains.update(changes.rows.values(), changes.removed)
+        super().arrived(changes)
+
+    # ---- drawing
+
+    def bring_in(self) -> None:
+        """Sorted anew: there are few of them beside the accounts."""
+        if not self._counting:
+            self._rows.replace(self._domains.by_name.values())
+            self.table.reload()
+        empty = EMPTY if not self._counting and self.desk.session.state is State.LIVE else ()
+        self.table.notice = captions.list_notice(
+            self._rows, self.desk.session, self.table.cells, self.desk.look(), empty=empty
+        )
+
+    def show_header(self) -> None:
+        """With the sorted column."""
+        self._header.show(self.table.placed, self._column.key, inverted=self._inverted)
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Over-commit and growth of all."""
+        return domains.totals(self._domains, self.desk.session.status, self.desk.look())
+
+    def title_line(self) -> Line:
+        """Which are shown."""
+        rows, session = self._rows, self.desk.session
+        return captions.list_title("Domains", rows, session, self.size.width, self.desk.look())
+
+    def detail_line(self) -> Line:
+        """The domain."""
+        return domains.detail(self.table.row, self.size.width, self.desk.look())
+
+    @property
+    def filtered(self) -> str:
+        """Words."""
+        return self._rows.words.text
+
+    def narrow(self, text: str) -> str:
+        """By name."""
+        self._rows.narrow(text)
+        return f"{len(self._rows)} of {self._rows.known}"
+
+    # ---- in what order
+
+    def _order(self, domain: Domain) -> tuple[float, str]:
+        """What is not known is last in both directions."""
+        value = self._column.sort(domain) if self._column.sort is not None else 0.0
+        falling = self._column.falling != self._inverted
+        return (float("inf") if value is None else -value if falling else value), domain.name
+
+    def _sort_by(self, column: Column[Domain], *, inverted: bool = False) -> None:
+        self._column, self._inverted = column, inverted
+        self._rows.sort(self._order)
+        self.table.reorder()
+        self.show()
+
+    def action_sort(self, step: int) -> None:
+        """By the next column that is on the screen."""
+        shown = [place.column for place in self.table.placed]
+        at = shown.index(self._column) if self._column in shown else 0
+        self._sort_by(shown[(at + step) % len(shown)])
+
+    def action_invert(self) -> None:
+        """The other way round."""
+        self._sort_by(self._column, inverted=not self._inverted)
+
+    @on(TableHeader.Clicked)
+    def _header_clicked(self, event: TableHeader.Clicked) -> None:
+        column: Column[Any] = event.column
+        self._sort_by(column, inverted=column is self._column and not self._inverted)
+
+    @on(RowTable.Opened)
+    def _opened(self, event: RowTable.Opened) -> None:
+        self.post_message(ShowAccounts(f"@{event.row.name}"))

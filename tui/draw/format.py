@@ -1,0 +1,242 @@
+"""Facts as text: what is written into cells, tiles and dialogs. Pure.
+
+A line on a screen is a list of runs, each a text and the name of its look (``quiet``, ``over`` …). What a look is in
+colours is the theme's business alone. Text that comes from outside goes through ``literal`` exactly once.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+import time
+import unicodedata
+from collections.abc import Iterable
+
+from rich.cells import cell_len, set_cell_size
+
+from core.base.model import Level
+from core.base.units import format_age, format_count, format_micros, format_size
+from tui.draw.glyphs import Glyphs
+
+Run = tuple[str, str]
+Line = tuple[Run, ...]
+
+# Unicode categories that draw nothing, or change how others are drawn: controls, formats (bidirectional overrides
+# among them), surrogates, private use, line and paragraph separators.
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+SOME_WORDS = 12  # cells; less of a text says nothing
+
+_BYTES = re.compile("-?[0-9]{1,30}")
+
+VERDICTS = {
+    "accept": ("accepted", "quiet"),
+    "over_quota": ("refused full", "over"),
+    "too_large": ("refused size", "over"),
+    "unknown": ("unknown user", "quiet"),
+    "trouble": ("trouble", "near"),
+    "exempt": ("exempt", "quiet"),
+    "other": ("not decided", "quiet"),
+    "bounced": ("bounced full", "over"),  # by the mailstore; known from the mail log only
+}
+
+
+def verdict_words(verdict: str, *, shadow: bool) -> Run:
+    """A verdict in words, with its look. In shadow mode nothing is refused: it only would be."""
+    words, look = VERDICTS.get(verdict, (verdict, "plain"))
+    return ("would refuse" if shadow and words.startswith("refused") else words), look
+
+
+def literal(text: str, glyphs: Glyphs) -> str:
+    """Text from outside as it may be shown: what would steer the terminal, or hide, becomes visible."""
+    if text.isascii() and text.isprintable():
+        return text
+    if glyphs.ascii_only:
+        return "".join(char if " " <= char <= "~" else _escaped(char) for char in text)
+    return "".join(_visible(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def _visible(char: str) -> str:
+    code = ord(char)
+    if code < 0x20:
+        return chr(0x2400 + code)  # the pictures of control characters
+    if code == 0x7F:
+        return "\u2421"
+    return "\u00b7" if unicodedata.category(char) in _UNSAFE else char
+
+
+def width_of(line: Iterable[Run]) -> int:
+    """Cells."""
+    return sum(cell_len(text) for text, _look in line)
+
+
+def fit(text: str, width: int, glyphs: Glyphs, *, right: bool = False) -> str:
+    """Exactly ``width`` cells: padded, or cut with a sign that says so."""
+    length = cell_len(text)
+    if length > width:
+        return set_cell_size(text, width - 1) + glyphs.ellipsis if width > 0 else ""
+    pad = " " * (width - length)
+    return pad + text if right else text + pad
+
+
+def cut(line: Line, width: int, glyphs: Glyphs) -> Line:
+    """Exactly so many cells of a line."""
+    found: list[Run] = []
+    for text, look in line:
+        if (room := width - width_of(found)) <= 0:
+            break
+        found.append((fit(text, min(room, cell_len(text)), glyphs), look))
+    return (*found, (" " * (width - width_of(found)), "plain"))
+
+
+def hanging(line: Line, width: int) -> list[Line]:
+    """The line with its last run wrapped to ``width`` cells, under where that run begins."""
+    if width_of(line) <= width or len(line) < 2:
+        return [line]
+    *before, (text, look) = line
+    indent = width_of(before)
+    first, *more = textwrap.wrap(text, max(10, width - indent), break_on_hyphens=False) or [""]
+    return [(*before, (first, look)), *(((" " * indent, "plain"), (part, look)) for part in more)]
+
+
+def bar(percent: float | None, width: int, glyphs: Glyphs) -> tuple[str, str]:
+    """The filled and the empty part of ``width`` cells. Anything shows a trace; only 100 % fills it to the end."""
+    steps = len(glyphs.fill) - 1
+    most = width * steps
+    filled = 0 if percent is None else min(most, int(percent * most / 100))
+    if percent is not None and percent > 0:
+        filled = max(1, filled)
+    if percent is not None and percent < 100:
+        filled = min(filled, most - 1)
+    full, part = divmod(filled, steps)
+    text = glyphs.fill[-1] * full + (glyphs.fill[part] if part else "")
+    return text, glyphs.fill[0] * (width - len(text))
+
+
+def percent_text(percent: float | None, glyphs: Glyphs) -> str:
+    """``96 %``, rounded down: 100 % is never said of a mailbox that is below its limit."""
+    if percent is None:
+        return glyphs.nothing
+    return "> 999 %" if percent >= 1000 else f"{int(percent)} %"
+
+
+def meter(percent: float | None, look: str, width: int, glyphs: Glyphs) -> Line:
+    """A bar in its looks. Its parts differ in their signs too: it is read without colours."""
+    left, right = glyphs.caps
+    full, rest = bar(percent, width - len(left + right), glyphs)
+    return tuple(run for run in ((left, "quiet"), (full, f"{look}-bar"), (rest, "track"), (right, "quiet")) if run[0])
+
+
+def size(value: int | None, glyphs: Glyphs) -> str:
+    """Bytes as people read them."""
+    return glyphs.nothing if value is None else format_size(value)
+
+
+def count(value: int | None, glyphs: Glyphs) -> str:
+    """A number with thousands separated."""
+    return glyphs.nothing if value is None else format_count(value)
+
+
+def short_count(value: int, cells: int = 6) -> str:
+    """A number in six cells or more: ``12,345``, ``123k``, ``12M``."""
+    text = format_count(value)
+    if len(text) <= cells:
+        return text
+    return f"{value // 1000}k" if value < 1_000_000 else f"{value // 1_000_000}M"
+
+
+def age(moment: float | None, now: float, glyphs: Glyphs) -> str:
+    """How long ago, to the minute: a table of seconds would be another one each second."""
+    if moment is None:
+        return glyphs.nothing
+    return "< 1 min" if now - moment < 60 else format_age(now - moment)
+
+
+def ahead(moment: float, now: float) -> str:
+    """How long until then, to the minute: ``in 4 min``, ``now``."""
+    left = moment - now
+    return "now" if left <= 0 else "in < 1 min" if left < 60 else f"in {format_age(left)}"
+
+
+def day(moment: float, now: float) -> str:
+    """A local date as people say it: ``Fri 4 Dec``, with its year where that is not this one."""
+    then = time.localtime(moment)
+    year = "" if then.tm_year == time.localtime(now).tm_year else f" {then.tm_year}"
+    return f"{time.strftime('%a', then)} {then.tm_mday} {time.strftime('%b', then)}{year}"
+
+
+def until(moment: float, now: float) -> str:
+    """The same of an end, with the time of day where that is not midnight: ``Fri 4 Dec 18:00``."""
+    clock = time.strftime("%H:%M", time.localtime(moment))
+    return day(moment, now) + ("" if clock == "00:00" else f" {clock}")
+
+
+def facts(name: Run, others: Iterable[Run], width: int, glyphs: Glyphs) -> Line:
+    """Facts about something with dots between them, as many as there is room for; the last of them may be cut."""
+    dot = f"  {glyphs.dot}  " if width >= 100 else f" {glyphs.dot} "
+    line: list[Run] = [(" " + fit(name[0], min(width_of([name]), width // 2), glyphs), name[1])]
+    for text, look in others:
+        room = width - width_of(line) - len(dot)
+        if room < SOME_WORDS:
+            break
+        line += [(dot, "quiet"), (fit(text, min(room, cell_len(text)), glyphs), look)]
+    return tuple(line)
+
+
+def plural(number: int, one: str, many: str = "") -> str:
+    """``1 account``, ``1,204 accounts``."""
+    return f"{format_count(number)} {one if number == 1 else many or one + 's'}"
+
+
+def recorded_bytes(value: str | None) -> int | None:
+    """A limit or a size from the text that the journal has of it; None for words, and for what is no size."""
+    return int(value) if value is not None and _BYTES.fullmatch(value) else None
+
+
+def recorded(value: str | None, glyphs: Glyphs) -> str:
+    """The same as people read it."""
+    size = recorded_bytes(value)
+    if size is not None:
+        return format_size(size)
+    return glyphs.nothing if value is None else literal(value, glyphs)
+
+
+def micros(value: int | None, glyphs: Glyphs) -> str:
+    """A duration in microseconds, with ``us`` where there is no other sign for it."""
+    if value is None:
+        return glyphs.nothing
+    text = format_micros(value)
+    return text.replace("µ", "u") if glyphs.ascii_only else text
+
+
+def clock(moment: float) -> str:
+    """Time of day, local, as the operator's watch has it."""
+    return time.strftime("%H:%M:%S", time.localtime(moment))
+
+
+def look_of(level: Level) -> str:
+    """The look of what has this level: amber and red only where something needs a person."""
+    return {Level.OVER: "over", Level.CRITICAL: "critical", Level.NEAR: "near", Level.OK: "ok"}.get(level, "quiet")
+
+
+def drift_words(before: int | None, after: int | None) -> str:
+    """What a recount found, in words."""
+    if before is None or after is None:
+        return "counted for the first time" if after is not None else "not counted"
+    if before == after:
+        return "as recorded"
+    return f"{format_size(abs(after - before))} {'more' if after > before else 'less'} than recorded"
+
+
+def editable_size(limit: int | None) -> str:
+    """A limit as one would type it, exact to the byte: ``5G``, ``1536M``, ``5000``."""
+    if limit is None:
+        return "unlimited"
+    for power, letter in ((40, "T"), (30, "G"), (20, "M"), (10, "K")):
+        if limit >= 1 << power and limit % (1 << power) == 0:
+            return f"{limit >> power}{letter}"
+    return str(limit)

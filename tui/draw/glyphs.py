@@ -1,0 +1,106 @@
+"""The signs a screen is drawn with: a Unicode set, and an ASCII one for terminals without. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.base.model import Level
+
+
+@dataclass(frozen=True)
+class Glyphs:
+    """One sign per meaning. Every one is a single cell wide, so that both sets give the same lay-out."""
+
+    ascii_only: bool
+    levels: dict[Level, str]
+    fill: str  # a cell of a bar, from empty to full: thin, so that the bars of a table do not grow into one
+    caps: tuple[str, str]  # around a bar
+    mark: str
+    rule: str
+    dot: str  # between two facts of a line
+    nothing: str
+    differs: str  # a figure that a recount does not agree with
+    ellipsis: str
+    arrow: str
+    becomes: str  # between the recipient and the mailbox that its mail ends in
+    down: str
+    up: str
+    thumb: str  # of the scrollbar
+    track: str
+    enter: str
+    span: str  # between the ends of a range
+    steps: str  # of a sparkline, from low to high
+    steps_of_plot: str  # the same where what is below them is full
+    notch: str  # below the limit in a column that goes over it: the line is seen without colours
+    dots: str  # of a dotted line, from low to high in a cell
+    states: dict[str, str]  # of a warning
+    branches: tuple[str, str, str]  # of a tree: a folder, the last one, beside a folder that goes on
+
+
+UNICODE = Glyphs(
+    ascii_only=False,
+    levels={
+        Level.OVER: "■",
+        Level.CRITICAL: "▲",
+        Level.NEAR: "▲",
+        Level.OK: "●",
+        Level.UNLIMITED: "∞",
+        Level.UNKNOWN: "?",
+    },
+    fill="─╸━",
+    caps=("", ""),
+    mark="✓",
+    rule="─",
+    dot="·",
+    nothing="–",  # noqa: RUF001  the dash of an empty cell
+    differs="≠",
+    ellipsis="…",
+    arrow="→",
+    becomes="⇒",
+    down="▼",
+    up="▲",
+    thumb="┃",
+    track="│",
+    enter="⏎",
+    span="–",  # noqa: RUF001  as typeset
+    steps="▁▂▃▄▅▆▇█",
+    steps_of_plot="▁▂▃▄▅▆▇█",
+    notch="▇",
+    dots="▁─▔",
+    states={"sent": "✓", "queued": "○", "failed": "✗", "dropped": "–"},  # noqa: RUF001  the dash of an empty cell
+    branches=("├ ", "└ ", "│ "),
+)
+
+ASCII = Glyphs(
+    ascii_only=True,
+    levels={
+        Level.OVER: "#",
+        Level.CRITICAL: "^",
+        Level.NEAR: "^",
+        Level.OK: "o",
+        Level.UNLIMITED: "~",
+        Level.UNKNOWN: "?",
+    },
+    fill="-#",
+    caps=("[", "]"),
+    mark="*",
+    rule="-",
+    dot="|",
+    nothing="-",
+    differs="!",
+    ellipsis="~",
+    arrow=">",
+    becomes="=",
+    down="v",
+    up="^",
+    thumb="#",
+    track="|",
+    enter="Enter",
+    span="-",
+    steps="_.-:=+*#",
+    steps_of_plot="____::##",
+    notch="=",
+    dots=".-'",
+    states={"sent": "+", "queued": "o", "failed": "x", "dropped": "-"},
+    branches=("|-", "`-", "| "),
+)

@@ -1,0 +1,236 @@
+"""The plot of an account's use, with its limits and what is expected of it. Pure; sizes in bytes, times in seconds.
+
+Theory of operation. Time runs from left to right, a column of cells for a span of it; "today" stands where the past
+ends, and what is behind it is the forecast. A figure of the history holds until the next one, and a column shows the
+largest of its span: a peak of an hour is seen among 90 days.
+
+The scale is made for the limit: it lies on the edge between two lines, so that what is above it is exactly what was
+over, and has a colour of its own. Where the use is far below, a scale up to the limit would flatten all that happens;
+it ends above the use then.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.base.model import Point
+from core.base.units import format_size
+from core.control.results import Details
+from tui.draw.format import Line, Run
+from tui.draw.glyphs import Glyphs
+from tui.draw.grid import Look
+
+DAY = 86400.0
+HOUR = 3600.0
+PAST = 90  # days
+YOUNG = 3 * DAY  # of a past that is shorter times are told, too
+NEAREST, FARTHEST = 1 / 6, 2 / 3  # of the past, that the forecast is shown for
+AXIS = 10  # cells of the figures on the left
+FAR = 4.0  # a limit so many times above the use is off the scale
+STEPS = 8  # heights in a cell
+
+Held = Sequence[tuple[float, int | None]]  # from when on which limit held, oldest first
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a plot shows: from when to when in how many columns, how many bytes a line. ``limit`` is on the scale."""
+
+    start: float
+    now: float
+    end: float
+    columns: int
+    lines: int
+    line: float
+    limit: int | None
+
+    def time_of(self, column: int) -> float:
+        """When a column begins."""
+        return self.start + column * (self.end - self.start) / self.columns
+
+    def column(self, at: float) -> int:
+        """The column of a time."""
+        return int((at - self.start) * self.columns / (self.end - self.start))
+
+
+def plot(details: Details, width: int, height: int, look: Look) -> list[Line]:
+    """``height`` lines, of which the last names the days."""
+    frame = frame_of(details, look.now, max(1, width - AXIS), max(1, height - 1))
+    limits, drawing = held(details, frame.start), Drawing(frame, look.glyphs)
+    drawing.limits(limits)
+    drawing.forecast(details)
+    drawing.use(_points(details, frame), limits)
+    figures = _figures(frame)
+    axis = [(f"{figures.get(number, ''):>{AXIS - 1}} ", "quiet") for number in range(frame.lines)]
+    return [*((figure, *row) for figure, row in zip(axis, drawing.rows, strict=True)), _days(frame, details)]
+
+
+# ---- what is shown
+
+
+def frame_of(details: Details, now: float, columns: int, lines: int) -> Frame:
+    """Times and scale."""
+    start, limit = beginning(details, now), details.row.limit_bytes
+    since = _since(details.points, start)
+    highest = max([point.used_bytes for point in since] + [details.row.used_bytes or 0, 1])
+    end = now + _ahead(details, now - start)
+    if limit is None or not 0 < limit <= FAR * highest:
+        return Frame(start, now, end, columns, lines, highest * 1.15 / lines, None)
+    tallest = max([highest, *(each for _at, each in held(details, start) if each and each <= FAR * highest)])
+    below = max(1, min(lines - 1, int(limit / tallest * lines)))
+    return Frame(start, now, end, columns, lines, max(limit / below, tallest / lines), limit)
+
+
+def beginning(details: Details, now: float) -> float:
+    """Of the plot: as far back as it shows at most, or the history goes, but an hour."""
+    first = details.points[0].at if details.points else now
+    return min(max(now - PAST * DAY, first), now - HOUR)
+
+
+def _ahead(details: Details, past: float) -> float:
+    """How far the forecast is shown; not at all where the account will not be full, or is."""
+    forecast = details.forecast
+    if forecast is None or not forecast.days:
+        return 0.0
+    return min(max(forecast.days * DAY * 1.25, NEAREST * past), FARTHEST * past)
+
+
+def _since(points: Sequence[Point], start: float) -> Sequence[Point]:
+    """Those since a time, and the one that held then."""
+    return points[max(0, bisect_right(points, start, key=lambda point: point.at) - 1) :]
+
+
+def _points(details: Details, frame: Frame) -> list[Point]:
+    """With what is used right now, which is no part of the history yet."""
+    points = [point for point in _since(details.points, frame.start) if point.at <= frame.now]
+    used = details.row.used_bytes
+    return points if used is None else [*points, Point(frame.now, used)]
+
+
+def held(details: Details, start: float) -> Held:
+    """Which limit held from when on, from ``start``; the present one where the history knows of none."""
+    later = [(at, limit) for at, limit in details.limits if at > start]
+    before = [(start, limit) for at, limit in details.limits if at <= start][-1:]
+    return before + later or [(start, details.row.limit_bytes)]
+
+
+# ---- drawing
+
+
+class Drawing:
+    """``rows`` are the lines of the plot by cells, from the top; what is drawn later hides what is there."""
+
+    def __init__(self, frame: Frame, glyphs: Glyphs) -> None:
+        self.frame = frame
+        self.rows: list[list[Run]] = [[(" ", "plain")] * frame.columns for _line in range(frame.lines)]
+        self._glyphs = glyphs
+
+    def limits(self, held: Held) -> None:
+        """Each on the lower edge of the line above it, from when on it held."""
+        frame, sign = self.frame, (self._glyphs.steps_of_plot[0], "quiet")
+        ends = [at for at, _limit in held[1:]] + [frame.end]
+        for (at, limit), end in zip(held, ends, strict=True):
+            up = frame.lines if limit is None or limit < 0 else round(limit / frame.line)
+            if up < frame.lines:
+                for column in range(max(0, frame.column(at)), frame.column(end)):
+                    self.rows[frame.lines - 1 - up][column] = sign
+
+    def forecast(self, details: Details) -> None:
+        """The honest range, and what is most likely, up to the limit."""
+        frame, trend, used = self.frame, details.trend, details.row.used_bytes
+        if trend is None or used is None or frame.end <= frame.now:
+            return
+        most = details.row.limit_bytes if frame.limit is not None else None
+        for growth, style in ((trend.low, "quiet"), (trend.high, "quiet"), (trend.growth, "near")):
+            for column in range(frame.column(frame.now) + 2, frame.columns, 2):
+                size = used + growth * (frame.time_of(column) - frame.now) / DAY
+                if size < 0 or (most is not None and size >= most):
+                    break
+                up, part = divmod(size / frame.line, 1)
+                if up < frame.lines:
+                    sign = self._glyphs.dots[int(part * len(self._glyphs.dots))]
+                    self.rows[frame.lines - 1 - int(up)][column] = (sign, style)
+
+    def use(self, points: Sequence[Point], held: Held) -> None:
+        """What was used, against the limit of that time."""
+        frame = self.frame
+        times, since = [point.at for point in points], [at for at, _limit in held]
+        for column in range(max(0, frame.column(times[0])) if times else frame.columns, frame.columns):
+            begin, end = frame.time_of(column), frame.time_of(column + 1)
+            if begin > frame.now:
+                break
+            first = max(0, bisect_right(times, begin) - 1)
+            after = len(points) if end >= frame.now else max(first + 1, bisect_left(times, end))
+            most = max(point.used_bytes for point in points[first:after])
+            self._column(column, most, held[max(0, bisect_right(since, min(end, frame.now)) - 1)][1])
+
+    def _column(self, column: int, used: int, limit: int | None) -> None:
+        """What is over the limit always shows above its line, and what is not never does, however little it is."""
+        lines = self.frame.lines
+        height = max(1, round(used / self.frame.line * STEPS))
+        edge = lines if limit is None else round(limit / self.frame.line)
+        over = limit is not None and used >= limit
+        if over:
+            edge = min(edge, lines - 1)
+            height = max(height, edge * STEPS + 1)
+        else:
+            height = min(height, max(1, edge * STEPS))
+        for up in range(min(-(-height // STEPS), lines)):
+            sign = self._glyphs.steps_of_plot[min(STEPS, height - up * STEPS) - 1]
+            if over and up == edge - 1:
+                sign = self._glyphs.notch
+            self.rows[lines - 1 - up][column] = (sign, "over-area" if over and up >= edge else "area")
+
+
+def _figures(frame: Frame) -> dict[int, str]:
+    """What stands on the left, by line: the limit or the end of the scale, and nothing."""
+    figures = {frame.lines - 1: "0"}
+    if frame.limit is None:
+        figures[0] = format_size(round(frame.lines * frame.line))
+    else:
+        figures[max(0, frame.lines - 1 - round(frame.limit / frame.line))] = format_size(frame.limit)
+    return figures
+
+
+def _days(frame: Frame, details: Details) -> Line:
+    """Under the plot: today, when it is full, its beginning, its middle; each where there is room."""
+    cells = [" "] * frame.columns
+    places = [
+        (frame.now, "now" if is_young(frame.start, frame.now) else "today"),
+        (frame.start, moment(frame.start, frame.start, frame.now)),
+    ]
+    forecast = details.forecast
+    if forecast is not None and forecast.days and frame.now + forecast.days * DAY <= frame.end:
+        full = frame.now + forecast.days * DAY
+        places.insert(1, (full, "full today" if day(full) == day(frame.now) else f"full {day(full)}"))
+    middle = (frame.start + frame.now) / 2
+    for at, words in [*places, (middle, moment(middle, frame.start, frame.now))]:
+        x = max(0, min(frame.column(at) - len(words) // 2, frame.columns - len(words)))
+        if not "".join(cells[max(0, x - 2) : x + len(words) + 2]).strip():
+            cells[x : x + len(words)] = words
+    return ((" " * AXIS + "".join(cells)[: frame.columns], "quiet"),)
+
+
+def is_young(start: float, now: float) -> bool:
+    """Whether days say too little of this past."""
+    return now - start < YOUNG
+
+
+def moment(at: float, start: float, now: float) -> str:
+    """A time of a past that began at ``start``: ``4 Dec``, of a young one ``4 Dec 14:05``, or ``14:05`` of today."""
+    if not is_young(start, now):
+        return day(at)
+    return _clock(at) if day(at) == day(now) else f"{day(at)} {_clock(at)}"
+
+
+def _clock(at: float) -> str:
+    return time.strftime("%H:%M", time.localtime(at))
+
+
+def day(at: float) -> str:
+    """``4 Dec``, by the local calendar."""
+    moment = time.localtime(at)
+    return f"{moment.tm_mday} {time.strftime('%b', moment)}"

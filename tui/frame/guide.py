@@ -1,0 +1,148 @@
+"""What the help of a screen says beside its keys: languages, signs, words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from core.base import filters
+from core.base.model import Level
+from core.doctor.model import State
+from tui.draw import format as fmt
+from tui.draw.format import VERDICTS, Line
+from tui.draw.glyphs import Glyphs
+
+LEVELS = {
+    Level.OVER: "at its limit or over: new mail is refused",
+    Level.CRITICAL: "from 95 % of the limit",
+    Level.NEAR: "from 80 % of the limit",
+    Level.OK: "below that",
+    Level.UNLIMITED: "no limit",
+    Level.UNKNOWN: "not measured yet, or not readable",
+}
+
+LIMITS = (
+    ("5G  512M  5000", "a size, by powers of 1024; without a unit in bytes"),
+    ("unlimited  0", "no limit"),
+    ("+500M  -1G  +20%", "more or less than now"),
+    ("x2", "times what it is now"),
+    ("used+1G  used*1.2", "from the present use"),
+)
+
+_ANSWERS = {
+    "accept": "there is room for it, or there is no limit",
+    "over_quota": "the mailbox is at its limit, or has no room for this mail",
+    "too_large": "larger than all that the mailbox may hold",
+    "unknown": "no mailbox of ours: left to Postfix",
+    "trouble": "not decided in time: policy.trouble, by default DUNNO",
+    "exempt": "never refused, by policy.exempt",
+    "other": "a state of SMTP in which nothing is decided",
+}
+
+_STATES = {
+    "queued": "due; waits for quiet hours to end, for its turn, or for the next try",
+    "sent": "delivered into the mailbox, full or not",
+    "failed": "given up after several tries; the reason is beside it",
+    "dropped": "not sent, as it was no longer true or the account is gone",
+}
+
+_KINDS = (
+    ("limit", "an edit of a limit; U takes it back while nobody changed it since"),
+    ("until Fri 4 Dec", "a temporary limit; it goes back by itself, and then says ended"),
+    ("undone", "an edit that another entry took back"),
+    ("recount", "use counted again: what was recorded, what was found"),
+    ("Trash", "messages removed from Trash"),
+    ("warning", "a mail to the owner of a mailbox"),
+    ("jump", "use that changed suddenly"),
+    ("start  stop", "of the engine"),
+)
+
+_CHECKS: dict[State, tuple[Level, str, str]] = {
+    "fail": (Level.OVER, "over", "mail is lost, refused, or accepted against the limits, or a figure is wrong"),
+    "warn": (Level.NEAR, "near", "mail flows, but something will surprise somebody"),
+    "skip": (Level.UNKNOWN, "quiet", "can't be judged; what is missing for it stands beside it"),
+    "ok": (Level.OK, "ok", "as it should be, or no concern of this server"),
+}
+
+# What is typed or shown, of all helps, in one column.
+FORM = 2 + max(len(form) for form, _meaning in (*filters.DOCS, *LIMITS, *_KINDS))
+
+
+def accounts(glyphs: Glyphs) -> Iterator[Line]:
+    """Filter, limits, levels."""
+    yield from section("Filter: words are joined, each must match", filters.DOCS)
+    yield from section("Limits", LIMITS)
+    yield from heading("Signs")
+    for level, meaning in LEVELS.items():
+        yield ((f"  {glyphs.levels[level]} {level.value:<{FORM - 2}}", fmt.look_of(level)), (meaning, "quiet"))
+
+
+def decisions(forms: Iterable[tuple[str, str]]) -> Iterator[Line]:
+    """Filter, verdicts. ``forms`` is what can be typed into the filter, each with what it finds."""
+    yield from section("Filter: words are joined, each must match", forms)
+    yield from heading("Verdicts")
+    for verdict, meaning in _ANSWERS.items():
+        words, look = VERDICTS[verdict]
+        yield ((f"  {words:<{FORM}}", look), (meaning, "quiet"))
+    words, look = fmt.verdict_words("over_quota", shadow=True)
+    yield ((f"  {words:<{FORM}}", look), ("shadow mode: it is only noted, the answer was DUNNO", "quiet"))
+
+
+def domains(_glyphs: Glyphs) -> Iterator[Line]:
+    """What the columns say."""
+    yield from section(
+        "Columns",
+        (
+            ("Granted", "the sum of the limits; accounts without a limit are counted apart"),
+            ("Use", "what they use of that"),
+            ("Of disk", "what is granted as a share of the whole disk; all domains together may promise more"),
+            ("Per day", "by how much the use grew lately"),
+        ),
+    )
+
+
+def warnings(glyphs: Glyphs) -> Iterator[Line]:
+    """The states of a warning."""
+    yield from heading("States")
+    for state, meaning in _STATES.items():
+        yield ((f"  {glyphs.states[state]} {state:<{FORM - 2}}", "plain"), (meaning, "quiet"))
+
+
+def journal(_glyphs: Glyphs) -> Iterator[Line]:
+    """The kinds of entries."""
+    yield from section("Kinds", _KINDS)
+
+
+def doctor(glyphs: Glyphs) -> Iterator[Line]:
+    """The states of a check."""
+    yield from heading("States")
+    for state, (level, look, meaning) in _CHECKS.items():
+        yield ((f"  {glyphs.levels[level]} {state:<{FORM - 2}}", look), (meaning, "quiet"))
+
+
+def card(glyphs: Glyphs) -> Iterator[Line]:
+    """The plot, and what the words about it mean."""
+    yield from section("Plot of the use", _plot(glyphs))
+
+
+def _plot(glyphs: Glyphs) -> Iterator[tuple[str, str]]:
+    yield glyphs.steps_of_plot[3] + glyphs.steps_of_plot[-1], "what was used; each figure holds until the next one"
+    yield glyphs.steps_of_plot[0] * 3, "the limit of that time; what was over it has another colour"
+    yield " ".join(glyphs.dots), "what is expected after today: most likely, and the range that this lies in"
+    yield "full in 12 days (9-20)", "at the growth of late; one clean-up or import does not change it"
+
+
+def section(name: str, entries: Iterable[tuple[str, str]]) -> Iterator[Line]:
+    """A heading and what stands under it."""
+    yield from heading(name)
+    yield from (entry(form, meaning) for form, meaning in entries)
+
+
+def heading(name: str) -> Iterator[Line]:
+    """With a blank line before it."""
+    yield ()
+    yield ((f" {name}", "title"),)
+
+
+def entry(form: str, meaning: str) -> Line:
+    """What is typed, and what it does."""
+    return ((f"  {form:<{FORM - 2}}  ", "key"), (meaning, "quiet"))

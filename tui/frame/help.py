@@ -1,0 +1,69 @@
+"""All keys, made from the bindings, and what else the screen has to explain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen, Screen
+
+from tui.desk.desk import Desk, Informed
+from tui.draw.format import Line
+from tui.draw.glyphs import Glyphs
+from tui.frame import guide
+from tui.widgets.foot import Foot, key_name
+from tui.widgets.live_table import LiveTable
+from tui.widgets.painted import Painted
+from tui.widgets.text_list import TextList
+
+
+class HelpScreen(ModalScreen[None]):
+    """About the screen it was called from."""
+
+    TITLE = "Help"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,question_mark,1", "dismiss", "Back", key_display="Esc"),
+    ]
+
+    def __init__(self, desk: Desk, about: Screen[Any]) -> None:
+        super().__init__()
+        self.desk = desk
+        self._about = about
+
+    def compose(self) -> ComposeResult:
+        """A title, a list to scroll, the keys."""
+        yield Painted(id="title")
+        yield TextList(id="help", fit=False, wrap=True)
+        yield Foot(self.desk.glyphs)
+
+    def on_mount(self) -> None:
+        """The text is made once."""
+        self.query_one("#title", Painted).paint([((" Help", "strong"), (f"  {self._about.title or ''}", "quiet"))])
+        self.query_one(TextList).show(list(help_lines(self._about, self.desk.glyphs)))
+
+
+def help_lines(screen: Screen[Any], glyphs: Glyphs) -> Iterator[Line]:
+    """Keys by where they work, then what the screen adds."""
+    for name, keys in keys_of(screen, glyphs).items():
+        yield from guide.section(name, keys)
+    if isinstance(screen, Informed):
+        yield from screen.guide(glyphs)
+
+
+def keys_of(screen: Screen[Any], glyphs: Glyphs) -> dict[str, list[tuple[str, str]]]:
+    """By where they work; each action once, with all its keys and what it does."""
+    here = screen.title or "Here"
+    found: dict[str, dict[str, tuple[str, list[str]]]] = {here: {}, "Moving": {}, "Everywhere": {}}
+    for active in screen.active_bindings.values():
+        binding, node = active.binding, active.node
+        if binding.tooltip:
+            moves = isinstance(node, LiveTable) and binding.action != "open"
+            name = "Everywhere" if node is screen.app else "Moving" if moves else here
+            _words, keys = found[name].setdefault(binding.action, (binding.tooltip, []))
+            keys.append(key_name(Binding(binding.key, binding.action), glyphs))
+    return {
+        name: [("  ".join(sorted(keys, key=len)), words) for words, keys in actions.values()]
+        for name, actions in found.items()
+    }

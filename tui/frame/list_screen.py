@@ -1,0 +1,188 @@
+"""What the screens with one table have in common: parts, filter, and the line about the row under the cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widget import Widget
+
+from tui.desk.desk import Desk, Informed, is_seen
+from tui.desk.session import Changes, State
+from tui.desk.tiles import Tile
+from tui.draw.format import Line
+from tui.widgets.filter_line import FilterLine
+from tui.widgets.foot import Foot
+from tui.widgets.head import Head, TileRow
+from tui.widgets.live_table import LiveTable
+from tui.widgets.note_line import NoteLine
+from tui.widgets.title_rule import TitleRule
+
+
+class ListScreen(Screen[None], Informed):
+    """What is in the table says who inherits from it. It draws while it is looked at; else it costs nothing."""
+
+    FORMS = ""  # what can be typed into the filter
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "filter", "Filter", tooltip="show only what has these words"),
+        Binding("escape", "back", "Back", show=False, tooltip="clear the filter, or back to the accounts"),
+    ]
+
+    def __init__(self, desk: Desk, table: LiveTable) -> None:
+        super().__init__()
+        self.desk = desk
+        self.table = table
+        self._head = Head(desk.session, lambda: desk.place, desk.look)
+        self._title = TitleRule()
+        self._filter_line = FilterLine(self.FORMS, desk.glyphs, id="filter")
+        self._totals = TileRow()
+        self._detail = NoteLine(desk.steady)
+        self._foot = Foot(desk.glyphs)
+
+    def compose(self) -> ComposeResult:
+        """From the top down."""
+        yield self._head
+        yield self._title
+        yield self._filter_line
+        yield self._totals
+        yield from self.body()
+        yield self._detail
+        yield self._foot
+
+    def on_mount(self) -> None:
+        """The table has the keys."""
+        self.table.focus()
+
+    def on_resize(self) -> None:
+        """Other tiles and columns fit."""
+        self.call_after_refresh(self.show, anew=True)
+
+    def on_screen_resume(self) -> None:
+        """All that came meanwhile, at once."""
+        self.call_after_refresh(self.show)
+
+    # ---- what is in it
+
+    def body(self) -> Iterable[Widget]:
+        """The table with its header, and what stands beside it."""
+        raise NotImplementedError
+
+    def bring_in(self) -> None:
+        """Take what is new, and say what stands where no rows are."""
+        raise NotImplementedError
+
+    def show_header(self) -> None:
+        """The titles of the columns, and other parts of the body."""
+        raise NotImplementedError
+
+    def title_line(self) -> Line:
+        """The name of the screen, and what of it is shown."""
+        raise NotImplementedError
+
+    def detail_line(self) -> Line:
+        """The row under the cursor."""
+        raise NotImplementedError
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Sums above the table."""
+        return ()
+
+    @property
+    def filtered(self) -> str:
+        """The filter that holds."""
+        raise NotImplementedError
+
+    def narrow(self, text: str) -> str:
+        """Another filter; how much it finds."""
+        raise NotImplementedError
+
+    # ---- drawing
+
+    @property
+    def lost(self) -> bool:
+        """The engine is gone."""
+        return self.desk.session.state is State.LOST
+
+    def arrived(self, changes: Changes) -> None:
+        """News from the engine."""
+        if changes.state:
+            self.refresh_bindings()
+        self.show_if_seen()
+
+    def tick(self) -> None:
+        """Ages grow."""
+        self.show_if_seen()
+
+    def show_if_seen(self) -> None:
+        """Nobody looks: nothing to draw."""
+        if self.is_mounted and is_seen(self):
+            self.show()
+
+    def show(self, *, anew: bool = False) -> None:
+        """Draw what differs, everywhere."""
+        self._head.show()
+        self.bring_in()
+        self.table.redraw()
+        tiles = self.tiles()
+        self._totals.display = bool(tiles)
+        self._totals.show(tiles, anew=anew)
+        self.show_header()
+        self._foot.show(())
+        self._show_around()
+
+    @on(LiveTable.Scrolled)
+    def _show_around(self) -> None:
+        self._title.paint([self.title_line()])
+        self._detail.show(self.detail_line())
+
+    @on(LiveTable.Moved)
+    def _moved(self) -> None:
+        self._detail.forget()
+        self._show_around()
+
+    def say(self, line: Line) -> None:
+        """A message where the line about the row is, for a while or until the cursor moves."""
+        self._detail.say(line)
+
+    def done(self, line: Line | None) -> None:
+        """What a dialog did."""
+        if line is not None:
+            self.say(line)
+
+    # ---- the filter
+
+    def action_filter(self) -> None:
+        """Open the filter line."""
+        self.add_class("-filtering")
+        self._filter_line.open(self.filtered)
+
+    @on(FilterLine.Typed)
+    def _typed(self, event: FilterLine.Typed) -> None:
+        self._narrow(event.text)
+
+    def _narrow(self, text: str) -> None:
+        self._filter_line.say(self.narrow(text), "quiet")
+        self.table.reorder()
+        self.show()
+
+    @on(FilterLine.Kept)
+    def _kept(self) -> None:
+        self.remove_class("-filtering")
+        self.set_focus(self.table)
+        self.show()
+
+    @on(FilterLine.Cleared)
+    def _cleared(self) -> None:
+        self._kept()
+        self._narrow("")
+
+    async def action_back(self) -> None:
+        """One step at a time."""
+        if self.filtered:
+            self._narrow("")
+        else:
+            await self.run_action("app.show_mode('accounts')")

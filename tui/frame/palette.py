@@ -1,0 +1,29 @@
+"""The command palette: every action that has a key here, and what a screen has besides, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from textual.app import App, SystemCommand
+from textual.screen import Screen
+
+from tui.desk.desk import Informed
+from tui.draw.glyphs import Glyphs
+from tui.widgets.foot import key_name
+from tui.widgets.live_table import LiveTable
+
+
+def commands_of(app: App[Any], screen: Screen[Any], glyphs: Glyphs) -> Iterator[SystemCommand]:
+    """What can be done now; what may not be done is not there."""
+    seen = {"command_palette"}
+    for namespace, binding, enabled, _tooltip in screen.active_bindings.values():
+        moving = isinstance(namespace, LiveTable) and not binding.show
+        if enabled and binding.tooltip and not moving and binding.action not in seen:
+            seen.add(binding.action)
+            run = partial(app.run_action, binding.action, namespace)
+            words = f"{binding.tooltip} (key {key_name(binding, glyphs)})"
+            yield SystemCommand(binding.description, words, run)
+    if isinstance(screen, Informed):
+        yield from screen.commands()

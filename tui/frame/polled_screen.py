@@ -1,0 +1,119 @@
+"""Screens whose rows the engine is asked for while somebody looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Generic, TypeVar
+
+from textual.widget import Widget
+
+from core.base.errors import MailquotaError
+from tui.desk import captions
+from tui.desk.desk import Desk
+from tui.draw.format import Line
+from tui.draw.rows import RowList
+from tui.frame.list_screen import ListScreen
+from tui.widgets.background import background
+from tui.widgets.row_table import RowTable
+from tui.widgets.table_header import TableHeader
+
+T = TypeVar("T")
+
+
+class PolledScreen(ListScreen, Generic[T]):
+    """What the engine last said stays where it is gone, or can't say more."""
+
+    EVERY = 2.0  # seconds
+    EMPTY: Sequence[str] = ()  # what stands where there is nothing: a heading, and what will be there
+    WAITING: Sequence[str] = ()  # the same until the first answer
+    table: RowTable[T]
+
+    def __init__(self, desk: Desk, table: RowTable[T]) -> None:
+        super().__init__(desk, table)
+        self.problem = ""  # why it could not be read
+        self._answered = False
+        self._asked_at = float("-inf")
+        self.asking = False
+        self._header = TableHeader(desk.glyphs)
+
+    @property
+    def rows(self) -> RowList[T]:
+        """Those that are known."""
+        return self.table.rows
+
+    async def fetch(self) -> list[T]:
+        """Ask the engine. Raises MailquotaError."""
+        raise NotImplementedError
+
+    def body(self) -> Iterable[Widget]:
+        """The table."""
+        yield self._header
+        yield self.table
+
+    # ---- asking
+
+    def ask_soon(self) -> None:
+        """Something was done: show what became of it."""
+        self._asked_at = float("-inf")
+        self.show_if_seen()
+
+    def done(self, line: Line | None) -> None:
+        """What a dialog did."""
+        super().done(line)
+        self.ask_soon()
+
+    def bring_in(self) -> None:
+        """Ask where it is time."""
+        now = self.desk.steady()
+        if not self.asking and now - self._asked_at >= self.EVERY:
+            self._asked_at, self.asking = now, True
+            self._ask()
+        self.table.notice = captions.list_notice(
+            self.rows, self.desk.session, self.table.cells, self.desk.look(),
+            empty=self.EMPTY if self._answered else self.WAITING, problem=self.problem,
+        )  # fmt: skip
+
+    @background()
+    async def _ask(self) -> None:
+        try:
+            rows = await self.fetch()
+        except MailquotaError as error:
+            self.problem = str(error)
+        else:
+            self.problem, self._answered = "", True
+            self.rows.replace(rows)
+            self.table.reload()
+        finally:
+            self.asking = False
+        self.show_if_seen()
+
+    # ---- drawing
+
+    def show_header(self) -> None:
+        """The order is that of time."""
+        self._header.show(self.table.placed)
+
+    def title_line(self) -> Line:
+        """What is shown of it, and what keeps more from coming."""
+        problem = "" if self.lost or not self._answered else self.problem
+        return captions.list_title(
+            str(self.title or ""), self.rows, self.desk.session, self.size.width, self.desk.look(), problem=problem
+        )
+
+    @property
+    def filtered(self) -> str:
+        """Words."""
+        return self.rows.words.text
+
+    def narrow(self, text: str) -> str:
+        """By what stands in the rows."""
+        self.rows.narrow(text)
+        return f"{len(self.rows)} of {self.rows.known}"
+
+    def on_row_table_opened(self, event: RowTable.Opened) -> None:
+        """Enter."""
+        self.open(event.row)
+
+    def open(self, row: Any) -> None:
+        """Show more about a row."""
+        raise NotImplementedError

@@ -1,0 +1,83 @@
+"""The question before the only policy server stops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+
+from core.base.errors import MailquotaError
+from core.base.units import format_rate
+from core.control.results import Status
+from tui.desk.desk import Desk
+from tui.draw import format as fmt
+from tui.draw.format import Line
+from tui.frame.dialog import Dialog
+from tui.widgets.background import background
+from tui.widgets.choices import Choices
+from tui.widgets.prose import Prose
+
+CHOICES: tuple[Line, ...] = (
+    (("Keep enforcing in the background  ", "plain"), ("a detached mailquota --serve", "quiet")),
+    (("Stop                              ", "plain"), ("nobody answers Postfix", "quiet")),
+    (("Stay", "plain"),),
+)
+KEEP, STOP = 0, 1
+STOPPING = "Stop: Postfix then uses its default_action, or refuses mail if it has none."
+
+
+def asked(status: Status | None) -> str:
+    """What Postfix asks the policy server in this console."""
+    if status is None:
+        return "Postfix asks the policy server in this console about each recipient."
+    lines = fmt.plural(status.connections, "connection")
+    if not status.requests:
+        return f"No request so far, {lines} open."
+    return f"Postfix gets {format_rate(status.answers_per_second)} answers/s from this console over {lines}."
+
+
+class QuitDialog(Dialog[bool | None]):
+    """Dismissed with True once a detached engine has taken over, False to stop, None to stay."""
+
+    HEADING = "Quit"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close", "Stay", key_display="Esc"),
+    ]
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self._handing_over = False
+
+    def body(self) -> Iterable[Widget]:
+        """The three ways."""
+        yield Prose(f"{asked(self.desk.session.status)}\n{STOPPING}", "quiet", id="why")
+        yield Choices(CHOICES)
+
+    @on(Choices.Chosen)
+    def _chosen(self, event: Choices.Chosen) -> None:
+        if self._handing_over:
+            return
+        if event.index == KEEP:
+            self._handing_over = True
+            self.message("Handing over", "quiet")
+            self._hand_over()
+        else:
+            self.dismiss(False if event.index == STOP else None)
+
+    @background()
+    async def _hand_over(self) -> None:
+        try:
+            await self.desk.link.hand_over()
+        except MailquotaError as error:
+            self._handing_over = False
+            self.message(f"The engine could not hand over: {error}")
+        else:
+            self.dismiss(True)
+
+    def action_close(self) -> None:
+        """Stay."""
+        if not self._handing_over:
+            self.dismiss(None)

@@ -1,0 +1,87 @@
+"""The journal: who changed what, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+
+from core.control.messages import GetJournal
+from core.control.results import JournalRow
+from tui.desk.desk import Desk, ShowCard
+from tui.draw import format as fmt
+from tui.draw.format import Line
+from tui.draw.glyphs import Glyphs
+from tui.draw.rows import RowList
+from tui.frame import guide
+from tui.frame.polled_screen import PolledScreen
+from tui.journal import rows as journal
+from tui.journal.rows import Entry
+from tui.journal.undo import Undo
+from tui.widgets.row_table import RowTable
+
+
+class JournalTable(RowTable[Entry]):
+    """Of entries."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "Card", tooltip="everything about the account", key_display="⏎"),
+    ]
+
+
+class JournalScreen(PolledScreen[Entry]):
+    """Newest first."""
+
+    TITLE = "Journal"
+    FORMS = "text  limit  recount  trash  warning  undone  !word"
+    EMPTY = (
+        "Nothing was changed yet.",
+        "Limits, recounts, emptied Trash, warnings: each change is here with who, from what to what, and why.",
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("U", "undo", "Undo", tooltip="take the edit under the cursor back, after a question"),
+    ]
+
+    def __init__(self, desk: Desk) -> None:
+        rows: RowList[Entry] = RowList(lambda entry: entry.row.id, journal.text)
+        super().__init__(desk, JournalTable(rows, journal.COLUMNS, desk.look))
+
+    async def fetch(self) -> list[Entry]:
+        """The newest."""
+        rows: list[JournalRow] = await self.desk.link.ask(GetJournal, list[JournalRow])
+        return journal.entries(rows)
+
+    def guide(self, glyphs: Glyphs) -> Iterator[Line]:
+        """The kinds."""
+        return guide.journal(glyphs)
+
+    def detail_line(self) -> Line:
+        """The entry."""
+        return journal.detail(self.table.row, self.size.width, self.desk.look())
+
+    # ---- keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Who may only look changes nothing."""
+        return self.desk.may_change or action != "undo"
+
+    def open(self, row: Entry) -> None:
+        """The account, where it is one still."""
+        account = self.desk.accounts.rows.get(row.row.address)
+        if account is not None:
+            self.post_message(ShowCard(account))
+        elif row.row.address:
+            name = fmt.literal(row.row.address, self.desk.glyphs)
+            self.say(((f"{name} is no account any more", "quiet"),))
+
+    def action_undo(self) -> None:
+        """Only edits of limits, and once."""
+        entry = self.table.row
+        if entry is None:
+            return
+        if entry.can_be_undone:
+            self.app.push_screen(Undo(self.desk, edit=entry.row), self.done)
+        else:
+            was = "That was taken back already" if entry.undone_by else "Only edits of limits can be taken back"
+            self.say(((was, "quiet"),))

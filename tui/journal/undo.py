@@ -1,0 +1,175 @@
+"""Take back an edit of limits: first what it was, then the question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.widget import Widget
+from textual.widgets import Button
+
+from core.base.errors import MailquotaError
+from core.base.model import AccountRow
+from core.base.units import format_age, format_limit, format_size
+from core.control.messages import GetJournal
+from core.control.messages import Undo as UndoOrder
+from core.control.results import JournalRow, SetResult
+from tui.desk.desk import Desk
+from tui.draw import format as fmt
+from tui.draw.format import Line
+from tui.draw.grid import Look
+from tui.frame.dialog import Dialog, done_line, failure_text, failures
+from tui.journal import rows as journal
+from tui.widgets.background import background
+from tui.widgets.painted import Painted
+
+LOOKED_AT = 500  # entries; the last edit is among them, or long ago
+NAMED = 3  # of many accounts
+
+
+class Undo(Dialog[Line | None]):
+    """Of the last edit of all, or of an ``address``; or of ``edit``, an entry of the journal.
+
+    Dismissed with what was done.
+    """
+
+    HEADING = "Undo"
+    AUTO_FOCUS = "#cancel"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "app.focus_next", "Next", key_display="Tab"),
+        Binding("left,up", "app.focus_previous", "Previous", show=False),
+        Binding("right,down", "app.focus_next", "Next", show=False),
+    ]
+
+    def __init__(self, desk: Desk, *, address: str = "", edit: JournalRow | None = None) -> None:
+        super().__init__(desk)
+        self._address = address
+        self._given = edit is not None
+        self._edit: Sequence[JournalRow] = [edit] if edit is not None else []
+        self._sent = False
+
+    def body(self) -> Iterable[Widget]:
+        """The edit, and the question."""
+        yield Painted(id="edit")
+        with Horizontal(id="buttons"):
+            yield Button("Take back", id="undo", compact=True, disabled=True)
+            yield Button("Cancel", id="cancel", compact=True)
+
+    def on_mount(self) -> None:
+        """Look for it where it is not given."""
+        if self._given:
+            self._show()
+        else:
+            self._paint([((f"Looking {self.desk.glyphs.ellipsis}", "quiet"),)])
+            self._look()
+
+    def _paint(self, lines: list[Line]) -> None:
+        painted = self.query_one("#edit", Painted)
+        painted.styles.height = len(lines)
+        painted.paint(lines)
+
+    def _show(self) -> None:
+        self._paint(list(edit_lines(self._edit, self.desk.look())))
+        against = objection(self._edit, self.desk.accounts.rows)
+        self.message(against, "near")
+        button = self.query_one("#undo", Button)
+        button.disabled = False
+        if not against:
+            self.set_focus(button)
+
+    @background()
+    async def _look(self) -> None:
+        try:
+            self._edit = await self._last_edit()
+        except MailquotaError as error:
+            self.message(str(error))
+            return
+        if self._edit:
+            self._show()
+        else:
+            self._paint([(("No edit of a limit that could be taken back", "quiet"),)])
+
+    async def _last_edit(self) -> list[JournalRow]:
+        address = self._address
+        rows: list[JournalRow] = await self.desk.link.ask(
+            lambda number: GetJournal(number, address, most=LOOKED_AT), list[JournalRow]
+        )
+        return journal.last_edit(rows)
+
+    @on(Button.Pressed, "#cancel")
+    def _cancelled(self) -> None:
+        self.dismiss(None)
+
+    @on(Button.Pressed, "#undo")
+    def _pressed(self) -> None:
+        if not self._sent:
+            self._sent = True
+            self._undo()
+
+    @background()
+    async def _undo(self) -> None:
+        """One entry by its number; an edit of many is the last, which it must still be."""
+        entry = self._edit[0].id if len(self._edit) == 1 else None
+        try:
+            if entry is None and await self._last_edit() != self._edit:
+                self._fail("Somebody edited a limit meanwhile; nothing was changed")
+                return
+            results: list[SetResult] = await self.desk.link.ask(
+                lambda number: UndoOrder(number, entry), list[SetResult]
+            )
+        except MailquotaError as error:
+            self._fail(str(error))
+            return
+        failed = failures((result.address, result.error) for result in results)
+        if not failed:
+            self.dismiss(_done(results, self.desk))
+        elif len(failed) == len(results):
+            self._fail(failure_text(failed, len(results)))
+        else:
+            self.dismiss(((fmt.literal(failure_text(failed, len(results), "taken back"), self.desk.glyphs), "near"),))
+
+    def _fail(self, reason: str) -> None:
+        """It can be tried again."""
+        self._sent = False
+        self.message(reason)
+
+
+def edit_lines(edit: Sequence[JournalRow], look: Look) -> Iterator[Line]:
+    """Whose limit was changed from what to what, by whom, when and why."""
+    first, glyphs = edit[0], look.glyphs
+    if len(edit) == 1:
+        yield ((fmt.literal(first.address, glyphs), "strong"), (f"   {journal.change_words(first, look)}", "plain"))
+    else:
+        names = ", ".join(fmt.literal(row.address, glyphs) for row in edit[:NAMED])
+        more = f" and {len(edit) - NAMED} more" if len(edit) > NAMED else ""
+        yield ((f"The limits of {fmt.plural(len(edit), 'account')}", "strong"),)
+        yield ((f"{names}{more}", "quiet"),)
+    why = f": {fmt.literal(first.reason, glyphs)}" if first.reason else ""
+    yield ((f"set by {journal.who(first, look)} {format_age(look.now - first.at)} ago{why}", "quiet"),)
+
+
+def objection(edit: Sequence[JournalRow], accounts: Mapping[str, AccountRow]) -> str:
+    """What is to be said against taking it back; empty where there is nothing."""
+    account = accounts.get(edit[0].address)
+    if len(edit) != 1 or account is None:
+        return ""
+    new, old = edit[0].new, fmt.recorded_bytes(edit[0].old)
+    if new != ("unlimited" if account.limit_bytes is None else str(account.limit_bytes)):
+        return f"The limit is {format_limit(account.limit_bytes)} by now: somebody changed it since"
+    over = (account.used_bytes or 0) - old if old is not None else 0
+    if over > 0:
+        return f"That is {format_size(over)} under the present use: new mail is refused until there is room"
+    return ""
+
+
+def _done(results: list[SetResult], desk: Desk) -> Line:
+    if len(results) != 1:
+        text = f"The limits of {fmt.plural(len(results), 'account')} are what they were before"
+    else:
+        result = results[0]
+        name = fmt.literal(result.address, desk.glyphs)
+        text = f"The limit of {name} is {format_limit(result.new_bytes)} again, it was {format_limit(result.old_bytes)}"
+    return done_line(text, (result.remark for result in results))

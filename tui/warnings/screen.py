@@ -1,0 +1,97 @@
+"""Warnings: who was warned when about what, and who is due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+
+from core.base.model import AccountRow
+from core.control.messages import GetWarnings
+from core.control.results import WarningRow
+from tui.desk.desk import Desk
+from tui.desk.tiles import Tile
+from tui.draw.format import Line
+from tui.draw.glyphs import Glyphs
+from tui.draw.rows import RowList
+from tui.frame import guide
+from tui.frame.polled_screen import PolledScreen
+from tui.warnings import rows as warned
+from tui.warnings.preview import Preview
+from tui.warnings.send_test import SendTest
+from tui.warnings.warn import AGAIN, Warn
+from tui.widgets.row_table import RowTable
+
+CHANGING = frozenset({"warn", "send_test"})
+
+
+class WarningTable(RowTable[WarningRow]):
+    """Of warnings."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "Preview", tooltip="show the mail as it would be sent now", key_display="⏎"),
+    ]
+
+
+class WarningsScreen(PolledScreen[WarningRow]):
+    """Newest first."""
+
+    TITLE = "Warnings"
+    FORMS = "text  queued  failed  sent  below  operator  !word"
+    EMPTY = (
+        "Nobody was warned yet.",
+        "Who reaches a mark (warnings.thresholds, by default 80 and 95 percent)",
+        "gets a mail, even into a full mailbox, and is listed here.",
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("w", "warn", "Warn again", tooltip="send it again now, after a look at it"),
+        Binding("s", "send_test", "Send test", tooltip="send this warning to an address of yours"),
+    ]
+
+    def __init__(self, desk: Desk) -> None:
+        rows: RowList[WarningRow] = RowList(lambda row: row.id, warned.text)
+        super().__init__(desk, WarningTable(rows, warned.COLUMNS, desk.look, warned.lead, warned.LEAD))
+
+    async def fetch(self) -> list[WarningRow]:
+        """The newest."""
+        rows: list[WarningRow] = await self.desk.link.ask(
+            lambda number: GetWarnings(number, most=warned.LISTED), list[WarningRow]
+        )
+        return rows
+
+    def guide(self, glyphs: Glyphs) -> Iterator[Line]:
+        """The states."""
+        return guide.warnings(glyphs)
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Who is due, what failed."""
+        return warned.totals(self.rows.all, self.desk.session.status, self.desk.look())
+
+    def detail_line(self) -> Line:
+        """The warning."""
+        return warned.detail(self.table.row, self.size.width, self.desk.look())
+
+    # ---- keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Who may only look sends nothing."""
+        return self.desk.may_change or action not in CHANGING
+
+    def open(self, row: WarningRow) -> None:
+        """The mail."""
+        self.app.push_screen(Preview(self.desk, row.address, warned.order_mark(row.mark)))
+
+    def action_send_test(self) -> None:
+        """Ask where to."""
+        row = self.table.row
+        if row is not None:
+            self.app.push_screen(SendTest(self.desk, row.address, warned.order_mark(row.mark)), self.done)
+
+    def action_warn(self) -> None:
+        """Merged with nothing: who presses this wants another mail."""
+        row = self.table.row
+        if row is not None:
+            account = self.desk.accounts.rows.get(row.address) or AccountRow(row.address, row.limit_bytes)
+            mark = warned.order_mark(row.mark)
+            self.app.push_screen(Warn(self.desk, [account], mark=mark, source=AGAIN), self.done)

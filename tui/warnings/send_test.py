@@ -1,0 +1,77 @@
+"""Send a warning to somebody else, as a test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from textual import on
+from textual.widget import Widget
+from textual.widgets import Input
+
+from core.base.errors import MailquotaError
+from core.control.messages import TrialWarning
+from core.control.results import WarnResult
+from tui.desk.desk import Desk
+from tui.draw import format as fmt
+from tui.draw.format import Line
+from tui.frame.dialog import Dialog
+from tui.warnings import rows as warned
+from tui.widgets.background import background
+from tui.widgets.field import Field
+from tui.widgets.painted import Painted
+
+
+class SendTest(Dialog[Line | None]):
+    """Nothing is written to the owner of the mailbox. Dismissed with what was sent."""
+
+    HEADING = "Send test"
+    AUTO_FOCUS = "#to"
+
+    def __init__(self, desk: Desk, address: str, mark: str) -> None:
+        super().__init__(desk)
+        self._address = address
+        self._mark = mark
+        self._sent = False
+
+    def body(self) -> Iterable[Widget]:
+        """Of whom, to whom."""
+        yield Painted(id="who")
+        yield Field("Send to", id="to", placeholder="an address of yours", applies=True)
+
+    def on_mount(self) -> None:
+        """Say what would be sent."""
+        name = fmt.literal(self._address, self.desk.glyphs)
+        about = warned.mark_words(self._mark, self.desk.look())
+        self.query_one("#who", Painted).paint(
+            [(("The warning of ", "quiet"), (name, "strong"), (f", {about}", "quiet"))]
+        )
+
+    @on(Input.Submitted)
+    def _apply(self, event: Input.Submitted) -> None:
+        to = event.value.strip()
+        if "@" not in to:
+            self.message("That is no mail address", "near")
+        elif not self._sent:
+            self._sent = True
+            self.message(f"Sending {self.desk.glyphs.ellipsis}", "quiet")
+            self._send(to)
+
+    @background()
+    async def _send(self, to: str) -> None:
+        address, mark = self._address, self._mark
+        try:
+            result: WarnResult = await self.desk.link.ask(
+                lambda number: TrialWarning(number, address, mark, to), WarnResult
+            )
+        except MailquotaError as error:
+            self._fail(str(error))
+            return
+        if result.error:
+            self._fail(result.error)
+        else:
+            words = f"Test to {fmt.literal(to, self.desk.glyphs)}: {warned.outcome(result, self.desk.look())[0]}"
+            self.dismiss(((words, "good"),))
+
+    def _fail(self, reason: str) -> None:
+        self._sent = False
+        self.message(reason)

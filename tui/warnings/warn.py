@@ -1,0 +1,151 @@
+"""Send warnings now: first a look at what would be sent, then the question."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.widget import Widget
+from textual.widgets import Button, Input
+
+from core.base.errors import MailquotaError
+from core.base.model import AccountRow
+from core.base.units import format_count
+from core.control.messages import Warn as WarnOrder
+from core.control.results import WarnResult
+from tui.desk.desk import Desk
+from tui.draw import format as fmt
+from tui.draw.format import Line
+from tui.frame.dialog import MANY, Dialog
+from tui.warnings import rows as warned
+from tui.warnings.preview import ask_preview, preview_lines
+from tui.widgets.background import background
+from tui.widgets.field import Field
+from tui.widgets.painted import Painted
+from tui.widgets.text_list import TextList
+
+TYPING_SECONDS = 0.3
+OPERATOR, AGAIN = "operator", "again"  # merged with what was sent just now, or with nothing
+
+
+class Warn(Dialog[Line | None]):
+    """Of one account its mail is shown. Dismissed with what was sent."""
+
+    HEADING = "Warn"
+    AUTO_FOCUS = "#send"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "app.focus_next", "Next", key_display="Tab"),
+        Binding("left", "app.focus_previous", "Previous", show=False),
+        Binding("right", "app.focus_next", "Next", show=False),
+        Binding("escape", "close", "Cancel", key_display="Esc"),
+        Binding("escape,enter", "finish", "Close", key_display="Esc"),
+    ]
+
+    def __init__(self, desk: Desk, rows: list[AccountRow], *, mark: str = "", source: str = OPERATOR) -> None:
+        super().__init__(desk)
+        self._rows = rows
+        self._mark = mark
+        self._source = source
+        self._sent = False
+        self._done: Line | None = None
+
+    def body(self) -> Iterable[Widget]:
+        """Who, about what, the mail, the question."""
+        yield Painted(id="who")
+        yield Field("About", self._mark, id="mark", placeholder="as it is now; or 80, 95, below")
+        if len(self._rows) > MANY:
+            yield Field("How many", id="count", placeholder=f"type {len(self._rows)} to confirm")
+        yield TextList(id="mail", wrap=True)
+        with Horizontal(id="buttons"):
+            yield Button("Send", id="send", compact=True)
+            yield Button("Cancel", id="cancel", compact=True)
+
+    def on_mount(self) -> None:
+        """Look first."""
+        self.query_one("#who", Painted).paint([self.who(self._rows)])
+        if len(self._rows) == 1:
+            self._look()
+        else:
+            self._list([(("Each is told about its own mailbox.", "quiet"),)])
+
+    def _list(self, lines: list[Line]) -> None:
+        self.query_one(TextList).show(lines)
+
+    @property
+    def _about(self) -> str:
+        return self.query_one("#mark", Input).value.strip().removesuffix("%").strip()
+
+    @on(Input.Changed, "#mark")
+    def _typed(self) -> None:
+        if len(self._rows) == 1:
+            self._look(TYPING_SECONDS)
+
+    @background(exclusive=True, group="look")
+    async def _look(self, delay: float = 0.0) -> None:
+        await asyncio.sleep(delay)
+        try:
+            preview = await ask_preview(self.desk, self._rows[0].address, self._about)
+        except MailquotaError as error:
+            self.message(str(error), "near")
+            return
+        self.message("")
+        self._list(list(preview_lines(preview, self.desk.look())))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Cancel while there is something to cancel, then Close."""
+        return {"close": self._done is None, "finish": self._done is not None}.get(action, True)
+
+    @on(Button.Pressed, "#cancel")
+    def action_finish(self) -> None:
+        """What was sent is said in the list too."""
+        self.dismiss(self._done)
+
+    @on(Button.Pressed, "#send")
+    def _pressed(self) -> None:
+        if len(self._rows) > MANY and self.query_one("#count", Input).value.strip() != str(len(self._rows)):
+            self.message(f"These are {format_count(len(self._rows))} accounts: type the number to confirm.", "near")
+            self.set_focus(self.query_one("#count", Input))
+            return
+        if self._sent:
+            return
+        self._sent = True
+        self.message(f"Sending {self.desk.glyphs.ellipsis}", "quiet")
+        self._send()
+
+    @background()
+    async def _send(self) -> None:
+        addresses, mark, source = [row.address for row in self._rows], self._about, self._source
+        try:
+            results: list[WarnResult] = await self.desk.link.ask(
+                lambda number: WarnOrder(number, addresses, mark, source), list[WarnResult]
+            )
+        except MailquotaError as error:
+            self._try_again(str(error))
+            return
+        look = self.desk.look()
+        if len(results) > 1:
+            self._end(list(warned.outcomes(results, look)))
+            return
+        words, style = warned.outcome(results[0], look)
+        if results[0].error:
+            self._try_again(words)
+        else:
+            self.dismiss(((f"{fmt.literal(results[0].address, look.glyphs)}: {words}", style),))
+
+    def _try_again(self, reason: str) -> None:
+        self._sent = False
+        self.message(reason)
+
+    def _end(self, lines: list[Line]) -> None:
+        """Of many, what became of each is there to read."""
+        self._done = lines[0]
+        self.message("")
+        self._list(lines)
+        for each in self.query(".field, #buttons"):
+            each.display = False
+        self.set_focus(self.query_one(TextList))
+        self.refresh_bindings()
