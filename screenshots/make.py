@@ -20,22 +20,22 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from textual.pilot import Pilot
 from textual.theme import Theme
 
-from core.base.threads import in_thread
-from core.commands.serving import world_settings
-from core.control.client import Client
-from core.control.messages import Welcome
-from core.demo.traffic import Traffic
-from core.demo.world import World
-from core.engine.parts import Options
-from core.engine.serve import Embedded
+from mailquota.core.base.threads import in_thread
+from mailquota.core.commands.serving import world_settings
+from mailquota.core.control.client import Client
+from mailquota.core.control.messages import Welcome
+from mailquota.core.demo.traffic import Traffic
+from mailquota.core.demo.world import World
+from mailquota.core.engine.parts import Options
+from mailquota.core.engine.serve import Embedded
+from mailquota.tui.app import MailquotaApp
+from mailquota.tui.desk.link import Connect
+from mailquota.tui.frame.leaving import Outcome
+from mailquota.tui.frame.theme import DARK, LIGHT
 from screenshots.render import save
 from tests.tui import past, world
 from tests.tui.fake_engine import FakeEngine
 from tests.tui.past import JOHN
-from tui.app import MailquotaApp
-from tui.desk.link import Connect
-from tui.frame.leaving import Outcome
-from tui.frame.theme import DARK, LIGHT
 
 HERE = Path(__file__).parent
 SETTLE = 1.5  # seconds for figures and decisions to arrive

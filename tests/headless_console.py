@@ -8,15 +8,15 @@ from __future__ import annotations
 import asyncio
 import sys
 
-import tui.app
-from core.base.threads import in_thread
-from core.commands.serving import world_settings
-from core.control.client import Client
-from core.control.messages import Welcome
-from core.demo.world import World
-from core.engine.parts import Options
-from core.engine.serve import Embedded
-from tui.app import MailquotaApp
+import mailquota.tui.app
+from mailquota.core.base.threads import in_thread
+from mailquota.core.commands.serving import world_settings
+from mailquota.core.control.client import Client
+from mailquota.core.control.messages import Welcome
+from mailquota.core.demo.world import World
+from mailquota.core.engine.parts import Options
+from mailquota.core.engine.serve import Embedded
+from mailquota.tui.app import MailquotaApp
 
 SECONDS = 30.0
 
@@ -41,7 +41,7 @@ async def show(engine: Embedded) -> None:
             while wanted not in drawn(app):
                 await pilot.pause(0.02)
             print(drawn(app), end="\f")
-        print(tui.app.__file__)
+        print(mailquota.tui.app.__file__)
         print(f"the dialog is in the {app.screen.styles.align_vertical}")
 
 

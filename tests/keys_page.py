@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from mailquota.tui.desk.modes import MODES
+from mailquota.tui.draw.glyphs import UNICODE
+from mailquota.tui.frame.help import keys_of
 from tests.tui import past
 from tests.tui.stage import Stage, play
-from tui.desk.modes import MODES
-from tui.draw.glyphs import UNICODE
-from tui.frame.help import keys_of
 
 INTRO = """# Keys
 

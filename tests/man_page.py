@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from click.shell_completion import get_completion_class
 
-from core.commands.main import root
+from mailquota.core.commands.main import root
 
 ROOT = Path(__file__).parent.parent
 COMPLETIONS = {"bash": "mailquota", "zsh": "_mailquota", "fish": "mailquota.fish"}  # shell → name of its file

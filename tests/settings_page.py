@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from core.settings.config import keys, sections, value_of
-from core.settings.declared import Settings
+from mailquota.core.settings.config import keys, sections, value_of
+from mailquota.core.settings.declared import Settings
 
 INTRO = """# Settings
 

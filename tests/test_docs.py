@@ -7,9 +7,9 @@ import shlex
 from itertools import takewhile
 from pathlib import Path
 
-from core.commands.main import root
-from core.doctor.checks import CHECKS
-from core.policy.decision import Verdict
+from mailquota.core.commands.main import root
+from mailquota.core.doctor.checks import CHECKS
+from mailquota.core.policy.decision import Verdict
 from tests import keys_page
 from tests.settings_page import page
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core.commands.main import root
+from mailquota.core.commands.main import root
 from tests.man_page import COMPLETIONS, ROOT, files
 
 ZSH = """
@@ -63,7 +63,7 @@ def test_a_shell_completes_a_command(shell: str, tmp_path: Path) -> None:
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
     program = tmp_path / "mailquota"
-    program.write_text(f'#!/bin/sh\ncd {ROOT} && exec {sys.executable} -m tui.command "$@"\n')
+    program.write_text(f'#!/bin/sh\ncd {ROOT} && exec {sys.executable} -m mailquota "$@"\n')
     program.chmod(0o755)
     env = {
         "PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path), "WORD": "unin",

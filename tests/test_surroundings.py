@@ -8,9 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from core.base import programs
-from core.servers.mail_log.apart import read_apart
-from core.servers.mail_log.places import find_log
+from mailquota.core.base import programs
+from mailquota.core.servers.mail_log.apart import read_apart
+from mailquota.core.servers.mail_log.places import find_log
 
 TESTS = Path(__file__).parent
 ODD = {

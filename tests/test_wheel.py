@@ -21,7 +21,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = folder / "source"
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
     for name in filter(None, tracked.split("\0")):
-        if (ROOT / name).is_file() and not name.startswith(("tests/", "screenshots/")):
+        if (ROOT / name).is_symlink():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).symlink_to((ROOT / name).readlink())
+        elif (ROOT / name).is_file() and not name.startswith(("tests/", "screenshots/")):
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((ROOT / name).read_bytes())
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(source)]
@@ -33,7 +36,7 @@ def test_it_has_every_data_file(wheel: Path) -> None:
     """Style sheets, SQL and the templates of mails are in it."""
     names = set(zipfile.ZipFile(wheel).namelist())
     wanted = {
-        str(path.relative_to(ROOT)) for folder in ("core", "tui") for path in (ROOT / folder).rglob("*.*")
+        f"mailquota/{path.relative_to(ROOT)}" for folder in ("core", "tui") for path in (ROOT / folder).rglob("*.*")
         if path.suffix in {".tcss", ".sql", ".txt", ".html"}
     }  # fmt: skip
     assert wanted
@@ -78,10 +81,11 @@ def installed(site: Path, tmp_path: Path) -> Callable[..., str]:
 
 def test_it_is_the_installed_package_that_runs(site: Path, installed: Callable[..., str]) -> None:
     """And not the checkout; it has the SQL of the state database, which a demo does not touch."""
-    where = installed(sys.executable, "-P", "-c", "import core, tui; print(core.__file__, tui.__file__)")
-    assert where.split() == [f"{site}/{name}/__init__.py" for name in ("core", "tui")]
+    where = installed(sys.executable, "-P", "-c", "from mailquota import core, tui; print(core.__file__, tui.__file__)")
+    assert where.split() == [f"{site}/mailquota/{name}/__init__.py" for name in ("core", "tui")]
     program = (
-        "from core.history.connection import migrations; print(len(migrations('sqlite')), len(migrations('mysql')))"
+        "from mailquota.core.history.connection import migrations\n"
+        "print(len(migrations('sqlite')), len(migrations('mysql')))"
     )
     numbers = installed(sys.executable, "-P", "-c", program).split()
     assert [int(number) > 0 for number in numbers] == [True, True]
@@ -102,4 +106,4 @@ def test_installed_its_console_opens(site: Path, installed: Callable[..., str]) 
     assert "john@example.org" in screen
     assert "DEMO" in screen
     assert "Edit limit" in dialog
-    assert told.splitlines() == [f"{site}/tui/app.py", "the dialog is in the middle"]
+    assert told.splitlines() == [f"{site}/mailquota/tui/app.py", "the dialog is in the middle"]

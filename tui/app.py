@@ -18,27 +18,27 @@ from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar
 
-from core.base.errors import MailquotaError
-from tui.accounts.screen import AccountsScreen
-from tui.card.screen import CardScreen
-from tui.decisions.screen import DecisionsScreen
-from tui.desk.desk import Desk, Informed, ShowAccounts, ShowCard
-from tui.desk.examining import Examine, Examining
-from tui.desk.link import Connect, Link
-from tui.desk.modes import MODES
-from tui.desk.session import Session
-from tui.desk.tiles import Place
-from tui.doctor.screen import DoctorScreen
-from tui.domains.screen import DomainsScreen
-from tui.draw.glyphs import ASCII, UNICODE
-from tui.frame import terminal, theme
-from tui.frame.help import HelpScreen
-from tui.frame.leaving import QUIT, ConsoleFailedError, Leaving, Outcome
-from tui.frame.palette import commands_of
-from tui.frame.typeahead import TypeAheadApp
-from tui.journal.screen import JournalScreen
-from tui.warnings.screen import WarningsScreen
-from tui.widgets.scrollbar import thin_scrollbar
+from mailquota.core.base.errors import MailquotaError
+from mailquota.tui.accounts.screen import AccountsScreen
+from mailquota.tui.card.screen import CardScreen
+from mailquota.tui.decisions.screen import DecisionsScreen
+from mailquota.tui.desk.desk import Desk, Informed, ShowAccounts, ShowCard
+from mailquota.tui.desk.examining import Examine, Examining
+from mailquota.tui.desk.link import Connect, Link
+from mailquota.tui.desk.modes import MODES
+from mailquota.tui.desk.session import Session
+from mailquota.tui.desk.tiles import Place
+from mailquota.tui.doctor.screen import DoctorScreen
+from mailquota.tui.domains.screen import DomainsScreen
+from mailquota.tui.draw.glyphs import ASCII, UNICODE
+from mailquota.tui.frame import terminal, theme
+from mailquota.tui.frame.help import HelpScreen
+from mailquota.tui.frame.leaving import QUIT, ConsoleFailedError, Leaving, Outcome
+from mailquota.tui.frame.palette import commands_of
+from mailquota.tui.frame.typeahead import TypeAheadApp
+from mailquota.tui.journal.screen import JournalScreen
+from mailquota.tui.warnings.screen import WarningsScreen
+from mailquota.tui.widgets.scrollbar import thin_scrollbar
 
 SCREENS: dict[str, Callable[[Desk], Screen[Any]]] = {
     "accounts": AccountsScreen,

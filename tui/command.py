@@ -19,21 +19,21 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
-from core.base.errors import MailquotaError
-from core.commands.logs import log_detached, log_nowhere
-from core.commands.main import run
-from core.commands.options import Common
-from core.commands.output import complain
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.commands.logs import log_detached, log_nowhere
+from mailquota.core.commands.main import run
+from mailquota.core.commands.options import Common
+from mailquota.core.commands.output import complain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from core.control.client import Client
-    from core.control.messages import Welcome
-    from core.engine.serve import Embedded
-    from core.settings.config import Config
-    from tui.desk.link import Connect
-    from tui.frame.leaving import Outcome
+    from mailquota.core.control.client import Client
+    from mailquota.core.control.messages import Welcome
+    from mailquota.core.engine.serve import Embedded
+    from mailquota.core.settings.config import Config
+    from mailquota.tui.desk.link import Connect
+    from mailquota.tui.frame.leaving import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def open_console(common: Common, demo: int | None) -> int:
 
 async def _engine_answers(config: Config) -> bool:
     """Whether one is there that takes us; UnreachableError where it does not."""
-    from core.commands.session import find_engine
+    from mailquota.core.commands.session import find_engine
 
     found = await find_engine(config, _CLIENT, read_only=True)
     if found is not None:
@@ -65,7 +65,7 @@ async def _engine_answers(config: Config) -> bool:
 
 
 def _attach(common: Common, config: Config) -> int:
-    from core.control.client import Client
+    from mailquota.core.control.client import Client
 
     log_nowhere()
 
@@ -77,15 +77,15 @@ def _attach(common: Common, config: Config) -> int:
 
 
 def _embed(common: Common, config: Config) -> int:
-    from core.commands.serving import engine_options
-    from core.engine.serve import Embedded
+    from mailquota.core.commands.serving import engine_options
+    from mailquota.core.engine.serve import Embedded
 
     log_detached(config.settings.control.socket)
     engine = Embedded(config, engine_options(common, config, embedded=True))
     shown = threading.Event()
     try:
         engine.begin()
-        import tui.app  # noqa: F401  while the engine starts
+        import mailquota.tui.app  # noqa: F401  while the engine starts
 
         engine.wait()
         _finish(engine, _run_screen(common, _connect_to(engine, common), config, embedded=True, shown=shown.set))
@@ -101,7 +101,7 @@ def _embed(common: Common, config: Config) -> int:
 
 
 def _finish(engine: Embedded, outcome: Outcome) -> None:
-    from tui.frame.leaving import Outcome
+    from mailquota.tui.frame.leaving import Outcome
 
     if outcome is Outcome.LOST:
         _keep_enforcing(engine)
@@ -137,11 +137,11 @@ def _end_by_order() -> threading.Event:
 
 
 def _show_demo(common: Common, accounts: int) -> int:
-    from core.commands.serving import world_settings
-    from core.demo.traffic import Traffic
-    from core.demo.world import World
-    from core.engine.parts import Options
-    from core.engine.serve import Embedded
+    from mailquota.core.commands.serving import world_settings
+    from mailquota.core.demo.traffic import Traffic
+    from mailquota.core.demo.world import World
+    from mailquota.core.engine.parts import Options
+    from mailquota.core.engine.serve import Embedded
 
     log_nowhere()
     with World.temporary(accounts) as world:
@@ -149,7 +149,7 @@ def _show_demo(common: Common, accounts: int) -> int:
         config = load()
         engine = Embedded(config, Options(load, demo=True, embedded=True))
         engine.begin()
-        import tui.app  # noqa: F401  while the engine starts
+        import mailquota.tui.app  # noqa: F401  while the engine starts
 
         engine.wait()
         with contextlib.ExitStack() as stack:
@@ -160,8 +160,8 @@ def _show_demo(common: Common, accounts: int) -> int:
 
 
 def _connect_to(engine: Embedded, common: Common) -> Connect:
-    from core.base.threads import in_thread
-    from core.control.client import Client
+    from mailquota.core.base.threads import in_thread
+    from mailquota.core.control.client import Client
 
     async def connect() -> tuple[Client, Welcome]:
         return await Client.adopt(await in_thread(engine.connect), _CLIENT, read_only=common.read_only)
@@ -178,8 +178,8 @@ def _run_screen(
     demo: bool = False,
     shown: Callable[[], object] = lambda: None,
 ) -> Outcome:
-    from core.doctor.examine import examine
-    from tui.app import run_console
+    from mailquota.core.doctor.examine import examine
+    from mailquota.tui.app import run_console
 
     return run_console(
         connect,

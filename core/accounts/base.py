@@ -5,11 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
-from core.accounts.rows import Row, text_of
-from core.accounts.schema import Statements
-from core.accounts.store import ANY, HIGHEST_LIMIT, Accounts, Anything, LimitChange, LimitColumn, LimitResult
-from core.accounts.writing import Session, change_limits, column_of
-from core.base.errors import DatabaseError
+from mailquota.core.accounts.rows import Row, text_of
+from mailquota.core.accounts.schema import Statements
+from mailquota.core.accounts.store import ANY, HIGHEST_LIMIT, Accounts, Anything, LimitChange, LimitColumn, LimitResult
+from mailquota.core.accounts.writing import Session, change_limits, column_of
+from mailquota.core.base.errors import DatabaseError
 
 LONGEST_REASON = 300
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from core.accounts.store import AccountStore, Queries, Schema
-from core.base.errors import SettingsError
-from core.base.mysql import Target
-from core.settings.config import Config
-from core.settings.missing import require
-from core.settings.targets import database_target
+from mailquota.core.accounts.store import AccountStore, Queries, Schema
+from mailquota.core.base.errors import SettingsError
+from mailquota.core.base.mysql import Target
+from mailquota.core.settings.config import Config
+from mailquota.core.settings.missing import require
+from mailquota.core.settings.targets import database_target
 
 
 def make_store(config: Config) -> AccountStore:
@@ -38,9 +38,9 @@ def open_store(
     if write_target.kind != target.kind:
         raise SettingsError("accounts.write_database must be of the same kind as accounts.database")
     if target.kind == "mysql":
-        from core.accounts.mysql import MysqlStore
+        from mailquota.core.accounts.mysql import MysqlStore
 
         return MysqlStore(target, write_target, schema, queries)
-    from core.accounts.sqlite import SqliteStore
+    from mailquota.core.accounts.sqlite import SqliteStore
 
     return SqliteStore(target, write_target, schema, queries)

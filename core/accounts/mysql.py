@@ -19,13 +19,13 @@ import pymysql
 from pymysql.constants import CLIENT, CR, ER
 from pymysql.cursors import SSCursor
 
-from core.accounts.base import SqlStore, may_not_write, missing_limit, trouble
-from core.accounts.rows import Collector, Row
-from core.accounts.schema import make_statements
-from core.accounts.store import Accounts, LimitResult, Queries, Schema
-from core.accounts.writing import Session
-from core.base.errors import DatabaseError, SettingsError
-from core.base.mysql import (
+from mailquota.core.accounts.base import SqlStore, may_not_write, missing_limit, trouble
+from mailquota.core.accounts.rows import Collector, Row
+from mailquota.core.accounts.schema import make_statements
+from mailquota.core.accounts.store import Accounts, LimitResult, Queries, Schema
+from mailquota.core.accounts.writing import Session
+from mailquota.core.base.errors import DatabaseError, SettingsError
+from mailquota.core.base.mysql import (
     MET_ANOTHER,
     Connection,
     NoHostError,

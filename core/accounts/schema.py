@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from core.accounts.store import Queries, Schema
-from core.base.errors import SettingsError
-from core.base.mysql import Kind
+from mailquota.core.accounts.store import Queries, Schema
+from mailquota.core.base.errors import SettingsError
+from mailquota.core.base.mysql import Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import quote
 
-from core.accounts.base import SqlStore, may_not_write, missing_limit, trouble
-from core.accounts.rows import Collector, Row, address_of
-from core.accounts.schema import make_statements
-from core.accounts.store import Accounts, LimitResult, Queries, Schema
-from core.accounts.writing import Session
-from core.base.errors import DatabaseError, SettingsError
-from core.base.mysql import Target
+from mailquota.core.accounts.base import SqlStore, may_not_write, missing_limit, trouble
+from mailquota.core.accounts.rows import Collector, Row, address_of
+from mailquota.core.accounts.schema import make_statements
+from mailquota.core.accounts.store import Accounts, LimitResult, Queries, Schema
+from mailquota.core.accounts.writing import Session
+from mailquota.core.base.errors import DatabaseError, SettingsError
+from mailquota.core.base.mysql import Target
 
 BUSY_SECONDS = 5.0
 
@@ -38,7 +38,7 @@ _NEEDS_RECOVERY = frozenset(
 
 def create(path: Path) -> None:
     """Make a new file with the empty tables of ISPmail, for its owner only. Raises DatabaseError, also if it exists."""
-    tables = files("core.accounts").joinpath("ispmail_sqlite.sql").read_text()
+    tables = files("mailquota.core.accounts").joinpath("ispmail_sqlite.sql").read_text()
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         with contextlib.closing(_connect(path, "rw")) as connection:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, NamedTuple, Protocol
 
-from core.base.errors import MailquotaError
-from core.base.model import Account, Alias
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.base.model import Account, Alias
 
 Schema = Literal["ispmail", "postfixadmin", "custom"]
 

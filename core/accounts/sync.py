@@ -19,11 +19,11 @@ import threading
 import time
 from collections.abc import Callable
 
-from core.accounts.store import Accounts, AccountStore
-from core.base import restarts
-from core.base.errors import MailquotaError
-from core.base.threads import in_thread
-from core.control.results import DatabaseState
+from mailquota.core.accounts.store import Accounts, AccountStore
+from mailquota.core.base import restarts
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.base.threads import in_thread
+from mailquota.core.control.results import DatabaseState
 
 log = logging.getLogger(__name__)
 

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from core.accounts.rows import Row, address_of, limit_of, text_of
-from core.accounts.schema import Statements
-from core.accounts.store import ANY, HIGHEST_LIMIT, LimitChange, LimitChangedError, LimitResult
-from core.base.errors import DatabaseError, MailquotaError, NoSuchAccountError
+from mailquota.core.accounts.rows import Row, address_of, limit_of, text_of
+from mailquota.core.accounts.schema import Statements
+from mailquota.core.accounts.store import ANY, HIGHEST_LIMIT, LimitChange, LimitChangedError, LimitResult
+from mailquota.core.base.errors import DatabaseError, MailquotaError, NoSuchAccountError
 
 # Other schemas count in MiB, so that a limit comes back rounded.
 ROUNDING = 1024**2

@@ -11,9 +11,9 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
-from core.alerts.outbox import Postman, Sender
-from core.base.errors import MailquotaError
-from core.history.warnings import News
+from mailquota.core.alerts.outbox import Postman, Sender
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.history.warnings import News
 
 log = logging.getLogger(__name__)
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import shlex
 from functools import partial
 
-from core.alerts import programs
-from core.alerts.deliver import Deliverer, Method, check_recipient
-from core.alerts.maildir import OwnMaildir
-from core.base.errors import DeliveryError
-from core.base.text import shown
-from core.mailboxes.from_settings import is_http
-from core.mailboxes.mailstore import Mailstore, is_username
-from core.servers.dovecot.quota import QuotaFacts, may_be_maildir, unenforced
-from core.servers.dovecot.trash import TrashNames
-from core.settings.config import Config
-from core.settings.discover import ask_dovecot, dovecot_lda
+from mailquota.core.alerts import programs
+from mailquota.core.alerts.deliver import Deliverer, Method, check_recipient
+from mailquota.core.alerts.maildir import OwnMaildir
+from mailquota.core.base.errors import DeliveryError
+from mailquota.core.base.text import shown
+from mailquota.core.mailboxes.from_settings import is_http
+from mailquota.core.mailboxes.mailstore import Mailstore, is_username
+from mailquota.core.servers.dovecot.quota import QuotaFacts, may_be_maildir, unenforced
+from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.settings.config import Config
+from mailquota.core.settings.discover import ask_dovecot, dovecot_lda
 
 
 def make_deliverer(config: Config) -> Deliverer:

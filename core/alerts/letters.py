@@ -10,20 +10,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from core.alerts.facts import FolderShare, MailFacts
-from core.alerts.message import Letter, Mail, compose, compose_copy, compose_digest
-from core.alerts.outbox import MootError
-from core.base.errors import NoSuchAccountError, sendable
-from core.base.threads import in_thread
-from core.control.results import Folder, Preview
-from core.history.past import forecast_of
-from core.history.warnings import News
-from core.mailboxes.driver import Driver
-from core.mailboxes.ledger import Entry, Ledger
-from core.mailboxes.measure import Unmeasurable
-from core.servers.dovecot.mutf7 import decode
-from core.servers.dovecot.trash import TrashNames
-from core.settings.config import Config
+from mailquota.core.alerts.facts import FolderShare, MailFacts
+from mailquota.core.alerts.message import Letter, Mail, compose, compose_copy, compose_digest
+from mailquota.core.alerts.outbox import MootError
+from mailquota.core.base.errors import NoSuchAccountError, sendable
+from mailquota.core.base.threads import in_thread
+from mailquota.core.control.results import Folder, Preview
+from mailquota.core.history.past import forecast_of
+from mailquota.core.history.warnings import News
+from mailquota.core.mailboxes.driver import Driver
+from mailquota.core.mailboxes.ledger import Entry, Ledger
+from mailquota.core.mailboxes.measure import Unmeasurable
+from mailquota.core.servers.dovecot.mutf7 import decode
+from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.settings.config import Config
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Delivery(Protocol):
 
 
 class Clerk:
-    """A Sender; see core.alerts.outbox. ``make_delivery`` is called once, in a thread, when the first mail is due."""
+    """A Sender (core/alerts/outbox.py). ``make_delivery`` is called once, in a thread, when the first mail is due."""
 
     def __init__(
         self,

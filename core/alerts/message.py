@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
-from core.alerts.facts import MailFacts
-from core.alerts.manner import tag
-from core.alerts.texts import texts_for
-from core.alerts.variables import digest_variables, warning_variables
+from mailquota.core.alerts.facts import MailFacts
+from mailquota.core.alerts.manner import tag
+from mailquota.core.alerts.texts import texts_for
+from mailquota.core.alerts.variables import digest_variables, warning_variables
 
 TEMPLATE_SECONDS = 1.0  # of CPU time, for templates of the administrator's
 
@@ -72,7 +72,7 @@ def _about_one(facts: MailFacts, letter: Letter, *, copy: bool) -> Mail:
 
 
 def _mail(kind: str, variables: dict[str, Any], letter: Letter, prefix: str) -> Mail:
-    from core.alerts import mime
+    from mailquota.core.alerts import mime
 
     texts = texts_for(kind, letter.language, letter.templates, variables, letter.seconds)
     subject = prefix + texts.subject

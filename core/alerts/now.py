@@ -17,18 +17,18 @@ from typing import Protocol
 
 import msgspec
 
-from core.alerts.outbox import Postman, Sender
-from core.alerts.rules import BELOW, holds, reached
-from core.alerts.whom import Alerter
-from core.base.errors import MailquotaError, NoSuchAccountError, UsageError, error_code, error_text
-from core.base.model import Told, percent_of
-from core.base.text import shown
-from core.base.threads import in_thread
-from core.base.times import format_age
-from core.control.results import WarnResult
-from core.history.connection import StateError
-from core.history.warnings import Change, News, WarningLog
-from core.mailboxes.ledger import Entry, Ledger
+from mailquota.core.alerts.outbox import Postman, Sender
+from mailquota.core.alerts.rules import BELOW, holds, reached
+from mailquota.core.alerts.whom import Alerter
+from mailquota.core.base.errors import MailquotaError, NoSuchAccountError, UsageError, error_code, error_text
+from mailquota.core.base.model import Told, percent_of
+from mailquota.core.base.text import shown
+from mailquota.core.base.threads import in_thread
+from mailquota.core.base.times import format_age
+from mailquota.core.control.results import WarnResult
+from mailquota.core.history.connection import StateError
+from mailquota.core.history.warnings import Change, News, WarningLog
+from mailquota.core.mailboxes.ledger import Entry, Ledger
 
 log = logging.getLogger(__name__)
 

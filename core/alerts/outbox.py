@@ -3,7 +3,7 @@
 Theory of operation. Mails wait in the state database; who claims one sends it, and says what became of it. A failure is
 tried again later and later, then given up; both are shown. A mail that may have arrived, as it failed or was being sent
 when an engine was killed, is looked for in the mailbox first. Administrators (``copy_to``) hear of what is due: by a
-copy, or where many mailboxes cross a mark at once, by one digest (core.alerts.administrators).
+copy, or where many mailboxes cross a mark at once, by one digest (core/alerts/administrators.py).
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from core.alerts.pace import RETRIES, Pace, is_quiet, next_try
-from core.base import restarts
-from core.base.errors import MailquotaError, error_text
-from core.base.threads import in_thread
-from core.history.connection import StateError
-from core.history.journal import Journal, JournalEntry
-from core.history.warnings import Claimed, News, WarningLog
-from core.settings.config import Config
+from mailquota.core.alerts.pace import RETRIES, Pace, is_quiet, next_try
+from mailquota.core.base import restarts
+from mailquota.core.base.errors import MailquotaError, error_text
+from mailquota.core.base.threads import in_thread
+from mailquota.core.history.connection import StateError
+from mailquota.core.history.journal import Journal, JournalEntry
+from mailquota.core.history.warnings import Claimed, News, WarningLog
+from mailquota.core.settings.config import Config
 
 log = logging.getLogger(__name__)
 

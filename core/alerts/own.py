@@ -22,8 +22,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from core.base.errors import MailquotaError
-from core.base.text import visible
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.base.text import visible
 
 START_SECONDS = 10.0  # for the child to begin, on a busy machine
 _MEMORY = 256 << 20
@@ -43,7 +43,7 @@ def render_own(
     order = {"folder": str(folder), "names": names, "language": language, "variables": variables, "seconds": seconds}
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "core.alerts.own"],
+            [sys.executable, "-P", "-m", "mailquota.core.alerts.own"],
             input=json.dumps(order).encode(), capture_output=True, timeout=seconds + START_SECONDS, check=False,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(os.path.isabs, sys.path))}, cwd="/",
         )  # fmt: skip
@@ -80,7 +80,7 @@ def main() -> None:
     """The child: an order on standard input, the answer on standard output."""
     order = json.load(sys.stdin)
     folder, names = Path(order["folder"]), order["names"]
-    from core.alerts import render  # late: its start is not on the template's account
+    from mailquota.core.alerts import render  # late: its start is not on the template's account
 
     try:
         with _limits(order["seconds"]):

@@ -2,7 +2,7 @@
 
 Exit codes are those of sysexits: 67 no such user, 73 and 77 the mailbox is full (doveadm, dovecot-lda). Some of them
 say for sure that nothing was stored; after any other failure, a signal or a timeout, the mail may be there. So it may
-after errors that doveadm writes while it ends with 0 (core.servers.dovecot.complaints).
+after errors that doveadm writes while it ends with 0 (core/servers/dovecot/complaints.py).
 
 dovecot-lda must have ``-e``: without it a full mailbox means exit code 0 and a mail that is gone. With it that is 77,
 so settings of Dovecot that changed since its options were chosen are noticed.
@@ -22,8 +22,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from core.base.errors import DeliveryError
-from core.servers.dovecot.complaints import errors, outcome
+from mailquota.core.base.errors import DeliveryError
+from mailquota.core.servers.dovecot.complaints import errors, outcome
 
 SECONDS = 20.0  # that a program may take; Dovecot itself waits 60 s for a database that is gone
 SENDMAIL = ("/usr/sbin/sendmail",)

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from core.base.model import Told, percent_of
-from core.base.units import parse_size
+from mailquota.core.base.model import Told, percent_of
+from mailquota.core.base.units import parse_size
 
 HYSTERESIS = 3.0  # percent of the limit
 BELOW = "below"

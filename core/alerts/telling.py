@@ -9,27 +9,27 @@ from dataclasses import KW_ONLY, dataclass
 
 import msgspec
 
-from core.alerts.administrators import Administrators
-from core.alerts.from_settings import make_deliverer
-from core.alerts.letters import Clerk
-from core.alerts.now import Warner, parse_mark
-from core.alerts.outbox import Postman
-from core.alerts.rules import BELOW
-from core.alerts.whom import Alerter, Settings
-from core.base import restarts
-from core.base.errors import MailquotaError, error_code, error_text
-from core.base.threads import in_thread
-from core.control.messages import GetWarnings, PreviewWarning, TrialWarning, Warn
-from core.control.results import Preview, WarningRow, WarnResult
-from core.history.database import StateDatabase
-from core.history.journal import Journal
-from core.history.warnings import News, WarningLog
-from core.mailboxes.driver import Driver
-from core.mailboxes.ledger import Ledger
-from core.mailboxes.rounds import Poller
-from core.servers.dovecot.trash import TrashNames
-from core.settings.checks import mail_address
-from core.settings.config import Config
+from mailquota.core.alerts.administrators import Administrators
+from mailquota.core.alerts.from_settings import make_deliverer
+from mailquota.core.alerts.letters import Clerk
+from mailquota.core.alerts.now import Warner, parse_mark
+from mailquota.core.alerts.outbox import Postman
+from mailquota.core.alerts.rules import BELOW
+from mailquota.core.alerts.whom import Alerter, Settings
+from mailquota.core.base import restarts
+from mailquota.core.base.errors import MailquotaError, error_code, error_text
+from mailquota.core.base.threads import in_thread
+from mailquota.core.control.messages import GetWarnings, PreviewWarning, TrialWarning, Warn
+from mailquota.core.control.results import Preview, WarningRow, WarnResult
+from mailquota.core.history.database import StateDatabase
+from mailquota.core.history.journal import Journal
+from mailquota.core.history.warnings import News, WarningLog
+from mailquota.core.mailboxes.driver import Driver
+from mailquota.core.mailboxes.ledger import Ledger
+from mailquota.core.mailboxes.rounds import Poller
+from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.settings.checks import mail_address
+from mailquota.core.settings.config import Config
 
 Order = Warn | TrialWarning | PreviewWarning | GetWarnings
 

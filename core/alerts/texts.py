@@ -19,11 +19,11 @@ from typing import Any
 
 import msgspec
 
-from core.alerts.manner import ENGLISH, LANGUAGES, base
-from core.alerts.own import TemplateError, render_own
-from core.base.errors import UsageError
-from core.base.text import shown, visible
-from core.settings import checks
+from mailquota.core.alerts.manner import ENGLISH, LANGUAGES, base
+from mailquota.core.alerts.own import TemplateError, render_own
+from mailquota.core.base.errors import UsageError
+from mailquota.core.base.text import shown, visible
+from mailquota.core.settings import checks
 
 _WORDS = "words.txt"
 _LONGEST_SUBJECT = 200
@@ -74,7 +74,7 @@ def _codes(language: str) -> Iterator[str]:
 
 
 def _built_in(kind: str, code: str, variables: dict[str, Any]) -> Texts:
-    from core.alerts.render import render  # late: Jinja2
+    from mailquota.core.alerts.render import render  # late: Jinja2
 
     outputs = render([f"{kind}.txt", f"{kind}.html"], code, variables)
     return _texts(code, outputs[f"{kind}.txt"], outputs[f"{kind}.html"])

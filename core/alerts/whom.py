@@ -19,15 +19,15 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from core.alerts.rules import BELOW, Policy, judge, parse_marks
-from core.base import restarts
-from core.base.exempt import Exempt
-from core.base.model import Told, percent_of
-from core.base.threads import in_thread
-from core.history.connection import StateError
-from core.history.warnings import Change, News, WarningLog
-from core.mailboxes.ledger import Entry, Ledger
-from core.settings.config import Config
+from mailquota.core.alerts.rules import BELOW, Policy, judge, parse_marks
+from mailquota.core.base import restarts
+from mailquota.core.base.exempt import Exempt
+from mailquota.core.base.model import Told, percent_of
+from mailquota.core.base.threads import in_thread
+from mailquota.core.history.connection import StateError
+from mailquota.core.history.warnings import Change, News, WarningLog
+from mailquota.core.mailboxes.ledger import Entry, Ledger
+from mailquota.core.settings.config import Config
 
 log = logging.getLogger(__name__)
 

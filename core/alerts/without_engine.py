@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 
-from core.alerts.facts import FolderShare, MailFacts
-from core.base.errors import MailquotaError, NoSuchAccountError, sendable
-from core.mailboxes.from_settings import make_driver, make_mailstore
-from core.mailboxes.mailstore import is_username
-from core.mailboxes.measure import Unmeasurable, limit_on_record
-from core.servers.dovecot.mutf7 import decode
-from core.settings.config import Config
+from mailquota.core.alerts.facts import FolderShare, MailFacts
+from mailquota.core.base.errors import MailquotaError, NoSuchAccountError, sendable
+from mailquota.core.mailboxes.from_settings import make_driver, make_mailstore
+from mailquota.core.mailboxes.mailstore import is_username
+from mailquota.core.mailboxes.measure import Unmeasurable, limit_on_record
+from mailquota.core.servers.dovecot.mutf7 import decode
+from mailquota.core.settings.config import Config
 
 
 def mailbox_facts(config: Config, address: str, mark: str) -> MailFacts:

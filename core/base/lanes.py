@@ -25,7 +25,7 @@ from collections.abc import Callable, Hashable
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
-from core.base import restarts
+from mailquota.core.base import restarts
 
 log = logging.getLogger(__name__)
 

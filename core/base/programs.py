@@ -22,7 +22,7 @@ from itertools import takewhile
 
 import msgspec
 
-from core.base.threads import within
+from mailquota.core.base.threads import within
 
 PATIENCE = 5.0  # seconds; a doveconf that hangs must not keep a command from starting
 DENIED = "Permission denied"  # as programs and the system say it, in English

@@ -4,7 +4,7 @@ Theory of operation. A part that works for the life of an engine runs by ``keep_
 because somebody cancelled it who is not its owner, it is started again after a pause, which grows while it goes on
 failing. A thread that ends is replaced by whoever gives it work, and ``count`` is told. The counts are those of the
 process; ``status`` and the metrics show them by the name of the part. What can't be started again ends the engine (see
-core.engine.engine), and a service manager starts that anew.
+core/engine/engine.py), and a service manager starts that anew.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from core.base.endpoints import ListenAddress
-from core.base.errors import MailquotaError, SettingsError
+from mailquota.core.base.endpoints import ListenAddress
+from mailquota.core.base.errors import MailquotaError, SettingsError
 
 log = logging.getLogger(__name__)
 

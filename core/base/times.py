@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, time, timedelta
 
-from core.base.errors import UsageError
-from core.base.text import NOTHING, shown
+from mailquota.core.base.errors import UsageError
+from mailquota.core.base.text import NOTHING, shown
 
 DURATION_FORMS = "5s, 10min, 1.5h, 30d, 2w, 90 (seconds)"
 AGE_FORMS = "30d, 2w, 12h, 90min, 45s"

@@ -2,7 +2,7 @@
 
 Theory of operation. Limits are in one database and what is remembered of them in another, so that no transaction spans
 both. A lasting change is made first and written down afterwards: where that fails it stands, and its result says so. A
-limit that is to go back by itself is written down first (see core.changes.temporary), and where that fails it is
+limit that is to go back by itself is written down first (see core/changes/temporary.py), and where that fails it is
 refused: a raise that nobody remembers would last for ever. One at a time: ``lock`` is held by whoever changes a limit.
 """
 
@@ -15,19 +15,19 @@ from typing import NamedTuple
 
 import msgspec
 
-from core.accounts.store import AccountStore, Anything, LimitChange, LimitChangedError, LimitResult
-from core.base.errors import MailquotaError
-from core.base.threads import in_thread
-from core.base.times import local_time
-from core.base.units import format_limit
-from core.changes.results import failed, numbered
-from core.changes.temporary import Temporary, TemporaryLimits, holding, replace
-from core.control.results import SetResult
-from core.history.connection import Sql, StateError
-from core.history.journal import Journal, JournalEntry, Row, limit_text
-from core.history.who import Operator, write_journal
-from core.mailboxes.ledger import Ledger
-from core.mailboxes.rounds import Poller
+from mailquota.core.accounts.store import AccountStore, Anything, LimitChange, LimitChangedError, LimitResult
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.base.threads import in_thread
+from mailquota.core.base.times import local_time
+from mailquota.core.base.units import format_limit
+from mailquota.core.changes.results import failed, numbered
+from mailquota.core.changes.temporary import Temporary, TemporaryLimits, holding, replace
+from mailquota.core.control.results import SetResult
+from mailquota.core.history.connection import Sql, StateError
+from mailquota.core.history.journal import Journal, JournalEntry, Row, limit_text
+from mailquota.core.history.who import Operator, write_journal
+from mailquota.core.mailboxes.ledger import Ledger
+from mailquota.core.mailboxes.rounds import Poller
 
 log = logging.getLogger(__name__)
 

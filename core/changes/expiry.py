@@ -1,7 +1,7 @@
 """Temporary limits that end: on their day, or as soon as an engine runs again.
 
-Theory of operation. The state database says what is due (see core.changes.temporary). A limit goes back only where it
-still is the temporary one, so whoever changed it since is not overruled; what is found is then written into the
+Theory of operation. The state database says what is due (see core/changes/temporary.py). A limit goes back only where
+it still is the temporary one, so whoever changed it since is not overruled; what is found is then written into the
 journal together with the note that it ended. Of several engines on one state database each may try: one of them finds
 the temporary limit, and one of them, not always the same, makes the note. Killed between the two, the next look finds
 the limit of before, and makes the note. What can't be done now, because a database is away, is tried again.
@@ -14,17 +14,17 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 
-from core.accounts.store import AccountStore, LimitChange, LimitChangedError, LimitResult
-from core.base import restarts
-from core.base.errors import MailquotaError, NoSuchAccountError
-from core.base.threads import in_thread
-from core.base.times import local_time
-from core.base.units import format_limit, format_size
-from core.changes.carrying_out import LimitChanges, blame
-from core.changes.temporary import Temporary
-from core.history.journal import JournalEntry, limit_text
-from core.history.who import Operator
-from core.mailboxes.ledger import Ledger
+from mailquota.core.accounts.store import AccountStore, LimitChange, LimitChangedError, LimitResult
+from mailquota.core.base import restarts
+from mailquota.core.base.errors import MailquotaError, NoSuchAccountError
+from mailquota.core.base.threads import in_thread
+from mailquota.core.base.times import local_time
+from mailquota.core.base.units import format_limit, format_size
+from mailquota.core.changes.carrying_out import LimitChanges, blame
+from mailquota.core.changes.temporary import Temporary
+from mailquota.core.history.journal import JournalEntry, limit_text
+from mailquota.core.history.who import Operator
+from mailquota.core.mailboxes.ledger import Ledger
 
 log = logging.getLogger(__name__)
 

@@ -10,19 +10,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from core.accounts.store import ANY, AccountStore
-from core.base.errors import MailquotaError, NoSuchAccountError, UsageError
-from core.base.threads import in_thread
-from core.base.times import local_time
-from core.base.units import parse_limit
-from core.changes.carrying_out import Change, LimitChanges, Running
-from core.changes.recount_and_trash import Actions
-from core.changes.temporary import Temporary, holding
-from core.control.results import SetResult
-from core.history.journal import Journal, Row, limit_of
-from core.history.who import Operator
-from core.mailboxes.ledger import Ledger
-from core.mailboxes.rounds import Poller
+from mailquota.core.accounts.store import ANY, AccountStore
+from mailquota.core.base.errors import MailquotaError, NoSuchAccountError, UsageError
+from mailquota.core.base.threads import in_thread
+from mailquota.core.base.times import local_time
+from mailquota.core.base.units import parse_limit
+from mailquota.core.changes.carrying_out import Change, LimitChanges, Running
+from mailquota.core.changes.recount_and_trash import Actions
+from mailquota.core.changes.temporary import Temporary, holding
+from mailquota.core.control.results import SetResult
+from mailquota.core.history.journal import Journal, Row, limit_of
+from mailquota.core.history.who import Operator
+from mailquota.core.mailboxes.ledger import Ledger
+from mailquota.core.mailboxes.rounds import Poller
 
 
 class Limits:

@@ -17,19 +17,19 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from core.base.errors import MailquotaError, NoSuchAccountError, UnreachableError, error_code, error_text
-from core.base.threads import in_thread
-from core.changes.results import figure, trash_result
-from core.control.results import RecalcResult, TrashResult
-from core.history.journal import Journal
-from core.history.who import Operator, write_journal
-from core.mailboxes.driver import Driver
-from core.mailboxes.ledger import NEVER, Entry, Ledger
-from core.mailboxes.mailstore import Mailstore
-from core.mailboxes.recount import with_doveadm
-from core.mailboxes.rounds import Poller
-from core.mailboxes.trash import Removed, find_by_doveadm, find_files, remove_by_doveadm, remove_files
-from core.servers.dovecot.doveadm import Tool
+from mailquota.core.base.errors import MailquotaError, NoSuchAccountError, UnreachableError, error_code, error_text
+from mailquota.core.base.threads import in_thread
+from mailquota.core.changes.results import figure, trash_result
+from mailquota.core.control.results import RecalcResult, TrashResult
+from mailquota.core.history.journal import Journal
+from mailquota.core.history.who import Operator, write_journal
+from mailquota.core.mailboxes.driver import Driver
+from mailquota.core.mailboxes.ledger import NEVER, Entry, Ledger
+from mailquota.core.mailboxes.mailstore import Mailstore
+from mailquota.core.mailboxes.recount import with_doveadm
+from mailquota.core.mailboxes.rounds import Poller
+from mailquota.core.mailboxes.trash import Removed, find_by_doveadm, find_files, remove_by_doveadm, remove_files
+from mailquota.core.servers.dovecot.doveadm import Tool
 
 log = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from core.base.errors import MailquotaError, error_code, error_text, sendable
-from core.control.results import SetResult, TrashResult
-from core.mailboxes.trash import Removed
+from mailquota.core.base.errors import MailquotaError, error_code, error_text, sendable
+from mailquota.core.control.results import SetResult, TrashResult
+from mailquota.core.mailboxes.trash import Removed
 
 
 def trash_result(address: str, removed: Removed, method: str) -> TrashResult:

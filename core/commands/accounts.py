@@ -9,13 +9,13 @@ import time
 
 import click
 
-from core.base.errors import UsageError
-from core.base.filters import DOCS, parse_filter
-from core.base.model import AccountRow, account_json
-from core.commands.columns import SORT_KEYS, cells, check_sort_key, sort_by, titles, worst_first
-from core.commands.options import JSON, Common, command, utf8
-from core.commands.output import write_json, write_table
-from core.commands.session import run
+from mailquota.core.base.errors import UsageError
+from mailquota.core.base.filters import DOCS, parse_filter
+from mailquota.core.base.model import AccountRow, account_json
+from mailquota.core.commands.columns import SORT_KEYS, cells, check_sort_key, sort_by, titles, worst_first
+from mailquota.core.commands.options import JSON, Common, command, utf8
+from mailquota.core.commands.output import write_json, write_table
+from mailquota.core.commands.session import run
 
 FILTER_HELP = "\b\nFILTER, words joined by AND:\n" + "\n".join(f"  {word:<18} {meaning}" for word, meaning in DOCS)
 
@@ -58,7 +58,7 @@ def print_table(common: Common) -> int:
 
 def print_demo_table(common: Common, accounts: int) -> int:
     """The same for a throwaway world."""
-    from core.demo.world import World
+    from mailquota.core.demo.world import World
 
     with World.temporary(accounts) as world:
         common.config = world.config_path

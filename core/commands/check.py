@@ -14,17 +14,17 @@ from typing import NamedTuple
 
 import click
 
-from core.base.errors import MailquotaError, UnreachableError, UsageError
-from core.base.filters import parse_filter
-from core.base.model import AccountRow, Level
-from core.base.text import shown, visible
-from core.base.units import format_age
-from core.commands.columns import worst_first
-from core.commands.options import Command, Common, command, utf8
-from core.commands.session import Session, run
-from core.control.client import RequestFailedError
-from core.control.messages import GetStatus
-from core.control.results import Status
+from mailquota.core.base.errors import MailquotaError, UnreachableError, UsageError
+from mailquota.core.base.filters import parse_filter
+from mailquota.core.base.model import AccountRow, Level
+from mailquota.core.base.text import shown, visible
+from mailquota.core.base.units import format_age
+from mailquota.core.commands.columns import worst_first
+from mailquota.core.commands.options import Command, Common, command, utf8
+from mailquota.core.commands.session import Session, run
+from mailquota.core.control.client import RequestFailedError
+from mailquota.core.control.messages import GetStatus
+from mailquota.core.control.results import Status
 
 log = logging.getLogger(__name__)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from core.base.errors import UsageError
-from core.base.model import AccountRow, Level
-from core.base.text import shown
-from core.base.units import NOTHING, format_age, format_count, format_limit, format_size
-from core.commands.growth import days_text, growth_text
-from core.commands.output import Cell, percent_text
+from mailquota.core.base.errors import UsageError
+from mailquota.core.base.model import AccountRow, Level
+from mailquota.core.base.text import shown
+from mailquota.core.base.units import NOTHING, format_age, format_count, format_limit, format_size
+from mailquota.core.commands.growth import days_text, growth_text
+from mailquota.core.commands.output import Cell, percent_text
 
 Value = float | str | None
 

@@ -8,12 +8,12 @@ import textwrap
 
 import click
 
-from core.base.text import visible
-from core.commands.logs import log_nowhere
-from core.commands.options import JSON, Common, command
-from core.commands.output import is_terminal, wants_colour, write_json
-from core.doctor.model import ORDER, Finding, State
-from core.doctor.report import WORDS, sections, summary
+from mailquota.core.base.text import visible
+from mailquota.core.commands.logs import log_nowhere
+from mailquota.core.commands.options import JSON, Common, command
+from mailquota.core.commands.output import is_terminal, wants_colour, write_json
+from mailquota.core.doctor.model import ORDER, Finding, State
+from mailquota.core.doctor.report import WORDS, sections, summary
 
 _COLOURS: dict[State, str] = {"fail": "red", "warn": "yellow", "skip": "cyan", "ok": "green"}
 _INDENT, _NAME, _PART = 6, 29, 7  # columns
@@ -28,7 +28,7 @@ def doctor(common: Common, as_json: bool) -> int:
 
     The pages that it names lie below share/doc/mailquota of where mailquota is installed, as in /opt/mailquota.
     """
-    from core.doctor.examine import examine
+    from mailquota.core.doctor.examine import examine
 
     log_nowhere()  # what would be logged on the way is found, and told, by a check
     findings = examine(common.load())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from core.base.model import Forecast, Trend
-from core.base.text import NOTHING
-from core.base.units import format_size
+from mailquota.core.base.model import Forecast, Trend
+from mailquota.core.base.text import NOTHING
+from mailquota.core.base.units import format_size
 
 _BARS = "▁▂▃▄▅▆▇█"
 

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from core.base.errors import UsageError
-from core.base.model import rfc3339
-from core.base.text import NOTHING
-from core.base.times import SINCE_FORMS, local_time, parse_since
-from core.base.units import format_size
-from core.commands.options import JSON, Common, account_names, command
-from core.commands.output import write_json, write_table
-from core.commands.session import run
-from core.control.messages import GetJournal
-from core.control.results import JournalRow
+from mailquota.core.base.errors import UsageError
+from mailquota.core.base.model import rfc3339
+from mailquota.core.base.text import NOTHING
+from mailquota.core.base.times import SINCE_FORMS, local_time, parse_since
+from mailquota.core.base.units import format_size
+from mailquota.core.commands.options import JSON, Common, account_names, command
+from mailquota.core.commands.output import write_json, write_table
+from mailquota.core.commands.session import run
+from mailquota.core.control.messages import GetJournal
+from mailquota.core.control.results import JournalRow
 
 if TYPE_CHECKING:
-    from core.settings.config import Config
+    from mailquota.core.settings.config import Config
 
 _MOST = 10_000  # entries
 _FIGURE = re.compile(r"-?[0-9]{1,30}")
@@ -55,8 +55,8 @@ def journal(common: Common, address: str | None, as_json: bool, since: str | Non
 
 def _read(config: Config, address: str, since: float) -> list[JournalRow]:
     """From the state database itself."""
-    from core.history.from_settings import make_state
-    from core.history.journal import Journal  # late: needed only where no engine runs
+    from mailquota.core.history.from_settings import make_state
+    from mailquota.core.history.journal import Journal  # late: needed only where no engine runs
 
     with closing(make_state(config)) as state:
         return [JournalRow(*row) for row in Journal(state).read(address, since, _MOST)]

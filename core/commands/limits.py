@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from core.base.errors import UsageError
-from core.base.filters import Filter
-from core.base.model import percent_of
-from core.base.text import NOTHING, shown
-from core.base.times import DATE_FORMS, local_time, parse_until, until_text
-from core.base.units import LIMIT_FORMS, format_limit, format_size
-from core.commands.options import (
+from mailquota.core.base.errors import UsageError
+from mailquota.core.base.filters import Filter
+from mailquota.core.base.model import percent_of
+from mailquota.core.base.text import NOTHING, shown
+from mailquota.core.base.times import DATE_FORMS, local_time, parse_until, until_text
+from mailquota.core.base.units import LIMIT_FORMS, format_limit, format_size
+from mailquota.core.commands.options import (
     DRY_RUN,
     JSON,
     WHERE,
@@ -25,11 +25,11 @@ from core.commands.options import (
     command,
     utf8,
 )
-from core.commands.output import complain, percent_text, write_json, write_table
-from core.commands.results import confirm, finish
-from core.commands.session import Session, run
-from core.control.messages import SetLimit, Undo
-from core.control.results import SetResult
+from mailquota.core.commands.output import complain, percent_text, write_json, write_table
+from mailquota.core.commands.results import confirm, finish
+from mailquota.core.commands.session import Session, run
+from mailquota.core.control.messages import SetLimit, Undo
+from mailquota.core.control.results import SetResult
 
 _REASON = click.option("--reason", default="", metavar="TEXT", help="Why, for the journal.")
 _MANY = 10  # more accounts are a question

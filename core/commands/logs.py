@@ -11,7 +11,7 @@ import os
 import stat
 import sys
 
-from core.base.text import visible
+from mailquota.core.base.text import visible
 
 _SYSLOG = "/dev/log"
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
@@ -64,7 +64,7 @@ class _ToUser(logging.Handler):
     """Warnings of the engine that a command makes for itself, as the command's own; not those of its answers."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        from core.commands.output import complain
+        from mailquota.core.commands.output import complain
 
         if not hasattr(record, "told"):
             complain(record.getMessage())

@@ -8,10 +8,10 @@ import sys
 
 import click
 
-from core.base.errors import MailquotaError
-from core.commands.options import Command, Common, Console, Group
-from core.commands.outlets import prepare_streams
-from core.commands.output import advise, complain, is_terminal
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.commands.options import Command, Common, Console, Group
+from mailquota.core.commands.outlets import prepare_streams
+from mailquota.core.commands.output import advise, complain, is_terminal
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class _Root(Group):
         module = _COMMANDS.get(name)
         if module is None:
             return None
-        commands: dict[str, Command] = importlib.import_module(f"core.commands.{module}").COMMANDS
+        commands: dict[str, Command] = importlib.import_module(f"mailquota.core.commands.{module}").COMMANDS
         return commands[name]
 
 
@@ -77,7 +77,7 @@ def root(ctx: click.Context, serve: bool, demo: bool, accounts: int | None) -> i
 
 
 def _demo_size(accounts: int | None) -> int:
-    from core.demo.world import ACCOUNTS, check_count
+    from mailquota.core.demo.world import ACCOUNTS, check_count
 
     size = ACCOUNTS if accounts is None else accounts
     check_count(size)
@@ -86,12 +86,12 @@ def _demo_size(accounts: int | None) -> int:
 
 def _start(common: Common, *, serve: bool, demo: int | None) -> int:
     if serve:
-        from core.commands import serving
+        from mailquota.core.commands import serving
 
         return serving.serve(common) if demo is None else serving.serve_demo(common, demo)
     if is_terminal(sys.stdout) and is_terminal(sys.stdin):
         return common.console(common, demo)
-    from core.commands import accounts
+    from mailquota.core.commands import accounts
 
     return accounts.print_table(common) if demo is None else accounts.print_demo_table(common, demo)
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 from click.core import ParameterSource
 
-from core.base.errors import UsageError
-from core.base.filters import Filter, parse_filter
+from mailquota.core.base.errors import UsageError
+from mailquota.core.base.filters import Filter, parse_filter
 
 if TYPE_CHECKING:
-    from core.settings.config import Config, Found
+    from mailquota.core.settings.config import Config, Found
 
 
 class Console(Protocol):
@@ -46,13 +46,13 @@ class Common:
 
     def load(self) -> Config:
         """The settings in force. Raises SettingsError."""
-        from core.settings.config import load
+        from mailquota.core.settings.config import load
 
         return load(self.config, os.environ, _discover)
 
 
 def _discover(doveadm: str) -> Found:
-    from core.settings.discover import discover  # late: a file with all sections needs none of it
+    from mailquota.core.settings.discover import discover  # late: a file with all sections needs none of it
 
     return discover(doveadm)
 
@@ -65,7 +65,7 @@ def _store(ctx: click.Context, param: click.Parameter, value: object) -> None:
 
 def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        from core.base.version import version
+        from mailquota.core.base.version import version
 
         click.echo(f"mailquota {version()}")
         ctx.exit()

@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from core.base.text import NOTHING
-from core.base.units import format_count, format_size
-from core.commands.options import JSON, Common, account_names, command, one_of
-from core.commands.output import write_json, write_table
-from core.commands.results import finish
-from core.commands.session import Session, run
-from core.control.messages import Recalc
-from core.control.results import RecalcResult
+from mailquota.core.base.text import NOTHING
+from mailquota.core.base.units import format_count, format_size
+from mailquota.core.commands.options import JSON, Common, account_names, command, one_of
+from mailquota.core.commands.output import write_json, write_table
+from mailquota.core.commands.results import finish
+from mailquota.core.commands.session import Session, run
+from mailquota.core.control.messages import Recalc
+from mailquota.core.control.results import RecalcResult
 
 
 @command("recalc", acts=True)

@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from core.base.model import rfc3339
-from core.base.text import visible
-from core.base.times import local_time
-from core.commands.options import Common
-from core.commands.output import write_json, write_table
-from core.commands.session import run
-from core.control.messages import GetReport
-from core.control.results import RefusedAccount, Report
+from mailquota.core.base.model import rfc3339
+from mailquota.core.base.text import visible
+from mailquota.core.base.times import local_time
+from mailquota.core.commands.options import Common
+from mailquota.core.commands.output import write_json, write_table
+from mailquota.core.commands.session import run
+from mailquota.core.control.messages import GetReport
+from mailquota.core.control.results import RefusedAccount, Report
 
 
 def show_report(common: Common, *, as_json: bool) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import click
 
-from core.base.errors import MailquotaError
-from core.base.text import visible
-from core.commands.output import complain, is_terminal
-from core.control.results import RecalcResult, SetResult, TrashResult
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.base.text import visible
+from mailquota.core.commands.output import complain, is_terminal
+from mailquota.core.control.results import RecalcResult, SetResult, TrashResult
 
 Results = Sequence[SetResult] | Sequence[RecalcResult] | Sequence[TrashResult]
 

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from core.base.errors import MailquotaError, UsageError
-from core.commands.logs import log_detached, log_to_stderr, nobody_reads, read_by_journal
-from core.commands.options import Common
-from core.commands.output import is_terminal
+from mailquota.core.base.errors import MailquotaError, UsageError
+from mailquota.core.commands.logs import log_detached, log_to_stderr, nobody_reads, read_by_journal
+from mailquota.core.commands.options import Common
+from mailquota.core.commands.output import is_terminal
 
 if TYPE_CHECKING:
-    from core.demo.world import World
-    from core.engine.parts import Options
-    from core.settings.config import Config
+    from mailquota.core.demo.world import World
+    from mailquota.core.engine.parts import Options
+    from mailquota.core.settings.config import Config
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 def serve(common: Common) -> int:
     """Until SIGTERM or SIGINT. Raises what keeps the engine from starting."""
     _refuse_read_only(common)
-    from core.engine.handover import VARIABLE
+    from mailquota.core.engine.handover import VARIABLE
 
     handed_over = VARIABLE in os.environ
     detached = handed_over and nobody_reads()
@@ -55,7 +55,7 @@ def _serve(common: Common, *, detached: bool) -> None:
     config = common.load()
     if detached:
         log_detached(config.settings.control.socket)
-    from core.engine.serve import serve as run_engine
+    from mailquota.core.engine.serve import serve as run_engine
 
     run_engine(config, engine_options(common, config))
 
@@ -64,10 +64,10 @@ def serve_demo(common: Common, accounts: int) -> int:
     """The same in a throwaway world with mail coming in. Prints the path of its settings once it answers."""
     _refuse_read_only(common)
     log_to_stderr()
-    from core.demo.traffic import Traffic
-    from core.demo.world import World
-    from core.engine.parts import Options
-    from core.engine.serve import serve as run_engine
+    from mailquota.core.demo.traffic import Traffic
+    from mailquota.core.demo.world import World
+    from mailquota.core.engine.parts import Options
+    from mailquota.core.engine.serve import serve as run_engine
 
     with World.temporary(accounts) as world, contextlib.ExitStack() as stack:
         load = world_settings(world)
@@ -83,7 +83,7 @@ def serve_demo(common: Common, accounts: int) -> int:
 
 def world_settings(world: World) -> Callable[[], Config]:
     """How to read the settings of a throwaway world, and of nothing else."""
-    from core.settings.config import load
+    from mailquota.core.settings.config import load
 
     return lambda: load(world.config_path, {})
 
@@ -108,7 +108,7 @@ def _refuse_read_only(common: Common) -> None:
 
 def engine_options(common: Common, config: Config, *, embedded: bool = False) -> Options:
     """How to read the settings again, and how to start the same engine without a screen from any directory."""
-    from core.engine.parts import Options
+    from mailquota.core.engine.parts import Options
 
     file = ["--config", str(Path(config.path).absolute())] if config.path is not None else []
     if common.config is not None:

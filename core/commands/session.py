@@ -18,20 +18,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from core.base.errors import MailquotaError, UnreachableError
-from core.base.filters import Filter
-from core.base.model import AccountRow
-from core.commands.logs import log_to_user
-from core.commands.options import Common
-from core.commands.output import Progress, complain
-from core.control.client import Client, EngineGoneError
-from core.control.messages import Cancel, Event, GetAccounts, Request, Snapshot, Welcome
-from core.control.messages import Progress as ProgressEvent
-from core.history.connection import StateError
+from mailquota.core.base.errors import MailquotaError, UnreachableError
+from mailquota.core.base.filters import Filter
+from mailquota.core.base.model import AccountRow
+from mailquota.core.commands.logs import log_to_user
+from mailquota.core.commands.options import Common
+from mailquota.core.commands.output import Progress, complain
+from mailquota.core.control.client import Client, EngineGoneError
+from mailquota.core.control.messages import Cancel, Event, GetAccounts, Request, Snapshot, Welcome
+from mailquota.core.control.messages import Progress as ProgressEvent
+from mailquota.core.history.connection import StateError
 
 if TYPE_CHECKING:
-    from core.engine.engine import Engine
-    from core.settings.config import Config
+    from mailquota.core.engine.engine import Engine
+    from mailquota.core.settings.config import Config
 
 T = TypeVar("T")
 
@@ -225,8 +225,8 @@ async def find_engine(config: Config, name: str, *, read_only: bool) -> tuple[Cl
 
 @contextlib.asynccontextmanager
 async def _own_engine(config: Config, *, read_only: bool) -> AsyncIterator[Session]:
-    from core.engine.engine import Engine  # late: needed only where no engine runs
-    from core.engine.parts import Options
+    from mailquota.core.engine.engine import Engine  # late: needed only where no engine runs
+    from mailquota.core.engine.parts import Options
 
     log_to_user()
     engine = Engine(config, Options(load=lambda: config))

@@ -10,18 +10,18 @@ from typing import Any
 import click
 import msgspec
 
-from core.base.model import account_json, rfc3339
-from core.base.text import NOTHING, visible
-from core.base.times import local_time
-from core.base.units import format_age, format_count, format_limit, format_size
-from core.commands.columns import level_cell
-from core.commands.growth import forecast_text, sparkline, trend_text
-from core.commands.journal import change_json, change_text, undoing
-from core.commands.options import JSON, Common, account_names, command
-from core.commands.output import complain, percent_text, wants_colour, write_json, write_pairs, write_table
-from core.commands.session import run
-from core.control.messages import GetDetails
-from core.control.results import DecisionRow, Details, WarningRow
+from mailquota.core.base.model import account_json, rfc3339
+from mailquota.core.base.text import NOTHING, visible
+from mailquota.core.base.times import local_time
+from mailquota.core.base.units import format_age, format_count, format_limit, format_size
+from mailquota.core.commands.columns import level_cell
+from mailquota.core.commands.growth import forecast_text, sparkline, trend_text
+from mailquota.core.commands.journal import change_json, change_text, undoing
+from mailquota.core.commands.options import JSON, Common, account_names, command
+from mailquota.core.commands.output import complain, percent_text, wants_colour, write_json, write_pairs, write_table
+from mailquota.core.commands.session import run
+from mailquota.core.control.messages import GetDetails
+from mailquota.core.control.results import DecisionRow, Details, WarningRow
 
 
 @command("show")

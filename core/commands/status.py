@@ -7,16 +7,16 @@ from typing import Any
 import click
 import msgspec
 
-from core.base.errors import MailquotaError
-from core.base.model import rfc3339
-from core.base.times import local_time
-from core.base.units import format_age, format_count, format_micros, format_rate, format_size
-from core.commands.options import JSON, Common, command
-from core.commands.output import complain, write_json, write_pairs
-from core.commands.report import show_report
-from core.commands.session import run
-from core.control.messages import GetStatus, HandOver, Reload
-from core.control.results import DiskState, Status
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.base.model import rfc3339
+from mailquota.core.base.times import local_time
+from mailquota.core.base.units import format_age, format_count, format_micros, format_rate, format_size
+from mailquota.core.commands.options import JSON, Common, command
+from mailquota.core.commands.output import complain, write_json, write_pairs
+from mailquota.core.commands.report import show_report
+from mailquota.core.commands.session import run
+from mailquota.core.control.messages import GetStatus, HandOver, Reload
+from mailquota.core.control.results import DiskState, Status
 
 _KEYS = (
     "mode", "uptime_seconds", "requests", "refused", "would_refuse", "trouble", "malformed", "answers_per_second",

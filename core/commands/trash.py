@@ -7,16 +7,16 @@ from typing import Any
 
 import click
 
-from core.base.filters import Filter
-from core.base.model import rfc3339
-from core.base.text import NOTHING
-from core.base.units import format_count, format_size, parse_age
-from core.commands.options import DRY_RUN, JSON, WHERE, YES, Common, account_names, accounts_where, command
-from core.commands.output import complain, write_json, write_table
-from core.commands.results import confirm, finish
-from core.commands.session import Session, run
-from core.control.messages import EmptyTrash
-from core.control.results import TrashResult
+from mailquota.core.base.filters import Filter
+from mailquota.core.base.model import rfc3339
+from mailquota.core.base.text import NOTHING
+from mailquota.core.base.units import format_count, format_size, parse_age
+from mailquota.core.commands.options import DRY_RUN, JSON, WHERE, YES, Common, account_names, accounts_where, command
+from mailquota.core.commands.output import complain, write_json, write_table
+from mailquota.core.commands.results import confirm, finish
+from mailquota.core.commands.session import Session, run
+from mailquota.core.control.messages import EmptyTrash
+from mailquota.core.control.results import TrashResult
 
 
 @command("empty-trash", acts=True)

@@ -12,14 +12,14 @@ from typing import Any
 import click
 import msgspec
 
-from core.alerts.now import parse_mark
-from core.base.errors import MailquotaError, SettingsError, UnreachableError, UsageError
-from core.commands.options import JSON, Common, account_names, command
-from core.commands.output import complain, write_json
-from core.commands.session import Session, run
-from core.control.messages import Warn
-from core.control.results import WarnResult
-from core.settings.config import Config
+from mailquota.core.alerts.now import parse_mark
+from mailquota.core.base.errors import MailquotaError, SettingsError, UnreachableError, UsageError
+from mailquota.core.commands.options import JSON, Common, account_names, command
+from mailquota.core.commands.output import complain, write_json
+from mailquota.core.commands.session import Session, run
+from mailquota.core.control.messages import Warn
+from mailquota.core.control.results import WarnResult
+from mailquota.core.settings.config import Config
 
 
 @command("warn", acts=True)
@@ -75,10 +75,10 @@ def _warned(common: Common, address: str, mark: str, source: str) -> WarnResult:
 
 def _alone(config: Config, address: str, mark: str) -> WarnResult:
     """Deliver it with nothing but the settings and the mailbox."""
-    from core.alerts.from_settings import make_deliverer
-    from core.alerts.letters import make_letter
-    from core.alerts.message import compose
-    from core.alerts.without_engine import mailbox_facts
+    from mailquota.core.alerts.from_settings import make_deliverer
+    from mailquota.core.alerts.letters import make_letter
+    from mailquota.core.alerts.message import compose
+    from mailquota.core.alerts.without_engine import mailbox_facts
 
     mail = compose(mailbox_facts(config, address, mark), make_letter(config, address))
     method = make_deliverer(config).deliver(address, mail.message)

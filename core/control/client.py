@@ -17,9 +17,20 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from core.base.errors import MailquotaError, ProtocolError, UnreachableError
-from core.control.framing import EventReader, encode
-from core.control.messages import VERSION, Event, Failed, Goodbye, Hello, Order, Progress, Reply, Request, Welcome
+from mailquota.core.base.errors import MailquotaError, ProtocolError, UnreachableError
+from mailquota.core.control.framing import EventReader, encode
+from mailquota.core.control.messages import (
+    VERSION,
+    Event,
+    Failed,
+    Goodbye,
+    Hello,
+    Order,
+    Progress,
+    Reply,
+    Request,
+    Welcome,
+)
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
-from core.base.model import AccountRow
-from core.control.results import DecisionRow, Status
+from mailquota.core.base.model import AccountRow
+from mailquota.core.control.results import DecisionRow, Status
 
 VERSION = 1
 SNAPSHOT_PART = 500  # rows a message; small, so that a large snapshot never holds the loop for long

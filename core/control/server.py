@@ -21,10 +21,10 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
-from core.base.errors import ProtocolError
-from core.base.threads import in_thread
-from core.control.framing import OrderReader, encode
-from core.control.messages import VERSION, Event, Goodbye, Hello, Order, Welcome
+from mailquota.core.base.errors import ProtocolError
+from mailquota.core.base.threads import in_thread
+from mailquota.core.control.framing import OrderReader, encode
+from mailquota.core.control.messages import VERSION, Event, Goodbye, Hello, Order, Welcome
 
 log = logging.getLogger(__name__)
 

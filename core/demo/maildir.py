@@ -17,9 +17,9 @@ import re
 import secrets
 from typing import NamedTuple
 
-from core.mailboxes.folders import INBOX, folder_path, message_size, sum_folders
-from core.mailboxes.maildirsize import MAX_BYTES, Maildirsize, must_recount, parse
-from core.mailboxes.trash import append
+from mailquota.core.mailboxes.folders import INBOX, folder_path, message_size, sum_folders
+from mailquota.core.mailboxes.maildirsize import MAX_BYTES, Maildirsize, must_recount, parse
+from mailquota.core.mailboxes.trash import append
 
 _PARTS = ("tmp", "new", "cur")
 _ARRIVAL = re.compile(r"\d+")

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from core.base.growth import DAY
-from core.base.mysql import Target
-from core.base.units import format_size
-from core.demo.people import GIB, Habit, Person, Record
-from core.history.database import StateDatabase
-from core.history.journal import Journal, JournalEntry
-from core.history.samples import Figure, Samples
+from mailquota.core.base.growth import DAY
+from mailquota.core.base.mysql import Target
+from mailquota.core.base.units import format_size
+from mailquota.core.demo.people import GIB, Habit, Person, Record
+from mailquota.core.history.database import StateDatabase
+from mailquota.core.history.journal import Journal, JournalEntry
+from mailquota.core.history.samples import Figure, Samples
 
 Shape = Callable[[float], float]  # from days ago to a share of today's use
 

@@ -19,17 +19,17 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from core.accounts import sqlite
-from core.base.endpoints import DatabaseUrl
-from core.base.errors import MailquotaError, UsageError
-from core.demo.build import Parcel, build, make_parcels
-from core.demo.folder import Room, check_sparse, temporary_folder
-from core.demo.past import write_past
-from core.demo.people import NEIGHBOURS, Person, aliases_among, populate
-from core.history.connection import StateError
-from core.mailboxes.mailstore import Mailstore
-from core.servers.dovecot.trash import TrashNames
-from core.settings.declared import Mailstore as MailstoreSettings
+from mailquota.core.accounts import sqlite
+from mailquota.core.base.endpoints import DatabaseUrl
+from mailquota.core.base.errors import MailquotaError, UsageError
+from mailquota.core.demo.build import Parcel, build, make_parcels
+from mailquota.core.demo.folder import Room, check_sparse, temporary_folder
+from mailquota.core.demo.past import write_past
+from mailquota.core.demo.people import NEIGHBOURS, Person, aliases_among, populate
+from mailquota.core.history.connection import StateError
+from mailquota.core.mailboxes.mailstore import Mailstore
+from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.settings.declared import Mailstore as MailstoreSettings
 
 log = logging.getLogger(__name__)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 
-from core.doctor.dovecot.checks import DOVECOT_CHECKS
-from core.doctor.facts import Facts
-from core.doctor.host.checks import HOST_CHECKS
-from core.doctor.log.checks import LOG_CHECKS
-from core.doctor.model import Check, Finding, Outcome, skip
-from core.doctor.postfix.checks import POSTFIX_CHECKS
+from mailquota.core.doctor.dovecot.checks import DOVECOT_CHECKS
+from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.host.checks import HOST_CHECKS
+from mailquota.core.doctor.log.checks import LOG_CHECKS
+from mailquota.core.doctor.model import Check, Finding, Outcome, skip
+from mailquota.core.doctor.postfix.checks import POSTFIX_CHECKS
 
 log = logging.getLogger(__name__)
 

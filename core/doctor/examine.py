@@ -15,21 +15,21 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from core.base.threads import within
-from core.base.version import version
-from core.doctor.checks import judge
-from core.doctor.dovecot import probe as probe_dovecot
-from core.doctor.dovecot.facts import DovecotFacts
-from core.doctor.facts import Facts
-from core.doctor.host import probe as probe_host
-from core.doctor.host import probe_own
-from core.doctor.host.facts import HostFacts
-from core.doctor.log.facts import LogFacts
-from core.doctor.log.probe import log_facts
-from core.doctor.model import Finding
-from core.doctor.postfix import probe as probe_postfix
-from core.doctor.postfix.facts import PostfixFacts
-from core.settings.config import Config
+from mailquota.core.base.threads import within
+from mailquota.core.base.version import version
+from mailquota.core.doctor.checks import judge
+from mailquota.core.doctor.dovecot import probe as probe_dovecot
+from mailquota.core.doctor.dovecot.facts import DovecotFacts
+from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.host import probe as probe_host
+from mailquota.core.doctor.host import probe_own
+from mailquota.core.doctor.host.facts import HostFacts
+from mailquota.core.doctor.log.facts import LogFacts
+from mailquota.core.doctor.log.probe import log_facts
+from mailquota.core.doctor.model import Finding
+from mailquota.core.doctor.postfix import probe as probe_postfix
+from mailquota.core.doctor.postfix.facts import PostfixFacts
+from mailquota.core.settings.config import Config
 
 log = logging.getLogger(__name__)
 

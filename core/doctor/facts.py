@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from core.doctor.dovecot.facts import DovecotFacts
-from core.doctor.host.facts import HostFacts
-from core.doctor.log.facts import LogFacts
-from core.doctor.postfix.facts import PostfixFacts
-from core.settings.config import Config
+from mailquota.core.doctor.dovecot.facts import DovecotFacts
+from mailquota.core.doctor.host.facts import HostFacts
+from mailquota.core.doctor.log.facts import LogFacts
+from mailquota.core.doctor.postfix.facts import PostfixFacts
+from mailquota.core.settings.config import Config
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):

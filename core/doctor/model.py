@@ -19,7 +19,7 @@ from typing import Literal
 
 import msgspec
 
-from core.doctor.facts import Facts
+from mailquota.core.doctor.facts import Facts
 
 State = Literal["ok", "warn", "fail", "skip"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import Literal
 
-from core.doctor.dovecot.view import DEFAULT_FILE, doveadm
-from core.doctor.facts import Facts
+from mailquota.core.doctor.dovecot.view import DEFAULT_FILE, doveadm
+from mailquota.core.doctor.facts import Facts
 
 
 def start(facts: Facts) -> str:

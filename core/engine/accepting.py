@@ -15,10 +15,10 @@ import select
 import socket
 from typing import NamedTuple
 
-from core.base import restarts
-from core.control.server import ControlServer
-from core.engine.parts import EngineParts
-from core.policy.server import PolicyServer
+from mailquota.core.base import restarts
+from mailquota.core.control.server import ControlServer
+from mailquota.core.engine.parts import EngineParts
+from mailquota.core.policy.server import PolicyServer
 
 _LOOK_SECONDS = 1.0
 _TURN_SECONDS = 0.05  # the loop accepts once in each turn

@@ -6,10 +6,10 @@ import logging
 
 import msgspec
 
-from core.engine.parts import EngineParts
-from core.mailboxes.refusals import Refused
-from core.policy.log import Kept
-from core.policy.metrics import Counts
+from mailquota.core.engine.parts import EngineParts
+from mailquota.core.mailboxes.refusals import Refused
+from mailquota.core.policy.log import Kept
+from mailquota.core.policy.metrics import Counts
 
 log = logging.getLogger(__name__)
 

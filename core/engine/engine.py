@@ -4,7 +4,7 @@ Start, in this order: the control socket (so that a second engine finds the firs
 the mailboxes. Requests are answered from the moment the policy sockets listen; until the accounts are read they wait,
 two seconds at most. Stop in reverse: nobody new is accepted, what was received is answered, connections are closed.
 
-A *successor* is an engine that takes over from another one (see core.engine.handover): it reads the accounts first,
+A *successor* is an engine that takes over from another one (see core/engine/handover.py): it reads the accounts first,
 says that it is ready, and gets the sockets.
 """
 
@@ -14,16 +14,16 @@ import asyncio
 import logging
 import os
 
-from core.base import sockets
-from core.base.errors import MailquotaError
-from core.base.threads import in_thread
-from core.control.messages import Order
-from core.control.server import ControlConnection
-from core.engine import handover, relay
-from core.engine.orders import Orders
-from core.engine.parts import EngineParts, Options
-from core.engine.upkeep import Upkeep
-from core.settings.config import Config
+from mailquota.core.base import sockets
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.base.threads import in_thread
+from mailquota.core.control.messages import Order
+from mailquota.core.control.server import ControlConnection
+from mailquota.core.engine import handover, relay
+from mailquota.core.engine.orders import Orders
+from mailquota.core.engine.parts import EngineParts, Options
+from mailquota.core.engine.upkeep import Upkeep
+from mailquota.core.settings.config import Config
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 The old engine starts the new one with one end of a socket pair. It sends the listening sockets; the new engine reads
 settings and accounts and says READY when it could answer. Only then the old one stops reading, answers what it has
 read, and sends every connection with the bytes of a half-read request; what clients send meanwhile waits in the kernel
-and goes along. What was counted and refused so far goes with them (core.engine.carried). Where the new engine fails
+and goes along. What was counted and refused so far goes with them (core/engine/carried.py). Where the new engine fails
 before DONE, it is ended and the old one goes on with what it still holds; once DONE is sent, or the old one dies, the
 new one serves.
 
@@ -30,13 +30,13 @@ from pathlib import Path
 
 import msgspec
 
-from core.base.errors import MailquotaError
-from core.base.sockets import Inherited
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.base.sockets import Inherited
 
 log = logging.getLogger(__name__)
 
 VARIABLE = "MAILQUOTA_HANDOVER_FD"
-MODULE = "tui.command"
+MODULE = "mailquota"
 READY_SECONDS = 20.0
 _FDS_A_MESSAGE = 100  # the kernel takes 253
 # Meant for the process of one id: inherited sockets come as a parcel, and whose life signs count is told by MAINPID.
@@ -48,7 +48,7 @@ class Parcel(msgspec.Struct, frozen=True):
     """``kind`` is listen, connections, known, ready or done. ``texts`` name listening sockets, ``received`` are bytes.
 
     ``foreign`` are those of the listening sockets whose files are not ours to remove. ``known`` is for
-    core.engine.carried.
+    core/engine/carried.py.
     """
 
     kind: str
@@ -154,7 +154,7 @@ def _start(arguments: Sequence[str], channel: int, *, detached: bool) -> subproc
     """A process of the same code as this one, wherever we were started: -P keeps modules of the current folder out."""
     environment = {name: value for name, value in os.environ.items() if name not in _OURS_ALONE}
     environment[VARIABLE] = str(channel)
-    root = str(Path(__file__).parents[2])
+    root = str(Path(__file__).parents[3])
     if root not in {*site.getsitepackages(), site.getusersitepackages()}:  # not installed
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     return subprocess.Popen(

@@ -16,12 +16,12 @@ from collections.abc import Callable, Sequence
 
 import psutil
 
-from core.base.programs import own_name
-from core.base.threads import in_thread
-from core.control.client import operator_origin
-from core.history.connection import StateError
-from core.history.journal import Journal, Row, add_entry
-from core.history.who import Operator
+from mailquota.core.base.programs import own_name
+from mailquota.core.base.threads import in_thread
+from mailquota.core.control.client import operator_origin
+from mailquota.core.history.connection import StateError
+from mailquota.core.history.journal import Journal, Row, add_entry
+from mailquota.core.history.who import Operator
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from core.base.errors import TOLD, MailquotaError, NoSuchAccountError, error_text
-from core.base.model import Point
-from core.base.threads import in_thread
-from core.base.times import parse_until
-from core.control.framing import encode_result
-from core.control.messages import (
+from mailquota.core.base.errors import TOLD, MailquotaError, NoSuchAccountError, error_text
+from mailquota.core.base.model import Point
+from mailquota.core.base.threads import in_thread
+from mailquota.core.base.times import parse_until
+from mailquota.core.control.framing import encode_result
+from mailquota.core.control.messages import (
     Cancel,
     EmptyTrash,
     Explain,
@@ -41,15 +41,15 @@ from core.control.messages import (
     Warn,
     Watch,
 )
-from core.control.results import Details, JournalRow, Report, SetResult, WarningRow
-from core.control.server import ControlConnection
-from core.engine.parts import EngineParts
-from core.history.connection import StateError
-from core.history.past import forecast_of, limits_of
+from mailquota.core.control.results import Details, JournalRow, Report, SetResult, WarningRow
+from mailquota.core.control.server import ControlConnection
+from mailquota.core.engine.parts import EngineParts
+from mailquota.core.history.connection import StateError
+from mailquota.core.history.past import forecast_of, limits_of
 
 if TYPE_CHECKING:
-    from core.history.who import Operator
-    from core.mailboxes.ledger import Entry
+    from mailquota.core.history.who import Operator
+    from mailquota.core.mailboxes.ledger import Entry
 
 log = logging.getLogger(__name__)
 
@@ -251,7 +251,7 @@ def _may(connection: ControlConnection, request: Request) -> bool:
 
 
 def _operator(connection: ControlConnection, number: int) -> Operator:
-    from core.history.who import Operator
+    from mailquota.core.history.who import Operator
 
     peer, hello = connection.peer, connection.hello
     assert peer is not None

@@ -12,36 +12,36 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.accounts.from_settings import make_store
-from core.accounts.store import Accounts
-from core.accounts.sync import AccountSync
-from core.alerts.telling import Parts, Telling
-from core.base import systemd
-from core.base.errors import DatabaseError
-from core.base.threads import in_thread
-from core.base.version import version
-from core.changes.limits import Limits
-from core.changes.recount_and_trash import Actions
-from core.control.messages import VERSION, Order, Welcome
-from core.control.results import Status
-from core.control.server import ControlConnection, ControlServer, Rights
-from core.engine.listeners import Listeners
-from core.engine.publishing import Publisher
-from core.engine.status import DiskWatch, StatusReporter
-from core.history.keeping import Keeping
-from core.mailboxes.from_settings import make_doveadm, make_driver, make_mailstore
-from core.mailboxes.ledger import Differences, Ledger
-from core.mailboxes.rounds import Poller
-from core.policy.aliases import AliasMap
-from core.policy.answering import Enforcer
-from core.policy.from_settings import make_rules
-from core.policy.log import DecisionLog
-from core.policy.mail_log import MailLog
-from core.policy.metrics import Metrics
-from core.policy.server import PolicyServer
-from core.settings.config import Config
-from core.settings.declared import needs_restart
-from core.settings.missing import require
+from mailquota.core.accounts.from_settings import make_store
+from mailquota.core.accounts.store import Accounts
+from mailquota.core.accounts.sync import AccountSync
+from mailquota.core.alerts.telling import Parts, Telling
+from mailquota.core.base import systemd
+from mailquota.core.base.errors import DatabaseError
+from mailquota.core.base.threads import in_thread
+from mailquota.core.base.version import version
+from mailquota.core.changes.limits import Limits
+from mailquota.core.changes.recount_and_trash import Actions
+from mailquota.core.control.messages import VERSION, Order, Welcome
+from mailquota.core.control.results import Status
+from mailquota.core.control.server import ControlConnection, ControlServer, Rights
+from mailquota.core.engine.listeners import Listeners
+from mailquota.core.engine.publishing import Publisher
+from mailquota.core.engine.status import DiskWatch, StatusReporter
+from mailquota.core.history.keeping import Keeping
+from mailquota.core.mailboxes.from_settings import make_doveadm, make_driver, make_mailstore
+from mailquota.core.mailboxes.ledger import Differences, Ledger
+from mailquota.core.mailboxes.rounds import Poller
+from mailquota.core.policy.aliases import AliasMap
+from mailquota.core.policy.answering import Enforcer
+from mailquota.core.policy.from_settings import make_rules
+from mailquota.core.policy.log import DecisionLog
+from mailquota.core.policy.mail_log import MailLog
+from mailquota.core.policy.metrics import Metrics
+from mailquota.core.policy.server import PolicyServer
+from mailquota.core.settings.config import Config
+from mailquota.core.settings.declared import needs_restart
+from mailquota.core.settings.missing import require
 
 log = logging.getLogger(__name__)
 

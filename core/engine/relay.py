@@ -1,14 +1,14 @@
-"""One engine after the other, no request lost: how the running one gives its sockets away (core.engine.handover)."""
+"""One engine after the other, no request lost: how the running one gives its sockets away (core/engine/handover.py)."""
 
 from __future__ import annotations
 
 import asyncio
 
-from core.base import systemd
-from core.base.threads import in_thread
-from core.engine import carried
-from core.engine.handover import Predecessor, Successor
-from core.engine.parts import EngineParts
+from mailquota.core.base import systemd
+from mailquota.core.base.threads import in_thread
+from mailquota.core.engine import carried
+from mailquota.core.engine.handover import Predecessor, Successor
+from mailquota.core.engine.parts import EngineParts
 
 _LINGER = 0.1  # seconds, for the answer to whoever ordered it
 REST_SECONDS = 3.0  # for answers to what was received

@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from core.base import systemd
-from core.base.errors import MailquotaError, UnreachableError
-from core.engine.engine import Engine
-from core.engine.handover import Predecessor
-from core.engine.parts import Options
-from core.settings.config import Config
+from mailquota.core.base import systemd
+from mailquota.core.base.errors import MailquotaError, UnreachableError
+from mailquota.core.engine.engine import Engine
+from mailquota.core.engine.handover import Predecessor
+from mailquota.core.engine.parts import Options
+from mailquota.core.settings.config import Config
 
 log = logging.getLogger(__name__)
 

@@ -11,16 +11,16 @@ from typing import Any
 import msgspec
 import psutil
 
-from core.base import restarts, systemd
-from core.base.model import Level
-from core.base.threads import in_thread
-from core.base.units import MAX_BYTES
-from core.control.results import DatabaseState, DiskState, Status
-from core.history.keeping import Keeping
-from core.mailboxes.ledger import Ledger
-from core.policy.compare import SecondOpinion
-from core.policy.metrics import Metrics
-from core.settings.declared import Policy
+from mailquota.core.base import restarts, systemd
+from mailquota.core.base.model import Level
+from mailquota.core.base.threads import in_thread
+from mailquota.core.base.units import MAX_BYTES
+from mailquota.core.control.results import DatabaseState, DiskState, Status
+from mailquota.core.history.keeping import Keeping
+from mailquota.core.mailboxes.ledger import Ledger
+from mailquota.core.policy.compare import SecondOpinion
+from mailquota.core.policy.metrics import Metrics
+from mailquota.core.settings.declared import Policy
 
 _DISK_SECONDS = 10.0
 

@@ -1,4 +1,4 @@
-"""What works in an engine by itself, put together: started once it listens, each kept going (see core.base.restarts).
+"""What works in an engine by itself, put together: started once it listens, each kept going (core/base/restarts.py).
 
 Beside measuring and answering an engine notes its start and its end in the journal, ends temporary limits, shows
 metrics, sees that its sockets take connections, and forgets what nobody asks about any more.
@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from core.base import restarts
-from core.base.threads import in_thread
-from core.base.version import version
-from core.changes.expiry import Expiry
-from core.engine.accepting import Doorkeeper
-from core.engine.exporter import Exporter
-from core.engine.lifetime import Lifetime
-from core.engine.metric_page import Figures
-from core.engine.parts import EngineParts
-from core.mailboxes.drift import DriftWatch
+from mailquota.core.base import restarts
+from mailquota.core.base.threads import in_thread
+from mailquota.core.base.version import version
+from mailquota.core.changes.expiry import Expiry
+from mailquota.core.engine.accepting import Doorkeeper
+from mailquota.core.engine.exporter import Exporter
+from mailquota.core.engine.lifetime import Lifetime
+from mailquota.core.engine.metric_page import Figures
+from mailquota.core.engine.parts import EngineParts
+from mailquota.core.mailboxes.drift import DriftWatch
 
 _PRUNE_SECONDS = 30.0
 

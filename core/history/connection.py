@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import files
 from typing import Any, Protocol, TypeVar
 
-from core.base.errors import MailquotaError
-from core.base.mysql import Kind
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.base.mysql import Kind
 
 T = TypeVar("T")
 Values = Sequence[object]
@@ -54,7 +54,7 @@ class Connection(ABC):
 
 def migrations(kind: Kind) -> list[tuple[int, str]]:
     """Number and text of each migration, in order; a file is named NNNN_what.sql and never changes once released."""
-    folder = files("core.history").joinpath("sql", kind)
+    folder = files("mailquota.core.history").joinpath("sql", kind)
     names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql"))
     return [(int(name[:4]), folder.joinpath(name).read_text("utf-8")) for name in names]
 

@@ -18,8 +18,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from core.base.mysql import Target
-from core.history.connection import Connection, Sql, StateError, Values
+from mailquota.core.base.mysql import Target
+from mailquota.core.history.connection import Connection, Sql, StateError, Values
 
 log = logging.getLogger(__name__)
 
@@ -105,10 +105,10 @@ class StateDatabase:
 
     def _open(self) -> Connection:
         if self._target.kind == "mysql":
-            from core.history.mysql import open_mysql  # late: most have a file
+            from mailquota.core.history.mysql import open_mysql  # late: most have a file
 
             return open_mysql(self._target)
-        from core.history.sqlite import open_sqlite
+        from mailquota.core.history.sqlite import open_sqlite
 
         assert self._target.path is not None
         return open_sqlite(self._target.path, self._damaged)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from core.base.mysql import Target
-from core.history.database import StateDatabase
-from core.settings.config import Config
-from core.settings.targets import database_target
+from mailquota.core.base.mysql import Target
+from mailquota.core.history.database import StateDatabase
+from mailquota.core.settings.config import Config
+from mailquota.core.settings.targets import database_target
 
 
 def make_state(config: Config) -> StateDatabase:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from core.history.connection import Sql, StateError
-from core.history.database import StateDatabase
+from mailquota.core.history.connection import Sql, StateError
+from mailquota.core.history.database import StateDatabase
 
 _COLUMNS = "SELECT id, at, operator, origin, kind, address, old, new, reason, until, undoes FROM journal"
 _NEWEST = f"{_COLUMNS} WHERE at >= ? ORDER BY id DESC LIMIT ?"

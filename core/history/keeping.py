@@ -13,22 +13,22 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 
-from core.base import restarts
-from core.base.clock import steady_time
-from core.base.growth import trend, week
-from core.base.model import Point
-from core.base.threads import in_thread
-from core.history.connection import StateError
-from core.history.from_settings import make_state
-from core.history.journal import Journal
-from core.history.refusal_counts import RefusalKeeper
-from core.history.refusals import RefusalHistory
-from core.history.samples import Samples
-from core.history.sampling import Sampler
-from core.history.trends import Reckoner
-from core.mailboxes.ledger import Entry, Ledger
-from core.mailboxes.refusals import RefusalTally
-from core.settings.config import Config
+from mailquota.core.base import restarts
+from mailquota.core.base.clock import steady_time
+from mailquota.core.base.growth import trend, week
+from mailquota.core.base.model import Point
+from mailquota.core.base.threads import in_thread
+from mailquota.core.history.connection import StateError
+from mailquota.core.history.from_settings import make_state
+from mailquota.core.history.journal import Journal
+from mailquota.core.history.refusal_counts import RefusalKeeper
+from mailquota.core.history.refusals import RefusalHistory
+from mailquota.core.history.samples import Samples
+from mailquota.core.history.sampling import Sampler
+from mailquota.core.history.trends import Reckoner
+from mailquota.core.mailboxes.ledger import Entry, Ledger
+from mailquota.core.mailboxes.refusals import RefusalTally
+from mailquota.core.settings.config import Config
 
 log = logging.getLogger(__name__)
 

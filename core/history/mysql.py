@@ -15,9 +15,9 @@ from pymysql.constants import CLIENT
 from pymysql.converters import conversions
 from pymysql.cursors import Cursor
 
-from core.base.mysql import Connection as MysqlConnection
-from core.base.mysql import Kind, NoHostError, Target, again_where_it_met_another, connect_any, text_of
-from core.history.connection import Connection, Sql, StateError, Values, migrations, newer
+from mailquota.core.base.mysql import Connection as MysqlConnection
+from mailquota.core.base.mysql import Kind, NoHostError, Target, again_where_it_met_another, connect_any, text_of
+from mailquota.core.history.connection import Connection, Sql, StateError, Values, migrations, newer
 
 T = TypeVar("T")
 _LOCK_SECONDS = 2  # for each of four tries

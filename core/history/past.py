@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.base.growth import STANDING, forecast
-from core.base.model import Forecast
-from core.control.results import JournalRow
-from core.mailboxes.ledger import Entry
+from mailquota.core.base.growth import STANDING, forecast
+from mailquota.core.base.model import Forecast
+from mailquota.core.control.results import JournalRow
+from mailquota.core.mailboxes.ledger import Entry
 
 
 def forecast_of(entry: Entry) -> Forecast | None:

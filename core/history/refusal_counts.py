@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-from core.base.threads import gently
-from core.history.connection import StateError
-from core.history.refusals import RefusalHistory
-from core.mailboxes.ledger import Ledger
-from core.mailboxes.refusals import RefusalTally, Refused
+from mailquota.core.base.threads import gently
+from mailquota.core.history.connection import StateError
+from mailquota.core.history.refusals import RefusalHistory
+from mailquota.core.mailboxes.ledger import Ledger
+from mailquota.core.mailboxes.refusals import RefusalTally, Refused
 
 _SHARE = 0.1
 _SLICE = 200  # rows of one transaction
@@ -17,7 +17,10 @@ _OFTEN = 12  # slices between two times that old ones are removed
 
 
 class RefusalKeeper:
-    """Used on the engine's loop; ``steady`` is core.base.clock.steady_time. What reads or writes raises StateError."""
+    """Used on the engine's loop.
+
+    ``steady`` is ``steady_time`` of core/base/clock.py. What reads or writes raises StateError.
+    """
 
     def __init__(
         self, ledger: Ledger, tally: RefusalTally, history: RefusalHistory, steady: Callable[[], float]

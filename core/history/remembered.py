@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from sys import intern
 from typing import Any, NamedTuple
 
-from core.base.growth import DAY, STANDING
-from core.base.model import Trend
-from core.history.connection import Sql
+from mailquota.core.base.growth import DAY, STANDING
+from mailquota.core.base.model import Trend
+from mailquota.core.history.connection import Sql
 
 _RECKON_EVERY = 20 * 3600.0  # seconds
 _UNSEEN = 3 * DAY  # seconds after which an account that no engine looks after is gone

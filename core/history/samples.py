@@ -20,12 +20,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from core.base.growth import DAY, TREND_DAYS, trend, week
-from core.base.model import Point, Trend
-from core.history.connection import Sql
-from core.history.database import StateDatabase
-from core.history.remembered import COLUMNS, Remembered, find, remembered, signs
-from core.history.thinning import DAY_SLOTS, SLOT, Merge, end_of, merges, slot_of
+from mailquota.core.base.growth import DAY, TREND_DAYS, trend, week
+from mailquota.core.base.model import Point, Trend
+from mailquota.core.history.connection import Sql
+from mailquota.core.history.database import StateDatabase
+from mailquota.core.history.remembered import COLUMNS, Remembered, find, remembered, signs
+from mailquota.core.history.thinning import DAY_SLOTS, SLOT, Merge, end_of, merges, slot_of
 
 PAGE = 500  # accounts that are remembered at a time
 _MOST_BYTES, _MOST_MESSAGES = 2**63 - 1, 2**31 - 1  # of a column

@@ -3,7 +3,7 @@
 Theory of operation. The ledger collects whose figures changed. Each round takes those and writes them in small slices
 with rests between them, in threads. An account is written at most once in a slot: what changes again after that waits
 for the next slot, so that a busy server does not write the same row every few seconds. What can't be written stays for
-the next round. core.history.keeping calls the rounds.
+the next round. core/history/keeping.py calls the rounds.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
-from core.base.threads import gently
-from core.base.units import format_size
-from core.history.connection import StateError
-from core.history.journal import Journal, JournalEntry
-from core.history.jumps import WITHIN, least_jump
-from core.history.remembered import Remembered
-from core.history.samples import Change, Figure, Samples
-from core.history.thinning import slot_of
-from core.mailboxes.ledger import Entry, Ledger
+from mailquota.core.base.threads import gently
+from mailquota.core.base.units import format_size
+from mailquota.core.history.connection import StateError
+from mailquota.core.history.journal import Journal, JournalEntry
+from mailquota.core.history.jumps import WITHIN, least_jump
+from mailquota.core.history.remembered import Remembered
+from mailquota.core.history.samples import Change, Figure, Samples
+from mailquota.core.history.thinning import slot_of
+from mailquota.core.mailboxes.ledger import Entry, Ledger
 
 log = logging.getLogger(__name__)
 

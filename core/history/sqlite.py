@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from core.base.mysql import Kind
-from core.history.connection import Connection, Sql, StateError, Values, migrations, newer
+from mailquota.core.base.mysql import Kind
+from mailquota.core.history.connection import Connection, Sql, StateError, Values, migrations, newer
 
 T = TypeVar("T")
 _BUSY_SECONDS = 5.0

@@ -1,15 +1,15 @@
 """Growth and sparklines from the history, once a day for each account, and the thinning of the history with age.
 
-Both take the smallest share of a core: nobody waits for them. core.history.keeping calls the rounds.
+Both take the smallest share of a core: nobody waits for them. core/history/keeping.py calls the rounds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from core.base.threads import gently
-from core.history.samples import Samples
-from core.mailboxes.ledger import Ledger
+from mailquota.core.base.threads import gently
+from mailquota.core.history.samples import Samples
+from mailquota.core.mailboxes.ledger import Ledger
 
 _SHARE = 0.05
 _SLICE = 20  # accounts; each may have 200 points

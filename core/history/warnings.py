@@ -18,9 +18,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from core.base.model import Told
-from core.history.connection import Sql
-from core.history.database import StateDatabase
+from mailquota.core.base.model import Told
+from mailquota.core.history.connection import Sql
+from mailquota.core.history.database import StateDatabase
 
 CLAIM_SECONDS = 180.0  # longer than any delivery may take
 _SLACK = 10.0  # seconds between a look at the clock and what is done by it

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.base.errors import TOLD
-from core.base.threads import in_thread
-from core.history.connection import Sql, StateError
-from core.history.journal import Journal, JournalEntry
+from mailquota.core.base.errors import TOLD
+from mailquota.core.base.threads import in_thread
+from mailquota.core.history.connection import Sql, StateError
+from mailquota.core.history.journal import Journal, JournalEntry
 
 log = logging.getLogger(__name__)
 

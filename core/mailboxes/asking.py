@@ -15,7 +15,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from time import monotonic
 
-from core.base import restarts
+from mailquota.core.base import restarts
 
 log = logging.getLogger(__name__)
 

@@ -13,11 +13,11 @@ import os
 import threading
 from weakref import WeakValueDictionary
 
-from core.base.mounts import Mounts
-from core.mailboxes.folders import INBOX, Folders, is_folder, sum_folder, sum_folders
-from core.mailboxes.mailstore import Mailstore
-from core.mailboxes.measure import NO_FILE, Known, Need, Unmeasurable, counted, probe_inbox, reason
-from core.mailboxes.vsizes import Counting, Remembered, TooMuchToReadError
+from mailquota.core.base.mounts import Mounts
+from mailquota.core.mailboxes.folders import INBOX, Folders, is_folder, sum_folder, sum_folders
+from mailquota.core.mailboxes.mailstore import Mailstore
+from mailquota.core.mailboxes.measure import NO_FILE, Known, Need, Unmeasurable, counted, probe_inbox, reason
+from mailquota.core.mailboxes.vsizes import Counting, Remembered, TooMuchToReadError
 
 BIG_INBOX = 10_000  # messages; listing so many takes about 10 ms
 READS_FOR_A_DECISION = 200

@@ -1,9 +1,9 @@
 """The driver ``doveadm``: Dovecot itself is asked what a mailbox holds, whatever its format and its quota driver.
 
 An answer takes Dovecot some 15 ms, so answers are kept for a while. A decision takes one that is at most ``FRESH``
-seconds old as it is. With an older one Dovecot is asked (core.mailboxes.asking); where it has not answered in time, the
-decision takes what was known, up to an age of ``USABLE``, and the answer comes in for the next one. So a Dovecot that
-is slow or down makes answers older, not late; only who never had one, or none for so long, can't be told.
+seconds old as it is. With an older one Dovecot is asked (core/mailboxes/asking.py); where it has not answered in time,
+the decision takes what was known, up to an age of ``USABLE``, and the answer comes in for the next one. So a Dovecot
+that is slow or down makes answers older, not late; only who never had one, or none for so long, can't be told.
 
 Rounds ask for everybody at once, and then rest for long enough to keep Dovecot's share of a core small. Where it can't
 list its users, each account is asked for alone.
@@ -23,14 +23,14 @@ from time import monotonic
 
 import msgspec
 
-from core.base.errors import MailquotaError, NoSuchAccountError
-from core.mailboxes.asking import Asking
-from core.mailboxes.folders import DirectorySum, Folders, FolderSum
-from core.mailboxes.mailstore import Mailstore
-from core.mailboxes.measure import NO_FILE, Known, Need, Unmeasurable, total
-from core.servers.dovecot.doveadm import Tool
-from core.servers.dovecot.mutf7 import encode
-from core.servers.dovecot.quota_rows import KIB, Quota
+from mailquota.core.base.errors import MailquotaError, NoSuchAccountError
+from mailquota.core.mailboxes.asking import Asking
+from mailquota.core.mailboxes.folders import DirectorySum, Folders, FolderSum
+from mailquota.core.mailboxes.mailstore import Mailstore
+from mailquota.core.mailboxes.measure import NO_FILE, Known, Need, Unmeasurable, total
+from mailquota.core.servers.dovecot.doveadm import Tool
+from mailquota.core.servers.dovecot.mutf7 import encode
+from mailquota.core.servers.dovecot.quota_rows import KIB, Quota
 
 log = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from core.base.mounts import Mounts
-from core.mailboxes.folders import Folders, sum_folders
-from core.mailboxes.mailstore import Mailstore
-from core.mailboxes.measure import Known, Need, Unmeasurable, count_inbox, measure, probe, reason, recorded
-from core.mailboxes.recount import rewrite
+from mailquota.core.base.mounts import Mounts
+from mailquota.core.mailboxes.folders import Folders, sum_folders
+from mailquota.core.mailboxes.mailstore import Mailstore
+from mailquota.core.mailboxes.measure import Known, Need, Unmeasurable, count_inbox, measure, probe, reason, recorded
+from mailquota.core.mailboxes.recount import rewrite
 
 
 class Driver(Protocol):

@@ -6,25 +6,25 @@ import logging
 import os
 import shlex
 
-from core.accounts.usage_table import open_usage_table
-from core.base import programs as outside
-from core.base.errors import SettingsError
-from core.mailboxes.count_driver import CountDriver
-from core.mailboxes.dovecot_driver import DoveadmDriver
-from core.mailboxes.driver import Driver, MaildirDriver
-from core.mailboxes.mailstore import Mailstore
-from core.mailboxes.sql_driver import SqlDriver
-from core.servers.dovecot.conf import dovecot_tool
-from core.servers.dovecot.doveadm import Doveadm, Tool
-from core.servers.dovecot.doveadm_http import HttpDoveadm
-from core.servers.dovecot.ignored import Ignored
-from core.servers.dovecot.quota import QuotaFacts, choose_driver
-from core.servers.dovecot.trash import TrashNames
-from core.settings.config import DEFAULT_PATH, Config, Found
-from core.settings.discover import ask_dovecot
-from core.settings.missing import require
-from core.settings.passwords import read_password
-from core.settings.targets import database_target
+from mailquota.core.accounts.usage_table import open_usage_table
+from mailquota.core.base import programs as outside
+from mailquota.core.base.errors import SettingsError
+from mailquota.core.mailboxes.count_driver import CountDriver
+from mailquota.core.mailboxes.dovecot_driver import DoveadmDriver
+from mailquota.core.mailboxes.driver import Driver, MaildirDriver
+from mailquota.core.mailboxes.mailstore import Mailstore
+from mailquota.core.mailboxes.sql_driver import SqlDriver
+from mailquota.core.servers.dovecot.conf import dovecot_tool
+from mailquota.core.servers.dovecot.doveadm import Doveadm, Tool
+from mailquota.core.servers.dovecot.doveadm_http import HttpDoveadm
+from mailquota.core.servers.dovecot.ignored import Ignored
+from mailquota.core.servers.dovecot.quota import QuotaFacts, choose_driver
+from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.settings.config import DEFAULT_PATH, Config, Found
+from mailquota.core.settings.discover import ask_dovecot
+from mailquota.core.settings.missing import require
+from mailquota.core.settings.passwords import read_password
+from mailquota.core.settings.targets import database_target
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from core.base.growth import STANDING, forecast
-from core.base.model import Account, AccountRow, Level, Trend, level_of
-from core.mailboxes.mailstore import is_username
-from core.mailboxes.measure import Known
-from core.mailboxes.reservations import Reservations
-from core.servers.dovecot.trash import TrashNames
+from mailquota.core.base.growth import STANDING, forecast
+from mailquota.core.base.model import Account, AccountRow, Level, Trend, level_of
+from mailquota.core.mailboxes.mailstore import is_username
+from mailquota.core.mailboxes.measure import Known
+from mailquota.core.mailboxes.reservations import Reservations
+from mailquota.core.servers.dovecot.trash import TrashNames
 
 NEVER = float("-inf")  # by a clock that says nothing of the time of day
 
@@ -41,15 +41,15 @@ class Entry:
         self.refused_at: float | None = None
         self.trouble: str | None = None  # why the mailbox can't be measured now
         self.drift: int | None = None  # bytes that a count found beyond those on record, where they differ
-        self.compared_at = NEVER  # when they were compared, by the clock of core.mailboxes.drift
+        self.compared_at = NEVER  # when they were compared, by the clock of core/mailboxes/drift.py
         self.trend: Trend | None = None  # from the history
         self.week = ""
         self.changed_at: float | None = None  # when the use was last seen to differ
-        self.sampled_from: float | None = None  # when core.history.sampling first wrote it, in the life of this engine
+        self.sampled_from: float | None = None  # when the history first got it, in the life of this engine
         self.sampled_at: float | None = None  # and last
         self.held: Reservations | None = None  # accepted, and not arrived yet
-        self.events = 0  # changes that core.policy.watch was told of
-        self.fresh_until = 0.0  # loop time up to which ``known`` holds without a look; core.policy.watch ends it early
+        self.events = 0  # changes that core/policy/watch.py was told of
+        self.fresh_until = 0.0  # loop time up to which ``known`` holds without a look; core/policy/watch.py ends it
 
     @property
     def used(self) -> int | None:
@@ -105,10 +105,10 @@ class Ledger:
         self._removed: set[str] = set()
         self.unsampled: dict[
             str, Entry
-        ] = {}  # figures that the history does not know yet; core.history.sampling takes them
-        self.unjudged: dict[str, Entry] = {}  # use or limit changed since core.alerts.whom looked
-        self.left: set[str] = set()  # accounts that are gone, for core.alerts.whom
-        self.left_unsampled: set[str] = set()  # and for core.history.sampling
+        ] = {}  # figures that the history does not know yet; core/history/sampling.py takes them
+        self.unjudged: dict[str, Entry] = {}  # use or limit changed since core/alerts/whom.py looked
+        self.left: set[str] = set()  # accounts that are gone, for core/alerts/whom.py
+        self.left_unsampled: set[str] = set()  # and for core/history/sampling.py
 
     def __len__(self) -> int:
         return len(self.entries)

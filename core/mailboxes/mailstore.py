@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 
-from core.servers.dovecot.ignored import NOTHING_IGNORED, Ignored
-from core.servers.dovecot.trash import TrashNames
+from mailquota.core.servers.dovecot.ignored import NOTHING_IGNORED, Ignored
+from mailquota.core.servers.dovecot.trash import TrashNames
 
 # Dovecot's default auth_username_chars: an address with any other character is no user to Dovecot either
 _USERNAME = re.compile(r"[a-z0-9._@-]+")

@@ -18,9 +18,9 @@ import stat
 import time
 from collections.abc import Callable
 
-from core.mailboxes.folders import UNSETTLED_NS, Folders, folder_names, folder_path, settled, sum_folders
-from core.mailboxes.mailstore import Mailstore
-from core.mailboxes.measure import total
+from mailquota.core.mailboxes.folders import UNSETTLED_NS, Folders, folder_names, folder_path, settled, sum_folders
+from mailquota.core.mailboxes.mailstore import Mailstore
+from mailquota.core.mailboxes.measure import total
 
 _TRIES = 4
 _PAUSE_SECONDS = 1.1  # a little more than directories take to settle
@@ -49,7 +49,7 @@ def rewrite(store: Mailstore, maildir: str, limit: int | None) -> str:
 def with_doveadm(maildir: str, recalc: Callable[[], None]) -> None:
     """Have Dovecot recount by ``recalc``, and again where somebody delivered meanwhile: it takes no lock either, and
     counts such a mail twice. In a mailbox that is never quiet the last count stands, and the background check
-    (core.mailboxes.drift) has a look at it. Raises what ``recalc`` raises, and OSError.
+    (core/mailboxes/drift.py) has a look at it. Raises what ``recalc`` raises, and OSError.
     """
     for left in reversed(range(_TRIES)):
         before = _times(maildir)

@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from core.control.results import Refusals, RefusedAccount
+from mailquota.core.control.results import Refusals, RefusedAccount
 
 _SLICE = 300  # seconds
 _HOUR, _DAY = 12, 288  # slices, besides the one that is going on
@@ -70,8 +70,8 @@ class _Window:
 class RefusalTally:
     """Written and read on the engine's loop.
 
-    ``at`` and ``now`` are seconds since the epoch, ``steady`` those of core.base.clock.steady_time. ``sender_of`` gives
-    the sender in a request, for those that are shown or written.
+    ``at`` and ``now`` are seconds since the epoch, ``steady`` those of ``steady_time`` in core/base/clock.py.
+    ``sender_of`` gives the sender in a request, for those that are shown or written.
     """
 
     def __init__(self, steady: float, sender_of: Callable[[bytes], str]) -> None:

@@ -2,7 +2,7 @@
 
 A round takes ``SHARE`` of a core at most: after each slice it rests in proportion to the CPU time that the slice took.
 The first round has to be over soon, as until then the table has gaps, so it takes ``FIRST_SHARE``. The measuring is
-done in lanes (see core.base.lanes): a mailbox on a hanging file system is left out and the round goes on.
+done in lanes (see core/base/lanes.py): a mailbox on a hanging file system is left out and the round goes on.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from core.base import restarts
-from core.base.lanes import Lane
-from core.mailboxes.driver import Driver
-from core.mailboxes.ledger import Entry, Ledger
-from core.mailboxes.measure import Known, Unmeasurable
+from mailquota.core.base import restarts
+from mailquota.core.base.lanes import Lane
+from mailquota.core.mailboxes.driver import Driver
+from mailquota.core.mailboxes.ledger import Entry, Ledger
+from mailquota.core.mailboxes.measure import Known, Unmeasurable
 
 log = logging.getLogger(__name__)
 

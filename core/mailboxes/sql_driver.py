@@ -1,8 +1,8 @@
 """The driver ``sql``: the table in which Dovecot keeps use, or a copy of it (dict quota, quota_clone).
 
 A round reads the whole table once. A decision takes a row that is at most ``FRESH`` seconds old as it is, and else has
-it looked up (core.mailboxes.asking); where the database does not answer in time, it takes what was known, up to an age
-of ``USABLE``. A copy may lag behind by ten seconds, which is how often Dovecot writes it.
+it looked up (core/mailboxes/asking.py); where the database does not answer in time, it takes what was known, up to an
+age of ``USABLE``. A copy may lag behind by ten seconds, which is how often Dovecot writes it.
 
 Ages are by a clock that never goes back; the time of day of a figure is for people.
 
@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import NamedTuple, Protocol
 
-from core.base.errors import DatabaseError, MailquotaError
-from core.mailboxes.asking import Asking
-from core.mailboxes.folders import Folders, sum_folders
-from core.mailboxes.mailstore import Mailstore
-from core.mailboxes.measure import NO_FILE, Known, Need, Unmeasurable, reason
+from mailquota.core.base.errors import DatabaseError, MailquotaError
+from mailquota.core.mailboxes.asking import Asking
+from mailquota.core.mailboxes.folders import Folders, sum_folders
+from mailquota.core.mailboxes.mailstore import Mailstore
+from mailquota.core.mailboxes.measure import NO_FILE, Known, Need, Unmeasurable, reason
 
 FRESH = 1.0  # seconds
 USABLE = 300.0

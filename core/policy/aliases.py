@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
-from core.base.model import Alias
-from core.policy.recipient import without_detail
+from mailquota.core.base.model import Alias
+from mailquota.core.policy.recipient import without_detail
 
 MOST = 1000  # Postfix: virtual_alias_expansion_limit, virtual_alias_recursion_limit
 _DEEP = 32

@@ -1,9 +1,9 @@
 """The answer to a policy request: where its mail ends, whether that fits, counted and recorded.
 
 Theory of operation. A request names a recipient; the aliases lead from it to mailboxes and other places. Where only
-mailboxes with a limit are left, each of them is looked at (core.policy.looks), judged, and the verdicts are summed up:
-the mail is refused only if nobody can take it. Most requests go a shorter way: a recipient that is a plain mailbox
-whose figure is fresh (core.policy.watch) is judged at once. Whatever happens, a request is answered within
+mailboxes with a limit are left, each of them is looked at (core/policy/looks.py), judged, and the verdicts are summed
+up: the mail is refused only if nobody can take it. Most requests go a shorter way: a recipient that is a plain mailbox
+whose figure is fresh (core/policy/watch.py) is judged at once. Whatever happens, a request is answered within
 ``DEADLINE``, by then with the ``trouble`` answer. Everything here runs on the engine's loop.
 """
 
@@ -14,20 +14,20 @@ import logging
 import time
 from collections import deque
 
-from core.control.results import Explanation
-from core.mailboxes.driver import Driver
-from core.mailboxes.ledger import Entry, Ledger
-from core.mailboxes.reservations import Reservations
-from core.policy.compare import SecondOpinion
-from core.policy.decision import DECIDED_STATES, Rules, Verdict, judge, sum_up
-from core.policy.explanation import Finding, explanation
-from core.policy.log import DecisionLog
-from core.policy.looks import Look, Looker
-from core.policy.metrics import Metrics
-from core.policy.protocol import Question, is_request, mail_key, question
-from core.policy.recording import Recorder, missed_by
-from core.policy.routes import Route, Router
-from core.policy.server import Connection
+from mailquota.core.control.results import Explanation
+from mailquota.core.mailboxes.driver import Driver
+from mailquota.core.mailboxes.ledger import Entry, Ledger
+from mailquota.core.mailboxes.reservations import Reservations
+from mailquota.core.policy.compare import SecondOpinion
+from mailquota.core.policy.decision import DECIDED_STATES, Rules, Verdict, judge, sum_up
+from mailquota.core.policy.explanation import Finding, explanation
+from mailquota.core.policy.log import DecisionLog
+from mailquota.core.policy.looks import Look, Looker
+from mailquota.core.policy.metrics import Metrics
+from mailquota.core.policy.protocol import Question, is_request, mail_key, question
+from mailquota.core.policy.recording import Recorder, missed_by
+from mailquota.core.policy.routes import Route, Router
+from mailquota.core.policy.server import Connection
 
 log = logging.getLogger(__name__)
 

@@ -16,11 +16,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from enum import Enum
 
-from core.base import restarts
-from core.base.endpoints import ListenAddress
-from core.control.results import Disagreement, Explanation
-from core.policy.decision import REFUSALS, Verdict
-from core.policy.protocol import question
+from mailquota.core.base import restarts
+from mailquota.core.base.endpoints import ListenAddress
+from mailquota.core.control.results import Disagreement, Explanation
+from mailquota.core.policy.decision import REFUSALS, Verdict
+from mailquota.core.policy.protocol import question
 
 log = logging.getLogger(__name__)
 

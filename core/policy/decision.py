@@ -12,9 +12,9 @@ from enum import StrEnum
 
 import msgspec
 
-from core.base.endpoints import ListenAddress
-from core.base.exempt import Exempt
-from core.base.units import Grace, format_exact
+from mailquota.core.base.endpoints import ListenAddress
+from mailquota.core.base.exempt import Exempt
+from mailquota.core.base.units import Grace, format_exact
 
 
 class Verdict(StrEnum):

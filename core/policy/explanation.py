@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from core.base.units import format_exact
-from core.control.results import Explanation, Target
-from core.mailboxes.ledger import Entry
-from core.policy.aliases import Destination, Kind
-from core.policy.decision import REFUSALS, Answers, Rules, Verdict, explain_verdict, sum_up
-from core.policy.routes import Route
+from mailquota.core.base.units import format_exact
+from mailquota.core.control.results import Explanation, Target
+from mailquota.core.mailboxes.ledger import Entry
+from mailquota.core.policy.aliases import Destination, Kind
+from mailquota.core.policy.decision import REFUSALS, Answers, Rules, Verdict, explain_verdict, sum_up
+from mailquota.core.policy.routes import Route
 
 _NOBODY = "There is no account of this name, so the mail is left to Postfix."
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from core.base.exempt import Exempt
-from core.policy.decision import Answers, Rules
-from core.settings.config import Config
+from mailquota.core.base.exempt import Exempt
+from mailquota.core.policy.decision import Answers, Rules
+from mailquota.core.settings.config import Config
 
 
 def make_rules(config: Config) -> Rules:

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from core.base.clock import steady_time
-from core.control.results import DecisionRow, Refusals
-from core.mailboxes.ledger import Entry
-from core.mailboxes.refusals import RefusalTally
-from core.policy.decision import REFUSALS, Verdict
-from core.policy.protocol import question, text_attribute
+from mailquota.core.base.clock import steady_time
+from mailquota.core.control.results import DecisionRow, Refusals
+from mailquota.core.mailboxes.ledger import Entry
+from mailquota.core.mailboxes.refusals import RefusalTally
+from mailquota.core.policy.decision import REFUSALS, Verdict
+from mailquota.core.policy.protocol import question, text_attribute
 
 NEWEST = 500
 REFUSED = 5000

@@ -1,10 +1,10 @@
 """Looks at mailboxes for decisions: what a mailbox holds now, from the disk, and never waiting for a disk that hangs.
 
 Theory of operation. A look is one stat in the *probe* lane; where that says that folders must be counted, the *count*
-lane does it. Both are threads that may hang without harm (see core.base.lanes), several where the disk is slow; a look
-that nobody waits for any more is not begun. A figure found lands in the ledger, also where its request was answered
-long ago. Where the file reports its changes (core.policy.watch), the entry is *fresh* afterwards, and the next decision
-needs no look.
+lane does it. Both are threads that may hang without harm (see core/base/lanes.py), several where the disk is slow; a
+look that nobody waits for any more is not begun. A figure found lands in the ledger, also where its request was
+answered long ago. Where the file reports its changes (core/policy/watch.py), the entry is *fresh* afterwards, and the
+next decision needs no look.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import logging
 import time
 from collections.abc import Callable
 
-from core.base.lanes import Lane
-from core.mailboxes.driver import Driver
-from core.mailboxes.ledger import Entry, Ledger
-from core.mailboxes.measure import Known, Need
-from core.policy.watch import FRESH_SECONDS, Mark, Watch
+from mailquota.core.base.lanes import Lane
+from mailquota.core.mailboxes.driver import Driver
+from mailquota.core.mailboxes.ledger import Entry, Ledger
+from mailquota.core.mailboxes.measure import Known, Need
+from mailquota.core.policy.watch import FRESH_SECONDS, Mark, Watch
 
 log = logging.getLogger(__name__)
 

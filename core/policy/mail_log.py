@@ -6,14 +6,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
-from core.base.text import visible
-from core.base.threads import in_thread
-from core.control.results import DecisionRow
-from core.servers.mail_log.apart import read_apart
-from core.servers.mail_log.lines import LogEvent
-from core.servers.mail_log.places import find_log
-from core.servers.mail_log.source import LogRead
-from core.settings.config import Config
+from mailquota.core.base.text import visible
+from mailquota.core.base.threads import in_thread
+from mailquota.core.control.results import DecisionRow
+from mailquota.core.servers.mail_log.apart import read_apart
+from mailquota.core.servers.mail_log.lines import LogEvent
+from mailquota.core.servers.mail_log.places import find_log
+from mailquota.core.servers.mail_log.source import LogRead
+from mailquota.core.settings.config import Config
 
 log = logging.getLogger(__name__)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from core.mailboxes.ledger import Entry, Ledger
-from core.policy.compare import SecondOpinion
-from core.policy.decision import REFUSALS, Answers, Rules, Verdict
-from core.policy.log import DecisionLog
-from core.policy.metrics import Metrics
-from core.policy.protocol import answer
-from core.settings.actions import PROBE
+from mailquota.core.mailboxes.ledger import Entry, Ledger
+from mailquota.core.policy.compare import SecondOpinion
+from mailquota.core.policy.decision import REFUSALS, Answers, Rules, Verdict
+from mailquota.core.policy.log import DecisionLog
+from mailquota.core.policy.metrics import Metrics
+from mailquota.core.policy.protocol import answer
+from mailquota.core.settings.actions import PROBE
 
 _PROBED = b"\n" + PROBE[:-1]  # as the parser hands it on
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from core.mailboxes.ledger import Entry, Ledger
-from core.policy.aliases import AliasMap, Destination, Kind, Resolver
-from core.policy.decision import DECIDED_STATES, Rules, Verdict
-from core.policy.protocol import Question
-from core.policy.recipient import address_of, user_name
+from mailquota.core.mailboxes.ledger import Entry, Ledger
+from mailquota.core.policy.aliases import AliasMap, Destination, Kind, Resolver
+from mailquota.core.policy.decision import DECIDED_STATES, Rules, Verdict
+from mailquota.core.policy.protocol import Question
+from mailquota.core.policy.recipient import address_of, user_name
 
 _PLAIN_MOST = 65_536  # spellings remembered; of more all are forgotten
 _LONGEST = 2048  # bytes; more fit into no line that Postfix reads (line_length_limit)

@@ -24,8 +24,8 @@ from typing import NamedTuple
 
 from inotify_simple import INotify, flags
 
-from core.base import mounts, restarts
-from core.mailboxes.ledger import Entry
+from mailquota.core.base import mounts, restarts
+from mailquota.core.mailboxes.ledger import Entry
 
 log = logging.getLogger(__name__)
 

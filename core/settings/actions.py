@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 
-from core.base.endpoints import has_control
-from core.base.errors import UsageError
-from core.base.text import shown
+from mailquota.core.base.endpoints import has_control
+from mailquota.core.base.errors import UsageError
+from mailquota.core.base.text import shown
 
 ANSWER_FORMS = (
     "DUNNO, a 4xx or 5xx code with a text (452 4.2.2 Mailbox is full), "

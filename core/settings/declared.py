@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from core.base.endpoints import DatabaseUrl, ListenAddress, parse_database_url, parse_host_port, parse_listen
-from core.base.units import Grace, parse_duration, parse_grace, parse_time_span
-from core.settings import checks
+from mailquota.core.base.endpoints import DatabaseUrl, ListenAddress, parse_database_url, parse_host_port, parse_listen
+from mailquota.core.base.units import Grace, parse_duration, parse_grace, parse_time_span
+from mailquota.core.settings import checks
 
 
 def doc(meaning: str, check: Callable[[Any], None] | None = None) -> msgspec.Meta:

@@ -11,9 +11,9 @@ import glob
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from core.base import programs
-from core.base.programs import Read, Run
-from core.servers.dovecot.conf import (
+from mailquota.core.base import programs
+from mailquota.core.base.programs import Read, Run
+from mailquota.core.servers.dovecot.conf import (
     dovecot_tool,
     dovecot_version,
     is_whole,
@@ -22,12 +22,12 @@ from core.servers.dovecot.conf import (
     status_answers,
     trash_names,
 )
-from core.servers.dovecot.places import mail_place
-from core.servers.dovecot.quota import quota_facts
-from core.servers.postfix.maps import parse_map_file
-from core.settings.config import Found
-from core.settings.discover_accounts import List, Spoken, find_accounts
-from core.settings.found import Gathered
+from mailquota.core.servers.dovecot.places import mail_place
+from mailquota.core.servers.dovecot.quota import quota_facts
+from mailquota.core.servers.postfix.maps import parse_map_file
+from mailquota.core.settings.config import Found
+from mailquota.core.settings.discover_accounts import List, Spoken, find_accounts
+from mailquota.core.settings.found import Gathered
 
 _LIBEXEC = "/usr/lib/dovecot"
 _KNOWN = ((2, 3), (2, 4))

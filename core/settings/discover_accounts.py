@@ -10,12 +10,26 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from core.base.programs import Read, Text
-from core.servers.dovecot.conf import Block, config_file, driver_of
-from core.servers.dovecot.queries import other_unit, schema_of
-from core.servers.dovecot.sql import Source, includes, modern_source, old_source, password_file_in, password_in
-from core.servers.postfix.maps import database_maps, database_url, main_cf_map, map_query, parse_map_file, with_options
-from core.settings.found import Gathered
+from mailquota.core.base.programs import Read, Text
+from mailquota.core.servers.dovecot.conf import Block, config_file, driver_of
+from mailquota.core.servers.dovecot.queries import other_unit, schema_of
+from mailquota.core.servers.dovecot.sql import (
+    Source,
+    includes,
+    modern_source,
+    old_source,
+    password_file_in,
+    password_in,
+)
+from mailquota.core.servers.postfix.maps import (
+    database_maps,
+    database_url,
+    main_cf_map,
+    map_query,
+    parse_map_file,
+    with_options,
+)
+from mailquota.core.settings.found import Gathered
 
 List = Callable[[str], Sequence[str]]  # the files that fit a pattern
 

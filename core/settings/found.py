@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from core.base.errors import UsageError
-from core.servers.dovecot.conf import trash_names
-from core.servers.dovecot.quota import quota_facts
-from core.settings.config import Found, check_value
+from mailquota.core.base.errors import UsageError
+from mailquota.core.servers.dovecot.conf import trash_names
+from mailquota.core.servers.dovecot.quota import quota_facts
+from mailquota.core.settings.config import Found, check_value
 
 
 class Gathered:

@@ -5,8 +5,8 @@ Only what a search went looking for in vain is asked for. A section that stands 
 
 from __future__ import annotations
 
-from core.base.errors import SettingsError
-from core.settings.config import DEFAULT_PATH, Config
+from mailquota.core.base.errors import SettingsError
+from mailquota.core.settings.config import DEFAULT_PATH, Config
 
 _NEEDED = ("accounts.database", "accounts.schema", "mailstore.path")
 _ACCOUNTS = (

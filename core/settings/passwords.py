@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from core.base.endpoints import DatabaseUrl
-from core.base.errors import SettingsError
-from core.base.programs import own_name, read_bytes
-from core.servers.dovecot.sql import password_in
-from core.servers.postfix.maps import main_cf_password, parse_map_file
-from core.settings.config import DEFAULT_ORIGIN, Config
+from mailquota.core.base.endpoints import DatabaseUrl
+from mailquota.core.base.errors import SettingsError
+from mailquota.core.base.programs import own_name, read_bytes
+from mailquota.core.servers.dovecot.sql import password_in
+from mailquota.core.servers.postfix.maps import main_cf_password, parse_map_file
+from mailquota.core.settings.config import DEFAULT_ORIGIN, Config
 
 Which = Literal["database", "write_database", "state", "doveadm"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from core.base.endpoints import DatabaseUrl
-from core.base.mysql import Target
-from core.settings.config import Config
-from core.settings.passwords import Which, read_password
+from mailquota.core.base.endpoints import DatabaseUrl
+from mailquota.core.base.mysql import Target
+from mailquota.core.settings.config import Config
+from mailquota.core.settings.passwords import Which, read_password
 
 log = logging.getLogger(__name__)
 

@@ -77,7 +77,7 @@ class Terminal:
 def measure(accounts: int, keys: int = 60) -> None:
     """An embedded console over so many accounts with real Maildirs."""
     with local.world(accounts) as world:
-        command = [sys.executable, "-m", "tui.command", "--config", str(world.settings)]
+        command = [sys.executable, "-m", "mailquota", "--config", str(world.settings)]
         terminal = Terminal(command)
         try:
             first = terminal.read_until(b"@d0")
@@ -113,7 +113,7 @@ def start(accounts: int) -> None:
             local.wait_measured(world, accounts)
             memory = worlds.rss_mib(process.pid)
             started = time.perf_counter()
-            command = [sys.executable, "-m", "tui.command", "--config", str(world.settings), "list", "--json"]
+            command = [sys.executable, "-m", "mailquota", "--config", str(world.settings), "list", "--json"]
             listing = subprocess.run(command, cwd=worlds.ROOT, capture_output=True, check=True).stdout
             took = time.perf_counter() - started
             print(

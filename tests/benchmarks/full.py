@@ -68,7 +68,7 @@ def _engine(world: local.World, settings: Path) -> Iterator[None]:
 def _console(world: local.World) -> Iterator[None]:
     """On a terminal that is read all the time, once it shows the accounts."""
     with ExitStack() as stack:
-        terminal = Terminal([sys.executable, "-m", "tui.command", "--config", str(world.settings)])
+        terminal = Terminal([sys.executable, "-m", "mailquota", "--config", str(world.settings)])
         stack.callback(terminal.end)
         terminal.read_until(b"@d0")
         ended = threading.Event()

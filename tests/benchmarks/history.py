@@ -16,22 +16,22 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
-from core.base.mysql import Target
-from core.control.messages import GetDetails
-from core.control.results import Details
-from core.history.connection import Sql
-from core.history.database import StateDatabase
-from core.history.remembered import Remembered
-from core.history.samples import Figure, Samples
-from core.history.thinning import SLOT, slot_of
+from mailquota.core.base.mysql import Target
+from mailquota.core.control.messages import GetDetails
+from mailquota.core.control.results import Details
+from mailquota.core.history.connection import Sql
+from mailquota.core.history.database import StateDatabase
+from mailquota.core.history.remembered import Remembered
+from mailquota.core.history.samples import Figure, Samples
+from mailquota.core.history.thinning import SLOT, slot_of
 from tests.benchmarks import load, local, worlds
 from tests.core.clients import Console
 from tests.mailserver.fixture import temporary_folder
 from tests.mailserver.mariadb import MariaDB
 
 DAYS = 400
-WRITTEN = 100  # accounts at a time, as by core.history.sampling
-RECKONED = 20  # as by core.history.trends
+WRITTEN = 100  # accounts at a time, as by core/history/sampling.py
+RECKONED = 20  # as by core/history/trends.py
 SAMPLE = 2000  # accounts whose growth is reckoned, to be multiplied
 CARDS = 20
 
@@ -173,7 +173,7 @@ def _beside(world: local.World, rounds: int, seconds: float) -> None:
     users.write_text("\n".join(world.addresses[:: max(1, len(world.addresses) // 1000)]) + "\n")
     runs: dict[str, list[float]] = {"rests": [], "works": []}
     for _ in range(rounds):
-        for name, module in (("rests", "tui.command"), ("works", "tests.benchmarks.history")):
+        for name, module in (("rests", "mailquota.tui.command"), ("works", "tests.benchmarks.history")):
             command = (sys.executable, "-m", module, "--serve", "--config", str(world.settings))
             with worlds.process(*command, ready=world.policy_socket) as process:
                 local.wait_measured(world, len(world.addresses))
@@ -188,8 +188,8 @@ def _beside(world: local.World, rounds: int, seconds: float) -> None:
 
 def _serve_without_rest() -> None:
     """An engine to whom every figure is new and every trend due, always."""
-    from core.history import keeping, samples, sampling, trends
-    from tui.command import main
+    from mailquota.core.history import keeping, samples, sampling, trends
+    from mailquota.tui.command import main
 
     def everybody(self: sampling.Sampler) -> None:
         self._ledger.unsampled = dict(self._ledger.entries)

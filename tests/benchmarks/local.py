@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.accounts.sqlite import create
+from mailquota.core.accounts.sqlite import create
 from tests.benchmarks import mailboxes, worlds
 from tests.mailserver.fixture import temporary_folder
 
@@ -83,7 +83,7 @@ def ask(path: Path, recipient: str) -> str:
 
 def wait_measured(world: World, accounts: int, seconds: float = 120.0) -> None:
     """Until the first round is over: no account at the end of the list is unknown."""
-    command = [sys.executable, "-m", "tui.command", "--config", str(world.settings), "list", "unknown", "--json"]
+    command = [sys.executable, "-m", "mailquota", "--config", str(world.settings), "list", "unknown", "--json"]
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         done = subprocess.run(command, cwd=worlds.ROOT, capture_output=True, check=True)

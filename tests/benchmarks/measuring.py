@@ -6,13 +6,13 @@ import subprocess
 import time
 from contextlib import ExitStack
 
-from core.base.model import Account
-from core.mailboxes.driver import MaildirDriver
-from core.mailboxes.ledger import Entry
-from core.mailboxes.mailstore import Mailstore
-from core.mailboxes.measure import Known
-from core.mailboxes.rounds import measure_entry
-from core.servers.dovecot.trash import TrashNames
+from mailquota.core.base.model import Account
+from mailquota.core.mailboxes.driver import MaildirDriver
+from mailquota.core.mailboxes.ledger import Entry
+from mailquota.core.mailboxes.mailstore import Mailstore
+from mailquota.core.mailboxes.measure import Known
+from mailquota.core.mailboxes.rounds import measure_entry
+from mailquota.core.servers.dovecot.trash import TrashNames
 from tests.benchmarks import mailboxes, worlds
 from tests.mailserver.fixture import temporary_folder
 from tests.mailserver.server import MailServer

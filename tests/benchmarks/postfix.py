@@ -101,7 +101,7 @@ def _settings(server: MailServer) -> Path:
 
 def _fitting(settings: Path) -> list[str]:
     """The accounts that take a mail."""
-    program = [sys.executable, "-m", "tui.command", "--config", str(settings), "list", "<90%", "--json"]
+    program = [sys.executable, "-m", "mailquota", "--config", str(settings), "list", "<90%", "--json"]
     rows = json.loads(subprocess.run(program, capture_output=True, check=True).stdout)
     return [row["address"] for row in rows]
 

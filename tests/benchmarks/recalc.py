@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from core.mailboxes.count_driver import CountDriver
-from core.mailboxes.folders import folder_names, folder_path
-from core.mailboxes.mailstore import Mailstore
-from core.mailboxes.recount import rewrite
-from core.servers.dovecot.trash import TrashNames
+from mailquota.core.mailboxes.count_driver import CountDriver
+from mailquota.core.mailboxes.folders import folder_names, folder_path
+from mailquota.core.mailboxes.mailstore import Mailstore
+from mailquota.core.mailboxes.recount import rewrite
+from mailquota.core.servers.dovecot.trash import TrashNames
 from tests.benchmarks import load, mailboxes, worlds
 from tests.mailserver.dovecot import VMAIL_UID
 from tests.mailserver.fixture import temporary_folder
@@ -62,7 +62,7 @@ def beside(server: MailServer, folder: Path, rounds: int) -> None:
     users = folder / "users"
     users.write_text("\n".join(_small_mailboxes(server)) + "\n")
     settings = worlds.write_settings(server, doveadm="off")
-    command = [sys.executable, "-m", "tui.command", "--config", str(settings), "recalc", USER]
+    command = [sys.executable, "-m", "mailquota", "--config", str(settings), "recalc", USER]
     program = load.compile_generator(folder)
     runs: dict[str, list[float]] = {"alone": [], "beside": []}
     with worlds.mailquota(settings, server.policy_socket):

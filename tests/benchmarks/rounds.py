@@ -18,21 +18,21 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from core.alerts.whom import Alerter, Settings
-from core.base.model import Account
-from core.base.mysql import Target
-from core.engine.engine import Engine
-from core.engine.parts import Options
-from core.engine.serve import Embedded
-from core.history.database import StateDatabase
-from core.history.samples import Figure, Samples
-from core.history.thinning import SLOT
-from core.history.warnings import News, WarningLog
-from core.mailboxes.ledger import Ledger
-from core.mailboxes.measure import Known
-from core.servers.dovecot.trash import TrashNames
-from core.settings import declared as config
-from core.settings.config import DEFAULT_PATH, Config, load
+from mailquota.core.alerts.whom import Alerter, Settings
+from mailquota.core.base.model import Account
+from mailquota.core.base.mysql import Target
+from mailquota.core.engine.engine import Engine
+from mailquota.core.engine.parts import Options
+from mailquota.core.engine.serve import Embedded
+from mailquota.core.history.database import StateDatabase
+from mailquota.core.history.samples import Figure, Samples
+from mailquota.core.history.thinning import SLOT
+from mailquota.core.history.warnings import News, WarningLog
+from mailquota.core.mailboxes.ledger import Ledger
+from mailquota.core.mailboxes.measure import Known
+from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.settings import declared as config
+from mailquota.core.settings.config import DEFAULT_PATH, Config, load
 from tests.benchmarks import load as generator
 from tests.benchmarks import local, mailboxes, worlds
 from tests.mailserver.fixture import temporary_folder

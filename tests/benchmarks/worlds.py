@@ -84,7 +84,7 @@ def process(*command: str, ready: Path) -> Iterator[subprocess.Popen[bytes]]:
 @contextmanager
 def mailquota(settings: Path, ready: Path) -> Iterator[subprocess.Popen[bytes]]:
     """``mailquota --serve``."""
-    with process(sys.executable, "-m", "tui.command", "--serve", "--config", str(settings), ready=ready) as running:
+    with process(sys.executable, "-m", "mailquota", "--serve", "--config", str(settings), ready=ready) as running:
         yield running
 
 

@@ -11,9 +11,20 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from core.control.client import RequestFailedError
-from core.control.framing import EventReader, encode
-from core.control.messages import VERSION, Event, Failed, Goodbye, Hello, Order, Reply, Request, Subscribe, Welcome
+from mailquota.core.control.client import RequestFailedError
+from mailquota.core.control.framing import EventReader, encode
+from mailquota.core.control.messages import (
+    VERSION,
+    Event,
+    Failed,
+    Goodbye,
+    Hello,
+    Order,
+    Reply,
+    Request,
+    Subscribe,
+    Welcome,
+)
 from tests.mailserver.process import wait_until
 
 SECONDS = 10.0

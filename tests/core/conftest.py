@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.engine.serve import Embedded
+from mailquota.core.engine.serve import Embedded
 from tests.core.engines import embedded, measured
 from tests.core.worlds import SmallWorld
 

@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 
-from core.base.exempt import Exempt
-from core.base.model import Account
-from core.base.units import parse_grace
-from core.mailboxes.driver import MaildirDriver
-from core.mailboxes.ledger import Entry, Ledger
-from core.mailboxes.mailstore import Mailstore
-from core.mailboxes.measure import measure
-from core.policy.answering import Enforcer
-from core.policy.decision import Answers, Rules
-from core.policy.log import DecisionLog
-from core.policy.metrics import Metrics
-from core.policy.server import PolicyServer
+from mailquota.core.base.exempt import Exempt
+from mailquota.core.base.model import Account
+from mailquota.core.base.units import parse_grace
+from mailquota.core.mailboxes.driver import MaildirDriver
+from mailquota.core.mailboxes.ledger import Entry, Ledger
+from mailquota.core.mailboxes.mailstore import Mailstore
+from mailquota.core.mailboxes.measure import measure
+from mailquota.core.policy.answering import Enforcer
+from mailquota.core.policy.decision import Answers, Rules
+from mailquota.core.policy.log import DecisionLog
+from mailquota.core.policy.metrics import Metrics
+from mailquota.core.policy.server import PolicyServer
 from tests.core.loops import run
 from tests.core.mailboxes.boxes import Box
 from tests.core.policy.clients import Client, serving
@@ -133,8 +133,8 @@ HOURS = 10_000.0
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Engines of this process: however slow the machine is, only a step of the clock is too late."""
-    for name in ("enforcer.DEADLINE", "enforcer.START_DEADLINE", "looks.PROBE_PATIENCE", "looks.COUNT_PATIENCE"):
-        monkeypatch.setattr(f"core.{name}", HOURS)
+    for name in ("answering.DEADLINE", "answering.START_DEADLINE", "looks.PROBE_PATIENCE", "looks.COUNT_PATIENCE"):
+        monkeypatch.setattr(f"mailquota.core.policy.{name}", HOURS)
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from core.base.model import AccountRow
-from core.base.sockets import answers
-from core.engine.engine import Engine
-from core.engine.parts import Options
-from core.engine.serve import Embedded
-from core.settings.config import Config
+from mailquota.core.base.model import AccountRow
+from mailquota.core.base.sockets import answers
+from mailquota.core.engine.engine import Engine
+from mailquota.core.engine.parts import Options
+from mailquota.core.engine.serve import Embedded
+from mailquota.core.settings.config import Config
 from tests.core.clients import Console, until
 from tests.core.worlds import SmallWorld
 from tests.mailserver.process import wait_until
@@ -76,7 +76,7 @@ def console(running: Embedded, *, read_only: bool = False) -> Console:
 @contextmanager
 def process(world: SmallWorld, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """``mailquota --serve``, killed at the end of the block if it still runs."""
-    command = [sys.executable, "-m", "tui.command", "--serve", "--config", str(world.config), *arguments]
+    command = [sys.executable, "-m", "mailquota", "--serve", "--config", str(world.config), *arguments]
     running = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     try:
         yield running

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from core.base.model import Account
-from core.base.mysql import Target
-from core.history.database import StateDatabase
-from core.history.journal import Journal
-from core.history.samples import Samples
-from core.history.sampling import Sampler
-from core.history.thinning import SLOT
-from core.history.trends import Reckoner
-from core.mailboxes.ledger import Entry, Ledger
-from core.mailboxes.measure import Known
-from core.servers.dovecot.trash import TrashNames
+from mailquota.core.base.model import Account
+from mailquota.core.base.mysql import Target
+from mailquota.core.history.database import StateDatabase
+from mailquota.core.history.journal import Journal
+from mailquota.core.history.samples import Samples
+from mailquota.core.history.sampling import Sampler
+from mailquota.core.history.thinning import SLOT
+from mailquota.core.history.trends import Reckoner
+from mailquota.core.mailboxes.ledger import Entry, Ledger
+from mailquota.core.mailboxes.measure import Known
+from mailquota.core.servers.dovecot.trash import TrashNames
 from tests.core.loops import run
 
 NOW = 1_800_000_000.0
@@ -73,7 +73,7 @@ class Life:
 @pytest.fixture
 def life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Life]:
     """With a database of its own that is not there yet, and without rests."""
-    monkeypatch.setattr("core.base.threads._LONGEST_REST", 0.0)
+    monkeypatch.setattr("mailquota.core.base.threads._LONGEST_REST", 0.0)
     found = Life(tmp_path / "state" / "state.db")
     with closing(found.state):
         yield found

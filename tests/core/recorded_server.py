@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from core.base.programs import Said, Text
-from core.settings.config import Found
-from core.settings.discover import discover
+from mailquota.core.base.programs import Said, Text
+from mailquota.core.settings.config import Found
+from mailquota.core.settings.discover import discover
 
 
 @dataclass

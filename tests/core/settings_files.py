@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.settings.config import Config, Found, load
+from mailquota.core.settings.config import Config, Found, load
 
 FOUND = Found(
     values={

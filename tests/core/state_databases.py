@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from core.base.mysql import Target
-from core.history.database import StateDatabase
-from core.history.journal import Journal
+from mailquota.core.base.mysql import Target
+from mailquota.core.history.database import StateDatabase
+from mailquota.core.history.journal import Journal
 from tests.mailserver.mariadb import MariaDB
 
 NAME = "state_test"

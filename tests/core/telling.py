@@ -12,22 +12,22 @@ from typing import Any
 
 import msgspec
 
-from core.alerts.administrators import Administrators
-from core.alerts.now import Warner
-from core.alerts.outbox import MootError, Postman
-from core.alerts.whom import Alerter, Settings
-from core.base.errors import MailquotaError
-from core.base.model import Account
-from core.base.mysql import Target
-from core.control.results import WarningRow
-from core.history.database import StateDatabase
-from core.history.journal import Journal
-from core.history.warnings import News, WarningLog
-from core.mailboxes.ledger import Entry, Ledger
-from core.mailboxes.measure import Known
-from core.servers.dovecot.trash import TrashNames
-from core.settings.config import Config
-from core.settings.declared import Policy, State, Warnings
+from mailquota.core.alerts.administrators import Administrators
+from mailquota.core.alerts.now import Warner
+from mailquota.core.alerts.outbox import MootError, Postman
+from mailquota.core.alerts.whom import Alerter, Settings
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.base.model import Account
+from mailquota.core.base.mysql import Target
+from mailquota.core.control.results import WarningRow
+from mailquota.core.history.database import StateDatabase
+from mailquota.core.history.journal import Journal
+from mailquota.core.history.warnings import News, WarningLog
+from mailquota.core.mailboxes.ledger import Entry, Ledger
+from mailquota.core.mailboxes.measure import Known
+from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.settings.config import Config
+from mailquota.core.settings.declared import Policy, State, Warnings
 
 JOHN, MARY, ANNA = "john@example.org", "mary@example.org", "anna@example.org"
 LIMIT = 1000

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from core.accounts.sqlite import create
-from core.settings.config import Config, load
+from mailquota.core.accounts.sqlite import create
+from mailquota.core.settings.config import Config, load
 from tests.mailserver.fixture import temporary_folder
 
 LIMIT = 10_000  # bytes

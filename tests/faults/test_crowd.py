@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from core.control.messages import GetStatus, HandOver
-from core.control.results import Status
+from mailquota.core.control.messages import GetStatus, HandOver
+from mailquota.core.control.results import Status
 from tests.core.clients import Console, PolicyClient, connected, request, until
 from tests.core.engines import ROOT, ended, is_answering, serving
 from tests.core.worlds import FULL, JOHN, OVERQUOTA, SmallWorld
@@ -89,7 +89,7 @@ def _send_until_full(sock: socket.socket) -> None:
 @contextlib.contextmanager
 def poor(world: SmallWorld, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """An engine that gets few descriptors."""
-    mailquota = [sys.executable, "-m", "tui.command", "--serve", "--config", str(world.config)]
+    mailquota = [sys.executable, "-m", "mailquota", "--serve", "--config", str(world.config)]
     with (
         (folder / "log").open("wb") as log,
         subprocess.Popen(

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from core.control.client import RequestFailedError
-from core.control.messages import GetStatus, SetLimit
-from core.control.results import SetResult, Status
+from mailquota.core.control.client import RequestFailedError
+from mailquota.core.control.messages import GetStatus, SetLimit
+from mailquota.core.control.results import SetResult, Status
 from tests.core.clients import Console, PolicyClient, until
 from tests.core.engines import serving
 from tests.core.smtpds import Smtpds

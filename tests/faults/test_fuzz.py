@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from core.base.errors import ProtocolError
-from core.control.framing import EventReader, OrderReader, encode
-from core.control.messages import (
+from mailquota.core.base.errors import ProtocolError
+from mailquota.core.control.framing import EventReader, OrderReader, encode
+from mailquota.core.control.messages import (
     VERSION,
     EmptyTrash,
     Explain,
@@ -25,10 +25,10 @@ from core.control.messages import (
     Subscribe,
     Watch,
 )
-from core.mailboxes.maildirsize import parse
-from core.policy.protocol import RequestReader, answer, attribute, question, text_attribute
-from core.policy.recipient import user_name
-from core.servers.dovecot.mutf7 import decode, is_canonical
+from mailquota.core.mailboxes.maildirsize import parse
+from mailquota.core.policy.protocol import RequestReader, answer, attribute, question, text_attribute
+from mailquota.core.policy.recipient import user_name
+from mailquota.core.servers.dovecot.mutf7 import decode, is_canonical
 from tests.truth.scale import SEED, count
 
 REQUESTS = [

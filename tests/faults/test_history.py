@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from core.base.mysql import Target
-from core.history.database import StateDatabase
-from core.history.samples import Samples
+from mailquota.core.base.mysql import Target
+from mailquota.core.history.database import StateDatabase
+from mailquota.core.history.samples import Samples
 from tests.mailserver.process import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -21,9 +21,9 @@ WRITER = """
 import sys
 from itertools import count
 from pathlib import Path
-from core.history.database import StateDatabase
-from core.history.samples import Figure, Samples
-from core.base.mysql import Target
+from mailquota.core.history.database import StateDatabase
+from mailquota.core.history.samples import Figure, Samples
+from mailquota.core.base.mysql import Target
 samples = Samples(StateDatabase(Target("sqlite", path=Path(sys.argv[1]))))
 names = [f"{number}@x" for number in range(300)]
 for turn in count():

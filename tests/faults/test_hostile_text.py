@@ -71,7 +71,7 @@ def printable(text: str) -> bool:
 
 
 def run(world: SmallWorld, *words: str) -> str:
-    command = [sys.executable, "-m", "tui.command", "--config", str(world.config), *words]
+    command = [sys.executable, "-m", "mailquota", "--config", str(world.config), *words]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, stdin=subprocess.DEVNULL, timeout=60)
     assert printable(done.stderr.decode()), done.stderr
     return done.stdout.decode()
@@ -108,7 +108,7 @@ def test_on_the_screen(world: SmallWorld, tmp_path: Path) -> None:
     """A console that shows such accounts, folders and decisions goes on, and its title and colours are its own."""
     require_servers("tmux", root=False)
     with serving(world), PolicyClient(world.policy_socket) as postfix:
-        terminal = Tmux(f"{sys.executable} -m tui.command --config {world.config}", 120, 32, tmp_path.name)
+        terminal = Tmux(f"{sys.executable} -m mailquota --config {world.config}", 120, 32, tmp_path.name)
         try:
             terminal.wait_for(FULL)
             for request in reversed(hostile_requests()):  # the first ones last, as they stay on the screen

@@ -18,14 +18,14 @@ from typing import Any
 
 import pytest
 
-from core.base.mysql import Target
-from core.control.messages import EmptyTrash, GetJournal, Recalc, Request, SetLimit
-from core.control.results import JournalRow
-from core.history.database import StateDatabase
-from core.history.journal import Journal
-from core.mailboxes.folders import sum_folders
-from core.mailboxes.from_settings import make_mailstore
-from core.mailboxes.measure import measure
+from mailquota.core.base.mysql import Target
+from mailquota.core.control.messages import EmptyTrash, GetJournal, Recalc, Request, SetLimit
+from mailquota.core.control.results import JournalRow
+from mailquota.core.history.database import StateDatabase
+from mailquota.core.history.journal import Journal
+from mailquota.core.mailboxes.folders import sum_folders
+from mailquota.core.mailboxes.from_settings import make_mailstore
+from mailquota.core.mailboxes.measure import measure
 from tests.core.clients import Console, until
 from tests.core.engines import serving
 from tests.core.worlds import SmallWorld

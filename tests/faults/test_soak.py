@@ -15,8 +15,8 @@ import time
 import psutil
 import pytest
 
-from core.control.messages import EmptyTrash, GetStatus, Recalc, SetLimit
-from core.control.results import RecalcResult, SetResult, Status, TrashResult
+from mailquota.core.control.messages import EmptyTrash, GetStatus, Recalc, SetLimit
+from mailquota.core.control.results import RecalcResult, SetResult, Status, TrashResult
 from tests.core.clients import Console, PolicyClient, request, until
 from tests.core.engines import serving
 from tests.core.worlds import ANNA, FREE, FULL, JOHN, OVERQUOTA, TRASH, SmallWorld

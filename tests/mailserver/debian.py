@@ -126,8 +126,8 @@ class DebianServer:
             there = self.inside.place_of(str(place))
             self.check(["sh", "-c", f'mkdir /mnt/{name} && mount --bind "$1" /mnt/{name}', "sh", there])
         python = f"/mnt/python/bin/python{sys.version_info.major}.{sys.version_info.minor}"
-        places_of = "LD_LIBRARY_PATH=/mnt/python/lib PYTHONPATH=/mnt/product:/mnt/packages"
-        command = f'#!/bin/sh\n{places_of} exec {python} -m tui.command "$@"\n'
+        places_of = "LD_LIBRARY_PATH=/mnt/python/lib PYTHONPATH=/mnt/product/packaging:/mnt/packages"
+        command = f'#!/bin/sh\n{places_of} exec {python} -m mailquota "$@"\n'
         self.write("/usr/local/bin/mailquota", command, 0o755)
         write_postfix(self.inside, self.recipe)
         write_dovecot(self.inside, self.recipe)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from core.control.messages import Explain
-from core.control.results import Explanation, Target
-from core.policy.recipient import without_detail
+from mailquota.core.control.messages import Explain
+from mailquota.core.control.results import Explanation, Target
+from mailquota.core.policy.recipient import without_detail
 from tests.core.clients import Console
 from tests.mailserver.process import wait_until
 from tests.mailserver.server import MailServer

@@ -17,7 +17,7 @@ from typing import Any
 from tests.mailserver.server import MailServer
 
 ROOT = Path(__file__).parent.parent.parent
-COMMAND = (sys.executable, "-m", "tui.command")
+COMMAND = (sys.executable, "-m", "mailquota")
 
 
 def write_settings(

@@ -11,16 +11,16 @@ import subprocess
 import threading
 from pathlib import Path
 
-from core.base.programs import Said
-from core.base.programs import run as run_outside
-from core.doctor.checks import judge
-from core.doctor.facts import Facts
-from core.doctor.host.facts import EngineFacts, HostFacts
-from core.doctor.model import Finding
-from core.doctor.postfix import probe as probe_postfix
-from core.doctor.postfix.checks import POSTFIX_CHECKS
-from core.doctor.postfix.facts import PostfixFacts
-from core.settings.config import Config, load
+from mailquota.core.base.programs import Said
+from mailquota.core.base.programs import run as run_outside
+from mailquota.core.doctor.checks import judge
+from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.host.facts import EngineFacts, HostFacts
+from mailquota.core.doctor.model import Finding
+from mailquota.core.doctor.postfix import probe as probe_postfix
+from mailquota.core.doctor.postfix.checks import POSTFIX_CHECKS
+from mailquota.core.doctor.postfix.facts import PostfixFacts
+from mailquota.core.settings.config import Config, load
 from tests.mailserver.mail import CLIENT, SENDER
 from tests.mailserver.mariadb import MariaDB
 from tests.mailserver.ports import HOST

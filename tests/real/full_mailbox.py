@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from email.utils import make_msgid
 from pathlib import Path
 
-from core.alerts.deliver import Deliverer
-from core.alerts.from_settings import make_deliverer
-from core.settings.config import load
+from mailquota.core.alerts.deliver import Deliverer
+from mailquota.core.alerts.from_settings import make_deliverer
+from mailquota.core.settings.config import load
 
 LIMIT = 100_000
 METHODS = ("dovecot-lda", "doveadm", "maildir")

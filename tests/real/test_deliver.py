@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from core.alerts.deliver import Deliverer
-from core.alerts.maildir import OwnMaildir
-from core.alerts.programs import sendmail
-from core.base.errors import DeliveryError
-from core.servers.dovecot.quota import QuotaFacts
-from core.settings import targets
+from mailquota.core.alerts.deliver import Deliverer
+from mailquota.core.alerts.maildir import OwnMaildir
+from mailquota.core.alerts.programs import sendmail
+from mailquota.core.base.errors import DeliveryError
+from mailquota.core.servers.dovecot.quota import QuotaFacts
+from mailquota.core.settings import targets
 from tests.mailserver.dovecot import VMAIL_UID
 from tests.mailserver.fixture import require_mailserver, temporary_folder
 from tests.mailserver.process import find_program

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from core.doctor.postfix.facts import PostfixFacts
-from core.servers.dovecot.conf import dovecot_tool
+from mailquota.core.doctor.postfix.facts import PostfixFacts
+from mailquota.core.servers.dovecot.conf import dovecot_tool
 from tests.real.beside import wait_until
 from tests.real.breaking import Case, Patient, adding, replacing, settings
 from tests.truth.dovecot24 import Dovecot24, dovecot24

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core.doctor.log.checks import LOG_CHECKS
+from mailquota.core.doctor.log.checks import LOG_CHECKS
 from tests.mailserver.debian import DebianServer
 from tests.real.beside import wait_until
 

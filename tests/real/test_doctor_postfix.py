@@ -10,15 +10,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from core.base.endpoints import parse_listen
-from core.doctor.checks import judge
-from core.doctor.examine import examine
-from core.doctor.facts import Facts
-from core.doctor.host.checks import HOST_CHECKS
-from core.doctor.postfix.checks import POSTFIX_CHECKS
-from core.doctor.postfix.probe import look_at
-from core.doctor.postfix.socket import SOCKET_CHECKS
-from core.settings.config import load
+from mailquota.core.base.endpoints import parse_listen
+from mailquota.core.doctor.checks import judge
+from mailquota.core.doctor.examine import examine
+from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.host.checks import HOST_CHECKS
+from mailquota.core.doctor.postfix.checks import POSTFIX_CHECKS
+from mailquota.core.doctor.postfix.probe import look_at
+from mailquota.core.doctor.postfix.socket import SOCKET_CHECKS
+from mailquota.core.settings.config import load
 from tests.mailserver.fixture import require_servers, temporary_folder
 from tests.mailserver.postfix import MAILQUOTA_CHECK, Postfix
 from tests.mailserver.server import MailServer

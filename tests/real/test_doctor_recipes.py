@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from core.doctor.dovecot.checks import DOVECOT_CHECKS
+from mailquota.core.doctor.dovecot.checks import DOVECOT_CHECKS
 from tests.mailserver.debian import DebianServer
 
 pytestmark = pytest.mark.server

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.commands.install.model import UNITS
+from mailquota.core.commands.install.model import UNITS
 from tests.core.clients import PolicyClient
 from tests.core.smtpds import Smtpds
 from tests.core.worlds import FULL, JOHN, OVERQUOTA, TRASH, SmallWorld, fill

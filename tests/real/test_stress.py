@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from core.control.messages import EmptyTrash, GetDetails, Recalc
-from core.control.results import Details, RecalcResult, TrashResult
+from mailquota.core.control.messages import EmptyTrash, GetDetails, Recalc
+from mailquota.core.control.results import Details, RecalcResult, TrashResult
 from tests.core.clients import Console, until
 from tests.mailserver.fixture import temporary_folder
 from tests.mailserver.server import MailServer

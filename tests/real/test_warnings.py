@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from core.base.units import format_size
+from mailquota.core.base.units import format_size
 from tests.mailserver.fixture import temporary_folder
 from tests.mailserver.series import dovecot_series
 from tests.mailserver.server import MailServer
@@ -176,7 +176,7 @@ def quota_warning(settings: Path, folder: Path) -> str:
     script = folder / "warn"
     script.write_text(
         f"#!/bin/sh\ncd {shlex.quote(str(ROOT))} || exit 75\n"
-        f'exec {sys.executable} -m tui.command --config {settings} warn "$@" >> {folder}/warn.log 2>&1\n'
+        f'exec {sys.executable} -m mailquota --config {settings} warn "$@" >> {folder}/warn.log 2>&1\n'
     )
     script.chmod(0o755)
     return f"""

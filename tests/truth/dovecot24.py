@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from core.accounts.sqlite import create
+from mailquota.core.accounts.sqlite import create
 from tests.mailserver.dovecot import VMAIL_UID
 from tests.mailserver.fixture import require_servers, temporary_folder
 from tests.mailserver.mail import Address, connect

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from core.mailboxes.maildirsize import parse
+from mailquota.core.mailboxes.maildirsize import parse
 from tests.real.beside import wait_until
 from tests.truth.peers import Ours, Peer, ours
 from tests.truth.trees import LIMIT, TRASH_READABLE, Tree, plant

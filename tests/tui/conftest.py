@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from mailquota.tui import command
 from tests.core.commands.command_line import SECONDS, CommandLine
 from tests.core.commands.test_serving import engine_pid
 from tests.core.engines import ended
 from tests.core.worlds import SmallWorld
 from tests.mailserver.process import wait_until
 from tests.tui.places import Place
-from tui import command
 
 
 @pytest.fixture(params=["embedded", "attached"])

@@ -17,12 +17,12 @@ from typing import Any
 
 import msgspec
 
-from core.base.errors import UsageError
-from core.base.model import AccountRow
-from core.base.units import parse_limit
-from core.control.client import Client, EngineGoneError
-from core.control.framing import OrderReader, encode, encode_result
-from core.control.messages import (
+from mailquota.core.base.errors import UsageError
+from mailquota.core.base.model import AccountRow
+from mailquota.core.base.units import parse_limit
+from mailquota.core.control.client import Client, EngineGoneError
+from mailquota.core.control.framing import OrderReader, encode, encode_result
+from mailquota.core.control.messages import (
     SNAPSHOT_PART,
     VERSION,
     Cancel,
@@ -55,7 +55,7 @@ from core.control.messages import (
     Watch,
     Welcome,
 )
-from core.control.results import (
+from mailquota.core.control.results import (
     DecisionRow,
     Details,
     JournalRow,
@@ -364,7 +364,7 @@ def main() -> None:
     if given.listen:
         asyncio.run(_listen(engine, given.listen, idle=given.idle))
         return
-    from tui.app import run_console
+    from mailquota.tui.app import run_console
 
     async def connect() -> tuple[Client, Welcome]:
         if given.connect:

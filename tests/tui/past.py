@@ -6,10 +6,10 @@ import random
 
 import msgspec
 
-from core.base.growth import forecast
-from core.base.model import AccountRow, Level, Point, Trend
-from core.control.results import DecisionRow, Details, Folder, JournalRow, Preview, WarningRow
-from core.doctor.model import Finding
+from mailquota.core.base.growth import forecast
+from mailquota.core.base.model import AccountRow, Level, Point, Trend
+from mailquota.core.control.results import DecisionRow, Details, Folder, JournalRow, Preview, WarningRow
+from mailquota.core.doctor.model import Finding
 from tests.tui import world
 from tests.tui.world import GIB, MIB, NOW
 

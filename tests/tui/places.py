@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from core.commands.options import Common
+from mailquota.core.commands.options import Common
+from mailquota.tui import command
+from mailquota.tui.desk.link import Connect
+from mailquota.tui.frame.leaving import Outcome
 from tests.core.worlds import SmallWorld
 from tests.tui.stage import Driven, make_app, start_tasks_as_textual_does
-from tui import command
-from tui.desk.link import Connect
-from tui.frame.leaving import Outcome
 
 ScenePlay = Callable[[Driven], Awaitable[None]]
 
@@ -62,7 +62,7 @@ class Place:
             return play_on(connect, guarded, **options) or Outcome.STOP
 
         with self.monkeypatch.context() as patch:
-            patch.setattr("tui.app.run_console", run_console)
+            patch.setattr("mailquota.tui.app.run_console", run_console)
             common = Common(command.open_console, config=self.world.config, read_only=read_only)
             assert command.open_console(common, None) == 0
         if failed:

@@ -10,14 +10,14 @@ from typing import Any
 
 from textual.pilot import Pilot
 
-from core.base.model import AccountRow
+from mailquota.core.base.model import AccountRow
+from mailquota.tui.accounts.screen import AccountsScreen
+from mailquota.tui.app import MailquotaApp
+from mailquota.tui.desk.link import Connect
+from mailquota.tui.frame.leaving import Outcome
+from mailquota.tui.frame.terminal import environment
 from tests.tui import world
 from tests.tui.fake_engine import FakeEngine
-from tui.accounts.screen import AccountsScreen
-from tui.app import MailquotaApp
-from tui.desk.link import Connect
-from tui.frame.leaving import Outcome
-from tui.frame.terminal import environment
 
 DEADLINE = 10.0  # seconds that a condition may take to come true
 

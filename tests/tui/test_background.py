@@ -11,7 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Label
 from textual.worker import WorkerFailed
 
-from tui.widgets.background import background
+from mailquota.tui.widgets.background import background
 
 
 class Slow(ModalScreen[None]):

@@ -12,8 +12,9 @@ from typing import cast
 
 import pytest
 
-from core.base.errors import MailquotaError
-from core.engine.serve import Embedded
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.engine.serve import Embedded
+from mailquota.tui.command import _keep_enforcing
 from tests.core.clients import Console, until
 from tests.core.commands.command_line import CommandLine
 from tests.core.commands.test_serving import engine_pid
@@ -21,16 +22,15 @@ from tests.core.engines import embedded, ended
 from tests.core.traffic import Traffic
 from tests.core.worlds import JOHN, SmallWorld
 from tests.tui.real_terminal import Terminal
-from tui.command import _keep_enforcing
 
 # The key y is a fault, or one strikes before the screen is there.
 PROGRAM = """
 import os, sys, time
-from tui.command import main
+from mailquota.tui.command import main
 
 class Broken:
     def find_spec(self, name, path, target=None):
-        if name == "tui.app":
+        if name == "mailquota.tui.app":
             raise ImportError("as no console should")
 
 if sys.argv[1] == "import":
@@ -38,8 +38,8 @@ if sys.argv[1] == "import":
     sys.argv.pop(1)
     sys.exit(main())
 
-import tui.app
-from tui.accounts.screen import AccountsScreen
+import mailquota.tui.app
+from mailquota.tui.accounts.screen import AccountsScreen
 
 def fail(*_, **__):
     raise ZeroDivisionError("as no console should")
@@ -50,7 +50,7 @@ def freeze(*_):
 
 fault = sys.argv.pop(1)
 if fault == "start":
-    tui.app.run_console = fail
+    mailquota.tui.app.run_console = fail
 elif fault == "compose":
     AccountsScreen.compose = fail
 elif fault == "mount":

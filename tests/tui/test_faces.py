@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from mailquota.tui.desk.session import State
 from tests.tui.fake_engine import FakeEngine
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE
-from tui.desk.session import State
 
 
 def test_loading_says_how_far_it_is() -> None:

@@ -8,15 +8,15 @@ from collections.abc import Callable
 
 import pytest
 
-from core.commands.options import Common
-from core.engine.serve import Embedded
+from mailquota.core.commands.options import Common
+from mailquota.core.engine.serve import Embedded
+from mailquota.tui.accounts.screen import AccountsScreen
+from mailquota.tui.command import _connect_to, open_console
 from tests.core.engines import embedded, inner, measured
 from tests.core.traffic import Traffic
 from tests.core.worlds import FULL, JOHN, SmallWorld
 from tests.tui.places import ScenePlay, play_on
 from tests.tui.stage import Driven
-from tui.accounts.screen import AccountsScreen
-from tui.command import _connect_to, open_console
 
 pytestmark = pytest.mark.usefixtures("patient")
 

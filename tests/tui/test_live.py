@@ -7,14 +7,14 @@ from collections.abc import Callable
 from textual.geometry import Region
 from textual.strip import Strip
 
-from core.base.model import AccountRow
-from core.control.messages import Decisions, Delta
-from core.control.results import DecisionRow
+from mailquota.core.base.model import AccountRow
+from mailquota.core.control.messages import Decisions, Delta
+from mailquota.core.control.results import DecisionRow
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.widgets.painted import Painted
 from tests.tui import world
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE, MIB
-from tui.draw import format as fmt
-from tui.widgets.painted import Painted
 
 
 def test_only_visible_lines_are_ever_drawn() -> None:

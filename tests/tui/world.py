@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from core.base.model import AccountRow, Level, level_of
-from core.control.results import DatabaseState, DecisionRow, DiskState, Explanation, Folder, Status, Target
+from mailquota.core.base.model import AccountRow, Level, level_of
+from mailquota.core.control.results import DatabaseState, DecisionRow, DiskState, Explanation, Folder, Status, Target
 
 GIB = 1 << 30
 MIB = 1 << 20

@@ -13,20 +13,20 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.timer import Timer
 
-from core.base.errors import UsageError
-from core.base.filters import Filter, parse_filter
-from core.base.model import AccountRow
-from tui.accounts.table import AccountTable
-from tui.desk import captions
-from tui.desk.account_list import SLICE
-from tui.desk.desk import Desk, is_seen
-from tui.desk.session import Changes
-from tui.draw import format as fmt
-from tui.draw.grid import Column
-from tui.widgets.background import background
-from tui.widgets.filter_line import FilterLine
-from tui.widgets.table_header import TableHeader
-from tui.widgets.title_rule import TitleRule
+from mailquota.core.base.errors import UsageError
+from mailquota.core.base.filters import Filter, parse_filter
+from mailquota.core.base.model import AccountRow
+from mailquota.tui.accounts.table import AccountTable
+from mailquota.tui.desk import captions
+from mailquota.tui.desk.account_list import SLICE
+from mailquota.tui.desk.desk import Desk, is_seen
+from mailquota.tui.desk.session import Changes
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.grid import Column
+from mailquota.tui.widgets.background import background
+from mailquota.tui.widgets.filter_line import FilterLine
+from mailquota.tui.widgets.table_header import TableHeader
+from mailquota.tui.widgets.title_rule import TitleRule
 
 FRAME_SECONDS = 0.03  # until a change of the header is on the screen
 PAUSE_SECONDS = 0.002  # a key passes through some ten turns of the loop; one between two slices would not do

@@ -10,24 +10,24 @@ from textual import on
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 
-from core.base.model import AccountRow
-from tui.accounts.pane import AccountsPane
-from tui.accounts.strip import DecisionStrip
-from tui.accounts.table import AccountTable
-from tui.acts.keys import ActingScreen
-from tui.card.screen import CardScreen
-from tui.desk import captions
-from tui.desk.account_columns import COLUMNS
-from tui.desk.desk import Desk, is_seen
-from tui.desk.session import Changes
-from tui.draw import format as fmt
-from tui.draw.format import Line
-from tui.draw.glyphs import Glyphs
-from tui.frame import guide
-from tui.widgets.foot import Foot
-from tui.widgets.head import Head
-from tui.widgets.note_line import NoteLine
-from tui.widgets.painted import Painted
+from mailquota.core.base.model import AccountRow
+from mailquota.tui.accounts.pane import AccountsPane
+from mailquota.tui.accounts.strip import DecisionStrip
+from mailquota.tui.accounts.table import AccountTable
+from mailquota.tui.acts.keys import ActingScreen
+from mailquota.tui.card.screen import CardScreen
+from mailquota.tui.desk import captions
+from mailquota.tui.desk.account_columns import COLUMNS
+from mailquota.tui.desk.desk import Desk, is_seen
+from mailquota.tui.desk.session import Changes
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line
+from mailquota.tui.draw.glyphs import Glyphs
+from mailquota.tui.frame import guide
+from mailquota.tui.widgets.foot import Foot
+from mailquota.tui.widgets.head import Head
+from mailquota.tui.widgets.note_line import NoteLine
+from mailquota.tui.widgets.painted import Painted
 
 
 class AccountsScreen(ActingScreen):

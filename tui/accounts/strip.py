@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import islice
 
-from core.control.results import DecisionRow
-from tui.decisions import columns as lanes
-from tui.desk.session import Session
-from tui.draw import format as fmt
-from tui.draw.format import Line, Run
-from tui.draw.grid import Look
-from tui.widgets.painted import Painted
+from mailquota.core.control.results import DecisionRow
+from mailquota.tui.decisions import columns as lanes
+from mailquota.tui.desk.session import Session
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line, Run
+from mailquota.tui.draw.grid import Look
+from mailquota.tui.widgets.painted import Painted
 
 TIME, VERDICT, SIZE, MICROS, CLIENT = 8, 12, 9, 7, 24  # cells
 

@@ -8,12 +8,12 @@ from typing import ClassVar, cast
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from core.base.model import AccountRow
-from tui.desk import account_columns
-from tui.desk.account_list import AccountList
-from tui.draw.format import Line
-from tui.draw.grid import Look, Placed
-from tui.widgets.live_table import LiveTable
+from mailquota.core.base.model import AccountRow
+from mailquota.tui.desk import account_columns
+from mailquota.tui.desk.account_list import AccountList
+from mailquota.tui.draw.format import Line
+from mailquota.tui.draw.grid import Look, Placed
+from mailquota.tui.widgets.live_table import LiveTable
 
 
 class AccountTable(LiveTable):

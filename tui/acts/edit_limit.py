@@ -11,21 +11,21 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import Input
 
-from core.base.errors import MailquotaError, UsageError
-from core.base.model import AccountRow
-from core.base.times import parse_until, until_text
-from core.base.units import format_count, format_limit, format_size
-from core.control.messages import SetLimit
-from core.control.results import SetResult
-from tui.acts.proposal import Proposal
-from tui.desk.desk import Desk
-from tui.desk.session import Changes
-from tui.draw import format as fmt
-from tui.draw.format import Line
-from tui.frame.dialog import MANY, Dialog, done_line, failure_text, failures
-from tui.widgets.background import background
-from tui.widgets.field import Field
-from tui.widgets.painted import Painted
+from mailquota.core.base.errors import MailquotaError, UsageError
+from mailquota.core.base.model import AccountRow
+from mailquota.core.base.times import parse_until, until_text
+from mailquota.core.base.units import format_count, format_limit, format_size
+from mailquota.core.control.messages import SetLimit
+from mailquota.core.control.results import SetResult
+from mailquota.tui.acts.proposal import Proposal
+from mailquota.tui.desk.desk import Desk
+from mailquota.tui.desk.session import Changes
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line
+from mailquota.tui.frame.dialog import MANY, Dialog, done_line, failure_text, failures
+from mailquota.tui.widgets.background import background
+from mailquota.tui.widgets.field import Field
+from mailquota.tui.widgets.painted import Painted
 
 LOWEST = 12  # lines of the terminal; below, the fields and the keys need them all
 SLICE = 2000  # accounts between two looks at the keyboard

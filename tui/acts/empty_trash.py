@@ -13,19 +13,19 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Button, Input
 
-from core.base.errors import MailquotaError, UsageError
-from core.base.model import AccountRow, level_of, percent_of
-from core.base.units import format_count, format_size, parse_age
-from core.control.messages import EmptyTrash as EmptyTrashOrder
-from core.control.results import TrashResult
-from tui.desk.desk import Desk
-from tui.desk.session import Changes
-from tui.draw import format as fmt
-from tui.draw.format import Line
-from tui.frame.dialog import MANY, Dialog, done_line, failure_text, failures
-from tui.widgets.background import background
-from tui.widgets.field import Field
-from tui.widgets.painted import Painted
+from mailquota.core.base.errors import MailquotaError, UsageError
+from mailquota.core.base.model import AccountRow, level_of, percent_of
+from mailquota.core.base.units import format_count, format_size, parse_age
+from mailquota.core.control.messages import EmptyTrash as EmptyTrashOrder
+from mailquota.core.control.results import TrashResult
+from mailquota.tui.desk.desk import Desk
+from mailquota.tui.desk.session import Changes
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line
+from mailquota.tui.frame.dialog import MANY, Dialog, done_line, failure_text, failures
+from mailquota.tui.widgets.background import background
+from mailquota.tui.widgets.field import Field
+from mailquota.tui.widgets.painted import Painted
 
 TYPING_SECONDS = 0.3
 

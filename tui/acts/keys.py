@@ -7,14 +7,14 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from core.base.model import AccountRow
-from tui.acts.edit_limit import EditLimit
-from tui.acts.empty_trash import EmptyTrash
-from tui.acts.recalculate import Recalculate
-from tui.desk.desk import Desk, Informed
-from tui.draw.format import Line
-from tui.journal.undo import Undo
-from tui.warnings.warn import Warn
+from mailquota.core.base.model import AccountRow
+from mailquota.tui.acts.edit_limit import EditLimit
+from mailquota.tui.acts.empty_trash import EmptyTrash
+from mailquota.tui.acts.recalculate import Recalculate
+from mailquota.tui.desk.desk import Desk, Informed
+from mailquota.tui.draw.format import Line
+from mailquota.tui.journal.undo import Undo
+from mailquota.tui.warnings.warn import Warn
 
 CHANGING = frozenset({"edit_limit", "recalculate", "empty_trash", "warn", "undo"})
 

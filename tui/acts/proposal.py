@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from core.base.errors import UsageError
-from core.base.model import AccountRow, Level, level_of, percent_of
-from core.base.units import format_count, format_limit, format_size, parse_limit
-from tui.draw import format as fmt
-from tui.draw.format import Line, Run
-from tui.draw.grid import Look
+from mailquota.core.base.errors import UsageError
+from mailquota.core.base.model import AccountRow, Level, level_of, percent_of
+from mailquota.core.base.units import format_count, format_limit, format_size, parse_limit
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line, Run
+from mailquota.tui.draw.grid import Look
 
 
 @dataclass

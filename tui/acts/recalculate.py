@@ -10,18 +10,18 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from core.base.errors import MailquotaError
-from core.base.model import AccountRow
-from core.base.units import format_count, format_size
-from core.control.messages import Progress, Recalc, Request
-from core.control.results import RecalcResult
-from tui.desk.desk import Desk
-from tui.draw import format as fmt
-from tui.draw.format import Line, Run
-from tui.frame.dialog import Dialog
-from tui.widgets.background import background
-from tui.widgets.painted import Painted
-from tui.widgets.text_list import TextList
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.base.model import AccountRow
+from mailquota.core.base.units import format_count, format_size
+from mailquota.core.control.messages import Progress, Recalc, Request
+from mailquota.core.control.results import RecalcResult
+from mailquota.tui.desk.desk import Desk
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line, Run
+from mailquota.tui.frame.dialog import Dialog
+from mailquota.tui.widgets.background import background
+from mailquota.tui.widgets.painted import Painted
+from mailquota.tui.widgets.text_list import TextList
 
 BAR = 24  # cells
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from core.base.units import format_size
-from core.control.results import Folder
-from tui.draw import format as fmt
-from tui.draw.format import Line, Run
-from tui.draw.grid import Look
+from mailquota.core.base.units import format_size
+from mailquota.core.control.results import Folder
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line, Run
+from mailquota.tui.draw.grid import Look
 
 JUNK = frozenset({"junk", "spam", "junk e-mail", "junk-e-mail", "bulk mail"})
 NAME, SIZE, SHARE, MESSAGES = 34, 9, 6, 18  # cells, at most

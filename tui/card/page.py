@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from core.base.model import AccountRow
-from core.base.times import local_time
-from core.base.units import format_age, format_limit, format_size
-from core.control.results import Details
-from tui.card import folders
-from tui.decisions import columns as lanes
-from tui.draw import format as fmt
-from tui.draw import outlook, plot
-from tui.draw.format import Line, Run
-from tui.draw.grid import Look
-from tui.journal import rows as journal
-from tui.warnings import rows as warned
+from mailquota.core.base.model import AccountRow
+from mailquota.core.base.times import local_time
+from mailquota.core.base.units import format_age, format_limit, format_size
+from mailquota.core.control.results import Details
+from mailquota.tui.card import folders
+from mailquota.tui.decisions import columns as lanes
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw import outlook, plot
+from mailquota.tui.draw.format import Line, Run
+from mailquota.tui.draw.grid import Look
+from mailquota.tui.journal import rows as journal
+from mailquota.tui.warnings import rows as warned
 
 BARE = Details(AccountRow("", None), [], [], [])  # before the engine has answered
 STALE = 300.0  # seconds; a figure that was measured longer ago is amber

@@ -9,25 +9,25 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from core.base.errors import MailquotaError
-from core.base.model import AccountRow
-from core.control.messages import GetDetails
-from core.control.results import Details
-from tui.acts.keys import ActingScreen
-from tui.card.page import Card
-from tui.desk import captions
-from tui.desk.desk import Desk, is_seen
-from tui.desk.session import Changes, State
-from tui.draw import format as fmt
-from tui.draw.format import Line
-from tui.draw.glyphs import Glyphs
-from tui.frame import guide
-from tui.widgets.background import background
-from tui.widgets.foot import Foot
-from tui.widgets.head import Head
-from tui.widgets.note_line import NoteLine
-from tui.widgets.text_list import TextList
-from tui.widgets.title_rule import TitleRule
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.base.model import AccountRow
+from mailquota.core.control.messages import GetDetails
+from mailquota.core.control.results import Details
+from mailquota.tui.acts.keys import ActingScreen
+from mailquota.tui.card.page import Card
+from mailquota.tui.desk import captions
+from mailquota.tui.desk.desk import Desk, is_seen
+from mailquota.tui.desk.session import Changes, State
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line
+from mailquota.tui.draw.glyphs import Glyphs
+from mailquota.tui.frame import guide
+from mailquota.tui.widgets.background import background
+from mailquota.tui.widgets.foot import Foot
+from mailquota.tui.widgets.head import Head
+from mailquota.tui.widgets.note_line import NoteLine
+from mailquota.tui.widgets.text_list import TextList
+from mailquota.tui.widgets.title_rule import TitleRule
 
 SOON, LATER = 3.0, 30.0  # seconds until the engine is asked again, where the account changed and where not
 

@@ -6,17 +6,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from core.base.times import local_time
-from core.base.units import format_count
-from core.control.results import DecisionRow, Refusals, RefusedAccount, Status
-from tui.decisions import columns as lanes
-from tui.decisions.feed import Feed
-from tui.desk import captions
-from tui.desk.session import Session, State
-from tui.desk.tiles import Tile, figure
-from tui.draw import format as fmt
-from tui.draw.format import Line, Run
-from tui.draw.grid import Look
+from mailquota.core.base.times import local_time
+from mailquota.core.base.units import format_count
+from mailquota.core.control.results import DecisionRow, Refusals, RefusedAccount, Status
+from mailquota.tui.decisions import columns as lanes
+from mailquota.tui.decisions.feed import Feed
+from mailquota.tui.desk import captions
+from mailquota.tui.desk.session import Session, State
+from mailquota.tui.desk.tiles import Tile, figure
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line, Run
+from mailquota.tui.draw.grid import Look
 
 _SPOOL = "/var/spool/postfix/"  # where smtpd looks for relative paths
 _COUNT = 6  # cells

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.base.units import format_size
-from core.control.results import DecisionRow
-from tui.draw import format as fmt
-from tui.draw.format import Line, Run
-from tui.draw.grid import Look
+from mailquota.core.base.units import format_size
+from mailquota.core.control.results import DecisionRow
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line, Run
+from mailquota.tui.draw.grid import Look
 
 GAP = 2
 

@@ -9,19 +9,19 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from core.base.errors import MailquotaError
-from core.base.units import format_limit, format_size
-from core.control.messages import Explain as ExplainOrder
-from core.control.results import DecisionRow, Explanation, Target
-from tui.decisions import captions as feed_captions
-from tui.decisions import columns as lanes
-from tui.desk.desk import Desk
-from tui.draw import format as fmt
-from tui.draw.format import Line
-from tui.frame.dialog import Dialog
-from tui.widgets.background import background
-from tui.widgets.painted import Painted
-from tui.widgets.text_list import TextList
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.base.units import format_limit, format_size
+from mailquota.core.control.messages import Explain as ExplainOrder
+from mailquota.core.control.results import DecisionRow, Explanation, Target
+from mailquota.tui.decisions import captions as feed_captions
+from mailquota.tui.decisions import columns as lanes
+from mailquota.tui.desk.desk import Desk
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line
+from mailquota.tui.frame.dialog import Dialog
+from mailquota.tui.widgets.background import background
+from mailquota.tui.widgets.painted import Painted
+from mailquota.tui.widgets.text_list import TextList
 
 NAME = 11  # cells of the names of facts
 

@@ -13,9 +13,9 @@ from itertools import islice
 from operator import attrgetter
 from typing import NamedTuple
 
-from core.control.results import DecisionRow
-from tui.desk.session import KEPT_DECISIONS, Session
-from tui.draw.format import clock, verdict_words
+from mailquota.core.control.results import DecisionRow
+from mailquota.tui.desk.session import KEPT_DECISIONS, Session
+from mailquota.tui.draw.format import clock, verdict_words
 
 MISSED = "missed"
 DOCS = (

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from core.base.errors import MailquotaError
-from core.control.messages import GetRefusals
-from core.control.results import Refusals
-from tui.decisions import captions as feed_captions
-from tui.desk.desk import Desk
-from tui.draw.format import Line
-from tui.widgets.background import background
-from tui.widgets.painted import Painted
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.control.messages import GetRefusals
+from mailquota.core.control.results import Refusals
+from mailquota.tui.decisions import captions as feed_captions
+from mailquota.tui.desk.desk import Desk
+from mailquota.tui.draw.format import Line
+from mailquota.tui.widgets.background import background
+from mailquota.tui.widgets.painted import Painted
 
 EVERY = 2.0  # seconds
 

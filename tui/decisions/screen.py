@@ -10,21 +10,21 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
-from tui.decisions import captions as feed_captions
-from tui.decisions import columns as lanes
-from tui.decisions import feed
-from tui.decisions.explain import Explain
-from tui.decisions.feed import DecisionFilter, Feed
-from tui.decisions.refused_panel import RefusedPanel
-from tui.decisions.table import DecisionTable
-from tui.desk.desk import Desk
-from tui.desk.session import Changes
-from tui.desk.tiles import Tile
-from tui.draw.format import Line
-from tui.draw.glyphs import Glyphs
-from tui.frame import guide
-from tui.frame.list_screen import ListScreen
-from tui.widgets.painted import Painted
+from mailquota.tui.decisions import captions as feed_captions
+from mailquota.tui.decisions import columns as lanes
+from mailquota.tui.decisions import feed
+from mailquota.tui.decisions.explain import Explain
+from mailquota.tui.decisions.feed import DecisionFilter, Feed
+from mailquota.tui.decisions.refused_panel import RefusedPanel
+from mailquota.tui.decisions.table import DecisionTable
+from mailquota.tui.desk.desk import Desk
+from mailquota.tui.desk.session import Changes
+from mailquota.tui.desk.tiles import Tile
+from mailquota.tui.draw.format import Line
+from mailquota.tui.draw.glyphs import Glyphs
+from mailquota.tui.frame import guide
+from mailquota.tui.frame.list_screen import ListScreen
+from mailquota.tui.widgets.painted import Painted
 
 PANEL_FROM = 160  # columns of the terminal: from here it takes no cell from the recipient
 

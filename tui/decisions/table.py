@@ -13,12 +13,12 @@ from typing import ClassVar, cast
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from core.control.results import DecisionRow
-from tui.decisions import columns as lanes
-from tui.decisions.feed import Feed
-from tui.desk.desk import Desk
-from tui.draw.format import Line
-from tui.widgets.live_table import LiveTable
+from mailquota.core.control.results import DecisionRow
+from mailquota.tui.decisions import columns as lanes
+from mailquota.tui.decisions.feed import Feed
+from mailquota.tui.desk.desk import Desk
+from mailquota.tui.draw.format import Line
+from mailquota.tui.widgets.live_table import LiveTable
 
 
 class DecisionTable(LiveTable):

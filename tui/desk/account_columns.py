@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 
-from core.base.model import AccountRow, Level
-from core.base.units import format_limit
-from tui.draw import format as fmt
-from tui.draw import grid, outlook
-from tui.draw.format import Line
-from tui.draw.grid import Column, Look, Placed
+from mailquota.core.base.model import AccountRow, Level
+from mailquota.core.base.units import format_limit
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw import grid, outlook
+from mailquota.tui.draw.format import Line
+from mailquota.tui.draw.grid import Column, Look, Placed
 
 
 def _address(row: AccountRow, width: int, look: Look) -> Line:

@@ -19,10 +19,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from core.base.filters import Filter
-from core.base.model import AccountRow
-from tui.desk.account_columns import DEFAULT
-from tui.draw.grid import Column
+from mailquota.core.base.filters import Filter
+from mailquota.core.base.model import AccountRow
+from mailquota.tui.desk.account_columns import DEFAULT
+from mailquota.tui.draw.grid import Column
 
 SLICE = 2_000  # accounts
 _FEW = 64  # changed rows; from here on one pass over everything is cheaper than single searches

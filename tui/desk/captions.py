@@ -7,15 +7,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from core.base.model import AccountRow, Level
-from core.base.units import format_age, format_count, format_size
-from tui.desk.account_list import AccountList
-from tui.desk.modes import MODES
-from tui.desk.session import Session, State
-from tui.draw import format as fmt
-from tui.draw.format import Line, Run
-from tui.draw.grid import Look
-from tui.draw.rows import RowList
+from mailquota.core.base.model import AccountRow, Level
+from mailquota.core.base.units import format_age, format_count, format_size
+from mailquota.tui.desk.account_list import AccountList
+from mailquota.tui.desk.modes import MODES
+from mailquota.tui.desk.session import Session, State
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line, Run
+from mailquota.tui.draw.grid import Look
+from mailquota.tui.draw.rows import RowList
 
 TRYING = "trying again: is the service running?"
 

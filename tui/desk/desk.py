@@ -10,15 +10,15 @@ from textual.app import SystemCommand
 from textual.message import Message
 from textual.screen import Screen
 
-from core.base.model import AccountRow
-from tui.desk.account_list import AccountList
-from tui.desk.examining import Examining
-from tui.desk.link import Link
-from tui.desk.session import Changes, Session
-from tui.desk.tiles import Place
-from tui.draw.format import Line
-from tui.draw.glyphs import Glyphs
-from tui.draw.grid import Look
+from mailquota.core.base.model import AccountRow
+from mailquota.tui.desk.account_list import AccountList
+from mailquota.tui.desk.examining import Examining
+from mailquota.tui.desk.link import Link
+from mailquota.tui.desk.session import Changes, Session
+from mailquota.tui.desk.tiles import Place
+from mailquota.tui.draw.format import Line
+from mailquota.tui.draw.glyphs import Glyphs
+from mailquota.tui.draw.grid import Look
 
 
 class ShowAccounts(Message):

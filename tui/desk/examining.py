@@ -6,10 +6,10 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from core.base.errors import MailquotaError
-from core.base.threads import in_thread
-from core.doctor.model import Finding
-from core.doctor.report import worst_first
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.base.threads import in_thread
+from mailquota.core.doctor.model import Finding
+from mailquota.core.doctor.report import worst_first
 
 Examine = Callable[[], list[Finding]]  # blocks; says how things are now
 

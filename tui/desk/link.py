@@ -13,10 +13,20 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from core.base.errors import MailquotaError
-from core.control.client import Client, EngineGoneError
-from core.control.messages import Cancel, Event, Goodbye, HandOver, Progress, Request, Subscribe, Watch, Welcome
-from tui.desk.session import Session
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.control.client import Client, EngineGoneError
+from mailquota.core.control.messages import (
+    Cancel,
+    Event,
+    Goodbye,
+    HandOver,
+    Progress,
+    Request,
+    Subscribe,
+    Watch,
+    Welcome,
+)
+from mailquota.tui.desk.session import Session
 
 Connect = Callable[[], Awaitable[tuple[Client, Welcome]]]
 T = TypeVar("T")

@@ -15,9 +15,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
 
-from core.base.model import AccountRow
-from core.control.messages import Decisions, Delta, Event, Goodbye, Head, Snapshot, Welcome
-from core.control.results import DecisionRow, Status
+from mailquota.core.base.model import AccountRow
+from mailquota.core.control.messages import Decisions, Delta, Event, Goodbye, Head, Snapshot, Welcome
+from mailquota.core.control.results import DecisionRow, Status
 
 SILENT = 5.0  # seconds without a word from an engine that speaks every second
 KEPT_DECISIONS = 2000

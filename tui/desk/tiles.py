@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from core.base.model import Level
-from core.base.units import format_age, format_count, format_rate, format_size
-from core.control.results import DatabaseState, Status
-from tui.desk.session import Session, State
-from tui.draw import format as fmt
-from tui.draw.format import Line
-from tui.draw.grid import Look
+from mailquota.core.base.model import Level
+from mailquota.core.base.units import format_age, format_count, format_rate, format_size
+from mailquota.core.control.results import DatabaseState, Status
+from mailquota.tui.desk.session import Session, State
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line
+from mailquota.tui.draw.grid import Look
 
 NEAR_FULL = 90.0  # percent of the disk; from here it is amber
 FULL = 97.0

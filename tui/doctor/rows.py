@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from core.base.model import Level
-from core.base.units import format_count
-from core.doctor.model import ORDER, Finding, State
-from core.doctor.report import SUMS, WORDS, sections
-from tui.desk.tiles import Tile
-from tui.draw import format as fmt
-from tui.draw.format import Line, Run
-from tui.draw.grid import Column, Look, text_cell
+from mailquota.core.base.model import Level
+from mailquota.core.base.units import format_count
+from mailquota.core.doctor.model import ORDER, Finding, State
+from mailquota.core.doctor.report import SUMS, WORDS, sections
+from mailquota.tui.desk.tiles import Tile
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line, Run
+from mailquota.tui.draw.grid import Column, Look, text_cell
 
 LEAD = 3  # cells: blank, sign, blank
 LOOKS: dict[State, str] = {"fail": "over", "warn": "near", "skip": "quiet", "ok": "ok"}

@@ -8,22 +8,22 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from core.doctor.model import Finding
-from core.doctor.report import text
-from tui.desk import captions
-from tui.desk.desk import Desk
-from tui.desk.tiles import Tile
-from tui.doctor import rows as doctor
-from tui.draw import format as fmt
-from tui.draw.format import Line
-from tui.draw.glyphs import Glyphs
-from tui.draw.grid import Look
-from tui.draw.rows import RowList
-from tui.frame import guide
-from tui.frame.polled_screen import PolledScreen
-from tui.widgets.painted import Painted
-from tui.widgets.row_table import RowTable
-from tui.widgets.text_list import TextList
+from mailquota.core.doctor.model import Finding
+from mailquota.core.doctor.report import text
+from mailquota.tui.desk import captions
+from mailquota.tui.desk.desk import Desk
+from mailquota.tui.desk.tiles import Tile
+from mailquota.tui.doctor import rows as doctor
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line
+from mailquota.tui.draw.glyphs import Glyphs
+from mailquota.tui.draw.grid import Look
+from mailquota.tui.draw.rows import RowList
+from mailquota.tui.frame import guide
+from mailquota.tui.frame.polled_screen import PolledScreen
+from mailquota.tui.widgets.painted import Painted
+from mailquota.tui.widgets.row_table import RowTable
+from mailquota.tui.widgets.text_list import TextList
 
 EXAMINING = "Examining the server"
 

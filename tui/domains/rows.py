@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 
-from core.base.model import AccountRow, Level, level_of, percent_of
-from core.base.units import format_count, format_size
-from core.control.results import Status
-from tui.desk.tiles import Tile, figure
-from tui.draw import format as fmt
-from tui.draw import outlook
-from tui.draw.format import Line, Run
-from tui.draw.grid import Column, Look, text_cell
+from mailquota.core.base.model import AccountRow, Level, level_of, percent_of
+from mailquota.core.base.units import format_count, format_size
+from mailquota.core.control.results import Status
+from mailquota.tui.desk.tiles import Tile, figure
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw import outlook
+from mailquota.tui.draw.format import Line, Run
+from mailquota.tui.draw.grid import Column, Look, text_cell
 
 SLICE = 2_000  # accounts
 

@@ -10,21 +10,21 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from tui.desk import captions
-from tui.desk.desk import Desk, ShowAccounts
-from tui.desk.session import Changes, State
-from tui.desk.tiles import Tile
-from tui.domains import rows as domains
-from tui.domains.rows import Domain, Domains
-from tui.draw.format import Line
-from tui.draw.glyphs import Glyphs
-from tui.draw.grid import Column
-from tui.draw.rows import RowList
-from tui.frame import guide
-from tui.frame.list_screen import ListScreen
-from tui.widgets.background import background
-from tui.widgets.row_table import RowTable
-from tui.widgets.table_header import TableHeader
+from mailquota.tui.desk import captions
+from mailquota.tui.desk.desk import Desk, ShowAccounts
+from mailquota.tui.desk.session import Changes, State
+from mailquota.tui.desk.tiles import Tile
+from mailquota.tui.domains import rows as domains
+from mailquota.tui.domains.rows import Domain, Domains
+from mailquota.tui.draw.format import Line
+from mailquota.tui.draw.glyphs import Glyphs
+from mailquota.tui.draw.grid import Column
+from mailquota.tui.draw.rows import RowList
+from mailquota.tui.frame import guide
+from mailquota.tui.frame.list_screen import ListScreen
+from mailquota.tui.widgets.background import background
+from mailquota.tui.widgets.row_table import RowTable
+from mailquota.tui.widgets.table_header import TableHeader
 
 EMPTY = ("No accounts.", "Their domains appear here by themselves.")
 PAUSE_SECONDS = 0.002  # between two slices of the first count; a key passes

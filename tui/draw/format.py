@@ -14,9 +14,9 @@ from collections.abc import Iterable
 
 from rich.cells import cell_len, set_cell_size
 
-from core.base.model import Level
-from core.base.units import format_age, format_count, format_micros, format_size
-from tui.draw.glyphs import Glyphs
+from mailquota.core.base.model import Level
+from mailquota.core.base.units import format_age, format_count, format_micros, format_size
+from mailquota.tui.draw.glyphs import Glyphs
 
 Run = tuple[str, str]
 Line = tuple[Run, ...]

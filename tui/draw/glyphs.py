@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.base.model import Level
+from mailquota.core.base.model import Level
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from math import ceil, floor
 
-from core.base.model import AccountRow, Forecast, Level, Trend
-from core.base.units import format_size
-from tui.draw import format as fmt
-from tui.draw.format import Run
-from tui.draw.glyphs import Glyphs
+from mailquota.core.base.model import AccountRow, Forecast, Level, Trend
+from mailquota.core.base.units import format_size
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Run
+from mailquota.tui.draw.glyphs import Glyphs
 
 SOON = 7.0  # days; a mailbox that is full by then needs a person
 NEXT = 30.0  # days; one that is full by then is worth a look

@@ -16,12 +16,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.base.model import Point
-from core.base.units import format_size
-from core.control.results import Details
-from tui.draw.format import Line, Run
-from tui.draw.glyphs import Glyphs
-from tui.draw.grid import Look
+from mailquota.core.base.model import Point
+from mailquota.core.base.units import format_size
+from mailquota.core.control.results import Details
+from mailquota.tui.draw.format import Line, Run
+from mailquota.tui.draw.glyphs import Glyphs
+from mailquota.tui.draw.grid import Look
 
 DAY = 86400.0
 HOUR = 3600.0

@@ -11,13 +11,13 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widget import Widget
 
-from core.base.model import AccountRow
-from core.base.units import format_count
-from tui.desk.desk import Desk, Informed
-from tui.draw import format as fmt
-from tui.draw.format import Line
-from tui.widgets.foot import Foot
-from tui.widgets.prose import Prose
+from mailquota.core.base.model import AccountRow
+from mailquota.core.base.units import format_count
+from mailquota.tui.desk.desk import Desk, Informed
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line
+from mailquota.tui.widgets.foot import Foot
+from mailquota.tui.widgets.prose import Prose
 
 T = TypeVar("T")
 ROOMY = 18  # lines of the terminal

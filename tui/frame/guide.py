@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from core.base import filters
-from core.base.model import Level
-from core.doctor.model import State
-from tui.draw import format as fmt
-from tui.draw.format import VERDICTS, Line
-from tui.draw.glyphs import Glyphs
+from mailquota.core.base import filters
+from mailquota.core.base.model import Level
+from mailquota.core.doctor.model import State
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import VERDICTS, Line
+from mailquota.tui.draw.glyphs import Glyphs
 
 LEVELS = {
     Level.OVER: "at its limit or over: new mail is refused",

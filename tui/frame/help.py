@@ -9,14 +9,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen, Screen
 
-from tui.desk.desk import Desk, Informed
-from tui.draw.format import Line
-from tui.draw.glyphs import Glyphs
-from tui.frame import guide
-from tui.widgets.foot import Foot, key_name
-from tui.widgets.live_table import LiveTable
-from tui.widgets.painted import Painted
-from tui.widgets.text_list import TextList
+from mailquota.tui.desk.desk import Desk, Informed
+from mailquota.tui.draw.format import Line
+from mailquota.tui.draw.glyphs import Glyphs
+from mailquota.tui.frame import guide
+from mailquota.tui.widgets.foot import Foot, key_name
+from mailquota.tui.widgets.live_table import LiveTable
+from mailquota.tui.widgets.painted import Painted
+from mailquota.tui.widgets.text_list import TextList
 
 
 class HelpScreen(ModalScreen[None]):

@@ -7,15 +7,15 @@ from typing import Any, Generic, TypeVar
 
 from textual.widget import Widget
 
-from core.base.errors import MailquotaError
-from tui.desk import captions
-from tui.desk.desk import Desk
-from tui.draw.format import Line
-from tui.draw.rows import RowList
-from tui.frame.list_screen import ListScreen
-from tui.widgets.background import background
-from tui.widgets.row_table import RowTable
-from tui.widgets.table_header import TableHeader
+from mailquota.core.base.errors import MailquotaError
+from mailquota.tui.desk import captions
+from mailquota.tui.desk.desk import Desk
+from mailquota.tui.draw.format import Line
+from mailquota.tui.draw.rows import RowList
+from mailquota.tui.frame.list_screen import ListScreen
+from mailquota.tui.widgets.background import background
+from mailquota.tui.widgets.row_table import RowTable
+from mailquota.tui.widgets.table_header import TableHeader
 
 T = TypeVar("T")
 

@@ -9,16 +9,16 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from core.base.errors import MailquotaError
-from core.base.units import format_rate
-from core.control.results import Status
-from tui.desk.desk import Desk
-from tui.draw import format as fmt
-from tui.draw.format import Line
-from tui.frame.dialog import Dialog
-from tui.widgets.background import background
-from tui.widgets.choices import Choices
-from tui.widgets.prose import Prose
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.base.units import format_rate
+from mailquota.core.control.results import Status
+from mailquota.tui.desk.desk import Desk
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line
+from mailquota.tui.frame.dialog import Dialog
+from mailquota.tui.widgets.background import background
+from mailquota.tui.widgets.choices import Choices
+from mailquota.tui.widgets.prose import Prose
 
 CHOICES: tuple[Line, ...] = (
     (("Keep enforcing in the background  ", "plain"), ("a detached mailquota --serve", "quiet")),

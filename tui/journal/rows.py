@@ -6,11 +6,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.base.units import format_age, format_size
-from core.control.results import JournalRow
-from tui.draw import format as fmt
-from tui.draw.format import Line, Run
-from tui.draw.grid import Column, Look, text_cell
+from mailquota.core.base.units import format_age, format_size
+from mailquota.core.control.results import JournalRow
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line, Run
+from mailquota.tui.draw.grid import Column, Look, text_cell
 
 LIMIT, RECOUNT = "limit", "recalc"
 KINDS = {LIMIT: "limit", RECOUNT: "recount", "trash": "Trash", "jump": "jump"}  # others are called as they are

@@ -7,19 +7,19 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from core.control.messages import GetJournal
-from core.control.results import JournalRow
-from tui.desk.desk import Desk, ShowCard
-from tui.draw import format as fmt
-from tui.draw.format import Line
-from tui.draw.glyphs import Glyphs
-from tui.draw.rows import RowList
-from tui.frame import guide
-from tui.frame.polled_screen import PolledScreen
-from tui.journal import rows as journal
-from tui.journal.rows import Entry
-from tui.journal.undo import Undo
-from tui.widgets.row_table import RowTable
+from mailquota.core.control.messages import GetJournal
+from mailquota.core.control.results import JournalRow
+from mailquota.tui.desk.desk import Desk, ShowCard
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line
+from mailquota.tui.draw.glyphs import Glyphs
+from mailquota.tui.draw.rows import RowList
+from mailquota.tui.frame import guide
+from mailquota.tui.frame.polled_screen import PolledScreen
+from mailquota.tui.journal import rows as journal
+from mailquota.tui.journal.rows import Entry
+from mailquota.tui.journal.undo import Undo
+from mailquota.tui.widgets.row_table import RowTable
 
 
 class JournalTable(RowTable[Entry]):

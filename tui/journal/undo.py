@@ -11,20 +11,20 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Button
 
-from core.base.errors import MailquotaError
-from core.base.model import AccountRow
-from core.base.units import format_age, format_limit, format_size
-from core.control.messages import GetJournal
-from core.control.messages import Undo as UndoOrder
-from core.control.results import JournalRow, SetResult
-from tui.desk.desk import Desk
-from tui.draw import format as fmt
-from tui.draw.format import Line
-from tui.draw.grid import Look
-from tui.frame.dialog import Dialog, done_line, failure_text, failures
-from tui.journal import rows as journal
-from tui.widgets.background import background
-from tui.widgets.painted import Painted
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.base.model import AccountRow
+from mailquota.core.base.units import format_age, format_limit, format_size
+from mailquota.core.control.messages import GetJournal
+from mailquota.core.control.messages import Undo as UndoOrder
+from mailquota.core.control.results import JournalRow, SetResult
+from mailquota.tui.desk.desk import Desk
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line
+from mailquota.tui.draw.grid import Look
+from mailquota.tui.frame.dialog import Dialog, done_line, failure_text, failures
+from mailquota.tui.journal import rows as journal
+from mailquota.tui.widgets.background import background
+from mailquota.tui.widgets.painted import Painted
 
 LOOKED_AT = 500  # entries; the last edit is among them, or long ago
 NAMED = 3  # of many accounts

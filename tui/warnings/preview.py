@@ -8,19 +8,19 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from core.base.errors import MailquotaError
-from core.control.messages import PreviewWarning
-from core.control.results import Preview as PreviewResult
-from tui.desk.desk import Desk
-from tui.draw import format as fmt
-from tui.draw.format import Line
-from tui.draw.grid import Look
-from tui.frame.dialog import Dialog
-from tui.warnings import rows as warned
-from tui.warnings.send_test import SendTest
-from tui.widgets.background import background
-from tui.widgets.painted import Painted
-from tui.widgets.text_list import TextList
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.control.messages import PreviewWarning
+from mailquota.core.control.results import Preview as PreviewResult
+from mailquota.tui.desk.desk import Desk
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line
+from mailquota.tui.draw.grid import Look
+from mailquota.tui.frame.dialog import Dialog
+from mailquota.tui.warnings import rows as warned
+from mailquota.tui.warnings.send_test import SendTest
+from mailquota.tui.widgets.background import background
+from mailquota.tui.widgets.painted import Painted
+from mailquota.tui.widgets.text_list import TextList
 
 
 class Preview(Dialog[None]):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from core.base.units import format_count, format_size
-from core.control.results import Status, WarningRow, WarnResult
-from tui.desk.tiles import Tile, figure
-from tui.draw import format as fmt
-from tui.draw.format import Line, Run
-from tui.draw.grid import Column, Look, text_cell
+from mailquota.core.base.units import format_count, format_size
+from mailquota.core.control.results import Status, WarningRow, WarnResult
+from mailquota.tui.desk.tiles import Tile, figure
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line, Run
+from mailquota.tui.draw.grid import Column, Look, text_cell
 
 LISTED = 500  # warnings, the newest
 DAY = 86400.0

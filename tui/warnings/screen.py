@@ -7,21 +7,21 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from core.base.model import AccountRow
-from core.control.messages import GetWarnings
-from core.control.results import WarningRow
-from tui.desk.desk import Desk
-from tui.desk.tiles import Tile
-from tui.draw.format import Line
-from tui.draw.glyphs import Glyphs
-from tui.draw.rows import RowList
-from tui.frame import guide
-from tui.frame.polled_screen import PolledScreen
-from tui.warnings import rows as warned
-from tui.warnings.preview import Preview
-from tui.warnings.send_test import SendTest
-from tui.warnings.warn import AGAIN, Warn
-from tui.widgets.row_table import RowTable
+from mailquota.core.base.model import AccountRow
+from mailquota.core.control.messages import GetWarnings
+from mailquota.core.control.results import WarningRow
+from mailquota.tui.desk.desk import Desk
+from mailquota.tui.desk.tiles import Tile
+from mailquota.tui.draw.format import Line
+from mailquota.tui.draw.glyphs import Glyphs
+from mailquota.tui.draw.rows import RowList
+from mailquota.tui.frame import guide
+from mailquota.tui.frame.polled_screen import PolledScreen
+from mailquota.tui.warnings import rows as warned
+from mailquota.tui.warnings.preview import Preview
+from mailquota.tui.warnings.send_test import SendTest
+from mailquota.tui.warnings.warn import AGAIN, Warn
+from mailquota.tui.widgets.row_table import RowTable
 
 CHANGING = frozenset({"warn", "send_test"})
 

@@ -8,17 +8,17 @@ from textual import on
 from textual.widget import Widget
 from textual.widgets import Input
 
-from core.base.errors import MailquotaError
-from core.control.messages import TrialWarning
-from core.control.results import WarnResult
-from tui.desk.desk import Desk
-from tui.draw import format as fmt
-from tui.draw.format import Line
-from tui.frame.dialog import Dialog
-from tui.warnings import rows as warned
-from tui.widgets.background import background
-from tui.widgets.field import Field
-from tui.widgets.painted import Painted
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.control.messages import TrialWarning
+from mailquota.core.control.results import WarnResult
+from mailquota.tui.desk.desk import Desk
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line
+from mailquota.tui.frame.dialog import Dialog
+from mailquota.tui.warnings import rows as warned
+from mailquota.tui.widgets.background import background
+from mailquota.tui.widgets.field import Field
+from mailquota.tui.widgets.painted import Painted
 
 
 class SendTest(Dialog[Line | None]):

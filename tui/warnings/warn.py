@@ -12,21 +12,21 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Button, Input
 
-from core.base.errors import MailquotaError
-from core.base.model import AccountRow
-from core.base.units import format_count
-from core.control.messages import Warn as WarnOrder
-from core.control.results import WarnResult
-from tui.desk.desk import Desk
-from tui.draw import format as fmt
-from tui.draw.format import Line
-from tui.frame.dialog import MANY, Dialog
-from tui.warnings import rows as warned
-from tui.warnings.preview import ask_preview, preview_lines
-from tui.widgets.background import background
-from tui.widgets.field import Field
-from tui.widgets.painted import Painted
-from tui.widgets.text_list import TextList
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.base.model import AccountRow
+from mailquota.core.base.units import format_count
+from mailquota.core.control.messages import Warn as WarnOrder
+from mailquota.core.control.results import WarnResult
+from mailquota.tui.desk.desk import Desk
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line
+from mailquota.tui.frame.dialog import MANY, Dialog
+from mailquota.tui.warnings import rows as warned
+from mailquota.tui.warnings.preview import ask_preview, preview_lines
+from mailquota.tui.widgets.background import background
+from mailquota.tui.widgets.field import Field
+from mailquota.tui.widgets.painted import Painted
+from mailquota.tui.widgets.text_list import TextList
 
 TYPING_SECONDS = 0.3
 OPERATOR, AGAIN = "operator", "again"  # merged with what was sent just now, or with nothing

@@ -11,10 +11,10 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input
 
-from tui.draw import format as fmt
-from tui.draw.format import Line
-from tui.draw.glyphs import Glyphs
-from tui.widgets.painted import Painted
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line
+from mailquota.tui.draw.glyphs import Glyphs
+from mailquota.tui.widgets.painted import Painted
 
 
 class FilterLine(Horizontal):

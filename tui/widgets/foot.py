@@ -8,10 +8,10 @@ from textual.binding import Binding
 from textual.screen import Screen
 from textual.widgets import Input
 
-from tui.draw import format as fmt
-from tui.draw.format import Line, Run
-from tui.draw.glyphs import Glyphs
-from tui.widgets.painted import Painted
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line, Run
+from mailquota.tui.draw.glyphs import Glyphs
+from mailquota.tui.widgets.painted import Painted
 
 PALETTE = "command_palette"
 ALWAYS = frozenset({"help", PALETTE, "leave"})  # on the right, whatever else has to go

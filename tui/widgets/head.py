@@ -8,12 +8,12 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.geometry import Region
 
-from tui.desk.session import Session
-from tui.desk.tiles import Place, Tile, first_line, fitting, second_line
-from tui.draw import format as fmt
-from tui.draw.format import Line, Run
-from tui.draw.grid import Look
-from tui.widgets.painted import Painted
+from mailquota.tui.desk.session import Session
+from mailquota.tui.desk.tiles import Place, Tile, first_line, fitting, second_line
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line, Run
+from mailquota.tui.draw.grid import Look
+from mailquota.tui.widgets.painted import Painted
 
 GAP = 2
 MARGIN = 1

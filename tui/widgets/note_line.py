@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tui.draw.format import Line
-from tui.widgets.painted import Painted
+from mailquota.tui.draw.format import Line
+from mailquota.tui.widgets.painted import Painted
 
 NOTE_SECONDS = 10.0
 

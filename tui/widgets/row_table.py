@@ -7,11 +7,11 @@ from typing import Any, Generic, TypeVar
 
 from textual.message import Message
 
-from tui.draw import grid
-from tui.draw.format import Line
-from tui.draw.grid import Column, Look, Placed
-from tui.draw.rows import RowList
-from tui.widgets.live_table import LiveTable
+from mailquota.tui.draw import grid
+from mailquota.tui.draw.format import Line
+from mailquota.tui.draw.grid import Column, Look, Placed
+from mailquota.tui.draw.rows import RowList
+from mailquota.tui.widgets.live_table import LiveTable
 
 T = TypeVar("T")
 

@@ -8,10 +8,10 @@ from typing import Any
 from textual import events
 from textual.message import Message
 
-from tui.draw import grid
-from tui.draw.glyphs import Glyphs
-from tui.draw.grid import Column, Placed
-from tui.widgets.painted import Painted
+from mailquota.tui.draw import grid
+from mailquota.tui.draw.glyphs import Glyphs
+from mailquota.tui.draw.grid import Column, Placed
+from mailquota.tui.widgets.painted import Painted
 
 
 class TableHeader(Painted):

@@ -10,9 +10,9 @@ from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.draw import format as fmt
-from tui.draw.format import Line
-from tui.widgets.painted import LOOKS, strip_of
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line
+from mailquota.tui.widgets.painted import LOOKS, strip_of
 
 
 class TextList(ScrollView, can_focus=True, inherit_bindings=False):

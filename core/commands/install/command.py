@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from core.base.errors import MailquotaError, SettingsError
-from core.commands.options import YES, Common, command
-from core.commands.output import advise, complain
-from core.commands.results import DONE, FAILED, PARTLY, confirm
-from core.settings.config import DEFAULT_PATH, Config
-from core.settings.declared import Settings
+from mailquota.core.base.errors import MailquotaError, SettingsError
+from mailquota.core.commands.options import YES, Common, command
+from mailquota.core.commands.output import advise, complain
+from mailquota.core.commands.results import DONE, FAILED, PARTLY, confirm
+from mailquota.core.settings.config import DEFAULT_PATH, Config
+from mailquota.core.settings.declared import Settings
 
 if TYPE_CHECKING:
-    from core.commands.install.gather import Asked
-    from core.commands.install.machine import Machine
-    from core.commands.install.model import Host, Plan
+    from mailquota.core.commands.install.gather import Asked
+    from mailquota.core.commands.install.machine import Machine
+    from mailquota.core.commands.install.model import Host, Plan
 
 _APPLY = click.option("--apply", is_flag=True, help="Show the difference, ask, and do it.")
 
@@ -42,8 +42,8 @@ def install(common: Common, *, apply: bool, yes: bool, user: str) -> int:
 
     Exit codes: 0 done, 1 refused, or failed before anything was changed, 3 partly done; say it again to go on.
     """
-    from core.commands.install.plan import install_plan
-    from core.settings.text import dump
+    from mailquota.core.commands.install.plan import install_plan
+    from mailquota.core.settings.text import dump
 
     config = common.load()
     machine, host = _look(config, user)
@@ -52,7 +52,7 @@ def install(common: Common, *, apply: bool, yes: bool, user: str) -> int:
     plan = install_plan(config, host, dump(config))
     code = _carry_out(common, plan, machine, apply=apply, yes=yes)
     if not host.systemd and (apply or not plan.waits):  # else it stands in the script
-        from core.commands.install.without_systemd import advice
+        from mailquota.core.commands.install.without_systemd import advice
 
         click.echo(advice(config, host))
     return code
@@ -71,7 +71,7 @@ def uninstall(common: Common, *, apply: bool, yes: bool, purge: bool) -> int:
 
     Exit codes: 0 done, 1 refused, or failed before anything was changed, 3 partly done; say it again to go on.
     """
-    from core.commands.install.removal import removal_plan
+    from mailquota.core.commands.install.removal import removal_plan
 
     config = _settings_or_none(common)
     machine, host = _look(config, "")
@@ -88,18 +88,18 @@ def _settings_or_none(common: Common) -> Config:
 
 
 def _look(config: Config, user: str) -> tuple[Machine, Host]:
-    from core.commands.install.gather import gather
-    from core.commands.install.machine import Machine
+    from mailquota.core.commands.install.gather import gather
+    from mailquota.core.commands.install.machine import Machine
 
     machine = Machine()
     return machine, gather(config, machine, _asked(config, user))
 
 
 def _asked(config: Config, user: str) -> Asked:
-    from core.base.sockets import answers
-    from core.commands.install.gather import Asked
-    from core.doctor.postfix.probe import probe
-    from core.settings.passwords import password_files
+    from mailquota.core.base.sockets import answers
+    from mailquota.core.commands.install.gather import Asked
+    from mailquota.core.doctor.postfix.probe import probe
+    from mailquota.core.settings.passwords import password_files
 
     settings = str((config.path or DEFAULT_PATH).absolute())
     try:
@@ -107,7 +107,7 @@ def _asked(config: Config, user: str) -> Asked:
     except PermissionError:
         answering = True
     command = own_command()
-    code = str(Path(__file__).parents[3])
+    code = str(Path(__file__).parents[4])
     program = tuple(dict.fromkeys((command[0], sys.prefix, sys.base_prefix, code)))
     engine = _process(config) if answering else 0
     ready = probe(config.settings.policy.listen_addresses[0]).result == "answer"
@@ -116,9 +116,9 @@ def _asked(config: Config, user: str) -> Asked:
 
 def _process(config: Config) -> int:
     """Of the engine that runs; 0 where it does not say."""
-    from core.commands.session import find_engine
-    from core.control.messages import GetStatus
-    from core.control.results import Status
+    from mailquota.core.commands.session import find_engine
+    from mailquota.core.control.messages import GetStatus
+    from mailquota.core.control.results import Status
 
     async def ask() -> int:
         found = await find_engine(config, "command", read_only=True)
@@ -142,7 +142,7 @@ def own_command() -> tuple[str, ...]:
     called = shutil.which(sys.argv[0])
     if called is not None and Path(called).name == "mailquota":
         return (os.path.abspath(called),)
-    return (sys.executable, "-m", "tui.command")
+    return (sys.executable, "-m", "mailquota")
 
 
 def for_service(config: Config, *, doveadm: bool) -> Config:
@@ -150,7 +150,7 @@ def for_service(config: Config, *, doveadm: bool) -> Config:
 
     ``doveadm``: whether the service can run it.
     """
-    from core.mailboxes.from_settings import driver_name
+    from mailquota.core.mailboxes.from_settings import driver_name
 
     mailstore, driver = config.settings.mailstore, driver_name(config)
     trash = tuple(dict.fromkeys((*mailstore.trash, *config.found.trash_names)))
@@ -160,7 +160,7 @@ def for_service(config: Config, *, doveadm: bool) -> Config:
 
 
 def _carry_out(common: Common, plan: Plan, machine: Machine, *, apply: bool, yes: bool) -> int:
-    from core.commands.install.apply import script
+    from mailquota.core.commands.install.apply import script
 
     for remark in plan.remarks:
         complain(remark)
@@ -174,7 +174,7 @@ def _carry_out(common: Common, plan: Plan, machine: Machine, *, apply: bool, yes
 
 
 def _apply(common: Common, plan: Plan, machine: Machine, *, yes: bool) -> int:
-    from core.commands.install.apply import carry_out, difference
+    from mailquota.core.commands.install.apply import carry_out, difference
 
     if not plan.pending:
         complain("nothing to do: all is as it should be" if plan.kind == "install" else "nothing to take back")

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from core.commands.install.machine import Machine
-from core.commands.install.model import (
+from mailquota.core.commands.install.machine import Machine
+from mailquota.core.commands.install.model import (
     MANIFEST,
     RESTRICTIONS,
     SERVICE_UNIT,
@@ -24,11 +24,11 @@ from core.commands.install.model import (
     PostfixState,
     Units,
 )
-from core.commands.install.without_systemd import LOG, STARTERS
-from core.servers.dovecot.conf import dovecot_tool, parse_doveconf
-from core.servers.postfix.maps import parse_map_file
-from core.servers.postfix.restrictions import POLICY
-from core.settings.config import Config
+from mailquota.core.commands.install.without_systemd import LOG, STARTERS
+from mailquota.core.servers.dovecot.conf import dovecot_tool, parse_doveconf
+from mailquota.core.servers.postfix.maps import parse_map_file
+from mailquota.core.servers.postfix.restrictions import POLICY
+from mailquota.core.settings.config import Config
 
 _RUNNING = "/run/systemd/system"  # sd_booted(3)
 _OURS = re.compile(r"^script \S*/mailquota( |$)")

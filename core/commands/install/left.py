@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from core.base.text import visible
-from core.commands.install.model import RESTRICTIONS, Host
-from core.commands.install.plan import policy_services
-from core.servers.postfix.restrictions import entries
+from mailquota.core.base.text import visible
+from mailquota.core.commands.install.model import RESTRICTIONS, Host
+from mailquota.core.commands.install.plan import policy_services
+from mailquota.core.servers.postfix.restrictions import entries
 
 
 def left_behind(host: Host, restrictions: str | None, services: set[str], *, purge: bool) -> tuple[str, ...]:

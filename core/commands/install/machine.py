@@ -12,10 +12,10 @@ from pathlib import Path
 
 import msgspec
 
-from core.base import programs
-from core.base.errors import MailquotaError
-from core.base.programs import Said
-from core.commands.install.model import MANIFEST, Manifest
+from mailquota.core.base import programs
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.base.programs import Said
+from mailquota.core.commands.install.model import MANIFEST, Manifest
 
 PATIENCE = 120.0  # seconds; systemctl returns when the service answers, or has failed to
 

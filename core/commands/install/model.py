@@ -60,7 +60,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     """This machine. ``command`` starts mailquota; ``places`` are folders and files that the service reads.
 
     ``files`` holds the contents of what may be written, None where there is no such file. ``credentials`` are the
-    password files that the owner of the mailboxes can't read, by the names of ``core.settings.passwords``.
+    password files that the owner of the mailboxes can't read, by the names of ``core/settings/passwords.py``.
     """
 
     command: tuple[str, ...]

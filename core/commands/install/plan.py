@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from core.base.errors import MailquotaError
-from core.commands.install.model import (
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.commands.install.model import (
     RESTRICTIONS,
     SERVICE_UNIT,
     SOCKET_UNIT,
@@ -18,10 +18,10 @@ from core.commands.install.model import (
     Put,
     Step,
 )
-from core.commands.install.units import service_unit, socket_unit
-from core.commands.install.without_systemd import advice
-from core.servers.postfix.restrictions import entries, place, policy_check, postfix_service, without
-from core.settings.config import Config
+from mailquota.core.commands.install.units import service_unit, socket_unit
+from mailquota.core.commands.install.without_systemd import advice
+from mailquota.core.servers.postfix.restrictions import entries, place, policy_check, postfix_service, without
+from mailquota.core.settings.config import Config
 
 DOCS = "docs/service.md"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from core.commands.install.left import left_behind
-from core.commands.install.model import (
+from mailquota.core.commands.install.left import left_behind
+from mailquota.core.commands.install.model import (
     MANIFEST,
     RESTRICTIONS,
     SERVICE_UNIT,
@@ -17,9 +17,9 @@ from core.commands.install.model import (
     Remove,
     Step,
 )
-from core.commands.install.plan import digest, earlier_services, our_services, policy_services
-from core.servers.postfix.restrictions import without
-from core.settings.config import Config
+from mailquota.core.commands.install.plan import digest, earlier_services, our_services, policy_services
+from mailquota.core.servers.postfix.restrictions import without
+from mailquota.core.settings.config import Config
 
 
 def removal_plan(config: Config, host: Host, *, purge: bool) -> Plan:

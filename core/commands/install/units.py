@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from core.base.endpoints import ListenAddress, parse_database_url
-from core.commands.install.model import STATE_FOLDER, Host, Owner
-from core.settings.config import Config
+from mailquota.core.base.endpoints import ListenAddress, parse_database_url
+from mailquota.core.commands.install.model import STATE_FOLDER, Host, Owner
+from mailquota.core.settings.config import Config
 
 WATCHDOG_SECONDS = 30
 
@@ -48,7 +48,7 @@ SystemCallErrorNumber=EPERM
 
 
 def socket_unit(config: Config) -> str:
-    """mailquota.socket: everything in ``policy.listen``."""
+    """/: socket: everything in ``policy.listen``."""
     policy = config.settings.policy
     lines = [f"ListenStream={_escaped(_listen_stream(address))}" for address in policy.listen_addresses]
     if any(address.kind == "unix" for address in policy.listen_addresses):
@@ -77,7 +77,7 @@ def _listen_stream(address: ListenAddress) -> str:
 
 
 def service_unit(config: Config, host: Host, owner: Owner) -> str:
-    """mailquota.service, as the owner of the mailboxes."""
+    """/: service, as the owner of the mailboxes."""
     groups = [config.settings.control.group, *(name for name in _GROUPS if name in host.groups)]
     credentials = "".join(
         f"LoadCredential={name}:{_escaped(path)}\n" for name, path in sorted(host.credentials.items())

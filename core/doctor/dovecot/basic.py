@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from core.base.text import visible
-from core.doctor import starting
-from core.doctor.dovecot.facts import DovecotFacts
-from core.doctor.dovecot.view import (
+from mailquota.core.base.text import visible
+from mailquota.core.doctor import starting
+from mailquota.core.doctor.dovecot.facts import DovecotFacts
+from mailquota.core.doctor.dovecot.view import (
     append,
     combined_check,
     doveadm,
@@ -20,8 +20,8 @@ from core.doctor.dovecot.view import (
     unjudgeable,
     version,
 )
-from core.doctor.facts import Facts
-from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
 
 # What else opens mailboxes; protocols of logins have no plugins of mail.
 _MAIL_PROTOCOLS = ("imap", "pop3", "doveadm", "quota-status", "indexer-worker", "submission")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from core.base.text import visible
-from core.doctor.dovecot.facts import DovecotFacts
-from core.doctor.dovecot.view import append, is_modern
-from core.doctor.model import Outcome, fail, ok
+from mailquota.core.base.text import visible
+from mailquota.core.doctor.dovecot.facts import DovecotFacts
+from mailquota.core.doctor.dovecot.view import append, is_modern
+from mailquota.core.doctor.model import Outcome, fail, ok
 
 # For perl -p, which every Debian has: $in is how many blocks deep a line is, counted from the quota block on. As
 # Dovecot reads them: a block opens with { at the end of a line that is no KEY = VALUE, and closes at the start of one.

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 
 import msgspec
 
-from core.base.text import shown
-from core.doctor.dovecot.facts import Account, DovecotFacts
-from core.doctor.dovecot.view import is_modern
-from core.doctor.log.fixes import is_wrong_size
-from core.servers.dovecot.conf import plugin_values
+from mailquota.core.base.text import shown
+from mailquota.core.doctor.dovecot.facts import Account, DovecotFacts
+from mailquota.core.doctor.dovecot.view import is_modern
+from mailquota.core.doctor.log.fixes import is_wrong_size
+from mailquota.core.servers.dovecot.conf import plugin_values
 
 _FACTORS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE = re.compile(r"([0-9]+)\s*([BKMGT]?)[A-Z]*", re.IGNORECASE)

@@ -6,8 +6,8 @@ import string
 
 import msgspec
 
-from core.servers.dovecot.conf import Block
-from core.servers.dovecot.quota import QuotaFacts
+from mailquota.core.servers.dovecot.conf import Block
+from mailquota.core.servers.dovecot.quota import QuotaFacts
 
 USERNAME_CHARACTERS = string.ascii_letters + string.digits + ".-_@"  # Dovecot's auth_username_chars by default
 

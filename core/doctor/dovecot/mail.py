@@ -5,14 +5,22 @@ from __future__ import annotations
 import re
 import shlex
 
-from core.base.errors import UsageError
-from core.base.text import shown, visible
-from core.base.units import format_size, parse_grace, parse_size
-from core.doctor.dovecot.facts import DovecotFacts, FileFact
-from core.doctor.dovecot.view import append, combined_check, dovecot_check, is_modern, service, unasked, version
-from core.doctor.facts import Facts
-from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
-from core.settings.config import Config
+from mailquota.core.base.errors import UsageError
+from mailquota.core.base.text import shown, visible
+from mailquota.core.base.units import format_size, parse_grace, parse_size
+from mailquota.core.doctor.dovecot.facts import DovecotFacts, FileFact
+from mailquota.core.doctor.dovecot.view import (
+    append,
+    combined_check,
+    dovecot_check,
+    is_modern,
+    service,
+    unasked,
+    version,
+)
+from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from mailquota.core.settings.config import Config
 
 _MOVE_FAULT = ((2, 4, 1), (2, 4, 4))
 _OWNER_READS_AND_WRITES = 0o600

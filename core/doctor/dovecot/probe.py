@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from core.base import programs
-from core.base.programs import Read, Run, Said, Text
-from core.doctor.dovecot.facts import LOCAL_USERS, DovecotFacts, Script, UserQuery
-from core.doctor.dovecot.probe_accounts import AccountsProbe, Names, Stat, also_called, mail_names
-from core.servers.dovecot.conf import (
+from mailquota.core.base import programs
+from mailquota.core.base.programs import Read, Run, Said, Text
+from mailquota.core.doctor.dovecot.facts import LOCAL_USERS, DovecotFacts, Script, UserQuery
+from mailquota.core.doctor.dovecot.probe_accounts import AccountsProbe, Names, Stat, also_called, mail_names
+from mailquota.core.servers.dovecot.conf import (
     Block,
     config_file,
     dovecot_release,
@@ -28,9 +28,9 @@ from core.servers.dovecot.conf import (
     quota_grace,
     trash_names,
 )
-from core.servers.dovecot.quota import quota_facts
-from core.servers.dovecot.sql import parse_sql_conf
-from core.settings.config import Config
+from mailquota.core.servers.dovecot.quota import quota_facts
+from mailquota.core.servers.dovecot.sql import parse_sql_conf
+from mailquota.core.settings.config import Config
 
 _LDA = "dovecot-lda"
 _US = re.compile(r"(?:^|[\s/\"'])mailquota(?:[\s\"']|$)")  # the command, no file that is named after it

@@ -13,10 +13,10 @@ import pwd
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from core.base.programs import DENIED, Run, Said
-from core.doctor.dovecot.facts import USERNAME_CHARACTERS, Account, FileFact
-from core.servers.dovecot.complaints import errors, outcome
-from core.servers.dovecot.conf import Block
+from mailquota.core.base.programs import DENIED, Run, Said
+from mailquota.core.doctor.dovecot.facts import USERNAME_CHARACTERS, Account, FileFact
+from mailquota.core.servers.dovecot.complaints import errors, outcome
+from mailquota.core.servers.dovecot.conf import Block
 
 SAMPLE = 12  # accounts
 _NO_USER = 67  # exit code of doveadm

@@ -9,14 +9,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from core.base.text import shown, visible
-from core.doctor.dovecot.differences import size_of
-from core.doctor.dovecot.facts import DovecotFacts
-from core.doctor.dovecot.view import append, combined_check, is_asked, is_modern, quota_status, setting, value, version
-from core.doctor.facts import Facts
-from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
-from core.doctor.postfix.lists import asked_anywhere
-from core.settings.actions import permits
+from mailquota.core.base.text import shown, visible
+from mailquota.core.doctor.dovecot.differences import size_of
+from mailquota.core.doctor.dovecot.facts import DovecotFacts
+from mailquota.core.doctor.dovecot.view import (
+    append,
+    combined_check,
+    is_asked,
+    is_modern,
+    quota_status,
+    setting,
+    value,
+    version,
+)
+from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from mailquota.core.doctor.postfix.lists import asked_anywhere
+from mailquota.core.settings.actions import permits
 
 _NO_SERVICE = ok("no quota-status service is configured")
 _NOT_ASKED = "Postfix does not ask quota-status about recipients"

@@ -10,13 +10,13 @@ import re
 import shlex
 from collections.abc import Callable, Iterator
 
-from core.base.text import visible
-from core.doctor.dovecot.facts import DovecotFacts
-from core.doctor.facts import Facts
-from core.doctor.model import Check, Outcome, skip
-from core.doctor.postfix.facts import RECIPIENT, RELAY, PostfixFacts
-from core.doctor.postfix.lists import checks_in, list_of
-from core.servers.dovecot.conf import Block, plugin_values
+from mailquota.core.base.text import visible
+from mailquota.core.doctor.dovecot.facts import DovecotFacts
+from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.model import Check, Outcome, skip
+from mailquota.core.doctor.postfix.facts import RECIPIENT, RELAY, PostfixFacts
+from mailquota.core.doctor.postfix.lists import checks_in, list_of
+from mailquota.core.servers.dovecot.conf import Block, plugin_values
 
 DEFAULT_FILE = "/etc/dovecot/dovecot.conf"
 _RECIPIENT_LISTS = (RELAY, RECIPIENT, "smtpd_data_restrictions", "smtpd_end_of_data_restrictions")

@@ -12,14 +12,14 @@ from collections.abc import Iterator
 
 import msgspec
 
-from core.base.text import shown, visible
-from core.doctor.dovecot.facts import DovecotFacts, Script
-from core.doctor.dovecot.view import append, combined_check, comparable, dovecot_check, is_modern, unasked
-from core.doctor.facts import Facts
-from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
-from core.servers.dovecot.conf import Block, plugin_values
-from core.servers.dovecot.quota import unenforced
-from core.settings.config import DEFAULT_PATH
+from mailquota.core.base.text import shown, visible
+from mailquota.core.doctor.dovecot.facts import DovecotFacts, Script
+from mailquota.core.doctor.dovecot.view import append, combined_check, comparable, dovecot_check, is_modern, unasked
+from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from mailquota.core.servers.dovecot.conf import Block, plugin_values
+from mailquota.core.servers.dovecot.quota import unenforced
+from mailquota.core.settings.config import DEFAULT_PATH
 
 _NONE = ok("Dovecot warns at no marks; mailquota warns by itself")
 _SINGLE = re.compile(r"%(?=\s)")  # a percent sign where Dovecot looks for the letter of a variable

@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from core.base.text import shown, visible
-from core.base.units import format_count, format_size
-from core.doctor.dovecot.view import comparable
-from core.doctor.facts import Facts
-from core.doctor.host.facts import DiskFacts, MaildirFacts
-from core.doctor.host.own import OWN_CHECKS
-from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
-from core.doctor.paths import PathFacts
+from mailquota.core.base.text import shown, visible
+from mailquota.core.base.units import format_count, format_size
+from mailquota.core.doctor.dovecot.view import comparable
+from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.host.facts import DiskFacts, MaildirFacts
+from mailquota.core.doctor.host.own import OWN_CHECKS
+from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from mailquota.core.doctor.paths import PathFacts
 
 _NEARLY_FULL, _FULL = 90.0, 97.0  # percent of a disk
 _MATTERS = 80.0  # percent of a disk from which it matters that more was promised than there is

@@ -8,14 +8,14 @@ from typing import Any
 
 import msgspec
 
-from core.base.programs import DENIED
-from core.base.text import shown, visible
-from core.base.units import format_size
-from core.doctor import starting
-from core.doctor.facts import Facts
-from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
-from core.doctor.paths import READ, WRITE, PathFacts
-from core.settings.declared import Control
+from mailquota.core.base.programs import DENIED
+from mailquota.core.base.text import shown, visible
+from mailquota.core.base.units import format_size
+from mailquota.core.doctor import starting
+from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from mailquota.core.doctor.paths import READ, WRITE, PathFacts
+from mailquota.core.settings.declared import Control
 
 _INT_MAX = 2**31 - 1
 _STICKY = 0o1000

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from core.base import programs
-from core.doctor import paths
-from core.doctor.host.facts import (
+from mailquota.core.base import programs
+from mailquota.core.doctor import paths
+from mailquota.core.doctor.host.facts import (
     DatabaseFacts,
     DiskFacts,
     EngineFacts,
@@ -23,7 +23,7 @@ from core.doctor.host.facts import (
     MaildirFacts,
     StateFacts,
 )
-from core.settings.config import Config
+from mailquota.core.settings.config import Config
 
 SAMPLE = 50  # mailboxes that are looked at
 _SYSTEMD = "/run/systemd/system"  # sd_booted(3)

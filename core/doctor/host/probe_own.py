@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from core.accounts.from_settings import make_store
-from core.accounts.store import AccountStore, LimitColumn
-from core.base.errors import DatabaseError, MailquotaError
-from core.control.client import Client, EngineGoneError
-from core.control.messages import GetStatus
-from core.control.results import Status
-from core.doctor.host.facts import DatabaseFacts, EngineFacts, StateFacts
-from core.history.from_settings import state_target
-from core.history.inspection import inspect
-from core.settings.config import Config
+from mailquota.core.accounts.from_settings import make_store
+from mailquota.core.accounts.store import AccountStore, LimitColumn
+from mailquota.core.base.errors import DatabaseError, MailquotaError
+from mailquota.core.control.client import Client, EngineGoneError
+from mailquota.core.control.messages import GetStatus
+from mailquota.core.control.results import Status
+from mailquota.core.doctor.host.facts import DatabaseFacts, EngineFacts, StateFacts
+from mailquota.core.history.from_settings import state_target
+from mailquota.core.history.inspection import inspect
+from mailquota.core.settings.config import Config
 
 _CLIENT = "doctor"
 _ENGINE_SECONDS = 3.0

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from core.base.endpoints import host_port
-from core.base.times import format_age, local_time
-from core.doctor import starting
-from core.doctor.dovecot.facts import DovecotFacts
-from core.doctor.facts import Facts
-from core.doctor.log import fixes
-from core.doctor.log.facts import Group, LogFacts, Tally
-from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
-from core.servers.mail_log.lines import Kind
+from mailquota.core.base.endpoints import host_port
+from mailquota.core.base.times import format_age, local_time
+from mailquota.core.doctor import starting
+from mailquota.core.doctor.dovecot.facts import DovecotFacts
+from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.log import fixes
+from mailquota.core.doctor.log.facts import Group, LogFacts, Tally
+from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from mailquota.core.servers.mail_log.lines import Kind
 
 _NAMED = 5
 _HOUR = 3600.0

@@ -15,8 +15,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from core.servers.mail_log.lines import Kind, LogEvent
-from core.servers.mail_log.source import LogRead
+from mailquota.core.servers.mail_log.lines import Kind, LogEvent
+from mailquota.core.servers.mail_log.source import LogRead
 
 GROUPS = 20
 

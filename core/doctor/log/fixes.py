@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 
-from core.base.text import visible
-from core.doctor.dovecot.facts import DovecotFacts
-from core.doctor.dovecot.view import append, doveadm, is_modern, reload
-from core.doctor.log.facts import Group
+from mailquota.core.base.text import visible
+from mailquota.core.doctor.dovecot.facts import DovecotFacts
+from mailquota.core.doctor.dovecot.view import append, doveadm, is_modern, reload
+from mailquota.core.doctor.log.facts import Group
 
 _MIB = 1 << 20
 _LEAST = 512  # MiB

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from core.base import programs
-from core.doctor.log.facts import Changes, LogFacts, add_up, last_change
-from core.servers.dovecot.conf import Block
-from core.servers.mail_log.places import ask_dovecot, ask_postfix, log_files
-from core.servers.mail_log.source import last_day, read_log
-from core.settings.config import Config
+from mailquota.core.base import programs
+from mailquota.core.doctor.log.facts import Changes, LogFacts, add_up, last_change
+from mailquota.core.servers.dovecot.conf import Block
+from mailquota.core.servers.mail_log.places import ask_dovecot, ask_postfix, log_files
+from mailquota.core.servers.mail_log.source import last_day, read_log
+from mailquota.core.settings.config import Config
 
 
 def log_facts(config: Config, run: programs.Run = programs.run, now: float | None = None) -> LogFacts:

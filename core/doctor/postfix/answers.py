@@ -1,6 +1,6 @@
 """Checks of the texts with which we answer Postfix, and of how addresses are read on both sides. Pure.
 
-Answers that permit are errors of the settings (core.settings.actions), so they can't be met here.
+Answers that permit are errors of the settings (core/settings/actions.py), so they can't be met here.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import json
 import re
 import shlex
 
-from core.base.text import shown, visible
-from core.doctor.facts import Facts
-from core.doctor.model import Check, Outcome, fail, ok, together, warn
-from core.doctor.postfix.lists import RELOAD, needs_postfix
-from core.settings.declared import Policy
+from mailquota.core.base.text import shown, visible
+from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.model import Check, Outcome, fail, ok, together, warn
+from mailquota.core.doctor.postfix.lists import RELOAD, needs_postfix
+from mailquota.core.settings.declared import Policy
 
 _CODE = re.compile(r"([45])[0-9]{2} +(?:([245])\.([0-9]{1,3}\.[0-9]{1,3})(?: |$))?")
 # RFC 5321, 4.2.3, for a recipient: all others are unknown to some senders.

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from core.base.text import visible
-from core.doctor import starting
-from core.doctor.facts import Facts
-from core.doctor.model import Check, Outcome, fail, ok, skip, warn
-from core.doctor.postfix.answers import ANSWER_CHECKS
-from core.doctor.postfix.lists import needs_postfix
-from core.doctor.postfix.place import LIST_CHECKS
-from core.doctor.postfix.relay import RELAY_CHECKS
-from core.doctor.postfix.socket import SOCKET_CHECKS
+from mailquota.core.base.text import visible
+from mailquota.core.doctor import starting
+from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, warn
+from mailquota.core.doctor.postfix.answers import ANSWER_CHECKS
+from mailquota.core.doctor.postfix.lists import needs_postfix
+from mailquota.core.doctor.postfix.place import LIST_CHECKS
+from mailquota.core.doctor.postfix.relay import RELAY_CHECKS
+from mailquota.core.doctor.postfix.socket import SOCKET_CHECKS
 
 _OLDEST = (3, 0)
 

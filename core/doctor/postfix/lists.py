@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from core.base.text import visible
-from core.doctor.facts import Facts
-from core.doctor.model import Outcome, skip
-from core.doctor.postfix.facts import OTHER_LISTS, RECIPIENT, RELAY, PostfixFacts, Smtpd
-from core.servers.postfix.restrictions import Entry, PolicyCheck, entries, policy_check, postfix_service
+from mailquota.core.base.text import visible
+from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.model import Outcome, skip
+from mailquota.core.doctor.postfix.facts import OTHER_LISTS, RECIPIENT, RELAY, PostfixFacts, Smtpd
+from mailquota.core.servers.postfix.restrictions import Entry, PolicyCheck, entries, policy_check, postfix_service
 
 RELOAD = "postfix reload"
 QUOTA_STATUS_PORTS = frozenset({"12340"})  # what Dovecot's documentation and the guides use

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from difflib import SequenceMatcher
 
-from core.base.text import shown, visible
-from core.doctor import starting
-from core.doctor.facts import Facts
-from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
-from core.doctor.postfix.facts import OTHER_LISTS, RECIPIENT, RELAY
-from core.doctor.postfix.lists import (
+from mailquota.core.base.text import shown, visible
+from mailquota.core.doctor import starting
+from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from mailquota.core.doctor.postfix.facts import OTHER_LISTS, RECIPIENT, RELAY
+from mailquota.core.doctor.postfix.lists import (
     RELOAD,
     List,
     checks_in,
@@ -26,8 +26,8 @@ from core.doctor.postfix.lists import (
     ours,
     quota_status,
 )
-from core.doctor.postfix.socket import SOCKET_CHECKS
-from core.servers.postfix.restrictions import Entry, entries, place, policy_check, unreachable_behind, without
+from mailquota.core.doctor.postfix.socket import SOCKET_CHECKS
+from mailquota.core.servers.postfix.restrictions import Entry, entries, place, policy_check, unreachable_behind, without
 
 _BEFORE_US = ("permit_", "reject_", "defer_", "check_")
 _AFTER_DATA = "smtpd_end_of_data_restrictions"

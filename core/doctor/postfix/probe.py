@@ -11,14 +11,14 @@ import socket
 from collections.abc import Iterator
 from time import monotonic
 
-from core.base import programs
-from core.base.endpoints import SUN_PATH_MAX, ListenAddress
-from core.doctor import paths
-from core.doctor.postfix.facts import PARAMETERS, RECIPIENT, Answer, PostfixFacts, Probe, Smtpd, SocketFacts
-from core.servers.postfix.maps import parse_map_file
-from core.servers.postfix.restrictions import entries, policy_check
-from core.settings.actions import PROBE
-from core.settings.config import Config
+from mailquota.core.base import programs
+from mailquota.core.base.endpoints import SUN_PATH_MAX, ListenAddress
+from mailquota.core.doctor import paths
+from mailquota.core.doctor.postfix.facts import PARAMETERS, RECIPIENT, Answer, PostfixFacts, Probe, Smtpd, SocketFacts
+from mailquota.core.servers.postfix.maps import parse_map_file
+from mailquota.core.servers.postfix.restrictions import entries, policy_check
+from mailquota.core.settings.actions import PROBE
+from mailquota.core.settings.config import Config
 
 PATIENCE = 2.0  # seconds for a probe in all
 _ANSWER = b"action="

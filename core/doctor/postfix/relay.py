@@ -5,12 +5,12 @@ from __future__ import annotations
 import ipaddress
 import shlex
 
-from core.base.text import visible
-from core.doctor.facts import Facts
-from core.doctor.model import Check, Outcome, fail, ok, skip, together
-from core.doctor.postfix.facts import RECIPIENT, RELAY, PostfixFacts, Smtpd
-from core.doctor.postfix.lists import RELOAD, List, incoming, is_submission, list_of, needs_postfix
-from core.servers.postfix.restrictions import RELAY_CONTROL, Entry, policy_check
+from mailquota.core.base.text import visible
+from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together
+from mailquota.core.doctor.postfix.facts import RECIPIENT, RELAY, PostfixFacts, Smtpd
+from mailquota.core.doctor.postfix.lists import RELOAD, List, incoming, is_submission, list_of, needs_postfix
+from mailquota.core.servers.postfix.restrictions import RELAY_CONTROL, Entry, policy_check
 
 _SAFE = "permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination"
 _LOGGED_IN = "permit_sasl_authenticated"

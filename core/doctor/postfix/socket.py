@@ -6,15 +6,15 @@ import os
 import re
 import shlex
 
-from core.base.endpoints import SUN_PATH_MAX, parse_listen
-from core.base.text import shown, visible
-from core.doctor import starting
-from core.doctor.facts import Facts
-from core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
-from core.doctor.paths import ENTER, WRITE, PathFacts, UserFacts, allows
-from core.doctor.postfix.facts import RECIPIENT, SocketFacts
-from core.doctor.postfix.lists import judged_list, list_of, needs_our_check, needs_postfix, our_service, ours
-from core.servers.postfix.restrictions import PolicyCheck, place, without
+from mailquota.core.base.endpoints import SUN_PATH_MAX, parse_listen
+from mailquota.core.base.text import shown, visible
+from mailquota.core.doctor import starting
+from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from mailquota.core.doctor.paths import ENTER, WRITE, PathFacts, UserFacts, allows
+from mailquota.core.doctor.postfix.facts import RECIPIENT, SocketFacts
+from mailquota.core.doctor.postfix.lists import judged_list, list_of, needs_our_check, needs_postfix, our_service, ours
+from mailquota.core.servers.postfix.restrictions import PolicyCheck, place, without
 
 _LONG = 30.0  # seconds; Postfix asks twice, so a client waits twice as long and a second more
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from core.base.errors import MailquotaError, NoSuchAccountError, UnreachableError
-from core.base.text import shown
-from core.servers.dovecot.doveadm import (
+from mailquota.core.base.errors import MailquotaError, NoSuchAccountError, UnreachableError
+from mailquota.core.base.text import shown
+from mailquota.core.servers.dovecot.doveadm import (
     ALL_USERS_TIMEOUT,
     NO_MAILBOX,
     NO_USER,
@@ -28,7 +28,7 @@ from core.servers.dovecot.doveadm import (
     TrashMessage,
     only,
 )
-from core.servers.dovecot.quota_rows import MailboxSize, Quota, Row, mailbox_sizes, quotas
+from mailquota.core.servers.dovecot.quota_rows import MailboxSize, Quota, Row, mailbox_sizes, quotas
 
 _TAG = "mailquota"
 _LONGEST = 256 * 1024 * 1024  # bytes of an answer; 1,000 users take 0.2 MB

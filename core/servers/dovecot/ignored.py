@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from core.servers.dovecot.mutf7 import decode
-from core.servers.dovecot.trash import without_prefix
+from mailquota.core.servers.dovecot.mutf7 import decode
+from mailquota.core.servers.dovecot.trash import without_prefix
 
 
 class FolderRule(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from core.base.errors import MailquotaError
+from mailquota.core.base.errors import MailquotaError
 
 KIB = 1024
 _ERROR = "error"

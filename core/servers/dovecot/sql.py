@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from core.base.endpoints import mysql_url
-from core.servers.dovecot.conf import Block, parse_doveconf
+from mailquota.core.base.endpoints import mysql_url
+from mailquota.core.servers.dovecot.conf import Block, parse_doveconf
 
 
 class Source(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from core.servers.dovecot.mutf7 import decode
+from mailquota.core.servers.dovecot.mutf7 import decode
 
 SPECIAL_USE = "\\Trash"
 

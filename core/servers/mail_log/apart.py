@@ -11,12 +11,12 @@ from pathlib import Path
 
 import msgspec
 
-from core.base import programs
-from core.servers.mail_log.source import LogFiles, LogRead, last_day, read_log
+from mailquota.core.base import programs
+from mailquota.core.servers.mail_log.source import LogFiles, LogRead, last_day, read_log
 
 _MOST = 1000  # events; some 300 bytes each, at worst 4 KB, and outside.LONGEST holds them all
-_ROOT = str(Path(__file__).parents[3])
-_PROGRAM = "import sys; sys.path.append(sys.argv[1]); from core.servers.mail_log.apart import main; main(sys.argv[2])"
+_ROOT = str(Path(__file__).parents[4])
+_PROGRAM = f"import sys; sys.path.append(sys.argv[1]); from {__name__} import main; main(sys.argv[2])"
 
 
 def read_apart(files: LogFiles) -> LogRead:

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from core.servers.mail_log.lines import LONGEST, NEEDLES
+from mailquota.core.servers.mail_log.lines import LONGEST, NEEDLES
 
 BLOCK = 1 << 20
 DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile)  # of a packed file that is cut off, or none

@@ -20,7 +20,7 @@ from typing import Literal
 
 import msgspec
 
-from core.base.text import visible
+from mailquota.core.base.text import visible
 
 LONGEST = 8192  # bytes of a line; no syslog daemon writes longer ones
 # Every line that means something has one of these, most others have none: looked for before a line is taken apart.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from core.base import programs
-from core.servers.dovecot.conf import Block, config_file, dovecot_tool, parse_doveconf
-from core.servers.mail_log.source import MAIL_LOGS, LogFiles
-from core.servers.postfix.maps import parse_map_file
+from mailquota.core.base import programs
+from mailquota.core.servers.dovecot.conf import Block, config_file, dovecot_tool, parse_doveconf
+from mailquota.core.servers.mail_log.source import MAIL_LOGS, LogFiles
+from mailquota.core.servers.postfix.maps import parse_map_file
 
 _DOVECOT_LOGS = ("log_path", "info_log_path")
 

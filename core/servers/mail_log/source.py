@@ -2,8 +2,9 @@
 
 A log may have gigabytes, and what matters is its end. Files are read in blocks from the end until ``since``, or until
 the allowance of bytes or time is used up; whoever asks is told how far back it went. A block is searched for the few
-words that matter (core.servers.mail_log.lines.NEEDLES), which is many times faster than looking at each line. What was
-put aside of a file since ``since`` is read too; a packed one from its start, so that it counts whole or not at all.
+words that matter (``NEEDLES`` in core/servers/mail_log/lines.py), which is many times faster than looking at each line.
+What was put aside of a file since ``since`` is read too; a packed one from its start, so that it counts whole or not at
+all.
 
 Where no file is, journald has the log: all that programs said under the facility "mail", whatever their units are
 called.
@@ -20,9 +21,9 @@ from typing import BinaryIO
 
 import msgspec
 
-from core.base import programs
-from core.servers.mail_log.blocks import DAMAGED, is_packed, last_first, parts, telling_lines, unpacked
-from core.servers.mail_log.lines import LONGEST, NEEDLES, LogEvent, line_time, parse_entry, parse_line
+from mailquota.core.base import programs
+from mailquota.core.servers.mail_log.blocks import DAMAGED, is_packed, last_first, parts, telling_lines, unpacked
+from mailquota.core.servers.mail_log.lines import LONGEST, NEEDLES, LogEvent, line_time, parse_entry, parse_line
 
 MAIL_LOGS = ("/var/log/mail.log", "/var/log/maillog")  # Debian's and Red Hat's syslog
 DAY = 86400.0

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from core.accounts import mysql
-from core.accounts.store import LimitChange, LimitChangedError, Queries
-from core.base.errors import DatabaseError
+from mailquota.core.accounts import mysql
+from mailquota.core.accounts.store import LimitChange, LimitChangedError, Queries
+from mailquota.core.base.errors import DatabaseError
 from tests.core.accounts.worlds import MariaWorld
 from tests.core.conflicts import WAYS, A, B, Other, as_in_11_6
 

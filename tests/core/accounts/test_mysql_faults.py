@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from core.accounts import mysql
-from core.accounts.from_settings import open_store
-from core.accounts.store import AccountStore
-from core.base import mysql as mysql_hosts
-from core.base.errors import DatabaseError, MailquotaError
-from core.base.model import Account
-from core.base.mysql import Target
+from mailquota.core.accounts import mysql
+from mailquota.core.accounts.from_settings import open_store
+from mailquota.core.accounts.store import AccountStore
+from mailquota.core.base import mysql as mysql_hosts
+from mailquota.core.base.errors import DatabaseError, MailquotaError
+from mailquota.core.base.model import Account
+from mailquota.core.base.mysql import Target
 from tests.core.accounts.hosts import ENDLESS, Address, CuttingHost, FakeHost, dead_host, full_host
 from tests.core.accounts.worlds import MariaWorld
 

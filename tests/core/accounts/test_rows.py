@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.accounts.rows import NO_NUMBER, Collector, account_of, address_of, aliases_of, enabled_of, limit_of
-from core.base.model import Alias
+from mailquota.core.accounts.rows import NO_NUMBER, Collector, account_of, address_of, aliases_of, enabled_of, limit_of
+from mailquota.core.base.model import Alias
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from core.accounts.schema import make_statements
-from core.accounts.store import AccountStore, LimitChange, Queries, Schema
-from core.base.errors import DatabaseError, MailquotaError, NoSuchAccountError, SettingsError
-from core.base.model import Account, Alias
-from core.base.mysql import Kind
+from mailquota.core.accounts.schema import make_statements
+from mailquota.core.accounts.store import AccountStore, LimitChange, Queries, Schema
+from mailquota.core.base.errors import DatabaseError, MailquotaError, NoSuchAccountError, SettingsError
+from mailquota.core.base.model import Account, Alias
+from mailquota.core.base.mysql import Kind
 from tests.core.accounts.worlds import SqliteWorld, World
 
 MIB = 1024**2

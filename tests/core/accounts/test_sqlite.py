@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from core.accounts import sqlite as module
-from core.accounts.from_settings import open_store
-from core.accounts.sqlite import create
-from core.base.errors import DatabaseError, SettingsError
-from core.base.model import Account
-from core.base.mysql import Target
+from mailquota.core.accounts import sqlite as module
+from mailquota.core.accounts.from_settings import open_store
+from mailquota.core.accounts.sqlite import create
+from mailquota.core.base.errors import DatabaseError, SettingsError
+from mailquota.core.base.model import Account
+from mailquota.core.base.mysql import Target
 from tests.core.accounts.worlds import SqliteWorld
 from tests.mailserver.fixture import temporary_folder
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from core.accounts.store import Accounts, AccountStore, LimitChange, LimitChangedError
-from core.base.errors import DatabaseError, MailquotaError, NoSuchAccountError
-from core.base.model import Account, Alias
+from mailquota.core.accounts.store import Accounts, AccountStore, LimitChange, LimitChangedError
+from mailquota.core.base.errors import DatabaseError, MailquotaError, NoSuchAccountError
+from mailquota.core.base.model import Account, Alias
 from tests.core.accounts.worlds import World
 
 GIB = 1024**3

@@ -10,10 +10,10 @@ from typing import cast
 
 import pytest
 
-from core.accounts.store import Accounts, AccountStore
-from core.accounts.sync import AccountSync
-from core.base.errors import DatabaseError
-from core.base.model import Account
+from mailquota.core.accounts.store import Accounts, AccountStore
+from mailquota.core.accounts.sync import AccountSync
+from mailquota.core.base.errors import DatabaseError
+from mailquota.core.base.model import Account
 from tests.core.loops import until
 
 Scene = Callable[["World"], Awaitable[None]]
@@ -162,7 +162,7 @@ def test_a_driver_that_fails_in_a_new_way_does_not_end_the_looking(caplog: pytes
 def test_a_database_that_does_not_answer_at_all_becomes_stale(monkeypatch: pytest.MonkeyPatch) -> None:
     """A look that never ends is a fault, too."""
     clock = [100.0]
-    monkeypatch.setattr("core.accounts.sync.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr("mailquota.core.accounts.sync.time", SimpleNamespace(monotonic=lambda: clock[0]))
 
     async def scene(world: World) -> None:
         await world.sync.look(read=True)
@@ -279,7 +279,7 @@ def test_a_limit_set_during_a_read_is_not_undone_by_it() -> None:
 
 def test_stopping_does_not_wait_for_a_database_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor does it close what a thread still reads from: a driver in C crashes the process then."""
-    monkeypatch.setattr("core.accounts.sync._CLOSE_SECONDS", 0.01)
+    monkeypatch.setattr("mailquota.core.accounts.sync._CLOSE_SECONDS", 0.01)
     go_on = threading.Event()
 
     async def scene(world: World) -> None:

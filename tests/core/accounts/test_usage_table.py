@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.accounts.usage_table import TABLES, UsageTable
-from core.base.errors import DatabaseError
+from mailquota.core.accounts.usage_table import TABLES, UsageTable
+from mailquota.core.base.errors import DatabaseError
 from tests.core.accounts.test_store_contract import ODD_ADDRESSES, UNKNOWN
 from tests.core.accounts.worlds import World
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pymysql
 from pymysql.cursors import Cursor
 
-from core.accounts.from_settings import open_store
-from core.accounts.sqlite import create
-from core.accounts.store import AccountStore, Queries, Schema
-from core.accounts.usage_table import UsageTable, open_usage_table
-from core.base.mysql import Target
+from mailquota.core.accounts.from_settings import open_store
+from mailquota.core.accounts.sqlite import create
+from mailquota.core.accounts.store import AccountStore, Queries, Schema
+from mailquota.core.accounts.usage_table import UsageTable, open_usage_table
+from mailquota.core.base.mysql import Target
 from tests.mailserver.mariadb import MariaDB
 
 Rows = list[tuple[object, ...]]

@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from core.alerts.facts import FolderShare, MailFacts
-from core.alerts.message import Letter
-from core.base.model import Forecast, Trend
+from mailquota.core.alerts.facts import FolderShare, MailFacts
+from mailquota.core.alerts.message import Letter
+from mailquota.core.base.model import Forecast, Trend
 
 MIB, GIB = 1 << 20, 1 << 30
 AT = 1_795_000_000.0  # 2026-11-18 11:06:40 UTC

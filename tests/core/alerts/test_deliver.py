@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from core.alerts.deliver import Deliverer, Look
-from core.alerts.programs import HungError
-from core.base.errors import DeliveryError
+from mailquota.core.alerts.deliver import Deliverer, Look
+from mailquota.core.alerts.programs import HungError
+from mailquota.core.base.errors import DeliveryError
 
 JOHN = "john@example.org"
 MAIL = b"Subject: x\nMessage-ID: <1@example.org>\n\nhello\n"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from core.alerts.deliver import Deliverer
-from core.alerts.from_settings import make_deliverer
-from core.base.errors import DeliveryError
-from core.servers.dovecot.quota import QuotaFacts
-from core.settings.config import Config, Found
+from mailquota.core.alerts.deliver import Deliverer
+from mailquota.core.alerts.from_settings import make_deliverer
+from mailquota.core.base.errors import DeliveryError
+from mailquota.core.servers.dovecot.quota import QuotaFacts
+from mailquota.core.settings.config import Config, Found
 from tests.core.worlds import JOHN, SmallWorld
 
 MAIL = b"Subject: x\nMessage-ID: <1@example.org>\n\nhello\n"

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from core.alerts.maildir import OwnMaildir, message_id_of
-from core.base.errors import DeliveryError
-from core.mailboxes.folders import message_size, sum_folders
-from core.mailboxes.vsizes import virtual_size
+from mailquota.core.alerts.maildir import OwnMaildir, message_id_of
+from mailquota.core.base.errors import DeliveryError
+from mailquota.core.mailboxes.folders import message_size, sum_folders
+from mailquota.core.mailboxes.vsizes import virtual_size
 
 JOHN = "john@example.org"
 MAIL = b"Subject: x\nMessage-ID: <1@example.org>\n\none\ntwo\n"
@@ -192,7 +192,7 @@ def test_a_full_disk(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("core.alerts.maildir.os.fsync", full)
+    monkeypatch.setattr("mailquota.core.alerts.maildir.os.fsync", full)
     box.file.write_text("10000S\n9000 3\n")
     box.refuse("Maildir: No space left on device")
 
@@ -211,7 +211,7 @@ def test_a_record_written_anew_meanwhile_goes(box: Box, monkeypatch: pytest.Monk
         another.write_text("10000S\n9049 4\n")
         rename(another, box.file)
 
-    monkeypatch.setattr("core.alerts.maildir.os.rename", and_recount)
+    monkeypatch.setattr("mailquota.core.alerts.maildir.os.rename", and_recount)
     box.deliver()
     assert not box.file.exists()
 
@@ -219,7 +219,7 @@ def test_a_record_written_anew_meanwhile_goes(box: Box, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("written", [0, 3])
 def test_a_record_that_does_not_take_a_line_goes(box: Box, monkeypatch: pytest.MonkeyPatch, written: int) -> None:
     box.file.write_text("10000S\n9000 3\n")
-    monkeypatch.setattr("core.alerts.maildir.os.write", lambda *_: written)
+    monkeypatch.setattr("mailquota.core.alerts.maildir.os.write", lambda *_: written)
     box.deliver()
     assert not box.file.exists()
 
@@ -234,7 +234,7 @@ def test_figures_afterwards(box: Box) -> None:
 
 
 KILLED = f"""import os, signal, sys
-from core.alerts import maildir
+from mailquota.core.alerts import maildir
 def rename(*_, **__): os.kill(os.getpid(), signal.SIGKILL)
 os.rename = rename
 maildir.OwnMaildir(lambda _: sys.argv[1]).deliver({JOHN!r}, {MAIL!r})

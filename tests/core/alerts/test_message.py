@@ -12,10 +12,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from core.alerts import mime
-from core.alerts.facts import FolderShare
-from core.alerts.message import compose, compose_copy, compose_digest
-from core.base.errors import UsageError
+from mailquota.core.alerts import mime
+from mailquota.core.alerts.facts import FolderShare
+from mailquota.core.alerts.message import compose, compose_copy, compose_digest
+from mailquota.core.base.errors import UsageError
 from tests.core.alerts.letters import AT, Tags, facts, letter, parsed
 
 HEADERS = {
@@ -193,8 +193,8 @@ def test_what_others_named_is_shown_and_does_nothing(hostile: str, language: str
 def test_jinja_is_loaded_by_the_first_mail_and_not_before() -> None:
     """An engine that sends none does without it, and without the email package."""
     code = (
-        "import sys, core.alerts.message as m\n"
-        "from core.alerts.facts import MailFacts\n"
+        "import sys, mailquota.core.alerts.message as m\n"
+        "from mailquota.core.alerts.facts import MailFacts\n"
         "heavy = {'jinja2', 'email'}\n"
         "print(sorted(heavy & sys.modules.keys()))\n"
         "m.compose(MailFacts('a@b', '80%', 8, 10), m.Letter(sender='a@b', to='a@b', at=0.0, message_id='<a@b>',"

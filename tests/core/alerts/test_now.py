@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from core.alerts.now import MERGE_SECONDS, parse_mark
-from core.base.errors import MailquotaError, UsageError
-from core.base.model import Told
-from core.control.results import WarnResult
+from mailquota.core.alerts.now import MERGE_SECONDS, parse_mark
+from mailquota.core.base.errors import MailquotaError, UsageError
+from mailquota.core.base.model import Told
+from mailquota.core.control.results import WarnResult
 from tests.core.loops import run
 from tests.core.telling import JOHN, Town, failing
 

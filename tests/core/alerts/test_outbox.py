@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from core.alerts.pace import RETRIES
-from core.history.connection import StateError
-from core.history.warnings import CLAIM_SECONDS
+from mailquota.core.alerts.pace import RETRIES
+from mailquota.core.history.connection import StateError
+from mailquota.core.history.warnings import CLAIM_SECONDS
 from tests.core.loops import run
 from tests.core.telling import JOHN, MARY, START, Town, failing, moot
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from core.alerts import own as own_module
-from core.alerts.message import Mail, compose, compose_copy, compose_digest
+from mailquota.core.alerts import own as own_module
+from mailquota.core.alerts.message import Mail, compose, compose_copy, compose_digest
 from tests.core.alerts.letters import facts, letter, own, parsed
 
 PLAIN = "Subject: {{ address }}: {{ percent }} %\n\n{{ used|size }} of {{ limit|size }}, {{ messages|number }}\n"

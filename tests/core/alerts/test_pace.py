@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.alerts.pace import RETRIES, Pace, is_quiet, next_try
+from mailquota.core.alerts.pace import RETRIES, Pace, is_quiet, next_try
 from tests.core.zones import in_zone
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from core.alerts import programs
-from core.alerts.programs import HungError, Program, doveadm_save, dovecot_lda, search, sendmail
-from core.base.errors import DeliveryError
+from mailquota.core.alerts import programs
+from mailquota.core.alerts.programs import HungError, Program, doveadm_save, dovecot_lda, search, sendmail
+from mailquota.core.base.errors import DeliveryError
 from tests.mailserver.process import wait_until
 
 JOHN = "john@example.org"

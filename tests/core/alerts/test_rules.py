@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.alerts.rules import BELOW, HYSTERESIS, Policy, judge, parse_marks, reached
-from core.base.model import Told
+from mailquota.core.alerts.rules import BELOW, HYSTERESIS, Policy, judge, parse_marks, reached
+from mailquota.core.base.model import Told
 
 DAY = 86400.0
 POLICY = Policy(parse_marks([80, 95]), 7 * DAY, True)

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from core.alerts.whom import Settings
-from core.base.model import Account, Told
-from core.history import sqlite
-from core.history.connection import StateError
-from core.mailboxes.measure import Known
+from mailquota.core.alerts.whom import Settings
+from mailquota.core.base.model import Account, Told
+from mailquota.core.history import sqlite
+from mailquota.core.history.connection import StateError
+from mailquota.core.mailboxes.measure import Known
 from tests.core.loops import run
 from tests.core.telling import JOHN, LIMIT, MARY, Town, failing
 

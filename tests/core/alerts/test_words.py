@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from core.alerts.facts import FolderShare, MailFacts
-from core.alerts.manner import LANGUAGES, filters
-from core.alerts.message import Mail, compose, compose_copy, compose_digest
-from core.alerts.render import BUILT_IN
-from core.alerts.variables import digest_variables, warning_variables
-from core.base.model import Forecast, Trend
+from mailquota.core.alerts.facts import FolderShare, MailFacts
+from mailquota.core.alerts.manner import LANGUAGES, filters
+from mailquota.core.alerts.message import Mail, compose, compose_copy, compose_digest
+from mailquota.core.alerts.render import BUILT_IN
+from mailquota.core.alerts.variables import digest_variables, warning_variables
+from mailquota.core.base.model import Forecast, Trend
 from tests.core.alerts.letters import GIB, MIB, Tags, facts, letter
 from tests.core.zones import in_zone
 

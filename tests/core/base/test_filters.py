@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.base.errors import UsageError
-from core.base.filters import DOCS, parse_filter
-from core.base.model import AccountRow
+from mailquota.core.base.errors import UsageError
+from mailquota.core.base.filters import DOCS, parse_filter
+from mailquota.core.base.model import AccountRow
 
 GIB = 1024**3
 DAY = 86400

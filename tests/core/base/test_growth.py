@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.base.growth import DAY, FARTHEST, forecast, trend, week
-from core.base.model import Forecast, Point, Trend
+from mailquota.core.base.growth import DAY, FARTHEST, forecast, trend, week
+from mailquota.core.base.model import Forecast, Point, Trend
 
 NOW = 1_800_000_000.0
 MIB = 1024 * 1024

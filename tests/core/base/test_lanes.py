@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from core.base import lanes, restarts
-from core.base.lanes import MAX_STUCK, MAX_STUCK_EVERYWHERE, Lane
+from mailquota.core.base import lanes, restarts
+from mailquota.core.base.lanes import MAX_STUCK, MAX_STUCK_EVERYWHERE, Lane
 from tests.core.loops import SteppedLoop, run, until
 
 PATIENCE = 60.0  # seconds of a clock that only these tests put forward

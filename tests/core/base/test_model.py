@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.base.model import AccountRow, account_json
+from mailquota.core.base.model import AccountRow, account_json
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.base import mounts
-from core.base.mounts import Mounts, mount_of, parse, read
+from mailquota.core.base import mounts
+from mailquota.core.base.mounts import Mounts, mount_of, parse, read
 
 MOUNTS = r"""
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw

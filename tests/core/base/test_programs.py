@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from core.base import programs
-from core.base.errors import SettingsError
-from core.base.threads import within
-from core.settings.passwords import read_password
+from mailquota.core.base import programs
+from mailquota.core.base.errors import SettingsError
+from mailquota.core.base.threads import within
+from mailquota.core.settings.passwords import read_password
 from tests.core.worlds import SmallWorld
 
 Program = Callable[[str, str], str]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from core.base import restarts
+from mailquota.core.base import restarts
 from tests.core.loops import SteppedLoop, run, until
 
 
@@ -57,7 +57,7 @@ def test_what_ends_comes_back_later_and_later(end: Callable[[], object], caplog:
         assert wanted <= pause < wanted + 5
     times = counted("that ends") - before
     assert times in {9, 10}
-    told = [record for record in caplog.records if record.name == "core.base.restarts"]
+    told = [record for record in caplog.records if record.name == "mailquota.core.base.restarts"]
     assert len(told) == times
     assert all("that ends: ended" in record.getMessage() and bool(record.exc_info) == (end is fault) for record in told)
 

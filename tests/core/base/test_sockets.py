@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from core.base import sockets
-from core.base.endpoints import ListenAddress, parse_listen
-from core.base.errors import MailquotaError, SettingsError
-from core.base.sockets import AddressInUseError, Owner
+from mailquota.core.base import sockets
+from mailquota.core.base.endpoints import ListenAddress, parse_listen
+from mailquota.core.base.errors import MailquotaError, SettingsError
+from mailquota.core.base.sockets import AddressInUseError, Owner
 from tests.mailserver.fixture import temporary_folder
 from tests.mailserver.ports import free_port
 
@@ -135,9 +135,9 @@ def test_a_file_in_place_of_the_folder_is_named(folder: Path) -> None:
 
 TRY = """
 import os, sys
-from core.base import sockets
-from core.base.endpoints import ListenAddress
-from core.base.errors import MailquotaError
+from mailquota.core.base import sockets
+from mailquota.core.base.endpoints import ListenAddress
+from mailquota.core.base.errors import MailquotaError
 if len(sys.argv) > 2:  # late: Python itself may lie where that user can't read it
     os.setgroups([])
     os.setgid(int(sys.argv[2]))
@@ -201,7 +201,7 @@ def test_only_root_gives_sockets_away(folder: Path, monkeypatch: pytest.MonkeyPa
     def refuse(*_: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr("core.base.sockets.os.chown", refuse)
+    monkeypatch.setattr("mailquota.core.base.sockets.os.chown", refuse)
     sock, warning = sockets.bind(unix(folder / "s"), Owner(0o660, user="root"))
     with sock:
         assert "only root can give the socket to root" in warning
@@ -211,7 +211,7 @@ def test_a_socket_that_fails_half_way_leaves_no_file(folder: Path, monkeypatch: 
     def fail(*_: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("core.base.sockets.os.chmod", fail)
+    monkeypatch.setattr("mailquota.core.base.sockets.os.chmod", fail)
     with pytest.raises(SettingsError, match="Read-only file system"):
         sockets.bind(unix(folder / "s"))
     assert not (folder / "s").exists()
@@ -403,7 +403,7 @@ def test_as_many_descriptors_as_we_may_have_and_can_use(
     monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, expected: tuple[int, int] | None
 ) -> None:
     found: list[tuple[int, int]] = []
-    monkeypatch.setattr("core.base.sockets.resource.getrlimit", lambda _: (soft, hard))
-    monkeypatch.setattr("core.base.sockets.resource.setrlimit", lambda _, limits: found.append(limits))
+    monkeypatch.setattr("mailquota.core.base.sockets.resource.getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr("mailquota.core.base.sockets.resource.setrlimit", lambda _, limits: found.append(limits))
     sockets.allow_many()
     assert found == ([] if expected is None else [expected])

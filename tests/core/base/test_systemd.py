@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from core.base import systemd
+from mailquota.core.base import systemd
 from tests.mailserver.fixture import temporary_folder
 
 

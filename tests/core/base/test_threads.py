@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from core.base.threads import gently, in_thread
+from mailquota.core.base.threads import gently, in_thread
 from tests.core.loops import SteppedLoop, run
 
 

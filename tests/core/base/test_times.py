@@ -10,9 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.base.errors import UsageError
-from core.base.times import until_text
-from core.base.units import NOTHING, format_age, parse_age, parse_duration, parse_since, parse_time_span, parse_until
+from mailquota.core.base.errors import UsageError
+from mailquota.core.base.times import until_text
+from mailquota.core.base.units import (
+    NOTHING,
+    format_age,
+    parse_age,
+    parse_duration,
+    parse_since,
+    parse_time_span,
+    parse_until,
+)
 from tests.core.zones import NO_MIDNIGHT, ZONES, first_second, in_zone, without_midnight
 
 NOW = datetime(2026, 11, 22, 13, 2, 11, tzinfo=UTC).timestamp()  # a Sunday, 14:02:11 in Berlin

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.base.errors import UsageError
-from core.base.units import (
+from mailquota.core.base.errors import UsageError
+from mailquota.core.base.units import (
     MAX_BYTES,
     NOTHING,
     Grace,

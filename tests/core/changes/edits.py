@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from core.base.times import parse_until
-from core.control.results import SetResult
-from core.engine.serve import Embedded
-from core.history.journal import Row
-from core.history.who import Operator
+from mailquota.core.base.times import parse_until
+from mailquota.core.control.results import SetResult
+from mailquota.core.engine.serve import Embedded
+from mailquota.core.history.journal import Row
+from mailquota.core.history.who import Operator
 from tests.core.clients import until
 from tests.core.engines import inner
 

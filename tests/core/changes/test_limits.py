@@ -6,11 +6,11 @@ from typing import cast
 
 import pytest
 
-from core.accounts.store import ANY, AccountStore, LimitChange, LimitResult
-from core.base.errors import DatabaseError, MailquotaError, UsageError
-from core.base.model import Level
-from core.control.results import SetResult
-from core.engine.serve import Embedded
+from mailquota.core.accounts.store import ANY, AccountStore, LimitChange, LimitResult
+from mailquota.core.base.errors import DatabaseError, MailquotaError, UsageError
+from mailquota.core.base.model import Level
+from mailquota.core.control.results import SetResult
+from mailquota.core.engine.serve import Embedded
 from tests.core.changes.edits import entries, journal, set_limits, undo
 from tests.core.clients import PolicyClient, ask, until
 from tests.core.engines import embedded, inner, measured, rows

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from core.engine.serve import Embedded
+from mailquota.core.engine.serve import Embedded
 from tests.core.accounts.worlds import MariaWorld
 from tests.core.changes.edits import entries, set_limits, undo
 from tests.core.changes.test_temporary_limits import count_looks, later, two_engines
@@ -91,7 +91,7 @@ def test_a_server_that_is_away_on_that_day_is_asked_again(
     small_world: SmallWorld, maria: MariaWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Accounts and state are both gone with it."""
-    monkeypatch.setattr("core.changes.expiry._REST_SECONDS", 0.05)
+    monkeypatch.setattr("mailquota.core.changes.expiry._REST_SECONDS", 0.05)
     with engine_of(small_world) as engine:
         set_limits(engine, [JOHN], "20000", "1w")
         with maria.server_stopped():

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from core.control.results import RecalcResult, TrashResult
-from core.engine.serve import Embedded
-from core.mailboxes.measure import recorded
-from core.mailboxes.recount import rewrite
+from mailquota.core.control.results import RecalcResult, TrashResult
+from mailquota.core.engine.serve import Embedded
+from mailquota.core.mailboxes.measure import recorded
+from mailquota.core.mailboxes.recount import rewrite
 from tests.core.changes.edits import journal, mary, set_limits
 from tests.core.clients import ask, until
 from tests.core.engines import embedded, inner, measured, rows
@@ -71,7 +71,7 @@ def test_a_mailbox_that_can_not_be_read_fails_alone(
             raise PermissionError(13, "Permission denied", b"/mail/\xff")
         return rewrite(*arguments)
 
-    monkeypatch.setattr("core.mailboxes.driver.rewrite", refuse)
+    monkeypatch.setattr("mailquota.core.mailboxes.driver.rewrite", refuse)
     done = recalc(engine, JOHN, FULL)
     assert [(result.error, result.code) for result in done] == [
         ("/mail/\\udcff: Permission denied", 1),
@@ -92,7 +92,7 @@ def test_two_recounts_of_one_mailbox_do_not_meet(engine: Embedded, monkeypatch: 
         inside.remove(arguments[1])
         return rewrite(*arguments)
 
-    monkeypatch.setattr("core.mailboxes.driver.rewrite", slow)
+    monkeypatch.setattr("mailquota.core.mailboxes.driver.rewrite", slow)
 
     async def both() -> None:
         actions = inner(engine).actions
@@ -169,7 +169,7 @@ def test_what_went_before_a_fault_is_reported_recorded_and_in_the_journal(
             raise PermissionError(13, "Permission denied", path)
         unlink(path, dir_fd=dir_fd)
 
-    monkeypatch.setattr("core.mailboxes.trash.os.unlink", fail_late)
+    monkeypatch.setattr("mailquota.core.mailboxes.trash.os.unlink", fail_late)
     (done,) = empty(engine, TRASH)
     monkeypatch.undo()
     assert (done.messages, done.bytes, done.code) == (2, 2000, 1)

@@ -7,10 +7,10 @@ from contextlib import closing
 
 import pytest
 
-from core.base.mysql import Target
-from core.changes.temporary import Temporary, TemporaryLimits, holding, replace
-from core.history.database import StateDatabase
-from core.history.journal import Journal, JournalEntry
+from mailquota.core.base.mysql import Target
+from mailquota.core.changes.temporary import Temporary, TemporaryLimits, holding, replace
+from mailquota.core.history.database import StateDatabase
+from mailquota.core.history.journal import Journal, JournalEntry
 
 JOHN, ANNA = "john@example.org", "anna@example.com"
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from core.base.times import local_time
-from core.control.results import SetResult
-from core.engine.engine import Engine
-from core.engine.serve import Embedded
-from core.history.connection import StateError
+from mailquota.core.base.times import local_time
+from mailquota.core.control.results import SetResult
+from mailquota.core.engine.engine import Engine
+from mailquota.core.engine.serve import Embedded
+from mailquota.core.history.connection import StateError
 from tests.core.changes.edits import entries, journal, mary, set_limits
 from tests.core.clients import ask, until
 from tests.core.engines import embedded, inner, measured, on_loop, rows
@@ -88,7 +88,7 @@ def test_it_goes_back_on_its_day_and_the_journal_says_so(engine: Embedded, small
 
 def test_the_engine_wakes_for_it(small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """Long before the next of its regular looks."""
-    monkeypatch.setattr("core.changes.expiry._REST_SECONDS", 3600.0)
+    monkeypatch.setattr("mailquota.core.changes.expiry._REST_SECONDS", 3600.0)
     with embedded(small_world) as engine:
         set_limits(measured(engine), [JOHN], "20000", "1s")
         assert small_world.limit_of(JOHN) == 20_000
@@ -114,7 +114,7 @@ def test_who_is_over_the_old_limit_is_told_of(
     """In the journal and as a warning in the log, with the figures of now; who is not, is no warning."""
     set_limits(engine, [FULL, JOHN], "1M", "1w")
     small_world.deliver(FULL, 5 * 1024)
-    with caplog.at_level(logging.INFO, "core.changes.expiry"):
+    with caplog.at_level(logging.INFO, "mailquota.core.changes.expiry"):
         later(engine)
         until(lambda: len(told(caplog)) == 2, "both have ended")
     full, john = entries(engine)[2:]
@@ -125,7 +125,7 @@ def test_who_is_over_the_old_limit_is_told_of(
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What the log has of ends."""
-    found = [record for record in caplog.records if record.name == "core.changes.expiry"]
+    found = [record for record in caplog.records if record.name == "mailquota.core.changes.expiry"]
     return [f"{record.levelname} {record.getMessage()}" for record in found]
 
 
@@ -255,7 +255,7 @@ def test_an_accounts_database_that_is_away_is_asked_again(
     engine: Embedded, small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Gently, and the log has it once."""
-    monkeypatch.setattr("core.changes.expiry._REST_SECONDS", 0.01)
+    monkeypatch.setattr("mailquota.core.changes.expiry._REST_SECONDS", 0.01)
     set_limits(engine, [JOHN], "20000", "1w")
     away = small_world.database.with_name("away")
     small_world.database.rename(away)
@@ -292,8 +292,8 @@ def locked(world: SmallWorld) -> Iterator[None]:
 
 def test_a_note_that_can_not_be_made_is_made_later(small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is back on its day; the journal gets one entry, when it can be written."""
-    monkeypatch.setattr("core.history.sqlite._BUSY_SECONDS", 0.01)
-    monkeypatch.setattr("core.changes.expiry._REST_SECONDS", 0.01)
+    monkeypatch.setattr("mailquota.core.history.sqlite._BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("mailquota.core.changes.expiry._REST_SECONDS", 0.01)
     with embedded(small_world) as engine:
         measured(engine)
         set_limits(engine, [JOHN], "20000", "1w")
@@ -310,7 +310,7 @@ def test_a_lasting_edit_without_a_journal_says_what_it_could_not_end(
     small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where that would matter."""
-    monkeypatch.setattr("core.history.sqlite._BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("mailquota.core.history.sqlite._BUSY_SECONDS", 0.01)
     with embedded(small_world) as engine:
         measured(engine)
         set_limits(engine, [JOHN], "20000", "1w")

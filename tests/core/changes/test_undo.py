@@ -7,12 +7,12 @@ import contextlib
 
 import pytest
 
-from core.base.errors import MailquotaError
-from core.base.times import local_time
-from core.control.results import SetResult
-from core.engine.serve import Embedded
-from core.history.connection import StateError
-from core.history.who import Operator
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.base.times import local_time
+from mailquota.core.control.results import SetResult
+from mailquota.core.engine.serve import Embedded
+from mailquota.core.history.connection import StateError
+from mailquota.core.history.who import Operator
 from tests.core.changes.edits import entries, mary, set_limits, undo
 from tests.core.changes.test_temporary_limits import is_back, later, locked, look, running, two_engines
 from tests.core.clients import ask, until
@@ -70,7 +70,7 @@ def test_one_entry_is_taken_back_by_its_number(engine: Embedded, small_world: Sm
 def test_two_edits_of_the_same_moment_by_two_people_are_two(
     engine: Embedded, small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.history.journal.time.time", lambda: 1e9)
+    monkeypatch.setattr("mailquota.core.history.journal.time.time", lambda: 1e9)
     set_limits(engine, [JOHN], "20000")
     set_limits(engine, [FULL], "20000", operator=BOB)
     assert [result.address for result in undo(engine)] == [FULL]
@@ -294,7 +294,7 @@ def test_a_journal_that_can_only_be_read(
     engine: Embedded, small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The limit is what was asked for, and the missing entry is told of; a temporary limit is not taken up again."""
-    monkeypatch.setattr("core.history.sqlite._BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("mailquota.core.history.sqlite._BUSY_SECONDS", 0.01)
     engine.call(close_state(engine))
     set_limits(engine, [FULL], "20000", "1w")
     set_limits(engine, [FULL], "30000")

@@ -17,7 +17,7 @@ from tests.core.worlds import SmallWorld
 from tests.mailserver.process import wait_until
 
 ROOT = Path(__file__).parents[3]
-COMMAND = (sys.executable, "-m", "tui.command")
+COMMAND = (sys.executable, "-m", "mailquota")
 SECONDS = 30.0
 
 Done = subprocess.CompletedProcess[str]

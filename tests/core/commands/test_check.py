@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from core.base.errors import UnreachableError
-from core.base.model import AccountRow
-from core.commands import check as module
-from core.commands.check import _judge, _Marks, _Seen
-from core.commands.main import run as run_main
-from core.control.results import DatabaseState, DiskState, Status
+from mailquota.core.base.errors import UnreachableError
+from mailquota.core.base.model import AccountRow
+from mailquota.core.commands import check as module
+from mailquota.core.commands.check import _judge, _Marks, _Seen
+from mailquota.core.commands.main import run as run_main
+from mailquota.core.control.results import DatabaseState, DiskState, Status
 from tests.core.clients import ask, until
 from tests.core.commands.command_line import CommandLine, Done, run_command
 from tests.core.worlds import ANNA, FREE, FULL, JOHN

@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from core.history.from_settings import make_state
-from core.history.journal import Journal, JournalEntry
+from mailquota.core.history.from_settings import make_state
+from mailquota.core.history.journal import Journal, JournalEntry
 from tests.core.commands.command_line import COMMAND, ROOT, CommandLine
 from tests.core.worlds import JOHN, SmallWorld
 from tests.core.zones import NO_MIDNIGHT, ZONES, date_says, first_second, in_both_seasons, without_midnight
@@ -123,7 +123,7 @@ def test_the_time_zone_of_the_machine(small_world: SmallWorld, zone: str) -> Non
     """Where TZ says nothing it is /etc/localtime."""
     require_servers(*Namespace.programs)
     days = [*in_both_seasons(TODAY + WIDE), without_midnight(zone, TODAY + WIDE)]
-    python = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
+    python = {"PYTHONPATH": str(ROOT / "packaging"), "PATH": os.environ["PATH"]}
     command = [sys.executable, *COMMAND[1:], "--config", str(small_world.config)]
     with Namespace() as machine:
         machine.check(["ln", "-sf", f"/usr/share/zoneinfo/{zone}", "/etc/localtime"])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.base.model import Forecast, Trend
-from core.commands.growth import days_text, forecast_text, growth_text, sparkline, trend_text
+from mailquota.core.base.model import Forecast, Trend
+from mailquota.core.commands.growth import days_text, forecast_text, growth_text, sparkline, trend_text
 
 MIB = 1024 * 1024
 

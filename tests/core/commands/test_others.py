@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.commands import config
+from mailquota.core.commands import config
 from tests.core.commands.command_line import CommandLine, run_command
 from tests.core.commands.test_limits import NOBODY
 from tests.core.commands.test_list import KEYS
@@ -237,10 +237,10 @@ def test_textual_stays_away() -> None:
     from tests.core.commands.command_line import ROOT
 
     code = (
-        "import sys, importlib, tui.command\n"
-        "from core.commands.main import _COMMANDS\n"
-        "for name in [*_COMMANDS.values(), 'serving']: importlib.import_module(f'core.commands.{name}')\n"
-        "import core.engine.serve\n"
+        "import sys, importlib, mailquota.tui.command\n"
+        "from mailquota.core.commands.main import _COMMANDS\n"
+        "for name in [*_COMMANDS.values(), 'serving']: importlib.import_module(f'mailquota.core.commands.{name}')\n"
+        "import mailquota.core.engine.serve\n"
         "print([name for name in sys.modules if name.split('.')[0] in {'textual', 'rich'}])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 import click
 import pytest
 
-from core.commands.main import root
+from mailquota.core.commands.main import root
 from tests.core.commands.command_line import COMMAND, ROOT, SECONDS, CommandLine, environment
 from tests.core.worlds import FULL, JOHN, LIMIT, TRASH
 from tests.mailserver.process import wait_until

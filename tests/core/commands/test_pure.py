@@ -7,14 +7,14 @@ import logging
 import click
 import pytest
 
-from core.base.errors import UsageError
-from core.base.model import AccountRow
-from core.commands import logs
-from core.commands.columns import SORT_KEYS, check_sort_key, sort_by, worst_first
-from core.commands.options import Common
-from core.commands.output import percent_text, write_table
-from core.commands.results import exit_code
-from core.control.results import RecalcResult
+from mailquota.core.base.errors import UsageError
+from mailquota.core.base.model import AccountRow
+from mailquota.core.commands import logs
+from mailquota.core.commands.columns import SORT_KEYS, check_sort_key, sort_by, worst_first
+from mailquota.core.commands.options import Common
+from mailquota.core.commands.output import percent_text, write_table
+from mailquota.core.commands.results import exit_code
+from mailquota.core.control.results import RecalcResult
 
 
 def no_console(common: Common, demo: int | None) -> int:
@@ -81,7 +81,7 @@ def test_colours_only_where_they_are_wanted(
     monkeypatch: pytest.MonkeyPatch, no_color: bool, variable: str, term: str, coloured: bool
 ) -> None:
     """A terminal, and nobody who says no."""
-    from core.commands import output
+    from mailquota.core.commands import output
 
     monkeypatch.setenv("NO_COLOR", variable)
     monkeypatch.setenv("TERM", term)
@@ -120,7 +120,7 @@ def test_a_log_file_that_can_t_be_made_is_no_fault(monkeypatch: pytest.MonkeyPat
 
 def test_click_gives_way_to_numbers_only() -> None:
     """A minus before a digit or a point is a number, before anything else an option."""
-    from core.commands.options import NumbersCommand
+    from mailquota.core.commands.options import NumbersCommand
 
     command = NumbersCommand("x", params=[click.Argument(["words"], nargs=-1), click.Option(["--reason"])])
     parsed = command.make_context("x", ["a", "-1G", "-.5G", "--reason", "-5 is enough", "--", "-x", "-2"]).params

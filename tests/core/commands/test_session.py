@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import pytest
 
-from core.base.errors import MailquotaError, UnreachableError
-from core.commands.session import Session, find_engine
-from core.control.client import Client
-from core.control.messages import VERSION, Cancel, Order, Recalc, Welcome
-from core.control.results import RecalcResult
+from mailquota.core.base.errors import MailquotaError, UnreachableError
+from mailquota.core.commands.session import Session, find_engine
+from mailquota.core.control.client import Client
+from mailquota.core.control.messages import VERSION, Cancel, Order, Recalc, Welcome
+from mailquota.core.control.results import RecalcResult
 from tests.core.worlds import SmallWorld
 
 WELCOME = Welcome(VERSION, "0", "host", 1, "enforce", may_change=True)
@@ -54,7 +54,7 @@ def test_a_server_that_says_nothing(small_world: SmallWorld, monkeypatch: pytest
     """An engine that hangs is still one: unreachable, not absent."""
     import socket
 
-    monkeypatch.setattr("core.control.client.HELLO_SECONDS", 0.05)
+    monkeypatch.setattr("mailquota.core.control.client.HELLO_SECONDS", 0.05)
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(small_world.control_socket))
         silent.listen()
@@ -86,7 +86,7 @@ class FakeClient:
 
 def test_interrupted_work_shows_what_was_done(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first Ctrl-C cancels the request that runs; those behind it are not sent."""
-    monkeypatch.setattr("core.commands.session._ORDER_BYTES", 20)
+    monkeypatch.setattr("mailquota.core.commands.session._ORDER_BYTES", 20)
     client = FakeClientHolder()
 
     async def work() -> tuple[list[RecalcResult], Session]:

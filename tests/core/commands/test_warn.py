@@ -28,7 +28,7 @@ def mails(world: SmallWorld, address: str) -> list[EmailMessage]:
 def as_dovecot(line: CommandLine, *words: str) -> Done:
     """With an empty environment, as a script service has it."""
     command = [*COMMAND, "--config", str(line.world.config), "warn", *words]
-    environment = {"PYTHONPATH": str(ROOT)}  # of this checkout; an installed command needs none
+    environment = {"PYTHONPATH": str(ROOT / "packaging")}  # of this checkout; an installed command needs none
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=30)
 
 

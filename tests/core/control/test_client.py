@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from core.control.client import Client, EngineGoneError, RequestFailedError, operator_origin
-from core.control.framing import OrderReader, encode, encode_result
-from core.control.messages import (
+from mailquota.core.control.client import Client, EngineGoneError, RequestFailedError, operator_origin
+from mailquota.core.control.framing import OrderReader, encode, encode_result
+from mailquota.core.control.messages import (
     VERSION,
     Delta,
     Event,
@@ -181,7 +181,7 @@ def test_where_nobody_listens_there_is_no_engine(tmp_path: Path) -> None:
 
 def test_an_engine_that_says_nothing_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """As one that hangs, or another server on that path."""
-    monkeypatch.setattr("core.control.client.HELLO_SECONDS", 0.05)
+    monkeypatch.setattr("mailquota.core.control.client.HELLO_SECONDS", 0.05)
     ours, theirs = socket.socketpair()
     with theirs, pytest.raises(EngineGoneError, match=r"did not answer within 0.05 s"):
         asyncio.run(Client.adopt(ours, "test"))

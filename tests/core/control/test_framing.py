@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.base.errors import ProtocolError
-from core.base.model import AccountRow
-from core.control.framing import MAX_EVENT, MAX_ORDER, EventReader, OrderReader, encode, encode_result
-from core.control.messages import (
+from mailquota.core.base.errors import ProtocolError
+from mailquota.core.base.model import AccountRow
+from mailquota.core.control.framing import MAX_EVENT, MAX_ORDER, EventReader, OrderReader, encode, encode_result
+from mailquota.core.control.messages import (
     Delta,
     EmptyTrash,
     Event,

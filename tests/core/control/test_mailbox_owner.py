@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from core.control.framing import EventReader, encode
-from core.control.messages import (
+from mailquota.core.control.framing import EventReader, encode
+from mailquota.core.control.messages import (
     VERSION,
     Event,
     Failed,
@@ -25,7 +25,7 @@ from core.control.messages import (
     Warn,
     Watch,
 )
-from core.control.results import WarnResult
+from mailquota.core.control.results import WarnResult
 from tests.core.clients import until
 from tests.core.engines import serving
 from tests.core.worlds import FULL, SmallWorld

@@ -15,10 +15,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from core.base.errors import MailquotaError, UsageError
-from core.control.client import RequestFailedError
-from core.control.framing import encode
-from core.control.messages import (
+from mailquota.core.base.errors import MailquotaError, UsageError
+from mailquota.core.control.client import RequestFailedError
+from mailquota.core.control.framing import encode
+from mailquota.core.control.messages import (
     VERSION,
     Cancel,
     Delta,
@@ -41,11 +41,11 @@ from core.control.messages import (
     Warn,
     Watch,
 )
-from core.control.results import Details, JournalRow, RecalcResult, SetResult, Status, TrashResult
-from core.control.server import Peer, Rights, peer_of
-from core.engine.serve import Embedded
-from core.mailboxes.mailstore import Mailstore
-from core.mailboxes.recount import rewrite
+from mailquota.core.control.results import Details, JournalRow, RecalcResult, SetResult, Status, TrashResult
+from mailquota.core.control.server import Peer, Rights, peer_of
+from mailquota.core.engine.serve import Embedded
+from mailquota.core.mailboxes.mailstore import Mailstore
+from mailquota.core.mailboxes.recount import rewrite
 from tests.core.changes.edits import journal
 from tests.core.clients import Console, ask, until
 from tests.core.engines import console, embedded, inner, measured, rows
@@ -69,9 +69,9 @@ USERS = {0: "root", 1001: "mary", 1002: "walt", 1003: "stan"}
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> None:
     """Users and groups of a server; the engine runs as a user of its own."""
-    monkeypatch.setattr("core.control.server.pwd.getpwuid", lambda uid: SimpleNamespace(pw_name=USERS[uid]))
-    monkeypatch.setattr("core.control.server.grp.getgrnam", GROUPS.__getitem__)
-    monkeypatch.setattr("core.control.server.os.geteuid", lambda: 500)
+    monkeypatch.setattr("mailquota.core.control.server.pwd.getpwuid", lambda uid: SimpleNamespace(pw_name=USERS[uid]))
+    monkeypatch.setattr("mailquota.core.control.server.grp.getgrnam", GROUPS.__getitem__)
+    monkeypatch.setattr("mailquota.core.control.server.os.geteuid", lambda: 500)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_names_are_looked_up_beside_the_loop(
         assert answering.wait(10)
         return real(uid)
 
-    monkeypatch.setattr("core.control.server.pwd.getpwuid", slow)
+    monkeypatch.setattr("mailquota.core.control.server.pwd.getpwuid", slow)
     with console(engine) as waiting:
         waiting.send(GetStatus(1))
         assert ask(small_world.policy_socket, JOHN) == "DUNNO"
@@ -214,7 +214,7 @@ def test_a_client_that_never_reads_is_dropped(
     engine: Embedded, small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Others get their answers, and the engine its memory back."""
-    monkeypatch.setattr("core.control.server._BEHIND", 500_000)
+    monkeypatch.setattr("mailquota.core.control.server._BEHIND", 500_000)
     with console(engine) as deaf, console(engine) as good:
         deaf.welcome()
         good.welcome()
@@ -345,7 +345,7 @@ class Gate:
             assert self.open.wait(10)
             return rewrite(store, maildir, limit)
 
-        monkeypatch.setattr("core.mailboxes.driver.rewrite", waiting)
+        monkeypatch.setattr("mailquota.core.mailboxes.driver.rewrite", waiting)
 
 
 def test_cancel_stops_a_recount_after_the_account_it_is_at(engine: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.demo.traffic import Traffic
-from core.demo.world import World
+from mailquota.core.demo.traffic import Traffic
+from mailquota.core.demo.world import World
 from tests.core.demo.scripted import ScriptedPolicy
 
 

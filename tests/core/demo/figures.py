@@ -7,11 +7,11 @@ import re
 import time
 from pathlib import Path
 
-from core.base.model import Level, level_of
-from core.demo.people import Person
-from core.demo.world import World
-from core.mailboxes.folders import sum_folders
-from core.mailboxes.measure import Unmeasurable, measure, recorded
+from mailquota.core.base.model import Level, level_of
+from mailquota.core.demo.people import Person
+from mailquota.core.demo.world import World
+from mailquota.core.mailboxes.folders import sum_folders
+from mailquota.core.mailboxes.measure import Unmeasurable, measure, recorded
 
 _NAME = re.compile(r"(\d+)\.M\d+P\d+\.mail,S=(\d+),W=(\d+)(?::2,S)?")
 

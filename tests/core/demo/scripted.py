@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from core.policy.protocol import RequestReader, answer, text_attribute
+from mailquota.core.policy.protocol import RequestReader, answer, text_attribute
 
 DUNNO = "DUNNO"
 FULL = "452 4.2.2 Mailbox is full and cannot receive any more emails"

@@ -8,13 +8,13 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator
 
-from core.base.model import AccountRow, Level
-from core.demo.people import Person, Record
-from core.demo.traffic import Traffic
-from core.demo.world import World
-from core.engine.engine import Engine
-from core.engine.parts import Options
-from core.settings.config import load
+from mailquota.core.base.model import AccountRow, Level
+from mailquota.core.demo.people import Person, Record
+from mailquota.core.demo.traffic import Traffic
+from mailquota.core.demo.world import World
+from mailquota.core.engine.engine import Engine
+from mailquota.core.engine.parts import Options
+from mailquota.core.settings.config import load
 from tests.core.demo.figures import check_record, counted
 
 

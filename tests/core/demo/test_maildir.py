@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from core.demo import maildir as md
-from core.mailboxes.maildirsize import MAX_BYTES
-from core.mailboxes.measure import recorded
+from mailquota.core.demo import maildir as md
+from mailquota.core.mailboxes.maildirsize import MAX_BYTES
+from mailquota.core.mailboxes.measure import recorded
 
 LIMIT = 1_000_000
 WHEN = 1_700_000_000.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 
-from core.demo.owners import Owners
-from core.demo.people import Habit
-from core.demo.traffic import Traffic
-from core.demo.world import World
+from mailquota.core.demo.owners import Owners
+from mailquota.core.demo.people import Habit
+from mailquota.core.demo.traffic import Traffic
+from mailquota.core.demo.world import World
 from tests.core.demo.figures import by_address, check_record, counted, messages_of
 from tests.core.demo.scripted import ScriptedPolicy
 

@@ -9,14 +9,14 @@ from itertools import pairwise
 
 import pytest
 
-from core.base.growth import DAY
-from core.base.model import Point
-from core.base.mysql import Target
-from core.demo.people import NEIGHBOURS, Person, Record
-from core.demo.world import World
-from core.history.database import StateDatabase
-from core.history.journal import Journal
-from core.history.samples import Samples
+from mailquota.core.base.growth import DAY
+from mailquota.core.base.model import Point
+from mailquota.core.base.mysql import Target
+from mailquota.core.demo.people import NEIGHBOURS, Person, Record
+from mailquota.core.demo.world import World
+from mailquota.core.history.database import StateDatabase
+from mailquota.core.history.journal import Journal
+from mailquota.core.history.samples import Samples
 
 
 @pytest.fixture(scope="module")

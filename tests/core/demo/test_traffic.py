@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from core.base.model import Level
-from core.demo.owners import Owners
-from core.demo.traffic import Event, Traffic
-from core.demo.world import World
-from core.policy.protocol import question, text_attribute
-from core.policy.recipient import user_name
+from mailquota.core.base.model import Level
+from mailquota.core.demo.owners import Owners
+from mailquota.core.demo.traffic import Event, Traffic
+from mailquota.core.demo.world import World
+from mailquota.core.policy.protocol import question, text_attribute
+from mailquota.core.policy.recipient import user_name
 from tests.core.demo.figures import by_address, check_message, check_record, counted, level, messages_of
 from tests.core.demo.scripted import DUNNO, FULL, ScriptedPolicy, dunno
 
@@ -164,7 +164,7 @@ def test_it_stops_at_once_though_nobody_answers(
     policy: ScriptedPolicy, traffic: Traffic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that takes a request and says nothing does not hold the end up."""
-    monkeypatch.setattr("core.demo.smtpd._TIMEOUT", 10_000.0)  # so this test would not end
+    monkeypatch.setattr("mailquota.core.demo.smtpd._TIMEOUT", 10_000.0)  # so this test would not end
     policy.decide = lambda _recipient: None
     with traffic.running():
         assert policy.asked.wait(30)
@@ -180,11 +180,11 @@ def test_it_runs_by_itself(policy: ScriptedPolicy, traffic: Traffic) -> None:
 
 def test_a_silent_server_is_given_up(policy: ScriptedPolicy, traffic: Traffic, monkeypatch: pytest.MonkeyPatch) -> None:
     """After its time, and a second try on a new connection, the mail waits; a later one may be answered."""
-    monkeypatch.setattr("core.demo.smtpd._TIMEOUT", 0.05)
+    monkeypatch.setattr("mailquota.core.demo.smtpd._TIMEOUT", 0.05)
     policy.decide = lambda _recipient: None
     assert _until(traffic, lambda event: event.kind not in {"tidied", "nothing"}).kind == "unanswered"
     assert len(policy.requests) == policy.connections == 2
-    monkeypatch.setattr("core.demo.smtpd._TIMEOUT", 30.0)
+    monkeypatch.setattr("mailquota.core.demo.smtpd._TIMEOUT", 30.0)
     policy.decide = dunno
     assert _until(traffic, lambda event: event.action is not None).kind == "delivered"
 
@@ -202,8 +202,8 @@ def test_a_fault_does_not_end_it(
         return real()
 
     monkeypatch.setattr(traffic, "step", step)
-    monkeypatch.setattr("core.demo.traffic._SLOWEST", 50.0)
-    monkeypatch.setattr("core.demo.traffic._FASTEST", 50.0)
+    monkeypatch.setattr("mailquota.core.demo.traffic._SLOWEST", 50.0)
+    monkeypatch.setattr("mailquota.core.demo.traffic._FASTEST", 50.0)
     with caplog.at_level(logging.INFO), traffic.running():
         assert policy.asked.wait(30)
     assert len(caplog.records) == 1

@@ -17,23 +17,23 @@ from pathlib import Path
 
 import pytest
 
-from core.accounts.from_settings import make_store
-from core.base.errors import MailquotaError, UsageError
-from core.base.model import Level
-from core.base.units import format_size
-from core.demo import folder as folders
-from core.demo.people import GIB, NEIGHBOURS, Record
-from core.demo.world import World
-from core.mailboxes.folders import sum_folders
-from core.mailboxes.from_settings import make_mailstore
-from core.mailboxes.measure import measure
-from core.settings.config import load
+from mailquota.core.accounts.from_settings import make_store
+from mailquota.core.base.errors import MailquotaError, UsageError
+from mailquota.core.base.model import Level
+from mailquota.core.base.units import format_size
+from mailquota.core.demo import folder as folders
+from mailquota.core.demo.people import GIB, NEIGHBOURS, Record
+from mailquota.core.demo.world import World
+from mailquota.core.mailboxes.folders import sum_folders
+from mailquota.core.mailboxes.from_settings import make_mailstore
+from mailquota.core.mailboxes.measure import measure
+from mailquota.core.settings.config import load
 from tests.core.demo.figures import check_message, check_record, counted, level, messages_of
 
 _CROWD = NEIGHBOURS + 150
 _HOLDER = """
 import sys, time
-from core.demo.world import World
+from mailquota.core.demo.world import World
 with World.temporary(400) as world:
     print(world.folder, flush=True)
     time.sleep(60)
@@ -148,7 +148,7 @@ def test_mail_is_of_all_ages(world: World) -> None:
 
 def test_the_crowd_comes_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """The database is complete at once and the neighbours have their mail; the others get theirs by and by."""
-    monkeypatch.setattr("core.demo.world._AT_ONCE_SECONDS", 60.0)
+    monkeypatch.setattr("mailquota.core.demo.world._AT_ONCE_SECONDS", 60.0)
     with World.temporary(_CROWD) as world:
         assert world.ready >= NEIGHBOURS
         with contextlib.closing(sqlite3.connect(world.database)) as connection:
@@ -159,7 +159,7 @@ def test_the_crowd_comes_later(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_on_a_slow_disk_neighbours_come_later_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first screen does not wait for them, and in the end all are there; a small world is complete at once."""
-    monkeypatch.setattr("core.demo.world._AT_ONCE_SECONDS", 0.0)
+    monkeypatch.setattr("mailquota.core.demo.world._AT_ONCE_SECONDS", 0.0)
     with World.temporary(NEIGHBOURS + 1) as world:
         assert world.ready > 0
         _wait_complete(world)
@@ -227,7 +227,7 @@ def test_a_failure_to_make_it_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tm
     def refuse(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("core.demo.world.build", refuse)
+    monkeypatch.setattr("mailquota.core.demo.world.build", refuse)
     monkeypatch.setattr(folders, "_SOCKET_PATH_MOST", 400)
     with pytest.raises(MailquotaError, match="No space left on device"), World.temporary(3):
         pytest.fail("was made")

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from core.doctor.checks import CHECKS
-from core.doctor.facts import Facts
-from core.doctor.host.facts import (
+from mailquota.core.doctor.checks import CHECKS
+from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.host.facts import (
     DatabaseFacts,
     DiskFacts,
     EngineFacts,
@@ -18,11 +18,11 @@ from core.doctor.host.facts import (
     MaildirFacts,
     StateFacts,
 )
-from core.doctor.model import Outcome
-from core.doctor.paths import PathFacts, UserFacts
-from core.doctor.postfix.facts import RECIPIENT, RELAY, PostfixFacts, Probe, Smtpd, SocketFacts
-from core.settings.config import Config
-from core.settings.declared import Settings
+from mailquota.core.doctor.model import Outcome
+from mailquota.core.doctor.paths import PathFacts, UserFacts
+from mailquota.core.doctor.postfix.facts import RECIPIENT, RELAY, PostfixFacts, Probe, Smtpd, SocketFacts
+from mailquota.core.settings.config import Config
+from mailquota.core.settings.declared import Settings
 
 SOCKET = "/var/spool/postfix/private/mailquota"
 CHECK = "check_policy_service { unix:private/mailquota, timeout=10s, default_action=DUNNO }"

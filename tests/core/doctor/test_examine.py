@@ -11,21 +11,21 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from core.base.version import version
-from core.doctor import examine
-from core.doctor.checks import CHECKS, judge
-from core.doctor.dovecot import probe as probe_dovecot
-from core.doctor.dovecot.checks import DOVECOT_CHECKS
-from core.doctor.dovecot.facts import DovecotFacts
-from core.doctor.facts import Facts
-from core.doctor.host import probe as probe_host
-from core.doctor.host import probe_own
-from core.doctor.host.facts import HostFacts
-from core.doctor.model import Check, Finding, Outcome
-from core.doctor.postfix import probe as probe_postfix
-from core.doctor.postfix.checks import POSTFIX_CHECKS
-from core.doctor.postfix.facts import PostfixFacts
-from core.settings.config import Config
+from mailquota.core.base.version import version
+from mailquota.core.doctor import examine
+from mailquota.core.doctor.checks import CHECKS, judge
+from mailquota.core.doctor.dovecot import probe as probe_dovecot
+from mailquota.core.doctor.dovecot.checks import DOVECOT_CHECKS
+from mailquota.core.doctor.dovecot.facts import DovecotFacts
+from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.host import probe as probe_host
+from mailquota.core.doctor.host import probe_own
+from mailquota.core.doctor.host.facts import HostFacts
+from mailquota.core.doctor.model import Check, Finding, Outcome
+from mailquota.core.doctor.postfix import probe as probe_postfix
+from mailquota.core.doctor.postfix.checks import POSTFIX_CHECKS
+from mailquota.core.doctor.postfix.facts import PostfixFacts
+from mailquota.core.settings.config import Config
 from tests.core.clients import ask, until
 from tests.core.commands.command_line import CommandLine
 from tests.core.engines import embedded, inner, measured, serving

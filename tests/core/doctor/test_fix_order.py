@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from core.doctor.checks import CHECKS
-from core.doctor.facts import Facts
-from core.doctor.host.facts import EngineFacts, HostFacts
-from core.doctor.paths import PathFacts
-from core.doctor.postfix.facts import RECIPIENT, RELAY, PostfixFacts, Probe, Smtpd, SocketFacts
-from core.servers.postfix.restrictions import entries, policy_check
+from mailquota.core.doctor.checks import CHECKS
+from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.host.facts import EngineFacts, HostFacts
+from mailquota.core.doctor.paths import PathFacts
+from mailquota.core.doctor.postfix.facts import RECIPIENT, RELAY, PostfixFacts, Probe, Smtpd, SocketFacts
+from mailquota.core.servers.postfix.restrictions import entries, policy_check
 from tests.core.doctor.healthy import (
     CHECK,
     FOLDERS,

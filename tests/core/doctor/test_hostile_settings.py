@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.doctor.postfix.checks import POSTFIX_CHECKS
-from core.doctor.postfix.facts import PARAMETERS, RECIPIENT, PostfixFacts
-from core.doctor.postfix.probe import parse_master
-from core.servers.postfix.maps import parse_map_file
+from mailquota.core.doctor.postfix.checks import POSTFIX_CHECKS
+from mailquota.core.doctor.postfix.facts import PARAMETERS, RECIPIENT, PostfixFacts
+from mailquota.core.doctor.postfix.probe import parse_master
+from mailquota.core.servers.postfix.maps import parse_map_file
 from tests.core.doctor.healthy import CHECK, VALUES, facts, outcome, postfix
 
 WORDS = st.sampled_from(

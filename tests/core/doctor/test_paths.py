@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from core.doctor import paths
-from core.doctor.paths import ENTER, READ, WRITE, PathFacts, UserFacts, allows, folders_above, look
+from mailquota.core.doctor import paths
+from mailquota.core.doctor.paths import ENTER, READ, WRITE, PathFacts, UserFacts, allows, folders_above, look
 
 MAIL = UserFacts("vmail", 5000, (5000, 105))
 

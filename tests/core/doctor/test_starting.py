@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from core.doctor import starting
-from core.doctor.dovecot.facts import DovecotFacts
-from core.doctor.facts import Facts
+from mailquota.core.doctor import starting
+from mailquota.core.doctor.dovecot.facts import DovecotFacts
+from mailquota.core.doctor.facts import Facts
 from tests.core.doctor.healthy import facts, host
 
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from core.base.errors import SettingsError
-from core.history.who import Operator
-from core.mailboxes import vsizes
-from core.mailboxes.dovecot_driver import DoveadmDriver
-from core.mailboxes.from_settings import driver_name, make_doveadm, make_driver, make_mailstore
-from core.mailboxes.vsizes import virtual_size
-from core.servers.dovecot.doveadm_http import HttpDoveadm
-from core.servers.dovecot.quota import QuotaFacts
-from core.settings.config import Found, load
+from mailquota.core.base.errors import SettingsError
+from mailquota.core.history.who import Operator
+from mailquota.core.mailboxes import vsizes
+from mailquota.core.mailboxes.dovecot_driver import DoveadmDriver
+from mailquota.core.mailboxes.from_settings import driver_name, make_doveadm, make_driver, make_mailstore
+from mailquota.core.mailboxes.vsizes import virtual_size
+from mailquota.core.servers.dovecot.doveadm_http import HttpDoveadm
+from mailquota.core.servers.dovecot.quota import QuotaFacts
+from mailquota.core.settings.config import Found, load
 from tests.core.clients import ask, until
 from tests.core.engines import embedded, inner, measured, rows
 from tests.core.worlds import FULL, JOHN, OVERQUOTA, SmallWorld
@@ -31,9 +31,9 @@ def use(world: SmallWorld, driver: str, doveadm: str = "off") -> None:
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the machine is, an answer that comes is in time."""
-    for name in ("core.mailboxes.asking.WAIT", "core.policy.answering.DEADLINE"):
+    for name in ("mailquota.core.mailboxes.asking.WAIT", "mailquota.core.policy.answering.DEADLINE"):
         monkeypatch.setattr(name, 20.0)
-    monkeypatch.setattr("core.policy.looks.COUNT_PATIENCE", 20.0)
+    monkeypatch.setattr("mailquota.core.policy.looks.COUNT_PATIENCE", 20.0)
 
 
 def test_a_leftover_record_beside_the_driver_count_is_of_no_account(small_world: SmallWorld) -> None:
@@ -55,7 +55,7 @@ def test_a_leftover_record_beside_the_driver_count_is_of_no_account(small_world:
 def test_a_count_that_goes_on_holds_nobody_up(small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the mailbox itself, of which something is known, nor anybody else."""
     use(small_world, "count")
-    monkeypatch.setattr("core.mailboxes.count_driver.READS_FOR_A_DECISION", 0)
+    monkeypatch.setattr("mailquota.core.mailboxes.count_driver.READS_FOR_A_DECISION", 0)
     entered, go_on = threading.Event(), threading.Event()
 
     def slow(path: bytes) -> int | None:
@@ -121,7 +121,7 @@ def doveadm(small_world: SmallWorld) -> Path:
 
 
 def test_doveadm(small_world: SmallWorld, doveadm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.mailboxes.dovecot_driver.FRESH", 0.0)
+    monkeypatch.setattr("mailquota.core.mailboxes.dovecot_driver.FRESH", 0.0)
     with embedded(small_world) as engine:
         measured(engine)
         assert rows(engine)[JOHN].source == "doveadm"

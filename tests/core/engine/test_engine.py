@@ -11,14 +11,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.base.errors import MailquotaError, UnreachableError
-from core.base.sockets import AddressInUseError
-from core.control.client import RequestFailedError
-from core.control.messages import Decisions, Explain, GetAccounts, GetRefusals, GetStatus, Reload
-from core.control.results import DatabaseState, Explanation, Refusals, Status
-from core.engine import engine as module
-from core.engine.parts import Options
-from core.engine.serve import Embedded
+from mailquota.core.base.errors import MailquotaError, UnreachableError
+from mailquota.core.base.sockets import AddressInUseError
+from mailquota.core.control.client import RequestFailedError
+from mailquota.core.control.messages import Decisions, Explain, GetAccounts, GetRefusals, GetStatus, Reload
+from mailquota.core.control.results import DatabaseState, Explanation, Refusals, Status
+from mailquota.core.engine import engine as module
+from mailquota.core.engine.parts import Options
+from mailquota.core.engine.serve import Embedded
 from tests.core.clients import PolicyClient, ask, request, until
 from tests.core.engines import console, embedded, inner, is_answering, options, rows
 from tests.core.worlds import ANNA, FREE, FULL, JOHN, OVERQUOTA, SmallWorld
@@ -36,7 +36,7 @@ def database(engine: Embedded) -> DatabaseState:
 @pytest.fixture
 def slow_world(small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> SmallWorld:
     """One whose trouble can be told from an acceptance, and whose first seconds are short."""
-    monkeypatch.setattr("core.accounts.sync._RETRY_SECONDS", 0.02)
+    monkeypatch.setattr("mailquota.core.accounts.sync._RETRY_SECONDS", 0.02)
     small_world.settings["policy"]["trouble"] = TROUBLE
     small_world.write_settings()
     return small_world
@@ -127,7 +127,7 @@ def test_requests_before_the_accounts_are_read_wait_for_them(slow_world: SmallWo
 
 def test_where_they_are_never_read_there_is_trouble(slow_world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a time that Postfix waits for, and then at once; a list would be a lie."""
-    monkeypatch.setattr("core.policy.answering.START_DEADLINE", 0.2)
+    monkeypatch.setattr("mailquota.core.policy.answering.START_DEADLINE", 0.2)
     slow_world.database.unlink()
     with embedded(slow_world) as engine, PolicyClient(slow_world.policy_socket) as postfix:
         assert postfix.ask(FULL) == TROUBLE
@@ -388,7 +388,7 @@ def test_a_client_that_never_reads_does_not_hold_the_stop(
 
 def test_a_stop_does_not_wait_for_a_disk_that_hangs(small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = threading.Event()
-    monkeypatch.setattr("core.mailboxes.driver.measure", lambda *_: go_on.wait(20))
+    monkeypatch.setattr("mailquota.core.mailboxes.driver.measure", lambda *_: go_on.wait(20))
     with embedded(small_world) as engine:
         until(lambda: len(inner(engine).ledger) == 5, "the accounts are read")
         engine.stop()
@@ -428,7 +428,7 @@ def inherited(small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> Itera
         odd.listen()
         for number, sock in enumerate((ours, odd), 300):
             os.dup2(sock.fileno(), number)
-        monkeypatch.setattr("core.base.sockets.LISTEN_FDS_START", 300)
+        monkeypatch.setattr("mailquota.core.base.sockets.LISTEN_FDS_START", 300)
         monkeypatch.setenv("LISTEN_FDS", "2")
         monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
         yield ours
@@ -468,7 +468,7 @@ def test_what_is_not_handed_over(
     engine = Embedded(small_world.load(), Options(small_world.load, embedded=True, demo=demo))
     engine.start()
     try:
-        monkeypatch.setattr("core.engine.engine.os.getpid", lambda: pid)
+        monkeypatch.setattr("mailquota.core.engine.engine.os.getpid", lambda: pid)
         with pytest.raises(MailquotaError, match=why):
             engine.hand_over()
     finally:

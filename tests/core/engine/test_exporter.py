@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from core.base.version import version
-from core.control.messages import Reload
-from core.engine import exporter
-from core.engine.serve import Embedded
+from mailquota.core.base.version import version
+from mailquota.core.control.messages import Reload
+from mailquota.core.engine import exporter
+from mailquota.core.engine.serve import Embedded
 from tests.core.clients import PolicyClient, until
 from tests.core.engines import console, embedded, ended, inner, measured
 from tests.core.worlds import FULL, JOHN, SmallWorld

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from core.base.errors import MailquotaError
-from core.control.client import RequestFailedError
-from core.control.messages import GetStatus, HandOver
-from core.control.results import Status
-from core.engine import handover
-from core.engine.handover import VARIABLE, Parcel, Predecessor, receive, send
-from core.engine.serve import Embedded
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.control.client import RequestFailedError
+from mailquota.core.control.messages import GetStatus, HandOver
+from mailquota.core.control.results import Status
+from mailquota.core.engine import handover
+from mailquota.core.engine.handover import VARIABLE, Parcel, Predecessor, receive, send
+from mailquota.core.engine.serve import Embedded
 from tests.core.clients import Console, PolicyClient, ask, request, until
 from tests.core.engines import ROOT, console, embedded, ended, inner, is_answering, on_loop
 from tests.core.traffic import Traffic
@@ -61,7 +61,7 @@ def test_many_connections_go_in_several_parcels(monkeypatch: pytest.MonkeyPatch)
     """The kernel takes some two hundred at a time."""
     monkeypatch.setattr(handover, "_start", lambda *_, **__: subprocess.Popen(["true"]))
     ours, theirs = socket.socketpair()
-    monkeypatch.setattr("core.engine.handover.socket.socketpair", lambda: (ours, theirs.dup()))
+    monkeypatch.setattr("mailquota.core.engine.handover.socket.socketpair", lambda: (ours, theirs.dup()))
     with contextlib.ExitStack() as stack:
         pairs = [socket.socketpair() for _ in range(250)]
         for sock in [theirs, *(sock for pair in pairs for sock in pair)]:
@@ -206,7 +206,7 @@ def test_a_client_that_does_not_take_its_answers_is_closed_and_nobody_waits_for_
     engine: Embedded, small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An answer can't travel along; a closed connection makes Postfix ask again."""
-    monkeypatch.setattr("core.engine.engine._STOP_SECONDS", 10_000.0)
+    monkeypatch.setattr("mailquota.core.engine.engine._STOP_SECONDS", 10_000.0)
     with PolicyClient(small_world.policy_socket) as deaf, PolicyClient(small_world.policy_socket) as good:
         deaf.socket.setblocking(False)
         with contextlib.suppress(BlockingIOError):
@@ -280,7 +280,7 @@ def test_a_python_that_is_gone_changes_nothing(
 ) -> None:
     """As after an upgrade of the system."""
     with PolicyClient(small_world.policy_socket) as postfix:
-        monkeypatch.setattr("core.engine.handover.sys.executable", "/no/such/python")
+        monkeypatch.setattr("mailquota.core.engine.handover.sys.executable", "/no/such/python")
         with pytest.raises(MailquotaError, match=r"no engine could be started.*No such file"):
             engine.hand_over()
         unharmed(engine, small_world, postfix)
@@ -311,10 +311,10 @@ def test_one_that_dies_on_the_last_steps_gives_everything_back(
 OLD = """
 import os, sys
 from pathlib import Path
-from core.engine.engine import handover
-from core.settings.config import load
-from core.engine.parts import Options
-from core.engine.serve import Embedded
+from mailquota.core.engine.engine import handover
+from mailquota.core.settings.config import load
+from mailquota.core.engine.parts import Options
+from mailquota.core.engine.serve import Embedded
 config = Path(sys.argv[1])
 engine = Embedded(load(config, {}), Options(lambda: load(config, {}), embedded=True))
 engine.start()

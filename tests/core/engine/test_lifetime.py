@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from core.base.mysql import Target
-from core.base.version import version
-from core.engine.lifetime import _was_killed
-from core.history.database import StateDatabase
-from core.history.journal import Journal, Row
+from mailquota.core.base.mysql import Target
+from mailquota.core.base.version import version
+from mailquota.core.engine.lifetime import _was_killed
+from mailquota.core.history.database import StateDatabase
+from mailquota.core.history.journal import Journal, Row
 from tests.core.changes.edits import started
 from tests.core.clients import Console, until
 from tests.core.engines import embedded, ended, inner, is_answering, process, serving
@@ -102,7 +102,7 @@ def test_neither_waits_for_the_state_database(
     small_world: SmallWorld, hold: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Answers come and the end comes while somebody else has it locked for long; the log says what is missing."""
-    monkeypatch.setattr("core.history.sqlite._BUSY_SECONDS", 600.0)
+    monkeypatch.setattr("mailquota.core.history.sqlite._BUSY_SECONDS", 600.0)
     with contextlib.ExitStack() as stack:
         if hold == "folder":
             small_world.state.mkdir()
@@ -121,7 +121,7 @@ def test_a_fault_of_ours_keeps_no_engine_from_ending(
     small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The note fails by itself; what ends after it does so all the same."""
-    monkeypatch.setattr("core.engine.lifetime._was_killed", lambda *_args: 1 / 0)
+    monkeypatch.setattr("mailquota.core.engine.lifetime._was_killed", lambda *_args: 1 / 0)
     with embedded(small_world) as engine:
         until(lambda: "the start of this engine is not in the journal" in caplog.text, "it is told")
         sampled = inner(engine).keeping

@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-from core.base import restarts
-from core.base.errors import UnreachableError
-from core.base.lanes import Lane
-from core.control.messages import Delta, GetDetails, GetStatus, Watch
-from core.control.results import Details, Status
-from core.engine.engine import Engine
-from core.engine.exporter import MetricsServer
-from core.engine.serve import Embedded
-from core.servers.mail_log import apart
-from core.servers.mail_log.apart import read_apart
-from core.servers.mail_log.source import LogFiles
+from mailquota.core.base import restarts
+from mailquota.core.base.errors import UnreachableError
+from mailquota.core.base.lanes import Lane
+from mailquota.core.control.messages import Delta, GetDetails, GetStatus, Watch
+from mailquota.core.control.results import Details, Status
+from mailquota.core.engine.engine import Engine
+from mailquota.core.engine.exporter import MetricsServer
+from mailquota.core.engine.serve import Embedded
+from mailquota.core.servers.mail_log import apart
+from mailquota.core.servers.mail_log.apart import read_apart
+from mailquota.core.servers.mail_log.source import LogFiles
 from tests.core.clients import Console, PolicyClient, ask, until
 from tests.core.engines import console, embedded, inner, measured, on_loop, rows
 from tests.core.worlds import ANNA, FULL, JOHN, OVERQUOTA, SmallWorld
@@ -266,7 +266,7 @@ def test_a_console_is_told_why_its_engine_ended(engine: Embedded) -> None:
 
 def test_an_engine_that_can_not_begin_to_measure_ends(world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """Answering by nothing would be worse."""
-    monkeypatch.setattr("core.mailboxes.rounds.Poller.start", lambda _self: 1 / 0)
+    monkeypatch.setattr("mailquota.core.mailboxes.rounds.Poller.start", lambda _self: 1 / 0)
     with embedded(world) as running:
         until(lambda: not running._thread.is_alive(), "it has ended")
         assert inner(running).failed.startswith("measuring could not begin: ZeroDivisionError")

@@ -12,17 +12,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from core.base.model import Account, AccountRow
-from core.control.framing import EventReader, encode
-from core.control.messages import Decisions, Delta, Event, Head, Snapshot
-from core.control.results import DatabaseState, DiskState, Status
-from core.engine.publishing import Publisher
-from core.mailboxes.folders import DirectorySum, FolderSum
-from core.mailboxes.ledger import Ledger
-from core.mailboxes.measure import Known
-from core.policy.decision import Verdict
-from core.policy.log import DecisionLog
-from core.servers.dovecot.trash import TrashNames
+from mailquota.core.base.model import Account, AccountRow
+from mailquota.core.control.framing import EventReader, encode
+from mailquota.core.control.messages import Decisions, Delta, Event, Head, Snapshot
+from mailquota.core.control.results import DatabaseState, DiskState, Status
+from mailquota.core.engine.publishing import Publisher
+from mailquota.core.mailboxes.folders import DirectorySum, FolderSum
+from mailquota.core.mailboxes.ledger import Ledger
+from mailquota.core.mailboxes.measure import Known
+from mailquota.core.policy.decision import Verdict
+from mailquota.core.policy.log import DecisionLog
+from mailquota.core.servers.dovecot.trash import TrashNames
 
 STATUS = Status(
     mode="enforce", uptime_seconds=1.0, requests=0, refused=0, would_refuse=0, trouble=0, malformed=0,
@@ -124,7 +124,7 @@ class World:
 def small_parts() -> Iterator[None]:
     """Snapshots and deltas in parts of two rows."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("core.engine.publishing.SNAPSHOT_PART", 2)
+        patch.setattr("mailquota.core.engine.publishing.SNAPSHOT_PART", 2)
         yield
 
 
@@ -251,7 +251,7 @@ def test_a_slow_reader_holds_its_own_snapshot_and_nothing_else() -> None:
 def test_a_fault_in_one_round_does_not_end_the_telling(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("core.engine.publishing._TICK", 0.001)
+    monkeypatch.setattr("mailquota.core.engine.publishing._TICK", 0.001)
 
     async def main() -> Mirror:
         world = World()

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from core.base.model import AccountRow
-from core.control.client import RequestFailedError
-from core.control.messages import Decisions, GetDetails, GetRefusals, GetStatus, HandOver
-from core.control.results import Details, Refusals, Status
-from core.engine.serve import Embedded
+from mailquota.core.base.model import AccountRow
+from mailquota.core.control.client import RequestFailedError
+from mailquota.core.control.messages import Decisions, GetDetails, GetRefusals, GetStatus, HandOver
+from mailquota.core.control.results import Details, Refusals, Status
+from mailquota.core.engine.serve import Embedded
 from tests.core.base.test_systemd import manager
 from tests.core.clients import Console, PolicyClient, ask, until
 from tests.core.engines import ROOT, ended, process, serving
@@ -75,7 +75,7 @@ def test_requests_across_hand_overs(small_world: SmallWorld) -> None:
 
 def test_the_command(small_world: SmallWorld) -> None:
     """It prints who took over; the old process ends with 0, the new one writes to the same log."""
-    command = [sys.executable, "-m", "tui.command", "--config", str(small_world.config), "reload", "--restart"]
+    command = [sys.executable, "-m", "mailquota", "--config", str(small_world.config), "reload", "--restart"]
     with serving(small_world) as old, last_one_ended(small_world), PolicyClient(small_world.policy_socket) as postfix:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL)
         assert done.stdout == f"process {serving_pid(small_world)} has taken over\n"
@@ -147,7 +147,7 @@ def test_refusals_are_known_after_a_stop_and_a_start(small_world: SmallWorld) ->
 def test_the_engine_of_a_console_is_left_to_it(engine: Embedded, small_world: SmallWorld) -> None:
     """From outside it would end under the hands of whoever sits there."""
     code = (
-        "import sys\nfrom pathlib import Path\nfrom core.control.messages import HandOver\n"
+        "import sys\nfrom pathlib import Path\nfrom mailquota.core.control.messages import HandOver\n"
         "from tests.core.clients import Console\n"
         "with Console(Path(sys.argv[1])) as client:\n    client.ask(HandOver, int)\n"
     )
@@ -190,7 +190,7 @@ def held(path: Path) -> Iterator[socket.socket]:
 @contextlib.contextmanager
 def activated(world: SmallWorld, unit: socket.socket) -> Iterator[subprocess.Popen[bytes]]:
     """An engine that got it as descriptor 3."""
-    mailquota = [sys.executable, "-m", "tui.command", "--serve", "--config", str(world.config)]
+    mailquota = [sys.executable, "-m", "mailquota", "--serve", "--config", str(world.config)]
     script = f"exec 3<&{unit.fileno()}; LISTEN_FDS=1 LISTEN_PID=$$ exec {shlex.join(mailquota)}"
     with subprocess.Popen(
         ["bash", "-c", script], pass_fds=[unit.fileno()], cwd=ROOT, stderr=subprocess.DEVNULL

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.control.messages import GetStatus, SetLimit
-from core.control.results import Status
-from core.engine.serve import Embedded
+from mailquota.core.control.messages import GetStatus, SetLimit
+from mailquota.core.control.results import Status
+from mailquota.core.engine.serve import Embedded
 from tests.core.clients import Console, PolicyClient, ask, request, until
 from tests.core.engines import ROOT, console, embedded, is_answering, on_loop, process, serving
 from tests.core.worlds import FULL, JOHN, LIMIT, OVERQUOTA, SmallWorld
@@ -125,7 +125,7 @@ def test_a_start_that_can_not_be_says_why(engine: Embedded, small_world: SmallWo
 
 def test_a_socket_unit_passes_its_socket_on(small_world: SmallWorld) -> None:
     """As descriptor 3; the file is systemd's and stays."""
-    mailquota = [sys.executable, "-m", "tui.command", "--serve", "--config", str(small_world.config)]
+    mailquota = [sys.executable, "-m", "mailquota", "--serve", "--config", str(small_world.config)]
     with socket.socket(socket.AF_UNIX) as unit, contextlib.ExitStack() as stack:
         unit.bind(str(small_world.policy_socket))
         unit.listen()
@@ -146,8 +146,8 @@ def test_a_socket_unit_passes_its_socket_on(small_world: SmallWorld) -> None:
 VISIT = """
 import os, sys
 from pathlib import Path
-from core.control.client import RequestFailedError
-from core.control.messages import Explain, SetLimit
+from mailquota.core.control.client import RequestFailedError
+from mailquota.core.control.messages import Explain, SetLimit
 from tests.core.clients import Console
 os.setgroups([])
 os.setgid(65534)

@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from core.control.messages import GetStatus
-from core.control.results import Status
-from core.engine.serve import Embedded
-from core.engine.status import DiskWatch
+from mailquota.core.control.messages import GetStatus
+from mailquota.core.control.results import Status
+from mailquota.core.engine.serve import Embedded
+from mailquota.core.engine.status import DiskWatch
 from tests.core.clients import PolicyClient, until
 from tests.core.engines import console
 from tests.core.worlds import FULL, JOHN, SmallWorld
@@ -90,7 +90,7 @@ def test_a_disk_that_is_not_there_is_unknown() -> None:
 def test_a_disk_that_hangs_is_asked_once_and_becomes_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last answer is shown for a minute."""
     clock = [1000.0]
-    monkeypatch.setattr("core.engine.status.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr("mailquota.core.engine.status.time", SimpleNamespace(monotonic=lambda: clock[0]))
     answers = threading.Event()
     asked: list[str] = []
 
@@ -100,7 +100,7 @@ def test_a_disk_that_hangs_is_asked_once_and_becomes_unknown(monkeypatch: pytest
             answers.wait(10)
         return SimpleNamespace(free=1, total=2, percent=50.0)
 
-    monkeypatch.setattr("core.engine.status.psutil.disk_usage", usage)
+    monkeypatch.setattr("mailquota.core.engine.status.psutil.disk_usage", usage)
 
     async def main() -> list[int | None]:
         disk = DiskWatch("/mail")

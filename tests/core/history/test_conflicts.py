@@ -8,10 +8,10 @@ from contextlib import closing
 import pymysql
 import pytest
 
-from core.base.mysql import Target
-from core.history import mysql
-from core.history.database import StateDatabase
-from core.history.samples import Figure, Samples
+from mailquota.core.base.mysql import Target
+from mailquota.core.history import mysql
+from mailquota.core.history.database import StateDatabase
+from mailquota.core.history.samples import Figure, Samples
 from tests.core.conflicts import WAYS, A, B, Other, as_in_11_6
 from tests.mailserver.mariadb import MariaDB
 

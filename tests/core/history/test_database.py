@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from core.base.errors import MailquotaError
-from core.base.mysql import Target
-from core.history import database, sqlite
-from core.history.connection import Sql, StateError, migrations
-from core.history.database import StateDatabase
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.base.mysql import Target
+from mailquota.core.history import database, sqlite
+from mailquota.core.history.connection import Sql, StateError, migrations
+from mailquota.core.history.database import StateDatabase
 from tests.mailserver.mariadb import MariaDB
 
 ROOT = Path(__file__).parent.parent.parent.parent
@@ -133,7 +133,8 @@ def test_what_can_not_be_used_is_a_state_error(tmp_path: Path, spoil: object) ->
 def test_a_folder_that_may_not_be_written_is_a_state_error(tmp_path: Path) -> None:
     code = (
         "import os; from pathlib import Path\n"
-        "from core.history.sqlite import open_sqlite; from core.history.connection import StateError\n"
+        "from mailquota.core.history.sqlite import open_sqlite\n"
+        "from mailquota.core.history.connection import StateError\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "try: open_sqlite(Path('/proc/self/state/state.db'), print)\n"
         "except StateError as error: print(error)\n"

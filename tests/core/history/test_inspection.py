@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from core.base.mysql import Target
-from core.history.connection import StateError
-from core.history.database import StateDatabase
-from core.history.inspection import inspect
-from core.history.journal import Journal, JournalEntry
+from mailquota.core.base.mysql import Target
+from mailquota.core.history.connection import StateError
+from mailquota.core.history.database import StateDatabase
+from mailquota.core.history.inspection import inspect
+from mailquota.core.history.journal import Journal, JournalEntry
 
 AT = 1_790_000_000.0
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from core.base.mysql import Target
-from core.history.connection import StateError
-from core.history.database import StateDatabase
-from core.history.journal import Journal, JournalEntry
+from mailquota.core.base.mysql import Target
+from mailquota.core.history.connection import StateError
+from mailquota.core.history.database import StateDatabase
+from mailquota.core.history.journal import Journal, JournalEntry
 
 
 def sqlite_journal(path: Path) -> Journal:

@@ -17,21 +17,21 @@ from pathlib import Path
 
 import pytest
 
-from core.base.model import Account, Trend
-from core.base.mysql import Target
-from core.control.messages import GetDetails, GetStatus
-from core.control.results import Details, Status
-from core.engine.serve import Embedded
-from core.history.connection import StateError
-from core.history.database import StateDatabase
-from core.history.keeping import Keeping
-from core.history.samples import Change, Figure, Samples
-from core.mailboxes.ledger import Ledger
-from core.mailboxes.measure import Known
-from core.mailboxes.refusals import RefusalTally
-from core.policy.protocol import text_attribute
-from core.servers.dovecot.trash import TrashNames
-from core.settings.config import Config
+from mailquota.core.base.model import Account, Trend
+from mailquota.core.base.mysql import Target
+from mailquota.core.control.messages import GetDetails, GetStatus
+from mailquota.core.control.results import Details, Status
+from mailquota.core.engine.serve import Embedded
+from mailquota.core.history.connection import StateError
+from mailquota.core.history.database import StateDatabase
+from mailquota.core.history.keeping import Keeping
+from mailquota.core.history.samples import Change, Figure, Samples
+from mailquota.core.mailboxes.ledger import Ledger
+from mailquota.core.mailboxes.measure import Known
+from mailquota.core.mailboxes.refusals import RefusalTally
+from mailquota.core.policy.protocol import text_attribute
+from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.settings.config import Config
 from tests.core import loops
 from tests.core.clients import ask, until
 from tests.core.commands.command_line import CommandLine
@@ -47,9 +47,9 @@ BACK = 100 * DAY
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds and retries come at once, and a changed figure is always in another slot."""
     for name in ("_ROUND_SECONDS", "_RETRY_SECONDS", "_TEND_SECONDS"):
-        monkeypatch.setattr(f"core.history.keeping.{name}", 0.05)
-    monkeypatch.setattr("core.history.sampling.Sampler._was_written", lambda *_: False)
-    monkeypatch.setattr("core.history.sqlite._BUSY_SECONDS", 0.05)
+        monkeypatch.setattr(f"mailquota.core.history.keeping.{name}", 0.05)
+    monkeypatch.setattr("mailquota.core.history.sampling.Sampler._was_written", lambda *_: False)
+    monkeypatch.setattr("mailquota.core.history.sqlite._BUSY_SECONDS", 0.05)
 
 
 def sender_of(request: bytes) -> str:
@@ -139,7 +139,7 @@ def test_a_deleted_account_is_noted_and_goes_on_when_it_comes_back(engine: Embed
 def test_the_end_writes_what_waits_and_gives_the_file_back(
     small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.history.keeping._ROUND_SECONDS", 1000.0)
+    monkeypatch.setattr("mailquota.core.history.keeping._ROUND_SECONDS", 1000.0)
     with embedded(small_world) as engine:
         measured(engine)
         until(lambda: uses(small_world.state) == [4000] or inner(engine).ledger.unsampled, "the first round")
@@ -350,7 +350,7 @@ def test_a_fault_of_ours_does_not_end_the_history(
     with embedded(small_world) as engine:
         until(lambda: uses(small_world.state) == [4000], "written")
         with faulty as broken:
-            broken.setattr("core.history.sampling._figures", lambda _: 1 / 0)
+            broken.setattr("mailquota.core.history.sampling._figures", lambda _: 1 / 0)
             small_world.deliver(JOHN, 500)
             until(lambda: "sampling failed: division by zero" in problem(engine), "it is told")
         until(lambda: uses(small_world.state)[-1:] == [4500], "it goes on")

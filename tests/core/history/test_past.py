@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from core.base.model import Account, Forecast, Trend
-from core.control.results import JournalRow
-from core.history.past import forecast_of, limits_of
-from core.mailboxes.ledger import Entry
-from core.mailboxes.measure import Known
+from mailquota.core.base.model import Account, Forecast, Trend
+from mailquota.core.control.results import JournalRow
+from mailquota.core.history.past import forecast_of, limits_of
+from mailquota.core.mailboxes.ledger import Entry
+from mailquota.core.mailboxes.measure import Known
 
 
 def change(at: float, old: str | None, new: str | None, kind: str = "limit") -> JournalRow:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from core.history.database import StateDatabase
-from core.history.refusals import RefusalHistory
-from core.mailboxes.refusals import Refused
+from mailquota.core.history.database import StateDatabase
+from mailquota.core.history.refusals import RefusalHistory
+from mailquota.core.mailboxes.refusals import Refused
 
 JOHN, MARY = "john@example.org", "mary@example.org"
 NUMBER = 6_000_000

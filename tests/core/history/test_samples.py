@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.base.growth import DAY
-from core.base.model import Point, Trend
-from core.base.mysql import Target
-from core.history.connection import Sql
-from core.history.database import StateDatabase
-from core.history.samples import Change, Figure, Samples
-from core.history.thinning import SLOT, end_of
+from mailquota.core.base.growth import DAY
+from mailquota.core.base.model import Point, Trend
+from mailquota.core.base.mysql import Target
+from mailquota.core.history.connection import Sql
+from mailquota.core.history.database import StateDatabase
+from mailquota.core.history.samples import Change, Figure, Samples
+from mailquota.core.history.thinning import SLOT, end_of
 
 NOW = 1_800_000_000.0  # begins a slot
 KEEP = 400.0 * DAY
@@ -93,7 +93,7 @@ def test_reading_makes_no_file(sqlite_target: Target) -> None:
 
 
 def test_what_was_known_is_remembered_page_by_page(samples: Samples, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.history.samples._PAGE", samples_page(2))
+    monkeypatch.setattr("mailquota.core.history.samples._PAGE", samples_page(2))
     write(samples, NOW - 5 * DAY, a=1, b=2, c=3)
     write(samples, NOW, b=4)
     samples.reckon({A: None, B: None}, NOW)
@@ -108,7 +108,7 @@ def test_what_was_known_is_remembered_page_by_page(samples: Samples, monkeypatch
 
 
 def samples_page(most: int) -> str:
-    from core.history.samples import _PAGE, PAGE
+    from mailquota.core.history.samples import _PAGE, PAGE
 
     assert str(PAGE) in _PAGE
     return _PAGE.replace(str(PAGE), str(most))
@@ -186,7 +186,7 @@ def test_who_went_in_the_future_goes_now(samples: Samples) -> None:
 
 
 def test_many_that_are_gone_are_forgotten_in_parts(samples: Samples, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.history.samples._REMOVED", 2)
+    monkeypatch.setattr("mailquota.core.history.samples._REMOVED", 2)
     write(samples, NOW, a=1, b=2, c=3)
     samples.gone([A, B, "c@example.org"], NOW)
     assert not samples.remove(NOW + 1, 0.0)
@@ -201,7 +201,7 @@ def test_the_past_is_thinned_out_and_each_day_closes_with_its_last_figure(
     samples: Samples, state: StateDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In several parts, of accounts of which one changes always and one seldom."""
-    monkeypatch.setattr("core.history.samples._LIMIT_OF_PART", samples_part(1))
+    monkeypatch.setattr("mailquota.core.history.samples._LIMIT_OF_PART", samples_part(1))
     seldom = {-60 * DAY: 100, -30 * DAY + 6 * HOUR: 200, -3 * DAY: 300}
     times = [NOW - back * 6 * HOUR for back in range(240, -1, -1)]
     for number, at in enumerate(times):
@@ -220,7 +220,7 @@ def test_the_past_is_thinned_out_and_each_day_closes_with_its_last_figure(
 
 
 def samples_part(most: int) -> str:
-    from core.history.samples import _LIMIT_OF_PART, _MERGED
+    from mailquota.core.history.samples import _LIMIT_OF_PART, _MERGED
 
     return _LIMIT_OF_PART.replace(str(_MERGED), str(most))
 
@@ -416,7 +416,7 @@ def test_no_query_scans_a_whole_table(sqlite_target: Target, monkeypatch: pytest
         "_run",
         lambda self, work, writes: run(self, lambda sql: work(Noting(sql, asked)), writes=writes),
     )
-    monkeypatch.setattr("core.history.samples._LIMIT_OF_PART", samples_part(1))
+    monkeypatch.setattr("mailquota.core.history.samples._LIMIT_OF_PART", samples_part(1))
     with closing(StateDatabase(sqlite_target)) as state:
         samples = Samples(state)
         for back in range(500 * 4, -1, -40):

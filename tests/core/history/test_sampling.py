@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from core.history.connection import StateError
-from core.history.samples import Change, Figure
-from core.history.thinning import SLOT
+from mailquota.core.history.connection import StateError
+from mailquota.core.history.samples import Change, Figure
+from mailquota.core.history.thinning import SLOT
 from tests.core.histories import DAY, GIB, HOUR, MIB, NOW, Life, play, rounds
 from tests.core.loops import until
 
@@ -50,7 +50,7 @@ def test_only_what_changed_is_looked_at(life: Life, monkeypatch: pytest.MonkeyPa
         return write(figures, now)
 
     monkeypatch.setattr(life.samples, "write", noting)
-    monkeypatch.setattr("core.history.sampling._SLICE", 2)
+    monkeypatch.setattr("mailquota.core.history.sampling._SLICE", 2)
 
     async def scene() -> None:
         life.accounts(None, "a", "b", "c")
@@ -122,7 +122,7 @@ def test_a_machine_without_the_time_writes_nothing_until_it_has_it(life: Life) -
 
 def test_what_can_not_be_written_waits(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what changes meanwhile, each once."""
-    monkeypatch.setattr("core.history.sampling._SLICE", 1)
+    monkeypatch.setattr("mailquota.core.history.sampling._SLICE", 1)
 
     async def scene() -> None:
         life.accounts(None, "a", "b", "c")
@@ -189,7 +189,7 @@ def test_the_end_writes_what_was_being_written(life: Life, monkeypatch: pytest.M
 
 
 def test_the_end_waits_no_longer_than_it_may(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.history.sampling._LAST_SLICE", 1)
+    monkeypatch.setattr("mailquota.core.history.sampling._LAST_SLICE", 1)
 
     async def scene() -> None:
         life.accounts(None, "a", "b")

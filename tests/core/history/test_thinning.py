@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.history.thinning import DAY_SLOTS, Merge, end_of, merges, slot_of
+from mailquota.core.history.thinning import DAY_SLOTS, Merge, end_of, merges, slot_of
 
 NOW = 2_000_032  # one third of a day is over
 KEEP = 400 * DAY_SLOTS

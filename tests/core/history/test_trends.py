@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from core.base.model import Trend
+from mailquota.core.base.model import Trend
 from tests.core.histories import DAY, GIB, HOUR, MIB, NOW, Life, play, rounds
 
 
 def test_growth_comes_into_the_ledger(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
     """In slices; only rows whose growth is new are told."""
-    monkeypatch.setattr("core.history.trends._SLICE", 2)
+    monkeypatch.setattr("mailquota.core.history.trends._SLICE", 2)
 
     async def scene() -> None:
         life.accounts(GIB, "a", "b", "c")

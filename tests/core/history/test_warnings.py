@@ -7,11 +7,11 @@ from contextlib import closing
 import msgspec
 import pytest
 
-from core.base.model import Told
-from core.base.mysql import Target
-from core.control.results import WarningRow
-from core.history.database import StateDatabase
-from core.history.warnings import CLAIM_SECONDS, Change, Claimed, News, WarningLog
+from mailquota.core.base.model import Told
+from mailquota.core.base.mysql import Target
+from mailquota.core.control.results import WarningRow
+from mailquota.core.history.database import StateDatabase
+from mailquota.core.history.warnings import CLAIM_SECONDS, Change, Claimed, News, WarningLog
 
 JOHN, MARY = "john@example.org", "mary@example.org"
 NOW = 1_700_000_000.25

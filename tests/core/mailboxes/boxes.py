@@ -7,8 +7,8 @@ import os
 import time
 from pathlib import Path
 
-from core.mailboxes.mailstore import Mailstore
-from core.servers.dovecot.trash import TrashNames
+from mailquota.core.mailboxes.mailstore import Mailstore
+from mailquota.core.servers.dovecot.trash import TrashNames
 
 ADDRESS = "edge@example.org"
 _numbers = itertools.count()

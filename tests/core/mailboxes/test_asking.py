@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from core.base import restarts
-from core.mailboxes import asking
-from core.mailboxes.asking import Asking
+from mailquota.core.base import restarts
+from mailquota.core.mailboxes import asking
+from mailquota.core.mailboxes.asking import Asking
 
 
 class Clock:

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.mailboxes import count_driver, vsizes
-from core.mailboxes.count_driver import CountDriver
-from core.mailboxes.mailstore import Mailstore
-from core.mailboxes.measure import Known, Need, Unmeasurable
-from core.mailboxes.vsizes import Remembered, virtual_size
-from core.servers.dovecot.ignored import FolderRule, Ignored
-from core.servers.dovecot.trash import TrashNames
+from mailquota.core.mailboxes import count_driver, vsizes
+from mailquota.core.mailboxes.count_driver import CountDriver
+from mailquota.core.mailboxes.mailstore import Mailstore
+from mailquota.core.mailboxes.measure import Known, Need, Unmeasurable
+from mailquota.core.mailboxes.vsizes import Remembered, virtual_size
+from mailquota.core.servers.dovecot.ignored import FolderRule, Ignored
+from mailquota.core.servers.dovecot.trash import TrashNames
 from tests.core.mailboxes.boxes import ADDRESS, Box
 
 LIMIT = 5000

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from core.base.errors import MailquotaError, NoSuchAccountError, UnreachableError
-from core.mailboxes import asking
-from core.mailboxes.dovecot_driver import ALONE, FRESH, LOOK, USABLE, DoveadmDriver
-from core.mailboxes.measure import Known, Need, Unmeasurable
-from core.servers.dovecot.quota_rows import KIB, MailboxSize, Quota
+from mailquota.core.base.errors import MailquotaError, NoSuchAccountError, UnreachableError
+from mailquota.core.mailboxes import asking
+from mailquota.core.mailboxes.dovecot_driver import ALONE, FRESH, LOOK, USABLE, DoveadmDriver
+from mailquota.core.mailboxes.measure import Known, Need, Unmeasurable
+from mailquota.core.servers.dovecot.quota_rows import KIB, MailboxSize, Quota
 from tests.core.mailboxes.boxes import ADDRESS, Box
 from tests.mailserver.process import wait_until
 

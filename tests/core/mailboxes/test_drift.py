@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from core.base.model import Account, AccountRow
-from core.history.who import Operator
-from core.mailboxes import compare as comparing
-from core.mailboxes import drift as module
-from core.mailboxes.compare import compare
-from core.mailboxes.drift import EVERY, SHARE, DriftWatch
-from core.mailboxes.folders import sum_folders
-from core.mailboxes.ledger import Entry, Ledger
-from core.mailboxes.measure import Unmeasurable, measure
+from mailquota.core.base.model import Account, AccountRow
+from mailquota.core.history.who import Operator
+from mailquota.core.mailboxes import compare as comparing
+from mailquota.core.mailboxes import drift as module
+from mailquota.core.mailboxes.compare import compare
+from mailquota.core.mailboxes.drift import EVERY, SHARE, DriftWatch
+from mailquota.core.mailboxes.folders import sum_folders
+from mailquota.core.mailboxes.ledger import Entry, Ledger
+from mailquota.core.mailboxes.measure import Unmeasurable, measure
 from tests.core.clients import until
 from tests.core.engines import embedded, inner, measured, rows
 from tests.core.mailboxes.boxes import ADDRESS, Box

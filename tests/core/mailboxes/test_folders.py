@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.mailboxes import folders
-from core.mailboxes.folders import (
+from mailquota.core.mailboxes import folders
+from mailquota.core.mailboxes.folders import (
     DirectorySum,
     folder_names,
     message_size,
@@ -97,7 +97,7 @@ def test_any_names(names: list[bytes]) -> None:
     sizes = [size for size in kept if size is not None]
     assert [message_size(b"/nonexistent", name) for name in names if not name.startswith(b"..")] == kept
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("core.mailboxes.folders.os.listdir", lambda _path: names)
+        patch.setattr("mailquota.core.mailboxes.folders.os.listdir", lambda _path: names)
         found = sum_directory("/")
     assert (found.bytes, found.messages) == (sum(sizes), len(sizes))
 
@@ -151,7 +151,7 @@ def test_no_maildir(tmp_path: Path) -> None:
 
 def test_a_message_that_goes_meanwhile(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between the list and the look it may be gone."""
-    monkeypatch.setattr("core.mailboxes.folders.os.listdir", lambda _path: [b"gone", b"there,S=5"])
+    monkeypatch.setattr("mailquota.core.mailboxes.folders.os.listdir", lambda _path: [b"gone", b"there,S=5"])
     found = sum_directory(str(box.path / "cur"))
     assert (found.bytes, found.messages) == (5, 1)
 
@@ -169,7 +169,7 @@ def listed() -> Iterator[list[str]]:
         return listdir(path)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("core.mailboxes.folders.os.listdir", listing)
+        patch.setattr("mailquota.core.mailboxes.folders.os.listdir", listing)
         yield found
 
 
@@ -249,7 +249,7 @@ def test_a_change_during_the_list_is_seen_next_time(quiet: Box, monkeypatch: pyt
         return names
 
     with monkeypatch.context() as patch:
-        patch.setattr("core.mailboxes.folders.os.listdir", late)
+        patch.setattr("mailquota.core.mailboxes.folders.os.listdir", late)
         known = sum_directory(cur)
     assert known.bytes == 100
     assert sum_directory(cur, known).bytes == 133

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.base.model import Account, AccountRow, Level, Trend
-from core.mailboxes.folders import DirectorySum, FolderSum
-from core.mailboxes.ledger import Entry, Ledger, Totals
-from core.mailboxes.measure import Known
-from core.servers.dovecot.trash import TrashNames
+from mailquota.core.base.model import Account, AccountRow, Level, Trend
+from mailquota.core.mailboxes.folders import DirectorySum, FolderSum
+from mailquota.core.mailboxes.ledger import Entry, Ledger, Totals
+from mailquota.core.mailboxes.measure import Known
+from mailquota.core.servers.dovecot.trash import TrashNames
 
 NAMES = [f"{name}@example.org" for name in "abcd"]
 IS_TRASH = TrashNames(("Trash",))

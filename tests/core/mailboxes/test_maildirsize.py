@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.mailboxes.maildirsize import FRESH_SECONDS, MAX_BYTES, Maildirsize, must_recount, parse
+from mailquota.core.mailboxes.maildirsize import FRESH_SECONDS, MAX_BYTES, Maildirsize, must_recount, parse
 
 RECOUNT = None
 HOUR = 3600.0

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.mailboxes.mailstore import Mailstore, is_username
-from core.servers.dovecot.trash import TrashNames
+from mailquota.core.mailboxes.mailstore import Mailstore, is_username
+from mailquota.core.servers.dovecot.trash import TrashNames
 
 STORE = Mailstore("/var/vmail/{domain}/{user}/Maildir", TrashNames(()))
 HOSTILE = [

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from core.mailboxes.maildirsize import FRESH_SECONDS
-from core.mailboxes.measure import Known, Need, Unmeasurable, count_inbox, measure, probe, recorded
+from mailquota.core.mailboxes.maildirsize import FRESH_SECONDS
+from mailquota.core.mailboxes.measure import Known, Need, Unmeasurable, count_inbox, measure, probe, recorded
 from tests.core.mailboxes.boxes import Box
 
 LIMIT = 5000
@@ -132,7 +132,7 @@ def test_unreadable(filled: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     def denied(*_: object) -> int:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("core.mailboxes.measure.os.open", denied)
+    monkeypatch.setattr("mailquota.core.mailboxes.measure.os.open", denied)
     with pytest.raises(Unmeasurable, match="Permission denied"):
         look(filled)
 
@@ -143,7 +143,7 @@ def test_unreadable_folder(filled: Box, monkeypatch: pytest.MonkeyPatch) -> None
     def denied(*_: object) -> list[str]:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("core.mailboxes.folders.os.listdir", denied)
+    monkeypatch.setattr("mailquota.core.mailboxes.folders.os.listdir", denied)
     with pytest.raises(Unmeasurable, match="Permission denied"):
         look(filled)
     with pytest.raises(Unmeasurable, match="Permission denied"):

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from core.mailboxes.compare import compare
-from core.mailboxes.folders import sum_folders
-from core.mailboxes.maildirsize import parse
-from core.mailboxes.mailstore import Mailstore
-from core.mailboxes.measure import Known, measure
-from core.mailboxes.recount import rewrite
-from core.mailboxes.trash import Removed, find_by_doveadm, find_files, remove_by_doveadm, remove_files
-from core.servers.dovecot.doveadm import Doveadm
-from core.servers.dovecot.trash import TrashNames
+from mailquota.core.mailboxes.compare import compare
+from mailquota.core.mailboxes.folders import sum_folders
+from mailquota.core.mailboxes.maildirsize import parse
+from mailquota.core.mailboxes.mailstore import Mailstore
+from mailquota.core.mailboxes.measure import Known, measure
+from mailquota.core.mailboxes.recount import rewrite
+from mailquota.core.mailboxes.trash import Removed, find_by_doveadm, find_files, remove_by_doveadm, remove_files
+from mailquota.core.servers.dovecot.doveadm import Doveadm
+from mailquota.core.servers.dovecot.trash import TrashNames
 from tests.mailserver import MailServer
 from tests.mailserver.dovecot import VMAIL_UID
 from tests.mailserver.process import wait_until

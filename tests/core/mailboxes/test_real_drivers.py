@@ -12,20 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from core.base.errors import MailquotaError, NoSuchAccountError
-from core.mailboxes import asking
-from core.mailboxes.count_driver import CountDriver
-from core.mailboxes.dovecot_driver import DoveadmDriver
-from core.mailboxes.driver import MaildirDriver
-from core.mailboxes.from_settings import driver_name, make_driver, make_mailstore
-from core.mailboxes.mailstore import Mailstore
-from core.mailboxes.trash import find_by_doveadm, remove_by_doveadm
-from core.servers.dovecot.doveadm import Doveadm
-from core.servers.dovecot.doveadm_http import HttpDoveadm
-from core.servers.dovecot.ignored import Ignored
-from core.servers.dovecot.quota import quota_facts
-from core.servers.dovecot.trash import TrashNames
-from core.settings.config import load
+from mailquota.core.base.errors import MailquotaError, NoSuchAccountError
+from mailquota.core.mailboxes import asking
+from mailquota.core.mailboxes.count_driver import CountDriver
+from mailquota.core.mailboxes.dovecot_driver import DoveadmDriver
+from mailquota.core.mailboxes.driver import MaildirDriver
+from mailquota.core.mailboxes.from_settings import driver_name, make_driver, make_mailstore
+from mailquota.core.mailboxes.mailstore import Mailstore
+from mailquota.core.mailboxes.trash import find_by_doveadm, remove_by_doveadm
+from mailquota.core.servers.dovecot.doveadm import Doveadm
+from mailquota.core.servers.dovecot.doveadm_http import HttpDoveadm
+from mailquota.core.servers.dovecot.ignored import Ignored
+from mailquota.core.servers.dovecot.quota import quota_facts
+from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.settings.config import load
 from tests.mailserver import MailServer
 from tests.mailserver.dovecot import VMAIL_UID
 from tests.mailserver.fixture import require_mailserver, temporary_folder

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from core.mailboxes import asking
-from core.mailboxes.from_settings import driver_name, make_driver, make_mailstore
-from core.mailboxes.measure import Unmeasurable
-from core.mailboxes.sql_driver import SqlDriver
-from core.settings.config import load
+from mailquota.core.mailboxes import asking
+from mailquota.core.mailboxes.from_settings import driver_name, make_driver, make_mailstore
+from mailquota.core.mailboxes.measure import Unmeasurable
+from mailquota.core.mailboxes.sql_driver import SqlDriver
+from mailquota.core.settings.config import load
 from tests.mailserver import MailServer
 from tests.mailserver.fixture import require_mailserver, temporary_folder
 from tests.mailserver.process import wait_until

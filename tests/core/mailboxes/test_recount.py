@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-import core.mailboxes.recount
-from core.mailboxes.measure import measure
-from core.mailboxes.recount import rewrite, with_doveadm
+import mailquota.core.mailboxes.recount
+from mailquota.core.mailboxes.measure import measure
+from mailquota.core.mailboxes.recount import rewrite, with_doveadm
 from tests.core.mailboxes.boxes import Box
 
 LIMIT = 5000
@@ -43,7 +43,7 @@ def recount(box: Box, limit: int | None = LIMIT) -> str:
 
 def during(patch: pytest.MonkeyPatch, place: str, step: Callable[[], object]) -> None:
     """Do something once, right after a call of ``place`` in the recount."""
-    original: Callable[..., object] = operator.attrgetter(place)(core.mailboxes.recount)
+    original: Callable[..., object] = operator.attrgetter(place)(mailquota.core.mailboxes.recount)
     left = [step]
 
     def call(*args: object) -> object:
@@ -52,7 +52,7 @@ def during(patch: pytest.MonkeyPatch, place: str, step: Callable[[], object]) ->
             left.pop()()
         return result
 
-    patch.setattr(f"core.mailboxes.recount.{place}", call)
+    patch.setattr(f"mailquota.core.mailboxes.recount.{place}", call)
 
 
 def test_rewrite(wrong: Box) -> None:
@@ -146,7 +146,7 @@ def test_a_full_disk(wrong: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("core.mailboxes.recount.os.write", full)
+    monkeypatch.setattr("mailquota.core.mailboxes.recount.os.write", full)
     with pytest.raises(OSError, match="No space left"):
         rewrite(wrong.store, wrong.maildir, LIMIT)
     assert wrong.file.read_text() == "5000S\n10 1\n"
@@ -175,7 +175,7 @@ def test_not_the_owner(wrong: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     def denied(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr("core.mailboxes.recount.os.fchown", denied)
+    monkeypatch.setattr("mailquota.core.mailboxes.recount.os.fchown", denied)
     assert recount(wrong) == "unlink"
 
 
@@ -192,7 +192,7 @@ def test_a_link_is_replaced_not_followed(wrong: Box, tmp_path: Path) -> None:
 
 def test_dovecot_recounts_again_where_somebody_delivered(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before, during or after its count: what the last one says is of a quiet mailbox."""
-    monkeypatch.setattr(core.mailboxes.recount, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(mailquota.core.mailboxes.recount, "_PAUSE_SECONDS", 0.0)
     box.put(1000)
     box.settle()
     counts: list[int] = []
@@ -209,7 +209,7 @@ def test_dovecot_recounts_again_where_somebody_delivered(box: Box, monkeypatch: 
 
 
 def test_a_mailbox_that_is_never_quiet_is_not_recounted_for_ever(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(core.mailboxes.recount, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(mailquota.core.mailboxes.recount, "_PAUSE_SECONDS", 0.0)
     counts: list[int] = []
 
     def delivered_meanwhile() -> None:

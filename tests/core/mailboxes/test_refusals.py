@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from core.mailboxes.refusals import RefusalTally, Refused
-from core.policy.protocol import text_attribute
+from mailquota.core.mailboxes.refusals import RefusalTally, Refused
+from mailquota.core.policy.protocol import text_attribute
 
 HOUR, DAY = 3600.0, 86400.0
 START = 1_795_000_000.0 // 300 * 300

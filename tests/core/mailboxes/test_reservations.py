@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.mailboxes.reservations import MOST, Reservations
+from mailquota.core.mailboxes.reservations import MOST, Reservations
 
 
 def held(*sizes: int) -> Reservations:

@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from core.base.model import Account
-from core.mailboxes import rounds as module
-from core.mailboxes.driver import MaildirDriver
-from core.mailboxes.ledger import Entry, Ledger
-from core.mailboxes.mailstore import Mailstore
-from core.mailboxes.measure import Known, measure
-from core.mailboxes.rounds import FIRST_SHARE, SHARE, Poller
-from core.servers.dovecot.trash import TrashNames
+from mailquota.core.base.model import Account
+from mailquota.core.mailboxes import rounds as module
+from mailquota.core.mailboxes.driver import MaildirDriver
+from mailquota.core.mailboxes.ledger import Entry, Ledger
+from mailquota.core.mailboxes.mailstore import Mailstore
+from mailquota.core.mailboxes.measure import Known, measure
+from mailquota.core.mailboxes.rounds import FIRST_SHARE, SHARE, Poller
+from mailquota.core.servers.dovecot.trash import TrashNames
 from tests.core.loops import until
 from tests.core.worlds import ANNA, FREE, FULL, JOHN, LIMIT, TRASH, SmallWorld
 
@@ -137,7 +137,7 @@ def test_a_mailbox_that_hangs_does_not_hold_the_others(
     """It is unknown meanwhile, rounds, looks and orders go on, and it is measured when its disk is back."""
     go_on = threading.Event()
     monkeypatch.setattr(module, "_PATIENCE", 0.1)
-    monkeypatch.setattr("core.mailboxes.driver.measure", holding(FULL, go_on, small_world))
+    monkeypatch.setattr("mailquota.core.mailboxes.driver.measure", holding(FULL, go_on, small_world))
 
     async def scene(world: World) -> None:
         world.poller.start()
@@ -165,7 +165,7 @@ def test_a_fault_at_one_mailbox_is_told_once(
             raise ZeroDivisionError
         return measure(store, maildir, limit, known, now)
 
-    monkeypatch.setattr("core.mailboxes.driver.measure", faulty)
+    monkeypatch.setattr("mailquota.core.mailboxes.driver.measure", faulty)
 
     async def scene(world: World) -> None:
         world.poller.start()
@@ -212,7 +212,7 @@ def test_an_account_deleted_while_it_is_measured_does_not_come_back(
     play: Play, small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on = threading.Event()
-    monkeypatch.setattr("core.mailboxes.driver.measure", holding(FULL, go_on, small_world))
+    monkeypatch.setattr("mailquota.core.mailboxes.driver.measure", holding(FULL, go_on, small_world))
 
     async def scene(world: World) -> None:
         measuring = asyncio.ensure_future(world.poller.measure_now([world.entry(FULL)]))

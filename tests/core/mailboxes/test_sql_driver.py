@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import pytest
 
-from core.base.errors import DatabaseError, MailquotaError
-from core.mailboxes import asking
-from core.mailboxes.measure import Known, Unmeasurable
-from core.mailboxes.sql_driver import FRESH, LOOK, REST_LEAST, USABLE, SqlDriver
+from mailquota.core.base.errors import DatabaseError, MailquotaError
+from mailquota.core.mailboxes import asking
+from mailquota.core.mailboxes.measure import Known, Unmeasurable
+from mailquota.core.mailboxes.sql_driver import FRESH, LOOK, REST_LEAST, USABLE, SqlDriver
 from tests.core.mailboxes.boxes import ADDRESS, Box
 from tests.mailserver.process import wait_until
 

@@ -10,8 +10,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from core.mailboxes.measure import measure, recorded
-from core.mailboxes.trash import Found, Removed, append, find_files, remove_files
+from mailquota.core.mailboxes.measure import measure, recorded
+from mailquota.core.mailboxes.trash import Found, Removed, append, find_files, remove_files
 from tests.core.mailboxes.boxes import Box
 
 LIMIT = 100_000
@@ -149,7 +149,7 @@ def test_ten_thousand_messages_are_not_searched_for(full: Box, monkeypatch: pyte
     found = find(full)
     next(iter(places(found).values())).unlink()
     listdir = Mock(wraps=os.listdir)
-    monkeypatch.setattr("core.mailboxes.trash.os.listdir", listdir)
+    monkeypatch.setattr("mailquota.core.mailboxes.trash.os.listdir", listdir)
     assert len(remove_files(full.maildir, found).messages) == 3
     assert listdir.call_count == 1
 
@@ -180,7 +180,7 @@ def between(patch: pytest.MonkeyPatch, step: Callable[[], object]) -> None:
         if left and dir_fd is not None:
             left.pop()()
 
-    patch.setattr("core.mailboxes.trash.os.unlink", unlinking)
+    patch.setattr("mailquota.core.mailboxes.trash.os.unlink", unlinking)
 
 
 def recounted(box: Box) -> None:
@@ -206,7 +206,7 @@ def test_a_recount_at_the_last_moment(full: Box, monkeypatch: pytest.MonkeyPatch
         recounted(full)
         return write(handle, data)
 
-    monkeypatch.setattr("core.mailboxes.trash.os.write", writing)
+    monkeypatch.setattr("mailquota.core.mailboxes.trash.os.write", writing)
     assert len(remove_files(full.maildir, find(full)).messages) == 4
     assert not full.file.exists()
 
@@ -230,7 +230,7 @@ def test_a_file_that_we_may_not_write(full: Box, monkeypatch: pytest.MonkeyPatch
         return opened(path, flags, dir_fd=dir_fd)
 
     with monkeypatch.context() as patch:
-        patch.setattr("core.mailboxes.trash.os.open", denied)
+        patch.setattr("mailquota.core.mailboxes.trash.os.open", denied)
         assert remove_files(full.maildir, found) == Removed(found)
     assert not full.file.exists()
 
@@ -288,7 +288,7 @@ def test_an_error_on_the_way(full: Box, monkeypatch: pytest.MonkeyPatch) -> None
             raise PermissionError(13, "Permission denied", path)
         unlink(path, dir_fd=dir_fd)
 
-    monkeypatch.setattr("core.mailboxes.trash.os.unlink", failing)
+    monkeypatch.setattr("mailquota.core.mailboxes.trash.os.unlink", failing)
     removed = remove_files(full.maildir, found)
     assert removed.messages == found[:-1]
     assert isinstance(removed.error, PermissionError)
@@ -301,7 +301,7 @@ def test_an_error_at_the_first(full: Box, monkeypatch: pytest.MonkeyPatch) -> No
     def failing(path: str, dir_fd: int | None = None) -> None:
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr("core.mailboxes.trash.os.unlink", failing)
+    monkeypatch.setattr("mailquota.core.mailboxes.trash.os.unlink", failing)
     with pytest.raises(PermissionError):
         remove_files(full.maildir, find(full))
     assert recorded(full.maildir) == (1630, 5)
@@ -330,7 +330,7 @@ def test_a_full_disk(full: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_room(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("core.mailboxes.trash.os.write", no_room)
+    monkeypatch.setattr("mailquota.core.mailboxes.trash.os.write", no_room)
     removed = remove_files(full.maildir, find(full))
     assert (len(removed.messages), removed.error) == (4, None)
     assert not full.file.exists()

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from core.base.endpoints import parse_listen
-from core.base.sockets import Owner, bind
-from core.policy.server import PolicyServer
+from mailquota.core.base.endpoints import parse_listen
+from mailquota.core.base.sockets import Owner, bind
+from mailquota.core.policy.server import PolicyServer
 
 
 def request(recipient: str | None, size: int | str | None = None, state: str | None = "RCPT", **others: str) -> bytes:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.base.model import Alias
-from core.policy.aliases import MOST, AliasMap, Kind, Resolver
+from mailquota.core.base.model import Alias
+from mailquota.core.policy.aliases import MOST, AliasMap, Kind, Resolver
 
 MAILBOXES = {"john@a.org", "jane@a.org", "anna@b.org"}
 DOMAINS = {"a.org", "b.org"}

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from core.base.model import Account
-from core.base.units import parse_grace
+from mailquota.core.base.model import Account
+from mailquota.core.base.units import parse_grace
 from tests.core.enforcing import FITS, FULL, LARGE, NOBODY, NOT_OURS, TROUBLE, Desk, Open, furnish
 from tests.core.policy.clients import request
 

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from core.base.model import Alias
-from core.policy.aliases import AliasMap
+from mailquota.core.base.model import Alias
+from mailquota.core.policy.aliases import AliasMap
 from tests.core.enforcing import FITS, FULL, LARGE, NOBODY, TROUBLE, Desk, Open
 from tests.core.enforcing import desk as desk  # noqa: PLC0414 - a fixture
 from tests.core.policy.clients import request

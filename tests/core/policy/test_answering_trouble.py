@@ -9,15 +9,15 @@ from collections.abc import Callable
 
 import pytest
 
-import core.base.lanes
-import core.mailboxes.driver
-import core.policy.answering
-import core.policy.looks
-from core.base.endpoints import parse_listen
-from core.base.model import Level
-from core.mailboxes.measure import Known, Need, Unmeasurable
-from core.policy.protocol import Question
-from core.policy.routes import Route
+import mailquota.core.base.lanes
+import mailquota.core.mailboxes.driver
+import mailquota.core.policy.answering
+import mailquota.core.policy.looks
+from mailquota.core.base.endpoints import parse_listen
+from mailquota.core.base.model import Level
+from mailquota.core.mailboxes.measure import Known, Need, Unmeasurable
+from mailquota.core.policy.protocol import Question
+from mailquota.core.policy.routes import Route
 from tests.core.enforcing import FITS, FULL, NOBODY, NOT_OURS, TROUBLE, Desk, Open, furnish
 from tests.core.loops import SteppedLoop, until
 from tests.core.policy.clients import request
@@ -58,7 +58,7 @@ def test_an_exception_in_measuring(desk: Open, monkeypatch: pytest.MonkeyPatch, 
             raise error
         return original(*args)
 
-    original: Callable[..., object] = getattr(core.mailboxes.driver, place)
+    original: Callable[..., object] = getattr(mailquota.core.mailboxes.driver, place)
 
     async def work(table: Desk) -> None:
         table.add("john", 5000, file=False)
@@ -66,7 +66,7 @@ def test_an_exception_in_measuring(desk: Open, monkeypatch: pytest.MonkeyPatch, 
         assert await table.ask("john") == FULL
         table.boxes["john"].put(1, "new")
         with monkeypatch.context() as patch:
-            patch.setattr(f"core.mailboxes.driver.{place}", failing)
+            patch.setattr(f"mailquota.core.mailboxes.driver.{place}", failing)
             assert [await table.ask("john"), await table.ask("jane")] == [TROUBLE, FULL]
         assert table.metrics.trouble == 1
         assert table.entry("john").known is None
@@ -86,7 +86,7 @@ def test_a_fault_of_ours(desk: Open, monkeypatch: pytest.MonkeyPatch, caplog: py
         table.add("john", 5000)
         client = await table.connect()
         with monkeypatch.context() as patch:
-            patch.setattr("core.policy.routes.address_of", broken)
+            patch.setattr("mailquota.core.policy.routes.address_of", broken)
             assert await client.ask("john@example.org") == TROUBLE
         assert await client.ask("john@example.org") == FULL
         assert "a policy request could not be decided" in caplog.text
@@ -95,7 +95,9 @@ def test_a_fault_of_ours(desk: Open, monkeypatch: pytest.MonkeyPatch, caplog: py
     desk(work)
 
 
-@pytest.mark.parametrize("place", ["core.policy.log.DecisionLog.add", "core.policy.compare.SecondOpinion.put"])
+@pytest.mark.parametrize(
+    "place", ["mailquota.core.policy.log.DecisionLog.add", "mailquota.core.policy.compare.SecondOpinion.put"]
+)
 @pytest.mark.parametrize("looked", [True, False])
 def test_a_fault_in_recording(desk: Open, monkeypatch: pytest.MonkeyPatch, place: str, looked: bool) -> None:
     """Whether the answer was waited for or not: it is one for trouble, and the connection goes on."""
@@ -113,7 +115,7 @@ def test_a_fault_in_recording(desk: Open, monkeypatch: pytest.MonkeyPatch, place
             patch.setattr(place, broken)
             assert await client.ask("john@example.org") == TROUBLE
             if looked:
-                patch.setattr("core.policy.answering.Enforcer._find", broken)
+                patch.setattr("mailquota.core.policy.answering.Enforcer._find", broken)
                 assert await client.ask("nobody@example.org") == TROUBLE
         table.entry("john").fresh_until = 0.0
         assert await client.ask("john@example.org") == FULL
@@ -151,8 +153,8 @@ class Disk:
     def __init__(self, patch: pytest.MonkeyPatch, place: str) -> None:
         self.reached = threading.Event()
         self.released = threading.Event()
-        self._original: Callable[..., object] = getattr(core.mailboxes.driver, place)
-        patch.setattr(f"core.mailboxes.driver.{place}", self._look)
+        self._original: Callable[..., object] = getattr(mailquota.core.mailboxes.driver, place)
+        patch.setattr(f"mailquota.core.mailboxes.driver.{place}", self._look)
 
     def _look(self, *args: object) -> object:
         if any("/john/" in str(arg) for arg in args) and not self.released.is_set():
@@ -164,8 +166,8 @@ class Disk:
 @pytest.mark.parametrize("place", ["probe", "count_inbox"])
 def test_a_disk_that_hangs(desk: Open, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     """Trouble for who is on it, within the deadline; others get their answers, those behind it in the thread too."""
-    monkeypatch.setattr("core.policy.looks.PROBE_PATIENCE", 60.0)
-    monkeypatch.setattr("core.policy.looks.COUNT_PATIENCE", 60.0)
+    monkeypatch.setattr("mailquota.core.policy.looks.PROBE_PATIENCE", 60.0)
+    monkeypatch.setattr("mailquota.core.policy.looks.COUNT_PATIENCE", 60.0)
 
     async def work(table: Desk) -> None:
         disk = Disk(monkeypatch, place)
@@ -192,7 +194,7 @@ def test_a_disk_that_hangs(desk: Open, monkeypatch: pytest.MonkeyPatch, place: s
 
 def test_a_deadline_passes(desk: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trouble then, though the work goes on; what it finds is kept for the next request."""
-    monkeypatch.setattr("core.policy.answering.DEADLINE", 60.0)
+    monkeypatch.setattr("mailquota.core.policy.answering.DEADLINE", 60.0)
 
     async def work(table: Desk) -> None:
         disk = Disk(monkeypatch, "probe")
@@ -219,7 +221,7 @@ def test_no_disk_is_asked_for_who_is_never_refused(desk: Open, monkeypatch: pyte
 
     async def work(table: Desk) -> None:
         furnish(table)
-        monkeypatch.setattr("core.mailboxes.driver.probe", failing)
+        monkeypatch.setattr("mailquota.core.mailboxes.driver.probe", failing)
         names = ("free", "postmaster", "nobody", "half")
         assert [await table.ask(name) for name in names] == [FITS, FITS, NOBODY, TROUBLE]
         assert await table.ask("half", state="DATA") == NOT_OURS
@@ -247,11 +249,11 @@ def test_an_account_that_goes_while_it_is_asked_about(desk: Open, monkeypatch: p
 
 def test_the_constants_fit_together() -> None:
     """A hanging item is given up before the deadline of those behind it, and no answer takes longer than 0.2 s."""
-    tick = core.base.lanes._TICK
-    looks = 1 + math.ceil(core.policy.looks.PROBE_PATIENCE / tick)  # the first one only sees how far it got
-    assert looks * tick < core.policy.answering.DEADLINE
-    assert core.policy.answering.DEADLINE + core.policy.answering._TICK <= 0.2
-    assert core.policy.answering.START_DEADLINE == 2.0
+    tick = mailquota.core.base.lanes._TICK
+    looks = 1 + math.ceil(mailquota.core.policy.looks.PROBE_PATIENCE / tick)  # the first one only sees how far it got
+    assert looks * tick < mailquota.core.policy.answering.DEADLINE
+    assert mailquota.core.policy.answering.DEADLINE + mailquota.core.policy.answering._TICK <= 0.2
+    assert mailquota.core.policy.answering.START_DEADLINE == 2.0
 
 
 def test_before_the_accounts_are_read(desk: Open) -> None:
@@ -274,7 +276,7 @@ def test_before_the_accounts_are_read(desk: Open) -> None:
 
 def test_accounts_that_are_not_read(desk: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """After two seconds it is trouble, for later requests at once; when they are read after all, all is well."""
-    monkeypatch.setattr("core.policy.answering.START_DEADLINE", 2000.0)
+    monkeypatch.setattr("mailquota.core.policy.answering.START_DEADLINE", 2000.0)
 
     async def work(table: Desk) -> None:
         loop = asyncio.get_running_loop()

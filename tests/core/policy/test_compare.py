@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from core.base import restarts
-from core.base.endpoints import ListenAddress
-from core.base.model import Alias
-from core.control.results import Explanation
-from core.policy.aliases import AliasMap
-from core.policy.compare import QUEUED, Opinion, opinion_of
-from core.policy.decision import Verdict
+from mailquota.core.base import restarts
+from mailquota.core.base.endpoints import ListenAddress
+from mailquota.core.base.model import Alias
+from mailquota.core.control.results import Explanation
+from mailquota.core.policy.aliases import AliasMap
+from mailquota.core.policy.compare import QUEUED, Opinion, opinion_of
+from mailquota.core.policy.decision import Verdict
 from tests.core.enforcing import FITS, FULL, Desk, Open
 from tests.core.enforcing import desk as desk  # noqa: PLC0414 - a fixture
 from tests.core.loops import until
@@ -137,8 +137,8 @@ def test_nobody_waits_for_it(
     desk: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fault: str
 ) -> None:
     """Whatever is wrong with it: our answers go on, the queue stays short, and it is said once."""
-    monkeypatch.setattr("core.policy.compare._PATIENCE", 0.01)
-    monkeypatch.setattr("core.policy.compare._PAUSE", 0.0)
+    monkeypatch.setattr("mailquota.core.policy.compare._PATIENCE", 0.01)
+    monkeypatch.setattr("mailquota.core.policy.compare._PAUSE", 0.0)
 
     async def work(table: Desk) -> None:
         table.add("full", 5000)

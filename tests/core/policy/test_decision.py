@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.base.exempt import Exempt
-from core.base.units import format_exact, parse_grace
-from core.policy.decision import DECIDED_STATES, Answers, Verdict, explain_verdict, judge
+from mailquota.core.base.exempt import Exempt
+from mailquota.core.base.units import format_exact, parse_grace
+from mailquota.core.policy.decision import DECIDED_STATES, Answers, Verdict, explain_verdict, judge
 
 OK, OVER, LARGE = Verdict.ACCEPT, Verdict.OVER_QUOTA, Verdict.TOO_LARGE
 MIB = 1024 * 1024

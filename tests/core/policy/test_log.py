@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from core.base.model import Account
-from core.mailboxes.ledger import Entry
-from core.policy.decision import Verdict
-from core.policy.log import NEWEST, REFUSED, DecisionLog
-from core.policy.protocol import RequestReader
+from mailquota.core.base.model import Account
+from mailquota.core.mailboxes.ledger import Entry
+from mailquota.core.policy.decision import Verdict
+from mailquota.core.policy.log import NEWEST, REFUSED, DecisionLog
+from mailquota.core.policy.protocol import RequestReader
 from tests.core.policy.clients import request
 
 ACCEPT, OVER = Verdict.ACCEPT, Verdict.OVER_QUOTA

@@ -11,18 +11,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from core.base.programs import Run, Said
-from core.commands.show import details_json
-from core.control.messages import GetDetails
-from core.control.results import DecisionRow, Details
-from core.doctor.log.probe import log_facts
-from core.policy import mail_log
-from core.policy.mail_log import MailLog
-from core.servers.mail_log.apart import read_apart
-from core.servers.mail_log.places import find_log
-from core.servers.mail_log.source import MAIL_LOGS, LogFiles, LogRead
-from core.settings.config import Config
-from core.settings.declared import Mailstore, Policy, Settings
+from mailquota.core.base.programs import Run, Said
+from mailquota.core.commands.show import details_json
+from mailquota.core.control.messages import GetDetails
+from mailquota.core.control.results import DecisionRow, Details
+from mailquota.core.doctor.log.probe import log_facts
+from mailquota.core.policy import mail_log
+from mailquota.core.policy.mail_log import MailLog
+from mailquota.core.servers.mail_log.apart import read_apart
+from mailquota.core.servers.mail_log.places import find_log
+from mailquota.core.servers.mail_log.source import MAIL_LOGS, LogFiles, LogRead
+from mailquota.core.settings.config import Config
+from mailquota.core.settings.declared import Mailstore, Policy, Settings
 from tests.core.engines import console, embedded
 from tests.core.loops import SteppedLoop, run
 from tests.core.worlds import FULL, JOHN, TRASH, SmallWorld

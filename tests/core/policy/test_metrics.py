@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.policy.metrics import Metrics
+from mailquota.core.policy.metrics import Metrics
 
 
 @given(st.lists(st.integers(0, 10**7), min_size=1, max_size=200), st.sampled_from([0.01, 0.5, 0.9, 0.99, 1.0]))

@@ -8,8 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.base.errors import ProtocolError
-from core.policy.protocol import MAX_REQUEST, Question, RequestReader, answer, attribute, question, text_attribute
+from mailquota.core.base.errors import ProtocolError
+from mailquota.core.policy.protocol import (
+    MAX_REQUEST,
+    Question,
+    RequestReader,
+    answer,
+    attribute,
+    question,
+    text_attribute,
+)
 
 REQUEST = (
     b"request=smtpd_access_policy\nprotocol_state=RCPT\nprotocol_name=ESMTP\nclient_address=192.0.2.1\n"

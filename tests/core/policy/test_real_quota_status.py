@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from core.base.model import Account
-from core.mailboxes.mailstore import Mailstore
-from core.policy.decision import Answers
-from core.servers.dovecot.trash import TrashNames
+from mailquota.core.base.model import Account
+from mailquota.core.mailboxes.mailstore import Mailstore
+from mailquota.core.policy.decision import Answers
+from mailquota.core.servers.dovecot.trash import TrashNames
 from tests.core.enforcing import Desk, open_desk
 from tests.core.loops import run
 from tests.core.policy.clients import Client, request

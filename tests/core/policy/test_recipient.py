@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.policy.recipient import user_name
+from mailquota.core.policy.recipient import user_name
 
 EDGE = "edge@example.org"
 

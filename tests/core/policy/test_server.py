@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from core.policy.metrics import Metrics
-from core.policy.protocol import MAX_REQUEST, answer, question
-from core.policy.server import Connection, PolicyServer
+from mailquota.core.policy.metrics import Metrics
+from mailquota.core.policy.protocol import MAX_REQUEST, answer, question
+from mailquota.core.policy.server import Connection, PolicyServer
 from tests.core.loops import run, until
 from tests.core.policy.clients import Client, request, serving
 from tests.mailserver.fixture import temporary_folder

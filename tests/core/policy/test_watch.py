@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from core.base.model import Account
-from core.mailboxes.ledger import Entry
-from core.policy.watch import IDLE_SECONDS, Watch
+from mailquota.core.base.model import Account
+from mailquota.core.mailboxes.ledger import Entry
+from mailquota.core.policy.watch import IDLE_SECONDS, Watch
 from tests.core.enforcing import FITS, FULL, Desk, Open
 from tests.core.enforcing import desk as desk  # noqa: PLC0414 - a fixture
 from tests.mailserver.fixture import temporary_folder
@@ -67,7 +67,7 @@ def test_a_fresh_mailbox_is_not_looked_at(desk: Open, monkeypatch: pytest.Monkey
         client = await table.connect()
         assert await client.ask("john@example.org") == FITS
         with monkeypatch.context() as patch:
-            patch.setattr("core.policy.looks.Looker.look", None)
+            patch.setattr("mailquota.core.policy.looks.Looker.look", None)
             assert [await client.ask("john@example.org") for _ in range(3)] == [FITS] * 3
         box.append(4000, 1)
         assert await client.ask("john@example.org") == FULL
@@ -181,11 +181,11 @@ def test_without_notification(desk: Open, monkeypatch: pytest.MonkeyPatch, lack:
         raise OSError(28, "No space left on device")
 
     if lack == "inotify":
-        monkeypatch.setattr("core.policy.watch.INotify", fail)
+        monkeypatch.setattr("mailquota.core.policy.watch.INotify", fail)
     elif lack == "watches":
-        monkeypatch.setattr("core.policy.watch.INotify.add_watch", fail)
+        monkeypatch.setattr("mailquota.core.policy.watch.INotify.add_watch", fail)
     else:
-        monkeypatch.setattr("core.policy.watch._LOCAL", frozenset[str]())
+        monkeypatch.setattr("mailquota.core.policy.watch._LOCAL", frozenset[str]())
 
     async def work(table: Desk) -> None:
         box = table.add("john", 1000)

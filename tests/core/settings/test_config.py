@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from core.base.errors import SettingsError
-from core.base.units import Grace
-from core.settings import config as config_module
-from core.settings.config import Found, load
-from core.settings.declared import Settings
+from mailquota.core.base.errors import SettingsError
+from mailquota.core.base.units import Grace
+from mailquota.core.settings import config as config_module
+from mailquota.core.settings.config import Found, load
+from mailquota.core.settings.declared import Settings
 from tests.core.settings_files import DOCUMENTED, FOUND, loaded
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from core.base.errors import SettingsError
-from core.settings.text import dump, listing
+from mailquota.core.base.errors import SettingsError
+from mailquota.core.settings.text import dump, listing
 from tests.core.settings_files import CUSTOM, loaded
 
 BAD_VALUES = {

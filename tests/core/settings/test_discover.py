@@ -6,11 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from core.servers.postfix.maps import database_maps, database_url, main_cf_map, main_cf_password, parse_map_file
-from core.settings.config import load
-from core.settings.discover import discover
-from core.settings.passwords import read_password
-from core.settings.text import dump
+from mailquota.core.servers.postfix.maps import (
+    database_maps,
+    database_url,
+    main_cf_map,
+    main_cf_password,
+    parse_map_file,
+)
+from mailquota.core.settings.config import load
+from mailquota.core.settings.discover import discover
+from mailquota.core.settings.passwords import read_password
+from mailquota.core.settings.text import dump
 from tests.core.recorded_server import Server
 
 DATA = Path(__file__).parents[2] / "data"

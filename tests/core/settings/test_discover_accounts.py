@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from core.base import programs
-from core.base.programs import Said
-from core.servers.dovecot.conf import config_file
-from core.servers.dovecot.queries import other_unit, schema_of
-from core.servers.dovecot.sql import includes, old_source, password_in
-from core.settings.config import load
-from core.settings.discover import discover
-from core.settings.passwords import read_password
-from core.settings.text import dump
+from mailquota.core.base import programs
+from mailquota.core.base.programs import Said
+from mailquota.core.servers.dovecot.conf import config_file
+from mailquota.core.servers.dovecot.queries import other_unit, schema_of
+from mailquota.core.servers.dovecot.sql import includes, old_source, password_in
+from mailquota.core.settings.config import load
+from mailquota.core.settings.discover import discover
+from mailquota.core.settings.passwords import read_password
+from mailquota.core.settings.text import dump
 from tests.core.recorded_server import Server
 
 DATA = Path(__file__).parents[2] / "data"

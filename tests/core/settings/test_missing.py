@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from core.settings import config as config_module
-from core.settings.config import Config, Found, load
-from core.settings.missing import MissingSettingError, missing, require
+from mailquota.core.settings import config as config_module
+from mailquota.core.settings.config import Config, Found, load
+from mailquota.core.settings.missing import MissingSettingError, missing, require
 
 FOUND = Found(
     {"policy": {"grace": "5%"}},

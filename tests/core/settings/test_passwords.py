@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from core.base.errors import SettingsError
-from core.settings.config import DEFAULT_ORIGIN, Config
-from core.settings.declared import Accounts, Settings
-from core.settings.passwords import password_files, read_password
+from mailquota.core.base.errors import SettingsError
+from mailquota.core.settings.config import DEFAULT_ORIGIN, Config
+from mailquota.core.settings.declared import Accounts, Settings
+from mailquota.core.settings.passwords import password_files, read_password
 from tests.core.settings_files import loaded
 from tests.mailserver.fixture import temporary_folder
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from core.settings.config import keys, load, sections
-from core.settings.text import dump, listing
+from mailquota.core.settings.config import keys, load, sections
+from mailquota.core.settings.text import dump, listing
 from tests.core.settings_files import CUSTOM, DOCUMENTED, FOUND, loaded
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.base.model import AccountRow
-from core.control.messages import SetLimit
+from mailquota.core.base.model import AccountRow
+from mailquota.core.control.messages import SetLimit
 from tests.core.zones import in_zone
 from tests.tui.fake_engine import FakeEngine
 from tests.tui.stage import Stage, play

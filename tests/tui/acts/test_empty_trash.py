@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from core.base.model import AccountRow
-from core.control.messages import EmptyTrash
+from mailquota.core.base.model import AccountRow
+from mailquota.core.control.messages import EmptyTrash
 from tests.tui.fake_engine import FakeEngine
 from tests.tui.stage import Stage, play
 from tests.tui.world import MIB

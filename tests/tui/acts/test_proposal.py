@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from core.base.model import AccountRow
+from mailquota.core.base.model import AccountRow
+from mailquota.tui.acts.proposal import Proposal
+from mailquota.tui.draw.glyphs import UNICODE
+from mailquota.tui.draw.grid import Look
 from tests.tui import world
-from tui.acts.proposal import Proposal
-from tui.draw.glyphs import UNICODE
-from tui.draw.grid import Look
 
 GIB = 1 << 30
 LOOK = Look(world.NOW, UNICODE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.control.messages import Recalc
+from mailquota.core.control.messages import Recalc
 from tests.tui.fake_engine import FakeEngine
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE, MIB

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.control.results import Folder
+from mailquota.core.control.results import Folder
+from mailquota.tui.card import folders
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.glyphs import ASCII, UNICODE
+from mailquota.tui.draw.grid import Look
 from tests.tui import world
-from tui.card import folders
-from tui.draw import format as fmt
-from tui.draw.glyphs import ASCII, UNICODE
-from tui.draw.grid import Look
 
 LOOK = Look(world.NOW, UNICODE)
 MAILDIR = [

@@ -7,18 +7,18 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from core.base.model import AccountRow
-from core.control.messages import EmptyTrash, GetDetails, Recalc, SetLimit, Undo, Warn
-from core.control.results import DecisionRow, Folder, JournalRow
+from mailquota.core.base.model import AccountRow
+from mailquota.core.control.messages import EmptyTrash, GetDetails, Recalc, SetLimit, Undo, Warn
+from mailquota.core.control.results import DecisionRow, Folder, JournalRow
+from mailquota.tui.card.page import Card
+from mailquota.tui.card.screen import CardScreen
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.glyphs import UNICODE
+from mailquota.tui.draw.grid import Look
 from tests.tui import past, world
 from tests.tui.fake_engine import FakeEngine
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE, GIB, MIB
-from tui.card.page import Card
-from tui.card.screen import CardScreen
-from tui.draw import format as fmt
-from tui.draw.glyphs import UNICODE
-from tui.draw.grid import Look
 
 LONG = "asked for by phone, and again by mail, as the invoices of the last ten years have to stay here"
 LOOK = Look(world.NOW, UNICODE)

@@ -7,18 +7,18 @@ import random
 import msgspec
 import pytest
 
-from core.base.times import local_time
-from core.control.messages import Decisions, Snapshot, Welcome
-from core.control.results import DecisionRow, Refusals, RefusedAccount
+from mailquota.core.base.times import local_time
+from mailquota.core.control.messages import Decisions, Snapshot, Welcome
+from mailquota.core.control.results import DecisionRow, Refusals, RefusedAccount
+from mailquota.tui.decisions import captions as feed_captions
+from mailquota.tui.decisions import columns as lanes
+from mailquota.tui.decisions.feed import DOCS, DecisionFilter, Feed
+from mailquota.tui.desk.session import KEPT_DECISIONS, Session
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line
+from mailquota.tui.draw.glyphs import ASCII, UNICODE
+from mailquota.tui.draw.grid import Look
 from tests.tui import world
-from tui.decisions import captions as feed_captions
-from tui.decisions import columns as lanes
-from tui.decisions.feed import DOCS, DecisionFilter, Feed
-from tui.desk.session import KEPT_DECISIONS, Session
-from tui.draw import format as fmt
-from tui.draw.format import Line
-from tui.draw.glyphs import ASCII, UNICODE
-from tui.draw.grid import Look
 
 LOOK = Look(world.NOW, UNICODE)
 ROW = DecisionRow(world.NOW, "accept", "info@x.org", "john@x.org", "news@shop.example", "mx.example.net", 48 << 10, 61)

@@ -8,17 +8,17 @@ import msgspec
 import pytest
 from textual.events import MouseScrollDown
 
-from core.base.model import AccountRow
-from core.control.messages import Decisions, Explain, GetRefusals
-from core.control.results import DecisionRow, Refusals, RefusedAccount
+from mailquota.core.base.model import AccountRow
+from mailquota.core.control.messages import Decisions, Explain, GetRefusals
+from mailquota.core.control.results import DecisionRow, Refusals, RefusedAccount
+from mailquota.tui.decisions.screen import DecisionsScreen
+from mailquota.tui.decisions.table import DecisionTable
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.frame.help import help_lines
 from tests.tui import world
 from tests.tui.fake_engine import FakeEngine
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE
-from tui.decisions.screen import DecisionsScreen
-from tui.decisions.table import DecisionTable
-from tui.draw import format as fmt
-from tui.frame.help import help_lines
 
 EVIL = "\x1b[31mx\x07@[red]e[/].org"
 

@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from core.base.model import AccountRow
+from mailquota.core.base.model import AccountRow
+from mailquota.tui.desk import account_columns
+from mailquota.tui.desk.account_columns import BY_KEY, COLUMNS
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.glyphs import ASCII, UNICODE, Glyphs
+from mailquota.tui.draw.grid import GAP, Column, Look, column_at, titles
 from tests.tui import world
-from tui.desk import account_columns
-from tui.desk.account_columns import BY_KEY, COLUMNS
-from tui.draw import format as fmt
-from tui.draw.glyphs import ASCII, UNICODE, Glyphs
-from tui.draw.grid import GAP, Column, Look, column_at, titles
 
 ROW = AccountRow(
     "anna@example.org", 5 << 30, 4 << 30, 9114, 40 << 20, 12, "maildirsize", world.NOW - 5, refused_at=world.NOW - 200

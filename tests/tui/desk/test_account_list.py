@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.base.filters import parse_filter
-from core.base.model import AccountRow
+from mailquota.core.base.filters import parse_filter
+from mailquota.core.base.model import AccountRow
+from mailquota.tui.desk.account_columns import BY_KEY, COLUMNS
+from mailquota.tui.desk.account_list import AccountList, View
+from mailquota.tui.draw.grid import Column
 from tests.tui import world
-from tui.desk.account_columns import BY_KEY, COLUMNS
-from tui.desk.account_list import AccountList, View
-from tui.draw.grid import Column
 
 SIZES = st.one_of(st.none(), st.integers(0, 200))
 

@@ -8,16 +8,16 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from core.base.model import AccountRow
-from core.control.client import Client, EngineGoneError, RequestFailedError
-from core.control.messages import Delta, Explain, GetStatus, Welcome
-from core.control.results import Status
+from mailquota.core.base.model import AccountRow
+from mailquota.core.control.client import Client, EngineGoneError, RequestFailedError
+from mailquota.core.control.messages import Delta, Explain, GetStatus, Welcome
+from mailquota.core.control.results import Status
+from mailquota.tui.desk import link as link_module
+from mailquota.tui.desk.link import Link
+from mailquota.tui.desk.session import Session, State
 from tests.tui import world
 from tests.tui.fake_engine import FakeEngine
 from tests.tui.world import FIVE
-from tui.desk import link as link_module
-from tui.desk.link import Link
-from tui.desk.session import Session, State
 
 
 async def until(true: Callable[[], object]) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from core.base.model import AccountRow
-from core.control.messages import Decisions, Delta, Goodbye, Head, Snapshot, Welcome
-from core.control.results import DecisionRow
+from mailquota.core.base.model import AccountRow
+from mailquota.core.control.messages import Decisions, Delta, Goodbye, Head, Snapshot, Welcome
+from mailquota.core.control.results import DecisionRow
+from mailquota.tui.desk.session import KEPT_DECISIONS, SILENT, Session, State
 from tests.tui import world
-from tui.desk.session import KEPT_DECISIONS, SILENT, Session, State
 
 WELCOME = Welcome(1, "fake", "mail.example.org", 1, "enforce", may_change=True)
 A1, A2, B = AccountRow("a@x", 1, 1), AccountRow("a@x", 1, 2), AccountRow("b@x", 1, 1)

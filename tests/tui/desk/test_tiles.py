@@ -5,20 +5,20 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from core.base.filters import parse_filter
-from core.base.model import AccountRow
-from core.control.messages import Head, Snapshot, Welcome
-from core.control.results import DatabaseState, DecisionRow, DiskState
+from mailquota.core.base.filters import parse_filter
+from mailquota.core.base.model import AccountRow
+from mailquota.core.control.messages import Head, Snapshot, Welcome
+from mailquota.core.control.results import DatabaseState, DecisionRow, DiskState
+from mailquota.tui.accounts.strip import decision_line
+from mailquota.tui.desk import captions
+from mailquota.tui.desk.account_list import AccountList, View
+from mailquota.tui.desk.session import Session
+from mailquota.tui.desk.tiles import Place, Tile, badges, first_line, fitting, second_line
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.format import Line
+from mailquota.tui.draw.glyphs import ASCII, UNICODE
+from mailquota.tui.draw.grid import Look
 from tests.tui import world
-from tui.accounts.strip import decision_line
-from tui.desk import captions
-from tui.desk.account_list import AccountList, View
-from tui.desk.session import Session
-from tui.desk.tiles import Place, Tile, badges, first_line, fitting, second_line
-from tui.draw import format as fmt
-from tui.draw.format import Line
-from tui.draw.glyphs import ASCII, UNICODE
-from tui.draw.grid import Look
 
 LOOK = Look(world.NOW, UNICODE)
 ROWS = world.accounts(100)

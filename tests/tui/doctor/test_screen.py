@@ -7,12 +7,12 @@ import threading
 import msgspec
 import pytest
 
-from core.doctor.model import Finding
+from mailquota.core.doctor.model import Finding
+from mailquota.tui.desk.examining import Examine
+from mailquota.tui.doctor.screen import DoctorScreen
+from mailquota.tui.draw.format import clock
 from tests.tui import past, world
 from tests.tui.stage import Scene, Stage, play
-from tui.desk.examining import Examine
-from tui.doctor.screen import DoctorScreen
-from tui.draw.format import clock
 
 FIX = "cat >> /etc/dovecot/local.conf"
 EVIL = "\x1b[31mx\x07[red]e[/]"

@@ -10,18 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.base.model import AccountRow
-from core.control.results import DiskState
+from mailquota.core.base.model import AccountRow
+from mailquota.core.control.results import DiskState
+from mailquota.tui.domains import rows as domains
+from mailquota.tui.domains.rows import Domain, Domains
+from mailquota.tui.domains.screen import DomainsScreen
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.glyphs import UNICODE
+from mailquota.tui.draw.grid import Look
 from tests.tui import past, world
 from tests.tui.fake_engine import FakeEngine
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE, GIB, MIB
-from tui.domains import rows as domains
-from tui.domains.rows import Domain, Domains
-from tui.domains.screen import DomainsScreen
-from tui.draw import format as fmt
-from tui.draw.glyphs import UNICODE
-from tui.draw.grid import Look
 
 LOOK = Look(world.NOW, UNICODE)
 SIZES = st.one_of(st.none(), st.integers(0, 200))

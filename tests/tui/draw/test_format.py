@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
-from tui.draw import format as fmt
-from tui.draw.glyphs import ASCII, UNICODE
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.glyphs import ASCII, UNICODE
 
 
 @pytest.mark.parametrize(

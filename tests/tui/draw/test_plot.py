@@ -8,18 +8,18 @@ from collections.abc import Sequence
 
 import pytest
 
-from core.base.growth import forecast
-from core.base.model import AccountRow, Forecast, Point, Trend
-from core.base.times import local_time
-from core.control.results import Details
+from mailquota.core.base.growth import forecast
+from mailquota.core.base.model import AccountRow, Forecast, Point, Trend
+from mailquota.core.base.times import local_time
+from mailquota.core.control.results import Details
+from mailquota.tui.card import page as card
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw import outlook, plot
+from mailquota.tui.draw.format import Line
+from mailquota.tui.draw.glyphs import ASCII, UNICODE, Glyphs
+from mailquota.tui.draw.grid import Look
 from tests.tui import past, world
 from tests.tui.world import GIB, MIB
-from tui.card import page as card
-from tui.draw import format as fmt
-from tui.draw import outlook, plot
-from tui.draw.format import Line
-from tui.draw.glyphs import ASCII, UNICODE, Glyphs
-from tui.draw.grid import Look
 
 DAY, HOUR = 86400.0, 3600.0
 NOW = world.NOW

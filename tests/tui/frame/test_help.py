@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from core.base import filters
+from mailquota.core.base import filters
+from mailquota.tui.desk.account_columns import COLUMNS
+from mailquota.tui.frame.help import help_lines
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE
-from tui.desk.account_columns import COLUMNS
-from tui.frame.help import help_lines
 
 
 def names(stage: Stage) -> set[str]:

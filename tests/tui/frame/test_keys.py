@@ -7,10 +7,10 @@ import time
 import pytest
 from textual.events import MouseScrollDown
 
+from mailquota.tui.accounts.table import AccountTable
+from mailquota.tui.widgets.table_header import TableHeader
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE
-from tui.accounts.table import AccountTable
-from tui.widgets.table_header import TableHeader
 
 
 def test_moving_by_keys() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from core.control.messages import HandOver
+from mailquota.core.control.messages import HandOver
+from mailquota.tui.frame.leaving import Outcome
 from tests.tui.fake_engine import FakeEngine
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE
-from tui.frame.leaving import Outcome
 
 
 def handed_over(stage: Stage) -> bool:

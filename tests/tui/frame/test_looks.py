@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from textual.color import Color
 
-from core.base.model import AccountRow
-from core.control.results import DecisionRow
+from mailquota.core.base.model import AccountRow
+from mailquota.core.control.results import DecisionRow
 from tests.tui import world
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE, MIB

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from tui.frame import terminal
+from mailquota.tui.frame import terminal
 
 
 @pytest.mark.parametrize(

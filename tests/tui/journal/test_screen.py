@@ -7,18 +7,18 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from core.base.model import AccountRow
-from core.control.messages import GetJournal, Undo
-from core.control.results import JournalRow
+from mailquota.core.base.model import AccountRow
+from mailquota.core.control.messages import GetJournal, Undo
+from mailquota.core.control.results import JournalRow
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.glyphs import UNICODE
+from mailquota.tui.draw.grid import Look, arrange, cells
+from mailquota.tui.journal import rows as journal
+from mailquota.tui.journal.screen import JournalScreen
 from tests.tui import past, world
 from tests.tui.fake_engine import FakeEngine
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE, GIB, MIB
-from tui.draw import format as fmt
-from tui.draw.glyphs import UNICODE
-from tui.draw.grid import Look, arrange, cells
-from tui.journal import rows as journal
-from tui.journal.screen import JournalScreen
 
 LOOK = Look(world.NOW, UNICODE)
 EVIL = "\x1b[31mx\x07@[red]e[/].org"

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from core.control.messages import GetJournal, Undo
-from core.control.results import JournalRow
+from mailquota.core.control.messages import GetJournal, Undo
+from mailquota.core.control.results import JournalRow
 from tests.tui import world
 from tests.tui.fake_engine import FakeEngine
 from tests.tui.journal.test_screen import entry, with_journal

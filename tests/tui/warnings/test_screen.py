@@ -7,18 +7,18 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from core.control.messages import GetWarnings, PreviewWarning, Warn
-from core.control.messages import TrialWarning as SentTest  # by its own name pytest would take it for a test
-from core.control.results import Preview, WarningRow, WarnResult
+from mailquota.core.control.messages import GetWarnings, PreviewWarning, Warn
+from mailquota.core.control.messages import TrialWarning as SentTest  # by its own name pytest would take it for a test
+from mailquota.core.control.results import Preview, WarningRow, WarnResult
+from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw.glyphs import ASCII, UNICODE
+from mailquota.tui.draw.grid import Look, arrange, cells
+from mailquota.tui.warnings import rows as warned
+from mailquota.tui.warnings.screen import WarningsScreen
 from tests.tui import past, world
 from tests.tui.fake_engine import FakeEngine
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE
-from tui.draw import format as fmt
-from tui.draw.glyphs import ASCII, UNICODE
-from tui.draw.grid import Look, arrange, cells
-from tui.warnings import rows as warned
-from tui.warnings.screen import WarningsScreen
 
 LOOK = Look(world.NOW, UNICODE)
 EVIL = "\x1b[31mx\x07@[red]e[/].org"

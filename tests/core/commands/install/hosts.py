@@ -8,16 +8,16 @@ from typing import Any
 
 import msgspec
 
-from core.base.programs import Said
-from core.commands.install.apply import Report, carry_out
-from core.commands.install.gather import Asked, gather
-from core.commands.install.machine import Machine
-from core.commands.install.model import RESTRICTIONS, SERVICE_UNIT, SOCKET_UNIT, Host, Owner, Plan
-from core.commands.install.plan import install_plan
-from core.commands.install.removal import removal_plan
-from core.servers.postfix.restrictions import our_check
-from core.settings.config import Config
-from core.settings.declared import Settings
+from mailquota.core.base.programs import Said
+from mailquota.core.commands.install.apply import Report, carry_out
+from mailquota.core.commands.install.gather import Asked, gather
+from mailquota.core.commands.install.machine import Machine
+from mailquota.core.commands.install.model import RESTRICTIONS, SERVICE_UNIT, SOCKET_UNIT, Host, Owner, Plan
+from mailquota.core.commands.install.plan import install_plan
+from mailquota.core.commands.install.removal import removal_plan
+from mailquota.core.servers.postfix.restrictions import our_check
+from mailquota.core.settings.config import Config
+from mailquota.core.settings.declared import Settings
 
 SETTINGS = "/etc/mailquota/mailquota.toml"
 OUR_CHECK = our_check("unix:private/mailquota")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from core.commands.install.command import for_service, own_command
-from core.settings.config import load
-from core.settings.text import dump
+from mailquota.core.commands.install.command import for_service, own_command
+from mailquota.core.settings.config import load
+from mailquota.core.settings.text import dump
 from tests.core.commands.command_line import COMMAND, ROOT
 from tests.core.worlds import SmallWorld
 from tests.mailserver.fixture import private_namespace
@@ -30,7 +30,9 @@ class Bare:
 
     def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
         """``mailquota WORDS`` there."""
-        return self.inside.run([*COMMAND, "--config", self._config, *words], environ={"PYTHONPATH": str(ROOT)})
+        return self.inside.run(
+            [*COMMAND, "--config", self._config, *words], environ={"PYTHONPATH": str(ROOT / "packaging")}
+        )
 
 
 @pytest.fixture
@@ -85,7 +87,7 @@ def test_it_starts_the_mailquota_that_was_called(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("PATH", str(tmp_path))
     assert own_command() == (f"{tmp_path}/mailquota",)
     monkeypatch.setattr(sys, "argv", ["/somewhere/tui/command.py"])
-    assert own_command() == (sys.executable, "-m", "tui.command")
+    assert own_command() == (sys.executable, "-m", "mailquota")
 
 
 def test_the_settings_hold_what_only_root_can_find_out(small_world: SmallWorld, tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from core.base.programs import Said
-from core.commands.install.gather import Asked, can_read, gather
-from core.commands.install.machine import Machine
-from core.commands.install.model import Host, Owner, PostfixState, Units
+from mailquota.core.base.programs import Said
+from mailquota.core.commands.install.gather import Asked, can_read, gather
+from mailquota.core.commands.install.machine import Machine
+from mailquota.core.commands.install.model import Host, Owner, PostfixState, Units
 from tests.core.commands.install.hosts import MAILSTORE, SETTINGS, config
 from tests.mailserver.fixture import temporary_folder
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.commands.install.machine import Machine
+from mailquota.core.commands.install.machine import Machine
 
 
 def test_a_masked_unit_does_not_become_writable_for_all(tmp_path: Path) -> None:

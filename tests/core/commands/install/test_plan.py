@@ -7,13 +7,22 @@ from typing import Any
 
 import pytest
 
-from core.base.errors import MailquotaError
-from core.commands.install.apply import difference, script
-from core.commands.install.model import SERVICE_UNIT, SOCKET_UNIT, Await, Command, Plan, PostfixState, Put, Units
-from core.commands.install.plan import install_plan
-from core.commands.install.without_systemd import advice
-from core.servers.postfix.restrictions import our_check
-from core.settings.config import Config
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.commands.install.apply import difference, script
+from mailquota.core.commands.install.model import (
+    SERVICE_UNIT,
+    SOCKET_UNIT,
+    Await,
+    Command,
+    Plan,
+    PostfixState,
+    Put,
+    Units,
+)
+from mailquota.core.commands.install.plan import install_plan
+from mailquota.core.commands.install.without_systemd import advice
+from mailquota.core.servers.postfix.restrictions import our_check
+from mailquota.core.settings.config import Config
 from tests.core.commands.install.hosts import OUR_CHECK, SETTINGS, config, host
 
 PERMITS = "permit_mynetworks, reject_unauth_destination"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.commands.install.model import MANIFEST, SERVICE_UNIT
+from mailquota.core.commands.install.model import MANIFEST, SERVICE_UNIT
 from tests.core.commands.install.hosts import MAILSTORE, OUR_CHECK, SETTINGS, FakeServer, config
 from tests.mailserver.fixture import temporary_folder
 

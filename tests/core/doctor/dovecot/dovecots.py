@@ -9,16 +9,16 @@ from typing import Any
 
 import msgspec
 
-from core.base.programs import Said, Text
-from core.doctor.checks import judge
-from core.doctor.dovecot.checks import DOVECOT_CHECKS
-from core.doctor.dovecot.facts import DovecotFacts
-from core.doctor.dovecot.probe import gather
-from core.doctor.facts import Facts
-from core.doctor.model import Finding
-from core.doctor.postfix.facts import PostfixFacts
-from core.settings.config import Config, Found
-from core.settings.declared import Policy, Settings
+from mailquota.core.base.programs import Said, Text
+from mailquota.core.doctor.checks import judge
+from mailquota.core.doctor.dovecot.checks import DOVECOT_CHECKS
+from mailquota.core.doctor.dovecot.facts import DovecotFacts
+from mailquota.core.doctor.dovecot.probe import gather
+from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.model import Finding
+from mailquota.core.doctor.postfix.facts import PostfixFacts
+from mailquota.core.settings.config import Config, Found
+from mailquota.core.settings.declared import Policy, Settings
 
 DATA = Path(__file__).parents[3] / "data"
 BULLSEYE = "dovecot-2.3/doveconf-n.ispmail-bullseye.txt"

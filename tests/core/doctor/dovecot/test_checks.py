@@ -6,8 +6,8 @@ from functools import reduce
 
 import pytest
 
-from core.doctor.dovecot.facts import Account, DovecotFacts, FileFact
-from core.doctor.postfix.facts import PostfixFacts, Smtpd
+from mailquota.core.doctor.dovecot.facts import Account, DovecotFacts, FileFact
+from mailquota.core.doctor.postfix.facts import PostfixFacts, Smtpd
 from tests.core.doctor.dovecot.dovecots import (
     BOOKWORM,
     BULLSEYE,

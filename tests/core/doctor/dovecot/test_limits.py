@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from core.doctor.dovecot.facts import Account, Script, UserQuery
-from core.doctor.facts import Facts
-from core.doctor.host.facts import DatabaseFacts, HostFacts
+from mailquota.core.doctor.dovecot.facts import Account, Script, UserQuery
+from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.host.facts import DatabaseFacts, HostFacts
 from tests.core.doctor.dovecot.dovecots import (
     BOOKWORM,
     BULLSEYE,

@@ -8,13 +8,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from core.base.programs import Said
-from core.doctor.checks import judge
-from core.doctor.dovecot.checks import DOVECOT_CHECKS
-from core.doctor.dovecot.facts import Account, DovecotFacts, UserQuery
-from core.doctor.dovecot.probe import gather
-from core.doctor.dovecot.probe_accounts import SAMPLE, choose
-from core.doctor.facts import Facts
+from mailquota.core.base.programs import Said
+from mailquota.core.doctor.checks import judge
+from mailquota.core.doctor.dovecot.checks import DOVECOT_CHECKS
+from mailquota.core.doctor.dovecot.facts import Account, DovecotFacts, UserQuery
+from mailquota.core.doctor.dovecot.probe import gather
+from mailquota.core.doctor.dovecot.probe_accounts import SAMPLE, choose
+from mailquota.core.doctor.facts import Facts
 from tests.core.doctor.dovecot.dovecots import (
     BOOKWORM,
     BULLSEYE,

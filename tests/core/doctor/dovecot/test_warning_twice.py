@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from core.doctor.checks import judge
-from core.doctor.dovecot.checks import DOVECOT_CHECKS
-from core.doctor.dovecot.facts import DovecotFacts
-from core.doctor.facts import Facts
-from core.doctor.model import Finding
-from core.settings.config import Config
-from core.settings.declared import Warnings
+from mailquota.core.doctor.checks import judge
+from mailquota.core.doctor.dovecot.checks import DOVECOT_CHECKS
+from mailquota.core.doctor.dovecot.facts import DovecotFacts
+from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.model import Finding
+from mailquota.core.settings.config import Config
+from mailquota.core.settings.declared import Warnings
 from tests.core.doctor.dovecot.dovecots import BULLSEYE, TRIXIE, TRIXIE_MAILDIR, facts, healthy, our_settings, replacing
 
 OURS = "service quota-warning {\n  executable = script /usr/local/bin/mailquota warn\n  user = vmail\n}\n"

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from core.doctor.dovecot.facts import DovecotFacts
-from core.doctor.host.checks import HOST_CHECKS
-from core.doctor.host.facts import DiskFacts, HostFacts, LimitFacts, MaildirFacts, StateFacts
-from core.doctor.model import Outcome
-from core.doctor.paths import PathFacts, UserFacts
+from mailquota.core.doctor.dovecot.facts import DovecotFacts
+from mailquota.core.doctor.host.checks import HOST_CHECKS
+from mailquota.core.doctor.host.facts import DiskFacts, HostFacts, LimitFacts, MaildirFacts, StateFacts
+from mailquota.core.doctor.model import Outcome
+from mailquota.core.doctor.paths import PathFacts, UserFacts
 from tests.core.doctor.healthy import GIB, MAILDIR, config, facts, folder, host, outcome
 
 CHECKS = {check.name for check in HOST_CHECKS}

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from core.doctor.host.facts import DatabaseFacts, EngineFacts, StateFacts
-from core.doctor.model import Outcome
-from core.doctor.paths import PathFacts, UserFacts
-from core.doctor.postfix.facts import Probe, SocketFacts
-from core.settings.config import Config
+from mailquota.core.doctor.host.facts import DatabaseFacts, EngineFacts, StateFacts
+from mailquota.core.doctor.model import Outcome
+from mailquota.core.doctor.paths import PathFacts, UserFacts
+from mailquota.core.doctor.postfix.facts import Probe, SocketFacts
+from mailquota.core.settings.config import Config
 from tests.core.doctor.healthy import HOST, SOCKET, config, facts, folder, host, outcome, postfix
 
 SETTINGS = "/etc/mailquota/mailquota.toml"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from core.base.programs import Said
-from core.doctor.host.facts import EngineFacts, LimitFacts
-from core.doctor.host.probe import SAMPLE, disk, gather
-from core.settings.config import Config
+from mailquota.core.base.programs import Said
+from mailquota.core.doctor.host.facts import EngineFacts, LimitFacts
+from mailquota.core.doctor.host.probe import SAMPLE, disk, gather
+from mailquota.core.settings.config import Config
 from tests.core.doctor.healthy import config
 from tests.mailserver.fixture import temporary_folder
 

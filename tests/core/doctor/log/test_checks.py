@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from core.base.times import local_time
-from core.doctor.dovecot.facts import DovecotFacts
-from core.doctor.facts import Facts
-from core.doctor.log.checks import LOG_CHECKS
-from core.doctor.log.facts import GROUPS, Changes, LogFacts, add_up, last_change
-from core.doctor.model import Outcome
-from core.servers.mail_log.lines import Kind, LogEvent
-from core.servers.mail_log.source import LogRead
-from core.settings.config import Config
-from core.settings.declared import Policy, Settings
+from mailquota.core.base.times import local_time
+from mailquota.core.doctor.dovecot.facts import DovecotFacts
+from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.log.checks import LOG_CHECKS
+from mailquota.core.doctor.log.facts import GROUPS, Changes, LogFacts, add_up, last_change
+from mailquota.core.doctor.model import Outcome
+from mailquota.core.servers.mail_log.lines import Kind, LogEvent
+from mailquota.core.servers.mail_log.source import LogRead
+from mailquota.core.settings.config import Config
+from mailquota.core.settings.declared import Policy, Settings
 
 NOW = 1795780800.0
 LISTEN = ("unix:/var/spool/postfix/private/mailquota", "inet:127.0.0.1:12341")

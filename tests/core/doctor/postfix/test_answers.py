@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from core.doctor.model import Outcome
-from core.settings.config import load
+from mailquota.core.doctor.model import Outcome
+from mailquota.core.settings.config import load
 from tests.core.doctor.healthy import config, facts, outcome, postfix
 
 FILE = Path("/etc/mailquota/my quota.toml")

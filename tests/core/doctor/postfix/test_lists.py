@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.doctor.postfix.checks import POSTFIX_CHECKS
-from core.doctor.postfix.facts import RECIPIENT, RELAY, PostfixFacts, Smtpd
+from mailquota.core.doctor.postfix.checks import POSTFIX_CHECKS
+from mailquota.core.doctor.postfix.facts import RECIPIENT, RELAY, PostfixFacts, Smtpd
 from tests.core.doctor.healthy import BARE, CHECK, QUOTA_STATUS, SUBMISSION, config, facts, outcome, postfix
 
 SENDER = "smtpd_sender_restrictions"

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from core.base.endpoints import ListenAddress, parse_listen
-from core.base.programs import Said
-from core.doctor.checks import judge
-from core.doctor.facts import Facts
-from core.doctor.postfix import probe as probe_postfix
-from core.doctor.postfix.checks import POSTFIX_CHECKS
-from core.doctor.postfix.facts import RECIPIENT, RELAY, Probe, Smtpd
-from core.doctor.postfix.probe import gather, look_at, parse_master, probe
+from mailquota.core.base.endpoints import ListenAddress, parse_listen
+from mailquota.core.base.programs import Said
+from mailquota.core.doctor.checks import judge
+from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.postfix import probe as probe_postfix
+from mailquota.core.doctor.postfix.checks import POSTFIX_CHECKS
+from mailquota.core.doctor.postfix.facts import RECIPIENT, RELAY, Probe, Smtpd
+from mailquota.core.doctor.postfix.probe import gather, look_at, parse_master, probe
 from tests.core.doctor.healthy import config, outcome
 from tests.core.engines import embedded, inner
 from tests.core.worlds import SmallWorld

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from core.doctor.host.facts import EngineFacts
-from core.doctor.paths import PathFacts
-from core.doctor.postfix.facts import RECIPIENT, PostfixFacts, Probe, Smtpd, SocketFacts
+from mailquota.core.doctor.host.facts import EngineFacts
+from mailquota.core.doctor.paths import PathFacts
+from mailquota.core.doctor.postfix.facts import RECIPIENT, PostfixFacts, Probe, Smtpd, SocketFacts
 from tests.core.doctor.healthy import (
     CHECK,
     FOLDERS,

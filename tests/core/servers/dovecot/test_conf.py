@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.servers.dovecot.conf import config_file, dovecot_release, dovecot_tool, path_template, trash_names
-from core.settings.discover import ask_dovecot
+from mailquota.core.servers.dovecot.conf import config_file, dovecot_release, dovecot_tool, path_template, trash_names
+from mailquota.core.settings.discover import ask_dovecot
 from tests.core.recorded_server import Server
 
 GRACES = {

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from core.base.errors import MailquotaError, NoSuchAccountError, UnreachableError
-from core.mailboxes.trash import Found, Removed, find_by_doveadm, remove_by_doveadm
-from core.servers.dovecot.doveadm import Doveadm, TrashMessage
-from core.servers.dovecot.quota_rows import Quota
+from mailquota.core.base.errors import MailquotaError, NoSuchAccountError, UnreachableError
+from mailquota.core.mailboxes.trash import Found, Removed, find_by_doveadm, remove_by_doveadm
+from mailquota.core.servers.dovecot.doveadm import Doveadm, TrashMessage
+from mailquota.core.servers.dovecot.quota_rows import Quota
 from tests.core.mailboxes.boxes import Box
 
 DATA = Path(__file__).parents[3] / "data"
@@ -205,7 +205,7 @@ def test_killed(fake: FakeDoveadm, doveadm: Doveadm) -> None:
 
 def test_no_end(fake: FakeDoveadm, doveadm: Doveadm, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that does not end is given up."""
-    monkeypatch.setattr("core.servers.dovecot.doveadm.TIMEOUT", 0.05)
+    monkeypatch.setattr("mailquota.core.servers.dovecot.doveadm.TIMEOUT", 0.05)
     fake.program.write_text("#!/bin/sh\nexec sleep 60\n")
     with pytest.raises(UnreachableError, match="did not end"):
         doveadm.recalc(JOHN)
@@ -220,7 +220,7 @@ def test_not_there(tmp_path: Path) -> None:
 def test_never_from_the_working_directory(fake: FakeDoveadm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty PATH, as under Dovecot, means the usual places and not wherever we happen to stand."""
     monkeypatch.chdir(fake.program.parent)
-    monkeypatch.setattr("core.servers.dovecot.doveadm._PLACES", str(tmp_path))
+    monkeypatch.setattr("mailquota.core.servers.dovecot.doveadm._PLACES", str(tmp_path))
     for path in ("", None):
         monkeypatch.delenv("PATH", raising=False)
         if path is not None:

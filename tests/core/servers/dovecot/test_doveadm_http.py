@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from core.base.errors import MailquotaError, NoSuchAccountError, UnreachableError
-from core.servers.dovecot.doveadm_http import HttpDoveadm
-from core.servers.dovecot.quota_rows import MailboxSize, Quota
+from mailquota.core.base.errors import MailquotaError, NoSuchAccountError, UnreachableError
+from mailquota.core.servers.dovecot.doveadm_http import HttpDoveadm
+from mailquota.core.servers.dovecot.quota_rows import MailboxSize, Quota
 from tests.mailserver.ports import free_port
 
 DATA = Path(__file__).parents[3] / "data"

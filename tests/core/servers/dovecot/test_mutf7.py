@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.servers.dovecot.mutf7 import decode, encode, is_canonical
+from mailquota.core.servers.dovecot.mutf7 import decode, encode, is_canonical
 
 READABLE = [
     ("Trash", "Trash"),

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from core.servers.dovecot.ignored import FolderRule, Ignored
-from core.servers.dovecot.quota import QuotaFacts, choose_driver, quota_facts, unenforced
-from core.settings.discover import ask_dovecot, discover
+from mailquota.core.servers.dovecot.ignored import FolderRule, Ignored
+from mailquota.core.servers.dovecot.quota import QuotaFacts, choose_driver, quota_facts, unenforced
+from mailquota.core.settings.discover import ask_dovecot, discover
 from tests.core.recorded_server import Server
 
 DATA = Path(__file__).parents[3] / "data"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from core.base.errors import MailquotaError
-from core.servers.dovecot.quota_rows import MailboxSize, Quota, mailbox_sizes, quotas, table_rows
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.servers.dovecot.quota_rows import MailboxSize, Quota, mailbox_sizes, quotas, table_rows
 
 DATA = Path(__file__).parents[3] / "data"
 BOTH = pytest.mark.parametrize("version", ["2.3", "2.4"])

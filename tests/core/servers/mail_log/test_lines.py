@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.servers.mail_log.lines import (
+from mailquota.core.servers.mail_log.lines import (
     LONGEST,
     NEEDLES,
     LogEvent,

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from core.servers.mail_log import blocks
-from core.servers.mail_log.source import JOURNAL, LogFiles, LogRead, Span, last_day, read_journal, read_log
+from mailquota.core.servers.mail_log import blocks
+from mailquota.core.servers.mail_log.source import JOURNAL, LogFiles, LogRead, Span, last_day, read_journal, read_log
 
 DATA = Path(__file__).parents[3] / "data" / "log"
 NOW = datetime.fromisoformat("2026-11-27T12:00:00").timestamp()  # in the zone of this machine

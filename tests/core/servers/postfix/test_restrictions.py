@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.servers.postfix.restrictions import Entry, entries, our_check, place, policy_check, postfix_service, without
+from mailquota.core.servers.postfix.restrictions import (
+    Entry,
+    entries,
+    our_check,
+    place,
+    policy_check,
+    postfix_service,
+    without,
+)
 
 SERVICE = "unix:private/mailquota"
 OURS = "check_policy_service { unix:private/mailquota, timeout=10s, default_action=DUNNO }"

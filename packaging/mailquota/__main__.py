@@ -1,0 +1,6 @@
+"""``python -m mailquota``: the command, where it is not on PATH."""
+
+from mailquota.tui.command import main
+
+if __name__ == "__main__":
+    main()
