@@ -190,7 +190,3 @@ def _run_screen(
         no_color=common.no_color,
         shown=shown,
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())
