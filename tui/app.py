@@ -22,7 +22,7 @@ from mailquota.core.base.errors import MailquotaError
 from mailquota.tui.accounts.screen import AccountsScreen
 from mailquota.tui.card.screen import CardScreen
 from mailquota.tui.decisions.screen import DecisionsScreen
-from mailquota.tui.desk.desk import Desk, Informed, ShowAccounts, ShowCard
+from mailquota.tui.desk.desk import Desk, LiveScreen, ShowAccounts, ShowCard
 from mailquota.tui.desk.examining import Examine, Examining
 from mailquota.tui.desk.link import Connect, Link
 from mailquota.tui.desk.modes import MODES
@@ -133,10 +133,10 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         self._homes.append(screen)
         return screen
 
-    def _informed(self) -> list[Informed]:
+    def _informed(self) -> list[LiveScreen]:
         """Nobody any more while the app ends: screens lose their parts then."""
         screens = dict.fromkeys([*self._homes, *self.screen_stack]) if self.is_running else {}
-        return [screen for screen in screens if isinstance(screen, Informed)]
+        return [screen for screen in screens if isinstance(screen, LiveScreen)]
 
     def _news(self) -> None:
         changes = self.desk.session.drain()

@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
-from mailquota.core.alerts.outbox import Postman, Sender
+from mailquota.core.alerts.outbox import Outbox, Sender
 from mailquota.core.base.errors import MailquotaError
 from mailquota.core.history.warnings import News
 
@@ -29,14 +29,14 @@ class Administrators:
     """Runs on the engine's loop. ``steady`` is a clock that never goes back."""
 
     def __init__(
-        self, postman: Postman, sender: Sender, copy_to: Callable[[], tuple[str, ...]], steady: Callable[[], float]
+        self, outbox: Outbox, sender: Sender, copy_to: Callable[[], tuple[str, ...]], steady: Callable[[], float]
     ) -> None:
-        self._postman = postman
+        self._outbox = outbox
         self._sender = sender
         self._copy_to = copy_to
         self._steady = steady
         self._news: list[News] = []
-        self._outbox: deque[tuple[str, list[News]]] = deque()
+        self._unsent: deque[tuple[str, list[News]]] = deque()
         self._first = 0.0
         self._not_before = 0.0
         self._failures = 0
@@ -58,21 +58,21 @@ class Administrators:
     async def look(self) -> None:
         """Tell them if it is time to."""
         now = self._steady()
-        if now < self._not_before or self._postman.is_quiet():
+        if now < self._not_before or self._outbox.is_quiet():
             return
         if self._news and now >= self._first + _GATHER_SECONDS:
             self._write(now)
-        while self._outbox and self._postman.room() > 0 and now >= self._not_before:
-            await self._tell(*self._outbox[0], now)
+        while self._unsent and self._outbox.room() > 0 and now >= self._not_before:
+            await self._tell(*self._unsent[0], now)
 
     def _write(self, now: float) -> None:
         news, self._news = self._news, []
         mails = [[one] for one in news] if len(news) <= _SINGLY else [news]
-        self._outbox.extend((to, mail) for mail in mails for to in self._copy_to())
+        self._unsent.extend((to, mail) for mail in mails for to in self._copy_to())
         self._first = now + (_HOLD_SECONDS if len(news) > _SINGLY else 0.0)
 
     async def _tell(self, to: str, news: list[News], now: float) -> None:
-        self._postman.leaves()
+        self._outbox.leaves()
         try:
             await self._sender.tell_administrators(to, news)
         except (MailquotaError, OSError) as error:
@@ -82,4 +82,4 @@ class Administrators:
             if self._failures < _TRIES:
                 return
         self._failures = 0
-        self._outbox.popleft()
+        self._unsent.popleft()

@@ -43,7 +43,7 @@ class Delivery(Protocol):
         """Whether it is there already; None where that can't be told."""
 
 
-class Clerk:
+class WarningMails:
     """A Sender (core/alerts/outbox.py). ``make_delivery`` is called once, in a thread, when the first mail is due."""
 
     def __init__(

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from mailquota.core.alerts.facts import MailFacts
-from mailquota.core.alerts.manner import tag
+from mailquota.core.alerts.formats import tag
 from mailquota.core.alerts.texts import texts_for
 from mailquota.core.alerts.variables import digest_variables, warning_variables
 

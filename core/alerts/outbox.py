@@ -50,7 +50,7 @@ class Sender(Protocol):
         """One mail about these. Raises MailquotaError."""
 
 
-class Postman:
+class Outbox:
     """Runs on the engine's loop. ``waiting`` and ``failed`` (lately) are counts for the status."""
 
     def __init__(

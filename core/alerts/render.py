@@ -1,7 +1,7 @@
 """Templates to text, in Jinja2's sandbox. Imported only when a mail is made, as Jinja2 takes 11 MB.
 
 The built-in layouts are rendered right here. An administrator's own templates run through the same code in a process
-apart (core/alerts/own.py): the sandbox keeps them from our objects, but not from taking all time and memory.
+apart (core/alerts/own_templates.py): the sandbox keeps them from our objects, but not from taking all time and memory.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import jinja2
 from jinja2.loaders import split_template_path
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from mailquota.core.alerts.manner import filters
+from mailquota.core.alerts.formats import filters
 
 BUILT_IN = Path(__file__).parent / "templates"
 LONGEST = 1_000_000  # characters of what a template gives, bytes of its file

@@ -19,8 +19,8 @@ from typing import Any
 
 import msgspec
 
-from mailquota.core.alerts.manner import ENGLISH, LANGUAGES, base
-from mailquota.core.alerts.own import TemplateError, render_own
+from mailquota.core.alerts.formats import ENGLISH, LANGUAGES, base
+from mailquota.core.alerts.own_templates import TemplateError, render_own
 from mailquota.core.base.errors import UsageError
 from mailquota.core.base.text import shown, visible
 from mailquota.core.settings import checks

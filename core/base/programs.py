@@ -82,7 +82,7 @@ def run(argv: Sequence[str], patience: float = PATIENCE) -> Said:
     return Said(out, err, heard.code, _fault(argv[0], heard.code, err))
 
 
-class Heard(msgspec.Struct, frozen=True):
+class RawOutput(msgspec.Struct, frozen=True):
     """``code`` is None where the program was ended, as it took too long or, if ``endless``, printed too much."""
 
     out: bytes
@@ -91,7 +91,7 @@ class Heard(msgspec.Struct, frozen=True):
     endless: bool
 
 
-def listen(command: Sequence[str], environment: Mapping[str, str], patience: float) -> Heard:
+def listen(command: Sequence[str], environment: Mapping[str, str], patience: float) -> RawOutput:
     """Run a program for so many seconds at most; what it said until then. Raises OSError where it can't be started.
 
     A child of its own that lives on, with our pipe in hand, is not waited for.
@@ -112,7 +112,7 @@ def listen(command: Sequence[str], environment: Mapping[str, str], patience: flo
             endless = False
         finally:
             process.kill()
-    return Heard(b"".join(out), b"".join(err), code, endless)
+    return RawOutput(b"".join(out), b"".join(err), code, endless)
 
 
 def _hear(process: subprocess.Popen[bytes], heard: tuple[list[bytes], list[bytes]], until: float) -> bool:

@@ -126,7 +126,7 @@ class Session:
         if self._engine is not None:
             await self.measure(list(self._engine.ledger.entries), everybody=True)
             try:
-                await self._engine.keeping.recall()
+                await self._engine.history.recall()
             except StateError as error:
                 if past:
                     raise

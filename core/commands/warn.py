@@ -12,7 +12,7 @@ from typing import Any
 import click
 import msgspec
 
-from mailquota.core.alerts.now import parse_mark
+from mailquota.core.alerts.warn_now import parse_mark
 from mailquota.core.base.errors import MailquotaError, SettingsError, UnreachableError, UsageError
 from mailquota.core.commands.options import JSON, Common, account_names, command
 from mailquota.core.commands.output import complain, write_json

@@ -31,7 +31,7 @@ class _Door(NamedTuple):
     server: PolicyServer | ControlServer
 
 
-class Doorkeeper:
+class AcceptWatch:
     """Runs on the engine's loop."""
 
     def __init__(self, engine: EngineParts) -> None:

@@ -101,7 +101,7 @@ class Engine(EngineParts):
         ends = (
             self.policy.close(_STOP_SECONDS),
             self.actions.finish(_STOP_SECONDS),
-            self.telling.finish(_STOP_SECONDS),
+            self.alerts.finish(_STOP_SECONDS),
         )
         await asyncio.gather(*ends)
         self.upkeep.end()
@@ -112,4 +112,4 @@ class Engine(EngineParts):
         self.listeners.close()
         await self.upkeep.stop()
         await self.sync.stop()
-        await self.keeping.stop()
+        await self.history.stop()

@@ -189,7 +189,7 @@ class Orders:
     async def _tell_owners(self, order: Warn | TrialWarning | PreviewWarning | GetWarnings) -> object:
         if not isinstance(order, GetWarnings):
             await self._learn(order.addresses if isinstance(order, Warn) else [order.address])
-        return await self._engine.telling.answer(order)
+        return await self._engine.alerts.answer(order)
 
     async def _learn(self, addresses: list[str]) -> None:
         """An account that was made a moment ago may not be known yet: look before saying that there is none."""
@@ -203,7 +203,7 @@ class Orders:
         if entry is None:
             raise NoSuchAccountError(address)
         await engine.poller.measure_now([entry])
-        folders = await engine.telling.clerk.folders(address) if entry.mailbox else []
+        folders = await engine.alerts.mails.folders(address) if entry.mailbox else []
         aliases = engine.enforcer.router.aliases.leading_to(address)
         known = engine.decisions.refusals(address, _REFUSALS_SHOWN)
         refusals = await engine.mail_log.refusals(address, known, _REFUSALS_SHOWN)
@@ -225,9 +225,9 @@ class Orders:
     async def _past(self, entry: Entry) -> _Past:
         address = entry.address
         try:
-            points = await self._engine.keeping.past(entry)
+            points = await self._engine.history.past(entry)
             changes = await self._journal(address, 0.0, _CHANGES_READ)
-            warnings = await self._engine.telling.warnings(address, _WARNINGS_SHOWN)
+            warnings = await self._engine.alerts.warnings(address, _WARNINGS_SHOWN)
         except StateError as error:
             remark = f"changes and warnings can't be shown, nor the history: {error}"
             log.warning(remark, extra=TOLD)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from mailquota.core.accounts.from_settings import make_store
 from mailquota.core.accounts.store import Accounts
 from mailquota.core.accounts.sync import AccountSync
-from mailquota.core.alerts.telling import Parts, Telling
+from mailquota.core.alerts.service import AlertService, Parts
 from mailquota.core.base import systemd
 from mailquota.core.base.errors import DatabaseError
 from mailquota.core.base.threads import in_thread
@@ -28,7 +28,7 @@ from mailquota.core.control.server import ControlConnection, ControlServer, Righ
 from mailquota.core.engine.listeners import Listeners
 from mailquota.core.engine.publishing import Publisher
 from mailquota.core.engine.status import DiskWatch, StatusReporter
-from mailquota.core.history.keeping import Keeping
+from mailquota.core.history.service import HistoryService
 from mailquota.core.mailboxes.from_settings import make_doveadm, make_driver, make_mailstore
 from mailquota.core.mailboxes.ledger import Differences, Ledger
 from mailquota.core.mailboxes.rounds import Poller
@@ -75,20 +75,20 @@ class EngineParts(ABC):
         self.policy = PolicyServer(self.enforcer.ask, self.metrics)
         self.sync = self._make_sync(config)
         self.poller = Poller(self.ledger, self.driver, self.enforcer.asked)
-        self.keeping = Keeping(config, self.ledger, self.decisions.tally)
-        self.journal = self.keeping.journal
+        self.history = HistoryService(config, self.ledger, self.decisions.tally)
+        self.journal = self.history.journal
         doveadm, insist = make_doveadm(config)
         self.actions = Actions(
             self.ledger, self.mailstore, self.driver, self.poller, self.journal, doveadm=doveadm, insist=insist
         )
-        self.telling = Telling(self._parts())
+        self.alerts = AlertService(self._parts())
         self.limits = Limits(self.actions, self.ledger, self.poller, self.journal)
         control = config.settings.control
         self.control = ControlServer(
             Rights(control.group, control.read_only_group), self._welcome, self.handle, self._gone
         )
         disk = DiskWatch(self.mailstore.base)
-        self.reporter = StatusReporter(self.ledger, self.metrics, disk, self.enforcer.second, self.keeping)
+        self.reporter = StatusReporter(self.ledger, self.metrics, disk, self.enforcer.second, self.history)
         self.publisher = Publisher(self.control, self.ledger, self.decisions, self.status)
         self.finished = asyncio.Event()  # set when it is time to stop, or when the sockets were handed over
         self.listeners = Listeners()
@@ -103,7 +103,7 @@ class EngineParts(ABC):
             self.driver,
             self.poller,
             self.journal,
-            self.keeping.state,
+            self.history.state,
             is_trash,
             config=lambda: self.config,
         )
@@ -182,7 +182,7 @@ class EngineParts(ABC):
             database=self.sync.state,
             connections=len(self.policy.connections),
             listen=list(self.listeners.policy),
-            warnings=(self.telling.postman.waiting, self.telling.postman.failed),
+            warnings=(self.alerts.outbox.waiting, self.alerts.outbox.failed),
         )
 
     def _welcome(self, connection: ControlConnection) -> Welcome:
@@ -212,7 +212,7 @@ class EngineParts(ABC):
         self.listeners.change(config.settings)
         self.config = config
         self.enforcer.set_rules(make_rules(config))
-        self.telling.settings_changed()
+        self.alerts.settings_changed()
         self.settings_changed()
         self.policy.stop_accepting()
         await self._listen_for_policy()

@@ -16,7 +16,7 @@ from mailquota.core.base.model import Level
 from mailquota.core.base.threads import in_thread
 from mailquota.core.base.units import MAX_BYTES
 from mailquota.core.control.results import DatabaseState, DiskState, Status
-from mailquota.core.history.keeping import Keeping
+from mailquota.core.history.service import HistoryService
 from mailquota.core.mailboxes.ledger import Ledger
 from mailquota.core.policy.compare import SecondOpinion
 from mailquota.core.policy.metrics import Metrics
@@ -61,9 +61,9 @@ class StatusReporter:
     """Makes Status from what it was given."""
 
     def __init__(
-        self, ledger: Ledger, metrics: Metrics, disk: DiskWatch, second: SecondOpinion, keeping: Keeping
+        self, ledger: Ledger, metrics: Metrics, disk: DiskWatch, second: SecondOpinion, history: HistoryService
     ) -> None:
-        self._keeping = keeping
+        self._history = history
         self._second = second
         self._ledger = ledger
         self._metrics = metrics
@@ -117,8 +117,8 @@ class StatusReporter:
             listen=listen,
             pid=os.getpid(),
             host=self._host,
-            unrecorded=self._keeping.journal.lost,
-            state_problem=self._keeping.problem,
+            unrecorded=self._history.journal.lost,
+            state_problem=self._history.problem,
             compare_problem=self._second.problem,
             warnings_queued=warnings[0],
             warnings_failed=warnings[1],
@@ -138,7 +138,7 @@ class StatusReporter:
             "answers_per_second": round(metrics.per_second, 1),
             "p50_us": metrics.percentile(0.5),
             "p99_us": metrics.percentile(0.99),
-            "refused_last_hour": self._keeping.refusals.last_hour,
+            "refused_last_hour": self._history.refusals.last_hour,
             "counted_since": metrics.since,
             "compared": second.compared,
             "disagreed": second.disagreed,

@@ -13,7 +13,7 @@ from mailquota.core.base import restarts
 from mailquota.core.base.threads import in_thread
 from mailquota.core.base.version import version
 from mailquota.core.changes.expiry import Expiry
-from mailquota.core.engine.accepting import Doorkeeper
+from mailquota.core.engine.accepting import AcceptWatch
 from mailquota.core.engine.exporter import Exporter
 from mailquota.core.engine.lifetime import Lifetime
 from mailquota.core.engine.metric_page import Figures
@@ -31,7 +31,7 @@ class Upkeep:
         self._lifetime = Lifetime(engine.journal)
         self.expiry = Expiry(engine.limits.changes, engine.ledger, lambda: engine.sync.store)
         self._exporter = Exporter(self._figures)
-        self._doorkeeper = Doorkeeper(engine)
+        self._accept_watch = AcceptWatch(engine)
         self._tasks: list[asyncio.Task[None]] = []
         self._expiring: asyncio.Task[None] | None = None
         self._successor: int | None = None  # its process
@@ -44,7 +44,7 @@ class Upkeep:
         self._tasks = [
             restarts.start("publisher", engine.publisher.run),
             restarts.start("status", engine.reporter.run),
-            restarts.start("sockets", self._doorkeeper.run),
+            restarts.start("sockets", self._accept_watch.run),
             restarts.start("watches", self._prune),
             asyncio.create_task(self._measure()),
         ]
@@ -56,8 +56,8 @@ class Upkeep:
         engine = self._engine
         await engine.accounts_read.wait()
         engine.poller.start()
-        engine.keeping.start()
-        engine.telling.start()
+        engine.history.start()
+        engine.alerts.start()
         if engine.driver.name == "maildir":
             drift = DriftWatch(engine.ledger, engine.mailstore, engine.driver.place)
             self._tasks.append(restarts.start("background check", lambda: drift.run(engine.poller.first_round)))
@@ -102,4 +102,4 @@ class Upkeep:
         """Take back watches of files that nobody asks about any more."""
         while True:
             await asyncio.sleep(_PRUNE_SECONDS)
-            self._engine.enforcer.looker.watch.prune(asyncio.get_running_loop().time())
+            self._engine.enforcer.lookup.watch.prune(asyncio.get_running_loop().time())

@@ -16,7 +16,7 @@ _SLICE = 200  # rows of one transaction
 _OFTEN = 12  # slices between two times that old ones are removed
 
 
-class RefusalKeeper:
+class RefusalCounts:
     """Used on the engine's loop.
 
     ``steady`` is ``steady_time`` of core/base/clock.py. What reads or writes raises StateError.

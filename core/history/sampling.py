@@ -3,7 +3,7 @@
 Theory of operation. The ledger collects whose figures changed. Each round takes those and writes them in small slices
 with rests between them, in threads. An account is written at most once in a slot: what changes again after that waits
 for the next slot, so that a busy server does not write the same row every few seconds. What can't be written stays for
-the next round. core/history/keeping.py calls the rounds.
+the next round. core/history/service.py calls the rounds.
 """
 
 from __future__ import annotations

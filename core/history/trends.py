@@ -1,6 +1,6 @@
 """Growth and sparklines from the history, once a day for each account, and the thinning of the history with age.
 
-Both take the smallest share of a core: nobody waits for them. core/history/keeping.py calls the rounds.
+Both take the smallest share of a core: nobody waits for them. core/history/service.py calls the rounds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _SLICE = 20  # accounts; each may have 200 points
 _PASS_EVERY = 6 * 3600.0  # seconds between two looks at for whom it is time
 
 
-class Reckoner:
+class TrendJob:
     """Runs on the engine's loop. ``now`` gives seconds since the epoch; ``keep``: seconds. Raises StateError."""
 
     def __init__(self, ledger: Ledger, samples: Samples, keep: float, now: Callable[[], float]) -> None:

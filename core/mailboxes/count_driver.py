@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 from mailquota.core.base.mounts import Mounts
 from mailquota.core.mailboxes.folders import INBOX, Folders, is_folder, sum_folder, sum_folders
 from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.mailboxes.measure import NO_FILE, Known, Need, Unmeasurable, counted, probe_inbox, reason
+from mailquota.core.mailboxes.measure import NO_FILE, Measurement, Need, Unmeasurable, counted, probe_inbox, reason
 from mailquota.core.mailboxes.vsizes import Counting, Remembered, TooMuchToReadError
 
 BIG_INBOX = 10_000  # messages; listing so many takes about 10 ms
@@ -52,7 +52,7 @@ class CountDriver:
         """See Driver. There is none: a delivery writes to a directory of its own."""
         return None
 
-    def probe(self, address: str, limit: int | None, known: Known | None, now: float) -> Known | Need:
+    def probe(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement | Need:
         """See Driver."""
         if known is None or not known.folders:
             return Need.COUNT
@@ -60,7 +60,7 @@ class CountDriver:
             return Need.NOTHING
         return probe_inbox(self._store.maildir(address), known, NO_FILE)
 
-    def count(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
+    def count(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         """See Driver. INBOX anew, other folders as last counted."""
         lock = self._lock(address)
         if not lock.lock.acquire(blocking=False):
@@ -72,7 +72,7 @@ class CountDriver:
         finally:
             lock.lock.release()
 
-    def measure(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
+    def measure(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         """See Driver."""
         lock = self._lock(address)
         with lock.lock:
@@ -102,7 +102,7 @@ class CountDriver:
         """See Driver."""
         return self.measure(address, None, None, 0.0).folders or ()
 
-    def _count(self, address: str, known: Known | None, reads: int | None) -> Known:
+    def _count(self, address: str, known: Measurement | None, reads: int | None) -> Measurement:
         maildir = self._store.maildir(address)
         counting = Counting(self._sizes.of(maildir), reads)
         try:
@@ -116,7 +116,7 @@ class CountDriver:
         return counted(self._store, folders, NO_FILE, known)
 
     @staticmethod
-    def _folders(maildir: str, known: Known | None, counting: Counting, *, everything: bool) -> Folders:
+    def _folders(maildir: str, known: Measurement | None, counting: Counting, *, everything: bool) -> Folders:
         before = (known.folders if known else None) or ()
         if before and not everything:
             inbox = sum_folder(maildir, INBOX, before[0], counting.sum_names)
@@ -129,7 +129,7 @@ class CountDriver:
             return self._locks.setdefault(address, _Lock())
 
 
-def _usable(known: Known | None) -> Known:
+def _usable(known: Measurement | None) -> Measurement:
     if known is None:
         raise Unmeasurable("its messages are still being counted")
     return known

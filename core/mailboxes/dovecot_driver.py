@@ -27,7 +27,7 @@ from mailquota.core.base.errors import MailquotaError, NoSuchAccountError
 from mailquota.core.mailboxes.asking import Asking
 from mailquota.core.mailboxes.folders import DirectorySum, Folders, FolderSum
 from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.mailboxes.measure import NO_FILE, Known, Need, Unmeasurable, total
+from mailquota.core.mailboxes.measure import NO_FILE, Measurement, Need, Unmeasurable, total
 from mailquota.core.servers.dovecot.doveadm import Tool
 from mailquota.core.servers.dovecot.mutf7 import encode
 from mailquota.core.servers.dovecot.quota_rows import KIB, Quota
@@ -127,7 +127,7 @@ class DoveadmDriver:
         self._tool = tool
         self._steady = steady
         self._figures: dict[str, Figure] = {}
-        self._keeping = threading.Lock()
+        self._history = threading.Lock()
         self._asking = Asking("doveadm", self._quota, _WORKERS, (MailquotaError, Unmeasurable), steady)
         self._everybody = Everybody(tool, self._take, steady)
 
@@ -141,7 +141,7 @@ class DoveadmDriver:
         """See Driver. There is none: where Dovecot keeps its figures is its own affair."""
         return None
 
-    def probe(self, address: str, limit: int | None, known: Known | None, now: float) -> Known | Need:
+    def probe(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement | Need:
         """See Driver."""
         figure = self._figures.get(address)
         if figure is None or self._age(figure) > FRESH or (figure.exact is None and _on_edge(figure.quota, limit)):
@@ -149,7 +149,7 @@ class DoveadmDriver:
             return Need.COUNT
         return _known(figure, limit, known)
 
-    def count(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
+    def count(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         """See Driver."""
         error = self._asking.ask(address, limit, now)
         figure = self._figures.get(address)
@@ -161,15 +161,17 @@ class DoveadmDriver:
 
     # ---- rounds and looks
 
-    def measure(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
+    def measure(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         """See Driver."""
         return self._look(address, limit, known, now, 0.0)
 
-    def look(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
+    def look(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         """See Driver."""
         return self._look(address, limit, known, now, LOOK)
 
-    def _look(self, address: str, limit: int | None, known: Known | None, now: float, oldest: float) -> Known:
+    def _look(
+        self, address: str, limit: int | None, known: Measurement | None, now: float, oldest: float
+    ) -> Measurement:
         """A figure with its mailboxes. They are asked for again where they can't be as they were."""
         figure = self._figures.get(address)
         folders = known.folders if known is not None and oldest else None
@@ -185,7 +187,7 @@ class DoveadmDriver:
             figure = self._keep(address, Figure(figure.quota, figure.at, figure.asked, exact), figure.asked)
         return _known(figure, limit, known, folders)
 
-    def survey(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
+    def survey(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         """See Driver."""
         everybody = self._everybody
         everybody.keep_going(now)
@@ -244,7 +246,7 @@ class DoveadmDriver:
 
     def _keep(self, address: str, figure: Figure, since: float) -> Figure:
         """The one that counts from now on: what is there already, where that was asked for after ``since``."""
-        with self._keeping:
+        with self._history:
             before = self._figures.get(address)
             if before is None or before.asked <= since:
                 self._figures[address] = figure
@@ -256,12 +258,12 @@ class DoveadmDriver:
         return (-(-used // KIB), messages) == (quota.kib, quota.messages)
 
 
-def _known(figure: Figure, limit: int | None, known: Known | None, folders: Folders | None = None) -> Known:
+def _known(figure: Figure, limit: int | None, known: Measurement | None, folders: Folders | None = None) -> Measurement:
     """In the ledger's form; the object ``known`` where it says the same."""
     if folders is None and known is not None:
         folders = known.folders
     used = _bytes(figure, limit)
-    fresh = Known(used, figure.quota.messages, "doveadm", NO_FILE, None, folders, True, figure.at)
+    fresh = Measurement(used, figure.quota.messages, "doveadm", NO_FILE, None, folders, True, figure.at)
     return known if known is not None and known == fresh else fresh
 
 

@@ -11,7 +11,16 @@ from typing import Protocol
 from mailquota.core.base.mounts import Mounts
 from mailquota.core.mailboxes.folders import Folders, sum_folders
 from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.mailboxes.measure import Known, Need, Unmeasurable, count_inbox, measure, probe, reason, recorded
+from mailquota.core.mailboxes.measure import (
+    Measurement,
+    Need,
+    Unmeasurable,
+    count_inbox,
+    measure,
+    probe,
+    reason,
+    recorded,
+)
 from mailquota.core.mailboxes.recount import rewrite
 
 
@@ -27,19 +36,19 @@ class Driver(Protocol):
     def record(self, address: str) -> str | None:
         """The file that is written with each change of the mailbox, so that no change of it means no change at all."""
 
-    def probe(self, address: str, limit: int | None, known: Known | None, now: float) -> Known | Need:
+    def probe(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement | Need:
         """What a decision can afford: no more than a stat and one small read."""
 
-    def count(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
+    def count(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         """A figure for a decision, where ``probe`` said that it takes more."""
 
-    def measure(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
+    def measure(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         """Everything about an account as it is now, Trash included."""
 
-    def look(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
+    def look(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         """The same each second, for accounts on a screen: it may be some seconds old."""
 
-    def survey(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
+    def survey(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         """The same in a round over all accounts, where one question for all may do instead of one each."""
 
     def folders(self, address: str) -> Folders:
@@ -68,13 +77,13 @@ class MaildirDriver:
     def record(self, address: str) -> str | None:
         return f"{self._store.maildir(address)}/maildirsize"
 
-    def probe(self, address: str, limit: int | None, known: Known | None, now: float) -> Known | Need:
+    def probe(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement | Need:
         return probe(self._store.maildir(address), limit, known, now)
 
-    def count(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
+    def count(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         return count_inbox(self._store, self._store.maildir(address), known)
 
-    def measure(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
+    def measure(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         return measure(self._store, self._store.maildir(address), limit, known, now)
 
     look = measure

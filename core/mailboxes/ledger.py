@@ -12,7 +12,7 @@ from typing import NamedTuple
 from mailquota.core.base.growth import STANDING, forecast
 from mailquota.core.base.model import Account, AccountRow, Level, Trend, level_of
 from mailquota.core.mailboxes.mailstore import is_username
-from mailquota.core.mailboxes.measure import Known
+from mailquota.core.mailboxes.measure import Measurement
 from mailquota.core.mailboxes.reservations import Reservations
 from mailquota.core.servers.dovecot.trash import TrashNames
 
@@ -36,7 +36,7 @@ class Entry:
         self.enabled = account.enabled
         self.fault = account.fault
         self.mailbox = is_username(account.address)  # false: Dovecot refuses to look such a name up
-        self.known: Known | None = None
+        self.known: Measurement | None = None
         self.measured_at: float | None = None
         self.refused_at: float | None = None
         self.trouble: str | None = None  # why the mailbox can't be measured now
@@ -106,8 +106,8 @@ class Ledger:
         self.unsampled: dict[
             str, Entry
         ] = {}  # figures that the history does not know yet; core/history/sampling.py takes them
-        self.unjudged: dict[str, Entry] = {}  # use or limit changed since core/alerts/whom.py looked
-        self.left: set[str] = set()  # accounts that are gone, for core/alerts/whom.py
+        self.unjudged: dict[str, Entry] = {}  # use or limit changed since core/alerts/thresholds.py looked
+        self.left: set[str] = set()  # accounts that are gone, for core/alerts/thresholds.py
         self.left_unsampled: set[str] = set()  # and for core/history/sampling.py
 
     def __len__(self) -> int:
@@ -187,7 +187,9 @@ class Ledger:
         entry.limit, entry.enabled, entry.fault = account.limit, account.enabled, account.fault
         if entry.known is not None and entry.known.stamp:  # a maildirsize of another limit is judged anew
             known = entry.known
-            entry.known = Known(known.used, known.messages, known.source, None, None, known.folders, known.complete)
+            entry.known = Measurement(
+                known.used, known.messages, known.source, None, None, known.folders, known.complete
+            )
         self.totals.add(entry, 1)
         self._changed[entry.address] = self.unjudged[entry.address] = entry
 
@@ -198,7 +200,7 @@ class Ledger:
         if entry is not None and entry.limit != limit:
             self._change_account(entry, Account(address, limit, entry.enabled))
 
-    def set_known(self, entry: Entry, base: Known | None, known: Known, now: float) -> bool:
+    def set_known(self, entry: Entry, base: Measurement | None, known: Measurement, now: float) -> bool:
         """A figure measured from ``base``; False where the entry is gone or was measured by somebody else meanwhile."""
         old = entry.known
         if old is not base or self.entries.get(entry.address) is not entry:

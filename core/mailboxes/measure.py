@@ -2,7 +2,7 @@
 
 ``probe`` is what a decision can afford: one stat, and one small read where the file changed. It says when a count is
 due instead of doing it. ``measure`` does everything, Trash share included. Both take what is already known of the
-mailbox and return it anew; ``Known`` is immutable, so one thread may measure while another reads.
+mailbox and return it anew; ``Measurement`` is immutable, so one thread may measure while another reads.
 
 What is known carries a stamp of the maildirsize file it was made from (a hash of time, size and inode; 0 for no file).
 Dovecot's appends change its size, its rewrites the inode. A file that Dovecot would disbelieve is as good as none until
@@ -26,7 +26,7 @@ from mailquota.core.mailboxes.mailstore import Mailstore
 NO_FILE = 0
 
 
-class Known(msgspec.Struct, frozen=True, gc=False):
+class Measurement(msgspec.Struct, frozen=True, gc=False):
     """The last measuring of one mailbox: bytes and messages, and what tells whether they still hold."""
 
     used: int
@@ -50,7 +50,7 @@ class Unmeasurable(Exception):  # noqa: N818 - a state of the mailbox, not a fau
     """The mailbox can't be read: rights, a file in the wrong place, the whole mailstore absent."""
 
 
-def probe(maildir: str, limit: int | None, known: Known | None, now: float) -> Known | Need:
+def probe(maildir: str, limit: int | None, known: Measurement | None, now: float) -> Measurement | Need:
     """What one stat and one small read can tell. Raises Unmeasurable where Dovecot could not tell either."""
     try:
         found = os.stat(f"{maildir}/maildirsize")
@@ -68,10 +68,10 @@ def probe(maildir: str, limit: int | None, known: Known | None, now: float) -> K
         return Need.COUNT
     young = limit is not None and size.used > limit
     expires = found.st_mtime + FRESH_SECONDS if young else None
-    return Known(size.used, size.messages, "maildirsize", stamp, expires, known.folders if known else None, False)
+    return Measurement(size.used, size.messages, "maildirsize", stamp, expires, known.folders if known else None, False)
 
 
-def probe_inbox(maildir: str, known: Known | None, stamp: int) -> Need:
+def probe_inbox(maildir: str, known: Measurement | None, stamp: int) -> Need:
     """Whether INBOX is as it was counted. Raises Unmeasurable."""
     inbox = _counted_inbox(known, stamp)
     if inbox is None:
@@ -85,7 +85,7 @@ def probe_inbox(maildir: str, known: Known | None, stamp: int) -> Need:
     return Need.NOTHING
 
 
-def _counted_inbox(known: Known | None, stamp: int) -> FolderSum | None:
+def _counted_inbox(known: Measurement | None, stamp: int) -> FolderSum | None:
     """INBOX, where all folders were counted beside a maildirsize of this stamp. It is the first of them."""
     counted = known is not None and known.source == "scan" and known.stamp == stamp
     return known.folders[0] if counted and known is not None and known.folders else None
@@ -98,7 +98,7 @@ def _mtime(path: str) -> int:
         return 0
 
 
-def measure(store: Mailstore, maildir: str, limit: int | None, known: Known | None, now: float) -> Known:
+def measure(store: Mailstore, maildir: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
     """Everything about one mailbox, what is ``known`` reused where nothing moved.
 
     Without the mailstore's top folder nothing is known, while a mailbox that is missing below it is empty, because
@@ -107,19 +107,19 @@ def measure(store: Mailstore, maildir: str, limit: int | None, known: Known | No
     result = probe(maildir, limit, known, now)
     try:
         latest = known if result is Need.NOTHING else result
-        if isinstance(latest, Known) and latest.source == "maildirsize":
+        if isinstance(latest, Measurement) and latest.source == "maildirsize":
             return latest if latest.complete else _with_trash(store, maildir, latest)
         return _count(store, maildir, known)
     except OSError as error:
         raise Unmeasurable(reason(error)) from error
 
 
-def _with_trash(store: Mailstore, maildir: str, known: Known) -> Known:
+def _with_trash(store: Mailstore, maildir: str, known: Measurement) -> Measurement:
     folders = sum_folders(maildir, known.folders or (), store.is_trash)
     return msgspec.structs.replace(known, folders=folders, complete=settled(folders))
 
 
-def _count(store: Mailstore, maildir: str, known: Known | None) -> Known:
+def _count(store: Mailstore, maildir: str, known: Measurement | None) -> Measurement:
     """Count all folders. The stamp is taken first: a change of the file during the count makes the next look count."""
     stamp = stamp_of(f"{maildir}/maildirsize")
     folders = sum_folders(maildir, (known.folders if known else None) or ())
@@ -128,10 +128,10 @@ def _count(store: Mailstore, maildir: str, known: Known | None) -> Known:
     return counted(store, folders, stamp, known)
 
 
-def counted(store: Mailstore, folders: Folders, stamp: int, before: Known | None) -> Known:
+def counted(store: Mailstore, folders: Folders, stamp: int, before: Measurement | None) -> Measurement:
     """The sum of all folders that count; the object ``before`` where nothing changed, so that nobody is told."""
     used, messages = total(store, folders)
-    known = Known(used, messages, "scan", stamp, None, folders)
+    known = Measurement(used, messages, "scan", stamp, None, folders)
     return before if before == known and before is not None else known
 
 
@@ -141,7 +141,7 @@ def total(store: Mailstore, folders: Folders) -> tuple[int, int]:
     return sum(folder.bytes for folder in counting), sum(folder.messages for folder in counting)
 
 
-def count_inbox(store: Mailstore, maildir: str, known: Known | None) -> Known:
+def count_inbox(store: Mailstore, maildir: str, known: Measurement | None) -> Measurement:
     """A count for a decision: INBOX anew, other folders as last counted (all, the first time). Raises Unmeasurable."""
     try:
         stamp = stamp_of(f"{maildir}/maildirsize")

@@ -17,7 +17,7 @@ from mailquota.core.base import restarts
 from mailquota.core.base.lanes import Lane
 from mailquota.core.mailboxes.driver import Driver
 from mailquota.core.mailboxes.ledger import Entry, Ledger
-from mailquota.core.mailboxes.measure import Known, Unmeasurable
+from mailquota.core.mailboxes.measure import Measurement, Unmeasurable
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +33,11 @@ _PATIENCE = 30.0  # a count of a million messages by stat is slow, not hanging
 class Measured(NamedTuple):
     """What one mailbox was found to hold (or why that can't be told), and from which base."""
 
-    base: Known | None
-    outcome: Known | str
+    base: Measurement | None
+    outcome: Measurement | str
 
 
-Measure = Callable[[str, int | None, Known | None, float], Known]
+Measure = Callable[[str, int | None, Measurement | None, float], Measurement]
 
 
 def measure_entry(measure: Measure, entry: Entry) -> Measured:

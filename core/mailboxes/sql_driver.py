@@ -20,7 +20,7 @@ from mailquota.core.base.errors import DatabaseError, MailquotaError
 from mailquota.core.mailboxes.asking import Asking
 from mailquota.core.mailboxes.folders import Folders, sum_folders
 from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.mailboxes.measure import NO_FILE, Known, Need, Unmeasurable, reason
+from mailquota.core.mailboxes.measure import NO_FILE, Measurement, Need, Unmeasurable, reason
 
 FRESH = 1.0  # seconds
 USABLE = 300.0
@@ -71,7 +71,7 @@ class SqlDriver:
         self._rows = rows
         self._steady = steady
         self._using_rows = threading.Lock()
-        self._keeping = threading.Lock()
+        self._history = threading.Lock()
         self._figures: dict[str, _Figure] = {}
         self._asking = Asking("sql", self._look_up, 1, (MailquotaError, Unmeasurable), steady)
         self._next_round = float("-inf")
@@ -86,7 +86,7 @@ class SqlDriver:
         """See Driver. There is none: it is a row in a table."""
         return None
 
-    def probe(self, address: str, limit: int | None, known: Known | None, now: float) -> Known | Need:
+    def probe(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement | Need:
         """See Driver."""
         figure = self._figures.get(address)
         if figure is None or self._age(figure) > FRESH:
@@ -94,24 +94,24 @@ class SqlDriver:
             return Need.COUNT
         return _known(figure, known)
 
-    def count(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
+    def count(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         """See Driver."""
         return self._usable(address, known, self._asking.ask(address, limit, now))
 
-    def measure(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
+    def measure(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         """See Driver. A table knows nothing of folders, so what Trash holds stays unknown."""
         try:
             return _known(self._look_up(address, limit, now), known)
         except DatabaseError as error:
             raise Unmeasurable(str(error)) from error
 
-    def look(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
+    def look(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         """See Driver."""
         figure = self._figures.get(address)
         fresh = figure is not None and self._age(figure) <= LOOK
         return _known(figure, known) if figure is not None and fresh else self.measure(address, limit, known, now)
 
-    def survey(self, address: str, limit: int | None, known: Known | None, now: float) -> Known:
+    def survey(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         """See Driver."""
         if self._steady() >= self._next_round:
             self._read_all(now)
@@ -137,7 +137,7 @@ class SqlDriver:
     def _age(self, figure: _Figure) -> float:
         return self._steady() - figure.asked
 
-    def _usable(self, address: str, known: Known | None, error: Exception | None) -> Known:
+    def _usable(self, address: str, known: Measurement | None, error: Exception | None) -> Measurement:
         figure = self._figures.get(address)
         if figure is None or self._age(figure) > self._oldest:
             raise Unmeasurable(str(error or "the table has no figure for it"))
@@ -147,7 +147,7 @@ class SqlDriver:
         with self._using_rows:
             asked = self._steady()
             row = self._rows.one(address)
-            with self._keeping:
+            with self._history:
                 if row is None:
                     self._figures.pop(address, None)
                     raise Unmeasurable("the table has no figure for it")
@@ -164,7 +164,7 @@ class SqlDriver:
         except DatabaseError as error:
             self._fault = error
         if found is not None:
-            with self._keeping:
+            with self._history:
                 newer = {address: figure for address, figure in self._figures.items() if figure.asked >= started}
                 self._figures = found | newer
         took = self._steady() - started
@@ -173,7 +173,7 @@ class SqlDriver:
         self._next_round = started + pause
 
 
-def _known(figure: _Figure, known: Known | None) -> Known:
+def _known(figure: _Figure, known: Measurement | None) -> Measurement:
     """In the ledger's form; the object ``known`` where it says the same."""
-    fresh = Known(figure.used, figure.messages, "sql", NO_FILE, measured_at=figure.at)
+    fresh = Measurement(figure.used, figure.messages, "sql", NO_FILE, measured_at=figure.at)
     return known if known is not None and known == fresh else fresh

@@ -1,7 +1,7 @@
 """The answer to a policy request: where its mail ends, whether that fits, counted and recorded.
 
 Theory of operation. A request names a recipient; the aliases lead from it to mailboxes and other places. Where only
-mailboxes with a limit are left, each of them is looked at (core/policy/looks.py), judged, and the verdicts are summed
+mailboxes with a limit are left, each of them is looked at (core/policy/lookup.py), judged, and the verdicts are summed
 up: the mail is refused only if nobody can take it. Most requests go a shorter way: a recipient that is a plain mailbox
 whose figure is fresh (core/policy/watch.py) is judged at once. Whatever happens, a request is answered within
 ``DEADLINE``, by then with the ``trouble`` answer. Everything here runs on the engine's loop.
@@ -22,10 +22,10 @@ from mailquota.core.policy.compare import SecondOpinion
 from mailquota.core.policy.decision import DECIDED_STATES, Rules, Verdict, judge, sum_up
 from mailquota.core.policy.explanation import Finding, explanation
 from mailquota.core.policy.log import DecisionLog
-from mailquota.core.policy.looks import Look, Looker
+from mailquota.core.policy.lookup import Look, UsageLookup
 from mailquota.core.policy.metrics import Metrics
 from mailquota.core.policy.protocol import Question, is_request, mail_key, question
-from mailquota.core.policy.recording import Recorder, missed_by
+from mailquota.core.policy.recording import AnswerLog, missed_by
 from mailquota.core.policy.routes import Route, Router
 from mailquota.core.policy.server import Connection
 
@@ -66,16 +66,16 @@ class Enforcer:
         self._early_until = self._loop.time() + START_DEADLINE
         self._timer: asyncio.TimerHandle | None = None
         self.asked: dict[Entry, float] = {}  # who was asked about, and when: the poller measures them first
-        self.looker = Looker(ledger, driver, self._looked, _is_waited_for)
+        self.lookup = UsageLookup(ledger, driver, self._looked, _is_waited_for)
         self.router = Router(ledger, rules)
         self.second = SecondOpinion(self.explain)
-        self._recorder = Recorder(ledger, metrics, decisions, self.second)
+        self._answer_log = AnswerLog(ledger, metrics, decisions, self.second)
         self.set_rules(rules)
 
     def set_rules(self, rules: Rules) -> None:
         """Take new settings; the next request is judged by them."""
         self.rules = rules
-        self._recorder.set_rules(rules)
+        self._answer_log.set_rules(rules)
         self.router.set_rules(rules)
         self.second.ask_at(rules.compare_with)
 
@@ -99,7 +99,7 @@ class Enforcer:
             return self._ask_plain(request, asked) or self._ask(Pending(request, asked, connection, 0.0))
         except Exception:  # an outer edge: no fault of ours may leave a request without an answer
             log.exception(_FAULT)
-            return self._recorder.fault()
+            return self._answer_log.fault()
 
     def _ask_plain(self, request: bytes, asked: Question) -> bytes | None:
         """The answer where it needs no thought: mailboxes known by this spelling, whose figures are fresh."""
@@ -107,7 +107,7 @@ class Enforcer:
         boxes = self.router.plain(asked.recipient)
         if boxes is None or asked.state not in DECIDED_STATES:
             return None
-        self.looker.watch.drain_once()
+        self.lookup.watch.drain_once()
         now = self._loop.time()
         if len(boxes) > 1:
             return self._ask_several(request, asked, boxes, now, started)
@@ -120,7 +120,7 @@ class Enforcer:
         else:
             return None
         self.asked[entry] = now
-        return self._recorder.record(verdict, request, boxes, started)
+        return self._answer_log.record(verdict, request, boxes, started)
 
     def _ask_several(
         self, request: bytes, asked: Question, boxes: tuple[Entry, ...], now: float, started: int
@@ -134,7 +134,7 @@ class Enforcer:
             verdicts[entry] = self._judge(entry, entry.known.used, request, asked, now)
             self.asked[entry] = now
         verdict = sum_up(verdicts.values())
-        return self._recorder.record(verdict, request, boxes, started, missed_by(verdict, verdicts))
+        return self._answer_log.record(verdict, request, boxes, started, missed_by(verdict, verdicts))
 
     def _ask(self, pending: Pending) -> bytes | None:
         now = self._loop.time()
@@ -154,7 +154,7 @@ class Enforcer:
             answered = self._start(pending)
         except Exception:  # an outer edge, as in ``ask``
             log.exception(_FAULT)
-            answered = self._recorder.fault()
+            answered = self._answer_log.fault()
         sink, pending.sink = pending.sink, pending.sink if answered is None else None
         if answered is not None and isinstance(sink, Connection):
             sink.complete(answered)
@@ -205,7 +205,7 @@ class Enforcer:
     def _look(self, pending: Pending) -> None:
         pending.left = len(pending.entries)
         for entry in pending.entries:
-            self.looker.look(entry, pending)
+            self.lookup.look(entry, pending)
         self._wait(pending)
 
     def _looked(self, look: Look, used: int | None) -> None:
@@ -260,14 +260,14 @@ class Enforcer:
                 answered = self._finish(pending, verdict)
             except Exception:  # an outer edge, as in ``ask``
                 log.exception(_FAULT)
-                answered = self._recorder.fault()
+                answered = self._answer_log.fault()
             sink.complete(answered)
         elif sink is not None and not sink.done():
             sink.set_result(verdict)
 
     def _finish(self, pending: Pending, verdict: Verdict) -> bytes:
         missed = missed_by(verdict, pending.verdicts)
-        return self._recorder.record(verdict, pending.request, pending.entries, pending.started, missed)
+        return self._answer_log.record(verdict, pending.request, pending.entries, pending.started, missed)
 
     def _wait(self, pending: Pending) -> None:
         self._waiting.append(pending)
@@ -287,7 +287,7 @@ class Enforcer:
         """End the looks."""
         if self._timer is not None:
             self._timer.cancel()
-        self.looker.close()
+        self.lookup.close()
         self.second.close()
 
 

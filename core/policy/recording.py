@@ -16,7 +16,7 @@ from mailquota.core.settings.actions import PROBE
 _PROBED = b"\n" + PROBE[:-1]  # as the parser hands it on
 
 
-class Recorder:
+class AnswerLog:
     """Used on the engine's loop. Whoever only looks whether somebody answers is neither counted nor recorded."""
 
     def __init__(self, ledger: Ledger, metrics: Metrics, decisions: DecisionLog, second: SecondOpinion) -> None:

@@ -188,7 +188,7 @@ def _beside(world: local.World, rounds: int, seconds: float) -> None:
 
 def _serve_without_rest() -> None:
     """An engine to whom every figure is new and every trend due, always."""
-    from mailquota.core.history import keeping, samples, sampling, trends
+    from mailquota.core.history import samples, sampling, service, trends
     from mailquota.tui.command import main
 
     def everybody(self: sampling.Sampler) -> None:
@@ -204,7 +204,7 @@ def _serve_without_rest() -> None:
     sampling.Sampler._was_written = lambda *_: False  # type: ignore[method-assign]
     samples._is_known = lambda *_: False
     Remembered.is_due = lambda *_: True  # type: ignore[method-assign]
-    trends._PASS_EVERY = keeping._ROUND_SECONDS = keeping._TEND_SECONDS = 0.01
+    trends._PASS_EVERY = service._ROUND_SECONDS = service._TEND_SECONDS = 0.01
     main()
 
 

@@ -10,7 +10,7 @@ from mailquota.core.base.model import Account
 from mailquota.core.mailboxes.driver import MaildirDriver
 from mailquota.core.mailboxes.ledger import Entry
 from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.mailboxes.measure import Known
+from mailquota.core.mailboxes.measure import Measurement
 from mailquota.core.mailboxes.rounds import measure_entry
 from mailquota.core.servers.dovecot.trash import TrashNames
 from tests.benchmarks import mailboxes, worlds
@@ -44,6 +44,6 @@ def _round(store: Mailstore, entries: list[Entry]) -> float:
     started = time.perf_counter()
     for entry in entries:
         result = measure_entry(MaildirDriver(store).measure, entry)
-        assert isinstance(result.outcome, Known), result.outcome
+        assert isinstance(result.outcome, Measurement), result.outcome
         entry.known = result.outcome
     return time.perf_counter() - started

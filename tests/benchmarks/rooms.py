@@ -160,13 +160,13 @@ def _of_the_console(trace: Trace, world: SmallWorld, engine: Embedded) -> dict[s
 
 def _warning(trace: Trace, world: SmallWorld, running: Embedded) -> set[str]:
     """From the look at what changed, which an engine takes each second, to the mail in its mailbox."""
-    alerter, ledger, poller = inner(running).telling.alerter, inner(running).ledger, inner(running).poller
+    thresholds, ledger, poller = inner(running).alerts.thresholds, inner(running).ledger, inner(running).poller
     found: list[set[str]] = []
     for number in range(_TIMES):
         world.deliver(_address(number), 4500)
         running.call(poller.measure_now([ledger.entries[_address(number)]]))
         trace.start()
-        running.call(alerter.look())
+        running.call(thresholds.look())
         until(lambda number=number: list((world.maildir(_address(number)) / "new").iterdir()), "the mail")  # type: ignore[misc]
         found.append(trace.stop())
     return set.intersection(*found)

@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from mailquota.core.alerts.whom import Alerter, Settings
+from mailquota.core.alerts.thresholds import Settings, ThresholdWatch
 from mailquota.core.base.model import Account
 from mailquota.core.base.mysql import Target
 from mailquota.core.engine.engine import Engine
@@ -29,7 +29,7 @@ from mailquota.core.history.samples import Figure, Samples
 from mailquota.core.history.thinning import SLOT
 from mailquota.core.history.warnings import News, WarningLog
 from mailquota.core.mailboxes.ledger import Ledger
-from mailquota.core.mailboxes.measure import Known
+from mailquota.core.mailboxes.measure import Measurement
 from mailquota.core.servers.dovecot.trash import TrashNames
 from mailquota.core.settings import declared as config
 from mailquota.core.settings.config import DEFAULT_PATH, Config, load
@@ -64,17 +64,17 @@ def _costs(path: Path, accounts: int, rounds: int, step: int) -> Iterator[tuple[
     entries = list(ledger.entries.values())
     settings = Settings.of(Config(config.Settings(), {}, DEFAULT_PATH))
     with closing(StateDatabase(Target("sqlite", path=path))) as state:
-        alerter = Alerter(ledger, WarningLog(state), settings, _nobody)
+        thresholds = ThresholdWatch(ledger, WarningLog(state), settings, _nobody)
         samples, now = Samples(state), time.time()
         for number in range(rounds + 1):
             for place, entry in enumerate(entries):
-                entry.known = Known((place * 7919 + number * step) % mailboxes.LIMIT, 5, "maildirsize", None)
+                entry.known = Measurement((place * 7919 + number * step) % mailboxes.LIMIT, 5, "maildirsize", None)
             slices = [entries[start : start + _SLICE] for start in range(0, accounts, _SLICE)]
             figures = [[Figure(e.address, e.known.used, 5) for e in some if e.known] for some in slices]
             begun = time.process_time()
             for some in slices:
-                for change in alerter._apply(list(alerter.changes(some, now + number)), now + number):
-                    alerter._keep(change.address, change.after)
+                for change in thresholds._apply(list(thresholds.changes(some, now + number)), now + number):
+                    thresholds._keep(change.address, change.after)
             judged = time.process_time()
             for figure in figures:
                 samples.write(figure, now + number * SLOT)
@@ -160,7 +160,7 @@ def main(settings: Path) -> None:
 
 
 def _begin(engine: Engine, number: int) -> int:
-    engine.keeping._sampler._now = lambda: time.time() + number * SLOT
+    engine.history._sampler._now = lambda: time.time() + number * SLOT
     ledger = engine.ledger
     for entry in ledger.entries.values():
         if entry.known is not None:
@@ -171,7 +171,7 @@ def _begin(engine: Engine, number: int) -> int:
 
 
 def _rest(engine: Engine) -> int:
-    sampler, ledger = engine.keeping._sampler, engine.ledger
+    sampler, ledger = engine.history._sampler, engine.ledger
     left = len(ledger.unsampled) + len(sampler._taken) + len(sampler._later)
     ledger.unsampled, sampler._taken, sampler._later = {}, [], {}
     return left

@@ -16,9 +16,9 @@ from mailquota.core.history.journal import Journal
 from mailquota.core.history.samples import Samples
 from mailquota.core.history.sampling import Sampler
 from mailquota.core.history.thinning import SLOT
-from mailquota.core.history.trends import Reckoner
+from mailquota.core.history.trends import TrendJob
 from mailquota.core.mailboxes.ledger import Entry, Ledger
-from mailquota.core.mailboxes.measure import Known
+from mailquota.core.mailboxes.measure import Measurement
 from mailquota.core.servers.dovecot.trash import TrashNames
 from tests.core.loops import run
 
@@ -47,7 +47,7 @@ class Life:
         """What a round of the poller finds, in bytes."""
         for name, use in uses.items():
             entry = self.entry(name)
-            self.ledger.set_known(entry, entry.known, Known(use, use % 1000, "scan", 0), self.now)
+            self.ledger.set_known(entry, entry.known, Measurement(use, use % 1000, "scan", 0), self.now)
 
     def entry(self, name: str) -> Entry:
         return self.ledger.entries[f"{name}@x"]
@@ -59,8 +59,8 @@ class Life:
         """Made on a loop."""
         return Sampler(self.ledger, self.samples, self.journal, lambda: self.now)
 
-    def reckoner(self, keep: float = 400 * DAY) -> Reckoner:
-        return Reckoner(self.ledger, self.samples, keep, lambda: self.now)
+    def trend_job(self, keep: float = 400 * DAY) -> TrendJob:
+        return TrendJob(self.ledger, self.samples, keep, lambda: self.now)
 
     def uses(self, name: str = "a") -> list[int]:
         return [point.used_bytes for point in self.samples.series(f"{name}@x", 0.0, self.now)]

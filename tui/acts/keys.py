@@ -11,7 +11,7 @@ from mailquota.core.base.model import AccountRow
 from mailquota.tui.acts.edit_limit import EditLimit
 from mailquota.tui.acts.empty_trash import EmptyTrash
 from mailquota.tui.acts.recalculate import Recalculate
-from mailquota.tui.desk.desk import Desk, Informed
+from mailquota.tui.desk.desk import Desk, LiveScreen
 from mailquota.tui.draw.format import Line
 from mailquota.tui.journal.undo import Undo
 from mailquota.tui.warnings.warn import Warn
@@ -19,7 +19,7 @@ from mailquota.tui.warnings.warn import Warn
 CHANGING = frozenset({"edit_limit", "recalculate", "empty_trash", "warn", "undo"})
 
 
-class ActingScreen(Screen[None], Informed):
+class ActingScreen(Screen[None], LiveScreen):
     """Who inherits says which accounts, and takes what was done."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -72,7 +72,7 @@ def is_seen(screen: Screen[Any]) -> bool:
     return screen in stack and all(above.is_modal for above in stack[stack.index(screen) + 1 :])
 
 
-class Informed:
+class LiveScreen:
     """A screen that wants to hear of changes and of each second."""
 
     def arrived(self, changes: Changes) -> None:

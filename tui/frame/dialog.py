@@ -13,7 +13,7 @@ from textual.widget import Widget
 
 from mailquota.core.base.model import AccountRow
 from mailquota.core.base.units import format_count
-from mailquota.tui.desk.desk import Desk, Informed
+from mailquota.tui.desk.desk import Desk, LiveScreen
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.format import Line
 from mailquota.tui.widgets.foot import Foot
@@ -24,7 +24,7 @@ ROOMY = 18  # lines of the terminal
 MANY = 10  # accounts; above, the number must be typed
 
 
-class Dialog(ModalScreen[T], Informed):
+class Dialog(ModalScreen[T], LiveScreen):
     """Made with ``body``; ``message`` says what went wrong or must be confirmed."""
 
     HEADING = ""

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen, Screen
 
-from mailquota.tui.desk.desk import Desk, Informed
+from mailquota.tui.desk.desk import Desk, LiveScreen
 from mailquota.tui.draw.format import Line
 from mailquota.tui.draw.glyphs import Glyphs
 from mailquota.tui.frame import guide
@@ -48,7 +48,7 @@ def help_lines(screen: Screen[Any], glyphs: Glyphs) -> Iterator[Line]:
     """Keys by where they work, then what the screen adds."""
     for name, keys in keys_of(screen, glyphs).items():
         yield from guide.section(name, keys)
-    if isinstance(screen, Informed):
+    if isinstance(screen, LiveScreen):
         yield from screen.guide(glyphs)
 
 

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widget import Widget
 
-from mailquota.tui.desk.desk import Desk, Informed, is_seen
+from mailquota.tui.desk.desk import Desk, LiveScreen, is_seen
 from mailquota.tui.desk.session import Changes, State
 from mailquota.tui.desk.tiles import Tile
 from mailquota.tui.draw.format import Line
@@ -23,7 +23,7 @@ from mailquota.tui.widgets.note_line import NoteLine
 from mailquota.tui.widgets.title_rule import TitleRule
 
 
-class ListScreen(Screen[None], Informed):
+class ListScreen(Screen[None], LiveScreen):
     """What is in the table says who inherits from it. It draws while it is looked at; else it costs nothing."""
 
     FORMS = ""  # what can be typed into the filter

@@ -9,7 +9,7 @@ from typing import Any
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 
-from mailquota.tui.desk.desk import Informed
+from mailquota.tui.desk.desk import LiveScreen
 from mailquota.tui.draw.glyphs import Glyphs
 from mailquota.tui.widgets.foot import key_name
 from mailquota.tui.widgets.live_table import LiveTable
@@ -25,5 +25,5 @@ def commands_of(app: App[Any], screen: Screen[Any], glyphs: Glyphs) -> Iterator[
             run = partial(app.run_action, binding.action, namespace)
             words = f"{binding.tooltip} (key {key_name(binding, glyphs)})"
             yield SystemCommand(binding.description, words, run)
-    if isinstance(screen, Informed):
+    if isinstance(screen, LiveScreen):
         yield from screen.commands()

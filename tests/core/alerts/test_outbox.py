@@ -13,7 +13,7 @@ from mailquota.core.alerts.pace import RETRIES
 from mailquota.core.history.connection import StateError
 from mailquota.core.history.warnings import CLAIM_SECONDS
 from tests.core.loops import run
-from tests.core.telling import JOHN, MARY, START, Town, failing, moot
+from tests.core.town import JOHN, MARY, START, Town, failing, moot
 
 ADMIN = "admin@example.net"
 
@@ -34,7 +34,7 @@ async def fill(town: Town, count: int, used: int = 850) -> list[str]:
     names = [f"u{number:03}@example.org" for number in range(count)]
     for name in names:
         town.set(name, used)
-    await town.alerter.look()
+    await town.thresholds.look()
     return names
 
 
@@ -46,7 +46,7 @@ def test_what_is_sent_is_in_the_queue_and_in_the_journal(town: Town) -> None:
         assert (row.address, row.mark, row.percent, row.used_bytes, row.limit_bytes) == (JOHN, "80%", 85.0, 850, 1000)
         assert (row.state, row.source, row.method, row.sent_at) == ("sent", "state", "maildir", town.now)
         assert town.kinds() == [(JOHN, "warning", "maildir")]
-        assert (town.postman.waiting, town.postman.failed) == (0, 0)
+        assert (town.outbox.waiting, town.outbox.failed) == (0, 0)
 
     run(scene())
 
@@ -57,7 +57,7 @@ def test_at_most_so_many_a_minute_in_the_order_of_their_coming(path: Path) -> No
         for expected in (3, 3, 6, 8):
             await town.rounds()
             assert sorted(town.sender.sent) == [(name, "80%") for name in names[:expected]]
-            assert town.postman.waiting == 8 - expected
+            assert town.outbox.waiting == 8 - expected
             town.later(59.0 if expected == 3 and town.steady < 5001 else 60.0)
 
     with closing(Town(path, max_per_minute=3)) as town:
@@ -88,7 +88,7 @@ def test_quiet_hours_keep_back_and_drop_nothing(path: Path) -> None:
             await town.step(3600.0)
         assert town.sender.sent == []
         assert town.sender.told == []
-        assert town.postman.waiting == 1
+        assert town.outbox.waiting == 1
         await town.step(3600.0)
         assert town.sender.sent == [(JOHN, "80%")]
         await town.step(10.0)
@@ -112,8 +112,8 @@ def test_a_failure_is_tried_again_shown_and_in_the_end_given_up(town: Town) -> N
             await town.step(wait)
         (row,) = town.rows()
         assert (row.state, row.attempts) == ("failed", len(RETRIES) + 1)
-        await town.postman.round()
-        assert (town.postman.waiting, town.postman.failed) == (0, 1)
+        await town.outbox.round()
+        assert (town.outbox.waiting, town.outbox.failed) == (0, 1)
         assert town.kinds() == [(JOHN, "warning", "not delivered: no space left on device")]
         town.sender.refuse = lambda _address: None
         await town.step(10 * 86400.0)
@@ -154,7 +154,7 @@ def test_what_a_killed_engine_was_sending_arrives_once(path: Path, there: bool) 
 
     async def scene(killed: Town, next_one: Town) -> None:
         killed.set(JOHN, 850)
-        await killed.alerter.look()
+        await killed.thresholds.look()
         killed.book.claim(killed.now, 1)
         next_one.sender.there = {JOHN} if there else set()
         next_one.set(JOHN, 850)
@@ -184,7 +184,7 @@ def test_a_clock_that_jumps_back_delays_nothing_for_long(town: Town) -> None:
 def test_a_state_database_that_is_gone_is_told_to_the_caller(town: Town, path: Path) -> None:
     path.mkdir()
     with pytest.raises(StateError):
-        run(town.postman.round())
+        run(town.outbox.round())
 
 
 # ---- administrators

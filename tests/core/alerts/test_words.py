@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from mailquota.core.alerts.facts import FolderShare, MailFacts
-from mailquota.core.alerts.manner import LANGUAGES, filters
+from mailquota.core.alerts.formats import LANGUAGES, filters
 from mailquota.core.alerts.message import Mail, compose, compose_copy, compose_digest
 from mailquota.core.alerts.render import BUILT_IN
 from mailquota.core.alerts.variables import digest_variables, warning_variables

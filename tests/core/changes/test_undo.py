@@ -287,7 +287,7 @@ def test_a_journal_that_fails_in_the_middle_holds_up_nothing(
 
 
 async def close_state(engine: Embedded) -> None:
-    inner(engine).keeping.state.close()
+    inner(engine).history.state.close()
 
 
 def test_a_journal_that_can_only_be_read(

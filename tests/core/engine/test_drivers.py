@@ -33,7 +33,7 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the machine is, an answer that comes is in time."""
     for name in ("mailquota.core.mailboxes.asking.WAIT", "mailquota.core.policy.answering.DEADLINE"):
         monkeypatch.setattr(name, 20.0)
-    monkeypatch.setattr("mailquota.core.policy.looks.COUNT_PATIENCE", 20.0)
+    monkeypatch.setattr("mailquota.core.policy.lookup.COUNT_PATIENCE", 20.0)
 
 
 def test_a_leftover_record_beside_the_driver_count_is_of_no_account(small_world: SmallWorld) -> None:

@@ -124,7 +124,7 @@ def test_a_fault_of_ours_keeps_no_engine_from_ending(
     monkeypatch.setattr("mailquota.core.engine.lifetime._was_killed", lambda *_args: 1 / 0)
     with embedded(small_world) as engine:
         until(lambda: "the start of this engine is not in the journal" in caplog.text, "it is told")
-        sampled = inner(engine).keeping
+        sampled = inner(engine).history
     assert not engine._thread.is_alive()
     assert engine._error is None
     assert sampled.state._connection is None

@@ -19,9 +19,9 @@ from mailquota.core.control.results import Details, Status
 from mailquota.core.engine.engine import Engine
 from mailquota.core.engine.exporter import MetricsServer
 from mailquota.core.engine.serve import Embedded
-from mailquota.core.servers.mail_log import apart
-from mailquota.core.servers.mail_log.apart import read_apart
+from mailquota.core.servers.mail_log import subprocess_reader
 from mailquota.core.servers.mail_log.source import LogFiles
+from mailquota.core.servers.mail_log.subprocess_reader import read_apart
 from tests.core.clients import Console, PolicyClient, ask, until
 from tests.core.engines import console, embedded, inner, measured, on_loop, rows
 from tests.core.worlds import ANNA, FULL, JOHN, OVERQUOTA, SmallWorld
@@ -101,9 +101,9 @@ def check_everything(running: Embedded, world: SmallWorld) -> None:
         until(lambda: rows(running)[ANNA].used_bytes == 9000, "rounds")
         assert postfix.ask(FULL) == OVERQUOTA
     found = inner(running)
-    until(lambda: found.telling.alerter.told.get(ANNA), "warnings")
+    until(lambda: found.alerts.thresholds.told.get(ANNA), "warnings")
     until(lambda: list((world.maildir(ANNA) / "new").iterdir()), "delivery")
-    until(lambda: found.keeping.samples.series(ANNA, 0.0, 4e9), "history")
+    until(lambda: found.history.samples.series(ANNA, 0.0, 4e9), "history")
     until(lambda: "mailquota_part_restarts_total" in page(world), "metrics")
 
 
@@ -123,8 +123,8 @@ def page(world: SmallWorld) -> str:
 
 def lanes(found: Engine) -> dict[str, Lane[Any, Any]]:
     """Those for decisions and those of the poller."""
-    looker = found.enforcer.looker
-    return {"probe": looker._probes, "count": looker._counts, **found.poller._lanes}
+    lookup = found.enforcer.lookup
+    return {"probe": lookup._probes, "count": lookup._counts, **found.poller._lanes}
 
 
 @pytest.mark.parametrize("name", ["probe", "count", "rounds", "looks", "orders"])
@@ -181,7 +181,7 @@ def test_a_reader_of_the_mail_log_that_fails_is_another_one_the_next_time(
     log = tmp_path / "mail.log"
     log.write_text("Nov 27 10:00:00 mail postfix/lmtp[1]: 1: to=<a@x>, dsn=4.2.2, status=deferred (full)\n")
     with monkeypatch.context() as patched:
-        patched.setattr(apart, "_PROGRAM", program)
+        patched.setattr(subprocess_reader, "_PROGRAM", program)
         fault = read_apart(LogFiles((str(log),))).fault
     assert "ended with -9" in fault or "what its reader printed can't be read" in fault
     assert read_apart(LogFiles((str(log),))).fault == ""
@@ -193,7 +193,7 @@ def test_a_reader_of_the_mail_log_that_fails_is_another_one_the_next_time(
 def test_change_notification_that_breaks_is_begun_anew(engine: Embedded, world: SmallWorld) -> None:
     """Nothing is taken for fresh meanwhile, and what is asked about is watched again."""
     assert ask(world.policy_socket, JOHN, 5000) == "DUNNO"
-    before, watch = restarts.counts(), inner(engine).enforcer.looker.watch
+    before, watch = restarts.counts(), inner(engine).enforcer.lookup.watch
 
     def break_it(_engine: Engine) -> None:
         assert watch._notify is not None
@@ -247,7 +247,7 @@ def test_a_tcp_socket_that_was_shut_down_listens_again(small_world: SmallWorld) 
         on_loop(running, lambda found: found.listeners.policy[name].shutdown(socket.SHUT_RDWR))
         until(lambda: more(before) == {f"listening on {name}": 1}, "it is counted")
         assert ask(place, FULL) == OVERQUOTA
-        doorkeeper = inner(running).upkeep._doorkeeper
+        doorkeeper = inner(running).upkeep._accept_watch
         for _ in range(3):
             running.call(doorkeeper.look())
         assert (ask(place, FULL), inner(running).failed) == (OVERQUOTA, "")

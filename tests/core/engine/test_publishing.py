@@ -19,7 +19,7 @@ from mailquota.core.control.results import DatabaseState, DiskState, Status
 from mailquota.core.engine.publishing import Publisher
 from mailquota.core.mailboxes.folders import DirectorySum, FolderSum
 from mailquota.core.mailboxes.ledger import Ledger
-from mailquota.core.mailboxes.measure import Known
+from mailquota.core.mailboxes.measure import Measurement
 from mailquota.core.policy.decision import Verdict
 from mailquota.core.policy.log import DecisionLog
 from mailquota.core.servers.dovecot.trash import TrashNames
@@ -95,7 +95,7 @@ class World:
         entry = self.ledger.get(f"u{number}@x")
         if entry is not None:
             trash = FolderSum("Trash", DirectorySum(1, 0, 0), DirectorySum(1, used, 1))
-            self.ledger.set_known(entry, entry.known, Known(used, 1, "scan", 0, None, (trash,)), float(used))
+            self.ledger.set_known(entry, entry.known, Measurement(used, 1, "scan", 0, None, (trash,)), float(used))
 
     def lose(self, number: int) -> None:
         entry = self.ledger.get(f"u{number}@x")

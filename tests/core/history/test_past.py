@@ -8,7 +8,7 @@ from mailquota.core.base.model import Account, Forecast, Trend
 from mailquota.core.control.results import JournalRow
 from mailquota.core.history.past import forecast_of, limits_of
 from mailquota.core.mailboxes.ledger import Entry
-from mailquota.core.mailboxes.measure import Known
+from mailquota.core.mailboxes.measure import Measurement
 
 
 def change(at: float, old: str | None, new: str | None, kind: str = "limit") -> JournalRow:
@@ -45,6 +45,6 @@ def test_limits(limit: int | None, changes: list[JournalRow], limits: list[tuple
 def test_forecasts(limit: int | None, used: int | None, trend: Trend | None, days: Forecast | None) -> None:
     """Who is full is full, whatever is known of the growth."""
     entry = Entry(Account("a@x", limit))
-    entry.known = None if used is None else Known(used, 1, "scan", 0)
+    entry.known = None if used is None else Measurement(used, 1, "scan", 0)
     entry.trend = trend
     assert forecast_of(entry) == days

@@ -230,7 +230,7 @@ def test_a_new_engine_remembers(life: Life, tmp_path: Path) -> None:
             life.now = NOW - days * DAY
             life.measure(a=(20 - days) * 10 * MIB, b=7, c=8, d=9)
             await life.sampler().round()
-        await life.reckoner().reckon()
+        await life.trend_job().reckon()
 
     async def second() -> None:
         later.accounts(GIB, "a", "b", "c")
@@ -377,7 +377,7 @@ def test_who_grows_much_each_day_has_no_jump(life: Life) -> None:
         life.now = NOW - 10 * DAY
         sampler = life.sampler()
         await rounds(life, sampler, *(number * 200 * MIB for number in range(10)), every=DAY)
-        await life.reckoner().reckon()
+        await life.trend_job().reckon()
         await rounds(life, sampler, 2000 * MIB, 3300 * MIB, 4900 * MIB)
         ((_, old, new, reason),) = life.jumps()
         assert (old, new) == (1800 * MIB, 4900 * MIB)

@@ -20,8 +20,8 @@ def test_growth_comes_into_the_ledger(life: Life, monkeypatch: pytest.MonkeyPatc
         await rounds(life, sampler, *(number * 10 * MIB for number in range(6)), every=DAY)
         life.now = NOW
         life.ledger.take_changes()
-        reckoner = life.reckoner()
-        await reckoner.round()
+        trend_job = life.trend_job()
+        await trend_job.round()
         rows = {row.address: row for row in life.ledger.take_changes()[0]}
         assert set(rows) == {"a@x", "b@x"}
         assert rows["a@x"].growth_bytes_per_day == 10 * MIB
@@ -36,20 +36,20 @@ def test_growth_comes_into_the_ledger(life: Life, monkeypatch: pytest.MonkeyPatc
 def test_it_is_reckoned_again_after_a_day_and_not_before(life: Life) -> None:
     async def scene() -> None:
         life.accounts(GIB, "a")
-        sampler, reckoner = life.sampler(), life.reckoner()
+        sampler, trend_job = life.sampler(), life.trend_job()
         life.now = NOW - 2 * DAY
         await rounds(life, sampler, 0, 100 * MIB, every=DAY)
-        await reckoner.round()
+        await trend_job.round()
         before = life.entry("a").trend
         assert before == Trend(0, 0, 100 * MIB)
         await rounds(life, sampler, 900 * MIB, every=HOUR)
         for _ in range(18):
-            await reckoner.round()
+            await trend_job.round()
             life.pass_time(HOUR)
         assert life.entry("a").trend == before
         for _ in range(7):
             life.pass_time(HOUR)
-            await reckoner.round()
+            await trend_job.round()
         assert life.entry("a").trend != before
 
     play(scene)
@@ -64,9 +64,9 @@ def test_a_round_thins_out_and_forgets(life: Life) -> None:
         life.accounts(None, "a")
         await sampler.round()
         life.pass_time(9 * DAY)
-        reckoner = life.reckoner(5 * DAY)
+        trend_job = life.trend_job(5 * DAY)
         for _ in range(48):
-            await reckoner.round()
+            await trend_job.round()
             life.pass_time(HOUR)
         assert life.uses() == [96]
         assert [row.address for row in life.samples.page(0)] == ["a@x"]

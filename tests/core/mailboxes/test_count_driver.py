@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mailquota.core.mailboxes import count_driver, vsizes
 from mailquota.core.mailboxes.count_driver import CountDriver
 from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.mailboxes.measure import Known, Need, Unmeasurable
+from mailquota.core.mailboxes.measure import Measurement, Need, Unmeasurable
 from mailquota.core.mailboxes.vsizes import Remembered, virtual_size
 from mailquota.core.servers.dovecot.ignored import FolderRule, Ignored
 from mailquota.core.servers.dovecot.trash import TrashNames
@@ -44,7 +44,7 @@ def reading(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def measure(driver: CountDriver, known: Known | None = None) -> Known:
+def measure(driver: CountDriver, known: Measurement | None = None) -> Measurement:
     return driver.measure(ADDRESS, LIMIT, known, 0.0)
 
 
@@ -151,7 +151,7 @@ def test_a_decision_does_not_wait_for_a_count(box: Box, driver: CountDriver, mon
         return virtual_size(path)
 
     monkeypatch.setattr(vsizes, "virtual_size", slow)
-    results: list[Known] = []
+    results: list[Measurement] = []
     counting = threading.Thread(target=lambda: results.append(measure(driver, known)))
     counting.start()
     assert entered.wait(20)

@@ -12,7 +12,7 @@ import pytest
 from mailquota.core.base.errors import MailquotaError, NoSuchAccountError, UnreachableError
 from mailquota.core.mailboxes import asking
 from mailquota.core.mailboxes.dovecot_driver import ALONE, FRESH, LOOK, USABLE, DoveadmDriver
-from mailquota.core.mailboxes.measure import Known, Need, Unmeasurable
+from mailquota.core.mailboxes.measure import Measurement, Need, Unmeasurable
 from mailquota.core.servers.dovecot.quota_rows import KIB, MailboxSize, Quota
 from tests.core.mailboxes.boxes import ADDRESS, Box
 from tests.mailserver.process import wait_until
@@ -76,11 +76,13 @@ class Desk(DoveadmDriver):
         self.now = now
         return now
 
-    def decide(self, now: float, known: Known | None = None, limit: int | None = LIMIT, set_back: float = 0.0) -> Known:
+    def decide(
+        self, now: float, known: Measurement | None = None, limit: int | None = LIMIT, set_back: float = 0.0
+    ) -> Measurement:
         """As the enforcer does."""
         wall = self.at(now) - set_back
         found = self.probe(ADDRESS, limit, known, wall)
-        return found if isinstance(found, Known) else self.count(ADDRESS, limit, known, wall)
+        return found if isinstance(found, Measurement) else self.count(ADDRESS, limit, known, wall)
 
 
 @pytest.fixture

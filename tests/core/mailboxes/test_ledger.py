@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mailquota.core.base.model import Account, AccountRow, Level, Trend
 from mailquota.core.mailboxes.folders import DirectorySum, FolderSum
 from mailquota.core.mailboxes.ledger import Entry, Ledger, Totals
-from mailquota.core.mailboxes.measure import Known
+from mailquota.core.mailboxes.measure import Measurement
 from mailquota.core.servers.dovecot.trash import TrashNames
 
 NAMES = [f"{name}@example.org" for name in "abcd"]
@@ -26,9 +26,9 @@ def made(*accounts: Account) -> Ledger:
     return ledger
 
 
-def known(used: int, messages: int = 1, stamp: int | None = 7) -> Known:
+def known(used: int, messages: int = 1, stamp: int | None = 7) -> Measurement:
     """A figure from maildirsize."""
-    return Known(used, messages, "maildirsize", stamp)
+    return Measurement(used, messages, "maildirsize", stamp)
 
 
 def folder(name: str, size: int, messages: int) -> FolderSum:
@@ -229,7 +229,7 @@ def test_share_of_trash_in_a_row(folders: tuple[FolderSum, ...] | None, trash: t
     """Not looked at yet is unknown; nothing found is 0."""
     ledger = made(Account("a@x", 100))
     entry = ledger.entries["a@x"]
-    ledger.set_known(entry, None, Known(50, 3, "scan", 0, None, folders), 1.0)
+    ledger.set_known(entry, None, Measurement(50, 3, "scan", 0, None, folders), 1.0)
     row = ledger.row(entry)
     assert (row.trash_bytes, row.trash_messages) == trash
     assert (row.used_bytes, row.messages, row.source, row.measured_at) == (50, 3, "scan", 1.0)

@@ -11,24 +11,28 @@ from collections.abc import Callable
 import pytest
 
 from mailquota.core.mailboxes.maildirsize import FRESH_SECONDS
-from mailquota.core.mailboxes.measure import Known, Need, Unmeasurable, count_inbox, measure, probe, recorded
+from mailquota.core.mailboxes.measure import Measurement, Need, Unmeasurable, count_inbox, measure, probe, recorded
 from tests.core.mailboxes.boxes import Box
 
 LIMIT = 5000
 NOW = 1_900_000_000.0
 
 
-def look(box: Box, known: Known | None = None, *, limit: int | None = LIMIT, now: float | None = None) -> Known:
+def look(
+    box: Box, known: Measurement | None = None, *, limit: int | None = LIMIT, now: float | None = None
+) -> Measurement:
     """A full measuring at ``now``."""
     return measure(box.store, box.maildir, limit, known, time.time() if now is None else now)
 
 
-def ask(box: Box, known: Known | None = None, *, limit: int | None = LIMIT, now: float | None = None) -> Known | Need:
+def ask(
+    box: Box, known: Measurement | None = None, *, limit: int | None = LIMIT, now: float | None = None
+) -> Measurement | Need:
     """A probe at ``now``."""
     return probe(box.maildir, limit, known, time.time() if now is None else now)
 
 
-def decide(box: Box, known: Known | None) -> int:
+def decide(box: Box, known: Measurement | None) -> int:
     """The use that a decision would take, by the way of one."""
     result = ask(box, known)
     if result is Need.COUNT:
@@ -39,7 +43,7 @@ def decide(box: Box, known: Known | None) -> int:
     return result.used
 
 
-def figures(known: Known) -> tuple[int, int, str]:
+def figures(known: Measurement) -> tuple[int, int, str]:
     """Bytes, messages, source."""
     return known.used, known.messages, known.source
 
@@ -278,7 +282,7 @@ def test_another_limit(filled: Box) -> None:
     """A file of another limit is not believed, nor what was known of it once the ledger forgot its stamp."""
     filled.file.write_text("5000S\n1000 1\n")
     known = look(filled)
-    forgotten = Known(known.used, known.messages, known.source, None, None, known.folders, known.complete)
+    forgotten = Measurement(known.used, known.messages, known.source, None, None, known.folders, known.complete)
     assert figures(look(filled, forgotten, limit=7000)) == (4000, 2, "scan")
     assert figures(look(filled, forgotten, limit=5000)) == (1000, 1, "maildirsize")
 
@@ -308,7 +312,7 @@ def test_a_claim_of_too_little_never_expires(filled: Box) -> None:
 # ---- Trash
 
 
-def trash(box: Box, known: Known) -> tuple[int, int]:
+def trash(box: Box, known: Measurement) -> tuple[int, int]:
     """Bytes and messages of Trash in what is known."""
     found = [folder for folder in known.folders or () if box.store.is_trash(folder.name)]
     return sum(folder.bytes for folder in found), sum(folder.messages for folder in found)
@@ -337,7 +341,7 @@ def test_trash_is_looked_at_again_after_each_change(filled: Box) -> None:
     filled.put(100, ".Trash/cur")
     filled.append(100, 1)
     probed = ask(filled, known)
-    assert isinstance(probed, Known)
+    assert isinstance(probed, Measurement)
     assert not probed.complete
     assert (probed.used, trash(filled, probed)) == (4300, (200, 1))
     assert trash(filled, look(filled, probed)) == (300, 2)

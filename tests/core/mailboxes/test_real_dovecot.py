@@ -15,7 +15,7 @@ from mailquota.core.mailboxes.compare import compare
 from mailquota.core.mailboxes.folders import sum_folders
 from mailquota.core.mailboxes.maildirsize import parse
 from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.mailboxes.measure import Known, measure
+from mailquota.core.mailboxes.measure import Measurement, measure
 from mailquota.core.mailboxes.recount import rewrite
 from mailquota.core.mailboxes.trash import Removed, find_by_doveadm, find_files, remove_by_doveadm, remove_files
 from mailquota.core.servers.dovecot.doveadm import Doveadm
@@ -41,7 +41,7 @@ class Mailbox:
         self.file = self.path / "maildirsize"
         self.doveadm = Doveadm(server.doveadm)
 
-    def measure(self) -> Known:
+    def measure(self) -> Measurement:
         """As the ledger would have it."""
         return measure(self.store, self.maildir, LIMIT, None, time.time())
 

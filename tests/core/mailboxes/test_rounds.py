@@ -13,7 +13,7 @@ from mailquota.core.mailboxes import rounds as module
 from mailquota.core.mailboxes.driver import MaildirDriver
 from mailquota.core.mailboxes.ledger import Entry, Ledger
 from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.mailboxes.measure import Known, measure
+from mailquota.core.mailboxes.measure import Measurement, measure
 from mailquota.core.mailboxes.rounds import FIRST_SHARE, SHARE, Poller
 from mailquota.core.servers.dovecot.trash import TrashNames
 from tests.core.loops import until
@@ -119,11 +119,13 @@ def test_accounts_just_asked_about_are_looked_at_for_a_while(play: Play, monkeyp
     play(scene)
 
 
-def holding(address: str, go_on: threading.Event, world: SmallWorld) -> Callable[..., Known]:
+def holding(address: str, go_on: threading.Event, world: SmallWorld) -> Callable[..., Measurement]:
     """A measuring that hangs at one mailbox."""
     held = str(world.maildir(address))
 
-    def measure_or_hang(store: Mailstore, maildir: str, limit: int | None, known: Known | None, now: float) -> Known:
+    def measure_or_hang(
+        store: Mailstore, maildir: str, limit: int | None, known: Measurement | None, now: float
+    ) -> Measurement:
         if maildir == held:
             go_on.wait(20)
         return measure(store, maildir, limit, known, now)
@@ -160,7 +162,7 @@ def test_a_fault_at_one_mailbox_is_told_once(
 ) -> None:
     bad = str(small_world.maildir(FULL))
 
-    def faulty(store: Mailstore, maildir: str, limit: int | None, known: Known | None, now: float) -> Known:
+    def faulty(store: Mailstore, maildir: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         if maildir == bad:
             raise ZeroDivisionError
         return measure(store, maildir, limit, known, now)
@@ -182,7 +184,7 @@ def test_a_figure_that_can_not_be_taken_does_not_end_the_rounds(play: Play, monk
     async def scene(world: World) -> None:
         take = world.ledger.set_known
 
-        def faulty(entry: Entry, base: Known | None, known: Known, now: float) -> bool:
+        def faulty(entry: Entry, base: Measurement | None, known: Measurement, now: float) -> bool:
             if entry.address == FULL:
                 raise ZeroDivisionError
             return take(entry, base, known, now)

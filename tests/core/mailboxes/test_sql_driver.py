@@ -10,7 +10,7 @@ import pytest
 
 from mailquota.core.base.errors import DatabaseError, MailquotaError
 from mailquota.core.mailboxes import asking
-from mailquota.core.mailboxes.measure import Known, Unmeasurable
+from mailquota.core.mailboxes.measure import Measurement, Unmeasurable
 from mailquota.core.mailboxes.sql_driver import FRESH, LOOK, REST_LEAST, USABLE, SqlDriver
 from tests.core.mailboxes.boxes import ADDRESS, Box
 from tests.mailserver.process import wait_until
@@ -73,11 +73,11 @@ def driver(tmp_path: Path, table: Table, monkeypatch: pytest.MonkeyPatch) -> Tim
     return Timed(Box(tmp_path), table)
 
 
-def decide(driver: Timed, now: float, known: Known | None = None, set_back: float = 0.0) -> Known:
+def decide(driver: Timed, now: float, known: Measurement | None = None, set_back: float = 0.0) -> Measurement:
     """As the enforcer does; ``set_back`` is how far the clock on the wall was turned."""
     wall = driver.at(now) - set_back
     found = driver.probe(ADDRESS, None, known, wall)
-    return found if isinstance(found, Known) else driver.count(ADDRESS, None, known, wall)
+    return found if isinstance(found, Measurement) else driver.count(ADDRESS, None, known, wall)
 
 
 def test_a_decision_looks_up_one_row(driver: Timed, table: Table) -> None:

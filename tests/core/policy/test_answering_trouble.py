@@ -12,10 +12,10 @@ import pytest
 import mailquota.core.base.lanes
 import mailquota.core.mailboxes.driver
 import mailquota.core.policy.answering
-import mailquota.core.policy.looks
+import mailquota.core.policy.lookup
 from mailquota.core.base.endpoints import parse_listen
 from mailquota.core.base.model import Level
-from mailquota.core.mailboxes.measure import Known, Need, Unmeasurable
+from mailquota.core.mailboxes.measure import Measurement, Need, Unmeasurable
 from mailquota.core.policy.protocol import Question
 from mailquota.core.policy.routes import Route
 from tests.core.enforcing import FITS, FULL, NOBODY, NOT_OURS, TROUBLE, Desk, Open, furnish
@@ -166,8 +166,8 @@ class Disk:
 @pytest.mark.parametrize("place", ["probe", "count_inbox"])
 def test_a_disk_that_hangs(desk: Open, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     """Trouble for who is on it, within the deadline; others get their answers, those behind it in the thread too."""
-    monkeypatch.setattr("mailquota.core.policy.looks.PROBE_PATIENCE", 60.0)
-    monkeypatch.setattr("mailquota.core.policy.looks.COUNT_PATIENCE", 60.0)
+    monkeypatch.setattr("mailquota.core.policy.lookup.PROBE_PATIENCE", 60.0)
+    monkeypatch.setattr("mailquota.core.policy.lookup.COUNT_PATIENCE", 60.0)
 
     async def work(table: Desk) -> None:
         disk = Disk(monkeypatch, place)
@@ -178,7 +178,7 @@ def test_a_disk_that_hangs(desk: Open, monkeypatch: pytest.MonkeyPatch, place: s
             for client, name in ((john, "john"), (jane, "jane"), (jack, "jack")):
                 client.send(request(f"{name}@example.org"))
             await until(disk.reached.is_set)
-            await until(lambda: table.enforcer.looker.hanging == 1, step=60.0)
+            await until(lambda: table.enforcer.lookup.hanging == 1, step=60.0)
             assert [await jane.answer(), await jack.answer()] == [FULL, FULL]
             assert await john.answer() == TROUBLE
             assert await again.ask("john@example.org") == TROUBLE
@@ -186,7 +186,7 @@ def test_a_disk_that_hangs(desk: Open, monkeypatch: pytest.MonkeyPatch, place: s
             assert table.metrics.trouble == 2
         finally:
             disk.released.set()
-        await until(lambda: table.enforcer.looker.hanging == 0)
+        await until(lambda: table.enforcer.lookup.hanging == 0)
         assert await john.ask("john@example.org") == FULL
 
     desk(work, "stepped")
@@ -216,7 +216,7 @@ def test_a_deadline_passes(desk: Open, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_disk_is_asked_for_who_is_never_refused(desk: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unlimited, exempt, unknown and other states are answered while every look fails."""
 
-    def failing(*_: object) -> Known | Need:
+    def failing(*_: object) -> Measurement | Need:
         raise OSError(5, "Input/output error")
 
     async def work(table: Desk) -> None:
@@ -250,7 +250,7 @@ def test_an_account_that_goes_while_it_is_asked_about(desk: Open, monkeypatch: p
 def test_the_constants_fit_together() -> None:
     """A hanging item is given up before the deadline of those behind it, and no answer takes longer than 0.2 s."""
     tick = mailquota.core.base.lanes._TICK
-    looks = 1 + math.ceil(mailquota.core.policy.looks.PROBE_PATIENCE / tick)  # the first one only sees how far it got
+    looks = 1 + math.ceil(mailquota.core.policy.lookup.PROBE_PATIENCE / tick)  # the first one only sees how far it got
     assert looks * tick < mailquota.core.policy.answering.DEADLINE
     assert mailquota.core.policy.answering.DEADLINE + mailquota.core.policy.answering._TICK <= 0.2
     assert mailquota.core.policy.answering.START_DEADLINE == 2.0

@@ -18,9 +18,9 @@ from mailquota.core.control.results import DecisionRow, Details
 from mailquota.core.doctor.log.probe import log_facts
 from mailquota.core.policy import mail_log
 from mailquota.core.policy.mail_log import MailLog
-from mailquota.core.servers.mail_log.apart import read_apart
 from mailquota.core.servers.mail_log.places import find_log
 from mailquota.core.servers.mail_log.source import MAIL_LOGS, LogFiles, LogRead
+from mailquota.core.servers.mail_log.subprocess_reader import read_apart
 from mailquota.core.settings.config import Config
 from mailquota.core.settings.declared import Mailstore, Policy, Settings
 from tests.core.engines import console, embedded

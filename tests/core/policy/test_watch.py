@@ -53,7 +53,7 @@ def test_a_change_is_seen(desk: Open, change: str) -> None:
         entry = table.entry("john")
         assert entry.fresh_until > asyncio.get_running_loop().time()
         CHANGES[change](box.file)
-        table.enforcer.looker.watch.drain()
+        table.enforcer.lookup.watch.drain()
         assert entry.fresh_until == 0.0
 
     desk(work)
@@ -67,7 +67,7 @@ def test_a_fresh_mailbox_is_not_looked_at(desk: Open, monkeypatch: pytest.Monkey
         client = await table.connect()
         assert await client.ask("john@example.org") == FITS
         with monkeypatch.context() as patch:
-            patch.setattr("mailquota.core.policy.looks.Looker.look", None)
+            patch.setattr("mailquota.core.policy.lookup.UsageLookup.look", None)
             assert [await client.ask("john@example.org") for _ in range(3)] == [FITS] * 3
         box.append(4000, 1)
         assert await client.ask("john@example.org") == FULL

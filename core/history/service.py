@@ -21,11 +21,11 @@ from mailquota.core.base.threads import in_thread
 from mailquota.core.history.connection import StateError
 from mailquota.core.history.from_settings import make_state
 from mailquota.core.history.journal import Journal
-from mailquota.core.history.refusal_counts import RefusalKeeper
+from mailquota.core.history.refusal_counts import RefusalCounts
 from mailquota.core.history.refusals import RefusalHistory
 from mailquota.core.history.samples import Samples
 from mailquota.core.history.sampling import Sampler
-from mailquota.core.history.trends import Reckoner
+from mailquota.core.history.trends import TrendJob
 from mailquota.core.mailboxes.ledger import Entry, Ledger
 from mailquota.core.mailboxes.refusals import RefusalTally
 from mailquota.core.settings.config import Config
@@ -40,7 +40,7 @@ _STOP_SECONDS = 0.5  # for everything: writing what waits, and giving the databa
 _WRITE_SECONDS = 0.3
 
 
-class Keeping:
+class HistoryService:
     """Made and used on the engine's loop."""
 
     def __init__(
@@ -52,8 +52,8 @@ class Keeping:
         self._ledger = ledger
         self._now = now
         self._sampler = Sampler(ledger, self.samples, self.journal, now)
-        self._reckoner = Reckoner(ledger, self.samples, config.settings.state.keep_seconds, now)
-        self.refusals = RefusalKeeper(ledger, tally, RefusalHistory(self.state, socket.gethostname()), steady_time)
+        self._trend_job = TrendJob(ledger, self.samples, config.settings.state.keep_seconds, now)
+        self.refusals = RefusalCounts(ledger, tally, RefusalHistory(self.state, socket.gethostname()), steady_time)
         self._tasks: list[asyncio.Task[None]] = []
         self._problems: dict[str, str] = {}
 
@@ -101,7 +101,7 @@ class Keeping:
 
     async def _tend(self) -> None:
         await self._sampler.remembered.wait()
-        await self._again_and_again("tending", self._reckoner.round, _TEND_SECONDS)
+        await self._again_and_again("tending", self._trend_job.round, _TEND_SECONDS)
 
     async def _count_refusals(self) -> None:
         await self._again_and_again("counting refusals", self.refusals.round, _ROUND_SECONDS)

@@ -17,9 +17,9 @@ from typing import Protocol
 
 import msgspec
 
-from mailquota.core.alerts.outbox import Postman, Sender
+from mailquota.core.alerts.outbox import Outbox, Sender
 from mailquota.core.alerts.rules import BELOW, holds, reached
-from mailquota.core.alerts.whom import Alerter
+from mailquota.core.alerts.thresholds import ThresholdWatch
 from mailquota.core.base.errors import MailquotaError, NoSuchAccountError, UsageError, error_code, error_text
 from mailquota.core.base.model import Told, percent_of
 from mailquota.core.base.text import shown
@@ -54,7 +54,7 @@ def parse_mark(text: str) -> str:
     raise UsageError(f"{shown(text)} is no mark; accepted: a percentage like 95, or below")
 
 
-class Warner:
+class WarnNow:
     """Runs on the engine's loop."""
 
     def __init__(
@@ -62,16 +62,16 @@ class Warner:
         ledger: Ledger,
         measurer: Measurer,
         *,
-        alerter: Alerter,
-        postman: Postman,
+        thresholds: ThresholdWatch,
+        outbox: Outbox,
         book: WarningLog,
         sender: Sender,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._ledger = ledger
         self._measurer = measurer
-        self._alerter = alerter
-        self._postman = postman
+        self._thresholds = thresholds
+        self._outbox = outbox
         self._book = book
         self._sender = sender
         self._clock = clock
@@ -119,7 +119,7 @@ class Warner:
         return "" if percent is None else f"{int(percent)}%"
 
     def _reached(self, used: int | None, limit: int | None) -> tuple[str, float] | None:
-        return reached(used, limit, self._alerter.settings.policy.marks) if used is not None and limit else None
+        return reached(used, limit, self._thresholds.settings.policy.marks) if used is not None and limit else None
 
     async def _remembered(self, news: News, source: str) -> WarnResult:
         address, now = news.address, self._clock()
@@ -127,12 +127,12 @@ class Warner:
         if source != "again" and (told := await self._told_already(news, before, source, now)):
             return WarnResult(address, news.mark, "merged", remark=told)
         change = Change(address, before, self._after(news, before, now), news)
-        if not await self._alerter.remember(change, "operator" if source == "again" else source):
+        if not await self._thresholds.remember(change, "operator" if source == "again" else source):
             return WarnResult(address, news.mark, "merged", remark="told just now")
-        self._postman.ring()
-        if source == "dovecot" and self._postman.is_quiet():
+        self._outbox.ring()
+        if source == "dovecot" and self._outbox.is_quiet():
             return WarnResult(address, news.mark, "queued", remark="kept back, as these are quiet hours")
-        said, what = await self._postman.send_now(address)
+        said, what = await self._outbox.send_now(address)
         if said == "sent":
             return WarnResult(address, news.mark, "sent", what)
         if said == "queued":
@@ -148,7 +148,7 @@ class Warner:
                 break  # it has been full, or empty, in between
             if _percent(mark, percent) >= asked:
                 return f"told {format_age(max(0.0, now - at))} ago"
-        marks = self._alerter.settings.policy.marks
+        marks = self._thresholds.settings.policy.marks
         if source == "dovecot" and marks and before is not None and news.mark != BELOW and before.percent >= asked:
             return f"told {format_age(max(0.0, now - before.at))} ago, and not below it since"
         return ""

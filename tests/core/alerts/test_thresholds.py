@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from mailquota.core.alerts.whom import Settings
+from mailquota.core.alerts.thresholds import Settings
 from mailquota.core.base.model import Account, Told
 from mailquota.core.history import sqlite
 from mailquota.core.history.connection import StateError
-from mailquota.core.mailboxes.measure import Known
+from mailquota.core.mailboxes.measure import Measurement
 from tests.core.loops import run
-from tests.core.telling import JOHN, LIMIT, MARY, Town, failing
+from tests.core.town import JOHN, LIMIT, MARY, Town, failing
 
 DAY = 86400.0
 MakeTown = Callable[..., Town]
@@ -89,7 +89,7 @@ def test_two_engines_at_once_send_each_mail_once(make_town: MakeTown) -> None:
             for town in towns:
                 await town.step()
         assert sorted(towns[0].sender.sent + towns[1].sender.sent) == [(JOHN, "80%"), (JOHN, "95%"), (JOHN, "below")]
-        assert towns[0].alerter.told == towns[1].alerter.told == {}
+        assert towns[0].thresholds.told == towns[1].thresholds.told == {}
 
     run(scene())
 
@@ -114,7 +114,7 @@ def test_who_becomes_unlimited_is_forgotten_without_a_word(make_town: MakeTown) 
         town.set(JOHN, 850, None)
         await town.step()
         assert town.sender.sent == [(JOHN, "80%")]
-        assert town.alerter.told == {}
+        assert town.thresholds.told == {}
         assert town.book.told() == {}
 
     run(scene())
@@ -143,7 +143,7 @@ def test_accounts_that_are_not_there_for_a_moment_are_not_told_anew(make_town: M
         town.set(JOHN, 850)
         await town.step()
         await town.step(2 * DAY)
-        await town.alerter.forget_gone()
+        await town.thresholds.forget_gone()
         town.set(JOHN, 851)
         await town.step()
         assert town.sender.sent == [(JOHN, "80%")]
@@ -179,11 +179,11 @@ def test_accounts_that_are_gone_for_good_are_forgotten(make_town: MakeTown) -> N
         town = make_town()
         town.set(MARY, 850)
         await town.step()
-        await town.alerter.forget_gone()
+        await town.thresholds.forget_gone()
         assert set(town.book.told()) == {JOHN, MARY}
         town.later(DAY + 1)
-        await town.alerter.forget_gone()
-        assert set(town.book.told()) == set(town.alerter.told) == {MARY}
+        await town.thresholds.forget_gone()
+        assert set(town.book.told()) == set(town.thresholds.told) == {MARY}
 
     run(scene())
 
@@ -198,7 +198,7 @@ def test_who_is_gone_for_a_moment_is_not_forgotten_though_the_clock_is_set_back(
         town.remove(JOHN)
         await town.step()
         town.now -= 2 * DAY
-        await town.alerter.forget_gone()
+        await town.thresholds.forget_gone()
         town.set(JOHN, 850)
         await town.step()
         assert town.sender.sent == [(JOHN, "80%")]
@@ -216,7 +216,7 @@ def test_a_warning_that_waits_leaves_though_the_clock_is_set_back(make_town: Mak
         town.set(JOHN, 850)
         await town.step()
         town.set(MARY, 850)
-        await town.alerter.look()
+        await town.thresholds.look()
         town.now -= back
         town.sender.refuse = lambda _address: None
         await town.rounds()
@@ -247,7 +247,7 @@ def test_changed_settings_hold_at_once(make_town: MakeTown) -> None:
         await town.step()
         assert town.sender.sent == []
         town.warnings = type(town.warnings)()
-        town.alerter.settings = Settings.of(town.config())
+        town.thresholds.settings = Settings.of(town.config())
         town.set(JOHN, 998)
         await town.step()
         assert town.sender.sent == [(JOHN, "95%")]
@@ -264,7 +264,7 @@ def test_a_crowd_is_told_one_by_one(make_town: MakeTown) -> None:
         town.ledger.set_accounts(Account(name, LIMIT) for name in names)
         for name in names:
             entry = town.ledger.entries[name]
-            town.ledger.set_known(entry, None, Known(900, 1, "maildirsize", None), town.now)
+            town.ledger.set_known(entry, None, Measurement(900, 1, "maildirsize", None), town.now)
         for _ in range(40):
             before = len(town.sender.sent)
             await town.step(61.0)
@@ -283,13 +283,13 @@ def test_while_nothing_can_be_remembered_nobody_is_told_and_nobody_is_lost(
     async def scene() -> None:
         town = make_town()
         town.set(JOHN, 850)
-        await town.alerter.look()
+        await town.thresholds.look()
         town.set(MARY, 960)
         with closing(sqlite3.connect(tmp_path / "state.db")) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(StateError, match="locked"):
-                await town.alerter.look()
-        assert MARY not in town.alerter.told
+                await town.thresholds.look()
+        assert MARY not in town.thresholds.told
         await town.step()
         assert town.sender.sent == [(JOHN, "80%"), (MARY, "95%")]
 
@@ -299,11 +299,11 @@ def test_while_nothing_can_be_remembered_nobody_is_told_and_nobody_is_lost(
 def test_what_another_engine_told_is_learnt(make_town: MakeTown) -> None:
     async def scene() -> None:
         town, other = make_town(), make_town()
-        await town.alerter.look()
+        await town.thresholds.look()
         other.set(JOHN, 850)
         await other.step()
         town.set(JOHN, 850)
         await town.step()
-        assert town.alerter.told == {JOHN: Told(80.0, other.now)}
+        assert town.thresholds.told == {JOHN: Told(80.0, other.now)}
 
     run(scene())

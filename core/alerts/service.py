@@ -11,11 +11,11 @@ import msgspec
 
 from mailquota.core.alerts.administrators import Administrators
 from mailquota.core.alerts.from_settings import make_deliverer
-from mailquota.core.alerts.letters import Clerk
-from mailquota.core.alerts.now import Warner, parse_mark
-from mailquota.core.alerts.outbox import Postman
+from mailquota.core.alerts.letters import WarningMails
+from mailquota.core.alerts.outbox import Outbox
 from mailquota.core.alerts.rules import BELOW
-from mailquota.core.alerts.whom import Alerter, Settings
+from mailquota.core.alerts.thresholds import Settings, ThresholdWatch
+from mailquota.core.alerts.warn_now import WarnNow, parse_mark
 from mailquota.core.base import restarts
 from mailquota.core.base.errors import MailquotaError, error_code, error_text
 from mailquota.core.base.threads import in_thread
@@ -48,7 +48,7 @@ class Parts:
     config: Callable[[], Config]
 
 
-class Telling:
+class AlertService:
     """Made and used on the engine's loop."""
 
     def __init__(self, parts: Parts) -> None:
@@ -56,26 +56,26 @@ class Telling:
         self._ledger = parts.ledger
         self._tasks: list[asyncio.Task[None]] = []
         self._book = WarningLog(parts.state)
-        self.clerk = Clerk(parts.ledger, parts.driver, parts.is_trash, parts.config, make_deliverer)
-        self.postman = Postman(self._book, self.clerk, parts.journal, parts.config)
+        self.mails = WarningMails(parts.ledger, parts.driver, parts.is_trash, parts.config, make_deliverer)
+        self.outbox = Outbox(self._book, self.mails, parts.journal, parts.config)
         self._administrators = Administrators(
-            self.postman, self.clerk, lambda: parts.config().settings.warnings.copy_to, time.monotonic
+            self.outbox, self.mails, lambda: parts.config().settings.warnings.copy_to, time.monotonic
         )
-        self.alerter = Alerter(parts.ledger, self._book, Settings.of(parts.config()), self._hear)
-        self._warner = Warner(
+        self.thresholds = ThresholdWatch(parts.ledger, self._book, Settings.of(parts.config()), self._hear)
+        self._warn_now = WarnNow(
             parts.ledger,
             parts.poller,
-            alerter=self.alerter,
-            postman=self.postman,
+            thresholds=self.thresholds,
+            outbox=self.outbox,
             book=self._book,
-            sender=self.clerk,
+            sender=self.mails,
         )
 
     def start(self) -> None:
         """Begin, once the accounts are read."""
         self._tasks = [
-            restarts.start("warnings", self.alerter.run),
-            restarts.start("delivery", self.postman.run),
+            restarts.start("warnings", self.thresholds.run),
+            restarts.start("delivery", self.outbox.run),
             restarts.start("administrators", self._administrators.run),
         ]
 
@@ -83,14 +83,14 @@ class Telling:
         """Begin nothing more, and let mails that are on their way arrive."""
         for task in self._tasks:
             task.cancel()
-        await self.postman.finish(seconds)
+        await self.outbox.finish(seconds)
 
     def settings_changed(self) -> None:
         """Other marks, another rate, another delivery: they hold from now on."""
-        self.alerter.settings = Settings.of(self._config())
+        self.thresholds.settings = Settings.of(self._config())
 
     def _hear(self, news: list[News]) -> None:
-        self.postman.ring()
+        self.outbox.ring()
         self._administrators.hear(news)
 
     async def answer(self, order: Order) -> object:
@@ -112,28 +112,28 @@ class Telling:
 
     async def warn(self, address: str, mark: str, source: str) -> WarnResult:
         """Tell the owner of a mailbox now; administrators hear of what Dovecot says."""
-        result = await self._warner.warn(address, mark, source)
+        result = await self._warn_now.warn(address, mark, source)
         entry = self._ledger.get(address)
         if entry is not None and source == "dovecot" and result.state in {"sent", "queued"}:
-            self._administrators.hear([self._warner.news(entry, result.mark)])
+            self._administrators.hear([self._warn_now.news(entry, result.mark)])
         return result
 
     async def _preview(self, address: str, mark: str) -> Preview:
-        return await self.clerk.preview(address, self._mark(address, mark))
+        return await self.mails.preview(address, self._mark(address, mark))
 
     async def _test(self, address: str, mark: str, to: str) -> WarnResult:
         mail_address(to)
         mark = self._mark(address, mark)
-        self.postman.leaves()
+        self.outbox.leaves()
         try:
-            return WarnResult(address, mark, "sent", await self.clerk.test(address, mark, to))
+            return WarnResult(address, mark, "sent", await self.mails.test(address, mark, to))
         except MailquotaError as error:
             return WarnResult(address, mark, "failed", error=error_text(error), code=error_code(error))
 
     def _mark(self, address: str, mark: str) -> str:
         return (
-            mark if mark == BELOW or mark in self._names() else parse_mark(mark) or self._warner.present_mark(address)
+            mark if mark == BELOW or mark in self._names() else parse_mark(mark) or self._warn_now.present_mark(address)
         )
 
     def _names(self) -> set[str]:
-        return {mark.text for mark in self.alerter.settings.policy.marks}
+        return {mark.text for mark in self.thresholds.settings.policy.marks}

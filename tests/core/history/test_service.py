@@ -24,10 +24,10 @@ from mailquota.core.control.results import Details, Status
 from mailquota.core.engine.serve import Embedded
 from mailquota.core.history.connection import StateError
 from mailquota.core.history.database import StateDatabase
-from mailquota.core.history.keeping import Keeping
 from mailquota.core.history.samples import Change, Figure, Samples
+from mailquota.core.history.service import HistoryService
 from mailquota.core.mailboxes.ledger import Ledger
-from mailquota.core.mailboxes.measure import Known
+from mailquota.core.mailboxes.measure import Measurement
 from mailquota.core.mailboxes.refusals import RefusalTally
 from mailquota.core.policy.protocol import text_attribute
 from mailquota.core.servers.dovecot.trash import TrashNames
@@ -47,7 +47,7 @@ BACK = 100 * DAY
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds and retries come at once, and a changed figure is always in another slot."""
     for name in ("_ROUND_SECONDS", "_RETRY_SECONDS", "_TEND_SECONDS"):
-        monkeypatch.setattr(f"mailquota.core.history.keeping.{name}", 0.05)
+        monkeypatch.setattr(f"mailquota.core.history.service.{name}", 0.05)
     monkeypatch.setattr("mailquota.core.history.sampling.Sampler._was_written", lambda *_: False)
     monkeypatch.setattr("mailquota.core.history.sqlite._BUSY_SECONDS", 0.05)
 
@@ -139,7 +139,7 @@ def test_a_deleted_account_is_noted_and_goes_on_when_it_comes_back(engine: Embed
 def test_the_end_writes_what_waits_and_gives_the_file_back(
     small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mailquota.core.history.keeping._ROUND_SECONDS", 1000.0)
+    monkeypatch.setattr("mailquota.core.history.service._ROUND_SECONDS", 1000.0)
     with embedded(small_world) as engine:
         measured(engine)
         until(lambda: uses(small_world.state) == [4000] or inner(engine).ledger.unsampled, "the first round")
@@ -217,7 +217,7 @@ def locked(world: SmallWorld, _engine: Embedded) -> Iterator[str]:
 @contextmanager
 def full(world: SmallWorld, engine: Embedded) -> Iterator[str]:
     """As a full disk shows: no page more than there are, until there is room again."""
-    state = inner(engine).keeping.state
+    state = inner(engine).history.state
     write = state.write
 
     def cramped(work: Callable[..., object]) -> object:
@@ -240,7 +240,7 @@ def newer(world: SmallWorld, engine: Embedded) -> Iterator[str]:
     with closing(sqlite3.connect(world.state)) as other:
         (version,) = other.execute("PRAGMA user_version").fetchone()
         other.execute("PRAGMA user_version = 999")
-        on_loop(engine, lambda found: found.keeping.state.close())
+        on_loop(engine, lambda found: found.history.state.close())
         yield "newer version"
         other.execute(f"PRAGMA user_version = {version}")
 
@@ -284,7 +284,7 @@ def test_a_database_that_is_damaged_while_it_is_used_is_begun_anew(
 ) -> None:
     with embedded(small_world) as engine:
         until(lambda: uses(small_world.state) == [4000], "written")
-        on_loop(engine, lambda found: damage(found.keeping.state, small_world.state))
+        on_loop(engine, lambda found: damage(found.history.state, small_world.state))
         small_world.deliver(JOHN, 500)
         until(lambda: uses(small_world.state) == [4500], "a new one holds what is measured")
         until(lambda: uses(small_world.state, FULL) == [10_000], "also of those where nothing changed")
@@ -313,7 +313,7 @@ def test_a_mariadb_that_is_gone_comes_back(small_world: SmallWorld, maria_state:
     small_world.write_settings()
 
     def kept(address: str) -> list[int]:
-        return [point.used_bytes for point in inner(engine).keeping.samples.series(address, 0.0, time.time())]
+        return [point.used_bytes for point in inner(engine).history.samples.series(address, 0.0, time.time())]
 
     with embedded(small_world) as engine:
         until(lambda: mariadb_rows(mariadb) >= 5, "written")
@@ -329,16 +329,16 @@ def test_a_mariadb_that_is_gone_comes_back(small_world: SmallWorld, maria_state:
 @pytest.fixture
 def maria_state(mariadb: MariaDB) -> Iterator[str]:
     """An empty state database there."""
-    mariadb.sql("CREATE OR REPLACE DATABASE keeping_test CHARACTER SET utf8mb4")
-    mariadb.sql(f"CREATE USER IF NOT EXISTS keeping@{mariadb.host} IDENTIFIED BY '{mariadb.password}'")
-    mariadb.sql(f"GRANT ALL ON keeping_test.* TO keeping@{mariadb.host}")
-    yield f"mysql://keeping:{mariadb.password}@{mariadb.host}:{mariadb.port}/keeping_test"
-    mariadb.sql("DROP DATABASE keeping_test")
+    mariadb.sql("CREATE OR REPLACE DATABASE history_test CHARACTER SET utf8mb4")
+    mariadb.sql(f"CREATE USER IF NOT EXISTS history@{mariadb.host} IDENTIFIED BY '{mariadb.password}'")
+    mariadb.sql(f"GRANT ALL ON history_test.* TO history@{mariadb.host}")
+    yield f"mysql://history:{mariadb.password}@{mariadb.host}:{mariadb.port}/history_test"
+    mariadb.sql("DROP DATABASE history_test")
 
 
 def mariadb_rows(mariadb: MariaDB) -> int:
     with contextlib.suppress(Exception):
-        return int(mariadb.sql("SELECT COUNT(*) AS n FROM keeping_test.sample")[0]["n"])
+        return int(mariadb.sql("SELECT COUNT(*) AS n FROM history_test.sample")[0]["n"])
     return 0
 
 
@@ -364,12 +364,12 @@ def test_a_database_that_hangs_does_not_hold_the_end(small_world: SmallWorld, mo
     go_on = threading.Event()
 
     async def scene() -> None:
-        keeping = made(small_world.load())
-        monkeypatch.setattr(keeping.samples, "write", lambda *_: go_on.wait(20))
-        monkeypatch.setattr(keeping.state, "close", lambda: go_on.wait(20))
-        keeping.start()
+        history = made(small_world.load())
+        monkeypatch.setattr(history.samples, "write", lambda *_: go_on.wait(20))
+        monkeypatch.setattr(history.state, "close", lambda: go_on.wait(20))
+        history.start()
         await asyncio.sleep(0)
-        await asyncio.wait_for(keeping.stop(), 10)
+        await asyncio.wait_for(history.stop(), 10)
         assert not go_on.is_set()
 
     try:
@@ -383,8 +383,8 @@ def test_what_is_being_written_at_the_end_is_written(small_world: SmallWorld, mo
     begun, go_on = threading.Event(), threading.Event()
 
     async def scene() -> None:
-        keeping = made(small_world.load())
-        write = keeping.samples.write
+        history = made(small_world.load())
+        write = history.samples.write
 
         def first_hangs(figures: list[Figure], now: float) -> list[Change]:
             if begun.is_set():
@@ -393,13 +393,13 @@ def test_what_is_being_written_at_the_end_is_written(small_world: SmallWorld, mo
             go_on.wait(20)
             raise StateError("too late")
 
-        monkeypatch.setattr(keeping.samples, "write", first_hangs)
-        keeping._ledger.set_accounts([Account(JOHN, LIMIT)])
-        entry = keeping._ledger.entries[JOHN]
-        keeping._ledger.set_known(entry, None, Known(4000, 4, "scan", 0), 1.0)
-        keeping.start()
+        monkeypatch.setattr(history.samples, "write", first_hangs)
+        history._ledger.set_accounts([Account(JOHN, LIMIT)])
+        entry = history._ledger.entries[JOHN]
+        history._ledger.set_known(entry, None, Measurement(4000, 4, "scan", 0), 1.0)
+        history.start()
         await loops.until(begun.is_set)
-        await keeping.stop()
+        await history.stop()
 
     try:
         asyncio.run(scene())
@@ -408,15 +408,15 @@ def test_what_is_being_written_at_the_end_is_written(small_world: SmallWorld, mo
     assert uses(small_world.state) == [4000]
 
 
-def made(config: Config) -> Keeping:
-    return Keeping(config, Ledger(TrashNames(["Trash"])), RefusalTally(0.0, sender_of))
+def made(config: Config) -> HistoryService:
+    return HistoryService(config, Ledger(TrashNames(["Trash"])), RefusalTally(0.0, sender_of))
 
 
 def test_one_that_was_never_started_only_closes(small_world: SmallWorld) -> None:
     async def scene() -> None:
-        keeping = made(small_world.load())
-        await keeping.recall()
-        await keeping.stop()
+        history = made(small_world.load())
+        await history.recall()
+        await history.stop()
 
     asyncio.run(scene())
     assert not small_world.state.exists()

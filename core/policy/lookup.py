@@ -17,7 +17,7 @@ from collections.abc import Callable
 from mailquota.core.base.lanes import Lane
 from mailquota.core.mailboxes.driver import Driver
 from mailquota.core.mailboxes.ledger import Entry, Ledger
-from mailquota.core.mailboxes.measure import Known, Need
+from mailquota.core.mailboxes.measure import Measurement, Need
 from mailquota.core.policy.watch import FRESH_SECONDS, Mark, Watch
 
 log = logging.getLogger(__name__)
@@ -35,11 +35,11 @@ class Look:
     def __init__(self, entry: Entry, asker: object) -> None:
         self.entry = entry
         self.asker = asker
-        self.base: Known | None = None  # what was known when the work on it began
+        self.base: Measurement | None = None  # what was known when the work on it began
         self.mark: Mark | None = None
 
 
-class Looker:
+class UsageLookup:
     """``done(look, bytes used)`` is called on the loop, with None where the mailbox can't be measured now.
 
     ``wanted(look)`` says whether somebody still waits for it.
@@ -53,11 +53,11 @@ class Looker:
         self._done = done
         self._loop = asyncio.get_running_loop()
         self.watch = Watch(driver.base)
-        self._probes: Lane[Look, Known | Need] = Lane(
+        self._probes: Lane[Look, Measurement | Need] = Lane(
             "probe", self._probe, self._probed, stuck=self._hangs, key=_key, place=self._place,
             patience=PROBE_PATIENCE, threads=_THREADS, wanted=wanted,
         )  # fmt: skip
-        self._counts: Lane[Look, Known] = Lane(
+        self._counts: Lane[Look, Measurement] = Lane(
             "count", self._count, self._counted, stuck=self._hangs, key=_key, place=self._place,
             patience=COUNT_PATIENCE, threads=_THREADS, wanted=wanted,
         )  # fmt: skip
@@ -86,38 +86,38 @@ class Looker:
 
     # ---- in the lanes' threads
 
-    def _probe(self, look: Look) -> Known | Need:
+    def _probe(self, look: Look) -> Measurement | Need:
         entry = look.entry
         look.base = entry.known
         record = self._driver.record(entry.address)
         look.mark = self.watch.follow(entry, record) if record is not None else None
         return self._driver.probe(entry.address, entry.limit, look.base, time.time())
 
-    def _count(self, look: Look) -> Known:
+    def _count(self, look: Look) -> Measurement:
         entry = look.entry
         look.base = entry.known
         return self._driver.count(entry.address, entry.limit, look.base, time.time())
 
     # ---- on the loop
 
-    def _probed(self, look: Look, result: Known | Need | Exception) -> None:
+    def _probed(self, look: Look, result: Measurement | Need | Exception) -> None:
         if result is Need.COUNT and self._counts.usable(look):
             self._counts.submit(look)
-        elif isinstance(result, Known):
+        elif isinstance(result, Measurement):
             self._take(look, result)
         elif result is Need.NOTHING and look.base is not None:
             self._take(look, look.base)
         else:
             self._unmeasurable(look, result)
 
-    def _counted(self, look: Look, result: Known | Exception) -> None:
+    def _counted(self, look: Look, result: Measurement | Exception) -> None:
         look.mark = None  # deliveries into a counted mailbox change no file that is watched
-        if isinstance(result, Known):
+        if isinstance(result, Measurement):
             self._take(look, result)
         else:
             self._unmeasurable(look, result)
 
-    def _take(self, look: Look, known: Known) -> None:
+    def _take(self, look: Look, known: Measurement) -> None:
         """A figure that holds now."""
         entry, mark = look.entry, look.mark
         taken = self._ledger.set_known(entry, look.base, known, time.time())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mailquota.core.alerts import own as own_module
+from mailquota.core.alerts import own_templates as own_module
 from mailquota.core.alerts.message import Mail, compose, compose_copy, compose_digest
 from tests.core.alerts.letters import facts, letter, own, parsed
 
@@ -234,7 +234,7 @@ def test_a_folder_without_rights_is_told(tmp_path: Path) -> None:
     """Root may read everything; the user of a service may not."""
     code = (
         "import os, sys; from pathlib import Path; sys.path.insert(0, os.getcwd())\n"
-        "from tests.core.alerts.test_own import told\n"
+        "from tests.core.alerts.test_own_templates import told\n"
         "told(Path('/nonexistent'))  # loads what the other user may have no access to\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "print(told(Path('/proc/1/root')).remark)\n"
@@ -275,7 +275,7 @@ def test_it_needs_no_environment(tmp_path: Path) -> None:
     own(tmp_path, en__warning_txt=PLAIN)
     code = (
         f"import sys; sys.path[:] = {sys.path!r}\n"
-        "from pathlib import Path; from tests.core.alerts.test_own import told\n"
+        "from pathlib import Path; from tests.core.alerts.test_own_templates import told\n"
         f"mail = told(Path({str(tmp_path)!r})); print(mail.remark, mail.subject)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], env={}, capture_output=True, text=True, check=True)

@@ -43,7 +43,7 @@ def render_own(
     order = {"folder": str(folder), "names": names, "language": language, "variables": variables, "seconds": seconds}
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "mailquota.core.alerts.own"],
+            [sys.executable, "-P", "-m", "mailquota.core.alerts.own_templates"],
             input=json.dumps(order).encode(), capture_output=True, timeout=seconds + START_SECONDS, check=False,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(os.path.isabs, sys.path))}, cwd="/",
         )  # fmt: skip

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from mailquota.core.alerts.now import MERGE_SECONDS, parse_mark
+from mailquota.core.alerts.warn_now import MERGE_SECONDS, parse_mark
 from mailquota.core.base.errors import MailquotaError, UsageError
 from mailquota.core.base.model import Told
 from mailquota.core.control.results import WarnResult
 from tests.core.loops import run
-from tests.core.telling import JOHN, Town, failing
+from tests.core.town import JOHN, Town, failing
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def town(tmp_path: Path) -> Iterator[Town]:
 
 
 def warned(town: Town, mark: str, source: str = "dovecot") -> WarnResult:
-    return run(town.warner.warn(JOHN, mark, source))
+    return run(town.warn_now.warn(JOHN, mark, source))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_dovecot_first_then_the_state(town: Town) -> None:
 
     async def scene() -> None:
         town.set(JOHN, 850)
-        await town.warner.warn(JOHN, "80", "dovecot")
+        await town.warn_now.warn(JOHN, "80", "dovecot")
         await town.step()
         town.set(JOHN, 960)
         await town.step()
@@ -71,7 +71,7 @@ def test_the_state_first_then_dovecot(town: Town, later: float) -> None:
         town.set(JOHN, 850)
         await town.step()
         town.later(later)
-        return await town.warner.warn(JOHN, "80", "dovecot")
+        return await town.warn_now.warn(JOHN, "80", "dovecot")
 
     result = run(scene())
     assert (result.state, town.sender.sent) == ("merged", [(JOHN, "80%")])
@@ -84,10 +84,10 @@ def test_below_is_merged_both_ways(town: Town) -> None:
         town.set(JOHN, 960)
         await town.step()
         town.set(JOHN, 100)
-        result = await town.warner.warn(JOHN, "below", "dovecot")
+        result = await town.warn_now.warn(JOHN, "below", "dovecot")
         await town.step()
         assert result.state == "sent"
-        assert (await town.warner.warn(JOHN, "below", "dovecot")).state == "merged"
+        assert (await town.warn_now.warn(JOHN, "below", "dovecot")).state == "merged"
         assert town.sender.sent == [(JOHN, "95%"), (JOHN, "below")]
 
     run(scene())
@@ -100,7 +100,7 @@ def test_full_again_after_room_is_news(town: Town) -> None:
         town.set(JOHN, 100)
         await town.step()
         town.set(JOHN, 960)
-        assert (await town.warner.warn(JOHN, "95", "dovecot")).state == "sent"
+        assert (await town.warn_now.warn(JOHN, "95", "dovecot")).state == "sent"
 
     run(scene())
 
@@ -109,8 +109,8 @@ def test_a_mark_of_dovecots_that_is_not_ours(town: Town) -> None:
     async def scene() -> None:
         town.set(JOHN, 910)
         await town.step()
-        assert (await town.warner.warn(JOHN, "90", "dovecot")).state == "sent"
-        assert (await town.warner.warn(JOHN, "90", "dovecot")).state == "merged"
+        assert (await town.warn_now.warn(JOHN, "90", "dovecot")).state == "sent"
+        assert (await town.warn_now.warn(JOHN, "90", "dovecot")).state == "merged"
         town.set(JOHN, 960)
         await town.step()
         assert town.sender.sent == [(JOHN, "80%"), (JOHN, "90%"), (JOHN, "95%")]
@@ -122,10 +122,10 @@ def test_a_person_is_obeyed_but_for_the_last_minutes(town: Town) -> None:
     async def scene() -> None:
         town.set(JOHN, 850)
         await town.step()
-        assert (await town.warner.warn(JOHN, "80", "operator")).state == "merged"
-        assert (await town.warner.warn(JOHN, "80", "again")).state == "sent"
+        assert (await town.warn_now.warn(JOHN, "80", "operator")).state == "merged"
+        assert (await town.warn_now.warn(JOHN, "80", "again")).state == "sent"
         town.later(MERGE_SECONDS + 1)
-        assert (await town.warner.warn(JOHN, "80", "operator")).state == "sent"
+        assert (await town.warn_now.warn(JOHN, "80", "operator")).state == "sent"
         assert len(town.sender.sent) == 3
 
     run(scene())
@@ -136,7 +136,7 @@ def test_what_the_figures_do_not_bear_out_is_sent_and_not_remembered(town: Town)
 
     async def scene() -> None:
         town.set(JOHN, 100)
-        assert (await town.warner.warn(JOHN, "95", "operator")).state == "sent"
+        assert (await town.warn_now.warn(JOHN, "95", "operator")).state == "sent"
         town.set(JOHN, 110)
         await town.step()
         assert town.sender.sent == [(JOHN, "95%")]
@@ -148,7 +148,7 @@ def test_without_a_mark_it_is_the_present_state(town: Town) -> None:
     async def scene() -> None:
         for used, mark in ((960, "95%"), (421, "42%")):
             town.set(JOHN, used)
-            assert (await town.warner.warn(JOHN, "", "again")).mark == mark
+            assert (await town.warn_now.warn(JOHN, "", "again")).mark == mark
 
     run(scene())
 
@@ -156,11 +156,11 @@ def test_without_a_mark_it_is_the_present_state(town: Town) -> None:
 def test_without_thresholds_a_warning_is_still_sent_and_no_room_again(tmp_path: Path) -> None:
     async def scene(town: Town) -> None:
         town.set(JOHN, 960)
-        assert (await town.warner.warn(JOHN, "95", "dovecot")).state == "sent"
+        assert (await town.warn_now.warn(JOHN, "95", "dovecot")).state == "sent"
         town.set(JOHN, 100)
         await town.step(MERGE_SECONDS + 1)
         town.set(JOHN, 960)
-        assert (await town.warner.warn(JOHN, "95", "dovecot")).state == "sent"
+        assert (await town.warn_now.warn(JOHN, "95", "dovecot")).state == "sent"
         assert town.sender.sent == [(JOHN, "95%")] * 2
 
     with closing(Town(tmp_path / "state.db", thresholds=())) as town:
@@ -171,9 +171,9 @@ def test_at_quiet_hours_dovecots_word_waits_and_a_persons_does_not(tmp_path: Pat
     async def scene(town: Town) -> None:
         town.now = datetime(2026, 3, 10, 23, 0).astimezone().timestamp()
         town.set(JOHN, 850)
-        assert (await town.warner.warn(JOHN, "80", "dovecot")).state == "queued"
+        assert (await town.warn_now.warn(JOHN, "80", "dovecot")).state == "queued"
         assert town.sender.sent == []
-        assert (await town.warner.warn(JOHN, "80", "again")).state == "sent"
+        assert (await town.warn_now.warn(JOHN, "80", "again")).state == "sent"
 
     with closing(Town(tmp_path / "state.db", quiet_hours="22:00-07:00")) as town:
         run(scene(town))
@@ -182,8 +182,8 @@ def test_at_quiet_hours_dovecots_word_waits_and_a_persons_does_not(tmp_path: Pat
 def test_above_the_rate_it_waits(tmp_path: Path) -> None:
     async def scene(town: Town) -> None:
         town.set(JOHN, 850)
-        await town.warner.warn(JOHN, "80", "again")
-        assert (await town.warner.warn(JOHN, "80", "again")).state == "queued"
+        await town.warn_now.warn(JOHN, "80", "again")
+        assert (await town.warn_now.warn(JOHN, "80", "again")).state == "queued"
         await town.step(61.0)
         assert len(town.sender.sent) == 2
 
@@ -222,7 +222,7 @@ def test_what_dovecot_says_is_remembered_as_our_own(town: Town) -> None:
     town.set(JOHN, 1000)
     warned(town, "95")
     assert town.book.told() == {JOHN: Told(95.0, town.now, True, True)}
-    assert town.alerter.told == town.book.told()
+    assert town.thresholds.told == town.book.told()
 
 
 def test_two_who_say_it_at_once_make_one_mail(town: Town) -> None:
@@ -230,7 +230,7 @@ def test_two_who_say_it_at_once_make_one_mail(town: Town) -> None:
         import asyncio
 
         town.set(JOHN, 850)
-        results = await asyncio.gather(*(town.warner.warn(JOHN, "80", "dovecot") for _ in range(5)), town.step())
+        results = await asyncio.gather(*(town.warn_now.warn(JOHN, "80", "dovecot") for _ in range(5)), town.step())
         assert town.sender.sent == [(JOHN, "80%")]
         assert {result.state for result in results if result} <= {"sent", "merged"}
 

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 
 from mailquota.core.alerts.administrators import Administrators
-from mailquota.core.alerts.now import Warner
-from mailquota.core.alerts.outbox import MootError, Postman
-from mailquota.core.alerts.whom import Alerter, Settings
+from mailquota.core.alerts.outbox import MootError, Outbox
+from mailquota.core.alerts.thresholds import Settings, ThresholdWatch
+from mailquota.core.alerts.warn_now import WarnNow
 from mailquota.core.base.errors import MailquotaError
 from mailquota.core.base.model import Account
 from mailquota.core.base.mysql import Target
@@ -24,7 +24,7 @@ from mailquota.core.history.database import StateDatabase
 from mailquota.core.history.journal import Journal
 from mailquota.core.history.warnings import News, WarningLog
 from mailquota.core.mailboxes.ledger import Entry, Ledger
-from mailquota.core.mailboxes.measure import Known
+from mailquota.core.mailboxes.measure import Measurement
 from mailquota.core.servers.dovecot.trash import TrashNames
 from mailquota.core.settings.config import Config
 from mailquota.core.settings.declared import Policy, State, Warnings
@@ -72,21 +72,21 @@ class Town:
         self.journal = Journal(self.state)
         self.sender = Sender()
         self.measured: list[str] = []
-        self.postman = Postman(
+        self.outbox = Outbox(
             self.book, self.sender, self.journal, self.config, clock=lambda: self.now, steady=lambda: self.steady
         )
         self.administrators = Administrators(
-            self.postman, self.sender, lambda: self.warnings.copy_to, lambda: self.steady
+            self.outbox, self.sender, lambda: self.warnings.copy_to, lambda: self.steady
         )
-        self.alerter = Alerter(
+        self.thresholds = ThresholdWatch(
             self.ledger, self.book, Settings.of(self.config()), self.administrators.hear,
             clock=lambda: self.now, steady=lambda: self.steady,
         )  # fmt: skip
-        self.warner = Warner(
+        self.warn_now = WarnNow(
             self.ledger,
             self,
-            alerter=self.alerter,
-            postman=self.postman,
+            thresholds=self.thresholds,
+            outbox=self.outbox,
             book=self.book,
             sender=self.sender,
             clock=lambda: self.now,
@@ -119,7 +119,7 @@ class Town:
         if used is None:
             self.ledger.set_trouble(entry, "not known")
         else:
-            self.ledger.set_known(entry, entry.known, Known(used, 1, "maildirsize", None), self.now)
+            self.ledger.set_known(entry, entry.known, Measurement(used, 1, "maildirsize", None), self.now)
         return entry
 
     def remove(self, address: str) -> None:
@@ -130,16 +130,16 @@ class Town:
     async def step(self, seconds: float = 1.0) -> None:
         """A moment later everybody has had their turn."""
         self.later(seconds)
-        await self.alerter.look()
+        await self.thresholds.look()
         await self.rounds()
         await self.administrators.look()
 
     async def rounds(self) -> None:
-        """The postman until all that may leave has left."""
+        """The outbox until all that may leave has left."""
         for _ in range(100):
             before = len(self.sender.sent)
-            await self.postman.round()
-            await self.postman.finish(5.0)
+            await self.outbox.round()
+            await self.outbox.finish(5.0)
             if len(self.sender.sent) == before:
                 return
 

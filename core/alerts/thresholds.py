@@ -55,7 +55,7 @@ class Settings(NamedTuple):
         return cls(policy, Exempt(config.settings.policy.exempt))
 
 
-class Alerter:
+class ThresholdWatch:
     """Runs on the engine's loop. ``on_news`` hears what was queued."""
 
     def __init__(
