@@ -36,7 +36,7 @@ def measure(accounts: int, rounds: int) -> None:
             with server.popen(["mailquota", "--serve"]):
                 wait_until(lambda server=server: server.mailquota("status").returncode == 0, 20)  # type: ignore[misc]
                 _report(server, f"{recipe}, {accounts} accounts", rounds)
-                server.run(["pkill", "-f", "mailquota.tui.command"])
+                server.run(["pkill", "-f", "[m]ailquota --serve"])
 
 
 def _fill(server: DebianServer, accounts: int) -> None:

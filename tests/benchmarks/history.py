@@ -173,7 +173,7 @@ def _beside(world: local.World, rounds: int, seconds: float) -> None:
     users.write_text("\n".join(world.addresses[:: max(1, len(world.addresses) // 1000)]) + "\n")
     runs: dict[str, list[float]] = {"rests": [], "works": []}
     for _ in range(rounds):
-        for name, module in (("rests", "mailquota.tui.command"), ("works", "tests.benchmarks.history")):
+        for name, module in (("rests", "mailquota"), ("works", "tests.benchmarks.history")):
             command = (sys.executable, "-m", module, "--serve", "--config", str(world.settings))
             with worlds.process(*command, ready=world.policy_socket) as process:
                 local.wait_measured(world, len(world.addresses))

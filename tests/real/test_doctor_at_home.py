@@ -34,7 +34,7 @@ SYSTEMD = "/run/systemd/system"
 UNIT = "/etc/systemd/system/mailquota.service"
 SYSTEMCTL = """#!/bin/sh
 [ "$*" = "restart mailquota" ] || [ "$*" = "enable --now mailquota" ] || exit 1
-pkill -f [t]ui.command
+pkill -f "[m]ailquota --serve"
 setsid mailquota --serve > /dev/null 2>&1 < /dev/null &
 i=0
 until mailquota status > /dev/null 2>&1 || [ $i -gt 100 ]; do i=$((i+1)); sleep 0.1; done
@@ -102,7 +102,7 @@ POSTFIX = [
         "postconf -P smtp/inet/smtpd_recipient_restrictions=reject_unauth_destination && postfix reload",
     ),
     Case("policy-socket-rights", "may not connect", f"chown root {SOCKET} && chmod 0600 {SOCKET}"),
-    Case("policy-socket", "is stale", "pkill -9 -f [t]ui.command"),
+    Case("policy-socket", "is stale", "pkill -9 -f '[m]ailquota --serve'"),
     Case("recipient-delimiter", "of Postfix is", "postconf -e recipient_delimiter=- && postfix reload"),
 ]  # fmt: skip
 DOVECOT = [
@@ -169,7 +169,7 @@ def service(server: DebianServer) -> Iterator[None]:
     server.write(UNIT, "")
     server.check(["mkdir", "-p", SYSTEMD])
     yield
-    server.run(["pkill", "-f", "[t]ui.command"])
+    server.run(["pkill", "-f", "[m]ailquota --serve"])
     server.check(["rm", "-r", UNIT, SYSTEMD])
 
 
@@ -185,7 +185,7 @@ def enforcing(server: DebianServer, domain: str) -> Iterator[Inside]:
         assert wait_until(lambda: server.mailquota("status").returncode == 0, PATIENCE)
         server.check(["sh", "-ec", restrictions(f"reject_unauth_destination, {OURS}")])
         yield engine
-        server.run(["pkill", "-f", "[t]ui.command"])  # popen waits for it
+        server.run(["pkill", "-f", "[m]ailquota --serve"])  # popen waits for it
 
 
 @pytest.fixture(scope="module")
