@@ -72,7 +72,7 @@ class SystemdNamespace(Namespace):
     def place_of(self, path: str) -> str:
         """Its /tmp is new, and the tests may lie in that of the host."""
         places = {sys.base_prefix: "/opt/python", sysconfig.get_path("purelib"): "/opt/packages"}
-        return {**places, str(ROOT / "packaging"): "/opt/product/packaging"}.get(path, path)
+        return {**places, str(ROOT): "/opt/product"}.get(path, path)
 
     def _ended(self) -> bool:
         return self._process is None or self._process.poll() is not None
