@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.core.worlds",
     "tests.core.enforcing",
     "tests.core.histories",
+    "tests.core.mailboxes.boxes",
     "tests.core.state_databases",
 ]
 

@@ -7,6 +7,8 @@ import os
 import time
 from pathlib import Path
 
+import pytest
+
 from mailquota.core.mailboxes.mailstore import Mailstore
 from mailquota.core.servers.dovecot.trash import TrashNames
 
@@ -63,3 +65,9 @@ class Box:
             content = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
             found[str(path)] = (status.st_mode, status.st_uid, status.st_mtime_ns, status.st_ino, content)
         return found
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    """An empty mailbox in a mailstore of its own."""
+    return Box(tmp_path)
