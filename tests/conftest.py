@@ -15,10 +15,10 @@ surroundings.settle()
 pytest_plugins = [
     "tests.mailserver.fixture",
     "tests.mailserver.debian_fixture",
+    "tests.core.mailboxes.boxes",
     "tests.core.worlds",
     "tests.core.enforcing",
     "tests.core.histories",
-    "tests.core.mailboxes.boxes",
     "tests.core.state_databases",
 ]
 
