@@ -108,6 +108,16 @@ def test_every_page_is_reached() -> None:
     assert {page.resolve() for page in (ROOT / "docs").glob("*.md")} <= found
 
 
+def test_every_file_that_the_map_of_the_house_names_is_there() -> None:
+    """In CONTRIBUTING.md: paths from the top of the checkout, also with ``*``, and names of modules alone."""
+    named = re.findall(r"`([\w*./-]+)`", (ROOT / "CONTRIBUTING.md").read_text())
+    paths = [name for name in named if name.startswith(("core/", "tui/", "tests/", "packaging/", "docs/"))]
+    alone = [name for name in named if name.endswith(".py") and "/" not in name]
+    assert len(paths) > 50
+    assert not [path for path in paths if not list(ROOT.glob(path.rstrip("/")))]
+    assert not [name for name in alone if not list(ROOT.glob(f"[cpt]*/**/{name}"))]
+
+
 def test_no_page_holds_a_merge_half_done() -> None:
     """Nor does the code; two texts side by side are one too many."""
     texts = [*ROOT.glob("*.md"), *(ROOT / "docs").iterdir(), *(ROOT / "completion").iterdir()]
