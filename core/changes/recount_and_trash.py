@@ -24,7 +24,7 @@ from mailquota.core.control.results import RecalcResult, TrashResult
 from mailquota.core.history.journal import Journal
 from mailquota.core.history.who import Operator, write_journal
 from mailquota.core.mailboxes.driver import Driver
-from mailquota.core.mailboxes.ledger import NEVER, Entry, Ledger
+from mailquota.core.mailboxes.ledger import Entry, Ledger
 from mailquota.core.mailboxes.mailstore import Mailstore
 from mailquota.core.mailboxes.recount import with_doveadm
 from mailquota.core.mailboxes.rounds import Poller
@@ -89,8 +89,7 @@ class Actions:
         if method is None:
             method = await in_thread(lambda: driver.recount(address, entry.limit))
         await self._measure([entry])
-        self._ledger.set_drift(entry, None)
-        entry.compared_at = NEVER  # a delivery may have come in between: the background check looks again
+        self._ledger.forget_drift(entry)
         after = (entry.known.used, entry.known.messages) if entry.known else (None, None)
         _, remark = await write_journal(
             self._journal, [operator.entry("recalc", address, figure(before[0]), figure(after[0]))]

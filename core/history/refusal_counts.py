@@ -47,8 +47,7 @@ class RefusalCounts:
         for address, at in refused_at.items():
             entry = self._ledger.get(address)
             if entry is not None and at > (entry.refused_at or 0.0):
-                entry.refused_at = at
-                self._ledger.touch(entry)
+                self._ledger.note_refusal(entry, at)
 
     async def round(self) -> None:
         """Remember, at first, and write what came since the last one."""

@@ -83,7 +83,7 @@ class DriftWatch:
             await asyncio.sleep(AGAIN)
             again = await self._compare_all(lane, suspects)
         for entry, comparison in found.items():
-            entry.compared_at = self._clock()
+            self._ledger.note_compared(entry, self._clock())
             if comparison is not None and again.get(entry, comparison) == comparison:
                 self._tell(entry, comparison)
         return lane.cpu_seconds - before

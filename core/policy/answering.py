@@ -17,7 +17,6 @@ from collections import deque
 from mailquota.core.control.results import Explanation
 from mailquota.core.mailboxes.driver import Driver
 from mailquota.core.mailboxes.ledger import Entry, Ledger
-from mailquota.core.mailboxes.reservations import Reservations
 from mailquota.core.policy.compare import SecondOpinion
 from mailquota.core.policy.decision import DECIDED_STATES, Rules, Verdict, judge, sum_up
 from mailquota.core.policy.explanation import Finding, explanation
@@ -42,7 +41,7 @@ Sink = Connection | asyncio.Future[Verdict]  # who waits for the verdict: Postfi
 class Pending:
     """A request that is being decided."""
 
-    __slots__ = ("deadline", "entries", "left", "question", "request", "sink", "started", "verdicts")
+    __slots__ = ("boxes", "deadline", "left", "question", "request", "sink", "started", "verdicts")
 
     def __init__(self, request: bytes, asked: Question, sink: Sink, deadline: float) -> None:
         self.request = request
@@ -50,7 +49,7 @@ class Pending:
         self.sink: Sink | None = sink  # None once it is answered
         self.deadline = deadline
         self.started = time.perf_counter_ns()
-        self.entries: list[Entry] = []  # the mailboxes that its mail ends in
+        self.boxes: list[Entry] = []  # the mailboxes that its mail ends in
         self.verdicts: dict[Entry, Verdict] = {}  # of these
         self.left = 0  # looks that are not done
 
@@ -170,7 +169,7 @@ class Enforcer:
 
     def _find(self, pending: Pending) -> Route:
         route = self.router.find(pending.question)
-        pending.entries = route.boxes
+        pending.boxes = route.boxes
         now = self._loop.time()
         for entry in route.boxes:
             self.asked[entry] = now
@@ -203,8 +202,8 @@ class Enforcer:
     # ---- whether it fits
 
     def _look(self, pending: Pending) -> None:
-        pending.left = len(pending.entries)
-        for entry in pending.entries:
+        pending.left = len(pending.boxes)
+        for entry in pending.boxes:
             self.lookup.look(entry, pending)
         self._wait(pending)
 
@@ -221,7 +220,7 @@ class Enforcer:
 
     def _judge_unseen(self, pending: Pending) -> None:
         """By the last figures: they change nothing but the record of who will miss the mail, and what is reserved."""
-        for entry in pending.entries:
+        for entry in pending.boxes:
             pending.verdicts[entry] = self._judge_pending(pending, entry, entry.used)
 
     def _judge_pending(self, pending: Pending, entry: Entry, used: int | None) -> Verdict:
@@ -244,7 +243,7 @@ class Enforcer:
         verdict = judge(limit, used if held is None else used + held.sum(now, key), size, grace)
         if verdict is Verdict.ACCEPT and size and asked.state != b"END-OF-MESSAGE":
             if held is None:
-                held = entry.held = Reservations()
+                held = entry.make_reservations()
             held.add(key or object(), size, now + seconds)
         return verdict
 
@@ -267,7 +266,7 @@ class Enforcer:
 
     def _finish(self, pending: Pending, verdict: Verdict) -> bytes:
         missed = missed_by(verdict, pending.verdicts)
-        return self._answer_log.record(verdict, pending.request, pending.entries, pending.started, missed)
+        return self._answer_log.record(verdict, pending.request, pending.boxes, pending.started, missed)
 
     def _wait(self, pending: Pending) -> None:
         self._waiting.append(pending)

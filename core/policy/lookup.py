@@ -123,7 +123,7 @@ class UsageLookup:
         taken = self._ledger.set_known(entry, look.base, known, time.time())
         if taken and known.source == "maildirsize" and mark is not None and self.watch.holds(entry, mark):
             lasting = FRESH_SECONDS if known.expires_at is None else known.expires_at - time.time()
-            entry.fresh_until = self._loop.time() + min(FRESH_SECONDS, lasting)
+            entry.keep_fresh(self._loop.time() + min(FRESH_SECONDS, lasting))
         self._done(look, known.used)
 
     def _unmeasurable(self, look: Look, result: object) -> None:

@@ -60,6 +60,10 @@ class Metrics:
         self.requests += 1
         self._now[_BUCKET[micros] if micros < _SMALL else _bucket(micros)] += 1
 
+    def note_trouble(self) -> None:
+        """Usage or limit could not be found out, so the answer was the one for trouble."""
+        self.trouble += 1
+
     def counts(self) -> Counts:
         """For the engine that goes on with them."""
         answers = [sum(of_all) for of_all in zip(self._older, self._before, self._now, strict=True)]

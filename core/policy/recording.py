@@ -49,10 +49,9 @@ class AnswerLog:
                 metrics.refused += 1
             now = time.time()
             for entry in entries:
-                entry.refused_at = now
-                self._ledger.touch(entry)
+                self._ledger.note_refusal(entry, now)
         elif verdict is Verdict.TROUBLE:
-            metrics.trouble += 1
+            metrics.note_trouble()
         self._decisions.add(verdict, request, entries, micros, missed, shadow=self._shadow)
         if self._second.wanted:
             self._second.put(request, verdict)
@@ -60,7 +59,7 @@ class AnswerLog:
 
     def fault(self) -> bytes:
         """The answer where deciding or recording failed by a fault of ours."""
-        self._metrics.trouble += 1
+        self._metrics.note_trouble()
         self._metrics.answered(0)
         return self._answers[Verdict.TROUBLE]
 

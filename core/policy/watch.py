@@ -137,8 +137,7 @@ class Watch:
         for watch, mask, _, _ in events:
             entries = self._entries.get(watch, ())
             for entry in entries:
-                entry.events += 1
-                entry.fresh_until = 0.0
+                entry.note_event()
             if mask & _LOST or not entries:
                 self._lose(watch, everything=bool(mask & flags.Q_OVERFLOW))
 
@@ -150,14 +149,14 @@ class Watch:
         if everything:
             for entries in list(self._entries.values()):
                 for entry in entries:
-                    entry.fresh_until = 0.0
+                    entry.end_freshness()
 
     def _begin_anew(self, error: Exception) -> None:
         """The kernel's file is of no use any more: nothing is fresh, and nothing is watched but by another one."""
         restarts.count("change notification", error)
         for entries in list(self._entries.values()):
             for entry in entries:
-                entry.fresh_until = 0.0
+                entry.end_freshness()
         self.close()
         self._doubts += 1
         self._entries.clear()

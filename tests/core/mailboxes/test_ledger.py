@@ -212,8 +212,7 @@ def test_touch() -> None:
     """What is shown besides figures is told too."""
     ledger = made(Account("a@x", 1))
     entry = ledger.entries["a@x"]
-    entry.refused_at = 5.0
-    ledger.touch(entry)
+    ledger.note_refusal(entry, 5.0)
     assert [row.refused_at for row in ledger.take_changes()[0]] == [5.0]
 
 
@@ -246,9 +245,11 @@ def test_who_has_a_mailbox(address: str, expected: bool) -> None:
 def test_who_left_is_noted_for_the_history_until_they_come_back() -> None:
     ledger = made(Account("a@x", 1), Account("b@x", 1))
     ledger.set_accounts([])
-    assert ledger.left_unsampled == ledger.left == {"a@x", "b@x"}
     ledger.set_accounts([Account("a@x", 1)])
-    assert ledger.left_unsampled == {"b@x"}
+    assert ledger.take_gone_unjudged() == {"a@x", "b@x"}  # whoever judges looks whether they are back
+    assert ledger.take_gone_unsampled() == {"b@x"}
+    ledger.put_back_gone_unsampled(["b@x"])
+    assert (ledger.take_gone_unsampled(), ledger.take_gone_unsampled()) == ({"b@x"}, set())
 
 
 @pytest.mark.parametrize(
@@ -267,5 +268,5 @@ def test_days_to_full_in_a_row(limit: int | None, used: int, trend: Trend | None
     ledger = made(Account("a@x", limit))
     entry = ledger.entries["a@x"]
     ledger.set_known(entry, None, known(used), 1.0)
-    entry.trend = trend
+    ledger.set_trend(entry, trend, "")
     assert ledger.row(entry).days_to_full == days
