@@ -28,7 +28,7 @@ from mailquota.core.mailboxes.ledger import Entry, Ledger
 from mailquota.core.mailboxes.mailstore import Mailstore
 from mailquota.core.mailboxes.recount import with_doveadm
 from mailquota.core.mailboxes.rounds import Poller
-from mailquota.core.mailboxes.trash import Removed, find_by_doveadm, find_files, remove_by_doveadm, remove_files
+from mailquota.core.mailboxes.trash import Removal, find_by_doveadm, find_files, remove_by_doveadm, remove_files
 from mailquota.core.servers.dovecot.doveadm import Tool
 
 log = logging.getLogger(__name__)
@@ -201,11 +201,11 @@ class Actions:
             return None
 
 
-def _empty_by_doveadm(doveadm: Tool, store: Mailstore, address: str, before: float | None, dry_run: bool) -> Removed:
+def _empty_by_doveadm(doveadm: Tool, store: Mailstore, address: str, before: float | None, dry_run: bool) -> Removal:
     found = find_by_doveadm(doveadm, store, address, before)
-    return Removed(found) if dry_run else remove_by_doveadm(doveadm, address, found)
+    return Removal(found) if dry_run else remove_by_doveadm(doveadm, address, found)
 
 
-def _empty_files(store: Mailstore, maildir: str, before: float | None, dry_run: bool) -> Removed:
+def _empty_files(store: Mailstore, maildir: str, before: float | None, dry_run: bool) -> Removal:
     found = find_files(store, maildir, before)
-    return Removed(found) if dry_run else remove_files(maildir, found)
+    return Removal(found) if dry_run else remove_files(maildir, found)

@@ -26,7 +26,7 @@ _SAME = 0.3  # seconds in which a question is one of the same decision
 Work = Callable[[str, int | None, float], object]  # of an address, its limit, and the time of day
 
 
-class _Question:
+class _Query:
     def __init__(self, address: str, limit: int | None, now: float, put_at: float) -> None:
         self.address = address
         self.limit = limit
@@ -37,7 +37,7 @@ class _Question:
         self.error: Exception | None = None
 
 
-class Asking:
+class UsageQueries:
     """Does ``work`` in at most so many threads; ``expected`` are the errors that are no faults of ours."""
 
     def __init__(
@@ -49,32 +49,32 @@ class Asking:
         self._most = workers
         self._expected = expected
         self._lock = threading.Lock()
-        self._questions: dict[str, _Question] = {}  # the last one about each account
-        self._queue: SimpleQueue[_Question] = SimpleQueue()
+        self._queries: dict[str, _Query] = {}  # the last one about each account
+        self._queue: SimpleQueue[_Query] = SimpleQueue()
         self._left = 0  # questions without an answer
         self._workers = 0
 
-    def put(self, address: str, limit: int | None, now: float) -> _Question:
+    def put(self, address: str, limit: int | None, now: float) -> _Query:
         """Have it asked, unless that is under way or was done just now."""
         with self._lock:
-            question, put_at = self._questions.get(address), self._steady()
-            if question is None or (question.done.is_set() and put_at - question.put_at >= _SAME):
-                question = _Question(address, limit, now, put_at)
-                self._send(question)
+            query, put_at = self._queries.get(address), self._steady()
+            if query is None or (query.done.is_set() and put_at - query.put_at >= _SAME):
+                query = _Query(address, limit, now, put_at)
+                self._send(query)
             self._help()
-            return question
+            return query
 
     def ask(self, address: str, limit: int | None, now: float) -> Exception | None:
         """Wait for the answer, as long as it makes sense. The error, where it failed within that."""
-        question = self.put(address, limit, now)
-        question.done.wait(max(0.0, question.until - monotonic()))
-        return question.error
+        query = self.put(address, limit, now)
+        query.done.wait(max(0.0, query.until - monotonic()))
+        return query.error
 
-    def _send(self, question: _Question) -> None:
-        if len(self._questions) >= _KEPT:
-            self._questions = {name: kept for name, kept in self._questions.items() if not kept.done.is_set()}
-        self._questions[question.address] = question
-        self._queue.put(question)
+    def _send(self, query: _Query) -> None:
+        if len(self._queries) >= _KEPT:
+            self._queries = {name: kept for name, kept in self._queries.items() if not kept.done.is_set()}
+        self._queries[query.address] = query
+        self._queue.put(query)
         self._left += 1
 
     def _help(self) -> None:
@@ -98,15 +98,15 @@ class Asking:
                 self._workers -= 1
                 self._help()
 
-    def _answer(self, question: _Question) -> None:
+    def _answer(self, query: _Query) -> None:
         try:
-            self._work(question.address, question.limit, question.now)
+            self._work(query.address, query.limit, query.now)
         except self._expected as error:
-            question.error = error
+            query.error = error
         except Exception as error:  # an outer edge: who waits for the answer must get one
-            log.exception("%s: %s could not be asked about", self._name, question.address)
-            question.error = error
+            log.exception("%s: %s could not be asked about", self._name, query.address)
+            query.error = error
         finally:
             with self._lock:
                 self._left -= 1
-            question.done.set()
+            query.done.set()

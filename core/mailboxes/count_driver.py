@@ -16,8 +16,16 @@ from weakref import WeakValueDictionary
 from mailquota.core.base.mounts import Mounts
 from mailquota.core.mailboxes.folders import INBOX, Folders, is_folder, sum_folder, sum_folders
 from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.mailboxes.measure import NO_FILE, Measurement, Need, Unmeasurable, counted, probe_inbox, reason
-from mailquota.core.mailboxes.vsizes import Counting, Remembered, TooMuchToReadError
+from mailquota.core.mailboxes.measure import (
+    NO_FILE,
+    Measurement,
+    ProbeOutcome,
+    Unmeasurable,
+    counted,
+    probe_inbox,
+    reason,
+)
+from mailquota.core.mailboxes.vsizes import SizeCache, SizeCount, TooMuchToReadError
 
 BIG_INBOX = 10_000  # messages; listing so many takes about 10 ms
 READS_FOR_A_DECISION = 200
@@ -39,7 +47,7 @@ class CountDriver:
         self._store = store
         self._mounts = Mounts()
         self.base = store.base
-        self._sizes = Remembered()
+        self._sizes = SizeCache()
         self._locks: WeakValueDictionary[str, _Lock] = WeakValueDictionary()
         self._making = threading.Lock()
         self._again: set[str] = set()  # whose next measuring starts from nothing
@@ -52,12 +60,14 @@ class CountDriver:
         """See Driver. There is none: a delivery writes to a directory of its own."""
         return None
 
-    def probe(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement | Need:
+    def probe(
+        self, address: str, limit: int | None, known: Measurement | None, now: float
+    ) -> Measurement | ProbeOutcome:
         """See Driver."""
         if known is None or not known.folders:
-            return Need.COUNT
+            return ProbeOutcome.COUNT_DUE
         if known.folders[0].messages > BIG_INBOX:
-            return Need.NOTHING
+            return ProbeOutcome.UNCHANGED
         return probe_inbox(self._store.maildir(address), known, NO_FILE)
 
     def count(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
@@ -104,7 +114,7 @@ class CountDriver:
 
     def _count(self, address: str, known: Measurement | None, reads: int | None) -> Measurement:
         maildir = self._store.maildir(address)
-        counting = Counting(self._sizes.of(maildir), reads)
+        counting = SizeCount(self._sizes.of(maildir), reads)
         try:
             folders = self._folders(maildir, known, counting, everything=reads is None)
         except OSError as error:
@@ -116,7 +126,7 @@ class CountDriver:
         return counted(self._store, folders, NO_FILE, known)
 
     @staticmethod
-    def _folders(maildir: str, known: Measurement | None, counting: Counting, *, everything: bool) -> Folders:
+    def _folders(maildir: str, known: Measurement | None, counting: SizeCount, *, everything: bool) -> Folders:
         before = (known.folders if known else None) or ()
         if before and not everything:
             inbox = sum_folder(maildir, INBOX, before[0], counting.sum_names)

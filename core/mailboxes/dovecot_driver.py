@@ -24,10 +24,10 @@ from time import monotonic
 import msgspec
 
 from mailquota.core.base.errors import MailquotaError, NoSuchAccountError
-from mailquota.core.mailboxes.asking import Asking
+from mailquota.core.mailboxes.asking import UsageQueries
 from mailquota.core.mailboxes.folders import DirectorySum, Folders, FolderSum
 from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.mailboxes.measure import NO_FILE, Measurement, Need, Unmeasurable, total
+from mailquota.core.mailboxes.measure import NO_FILE, Measurement, ProbeOutcome, Unmeasurable, total
 from mailquota.core.servers.dovecot.doveadm import Tool
 from mailquota.core.servers.dovecot.mutf7 import encode
 from mailquota.core.servers.dovecot.quota_rows import KIB, Quota
@@ -59,7 +59,7 @@ class Figure(msgspec.Struct, frozen=True, gc=False):
 Take = Callable[[str, Quota, float, float], None]
 
 
-class Everybody:
+class AllAccountsQuery:
     """The one question for all accounts, which goes on in the background."""
 
     def __init__(self, tool: Tool, take: Take, steady: Callable[[], float]) -> None:
@@ -128,8 +128,8 @@ class DoveadmDriver:
         self._steady = steady
         self._figures: dict[str, Figure] = {}
         self._history = threading.Lock()
-        self._asking = Asking("doveadm", self._quota, _WORKERS, (MailquotaError, Unmeasurable), steady)
-        self._everybody = Everybody(tool, self._take, steady)
+        self._queries = UsageQueries("doveadm", self._quota, _WORKERS, (MailquotaError, Unmeasurable), steady)
+        self._all_accounts = AllAccountsQuery(tool, self._take, steady)
 
     # ---- decisions
 
@@ -141,17 +141,19 @@ class DoveadmDriver:
         """See Driver. There is none: where Dovecot keeps its figures is its own affair."""
         return None
 
-    def probe(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement | Need:
+    def probe(
+        self, address: str, limit: int | None, known: Measurement | None, now: float
+    ) -> Measurement | ProbeOutcome:
         """See Driver."""
         figure = self._figures.get(address)
         if figure is None or self._age(figure) > FRESH or (figure.exact is None and _on_edge(figure.quota, limit)):
-            self._asking.put(address, limit, now)
-            return Need.COUNT
+            self._queries.put(address, limit, now)
+            return ProbeOutcome.COUNT_DUE
         return _known(figure, limit, known)
 
     def count(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         """See Driver."""
-        error = self._asking.ask(address, limit, now)
+        error = self._queries.ask(address, limit, now)
         figure = self._figures.get(address)
         if isinstance(error, NoSuchAccountError):
             raise Unmeasurable("Dovecot knows no such user")
@@ -189,7 +191,7 @@ class DoveadmDriver:
 
     def survey(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         """See Driver."""
-        everybody = self._everybody
+        everybody = self._all_accounts
         everybody.keep_going(now)
         figure = self._figures.get(address)
         if figure is not None and self._age(figure) <= (everybody.oldest if everybody.possible else ALONE):

@@ -13,7 +13,7 @@ from mailquota.core.mailboxes.folders import Folders, sum_folders
 from mailquota.core.mailboxes.mailstore import Mailstore
 from mailquota.core.mailboxes.measure import (
     Measurement,
-    Need,
+    ProbeOutcome,
     Unmeasurable,
     count_inbox,
     measure,
@@ -36,7 +36,9 @@ class Driver(Protocol):
     def record(self, address: str) -> str | None:
         """The file that is written with each change of the mailbox, so that no change of it means no change at all."""
 
-    def probe(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement | Need:
+    def probe(
+        self, address: str, limit: int | None, known: Measurement | None, now: float
+    ) -> Measurement | ProbeOutcome:
         """What a decision can afford: no more than a stat and one small read."""
 
     def count(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
@@ -77,7 +79,9 @@ class MaildirDriver:
     def record(self, address: str) -> str | None:
         return f"{self._store.maildir(address)}/maildirsize"
 
-    def probe(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement | Need:
+    def probe(
+        self, address: str, limit: int | None, known: Measurement | None, now: float
+    ) -> Measurement | ProbeOutcome:
         return probe(self._store.maildir(address), limit, known, now)
 
     def count(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:

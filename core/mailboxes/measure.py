@@ -39,18 +39,18 @@ class Measurement(msgspec.Struct, frozen=True, gc=False):
     measured_at: float | None = None  # where the figure is older than the look at it; seconds since the epoch
 
 
-class Need(Enum):
+class ProbeOutcome(Enum):
     """What a probe can't say."""
 
-    COUNT = "count"  # the folders must be counted
-    NOTHING = "nothing"  # what is known still holds
+    COUNT_DUE = "count"  # the folders must be counted
+    UNCHANGED = "nothing"  # what is known still holds
 
 
 class Unmeasurable(Exception):  # noqa: N818 - a state of the mailbox, not a fault of the program
     """The mailbox can't be read: rights, a file in the wrong place, the whole mailstore absent."""
 
 
-def probe(maildir: str, limit: int | None, known: Measurement | None, now: float) -> Measurement | Need:
+def probe(maildir: str, limit: int | None, known: Measurement | None, now: float) -> Measurement | ProbeOutcome:
     """What one stat and one small read can tell. Raises Unmeasurable where Dovecot could not tell either."""
     try:
         found = os.stat(f"{maildir}/maildirsize")
@@ -60,29 +60,29 @@ def probe(maildir: str, limit: int | None, known: Measurement | None, now: float
         raise Unmeasurable(reason(error)) from error
     stamp = _stamp(found)
     if known is not None and known.stamp == stamp and (known.expires_at is None or now < known.expires_at):
-        return Need.NOTHING if known.source == "maildirsize" else probe_inbox(maildir, known, stamp)
+        return ProbeOutcome.UNCHANGED if known.source == "maildirsize" else probe_inbox(maildir, known, stamp)
     if not stat.S_ISREG(found.st_mode):
         raise Unmeasurable("maildirsize is not a file")
     size = _read(maildir)
     if size is None or must_recount(size, limit, now - found.st_mtime):
-        return Need.COUNT
+        return ProbeOutcome.COUNT_DUE
     young = limit is not None and size.used > limit
     expires = found.st_mtime + FRESH_SECONDS if young else None
     return Measurement(size.used, size.messages, "maildirsize", stamp, expires, known.folders if known else None, False)
 
 
-def probe_inbox(maildir: str, known: Measurement | None, stamp: int) -> Need:
+def probe_inbox(maildir: str, known: Measurement | None, stamp: int) -> ProbeOutcome:
     """Whether INBOX is as it was counted. Raises Unmeasurable."""
     inbox = _counted_inbox(known, stamp)
     if inbox is None:
-        return Need.COUNT
+        return ProbeOutcome.COUNT_DUE
     try:
         for name, part in (("new", inbox.new), ("cur", inbox.cur)):
             if part.mtime_ns is None or _mtime(f"{maildir}/{name}") != part.mtime_ns:
-                return Need.COUNT
+                return ProbeOutcome.COUNT_DUE
     except OSError as error:
         raise Unmeasurable(reason(error)) from error
-    return Need.NOTHING
+    return ProbeOutcome.UNCHANGED
 
 
 def _counted_inbox(known: Measurement | None, stamp: int) -> FolderSum | None:
@@ -106,7 +106,7 @@ def measure(store: Mailstore, maildir: str, limit: int | None, known: Measuremen
     """
     result = probe(maildir, limit, known, now)
     try:
-        latest = known if result is Need.NOTHING else result
+        latest = known if result is ProbeOutcome.UNCHANGED else result
         if isinstance(latest, Measurement) and latest.source == "maildirsize":
             return latest if latest.complete else _with_trash(store, maildir, latest)
         return _count(store, maildir, known)

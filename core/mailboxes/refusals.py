@@ -19,7 +19,7 @@ _HOUR, _DAY = 12, 288  # slices, besides the one that is going on
 _ALL = ""
 
 
-class Refused(NamedTuple):
+class RefusalCount(NamedTuple):
     """How often a mailbox was refused mail within a slice of five minutes; an empty address stands for all refusals.
 
     ``at`` is when it was last, in seconds since the epoch, and ``sender`` whose mail that was.
@@ -47,7 +47,7 @@ class _Window:
         self.parts[-1][1][address] += 1
         self.counts[address] += 1
 
-    def merge(self, refusals: Iterable[Refused]) -> None:
+    def merge(self, refusals: Iterable[RefusalCount]) -> None:
         """Those of before, or of another engine, too."""
         parts = dict(self.parts)
         for one in refusals:
@@ -123,20 +123,20 @@ class RefusalTally:
 
     # ---- what outlives the engine
 
-    def known(self) -> list[Refused]:
+    def known(self) -> list[RefusalCount]:
         """All of the last day."""
         return self._refused(self._day)
 
-    def unsaved(self) -> list[Refused]:
+    def unsaved(self) -> list[RefusalCount]:
         """Those that this was not asked for yet; who can't write them gives them back."""
         found, self._unsaved = self._refused(self._unsaved), _Window(_DAY)
         return found
 
-    def give_back(self, refusals: Iterable[Refused]) -> None:
+    def give_back(self, refusals: Iterable[RefusalCount]) -> None:
         """They could not be written."""
         self._unsaved.merge(refusals)
 
-    def recall(self, refusals: list[Refused], steady: float) -> dict[str, float]:
+    def recall(self, refusals: list[RefusalCount], steady: float) -> dict[str, float]:
         """Those of before this engine, which are written already; when each account was refused last."""
         number = int(steady // _SLICE)
         for window, slices in ((self._hour, _HOUR), (self._day, _DAY)):
@@ -155,9 +155,9 @@ class RefusalTally:
         """The first slice that counts."""
         return int(steady // _SLICE) - _DAY
 
-    def _refused(self, window: _Window) -> list[Refused]:
+    def _refused(self, window: _Window) -> list[RefusalCount]:
         return [
-            Refused(number, address, count, *self._last_of(address))
+            RefusalCount(number, address, count, *self._last_of(address))
             for number, counts in window.parts
             for address, count in counts.items()
             if address in self._last

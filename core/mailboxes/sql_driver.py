@@ -17,10 +17,10 @@ from time import monotonic
 from typing import NamedTuple, Protocol
 
 from mailquota.core.base.errors import DatabaseError, MailquotaError
-from mailquota.core.mailboxes.asking import Asking
+from mailquota.core.mailboxes.asking import UsageQueries
 from mailquota.core.mailboxes.folders import Folders, sum_folders
 from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.mailboxes.measure import NO_FILE, Measurement, Need, Unmeasurable, reason
+from mailquota.core.mailboxes.measure import NO_FILE, Measurement, ProbeOutcome, Unmeasurable, reason
 
 FRESH = 1.0  # seconds
 USABLE = 300.0
@@ -73,7 +73,7 @@ class SqlDriver:
         self._using_rows = threading.Lock()
         self._history = threading.Lock()
         self._figures: dict[str, _Figure] = {}
-        self._asking = Asking("sql", self._look_up, 1, (MailquotaError, Unmeasurable), steady)
+        self._queries = UsageQueries("sql", self._look_up, 1, (MailquotaError, Unmeasurable), steady)
         self._next_round = float("-inf")
         self._oldest = USABLE
         self._fault: DatabaseError | None = None
@@ -86,17 +86,19 @@ class SqlDriver:
         """See Driver. There is none: it is a row in a table."""
         return None
 
-    def probe(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement | Need:
+    def probe(
+        self, address: str, limit: int | None, known: Measurement | None, now: float
+    ) -> Measurement | ProbeOutcome:
         """See Driver."""
         figure = self._figures.get(address)
         if figure is None or self._age(figure) > FRESH:
-            self._asking.put(address, limit, now)
-            return Need.COUNT
+            self._queries.put(address, limit, now)
+            return ProbeOutcome.COUNT_DUE
         return _known(figure, known)
 
     def count(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         """See Driver."""
-        return self._usable(address, known, self._asking.ask(address, limit, now))
+        return self._usable(address, known, self._queries.ask(address, limit, now))
 
     def measure(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         """See Driver. A table knows nothing of folders, so what Trash holds stays unknown."""

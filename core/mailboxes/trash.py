@@ -34,7 +34,7 @@ _WILDCARDS = frozenset("*%?")
 _DISBELIEVED = 2**60  # bytes; more than any sum, and several times that still is a 64 bit number
 
 
-class Found(msgspec.Struct, frozen=True):
+class FoundMessage(msgspec.Struct, frozen=True):
     """One message in Trash. ``place`` is its UID, or its directory and name."""
 
     folder: str
@@ -43,14 +43,14 @@ class Found(msgspec.Struct, frozen=True):
     arrived: float
 
 
-class Removed(msgspec.Struct, frozen=True):
+class Removal(msgspec.Struct, frozen=True):
     """The messages that went, and why others did not."""
 
-    messages: list[Found]
+    messages: list[FoundMessage]
     error: MailquotaError | OSError | None = None
 
 
-def find_by_doveadm(doveadm: Tool, store: Mailstore, address: str, before: float | None) -> list[Found]:
+def find_by_doveadm(doveadm: Tool, store: Mailstore, address: str, before: float | None) -> list[FoundMessage]:
     """The messages in all Trash folders that Dovecot knows; errors as Doveadm.
 
     A folder with a wildcard in its name is left out: doveadm would take the messages of others with it.
@@ -58,15 +58,15 @@ def find_by_doveadm(doveadm: Tool, store: Mailstore, address: str, before: float
     names = (name for name in doveadm.mailboxes(address) if not _WILDCARDS.intersection(name))
     folders = [name for name in names if store.is_trash.readable(name)]
     return [
-        Found(folder, message.uid, message.size, message.saved)
+        FoundMessage(folder, message.uid, message.size, message.saved)
         for folder in folders
         for message in doveadm.trash(address, folder, before)
     ]
 
 
-def remove_by_doveadm(doveadm: Tool, address: str, found: list[Found]) -> Removed:
+def remove_by_doveadm(doveadm: Tool, address: str, found: list[FoundMessage]) -> Removal:
     """Expunge these. Errors as Doveadm, where nothing went; after an error it is looked at what went nevertheless."""
-    gone: list[Found] = []
+    gone: list[FoundMessage] = []
     for folder in dict.fromkeys(message.folder for message in found):
         messages = [message for message in found if message.folder == folder]
         try:
@@ -75,12 +75,12 @@ def remove_by_doveadm(doveadm: Tool, address: str, found: list[Found]) -> Remove
             gone += _missing(doveadm, address, folder, messages)
             if not gone:
                 raise
-            return Removed(gone, error)
+            return Removal(gone, error)
         gone += messages
-    return Removed(gone)
+    return Removal(gone)
 
 
-def _missing(doveadm: Tool, address: str, folder: str, messages: list[Found]) -> list[Found]:
+def _missing(doveadm: Tool, address: str, folder: str, messages: list[FoundMessage]) -> list[FoundMessage]:
     """Those that are not there any more; none where Dovecot can't tell."""
     try:
         left = {message.uid for message in doveadm.trash(address, folder, None)}
@@ -89,9 +89,9 @@ def _missing(doveadm: Tool, address: str, folder: str, messages: list[Found]) ->
     return [message for message in messages if message.place not in left]
 
 
-def find_files(store: Mailstore, maildir: str, before: float | None) -> list[Found]:
+def find_files(store: Mailstore, maildir: str, before: float | None) -> list[FoundMessage]:
     """The messages in all Trash folders on disk. Raises OSError."""
-    found: list[Found] = []
+    found: list[FoundMessage] = []
     for name in filter(store.is_trash, folder_names(maildir)):
         for part in ("new", "cur"):
             directory = f"{folder_path(maildir, name)}/{part}"
@@ -114,7 +114,7 @@ def _directory(maildir: str, directory: str) -> Iterator[int]:
         os.close(handle)
 
 
-def _files(folder: str, directory: str, handle: int, before: float | None) -> Iterator[Found]:
+def _files(folder: str, directory: str, handle: int, before: float | None) -> Iterator[FoundMessage]:
     for name in os.listdir(handle):
         if name.startswith((".", "dovecot")):
             continue
@@ -123,19 +123,19 @@ def _files(folder: str, directory: str, handle: int, before: float | None) -> It
             size = message_size(os.fsencode(directory), os.fsencode(name))
             young = before is not None and status.st_ctime >= before
             if size is not None and not young and not stat.S_ISDIR(status.st_mode):
-                yield Found(folder, (directory, name), size, status.st_ctime)
+                yield FoundMessage(folder, (directory, name), size, status.st_ctime)
 
 
-def remove_files(maildir: str, found: list[Found]) -> Removed:
+def remove_files(maildir: str, found: list[FoundMessage]) -> Removal:
     """Unlink these and record it in maildirsize. Raises OSError, where nothing went.
 
     A message that somebody else took is none of ours. Where a mail client changed flags meanwhile, the file has a new
     name and is found by the part before ``:2,``.
     """
     if not found:
-        return Removed([])
+        return Removal([])
     path = f"{maildir}/maildirsize"
-    gone: list[Found] = []
+    gone: list[FoundMessage] = []
     failure: OSError | None = None
     with _opened(path) as handle:
         for step in (partial(_unlink_all, maildir, found, gone), partial(_record, path, handle, gone)):
@@ -145,10 +145,10 @@ def remove_files(maildir: str, found: list[Found]) -> Removed:
                 failure = failure or error
     if failure is not None and not gone:
         raise failure
-    return Removed(gone, failure)
+    return Removal(gone, failure)
 
 
-def _unlink_all(maildir: str, found: list[Found], gone: list[Found]) -> None:
+def _unlink_all(maildir: str, found: list[FoundMessage], gone: list[FoundMessage]) -> None:
     for directory, messages in groupby(found, key=_directory_of):
         with contextlib.suppress(FileNotFoundError), _directory(maildir, directory) as handle:
             for message in messages:
@@ -156,7 +156,7 @@ def _unlink_all(maildir: str, found: list[Found], gone: list[Found]) -> None:
                     gone.append(message)  # noqa: PERF401 - what went before an error must be recorded too
 
 
-def _directory_of(message: Found) -> str:
+def _directory_of(message: FoundMessage) -> str:
     return message.place[0] if isinstance(message.place, tuple) else ""
 
 
@@ -183,7 +183,7 @@ def _write(handle: int, size: int, messages: int) -> bool:
         return False
 
 
-def _record(path: str, handle: int | None, gone: list[Found]) -> None:
+def _record(path: str, handle: int | None, gone: list[FoundMessage]) -> None:
     size = sum(message.size for message in gone)
     if (
         handle is not None
@@ -203,7 +203,7 @@ def _lies_at(path: str, handle: int) -> bool:
         return False
 
 
-def _unlink(maildir: str, directory: str, handle: int, message: Found) -> bool:
+def _unlink(maildir: str, directory: str, handle: int, message: FoundMessage) -> bool:
     """Whether it went by us. Where its flags changed it has the same unique name, and always lies in ``cur``."""
     assert isinstance(message.place, tuple)
     name = message.place[1]

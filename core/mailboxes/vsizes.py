@@ -28,7 +28,7 @@ class TooMuchToReadError(Unmeasurable):
     """More files must be read than there is time for."""
 
 
-class Remembered:
+class SizeCache:
     """The sizes of files that were read, by mailbox; the one that was not counted for longest is forgotten first."""
 
     def __init__(self, most: int = _MOST_SIZES) -> None:
@@ -59,7 +59,7 @@ class Remembered:
         self._count -= self._counts.pop(maildir, 0)
 
 
-class Counting:
+class SizeCount:
     """One count of one mailbox. It may read ``reads`` files, None: as many as it takes."""
 
     def __init__(self, known: Sizes, reads: int | None = None) -> None:

@@ -24,7 +24,7 @@ _CACHED = 10_000
 _CACHED_LONGEST = 320  # characters
 
 
-class Kind(StrEnum):
+class DestinationKind(StrEnum):
     """What mail ends at."""
 
     MAILBOX = "mailbox"
@@ -37,7 +37,7 @@ class Destination(NamedTuple):
     """One end of the way; ``via`` are the addresses that led to it, from the recipient on."""
 
     address: str
-    kind: Kind
+    kind: DestinationKind
     via: tuple[str, ...] = ()
 
 
@@ -89,7 +89,7 @@ class Resolver:
             if steps > MOST:
                 if len(via) > _DEEP:  # a name that grows at each turn: what it met on its way fills much memory
                     ends.clear()
-                ends[name] = Destination(name, Kind.LOOP, via[:_DEEP])
+                ends[name] = Destination(name, DestinationKind.LOOP, via[:_DEEP])
                 break
             following = self._follow(name)
             if following is None:
@@ -104,7 +104,7 @@ class Resolver:
                 elif to not in via:
                     todo.append((to, way))
                 elif ended.isdisjoint(way[via.index(to) :]):
-                    ends[to] = Destination(to, Kind.LOOP, way)
+                    ends[to] = Destination(to, DestinationKind.LOOP, way)
         return list(ends.values())
 
     def _follow(self, name: str) -> list[str] | None:
@@ -127,9 +127,9 @@ class Resolver:
     def _end(self, ends: dict[str, Destination], name: str, via: tuple[str, ...]) -> None:
         bare = without_detail(name, self._delimiters)
         if self._mailbox(bare):
-            ends.setdefault(bare, Destination(bare, Kind.MAILBOX, via))
+            ends.setdefault(bare, Destination(bare, DestinationKind.MAILBOX, via))
             return
-        kind = Kind.UNKNOWN if self._is_ours(name) else Kind.EXTERNAL
+        kind = DestinationKind.UNKNOWN if self._is_ours(name) else DestinationKind.EXTERNAL
         ends.setdefault(name, Destination(name, kind, via))
 
     def _is_ours(self, name: str) -> bool:

@@ -17,14 +17,14 @@ from collections import deque
 from mailquota.core.control.results import Explanation
 from mailquota.core.mailboxes.driver import Driver
 from mailquota.core.mailboxes.ledger import Entry, Ledger
-from mailquota.core.policy.compare import SecondOpinion
+from mailquota.core.policy.compare import QuotaStatusComparison
 from mailquota.core.policy.decision import DECIDED_STATES, Rules, Verdict, judge, sum_up
-from mailquota.core.policy.explanation import Finding, explanation
+from mailquota.core.policy.explanation import MailboxVerdict, explanation
 from mailquota.core.policy.log import DecisionLog
-from mailquota.core.policy.lookup import Look, UsageLookup
+from mailquota.core.policy.lookup import PendingLookup, UsageLookup
 from mailquota.core.policy.metrics import Metrics
 from mailquota.core.policy.protocol import Question, is_request, mail_key, question
-from mailquota.core.policy.recording import AnswerLog, missed_by
+from mailquota.core.policy.recording import CountedAnswers, missed_by
 from mailquota.core.policy.routes import Route, Router
 from mailquota.core.policy.server import Connection
 
@@ -38,7 +38,7 @@ _FAULT = "a policy request could not be decided"
 Sink = Connection | asyncio.Future[Verdict]  # who waits for the verdict: Postfix, or somebody who wants it explained
 
 
-class Pending:
+class PendingRequest:
     """A request that is being decided."""
 
     __slots__ = ("boxes", "deadline", "left", "question", "request", "sink", "started", "verdicts")
@@ -60,23 +60,23 @@ class Enforcer:
     def __init__(self, ledger: Ledger, driver: Driver, rules: Rules, metrics: Metrics, decisions: DecisionLog) -> None:
         self._ledger = ledger
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[Pending] = deque()
-        self._early: list[Pending] | None = []  # requests before the accounts were read; None afterwards
+        self._waiting: deque[PendingRequest] = deque()
+        self._early: list[PendingRequest] | None = []  # requests before the accounts were read; None afterwards
         self._early_until = self._loop.time() + START_DEADLINE
         self._timer: asyncio.TimerHandle | None = None
         self.asked: dict[Entry, float] = {}  # who was asked about, and when: the poller measures them first
-        self.lookup = UsageLookup(ledger, driver, self._looked, _is_waited_for)
+        self.lookup = UsageLookup(ledger, driver, self._looked_up, _is_waited_for)
         self.router = Router(ledger, rules)
-        self.second = SecondOpinion(self.explain)
-        self._answer_log = AnswerLog(ledger, metrics, decisions, self.second)
+        self.comparison = QuotaStatusComparison(self.explain)
+        self._counted_answers = CountedAnswers(ledger, metrics, decisions, self.comparison)
         self.set_rules(rules)
 
     def set_rules(self, rules: Rules) -> None:
         """Take new settings; the next request is judged by them."""
         self.rules = rules
-        self._answer_log.set_rules(rules)
+        self._counted_answers.set_rules(rules)
         self.router.set_rules(rules)
-        self.second.ask_at(rules.compare_with)
+        self.comparison.ask_at(rules.compare_with)
 
     def accounts_read(self) -> None:
         """The ledger holds the accounts: those who waited are answered."""
@@ -95,10 +95,10 @@ class Enforcer:
             if not asked.recipient and not is_request(request):
                 connection.refuse("what it sent is no policy request")
                 return None
-            return self._ask_plain(request, asked) or self._ask(Pending(request, asked, connection, 0.0))
+            return self._ask_plain(request, asked) or self._ask(PendingRequest(request, asked, connection, 0.0))
         except Exception:  # an outer edge: no fault of ours may leave a request without an answer
             log.exception(_FAULT)
-            return self._answer_log.fault()
+            return self._counted_answers.fault()
 
     def _ask_plain(self, request: bytes, asked: Question) -> bytes | None:
         """The answer where it needs no thought: mailboxes known by this spelling, whose figures are fresh."""
@@ -119,7 +119,7 @@ class Enforcer:
         else:
             return None
         self.asked[entry] = now
-        return self._answer_log.record(verdict, request, boxes, started)
+        return self._counted_answers.record(verdict, request, boxes, started)
 
     def _ask_several(
         self, request: bytes, asked: Question, boxes: tuple[Entry, ...], now: float, started: int
@@ -133,9 +133,9 @@ class Enforcer:
             verdicts[entry] = self._judge(entry, entry.known.used, request, asked, now)
             self.asked[entry] = now
         verdict = sum_up(verdicts.values())
-        return self._answer_log.record(verdict, request, boxes, started, missed_by(verdict, verdicts))
+        return self._counted_answers.record(verdict, request, boxes, started, missed_by(verdict, verdicts))
 
-    def _ask(self, pending: Pending) -> bytes | None:
+    def _ask(self, pending: PendingRequest) -> bytes | None:
         now = self._loop.time()
         if self._early is None:
             pending.deadline = now + DEADLINE
@@ -147,18 +147,18 @@ class Enforcer:
         self._wait(pending)
         return None
 
-    def _begin(self, pending: Pending) -> None:
+    def _begin(self, pending: PendingRequest) -> None:
         """Decide something that is waited for already."""
         try:
             answered = self._start(pending)
         except Exception:  # an outer edge, as in ``ask``
             log.exception(_FAULT)
-            answered = self._answer_log.fault()
+            answered = self._counted_answers.fault()
         sink, pending.sink = pending.sink, pending.sink if answered is None else None
         if answered is not None and isinstance(sink, Connection):
             sink.complete(answered)
 
-    def _start(self, pending: Pending) -> bytes | None:
+    def _start(self, pending: PendingRequest) -> bytes | None:
         """The answer, where no mailbox must be looked at for it."""
         route = self._find(pending)
         if route.settled is not None:
@@ -167,7 +167,7 @@ class Enforcer:
         self._look(pending)
         return None
 
-    def _find(self, pending: Pending) -> Route:
+    def _find(self, pending: PendingRequest) -> Route:
         route = self.router.find(pending.question)
         pending.boxes = route.boxes
         now = self._loop.time()
@@ -184,46 +184,46 @@ class Enforcer:
         mail of ``request`` itself has reserved does not count."""
         verdicts: asyncio.Future[Verdict] = self._loop.create_future()
         asked = _question(recipient, size)
-        pending = Pending(request, asked, verdicts, self._loop.time() + DEADLINE)
+        pending = PendingRequest(request, asked, verdicts, self._loop.time() + DEADLINE)
         route = self._find(pending)
         if route.boxes:  # also where they have no say: people want to know who will miss it
             self._look(pending)
             await verdicts
-        found = {entry.address: self._finding(pending, entry) for entry in route.boxes}
+        found = {entry.address: self._mailbox_verdict(pending, entry) for entry in route.boxes}
         exempt = self.router.is_exempt_recipient(asked.recipient)
         return explanation(self.rules, recipient, size, route, found, exempt=exempt)
 
-    def _finding(self, pending: Pending, entry: Entry) -> Finding:
+    def _mailbox_verdict(self, pending: PendingRequest, entry: Entry) -> MailboxVerdict:
         own = mail_key(pending.request, pending.question.recipient)
         held = entry.held.sum(self._loop.time(), own) if entry.held is not None and self.rules.reserve_seconds else 0
         verdict = pending.verdicts.get(entry, Verdict.TROUBLE)
-        return Finding(entry, verdict, held, exempt=self.router.is_exempt(entry))
+        return MailboxVerdict(entry, verdict, held, exempt=self.router.is_exempt(entry))
 
     # ---- whether it fits
 
-    def _look(self, pending: Pending) -> None:
+    def _look(self, pending: PendingRequest) -> None:
         pending.left = len(pending.boxes)
         for entry in pending.boxes:
-            self.lookup.look(entry, pending)
+            self.lookup.start(entry, pending)
         self._wait(pending)
 
-    def _looked(self, look: Look, used: int | None) -> None:
+    def _looked_up(self, lookup: PendingLookup, used: int | None) -> None:
         """A mailbox was looked at; ``used`` in bytes, None where that can't be told."""
-        pending = look.asker
-        assert isinstance(pending, Pending)
+        pending = lookup.asker
+        assert isinstance(pending, PendingRequest)
         if pending.sink is None:
             return
         pending.left -= 1
-        pending.verdicts[look.entry] = self._judge_pending(pending, look.entry, used)
+        pending.verdicts[lookup.entry] = self._judge_pending(pending, lookup.entry, used)
         if not pending.left:
             self._answer(pending)
 
-    def _judge_unseen(self, pending: Pending) -> None:
+    def _judge_unseen(self, pending: PendingRequest) -> None:
         """By the last figures: they change nothing but the record of who will miss the mail, and what is reserved."""
         for entry in pending.boxes:
             pending.verdicts[entry] = self._judge_pending(pending, entry, entry.used)
 
-    def _judge_pending(self, pending: Pending, entry: Entry, used: int | None) -> Verdict:
+    def _judge_pending(self, pending: PendingRequest, entry: Entry, used: int | None) -> Verdict:
         if entry.limit is None or self.router.is_exempt(entry):
             return Verdict.ACCEPT
         if used is None:
@@ -249,7 +249,7 @@ class Enforcer:
 
     # ---- the end of a request
 
-    def _answer(self, pending: Pending) -> None:
+    def _answer(self, pending: PendingRequest) -> None:
         """All looks are done, or time is over: a mailbox that was not looked at is trouble."""
         sink, pending.sink = pending.sink, None
         unseen = [Verdict.TROUBLE] if pending.left or not pending.verdicts else []
@@ -259,16 +259,16 @@ class Enforcer:
                 answered = self._finish(pending, verdict)
             except Exception:  # an outer edge, as in ``ask``
                 log.exception(_FAULT)
-                answered = self._answer_log.fault()
+                answered = self._counted_answers.fault()
             sink.complete(answered)
         elif sink is not None and not sink.done():
             sink.set_result(verdict)
 
-    def _finish(self, pending: Pending, verdict: Verdict) -> bytes:
+    def _finish(self, pending: PendingRequest, verdict: Verdict) -> bytes:
         missed = missed_by(verdict, pending.verdicts)
-        return self._answer_log.record(verdict, pending.request, pending.boxes, pending.started, missed)
+        return self._counted_answers.record(verdict, pending.request, pending.boxes, pending.started, missed)
 
-    def _wait(self, pending: Pending) -> None:
+    def _wait(self, pending: PendingRequest) -> None:
         self._waiting.append(pending)
         if self._timer is None:
             self._timer = self._loop.call_later(_TICK, self._look_at_deadlines)
@@ -287,11 +287,11 @@ class Enforcer:
         if self._timer is not None:
             self._timer.cancel()
         self.lookup.close()
-        self.second.close()
+        self.comparison.close()
 
 
-def _is_waited_for(look: Look) -> bool:
-    return isinstance(look.asker, Pending) and look.asker.sink is not None
+def _is_waited_for(lookup: PendingLookup) -> bool:
+    return isinstance(lookup.asker, PendingRequest) and lookup.asker.sink is not None
 
 
 def _question(recipient: str, size: int) -> Question:

@@ -34,23 +34,23 @@ _MOST = 4096  # bytes of an answer
 Explain = Callable[[str, int, bytes], Awaitable[Explanation]]
 
 
-class Opinion(Enum):
+class Effect(Enum):
     """What an action means for the recipient."""
 
-    TAKES = "takes"
+    ACCEPTS = "takes"
     REFUSES = "refuses"
-    OPEN = "open"  # it could not tell
+    DEFERS = "open"  # it could not tell
 
 
-def opinion_of(action: str) -> Opinion:
+def effect_of(action: str) -> Effect:
     """An action of access(5), as quota-status gives it; an empty one permits."""
     word = action.partition(" ")[0].upper()
     if word in {"DEFER", "DEFER_IF_PERMIT", "DEFER_IF_REJECT"}:
-        return Opinion.OPEN
-    return Opinion.REFUSES if word == "REJECT" or (word[:1] in {"4", "5"} and word.isdigit()) else Opinion.TAKES
+        return Effect.DEFERS
+    return Effect.REFUSES if word == "REJECT" or (word[:1] in {"4", "5"} and word.isdigit()) else Effect.ACCEPTS
 
 
-class SecondOpinion:
+class QuotaStatusComparison:
     """Runs on the engine's loop. Without an address it does nothing."""
 
     def __init__(self, explain: Explain) -> None:
@@ -104,13 +104,13 @@ class SecondOpinion:
             self._task = None
 
     async def _compare(self, request: bytes, verdict: Verdict) -> None:
-        ours = Opinion.REFUSES if verdict in REFUSALS else Opinion.TAKES
+        ours = Effect.REFUSES if verdict in REFUSALS else Effect.ACCEPTS
         theirs = await self._ask(request)
-        if theirs is None or opinion_of(theirs) is Opinion.OPEN:
+        if theirs is None or effect_of(theirs) is Effect.DEFERS:
             self.skipped += 1
             return
         self.compared += 1
-        if opinion_of(theirs) is not ours:
+        if effect_of(theirs) is not ours:
             await self._compare_again(request)
 
     async def _compare_again(self, request: bytes) -> None:
@@ -118,8 +118,8 @@ class SecondOpinion:
         recipient = asked.recipient.decode("utf-8", "replace")
         explained = await self._explain(recipient, asked.size, request)
         theirs = await self._ask(request)
-        ours = Opinion.REFUSES if explained.verdict in REFUSALS else Opinion.TAKES
-        if theirs is None or opinion_of(theirs) in {ours, Opinion.OPEN} or explained.verdict == Verdict.TROUBLE:
+        ours = Effect.REFUSES if explained.verdict in REFUSALS else Effect.ACCEPTS
+        if theirs is None or effect_of(theirs) in {ours, Effect.DEFERS} or explained.verdict == Verdict.TROUBLE:
             return
         self.disagreed += 1
         said, why = theirs[:200], _reason(explained)

@@ -69,7 +69,7 @@ def explain_verdict(verdict: Verdict, limit: int | None, used: int | None, size:
     return f"{held}; {words}, not even with the grace of {format_exact(grace)}." if grace else f"{held}; {words}."
 
 
-class Answers(msgspec.Struct, frozen=True):
+class Actions(msgspec.Struct, frozen=True):
     """The action for each verdict, from the settings ``policy``; in shadow mode each is DUNNO."""
 
     accept: str
@@ -79,7 +79,7 @@ class Answers(msgspec.Struct, frozen=True):
     trouble: str
 
     @classmethod
-    def shadow(cls) -> Answers:
+    def shadow(cls) -> Actions:
         """Decide, record, and never refuse."""
         return cls(*["DUNNO"] * 5)
 
@@ -92,7 +92,7 @@ class Answers(msgspec.Struct, frozen=True):
 class Rules:
     """The settings ``policy``, ready for use."""
 
-    answers: Answers
+    actions: Actions
     grace: Grace
     delimiters: str
     exempt: Exempt

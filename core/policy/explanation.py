@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from mailquota.core.base.units import format_exact
 from mailquota.core.control.results import Explanation, Target
 from mailquota.core.mailboxes.ledger import Entry
-from mailquota.core.policy.aliases import Destination, Kind
-from mailquota.core.policy.decision import REFUSALS, Answers, Rules, Verdict, explain_verdict, sum_up
+from mailquota.core.policy.aliases import Destination, DestinationKind
+from mailquota.core.policy.decision import REFUSALS, Actions, Rules, Verdict, explain_verdict, sum_up
 from mailquota.core.policy.routes import Route
 
 _NOBODY = "There is no account of this name, so the mail is left to Postfix."
 
 
-class Finding:
+class MailboxVerdict:
     """What was found out about one mailbox; ``held`` are bytes of accepted mails that have not arrived."""
 
     def __init__(self, entry: Entry, verdict: Verdict, held: int, *, exempt: bool) -> None:
@@ -25,16 +25,16 @@ class Finding:
 
 
 def explanation(
-    rules: Rules, recipient: str, size: int, route: Route, found: Mapping[str, Finding], *, exempt: bool
+    rules: Rules, recipient: str, size: int, route: Route, found: Mapping[str, MailboxVerdict], *, exempt: bool
 ) -> Explanation:
     """Why ``recipient`` gets its answer; ``found`` by the addresses of the mailboxes, ``exempt``: the recipient is."""
     verdict = route.settled or sum_up([finding.verdict for finding in found.values()])
     if verdict is Verdict.OTHER:  # not even an address: nobody's
         verdict = Verdict.UNKNOWN
-    action = (Answers.shadow() if rules.shadow else rules.answers).action(verdict)
+    action = (Actions.shadow() if rules.shadow else rules.actions).action(verdict)
     targets = [_target(rules, end, found.get(end.address)) for end in route.destinations]
     if not targets:
-        targets = [Target(recipient, Kind.UNKNOWN, None, None, None, fits=False, via=[])]
+        targets = [Target(recipient, DestinationKind.UNKNOWN, None, None, None, fits=False, via=[])]
     why = (
         "The recipient is exempt by policy.exempt, so it is never refused."
         if exempt
@@ -43,9 +43,9 @@ def explanation(
     return Explanation(recipient, size, targets, verdict.value, action, why)
 
 
-def _target(rules: Rules, end: Destination, finding: Finding | None) -> Target:
+def _target(rules: Rules, end: Destination, finding: MailboxVerdict | None) -> Target:
     if finding is None:
-        fits = end.kind is Kind.EXTERNAL
+        fits = end.kind is DestinationKind.EXTERNAL
         return Target(end.address, end.kind.value, None, None, None, fits=fits, via=list(end.via))
     entry, verdict = finding.entry, finding.verdict
     used = None if verdict is Verdict.TROUBLE else entry.used
@@ -54,21 +54,21 @@ def _target(rules: Rules, end: Destination, finding: Finding | None) -> Target:
     return Target(end.address, end.kind.value, entry.limit, used, grace, fits=fits, via=list(end.via))
 
 
-def _why(rules: Rules, size: int, route: Route, found: Mapping[str, Finding]) -> str:
+def _why(rules: Rules, size: int, route: Route, found: Mapping[str, MailboxVerdict]) -> str:
     ends = route.destinations
-    if all(end.kind is Kind.UNKNOWN for end in ends):
+    if all(end.kind is DestinationKind.UNKNOWN for end in ends):
         return _NOBODY
     if len(ends) > 1:
         return _why_several(ends, found)
     (end,) = ends
-    if end.kind is Kind.EXTERNAL:
+    if end.kind is DestinationKind.EXTERNAL:
         return f"Mail for it goes to {end.address}, which is no mailbox here, so no quota of ours applies."
-    if end.kind is Kind.LOOP:
+    if end.kind is DestinationKind.LOOP:
         return f"Its aliases lead in a circle at {end.address}; what to do then is left to Postfix."
     return _why_mailbox(rules, size, found[end.address])
 
 
-def _why_mailbox(rules: Rules, size: int, finding: Finding) -> str:
+def _why_mailbox(rules: Rules, size: int, finding: MailboxVerdict) -> str:
     entry = finding.entry
     if finding.exempt and entry.limit is not None:
         return "The account is exempt by policy.exempt, so it is never refused."
@@ -82,12 +82,12 @@ def _why_mailbox(rules: Rules, size: int, finding: Finding) -> str:
     return why
 
 
-def _why_several(ends: list[Destination], found: Mapping[str, Finding]) -> str:
+def _why_several(ends: list[Destination], found: Mapping[str, MailboxVerdict]) -> str:
     full = [address for address, finding in found.items() if finding.verdict in REFUSALS]
     if len(full) == len(ends):
         return f"It leads to {len(ends)} mailboxes, and none of them can take the mail."
     missing = f" {_names(full)} will miss it." if full else ""
-    others = [end.address for end in ends if end.kind is not Kind.MAILBOX]
+    others = [end.address for end in ends if end.kind is not DestinationKind.MAILBOX]
     if others:
         return f"It leads to {len(ends)} places; {_names(others)} is no mailbox here, so the mail is taken.{missing}"
     if not any(finding.verdict is Verdict.ACCEPT for finding in found.values()):

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from mailquota.core.base.exempt import Exempt
-from mailquota.core.policy.decision import Answers, Rules
+from mailquota.core.policy.decision import Actions, Rules
 from mailquota.core.settings.config import Config
 
 
 def make_rules(config: Config) -> Rules:
     """The settings ``policy``, ready for use."""
     policy = config.settings.policy
-    answers = Answers(
+    actions = Actions(
         policy.success, policy.overquota, policy.toolarge or policy.overquota, policy.nouser, policy.trouble
     )
     return Rules(
-        answers,
+        actions,
         policy.grace_rule,
         policy.recipient_delimiter,
         Exempt(policy.exempt),

@@ -28,10 +28,12 @@ _PART = 50
 _Fields = tuple[float, Verdict, bytes, Sequence[Entry], int, tuple[str, ...], bool]
 
 
-Kept = tuple[float, str, bytes, tuple[str, ...], int, tuple[str, ...], bool]  # the same with the accounts' addresses
+KeptDecision = tuple[
+    float, str, bytes, tuple[str, ...], int, tuple[str, ...], bool
+]  # the same with the accounts' addresses
 
 
-def _kept(raw: _Fields) -> Kept:
+def _kept(raw: _Fields) -> KeptDecision:
     at, verdict, request, entries, micros, missed, shadow = raw
     return at, verdict.value, request, tuple(entry.address for entry in entries), micros, missed, shadow
 
@@ -118,11 +120,13 @@ class DecisionLog:
         for start in range(0, len(raws), _PART):
             yield [_row(raw) for raw in raws[start : start + _PART]]
 
-    def known(self) -> tuple[list[Kept], list[Kept]]:
+    def known(self) -> tuple[list[KeptDecision], list[KeptDecision]]:
         """All that is kept, for another engine: the newest, and those that were refused."""
         return [_kept(raw) for raw in self._newest], [_kept(raw) for raw in self._refused]
 
-    def recall(self, newest: Iterable[Kept], refused: Iterable[Kept], get: Callable[[str], Entry | None]) -> None:
+    def recall(
+        self, newest: Iterable[KeptDecision], refused: Iterable[KeptDecision], get: Callable[[str], Entry | None]
+    ) -> None:
         """What another engine knew, before anything is decided here. ``get`` gives the account of an address."""
         for kept, mine in ((newest, self._newest), (refused, self._refused)):
             for at, verdict, request, addresses, micros, missed, shadow in kept:

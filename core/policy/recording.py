@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 
 from mailquota.core.mailboxes.ledger import Entry, Ledger
-from mailquota.core.policy.compare import SecondOpinion
-from mailquota.core.policy.decision import REFUSALS, Answers, Rules, Verdict
+from mailquota.core.policy.compare import QuotaStatusComparison
+from mailquota.core.policy.decision import REFUSALS, Actions, Rules, Verdict
 from mailquota.core.policy.log import DecisionLog
 from mailquota.core.policy.metrics import Metrics
 from mailquota.core.policy.protocol import answer
@@ -16,22 +16,24 @@ from mailquota.core.settings.actions import PROBE
 _PROBED = b"\n" + PROBE[:-1]  # as the parser hands it on
 
 
-class AnswerLog:
+class CountedAnswers:
     """Used on the engine's loop. Whoever only looks whether somebody answers is neither counted nor recorded."""
 
-    def __init__(self, ledger: Ledger, metrics: Metrics, decisions: DecisionLog, second: SecondOpinion) -> None:
+    def __init__(
+        self, ledger: Ledger, metrics: Metrics, decisions: DecisionLog, comparison: QuotaStatusComparison
+    ) -> None:
         self._ledger = ledger
         self._metrics = metrics
         self._decisions = decisions
-        self._second = second
+        self._comparison = comparison
         self._shadow = False
         self._answers: dict[Verdict, bytes] = {}
 
     def set_rules(self, rules: Rules) -> None:
         """Take new settings."""
         self._shadow = rules.shadow
-        answers = Answers.shadow() if rules.shadow else rules.answers
-        self._answers = {verdict: answer(answers.action(verdict)) for verdict in Verdict}
+        actions = Actions.shadow() if rules.shadow else rules.actions
+        self._answers = {verdict: answer(actions.action(verdict)) for verdict in Verdict}
 
     def record(
         self, verdict: Verdict, request: bytes, entries: Sequence[Entry], started: int, missed: tuple[str, ...] = ()
@@ -53,8 +55,8 @@ class AnswerLog:
         elif verdict is Verdict.TROUBLE:
             metrics.note_trouble()
         self._decisions.add(verdict, request, entries, micros, missed, shadow=self._shadow)
-        if self._second.wanted:
-            self._second.put(request, verdict)
+        if self._comparison.wanted:
+            self._comparison.put(request, verdict)
         return self._answers[verdict]
 
     def fault(self) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mailquota.core.mailboxes.ledger import Entry, Ledger
-from mailquota.core.policy.aliases import AliasMap, Destination, Kind, Resolver
+from mailquota.core.policy.aliases import AliasMap, Destination, DestinationKind, Resolver
 from mailquota.core.policy.decision import DECIDED_STATES, Rules, Verdict
 from mailquota.core.policy.protocol import Question
 from mailquota.core.policy.recipient import address_of, user_name
@@ -64,7 +64,9 @@ class Router:
         if not address:
             return Route([], [], Verdict.OTHER)
         ends = self._destinations(address, asked.recipient)
-        boxes = [entry for end in ends if end.kind is Kind.MAILBOX and (entry := self._ledger.get(end.address))]
+        boxes = [
+            entry for end in ends if end.kind is DestinationKind.MAILBOX and (entry := self._ledger.get(end.address))
+        ]
         exempt = self.is_exempt_recipient(asked.recipient) or any(map(self.is_exempt, boxes))
         if boxes and len(boxes) == len(ends) and not exempt:
             self._remember(asked.recipient, tuple(boxes))
@@ -93,10 +95,12 @@ class Router:
         if self._rules.aliases:
             return self._resolver.resolve(address)
         name = user_name(recipient, self._rules.delimiters) or ""
-        return [Destination(name, Kind.MAILBOX if self._ledger.is_mailbox(name) else Kind.UNKNOWN)]
+        return [
+            Destination(name, DestinationKind.MAILBOX if self._ledger.is_mailbox(name) else DestinationKind.UNKNOWN)
+        ]
 
     def _settled(self, ends: list[Destination], boxes: list[Entry], *, exempt: bool) -> Verdict | None:
-        if all(end.kind is Kind.UNKNOWN for end in ends):
+        if all(end.kind is DestinationKind.UNKNOWN for end in ends):
             return Verdict.UNKNOWN
         unlimited = any(entry.limit is None for entry in boxes)
         return Verdict.ACCEPT if exempt or unlimited or len(boxes) < len(ends) else None

@@ -37,7 +37,7 @@ _LOST = flags.Q_OVERFLOW | flags.IGNORED | flags.UNMOUNT
 _NOTHING = bytearray(4)
 
 
-class Mark(NamedTuple):
+class EventCounts(NamedTuple):
     """What was known when a look began."""
 
     events: int
@@ -69,9 +69,9 @@ class Watch:
 
     # ---- in the thread that looks
 
-    def follow(self, entry: Entry, path: str) -> Mark | None:
+    def follow(self, entry: Entry, path: str) -> EventCounts | None:
         """Watch the file before it is looked at; None where that can't be. May hang as any look may."""
-        mark = Mark(entry.events, self._doubts)
+        before = EventCounts(entry.events, self._doubts)
         notify = self._notify
         if notify is None or self._full or not self._is_local(path):
             return None
@@ -86,7 +86,7 @@ class Watch:
         entries = self._entries.setdefault(watch, [])
         if entry not in entries:
             entries.append(entry)
-        return mark
+        return before
 
     def _is_local(self, path: str) -> bool:
         if self._device is None:
@@ -106,10 +106,10 @@ class Watch:
 
     # ---- on the loop
 
-    def holds(self, entry: Entry, mark: Mark) -> bool:
+    def holds(self, entry: Entry, before: EventCounts) -> bool:
         """Whether nothing happened since the mark was taken."""
         self.drain()
-        return mark == (entry.events, self._doubts)
+        return before == (entry.events, self._doubts)
 
     def drain_once(self) -> None:
         """``drain``, once in a turn of the loop."""

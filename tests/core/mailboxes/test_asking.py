@@ -8,7 +8,7 @@ import pytest
 
 from mailquota.core.base import restarts
 from mailquota.core.mailboxes import asking
-from mailquota.core.mailboxes.asking import Asking
+from mailquota.core.mailboxes.asking import UsageQueries
 
 
 class Clock:
@@ -38,7 +38,7 @@ def test_a_thread_that_dies_is_replaced(caplog: pytest.LogCaptureFixture) -> Non
         answered.append(address)
 
     before = restarts.counts().get("thread for asked", 0)
-    questions = Asking("asked", work, 1, (), Clock())
+    questions = UsageQueries("asked", work, 1, (), Clock())
     for name in ("deadly", "a", "deadly", "b"):
         questions.put(name, None, 0.0)
         assert questions.ask(name, None, 0.0) is None
@@ -59,7 +59,7 @@ def test_where_no_thread_may_be_started_the_next_question_tries_again(
             raise RuntimeError("can't start new thread")
         start(thread)
 
-    questions = Asking("asked", lambda address, _limit, _now: answered.append(address), 1, (), Clock())
+    questions = UsageQueries("asked", lambda address, _limit, _now: answered.append(address), 1, (), Clock())
     monkeypatch.setattr(threading.Thread, "start", refuse)
     first = questions.put("a", None, 0.0)
     assert "nothing can be asked now: can't start new thread" in caplog.text

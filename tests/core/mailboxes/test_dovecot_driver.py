@@ -12,7 +12,7 @@ import pytest
 from mailquota.core.base.errors import MailquotaError, NoSuchAccountError, UnreachableError
 from mailquota.core.mailboxes import asking
 from mailquota.core.mailboxes.dovecot_driver import ALONE, FRESH, LOOK, USABLE, DoveadmDriver
-from mailquota.core.mailboxes.measure import Measurement, Need, Unmeasurable
+from mailquota.core.mailboxes.measure import Measurement, ProbeOutcome, Unmeasurable
 from mailquota.core.servers.dovecot.quota_rows import KIB, MailboxSize, Quota
 from tests.core.mailboxes.boxes import ADDRESS, Box
 from tests.mailserver.process import wait_until
@@ -199,7 +199,7 @@ def test_nobody_waits_behind_a_slow_one(desk: Desk, monkeypatch: pytest.MonkeyPa
     with pytest.raises(Unmeasurable, match="not answered yet"):
         desk.decide(NOW)
     desk.tool.go_on.set()
-    assert wait_until(lambda: desk.probe(ADDRESS, LIMIT, None, NOW) is not Need.COUNT, 10)
+    assert wait_until(lambda: desk.probe(ADDRESS, LIMIT, None, NOW) is not ProbeOutcome.COUNT_DUE, 10)
     assert desk.decide(NOW).used == 3 * KIB
 
 
@@ -208,7 +208,7 @@ def test_many_are_asked_about_at_the_same_time(desk: Desk) -> None:
     desk.tool.go_on.clear()
     addresses = [f"user{number}@example.org" for number in range(20)]
     for address in addresses * 2:
-        assert desk.probe(address, LIMIT, None, NOW) is Need.COUNT
+        assert desk.probe(address, LIMIT, None, NOW) is ProbeOutcome.COUNT_DUE
     assert wait_until(lambda: len(desk.tool.calls) == 4, 10)
     desk.tool.go_on.set()
     for address in addresses:
@@ -223,7 +223,7 @@ def test_a_slow_answer_is_not_for_ever(desk: Desk, monkeypatch: pytest.MonkeyPat
     desk.tool.go_on.clear()
     assert desk.decide(NOW + 10, known) is known
     desk.tool.go_on.set()
-    assert wait_until(lambda: desk.probe(ADDRESS, LIMIT, known, desk.at(NOW + 10)) is not Need.COUNT, 10)
+    assert wait_until(lambda: desk.probe(ADDRESS, LIMIT, known, desk.at(NOW + 10)) is not ProbeOutcome.COUNT_DUE, 10)
     monkeypatch.setattr(asking, "WAIT", 20.0)
     desk.tool.inbox = 9000
     assert desk.decide(NOW + 20, known).used == 9 * KIB

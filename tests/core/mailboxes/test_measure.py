@@ -11,7 +11,15 @@ from collections.abc import Callable
 import pytest
 
 from mailquota.core.mailboxes.maildirsize import FRESH_SECONDS
-from mailquota.core.mailboxes.measure import Measurement, Need, Unmeasurable, count_inbox, measure, probe, recorded
+from mailquota.core.mailboxes.measure import (
+    Measurement,
+    ProbeOutcome,
+    Unmeasurable,
+    count_inbox,
+    measure,
+    probe,
+    recorded,
+)
 from tests.core.mailboxes.boxes import Box
 
 LIMIT = 5000
@@ -27,7 +35,7 @@ def look(
 
 def ask(
     box: Box, known: Measurement | None = None, *, limit: int | None = LIMIT, now: float | None = None
-) -> Measurement | Need:
+) -> Measurement | ProbeOutcome:
     """A probe at ``now``."""
     return probe(box.maildir, limit, known, time.time() if now is None else now)
 
@@ -35,9 +43,9 @@ def ask(
 def decide(box: Box, known: Measurement | None) -> int:
     """The use that a decision would take, by the way of one."""
     result = ask(box, known)
-    if result is Need.COUNT:
+    if result is ProbeOutcome.COUNT_DUE:
         result = count_inbox(box.store, box.maildir, known)
-    if isinstance(result, Need):
+    if isinstance(result, ProbeOutcome):
         assert known is not None
         return known.used
     return result.used
@@ -112,7 +120,7 @@ def test_states_of_the_file(filled: Box, state: str) -> None:
         known = look(filled)
         assert figures(known) == expected
         assert decide(filled, None) == expected[0]
-        assert ask(filled, known) is Need.NOTHING
+        assert ask(filled, known) is ProbeOutcome.UNCHANGED
         assert look(filled, known) is known
     assert filled.tree() == before
 
@@ -184,7 +192,7 @@ def test_mailstore_missing(filled: Box, file: str) -> None:
     for before in (None, known):
         with pytest.raises(Unmeasurable, match="is not there"):
             look(filled, before)
-        assert ask(filled, before) is Need.COUNT
+        assert ask(filled, before) is ProbeOutcome.COUNT_DUE
         with pytest.raises(Unmeasurable, match="is not there"):
             count_inbox(filled.store, filled.maildir, before)
 
@@ -194,7 +202,7 @@ def test_an_empty_mailbox_in_a_mailstore_that_goes(box: Box) -> None:
     shutil.rmtree(box.path)
     known = look(box)
     box.base.rename(box.base.with_name("unmounted"))
-    assert ask(box, known) is Need.COUNT
+    assert ask(box, known) is ProbeOutcome.COUNT_DUE
     with pytest.raises(Unmeasurable):
         count_inbox(box.store, box.maildir, known)
 
@@ -293,11 +301,11 @@ def test_a_young_claim_of_too_much_expires(filled: Box) -> None:
     os.utime(filled.file, (NOW, NOW))
     known = look(filled, now=NOW + 60)
     assert figures(known) == (9000, 2, "maildirsize")
-    assert ask(filled, known, now=NOW + FRESH_SECONDS - 1) is Need.NOTHING
+    assert ask(filled, known, now=NOW + FRESH_SECONDS - 1) is ProbeOutcome.UNCHANGED
     assert look(filled, known, now=NOW + FRESH_SECONDS).used == 9000
-    assert ask(filled, known, now=NOW + FRESH_SECONDS + 1) is Need.COUNT
+    assert ask(filled, known, now=NOW + FRESH_SECONDS + 1) is ProbeOutcome.COUNT_DUE
     assert figures(look(filled, known, now=NOW + FRESH_SECONDS + 1)) == (4000, 2, "scan")
-    assert ask(filled, now=NOW + FRESH_SECONDS + 1) is Need.COUNT
+    assert ask(filled, now=NOW + FRESH_SECONDS + 1) is ProbeOutcome.COUNT_DUE
 
 
 def test_a_claim_of_too_little_never_expires(filled: Box) -> None:
@@ -305,7 +313,7 @@ def test_a_claim_of_too_little_never_expires(filled: Box) -> None:
     filled.file.write_text("5000S\n10 1\n")
     os.utime(filled.file, (NOW, NOW))
     known = look(filled, now=NOW)
-    assert ask(filled, known, now=NOW + 10**8) is Need.NOTHING
+    assert ask(filled, known, now=NOW + 10**8) is ProbeOutcome.UNCHANGED
     assert look(filled, now=NOW + 10**8).used == 10
 
 

@@ -91,7 +91,7 @@ def test_fresh_figures_need_no_look(desk: Open, monkeypatch: pytest.MonkeyPatch)
         for name in ("full", "over", "half"):
             table.measure(name)
             table.entry(name).fresh_until = math.inf
-        monkeypatch.setattr(table.enforcer.lookup, "look", None)  # would be a fault, and so trouble
+        monkeypatch.setattr(table.enforcer.lookup, "start", None)  # would be a fault, and so trouble
         monkeypatch.setattr(table.enforcer.lookup.watch, "drain", lambda: None)
         for recipient, size, answer, mailboxes, missed in wanted:
             assert await client.ask(f"{recipient}@example.org", size) == answer, recipient

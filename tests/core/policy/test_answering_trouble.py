@@ -15,7 +15,7 @@ import mailquota.core.policy.answering
 import mailquota.core.policy.lookup
 from mailquota.core.base.endpoints import parse_listen
 from mailquota.core.base.model import Level
-from mailquota.core.mailboxes.measure import Measurement, Need, Unmeasurable
+from mailquota.core.mailboxes.measure import Measurement, ProbeOutcome, Unmeasurable
 from mailquota.core.policy.protocol import Question
 from mailquota.core.policy.routes import Route
 from tests.core.enforcing import FITS, FULL, NOBODY, NOT_OURS, TROUBLE, Desk, Open, furnish
@@ -96,7 +96,7 @@ def test_a_fault_of_ours(desk: Open, monkeypatch: pytest.MonkeyPatch, caplog: py
 
 
 @pytest.mark.parametrize(
-    "place", ["mailquota.core.policy.log.DecisionLog.add", "mailquota.core.policy.compare.SecondOpinion.put"]
+    "place", ["mailquota.core.policy.log.DecisionLog.add", "mailquota.core.policy.compare.QuotaStatusComparison.put"]
 )
 @pytest.mark.parametrize("looked", [True, False])
 def test_a_fault_in_recording(desk: Open, monkeypatch: pytest.MonkeyPatch, place: str, looked: bool) -> None:
@@ -216,7 +216,7 @@ def test_a_deadline_passes(desk: Open, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_disk_is_asked_for_who_is_never_refused(desk: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unlimited, exempt, unknown and other states are answered while every look fails."""
 
-    def failing(*_: object) -> Measurement | Need:
+    def failing(*_: object) -> Measurement | ProbeOutcome:
         raise OSError(5, "Input/output error")
 
     async def work(table: Desk) -> None:
