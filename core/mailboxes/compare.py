@@ -38,4 +38,4 @@ def compare(store: Mailstore, maildir: str) -> Comparison | None:
             return None
     except OSError as error:
         raise Unmeasurable(reason(error)) from error
-    return Comparison(stamp, figures[0], total(store, folders)[0])
+    return Comparison(stamp, recorded=figures[0], counted=total(store, folders)[0])

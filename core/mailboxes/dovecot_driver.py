@@ -186,7 +186,7 @@ class DoveadmDriver:
             raise Unmeasurable(str(error)) from error
         if self._fits(folders, figure.quota):
             exact = total(self._store, folders)[0]
-            figure = self._keep(address, Figure(figure.quota, figure.at, figure.asked, exact), figure.asked)
+            figure = self._keep(address, msgspec.structs.replace(figure, exact=exact), figure.asked)
         return _known(figure, limit, known, folders)
 
     def survey(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
@@ -238,13 +238,13 @@ class DoveadmDriver:
         if _on_edge(quota, limit):
             folders = self.folders(address)
             exact = total(self._store, folders)[0] if self._fits(folders, quota) else None
-        return self._keep(address, Figure(quota, now, asked, exact), asked)
+        return self._keep(address, Figure(quota, at=now, asked=asked, exact=exact), asked)
 
     def _take(self, address: str, quota: Quota, now: float, since: float) -> None:
         """From the answer about everybody, which was asked for at ``since`` and says nothing of when it looked."""
         before = self._figures.get(address)
         exact = before.exact if before is not None and before.quota == quota else None
-        self._keep(address, Figure(quota, now, self._steady(), exact), since)
+        self._keep(address, Figure(quota, at=now, asked=self._steady(), exact=exact), since)
 
     def _keep(self, address: str, figure: Figure, since: float) -> Figure:
         """The one that counts from now on: what is there already, where that was asked for after ``since``."""
@@ -265,7 +265,7 @@ def _known(figure: Figure, limit: int | None, known: Measurement | None, folders
     if folders is None and known is not None:
         folders = known.folders
     used = _bytes(figure, limit)
-    fresh = Measurement(used, figure.quota.messages, "doveadm", NO_FILE, None, folders, True, figure.at)
+    fresh = Measurement(used, figure.quota.messages, "doveadm", NO_FILE, folders=folders, measured_at=figure.at)
     return known if known is not None and known == fresh else fresh
 
 

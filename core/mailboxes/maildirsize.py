@@ -50,7 +50,8 @@ def parse(data: bytes) -> Maildirsize | None:
         lines += 1
     if not (0 <= used < _INT64 and 0 <= messages < _INT32):
         return None
-    return Maildirsize(*_parse_header(header), used, messages, lines)
+    limit, message_limit = _parse_header(header)
+    return Maildirsize(limit=limit, message_limit=message_limit, used=used, messages=messages, lines=lines)
 
 
 def _parse_header(header: bytes) -> tuple[int | None, int | None]:

@@ -68,7 +68,10 @@ def probe(maildir: str, limit: int | None, known: Measurement | None, now: float
         return ProbeOutcome.COUNT_DUE
     young = limit is not None and size.used > limit
     expires = found.st_mtime + FRESH_SECONDS if young else None
-    return Measurement(size.used, size.messages, "maildirsize", stamp, expires, known.folders if known else None, False)
+    folders = known.folders if known else None
+    return Measurement(
+        size.used, size.messages, "maildirsize", stamp, expires_at=expires, folders=folders, complete=False
+    )
 
 
 def probe_inbox(maildir: str, known: Measurement | None, stamp: int) -> ProbeOutcome:
@@ -131,7 +134,7 @@ def _count(store: Mailstore, maildir: str, known: Measurement | None) -> Measure
 def counted(store: Mailstore, folders: Folders, stamp: int, before: Measurement | None) -> Measurement:
     """The sum of all folders that count; the object ``before`` where nothing changed, so that nobody is told."""
     used, messages = total(store, folders)
-    known = Measurement(used, messages, "scan", stamp, None, folders)
+    known = Measurement(used, messages, "scan", stamp, folders=folders)
     return before if before == known and before is not None else known
 
 

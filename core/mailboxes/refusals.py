@@ -111,11 +111,12 @@ class RefusalTally:
         accounts = [address for address in day if address != _ALL]
         worst = heapq.nlargest(most, accounts, key=lambda name: (hour[name], day[name], self._last[name][0]))
         since = now - min(steady - self._begun, _DAY * _SLICE)
-        return Refusals(since, [self._row(name) for name in worst], len(accounts))
+        return Refusals(since, accounts=[self._row(name) for name in worst], total=len(accounts))
 
     def _row(self, address: str) -> RefusedAccount:
         at, sender = self._last_of(address)
-        return RefusedAccount(address, self._hour.counts[address], self._day.counts[address], at, sender)
+        hour, day = self._hour.counts[address], self._day.counts[address]
+        return RefusedAccount(address, last_hour=hour, last_day=day, at=at, sender=sender)
 
     def _last_of(self, address: str) -> tuple[float, str]:
         at, mail = self._last[address]

@@ -153,7 +153,7 @@ class SqlDriver:
                 if row is None:
                     self._figures.pop(address, None)
                     raise Unmeasurable("the table has no figure for it")
-                figure = self._figures[address] = _Figure(row.used, row.messages, now, asked)
+                figure = self._figures[address] = _Figure(row.used, row.messages, at=now, asked=asked)
         return figure
 
     def _read_all(self, now: float) -> None:
@@ -161,7 +161,9 @@ class SqlDriver:
         started = self._steady()
         found: dict[str, _Figure] | None = None
         try:
-            found = {row.address: _Figure(row.used, row.messages, now, started) for row in self._rounds.everybody()}
+            found = {
+                row.address: _Figure(row.used, row.messages, at=now, asked=started) for row in self._rounds.everybody()
+            }
             self._fault = None
         except DatabaseError as error:
             self._fault = error

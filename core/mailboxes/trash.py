@@ -58,7 +58,7 @@ def find_by_doveadm(doveadm: Tool, store: Mailstore, address: str, before: float
     names = (name for name in doveadm.mailboxes(address) if not _WILDCARDS.intersection(name))
     folders = [name for name in names if store.is_trash.readable(name)]
     return [
-        FoundMessage(folder, message.uid, message.size, message.saved)
+        FoundMessage(folder, message.uid, size=message.size, arrived=message.saved)
         for folder in folders
         for message in doveadm.trash(address, folder, before)
     ]
@@ -123,7 +123,7 @@ def _files(folder: str, directory: str, handle: int, before: float | None) -> It
             size = message_size(os.fsencode(directory), os.fsencode(name))
             young = before is not None and status.st_ctime >= before
             if size is not None and not young and not stat.S_ISDIR(status.st_mode):
-                yield FoundMessage(folder, (directory, name), size, status.st_ctime)
+                yield FoundMessage(folder, (directory, name), size=size, arrived=status.st_ctime)
 
 
 def remove_files(maildir: str, found: list[FoundMessage]) -> Removal:

@@ -123,7 +123,11 @@ class QuotaStatusComparison:
             return
         self.disagreed += 1
         said, why = theirs[:200], _reason(explained)
-        self.newest.append(Disagreement(time.time(), recipient, asked.size, explained.verdict, said, why))
+        self.newest.append(
+            Disagreement(
+                at=time.time(), recipient=recipient, size=asked.size, verdict=explained.verdict, theirs=said, why=why
+            )
+        )
 
     async def _ask(self, request: bytes) -> str | None:
         """The action; None where there is no answer."""

@@ -69,7 +69,7 @@ def explain_verdict(verdict: Verdict, limit: int | None, used: int | None, size:
     return f"{held}; {words}, not even with the grace of {format_exact(grace)}." if grace else f"{held}; {words}."
 
 
-class Actions(msgspec.Struct, frozen=True):
+class VerdictActions(msgspec.Struct, frozen=True, kw_only=True):
     """The action for each verdict, from the settings ``policy``; in shadow mode each is DUNNO."""
 
     accept: str
@@ -79,20 +79,20 @@ class Actions(msgspec.Struct, frozen=True):
     trouble: str
 
     @classmethod
-    def shadow(cls) -> Actions:
+    def shadow(cls) -> VerdictActions:
         """Decide, record, and never refuse."""
-        return cls(*["DUNNO"] * 5)
+        return cls(accept="DUNNO", over_quota="DUNNO", too_large="DUNNO", unknown="DUNNO", trouble="DUNNO")
 
     def action(self, verdict: Verdict) -> str:
         """What stands after ``action=``."""
         return "DUNNO" if verdict is Verdict.OTHER else str(getattr(self, verdict.value))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rules:
     """The settings ``policy``, ready for use."""
 
-    actions: Actions
+    actions: VerdictActions
     grace: Grace
     delimiters: str
     exempt: Exempt

@@ -8,7 +8,7 @@ from mailquota.core.base.units import format_exact
 from mailquota.core.control.results import Explanation, Target
 from mailquota.core.mailboxes.ledger import Entry
 from mailquota.core.policy.aliases import Destination, DestinationKind
-from mailquota.core.policy.decision import REFUSALS, Actions, Rules, Verdict, explain_verdict, sum_up
+from mailquota.core.policy.decision import REFUSALS, Rules, Verdict, VerdictActions, explain_verdict, sum_up
 from mailquota.core.policy.routes import Route
 
 _NOBODY = "There is no account of this name, so the mail is left to Postfix."
@@ -31,27 +31,46 @@ def explanation(
     verdict = route.settled or sum_up([finding.verdict for finding in found.values()])
     if verdict is Verdict.OTHER:  # not even an address: nobody's
         verdict = Verdict.UNKNOWN
-    action = (Actions.shadow() if rules.shadow else rules.actions).action(verdict)
+    action = (VerdictActions.shadow() if rules.shadow else rules.actions).action(verdict)
     targets = [_target(rules, end, found.get(end.address)) for end in route.destinations]
     if not targets:
-        targets = [Target(recipient, DestinationKind.UNKNOWN, None, None, None, fits=False, via=[])]
+        targets = [_no_mailbox(Destination(recipient, DestinationKind.UNKNOWN))]
     why = (
         "The recipient is exempt by policy.exempt, so it is never refused."
         if exempt
         else _why(rules, size, route, found)
     )
-    return Explanation(recipient, size, targets, verdict.value, action, why)
+    return Explanation(recipient, size, targets, verdict=verdict.value, action=action, why=why)
 
 
 def _target(rules: Rules, end: Destination, finding: MailboxVerdict | None) -> Target:
     if finding is None:
-        fits = end.kind is DestinationKind.EXTERNAL
-        return Target(end.address, end.kind.value, None, None, None, fits=fits, via=list(end.via))
+        return _no_mailbox(end)
     entry, verdict = finding.entry, finding.verdict
     used = None if verdict is Verdict.TROUBLE else entry.used
     grace = rules.grace.of(entry.limit) if entry.limit is not None and not entry.fault else None
-    fits = verdict is Verdict.ACCEPT
-    return Target(end.address, end.kind.value, entry.limit, used, grace, fits=fits, via=list(end.via))
+    return Target(
+        address=end.address,
+        kind=end.kind.value,
+        limit_bytes=entry.limit,
+        used_bytes=used,
+        grace_bytes=grace,
+        fits=verdict is Verdict.ACCEPT,
+        via=list(end.via),
+    )
+
+
+def _no_mailbox(end: Destination) -> Target:
+    """A destination that has no limit here; only mail for another server is sure to fit."""
+    return Target(
+        address=end.address,
+        kind=end.kind.value,
+        limit_bytes=None,
+        used_bytes=None,
+        grace_bytes=None,
+        fits=end.kind is DestinationKind.EXTERNAL,
+        via=list(end.via),
+    )
 
 
 def _why(rules: Rules, size: int, route: Route, found: Mapping[str, MailboxVerdict]) -> str:

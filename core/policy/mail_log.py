@@ -81,7 +81,17 @@ def _by_recipient(read: LogRead) -> dict[str, list[LogEvent]]:
 def _row(event: LogEvent, address: str) -> DecisionRow:
     verdict = "bounced" if event.kind == "bounced" else "too_large" if event.text[4:9].endswith(".3") else "over_quota"
     recipient = event.alias or event.subject
-    return DecisionRow(event.at, verdict, recipient, address, event.sender, event.client, 0, 0, origin="log")
+    return DecisionRow(
+        at=event.at,
+        verdict=verdict,
+        recipient=recipient,
+        mailbox=address,
+        sender=event.sender,
+        client=event.client,
+        size=0,
+        micros=0,
+        origin="log",
+    )
 
 
 def _is_same(row: DecisionRow, ours: DecisionRow) -> bool:

@@ -27,7 +27,7 @@ _SMALL = 1024  # microseconds; most answers, whose bucket is looked up
 _BUCKET = [_bucket(micros) for micros in range(_SMALL)]
 
 
-class Counts(msgspec.Struct, frozen=True):
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """What was counted since ``since`` (seconds since the epoch); ``answers`` by bucket."""
 
     since: float
@@ -67,7 +67,15 @@ class Metrics:
     def counts(self) -> Counts:
         """For the engine that goes on with them."""
         answers = [sum(of_all) for of_all in zip(self._older, self._before, self._now, strict=True)]
-        return Counts(self.since, self.requests, self.refused, self.would_refuse, self.trouble, self.malformed, answers)
+        return Counts(
+            since=self.since,
+            requests=self.requests,
+            refused=self.refused,
+            would_refuse=self.would_refuse,
+            trouble=self.trouble,
+            malformed=self.malformed,
+            answers=answers,
+        )
 
     def go_on(self, before: Counts) -> None:
         """Go on counting where another engine stopped."""

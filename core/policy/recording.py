@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from mailquota.core.mailboxes.ledger import Entry, Ledger
 from mailquota.core.policy.compare import QuotaStatusComparison
-from mailquota.core.policy.decision import REFUSALS, Actions, Rules, Verdict
+from mailquota.core.policy.decision import REFUSALS, Rules, Verdict, VerdictActions
 from mailquota.core.policy.log import DecisionLog
 from mailquota.core.policy.metrics import Metrics
 from mailquota.core.policy.protocol import answer
@@ -32,7 +32,7 @@ class CountedAnswers:
     def set_rules(self, rules: Rules) -> None:
         """Take new settings."""
         self._shadow = rules.shadow
-        actions = Actions.shadow() if rules.shadow else rules.actions
+        actions = VerdictActions.shadow() if rules.shadow else rules.actions
         self._answers = {verdict: answer(actions.action(verdict)) for verdict in Verdict}
 
     def record(

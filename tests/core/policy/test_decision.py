@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mailquota.core.base.exempt import Exempt
 from mailquota.core.base.units import format_exact, parse_grace
-from mailquota.core.policy.decision import DECIDED_STATES, Actions, Verdict, explain_verdict, judge
+from mailquota.core.policy.decision import DECIDED_STATES, Verdict, VerdictActions, explain_verdict, judge
 
 OK, OVER, LARGE = Verdict.ACCEPT, Verdict.OVER_QUOTA, Verdict.TOO_LARGE
 MIB = 1024 * 1024
@@ -100,7 +100,13 @@ def test_figures_are_read_at_a_glance_and_are_exact(used: int, size: int, grace:
     assert words in explain_verdict(judge(limit, used, size, grace), limit, used, size, grace)
 
 
-ANSWERS = Actions("DUNNO yes", "452 4.2.2 full", "552 5.2.3 large", "DUNNO who", "DUNNO trouble")
+ANSWERS = VerdictActions(
+    accept="DUNNO yes",
+    over_quota="452 4.2.2 full",
+    too_large="552 5.2.3 large",
+    unknown="DUNNO who",
+    trouble="DUNNO trouble",
+)
 
 
 def test_answers() -> None:
@@ -108,7 +114,7 @@ def test_answers() -> None:
     assert [ANSWERS.action(verdict) for verdict in Verdict] == [
         "DUNNO yes", "452 4.2.2 full", "552 5.2.3 large", "DUNNO who", "DUNNO trouble", "DUNNO"
     ]  # fmt: skip
-    assert {Actions.shadow().action(verdict) for verdict in Verdict} == {"DUNNO"}
+    assert {VerdictActions.shadow().action(verdict) for verdict in Verdict} == {"DUNNO"}
 
 
 def test_decided_states() -> None:
