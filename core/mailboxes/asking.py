@@ -1,10 +1,10 @@
-"""Questions that a decision can wait for only so long: asked in threads of our own, one at a time for an account.
+"""Looks usage up in a slow service (doveadm, SQL) in worker threads; an answer to Postfix waits 80 ms for it at most.
 
-Whoever wants an answer puts the question first and comes for the answer later, so that those of many mailboxes are
-asked at the same time. It is waited for up to ``WAIT`` after it was put: however many decisions wait, and however slow
-the service is, none waits longer. The answer goes to where the work puts it, and is there for the next decision.
+``put`` starts a query and ``ask`` waits for its result, so that the mailboxes of one request are looked up at the same
+time. The wait ends ``WAIT`` after the query was put, however many requests wait and however slow the service is. The
+work itself stores what it finds; a result that comes too late for one request is there for the next.
 
-``steady`` is a clock that never goes back: by it, not by the time of day, a question was put just now.
+``steady`` is a clock in seconds that never goes back: how old a query is must not depend on the time of day.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from mailquota.core.base import restarts
 log = logging.getLogger(__name__)
 
 WAIT = 0.08  # seconds, within the enforcer's deadline
-_KEPT = 1000  # questions; of more those that are answered are forgotten
-_SAME = 0.3  # seconds in which a question is one of the same decision
+_KEPT = 1000  # queries; where there are more, those that are done are dropped
+_SAME = 0.3  # seconds; a finished query younger than this still serves, as it may belong to the same request
 
-Work = Callable[[str, int | None, float], object]  # of an address, its limit, and the time of day
+Work = Callable[[str, int | None, float], object]  # of an address, its limit in bytes, and the time of day
 
 
 class _Query:
@@ -32,13 +32,17 @@ class _Query:
         self.limit = limit
         self.now = now
         self.put_at = put_at
-        self.until = monotonic() + WAIT  # when it is waited for no more
+        self.until = monotonic() + WAIT  # no request waits for it longer
         self.done = threading.Event()
         self.error: Exception | None = None
 
 
 class UsageQueries:
-    """Does ``work`` in at most so many threads; ``expected`` are the errors that are no faults of ours."""
+    """Does ``work`` in up to ``workers`` threads, for one account once at a time.
+
+    ``expected`` are the errors of the service, which are handed on; any other one is a fault of this program and is
+    logged as well.
+    """
 
     def __init__(
         self, name: str, work: Work, workers: int, expected: tuple[type[Exception], ...], steady: Callable[[], float]
@@ -49,13 +53,13 @@ class UsageQueries:
         self._most = workers
         self._expected = expected
         self._lock = threading.Lock()
-        self._queries: dict[str, _Query] = {}  # the last one about each account
+        self._queries: dict[str, _Query] = {}  # the last query of each account
         self._queue: SimpleQueue[_Query] = SimpleQueue()
-        self._left = 0  # questions without an answer
+        self._left = 0  # queries that are not done
         self._workers = 0
 
     def put(self, address: str, limit: int | None, now: float) -> _Query:
-        """Have it asked, unless that is under way or was done just now."""
+        """Start a query, unless one for this account is under way or was done a moment ago."""
         with self._lock:
             query, put_at = self._queries.get(address), self._steady()
             if query is None or (query.done.is_set() and put_at - query.put_at >= _SAME):
@@ -65,7 +69,7 @@ class UsageQueries:
             return query
 
     def ask(self, address: str, limit: int | None, now: float) -> Exception | None:
-        """Wait for the answer, as long as it makes sense. The error, where it failed within that."""
+        """Wait for the query of this account, until ``WAIT`` after it was put; its error, if it failed by then."""
         query = self.put(address, limit, now)
         query.done.wait(max(0.0, query.until - monotonic()))
         return query.error
@@ -78,13 +82,13 @@ class UsageQueries:
         self._left += 1
 
     def _help(self) -> None:
-        """A thread more, where there is work for it; with the lock held."""
+        """Start one more thread if there is work for it. The caller holds the lock."""
         if self._workers >= min(self._most, self._left):
             return
         try:
             threading.Thread(target=self._run, name=f"mailquota-{self._name}", daemon=True).start()
-        except RuntimeError as error:  # no more may be started now: the next question tries again
-            log.error("%s: nothing can be asked now: %s", self._name, error)
+        except RuntimeError as error:  # the system lets no thread start now: the next query tries again
+            log.error("%s: no thread can be started, so nothing is looked up now: %s", self._name, error)
         else:
             self._workers += 1
 
@@ -92,7 +96,7 @@ class UsageQueries:
         try:
             while True:
                 self._answer(self._queue.get())
-        except BaseException as error:  # noqa: BLE001 - an outer edge: the thread ends, another one goes on
+        except BaseException as error:  # noqa: BLE001 - an outer edge: this thread ends, a new one takes its place
             restarts.count(f"thread for {self._name}", error)
             with self._lock:
                 self._workers -= 1
@@ -103,8 +107,8 @@ class UsageQueries:
             self._work(query.address, query.limit, query.now)
         except self._expected as error:
             query.error = error
-        except Exception as error:  # an outer edge: who waits for the answer must get one
-            log.exception("%s: %s could not be asked about", self._name, query.address)
+        except Exception as error:  # an outer edge: a request waits for this and must go on
+            log.exception("%s: %s could not be looked up", self._name, query.address)
             query.error = error
         finally:
             with self._lock:

@@ -1,9 +1,9 @@
-"""Dovecot's quota driver ``count``: the sum of the virtual sizes of all messages, from the folders.
+"""Dovecot's quota driver ``count``: usage is the sum of the virtual sizes of all messages in the folders.
 
-Dovecot keeps no file beside the mail for it, so a maildirsize that lies there is a leftover and is never looked at.
-Listing a directory of 100,000 messages takes a tenth of a second, reading messages whose names don't tell their virtual
-size minutes. A decision waits for neither: for a big INBOX, and while a count goes on, it uses what is known, and the
-poller, which looks each second at the accounts that were asked about, counts.
+Dovecot keeps no file beside the mail for it; a maildirsize in the Maildir is a leftover of another driver and is not
+read. Listing a directory of 100,000 messages takes a tenth of a second, and reading messages whose names lack their
+virtual size takes minutes. An answer to Postfix waits for neither: for a big INBOX, and while a count goes on, it uses
+the last usage. The poller (core/mailboxes/rounds.py) counts the accounts of recent requests each second.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ READS_FOR_A_DECISION = 200
 
 
 class _Lock:
-    """A lock that can be referred to weakly."""
+    """A lock that a weak dictionary can hold: it goes once no thread uses it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
 
 
 class CountDriver:
-    """See the module."""
+    """Measures Maildirs as Dovecot's ``count`` does."""
 
     name = "count"
 
@@ -50,20 +50,20 @@ class CountDriver:
         self._sizes = SizeCache()
         self._locks: WeakValueDictionary[str, _Lock] = WeakValueDictionary()
         self._making = threading.Lock()
-        self._again: set[str] = set()  # whose next measuring starts from nothing
+        self._again: set[str] = set()  # addresses whose next measurement reuses nothing
 
     def place(self, address: str) -> str:
-        """See Driver."""
+        """The mount point of its Maildir."""
         return self._mounts.point_of(self._store.maildir(address))
 
     def record(self, address: str) -> str | None:
-        """See Driver. There is none: a delivery writes to a directory of its own."""
+        """None: no file changes with each delivery."""
         return None
 
     def probe(
         self, address: str, limit: int | None, known: Measurement | None, now: float
     ) -> Measurement | ProbeOutcome:
-        """See Driver."""
+        """Two stats of INBOX; UNCHANGED for one of more than ``BIG_INBOX`` messages, which the poller counts."""
         if known is None or not known.folders:
             return ProbeOutcome.COUNT_DUE
         if known.folders[0].messages > BIG_INBOX:
@@ -71,7 +71,10 @@ class CountDriver:
         return probe_inbox(self._store.maildir(address), known, NO_FILE)
 
     def count(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
-        """See Driver. INBOX anew, other folders as last counted."""
+        """Count INBOX anew and take other folders as last counted. Raises Unmeasurable.
+
+        Where another thread counts the mailbox, or too many files would have to be read, the last usage is returned.
+        """
         lock = self._lock(address)
         if not lock.lock.acquire(blocking=False):
             return _usable(known)
@@ -83,7 +86,7 @@ class CountDriver:
             lock.lock.release()
 
     def measure(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
-        """See Driver."""
+        """Count all folders that changed, however long it takes. Raises Unmeasurable."""
         lock = self._lock(address)
         with lock.lock:
             again = address in self._again
@@ -94,11 +97,14 @@ class CountDriver:
     survey = measure
 
     def recorded(self, address: str) -> tuple[int, int] | None:
-        """See Driver. There is no record but the messages themselves."""
+        """None: Dovecot has no record but the messages themselves."""
         return None
 
     def recount(self, address: str, limit: int | None) -> str:
-        """See Driver. Whatever was remembered is counted anew; a maildirsize of another time goes."""
+        """Drop all remembered sizes, so that the next measurement counts everything, and remove an old maildirsize.
+
+        Returns ``unlink``. Raises OSError.
+        """
         maildir = self._store.maildir(address)
         if not os.path.isdir(self._store.base):
             raise FileNotFoundError(2, "the mailstore is not there", self._store.base)
@@ -109,7 +115,7 @@ class CountDriver:
         return "unlink"
 
     def folders(self, address: str) -> Folders:
-        """See Driver."""
+        """Usage by folder, as ``measure``."""
         return self.measure(address, None, None, 0.0).folders or ()
 
     def _count(self, address: str, known: Measurement | None, reads: int | None) -> Measurement:

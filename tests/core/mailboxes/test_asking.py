@@ -62,7 +62,7 @@ def test_where_no_thread_may_be_started_the_next_question_tries_again(
     questions = UsageQueries("asked", lambda address, _limit, _now: answered.append(address), 1, (), Clock())
     monkeypatch.setattr(threading.Thread, "start", refuse)
     first = questions.put("a", None, 0.0)
-    assert "nothing can be asked now: can't start new thread" in caplog.text
+    assert "no thread can be started, so nothing is looked up now: can't start new thread" in caplog.text
     assert questions.ask("b", None, 0.0) is None
     assert first.done.wait(20)
     assert answered == ["a", "b"]
