@@ -168,7 +168,7 @@ def _directory_of(message: FoundMessage) -> str:
 
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[int | None]:
-    """A handle of maildirsize to append with, after the line that makes its sum negative; None if it can't be written."""
+    """A handle of maildirsize, after the line that makes its sum negative; None if it can't be written."""
     try:
         handle = os.open(path, _APPEND)
     except OSError:

@@ -1,4 +1,4 @@
-"""A decision in words: the record that ``explain`` prints, made from what decided."""
+"""The reason of a decision as text: makes the record that ``explain`` prints from what decided."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NOBODY = "There is no account of this name, so the mail is left to Postfix."
 
 
 class MailboxVerdict:
-    """What was found out about one mailbox; ``held`` are bytes of accepted mails that have not arrived."""
+    """The verdict on one mailbox; ``held`` are the bytes of accepted mails that have not arrived."""
 
     def __init__(self, entry: Entry, verdict: Verdict, held: int, *, exempt: bool) -> None:
         self.entry = entry
@@ -27,9 +27,13 @@ class MailboxVerdict:
 def explanation(
     rules: Rules, recipient: str, size: int, route: Route, found: Mapping[str, MailboxVerdict], *, exempt: bool
 ) -> Explanation:
-    """Why ``recipient`` gets its answer; ``found`` by the addresses of the mailboxes, ``exempt``: the recipient is."""
+    """The decision on ``recipient`` with its reason.
+
+    ``size`` is in bytes, ``found`` has the verdicts by the addresses of the mailboxes, and ``exempt`` is whether the
+    recipient itself is exempt.
+    """
     verdict = route.settled or sum_up([finding.verdict for finding in found.values()])
-    if verdict is Verdict.OTHER:  # not even an address: nobody's
+    if verdict is Verdict.OTHER:  # no address, so no account has it
         verdict = Verdict.UNKNOWN
     action = (VerdictActions.shadow() if rules.shadow else rules.actions).action(verdict)
     targets = [_target(rules, end, found.get(end.address)) for end in route.destinations]
@@ -81,9 +85,9 @@ def _why(rules: Rules, size: int, route: Route, found: Mapping[str, MailboxVerdi
         return _why_several(ends, found)
     (end,) = ends
     if end.kind is DestinationKind.EXTERNAL:
-        return f"Mail for it goes to {end.address}, which is no mailbox here, so no quota of ours applies."
+        return f"Mail for it goes to {end.address}, which is no mailbox here, so no limit applies."
     if end.kind is DestinationKind.LOOP:
-        return f"Its aliases lead in a circle at {end.address}; what to do then is left to Postfix."
+        return f"Its aliases form a loop at {end.address}; Postfix decides what happens then."
     return _why_mailbox(rules, size, found[end.address])
 
 
@@ -104,16 +108,20 @@ def _why_mailbox(rules: Rules, size: int, finding: MailboxVerdict) -> str:
 def _why_several(ends: list[Destination], found: Mapping[str, MailboxVerdict]) -> str:
     full = [address for address, finding in found.items() if finding.verdict in REFUSALS]
     if len(full) == len(ends):
-        return f"It leads to {len(ends)} mailboxes, and none of them can take the mail."
+        return f"It is an alias of {len(ends)} mailboxes, and none of them can take the mail."
     missing = f" {_names(full)} will miss it." if full else ""
     others = [end.address for end in ends if end.kind is not DestinationKind.MAILBOX]
     if others:
-        return f"It leads to {len(ends)} places; {_names(others)} is no mailbox here, so the mail is taken.{missing}"
+        return (
+            f"It is an alias of {len(ends)} addresses; {_names(others)} is no mailbox here, "
+            f"so the mail is accepted.{missing}"
+        )
     if not any(finding.verdict is Verdict.ACCEPT for finding in found.values()):
         return (
-            "It leads to several mailboxes, and not all of them can be measured now: the answer for trouble is given."
+            "It is an alias of several mailboxes, and not all of them can be measured now: "
+            "the answer for trouble is given."
         )
-    return f"It leads to {len(ends)} mailboxes, and at least one can take the mail.{missing}"
+    return f"It is an alias of {len(ends)} mailboxes, and at least one can take the mail.{missing}"
 
 
 def _names(addresses: list[str]) -> str:

@@ -1,10 +1,13 @@
-"""Looks at mailboxes for decisions: what a mailbox holds now, from the disk, and never waiting for a disk that hangs.
+"""Looks up the usage of mailboxes for answers to Postfix, without ever waiting for a file system that hangs.
 
-Theory of operation. A look is one stat in the *probe* lane; where that says that folders must be counted, the *count*
-lane does it. Both are threads that may hang without harm (see core/base/lanes.py), several where the disk is slow; a
-look that nobody waits for any more is not begun. A figure found lands in the ledger, also where its request was
-answered long ago. Where the file reports its changes (core/policy/watch.py), the entry is *fresh* afterwards, and the
-next decision needs no look.
+Theory of operation. A lookup is a call of the driver's ``probe`` in the *probe* lane, at most one stat and one small
+read. Where that says that the folders have to be counted, the *count* lane calls the driver's ``count``. Lanes are
+threads that may hang without harm (core/base/lanes.py), and a second one starts only where a file system is slow. A
+lookup whose request has been answered meanwhile is not begun.
+
+A lane hands the result back on the loop, and it goes into the ledger, also where its request was answered long ago: the
+next request then has it. Where the mailbox's file is watched (core/policy/watch.py) and did not change since before the
+probe, the entry is *fresh* afterwards, and the next answer needs no lookup.
 """
 
 from __future__ import annotations
@@ -22,27 +25,28 @@ from mailquota.core.policy.watch import FRESH_SECONDS, EventCounts, Watch
 
 log = logging.getLogger(__name__)
 
-PROBE_PATIENCE = 0.06
+PROBE_PATIENCE = 0.06  # seconds; a probe that takes longer hangs, and its mailbox is left out until it returns
 COUNT_PATIENCE = 5.0
 _THREADS = 4
 
 
 class PendingLookup:
-    """One mailbox that is looked at, for whoever asked."""
+    """The lookup of one mailbox for one request."""
 
-    __slots__ = ("asker", "base", "entry", "events")
+    __slots__ = ("base", "before", "entry", "request")
 
-    def __init__(self, entry: Entry, asker: object) -> None:
+    def __init__(self, entry: Entry, request: object) -> None:
         self.entry = entry
-        self.asker = asker
-        self.base: Measurement | None = None  # what was known when the work on it began
-        self.events: EventCounts | None = None
+        self.request = request
+        self.base: Measurement | None = None  # the last measurement when the work began
+        self.before: EventCounts | None = None  # of the watch, before the probe; None where nothing is watched
 
 
 class UsageLookup:
-    """``done(look, bytes used)`` is called on the loop, with None where the mailbox can't be measured now.
+    """Looks usage up in threads; used on the engine's loop.
 
-    ``wanted(look)`` says whether somebody still waits for it.
+    ``done(lookup, used)`` is called on the loop, with bytes, or None where the mailbox can't be measured now.
+    ``wanted(lookup)`` is called in a thread and says whether its request still waits.
     """
 
     def __init__(
@@ -68,19 +72,19 @@ class UsageLookup:
 
     @property
     def hanging(self) -> int:
-        """Threads that wait for a file system which does not answer."""
+        """The number of threads that wait for a file system which does not answer."""
         return self._probes.stuck + self._counts.stuck
 
-    def start(self, entry: Entry, asker: object) -> None:
-        """Look at a mailbox; ``done`` follows, never within this call."""
-        lookup = PendingLookup(entry, asker)
+    def start(self, entry: Entry, request: object) -> None:
+        """Look a mailbox up; ``done`` is called later, never within this call."""
+        lookup = PendingLookup(entry, request)
         if not entry.fault and self._probes.usable(lookup):
             self._probes.submit(lookup)
-        else:
+        else:  # its file system hangs, or its limit is not usable: trouble, at once
             self._loop.call_soon(self._hangs, lookup)
 
     def close(self) -> None:
-        """End the lanes."""
+        """End the lanes and the watch."""
         self._probes.close()
         self._counts.close()
         self.watch.close()
@@ -93,8 +97,9 @@ class UsageLookup:
     def _probe(self, lookup: PendingLookup) -> Measurement | ProbeOutcome:
         entry = lookup.entry
         lookup.base = entry.known
+        # Watch first, then probe: a change after the probe is then an event, and none falls between the two.
         record = self._driver.record(entry.address)
-        lookup.events = self.watch.follow(entry, record) if record is not None else None
+        lookup.before = self.watch.follow(entry, record) if record is not None else None
         return self._driver.probe(entry.address, entry.limit, lookup.base, time.time())
 
     def _count(self, lookup: PendingLookup) -> Measurement:
@@ -115,17 +120,18 @@ class UsageLookup:
             self._unmeasurable(lookup, result)
 
     def _counted(self, lookup: PendingLookup, result: Measurement | Exception) -> None:
-        lookup.events = None  # deliveries into a counted mailbox change no file that is watched
+        lookup.before = None  # a delivery into a mailbox that was counted changes no file that is watched
         if isinstance(result, Measurement):
             self._take(lookup, result)
         else:
             self._unmeasurable(lookup, result)
 
     def _take(self, lookup: PendingLookup, known: Measurement) -> None:
-        """A figure that holds now."""
-        entry, events = lookup.entry, lookup.events
+        """Put a measurement into the ledger, and let answers use it as long as the watch holds."""
+        entry, before = lookup.entry, lookup.before
         taken = self._ledger.set_known(entry, lookup.base, known, time.time())
-        if taken and known.source == "maildirsize" and events is not None and self.watch.holds(entry, events):
+        if taken and known.source == "maildirsize" and before is not None and self.watch.holds(entry, before):
+            # What Dovecot will disbelieve after some time (core/mailboxes/maildirsize.py) is fresh until then at most.
             lasting = FRESH_SECONDS if known.expires_at is None else known.expires_at - time.time()
             entry.keep_fresh(self._loop.time() + min(FRESH_SECONDS, lasting))
         self._done(lookup, known.used)

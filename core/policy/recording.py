@@ -1,4 +1,4 @@
-"""The end of a request: its verdict counted, recorded, put to a second opinion, and turned into an answer."""
+"""The end of a request: counts and records its verdict, has it compared with quota-status, and gives the answer."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from mailquota.core.policy.metrics import Metrics
 from mailquota.core.policy.protocol import answer
 from mailquota.core.settings.actions import PROBE
 
-_PROBED = b"\n" + PROBE[:-1]  # as the parser hands it on
+_PROBED = b"\n" + PROBE[:-1]  # as RequestReader returns it
 
 
 class CountedAnswers:
-    """Used on the engine's loop. Whoever only looks whether somebody answers is neither counted nor recorded."""
+    """The answer in bytes for each verdict; each one that is given is counted and recorded.
+
+    The request by which commands check that the engine answers (``PROBE``) is neither counted nor recorded. Used on the
+    engine's loop.
+    """
 
     def __init__(
         self, ledger: Ledger, metrics: Metrics, decisions: DecisionLog, comparison: QuotaStatusComparison
@@ -30,7 +34,7 @@ class CountedAnswers:
         self._answers: dict[Verdict, bytes] = {}
 
     def set_rules(self, rules: Rules) -> None:
-        """Take new settings."""
+        """Take new settings, from the next answer on."""
         self._shadow = rules.shadow
         actions = VerdictActions.shadow() if rules.shadow else rules.actions
         self._answers = {verdict: answer(actions.action(verdict)) for verdict in Verdict}
@@ -38,7 +42,10 @@ class CountedAnswers:
     def record(
         self, verdict: Verdict, request: bytes, entries: Sequence[Entry], started: int, missed: tuple[str, ...] = ()
     ) -> bytes:
-        """The bytes of the answer; ``started`` in nanoseconds of perf_counter, ``missed`` who can't take the mail."""
+        """Count and record an answer; its bytes.
+
+        ``started`` is when the request came, in nanoseconds of perf_counter; ``missed`` is as in ``missed_by``.
+        """
         if not entries and request == _PROBED:
             return self._answers[verdict]
         metrics = self._metrics
@@ -60,14 +67,14 @@ class CountedAnswers:
         return self._answers[verdict]
 
     def fault(self) -> bytes:
-        """The answer where deciding or recording failed by a fault of ours."""
+        """The answer for trouble, counted, where deciding or recording failed by a fault of this program."""
         self._metrics.note_trouble()
         self._metrics.answered(0)
         return self._answers[Verdict.TROUBLE]
 
 
 def missed_by(verdict: Verdict, verdicts: dict[Entry, Verdict]) -> tuple[str, ...]:
-    """Who will miss a mail that is taken."""
+    """The addresses of mailboxes that are too full for a mail which another mailbox of its recipient accepts."""
     if verdict in REFUSALS or len(verdicts) < 2:
         return ()
     return tuple(entry.address for entry, one in verdicts.items() if one in REFUSALS)

@@ -146,7 +146,7 @@ def test_explained(desk: Open) -> None:
             ("both", "accept", ["mailbox", "mailbox"], "full@example.org will miss it"),
             ("all-full", "over_quota", ["mailbox", "mailbox"], "none of them can take"),
             ("away", "accept", ["external", "mailbox"], "me@elsewhere.example is no mailbox here"),
-            ("loop", "accept", ["loop"], "lead in a circle"),
+            ("loop", "accept", ["loop"], "form a loop"),
             ("typo", "unknown", ["unknown"], "There is no account"),
             ("vip", "accept", ["mailbox"], "exempt"),
             ("postmaster", "accept", ["mailbox"], "exempt"),
