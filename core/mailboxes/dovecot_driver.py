@@ -194,13 +194,13 @@ class DoveadmDriver:
 
     def survey(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         """The figure from the query for all accounts, or from one of its own. Raises Unmeasurable."""
-        everybody = self._all_accounts
-        everybody.keep_going(now)
+        query = self._all_accounts
+        query.keep_going(now)
         figure = self._figures.get(address)
-        if figure is not None and self._age(figure) <= (everybody.oldest if everybody.possible else ALONE):
+        if figure is not None and self._age(figure) <= (query.oldest if query.possible else ALONE):
             return _known(figure, limit, known)
-        if everybody.possible:
-            raise Unmeasurable(everybody.refused.get(address, "Dovecot gives no figure for it"))
+        if query.possible:
+            raise Unmeasurable(query.refused.get(address, "Dovecot gives no figure for it"))
         try:
             return _known(self._quota(address, limit, now), limit, known)
         except MailquotaError as error:

@@ -108,20 +108,20 @@ def _why_mailbox(rules: Rules, size: int, finding: MailboxVerdict) -> str:
 def _why_several(ends: list[Destination], found: Mapping[str, MailboxVerdict]) -> str:
     full = [address for address, finding in found.items() if finding.verdict in REFUSALS]
     if len(full) == len(ends):
-        return f"It is an alias of {len(ends)} mailboxes, and none of them can take the mail."
+        return f"Its mail goes to {len(ends)} mailboxes, and none of them can take the mail."
     missing = f" {_names(full)} will miss it." if full else ""
     others = [end.address for end in ends if end.kind is not DestinationKind.MAILBOX]
     if others:
         return (
-            f"It is an alias of {len(ends)} addresses; {_names(others)} is no mailbox here, "
+            f"Its mail goes to {len(ends)} addresses; {_names(others)} is no mailbox here, "
             f"so the mail is accepted.{missing}"
         )
     if not any(finding.verdict is Verdict.ACCEPT for finding in found.values()):
         return (
-            "It is an alias of several mailboxes, and not all of them can be measured now: "
+            "Its mail goes to several mailboxes, and not all of them can be measured now: "
             "the answer for trouble is given."
         )
-    return f"It is an alias of {len(ends)} mailboxes, and at least one can take the mail.{missing}"
+    return f"Its mail goes to {len(ends)} mailboxes, and at least one can take the mail.{missing}"
 
 
 def _names(addresses: list[str]) -> str:

@@ -35,7 +35,6 @@ class RequestReader:
         if self._cr or b"\r" in data:
             data = self._strip_cr(data)
         # Nearly always data is exactly one request: then nothing is copied into the buffer.
-        # Nearly always data is exactly one request: then nothing is copied into the buffer.
         if not self._buffer and 0 < data.find(b"\n\n") == len(data) - 2 and data[:1] != b"\n":
             return [b"\n" + data[:-1]]
         return self._take(data)
