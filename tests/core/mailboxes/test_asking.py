@@ -12,7 +12,7 @@ from mailquota.core.mailboxes.asking import UsageQueries
 
 
 class Clock:
-    """Each look is a second later."""
+    """Each call is a second later."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -24,12 +24,12 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Answers are waited for."""
+    """Waits are long enough for any machine."""
     monkeypatch.setattr(asking, "WAIT", 20.0)
 
 
 def test_a_thread_that_dies_is_replaced(caplog: pytest.LogCaptureFixture) -> None:
-    """Nobody waits for its answer in vain, and the questions behind it are answered."""
+    """Its query ends, and the queries behind it are answered."""
     answered: list[str] = []
 
     def work(address: str, _limit: int | None, _now: float) -> None:

@@ -49,7 +49,7 @@ def measure(driver: CountDriver, known: Measurement | None = None) -> Measuremen
 
 
 def test_virtual_sizes(box: Box, driver: CountDriver) -> None:
-    """W= where it is believed, else what the file holds with CRLF; S= says nothing of it."""
+    """W= where Dovecot believes it, else the size of the file with CRLF; S= does not matter."""
     box.put(100, name="1.M1.mail,S=100,W=109:2,S")
     box.put(100, "new", name="2.M1.mail,W=205,S=1")
     (box.path / "cur/3.M1.mail,S=5:2,").write_bytes(b"a\nb\r\n")
@@ -138,7 +138,7 @@ def test_a_decision_counts_inbox(box: Box, driver: CountDriver) -> None:
 
 
 def test_a_decision_does_not_wait_for_a_count(box: Box, driver: CountDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It uses what is known; where nothing is, it is told so, and others are not held up."""
+    """It uses the last usage, or gets Unmeasurable where there is none; other mailboxes are not held up."""
     box.put(100)
     box.settle()
     known = measure(driver)
@@ -166,7 +166,7 @@ def test_a_decision_does_not_wait_for_a_count(box: Box, driver: CountDriver, mon
 
 
 def test_a_decision_reads_few_messages(box: Box, driver: CountDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it read is not lost: each try gets further."""
+    """The sizes that it read are kept: each try gets further."""
     monkeypatch.setattr(count_driver, "READS_FOR_A_DECISION", 2)
     names = reading(monkeypatch)
     for number in range(5):

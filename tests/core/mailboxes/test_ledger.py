@@ -19,7 +19,7 @@ IS_TRASH = TrashNames(("Trash",))
 
 
 def made(*accounts: Account) -> Ledger:
-    """A ledger with these accounts, of which everybody has heard."""
+    """A ledger with these accounts, whose changes have been taken."""
     ledger = Ledger(IS_TRASH)
     ledger.set_accounts(accounts)
     ledger.take_changes()
@@ -27,7 +27,7 @@ def made(*accounts: Account) -> Ledger:
 
 
 def known(used: int, messages: int = 1, stamp: int | None = 7) -> Measurement:
-    """A figure from maildirsize."""
+    """A measurement by maildirsize."""
     return Measurement(used, messages, "maildirsize", stamp)
 
 
@@ -45,7 +45,7 @@ Step = Callable[[Ledger, dict[str, Entry]], object]
 
 
 def measured(ledger: Ledger, seen: dict[str, Entry], name: str, used: int, late: bool) -> None:
-    """A figure for an entry that somebody holds, perhaps of an account that is gone, perhaps from an old base."""
+    """A measurement for an entry, perhaps of an account that is gone, perhaps made from an old base."""
     if name in seen:
         entry = seen[name]
         base = known(-1) if late else entry.known
@@ -54,7 +54,7 @@ def measured(ledger: Ledger, seen: dict[str, Entry], name: str, used: int, late:
 
 
 def failed(ledger: Ledger, seen: dict[str, Entry], name: str) -> None:
-    """It can't be measured."""
+    """Note that it can't be measured."""
     if name in seen:
         ledger.set_trouble(seen[name], "why")
 
@@ -72,7 +72,7 @@ STEPS: st.SearchStrategy[Step] = st.one_of(
 
 @given(st.lists(st.tuples(STEPS, st.booleans()), max_size=40))
 def test_any_history(steps: list[tuple[Step, bool]]) -> None:
-    """Totals are what a sum over all accounts gives; who follows the changes has what a snapshot gives."""
+    """Totals equal a sum over all accounts; the changes taken one after the other add up to all rows."""
     ledger = Ledger(IS_TRASH)
     seen: dict[str, Entry] = {}
     table: dict[str, AccountRow] = {}
@@ -95,7 +95,7 @@ def test_any_history(steps: list[tuple[Step, bool]]) -> None:
 
 
 def summed(ledger: Ledger) -> Totals:
-    """Totals from nothing."""
+    """Totals as summed up anew."""
     totals = Totals()
     for entry in ledger.entries.values():
         totals.add(entry, 1)
@@ -104,12 +104,12 @@ def summed(ledger: Ledger) -> Totals:
 
 
 def figures(row: AccountRow) -> tuple[object, ...]:
-    """All but its age."""
+    """The row without the time of its measurement."""
     return row.limit_bytes, row.used_bytes, row.messages, row.source, row.enabled
 
 
 def test_totals() -> None:
-    """Levels, use, what was granted, and what would still fit."""
+    """Accounts by level, usage, the sum of limits, and what they leave."""
     ledger = made(*(Account(name, limit) for name, limit in zip(NAMES, (100, 100, None, 100), strict=True)))
     for name, used in zip(NAMES, (80, 150, 1000), strict=False):
         ledger.set_known(ledger.entries[name], None, known(used), 1.0)
@@ -138,7 +138,7 @@ def test_a_late_figure_is_dropped() -> None:
 
 
 def test_the_same_figure_again() -> None:
-    """Its age is new, and nobody is told."""
+    """The time of the measurement is new, and no row has changed."""
     ledger = made(Account("a@x", 100))
     entry = ledger.entries["a@x"]
     figure = known(10)
@@ -154,7 +154,7 @@ def test_the_same_figure_again() -> None:
 
 
 def test_a_new_limit_makes_a_figure_doubtful() -> None:
-    """A maildirsize of another limit is to be judged anew; the use stays. What was being measured is late."""
+    """maildirsize has to be judged anew; the usage stays. A measurement that was going on is not taken."""
     ledger = made(Account("a@x", 100), Account("b@x", 100))
     a, b = ledger.entries.values()
     ledger.set_known(a, None, known(10), 1.0)
@@ -174,7 +174,7 @@ def test_a_new_limit_makes_a_figure_doubtful() -> None:
 
 
 def test_trouble() -> None:
-    """What was known is not known any more, until it is measured again."""
+    """The usage is not known until the mailbox is measured again."""
     ledger = made(Account("a@x", 100))
     entry = ledger.entries["a@x"]
     ledger.set_known(entry, None, known(100), 1.0)
@@ -209,7 +209,7 @@ def test_changes_and_removals() -> None:
 
 
 def test_touch() -> None:
-    """What is shown besides figures is told too."""
+    """A refusal changes the row as usage does."""
     ledger = made(Account("a@x", 1))
     entry = ledger.entries["a@x"]
     ledger.note_refusal(entry, 5.0)
@@ -225,7 +225,7 @@ def test_touch() -> None:
     ],
 )
 def test_share_of_trash_in_a_row(folders: tuple[FolderSum, ...] | None, trash: tuple[int | None, int | None]) -> None:
-    """Not looked at yet is unknown; nothing found is 0."""
+    """Unknown before the folders were read; 0 where nothing is in Trash."""
     ledger = made(Account("a@x", 100))
     entry = ledger.entries["a@x"]
     ledger.set_known(entry, None, Measurement(50, 3, "scan", 0, None, folders), 1.0)

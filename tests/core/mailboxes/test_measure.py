@@ -41,7 +41,7 @@ def ask(
 
 
 def decide(box: Box, known: Measurement | None) -> int:
-    """The use that a decision would take, by the way of one."""
+    """The usage that an answer to Postfix would use, found as for an answer."""
     result = ask(box, known)
     if result is ProbeOutcome.COUNT_DUE:
         result = count_inbox(box.store, box.maildir, known)
@@ -138,7 +138,7 @@ def test_states_for_an_unlimited_mailbox(filled: Box, state: str) -> None:
 
 
 def test_unreadable(filled: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rights that we lack make the use unknown, not 0 and not what the folders say: Dovecot can't tell either."""
+    """Without rights to read it the usage is unknown, not 0 or what the folders say: Dovecot can't tell either."""
     filled.file.write_text("5000S\n6000 2\n")
 
     def denied(*_: object) -> int:
@@ -163,7 +163,7 @@ def test_unreadable_folder(filled: Box, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_path_that_is_none(box: Box) -> None:
-    """A NUL can't be asked for."""
+    """No path can have a NUL."""
     with pytest.raises(Unmeasurable):
         probe("/nonexistent\0", LIMIT, None, NOW)
 
@@ -184,7 +184,7 @@ def test_maildir_missing(box: Box) -> None:
 
 @pytest.mark.parametrize("file", ["5000S\n4000 2\n", "garbage\n", ""])
 def test_mailstore_missing(filled: Box, file: str) -> None:
-    """Where the whole mailstore is gone, nothing is known: an unmounted disk does not make everybody's use 0."""
+    """Where the whole mailstore is missing, as when its file system is not mounted, usage is unknown, not 0."""
     if file:
         filled.file.write_text(file)
     known = look(filled)
@@ -219,7 +219,7 @@ def test_a_maildir_that_goes(filled: Box) -> None:
 
 
 def test_a_file_where_the_maildir_should_be(box: Box) -> None:
-    """Unknown."""
+    """A mailstore that is missing makes the usage unknown."""
     shutil.rmtree(box.path)
     box.path.write_text("not a folder")
     with pytest.raises(Unmeasurable):
@@ -255,7 +255,7 @@ def test_a_delivery_without_a_believed_file_is_seen_at_once(filled: Box, file: s
 
 
 def test_other_folders_come_in_rounds(filled: Box) -> None:
-    """A decision looks at INBOX alone; the next measuring has the rest."""
+    """For an answer only INBOX is counted; the next measurement counts the rest."""
     known = look(filled)
     filled.put(700, ".Sent/cur")
     assert decide(filled, known) == 4000
@@ -309,7 +309,7 @@ def test_a_young_claim_of_too_much_expires(filled: Box) -> None:
 
 
 def test_a_claim_of_too_little_never_expires(filled: Box) -> None:
-    """Dovecot believes it for ever, and so must we."""
+    """Dovecot believes it for ever, so it is believed here too."""
     filled.file.write_text("5000S\n10 1\n")
     os.utime(filled.file, (NOW, NOW))
     known = look(filled, now=NOW)
@@ -356,7 +356,7 @@ def test_trash_is_looked_at_again_after_each_change(filled: Box) -> None:
 
 
 def test_a_young_trash_is_looked_at_until_it_rests(filled: Box) -> None:
-    """What moved within the last second may move again unseen."""
+    """A directory that changed within the last second may change again without a new time."""
     filled.put(200, ".Trash/cur")
     filled.file.write_text("5000S\n4200 3\n")
     known = look(filled)
@@ -374,13 +374,13 @@ def test_a_young_trash_is_looked_at_until_it_rests(filled: Box) -> None:
     ("text", "expected"), [("5000S\n9000 1\n9000 1\n", (18000, 2)), ("1S\n5 1\n", (5, 1)), ("nothing\nat all\n", None)]
 )
 def test_recorded(box: Box, text: str, expected: tuple[int, int] | None) -> None:
-    """The sums as they stand there, believed or not."""
+    """The sums as they are in the file, believed or not."""
     box.file.write_text(text)
     assert recorded(box.maildir) == expected
 
 
 @pytest.mark.parametrize("make", [lambda _: None, fifo, dangling, looping, lambda box: box.file.mkdir()])
 def test_nothing_recorded(box: Box, make: Callable[[Box], None]) -> None:
-    """None where there is no readable file; a FIFO does not hold us."""
+    """None where there is no readable file; a FIFO does not make the call hang."""
     make(box)
     assert recorded(box.maildir) is None

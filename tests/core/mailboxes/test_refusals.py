@@ -16,7 +16,7 @@ def sender_of(request: bytes) -> str:
 
 
 def request(sender: str) -> bytes:
-    """As the server hands it on."""
+    """A request as RequestReader returns it."""
     return f"\nsender={sender}\n".encode()
 
 

@@ -32,7 +32,7 @@ def full(box: Box) -> Box:
 
 
 def find(box: Box, before: float | None = None) -> list[FoundMessage]:
-    """What lies in Trash."""
+    """The messages in Trash."""
     return find_files(box.store, box.maildir, before)
 
 
@@ -86,7 +86,7 @@ def test_what_is_no_message(full: Box) -> None:
 
 
 def test_a_file_called_trash(box: Box) -> None:
-    """Nothing to find."""
+    """Without a Trash folder nothing is found."""
     (box.path / ".Trash").write_text("not a folder")
     assert find(box) == []
 
@@ -134,7 +134,7 @@ MEANWHILE: dict[str, tuple[Callable[[Box, dict[str, Path]], object], set[int]]] 
 
 @pytest.mark.parametrize("what", MEANWHILE)
 def test_meanwhile(full: Box, what: str) -> None:
-    """What arrives stays, what somebody else took is none of ours, what has a new name is found."""
+    """Mail that arrives stays, a message that is gone already is not reported, one with a new name is found."""
     step, sizes = MEANWHILE[what]
     found = find(full)
     step(full, places(found))
@@ -308,10 +308,10 @@ def test_an_error_at_the_first(full: Box, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_sudden_death(full: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After any message: nobody believes the file then, so the next reader counts what is left."""
+    """After any message: the file is not believed then, so the next reader counts what is left."""
 
     class KilledError(BaseException):
-        """As nothing catches it."""
+        """An error that no handler catches."""
 
     def die() -> None:
         raise KilledError

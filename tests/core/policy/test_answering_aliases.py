@@ -59,7 +59,7 @@ ROWS: list[tuple[str, int, str, str, list[str]]] = [
 
 
 def test_answers(desk: Open) -> None:
-    """Refused is only what nobody can take, and who misses an accepted mail is recorded."""
+    """A mail is refused only if no mailbox can take it; mailboxes that miss an accepted mail are recorded."""
 
     async def work(table: Desk) -> None:
         furnish(table)
@@ -116,7 +116,7 @@ def test_a_changed_table_holds_at_once(desk: Open) -> None:
 
 
 def test_one_of_several_that_cannot_be_measured(desk: Open) -> None:
-    """Trouble unless another one takes the mail."""
+    """Trouble unless another mailbox takes the mail."""
 
     async def work(table: Desk) -> None:
         furnish(table)
@@ -133,7 +133,7 @@ def test_one_of_several_that_cannot_be_measured(desk: Open) -> None:
 
 
 def test_explained(desk: Open) -> None:
-    """Every step, and why."""
+    """Each destination with its path, and the reason."""
 
     async def work(table: Desk) -> None:
         furnish(table)
@@ -211,7 +211,7 @@ def test_what_is_reserved_ends(desk: Open) -> None:
 
 
 def test_reserved_through_an_alias(desk: Open) -> None:
-    """The mailboxes that take it hold it."""
+    """The size is reserved in the mailboxes that accept the mail."""
 
     async def work(table: Desk) -> None:
         table.add("john", 0, 5000)

@@ -125,7 +125,7 @@ def test_a_fault_in_recording(desk: Open, monkeypatch: pytest.MonkeyPatch, place
 
 
 def test_early_requests_are_answered_each_for_itself(desk: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that fails takes no other with it."""
+    """One that fails does not keep others from being answered."""
 
     async def work(table: Desk) -> None:
         table.add("john", 5000)
@@ -165,7 +165,7 @@ class Disk:
 
 @pytest.mark.parametrize("place", ["probe", "count_inbox"])
 def test_a_disk_that_hangs(desk: Open, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
-    """Trouble for who is on it, within the deadline; others get their answers, those behind it in the thread too."""
+    """Trouble for its mailboxes within the deadline; others get their answers, also those behind it in the thread."""
     monkeypatch.setattr("mailquota.core.policy.lookup.PROBE_PATIENCE", 60.0)
     monkeypatch.setattr("mailquota.core.policy.lookup.COUNT_PATIENCE", 60.0)
 
@@ -230,7 +230,7 @@ def test_no_disk_is_asked_for_who_is_never_refused(desk: Open, monkeypatch: pyte
 
 
 def test_an_account_that_goes_while_it_is_asked_about(desk: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is still answered, and does not come back to those who watch the table."""
+    """It is still answered, and does not come back into the table."""
 
     async def work(table: Desk) -> None:
         disk = Disk(monkeypatch, "probe")

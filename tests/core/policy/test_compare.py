@@ -61,7 +61,7 @@ class QuotaStatus:
 
 
 def test_differences_are_recorded(desk: Open) -> None:
-    """With what it said and our reason; what both see alike is only counted, and what it leaves open is neither."""
+    """With its action and the reason here; equal answers are only counted, and deferred ones are skipped."""
 
     async def work(table: Desk) -> None:
         table.add("full", 5000)
@@ -170,7 +170,7 @@ def test_nobody_waits_for_it(
 
 @pytest.mark.parametrize("they", ["refuse", "refuse at first"])
 def test_its_own_reservation_does_not_count(desk: Open, they: str) -> None:
-    """We took a mail, they refuse it: that is told. If they take it when asked again, we do not differ."""
+    """A mail accepted here and refused there is recorded, unless quota-status accepts it when asked again."""
 
     async def work(table: Desk) -> None:
         table.add("john", 1000)
@@ -197,7 +197,7 @@ def test_its_own_reservation_does_not_count(desk: Open, they: str) -> None:
 
 
 def test_reservations_of_other_mails_count(desk: Open) -> None:
-    """Quota-status knows of none, so it takes what we refuse, and our reason names them."""
+    """quota-status has no reservations, so it accepts what is refused here, and the reason names them."""
 
     async def work(table: Desk) -> None:
         table.add("john", 1000)
@@ -214,7 +214,7 @@ def test_reservations_of_other_mails_count(desk: Open) -> None:
 
 
 def test_only_decisions_are_compared(desk: Open) -> None:
-    """Nothing without an address to ask at, nothing that either of us does not decide, no trouble."""
+    """Nothing without an address, nothing that either side does not decide, no trouble."""
 
     async def work(table: Desk) -> None:
         table.add("full", 5000)

@@ -76,7 +76,7 @@ def test_rules_of_the_decision(limit: int, used: int, size: int, grace: int) -> 
 
 @given(st.none() | st.integers(1, 10**12), st.none() | st.integers(0, 10**12), st.integers(0, 10**12), SIZES)
 def test_every_verdict_has_a_sentence(limit: int | None, used: int | None, size: int, grace: int) -> None:
-    """It names the figures that decided."""
+    """The reason names the figures that decided."""
     verdict = judge(limit, used, size, grace)
     sentence = explain_verdict(verdict, limit, used, size, grace)
     assert sentence.endswith(".")
@@ -110,7 +110,7 @@ ANSWERS = VerdictActions(
 
 
 def test_answers() -> None:
-    """Each verdict has its text; what is not ours to decide gets DUNNO whatever the settings say."""
+    """Each verdict has its action; a request that is not decided gets DUNNO whatever the settings say."""
     assert [ANSWERS.action(verdict) for verdict in Verdict] == [
         "DUNNO yes", "452 4.2.2 full", "552 5.2.3 large", "DUNNO who", "DUNNO trouble", "DUNNO"
     ]  # fmt: skip
