@@ -1,4 +1,4 @@
-"""The ledger: totals are right after any history, readers hear of each change once, late figures change nothing."""
+"""The ledger: totals are right after any history, each job gets each change once, late measurements change nothing."""
 
 from __future__ import annotations
 
@@ -270,3 +270,72 @@ def test_days_to_full_in_a_row(limit: int | None, used: int, trend: Trend | None
     ledger.set_known(entry, None, known(used), 1.0)
     ledger.set_trend(entry, trend, "")
     assert ledger.row(entry).days_to_full == days
+
+
+def test_what_could_not_be_judged_is_judged_before_what_changed_meanwhile() -> None:
+    ledger = made(Account("a@x", 100), Account("b@x", 100), Account("c@x", 100))
+    taken = ledger.take_unjudged()
+    assert list(taken) == ["a@x", "b@x", "c@x"]
+    assert ledger.take_unjudged() == {}
+    del taken["a@x"]
+    for name in ("a@x", "c@x"):
+        ledger.set_known(ledger.entries[name], None, known(50), 1.0)
+    ledger.put_back_unjudged(taken)
+    assert list(ledger.take_unjudged()) == ["b@x", "c@x", "a@x"]
+
+
+def test_the_history_gets_what_changed_and_all_of_it_where_its_database_is_new() -> None:
+    ledger = made(Account("a@x", 100), Account("b@x", 100))
+    a, b = (ledger.entries[name] for name in ("a@x", "b@x"))
+    ledger.set_known(a, None, known(50), 1.0)
+    assert ledger.take_unsampled() == {"a@x": a}
+    for at in (20.0, 10.0, 30.0):  # the clock was set back between them
+        ledger.note_sampled(a, at)
+    assert (a.sampled_from, a.sampled_at, b.sampled_at) == (10.0, 30.0, None)
+    assert ledger.take_unsampled() == {}
+    ledger.sample_all_anew()
+    assert (a.sampled_from, a.sampled_at) == (None, None)
+    assert ledger.take_unsampled() == {"a@x": a, "b@x": b}
+
+
+def test_only_another_trend_changes_the_row() -> None:
+    ledger = made(Account("a@x", 100))
+    entry = ledger.entries["a@x"]
+    for week, changed in (("123", 1), ("123", 0), ("124", 1)):
+        ledger.set_trend(entry, Trend(10, 5, 20), week)
+        assert len(ledger.take_changes()[0]) == changed
+
+
+def test_a_recount_ends_a_difference_and_makes_the_check_due() -> None:
+    ledger = made(Account("a@x", 100))
+    entry = ledger.entries["a@x"]
+    never = entry.compared_at
+    ledger.note_compared(entry, 5.0)
+    ledger.set_drift(entry, 7)
+    assert (entry.drift, entry.compared_at) == (7, 5.0)
+    ledger.forget_drift(entry)
+    assert (entry.drift, entry.compared_at) == (None, never)
+    assert never < 0.0
+
+
+def test_a_change_of_the_file_ends_freshness() -> None:
+    """Only an event is counted: it tells a probe that is going on that its measurement may be old."""
+    entry = Entry(Account("a@x", 100))
+    entry.keep_fresh(9.0)
+    entry.note_event()
+    assert (entry.fresh_until, entry.events) == (0.0, 1)
+    entry.keep_fresh(9.0)
+    entry.end_freshness()
+    assert (entry.fresh_until, entry.events) == (0.0, 1)
+
+
+def test_nothing_is_shown_of_an_account_that_is_gone() -> None:
+    """Its entry may still be in the hands of an answer or a thread."""
+    ledger = made(Account("a@x", 100))
+    entry = ledger.entries["a@x"]
+    ledger.set_accounts([])
+    ledger.take_changes()
+    ledger.note_refusal(entry, 5.0)
+    ledger.note_change(entry, 5.0)
+    ledger.set_trend(entry, None, "123")
+    assert ledger.take_changes() == ([], [])
