@@ -178,6 +178,82 @@ def test_core_never_loads_the_console() -> None:
     assert done.stdout.strip() == "[]"
 
 
+LEDGER = "core/mailboxes/ledger.py"
+CHANGES = {"add", "clear", "discard", "pop", "popitem", "remove", "setdefault", "update"}  # methods of dict and set
+
+
+def ledger_fields() -> set[str]:
+    """The attributes that an Entry and the Ledger give themselves."""
+    found = set()
+    for node in ast.parse((ROOT / LEDGER).read_text()).body:
+        if isinstance(node, ast.ClassDef) and node.name in {"Entry", "Ledger"}:
+            made = next(each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__")
+            found |= {each.attr for each in ast.walk(made) if isinstance(each, ast.Attribute) and is_stored(each)}
+    return found
+
+
+def is_stored(node: ast.Attribute | ast.Subscript) -> bool:
+    """Whether it is assigned or deleted."""
+    return not isinstance(node.ctx, ast.Load)
+
+
+def meddling(code: str, fields: set[str]) -> list[int]:
+    """The lines where a module changes a field of another object, or an item of it, or uses a private one.
+
+    The code does not tell types, so each object may be an entry or the ledger. What a class sets of itself is its own.
+    """
+    found = []
+    for node in ast.walk(ast.parse(code)):
+        target: ast.AST = node
+        if isinstance(node, ast.Subscript) and is_stored(node):
+            target = node.value
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CHANGES:
+            target = node.func.value
+        elif not isinstance(node, ast.Attribute) or not (is_stored(node) or node.attr.startswith("_")):
+            continue
+        while isinstance(target, ast.Subscript):
+            target = target.value
+        if isinstance(target, ast.Attribute) and target.attr in fields:
+            of_self = isinstance(target.value, ast.Name) and target.value.id == "self"
+            found += [] if of_self else [target.lineno]
+    return sorted(set(found))
+
+
+def test_the_ledger_alone_changes_its_entries() -> None:
+    """All others call its methods. Modules of rooms below it can't have an entry."""
+    below = [room for rooms in ROOMS[: ROOMS.index(("mailboxes",))] for room in rooms]
+    fields, found = ledger_fields(), []
+    for path in [*modules("core"), *modules("tui")]:
+        name = str(path.relative_to(ROOT))
+        if name != LEDGER and room_of(name_of(path), "core") not in below:
+            found += [f"{name}:{line}" for line in meddling(path.read_text(), fields)]
+    assert not found
+
+
+MEDDLING = """
+entry.limit = 5
+self._ledger.entries["a@x"].fresh_until += 1.0
+entry.trend, (entry.week, other) = 1, (2, 3)
+del ledger.entries["a@x"]
+taken, self._ledger._unjudged = self._ledger._unjudged, {}
+self.entry.known: int = 3
+for entry.limit in range(3): pass
+self._ledger._unsampled.update(more)
+ledger.entries.pop("a@x")
+ledger.generation += 1
+print(len(ledger._gone_unsampled))
+"""
+
+
+def test_meddling_with_the_ledger_is_seen() -> None:
+    """In each of these lines; not where a field is only read, or a class sets one of its own."""
+    fields = ledger_fields()
+    assert {"limit", "known", "fresh_until", "held", "entries", "_unjudged", "_unsampled", "edits"} <= fields
+    lines = range(2, len(MEDDLING.splitlines()) + 1)
+    assert meddling(MEDDLING, fields) == list(lines)
+    assert not meddling("self.limit = entry.limit; entry.note_event(); x.name = ledger.entries[entry.address]", fields)
+
+
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

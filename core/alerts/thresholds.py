@@ -99,8 +99,7 @@ class ThresholdWatch:
             await self._load()
         now = self._clock()
         self._note_gone()
-        taken, self._ledger.unjudged = self._ledger.unjudged, {}
-        entries = taken | self._to_remind(now)
+        entries = self._ledger.take_unjudged() | self._to_remind(now)
         try:
             while entries:
                 part = dict(islice(entries.items(), _SLICE))
@@ -108,7 +107,7 @@ class ThresholdWatch:
                 for address in part:
                     del entries[address]
         finally:
-            self._ledger.unjudged = entries | self._ledger.unjudged
+            self._ledger.put_back_unjudged(entries)
 
     async def _load(self) -> None:
         self.told = await in_thread(self._book.told)
@@ -117,9 +116,8 @@ class ThresholdWatch:
         self._loaded = True
 
     def _note_gone(self) -> None:
-        left, self._ledger.left = self._ledger.left, set()
         now = self._steady()
-        self._gone.update((address, now) for address in left if address in self.told)
+        self._gone.update((address, now) for address in self._ledger.take_gone_unjudged() if address in self.told)
 
     def _to_remind(self, now: float) -> dict[str, Entry]:
         if 0 <= now - self._reminded_at < _REMIND_SECONDS:

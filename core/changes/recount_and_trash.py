@@ -24,11 +24,11 @@ from mailquota.core.control.results import RecalcResult, TrashResult
 from mailquota.core.history.journal import Journal
 from mailquota.core.history.who import Operator, write_journal
 from mailquota.core.mailboxes.driver import Driver
-from mailquota.core.mailboxes.ledger import NEVER, Entry, Ledger
+from mailquota.core.mailboxes.ledger import Entry, Ledger
 from mailquota.core.mailboxes.mailstore import Mailstore
 from mailquota.core.mailboxes.recount import with_doveadm
 from mailquota.core.mailboxes.rounds import Poller
-from mailquota.core.mailboxes.trash import Removed, find_by_doveadm, find_files, remove_by_doveadm, remove_files
+from mailquota.core.mailboxes.trash import Removal, find_by_doveadm, find_files, remove_by_doveadm, remove_files
 from mailquota.core.servers.dovecot.doveadm import Tool
 
 log = logging.getLogger(__name__)
@@ -89,8 +89,7 @@ class Actions:
         if method is None:
             method = await in_thread(lambda: driver.recount(address, entry.limit))
         await self._measure([entry])
-        self._ledger.set_drift(entry, None)
-        entry.compared_at = NEVER  # a delivery may have come in between: the background check looks again
+        self._ledger.forget_drift(entry)
         after = (entry.known.used, entry.known.messages) if entry.known else (None, None)
         _, remark = await write_journal(
             self._journal, [operator.entry("recalc", address, figure(before[0]), figure(after[0]))]
@@ -202,11 +201,11 @@ class Actions:
             return None
 
 
-def _empty_by_doveadm(doveadm: Tool, store: Mailstore, address: str, before: float | None, dry_run: bool) -> Removed:
+def _empty_by_doveadm(doveadm: Tool, store: Mailstore, address: str, before: float | None, dry_run: bool) -> Removal:
     found = find_by_doveadm(doveadm, store, address, before)
-    return Removed(found) if dry_run else remove_by_doveadm(doveadm, address, found)
+    return Removal(found) if dry_run else remove_by_doveadm(doveadm, address, found)
 
 
-def _empty_files(store: Mailstore, maildir: str, before: float | None, dry_run: bool) -> Removed:
+def _empty_files(store: Mailstore, maildir: str, before: float | None, dry_run: bool) -> Removal:
     found = find_files(store, maildir, before)
-    return Removed(found) if dry_run else remove_files(maildir, found)
+    return Removal(found) if dry_run else remove_files(maildir, found)

@@ -6,10 +6,10 @@ import msgspec
 
 from mailquota.core.base.errors import MailquotaError, error_code, error_text, sendable
 from mailquota.core.control.results import SetResult, TrashResult
-from mailquota.core.mailboxes.trash import Removed
+from mailquota.core.mailboxes.trash import Removal
 
 
-def trash_result(address: str, removed: Removed, method: str) -> TrashResult:
+def trash_result(address: str, removed: Removal, method: str) -> TrashResult:
     """What was found, or removed, in the Trash of one account."""
     found, error = removed.messages, removed.error
     arrivals = [message.arrived for message in found]

@@ -7,8 +7,8 @@ import logging
 import msgspec
 
 from mailquota.core.engine.parts import EngineParts
-from mailquota.core.mailboxes.refusals import Refused
-from mailquota.core.policy.log import Kept
+from mailquota.core.mailboxes.refusals import RefusalCount
+from mailquota.core.policy.log import KeptDecision
 from mailquota.core.policy.metrics import Counts
 
 log = logging.getLogger(__name__)
@@ -23,14 +23,14 @@ class Carried(msgspec.Struct, frozen=True):
     counts: Counts
     compared: tuple[int, int, int]
     refused_at: dict[str, float]
-    refusals: list[Refused]
-    newest: list[Kept]
-    refused: list[Kept]
+    refusals: list[RefusalCount]
+    newest: list[KeptDecision]
+    refused: list[KeptDecision]
 
 
 def pack(engine: EngineParts) -> bytes:
     """Once nothing is answered any more."""
-    decisions, second = engine.decisions, engine.enforcer.second
+    decisions, second = engine.decisions, engine.enforcer.comparison
     newest, refused = decisions.known()
     entries = engine.ledger.entries.values()
     carried = Carried(
@@ -54,7 +54,7 @@ def unpack(engine: EngineParts, data: bytes) -> bool:
     except (msgspec.DecodeError, ValueError) as error:
         log.warning("what the engine before this one counted is not known: %s", error)
         return False
-    second = engine.enforcer.second
+    second = engine.enforcer.comparison
     engine.metrics.go_on(carried.counts)
     second.compared, second.disagreed, second.skipped = carried.compared
     engine.history.refusals.recall(carried.refusals)

@@ -147,7 +147,7 @@ class Orders:
                 return engine.decisions.report(most)
             case GetReport():
                 refusals = engine.decisions.report(_REPORTED)
-                second = engine.enforcer.second
+                second = engine.enforcer.comparison
                 return Report(
                     refusals, second.compared, second.skipped, second.disagreed, list(second.newest), second.problem
                 )

@@ -88,7 +88,7 @@ class EngineParts(ABC):
             Rights(control.group, control.read_only_group), self._welcome, self.handle, self._gone
         )
         disk = DiskWatch(self.mailstore.base)
-        self.reporter = StatusReporter(self.ledger, self.metrics, disk, self.enforcer.second, self.history)
+        self.reporter = StatusReporter(self.ledger, self.metrics, disk, self.enforcer.comparison, self.history)
         self.publisher = Publisher(self.control, self.ledger, self.decisions, self.status)
         self.finished = asyncio.Event()  # set when it is time to stop, or when the sockets were handed over
         self.listeners = Listeners()

@@ -18,7 +18,7 @@ from mailquota.core.base.units import MAX_BYTES
 from mailquota.core.control.results import DatabaseState, DiskState, Status
 from mailquota.core.history.service import HistoryService
 from mailquota.core.mailboxes.ledger import Ledger
-from mailquota.core.policy.compare import SecondOpinion
+from mailquota.core.policy.compare import QuotaStatusComparison
 from mailquota.core.policy.metrics import Metrics
 from mailquota.core.settings.declared import Policy
 
@@ -61,7 +61,7 @@ class StatusReporter:
     """Makes Status from what it was given."""
 
     def __init__(
-        self, ledger: Ledger, metrics: Metrics, disk: DiskWatch, second: SecondOpinion, history: HistoryService
+        self, ledger: Ledger, metrics: Metrics, disk: DiskWatch, second: QuotaStatusComparison, history: HistoryService
     ) -> None:
         self._history = history
         self._second = second

@@ -9,7 +9,7 @@ from mailquota.core.base.threads import gently
 from mailquota.core.history.connection import StateError
 from mailquota.core.history.refusals import RefusalHistory
 from mailquota.core.mailboxes.ledger import Ledger
-from mailquota.core.mailboxes.refusals import RefusalTally, Refused
+from mailquota.core.mailboxes.refusals import RefusalCount, RefusalTally
 
 _SHARE = 0.1
 _SLICE = 200  # rows of one transaction
@@ -37,7 +37,7 @@ class RefusalCounts:
         """How often mail was refused within the last hour."""
         return self._tally.last_hour(self._steady())
 
-    def recall(self, refusals: list[Refused]) -> None:
+    def recall(self, refusals: list[RefusalCount]) -> None:
         """What was before this engine, from whoever knows it; then nobody else need be asked."""
         self._remembered = True
         self.tell(self._tally.recall(refusals, self._steady()))
@@ -47,8 +47,7 @@ class RefusalCounts:
         for address, at in refused_at.items():
             entry = self._ledger.get(address)
             if entry is not None and at > (entry.refused_at or 0.0):
-                entry.refused_at = at
-                self._ledger.touch(entry)
+                self._ledger.note_refusal(entry, at)
 
     async def round(self) -> None:
         """Remember, at first, and write what came since the last one."""

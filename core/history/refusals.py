@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from mailquota.core.history.connection import Sql
 from mailquota.core.history.database import StateDatabase
-from mailquota.core.mailboxes.refusals import Refused
+from mailquota.core.mailboxes.refusals import RefusalCount
 
 _LONGEST = 320  # characters of an address that are kept; a sender may send any
 _SAME = "WHERE slice = ? AND host = ? AND address = ?"
@@ -22,7 +22,7 @@ class RefusalHistory:
         self._database = database
         self._host = host
 
-    def add(self, refusals: Sequence[Refused]) -> None:
+    def add(self, refusals: Sequence[RefusalCount]) -> None:
         """Count these, too."""
 
         def work(sql: Sql) -> None:
@@ -33,13 +33,13 @@ class RefusalHistory:
 
         self._database.write(work)
 
-    def read(self, oldest: int) -> list[Refused]:
+    def read(self, oldest: int) -> list[RefusalCount]:
         """Those from slice ``oldest`` on."""
         rows = self._database.rows(
             "SELECT slice, address, refused, at, sender FROM refusal WHERE host = ? AND slice >= ? ORDER BY slice",
             (self._host, oldest),
         )
-        return [Refused(*row) for row in rows]
+        return [RefusalCount(*row) for row in rows]
 
     def forget(self, oldest: int) -> None:
         """All that are older than slice ``oldest``."""

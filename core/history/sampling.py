@@ -56,15 +56,14 @@ class Sampler:
                 if entry is not None:
                     self._recall(entry, row, now)
                 elif row.is_forgotten(now):
-                    self._ledger.left_unsampled.add(row.address)
+                    self._ledger.put_back_gone_unsampled([row.address])
         self.remembered.set()
 
     def _recall(self, entry: Entry, row: Remembered, now: float) -> None:
         known = entry.known
         same = known is None or (known.used, known.messages) == (row.used, row.messages)
-        entry.trend, entry.week = row.trend, row.week
-        entry.changed_at = row.changed_at if same else now
-        self._ledger.touch(entry)
+        self._ledger.set_trend(entry, row.trend, row.week)
+        self._ledger.note_change(entry, row.changed_at if same else now)
 
     # ---- writing
 
@@ -81,16 +80,9 @@ class Sampler:
             self._take(self._later)
             self._later = {}
             await self._drain()
-        fresh, self._ledger.unsampled = self._ledger.unsampled, {}
-        self._take(fresh)
+        self._take(self._ledger.take_unsampled())
         await self._drain()
         await self._leave(now)
-
-    def _begin_anew(self) -> None:
-        """The database is a new one, as after damage: it is to have everybody, not only who changes."""
-        for entry in self._ledger.entries.values():
-            entry.sampled_at = entry.sampled_from = None
-        self._ledger.unsampled.update(self._ledger.entries)
 
     def _take(self, entries: dict[str, Entry]) -> None:
         self._taken = list(entries.values())
@@ -114,15 +106,13 @@ class Sampler:
         figures, told = _figures(due), {entry.address: (entry.limit, entry.sampled_from) for entry in due}
         changes = await gently(_SHARE, self._write_figures, figures, told, now)
         for entry in due:
-            entry.sampled_at = now
-            entry.sampled_from = min(entry.sampled_from or now, now)  # the clock may have been set back
+            self._ledger.note_sampled(entry, now)
         if any(change.old is None and told[change.address][1] is not None for change in changes):
-            self._begin_anew()
+            self._ledger.sample_all_anew()  # an account that was written before is new: the database was replaced
         for change in changes:
             changed = self._ledger.get(change.address)
             if changed is not None:
-                changed.changed_at = now
-                self._ledger.touch(changed)
+                self._ledger.note_change(changed, now)
 
     def _present(self, entries: Iterable[Entry]) -> list[Entry]:
         return [entry for entry in entries if self._ledger.get(entry.address) is entry and entry.known is not None]
@@ -135,21 +125,23 @@ class Sampler:
         return True
 
     async def _leave(self, now: float) -> None:
-        left, self._ledger.left_unsampled = self._ledger.left_unsampled, set()
+        left = self._ledger.take_gone_unsampled()
         while left:
             some = [left.pop() for _ in range(min(_SLICE, len(left)))]
             try:
                 await gently(_SHARE, self._samples.gone, some, now)
             except BaseException:
-                self._ledger.left_unsampled.update(left, some)
+                self._ledger.put_back_gone_unsampled([*left, *some])
                 raise
 
     async def finish(self, seconds: float) -> None:
         """Write what waits, without rests, as far as one gets in this time: the engine stops."""
         loop, now = asyncio.get_running_loop(), self._now()
         until = loop.time() + seconds
-        waiting = [*self._taken, *self._later.values(), *self._ledger.unsampled.values()]
-        while waiting and loop.time() < until and now >= _CLOCK_SET:
+        if now < _CLOCK_SET:
+            return
+        waiting = [*self._taken, *self._later.values(), *self._ledger.take_unsampled().values()]
+        while waiting and loop.time() < until:
             figures = _figures(self._present(waiting[-_LAST_SLICE:]))
             del waiting[-_LAST_SLICE:]
             await gently(1.0, self._samples.write, figures, now)

@@ -90,8 +90,7 @@ class HistoryService:
         known = entry.known
         if points and known is not None and known.used != points[-1].used_bytes:
             points.append(Point(now, known.used, known.messages))
-        entry.trend, entry.week = trend(points, now), week(points, entry.limit, now)
-        self._ledger.touch(entry)
+        self._ledger.set_trend(entry, trend(points, now), week(points, entry.limit, now))
         return points
 
     # ---- in the background

@@ -42,9 +42,8 @@ class TrendJob:
             found = await gently(_SHARE, self._samples.reckon, limits, self._now())
             for address, (trend, week) in found.items():
                 entry = self._ledger.get(address)
-                if entry is not None and (entry.trend, entry.week) != (trend, week):
-                    entry.trend, entry.week = trend, week
-                    self._ledger.touch(entry)
+                if entry is not None:
+                    self._ledger.set_trend(entry, trend, week)
 
     async def thin(self) -> None:
         """Merge old samples into coarser ones, and forget who is gone for longer than the history is kept."""

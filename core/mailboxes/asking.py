@@ -1,10 +1,10 @@
-"""Questions that a decision can wait for only so long: asked in threads of our own, one at a time for an account.
+"""Looks usage up in a slow service (doveadm, SQL) in worker threads; an answer to Postfix waits 80 ms for it at most.
 
-Whoever wants an answer puts the question first and comes for the answer later, so that those of many mailboxes are
-asked at the same time. It is waited for up to ``WAIT`` after it was put: however many decisions wait, and however slow
-the service is, none waits longer. The answer goes to where the work puts it, and is there for the next decision.
+``put`` starts a query and ``ask`` waits for its result, so that the mailboxes of one request are looked up at the same
+time. The wait ends ``WAIT`` after the query was put, however many requests wait and however slow the service is. The
+work itself stores what it finds; a result that comes too late for one request is there for the next.
 
-``steady`` is a clock that never goes back: by it, not by the time of day, a question was put just now.
+``steady`` is a clock in seconds that never goes back: how old a query is must not depend on the time of day.
 """
 
 from __future__ import annotations
@@ -20,25 +20,29 @@ from mailquota.core.base import restarts
 log = logging.getLogger(__name__)
 
 WAIT = 0.08  # seconds, within the enforcer's deadline
-_KEPT = 1000  # questions; of more those that are answered are forgotten
-_SAME = 0.3  # seconds in which a question is one of the same decision
+_KEPT = 1000  # queries; where there are more, those that are done are dropped
+_SAME = 0.3  # seconds; a finished query younger than this still serves, as it may belong to the same request
 
-Work = Callable[[str, int | None, float], object]  # of an address, its limit, and the time of day
+Work = Callable[[str, int | None, float], object]  # of an address, its limit in bytes, and the time of day
 
 
-class _Question:
+class _Query:
     def __init__(self, address: str, limit: int | None, now: float, put_at: float) -> None:
         self.address = address
         self.limit = limit
         self.now = now
         self.put_at = put_at
-        self.until = monotonic() + WAIT  # when it is waited for no more
+        self.until = monotonic() + WAIT  # no request waits for it longer
         self.done = threading.Event()
         self.error: Exception | None = None
 
 
-class Asking:
-    """Does ``work`` in at most so many threads; ``expected`` are the errors that are no faults of ours."""
+class UsageQueries:
+    """Does ``work`` in up to ``workers`` threads, for one account once at a time.
+
+    ``expected`` are the errors of the service, which are handed on; any other one is a fault of this program and is
+    logged as well.
+    """
 
     def __init__(
         self, name: str, work: Work, workers: int, expected: tuple[type[Exception], ...], steady: Callable[[], float]
@@ -49,42 +53,42 @@ class Asking:
         self._most = workers
         self._expected = expected
         self._lock = threading.Lock()
-        self._questions: dict[str, _Question] = {}  # the last one about each account
-        self._queue: SimpleQueue[_Question] = SimpleQueue()
-        self._left = 0  # questions without an answer
+        self._queries: dict[str, _Query] = {}  # the last query of each account
+        self._queue: SimpleQueue[_Query] = SimpleQueue()
+        self._left = 0  # queries that are not done
         self._workers = 0
 
-    def put(self, address: str, limit: int | None, now: float) -> _Question:
-        """Have it asked, unless that is under way or was done just now."""
+    def put(self, address: str, limit: int | None, now: float) -> _Query:
+        """Start a query, unless one for this account is under way or was done a moment ago."""
         with self._lock:
-            question, put_at = self._questions.get(address), self._steady()
-            if question is None or (question.done.is_set() and put_at - question.put_at >= _SAME):
-                question = _Question(address, limit, now, put_at)
-                self._send(question)
+            query, put_at = self._queries.get(address), self._steady()
+            if query is None or (query.done.is_set() and put_at - query.put_at >= _SAME):
+                query = _Query(address, limit, now, put_at)
+                self._send(query)
             self._help()
-            return question
+            return query
 
     def ask(self, address: str, limit: int | None, now: float) -> Exception | None:
-        """Wait for the answer, as long as it makes sense. The error, where it failed within that."""
-        question = self.put(address, limit, now)
-        question.done.wait(max(0.0, question.until - monotonic()))
-        return question.error
+        """Wait for the query of this account, until ``WAIT`` after it was put; its error, if it failed by then."""
+        query = self.put(address, limit, now)
+        query.done.wait(max(0.0, query.until - monotonic()))
+        return query.error
 
-    def _send(self, question: _Question) -> None:
-        if len(self._questions) >= _KEPT:
-            self._questions = {name: kept for name, kept in self._questions.items() if not kept.done.is_set()}
-        self._questions[question.address] = question
-        self._queue.put(question)
+    def _send(self, query: _Query) -> None:
+        if len(self._queries) >= _KEPT:
+            self._queries = {name: kept for name, kept in self._queries.items() if not kept.done.is_set()}
+        self._queries[query.address] = query
+        self._queue.put(query)
         self._left += 1
 
     def _help(self) -> None:
-        """A thread more, where there is work for it; with the lock held."""
+        """Start one more thread if there is work for it. The caller holds the lock."""
         if self._workers >= min(self._most, self._left):
             return
         try:
             threading.Thread(target=self._run, name=f"mailquota-{self._name}", daemon=True).start()
-        except RuntimeError as error:  # no more may be started now: the next question tries again
-            log.error("%s: nothing can be asked now: %s", self._name, error)
+        except RuntimeError as error:  # the system lets no thread start now: the next query tries again
+            log.error("%s: no thread can be started, so nothing is looked up now: %s", self._name, error)
         else:
             self._workers += 1
 
@@ -92,21 +96,21 @@ class Asking:
         try:
             while True:
                 self._answer(self._queue.get())
-        except BaseException as error:  # noqa: BLE001 - an outer edge: the thread ends, another one goes on
+        except BaseException as error:  # noqa: BLE001 - an outer edge: this thread ends, a new one takes its place
             restarts.count(f"thread for {self._name}", error)
             with self._lock:
                 self._workers -= 1
                 self._help()
 
-    def _answer(self, question: _Question) -> None:
+    def _answer(self, query: _Query) -> None:
         try:
-            self._work(question.address, question.limit, question.now)
+            self._work(query.address, query.limit, query.now)
         except self._expected as error:
-            question.error = error
-        except Exception as error:  # an outer edge: who waits for the answer must get one
-            log.exception("%s: %s could not be asked about", self._name, question.address)
-            question.error = error
+            query.error = error
+        except Exception as error:  # an outer edge: a request waits for this and must go on
+            log.exception("%s: %s could not be looked up", self._name, query.address)
+            query.error = error
         finally:
             with self._lock:
                 self._left -= 1
-            question.done.set()
+            query.done.set()

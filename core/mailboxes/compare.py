@@ -1,4 +1,4 @@
-"""Whether maildirsize still says what the folders hold. Reads only."""
+"""Compares the usage in maildirsize with a count of the folders. Reads only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from mailquota.core.mailboxes.measure import NO_FILE, Unmeasurable, reason, reco
 
 
 class Comparison(msgspec.Struct, frozen=True, gc=False):
-    """Bytes on record and bytes counted. Two that are equal were made without a change in between."""
+    """Bytes in maildirsize and bytes counted, with the file's stamp.
+
+    Two comparisons that are equal were made without a change of the mailbox between them.
+    """
 
     stamp: int
     recorded: int
@@ -18,14 +21,15 @@ class Comparison(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def drift(self) -> int:
-        """How many bytes more a count finds than are on record."""
+        """How many bytes more the count found than maildirsize has; negative where it found fewer."""
         return self.counted - self.recorded
 
 
 def compare(store: Mailstore, maildir: str) -> Comparison | None:
-    """Count the mailbox; None where there is no record, or somebody is changing the mailbox. Raises Unmeasurable.
+    """Count the mailbox and compare; None where there is no readable maildirsize, or the mailbox is changing just now.
 
-    Dovecot moves a message into its folder first and records it then, so a difference seen once means nothing.
+    Dovecot moves a message into its folder first and writes it into maildirsize then. So a difference that is seen once
+    means nothing: compare twice. Raises Unmeasurable.
     """
     path = f"{maildir}/maildirsize"
     try:
@@ -38,4 +42,4 @@ def compare(store: Mailstore, maildir: str) -> Comparison | None:
             return None
     except OSError as error:
         raise Unmeasurable(reason(error)) from error
-    return Comparison(stamp, figures[0], total(store, folders)[0])
+    return Comparison(stamp, recorded=figures[0], counted=total(store, folders)[0])

@@ -1,9 +1,9 @@
-"""Dovecot's quota driver ``count``: the sum of the virtual sizes of all messages, from the folders.
+"""Dovecot's quota driver ``count``: usage is the sum of the virtual sizes of all messages in the folders.
 
-Dovecot keeps no file beside the mail for it, so a maildirsize that lies there is a leftover and is never looked at.
-Listing a directory of 100,000 messages takes a tenth of a second, reading messages whose names don't tell their virtual
-size minutes. A decision waits for neither: for a big INBOX, and while a count goes on, it uses what is known, and the
-poller, which looks each second at the accounts that were asked about, counts.
+Dovecot keeps no file beside the mail for it; a maildirsize in the Maildir is a leftover of another driver and is not
+read. Listing a directory of 100,000 messages takes a tenth of a second, and reading messages whose names lack their
+virtual size takes minutes. An answer to Postfix waits for neither: for a big INBOX, and while a count goes on, it uses
+the last usage. The poller (core/mailboxes/rounds.py) counts the accounts of recent requests each second.
 """
 
 from __future__ import annotations
@@ -16,22 +16,30 @@ from weakref import WeakValueDictionary
 from mailquota.core.base.mounts import Mounts
 from mailquota.core.mailboxes.folders import INBOX, Folders, is_folder, sum_folder, sum_folders
 from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.mailboxes.measure import NO_FILE, Measurement, Need, Unmeasurable, counted, probe_inbox, reason
-from mailquota.core.mailboxes.vsizes import Counting, Remembered, TooMuchToReadError
+from mailquota.core.mailboxes.measure import (
+    NO_FILE,
+    Measurement,
+    ProbeOutcome,
+    Unmeasurable,
+    counted,
+    probe_inbox,
+    reason,
+)
+from mailquota.core.mailboxes.vsizes import SizeCache, SizeCount, TooMuchToReadError
 
 BIG_INBOX = 10_000  # messages; listing so many takes about 10 ms
 READS_FOR_A_DECISION = 200
 
 
 class _Lock:
-    """A lock that can be referred to weakly."""
+    """A lock that a weak dictionary can hold: it goes once no thread uses it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
 
 
 class CountDriver:
-    """See the module."""
+    """Measures Maildirs as Dovecot's ``count`` does."""
 
     name = "count"
 
@@ -39,29 +47,34 @@ class CountDriver:
         self._store = store
         self._mounts = Mounts()
         self.base = store.base
-        self._sizes = Remembered()
+        self._sizes = SizeCache()
         self._locks: WeakValueDictionary[str, _Lock] = WeakValueDictionary()
         self._making = threading.Lock()
-        self._again: set[str] = set()  # whose next measuring starts from nothing
+        self._again: set[str] = set()  # addresses whose next measurement reuses nothing
 
     def place(self, address: str) -> str:
-        """See Driver."""
+        """The mount point of its Maildir."""
         return self._mounts.point_of(self._store.maildir(address))
 
     def record(self, address: str) -> str | None:
-        """See Driver. There is none: a delivery writes to a directory of its own."""
+        """None: no file changes with each delivery."""
         return None
 
-    def probe(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement | Need:
-        """See Driver."""
+    def probe(
+        self, address: str, limit: int | None, known: Measurement | None, now: float
+    ) -> Measurement | ProbeOutcome:
+        """Two stats of INBOX; UNCHANGED for one of more than ``BIG_INBOX`` messages, which the poller counts."""
         if known is None or not known.folders:
-            return Need.COUNT
+            return ProbeOutcome.COUNT_DUE
         if known.folders[0].messages > BIG_INBOX:
-            return Need.NOTHING
+            return ProbeOutcome.UNCHANGED
         return probe_inbox(self._store.maildir(address), known, NO_FILE)
 
     def count(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
-        """See Driver. INBOX anew, other folders as last counted."""
+        """Count INBOX anew and take other folders as last counted. Raises Unmeasurable.
+
+        Where another thread counts the mailbox, or too many files would have to be read, the last usage is returned.
+        """
         lock = self._lock(address)
         if not lock.lock.acquire(blocking=False):
             return _usable(known)
@@ -73,7 +86,7 @@ class CountDriver:
             lock.lock.release()
 
     def measure(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
-        """See Driver."""
+        """Count all folders that changed, however long it takes. Raises Unmeasurable."""
         lock = self._lock(address)
         with lock.lock:
             again = address in self._again
@@ -84,11 +97,14 @@ class CountDriver:
     survey = measure
 
     def recorded(self, address: str) -> tuple[int, int] | None:
-        """See Driver. There is no record but the messages themselves."""
+        """None: Dovecot has no record but the messages themselves."""
         return None
 
     def recount(self, address: str, limit: int | None) -> str:
-        """See Driver. Whatever was remembered is counted anew; a maildirsize of another time goes."""
+        """Drop all remembered sizes, so that the next measurement counts everything, and remove an old maildirsize.
+
+        Returns ``unlink``. Raises OSError.
+        """
         maildir = self._store.maildir(address)
         if not os.path.isdir(self._store.base):
             raise FileNotFoundError(2, "the mailstore is not there", self._store.base)
@@ -99,12 +115,12 @@ class CountDriver:
         return "unlink"
 
     def folders(self, address: str) -> Folders:
-        """See Driver."""
+        """Usage by folder, as ``measure``."""
         return self.measure(address, None, None, 0.0).folders or ()
 
     def _count(self, address: str, known: Measurement | None, reads: int | None) -> Measurement:
         maildir = self._store.maildir(address)
-        counting = Counting(self._sizes.of(maildir), reads)
+        counting = SizeCount(self._sizes.of(maildir), reads)
         try:
             folders = self._folders(maildir, known, counting, everything=reads is None)
         except OSError as error:
@@ -116,7 +132,7 @@ class CountDriver:
         return counted(self._store, folders, NO_FILE, known)
 
     @staticmethod
-    def _folders(maildir: str, known: Measurement | None, counting: Counting, *, everything: bool) -> Folders:
+    def _folders(maildir: str, known: Measurement | None, counting: SizeCount, *, everything: bool) -> Folders:
         before = (known.folders if known else None) or ()
         if before and not everything:
             inbox = sum_folder(maildir, INBOX, before[0], counting.sum_names)

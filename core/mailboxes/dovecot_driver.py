@@ -1,17 +1,17 @@
-"""The driver ``doveadm``: Dovecot itself is asked what a mailbox holds, whatever its format and its quota driver.
+"""The driver ``doveadm``: Dovecot itself tells the usage of a mailbox, whatever its format and its quota driver.
 
-An answer takes Dovecot some 15 ms, so answers are kept for a while. A decision takes one that is at most ``FRESH``
-seconds old as it is. With an older one Dovecot is asked (core/mailboxes/asking.py); where it has not answered in time,
-the decision takes what was known, up to an age of ``USABLE``, and the answer comes in for the next one. So a Dovecot
-that is slow or down makes answers older, not late; only who never had one, or none for so long, can't be told.
+One answer takes Dovecot some 15 ms, so figures are kept for a while. An answer to Postfix uses a figure that is at most
+``FRESH`` seconds old. With an older one Dovecot is asked (core/mailboxes/asking.py); where it does not reply in time,
+the old figure is used, up to an age of ``USABLE``, and the reply serves the next request. So a Dovecot that is slow or
+down makes figures older, but answers no later. Only a mailbox without a usable figure gets the answer for trouble.
 
-Rounds ask for everybody at once, and then rest for long enough to keep Dovecot's share of a core small. Where it can't
-list its users, each account is asked for alone.
+Rounds ask for all accounts by one query, and then rest for long enough to keep Dovecot's share of a core small. Where
+Dovecot can't list its users, each account is asked for alone.
 
 A figure has the time of day at which it was asked for, to be shown, and its age by a clock that never goes back: a time
 of day that is set back must not make old figures young.
 
-Dovecot tells KiB, rounded up. Where its mailboxes add up to the same KiB, their sum in bytes is the use.
+Dovecot tells KiB, rounded up. Where its mailboxes add up to the same KiB, their sum in bytes is the usage.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from time import monotonic
 import msgspec
 
 from mailquota.core.base.errors import MailquotaError, NoSuchAccountError
-from mailquota.core.mailboxes.asking import Asking
+from mailquota.core.mailboxes.asking import UsageQueries
 from mailquota.core.mailboxes.folders import DirectorySum, Folders, FolderSum
 from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.mailboxes.measure import NO_FILE, Measurement, Need, Unmeasurable, total
+from mailquota.core.mailboxes.measure import NO_FILE, Measurement, ProbeOutcome, Unmeasurable, total
 from mailquota.core.servers.dovecot.doveadm import Tool
 from mailquota.core.servers.dovecot.mutf7 import encode
 from mailquota.core.servers.dovecot.quota_rows import KIB, Quota
@@ -36,18 +36,18 @@ log = logging.getLogger(__name__)
 
 FRESH = 5.0  # seconds
 USABLE = 300.0
-LOOK = 10.0  # how old a figure on somebody's screen may be
-ALONE = 600.0  # between two questions for an account in rounds, where Dovecot can't list its users
-FIRST_WAIT = 20.0  # of a round for the first answer about everybody
-REST = 20  # times as long as asking for everybody took
+LOOK = 10.0  # how old a figure on a console's screen may be
+ALONE = 600.0  # between two queries for an account in rounds, where Dovecot can't list its users
+FIRST_WAIT = 20.0  # that the first round waits for the reply about all accounts
+REST = 20  # rests are so many times as long as the query for all accounts took
 REST_LEAST = 30.0
 _WORKERS = 4
 
 
 class Figure(msgspec.Struct, frozen=True, gc=False):
-    """What Dovecot said, and the bytes behind it where they are known.
+    """What Dovecot replied, in KiB, and the exact bytes where they are known.
 
-    ``at`` is when it was asked, in seconds since the epoch, ``asked`` the same by the steady clock.
+    ``at`` is when it was asked, in seconds since the epoch; ``asked`` is the same moment by the steady clock.
     """
 
     quota: Quota
@@ -59,29 +59,32 @@ class Figure(msgspec.Struct, frozen=True, gc=False):
 Take = Callable[[str, Quota, float, float], None]
 
 
-class Everybody:
-    """The one question for all accounts, which goes on in the background."""
+class AllAccountsQuery:
+    """The query for all accounts at once, in a thread of its own.
+
+    ``take`` is called for each account with its address, its figure, and when it came and was asked for.
+    """
 
     def __init__(self, tool: Tool, take: Take, steady: Callable[[], float]) -> None:
         self._tool = tool
         self._take = take
         self._steady = steady
         self._lock = threading.Lock()
-        self._next = float("-inf")  # when to ask again, by the steady clock
+        self._next = float("-inf")  # when to ask again, by the steady clock; infinite while a query goes on
         self._first = threading.Event()
         self._waited = False
         self.possible = True  # whether Dovecot can list its users
-        self.refused: dict[str, str] = {}  # those of whom it gave no figure, and why
-        self.oldest = USABLE  # how old a figure of a round may be: it may take long to ask for everybody
+        self.refused: dict[str, str] = {}  # addresses for which it gave no figure, and why
+        self.oldest = USABLE  # seconds that a figure of a round may be old; more where the query itself takes long
 
     def keep_going(self, now: float) -> None:
-        """Ask, if it is time. The first answer is waited for, for a while."""
+        """Start the query if it is due. The first call of all waits for its result, ``FIRST_WAIT`` at most."""
         with self._lock:
             if self._steady() >= self._next:
                 self._next = float("inf")
                 try:
                     threading.Thread(target=self._ask, args=(now,), name="mailquota-doveadm-all", daemon=True).start()
-                except RuntimeError as error:  # no more threads may be started now
+                except RuntimeError as error:  # the system lets no thread start now
                     log.error("Dovecot can't be asked about all accounts: %s", error)
                     self._next = self._steady() + REST_LEAST
                     return
@@ -103,9 +106,9 @@ class Everybody:
             self.possible, self.refused = found, refused
         except MailquotaError as error:
             if self.possible:
-                log.warning("Dovecot can't tell about all accounts at once, so each is asked about alone: %s", error)
+                log.warning("Dovecot can't tell the usage of all accounts at once, so it is asked for each: %s", error)
             self.possible = False
-        except Exception:  # an outer edge: a fault of ours must not end the asking
+        except Exception:  # an outer edge: a fault of this program must not end the rounds
             log.exception("Dovecot could not be asked about all accounts")
             self.possible = False
         finally:
@@ -117,7 +120,7 @@ class Everybody:
 
 
 class DoveadmDriver:
-    """See the module."""
+    """Measures mailboxes by asking Dovecot through ``tool``. ``steady`` is a clock in seconds that never goes back."""
 
     name = "doveadm"
 
@@ -128,30 +131,32 @@ class DoveadmDriver:
         self._steady = steady
         self._figures: dict[str, Figure] = {}
         self._history = threading.Lock()
-        self._asking = Asking("doveadm", self._quota, _WORKERS, (MailquotaError, Unmeasurable), steady)
-        self._everybody = Everybody(tool, self._take, steady)
+        self._queries = UsageQueries("doveadm", self._quota, _WORKERS, (MailquotaError, Unmeasurable), steady)
+        self._all_accounts = AllAccountsQuery(tool, self._take, steady)
 
-    # ---- decisions
+    # ---- for answers to Postfix
 
     def place(self, address: str) -> str:
-        """See Driver."""
+        """The same for all: one Dovecot is asked."""
         return self.name
 
     def record(self, address: str) -> str | None:
-        """See Driver. There is none: where Dovecot keeps its figures is its own affair."""
+        """None: where Dovecot keeps its usage is not known here."""
         return None
 
-    def probe(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement | Need:
-        """See Driver."""
+    def probe(
+        self, address: str, limit: int | None, known: Measurement | None, now: float
+    ) -> Measurement | ProbeOutcome:
+        """A figure of at most ``FRESH`` seconds; else a query is started, and COUNT_DUE says to wait in ``count``."""
         figure = self._figures.get(address)
         if figure is None or self._age(figure) > FRESH or (figure.exact is None and _on_edge(figure.quota, limit)):
-            self._asking.put(address, limit, now)
-            return Need.COUNT
+            self._queries.put(address, limit, now)
+            return ProbeOutcome.COUNT_DUE
         return _known(figure, limit, known)
 
     def count(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
-        """See Driver."""
-        error = self._asking.ask(address, limit, now)
+        """The newest figure, after a wait for the query that ``probe`` started. Raises Unmeasurable."""
+        error = self._queries.ask(address, limit, now)
         figure = self._figures.get(address)
         if isinstance(error, NoSuchAccountError):
             raise Unmeasurable("Dovecot knows no such user")
@@ -159,20 +164,20 @@ class DoveadmDriver:
             raise Unmeasurable(str(error or "Dovecot has not answered yet"))
         return _known(figure, limit, known)
 
-    # ---- rounds and looks
+    # ---- for rounds, screens and orders
 
     def measure(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
-        """See Driver."""
+        """Ask Dovecot now, with all mailboxes of the account. Raises Unmeasurable."""
         return self._look(address, limit, known, now, 0.0)
 
     def look(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
-        """See Driver."""
+        """The same, but a figure of up to ``LOOK`` seconds is used. Raises Unmeasurable."""
         return self._look(address, limit, known, now, LOOK)
 
     def _look(
         self, address: str, limit: int | None, known: Measurement | None, now: float, oldest: float
     ) -> Measurement:
-        """A figure with its mailboxes. They are asked for again where they can't be as they were."""
+        """A figure with its mailboxes, which are asked for again where their sum does not fit the figure."""
         figure = self._figures.get(address)
         folders = known.folders if known is not None and oldest else None
         try:
@@ -184,25 +189,25 @@ class DoveadmDriver:
             raise Unmeasurable(str(error)) from error
         if self._fits(folders, figure.quota):
             exact = total(self._store, folders)[0]
-            figure = self._keep(address, Figure(figure.quota, figure.at, figure.asked, exact), figure.asked)
+            figure = self._keep(address, msgspec.structs.replace(figure, exact=exact), figure.asked)
         return _known(figure, limit, known, folders)
 
     def survey(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
-        """See Driver."""
-        everybody = self._everybody
-        everybody.keep_going(now)
+        """The figure from the query for all accounts, or from one of its own. Raises Unmeasurable."""
+        query = self._all_accounts
+        query.keep_going(now)
         figure = self._figures.get(address)
-        if figure is not None and self._age(figure) <= (everybody.oldest if everybody.possible else ALONE):
+        if figure is not None and self._age(figure) <= (query.oldest if query.possible else ALONE):
             return _known(figure, limit, known)
-        if everybody.possible:
-            raise Unmeasurable(everybody.refused.get(address, "Dovecot gives no figure for it"))
+        if query.possible:
+            raise Unmeasurable(query.refused.get(address, "Dovecot gives no figure for it"))
         try:
             return _known(self._quota(address, limit, now), limit, known)
         except MailquotaError as error:
             raise Unmeasurable(str(error)) from error
 
     def folders(self, address: str) -> Folders:
-        """See Driver."""
+        """Usage by mailbox, as Dovecot tells it now. Raises Unmeasurable."""
         try:
             sizes = self._tool.sizes(address)
         except MailquotaError as error:
@@ -211,11 +216,11 @@ class DoveadmDriver:
         return tuple(FolderSum(encode(s.name), nothing, DirectorySum(0, s.size, s.messages)) for s in sizes)
 
     def recorded(self, address: str) -> tuple[int, int] | None:
-        """See Driver."""
+        """None: what Dovecot has on record is what this driver reports."""
         return None
 
     def recount(self, address: str, limit: int | None) -> str:
-        """See Driver."""
+        """``doveadm quota recalc``. Returns ``doveadm``. Raises MailquotaError."""
         self._tool.recalc(address)
         return "doveadm"
 
@@ -225,7 +230,10 @@ class DoveadmDriver:
         return self._steady() - figure.asked
 
     def _quota(self, address: str, limit: int | None, now: float) -> Figure:
-        """Ask now. Raises MailquotaError and Unmeasurable; a user that is gone has no figure any more."""
+        """Ask Dovecot and keep its reply; the figure of a user whom it does not know is dropped.
+
+        Raises MailquotaError and Unmeasurable.
+        """
         asked = self._steady()
         try:
             quota = self._tool.quota(address)
@@ -236,16 +244,19 @@ class DoveadmDriver:
         if _on_edge(quota, limit):
             folders = self.folders(address)
             exact = total(self._store, folders)[0] if self._fits(folders, quota) else None
-        return self._keep(address, Figure(quota, now, asked, exact), asked)
+        return self._keep(address, Figure(quota, at=now, asked=asked, exact=exact), asked)
 
     def _take(self, address: str, quota: Quota, now: float, since: float) -> None:
-        """From the answer about everybody, which was asked for at ``since`` and says nothing of when it looked."""
+        """Keep a figure from the query for all accounts, which began at ``since``.
+
+        When Dovecot measured it is not known, so a figure that was asked for after ``since`` is the newer one.
+        """
         before = self._figures.get(address)
         exact = before.exact if before is not None and before.quota == quota else None
-        self._keep(address, Figure(quota, now, self._steady(), exact), since)
+        self._keep(address, Figure(quota, at=now, asked=self._steady(), exact=exact), since)
 
     def _keep(self, address: str, figure: Figure, since: float) -> Figure:
-        """The one that counts from now on: what is there already, where that was asked for after ``since``."""
+        """Keep ``figure``, unless the one at hand was asked for after ``since``; the one that is kept."""
         with self._history:
             before = self._figures.get(address)
             if before is None or before.asked <= since:
@@ -253,22 +264,22 @@ class DoveadmDriver:
             return self._figures[address]
 
     def _fits(self, folders: Folders, quota: Quota) -> bool:
-        """Whether these are the mailboxes that Dovecot added up; it may count sizes on disk, which are smaller."""
+        """Whether these mailboxes add up to Dovecot's figure; they do not where its driver counts sizes on disk."""
         used, messages = total(self._store, folders)
         return (-(-used // KIB), messages) == (quota.kib, quota.messages)
 
 
 def _known(figure: Figure, limit: int | None, known: Measurement | None, folders: Folders | None = None) -> Measurement:
-    """In the ledger's form; the object ``known`` where it says the same."""
+    """The figure as a Measurement; the object ``known`` if it is equal, so that the ledger sees no change."""
     if folders is None and known is not None:
         folders = known.folders
     used = _bytes(figure, limit)
-    fresh = Measurement(used, figure.quota.messages, "doveadm", NO_FILE, None, folders, True, figure.at)
+    fresh = Measurement(used, figure.quota.messages, "doveadm", NO_FILE, folders=folders, measured_at=figure.at)
     return known if known is not None and known == fresh else fresh
 
 
 def _bytes(figure: Figure, limit: int | None) -> int:
-    """On the edge the least that it can be: nobody is refused because of a rounding."""
+    """The usage in bytes; where the rounding decides, the least that it can be, so that it refuses no mail."""
     if figure.exact is not None:
         return figure.exact
     return (figure.quota.kib - 1) * KIB + 1 if _on_edge(figure.quota, limit) else figure.quota.kib * KIB

@@ -1,11 +1,11 @@
-"""The background check for figures on record that are wrong: it counts each mailbox once a day and compares.
+"""The background check for a wrong maildirsize: it counts each mailbox once a day and compares.
 
-maildirsize can be wrong for ever: Dovecot believes one that claims too little whatever its age. A difference is said
-only when a second count, some seconds later, finds the same one beside the same file; a mailbox that is in use
+maildirsize can stay wrong for ever: Dovecot believes one that claims too little whatever its age. A difference is
+reported only when a second count, some seconds later, finds the same one beside the same file; a mailbox that changes
 meanwhile is left for the next day. The check takes ``SHARE`` of a core at most and begins after the first round of the
-poller. It writes nothing: what was found is mended by a recalculation, and by nobody but who orders one.
+poller. It writes nothing: a recount puts maildirsize right, and an operator has to order it.
 
-Only Dovecot's driver maildir keeps a record that can be wrong, so there is nothing to check with any other.
+Only Dovecot's driver ``maildir`` keeps a record that can be wrong, so nothing is checked with other drivers.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ log = logging.getLogger(__name__)
 
 SHARE = 0.01
 EVERY = 24 * 3600.0  # seconds between two checks of an account
-AGAIN = 5.0  # between the two looks at a difference
+AGAIN = 5.0  # between the two counts of a mailbox that differs
 _SLICE = 16
 _PATIENCE = 30.0  # a count of a million messages by stat is slow, not hanging
-_REST_SECONDS = 60.0  # between two looks for accounts whose day is over
+_REST_SECONDS = 60.0  # between two searches for accounts that are due
 
 
 _Lane = Lane[Entry, Comparison | None]
 
 
 class DriftWatch:
-    """Marks accounts in the ledger. ``place`` as that of a driver."""
+    """Puts differences into the ledger. ``place`` is that of a driver; ``clock`` in seconds never goes back."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class DriftWatch:
         self._wanted = 0
 
     async def run(self, begin: asyncio.Event) -> None:
-        """Go on until cancelled, from when ``begin`` is set."""
+        """Check accounts as they become due, from when ``begin`` is set until cancelled."""
         await begin.wait()
         try:
             while True:
@@ -64,7 +64,7 @@ class DriftWatch:
             self.close()
 
     def due(self) -> list[Entry]:
-        """The accounts that believe their maildirsize and were not checked for a day."""
+        """The accounts whose usage is from maildirsize and that were not checked for a day."""
         before = self._clock() - EVERY
         return [
             entry
@@ -73,7 +73,7 @@ class DriftWatch:
         ]
 
     async def check(self, entries: list[Entry]) -> float:
-        """Compare these, and those that differ once more; the CPU seconds that it took."""
+        """Compare these accounts, and those that differ once more; the CPU seconds that it took."""
         lane = self._lane = self._lane or self._open()
         before = lane.cpu_seconds
         found = await self._compare_all(lane, entries)
@@ -83,9 +83,9 @@ class DriftWatch:
             await asyncio.sleep(AGAIN)
             again = await self._compare_all(lane, suspects)
         for entry, comparison in found.items():
-            entry.compared_at = self._clock()
+            self._ledger.note_compared(entry, self._clock())
             if comparison is not None and again.get(entry, comparison) == comparison:
-                self._tell(entry, comparison)
+                self._report(entry, comparison)
         return lane.cpu_seconds - before
 
     def close(self) -> None:
@@ -103,7 +103,7 @@ class DriftWatch:
     async def _compare_all(
         self, lane: Lane[Entry, Comparison | None], entries: list[Entry]
     ) -> dict[Entry, Comparison | None]:
-        """None for what can't be compared, as on a disk that hangs."""
+        """The comparison of each account; None where it can't be made, as on a file system that hangs."""
         self._found, self._wanted = {}, len(entries)
         self._complete = asyncio.get_running_loop().create_future()
         for entry in entries:
@@ -122,12 +122,12 @@ class DriftWatch:
         if len(self._found) == self._wanted and not self._complete.done():
             self._complete.set_result(None)
 
-    def _tell(self, entry: Entry, comparison: Comparison) -> None:
+    def _report(self, entry: Entry, comparison: Comparison) -> None:
         if comparison.drift and entry.drift != comparison.drift:
             figures = comparison.recorded, comparison.counted
             log.warning("%s: %d bytes are recorded, %d were counted", entry.address, *figures)
         self._ledger.set_drift(entry, comparison.drift or None)
 
     def _compare(self, entry: Entry) -> Comparison | None:
-        """In the lane's thread."""
+        """Runs in the lane's thread."""
         return compare(self._store, self._store.maildir(entry.address))

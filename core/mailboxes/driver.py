@@ -1,7 +1,7 @@
-"""How use is found out: one driver a way in which Dovecot may keep it.
+"""Drivers: how the usage of a mailbox is found out, one for each way in which Dovecot keeps it.
 
-A driver is called from several threads at once, for one mailbox by several of them, and gets what is known of the
-mailbox with each call. Whatever it raises for a mailbox that it can't measure is ``Unmeasurable``.
+A driver is called from several threads at once, also for the same mailbox, and gets the last measurement with each
+call. For a mailbox that it can't measure it raises ``Unmeasurable`` and nothing else.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from mailquota.core.mailboxes.folders import Folders, sum_folders
 from mailquota.core.mailboxes.mailstore import Mailstore
 from mailquota.core.mailboxes.measure import (
     Measurement,
-    Need,
+    ProbeOutcome,
     Unmeasurable,
     count_inbox,
     measure,
@@ -25,40 +25,49 @@ from mailquota.core.mailboxes.recount import rewrite
 
 
 class Driver(Protocol):
-    """Measures mailboxes. ``limit`` is in bytes (None unlimited), ``now`` in seconds since the epoch."""
+    """Measures mailboxes.
+
+    ``limit`` is in bytes (None unlimited), ``known`` the last measurement (None before the first), ``now`` in seconds
+    since the epoch. Where nothing changed, the object ``known`` itself is returned.
+    """
 
     name: str  # as in the setting mailstore.driver
-    base: str  # the folder that all mailboxes are below
+    base: str  # the folder above all mailboxes
 
     def place(self, address: str) -> str:
-        """What its mailbox shares with others so that they hang together: its file system, or the service asked."""
+        """A name for what mailboxes share so that they hang together: their file system, or the service asked."""
 
     def record(self, address: str) -> str | None:
-        """The file that is written with each change of the mailbox, so that no change of it means no change at all."""
+        """The path of a file that is written with each change of the mailbox; None where there is no such file.
 
-    def probe(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement | Need:
-        """What a decision can afford: no more than a stat and one small read."""
+        While that file does not change, neither does the usage, so it can be watched in place of measuring.
+        """
+
+    def probe(
+        self, address: str, limit: int | None, known: Measurement | None, now: float
+    ) -> Measurement | ProbeOutcome:
+        """What an answer to Postfix can afford: at most a stat and one small read. COUNT_DUE where it takes more."""
 
     def count(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
-        """A figure for a decision, where ``probe`` said that it takes more."""
+        """A measurement for an answer to Postfix, after ``probe`` returned COUNT_DUE."""
 
     def measure(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
-        """Everything about an account as it is now, Trash included."""
+        """A complete measurement, with the share of Trash, however long it takes."""
 
     def look(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
-        """The same each second, for accounts on a screen: it may be some seconds old."""
+        """As ``measure``, for accounts on a screen, each second: a slow service may give figures some seconds old."""
 
     def survey(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
-        """The same in a round over all accounts, where one question for all may do instead of one each."""
+        """As ``measure``, in a round over all accounts: a slow service may be asked for all of them at once."""
 
     def folders(self, address: str) -> Folders:
-        """What each folder holds now."""
+        """The usage of each folder now."""
 
     def recorded(self, address: str) -> tuple[int, int] | None:
-        """Bytes and messages as Dovecot has them on record, believed or not; None where that is what is known."""
+        """Bytes and messages that Dovecot has on record, believed or not; None for drivers without such a record."""
 
     def recount(self, address: str, limit: int | None) -> str:
-        """Have the figure made anew without doveadm; the method. Raises OSError and MailquotaError."""
+        """Recount without doveadm; the method, as in the journal. Raises OSError and MailquotaError."""
 
 
 class MaildirDriver:
@@ -77,7 +86,9 @@ class MaildirDriver:
     def record(self, address: str) -> str | None:
         return f"{self._store.maildir(address)}/maildirsize"
 
-    def probe(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement | Need:
+    def probe(
+        self, address: str, limit: int | None, known: Measurement | None, now: float
+    ) -> Measurement | ProbeOutcome:
         return probe(self._store.maildir(address), limit, known, now)
 
     def count(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:

@@ -1,12 +1,12 @@
-"""Counting a Maildir++ mailbox from its folders, as Dovecot's own recount does, but reading only what moved.
+"""Counts a Maildir++ mailbox from its folders, as Dovecot's own recount does, but lists only what changed.
 
 A folder's ``new`` and ``cur`` are listed again when their modification time changed since the last count; so a count of
 a quiet mailbox is two stats a folder. A directory that was modified within the last second before it was listed may
-change again without a new time, so its sum is used but not kept.
+change again without a new time, so its sum is used once and not kept.
 
-What counts: every entry of new and cur of INBOX and of the ``.Folder`` directories, dot files and links included; not
-tmp, not names that begin with two dots, not directories without a leading dot. A size is the number after the first
-``,S=`` of a name where ``:``, ``,`` or the end follows, else the size on disk.
+Dovecot counts every entry of ``new`` and ``cur`` in INBOX and in the ``.Folder`` directories, dot files and links
+included; not ``tmp``, not names that begin with two dots, not directories without a leading dot. The size of a message
+is the number after the first ``,S=`` in its name, if ``:``, ``,`` or the end follows, else the size of the file.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Summing = Callable[[bytes, list[bytes]], tuple[int, int]]  # bytes and messages 
 
 
 class DirectorySum(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What one ``new`` or ``cur`` holds. ``mtime_ns`` is None where the sum must not be used again."""
+    """Usage of one ``new`` or ``cur``; ``mtime_ns`` is when it changed, None where the sum must not be used again."""
 
     mtime_ns: int | None
     bytes: int
@@ -39,7 +39,7 @@ class DirectorySum(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class FolderSum(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One folder; ``name`` as on disk without its leading dot, ``INBOX`` for the top."""
+    """Usage of one folder; ``name`` is that of its directory without the leading dot, ``INBOX`` for the Maildir."""
 
     name: str
     new: DirectorySum
@@ -47,12 +47,12 @@ class FolderSum(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def bytes(self) -> int:
-        """Bytes of both directories."""
+        """Bytes in both directories."""
         return self.new.bytes + self.cur.bytes
 
     @property
     def messages(self) -> int:
-        """Messages of both directories."""
+        """Messages in both directories."""
         return self.new.messages + self.cur.messages
 
 
@@ -60,18 +60,24 @@ Folders = tuple[FolderSum, ...]
 
 
 def sum_physical(path: bytes, names: list[bytes]) -> tuple[int, int]:
-    """Sizes on disk, as Dovecot's driver ``maildir`` counts them."""
+    """Bytes and messages as Dovecot's driver ``maildir`` counts them: sizes of files, by their names where they tell.
+
+    Raises OSError.
+    """
     total = sum_of_names(_SIZES, names, b"..")
     return _sum_odd_names(path, names) if total is None else (total, len(names))
 
 
 def sizes_in_names(letter: str) -> re.Pattern[bytes]:
-    """For ``sum_of_names``: from the first ``,S=`` of a name to its end. The number is empty where it is none."""
+    """The pattern for ``sum_of_names``: from the first ``,S=`` (or ``,W=``) of a name to the end of the name.
+
+    Its group is the size, and is empty where no number follows.
+    """
     return re.compile(rb",%b=(\d{1,12}(?=[:,\0]|\Z))?[^\0]*" % letter.encode())
 
 
 def sum_of_names(pattern: re.Pattern[bytes], names: list[bytes], odd: bytes) -> int | None:
-    """The sum where each of many names tells its size and none begins with ``odd``; else None.
+    """The sum of the sizes in many names; None unless each name tells its size and none begins with ``odd``.
 
     Joined by NUL, which no name can hold, 100,000 of them are searched in 30 ms: a match ends where its name ends, so
     there are as many matches as names only where each name has one.
@@ -90,7 +96,7 @@ _SIZES = sizes_in_names("S")
 
 
 def sum_directory(path: str, known: DirectorySum | None = None, summing: Summing = sum_physical) -> DirectorySum:
-    """The sum of one directory, taken from ``known`` if it did not change; a missing one holds nothing.
+    """The sum of one directory: ``known`` itself if it did not change, zeros if there is no such directory.
 
     Other errors of the file system are raised as OSError.
     """
@@ -116,7 +122,7 @@ def _sum_odd_names(path: bytes, names: list[bytes]) -> tuple[int, int]:
 
 
 def message_size(directory: bytes, name: bytes) -> int | None:
-    """Bytes of one message by its name, else by its file; None where it is gone meanwhile."""
+    """Bytes of one message by its name, else by its file; None where the file is gone. Raises OSError."""
     match = _SIZE.match(name)
     if match is not None:
         return int(match[1] or 0)
@@ -127,15 +133,16 @@ def message_size(directory: bytes, name: bytes) -> int | None:
 
 
 def folder_path(maildir: str, name: str) -> str:
-    """The directory of a folder that ``folder_names`` gave."""
+    """The directory of a folder; ``name`` as in ``FolderSum``."""
     return maildir if name == INBOX else f"{maildir}/.{name}"
 
 
 def folder_names(maildir: str) -> list[str]:
-    """INBOX and every name that may be a Maildir++ folder; empty where there is no Maildir.
+    """INBOX and every name that may be a Maildir++ folder; empty where there is no Maildir. Raises OSError.
 
-    Dovecot shows no directory ``.INBOX``, in any case: INBOX is the Maildir itself. What lies below it begins with
-    capitals, and a name must be right modified UTF-7: else Dovecot shows a mailbox, but looks for it elsewhere.
+    Dovecot shows no directory ``.INBOX``, however it is spelled: INBOX is the Maildir itself. Folders below INBOX are
+    ``.INBOX.Name`` in capitals. A name has to be modified UTF-7 in its canonical form, as for any other Dovecot shows a
+    mailbox and then uses another directory for it.
     """
     try:
         names = os.listdir(maildir)
@@ -151,7 +158,7 @@ def _may_be_folder(name: str) -> bool:
 
 
 def sum_folder(maildir: str, name: str, known: FolderSum | None = None, summing: Summing = sum_physical) -> FolderSum:
-    """One folder; OSError as ``sum_directory``."""
+    """The sums of one folder; the object ``known`` where neither directory changed. Raises OSError."""
     path = folder_path(maildir, name)
     new = sum_directory(f"{path}/new", known.new if known else None, summing)
     cur = sum_directory(f"{path}/cur", known.cur if known else None, summing)
@@ -164,17 +171,17 @@ def sum_folders(
     wanted: Callable[[str], bool] = lambda _name: True,
     summing: Summing = sum_physical,
 ) -> Folders:
-    """All folders that are wanted, with what is ``known`` of them reused; OSError as ``sum_directory``."""
+    """The sums of all folders whose name is ``wanted``; sums in ``known`` are reused. Raises OSError."""
     before = {folder.name: folder for folder in known}
     found = (sum_folder(maildir, name, before.get(name), summing) for name in folder_names(maildir) if wanted(name))
     return tuple(folder for folder in found if folder.name == INBOX or is_folder(folder))
 
 
 def is_folder(folder: FolderSum) -> bool:
-    """A name that begins with a dot is a folder when it has one of the two directories; else it is a file."""
+    """Whether one of its two directories is there. A name with a leading dot may as well be some file."""
     return folder.new.mtime_ns != _MISSING or folder.cur.mtime_ns != _MISSING
 
 
 def settled(folders: Folders) -> bool:
-    """Whether every sum can be used again."""
+    """Whether every sum may be used again: no directory changed within a second before it was listed."""
     return all(f.new.mtime_ns is not None and f.cur.mtime_ns is not None for f in folders)

@@ -1,4 +1,4 @@
-"""Mailstore, driver and doveadm that the settings ask for, or that are found on this server."""
+"""Makes mailstore, driver and doveadm from the settings, and from what Dovecot of this server says."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ log = logging.getLogger(__name__)
 
 
 def make_mailstore(config: Config) -> Mailstore:
-    """Where mailboxes lie. Dovecot is asked which folders are \\Trash and which don't count.
+    """The mailstore of the settings. Dovecot is asked which folders are \\Trash and which don't count.
 
-    Raises MissingSettingError where the place was searched for and not found.
+    Raises MissingSettingError where its path is neither set nor found on this server.
     """
     require(config, "mailstore")
     settings, found = config.settings.mailstore, _asked(config)
@@ -41,14 +41,14 @@ def make_mailstore(config: Config) -> Mailstore:
 
 
 def _asked(config: Config) -> Found:
-    """What Dovecot says of itself, asked now where it was not when the settings were read."""
+    """What Dovecot says of itself; it is asked unless that was done when the settings were read."""
     if config.found.quota is not None or config.settings.mailstore.doveadm == "off":
         return config.found
     return ask_dovecot(config.settings.mailstore.doveadm)
 
 
 def driver_name(config: Config) -> str:
-    """The setting ``mailstore.driver``, or what ``auto`` stands for on this server."""
+    """The setting ``mailstore.driver``; for ``auto`` the driver that fits Dovecot's settings."""
     name = config.settings.mailstore.driver
     if name != "auto":
         return name
@@ -61,7 +61,7 @@ def _has_doveadm(config: Config) -> bool:
 
 
 def make_driver(config: Config, store: Mailstore) -> Driver:
-    """How use is found out. Raises SettingsError where the settings can't work together."""
+    """The driver that ``driver_name`` names. Raises SettingsError where the settings can't work together."""
     name = driver_name(config)
     if name == "count":
         return CountDriver(store)
@@ -83,7 +83,11 @@ def is_http(setting: str) -> bool:
 
 
 def make_doveadm(config: Config) -> tuple[Tool | None, bool]:
-    """The tool for changes, and whether the settings insist on it. One that is closed to us is none, unless they do."""
+    """The doveadm for changes, and whether the settings insist on one: then a change fails where it does not work.
+
+    None where it is off, and where ``auto`` finds none that this user may run. Raises SettingsError where the password
+    of the HTTP API can't be read.
+    """
     setting = config.settings.mailstore.doveadm
     if setting == "off":
         return None, False
@@ -91,22 +95,22 @@ def make_doveadm(config: Config) -> tuple[Tool | None, bool]:
         return HttpDoveadm(setting, read_password(config, "doveadm").text), True
     closed = closed_dovecot(setting)
     if closed:
-        _tell_closed(config, closed)
+        _log_closed(config, closed)
     if setting == "auto":
         return None if closed else Doveadm.find(), False
     return Doveadm(shlex.split(setting)), True
 
 
 def closed_dovecot(doveadm: str) -> str:
-    """Why this user can't run Dovecot's tools, each of which reads all of its settings; "" for whoever can."""
+    """Why this user can't run Dovecot's tools, each of which has to read all settings of Dovecot; "" if it can."""
     if os.geteuid() == 0:
         return ""
     fault = outside.run([*dovecot_tool(doveadm, "doveconf"), "-n"]).fault
     return fault if outside.DENIED in fault else ""
 
 
-def _tell_closed(config: Config, closed: str) -> None:
-    """A command works without, and needs no word of it; where the settings insist on doveadm it will fail."""
+def _log_closed(config: Config, closed: str) -> None:
+    """Log it: as a warning only where the settings insist on doveadm, as else all works without it."""
     who, off = outside.own_name(), f'doveadm = "off" in [mailstore] of {config.path or DEFAULT_PATH}'
     if config.settings.mailstore.doveadm == "auto":
         log.info("%s can't run Dovecot's tools (%s): recounts and Trash do without, as with %s", who, closed, off)

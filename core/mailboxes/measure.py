@@ -1,13 +1,13 @@
-"""Measuring one mailbox: maildirsize where Dovecot would believe it, else a count of the folders. Never writes.
+"""Measures one mailbox: by maildirsize where Dovecot would believe it, else by a count of the folders. Never writes.
 
-``probe`` is what a decision can afford: one stat, and one small read where the file changed. It says when a count is
-due instead of doing it. ``measure`` does everything, Trash share included. Both take what is already known of the
-mailbox and return it anew; ``Measurement`` is immutable, so one thread may measure while another reads.
+``probe`` is what an answer to Postfix can afford: one stat, and one small read where the file changed. Where a count is
+needed it says so and does not count. ``measure`` does everything, with the share of Trash. Both get the last
+measurement and return a new one; ``Measurement`` is immutable, so one thread may measure while another reads.
 
-What is known carries a stamp of the maildirsize file it was made from (a hash of time, size and inode; 0 for no file).
-Dovecot's appends change its size, its rewrites the inode. A file that Dovecot would disbelieve is as good as none until
-it changes: the folders are counted, and then the two directories of INBOX, where deliveries go, tell a probe at once
-whether the count still holds; other folders come in rounds.
+A measurement has a stamp of the maildirsize that was there (a hash of its time, size and inode; 0 for no file), as
+Dovecot's appends change the size, and its rewrites the inode. Where Dovecot would not believe the file, the folders are
+counted instead until the file changes. Whether such a count still holds, a probe tells by the times of INBOX's two
+directories, into which mail is delivered; changes of other folders are found by rounds.
 """
 
 from __future__ import annotations
@@ -27,31 +27,35 @@ NO_FILE = 0
 
 
 class Measurement(msgspec.Struct, frozen=True, gc=False):
-    """The last measuring of one mailbox: bytes and messages, and what tells whether they still hold."""
+    """Usage of one mailbox in bytes and messages, and what tells whether it still holds."""
 
     used: int
     messages: int
     source: Source
     stamp: int | None  # None: must be measured again
-    expires_at: float | None = None  # when a young over-limit claim is old, by the time of day as for Dovecot
-    folders: Folders | None = None  # all folders where they were counted, else Trash alone; None: not looked at yet
+    expires_at: float | None = None  # up to when Dovecot believes a usage above the limit; seconds since the epoch
+    folders: Folders | None = None  # all folders where they were counted, else Trash alone; None: neither was done
     complete: bool = True  # whether the folders are as new as the rest
-    measured_at: float | None = None  # where the figure is older than the look at it; seconds since the epoch
+    measured_at: float | None = None  # where a service gave an older figure, when that was; seconds since the epoch
 
 
-class Need(Enum):
-    """What a probe can't say."""
+class ProbeOutcome(Enum):
+    """What a probe returns where it has no new measurement."""
 
-    COUNT = "count"  # the folders must be counted
-    NOTHING = "nothing"  # what is known still holds
+    COUNT_DUE = "count"  # the folders have to be counted
+    UNCHANGED = "nothing"  # the last measurement still holds
 
 
 class Unmeasurable(Exception):  # noqa: N818 - a state of the mailbox, not a fault of the program
     """The mailbox can't be read: rights, a file in the wrong place, the whole mailstore absent."""
 
 
-def probe(maildir: str, limit: int | None, known: Measurement | None, now: float) -> Measurement | Need:
-    """What one stat and one small read can tell. Raises Unmeasurable where Dovecot could not tell either."""
+def probe(maildir: str, limit: int | None, known: Measurement | None, now: float) -> Measurement | ProbeOutcome:
+    """Measure by one stat and at most one small read of maildirsize.
+
+    ``limit`` in bytes, None unlimited; ``now`` in seconds since the epoch. Raises Unmeasurable, where Dovecot could not
+    read the mailbox either.
+    """
     try:
         found = os.stat(f"{maildir}/maildirsize")
     except (FileNotFoundError, NotADirectoryError):
@@ -60,33 +64,39 @@ def probe(maildir: str, limit: int | None, known: Measurement | None, now: float
         raise Unmeasurable(reason(error)) from error
     stamp = _stamp(found)
     if known is not None and known.stamp == stamp and (known.expires_at is None or now < known.expires_at):
-        return Need.NOTHING if known.source == "maildirsize" else probe_inbox(maildir, known, stamp)
+        return ProbeOutcome.UNCHANGED if known.source == "maildirsize" else probe_inbox(maildir, known, stamp)
     if not stat.S_ISREG(found.st_mode):
         raise Unmeasurable("maildirsize is not a file")
     size = _read(maildir)
     if size is None or must_recount(size, limit, now - found.st_mtime):
-        return Need.COUNT
+        return ProbeOutcome.COUNT_DUE
     young = limit is not None and size.used > limit
     expires = found.st_mtime + FRESH_SECONDS if young else None
-    return Measurement(size.used, size.messages, "maildirsize", stamp, expires, known.folders if known else None, False)
+    folders = known.folders if known else None
+    return Measurement(
+        size.used, size.messages, "maildirsize", stamp, expires_at=expires, folders=folders, complete=False
+    )
 
 
-def probe_inbox(maildir: str, known: Measurement | None, stamp: int) -> Need:
-    """Whether INBOX is as it was counted. Raises Unmeasurable."""
+def probe_inbox(maildir: str, known: Measurement | None, stamp: int) -> ProbeOutcome:
+    """UNCHANGED if INBOX is as it was counted beside a maildirsize of this stamp, else COUNT_DUE.
+
+    Raises Unmeasurable.
+    """
     inbox = _counted_inbox(known, stamp)
     if inbox is None:
-        return Need.COUNT
+        return ProbeOutcome.COUNT_DUE
     try:
         for name, part in (("new", inbox.new), ("cur", inbox.cur)):
             if part.mtime_ns is None or _mtime(f"{maildir}/{name}") != part.mtime_ns:
-                return Need.COUNT
+                return ProbeOutcome.COUNT_DUE
     except OSError as error:
         raise Unmeasurable(reason(error)) from error
-    return Need.NOTHING
+    return ProbeOutcome.UNCHANGED
 
 
 def _counted_inbox(known: Measurement | None, stamp: int) -> FolderSum | None:
-    """INBOX, where all folders were counted beside a maildirsize of this stamp. It is the first of them."""
+    """The sums of INBOX, the first of all folders, where they were counted beside a maildirsize of this stamp."""
     counted = known is not None and known.source == "scan" and known.stamp == stamp
     return known.folders[0] if counted and known is not None and known.folders else None
 
@@ -99,14 +109,14 @@ def _mtime(path: str) -> int:
 
 
 def measure(store: Mailstore, maildir: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
-    """Everything about one mailbox, what is ``known`` reused where nothing moved.
+    """A complete measurement; sums in ``known`` are reused for directories that did not change.
 
-    Without the mailstore's top folder nothing is known, while a mailbox that is missing below it is empty, because
-    Dovecot makes it at the first delivery. Raises Unmeasurable.
+    A mailbox that is missing is empty, as Dovecot makes it at the first delivery. But without the mailstore's top
+    folder, as when its file system is not mounted, nothing is known. Raises Unmeasurable.
     """
     result = probe(maildir, limit, known, now)
     try:
-        latest = known if result is Need.NOTHING else result
+        latest = known if result is ProbeOutcome.UNCHANGED else result
         if isinstance(latest, Measurement) and latest.source == "maildirsize":
             return latest if latest.complete else _with_trash(store, maildir, latest)
         return _count(store, maildir, known)
@@ -120,7 +130,7 @@ def _with_trash(store: Mailstore, maildir: str, known: Measurement) -> Measureme
 
 
 def _count(store: Mailstore, maildir: str, known: Measurement | None) -> Measurement:
-    """Count all folders. The stamp is taken first: a change of the file during the count makes the next look count."""
+    """Count all folders. The stamp is taken first, so that a change during the count makes the next probe see it."""
     stamp = stamp_of(f"{maildir}/maildirsize")
     folders = sum_folders(maildir, (known.folders if known else None) or ())
     if not folders and not os.path.isdir(store.base):
@@ -129,20 +139,23 @@ def _count(store: Mailstore, maildir: str, known: Measurement | None) -> Measure
 
 
 def counted(store: Mailstore, folders: Folders, stamp: int, before: Measurement | None) -> Measurement:
-    """The sum of all folders that count; the object ``before`` where nothing changed, so that nobody is told."""
+    """The sum of all folders that count; the object ``before`` if it is equal, so that the ledger sees no change."""
     used, messages = total(store, folders)
-    known = Measurement(used, messages, "scan", stamp, None, folders)
+    known = Measurement(used, messages, "scan", stamp, folders=folders)
     return before if before == known and before is not None else known
 
 
 def total(store: Mailstore, folders: Folders) -> tuple[int, int]:
-    """Bytes and messages of the folders that count."""
+    """Bytes and messages of the folders that Dovecot's quota rules don't ignore."""
     counting = [folder for folder in folders if not store.is_ignored(folder.name)]
     return sum(folder.bytes for folder in counting), sum(folder.messages for folder in counting)
 
 
 def count_inbox(store: Mailstore, maildir: str, known: Measurement | None) -> Measurement:
-    """A count for a decision: INBOX anew, other folders as last counted (all, the first time). Raises Unmeasurable."""
+    """Count for an answer to Postfix: INBOX anew, other folders as last counted (all of them the first time).
+
+    Raises Unmeasurable.
+    """
     try:
         stamp = stamp_of(f"{maildir}/maildirsize")
         inbox = _counted_inbox(known, stamp)
@@ -164,7 +177,7 @@ def recorded(maildir: str) -> tuple[int, int] | None:
 
 
 def limit_on_record(maildir: str) -> int | None:
-    """The limit in bytes that Dovecot wrote down; None without one, or without a readable file."""
+    """The limit in bytes in the header of maildirsize; None without one, or without a readable file."""
     try:
         size = _read(maildir)
     except Unmeasurable:
@@ -173,7 +186,10 @@ def limit_on_record(maildir: str) -> int | None:
 
 
 def _read(maildir: str) -> Maildirsize | None:
-    """The parsed file; None where it is none. O_NONBLOCK: a FIFO in its place must not hold us."""
+    """The parsed file; None where there is none, or none that Dovecot would read.
+
+    O_NONBLOCK, as opening a FIFO in its place would otherwise hang.
+    """
     try:
         handle = os.open(f"{maildir}/maildirsize", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -189,6 +205,7 @@ def _read(maildir: str) -> Maildirsize | None:
 
 
 def stamp_of(path: str) -> int:
+    """The stamp of a file; 0 where there is none. Raises OSError."""
     try:
         return _stamp(os.stat(path))
     except FileNotFoundError:
@@ -200,5 +217,5 @@ def _stamp(found: os.stat_result) -> int:
 
 
 def reason(error: Exception) -> str:
-    """What to tell of an error of the file system."""
+    """The text of an error for people: of an OSError what the system says, without number and path."""
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)

@@ -1,11 +1,11 @@
-"""Recounting: a new maildirsize where that is safe, else none, so that Dovecot counts at its next look.
+"""Recounts a mailbox: writes a new maildirsize where that is safe, else removes it, so that Dovecot counts itself.
 
-Dovecot does not lock the file; a delivery first moves its mail into ``new`` and then appends a line. A file that was
-replaced between the two would be wrong for ever. So the new one goes into place only when, between the start of the
-count and the rename, no directory changed and nobody appended; afterwards the directories are looked at once more,
-and if one moved, the file is removed: Dovecot then counts by itself. Directories that changed within the last second
-can't be told apart by time, so they count as changed. Where there was no file none is made: Dovecot makes its own when
-it keeps one, and with a quota driver that keeps none ours would never follow a delivery.
+Dovecot does not lock the file: a delivery first moves its mail into ``new`` and then appends a line. A file that is
+replaced between the two would be wrong for ever. So the new one goes into place only if no directory changed and
+nothing was appended between the start of the count and the rename. Then the directories are checked once more, and if
+one changed, the file is removed. A second change within one second leaves no new time, so a directory that changed
+within the last second counts as changed. Where there was no file none is made: Dovecot makes its own where its driver
+keeps one, and with another driver nothing would bring the file up to date at a delivery.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _PAUSE_SECONDS = 1.1  # a little more than directories take to settle
 
 
 def rewrite(store: Mailstore, maildir: str, limit: int | None) -> str:
-    """Count the mailbox and record the result. Raises OSError.
+    """Count the mailbox and write maildirsize. Raises OSError.
 
-    Returns the method: ``rewrite``, or ``unlink`` where no file is left, so that the next reader counts. An unlimited
-    mailbox decides nothing, so its count can wait for that.
+    Returns the method: ``rewrite``, or ``unlink`` where no file is left, so that the next reader counts. For an
+    unlimited mailbox the file is always removed: nothing depends on its usage, so the count can wait for a reader.
     """
     path = f"{maildir}/maildirsize"
     if not os.path.isdir(maildir):
@@ -47,9 +47,11 @@ def rewrite(store: Mailstore, maildir: str, limit: int | None) -> str:
 
 
 def with_doveadm(maildir: str, recalc: Callable[[], None]) -> None:
-    """Have Dovecot recount by ``recalc``, and again where somebody delivered meanwhile: it takes no lock either, and
-    counts such a mail twice. In a mailbox that is never quiet the last count stands, and the background check
-    (core/mailboxes/drift.py) has a look at it. Raises what ``recalc`` raises, and OSError.
+    """Have Dovecot recount by ``recalc``, and once more where mail was delivered meanwhile.
+
+    Dovecot takes no lock either, and counts such a mail twice. In a mailbox that is never quiet the count of the last
+    of ``_TRIES`` stands, and the background check (core/mailboxes/drift.py) compares it. Raises what ``recalc`` raises,
+    and OSError.
     """
     for left in reversed(range(_TRIES)):
         before = _times(maildir)
@@ -60,7 +62,7 @@ def with_doveadm(maildir: str, recalc: Callable[[], None]) -> None:
 
 
 def _times(maildir: str) -> dict[str, int]:
-    """When the directories with messages changed; nothing where the Maildir is on another host."""
+    """When each directory with messages changed, in ns; empty where the Maildir is not on this host."""
     times = {}
     for name in folder_names(maildir):
         for part in ("new", "cur"):
@@ -75,7 +77,7 @@ def _are_settled(times: dict[str, int]) -> bool:
 
 
 def _replace(store: Mailstore, maildir: str, limit: int, folders: Folders, before: tuple[int, ...]) -> bool:
-    """Put a new file in place, unless somebody writes meanwhile; False where the file must go instead."""
+    """Put a new file in place, unless the mailbox changes meanwhile; False where the file has to be removed."""
     path = f"{maildir}/maildirsize"
     used, messages = total(store, folders)
     temporary = f"{path}{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(8)}"
@@ -85,7 +87,7 @@ def _replace(store: Mailstore, maildir: str, limit: int, folders: Folders, befor
             return False
         os.rename(temporary, path)
         return _unchanged(maildir, folders)
-    except PermissionError:  # we are neither root nor the owner: Dovecot could not read a file of ours
+    except PermissionError:  # neither root nor the owner: Dovecot could not read a file that this user owns
         return False
     finally:
         with contextlib.suppress(FileNotFoundError):
@@ -93,7 +95,7 @@ def _replace(store: Mailstore, maildir: str, limit: int, folders: Folders, befor
 
 
 def _write(path: str, maildir: str, text: str) -> None:
-    """With the owner and the rights that Dovecot would give it: those of the Maildir, for files."""
+    """Write a file with the owner and the rights that Dovecot would give it: those of the Maildir, for files."""
     like = os.stat(maildir)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -113,5 +115,5 @@ def _identity(path: str) -> tuple[int, ...] | None:
 
 
 def _unchanged(maildir: str, folders: Folders) -> bool:
-    """Whether the same folders are there, with the same times."""
+    """Whether the same folders are there, with the same times and sums."""
     return sum_folders(maildir, folders) == folders

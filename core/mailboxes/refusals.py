@@ -1,8 +1,8 @@
-"""How often each account was refused mail, over the last hour and the last day. Pure: the time is a parameter.
+"""Counts how often mail for each account was refused, over the last hour and the last day. Pure.
 
-Counted in slices of five minutes: an addition for each refusal, whatever rate they come at, and memory only for
-accounts that were refused. All refusals are counted under the empty address. Which slice it is a clock says that is
-never set back; ``at`` is the time of day, for people.
+Counts are kept by slices of five minutes: a refusal costs an addition, and only accounts that were refused take memory.
+The empty address has the count of all refusals. Slices are told by a clock that never goes back; the time of day is
+kept only to be shown. Both are parameters.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _HOUR, _DAY = 12, 288  # slices, besides the one that is going on
 _ALL = ""
 
 
-class Refused(NamedTuple):
-    """How often a mailbox was refused mail within a slice of five minutes; an empty address stands for all refusals.
+class RefusalCount(NamedTuple):
+    """How often mail for a mailbox was refused within slice ``number``; an empty address stands for all refusals.
 
-    ``at`` is when it was last, in seconds since the epoch, and ``sender`` whose mail that was.
+    ``at`` is when that was last, in seconds since the epoch, and ``sender`` the sender of that mail.
     """
 
     number: int
@@ -33,7 +33,7 @@ class Refused(NamedTuple):
 
 
 class _Window:
-    """Counts of the newest slices."""
+    """Counts by address over the newest slices."""
 
     def __init__(self, slices: int) -> None:
         self.counts: Counter[str] = Counter()
@@ -41,14 +41,14 @@ class _Window:
         self.parts: deque[tuple[int, Counter[str]]] = deque()
 
     def add(self, number: int, address: str) -> None:
-        """One more in slice ``number``."""
+        """Count one refusal in slice ``number``."""
         if not self.parts or self.parts[-1][0] < number:
             self.parts.append((number, Counter()))
         self.parts[-1][1][address] += 1
         self.counts[address] += 1
 
-    def merge(self, refusals: Iterable[Refused]) -> None:
-        """Those of before, or of another engine, too."""
+    def merge(self, refusals: Iterable[RefusalCount]) -> None:
+        """Add counts that are not from this window: of an earlier time, or of another engine."""
         parts = dict(self.parts)
         for one in refusals:
             parts.setdefault(one.number, Counter())[one.address] += one.times
@@ -56,7 +56,7 @@ class _Window:
         self.parts = deque(sorted(parts.items()))
 
     def forget(self, number: int) -> list[str]:
-        """Leave out what is too old in slice ``number``; the addresses of which nothing is left."""
+        """Drop slices that are too old when ``number`` is the current one; the addresses without any count now."""
         gone = []
         while self.parts and self.parts[0][0] < number - self._slices:
             for address, count in self.parts.popleft()[1].items():
@@ -68,21 +68,21 @@ class _Window:
 
 
 class RefusalTally:
-    """Written and read on the engine's loop.
+    """The counts of all accounts. Written and read on the engine's loop.
 
     ``at`` and ``now`` are seconds since the epoch, ``steady`` those of ``steady_time`` in core/base/clock.py.
-    ``sender_of`` gives the sender in a request, for those that are shown or written.
+    ``sender_of`` reads the sender of a request; it is called only for requests that are shown or written down.
     """
 
     def __init__(self, steady: float, sender_of: Callable[[bytes], str]) -> None:
         self._begun = steady
         self._sender_of = sender_of
         self._hour, self._day = _Window(_HOUR), _Window(_DAY)
-        self._unsaved = _Window(_DAY)  # what the history does not have yet
+        self._unsaved = _Window(_DAY)  # refusals that the history does not have yet
         self._last: dict[str, tuple[float, bytes | str]] = {}  # when, and the request or its sender
 
     def add(self, address: str, request: bytes, at: float, steady: float) -> None:
-        """A refusal on account of this mailbox."""
+        """Count a refusal of mail for this mailbox."""
         number = int(steady // _SLICE)
         for window in (self._hour, self._day, self._unsaved):
             window.add(number, address)
@@ -90,11 +90,11 @@ class RefusalTally:
         self._forget(number)
 
     def count(self, request: bytes, at: float, steady: float) -> None:
-        """A refusal, of whichever mailbox."""
+        """Count a refusal in the sum of all."""
         self.add(_ALL, request, at, steady)
 
     def last_hour(self, steady: float) -> int:
-        """How often mail was refused within the last hour, to the slice."""
+        """How often mail was refused within the last hour, give or take a slice."""
         self._forget(int(steady // _SLICE))
         return self._hour.counts[_ALL]
 
@@ -105,17 +105,18 @@ class RefusalTally:
             del self._last[address]
 
     def report(self, now: float, steady: float, most: int) -> Refusals:
-        """The accounts that were refused most within the hour, then within the day."""
+        """The ``most`` accounts with most refusals within the hour, then within the day."""
         self._forget(int(steady // _SLICE))
         hour, day = self._hour.counts, self._day.counts
         accounts = [address for address in day if address != _ALL]
         worst = heapq.nlargest(most, accounts, key=lambda name: (hour[name], day[name], self._last[name][0]))
         since = now - min(steady - self._begun, _DAY * _SLICE)
-        return Refusals(since, [self._row(name) for name in worst], len(accounts))
+        return Refusals(since, accounts=[self._row(name) for name in worst], total=len(accounts))
 
     def _row(self, address: str) -> RefusedAccount:
         at, sender = self._last_of(address)
-        return RefusedAccount(address, self._hour.counts[address], self._day.counts[address], at, sender)
+        hour, day = self._hour.counts[address], self._day.counts[address]
+        return RefusedAccount(address, last_hour=hour, last_day=day, at=at, sender=sender)
 
     def _last_of(self, address: str) -> tuple[float, str]:
         at, mail = self._last[address]
@@ -123,21 +124,24 @@ class RefusalTally:
 
     # ---- what outlives the engine
 
-    def known(self) -> list[Refused]:
-        """All of the last day."""
+    def known(self) -> list[RefusalCount]:
+        """The counts of the last day, for another engine."""
         return self._refused(self._day)
 
-    def unsaved(self) -> list[Refused]:
-        """Those that this was not asked for yet; who can't write them gives them back."""
+    def unsaved(self) -> list[RefusalCount]:
+        """The counts since the last call, to be written down; where that fails, ``give_back`` returns them."""
         found, self._unsaved = self._refused(self._unsaved), _Window(_DAY)
         return found
 
-    def give_back(self, refusals: Iterable[Refused]) -> None:
-        """They could not be written."""
+    def give_back(self, refusals: Iterable[RefusalCount]) -> None:
+        """Return counts of ``unsaved`` that could not be written."""
         self._unsaved.merge(refusals)
 
-    def recall(self, refusals: list[Refused], steady: float) -> dict[str, float]:
-        """Those of before this engine, which are written already; when each account was refused last."""
+    def recall(self, refusals: list[RefusalCount], steady: float) -> dict[str, float]:
+        """Add counts from before this engine, which are written down already.
+
+        Returns when mail for each account was last refused, in seconds since the epoch.
+        """
         number = int(steady // _SLICE)
         for window, slices in ((self._hour, _HOUR), (self._day, _DAY)):
             window.merge(one for one in refusals if number - slices <= one.number <= number)
@@ -152,12 +156,12 @@ class RefusalTally:
         return last
 
     def oldest(self, steady: float) -> int:
-        """The first slice that counts."""
+        """The number of the oldest slice that is counted."""
         return int(steady // _SLICE) - _DAY
 
-    def _refused(self, window: _Window) -> list[Refused]:
+    def _refused(self, window: _Window) -> list[RefusalCount]:
         return [
-            Refused(number, address, count, *self._last_of(address))
+            RefusalCount(number, address, count, *self._last_of(address))
             for number, counts in window.parts
             for address, count in counts.items()
             if address in self._last

@@ -1,11 +1,14 @@
-"""Accepted mails that have not arrived yet: what they announced counts against the mailbox, so that not all of many
-parallel senders pass into the same free space. Pure; the clock is the caller's.
+"""Accepted mails that have not arrived yet: their announced sizes count against the limit. Pure; times are parameters.
 
-An entry ends when its delivery shows up, when the same recipient of the same mail is accepted anew, or when its time is
-over. Announced and delivered size differ a little: SIZE counts CRLF, the file has LF and a few header lines more.
+Between an answer and the delivery, usage does not have the mail. Without reservations, many senders at once would all
+be accepted into the same free space.
 
-Where very many are on their way, only the newest are kept one by one. Those before are summed up by the second in which
-their time is over, so that they end in time however many follow.
+A reservation ends when a delivery shows that fits it, when the same recipient of the same mail is accepted anew, or
+when its time is over. Announced and delivered size differ a little: SIZE (RFC 1870) counts CRLF, while the file may
+have LF, and has a few header lines more.
+
+Only the newest are kept one by one. Older ones are summed up by the second in which their time is over: a mailbox to
+which thousands of mails are on the way then takes little memory, and each of them still ends in time.
 """
 
 from __future__ import annotations
@@ -15,13 +18,13 @@ from collections.abc import Hashable
 from itertools import islice, takewhile
 from math import ceil, inf
 
-MOST = 64  # of one mailbox that are kept one by one
+MOST = 64  # reservations of one mailbox that are kept one by one
 _MORE = 4096  # bytes that headers may add or line ends take from a small mail
 _SHARE = 16  # and a sixteenth of a large one
 
 
 class _Sum:
-    """Mails whose time is over at ``end``, or up to a second before."""
+    """Mails whose time is over at ``end`` or within the second before: their number, and the sum of their bytes."""
 
     __slots__ = ("end", "mails", "size")
 
@@ -31,7 +34,7 @@ class _Sum:
         self.mails = 0
 
     def take(self, mails: int) -> int:
-        """Take so many out, each of the middle size; their bytes."""
+        """Take out so many mails, each counted with the average size; their bytes."""
         part = self.size * mails // self.mails
         self.size -= part
         self.mails -= mails
@@ -39,18 +42,22 @@ class _Sum:
 
 
 class Reservations:
-    """Of one mailbox. Sizes in bytes; times in seconds, on one clock."""
+    """The reservations of one mailbox. Sizes in bytes; times in seconds by one clock that never goes back.
+
+    ``sum`` is called for each answer, so it only adds up what ended: ``_total`` is kept, and ``_next_end`` says before
+    when nothing can have ended.
+    """
 
     __slots__ = ("_held", "_next_end", "_old", "_total")
 
     def __init__(self) -> None:
-        self._held: dict[Hashable, tuple[float, int]] = {}  # in the order of their ends
-        self._old: deque[_Sum] = deque()  # those before
-        self._total = 0
-        self._next_end = inf  # before it nothing ends by its time
+        self._held: dict[Hashable, tuple[float, int]] = {}  # until when, and bytes; in the order of their ends
+        self._old: deque[_Sum] = deque()  # older ones, summed up
+        self._total = 0  # bytes of all
+        self._next_end = inf  # the earliest end of a time
 
     def add(self, key: Hashable, size: int, until: float) -> None:
-        """Hold ``size`` bytes for the mail and recipient of ``key``, once."""
+        """Reserve ``size`` bytes for the mail and recipient of ``key``, in place of what that key had before."""
         held = self._held
         before = held.pop(key, None)
         if before is not None:
@@ -62,7 +69,7 @@ class Reservations:
         self._next_end = min(self._next_end, until)
 
     def _sum_up_oldest(self) -> None:
-        """Half of them at once, so that the next ones find room."""
+        """Sum up half of them at once, so that this is not due again at the next mail."""
         held, old = self._held, self._old
         for key in list(islice(held, MOST // 2)):
             end, size = held.pop(key)
@@ -73,7 +80,7 @@ class Reservations:
             old[-1].mails += 1
 
     def sum(self, now: float, own: Hashable = None) -> int:
-        """Bytes held now, but for those of ``own``."""
+        """Bytes reserved now, without those of the key ``own``: a mail must not be refused for its own reservation."""
         if now >= self._next_end:
             self._end(now)
         mine = self._held.get(own)
@@ -89,7 +96,10 @@ class Reservations:
         self._next_end = min(first, next(iter(held.values()))[0] if held else inf)
 
     def arrived(self, size: int, messages: int) -> None:
-        """The mailbox grew: end what has arrived, the oldest that fits first, one a message."""
+        """End reservations when the mailbox grew by ``size`` bytes and so many messages: one for each message.
+
+        Which mail a new message is, usage does not tell. So the oldest one goes that is not larger than what arrived.
+        """
         old = self._old
         while old and messages > 0:
             mails = min(messages, old[0].mails)

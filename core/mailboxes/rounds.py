@@ -1,8 +1,9 @@
-"""Rounds over the mailboxes: everybody in turn, gently, and those that somebody looks at each second.
+"""Measures all mailboxes in rounds, and those that are on a screen or had a request lately each second.
 
 A round takes ``SHARE`` of a core at most: after each slice it rests in proportion to the CPU time that the slice took.
-The first round has to be over soon, as until then the table has gaps, so it takes ``FIRST_SHARE``. The measuring is
-done in lanes (see core/base/lanes.py): a mailbox on a hanging file system is left out and the round goes on.
+The first round has to be over soon, as until then the table has gaps, so it takes ``FIRST_SHARE``. Mailboxes are
+measured in the threads of lanes (core/base/lanes.py): where a file system hangs, its mailboxes are left out and the
+round goes on.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ log = logging.getLogger(__name__)
 SHARE = 0.05
 FIRST_SHARE = 0.8
 _SLICE = 64
-_LOOK_SECONDS = 1.0  # accounts on screen or just asked about
-_ASKED_SECONDS = 30.0  # how long an account counts as just asked about
+_LOOK_SECONDS = 1.0  # between two measurements of accounts on a screen, or with a request lately
+_ASKED_SECONDS = 30.0  # after a request an account is measured each second for so long
 _REST_SECONDS = 1.0  # between two rounds
 _PATIENCE = 30.0  # a count of a million messages by stat is slow, not hanging
 
 
 class Measured(NamedTuple):
-    """What one mailbox was found to hold (or why that can't be told), and from which base."""
+    """A new measurement, or why there is none, and the last one from which it was made."""
 
     base: Measurement | None
     outcome: Measurement | str
@@ -41,7 +42,7 @@ Measure = Callable[[str, int | None, Measurement | None, float], Measurement]
 
 
 def measure_entry(measure: Measure, entry: Entry) -> Measured:
-    """Measure one mailbox, in any thread, with a function of a driver."""
+    """Measure one mailbox with a method of a driver. Runs in any thread, and never raises Unmeasurable."""
     base = entry.known
     if entry.fault:
         return Measured(base, entry.fault)
@@ -54,7 +55,7 @@ def measure_entry(measure: Measure, entry: Entry) -> Measured:
 
 
 class _Slice:
-    """Some accounts that are measured together."""
+    """Accounts that are measured together; ``done`` is set when the last one is."""
 
     def __init__(self, count: int) -> None:
         self.left = count
@@ -70,7 +71,7 @@ _Item = tuple[Entry, _Slice]
 
 
 class Poller:
-    """Keeps the ledger's figures fresh. ``asked`` are accounts that a policy request named, with their loop time."""
+    """Keeps the usage in the ledger fresh. ``asked`` has the accounts of recent requests, and when, in loop time."""
 
     def __init__(self, ledger: Ledger, driver: Driver, asked: dict[Entry, float]) -> None:
         self._ledger = ledger
@@ -86,7 +87,7 @@ class Poller:
             "orders": self._lane("orders", driver.measure),
         }
         self.rounds = 0
-        self.first_round = asyncio.Event()  # everybody was measured once
+        self.first_round = asyncio.Event()  # set once all accounts were measured
 
     def _lane(self, name: str, measure: Measure) -> Lane[_Item, Measured]:
         def work(item: _Item) -> Measured:
@@ -98,18 +99,18 @@ class Poller:
         return self._place_of(item[0].address)
 
     def start(self) -> None:
-        """Begin, once the ledger holds the accounts."""
+        """Begin; to be called once the ledger has the accounts."""
         self._tasks = [restarts.start("rounds", self._rounds), restarts.start("looks", self._looks)]
 
     def stop(self) -> None:
-        """End; a thread that hangs in a system call is left behind."""
+        """End. A thread that hangs in a system call is left to itself."""
         for task in self._tasks:
             task.cancel()
         for lane in self._lanes.values():
             lane.close()
 
     def watch(self, client: object, addresses: Iterable[str]) -> None:
-        """The accounts on the screen of ``client``; none ends it."""
+        """Measure these accounts each second, as they are on the screen of ``client``; an empty list ends that."""
         wanted = list(addresses)
         if wanted:
             self._watched[client] = wanted
@@ -118,11 +119,11 @@ class Poller:
             self._watched.pop(client, None)
 
     async def measure_now(self, entries: list[Entry]) -> None:
-        """Measure these before anything else is said about them, as after a change."""
+        """Measure these and return when that is done, as after a change."""
         await self._slice("orders", entries)
 
     async def survey_now(self, entries: list[Entry]) -> None:
-        """Measure these as a round would: for a look at all accounts, where there are no rounds."""
+        """Measure these as a round would, for a command that shows all accounts and runs no rounds."""
         await self._slice("rounds", entries)
 
     async def _rounds(self) -> None:
@@ -157,7 +158,7 @@ class Poller:
         return [entry for entry in {*entries, *self._asked} if not _is_fresh(entry, now)]
 
     async def _slice(self, name: str, entries: list[Entry]) -> float:
-        """Measure these in a lane; the CPU seconds that it took."""
+        """Measure these in lane ``name``; the CPU seconds that it took."""
         lane, now = self._lanes[name], _Slice(len(entries))
         before = lane.cpu_seconds
         items = [(entry, now) for entry in entries]
@@ -166,19 +167,19 @@ class Poller:
                 lane.submit(item)
             elif lane.is_stuck(item):
                 self._hangs(item)
-            else:  # others hang, and it can't be looked at: what was known of it stays, with its age
+            else:  # all threads hang on other file systems: its last measurement stays, with its age
                 now.one_done()
         if items:
             await now.done
         return lane.cpu_seconds - before
 
-    # ---- the lanes' ends
+    # ---- called by the lanes, on the loop
 
     def _done(self, item: _Item, result: Measured | Exception) -> None:
         entry, part = item
         try:
             self._take(entry, result)
-        finally:  # a slice that never ends would be the last one
+        finally:  # without this an error in here would leave the round waiting for this slice for ever
             part.one_done()
 
     def _take(self, entry: Entry, result: Measured | Exception) -> None:
@@ -197,7 +198,7 @@ class Poller:
 
 
 def _is_fresh(entry: Entry, now: float) -> bool:
-    """Whether it is known to be as it was measured."""
+    """Whether its maildirsize is watched and did not change, so that measuring would find nothing new."""
     return entry.fresh_until > now and entry.known is not None and entry.known.complete
 
 

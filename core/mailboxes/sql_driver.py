@@ -1,12 +1,12 @@
-"""The driver ``sql``: the table in which Dovecot keeps use, or a copy of it (dict quota, quota_clone).
+"""The driver ``sql``: usage is in a table of Dovecot's quota (dict quota) or in a copy of it (quota_clone).
 
-A round reads the whole table once. A decision takes a row that is at most ``FRESH`` seconds old as it is, and else has
-it looked up (core/mailboxes/asking.py); where the database does not answer in time, it takes what was known, up to an
-age of ``USABLE``. A copy may lag behind by ten seconds, which is how often Dovecot writes it.
+A round reads the whole table once. An answer to Postfix uses a row that was read at most ``FRESH`` seconds ago, and
+else has it looked up (core/mailboxes/asking.py); where the database does not reply in time, the old figure is used, up
+to an age of ``USABLE``. A copy may lag behind by ten seconds, which is how often Dovecot writes it.
 
-Ages are by a clock that never goes back; the time of day of a figure is for people.
+Ages are by a clock that never goes back; the time of day of a figure is only shown.
 
-An account without a row, or with a figure below zero, is one that Dovecot would count anew: nothing is known of it.
+For an account without a row, or with a figure below zero, Dovecot would count the mailbox, so its usage is not known.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from time import monotonic
 from typing import NamedTuple, Protocol
 
 from mailquota.core.base.errors import DatabaseError, MailquotaError
-from mailquota.core.mailboxes.asking import Asking
+from mailquota.core.mailboxes.asking import UsageQueries
 from mailquota.core.mailboxes.folders import Folders, sum_folders
 from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.mailboxes.measure import NO_FILE, Measurement, Need, Unmeasurable, reason
+from mailquota.core.mailboxes.measure import NO_FILE, Measurement, ProbeOutcome, Unmeasurable, reason
 
 FRESH = 1.0  # seconds
 USABLE = 300.0
-LOOK = 5.0  # how old a figure on somebody's screen may be
-REST = 20  # times as long as reading everything took
+LOOK = 5.0  # how old a figure on a console's screen may be
+REST = 20  # rests are so many times as long as reading the whole table took
 REST_LEAST = 5.0
 
 
 class UsageRow(Protocol):
-    """What the table says of an address: bytes and messages."""
+    """A row of the table: address, bytes and messages."""
 
     @property
     def address(self) -> str: ...
@@ -41,24 +41,28 @@ class UsageRow(Protocol):
 
 
 class UsageTable(Protocol):
-    """The table. Both raise DatabaseError; used by one thread at a time."""
+    """The table over one connection. Both methods raise DatabaseError; used by one thread at a time."""
 
     def everybody(self) -> Iterable[UsageRow]:
-        """All rows that make sense."""
+        """All rows with usable figures."""
 
     def one(self, address: str) -> UsageRow | None:
-        """The row of an address."""
+        """The row of an address; None without one, or without usable figures."""
 
 
 class _Figure(NamedTuple):
     used: int
     messages: int
     at: float  # seconds since the epoch
-    asked: float  # the same by the steady clock
+    asked: float  # the same moment by the steady clock
 
 
 class SqlDriver:
-    """``rounds`` and ``rows`` are the same table over two connections, so that neither use waits for the other."""
+    """Reads usage from the table.
+
+    ``rounds`` and ``rows`` are two connections to the same table: a query for one row, for which Postfix waits, must
+    not wait until a round has read all rows. ``steady`` is a clock in seconds that never goes back.
+    """
 
     name = "sql"
 
@@ -73,64 +77,66 @@ class SqlDriver:
         self._using_rows = threading.Lock()
         self._history = threading.Lock()
         self._figures: dict[str, _Figure] = {}
-        self._asking = Asking("sql", self._look_up, 1, (MailquotaError, Unmeasurable), steady)
+        self._queries = UsageQueries("sql", self._look_up, 1, (MailquotaError, Unmeasurable), steady)
         self._next_round = float("-inf")
         self._oldest = USABLE
         self._fault: DatabaseError | None = None
 
     def place(self, address: str) -> str:
-        """See Driver."""
+        """The same for all: one database is asked."""
         return self.name
 
     def record(self, address: str) -> str | None:
-        """See Driver. There is none: it is a row in a table."""
+        """None: usage is no file."""
         return None
 
-    def probe(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement | Need:
-        """See Driver."""
+    def probe(
+        self, address: str, limit: int | None, known: Measurement | None, now: float
+    ) -> Measurement | ProbeOutcome:
+        """A figure of at most ``FRESH`` seconds; else a query is started, and COUNT_DUE says to wait in ``count``."""
         figure = self._figures.get(address)
         if figure is None or self._age(figure) > FRESH:
-            self._asking.put(address, limit, now)
-            return Need.COUNT
+            self._queries.put(address, limit, now)
+            return ProbeOutcome.COUNT_DUE
         return _known(figure, known)
 
     def count(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
-        """See Driver."""
-        return self._usable(address, known, self._asking.ask(address, limit, now))
+        """The newest figure, after a wait for the query that ``probe`` started. Raises Unmeasurable."""
+        return self._usable(address, known, self._queries.ask(address, limit, now))
 
     def measure(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
-        """See Driver. A table knows nothing of folders, so what Trash holds stays unknown."""
+        """Look the row up now. The table has no folders, so the share of Trash is not known. Raises Unmeasurable."""
         try:
             return _known(self._look_up(address, limit, now), known)
         except DatabaseError as error:
             raise Unmeasurable(str(error)) from error
 
     def look(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
-        """See Driver."""
+        """The same, but a figure of up to ``LOOK`` seconds is used. Raises Unmeasurable."""
         figure = self._figures.get(address)
         fresh = figure is not None and self._age(figure) <= LOOK
         return _known(figure, known) if figure is not None and fresh else self.measure(address, limit, known, now)
 
     def survey(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
-        """See Driver."""
+        """The figure of the last reading of the whole table, which is read anew where due. Raises Unmeasurable."""
         if self._steady() >= self._next_round:
             self._read_all(now)
         return self._usable(address, known, self._fault)
 
     def folders(self, address: str) -> Folders:
-        """See Driver. From the Maildir, where there is one."""
+        """Usage by folder, counted in the Maildir; empty where there is none. Raises Unmeasurable."""
         try:
             return sum_folders(self._store.maildir(address))
         except OSError as error:
             raise Unmeasurable(reason(error)) from error
 
     def recorded(self, address: str) -> tuple[int, int] | None:
-        """See Driver."""
+        """None: what Dovecot has on record is what this driver reports."""
         return None
 
     def recount(self, address: str, limit: int | None) -> str:
-        """See Driver."""
-        raise MailquotaError("the use in the database is Dovecot's: only doveadm can have it counted anew")
+        """Not possible: raises MailquotaError."""
+        raise MailquotaError("Dovecot keeps the usage in the database, so only doveadm can recount it")
 
     # ---- parts
 
@@ -151,15 +157,17 @@ class SqlDriver:
                 if row is None:
                     self._figures.pop(address, None)
                     raise Unmeasurable("the table has no figure for it")
-                figure = self._figures[address] = _Figure(row.used, row.messages, now, asked)
+                figure = self._figures[address] = _Figure(row.used, row.messages, at=now, asked=asked)
         return figure
 
     def _read_all(self, now: float) -> None:
-        """Read everything; a row that was looked up meanwhile is newer. What is gone from the table is gone."""
+        """Read the whole table, in place of all older figures; rows looked up meanwhile are newer and stay."""
         started = self._steady()
         found: dict[str, _Figure] | None = None
         try:
-            found = {row.address: _Figure(row.used, row.messages, now, started) for row in self._rounds.everybody()}
+            found = {
+                row.address: _Figure(row.used, row.messages, at=now, asked=started) for row in self._rounds.everybody()
+            }
             self._fault = None
         except DatabaseError as error:
             self._fault = error
@@ -174,6 +182,6 @@ class SqlDriver:
 
 
 def _known(figure: _Figure, known: Measurement | None) -> Measurement:
-    """In the ledger's form; the object ``known`` where it says the same."""
+    """The figure as a Measurement; the object ``known`` if it is equal, so that the ledger sees no change."""
     fresh = Measurement(figure.used, figure.messages, "sql", NO_FILE, measured_at=figure.at)
     return known if known is not None and known == fresh else fresh

@@ -1,15 +1,15 @@
-"""Emptying Trash: what would go, and making it go, through doveadm or by ourselves.
+"""Empties Trash: finds the messages and removes them, through doveadm or by removing their files.
 
-Both ways remove only messages that were found and report exactly those that went; what arrives meanwhile stays. By
-ourselves a message is its file in ``cur`` or ``new`` of a Trash folder, and its age is the time since its file was
-moved there (ctime, which is Dovecot's save date for Maildir). A running IMAP client sees EXPUNGE at Dovecot's next look
-at the folder. No link is followed on the way: it could lead into anybody's mailbox.
+Both ways remove only messages that were found before, and report exactly those that were removed; mail that arrives
+meanwhile stays. Without doveadm a message is a file in ``cur`` or ``new`` of a Trash folder, and its age is the time
+since the file was moved there (ctime, which is Dovecot's save date for Maildir). A running IMAP client gets EXPUNGE
+when Dovecot next reads the folder. No link is followed on the way: it could lead into another mailbox.
 
-maildirsize gets two appended lines: before the first message goes one that makes the sum negative, which nobody
-believes, and after the last one that makes it right. So whoever looks in between, and everybody if we are killed,
-counts the mailbox. Dovecot may write the file anew meanwhile, and its sums may or may not hold what goes. So the file
-is opened before (a file that is open keeps its inode number); where another one lies there at the end, it is removed,
-and the next reader counts.
+maildirsize gets two appended lines: before the first file is removed one that makes the sum negative, which no reader
+believes, and after the last one that makes it right. So every reader in between counts the mailbox, and also every
+later one if this process is killed. Dovecot may write the file anew meanwhile, with or without the messages that are
+being removed in its sum. So the file is opened before (the inode number of an open file is not used again); where
+another file has its name at the end, that is removed, and the next reader counts.
 """
 
 from __future__ import annotations
@@ -31,11 +31,14 @@ from mailquota.core.servers.dovecot.mutf7 import decode
 
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 _WILDCARDS = frozenset("*%?")
-_DISBELIEVED = 2**60  # bytes; more than any sum, and several times that still is a 64 bit number
+_DISBELIEVED = 2**60  # bytes; more than any sum, and several times as much still fits into 64 bits
 
 
-class Found(msgspec.Struct, frozen=True):
-    """One message in Trash. ``place`` is its UID, or its directory and name."""
+class FoundMessage(msgspec.Struct, frozen=True):
+    """One message in Trash: bytes, and when it came there, in seconds since the epoch.
+
+    ``place`` is its UID where doveadm found it, else the directory and the name of its file.
+    """
 
     folder: str
     place: int | tuple[str, str]
@@ -43,30 +46,33 @@ class Found(msgspec.Struct, frozen=True):
     arrived: float
 
 
-class Removed(msgspec.Struct, frozen=True):
-    """The messages that went, and why others did not."""
+class Removal(msgspec.Struct, frozen=True):
+    """The messages that were removed, and the error that kept others from it."""
 
-    messages: list[Found]
+    messages: list[FoundMessage]
     error: MailquotaError | OSError | None = None
 
 
-def find_by_doveadm(doveadm: Tool, store: Mailstore, address: str, before: float | None) -> list[Found]:
-    """The messages in all Trash folders that Dovecot knows; errors as Doveadm.
+def find_by_doveadm(doveadm: Tool, store: Mailstore, address: str, before: float | None) -> list[FoundMessage]:
+    """The messages that came into any Trash folder before ``before`` (None: all). Raises MailquotaError.
 
-    A folder with a wildcard in its name is left out: doveadm would take the messages of others with it.
+    A folder with a wildcard in its name is left out: doveadm would take messages of other folders with it.
     """
     names = (name for name in doveadm.mailboxes(address) if not _WILDCARDS.intersection(name))
     folders = [name for name in names if store.is_trash.readable(name)]
     return [
-        Found(folder, message.uid, message.size, message.saved)
+        FoundMessage(folder, message.uid, size=message.size, arrived=message.saved)
         for folder in folders
         for message in doveadm.trash(address, folder, before)
     ]
 
 
-def remove_by_doveadm(doveadm: Tool, address: str, found: list[Found]) -> Removed:
-    """Expunge these. Errors as Doveadm, where nothing went; after an error it is looked at what went nevertheless."""
-    gone: list[Found] = []
+def remove_by_doveadm(doveadm: Tool, address: str, found: list[FoundMessage]) -> Removal:
+    """Expunge these messages. Raises MailquotaError where none was removed.
+
+    After an error Dovecot is asked which messages are gone nevertheless, and the error is in the result.
+    """
+    gone: list[FoundMessage] = []
     for folder in dict.fromkeys(message.folder for message in found):
         messages = [message for message in found if message.folder == folder]
         try:
@@ -75,13 +81,13 @@ def remove_by_doveadm(doveadm: Tool, address: str, found: list[Found]) -> Remove
             gone += _missing(doveadm, address, folder, messages)
             if not gone:
                 raise
-            return Removed(gone, error)
+            return Removal(gone, error)
         gone += messages
-    return Removed(gone)
+    return Removal(gone)
 
 
-def _missing(doveadm: Tool, address: str, folder: str, messages: list[Found]) -> list[Found]:
-    """Those that are not there any more; none where Dovecot can't tell."""
+def _missing(doveadm: Tool, address: str, folder: str, messages: list[FoundMessage]) -> list[FoundMessage]:
+    """Those of ``messages`` that are gone; empty where Dovecot can't tell."""
     try:
         left = {message.uid for message in doveadm.trash(address, folder, None)}
     except MailquotaError:
@@ -89,9 +95,9 @@ def _missing(doveadm: Tool, address: str, folder: str, messages: list[Found]) ->
     return [message for message in messages if message.place not in left]
 
 
-def find_files(store: Mailstore, maildir: str, before: float | None) -> list[Found]:
-    """The messages in all Trash folders on disk. Raises OSError."""
-    found: list[Found] = []
+def find_files(store: Mailstore, maildir: str, before: float | None) -> list[FoundMessage]:
+    """The messages that came into any Trash folder of the Maildir before ``before`` (None: all). Raises OSError."""
+    found: list[FoundMessage] = []
     for name in filter(store.is_trash, folder_names(maildir)):
         for part in ("new", "cur"):
             directory = f"{folder_path(maildir, name)}/{part}"
@@ -102,7 +108,7 @@ def find_files(store: Mailstore, maildir: str, before: float | None) -> list[Fou
 
 @contextlib.contextmanager
 def _directory(maildir: str, directory: str) -> Iterator[int]:
-    """A handle of one below the Maildir. Raises OSError, NotADirectoryError where a link stands in its way."""
+    """A handle of a directory below the Maildir. Raises OSError; NotADirectoryError where a link is on the way."""
     handle = os.open(maildir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for part in directory.removeprefix(f"{maildir}/").split("/"):
@@ -114,7 +120,7 @@ def _directory(maildir: str, directory: str) -> Iterator[int]:
         os.close(handle)
 
 
-def _files(folder: str, directory: str, handle: int, before: float | None) -> Iterator[Found]:
+def _files(folder: str, directory: str, handle: int, before: float | None) -> Iterator[FoundMessage]:
     for name in os.listdir(handle):
         if name.startswith((".", "dovecot")):
             continue
@@ -123,19 +129,19 @@ def _files(folder: str, directory: str, handle: int, before: float | None) -> It
             size = message_size(os.fsencode(directory), os.fsencode(name))
             young = before is not None and status.st_ctime >= before
             if size is not None and not young and not stat.S_ISDIR(status.st_mode):
-                yield Found(folder, (directory, name), size, status.st_ctime)
+                yield FoundMessage(folder, (directory, name), size=size, arrived=status.st_ctime)
 
 
-def remove_files(maildir: str, found: list[Found]) -> Removed:
-    """Unlink these and record it in maildirsize. Raises OSError, where nothing went.
+def remove_files(maildir: str, found: list[FoundMessage]) -> Removal:
+    """Remove these files and write it into maildirsize. Raises OSError where none was removed.
 
-    A message that somebody else took is none of ours. Where a mail client changed flags meanwhile, the file has a new
+    A message that is gone already is not reported. Where a mail client changed its flags meanwhile, the file has a new
     name and is found by the part before ``:2,``.
     """
     if not found:
-        return Removed([])
+        return Removal([])
     path = f"{maildir}/maildirsize"
-    gone: list[Found] = []
+    gone: list[FoundMessage] = []
     failure: OSError | None = None
     with _opened(path) as handle:
         for step in (partial(_unlink_all, maildir, found, gone), partial(_record, path, handle, gone)):
@@ -145,24 +151,24 @@ def remove_files(maildir: str, found: list[Found]) -> Removed:
                 failure = failure or error
     if failure is not None and not gone:
         raise failure
-    return Removed(gone, failure)
+    return Removal(gone, failure)
 
 
-def _unlink_all(maildir: str, found: list[Found], gone: list[Found]) -> None:
+def _unlink_all(maildir: str, found: list[FoundMessage], gone: list[FoundMessage]) -> None:
     for directory, messages in groupby(found, key=_directory_of):
         with contextlib.suppress(FileNotFoundError), _directory(maildir, directory) as handle:
             for message in messages:
                 if _unlink(maildir, directory, handle, message):
-                    gone.append(message)  # noqa: PERF401 - what went before an error must be recorded too
+                    gone.append(message)  # noqa: PERF401 - those that were removed before an error have to be in the list too
 
 
-def _directory_of(message: Found) -> str:
+def _directory_of(message: FoundMessage) -> str:
     return message.place[0] if isinstance(message.place, tuple) else ""
 
 
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[int | None]:
-    """A handle to append with, and nobody believes the file; None where there is none that can be written."""
+    """A handle of maildirsize, after the line that makes its sum negative; None if it can't be written."""
     try:
         handle = os.open(path, _APPEND)
     except OSError:
@@ -175,7 +181,7 @@ def _opened(path: str) -> Iterator[int | None]:
 
 
 def _write(handle: int, size: int, messages: int) -> bool:
-    """One line in one write; False where it does not get there, as on a full disk."""
+    """Append one line in one write; False where that fails, as on a full file system."""
     line = f"{size} {messages}\n".encode()
     try:
         return os.write(handle, line) == len(line)
@@ -183,7 +189,7 @@ def _write(handle: int, size: int, messages: int) -> bool:
         return False
 
 
-def _record(path: str, handle: int | None, gone: list[Found]) -> None:
+def _record(path: str, handle: int | None, gone: list[FoundMessage]) -> None:
     size = sum(message.size for message in gone)
     if (
         handle is not None
@@ -203,8 +209,8 @@ def _lies_at(path: str, handle: int) -> bool:
         return False
 
 
-def _unlink(maildir: str, directory: str, handle: int, message: Found) -> bool:
-    """Whether it went by us. Where its flags changed it has the same unique name, and always lies in ``cur``."""
+def _unlink(maildir: str, directory: str, handle: int, message: FoundMessage) -> bool:
+    """Whether this call removed it. Where its flags changed, the file has the same unique name and is in ``cur``."""
     assert isinstance(message.place, tuple)
     name = message.place[1]
     try:
@@ -217,7 +223,10 @@ def _unlink(maildir: str, directory: str, handle: int, message: Found) -> bool:
 
 
 def _unlink_renamed(cur: int, unique: str) -> bool:
-    """Again and again, as its flags may change while we look; False once it is not there."""
+    """Remove the file with this unique name; False where there is none.
+
+    Repeated, as its flags may change again between the listing and the removal.
+    """
     while True:
         name = next((other for other in os.listdir(cur) if other.partition(":")[0] == unique), None)
         if name is None:
@@ -228,7 +237,10 @@ def _unlink_renamed(cur: int, unique: str) -> bool:
 
 
 def append(maildir: str, size: int, messages: int) -> None:
-    """Record a change of the mailbox: one line in one write. Without a file nothing is done: the next reader counts."""
+    """Append a change of usage to maildirsize, in bytes and messages. Raises OSError.
+
+    Without a file nothing is done, as the next reader counts the mailbox.
+    """
     try:
         handle = os.open(f"{maildir}/maildirsize", _APPEND)
     except FileNotFoundError:

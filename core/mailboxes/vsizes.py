@@ -1,8 +1,8 @@
-"""Virtual sizes, which Dovecot's quota driver ``count`` adds up: each end of a line counts as CRLF.
+"""Virtual sizes of messages, which Dovecot's quota driver ``count`` adds up: each end of a line counts as CRLF.
 
-The size is the number after the first ``,W=`` of a file name. Dovecot writes it there; other programs do not, and then
-the file is read, once: what was counted is remembered by the name without its flags. What counts is every entry of new
-and cur but names that begin with a dot; a directory is no message.
+The size is the number after the first ``,W=`` in a file name. Dovecot writes it there; other programs do not, and then
+the file is read, once: its size is remembered by the file name without flags. Every entry of ``new`` and ``cur`` is a
+message, but for names that begin with a dot, and directories.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _CHUNK = 1024 * 1024
 _SIZES = sizes_in_names("W")
 _SIZE = re.compile(rb"[^,]*(?:,(?!W=)[^,]*)*,W=(\d{1,12})(?=[:,]|\Z)")
 
-Sizes = dict[bytes, dict[bytes, int]]  # by directory, by the unique part of the name
+Sizes = dict[bytes, dict[bytes, int]]  # by directory, then by the unique part of the file name
 
 
 class TooMuchToReadError(Unmeasurable):
-    """More files must be read than there is time for."""
+    """More files would have to be read than an answer to Postfix can wait for."""
 
 
-class Remembered:
-    """The sizes of files that were read, by mailbox; the one that was not counted for longest is forgotten first."""
+class SizeCache:
+    """The sizes of files that were read, by mailbox; the mailbox whose last count is oldest is forgotten first."""
 
     def __init__(self, most: int = _MOST_SIZES) -> None:
         self._most = most
@@ -39,12 +39,12 @@ class Remembered:
         self._lock = threading.Lock()
 
     def of(self, maildir: str) -> Sizes:
-        """What is remembered of a mailbox; to be filled while it is counted."""
+        """The sizes of a mailbox; a count adds to them."""
         with self._lock:
             return self._mailboxes.setdefault(maildir, {})
 
     def keep(self, maildir: str, sizes: Sizes) -> None:
-        """What is there now, in place of what was."""
+        """Replace the sizes of a mailbox, and forget other mailboxes where there are too many."""
         with self._lock:
             self._drop(maildir)
             if any(sizes.values()):
@@ -59,16 +59,19 @@ class Remembered:
         self._count -= self._counts.pop(maildir, 0)
 
 
-class Counting:
-    """One count of one mailbox. It may read ``reads`` files, None: as many as it takes."""
+class SizeCount:
+    """One count of one mailbox. It may read ``reads`` files; None: as many as it takes."""
 
     def __init__(self, known: Sizes, reads: int | None = None) -> None:
         self._known = known
         self._reads = reads
-        self.listed: Sizes = {}  # the sizes that stand for files which are there now
+        self.listed: Sizes = {}  # remembered sizes of files that are there now
 
     def sum_names(self, directory: bytes, names: list[bytes]) -> tuple[int, int]:
-        """Bytes and messages. Raises OSError, and TooMuchToReadError; what was read until then is remembered."""
+        """Bytes and messages of a directory. Raises OSError and TooMuchToReadError.
+
+        What was read before an error is remembered, so that the next count gets further.
+        """
         self.listed[directory] = {}
         total = sum_of_names(_SIZES, names, b".")
         if total is not None:
@@ -77,7 +80,7 @@ class Counting:
         return sum(found), len(found)
 
     def sizes(self, maildir: str, folders: tuple[FolderSum, ...]) -> Sizes:
-        """What is worth remembering: of directories that were listed now, and of others that are still there."""
+        """The sizes to be kept: of directories that were listed now, and of others that are still there."""
         paths = (os.fsencode(f"{folder_path(maildir, f.name)}/{part}") for f in folders for part in ("new", "cur"))
         return {path: names for path in paths if (names := self.listed.get(path, self._known.get(path)))}
 
@@ -97,7 +100,7 @@ class Counting:
         return size
 
     def _remembered(self, directory: bytes, unique: bytes) -> int | None:
-        """A message that was seen by a mail client moved from new to cur."""
+        """The size of this file or of the same message in the other directory: reading it moves it to ``cur``."""
         sibling = os.path.dirname(directory) + (b"/new" if directory.endswith(b"/cur") else b"/cur")
         size = self._known.get(directory, {}).get(unique)
         return self._known.get(sibling, {}).get(unique) if size is None else size
@@ -111,7 +114,7 @@ class Counting:
 
 
 def virtual_size(path: bytes) -> int | None:
-    """Bytes with each LF as CRLF; None for a file that is gone or is none. Raises OSError."""
+    """Bytes of a file with each LF counted as CRLF; None where it is gone or no regular file. Raises OSError."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -129,7 +132,7 @@ def _count(handle: int) -> int:
     last = b""
     while chunk := os.read(handle, _CHUNK):
         size += len(chunk) + chunk.count(b"\n") - chunk.count(b"\r\n")
-        if last == b"\r" and chunk[:1] == b"\n":  # cut between the two
+        if last == b"\r" and chunk[:1] == b"\n":  # this CRLF was cut by the end of a chunk
             size -= 1
         last = chunk[-1:]
     return size

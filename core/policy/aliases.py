@@ -1,11 +1,12 @@
-"""Where mail for a recipient ends, as Postfix's virtual_alias_maps lead it. Pure.
+"""Resolves a recipient to its destinations, as Postfix does with virtual_alias_maps. Pure.
 
-The rules are those of virtual(5) and of the ISPmail recipe, which puts every mailbox into the map as an alias of
-itself, so that a real user wins over a catch-all. For each address the row of the whole address counts, else that of
-the address without its detail (which is then added to every destination, as propagate_unmatched_extensions has it),
-else the mailbox, else the row of ``@domain``. Destinations are looked up in turn. An address that leads to itself, too,
-is a destination, and is not looked up again; so a way back to an earlier address is a loop only if no such address
-lies on it, and Postfix will not deliver there.
+The rules are those of virtual(5) and of the ISPmail tutorial, which makes every mailbox an alias of itself, so that a
+mailbox wins over a catch-all. For each address the row of the whole address counts, else that of the address without
+its detail (which is then added to every destination: propagate_unmatched_extensions), else the mailbox, else the row of
+``@domain``. Destinations are resolved in turn.
+
+An address that is an alias of itself is a destination and is not resolved again. So where aliases come back to an
+earlier address, that is a loop only if there is no such address between; Postfix does not deliver there.
 """
 
 from __future__ import annotations
@@ -19,25 +20,25 @@ from mailquota.core.base.model import Alias
 from mailquota.core.policy.recipient import without_detail
 
 MOST = 1000  # Postfix: virtual_alias_expansion_limit, virtual_alias_recursion_limit
-_DEEP = 32
-_CACHED = 10_000
-_CACHED_LONGEST = 320  # characters
+_DEEP = 32  # addresses of a path that are kept of an endless one
+_CACHED = 10_000  # recipients; then all are forgotten
+_CACHED_LONGEST = 320  # characters of a recipient
 
 
-class Kind(StrEnum):
-    """What mail ends at."""
+class DestinationKind(StrEnum):
+    """What a destination is."""
 
     MAILBOX = "mailbox"
     EXTERNAL = "external"
-    UNKNOWN = "unknown"  # our domain, but nobody of this name
+    UNKNOWN = "unknown"  # a domain of this server, but no account of this name
     LOOP = "loop"
 
 
 class Destination(NamedTuple):
-    """One end of the way; ``via`` are the addresses that led to it, from the recipient on."""
+    """One address that a recipient resolves to; ``via`` is the path to it: the aliases, from the recipient on."""
 
     address: str
-    kind: Kind
+    kind: DestinationKind
     via: tuple[str, ...] = ()
 
 
@@ -51,12 +52,15 @@ class AliasMap:
         self.domains = {source.rpartition("@")[2] for source in self.rows}
 
     def leading_to(self, address: str) -> list[str]:
-        """The sources of the rows that name this address, in order of the alphabet."""
+        """The addresses that are aliases of this one by a row of the table, in alphabetical order."""
         return sorted(source for source, found in self.rows.items() if address in found)
 
 
 class Resolver:
-    """Resolves over one state of accounts and aliases. ``mailbox`` and ``local`` tell mailboxes and our own domains."""
+    """Resolves recipients by one state of accounts and aliases.
+
+    ``mailbox`` says whether an address is a mailbox, ``local`` whether a domain is one of this server.
+    """
 
     def __init__(
         self, aliases: AliasMap, delimiters: str, mailbox: Callable[[str], bool], local: Callable[[str], bool]
@@ -68,7 +72,7 @@ class Resolver:
         self._cache: dict[str, list[Destination]] = {}
 
     def resolve(self, address: str) -> list[Destination]:
-        """All ends of the way from a normalised address, each once, in the order in which Postfix finds them."""
+        """All destinations of a normalised address, each once, in the order in which Postfix finds them."""
         found = self._cache.get(address)
         if found is None:
             if len(self._cache) >= _CACHED:
@@ -81,15 +85,15 @@ class Resolver:
     def _resolve(self, address: str) -> list[Destination]:
         ends: dict[str, Destination] = {}
         todo: deque[tuple[str, tuple[str, ...]]] = deque([(address, ())])
-        ended: set[str] = set()  # addresses that led to themselves: they end there
+        ended: set[str] = set()  # aliases of themselves: destinations
         steps = 0
         while todo:
             name, via = todo.popleft()
             steps += 1
             if steps > MOST:
-                if len(via) > _DEEP:  # a name that grows at each turn: what it met on its way fills much memory
+                if len(via) > _DEEP:  # an alias whose name grows at each turn: its paths would fill much memory
                     ends.clear()
-                ends[name] = Destination(name, Kind.LOOP, via[:_DEEP])
+                ends[name] = Destination(name, DestinationKind.LOOP, via[:_DEEP])
                 break
             following = self._follow(name)
             if following is None:
@@ -104,17 +108,17 @@ class Resolver:
                 elif to not in via:
                     todo.append((to, way))
                 elif ended.isdisjoint(way[via.index(to) :]):
-                    ends[to] = Destination(to, Kind.LOOP, way)
+                    ends[to] = Destination(to, DestinationKind.LOOP, way)
         return list(ends.values())
 
     def _follow(self, name: str) -> list[str] | None:
-        """Where the map leads from here, or None where it does not."""
+        """The destinations in the row that counts for this address; None where there is none."""
         rows = self._aliases.rows
         found = rows.get(name)
         if found is not None:
             return found
         bare = without_detail(name, self._delimiters)
-        found = rows.get(bare) if bare[:1] != "@" else None  # all detail and no name: to Postfix it is no detail
+        found = rows.get(bare) if bare[:1] != "@" else None  # Postfix sees no detail where no name is before it
         if found is not None:
             detail = name[bare.rfind("@") : name.rfind("@")]
             return [_with_detail(destination, detail) for destination in found]
@@ -127,9 +131,9 @@ class Resolver:
     def _end(self, ends: dict[str, Destination], name: str, via: tuple[str, ...]) -> None:
         bare = without_detail(name, self._delimiters)
         if self._mailbox(bare):
-            ends.setdefault(bare, Destination(bare, Kind.MAILBOX, via))
+            ends.setdefault(bare, Destination(bare, DestinationKind.MAILBOX, via))
             return
-        kind = Kind.UNKNOWN if self._is_ours(name) else Kind.EXTERNAL
+        kind = DestinationKind.UNKNOWN if self._is_ours(name) else DestinationKind.EXTERNAL
         ends.setdefault(name, Destination(name, kind, via))
 
     def _is_ours(self, name: str) -> bool:

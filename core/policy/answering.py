@@ -1,10 +1,15 @@
-"""The answer to a policy request: where its mail ends, whether that fits, counted and recorded.
+"""Answers policy requests: finds the mailboxes of the recipient, and decides whether the mail fits.
 
-Theory of operation. A request names a recipient; the aliases lead from it to mailboxes and other places. Where only
-mailboxes with a limit are left, each of them is looked at (core/policy/lookup.py), judged, and the verdicts are summed
-up: the mail is refused only if nobody can take it. Most requests go a shorter way: a recipient that is a plain mailbox
-whose figure is fresh (core/policy/watch.py) is judged at once. Whatever happens, a request is answered within
-``DEADLINE``, by then with the ``trouble`` answer. Everything here runs on the engine's loop.
+Theory of operation. A request names a recipient, which resolves to mailboxes and other destinations. Where all of them
+are mailboxes with a limit, the usage of each is looked up (core/policy/lookup.py) and judged, and the verdicts are
+summed up: the mail is refused only if none of the mailboxes can take it.
+
+Most requests take a shorter path, ``_ask_plain``: where this spelling of the recipient is known, and the usage of its
+mailboxes is fresh (core/policy/watch.py), the answer is made at once, without a thread and without a future. That path
+is kept short, as it decides how many answers a second one core gives.
+
+A request is answered within ``DEADLINE``, at the latest with the answer for trouble: Postfix waits for it, and an SMTP
+client for Postfix. Everything here runs on the engine's loop.
 """
 
 from __future__ import annotations
@@ -17,15 +22,14 @@ from collections import deque
 from mailquota.core.control.results import Explanation
 from mailquota.core.mailboxes.driver import Driver
 from mailquota.core.mailboxes.ledger import Entry, Ledger
-from mailquota.core.mailboxes.reservations import Reservations
-from mailquota.core.policy.compare import SecondOpinion
+from mailquota.core.policy.compare import QuotaStatusComparison
 from mailquota.core.policy.decision import DECIDED_STATES, Rules, Verdict, judge, sum_up
-from mailquota.core.policy.explanation import Finding, explanation
+from mailquota.core.policy.explanation import MailboxVerdict, explanation
 from mailquota.core.policy.log import DecisionLog
-from mailquota.core.policy.lookup import Look, UsageLookup
+from mailquota.core.policy.lookup import PendingLookup, UsageLookup
 from mailquota.core.policy.metrics import Metrics
 from mailquota.core.policy.protocol import Question, is_request, mail_key, question
-from mailquota.core.policy.recording import AnswerLog, missed_by
+from mailquota.core.policy.recording import CountedAnswers, missed_by
 from mailquota.core.policy.routes import Route, Router
 from mailquota.core.policy.server import Connection
 
@@ -36,13 +40,13 @@ START_DEADLINE = 2.0  # seconds that requests wait for the first read of the acc
 _TICK = 0.04
 _FAULT = "a policy request could not be decided"
 
-Sink = Connection | asyncio.Future[Verdict]  # who waits for the verdict: Postfix, or somebody who wants it explained
+Sink = Connection | asyncio.Future[Verdict]  # where the verdict goes: to Postfix, or to ``explain``
 
 
-class Pending:
+class PendingRequest:
     """A request that is being decided."""
 
-    __slots__ = ("deadline", "entries", "left", "question", "request", "sink", "started", "verdicts")
+    __slots__ = ("boxes", "deadline", "left", "question", "request", "sink", "started", "verdicts")
 
     def __init__(self, request: bytes, asked: Question, sink: Sink, deadline: float) -> None:
         self.request = request
@@ -50,9 +54,9 @@ class Pending:
         self.sink: Sink | None = sink  # None once it is answered
         self.deadline = deadline
         self.started = time.perf_counter_ns()
-        self.entries: list[Entry] = []  # the mailboxes that its mail ends in
-        self.verdicts: dict[Entry, Verdict] = {}  # of these
-        self.left = 0  # looks that are not done
+        self.boxes: list[Entry] = []  # the mailboxes that its mail ends in
+        self.verdicts: dict[Entry, Verdict] = {}  # of those mailboxes, as they come
+        self.left = 0  # lookups that are not done
 
 
 class Enforcer:
@@ -61,26 +65,26 @@ class Enforcer:
     def __init__(self, ledger: Ledger, driver: Driver, rules: Rules, metrics: Metrics, decisions: DecisionLog) -> None:
         self._ledger = ledger
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[Pending] = deque()
-        self._early: list[Pending] | None = []  # requests before the accounts were read; None afterwards
+        self._waiting: deque[PendingRequest] = deque()
+        self._early: list[PendingRequest] | None = []  # requests before the accounts were read; None afterwards
         self._early_until = self._loop.time() + START_DEADLINE
         self._timer: asyncio.TimerHandle | None = None
-        self.asked: dict[Entry, float] = {}  # who was asked about, and when: the poller measures them first
-        self.lookup = UsageLookup(ledger, driver, self._looked, _is_waited_for)
+        self.asked: dict[Entry, float] = {}  # accounts of recent requests, and when: the poller measures them first
+        self.lookup = UsageLookup(ledger, driver, self._looked_up, _is_waited_for)
         self.router = Router(ledger, rules)
-        self.second = SecondOpinion(self.explain)
-        self._answer_log = AnswerLog(ledger, metrics, decisions, self.second)
+        self.comparison = QuotaStatusComparison(self.explain)
+        self._counted_answers = CountedAnswers(ledger, metrics, decisions, self.comparison)
         self.set_rules(rules)
 
     def set_rules(self, rules: Rules) -> None:
-        """Take new settings; the next request is judged by them."""
+        """Take new settings, from the next request on."""
         self.rules = rules
-        self._answer_log.set_rules(rules)
+        self._counted_answers.set_rules(rules)
         self.router.set_rules(rules)
-        self.second.ask_at(rules.compare_with)
+        self.comparison.ask_at(rules.compare_with)
 
     def accounts_read(self) -> None:
-        """The ledger holds the accounts: those who waited are answered."""
+        """To be called once the ledger has the accounts: answers the requests that came before."""
         early, self._early = self._early, None
         for pending in early or ():
             if pending.sink is not None:
@@ -90,19 +94,25 @@ class Enforcer:
     # ---- a request comes
 
     def ask(self, request: bytes, connection: Connection) -> bytes | None:
-        """The answer, or None where ``connection.complete`` gets it later. A fault in here is ``trouble``."""
+        """The answer in bytes; None where ``connection.complete`` gets it later. Never raises.
+
+        An error in here is logged, and the answer is the one for trouble.
+        """
         try:
             asked = question(request)
             if not asked.recipient and not is_request(request):
                 connection.refuse("what it sent is no policy request")
                 return None
-            return self._ask_plain(request, asked) or self._ask(Pending(request, asked, connection, 0.0))
-        except Exception:  # an outer edge: no fault of ours may leave a request without an answer
+            return self._ask_plain(request, asked) or self._ask(PendingRequest(request, asked, connection, 0.0))
+        except Exception:  # an outer edge: a fault of this program must not leave a request without an answer
             log.exception(_FAULT)
-            return self._answer_log.fault()
+            return self._counted_answers.fault()
 
     def _ask_plain(self, request: bytes, asked: Question) -> bytes | None:
-        """The answer where it needs no thought: mailboxes known by this spelling, whose figures are fresh."""
+        """The short path: the answer where this spelling is known and the usage of its mailboxes is fresh, else None.
+
+        Events are drained first: a delivery that ended before this request has then ended the freshness of its mailbox.
+        """
         started = time.perf_counter_ns()
         boxes = self.router.plain(asked.recipient)
         if boxes is None or asked.state not in DECIDED_STATES:
@@ -120,12 +130,12 @@ class Enforcer:
         else:
             return None
         self.asked[entry] = now
-        return self._answer_log.record(verdict, request, boxes, started)
+        return self._counted_answers.record(verdict, request, boxes, started)
 
     def _ask_several(
         self, request: bytes, asked: Question, boxes: tuple[Entry, ...], now: float, started: int
     ) -> bytes | None:
-        """The same for an alias of several mailboxes."""
+        """The short path for several mailboxes. Nothing is judged, and so reserved, unless all of them are fresh."""
         verdicts: dict[Entry, Verdict] = {}
         if not all(entry.limit is not None and entry.fresh_until > now and entry.known is not None for entry in boxes):
             return None
@@ -134,9 +144,10 @@ class Enforcer:
             verdicts[entry] = self._judge(entry, entry.known.used, request, asked, now)
             self.asked[entry] = now
         verdict = sum_up(verdicts.values())
-        return self._answer_log.record(verdict, request, boxes, started, missed_by(verdict, verdicts))
+        return self._counted_answers.record(verdict, request, boxes, started, missed_by(verdict, verdicts))
 
-    def _ask(self, pending: Pending) -> bytes | None:
+    def _ask(self, pending: PendingRequest) -> bytes | None:
+        """The long path. Before the accounts are read, requests wait up to ``START_DEADLINE`` from the start."""
         now = self._loop.time()
         if self._early is None:
             pending.deadline = now + DEADLINE
@@ -148,83 +159,88 @@ class Enforcer:
         self._wait(pending)
         return None
 
-    def _begin(self, pending: Pending) -> None:
-        """Decide something that is waited for already."""
+    def _begin(self, pending: PendingRequest) -> None:
+        """Decide a request that came before the accounts were read."""
         try:
             answered = self._start(pending)
         except Exception:  # an outer edge, as in ``ask``
             log.exception(_FAULT)
-            answered = self._answer_log.fault()
+            answered = self._counted_answers.fault()
         sink, pending.sink = pending.sink, pending.sink if answered is None else None
         if answered is not None and isinstance(sink, Connection):
             sink.complete(answered)
 
-    def _start(self, pending: Pending) -> bytes | None:
-        """The answer, where no mailbox must be looked at for it."""
+    def _start(self, pending: PendingRequest) -> bytes | None:
+        """The answer where usage does not decide; else start the lookups and return None."""
         route = self._find(pending)
         if route.settled is not None:
-            self._judge_unseen(pending)
+            self._judge_by_last_usage(pending)
             return self._finish(pending, route.settled)
-        self._look(pending)
+        self._look_up(pending)
         return None
 
-    def _find(self, pending: Pending) -> Route:
+    def _find(self, pending: PendingRequest) -> Route:
         route = self.router.find(pending.question)
-        pending.entries = route.boxes
+        pending.boxes = route.boxes
         now = self._loop.time()
         for entry in route.boxes:
             self.asked[entry] = now
         return route
 
     def leads_to(self, recipient: str) -> list[str]:
-        """The mailboxes that mail for this recipient ends in."""
+        """The addresses of the mailboxes that this recipient resolves to."""
         return [entry.address for entry in self.router.find(_question(recipient, 0)).boxes]
 
     async def explain(self, recipient: str, size: int, request: bytes = b"") -> Explanation:
-        """The decision on a recipient by the way of a live request, but not counted, recorded or reserved; what the
-        mail of ``request`` itself has reserved does not count."""
+        """The decision on a recipient, made as for a request, but not counted, recorded or reserved.
+
+        ``size`` is in bytes. Where ``request`` is given, what its own mail has reserved is not counted as used.
+        """
         verdicts: asyncio.Future[Verdict] = self._loop.create_future()
         asked = _question(recipient, size)
-        pending = Pending(request, asked, verdicts, self._loop.time() + DEADLINE)
+        pending = PendingRequest(request, asked, verdicts, self._loop.time() + DEADLINE)
         route = self._find(pending)
-        if route.boxes:  # also where they have no say: people want to know who will miss it
-            self._look(pending)
+        if route.boxes:  # also where usage does not decide, to tell which of them are too full for the mail
+            self._look_up(pending)
             await verdicts
-        found = {entry.address: self._finding(pending, entry) for entry in route.boxes}
+        found = {entry.address: self._mailbox_verdict(pending, entry) for entry in route.boxes}
         exempt = self.router.is_exempt_recipient(asked.recipient)
         return explanation(self.rules, recipient, size, route, found, exempt=exempt)
 
-    def _finding(self, pending: Pending, entry: Entry) -> Finding:
+    def _mailbox_verdict(self, pending: PendingRequest, entry: Entry) -> MailboxVerdict:
         own = mail_key(pending.request, pending.question.recipient)
         held = entry.held.sum(self._loop.time(), own) if entry.held is not None and self.rules.reserve_seconds else 0
         verdict = pending.verdicts.get(entry, Verdict.TROUBLE)
-        return Finding(entry, verdict, held, exempt=self.router.is_exempt(entry))
+        return MailboxVerdict(entry, verdict, held, exempt=self.router.is_exempt(entry))
 
     # ---- whether it fits
 
-    def _look(self, pending: Pending) -> None:
-        pending.left = len(pending.entries)
-        for entry in pending.entries:
-            self.lookup.look(entry, pending)
+    def _look_up(self, pending: PendingRequest) -> None:
+        pending.left = len(pending.boxes)
+        for entry in pending.boxes:
+            self.lookup.start(entry, pending)
         self._wait(pending)
 
-    def _looked(self, look: Look, used: int | None) -> None:
-        """A mailbox was looked at; ``used`` in bytes, None where that can't be told."""
-        pending = look.asker
-        assert isinstance(pending, Pending)
-        if pending.sink is None:
+    def _looked_up(self, lookup: PendingLookup, used: int | None) -> None:
+        """A lookup is done; ``used`` in bytes, None where the usage is not known."""
+        pending = lookup.request
+        assert isinstance(pending, PendingRequest)
+        if pending.sink is None:  # answered at its deadline
             return
         pending.left -= 1
-        pending.verdicts[look.entry] = self._judge_pending(pending, look.entry, used)
+        pending.verdicts[lookup.entry] = self._judge_pending(pending, lookup.entry, used)
         if not pending.left:
             self._answer(pending)
 
-    def _judge_unseen(self, pending: Pending) -> None:
-        """By the last figures: they change nothing but the record of who will miss the mail, and what is reserved."""
-        for entry in pending.entries:
+    def _judge_by_last_usage(self, pending: PendingRequest) -> None:
+        """Judge where usage does not decide: the verdicts tell which mailboxes miss the mail, and sizes are reserved.
+
+        The last usage is good enough for that, so Postfix need not wait for a lookup.
+        """
+        for entry in pending.boxes:
             pending.verdicts[entry] = self._judge_pending(pending, entry, entry.used)
 
-    def _judge_pending(self, pending: Pending, entry: Entry, used: int | None) -> Verdict:
+    def _judge_pending(self, pending: PendingRequest, entry: Entry, used: int | None) -> Verdict:
         if entry.limit is None or self.router.is_exempt(entry):
             return Verdict.ACCEPT
         if used is None:
@@ -232,7 +248,10 @@ class Enforcer:
         return self._judge(entry, used, pending.request, pending.question, self._loop.time())
 
     def _judge(self, entry: Entry, used: int, request: bytes, asked: Question, now: float) -> Verdict:
-        """The rule, over what is used and what is on its way; an accepted size is on its way from now on."""
+        """The rule, over usage and reservations; the size of an accepted mail is reserved.
+
+        At END-OF-MESSAGE nothing is reserved, as the delivery follows at once.
+        """
         limit, size = entry.limit, asked.size
         if limit is None:
             return Verdict.ACCEPT
@@ -244,55 +263,57 @@ class Enforcer:
         verdict = judge(limit, used if held is None else used + held.sum(now, key), size, grace)
         if verdict is Verdict.ACCEPT and size and asked.state != b"END-OF-MESSAGE":
             if held is None:
-                held = entry.held = Reservations()
+                held = entry.make_reservations()
             held.add(key or object(), size, now + seconds)
         return verdict
 
     # ---- the end of a request
 
-    def _answer(self, pending: Pending) -> None:
-        """All looks are done, or time is over: a mailbox that was not looked at is trouble."""
+    def _answer(self, pending: PendingRequest) -> None:
+        """Answer when all lookups are done, or at the deadline: then a mailbox without a result counts as trouble."""
         sink, pending.sink = pending.sink, None
-        unseen = [Verdict.TROUBLE] if pending.left or not pending.verdicts else []
-        verdict = sum_up([*pending.verdicts.values(), *unseen])
+        unknown = [Verdict.TROUBLE] if pending.left or not pending.verdicts else []
+        verdict = sum_up([*pending.verdicts.values(), *unknown])
         if isinstance(sink, Connection):
             try:
                 answered = self._finish(pending, verdict)
             except Exception:  # an outer edge, as in ``ask``
                 log.exception(_FAULT)
-                answered = self._answer_log.fault()
+                answered = self._counted_answers.fault()
             sink.complete(answered)
         elif sink is not None and not sink.done():
             sink.set_result(verdict)
 
-    def _finish(self, pending: Pending, verdict: Verdict) -> bytes:
+    def _finish(self, pending: PendingRequest, verdict: Verdict) -> bytes:
         missed = missed_by(verdict, pending.verdicts)
-        return self._answer_log.record(verdict, pending.request, pending.entries, pending.started, missed)
+        return self._counted_answers.record(verdict, pending.request, pending.boxes, pending.started, missed)
 
-    def _wait(self, pending: Pending) -> None:
+    def _wait(self, pending: PendingRequest) -> None:
+        # One timer serves all, as a timer for each request would cost more than its answer. All wait equally long, so
+        # the first in the queue is the first that is due.
         self._waiting.append(pending)
         if self._timer is None:
-            self._timer = self._loop.call_later(_TICK, self._look_at_deadlines)
+            self._timer = self._loop.call_later(_TICK, self._check_deadlines)
 
-    def _look_at_deadlines(self) -> None:
+    def _check_deadlines(self) -> None:
         waiting, now = self._waiting, self._loop.time()
         try:
             while waiting and (waiting[0].sink is None or waiting[0].deadline <= now):
                 if (pending := waiting.popleft()).sink is not None:
                     self._answer(pending)
-        finally:  # without a timer nobody would be answered in time any more
-            self._timer = self._loop.call_later(_TICK, self._look_at_deadlines) if waiting else None
+        finally:  # without a timer no further deadline would be kept
+            self._timer = self._loop.call_later(_TICK, self._check_deadlines) if waiting else None
 
     def close(self) -> None:
-        """End the looks."""
+        """Stop the timer, and end lookups and the comparison with quota-status."""
         if self._timer is not None:
             self._timer.cancel()
         self.lookup.close()
-        self.second.close()
+        self.comparison.close()
 
 
-def _is_waited_for(look: Look) -> bool:
-    return isinstance(look.asker, Pending) and look.asker.sink is not None
+def _is_waited_for(lookup: PendingLookup) -> bool:
+    return isinstance(lookup.request, PendingRequest) and lookup.request.sink is not None
 
 
 def _question(recipient: str, size: int) -> Question:

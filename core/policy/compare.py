@@ -1,10 +1,12 @@
-"""Asking a quota-status the same questions in the background, so that one can switch over without fear.
+"""Asks Dovecot's quota-status the same requests in the background, and records where its answers differ.
 
-Nobody waits for its answers: requests lie in a short queue, and what does not fit in is skipped and counted, as is
-what quota-status leaves open itself. What it does not decide at all, END-OF-MESSAGE, is not asked. Each question has a
-connection of its own, as quota-status remembers the size of an earlier request on the same one. A mail may arrive
-between the two answers; so where they differ both are asked again, and only a difference that stays is recorded, with
-our reason: an alias that it does not follow, other mails that are on their way.
+So an administrator sees what would change before mailquota takes its place. No answer to Postfix waits for this:
+requests wait in a short queue, and one that finds it full is skipped and counted, as is one that quota-status defers.
+END-OF-MESSAGE is not asked, as quota-status does not decide it. Each request has a connection of its own, as
+quota-status remembers the size of an earlier request on the same one.
+
+Mail may be delivered between the two answers. So where they differ both are asked again, and only a difference that
+stays is recorded, with the reason of mailquota's answer: an alias that quota-status does not resolve, or reservations.
 """
 
 from __future__ import annotations
@@ -27,31 +29,34 @@ log = logging.getLogger(__name__)
 QUEUED = 200
 KEPT = 200
 _PATIENCE = 10.0  # seconds that quota-status may take; with many accounts in a dict it is slow
-_PAUSE = 5.0  # after it could not be reached
-_NAMED = 3  # of the mailboxes behind an alias
+_PAUSE = 5.0  # seconds after it could not be reached
+_NAMED = 3  # mailboxes of an alias that are named in a reason
 _MOST = 4096  # bytes of an answer
 
 Explain = Callable[[str, int, bytes], Awaitable[Explanation]]
 
 
-class Opinion(Enum):
-    """What an action means for the recipient."""
+class Effect(Enum):
+    """What an action does with the recipient."""
 
-    TAKES = "takes"
+    ACCEPTS = "takes"
     REFUSES = "refuses"
-    OPEN = "open"  # it could not tell
+    DEFERS = "open"  # not decided: the client has to try again
 
 
-def opinion_of(action: str) -> Opinion:
-    """An action of access(5), as quota-status gives it; an empty one permits."""
+def effect_of(action: str) -> Effect:
+    """The effect of an action of access(5), as quota-status gives it; an empty one permits."""
     word = action.partition(" ")[0].upper()
     if word in {"DEFER", "DEFER_IF_PERMIT", "DEFER_IF_REJECT"}:
-        return Opinion.OPEN
-    return Opinion.REFUSES if word == "REJECT" or (word[:1] in {"4", "5"} and word.isdigit()) else Opinion.TAKES
+        return Effect.DEFERS
+    return Effect.REFUSES if word == "REJECT" or (word[:1] in {"4", "5"} and word.isdigit()) else Effect.ACCEPTS
 
 
-class SecondOpinion:
-    """Runs on the engine's loop. Without an address it does nothing."""
+class QuotaStatusComparison:
+    """Compares answers; runs on the engine's loop. Without an address it does nothing.
+
+    ``explain`` gives the decision on a recipient with its reason: ``Enforcer.explain``.
+    """
 
     def __init__(self, explain: Explain) -> None:
         self._explain = explain
@@ -66,11 +71,11 @@ class SecondOpinion:
 
     @property
     def wanted(self) -> bool:
-        """Whether there is somebody to ask."""
+        """Whether there is a quota-status to compare with."""
         return self._address is not None
 
     def ask_at(self, address: ListenAddress | None) -> None:
-        """Whom to ask from now on; None: nobody."""
+        """The address of quota-status from now on; None: compare nothing."""
         if address == self._address:
             return
         self._address = address
@@ -78,7 +83,7 @@ class SecondOpinion:
         self._queue.clear()
 
     def put(self, request: bytes, verdict: Verdict) -> None:
-        """A request that was decided."""
+        """Queue a request with the verdict that it got, unless quota-status decides no such request."""
         if verdict in {Verdict.OTHER, Verdict.TROUBLE} or question(request).state == b"END-OF-MESSAGE":
             return
         if len(self._queue) >= QUEUED:
@@ -89,28 +94,28 @@ class SecondOpinion:
             self._task = asyncio.get_running_loop().create_task(self._work())
 
     def close(self) -> None:
-        """Ask no more."""
+        """Stop comparing."""
         if self._task is not None:
             self._task.cancel()
 
     async def _work(self) -> None:
-        """Until the queue is empty."""
+        """Compare until the queue is empty."""
         try:
             while self._queue:
                 await self._compare(*self._queue.popleft())
-        except Exception as error:  # noqa: BLE001 - an outer edge: the next request goes on
+        except Exception as error:  # noqa: BLE001 - an outer edge: the next request starts a new task
             restarts.count("comparing", error)
         finally:
             self._task = None
 
     async def _compare(self, request: bytes, verdict: Verdict) -> None:
-        ours = Opinion.REFUSES if verdict in REFUSALS else Opinion.TAKES
+        ours = Effect.REFUSES if verdict in REFUSALS else Effect.ACCEPTS
         theirs = await self._ask(request)
-        if theirs is None or opinion_of(theirs) is Opinion.OPEN:
+        if theirs is None or effect_of(theirs) is Effect.DEFERS:
             self.skipped += 1
             return
         self.compared += 1
-        if opinion_of(theirs) is not ours:
+        if effect_of(theirs) is not ours:
             await self._compare_again(request)
 
     async def _compare_again(self, request: bytes) -> None:
@@ -118,15 +123,19 @@ class SecondOpinion:
         recipient = asked.recipient.decode("utf-8", "replace")
         explained = await self._explain(recipient, asked.size, request)
         theirs = await self._ask(request)
-        ours = Opinion.REFUSES if explained.verdict in REFUSALS else Opinion.TAKES
-        if theirs is None or opinion_of(theirs) in {ours, Opinion.OPEN} or explained.verdict == Verdict.TROUBLE:
+        ours = Effect.REFUSES if explained.verdict in REFUSALS else Effect.ACCEPTS
+        if theirs is None or effect_of(theirs) in {ours, Effect.DEFERS} or explained.verdict == Verdict.TROUBLE:
             return
         self.disagreed += 1
         said, why = theirs[:200], _reason(explained)
-        self.newest.append(Disagreement(time.time(), recipient, asked.size, explained.verdict, said, why))
+        self.newest.append(
+            Disagreement(
+                at=time.time(), recipient=recipient, size=asked.size, verdict=explained.verdict, theirs=said, why=why
+            )
+        )
 
     async def _ask(self, request: bytes) -> str | None:
-        """The action; None where there is no answer."""
+        """The action that quota-status gives; None where it does not answer."""
         address = self._address
         if address is None:
             return None
@@ -145,7 +154,7 @@ class SecondOpinion:
 
 
 def _reason(explained: Explanation) -> str:
-    """Ours; that it is an alias, which quota-status does not follow, comes first."""
+    """The reason of mailquota's answer; that it is an alias, which quota-status does not resolve, comes first."""
     ends = [target.address for target in explained.targets if target.via]
     more = f" and {len(ends) - _NAMED} more" if len(ends) > _NAMED else ""
     return f"An alias of {', '.join(ends[:_NAMED])}{more}. {explained.why}" if ends else explained.why

@@ -1,7 +1,8 @@
-"""The decision on one recipient: Dovecot's rule for a mailbox, and the words for it. Pure.
+"""The decision on one mailbox by Dovecot's rule, and its reason as text. Pure.
 
-For a limit L above 0, a use U, a size S of at least 1 and a grace G: U >= L is over quota, whatever the size and
-without grace; else the mail is taken while S <= (L - U) + G. Where it is not and S alone is above L, it is too large.
+For a limit L above 0, a usage U, a size S of at least 1 and a grace G: U >= L is over quota, whatever the size, and
+grace does not count; else the mail is accepted while S <= (L - U) + G. Where it is not and S alone is above L, it is
+too large.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from mailquota.core.base.units import Grace, format_exact
 
 
 class Verdict(StrEnum):
-    """What was decided; OTHER is a request that is not for us to decide (another protocol state)."""
+    """What was decided. OTHER: nothing, as the request has another protocol state, or no address as its recipient."""
 
     ACCEPT = "accept"
     OVER_QUOTA = "over_quota"
@@ -33,7 +34,11 @@ DECIDED_STATES = frozenset({None, b"RCPT", b"END-OF-MESSAGE"})
 
 
 def judge(limit: int | None, used: int | None, size: int, grace: int) -> Verdict:
-    """The rule. All in bytes; ``limit`` None is unlimited, below 0 it is none; ``used`` None is not known."""
+    """The verdict by the rule. All in bytes.
+
+    A ``limit`` of None is unlimited, one below 0 is not usable; ``used`` of None is not known; ``size`` of 0 was not
+    announced, and counts as 1.
+    """
     if limit is None:
         return Verdict.ACCEPT
     if used is None or limit < 0:
@@ -45,7 +50,7 @@ def judge(limit: int | None, used: int | None, size: int, grace: int) -> Verdict
 
 
 def sum_up(verdicts: Collection[Verdict]) -> Verdict:
-    """One answer for all mailboxes that a mail ends in: taken if one takes it, refused if all refuse."""
+    """One verdict for all mailboxes of a recipient: accept if one of them accepts, refuse if all refuse."""
     for verdict in (Verdict.ACCEPT, Verdict.TROUBLE, Verdict.OVER_QUOTA):
         if verdict in verdicts:
             return verdict
@@ -53,24 +58,24 @@ def sum_up(verdicts: Collection[Verdict]) -> Verdict:
 
 
 def explain_verdict(verdict: Verdict, limit: int | None, used: int | None, size: int, grace: int) -> str:
-    """One sentence on why a mailbox got this verdict from ``judge``."""
+    """One sentence on why a mailbox got this verdict from ``judge``; sizes are in bytes."""
     if limit is None:
         return "The account is unlimited."
     if used is None:
-        return "Its use can't be measured now, so the answer for trouble is given."
+        return "Its usage can't be measured now, so the answer for trouble is given."
     held = f"{format_exact(used)} of {format_exact(limit)} are used"
     need = size or 1
     if verdict is Verdict.ACCEPT:
-        words = f"{format_exact(need)} {'fits' if need == 1 else 'fit'}"
-        return f"{held}; {words}, with a grace of {format_exact(grace)}." if grace else f"{held}; {words}."
+        text = f"{format_exact(need)} {'fits' if need == 1 else 'fit'}"
+        return f"{held}; {text}, with a grace of {format_exact(grace)}." if grace else f"{held}; {text}."
     if used >= limit:
-        return f"{held}: at or over its limit nothing is taken, whatever the size; the grace does not count then."
-    words = f"{format_exact(need)} {'does' if need == 1 else 'do'} not fit"
-    return f"{held}; {words}, not even with the grace of {format_exact(grace)}." if grace else f"{held}; {words}."
+        return f"{held}: at or over its limit no mail is accepted, whatever its size; the grace does not count then."
+    text = f"{format_exact(need)} {'does' if need == 1 else 'do'} not fit"
+    return f"{held}; {text}, not even with the grace of {format_exact(grace)}." if grace else f"{held}; {text}."
 
 
-class Answers(msgspec.Struct, frozen=True):
-    """The action for each verdict, from the settings ``policy``; in shadow mode each is DUNNO."""
+class VerdictActions(msgspec.Struct, frozen=True, kw_only=True):
+    """The action of access(5) for each verdict, from section [policy] of the settings."""
 
     accept: str
     over_quota: str
@@ -79,24 +84,24 @@ class Answers(msgspec.Struct, frozen=True):
     trouble: str
 
     @classmethod
-    def shadow(cls) -> Answers:
-        """Decide, record, and never refuse."""
-        return cls(*["DUNNO"] * 5)
+    def shadow(cls) -> VerdictActions:
+        """For shadow mode, which decides and records, and never refuses: DUNNO for each verdict."""
+        return cls(accept="DUNNO", over_quota="DUNNO", too_large="DUNNO", unknown="DUNNO", trouble="DUNNO")
 
     def action(self, verdict: Verdict) -> str:
-        """What stands after ``action=``."""
+        """The text after ``action=``."""
         return "DUNNO" if verdict is Verdict.OTHER else str(getattr(self, verdict.value))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rules:
-    """The settings ``policy``, ready for use."""
+    """What decides, from section [policy] of the settings."""
 
-    answers: Answers
+    actions: VerdictActions
     grace: Grace
     delimiters: str
     exempt: Exempt
     shadow: bool
     aliases: bool = True
-    compare_with: ListenAddress | None = None  # a quota-status to ask the same
-    reserve_seconds: float = 0.0  # how long an accepted, announced size counts before it arrives; 0: never
+    compare_with: ListenAddress | None = None  # the quota-status to compare answers with
+    reserve_seconds: float = 0.0  # how long the announced size of an accepted mail is reserved; 0: never

@@ -1,4 +1,4 @@
-"""A decision in words: the record that ``explain`` prints, made from what decided."""
+"""The reason of a decision as text: makes the record that ``explain`` prints from what decided."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from mailquota.core.base.units import format_exact
 from mailquota.core.control.results import Explanation, Target
 from mailquota.core.mailboxes.ledger import Entry
-from mailquota.core.policy.aliases import Destination, Kind
-from mailquota.core.policy.decision import REFUSALS, Answers, Rules, Verdict, explain_verdict, sum_up
+from mailquota.core.policy.aliases import Destination, DestinationKind
+from mailquota.core.policy.decision import REFUSALS, Rules, Verdict, VerdictActions, explain_verdict, sum_up
 from mailquota.core.policy.routes import Route
 
 _NOBODY = "There is no account of this name, so the mail is left to Postfix."
 
 
-class Finding:
-    """What was found out about one mailbox; ``held`` are bytes of accepted mails that have not arrived."""
+class MailboxVerdict:
+    """The verdict on one mailbox; ``held`` are the bytes of accepted mails that have not arrived."""
 
     def __init__(self, entry: Entry, verdict: Verdict, held: int, *, exempt: bool) -> None:
         self.entry = entry
@@ -25,50 +25,73 @@ class Finding:
 
 
 def explanation(
-    rules: Rules, recipient: str, size: int, route: Route, found: Mapping[str, Finding], *, exempt: bool
+    rules: Rules, recipient: str, size: int, route: Route, found: Mapping[str, MailboxVerdict], *, exempt: bool
 ) -> Explanation:
-    """Why ``recipient`` gets its answer; ``found`` by the addresses of the mailboxes, ``exempt``: the recipient is."""
+    """The decision on ``recipient`` with its reason.
+
+    ``size`` is in bytes, ``found`` has the verdicts by the addresses of the mailboxes, and ``exempt`` is whether the
+    recipient itself is exempt.
+    """
     verdict = route.settled or sum_up([finding.verdict for finding in found.values()])
-    if verdict is Verdict.OTHER:  # not even an address: nobody's
+    if verdict is Verdict.OTHER:  # no address, so no account has it
         verdict = Verdict.UNKNOWN
-    action = (Answers.shadow() if rules.shadow else rules.answers).action(verdict)
+    action = (VerdictActions.shadow() if rules.shadow else rules.actions).action(verdict)
     targets = [_target(rules, end, found.get(end.address)) for end in route.destinations]
     if not targets:
-        targets = [Target(recipient, Kind.UNKNOWN, None, None, None, fits=False, via=[])]
+        targets = [_no_mailbox(Destination(recipient, DestinationKind.UNKNOWN))]
     why = (
         "The recipient is exempt by policy.exempt, so it is never refused."
         if exempt
         else _why(rules, size, route, found)
     )
-    return Explanation(recipient, size, targets, verdict.value, action, why)
+    return Explanation(recipient, size, targets, verdict=verdict.value, action=action, why=why)
 
 
-def _target(rules: Rules, end: Destination, finding: Finding | None) -> Target:
+def _target(rules: Rules, end: Destination, finding: MailboxVerdict | None) -> Target:
     if finding is None:
-        fits = end.kind is Kind.EXTERNAL
-        return Target(end.address, end.kind.value, None, None, None, fits=fits, via=list(end.via))
+        return _no_mailbox(end)
     entry, verdict = finding.entry, finding.verdict
     used = None if verdict is Verdict.TROUBLE else entry.used
     grace = rules.grace.of(entry.limit) if entry.limit is not None and not entry.fault else None
-    fits = verdict is Verdict.ACCEPT
-    return Target(end.address, end.kind.value, entry.limit, used, grace, fits=fits, via=list(end.via))
+    return Target(
+        address=end.address,
+        kind=end.kind.value,
+        limit_bytes=entry.limit,
+        used_bytes=used,
+        grace_bytes=grace,
+        fits=verdict is Verdict.ACCEPT,
+        via=list(end.via),
+    )
 
 
-def _why(rules: Rules, size: int, route: Route, found: Mapping[str, Finding]) -> str:
+def _no_mailbox(end: Destination) -> Target:
+    """A destination that has no limit here; only mail for another server is sure to fit."""
+    return Target(
+        address=end.address,
+        kind=end.kind.value,
+        limit_bytes=None,
+        used_bytes=None,
+        grace_bytes=None,
+        fits=end.kind is DestinationKind.EXTERNAL,
+        via=list(end.via),
+    )
+
+
+def _why(rules: Rules, size: int, route: Route, found: Mapping[str, MailboxVerdict]) -> str:
     ends = route.destinations
-    if all(end.kind is Kind.UNKNOWN for end in ends):
+    if all(end.kind is DestinationKind.UNKNOWN for end in ends):
         return _NOBODY
     if len(ends) > 1:
         return _why_several(ends, found)
     (end,) = ends
-    if end.kind is Kind.EXTERNAL:
-        return f"Mail for it goes to {end.address}, which is no mailbox here, so no quota of ours applies."
-    if end.kind is Kind.LOOP:
-        return f"Its aliases lead in a circle at {end.address}; what to do then is left to Postfix."
+    if end.kind is DestinationKind.EXTERNAL:
+        return f"Mail for it goes to {end.address}, which is no mailbox here, so no limit applies."
+    if end.kind is DestinationKind.LOOP:
+        return f"Its aliases form a loop at {end.address}; Postfix decides what happens then."
     return _why_mailbox(rules, size, found[end.address])
 
 
-def _why_mailbox(rules: Rules, size: int, finding: Finding) -> str:
+def _why_mailbox(rules: Rules, size: int, finding: MailboxVerdict) -> str:
     entry = finding.entry
     if finding.exempt and entry.limit is not None:
         return "The account is exempt by policy.exempt, so it is never refused."
@@ -82,19 +105,23 @@ def _why_mailbox(rules: Rules, size: int, finding: Finding) -> str:
     return why
 
 
-def _why_several(ends: list[Destination], found: Mapping[str, Finding]) -> str:
+def _why_several(ends: list[Destination], found: Mapping[str, MailboxVerdict]) -> str:
     full = [address for address, finding in found.items() if finding.verdict in REFUSALS]
     if len(full) == len(ends):
-        return f"It leads to {len(ends)} mailboxes, and none of them can take the mail."
+        return f"Its mail goes to {len(ends)} mailboxes, and none of them can take the mail."
     missing = f" {_names(full)} will miss it." if full else ""
-    others = [end.address for end in ends if end.kind is not Kind.MAILBOX]
+    others = [end.address for end in ends if end.kind is not DestinationKind.MAILBOX]
     if others:
-        return f"It leads to {len(ends)} places; {_names(others)} is no mailbox here, so the mail is taken.{missing}"
+        return (
+            f"Its mail goes to {len(ends)} addresses; {_names(others)} is no mailbox here, "
+            f"so the mail is accepted.{missing}"
+        )
     if not any(finding.verdict is Verdict.ACCEPT for finding in found.values()):
         return (
-            "It leads to several mailboxes, and not all of them can be measured now: the answer for trouble is given."
+            "Its mail goes to several mailboxes, and not all of them can be measured now: "
+            "the answer for trouble is given."
         )
-    return f"It leads to {len(ends)} mailboxes, and at least one can take the mail.{missing}"
+    return f"Its mail goes to {len(ends)} mailboxes, and at least one can take the mail.{missing}"
 
 
 def _names(addresses: list[str]) -> str:

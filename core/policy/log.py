@@ -1,6 +1,7 @@
-"""The newest decisions, kept as raw requests and made readable only for those who look.
+"""The newest decisions, kept as raw requests and made readable only when a console or a command shows them.
 
-At tens of thousands of answers a second most are never shown; so adding is one append, and the ring forgets.
+At tens of thousands of answers a second most are never shown. So adding one costs an append, and the oldest are
+dropped.
 """
 
 from __future__ import annotations
@@ -21,17 +22,19 @@ from mailquota.core.policy.protocol import question, text_attribute
 NEWEST = 500
 REFUSED = 5000
 _NAMED = 3  # mailboxes of one decision
-_PART = 50
+_PART = 50  # decisions that are made readable at once
 
 
 # making a _Raw costs five times more
 _Fields = tuple[float, Verdict, bytes, Sequence[Entry], int, tuple[str, ...], bool]
 
 
-Kept = tuple[float, str, bytes, tuple[str, ...], int, tuple[str, ...], bool]  # the same with the accounts' addresses
+KeptDecision = tuple[
+    float, str, bytes, tuple[str, ...], int, tuple[str, ...], bool
+]  # the same with the accounts' addresses
 
 
-def _kept(raw: _Fields) -> Kept:
+def _kept(raw: _Fields) -> KeptDecision:
     at, verdict, request, entries, micros, missed, shadow = raw
     return at, verdict.value, request, tuple(entry.address for entry in entries), micros, missed, shadow
 
@@ -67,14 +70,14 @@ def _row(fields: _Fields) -> DecisionRow:
 
 
 def _mailboxes(entries: Sequence[Entry]) -> str:
-    """Short enough for a line."""
+    """Their addresses, at most ``_NAMED``, and how many there are more."""
     names = [entry.address for entry in entries[:_NAMED]]
     more = len(entries) - len(names)
     return ", ".join(names) + (f" +{more}" if more else "")
 
 
 class DecisionLog:
-    """Written and read on the engine's loop."""
+    """The newest decisions, the newest refusals, and the counts of refusals. Used on the engine's loop."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -92,7 +95,11 @@ class DecisionLog:
         *,
         shadow: bool = False,
     ) -> None:
-        """One answered request, the mailboxes that its mail ends in, and which ``missed`` it though it was taken."""
+        """Add an answered request.
+
+        ``entries`` are the mailboxes of its recipient, ``micros`` the microseconds until the answer, and ``missed`` the
+        addresses of mailboxes that are too full for a mail which another mailbox of the same recipient accepts.
+        """
         raw = (time.time(), verdict, request, entries, micros, missed, shadow)
         self.count += 1
         self._newest.append(raw)
@@ -106,31 +113,33 @@ class DecisionLog:
                 self.tally.count(request, raw[0], steady)
 
     def since(self, count: int, most: int) -> tuple[list[DecisionRow], int]:
-        """The newest ``most`` of those after the first ``count``, oldest first, and how many are left out."""
+        """The newest ``most`` of the decisions after the first ``count``, oldest first, and how many are left out."""
         new = self.count - count
         shown = min(new, most, len(self._newest))
         rows = [_row(raw) for raw in list(self._newest)[len(self._newest) - shown :]] if shown else []
         return rows, new - shown
 
     def backlog(self) -> Iterator[list[DecisionRow]]:
-        """All that are kept now, oldest first, in parts: making many readable at once would hold the loop."""
+        """All decisions that are kept now, oldest first, in parts: all at once would hold up the loop."""
         raws = list(self._newest)
         for start in range(0, len(raws), _PART):
             yield [_row(raw) for raw in raws[start : start + _PART]]
 
-    def known(self) -> tuple[list[Kept], list[Kept]]:
-        """All that is kept, for another engine: the newest, and those that were refused."""
+    def known(self) -> tuple[list[KeptDecision], list[KeptDecision]]:
+        """The newest decisions and the newest refusals, for the engine that takes over."""
         return [_kept(raw) for raw in self._newest], [_kept(raw) for raw in self._refused]
 
-    def recall(self, newest: Iterable[Kept], refused: Iterable[Kept], get: Callable[[str], Entry | None]) -> None:
-        """What another engine knew, before anything is decided here. ``get`` gives the account of an address."""
+    def recall(
+        self, newest: Iterable[KeptDecision], refused: Iterable[KeptDecision], get: Callable[[str], Entry | None]
+    ) -> None:
+        """Take over the decisions of another engine, before any is made here; ``get`` gives the entry of an address."""
         for kept, mine in ((newest, self._newest), (refused, self._refused)):
             for at, verdict, request, addresses, micros, missed, shadow in kept:
                 entries = [entry for address in addresses if (entry := get(address)) is not None]
                 mine.append((at, Verdict(verdict), request, entries, micros, missed, shadow))
 
     def report(self, most: int) -> Refusals:
-        """Who is refused most."""
+        """The ``most`` accounts for which most mail was refused."""
         return self.tally.report(time.time(), steady_time(), most)
 
     def refusals(self, address: str, most: int) -> list[DecisionRow]:

@@ -1,10 +1,13 @@
-"""Looks at mailboxes for decisions: what a mailbox holds now, from the disk, and never waiting for a disk that hangs.
+"""Looks up the usage of mailboxes for answers to Postfix, without ever waiting for a file system that hangs.
 
-Theory of operation. A look is one stat in the *probe* lane; where that says that folders must be counted, the *count*
-lane does it. Both are threads that may hang without harm (see core/base/lanes.py), several where the disk is slow; a
-look that nobody waits for any more is not begun. A figure found lands in the ledger, also where its request was
-answered long ago. Where the file reports its changes (core/policy/watch.py), the entry is *fresh* afterwards, and the
-next decision needs no look.
+Theory of operation. A lookup is a call of the driver's ``probe`` in the *probe* lane, at most one stat and one small
+read. Where that says that the folders have to be counted, the *count* lane calls the driver's ``count``. Lanes are
+threads that may hang without harm (core/base/lanes.py), and a second one starts only where a file system is slow. A
+lookup whose request has been answered meanwhile is not begun.
+
+A lane hands the result back on the loop, and it goes into the ledger, also where its request was answered long ago: the
+next request then has it. Where the mailbox's file is watched (core/policy/watch.py) and did not change since before the
+probe, the entry is *fresh* afterwards, and the next answer needs no lookup.
 """
 
 from __future__ import annotations
@@ -17,125 +20,132 @@ from collections.abc import Callable
 from mailquota.core.base.lanes import Lane
 from mailquota.core.mailboxes.driver import Driver
 from mailquota.core.mailboxes.ledger import Entry, Ledger
-from mailquota.core.mailboxes.measure import Measurement, Need
-from mailquota.core.policy.watch import FRESH_SECONDS, Mark, Watch
+from mailquota.core.mailboxes.measure import Measurement, ProbeOutcome
+from mailquota.core.policy.watch import FRESH_SECONDS, EventCounts, Watch
 
 log = logging.getLogger(__name__)
 
-PROBE_PATIENCE = 0.06
+PROBE_PATIENCE = 0.06  # seconds; a probe that takes longer hangs, and its mailbox is left out until it returns
 COUNT_PATIENCE = 5.0
 _THREADS = 4
 
 
-class Look:
-    """One mailbox that is looked at, for whoever asked."""
+class PendingLookup:
+    """The lookup of one mailbox for one request."""
 
-    __slots__ = ("asker", "base", "entry", "mark")
+    __slots__ = ("base", "before", "entry", "request")
 
-    def __init__(self, entry: Entry, asker: object) -> None:
+    def __init__(self, entry: Entry, request: object) -> None:
         self.entry = entry
-        self.asker = asker
-        self.base: Measurement | None = None  # what was known when the work on it began
-        self.mark: Mark | None = None
+        self.request = request
+        self.base: Measurement | None = None  # the last measurement when the work began
+        self.before: EventCounts | None = None  # of the watch, before the probe; None where nothing is watched
 
 
 class UsageLookup:
-    """``done(look, bytes used)`` is called on the loop, with None where the mailbox can't be measured now.
+    """Looks usage up in threads; used on the engine's loop.
 
-    ``wanted(look)`` says whether somebody still waits for it.
+    ``done(lookup, used)`` is called on the loop, with bytes, or None where the mailbox can't be measured now.
+    ``wanted(lookup)`` is called in a thread and says whether its request still waits.
     """
 
     def __init__(
-        self, ledger: Ledger, driver: Driver, done: Callable[[Look, int | None], None], wanted: Callable[[Look], bool]
+        self,
+        ledger: Ledger,
+        driver: Driver,
+        done: Callable[[PendingLookup, int | None], None],
+        wanted: Callable[[PendingLookup], bool],
     ) -> None:
         self._ledger = ledger
         self._driver = driver
         self._done = done
         self._loop = asyncio.get_running_loop()
         self.watch = Watch(driver.base)
-        self._probes: Lane[Look, Measurement | Need] = Lane(
+        self._probes: Lane[PendingLookup, Measurement | ProbeOutcome] = Lane(
             "probe", self._probe, self._probed, stuck=self._hangs, key=_key, place=self._place,
             patience=PROBE_PATIENCE, threads=_THREADS, wanted=wanted,
         )  # fmt: skip
-        self._counts: Lane[Look, Measurement] = Lane(
+        self._counts: Lane[PendingLookup, Measurement] = Lane(
             "count", self._count, self._counted, stuck=self._hangs, key=_key, place=self._place,
             patience=COUNT_PATIENCE, threads=_THREADS, wanted=wanted,
         )  # fmt: skip
 
     @property
     def hanging(self) -> int:
-        """Threads that wait for a file system which does not answer."""
+        """The number of threads that wait for a file system which does not answer."""
         return self._probes.stuck + self._counts.stuck
 
-    def look(self, entry: Entry, asker: object) -> None:
-        """Look at a mailbox; ``done`` follows, never within this call."""
-        look = Look(entry, asker)
-        if not entry.fault and self._probes.usable(look):
-            self._probes.submit(look)
-        else:
-            self._loop.call_soon(self._hangs, look)
+    def start(self, entry: Entry, request: object) -> None:
+        """Look a mailbox up; ``done`` is called later, never within this call."""
+        lookup = PendingLookup(entry, request)
+        if not entry.fault and self._probes.usable(lookup):
+            self._probes.submit(lookup)
+        else:  # its file system hangs, or its limit is not usable: trouble, at once
+            self._loop.call_soon(self._hangs, lookup)
 
     def close(self) -> None:
-        """End the lanes."""
+        """End the lanes and the watch."""
         self._probes.close()
         self._counts.close()
         self.watch.close()
 
-    def _place(self, look: Look) -> str:
-        return self._driver.place(look.entry.address)
+    def _place(self, lookup: PendingLookup) -> str:
+        return self._driver.place(lookup.entry.address)
 
     # ---- in the lanes' threads
 
-    def _probe(self, look: Look) -> Measurement | Need:
-        entry = look.entry
-        look.base = entry.known
+    def _probe(self, lookup: PendingLookup) -> Measurement | ProbeOutcome:
+        entry = lookup.entry
+        lookup.base = entry.known
+        # Watch first, then probe: a change after the probe is then an event, and none falls between the two.
         record = self._driver.record(entry.address)
-        look.mark = self.watch.follow(entry, record) if record is not None else None
-        return self._driver.probe(entry.address, entry.limit, look.base, time.time())
+        lookup.before = self.watch.follow(entry, record) if record is not None else None
+        return self._driver.probe(entry.address, entry.limit, lookup.base, time.time())
 
-    def _count(self, look: Look) -> Measurement:
-        entry = look.entry
-        look.base = entry.known
-        return self._driver.count(entry.address, entry.limit, look.base, time.time())
+    def _count(self, lookup: PendingLookup) -> Measurement:
+        entry = lookup.entry
+        lookup.base = entry.known
+        return self._driver.count(entry.address, entry.limit, lookup.base, time.time())
 
     # ---- on the loop
 
-    def _probed(self, look: Look, result: Measurement | Need | Exception) -> None:
-        if result is Need.COUNT and self._counts.usable(look):
-            self._counts.submit(look)
+    def _probed(self, lookup: PendingLookup, result: Measurement | ProbeOutcome | Exception) -> None:
+        if result is ProbeOutcome.COUNT_DUE and self._counts.usable(lookup):
+            self._counts.submit(lookup)
         elif isinstance(result, Measurement):
-            self._take(look, result)
-        elif result is Need.NOTHING and look.base is not None:
-            self._take(look, look.base)
+            self._take(lookup, result)
+        elif result is ProbeOutcome.UNCHANGED and lookup.base is not None:
+            self._take(lookup, lookup.base)
         else:
-            self._unmeasurable(look, result)
+            self._unmeasurable(lookup, result)
 
-    def _counted(self, look: Look, result: Measurement | Exception) -> None:
-        look.mark = None  # deliveries into a counted mailbox change no file that is watched
+    def _counted(self, lookup: PendingLookup, result: Measurement | Exception) -> None:
+        lookup.before = None  # a delivery into a mailbox that was counted changes no file that is watched
         if isinstance(result, Measurement):
-            self._take(look, result)
+            self._take(lookup, result)
         else:
-            self._unmeasurable(look, result)
+            self._unmeasurable(lookup, result)
 
-    def _take(self, look: Look, known: Measurement) -> None:
-        """A figure that holds now."""
-        entry, mark = look.entry, look.mark
-        taken = self._ledger.set_known(entry, look.base, known, time.time())
-        if taken and known.source == "maildirsize" and mark is not None and self.watch.holds(entry, mark):
+    def _take(self, lookup: PendingLookup, known: Measurement) -> None:
+        """Put a measurement into the ledger, and let answers use it as long as the watch holds."""
+        entry, before = lookup.entry, lookup.before
+        taken = self._ledger.set_known(entry, lookup.base, known, time.time())
+        if taken and known.source == "maildirsize" and before is not None and self.watch.holds(entry, before):
+            # What Dovecot will disbelieve after some time (core/mailboxes/maildirsize.py) is fresh until then at most.
             lasting = FRESH_SECONDS if known.expires_at is None else known.expires_at - time.time()
-            entry.fresh_until = self._loop.time() + min(FRESH_SECONDS, lasting)
-        self._done(look, known.used)
+            entry.keep_fresh(self._loop.time() + min(FRESH_SECONDS, lasting))
+        self._done(lookup, known.used)
 
-    def _unmeasurable(self, look: Look, result: object) -> None:
+    def _unmeasurable(self, lookup: PendingLookup, result: object) -> None:
         if isinstance(result, Exception):
-            if look.entry.trouble is None:
-                log.warning("%s can't be measured: %s", look.entry.address, result)
-            self._ledger.set_trouble(look.entry, str(result))
-        self._done(look, None)
+            if lookup.entry.trouble is None:
+                log.warning("%s can't be measured: %s", lookup.entry.address, result)
+            self._ledger.set_trouble(lookup.entry, str(result))
+        self._done(lookup, None)
 
-    def _hangs(self, look: Look) -> None:
-        self._done(look, None)
+    def _hangs(self, lookup: PendingLookup) -> None:
+        self._done(lookup, None)
 
 
-def _key(look: Look) -> str:
-    return look.entry.address
+def _key(lookup: PendingLookup) -> str:
+    return lookup.entry.address

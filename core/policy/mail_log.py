@@ -1,4 +1,4 @@
-"""The mail log for the doctor and the engine: where it is by the settings of Postfix and Dovecot, and what it tells."""
+"""Refusals that are only in the mail log: by other policy services, by Dovecot, or from before this engine."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ log = logging.getLogger(__name__)
 _REFRESH = 60.0  # seconds between two readings for the engine
 _RECIPIENTS = 500  # whose events the engine keeps, those with the newest
 _EACH = 50  # events of one recipient
-_SAME = 2.0  # seconds between our answer and its line in the log, which has whole seconds
+_SAME = 2.0  # seconds between the engine's answer and its line in the log, which has whole seconds
 
 
 class MailLog:
-    """Refusals that others know of: of the time before this engine, by other services, at the mailstore.
+    """Adds refusals and bounces of the mail log to those of the engine. Used on the engine's loop.
 
-    Used on the engine's loop; ``leads_to`` gives the mailboxes of a recipient as typed. The log is read when somebody
-    asks, by a process of its own, once a minute at most; ``off`` never. That it can't be read is told once.
+    ``leads_to`` gives the mailboxes of a recipient as typed by the client. The log is read for a request of a console
+    or command, by a process of its own, once a minute at most; with ``off`` never. That it can't be read is logged
+    once.
     """
 
     def __init__(self, config: Callable[[], Config], leads_to: Callable[[str], Iterable[str]], *, off: bool) -> None:
@@ -40,7 +41,7 @@ class MailLog:
         self._told = ""
 
     async def refusals(self, address: str, known: list[DecisionRow], most: int) -> list[DecisionRow]:
-        """The newest ``most`` of one mailbox, newest first; ``known`` are the newest of the engine, at most as many."""
+        """The newest ``most`` refusals of one mailbox, newest first; ``known`` are the newest ones of the engine."""
         if not self._off:
             async with self._reading:
                 await self._follow()
@@ -62,7 +63,7 @@ class MailLog:
         self._due = loop.time() + _REFRESH
         self._events = _by_recipient(read)
         if read.fault and read.fault != self._told:
-            log.info("refusals by others are not shown: %s", read.fault)
+            log.info("refusals in the mail log are not shown: %s", read.fault)
         self._told = read.fault or self._told
 
 
@@ -81,11 +82,21 @@ def _by_recipient(read: LogRead) -> dict[str, list[LogEvent]]:
 def _row(event: LogEvent, address: str) -> DecisionRow:
     verdict = "bounced" if event.kind == "bounced" else "too_large" if event.text[4:9].endswith(".3") else "over_quota"
     recipient = event.alias or event.subject
-    return DecisionRow(event.at, verdict, recipient, address, event.sender, event.client, 0, 0, origin="log")
+    return DecisionRow(
+        at=event.at,
+        verdict=verdict,
+        recipient=recipient,
+        mailbox=address,
+        sender=event.sender,
+        client=event.client,
+        size=0,
+        micros=0,
+        origin="log",
+    )
 
 
 def _is_same(row: DecisionRow, ours: DecisionRow) -> bool:
-    """Whether a line of the log tells of an answer of ours; one of shadow mode was not given."""
+    """Whether a row of the log is the engine's answer ``ours``; an answer in shadow mode refused nothing."""
     return (
         not ours.shadow
         and row.verdict != "bounced"

@@ -1,4 +1,4 @@
-"""Counters of the policy server: cheap to keep for each answer, read once a second. Written on the loop alone."""
+"""Counters of the policy server: written for each answer, on the engine's loop alone, and read once a second."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import deque
 
 import msgspec
 
-_SUB = 16  # buckets for each power of two: values within 6 %
+_SUB = 16  # buckets for each power of two, so that a value is exact within 6 %
 _BUCKETS = _SUB * 32
 
 
@@ -22,13 +22,13 @@ def _value(bucket: int) -> int:
     return bucket if shift == 0 else (rest + _SUB) << (shift - 1)
 
 
-_FIRST_POWER, _LAST_POWER = 4, 21  # of two: 16 µs to 2.1 s, the edges of a histogram; an edge of buckets, too
-_SMALL = 1024  # microseconds; most answers, whose bucket is looked up
+_FIRST_POWER, _LAST_POWER = 4, 21  # of two: the histogram goes from 16 µs to 2.1 s, in whole buckets
+_SMALL = 1024  # microseconds; most answers take less, and their bucket comes from a list
 _BUCKET = [_bucket(micros) for micros in range(_SMALL)]
 
 
-class Counts(msgspec.Struct, frozen=True):
-    """What was counted since ``since`` (seconds since the epoch); ``answers`` by bucket."""
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """The counters since ``since`` (seconds since the epoch), for a hand-over; ``answers`` by bucket of their time."""
 
     since: float
     requests: int
@@ -40,7 +40,11 @@ class Counts(msgspec.Struct, frozen=True):
 
 
 class Metrics:
-    """Answers since ``since`` (seconds since the epoch), and their rate and latency over the last minute."""
+    """Counts answers since ``since`` (seconds since the epoch), with their rate, and their times by bucket.
+
+    Times are in three lists: of this minute, of the one before, and of all earlier ones. So the latency of the last one
+    to two minutes is known without a list of answers.
+    """
 
     def __init__(self, since: float = 0.0) -> None:
         self.since = since
@@ -56,28 +60,40 @@ class Metrics:
         self._minute = 0
 
     def answered(self, micros: int) -> None:
-        """One answer, after so many microseconds."""
+        """Count one answer that took so many microseconds."""
         self.requests += 1
         self._now[_BUCKET[micros] if micros < _SMALL else _bucket(micros)] += 1
 
+    def note_trouble(self) -> None:
+        """Count one answer for trouble: usage or limit was not known."""
+        self.trouble += 1
+
     def counts(self) -> Counts:
-        """For the engine that goes on with them."""
+        """All counters, for the engine that takes over."""
         answers = [sum(of_all) for of_all in zip(self._older, self._before, self._now, strict=True)]
-        return Counts(self.since, self.requests, self.refused, self.would_refuse, self.trouble, self.malformed, answers)
+        return Counts(
+            since=self.since,
+            requests=self.requests,
+            refused=self.refused,
+            would_refuse=self.would_refuse,
+            trouble=self.trouble,
+            malformed=self.malformed,
+            answers=answers,
+        )
 
     def go_on(self, before: Counts) -> None:
-        """Go on counting where another engine stopped."""
+        """Add the counters of the engine before this one."""
         self.since = before.since
         self.requests += before.requests
         self.refused += before.refused
         self.would_refuse += before.would_refuse
         self.trouble += before.trouble
         self.malformed += before.malformed
-        if len(before.answers) == _BUCKETS:  # an older engine may have had others
+        if len(before.answers) == _BUCKETS:  # an older version may have had other buckets
             self._older = [a + b for a, b in zip(self._older, before.answers, strict=True)]
 
     def tick(self, now: float) -> None:
-        """Once a second: ``now`` in seconds of any clock that does not jump."""
+        """To be called once a second, with ``now`` in seconds by a clock that never jumps."""
         self._rates.append((now, self.requests))
         minute = int(now // 60)
         if self._minute != minute:
@@ -94,7 +110,10 @@ class Metrics:
         return (after - before) / (until - since) if until > since else 0.0
 
     def percentile(self, share: float) -> int | None:
-        """Microseconds, within 6 %, that this share of the answers of the last one to two minutes did not exceed."""
+        """Microseconds, within 6 %, that this share of the answers of the last one to two minutes took at most.
+
+        None where there were no answers.
+        """
         counts = [a + b for a, b in zip(self._now, self._before, strict=True)]
         wanted = share * sum(counts)
         if not wanted:
@@ -107,7 +126,7 @@ class Metrics:
         return None
 
     def histogram(self) -> tuple[list[tuple[int, int]], int]:
-        """Since the start: how many answers took less than so many microseconds, and the sum of all, within 6 %."""
+        """Since the start: pairs of microseconds and how many answers took less, and the sum of all, within 6 %."""
         counts = [sum(of_all) for of_all in zip(self._older, self._before, self._now, strict=True)]
         edges = [(1 << power, sum(counts[: _bucket(1 << power)])) for power in range(_FIRST_POWER, _LAST_POWER + 1)]
         return edges, sum(_value(bucket) * count for bucket, count in enumerate(counts) if count)

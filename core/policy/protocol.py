@@ -1,9 +1,9 @@
-"""Postfix's policy delegation protocol, sans-io: feed bytes, take complete requests, read what a decision needs.
+"""Postfix's policy delegation protocol, without input or output: cuts bytes into requests, and reads attributes.
 
 A request is lines ``name=value`` and an empty line (SMTPD_POLICY_README). Attributes come in any order, unknown ones
-are ignored, lines may end in CRLF. Only three attributes decide, so only they are searched; a request stays raw bytes
-until somebody wants to show it. Where an attribute comes twice we do as Dovecot 2.3: the first recipient, the first
-state, the last size.
+are ignored, lines may end in CRLF. Only three attributes decide, so only those are searched for; a request stays raw
+bytes until it is shown. Where an attribute comes twice, the same one counts as in Dovecot 2.3: the first recipient, the
+first state, the last size.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ _MAX_SIZE = 2**64  # a size from here on is no number to Dovecot
 
 
 class RequestReader:
-    """Takes a stream apart. Each request is bytes that start with LF, so that an attribute is found as LF name =."""
+    """Cuts the bytes of one connection into requests.
+
+    Each request is returned with an LF before its first line, so that any attribute is found by searching LF name =.
+    """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -25,19 +28,23 @@ class RequestReader:
         self._cr = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The requests that are complete now. Raises ProtocolError where one has no end within MAX_REQUEST bytes."""
+        """Take more bytes; the requests that are complete now.
+
+        Raises ProtocolError where a request has no end within MAX_REQUEST bytes.
+        """
         if self._cr or b"\r" in data:
             data = self._strip_cr(data)
+        # Nearly always data is exactly one request: then nothing is copied into the buffer.
         if not self._buffer and 0 < data.find(b"\n\n") == len(data) - 2 and data[:1] != b"\n":
             return [b"\n" + data[:-1]]
         return self._take(data)
 
     def pending(self) -> bytes:
-        """The bytes of a request that is not complete, for whoever continues this connection."""
+        """The bytes of a request that is not complete, for the process that takes over this connection."""
         return bytes(self._buffer) + (b"\r" if self._cr else b"")
 
     def _strip_cr(self, data: bytes) -> bytes:
-        """CRLF becomes LF; a CR at the end waits for what follows it."""
+        """Replace CRLF by LF; a CR at the end waits for the bytes that follow it."""
         if self._cr:
             data = b"\r" + data
         self._cr = data.endswith(b"\r")
@@ -66,7 +73,10 @@ class RequestReader:
 
 
 class Question(NamedTuple):
-    """What decides. ``state`` is upper case, None where it was not sent; ``size`` in bytes, 0 where not announced."""
+    """The attributes of a request that decide.
+
+    ``state`` is in upper case, None where it was not sent; ``size`` is in bytes, 0 where it was not announced.
+    """
 
     state: bytes | None
     recipient: bytes
@@ -74,7 +84,7 @@ class Question(NamedTuple):
 
 
 def attribute(request: bytes, name: bytes) -> bytes | None:
-    """The first value of an attribute; ``name`` is given as LF name =."""
+    """The first value of an attribute, None without one; ``name`` has to be given as LF name =."""
     start = request.find(name)
     if start < 0:
         return None
@@ -83,7 +93,7 @@ def attribute(request: bytes, name: bytes) -> bytes | None:
 
 
 def question(request: bytes) -> Question:
-    """Read a request that RequestReader gave."""
+    """Read the attributes that decide from a request of RequestReader."""
     state = attribute(request, b"\nprotocol_state=")
     recipient = attribute(request, b"\nrecipient=")
     if state is not None:
@@ -104,22 +114,25 @@ def _several(request: bytes) -> bool:
 
 
 def mail_key(request: bytes, recipient: bytes) -> bytes | None:
-    """The recipient of this very mail; None where Postfix does not say which mail it is."""
+    """A key for this recipient of this mail; None where Postfix sends no ``instance``, which names the mail."""
     instance = attribute(request, b"\ninstance=")
     return instance + b"\0" + recipient if instance else None
 
 
 def is_request(request: bytes) -> bool:
-    """Whether it has an attribute, or nothing at all; what HTTP or SMTP clients send here by mistake has none."""
+    """Whether it has an attribute, or is empty. What an HTTP or SMTP client sends here by mistake is neither."""
     return b"=" in request or request == b"\n"
 
 
 def text_attribute(request: bytes, name: str) -> str:
-    """An attribute to be shown or recorded; "" where absent. What is not UTF-8 comes as replacement characters."""
+    """An attribute as text, to be shown or written down; "" where it is absent.
+
+    At most 1000 bytes of it; bytes that are no UTF-8 become replacement characters.
+    """
     value = attribute(request, b"\n" + name.encode() + b"=")
     return (value or b"")[:1000].decode("utf-8", "replace")
 
 
 def answer(action: str) -> bytes:
-    """A reply on the wire."""
+    """The bytes of a reply with this action."""
     return f"action={action}\n\n".encode()

@@ -1,8 +1,7 @@
-"""From the recipient that a client typed to the user name that Dovecot would look up. Pure.
+"""From the recipient that an SMTP client sent to the user name that Dovecot would look up. Pure.
 
-Dovecot reads a recipient as RFC 5321 has it, with its own leniency: brackets may be missing, a local part without
-quotes may hold any printable character (the last @ ends it), and there may be no domain. What does not even fit that is
-no address. What fits is looked up, and mostly is nobody's name.
+Dovecot reads a recipient by RFC 5321, and allows more: brackets may be missing, a local part without quotes may have
+any printable character (the last @ ends it), and there may be no domain. What does not fit that either is no address.
 """
 
 from __future__ import annotations
@@ -19,21 +18,21 @@ _ROUTE = re.compile(rf"{_DOMAIN}(?:,{_DOMAIN})*:")
 def user_name(recipient: bytes, delimiters: str) -> str | None:
     """The address in lower case, unquoted, without brackets, source route and detail; None where it is no address.
 
-    The detail begins at the first of the ``delimiters`` in the local part. Lower case is that of ASCII, as in Dovecot:
-    no letter of another alphabet may become one of another mailbox.
+    The detail begins at the first of the ``delimiters`` in the local part. Only ASCII letters are made lower case, as
+    in Dovecot: a letter of another alphabet must not turn one mailbox's name into that of another.
     """
     parts = _parts(recipient)
     return None if parts is None else _cut(parts[0], delimiters) + parts[1]
 
 
 def address_of(recipient: bytes) -> str | None:
-    """As ``user_name``, with its detail."""
+    """As ``user_name``, but with its detail."""
     parts = _parts(recipient)
     return None if parts is None else parts[0] + parts[1]
 
 
 def without_detail(address: str, delimiters: str) -> str:
-    """The user name of an address that ``address_of`` gave."""
+    """The user name for an address that ``address_of`` returned."""
     local, at, domain = address.rpartition("@")
     return _cut(local, delimiters) + at + domain if at else _cut(address, delimiters)
 
@@ -56,7 +55,7 @@ def _parts(recipient: bytes) -> tuple[str, str] | None:
 
 
 def _unbracketed(text: str) -> str:
-    """Without brackets and the route before the address; nothing where the closing bracket is missing."""
+    """The text without brackets and source route; empty where the closing bracket is missing."""
     if not text.endswith(">"):
         return ""
     route = _ROUTE.match(text, 1)

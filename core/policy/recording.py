@@ -1,4 +1,4 @@
-"""The end of a request: its verdict counted, recorded, put to a second opinion, and turned into an answer."""
+"""The end of a request: counts and records its verdict, has it compared with quota-status, and gives the answer."""
 
 from __future__ import annotations
 
@@ -6,37 +6,46 @@ import time
 from collections.abc import Sequence
 
 from mailquota.core.mailboxes.ledger import Entry, Ledger
-from mailquota.core.policy.compare import SecondOpinion
-from mailquota.core.policy.decision import REFUSALS, Answers, Rules, Verdict
+from mailquota.core.policy.compare import QuotaStatusComparison
+from mailquota.core.policy.decision import REFUSALS, Rules, Verdict, VerdictActions
 from mailquota.core.policy.log import DecisionLog
 from mailquota.core.policy.metrics import Metrics
 from mailquota.core.policy.protocol import answer
 from mailquota.core.settings.actions import PROBE
 
-_PROBED = b"\n" + PROBE[:-1]  # as the parser hands it on
+_PROBED = b"\n" + PROBE[:-1]  # as RequestReader returns it
 
 
-class AnswerLog:
-    """Used on the engine's loop. Whoever only looks whether somebody answers is neither counted nor recorded."""
+class CountedAnswers:
+    """The answer in bytes for each verdict; each one that is given is counted and recorded.
 
-    def __init__(self, ledger: Ledger, metrics: Metrics, decisions: DecisionLog, second: SecondOpinion) -> None:
+    The request by which commands check that the engine answers (``PROBE``) is neither counted nor recorded. Used on the
+    engine's loop.
+    """
+
+    def __init__(
+        self, ledger: Ledger, metrics: Metrics, decisions: DecisionLog, comparison: QuotaStatusComparison
+    ) -> None:
         self._ledger = ledger
         self._metrics = metrics
         self._decisions = decisions
-        self._second = second
+        self._comparison = comparison
         self._shadow = False
         self._answers: dict[Verdict, bytes] = {}
 
     def set_rules(self, rules: Rules) -> None:
-        """Take new settings."""
+        """Take new settings, from the next answer on."""
         self._shadow = rules.shadow
-        answers = Answers.shadow() if rules.shadow else rules.answers
-        self._answers = {verdict: answer(answers.action(verdict)) for verdict in Verdict}
+        actions = VerdictActions.shadow() if rules.shadow else rules.actions
+        self._answers = {verdict: answer(actions.action(verdict)) for verdict in Verdict}
 
     def record(
         self, verdict: Verdict, request: bytes, entries: Sequence[Entry], started: int, missed: tuple[str, ...] = ()
     ) -> bytes:
-        """The bytes of the answer; ``started`` in nanoseconds of perf_counter, ``missed`` who can't take the mail."""
+        """Count and record an answer; its bytes.
+
+        ``started`` is when the request came, in nanoseconds of perf_counter; ``missed`` is as in ``missed_by``.
+        """
         if not entries and request == _PROBED:
             return self._answers[verdict]
         metrics = self._metrics
@@ -49,24 +58,23 @@ class AnswerLog:
                 metrics.refused += 1
             now = time.time()
             for entry in entries:
-                entry.refused_at = now
-                self._ledger.touch(entry)
+                self._ledger.note_refusal(entry, now)
         elif verdict is Verdict.TROUBLE:
-            metrics.trouble += 1
+            metrics.note_trouble()
         self._decisions.add(verdict, request, entries, micros, missed, shadow=self._shadow)
-        if self._second.wanted:
-            self._second.put(request, verdict)
+        if self._comparison.wanted:
+            self._comparison.put(request, verdict)
         return self._answers[verdict]
 
     def fault(self) -> bytes:
-        """The answer where deciding or recording failed by a fault of ours."""
-        self._metrics.trouble += 1
+        """The answer for trouble, counted, where deciding or recording failed by a fault of this program."""
+        self._metrics.note_trouble()
         self._metrics.answered(0)
         return self._answers[Verdict.TROUBLE]
 
 
 def missed_by(verdict: Verdict, verdicts: dict[Entry, Verdict]) -> tuple[str, ...]:
-    """Who will miss a mail that is taken."""
+    """The addresses of mailboxes that are too full for a mail which another mailbox of its recipient accepts."""
     if verdict in REFUSALS or len(verdicts) < 2:
         return ()
     return tuple(entry.address for entry, one in verdicts.items() if one in REFUSALS)

@@ -1,11 +1,11 @@
-"""The policy server's connections: requests in, answers out, in order, and never a byte unasked.
+"""The policy server's connections: each takes requests and gives one answer for each, in their order.
 
-Each connection answers one request after the other. ``ask(request, connection)`` gives the answer, or None and later
-calls ``connection.complete``. A connection is kept open until its client closes it: Postfix takes a close after an
-answer as a fault and waits a second before the next query. A client that does not read its answers is not read either.
-To hand over to another process, connections come to rest between two requests and leave as file descriptors.
+``ask(request, connection)`` returns the answer, or None and later calls ``connection.complete``. A connection is kept
+open until its client closes it: Postfix takes a close after an answer as a fault and waits a second before the next
+request. From a client that does not read its answers no more requests are read. For a hand-over to another process,
+connections come to rest between two requests, and their file descriptors are passed on.
 
-A look at a mailbox takes a descriptor, too. So connections that would use up the last ones are closed at once: their
+Reading a mailbox takes a descriptor, too. So connections that would use up the last ones are closed at once: their
 clients try again soon, while those that are connected go on getting true answers.
 """
 
@@ -27,20 +27,20 @@ from mailquota.core.policy.protocol import RequestReader
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024
-_KEEP_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}  # the owner removes it
-_SPARE = 128  # descriptors for all else; of very few, half of them
-_REST_LOOK = 0.002  # seconds between two looks at whether all connections are at rest
+_KEEP_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}  # the owner does
+_SPARE = 128  # descriptors that are kept for other uses; where there are few, half of them
+_REST_LOOK = 0.002  # seconds between two checks whether all connections are at rest
 _QUEUED = 64  # requests that may wait on one connection before it is not read any more
 
 Ask = Callable[[bytes, "Connection"], bytes | None]
 
 
 class Connection(asyncio.Protocol):
-    """One client."""
+    """The connection of one client, which is mostly an smtpd of Postfix."""
 
     def __init__(self, server: PolicyServer, received: bytes = b"") -> None:
         self._server = server
-        self._received = received  # what another process had read of it: comes before all that is read here
+        self._received = received  # bytes that the process before had read of it; they come first
         self._reader = RequestReader()
         self._queue: deque[bytes] = deque()
         self._transport: asyncio.Transport | None = None
@@ -50,31 +50,31 @@ class Connection(asyncio.Protocol):
         self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client came."""
+        """Called by asyncio: admit the client, or close the connection."""
         self._transport = cast("asyncio.Transport", transport)
         if not self._server.admit(self):
             self._transport.abort()
             return
-        if self._server.resting:  # uvloop begins to read after this call, so a pause in here would be lost
+        if self._server.resting:  # uvloop starts reading after this call, and would undo a pause in here
             asyncio.get_running_loop().call_soon(self.flow)
         if self._received:
             self.data_received(self._received)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """The client went; what was being decided for it is dropped when it is done."""
+        """Called by asyncio: the client is gone, and the answer that is being made for it will be dropped."""
         self._transport = None
         self._queue.clear()
         self._server.connections.discard(self)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of requests."""
+        """Called by asyncio: answer the requests that are complete with these bytes."""
         try:
             requests = self._reader.feed(data)
         except ProtocolError as error:
             self.refuse(str(error))
             return
         if len(requests) == 1 and not (self._queue or self._busy or self._blocked) and self._transport is not None:
-            answer = self._server.ask(requests[0], self)  # the usual case, without the queue
+            answer = self._server.ask(requests[0], self)  # nearly always: one request, and nothing before it
             if answer is not None:
                 self._transport.write(answer)
                 return
@@ -84,35 +84,35 @@ class Connection(asyncio.Protocol):
         self._work()
 
     def eof_received(self) -> bool:
-        """The client will send no more, but may wait for answers."""
+        """Called by asyncio: the client will send no more, but still waits for answers. True keeps it open."""
         self._ended = True
         self._work()
         return True
 
     def pause_writing(self) -> None:
-        """The client does not read its answers."""
+        """Called by asyncio: the client does not read its answers."""
         self._blocked = True
         self.flow()
 
     def resume_writing(self) -> None:
-        """It reads again."""
+        """Called by asyncio: the client reads its answers again."""
         self._blocked = False
         self._work()
 
     def complete(self, answer: bytes) -> None:
-        """The answer to the request that ``ask`` said None to."""
+        """Send the answer to the request for which ``ask`` returned None, and go on with the next."""
         if self._transport is not None:
             self._transport.write(answer)
         self._busy = False
         self._work()
 
     def refuse(self, reason: str) -> None:
-        """End it: what it sends is no policy request."""
+        """Close the connection and log the reason: what it sends is no policy request."""
         self._server.refuse(self, reason)
 
     @property
     def owes(self) -> bool:
-        """Whether an answer is under way; one that its client does not take is not waited for."""
+        """Whether an answer is still to be given. Requests of a client that does not read its answers don't count."""
         return self._busy or (bool(self._queue) and not self._blocked)
 
     @property
@@ -127,9 +127,10 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def parcel(self) -> tuple[int, bytes] | None:
-        """The connection as its file descriptor and the bytes of a half-read request. It stays open, and at rest.
+        """The file descriptor, and the bytes of an incomplete request, for another process; the connection stays open.
 
-        One whose client does not take its answers can't leave with them: it is closed, and Postfix asks anew.
+        Answers that the client has not read can't be passed on: then the connection is closed and None returned, and
+        Postfix asks again.
         """
         if self._transport is None or self._transport.is_closing() or not self.idle:
             self.abort()
@@ -148,7 +149,10 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def flow(self) -> None:
-        """Read from the client, or not: as it reads, as requests wait, as the server rests."""
+        """Pause or resume reading.
+
+        Nothing is read while the client does not read its answers, too many requests wait, or the server is at rest.
+        """
         pause = self._blocked or self._server.resting or len(self._queue) > _QUEUED
         if pause == self._paused or self._transport is None or self._transport.is_closing():
             return
@@ -157,20 +161,20 @@ class Connection(asyncio.Protocol):
 
 
 class PolicyServer:
-    """The listeners and their connections."""
+    """The listening sockets and their connections."""
 
     def __init__(self, ask: Ask, metrics: Metrics) -> None:
         self.ask = ask
         self.connections: set[Connection] = set()
         self.resting = False
         self._metrics = metrics
-        self.accepted = 0  # connections that the loop took in
+        self.accepted = 0  # connections so far, admitted or not
         self._listeners: list[asyncio.Server] = []
         self._most = sys.maxsize
         self._crowded = False
 
     async def listen(self, sock: socket.socket) -> None:
-        """Accept on a bound socket. The socket stays its owner's: closing this server does not close it."""
+        """Accept connections on a bound socket, which the caller has to close: this server uses a copy."""
         self._most = most_connections()
         loop = asyncio.get_running_loop()
         copy = sock.dup()
@@ -185,12 +189,12 @@ class PolicyServer:
         return Connection(self)
 
     async def adopt(self, sock: socket.socket, received: bytes) -> None:
-        """Go on with a connection that another process had, and with what it had read of it."""
+        """Take over a connection of another process; ``received`` are bytes of a request that it had read already."""
         loop = asyncio.get_running_loop()
         await loop.connect_accepted_socket(lambda: Connection(self, received), sock)
 
     def admit(self, connection: Connection) -> bool:
-        """Whether there is room for one more. The first of many that find none is logged."""
+        """Add a connection, if descriptors are left for it. Of many that are refused in a row the first is logged."""
         if len(self.connections) < self._most:
             self.connections.add(connection)
             self._crowded = self._crowded and len(self.connections) > self._most * 9 // 10
@@ -201,42 +205,42 @@ class PolicyServer:
         return False
 
     def refuse(self, connection: Connection, reason: str) -> None:
-        """End a connection whose bytes are no requests; nobody else is touched."""
+        """Count, log and close a connection whose bytes are no policy requests."""
         self._metrics.malformed += 1
         log.warning("a policy client was disconnected: %s", reason)
         connection.abort()
 
     def stop_accepting(self) -> None:
-        """Accept nobody any more; connections go on."""
+        """Accept no more connections; those at hand go on."""
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
 
     async def come_to_rest(self, seconds: float) -> None:
-        """Read nothing more and wait until everything that was received is answered, at most so long."""
+        """Stop reading, and wait until all requests that were received are answered, or for ``seconds``."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         self.resting = True
         for connection in list(self.connections):
             connection.flow()
-        # Once in any case: a connection that the loop accepted last is in no list before the loop's next turn.
+        # At least once: a connection that was accepted last is in ``connections`` only after the loop's next turn.
         await asyncio.sleep(_REST_LOOK)
-        # an event instead would cost every answer; this costs one hand-over
+        # An event would have to be set by every answer; this loop costs nothing but at a hand-over.
         while loop.time() < until and any(connection.owes for connection in self.connections):  # noqa: ASYNC110
             await asyncio.sleep(_REST_LOOK)
 
     def parcels(self) -> list[tuple[int, bytes]]:
-        """What another process needs to go on with the connections, once they came to rest."""
+        """For each connection what another process needs to take it over; to be called after ``come_to_rest``."""
         return [parcel for connection in list(self.connections) if (parcel := connection.parcel()) is not None]
 
     def go_on(self) -> None:
-        """Read again after ``come_to_rest``."""
+        """Resume reading after ``come_to_rest``."""
         self.resting = False
         for connection in list(self.connections):
             connection.flow()
 
     async def close(self, seconds: float = 3.0) -> None:
-        """Answer what was received, then end all connections."""
+        """Answer the requests that were received, for ``seconds`` at most, then close all connections."""
         self.stop_accepting()
         await self.come_to_rest(seconds)
         for connection in list(self.connections):
@@ -244,6 +248,6 @@ class PolicyServer:
 
 
 def most_connections() -> int:
-    """By the limit of open files (RLIMIT_NOFILE) as it is now."""
+    """How many connections the limit of open files (RLIMIT_NOFILE) leaves room for now."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return sys.maxsize if soft == resource.RLIM_INFINITY else soft - min(_SPARE, soft // 2)

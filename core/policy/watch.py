@@ -1,15 +1,16 @@
-"""Change notification for maildirsize files (inotify), so that a busy mailbox needs no look at the disk per answer.
+"""Change notification for maildirsize files (inotify), so that answers about a busy mailbox need no stat each.
 
-Theory of operation. ``follow`` runs in the thread that looks at a mailbox, before it looks: the file is watched first,
-so a change after the look is an event. ``drain`` runs on the loop before each decision. The kernel queues an event
-before the writer's system call returns; so whoever asks after a delivery finds the event in the queue. Once in a
-turn of the loop is enough, before its first decision: what is answered in a turn was asked before it began. An entry is
-*fresh* while its watch holds: no event since the mark was taken, at most ``FRESH_SECONDS`` (which covers what has no
-event on the file, like a folder above it that was renamed). Where anything is in doubt, nothing is fresh, and the
-mailbox is looked at as if there were no notification.
+Theory of operation. ``follow`` runs in the thread of a probe, before the probe: the file is watched first, so a change
+after the probe is an event. ``drain`` runs on the loop before an answer. The kernel queues an event before the writer's
+system call returns; so a request that Postfix sends after a delivery finds the event in the queue. One drain in a turn
+of the loop is enough, before its first answer: all requests of a turn arrived before the turn began.
+
+An entry is *fresh* while its watch holds: no event since before the probe, and at most ``FRESH_SECONDS``. That limit
+covers changes without an event on the file, as when a folder above it is renamed. Where an event may have been missed
+(a *doubt*), nothing becomes fresh, and mailboxes are probed as if there were no notification.
 
 Only file systems that are known to report every change are watched: not NFS, where other hosts write, not FUSE, not
-overlays. Watches of files that nobody asks about any more are taken back by ``prune``.
+overlays. ``prune`` ends the watches of files without recent requests.
 """
 
 from __future__ import annotations
@@ -30,29 +31,32 @@ from mailquota.core.mailboxes.ledger import Entry
 log = logging.getLogger(__name__)
 
 FRESH_SECONDS = 10.0
-IDLE_SECONDS = 30.0  # a file that nobody asked about for so long is not watched any more
+IDLE_SECONDS = 30.0  # so long after its freshness an entry without a new lookup is not watched any more
 _LOCAL = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "jfs", "reiserfs", "tmpfs", "bcachefs"})
 _MASK = flags.MODIFY | flags.ATTRIB | flags.DELETE_SELF | flags.MOVE_SELF
-_LOST = flags.Q_OVERFLOW | flags.IGNORED | flags.UNMOUNT
-_NOTHING = bytearray(4)
+_LOST = flags.Q_OVERFLOW | flags.IGNORED | flags.UNMOUNT  # events were dropped, or the watch has ended
+_NOTHING = bytearray(4)  # FIONREAD: 0 bytes wait
 
 
-class Mark(NamedTuple):
-    """What was known when a look began."""
+class EventCounts(NamedTuple):
+    """The counters before a probe: events of the entry, and doubts of the watch."""
 
     events: int
     doubts: int
 
 
 class Watch:
-    """Made on the loop. Without inotify, or off a local file system, it does nothing."""
+    """Watches the files of entries below ``base``. Made on the loop.
+
+    Without inotify, or on a file system that is not local, nothing is ever fresh.
+    """
 
     def __init__(self, base: str) -> None:
         self._base = base
         self._device: int | None = None  # of the mailstore, where its file system reports every change
         self._entries: dict[int, list[Entry]] = {}
-        self._doubts = 0  # counts what might have hidden an event
-        self._full = False
+        self._doubts = 0  # how often an event may have been missed
+        self._full = False  # the system's limit of watches is reached
         self._waiting = bytearray(4)
         self._drained = False  # in this turn of the loop
         self._loop = asyncio.get_running_loop()
@@ -62,16 +66,19 @@ class Watch:
         try:
             notify = INotify(nonblocking=True)
         except OSError as error:
-            log.warning("no change notification (%s): each decision looks at the disk", error.strerror)
+            log.warning("no change notification (%s): each answer needs a look at its mailbox", error.strerror)
             return None
         self._loop.add_reader(notify.fileno(), self.drain)
         return notify
 
-    # ---- in the thread that looks
+    # ---- in the thread of a probe
 
-    def follow(self, entry: Entry, path: str) -> Mark | None:
-        """Watch the file before it is looked at; None where that can't be. May hang as any look may."""
-        mark = Mark(entry.events, self._doubts)
+    def follow(self, entry: Entry, path: str) -> EventCounts | None:
+        """Watch the file at ``path``, before it is probed; None where that is not possible.
+
+        May hang with its file system. Adding a watch twice is harmless: the kernel returns the same number.
+        """
+        before = EventCounts(entry.events, self._doubts)
         notify = self._notify
         if notify is None or self._full or not self._is_local(path):
             return None
@@ -83,10 +90,11 @@ class Watch:
             self._full = True
             log.info("no further change notification: %s", error)
             return None
+        # An event that comes before this line finds no entries for its number, and is counted as a doubt.
         entries = self._entries.setdefault(watch, [])
         if entry not in entries:
             entries.append(entry)
-        return mark
+        return before
 
     def _is_local(self, path: str) -> bool:
         if self._device is None:
@@ -106,13 +114,13 @@ class Watch:
 
     # ---- on the loop
 
-    def holds(self, entry: Entry, mark: Mark) -> bool:
-        """Whether nothing happened since the mark was taken."""
+    def holds(self, entry: Entry, before: EventCounts) -> bool:
+        """Whether no change, and no doubt, came since ``follow`` returned ``before``."""
         self.drain()
-        return mark == (entry.events, self._doubts)
+        return before == (entry.events, self._doubts)
 
     def drain_once(self) -> None:
-        """``drain``, once in a turn of the loop."""
+        """Call ``drain`` unless that was done in this turn of the loop."""
         if not self._drained:
             self._drained = True
             self._loop.call_soon(self._next_turn)
@@ -122,7 +130,10 @@ class Watch:
         self._drained = False
 
     def drain(self) -> None:
-        """Take the events that are there, and end the freshness of what they name."""
+        """Take the events that wait, and end the freshness of the entries that they are about.
+
+        Called for answers: where no event waits it costs one ioctl.
+        """
         notify, waiting = self._notify, self._waiting
         if notify is None:
             return
@@ -137,34 +148,35 @@ class Watch:
         for watch, mask, _, _ in events:
             entries = self._entries.get(watch, ())
             for entry in entries:
-                entry.events += 1
-                entry.fresh_until = 0.0
+                entry.note_event()
             if mask & _LOST or not entries:
                 self._lose(watch, everything=bool(mask & flags.Q_OVERFLOW))
 
     def _lose(self, watch: int, *, everything: bool) -> None:
-        """A watch ended, an event came before its watch was known, or events were dropped: what is being looked at
-        now can't be fresh."""
+        """A watch ended, an event came before its watch was noted, or events were dropped.
+
+        Which entries that is about is not known, so no probe that is going on may make its entry fresh.
+        """
         self._doubts += 1
         self._entries.pop(watch, None)
         if everything:
             for entries in list(self._entries.values()):
                 for entry in entries:
-                    entry.fresh_until = 0.0
+                    entry.end_freshness()
 
     def _begin_anew(self, error: Exception) -> None:
-        """The kernel's file is of no use any more: nothing is fresh, and nothing is watched but by another one."""
+        """The descriptor of inotify fails: end all freshness, and open another one. Files are watched as they come."""
         restarts.count("change notification", error)
         for entries in list(self._entries.values()):
             for entry in entries:
-                entry.fresh_until = 0.0
+                entry.end_freshness()
         self.close()
         self._doubts += 1
         self._entries.clear()
         self._notify = self._open()
 
     def prune(self, now: float) -> None:
-        """Take back the watches of what was not fresh for a while; ``now`` is the loop's time."""
+        """End the watches of entries whose freshness ended long ago or by an event; ``now`` is in loop time."""
         notify = self._notify
         if notify is None:
             return
@@ -179,10 +191,10 @@ class Watch:
             try:
                 notify.rm_watch(watch)
             except OSError:
-                log.debug("a watch was gone already")
+                log.debug("a watch had ended already")
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the descriptor of inotify. Entries that are fresh stay so."""
         notify, self._notify = self._notify, None
         if notify is not None:
             with suppress(OSError, ValueError):  # it may be closed already

@@ -192,7 +192,7 @@ def _serve_without_rest() -> None:
     from mailquota.tui.command import main
 
     def everybody(self: sampling.Sampler) -> None:
-        self._ledger.unsampled = dict(self._ledger.entries)
+        self._ledger._unsampled = dict(self._ledger.entries)
 
     round_of_all = sampling.Sampler.round
 

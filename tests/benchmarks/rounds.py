@@ -166,14 +166,14 @@ def _begin(engine: Engine, number: int) -> int:
         if entry.known is not None:
             entry.known = msgspec.structs.replace(entry.known, used=entry.known.used + number)
     everybody = dict(ledger.entries)
-    ledger.unjudged, ledger.unsampled = everybody, dict(everybody)
+    ledger._unjudged, ledger._unsampled = everybody, dict(everybody)
     return len(everybody)
 
 
 def _rest(engine: Engine) -> int:
     sampler, ledger = engine.history._sampler, engine.ledger
-    left = len(ledger.unsampled) + len(sampler._taken) + len(sampler._later)
-    ledger.unsampled, sampler._taken, sampler._later = {}, [], {}
+    left = len(ledger._unsampled) + len(sampler._taken) + len(sampler._later)
+    ledger._unsampled, sampler._taken, sampler._later = {}, [], {}
     return left
 
 

@@ -20,7 +20,7 @@ from mailquota.core.mailboxes.ledger import Entry, Ledger
 from mailquota.core.mailboxes.mailstore import Mailstore
 from mailquota.core.mailboxes.measure import measure
 from mailquota.core.policy.answering import Enforcer
-from mailquota.core.policy.decision import Answers, Rules
+from mailquota.core.policy.decision import Rules, VerdictActions
 from mailquota.core.policy.log import DecisionLog
 from mailquota.core.policy.metrics import Metrics
 from mailquota.core.policy.server import PolicyServer
@@ -32,7 +32,11 @@ from tests.mailserver.fixture import temporary_folder
 FITS, FULL, LARGE = "DUNNO it fits", "452 4.2.2 Mailbox is full", "552 5.2.3 Too large for it"
 NOBODY, TROUBLE, NOT_OURS = "DUNNO nobody", "DUNNO trouble", "DUNNO"
 RULES = Rules(
-    Answers(FITS, FULL, LARGE, NOBODY, TROUBLE), parse_grace("10%"), "+", Exempt(["postmaster@*"]), shadow=False
+    actions=VerdictActions(accept=FITS, over_quota=FULL, too_large=LARGE, unknown=NOBODY, trouble=TROUBLE),
+    grace=parse_grace("10%"),
+    delimiters="+",
+    exempt=Exempt(["postmaster@*"]),
+    shadow=False,
 )
 
 
@@ -133,7 +137,7 @@ HOURS = 10_000.0
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Engines of this process: however slow the machine is, only a step of the clock is too late."""
-    for name in ("answering.DEADLINE", "answering.START_DEADLINE", "looks.PROBE_PATIENCE", "looks.COUNT_PATIENCE"):
+    for name in ("answering.DEADLINE", "answering.START_DEADLINE", "lookup.PROBE_PATIENCE", "lookup.COUNT_PATIENCE"):
         monkeypatch.setattr(f"mailquota.core.policy.{name}", HOURS)
 
 

@@ -142,7 +142,7 @@ def test_the_end_writes_what_waits_and_gives_the_file_back(
     monkeypatch.setattr("mailquota.core.history.service._ROUND_SECONDS", 1000.0)
     with embedded(small_world) as engine:
         measured(engine)
-        until(lambda: uses(small_world.state) == [4000] or inner(engine).ledger.unsampled, "the first round")
+        until(lambda: uses(small_world.state) == [4000] or inner(engine).ledger._unsampled, "the first round")
         small_world.deliver(JOHN, 250)
         until(lambda: rows(engine)[JOHN].used_bytes == 4250, "the delivery is seen")
     assert uses(small_world.state)[-1] == 4250

@@ -8,11 +8,11 @@ import pytest
 
 from mailquota.core.base import restarts
 from mailquota.core.mailboxes import asking
-from mailquota.core.mailboxes.asking import Asking
+from mailquota.core.mailboxes.asking import UsageQueries
 
 
 class Clock:
-    """Each look is a second later."""
+    """Each call is a second later."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -24,12 +24,12 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Answers are waited for."""
+    """Waits are long enough for any machine."""
     monkeypatch.setattr(asking, "WAIT", 20.0)
 
 
 def test_a_thread_that_dies_is_replaced(caplog: pytest.LogCaptureFixture) -> None:
-    """Nobody waits for its answer in vain, and the questions behind it are answered."""
+    """Its query ends, and the queries behind it are answered."""
     answered: list[str] = []
 
     def work(address: str, _limit: int | None, _now: float) -> None:
@@ -38,7 +38,7 @@ def test_a_thread_that_dies_is_replaced(caplog: pytest.LogCaptureFixture) -> Non
         answered.append(address)
 
     before = restarts.counts().get("thread for asked", 0)
-    questions = Asking("asked", work, 1, (), Clock())
+    questions = UsageQueries("asked", work, 1, (), Clock())
     for name in ("deadly", "a", "deadly", "b"):
         questions.put(name, None, 0.0)
         assert questions.ask(name, None, 0.0) is None
@@ -59,10 +59,10 @@ def test_where_no_thread_may_be_started_the_next_question_tries_again(
             raise RuntimeError("can't start new thread")
         start(thread)
 
-    questions = Asking("asked", lambda address, _limit, _now: answered.append(address), 1, (), Clock())
+    questions = UsageQueries("asked", lambda address, _limit, _now: answered.append(address), 1, (), Clock())
     monkeypatch.setattr(threading.Thread, "start", refuse)
     first = questions.put("a", None, 0.0)
-    assert "nothing can be asked now: can't start new thread" in caplog.text
+    assert "no thread can be started, so nothing is looked up now: can't start new thread" in caplog.text
     assert questions.ask("b", None, 0.0) is None
     assert first.done.wait(20)
     assert answered == ["a", "b"]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from mailquota.core.mailboxes import count_driver, vsizes
 from mailquota.core.mailboxes.count_driver import CountDriver
 from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.mailboxes.measure import Measurement, Need, Unmeasurable
-from mailquota.core.mailboxes.vsizes import Remembered, virtual_size
+from mailquota.core.mailboxes.measure import Measurement, ProbeOutcome, Unmeasurable
+from mailquota.core.mailboxes.vsizes import SizeCache, virtual_size
 from mailquota.core.servers.dovecot.ignored import FolderRule, Ignored
 from mailquota.core.servers.dovecot.trash import TrashNames
 from tests.core.mailboxes.boxes import ADDRESS, Box
@@ -49,7 +49,7 @@ def measure(driver: CountDriver, known: Measurement | None = None) -> Measuremen
 
 
 def test_virtual_sizes(box: Box, driver: CountDriver) -> None:
-    """W= where it is believed, else what the file holds with CRLF; S= says nothing of it."""
+    """W= where Dovecot believes it, else the size of the file with CRLF; S= does not matter."""
     box.put(100, name="1.M1.mail,S=100,W=109:2,S")
     box.put(100, "new", name="2.M1.mail,W=205,S=1")
     (box.path / "cur/3.M1.mail,S=5:2,").write_bytes(b"a\nb\r\n")
@@ -76,7 +76,7 @@ def test_a_leftover_maildirsize_is_not_believed(box: Box, driver: CountDriver) -
     known = measure(driver)
     assert known.used == 109
     box.file.write_text(f"{LIMIT}S\n10 1\n")
-    assert driver.probe(ADDRESS, LIMIT, known, 0.0) is Need.NOTHING
+    assert driver.probe(ADDRESS, LIMIT, known, 0.0) is ProbeOutcome.UNCHANGED
     assert driver.recorded(ADDRESS) is None
 
 
@@ -129,16 +129,16 @@ def test_only_what_moved_is_listed(box: Box, driver: CountDriver, monkeypatch: p
 def test_a_decision_counts_inbox(box: Box, driver: CountDriver) -> None:
     box.put(100)
     box.settle()
-    assert driver.probe(ADDRESS, LIMIT, None, 0.0) is Need.COUNT
+    assert driver.probe(ADDRESS, LIMIT, None, 0.0) is ProbeOutcome.COUNT_DUE
     known = driver.count(ADDRESS, LIMIT, None, 0.0)
-    assert driver.probe(ADDRESS, LIMIT, known, 0.0) is Need.NOTHING
+    assert driver.probe(ADDRESS, LIMIT, known, 0.0) is ProbeOutcome.UNCHANGED
     box.put(50, "new")
-    assert driver.probe(ADDRESS, LIMIT, known, 0.0) is Need.COUNT
+    assert driver.probe(ADDRESS, LIMIT, known, 0.0) is ProbeOutcome.COUNT_DUE
     assert driver.count(ADDRESS, LIMIT, known, 0.0).used == 109 + 59
 
 
 def test_a_decision_does_not_wait_for_a_count(box: Box, driver: CountDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It uses what is known; where nothing is, it is told so, and others are not held up."""
+    """It uses the last usage, or gets Unmeasurable where there is none; other mailboxes are not held up."""
     box.put(100)
     box.settle()
     known = measure(driver)
@@ -166,7 +166,7 @@ def test_a_decision_does_not_wait_for_a_count(box: Box, driver: CountDriver, mon
 
 
 def test_a_decision_reads_few_messages(box: Box, driver: CountDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it read is not lost: each try gets further."""
+    """The sizes that it read are kept: each try gets further."""
     monkeypatch.setattr(count_driver, "READS_FOR_A_DECISION", 2)
     names = reading(monkeypatch)
     for number in range(5):
@@ -184,7 +184,7 @@ def test_a_big_inbox_is_left_to_the_poller(box: Box, driver: CountDriver, monkey
         box.put(100)
     known = measure(driver)
     box.put(100, "new")
-    assert driver.probe(ADDRESS, LIMIT, known, 0.0) is Need.NOTHING
+    assert driver.probe(ADDRESS, LIMIT, known, 0.0) is ProbeOutcome.UNCHANGED
     assert measure(driver, known).messages == 4
 
 
@@ -220,7 +220,7 @@ def test_a_recount_starts_from_nothing(box: Box, driver: CountDriver, monkeypatc
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    remembered = Remembered(most=3)
+    remembered = SizeCache(most=3)
     for box in "abc":
         remembered.keep(box, {b"cur": {b"1": 1, b"2": 2}})
     assert [bool(remembered.of(box)) for box in "abc"] == [False, False, True]

@@ -12,7 +12,7 @@ import pytest
 from mailquota.core.base.errors import MailquotaError, NoSuchAccountError, UnreachableError
 from mailquota.core.mailboxes import asking
 from mailquota.core.mailboxes.dovecot_driver import ALONE, FRESH, LOOK, USABLE, DoveadmDriver
-from mailquota.core.mailboxes.measure import Measurement, Need, Unmeasurable
+from mailquota.core.mailboxes.measure import Measurement, ProbeOutcome, Unmeasurable
 from mailquota.core.servers.dovecot.quota_rows import KIB, MailboxSize, Quota
 from tests.core.mailboxes.boxes import ADDRESS, Box
 from tests.mailserver.process import wait_until
@@ -72,14 +72,14 @@ class Desk(DoveadmDriver):
         self.now = NOW
 
     def at(self, now: float) -> float:
-        """It is that late."""
+        """Set both clocks."""
         self.now = now
         return now
 
     def decide(
         self, now: float, known: Measurement | None = None, limit: int | None = LIMIT, set_back: float = 0.0
     ) -> Measurement:
-        """As the enforcer does."""
+        """Probe, and count where that is due, as for an answer to Postfix."""
         wall = self.at(now) - set_back
         found = self.probe(ADDRESS, limit, known, wall)
         return found if isinstance(found, Measurement) else self.count(ADDRESS, limit, known, wall)
@@ -104,7 +104,7 @@ BACK = 86400.0
 
 
 def test_a_clock_that_is_set_back_makes_no_figure_young(desk: Desk) -> None:
-    """Decisions, looks and rounds go on asking; what is shown is the time of day of then."""
+    """Dovecot is asked as before; the time of a figure is the time of day when it was asked for."""
     known = desk.decide(NOW)
     desk.tool.inbox = 5000
     known = desk.decide(NOW + FRESH + 1, known, set_back=BACK)
@@ -117,7 +117,7 @@ def test_a_clock_that_is_set_back_makes_no_figure_young(desk: Desk) -> None:
 
 
 def test_a_clock_that_is_set_back_stops_no_round(desk: Desk) -> None:
-    """Whether everybody is asked about at once, or each alone."""
+    """Whether all accounts are asked for by one query, or each alone."""
     known = desk.survey(ADDRESS, LIMIT, None, NOW)
 
     def used(now: float) -> int | None:
@@ -169,7 +169,7 @@ def overtaking(desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str) -> Iterat
 def test_an_older_answer_never_takes_the_place_of_a_newer_one(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Of two questions about one account that overlap, or of one about everybody and one about it."""
+    """Of two queries for one account that overlap, or of one for all accounts and one for it, the later one counts."""
     with overtaking(desk, monkeypatch, name):
         known = desk.decide(NOW + 1)
         assert known.used == 9 * KIB
@@ -177,7 +177,7 @@ def test_an_older_answer_never_takes_the_place_of_a_newer_one(
 
 
 def test_a_slow_dovecot_makes_answers_older_not_late(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The answer comes in for a later decision; meanwhile it is asked once."""
+    """The reply serves a later answer; meanwhile Dovecot is asked once."""
     known = desk.decide(NOW)
     monkeypatch.setattr(asking, "WAIT", 0.01)
     desk.tool.go_on.clear()
@@ -190,7 +190,7 @@ def test_a_slow_dovecot_makes_answers_older_not_late(desk: Desk, monkeypatch: py
 
 
 def test_nobody_waits_behind_a_slow_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A question is waited for so long after it was put, however many come for its answer, and when."""
+    """The wait ends a fixed time after the query was put, however many requests wait for it, and from when."""
     monkeypatch.setattr(asking, "WAIT", 0.01)
     desk.tool.go_on.clear()
     with pytest.raises(Unmeasurable, match="not answered yet"):
@@ -199,16 +199,16 @@ def test_nobody_waits_behind_a_slow_one(desk: Desk, monkeypatch: pytest.MonkeyPa
     with pytest.raises(Unmeasurable, match="not answered yet"):
         desk.decide(NOW)
     desk.tool.go_on.set()
-    assert wait_until(lambda: desk.probe(ADDRESS, LIMIT, None, NOW) is not Need.COUNT, 10)
+    assert wait_until(lambda: desk.probe(ADDRESS, LIMIT, None, NOW) is not ProbeOutcome.COUNT_DUE, 10)
     assert desk.decide(NOW).used == 3 * KIB
 
 
 def test_many_are_asked_about_at_the_same_time(desk: Desk) -> None:
-    """A decision that comes for its answer finds it asked already; one question does for all of one moment."""
+    """``count`` finds the query of ``probe`` under way; one query serves all requests of one moment."""
     desk.tool.go_on.clear()
     addresses = [f"user{number}@example.org" for number in range(20)]
     for address in addresses * 2:
-        assert desk.probe(address, LIMIT, None, NOW) is Need.COUNT
+        assert desk.probe(address, LIMIT, None, NOW) is ProbeOutcome.COUNT_DUE
     assert wait_until(lambda: len(desk.tool.calls) == 4, 10)
     desk.tool.go_on.set()
     for address in addresses:
@@ -223,14 +223,14 @@ def test_a_slow_answer_is_not_for_ever(desk: Desk, monkeypatch: pytest.MonkeyPat
     desk.tool.go_on.clear()
     assert desk.decide(NOW + 10, known) is known
     desk.tool.go_on.set()
-    assert wait_until(lambda: desk.probe(ADDRESS, LIMIT, known, desk.at(NOW + 10)) is not Need.COUNT, 10)
+    assert wait_until(lambda: desk.probe(ADDRESS, LIMIT, known, desk.at(NOW + 10)) is not ProbeOutcome.COUNT_DUE, 10)
     monkeypatch.setattr(asking, "WAIT", 20.0)
     desk.tool.inbox = 9000
     assert desk.decide(NOW + 20, known).used == 9 * KIB
 
 
 def test_a_dovecot_that_is_down(desk: Desk) -> None:
-    """What is known holds for a stated time, and then nothing is known."""
+    """The last figure is used for ``USABLE`` seconds, then the usage is not known."""
     known = desk.decide(NOW)
     desk.tool.fault = UnreachableError("doveadm: Connection refused")
     assert desk.decide(NOW + USABLE, known) is known
@@ -256,7 +256,7 @@ def test_a_fault_of_ours_keeps_nobody_waiting(desk: Desk) -> None:
 
 
 def test_on_the_edge_the_mailboxes_are_added_up(desk: Desk) -> None:
-    """A limit of 10 KiB less a byte, and 10 KiB by the rounding: full or not?"""
+    """With a limit of 10 KiB less a byte, a usage of 10 KiB after rounding may be full or not."""
     desk.tool.inbox = 10 * KIB - 2
     known = desk.decide(NOW, limit=10 * KIB - 1)
     assert known.used == 10 * KIB - 2
@@ -325,7 +325,7 @@ def test_a_round_where_dovecot_can_not_list_its_users(desk: Desk) -> None:
 
 
 def test_a_round_where_no_thread_may_be_started(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where a limit of the system is reached: what is known is used, and the next round asks."""
+    """As where a limit of the system is reached: the last figure is used, and the next round asks."""
     known = desk.survey(ADDRESS, LIMIT, None, NOW)
     desk.tool.inbox = 5000
     with monkeypatch.context() as limited:

@@ -28,7 +28,7 @@ LIMIT = 5000
 
 
 class World:
-    """One mailbox, measured, and who checks it."""
+    """One mailbox that was measured, and the check of it."""
 
     def __init__(self, folder: Path) -> None:
         self.box = Box(folder)
@@ -46,7 +46,7 @@ class World:
         return self.ledger.row(self.entry)
 
     def record(self, used: int) -> None:
-        """What Dovecot has on record; and the poller sees it."""
+        """Write maildirsize, and measure as the poller does."""
         self.box.file.write_text(f"{LIMIT}S\n{used} 1\n")
         self.measure()
 
@@ -56,7 +56,7 @@ class World:
         assert self.ledger.set_known(entry, entry.known, known, self.now)
 
     def check(self) -> None:
-        """A day later."""
+        """Set the clock a day forward."""
         self.now += EVERY
         due = self.watch.due()
         assert due == [self.entry]
@@ -112,7 +112,7 @@ def test_it_goes_when_they_agree_again(world: World) -> None:
 
 
 def test_a_delivery_is_no_difference(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Dovecot has moved a message and not yet recorded it; at the second look it has."""
+    """Dovecot has moved a message and not yet written it into maildirsize; at the second count it has."""
     world.box.put(1000)
     world.box.put(500, "new")
     world.box.settle()
@@ -149,7 +149,7 @@ def test_once_a_day_and_only_who_believes_a_record(world: World) -> None:
 
 
 def test_a_record_that_is_not_used_does_not_drift(world: World) -> None:
-    """Dovecot counts by itself: what was wrong with the file is of no account."""
+    """Dovecot counts by itself then, so a wrong file does not matter."""
     world.box.put(1000)
     world.box.settle()
     world.record(400)
@@ -203,7 +203,7 @@ def test_a_mailbox_that_hangs_holds_up_no_other(world: World, monkeypatch: pytes
 
 
 def test_the_first_day_of_a_machine(world: World) -> None:
-    """Its clock that never goes back begins at its start: nobody was compared then."""
+    """The clock of the check starts with the machine, at which no account has been compared."""
     world.record(0)
     world.now = 60.0
     assert world.watch.due() == [world.entry]

@@ -133,7 +133,7 @@ def test_which_directories_are_folders(box: Box) -> None:
 
 
 def test_only_wanted_folders(box: Box) -> None:
-    """Folders that nobody asks for are not looked at."""
+    """Folders that are not wanted are not read."""
     box.put(5, ".Trash/cur")
     box.put(7, ".Sent/cur")
     (trash,) = sum_folders(box.maildir, wanted=lambda name: name == "Trash")
@@ -150,7 +150,7 @@ def test_no_maildir(tmp_path: Path) -> None:
 
 
 def test_a_message_that_goes_meanwhile(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between the list and the look it may be gone."""
+    """A message may go between the listing and the stat."""
     monkeypatch.setattr("mailquota.core.mailboxes.folders.os.listdir", lambda _path: [b"gone", b"there,S=5"])
     found = sum_directory(str(box.path / "cur"))
     assert (found.bytes, found.messages) == (5, 1)
@@ -209,7 +209,7 @@ def test_only_what_moved_is_listed(quiet: Box) -> None:
 
 
 def test_a_removed_message_and_a_removed_folder(quiet: Box) -> None:
-    """Both are noticed."""
+    """A folder that comes and one that goes are noticed."""
     first = sum_folders(quiet.maildir)
     next((quiet.path / ".Trash/cur").iterdir()).unlink()
     second = sum_folders(quiet.maildir, first)

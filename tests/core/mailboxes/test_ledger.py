@@ -1,4 +1,4 @@
-"""The ledger: totals are right after any history, readers hear of each change once, late figures change nothing."""
+"""The ledger: totals are right after any history, each job gets each change once, late measurements change nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IS_TRASH = TrashNames(("Trash",))
 
 
 def made(*accounts: Account) -> Ledger:
-    """A ledger with these accounts, of which everybody has heard."""
+    """A ledger with these accounts, whose changes have been taken."""
     ledger = Ledger(IS_TRASH)
     ledger.set_accounts(accounts)
     ledger.take_changes()
@@ -27,7 +27,7 @@ def made(*accounts: Account) -> Ledger:
 
 
 def known(used: int, messages: int = 1, stamp: int | None = 7) -> Measurement:
-    """A figure from maildirsize."""
+    """A measurement by maildirsize."""
     return Measurement(used, messages, "maildirsize", stamp)
 
 
@@ -45,7 +45,7 @@ Step = Callable[[Ledger, dict[str, Entry]], object]
 
 
 def measured(ledger: Ledger, seen: dict[str, Entry], name: str, used: int, late: bool) -> None:
-    """A figure for an entry that somebody holds, perhaps of an account that is gone, perhaps from an old base."""
+    """A measurement for an entry, perhaps of an account that is gone, perhaps made from an old base."""
     if name in seen:
         entry = seen[name]
         base = known(-1) if late else entry.known
@@ -54,7 +54,7 @@ def measured(ledger: Ledger, seen: dict[str, Entry], name: str, used: int, late:
 
 
 def failed(ledger: Ledger, seen: dict[str, Entry], name: str) -> None:
-    """It can't be measured."""
+    """Note that it can't be measured."""
     if name in seen:
         ledger.set_trouble(seen[name], "why")
 
@@ -72,7 +72,7 @@ STEPS: st.SearchStrategy[Step] = st.one_of(
 
 @given(st.lists(st.tuples(STEPS, st.booleans()), max_size=40))
 def test_any_history(steps: list[tuple[Step, bool]]) -> None:
-    """Totals are what a sum over all accounts gives; who follows the changes has what a snapshot gives."""
+    """Totals equal a sum over all accounts; the changes taken one after the other add up to all rows."""
     ledger = Ledger(IS_TRASH)
     seen: dict[str, Entry] = {}
     table: dict[str, AccountRow] = {}
@@ -95,7 +95,7 @@ def test_any_history(steps: list[tuple[Step, bool]]) -> None:
 
 
 def summed(ledger: Ledger) -> Totals:
-    """Totals from nothing."""
+    """Totals as summed up anew."""
     totals = Totals()
     for entry in ledger.entries.values():
         totals.add(entry, 1)
@@ -104,12 +104,12 @@ def summed(ledger: Ledger) -> Totals:
 
 
 def figures(row: AccountRow) -> tuple[object, ...]:
-    """All but its age."""
+    """The row without the time of its measurement."""
     return row.limit_bytes, row.used_bytes, row.messages, row.source, row.enabled
 
 
 def test_totals() -> None:
-    """Levels, use, what was granted, and what would still fit."""
+    """Accounts by level, usage, the sum of limits, and what they leave."""
     ledger = made(*(Account(name, limit) for name, limit in zip(NAMES, (100, 100, None, 100), strict=True)))
     for name, used in zip(NAMES, (80, 150, 1000), strict=False):
         ledger.set_known(ledger.entries[name], None, known(used), 1.0)
@@ -138,7 +138,7 @@ def test_a_late_figure_is_dropped() -> None:
 
 
 def test_the_same_figure_again() -> None:
-    """Its age is new, and nobody is told."""
+    """The time of the measurement is new, and no row has changed."""
     ledger = made(Account("a@x", 100))
     entry = ledger.entries["a@x"]
     figure = known(10)
@@ -154,7 +154,7 @@ def test_the_same_figure_again() -> None:
 
 
 def test_a_new_limit_makes_a_figure_doubtful() -> None:
-    """A maildirsize of another limit is to be judged anew; the use stays. What was being measured is late."""
+    """maildirsize has to be judged anew; the usage stays. A measurement that was going on is not taken."""
     ledger = made(Account("a@x", 100), Account("b@x", 100))
     a, b = ledger.entries.values()
     ledger.set_known(a, None, known(10), 1.0)
@@ -174,7 +174,7 @@ def test_a_new_limit_makes_a_figure_doubtful() -> None:
 
 
 def test_trouble() -> None:
-    """What was known is not known any more, until it is measured again."""
+    """The usage is not known until the mailbox is measured again."""
     ledger = made(Account("a@x", 100))
     entry = ledger.entries["a@x"]
     ledger.set_known(entry, None, known(100), 1.0)
@@ -209,11 +209,10 @@ def test_changes_and_removals() -> None:
 
 
 def test_touch() -> None:
-    """What is shown besides figures is told too."""
+    """A refusal changes the row as usage does."""
     ledger = made(Account("a@x", 1))
     entry = ledger.entries["a@x"]
-    entry.refused_at = 5.0
-    ledger.touch(entry)
+    ledger.note_refusal(entry, 5.0)
     assert [row.refused_at for row in ledger.take_changes()[0]] == [5.0]
 
 
@@ -226,7 +225,7 @@ def test_touch() -> None:
     ],
 )
 def test_share_of_trash_in_a_row(folders: tuple[FolderSum, ...] | None, trash: tuple[int | None, int | None]) -> None:
-    """Not looked at yet is unknown; nothing found is 0."""
+    """Unknown before the folders were read; 0 where nothing is in Trash."""
     ledger = made(Account("a@x", 100))
     entry = ledger.entries["a@x"]
     ledger.set_known(entry, None, Measurement(50, 3, "scan", 0, None, folders), 1.0)
@@ -246,9 +245,11 @@ def test_who_has_a_mailbox(address: str, expected: bool) -> None:
 def test_who_left_is_noted_for_the_history_until_they_come_back() -> None:
     ledger = made(Account("a@x", 1), Account("b@x", 1))
     ledger.set_accounts([])
-    assert ledger.left_unsampled == ledger.left == {"a@x", "b@x"}
     ledger.set_accounts([Account("a@x", 1)])
-    assert ledger.left_unsampled == {"b@x"}
+    assert ledger.take_gone_unjudged() == {"a@x", "b@x"}  # whoever judges looks whether they are back
+    assert ledger.take_gone_unsampled() == {"b@x"}
+    ledger.put_back_gone_unsampled(["b@x"])
+    assert (ledger.take_gone_unsampled(), ledger.take_gone_unsampled()) == ({"b@x"}, set())
 
 
 @pytest.mark.parametrize(
@@ -267,5 +268,74 @@ def test_days_to_full_in_a_row(limit: int | None, used: int, trend: Trend | None
     ledger = made(Account("a@x", limit))
     entry = ledger.entries["a@x"]
     ledger.set_known(entry, None, known(used), 1.0)
-    entry.trend = trend
+    ledger.set_trend(entry, trend, "")
     assert ledger.row(entry).days_to_full == days
+
+
+def test_what_could_not_be_judged_is_judged_before_what_changed_meanwhile() -> None:
+    ledger = made(Account("a@x", 100), Account("b@x", 100), Account("c@x", 100))
+    taken = ledger.take_unjudged()
+    assert list(taken) == ["a@x", "b@x", "c@x"]
+    assert ledger.take_unjudged() == {}
+    del taken["a@x"]
+    for name in ("a@x", "c@x"):
+        ledger.set_known(ledger.entries[name], None, known(50), 1.0)
+    ledger.put_back_unjudged(taken)
+    assert list(ledger.take_unjudged()) == ["b@x", "c@x", "a@x"]
+
+
+def test_the_history_gets_what_changed_and_all_of_it_where_its_database_is_new() -> None:
+    ledger = made(Account("a@x", 100), Account("b@x", 100))
+    a, b = (ledger.entries[name] for name in ("a@x", "b@x"))
+    ledger.set_known(a, None, known(50), 1.0)
+    assert ledger.take_unsampled() == {"a@x": a}
+    for at in (20.0, 10.0, 30.0):  # the clock was set back between them
+        ledger.note_sampled(a, at)
+    assert (a.sampled_from, a.sampled_at, b.sampled_at) == (10.0, 30.0, None)
+    assert ledger.take_unsampled() == {}
+    ledger.sample_all_anew()
+    assert (a.sampled_from, a.sampled_at) == (None, None)
+    assert ledger.take_unsampled() == {"a@x": a, "b@x": b}
+
+
+def test_only_another_trend_changes_the_row() -> None:
+    ledger = made(Account("a@x", 100))
+    entry = ledger.entries["a@x"]
+    for week, changed in (("123", 1), ("123", 0), ("124", 1)):
+        ledger.set_trend(entry, Trend(10, 5, 20), week)
+        assert len(ledger.take_changes()[0]) == changed
+
+
+def test_a_recount_ends_a_difference_and_makes_the_check_due() -> None:
+    ledger = made(Account("a@x", 100))
+    entry = ledger.entries["a@x"]
+    never = entry.compared_at
+    ledger.note_compared(entry, 5.0)
+    ledger.set_drift(entry, 7)
+    assert (entry.drift, entry.compared_at) == (7, 5.0)
+    ledger.forget_drift(entry)
+    assert (entry.drift, entry.compared_at) == (None, never)
+    assert never < 0.0
+
+
+def test_a_change_of_the_file_ends_freshness() -> None:
+    """Only an event is counted: it tells a probe that is going on that its measurement may be old."""
+    entry = Entry(Account("a@x", 100))
+    entry.keep_fresh(9.0)
+    entry.note_event()
+    assert (entry.fresh_until, entry.events) == (0.0, 1)
+    entry.keep_fresh(9.0)
+    entry.end_freshness()
+    assert (entry.fresh_until, entry.events) == (0.0, 1)
+
+
+def test_nothing_is_shown_of_an_account_that_is_gone() -> None:
+    """Its entry may still be in the hands of an answer or a thread."""
+    ledger = made(Account("a@x", 100))
+    entry = ledger.entries["a@x"]
+    ledger.set_accounts([])
+    ledger.take_changes()
+    ledger.note_refusal(entry, 5.0)
+    ledger.note_change(entry, 5.0)
+    ledger.set_trend(entry, None, "123")
+    assert ledger.take_changes() == ([], [])

@@ -11,7 +11,15 @@ from collections.abc import Callable
 import pytest
 
 from mailquota.core.mailboxes.maildirsize import FRESH_SECONDS
-from mailquota.core.mailboxes.measure import Measurement, Need, Unmeasurable, count_inbox, measure, probe, recorded
+from mailquota.core.mailboxes.measure import (
+    Measurement,
+    ProbeOutcome,
+    Unmeasurable,
+    count_inbox,
+    measure,
+    probe,
+    recorded,
+)
 from tests.core.mailboxes.boxes import Box
 
 LIMIT = 5000
@@ -27,17 +35,17 @@ def look(
 
 def ask(
     box: Box, known: Measurement | None = None, *, limit: int | None = LIMIT, now: float | None = None
-) -> Measurement | Need:
+) -> Measurement | ProbeOutcome:
     """A probe at ``now``."""
     return probe(box.maildir, limit, known, time.time() if now is None else now)
 
 
 def decide(box: Box, known: Measurement | None) -> int:
-    """The use that a decision would take, by the way of one."""
+    """The usage that an answer to Postfix would use, found as for an answer."""
     result = ask(box, known)
-    if result is Need.COUNT:
+    if result is ProbeOutcome.COUNT_DUE:
         result = count_inbox(box.store, box.maildir, known)
-    if isinstance(result, Need):
+    if isinstance(result, ProbeOutcome):
         assert known is not None
         return known.used
     return result.used
@@ -112,7 +120,7 @@ def test_states_of_the_file(filled: Box, state: str) -> None:
         known = look(filled)
         assert figures(known) == expected
         assert decide(filled, None) == expected[0]
-        assert ask(filled, known) is Need.NOTHING
+        assert ask(filled, known) is ProbeOutcome.UNCHANGED
         assert look(filled, known) is known
     assert filled.tree() == before
 
@@ -130,7 +138,7 @@ def test_states_for_an_unlimited_mailbox(filled: Box, state: str) -> None:
 
 
 def test_unreadable(filled: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rights that we lack make the use unknown, not 0 and not what the folders say: Dovecot can't tell either."""
+    """Without rights to read it the usage is unknown, not 0 or what the folders say: Dovecot can't tell either."""
     filled.file.write_text("5000S\n6000 2\n")
 
     def denied(*_: object) -> int:
@@ -155,7 +163,7 @@ def test_unreadable_folder(filled: Box, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_path_that_is_none(box: Box) -> None:
-    """A NUL can't be asked for."""
+    """No path can have a NUL."""
     with pytest.raises(Unmeasurable):
         probe("/nonexistent\0", LIMIT, None, NOW)
 
@@ -176,7 +184,7 @@ def test_maildir_missing(box: Box) -> None:
 
 @pytest.mark.parametrize("file", ["5000S\n4000 2\n", "garbage\n", ""])
 def test_mailstore_missing(filled: Box, file: str) -> None:
-    """Where the whole mailstore is gone, nothing is known: an unmounted disk does not make everybody's use 0."""
+    """Where the whole mailstore is missing, as when its file system is not mounted, usage is unknown, not 0."""
     if file:
         filled.file.write_text(file)
     known = look(filled)
@@ -184,7 +192,7 @@ def test_mailstore_missing(filled: Box, file: str) -> None:
     for before in (None, known):
         with pytest.raises(Unmeasurable, match="is not there"):
             look(filled, before)
-        assert ask(filled, before) is Need.COUNT
+        assert ask(filled, before) is ProbeOutcome.COUNT_DUE
         with pytest.raises(Unmeasurable, match="is not there"):
             count_inbox(filled.store, filled.maildir, before)
 
@@ -194,7 +202,7 @@ def test_an_empty_mailbox_in_a_mailstore_that_goes(box: Box) -> None:
     shutil.rmtree(box.path)
     known = look(box)
     box.base.rename(box.base.with_name("unmounted"))
-    assert ask(box, known) is Need.COUNT
+    assert ask(box, known) is ProbeOutcome.COUNT_DUE
     with pytest.raises(Unmeasurable):
         count_inbox(box.store, box.maildir, known)
 
@@ -211,7 +219,7 @@ def test_a_maildir_that_goes(filled: Box) -> None:
 
 
 def test_a_file_where_the_maildir_should_be(box: Box) -> None:
-    """Unknown."""
+    """A mailstore that is missing makes the usage unknown."""
     shutil.rmtree(box.path)
     box.path.write_text("not a folder")
     with pytest.raises(Unmeasurable):
@@ -247,7 +255,7 @@ def test_a_delivery_without_a_believed_file_is_seen_at_once(filled: Box, file: s
 
 
 def test_other_folders_come_in_rounds(filled: Box) -> None:
-    """A decision looks at INBOX alone; the next measuring has the rest."""
+    """For an answer only INBOX is counted; the next measurement counts the rest."""
     known = look(filled)
     filled.put(700, ".Sent/cur")
     assert decide(filled, known) == 4000
@@ -293,19 +301,19 @@ def test_a_young_claim_of_too_much_expires(filled: Box) -> None:
     os.utime(filled.file, (NOW, NOW))
     known = look(filled, now=NOW + 60)
     assert figures(known) == (9000, 2, "maildirsize")
-    assert ask(filled, known, now=NOW + FRESH_SECONDS - 1) is Need.NOTHING
+    assert ask(filled, known, now=NOW + FRESH_SECONDS - 1) is ProbeOutcome.UNCHANGED
     assert look(filled, known, now=NOW + FRESH_SECONDS).used == 9000
-    assert ask(filled, known, now=NOW + FRESH_SECONDS + 1) is Need.COUNT
+    assert ask(filled, known, now=NOW + FRESH_SECONDS + 1) is ProbeOutcome.COUNT_DUE
     assert figures(look(filled, known, now=NOW + FRESH_SECONDS + 1)) == (4000, 2, "scan")
-    assert ask(filled, now=NOW + FRESH_SECONDS + 1) is Need.COUNT
+    assert ask(filled, now=NOW + FRESH_SECONDS + 1) is ProbeOutcome.COUNT_DUE
 
 
 def test_a_claim_of_too_little_never_expires(filled: Box) -> None:
-    """Dovecot believes it for ever, and so must we."""
+    """Dovecot believes it for ever, so it is believed here too."""
     filled.file.write_text("5000S\n10 1\n")
     os.utime(filled.file, (NOW, NOW))
     known = look(filled, now=NOW)
-    assert ask(filled, known, now=NOW + 10**8) is Need.NOTHING
+    assert ask(filled, known, now=NOW + 10**8) is ProbeOutcome.UNCHANGED
     assert look(filled, now=NOW + 10**8).used == 10
 
 
@@ -348,7 +356,7 @@ def test_trash_is_looked_at_again_after_each_change(filled: Box) -> None:
 
 
 def test_a_young_trash_is_looked_at_until_it_rests(filled: Box) -> None:
-    """What moved within the last second may move again unseen."""
+    """A directory that changed within the last second may change again without a new time."""
     filled.put(200, ".Trash/cur")
     filled.file.write_text("5000S\n4200 3\n")
     known = look(filled)
@@ -366,13 +374,13 @@ def test_a_young_trash_is_looked_at_until_it_rests(filled: Box) -> None:
     ("text", "expected"), [("5000S\n9000 1\n9000 1\n", (18000, 2)), ("1S\n5 1\n", (5, 1)), ("nothing\nat all\n", None)]
 )
 def test_recorded(box: Box, text: str, expected: tuple[int, int] | None) -> None:
-    """The sums as they stand there, believed or not."""
+    """The sums as they are in the file, believed or not."""
     box.file.write_text(text)
     assert recorded(box.maildir) == expected
 
 
 @pytest.mark.parametrize("make", [lambda _: None, fifo, dangling, looping, lambda box: box.file.mkdir()])
 def test_nothing_recorded(box: Box, make: Callable[[Box], None]) -> None:
-    """None where there is no readable file; a FIFO does not hold us."""
+    """None where there is no readable file; a FIFO does not make the call hang."""
     make(box)
     assert recorded(box.maildir) is None

@@ -17,7 +17,7 @@ from mailquota.core.mailboxes.maildirsize import parse
 from mailquota.core.mailboxes.mailstore import Mailstore
 from mailquota.core.mailboxes.measure import Measurement, measure
 from mailquota.core.mailboxes.recount import rewrite
-from mailquota.core.mailboxes.trash import Removed, find_by_doveadm, find_files, remove_by_doveadm, remove_files
+from mailquota.core.mailboxes.trash import Removal, find_by_doveadm, find_files, remove_by_doveadm, remove_files
 from mailquota.core.servers.dovecot.doveadm import Doveadm
 from mailquota.core.servers.dovecot.trash import TrashNames
 from tests.mailserver import MailServer
@@ -161,7 +161,7 @@ def test_recalc_by_ourselves_while_mail_comes(mailbox: Mailbox) -> None:
     mailbox.assert_agreed()
 
 
-def empty(mailbox: Mailbox, method: str) -> Removed:
+def empty(mailbox: Mailbox, method: str) -> Removal:
     """Empty Trash."""
     if method == "doveadm":
         return remove_by_doveadm(mailbox.doveadm, USER, find_by_doveadm(mailbox.doveadm, mailbox.store, USER, None))

@@ -74,7 +74,7 @@ def test_whatever_was_there(wrong: Box, content: str) -> None:
 
 
 def test_no_file_is_made_where_none_was(wrong: Box) -> None:
-    """Whether anybody would keep it is not known; without one, everybody counts."""
+    """Whether Dovecot would keep it up to date is not known; without one, each reader counts."""
     wrong.file.unlink()
     assert recount(wrong) == "unlink"
 
@@ -85,7 +85,7 @@ def test_unlimited(wrong: Box) -> None:
 
 
 def test_a_young_directory(wrong: Box) -> None:
-    """Within a second of a change nobody can tell whether there was another one."""
+    """Within a second of a change it can't be told whether there was another one."""
     wrong.put(100)
     assert recount(wrong) == "unlink"
 
@@ -125,14 +125,14 @@ def test_no_maildir(box: Box) -> None:
 
 
 def test_no_mailstore(wrong: Box) -> None:
-    """Without the mailstore there is nothing to be said."""
+    """Without the mailstore a recount fails."""
     wrong.base.rename(wrong.base.with_name("unmounted"))
     with pytest.raises(FileNotFoundError, match="the mailstore is not there"):
         rewrite(wrong.store, wrong.maildir, LIMIT)
 
 
 def test_a_directory_in_its_place(wrong: Box) -> None:
-    """Not ours to remove: an error, and nothing is left behind."""
+    """Where the file must not be removed: an error, and no other file is left behind."""
     wrong.file.unlink()
     wrong.file.mkdir()
     with pytest.raises((IsADirectoryError, PermissionError)):
@@ -141,7 +141,7 @@ def test_a_directory_in_its_place(wrong: Box) -> None:
 
 
 def test_a_full_disk(wrong: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The old file stays as it is, and the error is told."""
+    """The old file stays as it is, and the error is raised."""
 
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
@@ -155,7 +155,7 @@ def test_a_full_disk(wrong: Box, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("folder", "expected"), [(0o700, 0o600), (0o755, 0o644), (0o2770, 0o660)])
 def test_rights(wrong: Box, folder: int, expected: int) -> None:
-    """Those of the Maildir, as Dovecot gives them, whatever ours would be."""
+    """Those of the Maildir, as Dovecot gives them, whatever the umask of this process."""
     wrong.path.chmod(folder)
     assert recount(wrong) == "rewrite"
     assert wrong.file.stat().st_mode & 0o7777 == expected
@@ -163,7 +163,7 @@ def test_rights(wrong: Box, folder: int, expected: int) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_owner(wrong: Box) -> None:
-    """The file belongs to whom the mail belongs."""
+    """The file has the owner of the mail."""
     os.chown(wrong.path, 5000, 5001)
     assert recount(wrong) == "rewrite"
     assert (wrong.file.stat().st_uid, wrong.file.stat().st_gid) == (5000, 5001)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from mailquota.core.mailboxes.refusals import RefusalTally, Refused
+from mailquota.core.mailboxes.refusals import RefusalCount, RefusalTally
 from mailquota.core.policy.protocol import text_attribute
 
 HOUR, DAY = 3600.0, 86400.0
@@ -16,7 +16,7 @@ def sender_of(request: bytes) -> str:
 
 
 def request(sender: str) -> bytes:
-    """As the server hands it on."""
+    """A request as RequestReader returns it."""
     return f"\nsender={sender}\n".encode()
 
 
@@ -125,7 +125,7 @@ def test_each_refusal_is_written_once() -> None:
     tally = RefusalTally(START, sender_of)
     tally.add("a@x", request("a@y"), START, START)
     (first,) = tally.unsaved()
-    assert first == Refused(int(START // 300), "a@x", 1, START, "a@y")
+    assert first == RefusalCount(int(START // 300), "a@x", 1, START, "a@y")
     assert tally.unsaved() == []
     tally.give_back([first])
     tally.add("a@x", request("b@y"), START + 1, START + 1)

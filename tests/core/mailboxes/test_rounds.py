@@ -46,7 +46,7 @@ class World:
 
 @pytest.fixture
 def play(small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> Callable[[Scene], None]:
-    """Carries out a scene, without the rests between rounds and looks."""
+    """Carries out a scene, without the pauses of the poller."""
     monkeypatch.setattr(module, "_REST_SECONDS", 0.01)
     monkeypatch.setattr(module, "_LOOK_SECONDS", 0.01)
 
@@ -120,7 +120,7 @@ def test_accounts_just_asked_about_are_looked_at_for_a_while(play: Play, monkeyp
 
 
 def holding(address: str, go_on: threading.Event, world: SmallWorld) -> Callable[..., Measurement]:
-    """A measuring that hangs at one mailbox."""
+    """A measurement that hangs at one mailbox."""
     held = str(world.maildir(address))
 
     def measure_or_hang(
@@ -136,7 +136,7 @@ def holding(address: str, go_on: threading.Event, world: SmallWorld) -> Callable
 def test_a_mailbox_that_hangs_does_not_hold_the_others(
     play: Play, small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is unknown meanwhile, rounds, looks and orders go on, and it is measured when its disk is back."""
+    """Its usage is unknown meanwhile, all other measurements go on, and it is measured when its file system is back."""
     go_on = threading.Event()
     monkeypatch.setattr(module, "_PATIENCE", 0.1)
     monkeypatch.setattr("mailquota.core.mailboxes.driver.measure", holding(FULL, go_on, small_world))
@@ -179,7 +179,7 @@ def test_a_fault_at_one_mailbox_is_told_once(
 
 
 def test_a_figure_that_can_not_be_taken_does_not_end_the_rounds(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fault of ours at one account is the last thing that may stop the others."""
+    """An error of the program at one account does not stop the others."""
 
     async def scene(world: World) -> None:
         take = world.ledger.set_known

@@ -62,7 +62,7 @@ class Timed(SqlDriver):
         self.now = NOW
 
     def at(self, now: float) -> float:
-        """It is that late."""
+        """Set both clocks."""
         self.now = now
         return now
 
@@ -74,7 +74,7 @@ def driver(tmp_path: Path, table: Table, monkeypatch: pytest.MonkeyPatch) -> Tim
 
 
 def decide(driver: Timed, now: float, known: Measurement | None = None, set_back: float = 0.0) -> Measurement:
-    """As the enforcer does; ``set_back`` is how far the clock on the wall was turned."""
+    """Probe, and count where that is due; ``set_back`` is how far the time of day was set back."""
     wall = driver.at(now) - set_back
     found = driver.probe(ADDRESS, None, known, wall)
     return found if isinstance(found, Measurement) else driver.count(ADDRESS, None, known, wall)
@@ -127,7 +127,7 @@ def test_a_row_that_was_looked_up_is_newer_than_a_round(
 
 
 def test_a_clock_that_is_set_back_makes_no_figure_young(driver: Timed, table: Table) -> None:
-    """Decisions, looks and rounds go on reading; what is shown is the time of day of then."""
+    """The table is read as before; the time of a figure is the time of day when it was read."""
     back, known = 86400.0, decide(driver, NOW)
     table.rows[ADDRESS] = Row(ADDRESS, 2000, 2)
     found = decide(driver, NOW + 100, known, set_back=back)
@@ -140,7 +140,7 @@ def test_a_clock_that_is_set_back_makes_no_figure_young(driver: Timed, table: Ta
 
 
 def test_a_database_that_is_gone(driver: Timed, table: Table) -> None:
-    """What is known holds for a stated time."""
+    """The last figure is used for ``USABLE`` seconds."""
     known = decide(driver, NOW)
     table.fault = DatabaseError("gone")
     assert decide(driver, NOW + USABLE, known) is known

@@ -11,7 +11,7 @@ from unittest.mock import Mock
 import pytest
 
 from mailquota.core.mailboxes.measure import measure, recorded
-from mailquota.core.mailboxes.trash import Found, Removed, append, find_files, remove_files
+from mailquota.core.mailboxes.trash import FoundMessage, Removal, append, find_files, remove_files
 from tests.core.mailboxes.boxes import Box
 
 LIMIT = 100_000
@@ -31,8 +31,8 @@ def full(box: Box) -> Box:
     return box
 
 
-def find(box: Box, before: float | None = None) -> list[Found]:
-    """What lies in Trash."""
+def find(box: Box, before: float | None = None) -> list[FoundMessage]:
+    """The messages in Trash."""
     return find_files(box.store, box.maildir, before)
 
 
@@ -42,7 +42,7 @@ def used(box: Box) -> tuple[int, int]:
     return known.used, known.messages
 
 
-def places(found: list[Found]) -> dict[str, Path]:
+def places(found: list[FoundMessage]) -> dict[str, Path]:
     """Each message's file by its size."""
     return {str(message.size): Path(*message.place) for message in found if isinstance(message.place, tuple)}
 
@@ -53,13 +53,13 @@ def test_all_goes(full: Box) -> None:
     assert sorted((message.folder, message.size) for message in found) == [
         ("Trash", 100), ("Trash", 200), ("Trash", 300), ("Trash.2024", 30)
     ]  # fmt: skip
-    assert remove_files(full.maildir, found) == Removed(found)
+    assert remove_files(full.maildir, found) == Removal(found)
     assert full.file.read_text() == f"{LIMIT}S\n1630 5\n{BEGIN}{end(630, 4)}"
     assert find(full) == []
     assert used(full) == (1000, 1)
     assert (full.path / ".Trash/dovecot-uidlist").exists()
     assert (full.path / ".Trash/maildirfolder").exists()
-    assert remove_files(full.maildir, []) == Removed([])
+    assert remove_files(full.maildir, []) == Removal([])
     assert full.file.read_text().endswith(end(630, 4))
 
 
@@ -86,7 +86,7 @@ def test_what_is_no_message(full: Box) -> None:
 
 
 def test_a_file_called_trash(box: Box) -> None:
-    """Nothing to find."""
+    """Without a Trash folder nothing is found."""
     (box.path / ".Trash").write_text("not a folder")
     assert find(box) == []
 
@@ -134,7 +134,7 @@ MEANWHILE: dict[str, tuple[Callable[[Box, dict[str, Path]], object], set[int]]] 
 
 @pytest.mark.parametrize("what", MEANWHILE)
 def test_meanwhile(full: Box, what: str) -> None:
-    """What arrives stays, what somebody else took is none of ours, what has a new name is found."""
+    """Mail that arrives stays, a message that is gone already is not reported, one with a new name is found."""
     step, sizes = MEANWHILE[what]
     found = find(full)
     step(full, places(found))
@@ -231,7 +231,7 @@ def test_a_file_that_we_may_not_write(full: Box, monkeypatch: pytest.MonkeyPatch
 
     with monkeypatch.context() as patch:
         patch.setattr("mailquota.core.mailboxes.trash.os.open", denied)
-        assert remove_files(full.maildir, found) == Removed(found)
+        assert remove_files(full.maildir, found) == Removal(found)
     assert not full.file.exists()
 
 
@@ -248,7 +248,7 @@ def test_links_lead_nowhere(full: Box, tmp_path: Path) -> None:
     full.file.symlink_to(secret)
     found = find(full)
     assert sorted(message.size for message in found) == [30, 100, 200]
-    assert remove_files(full.maildir, found) == Removed(found)
+    assert remove_files(full.maildir, found) == Removal(found)
     assert len(list((other.path / "cur").iterdir())) == 1
     assert secret.read_text() == "root\n"
     assert not full.file.is_symlink()
@@ -308,10 +308,10 @@ def test_an_error_at_the_first(full: Box, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_sudden_death(full: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After any message: nobody believes the file then, so the next reader counts what is left."""
+    """After any message: the file is not believed then, so the next reader counts what is left."""
 
     class KilledError(BaseException):
-        """As nothing catches it."""
+        """An error that no handler catches."""
 
     def die() -> None:
         raise KilledError

@@ -28,7 +28,7 @@ def request(recipient: str | None, size: int | str | None = None, state: str | N
 
 
 class Client:
-    """One connection."""
+    """One connection to the policy server."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -63,7 +63,7 @@ class Client:
             return True
 
     async def close(self) -> None:
-        """Go."""
+        """Close the connection."""
         self.writer.close()
         try:
             await self.writer.wait_closed()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailquota.core.base.model import Alias
-from mailquota.core.policy.aliases import MOST, AliasMap, Kind, Resolver
+from mailquota.core.policy.aliases import MOST, AliasMap, DestinationKind, Resolver
 
 MAILBOXES = {"john@a.org", "jane@a.org", "anna@b.org"}
 DOMAINS = {"a.org", "b.org"}
@@ -157,5 +157,8 @@ def test_every_map_has_an_end(rows: Rows, recipient: str) -> None:
     assert first
     assert found.resolve(recipient) is first
     assert len({end.address for end in first}) == len(first)
-    assert all((end.address in MAILBOXES) == (end.kind is Kind.MAILBOX) or end.kind is Kind.LOOP for end in first)
+    assert all(
+        (end.address in MAILBOXES) == (end.kind is DestinationKind.MAILBOX) or end.kind is DestinationKind.LOOP
+        for end in first
+    )
     assert all(len(end.via) <= MOST for end in first)

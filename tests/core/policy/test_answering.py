@@ -181,7 +181,7 @@ def test_the_next_answer_knows_a_delivery(desk: Open, file: bool) -> None:
 
 
 def test_a_new_limit_and_a_lost_account(desk: Open) -> None:
-    """What the ledger takes holds for the next request."""
+    """A new limit or usage in the ledger counts from the next request on."""
 
     async def work(table: Desk) -> None:
         table.add("john", 5000)
@@ -197,7 +197,7 @@ def test_a_new_limit_and_a_lost_account(desk: Open) -> None:
 
 
 def test_shadow(desk: Open) -> None:
-    """Everything is decided and counted, and nothing but DUNNO is said."""
+    """Requests are decided and counted, and each answer is DUNNO."""
 
     async def work(table: Desk) -> None:
         furnish(table)
@@ -241,7 +241,7 @@ def test_many_connections(desk: Open) -> None:
 
 
 def test_what_is_recorded(desk: Open) -> None:
-    """Decisions with who asked, the time of a refusal, and whom the rounds should look at first."""
+    """Decisions with their client, the time of a refusal, and the accounts that are measured first."""
 
     async def work(table: Desk) -> None:
         table.add("full", 5000)

@@ -59,7 +59,7 @@ ROWS: list[tuple[str, int, str, str, list[str]]] = [
 
 
 def test_answers(desk: Open) -> None:
-    """Refused is only what nobody can take, and who misses an accepted mail is recorded."""
+    """A mail is refused only if no mailbox can take it; mailboxes that miss an accepted mail are recorded."""
 
     async def work(table: Desk) -> None:
         furnish(table)
@@ -91,7 +91,7 @@ def test_fresh_figures_need_no_look(desk: Open, monkeypatch: pytest.MonkeyPatch)
         for name in ("full", "over", "half"):
             table.measure(name)
             table.entry(name).fresh_until = math.inf
-        monkeypatch.setattr(table.enforcer.lookup, "look", None)  # would be a fault, and so trouble
+        monkeypatch.setattr(table.enforcer.lookup, "start", None)  # would be a fault, and so trouble
         monkeypatch.setattr(table.enforcer.lookup.watch, "drain", lambda: None)
         for recipient, size, answer, mailboxes, missed in wanted:
             assert await client.ask(f"{recipient}@example.org", size) == answer, recipient
@@ -116,7 +116,7 @@ def test_a_changed_table_holds_at_once(desk: Open) -> None:
 
 
 def test_one_of_several_that_cannot_be_measured(desk: Open) -> None:
-    """Trouble unless another one takes the mail."""
+    """Trouble unless another mailbox takes the mail."""
 
     async def work(table: Desk) -> None:
         furnish(table)
@@ -133,7 +133,7 @@ def test_one_of_several_that_cannot_be_measured(desk: Open) -> None:
 
 
 def test_explained(desk: Open) -> None:
-    """Every step, and why."""
+    """Each destination with its path, and the reason."""
 
     async def work(table: Desk) -> None:
         furnish(table)
@@ -146,7 +146,7 @@ def test_explained(desk: Open) -> None:
             ("both", "accept", ["mailbox", "mailbox"], "full@example.org will miss it"),
             ("all-full", "over_quota", ["mailbox", "mailbox"], "none of them can take"),
             ("away", "accept", ["external", "mailbox"], "me@elsewhere.example is no mailbox here"),
-            ("loop", "accept", ["loop"], "lead in a circle"),
+            ("loop", "accept", ["loop"], "form a loop"),
             ("typo", "unknown", ["unknown"], "There is no account"),
             ("vip", "accept", ["mailbox"], "exempt"),
             ("postmaster", "accept", ["mailbox"], "exempt"),
@@ -211,7 +211,7 @@ def test_what_is_reserved_ends(desk: Open) -> None:
 
 
 def test_reserved_through_an_alias(desk: Open) -> None:
-    """The mailboxes that take it hold it."""
+    """The size is reserved in the mailboxes that accept the mail."""
 
     async def work(table: Desk) -> None:
         table.add("john", 0, 5000)

@@ -15,7 +15,7 @@ import mailquota.core.policy.answering
 import mailquota.core.policy.lookup
 from mailquota.core.base.endpoints import parse_listen
 from mailquota.core.base.model import Level
-from mailquota.core.mailboxes.measure import Measurement, Need, Unmeasurable
+from mailquota.core.mailboxes.measure import Measurement, ProbeOutcome, Unmeasurable
 from mailquota.core.policy.protocol import Question
 from mailquota.core.policy.routes import Route
 from tests.core.enforcing import FITS, FULL, NOBODY, NOT_OURS, TROUBLE, Desk, Open, furnish
@@ -96,7 +96,7 @@ def test_a_fault_of_ours(desk: Open, monkeypatch: pytest.MonkeyPatch, caplog: py
 
 
 @pytest.mark.parametrize(
-    "place", ["mailquota.core.policy.log.DecisionLog.add", "mailquota.core.policy.compare.SecondOpinion.put"]
+    "place", ["mailquota.core.policy.log.DecisionLog.add", "mailquota.core.policy.compare.QuotaStatusComparison.put"]
 )
 @pytest.mark.parametrize("looked", [True, False])
 def test_a_fault_in_recording(desk: Open, monkeypatch: pytest.MonkeyPatch, place: str, looked: bool) -> None:
@@ -125,7 +125,7 @@ def test_a_fault_in_recording(desk: Open, monkeypatch: pytest.MonkeyPatch, place
 
 
 def test_early_requests_are_answered_each_for_itself(desk: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that fails takes no other with it."""
+    """One that fails does not keep others from being answered."""
 
     async def work(table: Desk) -> None:
         table.add("john", 5000)
@@ -165,7 +165,7 @@ class Disk:
 
 @pytest.mark.parametrize("place", ["probe", "count_inbox"])
 def test_a_disk_that_hangs(desk: Open, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
-    """Trouble for who is on it, within the deadline; others get their answers, those behind it in the thread too."""
+    """Trouble for its mailboxes within the deadline; others get their answers, also those behind it in the thread."""
     monkeypatch.setattr("mailquota.core.policy.lookup.PROBE_PATIENCE", 60.0)
     monkeypatch.setattr("mailquota.core.policy.lookup.COUNT_PATIENCE", 60.0)
 
@@ -216,7 +216,7 @@ def test_a_deadline_passes(desk: Open, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_disk_is_asked_for_who_is_never_refused(desk: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unlimited, exempt, unknown and other states are answered while every look fails."""
 
-    def failing(*_: object) -> Measurement | Need:
+    def failing(*_: object) -> Measurement | ProbeOutcome:
         raise OSError(5, "Input/output error")
 
     async def work(table: Desk) -> None:
@@ -230,7 +230,7 @@ def test_no_disk_is_asked_for_who_is_never_refused(desk: Open, monkeypatch: pyte
 
 
 def test_an_account_that_goes_while_it_is_asked_about(desk: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is still answered, and does not come back to those who watch the table."""
+    """It is still answered, and does not come back into the table."""
 
     async def work(table: Desk) -> None:
         disk = Disk(monkeypatch, "probe")

@@ -13,7 +13,7 @@ from mailquota.core.base.endpoints import ListenAddress
 from mailquota.core.base.model import Alias
 from mailquota.core.control.results import Explanation
 from mailquota.core.policy.aliases import AliasMap
-from mailquota.core.policy.compare import QUEUED, Opinion, opinion_of
+from mailquota.core.policy.compare import QUEUED, Effect, effect_of
 from mailquota.core.policy.decision import Verdict
 from tests.core.enforcing import FITS, FULL, Desk, Open
 from tests.core.enforcing import desk as desk  # noqa: PLC0414 - a fixture
@@ -24,13 +24,13 @@ from tests.core.policy.clients import request
 @pytest.mark.parametrize(
     ("action", "opinion"),
     [
-        ("DUNNO", Opinion.TAKES), ("OK", Opinion.TAKES), ("", Opinion.TAKES), ("dunno", Opinion.TAKES),
-        ("452 4.2.2 Mailbox is full", Opinion.REFUSES), ("552 5.2.2", Opinion.REFUSES), ("reject no", Opinion.REFUSES),
-        ("DEFER_IF_PERMIT Invalid user settings", Opinion.OPEN), ("5000", Opinion.REFUSES), ("250", Opinion.TAKES),
+        ("DUNNO", Effect.ACCEPTS), ("OK", Effect.ACCEPTS), ("", Effect.ACCEPTS), ("dunno", Effect.ACCEPTS),
+        ("452 4.2.2 Mailbox is full", Effect.REFUSES), ("552 5.2.2", Effect.REFUSES), ("reject no", Effect.REFUSES),
+        ("DEFER_IF_PERMIT Invalid user settings", Effect.DEFERS), ("5000", Effect.REFUSES), ("250", Effect.ACCEPTS),
     ],
 )  # fmt: skip
-def test_opinion_of(action: str, opinion: Opinion) -> None:
-    assert opinion_of(action) is opinion
+def test_opinion_of(action: str, opinion: Effect) -> None:
+    assert effect_of(action) is opinion
 
 
 class QuotaStatus:
@@ -61,30 +61,30 @@ class QuotaStatus:
 
 
 def test_differences_are_recorded(desk: Open) -> None:
-    """With what it said and our reason; what both see alike is only counted, and what it leaves open is neither."""
+    """With its action and the reason here; equal answers are only counted, and deferred ones are skipped."""
 
     async def work(table: Desk) -> None:
         table.add("full", 5000)
         table.add("half", 1000)
-        other, second = QuotaStatus(table.folder / "quota-status"), table.enforcer.second
+        other, comparison = QuotaStatus(table.folder / "quota-status"), table.enforcer.comparison
         await other.start(table)
         table.enforcer.router.set_aliases(AliasMap([Alias("info@example.org", "full@example.org")]))
         client = await table.connect()
         assert await client.ask("half@example.org", 10) == FITS
-        await until(lambda: second.compared == 1)
+        await until(lambda: comparison.compared == 1)
         assert b"recipient=half@example.org\n" in other.asked[0]
         assert b"size=10\n" in other.asked[0]
         assert other.asked[0].endswith(b"\n\n")
         assert await client.ask("info@example.org") == FULL
-        await until(lambda: second.disagreed == 1)
-        (found,) = second.newest
+        await until(lambda: comparison.disagreed == 1)
+        (found,) = comparison.newest
         assert (found.recipient, found.verdict, found.theirs) == ("info@example.org", "over_quota", "DUNNO")
         assert found.why.startswith("An alias of full@example.org. ")
         assert "at or over its limit" in found.why
         other.action = b"action=DEFER_IF_PERMIT Invalid user settings\n\n"
         assert await client.ask("full@example.org") == FULL
-        await until(lambda: second.skipped == 1)
-        assert (second.compared, second.disagreed) == (2, 1)
+        await until(lambda: comparison.skipped == 1)
+        assert (comparison.compared, comparison.disagreed) == (2, 1)
 
     desk(work)
 
@@ -94,7 +94,7 @@ def test_a_difference_that_does_not_last(desk: Open) -> None:
 
     async def work(table: Desk) -> None:
         box = table.add("john", 1000)
-        other, second = QuotaStatus(table.folder / "quota-status"), table.enforcer.second
+        other, comparison = QuotaStatus(table.folder / "quota-status"), table.enforcer.comparison
         await other.start(table)
         other.action = b"action=452 4.2.2 Mailbox is full\n\n"
         other.release.clear()
@@ -103,8 +103,8 @@ def test_a_difference_that_does_not_last(desk: Open) -> None:
         box.append(4000, 1)
         other.release.set()
         await until(lambda: len(other.asked) == 2)
-        await until(lambda: second._task is None)
-        assert (second.compared, second.disagreed) == (1, 0)
+        await until(lambda: comparison._task is None)
+        assert (comparison.compared, comparison.disagreed) == (1, 0)
 
     desk(work)
 
@@ -114,20 +114,20 @@ def test_a_fault_of_ours_ends_no_comparing(desk: Open, monkeypatch: pytest.Monke
 
     async def work(table: Desk) -> None:
         table.add("full", 5000)
-        other, second = QuotaStatus(table.folder / "quota-status"), table.enforcer.second
+        other, comparison = QuotaStatus(table.folder / "quota-status"), table.enforcer.comparison
         await other.start(table)
-        before, explain = restarts.counts().get("comparing", 0), second._explain
+        before, explain = restarts.counts().get("comparing", 0), comparison._explain
 
         async def fall_over(*_args: object) -> Explanation:
-            monkeypatch.setattr(second, "_explain", explain)
+            monkeypatch.setattr(comparison, "_explain", explain)
             raise ZeroDivisionError
 
-        monkeypatch.setattr(second, "_explain", fall_over)
+        monkeypatch.setattr(comparison, "_explain", fall_over)
         client = await table.connect()
         assert await client.ask("full@example.org") == FULL
         await until(lambda: restarts.counts().get("comparing", 0) == before + 1)
         assert await client.ask("full@example.org") == FULL
-        await until(lambda: second.disagreed == 1)
+        await until(lambda: comparison.disagreed == 1)
 
     desk(work)
 
@@ -142,7 +142,7 @@ def test_nobody_waits_for_it(
 
     async def work(table: Desk) -> None:
         table.add("full", 5000)
-        other, second = QuotaStatus(table.folder / "quota-status"), table.enforcer.second
+        other, comparison = QuotaStatus(table.folder / "quota-status"), table.enforcer.comparison
         await other.start(table)
         if fault == "missing":
             other.server.close()
@@ -154,28 +154,28 @@ def test_nobody_waits_for_it(
         client = await table.connect()
         count = QUEUED + 50
         assert [await client.ask("full@example.org") for _ in range(count)] == [FULL] * count
-        assert len(second._queue) <= QUEUED
-        second._queue.clear()
-        await until(lambda: second._task is None)
+        assert len(comparison._queue) <= QUEUED
+        comparison._queue.clear()
+        await until(lambda: comparison._task is None)
         other.release.set()
-        assert second.compared == second.disagreed == 0
-        assert second.skipped >= 1
+        assert comparison.compared == comparison.disagreed == 0
+        assert comparison.skipped >= 1
         assert caplog.text.count("does not answer") == 1
-        assert second.problem.startswith(f"unix:{other.path} does not answer: ")
-        second.ask_at(None)
-        assert second.problem == ""
+        assert comparison.problem.startswith(f"unix:{other.path} does not answer: ")
+        comparison.ask_at(None)
+        assert comparison.problem == ""
 
     desk(work)
 
 
 @pytest.mark.parametrize("they", ["refuse", "refuse at first"])
 def test_its_own_reservation_does_not_count(desk: Open, they: str) -> None:
-    """We took a mail, they refuse it: that is told. If they take it when asked again, we do not differ."""
+    """A mail accepted here and refused there is recorded, unless quota-status accepts it when asked again."""
 
     async def work(table: Desk) -> None:
         table.add("john", 1000)
         table.change(reserve_seconds=30.0)
-        other, second = QuotaStatus(table.folder / "quota-status"), table.enforcer.second
+        other, comparison = QuotaStatus(table.folder / "quota-status"), table.enforcer.comparison
         other.then = other.action
         other.action = b"action=452 4.2.2 Mailbox is full\n\n"
         if they == "refuse":
@@ -184,12 +184,12 @@ def test_its_own_reservation_does_not_count(desk: Open, they: str) -> None:
         client = await table.connect()
         client.send(request("john@example.org", 3000, instance="m1"))
         assert await client.answer() == FITS
-        await until(lambda: second.compared == 1 and second._task is None)
+        await until(lambda: comparison.compared == 1 and comparison._task is None)
         assert len(other.asked) == 2
-        assert [(found.verdict, found.theirs[:3]) for found in second.newest] == (
+        assert [(found.verdict, found.theirs[:3]) for found in comparison.newest] == (
             [("accept", "452")] if they == "refuse" else []
         )
-        assert all("on their way" not in found.why and "not arrived" not in found.why for found in second.newest)
+        assert all("on their way" not in found.why and "not arrived" not in found.why for found in comparison.newest)
         client.send(request("john@example.org", 3000, instance="m2"))
         assert await client.answer() == FULL  # asking again has not touched what is held
 
@@ -197,38 +197,38 @@ def test_its_own_reservation_does_not_count(desk: Open, they: str) -> None:
 
 
 def test_reservations_of_other_mails_count(desk: Open) -> None:
-    """Quota-status knows of none, so it takes what we refuse, and our reason names them."""
+    """quota-status has no reservations, so it accepts what is refused here, and the reason names them."""
 
     async def work(table: Desk) -> None:
         table.add("john", 1000)
         table.change(reserve_seconds=30.0)
-        second = table.enforcer.second
+        comparison = table.enforcer.comparison
         await QuotaStatus(table.folder / "quota-status").start(table)
         client = await table.connect()
         client.send(request("john@example.org", 3000, instance="m1"), request("john@example.org", 3000, instance="m2"))
         assert [await client.answer(), await client.answer()] == [FITS, FULL]
-        await until(lambda: second.disagreed == 1)
-        assert "That counts 2.9 KiB (3,000 bytes) of accepted mails" in second.newest[0].why
+        await until(lambda: comparison.disagreed == 1)
+        assert "That counts 2.9 KiB (3,000 bytes) of accepted mails" in comparison.newest[0].why
 
     desk(work)
 
 
 def test_only_decisions_are_compared(desk: Open) -> None:
-    """Nothing without an address to ask at, nothing that either of us does not decide, no trouble."""
+    """Nothing without an address, nothing that either side does not decide, no trouble."""
 
     async def work(table: Desk) -> None:
         table.add("full", 5000)
-        other, second = QuotaStatus(table.folder / "quota-status"), table.enforcer.second
+        other, comparison = QuotaStatus(table.folder / "quota-status"), table.enforcer.comparison
         other.release.clear()  # whoever asks it is still at it at the end
         assert await table.ask("full") == FULL
-        assert second._task is None
+        assert comparison._task is None
         await other.start(table)
         await table.ask("full", state="DATA")
         assert await table.ask("full", state="END-OF-MESSAGE") == FULL
         assert await table.ask("full", 10, state="end-of-message") == FULL
-        second.put(b"\nrecipient=full@example.org\n", Verdict.TROUBLE)
-        assert second._task is None
+        comparison.put(b"\nrecipient=full@example.org\n", Verdict.TROUBLE)
+        assert comparison._task is None
         assert await table.ask("full", state=None) == FULL
-        assert second._task is not None
+        assert comparison._task is not None
 
     desk(work)

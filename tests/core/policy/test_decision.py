@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mailquota.core.base.exempt import Exempt
 from mailquota.core.base.units import format_exact, parse_grace
-from mailquota.core.policy.decision import DECIDED_STATES, Answers, Verdict, explain_verdict, judge
+from mailquota.core.policy.decision import DECIDED_STATES, Verdict, VerdictActions, explain_verdict, judge
 
 OK, OVER, LARGE = Verdict.ACCEPT, Verdict.OVER_QUOTA, Verdict.TOO_LARGE
 MIB = 1024 * 1024
@@ -76,7 +76,7 @@ def test_rules_of_the_decision(limit: int, used: int, size: int, grace: int) -> 
 
 @given(st.none() | st.integers(1, 10**12), st.none() | st.integers(0, 10**12), st.integers(0, 10**12), SIZES)
 def test_every_verdict_has_a_sentence(limit: int | None, used: int | None, size: int, grace: int) -> None:
-    """It names the figures that decided."""
+    """The reason names the figures that decided."""
     verdict = judge(limit, used, size, grace)
     sentence = explain_verdict(verdict, limit, used, size, grace)
     assert sentence.endswith(".")
@@ -100,15 +100,21 @@ def test_figures_are_read_at_a_glance_and_are_exact(used: int, size: int, grace:
     assert words in explain_verdict(judge(limit, used, size, grace), limit, used, size, grace)
 
 
-ANSWERS = Answers("DUNNO yes", "452 4.2.2 full", "552 5.2.3 large", "DUNNO who", "DUNNO trouble")
+ANSWERS = VerdictActions(
+    accept="DUNNO yes",
+    over_quota="452 4.2.2 full",
+    too_large="552 5.2.3 large",
+    unknown="DUNNO who",
+    trouble="DUNNO trouble",
+)
 
 
 def test_answers() -> None:
-    """Each verdict has its text; what is not ours to decide gets DUNNO whatever the settings say."""
+    """Each verdict has its action; a request that is not decided gets DUNNO whatever the settings say."""
     assert [ANSWERS.action(verdict) for verdict in Verdict] == [
         "DUNNO yes", "452 4.2.2 full", "552 5.2.3 large", "DUNNO who", "DUNNO trouble", "DUNNO"
     ]  # fmt: skip
-    assert {Answers.shadow().action(verdict) for verdict in Verdict} == {"DUNNO"}
+    assert {VerdictActions.shadow().action(verdict) for verdict in Verdict} == {"DUNNO"}
 
 
 def test_decided_states() -> None:

@@ -138,7 +138,9 @@ def test_a_log_that_is_closed_is_told_once(
 
     with caplog.at_level("INFO"):
         run(asking(), "stepped")
-    assert [record.getMessage() for record in caplog.records] == [f"refusals by others are not shown: {FAULTS.fault}"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"refusals in the mail log are not shown: {FAULTS.fault}"
+    ]
     assert readings(mail_log_file) == 3
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from mailquota.core.base.model import Account
 from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.policy.decision import Answers
+from mailquota.core.policy.decision import VerdictActions
 from mailquota.core.servers.dovecot.trash import TrashNames
 from tests.core.enforcing import Desk, open_desk
 from tests.core.loops import run
@@ -90,7 +90,9 @@ def accounts(desk: Desk) -> None:
     """As on the server; Dovecot's settings there are the tutorial's."""
     desk.accounts = {USER: Account(USER, LIMIT), "free@example.org": Account("free@example.org", None)}
     desk.read()
-    desk.change(answers=Answers("DUNNO", FULL, FULL, "DUNNO", TROUBLE))
+    desk.change(
+        actions=VerdictActions(accept="DUNNO", over_quota=FULL, too_large=FULL, unknown="DUNNO", trouble=TROUBLE)
+    )
 
 
 Work = Callable[[Pair], Coroutine[Any, Any, None]]

@@ -67,7 +67,7 @@ def test_a_fresh_mailbox_is_not_looked_at(desk: Open, monkeypatch: pytest.Monkey
         client = await table.connect()
         assert await client.ask("john@example.org") == FITS
         with monkeypatch.context() as patch:
-            patch.setattr("mailquota.core.policy.lookup.UsageLookup.look", None)
+            patch.setattr("mailquota.core.policy.lookup.UsageLookup.start", None)
             assert [await client.ask("john@example.org") for _ in range(3)] == [FITS] * 3
         box.append(4000, 1)
         assert await client.ask("john@example.org") == FULL

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mailquota.core.base.errors import MailquotaError, NoSuchAccountError, UnreachableError
-from mailquota.core.mailboxes.trash import Found, Removed, find_by_doveadm, remove_by_doveadm
+from mailquota.core.mailboxes.trash import FoundMessage, Removal, find_by_doveadm, remove_by_doveadm
 from mailquota.core.servers.dovecot.doveadm import Doveadm, TrashMessage
 from mailquota.core.servers.dovecot.quota_rows import Quota
 from tests.core.mailboxes.boxes import Box
@@ -246,11 +246,11 @@ def test_find_and_remove(john: FakeDoveadm, doveadm: Doveadm, box: Box) -> None:
     """Every Trash folder by its own name, never by a name that doveadm would take as a pattern for others."""
     found = find_by_doveadm(doveadm, box.store, JOHN, None)
     assert found == [
-        Found("Trash", 1, 6171, SAVED),
-        Found("Trash", 2, 5184, SAVED),
-        Found("Trash/Müll", 9, 50, 1767323045.0),
+        FoundMessage("Trash", 1, 6171, SAVED),
+        FoundMessage("Trash", 2, 5184, SAVED),
+        FoundMessage("Trash/Müll", 9, 50, 1767323045.0),
     ]
-    assert remove_by_doveadm(doveadm, JOHN, found) == Removed(found)
+    assert remove_by_doveadm(doveadm, JOHN, found) == Removal(found)
     assert john.calls[-2:] == [
         f"expunge|-u|{JOHN}|mailbox|Trash|uid|1:2|",
         f"expunge|-u|{JOHN}|mailbox|Trash/Müll|uid|9|",
@@ -286,4 +286,4 @@ def test_nothing_removed(john: FakeDoveadm, doveadm: Doveadm, box: Box) -> None:
     found = find_by_doveadm(doveadm, box.store, JOHN, None)
     with pytest.raises(UnreachableError, match="not now"):
         remove_by_doveadm(doveadm, JOHN, found)
-    assert remove_by_doveadm(doveadm, JOHN, []) == Removed([])
+    assert remove_by_doveadm(doveadm, JOHN, []) == Removal([])
