@@ -23,7 +23,7 @@ from mailquota.core.commands.output import is_terminal
 
 if TYPE_CHECKING:
     from mailquota.core.demo.world import World
-    from mailquota.core.engine.parts import Options
+    from mailquota.core.engine.options import Options
     from mailquota.core.settings.config import Config
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def serve_demo(common: Common, accounts: int) -> int:
     log_to_stderr()
     from mailquota.core.demo.traffic import Traffic
     from mailquota.core.demo.world import World
-    from mailquota.core.engine.parts import Options
+    from mailquota.core.engine.options import Options
     from mailquota.core.engine.serve import serve as run_engine
 
     with World.temporary(accounts) as world, contextlib.ExitStack() as stack:
@@ -108,7 +108,7 @@ def _refuse_read_only(common: Common) -> None:
 
 def engine_options(common: Common, config: Config, *, embedded: bool = False) -> Options:
     """How to read the settings again, and how to start the same engine without a screen from any directory."""
-    from mailquota.core.engine.parts import Options
+    from mailquota.core.engine.options import Options
 
     file = ["--config", str(Path(config.path).absolute())] if config.path is not None else []
     if common.config is not None:

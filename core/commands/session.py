@@ -226,10 +226,12 @@ async def find_engine(config: Config, name: str, *, read_only: bool) -> tuple[Cl
 @contextlib.asynccontextmanager
 async def _own_engine(config: Config, *, read_only: bool) -> AsyncIterator[Session]:
     from mailquota.core.engine.engine import Engine  # late: needed only where no engine runs
-    from mailquota.core.engine.parts import Options
+    from mailquota.core.engine.options import Options
+    from mailquota.core.engine.orders import Orders
 
     log_to_user()
     engine = Engine(config, Options(load=lambda: config))
+    engine.control.handle = Orders(engine).handle
     try:
         await engine.start_local()
         ours, theirs = socket.socketpair()

@@ -207,18 +207,22 @@ class ControlConnection(asyncio.Protocol):
 
 
 class ControlServer:
-    """Accepts clients on a socket of its own, and in-process ones through ``adopt``."""
+    """Accepts clients on a bound socket, and clients of the same process through ``adopt``.
+
+    ``welcome`` makes the first message to a client, ``gone`` is called when its connection has ended. ``handle`` is to
+    be set before a client connects: it gets each order.
+    """
 
     def __init__(
         self,
         rights: Rights,
+        *,
         welcome: Callable[[ControlConnection], Welcome],
-        handle: Callable[[ControlConnection, Order], None],
         gone: Callable[[ControlConnection], None],
     ) -> None:
         self.rights = rights
         self.welcome = welcome
-        self.handle = handle
+        self.handle: Callable[[ControlConnection, Order], None] = _refuse
         self.gone = gone
         self.connections: set[ControlConnection] = set()
         self.accepted = 0  # connections that the loop took in
@@ -255,3 +259,7 @@ class ControlServer:
         self.stop_accepting()
         for connection in list(self.connections):
             connection.end(reason)
+
+
+def _refuse(connection: ControlConnection, order: Order) -> None:
+    connection.end(f"this engine takes no orders ({type(order).__name__})")

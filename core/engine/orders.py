@@ -43,7 +43,7 @@ from mailquota.core.control.messages import (
 )
 from mailquota.core.control.results import Details, JournalRow, Report, SetResult, WarningRow
 from mailquota.core.control.server import ControlConnection
-from mailquota.core.engine.parts import EngineParts
+from mailquota.core.engine.engine import Engine
 from mailquota.core.history.connection import StateError
 from mailquota.core.history.past import forecast_of, limits_of
 
@@ -75,7 +75,7 @@ class _Past(NamedTuple):
 class Orders:
     """Runs on the engine's loop. A fault in one order fails that order and is logged; the engine goes on."""
 
-    def __init__(self, engine: EngineParts) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def handle(self, connection: ControlConnection, order: Order) -> None:
@@ -97,7 +97,7 @@ class Orders:
             if not _may(connection, request):
                 raise MailquotaError("read-only: nothing was changed")
             if not isinstance(request, _AT_ONCE):
-                await self._engine.accounts_known()
+                await self._engine.accounts.known()
             result = await self._do(connection, request)
             connection.send(Reply(request.id, encode_result(result)))
         except MailquotaError as error:
@@ -149,7 +149,12 @@ class Orders:
                 refusals = engine.decisions.report(_REPORTED)
                 second = engine.enforcer.second
                 return Report(
-                    refusals, second.compared, second.skipped, second.disagreed, list(second.newest), second.problem
+                    refusals=refusals,
+                    compared=second.compared,
+                    not_compared=second.skipped,
+                    disagreed=second.disagreed,
+                    disagreements=list(second.newest),
+                    problem=second.problem,
                 )
             case Explain(address=address, size=size):
                 return await engine.enforcer.explain(address, size)
@@ -164,7 +169,7 @@ class Orders:
             if isinstance(order, SetLimit):
                 return await self._set(order, operator)
             if isinstance(order, Undo):
-                return await limits.undo(engine.sync.store, order.entry, operator, reason=order.reason)
+                return await limits.undo(engine.accounts.store, order.entry, operator, reason=order.reason)
             if isinstance(order, EmptyTrash):
                 return await actions.empty_trash(order.addresses, order.older_than, operator, dry_run=order.dry_run)
             return await actions.recalc(list(engine.ledger.entries) if order.everybody else order.addresses, operator)
@@ -175,9 +180,9 @@ class Orders:
         engine, until = self._engine, None
         if order.until:
             until = parse_until(order.until, time.time())
-            await engine.sync.look()  # what it goes back to must be the limit of now
+            await engine.accounts.sync.look()  # what it goes back to must be the limit of now
         return await engine.limits.set(
-            engine.sync.store,
+            engine.accounts.store,
             order.addresses,
             order.size,
             operator,
@@ -194,7 +199,7 @@ class Orders:
     async def _learn(self, addresses: list[str]) -> None:
         """An account that was made a moment ago may not be known yet: look before saying that there is none."""
         if any(self._engine.ledger.get(address) is None for address in addresses):
-            await self._engine.sync.look()
+            await self._engine.accounts.sync.look()
 
     async def _details(self, address: str) -> Details:
         engine = self._engine
@@ -209,17 +214,17 @@ class Orders:
         refusals = await engine.mail_log.refusals(address, known, _REFUSALS_SHOWN)
         past = await self._past(entry)
         return Details(
-            engine.ledger.row(entry),
-            folders,
-            aliases,
-            refusals,
-            past.changes[:_CHANGES_SHOWN],
-            past.remark,
-            past.warnings,
-            past.points,
-            limits_of(entry.limit, past.changes, time.time()),
-            entry.trend,
-            forecast_of(entry),
+            row=engine.ledger.row(entry),
+            folders=folders,
+            aliases=aliases,
+            refusals=refusals,
+            changes=past.changes[:_CHANGES_SHOWN],
+            remark=past.remark,
+            warnings=past.warnings,
+            points=past.points,
+            limits=limits_of(entry.limit, past.changes, time.time()),
+            trend=entry.trend,
+            forecast=forecast_of(entry),
         )
 
     async def _past(self, entry: Entry) -> _Past:

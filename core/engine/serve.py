@@ -18,7 +18,8 @@ from mailquota.core.base import systemd
 from mailquota.core.base.errors import MailquotaError, UnreachableError
 from mailquota.core.engine.engine import Engine
 from mailquota.core.engine.handover import Predecessor
-from mailquota.core.engine.parts import Options
+from mailquota.core.engine.options import Options
+from mailquota.core.engine.orders import Orders
 from mailquota.core.settings.config import Config
 
 log = logging.getLogger(__name__)
@@ -41,10 +42,10 @@ def serve(config: Config, options: Options, beside: Callable[[], None] | None = 
 async def _serve(
     config: Config, options: Options, predecessor: Predecessor | None, beside: Callable[[], None] | None
 ) -> None:
-    engine = Engine(config, options)
+    engine = _make_engine(config, options)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, engine.finished.set)
+        loop.add_signal_handler(number, engine.ending.due.set)
     loop.add_signal_handler(signal.SIGHUP, lambda: reloads.append(loop.create_task(_reload(engine))))
     reloads: list[asyncio.Task[None]] = []
     await engine.start(predecessor)
@@ -52,15 +53,22 @@ async def _serve(
     log.info("answering on %s", " ".join(engine.status().listen))
     if beside is not None:
         beside()
-    await engine.finished.wait()
+    await engine.ending.due.wait()
     if engine.listeners.handed_over:
         log.info("another process has the sockets now")
     else:
         log.info("stopping")
         systemd.notify("STOPPING=1")
     await engine.stop()
-    if engine.failed:
-        raise MailquotaError(engine.failed)
+    if engine.ending.failed:
+        raise MailquotaError(engine.ending.failed)
+
+
+def _make_engine(config: Config, options: Options) -> Engine:
+    """An engine that takes the orders of clients. Called on its loop."""
+    engine = Engine(config, options)
+    engine.control.handle = Orders(engine).handle
+    return engine
 
 
 async def _reload(engine: Engine) -> None:
@@ -138,7 +146,7 @@ class Embedded:
         if self._thread.is_alive():
             self._started.wait(_START_SECONDS)
         if self._loop is not None and self._engine is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._engine.finished.set)
+            self._loop.call_soon_threadsafe(self._engine.ending.due.set)
             self._thread.join(5.0)
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
@@ -174,10 +182,10 @@ class Embedded:
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._engine = engine = Engine(self._config, self._options)
+        self._engine = engine = _make_engine(self._config, self._options)
         await engine.start()
         self._started.set()
-        await engine.finished.wait()
+        await engine.ending.due.wait()
         await engine.stop()
-        if engine.failed:
-            raise MailquotaError(engine.failed)
+        if engine.ending.failed:
+            raise MailquotaError(engine.ending.failed)

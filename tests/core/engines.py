@@ -11,7 +11,7 @@ from pathlib import Path
 from mailquota.core.base.model import AccountRow
 from mailquota.core.base.sockets import answers
 from mailquota.core.engine.engine import Engine
-from mailquota.core.engine.parts import Options
+from mailquota.core.engine.options import Options
 from mailquota.core.engine.serve import Embedded
 from mailquota.core.settings.config import Config
 from tests.core.clients import Console, until

@@ -391,7 +391,7 @@ def test_a_stop_waits_for_the_account_that_is_changed(
         assert gate.arrived.acquire(timeout=10)
         stopping = threading.Thread(target=engine.stop)
         stopping.start()
-        until(inner(engine).finished.is_set, "the engine is stopping")
+        until(inner(engine).ending.due.is_set, "the engine is stopping")
         gate.open.set()
         stopping.join(10)
         assert [done.address for done in client.answer(1, list[RecalcResult])] == [JOHN]

@@ -17,7 +17,7 @@ from mailquota.core.control.client import RequestFailedError
 from mailquota.core.control.messages import Decisions, Explain, GetAccounts, GetRefusals, GetStatus, Reload
 from mailquota.core.control.results import DatabaseState, Explanation, Refusals, Status
 from mailquota.core.engine import engine as module
-from mailquota.core.engine.parts import Options
+from mailquota.core.engine.options import Options
 from mailquota.core.engine.serve import Embedded
 from tests.core.clients import PolicyClient, ask, request, until
 from tests.core.engines import console, embedded, inner, is_answering, options, rows

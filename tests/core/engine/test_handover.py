@@ -313,7 +313,7 @@ import os, sys
 from pathlib import Path
 from mailquota.core.engine.engine import handover
 from mailquota.core.settings.config import load
-from mailquota.core.engine.parts import Options
+from mailquota.core.engine.options import Options
 from mailquota.core.engine.serve import Embedded
 config = Path(sys.argv[1])
 engine = Embedded(load(config, {}), Options(lambda: load(config, {}), embedded=True))

@@ -247,17 +247,17 @@ def test_a_tcp_socket_that_was_shut_down_listens_again(small_world: SmallWorld) 
         on_loop(running, lambda found: found.listeners.policy[name].shutdown(socket.SHUT_RDWR))
         until(lambda: more(before) == {f"listening on {name}": 1}, "it is counted")
         assert ask(place, FULL) == OVERQUOTA
-        doorkeeper = inner(running).upkeep._accept_watch
+        check = inner(running).listen_check
         for _ in range(3):
-            running.call(doorkeeper.look())
-        assert (ask(place, FULL), inner(running).failed) == (OVERQUOTA, "")
+            running.call(check.look())
+        assert (ask(place, FULL), inner(running).ending.failed) == (OVERQUOTA, "")
         assert more(before) == {f"listening on {name}": 1}
 
 
 def test_a_console_is_told_why_its_engine_ended(engine: Embedded) -> None:
     """There is no service manager to start another one."""
     with console(engine) as client:
-        on_loop(engine, lambda found: found.fail("unix:/x takes no connections any more"))
+        on_loop(engine, lambda found: found.ending.fail("unix:/x takes no connections any more"))
         assert client.goodbye() == "the engine ended: unix:/x takes no connections any more"
     until(lambda: not engine._thread.is_alive(), "it has ended")
     with pytest.raises(UnreachableError, match="the engine has ended: unix:/x takes"):
@@ -269,4 +269,4 @@ def test_an_engine_that_can_not_begin_to_measure_ends(world: SmallWorld, monkeyp
     monkeypatch.setattr("mailquota.core.mailboxes.rounds.Poller.start", lambda _self: 1 / 0)
     with embedded(world) as running:
         until(lambda: not running._thread.is_alive(), "it has ended")
-        assert inner(running).failed.startswith("measuring could not begin: ZeroDivisionError")
+        assert inner(running).ending.failed.startswith("measuring could not begin: ZeroDivisionError")
