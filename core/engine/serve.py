@@ -31,9 +31,9 @@ _START_SECONDS = 10.0  # ended before it listens, it would leave its sockets
 
 
 def serve(config: Config, options: Options, beside: Callable[[], None] | None = None) -> None:
-    """The engine without a screen, until SIGTERM or SIGINT. SIGHUP reloads. Raises what ``Engine.start`` raises.
+    """Run an engine until SIGTERM or SIGINT; SIGHUP reloads. Raises what ``Engine.start`` raises.
 
-    ``beside`` is called once the engine runs.
+    ``beside`` is called once the engine listens.
     """
     predecessor = Predecessor.from_environment()
     uvloop.run(_serve(config, options, predecessor, beside))
@@ -77,7 +77,7 @@ async def _reload(engine: Engine) -> None:
         log.info("settings and accounts were read again")
     except MailquotaError as error:
         log.error("reload failed, the old settings go on: %s", error)
-    except Exception:  # an outer edge: nobody waits for this task
+    except Exception:  # an outer edge: no task waits for this one
         log.exception("reload failed")
 
 
@@ -99,23 +99,23 @@ class Embedded:
         self._error: BaseException | None = None
 
     def begin(self) -> None:
-        """Start; ``wait`` tells how that went. There is time to import a console meanwhile."""
+        """Start the thread, without waiting: the console is imported meanwhile."""
         sys.setswitchinterval(_SWITCH_SECONDS)
         self._thread.start()
 
     def wait(self) -> None:
-        """Returns when the engine listens. Raises what ``Engine.start`` raises."""
+        """Wait until the engine listens. Raises what ``Engine.start`` raises."""
         self._started.wait()
         if self._error is not None:
             raise self._error
 
     def start(self) -> None:
-        """``begin`` and ``wait``."""
+        """Start, and wait until the engine listens."""
         self.begin()
         self.wait()
 
     def connect(self) -> socket.socket:
-        """A connection to its control server. UnreachableError where the engine has ended."""
+        """A socket that is connected to the control server. UnreachableError where the engine has ended."""
         ours, theirs = socket.socketpair()
         assert self._engine is not None
         try:
@@ -128,7 +128,7 @@ class Embedded:
 
     @property
     def running(self) -> bool:
-        """Whether it listens in this process."""
+        """Whether the engine runs in this process."""
         return self._started.is_set() and self._thread.is_alive()
 
     @property
@@ -142,7 +142,7 @@ class Embedded:
         return self.call(self._engine.hand_over())
 
     def stop(self) -> None:
-        """Answer what was received and end. Returns when it has ended, at most after 5 s; a start is waited for."""
+        """End the engine, and wait 5 s at most. One that is starting is waited for, as it would leave its sockets."""
         if self._thread.is_alive():
             self._started.wait(_START_SECONDS)
         if self._loop is not None and self._engine is not None and self._thread.is_alive():
@@ -150,7 +150,7 @@ class Embedded:
             self._thread.join(5.0)
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Have the engine's loop do something, and wait for it. UnreachableError where the engine has ended."""
+        """Run ``work`` on the engine's loop, and return its result. UnreachableError where the engine has ended."""
         assert self._loop is not None
         try:
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -174,7 +174,7 @@ class Embedded:
     def _run(self) -> None:
         try:
             uvloop.run(self._main())
-        except BaseException as error:  # the starter gets it
+        except BaseException as error:  # ``wait`` raises it
             self._error = error
             if self._started.is_set():
                 log.exception("the engine ended")

@@ -154,7 +154,7 @@ def test_the_engine_of_a_console_is_left_to_it(engine: Embedded, small_world: Sm
     visitor = [sys.executable, "-c", code, str(small_world.control_socket)]
     done = subprocess.run(visitor, cwd=ROOT, capture_output=True, text=True, check=False)
     assert RequestFailedError.__name__ in done.stderr
-    assert "lives in a console" in done.stderr
+    assert "runs in a console" in done.stderr
     assert not engine.handed_over
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from mailquota.core.base.programs import Said
 from mailquota.core.commands.install.apply import Report, carry_out
-from mailquota.core.commands.install.gather import Asked, gather
+from mailquota.core.commands.install.examine import Invocation, examine
 from mailquota.core.commands.install.machine import Machine
 from mailquota.core.commands.install.model import RESTRICTIONS, SERVICE_UNIT, SOCKET_UNIT, Host, Owner, Plan
 from mailquota.core.commands.install.plan import install_plan
@@ -137,10 +137,10 @@ class FakeServer:
     def look(self) -> Host:
         """The facts."""
         answering = bool(self.running or self.by_hand)
-        asked = Asked(
+        invocation = Invocation(
             ("/usr/local/bin/mailquota",), (), SETTINGS, "nobody", {}, answering, self.by_hand, ready=answering
         )  # fmt: skip
-        return gather(self.settings, self.machine(), asked)
+        return examine(self.settings, self.machine(), invocation)
 
     def machine(self) -> Machine:
         """To change it."""

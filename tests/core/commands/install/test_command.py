@@ -75,7 +75,7 @@ def test_broken_settings_keep_nothing_from_being_taken_back(bare: Bare, small_wo
     small_world.config.write_text("[policy\n")
     done = bare("uninstall", "--apply")
     assert done.returncode == 0
-    assert "going by what the installation noted" in done.stderr
+    assert "removing what the installation noted" in done.stderr
 
 
 def test_it_starts_the_mailquota_that_was_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

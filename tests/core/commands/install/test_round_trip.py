@@ -205,7 +205,7 @@ def test_what_was_asked_before_is_told_where_it_does_not_come_back(root: Path) -
     server.main_cf = f"reject_unauth_destination, {OUR_CHECK}"
     left = server.removal().left
     assert "changed since the installation" in left[0]
-    assert "Nobody checks quotas" in left[1]
+    assert "No policy server checks quotas" in left[1]
     before = f"smtpd_recipient_restrictions = reject_unauth_destination, {QUOTA_STATUS}"
     assert left[-2:] == (f"postconf -e '{before}'", "postfix reload")
     server.uninstall()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mailquota.core.base.programs import Said
-from mailquota.core.commands.install.gather import Asked, can_read, gather
+from mailquota.core.commands.install.examine import Invocation, can_read, examine
 from mailquota.core.commands.install.machine import Machine
 from mailquota.core.commands.install.model import Host, Owner, PostfixState, Units
 from tests.core.commands.install.hosts import MAILSTORE, SETTINGS, config
@@ -36,8 +36,8 @@ def look(
     def run(argv: Sequence[str]) -> Said:
         return (said or {}).get(" ".join(argv), Said(fault=f"{argv[0]} is not installed"))
 
-    asked = Asked(("/usr/bin/mailquota",), (), SETTINGS, user, passwords or {}, answering=False)
-    return gather(config(mailstore=MAILSTORE), Machine(root, run), asked)
+    invocation = Invocation(("/usr/bin/mailquota",), (), SETTINGS, user, passwords or {}, answering=False)
+    return examine(config(mailstore=MAILSTORE), Machine(root, run), invocation)
 
 
 def test_the_owner_of_the_mail_folder_is_who_it_runs_as(root: Path) -> None:
