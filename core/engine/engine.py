@@ -79,9 +79,9 @@ class Engine:
         self.servers = Servers(self.policy, self.control)
         self.listeners = self.servers.listeners
         disk, second = DiskWatch(self.mailstore.base), self.enforcer.second
-        self.reporter = StatusReporter(self.ledger, self.metrics, disk, second, self.history)
+        self.reporter = StatusReporter(self.ledger, self.metrics, disk=disk, second=second, history=self.history)
         self.publisher = Publisher(self.control, self.ledger, self.decisions, self.status)
-        self.counters = Counters(self.metrics, self.decisions, second, self.ledger, self.history.refusals)
+        self.counters = self._make_counters()
         self.ending = Ending()
         self.listen_check = ListenCheck(self.servers, self.ending)
         self.upkeep = self._make_upkeep()
@@ -102,6 +102,25 @@ class Engine:
         rights = Rights(control.group, control.read_only_group)
         return ControlServer(rights, welcome=self._welcome, gone=lambda client: self.poller.watch(client, ()))
 
+    def _make_counters(self) -> Counters:
+        return Counters(
+            metrics=self.metrics,
+            decisions=self.decisions,
+            second=self.enforcer.second,
+            ledger=self.ledger,
+            refusals=self.history.refusals,
+        )
+
+    def _make_measuring(self) -> Measuring:
+        return Measuring(
+            mailstore=self.mailstore,
+            driver=self.driver,
+            ledger=self.ledger,
+            poller=self.poller,
+            history=self.history,
+            alerts=self.alerts,
+        )
+
     def _make_upkeep(self) -> Upkeep:
         return Upkeep(
             works={
@@ -110,7 +129,7 @@ class Engine:
                 "sockets": self.listen_check.run,
                 "watches": lambda: prune(self.enforcer.lookup.watch),
             },
-            measuring=Measuring(self.mailstore, self.driver, self.ledger, self.poller, self.history, self.alerts),
+            measuring=self._make_measuring(),
             accounts=self.accounts,
             servers=self.servers,
             expiry=Expiry(self.limits.changes, self.ledger, lambda: self.accounts.store),

@@ -108,14 +108,14 @@ class MetricsServer:
 
     async def _bound(self) -> socket.socket | None:
         """The listening socket, as soon as the address is free; None where ``stop`` came first."""
-        told = False
+        logged = False
         while not self._stopped.is_set():
             try:
                 return bind(self._address)[0]
             except MailquotaError as error:
-                if not told:
+                if not logged:
                     log.error("no metrics for now: %s", error)
-                told = True
+                logged = True
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), _RETRY_SECONDS)
         return None

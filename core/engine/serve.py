@@ -1,4 +1,4 @@
-"""Running an engine: headless until a signal ends it, or in a thread beside a console."""
+"""Runs an engine: without a screen until a signal ends it, or in a thread beside a console."""
 
 from __future__ import annotations
 
@@ -84,9 +84,9 @@ async def _reload(engine: Engine) -> None:
 class Embedded:
     """An engine in a thread with a loop of its own, for the console in the same process.
 
-    The console speaks to it over a socket pair, as it would to an engine elsewhere; so a fault in a screen, or a screen
-    that hangs, has no way to the answers. Python hands the interpreter from thread to thread each ``_SWITCH_SECONDS``
-    instead of its usual 5 ms, because that is what an answer may have to wait while a screen is drawn.
+    The console uses it over a socket pair, as it would an engine of another process; so an error in a screen, or a
+    screen that hangs, can't stop the answers. Python switches between the threads each 0.5 ms instead of each 5 ms,
+    because that is what an answer may have to wait while a screen is drawn.
     """
 
     def __init__(self, config: Config, options: Options) -> None:

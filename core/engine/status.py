@@ -61,7 +61,7 @@ class StatusReporter:
     """Makes the Status of an engine from its parts."""
 
     def __init__(
-        self, ledger: Ledger, metrics: Metrics, disk: DiskWatch, second: SecondOpinion, history: HistoryService
+        self, ledger: Ledger, metrics: Metrics, *, disk: DiskWatch, second: SecondOpinion, history: HistoryService
     ) -> None:
         self._history = history
         self._second = second

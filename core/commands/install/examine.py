@@ -136,7 +136,7 @@ def _unreachable(machine: Machine, user: _MailUser | None, invocation: Invocatio
         return ""
     for place in invocation.program:
         if not can_read(machine.place(place), user.uid, user.groups):
-            return f"{user.name} can't read {place}; install mailquota where everybody can, as in /opt/mailquota"
+            return f"{user.name} can't read {place}; install mailquota where all users can, as in /opt/mailquota"
     folder = os.path.dirname(invocation.settings)
     if machine.place(folder).exists() and not can_read(machine.place(folder), user.uid, user.groups):
         return f"{user.name} can't read {folder}, where the settings are; chmod o+rx {shlex.quote(folder)}"

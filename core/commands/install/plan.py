@@ -39,7 +39,13 @@ def install_plan(config: Config, host: Host, settings_text: str) -> Plan:
     line, remarks = _postfix(config, host, finished=finished)
     steps += [*_engine(config, host, line), *line]
     manifest = _manifest(config, host, steps)
-    return Plan("install", tuple(steps), (*_remarks(config, host), *remarks), manifest, _obstacle(config, host))
+    return Plan(
+        kind="install",
+        steps=tuple(steps),
+        remarks=(*_remarks(config, host), *remarks),
+        manifest=manifest,
+        obstacle=_obstacle(config, host),
+    )
 
 
 def _obstacle(config: Config, host: Host) -> str:
@@ -188,8 +194,9 @@ def _manifest(config: Config, host: Host, steps: list[Step]) -> Manifest:
         step.argv[2] for step in steps if isinstance(step, Command) and step.argv[0] == "postconf" and not step.done
     ]
     if not lines:
-        return Manifest(old.files | files, made, old.before, old.after)
-    return Manifest(old.files | files, made, _former(host, old), lines[0].partition(" = ")[2])
+        return Manifest(files=old.files | files, group=made, before=old.before, after=old.after)
+    after = lines[0].partition(" = ")[2]
+    return Manifest(files=old.files | files, group=made, before=_former(host, old), after=after)
 
 
 def _former(host: Host, old: Manifest) -> str | None:

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give fi
 
 @pytest.fixture
 def root() -> Iterator[Path]:
-    """A machine with a folder for mail that belongs to somebody."""
+    """A machine with a mail folder that belongs to a user with a name."""
     with temporary_folder() as folder:
         (folder / "vmail").mkdir()
         os.chown(folder / "vmail", NOBODY, NOGROUP)
@@ -41,7 +41,7 @@ def look(
 
 
 def test_the_owner_of_the_mail_folder_is_who_it_runs_as(root: Path) -> None:
-    """Who has a name, or systemd would not start it."""
+    """The owner has to have a name, or systemd would not start the service."""
     assert look(root).owner == Owner("nobody", "nogroup")
     for uid, gid in ((54321, NOGROUP), (NOBODY, 54321)):
         os.chown(root / "vmail", uid, gid)
