@@ -26,7 +26,7 @@ from mailquota.core.control.client import Client
 from mailquota.core.control.messages import Welcome
 from mailquota.core.demo.traffic import Traffic
 from mailquota.core.demo.world import World
-from mailquota.core.engine.parts import Options
+from mailquota.core.engine.options import Options
 from mailquota.core.engine.serve import Embedded
 from mailquota.tui.app import MailquotaApp
 from mailquota.tui.desk.link import Connect

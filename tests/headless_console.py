@@ -14,7 +14,7 @@ from mailquota.core.commands.serving import world_settings
 from mailquota.core.control.client import Client
 from mailquota.core.control.messages import Welcome
 from mailquota.core.demo.world import World
-from mailquota.core.engine.parts import Options
+from mailquota.core.engine.options import Options
 from mailquota.core.engine.serve import Embedded
 from mailquota.tui.app import MailquotaApp
 

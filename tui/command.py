@@ -140,7 +140,7 @@ def _show_demo(common: Common, accounts: int) -> int:
     from mailquota.core.commands.serving import world_settings
     from mailquota.core.demo.traffic import Traffic
     from mailquota.core.demo.world import World
-    from mailquota.core.engine.parts import Options
+    from mailquota.core.engine.options import Options
     from mailquota.core.engine.serve import Embedded
 
     log_nowhere()

@@ -28,16 +28,16 @@ FILTER_HELP = "\b\nFILTER, words joined by AND:\n" + "\n".join(f"  {word:<18} {m
     "--sort",
     "key",
     metavar="KEY",
-    help="Order; largest first, days to full soonest first, -KEY reverses. Else worst first.",
+    help="Sort by KEY, largest first, days to full soonest first; -KEY reverses. Without: by percent of the limit.",
 )
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Only the first N.")
 def list_accounts(
     common: Common, *, words: tuple[str, ...], as_json: bool, as_csv: bool, key: str | None, limit: int | None
 ) -> None:
-    """The accounts, worst first: those over their limit, then by percent of it.
+    """List the accounts: those over their limit first, then by percent of it.
 
-    Nothing is cut or wrapped. --csv has the keys of --json as columns and every address exactly as it is, so a
-    spreadsheet that takes cells for formulas has to be told not to.
+    Nothing is cut or wrapped. --csv has the keys of --json as columns, and every address exactly as it is: tell your
+    spreadsheet to take cells as text, not as formulas.
     """
     if as_json and as_csv:
         raise UsageError("give either --json or --csv, not both")
@@ -51,13 +51,13 @@ def list_accounts(
 
 
 def print_table(common: Common) -> int:
-    """All accounts, as without any command and without a terminal."""
+    """Print all accounts: what mailquota does without a command and without a terminal."""
     _write(common, _rows(common, "", None))
     return 0
 
 
 def print_demo_table(common: Common, accounts: int) -> int:
-    """The same for a throwaway world."""
+    """Print all accounts of a throwaway world."""
     from mailquota.core.demo.world import World
 
     with World.temporary(accounts) as world:
@@ -69,7 +69,7 @@ def _rows(common: Common, text: str, key: str | None) -> list[AccountRow]:
     chosen = parse_filter(text)
     if key is not None:
         check_sort_key(key)
-    gc.disable()  # a process that ends in a moment: at 100,000 accounts collecting would take half of its time
+    gc.disable()  # the process ends in a moment: with 100,000 accounts collecting would take half of its time
     rows = run(common, lambda session: session.matching(chosen))
     return worst_first(rows) if key is None else sort_by(rows, key)
 
@@ -80,8 +80,9 @@ def _write(common: Common, rows: list[AccountRow]) -> None:
 
 
 def _csv(rows: list[AccountRow]) -> bytes:
-    """RFC 4180 but for the newlines, which are this system's. Addresses are data and stay as they are: a spreadsheet's
-    fear of a leading ``=`` is not worth an address that names another mailbox."""
+    """CSV by RFC 4180, but with newlines of this system. Addresses stay as they are: escaping a leading ``=`` for
+    spreadsheets would make an address name another mailbox.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(account_json(AccountRow("", None)))

@@ -1,8 +1,8 @@
-"""``mailquota check``: one line for a monitoring system, by the guidelines for Nagios plugins.
+"""``mailquota check``: one line for a monitoring system, by the Monitoring Plugins guidelines (Nagios).
 
-Exit codes are those of plugins and of no other command: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. Whatever keeps us from
-knowing is UNKNOWN, a mistake on the command line included. The line goes to standard output, figures for graphs after
-a "|", so no text from outside may hold one.
+Exit codes are those of plugins and of no other command: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. Every error is UNKNOWN,
+also wrong usage. The line goes to standard output, with performance data after a "|", so a "|" in a text from outside
+is escaped.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _PERCENT = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*%?")
 
 
 class _Plugin(Command):
-    """Words that can't be understood end in a line and a code as a monitoring system wants them."""
+    """A command whose usage errors are UNKNOWN, with the line for the monitoring system."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As every command does."""
+        """Parse the command line. Exits with UNKNOWN where that fails."""
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
@@ -48,18 +48,18 @@ class _Plugin(Command):
 
 @command("check", _Plugin)
 @click.argument("words", metavar="[FILTER]", nargs=-1)
-@click.option("--warning", default="90", show_default=True, metavar="PERCENT", help="Of its limit, for one account.")
-@click.option("--critical", default="100", show_default=True, metavar="PERCENT", help="The same.")
+@click.option("--warning", default="90", show_default=True, metavar="PERCENT", help="Usage of one account.")
+@click.option("--critical", default="100", show_default=True, metavar="PERCENT", help="Usage of one account.")
 def check(common: Common, *, words: tuple[str, ...], warning: str, critical: str) -> int:
-    """One line for a monitoring system, with figures for graphs: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
+    """Print one line for a monitoring system, with performance data: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
 
     CRITICAL: an account at --critical percent of its limit or above, or an engine that could never read the accounts
-    database. WARNING: an account at --warning or above, or whose use is not known; an engine whose accounts database
-    is away, so that it goes on with the last known limits; a state database that can't be used; warnings that could
-    not be delivered. Only accounts that match FILTER count, all of them without one.
+    database. WARNING: an account at --warning or above, or whose usage is not known; an accounts database that can't be
+    read, so that the engine uses the last known limits; a state database that can't be used; warnings that could not be
+    delivered. Only accounts that match FILTER count, all of them without one.
     """
     try:
-        marks = _marks(warning, critical)
+        thresholds = _thresholds(warning, critical)
         chosen = parse_filter(" ".join(map(utf8, words)))
 
         async def look(session: Session) -> _Seen:
@@ -71,34 +71,34 @@ def check(common: Common, *, words: tuple[str, ...], warning: str, critical: str
                     raise
                 return _Seen(status, [], str(error))
 
-        return _judge(run(common, look), marks)
+        return _judge(run(common, look), thresholds)
     except MailquotaError as error:
         return _tell(UNKNOWN, str(error))
-    except Exception as error:  # the outermost edge of this command: no traceback, and no code of the others
+    except Exception as error:  # the outermost edge of this command: no traceback, and no exit code of other commands
         log.debug("check failed", exc_info=True)
         return _tell(UNKNOWN, f"internal error: {type(error).__name__}: {error}")
 
 
-class _Marks(NamedTuple):
-    """Percent of a limit."""
+class _Thresholds(NamedTuple):
+    """Percentages of a limit."""
 
     warning: float
     critical: float
 
 
 class _Seen(NamedTuple):
-    """``status`` is None where no engine runs; ``away`` says why the accounts can't be known."""
+    """What is judged. ``status`` is None where no engine runs; ``away`` says why the accounts can't be read."""
 
     status: Status | None
     rows: list[AccountRow]
     away: str = ""
 
 
-def _marks(warning: str, critical: str) -> _Marks:
-    marks = _Marks(_percent("--warning", warning), _percent("--critical", critical))
-    if marks.warning > marks.critical:
-        raise UsageError(f"--warning {marks.warning:g} is above --critical {marks.critical:g}")
-    return marks
+def _thresholds(warning: str, critical: str) -> _Thresholds:
+    thresholds = _Thresholds(_percent("--warning", warning), _percent("--critical", critical))
+    if thresholds.warning > thresholds.critical:
+        raise UsageError(f"--warning {thresholds.warning:g} is above --critical {thresholds.critical:g}")
+    return thresholds
 
 
 def _percent(option: str, text: str) -> float:
@@ -108,37 +108,37 @@ def _percent(option: str, text: str) -> float:
     return float(match[1])
 
 
-def _judge(seen: _Seen, marks: _Marks) -> int:
-    """The line and its code."""
+def _judge(seen: _Seen, thresholds: _Thresholds) -> int:
+    """Print the line; returns its exit code."""
     if seen.away:
         return _tell(CRITICAL, seen.away)
     rows = worst_first(seen.rows)
-    critical = [row for row in rows if _reaches(row, marks.critical)]
-    warning = [row for row in rows if _reaches(row, marks.warning)][len(critical) :]
+    critical = [row for row in rows if _reaches(row, thresholds.critical)]
+    warning = [row for row in rows if _reaches(row, thresholds.warning)][len(critical) :]
     unknown = sum(row.level is Level.UNKNOWN for row in rows)
-    found = [(CRITICAL, _accounts(critical, marks.critical)), (WARNING, _accounts(warning, marks.warning))]
+    found = [(CRITICAL, _accounts(critical, thresholds.critical)), (WARNING, _accounts(warning, thresholds.warning))]
     if unknown:
-        found.append((WARNING, f"the use of {_count(unknown)} is not known"))
+        found.append((WARNING, f"the usage of {_count(unknown)} is not known"))
     found += _troubles(seen.status)
-    told = [(state, text) for state, text in found if text]
-    texts = [text for _, text in told] or [f"{_count(len(rows))}, none at {marks.warning:g} % or above"]
+    troubles = [(state, text) for state, text in found if text]
+    texts = [text for _, text in troubles] or [f"{_count(len(rows))}, none at {thresholds.warning:g} % or above"]
     if seen.status is None:
         texts.append("no engine runs")
-    figures = _figures(rows, len(warning), len(critical), unknown, marks)
-    return _tell(max((state for state, _ in told), default=OK), ", ".join(texts), figures + _counters(seen.status))
+    figures = _figures(rows, warning=len(warning), critical=len(critical), unknown=unknown, at=thresholds)
+    return _tell(max((state for state, _ in troubles), default=OK), ", ".join(texts), figures + _counters(seen.status))
 
 
-def _reaches(row: AccountRow, mark: float) -> bool:
-    return row.percent is not None and row.percent >= mark
+def _reaches(row: AccountRow, threshold: float) -> bool:
+    return row.percent is not None and row.percent >= threshold
 
 
-def _accounts(rows: Sequence[AccountRow], mark: float) -> str:
-    """How many, and the worst by name."""
+def _accounts(rows: Sequence[AccountRow], threshold: float) -> str:
+    """How many accounts are at the threshold, with the names of the first three; "" for none."""
     if not rows:
         return ""
     names = ", ".join(f"{_name(row.address)} {int(row.percent or 0)} %" for row in rows[:_NAMED])
     more = ", ..." if len(rows) > _NAMED else ""
-    return f"{_count(len(rows))} at {mark:g} % or above ({names}{more})"
+    return f"{_count(len(rows))} at {threshold:g} % or above ({names}{more})"
 
 
 def _count(number: int) -> str:
@@ -150,7 +150,7 @@ def _name(address: str) -> str:
 
 
 def _troubles(status: Status | None) -> list[tuple[int, str]]:
-    """Of the engine."""
+    """States and texts about the engine; "" for what is well."""
     if status is None:
         return []
     database, failed = status.database, status.warnings_failed
@@ -162,12 +162,12 @@ def _troubles(status: Status | None) -> list[tuple[int, str]]:
     ]
 
 
-def _figures(rows: Sequence[AccountRow], warning: int, critical: int, unknown: int, marks: _Marks) -> list[str]:
+def _figures(rows: Sequence[AccountRow], *, warning: int, critical: int, unknown: int, at: _Thresholds) -> list[str]:
     """Performance data: 'label'=value[unit];[warn];[crit];[min];[max]."""
     worst = max((row.percent for row in rows if row.percent is not None), default=0.0)
     used = sum(row.used_bytes or 0 for row in rows)
     return [
-        f"worst={int(worst * 10) / 10}%;{marks.warning:g};{marks.critical:g};0;",
+        f"worst={int(worst * 10) / 10}%;{at.warning:g};{at.critical:g};0;",
         f"critical={critical};;;0;{len(rows)}",
         f"warning={warning};;;0;{len(rows)}",
         f"unknown={unknown};;;0;{len(rows)}",

@@ -1,4 +1,4 @@
-"""The columns of ``list``, and the orders that its accounts can have. Pure; "now" is a parameter."""
+"""The columns of ``list``, and its sort orders. Pure; the time is a parameter (``now``, seconds since the epoch)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ENDLESS = float("inf")
 
 @dataclass(frozen=True)
 class Column:
-    """``title`` is the key of ``--sort`` too. ``order`` gives None for what is not known, which comes last either way.
+    """``title`` is also the key of ``--sort``. ``order`` gives the value to sort by; None, if not known, comes last.
 
     Numbers sort largest first, texts from A to Z, days to full soonest first.
     """
@@ -33,7 +33,7 @@ class Column:
 
 
 def level_cell(row: AccountRow) -> Cell:
-    """The level as a word in its colour."""
+    """The level of an account in its colour."""
     if not row.enabled:
         return Cell("disabled")
     return Cell(row.level.value, LEVEL_COLOURS.get(row.level, ""))
@@ -89,17 +89,17 @@ SORT_KEYS = tuple(_ORDERS)
 
 
 def titles() -> list[str]:
-    """The head of the table."""
+    """The titles for ``write_table``."""
     return [f">{column.title}" if column.right else column.title for column in COLUMNS]
 
 
 def cells(row: AccountRow, now: float) -> list[Cell | str]:
-    """One account."""
+    """The row of one account for ``write_table``."""
     return [column.cell(row, now) for column in COLUMNS]
 
 
 def worst_first(rows: Iterable[AccountRow]) -> list[AccountRow]:
-    """By percent of the limit; then those of which it is not known, then those without a limit, by use."""
+    """Sorted by percent of the limit, largest first; then those of unknown usage, then unlimited ones by usage."""
     return sorted(rows, key=_badness)
 
 
@@ -111,13 +111,13 @@ def _badness(row: AccountRow) -> tuple[int, float, str]:
 
 
 def check_sort_key(key: str) -> None:
-    """UsageError for what can't be sorted by."""
+    """Raises UsageError where ``key`` is no sort order."""
     if key.removeprefix("-") not in _ORDERS:
         raise UsageError(f"{shown(key)} is no column to sort by; accepted: {', '.join(SORT_KEYS)}; -KEY reverses")
 
 
 def sort_by(rows: Iterable[AccountRow], key: str) -> list[AccountRow]:
-    """In the order of a column, the other way round for ``-KEY``. Equal ones by address, unknown ones last."""
+    """Sorted by a key of SORT_KEYS, reversed for ``-KEY``. Equal ones by address, unknown ones last."""
     order = _ORDERS[key.removeprefix("-")]
     by_address = sorted(rows, key=lambda row: row.address)
     known = [row for row in by_address if order(row) is not None]

@@ -1,4 +1,4 @@
-"""``mailquota config``: the effective settings, each with where it came from."""
+"""``mailquota config``: the effective settings, each with its origin."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _MASK = "***"
 @click.option("--write", "target", metavar="FILE", help="Write a commented settings file; - prints it.")
 @JSON
 def config(common: Common, target: str | None, as_json: bool) -> None:
-    """The effective settings, each with where it came from; passwords are masked.
+    """Print the effective settings, each with its origin; passwords are masked.
 
-    --write makes a new file, never over an old one. A password of a database URL is left out of it, and one that was
-    found on the server is not copied: the file names where it is read from.
+    --write makes a new file, and never replaces one. A password of a database URL is left out of it, and one that was
+    found on the server is not copied: the file names the path that it is read from.
     """
     if as_json and target is not None:
         raise UsageError("give either --json or --write, not both")
@@ -42,7 +42,7 @@ def config(common: Common, target: str | None, as_json: bool) -> None:
 
 
 def _listing(found: Config) -> list[tuple[str, Any, str]]:
-    """With what the settings stand for on this server, and which of them are no more than an example."""
+    """Key, value and origin of each setting; what "auto" means on this server; a note where it is an example."""
     notes = dict.fromkeys(missing(found), "not found, so it has to be set: this is an example")
     if found.settings.mailstore.driver == "auto":
         notes["mailstore.driver"] = f"here: {driver_name(found)}"
@@ -74,7 +74,7 @@ def _write_file(found: Config, target: str) -> None:
 
 
 def make_folder(target: str) -> None:
-    """That of the usual place, which nobody has made before mailquota is installed."""
+    """Make /etc/mailquota, if ``target`` is the default settings file: it is missing before an installation."""
     if os.path.abspath(target) == str(DEFAULT_PATH):
         DEFAULT_PATH.parent.mkdir(exist_ok=True)
 

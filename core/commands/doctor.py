@@ -1,4 +1,4 @@
-"""``mailquota doctor``: this server against the whole recipe."""
+"""``mailquota doctor``: checks all that mailquota needs on this server."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _INDENT, _NAME, _PART = 6, 29, 7  # columns
 @command("doctor")
 @JSON
 def doctor(common: Common, as_json: bool) -> int:
-    """Check this server against the whole recipe: what is wrong, why it matters, and the lines that mend it.
+    """Check this server: what is wrong, why it matters, and the lines that fix it.
 
-    Nothing is changed. Run it as root: without, it says what it could not see. It ends with 1 if anything failed.
+    Nothing is changed. Run it as root: without, it says what it could not check. The exit code is 1 if a check failed.
 
-    The pages that it names lie below share/doc/mailquota of where mailquota is installed, as in /opt/mailquota.
+    The pages that it names are in share/doc/mailquota below the folder of the installation, such as /opt/mailquota.
     """
     from mailquota.core.doctor.examine import examine
 
-    log_nowhere()  # what would be logged on the way is found, and told, by a check
+    log_nowhere()  # a check reports what would be logged meanwhile
     findings = examine(common.load())
     if as_json:
         write_json(findings)
@@ -40,18 +40,18 @@ def doctor(common: Common, as_json: bool) -> int:
 
 
 def _write(common: Common, findings: list[Finding]) -> None:
-    """What is worst stands last: there a terminal leaves it, whatever has scrolled away."""
+    """Print the findings, the worst last, where a terminal shows them at the end."""
     colours = wants_colour(common, sys.stdout)
     width = shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
     for same in _grouped(sorted(findings, key=lambda one: ORDER.index(one.state), reverse=True)):
-        needs_somebody = same[0].state in {"fail", "warn"} or same[0].fix
-        lines = _full(same[0], width) if needs_somebody else _short(same, width)
+        needs_action = same[0].state in {"fail", "warn"} or same[0].fix
+        lines = _full(same[0], width) if needs_action else _short(same, width)
         click.echo("\n".join(lines), color=colours)
     click.echo(f"\n{summary(findings)}")
 
 
 def _grouped(findings: list[Finding]) -> list[list[Finding]]:
-    """What many checks lack for the same reason is said once."""
+    """Findings that are printed together: checks that were skipped for the same reason."""
     groups: dict[tuple[str, ...], list[Finding]] = {}
     for one in findings:
         alone = one.state != "skip" or one.fix
@@ -60,7 +60,7 @@ def _grouped(findings: list[Finding]) -> list[list[Finding]]:
 
 
 def _short(same: list[Finding], width: int | None) -> list[str]:
-    """What needs nobody takes a line, or as many as it fills."""
+    """Findings that need no action, as one line, or more where it is too long."""
     names, found = ", ".join(one.check for one in same), visible(" ".join(same[0].found.split()))
     if len(same) > 1:
         lines = [*_wrapped(names, width, _INDENT), *_wrapped(found, width, _INDENT)]
@@ -71,7 +71,7 @@ def _short(same: list[Finding], width: int | None) -> list[str]:
 
 
 def _full(finding: Finding, width: int | None) -> list[str]:
-    """A blank line, and all that is known. Only what is read is wrapped: what is pasted stays as it is."""
+    """A blank line, and all of a finding. Text is wrapped; lines of a fix stay as they are, to be pasted."""
     lines = [f"{_state(finding)}{click.style(finding.check, bold=True)}"]
     for name, texts in sections(finding):
         indent = f"{'':{_INDENT}}{name:<{_PART}}"
@@ -87,7 +87,7 @@ def _state(finding: Finding) -> str:
 
 
 def _wrapped(text: str, width: int | None, indent: int) -> list[str]:
-    """Lines for what is left of a terminal; where there is none, the text as it is."""
+    """The text as lines of ``width`` without ``indent``; as one line where ``width`` is None."""
     if width is None:
         return [text]
     return textwrap.wrap(text, max(20, width - indent), break_long_words=False, break_on_hyphens=False) or [""]

@@ -1,4 +1,4 @@
-"""``mailquota explain``: the answer that Postfix would get, and every step that led to it."""
+"""``mailquota explain``: the answer that Postfix would get, and each step of the decision."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from mailquota.core.control.results import Explanation, Target
 
 @command("explain")
 @click.argument("address")
-@click.option("--size", metavar="BYTES", default="0", help="Of the mail; 5000 or 5M. Without it: an empty one.")
+@click.option("--size", metavar="BYTES", default="0", help="The size of the mail, like 5000 or 5M; default 0.")
 @JSON
 def explain(common: Common, address: str, size: str, as_json: bool) -> None:
-    """The answer that Postfix would get for this recipient now, and why.
+    """Show the answer that Postfix would get for this recipient now, and why.
 
-    It is found by the way of a live request, but counted nowhere. An address that has no account here is answered too.
+    It is decided like a live request, but not counted. An address without an account here gets its answer, too.
     """
     recipient, length = utf8(address), parse_size(size)
     answer: Explanation = run(common, lambda session: _ask(session, recipient, length))

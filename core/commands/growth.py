@@ -1,4 +1,4 @@
-"""Growth and what follows from it, as people read it. Pure."""
+"""Texts for growth, forecast and the usage of a week. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 def growth_text(growth: int | None) -> str:
-    """``12 MiB/d``."""
+    """Growth in bytes a day, like ``12 MiB/d``."""
     return NOTHING if growth is None else f"{format_size(growth)}/d"
 
 
 def days_text(days: float | None) -> str:
-    """``now``, ``<1``, ``12``."""
+    """Days until a mailbox is full: ``now``, ``<1``, ``12``."""
     if days is None:
         return NOTHING
     if days == 0:
@@ -24,7 +24,7 @@ def days_text(days: float | None) -> str:
 
 
 def trend_text(trend: Trend | None) -> str:
-    """``12 MiB a day (9.5 MiB to 15 MiB)``."""
+    """Growth with its range, like ``12 MiB a day (9.5 MiB to 15 MiB)``."""
     if trend is None:
         return "not known before two days of history"
     span = "" if trend.low == trend.high else f" ({format_size(trend.low)} to {format_size(trend.high)})"
@@ -32,7 +32,7 @@ def trend_text(trend: Trend | None) -> str:
 
 
 def forecast_text(forecast: Forecast) -> str:
-    """``in about 12 days (9 to 20)``, ``now``, ``not in sight``."""
+    """When a mailbox is full: ``in about 12 days (9 to 20)``, ``now``, ``not in sight``."""
     if forecast.days == 0:
         return "now"
     if forecast.days is None:
@@ -48,5 +48,5 @@ def _days(days: float) -> str:
 
 
 def sparkline(week: str) -> str:
-    """Seven bars."""
+    """The usage of seven days as bars; ``week`` has a digit from 0 to 7 for each."""
     return "".join(_BARS[int(digit)] for digit in week)

@@ -1,4 +1,4 @@
-"""``mailquota journal``: who changed what, when, old and new value, why."""
+"""``mailquota journal``: the changes, with operator, time, old and new value, and reason."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _FIGURE = re.compile(r"-?[0-9]{1,30}")
 @command("journal")
 @click.argument("address", metavar="[ADDRESS]", required=False)
 @JSON
-@click.option("--since", metavar="DATE", help=f"From then on: {SINCE_FORMS}.")
+@click.option("--since", metavar="DATE", help=f"Entries from then on: {SINCE_FORMS}.")
 def journal(common: Common, address: str | None, as_json: bool, since: str | None) -> None:
-    """Who changed what, when, old and new value, why; of one account if its ADDRESS is given.
+    """List the changes: operator, time, old and new value, reason; of one account if its ADDRESS is given.
 
-    The newest first, at most 10,000. An edit that was taken back, or has ended, names the entry that did it.
+    The newest come first, at most 10,000. An edit that was taken back, or has ended, names the entry that did it.
     """
     start = 0.0 if since is None else parse_since(since, time.time())
     (name,) = account_names((address,)) if address is not None else ("",)
@@ -54,7 +54,7 @@ def journal(common: Common, address: str | None, as_json: bool, since: str | Non
 
 
 def _read(config: Config, address: str, since: float) -> list[JournalRow]:
-    """From the state database itself."""
+    """The entries, read from the state database, where no engine runs."""
     from mailquota.core.history.from_settings import make_state
     from mailquota.core.history.journal import Journal  # late: needed only where no engine runs
 
@@ -63,7 +63,7 @@ def _read(config: Config, address: str, since: float) -> list[JournalRow]:
 
 
 def change_json(row: JournalRow) -> dict[str, Any]:
-    """One entry, by the contract: sizes as integers, null for unlimited and for what there was not."""
+    """An entry for --json: sizes are integers; null is unlimited, or a value that the entry does not have."""
     return msgspec.structs.asdict(row) | {
         "at": rfc3339(row.at),
         "until": rfc3339(row.until),
@@ -79,7 +79,7 @@ def _json_value(value: str | None) -> int | str | None:
 
 
 def change_text(row: JournalRow, undone_by: int | None = None) -> str:
-    """One entry in a line."""
+    """An entry as one line. ``undone_by``: the entry that took it back."""
     until = f" until {local_time(row.until)}" if row.until is not None else ""
     note = _note(row, undone_by)
     what = f"{row.kind}{_change(row)}{until}"
@@ -87,19 +87,19 @@ def change_text(row: JournalRow, undone_by: int | None = None) -> str:
 
 
 def _change(row: JournalRow) -> str:
-    """From what to what, as far as there is both."""
+    """Old and new value, as far as the entry has them."""
     if row.old is None:
         return "" if row.new is None else f"  {value_text(row.new)}"
     return f"  {value_text(row.old)} → {value_text(row.new)}"
 
 
 def undoing(changes: Iterable[JournalRow]) -> dict[int, int]:
-    """By which entry each was taken back."""
+    """The id of the entry that took each entry back, by the id of the latter."""
     return {row.undoes: row.id for row in changes if row.undoes is not None}
 
 
 def _note(row: JournalRow, undone_by: int | None) -> str:
-    """Why, and how it belongs to other entries."""
+    """The reason, and the entries that this one undoes or is undone by."""
     parts = [row.reason]
     if row.undoes is not None:
         parts.append(f"undoes {row.undoes}")
@@ -109,7 +109,7 @@ def _note(row: JournalRow, undone_by: int | None) -> str:
 
 
 def value_text(value: str | None) -> str:
-    """A limit or a size as people read it."""
+    """An old or new value as text: bytes like ``5 GiB``."""
     if value is None:
         return NOTHING
     return format_size(int(value)) if _FIGURE.fullmatch(value) else value

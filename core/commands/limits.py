@@ -1,4 +1,4 @@
-"""``mailquota set`` and ``undo``: edit limits, and take that back."""
+"""``mailquota set`` and ``undo``: edit limits, and take an edit back."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from mailquota.core.commands.session import Session, run
 from mailquota.core.control.messages import SetLimit, Undo
 from mailquota.core.control.results import SetResult
 
-_REASON = click.option("--reason", default="", metavar="TEXT", help="Why, for the journal.")
-_MANY = 10  # more accounts are a question
+_REASON = click.option("--reason", default="", metavar="TEXT", help="The reason, for the journal.")
+_MANY = 10  # for more accounts it asks
 
 
 @command("set", NumbersCommand, acts=True, epilog=f"SIZE, in powers of 1024:\n{LIMIT_FORMS}")
 @click.argument("addresses", metavar="ADDRESS...", nargs=-1)
 @click.argument("size")
 @WHERE
-@click.option("--until", metavar="DATE", help=f"Goes back by itself then: {DATE_FORMS}.")
+@click.option("--until", metavar="DATE", help=f"The limit goes back by itself then: {DATE_FORMS}.")
 @_REASON
 @DRY_RUN
 @YES
@@ -56,14 +56,14 @@ def set_limits(
     yes: bool,
     as_json: bool,
 ) -> int:
-    """Edit limits. Asks where a limit goes under the present use, and for more than 10 accounts.
+    """Edit limits. Asks where a limit would be below the present usage, and for more than 10 accounts.
 
-    With --until a limit goes back by itself at the start of that day, or after that time, to what it is now. An engine
-    does that, at its next start if none runs then. Whoever sets the limit again meanwhile ends it.
+    With --until a limit goes back by itself at the start of that day, or at that time, to what it is now. An engine
+    does that, at its next start if none runs then. Setting the limit again meanwhile ends it.
     """
     end = "" if until is None else until_text(parse_until(until, time.time()))
     if "@" in size and where is None:
-        raise UsageError(f"the last word is the size, and {shown(size)} is none; accepted: {LIMIT_FORMS}")
+        raise UsageError(f"the last argument is the size, and {shown(size)} is none; accepted: {LIMIT_FORMS}")
     chosen = accounts_where(addresses, where)
     order = _Order(utf8(size), utf8(reason), end, dry_run=dry_run, yes=yes)
     results, interrupted = run(common, lambda session: order.carry_out(session, account_names(addresses), chosen))
@@ -75,7 +75,7 @@ def set_limits(
 
 
 class _Order:
-    """What is to be done to some accounts."""
+    """A new limit, and how to set it."""
 
     def __init__(self, size: str, reason: str, until: str, *, dry_run: bool, yes: bool) -> None:
         self._size = size
@@ -87,7 +87,7 @@ class _Order:
     async def carry_out(
         self, session: Session, addresses: list[str], chosen: Filter | None
     ) -> tuple[list[SetResult], bool]:
-        """Plan, ask, do. The results, and whether it was interrupted."""
+        """Show what would change, ask, and set the limits. The results, and whether Ctrl-C interrupted it."""
         addresses = await session.chosen(addresses, chosen)
         if not self._dry_run:
             session.require_rights()
@@ -95,24 +95,24 @@ class _Order:
             plan = await self._send(session, addresses, dry_run=True)
             if self._dry_run or not any(result.error is None for result in plan):
                 return plan, session.interrupted
-            session.require_calm()
+            session.require_no_interrupt()
             question = _question(plan)
             if question:
                 await confirm(question)
         results = await self._send(session, addresses, dry_run=False)
         if self._until and session.is_alone and any(result.error is None for result in results):
-            complain("no engine runs here: one must run for the limit to go back, or start some day afterwards")
+            complain("no engine runs here: the limit goes back when one runs then, or at its next start")
         return results, session.interrupted
 
     async def _send(self, session: Session, addresses: list[str], *, dry_run: bool) -> list[SetResult]:
         def order(number: int, addresses: list[str]) -> SetLimit:
-            return SetLimit(number, addresses, self._size, self._reason, self._until, dry_run=dry_run)
+            return SetLimit(number, addresses, self._size, reason=self._reason, until=self._until, dry_run=dry_run)
 
         return await session.work(addresses, order, list[SetResult], "setting the limits of")
 
 
 def _question(plan: list[SetResult]) -> str:
-    """What is to be asked about a plan; "" for nothing."""
+    """The question about a plan, "" where none is needed."""
     wanted = [result for result in plan if result.error is None]
     under = [(result, missing) for result in wanted if (missing := _missing(result)) > 0]
     parts = []
@@ -122,18 +122,19 @@ def _question(plan: list[SetResult]) -> str:
         result, missing = under[0]
         parts.append(
             f"The limit of {result.address} would be {format_size(result.new_bytes)},"
-            f" {format_size(missing)} under its present use of {format_size(result.used_bytes)}."
+            f" {format_size(missing)} under its present usage of {format_size(result.used_bytes)}."
         )
     elif under:
         result, missing = max(under, key=lambda pair: pair[1])
         parts.append(
-            f"{len(under):,} limits would be under the present use, that of {result.address} by {format_size(missing)}."
+            f"{len(under):,} limits would be under the present usage,"
+            f" that of {result.address} by {format_size(missing)}."
         )
     return " ".join([*parts, "Go on?"]) if parts else ""
 
 
 def _missing(result: SetResult) -> int:
-    """Bytes that the use is above the new limit."""
+    """Bytes of usage above the new limit; 0 or less if it fits."""
     if result.new_bytes is None or result.used_bytes is None:
         return 0
     return result.used_bytes - result.new_bytes
@@ -179,9 +180,9 @@ def _share(result: SetResult) -> str:
 @_REASON
 @JSON
 def undo(common: Common, *, entry: int | None, reason: str, as_json: bool) -> int:
-    """Take back the last edit of limits, of all accounts that it set, or the one entry ID of the journal.
+    """Take back the last edit of limits, of all accounts that it set, or only entry ID of the journal.
 
-    What somebody changed since stays as it is. Asks nothing.
+    A limit that was changed since stays as it is. Asks nothing.
     """
 
     async def carry_out(session: Session) -> list[SetResult]:

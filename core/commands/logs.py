@@ -1,6 +1,6 @@
-"""Where log lines go: stderr (the journal's form where the journal reads it), syslog, a file, or a command's user.
+"""Where the log goes: stderr (with priorities where the systemd journal reads it), syslog, a file, a command's stderr.
 
-What is logged may hold text from outside, so nothing unprintable leaves the formatter and a record stays on its lines.
+A message may have text from outside, so control characters are escaped, and a record makes no lines of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ER
 
 
 class _Lines(logging.Formatter):
-    """The message and, each on a line of its own, what belongs to an exception; ``head`` goes before each line."""
+    """A line for the message and for each line of an exception, each with ``head`` before it."""
 
     def head(self, record: logging.LogRecord) -> str:
         return f"{record.levelname} "
@@ -39,21 +39,21 @@ class _Journal(_Lines):
 
 
 class _Bare(_Lines):
-    """For syslog, which has head and priority of its own."""
+    """For syslog, which adds time and priority."""
 
     def head(self, record: logging.LogRecord) -> str:  # noqa: ARG002
         return ""
 
 
 class _Stamped(_Lines):
-    """For a file, where nobody else writes down when it was."""
+    """For a file: with the time."""
 
     def head(self, record: logging.LogRecord) -> str:
         return f"{self.formatTime(record)} {record.levelname} "
 
 
 class _File(logging.FileHandler):
-    """Made at the first line. A file that can't be made is no reason for the engine to stumble."""
+    """A file that is made at the first line. Where it can't be made or written, lines are dropped."""
 
     def emit(self, record: logging.LogRecord) -> None:
         with contextlib.suppress(OSError):
@@ -61,7 +61,7 @@ class _File(logging.FileHandler):
 
 
 class _ToUser(logging.Handler):
-    """Warnings of the engine that a command makes for itself, as the command's own; not those of its answers."""
+    """Prints warnings of an engine in a command as messages of the command, but for those that its answer has."""
 
     def emit(self, record: logging.LogRecord) -> None:
         from mailquota.core.commands.output import complain
@@ -71,16 +71,16 @@ class _ToUser(logging.Handler):
 
 
 def log_to_stderr() -> None:
-    """Of a service."""
+    """Log to stderr, as an engine does that has one."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Journal() if read_by_journal() else _Stamped() if _is_file() else _Lines())
     _use(handler, logging.INFO)
 
 
 def log_detached(control_socket: str | None) -> None:
-    """Of an engine without a stderr of its own: syslog, or where there is none a file beside the control socket.
+    """Log to syslog, as an engine without stderr does, or where there is none to a file beside the control socket.
 
-    Before the settings say where that is, there is syslog or nothing.
+    ``control_socket`` None: its path is not known yet; without syslog lines are dropped.
     """
     handler: logging.Handler
     if not os.path.exists(_SYSLOG):
@@ -96,17 +96,17 @@ def log_detached(control_socket: str | None) -> None:
 
 
 def log_to_user() -> None:
-    """Of a command."""
+    """Print warnings on stderr as messages of a command."""
     _use(_ToUser(), logging.WARNING)
 
 
 def log_nowhere() -> None:
-    """Where a line would only spoil the screen."""
+    """Drop the log, as where a line would damage the screen."""
     _use(logging.NullHandler(), logging.CRITICAL)
 
 
 def read_by_journal() -> bool:
-    """Whether our stderr is the stream that systemd made for it (systemd.exec(5), JOURNAL_STREAM)."""
+    """Whether stderr is the stream to the journal that systemd made (systemd.exec(5), JOURNAL_STREAM)."""
     try:
         found = os.fstat(sys.stderr.fileno())
     except (OSError, ValueError, AttributeError):
@@ -115,15 +115,15 @@ def read_by_journal() -> bool:
 
 
 def _is_file() -> bool:
-    """Whether our stderr is a file, as where it is started without systemd."""
+    """Whether stderr is a regular file, as where an engine is started without systemd."""
     try:
         return stat.S_ISREG(os.fstat(sys.stderr.fileno()).st_mode)
     except (OSError, ValueError, AttributeError):
         return False
 
 
-def nobody_reads() -> bool:
-    """Whether our stderr leads nowhere."""
+def stderr_is_null() -> bool:
+    """Whether stderr is /dev/null, or closed."""
     try:
         return os.path.samestat(os.fstat(sys.stderr.fileno()), os.stat(os.devnull))
     except (OSError, ValueError, AttributeError):
@@ -131,7 +131,7 @@ def nobody_reads() -> bool:
 
 
 def _use(handler: logging.Handler, level: int) -> None:
-    """Nothing else than this handler; where it can't write, that is no reason to fail."""
+    """Make this the only handler. Where it can't write, nothing is raised."""
     logging.raiseExceptions = False
     logger = logging.getLogger()
     logger.handlers[:] = [handler]

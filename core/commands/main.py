@@ -1,4 +1,4 @@
-"""The root of the command line, and its outer edge: every error becomes one line and an exit code."""
+"""The command line: finds the command, and turns every error into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import click
 
 from mailquota.core.base.errors import MailquotaError
 from mailquota.core.commands.options import Command, Common, Console, Group
-from mailquota.core.commands.outlets import prepare_streams
 from mailquota.core.commands.output import advise, complain, is_terminal
+from mailquota.core.commands.streams import prepare_streams
 
 log = logging.getLogger(__name__)
 
@@ -37,14 +37,14 @@ _COMMANDS = {  # name → module; the Command in it is looked up by name
 
 
 class _Root(Group):
-    """Loads the module of a command when it is asked for."""
+    """The commands; the module of each is imported only when it is needed."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
-        """In the order of the documentation."""
+        """The names of all commands, in the order of the documentation."""
         return list(_COMMANDS)
 
     def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
-        """None for an unknown name."""
+        """The command of this name, None where there is none."""
         module = _COMMANDS.get(name)
         if module is None:
             return None
@@ -53,15 +53,17 @@ class _Root(Group):
 
 
 @click.command("mailquota", cls=_Root, invoke_without_command=True, subcommand_metavar="[COMMAND [ARGS]...]")
-@click.option("--serve", is_flag=True, help="The engine without a screen: policy server, measuring, control socket.")
+@click.option(
+    "--serve", is_flag=True, help="Run the engine without a screen: policy server, measuring, control socket."
+)
 @click.option("--demo", is_flag=True, help="A throwaway world to look at; with --serve, prints its settings file.")
 @click.option("--accounts", type=int, metavar="N", help="With --demo: how many accounts.")
 @click.pass_context
 def root(ctx: click.Context, serve: bool, demo: bool, accounts: int | None) -> int | None:
-    """Mail quotas: who is how full, and a policy server that keeps Postfix from accepting what does not fit.
+    """Mail quotas: the usage of each mailbox, and a policy server that has Postfix refuse mail that does not fit.
 
-    Without a command it opens the console: attached to the engine that runs on this server, or else with an engine of
-    its own. Without a terminal on standard output it prints the table of accounts once.
+    Without a command it opens the console, on the engine that runs on this server, or else with an engine of its own.
+    Without a terminal on standard input and output it prints the table of accounts once.
 
     Exit codes: 0 done, 1 refused or failed and nothing changed, 2 wrong usage or settings, 3 partly done, 4 no such
     account, 5 a needed service is not reachable. check has its own.
@@ -97,14 +99,14 @@ def _start(common: Common, *, serve: bool, demo: int | None) -> int:
 
 
 def run(arguments: list[str], console: Console) -> int:
-    """Carry out a command line; its exit code. ``console`` opens the screen."""
-    outlet = prepare_streams()
+    """Run a command line; returns its exit code. ``console`` opens the screen."""
+    stdout = prepare_streams()
     common = Common(console)
     code = _run(arguments, common)
-    if outlet is None or outlet.fault is None:
+    if stdout is None or stdout.fault is None:
         return code
-    complain(f"standard output: {outlet.fault.strerror}")
-    return code if common.acts else code or _FAILED  # 1 says that nothing was changed
+    complain(f"standard output: {stdout.fault.strerror}")
+    return code if common.acts else code or _FAILED  # for a command that acts 1 would say that nothing was changed
 
 
 def _run(arguments: list[str], common: Common) -> int:
@@ -119,7 +121,7 @@ def _run(arguments: list[str], common: Common) -> int:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         return _failed(f"{place}{error.strerror or error}", _FAILED)
-    except Exception as error:  # the outermost edge: people get a line, not a traceback
+    except Exception as error:  # the outermost edge: a line on stderr instead of a traceback
         log.debug("a command failed", exc_info=True)
         return _failed(f"internal error: {type(error).__name__}: {error}", _FAILED)
 

@@ -1,4 +1,4 @@
-"""Options that every command takes, before or after its name, and the classes that make it so."""
+"""Options that every command takes, before or after its name, and the classes of commands that add them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class Console(Protocol):
-    """Opens the screen; returns the exit code. ``demo`` is the number of accounts in a throwaway world, or None."""
+    """Opens the console. ``demo`` is the number of accounts of a throwaway world, None for this server."""
 
     def __call__(self, common: Common, demo: int | None) -> int:
-        """Until it is left."""
+        """Show the console until the operator leaves it; returns the exit code."""
 
 
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
@@ -33,9 +33,9 @@ WHERE = click.option("--where", metavar="FILTER", help="The accounts that match,
 
 @dataclass
 class Common:
-    """What the command line says for every command; the last word counts.
+    """The options of every command; of an option that is given twice the last one counts.
 
-    ``acts``: the command changes something, so that its exit code tells of that and not of what it could not print.
+    ``acts``: the command changes something, so its exit code says whether it did, and not whether it could print.
     """
 
     console: Console
@@ -72,7 +72,7 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
 
 
 def common_options() -> list[click.Parameter]:
-    """Fresh ones, as a parameter belongs to one command."""
+    """The options of every command, as new objects: click binds each to one command."""
     return [
         click.Option(
             ["--config"],
@@ -82,9 +82,7 @@ def common_options() -> list[click.Parameter]:
             callback=_store,
             help="Settings file; else MAILQUOTA_CONFIG, else /etc/mailquota/mailquota.toml.",
         ),
-        click.Option(
-            ["--read-only"], is_flag=True, expose_value=False, callback=_store, help="Look; refuse every change."
-        ),
+        click.Option(["--read-only"], is_flag=True, expose_value=False, callback=_store, help="Refuse every change."),
         click.Option(
             ["--no-color"], is_flag=True, expose_value=False, callback=_store, help="No colours; as NO_COLOR does."
         ),
@@ -117,40 +115,40 @@ class _WithCommonOptions(click.Command):
                     formatter.write_dl(records)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Its own options, then those of every command."""
+        """Write the options of the command, then those of every command."""
         self._format_own_options(ctx, formatter)
 
 
 class Command(_WithCommonOptions):
-    """A command. Its function returns the exit code; None is 0. ``acts``: it changes something, unless told not to."""
+    """A command. Its function returns the exit code; None is 0. ``acts``: it changes something, but for a dry run."""
 
     def __init__(self, *args: Any, acts: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._acts = acts
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run it."""
+        """Run the command, after noting in Common whether it acts."""
         ctx.obj.acts = self._acts and ctx.params.get("apply", True) and not ctx.params.get("dry_run")
         return super().invoke(ctx)
 
 
 class Group(_WithCommonOptions, click.Group):
-    """The root."""
+    """``mailquota`` itself, which has commands."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Options, then the commands."""
+        """Write the options, then the commands."""
         self._format_own_options(ctx, formatter)
         self.format_commands(ctx, formatter)
 
 
-_MINUS = "\0"  # stands for the minus of a number while options are parsed; no argument can hold one
+_MINUS = "\0"  # stands for the minus of a number while options are parsed: no argument can hold this character
 
 
 class NumbersCommand(Command):
-    """A command that takes ``-1G`` for an argument: no option begins with a digit. ``--yse`` stays a mistake."""
+    """A command to which ``-1G`` is an argument, as no option begins with a digit. ``--yse`` is still a usage error."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Hide the minus of numbers from the parser."""
+        """Parse with the minus of numbers hidden."""
         rest = super().parse_args(ctx, [_hide(arg) for arg in args])
         ctx.params = {name: _unhide(value) for name, value in ctx.params.items()}
         return rest
@@ -168,7 +166,7 @@ def _unhide(value: Any) -> Any:
 
 
 def command(name: str, cls: type[Command] = Command, **attributes: Any) -> Callable[..., Command]:
-    """Decorator: a command of this name. The function gets the Common options first."""
+    """Make a command of the decorated function, which gets Common as its first argument."""
 
     def decorate(function: Callable[..., int | None]) -> Command:
         return click.command(name, cls=cls, **attributes)(click.pass_obj(function))
@@ -177,7 +175,7 @@ def command(name: str, cls: type[Command] = Command, **attributes: Any) -> Calla
 
 
 def account_names(addresses: tuple[str, ...]) -> list[str]:
-    """Addresses as typed, as accounts are named: lower case, each once. Bytes that are no text name nobody."""
+    """Typed addresses as the names of accounts: lower case, each once. Bytes that are not UTF-8 match no account."""
     return list(dict.fromkeys(utf8(address).lower() for address in addresses))
 
 
@@ -187,8 +185,10 @@ def utf8(text: str) -> str:
 
 
 def accounts_where(addresses: tuple[str, ...], where: str | None) -> Filter | None:
-    """The filter of --where; None where addresses are given. UsageError for both, neither, and for what would choose
-    everybody by mistake: an empty text, as an unset variable gives."""
+    """The filter of --where; None where addresses are given. UsageError for both and for neither.
+
+    Also for an empty filter, which would choose all accounts: an unset variable of a shell gives one.
+    """
     one_of(addresses, where is not None, "--where FILTER")
     if where is None:
         return None

@@ -1,4 +1,4 @@
-"""What commands print: JSON, aligned tables, progress, complaints. Figures go to stdout, all else to stderr."""
+"""What commands print: JSON, tables, progress, messages. Results go to stdout, all else to stderr."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _GAP = "  "
 
 
 def complain(text: str) -> None:
-    """One line on stderr; whatever is in the text stays on it."""
+    """Write a message to stderr, as one line without control characters."""
     click.echo(f"mailquota: {visible(text)}", err=True)
 
 
 def advise(lines: Iterable[str]) -> None:
-    """Lines on stderr that may be copied as they are."""
+    """Write lines to stderr without a prefix, so that they can be copied into a shell."""
     for line in lines:
         click.echo(visible(line), err=True)
 
 
 def is_terminal(stream: IO[str] | None) -> bool:
-    """Whether a person is at the other end."""
+    """Whether the stream is a terminal; False for a closed one."""
     try:
         return stream is not None and stream.isatty()
     except ValueError:  # closed
@@ -39,7 +39,7 @@ def is_terminal(stream: IO[str] | None) -> bool:
 
 
 def write_json(document: Any) -> None:
-    """One document. A list has one element a line, so that 100,000 accounts stay greppable and cheap."""
+    """Write one JSON document to stdout. A list has one element a line, so that grep works on 100,000 accounts."""
     if isinstance(document, list):
         items = b",\n".join(msgspec.json.encode(item) for item in document)
         click.echo(b"[\n" + items + b"\n]" if document else b"[]")
@@ -48,7 +48,7 @@ def write_json(document: Any) -> None:
 
 
 class Cell(NamedTuple):
-    """A text of a table, and its colour in click's names where there are colours."""
+    """A text of a table, and its colour by click's name, "" for none."""
 
     text: str
     colour: str = ""
@@ -57,7 +57,7 @@ class Cell(NamedTuple):
 def write_table(
     common: Common, titles: Sequence[str], rows: Iterable[Sequence[Cell | str]], *, to_stderr: bool = False
 ) -> None:
-    """Aligned, in full width: nothing is cut or wrapped. A title that begins with ``>`` stands on the right."""
+    """Write an aligned table; nothing is cut or wrapped. A title that begins with ``>`` aligns its column right."""
     cells = [[_safe(cell) for cell in row] for row in rows]
     heads = [Cell(title.removeprefix(">"), "bold") for title in titles]
     right = [title.startswith(">") for title in titles]
@@ -71,14 +71,14 @@ def write_table(
 
 
 def write_pairs(pairs: Iterable[tuple[str, str]]) -> None:
-    """``name: value`` lines, the values below each other."""
+    """Write a line for each name and value, the values aligned."""
     known = [(name, visible(value)) for name, value in pairs]
     width = max((len(name) for name, _ in known), default=0)
     click.echo("\n".join(f"{name:<{width}}{_GAP}{value}".rstrip() for name, value in known))
 
 
 def wants_colour(common: Common, stream: IO[str] | None) -> bool:
-    """Only a terminal gets colours, unless it was told otherwise."""
+    """Whether the stream is a terminal that shows colours: not with --no-color, NO_COLOR or TERM=dumb."""
     plain = common.no_color or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
     return not plain and is_terminal(stream)
 
@@ -102,19 +102,19 @@ def _painted(cell: Cell) -> str:
 
 
 def _width(text: str) -> int:
-    """Cells on a terminal."""
+    """The width of a text on a terminal, in cells."""
     if text.isascii():
         return len(text)
     return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
 
 
 def percent_text(percent: float | None) -> str:
-    """``104.2 %``, never rounded up to a level that is not reached."""
+    """A percentage like ``104.2 %``, rounded down, so that it shows no level that is not reached."""
     return NOTHING if percent is None else f"{int(percent * 10) / 10:,.1f} %"
 
 
 class Progress:
-    """One line on the terminal that says how far something is, gone at its end. Nothing where there is no terminal."""
+    """A line on the terminal that shows how many accounts are done, and is erased at the end. Without one: nothing."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -123,7 +123,7 @@ class Progress:
         self._written = False
 
     def __call__(self, done: int, total: int) -> None:
-        """So far."""
+        """Show these numbers, ten times a second at most."""
         now = time.monotonic()
         if self._shown and now >= self._next:
             self._next = now + _PROGRESS_SECONDS
@@ -131,7 +131,7 @@ class Progress:
             click.echo(f"\r\x1b[K{self._what} {done:,} of {total:,}", nl=False, err=True, color=True)
 
     def end(self) -> None:
-        """Leave no trace."""
+        """Erase the line."""
         if self._written:
             click.echo("\r\x1b[K", nl=False, err=True, color=True)
             self._written = False

@@ -21,9 +21,9 @@ from mailquota.core.control.results import RecalcResult
 @click.option("--all", "everybody", is_flag=True, help="All accounts, one after the other.")
 @JSON
 def recalc(common: Common, addresses: tuple[str, ...], everybody: bool, as_json: bool) -> int:
-    """Recount mailboxes and record what was counted, with doveadm where there is one.
+    """Recount mailboxes and record the result, with doveadm where there is one.
 
-    The first Ctrl-C ends it after the mailbox that is being counted, and shows what was done.
+    The first Ctrl-C ends it after the present mailbox, and shows what was done.
     """
     one_of(addresses, everybody, "--all")
     results, interrupted = run(common, lambda session: _recount(session, account_names(addresses), everybody))

@@ -1,4 +1,4 @@
-"""``mailquota status --report``: what enforcing changes, or would change, before anything is switched over."""
+"""``mailquota status --report``: the refusals of mailquota, and where quota-status would answer otherwise."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mailquota.core.control.results import RefusedAccount, Report
 
 
 def show_report(common: Common, *, as_json: bool) -> None:
-    """Ask the running engine."""
+    """Print the report of the running engine. Raises UnreachableError where none runs."""
     report: Report = run(common, lambda session: session.ask(GetReport, Report), running_only=True)
     if as_json:
         write_json(_document(report))

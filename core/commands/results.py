@@ -1,4 +1,4 @@
-"""What became of an order on many accounts: the exit code, the failures by name, and questions before it."""
+"""The end of a command on many accounts: its exit code and its errors; and the question before it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DONE, FAILED, PARTLY = 0, 1, 3
 
 
 def exit_code(results: Results) -> int:
-    """0 where all went well, 3 where some did; else the code that all failures share, or 1."""
+    """0 where all accounts succeeded, 3 where some did; else the code that all errors share, or 1."""
     failed = [result for result in results if result.error is not None]
     if len(failed) < len(results):
         return PARTLY if failed else DONE
@@ -29,7 +29,7 @@ def exit_code(results: Results) -> int:
 
 
 def finish(results: Results, *, interrupted: bool, dry_run: bool = False) -> int:
-    """Name each failure on stderr; the exit code."""
+    """Write each error and remark to stderr; returns the exit code."""
     for result in results:
         if result.error is not None:
             named = result.address in result.error
@@ -45,7 +45,7 @@ def finish(results: Results, *, interrupted: bool, dry_run: bool = False) -> int
 
 
 async def confirm(question: str) -> None:
-    """Ask on the terminal. MailquotaError unless the answer is yes; without a terminal it is no."""
+    """Ask a question on the terminal. MailquotaError unless the answer is yes, and where there is no terminal."""
     if not is_terminal(sys.stdin):
         raise MailquotaError(f"{question} Answered no, as there is no terminal to ask on; --yes answers yes")
     click.echo(f"{visible(question)} [y/N] ", nl=False, err=True)
@@ -59,7 +59,7 @@ def _resolve(ready: asyncio.Future[None]) -> None:
 
 
 async def _answer() -> str:
-    """A line from the terminal. Waited for on the loop, so that Ctrl-C gets through."""
+    """A line from the terminal, waited for on the loop, so that Ctrl-C works meanwhile."""
     loop = asyncio.get_running_loop()
     ready = loop.create_future()
     handle = sys.stdin.fileno()

@@ -17,25 +17,25 @@ from typing import TYPE_CHECKING
 import click
 
 from mailquota.core.base.errors import MailquotaError, UsageError
-from mailquota.core.commands.logs import log_detached, log_to_stderr, nobody_reads, read_by_journal
+from mailquota.core.commands.logs import log_detached, log_to_stderr, read_by_journal, stderr_is_null
 from mailquota.core.commands.options import Common
 from mailquota.core.commands.output import is_terminal
 
 if TYPE_CHECKING:
     from mailquota.core.demo.world import World
-    from mailquota.core.engine.parts import Options
+    from mailquota.core.engine.options import Options
     from mailquota.core.settings.config import Config
 
 log = logging.getLogger(__name__)
 
 
 def serve(common: Common) -> int:
-    """Until SIGTERM or SIGINT. Raises what keeps the engine from starting."""
+    """Run an engine until SIGTERM or SIGINT; returns the exit code. Raises MailquotaError where it can't start."""
     _refuse_read_only(common)
     from mailquota.core.engine.handover import VARIABLE
 
     handed_over = VARIABLE in os.environ
-    detached = handed_over and nobody_reads()
+    detached = handed_over and stderr_is_null()
     if detached:
         log_detached(None)
     else:
@@ -46,7 +46,7 @@ def serve(common: Common) -> int:
         if not handed_over and not read_by_journal():
             raise
         for line in (str(error), *filter(None, error.advice)):
-            log.error("%s", line)  # the line for people would go nowhere, or lose its priority
+            log.error("%s", line)  # a message on stderr would be lost, or lose its priority
         return error.exit_code
     return 0
 
@@ -61,12 +61,12 @@ def _serve(common: Common, *, detached: bool) -> None:
 
 
 def serve_demo(common: Common, accounts: int) -> int:
-    """The same in a throwaway world with mail coming in. Prints the path of its settings once it answers."""
+    """Run an engine on a throwaway world with random mail. Prints the path of its settings once it answers."""
     _refuse_read_only(common)
     log_to_stderr()
     from mailquota.core.demo.traffic import Traffic
     from mailquota.core.demo.world import World
-    from mailquota.core.engine.parts import Options
+    from mailquota.core.engine.options import Options
     from mailquota.core.engine.serve import serve as run_engine
 
     with World.temporary(accounts) as world, contextlib.ExitStack() as stack:
@@ -82,33 +82,33 @@ def serve_demo(common: Common, accounts: int) -> int:
 
 
 def world_settings(world: World) -> Callable[[], Config]:
-    """How to read the settings of a throwaway world, and of nothing else."""
+    """A function that reads the settings of a throwaway world, and no others."""
     from mailquota.core.settings.config import load
 
     return lambda: load(world.config_path, {})
 
 
 def _end_with_terminal() -> None:
-    """A throwaway world goes with the terminal that it was started on; SIGHUP alone means reload to an engine."""
+    """End this process when its terminal hangs up: SIGHUP alone makes an engine reload."""
     if is_terminal(sys.stdin):
         threading.Thread(target=_watch_terminal, args=(sys.stdin.fileno(),), daemon=True).start()
 
 
 def _watch_terminal(handle: int) -> None:
     poll = select.poll()
-    poll.register(handle, 0)  # a hang-up is told unasked
+    poll.register(handle, 0)  # no events: poll(2) reports a hang-up always
     poll.poll()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _refuse_read_only(common: Common) -> None:
     if common.read_only:
-        raise UsageError("--read-only is for the console and the commands; an engine is there to act")
+        raise UsageError("--read-only is for the console and the commands, not for an engine")
 
 
 def engine_options(common: Common, config: Config, *, embedded: bool = False) -> Options:
-    """How to read the settings again, and how to start the same engine without a screen from any directory."""
-    from mailquota.core.engine.parts import Options
+    """Options that read the same settings again, and start the same engine without a screen from any folder."""
+    from mailquota.core.engine.options import Options
 
     file = ["--config", str(Path(config.path).absolute())] if config.path is not None else []
     if common.config is not None:

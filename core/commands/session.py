@@ -1,10 +1,10 @@
-"""How a command reaches an engine: the running one over its control socket, else one of its own in this process.
+"""Connects a command to an engine: the running one over its control socket, else one of its own in this process.
 
-Theory of operation. Whether an engine runs says the control socket of the settings, and nothing else. Where nobody
-listens there (no file, or one that a killed engine left), the command makes an engine that listens nowhere and measures
-only what is asked for, and speaks to it over a socket pair. So both ways are the same protocol and the same functions,
-and leave the same journal entries. Where it can't be told whether somebody listens (no right to connect, no answer),
-the command fails: acting beside an engine that runs would be two hands on one mailbox.
+Theory of operation. The control socket of the settings decides whether an engine runs. Where none listens there (no
+file, or one that a killed engine left), the command makes an engine that listens nowhere and measures only what the
+command needs, and uses it over a socket pair. So in both cases protocol, functions and journal entries are the same.
+Where it is not known whether an engine listens (no right to connect, no answer), the command fails: two engines that
+change the same mailbox at once could damage it.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ T = TypeVar("T")
 
 
 class Make(Protocol):
-    """Builds an order around its id and some addresses."""
+    """Makes an order with this id for some addresses."""
 
     def __call__(self, number: int, addresses: list[str]) -> Request:
-        """The order."""
+        """The order with id ``number`` for these addresses."""
 
 
 _CLIENT = "command"
-_LOOK_PATIENCE, _ORDER_PATIENCE = 1.5, 60.0  # seconds for an engine that measures everybody for the first time
-_PART = 500  # accounts that are measured between two looks at anything else
+_LOOK_PATIENCE, _ORDER_PATIENCE = 1.5, 60.0  # seconds to wait for the first round of an engine that has just started
+_PART = 500  # accounts that are measured at a time
 _ORDER_BYTES = 2 * 1024 * 1024  # of addresses in one order; the protocol takes twice as much
 
 
 class Session:
-    """A connection to an engine. ``engine`` is the one in this process, None where one runs elsewhere."""
+    """A connection to an engine. ``engine`` is that of this process, None where the engine of the server runs."""
 
     def __init__(self, client: Client, welcome: Welcome, engine: Engine | None = None) -> None:
         self._client = client
@@ -60,27 +60,27 @@ class Session:
 
     @property
     def is_alone(self) -> bool:
-        """Whether no engine runs but the one that this command has made for itself."""
+        """Whether no engine runs but that of this command."""
         return self._engine is not None
 
     def require_rights(self) -> None:
-        """MailquotaError where the engine would refuse a change anyway: no question is worth asking then."""
+        """MailquotaError where the engine would refuse a change; called before the operator is asked anything."""
         if not self._welcome.may_change:
             raise MailquotaError("read-only: nothing was changed")
 
-    def require_calm(self) -> None:
-        """MailquotaError where Ctrl-C was pressed while we only looked."""
+    def require_no_interrupt(self) -> None:
+        """MailquotaError where Ctrl-C was pressed before anything was changed."""
         if self.interrupted:
             raise MailquotaError("interrupted; nothing was changed")
 
     async def ask(self, make: Callable[[int], Request], answer: Any) -> Any:
-        """Send the request that ``make`` builds around its id; its answer as type ``answer``. Raises MailquotaError."""
+        """Send the request that ``make`` makes with an id; its answer, of type ``answer``. Raises MailquotaError."""
         return await self._client.request(make(self._client.next_id()), answer)
 
     async def work(self, addresses: list[str], make: Make, answer: Any, what: str) -> list[Any]:
-        """Have something done to many accounts, with progress. Ctrl-C ends it between two, then ``interrupted`` is set.
+        """Send orders for many accounts, with progress. Ctrl-C ends it after an account, and sets ``interrupted``.
 
-        ``make`` builds the order around its id and a part of the addresses; each answers with a list.
+        ``make`` makes an order for a part of the addresses; each is answered by a list of type ``answer``.
         """
         results: list[Any] = []
         line = Progress(what)
@@ -104,7 +104,7 @@ class Session:
 
     @contextlib.contextmanager
     def _cancelled_by_interrupt(self, number: int) -> Iterator[None]:
-        """The first Ctrl-C has the engine stop after the account that it is at; the next one ends us."""
+        """The first Ctrl-C has the engine stop after the account that it is at; the next one ends this process."""
         loop = asyncio.get_running_loop()
 
         def cancel() -> None:
@@ -119,9 +119,9 @@ class Session:
             loop.remove_signal_handler(signal.SIGINT)
 
     async def rows(self, patience: float = _LOOK_PATIENCE, *, past: bool = False) -> list[AccountRow]:
-        """All accounts, measured: a running engine that has just begun with that is waited for.
+        """All accounts with their usage. An engine that has just started is waited for, ``patience`` seconds at most.
 
-        StateError where the ``past`` is needed and there is no way to it; else there is a complaint, and no past.
+        StateError where the ``past`` is needed and the state database can't be used; else that is only reported.
         """
         if self._engine is not None:
             await self.measure(list(self._engine.ledger.entries), everybody=True)
@@ -142,22 +142,22 @@ class Session:
         return rows
 
     async def matching(self, chosen: Filter, patience: float = _LOOK_PATIENCE) -> list[AccountRow]:
-        """The accounts that a filter lets through."""
+        """The accounts that match a filter. Raises as ``rows``."""
         return chosen.select(await self.rows(patience, past=chosen.asks_for_past), time.time())
 
     async def chosen(self, addresses: list[str], where: Filter | None) -> list[str]:
-        """The accounts that something is to be done to. A filter must not miss whom nobody has measured yet."""
+        """The given addresses, or those that match ``where``, all of which have to be measured before."""
         if where is None:
             return addresses
         return [row.address for row in await self.matching(where, _ORDER_PATIENCE)]
 
     async def measure_recipient(self, recipient: str) -> None:
-        """The same for the mailbox that mail to this address ends in."""
+        """Measure the mailboxes that mail for ``recipient`` ends in, where the engine is that of this process."""
         if self._engine is not None:
             await self.measure(self._engine.enforcer.leads_to(recipient))
 
     async def measure(self, addresses: list[str], *, everybody: bool = False) -> None:
-        """Have these measured where that is up to us; a running engine does it all the time."""
+        """Measure these accounts where the engine is that of this process; a running engine does so all the time."""
         if self._engine is None:
             return
         engine, line = self._engine, Progress("measuring")
@@ -176,10 +176,10 @@ def run(
     running_only: bool = False,
     alone: Callable[[Config], T] | None = None,
 ) -> T:
-    """Do the work with a session. Raises SettingsError, UnreachableError, and what the work raises.
+    """Run ``work`` with a session; its result. Raises SettingsError, UnreachableError, and what ``work`` raises.
 
-    ``running_only`` does not make an engine of its own: what is asked about is the running one. ``alone`` does it where
-    none runs and none is needed, as an engine has to read the accounts first.
+    ``running_only``: UnreachableError where no engine runs. ``alone`` replaces ``work`` where none runs: for a command
+    that needs no accounts, which an engine has to read first.
     """
     return asyncio.run(_run(common, work, running_only, alone))
 
@@ -208,7 +208,7 @@ async def _run(
 
 
 async def find_engine(config: Config, name: str, *, read_only: bool) -> tuple[Client, Welcome] | None:
-    """Connect to the running engine, None where there is none. UnreachableError where one may run and we can't tell."""
+    """Connect to the running engine, None where there is none. UnreachableError where that can't be known."""
     control = config.settings.control
     try:
         return await Client.connect(control.socket, name, read_only=read_only)
@@ -226,10 +226,12 @@ async def find_engine(config: Config, name: str, *, read_only: bool) -> tuple[Cl
 @contextlib.asynccontextmanager
 async def _own_engine(config: Config, *, read_only: bool) -> AsyncIterator[Session]:
     from mailquota.core.engine.engine import Engine  # late: needed only where no engine runs
-    from mailquota.core.engine.parts import Options
+    from mailquota.core.engine.options import Options
+    from mailquota.core.engine.orders import Orders
 
     log_to_user()
     engine = Engine(config, Options(load=lambda: config))
+    engine.control.handle = Orders(engine).handle
     try:
         await engine.start_local()
         ours, theirs = socket.socketpair()
@@ -244,7 +246,7 @@ async def _own_engine(config: Config, *, read_only: bool) -> AsyncIterator[Sessi
 
 
 def _in_parts(addresses: list[str]) -> list[list[str]]:
-    """Addresses in parts that fit into an order each."""
+    """The addresses in parts that each fit into one order."""
     parts: list[list[str]] = [[]]
     size = 0
     for address in addresses:

@@ -28,7 +28,7 @@ from mailquota.core.control.results import DecisionRow, Details, WarningRow
 @click.argument("address")
 @JSON
 def show(common: Common, address: str, as_json: bool) -> None:
-    """One account: limit, use, growth, folders, Trash, aliases that lead to it, last refusals, last changes."""
+    """Show one account: limit, usage, growth, folders, Trash, aliases, last refusals, warnings and changes."""
     (name,) = account_names((address,))
     details: Details = run(common, lambda session: session.ask(lambda number: GetDetails(number, name), Details))
     if details.remark:
@@ -40,7 +40,7 @@ def show(common: Common, address: str, as_json: bool) -> None:
 
 
 def details_json(details: Details) -> dict[str, Any]:
-    """The account with all that belongs to it."""
+    """The document of --json: the account with its folders, aliases, refusals, warnings and changes."""
     return account_json(details.row) | {
         "folders": details.folders,
         "aliases": details.aliases,

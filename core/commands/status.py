@@ -1,4 +1,4 @@
-"""``mailquota status`` and ``reload``: speaking to the engine that runs."""
+"""``mailquota status`` and ``reload``: the state of the running engine, and new settings for it."""
 
 from __future__ import annotations
 
@@ -27,11 +27,13 @@ _KEYS = (
 
 @command("status")
 @click.option(
-    "--report", is_flag=True, help="Who is refused (in shadow mode: would be), and what quota-status sees otherwise."
+    "--report",
+    is_flag=True,
+    help="The refusals (in shadow mode: would-be), and where quota-status answers otherwise.",
 )
 @JSON
 def status(common: Common, report: bool, as_json: bool) -> None:
-    """Counters, speed, uptime, database and disk of the running engine."""
+    """Show counters, speed, uptime, databases and file system of the running engine."""
     if report:
         show_report(common, as_json=as_json)
         return
@@ -57,7 +59,7 @@ def _status_json(found: Status) -> dict[str, Any]:
 
 
 def _pairs(found: Status) -> list[tuple[str, str]]:
-    """In the words of the console's head and of its Decisions screen."""
+    """Names and values, named as in the head and on the screen Decisions of the console."""
     database = found.database
     age = "" if database.age_seconds is None else f", looked {format_age(database.age_seconds)} ago"
     shadow = found.mode == "shadow"
@@ -106,7 +108,7 @@ def _warnings(found: Status) -> list[tuple[str, str]]:
 
 
 def _restarts(counts: dict[str, int]) -> str:
-    """Parts of the engine that died, and how often."""
+    """The parts of the engine that died, and how often."""
     parts = [f"{part} {count:,}" for part, count in sorted(counts.items())]
     return f"{', '.join(parts)} times; why: see the log"
 
@@ -122,8 +124,8 @@ def _disk(disk: DiskState) -> str:
 def reload(common: Common, restart: bool, as_json: bool) -> None:
     """Have the running engine read its settings and the accounts again, as SIGHUP does.
 
-    Settings with a mistake are refused, and the old ones go on. With --restart a new process does it, as is needed
-    after an upgrade and for what a reload does not change: it gets every socket and connection of the old one.
+    Settings with a mistake are refused, and the old ones stay in force. With --restart a new process takes over every
+    socket and connection, as is needed after an upgrade and for settings that a reload does not change.
     """
     if restart:
         _restart(common, as_json=as_json)

@@ -1,4 +1,4 @@
-"""``mailquota empty-trash``: remove what lies in Trash, after a look and a question."""
+"""``mailquota empty-trash``: remove messages in Trash, after showing them and asking."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mailquota.core.control.results import TrashResult
 @command("empty-trash", acts=True)
 @click.argument("addresses", metavar="ADDRESS...", nargs=-1)
 @WHERE
-@click.option("--older-than", metavar="AGE", help="Only what came into Trash before: 30d, 2w, 12h. Else everything.")
+@click.option("--older-than", metavar="AGE", help="Only messages that came to Trash before: 30d, 2w, 12h ago.")
 @DRY_RUN
 @YES
 @JSON
@@ -36,7 +36,7 @@ def empty_trash(
     yes: bool,
     as_json: bool,
 ) -> int:
-    """Remove the messages in Trash folders for good. Shows what would go and asks first."""
+    """Remove the messages in Trash folders for good. First shows what would be removed, and asks."""
     chosen = accounts_where(addresses, where)
     age = None if older_than is None else parse_age(older_than)
     order = _Order(common, age, dry_run=dry_run, yes=yes)
@@ -49,7 +49,7 @@ def empty_trash(
 
 
 class _Order:
-    """What is to be removed."""
+    """Which messages to remove, and how."""
 
     def __init__(self, common: Common, age: float | None, *, dry_run: bool, yes: bool) -> None:
         self._common = common
@@ -60,7 +60,7 @@ class _Order:
     async def carry_out(
         self, session: Session, addresses: list[str], chosen: Filter | None
     ) -> tuple[list[TrashResult], bool]:
-        """Look, ask, remove. The results, and whether it was interrupted."""
+        """Show what would be removed, ask, and remove it. The results, and whether Ctrl-C interrupted it."""
         addresses = await session.chosen(addresses, chosen)
         if not self._dry_run:
             session.require_rights()
@@ -68,7 +68,7 @@ class _Order:
             found = await self._send(session, addresses, dry_run=True)
             if self._dry_run or not any(result.messages for result in found):
                 return found, session.interrupted
-            session.require_calm()
+            session.require_no_interrupt()
             await self._ask(found)
         return await self._send(session, addresses, dry_run=False), session.interrupted
 

@@ -1,7 +1,7 @@
-"""``mailquota warn``: a warning now, also as the ``executable`` of Dovecot's ``service quota-warning``.
+"""``mailquota warn``: send a warning now, also as the ``executable`` of Dovecot's ``service quota-warning``.
 
-Dovecot starts it with an empty environment, as root or as the owner of the mailboxes, who may not read much: where no
-engine runs and the accounts can't be read either, the mail is made of what is in the mailbox, and delivered.
+Dovecot starts it with an empty environment, as root or as the owner of the mailboxes, who may not be able to read the
+settings: where no engine runs and the accounts can't be read either, the mail is made from the mailbox alone.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from mailquota.core.settings.config import Config
 @command("warn", acts=True)
 @click.argument("percent")
 @click.argument("address")
-@click.option("--again", is_flag=True, help="Also where it was told within the last ten minutes.")
+@click.option("--again", is_flag=True, help="Also if this warning was sent within the last ten minutes.")
 @JSON
 def warn(common: Common, percent: str, address: str, again: bool, as_json: bool) -> int:
-    """Tell the owner of a mailbox now that it is PERCENT full, or with the word "below" that there is room again.
+    """Send the owner of a mailbox the warning for PERCENT now; with "below" the mail that there is room again.
 
-    Serves as the executable of Dovecot's service quota-warning: what was told already is not told again.
+    Can be the executable of Dovecot's service quota-warning: a warning that was sent already is not sent again.
     """
     mark = parse_mark(percent)
     if not mark:
@@ -50,7 +50,7 @@ def warn(common: Common, percent: str, address: str, again: bool, as_json: bool)
 
 
 def _source() -> str:
-    """Dovecot gives its services no PATH; whoever has a shell has one."""
+    """The source of the order: Dovecot gives its services no PATH, a shell has one."""
     return "operator" if os.environ.get("PATH") else "dovecot"
 
 
@@ -74,7 +74,7 @@ def _warned(common: Common, address: str, mark: str, source: str) -> WarnResult:
 
 
 def _alone(config: Config, address: str, mark: str) -> WarnResult:
-    """Deliver it with nothing but the settings and the mailbox."""
+    """Make the warning from settings and mailbox, and deliver it, without engine and accounts."""
     from mailquota.core.alerts.from_settings import make_deliverer
     from mailquota.core.alerts.letters import make_letter
     from mailquota.core.alerts.message import compose

@@ -1,8 +1,8 @@
-"""The client's end of the control protocol, for the console and the commands.
+"""The client's side of the control protocol, for the console and the commands.
 
-One reader task takes events off the connection. Answers to requests wake whoever waits for them; all other events go
-to ``on_event`` in order, on the loop that connected. When the connection ends, waiting requests fail with
-EngineGoneError and ``on_event`` gets a last Goodbye, whatever the reason.
+One task reads events from the connection. An answer ends the ``request`` that waits for it; all other events go to
+``on_event`` in their order, on the loop that connected. When the connection ends, requests that wait fail with
+EngineGoneError and ``on_event`` gets a last Goodbye with the reason.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ _CHUNK = 256 * 1024
 
 
 class EngineGoneError(UnreachableError):
-    """The engine closed the connection, or was never there."""
+    """There is no engine, or it has closed the connection."""
 
     @property
     def nobody_listens(self) -> bool:
-        """Whether there is no engine, for certain: none that we may not speak to, or that does not answer."""
+        """Whether no engine runs for certain. Not where one does not answer, or does not let this user connect."""
         return isinstance(self.__cause__, FileNotFoundError | NotADirectoryError | ConnectionRefusedError)
 
 
 class RequestFailedError(MailquotaError):
-    """The engine refused a request; carries the exit code that the engine chose."""
+    """The engine refused a request; ``exit_code`` is what a command ends with, as the engine says."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -57,7 +57,7 @@ class RequestFailedError(MailquotaError):
 
 
 def operator_origin(environ: dict[str, str]) -> str:
-    """Where the operator sits, for the journal: who became us by sudo, and from which host by ssh."""
+    """The origin of an order, for the journal: the user that called sudo, the host that came by ssh, or ""."""
     sudo = environ.get("SUDO_USER", "")
     ssh = environ.get("SSH_CONNECTION", "").partition(" ")[0]
     return " ".join(part for part in (f"sudo:{sudo}" if sudo else "", f"ssh:{ssh}" if ssh else "") if part)
@@ -80,7 +80,7 @@ class Client:
 
     @classmethod
     async def connect(cls, path: str, client: str, *, read_only: bool = False) -> tuple[Client, Welcome]:
-        """Connect to the engine that listens on ``path``; EngineGoneError when none does."""
+        """Connect to the engine that listens on ``path``. EngineGoneError where none does, or answers within 5 s."""
         try:
             reader, writer = await asyncio.open_unix_connection(path)
         except OSError as error:
@@ -89,7 +89,7 @@ class Client:
 
     @classmethod
     async def adopt(cls, sock: socket.socket, client: str, *, read_only: bool = False) -> tuple[Client, Welcome]:
-        """Speak over a connected socket, as the console does to the engine inside its own process."""
+        """Use a connected socket, as the console does to the engine in its own process. Raises EngineGoneError."""
         reader, writer = await asyncio.open_unix_connection(sock=sock)
         return await cls._start(reader, writer, client, read_only=read_only)
 
@@ -159,7 +159,7 @@ class Client:
                     self._take(event)
         except (OSError, ProtocolError) as error:
             reason = str(error)
-        except Exception as error:  # an outer edge: a fault of who is told must not leave others waiting
+        except Exception as error:  # an outer edge: a fault in on_event must not leave requests waiting
             log.exception("an event of the engine could not be taken")
             reason = f"internal error: {error}"
         self._end(reason)

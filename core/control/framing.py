@@ -1,6 +1,6 @@
-"""Frames of the control protocol, sans-io: a four byte big-endian length and one msgpack message.
+"""Frames of the control protocol: a length of four bytes, big-endian, and one msgpack message. Pure.
 
-Sizes are bounded in both directions, before a byte of the body is kept.
+A frame that is too long is refused before a byte of its body is kept.
 """
 
 from __future__ import annotations
@@ -17,31 +17,32 @@ MAX_ORDER = 4 * 1024 * 1024  # bytes a client may send in one frame: 100,000 add
 MAX_EVENT = 64 * 1024 * 1024  # bytes an engine may send in one frame
 _LENGTH = struct.Struct(">I")
 
-_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # the last: endless nesting in what is skipped
+# The last is raised for deep nesting in a field that this version does not know.
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 _encoder = msgspec.msgpack.Encoder()
 
 
 def encode(message: Order | Event) -> bytes:
-    """A whole frame."""
+    """A message as a whole frame."""
     body = _encoder.encode(message)
     return _LENGTH.pack(len(body)) + body
 
 
 def encode_result(result: object) -> msgspec.Raw:
-    """The ``result`` of a Reply."""
+    """A result as it goes into a Reply."""
     return msgspec.Raw(_encoder.encode(result))
 
 
 class FrameReader:
-    """Feed bytes, take complete bodies. A frame over ``limit`` bytes is a ProtocolError at its first four bytes."""
+    """Cuts a stream into the bodies of frames, each of ``limit`` bytes at most."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Bodies that are complete now, in order."""
+        """Add received bytes; the bodies that are complete by them. ProtocolError for a length over the limit."""
         buffer = self._buffer
         buffer += data
         while len(buffer) >= _LENGTH.size:
@@ -57,14 +58,14 @@ class FrameReader:
 
 
 class OrderReader:
-    """What an engine reads."""
+    """Decodes what an engine receives."""
 
     def __init__(self) -> None:
         self._frames = FrameReader(MAX_ORDER)
         self._decoder = msgspec.msgpack.Decoder(Order)
 
     def feed(self, data: bytes) -> Iterator[Order]:
-        """Complete orders, in order; bytes that are none raise ProtocolError."""
+        """Add received bytes; the orders that are complete by them. Raises ProtocolError for anything else."""
         for body in self._frames.feed(data):
             try:
                 yield self._decoder.decode(body)
@@ -73,14 +74,14 @@ class OrderReader:
 
 
 class EventReader:
-    """What a client reads."""
+    """Decodes what a client receives."""
 
     def __init__(self) -> None:
         self._frames = FrameReader(MAX_EVENT)
         self._decoder = msgspec.msgpack.Decoder(Event)
 
     def feed(self, data: bytes) -> Iterator[Event]:
-        """Complete events, in order; bytes that are none raise ProtocolError."""
+        """Add received bytes; the events that are complete by them. Raises ProtocolError for anything else."""
         for body in self._frames.feed(data):
             try:
                 yield self._decoder.decode(body)

@@ -1,8 +1,9 @@
 """The control protocol: every message between an engine and its clients. Pure.
 
 A client opens with Hello and gets Welcome or Goodbye. Requests carry an ``id`` that their Progress, Reply or Failed
-repeats; everything else flows unasked to those who subscribed: a Snapshot in parts, then Delta, Head and Decisions as
-they happen. The messages of both directions are two tagged unions, so a peer can't send what is not listed here.
+repeats. All other events are sent to clients that subscribed: a Snapshot in parts, then Delta, Head and Decisions as
+they happen. The messages of each direction are one tagged union, so a peer can't send what is not listed here. Times
+are seconds since the epoch, sizes bytes; the arrow → in a docstring names the type of the answer.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ from mailquota.core.base.model import AccountRow
 from mailquota.core.control.results import DecisionRow, Status
 
 VERSION = 1
-SNAPSHOT_PART = 500  # rows a message; small, so that a large snapshot never holds the loop for long
+SNAPSHOT_PART = 500  # rows in one message; few, so that a large snapshot never blocks the loop for long
 
 
 # ---- client → engine
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
-    """First message. ``origin`` says where the operator sits (sudo user, ssh peer), for the journal."""
+    """The first message. ``origin`` is for the journal: the user that called sudo, the host that came by ssh.
+
+    ``read_only``: orders that change something are refused, whatever the user may do.
+    """
 
     version: int
     client: str
@@ -33,15 +37,15 @@ class Subscribe(msgspec.Struct, frozen=True, tag="subscribe"):
 
 
 class Watch(msgspec.Struct, frozen=True, tag="watch"):
-    """The accounts on this client's screen: measured each second while they are there."""
+    """Measure these accounts each second, until the next Watch: those on the screen of this client."""
 
     addresses: list[str]
 
 
 class GetAccounts(msgspec.Struct, frozen=True, tag="accounts"):
-    """All rows once, as Snapshot parts, then Reply(None).
+    """Send all rows once, as parts of a Snapshot → None.
 
-    Just after a start it is put off until everybody was measured once, at most for ``patience`` seconds.
+    Just after its start an engine waits until all accounts were measured once, at most ``patience`` seconds.
     """
 
     id: int
@@ -49,14 +53,14 @@ class GetAccounts(msgspec.Struct, frozen=True, tag="accounts"):
 
 
 class GetDetails(msgspec.Struct, frozen=True, tag="details"):
-    """One account with its folders and aliases → Details."""
+    """Everything about one account → Details."""
 
     id: int
     address: str
 
 
 class GetStatus(msgspec.Struct, frozen=True, tag="status"):
-    """→ Status."""
+    """The state of the engine → Status."""
 
     id: int
 
@@ -69,16 +73,16 @@ class GetRefusals(msgspec.Struct, frozen=True, tag="refusals"):
 
 
 class GetReport(msgspec.Struct, frozen=True, tag="report"):
-    """What a switch from quota-status changes → Report."""
+    """What changes when Postfix asks mailquota instead of Dovecot's quota-status → Report."""
 
     id: int
 
 
 class SetLimit(msgspec.Struct, frozen=True, tag="set"):
-    """Edit limits → list[SetResult]. ``size`` is in the size language, relative forms included; bytes are whole.
+    """Edit limits → list[SetResult]. ``size`` is what the operator typed: "5G", "+1G", "unlimited", bytes.
 
-    ``dry_run`` says what would be written; whether the database takes it only the writing shows. ``until`` is when
-    the limit goes back by itself, in RFC 3339: the client has read the date, as its time zone is that of whoever typed.
+    ``dry_run`` answers what would be written; whether the database accepts it is not tried. ``until`` is when the
+    limit goes back by itself, in RFC 3339; the client makes it of the date that was typed, in its own time zone.
     """
 
     id: int
@@ -90,7 +94,7 @@ class SetLimit(msgspec.Struct, frozen=True, tag="set"):
 
 
 class Recalc(msgspec.Struct, frozen=True, tag="recalc"):
-    """Recount → list[RecalcResult], with Progress for each account; ``everybody`` needs no addresses."""
+    """Recount mailboxes → list[RecalcResult], with Progress for each. ``everybody``: all, whatever ``addresses`` is."""
 
     id: int
     addresses: list[str]
@@ -98,7 +102,7 @@ class Recalc(msgspec.Struct, frozen=True, tag="recalc"):
 
 
 class EmptyTrash(msgspec.Struct, frozen=True, tag="empty_trash"):
-    """Remove the messages in Trash that arrived there over ``older_than`` seconds ago → list[TrashResult]."""
+    """Remove messages that came to Trash over ``older_than`` seconds ago, all if None → list[TrashResult]."""
 
     id: int
     addresses: list[str]
@@ -107,7 +111,7 @@ class EmptyTrash(msgspec.Struct, frozen=True, tag="empty_trash"):
 
 
 class GetJournal(msgspec.Struct, frozen=True, tag="journal"):
-    """The newest ``most`` changes since a time, of one ``address`` if it is given → list[JournalRow], newest first."""
+    """The newest ``most`` journal entries since a time → list[JournalRow], newest first. ``address`` "": of all."""
 
     id: int
     address: str = ""
@@ -116,7 +120,7 @@ class GetJournal(msgspec.Struct, frozen=True, tag="journal"):
 
 
 class Undo(msgspec.Struct, frozen=True, tag="undo"):
-    """Take back journal entry ``entry``, or the newest edit of limits (all that it set) → list[SetResult]."""
+    """Take back journal entry ``entry``; None: all that the newest edit of limits set → list[SetResult]."""
 
     id: int
     entry: int | None = None
@@ -124,10 +128,11 @@ class Undo(msgspec.Struct, frozen=True, tag="undo"):
 
 
 class Warn(msgspec.Struct, frozen=True, tag="warn"):
-    """Send warnings now → list[WarnResult]. ``mark`` is a percentage like "95", "below", or "" (its present state).
+    """Send warnings now → list[WarnResult]. ``mark`` is the threshold: a percentage like "95", "below" for room
+    again, or "" for the one that the usage of now is at.
 
-    ``source``: "dovecot" is merged with what was sent before, "operator" with what was sent just now, "again"
-    with nothing.
+    ``source`` says which earlier warnings stand for this one, so that none is sent twice: with "dovecot" those of the
+    threshold, with "operator" those of the last moments, with "again" none.
     """
 
     id: int
@@ -137,7 +142,7 @@ class Warn(msgspec.Struct, frozen=True, tag="warn"):
 
 
 class TrialWarning(msgspec.Struct, frozen=True, tag="test_warning"):
-    """Send the warning that ``address`` would get to ``to`` instead, marked as a test → WarnResult."""
+    """Send the warning of ``address`` to the address ``to`` instead, labelled as a test → WarnResult."""
 
     id: int
     address: str
@@ -146,7 +151,7 @@ class TrialWarning(msgspec.Struct, frozen=True, tag="test_warning"):
 
 
 class PreviewWarning(msgspec.Struct, frozen=True, tag="preview"):
-    """→ Preview."""
+    """The warning that the owner of ``address`` would get → Preview. ``mark`` as in Warn."""
 
     id: int
     address: str
@@ -154,7 +159,7 @@ class PreviewWarning(msgspec.Struct, frozen=True, tag="preview"):
 
 
 class GetWarnings(msgspec.Struct, frozen=True, tag="warnings"):
-    """The newest ``most`` warnings, of one ``address`` if it is given → list[WarningRow], newest first."""
+    """The newest ``most`` warnings → list[WarningRow], newest first. ``address`` "": of all accounts."""
 
     id: int
     address: str = ""
@@ -162,7 +167,7 @@ class GetWarnings(msgspec.Struct, frozen=True, tag="warnings"):
 
 
 class Explain(msgspec.Struct, frozen=True, tag="explain"):
-    """The answer that Postfix would get → Explanation. Never counted as a request."""
+    """The answer that Postfix would get for a mail of ``size`` bytes → Explanation. Not counted as a request."""
 
     id: int
     address: str
@@ -170,22 +175,22 @@ class Explain(msgspec.Struct, frozen=True, tag="explain"):
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
-    """Stop request ``target`` after the account that is being worked on; its Reply holds what was done."""
+    """Stop request ``target`` after the account that it is at; its Reply has what was done until then."""
 
     id: int
     target: int
 
 
 class Reload(msgspec.Struct, frozen=True, tag="reload"):
-    """Read settings and accounts again, as SIGHUP does → once the new ones hold, str | None: what needs a restart."""
+    """Read settings and accounts again, as SIGHUP does → str | None: which settings need a restart."""
 
     id: int
 
 
 class HandOver(msgspec.Struct, frozen=True, tag="hand_over"):
-    """Start another engine and give it the open sockets → Reply(pid).
+    """Start another engine and give it the open sockets → int, its process id.
 
-    The engine in a console takes this from its console alone, which ends by it; a detached engine follows.
+    The engine of a console takes this order from that console alone, and the console ends by it.
     """
 
     id: int
@@ -207,7 +212,10 @@ Request = (
 
 
 class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
-    """The engine is there. ``may_change`` is false for those who may only look."""
+    """The answer to Hello. ``version`` is of the protocol, ``engine`` of mailquota; ``mode`` is enforce or shadow.
+
+    ``may_change`` is false where orders that change something are refused, ``demo`` true in a throwaway world.
+    """
 
     version: int
     engine: str
@@ -219,13 +227,13 @@ class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
 
 
 class Goodbye(msgspec.Struct, frozen=True, tag="goodbye"):
-    """The engine ends this connection, and why."""
+    """The last message before the engine closes the connection."""
 
     reason: str
 
 
 class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
-    """A part of all rows; ``total`` over all parts. The first part has ``first`` and replaces what was known."""
+    """A part of all rows. ``total`` counts the rows of all parts; ``first``: the client forgets the rows it had."""
 
     rows: list[AccountRow]
     total: int
@@ -234,23 +242,23 @@ class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
 
 
 class Delta(msgspec.Struct, frozen=True, tag="delta"):
-    """Rows that changed or came, and addresses that are gone."""
+    """Rows that are new or changed, and the addresses of accounts that are gone."""
 
     rows: list[AccountRow]
     removed: list[str]
 
 
 class Head(msgspec.Struct, frozen=True, tag="head"):
-    """Each second."""
+    """The state of the engine, sent each second."""
 
     at: float
     status: Status
 
 
 class Decisions(msgspec.Struct, frozen=True, tag="decisions"):
-    """Newest last; ``skipped`` were answered but are not shown, under load.
+    """Answered requests, newest last. ``skipped`` counts those that are left out under load.
 
-    ``backlog``: from before the Subscribe; after a reconnect some of them may be known.
+    ``backlog``: they are from before the Subscribe; after a reconnect the client may have some of them.
     """
 
     rows: list[DecisionRow]
@@ -259,7 +267,7 @@ class Decisions(msgspec.Struct, frozen=True, tag="decisions"):
 
 
 class Progress(msgspec.Struct, frozen=True, tag="progress"):
-    """Request ``id`` has done ``done`` of ``total`` accounts."""
+    """Request ``id`` is done for ``done`` of ``total`` accounts; ``note`` is the address of the last one."""
 
     id: int
     done: int
@@ -268,14 +276,14 @@ class Progress(msgspec.Struct, frozen=True, tag="progress"):
 
 
 class Reply(msgspec.Struct, frozen=True, tag="reply"):
-    """Request ``id`` is done; ``result`` is msgpack of the type that the request names."""
+    """Request ``id`` is done; ``result`` is the msgpack of the type that the docstring of the request names."""
 
     id: int
     result: msgspec.Raw
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
-    """Request ``id`` failed as a whole; ``exit_code`` is the command line's."""
+    """Request ``id`` failed as a whole; ``exit_code`` is what a command ends with."""
 
     id: int
     exit_code: int

@@ -10,7 +10,10 @@ from mailquota.core.base.model import AccountRow, Forecast, Point, Trend
 
 
 class SetResult(msgspec.Struct, frozen=True):
-    """One edited limit, in bytes; None is unlimited. ``used_bytes`` is the use that the new limit was held against."""
+    """One edited limit, in bytes; None is unlimited. ``used_bytes`` is the usage when the limit was set.
+
+    ``journal_id`` is the entry of the journal, None where nothing was written.
+    """
 
     address: str
     old_bytes: int | None
@@ -19,13 +22,13 @@ class SetResult(msgspec.Struct, frozen=True):
     journal_id: int | None = None
     error: str | None = None
     code: int = 0  # exit code of the error
-    remark: str | None = None  # it was done, but
+    remark: str | None = None  # what went wrong although it was done
     until: float | None = None  # of a temporary limit: when it ends, and what the limit is then
     then_bytes: int | None = None
 
 
 class RecalcResult(msgspec.Struct, frozen=True):
-    """One recount: recorded use before, counted use after, and by which method it was recorded."""
+    """One recount: usage as recorded before and as counted, and by which method it was recorded."""
 
     address: str
     before_bytes: int | None
@@ -35,11 +38,11 @@ class RecalcResult(msgspec.Struct, frozen=True):
     method: str | None
     error: str | None = None
     code: int = 0  # exit code of the error
-    remark: str | None = None  # it was done, but
+    remark: str | None = None  # what went wrong although it was done
 
 
 class TrashResult(msgspec.Struct, frozen=True):
-    """One emptied (or, in a dry run, looked at) Trash. ``oldest`` and ``newest`` are arrival times in Trash."""
+    """What was removed from one Trash, or would be by a dry run. ``oldest`` and ``newest``: when they came to Trash."""
 
     address: str
     folders: list[str]
@@ -50,11 +53,13 @@ class TrashResult(msgspec.Struct, frozen=True):
     method: str | None
     error: str | None = None
     code: int = 0  # exit code of the error
-    remark: str | None = None  # it was done, but
+    remark: str | None = None  # what went wrong although it was done
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A place that mail for the recipient ends at. ``kind`` is mailbox, external, unknown or loop."""
+    """An address that mail for the recipient ends at, and the aliases on the way. ``kind``: mailbox, external, unknown
+    or loop.
+    """
 
     address: str
     kind: str
@@ -66,7 +71,7 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """The decision on one recipient with its whole path; ``action`` is the exact text after ``action=``."""
+    """The decision on a recipient, and each address that its mail ends at. ``action`` is the text after ``action=``."""
 
     recipient: str
     size: int
@@ -77,7 +82,7 @@ class Explanation(msgspec.Struct, frozen=True):
 
 
 class Folder(msgspec.Struct, frozen=True):
-    """One folder of a mailbox by its name as people read it."""
+    """One folder of a mailbox; ``name`` is decoded from modified UTF-7."""
 
     name: str
     messages: int
@@ -91,7 +96,7 @@ class DecisionRow(msgspec.Struct, frozen=True, array_like=True):
     at: float
     verdict: str  # accept, over_quota, too_large, unknown, trouble, exempt, other
     recipient: str
-    mailbox: str  # the accounts that its mail ends in, or ""
+    mailbox: str  # the accounts that its mail ends in, "" for none
     sender: str
     client: str
     size: int
@@ -102,7 +107,7 @@ class DecisionRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RefusedAccount(msgspec.Struct, frozen=True, array_like=True):
-    """How often an account was refused mail, and whose the last was. In shadow mode: would have been."""
+    """How often mail to an account was refused (in shadow mode: would have been), and the sender of the last one."""
 
     address: str
     last_hour: int
@@ -112,7 +117,7 @@ class RefusedAccount(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Refusals(msgspec.Struct, frozen=True):
-    """The accounts with most refusals, worst first, of ``total`` such accounts; counted from ``since`` on."""
+    """The accounts with most refusals, most first. ``total`` counts all with refusals; counted from ``since`` on."""
 
     since: float
     accounts: list[RefusedAccount]
@@ -120,7 +125,7 @@ class Refusals(msgspec.Struct, frozen=True):
 
 
 class Disagreement(msgspec.Struct, frozen=True, array_like=True):
-    """A request that quota-status answers otherwise; ``theirs`` is its action, ``why`` our reason."""
+    """A request that quota-status answers otherwise: its action in ``theirs``, mailquota's verdict and reason."""
 
     at: float
     recipient: str
@@ -131,7 +136,7 @@ class Disagreement(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """Who was (or in shadow mode would have been) refused most, and what quota-status sees otherwise, newest last."""
+    """The accounts with most refusals, and the requests that quota-status answers otherwise, newest last."""
 
     refusals: Refusals
     compared: int
@@ -142,7 +147,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class JournalRow(msgspec.Struct, frozen=True):
-    """One change as the journal has it, with the keys of the contract. ``old`` and ``new`` are texts."""
+    """One entry of the journal. ``old`` and ``new`` are texts: of a limit, bytes or "unlimited"."""
 
     id: int
     at: float
@@ -158,7 +163,7 @@ class JournalRow(msgspec.Struct, frozen=True):
 
 
 class WarningRow(msgspec.Struct, frozen=True, array_like=True):
-    """One mail to the owner of a mailbox: about which mark, with the figures of that moment, and what became of it."""
+    """One warning to the owner of a mailbox: its threshold, usage and limit when it became due, and its delivery."""
 
     id: int
     at: float  # when it became due
@@ -168,7 +173,7 @@ class WarningRow(msgspec.Struct, frozen=True, array_like=True):
     used_bytes: int | None
     limit_bytes: int | None
     state: str  # queued, sent, failed, dropped
-    source: str  # state (of our own accord), dovecot, operator
+    source: str  # state (a threshold was passed), dovecot, operator
     attempts: int = 0
     next_try: float | None = None
     sent_at: float | None = None
@@ -177,7 +182,9 @@ class WarningRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 class WarnResult(msgspec.Struct, frozen=True):
-    """What became of an order to warn. ``state``: sent, queued (quiet hours, too many a minute), merged, failed."""
+    """What became of an order to warn. ``state``: sent, queued (quiet hours, too many a minute), merged (with an
+    earlier warning), failed.
+    """
 
     address: str
     mark: str
@@ -185,11 +192,11 @@ class WarnResult(msgspec.Struct, frozen=True):
     method: str | None = None
     error: str | None = None
     code: int = 0  # exit code of the error
-    remark: str | None = None  # it was done, but
+    remark: str | None = None  # what went wrong although it was done
 
 
 class Preview(msgspec.Struct, frozen=True):
-    """A warning as it would be sent now; ``remark`` says why a template of the settings is not used."""
+    """A warning as it would be sent at this moment; ``remark`` says why a template of the settings is not used."""
 
     subject: str
     text: str
@@ -215,7 +222,10 @@ class Details(msgspec.Struct, frozen=True):
 
 
 class DatabaseState(msgspec.Struct, frozen=True):
-    """``state`` is ok, stale (last known limits are in use) or down (never read); age of the last good read."""
+    """The accounts database. ``state`` is ok, stale (the last known limits are in use) or down (never read).
+
+    ``age_seconds``: since it was last found as the limits in use, None where it never was. ``message`` is the error.
+    """
 
     state: str
     age_seconds: float | None
@@ -223,7 +233,7 @@ class DatabaseState(msgspec.Struct, frozen=True):
 
 
 class DiskState(msgspec.Struct, frozen=True):
-    """The file system of the mailstore; bytes."""
+    """Space on the file system of the mailstore, in bytes; None where it does not answer."""
 
     path: str
     free_bytes: int | None
@@ -232,7 +242,7 @@ class DiskState(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """The ``status`` object of the contract, and what the head needs besides."""
+    """The state of an engine: first what ``mailquota status --json`` prints, then what the console shows besides."""
 
     mode: str
     uptime_seconds: float
@@ -253,13 +263,13 @@ class Status(msgspec.Struct, frozen=True):
     rss_bytes: int
     cpu_percent: float
     listen: list[str]
-    # for the head only
+    # for the console alone
     refused_last_hour: int = 0
-    counted_since: float | None = None  # requests and what became of them; engines that hand over go on counting
+    counted_since: float | None = None  # since when requests are counted; a hand-over goes on counting
     used_bytes: int = 0
     granted_bytes: int = 0
     if_full_bytes: int = 0  # what all limits would still let in
-    measured: int = 0  # accounts with a known figure
+    measured: int = 0  # accounts whose usage is known
     pid: int = 0
     host: str = ""
     # with policy.compare_with: answers compared with quota-status's, how many differed, how many could not be compared
@@ -269,7 +279,7 @@ class Status(msgspec.Struct, frozen=True):
     compare_problem: str = ""  # why nothing can be compared now
     unrecorded: int = 0  # changes that are not in the journal, as it could not be written
     state_problem: str = ""  # why the state database can't be used; "" while it can
-    policy: dict[str, Any] = {}  # its settings [policy] in force
+    policy: dict[str, Any] = {}  # the settings [policy] in force
     warnings_queued: int = 0
     warnings_failed: int = 0  # given up, within the last days
     restarts: dict[str, int] = {}  # parts of the engine that died and were started again, and how often

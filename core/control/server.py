@@ -1,10 +1,10 @@
-"""The engine's end of the control protocol: who may connect, what they are sent, what they ask.
+"""The engine's side of the control protocol: which users may connect, their orders, and the events sent to them.
 
-The kernel says who a peer is (SO_PEERCRED). Root and our own user may do everything, as may members of
-``control.group``; members of ``control.read_only_group`` may look. The owner of the mailboxes, as whom Dovecot runs its
-quota-warning service, may warn and nothing else. Everybody else gets a Goodbye.
+The kernel tells the user of a peer (SO_PEERCRED, unix(7)). Root and the user of the engine may do everything, as may
+members of ``control.group``; members of ``control.read_only_group`` may look. The owner of the mailboxes, as which
+Dovecot runs its quota-warning service, may have warnings sent and nothing else. All others get a Goodbye.
 
-A client that does not read is dropped when ``_BEHIND`` bytes wait for it: consoles are many, the loop is one.
+A client that does not read is disconnected when 64 MiB wait for it, so that one console can't take the memory of all.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 @dataclass(frozen=True)
 class Rights:
-    """Who may use the control socket, by group names of the settings; "" for none.
+    """The groups that may use the control socket, by their names in the settings; "" for none.
 
-    ``mailbox_owner`` is a uid, None while it is not known.
+    ``mailbox_owner`` is the uid of the owner of the mailboxes, None while it is not known.
     """
 
     group: str
@@ -47,9 +47,9 @@ class Rights:
 
 @dataclass(frozen=True)
 class Peer:
-    """Who sits at the other end. ``may_change`` is false for those who may only look; ``pid`` is 0 where not known.
+    """The user and the process of a client. ``may_change`` is false where it may only look; ``pid`` 0: not known.
 
-    ``only_warns``: may not even look.
+    ``only_warns``: it may have warnings sent, and not even look.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Peer:
 
 
 def peer_of(sock: socket.socket, rights: Rights) -> Peer | None:
-    """The peer of a unix socket, or None where it may not connect."""
+    """The peer of a unix socket; None where it may not connect. Blocking: users may be in a directory server."""
     pid, uid, gid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
     try:
         name = pwd.getpwuid(uid).pw_name
@@ -84,13 +84,13 @@ def _is_member(user: str, gid: int, group: str) -> bool:
 
 
 class Cancellable(Protocol):
-    """Work that looks at this between two accounts."""
+    """Work on accounts that ends before the next one when ``cancelled`` is set."""
 
     cancelled: bool
 
 
 class ControlConnection(asyncio.Protocol):
-    """One client. ``handle(connection, order)`` gets every order after the Hello."""
+    """One client. Every order after its Hello goes to ``ControlServer.handle``."""
 
     def __init__(self, server: ControlServer) -> None:
         self._server = server
@@ -98,10 +98,10 @@ class ControlConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.peer: Peer | None = None
-        self._early: bytes | None = b""  # what came before it was known who the peer is; None afterwards
+        self._early: bytes | None = b""  # received while the user is looked up; None afterwards
         self.hello: Hello | None = None
         self.subscribed = False
-        self.operators: dict[int, Cancellable] = {}  # requests that are being carried out
+        self.operators: dict[int, Cancellable] = {}  # requests that are being carried out, by id
         self.decisions_seen = 0
 
     @property
@@ -110,32 +110,32 @@ class ControlConnection(asyncio.Protocol):
         return self.peer is not None and self.peer.may_change and not (self.hello is not None and self.hello.read_only)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client came. Nothing that it says is taken until it is known who it is."""
+        """Look up the user of a new client. Its orders are kept until the user is known."""
         self._transport = cast("asyncio.Transport", transport)
         self._server.connections.add(self)
         self.run(self._admit(self._transport, os.dup(transport.get_extra_info("socket").fileno())))
 
     async def _admit(self, transport: asyncio.Transport, handle: int) -> None:
-        """Names of users and groups may come from a directory server that is slow or gone: a thread asks for them."""
+        """Look the user up in a thread, as names may come from a directory server that is slow or gone."""
         transport.pause_reading()
         with socket.socket(fileno=handle) as sock:
             try:
                 self.peer = await in_thread(lambda: peer_of(sock, self._server.rights))
             except OSError as error:
-                log.warning("a control client can't be told apart: %s", error)
+                log.warning("the user of a control client is not known: %s", error)
         early, self._early = self._early, None
         if early:
             self.data_received(early)
         transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """The client went. Changes that it ordered are finished; their results go nowhere."""
+        """Forget the client. Changes that it ordered are finished; their results are dropped."""
         self._transport = None
         self._server.connections.discard(self)
         self._server.gone(self)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of orders. Who may not connect is told so when it has spoken: before, its first write would fail."""
+        """Take orders. A client that may not connect is refused only here: earlier, its first write would fail."""
         if self._early is not None:
             self._early += data
             return
@@ -150,13 +150,13 @@ class ControlConnection(asyncio.Protocol):
             self.end(str(error))
 
     def cancel(self, number: int) -> None:
-        """Have the request of this id stop after the account that it is at."""
+        """Stop the request of this id after the account that it is at."""
         if number in self.operators:
             self.operators[number].cancelled = True
 
     @property
     def unread(self) -> int:
-        """Bytes that wait for the client to read."""
+        """Bytes that were sent and that the client has not read yet."""
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
     def send(self, event: Event) -> None:
@@ -164,7 +164,7 @@ class ControlConnection(asyncio.Protocol):
         self.send_frame(encode(event))
 
     def send_frame(self, frame: bytes) -> None:
-        """Send an event that is encoded already, because several clients get it."""
+        """Send an encoded event, which several clients get. A client that is 64 MiB behind is disconnected."""
         if self._transport is None or self._transport.is_closing():
             return
         if self._transport.get_write_buffer_size() > _BEHIND:
@@ -174,13 +174,13 @@ class ControlConnection(asyncio.Protocol):
         self._transport.write(frame)
 
     def end(self, reason: str) -> None:
-        """Say why, and close."""
+        """Send a Goodbye with this reason, and close."""
         if self._transport is not None:
             self.send(Goodbye(reason))
             self._transport.close()
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something for this client beside reading from it."""
+        """Run a task for this client. Where it fails, the error is logged and the connection ends."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
@@ -207,25 +207,29 @@ class ControlConnection(asyncio.Protocol):
 
 
 class ControlServer:
-    """Accepts clients on a socket of its own, and in-process ones through ``adopt``."""
+    """Accepts clients on a bound socket, and clients of the same process through ``adopt``.
+
+    ``welcome`` makes the first message to a client, ``gone`` is called when its connection has ended. ``handle`` is to
+    be set before a client connects: it gets each order.
+    """
 
     def __init__(
         self,
         rights: Rights,
+        *,
         welcome: Callable[[ControlConnection], Welcome],
-        handle: Callable[[ControlConnection, Order], None],
         gone: Callable[[ControlConnection], None],
     ) -> None:
         self.rights = rights
         self.welcome = welcome
-        self.handle = handle
+        self.handle: Callable[[ControlConnection, Order], None] = _refuse
         self.gone = gone
         self.connections: set[ControlConnection] = set()
-        self.accepted = 0  # connections that the loop took in
+        self.accepted = 0  # connections that were accepted; see ListenCheck in core/engine/accepting.py
         self._listener: asyncio.Server | None = None
 
     async def listen(self, sock: socket.socket) -> None:
-        """Accept on a bound socket, which stays its owner's."""
+        """Accept on a copy of a bound socket; closing the socket itself is left to the caller."""
         loop = asyncio.get_running_loop()
         copy = sock.dup()
         self._listener = await loop.create_unix_server(self._accepted, sock=copy, **_KEEP_FILE)
@@ -235,23 +239,27 @@ class ControlServer:
         return ControlConnection(self)
 
     async def adopt(self, sock: socket.socket) -> None:
-        """A client that is connected already: the console in this process."""
+        """Serve a connected socket, such as that of the console in this process."""
         loop = asyncio.get_running_loop()
         await loop.connect_accepted_socket(lambda: ControlConnection(self), sock)
 
     @property
     def subscribers(self) -> list[ControlConnection]:
-        """Those who want to be told what changes."""
+        """The clients that sent Subscribe."""
         return [connection for connection in self.connections if connection.subscribed]
 
     def stop_accepting(self) -> None:
-        """Accept nobody any more."""
+        """Accept no more clients; those that are connected stay."""
         if self._listener is not None:
             self._listener.close()
             self._listener = None
 
     def close(self, reason: str) -> None:
-        """Say goodbye to everybody."""
+        """Accept no more clients, and end all connections with this reason."""
         self.stop_accepting()
         for connection in list(self.connections):
             connection.end(reason)
+
+
+def _refuse(connection: ControlConnection, order: Order) -> None:
+    connection.end(f"this engine takes no orders ({type(order).__name__})")

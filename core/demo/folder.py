@@ -1,7 +1,7 @@
-"""The folder of a throwaway world: made, not too large, and gone at the end.
+"""The folder of a throwaway world: made, limited in size, and removed at the end.
 
-It is removed by one ``rm`` in a session of its own, so that neither an impatient Ctrl-C nor the end of this process
-leaves half of it. A world of tens of thousands may take longer than an exit should: then ``rm`` ends alone.
+It is removed by one ``rm`` in a session of its own, so that neither a second Ctrl-C nor the end of this process leaves
+half of it. A world of tens of thousands may take longer than an exit should: then ``rm`` goes on alone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _RANDOM = "12345678"  # as long as what mkdtemp puts behind the prefix
 
 @contextlib.contextmanager
 def temporary_folder(longest_name: str) -> Iterator[Path]:
-    """A new folder for us alone, gone afterwards however this ends, but for SIGKILL. Raises MailquotaError.
+    """A new folder that only this user can enter, removed at the end, but for SIGKILL. Raises MailquotaError.
 
     A socket of ``longest_name`` in it can be reached. In the main thread SIGTERM and SIGHUP raise SystemExit meanwhile,
     unless they are handled already.
@@ -48,7 +48,7 @@ def _make(longest_name: str) -> Path:
         if len(os.fsencode(path)) < _SOCKET_PATH_MOST and os.access(place, os.W_OK):
             return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
     names = ", ".join(map(str, places))
-    raise MailquotaError(f"there is no place for a demo: none of {names} can be written and has a short path")
+    raise MailquotaError(f"there is no folder for a demo: none of {names} can be written and has a short path")
 
 
 def _remove(folder: Path) -> None:
@@ -63,13 +63,13 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         return
     with contextlib.suppress(subprocess.TimeoutExpired):
-        if child.wait(_REMOVE_SECONDS):  # somebody wrote while it was going on
+        if child.wait(_REMOVE_SECONDS):  # something was written meanwhile
             shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def _signals_as_exceptions() -> Iterator[None]:
-    """SIGTERM and SIGHUP end this block like an exception would, unless somebody handles them already."""
+    """SIGTERM and SIGHUP raise SystemExit in this block, unless they have handlers already."""
     numbers = []
     if threading.current_thread() is threading.main_thread():
         numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_DFL]
@@ -87,8 +87,11 @@ def _leave(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-class Room:
-    """A demo takes at most half of what is free. File systems without a fixed number of inodes report none at all."""
+class SpaceLimit:
+    """Half of the space and of the inodes that are free at the start: a demo takes no more.
+
+    File systems without a fixed number of inodes report 0 of them.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -96,13 +99,13 @@ class Room:
         self._least = (found.f_favail // 2, found.f_bavail // 2)
 
     def left(self) -> bool:
-        """Whether there is more than the other half."""
+        """Whether the demo may take more."""
         found = os.statvfs(self._folder)
         return found.f_bavail > self._least[1] and (found.f_files == 0 or found.f_favail > self._least[0])
 
 
 def check_sparse(folder: Path) -> None:
-    """Raises MailquotaError where holes in files take space: hundreds of gigabytes are shown here, none are had."""
+    """Raises MailquotaError where sparse files take space: a demo shows hundreds of gigabytes and has none."""
     path = folder / "sparse"
     with path.open("wb") as file:
         file.truncate(_SPARSE_BYTES)

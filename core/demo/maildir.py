@@ -1,12 +1,12 @@
-"""A Maildir as Dovecot and its users would write it: messages come, move, go, and maildirsize follows.
+"""Changes a Maildir as Dovecot and its users do: messages come, move, go, and maildirsize follows.
 
 Messages are sparse: as long as their names say, and empty. A name has the size on disk (S=) and with CRLF line ends
 (W=). The order is Dovecot's: a delivery moves its file into ``new`` and then appends a line to maildirsize; the line
-is one write to a file that is there. A file that Dovecot would not believe (5120 bytes and more, another limit in its
-header, a claim over the limit in several lines) is counted anew, written beside and renamed into place.
+is one write to an existing file. A maildirsize that Dovecot would not trust (5120 bytes and more, another limit in its
+header, usage over the limit in several lines) is made anew by a count, in a new file that is renamed.
 
-The engine changes the same mailboxes meanwhile, as a server's administrator does; so nothing here trusts a list that is
-older than the call, and only what was really removed is subtracted.
+The engine changes the same mailboxes meanwhile, at an order of the operator; so no list of messages is kept from call
+to call, and only what was really removed is subtracted.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Stored(NamedTuple):
 
     @property
     def arrived(self) -> int:
-        """When it came here, in seconds since the epoch, as its name says."""
+        """When the message arrived, in seconds since the epoch, by its name; 0 where that has no time."""
         match = _ARRIVAL.match(self.name)
         return int(match[0]) if match else 0
 
@@ -45,7 +45,7 @@ def message_name(arrived: float, serial: int, size: int) -> str:
 
 
 def write_message(path: str, size: int, changed: float | None = None) -> None:
-    """A new file of this length, with nothing in it; ``changed`` is its modification time, now if None."""
+    """Write a sparse file of ``size`` bytes. ``changed``: its modification time, None for now. Raises OSError."""
     handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     try:
         os.ftruncate(handle, size)
@@ -56,14 +56,14 @@ def write_message(path: str, size: int, changed: float | None = None) -> None:
 
 
 def make_folders(folder: str) -> None:
-    """``tmp``, ``new`` and ``cur`` of a folder, and the folder itself, where they are missing."""
+    """Make a folder with its ``tmp``, ``new`` and ``cur``, as far as they are missing."""
     for path in (folder, *(f"{folder}/{part}" for part in _PARTS)):
         with contextlib.suppress(FileExistsError):
             os.mkdir(path, 0o700)
 
 
 def deliver(maildir: str, name: str, size: int) -> None:
-    """Put a message into ``new`` of INBOX; recording it is the caller's next step."""
+    """Put a message into ``new`` of INBOX. The caller then calls ``record``."""
     temporary = os.path.join(maildir, "tmp", name)
     try:
         write_message(temporary, size)
@@ -87,14 +87,14 @@ def list_folder(maildir: str, name: str = INBOX) -> list[Stored]:
 
 
 def read_new(maildir: str) -> None:
-    """Somebody looks into INBOX: what is new becomes seen."""
+    """Move the messages in ``new`` of INBOX to ``cur``, with the flag Seen."""
     for message in list_folder(maildir):
         if message.directory.endswith("/new"):
             _move(message, f"{maildir}/cur", f"{message.name}:2,S")
 
 
 def throw_away(maildir: str, messages: list[Stored], trash: str) -> None:
-    """Move messages to Trash; the use stays what it was."""
+    """Move messages to Trash; the usage stays the same."""
     folder = folder_path(maildir, trash)
     make_folders(folder)
     for message in messages:
@@ -107,7 +107,7 @@ def _move(message: Stored, directory: str, name: str) -> None:
 
 
 def expunge(maildir: str, messages: list[Stored]) -> int:
-    """Delete messages for good and record it. Returns the bytes that went."""
+    """Delete messages and record that in maildirsize. Returns the bytes that were deleted."""
     gone = [message for message in messages if _unlink(f"{message.directory}/{message.name}")]
     size = sum(message.size for message in gone)
     if gone:
@@ -125,15 +125,15 @@ def _unlink(path: str) -> bool:
 
 
 def totals(maildir: str) -> tuple[int, int]:
-    """Bytes and messages by a count of all folders."""
+    """The bytes and messages of all folders, by a count."""
     folders = sum_folders(maildir)
     return sum(folder.bytes for folder in folders), sum(folder.messages for folder in folders)
 
 
 def record(maildir: str, size: int, limit: int | None, *, create: bool) -> None:
-    """A delivery is over: append it to maildirsize, and write that anew where Dovecot would.
+    """Append a delivery to maildirsize, and make that anew where Dovecot would.
 
-    ``create`` is whether one that is missing is made. A directory in its place stays: that mailbox is not tracked.
+    ``create``: make a missing one, too. Where a directory has its name, nothing is recorded.
     """
     with contextlib.suppress(IsADirectoryError):
         append(maildir, size, 1)
@@ -158,9 +158,9 @@ def _read(maildir: str) -> Maildirsize | None:
 
 
 def rebuild(maildir: str, limit: int | None) -> None:
-    """Count the mailbox and put a new maildirsize in place.
+    """Count the mailbox and write a new maildirsize.
 
-    Where somebody else changed the mailbox meanwhile, the old file stays, or in the end none: the next delivery counts.
+    Where the mailbox was changed meanwhile, the file is removed, and the next delivery makes a new one.
     """
     before = totals(maildir)
     write_maildirsize(maildir, limit, *before)
@@ -170,7 +170,7 @@ def rebuild(maildir: str, limit: int | None) -> None:
 
 
 def write_maildirsize(maildir: str, limit: int | None, used: int, messages: int) -> None:
-    """A file of one line, written beside and renamed. A header of ``0S`` is tracked without a limit."""
+    """Write a maildirsize of one line, by a new file that is renamed. Its header is ``0S`` without a limit."""
     path = f"{maildir}/maildirsize"
     temporary = f"{path}mail.{os.getpid()}.{secrets.token_hex(8)}"
     handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)

@@ -1,4 +1,4 @@
-"""Addresses of people who don't exist, in domains that can't: RFC 2606 keeps example.org and .example free. Pure."""
+"""Invented addresses, in domains that RFC 2606 reserves: example.org and .example. Pure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ROLES = (
 
 
 def addresses(rng: random.Random, taken: set[str]) -> Iterator[str]:
-    """Endless new addresses in lower case; ``taken`` holds those given away and grows."""
+    """Yields new addresses in lower case without end, and adds each to ``taken``."""
     serial = 1
     while True:
         address = _address(rng)

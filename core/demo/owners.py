@@ -1,8 +1,8 @@
-"""What the owners of mailboxes do: read, throw away, empty Trash. So levels go both ways, and nothing grows for ever.
+"""What the owners of mailboxes do: read, delete, empty Trash. So usage goes up and down, and grows without end nowhere.
 
-Who is *steady* brings the mailbox back to about what it held at the start, after some mails. Who is *filling* only
-reads, until the mailbox is full and mails were refused for a while; then Trash goes, and more. Who is *stuck* cares
-when hundreds of mails came, which only happens where somebody else made room.
+A *steady* owner brings the mailbox back to about its first usage after some mails. A *filling* owner only reads, until
+the mailbox is full and some mails were refused; then empties Trash, and deletes more. A *stuck* owner acts after
+hundreds of mails, which only come where the limit was raised.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from mailquota.core.demo.people import Habit, Person, Record
 from mailquota.core.mailboxes.mailstore import Mailstore
 
 _PATIENCE = {Habit.STEADY: 25, Habit.FILLING: 25, Habit.STUCK: 200}  # mails until the owner comes to read
-_REFUSALS = 12  # mails that were refused until somebody complains
+_REFUSALS = 12  # refused mails until the owner acts
 _SLACK = {Habit.STEADY: 60, Habit.FILLING: 300, Habit.STUCK: 60}  # messages more than at the start
 _MOST_TIDIED = 0.06  # of the mailbox at a time
 _ENDLESS = 1 << 62
 
 
 class Owners:
-    """Used by one thread."""
+    """Counts what happens to each mailbox, and has its owner act on that. Used by one thread."""
 
     def __init__(self, store: Mailstore, rng: random.Random) -> None:
         self._store = store
@@ -32,24 +32,24 @@ class Owners:
         self._refused: Counter[str] = Counter()
 
     def accepted(self, person: Person) -> None:
-        """A mail came in. Raises OSError, as all here."""
+        """Count a delivered mail; the owner may read and delete. Raises OSError."""
         self._arrived[person.address] += 1
         if self._arrived[person.address] >= _PATIENCE[person.habit]:
             goal = _ENDLESS if person.habit is Habit.FILLING else person.used
             self._visit(person, goal, in_need=False)
 
     def refused(self, person: Person, limit: int | None) -> None:
-        """A mail was refused, the mailbox being full to ``limit`` bytes."""
+        """Count a refused mail; the owner may make room. ``limit`` in bytes, None for none. Raises OSError."""
         self._refused[person.address] += 1
         if person.habit is Habit.FILLING and self._refused[person.address] >= _REFUSALS:
             self._visit(person, int((limit or person.used) * self._rng.uniform(0.6, 0.85)), in_need=True)
 
     def tidy(self, people: Sequence[Person]) -> Person | None:
-        """One of these, if inclined to, empties Trash or deletes a little. Returns who did."""
+        """Have one of these owners, at random, empty Trash or delete a little; returns it, or None. Raises OSError."""
         person = self._rng.choice(people)
         maildir = self._store.maildir(person.address)
         if not _is_tidy(person) or totals(maildir)[0] < person.used:
-            return None  # who has less than at the start lets it grow back, so that the world stays as full as it was
+            return None  # below its first usage it grows back, so that the world stays as full as it was
         trash = list_folder(maildir, person.trash_name)
         if self._rng.random() < 0.5 and sum(message.size for message in trash) < person.used * _MOST_TIDIED:
             expunge(maildir, trash)
@@ -59,7 +59,7 @@ class Owners:
         return person
 
     def _some(self, messages: list[Stored], size: int) -> list[Stored]:
-        """Any of them that are ``size`` bytes together at most."""
+        """Some of the messages at random, of ``size`` bytes together at most."""
         chosen = []
         for message in self._rng.sample(messages, len(messages)):
             if message.size <= size:
@@ -68,7 +68,7 @@ class Owners:
         return chosen
 
     def _visit(self, person: Person, goal: int, *, in_need: bool) -> None:
-        """Read what is new, then bring the mailbox down to ``goal`` bytes; ``in_need`` of room, all of Trash goes."""
+        """Read new mail, then delete down to ``goal`` bytes of usage; ``in_need`` of room, all of Trash, too."""
         del self._arrived[person.address]
         self._refused.pop(person.address, None)
         maildir = self._store.maildir(person.address)
@@ -89,7 +89,7 @@ def _is_tidy(person: Person) -> bool:
 
 
 def _newest(messages: list[Stored], size: int, count: int) -> list[Stored]:
-    """The first of them that are ``size`` bytes and ``count`` messages together; what is older makes the mailbox."""
+    """The newest messages that are ``size`` bytes and ``count`` messages together, both at least."""
     chosen: list[Stored] = []
     for message in messages:
         if size <= 0 and count <= 0:

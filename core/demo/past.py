@@ -1,7 +1,7 @@
-"""What the mailboxes of the demo world held in the last months: written as an engine would have written it.
+"""The history of the mailboxes of the demo world in the last months, as an engine would have written it.
 
-Everybody ends with what lies on disk, so that an engine that begins finds nothing new. Who lets a mailbox fill has a
-saw, who is stuck came to be so some weeks ago, some are idle for longer than a season, and one had an import.
+Each history ends with the usage on disk, so that an engine that starts finds no change. That of a *filling* owner goes
+up and down like a saw, that of a *stuck* one grew until some weeks ago; some did not change, and one had an import.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from mailquota.core.history.database import StateDatabase
 from mailquota.core.history.journal import Journal, JournalEntry
 from mailquota.core.history.samples import Figure, Samples
 
-Shape = Callable[[float], float]  # from days ago to a share of today's use
+Shape = Callable[[float], float]  # the share of the present usage, by days ago
 
 _DAYS = 90
 _IDLE_SINCE = 120  # days ago
-_FINE_DAYS = 3  # days of which there is more than one figure
+_FINE_DAYS = 3  # days with more than one sample
 _FINE_STEP = 1 / 8  # days
 _IMPORTER, _IMPORTED_AT = "photos@club.example", 2.5  # days ago
-_IMPORTED = 0.35  # of what it holds now
+_IMPORTED = 0.35  # of its present usage
 _GROWERS = {"sales@example.com": 0.009, "invoices@shop.example": 0.004, "archive@example.org": 0.003}  # a day
 _RAISED, _RAISED_AT = "john@example.org", 41  # days ago, from a lower limit
 
 
 def write_past(path: Path, people: Sequence[Person], now: float) -> None:
-    """Make the state database at ``path``, with a past for these. Raises StateError."""
+    """Make the state database at ``path``, with a history of these mailboxes. Raises StateError."""
     with closing(StateDatabase(Target("sqlite", path=path))) as state:
         samples, known = Samples(state), [person for person in people if person.record is not Record.BROKEN]
         shapes = {person.address: _shape(person) for person in known}
@@ -44,7 +44,7 @@ def write_past(path: Path, people: Sequence[Person], now: float) -> None:
 
 
 def _moments() -> Iterator[float]:
-    """In days ago, the last one now."""
+    """The times of samples, as days before the present, oldest first; 0 at the end."""
     yield _IDLE_SINCE
     yield from range(_DAYS, _FINE_DAYS, -1)
     for step in range(int(_FINE_DAYS / _FINE_STEP), 0, -1):
@@ -73,7 +73,7 @@ def _shape(person: Person) -> Shape:
 
 
 def _growing(share: float, since: int, rng: random.Random) -> Shape:
-    """By so much a day, until some days ago; what comes and goes differs from day to day."""
+    """Growth by ``share`` of the present usage a day until ``since`` days ago, with some noise."""
     noise = [rng.gauss(0, 0.003) for _ in range(_IDLE_SINCE + 1)]
 
     def use(back: float) -> float:
@@ -83,17 +83,33 @@ def _growing(share: float, since: int, rng: random.Random) -> Shape:
 
 
 def _saw(days: float, least: float) -> Shape:
-    """It fills within so many days, and then there is room again."""
+    """Growth within ``days`` from the share ``least`` to the present usage, again and again."""
     return lambda back: 1 - (1 - least) * (back % days) / days
 
 
 def _write_journal(journal: Journal, people: dict[str, Person], now: float) -> None:
     if _RAISED in people:
-        edit = JournalEntry("admin", "", "limit", _RAISED, str(4 * GIB), str(5 * GIB), "asked for more room")
+        edit = JournalEntry(
+            operator="admin",
+            origin="",
+            kind="limit",
+            address=_RAISED,
+            old=str(4 * GIB),
+            new=str(5 * GIB),
+            reason="asked for more room",
+        )
         journal.add([edit], at=now - _RAISED_AT * DAY)
     if _IMPORTER in people:
         new = people[_IMPORTER].used
         old = int(new * (1 - _IMPORTED))
         reason = f"grew by {format_size(new - old)} within an hour"
-        jump = JournalEntry("mailquota", "", "jump", _IMPORTER, str(old), str(new), reason)
+        jump = JournalEntry(
+            operator="mailquota",
+            origin="",
+            kind="jump",
+            address=_IMPORTER,
+            old=str(old),
+            new=str(new),
+            reason=reason,
+        )
         journal.add([jump], at=now - _IMPORTED_AT * DAY)

@@ -1,11 +1,11 @@
-"""Who lives in the demo world: whose mailbox holds what, under which limit, and how its owner treats it. Pure.
+"""The people of the demo world: the mailbox of each, its limit, and what its owner does with it. Pure.
 
-Three kinds of people. The *cast* is written by hand: what a newcomer should see at first glance, and all levels within
-its first six. The *neighbours* are made up around it, with mailboxes that look lived in. The *crowd* is for worlds of
-thousands: a few messages each, so that a Maildir costs next to nothing.
+There are three kinds. The *cast* is written by hand: the first six have all levels, for the first look at the console.
+The *neighbours* are random, with many messages and folders. The *crowd* is for worlds of thousands: a few messages
+each, so that a Maildir is made quickly.
 
-All messages that are there at the start have one of the sizes in PARCELS, so that they can be links to a few files: a
-file system that has just removed many files, as at the end of the demo before, makes new ones only slowly.
+All messages of the start have one of MESSAGE_SIZES, so that they can be links to a few files: a file system that has
+just removed many files, as at the end of another demo, makes new ones only slowly.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from mailquota.core.base.model import Alias
 from mailquota.core.demo.names import addresses
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
-NEIGHBOURS = 200  # cast included; from there on it is a crowd
+NEIGHBOURS = 200  # the cast included; the others are the crowd
 _CLOSE = 60  # of these, the first have mailboxes with many messages
 _MANY, _FEW = 80, 8
 
-PARCELS = tuple(int(3 * KIB * 1.08**step) for step in range(158))  # up to 500 MiB
-_CROWD_PARCELS = tuple(size for size in PARCELS if 150 * KIB < size < 45 * MIB)
+MESSAGE_SIZES = tuple(int(3 * KIB * 1.08**step) for step in range(158))  # up to 500 MiB
+_CROWD_SIZES = tuple(size for size in MESSAGE_SIZES if 150 * KIB < size < 45 * MIB)
 
 _LIMITS = (500 * MIB, GIB, GIB, 2 * GIB, 2 * GIB, 5 * GIB, 5 * GIB, 5 * GIB, 10 * GIB, 20 * GIB, 50 * GIB)
 _FOLDERS = ("Sent", "Archive", "Junk", "Drafts", "Archive.2025", "Gesendet", "Entw&APw-rfe", "Projects")
@@ -35,11 +35,11 @@ _TRASH_NAMES = ("Trash", "Trash", "Trash", "Trash", "Papierkorb", "Deleted Items
 
 
 class Habit(StrEnum):
-    """What an owner does."""
+    """What the owner does with a mailbox that fills."""
 
-    STEADY = "steady"  # keeps the mailbox about as full as it is
+    STEADY = "steady"  # keeps the usage about the same
     FILLING = "filling"  # lets it run full, then makes room
-    STUCK = "stuck"  # is full and doesn't care
+    STUCK = "stuck"  # is full and does nothing
 
 
 class Record(StrEnum):
@@ -47,11 +47,11 @@ class Record(StrEnum):
 
     KEPT = "kept"
     ABSENT = "absent"  # its folders have to be counted
-    BROKEN = "broken"  # a directory in its place: nobody can tell the use, not even Dovecot
+    BROKEN = "broken"  # a directory with that name: the usage can't be known, not even by Dovecot
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A mailbox at the start: the sizes of its messages in bytes, those in Trash apart."""
+    """An owner with a mailbox at the start: ``kept`` and, in Trash, ``discarded`` are sizes of messages in bytes."""
 
     address: str
     limit: int | None
@@ -62,7 +62,7 @@ class Person(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     habit: Habit = Habit.STEADY
     record: Record = Record.KEPT
     share: float = 1.0  # of the mail that goes to the cast
-    plain: bool = False  # one of many, so its Maildir is made with as little as will do
+    plain: bool = False  # its Maildir is made with as few directories as possible
 
     @property
     def used(self) -> int:
@@ -71,14 +71,14 @@ class Person(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def messages(self) -> int:
-        """How many they are."""
+        """The number of all messages."""
         return len(self.kept) + len(self.discarded)
 
 
 def sizes(total: int, count: int, rng: random.Random) -> tuple[int, ...]:
-    """``count`` sizes out of PARCELS that add up to ``total`` as closely as the last one allows.
+    """``count`` sizes out of MESSAGE_SIZES, whose sum is ``total`` as nearly as they allow, both in bytes.
 
-    A few large ones hold most of it, as in life.
+    A few large ones are most of it.
     """
     weights = sorted((rng.lognormvariate(0, 1) for _ in range(count)), reverse=True)
     found, missing, share = [], 0.0, total / (sum(weights) or 1)
@@ -91,8 +91,8 @@ def sizes(total: int, count: int, rng: random.Random) -> tuple[int, ...]:
 
 
 def _nearest(size: float) -> int:
-    index = bisect_left(PARCELS, size)
-    return min(PARCELS[max(index - 1, 0) : index + 1], key=lambda parcel: abs(parcel - size))
+    index = bisect_left(MESSAGE_SIZES, size)
+    return min(MESSAGE_SIZES[max(index - 1, 0) : index + 1], key=lambda known: abs(known - size))
 
 
 def _known(
@@ -109,7 +109,9 @@ def _known(
     record: Record = Record.KEPT,
     share: float = 1.0,
 ) -> Person:
-    """One of the cast; ``used`` bytes and ``messages`` are with those in Trash, ``trash`` and ``discarded``."""
+    """One of the cast. ``used`` bytes and ``messages`` include Trash, which has ``trash`` bytes and ``discarded``
+    messages.
+    """
     rng = random.Random(address)
     return Person(
         address=address,
@@ -175,7 +177,7 @@ _ALIASES = (
 
 
 def populate(count: int, seed: int) -> list[Person]:
-    """The first ``count`` people of the world of this seed."""
+    """``count`` people, always the same for a seed."""
     rng = random.Random(seed)
     taken = {person.address for person in CAST} | {source for source, _ in _ALIASES}
     new = addresses(rng, taken)
@@ -191,7 +193,7 @@ def _everybody(rng: random.Random, new: Iterator[str]) -> Iterator[Person]:
 
 
 def aliases_among(people: list[Person]) -> list[Alias]:
-    """The aliases that lead to somebody who is there."""
+    """The aliases of which at least one destination is among these people."""
     there = {person.address for person in people}
     sources = {source for source, destination in _ALIASES if destination in there}
     return [
@@ -220,7 +222,7 @@ def _neighbour(address: str, rng: random.Random, most: int) -> Person:
 
 
 def _percent(rng: random.Random) -> float:
-    """How full, in percent; below 0 for those without a limit."""
+    """A random usage in percent of the limit; negative for a mailbox without a limit."""
     roll = rng.random()
     if roll < 0.02:
         return rng.uniform(100.4, 107)
@@ -233,7 +235,7 @@ def _percent(rng: random.Random) -> float:
 
 
 def _trash(rng: random.Random, used: int, messages: int) -> tuple[int, int]:
-    """Bytes and messages in Trash: nothing with one in four, half of the mailbox with one in twelve."""
+    """Random bytes and messages in Trash: none in every fourth mailbox, about half of it in every twelfth."""
     roll = rng.random()
     if roll < 0.25:
         return 0, 0
@@ -242,7 +244,7 @@ def _trash(rng: random.Random, used: int, messages: int) -> tuple[int, int]:
 
 
 def _one_of_crowd(address: str, rng: random.Random) -> Person:
-    found = tuple(rng.choices(_CROWD_PARCELS, k=rng.choice((1, 2, 2, 3, 3, 4))))
+    found = tuple(rng.choices(_CROWD_SIZES, k=rng.choice((1, 2, 2, 3, 3, 4))))
     roll = rng.random()
     share = rng.uniform(0.8, 1.02) if roll < 0.008 else rng.uniform(0.01, 0.78)
     limit = max(1, round(sum(found) / share / (25 * MIB))) * 25 * MIB

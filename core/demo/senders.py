@@ -1,4 +1,4 @@
-"""Who writes to the demo world, and what: one mail as Postfix would ask about it. Pure but for the random numbers.
+"""Random mails to the demo world, and the policy request of Postfix about each. Pure but for the random numbers.
 
 Addresses are those set aside for documentation: 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24 and 2001:db8::/32.
 """
@@ -12,7 +12,7 @@ from mailquota.core.demo.people import KIB, MIB
 
 
 class Client(NamedTuple):
-    """A mail server outside. ``name`` is "unknown" where the address has none."""
+    """A mail server that sends to the demo world. ``name`` is "unknown" where its address has no name."""
 
     name: str
     address: str
@@ -21,7 +21,7 @@ class Client(NamedTuple):
 
 
 class Mail(NamedTuple):
-    """A message on its way. ``size`` is its length in bytes; not every client announces it."""
+    """A message of ``size`` bytes. ``announced``: the client says the size with MAIL FROM (RFC 1870)."""
 
     client: Client
     sender: str
@@ -51,22 +51,24 @@ _SENDERS = (
     "news", "noreply", "billing", "orders", "alerts", "hello", "tickets", "m.keller", "office", "lena.holm", "service",
     "j.ortega", "reports", "webmaster", "community", "statements", "no-reply", "ming.li", "info", "booking",
 )  # fmt: skip
-_NOBODY = ("admin", "test", "root", "sales1", "mail", "webadmin", "john.smith", "office2", "user", "contact.form")
+_GUESSES = ("admin", "test", "root", "sales1", "mail", "webadmin", "john.smith", "office2", "user", "contact.form")
 _TAGS = ("shop", "lists", "travel", "bank", "github", "news", "2025", "spam")
 _HEADERS = 400  # bytes that a message gains on its way, at least
 
 
 def ordinary(recipient: str, rng: random.Random) -> Mail:
-    """A mail from somebody: mostly short, now and then with photographs."""
+    """A mail from a random sender, mostly short."""
     stranger = rng.random() < 0.12
     client = rng.choice(_STRANGERS if stranger else _CLIENTS)
-    return Mail(client, f"{rng.choice(_SENDERS)}@{client.domain}", recipient, _size(rng), rng.random() > 0.2)
+    sender = f"{rng.choice(_SENDERS)}@{client.domain}"
+    return Mail(client, sender, recipient, size=_size(rng), announced=rng.random() > 0.2)
 
 
 def bulky(recipient: str, rng: random.Random, around: int) -> Mail:
-    """A mail with large parts, of about ``around`` bytes; such clients announce the size."""
+    """A mail of about ``around`` bytes, whose client announces the size."""
     client = rng.choice(_CLIENTS)
-    return Mail(client, f"{rng.choice(_SENDERS)}@{client.domain}", recipient, int(around * rng.uniform(0.5, 1.6)), True)
+    sender = f"{rng.choice(_SENDERS)}@{client.domain}"
+    return Mail(client, sender, recipient, size=int(around * rng.uniform(0.5, 1.6)), announced=True)
 
 
 def _size(rng: random.Random) -> int:
@@ -78,9 +80,9 @@ def _size(rng: random.Random) -> int:
     return int(rng.uniform(1, 24) * MIB)
 
 
-def nobody(domain: str, rng: random.Random) -> str:
-    """An address that was guessed; it may exist all the same."""
-    return f"{rng.choice(_NOBODY)}@{domain}"
+def guessed_address(domain: str, rng: random.Random) -> str:
+    """A guessed address of a domain, which may exist all the same."""
+    return f"{rng.choice(_GUESSES)}@{domain}"
 
 
 def as_typed(address: str, rng: random.Random) -> str:
@@ -93,12 +95,12 @@ def as_typed(address: str, rng: random.Random) -> str:
 
 
 def stored_size(mail: Mail, rng: random.Random) -> int:
-    """What will lie in the Maildir: the message and its Received lines, in bytes."""
+    """The bytes of the message in the Maildir, where it has more header lines."""
     return mail.size + _HEADERS + rng.randrange(_HEADERS)
 
 
 def policy_request(mail: Mail, port: int, instance: str) -> bytes:
-    """The question at RCPT TO with all attributes that Postfix 3.7 sends, in its order."""
+    """The policy request at RCPT TO, with all attributes that Postfix 3.7 sends, in its order."""
     client = mail.client
     attributes = {
         "request": "smtpd_access_policy",

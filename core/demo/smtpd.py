@@ -1,4 +1,4 @@
-"""The policy client of one smtpd process: connects at the first question, keeps the connection, asks twice at most."""
+"""The policy client of an smtpd process: connects at the first request, keeps the connection, tries twice at most."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _PERMITS = frozenset({"DUNNO", "OK", "PERMIT"})
 
 
 def permits(action: str) -> bool:
-    """Whether Postfix goes on to accept the mail: DUNNO, OK, nothing, or digits alone (access(5))."""
+    """Whether an action lets the mail pass: DUNNO, OK, nothing, or digits alone (access(5))."""
     word = action.partition(" ")[0]
     return not word or word.upper() in _PERMITS or action.isdigit()
 
 
 class Smtpd:
-    """One connection to the policy server; used by one thread."""
+    """One connection to the policy server at ``path``; used by one thread."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._socket: socket.socket | None = None
 
     def ask(self, request: bytes, stop: threading.Event) -> str | None:
-        """The action, as text. None where nobody answers, or ``stop`` was set meanwhile."""
+        """The action that answers a request. None without an answer, or where ``stop`` was set meanwhile."""
         for _ in range(_TRIES):
             try:
                 return self._attempt(request, stop)
@@ -40,7 +40,7 @@ class Smtpd:
         return None
 
     def close(self) -> None:
-        """End the connection; the next question makes a new one."""
+        """End the connection; the next request makes a new one."""
         sock, self._socket = self._socket, None
         if sock is not None:
             with contextlib.suppress(OSError):
@@ -56,7 +56,7 @@ class Smtpd:
 
 
 def _receive(sock: socket.socket, stop: threading.Event) -> bytes:
-    """Up to the empty line that ends an answer. Raises EOFError and OSError."""
+    """An answer with the empty line at its end. Raises EOFError and OSError."""
     until = time.monotonic() + _TIMEOUT
     answer = b""
     while not answer.endswith(b"\n\n"):

@@ -1,10 +1,10 @@
-"""The outside of the demo world: mail comes in, as Postfix and Dovecot would let it.
+"""Mail for the demo world, as Postfix and Dovecot would handle it.
 
-Theory of operation. One thread plays everybody but the engine. An event is a mail or somebody tidying up. For a mail
-the policy server is asked over its real socket, in Postfix's words, by one of a few smtpd processes that keep their
-connections; only if it permits, a real file is delivered, and maildirsize written on. A refusal is thus always the
-engine's own answer. Limits are read from the accounts database for each delivery, as Dovecot's userdb does; so edits
-count at once. When the engine is away, mail waits outside and nothing happens.
+Theory of operation. One thread plays Postfix, Dovecot and the owners of the mailboxes. An event is a mail, or an owner
+who deletes mail. For a mail the policy server is asked over its real socket, by one of five clients that keep their
+connections; only where it permits, a real file is delivered and recorded in maildirsize. So each refusal is an answer
+of the engine. Limits are read from the accounts database for each delivery, as Dovecot's userdb does, so edits count at
+once. While no engine answers, nothing is delivered.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ log = logging.getLogger(__name__)
 
 _SMTPDS = 5
 _SLOWEST, _FASTEST = 3.0, 8.0  # events a second
-_ACTIVE = 500  # who gets mail at all: the world must not grow with the hours
+_ACTIVE = 500  # people who get mail: the world must not grow without end
 _LARGEST = 25 * MIB
 
 
 class Event(NamedTuple):
-    """What happened. ``action`` is the answer's text, ``delivered`` the mailboxes that got the mail."""
+    """What happened. ``action`` is that of the policy answer, ``delivered`` the mailboxes that got the mail."""
 
     kind: Literal["delivered", "refused", "unanswered", "tidied", "nothing"]
     recipient: str = ""
@@ -46,7 +46,7 @@ class Event(NamedTuple):
 
 
 class Traffic:
-    """Mail for ``world``, announced on the policy socket at ``socket_path``. Used by one thread at a time."""
+    """Mail for ``world``, with policy requests on the socket at ``socket_path``. Used by one thread at a time."""
 
     def __init__(
         self, world: World, socket_path: Path, rng: random.Random, now: Callable[[], float] = time.time
@@ -70,7 +70,7 @@ class Traffic:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Mail keeps coming until the end of the block; then the thread has ended."""
+        """Deliver mail in a thread until the end of the block."""
         stop = threading.Event()
         thread = threading.Thread(target=self.run, args=(stop,), name="mailquota-traffic", daemon=True)
         thread.start()
@@ -81,7 +81,7 @@ class Traffic:
             thread.join()
 
     def run(self, stop: threading.Event) -> None:
-        """Events at the pace of people until ``stop`` is set. Raises nothing."""
+        """Three to eight events a second until ``stop`` is set. Raises nothing."""
         self._stop = stop
         try:
             while not stop.wait(self._pause()):
@@ -90,7 +90,7 @@ class Traffic:
             self.close()
 
     def close(self) -> None:
-        """End the connections; another step opens them anew."""
+        """Close the connections; the next step opens new ones."""
         for smtpd in self._smtpds:
             smtpd.close()
         database, self._database = self._database, None
@@ -98,7 +98,7 @@ class Traffic:
             database.close()
 
     def _pause(self) -> float:
-        """Seconds until the next event: as chance has it, at a rate that changes now and then."""
+        """Random seconds until the next event, at a rate that changes now and then."""
         if self._rng.random() < 0.04:
             self._rate = self._rng.uniform(_SLOWEST, _FASTEST)
         return self._rng.expovariate(self._rate)
@@ -106,7 +106,7 @@ class Traffic:
     def _step_safely(self) -> None:
         try:
             self.step()
-        except Exception:  # an outer edge: a demo goes on; the same fault once more is not told again
+        except Exception:  # an outer edge: a demo goes on; an error that repeats is logged once
             log.log(logging.DEBUG if self._failed else logging.ERROR, "demo traffic failed", exc_info=True)
             self._failed = True
         else:
@@ -115,7 +115,7 @@ class Traffic:
     # ---- events
 
     def step(self) -> Event:
-        """One event, at once. Raises OSError and sqlite3.Error where the world can't be read or written."""
+        """Have one event happen. Raises OSError and sqlite3.Error where the world can't be read or written."""
         if self._world.ready == 0:
             return Event("nothing")
         if self._rng.random() < 0.012:
@@ -130,17 +130,17 @@ class Traffic:
         rng, roll = self._rng, self._rng.random()
         if roll < 0.04:
             domain = rng.choice(self._present()).address.rpartition("@")[2]
-            return senders.ordinary(senders.nobody(domain, rng), rng)
+            return senders.ordinary(senders.guessed_address(domain, rng), rng)
         if roll < 0.08 and self._sources:
             return senders.ordinary(rng.choice(self._sources), rng)
-        person = self._somebody()
+        person = self._recipient()
         recipient = senders.as_typed(person.address, rng)
         if person.habit is Habit.FILLING and rng.random() < 0.6:
             return senders.bulky(recipient, rng, min((person.limit or person.used) // 150, _LARGEST))
         return senders.ordinary(recipient, rng)
 
-    def _somebody(self) -> Person:
-        """A third of the mail goes to the cast, so that one sees those mailboxes fill."""
+    def _recipient(self) -> Person:
+        """A random recipient. A third of the mail goes to the cast, so that those mailboxes visibly fill."""
         present = self._present()
         others = present[len(CAST) :]
         if others and self._rng.random() > 0.35:
@@ -153,12 +153,12 @@ class Traffic:
         request = senders.policy_request(mail, rng.randrange(1024, 65536), f"{rng.randrange(1 << 28):x}.{self._serial}")
         action = rng.choice(self._smtpds).ask(request, self._stop)
         if action is None:
-            return Event("unanswered", mail.recipient, None, mail.size)
+            return Event("unanswered", mail.recipient, size=mail.size)
         if not permits(action):
             self._refused(mail.recipient)
-            return Event("refused", mail.recipient, action, mail.size)
+            return Event("refused", mail.recipient, action, size=mail.size)
         size = senders.stored_size(mail, rng)
-        return Event("delivered", mail.recipient, action, size, self._deliver(mail.recipient, size))
+        return Event("delivered", mail.recipient, action, size=size, delivered=self._deliver(mail.recipient, size))
 
     def _refused(self, recipient: str) -> None:
         for person in self._mailboxes(recipient):
@@ -178,7 +178,7 @@ class Traffic:
         return tuple(delivered)
 
     def _is_full(self, person: Person, limit: int) -> bool:
-        """What Dovecot asks itself when mail comes through an alias, which the policy server may not have followed."""
+        """Dovecot's own check of mail that comes by an alias: another mailbox behind it may have let the mail pass."""
         return limit > 0 and maildir.totals(self._world.mailstore.maildir(person.address))[0] >= limit
 
     def _put(self, person: Person, size: int, limit: int | None) -> None:
@@ -189,7 +189,7 @@ class Traffic:
         self._owners.accepted(person)
 
     def _mailboxes(self, recipient: str) -> list[Person]:
-        """Who is behind an address: its owner, or whom its aliases lead to. Nobody whose Maildir is still to come."""
+        """The mailboxes that an address resolves to, without those whose Maildir is not made yet."""
         address = _plain(recipient)
         found = [address, *(alias.destination for alias in self._world.aliases if alias.source == address)]
         numbers = [self._numbers[name] for name in found if name in self._numbers]
@@ -205,6 +205,6 @@ class Traffic:
 
 
 def _plain(recipient: str) -> str:
-    """Without tag, in lower case."""
+    """The address without tag, in lower case."""
     user, _, domain = recipient.lower().partition("@")
     return f"{user.partition('+')[0]}@{domain}"

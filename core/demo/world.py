@@ -1,9 +1,9 @@
 """A throwaway mail server in a folder: settings, accounts, Maildirs. Nothing outside the folder is read or written.
 
-Theory of operation. The accounts are there at once, the Maildirs of the first people too; where there is a crowd, those
+Theory of operation. All accounts and the first Maildirs are made by ``create``. With more than 200 accounts, Maildirs
 that can't be made within a second follow in a thread, which rests as long as it works, while a console already shows
-the others. ``ready`` says how far it is; only the maker writes it. The thread stops early where disk or inodes get
-short: the people behind it then have mailboxes without mail, as new people have.
+the others. ``ready`` counts those that are made; only the thread that makes them writes it. The thread stops early
+where space or inodes get short: the mailboxes that are missing then are empty, like those of new accounts.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from pathlib import Path
 from mailquota.core.accounts import sqlite
 from mailquota.core.base.endpoints import DatabaseUrl
 from mailquota.core.base.errors import MailquotaError, UsageError
-from mailquota.core.demo.build import Parcel, build, make_parcels
-from mailquota.core.demo.folder import Room, check_sparse, temporary_folder
+from mailquota.core.demo.build import MessageFile, build, make_message_files
+from mailquota.core.demo.folder import SpaceLimit, check_sparse, temporary_folder
 from mailquota.core.demo.past import write_past
 from mailquota.core.demo.people import NEIGHBOURS, Person, aliases_among, populate
 from mailquota.core.history.connection import StateError
@@ -35,8 +35,8 @@ log = logging.getLogger(__name__)
 
 ACCOUNTS = 60
 MOST_ACCOUNTS = 1_000_000
-_SLICE = 50  # Maildirs between two looks at the disk
-_AT_ONCE_SECONDS = 1.0  # on a slow disk the neighbours of a crowd come later too
+_SLICE = 50  # Maildirs between two checks of free space
+_AT_ONCE_SECONDS = 1.0  # on a slow disk Maildirs of neighbours are made in the thread, too
 _REST_MOST = 0.05  # seconds
 
 _SETTINGS = """\
@@ -69,9 +69,9 @@ group = ""
 
 
 class World:
-    """``folder`` exists, is empty and ours alone; ``now`` gives seconds since the epoch.
+    """A world in ``folder``, which exists, is empty and belongs to this process; ``now`` gives seconds since the epoch.
 
-    ``people`` is who lives here; the Maildirs of the first ``ready`` of them are complete.
+    ``people`` are the owners of all accounts; the Maildirs of the first ``ready`` of them are complete.
     """
 
     def __init__(self, folder: Path, accounts: int, seed: int = 1, now: Callable[[], float] = time.time) -> None:
@@ -93,9 +93,9 @@ class World:
     @classmethod
     @contextlib.contextmanager
     def temporary(cls, accounts: int = ACCOUNTS, seed: int = 1) -> Iterator[World]:
-        """A world in a folder of its own, which is gone afterwards, however this ends (but for SIGKILL).
+        """A world in a new folder, which is removed at the end, but for SIGKILL.
 
-        Raises UsageError for a number of accounts that can't be, MailquotaError where there is no place for a world.
+        Raises UsageError for a wrong number of accounts, MailquotaError where no folder can hold a world.
         """
         check_count(accounts)
         with temporary_folder("control.sock") as folder, contextlib.closing(cls(folder, accounts, seed)) as world:
@@ -103,7 +103,7 @@ class World:
             yield world
 
     def create(self) -> None:
-        """Make everything; the Maildirs of a crowd follow. Raises MailquotaError."""
+        """Make settings, databases and Maildirs, of which some may follow in a thread. Raises MailquotaError."""
         try:
             check_sparse(self.folder)
             Path(self.mailstore.base).mkdir(mode=0o700)
@@ -120,7 +120,7 @@ class World:
             self._maker.start()
 
     def close(self) -> None:
-        """Stop making Maildirs. Returns when that has ended."""
+        """Stop the thread that makes Maildirs, and wait for its end."""
         self._stop.set()
         if self._maker is not None:
             self._maker.join()
@@ -147,7 +147,7 @@ class World:
         users = ((number[p.address.rpartition("@")[2]], p.address, p.limit or 0) for p in self.people)
         aliases = ((number[a.source.rpartition("@")[2]], a.source, a.destination) for a in self.aliases)
         with contextlib.closing(sqlite3.connect(self.database)) as connection, connection:
-            connection.execute("PRAGMA synchronous = OFF")  # nobody needs it after a crash
+            connection.execute("PRAGMA synchronous = OFF")  # it is worthless after a crash
             connection.executemany("INSERT INTO virtual_domains (id, name) VALUES (?, ?)", _swapped(number))
             connection.executemany("INSERT INTO virtual_users (domain_id, email, quota) VALUES (?, ?, ?)", users)
             connection.executemany(
@@ -157,22 +157,22 @@ class World:
     # ---- Maildirs
 
     def _make_maildirs(self) -> Iterator[None]:
-        """Make them in order, with a pause where create() may return, and from there on after each slice."""
+        """Make the Maildirs in order. Yields where ``create`` may return, and from then on after each slice."""
         hurried = time.monotonic() + _AT_ONCE_SECONDS if len(self.people) > NEIGHBOURS else math.inf
-        room = Room(self.folder)
-        parcels = make_parcels(self.folder / "parcels", random.Random(self._seed), self._now())
+        space = SpaceLimit(self.folder)
+        files = make_message_files(self.folder / "messages", random.Random(self._seed), self._now())
         for index, person in enumerate(self.people):
             if index and index % _SLICE == 0 and (index >= NEIGHBOURS or time.monotonic() > hurried):
                 yield
-            if index % _SLICE == 0 and not room.left():
-                log.warning("the disk gets short: %d of %d mailboxes stay empty", len(self.people) - index, index)
+            if index % _SLICE == 0 and not space.left():
+                log.warning("space gets short: %d of %d mailboxes stay empty", len(self.people) - index, index)
                 return
-            self._make(person, parcels)
+            self._make(person, files)
             self.ready = index + 1
 
-    def _make(self, person: Person, parcels: dict[int, Parcel]) -> None:
+    def _make(self, person: Person, files: dict[int, MessageFile]) -> None:
         rng = random.Random(f"{self._seed} {person.address}")
-        build(self.mailstore.maildir(person.address), person, parcels, rng)
+        build(self.mailstore.maildir(person.address), person, files, rng)
 
     def _make_rest(self, rest: Iterator[None]) -> None:
         try:

@@ -2,7 +2,7 @@
 
 Start, in this order: the control socket (so that a second engine finds the first), the policy sockets, the accounts,
 the mailboxes. Requests are answered from the moment the policy sockets listen; until the accounts are read they wait,
-two seconds at most. Stop in reverse: nobody new is accepted, what was received is answered, connections are closed.
+two seconds at most. Stop in reverse: no connection is accepted, what was received is answered, connections are closed.
 
 A *successor* is an engine that takes over from another one (see core/engine/handover.py): it reads the accounts first,
 says that it is ready, and gets the sockets.
@@ -13,42 +13,130 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 
-from mailquota.core.base import sockets
+from mailquota.core.alerts.service import AlertService, Parts
+from mailquota.core.base import sockets, systemd
 from mailquota.core.base.errors import MailquotaError
 from mailquota.core.base.threads import in_thread
-from mailquota.core.control.messages import Order
-from mailquota.core.control.server import ControlConnection
+from mailquota.core.base.version import version
+from mailquota.core.changes.expiry import Expiry
+from mailquota.core.changes.from_settings import make_changes
+from mailquota.core.control.messages import VERSION, Welcome
+from mailquota.core.control.results import Status
+from mailquota.core.control.server import ControlConnection, ControlServer, Rights
 from mailquota.core.engine import handover, relay
-from mailquota.core.engine.orders import Orders
-from mailquota.core.engine.parts import EngineParts, Options
-from mailquota.core.engine.upkeep import Upkeep
+from mailquota.core.engine.accepting import ListenCheck, Servers
+from mailquota.core.engine.accounts import AccountUpdates
+from mailquota.core.engine.counters import Counters
+from mailquota.core.engine.ending import Ending
+from mailquota.core.engine.exporter import Exporter
+from mailquota.core.engine.lifetime import Lifetime
+from mailquota.core.engine.metric_page import Figures
+from mailquota.core.engine.options import Options
+from mailquota.core.engine.publishing import Publisher
+from mailquota.core.engine.status import DiskWatch, StatusReporter
+from mailquota.core.engine.upkeep import Measuring, Upkeep, prune
+from mailquota.core.history.service import HistoryService
+from mailquota.core.mailboxes.from_settings import make_mailboxes
+from mailquota.core.mailboxes.rounds import Poller
+from mailquota.core.policy.from_settings import make_policy, make_rules
 from mailquota.core.settings.config import Config
+from mailquota.core.settings.declared import needs_restart
+from mailquota.core.settings.missing import require
 
 log = logging.getLogger(__name__)
 
 _STOP_SECONDS = 3.0  # for answers to what was received; the contract allows 5 s for everything
+_LINGER = 0.1  # seconds between a hand-over and the end, for the answer to the client that ordered it
 
 
-class Engine(EngineParts):
-    """Made and used on its own loop."""
+class Engine:
+    """All parts of an engine, and its life from start to stop. Made and used on its own loop.
+
+    Orders of clients are carried out once ``control.handle`` is set (see core/engine/orders.py). Raises SettingsError
+    where the settings are not complete or can't work together.
+    """
 
     def __init__(self, config: Config, options: Options) -> None:
-        super().__init__(config, options)
-        self._orders = Orders(self)
-        self.upkeep = Upkeep(self)
+        require(config)
+        self.config = config
+        self.options = options
+        # Each part is made of parts above it: the mailboxes, the answers by their usage, the accounts that both are
+        # about, what is remembered of all that, the changes and warnings that are noted there, and the clients last.
+        mailboxes = make_mailboxes(config)
+        self.mailstore, self.driver, self.ledger = mailboxes
+        self.metrics, self.decisions, self.enforcer, self.mail_log, self.policy = make_policy(
+            lambda: self.config, self.ledger, self.driver, read_mail_log=not options.demo
+        )
+        self.accounts = AccountUpdates(config, self.ledger, self.enforcer)
+        self.poller = Poller(self.ledger, self.driver, self.enforcer.asked)
+        self.history = HistoryService(config, self.ledger, self.decisions.tally)
+        self.journal = self.history.journal
+        self.actions, self.limits = make_changes(config, mailboxes, self.poller, self.journal)
+        self.alerts = AlertService(self._for_alerts())
+        self.control = self._make_control()
+        self.servers = Servers(self.policy, self.control)
+        self.listeners = self.servers.listeners
+        disk, second = DiskWatch(self.mailstore.base), self.enforcer.comparison
+        self.reporter = StatusReporter(self.ledger, self.metrics, disk=disk, second=second, history=self.history)
+        self.publisher = Publisher(self.control, self.ledger, self.decisions, self.status)
+        self.counters = self._make_counters()
+        self.ending = Ending()
+        self.listen_check = ListenCheck(self.servers, self.ending)
+        self.upkeep = self._make_upkeep()
 
-    def handle(self, connection: ControlConnection, order: Order) -> None:
-        """See EngineParts."""
-        self._orders.handle(connection, order)
+    def _for_alerts(self) -> Parts:
+        return Parts(
+            ledger=self.ledger,
+            driver=self.driver,
+            poller=self.poller,
+            journal=self.journal,
+            state=self.history.state,
+            is_trash=self.mailstore.is_trash,
+            config=lambda: self.config,
+        )
 
-    def settings_changed(self) -> None:
-        """See EngineParts."""
-        self.upkeep.follow()
+    def _make_control(self) -> ControlServer:
+        control = self.config.settings.control
+        rights = Rights(control.group, control.read_only_group)
+        return ControlServer(rights, welcome=self._welcome, gone=lambda client: self.poller.watch(client, ()))
 
-    def handed_over(self, pid: int) -> None:
-        """See EngineParts."""
-        self.upkeep.handed_over(pid)
+    def _make_counters(self) -> Counters:
+        return Counters(
+            metrics=self.metrics,
+            decisions=self.decisions,
+            comparison=self.enforcer.comparison,
+            ledger=self.ledger,
+            refusals=self.history.refusals,
+        )
+
+    def _make_measuring(self) -> Measuring:
+        return Measuring(
+            mailstore=self.mailstore,
+            driver=self.driver,
+            ledger=self.ledger,
+            poller=self.poller,
+            history=self.history,
+            alerts=self.alerts,
+        )
+
+    def _make_upkeep(self) -> Upkeep:
+        return Upkeep(
+            works={
+                "publisher": self.publisher.run,
+                "status": self.reporter.run,
+                "sockets": self.listen_check.run,
+                "watches": lambda: prune(self.enforcer.lookup.watch),
+            },
+            measuring=self._make_measuring(),
+            accounts=self.accounts,
+            servers=self.servers,
+            expiry=Expiry(self.limits.changes, self.ledger, lambda: self.accounts.store),
+            exporter=Exporter(self._figures),
+            lifetime=Lifetime(self.journal),
+            ending=self.ending,
+        )
 
     # ---- start
 
@@ -58,30 +146,97 @@ class Engine(EngineParts):
         for remark in self.config.remarks:
             log.warning("settings: %s", remark)
         try:
-            async with self._changing:
+            async with self.servers.changing:
                 await self._start(predecessor)
         except BaseException:
             await self.stop()
             raise
-        self.upkeep.start(took_over=predecessor is not None)
+        self.upkeep.start(self._description(), self._metrics_address, took_over=predecessor is not None)
 
     async def _start(self, predecessor: handover.Predecessor | None) -> None:
         given = sockets.inherited(dict(os.environ)) if predecessor is None else await in_thread(predecessor.listeners)
         self.listeners.open(self.config.settings, given)
-        self.sync.start()
+        self.accounts.sync.start()
         if predecessor is not None:
-            await self.accounts_read.wait()
-            await relay.take_over(self, predecessor)
-        await self.listen()
+            await self.accounts.read.wait()
+            await relay.take_over(self.servers, self.counters, predecessor)
+        await self.servers.listen()
 
     async def start_local(self) -> None:
         """Only read the accounts: for a command that acts by itself, where no engine runs. Raises DatabaseError.
 
-        Nothing listens and nothing is measured of its own accord, so nobody waits for that; ``control.adopt`` is the
-        way in.
+        Nothing listens, and a mailbox is measured only on demand, so no order waits for the first round. Clients come
+        by ``control.adopt``.
         """
         self.poller.first_round.set()
-        await self.sync.read_now()
+        await self.accounts.sync.read_now()
+
+    def _description(self) -> str:
+        where = [", demo"] * self.options.demo + [", in a console"] * self.options.embedded
+        return f"version {version()}, mode {self.config.settings.policy.mode}{''.join(where)}"
+
+    # ---- what clients are told
+
+    def status(self) -> Status:
+        """The state of the engine at this moment."""
+        return self.reporter.status(
+            policy=self.config.settings.policy,
+            database=self.accounts.sync.state,
+            connections=len(self.policy.connections),
+            listen=list(self.listeners.policy),
+            warnings=(self.alerts.outbox.waiting, self.alerts.outbox.failed),
+        )
+
+    def _welcome(self, connection: ControlConnection) -> Welcome:
+        return Welcome(
+            version=VERSION,
+            engine=version(),
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            mode=self.config.settings.policy.mode,
+            may_change=connection.may_change,
+            demo=self.options.demo,
+        )
+
+    def _figures(self) -> Figures:
+        answers, micros = self.metrics.histogram()
+        return Figures(self.status(), levels=dict(self.ledger.totals.levels), answers=answers, micros=micros)
+
+    @property
+    def _metrics_address(self) -> tuple[str, int] | None:
+        return self.config.settings.metrics.address
+
+    # ---- new settings
+
+    async def reload(self) -> str | None:
+        """Read settings and accounts again. Returns what is only followed after a restart, None where that is nothing.
+
+        [policy] with its listeners and [accounts] follow at once; the mailstore and the control socket do not. Raises
+        SettingsError; then the old settings go on.
+        """
+        async with self.servers.changing:
+            systemd.reloading()
+            try:
+                return await self._apply(await in_thread(self.options.load))
+            finally:
+                systemd.notify("READY=1")
+
+    async def _apply(self, config: Config) -> str | None:
+        """All that can fail comes first, so that a failure leaves the old settings in force."""
+        require(config)
+        remark = needs_restart(self.config.settings, config.settings)
+        sync = self.accounts.make_sync(config)  # also where its settings are the same: the password may be a new one
+        self.listeners.change(config.settings)
+        self.config = config
+        self.enforcer.set_rules(make_rules(config))
+        self.alerts.settings_changed()
+        self.upkeep.follow(self._metrics_address)
+        self.policy.stop_accepting()
+        await self.servers.listen_for_policy()
+        await self.accounts.replace(sync)
+        if remark:
+            log.warning(remark)
+        return remark
 
     # ---- hand-over and end
 
@@ -91,10 +246,13 @@ class Engine(EngineParts):
             raise MailquotaError("a throwaway world ends with its engine; nothing is handed over")
         if os.getpid() == 1:
             raise MailquotaError("this engine is process 1, as in a container: restart that; nothing was handed over")
-        async with self._changing:
+        async with self.servers.changing:
             if self.listeners.handed_over:
                 raise MailquotaError("the sockets were handed over already")
-            return await relay.hand_over(self)
+            pid = await relay.hand_over(self.servers, self.counters, self.options)
+            self.upkeep.handed_over(pid)
+            asyncio.get_running_loop().call_later(_LINGER, self.ending.due.set)
+        return pid
 
     async def stop(self) -> None:
         """Answer what was received, bring changes to an end, close everything, leave nothing behind."""
@@ -107,9 +265,9 @@ class Engine(EngineParts):
         self.upkeep.end()
         self.poller.stop()
         self.enforcer.close()
-        gone = "the engine was handed over" if self.listeners.handed_over else "the engine was stopped"
-        self.control.close(f"the engine ended: {self.failed}" if self.failed else gone)
+        reason = "the engine was handed over" if self.listeners.handed_over else "the engine was stopped"
+        self.control.close(f"the engine ended: {self.ending.failed}" if self.ending.failed else reason)
         self.listeners.close()
         await self.upkeep.stop()
-        await self.sync.stop()
+        await self.accounts.sync.stop()
         await self.history.stop()

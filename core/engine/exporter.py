@@ -1,10 +1,10 @@
 """Metrics for Prometheus over HTTP, in a thread with a loop of its own.
 
-Theory of operation. Once a second the engine's loop leaves its figures where the thread finds them; that is all that
-scraping costs it. The page is made at most once for each set of figures, however often it is asked for. Whoever asks
-has ``_CLIENT_SECONDS`` for everything, and beyond ``_MOST_CLIENTS`` at a time a connection is closed at once, so that
-slow and hostile clients hold up nothing but each other. Where the place is taken it is tried again, since after a
-hand-over the engine before lets go of it a moment later.
+Theory of operation. Once a second the engine's loop puts its figures into ``MetricsServer.figures``; scraping costs the
+loop nothing more. The page is made at most once for each set of figures, however often it is fetched. A client has 5 s
+for its whole request, and with 16 clients at a time the next connection is closed at once, so that slow and hostile
+clients hold up only each other. Where the address is in use, binding is tried again every 5 s, since after a hand-over
+the old engine releases it a moment later.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _REQUEST = re.compile(rb"([A-Z]+) ([^ ?]+)(?:\?[^ ]*)? HTTP/1\.[01]\r\n")
 
 
 class Exporter:
-    """Used on the engine's loop, which also calls ``figures``."""
+    """Starts and ends the server of the metrics. ``figures`` is called on the engine's loop, where this is used."""
 
     def __init__(self, figures: Callable[[], Figures]) -> None:
         self._figures = figures
@@ -42,7 +42,7 @@ class Exporter:
         self._task: asyncio.Task[None] | None = None
 
     def listen(self, address: tuple[str, int] | None) -> None:
-        """Show metrics on this host and port, and nowhere else; None ends it."""
+        """Serve metrics on this host and port, and nowhere else; None ends that."""
         if address == self._address:
             return
         self._address = address
@@ -51,7 +51,7 @@ class Exporter:
         self._task = None if address is None else restarts.start("metrics", lambda: self._run(*address))
 
     async def _run(self, host: str, port: int) -> None:
-        """Until cancelled, or the server's thread has ended."""
+        """Update the figures each second, until cancelled or the thread has ended."""
         server = MetricsServer(host, port)
         try:
             while server.lives:
@@ -62,10 +62,7 @@ class Exporter:
 
 
 class MetricsServer:
-    """Serves ``figures`` from its own thread until it is stopped. It blocks nobody, and raises nothing.
-
-    ``lives`` says whether it still does, or never will for want of a package.
-    """
+    """Serves ``figures`` from its own thread until it is stopped. No method blocks or raises."""
 
     def __init__(self, host: str, port: int) -> None:
         self.figures: Figures | None = None
@@ -79,11 +76,11 @@ class MetricsServer:
 
     @property
     def lives(self) -> bool:
-        """See above."""
+        """Whether the thread runs; also true where the package is missing, as starting again would not help."""
         return self._missing or self._thread.is_alive()
 
     def stop(self) -> None:
-        """End soon."""
+        """Have the thread end, without waiting for it."""
         with contextlib.suppress(RuntimeError):  # it has ended already
             self._loop.call_soon_threadsafe(self._stopped.set)
 
@@ -94,7 +91,7 @@ class MetricsServer:
         except ImportError:
             self._missing = True
             log.error("metrics are off, as a package is missing; install it with: pip install 'mailquota[metrics]'")
-        except BaseException:  # an outer edge: the loop of the engine sees that it ended, and starts it anew
+        except BaseException:  # an outer edge: Exporter sees that the thread ended, and starts another
             log.exception("the metrics can't be served")
 
     async def _serve(self) -> None:
@@ -106,19 +103,19 @@ class MetricsServer:
         log.info("metrics on %s", self._address)
         try:
             await self._stopped.wait()
-        finally:  # whatever ends this: the next one wants its place
+        finally:  # whatever ends this: the next server needs the address
             server.close()
 
     async def _bound(self) -> socket.socket | None:
-        """The listening socket; None where it is time to stop before there could be one."""
-        told = False
+        """The listening socket, as soon as the address is free; None where ``stop`` came first."""
+        logged = False
         while not self._stopped.is_set():
             try:
                 return bind(self._address)[0]
             except MailquotaError as error:
-                if not told:
+                if not logged:
                     log.error("no metrics for now: %s", error)
-                told = True
+                logged = True
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), _RETRY_SECONDS)
         return None

@@ -3,14 +3,15 @@
 The old engine starts the new one with one end of a socket pair. It sends the listening sockets; the new engine reads
 settings and accounts and says READY when it could answer. Only then the old one stops reading, answers what it has
 read, and sends every connection with the bytes of a half-read request; what clients send meanwhile waits in the kernel
-and goes along. What was counted and refused so far goes with them (core/engine/carried.py). Where the new engine fails
-before DONE, it is ended and the old one goes on with what it still holds; once DONE is sent, or the old one dies, the
+and goes along. The counts go with them (core/engine/counters.py). Where the new engine fails before
+DONE, it is ended and the old one goes on with what it still holds; once DONE is sent, or the old one dies, the
 new one serves.
 
 An engine in a console goes on without a terminal. One that runs as a service keeps the service's log, and tells systemd
 its new main process (sd_notify(3), MAINPID). Files of sockets that systemd opened stay systemd's.
 
-A message is a frame of the control protocol's kind (length, msgpack), its file descriptors ride along (SCM_RIGHTS).
+A message is a frame like those of the control protocol (length, msgpack); file descriptors are sent with it
+(SCM_RIGHTS, unix(7)).
 """
 
 from __future__ import annotations
@@ -39,16 +40,17 @@ VARIABLE = "MAILQUOTA_HANDOVER_FD"
 MODULE = "mailquota"
 READY_SECONDS = 20.0
 _FDS_A_MESSAGE = 100  # the kernel takes 253
-# Meant for the process of one id: inherited sockets come as a parcel, and whose life signs count is told by MAINPID.
+# They name one process id, and are wrong for another process: sockets come by a message, the watchdog by MAINPID.
 _OURS_ALONE = frozenset({"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID"})
 _LENGTH = struct.Struct(">I")
 
 
-class Parcel(msgspec.Struct, frozen=True):
-    """``kind`` is listen, connections, known, ready or done. ``texts`` name listening sockets, ``received`` are bytes.
+class Message(msgspec.Struct, frozen=True):
+    """One message between the two engines. ``kind`` is listen, connections, known, ready or done.
 
-    ``foreign`` are those of the listening sockets whose files are not ours to remove. ``known`` is for
-    core/engine/carried.py.
+    listen: ``texts`` are the addresses of the listening sockets, ``foreign`` those of them whose files belong to
+    systemd and are not to be removed. connections: ``received`` has the bytes of each that are not answered yet.
+    known: the counts, in ``known`` (core/engine/counters.py).
     """
 
     kind: str
@@ -58,22 +60,22 @@ class Parcel(msgspec.Struct, frozen=True):
     known: bytes = b""
 
 
-def send(channel: socket.socket, parcel: Parcel, handles: Sequence[int] = ()) -> None:
-    """Send one parcel with its descriptors, which stay ours to close."""
-    body = msgspec.msgpack.encode(parcel)
+def send(channel: socket.socket, message: Message, handles: Sequence[int] = ()) -> None:
+    """Send one message with descriptors, which the caller closes. Blocking; raises OSError."""
+    body = msgspec.msgpack.encode(message)
     data = _LENGTH.pack(len(body)) + body
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", handles))] if handles else []
     sent = channel.sendmsg([data], rights)
-    if sent < len(data):  # sending nothing to one who has all and closed would be an error
+    if sent < len(data):  # nothing more to one that has it all and closed: that would raise
         channel.sendall(data[sent:])
 
 
-def receive(channel: socket.socket) -> tuple[Parcel, list[int]]:
-    """The next parcel. Raises EOFError where the other side is gone."""
+def receive(channel: socket.socket) -> tuple[Message, list[int]]:
+    """The next message and its descriptors. Blocking; raises EOFError and OSError where the other engine is gone."""
     handles: list[int] = []
     head = _read(channel, _LENGTH.size, handles)
     body = _read(channel, _LENGTH.unpack(head)[0], handles)
-    return msgspec.msgpack.decode(body, type=Parcel), handles
+    return msgspec.msgpack.decode(body, type=Message), handles
 
 
 def _read(channel: socket.socket, wanted: int, handles: list[int]) -> bytes:
@@ -93,10 +95,10 @@ def _read(channel: socket.socket, wanted: int, handles: list[int]) -> bytes:
 
 
 class Successor:
-    """The new engine as the old one sees it. Blocking; used in a thread.
+    """The new engine, in the process of the old one. Blocking; used in a thread.
 
-    ``foreign`` as in Parcel; ``detached``: it gets no standard error. Every method raises MailquotaError where the new
-    engine can't go on; it has ended then.
+    It is started as ``mailquota`` with these arguments. ``foreign`` as in Message; ``detached``: without standard
+    error. Every method raises MailquotaError where the new engine can't go on; its process has ended then.
     """
 
     def __init__(
@@ -111,30 +113,30 @@ class Successor:
             self._channel.close()
             raise MailquotaError(f"no engine could be started in the background: {error.strerror or error}") from error
         self.pid = self._process.pid
-        parcel = Parcel("listen", list(listeners), foreign=list(foreign))
+        message = Message("listen", list(listeners), foreign=list(foreign))
         with self._ending("did not start"):
-            send(self._channel, parcel, [sock.fileno() for sock in listeners.values()])
+            send(self._channel, message, [sock.fileno() for sock in listeners.values()])
 
     def wait_ready(self) -> None:
-        """Until the new engine could answer."""
+        """Wait until the new engine could answer, 20 s at most."""
         with self._ending("did not get ready"):
-            parcel, _ = receive(self._channel)
-            if parcel.kind != "ready":
+            message, _ = receive(self._channel)
+            if message.kind != "ready":
                 raise EOFError
 
     def give(self, connections: Sequence[tuple[int, bytes]], known: bytes = b"") -> None:
-        """Send the connections, which stay ours to close, and what we know, and say that this was all."""
+        """Send connections with their unanswered bytes, the counts, and the end. The caller closes the descriptors."""
         with self._ending("went away"):
             for start in range(0, len(connections), _FDS_A_MESSAGE):
                 part = connections[start : start + _FDS_A_MESSAGE]
-                send(self._channel, Parcel("connections", received=[data for _, data in part]), [fd for fd, _ in part])
-            send(self._channel, Parcel("known", known=known))
-            send(self._channel, Parcel("done"))
+                send(self._channel, Message("connections", received=[data for _, data in part]), [fd for fd, _ in part])
+            send(self._channel, Message("known", known=known))
+            send(self._channel, Message("done"))
         self._channel.close()
-        self._process.returncode = 0  # it outlives us on purpose: nobody need be warned of that
+        self._process.returncode = 0  # it outlives this process on purpose: Popen need not warn of that
 
     def end(self) -> None:
-        """The new engine is not wanted any more; ended twice it is ended once."""
+        """Kill the new engine. May be called twice."""
         self._channel.close()
         self._process.kill()
         self._process.wait()
@@ -151,7 +153,7 @@ class Successor:
 
 
 def _start(arguments: Sequence[str], channel: int, *, detached: bool) -> subprocess.Popen[bytes]:
-    """A process of the same code as this one, wherever we were started: -P keeps modules of the current folder out."""
+    """A process of the same code as this one. -P keeps modules of the current folder out of it."""
     environment = {name: value for name, value in os.environ.items() if name not in _OURS_ALONE}
     environment[VARIABLE] = str(channel)
     root = str(Path(__file__).parents[3])
@@ -165,16 +167,16 @@ def _start(arguments: Sequence[str], channel: int, *, detached: bool) -> subproc
 
 
 class Predecessor:
-    """The old engine as the new one sees it. Blocking; used in a thread."""
+    """The old engine, in the process of the new one. Blocking; used in a thread."""
 
     def __init__(self, channel: socket.socket) -> None:
-        self.known = b""  # what it knows, once its connections came
+        self.known = b""  # its counts, once all its connections came
         self._channel = channel
         self._channel.settimeout(READY_SECONDS)
 
     @classmethod
     def from_environment(cls) -> Predecessor | None:
-        """The one that started this process, or None."""
+        """The engine that started this process to hand over, or None."""
         text = os.environ.pop(VARIABLE, "")
         if not text.isdigit():
             return None
@@ -184,28 +186,28 @@ class Predecessor:
     def listeners(self) -> Inherited:
         """Its listening sockets. MailquotaError where it is gone."""
         try:
-            parcel, handles = receive(self._channel)
+            message, handles = receive(self._channel)
         except (OSError, EOFError) as error:
             self._channel.close()
             raise MailquotaError("the engine that wanted to hand over is gone") from error
-        found = {name: socket.socket(fileno=fd) for name, fd in zip(parcel.texts, handles, strict=True)}
-        return Inherited(found, frozenset(parcel.foreign))
+        found = {name: socket.socket(fileno=fd) for name, fd in zip(message.texts, handles, strict=True)}
+        return Inherited(found, frozenset(message.foreign))
 
     def say_ready(self) -> None:
-        """This engine could answer now. Where the other one died meanwhile, it is needed all the more."""
+        """Tell the old engine that this one could answer. Where the old one is gone, this one goes on all the same."""
         with contextlib.suppress(OSError):
-            send(self._channel, Parcel("ready"))
+            send(self._channel, Message("ready"))
 
     def connections(self) -> Iterator[tuple[socket.socket, bytes]]:
-        """Its connections, until it is done or gone."""
+        """Its connections with the bytes that it did not answer, until it is done or gone."""
         try:
             while True:
-                parcel, handles = receive(self._channel)
-                if parcel.kind == "done":
+                message, handles = receive(self._channel)
+                if message.kind == "done":
                     break
-                self.known = parcel.known or self.known
-                for handle, received in zip(handles, parcel.received, strict=True):
+                self.known = message.known or self.known
+                for handle, received in zip(handles, message.received, strict=True):
                     yield socket.socket(fileno=handle), received
         except (OSError, EOFError) as error:
-            log.warning("the engine before this one went without a word: %s", error)
+            log.warning("the engine before this one ended before it had handed everything over: %s", error)
         self._channel.close()

@@ -1,7 +1,7 @@
-"""The start and the end of an engine, in the journal. Neither waits for it nor fails by it.
+"""Notes the start and the end of an engine in the journal. Neither waits for the journal nor fails by it.
 
-An engine is called by its process and its host. Where the last one of this host wrote that it started, did not write
-that it stopped, and does not run any more, the next one says so.
+An engine is named by its process id and its host. Where the last engine of this host noted its start, did not note its
+stop, and does not run any more, the next engine says so in its own entry.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NAME = re.compile(r"process ([0-9]{1,9}) on (.*)", re.DOTALL)
 
 
 class Lifetime:
-    """Of this engine. Used on its loop."""
+    """The entries of one engine. Used on its loop."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -39,13 +39,13 @@ class Lifetime:
         self._begin: asyncio.Task[None] | None = None
 
     def begin(self, what: str, *, took_over: bool) -> None:
-        """Note the start in the background; ``what`` has started. ``took_over``: from an engine that ends by that."""
+        """Note the start of ``what`` in the background. ``took_over``: the sockets came from another engine."""
         self._begin = asyncio.get_running_loop().create_task(
             self._note("start", lambda: self._started(what, took_over))
         )
 
     async def end(self, why: str) -> None:
-        """Note the end, unless that takes long. Where nothing was begun there is nothing to end."""
+        """Note the end, for 0.4 s at most. Nothing is noted where ``begin`` was not called."""
         if self._begin is None:
             return
         try:
@@ -73,11 +73,13 @@ class Lifetime:
     def _write(self, kind: str, old: str | None, new: str | None, reason: str) -> None:
         operator = Operator(own_name(), operator_origin(dict(os.environ)))
         entry = operator.entry(kind, "", old, new, reason=reason)
-        self._journal.database.write(lambda sql: add_entry(sql, time.time(), entry))  # not add: a lost change counts
+        self._journal.database.write(
+            lambda sql: add_entry(sql, time.time(), entry)
+        )  # not Journal.add, which counts what can't be written as a lost change
 
 
 def _was_killed(rows: Sequence[Row], host: str) -> bool:
-    """Whether the last engine of this host left without a word; ``rows`` are the newest first."""
+    """Whether the last engine of this host ended without noting that; ``rows`` are the newest first."""
     stopped = set()
     for row in rows:
         if row.kind == "stop":
@@ -88,7 +90,7 @@ def _was_killed(rows: Sequence[Row], host: str) -> bool:
 
 
 def _lives(pid: int, since: float) -> bool:
-    """Whether the process that had this number then has it still."""
+    """Whether the process that had this id at that time (seconds since the epoch) still runs."""
     try:
         return psutil.Process(pid).create_time() <= since
     except psutil.Error:

@@ -1,4 +1,4 @@
-"""The sockets that an engine listens on: opened, taken over, closed. Their files go with them, unless systemd's."""
+"""The sockets that an engine listens on. Their files are removed with them, unless systemd made them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ log = logging.getLogger(__name__)
 
 
 class Listeners:
-    """``policy`` and ``control`` by their addresses in the form of the settings."""
+    """The listening sockets, by address as the settings write it: those of policy.listen, and control.socket."""
 
     def __init__(self) -> None:
         self.policy: dict[str, socket.socket] = {}
         self.control: dict[str, socket.socket] = {}
-        self.handed_over = False  # another process has them: their files stay
-        self.foreign: set[str] = set()  # systemd's: their files stay
-        self._files: dict[str, sockets.Identity | None] = {}  # those that go with us
+        self.handed_over = False  # another process has the sockets: their files stay
+        self.foreign: set[str] = set()  # opened by systemd: their files stay
+        self._files: dict[
+            str, sockets.Identity | None
+        ] = {}  # files that are removed with the sockets, if they still are the same
 
     def open(self, settings: Settings, inherited: sockets.Inherited) -> None:
-        """Bind what the settings name, or take it from ``inherited``. Raises AddressInUseError and SettingsError."""
+        """Bind the addresses of the settings that ``inherited`` lacks. Raises AddressInUseError and SettingsError."""
         address = ListenAddress("unix", path=settings.control.socket)
         try:
             self._open(address, self.control, inherited, lambda: _bind_control(address, settings))
@@ -54,7 +56,7 @@ class Listeners:
             self._remember(address)
 
     def change(self, settings: Settings) -> None:
-        """Follow new settings: what is new is bound first, so that a failure changes nothing."""
+        """Follow new settings. New addresses are bound first, so that a failure changes nothing. Raises as ``open``."""
         binders = _binders(settings)
         added: dict[str, socket.socket] = {}
         try:
@@ -73,7 +75,7 @@ class Listeners:
         self.policy |= added
 
     def _own_again(self, settings: Settings) -> None:
-        """Owner and mode of the files that stay, by the new settings."""
+        """Give the files that stay the owner and mode of the new settings."""
         for name in self.policy:
             if name in self._files:
                 try:
@@ -86,9 +88,9 @@ class Listeners:
             self._files[str(address)] = sockets.identity(address.path)
 
     def let_in_owner(self, mailstore: str) -> int | None:
-        """Let the owner of the mailboxes connect to the control socket, for warnings; their uid, None if not known.
+        """Give the control socket to the owner of the folder ``mailstore``; the uid, None if it can't be known or done.
 
-        Dovecot runs its quota-warning service as that user. Blocking: the mailstore may hang.
+        Dovecot runs its quota-warning service as that user, to order warnings. Blocking: the mailstore may hang.
         """
         try:
             owner = os.stat(mailstore).st_uid
@@ -101,11 +103,11 @@ class Listeners:
         return owner
 
     def all(self) -> dict[str, socket.socket]:
-        """Every socket, to be handed over."""
+        """All sockets by address."""
         return self.control | self.policy
 
     def close(self) -> None:
-        """Close everything."""
+        """Close all sockets, and remove their files."""
         for name, sock in self.all().items():
             self._close(name, sock)
         self.policy.clear()
@@ -138,7 +140,7 @@ def _bind_policy(address: ListenAddress, settings: Settings) -> socket.socket:
 
 def _bind_control(address: ListenAddress, settings: Settings) -> socket.socket:
     _make_folder(os.path.dirname(address.path))
-    # The file lets in one group; where the settings name two, it lets in all and the peer check tells who may what.
+    # The file has one group. Where the settings name two, it admits all users, and the server checks the peer.
     mode = 0o666 if settings.control.read_only_group else 0o660
     sock, warning = sockets.bind(address, sockets.Owner(mode, group=settings.control.group))
     _warn(warning)
@@ -151,8 +153,9 @@ def _warn(text: str) -> None:
 
 
 def _make_folder(path: str) -> None:
-    """The folder of the control socket, like /run/mailquota, which is gone after a boot. Whoever may connect has to get
-    through, whatever the umask of root's shell is.
+    """Make the folder of the control socket, like /run/mailquota, which is gone after a boot.
+
+    All users can enter it, whatever the umask of root's shell is. Raises SettingsError.
     """
     try:
         missing = [folder for folder in (Path(path), *Path(path).parents) if not folder.exists()]

@@ -1,6 +1,6 @@
-"""The page that Prometheus reads: which figures there are, and what they are called. docs/metrics.md has each of them.
+"""The page that Prometheus reads: the metrics and their names. docs/metrics.md describes each of them.
 
-Names follow the conventions of Prometheus: base units, ``_total`` for what only grows. There are no figures for single
+Names follow the conventions of Prometheus: base units, ``_total`` for counters. There are no metrics for single
 accounts or domains: each would be a time series that is kept for years, thousands of them on a large server, with
 people's addresses in it. ``mailquota list --json`` has them.
 """
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class Figures(NamedTuple):
-    """What an engine knows at one moment. ``answers``: how many took less than so many µs, and ``micros`` of all."""
+    """The state of an engine at one moment. ``answers``: pairs of microseconds and how many answers took no longer.
+
+    ``micros`` is the sum of all answers, in microseconds.
+    """
 
     status: Status
     levels: Mapping[Level, int]
@@ -28,7 +31,7 @@ class Figures(NamedTuple):
 
 
 class MetricPage:
-    """Raises ImportError where the package prometheus-client is missing. Used in one thread."""
+    """Makes the page. Used in one thread. Raises ImportError where the package prometheus-client is missing."""
 
     def __init__(self) -> None:
         from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector
@@ -41,7 +44,7 @@ class MetricPage:
         ProcessCollector(registry=self._registry)
 
     def text(self, figures: Figures) -> bytes:
-        """The page for these figures."""
+        """The page with these figures, in the format of ``content_type``."""
         from prometheus_client import generate_latest
 
         if figures is not self._figures:
@@ -50,7 +53,7 @@ class MetricPage:
         return self._text
 
     def collect(self) -> Iterator[Metric]:
-        """See prometheus_client's Collector."""
+        """The metrics of the page, as prometheus_client's Collector wants them."""
         if self._figures is not None:
             yield from _families(self._figures)
 
@@ -105,7 +108,7 @@ def _counters(status: Status) -> tuple[tuple[str, str, int], ...]:
 
 
 def _gauges(status: Status) -> tuple[tuple[str, str, float | None], ...]:
-    """None has no value now."""
+    """Name, meaning and value of each gauge; one whose value is None is left out."""
     return (
         ("enforcing", "1 in mode enforce, 0 in mode shadow.", status.mode == "enforce"),
         ("uptime_seconds", "Since the engine started.", status.uptime_seconds),

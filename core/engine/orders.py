@@ -1,4 +1,4 @@
-"""What clients of the control socket can order, each mapped to the one function that does it."""
+"""Carries out the orders of clients of the control socket, each by one function of the part that it is about."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from mailquota.core.control.messages import (
 )
 from mailquota.core.control.results import Details, JournalRow, Report, SetResult, WarningRow
 from mailquota.core.control.server import ControlConnection
-from mailquota.core.engine.parts import EngineParts
+from mailquota.core.engine.engine import Engine
 from mailquota.core.history.connection import StateError
 from mailquota.core.history.past import forecast_of, limits_of
 
@@ -64,7 +64,7 @@ _AT_ONCE = GetStatus | GetRefusals | GetReport | Reload | HandOver  # need no ac
 
 
 class _Past(NamedTuple):
-    """What the state database has of an account, and why it can't be shown."""
+    """What the state database has of an account; ``remark`` says why there is nothing."""
 
     points: list[Point]
     changes: list[JournalRow]
@@ -73,13 +73,13 @@ class _Past(NamedTuple):
 
 
 class Orders:
-    """Runs on the engine's loop. A fault in one order fails that order and is logged; the engine goes on."""
+    """The orders on one engine. Runs on its loop. An error in one order fails that order and is logged."""
 
-    def __init__(self, engine: EngineParts) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def handle(self, connection: ControlConnection, order: Order) -> None:
-        """Take one order."""
+        """Begin to carry out one order; its answer is sent later."""
         if connection.peer is not None and connection.peer.only_warns and not isinstance(order, Warn | Cancel):
             connection.end("the owner of the mailboxes may have warnings sent, and nothing else")
             return
@@ -97,7 +97,7 @@ class Orders:
             if not _may(connection, request):
                 raise MailquotaError("read-only: nothing was changed")
             if not isinstance(request, _AT_ONCE):
-                await self._engine.accounts_known()
+                await self._engine.accounts.known()
             result = await self._do(connection, request)
             connection.send(Reply(request.id, encode_result(result)))
         except MailquotaError as error:
@@ -107,7 +107,7 @@ class Orders:
             connection.send(Failed(request.id, 1, f"internal error: {error_text(error)}"))
 
     async def _accounts(self, connection: ControlConnection, patience: float) -> None:
-        """All rows, as whole as patience lets them be."""
+        """Send all rows, once the first round of measuring is over or ``patience`` seconds have passed."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await self._engine.poller.first_round.wait()
@@ -124,17 +124,17 @@ class Orders:
             case HandOver():
                 return await self._hand_over(connection)
             case Warn() | TrialWarning() | PreviewWarning() | GetWarnings():
-                return await self._tell_owners(request)
+                return await self._warnings(request)
             case _:
-                return await self._tell(request)
+                return await self._look_up(request)
         return None
 
     async def _hand_over(self, connection: ControlConnection) -> int:
         if self._engine.options.embedded and (connection.peer is None or connection.peer.pid != os.getpid()):
-            raise MailquotaError("this engine lives in a console: leave that with q, which keeps enforcing if you like")
+            raise MailquotaError("this engine runs in a console: leave that with q, which can keep it enforcing")
         return await self._engine.hand_over()
 
-    async def _tell(self, request: Request) -> object:
+    async def _look_up(self, request: Request) -> object:
         engine = self._engine
         match request:
             case GetStatus():
@@ -149,7 +149,12 @@ class Orders:
                 refusals = engine.decisions.report(_REPORTED)
                 second = engine.enforcer.comparison
                 return Report(
-                    refusals, second.compared, second.skipped, second.disagreed, list(second.newest), second.problem
+                    refusals=refusals,
+                    compared=second.compared,
+                    not_compared=second.skipped,
+                    disagreed=second.disagreed,
+                    disagreements=list(second.newest),
+                    problem=second.problem,
                 )
             case Explain(address=address, size=size):
                 return await engine.enforcer.explain(address, size)
@@ -157,14 +162,14 @@ class Orders:
 
     async def _change(self, connection: ControlConnection, order: SetLimit | Undo | Recalc | EmptyTrash) -> object:
         if not isinstance(order, Undo):
-            await self._learn(order.addresses)
+            await self._read_missing(order.addresses)
         engine, operator = self._engine, _operator(connection, order.id)
         actions, limits = engine.actions, engine.limits
         try:
             if isinstance(order, SetLimit):
                 return await self._set(order, operator)
             if isinstance(order, Undo):
-                return await limits.undo(engine.sync.store, order.entry, operator, reason=order.reason)
+                return await limits.undo(engine.accounts.store, order.entry, operator, reason=order.reason)
             if isinstance(order, EmptyTrash):
                 return await actions.empty_trash(order.addresses, order.older_than, operator, dry_run=order.dry_run)
             return await actions.recalc(list(engine.ledger.entries) if order.everybody else order.addresses, operator)
@@ -175,9 +180,9 @@ class Orders:
         engine, until = self._engine, None
         if order.until:
             until = parse_until(order.until, time.time())
-            await engine.sync.look()  # what it goes back to must be the limit of now
+            await engine.accounts.sync.look()  # the limit that it goes back to must be the present one
         return await engine.limits.set(
-            engine.sync.store,
+            engine.accounts.store,
             order.addresses,
             order.size,
             operator,
@@ -186,19 +191,19 @@ class Orders:
             dry_run=order.dry_run,
         )
 
-    async def _tell_owners(self, order: Warn | TrialWarning | PreviewWarning | GetWarnings) -> object:
+    async def _warnings(self, order: Warn | TrialWarning | PreviewWarning | GetWarnings) -> object:
         if not isinstance(order, GetWarnings):
-            await self._learn(order.addresses if isinstance(order, Warn) else [order.address])
+            await self._read_missing(order.addresses if isinstance(order, Warn) else [order.address])
         return await self._engine.alerts.answer(order)
 
-    async def _learn(self, addresses: list[str]) -> None:
-        """An account that was made a moment ago may not be known yet: look before saying that there is none."""
+    async def _read_missing(self, addresses: list[str]) -> None:
+        """Read the accounts again where one of these is not known: it may have been made a moment ago."""
         if any(self._engine.ledger.get(address) is None for address in addresses):
-            await self._engine.sync.look()
+            await self._engine.accounts.sync.look()
 
     async def _details(self, address: str) -> Details:
         engine = self._engine
-        await self._learn([address])
+        await self._read_missing([address])
         entry = engine.ledger.get(address)
         if entry is None:
             raise NoSuchAccountError(address)
@@ -209,17 +214,17 @@ class Orders:
         refusals = await engine.mail_log.refusals(address, known, _REFUSALS_SHOWN)
         past = await self._past(entry)
         return Details(
-            engine.ledger.row(entry),
-            folders,
-            aliases,
-            refusals,
-            past.changes[:_CHANGES_SHOWN],
-            past.remark,
-            past.warnings,
-            past.points,
-            limits_of(entry.limit, past.changes, time.time()),
-            entry.trend,
-            forecast_of(entry),
+            row=engine.ledger.row(entry),
+            folders=folders,
+            aliases=aliases,
+            refusals=refusals,
+            changes=past.changes[:_CHANGES_SHOWN],
+            remark=past.remark,
+            warnings=past.warnings,
+            points=past.points,
+            limits=limits_of(entry.limit, past.changes, time.time()),
+            trend=entry.trend,
+            forecast=forecast_of(entry),
         )
 
     async def _past(self, entry: Entry) -> _Past:
@@ -240,7 +245,9 @@ class Orders:
 
 
 def _may(connection: ControlConnection, request: Request) -> bool:
-    """Who may only look may try dry runs; a read-only console of one who may more can still keep mail enforced."""
+    """Whether a client may order this. Dry runs are free for all; a read-only console of a user with more rights may
+    hand over, so that leaving it does not end enforcement.
+    """
     if isinstance(request, HandOver):
         return connection.peer is not None and connection.peer.may_change
     if isinstance(request, SetLimit | EmptyTrash) and request.dry_run:

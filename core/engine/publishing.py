@@ -1,6 +1,6 @@
-"""What subscribers are told: changes and decisions a few times a second, the head once a second.
+"""Sends events to the clients that subscribed: changes and decisions four times a second, the status once a second.
 
-Everything is encoded once for all of them. Without a subscriber changes are thrown away, since who subscribes later
+A frame is encoded once for all of them. Without a subscriber changes are dropped, as a client that subscribes later
 gets a snapshot first.
 """
 
@@ -24,7 +24,7 @@ _UNREAD = 4 * 1024 * 1024  # a snapshot waits while so much of it is unread
 
 
 class Publisher:
-    """Runs on the engine's loop."""
+    """Sends the changes of ``ledger`` and ``decisions`` to subscribers of ``control``. Runs on the engine's loop."""
 
     def __init__(
         self, control: ControlServer, ledger: Ledger, decisions: DecisionLog, status: Callable[[], Status]
@@ -35,7 +35,7 @@ class Publisher:
         self._status = status
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Publish every quarter of a second, until cancelled."""
         ticks = 0
         while True:
             await asyncio.sleep(_TICK)
@@ -44,11 +44,11 @@ class Publisher:
                 self.publish()
                 if ticks % 4 == 0:
                     self.publish_head()
-            except Exception as error:  # noqa: BLE001 - an outer edge: one row must not end the telling
+            except Exception as error:  # noqa: BLE001 - an outer edge: one row must not end the publishing
                 restarts.count("publisher", error)
 
     def publish(self) -> None:
-        """Changes and decisions since the last call."""
+        """Send the changes and decisions since the last call."""
         subscribers = self._control.subscribers
         if not subscribers:
             self._ledger.forget_changes()
@@ -70,7 +70,7 @@ class Publisher:
             connection.send(Decisions(new, skipped))
 
     def publish_head(self) -> None:
-        """The tiles."""
+        """Send the status."""
         subscribers = self._control.subscribers
         if subscribers:
             frame = encode(Head(time.time(), self._status()))
@@ -78,7 +78,7 @@ class Publisher:
                 connection.send_frame(frame)
 
     async def subscribe(self, connection: ControlConnection) -> None:
-        """A snapshot, the newest decisions and the head now; changes from now on."""
+        """Send the status, the newest decisions and a snapshot; changes from then on."""
         connection.send(Head(time.time(), self._status()))
         connection.decisions_seen = self._decisions.count
         for rows in self._decisions.backlog():
@@ -88,7 +88,7 @@ class Publisher:
         await self.snapshot(connection)
 
     async def snapshot(self, connection: ControlConnection) -> None:
-        """All rows in parts; between two parts the loop answers others. What changes meanwhile comes as Delta too."""
+        """Send all rows in parts, with other work of the loop in between. Rows that change meanwhile come again."""
         entries = list(self._ledger.entries.values())
         starts = range(0, max(len(entries), 1), SNAPSHOT_PART)
         for start in starts:

@@ -1,4 +1,4 @@
-"""Running an engine: headless until a signal ends it, or in a thread beside a console."""
+"""Runs an engine: without a screen until a signal ends it, or in a thread beside a console."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from mailquota.core.base import systemd
 from mailquota.core.base.errors import MailquotaError, UnreachableError
 from mailquota.core.engine.engine import Engine
 from mailquota.core.engine.handover import Predecessor
-from mailquota.core.engine.parts import Options
+from mailquota.core.engine.options import Options
+from mailquota.core.engine.orders import Orders
 from mailquota.core.settings.config import Config
 
 log = logging.getLogger(__name__)
@@ -30,9 +31,9 @@ _START_SECONDS = 10.0  # ended before it listens, it would leave its sockets
 
 
 def serve(config: Config, options: Options, beside: Callable[[], None] | None = None) -> None:
-    """The engine without a screen, until SIGTERM or SIGINT. SIGHUP reloads. Raises what ``Engine.start`` raises.
+    """Run an engine until SIGTERM or SIGINT; SIGHUP reloads. Raises what ``Engine.start`` raises.
 
-    ``beside`` is called once the engine runs.
+    ``beside`` is called once the engine listens.
     """
     predecessor = Predecessor.from_environment()
     uvloop.run(_serve(config, options, predecessor, beside))
@@ -41,10 +42,10 @@ def serve(config: Config, options: Options, beside: Callable[[], None] | None = 
 async def _serve(
     config: Config, options: Options, predecessor: Predecessor | None, beside: Callable[[], None] | None
 ) -> None:
-    engine = Engine(config, options)
+    engine = _make_engine(config, options)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, engine.finished.set)
+        loop.add_signal_handler(number, engine.ending.due.set)
     loop.add_signal_handler(signal.SIGHUP, lambda: reloads.append(loop.create_task(_reload(engine))))
     reloads: list[asyncio.Task[None]] = []
     await engine.start(predecessor)
@@ -52,15 +53,22 @@ async def _serve(
     log.info("answering on %s", " ".join(engine.status().listen))
     if beside is not None:
         beside()
-    await engine.finished.wait()
+    await engine.ending.due.wait()
     if engine.listeners.handed_over:
         log.info("another process has the sockets now")
     else:
         log.info("stopping")
         systemd.notify("STOPPING=1")
     await engine.stop()
-    if engine.failed:
-        raise MailquotaError(engine.failed)
+    if engine.ending.failed:
+        raise MailquotaError(engine.ending.failed)
+
+
+def _make_engine(config: Config, options: Options) -> Engine:
+    """An engine that takes the orders of clients. Called on its loop."""
+    engine = Engine(config, options)
+    engine.control.handle = Orders(engine).handle
+    return engine
 
 
 async def _reload(engine: Engine) -> None:
@@ -69,16 +77,16 @@ async def _reload(engine: Engine) -> None:
         log.info("settings and accounts were read again")
     except MailquotaError as error:
         log.error("reload failed, the old settings go on: %s", error)
-    except Exception:  # an outer edge: nobody waits for this task
+    except Exception:  # an outer edge: no task waits for this one
         log.exception("reload failed")
 
 
 class Embedded:
     """An engine in a thread with a loop of its own, for the console in the same process.
 
-    The console speaks to it over a socket pair, as it would to an engine elsewhere; so a fault in a screen, or a screen
-    that hangs, has no way to the answers. Python hands the interpreter from thread to thread each ``_SWITCH_SECONDS``
-    instead of its usual 5 ms, because that is what an answer may have to wait while a screen is drawn.
+    The console uses it over a socket pair, as it would an engine of another process; so an error in a screen, or a
+    screen that hangs, can't stop the answers. Python switches between the threads each 0.5 ms instead of each 5 ms,
+    because that is what an answer may have to wait while a screen is drawn.
     """
 
     def __init__(self, config: Config, options: Options) -> None:
@@ -91,23 +99,23 @@ class Embedded:
         self._error: BaseException | None = None
 
     def begin(self) -> None:
-        """Start; ``wait`` tells how that went. There is time to import a console meanwhile."""
+        """Start the thread, without waiting: the console is imported meanwhile."""
         sys.setswitchinterval(_SWITCH_SECONDS)
         self._thread.start()
 
     def wait(self) -> None:
-        """Returns when the engine listens. Raises what ``Engine.start`` raises."""
+        """Wait until the engine listens. Raises what ``Engine.start`` raises."""
         self._started.wait()
         if self._error is not None:
             raise self._error
 
     def start(self) -> None:
-        """``begin`` and ``wait``."""
+        """Start, and wait until the engine listens."""
         self.begin()
         self.wait()
 
     def connect(self) -> socket.socket:
-        """A connection to its control server. UnreachableError where the engine has ended."""
+        """A socket that is connected to the control server. UnreachableError where the engine has ended."""
         ours, theirs = socket.socketpair()
         assert self._engine is not None
         try:
@@ -120,7 +128,7 @@ class Embedded:
 
     @property
     def running(self) -> bool:
-        """Whether it listens in this process."""
+        """Whether the engine runs in this process."""
         return self._started.is_set() and self._thread.is_alive()
 
     @property
@@ -134,15 +142,15 @@ class Embedded:
         return self.call(self._engine.hand_over())
 
     def stop(self) -> None:
-        """Answer what was received and end. Returns when it has ended, at most after 5 s; a start is waited for."""
+        """End the engine, and wait 5 s at most. One that is starting is waited for, as it would leave its sockets."""
         if self._thread.is_alive():
             self._started.wait(_START_SECONDS)
         if self._loop is not None and self._engine is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._engine.finished.set)
+            self._loop.call_soon_threadsafe(self._engine.ending.due.set)
             self._thread.join(5.0)
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Have the engine's loop do something, and wait for it. UnreachableError where the engine has ended."""
+        """Run ``work`` on the engine's loop, and return its result. UnreachableError where the engine has ended."""
         assert self._loop is not None
         try:
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -166,7 +174,7 @@ class Embedded:
     def _run(self) -> None:
         try:
             uvloop.run(self._main())
-        except BaseException as error:  # the starter gets it
+        except BaseException as error:  # ``wait`` raises it
             self._error = error
             if self._started.is_set():
                 log.exception("the engine ended")
@@ -174,10 +182,10 @@ class Embedded:
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._engine = engine = Engine(self._config, self._options)
+        self._engine = engine = _make_engine(self._config, self._options)
         await engine.start()
         self._started.set()
-        await engine.finished.wait()
+        await engine.ending.due.wait()
         await engine.stop()
-        if engine.failed:
-            raise MailquotaError(engine.failed)
+        if engine.ending.failed:
+            raise MailquotaError(engine.ending.failed)

@@ -26,7 +26,7 @@ _DISK_SECONDS = 10.0
 
 
 class DiskWatch:
-    """Space on the mailstore's file system, asked in a thread, one at a time; while it hangs, the last answer ages."""
+    """Space on the file system of the mailstore, measured in a thread. While that hangs, the last state ages."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -36,13 +36,13 @@ class DiskWatch:
 
     @property
     def state(self) -> DiskState:
-        """The last answer; unknown where there is none from the last minute."""
+        """The last state; unknown (None) where that is older than a minute."""
         if self._known is None or time.monotonic() - self._known_at > 60:
             return DiskState(self.path, None, None, None)
         return self._known
 
     async def look(self) -> None:
-        """Ask, unless a question is under way or was answered just now."""
+        """Measure the space, unless that is under way or was done in the last 10 s."""
         if self._asking or (self._known is not None and time.monotonic() - self._known_at < _DISK_SECONDS):
             return
         self._asking = True
@@ -58,25 +58,31 @@ class DiskWatch:
 
 
 class StatusReporter:
-    """Makes Status from what it was given."""
+    """Makes the Status of an engine from its parts."""
 
     def __init__(
-        self, ledger: Ledger, metrics: Metrics, disk: DiskWatch, second: QuotaStatusComparison, history: HistoryService
+        self,
+        ledger: Ledger,
+        metrics: Metrics,
+        *,
+        disk: DiskWatch,
+        comparison: QuotaStatusComparison,
+        history: HistoryService,
     ) -> None:
         self._history = history
-        self._second = second
+        self._comparison = comparison
         self._ledger = ledger
         self._metrics = metrics
         self._disk = disk
         self._started = time.monotonic()
         self._process = psutil.Process()
-        self._process.cpu_percent()  # the first call only sets the mark
+        self._process.cpu_percent()  # the first call only sets the start of the interval
         self._cpu = 0.0
         self._rss = self._process.memory_info().rss
         self._host = socket.gethostname()
 
     async def run(self) -> None:
-        """Each second, until cancelled: figures of our own, and a life sign for the watchdog of systemd."""
+        """Tick each second, until cancelled, and tell systemd's watchdog that the engine lives (sd_notify(3))."""
         watchdog = systemd.watchdog_seconds()
         while True:
             self.tick()
@@ -86,7 +92,7 @@ class StatusReporter:
             await asyncio.sleep(min(1.0, watchdog or 1.0))
 
     def tick(self) -> None:
-        """Once a second."""
+        """Take the rate of answers and the CPU and memory of this process. Called once a second."""
         self._metrics.tick(time.monotonic())
         self._cpu = self._process.cpu_percent()
         self._rss = self._process.memory_info().rss
@@ -100,7 +106,7 @@ class StatusReporter:
         warnings: tuple[int, int],
         policy: Policy,
     ) -> Status:
-        """Now. ``warnings``: how many wait, and how many were given up lately. ``policy``: the settings in force."""
+        """The state at this moment. ``warnings``: how many wait, how many were given up. ``policy``: as in force."""
         levels = self._ledger.totals.levels
         return Status(
             mode=policy.mode,
@@ -119,7 +125,7 @@ class StatusReporter:
             host=self._host,
             unrecorded=self._history.journal.lost,
             state_problem=self._history.problem,
-            compare_problem=self._second.problem,
+            compare_problem=self._comparison.problem,
             warnings_queued=warnings[0],
             warnings_failed=warnings[1],
             restarts=restarts.counts(),
@@ -128,7 +134,7 @@ class StatusReporter:
         )
 
     def _answers(self) -> dict[str, Any]:
-        metrics, second = self._metrics, self._second
+        metrics, second = self._metrics, self._comparison
         return {
             "requests": metrics.requests,
             "refused": metrics.refused,
@@ -146,7 +152,7 @@ class StatusReporter:
         }
 
     def _sums(self) -> dict[str, int]:
-        """Some limits of 2^63-1 make sums that no message holds."""
+        """Sums in bytes, capped: some limits of 2^63-1 make sums that msgpack can't hold."""
         totals = self._ledger.totals
         return {
             "used_bytes": min(totals.used, MAX_BYTES),

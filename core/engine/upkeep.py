@@ -1,105 +1,132 @@
-"""What works in an engine by itself, put together: started once it listens, each kept going (core/base/restarts.py).
+"""What an engine does on its own once it listens: measure, warn, end temporary limits, publish, keep its journal.
 
-Beside measuring and answering an engine notes its start and its end in the journal, ends temporary limits, shows
-metrics, sees that its sockets take connections, and forgets what nobody asks about any more.
+Each task is kept going (core/base/restarts.py): where it dies, it is started again and that is counted.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any
 
+from mailquota.core.alerts.service import AlertService
 from mailquota.core.base import restarts
-from mailquota.core.base.threads import in_thread
-from mailquota.core.base.version import version
 from mailquota.core.changes.expiry import Expiry
-from mailquota.core.engine.accepting import AcceptWatch
+from mailquota.core.engine.accepting import Servers
+from mailquota.core.engine.accounts import AccountUpdates
+from mailquota.core.engine.ending import Ending
 from mailquota.core.engine.exporter import Exporter
 from mailquota.core.engine.lifetime import Lifetime
-from mailquota.core.engine.metric_page import Figures
-from mailquota.core.engine.parts import EngineParts
+from mailquota.core.history.service import HistoryService
 from mailquota.core.mailboxes.drift import DriftWatch
+from mailquota.core.mailboxes.driver import Driver
+from mailquota.core.mailboxes.ledger import Ledger
+from mailquota.core.mailboxes.mailstore import Mailstore
+from mailquota.core.mailboxes.rounds import Poller
+from mailquota.core.policy.watch import Watch
 
 _PRUNE_SECONDS = 30.0
 
 
-class Upkeep:
-    """Used on the engine's loop."""
+@dataclass(frozen=True)
+class Measuring:
+    """The parts that begin once the accounts are read, and what they need to do so."""
 
-    def __init__(self, engine: EngineParts) -> None:
-        self._engine = engine
-        self._lifetime = Lifetime(engine.journal)
-        self.expiry = Expiry(engine.limits.changes, engine.ledger, lambda: engine.sync.store)
-        self._exporter = Exporter(self._figures)
-        self._accept_watch = AcceptWatch(engine)
+    mailstore: Mailstore
+    driver: Driver
+    ledger: Ledger
+    poller: Poller
+    history: HistoryService
+    alerts: AlertService
+
+    def begin(self) -> list[asyncio.Task[None]]:
+        """Start measuring, samples, warnings, and the background check where the driver keeps a record to check.
+
+        Returns the tasks that none of the parts ends by itself.
+        """
+        self.poller.start()
+        self.history.start()
+        self.alerts.start()
+        if self.driver.name != "maildir":
+            return []
+        drift = DriftWatch(self.ledger, self.mailstore, self.driver.place)
+        return [restarts.start("background check", lambda: drift.run(self.poller.first_round))]
+
+
+class Upkeep:
+    """The tasks of an engine. ``works`` are those that run from the start, by name. Used on the engine's loop."""
+
+    def __init__(
+        self,
+        *,
+        works: Mapping[str, Callable[[], Coroutine[Any, Any, None]]],
+        measuring: Measuring,
+        accounts: AccountUpdates,
+        servers: Servers,
+        expiry: Expiry,
+        exporter: Exporter,
+        lifetime: Lifetime,
+        ending: Ending,
+    ) -> None:
+        self.expiry = expiry
+        self._works = works
+        self._measuring = measuring
+        self._accounts = accounts
+        self._servers = servers
+        self._exporter = exporter
+        self._lifetime = lifetime
+        self._ending = ending
         self._tasks: list[asyncio.Task[None]] = []
         self._expiring: asyncio.Task[None] | None = None
-        self._successor: int | None = None  # its process
+        self._successor: int | None = None  # the process that has the sockets now
 
-    def start(self, *, took_over: bool) -> None:
-        """Begin; nothing of it is waited for."""
-        engine = self._engine
-        self._lifetime.begin(self._description(), took_over=took_over)
-        self._expiring = restarts.start("temporary limits", lambda: self.expiry.run(engine.accounts_read))
-        self._tasks = [
-            restarts.start("publisher", engine.publisher.run),
-            restarts.start("status", engine.reporter.run),
-            restarts.start("sockets", self._accept_watch.run),
-            restarts.start("watches", self._prune),
-            asyncio.create_task(self._measure()),
-        ]
-        self._tasks[-1].add_done_callback(self._measuring)
-        self.follow()
+    def start(self, description: str, metrics: tuple[str, int] | None, *, took_over: bool) -> None:
+        """Begin; waits for nothing. ``description`` of this engine is for the journal, ``metrics`` as for ``follow``.
+
+        ``took_over``: the sockets came from another engine.
+        """
+        self._lifetime.begin(description, took_over=took_over)
+        self._expiring = restarts.start("temporary limits", lambda: self.expiry.run(self._accounts.read))
+        self._tasks = [restarts.start(name, work) for name, work in self._works.items()]
+        measuring = asyncio.create_task(self._measure())
+        measuring.add_done_callback(self._measuring_began)
+        self._tasks.append(measuring)
+        self.follow(metrics)
 
     async def _measure(self) -> None:
-        """Begin to, once the accounts are read."""
-        engine = self._engine
-        await engine.accounts_read.wait()
-        engine.poller.start()
-        engine.history.start()
-        engine.alerts.start()
-        if engine.driver.name == "maildir":
-            drift = DriftWatch(engine.ledger, engine.mailstore, engine.driver.place)
-            self._tasks.append(restarts.start("background check", lambda: drift.run(engine.poller.first_round)))
-        owner = await in_thread(lambda: engine.listeners.let_in_owner(engine.mailstore.base))
-        engine.control.rights = replace(engine.control.rights, mailbox_owner=owner)
+        await self._accounts.read.wait()
+        self._tasks += self._measuring.begin()
+        await self._servers.let_in_owner(self._measuring.mailstore.base)
 
-    def _measuring(self, task: asyncio.Task[None]) -> None:
+    def _measuring_began(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._engine.fail(f"measuring could not begin: {error!r}")
+            self._ending.fail(f"measuring could not begin: {error!r}")
 
-    def follow(self) -> None:
-        """The settings may be new."""
-        self._exporter.listen(self._engine.config.settings.metrics.address)
+    def follow(self, metrics: tuple[str, int] | None) -> None:
+        """Show metrics on this host and port, as new settings may want it; None for nowhere."""
+        self._exporter.listen(metrics)
 
     def handed_over(self, pid: int) -> None:
-        """Another engine has the sockets, and wants the place of the metrics."""
+        """The engine of process ``pid`` has the sockets: let go of the metrics address, so that it can bind that."""
         self._successor = pid
         self._exporter.listen(None)
 
     def end(self) -> None:
-        """Begin nothing more."""
+        """Cancel all tasks, without waiting for them."""
         for task in self._tasks:
             task.cancel()
 
     async def stop(self) -> None:
-        """End everything. Returns soon, whatever hangs."""
+        """End everything, and note that in the journal. Takes half a second at most, whatever hangs."""
         self.end()
         self._exporter.listen(None)
-        why = "stopped" if self._successor is None else f"handed over to pid {self._successor}"
-        await asyncio.gather(self._lifetime.end(self._engine.failed or why), self.expiry.end(self._expiring))
+        reason = "stopped" if self._successor is None else f"handed over to pid {self._successor}"
+        await asyncio.gather(self._lifetime.end(self._ending.failed or reason), self.expiry.end(self._expiring))
 
-    def _description(self) -> str:
-        engine = self._engine
-        where = [", demo"] * engine.options.demo + [", in a console"] * engine.options.embedded
-        return f"version {version()}, mode {engine.config.settings.policy.mode}{''.join(where)}"
 
-    def _figures(self) -> Figures:
-        engine = self._engine
-        return Figures(engine.status(), dict(engine.ledger.totals.levels), *engine.metrics.histogram())
-
-    async def _prune(self) -> None:
-        """Take back watches of files that nobody asks about any more."""
-        while True:
-            await asyncio.sleep(_PRUNE_SECONDS)
-            self._engine.enforcer.lookup.watch.prune(asyncio.get_running_loop().time())
+async def prune(watch: Watch) -> None:
+    """Take back, every 30 s until cancelled, the watches on files of mailboxes that no request named lately."""
+    while True:
+        await asyncio.sleep(_PRUNE_SECONDS)
+        watch.prune(asyncio.get_running_loop().time())

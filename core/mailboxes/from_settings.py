@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+from typing import NamedTuple
 
 from mailquota.core.accounts.usage_table import open_usage_table
 from mailquota.core.base import programs as outside
@@ -12,6 +13,7 @@ from mailquota.core.base.errors import SettingsError
 from mailquota.core.mailboxes.count_driver import CountDriver
 from mailquota.core.mailboxes.dovecot_driver import DoveadmDriver
 from mailquota.core.mailboxes.driver import Driver, MaildirDriver
+from mailquota.core.mailboxes.ledger import Ledger
 from mailquota.core.mailboxes.mailstore import Mailstore
 from mailquota.core.mailboxes.sql_driver import SqlDriver
 from mailquota.core.servers.dovecot.conf import dovecot_tool
@@ -116,3 +118,17 @@ def _log_closed(config: Config, closed: str) -> None:
         log.info("%s can't run Dovecot's tools (%s): recounts and Trash do without, as with %s", who, closed, off)
     else:
         log.warning("%s can't run Dovecot's tools (%s): what needs doveadm fails; %s does without", who, closed, off)
+
+
+class Mailboxes(NamedTuple):
+    """Where the mailboxes are, how their usage is measured, and what is known of them in memory."""
+
+    store: Mailstore
+    driver: Driver
+    ledger: Ledger
+
+
+def make_mailboxes(config: Config) -> Mailboxes:
+    """The mailboxes of this server, with an empty ledger. SettingsError where the settings can't work together."""
+    store = make_mailstore(config)
+    return Mailboxes(store, make_driver(config, store), Ledger(store.is_trash))

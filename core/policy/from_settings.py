@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
 from mailquota.core.base.exempt import Exempt
+from mailquota.core.mailboxes.driver import Driver
+from mailquota.core.mailboxes.ledger import Ledger
+from mailquota.core.policy.answering import Enforcer
 from mailquota.core.policy.decision import Rules, VerdictActions
+from mailquota.core.policy.log import DecisionLog
+from mailquota.core.policy.mail_log import MailLog
+from mailquota.core.policy.metrics import Metrics
+from mailquota.core.policy.server import PolicyServer
 from mailquota.core.settings.config import Config
 
 
@@ -27,3 +38,21 @@ def make_rules(config: Config) -> Rules:
         compare_with=policy.compare_address,
         reserve_seconds=policy.reserve_seconds,
     )
+
+
+class PolicyParts(NamedTuple):
+    """What answers Postfix, what is counted and kept of the answers, and the refusals that the mail log has."""
+
+    metrics: Metrics
+    decisions: DecisionLog
+    enforcer: Enforcer
+    mail_log: MailLog
+    server: PolicyServer
+
+
+def make_policy(config: Callable[[], Config], ledger: Ledger, driver: Driver, *, read_mail_log: bool) -> PolicyParts:
+    """The policy server, which listens nowhere yet. ``config`` gives the settings in force. Made on the loop."""
+    metrics, decisions = Metrics(time.time()), DecisionLog()
+    enforcer = Enforcer(ledger, driver, make_rules(config()), metrics, decisions)
+    mail_log = MailLog(config, enforcer.router.mailboxes, off=not read_mail_log)
+    return PolicyParts(metrics, decisions, enforcer, mail_log, PolicyServer(enforcer.ask, metrics))

@@ -22,7 +22,7 @@ from mailquota.core.alerts.thresholds import Settings, ThresholdWatch
 from mailquota.core.base.model import Account
 from mailquota.core.base.mysql import Target
 from mailquota.core.engine.engine import Engine
-from mailquota.core.engine.parts import Options
+from mailquota.core.engine.options import Options
 from mailquota.core.engine.serve import Embedded
 from mailquota.core.history.database import StateDatabase
 from mailquota.core.history.samples import Figure, Samples

@@ -59,7 +59,7 @@ class Closing:
         self.close()
 
     def close(self) -> None:
-        """Let go."""
+        """Close the connection."""
 
 
 class PolicyClient(Closing):
@@ -102,7 +102,7 @@ def ask(place: Path | tuple[str, int], recipient: str, size: int = 0) -> str:
 
 
 class Console(Closing):
-    """A client of the control protocol; ``events`` are all that came and nobody waited for."""
+    """A client of the control protocol; ``events`` are those that came and that no call has taken."""
 
     def __init__(self, sock: socket.socket | Path, *, read_only: bool = False, hello: Order | None = None) -> None:
         self.socket = connected(sock) if isinstance(sock, Path) else sock
@@ -116,7 +116,7 @@ class Console(Closing):
         self.socket.close()
 
     def send(self, order: Order) -> None:
-        """Send without waiting."""
+        """Send an order without waiting for an answer."""
         self.socket.sendall(encode(order))
 
     def welcome(self) -> Welcome:
@@ -128,7 +128,7 @@ class Console(Closing):
         return self.wait_for(Goodbye).reason
 
     def subscribe(self) -> Self:
-        """Have everything told."""
+        """Send Subscribe."""
         self.send(Subscribe())
         return self
 

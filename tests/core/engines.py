@@ -11,7 +11,7 @@ from pathlib import Path
 from mailquota.core.base.model import AccountRow
 from mailquota.core.base.sockets import answers
 from mailquota.core.engine.engine import Engine
-from mailquota.core.engine.parts import Options
+from mailquota.core.engine.options import Options
 from mailquota.core.engine.serve import Embedded
 from mailquota.core.settings.config import Config
 from tests.core.clients import Console, until
@@ -53,7 +53,7 @@ def on_loop(running: Embedded, work: Callable[[Engine], object]) -> None:
 
 
 def rows(running: Embedded) -> dict[str, AccountRow]:
-    """The ledger, by address."""
+    """The rows of the ledger, by address."""
 
     async def read() -> dict[str, AccountRow]:
         ledger = inner(running).ledger
@@ -63,7 +63,7 @@ def rows(running: Embedded) -> dict[str, AccountRow]:
 
 
 def measured(running: Embedded) -> Embedded:
-    """The same once everybody was measured."""
+    """The engine, once all accounts were measured."""
     until(lambda: inner(running).poller.rounds > 0, "the first round")
     return running
 
@@ -89,7 +89,7 @@ def process(world: SmallWorld, *arguments: str) -> Iterator[subprocess.Popen[str
 
 @contextmanager
 def serving(world: SmallWorld) -> Iterator[subprocess.Popen[str]]:
-    """The same, once it answers."""
+    """``mailquota --serve``, once it answers."""
     with process(world) as running:
         until(lambda: running.poll() is not None or is_answering(world), "the engine answers")
         assert running.poll() is None, running.communicate()[1]
@@ -102,7 +102,7 @@ def is_answering(world: SmallWorld) -> bool:
 
 
 def ended(pid: int, seconds: float = 5.0) -> bool:
-    """Whether a process that is not our child ends in time; a zombie that nobody takes has ended, too."""
+    """Whether a process that is not a child of this one ends in time; a zombie has ended, too."""
     return wait_until(lambda: not _lives(pid), seconds)
 
 

@@ -117,7 +117,7 @@ def _take_back(server: DebianServer, before: str) -> None:
     assert asked(server) == "reject_unauth_destination"
     assert server.send_mail(JOHN)[0] == 250
     lines = done.stderr.splitlines()
-    assert "# Nobody checks quotas before mail is accepted then: mail to a full mailbox bounces later." in lines
+    assert "# No policy server checks quotas then: mail to a full mailbox is accepted, and bounces later." in lines
     assert "# Still there, and starts mailquota again: /etc/cron.d/mailquota" in lines
     told = [line for line in lines if line.startswith(("postconf ", "postfix ", "kill "))]
     server.check(["sh", "-ec", "\n".join(told)])

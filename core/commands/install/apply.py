@@ -1,4 +1,4 @@
-"""Showing what a plan changes, and changing it."""
+"""Shows what a plan changes, as a script or a difference, and carries it out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mailquota.core.commands.install.model import Await, Command, Plan, Put, Rem
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What was ``done``, in words, and what went wrong: ``fault`` ended it, ``remarks`` did not."""
+    """The steps that were ``done``, as text, and the errors: ``fault`` ended it, ``remarks`` did not."""
 
     done: tuple[str, ...]
     remarks: tuple[str, ...] = ()
@@ -23,7 +23,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def script(steps: Iterable[Step]) -> str:
-    """The steps as root could type them; those that are done are comments."""
+    """The steps as a shell script for root; those that are done already are comments."""
     return "\n".join(f"# as it is already: {described(step)}\n" if step.done else _typed(step) for step in steps)
 
 
@@ -39,7 +39,7 @@ def _typed(step: Step) -> str:
 
 
 def described(step: Step) -> str:
-    """One line."""
+    """A step as one line, without control characters."""
     match step:
         case Put():
             return f"write {visible(step.path)}"
@@ -54,7 +54,7 @@ def described(step: Step) -> str:
 
 
 def difference(plan: Plan) -> str:
-    """A unified diff of each file that changes, and each command, in the order in which they come."""
+    """A unified diff of each file that changes, and each command, in the order of the plan."""
     return "\n\n".join(_difference(step) for step in plan.pending)
 
 
@@ -70,7 +70,7 @@ def _difference(step: Step) -> str:
 
 
 def carry_out(plan: Plan, machine: Machine, tell: Callable[[str], None]) -> Report:
-    """Take the steps that are not done; ``tell`` hears of each that was. The first that fails is the last."""
+    """Carry out the steps that are not done; ``tell`` gets each as text. The first that fails ends it."""
     done: list[str] = []
     remarks: list[str] = []
 
@@ -90,17 +90,17 @@ def carry_out(plan: Plan, machine: Machine, tell: Callable[[str], None]) -> Repo
             elif isinstance(step, Command) and step.lenient:
                 remarks.append(fault)
             else:
-                return Report(tuple(done), tuple(remarks), fault)
+                return Report(done=tuple(done), remarks=tuple(remarks), fault=fault)
         if plan.manifest is not None and plan.pending:
             machine.remember(msgspec.structs.replace(plan.manifest, complete=True))
     except OSError as error:
         fault = f"{error.filename or doing}: {error.strerror or error}"
-        return Report(tuple(done), tuple(remarks), fault)
-    return Report(tuple(done), tuple(remarks))
+        return Report(done=tuple(done), remarks=tuple(remarks), fault=fault)
+    return Report(done=tuple(done), remarks=tuple(remarks))
 
 
 def _take(step: Step, machine: Machine) -> str:
-    """What went wrong, or "". Raises OSError."""
+    """The error, or "". Raises OSError."""
     match step:
         case Put():
             machine.write(step.path, step.text, step.mode)

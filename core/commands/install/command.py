@@ -1,4 +1,4 @@
-"""``mailquota install`` and ``uninstall``: a service of it, and back."""
+"""``mailquota install`` and ``uninstall``: make mailquota a service of this server, and take that back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mailquota.core.settings.config import DEFAULT_PATH, Config
 from mailquota.core.settings.declared import Settings
 
 if TYPE_CHECKING:
-    from mailquota.core.commands.install.gather import Asked
+    from mailquota.core.commands.install.examine import Invocation
     from mailquota.core.commands.install.machine import Machine
     from mailquota.core.commands.install.model import Host, Plan
 
@@ -30,17 +30,19 @@ _APPLY = click.option("--apply", is_flag=True, help="Show the difference, ask, a
 @command("install", acts=True)
 @_APPLY
 @YES
-@click.option("--user", metavar="NAME", default="", help="Who owns the mailboxes; else whoever owns their folder.")
+@click.option(
+    "--user", metavar="NAME", default="", help="The user who owns the mailboxes; else the owner of their folder."
+)
 def install(common: Common, *, apply: bool, yes: bool, user: str) -> int:
-    """What it takes to run mailquota as a service, without root: settings, group, systemd units, Postfix's line.
+    """Set mailquota up as a service, without root: settings, group, systemd units, Postfix's line.
 
-    Prints it as a script to read. --apply shows the difference to what is there, asks, and does it; a second time there
-    is nothing left to do. Postfix comes last, and takes mail as ever if mailquota is away. Where systemd does not run,
-    it is said how to start mailquota; Postfix's line then waits until it answers, and the same command goes on.
+    Prints the steps as a script to read. --apply shows what changes, asks, and does it; a second run has nothing left
+    to do. Postfix comes last, and accepts mail as before while mailquota is down. Where systemd does not run, it says
+    how to start mailquota; Postfix's line then waits until mailquota answers, and the same command goes on.
 
-    A settings file that is there is kept. The service runs as the owner of the mailboxes.
+    A settings file that exists is kept. The service runs as the owner of the mailboxes.
 
-    Exit codes: 0 done, 1 refused, or failed before anything was changed, 3 partly done; say it again to go on.
+    Exit codes: 0 done, 1 refused, or failed before anything was changed, 3 partly done; run it again to go on.
     """
     from mailquota.core.commands.install.plan import install_plan
     from mailquota.core.settings.text import dump
@@ -61,15 +63,15 @@ def install(common: Common, *, apply: bool, yes: bool, user: str) -> int:
 @command("uninstall", acts=True)
 @_APPLY
 @YES
-@click.option("--purge", is_flag=True, help="History, journal and the settings that install wrote go, too.")
+@click.option("--purge", is_flag=True, help="Also remove history, journal and the settings that install wrote.")
 def uninstall(common: Common, *, apply: bool, yes: bool, purge: bool) -> int:
     """Take back what install wrote: Postfix's line first, then the service, its units and its group.
 
-    Prints what would be done; --apply asks and does it. Postfix gets back the very value that it had before, unless it
-    was changed since: then mailquota's check is taken out of it, and the lines that bring the value back are printed. A
-    unit that was edited is kept, and named, and so is whatever else is left.
+    Prints the steps as a script to read; --apply asks and does it. Postfix gets back exactly the value that it had
+    before, unless it was changed since: then only mailquota's check is removed from it, and the lines that restore the
+    old value are printed. A unit that was edited is kept. What is kept or left is named.
 
-    Exit codes: 0 done, 1 refused, or failed before anything was changed, 3 partly done; say it again to go on.
+    Exit codes: 0 done, 1 refused, or failed before anything was changed, 3 partly done; run it again to go on.
     """
     from mailquota.core.commands.install.removal import removal_plan
 
@@ -79,25 +81,25 @@ def uninstall(common: Common, *, apply: bool, yes: bool, purge: bool) -> int:
 
 
 def _settings_or_none(common: Common) -> Config:
-    """Settings that are broken keep nothing from being taken back: the installation has noted what it wrote."""
+    """The settings; the defaults where they have a mistake, as the manifest says what the installation wrote."""
     try:
         return common.load()
     except SettingsError as error:
-        complain(f"{error}; going by what the installation noted")
+        complain(f"{error}; removing what the installation noted")
         return Config(Settings(), {})
 
 
 def _look(config: Config, user: str) -> tuple[Machine, Host]:
-    from mailquota.core.commands.install.gather import gather
+    from mailquota.core.commands.install.examine import examine
     from mailquota.core.commands.install.machine import Machine
 
     machine = Machine()
-    return machine, gather(config, machine, _asked(config, user))
+    return machine, examine(config, machine, _invocation(config, user))
 
 
-def _asked(config: Config, user: str) -> Asked:
+def _invocation(config: Config, user: str) -> Invocation:
     from mailquota.core.base.sockets import answers
-    from mailquota.core.commands.install.gather import Asked
+    from mailquota.core.commands.install.examine import Invocation
     from mailquota.core.doctor.postfix.probe import probe
     from mailquota.core.settings.passwords import password_files
 
@@ -111,11 +113,20 @@ def _asked(config: Config, user: str) -> Asked:
     program = tuple(dict.fromkeys((command[0], sys.prefix, sys.base_prefix, code)))
     engine = _process(config) if answering else 0
     ready = probe(config.settings.policy.listen_addresses[0]).result == "answer"
-    return Asked(command, program, settings, user, password_files(config), answering, engine, ready)
+    return Invocation(
+        command=command,
+        program=program,
+        settings=settings,
+        user=user,
+        passwords=password_files(config),
+        answering=answering,
+        engine=engine,
+        ready=ready,
+    )
 
 
 def _process(config: Config) -> int:
-    """Of the engine that runs; 0 where it does not say."""
+    """The process id of the running engine; 0 where it does not answer."""
     from mailquota.core.commands.session import find_engine
     from mailquota.core.control.messages import GetStatus
     from mailquota.core.control.results import Status
@@ -138,7 +149,7 @@ def _process(config: Config) -> int:
 
 
 def own_command() -> tuple[str, ...]:
-    """How this very mailquota is started again."""
+    """The command that starts this installation of mailquota again, with an absolute path."""
     called = shutil.which(sys.argv[0])
     if called is not None and Path(called).name == "mailquota":
         return (os.path.abspath(called),)
@@ -146,9 +157,9 @@ def own_command() -> tuple[str, ...]:
 
 
 def for_service(config: Config, *, doveadm: bool) -> Config:
-    """The settings in force, with what root found out about Dovecot: the service may not read all that root can.
+    """The settings in force, with what root learned from Dovecot, as the service may not be able to ask Dovecot.
 
-    ``doveadm``: whether the service can run it.
+    ``doveadm``: whether the service can run doveadm.
     """
     from mailquota.core.mailboxes.from_settings import driver_name
 
@@ -177,7 +188,7 @@ def _apply(common: Common, plan: Plan, machine: Machine, *, yes: bool) -> int:
     from mailquota.core.commands.install.apply import carry_out, difference
 
     if not plan.pending:
-        complain("nothing to do: all is as it should be" if plan.kind == "install" else "nothing to take back")
+        complain("nothing to do: everything is installed" if plan.kind == "install" else "nothing to take back")
         advise(plan.left)
         return DONE
     _refuse(common, plan)
@@ -186,11 +197,11 @@ def _apply(common: Common, plan: Plan, machine: Machine, *, yes: bool) -> int:
         asyncio.run(confirm(f"{len(plan.pending)} steps. Go on?"))
     report = carry_out(plan, machine, lambda text: complain(f"done: {text}"))
     for remark in report.remarks:
-        complain(f"went by: {remark}")
+        complain(f"ignored: {remark}")
     advise(plan.left)
     if not report.fault:
         return DONE
-    complain(f"{report.fault}; afterwards mailquota {plan.kind} --apply goes on from here")
+    complain(f"{report.fault}; then mailquota {plan.kind} --apply goes on from there")
     return PARTLY if report.done else FAILED
 
 

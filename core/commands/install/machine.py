@@ -1,4 +1,4 @@
-"""A machine to look at and to change: its files, below ``root``, and its programs."""
+"""The machine that mailquota is installed on: its files, below ``root``, and its programs."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ PATIENCE = 120.0  # seconds; systemctl returns when the service answers, or has 
 
 
 def run_patiently(argv: Sequence[str]) -> Said:
-    """A program that changes something."""
+    """Run a program, for 120 s at most."""
     return programs.run(argv, PATIENCE)
 
 
 class Machine:
-    """``root`` is / but for tests."""
+    """Reads and changes files below ``root`` (/, but for tests), and runs programs with ``run``."""
 
     def __init__(self, root: Path = Path("/"), run: Callable[[Sequence[str]], Said] = run_patiently) -> None:
         self.root = root
         self.run = run
 
     def place(self, path: str) -> Path:
-        """Where a path of the machine is."""
+        """A path of the machine, below ``root``."""
         return self.root / path.lstrip("/")
 
     def read(self, path: str) -> str | None:
@@ -46,14 +46,14 @@ class Machine:
             raise MailquotaError(f"{path} can't be read: {error.strerror}") from error
 
     def write(self, path: str, text: str, mode: int) -> None:
-        """All of it or nothing; folders above are made. Raises OSError.
+        """Replace a file as a whole; missing folders above it are made. Raises OSError.
 
-        An existing file gives its mode; what a link leads to does not.
+        A regular file that is replaced keeps its mode; else it is ``mode``.
         """
         target = self.place(path)
         missing = [folder for folder in target.parents if not folder.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)
-        for folder in missing:  # whatever the umask of root's shell is, the service has to get through
+        for folder in missing:  # whatever the umask of root's shell is, the service has to enter them
             folder.chmod(0o755)
         with contextlib.suppress(FileNotFoundError):
             before = target.lstat().st_mode  # a masked unit is a link to /dev/null, which all may write
@@ -71,7 +71,7 @@ class Machine:
             raise
 
     def remove(self, path: str, *, folder: bool) -> None:
-        """A file, or a folder with all in it; one that is not there is gone already. Raises OSError."""
+        """Remove a file, or a folder with all in it; a missing one is no error. Raises OSError."""
         with contextlib.suppress(FileNotFoundError):
             if folder:
                 shutil.rmtree(self.place(path))
@@ -79,7 +79,7 @@ class Machine:
                 self.place(path).unlink()
 
     def manifest(self) -> Manifest | None:
-        """Of an earlier installation. Raises MailquotaError for one that means nothing."""
+        """The manifest of an earlier installation, None without one. MailquotaError where it can't be decoded."""
         text = self.read(MANIFEST)
         if text is None:
             return None

@@ -1,4 +1,4 @@
-"""What a machine is like, and the steps that make a service of mailquota on it. Frozen, and free of passwords."""
+"""The state of a machine, and the steps that install mailquota on it. All frozen, and without passwords."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ RESTRICTIONS = "smtpd_recipient_restrictions"
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """Who owns the mailboxes."""
+    """The user and group that own the mailboxes."""
 
     user: str
     group: str
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What an installation wrote. ``files`` are SHA-256 of contents by path; ``group`` is empty if it was there before.
+    """What an installation wrote: SHA-256 of ``files`` by path, and the ``group`` it made, "" if that existed.
 
-    ``before`` is the value of Postfix's restrictions that ``after`` took the place of; None: there was none in main.cf.
-    ``complete`` is false from the first step to the last.
+    ``before`` is the former value of smtpd_recipient_restrictions, None where main.cf had none, ``after`` the new one.
+    ``complete`` is false until the last step is done.
     """
 
     files: dict[str, str] = {}
@@ -37,9 +37,9 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 class PostfixState(msgspec.Struct, frozen=True):
-    """``restrictions`` as main.cf has them, None where it has none; ``fault`` says why Postfix can't be asked.
+    """``restrictions``: smtpd_recipient_restrictions of main.cf, None without; ``fault``: why it can't be read.
 
-    ``elsewhere`` are other settings that ask a policy service: of main.cf, or of master.cf by ``SERVICE/TYPE/NAME``.
+    ``elsewhere``: other settings that name a policy service, of main.cf, or of master.cf as ``SERVICE/TYPE/NAME``.
     """
 
     restrictions: str | None = None
@@ -49,7 +49,7 @@ class PostfixState(msgspec.Struct, frozen=True):
 
 
 class Units(msgspec.Struct, frozen=True):
-    """What systemd says of our units."""
+    """The state of mailquota's two units in systemd."""
 
     enabled: bool = False
     active: bool = False
@@ -57,7 +57,7 @@ class Units(msgspec.Struct, frozen=True):
 
 
 class Host(msgspec.Struct, frozen=True, kw_only=True):
-    """This machine. ``command`` starts mailquota; ``places`` are folders and files that the service reads.
+    """The state of this machine. ``command`` starts mailquota; ``places`` are folders and files that the service reads.
 
     ``files`` holds the contents of what may be written, None where there is no such file. ``credentials`` are the
     password files that the owner of the mailboxes can't read, by the names of ``core/settings/passwords.py``.
@@ -80,16 +80,16 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     dovecot_runs: tuple[str, ...] = ()  # services of Dovecot's that run mailquota
     systemd: bool = True
     units: Units = Units()
-    ready: bool = False  # somebody answers where Postfix would ask
-    stranger: bool = False  # an engine answers that is not the service
-    engine: int = 0  # its process, 0 where that is not known
-    starters: tuple[str, ...] = ()  # what may start one where systemd does not run
-    others: tuple[str, ...] = ()  # files that nobody but the administrator knows of
+    ready: bool = False  # an engine answers on the first address of policy.listen
+    other_engine: bool = False  # an engine answers that is not the service
+    engine: int = 0  # process id of that engine, 0 where it is not known
+    starters: tuple[str, ...] = ()  # files that may start an engine where systemd does not run
+    others: tuple[str, ...] = ()  # files that an uninstall leaves
     manifest: Manifest | None = None
 
 
 class Put(msgspec.Struct, frozen=True, tag=True):
-    """A file with these contents."""
+    """Write a file with this text."""
 
     path: str
     text: str
@@ -98,12 +98,12 @@ class Put(msgspec.Struct, frozen=True, tag=True):
 
     @property
     def done(self) -> bool:
-        """Whether it is so already."""
+        """Whether the file has this text already."""
         return self.before == self.text
 
 
 class Remove(msgspec.Struct, frozen=True, tag=True):
-    """A file or folder that goes."""
+    """Remove a file, or a ``folder`` with all in it."""
 
     path: str
     before: str | None = None
@@ -112,7 +112,7 @@ class Remove(msgspec.Struct, frozen=True, tag=True):
 
 
 class Command(msgspec.Struct, frozen=True, tag=True):
-    """A program to run as root. ``lenient``: a failure is told and goes by, as where Postfix does not run."""
+    """Run a program as root. ``lenient``: a failure is reported and ignored, as where Postfix does not run."""
 
     argv: tuple[str, ...]
     why: str
@@ -121,7 +121,7 @@ class Command(msgspec.Struct, frozen=True, tag=True):
 
 
 class Await(msgspec.Struct, frozen=True, tag=True):
-    """What only the administrator can do: while it is not ``done`` no step after it is taken. ``how`` are comments."""
+    """A step for the administrator: until it is ``done`` no step after it is carried out. ``how`` are comments."""
 
     what: str
     how: str
@@ -132,10 +132,10 @@ Step = Put | Remove | Command | Await
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Steps in the order in which they are taken, remarks for people, and the manifest to write first.
+    """Steps in their order, remarks for the administrator, and the manifest to write first, None for none.
 
-    ``manifest`` is None where nothing is to be remembered any more. ``obstacle`` says why it should not be carried out.
-    ``left`` are lines for a shell, and comments, about what is left when all is done.
+    ``obstacle`` says why the plan must not be carried out, "" if it may. ``left`` are comments and lines for a shell
+    about what is left when all is done.
     """
 
     kind: Literal["install", "uninstall"]
@@ -147,10 +147,10 @@ class Plan(msgspec.Struct, frozen=True):
 
     @property
     def pending(self) -> tuple[Step, ...]:
-        """Those that are not done yet."""
+        """The steps that are not done yet."""
         return tuple(step for step in self.steps if not step.done)
 
     @property
     def waits(self) -> bool:
-        """Whether something is left to the administrator before the last steps."""
+        """Whether the last steps wait for a step of the administrator."""
         return any(isinstance(step, Await) for step in self.pending)

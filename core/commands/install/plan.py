@@ -1,4 +1,4 @@
-"""What an installation has to do on a machine, in order. Pure."""
+"""The steps of an installation, in order. Pure."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ DOCS = "docs/service.md"
 
 
 def install_plan(config: Config, host: Host, settings_text: str) -> Plan:
-    """``settings_text`` is for the settings file, where there is none.
+    """The plan of an installation. ``settings_text`` is written where there is no settings file.
 
-    Raises MailquotaError where there should be a service and nobody is known to run it as.
+    Raises MailquotaError where systemd runs and the user for the service is not known.
     """
     finished = host.manifest is None or host.manifest.complete
     steps = [*_groups(config, host), *_settings(host, settings_text)]
@@ -39,18 +39,24 @@ def install_plan(config: Config, host: Host, settings_text: str) -> Plan:
     line, remarks = _postfix(config, host, finished=finished)
     steps += [*_engine(config, host, line), *line]
     manifest = _manifest(config, host, steps)
-    return Plan("install", tuple(steps), (*_remarks(config, host), *remarks), manifest, _obstacle(config, host))
+    return Plan(
+        kind="install",
+        steps=tuple(steps),
+        remarks=(*_remarks(config, host), *remarks),
+        manifest=manifest,
+        obstacle=_obstacle(config, host),
+    )
 
 
 def _obstacle(config: Config, host: Host) -> str:
-    """What would keep the service from running."""
+    """What would keep the service from running, "" for nothing."""
     policy, where = config.settings.policy, config.settings.control.socket
     if not host.systemd:
         return ""
     has_file = any(address.kind == "unix" for address in policy.listen_addresses)
     if has_file and policy.socket_user not in {"", *host.users}:
         return f"policy.socket_user: there is no user {policy.socket_user}, who should own the socket"
-    if host.stranger:
+    if host.other_engine:
         how = "in its console, or with kill: mailquota status names its process"
         return f"an engine that is not the service answers on {where}; end it first ({how})"
     if config.settings.mailstore.driver == "doveadm" and host.dovecot_closed:
@@ -67,13 +73,13 @@ def _groups(config: Config, host: Host) -> list[Step]:
 
 
 def _settings(host: Host, text: str) -> list[Step]:
-    """A file that is there stays as it is."""
+    """Write the settings file, unless there is one."""
     before = host.files.get(host.settings)
     return [Put(host.settings, text, before)] if before is None else []
 
 
 def _shared(host: Host) -> list[Step]:
-    """The service must be able to read settings that were there."""
+    """Let the service read a settings file that existed."""
     if host.owner is None or host.files.get(host.settings) is None:
         return []
     why = f"{host.owner.user} reads the settings"
@@ -89,9 +95,9 @@ def _units(config: Config, host: Host) -> list[Put]:
 
 
 def _started(host: Host, units: list[Put], *, finished: bool) -> list[Step]:
-    """A changed socket unit needs both to stop; of a changed service unit requests notice nothing, as the socket stays.
+    """Start both units, or restart what changed. A changed service unit loses no request, as the socket stays open.
 
-    After an installation that was cut short it can't be known what of this was done: all is done again.
+    After an installation that was interrupted it is not known which of these were done, so all are done again.
     """
     changed = [unit for unit in units if not unit.done or not finished]
     steps = [Command(("systemctl", "daemon-reload"), "", done=not changed and not host.units.need_reload)]
@@ -104,7 +110,7 @@ def _started(host: Host, units: list[Put], *, finished: bool) -> list[Step]:
 
 
 def _engine(config: Config, host: Host, line: list[Step]) -> list[Step]:
-    """Without systemd nobody but the administrator starts it. Postfix must not be told to ask before it answers."""
+    """Without systemd the administrator starts the engine. Postfix must not ask it before it answers."""
     if host.systemd or not line or line[0].done:
         return []
     what = f"mailquota answers on {config.settings.policy.listen[0]}"
@@ -112,7 +118,7 @@ def _engine(config: Config, host: Host, line: list[Step]) -> list[Step]:
 
 
 def our_services(config: Config, host: Host) -> list[str]:
-    """What Postfix calls us, in the order of ``policy.listen``."""
+    """The names of mailquota's policy service in Postfix, in the order of ``policy.listen``."""
     directory = host.postfix.queue_directory
     return [postfix_service(text, directory) for text in config.settings.policy.listen]
 
@@ -136,12 +142,12 @@ def _postfix(config: Config, host: Host, *, finished: bool) -> tuple[list[Step],
 
 
 def policy_services(text: str) -> list[str]:
-    """The policy services in a list of restrictions."""
+    """The names of all policy services in a list of restrictions."""
     return [check.service for entry in entries(text) if (check := policy_check(entry)) is not None]
 
 
 def earlier_services(manifest: Manifest | None) -> set[str]:
-    """What an installation made Postfix ask, whatever the settings say now."""
+    """The policy services that an earlier installation added to Postfix, whatever the settings are now."""
     return set() if manifest is None else {*policy_services(manifest.after)} - {*policy_services(manifest.before or "")}
 
 
@@ -179,7 +185,7 @@ def _dovecot_remarks(config: Config, host: Host) -> list[str]:
 
 
 def _manifest(config: Config, host: Host, steps: list[Step]) -> Manifest:
-    """What an earlier installation wrote is remembered, or its traces could not be taken back any more."""
+    """The manifest of this installation. It keeps what an earlier one wrote, so that an uninstall removes that, too."""
     old = host.manifest or Manifest()
     files = {step.path: digest(step.text) for step in steps if isinstance(step, Put)}
     group = config.settings.control.group
@@ -188,12 +194,13 @@ def _manifest(config: Config, host: Host, steps: list[Step]) -> Manifest:
         step.argv[2] for step in steps if isinstance(step, Command) and step.argv[0] == "postconf" and not step.done
     ]
     if not lines:
-        return Manifest(old.files | files, made, old.before, old.after)
-    return Manifest(old.files | files, made, _former(host, old), lines[0].partition(" = ")[2])
+        return Manifest(files=old.files | files, group=made, before=old.before, after=old.after)
+    after = lines[0].partition(" = ")[2]
+    return Manifest(files=old.files | files, group=made, before=_former(host, old), after=after)
 
 
 def _former(host: Host, old: Manifest) -> str | None:
-    """The value to go back to: that from before the first installation, unless somebody changed it since."""
+    """The value to restore: that of before the first installation, unless it was changed since."""
     now = host.postfix.restrictions
     if now is None or not earlier_services(old).intersection(policy_services(now)):
         return now
@@ -201,5 +208,5 @@ def _former(host: Host, old: Manifest) -> str | None:
 
 
 def digest(text: str) -> str:
-    """By which a file is recognised."""
+    """The SHA-256 of a file's text, in hexadecimal."""
     return sha256(text.encode()).hexdigest()

@@ -1,8 +1,8 @@
-"""What takes an installation back, in order. Pure."""
+"""The steps of an uninstall, in order. Pure."""
 
 from __future__ import annotations
 
-from mailquota.core.commands.install.left import left_behind
+from mailquota.core.commands.install.leftovers import leftovers
 from mailquota.core.commands.install.model import (
     MANIFEST,
     RESTRICTIONS,
@@ -23,7 +23,7 @@ from mailquota.core.settings.config import Config
 
 
 def removal_plan(config: Config, host: Host, *, purge: bool) -> Plan:
-    """First Postfix asks no more, then the service ends, then what was written goes.
+    """First Postfix stops asking, then the service ends, then the files that install wrote are removed.
 
     ``purge``: state and settings, too. A file that was edited since is kept, and a remark names it.
     """
@@ -44,18 +44,18 @@ def removal_plan(config: Config, host: Host, *, purge: bool) -> Plan:
     if host.manifest is not None:
         folder = MANIFEST.rpartition("/")[0]
         steps += [Remove(MANIFEST), Command(("rmdir", "--ignore-fail-on-non-empty", folder), "")]
-    left = left_behind(host, restrictions, services, purge=purge)
+    left = leftovers(host, restrictions, services, purge=purge)
     return Plan("uninstall", tuple(steps), tuple(remarks), left=left)
 
 
 def _may_run(host: Host) -> bool:
-    """One that did not come up is neither active nor gone: systemd goes on trying to start it."""
+    """Whether a service may run: also one that failed to start, as systemd goes on trying."""
     there = all(host.files.get(path) is not None for path in (SOCKET_UNIT, SERVICE_UNIT))
     return host.systemd and there and (host.manifest is not None or host.units.enabled or host.units.active)
 
 
 def _restrictions_left(host: Host, manifest: Manifest, services: set[str]) -> str | None:
-    """The value that was there before, to the letter, unless somebody changed it since: then only our check goes."""
+    """The value of before the installation; where it was changed since, the present one without mailquota's check."""
     now = host.postfix.restrictions
     if now is not None and manifest.after and now == manifest.after:
         return manifest.before
@@ -74,7 +74,7 @@ def _postfix(host: Host, restrictions: str | None, services: set[str]) -> list[S
     ]
     if restrictions != host.postfix.restrictions:
         change.append(_setting(RESTRICTIONS, restrictions, "Postfix asks no more"))
-    # A removal that was cut short may have changed main.cf already, and Postfix does not know.
+    # An uninstall that was interrupted may have changed main.cf already without a reload.
     heard = not change and host.manifest is None
     return [*change, Command(("postfix", "reload"), "", lenient=True, done=heard)]
 
@@ -94,7 +94,7 @@ def _file(host: Host, manifest: Manifest, path: str, remarks: list[str]) -> list
 
 
 def _kept_or_purged(host: Host, manifest: Manifest, remarks: list[str], *, purge: bool) -> list[Step]:
-    """Settings that were there before the installation are nobody's to remove."""
+    """Remove state and settings with ``purge``. A settings file that existed before the installation is always kept."""
     if not purge:
         kept = [place for place in (host.settings, STATE_FOLDER) if host.files.get(place) is not None]
         remarks += [f"{' and '.join(kept)} stay; --purge removes them"] if kept else []

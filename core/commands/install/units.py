@@ -1,8 +1,8 @@
 """The texts of the two systemd units. Pure.
 
-The socket unit opens what Postfix asks, as root, inside Postfix's jail; the service gets it open, and needs no right
-but those of the owner of the mailboxes. Requests wait in that socket while the service restarts. Each hardening option
-is explained in docs/service.md; what this server needs decides about a few of them (``_private``).
+The socket unit opens the policy socket as root, inside Postfix's chroot; the service gets it open, and needs only the
+rights of the owner of the mailboxes. Requests wait in that socket while the service restarts. docs/service.md explains
+each hardening option; a few of them depend on the paths of this server (``_private``).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ WATCHDOG_SECONDS = 30
 
 _HOMES = ("/home", "/root", "/run/user")
 _SHARED_TEMP = ("/tmp", "/var/tmp")  # noqa: S108  names, not files of ours
-# Who may read mail.log and the journal; who may put mail into Postfix's maildrop, as nothing is setgid in the service.
+# To read mail.log and the journal, and to write to Postfix's maildrop, as no program is setgid in the service.
 _GROUPS = ("adm", "systemd-journal", "postdrop")
 
 _SEALED = """\
@@ -48,7 +48,7 @@ SystemCallErrorNumber=EPERM
 
 
 def socket_unit(config: Config) -> str:
-    """/: socket: everything in ``policy.listen``."""
+    """mailquota.socket: it listens on all addresses of ``policy.listen``."""
     policy = config.settings.policy
     lines = [f"ListenStream={_escaped(_listen_stream(address))}" for address in policy.listen_addresses]
     if any(address.kind == "unix" for address in policy.listen_addresses):
@@ -77,7 +77,7 @@ def _listen_stream(address: ListenAddress) -> str:
 
 
 def service_unit(config: Config, host: Host, owner: Owner) -> str:
-    """/: service, as the owner of the mailboxes."""
+    """mailquota.service: it runs as the owner of the mailboxes."""
     groups = [config.settings.control.group, *(name for name in _GROUPS if name in host.groups)]
     credentials = "".join(
         f"LoadCredential={name}:{_escaped(path)}\n" for name, path in sorted(host.credentials.items())
@@ -125,7 +125,7 @@ def _writable(config: Config, host: Host) -> str:
 
 
 def _own_folders(config: Config) -> list[str]:
-    """Of databases that are files, and of the control socket, where they are in other places than usual."""
+    """Folders of databases that are files, and of the control socket, where they are not the usual ones."""
     settings = config.settings
     urls = map(parse_database_url, _databases(config))
     files = [url.path for url in urls if url.kind == "sqlite"]
@@ -139,7 +139,7 @@ def _databases(config: Config) -> list[str]:
 
 
 def _private(host: Host) -> str:
-    """Homes and /tmp are out of sight, unless the service has something there."""
+    """Hide homes and /tmp, unless the service needs a path there."""
     home = "read-only" if any(_below(place, _HOMES) for place in host.places) else "yes"
     temp = "no" if any(_below(place, _SHARED_TEMP) for place in host.places) else "yes"
     return f"ProtectHome={home}\nPrivateTmp={temp}\n"
@@ -150,7 +150,7 @@ def _below(path: str, folders: tuple[str, ...]) -> bool:
 
 
 def _escaped(text: str) -> str:
-    """A path as the value of a setting: % begins a specifier."""
+    """A path as the value of a setting in a unit, where % begins a specifier (systemd.unit(5))."""
     return text.replace("%", "%%")
 
 

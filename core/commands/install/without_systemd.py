@@ -1,4 +1,4 @@
-"""How to keep mailquota running where there is no systemd. Pure."""
+"""How to start mailquota and keep it running where there is no systemd. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PASSWORDS = {  # settings, by the names of credentials
 
 
 def advice(config: Config, host: Host) -> str:
-    """Comments and examples for root."""
+    """Comments with examples, for root."""
     words = shlex.join([*host.command, "--serve", "--config", host.settings])
     logged = f"{words} >> {LOG} 2>&1"
     cron, runit, init = STARTERS
@@ -46,7 +46,7 @@ def advice(config: Config, host: Host) -> str:
 
 
 def _as_owner(config: Config, host: Host) -> str:
-    """What it takes to do without root."""
+    """Comments on how to run it as the owner of the mailboxes instead of root."""
     user = host.owner.user if host.owner is not None else "vmail"
     lines = [
         f"As {user}, without root, it takes this:",

@@ -21,7 +21,7 @@ def mary() -> Operator:
 def set_limits(engine: Embedded, addresses: list[str], size: str, end: str = "", **more: Any) -> list[SetResult]:
     """For good, or until the date ``end``."""
     found = inner(engine)
-    store = more.pop("store", found.sync.store)
+    store = more.pop("store", found.accounts.store)
     moment = parse_until(end, time.time()) if end else None
     more = {"reason": "she asked", "until": moment} | more
     return engine.call(found.limits.set(store, addresses, size, more.pop("operator", mary()), **more))
@@ -29,7 +29,7 @@ def set_limits(engine: Embedded, addresses: list[str], size: str, end: str = "",
 
 def undo(engine: Embedded, number: int | None = None, **more: Any) -> list[SetResult]:
     found = inner(engine)
-    return engine.call(found.limits.undo(found.sync.store, number, more.pop("operator", mary()), **more))
+    return engine.call(found.limits.undo(found.accounts.store, number, more.pop("operator", mary()), **more))
 
 
 def entries(engine: Embedded) -> list[Row]:

@@ -414,7 +414,7 @@ def test_an_edit_and_an_end_do_not_meet(engine: Embedded, small_world: SmallWorl
     async def both() -> list[SetResult]:
         found = inner(engine)
         found.limits.changes.clock = lambda: time.time() + 8 * DAY
-        edit = found.limits.set(found.sync.store, [JOHN], "20000", mary())
+        edit = found.limits.set(found.accounts.store, [JOHN], "20000", mary())
         results, _ = await asyncio.gather(edit, found.upkeep.expiry.end_due(found.limits.changes.clock()))
         return results
 

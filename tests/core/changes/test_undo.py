@@ -163,7 +163,7 @@ def test_two_at_once_take_it_back_once(engine: Embedded, small_world: SmallWorld
 
     async def both() -> list[list[SetResult] | BaseException]:
         found = inner(engine)
-        orders = (found.limits.undo(found.sync.store, None, mary()) for _ in range(2))
+        orders = (found.limits.undo(found.accounts.store, None, mary()) for _ in range(2))
         return await asyncio.gather(*orders, return_exceptions=True)
 
     set_limits(engine, [JOHN], "20000")

@@ -12,13 +12,13 @@ from tests.core.worlds import SmallWorld
 
 @pytest.fixture
 def alone(small_world: SmallWorld) -> CommandLine:
-    """No engine runs."""
+    """A command line where no engine runs."""
     return CommandLine(small_world)
 
 
 @pytest.fixture
 def beside(small_world: SmallWorld) -> Iterator[CommandLine]:
-    """An engine runs."""
+    """A command line beside a running engine."""
     line = CommandLine(small_world)
     with line.engine():
         yield line

@@ -11,7 +11,7 @@ import pytest
 from mailquota.core.base.errors import UnreachableError
 from mailquota.core.base.model import AccountRow
 from mailquota.core.commands import check as module
-from mailquota.core.commands.check import _judge, _Marks, _Seen
+from mailquota.core.commands.check import _judge, _Seen, _Thresholds
 from mailquota.core.commands.main import run as run_main
 from mailquota.core.control.results import DatabaseState, DiskState, Status
 from tests.core.clients import ask, until
@@ -91,7 +91,7 @@ def test_what_can_not_be_understood_is_unknown(alone: CommandLine, words: list[s
 
 
 def test_a_database_that_is_away(alone: CommandLine) -> None:
-    """Nobody knows anything: unknown. An engine runs and could never read it: critical."""
+    """Without an engine it is unknown; with an engine that could never read it, critical."""
     alone.world.database.rename(alone.world.folder / "away")
     assert alone("check").returncode == 3
     with alone.engine():
@@ -125,7 +125,7 @@ def test_without_an_engine_it_says_so(alone: CommandLine) -> None:
 def test_hostile_addresses_stay_in_the_line(capsys: pytest.CaptureFixture[str]) -> None:
     """Neither a bar, which begins the figures, nor a line end, nor a colour; nor no end."""
     for address in ("a|b=1;2@x", "\x1b[31ma\n@x", "b" * 5000 + "@x", "\N{RIGHT-TO-LEFT OVERRIDE}c@x"):
-        assert _judge(_Seen(None, [AccountRow(address, 10, 10)], ""), _Marks(90, 100)) == 2
+        assert _judge(_Seen(None, [AccountRow(address, 10, 10)], ""), _Thresholds(90, 100)) == 2
         line = capsys.readouterr().out
         figures_of(line, 2)
         assert line.removesuffix("\n").isprintable()
@@ -160,7 +160,7 @@ def status(**more: Any) -> Status:
 def test_trouble_of_the_engine(more: dict[str, Any], code: int, words: str, capsys: pytest.CaptureFixture[str]) -> None:
     """What is so now; counters only go into the figures."""
     row = AccountRow(JOHN, 100, 50)
-    assert _judge(_Seen(status(**more), [row]), _Marks(90, 100)) == code
+    assert _judge(_Seen(status(**more), [row]), _Thresholds(90, 100)) == code
     line = capsys.readouterr().out
     assert words in line
     figures_of(line, code)
@@ -169,15 +169,15 @@ def test_trouble_of_the_engine(more: dict[str, Any], code: int, words: str, caps
 def test_who_is_not_known_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
     """But never more than what is known to be worse."""
     rows = [AccountRow(JOHN, 100), AccountRow(ANNA, 100, 20), AccountRow(FREE, None, 5)]
-    assert _judge(_Seen(None, rows), _Marks(90, 100)) == 1
-    assert "the use of 1 account is not known" in capsys.readouterr().out
-    assert _judge(_Seen(None, [*rows, AccountRow(FULL, 10, 10)]), _Marks(90, 100)) == 2
+    assert _judge(_Seen(None, rows), _Thresholds(90, 100)) == 1
+    assert "the usage of 1 account is not known" in capsys.readouterr().out
+    assert _judge(_Seen(None, [*rows, AccountRow(FULL, 10, 10)]), _Thresholds(90, 100)) == 2
 
 
 def test_only_the_worst_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     """And a share is never rounded up to a mark that is not reached."""
     rows = [AccountRow(f"{number}@x", 1000, 1000 + number) for number in range(5)] + [AccountRow("z@x", 10_000, 9999)]
-    assert _judge(_Seen(None, rows), _Marks(90, 100)) == 2
+    assert _judge(_Seen(None, rows), _Thresholds(90, 100)) == 2
     line = capsys.readouterr().out
     assert "5 accounts at 100 % or above (4@x 100 %, 3@x 100 %, 2@x 100 %, ...)" in line
     assert "1 account at 90 % or above (z@x 99 %)" in line
@@ -187,7 +187,7 @@ def test_only_the_worst_are_named(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_fault_is_unknown(
     alone: CommandLine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
 ) -> None:
-    """Whatever it is."""
+    """Any exception is, without a traceback."""
 
     def broken(*_: object) -> None:
         raise error

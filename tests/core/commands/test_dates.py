@@ -42,7 +42,7 @@ def until_of(world: SmallWorld) -> float:
 
 
 def limit_until(line: CommandLine, text: str, zone: str) -> float:
-    """Give John a limit until then, typed by somebody with that time zone; the moment that this is."""
+    """Give John a limit until then, typed in that time zone; returns when it ends."""
     done = line("set", JOHN, "20k", "--until", text, env={"TZ": zone})
     assert done.returncode == 0, done.stderr
     return until_of(line.world)
@@ -56,7 +56,7 @@ def check_first_second(until: float, day: date, zone: str | None) -> None:
 
 @pytest.fixture
 def elsewhere(small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
-    """An engine runs, with another time zone than whoever types."""
+    """A running engine in another time zone than the operator."""
     monkeypatch.setenv("TZ", "Pacific/Apia")
     line = CommandLine(small_world)
     with line.engine():
@@ -72,8 +72,8 @@ def test_until_a_day_is_its_first_second(alone: CommandLine, zone: str) -> None:
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Asia/Kathmandu"])
-def test_it_is_the_day_of_who_types_not_of_the_engine(elsewhere: CommandLine, zone: str) -> None:
-    """Who is logged in from elsewhere sees the day that he typed; days, words and times of day."""
+def test_a_date_is_in_the_time_zone_of_the_operator(elsewhere: CommandLine, zone: str) -> None:
+    """Days, words and times of day are shown as they were typed."""
     for day in in_both_seasons(TODAY + WIDE):
         check_first_second(limit_until(elsewhere, str(day), zone), day, zone)
         until = limit_until(elsewhere, f"{day} 18:00", zone)
@@ -96,7 +96,7 @@ def test_until_tomorrow(alone: CommandLine, zone: str) -> None:
 
 
 def today(zone: str) -> date:
-    """By date(1)."""
+    """The day of today by date(1)."""
     return date.fromisoformat(date_says(datetime.now(UTC).timestamp(), "%F", zone))
 
 

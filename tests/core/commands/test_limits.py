@@ -16,12 +16,12 @@ NOBODY = "nobody@example.org"
 
 
 def limits(world: SmallWorld) -> dict[str, object]:
-    """What the database has."""
+    """The limits in the database, by address."""
     return {address: world.limit_of(address) for address in (JOHN, FULL, FREE, ANNA, TRASH)}
 
 
 def answered(line: CommandLine, answer: bytes, *words: str) -> Done:
-    """The command with a terminal on stdin, on which somebody has typed."""
+    """The command with a terminal on stdin, on which ``typed`` was typed."""
     master, slave = pty.openpty()
     try:
         os.write(master, answer)
@@ -95,7 +95,7 @@ def test_under_the_present_use_is_a_question(mailquota: CommandLine) -> None:
     """Without a terminal it is answered no; the message says by how much, and names --yes."""
     done = mailquota("set", ANNA, "3000", "--json")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "2 KiB under its present use" in done.stderr
+    assert "2 KiB under its present usage" in done.stderr
     assert "--yes" in done.stderr
     assert mailquota.world.limit_of(ANNA) == 10_000
     assert mailquota("set", ANNA, "3000", "--yes").returncode == 0
@@ -112,7 +112,7 @@ def test_the_question_on_a_terminal(alone: CommandLine) -> None:
 
 
 def test_more_than_ten_accounts_are_a_question(alone: CommandLine, small_world: SmallWorld) -> None:
-    """Ten are none."""
+    """For ten it does not ask."""
     for number in range(6):
         small_world.add_account(f"more{number}@example.net")
     done = alone("set", "--where", "!unlimited !john", "50k")  # nine
@@ -125,7 +125,7 @@ def test_more_than_ten_accounts_are_a_question(alone: CommandLine, small_world: 
 
 
 def test_a_dry_run_asks_and_changes_nothing(mailquota: CommandLine) -> None:
-    """It says what would be, by the same checks."""
+    """It reports what would be set, after the same checks."""
     before = limits(mailquota.world)
     results = mailquota.json("set", "--where", "@example.org", "used+1", "--dry-run")
     assert {r["address"]: (r["old_bytes"], r["new_bytes"], r["journal_id"]) for r in results} == {
@@ -146,7 +146,7 @@ def test_exit_codes_of_several(mailquota: CommandLine) -> None:
 
 
 def test_no_match_is_no_failure(alone: CommandLine) -> None:
-    """As for list."""
+    """No account matches: exit code 0, as for list."""
     done = alone("set", "--where", "trash>1G", "20k", "--json")
     assert (done.returncode, done.stdout) == (0, "[]\n")
 
@@ -174,7 +174,7 @@ def test_a_change_that_is_not_in_the_journal_says_so(alone: CommandLine, beside:
 
 
 def test_addresses_are_taken_in_any_case(alone: CommandLine) -> None:
-    """As Postfix and Dovecot take them; the same one twice is one."""
+    """As Postfix and Dovecot do; an address in two spellings is one account."""
     (result,) = alone.json("set", "John@Example.ORG", JOHN, "20k")
     assert result["address"] == JOHN
 

@@ -39,7 +39,7 @@ def test_json_has_the_contract_s_keys_and_the_figures(mailquota: CommandLine) ->
 
 
 def test_worst_come_first(mailquota: CommandLine) -> None:
-    """By percent of the limit; who has no limit comes last."""
+    """By percent of the limit; accounts without a limit come last."""
     assert [row["address"] for row in mailquota.json("list")] == [FULL, TRASH, ANNA, JOHN, FREE]
 
 

@@ -126,7 +126,7 @@ def test_the_journal_since_a_date(mailquota: CommandLine) -> None:
 
 
 def test_config_tells_where_each_setting_came_from(alone: CommandLine) -> None:
-    """And never a password."""
+    """It shows no password."""
     text = alone.world.config.read_text()
     database = "mysql://reader:s3cret@db.example.org/mail"
     alone.world.settings["accounts"] = {"database": database}
@@ -162,7 +162,7 @@ def test_config_writes_a_file_that_loads(alone: CommandLine, tmp_path: Path) -> 
 
 
 def test_config_makes_the_folder_of_the_usual_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody else has made it where mailquota was never installed; other folders are not made."""
+    """It is missing where mailquota was never installed. Other folders are not made."""
     usual = tmp_path / "mailquota" / "mailquota.toml"
     monkeypatch.setattr(config, "DEFAULT_PATH", usual)
     config.make_folder(str(tmp_path / "other" / "x.toml"))

@@ -18,7 +18,7 @@ from mailquota.core.control.results import RecalcResult
 
 
 def no_console(common: Common, demo: int | None) -> int:
-    """Nobody opens it here."""
+    """A console that these tests never open."""
     raise AssertionError
 
 
@@ -37,7 +37,7 @@ def test_exit_codes(codes: list[int], expected: int) -> None:
 
 
 def test_order_of_the_table() -> None:
-    """Percent first, then who is not known, then who has no limit by use."""
+    """By percent, then those of unknown usage, then unlimited ones by usage."""
     over, near = AccountRow("c@x", 100, 120), AccountRow("b@x", 100, 90)
     unknown, small, large = AccountRow("a@x", 100), AccountRow("d@x", None, 1), AccountRow("e@x", None, 9)
     assert worst_first([small, unknown, near, large, over]) == [over, near, unknown, large, small]
@@ -80,7 +80,7 @@ def test_wide_letters_take_their_room(capsys: pytest.CaptureFixture[str]) -> Non
 def test_colours_only_where_they_are_wanted(
     monkeypatch: pytest.MonkeyPatch, no_color: bool, variable: str, term: str, coloured: bool
 ) -> None:
-    """A terminal, and nobody who says no."""
+    """On a terminal, unless an option or the environment turns them off."""
     from mailquota.core.commands import output
 
     monkeypatch.setenv("NO_COLOR", variable)

@@ -62,7 +62,7 @@ def test_the_journal_gets_priorities(alone: CommandLine) -> None:
 
 
 def test_a_file_gets_the_time_of_each_line(alone: CommandLine) -> None:
-    """As where it is started without systemd: nobody else writes that down."""
+    """Without systemd nothing else writes the time down."""
     log = alone.world.folder / "log"
     with log.open("w") as file:
         command = [*COMMAND, "--serve", "--config", str(alone.world.config)]
@@ -134,7 +134,7 @@ def engine_pid(line: CommandLine) -> int:
 
 
 def test_an_engine_takes_no_read_only() -> None:
-    """It is there to act."""
+    """An engine has to change things."""
     assert run_command("--serve", "--read-only").returncode == 2
 
 
@@ -171,7 +171,7 @@ def test_the_demo_prints_where_its_settings_are_and_goes_away() -> None:
 
 
 def test_the_demo_without_a_terminal_prints_its_table() -> None:
-    """And is gone."""
+    """The world is gone afterwards."""
     done = run_command("--demo", "--accounts", "25")
     assert done.returncode == 0
     assert len(done.stdout.splitlines()) == 26
@@ -186,7 +186,7 @@ def unix_inode(path: Path) -> str | None:
 
 
 def tcp_inode(port: int) -> str:
-    """The same at a port of 127.0.0.1."""
+    """The inode of a listening socket at a port of 127.0.0.1."""
     sockets = Path("/proc/net/tcp").read_text().splitlines()
     return next(line.split()[9] for line in sockets if f" 0100007F:{port:04X} 00000000:0000 0A " in line)
 

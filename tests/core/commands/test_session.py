@@ -21,12 +21,12 @@ WELCOME = Welcome(VERSION, "0", "host", 1, "enforce", may_change=True)
 
 
 def found(world: SmallWorld) -> Any:
-    """What ``find_engine`` says."""
+    """The result of ``find_engine``."""
     return asyncio.run(find_engine(world.load(), "test", read_only=False))
 
 
 def test_nobody_listens(small_world: SmallWorld) -> None:
-    """No file, or a file that nobody listens on."""
+    """No file, or one that no process listens on."""
     assert found(small_world) is None
     import socket
 
@@ -38,7 +38,7 @@ def test_nobody_listens(small_world: SmallWorld) -> None:
 def test_no_right_to_connect_is_no_reason_to_act_alone(
     small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody may listen there, so it is exit code 5 and says who may."""
+    """An engine may listen there: exit code 5, and the message names who may connect."""
 
     async def refuse(*_args: object, **_more: object) -> None:
         raise PermissionError(13, "Permission denied")
@@ -105,7 +105,7 @@ def test_interrupted_work_shows_what_was_done(monkeypatch: pytest.MonkeyPatch) -
     assert [type(order) for order in client.fake.sent] == [Cancel]
     assert len(client.fake.requests) == 1
     with pytest.raises(MailquotaError, match="nothing was changed"):
-        session.require_calm()
+        session.require_no_interrupt()
 
 
 class FakeClientHolder:

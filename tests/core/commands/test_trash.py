@@ -13,7 +13,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 def mails_in_trash(line: CommandLine) -> int:
-    """Files in the folder."""
+    """The number of messages in Trash."""
     return len(list((line.world.maildir(TRASH) / ".Trash" / "cur").iterdir()))
 
 
@@ -77,7 +77,7 @@ def test_recalc_counts_and_records(mailquota: CommandLine) -> None:
 
 
 def test_recalc_of_everybody(mailquota: CommandLine) -> None:
-    """Each account once."""
+    """--all recounts each account once."""
     results = mailquota.json("recalc", "--all")
     assert sorted(r["address"] for r in results) == sorted([ANNA, FREE, FULL, JOHN, TRASH])
     assert not any(r["error"] for r in results)

@@ -54,7 +54,7 @@ def test_one_entry_by_its_number(mailquota: CommandLine) -> None:
 
 
 def test_exit_codes_say_how_much_was_taken_back(mailquota: CommandLine) -> None:
-    """1 for what somebody changed, who is named; 3 for a part; 4 for an account that is gone."""
+    """1 where the limit was changed since, with the operator; 3 for a part; 4 for an account that is gone."""
     world = mailquota.world
     mailquota("set", JOHN, FULL, TRASH, "20k")
     john, full, trash = changes(mailquota)

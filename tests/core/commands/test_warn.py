@@ -95,7 +95,7 @@ def test_who_may_only_look_may_not_warn(mailquota: CommandLine) -> None:
 
 
 def test_dovecots_service_has_no_environment(mailquota: CommandLine) -> None:
-    """What it says twice, as it has no memory, is told once."""
+    """Dovecot may order a warning twice; it is sent once."""
     for _ in range(2):
         done = as_dovecot(mailquota, "100", FULL)
         assert (done.returncode, done.stderr) == (0, "")
@@ -122,7 +122,7 @@ def test_without_a_state_database_it_is_delivered(mailquota: CommandLine) -> Non
 
 @pytest.mark.parametrize("spoil", ["database", "mailbox is not readable"])
 def test_without_accounts_it_is_delivered_with_what_the_mailbox_says(alone: CommandLine, spoil: str) -> None:
-    """As where Dovecot runs it as a user who may not read the database's password."""
+    """Dovecot may run it as a user who can't read the password of the database."""
     alone.world.database.unlink()
     if spoil != "database":
         (alone.world.maildir(FULL) / "maildirsize").write_text("nonsense")

@@ -43,7 +43,7 @@ class FakeEngine:
         self._taken: list[Order] = []
 
     async def take(self) -> Order:
-        """The next order."""
+        """The next order that the client sent."""
         while not self._taken:
             data = await self._reader.read(65536)
             assert data, "the client has closed the connection"

@@ -98,7 +98,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 @pytest.mark.usefixtures("names")
 def test_rights_follow_from_user_and_groups(uid: int, gid: int, rights: Rights, expected: Peer | None) -> None:
-    """Root, our own user and the group may change, the other group may look, everybody else may not connect."""
+    """Root, the user of the engine and the group may change, the other group may look, others may not connect."""
     assert peer_of(caller(uid, gid), rights) == expected
 
 
@@ -284,7 +284,7 @@ def test_details_of_nobody_fail_as_the_command_line_wants(engine: Embedded) -> N
 
 
 def test_an_account_that_was_made_a_moment_ago_is_found(small_world: SmallWorld) -> None:
-    """By orders about it, though the next look at the database is far off."""
+    """An order about it reads the accounts again, long before the next refresh."""
     small_world.settings["accounts"]["refresh"] = "1h"
     small_world.write_settings()
     with embedded(small_world) as engine, console(engine) as client:
@@ -391,7 +391,7 @@ def test_a_stop_waits_for_the_account_that_is_changed(
         assert gate.arrived.acquire(timeout=10)
         stopping = threading.Thread(target=engine.stop)
         stopping.start()
-        until(inner(engine).finished.is_set, "the engine is stopping")
+        until(inner(engine).ending.due.is_set, "the engine is stopping")
         gate.open.set()
         stopping.join(10)
         assert [done.address for done in client.answer(1, list[RecalcResult])] == [JOHN]
@@ -408,7 +408,7 @@ def test_orders_glued_to_hello_are_taken(engine: Embedded) -> None:
 
 
 def test_rows_follow_a_refusal(engine: Embedded, small_world: SmallWorld) -> None:
-    """The table shows when somebody was refused last."""
+    """The time of the last refusal is in the row."""
     before = time.time()
     ask(small_world.policy_socket, FULL)
     assert (rows(engine)[FULL].refused_at or 0.0) >= before

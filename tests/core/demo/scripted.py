@@ -15,7 +15,7 @@ FULL = "452 4.2.2 Mailbox is full and cannot receive any more emails"
 
 
 def dunno(_recipient: str) -> str:
-    """Permit everything."""
+    """A policy server that permits everything."""
     return DUNNO
 
 

@@ -13,7 +13,7 @@ from mailquota.core.demo.people import Person, Record
 from mailquota.core.demo.traffic import Traffic
 from mailquota.core.demo.world import World
 from mailquota.core.engine.engine import Engine
-from mailquota.core.engine.parts import Options
+from mailquota.core.engine.options import Options
 from mailquota.core.settings.config import load
 from tests.core.demo.figures import check_record, counted
 

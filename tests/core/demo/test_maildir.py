@@ -75,7 +75,7 @@ def test_over_the_limit_the_record_is_one_line(maildir: str) -> None:
 
 
 def test_a_mailbox_without_record_gets_none(maildir: str) -> None:
-    """Unless somebody makes one: that is then kept."""
+    """One that was made meanwhile is kept up to date."""
     os.unlink(f"{maildir}/maildirsize")
     _deliver(maildir, 1, 500, create=False)
     assert not os.path.exists(f"{maildir}/maildirsize")
@@ -95,7 +95,7 @@ def test_a_directory_in_place_of_the_record_stays(maildir: str) -> None:
 
 
 def test_only_what_went_is_subtracted(maildir: str) -> None:
-    """A message that somebody else removed meanwhile is theirs to record."""
+    """A message that another process removed meanwhile is not subtracted."""
     for serial in range(3):
         _deliver(maildir, serial, 1000 + serial)
     found = md.list_folder(maildir)

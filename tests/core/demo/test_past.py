@@ -36,7 +36,7 @@ def series(state: StateDatabase, person: Person) -> list[Point]:
 
 
 def test_everybody_ends_with_what_lies_on_disk(world: World, state: StateDatabase) -> None:
-    """So that an engine finds nothing new; of whom nobody can measure there is no past either."""
+    """So that an engine finds no change; a mailbox that can't be measured has no history."""
     for person in world.people:
         points = series(state, person)
         if person.record is Record.BROKEN:
@@ -48,7 +48,7 @@ def test_everybody_ends_with_what_lies_on_disk(world: World, state: StateDatabas
 
 
 def test_there_is_something_of_everything(world: World, state: StateDatabase) -> None:
-    """Who grows, who shrinks or stands still, who is idle, whose week is not flat."""
+    """Mailboxes that grow, shrink, stay the same, are idle, and whose last week is not flat."""
     rows = Samples(state).page(0)
     grows = {row.address for row in rows if row.trend is not None and row.trend.growth > 0}
     assert "sales@example.com" in grows

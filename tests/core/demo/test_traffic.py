@@ -34,7 +34,7 @@ _ATTRIBUTES = """
 
 
 def _until(traffic: Traffic, wanted: Callable[[Event], bool]) -> Event:
-    """Step until something happened."""
+    """Step until an event of this kind."""
     for _ in range(3000):
         event = traffic.step()
         if wanted(event):
@@ -117,7 +117,7 @@ def test_connections_are_kept(policy: ScriptedPolicy, traffic: Traffic) -> None:
 
 
 def test_tags_capitals_and_guesses(world: World, policy: ScriptedPolicy, traffic: Traffic) -> None:
-    """A tag and capitals reach the mailbox, a guessed name reaches nobody."""
+    """Mail with a tag or capitals is delivered, mail to a guessed name is not."""
     tagged = _until(traffic, lambda event: "+" in event.recipient)
     assert tagged.delivered == (user_name(tagged.recipient.encode(), "+"),)
     capital = _until(traffic, lambda event: event.recipient != event.recipient.lower())
@@ -128,7 +128,7 @@ def test_tags_capitals_and_guesses(world: World, policy: ScriptedPolicy, traffic
 
 
 def test_an_alias_reaches_whom_it_leads_to(world: World, policy: ScriptedPolicy, traffic: Traffic) -> None:
-    """All its mailboxes that have room: john, who is full, gets nothing though Postfix accepted."""
+    """All its mailboxes that have room: the full one of john gets nothing, though Postfix accepted the mail."""
     event = _until(traffic, lambda event: event.recipient == "team@example.org")
     assert event.delivered == ("anna@example.org", "peter.lang@example.org")
 
@@ -148,7 +148,7 @@ def test_a_limit_edited_elsewhere_counts_at_once(world: World, policy: ScriptedP
 
 
 def test_without_an_engine_mail_waits(world: World, traffic: Traffic) -> None:
-    """Nothing happens until somebody answers; a new engine at the same place is found."""
+    """Nothing is delivered until an engine answers; a new one on the same socket is found."""
     before = _files(world)
     for _ in range(20):
         assert traffic.step().kind in {"unanswered", "tidied", "nothing"}
@@ -252,7 +252,7 @@ def test_hours_of_mail(world: World, policy: ScriptedPolicy, traffic: Traffic) -
 
 
 def test_the_world_may_be_changed_meanwhile(world: World, policy: ScriptedPolicy, traffic: Traffic) -> None:
-    """Somebody empties every Trash and removes records; the figures find together again."""
+    """Trash is emptied and maildirsize removed by another process; usage and count agree again."""
     for person in world.people:
         maildir = world.mailstore.maildir(person.address)
         with contextlib.suppress(OSError):

@@ -42,7 +42,7 @@ with World.temporary(400) as world:
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    """One for all that only look at it."""
+    """One world for all tests that only read it."""
     with World.temporary() as made:
         yield made
 
@@ -81,7 +81,7 @@ def test_the_accounts_are_in_the_database(world: World) -> None:
 
 
 def test_every_level_is_there_and_most_are_well(world: World) -> None:
-    """A newcomer's table has all levels; a few need somebody, most don't."""
+    """The table of a new demo has all levels; most mailboxes are well."""
     levels = Counter(level(world, person) for person in world.people)
     assert set(levels) == set(Level)
     assert 3 <= levels[Level.OVER] <= 6
@@ -203,7 +203,7 @@ def test_one_account_is_a_world() -> None:
 
 
 def test_the_folder_is_ours_alone_and_gone_afterwards() -> None:
-    """Nobody else may look into it; at the end nothing is left, sockets and state included."""
+    """No other user can read it; at the end nothing is left, sockets and state included."""
     with World.temporary(3) as world:
         assert stat.S_IMODE(world.folder.stat().st_mode) == 0o700
         assert len(os.fsencode(world.control_socket)) < 100
@@ -236,7 +236,7 @@ def test_a_failure_to_make_it_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tm
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_signals_leave_nothing(number: signal.Signals) -> None:
-    """A demo that is told to end takes its folder with it."""
+    """SIGTERM and SIGHUP remove the folder of a demo."""
     with subprocess.Popen([sys.executable, "-c", _HOLDER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as holder:
         assert holder.stdout is not None
         folder = Path(holder.stdout.readline().decode().strip())
@@ -273,7 +273,7 @@ def test_no_place_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_short_disk_gives_empty_mailboxes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Then people have no mail yet, which is measured as nothing."""
-    monkeypatch.setattr(folders.Room, "left", lambda _self: False)
+    monkeypatch.setattr(folders.SpaceLimit, "left", lambda _self: False)
     with World.temporary(20) as world:
         assert world.ready == 0
         anna = world.mailstore.maildir("anna@example.org")
@@ -282,7 +282,7 @@ def test_a_short_disk_gives_empty_mailboxes(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_disk_that_fills_up_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of what was free is left to others, inodes as well as bytes."""
-    room = folders.Room(Path(tempfile.gettempdir()))
+    room = folders.SpaceLimit(Path(tempfile.gettempdir()))
     assert room.left()
     real = os.statvfs(tempfile.gettempdir())
 

@@ -23,7 +23,7 @@ from tests.core.worlds import FULL, JOHN, OVERQUOTA, SmallWorld
 
 
 def use(world: SmallWorld, driver: str, doveadm: str = "off") -> None:
-    """Settings with another driver."""
+    """Write settings with another driver."""
     world.settings["mailstore"] |= {"driver": driver, "doveadm": doveadm}
     world.write_settings()
 
@@ -77,7 +77,7 @@ def test_a_count_that_goes_on_holds_nobody_up(small_world: SmallWorld, monkeypat
 
 
 def test_sql(small_world: SmallWorld) -> None:
-    """PostfixAdmin's table in the accounts database; who has no row can't be told."""
+    """PostfixAdmin's table in the accounts database; without a row the usage is not known."""
     use(small_world, "sql")
     small_world.execute("CREATE TABLE quota2 (username TEXT PRIMARY KEY, bytes INTEGER, messages INTEGER)")
     small_world.execute("INSERT INTO quota2 VALUES (?, 9999, 3)", JOHN)

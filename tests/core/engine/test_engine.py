@@ -17,7 +17,7 @@ from mailquota.core.control.client import RequestFailedError
 from mailquota.core.control.messages import Decisions, Explain, GetAccounts, GetRefusals, GetStatus, Reload
 from mailquota.core.control.results import DatabaseState, Explanation, Refusals, Status
 from mailquota.core.engine import engine as module
-from mailquota.core.engine.parts import Options
+from mailquota.core.engine.options import Options
 from mailquota.core.engine.serve import Embedded
 from tests.core.clients import PolicyClient, ask, request, until
 from tests.core.engines import console, embedded, inner, is_answering, options, rows
@@ -35,7 +35,7 @@ def database(engine: Embedded) -> DatabaseState:
 
 @pytest.fixture
 def slow_world(small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> SmallWorld:
-    """One whose trouble can be told from an acceptance, and whose first seconds are short."""
+    """A world whose answer for trouble differs from that for accept, and whose start deadline is short."""
     monkeypatch.setattr("mailquota.core.accounts.sync._RETRY_SECONDS", 0.02)
     small_world.settings["policy"]["trouble"] = TROUBLE
     small_world.write_settings()
@@ -146,7 +146,7 @@ def test_where_they_are_never_read_there_is_trouble(slow_world: SmallWorld, monk
 
 
 def reload(engine: Embedded) -> str | None:
-    """What needs a restart."""
+    """Reload; which settings need a restart."""
     with console(engine) as client:
         return client.ask(Reload, str | None)  # type: ignore[no-any-return]
 
@@ -323,7 +323,7 @@ def test_a_second_engine_finds_the_first(engine: Embedded, small_world: SmallWor
 
 
 def test_a_second_engine_does_not_take_the_policy_socket(engine: Embedded, small_world: SmallWorld) -> None:
-    """Where only that is the same; what it had opened before is gone again."""
+    """Where only that address is the same; the sockets that it opened before are closed."""
     other = small_world.folder / "other.sock"
     small_world.settings["control"]["socket"] = str(other)
     small_world.write_settings()
@@ -344,7 +344,7 @@ def test_a_stop_takes_the_socket_files_along(small_world: SmallWorld) -> None:
 
 
 def test_a_stop_leaves_the_file_of_another_server(small_world: SmallWorld) -> None:
-    """Somebody removed ours and started another one meanwhile."""
+    """The file was removed meanwhile, and another server made one with the same path."""
     with embedded(small_world), socket.socket(socket.AF_UNIX) as other:
         small_world.policy_socket.unlink()
         other.bind(str(small_world.policy_socket))
@@ -420,7 +420,7 @@ def test_a_start_that_fails_leaves_nothing(small_world: SmallWorld) -> None:
 
 @pytest.fixture
 def inherited(small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    """A listening policy socket that somebody passed on, and one that nobody asked for."""
+    """Two inherited sockets: one of policy.listen, and one that is not in the settings."""
     with socket.socket(socket.AF_UNIX) as ours, socket.socket(socket.AF_UNIX) as odd:
         ours.bind(str(small_world.policy_socket))
         odd.bind(str(small_world.folder / "odd.sock"))

@@ -19,7 +19,7 @@ from mailquota.core.control.client import RequestFailedError
 from mailquota.core.control.messages import GetStatus, HandOver
 from mailquota.core.control.results import Status
 from mailquota.core.engine import handover
-from mailquota.core.engine.handover import VARIABLE, Parcel, Predecessor, receive, send
+from mailquota.core.engine.handover import VARIABLE, Message, Predecessor, receive, send
 from mailquota.core.engine.serve import Embedded
 from tests.core.clients import Console, PolicyClient, ask, request, until
 from tests.core.engines import ROOT, console, embedded, ended, inner, is_answering, on_loop
@@ -38,17 +38,17 @@ def successor(pid: int) -> Iterator[None]:
         assert ended(pid)
 
 
-# ---- parcels
+# ---- messages
 
 
-def test_a_parcel_comes_through_with_its_descriptors() -> None:
+def test_a_message_comes_through_with_its_descriptors() -> None:
     """They lead to the same socket, and programs that are started later do not get them."""
     ours, theirs = socket.socketpair()
     left, right = socket.socketpair()
     with ours, theirs, left, right:
-        send(ours, Parcel("connections", received=[b"request=smtp", b""]), [left.fileno(), right.fileno()])
-        parcel, handles = receive(theirs)
-        assert (parcel.kind, parcel.received) == ("connections", [b"request=smtp", b""])
+        send(ours, Message("connections", received=[b"request=smtp", b""]), [left.fileno(), right.fileno()])
+        message, handles = receive(theirs)
+        assert (message.kind, message.received) == ("connections", [b"request=smtp", b""])
         copies = [socket.socket(fileno=handle) for handle in handles]
         copies[0].sendall(b"hello")
         assert right.recv(10) == b"hello"
@@ -57,7 +57,7 @@ def test_a_parcel_comes_through_with_its_descriptors() -> None:
             copy.close()
 
 
-def test_many_connections_go_in_several_parcels(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_connections_go_in_several_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel takes some two hundred at a time."""
     monkeypatch.setattr(handover, "_start", lambda *_, **__: subprocess.Popen(["true"]))
     ours, theirs = socket.socketpair()
@@ -68,8 +68,8 @@ def test_many_connections_go_in_several_parcels(monkeypatch: pytest.MonkeyPatch)
             stack.enter_context(sock)
         new = handover.Successor([], {}, [], detached=True)
         child = new._process
-        parcel, _ = receive(theirs)
-        assert parcel == Parcel("listen")
+        message, _ = receive(theirs)
+        assert message == Message("listen")
         new.give([(pair[0].fileno(), b"%d" % number) for number, pair in enumerate(pairs)])
         old = Predecessor(theirs.dup())
         arrived = list(old.connections())
@@ -96,7 +96,7 @@ def test_a_predecessor_that_dies_leaves_what_it_sent() -> None:
     left, right = socket.socketpair()
     with left, right:
         old = Predecessor(theirs)
-        send(ours, Parcel("connections", received=[b"x"]), [left.fileno()])
+        send(ours, Message("connections", received=[b"x"]), [left.fileno()])
         ours.close()
         old.say_ready()
         ((sock, received),) = old.connections()
@@ -313,7 +313,7 @@ import os, sys
 from pathlib import Path
 from mailquota.core.engine.engine import handover
 from mailquota.core.settings.config import load
-from mailquota.core.engine.parts import Options
+from mailquota.core.engine.options import Options
 from mailquota.core.engine.serve import Embedded
 config = Path(sys.argv[1])
 engine = Embedded(load(config, {}), Options(lambda: load(config, {}), embedded=True))

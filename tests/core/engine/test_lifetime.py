@@ -101,7 +101,7 @@ def test_a_command_is_no_engine(small_world: SmallWorld) -> None:
 def test_neither_waits_for_the_state_database(
     small_world: SmallWorld, hold: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Answers come and the end comes while somebody else has it locked for long; the log says what is missing."""
+    """Requests are answered and the engine ends while the database is locked for long; the log says what is missing."""
     monkeypatch.setattr("mailquota.core.history.sqlite._BUSY_SECONDS", 600.0)
     with contextlib.ExitStack() as stack:
         if hold == "folder":
@@ -117,10 +117,10 @@ def test_neither_waits_for_the_state_database(
     assert "of this engine is not in the journal" in caplog.text
 
 
-def test_a_fault_of_ours_keeps_no_engine_from_ending(
+def test_an_internal_error_keeps_no_engine_from_ending(
     small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The note fails by itself; what ends after it does so all the same."""
+    """The entry fails; the parts that end after it end all the same."""
     monkeypatch.setattr("mailquota.core.engine.lifetime._was_killed", lambda *_args: 1 / 0)
     with embedded(small_world) as engine:
         until(lambda: "the start of this engine is not in the journal" in caplog.text, "it is told")

@@ -1,4 +1,4 @@
-"""Each part of a running engine is really killed: it is there again, counted and shown; or the engine ends."""
+"""Each part of a running engine is killed: it is started again, counted and shown; or the engine ends."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TASKS = [
 
 @pytest.fixture
 def world(small_world: SmallWorld) -> SmallWorld:
-    """With everything switched on."""
+    """A world with every optional part switched on."""
     small_world.settings["metrics"] = {"listen": f"127.0.0.1:{free_port()}"}
     small_world.settings["warnings"] = {"thresholds": [80], "delivery": "maildir", "templates": ""}
     small_world.write_settings()
@@ -70,7 +70,7 @@ def more(before: dict[str, int]) -> dict[str, int]:
 
 
 def test_each_task_of_an_engine_is_one_of_them(engine: Embedded) -> None:
-    """None goes on that nobody would start again, but for clients and for who waits."""
+    """Every task is started again where it dies, but those for clients and for one request."""
     until(lambda: set(tasks(engine)) == set(TASKS), "everything goes on")
 
 
@@ -108,7 +108,7 @@ def check_everything(running: Embedded, world: SmallWorld) -> None:
 
 
 def page(world: SmallWorld) -> str:
-    """Of the metrics."""
+    """The page of the metrics, "" where it does not answer."""
     host, _, port = str(world.settings["metrics"]["listen"]).partition(":")
     try:
         with socket.create_connection((host, int(port)), 5) as client:
@@ -177,7 +177,7 @@ def test_the_thread_of_the_metrics_is_started_again(engine: Embedded, world: Sma
 def test_a_reader_of_the_mail_log_that_fails_is_another_one_the_next_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str
 ) -> None:
-    """What it would have said is told as a fault."""
+    """The error is reported in place of the events."""
     log = tmp_path / "mail.log"
     log.write_text("Nov 27 10:00:00 mail postfix/lmtp[1]: 1: to=<a@x>, dsn=4.2.2, status=deferred (full)\n")
     with monkeypatch.context() as patched:
@@ -211,7 +211,7 @@ def test_change_notification_that_breaks_is_begun_anew(engine: Embedded, world: 
 
 @pytest.mark.parametrize("which", ["policy", "control"])
 def test_a_listener_that_the_loop_has_lost_is_made_anew(engine: Embedded, world: SmallWorld, which: str) -> None:
-    """Whoever came meanwhile is answered, and from then on it is quick again."""
+    """Clients that waited are answered, and from then on answers are quick again."""
     before = restarts.counts()
 
     def lose(found: Engine) -> None:
@@ -247,17 +247,17 @@ def test_a_tcp_socket_that_was_shut_down_listens_again(small_world: SmallWorld) 
         on_loop(running, lambda found: found.listeners.policy[name].shutdown(socket.SHUT_RDWR))
         until(lambda: more(before) == {f"listening on {name}": 1}, "it is counted")
         assert ask(place, FULL) == OVERQUOTA
-        doorkeeper = inner(running).upkeep._accept_watch
+        check = inner(running).listen_check
         for _ in range(3):
-            running.call(doorkeeper.look())
-        assert (ask(place, FULL), inner(running).failed) == (OVERQUOTA, "")
+            running.call(check.look())
+        assert (ask(place, FULL), inner(running).ending.failed) == (OVERQUOTA, "")
         assert more(before) == {f"listening on {name}": 1}
 
 
 def test_a_console_is_told_why_its_engine_ended(engine: Embedded) -> None:
     """There is no service manager to start another one."""
     with console(engine) as client:
-        on_loop(engine, lambda found: found.fail("unix:/x takes no connections any more"))
+        on_loop(engine, lambda found: found.ending.fail("unix:/x takes no connections any more"))
         assert client.goodbye() == "the engine ended: unix:/x takes no connections any more"
     until(lambda: not engine._thread.is_alive(), "it has ended")
     with pytest.raises(UnreachableError, match="the engine has ended: unix:/x takes"):
@@ -269,4 +269,4 @@ def test_an_engine_that_can_not_begin_to_measure_ends(world: SmallWorld, monkeyp
     monkeypatch.setattr("mailquota.core.mailboxes.rounds.Poller.start", lambda _self: 1 / 0)
     with embedded(world) as running:
         until(lambda: not running._thread.is_alive(), "it has ended")
-        assert inner(running).failed.startswith("measuring could not begin: ZeroDivisionError")
+        assert inner(running).ending.failed.startswith("measuring could not begin: ZeroDivisionError")

@@ -32,7 +32,7 @@ STATUS = Status(
 
 
 class Mirror:
-    """A subscriber that keeps what it is told, as a console does."""
+    """A subscriber that applies all events to its rows, as a console does."""
 
     def __init__(self) -> None:
         self.subscribed = False
@@ -164,7 +164,7 @@ def test_every_subscriber_ends_with_the_ledger(script: list[tuple[Any, ...]]) ->
 
 
 def test_without_subscribers_changes_are_forgotten() -> None:
-    """So that memory does not grow where nobody looks."""
+    """So that memory does not grow."""
 
     async def main() -> World:
         world = World()

@@ -34,7 +34,7 @@ MOST_RESTART = 5.0  # during a stop and a start
 
 @contextlib.contextmanager
 def last_one_ended(world: SmallWorld) -> Iterator[None]:
-    """Whoever serves at the end of the block is stopped and waited for."""
+    """The engine that serves at the end of the block is stopped and waited for."""
     try:
         yield
     finally:
@@ -74,7 +74,7 @@ def test_requests_across_hand_overs(small_world: SmallWorld) -> None:
 
 
 def test_the_command(small_world: SmallWorld) -> None:
-    """It prints who took over; the old process ends with 0, the new one writes to the same log."""
+    """It prints the process that took over; the old one ends with 0, the new one writes to the same log."""
     command = [sys.executable, "-m", "mailquota", "--config", str(small_world.config), "reload", "--restart"]
     with serving(small_world) as old, last_one_ended(small_world), PolicyClient(small_world.policy_socket) as postfix:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL)
@@ -145,7 +145,7 @@ def test_refusals_are_known_after_a_stop_and_a_start(small_world: SmallWorld) ->
 
 
 def test_the_engine_of_a_console_is_left_to_it(engine: Embedded, small_world: SmallWorld) -> None:
-    """From outside it would end under the hands of whoever sits there."""
+    """A restart by another client would end the console under its operator."""
     code = (
         "import sys\nfrom pathlib import Path\nfrom mailquota.core.control.messages import HandOver\n"
         "from tests.core.clients import Console\n"
@@ -154,7 +154,7 @@ def test_the_engine_of_a_console_is_left_to_it(engine: Embedded, small_world: Sm
     visitor = [sys.executable, "-c", code, str(small_world.control_socket)]
     done = subprocess.run(visitor, cwd=ROOT, capture_output=True, text=True, check=False)
     assert RequestFailedError.__name__ in done.stderr
-    assert "lives in a console" in done.stderr
+    assert "runs in a console" in done.stderr
     assert not engine.handed_over
 
 

@@ -27,7 +27,7 @@ from tests.core.worlds import FULL, JOHN, LIMIT, OVERQUOTA, SmallWorld
 
 @pytest.fixture
 def told(small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    """What systemd hears."""
+    """The messages that systemd gets."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(small_world.folder / "notify"))
         manager.settimeout(10)

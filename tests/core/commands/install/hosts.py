@@ -10,7 +10,7 @@ import msgspec
 
 from mailquota.core.base.programs import Said
 from mailquota.core.commands.install.apply import Report, carry_out
-from mailquota.core.commands.install.gather import Asked, gather
+from mailquota.core.commands.install.examine import Invocation, examine
 from mailquota.core.commands.install.machine import Machine
 from mailquota.core.commands.install.model import RESTRICTIONS, SERVICE_UNIT, SOCKET_UNIT, Host, Owner, Plan
 from mailquota.core.commands.install.plan import install_plan
@@ -64,7 +64,7 @@ class FakeServer:
         self.budget = 1000
 
     def units(self) -> dict[str, str | None]:
-        """As on disk."""
+        """The state of the units by the files on disk."""
         places = {path: self.root / path.lstrip("/") for path in (SOCKET_UNIT, SERVICE_UNIT)}
         return {path: place.read_text() if place.exists() else None for path, place in places.items()}
 
@@ -75,7 +75,7 @@ class FakeServer:
             raise OSError(28, "No space left on device")
 
     def run(self, argv: Sequence[str]) -> Said:
-        """A program."""
+        """Run a program of the machine."""
         words = tuple(argv)
         if words[:2] == ("postconf", "-h"):
             return Said(f"{QUEUE}\n", code=0)
@@ -135,15 +135,15 @@ class FakeServer:
                 raise AssertionError(words)
 
     def look(self) -> Host:
-        """The facts."""
+        """The state of the machine, by ``examine``."""
         answering = bool(self.running or self.by_hand)
-        asked = Asked(
+        invocation = Invocation(
             ("/usr/local/bin/mailquota",), (), SETTINGS, "nobody", {}, answering, self.by_hand, ready=answering
         )  # fmt: skip
-        return gather(self.settings, self.machine(), asked)
+        return examine(self.settings, self.machine(), invocation)
 
     def machine(self) -> Machine:
-        """To change it."""
+        """The machine, to be changed by a plan."""
         return _Budgeted(self)
 
     def install_plan(self) -> Plan:
@@ -165,7 +165,7 @@ class FakeServer:
 
 
 def _settings(values: dict[str, str]) -> str:
-    """As postconf prints them."""
+    """Settings as postconf prints them."""
     return "".join(f"{name} = {text}\n" for name, text in values.items())
 
 

@@ -29,7 +29,7 @@ class Bare:
         self._config = str(world.config)
 
     def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """``mailquota WORDS`` there."""
+        """Run ``mailquota WORDS`` on that machine."""
         return self.inside.run(
             [*COMMAND, "--config", self._config, *words], environ={"PYTHONPATH": str(ROOT / "packaging")}
         )
@@ -75,7 +75,7 @@ def test_broken_settings_keep_nothing_from_being_taken_back(bare: Bare, small_wo
     small_world.config.write_text("[policy\n")
     done = bare("uninstall", "--apply")
     assert done.returncode == 0
-    assert "going by what the installation noted" in done.stderr
+    assert "removing what the installation noted" in done.stderr
 
 
 def test_it_starts_the_mailquota_that_was_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +91,7 @@ def test_it_starts_the_mailquota_that_was_called(tmp_path: Path, monkeypatch: py
 
 
 def test_the_settings_hold_what_only_root_can_find_out(small_world: SmallWorld, tmp_path: Path) -> None:
-    """And load again to the same; no password is in them."""
+    """The file loads to the same settings, and has no password."""
     small_world.settings["accounts"]["database"] = "mysql://mailserver:geheim@127.0.0.1/mailserver"
     small_world.write_settings()
     text = dump(for_service(small_world.load(), doveadm=True))

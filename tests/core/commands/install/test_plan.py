@@ -185,7 +185,7 @@ def test_what_the_mail_user_needs_to_do_it_without_root_is_said() -> None:
     [
         ({"unreachable": "vmail can't read /root/x"}, {}, "/root/x"),
         ({"dovecot_closed": "no right"}, {"mailstore": {"driver": "doveadm"}}, "no right"),
-        ({"stranger": True}, {}, "/run/mailquota/control.sock"),
+        ({"other_engine": True}, {}, "/run/mailquota/control.sock"),
         ({}, {"policy": {"socket_user": "nobody-here"}}, "nobody-here"),
     ],
 )

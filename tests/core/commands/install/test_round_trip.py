@@ -109,7 +109,7 @@ def test_a_full_disk_is_told_with_the_file_that_it_had_no_room_for(server: FakeS
 
 @pytest.mark.parametrize("steps", range(STEPS))
 def test_cut_short_and_repeated_it_is_as_if_never_cut(root: Path, steps: int) -> None:
-    """The disk is full at each step in turn: what was done is told, and Postfix asks nobody who does not run."""
+    """The file system is full at each step in turn: steps done are reported, and Postfix asks no missing engine."""
     whole, cut = (FakeServer(root / name, FORMER) for name in ("whole", "cut"))
     whole.install()
     cut.budget = steps
@@ -205,7 +205,7 @@ def test_what_was_asked_before_is_told_where_it_does_not_come_back(root: Path) -
     server.main_cf = f"reject_unauth_destination, {OUR_CHECK}"
     left = server.removal().left
     assert "changed since the installation" in left[0]
-    assert "Nobody checks quotas" in left[1]
+    assert "No policy server checks quotas" in left[1]
     before = f"smtpd_recipient_restrictions = reject_unauth_destination, {QUOTA_STATUS}"
     assert left[-2:] == (f"postconf -e '{before}'", "postfix reload")
     server.uninstall()
@@ -228,7 +228,7 @@ def test_without_a_former_value_the_line_takes_the_parameter_out(root: Path) -> 
 
 
 def test_no_other_setting_goes_on_asking(server: FakeServer) -> None:
-    """As a list that the doctor has made for a service of master.cf; what stands in master.cf itself is told."""
+    """A list that the doctor made for a service of master.cf is edited; options in master.cf itself are reported."""
     server.install()
     server.more = {"mailquota_smtp": f"reject_unauth_destination, {OUR_CHECK}", "smtp/inet/class": OUR_CHECK}
     assert any("smtp/inet/class in master.cf still asks" in line for line in server.removal().left)
@@ -250,7 +250,7 @@ def test_an_engine_that_goes_on_is_told_with_its_process(server: FakeServer) -> 
     assert left[-1] == "kill 4711"
 
 
-def test_without_systemd_nobody_is_asked_before_somebody_answers(server: FakeServer) -> None:
+def test_without_systemd_postfix_is_changed_only_when_an_engine_answers(server: FakeServer) -> None:
     """The same command goes on once mailquota was started."""
     (server.root / "run/systemd/system").rmdir()
     first = server.install()

@@ -1,4 +1,4 @@
-"""Commands whose standard streams lead nowhere: what they did counts, not who reads of it."""
+"""Commands whose standard streams have no reader: the exit code says what they did, not what could be printed."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def closed_pipe() -> Iterator[int]:
 
 @contextmanager
 def closed_socket() -> Iterator[int]:
-    """What Dovecot 2.4 gives the scripts that nobody waits for."""
+    """The closed socket that Dovecot 2.4 gives scripts as standard output."""
     ours, theirs = socket.socketpair()
     ours.close()
     with theirs:
@@ -120,7 +120,7 @@ def test_nor_is_another_output_that_nobody_reads(alone: CommandLine, dead: Dead)
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_streams_that_are_closed_at_the_start(alone: CommandLine, closed: str) -> None:
-    """Nobody is told, and the work is done."""
+    """The work is done without a message."""
     for words, code in ((["set", JOHN, "+1000"], 0), (["list"], 0), (["show", "nobody@example.org"], 4)):
         assert _closed(alone, closed, *words).wait(SECONDS) == code
     assert alone.world.limit_of(JOHN) == LIMIT + 1000
@@ -144,7 +144,7 @@ def _closed(line: CommandLine, closed: str, *words: str) -> subprocess.Popen[byt
 
 
 def test_a_slow_reader_gets_everything(alone: CommandLine) -> None:
-    """Also through a pipe that whoever started us made a non-blocking one, and that is full."""
+    """Also through a full pipe that is non-blocking."""
     for number in range(800):
         alone.world.add_account(f"user{number:04}@example.org")
     reader, writer = os.pipe()
@@ -169,7 +169,7 @@ def test_what_nobody_takes_from_standard_error_holds_nobody_up(alone: CommandLin
 
 
 def _waiting(pipe: int) -> int:
-    """Bytes in it."""
+    """The unread bytes in a pipe."""
     return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, b"    "), sys.byteorder)
 
 
@@ -178,7 +178,7 @@ def _waiting(pipe: int) -> int:
     [(("list",), 1), (("set", JOHN, "20000", "--dry-run"), 1), (("set", JOHN, "20000"), 0), (("warn", "95", FULL), 0)],
 )
 def test_a_disk_without_room_is_told(alone: CommandLine, words: tuple[str, ...], code: int) -> None:
-    """Figures that nobody gets are a failure; what was changed was changed."""
+    """Output that is lost is a failure of a command that only prints; one that acted says what it did."""
     with open("/dev/full", "wb") as full:
         done = alone(*words, stdout=full.fileno())
     assert (done.returncode, done.stderr.splitlines()[-1]) == (

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mailquota.core.base.programs import Said
-from mailquota.core.commands.install.gather import Asked, can_read, gather
+from mailquota.core.commands.install.examine import Invocation, can_read, examine
 from mailquota.core.commands.install.machine import Machine
 from mailquota.core.commands.install.model import Host, Owner, PostfixState, Units
 from tests.core.commands.install.hosts import MAILSTORE, SETTINGS, config
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give fi
 
 @pytest.fixture
 def root() -> Iterator[Path]:
-    """A machine with a folder for mail that belongs to somebody."""
+    """A machine with a mail folder that belongs to a user with a name."""
     with temporary_folder() as folder:
         (folder / "vmail").mkdir()
         os.chown(folder / "vmail", NOBODY, NOGROUP)
@@ -36,12 +36,12 @@ def look(
     def run(argv: Sequence[str]) -> Said:
         return (said or {}).get(" ".join(argv), Said(fault=f"{argv[0]} is not installed"))
 
-    asked = Asked(("/usr/bin/mailquota",), (), SETTINGS, user, passwords or {}, answering=False)
-    return gather(config(mailstore=MAILSTORE), Machine(root, run), asked)
+    invocation = Invocation(("/usr/bin/mailquota",), (), SETTINGS, user, passwords or {}, answering=False)
+    return examine(config(mailstore=MAILSTORE), Machine(root, run), invocation)
 
 
 def test_the_owner_of_the_mail_folder_is_who_it_runs_as(root: Path) -> None:
-    """Who has a name, or systemd would not start it."""
+    """The owner has to have a name, or systemd would not start the service."""
     assert look(root).owner == Owner("nobody", "nogroup")
     for uid, gid in ((54321, NOGROUP), (NOBODY, 54321)):
         os.chown(root / "vmail", uid, gid)

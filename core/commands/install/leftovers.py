@@ -1,4 +1,4 @@
-"""What is left when an installation has been taken back, as comments and lines for a shell of root. Pure."""
+"""What is left to do after an uninstall, as comments and lines for a shell of root. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from mailquota.core.commands.install.plan import policy_services
 from mailquota.core.servers.postfix.restrictions import entries
 
 
-def left_behind(host: Host, restrictions: str | None, services: set[str], *, purge: bool) -> tuple[str, ...]:
-    """``restrictions`` are those that Postfix has then, ``services`` what it calls mailquota."""
+def leftovers(host: Host, restrictions: str | None, services: set[str], *, purge: bool) -> tuple[str, ...]:
+    """``restrictions``: those of Postfix after the uninstall; ``services``: the names of mailquota's policy service."""
     lines = [*_postfix(host, restrictions), *_asked(host, services), *_dovecot(host), *_engine(host)]
     if purge and host.others:
         lines.append(f"# These files stay: {visible(', '.join(host.others))}")
@@ -20,17 +20,17 @@ def left_behind(host: Host, restrictions: str | None, services: set[str], *, pur
 
 
 def _postfix(host: Host, restrictions: str | None) -> Iterator[str]:
-    """The value from before, where it does not come back because somebody changed it since."""
+    """How to restore the restrictions of before the installation, where they were edited since and so not restored."""
     manifest = host.manifest
     if host.postfix.fault:
         yield f"# {visible(host.postfix.fault)}: take the check_policy_service of mailquota out of Postfix yourself"
         return
     if manifest is None or not manifest.after or entries(restrictions or "") == entries(manifest.before or ""):
         return
-    yield f"# {RESTRICTIONS} was changed since the installation: of that, mailquota's check alone is taken out."
+    yield f"# {RESTRICTIONS} was changed since the installation: only mailquota's check is taken out of it."
     if not policy_services(restrictions or ""):
-        yield "# Nobody checks quotas before mail is accepted then: mail to a full mailbox bounces later."
-    yield "# Before the installation it was as follows; these lines bring that back."
+        yield "# No policy server checks quotas then: mail to a full mailbox is accepted, and bounces later."
+    yield "# These lines restore the value of before the installation."
     if any("quota-status" in service for service in policy_services(manifest.before or "")):
         yield "# They need the service quota-status in Dovecot: without it Postfix would refuse all mail."
     if manifest.before is None:
@@ -41,7 +41,7 @@ def _postfix(host: Host, restrictions: str | None) -> Iterator[str]:
 
 
 def _asked(host: Host, services: set[str]) -> Iterator[str]:
-    """Options of services in master.cf can't be written back."""
+    """Checks in the options of services in master.cf, which an uninstall does not edit."""
     for name, value in host.postfix.elsewhere.items():
         if "/" in name and services.intersection(policy_services(value)):
             yield f"# {visible(name)} in master.cf still asks mailquota; take its check out: {visible(value)}"
@@ -55,6 +55,6 @@ def _dovecot(host: Host) -> Iterator[str]:
 def _engine(host: Host) -> Iterator[str]:
     if host.starters and not host.systemd:
         yield f"# Still there, and starts mailquota again: {', '.join(host.starters)}"
-    if host.stranger:
+    if host.other_engine:
         yield "# An engine goes on running, and warns owners. This ends it:"
         yield f"kill {host.engine}" if host.engine else "# kill, with the process that mailquota status names"

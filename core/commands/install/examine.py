@@ -1,4 +1,4 @@
-"""Looking at the machine: who owns the mailboxes, what is there already, what the service could not read."""
+"""Examines the machine: which user owns the mailboxes, what is installed already, what the service could not read."""
 
 from __future__ import annotations
 
@@ -34,75 +34,72 @@ _RUNNING = "/run/systemd/system"  # sd_booted(3)
 _OURS = re.compile(r"^script \S*/mailquota( |$)")
 
 
-class Asked(NamedTuple):
-    """What the caller knows: how mailquota is started and which places that reads, where its settings are (or will be),
-    whom to run as ("": find out), its password files by the names of their credentials, whether an engine answers now,
-    and as which process, and whether one answers where Postfix would ask.
-    """
+class Invocation(NamedTuple):
+    """How mailquota was called, and the engine that runs already."""
 
-    command: tuple[str, ...]
-    program: tuple[str, ...]
-    settings: str
-    user: str
-    passwords: Mapping[str, str]
-    answering: bool
-    engine: int = 0
-    ready: bool = False
+    command: tuple[str, ...]  # that starts it again
+    program: tuple[str, ...]  # paths that the command reads
+    settings: str  # the path of the settings file, which may not be there yet
+    user: str  # to run as; "": the owner of the mailboxes
+    passwords: Mapping[str, str]  # paths of password files, by the names of their credentials
+    answering: bool  # whether an engine answers on the control socket
+    engine: int = 0  # its process id, 0 where that is not known
+    ready: bool = False  # whether an engine answers on the first address of policy.listen
 
 
-class _Person(NamedTuple):
-    """The owner of the mailboxes."""
+class _MailUser(NamedTuple):
+    """The owner of the mailboxes, as which the service runs."""
 
-    user: str
+    name: str
     group: str
     uid: int
     gid: int
 
     @property
     def groups(self) -> set[int]:
-        """All that count when a file is opened."""
-        return {self.gid, *os.getgrouplist(self.user, self.gid)}
+        """The groups that count when the user opens a file."""
+        return {self.gid, *os.getgrouplist(self.name, self.gid)}
 
 
-def gather(config: Config, machine: Machine, asked: Asked) -> Host:
-    """Raises MailquotaError for a user or a file that is not what it should be."""
-    files = {path: machine.read(path) for path in (SOCKET_UNIT, SERVICE_UNIT, asked.settings)}
-    person, fault = _person(config, machine, asked.user)
-    if person is None and not asked.user:
-        person, fault = _earlier(machine, config, files[SERVICE_UNIT] or "") or (None, fault)
+def examine(config: Config, machine: Machine, invocation: Invocation) -> Host:
+    """Examine the machine. Raises MailquotaError for a file that can't be read and a manifest that can't be decoded."""
+    files = {path: machine.read(path) for path in (SOCKET_UNIT, SERVICE_UNIT, invocation.settings)}
+    user, fault = _mail_user(config, machine, invocation.user)
+    if user is None and not invocation.user:
+        user, fault = _earlier(machine, config, files[SERVICE_UNIT] or "") or (None, fault)
     units = _units(machine) if machine.place(_RUNNING).is_dir() else None
     state = STATE_FOLDER if machine.place(STATE_FOLDER).is_dir() else None
-    places = (*asked.program, asked.settings, config.settings.mailstore.folder)
-    unreachable = _unreachable(machine, person, asked)
+    places = (*invocation.program, invocation.settings, config.settings.mailstore.folder)
+    unreachable = _unreachable(machine, user, invocation)
     return Host(
-        command=asked.command,
-        settings=asked.settings,
-        settings_readable=person is not None and can_read(machine.place(asked.settings), person.uid, person.groups),
+        command=invocation.command,
+        settings=invocation.settings,
+        settings_readable=user is not None and can_read(machine.place(invocation.settings), user.uid, user.groups),
         places=places,
-        owner=None if person is None else Owner(person.user, person.group),
+        owner=None if user is None else Owner(user.name, user.group),
         owner_fault=fault,
         unreachable=unreachable,
         groups=frozenset(group.gr_name for group in grp.getgrall()),
         files=files | {STATE_FOLDER: state},
-        credentials=_credentials(machine, person, asked.passwords),
+        credentials=_credentials(machine, user, invocation.passwords),
         postfix=_postfix(machine),
         dovecot_log=_dovecot_log(config, machine),
-        dovecot_closed=_dovecot_closed(config, machine, person),
+        dovecot_closed=_dovecot_closed(config, machine, user),
         dovecot_runs=_dovecot_runs(config, machine),
         systemd=units is not None,
         units=units or Units(),
         users=frozenset(user.pw_name for user in pwd.getpwall()),
-        ready=asked.ready,
-        stranger=asked.answering and not (units is not None and units.active),
-        engine=asked.engine,
+        ready=invocation.ready,
+        other_engine=invocation.answering and not (units is not None and units.active),
+        engine=invocation.engine,
         starters=tuple(path for path in STARTERS if machine.place(path).exists()),
-        others=_others(machine, asked.settings),
+        others=_others(machine, invocation.settings),
         manifest=machine.manifest(),
     )
 
 
-def _person(config: Config, machine: Machine, name: str) -> tuple[_Person | None, str]:
-    """Who the service runs as, or why that is not known."""
+def _mail_user(config: Config, machine: Machine, name: str) -> tuple[_MailUser | None, str]:
+    """The user that the service runs as, None with the reason where that is not known."""
     if name:
         try:
             found = pwd.getpwnam(name)
@@ -117,32 +114,32 @@ def _person(config: Config, machine: Machine, name: str) -> tuple[_Person | None
     return _named(status.st_uid, status.st_gid, f"{folder} is root's")
 
 
-def _earlier(machine: Machine, config: Config, unit: str) -> tuple[_Person | None, str] | None:
-    """Whom an earlier installation was told to run as; None where there was none."""
+def _earlier(machine: Machine, config: Config, unit: str) -> tuple[_MailUser | None, str] | None:
+    """The user that the unit of an earlier installation runs as; None where there is no unit."""
     user = re.search(r"^User=(.+)$", unit, re.MULTILINE)
-    return _person(config, machine, user[1]) if user else None
+    return _mail_user(config, machine, user[1]) if user else None
 
 
-def _named(uid: int, gid: int, roots: str) -> tuple[_Person | None, str]:
-    """systemd starts nobody who has no name, and no group without one."""
+def _named(uid: int, gid: int, roots: str) -> tuple[_MailUser | None, str]:
+    """The user of these ids. None with the reason for root, and where a name is missing: systemd needs both names."""
     if uid == 0:
         return None, f"the service runs without root, but {roots}"
     try:
-        return _Person(pwd.getpwuid(uid).pw_name, grp.getgrgid(gid).gr_name, uid, gid), ""
+        return _MailUser(pwd.getpwuid(uid).pw_name, grp.getgrgid(gid).gr_name, uid, gid), ""
     except KeyError:
         return None, f"the mailboxes belong to {uid}:{gid}, and one of these has no name here"
 
 
-def _unreachable(machine: Machine, person: _Person | None, asked: Asked) -> str:
+def _unreachable(machine: Machine, user: _MailUser | None, invocation: Invocation) -> str:
     """Why the mail user can't run mailquota, as where it is installed below /root."""
-    if person is None:
+    if user is None:
         return ""
-    for place in asked.program:
-        if not can_read(machine.place(place), person.uid, person.groups):
-            return f"{person.user} can't read {place}; install mailquota where everybody can, as in /opt/mailquota"
-    folder = os.path.dirname(asked.settings)
-    if machine.place(folder).exists() and not can_read(machine.place(folder), person.uid, person.groups):
-        return f"{person.user} can't read {folder}, where the settings are; chmod o+rx {shlex.quote(folder)}"
+    for place in invocation.program:
+        if not can_read(machine.place(place), user.uid, user.groups):
+            return f"{user.name} can't read {place}; install mailquota where all users can, as in /opt/mailquota"
+    folder = os.path.dirname(invocation.settings)
+    if machine.place(folder).exists() and not can_read(machine.place(folder), user.uid, user.groups):
+        return f"{user.name} can't read {folder}, where the settings are; chmod o+rx {shlex.quote(folder)}"
     return ""
 
 
@@ -161,14 +158,14 @@ def _may(status: os.stat_result, wanted: int, uid: int, groups: set[int]) -> boo
     return (status.st_mode >> shift) & wanted == wanted
 
 
-def _credentials(machine: Machine, person: _Person | None, passwords: Mapping[str, str]) -> dict[str, str]:
-    """The password files that systemd has to hand over, as root."""
-    if person is None:
+def _credentials(machine: Machine, user: _MailUser | None, passwords: Mapping[str, str]) -> dict[str, str]:
+    """The password files that the user can't read: systemd passes them to the service as credentials."""
+    if user is None:
         return {}
     return {
         name: path
         for name, path in passwords.items()
-        if machine.place(path).exists() and not can_read(machine.place(path), person.uid, person.groups)
+        if machine.place(path).exists() and not can_read(machine.place(path), user.uid, user.groups)
     }
 
 
@@ -189,27 +186,27 @@ def _doveconf(config: Config) -> list[str]:
 
 
 def _dovecot_log(config: Config, machine: Machine) -> str:
-    """Dovecot-lda does not deliver where it can't write it."""
+    """Dovecot's log file, "" where it logs to syslog. dovecot-lda does not deliver where it can't write the file."""
     path = machine.run((*_doveconf(config), "-h", "log_path")).out.strip()
     return path if path.startswith("/") and not path.startswith("/dev/") else ""
 
 
-def _dovecot_closed(config: Config, machine: Machine, person: _Person | None) -> str:
-    """Every tool of Dovecot's reads all of its files, those with the passwords of databases among them."""
-    if person is None or os.geteuid() != 0 or machine.run((*_doveconf(config), "-n")).fault:
-        return ""  # nobody but root can try it
-    become = ("setpriv", f"--reuid={person.uid}", f"--regid={person.gid}", "--clear-groups")
+def _dovecot_closed(config: Config, machine: Machine, user: _MailUser | None) -> str:
+    """Why the user can't run Dovecot's tools, "" where it can. Each tool reads all settings, passwords included."""
+    if user is None or os.geteuid() != 0 or machine.run((*_doveconf(config), "-n")).fault:
+        return ""  # only root can try it
+    become = ("setpriv", f"--reuid={user.uid}", f"--regid={user.gid}", "--clear-groups")
     return machine.run((*become, *_doveconf(config), "-n")).fault
 
 
 def _dovecot_runs(config: Config, machine: Machine) -> tuple[str, ...]:
-    """As quota-warning, whose script mailquota can be."""
+    """The services of Dovecot whose script is mailquota, as quota-warning may have it."""
     services = parse_doveconf(machine.run((*_doveconf(config), "-n")).out).of_kind("service")
     return tuple(service.name for service in services if _OURS.search(service.values.get("executable", "")))
 
 
 def _others(machine: Machine, settings: str) -> tuple[str, ...]:
-    """Texts and passwords beside the settings, and the log where there is no systemd."""
+    """Files beside the settings, as templates and passwords, and the log of an engine that systemd did not start."""
     folder = machine.place(os.path.dirname(MANIFEST))
     beside = sorted(os.path.join(os.path.dirname(MANIFEST), one.name) for one in folder.glob("*"))
     log = [LOG] if machine.place(LOG).exists() else []
