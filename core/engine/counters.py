@@ -38,7 +38,7 @@ class Counters:
 
     metrics: Metrics
     decisions: DecisionLog
-    second: QuotaStatusComparison
+    comparison: QuotaStatusComparison
     ledger: Ledger
     refusals: RefusalCounts
 
@@ -48,7 +48,7 @@ class Counters:
         entries = self.ledger.entries.values()
         counted = _Counted(
             counts=self.metrics.counts(),
-            compared=(self.second.compared, self.second.disagreed, self.second.skipped),
+            compared=(self.comparison.compared, self.comparison.disagreed, self.comparison.skipped),
             refused_at={entry.address: entry.refused_at for entry in entries if entry.refused_at is not None},
             refusals=self.decisions.tally.known(),
             newest=newest,
@@ -70,7 +70,7 @@ class Counters:
             log.warning("what the engine before this one counted is not known: %s", error)
             return False
         self.metrics.go_on(counted.counts)
-        self.second.compared, self.second.disagreed, self.second.skipped = counted.compared
+        self.comparison.compared, self.comparison.disagreed, self.comparison.skipped = counted.compared
         self.refusals.recall(counted.refusals)
         self.refusals.tell(counted.refused_at)
         return True

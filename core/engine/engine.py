@@ -78,8 +78,10 @@ class Engine:
         self.control = self._make_control()
         self.servers = Servers(self.policy, self.control)
         self.listeners = self.servers.listeners
-        disk, second = DiskWatch(self.mailstore.base), self.enforcer.comparison
-        self.reporter = StatusReporter(self.ledger, self.metrics, disk=disk, second=second, history=self.history)
+        disk, comparison = DiskWatch(self.mailstore.base), self.enforcer.comparison
+        self.reporter = StatusReporter(
+            self.ledger, self.metrics, disk=disk, comparison=comparison, history=self.history
+        )
         self.publisher = Publisher(self.control, self.ledger, self.decisions, self.status)
         self.counters = self._make_counters()
         self.ending = Ending()
