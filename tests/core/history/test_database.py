@@ -54,9 +54,9 @@ def test_a_missing_file_is_made_with_its_folder(tmp_path: Path) -> None:
 
 def test_only_what_is_new_is_applied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "state.db"
-    monkeypatch.setattr(database, "migrations", lambda _kind: TWO[:1])
+    monkeypatch.setattr(sqlite, "migrations", lambda _kind: TWO[:1])
     open_state(path).close()
-    monkeypatch.setattr(database, "migrations", lambda _kind: TWO)
+    monkeypatch.setattr(sqlite, "migrations", lambda _kind: TWO)
     for _ in range(2):
         with contextlib.closing(open_state(path)) as state:
             assert state.rows("SELECT * FROM one") == [("x;y", None)]
@@ -67,13 +67,11 @@ def test_only_what_is_new_is_applied(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_migration_that_fails_leaves_nothing_of_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one before it stays; a corrected one is applied later."""
     path = tmp_path / "state.db"
-    monkeypatch.setattr(
-        database, "migrations", lambda _kind: [TWO[0], (2, "CREATE TABLE two (a);\nDROP TABLE none;\n")]
-    )
+    monkeypatch.setattr(sqlite, "migrations", lambda _kind: [TWO[0], (2, "CREATE TABLE two (a);\nDROP TABLE none;\n")])
     with pytest.raises(StateError, match="no such table: none"):
         open_state(path)
     assert version_of(path) == 1
-    monkeypatch.setattr(database, "migrations", lambda _kind: TWO)
+    monkeypatch.setattr(sqlite, "migrations", lambda _kind: TWO)
     open_state(path).close()
     assert version_of(path) == 2
 
