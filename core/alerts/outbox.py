@@ -195,6 +195,6 @@ class Outbox:
         return "queued", why
 
     async def _note(self, news: News, reason: str) -> None:
-        entry = JournalEntry("mailquota", "", "warning", news.address, None, news.mark, reason)
+        entry = JournalEntry(operator="mailquota", kind="warning", address=news.address, new=news.mark, reason=reason)
         with contextlib.suppress(StateError):  # counted by the journal itself
             await in_thread(lambda: self._journal.add([entry]))

@@ -22,9 +22,9 @@ from mailquota.core.base.times import local_time
 from mailquota.core.base.units import format_limit
 from mailquota.core.changes.results import failed, numbered
 from mailquota.core.changes.temporary import Temporary, TemporaryLimits, holding, replace
-from mailquota.core.control.results import SetResult
+from mailquota.core.control.results import JournalRow, SetResult
 from mailquota.core.history.connection import Sql, StateError
-from mailquota.core.history.journal import Journal, JournalEntry, Row, limit_text
+from mailquota.core.history.journal import Journal, JournalEntry, limit_text
 from mailquota.core.history.who import Operator, write_journal
 from mailquota.core.mailboxes.ledger import Ledger
 from mailquota.core.mailboxes.rounds import Poller
@@ -190,16 +190,22 @@ class _Memory(NamedTuple):
 
 
 def _entry(change: Change, result: SetResult, ends: str, operator: Operator) -> JournalEntry:
-    old, new = limit_text(result.old_bytes), limit_text(result.new_bytes)
-    reason = "; ".join(filter(None, (change.reason, ends)))
-    return operator.entry("limit", change.address, old, new, reason=reason, until=change.until, undoes=change.undoes)
+    return operator.entry(
+        "limit",
+        address=change.address,
+        old=limit_text(result.old_bytes),
+        new=limit_text(result.new_bytes),
+        reason="; ".join(filter(None, (change.reason, ends))),
+        until=change.until,
+        undoes=change.undoes,
+    )
 
 
 def _unremembered(error: StateError) -> StateError:
     return StateError(f"nothing was changed, as a temporary limit could not be remembered: {error}")
 
 
-def blame(later: Sequence[Row], found: int | None) -> str:
+def blame(later: Sequence[JournalRow], found: int | None) -> str:
     """Who made a limit what it is, by what the journal has of it since."""
     changes = [row for row in later if row.old != row.new]
     if not changes or changes[-1].new != limit_text(found):

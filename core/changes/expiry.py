@@ -159,4 +159,4 @@ class Expiry:
 
 
 def _note(address: str, old: str, new: str | None, reason: str) -> JournalEntry:
-    return OURSELVES.entry("limit", address, old, new, reason=reason)
+    return OURSELVES.entry("limit", address=address, old=old, new=new, reason=reason)

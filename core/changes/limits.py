@@ -18,8 +18,8 @@ from mailquota.core.base.units import parse_limit
 from mailquota.core.changes.carrying_out import Change, LimitChanges, Running
 from mailquota.core.changes.recount_and_trash import Actions
 from mailquota.core.changes.temporary import Temporary, holding
-from mailquota.core.control.results import SetResult
-from mailquota.core.history.journal import Journal, Row, limit_of
+from mailquota.core.control.results import JournalRow, SetResult
+from mailquota.core.history.journal import Journal, limit_of
 from mailquota.core.history.who import Operator
 from mailquota.core.mailboxes.ledger import Ledger
 from mailquota.core.mailboxes.rounds import Poller
@@ -101,7 +101,7 @@ class Limits:
                 running = await self.changes.running(needed=True)
                 return await self.changes.carry_out(accounts, changes, operator, running)
 
-    def _edit(self, number: int | None) -> list[Row]:
+    def _edit(self, number: int | None) -> list[JournalRow]:
         """The entries that are to be taken back, oldest first."""
         if number is not None:
             return [self._entry(number)]
@@ -110,7 +110,7 @@ class Limits:
             raise MailquotaError("the journal has no edit of limits that could be taken back")
         return rows[::-1]
 
-    def _entry(self, number: int) -> Row:
+    def _entry(self, number: int) -> JournalRow:
         row = self._journal.entry(number)
         if row is None:
             raise MailquotaError(f"the journal has no entry {number}; nothing was changed")
@@ -126,7 +126,7 @@ class Limits:
                 )
         return row
 
-    def _back(self, row: Row, ended: Sequence[Temporary], reason: str) -> Change:
+    def _back(self, row: JournalRow, ended: Sequence[Temporary], reason: str) -> Change:
         entry = self._ledger.get(row.address)
         used = entry.used if entry is not None else None
         old, now = limit_of(row.old), limit_of(row.new)

@@ -92,9 +92,8 @@ class Actions:
         self._ledger.set_drift(entry, None)
         entry.compared_at = NEVER  # a delivery may have come in between: the background check looks again
         after = (entry.known.used, entry.known.messages) if entry.known else (None, None)
-        _, remark = await write_journal(
-            self._journal, [operator.entry("recalc", address, figure(before[0]), figure(after[0]))]
-        )
+        change = operator.entry("recalc", address=address, old=figure(before[0]), new=figure(after[0]))
+        _, remark = await write_journal(self._journal, [change])
         return RecalcResult(address, before[0], after[0], before[1], after[1], method, remark=remark)
 
     def _recalc_by_doveadm(self, doveadm: Tool, address: str) -> str:
@@ -137,9 +136,8 @@ class Actions:
         result = trash_result(address, found, method)
         if not dry_run:
             if result.messages:
-                _, remark = await write_journal(
-                    self._journal, [operator.entry("trash", address, None, f"-{result.bytes}")]
-                )
+                change = operator.entry("trash", address=address, new=f"-{result.bytes}")
+                _, remark = await write_journal(self._journal, [change])
                 result = msgspec.structs.replace(result, remark=remark)
             await self._measure([entry])
         return result

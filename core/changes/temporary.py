@@ -131,7 +131,12 @@ def _end(sql: Sql, now: float, one: Temporary, entry: JournalEntry | None) -> bo
 
 def _unwritten(one: Temporary, operator: str) -> JournalEntry:
     """The entry of a limit that was set by somebody who was killed before it was written."""
-    old, new = limit_text(one.before), limit_text(one.limit)
     return JournalEntry(
-        operator, "", "limit", one.address, old, new, "not known who set it: killed just then", one.until
+        operator=operator,
+        kind="limit",
+        address=one.address,
+        old=limit_text(one.before),
+        new=limit_text(one.limit),
+        reason="not known who set it: killed just then",
+        until=one.until,
     )

@@ -89,11 +89,20 @@ def _saw(days: float, least: float) -> Shape:
 
 def _write_journal(journal: Journal, people: dict[str, Person], now: float) -> None:
     if _RAISED in people:
-        edit = JournalEntry("admin", "", "limit", _RAISED, str(4 * GIB), str(5 * GIB), "asked for more room")
+        edit = JournalEntry(
+            operator="admin",
+            kind="limit",
+            address=_RAISED,
+            old=str(4 * GIB),
+            new=str(5 * GIB),
+            reason="asked for more room",
+        )
         journal.add([edit], at=now - _RAISED_AT * DAY)
     if _IMPORTER in people:
         new = people[_IMPORTER].used
         old = int(new * (1 - _IMPORTED))
         reason = f"grew by {format_size(new - old)} within an hour"
-        jump = JournalEntry("mailquota", "", "jump", _IMPORTER, str(old), str(new), reason)
+        jump = JournalEntry(
+            operator="mailquota", kind="jump", address=_IMPORTER, old=str(old), new=str(new), reason=reason
+        )
         journal.add([jump], at=now - _IMPORTED_AT * DAY)

@@ -235,8 +235,7 @@ class Orders:
         return _Past(points, changes, warnings)
 
     async def _journal(self, address: str, since: float, most: int) -> list[JournalRow]:
-        rows = await in_thread(lambda: self._engine.journal.read(address, since, most))
-        return [JournalRow(*row) for row in rows]
+        return await in_thread(lambda: self._engine.journal.read(address, since, most))
 
 
 def _may(connection: ControlConnection, request: Request) -> bool:

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 import msgspec
 
+from mailquota.core.control.results import JournalRow
 from mailquota.core.history.connection import Sql, StateError
 from mailquota.core.history.database import StateDatabase
 
-_COLUMNS = "SELECT id, at, operator, origin, kind, address, old, new, reason, until, undoes FROM journal"
+
+class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A change that is to be written: the fields of a JournalRow but for ``id`` and ``at``, which the journal gives."""
+
+    operator: str
+    origin: str = ""
+    kind: str
+    address: str = ""
+    old: str | None = None
+    new: str | None = None
+    reason: str = ""
+    until: float | None = None
+    undoes: int | None = None
+
+
+_COLUMNS = f"SELECT {', '.join(JournalRow.__struct_fields__)} FROM journal"  # they have the names of the fields
 _NEWEST = f"{_COLUMNS} WHERE at >= ? ORDER BY id DESC LIMIT ?"
 _NEWEST_OF_ONE = f"{_COLUMNS} WHERE address = ? AND at >= ? ORDER BY id DESC LIMIT ?"
 _ENTRY = f"{_COLUMNS} WHERE id = ?"
@@ -29,44 +44,6 @@ _ADD = (
 _NAME, _ADDRESS, _REASON = 255, 320, 2000  # characters that are kept: a name from outside can't make an entry fail
 _PAGE = 1000
 _HIGHEST_ID = 2**63 - 1
-
-
-class JournalEntry(msgspec.Struct, frozen=True):
-    """One change. ``old`` and ``new`` are bytes as text for a limit ("unlimited" without one), a figure otherwise.
-
-    ``until``: when a temporary limit ends, in seconds since the epoch. ``undoes``: the entry that it takes back.
-    """
-
-    operator: str
-    origin: str
-    kind: str
-    address: str
-    old: str | None
-    new: str | None
-    reason: str = ""
-    until: float | None = None
-    undoes: int | None = None
-
-
-class Row(NamedTuple):
-    """An entry as it is in the journal."""
-
-    id: int
-    at: float
-    operator: str
-    origin: str
-    kind: str
-    address: str
-    old: str | None
-    new: str | None
-    reason: str
-    until: float | None
-    undoes: int | None
-
-    @property
-    def who(self) -> str:
-        """The operator, and where he sat."""
-        return f"{self.operator} ({self.origin})" if self.origin else self.operator
 
 
 class Journal:
@@ -101,7 +78,7 @@ class Journal:
             self.lost += len(entries)
             raise
 
-    def read(self, address: str = "", since: float = 0.0, most: int = 1000) -> list[Row]:
+    def read(self, address: str = "", since: float = 0.0, most: int = 1000) -> list[JournalRow]:
         """The newest ``most`` rows, newest first, of one address if it is given. Raises StateError.
 
         Without a file there are no rows, and none is made.
@@ -110,20 +87,20 @@ class Journal:
             return self._rows(_NEWEST_OF_ONE, address, since, most)
         return self._rows(_NEWEST, since, most)
 
-    def entry(self, number: int) -> Row | None:
+    def entry(self, number: int) -> JournalRow | None:
         """One of them, None where there is no such number. Raises StateError."""
         return next(iter(self._rows(_ENTRY, number)), None)
 
-    def later(self, address: str, number: int) -> list[Row]:
+    def later(self, address: str, number: int) -> list[JournalRow]:
         """What was done to the limit of an account after entry ``number``, oldest first. Raises StateError."""
         return self._rows(_LATER, address, number)
 
-    def newest_edit(self) -> list[Row]:
+    def newest_edit(self) -> list[JournalRow]:
         """What the newest edit of limits wrote and nobody took back, newest first; nothing where there is no such edit.
 
         Raises StateError. What takes something back is no edit.
         """
-        found: list[Row] = []
+        found: list[JournalRow] = []
         highest = _HIGHEST_ID
         while page := self._rows(_EDITS, highest, _PAGE):
             mine = [row for row in page if _are_of_one_edit(row, found[0] if found else page[0])]
@@ -133,15 +110,15 @@ class Journal:
             highest = page[-1].id - 1
         return found
 
-    def runs(self, most: int) -> list[Row]:
+    def runs(self, most: int) -> list[JournalRow]:
         """The newest entries on engines that started or stopped, newest first. Raises StateError."""
         return self._rows(_RUNS, most)
 
-    def _rows(self, sql: str, *values: object) -> list[Row]:
-        return [Row(*row) for row in self.database.rows(sql, values)]
+    def _rows(self, sql: str, *values: object) -> list[JournalRow]:
+        return [JournalRow(*row) for row in self.database.rows(sql, values)]
 
 
-def _are_of_one_edit(row: Row, other: Row) -> bool:
+def _are_of_one_edit(row: JournalRow, other: JournalRow) -> bool:
     return (row.at, row.operator, row.origin) == (other.at, other.operator, other.origin)
 
 

@@ -179,8 +179,15 @@ class Sampler:
         if change.new - then >= least and self._samples.claim_jump(change.address, now):
             usual = f", usually {format_size(change.usual)} a day" if change.usual > 0 else ""
             reason = f"grew by {format_size(change.new - then)} within an hour{usual}"
-            entry = JournalEntry("mailquota", "", "jump", change.address, str(then), str(change.new), reason)
-            self._journal.add([entry])
+            jump = JournalEntry(
+                operator="mailquota",
+                kind="jump",
+                address=change.address,
+                old=str(then),
+                new=str(change.new),
+                reason=reason,
+            )
+            self._journal.add([jump])
 
 
 def _figures(entries: Iterable[Entry]) -> list[Figure]:

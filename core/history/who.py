@@ -24,9 +24,9 @@ class Operator:
     cancelled: bool = False
     progress: Callable[[int, int, str], None] = field(default=lambda _done, _total, _note: None)
 
-    def entry(self, kind: str, address: str, old: str | None, new: str | None, **more: Any) -> JournalEntry:
-        """What goes into the journal for a change by this operator; ``more`` as in JournalEntry."""
-        return JournalEntry(self.name, self.origin, kind, address, old, new, **more)
+    def entry(self, kind: str, **fields: Any) -> JournalEntry:
+        """A journal entry for a change by this operator; ``fields`` are the other fields of JournalEntry."""
+        return JournalEntry(operator=self.name, origin=self.origin, kind=kind, **fields)
 
 
 async def write_journal(

@@ -149,7 +149,7 @@ class Town:
 
     def kinds(self) -> list[tuple[str, str, str]]:
         """Address, kind and text of the journal, oldest first."""
-        return [(row[5], row[4], row[8]) for row in reversed(self.journal.read())]
+        return [(row.address, row.kind, row.reason) for row in reversed(self.journal.read())]
 
 
 def failing(text: str = "no space left on device") -> Callable[[str], Exception | None]:

@@ -33,7 +33,7 @@ def test_unlimited_is_zero_in_the_database_and_a_word_in_the_journal(engine: Emb
     set_limits(engine, [FULL], "unlimited")
     set_limits(engine, [FREE], "3K")
     assert (small_world.limit_of(FULL), small_world.limit_of(FREE)) == (0, 3072)
-    assert [entry[4:6] for entry in journal(engine)] == [("10000", "unlimited"), ("unlimited", "3072")]
+    assert [(entry.old, entry.new) for entry in entries(engine)] == [("10000", "unlimited"), ("unlimited", "3072")]
     assert ask(small_world.policy_socket, FULL) == "DUNNO"
 
 
@@ -136,7 +136,7 @@ def test_a_limit_that_the_column_can_not_hold_fails_alone(engine: Embedded) -> N
     assert [(result.code, result.new_bytes) for result in done] == [(1, LIMIT), (0, 5 * 2**30)]
     assert "quota is int" in str(done[0].error)
     assert rows(engine)[JOHN].limit_bytes == LIMIT
-    assert [entry[3] for entry in journal(engine)] == [FULL]
+    assert [entry.address for entry in entries(engine)] == [FULL]
 
 
 def test_relative_sizes_say_what_they_expect_and_absolute_ones_do_not(engine: Embedded) -> None:

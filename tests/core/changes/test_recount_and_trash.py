@@ -14,7 +14,7 @@ from mailquota.core.control.results import RecalcResult, TrashResult
 from mailquota.core.engine.serve import Embedded
 from mailquota.core.mailboxes.measure import recorded
 from mailquota.core.mailboxes.recount import rewrite
-from tests.core.changes.edits import journal, mary, set_limits
+from tests.core.changes.edits import entries, journal, mary, set_limits
 from tests.core.clients import ask, until
 from tests.core.engines import embedded, inner, measured, rows
 from tests.core.worlds import FULL, JOHN, OVERQUOTA, TRASH, SmallWorld
@@ -58,7 +58,7 @@ def test_a_recount_while_mail_comes_in_leaves_no_file(engine: Embedded, small_wo
 def test_recounts_of_unknown_accounts_are_named(engine: Embedded) -> None:
     done = recalc(engine, "x@y", JOHN)
     assert [(result.code, result.error) for result in done] == [(4, "no such account: x@y"), (0, None)]
-    assert [entry[3] for entry in journal(engine)] == [JOHN]
+    assert [entry.address for entry in entries(engine)] == [JOHN]
 
 
 def test_a_mailbox_that_can_not_be_read_fails_alone(

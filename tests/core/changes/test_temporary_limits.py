@@ -239,7 +239,7 @@ def test_what_is_not_set_is_not_remembered(engine: Embedded, small_world: SmallW
     assert "changed meanwhile" in str(lost.error)
     assert (done.error, missing.code) == (None, 4)
     assert running(small_world) == [(JOHN, LIMIT, 20_000)]
-    assert [entry[3] for entry in journal(engine)] == [JOHN]
+    assert [entry.address for entry in entries(engine)] == [JOHN]
 
 
 def test_a_dry_run_says_when_and_what_then(engine: Embedded, small_world: SmallWorld) -> None:
@@ -303,7 +303,7 @@ def test_a_note_that_can_not_be_made_is_made_later(small_world: SmallWorld, monk
             look(engine)
         until(lambda: len(entries(engine)) == 2, "it is in the journal")
         look(engine)
-        assert [entry[4:6] for entry in journal(engine)[1:]] == [("20000", "10000")]
+        assert [(entry.old, entry.new) for entry in entries(engine)[1:]] == [("20000", "10000")]
 
 
 def test_a_lasting_edit_without_a_journal_says_what_it_could_not_end(

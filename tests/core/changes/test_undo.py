@@ -13,7 +13,7 @@ from mailquota.core.control.results import SetResult
 from mailquota.core.engine.serve import Embedded
 from mailquota.core.history.connection import StateError
 from mailquota.core.history.who import Operator
-from tests.core.changes.edits import entries, mary, set_limits, undo
+from tests.core.changes.edits import entries, journal, mary, set_limits, undo
 from tests.core.changes.test_temporary_limits import is_back, later, locked, look, running, two_engines
 from tests.core.clients import ask, until
 from tests.core.engines import inner, rows
@@ -46,7 +46,7 @@ def test_the_newest_edit_is_taken_back_for_all_that_it_set(engine: Embedded, sma
     taken = entries(engine)[3:]
     assert [entry.id for entry in taken] == [result.journal_id for result in done]
     assert [entry.undoes for entry in taken] == [entry.id for entry in second]
-    assert taken[0][2:9] == ("bob", "sudo:bob", "limit", FULL, "20000", "10000", "a mistake")
+    assert journal(engine)[3] == ("bob", "sudo:bob", "limit", FULL, "20000", "10000", "a mistake")
     (result,) = undo(engine)
     assert (result.address, result.new_bytes) == (JOHN, LIMIT)
     assert entries(engine)[-1].undoes == first.id

@@ -15,7 +15,7 @@ import pytest
 
 from mailquota.core.base.errors import MailquotaError
 from mailquota.core.base.mysql import Target
-from mailquota.core.history import database, sqlite
+from mailquota.core.history import sqlite
 from mailquota.core.history.connection import Sql, StateError, migrations
 from mailquota.core.history.database import StateDatabase
 from tests.mailserver.mariadb import MariaDB

@@ -26,7 +26,7 @@ def filled(target: Target) -> None:
 
 def add_entry(state: StateDatabase) -> None:
     """Made at AT."""
-    Journal(state).add([JournalEntry("me", "", "limit", "a@example.org", "1", "2")], at=AT)
+    Journal(state).add([JournalEntry(operator="me", kind="limit", address="a@example.org", old="1", new="2")], at=AT)
 
 
 def files(folder: Path) -> dict[str, bytes]:

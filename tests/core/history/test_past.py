@@ -12,7 +12,19 @@ from mailquota.core.mailboxes.measure import Measurement
 
 
 def change(at: float, old: str | None, new: str | None, kind: str = "limit") -> JournalRow:
-    return JournalRow(int(at), at, "mary", "", kind, "a@x", old, new, "", None, None)
+    return JournalRow(
+        id=int(at),
+        at=at,
+        operator="mary",
+        origin="",
+        kind=kind,
+        address="a@x",
+        old=old,
+        new=new,
+        reason="",
+        until=None,
+        undoes=None,
+    )
 
 
 @pytest.mark.parametrize(
