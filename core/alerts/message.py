@@ -67,7 +67,7 @@ def compose_digest(accounts: Sequence[MailFacts], letter: Letter) -> Mail:
 def _about_one(facts: MailFacts, letter: Letter, *, copy: bool) -> Mail:
     variables = warning_variables(facts, postmaster=letter.sender, at=letter.at, copy=copy)
     # Who is full meanwhile is not told that there is room.
-    kind = "below" if facts.mark == "below" and not facts.full else "warning"
+    kind = "below" if facts.threshold == "below" and not facts.full else "warning"
     return _mail(kind, variables, letter, tag(letter.language, test=facts.test, copy=copy))
 
 
@@ -85,4 +85,6 @@ def _mail(kind: str, variables: dict[str, Any], letter: Letter, prefix: str) -> 
         text=texts.text,
         html=texts.html,
     )
-    return Mail(message, subject, texts.text, texts.html, texts.language, texts.remark)
+    return Mail(
+        message=message, subject=subject, text=texts.text, html=texts.html, language=texts.language, remark=texts.remark
+    )

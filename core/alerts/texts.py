@@ -113,7 +113,7 @@ def _texts(code: str, text: str, html: str) -> Texts:
     name, _, subject = first.partition(":")
     if name.strip().lower() != "subject" or not subject.strip():
         raise ValueError('expected "Subject: …"')
-    return Texts(_one_line(subject), _clean(rest).strip("\n") + "\n", _clean(html), code)
+    return Texts(subject=_one_line(subject), text=_clean(rest).strip("\n") + "\n", html=_clean(html), language=code)
 
 
 def _one_line(subject: str) -> str:

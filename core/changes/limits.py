@@ -74,14 +74,23 @@ class Limits:
         entry = self._ledger.get(address)
         if entry is None:
             missing = NoSuchAccountError(address)
-            return SetResult(address, None, None, error=str(missing), code=missing.exit_code)
+            return SetResult(
+                address=address, old_bytes=None, new_bytes=None, error=str(missing), code=missing.exit_code
+            )
         try:
             if entry.fault and not lasting:
                 raise UsageError(f"{entry.fault}: there is nothing to go back to, so set one for good")
             new = parse_limit(size, entry.limit, entry.used)
         except UsageError as error:
-            return SetResult(address, entry.limit, entry.limit, entry.used, error=str(error), code=error.exit_code)
-        return SetResult(address, entry.limit, new, entry.used)
+            return SetResult(
+                address=address,
+                old_bytes=entry.limit,
+                new_bytes=entry.limit,
+                used_bytes=entry.used,
+                error=str(error),
+                code=error.exit_code,
+            )
+        return SetResult(address=address, old_bytes=entry.limit, new_bytes=new, used_bytes=entry.used)
 
     async def undo(
         self, accounts: AccountStore, number: int | None, operator: Operator, *, reason: str = ""
@@ -132,19 +141,32 @@ class Limits:
         old, now = limit_of(row.old), limit_of(row.new)
         before = holding(ended, old)
         if before is None:
-            return Change(SetResult(row.address, now, old, used), now, reason, undoes=row.id)
+            return Change(
+                planned=SetResult(address=row.address, old_bytes=now, new_bytes=old, used_bytes=used),
+                expect=now,
+                reason=reason,
+                undoes=row.id,
+            )
         if before.until > self.changes.clock():
-            planned = SetResult(row.address, now, old, used)
-            return Change(planned, now, reason, before.until, before.before, before.entry, undoes=row.id)
+            planned = SetResult(address=row.address, old_bytes=now, new_bytes=old, used_bytes=used)
+            return Change(
+                planned=planned,
+                expect=now,
+                reason=reason,
+                until=before.until,
+                then=before.before,
+                begun=before.entry,
+                undoes=row.id,
+            )
         why = f"the temporary limit before it was until {local_time(before.until)}"
-        planned = SetResult(row.address, now, before.before, used)
-        return Change(planned, now, "; ".join(filter(None, (reason, why))), undoes=row.id)
+        planned = SetResult(address=row.address, old_bytes=now, new_bytes=before.before, used_bytes=used)
+        return Change(planned=planned, expect=now, reason="; ".join(filter(None, (reason, why))), undoes=row.id)
 
 
 def _change(planned: SetResult, size: str, reason: str, until: float | None, running: Running) -> Change:
     if until is None:
         relative = size.strip()[:1] in {"+", "-", "x", "X"}  # only from the limit that it was reckoned from
-        return Change(planned, planned.old_bytes if relative else ANY, reason)
+        return Change(planned=planned, expect=planned.old_bytes if relative else ANY, reason=reason)
     temporary = holding(running.get(planned.address, ()), planned.old_bytes)
     then = temporary.before if temporary is not None else planned.old_bytes
-    return Change(planned, planned.old_bytes, reason, until, then)
+    return Change(planned=planned, expect=planned.old_bytes, reason=reason, until=until, then=then)

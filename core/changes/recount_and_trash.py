@@ -75,7 +75,16 @@ class Actions:
             async with self._lock(address):
                 return await self._recalc_entry(entry, operator)
         except (MailquotaError, OSError) as error:
-            return RecalcResult(address, None, None, None, None, None, error_text(error), error_code(error))
+            return RecalcResult(
+                address=address,
+                before_bytes=None,
+                after_bytes=None,
+                before_messages=None,
+                after_messages=None,
+                method=None,
+                error=error_text(error),
+                code=error_code(error),
+            )
 
     async def _recalc_entry(self, entry: Entry, operator: Operator) -> RecalcResult:
         address, driver = entry.address, self._driver
@@ -94,7 +103,15 @@ class Actions:
         after = (entry.known.used, entry.known.messages) if entry.known else (None, None)
         change = operator.entry("recalc", address=address, old=figure(before[0]), new=figure(after[0]))
         _, remark = await write_journal(self._journal, [change])
-        return RecalcResult(address, before[0], after[0], before[1], after[1], method, remark=remark)
+        return RecalcResult(
+            address=address,
+            before_bytes=before[0],
+            after_bytes=after[0],
+            before_messages=before[1],
+            after_messages=after[1],
+            method=method,
+            remark=remark,
+        )
 
     def _recalc_by_doveadm(self, doveadm: Tool, address: str) -> str:
         if self._driver.name == "maildir":
@@ -120,7 +137,17 @@ class Actions:
             async with self._lock(address):
                 return await self._empty_entry(entry, before, operator, dry_run=dry_run)
         except (MailquotaError, OSError) as error:
-            return TrashResult(address, [], 0, 0, None, None, None, error_text(error), error_code(error))
+            return TrashResult(
+                address=address,
+                folders=[],
+                messages=0,
+                bytes=0,
+                oldest=None,
+                newest=None,
+                method=None,
+                error=error_text(error),
+                code=error_code(error),
+            )
 
     async def _empty_entry(
         self, entry: Entry, before: float | None, operator: Operator, *, dry_run: bool

@@ -29,10 +29,10 @@ def trash_result(address: str, removed: Removed, method: str) -> TrashResult:
 def failed(planned: SetResult, error: MailquotaError) -> SetResult:
     """A limit that could not be set."""
     return SetResult(
-        planned.address,
-        planned.old_bytes,
-        planned.old_bytes,
-        planned.used_bytes,
+        address=planned.address,
+        old_bytes=planned.old_bytes,
+        new_bytes=planned.old_bytes,
+        used_bytes=planned.used_bytes,
         error=str(error),
         code=error.exit_code,
     )

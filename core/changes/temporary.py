@@ -116,7 +116,7 @@ def replace(sql: Sql, now: float, address: str, edit: int, new: tuple[int, int |
 
 def _temporary(row: Sequence[Any]) -> Temporary:
     number, entry, address, before, limit, until = row
-    return Temporary(number, entry, address, before or None, limit or None, until)
+    return Temporary(id=number, entry=entry, address=address, before=before or None, limit=limit or None, until=until)
 
 
 def _end(sql: Sql, now: float, one: Temporary, entry: JournalEntry | None) -> bool:

@@ -42,7 +42,7 @@ def _inspect_sqlite(path: Path) -> Inspection:
         with contextlib.closing(sqlite3.connect(_address(path), uri=True)) as connection:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             newest = _newest(lambda sql: connection.execute(sql).fetchall(), version)
-            return Inspection(version, known, newest, path.stat().st_size)
+            return Inspection(version=version, known=known, newest=newest, size=path.stat().st_size)
     except (OSError, sqlite3.Error) as error:
         raise StateError(f"state database {path}: {error}") from error
 
@@ -67,7 +67,7 @@ def _inspect_mysql(target: Target) -> Inspection:
 
         try:
             version = int(ask("SELECT MAX(version) FROM state_version")[0][0]) if _has_tables(ask) else 0
-            return Inspection(version, known, _newest(ask, version))
+            return Inspection(version=version, known=known, newest=_newest(ask, version))
         except (pymysql.Error, OSError) as error:
             raise StateError(f"state database {where}: {text_of(error)}") from error
 

@@ -50,7 +50,17 @@ def remembered(row: Sequence[Any]) -> Remembered:
     """A row of COLUMNS. Of 100,000 accounts most stand still: they share what they have."""
     address, number, gone_at, used, messages, changed_at, growth, low, high, week, reckoned_at = row
     trend = None if growth is None else Trend(growth, low, high) if low or high else STANDING
-    return Remembered(address, number, gone_at, used, messages, changed_at, trend, intern(week or ""), reckoned_at)
+    return Remembered(
+        address=address,
+        id=number,
+        gone_at=gone_at,
+        used=used,
+        messages=messages,
+        changed_at=changed_at,
+        trend=trend,
+        week=intern(week or ""),
+        reckoned_at=reckoned_at,
+    )
 
 
 def find(sql: Sql, addresses: Sequence[str]) -> dict[str, Remembered]:

@@ -156,7 +156,7 @@ def _is_known(row: Remembered | None, figure: Figure) -> bool:
 
 def _change(row: Remembered | None, figure: Figure) -> Change:
     usual = 0 if row is None or row.trend is None else row.trend.growth
-    return Change(figure.address, None if row is None else row.used, figure.used, usual)
+    return Change(address=figure.address, old=None if row is None else row.used, new=figure.used, usual=usual)
 
 
 def _numbers(sql: Sql, addresses: Sequence[str], found: Mapping[str, Remembered]) -> dict[str, int]:

@@ -27,7 +27,7 @@ from mailquota.core.engine.serve import Embedded
 from mailquota.core.history.database import StateDatabase
 from mailquota.core.history.samples import Figure, Samples
 from mailquota.core.history.thinning import SLOT
-from mailquota.core.history.warnings import News, WarningLog
+from mailquota.core.history.warnings import DueWarning, WarningLog
 from mailquota.core.mailboxes.ledger import Ledger
 from mailquota.core.mailboxes.measure import Measurement
 from mailquota.core.servers.dovecot.trash import TrashNames
@@ -82,7 +82,7 @@ def _costs(path: Path, accounts: int, rounds: int, step: int) -> Iterator[tuple[
                 yield judged - begun, time.process_time() - judged
 
 
-def _nobody(_news: list[News]) -> None:
+def _nobody(_warnings: list[DueWarning]) -> None:
     """Who would send them."""
 
 

@@ -34,7 +34,7 @@ async def fill(town: Town, count: int, used: int = 850) -> list[str]:
     names = [f"u{number:03}@example.org" for number in range(count)]
     for name in names:
         town.set(name, used)
-    await town.thresholds.look()
+    await town.thresholds.round()
     return names
 
 
@@ -154,8 +154,8 @@ def test_what_a_killed_engine_was_sending_arrives_once(path: Path, there: bool) 
 
     async def scene(killed: Town, next_one: Town) -> None:
         killed.set(JOHN, 850)
-        await killed.thresholds.look()
-        killed.book.claim(killed.now, 1)
+        await killed.thresholds.round()
+        killed.warning_log.claim(killed.now, 1)
         next_one.sender.there = {JOHN} if there else set()
         next_one.set(JOHN, 850)
         await next_one.step()

@@ -19,7 +19,7 @@ def test_no_sixty_seconds_see_more(most: int, pauses: list[float]) -> None:
     pace, now, left = Pace(most), 0.0, list[float]()
     for pause in pauses:
         now += pause
-        for _ in range(pace.room(now)):
+        for _ in range(pace.allowance(now)):
             pace.sent(now)
             left.append(now)
     assert all(sum(start <= at < start + 60 for at in left) <= most for start in left)
@@ -29,13 +29,13 @@ def test_a_whole_minute_later_there_is_room() -> None:
     pace = Pace(2)
     pace.sent(10.0)
     pace.sent(20.0)
-    assert [pace.room(at) for at in (20.0, 69.9, 70.0, 80.0)] == [0, 0, 1, 2]
+    assert [pace.allowance(at) for at in (20.0, 69.9, 70.0, 80.0)] == [0, 0, 1, 2]
 
 
 def test_what_left_before_a_restart_counts() -> None:
     pace = Pace(2)
     pace.remember([-10.0, -50.0])
-    assert [pace.room(0.0), pace.room(10.0), pace.room(50.0)] == [0, 1, 2]
+    assert [pace.allowance(0.0), pace.allowance(10.0), pace.allowance(50.0)] == [0, 1, 2]
 
 
 def test_a_lower_rate_holds_at_once() -> None:
@@ -43,7 +43,7 @@ def test_a_lower_rate_holds_at_once() -> None:
     for _ in range(3):
         pace.sent(0.0)
     pace.most = 1
-    assert pace.room(1.0) == 0
+    assert pace.allowance(1.0) == 0
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mailquota.core.alerts.thresholds import Settings
-from mailquota.core.base.model import Account, Told
+from mailquota.core.base.model import Account, LastWarning
 from mailquota.core.history import sqlite
 from mailquota.core.history.connection import StateError
 from mailquota.core.mailboxes.measure import Measurement
@@ -89,7 +89,7 @@ def test_two_engines_at_once_send_each_mail_once(make_town: MakeTown) -> None:
             for town in towns:
                 await town.step()
         assert sorted(towns[0].sender.sent + towns[1].sender.sent) == [(JOHN, "80%"), (JOHN, "95%"), (JOHN, "below")]
-        assert towns[0].thresholds.told == towns[1].thresholds.told == {}
+        assert towns[0].thresholds.last_warnings == towns[1].thresholds.last_warnings == {}
 
     run(scene())
 
@@ -114,8 +114,8 @@ def test_who_becomes_unlimited_is_forgotten_without_a_word(make_town: MakeTown) 
         town.set(JOHN, 850, None)
         await town.step()
         assert town.sender.sent == [(JOHN, "80%")]
-        assert town.thresholds.told == {}
-        assert town.book.told() == {}
+        assert town.thresholds.last_warnings == {}
+        assert town.warning_log.last_warnings() == {}
 
     run(scene())
 
@@ -180,10 +180,10 @@ def test_accounts_that_are_gone_for_good_are_forgotten(make_town: MakeTown) -> N
         town.set(MARY, 850)
         await town.step()
         await town.thresholds.forget_gone()
-        assert set(town.book.told()) == {JOHN, MARY}
+        assert set(town.warning_log.last_warnings()) == {JOHN, MARY}
         town.later(DAY + 1)
         await town.thresholds.forget_gone()
-        assert set(town.book.told()) == set(town.thresholds.told) == {MARY}
+        assert set(town.warning_log.last_warnings()) == set(town.thresholds.last_warnings) == {MARY}
 
     run(scene())
 
@@ -216,7 +216,7 @@ def test_a_warning_that_waits_leaves_though_the_clock_is_set_back(make_town: Mak
         town.set(JOHN, 850)
         await town.step()
         town.set(MARY, 850)
-        await town.thresholds.look()
+        await town.thresholds.round()
         town.now -= back
         town.sender.refuse = lambda _address: None
         await town.rounds()
@@ -256,7 +256,7 @@ def test_changed_settings_hold_at_once(make_town: MakeTown) -> None:
 
 
 def test_a_crowd_is_told_one_by_one(make_town: MakeTown) -> None:
-    """An import makes 2,000 mailboxes cross a mark at once: each mail once, none above the rate, one digest."""
+    """An import makes 2,000 mailboxes cross a threshold at once: each mail once, none above the rate, one digest."""
 
     async def scene() -> None:
         town = make_town(copy_to=("admin@example.net",), max_per_minute=100)
@@ -283,13 +283,13 @@ def test_while_nothing_can_be_remembered_nobody_is_told_and_nobody_is_lost(
     async def scene() -> None:
         town = make_town()
         town.set(JOHN, 850)
-        await town.thresholds.look()
+        await town.thresholds.round()
         town.set(MARY, 960)
         with closing(sqlite3.connect(tmp_path / "state.db")) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(StateError, match="locked"):
-                await town.thresholds.look()
-        assert MARY not in town.thresholds.told
+                await town.thresholds.round()
+        assert MARY not in town.thresholds.last_warnings
         await town.step()
         assert town.sender.sent == [(JOHN, "80%"), (MARY, "95%")]
 
@@ -299,11 +299,11 @@ def test_while_nothing_can_be_remembered_nobody_is_told_and_nobody_is_lost(
 def test_what_another_engine_told_is_learnt(make_town: MakeTown) -> None:
     async def scene() -> None:
         town, other = make_town(), make_town()
-        await town.thresholds.look()
+        await town.thresholds.round()
         other.set(JOHN, 850)
         await other.step()
         town.set(JOHN, 850)
         await town.step()
-        assert town.thresholds.told == {JOHN: Told(80.0, other.now)}
+        assert town.thresholds.last_warnings == {JOHN: LastWarning(percent=80.0, at=other.now)}
 
     run(scene())

@@ -24,13 +24,13 @@ CASES = {
     "near": facts(),
     "full": facts(used_bytes=5 * GIB),
     "over": facts(used_bytes=6 * GIB),
-    "little left": facts(mark="200M"),
-    "room again": facts(mark="below", used_bytes=GIB),
-    "unlimited": facts(mark="", limit_bytes=None),
-    "unlimited, room again": facts(mark="below", limit_bytes=None),
+    "little left": facts(threshold="200M"),
+    "room again": facts(threshold="below", used_bytes=GIB),
+    "unlimited": facts(threshold="", limit_bytes=None),
+    "unlimited, room again": facts(threshold="below", limit_bytes=None),
     "use unknown": facts(used_bytes=None),
-    "use unknown, little left": facts(used_bytes=None, mark="50M"),
-    "nothing known": MailFacts("john@example.org", "", None, None),
+    "use unknown, little left": facts(used_bytes=None, threshold="50M"),
+    "nothing known": MailFacts(address="john@example.org", threshold=""),
     "empty": facts(used_bytes=0, messages=0, trash_bytes=0, folders=()),
     "test": facts(test=True),
 }
@@ -106,7 +106,7 @@ def test_nearly_full_is_not_full() -> None:
 
 def test_who_is_full_meanwhile_is_not_told_of_room() -> None:
     """Dovecot's "below" may come late."""
-    assert compose(facts(mark="below", used_bytes=5 * GIB), letter()).subject == HEADLINES["full"]
+    assert compose(facts(threshold="below", used_bytes=5 * GIB), letter()).subject == HEADLINES["full"]
 
 
 def test_tests_and_copies_are_marked() -> None:
@@ -210,7 +210,7 @@ def test_the_digest_names_the_fullest_and_counts_the_rest() -> None:
 
 
 def test_the_digest_says_what_each_is_about() -> None:
-    """Every kind of mark."""
+    """Every kind of threshold."""
     text = compose_digest(list(CASES.values()), letter()).text
     for ending in ("(95 %)", "(< 200 MiB)", "(room again)", "(–)"):  # noqa: RUF001  the dash of an empty cell
         assert f"john@example.org  {ending}\n" in text

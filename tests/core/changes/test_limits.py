@@ -23,7 +23,9 @@ def test_a_new_limit_holds_at_once(engine: Embedded, small_world: SmallWorld) ->
         assert postfix.ask(FULL) == OVERQUOTA
         (done,) = set_limits(engine, [FULL], "20000")
         assert postfix.ask(FULL) == "DUNNO"
-    assert done == SetResult(FULL, LIMIT, 20_000, 10_000, journal_id=entries(engine)[0].id)
+    assert done == SetResult(
+        address=FULL, old_bytes=LIMIT, new_bytes=20_000, used_bytes=10_000, journal_id=entries(engine)[0].id
+    )
     assert small_world.limit_of(FULL) == 20_000
     assert rows(engine)[FULL].limit_bytes == 20_000
     assert journal(engine) == [("mary", "ssh:10.0.0.9", "limit", FULL, "10000", "20000", "she asked")]

@@ -40,7 +40,9 @@ def test_a_recount_corrects_what_is_recorded(engine: Embedded, small_world: Smal
     small_world.settle(FULL)
     assert ask(small_world.policy_socket, FULL) == OVERQUOTA
     (done,) = recalc(engine, FULL)
-    assert done == RecalcResult(FULL, 10_000, 5000, 2, 1, "rewrite")
+    assert done == RecalcResult(
+        address=FULL, before_bytes=10_000, after_bytes=5000, before_messages=2, after_messages=1, method="rewrite"
+    )
     assert path.read_text() == "10000S\n5000 1\n"
     assert ask(small_world.policy_socket, FULL) == "DUNNO"
     assert rows(engine)[FULL].used_bytes == 5000

@@ -32,7 +32,10 @@ def test_they_run_from_the_moment_that_they_are_noted(temporary: TemporaryLimits
     """Unlimited is None there and back."""
     first, second = temporary.begin([(JOHN, None, 2000, 50.0), (JOHN, 1000, None, 60.0)])
     assert temporary.running() == {
-        JOHN: [Temporary(first, None, JOHN, None, 2000, 50.0), Temporary(second, None, JOHN, 1000, None, 60.0)]
+        JOHN: [
+            Temporary(id=first, entry=None, address=JOHN, before=None, limit=2000, until=50.0),
+            Temporary(id=second, entry=None, address=JOHN, before=1000, limit=None, until=60.0),
+        ]
     }
     temporary.forget([first])
     assert [one.id for one in temporary.running()[JOHN]] == [second]
@@ -79,7 +82,10 @@ def test_it_ends_once_with_its_entries(temporary: TemporaryLimits, journal: Jour
 
 
 def test_the_newest_that_is_the_limit_holds() -> None:
-    running = [Temporary(number, None, JOHN, 1, limit, 0.0) for number, limit in ((1, 5), (2, 7), (3, 5), (4, None))]
+    running = [
+        Temporary(id=number, entry=None, address=JOHN, before=1, limit=limit, until=0.0)
+        for number, limit in ((1, 5), (2, 7), (3, 5), (4, None))
+    ]
     assert [holding(running, limit) for limit in (5, 7, None, 9)] == [running[2], running[1], running[3], None]
 
 

@@ -58,10 +58,13 @@ def thin(samples: Samples, now: float, keep: float = KEEP) -> None:
 
 
 def test_only_what_differs_is_written(samples: Samples, state: StateDatabase) -> None:
-    assert write(samples, NOW - 3 * SLOT, a=5, b=7) == [Change(A, None, 5, 0), Change(B, None, 7, 0)]
-    assert write(samples, NOW - 2 * SLOT, a=5, b=8) == [Change(B, 7, 8, 0)]
+    assert write(samples, NOW - 3 * SLOT, a=5, b=7) == [
+        Change(address=A, old=None, new=5, usual=0),
+        Change(address=B, old=None, new=7, usual=0),
+    ]
+    assert write(samples, NOW - 2 * SLOT, a=5, b=8) == [Change(address=B, old=7, new=8, usual=0)]
     assert write(samples, NOW - SLOT, a=5, b=8) == []
-    assert samples.write([Figure(A, 5, 6)], NOW) == [Change(A, 5, 5, 0)]
+    assert samples.write([Figure(A, 5, 6)], NOW) == [Change(address=A, old=5, new=5, usual=0)]
     assert uses(samples) == [(-3, 5), (0, 5)]
     assert uses(samples, B) == [(-3, 7), (-2, 8)]
     assert (rows(state), rows(state, "slot")) == (4, 3)
@@ -138,7 +141,7 @@ def test_an_account_that_comes_back_goes_on(samples: Samples) -> None:
     assert samples.page(0)[0].gone_at == NOW - 8 * HOUR
     samples.gone([A], NOW - 7 * HOUR)
     assert samples.page(0)[0].gone_at == NOW - 8 * HOUR  # it was gone already
-    assert write(samples, NOW, a=6) == [Change(A, 5, 6, 0)]
+    assert write(samples, NOW, a=6) == [Change(address=A, old=5, new=6, usual=0)]
     assert samples.page(0)[0].gone_at is None
     assert [use for _, use in uses(samples)] == [5, 6]
 
@@ -306,7 +309,7 @@ def test_growth_is_reckoned_once_a_day_and_kept(samples: Samples) -> None:
     assert samples.reckon({A: 1000, B: None}, NOW + HOUR) == {}
     assert [row.trend for row in samples.page(0)] == [Trend(10, 10, 10), Trend(0, 0, 0)]
     assert set(samples.reckon({A: 1000, B: None}, NOW + DAY)) == {A, B}
-    assert write(samples, NOW + DAY, a=1) == [Change(A, 1400, 1, 10)]
+    assert write(samples, NOW + DAY, a=1) == [Change(address=A, old=1400, new=1, usual=10)]
 
 
 def test_growth_is_reckoned_from_what_was_thinned_out(samples: Samples) -> None:

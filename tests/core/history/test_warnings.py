@@ -7,11 +7,11 @@ from contextlib import closing
 import msgspec
 import pytest
 
-from mailquota.core.base.model import Told
+from mailquota.core.base.model import LastWarning
 from mailquota.core.base.mysql import Target
 from mailquota.core.control.results import WarningRow
 from mailquota.core.history.database import StateDatabase
-from mailquota.core.history.warnings import CLAIM_SECONDS, Change, Claimed, News, WarningLog
+from mailquota.core.history.warnings import CLAIM_SECONDS, Change, Claimed, DueWarning, WarningLog
 
 JOHN, MARY = "john@example.org", "mary@example.org"
 NOW = 1_700_000_000.25
@@ -22,12 +22,12 @@ def book(state: StateDatabase) -> WarningLog:
     return WarningLog(state)
 
 
-def news(mark: str = "80%", address: str = JOHN) -> News:
-    return News(address, mark, 81.5, 815, 1000)
+def due(threshold: str = "80%", address: str = JOHN) -> DueWarning:
+    return DueWarning(address=address, threshold=threshold, percent=81.5, used=815, limit=1000)
 
 
-def told(percent: float = 80.0, at: float = NOW, *, over: bool = False, room: bool = True) -> Told:
-    return Told(percent, at, over, room)
+def last(percent: float = 80.0, at: float = NOW, *, was_full: bool = False, room: bool = True) -> LastWarning:
+    return LastWarning(percent=percent, at=at, was_full=was_full, room_again_due=room)
 
 
 def rows(book: WarningLog) -> list[WarningRow]:
@@ -38,18 +38,20 @@ def states(book: WarningLog) -> dict[str, str]:
     return {row.mark: row.state for row in rows(book)}
 
 
-def tell(book: WarningLog, mark: str, percent: float, before: Told | None = None, now: float = NOW) -> Told:
-    after = told(percent, now)
-    assert book.apply([Change(JOHN, before, after, news(mark))], now)
+def tell(
+    book: WarningLog, threshold: str, percent: float, before: LastWarning | None = None, now: float = NOW
+) -> LastWarning:
+    after = last(percent, now)
+    assert book.apply([Change(address=JOHN, before=before, after=after, warning=due(threshold))], now)
     return after
 
 
 def test_memory_and_mail_come_together(book: WarningLog) -> None:
-    change = Change(JOHN, None, told(room=False, over=True), news())
+    change = Change(address=JOHN, before=None, after=last(room=False, was_full=True), warning=due())
     assert book.apply([change], NOW) == [change]
-    assert book.told() == {JOHN: told(room=False, over=True)}
-    assert book.told_of(JOHN) == told(room=False, over=True)
-    assert book.told_of(MARY) is None
+    assert book.last_warnings() == {JOHN: last(room=False, was_full=True)}
+    assert book.last_warning(JOHN) == last(room=False, was_full=True)
+    assert book.last_warning(MARY) is None
     (row,) = rows(book)
     assert row == WarningRow(row.id, NOW, JOHN, "80%", 81.5, 815, 1000, "queued", "state", next_try=NOW)
 
@@ -58,20 +60,20 @@ def test_of_two_who_judge_the_same_one_wins(book: WarningLog, target: Target) ->
     """Two engines on one state database, at each kind of change."""
     with closing(StateDatabase(target)) as second:
         other = WarningLog(second)
-        for before, after in ((None, told()), (told(), told(95.0)), (told(95.0), None)):
-            change = Change(JOHN, before, after, news())
+        for before, after in ((None, last()), (last(), last(95.0)), (last(95.0), None)):
+            change = Change(address=JOHN, before=before, after=after, warning=due())
             assert [len(each.apply([change], NOW)) for each in (book, other)] == [1, 0]
     assert len(rows(book)) == 3
 
 
 def test_what_is_not_remembered_can_be_told_all_the_same(book: WarningLog) -> None:
-    assert book.apply([Change(JOHN, None, None, news())], NOW, "operator")
-    book.apply([Change(MARY, None, told(), None)], NOW)
-    assert book.apply([Change(MARY, told(), told(), news(address=MARY))], NOW, "operator")
+    assert book.apply([Change(address=JOHN, before=None, after=None, warning=due())], NOW, "operator")
+    book.apply([Change(address=MARY, before=None, after=last(), warning=None)], NOW)
+    assert book.apply([Change(address=MARY, before=last(), after=last(), warning=due(address=MARY))], NOW, "operator")
     assert [row.source for row in rows(book)] == ["operator", "operator"]
 
 
-def test_a_higher_mark_takes_the_place_of_one_that_has_not_left(book: WarningLog) -> None:
+def test_a_higher_threshold_takes_the_place_of_one_that_has_not_left(book: WarningLog) -> None:
     before = tell(book, "80%", 80.0)
     tell(book, "95%", 95.0, before)
     assert states(book) == {"80%": "dropped", "95%": "queued"}
@@ -79,7 +81,7 @@ def test_a_higher_mark_takes_the_place_of_one_that_has_not_left(book: WarningLog
 
 def test_room_again_before_the_warning_left_is_no_news(book: WarningLog) -> None:
     before = tell(book, "80%", 80.0)
-    book.apply([Change(JOHN, before, None, news("below"))], NOW)
+    book.apply([Change(address=JOHN, before=before, after=None, warning=due("below"))], NOW)
     assert states(book) == {"80%": "dropped"}
 
 
@@ -88,23 +90,23 @@ def test_room_again_is_news_to_who_was_told_before(book: WarningLog) -> None:
     (claimed,) = book.claim(NOW, 5)
     book.done(claimed.id, NOW + 1, "maildir")
     before = tell(book, "95%", 95.0, before)
-    book.apply([Change(JOHN, before, None, news("below"))], NOW)
+    book.apply([Change(address=JOHN, before=before, after=None, warning=due("below"))], NOW)
     assert states(book) == {"80%": "sent", "95%": "dropped", "below": "queued"}
 
 
 def test_what_is_claimed_is_nobody_elses(book: WarningLog) -> None:
-    book.apply([Change(a, None, told(), news(address=a)) for a in (JOHN, MARY)], NOW)
+    book.apply([Change(address=a, before=None, after=last(), warning=due(address=a)) for a in (JOHN, MARY)], NOW)
     (first,) = book.claim(NOW, 1)
-    assert first == Claimed(first.id, NOW, news(), "state", 0, False)
+    assert first == Claimed(id=first.id, at=NOW, warning=due(), source="state", attempts=0, interrupted=False)
     (second,) = book.claim(NOW, 5)
-    assert second.news.address == MARY
+    assert second.warning.address == MARY
     assert book.claim(NOW, 5) == []
     assert {row.state for row in rows(book)} == {"queued"}
 
 
 def test_one_can_be_claimed_by_its_account(book: WarningLog) -> None:
-    book.apply([Change(a, None, told(), news(address=a)) for a in (JOHN, MARY)], NOW)
-    assert [c.news.address for c in book.claim(NOW, 5, MARY)] == [MARY]
+    book.apply([Change(address=a, before=None, after=last(), warning=due(address=a)) for a in (JOHN, MARY)], NOW)
+    assert [c.warning.address for c in book.claim(NOW, 5, MARY)] == [MARY]
     assert book.claim(NOW, 5, MARY) == []
 
 
@@ -130,7 +132,7 @@ def test_the_ends_of_a_mail(book: WarningLog) -> None:
     book.failed(claimed.id, 2, "no space left", None)
     assert [row.state for row in rows(book)] == ["failed"]
     assert (book.counts(NOW, 10), book.counts(NOW + 20, 10), book.counts(NOW - 20, 10)) == ((0, 1), (0, 0), (0, 0))
-    tell(book, "95%", 95.0, told())
+    tell(book, "95%", 95.0, last())
     (claimed,) = book.claim(NOW, 1)
     book.done(claimed.id, NOW + 5, "dovecot-lda")
     row = rows(book)[0]
@@ -151,7 +153,7 @@ def test_what_counts_as_told_just_now(book: WarningLog) -> None:
     assert book.recent(JOHN, NOW - 596, 600) == []  # sent in the future, by a clock that was wrong: not just now
     tell(book, "95%", 95.0, before)
     book.dropped(book.claim(NOW, 1)[0].id, "gone")
-    assert [mark for mark, *_ in book.recent(JOHN, NOW, 600)] == ["80%"]
+    assert [threshold for threshold, *_ in book.recent(JOHN, NOW, 600)] == ["80%"]
 
 
 def test_old_ones_are_forgotten_and_waiting_ones_never(book: WarningLog) -> None:
@@ -188,14 +190,14 @@ def test_a_claim_ends_though_the_clock_was_set_back(book: WarningLog) -> None:
 
 
 def test_gone_accounts_are_forgotten(book: WarningLog) -> None:
-    book.apply([Change(a, None, told(), None) for a in (JOHN, MARY)], NOW)
+    book.apply([Change(address=a, before=None, after=last(), warning=None) for a in (JOHN, MARY)], NOW)
     book.forget([JOHN])
-    assert set(book.told()) == {MARY}
+    assert set(book.last_warnings()) == {MARY}
 
 
 def test_texts_from_outside_are_data(book: WarningLog) -> None:
     odd = "o'; DROP TABLE warning; --\x1b%s?@example.org"
-    book.apply([Change(odd, None, told(), news(address=odd))], NOW)
+    book.apply([Change(address=odd, before=None, after=last(), warning=due(address=odd))], NOW)
     assert [row.address for row in rows(book)] == [odd]
     assert [row[2] for row in book.newest(odd)] == [odd]
     assert book.newest(JOHN) == []
