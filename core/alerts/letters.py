@@ -16,7 +16,7 @@ from mailquota.core.alerts.outbox import NoLongerDueError
 from mailquota.core.base.errors import NoSuchAccountError, sendable
 from mailquota.core.base.threads import in_thread
 from mailquota.core.control.results import Folder, Preview
-from mailquota.core.history.past import forecast_of
+from mailquota.core.history.limits_and_forecast import forecast_of
 from mailquota.core.history.warnings import DueWarning
 from mailquota.core.mailboxes.driver import Driver
 from mailquota.core.mailboxes.ledger import Entry, Ledger

@@ -1,8 +1,8 @@
-"""Edits of limits as people order them: set, for good or until a day, and taken back.
+"""Edits of limits that operators order: set, lasting or temporary, and taken back.
 
-Whatever is reckoned from the old limit, or is to bring an old limit back, is only written where the limit still is the
-expected one. Taking back an edit that had ended a temporary limit has that one run again, or gives the limit that it
-would have gone back to by now.
+A limit that is computed from the old one, or restores an old one, is written only if the limit in the accounts database
+still is the expected one. Taking back an edit that had ended a temporary limit lets that run again; if its time has
+passed meanwhile, the limit after it is set.
 """
 
 from __future__ import annotations
@@ -47,9 +47,10 @@ class Limits:
         until: float | None = None,
         dry_run: bool = False,
     ) -> list[SetResult]:
-        """Set the limits of these addresses to ``size`` in the size language, for good or ``until`` a time.
+        """Set the limits of these addresses to ``size`` (as typed, like "5G" or "+10%"), lasting or ``until`` a time.
 
-        UsageError where none can be; StateError where a temporary one can't be remembered.
+        ``until`` is in seconds since the epoch. Raises UsageError for a size that the one address can't have,
+        StateError where a temporary limit can't be noted. Other errors are in the results.
         """
         await self.changes.measure(addresses)
         results = [self._plan(address, size, lasting=until is None) for address in addresses]
@@ -79,7 +80,7 @@ class Limits:
             )
         try:
             if entry.fault and not lasting:
-                raise UsageError(f"{entry.fault}: there is nothing to go back to, so set one for good")
+                raise UsageError(f"{entry.fault}: there is nothing to go back to, so set a lasting one")
             new = parse_limit(size, entry.limit, entry.used)
         except UsageError as error:
             return SetResult(
@@ -95,10 +96,10 @@ class Limits:
     async def undo(
         self, accounts: AccountStore, number: int | None, operator: Operator, *, reason: str = ""
     ) -> list[SetResult]:
-        """Take back what journal entry ``number`` set, or all that the newest edit of limits set.
+        """Take back journal entry ``number``, or with None all entries of the newest edit of limits.
 
-        A limit that somebody changed since stays, and its result says who did. Raises MailquotaError where there is
-        nothing to take back, StateError where that can't be known.
+        A limit that was changed since stays, and its result says by whom. Raises MailquotaError where there is nothing
+        to take back, StateError where the journal can't be read.
         """
         with self._actions.at_work(operator):
             async with self.changes.lock:
@@ -111,7 +112,7 @@ class Limits:
                 return await self.changes.carry_out(accounts, changes, operator, running)
 
     def _edit(self, number: int | None) -> list[JournalRow]:
-        """The entries that are to be taken back, oldest first."""
+        """The entries that are to be taken back, oldest first. Raises MailquotaError where there are none."""
         if number is not None:
             return [self._entry(number)]
         rows = self._journal.newest_edit()
@@ -165,7 +166,12 @@ class Limits:
 
 def _change(planned: SetResult, size: str, reason: str, until: float | None, running: Running) -> Change:
     if until is None:
-        relative = size.strip()[:1] in {"+", "-", "x", "X"}  # only from the limit that it was reckoned from
+        relative = size.strip()[:1] in {
+            "+",
+            "-",
+            "x",
+            "X",
+        }  # only if the limit is still the one that it was computed from
         return Change(planned=planned, expect=planned.old_bytes if relative else ANY, reason=reason)
     temporary = holding(running.get(planned.address, ()), planned.old_bytes)
     then = temporary.before if temporary is not None else planned.old_bytes

@@ -39,7 +39,7 @@ def write_past(path: Path, people: Sequence[Person], now: float) -> None:
         for back in _moments():
             figures = [_figure(person, shapes[person.address](back)) for person in known]
             samples.write(figures, now - back * DAY)
-        samples.reckon({person.address: person.limit for person in known}, now)
+        samples.compute_trends({person.address: person.limit for person in known}, now)
         _write_journal(Journal(state), {person.address: person for person in people}, now)
 
 

@@ -57,6 +57,6 @@ def unpack(engine: EngineParts, data: bytes) -> bool:
     second = engine.enforcer.second
     engine.metrics.go_on(carried.counts)
     second.compared, second.disagreed, second.skipped = carried.compared
-    engine.history.refusals.recall(carried.refusals)
-    engine.history.refusals.tell(carried.refused_at)
+    engine.history.refusals.restore(carried.refusals)
+    engine.history.refusals.note_refused(carried.refused_at)
     return True

@@ -45,7 +45,7 @@ from mailquota.core.control.results import Details, JournalRow, Report, SetResul
 from mailquota.core.control.server import ControlConnection
 from mailquota.core.engine.parts import EngineParts
 from mailquota.core.history.connection import StateError
-from mailquota.core.history.past import forecast_of, limits_of
+from mailquota.core.history.limits_and_forecast import forecast_of, limit_history
 
 if TYPE_CHECKING:
     from mailquota.core.history.who import Operator
@@ -217,7 +217,7 @@ class Orders:
             past.remark,
             past.warnings,
             past.points,
-            limits_of(entry.limit, past.changes, time.time()),
+            limit_history(entry.limit, past.changes, time.time()),
             entry.trend,
             forecast_of(entry),
         )
@@ -225,7 +225,7 @@ class Orders:
     async def _past(self, entry: Entry) -> _Past:
         address = entry.address
         try:
-            points = await self._engine.history.past(entry)
+            points = await self._engine.history.usage_points(entry)
             changes = await self._journal(address, 0.0, _CHANGES_READ)
             warnings = await self._engine.alerts.warnings(address, _WARNINGS_SHOWN)
         except StateError as error:

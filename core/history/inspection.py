@@ -1,4 +1,4 @@
-"""A look at the state database that changes nothing: no file is made, moved or brought up to date."""
+"""Examines the state database for the doctor and changes nothing: no file is made, renamed or migrated."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Ask = Callable[[str], Sequence[tuple[Any, ...]]]
 
 
 class Inspection(NamedTuple):
-    """``version`` is that of its tables, 0 where there are none yet; ``known`` the newest that this mailquota knows.
+    """``version`` is the last migration applied, 0 without tables; ``known`` the last one that this mailquota has.
 
     ``newest`` is the time of the last journal entry, in seconds since the epoch; ``size`` is in bytes.
     """
@@ -30,7 +30,7 @@ class Inspection(NamedTuple):
 
 
 def inspect(target: Target) -> Inspection:
-    """What the state database is like. Raises StateError where it can't be read."""
+    """Examine the state database. Raises StateError where it can't be read."""
     return _inspect_mysql(target) if target.kind == "mysql" else _inspect_sqlite(target.path or Path())
 
 
@@ -48,7 +48,10 @@ def _inspect_sqlite(path: Path) -> Inspection:
 
 
 def _address(path: Path) -> str:
-    """Where nobody writes there is nothing to wait for, and no file need be made to share memory with writers."""
+    """An address to read the file with.
+
+    Without a -wal file no process writes. ``immutable`` then keeps SQLite from making a -wal and a -shm file itself.
+    """
     alone = not path.with_name(f"{path.name}-wal").exists()
     return f"file:{quote(str(path))}?mode=ro{'&immutable=1' if alone else ''}"
 

@@ -1,4 +1,4 @@
-"""What the history says of an account at one glance: what it held last, since when, and how it grows."""
+"""What the history has of an account in one row: its last usage, since when, and how it grows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mailquota.core.base.model import Trend
 from mailquota.core.history.connection import Sql
 
 _RECKON_EVERY = 20 * 3600.0  # seconds
-_UNSEEN = 3 * DAY  # seconds after which an account that no engine looks after is gone
+_UNSEEN = 3 * DAY  # seconds after which an account that no engine writes any more is gone
 
 COLUMNS = (
     "SELECT a.address, a.id, a.gone_at, l.used, l.messages, l.changed_at,"
@@ -21,7 +21,7 @@ COLUMNS = (
 
 
 class Remembered(NamedTuple):
-    """Bytes, and times in seconds since the epoch; None where nothing was written yet."""
+    """Sizes in bytes, times in seconds since the epoch; None where nothing was written yet."""
 
     address: str
     id: int
@@ -34,20 +34,20 @@ class Remembered(NamedTuple):
     reckoned_at: float | None
 
     def is_forgotten(self, now: float) -> bool:
-        """Whether an engine that does not have it may take it for gone: none has looked after it for days.
+        """Whether an engine without this account may note it as gone, as no other engine has written it for days.
 
-        A time that lies days ahead is from a clock that was wrong, and says nothing.
+        A time that is days ahead comes from a clock that was wrong, and does not count.
         """
         times = (self.changed_at or 0.0, self.reckoned_at or 0.0)
         return self.gone_at is None and all(abs(now - at) > _UNSEEN for at in times)
 
     def is_due(self, now: float) -> bool:
-        """Whether its trend is to be reckoned; also where that was done in the future."""
+        """Whether its trend is to be computed; also if it was computed at a time ahead, by a clock that was wrong."""
         return self.reckoned_at is None or not 0 <= now - self.reckoned_at < _RECKON_EVERY
 
 
 def remembered(row: Sequence[Any]) -> Remembered:
-    """A row of COLUMNS. Of 100,000 accounts most stand still: they share what they have."""
+    """A row of COLUMNS as a record. Texts and trends that many accounts have in common are shared, to save memory."""
     address, number, gone_at, used, messages, changed_at, growth, low, high, week, reckoned_at = row
     trend = None if growth is None else Trend(growth, low, high) if low or high else STANDING
     return Remembered(
@@ -64,13 +64,13 @@ def remembered(row: Sequence[Any]) -> Remembered:
 
 
 def find(sql: Sql, addresses: Sequence[str]) -> dict[str, Remembered]:
-    """Those of these accounts that the history has."""
+    """The rows of these accounts, by address; without accounts that the history does not have."""
     if not addresses:
         return {}
-    rows = sql.rows(f"{COLUMNS} WHERE a.address IN ({signs(addresses)})", addresses)
+    rows = sql.rows(f"{COLUMNS} WHERE a.address IN ({placeholders(addresses)})", addresses)
     return {row[0]: remembered(row) for row in rows}
 
 
-def signs(values: Sequence[object]) -> str:
-    """A sign for each value."""
+def placeholders(values: Sequence[object]) -> str:
+    """As many ``?`` as there are values, with commas between them."""
     return ", ".join("?" * len(values))

@@ -123,7 +123,7 @@ def _reckon(samples: Samples, addresses: list[str]) -> None:
     later = time.time() + 86400
     with cpu(f"reckoning the growth of {len(addresses):,} (from {len(chosen):,})", len(addresses) / len(chosen)):
         for start in range(0, len(chosen), RECKONED):
-            samples.reckon(dict.fromkeys(chosen[start : start + RECKONED]), later)
+            samples.compute_trends(dict.fromkeys(chosen[start : start + RECKONED]), later)
 
 
 def _drop_cache(path: Path) -> None:
@@ -204,7 +204,7 @@ def _serve_without_rest() -> None:
     sampling.Sampler._was_written = lambda *_: False  # type: ignore[method-assign]
     samples._is_known = lambda *_: False
     Remembered.is_due = lambda *_: True  # type: ignore[method-assign]
-    trends._PASS_EVERY = service._ROUND_SECONDS = service._TEND_SECONDS = 0.01
+    trends._PASS_EVERY = service._ROUND_SECONDS = service._TREND_SECONDS = 0.01
     main()
 
 

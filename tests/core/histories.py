@@ -1,4 +1,4 @@
-"""A ledger whose figures tests set, the history behind it, and a clock that they turn."""
+"""A ledger whose usages tests set, its history, and a clock that they set."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A town of mailboxes without disks: a test sets the figures, the state database is real, a sender notes what is sent.
+"""Mailboxes without files: a test sets usage and limits, the state database is real, a sender notes what is sent.
 
-Nothing runs by itself: the test calls ``look`` and ``round`` and steps the clock.
+Nothing runs by itself: a test calls ``round`` of each part, or ``step`` for all, and sets the clock.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Sender:
 
 
 class Town:
-    """See above. ``settings`` are those of [warnings]."""
+    """``settings`` are those of [warnings]."""
 
     def __init__(self, path: Path, **settings: Any) -> None:
         self.now, self.steady = START, 5000.0
@@ -128,7 +128,7 @@ class Town:
         self.ledger.set_accounts([account for account in accounts if account.address != address])
 
     async def step(self, seconds: float = 1.0) -> None:
-        """A moment later everybody has had their turn."""
+        """Some seconds later, after one round of each part."""
         self.later(seconds)
         await self.thresholds.round()
         await self.rounds()
@@ -158,5 +158,5 @@ def failing(text: str = "no space left on device") -> Callable[[str], Exception 
 
 
 def moot(_address: str) -> Exception | None:
-    """A sender that finds nobody."""
+    """A sender that finds the account gone."""
     return NoLongerDueError("there is no such account any more")

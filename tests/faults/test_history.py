@@ -29,7 +29,7 @@ names = [f"{number}@x" for number in range(300)]
 for turn in count():
     at = 1_800_000_000.0 + turn * 7200.0
     samples.write([Figure(name, turn, turn) for name in names], at)
-    samples.reckon(dict.fromkeys(names[turn % 30 :: 30]), at)
+    samples.compute_trends(dict.fromkeys(names[turn % 30 :: 30]), at)
     for step in samples.due_merges(at, 864000.0):
         samples.merge(step)
     if turn == 20:

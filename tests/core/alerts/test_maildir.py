@@ -25,7 +25,7 @@ NOBODY = 65534
 
 
 class Box:
-    """A mailbox, and our delivery into it."""
+    """A mailbox, and mailquota's own delivery into it."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "Maildir"
@@ -57,7 +57,7 @@ def box(tmp_path: Path) -> Box:
 
 
 def test_a_mail_is_stored_as_it_is(box: Box) -> None:
-    """Its name tells both sizes as they are, and the time; nothing else is left."""
+    """Its name has both sizes and the time; no other file is left."""
     path = box.deliver()
     assert path.read_bytes() == MAIL
     assert message_size(bytes(path.parent), path.name.encode()) == len(MAIL)
@@ -121,7 +121,7 @@ def test_a_part_is_a_link(box: Box, tmp_path: Path, part: str) -> None:
 
 @pytest.mark.parametrize("kind", ["link", "hard link", "pipe", "directory"])
 def test_the_record_is_not_a_file_of_its_own(box: Box, tmp_path: Path, kind: str) -> None:
-    """A line of ours in it would be one in somebody else's file."""
+    """A line in it would be written to a file of another owner."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_text("precious\n")
     if kind == "link":
@@ -242,7 +242,7 @@ maildir.OwnMaildir(lambda _: sys.argv[1]).deliver({JOHN!r}, {MAIL!r})
 
 
 def test_killed_before_it_was_there(box: Box) -> None:
-    """A whole file in tmp, which nobody looks at, and nothing more; the mail counts as not delivered."""
+    """A complete file in tmp, which no program reads, and nothing more; the mail counts as not delivered."""
     box.file.write_text("10000S\n9000 3\n")
     done = subprocess.run([sys.executable, "-c", KILLED, str(box.path)], check=False)
     assert done.returncode == -signal.SIGKILL

@@ -1,4 +1,4 @@
-"""The queue on its way out: pace, quiet hours, failures, crashes; and what administrators are told."""
+"""The queue of warnings: pace, quiet hours, failures, crashes; and the mails to administrators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Templates of the administrator's: used where they can be, told where not, and never in anybody's way."""
+"""An administrator's own templates: used where possible, reported where not; a mail is made in any case."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def words(mail: Mail) -> tuple[str, ...]:
 
 
 def test_an_own_text_is_all_that_is_sent(tmp_path: Path) -> None:
-    """Without an own HTML there is none: who reads it must read what was written."""
+    """Without an own HTML part there is none: the built-in one would say something else."""
     mail = told(own(tmp_path, en__warning_txt=PLAIN))
     assert (mail.subject, mail.text) == ("john@example.org: 96 %", "4.8 GiB of 5 GiB, 18,201\n")
     assert (mail.html, mail.remark) == ("", None)
@@ -69,7 +69,7 @@ def test_a_built_in_layout_can_be_copied_and_changed(tmp_path: Path) -> None:
 
 
 def test_a_language_of_ones_own_is_one_file(tmp_path: Path) -> None:
-    """The words of the built-in layouts; the kinds of mail all have them."""
+    """words.txt of the built-in templates; all kinds of mail use it."""
     english = Path(own_module.__file__).parent / "templates" / "en" / "words.txt"
     words = english.read_text().replace("Hello,", "Buongiorno,")
     folder = own(tmp_path, it__words_txt=words)
@@ -94,7 +94,7 @@ def test_own_templates_know_tests_and_copies(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("language", ["it", "../de", "", "deutsch"])
 def test_an_unknown_language_is_english(tmp_path: Path, language: str) -> None:
-    """And told; it is no way to other folders."""
+    """It is named in the remark, and can't lead to other folders."""
     own(tmp_path, de__warning_txt="Subject: wrong\n\nwrong\n")
     (tmp_path / "templates").mkdir()
     mail = told(tmp_path / "templates", language)
@@ -250,7 +250,7 @@ def test_where_no_process_can_be_started(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_where_the_process_breaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it complained of is told."""
+    """The remark has what it wrote to standard error."""
     program = tmp_path / "python"
     program.write_text("#!/bin/sh\necho 'no room' >&2; exit 1\n")
     program.chmod(0o755)

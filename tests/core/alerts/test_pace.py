@@ -15,7 +15,7 @@ from tests.core.zones import in_zone
 
 @given(st.integers(1, 5), st.lists(st.floats(0.0, 30.0), max_size=60))
 def test_no_sixty_seconds_see_more(most: int, pauses: list[float]) -> None:
-    """Whenever somebody tries: in no window of a minute do more leave."""
+    """At any times of attempts: no window of a minute has more mails."""
     pace, now, left = Pace(most), 0.0, list[float]()
     for pause in pauses:
         now += pause

@@ -1,4 +1,4 @@
-"""Who is told what and when: by state and memory, never by the moment of crossing."""
+"""Which warning is due when: by usage, limit and last warning, never by the moment of crossing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LIMIT = 1000
 
 
 class Mailbox:
-    """One mailbox through time: what its owner is told at each step."""
+    """One mailbox through time: which mail is due at each step."""
 
     def __init__(self, policy: Policy = POLICY, limit: int | None = LIMIT) -> None:
         self.policy = policy
@@ -84,7 +84,7 @@ def test_a_lowered_limit_tells_and_a_raised_one_makes_room() -> None:
 
 
 def test_unlimited_and_unknown() -> None:
-    """Nobody is told of no limit, and a mailbox that can't be measured changes nothing."""
+    """Without a limit no mail is due, and a mailbox that can't be measured changes nothing."""
     box = Mailbox(limit=None)
     assert box.through(10**12) == [""]
     box = Mailbox()
@@ -161,7 +161,7 @@ steps = st.lists(st.tuples(st.integers(0, 1200), st.sampled_from([1.0, DAY, -DAY
 
 @given(steps, st.lists(st.integers(1, 100), max_size=4, unique=True), st.booleans())
 def test_whatever_happens(course: list[tuple[int, float]], thresholds: list[int], below: bool) -> None:
-    """Above a threshold they have been told of it; room is told to who was told, once; nothing repeats at once."""
+    """Above a threshold the owner has been warned; "room again" follows a warning, once; nothing repeats at once."""
     box = Mailbox(Policy(thresholds=parse_thresholds(thresholds), remind_seconds=7 * DAY, below=below))
     owed = False
     for used, later in course:

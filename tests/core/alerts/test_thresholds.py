@@ -63,7 +63,7 @@ def test_a_lowered_limit_warns(make_town: MakeTown) -> None:
 
 
 def test_a_restart_repeats_nothing_and_loses_nothing(make_town: MakeTown) -> None:
-    """What happened while no engine ran is told by the next one."""
+    """For what happened while no engine ran, the next one warns."""
 
     async def scene() -> None:
         first = make_town()
@@ -189,7 +189,7 @@ def test_accounts_that_are_gone_for_good_are_forgotten(make_town: MakeTown) -> N
 
 
 def test_who_is_gone_for_a_moment_is_not_forgotten_though_the_clock_is_set_back(make_town: MakeTown) -> None:
-    """A database that shows nothing for that moment must not make everybody be warned anew."""
+    """A database that is empty for a moment must not make the engine warn all owners again."""
 
     async def scene() -> None:
         town = make_town()

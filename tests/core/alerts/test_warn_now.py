@@ -1,4 +1,4 @@
-"""``mailquota warn``: merged with what we say of our own accord, and never lost."""
+"""``mailquota warn``: merged with the engine's own warnings, and never lost."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_one_that_nobody_was_told_of_is_sent_at_once(town: Town) -> None:
 
 
 def test_dovecot_first_then_the_state(town: Town) -> None:
-    """The account is not told again of what Dovecot saw already; of the next threshold it is."""
+    """The owner is not warned again of what Dovecot reported already, but of the next threshold."""
 
     async def scene() -> None:
         town.set(JOHN, 850)
@@ -206,7 +206,7 @@ def test_an_unknown_account_is_named(town: Town) -> None:
 
 
 def test_without_a_state_database_it_is_sent(tmp_path: Path) -> None:
-    """And whoever asked is told that nobody will remember it."""
+    """The result says that it is not in the state database."""
     (tmp_path / "state.db").mkdir()
     with closing(Town(tmp_path / "state.db")) as town:
         town.set(JOHN, 850)

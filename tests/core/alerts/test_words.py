@@ -37,7 +37,7 @@ CASES = {
 
 
 def everything(language: str) -> list[Mail]:
-    """All that can be sent."""
+    """All kinds of mails."""
     told = letter(language)
     single = [make(case, told) for case in CASES.values() for make in (compose, compose_copy)]
     return [*single, *(compose_digest(list(CASES.values())[:most], told) for most in (1, None))]
@@ -60,13 +60,13 @@ def test_every_mail_is_whole(language: str) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_all_languages_have_the_same_words(language: str) -> None:
-    """A word that is missing in one would be missed only by the mail that uses it."""
+    """A text that a language lacks would show only in the mail that uses it."""
     words = {code: re.findall(r"\{% set (\w+)", (BUILT_IN / code / "words.txt").read_text()) for code in LANGUAGES}
     assert words[language] == words["en"]
 
 
 def test_text_and_html_say_the_same() -> None:
-    """All figures are in both."""
+    """All numbers are in both."""
     mail = compose(facts(), letter())
     for part in (mail.text, Tags(mail.html).text):
         for wanted in ("96 % full", "4.8 GiB of 5 GiB (96 %)", "190 MiB", "18,201", "Trash (3,120)", "2.1 GiB",

@@ -58,7 +58,7 @@ def test_the_use_is_measured_before_it_is_reckoned_from(engine: Embedded, small_
 
 
 def test_a_relative_size_does_not_overwrite_an_edit_made_elsewhere(small_world: SmallWorld) -> None:
-    """What was reckoned from the old limit is refused; an absolute size says what it wants and is not."""
+    """A size that was computed from the old limit is refused; an absolute one is not."""
     small_world.settings["accounts"]["refresh"] = "1h"
     small_world.write_settings()
     with embedded(small_world) as engine:

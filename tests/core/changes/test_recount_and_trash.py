@@ -50,7 +50,7 @@ def test_a_recount_corrects_what_is_recorded(engine: Embedded, small_world: Smal
 
 
 def test_a_recount_while_mail_comes_in_leaves_no_file(engine: Embedded, small_world: SmallWorld) -> None:
-    """The figure is right all the same."""
+    """The usage is right all the same."""
     small_world.deliver(JOHN, 500)
     (done,) = recalc(engine, JOHN)
     assert (done.before_bytes, done.after_bytes, done.method) == (4500, 4500, "unlink")

@@ -1,4 +1,4 @@
-"""Taking edits of limits back: what may be, what then is, and what somebody changed since."""
+"""Taking edits of limits back: which may be, what follows, and limits that were changed since."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ def test_what_has_ended_by_itself_is_taken_back_already(engine: Embedded, small_
 def test_it_runs_again_when_the_edit_that_ended_it_is_taken_back(
     engine: Embedded, small_world: SmallWorld, size: str
 ) -> None:
-    """Also where that had only made it lasting. A raise that nobody remembers would last for ever."""
+    """Also where that had only made it lasting. Without its note a temporary limit would never end."""
     set_limits(engine, [JOHN], "20000", "1w")
     set_limits(engine, [JOHN], size)
     (done,) = undo(engine)
@@ -293,7 +293,7 @@ async def close_state(engine: Embedded) -> None:
 def test_a_journal_that_can_only_be_read(
     engine: Embedded, small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The limit is what was asked for, and the missing entry is told of; a temporary limit is not taken up again."""
+    """The limit is set, and the result names the missing entry; a temporary limit does not run again."""
     monkeypatch.setattr("mailquota.core.history.sqlite._BUSY_SECONDS", 0.01)
     engine.call(close_state(engine))
     set_limits(engine, [FULL], "20000", "1w")

@@ -1,4 +1,4 @@
-"""The journal: every change, whoever writes, and never a reason to refuse one."""
+"""The journal: every change, with several writers, and never a reason to refuse one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def entry(address: str = "john@example.org", new: str = "2000") -> JournalEntry:
 
 
 def test_entries_come_back_newest_first(journal: Journal) -> None:
-    """With operator, origin, old and new value, and the number that the writer was told."""
+    """With operator, origin, old and new value, and the id that ``add`` returned."""
     numbers = journal.add([entry(new="1"), entry(new="2")]) + journal.add([entry("anna@example.com", "3")])
     rows = journal.read()
     assert [row.id for row in rows] == sorted(numbers, reverse=True)

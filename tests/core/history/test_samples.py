@@ -1,4 +1,4 @@
-"""The history of use: what was written comes back, thinned out with age, whoever writes and whatever the clock does."""
+"""The history of usage: it is read as it was written, thinned out with age, with several writers and wrong clocks."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_what_was_known_is_remembered_page_by_page(samples: Samples, monkeypatch
     monkeypatch.setattr("mailquota.core.history.samples._PAGE", samples_page(2))
     write(samples, NOW - 5 * DAY, a=1, b=2, c=3)
     write(samples, NOW, b=4)
-    samples.reckon({A: None, B: None}, NOW)
+    samples.compute_trends({A: None, B: None}, NOW)
     first = samples.page(0)
     second = samples.page(first[-1].id)
     assert [row.address[0] for row in first] == ["a", "b"]
@@ -156,13 +156,13 @@ def test_one_that_comes_back_as_it_was_is_there_again(samples: Samples) -> None:
 def test_one_that_another_engine_takes_for_gone_is_not_while_it_is_looked_after(samples: Samples) -> None:
     write(samples, NOW - HOUR, a=5)
     samples.gone([A], NOW - HOUR)
-    samples.reckon({A: None}, NOW)
+    samples.compute_trends({A: None}, NOW)
     assert samples.page(0)[0].gone_at is None
 
 
 def test_who_is_gone_for_long_is_forgotten(samples: Samples, state: StateDatabase) -> None:
     write(samples, NOW - 10 * DAY, a=1, b=2)
-    samples.reckon({A: None, B: None}, NOW - 9 * DAY)
+    samples.compute_trends({A: None, B: None}, NOW - 9 * DAY)
     samples.gone([A], NOW - 5 * DAY)
     assert samples.remove(NOW, 6 * DAY)
     assert rows(state, "account") == 2
@@ -229,7 +229,7 @@ def samples_part(most: int) -> str:
 
 
 def test_at_the_far_end_who_is_there_keeps_a_beginning(samples: Samples, state: StateDatabase) -> None:
-    """And who is gone does not."""
+    """Those of an account that is gone are not."""
     write(samples, NOW - 450 * DAY, a=1, b=2)
     write(samples, NOW - 300 * DAY, c=3)
     samples.gone([B], NOW - 50 * DAY)
@@ -286,7 +286,7 @@ def test_a_clock_that_jumps_back_and_forth_breaks_nothing(samples: Samples) -> N
     for number, days in enumerate((0, 500, -500, 3, -3, 0, 20_000, 1)):
         at = NOW + days * DAY
         write(samples, at, a=number)
-        samples.reckon({A: 1000}, at)
+        samples.compute_trends({A: 1000}, at)
         for step in samples.due_merges(at, KEEP):
             samples.merge(step)
         assert samples.series(A, 0.0, at)[-1].used_bytes == number
@@ -294,8 +294,8 @@ def test_a_clock_that_jumps_back_and_forth_breaks_nothing(samples: Samples) -> N
 
 def test_a_trend_that_was_reckoned_in_the_future_is_reckoned_again(samples: Samples) -> None:
     write(samples, NOW - 3 * DAY, a=1)
-    assert set(samples.reckon({A: None}, NOW + 500 * DAY)) == {A}
-    assert set(samples.reckon({A: None}, NOW)) == {A}
+    assert set(samples.compute_trends({A: None}, NOW + 500 * DAY)) == {A}
+    assert set(samples.compute_trends({A: None}, NOW)) == {A}
 
 
 # ---- reckoning
@@ -304,11 +304,11 @@ def test_a_trend_that_was_reckoned_in_the_future_is_reckoned_again(samples: Samp
 def test_growth_is_reckoned_once_a_day_and_kept(samples: Samples) -> None:
     for day in range(40, -1, -1):
         write(samples, NOW - day * DAY, a=1000 + (40 - day) * 10, b=7)
-    found = samples.reckon({A: 1000, B: None, "nobody@example.org": 1}, NOW)
+    found = samples.compute_trends({A: 1000, B: None, "nobody@example.org": 1}, NOW)
     assert found == {A: (Trend(10, 10, 10), "1223445"), B: (Trend(0, 0, 0), "3333333")}
-    assert samples.reckon({A: 1000, B: None}, NOW + HOUR) == {}
+    assert samples.compute_trends({A: 1000, B: None}, NOW + HOUR) == {}
     assert [row.trend for row in samples.page(0)] == [Trend(10, 10, 10), Trend(0, 0, 0)]
-    assert set(samples.reckon({A: 1000, B: None}, NOW + DAY)) == {A, B}
+    assert set(samples.compute_trends({A: 1000, B: None}, NOW + DAY)) == {A, B}
     assert write(samples, NOW + DAY, a=1) == [Change(address=A, old=1400, new=1, usual=10)]
 
 
@@ -316,7 +316,7 @@ def test_growth_is_reckoned_from_what_was_thinned_out(samples: Samples) -> None:
     for quarter in range(40 * 24, -1, -1):
         write(samples, NOW - quarter * HOUR, a=10_000 - quarter)
     thin(samples, NOW)
-    (found,) = samples.reckon({A: None}, NOW).values()
+    (found,) = samples.compute_trends({A: None}, NOW).values()
     assert found.trend is not None
     assert found.trend.low <= 24 <= found.trend.high
     assert found.trend.growth == pytest.approx(24, abs=2)
@@ -324,7 +324,7 @@ def test_growth_is_reckoned_from_what_was_thinned_out(samples: Samples) -> None:
 
 def test_an_account_of_yesterday_has_no_growth_yet(samples: Samples) -> None:
     write(samples, NOW - DAY, a=1)
-    assert samples.reckon({A: None}, NOW) == {A: (None, "3333333")}
+    assert samples.compute_trends({A: None}, NOW) == {A: (None, "3333333")}
     assert samples.page(0)[0].trend is None
 
 
@@ -345,7 +345,7 @@ def test_a_jump_is_noted_once_a_day_by_one(samples: Samples, target: Target) -> 
 
 @pytest.mark.parametrize("same", [True, False], ids=["same accounts", "accounts of their own"])
 def test_two_engines_write_into_one_database(target: Target, same: bool) -> None:
-    """Each with a connection of its own, as fast as they can, thinning and reckoning meanwhile."""
+    """Each with its own connection, as fast as possible, while samples are thinned out and trends computed."""
     failures: list[BaseException] = []
     names = {"x": [f"{n}@x" for n in range(20)], "y": [f"{n}@{'x' if same else 'y'}" for n in range(20)]}
 
@@ -379,7 +379,7 @@ def live(samples: Samples, addresses: list[str], turn: int) -> None:
     """Six hours of an engine."""
     at = NOW - (30 - turn) * 6 * HOUR
     samples.write([Figure(address, turn, turn) for address in addresses], at)
-    samples.reckon(dict.fromkeys(addresses), at)
+    samples.compute_trends(dict.fromkeys(addresses), at)
     for step in samples.due_merges(at, KEEP):
         samples.merge(step)
 
@@ -429,7 +429,7 @@ def test_no_query_scans_a_whole_table(sqlite_target: Target, monkeypatch: pytest
         write(samples, NOW, b=5, d=6)
         samples.gone([B], NOW - 300 * DAY)
         samples.series(A, NOW - 3 * DAY, NOW)
-        samples.reckon({A: 1, "c@example.org": 1}, NOW)
+        samples.compute_trends({A: 1, "c@example.org": 1}, NOW)
         samples.claim_jump(A, NOW)
         thin(samples, NOW)
         samples.remove(NOW, DAY)

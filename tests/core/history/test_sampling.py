@@ -128,7 +128,7 @@ def test_what_can_not_be_written_waits(life: Life, monkeypatch: pytest.MonkeyPat
         life.accounts(None, "a", "b", "c")
         sampler = life.sampler()
         life.measure(a=1, b=1, c=1)
-        await sampler.remember()
+        await sampler.load()
         with monkeypatch.context() as broken:
             broken.setattr(life.samples, "write", fail)
             for use in (2, 3):
@@ -230,13 +230,13 @@ def test_a_new_engine_remembers(life: Life, tmp_path: Path) -> None:
             life.now = NOW - days * DAY
             life.measure(a=(20 - days) * 10 * MIB, b=7, c=8, d=9)
             await life.sampler().round()
-        await life.trend_job().reckon()
+        await life.trend_job().compute_trends()
 
     async def second() -> None:
         later.accounts(GIB, "a", "b", "c")
         later.measure(b=7, c=9)
         later.ledger.take_changes()
-        await later.sampler().remember()
+        await later.sampler().load()
         assert {row.address for row in later.ledger.take_changes()[0]} == {"a@x", "b@x", "c@x"}
         a, b, c = (later.entry(name) for name in "abc")
         assert a.trend is not None
@@ -293,7 +293,7 @@ def test_left_accounts_that_can_not_be_noted_are_noted_later(life: Life, monkeyp
 
 
 def test_an_import_is_a_jump(life: Life) -> None:
-    """With old and new figure and a reason; once a day however long it goes on."""
+    """With old and new usage and a reason; once a day however long it goes on."""
 
     async def scene() -> None:
         life.accounts(10 * GIB, "a")
@@ -370,14 +370,14 @@ def test_what_is_one(life: Life, limit: int | None, size: int) -> None:
 
 
 def test_who_grows_much_each_day_has_no_jump(life: Life) -> None:
-    """Eight days' growth within an hour is one; the reason tells what is usual."""
+    """Eight days' growth within an hour is one; the reason has the usual growth."""
 
     async def scene() -> None:
         life.accounts(10 * GIB, "a")
         life.now = NOW - 10 * DAY
         sampler = life.sampler()
         await rounds(life, sampler, *(number * 200 * MIB for number in range(10)), every=DAY)
-        await life.trend_job().reckon()
+        await life.trend_job().compute_trends()
         await rounds(life, sampler, 2000 * MIB, 3300 * MIB, 4900 * MIB)
         ((_, old, new, reason),) = life.jumps()
         assert (old, new) == (1800 * MIB, 4900 * MIB)

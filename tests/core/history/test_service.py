@@ -1,4 +1,4 @@
-"""The history under an engine: kept without being asked, whatever befalls its database, and told where it is not."""
+"""The history in an engine: written in the background through all faults of its database, which are reported."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ BACK = 100 * DAY
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rounds and retries come at once, and a changed figure is always in another slot."""
-    for name in ("_ROUND_SECONDS", "_RETRY_SECONDS", "_TEND_SECONDS"):
+    """Rounds and retries come at once, and a changed usage is always in another slot."""
+    for name in ("_ROUND_SECONDS", "_RETRY_SECONDS", "_TREND_SECONDS"):
         monkeypatch.setattr(f"mailquota.core.history.service.{name}", 0.05)
     monkeypatch.setattr("mailquota.core.history.sampling.Sampler._was_written", lambda *_: False)
     monkeypatch.setattr("mailquota.core.history.sqlite._BUSY_SECONDS", 0.05)
@@ -345,7 +345,7 @@ def mariadb_rows(mariadb: MariaDB) -> int:
 def test_a_fault_of_ours_does_not_end_the_history(
     small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is told once, with where it happened."""
+    """It is logged once, with its traceback."""
     faulty = monkeypatch.context()
     with embedded(small_world) as engine:
         until(lambda: uses(small_world.state) == [4000], "written")
@@ -415,7 +415,7 @@ def made(config: Config) -> HistoryService:
 def test_one_that_was_never_started_only_closes(small_world: SmallWorld) -> None:
     async def scene() -> None:
         history = made(small_world.load())
-        await history.recall()
+        await history.load()
         await history.stop()
 
     asyncio.run(scene())

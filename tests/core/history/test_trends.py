@@ -9,7 +9,7 @@ from tests.core.histories import DAY, GIB, HOUR, MIB, NOW, Life, play, rounds
 
 
 def test_growth_comes_into_the_ledger(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In slices; only rows whose growth is new are told."""
+    """In slices; readers get only the rows whose growth changed."""
     monkeypatch.setattr("mailquota.core.history.trends._SLICE", 2)
 
     async def scene() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from mailquota.core.base.model import Account, Forecast, Trend
 from mailquota.core.control.results import JournalRow
-from mailquota.core.history.past import forecast_of, limits_of
+from mailquota.core.history.limits_and_forecast import forecast_of, limit_history
 from mailquota.core.mailboxes.ledger import Entry
 from mailquota.core.mailboxes.measure import Measurement
 
@@ -41,7 +41,7 @@ def change(at: float, old: str | None, new: str | None, kind: str = "limit") -> 
     ids=["none", "unlimited", "two", "from unlimited", "to unlimited", "other changes", "and one made elsewhere"],
 )
 def test_limits(limit: int | None, changes: list[JournalRow], limits: list[tuple[float, int | None]]) -> None:
-    assert limits_of(limit, changes, 50.0) == limits
+    assert limit_history(limit, changes, 50.0) == limits
 
 
 @pytest.mark.parametrize(
