@@ -29,7 +29,7 @@ def make_deliverer(config: Config) -> Deliverer:
     maildir = OwnMaildir(partial(_maildir_of, Mailstore(config.settings.mailstore.path, TrashNames(()))))
     facts = _delivering_dovecot(config)
     if facts is None:
-        return Deliverer([maildir], maildir.place, [maildir.holds])
+        return Deliverer([maildir], maildir.path_of, [maildir.has])
     doveadm, options = _doveadm_command(setting), unenforced(facts)
     methods: dict[str, Method] = {
         "dovecot-lda": programs.dovecot_lda(dovecot_lda(setting), options),
@@ -38,7 +38,7 @@ def make_deliverer(config: Config) -> Deliverer:
     if wanted == "auto" and may_be_maildir(facts):
         methods["maildir"] = maildir
     chosen = methods.values() if wanted == "auto" else [methods[wanted]]
-    return Deliverer([*chosen], maildir.place, [maildir.holds, partial(programs.search, doveadm)])
+    return Deliverer([*chosen], maildir.path_of, [maildir.has, partial(programs.search, doveadm)])
 
 
 def _doveadm_command(setting: str) -> list[str]:

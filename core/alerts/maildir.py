@@ -32,7 +32,7 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 _RECORD = "maildirsize"
 _MESSAGE_ID = re.compile(rb"^Message-ID:\s*(<[^\s<>]+>)\s*$", re.IGNORECASE | re.MULTILINE)
-_ODD = "a link, or not what it should be"
+_ODD = "a link, or not of the kind that a Maildir has there"
 
 
 def message_id_of(message: bytes) -> str:
@@ -42,28 +42,28 @@ def message_id_of(message: bytes) -> str:
 
 
 class OwnMaildir:
-    """A method of delivery. ``place`` gives the path of the Maildir of an address; it may raise DeliveryError."""
+    """A method of delivery. ``path_of`` gives the path of the Maildir of an address; it may raise DeliveryError."""
 
     name = "maildir"
 
-    def __init__(self, place: Callable[[str], str], clock: Callable[[], float] = time.time) -> None:
-        self.place = place
+    def __init__(self, path_of: Callable[[str], str], clock: Callable[[], float] = time.time) -> None:
+        self.path_of = path_of
         self._clock = clock
 
     def deliver(self, address: str, message: bytes) -> None:
         """Store a mail in INBOX. Raises DeliveryError; then nothing was stored."""
-        maildir = self.place(address)
+        maildir = self.path_of(address)
         try:
             _deliver(maildir, message, self._clock())
         except OSError as error:
             path = os.path.join(maildir, error.filename) if error.filename else maildir
             raise DeliveryError(f"{path}: {_reason(error)}", temporary=True) from error
 
-    def holds(self, address: str, message_id: str) -> bool | None:
+    def has(self, address: str, message_id: str) -> bool | None:
         """Whether INBOX has a mail that ``deliver`` stored; None where the Maildir can't be read."""
         digest = f"Q{_digest(message_id)}."
         try:
-            with _opened(self.place(address)) as home:
+            with _opened(self.path_of(address)) as home:
                 return any(digest in name for part in ("new", "cur") for name in _names(home, part))
         except OSError:
             return None

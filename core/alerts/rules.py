@@ -2,10 +2,10 @@
 
 Theory of operation. The decision follows from the usage and limit that a mailbox has now, and from its owner's last
 warning, never from the moment at which a threshold was crossed. So it does not matter how a mailbox came to be full (a
-mail, an import, a lowered limit, a recount) nor what happened meanwhile (a restart, an engine that was down): an owner
-who is above a threshold and was not warned of it is warned, once. A warning holds until the usage is HYSTERESIS below
-its threshold, so a mailbox that goes up and down around a threshold gets one mail. All of this is in percent of the
-limit: a threshold that is space left is another percentage for each mailbox.
+mail, an import, a lowered limit, a recount) nor what happened meanwhile (a restart, an engine that was down): the owner
+of a mailbox above a threshold is warned once, if no warning of it holds. A warning holds until the usage is HYSTERESIS
+below its threshold, so a mailbox that goes up and down around a threshold gets one mail. All of this is in percent of
+the limit: a threshold that is space left is another percentage for each mailbox.
 """
 
 from __future__ import annotations

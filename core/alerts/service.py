@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 
 import msgspec
 
@@ -34,7 +34,7 @@ from mailquota.core.settings.config import Config
 Order = Warn | TrialWarning | PreviewWarning | GetWarnings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Parts:
     """The parts of an engine that warnings need."""
 
@@ -44,7 +44,6 @@ class Parts:
     journal: Journal
     state: StateDatabase
     is_trash: TrashNames
-    _: KW_ONLY
     config: Callable[[], Config]
 
 

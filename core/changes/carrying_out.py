@@ -96,7 +96,7 @@ class LimitChanges:
     ) -> list[SetResult]:
         """Write these limits, one for each account, and their journal entries; called with the lock held.
 
-        Raises DatabaseError, and StateError where a temporary limit can't be noted; then nothing was changed.
+        Raises StateError where a temporary limit can't be noted, before anything is changed; and DatabaseError.
         """
         if not changes:
             return []

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 MAILQUOTA = Operator("mailquota")  # in the journal
 _REST_SECONDS = 10.0  # between two rounds, at most: commands and other engines set temporary limits, too
-_STOP_SECONDS = 0.4  # of the 5 s that the contract allows
+_STOP_SECONDS = 0.4  # of the 5 s in which an engine stops
 _MOST = 500  # accounts in one transaction
 
 
@@ -80,9 +80,7 @@ class Expiry:
         return rest
 
     async def _end_all(self) -> float:
-        now = (
-            self._changes.clock()
-        )  # one time for both queries: a limit that ends between two times would be in neither
+        now = self._changes.clock()  # for both queries: a limit that ends between two times would be in neither
         try:
             while await self.end_due(now) == _MOST:
                 pass
@@ -100,9 +98,8 @@ class Expiry:
     async def end_due(self, now: float) -> int:
         """End what is due at ``now``, at most _MOST; returns how many ended. Raises MailquotaError if none can be."""
         changes = self._changes
-        if not await in_thread(
-            lambda: changes.temporary.due(now, 1)
-        ):  # without the lock: a database that hangs must not block edits
+        # First without the lock: a state database that hangs must not block edits
+        if not await in_thread(lambda: changes.temporary.due(now, 1)):
             return 0
         async with changes.lock:
             due = await in_thread(lambda: changes.temporary.due(now, _MOST))

@@ -140,6 +140,6 @@ def _unwritten(one: Temporary, operator: str) -> JournalEntry:
         address=one.address,
         old=limit_text(one.before),
         new=limit_text(one.limit),
-        reason="not known who set it: killed just then",
+        reason="operator not known: stopped before this entry was written",
         until=one.until,
     )

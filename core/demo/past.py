@@ -17,7 +17,7 @@ from mailquota.core.base.units import format_size
 from mailquota.core.demo.people import GIB, Habit, Person, Record
 from mailquota.core.history.database import StateDatabase
 from mailquota.core.history.journal import Journal, JournalEntry
-from mailquota.core.history.samples import Figure, Samples
+from mailquota.core.history.samples import AccountUsage, Samples
 
 Shape = Callable[[float], float]  # from days ago to a share of today's use
 
@@ -52,8 +52,8 @@ def _moments() -> Iterator[float]:
     yield 0
 
 
-def _figure(person: Person, share: float) -> Figure:
-    return Figure(person.address, int(person.used * share), int(person.messages * share))
+def _figure(person: Person, share: float) -> AccountUsage:
+    return AccountUsage(person.address, int(person.used * share), int(person.messages * share))
 
 
 def _shape(person: Person) -> Shape:

@@ -99,12 +99,12 @@ class EngineParts(ABC):
     def _parts(self) -> Parts:
         is_trash = self.mailstore.is_trash
         return Parts(
-            self.ledger,
-            self.driver,
-            self.poller,
-            self.journal,
-            self.history.state,
-            is_trash,
+            ledger=self.ledger,
+            driver=self.driver,
+            poller=self.poller,
+            journal=self.journal,
+            state=self.history.state,
+            is_trash=is_trash,
             config=lambda: self.config,
         )
 

@@ -48,7 +48,7 @@ _MOVED = "SELECT ?, account, used, messages FROM sample"
 _STILL_THERE = " CROSS JOIN account ON account.id = sample.account AND account.gone_at IS NULL"
 
 
-class Figure(NamedTuple):
+class AccountUsage(NamedTuple):
     """The usage of a mailbox, in bytes and messages."""
 
     address: str
@@ -82,9 +82,9 @@ class Samples:
         """The accounts with an id above ``after``, in the order of ids, at most PAGE."""
         return [remembered(row) for row in self._database.rows(_PAGE, (after,))]
 
-    def write(self, figures: Sequence[Figure], now: float) -> list[Change]:
+    def write(self, usages: Sequence[AccountUsage], now: float) -> list[Change]:
         """Write the usages that differ from the last ones; returns those."""
-        return self._database.write(lambda sql: _write(sql, figures, now))
+        return self._database.write(lambda sql: _write(sql, usages, now))
 
     def gone(self, addresses: Iterable[str], now: float) -> None:
         """Note that these accounts no longer exist. The history of one that comes back goes on."""
@@ -113,12 +113,8 @@ class Samples:
 
     def claim_jump(self, address: str, now: float) -> bool:
         """Whether the caller is to note a jump: True once a day, for one engine of those that share the database."""
-        values = (
-            now,
-            address,
-            now - _REMARK_EVERY,
-            now + _REMARK_EVERY,
-        )  # or it lies ahead, as the clock was set back since
+        # A last jump that lies days ahead was noted before the clock was set back: it does not count
+        values = (now, address, now - _REMARK_EVERY, now + _REMARK_EVERY)
         claim = "UPDATE account SET jumped_at = ? WHERE address = ? AND NOT jumped_at BETWEEN ? AND ?"
         return self._database.write(lambda sql: sql.change(claim, values)) == 1
 
@@ -139,11 +135,11 @@ class Samples:
 # ---- writing
 
 
-def _write(sql: Sql, figures: Sequence[Figure], now: float) -> list[Change]:
-    found = find(sql, [figure.address for figure in figures])
+def _write(sql: Sql, usages: Sequence[AccountUsage], now: float) -> list[Change]:
+    found = find(sql, [usage.address for usage in usages])
     _come_back(sql, found.values())
-    changed = [figure for figure in figures if not _is_known(found.get(figure.address), figure)]
-    numbers = _numbers(sql, [figure.address for figure in changed], found)
+    changed = [usage for usage in usages if not _is_known(found.get(usage.address), usage)]
+    numbers = _numbers(sql, [usage.address for usage in changed], found)
     rows = sorted(
         (numbers[address], min(max(used, 0), _MOST_BYTES), min(max(messages, 0), _MOST_MESSAGES))
         for address, used, messages in changed
@@ -153,16 +149,16 @@ def _write(sql: Sql, figures: Sequence[Figure], now: float) -> list[Change]:
         sql.change(f"INSERT {sql.ignore} INTO slot VALUES (?)", (slot,))
         sql.many("REPLACE INTO sample VALUES (?, ?, ?, ?)", [(slot, *row) for row in rows])
         sql.many("REPLACE INTO latest VALUES (?, ?, ?, ?)", [(*row, now) for row in rows])
-    return [_change(found.get(figure.address), figure) for figure in changed]
+    return [_change(found.get(usage.address), usage) for usage in changed]
 
 
-def _is_known(row: Remembered | None, figure: Figure) -> bool:
-    return row is not None and (row.used, row.messages) == (figure.used, figure.messages)
+def _is_known(row: Remembered | None, usage: AccountUsage) -> bool:
+    return row is not None and (row.used, row.messages) == (usage.used, usage.messages)
 
 
-def _change(row: Remembered | None, figure: Figure) -> Change:
+def _change(row: Remembered | None, usage: AccountUsage) -> Change:
     usual = 0 if row is None or row.trend is None else row.trend.growth
-    return Change(address=figure.address, old=None if row is None else row.used, new=figure.used, usual=usual)
+    return Change(address=usage.address, old=None if row is None else row.used, new=usage.used, usual=usual)
 
 
 def _numbers(sql: Sql, addresses: Sequence[str], found: Mapping[str, Remembered]) -> dict[str, int]:

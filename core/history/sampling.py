@@ -18,7 +18,7 @@ from mailquota.core.history.connection import StateError
 from mailquota.core.history.journal import Journal, JournalEntry
 from mailquota.core.history.jumps import WITHIN, least_jump
 from mailquota.core.history.remembered import Remembered
-from mailquota.core.history.samples import Change, Figure, Samples
+from mailquota.core.history.samples import AccountUsage, Change, Samples
 from mailquota.core.history.thinning import slot_of
 from mailquota.core.mailboxes.ledger import Entry, Ledger
 
@@ -114,8 +114,8 @@ class Sampler:
         due = [entry for entry in self._present(entries) if not self._was_written(entry, now)]
         if not due:
             return
-        figures, facts = _figures(due), {entry.address: (entry.limit, entry.sampled_from) for entry in due}
-        changes = await gently(_SHARE, self._write_figures, figures, facts, now)
+        usages, facts = _usages(due), {entry.address: (entry.limit, entry.sampled_from) for entry in due}
+        changes = await gently(_SHARE, self._write_usages, usages, facts, now)
         for entry in due:
             entry.sampled_at = now
             entry.sampled_from = min(entry.sampled_from or now, now)  # the clock may have been set back
@@ -153,17 +153,17 @@ class Sampler:
         until = loop.time() + seconds
         waiting = [*self._taken, *self._later.values(), *self._ledger.unsampled.values()]
         while waiting and loop.time() < until and now >= _CLOCK_SET:
-            figures = _figures(self._present(waiting[-_LAST_SLICE:]))
+            usages = _usages(self._present(waiting[-_LAST_SLICE:]))
             del waiting[-_LAST_SLICE:]
-            await gently(1.0, self._samples.write, figures, now)
+            await gently(1.0, self._samples.write, usages, now)
 
     # ---- in a thread
 
-    def _write_figures(
-        self, figures: list[Figure], facts: dict[str, tuple[int | None, float | None]], now: float
+    def _write_usages(
+        self, usages: list[AccountUsage], facts: dict[str, tuple[int | None, float | None]], now: float
     ) -> list[Change]:
         """``facts`` are limits, and since when this engine has written the accounts (None: not yet)."""
-        changes = self._samples.write(figures, now)
+        changes = self._samples.write(usages, now)
         for change in changes:
             limit, since = facts[change.address]
             if since is not None and change.old is not None:
@@ -196,5 +196,5 @@ class Sampler:
             self._journal.add([jump])
 
 
-def _figures(entries: Iterable[Entry]) -> list[Figure]:
-    return [Figure(entry.address, entry.known.used, entry.known.messages) for entry in entries if entry.known]
+def _usages(entries: Iterable[Entry]) -> list[AccountUsage]:
+    return [AccountUsage(entry.address, entry.known.used, entry.known.messages) for entry in entries if entry.known]

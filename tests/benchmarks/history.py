@@ -22,7 +22,7 @@ from mailquota.core.control.results import Details
 from mailquota.core.history.connection import Sql
 from mailquota.core.history.database import StateDatabase
 from mailquota.core.history.remembered import Remembered
-from mailquota.core.history.samples import Figure, Samples
+from mailquota.core.history.samples import AccountUsage, Samples
 from mailquota.core.history.thinning import SLOT, slot_of
 from tests.benchmarks import load, local, worlds
 from tests.core.clients import Console
@@ -75,7 +75,7 @@ def kept(now: int) -> list[int]:
 def fill(state: StateDatabase, addresses: list[str]) -> None:
     """Straight by SQL; each slot in a transaction of its own."""
     now = time.time()
-    Samples(state).write([Figure(address, 1, 1) for address in addresses], now - DAYS * 86400)
+    Samples(state).write([AccountUsage(address, 1, 1) for address in addresses], now - DAYS * 86400)
     values = "3000000000 + id * 60000 + {0} * 1000, 40000 + id"
     slots = kept(slot_of(now))
     state.write(lambda sql: sql.change("DELETE FROM sample"))
@@ -112,7 +112,7 @@ def cpu(what: str, scale: float = 1.0) -> Iterator[None]:
 def _write(samples: Samples, addresses: list[str]) -> None:
     """All changed, then none; without the rests that an engine makes between two slices."""
     for what, use in (("changed", 5), ("changed again", 6), ("unchanged", 6)):
-        figures = [Figure(address, use * 10**9 + number, use) for number, address in enumerate(addresses)]
+        figures = [AccountUsage(address, use * 10**9 + number, use) for number, address in enumerate(addresses)]
         with cpu(f"writing a round of {len(addresses):,}, all {what}"):
             for start in range(0, len(figures), WRITTEN):
                 samples.write(figures[start : start + WRITTEN], time.time() + use * SLOT)

@@ -39,7 +39,7 @@ class Sender:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str]] = []
-        self.told: list[tuple[str, list[str]]] = []
+        self.sent_to_administrators: list[tuple[str, list[str]]] = []
         self.refuse: Callable[[str], Exception | None] = lambda _address: None
         self.there: set[str] = set()
 
@@ -57,7 +57,7 @@ class Sender:
         error = self.refuse(to)
         if error is not None:
             raise error
-        self.told.append((to, [one.address for one in warnings]))
+        self.sent_to_administrators.append((to, [one.address for one in warnings]))
 
 
 class Town:

@@ -107,7 +107,7 @@ def test_the_next_try_delivers_where_a_look_finds_nothing() -> None:
     assert len(way.given) == 2
 
 
-def test_where_nothing_helps_each_reason_is_told() -> None:
+def test_where_no_method_works_the_error_has_each_reason() -> None:
     """It may be worth another try if one of them is."""
     with pytest.raises(DeliveryError, match=r"^is not there; no such user$") as caught:
         deliverer(Way("dovecot-lda", MISSING), Way("maildir", REFUSED)).deliver(JOHN, MAIL)
@@ -154,6 +154,6 @@ def test_what_is_no_address_is_never_mailed(to: str) -> None:
     assert (caught.value.temporary, mailer.given) == (False, [])
 
 
-def test_errors_of_sendmail_are_told() -> None:
+def test_errors_of_sendmail_are_raised() -> None:
     with pytest.raises(DeliveryError, match="exit code 75"):
         deliverer(mailer=Way("sendmail", FAILED)).send(JOHN, MAIL)

@@ -99,7 +99,7 @@ def test_auto_goes_down_to_our_own(dovecot: Dovecot) -> None:
     assert (dovecot.calls(), dovecot.stored()) == ([LDA, SAVE], 1)
 
 
-def test_auto_stops_where_it_can_not_be_told(dovecot: Dovecot) -> None:
+def test_auto_stops_where_it_is_not_known_whether_the_mail_was_stored(dovecot: Dovecot) -> None:
     """dovecot-lda failed, and doveadm does not answer when it is asked about the mail."""
     dovecot.ends("dovecot-lda", 75)
     dovecot.ends("doveadm", 75)

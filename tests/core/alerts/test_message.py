@@ -115,7 +115,7 @@ def test_an_address_that_would_be_more_is_refused(address: str) -> None:
             compose(facts(), letter(**change))
 
 
-def test_an_account_with_a_hostile_name_can_be_told_of() -> None:
+def test_a_mail_about_an_account_with_a_hostile_name() -> None:
     """Administrators get their copy and their digest: there it is only shown."""
     bad = facts(address="a\r\nBcc: eve@example.com")
     for mail in (compose_copy(bad, letter()), compose_digest([bad, facts()], letter())):

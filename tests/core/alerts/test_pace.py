@@ -50,7 +50,7 @@ def test_a_lower_rate_holds_at_once() -> None:
     ("span", "quiet"),
     [(("22:00", "07:00"), [0, 1, 2, 3, 4, 5, 6, 22, 23]), (("08:00", "10:00"), [8, 9]), (None, [])],
 )
-def test_quiet_hours_by_the_clock_on_the_wall(span: tuple[str, str] | None, quiet: list[int]) -> None:
+def test_quiet_hours_are_local_time(span: tuple[str, str] | None, quiet: list[int]) -> None:
     hours = None if span is None else (time.fromisoformat(span[0]), time.fromisoformat(span[1]))
     days = [datetime(2026, 3, 10, hour).astimezone().timestamp() for hour in range(24)]
     assert [hour for hour, at in enumerate(days) if is_quiet(at, hours)] == quiet

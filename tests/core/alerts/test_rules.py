@@ -33,17 +33,17 @@ class Mailbox:
         return [self.at(used) for used in uses]
 
 
-def test_each_threshold_is_told_once() -> None:
+def test_a_warning_of_each_threshold_is_due_once() -> None:
     assert Mailbox().through(100, 799, 800, 810, 949, 950, 1000, 1100, 999) == [
         "", "", "80%", "", "", "95%", "", "", ""
     ]  # fmt: skip
 
 
-def test_a_jump_over_several_thresholds_tells_the_highest_alone() -> None:
+def test_after_a_jump_over_several_thresholds_the_highest_alone_is_due() -> None:
     assert Mailbox().through(100, 990, 990, 960) == ["", "95%", "", ""]
 
 
-def test_who_is_above_at_the_first_look_is_told_once() -> None:
+def test_above_a_threshold_at_the_start_a_warning_is_due_once() -> None:
     assert Mailbox().through(850, 850) == ["80%", ""]
 
 
@@ -65,14 +65,14 @@ def test_below_the_upper_threshold_it_counts_anew_without_a_word() -> None:
     assert Mailbox().through(960, 900, 950) == ["95%", "", "95%"]
 
 
-def test_who_was_full_hears_of_room_below_the_upper_threshold_and_not_again() -> None:
+def test_after_being_full_room_again_is_due_below_the_upper_threshold_and_not_again() -> None:
     """Mail was refused, and is taken again: that is news. Further down it is none."""
     box = Mailbox()
     assert box.through(1000, 930, 919, 850, 500) == ["95%", "", BELOW, "", ""]
     assert box.through(800, 500) == ["80%", BELOW]
 
 
-def test_a_lowered_limit_tells_and_a_raised_one_makes_room() -> None:
+def test_a_lowered_limit_warns_and_a_raised_one_makes_room() -> None:
     box = Mailbox()
     assert box.at(500) == ""
     box.limit = 600
@@ -122,7 +122,7 @@ def test_a_size_that_is_left() -> None:
     assert small.through(0, 999, 1000) == ["", "", ""]
 
 
-def test_without_thresholds_nobody_is_told_anything() -> None:
+def test_without_thresholds_no_mail_is_due() -> None:
     """Not that there is room either, whatever was said by hand."""
     box = Mailbox(POLICY._replace(thresholds=()))
     box.last = LastWarning(percent=95.0, at=box.now)

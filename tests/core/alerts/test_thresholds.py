@@ -94,7 +94,7 @@ def test_two_engines_at_once_send_each_mail_once(make_town: MakeTown) -> None:
     run(scene())
 
 
-def test_unlimited_exempt_and_disabled_accounts_are_never_told(make_town: MakeTown) -> None:
+def test_owners_of_unlimited_exempt_and_disabled_accounts_are_never_warned(make_town: MakeTown) -> None:
     async def scene() -> None:
         town = make_town()
         town.set(JOHN, 10**9, None)
@@ -106,7 +106,7 @@ def test_unlimited_exempt_and_disabled_accounts_are_never_told(make_town: MakeTo
     run(scene())
 
 
-def test_who_becomes_unlimited_is_forgotten_without_a_word(make_town: MakeTown) -> None:
+def test_an_account_that_becomes_unlimited_loses_its_last_warning_without_a_mail(make_town: MakeTown) -> None:
     async def scene() -> None:
         town = make_town()
         town.set(JOHN, 850)
@@ -131,7 +131,7 @@ def test_a_mailbox_that_can_not_be_measured_changes_nothing(make_town: MakeTown)
     run(scene())
 
 
-def test_accounts_that_are_not_there_for_a_moment_are_not_told_anew(make_town: MakeTown) -> None:
+def test_owners_of_accounts_that_are_gone_for_a_moment_are_not_warned_again(make_town: MakeTown) -> None:
     """As when a database is restored from a copy."""
 
     async def scene() -> None:
@@ -188,7 +188,9 @@ def test_accounts_that_are_gone_for_good_are_forgotten(make_town: MakeTown) -> N
     run(scene())
 
 
-def test_who_is_gone_for_a_moment_is_not_forgotten_though_the_clock_is_set_back(make_town: MakeTown) -> None:
+def test_an_account_that_is_gone_for_a_moment_keeps_its_last_warning_though_the_clock_is_set_back(
+    make_town: MakeTown,
+) -> None:
     """A database that is empty for a moment must not make the engine warn all owners again."""
 
     async def scene() -> None:
@@ -255,7 +257,7 @@ def test_changed_settings_hold_at_once(make_town: MakeTown) -> None:
     run(scene())
 
 
-def test_a_crowd_is_told_one_by_one(make_town: MakeTown) -> None:
+def test_many_owners_are_warned_one_by_one(make_town: MakeTown) -> None:
     """An import makes 2,000 mailboxes cross a threshold at once: each mail once, none above the rate, one digest."""
 
     async def scene() -> None:
@@ -270,12 +272,12 @@ def test_a_crowd_is_told_one_by_one(make_town: MakeTown) -> None:
             await town.step(61.0)
             assert len(town.sender.sent) - before <= 100
         assert sorted(town.sender.sent) == sorted((name, "80%") for name in names)
-        assert [(to, len(told)) for to, told in town.sender.told] == [("admin@example.net", 2000)]
+        assert [(to, len(about)) for to, about in town.sender.sent_to_administrators] == [("admin@example.net", 2000)]
 
     run(scene())
 
 
-def test_while_nothing_can_be_remembered_nobody_is_told_and_nobody_is_lost(
+def test_without_the_state_database_no_owner_is_warned_and_none_is_lost(
     make_town: MakeTown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "_BUSY_SECONDS", 0.05)
@@ -296,7 +298,7 @@ def test_while_nothing_can_be_remembered_nobody_is_told_and_nobody_is_lost(
     run(scene())
 
 
-def test_what_another_engine_told_is_learnt(make_town: MakeTown) -> None:
+def test_the_last_warning_of_another_engine_is_read(make_town: MakeTown) -> None:
     async def scene() -> None:
         town, other = make_town(), make_town()
         await town.thresholds.round()

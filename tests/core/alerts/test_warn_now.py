@@ -36,12 +36,12 @@ def test_thresholds_are_read(text: str, threshold: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "-5", "full", "95 96", "1000", "9\n5", "%"])
-def test_other_words_are_told_with_what_is_accepted(text: str) -> None:
+def test_for_other_texts_the_error_names_what_is_accepted(text: str) -> None:
     with pytest.raises(UsageError, match="accepted: a percentage like 95, or below"):
         parse_threshold(text)
 
 
-def test_one_that_nobody_was_told_of_is_sent_at_once(town: Town) -> None:
+def test_a_first_warning_is_sent_at_once(town: Town) -> None:
     town.set(JOHN, 850)
     assert warned(town, "80") == WarnResult(address=JOHN, mark="80%", state="sent", method="maildir")
     assert town.sender.sent == [(JOHN, "80%")]
@@ -93,7 +93,7 @@ def test_below_is_merged_both_ways(town: Town) -> None:
     run(scene())
 
 
-def test_full_again_after_room_is_news(town: Town) -> None:
+def test_full_again_after_room_is_a_new_warning(town: Town) -> None:
     async def scene() -> None:
         town.set(JOHN, 960)
         await town.step()
@@ -105,7 +105,7 @@ def test_full_again_after_room_is_news(town: Town) -> None:
     run(scene())
 
 
-def test_a_threshold_of_dovecots_that_is_not_ours(town: Town) -> None:
+def test_a_threshold_of_dovecots_that_the_settings_do_not_have(town: Town) -> None:
     async def scene() -> None:
         town.set(JOHN, 910)
         await town.step()
@@ -131,7 +131,7 @@ def test_a_person_is_obeyed_but_for_the_last_minutes(town: Town) -> None:
     run(scene())
 
 
-def test_what_the_figures_do_not_bear_out_is_sent_and_not_remembered(town: Town) -> None:
+def test_a_threshold_that_the_usage_does_not_confirm_is_sent_and_not_stored(town: Town) -> None:
     """Else there would soon be a mail that there is room again."""
 
     async def scene() -> None:
@@ -167,7 +167,7 @@ def test_without_thresholds_a_warning_is_still_sent_and_no_room_again(tmp_path: 
         run(scene(town))
 
 
-def test_at_quiet_hours_dovecots_word_waits_and_a_persons_does_not(tmp_path: Path) -> None:
+def test_in_quiet_hours_an_order_of_dovecot_waits_and_one_of_an_operator_does_not(tmp_path: Path) -> None:
     async def scene(town: Town) -> None:
         town.now = datetime(2026, 3, 10, 23, 0).astimezone().timestamp()
         town.set(JOHN, 850)
@@ -227,7 +227,7 @@ def test_what_dovecot_says_is_remembered_as_our_own(town: Town) -> None:
     assert town.thresholds.last_warnings == town.warning_log.last_warnings()
 
 
-def test_two_who_say_it_at_once_make_one_mail(town: Town) -> None:
+def test_two_orders_at_once_make_one_mail(town: Town) -> None:
     async def scene() -> None:
         import asyncio
 

@@ -59,7 +59,7 @@ def test_every_mail_is_whole(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_all_languages_have_the_same_words(language: str) -> None:
+def test_all_languages_have_the_same_texts(language: str) -> None:
     """A text that a language lacks would show only in the mail that uses it."""
     words = {code: re.findall(r"\{% set (\w+)", (BUILT_IN / code / "words.txt").read_text()) for code in LANGUAGES}
     assert words[language] == words["en"]
@@ -104,7 +104,7 @@ def test_nearly_full_is_not_full() -> None:
     assert compose(facts(used_bytes=5 * GIB - 1), letter()).subject.endswith("is 99 % full")
 
 
-def test_who_is_full_meanwhile_is_not_told_of_room() -> None:
+def test_a_mailbox_that_is_full_meanwhile_gets_no_room_again() -> None:
     """Dovecot's "below" may come late."""
     assert compose(facts(threshold="below", used_bytes=5 * GIB), letter()).subject == HEADLINES["full"]
 

@@ -51,7 +51,7 @@ def test_relative_sizes_start_from_the_limit_or_the_use(
     assert small_world.limit_of(JOHN) == expected
 
 
-def test_the_use_is_measured_before_it_is_reckoned_from(engine: Embedded, small_world: SmallWorld) -> None:
+def test_the_usage_is_measured_before_a_limit_is_computed_from_it(engine: Embedded, small_world: SmallWorld) -> None:
     small_world.deliver(JOHN, 1000)
     (done,) = set_limits(engine, [JOHN], "used*2")
     assert (done.used_bytes, done.new_bytes) == (5000, 10_000)

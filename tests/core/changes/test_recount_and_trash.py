@@ -180,7 +180,7 @@ def test_what_went_before_a_fault_is_reported_recorded_and_in_the_journal(
     assert journal(engine)[0][5] == "-2000"
 
 
-def test_trash_of_several_accounts_tells_of_its_progress(engine: Embedded) -> None:
+def test_trash_of_several_accounts_reports_its_progress(engine: Embedded) -> None:
     told: list[tuple[int, int, str]] = []
     operator = mary()
     operator.progress = lambda *progress: told.append(progress)

@@ -108,7 +108,7 @@ def test_it_goes_back_at_the_start_when_the_engine_was_down(small_world: SmallWo
         assert [(entry.address, entry.new) for entry in entries(engine)[2:]] == [(JOHN, "10000"), (FREE, "unlimited")]
 
 
-def test_who_is_over_the_old_limit_is_told_of(
+def test_an_account_over_its_old_limit_is_reported(
     engine: Embedded, small_world: SmallWorld, caplog: pytest.LogCaptureFixture
 ) -> None:
     """In the journal and as a warning in the log, with the usage of now; others are no warning."""
@@ -142,7 +142,7 @@ def test_an_unknown_use_is_said_to_be_unknown(engine: Embedded, small_world: Sma
 # ---- somebody else
 
 
-def test_what_somebody_changed_since_stays(engine: Embedded, small_world: SmallWorld) -> None:
+def test_a_limit_that_was_changed_since_stays(engine: Embedded, small_world: SmallWorld) -> None:
     set_limits(engine, [JOHN], "20000", "1w")
     small_world.set_limit(JOHN, 7777)
     later(engine)
@@ -339,7 +339,11 @@ def test_a_raise_whose_entry_is_missing_ends_all_the_same(engine: Embedded, smal
     until(is_back(small_world), "it is back")
     until(lambda: len(entries(engine)) == 2, "it is in the journal")
     raised, ended = entries(engine)
-    assert (raised.old, raised.new, raised.reason) == ("10000", "20000", "not known who set it: killed just then")
+    assert (raised.old, raised.new, raised.reason) == (
+        "10000",
+        "20000",
+        "operator not known: stopped before this entry was written",
+    )
     assert (ended.old, ended.new, ended.undoes) == ("20000", "10000", raised.id)
 
 

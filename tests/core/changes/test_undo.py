@@ -103,7 +103,9 @@ def test_very_many_are_taken_back_at_once(engine: Embedded, small_world: SmallWo
 # ---- what is not
 
 
-def test_what_somebody_changed_since_stays_and_who_is_named(engine: Embedded, small_world: SmallWorld) -> None:
+def test_a_limit_that_was_changed_since_stays_and_the_operator_is_named(
+    engine: Embedded, small_world: SmallWorld
+) -> None:
     set_limits(engine, [JOHN, FULL, FREE], "20000")
     set_limits(engine, [JOHN], "30000", operator=BOB)
     small_world.set_limit(FULL, 7000)

@@ -17,7 +17,7 @@ from mailquota.core.base.model import Point, Trend
 from mailquota.core.base.mysql import Target
 from mailquota.core.history.connection import Sql
 from mailquota.core.history.database import StateDatabase
-from mailquota.core.history.samples import Change, Figure, Samples
+from mailquota.core.history.samples import AccountUsage, Change, Samples
 from mailquota.core.history.thinning import SLOT, end_of
 
 NOW = 1_800_000_000.0  # begins a slot
@@ -34,7 +34,7 @@ def samples(state: StateDatabase) -> Samples:
 
 def write(samples: Samples, at: float, **uses: int) -> list[Change]:
     """What accounts hold, by the part before the @; each byte is a message."""
-    return samples.write([Figure(f"{name}@example.org", use, use) for name, use in uses.items()], at)
+    return samples.write([AccountUsage(f"{name}@example.org", use, use) for name, use in uses.items()], at)
 
 
 def uses(samples: Samples, address: str = A, since: float = 0.0, now: float = NOW) -> list[tuple[float, int]]:
@@ -64,13 +64,13 @@ def test_only_what_differs_is_written(samples: Samples, state: StateDatabase) ->
     ]
     assert write(samples, NOW - 2 * SLOT, a=5, b=8) == [Change(address=B, old=7, new=8, usual=0)]
     assert write(samples, NOW - SLOT, a=5, b=8) == []
-    assert samples.write([Figure(A, 5, 6)], NOW) == [Change(address=A, old=5, new=5, usual=0)]
+    assert samples.write([AccountUsage(A, 5, 6)], NOW) == [Change(address=A, old=5, new=5, usual=0)]
     assert uses(samples) == [(-3, 5), (0, 5)]
     assert uses(samples, B) == [(-3, 7), (-2, 8)]
     assert (rows(state), rows(state, "slot")) == (4, 3)
 
 
-def test_within_a_slot_a_later_figure_replaces_the_earlier_one(samples: Samples) -> None:
+def test_within_a_slot_a_later_usage_replaces_the_earlier_one(samples: Samples) -> None:
     write(samples, NOW, a=1)
     write(samples, NOW + SLOT - 1, a=2)
     assert samples.series(A, 0.0, NOW + DAY) == [Point(NOW, 2, 2)]
@@ -117,8 +117,8 @@ def samples_page(most: int) -> str:
     return _PAGE.replace(str(PAGE), str(most))
 
 
-def test_figures_beyond_a_column_do_not_hold_up_the_others(samples: Samples) -> None:
-    samples.write([Figure(A, 2**70, 2**40), Figure(B, -5, -5), Figure("c@example.org", 3, 3)], NOW)
+def test_numbers_too_large_for_a_column_do_not_stop_the_others(samples: Samples) -> None:
+    samples.write([AccountUsage(A, 2**70, 2**40), AccountUsage(B, -5, -5), AccountUsage("c@example.org", 3, 3)], NOW)
     assert samples.series(A, 0.0, NOW) == [Point(NOW, 2**63 - 1, 2**31 - 1)]
     assert samples.series(B, 0.0, NOW) == [Point(NOW, 0, 0)]
     assert samples.series("c@example.org", 0.0, NOW) == [Point(NOW, 3, 3)]
@@ -127,7 +127,7 @@ def test_figures_beyond_a_column_do_not_hold_up_the_others(samples: Samples) -> 
 def test_addresses_from_outside_are_data(samples: Samples, state: StateDatabase) -> None:
     names = ["'; DROP TABLE sample; --@x", "ünï@exämple.org", "a%s?@x", "A@example.org", "x" * 300 + "@example.org"]
     write(samples, NOW, a=1)
-    samples.write([Figure(name, number, number) for number, name in enumerate(names)], NOW)
+    samples.write([AccountUsage(name, number, number) for number, name in enumerate(names)], NOW)
     assert [samples.series(name, 0.0, NOW)[0].used_bytes for name in names] == list(range(len(names)))
     assert rows(state, "account") == len(names) + 1
 
@@ -160,7 +160,7 @@ def test_one_that_another_engine_takes_for_gone_is_not_while_it_is_looked_after(
     assert samples.page(0)[0].gone_at is None
 
 
-def test_who_is_gone_for_long_is_forgotten(samples: Samples, state: StateDatabase) -> None:
+def test_an_account_that_is_gone_for_long_is_deleted(samples: Samples, state: StateDatabase) -> None:
     write(samples, NOW - 10 * DAY, a=1, b=2)
     samples.compute_trends({A: None, B: None}, NOW - 9 * DAY)
     samples.gone([A], NOW - 5 * DAY)
@@ -172,14 +172,14 @@ def test_who_is_gone_for_long_is_forgotten(samples: Samples, state: StateDatabas
     assert samples.series(A, 0.0, NOW) == []
 
 
-def test_who_was_seen_in_the_future_is_forgotten_like_others(samples: Samples) -> None:
+def test_an_account_that_was_written_in_the_future_is_deleted_like_others(samples: Samples) -> None:
     """An engine that does not have an account takes it for gone where none looked after it for days."""
     write(samples, NOW + 3650 * DAY, a=1)
     write(samples, NOW + DAY, b=1)
     assert [row.address for row in samples.page(0) if row.is_forgotten(NOW)] == [A]
 
 
-def test_who_went_in_the_future_goes_now(samples: Samples) -> None:
+def test_an_account_that_went_in_the_future_goes_now(samples: Samples) -> None:
     """The clock was wrong then: what is kept for days is not kept for years."""
     write(samples, NOW, a=1)
     samples.gone([A], NOW + 3650 * DAY)
@@ -200,7 +200,7 @@ def test_many_that_are_gone_are_forgotten_in_parts(samples: Samples, monkeypatch
 # ---- thinning out
 
 
-def test_the_past_is_thinned_out_and_each_day_closes_with_its_last_figure(
+def test_the_history_is_thinned_out_and_each_day_keeps_its_last_usage(
     samples: Samples, state: StateDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In several parts, of accounts of which one changes always and one seldom."""
@@ -228,7 +228,7 @@ def samples_part(most: int) -> str:
     return _LIMIT_OF_PART.replace(str(_MERGED), str(most))
 
 
-def test_at_the_far_end_who_is_there_keeps_a_beginning(samples: Samples, state: StateDatabase) -> None:
+def test_at_the_end_of_the_kept_time_an_account_keeps_its_first_point(samples: Samples, state: StateDatabase) -> None:
     """Those of an account that is gone are not."""
     write(samples, NOW - 450 * DAY, a=1, b=2)
     write(samples, NOW - 300 * DAY, c=3)
@@ -245,7 +245,7 @@ def test_at_the_far_end_who_is_there_keeps_a_beginning(samples: Samples, state: 
     st.lists(st.tuples(st.integers(1, 300), st.integers(0, 5)), min_size=1, max_size=40),
     st.integers(0, 2000),
 )
-def test_thinning_changes_no_closing_figure(steps: list[tuple[int, int]], later: int) -> None:
+def test_thinning_changes_no_last_usage_of_a_day(steps: list[tuple[int, int]], later: int) -> None:
     """Of any life: what held at the end of a coarser slot holds there afterwards."""
     with TemporaryDirectory() as folder, closing(StateDatabase(Target("sqlite", path=Path(folder, "s.db")))) as state:
         samples, slot, held = Samples(state), 2_000_000, {}
@@ -292,7 +292,7 @@ def test_a_clock_that_jumps_back_and_forth_breaks_nothing(samples: Samples) -> N
         assert samples.series(A, 0.0, at)[-1].used_bytes == number
 
 
-def test_a_trend_that_was_reckoned_in_the_future_is_reckoned_again(samples: Samples) -> None:
+def test_a_trend_that_was_computed_in_the_future_is_computed_again(samples: Samples) -> None:
     write(samples, NOW - 3 * DAY, a=1)
     assert set(samples.compute_trends({A: None}, NOW + 500 * DAY)) == {A}
     assert set(samples.compute_trends({A: None}, NOW)) == {A}
@@ -301,7 +301,7 @@ def test_a_trend_that_was_reckoned_in_the_future_is_reckoned_again(samples: Samp
 # ---- reckoning
 
 
-def test_growth_is_reckoned_once_a_day_and_kept(samples: Samples) -> None:
+def test_growth_is_computed_once_a_day_and_stored(samples: Samples) -> None:
     for day in range(40, -1, -1):
         write(samples, NOW - day * DAY, a=1000 + (40 - day) * 10, b=7)
     found = samples.compute_trends({A: 1000, B: None, "nobody@example.org": 1}, NOW)
@@ -312,7 +312,7 @@ def test_growth_is_reckoned_once_a_day_and_kept(samples: Samples) -> None:
     assert write(samples, NOW + DAY, a=1) == [Change(address=A, old=1400, new=1, usual=10)]
 
 
-def test_growth_is_reckoned_from_what_was_thinned_out(samples: Samples) -> None:
+def test_growth_is_computed_from_a_history_that_was_thinned_out(samples: Samples) -> None:
     for quarter in range(40 * 24, -1, -1):
         write(samples, NOW - quarter * HOUR, a=10_000 - quarter)
     thin(samples, NOW)
@@ -378,7 +378,7 @@ def test_two_engines_write_into_one_database(target: Target, same: bool) -> None
 def live(samples: Samples, addresses: list[str], turn: int) -> None:
     """Six hours of an engine."""
     at = NOW - (30 - turn) * 6 * HOUR
-    samples.write([Figure(address, turn, turn) for address in addresses], at)
+    samples.write([AccountUsage(address, turn, turn) for address in addresses], at)
     samples.compute_trends(dict.fromkeys(addresses), at)
     for step in samples.due_merges(at, KEEP):
         samples.merge(step)

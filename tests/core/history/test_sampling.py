@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mailquota.core.history.connection import StateError
-from mailquota.core.history.samples import Change, Figure
+from mailquota.core.history.samples import AccountUsage, Change
 from mailquota.core.history.thinning import SLOT
 from tests.core.histories import DAY, GIB, HOUR, MIB, NOW, Life, play, rounds
 from tests.core.loops import until
@@ -45,7 +45,7 @@ def test_only_what_changed_is_looked_at(life: Life, monkeypatch: pytest.MonkeyPa
     written: list[list[str]] = []
     write = life.samples.write
 
-    def noting(figures: list[Figure], now: float) -> list[Change]:
+    def noting(figures: list[AccountUsage], now: float) -> list[Change]:
         written.append(sorted(figure.address for figure in figures))
         return write(figures, now)
 
@@ -82,7 +82,7 @@ def test_unknown_and_deleted_accounts_are_passed_over(life: Life) -> None:
 def test_one_that_is_deleted_while_it_is_written_breaks_nothing(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
     write, go_on, begun = life.samples.write, threading.Event(), threading.Event()
 
-    def slow(figures: list[Figure], now: float) -> list[Change]:
+    def slow(figures: list[AccountUsage], now: float) -> list[Change]:
         begun.set()
         assert go_on.wait(20)
         return write(figures, now)
@@ -251,7 +251,7 @@ def test_a_new_engine_remembers(life: Life, tmp_path: Path) -> None:
         play(second)
 
 
-def test_who_is_deleted_while_no_engine_runs_is_gone_in_the_end(life: Life) -> None:
+def test_an_account_that_is_deleted_while_no_engine_runs_is_gone_after_days(life: Life) -> None:
     """Once no engine has looked after the account for days."""
 
     async def scene() -> None:
@@ -369,7 +369,7 @@ def test_what_is_one(life: Life, limit: int | None, size: int) -> None:
     play(scene)
 
 
-def test_who_grows_much_each_day_has_no_jump(life: Life) -> None:
+def test_an_account_that_grows_much_each_day_has_no_jump(life: Life) -> None:
     """Eight days' growth within an hour is one; the reason has the usual growth."""
 
     async def scene() -> None:
@@ -422,7 +422,7 @@ def test_a_new_account_that_is_filled_is_no_jump_and_one_that_comes_back_neither
     play(scene)
 
 
-def test_a_jump_that_can_not_be_noted_is_told_and_the_figure_stays(
+def test_a_jump_that_can_not_be_noted_is_logged_and_the_usage_stays(
     life: Life, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scene() -> None:
