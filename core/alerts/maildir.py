@@ -180,7 +180,7 @@ def _count(home: int, record: int | None, size: int) -> None:
 
 
 def _append(record: int, size: int) -> bool:
-    """One line in one write; False where it does not get there, as on a full disk."""
+    """Append a line by one write; False where it was not written whole, as on a full file system."""
     line = f"{size} 1\n".encode()
     try:
         return os.write(record, line) == len(line)

@@ -29,7 +29,7 @@ class RefusalCounts:
         self._tally = tally
         self._history = history
         self._steady = steady
-        self._remembered = False
+        self._restored = False
         self._oldest = 0  # slices before this one have been deleted
 
     @property
@@ -42,7 +42,7 @@ class RefusalCounts:
 
         Once they are handed over, the first round does not read the database: that would count everything twice.
         """
-        self._remembered = True
+        self._restored = True
         self.note_refused(self._tally.recall(refusals, self._steady()))
 
     def note_refused(self, refused_at: Mapping[str, float]) -> None:
@@ -56,7 +56,7 @@ class RefusalCounts:
     async def round(self) -> None:
         """Write what was refused since the last round; the first one reads the counts of the engine before."""
         oldest = self._tally.oldest(self._steady())
-        if not self._remembered:
+        if not self._restored:
             self.restore(await gently(_SHARE, self._history.read, oldest))
         await self._write(_SHARE)
         if oldest >= self._oldest + _OFTEN:

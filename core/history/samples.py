@@ -25,7 +25,7 @@ from mailquota.core.base.growth import DAY, TREND_DAYS, trend, week
 from mailquota.core.base.model import Point, Trend
 from mailquota.core.history.connection import Sql
 from mailquota.core.history.database import StateDatabase
-from mailquota.core.history.remembered import COLUMNS, Remembered, find, placeholders, remembered
+from mailquota.core.history.stored_accounts import COLUMNS, StoredAccount, find, placeholders, stored_account
 from mailquota.core.history.thinning import DAY_SLOTS, SLOT, Merge, end_of, merges, slot_of
 
 PAGE = 500  # accounts that are read at a time
@@ -78,9 +78,9 @@ class Samples:
     def __init__(self, database: StateDatabase) -> None:
         self._database = database
 
-    def page(self, after: int) -> list[Remembered]:
+    def page(self, after: int) -> list[StoredAccount]:
         """The accounts with an id above ``after``, in the order of ids, at most PAGE."""
-        return [remembered(row) for row in self._database.rows(_PAGE, (after,))]
+        return [stored_account(row) for row in self._database.rows(_PAGE, (after,))]
 
     def write(self, usages: Sequence[AccountUsage], now: float) -> list[Change]:
         """Write the usages that differ from the last ones; returns those."""
@@ -152,16 +152,16 @@ def _write(sql: Sql, usages: Sequence[AccountUsage], now: float) -> list[Change]
     return [_change(found.get(usage.address), usage) for usage in changed]
 
 
-def _is_known(row: Remembered | None, usage: AccountUsage) -> bool:
+def _is_known(row: StoredAccount | None, usage: AccountUsage) -> bool:
     return row is not None and (row.used, row.messages) == (usage.used, usage.messages)
 
 
-def _change(row: Remembered | None, usage: AccountUsage) -> Change:
+def _change(row: StoredAccount | None, usage: AccountUsage) -> Change:
     usual = 0 if row is None or row.trend is None else row.trend.growth
     return Change(address=usage.address, old=None if row is None else row.used, new=usage.used, usual=usual)
 
 
-def _numbers(sql: Sql, addresses: Sequence[str], found: Mapping[str, Remembered]) -> dict[str, int]:
+def _numbers(sql: Sql, addresses: Sequence[str], found: Mapping[str, StoredAccount]) -> dict[str, int]:
     """The ids of these accounts; new accounts are added."""
     numbers = {address: row.id for address, row in found.items()}
     new = sorted(address for address in addresses if address not in numbers)
@@ -173,7 +173,7 @@ def _numbers(sql: Sql, addresses: Sequence[str], found: Mapping[str, Remembered]
     return numbers
 
 
-def _come_back(sql: Sql, rows: Iterable[Remembered]) -> None:
+def _come_back(sql: Sql, rows: Iterable[StoredAccount]) -> None:
     back = [(row.id,) for row in rows if row.gone_at is not None]
     if back:
         sql.many("UPDATE account SET gone_at = NULL WHERE id = ?", back)
@@ -182,7 +182,7 @@ def _come_back(sql: Sql, rows: Iterable[Remembered]) -> None:
 # ---- reading and computing
 
 
-def _points(sql: Sql, row: Remembered, since: float, now: float) -> list[Point]:
+def _points(sql: Sql, row: StoredAccount, since: float, now: float) -> list[Point]:
     if row.used is None or row.messages is None or row.changed_at is None:
         return []
     if row.changed_at <= since:
@@ -195,7 +195,7 @@ def _points(sql: Sql, row: Remembered, since: float, now: float) -> list[Point]:
 
 
 def _compute_trends(
-    sql: Sql, due: Sequence[Remembered], limits: Mapping[str, int | None], now: float
+    sql: Sql, due: Sequence[StoredAccount], limits: Mapping[str, int | None], now: float
 ) -> dict[str, TrendAndWeek]:
     since = now - (TREND_DAYS + 1) * DAY
     result = {}
@@ -207,7 +207,7 @@ def _compute_trends(
     return result
 
 
-def _trend_row(row: Remembered, found: TrendAndWeek, now: float) -> tuple[object, ...]:
+def _trend_row(row: StoredAccount, found: TrendAndWeek, now: float) -> tuple[object, ...]:
     growth = (None, None, None) if found.trend is None else (found.trend.growth, found.trend.low, found.trend.high)
     return (row.id, *growth, found.week, now)
 

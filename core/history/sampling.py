@@ -17,8 +17,8 @@ from mailquota.core.base.units import format_size
 from mailquota.core.history.connection import StateError
 from mailquota.core.history.journal import Journal, JournalEntry
 from mailquota.core.history.jumps import WITHIN, least_jump
-from mailquota.core.history.remembered import Remembered
 from mailquota.core.history.samples import AccountUsage, Change, Samples
+from mailquota.core.history.stored_accounts import StoredAccount
 from mailquota.core.history.thinning import slot_of
 from mailquota.core.mailboxes.ledger import Entry, Ledger
 
@@ -62,7 +62,7 @@ class Sampler:
                     self._ledger.left_unsampled.add(row.address)
         self.loaded.set()
 
-    def _set(self, entry: Entry, row: Remembered, now: float) -> None:
+    def _set(self, entry: Entry, row: StoredAccount, now: float) -> None:
         known = entry.known
         same = known is None or (known.used, known.messages) == (row.used, row.messages)
         entry.trend, entry.week = row.trend, row.week

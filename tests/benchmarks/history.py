@@ -21,8 +21,8 @@ from mailquota.core.control.messages import GetDetails
 from mailquota.core.control.results import Details
 from mailquota.core.history.connection import Sql
 from mailquota.core.history.database import StateDatabase
-from mailquota.core.history.remembered import Remembered
 from mailquota.core.history.samples import AccountUsage, Samples
+from mailquota.core.history.stored_accounts import StoredAccount
 from mailquota.core.history.thinning import SLOT, slot_of
 from tests.benchmarks import load, local, worlds
 from tests.core.clients import Console
@@ -203,7 +203,7 @@ def _serve_without_rest() -> None:
     sampling.Sampler.round = again  # type: ignore[method-assign]
     sampling.Sampler._was_written = lambda *_: False  # type: ignore[method-assign]
     samples._is_known = lambda *_: False
-    Remembered.is_due = lambda *_: True  # type: ignore[method-assign]
+    StoredAccount.is_due = lambda *_: True  # type: ignore[method-assign]
     trends._PASS_EVERY = service._ROUND_SECONDS = service._TREND_SECONDS = 0.01
     main()
 

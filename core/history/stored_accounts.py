@@ -20,7 +20,7 @@ COLUMNS = (
 )
 
 
-class Remembered(NamedTuple):
+class StoredAccount(NamedTuple):
     """Sizes in bytes, times in seconds since the epoch; None where nothing was written yet."""
 
     address: str
@@ -46,11 +46,11 @@ class Remembered(NamedTuple):
         return self.reckoned_at is None or not 0 <= now - self.reckoned_at < _RECKON_EVERY
 
 
-def remembered(row: Sequence[Any]) -> Remembered:
+def stored_account(row: Sequence[Any]) -> StoredAccount:
     """A row of COLUMNS as a record. Texts and trends that many accounts have in common are shared, to save memory."""
     address, number, gone_at, used, messages, changed_at, growth, low, high, week, reckoned_at = row
     trend = None if growth is None else Trend(growth, low, high) if low or high else STANDING
-    return Remembered(
+    return StoredAccount(
         address=address,
         id=number,
         gone_at=gone_at,
@@ -63,12 +63,12 @@ def remembered(row: Sequence[Any]) -> Remembered:
     )
 
 
-def find(sql: Sql, addresses: Sequence[str]) -> dict[str, Remembered]:
+def find(sql: Sql, addresses: Sequence[str]) -> dict[str, StoredAccount]:
     """The rows of these accounts, by address; without accounts that the history does not have."""
     if not addresses:
         return {}
     rows = sql.rows(f"{COLUMNS} WHERE a.address IN ({placeholders(addresses)})", addresses)
-    return {row[0]: remembered(row) for row in rows}
+    return {row[0]: stored_account(row) for row in rows}
 
 
 def placeholders(values: Sequence[object]) -> str:
