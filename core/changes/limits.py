@@ -47,10 +47,10 @@ class Limits:
         until: float | None = None,
         dry_run: bool = False,
     ) -> list[SetResult]:
-        """Set the limits of these addresses to ``size`` (as typed, like "5G" or "+10%"), lasting or ``until`` a time.
+        """Set the limits of these addresses to ``size`` (as typed, like "5G" or "+500M"), lasting or ``until`` a time.
 
         ``until`` is in seconds since the epoch. Raises UsageError for a size that the one address can't have,
-        StateError where a temporary limit can't be noted. Other errors are in the results.
+        StateError where a temporary limit can't be noted, DatabaseError. Errors of one account are in its result.
         """
         await self.changes.measure(addresses)
         results = [self._plan(address, size, lasting=until is None) for address in addresses]

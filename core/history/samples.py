@@ -137,7 +137,7 @@ class Samples:
 
 def _write(sql: Sql, usages: Sequence[AccountUsage], now: float) -> list[Change]:
     found = find(sql, [usage.address for usage in usages])
-    _come_back(sql, found.values())
+    _clear_gone(sql, found.values())
     changed = [usage for usage in usages if not _is_known(found.get(usage.address), usage)]
     numbers = _numbers(sql, [usage.address for usage in changed], found)
     rows = sorted(
@@ -173,7 +173,7 @@ def _numbers(sql: Sql, addresses: Sequence[str], found: Mapping[str, StoredAccou
     return numbers
 
 
-def _come_back(sql: Sql, rows: Iterable[StoredAccount]) -> None:
+def _clear_gone(sql: Sql, rows: Iterable[StoredAccount]) -> None:
     back = [(row.id,) for row in rows if row.gone_at is not None]
     if back:
         sql.many("UPDATE account SET gone_at = NULL WHERE id = ?", back)
@@ -202,7 +202,7 @@ def _compute_trends(
     for row in due:
         points = _points(sql, row, since, now)
         result[row.address] = TrendAndWeek(trend(points, now), week(points, limits[row.address], now))
-    _come_back(sql, due)
+    _clear_gone(sql, due)
     sql.many("REPLACE INTO trend VALUES (?, ?, ?, ?, ?, ?)", [_trend_row(row, result[row.address], now) for row in due])
     return result
 

@@ -58,7 +58,7 @@ class Sampler:
                 entry = self._ledger.get(row.address)
                 if entry is not None:
                     self._set(entry, row, now)
-                elif row.is_forgotten(now):
+                elif row.is_unseen(now):
                     self._ledger.left_unsampled.add(row.address)
         self.loaded.set()
 

@@ -10,7 +10,7 @@ from mailquota.core.base.growth import DAY, STANDING
 from mailquota.core.base.model import Trend
 from mailquota.core.history.connection import Sql
 
-_RECKON_EVERY = 20 * 3600.0  # seconds
+_TREND_EVERY = 20 * 3600.0  # seconds: less than a day, so that each account has its turn once a day
 _UNSEEN = 3 * DAY  # seconds after which an account that no engine writes any more is gone
 
 COLUMNS = (
@@ -33,7 +33,7 @@ class StoredAccount(NamedTuple):
     week: str
     reckoned_at: float | None
 
-    def is_forgotten(self, now: float) -> bool:
+    def is_unseen(self, now: float) -> bool:
         """Whether an engine without this account may note it as gone, as no other engine has written it for days.
 
         A time that is days ahead comes from a clock that was wrong, and does not count.
@@ -43,7 +43,7 @@ class StoredAccount(NamedTuple):
 
     def is_due(self, now: float) -> bool:
         """Whether its trend is to be computed; also if it was computed at a time ahead, by a clock that was wrong."""
-        return self.reckoned_at is None or not 0 <= now - self.reckoned_at < _RECKON_EVERY
+        return self.reckoned_at is None or not 0 <= now - self.reckoned_at < _TREND_EVERY
 
 
 def stored_account(row: Sequence[Any]) -> StoredAccount:

@@ -176,7 +176,7 @@ def test_an_account_that_was_written_in_the_future_is_deleted_like_others(sample
     """An engine that does not have an account takes it for gone where none looked after it for days."""
     write(samples, NOW + 3650 * DAY, a=1)
     write(samples, NOW + DAY, b=1)
-    assert [row.address for row in samples.page(0) if row.is_forgotten(NOW)] == [A]
+    assert [row.address for row in samples.page(0) if row.is_unseen(NOW)] == [A]
 
 
 def test_an_account_that_went_in_the_future_goes_now(samples: Samples) -> None:
