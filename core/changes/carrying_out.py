@@ -55,7 +55,7 @@ class Change:
 
     @property
     def address(self) -> str:
-        """The account."""
+        """The account whose limit it is."""
         return self.planned.address
 
     def promised(self) -> SetResult:

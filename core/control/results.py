@@ -142,7 +142,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class JournalRow(msgspec.Struct, frozen=True):
-    """One change as the journal has it, with the keys of the JSON output; in seconds since the epoch.
+    """One change as the journal has it, with the keys of the JSON output; times in seconds since the epoch.
 
     ``old`` and ``new`` are texts: of a limit its bytes or "unlimited", of other kinds a number of bytes or a name.
     ``until`` is when a temporary limit ends, ``undoes`` the number of the entry that this one takes back.
