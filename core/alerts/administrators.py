@@ -1,7 +1,7 @@
-"""What administrators are told of the warnings of others: a copy of few, one digest of many.
+"""Mails to administrators (setting ``warnings.copy_to``) about warnings: copies of a few, one digest of many.
 
-Pure but for the one who sends. News are gathered for a moment first, as an import makes many mailboxes cross a mark
-within seconds; after a digest the next one waits longer. What could not be sent is tried again with what came since.
+Warnings are collected for _GATHER_SECONDS first, as an import makes many mailboxes cross a threshold within seconds.
+After a digest the next mail waits for _HOLD_SECONDS. A mail that could not be sent is tried again after that time.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from collections.abc import Callable
 
 from mailquota.core.alerts.outbox import Outbox, Sender
 from mailquota.core.base.errors import MailquotaError
-from mailquota.core.history.warnings import News
+from mailquota.core.history.warnings import DueWarning
 
 log = logging.getLogger(__name__)
 
 _GATHER_SECONDS = 5.0
-_SINGLY = 3  # more at once are a digest
+_SINGLY = 3  # more warnings at once are a digest
 _HOLD_SECONDS = 600.0  # after a digest, or a failure
-_LOOK_SECONDS = 1.0
+_ROUND_SECONDS = 1.0
 _TRIES = 5
-_MOST = 100_000  # news that are kept while nothing can be sent
+_MOST = 100_000  # warnings that are kept while nothing can be sent
 
 
-class Administrators:
-    """Runs on the engine's loop. ``steady`` is a clock that never goes back."""
+class AdministratorMails:
+    """Runs on the engine's loop. ``steady`` is a clock that never goes back; ``copy_to`` gives the addresses."""
 
     def __init__(
         self, outbox: Outbox, sender: Sender, copy_to: Callable[[], tuple[str, ...]], steady: Callable[[], float]
@@ -35,51 +35,51 @@ class Administrators:
         self._sender = sender
         self._copy_to = copy_to
         self._steady = steady
-        self._news: list[News] = []
-        self._unsent: deque[tuple[str, list[News]]] = deque()
-        self._first = 0.0
+        self._collected: list[DueWarning] = []
+        self._unsent: deque[tuple[str, list[DueWarning]]] = deque()
+        self._first = 0.0  # when collecting began, or the earliest time at which it may
         self._not_before = 0.0
         self._failures = 0
 
-    def hear(self, news: list[News]) -> None:
-        """These are told, or will be."""
+    def add(self, warnings: list[DueWarning]) -> None:
+        """Collect warnings that were sent or queued; dropped where the settings name no administrator."""
         if not self._copy_to():
             return
-        if not self._news:
+        if not self._collected:
             self._first = max(self._first, self._steady())
-        self._news = (self._news + news)[-_MOST:]
+        self._collected = (self._collected + warnings)[-_MOST:]
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Send what is due each second until cancelled."""
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            await self.look()
+            await asyncio.sleep(_ROUND_SECONDS)
+            await self.round()
 
-    async def look(self) -> None:
-        """Tell them if it is time to."""
+    async def round(self) -> None:
+        """Send the mails that may be sent now: not in quiet hours, and within max_per_minute."""
         now = self._steady()
         if now < self._not_before or self._outbox.is_quiet():
             return
-        if self._news and now >= self._first + _GATHER_SECONDS:
-            self._write(now)
-        while self._unsent and self._outbox.room() > 0 and now >= self._not_before:
-            await self._tell(*self._unsent[0], now)
+        if self._collected and now >= self._first + _GATHER_SECONDS:
+            self._make_mails(now)
+        while self._unsent and self._outbox.allowance() > 0 and now >= self._not_before:
+            await self._send(*self._unsent[0], now)
 
-    def _write(self, now: float) -> None:
-        news, self._news = self._news, []
-        mails = [[one] for one in news] if len(news) <= _SINGLY else [news]
+    def _make_mails(self, now: float) -> None:
+        warnings, self._collected = self._collected, []
+        mails = [[one] for one in warnings] if len(warnings) <= _SINGLY else [warnings]
         self._unsent.extend((to, mail) for mail in mails for to in self._copy_to())
-        self._first = now + (_HOLD_SECONDS if len(news) > _SINGLY else 0.0)
+        self._first = now + (_HOLD_SECONDS if len(warnings) > _SINGLY else 0.0)
 
-    async def _tell(self, to: str, news: list[News], now: float) -> None:
-        self._outbox.leaves()
+    async def _send(self, to: str, warnings: list[DueWarning], now: float) -> None:
+        self._outbox.count_sent()
         try:
-            await self._sender.tell_administrators(to, news)
+            await self._sender.send_to_administrator(to, warnings)
         except (MailquotaError, OSError) as error:
-            log.error("%s could not be told of %d warnings: %s", to, len(news), error)
+            log.error("the mail about %d warnings could not be sent to %s: %s", len(warnings), to, error)
             self._failures += 1
             self._not_before = now + _HOLD_SECONDS
             if self._failures < _TRIES:
-                return
-        self._failures = 0
+                return  # it stays the first of the queue
+        self._failures = 0  # sent, or given up: one address that never works must not hold up the others
         self._unsent.popleft()

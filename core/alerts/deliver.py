@@ -1,9 +1,9 @@
-"""Getting a mail into a mailbox, however full it is, and finding out whether it got there. Blocking; in a thread.
+"""Delivers a mail into a mailbox, however full it is, and finds out whether it was stored. Blocking; in a thread.
 
-``auto`` is a row of methods. The next one is tried only where it is sure that the one before stored nothing: it is not
-there, knows no such user, or refused. Where a program failed otherwise, the mailbox is looked at. One that hung may
-have somebody behind it who goes on, so then the delivery fails for the time being, and the next try for the same mail
-looks first. So nobody gets two.
+``auto`` is a list of methods. The next one is tried only if the one before certainly stored nothing: its program is
+not installed, knows no such user, or refused the mail. After any other failure the mailbox is searched for the mail. A
+program that hung may have given the mail to another process, which stores it later: then no other method is tried, the
+delivery fails for now, and the next attempt searches first. So no mailbox owner gets a mail twice.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from mailquota.core.settings.checks import mail_address
 
 
 class Method(Protocol):
-    """One way into a mailbox. Its name is that of the setting ``warnings.delivery``."""
+    """One method of delivery. Its name is the value of the setting ``warnings.delivery``."""
 
     @property
     def name(self) -> str:
-        """See the class."""
+        """The value of the setting."""
 
     def deliver(self, address: str, message: bytes) -> None:
-        """Raises DeliveryError."""
+        """Store a mail in the mailbox of an account. Raises DeliveryError."""
 
 
-Look = Callable[[str, str], bool | None]  # whether a mailbox has a Message-ID; None where that can't be told
+Search = Callable[[str, str], bool | None]  # whether a mailbox has a Message-ID; None where that can't be found out
 
 
 def check_recipient(to: str) -> None:
-    """Raises DeliveryError for what sendmail must not see."""
+    """Raises DeliveryError for an address that sendmail must not get, as it could take it for an option or several."""
     try:
         mail_address(to)
     except UsageError as error:
@@ -40,26 +40,27 @@ def check_recipient(to: str) -> None:
 
 
 class Deliverer:
-    """``methods`` are tried in this order. Of ``looks`` each one's yes counts, but only the last one's no.
+    """Tries ``methods`` in this order.
 
-    ``check`` raises DeliveryError for an address that these methods must not see.
+    Each of ``searches`` may find a mail; that it is not there is known from the last one alone, as the others search
+    only a part of the mailbox. ``check`` raises DeliveryError for an address that these methods must not get.
     """
 
     def __init__(
         self,
         methods: Sequence[Method],
         check: Callable[[str], object],
-        looks: Sequence[Look],
+        searches: Sequence[Search],
         mailer: Method | None = None,
     ) -> None:
         self._methods = tuple(methods)
         self._check = check
-        self._looks = tuple(looks)
+        self._searches = tuple(searches)
         self._mailer = mailer or sendmail()
-        self._unclear: dict[str, str] = {}  # Message-IDs of mails that may be there, and by which method
+        self._unclear: dict[str, str] = {}  # Message-IDs of mails that may have been stored, and by which method
 
     def deliver(self, address: str, message: bytes) -> str:
-        """The method that did it. Raises DeliveryError.
+        """Deliver a mail; the name of the method. Raises DeliveryError.
 
         The message has LF as line ends, and is stored as it is.
         """
@@ -73,29 +74,29 @@ class Deliverer:
             try:
                 method.deliver(address, message)
             except DeliveryError as error:
-                if not self._is_there(method, error, address, message_id):
+                if not self._was_stored(method, error, address, message_id):
                     failures.append(error)
                     continue
             return method.name
         raise DeliveryError("; ".join(map(str, failures)), temporary=any(error.temporary for error in failures))
 
-    def _is_there(self, method: Method, error: DeliveryError, address: str, message_id: str) -> bool:
-        """Whether the method did it in spite of its error. Raises that where it still may."""
+    def _was_stored(self, method: Method, error: DeliveryError, address: str, message_id: str) -> bool:
+        """Whether the method stored the mail in spite of its error. Raises the error where it may still do so."""
         if not error.unclear:
             return False
-        seen = self.was_delivered(address, message_id)
-        if seen is None or (not seen and isinstance(error, HungError)):
+        found = self.was_delivered(address, message_id)
+        if found is None or (not found and isinstance(error, HungError)):
             self._unclear[message_id] = method.name
             raise error
-        return seen
+        return found
 
     def send(self, to: str, message: bytes) -> None:
-        """By sendmail, to an address that need not be here. Raises DeliveryError."""
+        """Send a mail by sendmail, to any address. Raises DeliveryError."""
         check_recipient(to)
         self._mailer.deliver(to, message)
 
     def was_delivered(self, address: str, message_id: str) -> bool | None:
-        """Whether the mailbox has it; None where that can't be told, as of a mail without Message-ID ("")."""
+        """Whether the mailbox has a mail with this Message-ID; None where that can't be found out, or for "" (none)."""
         if not message_id:
             return None
         try:
@@ -103,8 +104,8 @@ class Deliverer:
         except DeliveryError:
             return None
         answer = None
-        for look in self._looks:
-            answer = look(address, message_id)
+        for search in self._searches:
+            answer = search(address, message_id)
             if answer:
                 break
         return answer

@@ -1,4 +1,4 @@
-"""What a warning mail tells about one account. Pure; sizes in bytes."""
+"""What a warning mail says about one account. Pure; sizes in bytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mailquota.core.base.model import Forecast, Trend, percent_of
 
 
 class FolderShare(msgspec.Struct, frozen=True):
-    """What one folder holds, by its name as people read it."""
+    """Messages and bytes in one folder; ``name`` as mail programs show it."""
 
     name: str
     messages: int
@@ -16,17 +16,17 @@ class FolderShare(msgspec.Struct, frozen=True):
     is_trash: bool = False
 
 
-class MailFacts(msgspec.Struct, frozen=True):
+class MailFacts(msgspec.Struct, frozen=True, kw_only=True):
     """One account at one moment. None is "not known"; a ``limit_bytes`` of None is "unlimited" where ``limit_known``.
 
-    ``mark`` is what the mail is about: ``80%`` (reached), ``50M`` (less than that left), ``below`` (there is room
-    again), or empty (its present state). ``folders`` come biggest first, Trash among them.
+    ``threshold`` is what the mail is about: ``80%`` (reached), ``50M`` (less than that left), ``below`` (there is room
+    again), or empty (the present state). ``folders`` come biggest first, Trash among them.
     """
 
     address: str
-    mark: str
-    used_bytes: int | None
-    limit_bytes: int | None
+    threshold: str
+    used_bytes: int | None = None
+    limit_bytes: int | None = None
     messages: int | None = None
     trash_bytes: int | None = None
     trash_messages: int | None = None
@@ -34,16 +34,16 @@ class MailFacts(msgspec.Struct, frozen=True):
     growth: Trend | None = None
     forecast: Forecast | None = None
     limit_known: bool = True
-    test: bool = False  # for somebody who wants to see such a mail
+    test: bool = False  # sent to another address, to see what such a mail looks like
 
     @property
     def percent(self) -> float | None:
-        """Use in percent of the limit."""
+        """Usage in percent of the limit."""
         return percent_of(self.used_bytes, self.limit_bytes)
 
     @property
     def free_bytes(self) -> int | None:
-        """What still fits, never below 0; None also where there is no limit."""
+        """Bytes that still fit, never below 0; None also where there is no limit."""
         if self.used_bytes is None or self.limit_bytes is None:
             return None
         return max(0, self.limit_bytes - self.used_bytes)

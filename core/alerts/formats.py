@@ -1,6 +1,6 @@
 """How a language writes sizes, numbers and times: the filters of the templates. Pure but for the time zone.
 
-A language that is not here writes them as English does.
+Languages that are not listed write them as English does.
 """
 
 from __future__ import annotations
@@ -43,6 +43,6 @@ def filters(language: str) -> dict[str, Callable[..., str]]:
 
 
 def tag(language: str, *, test: bool, copy: bool) -> str:
-    """What stands before the subject, so that nobody takes a test or a copy for the mail itself."""
+    """What the subject of a test or a copy begins with, as "[Test, Copy] "; "" for the mail itself."""
     words = (["Test"] if test else []) + ([_COPY.get(base(language), "Copy")] if copy else [])
     return f"[{', '.join(words)}] " if words else ""

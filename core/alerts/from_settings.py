@@ -1,4 +1,4 @@
-"""How warnings get into mailboxes, by the settings and by what Dovecot says of itself."""
+"""Makes the delivery of warnings, by the settings of mailquota and of Dovecot."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from mailquota.core.settings.discover import ask_dovecot, dovecot_lda
 
 
 def make_deliverer(config: Config) -> Deliverer:
-    """How warnings get into mailboxes. Asks Dovecot, which may take seconds; its answers hold until the next call.
+    """The methods of delivery by ``warnings.delivery``. Asks Dovecot for its settings, which may take seconds.
 
-    Where it is Dovecot that delivers, it is Dovecot that is asked whether it did.
+    Where Dovecot delivers, Dovecot also searches for a mail: Sieve may have stored it in any folder.
     """
     wanted, setting = config.settings.warnings.delivery, config.settings.mailstore.doveadm
     if wanted == "sendmail":
@@ -29,16 +29,16 @@ def make_deliverer(config: Config) -> Deliverer:
     maildir = OwnMaildir(partial(_maildir_of, Mailstore(config.settings.mailstore.path, TrashNames(()))))
     facts = _delivering_dovecot(config)
     if facts is None:
-        return Deliverer([maildir], maildir.place, [maildir.holds])
+        return Deliverer([maildir], maildir.path_of, [maildir.has])
     doveadm, options = _doveadm_command(setting), unenforced(facts)
-    ways: dict[str, Method] = {
+    methods: dict[str, Method] = {
         "dovecot-lda": programs.dovecot_lda(dovecot_lda(setting), options),
         "doveadm": programs.doveadm_save(doveadm, options),
     }
     if wanted == "auto" and may_be_maildir(facts):
-        ways["maildir"] = maildir
-    methods = ways.values() if wanted == "auto" else [ways[wanted]]
-    return Deliverer([*methods], maildir.place, [maildir.holds, partial(programs.search, doveadm)])
+        methods["maildir"] = maildir
+    chosen = methods.values() if wanted == "auto" else [methods[wanted]]
+    return Deliverer([*chosen], maildir.path_of, [maildir.has, partial(programs.search, doveadm)])
 
 
 def _doveadm_command(setting: str) -> list[str]:
@@ -46,17 +46,21 @@ def _doveadm_command(setting: str) -> list[str]:
 
 
 def _maildir_of(store: Mailstore, address: str) -> str:
-    """To Dovecot's tools an address with a wildcard is that of many."""
+    """The Maildir of an address.
+
+    Raises DeliveryError for one with a wildcard: Dovecot's tools would take many users.
+    """
     if not is_username(address):
         raise DeliveryError(f"Dovecot takes no such user name: {shown(address)}", temporary=False)
     return store.maildir(address)
 
 
 def _delivering_dovecot(config: Config) -> QuotaFacts | None:
-    """What has to be known of the Dovecot whose programs deliver; None where they are to be left alone.
+    """The quota settings of the Dovecot whose programs deliver; None where they are not used.
 
-    With a doveadm that is "off" the administrator said so; one that is asked by HTTP is elsewhere, and a full mailbox
-    takes nothing from it. Where Dovecot does not say how it keeps quota, nobody could tell it to let a mail pass.
+    That is so with the delivery ``maildir``, and with ``auto`` if doveadm is "off" in the settings, is reached by HTTP
+    (then it can't store a mail in a full mailbox), or Dovecot's settings can't be read (then it is not known which
+    options let a mail into a full mailbox).
     """
     wanted, setting = config.settings.warnings.delivery, config.settings.mailstore.doveadm
     away = setting == "off" or is_http(setting)

@@ -1,4 +1,4 @@
-"""Writes the mails and has them delivered: the facts of an account from the ledger, its folders, and the history."""
+"""Makes mails of the facts in the ledger, the mailbox and the history, and has them delivered."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Protocol
 
 from mailquota.core.alerts.facts import FolderShare, MailFacts
 from mailquota.core.alerts.message import Letter, Mail, compose, compose_copy, compose_digest
-from mailquota.core.alerts.outbox import MootError
+from mailquota.core.alerts.outbox import NoLongerDueError
 from mailquota.core.base.errors import NoSuchAccountError, sendable
 from mailquota.core.base.threads import in_thread
 from mailquota.core.control.results import Folder, Preview
-from mailquota.core.history.past import forecast_of
-from mailquota.core.history.warnings import News
+from mailquota.core.history.limits_and_forecast import forecast_of
+from mailquota.core.history.warnings import DueWarning
 from mailquota.core.mailboxes.driver import Driver
 from mailquota.core.mailboxes.ledger import Entry, Ledger
 from mailquota.core.mailboxes.measure import Unmeasurable
@@ -31,20 +31,23 @@ _FOLDER_SECONDS = 10.0  # a mail without its list of folders is better than none
 
 
 class Delivery(Protocol):
-    """How a mail gets into a mailbox; blocking. Raises DeliveryError."""
+    """Delivers finished mails. Blocking; raises DeliveryError."""
 
     def deliver(self, address: str, message: bytes) -> str:
-        """Into the mailbox of an account, however full; the method."""
+        """Store a mail in the mailbox of an account, however full; the method."""
 
     def send(self, to: str, message: bytes) -> None:
-        """To anybody, by sendmail."""
+        """Send a mail to any address, by sendmail."""
 
     def was_delivered(self, address: str, message_id: str) -> bool | None:
-        """Whether it is there already; None where that can't be told."""
+        """Whether the mailbox has a mail with this Message-ID; None where that can't be found out."""
 
 
 class WarningMails:
-    """A Sender (core/alerts/outbox.py). ``make_delivery`` is called once, in a thread, when the first mail is due."""
+    """A Sender (core/alerts/outbox.py), and the mails that operators order.
+
+    ``make_delivery`` is called in a thread, for the first mail and after each change of the settings.
+    """
 
     def __init__(
         self,
@@ -63,42 +66,45 @@ class WarningMails:
 
     # ---- what a Sender does
 
-    async def deliver(self, number: int, at: float, news: News) -> str:
-        """See Sender."""
-        facts = await self._facts(news.address, news.mark)
-        message_id = _message_id(number, at, self._config().sender_for(news.address))
-        letter = make_letter(self._config(), news.address, message_id)
-        return await in_thread(lambda: self._delivered(news.address, compose(facts, letter)))
+    async def deliver(self, number: int, at: float, warning: DueWarning) -> str:
+        facts = await self._facts(warning.address, warning.threshold)
+        message_id = _message_id(number, at, self._config().sender_for(warning.address))
+        letter = make_letter(self._config(), warning.address, message_id)
+        return await in_thread(lambda: self._deliver(warning.address, compose(facts, letter)))
 
-    async def was_delivered(self, number: int, at: float, news: News) -> bool:
-        """See Sender."""
-        wanted = _message_id(number, at, self._config().sender_for(news.address))
-        return await in_thread(lambda: bool(self._deliverer().was_delivered(news.address, wanted)))
+    async def was_delivered(self, number: int, at: float, warning: DueWarning) -> bool:
+        wanted = _message_id(number, at, self._config().sender_for(warning.address))
+        return await in_thread(lambda: bool(self._deliverer().was_delivered(warning.address, wanted)))
 
-    async def tell_administrators(self, to: str, news: list[News]) -> None:
-        """See Sender."""
+    async def send_to_administrator(self, to: str, warnings: list[DueWarning]) -> None:
         letter = make_letter(self._config(), to)
-        if len(news) == 1:
-            facts = await self._facts(news[0].address, news[0].mark)
+        if len(warnings) == 1:
+            facts = await self._facts(warnings[0].address, warnings[0].threshold)
             await in_thread(lambda: self._send(to, compose_copy(facts, letter)))
         else:
-            accounts = [MailFacts(n.address, n.mark, n.used, n.limit) for n in news]
+            accounts = [
+                MailFacts(address=one.address, threshold=one.threshold, used_bytes=one.used, limit_bytes=one.limit)
+                for one in warnings
+            ]
             await in_thread(lambda: self._send(to, compose_digest(accounts, letter)))
 
-    # ---- what operators ask for
+    # ---- for operators
 
-    async def preview(self, address: str, mark: str) -> Preview:
-        """The mail as it would be now. Raises NoSuchAccountError."""
-        mail = await self._written(address, mark, address, test=False)
-        return Preview(mail.subject, mail.text, mail.html, mail.language, mail.remark)
+    async def preview(self, address: str, threshold: str) -> Preview:
+        """The mail as its owner would get it now. Raises NoSuchAccountError."""
+        mail = await self._made(address, threshold, address, test=False)
+        return Preview(subject=mail.subject, text=mail.text, html=mail.html, language=mail.language, remark=mail.remark)
 
-    async def test(self, address: str, mark: str, to: str) -> str:
-        """Send what the account would get to somebody else; the method. Raises NoSuchAccountError, DeliveryError."""
-        mail = await self._written(address, mark, to, test=True)
+    async def test(self, address: str, threshold: str, to: str) -> str:
+        """Send the mail that the account would get to another address; the method.
+
+        Raises NoSuchAccountError, DeliveryError.
+        """
+        mail = await self._made(address, threshold, to, test=True)
         return await in_thread(lambda: self._send(to, mail))
 
     async def folders(self, address: str) -> list[Folder]:
-        """The folders by the names that people read; none where the mailbox can't be read, as its row says."""
+        """The folders of an account by the names that mail programs show; none where the mailbox can't be read."""
         try:
             counted = await in_thread(lambda: self._driver.folders(address))
         except Unmeasurable as error:
@@ -108,30 +114,30 @@ class WarningMails:
 
     # ---- parts
 
-    async def _written(self, address: str, mark: str, to: str, *, test: bool) -> Mail:
+    async def _made(self, address: str, threshold: str, to: str, *, test: bool) -> Mail:
         if self._ledger.get(address) is None:
             raise NoSuchAccountError(address)
-        facts = await self._facts(address, mark, test=test)
+        facts = await self._facts(address, threshold, test=test)
         letter = make_letter(self._config(), to, about=address)
         return await in_thread(lambda: compose(facts, letter))
 
-    async def _facts(self, address: str, mark: str, *, test: bool = False) -> MailFacts:
+    async def _facts(self, address: str, threshold: str, *, test: bool = False) -> MailFacts:
         entry = self._ledger.get(address)
         if entry is None:
-            raise MootError("there is no such account any more")
+            raise NoLongerDueError("there is no such account any more")
         row = self._ledger.row(entry)
         folders = await self._biggest_folders(entry)
         return MailFacts(
-            address,
-            mark,
-            row.used_bytes,
-            row.limit_bytes,
-            row.messages,
-            row.trash_bytes,
-            row.trash_messages,
-            folders,
-            entry.trend,
-            forecast_of(entry),
+            address=address,
+            threshold=threshold,
+            used_bytes=row.used_bytes,
+            limit_bytes=row.limit_bytes,
+            messages=row.messages,
+            trash_bytes=row.trash_bytes,
+            trash_messages=row.trash_messages,
+            folders=folders,
+            growth=entry.trend,
+            forecast=forecast_of(entry),
             test=test,
         )
 
@@ -146,31 +152,35 @@ class WarningMails:
         return tuple(FolderShare(f.name, f.messages, f.bytes, f.trash) for f in found)
 
     def _deliverer(self) -> Delivery:
-        """In a thread: Dovecot is asked how it is set up, after each change of the settings anew."""
+        """Called in a thread: after a change of the settings Dovecot is asked for its own settings again."""
         config = self._config()
         if self._delivery is None or self._delivery[0] is not config:
             self._delivery = (config, self._make_delivery(config))
         return self._delivery[1]
 
-    def _delivered(self, address: str, mail: Mail) -> str:
-        self._remark(mail)
+    def _deliver(self, address: str, mail: Mail) -> str:
+        self._log_remark(mail)
         return self._deliverer().deliver(address, mail.message)
 
     def _send(self, to: str, mail: Mail) -> str:
-        """One of our own gets it into the mailbox, others by mail."""
-        self._remark(mail)
+        """A mailbox of this server gets it however full it is, other addresses by sendmail."""
+        self._log_remark(mail)
         if self._ledger.is_mailbox(to):
             return self._deliverer().deliver(to, mail.message)
         self._deliverer().send(to, mail.message)
         return "sendmail"
 
-    def _remark(self, mail: Mail) -> None:
+    def _log_remark(self, mail: Mail) -> None:
         if mail.remark:
             log.warning("the built-in text is sent: %s", mail.remark)
 
 
 def make_letter(config: Config, to: str, message_id: str = "", about: str = "") -> Letter:
-    """By the settings, as of now; in the language of the account that it is ``about``, if it is not ``to``'s own."""
+    """The head of a mail, by the settings and as of now.
+
+    Its language is that of the account ``about``, or that of ``to`` where none is given. ``message_id`` is made
+    where it is empty.
+    """
     warnings, account = config.settings.warnings, about or to
     sender = config.sender_for(account)
     return Letter(
@@ -184,6 +194,6 @@ def make_letter(config: Config, to: str, message_id: str = "", about: str = "") 
 
 
 def _message_id(number: int, at: float, sender: str) -> str:
-    """The same for each try of a mail from the queue, so that one that arrived can be found; else a new one."""
+    """The same for each attempt to deliver a mail of the queue, as it is searched for by it; for others a new one."""
     unique = f"{number}.{at * 1000:.0f}" if number else uuid.uuid4().hex
     return f"<mailquota.{unique}@{sender.rpartition('@')[2]}>"

@@ -1,14 +1,16 @@
-"""Our own delivery into a Maildir: a file in ``tmp``, safely on disk, then moved to ``new`` of INBOX, then recorded.
+"""Delivers into a Maildir itself: a file in ``tmp``, synced, then moved to ``new`` of INBOX, then added to maildirsize.
 
-The name tells what quota is counted by: ``,S=`` bytes and ``,W=`` bytes with CRLF line ends; both are believed blindly.
-It also holds a digest of the Message-ID, so that a look at names finds the mail again, whatever flags it has by then.
+The name of the file has what Dovecot counts quota by: ``,S=`` bytes and ``,W=`` bytes with CRLF line ends. Dovecot
+does not check either. It also has a digest of the Message-ID, so that a list of names is enough to find the mail
+again, whatever flags it has by then.
 
-The owner of a mailbox may have put links into it that lead elsewhere, so everything is done through handles of its
-directories, and no link in it is followed. The Maildir itself may be one: of root's, or of whom it leads to anyway.
+The owner of a mailbox may have put symbolic links into it that lead to files of others. So all work is done through
+handles of its directories, and no link in it is followed. The Maildir itself may be a link if that belongs to root, or
+to the owner of the directory that it leads to.
 
-maildirsize gets one appended line, and only if it was there before the mail was. Dovecot may write it anew meanwhile,
-with or without our mail in it. So where another file lies there at the end it is removed, and the next reader counts;
-likewise where it can't be written.
+maildirsize gets one line appended, and only if it existed before the mail was stored. Dovecot may replace it at the
+same time, by one that does or does not count the new mail. So if it is another file afterwards, or can't be written,
+it is deleted, and its next reader counts the mailbox anew.
 """
 
 from __future__ import annotations
@@ -30,39 +32,39 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 _RECORD = "maildirsize"
 _MESSAGE_ID = re.compile(rb"^Message-ID:\s*(<[^\s<>]+>)\s*$", re.IGNORECASE | re.MULTILINE)
-_ODD = "a link, or not what it should be"
+_ODD = "a link, or not of the kind that a Maildir has there"
 
 
 def message_id_of(message: bytes) -> str:
-    """Its Message-ID with the angle brackets; empty where it has none."""
+    """The Message-ID of a mail, with the angle brackets; empty where it has none."""
     match = _MESSAGE_ID.search(message.partition(b"\n\n")[0])
     return match[1].decode("utf-8", "replace") if match else ""
 
 
 class OwnMaildir:
-    """See the module. ``place`` tells where the Maildir of an address lies, and raises DeliveryError."""
+    """A method of delivery. ``path_of`` gives the path of the Maildir of an address; it may raise DeliveryError."""
 
     name = "maildir"
 
-    def __init__(self, place: Callable[[str], str], clock: Callable[[], float] = time.time) -> None:
-        self.place = place
+    def __init__(self, path_of: Callable[[str], str], clock: Callable[[], float] = time.time) -> None:
+        self.path_of = path_of
         self._clock = clock
 
     def deliver(self, address: str, message: bytes) -> None:
-        """Put a message into INBOX. Raises DeliveryError, where nothing was."""
-        maildir = self.place(address)
+        """Store a mail in INBOX. Raises DeliveryError; then nothing was stored."""
+        maildir = self.path_of(address)
         try:
             _deliver(maildir, message, self._clock())
         except OSError as error:
             path = os.path.join(maildir, error.filename) if error.filename else maildir
             raise DeliveryError(f"{path}: {_reason(error)}", temporary=True) from error
 
-    def holds(self, address: str, message_id: str) -> bool | None:
-        """Whether INBOX has a message that ``deliver`` put there; None where that can't be told."""
-        mark = f"Q{_digest(message_id)}."
+    def has(self, address: str, message_id: str) -> bool | None:
+        """Whether INBOX has a mail that ``deliver`` stored; None where the Maildir can't be read."""
+        digest = f"Q{_digest(message_id)}."
         try:
-            with _opened(self.place(address)) as home:
-                return any(mark in name for part in ("new", "cur") for name in _names(home, part))
+            with _opened(self.path_of(address)) as home:
+                return any(digest in name for part in ("new", "cur") for name in _names(home, part))
         except OSError:
             return None
 
@@ -81,7 +83,7 @@ def _deliver(maildir: str, message: bytes, now: float) -> None:
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=tmp)
-        # From here on it is delivered, whatever comes.
+        # From here on the mail is delivered: an error now must not have it delivered again.
         with contextlib.suppress(OSError):
             os.fsync(new)
         _count(home, record, len(message))
@@ -95,7 +97,7 @@ def _reason(error: OSError) -> str:
 
 
 def _name(message: bytes, now: float) -> str:
-    """As Dovecot names its own, with our digest."""
+    """A file name of the form that Dovecot uses, with the digest of the Message-ID (Q)."""
     host = socket.gethostname().replace("/", r"\057").replace(":", r"\072")
     seconds, micro = divmod(int(now * 1e6), 1_000_000)
     with_cr = len(message) + message.count(b"\n") - message.count(b"\r\n")
@@ -111,15 +113,15 @@ def _digest(message_id: str) -> str:
 def _opened(maildir: str) -> Iterator[int]:
     handle = os.open(maildir, _DIRECTORY)
     try:
-        _check_way(os.lstat(maildir), os.fstat(handle))
+        _check_link(os.lstat(maildir), os.fstat(handle))
         yield handle
     finally:
         os.close(handle)
 
 
-def _check_way(way: os.stat_result, there: os.stat_result) -> None:
-    """A link that somebody made to the mailbox of another is no way to it."""
-    trusted = way.st_uid in {0, there.st_uid} if stat.S_ISLNK(way.st_mode) else os.path.samestat(way, there)
+def _check_link(link: os.stat_result, target: os.stat_result) -> None:
+    """Raises PermissionError for a link that is neither root's nor the target's owner's: it may lead to any mailbox."""
+    trusted = link.st_uid in {0, target.st_uid} if stat.S_ISLNK(link.st_mode) else os.path.samestat(link, target)
     if not trusted:
         raise PermissionError(errno.EPERM, "a link to a mailbox of another owner")
 
@@ -139,7 +141,7 @@ def _names(home: int, part: str) -> list[str]:
 
 
 def _write(tmp: int, name: str, message: bytes, like: os.stat_result) -> None:
-    """With the owner and the rights that Dovecot would give it: those of the Maildir, for files."""
+    """Write the file and sync it, with owner and mode as Dovecot gives them: those of the Maildir, without x."""
     handle = os.open(name, _CREATE, 0o600, dir_fd=tmp)
     with open(handle, "wb") as file:
         os.fchown(handle, like.st_uid, like.st_gid)
@@ -151,7 +153,7 @@ def _write(tmp: int, name: str, message: bytes, like: os.stat_result) -> None:
 
 @contextlib.contextmanager
 def _record(home: int) -> Iterator[int | None]:
-    """A handle of maildirsize to append with; None where there is none that can be written."""
+    """A handle to append to maildirsize; None where there is none, or it can't be written."""
     handle = None
     with contextlib.suppress(FileNotFoundError, PermissionError):
         handle = os.open(_RECORD, _APPEND, dir_fd=home)
@@ -165,7 +167,7 @@ def _record(home: int) -> Iterator[int | None]:
 
 
 def _check_record(status: os.stat_result) -> None:
-    """What is no plain file, or also lies elsewhere, is none of Dovecot's, and not ours to write to."""
+    """Raises OSError unless it is a plain file with one name, as Dovecot makes it: anything else may be a trap."""
     if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
         raise OSError(errno.EPERM, _ODD, _RECORD)
 
@@ -178,7 +180,7 @@ def _count(home: int, record: int | None, size: int) -> None:
 
 
 def _append(record: int, size: int) -> bool:
-    """One line in one write; False where it does not get there, as on a full disk."""
+    """Append a line by one write; False where it was not written whole, as on a full file system."""
     line = f"{size} 1\n".encode()
     try:
         return os.write(record, line) == len(line)

@@ -1,9 +1,9 @@
 """The mails that are sent: to the owner of a mailbox, to administrators as a copy, and to them about many at once.
 
-facts (what is known) → variables (what templates see) → texts (in which words) → mime (bytes to be stored or sent).
-Whatever the facts and the administrator's templates hold, a mail comes out; only an address that can't stand in a
-header is refused. Blocking, as templates are files: made in a thread. Jinja2 and the email package are imported here
-and late, as an engine that sends no mail does without them.
+facts (of an account) → variables (of the templates) → texts (in a language) → mime (bytes to be stored or sent).
+A mail is made of any facts and any templates of the administrator; only an address that a header can't have is
+refused. Blocking, as templates are files; called in a thread. Jinja2 and the email package are imported late, to save
+the memory of an engine that sends no mail.
 """
 
 from __future__ import annotations
@@ -19,11 +19,15 @@ from mailquota.core.alerts.formats import tag
 from mailquota.core.alerts.texts import texts_for
 from mailquota.core.alerts.variables import digest_variables, warning_variables
 
-TEMPLATE_SECONDS = 1.0  # of CPU time, for templates of the administrator's
+TEMPLATE_SECONDS = 1.0  # of CPU time, for an administrator's own templates
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
-    """From whom to whom, when (seconds since the epoch), and in whose words: ``templates`` is a folder or None."""
+    """The head of a mail, and which templates it is made with.
+
+    ``at`` is in seconds since the epoch, ``templates`` a folder of own templates or None, ``seconds`` the CPU time that
+    those may take.
+    """
 
     sender: str
     to: str
@@ -34,10 +38,11 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = TEMPLATE_SECONDS
 
 
-class Mail(msgspec.Struct, frozen=True):
-    """A finished mail. ``message`` is all of it, with LF as the end of lines; the rest is for who wants to look at it.
+class Mail(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished mail. ``message`` is all of it, with LF as the end of lines; the other fields are for a preview.
 
-    ``html`` is empty where own templates have text alone. ``remark`` says what of the settings is not used, and why.
+    ``html`` is empty where own templates have text alone. ``remark`` says which template or language is not used, and
+    why.
     """
 
     message: bytes
@@ -49,25 +54,25 @@ class Mail(msgspec.Struct, frozen=True):
 
 
 def compose(facts: MailFacts, letter: Letter) -> Mail:
-    """What the owner is told. Raises UsageError where an address can't stand in a header."""
+    """The mail to a mailbox owner. Raises UsageError where a header can't have an address or the Message-ID."""
     return _about_one(facts, letter, copy=False)
 
 
 def compose_copy(facts: MailFacts, letter: Letter) -> Mail:
-    """The same mail for an administrator, who sees that it is a copy. Raises UsageError as above."""
+    """The same mail to an administrator, whose subject says that it is a copy. Raises UsageError as ``compose``."""
     return _about_one(facts, letter, copy=True)
 
 
 def compose_digest(accounts: Sequence[MailFacts], letter: Letter) -> Mail:
-    """One mail to an administrator about many accounts, in any order. Raises UsageError as above."""
+    """One mail to an administrator about many accounts, in any order. Raises UsageError as ``compose``."""
     variables = digest_variables(accounts, postmaster=letter.sender, at=letter.at)
     return _mail("digest", variables, letter, "")
 
 
 def _about_one(facts: MailFacts, letter: Letter, *, copy: bool) -> Mail:
     variables = warning_variables(facts, postmaster=letter.sender, at=letter.at, copy=copy)
-    # Who is full meanwhile is not told that there is room.
-    kind = "below" if facts.mark == "below" and not facts.full else "warning"
+    # The mailbox may have filled up again since "room again" became due: then the mail says what is so now.
+    kind = "below" if facts.threshold == "below" and not facts.full else "warning"
     return _mail(kind, variables, letter, tag(letter.language, test=facts.test, copy=copy))
 
 
@@ -85,4 +90,6 @@ def _mail(kind: str, variables: dict[str, Any], letter: Letter, prefix: str) -> 
         text=texts.text,
         html=texts.html,
     )
-    return Mail(message, subject, texts.text, texts.html, texts.language, texts.remark)
+    return Mail(
+        message=message, subject=subject, text=texts.text, html=texts.html, language=texts.language, remark=texts.remark
+    )

@@ -1,9 +1,9 @@
 """A finished mail as bytes: headers, text and HTML. Lines end in LF, and none is near 998 bytes.
 
-From, To and Message-ID are written by hand after a check: EmailMessage breaks long quoted local parts, and encodes
-letters beyond ASCII in a way that an address does not allow (RFC 2047, 5). They stay UTF-8 here (RFC 6532), as only
-those write to such an address who can. The subject is folded by the older Header: EmailMessage now and then doubles a
-space between two encoded words.
+From, To and Message-ID are written without the email package, after a check: EmailMessage breaks long quoted local
+parts, and encodes letters beyond ASCII in a way that is not allowed in an address (RFC 2047, section 5). Here they stay
+UTF-8 (RFC 6532): a server that has such an address takes it so. The subject is folded by the older class Header, as
+EmailMessage sometimes doubles a space between two encoded words.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _MESSAGE_ID = re.compile(r"<[^\s<>]+@[^\s<>]+>")
 
 
 def address_text(address: str) -> str:
-    """An address as a header has it, its local part in quotes where it has odd characters.
+    """An address for a header, its local part in quotes where it has characters that need them.
 
-    Raises UsageError for what is none, or would be more than one header.
+    Raises UsageError for a text that is no address, or that has line ends and so would make more than one header.
     """
     local, _, domain = address.rpartition("@")
     if not local or not address.isprintable() or not _DOMAIN.fullmatch(domain):
@@ -39,14 +39,14 @@ def address_text(address: str) -> str:
 
 
 def build(*, sender: str, to: str, at: float, message_id: str, subject: str, text: str, html: str) -> bytes:
-    """The whole mail; without ``html`` it has the text alone.
+    """The whole mail; with an empty ``html`` it has the text alone.
 
     ``at`` is in seconds since the epoch; ``subject`` is one line.
-    Raises UsageError where an address or the Message-ID can't stand in a header.
+    Raises UsageError where a header can't have an address or the Message-ID.
     """
     if not message_id.isprintable() or not _MESSAGE_ID.fullmatch(message_id):
         raise _refused(message_id, "a Message-ID like <unique@example.org>")
-    by_hand = {
+    headers = {
         "From": address_text(sender),
         "To": address_text(to),
         "Message-ID": _short(message_id),
@@ -54,19 +54,19 @@ def build(*, sender: str, to: str, at: float, message_id: str, subject: str, tex
     }
     mail = EmailMessage(policy=policy.default)  # its lines end in LF
     mail["Date"] = format_datetime(datetime.fromtimestamp(at).astimezone())
-    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody answers it by itself, and no loop begins
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no program answers it, so no mail loop begins
     mail["Precedence"] = "bulk"  # the same for older programs
     mail["X-Auto-Response-Suppress"] = "All"  # and for Exchange
     mail.set_content(text, cte="quoted-printable")
     if html:
         mail.add_alternative(html, subtype="html", cte="quoted-printable")
         for part in mail.iter_parts():
-            del part["MIME-Version"]  # which is the whole mail's (RFC 2045, 4)
-    return "".join(f"{name}: {value}\n" for name, value in by_hand.items()).encode() + mail.as_bytes()
+            del part["MIME-Version"]  # only the mail as a whole has it (RFC 2045, section 4)
+    return "".join(f"{name}: {value}\n" for name, value in headers.items()).encode() + mail.as_bytes()
 
 
 def _encoded(subject: str) -> str:
-    """RFC 2047, also where a text only looks as if it were encoded already."""
+    """A subject encoded by RFC 2047; also one in ASCII with "=?", which would be decoded otherwise."""
     plain = subject.isascii() and "=?" not in subject
     return Header(subject, "us-ascii" if plain else "utf-8", header_name="Subject").encode()
 

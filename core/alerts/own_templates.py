@@ -1,10 +1,11 @@
-"""An administrator's own templates, rendered in a process apart. Both ends are here; the child's is ``main``.
+"""Renders an administrator's own templates in a child process. Both sides are here; the child's is ``main``.
 
-A template can ask for endless loops, for 10 GB of letters, or for a power that takes a year. In this process the last
-two could not be ended by anything: they run in C, hold the interpreter, and with it every answer to Postfix. So a child
-does it, with limits that the kernel keeps: CPU time (a timer that names the line, and one that kills where the timer
-is not heard), memory, and the parent's patience for all else. A request is one JSON document, so is the answer.
-It costs a tenth of a second of a CPU for a mail, only where there are such templates.
+A template can contain an endless loop, a text of 10 GB, or a power that takes a year to compute. The last two run in C
+without giving up the interpreter: in the engine nothing could stop them, and no policy request would be answered. So
+a child does it, under limits that the kernel enforces: memory; CPU time, by a timer whose error names the line of the
+template, and a second later by a signal that kills the child, in case the first was not handled. For anything else
+there is a timeout in the parent. Request and answer are one JSON document each. It takes a tenth of a second of CPU a
+mail, only with own templates.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ _MEMORY = 256 << 20
 
 
 class TemplateError(MailquotaError):
-    """A template of the administrator's that can't be used; the text names file, line and fault."""
+    """An own template that can't be used; the text names file, line and fault."""
 
 
 def render_own(
     folder: Path, names: Sequence[str], language: str, variables: dict[str, Any], seconds: float
 ) -> dict[str, str]:
-    """What these templates give. It takes at most ``seconds`` of CPU time, and little longer than that in all.
+    """The texts of these templates, by name. Takes at most ``seconds`` of CPU time, and START_SECONDS more in all.
 
-    Raises TemplateError, whatever a template does.
+    Raises TemplateError for each fault of a template, and where the child can't be started.
     """
     order = {"folder": str(folder), "names": names, "language": language, "variables": variables, "seconds": seconds}
     try:
@@ -61,7 +62,7 @@ def render_own(
 
 
 def _end(code: int, complaints: bytes, seconds: float) -> str:
-    """What became of a child that did not answer."""
+    """Why a child ended without an answer."""
     if -code == signal.SIGXCPU:
         return _slow(seconds)
     last = complaints.decode("utf-8", "replace").strip().rpartition("\n")[2]
@@ -73,20 +74,20 @@ def _slow(seconds: float) -> str:
 
 
 class _TooSlowError(Exception):
-    """The template has had its time."""
+    """The template has used up its CPU time."""
 
 
 def main() -> None:
-    """The child: an order on standard input, the answer on standard output."""
+    """The child: reads a request from standard input, writes the answer to standard output."""
     order = json.load(sys.stdin)
     folder, names = Path(order["folder"]), order["names"]
-    from mailquota.core.alerts import render  # late: its start is not on the template's account
+    from mailquota.core.alerts import render  # late: importing Jinja2 must not count as time of the template
 
     try:
         with _limits(order["seconds"]):
             texts = render.render(names, order["language"], order["variables"], folder)
         answer: dict[str, Any] = {"texts": texts}
-    except Exception as error:  # noqa: BLE001  an outer edge: whatever a template does is told as its fault
+    except Exception as error:  # noqa: BLE001  an outer edge: any error of a template is reported as its fault
         answer = {"fault": render.reason(error, folder / names[0])}
     json.dump(answer, sys.stdout)
 

@@ -1,4 +1,4 @@
-"""When a mail may leave: not too many a minute, not at quiet hours, and again some time after a failure. Pure."""
+"""When a mail may be sent: within max_per_minute, outside quiet hours, and some time after a failure. Pure."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ class Pace:
         self.most = most
         self._sent: deque[float] = deque()
 
-    def room(self, now: float) -> int:
-        """How many may leave now."""
+    def allowance(self, now: float) -> int:
+        """How many mails may be sent now."""
         while self._sent and self._sent[0] <= now - WINDOW:
             self._sent.popleft()
         return max(0, self.most - len(self._sent))
 
     def sent(self, now: float) -> None:
-        """One leaves."""
+        """Count a mail that is sent now."""
         self._sent.append(now)
 
     def remember(self, times: Iterable[float]) -> None:
-        """What left before a restart."""
+        """Count mails that were sent before a restart, at these times."""
         self._sent.extend(sorted(times))
 
 
 def is_quiet(at: float, span: tuple[time, time] | None) -> bool:
-    """Whether ``at``, in seconds since the epoch, lies in the quiet hours, by the clock on the wall here."""
+    """Whether ``at``, in seconds since the epoch, is within the quiet hours, in local time. They may span midnight."""
     if span is None:
         return False
     begin, end = span
@@ -42,5 +42,5 @@ def is_quiet(at: float, span: tuple[time, time] | None) -> bool:
 
 
 def next_try(attempts: int, now: float) -> float | None:
-    """When to try again after so many failures; None: never."""
+    """When to try again after so many failed attempts; None: never."""
     return now + RETRIES[attempts - 1] if attempts <= len(RETRIES) else None

@@ -1,14 +1,14 @@
-"""Programs that take a mail on their standard input: dovecot-lda, doveadm, sendmail. Blocking; always in a thread.
+"""Programs that read a mail from standard input: dovecot-lda, doveadm, sendmail. Blocking; called in a thread.
 
-Exit codes are those of sysexits: 67 no such user, 73 and 77 the mailbox is full (doveadm, dovecot-lda). Some of them
-say for sure that nothing was stored; after any other failure, a signal or a timeout, the mail may be there. So it may
-after errors that doveadm writes while it ends with 0 (core/servers/dovecot/complaints.py).
+Exit codes are those of sysexits.h: 67 no such user, 73 and 77 the mailbox is full (doveadm, dovecot-lda). Those in
+_REFUSED and _UNUSABLE mean that nothing was stored; after any other failure, a signal or a timeout, the mail may have
+been stored. So it may after errors that doveadm writes though it ends with 0 (core/servers/dovecot/complaints.py).
 
-dovecot-lda must have ``-e``: without it a full mailbox means exit code 0 and a mail that is gone. With it that is 77,
-so settings of Dovecot that changed since its options were chosen are noticed.
+dovecot-lda must have ``-e``: without it a full mailbox gives exit code 0, and the mail is lost. With it the code is 77,
+so it is noticed if Dovecot's settings have changed since its options were chosen.
 
-The environment is our own: under Dovecot's script service there is none. A program leads a process group, so that
-whatever it started goes with it when it hangs.
+The environment is set here, as Dovecot's script service gives none. Each program leads a process group, so that the
+processes that it started are killed with it when it hangs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import msgspec
 from mailquota.core.base.errors import DeliveryError
 from mailquota.core.servers.dovecot.complaints import errors, outcome
 
-SECONDS = 20.0  # that a program may take; Dovecot itself waits 60 s for a database that is gone
+SECONDS = 20.0  # that a program may take; Dovecot itself waits 60 s for a database that does not answer
 SENDMAIL = ("/usr/sbin/sendmail",)
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -37,16 +37,16 @@ _MESSAGE_ID = re.compile(r"<[^\s<>]+>")
 
 
 class HungError(DeliveryError):
-    """A program was killed because it did not end; what it asked to deliver may go on."""
+    """A program was killed because it did not end; a server that it gave the mail to may still store it."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name} did not end within {SECONDS:g} s", temporary=True, unclear=True)
 
 
 class Program(msgspec.Struct, frozen=True):
-    """One way of delivery; ``command`` makes the words for an address.
+    """A method of delivery; ``command`` gives the words of the command for an address.
 
-    ``errors_count``: whether an error on its standard error is one though it ends with 0.
+    ``errors_count``: an error on its standard error is a failure although it ends with 0.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Program(msgspec.Struct, frozen=True):
     errors_count: bool = False
 
     def deliver(self, address: str, message: bytes) -> None:
-        """Raises DeliveryError."""
+        """Run the program with the mail. Raises DeliveryError; ``unclear`` where the mail may have been stored."""
         code, complaints = _run(self.name, self.command(address), message)
         if code == 0 and not (self.errors_count and errors(complaints)):
             return
@@ -65,24 +65,24 @@ class Program(msgspec.Struct, frozen=True):
 
 
 def dovecot_lda(command: Sequence[str], options: Sequence[str]) -> Program:
-    """``options`` are the settings with which Dovecot stores a mail in a full mailbox."""
+    """Dovecot's own delivery. ``options`` are the settings with which it stores a mail in a full mailbox."""
     return Program("dovecot-lda", lambda address: [*command, "-d", address, "-e", *_settings(options)])
 
 
 def doveadm_save(command: Sequence[str], options: Sequence[str]) -> Program:
-    """As ``dovecot_lda``, past Sieve."""
+    """``doveadm save``: as ``dovecot_lda``, but into INBOX without Sieve."""
     return Program(
         "doveadm", lambda address: [*command, *_settings(options), "save", "-u", address, "-m", "INBOX"], True
     )
 
 
 def sendmail(command: Sequence[str] = SENDMAIL) -> Program:
-    """With the empty sender: what can't be delivered comes back to nobody."""
+    """Postfix's sendmail with the empty sender, so that no bounce comes back."""
     return Program("sendmail", lambda address: [*command, "-i", "-f", "<>", "--", address])
 
 
 def search(command: Sequence[str], address: str, message_id: str) -> bool | None:
-    """Whether doveadm finds a Message-ID in any folder of a user; None where that can't be told."""
+    """Whether doveadm finds a Message-ID in any folder of a user; None where it failed."""
     if not _MESSAGE_ID.fullmatch(message_id):
         return None
     words = [*command, "search", "-u", address, "mailbox", "*", "header", "Message-ID", message_id]
@@ -102,7 +102,7 @@ def _settings(options: Sequence[str]) -> list[str]:
 
 
 def _run(name: str, command: Sequence[str], message: bytes) -> tuple[int, str]:
-    """Exit code, and its complaints. Raises DeliveryError where there is no exit code."""
+    """Run a program; its exit code and standard error. Raises DeliveryError where it can't be run, or hangs."""
     try:
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -115,7 +115,7 @@ def _run(name: str, command: Sequence[str], message: bytes) -> tuple[int, str]:
         try:
             complaints = process.communicate(message, SECONDS)[1]
         except subprocess.TimeoutExpired:
-            code = process.poll()  # something that it left behind may hold the pipe
+            code = process.poll()  # it may have ended, and a process that it started holds the pipe open
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             if code is not None:

@@ -1,7 +1,7 @@
-"""Templates to text, in Jinja2's sandbox. Imported only when a mail is made, as Jinja2 takes 11 MB.
+"""Renders templates in Jinja2's sandbox. Imported only when a mail is made, as Jinja2 takes 11 MB.
 
-The built-in layouts are rendered right here. An administrator's own templates run through the same code in a process
-apart (core/alerts/own_templates.py): the sandbox keeps them from our objects, but not from taking all time and memory.
+The built-in templates are rendered in this process. Own templates of an administrator are rendered by the same code in
+a child process (core/alerts/own_templates.py): the sandbox does not limit their time and memory.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from mailquota.core.alerts.formats import filters
 
 BUILT_IN = Path(__file__).parent / "templates"
-LONGEST = 1_000_000  # characters of what a template gives, bytes of its file
+LONGEST = 1_000_000  # characters of the rendered text, bytes of the template's file
 _LONGEST_REASON = 300
 
 
 class UnusableError(Exception):
-    """A template that can't be read, or gives what can't be sent; names the file."""
+    """A template that can't be read, or whose text is too long; names the file."""
 
 
 def render(
     names: Sequence[str], language: str, variables: dict[str, Any], folder: Path | None = None
 ) -> dict[str, str]:
-    """What each of these templates gives. Those that ``folder`` lacks are the built-in ones."""
+    """The text of each of these templates, by name. The built-in one is taken where ``folder`` has none."""
     environment = _environment(language, folder)
     return {name: _output(environment.get_template(name), variables) for name in names}
 
@@ -52,7 +52,7 @@ def _environment(language: str, folder: Path | None) -> jinja2.Environment:
 
 
 def _load(folder: Path | None, name: str) -> tuple[str, str, None] | None:
-    """Source and path; a name with ``..`` in it is refused by Jinja2's own rule."""
+    """Text and path of a template. ``split_template_path`` refuses a name with ``..`` in it."""
     for root in (folder, BUILT_IN):
         path = root and root.joinpath(*split_template_path(name))
         if path and os.path.lexists(path):
@@ -78,7 +78,7 @@ def _read(path: Path) -> str:
 
 
 def _open_now(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # nobody waits at a FIFO
+    return os.open(path, flags | os.O_NONBLOCK)  # without it, opening a FIFO would wait for a writer
 
 
 def _output(template: jinja2.Template, variables: dict[str, Any]) -> str:
@@ -92,14 +92,14 @@ def _output(template: jinja2.Template, variables: dict[str, Any]) -> str:
 
 
 def reason(error: Exception, begun: Path) -> str:
-    """File, line and fault of what went wrong in a template; ``begun`` is the file where nothing says more."""
+    """File, line and fault of an error in a template; ``begun`` is named where the error does not tell the file."""
     if isinstance(error, UnusableError):
         return str(error)
     if isinstance(error, jinja2.TemplateSyntaxError):
-        place, fault = f"{error.filename}, line {error.lineno}", error.message or "can't be read"
+        location, fault = f"{error.filename}, line {error.lineno}", error.message or "can't be read"
     else:
-        place, fault = _place(error) or str(begun), _fault(error)
-    return f"{place}: {fault}"[:_LONGEST_REASON]
+        location, fault = _location(error) or str(begun), _fault(error)
+    return f"{location}: {fault}"[:_LONGEST_REASON]
 
 
 def _fault(error: Exception) -> str:
@@ -107,17 +107,17 @@ def _fault(error: Exception) -> str:
         return "needs too much memory"
     if isinstance(error, jinja2.TemplateNotFound):
         return f"there is no template {error.name}"
-    if isinstance(error, SyntaxError):  # of the program that Jinja2 makes of it; where is not said in lines of ours
+    if isinstance(error, SyntaxError):  # in the code that Jinja2 makes; its line number is not one of the template
         return error.msg
     return str(error) or type(error).__name__
 
 
-def _place(error: Exception) -> str:
-    """The last line of a template on the way to the error; Jinja2 puts the files of templates into tracebacks."""
-    place, step = "", error.__traceback__
+def _location(error: Exception) -> str:
+    """File and line of the innermost template in a traceback, where Jinja2 puts the files of templates; "" for none."""
+    location, step = "", error.__traceback__
     while step is not None:
         name = step.tb_frame.f_code.co_filename
         if os.path.isabs(name) and not name.endswith(".py"):
-            place = f"{name}, line {step.tb_lineno}"
+            location = f"{name}, line {step.tb_lineno}"
         step = step.tb_next
-    return place
+    return location

@@ -1,11 +1,11 @@
-"""Whether the owner of a mailbox is to be told something now. Pure: the clock and the memory are parameters.
+"""Whether a warning is due to the owner of a mailbox now. Pure: the clock and the last warning are parameters.
 
-Theory of operation. A verdict comes from the state that a mailbox is in and from what its owner was told last, never
-from the moment at which a mark was crossed. So it does not matter how a mailbox came to be full (a mail, an import, a
-lowered limit, a recount) nor what was going on then (a restart, an engine that was down): whoever is above a mark and
-was not told so is told, once. What was told is forgotten only when the use is HYSTERESIS below the mark again, so a
-mailbox that hovers around it gets one mail. All of this is in percent of the limit, as a mark that is a size left is
-another percentage for each mailbox.
+Theory of operation. The decision follows from the usage and limit that a mailbox has now, and from its owner's last
+warning, never from the moment at which a threshold was crossed. So it does not matter how a mailbox came to be full (a
+mail, an import, a lowered limit, a recount) nor what happened meanwhile (a restart, an engine that was down): the owner
+of a mailbox above a threshold is warned once, if no warning of it holds. A warning holds until the usage is HYSTERESIS
+below its threshold, so a mailbox that goes up and down around a threshold gets one mail. All of this is in percent of
+the limit: a threshold that is space left is another percentage for each mailbox.
 """
 
 from __future__ import annotations
@@ -16,114 +16,124 @@ from typing import NamedTuple
 
 import msgspec
 
-from mailquota.core.base.model import Told, percent_of
+from mailquota.core.base.model import LastWarning, percent_of
 from mailquota.core.base.units import parse_size
 
 HYSTERESIS = 3.0  # percent of the limit
 BELOW = "below"
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A threshold of the settings: a percentage, or a size that is left. ``text`` is how it is named."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """One of the setting ``warnings.thresholds``: a percentage, or space left. ``text`` is its name ("80%", "50M")."""
 
     text: str
     percent: int = 0
-    left: int = 0  # bytes
+    left: int = 0  # bytes; 0 for a percentage
 
     def percent_of(self, limit: int) -> float | None:
-        """The mark in percent of a limit; None for a mailbox that is smaller than what should be left in it."""
+        """The threshold in percent of a limit in bytes; None where the limit is not above the space left."""
         if not self.left:
             return float(self.percent)
         return (limit - self.left) * 100 / limit if self.left < limit else None
 
     def is_reached(self, used: int, limit: int) -> bool:
-        """At the percentage counts as reached, as for Dovecot; of a size left there must be less."""
+        """Whether a usage (bytes) has reached it: exactly the percentage has, as in Dovecot; exactly the space has not.
+
+        Space left is never reached in a mailbox whose limit is not above it: that would always be warned.
+        """
         if not self.left:
             return used * 100 >= limit * self.percent
         return self.left < limit and limit - used < self.left
 
 
-def parse_marks(thresholds: Iterable[int | str]) -> tuple[Mark, ...]:
-    """The setting ``warnings.thresholds``."""
+def parse_thresholds(thresholds: Iterable[int | str]) -> tuple[Threshold, ...]:
+    """The setting ``warnings.thresholds``: numbers are percentages, texts are sizes. Each one once."""
     return tuple(
-        Mark(f"{value}%", percent=value) if isinstance(value, int) else Mark(value.strip(), left=parse_size(value))
+        Threshold(text=f"{value}%", percent=value)
+        if isinstance(value, int)
+        else Threshold(text=value.strip(), left=parse_size(value))
         for value in dict.fromkeys(thresholds)
     )
 
 
 class Policy(NamedTuple):
-    """The settings that decide. ``remind_seconds`` 0: no reminders. ``below``: tell them when there is room again."""
+    """The settings that decide. ``remind_seconds`` is 0 for no reminders; ``below``: send "room again" mails."""
 
-    marks: tuple[Mark, ...]
+    thresholds: tuple[Threshold, ...]
     remind_seconds: float
     below: bool
 
 
 class Verdict(NamedTuple):
-    """``due`` is the mark to tell about, BELOW, or ""; ``told`` is what is to be remembered, None for nothing."""
+    """``due`` is the name of a threshold, BELOW, or "" for no mail; ``last`` the last warning from now on, if any."""
 
     due: str
-    told: Told | None
+    last: LastWarning | None
 
 
-class Fill(NamedTuple):
-    """How full a mailbox is, in bytes, and the highest mark that it is at or above."""
+class MailboxState(NamedTuple):
+    """Usage and limit in bytes, and the highest threshold that is reached: its name, and its percent of the limit."""
 
     used: int
     limit: int
-    mark: tuple[str, float] | None
+    reached: tuple[str, float] | None
 
     @property
-    def over(self) -> bool:
+    def full(self) -> bool:
         """At the limit or above."""
         return self.used >= self.limit
 
 
-def judge(told: Told | None, used: int | None, limit: int | None, policy: Policy, now: float) -> Verdict:
-    """What is due, and what is remembered from now on. A use that is not known changes nothing."""
+def judge(last: LastWarning | None, used: int | None, limit: int | None, policy: Policy, now: float) -> Verdict:
+    """Which mail is due, if any, and which last warning holds from now on. A usage of None changes nothing."""
     if not limit:
-        return Verdict("", None)  # unlimited: nothing to be near of
+        return Verdict("", None)  # unlimited: no threshold to reach
     if used is None:
-        return Verdict("", told)
-    fill = Fill(used, limit, reached(used, limit, policy.marks))
-    if told is None:
-        return _tell(fill, now)
-    if told.at > now:  # the clock went back: what was told in the future was told just now
-        told = msgspec.structs.replace(told, at=now)
-    again = 0 < policy.remind_seconds <= now - told.at
-    if fill.mark is not None and (fill.mark[1] > told.percent or again):
-        return _tell(fill, now)
-    return _descend(told, fill, policy)
+        return Verdict("", last)
+    state = MailboxState(used, limit, reached(used, limit, policy.thresholds))
+    if last is None:
+        return _warn(state, now)
+    if last.at > now:  # the clock was set back: a reminder that waited for the old time would come much too late
+        last = msgspec.structs.replace(last, at=now)
+    remind = 0 < policy.remind_seconds <= now - last.at
+    if state.reached is not None and (state.reached[1] > last.percent or remind):
+        return _warn(state, now)
+    return _still_holding(last, state, policy)
 
 
-def reached(used: int, limit: int, marks: Iterable[Mark]) -> tuple[str, float] | None:
-    """The highest mark that a mailbox is at or above: its name and its percentage of the limit."""
-    found = [(mark.percent_of(limit) or 0.0, mark.text) for mark in marks if mark.is_reached(used, limit)]
+def reached(used: int, limit: int, thresholds: Iterable[Threshold]) -> tuple[str, float] | None:
+    """The highest threshold that is reached: its name and its percentage of the limit; None where none is."""
+    found = [(one.percent_of(limit) or 0.0, one.text) for one in thresholds if one.is_reached(used, limit)]
     return (max(found)[1], max(found)[0]) if found else None
 
 
-def _tell(fill: Fill, now: float) -> Verdict:
-    if fill.mark is None:
+def _warn(state: MailboxState, now: float) -> Verdict:
+    if state.reached is None:
         return Verdict("", None)
-    return Verdict(fill.mark[0], Told(fill.mark[1], now, fill.over))
+    name, percent = state.reached
+    return Verdict(name, LastWarning(percent=percent, at=now, was_full=state.full))
 
 
-def _descend(told: Told, fill: Fill, policy: Policy) -> Verdict:
-    """The highest mark that still holds; room again once below all of them, or below the highest after being full."""
-    over = told.over or fill.over
-    use = percent_of(fill.used, fill.limit) or 0.0
-    percents = [percent for mark in policy.marks if (percent := mark.percent_of(fill.limit)) is not None]
-    still = [percent for percent in [*percents, told.percent] if percent <= told.percent and holds(use, percent)]
-    due = BELOW if policy.below and told.room and policy.marks else ""
+def _still_holding(last: LastWarning, state: MailboxState, policy: Policy) -> Verdict:
+    """What is left of the last warning: it sinks to the highest threshold that still holds.
+
+    "Room again" is due once none holds any more; after the mailbox was full already below the highest threshold, as
+    mail was refused then and is accepted again.
+    """
+    was_full = last.was_full or state.full
+    percent = percent_of(state.used, state.limit) or 0.0
+    all_percents = [found for one in policy.thresholds if (found := one.percent_of(state.limit)) is not None]
+    still = [one for one in [*all_percents, last.percent] if one <= last.percent and holds(percent, one)]
+    due = BELOW if policy.below and last.room_again_due and policy.thresholds else ""
     if not still:
         return Verdict(due, None)
-    told = msgspec.structs.replace(told, percent=max(still), over=over)
-    if over and not holds(use, max(percents, default=100.0)):
-        return Verdict(due, msgspec.structs.replace(told, over=False, room=False))
-    return Verdict("", told)
+    last = msgspec.structs.replace(last, percent=max(still), was_full=was_full)
+    if was_full and not holds(percent, max(all_percents, default=100.0)):
+        return Verdict(due, msgspec.structs.replace(last, was_full=False, room_again_due=False))
+    return Verdict("", last)
 
 
-def holds(use: float, percent: float) -> bool:
-    """Whether a mark is not left behind yet; both in percent of the limit."""
-    return use >= percent - HYSTERESIS
+def holds(percent: float, threshold: float) -> bool:
+    """Whether a usage is at a threshold or less than HYSTERESIS below it; both in percent of the limit."""
+    return percent >= threshold - HYSTERESIS

@@ -1,21 +1,21 @@
-"""All that tells owners of mailboxes how full they are, put together for an engine, and what clients order of it."""
+"""The warnings of an engine: all of their parts put together, and the orders of clients."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 
 import msgspec
 
-from mailquota.core.alerts.administrators import Administrators
+from mailquota.core.alerts.administrators import AdministratorMails
 from mailquota.core.alerts.from_settings import make_deliverer
 from mailquota.core.alerts.letters import WarningMails
 from mailquota.core.alerts.outbox import Outbox
 from mailquota.core.alerts.rules import BELOW
 from mailquota.core.alerts.thresholds import Settings, ThresholdWatch
-from mailquota.core.alerts.warn_now import WarnNow, parse_mark
+from mailquota.core.alerts.warn_now import WarnNow, parse_threshold
 from mailquota.core.base import restarts
 from mailquota.core.base.errors import MailquotaError, error_code, error_text
 from mailquota.core.base.threads import in_thread
@@ -23,7 +23,7 @@ from mailquota.core.control.messages import GetWarnings, PreviewWarning, TrialWa
 from mailquota.core.control.results import Preview, WarningRow, WarnResult
 from mailquota.core.history.database import StateDatabase
 from mailquota.core.history.journal import Journal
-from mailquota.core.history.warnings import News, WarningLog
+from mailquota.core.history.warnings import DueWarning, WarningLog
 from mailquota.core.mailboxes.driver import Driver
 from mailquota.core.mailboxes.ledger import Ledger
 from mailquota.core.mailboxes.rounds import Poller
@@ -34,9 +34,9 @@ from mailquota.core.settings.config import Config
 Order = Warn | TrialWarning | PreviewWarning | GetWarnings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What of an engine is needed here."""
+    """The parts of an engine that warnings need."""
 
     ledger: Ledger
     driver: Driver
@@ -44,7 +44,6 @@ class Parts:
     journal: Journal
     state: StateDatabase
     is_trash: TrashNames
-    _: KW_ONLY
     config: Callable[[], Config]
 
 
@@ -55,85 +54,87 @@ class AlertService:
         self._config = parts.config
         self._ledger = parts.ledger
         self._tasks: list[asyncio.Task[None]] = []
-        self._book = WarningLog(parts.state)
+        self._log = WarningLog(parts.state)
         self.mails = WarningMails(parts.ledger, parts.driver, parts.is_trash, parts.config, make_deliverer)
-        self.outbox = Outbox(self._book, self.mails, parts.journal, parts.config)
-        self._administrators = Administrators(
+        self.outbox = Outbox(self._log, self.mails, parts.journal, parts.config)
+        self._administrator_mails = AdministratorMails(
             self.outbox, self.mails, lambda: parts.config().settings.warnings.copy_to, time.monotonic
         )
-        self.thresholds = ThresholdWatch(parts.ledger, self._book, Settings.of(parts.config()), self._hear)
+        self.thresholds = ThresholdWatch(parts.ledger, self._log, Settings.of(parts.config()), self._queued)
         self._warn_now = WarnNow(
             parts.ledger,
             parts.poller,
             thresholds=self.thresholds,
             outbox=self.outbox,
-            book=self._book,
+            warning_log=self._log,
             sender=self.mails,
         )
 
     def start(self) -> None:
-        """Begin, once the accounts are read."""
+        """Begin to judge and to send; called once the accounts are read."""
         self._tasks = [
             restarts.start("warnings", self.thresholds.run),
             restarts.start("delivery", self.outbox.run),
-            restarts.start("administrators", self._administrators.run),
+            restarts.start("administrators", self._administrator_mails.run),
         ]
 
     async def finish(self, seconds: float) -> None:
-        """Begin nothing more, and let mails that are on their way arrive."""
+        """Begin nothing more, and wait at most ``seconds`` for deliveries that have begun."""
         for task in self._tasks:
             task.cancel()
         await self.outbox.finish(seconds)
 
     def settings_changed(self) -> None:
-        """Other marks, another rate, another delivery: they hold from now on."""
+        """Use the settings of now; those of pace and delivery are read when they are needed."""
         self.thresholds.settings = Settings.of(self._config())
 
-    def _hear(self, news: list[News]) -> None:
-        self.outbox.ring()
-        self._administrators.hear(news)
+    def _queued(self, warnings: list[DueWarning]) -> None:
+        self.outbox.wake()
+        self._administrator_mails.add(warnings)
 
     async def answer(self, order: Order) -> object:
-        """Carry an order out; its result. Raises MailquotaError."""
+        """Carry an order out; its result, of the type that core/control/messages.py names. Raises MailquotaError."""
         match order:
-            case Warn(addresses=addresses, mark=mark, source=source):
-                return [await self.warn(address, mark, source) for address in addresses]
+            case Warn(addresses=addresses, mark=threshold, source=source):
+                return [await self.warn(address, threshold, source) for address in addresses]
             case GetWarnings(address=address, most=most):
                 return await self.warnings(address, most)
-            case PreviewWarning(address=address, mark=mark):
-                return await self._preview(address, mark)
-            case TrialWarning(address=address, mark=mark, to=to):
-                return await self._test(address, mark, to)
+            case PreviewWarning(address=address, mark=threshold):
+                return await self._preview(address, threshold)
+            case TrialWarning(address=address, mark=threshold, to=to):
+                return await self._test(address, threshold, to)
 
     async def warnings(self, address: str, most: int) -> list[WarningRow]:
-        """The newest, newest first, of one account if it is given. Raises StateError."""
-        rows = await in_thread(lambda: self._book.newest(address, most))
+        """The newest ``most`` warnings, newest first, of one account if it is given. Raises StateError."""
+        rows = await in_thread(lambda: self._log.newest(address, most))
         return [msgspec.convert(row, WarningRow) for row in rows]
 
-    async def warn(self, address: str, mark: str, source: str) -> WarnResult:
-        """Tell the owner of a mailbox now; administrators hear of what Dovecot says."""
-        result = await self._warn_now.warn(address, mark, source)
+    async def warn(self, address: str, threshold: str, source: str) -> WarnResult:
+        """Warn the owner of a mailbox now. Administrators get a copy where Dovecot ordered it."""
+        result = await self._warn_now.warn(address, threshold, source)
         entry = self._ledger.get(address)
         if entry is not None and source == "dovecot" and result.state in {"sent", "queued"}:
-            self._administrators.hear([self._warn_now.news(entry, result.mark)])
+            self._administrator_mails.add([self._warn_now.due_warning(entry, result.mark)])
         return result
 
-    async def _preview(self, address: str, mark: str) -> Preview:
-        return await self.mails.preview(address, self._mark(address, mark))
+    async def _preview(self, address: str, threshold: str) -> Preview:
+        return await self.mails.preview(address, self._threshold(address, threshold))
 
-    async def _test(self, address: str, mark: str, to: str) -> WarnResult:
+    async def _test(self, address: str, threshold: str, to: str) -> WarnResult:
         mail_address(to)
-        mark = self._mark(address, mark)
-        self.outbox.leaves()
+        threshold = self._threshold(address, threshold)
+        self.outbox.count_sent()
         try:
-            return WarnResult(address, mark, "sent", await self.mails.test(address, mark, to))
+            return WarnResult(
+                address=address, mark=threshold, state="sent", method=await self.mails.test(address, threshold, to)
+            )
         except MailquotaError as error:
-            return WarnResult(address, mark, "failed", error=error_text(error), code=error_code(error))
+            return WarnResult(
+                address=address, mark=threshold, state="failed", error=error_text(error), code=error_code(error)
+            )
 
-    def _mark(self, address: str, mark: str) -> str:
-        return (
-            mark if mark == BELOW or mark in self._names() else parse_mark(mark) or self._warn_now.present_mark(address)
-        )
-
-    def _names(self) -> set[str]:
-        return {mark.text for mark in self.thresholds.settings.policy.marks}
+    def _threshold(self, address: str, threshold: str) -> str:
+        """The name of a threshold as an order has it: one of the settings, a percentage, or the present one for ""."""
+        if threshold == BELOW or threshold in {one.text for one in self.thresholds.settings.policy.thresholds}:
+            return threshold
+        return parse_threshold(threshold) or self._warn_now.present_threshold(address)

@@ -1,13 +1,14 @@
-"""Which words a mail has: the administrator's own or the built-in ones, in which language.
+"""Chooses the texts of a mail: the administrator's own or the built-in ones, and the language.
 
-A folder of own templates has one folder a language, with any of these files, for a mail of kind ``warning``, say:
+A folder of own templates has one folder for each language, with any of these files (here for a mail of the kind
+``warning``):
 
     warning.txt    replaces the text; its first line is "Subject: …"
     warning.html   replaces the HTML; without it, and with an own warning.txt, the mail is text alone
-    words.txt      replaces the words of the built-in layouts, or has them in a language that we do not speak
+    words.txt      replaces the words of the built-in templates, or adds a language to them
 
-Asked for ``de-AT``, the folders de-AT, de and en are looked at in this order. What can't be used is told in ``remark``,
-and the built-in text takes its place: a mail is made in any case.
+For the language ``de-AT`` the folders de-AT, de and en are searched in this order. A template that can't be used is
+named in ``remark``, and the built-in text takes its place: a mail is made in any case.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ _LONGEST_SUBJECT = 200
 _NO_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # all controls but tabs and ends of lines
 
 
-class Texts(msgspec.Struct, frozen=True):
-    """The words of a mail; ``html`` may be empty. ``remark``: what of the settings could not be used, and why."""
+class Texts(msgspec.Struct, frozen=True, kw_only=True):
+    """The texts of a mail; ``html`` may be empty. ``remark``: which template or language is not used, and why."""
 
     subject: str
     text: str
@@ -41,9 +42,9 @@ class Texts(msgspec.Struct, frozen=True):
 
 
 def texts_for(kind: str, language: str, templates: Path | None, variables: dict[str, Any], seconds: float) -> Texts:
-    """The words of a mail of this kind: ``warning``, ``below`` or ``digest``.
+    """The texts of a mail of this kind: ``warning``, ``below`` or ``digest``.
 
-    ``seconds`` of CPU time are for own templates.
+    Own templates may take ``seconds`` of CPU time.
     """
     remarks = []
     for code in _codes(language):
@@ -64,7 +65,7 @@ def texts_for(kind: str, language: str, templates: Path | None, variables: dict[
 
 
 def _codes(language: str) -> Iterator[str]:
-    """The folders to look for; a language becomes the name of a folder, so it must look like one."""
+    """The folders to search. A text that is no language is not used as the name of a folder."""
     try:
         checks.language(language)
     except UsageError:
@@ -81,7 +82,7 @@ def _built_in(kind: str, code: str, variables: dict[str, Any]) -> Texts:
 
 
 def _own(kind: str, code: str, templates: Path, variables: dict[str, Any], seconds: float) -> Texts | None:
-    """None where the folder has nothing for this kind and language."""
+    """The texts of own templates; None where there are none for this kind and language. Raises TemplateError."""
     folder = templates / code
     text, html, words = (_is_there(folder / name) for name in (f"{kind}.txt", f"{kind}.html", _WORDS))
     if not (text or html or words):
@@ -97,7 +98,7 @@ def _own(kind: str, code: str, templates: Path, variables: dict[str, Any], secon
 
 
 def _is_there(path: Path) -> bool:
-    """A dangling link is there: it is told, not passed over."""
+    """Whether a path exists. A link without its target does: it is reported as a fault, not ignored."""
     try:
         path.lstat()
     except FileNotFoundError:
@@ -108,12 +109,12 @@ def _is_there(path: Path) -> bool:
 
 
 def _texts(code: str, text: str, html: str) -> Texts:
-    """Raises ValueError where there is no subject."""
+    """Cut the subject off a rendered text. Raises ValueError where there is none."""
     first, _, rest = text.lstrip().partition("\n")
     name, _, subject = first.partition(":")
     if name.strip().lower() != "subject" or not subject.strip():
         raise ValueError('expected "Subject: …"')
-    return Texts(_one_line(subject), _clean(rest).strip("\n") + "\n", _clean(html), code)
+    return Texts(subject=_one_line(subject), text=_clean(rest).strip("\n") + "\n", html=_clean(html), language=code)
 
 
 def _one_line(subject: str) -> str:

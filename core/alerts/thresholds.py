@@ -1,13 +1,14 @@
-"""Who is to be told that a mailbox fills up: what changed in the ledger is judged by the rules and put into the queue.
+"""Decides which mailbox owners get a warning: accounts that changed in the ledger are judged, mails due are queued.
 
-Theory of operation. Each second the accounts whose use or limit changed are judged, in a thread and in slices, so that
-100,000 of them at once (a start, an import) disturb no answer. Once a minute those who were told are judged again, for
-their reminders. A verdict is written into the state database, and only then is it remembered here. While the database
-can't be used nothing is told of our own accord, as without memory everybody would be told again and again; whoever
-could not be judged is kept for the next try.
+Theory of operation. Each second the accounts whose usage or limit changed are judged (core/alerts/rules.py), in a
+thread and in slices, so that 100,000 of them at once (a start, an import) delay no policy answer. Once a minute the
+accounts with a last warning are judged again, for reminders. A verdict is written into the state database first, and
+only then kept in memory. While the database can't be used no warning is queued, as without the last warnings all owners
+would be warned again and again; accounts that could not be judged are judged at the next try.
 
-An account that is gone keeps its memory for a day: a database that shows nothing for a moment must not make everybody
-be warned anew. When it is there again, perhaps as somebody else's, old memory is dropped without a word.
+The last warning of an account that is gone is kept for a day: a database that is empty for a moment must not make the
+engine warn all owners anew. When the account is there again, perhaps as another person's, the last warning is
+dropped without a "room again" mail.
 """
 
 from __future__ import annotations
@@ -19,30 +20,30 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from mailquota.core.alerts.rules import BELOW, Policy, judge, parse_marks
+from mailquota.core.alerts.rules import BELOW, Policy, judge, parse_thresholds
 from mailquota.core.base import restarts
 from mailquota.core.base.exempt import Exempt
-from mailquota.core.base.model import Told, percent_of
+from mailquota.core.base.model import LastWarning, percent_of
 from mailquota.core.base.threads import in_thread
 from mailquota.core.history.connection import StateError
-from mailquota.core.history.warnings import Change, News, WarningLog
+from mailquota.core.history.warnings import Change, DueWarning, WarningLog
 from mailquota.core.mailboxes.ledger import Entry, Ledger
 from mailquota.core.settings.config import Config
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
-_REMIND_SECONDS = 60.0  # between two looks at who is to be reminded
+ROUND_SECONDS = 1.0
+_REMIND_SECONDS = 60.0  # between two checks for reminders
 _RETRY_SECONDS = 5.0  # while the state database can't be used
 _GONE_SECONDS = 86400.0
-_SLICE = 256  # accounts, then others may run
+_SLICE = 256  # accounts, then other threads may run
 _REST = 0.001  # seconds
 
 Clock = Callable[[], float]
 
 
 class Settings(NamedTuple):
-    """What of the settings decides here."""
+    """The settings that decide about warnings."""
 
     policy: Policy
     exempt: Exempt
@@ -51,50 +52,57 @@ class Settings(NamedTuple):
     def of(cls, config: Config) -> Settings:
         """From the settings in force."""
         warnings = config.settings.warnings
-        policy = Policy(parse_marks(warnings.thresholds), warnings.remind_seconds, warnings.below)
+        policy = Policy(
+            thresholds=parse_thresholds(warnings.thresholds),
+            remind_seconds=warnings.remind_seconds,
+            below=warnings.below,
+        )
         return cls(policy, Exempt(config.settings.policy.exempt))
 
 
 class ThresholdWatch:
-    """Runs on the engine's loop. ``on_news`` hears what was queued."""
+    """Runs on the engine's loop. ``on_queued`` is called with the mails that were queued.
+
+    ``clock`` gives seconds since the epoch, ``steady`` those of a clock that never goes back.
+    """
 
     def __init__(
         self,
         ledger: Ledger,
-        book: WarningLog,
+        warning_log: WarningLog,
         settings: Settings,
-        on_news: Callable[[list[News]], None],
+        on_queued: Callable[[list[DueWarning]], None],
         *,
         clock: Clock = time.time,
         steady: Clock = time.monotonic,
     ) -> None:
         self.settings = settings
-        self.told: dict[str, Told] = {}
+        self.last_warnings: dict[str, LastWarning] = {}
         self._ledger = ledger
-        self._book = book
-        self._on_news = on_news
+        self._log = warning_log
+        self._on_queued = on_queued
         self._clock = clock
         self._steady = steady
-        self._gone: dict[str, float] = {}  # since when, by the steady clock
+        self._gone: dict[str, float] = {}  # accounts with a last warning, and since when they are gone (steady)
         self._loaded = False
         self._reminded_at = 0.0
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Judge what changed each second until cancelled."""
         while True:
             try:
-                await self.look()
+                await self.round()
                 await self.forget_gone()
             except StateError as error:
-                log.debug("nobody can be warned now: %s", error)  # the status says so already
+                log.debug("no warning can be queued now: %s", error)  # the status says so already
                 await asyncio.sleep(_RETRY_SECONDS)
             except Exception as error:  # noqa: BLE001 - an outer edge: one account must not end them
                 restarts.count("warnings", error)
                 await asyncio.sleep(_RETRY_SECONDS)
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(ROUND_SECONDS)
 
-    async def look(self) -> None:
-        """Judge what changed since the last look. Raises StateError; then it is judged at the next one."""
+    async def round(self) -> None:
+        """Judge the accounts that changed since the last round. Raises StateError; the next round judges them then."""
         if not self._loaded:
             await self._load()
         now = self._clock()
@@ -106,25 +114,27 @@ class ThresholdWatch:
                 await self._judge(list(part.values()), now)
                 for address in part:
                     del entries[address]
-        finally:
+        finally:  # also when cancelled: what is left is judged later, beside what changed meanwhile
             self._ledger.put_back_unjudged(entries)
 
     async def _load(self) -> None:
-        self.told = await in_thread(self._book.told)
+        self.last_warnings = await in_thread(self._log.last_warnings)
         now = self._steady()
-        self._gone = {address: now for address in self.told if self._ledger.get(address) is None}
+        self._gone = {address: now for address in self.last_warnings if self._ledger.get(address) is None}
         self._loaded = True
 
     def _note_gone(self) -> None:
         now = self._steady()
-        self._gone.update((address, now) for address in self._ledger.take_gone_unjudged() if address in self.told)
+        gone = self._ledger.take_gone_unjudged()
+        self._gone.update((address, now) for address in gone if address in self.last_warnings)
 
     def _to_remind(self, now: float) -> dict[str, Entry]:
         if 0 <= now - self._reminded_at < _REMIND_SECONDS:
             return {}
         self._reminded_at = now
         every = self.settings.policy.remind_seconds
-        due = [a for a, told in self.told.items() if told.at > now or 0 < every <= now - told.at]
+        # one in the future was made before the clock was set back; judging it gives it the time of now
+        due = [a for a, last in self.last_warnings.items() if last.at > now or 0 < every <= now - last.at]
         return {address: entry for address in due if (entry := self._ledger.get(address)) is not None}
 
     async def _judge(self, entries: list[Entry], now: float) -> None:
@@ -134,58 +144,76 @@ class ThresholdWatch:
         for entry in entries:
             if entry.used is not None:
                 self._gone.pop(entry.address, None)
-        news = [change.news for change in changes if change.news is not None]
-        if news:
-            self._on_news(news)
+        queued = [change.warning for change in changes if change.warning is not None]
+        if queued:
+            self._on_queued(queued)
 
     def changes(self, entries: Iterable[Entry], now: float) -> Iterator[Change]:
-        """The verdicts on these accounts that change anything. In any thread."""
+        """The verdicts on these accounts, without those that change nothing. May run in any thread."""
         policy, exempt = self.settings
-        told_of, gone = self.told, self._gone
+        last_warnings, gone = self.last_warnings, self._gone
         for entry in entries:
-            told = told_of.get(entry.address)
+            last = last_warnings.get(entry.address)
             used, limit = entry.used, entry.limit
-            if told is None and (not limit or not policy.marks):
+            if last is None and (not limit or not policy.thresholds):
                 continue
             wanted = entry.enabled and entry.mailbox and entry.address not in exempt
-            verdict = judge(told, used, limit if wanted else None, policy, now)
+            verdict = judge(last, used, limit if wanted else None, policy, now)
             due = "" if verdict.due == BELOW and entry.address in gone else verdict.due
-            if due or verdict.told != told:
-                news = News(entry.address, due, percent_of(used, limit), used, limit) if due else None
-                yield Change(entry.address, told, verdict.told, news)
+            if due or verdict.last != last:
+                yield Change(
+                    address=entry.address,
+                    before=last,
+                    after=verdict.last,
+                    warning=due_warning(entry, due) if due else None,
+                )
 
     def _apply(self, changes: list[Change], now: float) -> list[Change]:
-        """Write them; who was judged by another engine meanwhile is looked up, and judged again when it changes."""
+        """Write changes in a thread; those that hold.
+
+        Where another engine decided first, its last warning is read instead. The account is judged by it when it
+        changes next: it was just judged by the other engine.
+        """
         time.sleep(_REST)
         if not changes:
             return []
-        made = self._book.apply(changes, now)
+        made = self._log.apply(changes, now)
         lost = {change.address for change in changes} - {change.address for change in made}
         for address in lost:
-            found = self._book.told_of(address)
-            made.append(Change(address, None, found, None))
+            found = self._log.last_warning(address)
+            made.append(Change(address=address, before=None, after=found, warning=None))
         return made
 
     async def forget_gone(self) -> None:
-        """Accounts that have been gone for a day are forgotten. Raises StateError."""
+        """Delete the last warnings of accounts that have been gone for a day. Raises StateError."""
         now = self._steady()
         old = [address for address, at in self._gone.items() if now - at > _GONE_SECONDS]
         if old:
-            await in_thread(lambda: self._book.forget(old))
+            await in_thread(lambda: self._log.forget(old))
             for address in old:
                 del self._gone[address]
-                self.told.pop(address, None)
+                self.last_warnings.pop(address, None)
 
-    async def remember(self, change: Change, source: str) -> bool:
-        """Queue what somebody else says. False where the memory is another one by now. Raises StateError."""
-        address, told = change.address, change.after
-        made = await in_thread(lambda: self._book.apply([change], self._clock(), source))
+    async def apply(self, change: Change, source: str) -> bool:
+        """Write a change that was decided elsewhere, and queue its mail; ``source`` is that of a WarningRow.
+
+        False where the last warning is another one by now. Raises StateError.
+        """
+        made = await in_thread(lambda: self._log.apply([change], self._clock(), source))
         if made:
-            self._keep(address, told)
+            self._keep(change.address, change.after)
         return bool(made)
 
-    def _keep(self, address: str, told: Told | None) -> None:
-        if told is None:
-            self.told.pop(address, None)
+    def _keep(self, address: str, last: LastWarning | None) -> None:
+        if last is None:
+            self.last_warnings.pop(address, None)
         else:
-            self.told[address] = told
+            self.last_warnings[address] = last
+
+
+def due_warning(entry: Entry, threshold: str) -> DueWarning:
+    """A mail to the owner of an account about a threshold, with its usage and limit of now."""
+    used, limit = entry.used, entry.limit
+    return DueWarning(
+        address=entry.address, threshold=threshold, percent=percent_of(used, limit), used=used, limit=limit
+    )

@@ -1,7 +1,7 @@
-"""What the templates of mails can use, made from the facts: plain numbers, texts and lists. Pure.
+"""The variables of the mail templates, made from the facts: plain numbers, texts and lists. Pure.
 
-docs/warnings.md lists them for those who write templates of their own. What somebody else named (addresses, folders)
-has its control characters made visible here, so that no template can forget it.
+docs/warnings.md lists them for administrators who write own templates. Addresses and names of folders come from
+outside: their control characters are made visible here, so that no template can forget it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from mailquota.core.base.units import parse_size
 FOLDERS_SHOWN = 5
 DIGEST_SHOWN = 50
 _LONGEST_NAME = 60
-_FAR = 365  # days; beyond it a forecast is no reason to act
-_NOTABLE_TRASH = 20  # Trash is worth a hint from the twentieth part of the use on
-_PERCENT_MARK = re.compile(r"([0-9]{1,4})%?")
+_FAR = 365  # days; a mailbox that is full later than that needs no action
+_NOTABLE_TRASH = 20  # Trash is mentioned from a twentieth of the usage on
+_PERCENT = re.compile(r"([0-9]{1,4})%?")
 
 
 def warning_variables(facts: MailFacts, *, postmaster: str, at: float, copy: bool) -> dict[str, Any]:
-    """For the mail about one account. ``at`` is in seconds since the epoch; ``copy``: an administrator's."""
+    """Of a mail about one account. ``at`` is in seconds since the epoch; ``copy``: it goes to an administrator."""
     known_trash = _trash_bytes(facts)
     trash = known_trash or 0
     return {
@@ -46,7 +46,7 @@ def warning_variables(facts: MailFacts, *, postmaster: str, at: float, copy: boo
 
 
 def digest_variables(accounts: Sequence[MailFacts], *, postmaster: str, at: float) -> dict[str, Any]:
-    """For one mail about many accounts: the fullest of them, and how many there are."""
+    """Of one mail about many accounts: DIGEST_SHOWN of them, the fullest first, and how many there are."""
     fullest = sorted(accounts, key=lambda facts: (-(facts.percent or 0), facts.address))
     return {
         "count": len(accounts),
@@ -58,10 +58,10 @@ def digest_variables(accounts: Sequence[MailFacts], *, postmaster: str, at: floa
 
 
 def _account(facts: MailFacts) -> dict[str, Any]:
-    reached, left = _mark(facts.mark)
+    reached, left = _threshold(facts.threshold)
     return {
         "address": visible(facts.address),
-        "below": facts.mark == "below",
+        "below": facts.threshold == "below",
         "reached": reached,
         "left": left,
         "percent": None if facts.percent is None else floor(facts.percent),  # 99.9 is not full yet
@@ -71,14 +71,14 @@ def _account(facts: MailFacts) -> dict[str, Any]:
     }
 
 
-def _mark(mark: str) -> tuple[int | None, int | None]:
-    """The percentage that was reached, or the bytes of which less are left."""
-    percent = _PERCENT_MARK.fullmatch(mark)
+def _threshold(name: str) -> tuple[int | None, int | None]:
+    """A threshold as a percentage, or as the bytes that are left; None for the other."""
+    percent = _PERCENT.fullmatch(name)
     if percent is not None:
         return int(percent[1]), None
     try:
-        return None, parse_size(mark)
-    except UsageError:  # below, or none
+        return None, parse_size(name)
+    except UsageError:  # below, or empty
         return None, None
 
 
@@ -108,7 +108,10 @@ def _folder(folder: FolderShare) -> dict[str, Any]:
 
 
 def _outlook(facts: MailFacts) -> dict[str, Any]:
-    """Growth, and the first and last day on which it may be full; None where that can't be said or is far away."""
+    """Growth in bytes a day, and in how many days it may be full, at the earliest and at the latest.
+
+    None where that is not known, or farther away than _FAR.
+    """
     growth = facts.growth.growth if facts.growth else None
     first, last = _days(facts.forecast) if facts.free_bytes and facts.forecast else (None, None)
     return {"growth": growth, "days_from": first, "days_to": last}

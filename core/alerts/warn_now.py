@@ -1,9 +1,10 @@
-"""``mailquota warn``: a warning because somebody says so, Dovecot's quota-warning service or an operator.
+"""``mailquota warn``: a warning that Dovecot's quota-warning service or an operator orders.
 
-Theory of operation. What Dovecot sees at the moment of crossing and what we find by the state of a mailbox are the same
-thing, so both go through one memory and one queue, and nobody gets two mails: a word of Dovecot's is merged with what
-was told of this or a higher mark and still holds; that of a person only with what was told just now, unless it is to
-be sent again in any case. Where the state database can't be used the mail is sent without being remembered.
+Theory of operation. Dovecot sees a threshold when a mail crosses it, the engine by the state of a mailbox. Both use the
+same last warnings and the same queue, so an owner does not get two mails about the same. A warning that Dovecot orders
+is merged (no mail is sent) while the owner's last warning, of this threshold or a higher one, holds. One that an
+operator orders is merged only with a mail of the last MERGE_SECONDS; with ``--again`` it is sent in any case. While the
+state database can't be used the mail is sent, and nothing is stored.
 """
 
 from __future__ import annotations
@@ -19,43 +20,43 @@ import msgspec
 
 from mailquota.core.alerts.outbox import Outbox, Sender
 from mailquota.core.alerts.rules import BELOW, holds, reached
-from mailquota.core.alerts.thresholds import ThresholdWatch
+from mailquota.core.alerts.thresholds import ThresholdWatch, due_warning
 from mailquota.core.base.errors import MailquotaError, NoSuchAccountError, UsageError, error_code, error_text
-from mailquota.core.base.model import Told, percent_of
+from mailquota.core.base.model import LastWarning, percent_of
 from mailquota.core.base.text import shown
 from mailquota.core.base.threads import in_thread
 from mailquota.core.base.times import format_age
 from mailquota.core.control.results import WarnResult
 from mailquota.core.history.connection import StateError
-from mailquota.core.history.warnings import Change, News, WarningLog
+from mailquota.core.history.warnings import Change, DueWarning, WarningLog
 from mailquota.core.mailboxes.ledger import Entry, Ledger
 
 log = logging.getLogger(__name__)
 
-MERGE_SECONDS = 600.0  # what a person orders within this time of the same is no second mail
+MERGE_SECONDS = 600.0
 _MEASURE_SECONDS = 3.0
-_MARK = re.compile(r"([0-9]{1,3})%?")
+_PERCENT = re.compile(r"([0-9]{1,3})%?")
 
 
 class Measurer(Protocol):
     """Measures mailboxes now."""
 
     async def measure_now(self, entries: list[Entry]) -> None:
-        """Until that is done."""
+        """Return when the usage of these accounts in the ledger is that of now."""
 
 
-def parse_mark(text: str) -> str:
-    """``95``, ``95%`` or ``below`` as the name of a mark; "" stays. Raises UsageError."""
-    match = _MARK.fullmatch(text.strip())
+def parse_threshold(text: str) -> str:
+    """``95``, ``95%`` or ``below`` as the name of a threshold; "" stays "". Raises UsageError."""
+    match = _PERCENT.fullmatch(text.strip())
     if match and int(match[1]) > 0:
         return f"{int(match[1])}%"
     if text.strip().lower() in {BELOW, ""}:
         return text.strip().lower()
-    raise UsageError(f"{shown(text)} is no mark; accepted: a percentage like 95, or below")
+    raise UsageError(f"{shown(text)} is no threshold; accepted: a percentage like 95, or below")
 
 
 class WarnNow:
-    """Runs on the engine's loop."""
+    """Runs on the engine's loop. ``clock`` gives seconds since the epoch."""
 
     def __init__(
         self,
@@ -64,7 +65,7 @@ class WarnNow:
         *,
         thresholds: ThresholdWatch,
         outbox: Outbox,
-        book: WarningLog,
+        warning_log: WarningLog,
         sender: Sender,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -72,45 +73,47 @@ class WarnNow:
         self._measurer = measurer
         self._thresholds = thresholds
         self._outbox = outbox
-        self._book = book
+        self._log = warning_log
         self._sender = sender
         self._clock = clock
 
-    async def warn(self, address: str, mark: str, source: str) -> WarnResult:
-        """Tell the owner of this mailbox. Never raises for one that can't be told."""
+    async def warn(self, address: str, threshold: str, source: str) -> WarnResult:
+        """Warn the owner of a mailbox; ``source`` as in the order Warn. An error is in the result, never raised."""
         try:
-            return await self._warn(address, parse_mark(mark), source)
+            return await self._warn(address, parse_threshold(threshold), source)
         except (MailquotaError, OSError) as error:
-            return WarnResult(address, mark, "failed", error=error_text(error), code=error_code(error))
+            return WarnResult(
+                address=address, mark=threshold, state="failed", error=error_text(error), code=error_code(error)
+            )
 
-    async def _warn(self, address: str, mark: str, source: str) -> WarnResult:
+    async def _warn(self, address: str, threshold: str, source: str) -> WarnResult:
         entry = self._ledger.get(address)
         if entry is None or not entry.mailbox:
             raise NoSuchAccountError(address, odd=entry is not None)
         await self._measure(entry)
-        news = self.news(entry, mark)
+        warning = self.due_warning(entry, threshold)
         try:
-            return await self._remembered(news, source)
+            return await self._send_or_merge(warning, source)
         except StateError as error:
-            log.warning("the warning for %s is not remembered: %s", address, error)
-            method = await self._sender.deliver(0, self._clock(), news)
-            return WarnResult(address, news.mark, "sent", method, remark=f"sent, but not remembered: {error}")
+            log.warning("the warning for %s is not in the state database: %s", address, error)
+            method = await self._sender.deliver(0, self._clock(), warning)
+            remark = f"sent, but not remembered: {error}"
+            return WarnResult(address=address, mark=warning.threshold, state="sent", method=method, remark=remark)
 
     async def _measure(self, entry: Entry) -> None:
-        """What is told should be the figures of now; a mailbox that hangs must not keep the mail back."""
+        """The mail should have the usage of now; but a file system that hangs must not keep it back."""
         try:
             async with asyncio.timeout(_MEASURE_SECONDS):
                 await self._measurer.measure_now([entry])
         except TimeoutError:
             log.warning("%s could not be measured for its warning", entry.address)
 
-    def news(self, entry: Entry, mark: str) -> News:
-        """What there is to tell of an account now."""
-        used, limit = entry.used, entry.limit
-        return News(entry.address, mark or self.present_mark(entry.address), percent_of(used, limit), used, limit)
+    def due_warning(self, entry: Entry, threshold: str) -> DueWarning:
+        """The mail to the owner of an account now; with "" for a threshold it is about the present one."""
+        return due_warning(entry, threshold or self.present_threshold(entry.address))
 
-    def present_mark(self, address: str) -> str:
-        """The highest mark that an account is at, else its percentage; "" where neither is known."""
+    def present_threshold(self, address: str) -> str:
+        """The highest threshold that an account has reached, else its usage in percent; "" where that is not known."""
         entry = self._ledger.get(address)
         used, limit = (entry.used, entry.limit) if entry is not None else (None, None)
         found, percent = self._reached(used, limit), percent_of(used, limit)
@@ -119,54 +122,63 @@ class WarnNow:
         return "" if percent is None else f"{int(percent)}%"
 
     def _reached(self, used: int | None, limit: int | None) -> tuple[str, float] | None:
-        return reached(used, limit, self._thresholds.settings.policy.marks) if used is not None and limit else None
+        return reached(used, limit, self._thresholds.settings.policy.thresholds) if used is not None and limit else None
 
-    async def _remembered(self, news: News, source: str) -> WarnResult:
-        address, now = news.address, self._clock()
-        before = await in_thread(lambda: self._book.told_of(address))
-        if source != "again" and (told := await self._told_already(news, before, source, now)):
-            return WarnResult(address, news.mark, "merged", remark=told)
-        change = Change(address, before, self._after(news, before, now), news)
-        if not await self._thresholds.remember(change, "operator" if source == "again" else source):
-            return WarnResult(address, news.mark, "merged", remark="told just now")
-        self._outbox.ring()
+    async def _send_or_merge(self, warning: DueWarning, source: str) -> WarnResult:
+        address, now = warning.address, self._clock()
+        before = await in_thread(lambda: self._log.last_warning(address))
+        if source != "again" and (remark := await self._already_warned(warning, before, source, now)):
+            return WarnResult(address=address, mark=warning.threshold, state="merged", remark=remark)
+        change = Change(address=address, before=before, after=self._after(warning, before, now), warning=warning)
+        if not await self._thresholds.apply(change, "operator" if source == "again" else source):
+            return WarnResult(address=address, mark=warning.threshold, state="merged", remark="warned just now")
+        self._outbox.wake()
         if source == "dovecot" and self._outbox.is_quiet():
-            return WarnResult(address, news.mark, "queued", remark="kept back, as these are quiet hours")
-        said, what = await self._outbox.send_now(address)
-        if said == "sent":
-            return WarnResult(address, news.mark, "sent", what)
-        if said == "queued":
-            return WarnResult(address, news.mark, "queued", remark=f"will be tried again: {what}")
-        return WarnResult(address, news.mark, "merged", remark="it is being told")
+            return WarnResult(
+                address=address, mark=warning.threshold, state="queued", remark="kept back, as these are quiet hours"
+            )
+        state, detail = await self._outbox.send_now(address)
+        if state == "sent":
+            return WarnResult(address=address, mark=warning.threshold, state="sent", method=detail)
+        if state == "queued":
+            return WarnResult(
+                address=address, mark=warning.threshold, state="queued", remark=f"will be tried again: {detail}"
+            )
+        return WarnResult(address=address, mark=warning.threshold, state="merged", remark="the warning is being sent")
 
-    async def _told_already(self, news: News, before: Told | None, source: str, now: float) -> str:
-        """In words, what makes another mail one too many; "" for nothing."""
-        asked = _percent(news.mark, news.percent)
-        recent = await in_thread(lambda: self._book.recent(news.address, now, MERGE_SECONDS))
-        for mark, percent, _state, at in recent:
-            if (mark == BELOW) != (news.mark == BELOW):
-                break  # it has been full, or empty, in between
-            if _percent(mark, percent) >= asked:
-                return f"told {format_age(max(0.0, now - at))} ago"
-        marks = self._thresholds.settings.policy.marks
-        if source == "dovecot" and marks and before is not None and news.mark != BELOW and before.percent >= asked:
-            return f"told {format_age(max(0.0, now - before.at))} ago, and not below it since"
+    async def _already_warned(self, warning: DueWarning, before: LastWarning | None, source: str, now: float) -> str:
+        """Why another mail would be one too many, as a remark; "" where it would not."""
+        wanted = _percent(warning.threshold, warning.percent)
+        recent = await in_thread(lambda: self._log.recent(warning.address, now, MERGE_SECONDS))
+        for threshold, percent, _state, at in recent:
+            if (threshold == BELOW) != (warning.threshold == BELOW):
+                break  # the newest mail says the opposite: older ones no longer count
+            if _percent(threshold, percent) >= wanted:
+                return f"warned {format_age(max(0.0, now - at))} ago"
+        if source != "dovecot" or before is None or warning.threshold == BELOW:
+            return ""
+        if self._thresholds.settings.policy.thresholds and before.percent >= wanted:
+            return f"warned {format_age(max(0.0, now - before.at))} ago, and not below the threshold since"
         return ""
 
-    def _after(self, news: News, before: Told | None, now: float) -> Told | None:
-        """What is remembered afterwards; a word that our own figures do not bear out is passed on, not remembered."""
-        if news.mark == BELOW:
-            return None if before is None else msgspec.structs.replace(before, room=False)
-        found = self._reached(news.used, news.limit)
-        asked = _percent(news.mark, news.percent)
-        if found is None or news.percent is None or not holds(news.percent, asked):
+    def _after(self, warning: DueWarning, before: LastWarning | None, now: float) -> LastWarning | None:
+        """The last warning after this one.
+
+        Where the usage in the ledger does not confirm a threshold that Dovecot reports, the mail is sent all the same,
+        and the last warning stays: stored, it would be taken back at once, by a "room again" mail.
+        """
+        if warning.threshold == BELOW:
+            return None if before is None else msgspec.structs.replace(before, room_again_due=False)
+        found = self._reached(warning.used, warning.limit)
+        wanted = _percent(warning.threshold, warning.percent)
+        if found is None or warning.percent is None or not holds(warning.percent, wanted):
             return before
-        over = news.used is not None and news.limit is not None and news.used >= news.limit
-        return Told(max(asked, found[1]), now, over)
+        full = warning.used is not None and warning.limit is not None and warning.used >= warning.limit
+        return LastWarning(percent=max(wanted, found[1]), at=now, was_full=full)
 
 
-def _percent(mark: str, percent: float | None) -> float:
-    """The percentage that a mark stands for; of a size left, that of the use."""
-    if mark == BELOW:
+def _percent(threshold: str, percent: float | None) -> float:
+    """A threshold in percent of the limit; for one that is space left, the usage that the mail tells (``percent``)."""
+    if threshold == BELOW:
         return 0.0
-    return float(mark.removesuffix("%")) if mark.endswith("%") else percent or 0.0
+    return float(threshold.removesuffix("%")) if threshold.endswith("%") else percent or 0.0

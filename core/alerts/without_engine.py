@@ -1,4 +1,4 @@
-"""What can be told of a mailbox without the accounts database: for a warning while neither it nor an engine answers."""
+"""The facts for a warning while neither an engine nor the accounts database answers: those that the mailbox has."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from mailquota.core.servers.dovecot.mutf7 import decode
 from mailquota.core.settings.config import Config
 
 
-def mailbox_facts(config: Config, address: str, mark: str) -> MailFacts:
-    """Use, folders and the limit that Dovecot wrote down, as far as they can be read. Raises NoSuchAccountError."""
+def mailbox_facts(config: Config, address: str, threshold: str) -> MailFacts:
+    """Usage, folders, and the limit in maildirsize, as far as they can be read.
+
+    Raises NoSuchAccountError for a name that no mailbox can have.
+    """
     if not is_username(address):
         raise NoSuchAccountError(address)
-    unknown = MailFacts(address, mark, None, None, limit_known=False)
+    unknown = MailFacts(address=address, threshold=threshold, limit_known=False)
     try:
         store = make_mailstore(config)
         driver = make_driver(config, store)
@@ -29,5 +32,11 @@ def mailbox_facts(config: Config, address: str, mark: str) -> MailFacts:
     shares = [FolderShare(sendable(decode(f.name)), f.messages, f.bytes, store.is_trash(f.name)) for f in found]
     shares.sort(key=lambda share: -share.bytes)
     return MailFacts(
-        address, mark, known.used, limit, known.messages, folders=tuple(shares), limit_known=limit is not None
+        address=address,
+        threshold=threshold,
+        used_bytes=known.used,
+        limit_bytes=limit,
+        messages=known.messages,
+        folders=tuple(shares),
+        limit_known=limit is not None,
     )

@@ -78,17 +78,17 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     measured_at: float  # seconds since the epoch
 
 
-class Told(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What the owner of a mailbox was told last, as far as it still holds; forgotten when there is room again.
+class LastWarning(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The last warning of a mailbox owner, as long as it holds; forgotten when there is room again.
 
-    ``percent`` is the mark's, in percent of the limit. ``over``: the mailbox has been full since. ``room``: they have
-    not been told yet that there is room again.
+    ``percent`` is the threshold in percent of the limit. ``was_full``: the mailbox has been at its limit since.
+    ``room_again_due``: the owner gets a mail when there is room again; False once it was sent.
     """
 
     percent: float
     at: float  # seconds since the epoch
-    over: bool = False
-    room: bool = True
+    was_full: bool = False
+    room_again_due: bool = True
 
 
 class Point(msgspec.Struct, frozen=True, array_like=True):

@@ -1,9 +1,9 @@
-"""How limits are changed, for good or until a day, so that each change is remembered.
+"""Writes limits, lasting and temporary ones, with their journal entries.
 
-Theory of operation. Limits are in one database and what is remembered of them in another, so that no transaction spans
-both. A lasting change is made first and written down afterwards: where that fails it stands, and its result says so. A
-limit that is to go back by itself is written down first (see core/changes/temporary.py), and where that fails it is
-refused: a raise that nobody remembers would last for ever. One at a time: ``lock`` is held by whoever changes a limit.
+Theory of operation. Limits are in the accounts database, journal and temporary limits in the state database, so no
+transaction spans both. A lasting limit is written first and noted in the journal afterwards: if that fails the limit
+stays, and its result says so. A temporary limit is noted first (core/changes/temporary.py), and refused if that fails:
+without the note it would never end. ``lock`` is held during a change, so there is one at a time.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
@@ -22,25 +23,26 @@ from mailquota.core.base.times import local_time
 from mailquota.core.base.units import format_limit
 from mailquota.core.changes.results import failed, numbered
 from mailquota.core.changes.temporary import Temporary, TemporaryLimits, holding, replace
-from mailquota.core.control.results import SetResult
+from mailquota.core.control.results import JournalRow, SetResult
 from mailquota.core.history.connection import Sql, StateError
-from mailquota.core.history.journal import Journal, JournalEntry, Row, limit_text
+from mailquota.core.history.journal import Journal, JournalEntry, limit_text
 from mailquota.core.history.who import Operator, write_journal
 from mailquota.core.mailboxes.ledger import Ledger
 from mailquota.core.mailboxes.rounds import Poller
 
 log = logging.getLogger(__name__)
 
-_FRESH_MOST = 1000  # accounts that are measured before and after a change of their limits
+_FRESH_MOST = 1000  # accounts that are all measured before and after a change; of more only those not known yet
 
 Running = Mapping[str, Sequence[Temporary]]  # temporary limits by address
 
 
-class Change(NamedTuple):
-    """One limit that is to be written. Bytes; ``until`` in seconds since the epoch, ``then`` the limit from then on.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One limit that is to be written, in bytes. ``expect`` is the limit before, as in LimitChange.
 
-    ``expect`` as in LimitChange. ``begun`` is the journal entry of a temporary limit that runs again by this change,
-    ``undoes`` the one that is taken back.
+    ``until``: when a temporary limit ends, in seconds since the epoch; ``then``: the limit from then on. ``begun``: the
+    journal entry of a temporary limit that runs again by this change. ``undoes``: the entry that is taken back.
     """
 
     planned: SetResult
@@ -53,16 +55,16 @@ class Change(NamedTuple):
 
     @property
     def address(self) -> str:
-        """Whose limit."""
+        """The account whose limit it is."""
         return self.planned.address
 
     def promised(self) -> SetResult:
-        """The result of a dry run."""
+        """The result if all goes well; that of a dry run."""
         return msgspec.structs.replace(self.planned, until=self.until, then_bytes=self.then)
 
 
 class LimitChanges:
-    """Used on the engine's loop. ``noted`` is set when there is a new temporary limit."""
+    """Used on the engine's loop. ``noted`` is set when there is a new temporary limit; ``clock``: since the epoch."""
 
     def __init__(self, ledger: Ledger, poller: Poller, journal: Journal, clock: Callable[[], float]) -> None:
         self.lock = asyncio.Lock()
@@ -74,7 +76,7 @@ class LimitChanges:
         self._poller = poller
 
     async def measure(self, addresses: Sequence[str]) -> None:
-        """Have the use of these accounts be that of now (of very many: of the last round)."""
+        """Measure these accounts; of more than _FRESH_MOST only those whose usage is not known yet."""
         entries = (entry for entry in map(self._ledger.get, addresses) if entry is not None)
         await self._poller.measure_now(
             [entry for entry in entries if entry.known is None or len(addresses) <= _FRESH_MOST]
@@ -92,9 +94,9 @@ class LimitChanges:
     async def carry_out(
         self, accounts: AccountStore, changes: Sequence[Change], operator: Operator, running: Running
     ) -> list[SetResult]:
-        """Write these limits, one for an account, and remember them; called with the lock held.
+        """Write these limits, one for each account, and their journal entries; called with the lock held.
 
-        Raises DatabaseError, and StateError where a temporary one can't be remembered; then nothing was changed.
+        Raises StateError where a temporary limit can't be noted, before anything is changed; and DatabaseError.
         """
         if not changes:
             return []
@@ -102,17 +104,22 @@ class LimitChanges:
         limits = [LimitChange(c.address, c.planned.new_bytes, c.expect) for c in changes]
         try:
             written = await in_thread(lambda: accounts.set_limits(limits))
-        except MailquotaError:  # what a commit that broke off did is not known: what it may have done stays noted
+        except MailquotaError:
+            # The commit may have been done although its answer was lost, so the notes stay: one without its limit does
+            # no harm, a limit without its note would never end. Where old and new limit are equal the note would count
+            # although its limit was never set, so it is deleted.
             await self._forget(noted, (c for c in changes if c.planned.new_bytes == c.planned.old_bytes))
             raise
         await self._forget(noted, (c for c, w in zip(changes, written, strict=True) if w.error is not None))
         results = [await self._result(c, w) for c, w in zip(changes, written, strict=True)]
-        results = await self._write_down(changes, results, _Memory(noted, running, self.clock()), operator)
+        results = await self._write_down(
+            changes, results, _TemporaryState(noted=noted, running=running, now=self.clock()), operator
+        )
         await self.measure([c.address for c in changes])
         return results
 
     async def _note(self, changes: Iterable[Change]) -> dict[str, int]:
-        """Remember temporary limits before they are set: the number of each, by address."""
+        """Note temporary limits before they are set; the id of each, by address."""
         wanted = [(c.address, c.then, c.planned.new_bytes, c.until) for c in changes if c.until is not None]
         if not wanted:
             return {}
@@ -129,7 +136,7 @@ class LimitChanges:
             return
         try:
             await in_thread(lambda: self.temporary.forget(numbers))
-        except StateError as error:  # on its day it will be found that they don't hold
+        except StateError as error:  # when they end it will be found that the limits are other ones
             log.warning("limits that were not set stay noted: %s", error)
 
     async def _result(self, change: Change, written: LimitResult) -> SetResult:
@@ -143,26 +150,26 @@ class LimitChanges:
 
     async def _changed_since(self, address: str, entry: int, found: int | None) -> MailquotaError:
         try:
-            who = f", {blame(await in_thread(lambda: self.journal.later(address, entry)), found)}"
-        except StateError:  # others of the same edit are changed by now: that must not end here
+            who = f", {changed_by(await in_thread(lambda: self.journal.later(address, entry)), found)}"
+        except StateError:  # other limits of this edit are written already: their results must not be lost
             who = ""
         return MailquotaError(f"the limit of {address} is {format_limit(found)} by now{who}; nothing was changed")
 
     async def _write_down(
-        self, changes: Sequence[Change], results: list[SetResult], memory: _Memory, operator: Operator
+        self, changes: Sequence[Change], results: list[SetResult], temporary: _TemporaryState, operator: Operator
     ) -> list[SetResult]:
         done = [(c, r) for c, r in zip(changes, results, strict=True) if r.error is None]
-        entries = [_entry(c, r, memory.ends(c, r), operator) for c, r in done]
+        entries = [_entry(c, r, temporary.ends(c, r), operator) for c, r in done]
         numbers, remark = await write_journal(
-            self.journal, entries, lambda sql, numbers: memory.settle(sql, [c for c, _ in done], numbers)
+            self.journal, entries, lambda sql, numbers: temporary.settle(sql, [c for c, _ in done], numbers)
         )
-        if remark and any(c.until is None and memory.holding(c.address, r.new_bytes) for c, r in done):
+        if remark and any(c.until is None and temporary.holding(c.address, r.new_bytes) for c, r in done):
             remark += "; its temporary limit still ends on its day"
         return numbered(results, numbers, remark)
 
 
-class _Memory(NamedTuple):
-    """What is remembered of temporary limits while some are changed."""
+class _TemporaryState(NamedTuple):
+    """The temporary limits during a change: ids of the new ones, and those that ran before, by address."""
 
     noted: Mapping[str, int]
     running: Running
@@ -172,7 +179,7 @@ class _Memory(NamedTuple):
         return holding(self.running.get(address, ()), limit)
 
     def ends(self, change: Change, result: SetResult) -> str:
-        """What the journal says of a temporary limit that ends by a change."""
+        """What the journal says of a temporary limit that a change ends; "" for none."""
         old = self.holding(change.address, result.old_bytes)
         if old is None:
             return ""
@@ -180,7 +187,7 @@ class _Memory(NamedTuple):
         return f"{verb} the temporary limit until {local_time(old.until)}"
 
     def settle(self, sql: Sql, changes: Iterable[Change], numbers: Iterable[int]) -> None:
-        """What ran before ends, what is new has a journal entry."""
+        """End the temporary limits that ran before, and link new ones to their journal entries."""
         for change, number in zip(changes, numbers, strict=True):
             row = self.noted.get(change.address)
             if row is not None:
@@ -190,17 +197,23 @@ class _Memory(NamedTuple):
 
 
 def _entry(change: Change, result: SetResult, ends: str, operator: Operator) -> JournalEntry:
-    old, new = limit_text(result.old_bytes), limit_text(result.new_bytes)
-    reason = "; ".join(filter(None, (change.reason, ends)))
-    return operator.entry("limit", change.address, old, new, reason=reason, until=change.until, undoes=change.undoes)
+    return operator.entry(
+        "limit",
+        address=change.address,
+        old=limit_text(result.old_bytes),
+        new=limit_text(result.new_bytes),
+        reason="; ".join(filter(None, (change.reason, ends))),
+        until=change.until,
+        undoes=change.undoes,
+    )
 
 
 def _unremembered(error: StateError) -> StateError:
     return StateError(f"nothing was changed, as a temporary limit could not be remembered: {error}")
 
 
-def blame(later: Sequence[Row], found: int | None) -> str:
-    """Who made a limit what it is, by what the journal has of it since."""
+def changed_by(later: Sequence[JournalRow], found: int | None) -> str:
+    """Which operator set the limit ``found``; ``later`` are the journal entries since the edit in question."""
     changes = [row for row in later if row.old != row.new]
     if not changes or changes[-1].new != limit_text(found):
         return "changed outside mailquota"

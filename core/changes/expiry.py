@@ -1,10 +1,11 @@
-"""Temporary limits that end: on their day, or as soon as an engine runs again.
+"""Ends temporary limits: when their time has come, or as soon as an engine runs again.
 
-Theory of operation. The state database says what is due (see core/changes/temporary.py). A limit goes back only where
-it still is the temporary one, so whoever changed it since is not overruled; what is found is then written into the
-journal together with the note that it ended. Of several engines on one state database each may try: one of them finds
-the temporary limit, and one of them, not always the same, makes the note. Killed between the two, the next look finds
-the limit of before, and makes the note. What can't be done now, because a database is away, is tried again.
+Theory of operation. The state database says which are due (core/changes/temporary.py). A limit is set back only if it
+still is the temporary one, so a later edit is kept. What was found is then written to the journal in one transaction
+with the note that the temporary limit has ended. Of several engines on one state database each may try: one of them
+finds the temporary limit, and one of them, not always the same, writes the note. If an engine is killed between the
+two, the next round finds the limit of before, and writes the note. What can't be done now, because a database does not
+answer, is tried again.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from mailquota.core.base.errors import MailquotaError, NoSuchAccountError
 from mailquota.core.base.threads import in_thread
 from mailquota.core.base.times import local_time
 from mailquota.core.base.units import format_limit, format_size
-from mailquota.core.changes.carrying_out import LimitChanges, blame
+from mailquota.core.changes.carrying_out import LimitChanges, changed_by
 from mailquota.core.changes.temporary import Temporary
 from mailquota.core.history.journal import JournalEntry, limit_text
 from mailquota.core.history.who import Operator
@@ -28,9 +29,9 @@ from mailquota.core.mailboxes.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
-OURSELVES = Operator("mailquota")  # in the journal
-_REST_SECONDS = 10.0  # between two looks: commands and other engines set limits, too
-_STOP_SECONDS = 0.4  # of the 5 s that the contract allows
+MAILQUOTA = Operator("mailquota")  # in the journal
+_REST_SECONDS = 10.0  # between two rounds, at most: commands and other engines set temporary limits, too
+_STOP_SECONDS = 0.4  # of the 5 s in which an engine stops
 _MOST = 500  # accounts in one transaction
 
 
@@ -41,16 +42,16 @@ class Expiry:
         self._changes = changes
         self._ledger = ledger
         self._accounts = accounts
-        self._trouble: list[str] = []  # of the last look; the log has it
-        self._busy = asyncio.Lock()  # held during a look
+        self._trouble: list[str] = []  # of the last round; the log has it
+        self._busy = asyncio.Lock()  # held during a round
 
     async def run(self, ready: asyncio.Event) -> None:
-        """From the moment that the accounts are read until cancelled."""
+        """End temporary limits until cancelled; begins when ``ready`` is set, as the accounts are read then."""
         await ready.wait()
         while True:
             self._changes.noted.clear()
             async with self._busy:
-                rest = await self.look()
+                rest = await self.round()
             try:
                 async with asyncio.timeout(rest):
                     await self._changes.noted.wait()
@@ -58,7 +59,7 @@ class Expiry:
                 continue
 
     async def end(self, task: asyncio.Task[None] | None) -> None:
-        """Cancel the ``task`` that runs this, when the look that it is at has ended: a thread may be at work for it."""
+        """Cancel the ``task`` of ``run``, after its present round or 0.4 s: a thread may be writing limits for it."""
         if task is None:
             return
         with contextlib.suppress(TimeoutError):
@@ -66,24 +67,27 @@ class Expiry:
                 task.cancel()
         task.cancel()
 
-    async def look(self) -> float:
-        """End what is due; seconds to the next look. What can't be done is told once, and not raised."""
-        told, self._trouble = self._trouble, []
+    async def round(self) -> float:
+        """End what is due; returns the seconds until the next round.
+
+        What can't be done is logged once, never raised.
+        """
+        before, self._trouble = self._trouble, []
         rest = await self._end_all()
         for trouble in self._trouble:
-            if trouble not in told:
+            if trouble not in before:
                 log.warning("%s", trouble)
         return rest
 
     async def _end_all(self) -> float:
-        now = self._changes.clock()  # one for both questions, or an end between the two would be missed
+        now = self._changes.clock()  # for both queries: a limit that ends between two times would be in neither
         try:
             while await self.end_due(now) == _MOST:
                 pass
             next_end = await in_thread(lambda: self._changes.temporary.next_end(now))
         except MailquotaError as error:
             self._trouble.append(f"temporary limits can't be ended now: {error}")
-        except Exception as error:  # noqa: BLE001 - an outer edge: a raise must not outlive its day
+        except Exception as error:  # noqa: BLE001 - an outer edge: other temporary limits must still end
             restarts.count("temporary limits", error)
             self._trouble.append(f"temporary limits can't be ended now: internal error: {error}")
         else:
@@ -92,9 +96,10 @@ class Expiry:
         return _REST_SECONDS
 
     async def end_due(self, now: float) -> int:
-        """End what is due, at most 500 at a time; how many ended. Raises MailquotaError where none can be."""
+        """End what is due at ``now``, at most _MOST; returns how many ended. Raises MailquotaError if none can be."""
         changes = self._changes
-        if not await in_thread(lambda: changes.temporary.due(now, 1)):  # a database that hangs holds up no edit
+        # First without the lock: a state database that hangs must not block edits
+        if not await in_thread(lambda: changes.temporary.due(now, 1)):
             return 0
         async with changes.lock:
             due = await in_thread(lambda: changes.temporary.due(now, _MOST))
@@ -111,7 +116,7 @@ class Expiry:
             return await self._write_down(pairs)
 
     def _is_settled(self, written: LimitResult) -> bool:
-        """Whether it went back or never will; else it is tried again."""
+        """Whether the limit was set back, or never will be; otherwise it is tried again."""
         if written.error is None or isinstance(written.error, LimitChangedError | NoSuchAccountError):
             return True
         self._trouble.append(f"a temporary limit of {written.address} can't be ended now: {written.error}")
@@ -128,7 +133,7 @@ class Expiry:
         return len(pairs)
 
     async def _entry(self, one: Temporary, written: LimitResult) -> JournalEntry | None:
-        """What the journal says; None of a limit that never held, as whoever noted it was killed before it was set."""
+        """The journal entry; None for a limit that was never set, as the engine was killed after noting it."""
         error, begun = written.error, one.entry
         if begun is None and error is not None:
             return None
@@ -138,20 +143,20 @@ class Expiry:
         if begun is None or not isinstance(error, LimitChangedError) or error.found == one.before:
             return _note(one.address, limit_text(one.limit), limit_text(one.before), f"{ended}{self._state(one)}")
         found = error.found
-        who = blame(await in_thread(lambda: self._changes.journal.later(one.address, begun)), found)
+        who = changed_by(await in_thread(lambda: self._changes.journal.later(one.address, begun)), found)
         left = f"{ended}; the limit stays {format_limit(found)}, {who}"
         return _note(one.address, limit_text(found), limit_text(found), left)
 
     def _state(self, one: Temporary) -> str:
-        """How the account is now that it has its old limit."""
+        """The end of the journal entry: the limit that holds again, and by how much the usage is above it."""
         over = self._over(one)
         if over is None:
-            return f", back to {format_limit(one.before)}; its use is not known"
+            return f", back to {format_limit(one.before)}; its usage is not known"
         more = f"; the account is {format_size(over)} over it now" if over > 0 else ""
         return f", back to {format_limit(one.before)}{more}"
 
     def _over(self, one: Temporary) -> int | None:
-        """Bytes that the use is above the limit of before; None where it is not known."""
+        """By how many bytes the usage is above the limit of before (below 0: under it); None where it is not known."""
         if one.before is None:
             return 0
         entry = self._ledger.get(one.address)
@@ -159,4 +164,4 @@ class Expiry:
 
 
 def _note(address: str, old: str, new: str | None, reason: str) -> JournalEntry:
-    return OURSELVES.entry("limit", address, old, new, reason=reason)
+    return MAILQUOTA.entry("limit", address=address, old=old, new=new, reason=reason)

@@ -1,8 +1,8 @@
-"""Edits of limits as people order them: set, for good or until a day, and taken back.
+"""Edits of limits that operators order: set, lasting or temporary, and taken back.
 
-Whatever is reckoned from the old limit, or is to bring an old limit back, is only written where the limit still is the
-expected one. Taking back an edit that had ended a temporary limit has that one run again, or gives the limit that it
-would have gone back to by now.
+A limit that is computed from the old one, or restores an old one, is written only if the limit in the accounts database
+still is the expected one. Taking back an edit that had ended a temporary limit lets that run again; if its time has
+passed meanwhile, the limit after it is set.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from mailquota.core.base.units import parse_limit
 from mailquota.core.changes.carrying_out import Change, LimitChanges, Running
 from mailquota.core.changes.recount_and_trash import Actions
 from mailquota.core.changes.temporary import Temporary, holding
-from mailquota.core.control.results import SetResult
-from mailquota.core.history.journal import Journal, Row, limit_of
+from mailquota.core.control.results import JournalRow, SetResult
+from mailquota.core.history.journal import Journal, limit_of
 from mailquota.core.history.who import Operator
 from mailquota.core.mailboxes.ledger import Ledger
 from mailquota.core.mailboxes.rounds import Poller
@@ -47,9 +47,10 @@ class Limits:
         until: float | None = None,
         dry_run: bool = False,
     ) -> list[SetResult]:
-        """Set the limits of these addresses to ``size`` in the size language, for good or ``until`` a time.
+        """Set the limits of these addresses to ``size`` (as typed, like "5G" or "+500M"), lasting or ``until`` a time.
 
-        UsageError where none can be; StateError where a temporary one can't be remembered.
+        ``until`` is in seconds since the epoch. Raises UsageError for a size that the one address can't have,
+        StateError where a temporary limit can't be noted, DatabaseError. Errors of one account are in its result.
         """
         await self.changes.measure(addresses)
         results = [self._plan(address, size, lasting=until is None) for address in addresses]
@@ -74,22 +75,31 @@ class Limits:
         entry = self._ledger.get(address)
         if entry is None:
             missing = NoSuchAccountError(address)
-            return SetResult(address, None, None, error=str(missing), code=missing.exit_code)
+            return SetResult(
+                address=address, old_bytes=None, new_bytes=None, error=str(missing), code=missing.exit_code
+            )
         try:
             if entry.fault and not lasting:
-                raise UsageError(f"{entry.fault}: there is nothing to go back to, so set one for good")
+                raise UsageError(f"{entry.fault}: there is nothing to go back to, so set a lasting one")
             new = parse_limit(size, entry.limit, entry.used)
         except UsageError as error:
-            return SetResult(address, entry.limit, entry.limit, entry.used, error=str(error), code=error.exit_code)
-        return SetResult(address, entry.limit, new, entry.used)
+            return SetResult(
+                address=address,
+                old_bytes=entry.limit,
+                new_bytes=entry.limit,
+                used_bytes=entry.used,
+                error=str(error),
+                code=error.exit_code,
+            )
+        return SetResult(address=address, old_bytes=entry.limit, new_bytes=new, used_bytes=entry.used)
 
     async def undo(
         self, accounts: AccountStore, number: int | None, operator: Operator, *, reason: str = ""
     ) -> list[SetResult]:
-        """Take back what journal entry ``number`` set, or all that the newest edit of limits set.
+        """Take back journal entry ``number``, or with None all entries of the newest edit of limits.
 
-        A limit that somebody changed since stays, and its result says who did. Raises MailquotaError where there is
-        nothing to take back, StateError where that can't be known.
+        A limit that was changed since stays, and its result says by whom. Raises MailquotaError where there is nothing
+        to take back, StateError where the journal can't be read.
         """
         with self._actions.at_work(operator):
             async with self.changes.lock:
@@ -101,8 +111,8 @@ class Limits:
                 running = await self.changes.running(needed=True)
                 return await self.changes.carry_out(accounts, changes, operator, running)
 
-    def _edit(self, number: int | None) -> list[Row]:
-        """The entries that are to be taken back, oldest first."""
+    def _edit(self, number: int | None) -> list[JournalRow]:
+        """The entries that are to be taken back, oldest first. Raises MailquotaError where there are none."""
         if number is not None:
             return [self._entry(number)]
         rows = self._journal.newest_edit()
@@ -110,7 +120,7 @@ class Limits:
             raise MailquotaError("the journal has no edit of limits that could be taken back")
         return rows[::-1]
 
-    def _entry(self, number: int) -> Row:
+    def _entry(self, number: int) -> JournalRow:
         row = self._journal.entry(number)
         if row is None:
             raise MailquotaError(f"the journal has no entry {number}; nothing was changed")
@@ -126,25 +136,43 @@ class Limits:
                 )
         return row
 
-    def _back(self, row: Row, ended: Sequence[Temporary], reason: str) -> Change:
+    def _back(self, row: JournalRow, ended: Sequence[Temporary], reason: str) -> Change:
         entry = self._ledger.get(row.address)
         used = entry.used if entry is not None else None
         old, now = limit_of(row.old), limit_of(row.new)
         before = holding(ended, old)
         if before is None:
-            return Change(SetResult(row.address, now, old, used), now, reason, undoes=row.id)
+            return Change(
+                planned=SetResult(address=row.address, old_bytes=now, new_bytes=old, used_bytes=used),
+                expect=now,
+                reason=reason,
+                undoes=row.id,
+            )
         if before.until > self.changes.clock():
-            planned = SetResult(row.address, now, old, used)
-            return Change(planned, now, reason, before.until, before.before, before.entry, undoes=row.id)
+            planned = SetResult(address=row.address, old_bytes=now, new_bytes=old, used_bytes=used)
+            return Change(
+                planned=planned,
+                expect=now,
+                reason=reason,
+                until=before.until,
+                then=before.before,
+                begun=before.entry,
+                undoes=row.id,
+            )
         why = f"the temporary limit before it was until {local_time(before.until)}"
-        planned = SetResult(row.address, now, before.before, used)
-        return Change(planned, now, "; ".join(filter(None, (reason, why))), undoes=row.id)
+        planned = SetResult(address=row.address, old_bytes=now, new_bytes=before.before, used_bytes=used)
+        return Change(planned=planned, expect=now, reason="; ".join(filter(None, (reason, why))), undoes=row.id)
 
 
 def _change(planned: SetResult, size: str, reason: str, until: float | None, running: Running) -> Change:
     if until is None:
-        relative = size.strip()[:1] in {"+", "-", "x", "X"}  # only from the limit that it was reckoned from
-        return Change(planned, planned.old_bytes if relative else ANY, reason)
+        relative = size.strip()[:1] in {
+            "+",
+            "-",
+            "x",
+            "X",
+        }  # only if the limit is still the one that it was computed from
+        return Change(planned=planned, expect=planned.old_bytes if relative else ANY, reason=reason)
     temporary = holding(running.get(planned.address, ()), planned.old_bytes)
     then = temporary.before if temporary is not None else planned.old_bytes
-    return Change(planned, planned.old_bytes, reason, until, then)
+    return Change(planned=planned, expect=planned.old_bytes, reason=reason, until=until, then=then)

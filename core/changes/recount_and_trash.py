@@ -1,8 +1,8 @@
-"""Changes to mailboxes: each is one function that keys, commands and the control protocol all call.
+"""Changes to mailboxes, recounts and the emptying of Trash, for keys, commands and the control protocol alike.
 
-An action runs on the engine's loop and has its blocking parts done in threads. One mailbox is changed by one action at
-a time. Whatever was changed is measured anew before the action ends, so that its result, the table and the next answer
-agree, and is in the journal. Where the journal can't be written the change stands, and its result and the log say so.
+An action runs on the engine's loop, its blocking parts in threads. Each mailbox is changed by one action at a time.
+Before the action ends, a changed mailbox is measured again, so that its result, the table and the next policy answer
+agree; and the journal gets an entry. If the journal can't be written the change stays, and result and log say so.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import msgspec
 
 from mailquota.core.base.errors import MailquotaError, NoSuchAccountError, UnreachableError, error_code, error_text
 from mailquota.core.base.threads import in_thread
-from mailquota.core.changes.results import figure, trash_result
+from mailquota.core.changes.results import number_text, trash_result
 from mailquota.core.control.results import RecalcResult, TrashResult
 from mailquota.core.history.journal import Journal
 from mailquota.core.history.who import Operator, write_journal
@@ -37,9 +37,9 @@ T = TypeVar("T")
 
 
 class Actions:
-    """What can be done to accounts. ``doveadm`` is None where we do it by ourselves.
+    """Recounts and Trash. ``doveadm`` is None where mailquota does the work itself.
 
-    ``insist`` is set where the settings name a doveadm: then it is not worked around when it can't help.
+    ``insist``: the settings name a doveadm, so an error of it is raised instead of doing the work without it.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Actions:
     # ---- recount
 
     async def recalc(self, addresses: list[str], operator: Operator) -> list[RecalcResult]:
-        """Recount these mailboxes, one after the other."""
+        """Recount these mailboxes, one after the other; errors are in the results."""
         return await self._one_by_one(addresses, operator, lambda address: self._recalc(address, operator))
 
     async def _recalc(self, address: str, operator: Operator) -> RecalcResult:
@@ -75,7 +75,16 @@ class Actions:
             async with self._lock(address):
                 return await self._recalc_entry(entry, operator)
         except (MailquotaError, OSError) as error:
-            return RecalcResult(address, None, None, None, None, None, error_text(error), error_code(error))
+            return RecalcResult(
+                address=address,
+                before_bytes=None,
+                after_bytes=None,
+                before_messages=None,
+                after_messages=None,
+                method=None,
+                error=error_text(error),
+                code=error_code(error),
+            )
 
     async def _recalc_entry(self, entry: Entry, operator: Operator) -> RecalcResult:
         address, driver = entry.address, self._driver
@@ -89,12 +98,19 @@ class Actions:
         if method is None:
             method = await in_thread(lambda: driver.recount(address, entry.limit))
         await self._measure([entry])
-        self._ledger.forget_drift(entry)
+        self._ledger.forget_drift(entry)  # a delivery may have come in between: the background check counts again
         after = (entry.known.used, entry.known.messages) if entry.known else (None, None)
-        _, remark = await write_journal(
-            self._journal, [operator.entry("recalc", address, figure(before[0]), figure(after[0]))]
+        change = operator.entry("recalc", address=address, old=number_text(before[0]), new=number_text(after[0]))
+        _, remark = await write_journal(self._journal, [change])
+        return RecalcResult(
+            address=address,
+            before_bytes=before[0],
+            after_bytes=after[0],
+            before_messages=before[1],
+            after_messages=after[1],
+            method=method,
+            remark=remark,
         )
-        return RecalcResult(address, before[0], after[0], before[1], after[1], method, remark=remark)
 
     def _recalc_by_doveadm(self, doveadm: Tool, address: str) -> str:
         if self._driver.name == "maildir":
@@ -108,7 +124,10 @@ class Actions:
     async def empty_trash(
         self, addresses: list[str], older_than: float | None, operator: Operator, *, dry_run: bool
     ) -> list[TrashResult]:
-        """Remove what lies in Trash for longer than ``older_than`` seconds (None: everything), or only look."""
+        """Delete the messages that came into Trash over ``older_than`` seconds ago (None: all).
+
+        ``dry_run`` only finds them. Errors are in the results.
+        """
         before = None if older_than is None else time.time() - older_than
         return await self._one_by_one(
             addresses, operator, lambda address: self._empty(address, before, operator, dry_run=dry_run)
@@ -120,7 +139,17 @@ class Actions:
             async with self._lock(address):
                 return await self._empty_entry(entry, before, operator, dry_run=dry_run)
         except (MailquotaError, OSError) as error:
-            return TrashResult(address, [], 0, 0, None, None, None, error_text(error), error_code(error))
+            return TrashResult(
+                address=address,
+                folders=[],
+                messages=0,
+                bytes=0,
+                oldest=None,
+                newest=None,
+                method=None,
+                error=error_text(error),
+                code=error_code(error),
+            )
 
     async def _empty_entry(
         self, entry: Entry, before: float | None, operator: Operator, *, dry_run: bool
@@ -136,9 +165,8 @@ class Actions:
         result = trash_result(address, found, method)
         if not dry_run:
             if result.messages:
-                _, remark = await write_journal(
-                    self._journal, [operator.entry("trash", address, None, f"-{result.bytes}")]
-                )
+                change = operator.entry("trash", address=address, new=f"-{result.bytes}")
+                _, remark = await write_journal(self._journal, [change])
                 result = msgspec.structs.replace(result, remark=remark)
             await self._measure([entry])
         return result
@@ -146,7 +174,7 @@ class Actions:
     # ---- parts
 
     async def finish(self, seconds: float) -> None:
-        """Let changes that are under way come to their end, those of many accounts after the one that they are at."""
+        """Wait at most ``seconds`` for changes that are being made; of many accounts only the present one."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         while self._working and loop.time() < until:
@@ -156,7 +184,7 @@ class Actions:
 
     @contextmanager
     def at_work(self, operator: Operator) -> Iterator[None]:
-        """What is done within is waited for when the engine stops."""
+        """``finish`` waits for what is done within."""
         self._working.append(operator)
         try:
             yield
@@ -188,7 +216,7 @@ class Actions:
         await self._poller.measure_now(list(entries))
 
     async def _by_doveadm(self, work: Callable[[Tool], T]) -> T | None:
-        """Have it done by doveadm. None where there is none, or where one that was only found knows no such user."""
+        """Work done by doveadm; None where there is no doveadm, or one that the settings do not name can't do it."""
         doveadm = self._doveadm
         if doveadm is None:
             return None

@@ -1,4 +1,4 @@
-"""What becomes of changes, account by account: results for whoever ordered them, errors in words. Pure."""
+"""The results of changes, one for each account. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mailquota.core.mailboxes.trash import Removal
 
 
 def trash_result(address: str, removed: Removal, method: str) -> TrashResult:
-    """What was found, or removed, in the Trash of one account."""
+    """The messages that were found in, or deleted from, the Trash of one account by ``method``."""
     found, error = removed.messages, removed.error
     arrivals = [message.arrived for message in found]
     return TrashResult(
@@ -27,19 +27,19 @@ def trash_result(address: str, removed: Removal, method: str) -> TrashResult:
 
 
 def failed(planned: SetResult, error: MailquotaError) -> SetResult:
-    """A limit that could not be set."""
+    """The result of a limit that could not be set: it is still the old one."""
     return SetResult(
-        planned.address,
-        planned.old_bytes,
-        planned.old_bytes,
-        planned.used_bytes,
+        address=planned.address,
+        old_bytes=planned.old_bytes,
+        new_bytes=planned.old_bytes,
+        used_bytes=planned.used_bytes,
         error=str(error),
         code=error.exit_code,
     )
 
 
 def numbered(results: list[SetResult], numbers: list[int], remark: str | None) -> list[SetResult]:
-    """Each result that was written with the number of its journal entry; without numbers with the reason."""
+    """The results with the ids of their journal entries (in order, without those that failed) and a remark."""
     left = iter(numbers)
     return [
         r if r.error is not None else msgspec.structs.replace(r, journal_id=next(left, None), remark=remark)
@@ -47,6 +47,6 @@ def numbered(results: list[SetResult], numbers: list[int], remark: str | None) -
     ]
 
 
-def figure(value: int | None) -> str | None:
-    """A figure as the journal has it."""
+def number_text(value: int | None) -> str | None:
+    """A number of bytes as journal entries have it; None stays None."""
     return None if value is None else str(value)

@@ -1,10 +1,10 @@
-"""Temporary limits: which limits go back by themselves, when, and to what. Blocking; called in a thread.
+"""Temporary limits in the state database: which ones end, when, and the limits after them. Blocking; in a thread.
 
-Theory of operation. A row is written before its limit is set, without the number of a journal entry, and gets the
-number afterwards: so whatever is killed in between, a raise is never forgotten. Therefore a row alone does not say that
-its limit holds. It does where the account's limit is the row's, and of several running rows of one account the newest
-counts. An edit that follows ends the rows before it and leaves its number there, so that taking it back can have one
-run again.
+Theory of operation. A row is written before its limit is set, without the id of a journal entry, and gets that id
+afterwards. So a temporary limit always has its row, also if the engine is killed between the two; but a row may have no
+limit. A row counts only if the account's limit is the one of the row; if several running rows of an account have that
+limit, the newest counts. A later edit of the account ends its rows and stores the id of its entry in ``ended_by``, so
+that taking back the edit can let one of them run again.
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ _END_OLDER = (
 
 
 class Temporary(NamedTuple):
-    """One of them. Bytes, None for unlimited; ``until`` in seconds since the epoch.
+    """One row. Limits are in bytes, None is unlimited; ``until`` is in seconds since the epoch.
 
-    ``entry`` is its journal entry, None where whoever set it was killed before there was one.
+    ``before`` is the limit to go back to. ``entry`` is the id of its journal entry; None where the engine was killed
+    before it was written.
     """
 
     id: int
@@ -55,59 +56,61 @@ class Temporary(NamedTuple):
 
 
 class TemporaryLimits:
-    """In the state database. Every method raises StateError."""
+    """The table ``temporary_limits``. Every method raises StateError."""
 
     def __init__(self, database: StateDatabase) -> None:
         self._database = database
 
     def running(self) -> dict[str, list[Temporary]]:
-        """All that have not ended, by address, oldest first."""
+        """All rows that have not ended, by address, oldest first."""
         found: dict[str, list[Temporary]] = {}
         for one in map(_temporary, self._database.rows(_RUNNING)):
             found.setdefault(one.address, []).append(one)
         return found
 
     def due(self, now: float, most: int) -> list[Temporary]:
-        """Those whose time has come, but for what a newer one of the same limit goes on with."""
+        """Up to ``most`` rows whose time has come and that no newer running row with the same limit continues."""
         return [_temporary(row) for row in self._database.rows(_DUE, (now, most))]
 
     def next_end(self, now: float) -> float | None:
-        """When the next one ends that is not due yet."""
+        """The earliest end after ``now``, in seconds since the epoch; None where nothing is running."""
         rows = self._database.rows(_NEXT, (now,))
         return rows[0][0] if rows else None
 
     def ended_by(self, first: int, last: int) -> dict[int, list[Temporary]]:
-        """What the edits of these journal entries ended, by entry, oldest first."""
+        """The rows that journal entries ``first`` to ``last`` ended, by entry, oldest first."""
         found: dict[int, list[Temporary]] = {}
         for *values, edit in self._database.rows(_ENDED_BY, (first, last)):
             found.setdefault(edit, []).append(_temporary(values))
         return found
 
     def begin(self, wanted: Iterable[tuple[str, int | None, int | None, float]]) -> list[int]:
-        """Note address, limit before, limit and end of limits that are about to be set; their numbers."""
+        """Note address, limit before, limit and end of limits that are about to be set; the ids of the rows."""
         values = [(address, before or 0, limit or 0, until) for address, before, limit, until in wanted]
         return self._database.write(lambda sql: [sql.insert(_ADD, one) for one in values])
 
     def forget(self, numbers: Sequence[int]) -> None:
-        """These limits were not set after all."""
+        """Delete the rows of limits that were not set."""
         self._database.write(lambda sql: [sql.change(_FORGET, (number,)) for number in numbers])
 
     def end(self, ended: Sequence[tuple[Temporary, JournalEntry | None]], now: float) -> list[bool]:
-        """Note that these ended, each with its journal entry; False for one that somebody else has ended before.
+        """Note that these have ended, and write their journal entries (None: none is written).
 
-        One that never held gets no entry.
+        False for each one that another engine or an edit has ended before; that gets no entry here.
         """
         return self._database.write(lambda sql: [_end(sql, now, one, entry) for one, entry in ended])
 
 
 def holding(running: Iterable[Temporary], limit: int | None) -> Temporary | None:
-    """Which of the running ones of an account this limit of it is."""
+    """The newest running row of an account that has this limit; None where its limit is a lasting one."""
     return next((one for one in reversed(list(running)) if one.limit == limit), None)
 
 
 def replace(sql: Sql, now: float, address: str, edit: int, new: tuple[int, int | None] | None) -> None:
-    """Within the transaction that writes journal entry ``edit``: it ends what runs for the account, but for the ``new``
-    one, which gets the number of the journal entry that it is from."""
+    """End all running rows of an account by journal entry ``edit``, within the transaction that writes the entry.
+
+    ``new``: the id of a row that goes on running, and the id of the journal entry that it gets.
+    """
     number, entry = new or (0, None)
     sql.change(_REPLACE, (now, edit, address, number))
     if new is not None:
@@ -116,7 +119,7 @@ def replace(sql: Sql, now: float, address: str, edit: int, new: tuple[int, int |
 
 def _temporary(row: Sequence[Any]) -> Temporary:
     number, entry, address, before, limit, until = row
-    return Temporary(number, entry, address, before or None, limit or None, until)
+    return Temporary(id=number, entry=entry, address=address, before=before or None, limit=limit or None, until=until)
 
 
 def _end(sql: Sql, now: float, one: Temporary, entry: JournalEntry | None) -> bool:
@@ -130,8 +133,13 @@ def _end(sql: Sql, now: float, one: Temporary, entry: JournalEntry | None) -> bo
 
 
 def _unwritten(one: Temporary, operator: str) -> JournalEntry:
-    """The entry of a limit that was set by somebody who was killed before it was written."""
-    old, new = limit_text(one.before), limit_text(one.limit)
+    """The missing entry of a limit that was set by an engine or command which was killed before it wrote the entry."""
     return JournalEntry(
-        operator, "", "limit", one.address, old, new, "not known who set it: killed just then", one.until
+        operator=operator,
+        kind="limit",
+        address=one.address,
+        old=limit_text(one.before),
+        new=limit_text(one.limit),
+        reason="operator not known: stopped before this entry was written",
+        until=one.until,
     )

@@ -59,7 +59,7 @@ def _read(config: Config, address: str, since: float) -> list[JournalRow]:
     from mailquota.core.history.journal import Journal  # late: needed only where no engine runs
 
     with closing(make_state(config)) as state:
-        return [JournalRow(*row) for row in Journal(state).read(address, since, _MOST)]
+        return Journal(state).read(address, since, _MOST)
 
 
 def change_json(row: JournalRow) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def change_text(row: JournalRow, undone_by: int | None = None) -> str:
     until = f" until {local_time(row.until)}" if row.until is not None else ""
     note = _note(row, undone_by)
     what = f"{row.kind}{_change(row)}{until}"
-    return f"{row.id}  {local_time(row.at)}  {_who(row)}  {what}{'  ' if note else ''}{note}"
+    return f"{row.id}  {local_time(row.at)}  {row.who}  {what}{'  ' if note else ''}{note}"
 
 
 def _change(row: JournalRow) -> str:
@@ -122,7 +122,7 @@ def _write(common: Common, changes: list[JournalRow]) -> None:
         [
             str(r.id),
             local_time(r.at),
-            _who(r),
+            r.who,
             r.kind,
             r.address or NOTHING,
             value_text(r.old),
@@ -133,10 +133,6 @@ def _write(common: Common, changes: list[JournalRow]) -> None:
         for r in changes
     ]
     write_table(common, titles, rows)
-
-
-def _who(row: JournalRow) -> str:
-    return f"{row.operator} ({row.origin})" if row.origin else row.operator
 
 
 COMMANDS = {"journal": journal}

@@ -126,7 +126,7 @@ class Session:
         if self._engine is not None:
             await self.measure(list(self._engine.ledger.entries), everybody=True)
             try:
-                await self._engine.history.recall()
+                await self._engine.history.load()
             except StateError as error:
                 if past:
                     raise

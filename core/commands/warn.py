@@ -12,7 +12,7 @@ from typing import Any
 import click
 import msgspec
 
-from mailquota.core.alerts.warn_now import parse_mark
+from mailquota.core.alerts.warn_now import parse_threshold
 from mailquota.core.base.errors import MailquotaError, SettingsError, UnreachableError, UsageError
 from mailquota.core.commands.options import JSON, Common, account_names, command
 from mailquota.core.commands.output import complain, write_json
@@ -32,7 +32,7 @@ def warn(common: Common, percent: str, address: str, again: bool, as_json: bool)
 
     Can be the executable of Dovecot's service quota-warning: a warning that was sent already is not sent again.
     """
-    mark = parse_mark(percent)
+    mark = parse_threshold(percent)
     if not mark:
         raise UsageError("a percentage is missing; accepted: a percentage like 95, or below")
     if common.read_only:
@@ -82,7 +82,7 @@ def _alone(config: Config, address: str, mark: str) -> WarnResult:
 
     mail = compose(mailbox_facts(config, address, mark), make_letter(config, address))
     method = make_deliverer(config).deliver(address, mail.message)
-    return WarnResult(address, mark, "sent", method)
+    return WarnResult(address=address, mark=mark, state="sent", method=method)
 
 
 def _result_json(result: WarnResult) -> dict[str, Any]:

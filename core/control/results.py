@@ -147,7 +147,11 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class JournalRow(msgspec.Struct, frozen=True):
-    """One entry of the journal. ``old`` and ``new`` are texts: of a limit, bytes or "unlimited"."""
+    """One change as the journal has it, with the keys of the JSON output; times in seconds since the epoch.
+
+    ``old`` and ``new`` are texts: of a limit its bytes or "unlimited", of other kinds a number of bytes or a name.
+    ``until`` is when a temporary limit ends, ``undoes`` the number of the entry that this one takes back.
+    """
 
     id: int
     at: float
@@ -160,6 +164,11 @@ class JournalRow(msgspec.Struct, frozen=True):
     reason: str
     until: float | None
     undoes: int | None
+
+    @property
+    def who(self) -> str:
+        """The operator, with the origin in parentheses where there is one."""
+        return f"{self.operator} ({self.origin})" if self.origin else self.operator
 
 
 class WarningRow(msgspec.Struct, frozen=True, array_like=True):

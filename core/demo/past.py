@@ -17,7 +17,7 @@ from mailquota.core.base.units import format_size
 from mailquota.core.demo.people import GIB, Habit, Person, Record
 from mailquota.core.history.database import StateDatabase
 from mailquota.core.history.journal import Journal, JournalEntry
-from mailquota.core.history.samples import Figure, Samples
+from mailquota.core.history.samples import AccountUsage, Samples
 
 Shape = Callable[[float], float]  # the share of the present usage, by days ago
 
@@ -39,7 +39,7 @@ def write_past(path: Path, people: Sequence[Person], now: float) -> None:
         for back in _moments():
             figures = [_figure(person, shapes[person.address](back)) for person in known]
             samples.write(figures, now - back * DAY)
-        samples.reckon({person.address: person.limit for person in known}, now)
+        samples.compute_trends({person.address: person.limit for person in known}, now)
         _write_journal(Journal(state), {person.address: person for person in people}, now)
 
 
@@ -52,8 +52,8 @@ def _moments() -> Iterator[float]:
     yield 0
 
 
-def _figure(person: Person, share: float) -> Figure:
-    return Figure(person.address, int(person.used * share), int(person.messages * share))
+def _figure(person: Person, share: float) -> AccountUsage:
+    return AccountUsage(person.address, int(person.used * share), int(person.messages * share))
 
 
 def _shape(person: Person) -> Shape:
@@ -91,7 +91,6 @@ def _write_journal(journal: Journal, people: dict[str, Person], now: float) -> N
     if _RAISED in people:
         edit = JournalEntry(
             operator="admin",
-            origin="",
             kind="limit",
             address=_RAISED,
             old=str(4 * GIB),
@@ -104,12 +103,6 @@ def _write_journal(journal: Journal, people: dict[str, Person], now: float) -> N
         old = int(new * (1 - _IMPORTED))
         reason = f"grew by {format_size(new - old)} within an hour"
         jump = JournalEntry(
-            operator="mailquota",
-            origin="",
-            kind="jump",
-            address=_IMPORTER,
-            old=str(old),
-            new=str(new),
-            reason=reason,
+            operator="mailquota", kind="jump", address=_IMPORTER, old=str(old), new=str(new), reason=reason
         )
         journal.add([jump], at=now - _IMPORTED_AT * DAY)

@@ -71,6 +71,6 @@ class Counters:
             return False
         self.metrics.go_on(counted.counts)
         self.comparison.compared, self.comparison.disagreed, self.comparison.skipped = counted.compared
-        self.refusals.recall(counted.refusals)
-        self.refusals.tell(counted.refused_at)
+        self.refusals.restore(counted.refusals)
+        self.refusals.note_refused(counted.refused_at)
         return True

@@ -19,8 +19,9 @@ import psutil
 from mailquota.core.base.programs import own_name
 from mailquota.core.base.threads import in_thread
 from mailquota.core.control.client import operator_origin
+from mailquota.core.control.results import JournalRow
 from mailquota.core.history.connection import StateError
-from mailquota.core.history.journal import Journal, Row, add_entry
+from mailquota.core.history.journal import Journal, add_entry
 from mailquota.core.history.who import Operator
 
 log = logging.getLogger(__name__)
@@ -72,14 +73,12 @@ class Lifetime:
 
     def _write(self, kind: str, old: str | None, new: str | None, reason: str) -> None:
         operator = Operator(own_name(), operator_origin(dict(os.environ)))
-        entry = operator.entry(kind, "", old, new, reason=reason)
-        self._journal.database.write(
-            lambda sql: add_entry(sql, time.time(), entry)
-        )  # not Journal.add, which counts what can't be written as a lost change
+        entry = operator.entry(kind, old=old, new=new, reason=reason)
+        self._journal.database.write(lambda sql: add_entry(sql, time.time(), entry))  # not add: a lost change counts
 
 
-def _was_killed(rows: Sequence[Row], host: str) -> bool:
-    """Whether the last engine of this host ended without noting that; ``rows`` are the newest first."""
+def _was_killed(rows: Sequence[JournalRow], host: str) -> bool:
+    """Whether the last engine of this host left without a word; ``rows`` are the newest first."""
     stopped = set()
     for row in rows:
         if row.kind == "stop":

@@ -45,7 +45,7 @@ from mailquota.core.control.results import Details, JournalRow, Report, SetResul
 from mailquota.core.control.server import ControlConnection
 from mailquota.core.engine.engine import Engine
 from mailquota.core.history.connection import StateError
-from mailquota.core.history.past import forecast_of, limits_of
+from mailquota.core.history.limits_and_forecast import forecast_of, limit_history
 
 if TYPE_CHECKING:
     from mailquota.core.history.who import Operator
@@ -222,7 +222,7 @@ class Orders:
             remark=past.remark,
             warnings=past.warnings,
             points=past.points,
-            limits=limits_of(entry.limit, past.changes, time.time()),
+            limits=limit_history(entry.limit, past.changes, time.time()),
             trend=entry.trend,
             forecast=forecast_of(entry),
         )
@@ -230,7 +230,7 @@ class Orders:
     async def _past(self, entry: Entry) -> _Past:
         address = entry.address
         try:
-            points = await self._engine.history.past(entry)
+            points = await self._engine.history.usage_points(entry)
             changes = await self._journal(address, 0.0, _CHANGES_READ)
             warnings = await self._engine.alerts.warnings(address, _WARNINGS_SHOWN)
         except StateError as error:
@@ -240,8 +240,7 @@ class Orders:
         return _Past(points, changes, warnings)
 
     async def _journal(self, address: str, since: float, most: int) -> list[JournalRow]:
-        rows = await in_thread(lambda: self._engine.journal.read(address, since, most))
-        return [JournalRow(*row) for row in rows]
+        return await in_thread(lambda: self._engine.journal.read(address, since, most))
 
 
 def _may(connection: ControlConnection, request: Request) -> bool:

@@ -1,4 +1,4 @@
-"""The state database that the settings ask for."""
+"""Makes the state database that the settings name."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from mailquota.core.settings.targets import database_target
 
 
 def make_state(config: Config) -> StateDatabase:
-    """The state database; not opened yet."""
+    """The state database, not opened yet. Raises SettingsError as ``state_target`` does."""
     return StateDatabase(state_target(config))
 
 
 def state_target(config: Config) -> Target:
-    """Where the state database is. Raises SettingsError for a password that can't be read."""
+    """The file or server of the state database (setting ``state.url``).
+
+    Raises SettingsError for a password that can't be read.
+    """
     return database_target(config, config.settings.state.url, "state")

@@ -1,4 +1,4 @@
-"""A look at the state database that changes nothing: no file is made, moved or brought up to date."""
+"""Examines the state database for the doctor and changes nothing: no file is made, renamed or migrated."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Ask = Callable[[str], Sequence[tuple[Any, ...]]]
 
 
 class Inspection(NamedTuple):
-    """``version`` is that of its tables, 0 where there are none yet; ``known`` the newest that this mailquota knows.
+    """``version`` is the last migration applied, 0 without tables; ``known`` the last one that this mailquota has.
 
     ``newest`` is the time of the last journal entry, in seconds since the epoch; ``size`` is in bytes.
     """
@@ -30,7 +30,7 @@ class Inspection(NamedTuple):
 
 
 def inspect(target: Target) -> Inspection:
-    """What the state database is like. Raises StateError where it can't be read."""
+    """Examine the state database. Raises StateError where it can't be read."""
     return _inspect_mysql(target) if target.kind == "mysql" else _inspect_sqlite(target.path or Path())
 
 
@@ -42,13 +42,16 @@ def _inspect_sqlite(path: Path) -> Inspection:
         with contextlib.closing(sqlite3.connect(_address(path), uri=True)) as connection:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             newest = _newest(lambda sql: connection.execute(sql).fetchall(), version)
-            return Inspection(version, known, newest, path.stat().st_size)
+            return Inspection(version=version, known=known, newest=newest, size=path.stat().st_size)
     except (OSError, sqlite3.Error) as error:
         raise StateError(f"state database {path}: {error}") from error
 
 
 def _address(path: Path) -> str:
-    """Where nobody writes there is nothing to wait for, and no file need be made to share memory with writers."""
+    """An address to read the file with.
+
+    Without a -wal file no process writes. ``immutable`` then keeps SQLite from making a -wal and a -shm file itself.
+    """
     alone = not path.with_name(f"{path.name}-wal").exists()
     return f"file:{quote(str(path))}?mode=ro{'&immutable=1' if alone else ''}"
 
@@ -67,7 +70,7 @@ def _inspect_mysql(target: Target) -> Inspection:
 
         try:
             version = int(ask("SELECT MAX(version) FROM state_version")[0][0]) if _has_tables(ask) else 0
-            return Inspection(version, known, _newest(ask, version))
+            return Inspection(version=version, known=known, newest=_newest(ask, version))
         except (pymysql.Error, OSError) as error:
             raise StateError(f"state database {where}: {text_of(error)}") from error
 

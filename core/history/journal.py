@@ -1,17 +1,32 @@
-"""The journal: who changed what, when, from where, old and new value. Blocking; called in a thread."""
+"""The journal: which operator changed what, when, from where, old and new value. Blocking; called in a thread."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 import msgspec
 
+from mailquota.core.control.results import JournalRow
 from mailquota.core.history.connection import Sql, StateError
 from mailquota.core.history.database import StateDatabase
 
-_COLUMNS = "SELECT id, at, operator, origin, kind, address, old, new, reason, until, undoes FROM journal"
+
+class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A change that is to be written: a JournalRow without ``id`` and ``at``, which it gets when it is written."""
+
+    operator: str
+    origin: str = ""
+    kind: str
+    address: str = ""
+    old: str | None = None
+    new: str | None = None
+    reason: str = ""
+    until: float | None = None
+    undoes: int | None = None
+
+
+_COLUMNS = f"SELECT {', '.join(JournalRow.__struct_fields__)} FROM journal"  # they have the names of the fields
 _NEWEST = f"{_COLUMNS} WHERE at >= ? ORDER BY id DESC LIMIT ?"
 _NEWEST_OF_ONE = f"{_COLUMNS} WHERE address = ? AND at >= ? ORDER BY id DESC LIMIT ?"
 _ENTRY = f"{_COLUMNS} WHERE id = ?"
@@ -26,51 +41,13 @@ _ADD = (
     "INSERT INTO journal (at, operator, origin, kind, address, old, new, reason, until, undoes)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_NAME, _ADDRESS, _REASON = 255, 320, 2000  # characters that are kept: a name from outside can't make an entry fail
+_NAME, _ADDRESS, _REASON = 255, 320, 2000  # characters that are kept, so that a long name never makes an entry fail
 _PAGE = 1000
 _HIGHEST_ID = 2**63 - 1
 
 
-class JournalEntry(msgspec.Struct, frozen=True):
-    """One change. ``old`` and ``new`` are bytes as text for a limit ("unlimited" without one), a figure otherwise.
-
-    ``until``: when a temporary limit ends, in seconds since the epoch. ``undoes``: the entry that it takes back.
-    """
-
-    operator: str
-    origin: str
-    kind: str
-    address: str
-    old: str | None
-    new: str | None
-    reason: str = ""
-    until: float | None = None
-    undoes: int | None = None
-
-
-class Row(NamedTuple):
-    """An entry as it is in the journal."""
-
-    id: int
-    at: float
-    operator: str
-    origin: str
-    kind: str
-    address: str
-    old: str | None
-    new: str | None
-    reason: str
-    until: float | None
-    undoes: int | None
-
-    @property
-    def who(self) -> str:
-        """The operator, and where he sat."""
-        return f"{self.operator} ({self.origin})" if self.origin else self.operator
-
-
 class Journal:
-    """``lost`` counts entries that could not be written: the change itself is never refused for that."""
+    """``lost`` counts entries that could not be written since the start. The changes that they are about were made."""
 
     def __init__(self, database: StateDatabase) -> None:
         self.lost = 0
@@ -83,9 +60,9 @@ class Journal:
         *,
         at: float | None = None,
     ) -> list[int]:
-        """Write entries in one transaction, as of now if not as of ``at``; their ids.
+        """Write entries in one transaction; their ids. ``at`` is their time, by default that of now.
 
-        ``also`` gets the ids, and is part of the transaction. Raises StateError, counted in ``lost``.
+        ``also`` is called with the ids within the transaction. Raises StateError; the entries are counted in ``lost``.
         """
         when = time.time() if at is None else at
 
@@ -101,52 +78,52 @@ class Journal:
             self.lost += len(entries)
             raise
 
-    def read(self, address: str = "", since: float = 0.0, most: int = 1000) -> list[Row]:
-        """The newest ``most`` rows, newest first, of one address if it is given. Raises StateError.
+    def read(self, address: str = "", since: float = 0.0, most: int = 1000) -> list[JournalRow]:
+        """The newest ``most`` entries since a time, newest first, of one address if it is given. Raises StateError.
 
-        Without a file there are no rows, and none is made.
+        Without an SQLite file there are none, and no file is made.
         """
         if address:
             return self._rows(_NEWEST_OF_ONE, address, since, most)
         return self._rows(_NEWEST, since, most)
 
-    def entry(self, number: int) -> Row | None:
-        """One of them, None where there is no such number. Raises StateError."""
+    def entry(self, number: int) -> JournalRow | None:
+        """One entry; None where there is no such number. Raises StateError."""
         return next(iter(self._rows(_ENTRY, number)), None)
 
-    def later(self, address: str, number: int) -> list[Row]:
-        """What was done to the limit of an account after entry ``number``, oldest first. Raises StateError."""
+    def later(self, address: str, number: int) -> list[JournalRow]:
+        """The entries on the limit of an account after entry ``number``, oldest first. Raises StateError."""
         return self._rows(_LATER, address, number)
 
-    def newest_edit(self) -> list[Row]:
-        """What the newest edit of limits wrote and nobody took back, newest first; nothing where there is no such edit.
+    def newest_edit(self) -> list[JournalRow]:
+        """The entries of the newest edit of limits that were not taken back, newest first; none without such an edit.
 
-        Raises StateError. What takes something back is no edit.
+        An edit is all that one operator set at one time. Entries that take back others are no edits. Raises StateError.
         """
-        found: list[Row] = []
+        found: list[JournalRow] = []
         highest = _HIGHEST_ID
         while page := self._rows(_EDITS, highest, _PAGE):
             mine = [row for row in page if _are_of_one_edit(row, found[0] if found else page[0])]
             if not mine:
                 break
-            found += mine  # those of another writer may lie between them
+            found += mine  # entries of another engine or command may be between them
             highest = page[-1].id - 1
         return found
 
-    def runs(self, most: int) -> list[Row]:
-        """The newest entries on engines that started or stopped, newest first. Raises StateError."""
+    def runs(self, most: int) -> list[JournalRow]:
+        """The newest ``most`` entries on engines that started or stopped, newest first. Raises StateError."""
         return self._rows(_RUNS, most)
 
-    def _rows(self, sql: str, *values: object) -> list[Row]:
-        return [Row(*row) for row in self.database.rows(sql, values)]
+    def _rows(self, sql: str, *values: object) -> list[JournalRow]:
+        return [JournalRow(*row) for row in self.database.rows(sql, values)]
 
 
-def _are_of_one_edit(row: Row, other: Row) -> bool:
+def _are_of_one_edit(row: JournalRow, other: JournalRow) -> bool:
     return (row.at, row.operator, row.origin) == (other.at, other.operator, other.origin)
 
 
 def add_entry(sql: Sql, now: float, entry: JournalEntry) -> int:
-    """Write one within a transaction; its id."""
+    """Write one entry within a transaction, with the time ``now``; its id."""
     e = entry
     values = (
         now, e.operator[:_NAME], e.origin[:_NAME], e.kind, e.address[:_ADDRESS], e.old, e.new, e.reason[:_REASON],
@@ -156,10 +133,10 @@ def add_entry(sql: Sql, now: float, entry: JournalEntry) -> int:
 
 
 def limit_text(limit: int | None) -> str:
-    """A limit as entries have it."""
+    """A limit (bytes; None is unlimited) as journal entries have it."""
     return "unlimited" if limit is None else str(limit)
 
 
 def limit_of(text: str | None) -> int | None:
-    """A limit from an entry; None is unlimited. Raises ValueError for what is none."""
+    """The limit in bytes of a text in an entry; None is unlimited. Raises ValueError for any other text."""
     return None if text == "unlimited" else int(text or "")

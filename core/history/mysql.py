@@ -1,7 +1,7 @@
 """The state database in MariaDB or MySQL, for several engines that share one.
 
-A change of tables ends a transaction there, so a migration that was cut off is applied again: its statements must pass
-over what they find done.
+DDL statements commit at once there, so a migration that was interrupted is applied again from its beginning: its
+statements must skip what is done already.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pymysql.cursors import Cursor
 
 from mailquota.core.base.mysql import Connection as MysqlConnection
 from mailquota.core.base.mysql import Kind, NoHostError, Target, again_where_it_met_another, connect_any, text_of
-from mailquota.core.history.connection import Connection, Sql, StateError, Values, migrations, newer
+from mailquota.core.history.connection import Connection, Sql, StateError, Values, migrations, newer_version
 
 T = TypeVar("T")
 _LOCK_SECONDS = 2  # for each of four tries
-_MIGRATION_SECONDS = 5  # for somebody else's migration
+_MIGRATION_SECONDS = 5  # to wait for the migration of another engine
 _MIGRATING = "mailquota migrates its state"
 
 
@@ -43,14 +43,11 @@ def open_mysql(target: Target) -> Connection:
 
 
 class _Mysql(Connection):
-    """See Connection."""
-
     def __init__(self, connection: MysqlConnection, where: str) -> None:
         self._connection = connection
         self._where = where
 
     def transact(self, work: Callable[[Sql], T], *, writes: bool) -> T:  # noqa: ARG002 - readers lock nothing there
-        """See Connection."""
         try:
             return again_where_it_met_another(self._connection, lambda: self._carry_out(work))
         except (pymysql.Error, OSError) as error:
@@ -63,14 +60,12 @@ class _Mysql(Connection):
         return result
 
     def close(self) -> None:
-        """See Connection; what was not committed is rolled back."""
+        """Close the connection; the server rolls back what was not committed."""
         with contextlib.suppress(pymysql.Error, OSError):
             self._connection.close()
 
 
 class _MysqlSql:
-    """See Sql."""
-
     kind: Kind = "mysql"
     ignore = "IGNORE"
 
@@ -78,22 +73,22 @@ class _MysqlSql:
         self._cursor = cursor
 
     def rows(self, sql: str, values: Values = ()) -> list[tuple[Any, ...]]:
-        self._cursor.execute(_marked(sql), tuple(values))
+        self._cursor.execute(_with_percent_s(sql), tuple(values))
         return list(self._cursor.fetchall())
 
     def change(self, sql: str, values: Values = ()) -> int:
-        return self._cursor.execute(_marked(sql), tuple(values))
+        return self._cursor.execute(_with_percent_s(sql), tuple(values))
 
     def insert(self, sql: str, values: Values = ()) -> int:
-        self._cursor.execute(_marked(sql), tuple(values))
+        self._cursor.execute(_with_percent_s(sql), tuple(values))
         return int(self._cursor.lastrowid or 0)
 
     def many(self, sql: str, values: Iterable[Values]) -> None:
-        self._cursor.executemany(_marked(sql), list(values))
+        self._cursor.executemany(_with_percent_s(sql), list(values))
 
 
-def _marked(sql: str) -> str:
-    """With the driver's sign for a value."""
+def _with_percent_s(sql: str) -> str:
+    """A statement with PyMySQL's placeholder for a value."""
     return sql.replace("?", "%s")
 
 
@@ -110,7 +105,7 @@ def _migrate(cursor: Cursor) -> None:
         cursor.execute("CREATE TABLE IF NOT EXISTS state_version (version INTEGER NOT NULL PRIMARY KEY)")
         version = _version(cursor)
         if version > steps[-1][0]:
-            raise pymysql.OperationalError(0, newer(version, steps[-1][0]))
+            raise pymysql.OperationalError(0, newer_version(version, steps[-1][0]))
         for number, text in steps:
             if number > version:
                 for statement in filter(str.strip, text.split(";\n")):
@@ -121,7 +116,7 @@ def _migrate(cursor: Cursor) -> None:
 
 
 def _version(cursor: Cursor) -> int:
-    """0 for one without tables."""
+    """The last migration applied; 0 for a database without tables."""
     cursor.execute("SHOW TABLES LIKE 'state_version'")
     if not cursor.fetchall():
         return 0

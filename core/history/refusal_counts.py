@@ -1,4 +1,4 @@
-"""The refusals of the last day are kept: written down as they come, and remembered by the engine that starts next."""
+"""Keeps the counts of refused mail over a restart: written as they come, read by the engine that starts next."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from mailquota.core.mailboxes.refusals import RefusalCount, RefusalTally
 
 _SHARE = 0.1
 _SLICE = 200  # rows of one transaction
-_OFTEN = 12  # slices between two times that old ones are removed
+_OFTEN = 12  # slices (five minutes each) between two deletions of old ones
 
 
 class RefusalCounts:
     """Used on the engine's loop.
 
-    ``steady`` is ``steady_time`` of core/base/clock.py. What reads or writes raises StateError.
+    ``steady`` is ``steady_time`` of core/base/clock.py. ``round`` and ``finish`` raise StateError.
     """
 
     def __init__(
@@ -29,38 +29,41 @@ class RefusalCounts:
         self._tally = tally
         self._history = history
         self._steady = steady
-        self._remembered = False
-        self._oldest = 0  # slice before which the history has been told to forget
+        self._restored = False
+        self._oldest = 0  # slices before this one have been deleted
 
     @property
     def last_hour(self) -> int:
-        """How often mail was refused within the last hour."""
+        """How many times mail was refused within the last hour."""
         return self._tally.last_hour(self._steady())
 
-    def recall(self, refusals: list[RefusalCount]) -> None:
-        """What was before this engine, from whoever knows it; then nobody else need be asked."""
-        self._remembered = True
-        self.tell(self._tally.recall(refusals, self._steady()))
+    def restore(self, refusals: list[RefusalCount]) -> None:
+        """Take over the counts of the engine before: handed over by it, or read from the state database.
 
-    def tell(self, refused_at: Mapping[str, float]) -> None:
-        """When accounts were refused last."""
+        Once they are handed over, the first round does not read the database: that would count everything twice.
+        """
+        self._restored = True
+        self.note_refused(self._tally.recall(refusals, self._steady()))
+
+    def note_refused(self, refused_at: Mapping[str, float]) -> None:
+        """Note in the ledger when mail for these accounts was refused last (seconds since the epoch)."""
         for address, at in refused_at.items():
             entry = self._ledger.get(address)
             if entry is not None and at > (entry.refused_at or 0.0):
                 self._ledger.note_refusal(entry, at)
 
     async def round(self) -> None:
-        """Remember, at first, and write what came since the last one."""
+        """Write what was refused since the last round; the first one reads the counts of the engine before."""
         oldest = self._tally.oldest(self._steady())
-        if not self._remembered:
-            self.recall(await gently(_SHARE, self._history.read, oldest))
+        if not self._restored:
+            self.restore(await gently(_SHARE, self._history.read, oldest))
         await self._write(_SHARE)
         if oldest >= self._oldest + _OFTEN:
             await gently(_SHARE, self._history.forget, oldest)
             self._oldest = oldest
 
     async def finish(self) -> None:
-        """Write what waits, without rests: the engine stops."""
+        """Write what is left, without rests, as the engine stops."""
         await self._write(1.0)
 
     async def _write(self, share: float) -> None:
@@ -73,6 +76,6 @@ class RefusalCounts:
             except StateError:
                 self._tally.give_back([*waiting, *part])
                 raise
-            except asyncio.CancelledError:  # the thread comes to its end without us
+            except asyncio.CancelledError:  # the thread still writes ``part``: given back, it would be counted twice
                 self._tally.give_back(waiting)
                 raise

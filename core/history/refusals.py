@@ -1,4 +1,4 @@
-"""Who was refused mail how often within the last day, so that an engine that starts goes on with it.
+"""How often mail for each account was refused within the last day, so that an engine that starts goes on counting.
 
 Blocking; called in a thread. Each call is one transaction, made short by giving it few rows. Raises StateError.
 """
@@ -16,25 +16,27 @@ _SAME = "WHERE slice = ? AND host = ? AND address = ?"
 
 
 class RefusalHistory:
-    """What the engine of this ``host`` refused."""
+    """The refusals of the engine on this ``host``. Slices are five minutes, numbered since the epoch."""
 
     def __init__(self, database: StateDatabase, host: str) -> None:
         self._database = database
         self._host = host
 
     def add(self, refusals: Sequence[RefusalCount]) -> None:
-        """Count these, too."""
+        """Add these to the counts."""
 
         def work(sql: Sql) -> None:
             for number, address, times, at, sender in refusals:
-                key, news = (number, self._host, address), (times, at, sender[:_LONGEST])
-                if not sql.change(f"UPDATE refusal SET refused = refused + ?, at = ?, sender = ? {_SAME}", news + key):
-                    sql.change("INSERT INTO refusal VALUES (?, ?, ?, ?, ?, ?)", key + news)
+                key, values = (number, self._host, address), (times, at, sender[:_LONGEST])
+                if not sql.change(
+                    f"UPDATE refusal SET refused = refused + ?, at = ?, sender = ? {_SAME}", values + key
+                ):
+                    sql.change("INSERT INTO refusal VALUES (?, ?, ?, ?, ?, ?)", key + values)
 
         self._database.write(work)
 
     def read(self, oldest: int) -> list[RefusalCount]:
-        """Those from slice ``oldest`` on."""
+        """The refusals from slice ``oldest`` on, oldest first."""
         rows = self._database.rows(
             "SELECT slice, address, refused, at, sender FROM refusal WHERE host = ? AND slice >= ? ORDER BY slice",
             (self._host, oldest),
@@ -42,5 +44,5 @@ class RefusalHistory:
         return [RefusalCount(*row) for row in rows]
 
     def forget(self, oldest: int) -> None:
-        """All that are older than slice ``oldest``."""
+        """Delete those of all hosts before slice ``oldest``."""
         self._database.write(lambda sql: sql.change("DELETE FROM refusal WHERE slice < ?", (oldest,)))

@@ -1,16 +1,17 @@
-"""The history of use: what each mailbox held when, thinned out with age, and what follows from it.
+"""The history of usage: how much was in each mailbox at which time, thinned out with age, and its trends.
 
-Theory of operation. Time is counted in slots, quarter hours of the wall clock. A figure is written only where it
-differs from the one before, so a series is a list of points of which each holds until the next, and a mailbox that
-rests costs nothing. Within a slot a later figure replaces the earlier one. The rows lie in the order of time, since
-that is how they are written and thinned out; a small table of slots leads a reader to the row of one account in each.
-What an account held last is kept apart, so that nothing has to be remembered between two writes: engines that share a
-database, a database begun anew, an account that comes back need no care.
+Theory of operation. Time is counted in slots, quarter hours since the epoch. A usage is written only if it differs from
+the one before: a series is a list of points, each of which holds until the next, and a mailbox that does not change
+costs nothing. Within a slot a later usage replaces an earlier one. The rows are in the order of slots, as they are
+written and thinned out in that order. The small table ``slot`` lists the slots, so that a reader finds the row of one
+account in each by the primary key (slot, account). The last usage of each account is in the table ``latest``: what is
+written is compared with that, so nothing is kept in memory between two writes. So engines that share a database, a new
+database, and an account that comes back are no special cases.
 
-Old slots are merged into coarser ones: quarter hours for a day, three hours for eight days, then days. The last figure
-within the coarser slot stays. At the far end rows go on into the next slot, so that a series has its beginning, and end
-there for accounts that are gone. A figure that says it is newer than the last change comes from a clock that was wrong,
-and is passed over.
+Old slots are merged into coarser ones: quarter hours for a day, three hours for eight days, then days. The last usage
+within the coarser slot is kept. At the end of the kept time rows are moved into the next slot, so that a series still
+has its first point; those of accounts that are gone are deleted. A sample that is later than the last change of its
+account comes from a clock that was wrong, and is ignored.
 
 Blocking; called in a thread. Each call is one transaction, made short by giving it few accounts. Raises StateError.
 """
@@ -24,10 +25,10 @@ from mailquota.core.base.growth import DAY, TREND_DAYS, trend, week
 from mailquota.core.base.model import Point, Trend
 from mailquota.core.history.connection import Sql
 from mailquota.core.history.database import StateDatabase
-from mailquota.core.history.remembered import COLUMNS, Remembered, find, remembered, signs
+from mailquota.core.history.stored_accounts import COLUMNS, StoredAccount, find, placeholders, stored_account
 from mailquota.core.history.thinning import DAY_SLOTS, SLOT, Merge, end_of, merges, slot_of
 
-PAGE = 500  # accounts that are remembered at a time
+PAGE = 500  # accounts that are read at a time
 _MOST_BYTES, _MOST_MESSAGES = 2**63 - 1, 2**31 - 1  # of a column
 _REMOVED = 500  # accounts at a time
 _MERGED = 5000  # rows at a time
@@ -47,8 +48,8 @@ _MOVED = "SELECT ?, account, used, messages FROM sample"
 _STILL_THERE = " CROSS JOIN account ON account.id = sample.account AND account.gone_at IS NULL"
 
 
-class Figure(NamedTuple):
-    """What a mailbox holds now; bytes."""
+class AccountUsage(NamedTuple):
+    """The usage of a mailbox, in bytes and messages."""
 
     address: str
     used: int
@@ -56,7 +57,7 @@ class Figure(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A figure that was written, in bytes; ``old`` is None for an account that is new to the history."""
+    """A usage that was written, in bytes; ``old`` is None for an account that is new to the history."""
 
     address: str
     old: int | None
@@ -64,36 +65,36 @@ class Change(NamedTuple):
     usual: int  # growth a day, as far as it is known
 
 
-class Reckoned(NamedTuple):
-    """What the table shows of the past of an account."""
+class TrendAndWeek(NamedTuple):
+    """Growth of an account, and its usage of the last seven days as in AccountRow."""
 
     trend: Trend | None
     week: str
 
 
 class Samples:
-    """See the theory of operation above. ``now`` is in seconds since the epoch throughout."""
+    """The tables of the history. ``now`` is in seconds since the epoch throughout."""
 
     def __init__(self, database: StateDatabase) -> None:
         self._database = database
 
-    def page(self, after: int) -> list[Remembered]:
-        """The next accounts in the order of their numbers, at most PAGE."""
-        return [remembered(row) for row in self._database.rows(_PAGE, (after,))]
+    def page(self, after: int) -> list[StoredAccount]:
+        """The accounts with an id above ``after``, in the order of ids, at most PAGE."""
+        return [stored_account(row) for row in self._database.rows(_PAGE, (after,))]
 
-    def write(self, figures: Sequence[Figure], now: float) -> list[Change]:
-        """Write what differs from the last time."""
-        return self._database.write(lambda sql: _write(sql, figures, now))
+    def write(self, usages: Sequence[AccountUsage], now: float) -> list[Change]:
+        """Write the usages that differ from the last ones; returns those."""
+        return self._database.write(lambda sql: _write(sql, usages, now))
 
     def gone(self, addresses: Iterable[str], now: float) -> None:
-        """These have no account any more. One that comes back goes on."""
+        """Note that these accounts no longer exist. The history of one that comes back goes on."""
         values = [(now, address) for address in addresses]
         self._database.write(
             lambda sql: sql.many("UPDATE account SET gone_at = ? WHERE address = ? AND gone_at IS NULL", values)
         )
 
     def series(self, address: str, since: float, now: float) -> list[Point]:
-        """The points from ``since`` on, oldest first, and the one that held then."""
+        """The points from ``since`` on, oldest first; the first one is that which held at ``since``."""
 
         def read(sql: Sql) -> list[Point]:
             found = find(sql, [address]).get(address)
@@ -101,43 +102,44 @@ class Samples:
 
         return self._database.read(read, [])
 
-    def reckon(self, limits: Mapping[str, int | None], now: float) -> dict[str, Reckoned]:
-        """Growth and the last week of those among these accounts (with their limits in bytes) for whom it is time."""
+    def compute_trends(self, limits: Mapping[str, int | None], now: float) -> dict[str, TrendAndWeek]:
+        """Compute and store the trends of those accounts for which they are due; ``limits`` are in bytes."""
 
-        def work(sql: Sql) -> dict[str, Reckoned]:
+        def work(sql: Sql) -> dict[str, TrendAndWeek]:
             due = [row for row in find(sql, list(limits)).values() if row.is_due(now)]
-            return _reckon(sql, due, limits, now)
+            return _compute_trends(sql, due, limits, now)
 
         return self._database.write(work)
 
     def claim_jump(self, address: str, now: float) -> bool:
-        """Whether a jump is to be noted: once a day, and by one engine."""
-        values = (now, address, now - _REMARK_EVERY, now + _REMARK_EVERY)  # a clock may have been set back since
+        """Whether the caller is to note a jump: True once a day, for one engine of those that share the database."""
+        # A last jump that lies days ahead was noted before the clock was set back: it does not count
+        values = (now, address, now - _REMARK_EVERY, now + _REMARK_EVERY)
         claim = "UPDATE account SET jumped_at = ? WHERE address = ? AND NOT jumped_at BETWEEN ? AND ?"
         return self._database.write(lambda sql: sql.change(claim, values)) == 1
 
     def due_merges(self, now: float, keep: float) -> list[Merge]:
-        """What is to be thinned out next, in this order; ``keep`` seconds are kept."""
+        """The merges to be done next, in this order; the history of ``keep`` seconds is kept."""
         slots = self._database.rows("SELECT slot FROM slot WHERE slot >= 0 ORDER BY slot")
         return merges([slot for (slot,) in slots], slot_of(now), int(keep // SLOT))
 
     def merge(self, step: Merge) -> bool:
-        """Do a part of it, and say whether that was all."""
+        """Do a part of a merge; True when it is done."""
         return self._database.write(lambda sql: _merge(sql, step))
 
     def remove(self, now: float, keep: float) -> bool:
-        """Forget some accounts that are gone for longer than ``keep`` seconds, and say whether those were all."""
+        """Delete some accounts that have been gone for longer than ``keep`` seconds; True when those were all."""
         return self._database.write(lambda sql: _remove(sql, now, keep))
 
 
 # ---- writing
 
 
-def _write(sql: Sql, figures: Sequence[Figure], now: float) -> list[Change]:
-    found = find(sql, [figure.address for figure in figures])
-    _come_back(sql, found.values())
-    changed = [figure for figure in figures if not _is_known(found.get(figure.address), figure)]
-    numbers = _numbers(sql, [figure.address for figure in changed], found)
+def _write(sql: Sql, usages: Sequence[AccountUsage], now: float) -> list[Change]:
+    found = find(sql, [usage.address for usage in usages])
+    _clear_gone(sql, found.values())
+    changed = [usage for usage in usages if not _is_known(found.get(usage.address), usage)]
+    numbers = _numbers(sql, [usage.address for usage in changed], found)
     rows = sorted(
         (numbers[address], min(max(used, 0), _MOST_BYTES), min(max(messages, 0), _MOST_MESSAGES))
         for address, used, messages in changed
@@ -147,40 +149,40 @@ def _write(sql: Sql, figures: Sequence[Figure], now: float) -> list[Change]:
         sql.change(f"INSERT {sql.ignore} INTO slot VALUES (?)", (slot,))
         sql.many("REPLACE INTO sample VALUES (?, ?, ?, ?)", [(slot, *row) for row in rows])
         sql.many("REPLACE INTO latest VALUES (?, ?, ?, ?)", [(*row, now) for row in rows])
-    return [_change(found.get(figure.address), figure) for figure in changed]
+    return [_change(found.get(usage.address), usage) for usage in changed]
 
 
-def _is_known(row: Remembered | None, figure: Figure) -> bool:
-    return row is not None and (row.used, row.messages) == (figure.used, figure.messages)
+def _is_known(row: StoredAccount | None, usage: AccountUsage) -> bool:
+    return row is not None and (row.used, row.messages) == (usage.used, usage.messages)
 
 
-def _change(row: Remembered | None, figure: Figure) -> Change:
+def _change(row: StoredAccount | None, usage: AccountUsage) -> Change:
     usual = 0 if row is None or row.trend is None else row.trend.growth
-    return Change(figure.address, None if row is None else row.used, figure.used, usual)
+    return Change(address=usage.address, old=None if row is None else row.used, new=usage.used, usual=usual)
 
 
-def _numbers(sql: Sql, addresses: Sequence[str], found: Mapping[str, Remembered]) -> dict[str, int]:
-    """The numbers of these accounts; new ones get theirs."""
+def _numbers(sql: Sql, addresses: Sequence[str], found: Mapping[str, StoredAccount]) -> dict[str, int]:
+    """The ids of these accounts; new accounts are added."""
     numbers = {address: row.id for address, row in found.items()}
     new = sorted(address for address in addresses if address not in numbers)
     if new:
         sql.many(f"INSERT {sql.ignore} INTO account (address) VALUES (?)", [(address,) for address in new])
-        # Another engine may have been faster; MariaDB shows its rows to this transaction only so
+        # Another engine may have added them since: MariaDB shows its rows to this transaction only in a locking read
         latest = " LOCK IN SHARE MODE" if sql.kind == "mysql" else ""
-        numbers.update(sql.rows(f"SELECT address, id FROM account WHERE address IN ({signs(new)}){latest}", new))
+        numbers.update(sql.rows(f"SELECT address, id FROM account WHERE address IN ({placeholders(new)}){latest}", new))
     return numbers
 
 
-def _come_back(sql: Sql, rows: Iterable[Remembered]) -> None:
+def _clear_gone(sql: Sql, rows: Iterable[StoredAccount]) -> None:
     back = [(row.id,) for row in rows if row.gone_at is not None]
     if back:
         sql.many("UPDATE account SET gone_at = NULL WHERE id = ?", back)
 
 
-# ---- reading and reckoning
+# ---- reading and computing
 
 
-def _points(sql: Sql, row: Remembered, since: float, now: float) -> list[Point]:
+def _points(sql: Sql, row: StoredAccount, since: float, now: float) -> list[Point]:
     if row.used is None or row.messages is None or row.changed_at is None:
         return []
     if row.changed_at <= since:
@@ -192,18 +194,20 @@ def _points(sql: Sql, row: Remembered, since: float, now: float) -> list[Point]:
     return [Point(float(slot * SLOT), used, messages) for slot, used, messages in rows]
 
 
-def _reckon(sql: Sql, due: Sequence[Remembered], limits: Mapping[str, int | None], now: float) -> dict[str, Reckoned]:
+def _compute_trends(
+    sql: Sql, due: Sequence[StoredAccount], limits: Mapping[str, int | None], now: float
+) -> dict[str, TrendAndWeek]:
     since = now - (TREND_DAYS + 1) * DAY
     result = {}
     for row in due:
         points = _points(sql, row, since, now)
-        result[row.address] = Reckoned(trend(points, now), week(points, limits[row.address], now))
-    _come_back(sql, due)
+        result[row.address] = TrendAndWeek(trend(points, now), week(points, limits[row.address], now))
+    _clear_gone(sql, due)
     sql.many("REPLACE INTO trend VALUES (?, ?, ?, ?, ?, ?)", [_trend_row(row, result[row.address], now) for row in due])
     return result
 
 
-def _trend_row(row: Remembered, found: Reckoned, now: float) -> tuple[object, ...]:
+def _trend_row(row: StoredAccount, found: TrendAndWeek, now: float) -> tuple[object, ...]:
     growth = (None, None, None) if found.trend is None else (found.trend.growth, found.trend.low, found.trend.high)
     return (row.id, *growth, found.week, now)
 
@@ -212,7 +216,10 @@ def _trend_row(row: Remembered, found: Reckoned, now: float) -> tuple[object, ..
 
 
 def _merge(sql: Sql, step: Merge) -> bool:
-    """Rows that the target has already are newer: of a coarser slot the last ones are merged first."""
+    """Move up to _MERGED rows of the source into the target.
+
+    Rows that the target has already are kept: slots are merged from the last one back, so those are newer.
+    """
     rest = sql.rows(_LIMIT_OF_PART, (step.source,))
     part = " AND account < ?" if rest else ""
     values = (step.source, *(rest[0] if rest else ()))
@@ -226,7 +233,7 @@ def _merge(sql: Sql, step: Merge) -> bool:
 
 
 def _remove(sql: Sql, now: float, keep: float) -> bool:
-    sql.change("UPDATE account SET gone_at = ? WHERE gone_at > ?", (now, now))  # a clock that was wrong then
+    sql.change("UPDATE account SET gone_at = ? WHERE gone_at > ?", (now, now))  # noted by a clock that was ahead
     rows = sql.rows(f"SELECT id FROM account WHERE gone_at < ? ORDER BY gone_at LIMIT {_REMOVED}", (now - keep,))
     for table, column in (("latest", "account"), ("trend", "account"), ("account", "id")):
         sql.many(f"DELETE FROM {table} WHERE {column} = ?", rows)

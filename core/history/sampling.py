@@ -1,9 +1,9 @@
-"""The engine's side of the history: what the ledger's figures were is written down, what they did before is remembered.
+"""Writes the usage in the ledger to the history, and at the start reads trends and times from it.
 
-Theory of operation. The ledger collects whose figures changed. Each round takes those and writes them in small slices
-with rests between them, in threads. An account is written at most once in a slot: what changes again after that waits
-for the next slot, so that a busy server does not write the same row every few seconds. What can't be written stays for
-the next round. core/history/service.py calls the rounds.
+Theory of operation. The ledger collects the accounts whose usage changed (``unsampled``). Each round takes those and
+writes them in small slices with rests between them, in threads. An account is written at most once in a slot (15 min):
+one that changes again waits for the next slot, so that a busy server does not write the same row every few seconds.
+What can't be written is left for the next round. core/history/service.py calls the rounds.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from mailquota.core.base.units import format_size
 from mailquota.core.history.connection import StateError
 from mailquota.core.history.journal import Journal, JournalEntry
 from mailquota.core.history.jumps import WITHIN, least_jump
-from mailquota.core.history.remembered import Remembered
-from mailquota.core.history.samples import Change, Figure, Samples
+from mailquota.core.history.samples import AccountUsage, Change, Samples
+from mailquota.core.history.stored_accounts import StoredAccount
 from mailquota.core.history.thinning import slot_of
 from mailquota.core.mailboxes.ledger import Entry, Ledger
 
@@ -27,12 +27,12 @@ log = logging.getLogger(__name__)
 _SHARE = 0.1
 _SLICE = 100  # accounts
 _LAST_SLICE = 500  # when the engine stops; older SQLite takes no more than 999 values
-_CLOCK_SET = 1_600_000_000  # in 2020; a time before it is that of a machine that does not know it yet
-_STEPS = 5  # slots that an hour can touch, so a jump has a step of at least this part of it
+_CLOCK_SET = 1_600_000_000  # in 2020; before it the clock of the machine is not set yet
+_STEPS = 5  # slots that an hour can touch: in one of them a jump grows by at least a fifth of its size
 
 
 class Sampler:
-    """Runs on the engine's loop. ``now`` gives seconds since the epoch. What writes or reads raises StateError."""
+    """Runs on the engine's loop. ``now`` gives seconds since the epoch. ``load``, ``round``, ``finish``: StateError."""
 
     def __init__(self, ledger: Ledger, samples: Samples, journal: Journal, now: Callable[[], float]) -> None:
         self._ledger = ledger
@@ -40,26 +40,29 @@ class Sampler:
         self._journal = journal
         self._now = now
         self._slot = 0
-        self.remembered = asyncio.Event()  # what was known before
+        self.loaded = asyncio.Event()  # the history is in the ledger
         self._taken: list[Entry] = []  # to be written, the last one first
         self._later: dict[str, Entry] = {}  # to be written in the next slot
 
-    # ---- remembering
+    # ---- reading
 
-    async def remember(self, share: float = _SHARE) -> None:
-        """Bring what the history knows of all accounts into the ledger, and note which of them are gone."""
+    async def load(self, share: float = _SHARE) -> None:
+        """Read trends and times of all accounts into the ledger, and note which accounts are gone.
+
+        ``share`` is the part of the time that it may work; the rest are pauses.
+        """
         after, now = 0, self._now()
         while page := await gently(share, self._samples.page, after):
             after = page[-1].id
             for row in page:
                 entry = self._ledger.get(row.address)
                 if entry is not None:
-                    self._recall(entry, row, now)
-                elif row.is_forgotten(now):
+                    self._set(entry, row, now)
+                elif row.is_unseen(now):
                     self._ledger.put_back_gone_unsampled([row.address])
-        self.remembered.set()
+        self.loaded.set()
 
-    def _recall(self, entry: Entry, row: Remembered, now: float) -> None:
+    def _set(self, entry: Entry, row: StoredAccount, now: float) -> None:
         known = entry.known
         same = known is None or (known.used, known.messages) == (row.used, row.messages)
         self._ledger.set_trend(entry, row.trend, row.week)
@@ -68,12 +71,12 @@ class Sampler:
     # ---- writing
 
     async def round(self) -> None:
-        """Write what changed since the last one."""
+        """Write what the last round left, what waited for a new slot, and what changed since."""
         now = self._now()
         if now < _CLOCK_SET:
             return
-        if not self.remembered.is_set():
-            await self.remember()
+        if not self.loaded.is_set():
+            await self.load()
         await self._drain()
         if self._slot != slot_of(now):
             self._slot = slot_of(now)
@@ -103,11 +106,11 @@ class Sampler:
         due = [entry for entry in self._present(entries) if not self._was_written(entry, now)]
         if not due:
             return
-        figures, told = _figures(due), {entry.address: (entry.limit, entry.sampled_from) for entry in due}
-        changes = await gently(_SHARE, self._write_figures, figures, told, now)
+        usages, facts = _usages(due), {entry.address: (entry.limit, entry.sampled_from) for entry in due}
+        changes = await gently(_SHARE, self._write_usages, usages, facts, now)
         for entry in due:
             self._ledger.note_sampled(entry, now)
-        if any(change.old is None and told[change.address][1] is not None for change in changes):
+        if any(change.old is None and facts[change.address][1] is not None for change in changes):
             self._ledger.sample_all_anew()  # an account that was written before is new: the database was replaced
         for change in changes:
             changed = self._ledger.get(change.address)
@@ -118,7 +121,7 @@ class Sampler:
         return [entry for entry in entries if self._ledger.get(entry.address) is entry and entry.known is not None]
 
     def _was_written(self, entry: Entry, now: float) -> bool:
-        """Whether that was done in this slot already; then it waits for the next one."""
+        """Whether the account was written in this slot already; then it waits for the next one."""
         if entry.sampled_at is None or slot_of(entry.sampled_at) != slot_of(now):
             return False
         self._later[entry.address] = entry
@@ -135,26 +138,26 @@ class Sampler:
                 raise
 
     async def finish(self, seconds: float) -> None:
-        """Write what waits, without rests, as far as one gets in this time: the engine stops."""
+        """Write what is left, without rests, for at most ``seconds``, as the engine stops."""
         loop, now = asyncio.get_running_loop(), self._now()
         until = loop.time() + seconds
         if now < _CLOCK_SET:
             return
         waiting = [*self._taken, *self._later.values(), *self._ledger.take_unsampled().values()]
         while waiting and loop.time() < until:
-            figures = _figures(self._present(waiting[-_LAST_SLICE:]))
+            usages = _usages(self._present(waiting[-_LAST_SLICE:]))
             del waiting[-_LAST_SLICE:]
-            await gently(1.0, self._samples.write, figures, now)
+            await gently(1.0, self._samples.write, usages, now)
 
     # ---- in a thread
 
-    def _write_figures(
-        self, figures: list[Figure], told: dict[str, tuple[int | None, float | None]], now: float
+    def _write_usages(
+        self, usages: list[AccountUsage], facts: dict[str, tuple[int | None, float | None]], now: float
     ) -> list[Change]:
-        """``told`` are the limits, and since when the accounts are watched."""
-        changes = self._samples.write(figures, now)
+        """``facts`` are limits, and since when this engine has written the accounts (None: not yet)."""
+        changes = self._samples.write(usages, now)
         for change in changes:
-            limit, since = told[change.address]
+            limit, since = facts[change.address]
             if since is not None and change.old is not None:
                 try:
                     self._note_jump(change, change.old, limit, max(since, now - WITHIN), now)
@@ -163,7 +166,10 @@ class Sampler:
         return changes
 
     def _note_jump(self, change: Change, before: int, limit: int | None, since: float, now: float) -> None:
-        """Look at a whole hour where this step alone may be a large part of a jump."""
+        """Write a jump to the journal where the usage grew by one within an hour.
+
+        The hour is read only where this step alone is a fifth of a jump, as reading it for each change would be slow.
+        """
         least = least_jump(limit, change.usual)
         if (change.new - before) * _STEPS < least:
             return
@@ -171,9 +177,16 @@ class Sampler:
         if change.new - then >= least and self._samples.claim_jump(change.address, now):
             usual = f", usually {format_size(change.usual)} a day" if change.usual > 0 else ""
             reason = f"grew by {format_size(change.new - then)} within an hour{usual}"
-            entry = JournalEntry("mailquota", "", "jump", change.address, str(then), str(change.new), reason)
-            self._journal.add([entry])
+            jump = JournalEntry(
+                operator="mailquota",
+                kind="jump",
+                address=change.address,
+                old=str(then),
+                new=str(change.new),
+                reason=reason,
+            )
+            self._journal.add([jump])
 
 
-def _figures(entries: Iterable[Entry]) -> list[Figure]:
-    return [Figure(entry.address, entry.known.used, entry.known.messages) for entry in entries if entry.known]
+def _usages(entries: Iterable[Entry]) -> list[AccountUsage]:
+    return [AccountUsage(entry.address, entry.known.used, entry.known.messages) for entry in entries if entry.known]

@@ -1,7 +1,7 @@
-"""What the engine keeps beyond its own life: the state database, and those who write into it in the background.
+"""Opens the state database of an engine, and runs what writes to it: usage, trends, counts of refusals.
 
-A state database that can't be used is never a reason to stop anything: it is told once in the log and all the time in
-the status, and tried again. What was to be written waits in memory meanwhile, as far as that is cheap.
+A state database that can't be used stops nothing: the log says so once, the status as long as it is so, and it is tried
+again. What was to be written waits in memory meanwhile, as far as that takes little memory.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from mailquota.core.settings.config import Config
 
 log = logging.getLogger(__name__)
 
-_ROUND_SECONDS = 10.0  # how soon a change is in the history
-_TEND_SECONDS = 3600.0
+_ROUND_SECONDS = 10.0  # between two writes of what changed
+_TREND_SECONDS = 3600.0
 _RETRY_SECONDS = 60.0
-_SHOWN_SECONDS = 100 * 86400.0  # what a card has a use for: each slot of it may be a read of the disk
-_STOP_SECONDS = 0.5  # for everything: writing what waits, and giving the database back
+_SHOWN_SECONDS = 100 * 86400.0  # as far back as a card shows: each slot may be a read of the file system
+_STOP_SECONDS = 0.5  # for all of it: writing what waits, and closing the database
 _WRITE_SECONDS = 0.3
 
 
 class HistoryService:
-    """Made and used on the engine's loop."""
+    """Made and used on the engine's loop. ``now`` gives seconds since the epoch."""
 
     def __init__(
         self, config: Config, ledger: Ledger, tally: RefusalTally, now: Callable[[], float] = time.time
@@ -63,12 +63,12 @@ class HistoryService:
         return next(filter(None, [*self._problems.values(), self.state.problem]), "")
 
     def start(self) -> None:
-        """Begin, once the ledger holds the accounts."""
-        works = {"history": self._sample, "growth": self._tend, "refusals": self._count_refusals}
+        """Begin to write; called once the ledger has the accounts."""
+        works = {"history": self._sample, "growth": self._compute_trends, "refusals": self._count_refusals}
         self._tasks = [restarts.start(name, work) for name, work in works.items()]
 
     async def stop(self) -> None:
-        """Write what waits, in half a second at most with everything."""
+        """Stop, write what waits, and close the database, in half a second at most."""
         for task in self._tasks:
             task.cancel()
         with contextlib.suppress(TimeoutError, StateError):
@@ -79,12 +79,12 @@ class HistoryService:
                     await self._sampler.finish(_WRITE_SECONDS)
                 await in_thread(self.state.close)
 
-    async def recall(self) -> None:
-        """Remember once, without a rest: for a command that acts by itself. Raises StateError."""
-        await self._sampler.remember(share=1.0)
+    async def load(self) -> None:
+        """Read the history into the ledger at once, for a command without an engine. Raises StateError."""
+        await self._sampler.load(share=1.0)
 
-    async def past(self, entry: Entry) -> list[Point]:
-        """The use of one account until now, as far back as is shown; its growth is reckoned anew. Raises StateError."""
+    async def usage_points(self, entry: Entry) -> list[Point]:
+        """The usage of one account over the last 100 days, oldest first; also computes its trend. Raises StateError."""
         now = self._now()
         points = await in_thread(lambda: self.samples.series(entry.address, now - _SHOWN_SECONDS, now))
         known = entry.known
@@ -96,16 +96,16 @@ class HistoryService:
     # ---- in the background
 
     async def _sample(self) -> None:
-        await self._again_and_again("sampling", self._sampler.round, _ROUND_SECONDS)
+        await self._repeat("sampling", self._sampler.round, _ROUND_SECONDS)
 
-    async def _tend(self) -> None:
-        await self._sampler.remembered.wait()
-        await self._again_and_again("tending", self._trend_job.round, _TEND_SECONDS)
+    async def _compute_trends(self) -> None:
+        await self._sampler.loaded.wait()
+        await self._repeat("computing trends", self._trend_job.round, _TREND_SECONDS)
 
     async def _count_refusals(self) -> None:
-        await self._again_and_again("counting refusals", self.refusals.round, _ROUND_SECONDS)
+        await self._repeat("counting refusals", self.refusals.round, _ROUND_SECONDS)
 
-    async def _again_and_again(self, name: str, work: Callable[[], Awaitable[None]], pause: float) -> None:
+    async def _repeat(self, name: str, work: Callable[[], Awaitable[None]], pause: float) -> None:
         while True:
             done = await self._attempt(name, work)
             await asyncio.sleep(pause if done else _RETRY_SECONDS)
@@ -118,7 +118,7 @@ class HistoryService:
             problem = str(error)
             if not any(self._problems.values()):
                 log.error("history: %s; it is tried again", problem)
-        except Exception as error:  # an outer edge: a fault here must not end the history for good
+        except Exception as error:  # an outer edge: a fault must not end the history for good
             problem = f"{name} failed: {error}"
             if self._problems.get(name) != problem:
                 log.exception("history: %s", problem)

@@ -1,4 +1,4 @@
-"""The state database as a file: WAL and a busy timeout, so that an engine, a second one and commands can share it."""
+"""The state database as a file, with WAL and a busy timeout, so that engines and commands can use it together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mailquota.core.base.mysql import Kind
-from mailquota.core.history.connection import Connection, Sql, StateError, Values, migrations, newer
+from mailquota.core.history.connection import Connection, Sql, StateError, Values, migrations, newer_version
 
 T = TypeVar("T")
 _BUSY_SECONDS = 5.0
@@ -20,9 +20,9 @@ _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def open_sqlite(path: Path, damaged: Callable[[str], None]) -> Connection:
-    """The database with all migrations applied; it is made, with its folder, where it is missing.
+    """A connection with all migrations applied. File and folder are made where they are missing.
 
-    A damaged file is set aside first; ``damaged`` is told its new name. Raises StateError.
+    A damaged file is renamed first, and ``damaged`` is called with its new path. Raises StateError.
     """
     try:
         return _Sqlite(path, damaged)
@@ -39,8 +39,6 @@ def open_sqlite(path: Path, damaged: Callable[[str], None]) -> Connection:
 
 
 class _Sqlite(Connection):
-    """See Connection."""
-
     def __init__(self, path: Path, damaged: Callable[[str], None]) -> None:
         self._path = path
         self._damaged = damaged
@@ -55,7 +53,7 @@ class _Sqlite(Connection):
             raise
 
     def transact(self, work: Callable[[Sql], T], *, writes: bool) -> T:
-        """See Connection. Damage that shows only now is set aside for the next use."""
+        """As in Connection. A file that turns out to be damaged is renamed; the next use makes a new one."""
         connection = self._connection
         try:
             with connection:
@@ -69,13 +67,10 @@ class _Sqlite(Connection):
             raise _trouble(self._path, error) from error
 
     def close(self) -> None:
-        """See Connection."""
         self._connection.close()
 
 
 class _SqliteSql:
-    """See Sql."""
-
     kind: Kind = "sqlite"
     ignore = "OR IGNORE"
 
@@ -104,7 +99,7 @@ def _is_damage(error: sqlite3.Error) -> bool:
 
 
 def _set_aside(path: Path) -> str:
-    """Under a name of this moment, with the files that belong to it."""
+    """Rename the file and those that belong to it to names with the date and time; the new path."""
     name = f"{path.name}.damaged-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
     for ending in ("", "-wal", "-shm"):
         file = path.with_name(path.name + ending)
@@ -114,7 +109,11 @@ def _set_aside(path: Path) -> str:
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
-    """Two that switch a new file at the same time get "locked" at once, whatever the busy timeout: so try again."""
+    """Switch the file to WAL.
+
+    Where two processes do that to a new file, one fails with "locked" at once, whatever the busy timeout is: so it
+    tries again.
+    """
     until = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
@@ -131,18 +130,18 @@ def _migrate(connection: sqlite3.Connection) -> None:
     steps = migrations("sqlite")
     version = _version(connection)
     if version > steps[-1][0]:
-        raise sqlite3.OperationalError(newer(version, steps[-1][0]))
+        raise sqlite3.OperationalError(newer_version(version, steps[-1][0]))
     for number, text in steps:
         if number > version:
             _apply(connection, number, text)
 
 
 def _apply(connection: sqlite3.Connection, number: int, text: str) -> None:
-    """One migration, unless another process was faster: an engine and a command may meet here."""
+    """Apply one migration, unless another process has done so since the version was read."""
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         if _version(connection) < number:
-            for statement in _statements(text):  # executescript would end the transaction
+            for statement in _statements(text):  # executescript would commit the transaction
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number}")
 

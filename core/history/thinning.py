@@ -1,8 +1,8 @@
 """Which slots of the history are merged into which. Pure; slots are quarter hours since the epoch.
 
-One call gives at most one coarser slot of each kind, the oldest first: an engine calls it each hour, which is several
-times the pace at which time goes by. So where the clock is wrong for some hours, no more is thinned out than would have
-been within some days.
+One call gives at most one coarser slot of each kind, the oldest first. An engine calls it each hour, and so thins out
+several times faster than slots grow old. The limit is for a wrong clock: one that is a year ahead for some hours would
+otherwise thin out all of the history at once; so it is no more than would be thinned out within some days.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from typing import NamedTuple
 SLOT = 900  # seconds
 DAY_SLOTS = 96
 _COARSE_SLOTS = 12  # three hours
-_FINE_FOR = DAY_SLOTS
-_COARSE_FOR = 8 * DAY_SLOTS
+_FINE_FOR = DAY_SLOTS  # slots for which quarter hours are kept
+_COARSE_FOR = 8 * DAY_SLOTS  # slots for which three hours are kept
 
 
 class Merge(NamedTuple):
-    """All rows of ``source`` go into ``target``; at the ``far`` end only those of accounts that are not gone."""
+    """Rows of slot ``source`` move to slot ``target``.
+
+    ``far``: at the end of the kept time, where the rows of accounts that are gone are deleted instead.
+    """
 
     source: int
     target: int
@@ -33,12 +36,12 @@ def slot_of(at: float) -> int:
 
 
 def end_of(slot: int, width: int) -> int:
-    """The last slot of the coarser one, ``width`` slots wide, that this one lies in."""
+    """The last slot of the coarser one, ``width`` slots wide, that contains this one."""
     return slot - slot % width + width - 1
 
 
 def merges(slots: Sequence[int], now: int, keep: int) -> list[Merge]:
-    """What is due; ``slots`` in order, ``keep`` is how many slots back something is kept."""
+    """The merges that are due. ``slots`` are those that have rows, in order; ``keep`` is how many slots are kept."""
     far = bisect_left(slots, now - keep)
     days = bisect_left(slots, _begin_of(now - _COARSE_FOR, DAY_SLOTS))
     hours = bisect_left(slots, _begin_of(now - _FINE_FOR, _COARSE_SLOTS))
@@ -54,7 +57,10 @@ def _begin_of(slot: int, width: int) -> int:
 
 
 def _first(slots: Sequence[int], width: int) -> Iterator[Merge]:
-    """Of the oldest coarser slot that is not merged yet; its last slots first, as their figures stay."""
+    """The merges of the oldest coarser slot that is not merged yet.
+
+    Its last slots come first: rows in the target are kept, so the last usage of each account remains.
+    """
     for end, group in groupby(slots, lambda slot: end_of(slot, width)):
         sources = [slot for slot in group if slot != end]
         if sources:
@@ -63,7 +69,11 @@ def _first(slots: Sequence[int], width: int) -> Iterator[Merge]:
 
 
 def _far(slots: Sequence[int]) -> Iterator[Merge]:
-    """Those of the oldest day, each into the next; the last of ``slots`` is the first that is kept, if there is one."""
+    """The merges of the oldest day, each slot into the next one.
+
+    The last of ``slots`` is the first slot that is kept, if there is one. So the last usage before the kept time ends
+    up in it, and tells what held at its beginning.
+    """
     for slot, following in pairwise(slots):
         if end_of(slot, DAY_SLOTS) == end_of(slots[0], DAY_SLOTS):
             yield Merge(slot, following, far=True)

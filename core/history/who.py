@@ -1,4 +1,4 @@
-"""Who ordered a change, and the entry about it in the journal."""
+"""Operators, and the journal entries about what they ordered."""
 
 from __future__ import annotations
 
@@ -17,24 +17,30 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Operator:
-    """Who asks: a user name, and where it came from. ``cancelled`` is set when they think better of it."""
+    """Who ordered a change: a user name, and its origin ("sudo:anna", "ssh:192.0.2.9").
+
+    ``cancelled`` is set to stop after the present account. ``progress`` is called with accounts done, their total
+    number and the address that was done last.
+    """
 
     name: str
     origin: str = ""
     cancelled: bool = False
     progress: Callable[[int, int, str], None] = field(default=lambda _done, _total, _note: None)
 
-    def entry(self, kind: str, address: str, old: str | None, new: str | None, **more: Any) -> JournalEntry:
-        """What goes into the journal for a change by this operator; ``more`` as in JournalEntry."""
-        return JournalEntry(self.name, self.origin, kind, address, old, new, **more)
+    def entry(self, kind: str, **fields: Any) -> JournalEntry:
+        """A journal entry for a change by this operator; ``fields`` are the other fields of JournalEntry."""
+        return JournalEntry(operator=self.name, origin=self.origin, kind=kind, **fields)
 
 
 async def write_journal(
     journal: Journal, entries: list[JournalEntry], also: Callable[[Sql, list[int]], None] | None = None
 ) -> tuple[list[int], str | None]:
-    """The numbers of the entries; none, and what to tell whoever asked, where they could not be written.
+    """Write the entries of a change that was made; their ids and None.
 
-    ``also`` is done in the same transaction.
+    Where they could not be written: no ids, and a remark why, which is also logged.
+
+    ``also`` as in Journal.add.
     """
     if not entries:
         return [], None

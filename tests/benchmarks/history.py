@@ -21,8 +21,8 @@ from mailquota.core.control.messages import GetDetails
 from mailquota.core.control.results import Details
 from mailquota.core.history.connection import Sql
 from mailquota.core.history.database import StateDatabase
-from mailquota.core.history.remembered import Remembered
-from mailquota.core.history.samples import Figure, Samples
+from mailquota.core.history.samples import AccountUsage, Samples
+from mailquota.core.history.stored_accounts import StoredAccount
 from mailquota.core.history.thinning import SLOT, slot_of
 from tests.benchmarks import load, local, worlds
 from tests.core.clients import Console
@@ -75,7 +75,7 @@ def kept(now: int) -> list[int]:
 def fill(state: StateDatabase, addresses: list[str]) -> None:
     """Straight by SQL; each slot in a transaction of its own."""
     now = time.time()
-    Samples(state).write([Figure(address, 1, 1) for address in addresses], now - DAYS * 86400)
+    Samples(state).write([AccountUsage(address, 1, 1) for address in addresses], now - DAYS * 86400)
     values = "3000000000 + id * 60000 + {0} * 1000, 40000 + id"
     slots = kept(slot_of(now))
     state.write(lambda sql: sql.change("DELETE FROM sample"))
@@ -112,7 +112,7 @@ def cpu(what: str, scale: float = 1.0) -> Iterator[None]:
 def _write(samples: Samples, addresses: list[str]) -> None:
     """All changed, then none; without the rests that an engine makes between two slices."""
     for what, use in (("changed", 5), ("changed again", 6), ("unchanged", 6)):
-        figures = [Figure(address, use * 10**9 + number, use) for number, address in enumerate(addresses)]
+        figures = [AccountUsage(address, use * 10**9 + number, use) for number, address in enumerate(addresses)]
         with cpu(f"writing a round of {len(addresses):,}, all {what}"):
             for start in range(0, len(figures), WRITTEN):
                 samples.write(figures[start : start + WRITTEN], time.time() + use * SLOT)
@@ -123,7 +123,7 @@ def _reckon(samples: Samples, addresses: list[str]) -> None:
     later = time.time() + 86400
     with cpu(f"reckoning the growth of {len(addresses):,} (from {len(chosen):,})", len(addresses) / len(chosen)):
         for start in range(0, len(chosen), RECKONED):
-            samples.reckon(dict.fromkeys(chosen[start : start + RECKONED]), later)
+            samples.compute_trends(dict.fromkeys(chosen[start : start + RECKONED]), later)
 
 
 def _drop_cache(path: Path) -> None:
@@ -203,8 +203,8 @@ def _serve_without_rest() -> None:
     sampling.Sampler.round = again  # type: ignore[method-assign]
     sampling.Sampler._was_written = lambda *_: False  # type: ignore[method-assign]
     samples._is_known = lambda *_: False
-    Remembered.is_due = lambda *_: True  # type: ignore[method-assign]
-    trends._PASS_EVERY = service._ROUND_SECONDS = service._TEND_SECONDS = 0.01
+    StoredAccount.is_due = lambda *_: True  # type: ignore[method-assign]
+    trends._PASS_EVERY = service._ROUND_SECONDS = service._TREND_SECONDS = 0.01
     main()
 
 

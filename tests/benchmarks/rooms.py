@@ -166,7 +166,7 @@ def _warning(trace: Trace, world: SmallWorld, running: Embedded) -> set[str]:
         world.deliver(_address(number), 4500)
         running.call(poller.measure_now([ledger.entries[_address(number)]]))
         trace.start()
-        running.call(thresholds.look())
+        running.call(thresholds.round())
         until(lambda number=number: list((world.maildir(_address(number)) / "new").iterdir()), "the mail")  # type: ignore[misc]
         found.append(trace.stop())
     return set.intersection(*found)

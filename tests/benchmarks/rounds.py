@@ -25,9 +25,9 @@ from mailquota.core.engine.engine import Engine
 from mailquota.core.engine.options import Options
 from mailquota.core.engine.serve import Embedded
 from mailquota.core.history.database import StateDatabase
-from mailquota.core.history.samples import Figure, Samples
+from mailquota.core.history.samples import AccountUsage, Samples
 from mailquota.core.history.thinning import SLOT
-from mailquota.core.history.warnings import News, WarningLog
+from mailquota.core.history.warnings import DueWarning, WarningLog
 from mailquota.core.mailboxes.ledger import Ledger
 from mailquota.core.mailboxes.measure import Measurement
 from mailquota.core.servers.dovecot.trash import TrashNames
@@ -70,7 +70,7 @@ def _costs(path: Path, accounts: int, rounds: int, step: int) -> Iterator[tuple[
             for place, entry in enumerate(entries):
                 entry.known = Measurement((place * 7919 + number * step) % mailboxes.LIMIT, 5, "maildirsize", None)
             slices = [entries[start : start + _SLICE] for start in range(0, accounts, _SLICE)]
-            figures = [[Figure(e.address, e.known.used, 5) for e in some if e.known] for some in slices]
+            figures = [[AccountUsage(e.address, e.known.used, 5) for e in some if e.known] for some in slices]
             begun = time.process_time()
             for some in slices:
                 for change in thresholds._apply(list(thresholds.changes(some, now + number)), now + number):
@@ -82,7 +82,7 @@ def _costs(path: Path, accounts: int, rounds: int, step: int) -> Iterator[tuple[
                 yield judged - begun, time.process_time() - judged
 
 
-def _nobody(_news: list[News]) -> None:
+def _nobody(_warnings: list[DueWarning]) -> None:
     """Who would send them."""
 
 

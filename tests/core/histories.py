@@ -1,4 +1,4 @@
-"""A ledger whose figures tests set, the history behind it, and a clock that they turn."""
+"""A ledger whose usages tests set, its history, and a clock that they set."""
 
 from __future__ import annotations
 
@@ -67,7 +67,11 @@ class Life:
 
     def jumps(self) -> list[tuple[Any, ...]]:
         """Address, old, new and reason of each, newest first."""
-        return [(r[5], int(r[6] or 0), int(r[7] or 0), r[8]) for r in self.journal.read() if r[4] == "jump"]
+        return [
+            (row.address, int(row.old or 0), int(row.new or 0), row.reason)
+            for row in self.journal.read()
+            if row.kind == "jump"
+        ]
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
-"""A town of mailboxes without disks: a test sets the figures, the state database is real, a sender notes what is sent.
+"""Mailboxes without files: a test sets usage and limits, the state database is real, a sender notes what is sent.
 
-Nothing runs by itself: the test calls ``look`` and ``round`` and steps the clock.
+Nothing runs by itself: a test calls ``round`` of each part, or ``step`` for all, and sets the clock.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from mailquota.core.alerts.administrators import Administrators
-from mailquota.core.alerts.outbox import MootError, Outbox
+from mailquota.core.alerts.administrators import AdministratorMails
+from mailquota.core.alerts.outbox import NoLongerDueError, Outbox
 from mailquota.core.alerts.thresholds import Settings, ThresholdWatch
 from mailquota.core.alerts.warn_now import WarnNow
 from mailquota.core.base.errors import MailquotaError
@@ -22,7 +22,7 @@ from mailquota.core.base.mysql import Target
 from mailquota.core.control.results import WarningRow
 from mailquota.core.history.database import StateDatabase
 from mailquota.core.history.journal import Journal
-from mailquota.core.history.warnings import News, WarningLog
+from mailquota.core.history.warnings import DueWarning, WarningLog
 from mailquota.core.mailboxes.ledger import Entry, Ledger
 from mailquota.core.mailboxes.measure import Measurement
 from mailquota.core.servers.dovecot.trash import TrashNames
@@ -39,47 +39,47 @@ class Sender:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str]] = []
-        self.told: list[tuple[str, list[str]]] = []
+        self.sent_to_administrators: list[tuple[str, list[str]]] = []
         self.refuse: Callable[[str], Exception | None] = lambda _address: None
         self.there: set[str] = set()
 
-    async def deliver(self, _number: int, _at: float, news: News) -> str:
-        error = self.refuse(news.address)
+    async def deliver(self, _number: int, _at: float, warning: DueWarning) -> str:
+        error = self.refuse(warning.address)
         if error is not None:
             raise error
-        self.sent.append((news.address, news.mark))
+        self.sent.append((warning.address, warning.threshold))
         return "maildir"
 
-    async def was_delivered(self, _number: int, _at: float, news: News) -> bool:
-        return news.address in self.there
+    async def was_delivered(self, _number: int, _at: float, warning: DueWarning) -> bool:
+        return warning.address in self.there
 
-    async def tell_administrators(self, to: str, news: list[News]) -> None:
+    async def send_to_administrator(self, to: str, warnings: list[DueWarning]) -> None:
         error = self.refuse(to)
         if error is not None:
             raise error
-        self.told.append((to, [one.address for one in news]))
+        self.sent_to_administrators.append((to, [one.address for one in warnings]))
 
 
 class Town:
-    """See above. ``settings`` are those of [warnings]."""
+    """``settings`` are those of [warnings]."""
 
     def __init__(self, path: Path, **settings: Any) -> None:
         self.now, self.steady = START, 5000.0
         self.warnings = Warnings(**settings)
         self.ledger = Ledger(TrashNames(["Trash"]))
         self.state = StateDatabase(Target("sqlite", path=path))
-        self.book = WarningLog(self.state)
+        self.warning_log = WarningLog(self.state)
         self.journal = Journal(self.state)
         self.sender = Sender()
         self.measured: list[str] = []
         self.outbox = Outbox(
-            self.book, self.sender, self.journal, self.config, clock=lambda: self.now, steady=lambda: self.steady
+            self.warning_log, self.sender, self.journal, self.config, clock=lambda: self.now, steady=lambda: self.steady
         )
-        self.administrators = Administrators(
+        self.administrator_mails = AdministratorMails(
             self.outbox, self.sender, lambda: self.warnings.copy_to, lambda: self.steady
         )
         self.thresholds = ThresholdWatch(
-            self.ledger, self.book, Settings.of(self.config()), self.administrators.hear,
+            self.ledger, self.warning_log, Settings.of(self.config()), self.administrator_mails.add,
             clock=lambda: self.now, steady=lambda: self.steady,
         )  # fmt: skip
         self.warn_now = WarnNow(
@@ -87,7 +87,7 @@ class Town:
             self,
             thresholds=self.thresholds,
             outbox=self.outbox,
-            book=self.book,
+            warning_log=self.warning_log,
             sender=self.sender,
             clock=lambda: self.now,
         )
@@ -128,11 +128,11 @@ class Town:
         self.ledger.set_accounts([account for account in accounts if account.address != address])
 
     async def step(self, seconds: float = 1.0) -> None:
-        """A moment later everybody has had their turn."""
+        """Some seconds later, after one round of each part."""
         self.later(seconds)
-        await self.thresholds.look()
+        await self.thresholds.round()
         await self.rounds()
-        await self.administrators.look()
+        await self.administrator_mails.round()
 
     async def rounds(self) -> None:
         """The outbox until all that may leave has left."""
@@ -145,11 +145,11 @@ class Town:
 
     def rows(self) -> list[WarningRow]:
         """Newest first."""
-        return [msgspec.convert(row, WarningRow) for row in self.book.newest()]
+        return [msgspec.convert(row, WarningRow) for row in self.warning_log.newest()]
 
     def kinds(self) -> list[tuple[str, str, str]]:
         """Address, kind and text of the journal, oldest first."""
-        return [(row[5], row[4], row[8]) for row in reversed(self.journal.read())]
+        return [(row.address, row.kind, row.reason) for row in reversed(self.journal.read())]
 
 
 def failing(text: str = "no space left on device") -> Callable[[str], Exception | None]:
@@ -158,5 +158,5 @@ def failing(text: str = "no space left on device") -> Callable[[str], Exception 
 
 
 def moot(_address: str) -> Exception | None:
-    """A sender that finds nobody."""
-    return MootError("there is no such account any more")
+    """A sender that finds the account gone."""
+    return NoLongerDueError("there is no such account any more")

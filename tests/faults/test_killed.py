@@ -179,7 +179,7 @@ def running(path: Path) -> int:
 
 def journal(path: Path) -> list[JournalRow]:
     with closing(StateDatabase(Target("sqlite", path=path))) as state:
-        return [JournalRow(*row) for row in Journal(state).read()]
+        return Journal(state).read()
 
 
 def test_the_next_start_answers(small_world: SmallWorld) -> None:

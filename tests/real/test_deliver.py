@@ -86,7 +86,7 @@ def test_our_own_looks_like_one_of_dovecots(only: MailServer, tmp_path: Path) ->
         assert imap.select("INBOX")[1] == [b"5"]
         imap.store("5", "+FLAGS", r"(\Seen \Flagged)")
     assert [found.name.partition(":")[0] for found in only.maildir(JOHN).glob("cur/*Q*")] == [path.name]
-    assert OwnMaildir(lambda _: str(only.maildir(JOHN))).holds(JOHN, message_id) is True
+    assert OwnMaildir(lambda _: str(only.maildir(JOHN))).has(JOHN, message_id) is True
     assert only.dovecot.log.read_text().count("Broken") == 0
 
 

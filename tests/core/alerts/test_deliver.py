@@ -1,10 +1,10 @@
-"""Which method comes next, and when none must: nobody gets two mails, and none is lost without a word."""
+"""Which method is tried next, and when none may be: no mail is delivered twice, and none is lost without an error."""
 
 from __future__ import annotations
 
 import pytest
 
-from mailquota.core.alerts.deliver import Deliverer, Look
+from mailquota.core.alerts.deliver import Deliverer, Search
 from mailquota.core.alerts.programs import HungError
 from mailquota.core.base.errors import DeliveryError
 
@@ -31,16 +31,16 @@ class Way:
             raise self.error
 
 
-def answering(answer: bool | None) -> Look:
+def answering(answer: bool | None) -> Search:
     return lambda _address, _message_id: answer
 
 
-def deliverer(*ways: Way, looks: tuple[Look, ...] = (), mailer: Way | None = None) -> Deliverer:
+def deliverer(*ways: Way, searches: tuple[Search, ...] = (), mailer: Way | None = None) -> Deliverer:
     def check(address: str) -> None:
         if "*" in address:
             raise REFUSED
 
-    return Deliverer(ways, check, looks, mailer)
+    return Deliverer(ways, check, searches, mailer)
 
 
 def test_the_first_method_does_it() -> None:
@@ -53,23 +53,23 @@ def test_the_first_method_does_it() -> None:
 def test_the_next_where_it_is_sure_that_nothing_was_stored(error: DeliveryError) -> None:
     """The mailbox is not even looked at."""
 
-    def look(_address: str, _message_id: str) -> bool:
+    def search(_address: str, _message_id: str) -> bool:
         raise AssertionError
 
     second = Way("doveadm")
-    assert deliverer(Way("dovecot-lda", error), second, looks=(look,)).deliver(JOHN, MAIL) == "doveadm"
+    assert deliverer(Way("dovecot-lda", error), second, searches=(search,)).deliver(JOHN, MAIL) == "doveadm"
     assert second.given == [(JOHN, MAIL)]
 
 
 def test_the_next_where_a_look_finds_nothing() -> None:
     ways = Way("dovecot-lda", FAILED), Way("doveadm")
-    assert deliverer(*ways, looks=(answering(False),)).deliver(JOHN, MAIL) == "doveadm"
+    assert deliverer(*ways, searches=(answering(False),)).deliver(JOHN, MAIL) == "doveadm"
 
 
 @pytest.mark.parametrize("error", [FAILED, HUNG])
 def test_none_where_it_is_there_all_the_same(error: DeliveryError) -> None:
     second = Way("doveadm")
-    tried = deliverer(Way("dovecot-lda", error), second, looks=(answering(True),))
+    tried = deliverer(Way("dovecot-lda", error), second, searches=(answering(True),))
     assert tried.deliver(JOHN, MAIL) == "dovecot-lda"
     assert second.given == []
 
@@ -78,7 +78,7 @@ def test_none_where_it_is_there_all_the_same(error: DeliveryError) -> None:
 def test_none_where_it_may_be_there_or_come(error: DeliveryError, seen: bool | None) -> None:
     second = Way("doveadm")
     with pytest.raises(DeliveryError) as caught:
-        deliverer(Way("dovecot-lda", error), second, looks=(answering(seen),)).deliver(JOHN, MAIL)
+        deliverer(Way("dovecot-lda", error), second, searches=(answering(seen),)).deliver(JOHN, MAIL)
     assert (caught.value, second.given) == (error, [])
 
 
@@ -86,7 +86,7 @@ def test_the_next_try_looks_first() -> None:
     """What hung did it after all; the one after that is another mail."""
     way = Way("dovecot-lda", HUNG)
     answers = [False, True]
-    tried = deliverer(way, looks=(lambda *_: answers.pop(0),))
+    tried = deliverer(way, searches=(lambda *_: answers.pop(0),))
     with pytest.raises(HungError):
         tried.deliver(JOHN, MAIL)
     assert tried.deliver(JOHN, MAIL) == "dovecot-lda"
@@ -99,7 +99,7 @@ def test_the_next_try_looks_first() -> None:
 
 def test_the_next_try_delivers_where_a_look_finds_nothing() -> None:
     way = Way("dovecot-lda", HUNG)
-    tried = deliverer(way, looks=(answering(False),))
+    tried = deliverer(way, searches=(answering(False),))
     with pytest.raises(HungError):
         tried.deliver(JOHN, MAIL)
     way.error = None
@@ -107,7 +107,7 @@ def test_the_next_try_delivers_where_a_look_finds_nothing() -> None:
     assert len(way.given) == 2
 
 
-def test_where_nothing_helps_each_reason_is_told() -> None:
+def test_where_no_method_works_the_error_has_each_reason() -> None:
     """It may be worth another try if one of them is."""
     with pytest.raises(DeliveryError, match=r"^is not there; no such user$") as caught:
         deliverer(Way("dovecot-lda", MISSING), Way("maildir", REFUSED)).deliver(JOHN, MAIL)
@@ -119,7 +119,7 @@ def test_where_nothing_helps_each_reason_is_told() -> None:
 
 def test_an_address_that_is_many_is_seen_by_none() -> None:
     way = Way("doveadm")
-    tried = deliverer(way, looks=(answering(True),))
+    tried = deliverer(way, searches=(answering(True),))
     with pytest.raises(DeliveryError):
         tried.deliver("*@example.org", MAIL)
     assert tried.was_delivered("*@example.org", "<1@example.org>") is None
@@ -132,12 +132,12 @@ def test_an_address_that_is_many_is_seen_by_none() -> None:
 )
 def test_of_several_looks(answers: tuple[bool | None, ...], seen: bool | None) -> None:
     """Each one's yes counts, and the last one's no."""
-    assert deliverer(looks=tuple(map(answering, answers))).was_delivered(JOHN, "<1@example.org>") is seen
+    assert deliverer(searches=tuple(map(answering, answers))).was_delivered(JOHN, "<1@example.org>") is seen
 
 
 def test_a_mail_without_message_id_is_not_looked_for() -> None:
     with pytest.raises(DeliveryError):
-        deliverer(Way("doveadm", FAILED), looks=(answering(True),)).deliver(JOHN, b"Subject: x\n\nhello\n")
+        deliverer(Way("doveadm", FAILED), searches=(answering(True),)).deliver(JOHN, b"Subject: x\n\nhello\n")
 
 
 def test_mail_to_others_goes_by_sendmail() -> None:
@@ -154,6 +154,6 @@ def test_what_is_no_address_is_never_mailed(to: str) -> None:
     assert (caught.value.temporary, mailer.given) == (False, [])
 
 
-def test_errors_of_sendmail_are_told() -> None:
+def test_errors_of_sendmail_are_raised() -> None:
     with pytest.raises(DeliveryError, match="exit code 75"):
         deliverer(mailer=Way("sendmail", FAILED)).send(JOHN, MAIL)

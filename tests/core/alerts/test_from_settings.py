@@ -45,7 +45,7 @@ class Dovecot:
         program.chmod(0o755)
 
     def calls(self) -> list[list[str]]:
-        """The words of each call."""
+        """The arguments of each call."""
         text = self._calls.read_text() if self._calls.exists() else ""
         return [call.split("\n") for call in text.split("\n\n")[:-1]]
 
@@ -58,7 +58,7 @@ class Dovecot:
         return make_deliverer(self.world.load())
 
     def stored(self) -> int:
-        """Mails that we put into the mailbox by ourselves."""
+        """Mails that mailquota stored in the mailbox itself."""
         return len(list(self.world.maildir(JOHN).glob("new/*Q*")))
 
 
@@ -99,7 +99,7 @@ def test_auto_goes_down_to_our_own(dovecot: Dovecot) -> None:
     assert (dovecot.calls(), dovecot.stored()) == ([LDA, SAVE], 1)
 
 
-def test_auto_stops_where_it_can_not_be_told(dovecot: Dovecot) -> None:
+def test_auto_stops_where_it_is_not_known_whether_the_mail_was_stored(dovecot: Dovecot) -> None:
     """dovecot-lda failed, and doveadm does not answer when it is asked about the mail."""
     dovecot.ends("dovecot-lda", 75)
     dovecot.ends("doveadm", 75)
@@ -120,7 +120,7 @@ def test_one_that_was_asked_for_is_the_only_one(dovecot: Dovecot) -> None:
 
 @pytest.mark.parametrize("doveadm", ["off", "http://127.0.0.1:9"])
 def test_a_dovecot_that_is_to_be_left_alone(dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch, doveadm: str) -> None:
-    """It would be found; our own delivery does it, and finds it again."""
+    """It is on the PATH; but mailquota delivers itself, and finds the mail again."""
     monkeypatch.setenv("PATH", f"{dovecot.folder}:/usr/bin:/bin")
     deliverer = dovecot.deliverer(doveadm=doveadm)
     assert deliverer.deliver(JOHN, MAIL) == "maildir"
@@ -130,7 +130,7 @@ def test_a_dovecot_that_is_to_be_left_alone(dovecot: Dovecot, monkeypatch: pytes
 
 
 def test_a_dovecot_that_says_nothing(small_world: SmallWorld) -> None:
-    """Of no quota that is known could it be told to let a mail pass."""
+    """Without its quota settings it is not known which options let a mail into a full mailbox."""
     dovecot = Dovecot(small_world, "")
     assert dovecot.deliverer().deliver(JOHN, MAIL) == "maildir"
     assert dovecot.calls() == []
@@ -156,7 +156,7 @@ def test_what_was_found_at_the_start_is_not_asked_again(dovecot: Dovecot) -> Non
 
 @pytest.mark.parametrize("address", ["*@example.org", "../x@example.org", "o'brien@example.org", "-d"])
 def test_what_is_no_user_of_dovecot(dovecot: Dovecot, address: str) -> None:
-    """A wildcard would be many, a path somebody else's; neither reaches a program."""
+    """A wildcard would be many users, a path another mailbox; neither is given to a program."""
     deliverer = dovecot.deliverer()
     with pytest.raises(DeliveryError, match="Dovecot takes no such user name") as caught:
         deliverer.deliver(address, MAIL)

@@ -25,7 +25,7 @@ NOBODY = 65534
 
 
 class Box:
-    """A mailbox, and our delivery into it."""
+    """A mailbox, and mailquota's own delivery into it."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "Maildir"
@@ -57,7 +57,7 @@ def box(tmp_path: Path) -> Box:
 
 
 def test_a_mail_is_stored_as_it_is(box: Box) -> None:
-    """Its name tells both sizes as they are, and the time; nothing else is left."""
+    """Its name has both sizes and the time; no other file is left."""
     path = box.deliver()
     assert path.read_bytes() == MAIL
     assert message_size(bytes(path.parent), path.name.encode()) == len(MAIL)
@@ -115,13 +115,13 @@ def test_a_part_is_a_link(box: Box, tmp_path: Path, part: str) -> None:
     elsewhere.mkdir()
     (box.path / part).rmdir()
     (box.path / part).symlink_to(elsewhere)
-    box.refuse(f"Maildir/{part}: a link, or not what it should be")
+    box.refuse(f"Maildir/{part}: a link, or not of the kind that a Maildir has there")
     assert list(elsewhere.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ["link", "hard link", "pipe", "directory"])
 def test_the_record_is_not_a_file_of_its_own(box: Box, tmp_path: Path, kind: str) -> None:
-    """A line of ours in it would be one in somebody else's file."""
+    """A line in it would be written to a file of another owner."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_text("precious\n")
     if kind == "link":
@@ -132,7 +132,7 @@ def test_the_record_is_not_a_file_of_its_own(box: Box, tmp_path: Path, kind: str
         os.mkfifo(box.file)
     else:
         box.file.mkdir()
-    box.refuse("maildirsize: a link, or not what it should be")
+    box.refuse("maildirsize: a link, or not of the kind that a Maildir has there")
     assert elsewhere.read_text() == "precious\n"
 
 
@@ -140,7 +140,7 @@ def test_a_record_that_is_a_pipe_with_a_reader(box: Box) -> None:
     os.mkfifo(box.file)
     reader = os.open(box.file, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        box.refuse("maildirsize: a link, or not what it should be")
+        box.refuse("maildirsize: a link, or not of the kind that a Maildir has there")
     finally:
         os.close(reader)
 
@@ -157,7 +157,7 @@ def test_a_maildir_that_is_a_link_to_that_of_another(tmp_path: Path) -> None:
     with pytest.raises(DeliveryError, match="a link to a mailbox of another owner"):
         own.deliver(JOHN, MAIL)
     assert list((box.path / "new").iterdir()) == []
-    assert own.holds(JOHN, "<1@example.org>") is None
+    assert own.has(JOHN, "<1@example.org>") is None
     for uid in (OTHER, 0):
         os.lchown(link, uid, uid)
         own.deliver(JOHN, MAIL)
@@ -224,7 +224,7 @@ def test_a_record_that_does_not_take_a_line_goes(box: Box, monkeypatch: pytest.M
     assert not box.file.exists()
 
 
-def test_figures_afterwards(box: Box) -> None:
+def test_maildirsize_afterwards(box: Box) -> None:
     """What the record says is what the folders hold."""
     (box.path / "cur/1,S=5:2,S").write_bytes(b"12345")
     box.file.write_text("10000S\n5 1\n")
@@ -242,14 +242,14 @@ maildir.OwnMaildir(lambda _: sys.argv[1]).deliver({JOHN!r}, {MAIL!r})
 
 
 def test_killed_before_it_was_there(box: Box) -> None:
-    """A whole file in tmp, which nobody looks at, and nothing more; the mail counts as not delivered."""
+    """A complete file in tmp, which no program reads, and nothing more; the mail counts as not delivered."""
     box.file.write_text("10000S\n9000 3\n")
     done = subprocess.run([sys.executable, "-c", KILLED, str(box.path)], check=False)
     assert done.returncode == -signal.SIGKILL
     assert [path.read_bytes() for path in (box.path / "tmp").iterdir()] == [MAIL]
     assert list((box.path / "new").iterdir()) == []
     assert box.file.read_text() == "10000S\n9000 3\n"
-    assert box.own.holds(JOHN, "<1@example.org>") is False
+    assert box.own.has(JOHN, "<1@example.org>") is False
 
 
 # ---- finding it again
@@ -257,16 +257,16 @@ def test_killed_before_it_was_there(box: Box) -> None:
 
 def test_a_mail_is_found_again(box: Box) -> None:
     """In new, and in cur with flags; another is not."""
-    assert box.own.holds(JOHN, "<1@example.org>") is False
+    assert box.own.has(JOHN, "<1@example.org>") is False
     path = box.deliver()
-    assert box.own.holds(JOHN, "<1@example.org>") is True
+    assert box.own.has(JOHN, "<1@example.org>") is True
     path.rename(box.path / "cur" / f"{path.name}:2,S")
-    assert box.own.holds(JOHN, "<1@example.org>") is True
-    assert box.own.holds(JOHN, "<2@example.org>") is False
+    assert box.own.has(JOHN, "<1@example.org>") is True
+    assert box.own.has(JOHN, "<2@example.org>") is False
 
 
 def test_where_there_is_no_maildir_nothing_is_known(tmp_path: Path) -> None:
-    assert OwnMaildir(lambda _: f"{tmp_path}/none").holds(JOHN, "<1@example.org>") is None
+    assert OwnMaildir(lambda _: f"{tmp_path}/none").has(JOHN, "<1@example.org>") is None
 
 
 @pytest.mark.parametrize(

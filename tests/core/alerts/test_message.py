@@ -115,7 +115,7 @@ def test_an_address_that_would_be_more_is_refused(address: str) -> None:
             compose(facts(), letter(**change))
 
 
-def test_an_account_with_a_hostile_name_can_be_told_of() -> None:
+def test_a_mail_about_an_account_with_a_hostile_name() -> None:
     """Administrators get their copy and their digest: there it is only shown."""
     bad = facts(address="a\r\nBcc: eve@example.com")
     for mail in (compose_copy(bad, letter()), compose_digest([bad, facts()], letter())):
@@ -175,7 +175,7 @@ def test_what_others_named_is_shown_and_does_nothing(hostile: str, language: str
     hurt = facts(address=f"{hostile}@example.org", folders=(FolderShare(hostile, 1, 1),))
     told = letter(language)
     mails = [compose(hurt, told), compose_copy(hurt, told), compose_digest([hurt] * 2, told)]
-    mails.append(compose(facts(address=f"{hostile}@example.org", mark="below"), told))
+    mails.append(compose(facts(address=f"{hostile}@example.org", threshold="below"), told))
     for mail in mails:
         read = parsed(mail.message)
         assert set(read.keys()) == HEADERS
@@ -197,7 +197,8 @@ def test_jinja_is_loaded_by_the_first_mail_and_not_before() -> None:
         "from mailquota.core.alerts.facts import MailFacts\n"
         "heavy = {'jinja2', 'email'}\n"
         "print(sorted(heavy & sys.modules.keys()))\n"
-        "m.compose(MailFacts('a@b', '80%', 8, 10), m.Letter(sender='a@b', to='a@b', at=0.0, message_id='<a@b>',"
+        "m.compose(MailFacts(address='a@b', threshold='80%', used_bytes=8, limit_bytes=10),"
+        " m.Letter(sender='a@b', to='a@b', at=0.0, message_id='<a@b>',"
         " language='en'))\n"
         "print(sorted(heavy & sys.modules.keys()))\n"
     )

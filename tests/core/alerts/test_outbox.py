@@ -1,4 +1,4 @@
-"""The queue on its way out: pace, quiet hours, failures, crashes; and what administrators are told."""
+"""The queue of warnings: pace, quiet hours, failures, crashes; and the mails to administrators."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def fill(town: Town, count: int, used: int = 850) -> list[str]:
     names = [f"u{number:03}@example.org" for number in range(count)]
     for name in names:
         town.set(name, used)
-    await town.thresholds.look()
+    await town.thresholds.round()
     return names
 
 
@@ -87,12 +87,12 @@ def test_quiet_hours_keep_back_and_drop_nothing(path: Path) -> None:
         for _ in range(7):
             await town.step(3600.0)
         assert town.sender.sent == []
-        assert town.sender.told == []
+        assert town.sender.sent_to_administrators == []
         assert town.outbox.waiting == 1
         await town.step(3600.0)
         assert town.sender.sent == [(JOHN, "80%")]
         await town.step(10.0)
-        assert town.sender.told == [(ADMIN, [JOHN])]
+        assert town.sender.sent_to_administrators == [(ADMIN, [JOHN])]
 
     with closing(Town(path, quiet_hours="22:00-07:00", copy_to=(ADMIN,))) as town:
         run(scene(town))
@@ -154,8 +154,8 @@ def test_what_a_killed_engine_was_sending_arrives_once(path: Path, there: bool) 
 
     async def scene(killed: Town, next_one: Town) -> None:
         killed.set(JOHN, 850)
-        await killed.thresholds.look()
-        killed.book.claim(killed.now, 1)
+        await killed.thresholds.round()
+        killed.warning_log.claim(killed.now, 1)
         next_one.sender.there = {JOHN} if there else set()
         next_one.set(JOHN, 850)
         await next_one.step()
@@ -181,7 +181,7 @@ def test_a_clock_that_jumps_back_delays_nothing_for_long(town: Town) -> None:
     run(scene())
 
 
-def test_a_state_database_that_is_gone_is_told_to_the_caller(town: Town, path: Path) -> None:
+def test_a_state_database_that_is_gone_is_an_error_of_the_caller(town: Town, path: Path) -> None:
     path.mkdir()
     with pytest.raises(StateError):
         run(town.outbox.round())
@@ -198,19 +198,19 @@ def test_few_are_copies_many_are_one_digest(path: Path) -> None:
     async def scene(town: Town) -> None:
         town.set(JOHN, 850)
         await town.step()
-        assert town.sender.told == []  # what comes with it is gathered
+        assert town.sender.sent_to_administrators == []  # what comes with it is gathered
         await town.step(5.0)
-        assert town.sender.told == [(ADMIN, [JOHN]), ("second@example.net", [JOHN])]
+        assert town.sender.sent_to_administrators == [(ADMIN, [JOHN]), ("second@example.net", [JOHN])]
         names = await fill(town, 20)
         await town.step(5.0)
         await town.step(5.0)
-        assert town.sender.told[2:] == [(ADMIN, names), ("second@example.net", names)]
+        assert town.sender.sent_to_administrators[2:] == [(ADMIN, names), ("second@example.net", names)]
         town.set(JOHN, 990)
         await town.step(5.0)
         await town.step(300.0)
-        assert len(town.sender.told) == 4  # after a digest it is quiet for a while
+        assert len(town.sender.sent_to_administrators) == 4  # after a digest it is quiet for a while
         await town.step(300.0)
-        assert town.sender.told[4:] == [(ADMIN, [JOHN]), ("second@example.net", [JOHN])]
+        assert town.sender.sent_to_administrators[4:] == [(ADMIN, [JOHN]), ("second@example.net", [JOHN])]
 
     with closing(copies(path)) as town:
         run(scene(town))
@@ -223,7 +223,7 @@ def test_copies_count_for_the_pace(path: Path) -> None:
         for _ in range(4):
             await town.step(30.0)
             await town.step(31.0)
-            seen.append(len(town.sender.sent) + len(town.sender.told))
+            seen.append(len(town.sender.sent) + len(town.sender.sent_to_administrators))
         assert seen == [1, 2, 3, 3]
 
     with closing(copies(path, max_per_minute=1)) as town:
@@ -237,22 +237,22 @@ def test_an_administrator_who_can_not_be_reached_is_tried_again_and_no_trouble_t
         await town.step()
         await town.step(5.0)
         assert town.sender.sent == [(JOHN, "80%")]
-        assert town.sender.told == []
+        assert town.sender.sent_to_administrators == []
         town.sender.refuse = lambda _address: None
         await town.step(600.0)
-        assert town.sender.told == [(ADMIN, [JOHN]), ("second@example.net", [JOHN])]
+        assert town.sender.sent_to_administrators == [(ADMIN, [JOHN]), ("second@example.net", [JOHN])]
 
     with closing(copies(path)) as town:
         run(scene(town))
 
 
-def test_one_who_never_can_is_given_up_for_that_mail(path: Path) -> None:
+def test_an_administrator_who_is_never_reached_does_not_hold_up_others(path: Path) -> None:
     async def scene(town: Town) -> None:
         town.sender.refuse = lambda address: failing()(address) if address == ADMIN else None
         town.set(JOHN, 850)
         for _ in range(8):
             await town.step(601.0)
-        assert town.sender.told == [("second@example.net", [JOHN])]
+        assert town.sender.sent_to_administrators == [("second@example.net", [JOHN])]
 
     with closing(copies(path)) as town:
         run(scene(town))

@@ -1,4 +1,4 @@
-"""Templates of the administrator's: used where they can be, told where not, and never in anybody's way."""
+"""An administrator's own templates: used where possible, reported where not; a mail is made in any case."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.core.alerts.letters import facts, letter, own, parsed
 PLAIN = "Subject: {{ address }}: {{ percent }} %\n\n{{ used|size }} of {{ limit|size }}, {{ messages|number }}\n"
 
 
-def told(templates: Path, language: str = "en", seconds: float = 1.0) -> Mail:
+def mail_with(templates: Path, language: str = "en", seconds: float = 1.0) -> Mail:
     return compose(facts(), letter(language, templates=templates, seconds=seconds))
 
 
@@ -25,8 +25,8 @@ def words(mail: Mail) -> tuple[str, ...]:
 
 
 def test_an_own_text_is_all_that_is_sent(tmp_path: Path) -> None:
-    """Without an own HTML there is none: who reads it must read what was written."""
-    mail = told(own(tmp_path, en__warning_txt=PLAIN))
+    """Without an own HTML part there is none: the built-in one would say something else."""
+    mail = mail_with(own(tmp_path, en__warning_txt=PLAIN))
     assert (mail.subject, mail.text) == ("john@example.org: 96 %", "4.8 GiB of 5 GiB, 18,201\n")
     assert (mail.html, mail.remark) == ("", None)
     read = parsed(mail.message)
@@ -38,7 +38,7 @@ def test_the_example_of_the_docs(tmp_path: Path) -> None:
     """docs/warnings.md shows one that works."""
     page = (Path(__file__).parents[3] / "docs" / "warnings.md").read_text()
     example = page.partition("```\nSubject: ")[2].partition("```")[0]
-    mail = told(own(tmp_path, de__warning_txt=f"Subject: {example}"), "de")
+    mail = mail_with(own(tmp_path, de__warning_txt=f"Subject: {example}"), "de")
     assert mail.remark is None
     assert mail.subject == "Ihr Postfach ist zu 96 % voll"
     assert "noch 190 MiB frei.\nIm Papierkorb liegen 2,1 GiB.\n2,1 GiB in Trash\n1,9 GiB in INBOX\n" in mail.text
@@ -47,14 +47,14 @@ def test_the_example_of_the_docs(tmp_path: Path) -> None:
 def test_text_and_html_of_ones_own(tmp_path: Path) -> None:
     """What comes from outside is escaped for HTML."""
     html = "<p>{{ folders[0].name }} & {{ '<b>' }}</p>"
-    mail = told(own(tmp_path, de__warning_txt=PLAIN, de__warning_html=html), "de")
+    mail = mail_with(own(tmp_path, de__warning_txt=PLAIN, de__warning_html=html), "de")
     assert mail.text == "4,8 GiB of 5 GiB, 18.201\n"
     assert mail.html == "<p>Trash & &lt;b&gt;</p>"
     assert (mail.language, mail.remark) == ("de", None)
 
 
 def test_own_html_beside_the_built_in_text(tmp_path: Path) -> None:
-    mail = told(own(tmp_path, en__warning_html="<p>{{ percent }}</p>"))
+    mail = mail_with(own(tmp_path, en__warning_html="<p>{{ percent }}</p>"))
     assert mail.html == "<p>96</p>"
     assert mail.subject == "Your mailbox john@example.org is 96 % full"
 
@@ -63,17 +63,17 @@ def test_a_built_in_layout_can_be_copied_and_changed(tmp_path: Path) -> None:
     """What it includes and extends is there."""
     built_in = Path(own_module.__file__).parent / "templates"
     files = {f"en__warning_{end}": (built_in / f"warning.{end}").read_text() for end in ("txt", "html")}
-    mail = told(own(tmp_path, **files))
+    mail = mail_with(own(tmp_path, **files))
     assert words(mail) == words(compose(facts(), letter()))
     assert mail.remark is None
 
 
 def test_a_language_of_ones_own_is_one_file(tmp_path: Path) -> None:
-    """The words of the built-in layouts; the kinds of mail all have them."""
+    """words.txt of the built-in templates; all kinds of mail use it."""
     english = Path(own_module.__file__).parent / "templates" / "en" / "words.txt"
     words = english.read_text().replace("Hello,", "Buongiorno,")
     folder = own(tmp_path, it__words_txt=words)
-    for mail in (told(folder, "it"), compose_digest([facts()], letter("it", templates=folder))):
+    for mail in (mail_with(folder, "it"), compose_digest([facts()], letter("it", templates=folder))):
         assert mail.text.startswith("Buongiorno,\n")
         assert "Buongiorno," in mail.html
         assert (mail.language, mail.remark) == ("it", None)
@@ -82,7 +82,7 @@ def test_a_language_of_ones_own_is_one_file(tmp_path: Path) -> None:
 def test_files_can_share_others(tmp_path: Path) -> None:
     """Names are those within the folder."""
     folder = own(tmp_path, en__warning_txt=PLAIN + "{% include 'foot.txt' %}", foot_txt="The postmaster\n")
-    assert told(folder).text.endswith("The postmaster\n")
+    assert mail_with(folder).text.endswith("The postmaster\n")
 
 
 def test_own_templates_know_tests_and_copies(tmp_path: Path) -> None:
@@ -94,10 +94,10 @@ def test_own_templates_know_tests_and_copies(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("language", ["it", "../de", "", "deutsch"])
 def test_an_unknown_language_is_english(tmp_path: Path, language: str) -> None:
-    """And told; it is no way to other folders."""
+    """It is named in the remark, and can't lead to other folders."""
     own(tmp_path, de__warning_txt="Subject: wrong\n\nwrong\n")
     (tmp_path / "templates").mkdir()
-    mail = told(tmp_path / "templates", language)
+    mail = mail_with(tmp_path / "templates", language)
     assert mail.language == "en"
     assert mail.remark == f"there are no texts in the language {language!r}, so it is en"
     assert mail.subject == "Your mailbox john@example.org is 96 % full"
@@ -105,15 +105,15 @@ def test_an_unknown_language_is_english(tmp_path: Path, language: str) -> None:
 
 def test_a_region_has_its_own_texts_or_those_of_its_language(tmp_path: Path) -> None:
     folder = own(tmp_path, de__warning_txt="Subject: de\n\nde\n")
-    assert told(folder, "de-AT").subject == "de"
+    assert mail_with(folder, "de-AT").subject == "de"
     own(folder, **{"de-AT__warning_txt": "Subject: at\n\nat\n"})
-    assert told(folder, "de-AT").subject == "at"
+    assert mail_with(folder, "de-AT").subject == "at"
 
 
 def test_a_missing_folder_is_none(tmp_path: Path) -> None:
     """The setting names one by default."""
-    assert told(tmp_path / "none").remark is None
-    assert told(tmp_path).remark is None
+    assert mail_with(tmp_path / "none").remark is None
+    assert mail_with(tmp_path).remark is None
 
 
 BAD = {
@@ -139,10 +139,10 @@ BAD = {
 
 
 @pytest.mark.parametrize(("body", "fault"), BAD.items(), ids=lambda text: text[:30])
-def test_a_bad_template_is_told_and_the_built_in_one_used(tmp_path: Path, body: str, fault: str) -> None:
+def test_a_bad_template_is_named_and_the_built_in_one_used(tmp_path: Path, body: str, fault: str) -> None:
     """By file, line and fault, and whatever it wants of the machine it does not get."""
     folder = own(tmp_path, en__warning_txt=f"Subject: x\n\n{body}\n")
-    mail = told(folder, seconds=0.2)
+    mail = mail_with(folder, seconds=0.2)
     assert mail.remark
     assert mail.remark.startswith(f"{folder}/en/warning.txt")
     assert fault in mail.remark
@@ -152,25 +152,25 @@ def test_a_bad_template_is_told_and_the_built_in_one_used(tmp_path: Path, body: 
 
 def test_what_no_timer_interrupts_is_killed(tmp_path: Path) -> None:
     """A power that takes a year, in one step of the interpreter."""
-    mail = told(own(tmp_path, en__warning_txt="Subject: x\n\n{{ 7 ** (10 ** 8) }}"), seconds=0.1)
+    mail = mail_with(own(tmp_path, en__warning_txt="Subject: x\n\n{{ 7 ** (10 ** 8) }}"), seconds=0.1)
     assert mail.remark == f"{tmp_path}/en/warning.txt: takes more than 0.1 s; not used"
 
 
 def test_the_line_is_that_of_the_file_with_the_fault(tmp_path: Path) -> None:
     folder = own(tmp_path, en__warning_txt=PLAIN + "{% include 'foot.txt' %}", foot_txt="\n{{ typo }}\n")
-    assert told(folder).remark == f"{folder}/foot.txt, line 2: 'typo' is undefined; not used"
+    assert mail_with(folder).remark == f"{folder}/foot.txt, line 2: 'typo' is undefined; not used"
 
 
 @pytest.mark.parametrize("text", ["", "Hello", "Subject:\n\nHello", "\n\nTo: x\n"])
 def test_a_text_must_have_its_subject(tmp_path: Path, text: str) -> None:
-    mail = told(own(tmp_path, en__warning_txt=text))
+    mail = mail_with(own(tmp_path, en__warning_txt=text))
     assert mail.remark == f'{tmp_path}/en/warning.txt, line 1: expected "Subject: …"; not used'
 
 
 def test_a_subject_is_one_line_without_controls(tmp_path: Path) -> None:
     """Whatever a template makes of it."""
     text = "Subject: a{{ '\\r\\x1b\\ud800' }}b" + "c" * 300 + "\nBcc: eve@example.com\n\nt{{ '\\x00\\ud800' }}"
-    mail = told(own(tmp_path, en__warning_txt=text))
+    mail = mail_with(own(tmp_path, en__warning_txt=text))
     assert mail.remark is None
     assert mail.subject == "a \\x1b\\ud800b" + "c" * 187 + "…"
     assert mail.text == "Bcc: eve@example.com\n\nt\\x00\\ud800\n"
@@ -217,7 +217,7 @@ def test_a_file_that_is_none(tmp_path: Path, spoil: object) -> None:
     (tmp_path / "en").mkdir()
     assert callable(spoil)
     fault = spoil(tmp_path / "en" / "warning.txt")
-    assert told(tmp_path).remark == f"{tmp_path}/en/warning.txt{fault}; not used"
+    assert mail_with(tmp_path).remark == f"{tmp_path}/en/warning.txt{fault}; not used"
 
 
 def test_a_folder_that_is_none(tmp_path: Path) -> None:
@@ -225,19 +225,19 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
     file, loop = tmp_path / "file", tmp_path / "loop"
     file.write_text("")
     loop.symlink_to(loop)
-    assert told(file).remark == f"{file}/en/warning.txt: Not a directory; not used"
-    assert told(loop).remark == f"{loop}/en/warning.txt: Too many levels of symbolic links; not used"
+    assert mail_with(file).remark == f"{file}/en/warning.txt: Not a directory; not used"
+    assert mail_with(loop).remark == f"{loop}/en/warning.txt: Too many levels of symbolic links; not used"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
-def test_a_folder_without_rights_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_rights_is_named(tmp_path: Path) -> None:
     """Root may read everything; the user of a service may not."""
     code = (
         "import os, sys; from pathlib import Path; sys.path.insert(0, os.getcwd())\n"
-        "from tests.core.alerts.test_own_templates import told\n"
-        "told(Path('/nonexistent'))  # loads what the other user may have no access to\n"
+        "from tests.core.alerts.test_own_templates import mail_with\n"
+        "mail_with(Path('/nonexistent'))  # loads what the other user may have no access to\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
-        "print(told(Path('/proc/1/root')).remark)\n"
+        "print(mail_with(Path('/proc/1/root')).remark)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "/proc/1/root/en/warning.txt: Permission denied; not used\n"
@@ -245,17 +245,17 @@ def test_a_folder_without_rights_is_told(tmp_path: Path) -> None:
 
 def test_where_no_process_can_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nonexistent/python")
-    mail = told(own(tmp_path, en__warning_txt=PLAIN))
+    mail = mail_with(own(tmp_path, en__warning_txt=PLAIN))
     assert mail.remark == f"{tmp_path}: the templates can't be tried: No such file or directory; not used"
 
 
 def test_where_the_process_breaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it complained of is told."""
+    """The remark has what it wrote to standard error."""
     program = tmp_path / "python"
     program.write_text("#!/bin/sh\necho 'no room' >&2; exit 1\n")
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
-    mail = told(own(tmp_path, en__warning_txt=PLAIN))
+    mail = mail_with(own(tmp_path, en__warning_txt=PLAIN))
     assert mail.remark == f"{tmp_path}/en/warning.txt: failed: no room; not used"
 
 
@@ -266,7 +266,7 @@ def test_where_the_process_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
     monkeypatch.setattr(own_module, "START_SECONDS", 0.1)
-    mail = told(own(tmp_path, en__warning_txt=PLAIN), seconds=0.1)
+    mail = mail_with(own(tmp_path, en__warning_txt=PLAIN), seconds=0.1)
     assert mail.remark == f"{tmp_path}: the templates were not done within 0.2 s; not used"
 
 
@@ -275,8 +275,8 @@ def test_it_needs_no_environment(tmp_path: Path) -> None:
     own(tmp_path, en__warning_txt=PLAIN)
     code = (
         f"import sys; sys.path[:] = {sys.path!r}\n"
-        "from pathlib import Path; from tests.core.alerts.test_own_templates import told\n"
-        f"mail = told(Path({str(tmp_path)!r})); print(mail.remark, mail.subject)\n"
+        "from pathlib import Path; from tests.core.alerts.test_own_templates import mail_with\n"
+        f"mail = mail_with(Path({str(tmp_path)!r})); print(mail.remark, mail.subject)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], env={}, capture_output=True, text=True, check=True)
     assert done.stdout == "None john@example.org: 96 %\n"

@@ -76,13 +76,13 @@ def test_the_reason_is_the_last_line_and_harmless(tmp_path: Path) -> None:
 
 
 def test_garbage_without_end(tmp_path: Path) -> None:
-    """A megabyte of complaints is read, and hardly any of it shown; what goes to stdout is nobody's."""
+    """A megabyte on standard error is read, and little of it shown; standard output is ignored."""
     error = failing(tmp_path, "head -c 1000000 /dev/zero | tr '\\0' x >&2; head -c 1000000 /dev/zero; exit 75")
     assert len(str(error)) < 300
 
 
 def test_errors_of_doveadm_without_an_exit_code(tmp_path: Path) -> None:
-    """Whether the mail is there can't be told by that; what is harmless is no failure."""
+    """They leave open whether the mail was stored; harmless ones are no failure."""
     save = doveadm_save([script(tmp_path, "echo 'doveadm(john@example.org): Error: cmd save: no' >&2")], [])
     with pytest.raises(DeliveryError, match=r"^doveadm: no$") as caught:
         save.deliver(JOHN, MAIL)
@@ -122,7 +122,7 @@ def test_a_program_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def is_alive(pid: int) -> bool:
-    """A zombie that nobody collects is none."""
+    """A zombie without a parent that waits for it does not count."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:

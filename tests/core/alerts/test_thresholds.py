@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mailquota.core.alerts.thresholds import Settings
-from mailquota.core.base.model import Account, Told
+from mailquota.core.base.model import Account, LastWarning
 from mailquota.core.history import sqlite
 from mailquota.core.history.connection import StateError
 from mailquota.core.mailboxes.measure import Measurement
@@ -63,7 +63,7 @@ def test_a_lowered_limit_warns(make_town: MakeTown) -> None:
 
 
 def test_a_restart_repeats_nothing_and_loses_nothing(make_town: MakeTown) -> None:
-    """What happened while no engine ran is told by the next one."""
+    """For what happened while no engine ran, the next one warns."""
 
     async def scene() -> None:
         first = make_town()
@@ -89,12 +89,12 @@ def test_two_engines_at_once_send_each_mail_once(make_town: MakeTown) -> None:
             for town in towns:
                 await town.step()
         assert sorted(towns[0].sender.sent + towns[1].sender.sent) == [(JOHN, "80%"), (JOHN, "95%"), (JOHN, "below")]
-        assert towns[0].thresholds.told == towns[1].thresholds.told == {}
+        assert towns[0].thresholds.last_warnings == towns[1].thresholds.last_warnings == {}
 
     run(scene())
 
 
-def test_unlimited_exempt_and_disabled_accounts_are_never_told(make_town: MakeTown) -> None:
+def test_owners_of_unlimited_exempt_and_disabled_accounts_are_never_warned(make_town: MakeTown) -> None:
     async def scene() -> None:
         town = make_town()
         town.set(JOHN, 10**9, None)
@@ -106,7 +106,7 @@ def test_unlimited_exempt_and_disabled_accounts_are_never_told(make_town: MakeTo
     run(scene())
 
 
-def test_who_becomes_unlimited_is_forgotten_without_a_word(make_town: MakeTown) -> None:
+def test_an_account_that_becomes_unlimited_loses_its_last_warning_without_a_mail(make_town: MakeTown) -> None:
     async def scene() -> None:
         town = make_town()
         town.set(JOHN, 850)
@@ -114,8 +114,8 @@ def test_who_becomes_unlimited_is_forgotten_without_a_word(make_town: MakeTown) 
         town.set(JOHN, 850, None)
         await town.step()
         assert town.sender.sent == [(JOHN, "80%")]
-        assert town.thresholds.told == {}
-        assert town.book.told() == {}
+        assert town.thresholds.last_warnings == {}
+        assert town.warning_log.last_warnings() == {}
 
     run(scene())
 
@@ -131,7 +131,7 @@ def test_a_mailbox_that_can_not_be_measured_changes_nothing(make_town: MakeTown)
     run(scene())
 
 
-def test_accounts_that_are_not_there_for_a_moment_are_not_told_anew(make_town: MakeTown) -> None:
+def test_owners_of_accounts_that_are_gone_for_a_moment_are_not_warned_again(make_town: MakeTown) -> None:
     """As when a database is restored from a copy."""
 
     async def scene() -> None:
@@ -180,16 +180,18 @@ def test_accounts_that_are_gone_for_good_are_forgotten(make_town: MakeTown) -> N
         town.set(MARY, 850)
         await town.step()
         await town.thresholds.forget_gone()
-        assert set(town.book.told()) == {JOHN, MARY}
+        assert set(town.warning_log.last_warnings()) == {JOHN, MARY}
         town.later(DAY + 1)
         await town.thresholds.forget_gone()
-        assert set(town.book.told()) == set(town.thresholds.told) == {MARY}
+        assert set(town.warning_log.last_warnings()) == set(town.thresholds.last_warnings) == {MARY}
 
     run(scene())
 
 
-def test_who_is_gone_for_a_moment_is_not_forgotten_though_the_clock_is_set_back(make_town: MakeTown) -> None:
-    """A database that shows nothing for that moment must not make everybody be warned anew."""
+def test_an_account_that_is_gone_for_a_moment_keeps_its_last_warning_though_the_clock_is_set_back(
+    make_town: MakeTown,
+) -> None:
+    """A database that is empty for a moment must not make the engine warn all owners again."""
 
     async def scene() -> None:
         town = make_town()
@@ -216,7 +218,7 @@ def test_a_warning_that_waits_leaves_though_the_clock_is_set_back(make_town: Mak
         town.set(JOHN, 850)
         await town.step()
         town.set(MARY, 850)
-        await town.thresholds.look()
+        await town.thresholds.round()
         town.now -= back
         town.sender.refuse = lambda _address: None
         await town.rounds()
@@ -255,8 +257,8 @@ def test_changed_settings_hold_at_once(make_town: MakeTown) -> None:
     run(scene())
 
 
-def test_a_crowd_is_told_one_by_one(make_town: MakeTown) -> None:
-    """An import makes 2,000 mailboxes cross a mark at once: each mail once, none above the rate, one digest."""
+def test_many_owners_are_warned_one_by_one(make_town: MakeTown) -> None:
+    """An import makes 2,000 mailboxes cross a threshold at once: each mail once, none above the rate, one digest."""
 
     async def scene() -> None:
         town = make_town(copy_to=("admin@example.net",), max_per_minute=100)
@@ -270,12 +272,12 @@ def test_a_crowd_is_told_one_by_one(make_town: MakeTown) -> None:
             await town.step(61.0)
             assert len(town.sender.sent) - before <= 100
         assert sorted(town.sender.sent) == sorted((name, "80%") for name in names)
-        assert [(to, len(told)) for to, told in town.sender.told] == [("admin@example.net", 2000)]
+        assert [(to, len(about)) for to, about in town.sender.sent_to_administrators] == [("admin@example.net", 2000)]
 
     run(scene())
 
 
-def test_while_nothing_can_be_remembered_nobody_is_told_and_nobody_is_lost(
+def test_without_the_state_database_no_owner_is_warned_and_none_is_lost(
     make_town: MakeTown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "_BUSY_SECONDS", 0.05)
@@ -283,27 +285,27 @@ def test_while_nothing_can_be_remembered_nobody_is_told_and_nobody_is_lost(
     async def scene() -> None:
         town = make_town()
         town.set(JOHN, 850)
-        await town.thresholds.look()
+        await town.thresholds.round()
         town.set(MARY, 960)
         with closing(sqlite3.connect(tmp_path / "state.db")) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(StateError, match="locked"):
-                await town.thresholds.look()
-        assert MARY not in town.thresholds.told
+                await town.thresholds.round()
+        assert MARY not in town.thresholds.last_warnings
         await town.step()
         assert town.sender.sent == [(JOHN, "80%"), (MARY, "95%")]
 
     run(scene())
 
 
-def test_what_another_engine_told_is_learnt(make_town: MakeTown) -> None:
+def test_the_last_warning_of_another_engine_is_read(make_town: MakeTown) -> None:
     async def scene() -> None:
         town, other = make_town(), make_town()
-        await town.thresholds.look()
+        await town.thresholds.round()
         other.set(JOHN, 850)
         await other.step()
         town.set(JOHN, 850)
         await town.step()
-        assert town.thresholds.told == {JOHN: Told(80.0, other.now)}
+        assert town.thresholds.last_warnings == {JOHN: LastWarning(percent=80.0, at=other.now)}
 
     run(scene())

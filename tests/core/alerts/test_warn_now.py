@@ -1,4 +1,4 @@
-"""``mailquota warn``: merged with what we say of our own accord, and never lost."""
+"""``mailquota warn``: merged with the engine's own warnings, and never lost."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mailquota.core.alerts.warn_now import MERGE_SECONDS, parse_mark
+from mailquota.core.alerts.warn_now import MERGE_SECONDS, parse_threshold
 from mailquota.core.base.errors import MailquotaError, UsageError
-from mailquota.core.base.model import Told
+from mailquota.core.base.model import LastWarning
 from mailquota.core.control.results import WarnResult
 from tests.core.loops import run
 from tests.core.town import JOHN, Town, failing
@@ -23,34 +23,34 @@ def town(tmp_path: Path) -> Iterator[Town]:
         yield found
 
 
-def warned(town: Town, mark: str, source: str = "dovecot") -> WarnResult:
-    return run(town.warn_now.warn(JOHN, mark, source))
+def warned(town: Town, threshold: str, source: str = "dovecot") -> WarnResult:
+    return run(town.warn_now.warn(JOHN, threshold, source))
 
 
 @pytest.mark.parametrize(
-    ("text", "mark"),
+    ("text", "threshold"),
     [("95", "95%"), (" 95% ", "95%"), ("100", "100%"), ("below", "below"), ("BELOW", "below"), ("", "")],
 )
-def test_marks_are_read(text: str, mark: str) -> None:
-    assert parse_mark(text) == mark
+def test_thresholds_are_read(text: str, threshold: str) -> None:
+    assert parse_threshold(text) == threshold
 
 
 @pytest.mark.parametrize("text", ["0", "-5", "full", "95 96", "1000", "9\n5", "%"])
-def test_other_words_are_told_with_what_is_accepted(text: str) -> None:
+def test_for_other_texts_the_error_names_what_is_accepted(text: str) -> None:
     with pytest.raises(UsageError, match="accepted: a percentage like 95, or below"):
-        parse_mark(text)
+        parse_threshold(text)
 
 
-def test_one_that_nobody_was_told_of_is_sent_at_once(town: Town) -> None:
+def test_a_first_warning_is_sent_at_once(town: Town) -> None:
     town.set(JOHN, 850)
-    assert warned(town, "80") == WarnResult(JOHN, "80%", "sent", "maildir")
+    assert warned(town, "80") == WarnResult(address=JOHN, mark="80%", state="sent", method="maildir")
     assert town.sender.sent == [(JOHN, "80%")]
     assert town.measured == [JOHN]
     assert [row.source for row in town.rows()] == ["dovecot"]
 
 
 def test_dovecot_first_then_the_state(town: Town) -> None:
-    """The account is not told again of what Dovecot saw already; of the next mark it is."""
+    """The owner is not warned again of what Dovecot reported already, but of the next threshold."""
 
     async def scene() -> None:
         town.set(JOHN, 850)
@@ -76,7 +76,7 @@ def test_the_state_first_then_dovecot(town: Town, later: float) -> None:
     result = run(scene())
     assert (result.state, town.sender.sent) == ("merged", [(JOHN, "80%")])
     assert result.remark is not None
-    assert result.remark.startswith("told ")
+    assert result.remark.startswith("warned ")
 
 
 def test_below_is_merged_both_ways(town: Town) -> None:
@@ -93,7 +93,7 @@ def test_below_is_merged_both_ways(town: Town) -> None:
     run(scene())
 
 
-def test_full_again_after_room_is_news(town: Town) -> None:
+def test_full_again_after_room_is_a_new_warning(town: Town) -> None:
     async def scene() -> None:
         town.set(JOHN, 960)
         await town.step()
@@ -105,7 +105,7 @@ def test_full_again_after_room_is_news(town: Town) -> None:
     run(scene())
 
 
-def test_a_mark_of_dovecots_that_is_not_ours(town: Town) -> None:
+def test_a_threshold_of_dovecots_that_the_settings_do_not_have(town: Town) -> None:
     async def scene() -> None:
         town.set(JOHN, 910)
         await town.step()
@@ -131,7 +131,7 @@ def test_a_person_is_obeyed_but_for_the_last_minutes(town: Town) -> None:
     run(scene())
 
 
-def test_what_the_figures_do_not_bear_out_is_sent_and_not_remembered(town: Town) -> None:
+def test_a_threshold_that_the_usage_does_not_confirm_is_sent_and_not_stored(town: Town) -> None:
     """Else there would soon be a mail that there is room again."""
 
     async def scene() -> None:
@@ -144,11 +144,11 @@ def test_what_the_figures_do_not_bear_out_is_sent_and_not_remembered(town: Town)
     run(scene())
 
 
-def test_without_a_mark_it_is_the_present_state(town: Town) -> None:
+def test_without_a_threshold_it_is_the_present_state(town: Town) -> None:
     async def scene() -> None:
-        for used, mark in ((960, "95%"), (421, "42%")):
+        for used, threshold in ((960, "95%"), (421, "42%")):
             town.set(JOHN, used)
-            assert (await town.warn_now.warn(JOHN, "", "again")).mark == mark
+            assert (await town.warn_now.warn(JOHN, "", "again")).mark == threshold
 
     run(scene())
 
@@ -167,7 +167,7 @@ def test_without_thresholds_a_warning_is_still_sent_and_no_room_again(tmp_path: 
         run(scene(town))
 
 
-def test_at_quiet_hours_dovecots_word_waits_and_a_persons_does_not(tmp_path: Path) -> None:
+def test_in_quiet_hours_an_order_of_dovecot_waits_and_one_of_an_operator_does_not(tmp_path: Path) -> None:
     async def scene(town: Town) -> None:
         town.now = datetime(2026, 3, 10, 23, 0).astimezone().timestamp()
         town.set(JOHN, 850)
@@ -206,7 +206,7 @@ def test_an_unknown_account_is_named(town: Town) -> None:
 
 
 def test_without_a_state_database_it_is_sent(tmp_path: Path) -> None:
-    """And whoever asked is told that nobody will remember it."""
+    """The result says that it is not in the state database."""
     (tmp_path / "state.db").mkdir()
     with closing(Town(tmp_path / "state.db")) as town:
         town.set(JOHN, 850)
@@ -221,11 +221,13 @@ def test_without_a_state_database_it_is_sent(tmp_path: Path) -> None:
 def test_what_dovecot_says_is_remembered_as_our_own(town: Town) -> None:
     town.set(JOHN, 1000)
     warned(town, "95")
-    assert town.book.told() == {JOHN: Told(95.0, town.now, True, True)}
-    assert town.thresholds.told == town.book.told()
+    assert town.warning_log.last_warnings() == {
+        JOHN: LastWarning(percent=95.0, at=town.now, was_full=True, room_again_due=True)
+    }
+    assert town.thresholds.last_warnings == town.warning_log.last_warnings()
 
 
-def test_two_who_say_it_at_once_make_one_mail(town: Town) -> None:
+def test_two_orders_at_once_make_one_mail(town: Town) -> None:
     async def scene() -> None:
         import asyncio
 

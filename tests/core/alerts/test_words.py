@@ -24,20 +24,20 @@ CASES = {
     "near": facts(),
     "full": facts(used_bytes=5 * GIB),
     "over": facts(used_bytes=6 * GIB),
-    "little left": facts(mark="200M"),
-    "room again": facts(mark="below", used_bytes=GIB),
-    "unlimited": facts(mark="", limit_bytes=None),
-    "unlimited, room again": facts(mark="below", limit_bytes=None),
+    "little left": facts(threshold="200M"),
+    "room again": facts(threshold="below", used_bytes=GIB),
+    "unlimited": facts(threshold="", limit_bytes=None),
+    "unlimited, room again": facts(threshold="below", limit_bytes=None),
     "use unknown": facts(used_bytes=None),
-    "use unknown, little left": facts(used_bytes=None, mark="50M"),
-    "nothing known": MailFacts("john@example.org", "", None, None),
+    "use unknown, little left": facts(used_bytes=None, threshold="50M"),
+    "nothing known": MailFacts(address="john@example.org", threshold=""),
     "empty": facts(used_bytes=0, messages=0, trash_bytes=0, folders=()),
     "test": facts(test=True),
 }
 
 
 def everything(language: str) -> list[Mail]:
-    """All that can be sent."""
+    """All kinds of mails."""
     told = letter(language)
     single = [make(case, told) for case in CASES.values() for make in (compose, compose_copy)]
     return [*single, *(compose_digest(list(CASES.values())[:most], told) for most in (1, None))]
@@ -59,14 +59,14 @@ def test_every_mail_is_whole(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_all_languages_have_the_same_words(language: str) -> None:
-    """A word that is missing in one would be missed only by the mail that uses it."""
+def test_all_languages_have_the_same_texts(language: str) -> None:
+    """A text that a language lacks would show only in the mail that uses it."""
     words = {code: re.findall(r"\{% set (\w+)", (BUILT_IN / code / "words.txt").read_text()) for code in LANGUAGES}
     assert words[language] == words["en"]
 
 
 def test_text_and_html_say_the_same() -> None:
-    """All figures are in both."""
+    """All numbers are in both."""
     mail = compose(facts(), letter())
     for part in (mail.text, Tags(mail.html).text):
         for wanted in ("96 % full", "4.8 GiB of 5 GiB (96 %)", "190 MiB", "18,201", "Trash (3,120)", "2.1 GiB",
@@ -104,9 +104,9 @@ def test_nearly_full_is_not_full() -> None:
     assert compose(facts(used_bytes=5 * GIB - 1), letter()).subject.endswith("is 99 % full")
 
 
-def test_who_is_full_meanwhile_is_not_told_of_room() -> None:
+def test_a_mailbox_that_is_full_meanwhile_gets_no_room_again() -> None:
     """Dovecot's "below" may come late."""
-    assert compose(facts(mark="below", used_bytes=5 * GIB), letter()).subject == HEADLINES["full"]
+    assert compose(facts(threshold="below", used_bytes=5 * GIB), letter()).subject == HEADLINES["full"]
 
 
 def test_tests_and_copies_are_marked() -> None:
@@ -210,7 +210,7 @@ def test_the_digest_names_the_fullest_and_counts_the_rest() -> None:
 
 
 def test_the_digest_says_what_each_is_about() -> None:
-    """Every kind of mark."""
+    """Every kind of threshold."""
     text = compose_digest(list(CASES.values()), letter()).text
     for ending in ("(95 %)", "(< 200 MiB)", "(room again)", "(–)"):  # noqa: RUF001  the dash of an empty cell
         assert f"john@example.org  {ending}\n" in text

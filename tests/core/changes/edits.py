@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import msgspec
+
 from mailquota.core.base.times import parse_until
-from mailquota.core.control.results import SetResult
+from mailquota.core.control.results import JournalRow, SetResult
 from mailquota.core.engine.serve import Embedded
-from mailquota.core.history.journal import Row
 from mailquota.core.history.who import Operator
 from tests.core.clients import until
 from tests.core.engines import inner
@@ -32,14 +33,14 @@ def undo(engine: Embedded, number: int | None = None, **more: Any) -> list[SetRe
     return engine.call(found.limits.undo(found.accounts.store, number, more.pop("operator", mary()), **more))
 
 
-def entries(engine: Embedded) -> list[Row]:
+def entries(engine: Embedded) -> list[JournalRow]:
     """What was done to accounts, oldest first."""
     return [row for row in reversed(inner(engine).journal.read()) if row.address]
 
 
 def journal(engine: Embedded) -> list[tuple[Any, ...]]:
     """operator, origin, kind, address, old, new, reason of each, oldest first."""
-    return [row[2:9] for row in entries(engine)]
+    return [msgspec.structs.astuple(row)[2:9] for row in entries(engine)]
 
 
 def started(engine: Embedded) -> Embedded:

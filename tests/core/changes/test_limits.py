@@ -23,7 +23,9 @@ def test_a_new_limit_holds_at_once(engine: Embedded, small_world: SmallWorld) ->
         assert postfix.ask(FULL) == OVERQUOTA
         (done,) = set_limits(engine, [FULL], "20000")
         assert postfix.ask(FULL) == "DUNNO"
-    assert done == SetResult(FULL, LIMIT, 20_000, 10_000, journal_id=entries(engine)[0].id)
+    assert done == SetResult(
+        address=FULL, old_bytes=LIMIT, new_bytes=20_000, used_bytes=10_000, journal_id=entries(engine)[0].id
+    )
     assert small_world.limit_of(FULL) == 20_000
     assert rows(engine)[FULL].limit_bytes == 20_000
     assert journal(engine) == [("mary", "ssh:10.0.0.9", "limit", FULL, "10000", "20000", "she asked")]
@@ -33,7 +35,7 @@ def test_unlimited_is_zero_in_the_database_and_a_word_in_the_journal(engine: Emb
     set_limits(engine, [FULL], "unlimited")
     set_limits(engine, [FREE], "3K")
     assert (small_world.limit_of(FULL), small_world.limit_of(FREE)) == (0, 3072)
-    assert [entry[4:6] for entry in journal(engine)] == [("10000", "unlimited"), ("unlimited", "3072")]
+    assert [(entry.old, entry.new) for entry in entries(engine)] == [("10000", "unlimited"), ("unlimited", "3072")]
     assert ask(small_world.policy_socket, FULL) == "DUNNO"
 
 
@@ -49,14 +51,14 @@ def test_relative_sizes_start_from_the_limit_or_the_use(
     assert small_world.limit_of(JOHN) == expected
 
 
-def test_the_use_is_measured_before_it_is_reckoned_from(engine: Embedded, small_world: SmallWorld) -> None:
+def test_the_usage_is_measured_before_a_limit_is_computed_from_it(engine: Embedded, small_world: SmallWorld) -> None:
     small_world.deliver(JOHN, 1000)
     (done,) = set_limits(engine, [JOHN], "used*2")
     assert (done.used_bytes, done.new_bytes) == (5000, 10_000)
 
 
 def test_a_relative_size_does_not_overwrite_an_edit_made_elsewhere(small_world: SmallWorld) -> None:
-    """What was reckoned from the old limit is refused; an absolute size says what it wants and is not."""
+    """A size that was computed from the old limit is refused; an absolute one is not."""
     small_world.settings["accounts"]["refresh"] = "1h"
     small_world.write_settings()
     with embedded(small_world) as engine:
@@ -136,7 +138,7 @@ def test_a_limit_that_the_column_can_not_hold_fails_alone(engine: Embedded) -> N
     assert [(result.code, result.new_bytes) for result in done] == [(1, LIMIT), (0, 5 * 2**30)]
     assert "quota is int" in str(done[0].error)
     assert rows(engine)[JOHN].limit_bytes == LIMIT
-    assert [entry[3] for entry in journal(engine)] == [FULL]
+    assert [entry.address for entry in entries(engine)] == [FULL]
 
 
 def test_relative_sizes_say_what_they_expect_and_absolute_ones_do_not(engine: Embedded) -> None:

@@ -103,7 +103,7 @@ def test_a_server_that_is_away_on_that_day_is_asked_again(
 
 
 def test_texts_from_outside_are_cut_to_what_the_journal_holds(small_world: SmallWorld, maria: MariaWorld) -> None:
-    """Or whoever gives a long one would leave no trace."""
+    """Otherwise a long reason would keep the edit out of the journal."""
     with engine_of(small_world) as engine:
         (done,) = set_limits(engine, [JOHN], "20000", reason="\N{SNOWMAN}" * 100_000)
         assert (done.remark, len(entries(engine)[0].reason)) == (None, 2000)

@@ -14,7 +14,7 @@ from mailquota.core.control.results import RecalcResult, TrashResult
 from mailquota.core.engine.serve import Embedded
 from mailquota.core.mailboxes.measure import recorded
 from mailquota.core.mailboxes.recount import rewrite
-from tests.core.changes.edits import journal, mary, set_limits
+from tests.core.changes.edits import entries, journal, mary, set_limits
 from tests.core.clients import ask, until
 from tests.core.engines import embedded, inner, measured, rows
 from tests.core.worlds import FULL, JOHN, OVERQUOTA, TRASH, SmallWorld
@@ -40,7 +40,9 @@ def test_a_recount_corrects_what_is_recorded(engine: Embedded, small_world: Smal
     small_world.settle(FULL)
     assert ask(small_world.policy_socket, FULL) == OVERQUOTA
     (done,) = recalc(engine, FULL)
-    assert done == RecalcResult(FULL, 10_000, 5000, 2, 1, "rewrite")
+    assert done == RecalcResult(
+        address=FULL, before_bytes=10_000, after_bytes=5000, before_messages=2, after_messages=1, method="rewrite"
+    )
     assert path.read_text() == "10000S\n5000 1\n"
     assert ask(small_world.policy_socket, FULL) == "DUNNO"
     assert rows(engine)[FULL].used_bytes == 5000
@@ -48,7 +50,7 @@ def test_a_recount_corrects_what_is_recorded(engine: Embedded, small_world: Smal
 
 
 def test_a_recount_while_mail_comes_in_leaves_no_file(engine: Embedded, small_world: SmallWorld) -> None:
-    """The figure is right all the same."""
+    """The usage is right all the same."""
     small_world.deliver(JOHN, 500)
     (done,) = recalc(engine, JOHN)
     assert (done.before_bytes, done.after_bytes, done.method) == (4500, 4500, "unlink")
@@ -58,7 +60,7 @@ def test_a_recount_while_mail_comes_in_leaves_no_file(engine: Embedded, small_wo
 def test_recounts_of_unknown_accounts_are_named(engine: Embedded) -> None:
     done = recalc(engine, "x@y", JOHN)
     assert [(result.code, result.error) for result in done] == [(4, "no such account: x@y"), (0, None)]
-    assert [entry[3] for entry in journal(engine)] == [JOHN]
+    assert [entry.address for entry in entries(engine)] == [JOHN]
 
 
 def test_a_mailbox_that_can_not_be_read_fails_alone(
@@ -178,7 +180,7 @@ def test_what_went_before_a_fault_is_reported_recorded_and_in_the_journal(
     assert journal(engine)[0][5] == "-2000"
 
 
-def test_trash_of_several_accounts_tells_of_its_progress(engine: Embedded) -> None:
+def test_trash_of_several_accounts_reports_its_progress(engine: Embedded) -> None:
     told: list[tuple[int, int, str]] = []
     operator = mary()
     operator.progress = lambda *progress: told.append(progress)

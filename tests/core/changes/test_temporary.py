@@ -21,14 +21,21 @@ def temporary(state: StateDatabase) -> TemporaryLimits:
 
 
 def edit(new: str = "2000", address: str = JOHN) -> JournalEntry:
-    return JournalEntry("mary", "", "limit", address, "1000", new)
+    return JournalEntry(operator="mary", kind="limit", address=address, old="1000", new=new)
+
+
+def taken_back(address: str, edit: int) -> JournalEntry:
+    return JournalEntry(operator="mary", kind="limit", address=address, old="2000", new="1000", undoes=edit)
 
 
 def test_they_run_from_the_moment_that_they_are_noted(temporary: TemporaryLimits) -> None:
     """Unlimited is None there and back."""
     first, second = temporary.begin([(JOHN, None, 2000, 50.0), (JOHN, 1000, None, 60.0)])
     assert temporary.running() == {
-        JOHN: [Temporary(first, None, JOHN, None, 2000, 50.0), Temporary(second, None, JOHN, 1000, None, 60.0)]
+        JOHN: [
+            Temporary(id=first, entry=None, address=JOHN, before=None, limit=2000, until=50.0),
+            Temporary(id=second, entry=None, address=JOHN, before=1000, limit=None, until=60.0),
+        ]
     }
     temporary.forget([first])
     assert [one.id for one in temporary.running()[JOHN]] == [second]
@@ -75,7 +82,10 @@ def test_it_ends_once_with_its_entries(temporary: TemporaryLimits, journal: Jour
 
 
 def test_the_newest_that_is_the_limit_holds() -> None:
-    running = [Temporary(number, None, JOHN, 1, limit, 0.0) for number, limit in ((1, 5), (2, 7), (3, 5), (4, None))]
+    running = [
+        Temporary(id=number, entry=None, address=JOHN, before=1, limit=limit, until=0.0)
+        for number, limit in ((1, 5), (2, 7), (3, 5), (4, None))
+    ]
     assert [holding(running, limit) for limit in (5, 7, None, 9)] == [running[2], running[1], running[3], None]
 
 
@@ -83,13 +93,14 @@ def test_the_newest_edit_is_whole_and_not_taken_back(journal: Journal) -> None:
     """Whatever lies between its entries, and behind them."""
     assert journal.newest_edit() == []
     (before,) = journal.add([edit()])
-    first, _, third = journal.add([edit(), JournalEntry("mary", "", "trash", JOHN, None, "-5"), edit(address=ANNA)])
-    journal.add([JournalEntry("", "", "start", "", None, "x")])
+    trash = JournalEntry(operator="mary", kind="trash", address=JOHN, new="-5")
+    first, _, third = journal.add([edit(), trash, edit(address=ANNA)])
+    journal.add([JournalEntry(operator="", kind="start", new="x")])
     assert [row.id for row in journal.newest_edit()] == [third, first]
-    (taken,) = journal.add([JournalEntry("mary", "", "limit", JOHN, "2000", "1000", undoes=first)])
+    (taken,) = journal.add([taken_back(JOHN, first)])
     assert [row.id for row in journal.newest_edit()] == [third]
     assert [row.id for row in journal.later(JOHN, before)] == [first, taken]
-    journal.add([JournalEntry("mary", "", "limit", ANNA, "2000", "1000", undoes=third)])
+    journal.add([taken_back(ANNA, third)])
     assert [row.id for row in journal.newest_edit()] == [before]
     found = journal.entry(taken)
     assert found is not None
@@ -99,7 +110,11 @@ def test_the_newest_edit_is_whole_and_not_taken_back(journal: Journal) -> None:
 
 def test_starts_and_stops_are_found(journal: Journal) -> None:
     journal.add(
-        [edit(), JournalEntry("root", "", "start", "", None, "a"), JournalEntry("root", "", "stop", "", "a", None)]
+        [
+            edit(),
+            JournalEntry(operator="root", kind="start", new="a"),
+            JournalEntry(operator="root", kind="stop", old="a"),
+        ]
     )
     assert [row.kind for row in journal.runs(10)] == ["stop", "start"]
     assert [row.kind for row in journal.runs(1)] == ["stop"]

@@ -36,7 +36,7 @@ def later(engine: Embedded, days: float = 8) -> None:
 
 def look(engine: Embedded) -> None:
     """Have what is due ended now."""
-    engine.call(inner(engine).upkeep.expiry.look())
+    engine.call(inner(engine).upkeep.expiry.round())
 
 
 def state(world: SmallWorld, sql: str, *values: object) -> list[tuple[object, ...]]:
@@ -108,10 +108,10 @@ def test_it_goes_back_at_the_start_when_the_engine_was_down(small_world: SmallWo
         assert [(entry.address, entry.new) for entry in entries(engine)[2:]] == [(JOHN, "10000"), (FREE, "unlimited")]
 
 
-def test_who_is_over_the_old_limit_is_told_of(
+def test_an_account_over_its_old_limit_is_reported(
     engine: Embedded, small_world: SmallWorld, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """In the journal and as a warning in the log, with the figures of now; who is not, is no warning."""
+    """In the journal and as a warning in the log, with the usage of now; others are no warning."""
     set_limits(engine, [FULL, JOHN], "1M", "1w")
     small_world.deliver(FULL, 5 * 1024)
     with caplog.at_level(logging.INFO, "mailquota.core.changes.expiry"):
@@ -136,13 +136,13 @@ def test_an_unknown_use_is_said_to_be_unknown(engine: Embedded, small_world: Sma
     maildir.write_text("no folder")
     later(engine)
     until(lambda: len(entries(engine)) == 2, "it has ended")
-    assert entries(engine)[1].reason.endswith("back to 9.8 KiB; its use is not known")
+    assert entries(engine)[1].reason.endswith("back to 9.8 KiB; its usage is not known")
 
 
 # ---- somebody else
 
 
-def test_what_somebody_changed_since_stays(engine: Embedded, small_world: SmallWorld) -> None:
+def test_a_limit_that_was_changed_since_stays(engine: Embedded, small_world: SmallWorld) -> None:
     set_limits(engine, [JOHN], "20000", "1w")
     small_world.set_limit(JOHN, 7777)
     later(engine)
@@ -194,7 +194,7 @@ def test_it_is_made_lasting_by_setting_it_for_good(engine: Embedded, small_world
 def test_a_temporary_one_replaces_another_and_goes_back_to_the_lasting(
     engine: Embedded, small_world: SmallWorld, size: str
 ) -> None:
-    """Higher, reckoned from it, or the same for longer."""
+    """Higher, computed from it, or the same for longer."""
     set_limits(engine, [JOHN], "20000", "1w")
     (done,) = set_limits(engine, [JOHN], size, "3w")
     assert (done.old_bytes, done.then_bytes) == (20_000, LIMIT)
@@ -222,7 +222,7 @@ def test_after_an_edit_elsewhere_that_one_is_the_lasting_limit(engine: Embedded,
 
 
 def test_what_can_not_be_remembered_is_refused(small_world: SmallWorld) -> None:
-    """A raise that nobody remembers would last for ever."""
+    """Without its note a temporary limit would never end."""
     small_world.state.mkdir()
     with embedded(small_world) as engine:
         measured(engine)
@@ -239,7 +239,7 @@ def test_what_is_not_set_is_not_remembered(engine: Embedded, small_world: SmallW
     assert "changed meanwhile" in str(lost.error)
     assert (done.error, missing.code) == (None, 4)
     assert running(small_world) == [(JOHN, LIMIT, 20_000)]
-    assert [entry[3] for entry in journal(engine)] == [JOHN]
+    assert [entry.address for entry in entries(engine)] == [JOHN]
 
 
 def test_a_dry_run_says_when_and_what_then(engine: Embedded, small_world: SmallWorld) -> None:
@@ -303,7 +303,7 @@ def test_a_note_that_can_not_be_made_is_made_later(small_world: SmallWorld, monk
             look(engine)
         until(lambda: len(entries(engine)) == 2, "it is in the journal")
         look(engine)
-        assert [entry[4:6] for entry in journal(engine)[1:]] == [("20000", "10000")]
+        assert [(entry.old, entry.new) for entry in entries(engine)[1:]] == [("20000", "10000")]
 
 
 def test_a_lasting_edit_without_a_journal_says_what_it_could_not_end(
@@ -326,7 +326,7 @@ def test_a_lasting_edit_without_a_journal_says_what_it_could_not_end(
 
 
 def begin(engine: Embedded, before: int, limit: int) -> None:
-    """What is remembered before a limit is set, by somebody who is then killed."""
+    """A temporary limit that is noted before it is set, by a process that is then killed."""
     temporary = inner(engine).limits.changes.temporary
     temporary.begin([(JOHN, before, limit, time.time() + 7 * DAY)])
 
@@ -339,7 +339,11 @@ def test_a_raise_whose_entry_is_missing_ends_all_the_same(engine: Embedded, smal
     until(is_back(small_world), "it is back")
     until(lambda: len(entries(engine)) == 2, "it is in the journal")
     raised, ended = entries(engine)
-    assert (raised.old, raised.new, raised.reason) == ("10000", "20000", "not known who set it: killed just then")
+    assert (raised.old, raised.new, raised.reason) == (
+        "10000",
+        "20000",
+        "operator not known: stopped before this entry was written",
+    )
     assert (ended.old, ended.new, ended.undoes) == ("20000", "10000", raised.id)
 
 

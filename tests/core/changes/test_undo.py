@@ -1,4 +1,4 @@
-"""Taking edits of limits back: what may be, what then is, and what somebody changed since."""
+"""Taking edits of limits back: which may be, what follows, and limits that were changed since."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mailquota.core.control.results import SetResult
 from mailquota.core.engine.serve import Embedded
 from mailquota.core.history.connection import StateError
 from mailquota.core.history.who import Operator
-from tests.core.changes.edits import entries, mary, set_limits, undo
+from tests.core.changes.edits import entries, journal, mary, set_limits, undo
 from tests.core.changes.test_temporary_limits import is_back, later, locked, look, running, two_engines
 from tests.core.clients import ask, until
 from tests.core.engines import inner, rows
@@ -46,7 +46,7 @@ def test_the_newest_edit_is_taken_back_for_all_that_it_set(engine: Embedded, sma
     taken = entries(engine)[3:]
     assert [entry.id for entry in taken] == [result.journal_id for result in done]
     assert [entry.undoes for entry in taken] == [entry.id for entry in second]
-    assert taken[0][2:9] == ("bob", "sudo:bob", "limit", FULL, "20000", "10000", "a mistake")
+    assert journal(engine)[3] == ("bob", "sudo:bob", "limit", FULL, "20000", "10000", "a mistake")
     (result,) = undo(engine)
     assert (result.address, result.new_bytes) == (JOHN, LIMIT)
     assert entries(engine)[-1].undoes == first.id
@@ -103,7 +103,9 @@ def test_very_many_are_taken_back_at_once(engine: Embedded, small_world: SmallWo
 # ---- what is not
 
 
-def test_what_somebody_changed_since_stays_and_who_is_named(engine: Embedded, small_world: SmallWorld) -> None:
+def test_a_limit_that_was_changed_since_stays_and_the_operator_is_named(
+    engine: Embedded, small_world: SmallWorld
+) -> None:
     set_limits(engine, [JOHN, FULL, FREE], "20000")
     set_limits(engine, [JOHN], "30000", operator=BOB)
     small_world.set_limit(FULL, 7000)
@@ -219,7 +221,7 @@ def test_what_has_ended_by_itself_is_taken_back_already(engine: Embedded, small_
 def test_it_runs_again_when_the_edit_that_ended_it_is_taken_back(
     engine: Embedded, small_world: SmallWorld, size: str
 ) -> None:
-    """Also where that had only made it lasting. A raise that nobody remembers would last for ever."""
+    """Also where that had only made it lasting. Without its note a temporary limit would never end."""
     set_limits(engine, [JOHN], "20000", "1w")
     set_limits(engine, [JOHN], size)
     (done,) = undo(engine)
@@ -293,7 +295,7 @@ async def close_state(engine: Embedded) -> None:
 def test_a_journal_that_can_only_be_read(
     engine: Embedded, small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The limit is what was asked for, and the missing entry is told of; a temporary limit is not taken up again."""
+    """The limit is set, and the result names the missing entry; a temporary limit does not run again."""
     monkeypatch.setattr("mailquota.core.history.sqlite._BUSY_SECONDS", 0.01)
     engine.call(close_state(engine))
     set_limits(engine, [FULL], "20000", "1w")

@@ -110,7 +110,9 @@ def test_the_journal_since_a_day(alone: CommandLine, zone: str) -> None:
         check_first_second(first, day, zone)
         with journal_of(alone.world) as journal:
             for at in (first - 1, first):
-                journal.add([JournalEntry("mary", "", "limit", JOHN, "1", "2", f"at {at:.0f}")], at=at)
+                why = f"at {at:.0f}"
+                edit = JournalEntry(operator="mary", kind="limit", address=JOHN, old="1", new="2", reason=why)
+                journal.add([edit], at=at)
         found = alone("journal", "--since", str(day), "--json", env={"TZ": zone})
         reasons = {entry["reason"] for entry in json.loads(found.stdout)}
         assert f"at {first:.0f}" in reasons

@@ -57,11 +57,11 @@ def test_it_is_shown_and_in_the_journal(mailquota: CommandLine) -> None:
     assert [(entry["address"], entry["new"], entry["reason"]) for entry in entries] == [(FULL, "100%", "maildir")]
 
 
-def test_what_was_told_just_now_is_not_told_again_but_on_demand(mailquota: CommandLine) -> None:
+def test_an_owner_who_was_warned_just_now_is_not_warned_again_but_on_demand(mailquota: CommandLine) -> None:
     mailquota("warn", "95", FULL)
     again = mailquota("warn", "95", FULL)
     assert again.returncode == 0
-    assert again.stdout.startswith(f"not sent to {FULL}: told ")
+    assert again.stdout.startswith(f"not sent to {FULL}: warned ")
     assert mailquota("warn", "95", FULL, "--again").stdout == f"sent to {FULL} (maildir)\n"
     assert len(mails(mailquota.world, FULL)) == 2
 

@@ -60,11 +60,11 @@ def test_there_is_something_of_everything(world: World, state: StateDatabase) ->
 
 
 def test_an_import_is_in_the_journal_and_in_the_series(world: World, state: StateDatabase) -> None:
-    (jump,) = [row for row in Journal(state).read() if row[4] == "jump"]
-    (person,) = [person for person in world.people if person.address == jump[5]]
+    (jump,) = [row for row in Journal(state).read() if row.kind == "jump"]
+    (person,) = [person for person in world.people if person.address == jump.address]
     uses = [point.used_bytes for point in series(state, person)]
     steps = [after - before for before, after in pairwise(uses)]
-    assert max(steps) > 0.9 * (int(jump[7] or 0) - int(jump[6] or 0)) > person.used / 4
+    assert max(steps) > 0.9 * (int(jump.new or 0) - int(jump.old or 0)) > person.used / 4
 
 
 def test_a_crowd_has_no_past(state: StateDatabase) -> None:

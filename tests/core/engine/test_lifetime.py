@@ -14,12 +14,14 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from msgspec.structs import astuple
 
 from mailquota.core.base.mysql import Target
 from mailquota.core.base.version import version
+from mailquota.core.control.results import JournalRow
 from mailquota.core.engine.lifetime import _was_killed
 from mailquota.core.history.database import StateDatabase
-from mailquota.core.history.journal import Journal, Row
+from mailquota.core.history.journal import Journal
 from tests.core.changes.edits import started
 from tests.core.clients import Console, until
 from tests.core.engines import embedded, ended, inner, is_answering, process, serving
@@ -28,7 +30,7 @@ from tests.core.worlds import SmallWorld
 ME = pwd.getpwuid(os.geteuid()).pw_name
 
 
-def runs(world: SmallWorld) -> list[Row]:
+def runs(world: SmallWorld) -> list[JournalRow]:
     """Starts and stops, oldest first."""
     with closing(StateDatabase(Target("sqlite", path=world.state))) as state:
         return Journal(state).runs(100)[::-1]
@@ -42,10 +44,10 @@ def test_a_start_and_a_stop_are_noted(small_world: SmallWorld, monkeypatch: pyte
         started(engine)
     start, stop = runs(small_world)
     name = f"process {os.getpid()} on {socket.gethostname()}"
-    assert start[2:] == (
+    assert astuple(start)[2:] == (
         ME, "sudo:mary", "start", "", None, name, f"version {version()}, mode enforce, in a console", None, None
     )  # fmt: skip
-    assert stop[2:] == (ME, "sudo:mary", "stop", "", name, None, "stopped", None, None)
+    assert astuple(stop)[2:] == (ME, "sudo:mary", "stop", "", name, None, "stopped", None, None)
 
 
 def test_a_service_is_noted_and_one_that_was_killed_is_missed(small_world: SmallWorld) -> None:
@@ -142,9 +144,21 @@ def test_a_start_that_fails_is_none(small_world: SmallWorld) -> None:
 # ---- who was killed
 
 
-def row(kind: str, name: str, at: float = 1000.0) -> Row:
+def row(kind: str, name: str, at: float = 1000.0) -> JournalRow:
     old, new = (None, name) if kind == "start" else (name, None)
-    return Row(1, at, "root", "", kind, "", old, new, "", None, None)
+    return JournalRow(
+        id=1,
+        at=at,
+        operator="root",
+        origin="",
+        kind=kind,
+        address="",
+        old=old,
+        new=new,
+        reason="",
+        until=None,
+        undoes=None,
+    )
 
 
 HERE = f"process {os.getpid()} on here"

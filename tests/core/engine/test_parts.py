@@ -101,7 +101,7 @@ def check_everything(running: Embedded, world: SmallWorld) -> None:
         until(lambda: rows(running)[ANNA].used_bytes == 9000, "rounds")
         assert postfix.ask(FULL) == OVERQUOTA
     found = inner(running)
-    until(lambda: found.alerts.thresholds.told.get(ANNA), "warnings")
+    until(lambda: found.alerts.thresholds.last_warnings.get(ANNA), "warnings")
     until(lambda: list((world.maildir(ANNA) / "new").iterdir()), "delivery")
     until(lambda: found.history.samples.series(ANNA, 0.0, 4e9), "history")
     until(lambda: "mailquota_part_restarts_total" in page(world), "metrics")

@@ -11,7 +11,7 @@ import pytest
 from mailquota.core.base.mysql import Target
 from mailquota.core.history import mysql
 from mailquota.core.history.database import StateDatabase
-from mailquota.core.history.samples import Figure, Samples
+from mailquota.core.history.samples import AccountUsage, Samples
 from tests.core.conflicts import WAYS, A, B, Other, as_in_11_6
 from tests.mailserver.mariadb import MariaDB
 
@@ -26,7 +26,7 @@ def samples(maria_target: Target, mariadb: MariaDB, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(mysql, "_LOCK_SECONDS", 1)
     with as_in_11_6(mariadb), closing(StateDatabase(maria_target)) as state:
         samples = Samples(state)
-        samples.write([Figure(A, 1000, 1), Figure(B, 1000, 1)], NOW - 3600)
+        samples.write([AccountUsage(A, 1000, 1), AccountUsage(B, 1000, 1)], NOW - 3600)
         yield samples
 
 
@@ -43,7 +43,7 @@ def test_it_is_done_again(samples: Samples, maria_target: Target, mariadb: Maria
     connection = pymysql.connect(
         host=host, port=port, user=target.user, password=target.password, database=target.database
     )
-    figures = [Figure(A, 5000, 2), Figure(B, 6000, 2)]
+    figures = [AccountUsage(A, 5000, 2), AccountUsage(B, 6000, 2)]
     of_a, of_b = Other(mariadb, connection, take).meets(lambda: samples.write(figures, NOW), how)
     assert (of_a.old, of_b.old) == (1001 if how == "deadlock" else 1000, 1001)
     assert [samples.series(address, 0.0, NOW)[-1].used_bytes for address in (A, B)] == [5000, 6000]

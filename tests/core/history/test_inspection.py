@@ -26,7 +26,7 @@ def filled(target: Target) -> None:
 
 def add_entry(state: StateDatabase) -> None:
     """Made at AT."""
-    Journal(state).add([JournalEntry("me", "", "limit", "a@example.org", "1", "2")], at=AT)
+    Journal(state).add([JournalEntry(operator="me", kind="limit", address="a@example.org", old="1", new="2")], at=AT)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -34,7 +34,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_version_and_newest_entry_are_told(target: Target) -> None:
+def test_version_and_newest_entry_are_read(target: Target) -> None:
     assert inspect(target)[::2] == (0, None)
     filled(target)
     found = inspect(target)
@@ -48,7 +48,7 @@ def test_a_missing_file_is_not_made(sqlite_target: Target) -> None:
     assert not sqlite_target.path.parent.exists()
 
 
-def test_a_file_at_rest_gets_no_neighbours(sqlite_target: Target) -> None:
+def test_a_file_without_writers_gets_no_wal_file(sqlite_target: Target) -> None:
     filled(sqlite_target)
     assert sqlite_target.path
     before = files(sqlite_target.path.parent)
@@ -74,7 +74,7 @@ def test_a_damaged_file_stays_where_it_is(sqlite_target: Target) -> None:
     assert files(sqlite_target.path.parent) == before
 
 
-def test_a_newer_version_is_told_and_left_alone(sqlite_target: Target) -> None:
+def test_a_newer_version_is_reported_and_not_changed(sqlite_target: Target) -> None:
     filled(sqlite_target)
     assert sqlite_target.path
     with closing(sqlite3.connect(sqlite_target.path)) as connection:
@@ -83,6 +83,6 @@ def test_a_newer_version_is_told_and_left_alone(sqlite_target: Target) -> None:
 
 
 @pytest.mark.server
-def test_a_server_that_does_not_let_us_in_is_told(maria_target: Target) -> None:
+def test_a_server_that_refuses_the_login_is_reported(maria_target: Target) -> None:
     with pytest.raises(StateError, match="Access denied"):
         inspect(replace(maria_target, password="wrong"))

@@ -1,4 +1,4 @@
-"""The journal: every change, whoever writes, and never a reason to refuse one."""
+"""The journal: every change, with several writers, and never a reason to refuse one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from mailquota.core.base.mysql import Target
@@ -19,25 +20,33 @@ def sqlite_journal(path: Path) -> Journal:
 
 
 def entry(address: str = "john@example.org", new: str = "2000") -> JournalEntry:
-    return JournalEntry("mary", "ssh:10.0.0.9", "limit", address, "1000", new, "she asked")
+    return JournalEntry(
+        operator="mary",
+        origin="ssh:10.0.0.9",
+        kind="limit",
+        address=address,
+        old="1000",
+        new=new,
+        reason="she asked",
+    )
 
 
 def test_entries_come_back_newest_first(journal: Journal) -> None:
-    """With operator, origin, old and new value, and the number that the writer was told."""
+    """With operator, origin, old and new value, and the id that ``add`` returned."""
     numbers = journal.add([entry(new="1"), entry(new="2")]) + journal.add([entry("anna@example.com", "3")])
     rows = journal.read()
-    assert [row[0] for row in rows] == sorted(numbers, reverse=True)
-    assert rows[0][2:] == (
+    assert [row.id for row in rows] == sorted(numbers, reverse=True)
+    assert msgspec.structs.astuple(rows[0])[2:] == (
         "mary", "ssh:10.0.0.9", "limit", "anna@example.com", "1000", "3", "she asked", None, None
     )  # fmt: skip
-    assert [row[7] for row in rows] == ["3", "2", "1"]
+    assert [row.new for row in rows] == ["3", "2", "1"]
 
 
 def test_entries_are_found_by_address_and_time(journal: Journal) -> None:
     journal.add([entry(), entry("anna@example.com")])
     (row,) = journal.read("anna@example.com")
-    assert row[5] == "anna@example.com"
-    assert journal.read(since=row[1] + 1) == []
+    assert row.address == "anna@example.com"
+    assert journal.read(since=row.at + 1) == []
     assert len(journal.read(most=1)) == 1
 
 
@@ -49,8 +58,9 @@ def test_reading_makes_no_file(tmp_path: Path) -> None:
 
 def test_texts_from_outside_are_data(journal: Journal) -> None:
     hostile = "'); DROP TABLE journal; --\x1b[31m\0"
-    journal.add([JournalEntry(hostile, hostile, "limit", hostile, hostile, None, hostile)])
-    assert journal.read(hostile)[0][2] == hostile
+    entry = JournalEntry(operator=hostile, origin=hostile, kind="limit", address=hostile, old=hostile, reason=hostile)
+    journal.add([entry])
+    assert journal.read(hostile)[0].operator == hostile
 
 
 def test_two_writers_do_not_lose_each_others_entries(target: Target) -> None:

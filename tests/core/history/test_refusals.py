@@ -18,7 +18,7 @@ def history(state: StateDatabase) -> RefusalHistory:
 
 
 def test_they_add_up(history: RefusalHistory) -> None:
-    """By slice and account; the last one counts for when and who."""
+    """By slice and account; time and sender are those of the last one."""
     history.add([RefusalCount(NUMBER, JOHN, 2, 1.5, "a@x"), RefusalCount(NUMBER, "", 2, 1.5, "a@x")])
     history.add([RefusalCount(NUMBER, JOHN, 3, 2.5, "b@x" * 200), RefusalCount(NUMBER + 1, MARY, 1, 3.5, "")])
     found = {(one.number, one.address): one for one in history.read(NUMBER)}

@@ -1,4 +1,4 @@
-"""The history of use: what was written comes back, thinned out with age, whoever writes and whatever the clock does."""
+"""The history of usage: it is read as it was written, thinned out with age, with several writers and wrong clocks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mailquota.core.base.model import Point, Trend
 from mailquota.core.base.mysql import Target
 from mailquota.core.history.connection import Sql
 from mailquota.core.history.database import StateDatabase
-from mailquota.core.history.samples import Change, Figure, Samples
+from mailquota.core.history.samples import AccountUsage, Change, Samples
 from mailquota.core.history.thinning import SLOT, end_of
 
 NOW = 1_800_000_000.0  # begins a slot
@@ -34,7 +34,7 @@ def samples(state: StateDatabase) -> Samples:
 
 def write(samples: Samples, at: float, **uses: int) -> list[Change]:
     """What accounts hold, by the part before the @; each byte is a message."""
-    return samples.write([Figure(f"{name}@example.org", use, use) for name, use in uses.items()], at)
+    return samples.write([AccountUsage(f"{name}@example.org", use, use) for name, use in uses.items()], at)
 
 
 def uses(samples: Samples, address: str = A, since: float = 0.0, now: float = NOW) -> list[tuple[float, int]]:
@@ -58,16 +58,19 @@ def thin(samples: Samples, now: float, keep: float = KEEP) -> None:
 
 
 def test_only_what_differs_is_written(samples: Samples, state: StateDatabase) -> None:
-    assert write(samples, NOW - 3 * SLOT, a=5, b=7) == [Change(A, None, 5, 0), Change(B, None, 7, 0)]
-    assert write(samples, NOW - 2 * SLOT, a=5, b=8) == [Change(B, 7, 8, 0)]
+    assert write(samples, NOW - 3 * SLOT, a=5, b=7) == [
+        Change(address=A, old=None, new=5, usual=0),
+        Change(address=B, old=None, new=7, usual=0),
+    ]
+    assert write(samples, NOW - 2 * SLOT, a=5, b=8) == [Change(address=B, old=7, new=8, usual=0)]
     assert write(samples, NOW - SLOT, a=5, b=8) == []
-    assert samples.write([Figure(A, 5, 6)], NOW) == [Change(A, 5, 5, 0)]
+    assert samples.write([AccountUsage(A, 5, 6)], NOW) == [Change(address=A, old=5, new=5, usual=0)]
     assert uses(samples) == [(-3, 5), (0, 5)]
     assert uses(samples, B) == [(-3, 7), (-2, 8)]
     assert (rows(state), rows(state, "slot")) == (4, 3)
 
 
-def test_within_a_slot_a_later_figure_replaces_the_earlier_one(samples: Samples) -> None:
+def test_within_a_slot_a_later_usage_replaces_the_earlier_one(samples: Samples) -> None:
     write(samples, NOW, a=1)
     write(samples, NOW + SLOT - 1, a=2)
     assert samples.series(A, 0.0, NOW + DAY) == [Point(NOW, 2, 2)]
@@ -96,7 +99,7 @@ def test_what_was_known_is_remembered_page_by_page(samples: Samples, monkeypatch
     monkeypatch.setattr("mailquota.core.history.samples._PAGE", samples_page(2))
     write(samples, NOW - 5 * DAY, a=1, b=2, c=3)
     write(samples, NOW, b=4)
-    samples.reckon({A: None, B: None}, NOW)
+    samples.compute_trends({A: None, B: None}, NOW)
     first = samples.page(0)
     second = samples.page(first[-1].id)
     assert [row.address[0] for row in first] == ["a", "b"]
@@ -114,8 +117,8 @@ def samples_page(most: int) -> str:
     return _PAGE.replace(str(PAGE), str(most))
 
 
-def test_figures_beyond_a_column_do_not_hold_up_the_others(samples: Samples) -> None:
-    samples.write([Figure(A, 2**70, 2**40), Figure(B, -5, -5), Figure("c@example.org", 3, 3)], NOW)
+def test_numbers_too_large_for_a_column_do_not_stop_the_others(samples: Samples) -> None:
+    samples.write([AccountUsage(A, 2**70, 2**40), AccountUsage(B, -5, -5), AccountUsage("c@example.org", 3, 3)], NOW)
     assert samples.series(A, 0.0, NOW) == [Point(NOW, 2**63 - 1, 2**31 - 1)]
     assert samples.series(B, 0.0, NOW) == [Point(NOW, 0, 0)]
     assert samples.series("c@example.org", 0.0, NOW) == [Point(NOW, 3, 3)]
@@ -124,7 +127,7 @@ def test_figures_beyond_a_column_do_not_hold_up_the_others(samples: Samples) -> 
 def test_addresses_from_outside_are_data(samples: Samples, state: StateDatabase) -> None:
     names = ["'; DROP TABLE sample; --@x", "ünï@exämple.org", "a%s?@x", "A@example.org", "x" * 300 + "@example.org"]
     write(samples, NOW, a=1)
-    samples.write([Figure(name, number, number) for number, name in enumerate(names)], NOW)
+    samples.write([AccountUsage(name, number, number) for number, name in enumerate(names)], NOW)
     assert [samples.series(name, 0.0, NOW)[0].used_bytes for name in names] == list(range(len(names)))
     assert rows(state, "account") == len(names) + 1
 
@@ -138,7 +141,7 @@ def test_an_account_that_comes_back_goes_on(samples: Samples) -> None:
     assert samples.page(0)[0].gone_at == NOW - 8 * HOUR
     samples.gone([A], NOW - 7 * HOUR)
     assert samples.page(0)[0].gone_at == NOW - 8 * HOUR  # it was gone already
-    assert write(samples, NOW, a=6) == [Change(A, 5, 6, 0)]
+    assert write(samples, NOW, a=6) == [Change(address=A, old=5, new=6, usual=0)]
     assert samples.page(0)[0].gone_at is None
     assert [use for _, use in uses(samples)] == [5, 6]
 
@@ -153,13 +156,13 @@ def test_one_that_comes_back_as_it_was_is_there_again(samples: Samples) -> None:
 def test_one_that_another_engine_takes_for_gone_is_not_while_it_is_looked_after(samples: Samples) -> None:
     write(samples, NOW - HOUR, a=5)
     samples.gone([A], NOW - HOUR)
-    samples.reckon({A: None}, NOW)
+    samples.compute_trends({A: None}, NOW)
     assert samples.page(0)[0].gone_at is None
 
 
-def test_who_is_gone_for_long_is_forgotten(samples: Samples, state: StateDatabase) -> None:
+def test_an_account_that_is_gone_for_long_is_deleted(samples: Samples, state: StateDatabase) -> None:
     write(samples, NOW - 10 * DAY, a=1, b=2)
-    samples.reckon({A: None, B: None}, NOW - 9 * DAY)
+    samples.compute_trends({A: None, B: None}, NOW - 9 * DAY)
     samples.gone([A], NOW - 5 * DAY)
     assert samples.remove(NOW, 6 * DAY)
     assert rows(state, "account") == 2
@@ -169,14 +172,14 @@ def test_who_is_gone_for_long_is_forgotten(samples: Samples, state: StateDatabas
     assert samples.series(A, 0.0, NOW) == []
 
 
-def test_who_was_seen_in_the_future_is_forgotten_like_others(samples: Samples) -> None:
+def test_an_account_that_was_written_in_the_future_is_deleted_like_others(samples: Samples) -> None:
     """An engine that does not have an account takes it for gone where none looked after it for days."""
     write(samples, NOW + 3650 * DAY, a=1)
     write(samples, NOW + DAY, b=1)
-    assert [row.address for row in samples.page(0) if row.is_forgotten(NOW)] == [A]
+    assert [row.address for row in samples.page(0) if row.is_unseen(NOW)] == [A]
 
 
-def test_who_went_in_the_future_goes_now(samples: Samples) -> None:
+def test_an_account_that_went_in_the_future_goes_now(samples: Samples) -> None:
     """The clock was wrong then: what is kept for days is not kept for years."""
     write(samples, NOW, a=1)
     samples.gone([A], NOW + 3650 * DAY)
@@ -197,7 +200,7 @@ def test_many_that_are_gone_are_forgotten_in_parts(samples: Samples, monkeypatch
 # ---- thinning out
 
 
-def test_the_past_is_thinned_out_and_each_day_closes_with_its_last_figure(
+def test_the_history_is_thinned_out_and_each_day_keeps_its_last_usage(
     samples: Samples, state: StateDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In several parts, of accounts of which one changes always and one seldom."""
@@ -225,8 +228,8 @@ def samples_part(most: int) -> str:
     return _LIMIT_OF_PART.replace(str(_MERGED), str(most))
 
 
-def test_at_the_far_end_who_is_there_keeps_a_beginning(samples: Samples, state: StateDatabase) -> None:
-    """And who is gone does not."""
+def test_at_the_end_of_the_kept_time_an_account_keeps_its_first_point(samples: Samples, state: StateDatabase) -> None:
+    """Those of an account that is gone are not."""
     write(samples, NOW - 450 * DAY, a=1, b=2)
     write(samples, NOW - 300 * DAY, c=3)
     samples.gone([B], NOW - 50 * DAY)
@@ -242,7 +245,7 @@ def test_at_the_far_end_who_is_there_keeps_a_beginning(samples: Samples, state: 
     st.lists(st.tuples(st.integers(1, 300), st.integers(0, 5)), min_size=1, max_size=40),
     st.integers(0, 2000),
 )
-def test_thinning_changes_no_closing_figure(steps: list[tuple[int, int]], later: int) -> None:
+def test_thinning_changes_no_last_usage_of_a_day(steps: list[tuple[int, int]], later: int) -> None:
     """Of any life: what held at the end of a coarser slot holds there afterwards."""
     with TemporaryDirectory() as folder, closing(StateDatabase(Target("sqlite", path=Path(folder, "s.db")))) as state:
         samples, slot, held = Samples(state), 2_000_000, {}
@@ -283,37 +286,37 @@ def test_a_clock_that_jumps_back_and_forth_breaks_nothing(samples: Samples) -> N
     for number, days in enumerate((0, 500, -500, 3, -3, 0, 20_000, 1)):
         at = NOW + days * DAY
         write(samples, at, a=number)
-        samples.reckon({A: 1000}, at)
+        samples.compute_trends({A: 1000}, at)
         for step in samples.due_merges(at, KEEP):
             samples.merge(step)
         assert samples.series(A, 0.0, at)[-1].used_bytes == number
 
 
-def test_a_trend_that_was_reckoned_in_the_future_is_reckoned_again(samples: Samples) -> None:
+def test_a_trend_that_was_computed_in_the_future_is_computed_again(samples: Samples) -> None:
     write(samples, NOW - 3 * DAY, a=1)
-    assert set(samples.reckon({A: None}, NOW + 500 * DAY)) == {A}
-    assert set(samples.reckon({A: None}, NOW)) == {A}
+    assert set(samples.compute_trends({A: None}, NOW + 500 * DAY)) == {A}
+    assert set(samples.compute_trends({A: None}, NOW)) == {A}
 
 
 # ---- reckoning
 
 
-def test_growth_is_reckoned_once_a_day_and_kept(samples: Samples) -> None:
+def test_growth_is_computed_once_a_day_and_stored(samples: Samples) -> None:
     for day in range(40, -1, -1):
         write(samples, NOW - day * DAY, a=1000 + (40 - day) * 10, b=7)
-    found = samples.reckon({A: 1000, B: None, "nobody@example.org": 1}, NOW)
+    found = samples.compute_trends({A: 1000, B: None, "nobody@example.org": 1}, NOW)
     assert found == {A: (Trend(10, 10, 10), "1223445"), B: (Trend(0, 0, 0), "3333333")}
-    assert samples.reckon({A: 1000, B: None}, NOW + HOUR) == {}
+    assert samples.compute_trends({A: 1000, B: None}, NOW + HOUR) == {}
     assert [row.trend for row in samples.page(0)] == [Trend(10, 10, 10), Trend(0, 0, 0)]
-    assert set(samples.reckon({A: 1000, B: None}, NOW + DAY)) == {A, B}
-    assert write(samples, NOW + DAY, a=1) == [Change(A, 1400, 1, 10)]
+    assert set(samples.compute_trends({A: 1000, B: None}, NOW + DAY)) == {A, B}
+    assert write(samples, NOW + DAY, a=1) == [Change(address=A, old=1400, new=1, usual=10)]
 
 
-def test_growth_is_reckoned_from_what_was_thinned_out(samples: Samples) -> None:
+def test_growth_is_computed_from_a_history_that_was_thinned_out(samples: Samples) -> None:
     for quarter in range(40 * 24, -1, -1):
         write(samples, NOW - quarter * HOUR, a=10_000 - quarter)
     thin(samples, NOW)
-    (found,) = samples.reckon({A: None}, NOW).values()
+    (found,) = samples.compute_trends({A: None}, NOW).values()
     assert found.trend is not None
     assert found.trend.low <= 24 <= found.trend.high
     assert found.trend.growth == pytest.approx(24, abs=2)
@@ -321,7 +324,7 @@ def test_growth_is_reckoned_from_what_was_thinned_out(samples: Samples) -> None:
 
 def test_an_account_of_yesterday_has_no_growth_yet(samples: Samples) -> None:
     write(samples, NOW - DAY, a=1)
-    assert samples.reckon({A: None}, NOW) == {A: (None, "3333333")}
+    assert samples.compute_trends({A: None}, NOW) == {A: (None, "3333333")}
     assert samples.page(0)[0].trend is None
 
 
@@ -342,7 +345,7 @@ def test_a_jump_is_noted_once_a_day_by_one(samples: Samples, target: Target) -> 
 
 @pytest.mark.parametrize("same", [True, False], ids=["same accounts", "accounts of their own"])
 def test_two_engines_write_into_one_database(target: Target, same: bool) -> None:
-    """Each with a connection of its own, as fast as they can, thinning and reckoning meanwhile."""
+    """Each with its own connection, as fast as possible, while samples are thinned out and trends computed."""
     failures: list[BaseException] = []
     names = {"x": [f"{n}@x" for n in range(20)], "y": [f"{n}@{'x' if same else 'y'}" for n in range(20)]}
 
@@ -375,8 +378,8 @@ def test_two_engines_write_into_one_database(target: Target, same: bool) -> None
 def live(samples: Samples, addresses: list[str], turn: int) -> None:
     """Six hours of an engine."""
     at = NOW - (30 - turn) * 6 * HOUR
-    samples.write([Figure(address, turn, turn) for address in addresses], at)
-    samples.reckon(dict.fromkeys(addresses), at)
+    samples.write([AccountUsage(address, turn, turn) for address in addresses], at)
+    samples.compute_trends(dict.fromkeys(addresses), at)
     for step in samples.due_merges(at, KEEP):
         samples.merge(step)
 
@@ -426,7 +429,7 @@ def test_no_query_scans_a_whole_table(sqlite_target: Target, monkeypatch: pytest
         write(samples, NOW, b=5, d=6)
         samples.gone([B], NOW - 300 * DAY)
         samples.series(A, NOW - 3 * DAY, NOW)
-        samples.reckon({A: 1, "c@example.org": 1}, NOW)
+        samples.compute_trends({A: 1, "c@example.org": 1}, NOW)
         samples.claim_jump(A, NOW)
         thin(samples, NOW)
         samples.remove(NOW, DAY)

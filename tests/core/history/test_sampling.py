@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mailquota.core.history.connection import StateError
-from mailquota.core.history.samples import Change, Figure
+from mailquota.core.history.samples import AccountUsage, Change
 from mailquota.core.history.thinning import SLOT
 from tests.core.histories import DAY, GIB, HOUR, MIB, NOW, Life, play, rounds
 from tests.core.loops import until
@@ -45,7 +45,7 @@ def test_only_what_changed_is_looked_at(life: Life, monkeypatch: pytest.MonkeyPa
     written: list[list[str]] = []
     write = life.samples.write
 
-    def noting(figures: list[Figure], now: float) -> list[Change]:
+    def noting(figures: list[AccountUsage], now: float) -> list[Change]:
         written.append(sorted(figure.address for figure in figures))
         return write(figures, now)
 
@@ -82,7 +82,7 @@ def test_unknown_and_deleted_accounts_are_passed_over(life: Life) -> None:
 def test_one_that_is_deleted_while_it_is_written_breaks_nothing(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
     write, go_on, begun = life.samples.write, threading.Event(), threading.Event()
 
-    def slow(figures: list[Figure], now: float) -> list[Change]:
+    def slow(figures: list[AccountUsage], now: float) -> list[Change]:
         begun.set()
         assert go_on.wait(20)
         return write(figures, now)
@@ -128,7 +128,7 @@ def test_what_can_not_be_written_waits(life: Life, monkeypatch: pytest.MonkeyPat
         life.accounts(None, "a", "b", "c")
         sampler = life.sampler()
         life.measure(a=1, b=1, c=1)
-        await sampler.remember()
+        await sampler.load()
         with monkeypatch.context() as broken:
             broken.setattr(life.samples, "write", fail)
             for use in (2, 3):
@@ -230,13 +230,13 @@ def test_a_new_engine_remembers(life: Life, tmp_path: Path) -> None:
             life.now = NOW - days * DAY
             life.measure(a=(20 - days) * 10 * MIB, b=7, c=8, d=9)
             await life.sampler().round()
-        await life.trend_job().reckon()
+        await life.trend_job().compute_trends()
 
     async def second() -> None:
         later.accounts(GIB, "a", "b", "c")
         later.measure(b=7, c=9)
         later.ledger.take_changes()
-        await later.sampler().remember()
+        await later.sampler().load()
         assert {row.address for row in later.ledger.take_changes()[0]} == {"a@x", "b@x", "c@x"}
         a, b, c = (later.entry(name) for name in "abc")
         assert a.trend is not None
@@ -251,7 +251,7 @@ def test_a_new_engine_remembers(life: Life, tmp_path: Path) -> None:
         play(second)
 
 
-def test_who_is_deleted_while_no_engine_runs_is_gone_in_the_end(life: Life) -> None:
+def test_an_account_that_is_deleted_while_no_engine_runs_is_gone_after_days(life: Life) -> None:
     """Once no engine has looked after the account for days."""
 
     async def scene() -> None:
@@ -292,7 +292,7 @@ def test_left_accounts_that_can_not_be_noted_are_noted_later(life: Life, monkeyp
 
 
 def test_an_import_is_a_jump(life: Life) -> None:
-    """With old and new figure and a reason; once a day however long it goes on."""
+    """With old and new usage and a reason; once a day however long it goes on."""
 
     async def scene() -> None:
         life.accounts(10 * GIB, "a")
@@ -302,8 +302,8 @@ def test_an_import_is_a_jump(life: Life) -> None:
         life.pass_time(DAY)
         await rounds(life, sampler, 9 * GIB)
         assert len(life.jumps()) == 2
-        ((*_, operator, origin),) = [row[1:4] for row in life.journal.read()][:1]
-        assert (operator, origin) == ("mailquota", "")
+        newest = life.journal.read()[0]
+        assert (newest.operator, newest.origin) == ("mailquota", "")
 
     play(scene)
 
@@ -368,15 +368,15 @@ def test_what_is_one(life: Life, limit: int | None, size: int) -> None:
     play(scene)
 
 
-def test_who_grows_much_each_day_has_no_jump(life: Life) -> None:
-    """Eight days' growth within an hour is one; the reason tells what is usual."""
+def test_an_account_that_grows_much_each_day_has_no_jump(life: Life) -> None:
+    """Eight days' growth within an hour is one; the reason has the usual growth."""
 
     async def scene() -> None:
         life.accounts(10 * GIB, "a")
         life.now = NOW - 10 * DAY
         sampler = life.sampler()
         await rounds(life, sampler, *(number * 200 * MIB for number in range(10)), every=DAY)
-        await life.trend_job().reckon()
+        await life.trend_job().compute_trends()
         await rounds(life, sampler, 2000 * MIB, 3300 * MIB, 4900 * MIB)
         ((_, old, new, reason),) = life.jumps()
         assert (old, new) == (1800 * MIB, 4900 * MIB)
@@ -421,7 +421,7 @@ def test_a_new_account_that_is_filled_is_no_jump_and_one_that_comes_back_neither
     play(scene)
 
 
-def test_a_jump_that_can_not_be_noted_is_told_and_the_figure_stays(
+def test_a_jump_that_can_not_be_noted_is_logged_and_the_usage_stays(
     life: Life, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scene() -> None:

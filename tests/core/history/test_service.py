@@ -1,4 +1,4 @@
-"""The history under an engine: kept without being asked, whatever befalls its database, and told where it is not."""
+"""The history in an engine: written in the background through all faults of its database, which are reported."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mailquota.core.control.results import Details, Status
 from mailquota.core.engine.serve import Embedded
 from mailquota.core.history.connection import StateError
 from mailquota.core.history.database import StateDatabase
-from mailquota.core.history.samples import Change, Figure, Samples
+from mailquota.core.history.samples import AccountUsage, Change, Samples
 from mailquota.core.history.service import HistoryService
 from mailquota.core.mailboxes.ledger import Ledger
 from mailquota.core.mailboxes.measure import Measurement
@@ -45,8 +45,8 @@ BACK = 100 * DAY
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rounds and retries come at once, and a changed figure is always in another slot."""
-    for name in ("_ROUND_SECONDS", "_RETRY_SECONDS", "_TEND_SECONDS"):
+    """Rounds and retries come at once, and a changed usage is always in another slot."""
+    for name in ("_ROUND_SECONDS", "_RETRY_SECONDS", "_TREND_SECONDS"):
         monkeypatch.setattr(f"mailquota.core.history.service.{name}", 0.05)
     monkeypatch.setattr("mailquota.core.history.sampling.Sampler._was_written", lambda *_: False)
     monkeypatch.setattr("mailquota.core.history.sqlite._BUSY_SECONDS", 0.05)
@@ -69,7 +69,7 @@ def past(world: SmallWorld, address: str, growth: int, days: int = 40) -> None:
     used, messages = (4000, 4) if address == JOHN else (10_000, 2)
     with closing(StateDatabase(Target("sqlite", path=world.state))) as state:
         for day in range(days, -1, -1):
-            Samples(state).write([Figure(address, used - day * growth, messages)], now - day * DAY)
+            Samples(state).write([AccountUsage(address, used - day * growth, messages)], now - day * DAY)
 
 
 def problem(engine: Embedded) -> str:
@@ -104,7 +104,7 @@ def test_an_engine_remembers_and_the_table_shows_it(small_world: SmallWorld) -> 
     assert details.limits == [(0.0, LIMIT)]
 
 
-def test_the_card_has_the_figure_of_now_and_the_limits_that_held(engine: Embedded, small_world: SmallWorld) -> None:
+def test_the_card_has_the_usage_of_now_and_the_limits_since(engine: Embedded, small_world: SmallWorld) -> None:
     until(lambda: uses(small_world.state) == [4000], "written")
     line = CommandLine(small_world)
     for size in ("20000", "unlimited", "30000"):
@@ -246,7 +246,7 @@ def newer(world: SmallWorld, engine: Embedded) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("fault", [locked, full, newer])
-def test_a_state_database_that_fails_stops_nothing_and_is_told(
+def test_a_state_database_that_fails_stops_nothing_and_is_reported(
     small_world: SmallWorld, caplog: pytest.LogCaptureFixture, fault: Fault
 ) -> None:
     """In the status, as text and as JSON, and once in the log; what was to be written is written afterwards."""
@@ -342,15 +342,15 @@ def mariadb_rows(mariadb: MariaDB) -> int:
     return 0
 
 
-def test_a_fault_of_ours_does_not_end_the_history(
+def test_an_internal_error_does_not_end_the_history(
     small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is told once, with where it happened."""
+    """It is logged once, with its traceback."""
     faulty = monkeypatch.context()
     with embedded(small_world) as engine:
         until(lambda: uses(small_world.state) == [4000], "written")
         with faulty as broken:
-            broken.setattr("mailquota.core.history.sampling._figures", lambda _: 1 / 0)
+            broken.setattr("mailquota.core.history.sampling._usages", lambda _: 1 / 0)
             small_world.deliver(JOHN, 500)
             until(lambda: "sampling failed: division by zero" in problem(engine), "it is told")
         until(lambda: uses(small_world.state)[-1:] == [4500], "it goes on")
@@ -386,7 +386,7 @@ def test_what_is_being_written_at_the_end_is_written(small_world: SmallWorld, mo
         history = made(small_world.load())
         write = history.samples.write
 
-        def first_hangs(figures: list[Figure], now: float) -> list[Change]:
+        def first_hangs(figures: list[AccountUsage], now: float) -> list[Change]:
             if begun.is_set():
                 return write(figures, now)
             begun.set()
@@ -415,7 +415,7 @@ def made(config: Config) -> HistoryService:
 def test_one_that_was_never_started_only_closes(small_world: SmallWorld) -> None:
     async def scene() -> None:
         history = made(small_world.load())
-        await history.recall()
+        await history.load()
         await history.stop()
 
     asyncio.run(scene())

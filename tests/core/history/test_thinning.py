@@ -1,4 +1,4 @@
-"""Thinning: the last figure of each coarser slot stays, whatever there was and however often it is called."""
+"""Thinning: the last usage of each coarser slot stays, for any slots and however often it is called."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_year_of_quarter_hours() -> None:
 
 
 def test_of_a_coarser_slot_the_last_goes_first() -> None:
-    """So that its figures stay, as rows that are there already are newer."""
+    """Its rows stay, as rows that the target has already are newer."""
     begin = NOW - 2 * DAY_SLOTS
     begin -= begin % 12
     assert merges([begin, begin + 3, begin + 11, begin + 12], NOW, KEEP) == [

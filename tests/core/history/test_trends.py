@@ -9,7 +9,7 @@ from tests.core.histories import DAY, GIB, HOUR, MIB, NOW, Life, play, rounds
 
 
 def test_growth_comes_into_the_ledger(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In slices; only rows whose growth is new are told."""
+    """In slices; readers get only the rows whose growth changed."""
     monkeypatch.setattr("mailquota.core.history.trends._SLICE", 2)
 
     async def scene() -> None:
@@ -33,7 +33,7 @@ def test_growth_comes_into_the_ledger(life: Life, monkeypatch: pytest.MonkeyPatc
     play(scene)
 
 
-def test_it_is_reckoned_again_after_a_day_and_not_before(life: Life) -> None:
+def test_a_trend_is_computed_again_after_a_day_and_not_before(life: Life) -> None:
     async def scene() -> None:
         life.accounts(GIB, "a")
         sampler, trend_job = life.sampler(), life.trend_job()

@@ -1,4 +1,4 @@
-"""What follows from the past of one account: the limits that held, and when it will be full."""
+"""The limits that an account has had, by the journal, and when it will be full, by its growth."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from mailquota.core.mailboxes.ledger import Entry
 
 
 def forecast_of(entry: Entry) -> Forecast | None:
-    """When it is full; None where that can't be told."""
+    """When the mailbox will be full, by its trend in the ledger; None without limit, usage or trend."""
     if entry.limit is None or entry.used is None or (entry.trend is None and entry.used < entry.limit):
         return None
     return forecast(entry.used, entry.limit, entry.trend or STANDING)
 
 
-def limits_of(limit: int | None, changes: Sequence[JournalRow], now: float) -> list[tuple[float, int | None]]:
-    """From when on which limit held, oldest first: what the journal (newest first) says, and the one of now.
+def limit_history(limit: int | None, changes: Sequence[JournalRow], now: float) -> list[tuple[float, int | None]]:
+    """Times and the limits (bytes, None is unlimited) that held from then on, oldest first.
 
-    Of an edit made elsewhere nobody knows when it was.
+    They come from the journal (``changes``, newest first). Where the limit of now is another one, it was changed
+    outside mailquota at an unknown time, and is listed from ``now`` on.
     """
     edits = [change for change in reversed(changes) if change.kind == "limit"]
     found = [(0.0, _limit(edits[0].old))] if edits else []

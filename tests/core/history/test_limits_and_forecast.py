@@ -6,13 +6,25 @@ import pytest
 
 from mailquota.core.base.model import Account, Forecast, Trend
 from mailquota.core.control.results import JournalRow
-from mailquota.core.history.past import forecast_of, limits_of
+from mailquota.core.history.limits_and_forecast import forecast_of, limit_history
 from mailquota.core.mailboxes.ledger import Entry
 from mailquota.core.mailboxes.measure import Measurement
 
 
 def change(at: float, old: str | None, new: str | None, kind: str = "limit") -> JournalRow:
-    return JournalRow(int(at), at, "mary", "", kind, "a@x", old, new, "", None, None)
+    return JournalRow(
+        id=int(at),
+        at=at,
+        operator="mary",
+        origin="",
+        kind=kind,
+        address="a@x",
+        old=old,
+        new=new,
+        reason="",
+        until=None,
+        undoes=None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -29,7 +41,7 @@ def change(at: float, old: str | None, new: str | None, kind: str = "limit") -> 
     ids=["none", "unlimited", "two", "from unlimited", "to unlimited", "other changes", "and one made elsewhere"],
 )
 def test_limits(limit: int | None, changes: list[JournalRow], limits: list[tuple[float, int | None]]) -> None:
-    assert limits_of(limit, changes, 50.0) == limits
+    assert limit_history(limit, changes, 50.0) == limits
 
 
 @pytest.mark.parametrize(
