@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 from mailquota.core.accounts.rows import Row, text_of
 from mailquota.core.accounts.schema import Statements
-from mailquota.core.accounts.store import ANY, HIGHEST_LIMIT, Accounts, Anything, LimitChange, LimitColumn, LimitResult
-from mailquota.core.accounts.writing import Session, change_limits, column_of
+from mailquota.core.accounts.store import ANY, HIGHEST_LIMIT, Accounts, AnyLimit, LimitChange, LimitColumn, LimitResult
+from mailquota.core.accounts.writing import Transaction, change_limits, column_of
 from mailquota.core.base.errors import DatabaseError
 
 LONGEST_REASON = 300
@@ -37,7 +37,7 @@ class SqlStore(ABC):
         self._looked_at = found if found != self._read_at else None
         return self._looked_at is not None
 
-    def set_limit(self, address: str, limit: int | None, *, expect: int | Anything | None = ANY) -> int | None:
+    def set_limit(self, address: str, limit: int | None, *, expect: int | AnyLimit | None = ANY) -> int | None:
         """See AccountStore."""
         result = self.set_limits([LimitChange(address, limit, expect)])[0]
         if result.error:
@@ -64,7 +64,7 @@ class SqlStore(ABC):
         """See AccountStore."""
         nothing = self._statements.nothing
 
-        def work(session: Session) -> list[LimitResult]:
+        def work(session: Transaction) -> list[LimitResult]:
             session.change(nothing, {})
             return []
 
@@ -85,7 +85,7 @@ class SqlStore(ABC):
         """What a SELECT finds on the reading connection."""
 
     @abstractmethod
-    def _transact(self, work: Callable[[Session], list[LimitResult]]) -> list[LimitResult]:
+    def _transact(self, work: Callable[[Transaction], list[LimitResult]]) -> list[LimitResult]:
         """Do the work on the writing connection and commit; after any error nothing of it stays."""
 
     @abstractmethod

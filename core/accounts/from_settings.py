@@ -7,7 +7,7 @@ from mailquota.core.base.errors import SettingsError
 from mailquota.core.base.mysql import Target
 from mailquota.core.settings.config import Config
 from mailquota.core.settings.missing import require
-from mailquota.core.settings.targets import database_target
+from mailquota.core.settings.passwords import database_target
 
 
 def make_store(config: Config) -> AccountStore:

@@ -20,10 +20,10 @@ from pymysql.constants import CLIENT, CR, ER
 from pymysql.cursors import SSCursor
 
 from mailquota.core.accounts.base import SqlStore, may_not_write, missing_limit, trouble
-from mailquota.core.accounts.rows import Collector, Row
+from mailquota.core.accounts.rows import Row, RowCollector
 from mailquota.core.accounts.schema import make_statements
 from mailquota.core.accounts.store import Accounts, LimitResult, Queries, Schema
-from mailquota.core.accounts.writing import Session
+from mailquota.core.accounts.writing import Transaction
 from mailquota.core.base.errors import DatabaseError, SettingsError
 from mailquota.core.base.mysql import (
     MET_ANOTHER,
@@ -101,7 +101,7 @@ class MysqlStore(SqlStore):
 
     def _collect_from(self, connection: Connection) -> Accounts:
         statements = self._statements
-        collector = Collector()
+        collector = RowCollector()
         collector.add_users(_stream(connection, statements.users))
         if statements.aliases:
             collector.add_aliases(_stream(connection, statements.aliases), statements.own_rows)
@@ -117,9 +117,9 @@ class MysqlStore(SqlStore):
         except pymysql.Error as error:
             raise self._explain(error, self._reading.where) from error
 
-    def _transact(self, work: Callable[[Session], list[LimitResult]]) -> list[LimitResult]:
+    def _transact(self, work: Callable[[Transaction], list[LimitResult]]) -> list[LimitResult]:
         connection, where = _connect(self._write_target, 0, client_flag=CLIENT.FOUND_ROWS)[:2]
-        session = _Session(connection)
+        session = _Transaction(connection)
 
         def change() -> list[LimitResult]:
             results = work(session)
@@ -195,7 +195,7 @@ def _connect(target: Target, first: int, **options: Any) -> tuple[Connection, st
         raise DatabaseError("; ".join(str(trouble(where, reason)) for where, reason in error.failures)) from error
 
 
-class _Session:
+class _Transaction:
     """A transaction; see limits.Session."""
 
     def __init__(self, connection: Connection) -> None:

@@ -126,7 +126,7 @@ def _check_columns(row: Row, query: str, columns: str) -> None:
         raise DatabaseError(f"{query} gives one column, and should give: {columns}")
 
 
-class Collector:
+class RowCollector:
     """Takes rows and ends up with accounts."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from mailquota.core.base.mysql import Kind
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class TableNames:
     """Names of tables and columns."""
 
     users: str
@@ -29,8 +29,8 @@ class Layout:
     own_rows: bool  # every mailbox has an alias to itself
 
 
-LAYOUTS: dict[str, Layout] = {
-    "ispmail": Layout(
+TABLE_NAMES: dict[str, TableNames] = {
+    "ispmail": TableNames(
         users="virtual_users",
         address="email",
         limit="quota",
@@ -41,7 +41,7 @@ LAYOUTS: dict[str, Layout] = {
         where="",
         own_rows=False,
     ),
-    "postfixadmin": Layout(
+    "postfixadmin": TableNames(
         users="mailbox",
         address="username",
         limit="quota",
@@ -133,10 +133,10 @@ def make_statements(schema: Schema, kind: Kind, queries: Queries | None) -> Stat
     """The statements of a schema in a dialect. Raises SettingsError for queries that can't work."""
     if schema == "custom":
         return _custom(kind, queries)
-    return _for_layout(LAYOUTS[schema], kind)
+    return _for_tables(TABLE_NAMES[schema], kind)
 
 
-def _for_layout(layout: Layout, kind: Kind) -> Statements:
+def _for_tables(layout: TableNames, kind: Kind) -> Statements:
     dialect = DIALECTS[kind]
     table, address, limit = layout.users, layout.address, layout.limit
     names = {"a": address, "table": table, "limit": limit}
@@ -163,7 +163,7 @@ def _for_layout(layout: Layout, kind: Kind) -> Statements:
     )
 
 
-def _mysql_change(layout: Layout, columns: list[str]) -> str:
+def _mysql_change(layout: TableNames, columns: list[str]) -> str:
     users = _DIGEST.format(columns=_filled(columns), table=layout.users)
     aliases = _DIGEST.format(columns=_filled([layout.source, layout.destination]), table=layout.aliases)
     return f"{users} UNION ALL {aliases}{layout.where}"

@@ -19,10 +19,10 @@ from typing import Literal, TypeVar
 from urllib.parse import quote
 
 from mailquota.core.accounts.base import SqlStore, may_not_write, missing_limit, trouble
-from mailquota.core.accounts.rows import Collector, Row, address_of
+from mailquota.core.accounts.rows import Row, RowCollector, address_of
 from mailquota.core.accounts.schema import make_statements
 from mailquota.core.accounts.store import Accounts, LimitResult, Queries, Schema
-from mailquota.core.accounts.writing import Session
+from mailquota.core.accounts.writing import Transaction
 from mailquota.core.base.errors import DatabaseError, SettingsError
 from mailquota.core.base.mysql import Target
 
@@ -74,7 +74,7 @@ class SqliteStore(SqlStore):
 
     def _collect_from(self, connection: sqlite3.Connection) -> Accounts:
         statements = self._statements
-        collector = Collector()
+        collector = RowCollector()
         collector.add_users(connection.execute(statements.users))
         if statements.aliases:
             collector.add_aliases(connection.execute(statements.aliases), statements.own_rows)
@@ -114,11 +114,11 @@ class SqliteStore(SqlStore):
             self._opened += 1
         return self._connection
 
-    def _transact(self, work: Callable[[Session], list[LimitResult]]) -> list[LimitResult]:
+    def _transact(self, work: Callable[[Transaction], list[LimitResult]]) -> list[LimitResult]:
         _inode(self._write_path)
         try:
             with _writing(self._write_path) as connection:
-                return work(_Session(connection))
+                return work(_Transaction(connection))
         except sqlite3.Error as error:
             if _primary(error) == sqlite3.SQLITE_READONLY:
                 raise may_not_write(str(self._write_path), error) from error
@@ -137,7 +137,7 @@ class SqliteStore(SqlStore):
             connection.close()
 
 
-class _Session:
+class _Transaction:
     """A transaction; see limits.Session."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:

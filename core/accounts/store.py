@@ -49,13 +49,13 @@ class Accounts:
     examples: tuple[str, ...] = ()
 
 
-class Anything(Enum):
+class AnyLimit(Enum):
     """The type of ANY, as None is a limit."""
 
     ANY = "any"
 
 
-ANY = Anything.ANY
+ANY = AnyLimit.ANY
 
 
 class LimitChange(NamedTuple):
@@ -66,7 +66,7 @@ class LimitChange(NamedTuple):
 
     address: str
     limit: int | None
-    expect: int | Anything | None = ANY
+    expect: int | AnyLimit | None = ANY
 
 
 class LimitResult(NamedTuple):
@@ -113,7 +113,7 @@ class AccountStore(Protocol):
     def changed(self) -> bool:
         """Whether there was an edit since the last read(), or none was read yet."""
 
-    def set_limit(self, address: str, limit: int | None, *, expect: int | Anything | None = ANY) -> int | None:
+    def set_limit(self, address: str, limit: int | None, *, expect: int | AnyLimit | None = ANY) -> int | None:
         """Change one limit, in bytes. Returns the old one, read in the same transaction.
 
         Raises NoSuchAccountError, LimitChangedError, DatabaseError when the account may not write, and

@@ -21,7 +21,7 @@ ROUNDING = 1024**2
 _HIGHEST = {"tinyint": 2**7 - 1, "smallint": 2**15 - 1, "mediumint": 2**23 - 1, "int": 2**31 - 1, "bigint": 2**63 - 1}
 
 
-class Session(Protocol):
+class Transaction(Protocol):
     """A transaction on the writing connection."""
 
     def rows(self, sql: str, values: Mapping[str, object] | None = None) -> Iterable[Row]:
@@ -31,60 +31,60 @@ class Session(Protocol):
         """Run an UPDATE. Returns how many rows it found, also those that had the value already."""
 
 
-class Found(NamedTuple):
+class LimitRow(NamedTuple):
     """The row of an account: its address as the database spells it."""
 
     spelling: str
     limit: int | None
 
 
-class Column(NamedTuple):
+class ColumnType(NamedTuple):
     """The column of the limit, as far as its type is known."""
 
     type: str
     highest: int
 
 
-class Table(Protocol):
+class AccountTable(Protocol):
     """Where the rows of accounts are."""
 
-    def find(self, address: str) -> list[Found]:
+    def find(self, address: str) -> list[LimitRow]:
         """The rows of an address."""
 
-    def write(self, found: Found, limit: int | None) -> None:
+    def write(self, found: LimitRow, limit: int | None) -> None:
         """Change a row. Raises MailquotaError when the database has something else afterwards."""
 
     def finish(self) -> None:
         """Called once after the last change; may raise to take all of them back."""
 
 
-def change_limits(session: Session, statements: Statements, changes: Sequence[LimitChange]) -> list[LimitResult]:
+def change_limits(session: Transaction, statements: Statements, changes: Sequence[LimitChange]) -> list[LimitResult]:
     """Change limits in the session's transaction, which the caller commits, or rolls back after an error."""
     if not statements.update:
         raise MailquotaError("limits can't be changed: accounts.set_query is empty")
     column = find_column(session, statements)
-    table = OwnTable(session, statements) if statements.find else QueriedTable(session, statements)
+    table = KnownTable(session, statements) if statements.find else CustomTable(session, statements)
     results = [_try(table, change, column, statements) for change in changes]
     table.finish()
     return results
 
 
-def find_column(session: Session, statements: Statements) -> Column | None:
+def find_column(session: Transaction, statements: Statements) -> ColumnType | None:
     """The column of the limit; None where its type says nothing about what fits."""
     return column_of(session.rows(statements.column_type)) if statements.column_type else None
 
 
-def column_of(answer: Iterable[Row]) -> Column | None:
+def column_of(answer: Iterable[Row]) -> ColumnType | None:
     """The same from what the database says about its type."""
     rows = list(answer)
     text = text_of(rows[0][0]) if rows else None
     highest = _HIGHEST.get(re.split(r"\W", text)[0]) if text else None
     if text is None or highest is None:
         return None
-    return Column(text, highest * 2 + 1 if "unsigned" in text else highest)
+    return ColumnType(text, highest * 2 + 1 if "unsigned" in text else highest)
 
 
-def _try(table: Table, change: LimitChange, column: Column | None, statements: Statements) -> LimitResult:
+def _try(table: AccountTable, change: LimitChange, column: ColumnType | None, statements: Statements) -> LimitResult:
     try:
         return LimitResult(change.address, _change(table, change, column, statements))
     except DatabaseError:
@@ -93,7 +93,7 @@ def _try(table: Table, change: LimitChange, column: Column | None, statements: S
         return LimitResult(change.address, None, error)
 
 
-def _change(table: Table, change: LimitChange, column: Column | None, statements: Statements) -> int | None:
+def _change(table: AccountTable, change: LimitChange, column: ColumnType | None, statements: Statements) -> int | None:
     limit = change.limit or None
     address = address_of(change.address)
     if address is None:
@@ -111,7 +111,7 @@ def _shown(text: str) -> str:
     return ascii(text)[1:-1][:80]
 
 
-def _check_fits(limit: int | None, column: Column | None, statements: Statements) -> None:
+def _check_fits(limit: int | None, column: ColumnType | None, statements: Statements) -> None:
     if limit is None:
         return
     if not 0 < limit <= HIGHEST_LIMIT:
@@ -124,7 +124,7 @@ def _check_fits(limit: int | None, column: Column | None, statements: Statements
         )
 
 
-def _only(found: list[Found], address: str) -> Found:
+def _only(found: list[LimitRow], address: str) -> LimitRow:
     if not found:
         raise NoSuchAccountError(address)
     if len(found) > 1:
@@ -132,14 +132,14 @@ def _only(found: list[Found], address: str) -> Found:
     return found[0]
 
 
-class OwnTable:
+class KnownTable:
     """Tables whose names we know: one look-up an address, by the index."""
 
-    def __init__(self, session: Session, statements: Statements) -> None:
+    def __init__(self, session: Transaction, statements: Statements) -> None:
         self._session = session
         self._statements = statements
 
-    def find(self, address: str) -> list[Found]:
+    def find(self, address: str) -> list[LimitRow]:
         """The rows of an address, locked. An odd spelling (" John@Example.org") takes a look at every row."""
         found = self._look_up(address, address)
         if found:
@@ -149,11 +149,11 @@ class OwnTable:
         # By a collation one spelling may find another one's row, too.
         return list({row for spelling in spellings for row in self._look_up(spelling, address)})
 
-    def _look_up(self, spelling: str, address: str) -> list[Found]:
+    def _look_up(self, spelling: str, address: str) -> list[LimitRow]:
         rows = self._session.rows(self._statements.find, {"address": spelling})
         return list(_matching(rows, {address}).get(address, ()))
 
-    def write(self, found: Found, limit: int | None) -> None:
+    def write(self, found: LimitRow, limit: int | None) -> None:
         """Change exactly this row."""
         count = self._session.change(self._statements.update, {"limit": limit or 0, "address": found.spelling})
         if count != 1:
@@ -166,25 +166,25 @@ class OwnTable:
         """Nothing is left: write() has looked."""
 
 
-class QueriedTable:
+class CustomTable:
     """Schema custom: only users_query knows the rows, so it is run once before and once after all changes."""
 
-    def __init__(self, session: Session, statements: Statements) -> None:
+    def __init__(self, session: Transaction, statements: Statements) -> None:
         self._session = session
         self._statements = statements
-        self._rows: dict[str, list[Found]] | None = None
+        self._rows: dict[str, list[LimitRow]] | None = None
         self._written: dict[str, int | None] = {}
 
-    def find(self, address: str) -> list[Found]:
+    def find(self, address: str) -> list[LimitRow]:
         """The rows of an address, by the limits as they were before, or as write() left them."""
         if self._rows is None:
             self._rows = self._read()
         return self._rows.get(address, [])
 
-    def _read(self, wanted: set[str] | None = None) -> dict[str, list[Found]]:
+    def _read(self, wanted: set[str] | None = None) -> dict[str, list[LimitRow]]:
         return _matching(self._session.rows(self._statements.users), wanted)
 
-    def write(self, found: Found, limit: int | None) -> None:
+    def write(self, found: LimitRow, limit: int | None) -> None:
         """Run set_query."""
         count = self._session.change(self._statements.update, {"limit": limit or 0, "address": found.spelling})
         if not count:
@@ -212,13 +212,13 @@ def _about_equal(one: int | None, other: int | None) -> bool:
     return abs(one - other) < ROUNDING
 
 
-def _matching(rows: Iterable[Row], wanted: set[str] | None) -> dict[str, list[Found]]:
+def _matching(rows: Iterable[Row], wanted: set[str] | None) -> dict[str, list[LimitRow]]:
     """The rows by address, of all addresses or of the wanted ones. Rows that read() skips are not there."""
-    found: dict[str, list[Found]] = {}
+    found: dict[str, list[LimitRow]] = {}
     for row in rows:
         address = address_of(row[0])
         spelling = text_of(row[0])
         if address is None or spelling is None or not (wanted is None or address in wanted):
             continue
-        found.setdefault(address, []).append(Found(spelling, limit_of(row[1])))
+        found.setdefault(address, []).append(LimitRow(spelling, limit_of(row[1])))
     return found

@@ -2,7 +2,7 @@
 
 Exit codes are those of sysexits: 67 no such user, 73 and 77 the mailbox is full (doveadm, dovecot-lda). Some of them
 say for sure that nothing was stored; after any other failure, a signal or a timeout, the mail may be there. So it may
-after errors that doveadm writes while it ends with 0 (core/servers/dovecot/complaints.py).
+after errors that doveadm writes while it ends with 0 (core/servers/dovecot/doveadm_errors.py).
 
 dovecot-lda must have ``-e``: without it a full mailbox means exit code 0 and a mail that is gone. With it that is 77,
 so settings of Dovecot that changed since its options were chosen are noticed.
@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from mailquota.core.base.errors import DeliveryError
-from mailquota.core.servers.dovecot.complaints import errors, outcome
+from mailquota.core.servers.dovecot.doveadm_errors import errors, outcome
 
 SECONDS = 20.0  # that a program may take; Dovecot itself waits 60 s for a database that is gone
 SENDMAIL = ("/usr/sbin/sendmail",)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from mailquota.core.base.model import Told, percent_of
+from mailquota.core.base.model import LastWarning, percent_of
 from mailquota.core.base.units import parse_size
 
 HYSTERESIS = 3.0  # percent of the limit
@@ -64,7 +64,7 @@ class Verdict(NamedTuple):
     """``due`` is the mark to tell about, BELOW, or ""; ``told`` is what is to be remembered, None for nothing."""
 
     due: str
-    told: Told | None
+    told: LastWarning | None
 
 
 class Fill(NamedTuple):
@@ -80,7 +80,7 @@ class Fill(NamedTuple):
         return self.used >= self.limit
 
 
-def judge(told: Told | None, used: int | None, limit: int | None, policy: Policy, now: float) -> Verdict:
+def judge(told: LastWarning | None, used: int | None, limit: int | None, policy: Policy, now: float) -> Verdict:
     """What is due, and what is remembered from now on. A use that is not known changes nothing."""
     if not limit:
         return Verdict("", None)  # unlimited: nothing to be near of
@@ -106,10 +106,10 @@ def reached(used: int, limit: int, marks: Iterable[Mark]) -> tuple[str, float] |
 def _tell(fill: Fill, now: float) -> Verdict:
     if fill.mark is None:
         return Verdict("", None)
-    return Verdict(fill.mark[0], Told(fill.mark[1], now, fill.over))
+    return Verdict(fill.mark[0], LastWarning(fill.mark[1], now, fill.over))
 
 
-def _descend(told: Told, fill: Fill, policy: Policy) -> Verdict:
+def _descend(told: LastWarning, fill: Fill, policy: Policy) -> Verdict:
     """The highest mark that still holds; room again once below all of them, or below the highest after being full."""
     over = told.over or fill.over
     use = percent_of(fill.used, fill.limit) or 0.0

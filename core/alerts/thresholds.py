@@ -22,7 +22,7 @@ from typing import NamedTuple
 from mailquota.core.alerts.rules import BELOW, Policy, judge, parse_marks
 from mailquota.core.base import restarts
 from mailquota.core.base.exempt import Exempt
-from mailquota.core.base.model import Told, percent_of
+from mailquota.core.base.model import LastWarning, percent_of
 from mailquota.core.base.threads import in_thread
 from mailquota.core.history.connection import StateError
 from mailquota.core.history.warnings import Change, News, WarningLog
@@ -69,7 +69,7 @@ class ThresholdWatch:
         steady: Clock = time.monotonic,
     ) -> None:
         self.settings = settings
-        self.told: dict[str, Told] = {}
+        self.told: dict[str, LastWarning] = {}
         self._ledger = ledger
         self._book = book
         self._on_news = on_news
@@ -186,7 +186,7 @@ class ThresholdWatch:
             self._keep(address, told)
         return bool(made)
 
-    def _keep(self, address: str, told: Told | None) -> None:
+    def _keep(self, address: str, told: LastWarning | None) -> None:
         if told is None:
             self.told.pop(address, None)
         else:

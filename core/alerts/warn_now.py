@@ -21,7 +21,7 @@ from mailquota.core.alerts.outbox import Outbox, Sender
 from mailquota.core.alerts.rules import BELOW, holds, reached
 from mailquota.core.alerts.thresholds import ThresholdWatch
 from mailquota.core.base.errors import MailquotaError, NoSuchAccountError, UsageError, error_code, error_text
-from mailquota.core.base.model import Told, percent_of
+from mailquota.core.base.model import LastWarning, percent_of
 from mailquota.core.base.text import shown
 from mailquota.core.base.threads import in_thread
 from mailquota.core.base.times import format_age
@@ -139,7 +139,7 @@ class WarnNow:
             return WarnResult(address, news.mark, "queued", remark=f"will be tried again: {what}")
         return WarnResult(address, news.mark, "merged", remark="it is being told")
 
-    async def _told_already(self, news: News, before: Told | None, source: str, now: float) -> str:
+    async def _told_already(self, news: News, before: LastWarning | None, source: str, now: float) -> str:
         """In words, what makes another mail one too many; "" for nothing."""
         asked = _percent(news.mark, news.percent)
         recent = await in_thread(lambda: self._book.recent(news.address, now, MERGE_SECONDS))
@@ -153,7 +153,7 @@ class WarnNow:
             return f"told {format_age(max(0.0, now - before.at))} ago, and not below it since"
         return ""
 
-    def _after(self, news: News, before: Told | None, now: float) -> Told | None:
+    def _after(self, news: News, before: LastWarning | None, now: float) -> LastWarning | None:
         """What is remembered afterwards; a word that our own figures do not bear out is passed on, not remembered."""
         if news.mark == BELOW:
             return None if before is None else msgspec.structs.replace(before, room=False)
@@ -162,7 +162,7 @@ class WarnNow:
         if found is None or news.percent is None or not holds(news.percent, asked):
             return before
         over = news.used is not None and news.limit is not None and news.used >= news.limit
-        return Told(max(asked, found[1]), now, over)
+        return LastWarning(max(asked, found[1]), now, over)
 
 
 def _percent(mark: str, percent: float | None) -> float:

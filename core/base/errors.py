@@ -73,7 +73,7 @@ class ProtocolError(MailquotaError):
     """A peer sent bytes that are not the protocol; its connection ends, nobody else's."""
 
 
-TOLD = {"told": True}  # of a log record: whoever asked has it in the answer, too
+ALSO_ANSWERED = {"told": True}  # of a log record: whoever asked has it in the answer, too
 
 
 def error_text(error: Exception) -> str:

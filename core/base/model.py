@@ -78,7 +78,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     measured_at: float  # seconds since the epoch
 
 
-class Told(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class LastWarning(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What the owner of a mailbox was told last, as far as it still holds; forgotten when there is room again.
 
     ``percent`` is the mark's, in percent of the limit. ``over``: the mailbox has been full since. ``room``: they have

@@ -33,7 +33,7 @@ _CHUNK = 1 << 16
 _MORE_PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # Dovecot's services have no PATH
 
 
-class Said(msgspec.Struct, frozen=True):
+class ProgramResult(msgspec.Struct, frozen=True):
     """The answer of a program: ``fault`` is empty where it ended with 0, else one line for people.
 
     ``code`` is None where the program did not run to its end.
@@ -45,44 +45,44 @@ class Said(msgspec.Struct, frozen=True):
     fault: str = ""
 
 
-class Text(msgspec.Struct, frozen=True):
+class FileText(msgspec.Struct, frozen=True):
     """A file: ``text`` is None where it can't be read, ``fault`` says why."""
 
     text: str | None = None
     fault: str = ""
 
 
-Run = Callable[[Sequence[str]], Said]
-Read = Callable[[str], Text]
+Run = Callable[[Sequence[str]], ProgramResult]
+Read = Callable[[str], FileText]
 
 
 _hung: dict[tuple[str, ...], float] = {}  # program, moment of time.monotonic until which it is left alone
 
 
-def run(argv: Sequence[str], patience: float = PATIENCE) -> Said:
+def run(argv: Sequence[str], patience: float = PATIENCE) -> ProgramResult:
     """Run a program with nothing on stdin and English messages."""
     path = f"{os.environ.get('PATH', '')}:{_MORE_PLACES}"
     program = shutil.which(argv[0], path=path)
     if program is None:
-        return Said(fault=f"{argv[0]} is not installed")
+        return ProgramResult(fault=f"{argv[0]} is not installed")
     asked = (program, *takewhile(lambda word: not word.startswith("-"), argv[1:]))
-    late = Said(fault=f"{argv[0]} took longer than {patience:g} s")
+    late = ProgramResult(fault=f"{argv[0]} took longer than {patience:g} s")
     if time.monotonic() < _hung.get(asked, 0.0):
         return late
     try:
-        heard = listen([program, *argv[1:]], {**os.environ, "LC_ALL": "C", "PATH": path}, patience)
+        heard = run_raw([program, *argv[1:]], {**os.environ, "LC_ALL": "C", "PATH": path}, patience)
     except (OSError, ValueError) as error:
-        return Said(fault=f"{argv[0]} can't be run: {getattr(error, 'strerror', None) or error}")
+        return ProgramResult(fault=f"{argv[0]} can't be run: {getattr(error, 'strerror', None) or error}")
     if heard.endless:
-        return Said(fault=f"{argv[0]} printed more than {MOST_PRINTED >> 20} MiB")
+        return ProgramResult(fault=f"{argv[0]} printed more than {MOST_PRINTED >> 20} MiB")
     if heard.code is None:
         _hung[asked] = time.monotonic() + _REST
         return late
     out, err = heard.out.decode(errors="replace"), heard.err.decode(errors="replace")
-    return Said(out, err, heard.code, _fault(argv[0], heard.code, err))
+    return ProgramResult(out, err, heard.code, _fault(argv[0], heard.code, err))
 
 
-class RawOutput(msgspec.Struct, frozen=True):
+class RawProgramOutput(msgspec.Struct, frozen=True):
     """``code`` is None where the program was ended, as it took too long or, if ``endless``, printed too much."""
 
     out: bytes
@@ -91,7 +91,7 @@ class RawOutput(msgspec.Struct, frozen=True):
     endless: bool
 
 
-def listen(command: Sequence[str], environment: Mapping[str, str], patience: float) -> RawOutput:
+def run_raw(command: Sequence[str], environment: Mapping[str, str], patience: float) -> RawProgramOutput:
     """Run a program for so many seconds at most; what it said until then. Raises OSError where it can't be started.
 
     A child of its own that lives on, with our pipe in hand, is not waited for.
@@ -105,17 +105,17 @@ def listen(command: Sequence[str], environment: Mapping[str, str], patience: flo
     code = None
     with process:  # which waits for its end
         try:
-            endless = not _hear(process, (out, err), until)
+            endless = not _collect(process, (out, err), until)
             if not endless:
                 code = process.wait(max(0.0, until - time.monotonic()))
         except (TimeoutError, subprocess.TimeoutExpired):
             endless = False
         finally:
             process.kill()
-    return RawOutput(b"".join(out), b"".join(err), code, endless)
+    return RawProgramOutput(b"".join(out), b"".join(err), code, endless)
 
 
-def _hear(process: subprocess.Popen[bytes], heard: tuple[list[bytes], list[bytes]], until: float) -> bool:
+def _collect(process: subprocess.Popen[bytes], heard: tuple[list[bytes], list[bytes]], until: float) -> bool:
     """Take what comes until both outputs are closed; False where there is no end of it. Raises TimeoutError."""
     left = MOST_PRINTED
     with selectors.DefaultSelector() as waiting:
@@ -155,12 +155,12 @@ def last_line(text: str) -> str:
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
-def read(path: str) -> Text:
+def read(path: str) -> FileText:
     """The contents of a text file."""
     try:
-        return Text(within(PATIENCE, lambda: read_bytes(path, LONGEST)).decode(errors="replace"))
+        return FileText(within(PATIENCE, lambda: read_bytes(path, LONGEST)).decode(errors="replace"))
     except (OSError, ValueError) as error:
-        return Text(fault=f"{path} can't be read: {getattr(error, 'strerror', None) or error}")
+        return FileText(fault=f"{path} can't be read: {getattr(error, 'strerror', None) or error}")
 
 
 def read_bytes(path: str, most: int) -> bytes:

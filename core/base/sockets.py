@@ -37,7 +37,7 @@ class AddressInUseError(MailquotaError):
 
 
 @dataclass(frozen=True)
-class Owner:
+class SocketOwner:
     """Who may connect to a unix socket. Names that do not exist are reported by ``bind``'s return, not raised."""
 
     mode: int
@@ -45,13 +45,13 @@ class Owner:
     group: str = ""
 
 
-def bind(address: ListenAddress, owner: Owner | None = None) -> tuple[socket.socket, str]:
+def bind(address: ListenAddress, owner: SocketOwner | None = None) -> tuple[socket.socket, str]:
     """A listening socket, and a warning or "".
 
     Raises AddressInUseError where a live server answers, SettingsError where the place can't be used.
     """
     if address.kind == "unix":
-        return _bind_unix(address.path, owner or Owner(0o600))
+        return _bind_unix(address.path, owner or SocketOwner(0o600))
     return _bind_inet(address), ""
 
 
@@ -71,7 +71,7 @@ def _family(address: ListenAddress) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address.host else socket.AF_INET
 
 
-def _bind_unix(path: str, owner: Owner) -> tuple[socket.socket, str]:
+def _bind_unix(path: str, owner: SocketOwner) -> tuple[socket.socket, str]:
     folder = os.path.dirname(path)
     try:
         with _locked(folder):
@@ -84,7 +84,7 @@ def _bind_unix(path: str, owner: Owner) -> tuple[socket.socket, str]:
     return sock, warning
 
 
-def _listen_unix(path: str, owner: Owner) -> tuple[socket.socket, str]:
+def _listen_unix(path: str, owner: SocketOwner) -> tuple[socket.socket, str]:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.bind(path)
@@ -136,7 +136,7 @@ def _clear(path: str) -> None:
     os.unlink(path)
 
 
-def own(path: str, owner: Owner) -> str:
+def own(path: str, owner: SocketOwner) -> str:
     """Mode and owner before anybody can connect. Only root gives files away; others keep their own with a warning."""
     os.chmod(path, owner.mode)
     try:
@@ -203,14 +203,14 @@ def canonical(address: ListenAddress) -> str:
     return str(ListenAddress("inet", host=str(found[0][4][0]), port=address.port))
 
 
-class Inherited(NamedTuple):
+class InheritedSockets(NamedTuple):
     """Listening sockets by their addresses, and those among them whose files are not ours to remove."""
 
     sockets: dict[str, socket.socket]
     foreign: frozenset[str]
 
 
-def inherited(environ: dict[str, str]) -> Inherited:
+def inherited(environ: dict[str, str]) -> InheritedSockets:
     """What systemd passed on (LISTEN_FDS, LISTEN_PID), by canonical addresses; all of it is foreign."""
     try:
         count = int(environ.get("LISTEN_FDS", "0"))
@@ -219,7 +219,7 @@ def inherited(environ: dict[str, str]) -> Inherited:
         count = meant_for = 0
     wanted = count if meant_for in {0, os.getpid()} else 0
     found = dict(_take(range(LISTEN_FDS_START, LISTEN_FDS_START + wanted)))
-    return Inherited(found, frozenset(found))
+    return InheritedSockets(found, frozenset(found))
 
 
 def _take(handles: Iterable[int]) -> Iterator[tuple[str, socket.socket]]:

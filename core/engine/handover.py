@@ -31,7 +31,7 @@ from pathlib import Path
 import msgspec
 
 from mailquota.core.base.errors import MailquotaError
-from mailquota.core.base.sockets import Inherited
+from mailquota.core.base.sockets import InheritedSockets
 
 log = logging.getLogger(__name__)
 
@@ -181,7 +181,7 @@ class Predecessor:
         os.set_inheritable(int(text), False)
         return cls(socket.socket(fileno=int(text)))
 
-    def listeners(self) -> Inherited:
+    def listeners(self) -> InheritedSockets:
         """Its listening sockets. MailquotaError where it is gone."""
         try:
             parcel, handles = receive(self._channel)
@@ -189,7 +189,7 @@ class Predecessor:
             self._channel.close()
             raise MailquotaError("the engine that wanted to hand over is gone") from error
         found = {name: socket.socket(fileno=fd) for name, fd in zip(parcel.texts, handles, strict=True)}
-        return Inherited(found, frozenset(parcel.foreign))
+        return InheritedSockets(found, frozenset(parcel.foreign))
 
     def say_ready(self) -> None:
         """This engine could answer now. Where the other one died meanwhile, it is needed all the more."""

@@ -27,7 +27,7 @@ class Listeners:
         self.foreign: set[str] = set()  # systemd's: their files stay
         self._files: dict[str, sockets.Identity | None] = {}  # those that go with us
 
-    def open(self, settings: Settings, inherited: sockets.Inherited) -> None:
+    def open(self, settings: Settings, inherited: sockets.InheritedSockets) -> None:
         """Bind what the settings name, or take it from ``inherited``. Raises AddressInUseError and SettingsError."""
         address = ListenAddress("unix", path=settings.control.socket)
         try:
@@ -43,7 +43,7 @@ class Listeners:
         self,
         address: ListenAddress,
         into: dict[str, socket.socket],
-        inherited: sockets.Inherited,
+        inherited: sockets.InheritedSockets,
         bind: Callable[[], socket.socket],
     ) -> None:
         given = next((key for key in _names(address, inherited) if key in inherited.sockets), None)
@@ -118,7 +118,7 @@ class Listeners:
         sock.close()
 
 
-def _names(address: ListenAddress, inherited: sockets.Inherited) -> list[str]:
+def _names(address: ListenAddress, inherited: sockets.InheritedSockets) -> list[str]:
     return [str(address), sockets.canonical(address)] if inherited.sockets else []
 
 
@@ -126,8 +126,8 @@ def _binders(settings: Settings) -> dict[ListenAddress, Callable[[], socket.sock
     return {address: partial(_bind_policy, address, settings) for address in settings.policy.listen_addresses}
 
 
-def _policy_owner(settings: Settings) -> sockets.Owner:
-    return sockets.Owner(settings.policy.socket_mode_bits, user=settings.policy.socket_user)
+def _policy_owner(settings: Settings) -> sockets.SocketOwner:
+    return sockets.SocketOwner(settings.policy.socket_mode_bits, user=settings.policy.socket_user)
 
 
 def _bind_policy(address: ListenAddress, settings: Settings) -> socket.socket:
@@ -140,7 +140,7 @@ def _bind_control(address: ListenAddress, settings: Settings) -> socket.socket:
     _make_folder(os.path.dirname(address.path))
     # The file lets in one group; where the settings name two, it lets in all and the peer check tells who may what.
     mode = 0o666 if settings.control.read_only_group else 0o660
-    sock, warning = sockets.bind(address, sockets.Owner(mode, group=settings.control.group))
+    sock, warning = sockets.bind(address, sockets.SocketOwner(mode, group=settings.control.group))
     _warn(warning)
     return sock
 

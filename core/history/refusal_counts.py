@@ -19,7 +19,7 @@ _OFTEN = 12  # slices between two times that old ones are removed
 class RefusalCounts:
     """Used on the engine's loop.
 
-    ``steady`` is ``steady_time`` of core/base/clock.py. What reads or writes raises StateError.
+    ``steady`` is ``steady_time`` of core/base/times.py. What reads or writes raises StateError.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from mailquota.core.base.model import Told
+from mailquota.core.base.model import LastWarning
 from mailquota.core.history.connection import Sql
 from mailquota.core.history.database import StateDatabase
 
@@ -57,8 +57,8 @@ class Change(NamedTuple):
     """A verdict: what was remembered when it was reached, what is from now on, and what is to be told, if anything."""
 
     address: str
-    before: Told | None
-    after: Told | None
+    before: LastWarning | None
+    after: LastWarning | None
     news: News | None
 
 
@@ -81,12 +81,12 @@ class WarningLog:
 
     # ---- memory
 
-    def told(self) -> dict[str, Told]:
+    def told(self) -> dict[str, LastWarning]:
         """What is remembered, by address."""
         rows = self._database.rows("SELECT address, percent, at, was_full, room FROM told")
         return {address: _told(rest) for address, *rest in rows}
 
-    def told_of(self, address: str) -> Told | None:
+    def told_of(self, address: str) -> LastWarning | None:
         """What is remembered of one account."""
         rows = self._database.rows("SELECT percent, at, was_full, room FROM told WHERE address = ?", (address,))
         return _told(rows[0]) if rows else None
@@ -164,9 +164,9 @@ class WarningLog:
         self._database.write(lambda sql: sql.change(old, (before,)))
 
 
-def _told(row: Sequence[Any]) -> Told:
+def _told(row: Sequence[Any]) -> LastWarning:
     percent, at, was_full, room = row
-    return Told(percent, at, bool(was_full), bool(room))
+    return LastWarning(percent, at, bool(was_full), bool(room))
 
 
 def _apply(sql: Sql, change: Change, now: float, source: str) -> bool:
@@ -196,7 +196,7 @@ def _remember(sql: Sql, change: Change) -> bool:
     )
 
 
-def _values(told: Told) -> tuple[object, ...]:
+def _values(told: LastWarning) -> tuple[object, ...]:
     return told.percent, told.at, int(told.over), int(told.room)
 
 

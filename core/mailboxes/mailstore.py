@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from mailquota.core.servers.dovecot.ignored import NOTHING_IGNORED, Ignored
-from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.servers.dovecot.folder_names import NOTHING_IGNORED, IgnoredFolders, TrashNames
 
 # Dovecot's default auth_username_chars: an address with any other character is no user to Dovecot either
 _USERNAME = re.compile(r"[a-z0-9._@-]+")
@@ -26,7 +25,7 @@ def _is_component(text: str) -> bool:
 class Mailstore:
     """The setting ``mailstore.path`` with its placeholders, which folders are Trash, and which do not count."""
 
-    def __init__(self, template: str, is_trash: TrashNames, is_ignored: Ignored = NOTHING_IGNORED) -> None:
+    def __init__(self, template: str, is_trash: TrashNames, is_ignored: IgnoredFolders = NOTHING_IGNORED) -> None:
         self.template = template
         self.is_trash = is_trash
         self.is_ignored = is_ignored

@@ -70,7 +70,7 @@ class _Window:
 class RefusalTally:
     """Written and read on the engine's loop.
 
-    ``at`` and ``now`` are seconds since the epoch, ``steady`` those of ``steady_time`` in core/base/clock.py.
+    ``at`` and ``now`` are seconds since the epoch, ``steady`` those of ``steady_time`` in core/base/times.py.
     ``sender_of`` gives the sender in a request, for those that are shown or written.
     """
 

@@ -26,7 +26,7 @@ import msgspec
 from mailquota.core.base.errors import MailquotaError
 from mailquota.core.mailboxes.folders import folder_names, folder_path, message_size
 from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.servers.dovecot.doveadm import Tool
+from mailquota.core.servers.dovecot.doveadm import DoveadmTool
 from mailquota.core.servers.dovecot.mutf7 import decode
 
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
@@ -50,7 +50,7 @@ class Removed(msgspec.Struct, frozen=True):
     error: MailquotaError | OSError | None = None
 
 
-def find_by_doveadm(doveadm: Tool, store: Mailstore, address: str, before: float | None) -> list[Found]:
+def find_by_doveadm(doveadm: DoveadmTool, store: Mailstore, address: str, before: float | None) -> list[Found]:
     """The messages in all Trash folders that Dovecot knows; errors as Doveadm.
 
     A folder with a wildcard in its name is left out: doveadm would take the messages of others with it.
@@ -64,7 +64,7 @@ def find_by_doveadm(doveadm: Tool, store: Mailstore, address: str, before: float
     ]
 
 
-def remove_by_doveadm(doveadm: Tool, address: str, found: list[Found]) -> Removed:
+def remove_by_doveadm(doveadm: DoveadmTool, address: str, found: list[Found]) -> Removed:
     """Expunge these. Errors as Doveadm, where nothing went; after an error it is looked at what went nevertheless."""
     gone: list[Found] = []
     for folder in dict.fromkeys(message.folder for message in found):
@@ -80,7 +80,7 @@ def remove_by_doveadm(doveadm: Tool, address: str, found: list[Found]) -> Remove
     return Removed(gone)
 
 
-def _missing(doveadm: Tool, address: str, folder: str, messages: list[Found]) -> list[Found]:
+def _missing(doveadm: DoveadmTool, address: str, folder: str, messages: list[Found]) -> list[Found]:
     """Those that are not there any more; none where Dovecot can't tell."""
     try:
         left = {message.uid for message in doveadm.trash(address, folder, None)}

@@ -38,7 +38,7 @@ _TYPE_NAMES = {
 }
 
 
-class Found(msgspec.Struct, frozen=True):
+class DiscoveredSettings(msgspec.Struct, frozen=True):
     """What the server's own settings say: section → key → value, and "section.key" → where it was found.
 
     ``trash_names`` are the folders that Dovecot's settings mark as \\Trash. ``faults`` say what could not be asked,
@@ -52,13 +52,16 @@ class Found(msgspec.Struct, frozen=True):
     faults: tuple[str, ...] = ()
 
 
+NOTHING_DISCOVERED = DiscoveredSettings()
+
+
 class Config(msgspec.Struct, frozen=True):
     """The settings, and where each of them ("section.key") came from."""
 
     settings: Settings
     origin: dict[str, str]
     path: Path | None = None
-    found: Found = Found()
+    found: DiscoveredSettings = NOTHING_DISCOVERED
     remarks: tuple[str, ...] = ()  # what is allowed and yet looks like a mistake, and what could not be found out
 
     def sender_for(self, address: str) -> str:
@@ -68,10 +71,12 @@ class Config(msgspec.Struct, frozen=True):
         return self.settings.warnings.from_
 
 
-Finder = Callable[[str], Found]  # takes the setting mailstore.doveadm: its -c leads to the right Dovecot
+Discover = Callable[[str], DiscoveredSettings]  # takes the setting mailstore.doveadm: its -c leads to the right Dovecot
 
 
-def load(path: Path | None, environ: Mapping[str, str], found: Found | Finder = Found()) -> Config:  # noqa: B008  frozen
+def load(
+    path: Path | None, environ: Mapping[str, str], found: DiscoveredSettings | Discover = NOTHING_DISCOVERED
+) -> Config:
     """Read and check all settings. ``found`` may be a function, which is called only if a section could need it."""
     file, data = _read_first(path, environ)
     where = str(file) if file else "settings"
@@ -168,10 +173,10 @@ def _elsewhere(key: str) -> str:
     return f"; it belongs into {' or '.join(homes)}" if homes else ""
 
 
-def _find(found: Found | Finder, data: Mapping[str, Any]) -> Found:
+def _find(found: DiscoveredSettings | Discover, data: Mapping[str, Any]) -> DiscoveredSettings:
     fillable = {"accounts", "mailstore", "policy"}
-    if isinstance(found, Found) or not fillable - data.keys():
-        at_hand = found if isinstance(found, Found) else Found()
+    if isinstance(found, DiscoveredSettings) or not fillable - data.keys():
+        at_hand = found if isinstance(found, DiscoveredSettings) else DiscoveredSettings()
     else:
         doveadm = data.get("mailstore", {})
         doveadm = doveadm.get("doveadm", "auto") if isinstance(doveadm, dict) else "auto"
@@ -181,7 +186,7 @@ def _find(found: Found | Finder, data: Mapping[str, Any]) -> Found:
     return msgspec.structs.replace(at_hand, values=values, faults=faults)
 
 
-def _origins(data: Mapping[str, Any], file: Path | None, found: Found) -> dict[str, str]:
+def _origins(data: Mapping[str, Any], file: Path | None, found: DiscoveredSettings) -> dict[str, str]:
     origin = {}
     for name, section in sections().items():
         given = data.get(name, {})

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from mailquota.core.alerts import from_settings
 from mailquota.core.alerts.deliver import Deliverer
 from mailquota.core.alerts.maildir import OwnMaildir
 from mailquota.core.alerts.programs import sendmail
 from mailquota.core.base.errors import DeliveryError
 from mailquota.core.servers.dovecot.quota import QuotaFacts
-from mailquota.core.settings import targets
 from tests.mailserver.dovecot import VMAIL_UID
 from tests.mailserver.fixture import require_mailserver, temporary_folder
 from tests.mailserver.process import find_program
@@ -124,7 +124,7 @@ def test_settings_of_another_version_lose_nothing(only: MailServer, tmp_path: Pa
     fill(only, 120)
     modern = QuotaFacts("maildir", version=(2, 4), roots=(("User quota", ""),))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(targets, "_delivering_dovecot", lambda _: modern)
+        patch.setattr(from_settings, "_delivering_dovecot", lambda _: modern)
         tried = by(only, tmp_path, "auto")
     message, message_id = warning(JOHN)
     assert tried.deliver(JOHN, message) == "maildir"

@@ -11,10 +11,9 @@ import msgspec
 import pytest
 
 from mailquota.core.base.endpoints import parse_listen
-from mailquota.core.doctor.checks import judge
-from mailquota.core.doctor.examine import examine
-from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.examine import examine, judge
 from mailquota.core.doctor.host.checks import HOST_CHECKS
+from mailquota.core.doctor.model import Facts
 from mailquota.core.doctor.postfix.checks import POSTFIX_CHECKS
 from mailquota.core.doctor.postfix.probe import look_at
 from mailquota.core.doctor.postfix.socket import SOCKET_CHECKS

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from mailquota.core.base.text import visible
-from mailquota.core.doctor import starting
-from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.doctor.dovecot.view import (
+from mailquota.core.doctor import start_commands
+from mailquota.core.doctor.dovecot.common import (
     append,
     combined_check,
     doveadm,
@@ -20,8 +19,8 @@ from mailquota.core.doctor.dovecot.view import (
     unjudgeable,
     version,
 )
-from mailquota.core.doctor.facts import Facts
-from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from mailquota.core.doctor.dovecot.facts import DovecotFacts
+from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together, warn
 
 # What else opens mailboxes; protocols of logins have no plugins of mail.
 _MAIL_PROTOCOLS = ("imap", "pop3", "doveadm", "quota-status", "indexer-worker", "submission")
@@ -35,7 +34,7 @@ def _settings(facts: Facts) -> Outcome:
     if dovecot.refused:
         fix = "# mend the line that Dovecot names, see that it has no more complaints, and start it:\n"
         found = f"Dovecot refuses its own settings: {visible(dovecot.fault)}"
-        return fail(found, fix + starting.dovecot(facts, "restart"))
+        return fail(found, fix + start_commands.dovecot(facts, "restart"))
     return skip(f"Dovecot could not be asked: {visible(dovecot.fault)}{_as_root(dovecot.fault)}")
 
 
@@ -51,7 +50,9 @@ def _running(known: Facts) -> Outcome:
     facts = known.dovecot
     socket = stopped(facts)
     if socket:
-        return fail(f"Dovecot does not run: nobody listens at {visible(socket)}", starting.dovecot(known, "start"))
+        return fail(
+            f"Dovecot does not run: nobody listens at {visible(socket)}", start_commands.dovecot(known, "start")
+        )
     if not facts.server_fault:
         asked = bool(facts.sample) or facts.listed is not None
         return ok("Dovecot looks up users") if asked else skip("there was no user to ask about")
@@ -59,7 +60,7 @@ def _running(known: Facts) -> Outcome:
     if _NO_RIGHT in facts.server_fault:
         return skip(found + _as_root(facts.server_fault))
     if "connect(" in facts.server_fault:
-        return fail(found, starting.dovecot(known, "restart"))
+        return fail(found, start_commands.dovecot(known, "restart"))
     return fail(found, f"# see why:\n{doveadm(facts)} log errors")
 
 

@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Iterator
 
 from mailquota.core.base.text import visible
+from mailquota.core.doctor.dovecot.common import append, is_modern
 from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.doctor.dovecot.view import append, is_modern
 from mailquota.core.doctor.model import Outcome, fail, ok
 
 # For perl -p, which every Debian has: $in is how many blocks deep a line is, counted from the quota block on. As

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import msgspec
 
 from mailquota.core.base.text import shown
-from mailquota.core.doctor.dovecot.facts import Account, DovecotFacts
-from mailquota.core.doctor.dovecot.view import is_modern
+from mailquota.core.doctor.dovecot.common import is_modern
+from mailquota.core.doctor.dovecot.facts import AccountFacts, DovecotFacts
 from mailquota.core.doctor.log.fixes import is_wrong_size
 from mailquota.core.servers.dovecot.conf import plugin_values
 
@@ -51,12 +51,12 @@ def untold(facts: DovecotFacts) -> list[str]:
     return [account.address for account in loaded if _effective(facts, account) is None]
 
 
-def _effective(facts: DovecotFacts, account: Account) -> int | None:
+def _effective(facts: DovecotFacts, account: AccountFacts) -> int | None:
     """The limit in KiB."""
     return account.enforced if account.enforced is not None else _given(facts, account)
 
 
-def _difference(facts: DovecotFacts, account: Account) -> Difference | None:
+def _difference(facts: DovecotFacts, account: AccountFacts) -> Difference | None:
     if account.unknown:
         return Difference(account.address, "unknown", "Dovecot has no such user")
     given = account.fields.get(field_name(facts), "")
@@ -73,7 +73,7 @@ def _difference(facts: DovecotFacts, account: Account) -> Difference | None:
     return Difference(account.address, kind, told)
 
 
-def _broken(facts: DovecotFacts, account: Account) -> Difference:
+def _broken(facts: DovecotFacts, account: AccountFacts) -> Difference:
     """2.3 takes a field ``quota`` for the quota setting itself, and then knows no such driver."""
     if is_wrong_size(account.fault):
         return Difference(account.address, "size", f"Dovecot can't tell what it holds: {account.fault}")
@@ -85,7 +85,7 @@ def _broken(facts: DovecotFacts, account: Account) -> Difference:
     )
 
 
-def _cause(facts: DovecotFacts, account: Account) -> tuple[str, str]:
+def _cause(facts: DovecotFacts, account: AccountFacts) -> tuple[str, str]:
     field = field_name(facts)
     text = account.fields.get(field)
     inside = _inside_block(facts)
@@ -116,7 +116,7 @@ def changing_all(facts: DovecotFacts) -> dict[str, str]:
     return {name: plain for name, plain in _FACTORS_24.items() if values.get(name, plain).rstrip("%B") != plain}
 
 
-def _instead(account: Account) -> str:
+def _instead(account: AccountFacts) -> str:
     names = sorted(set(account.fields) - _PLAIN_FIELDS)
     return f" (but {', '.join(map(shown, names))})" if names else ""
 
@@ -126,7 +126,7 @@ def field_name(facts: DovecotFacts) -> str:
     return "quota_storage_size" if is_modern(facts) else "quota_rule"
 
 
-def _given(facts: DovecotFacts, account: Account) -> int | None:
+def _given(facts: DovecotFacts, account: AccountFacts) -> int | None:
     """The limit in KiB without having asked what is enforced; None where it can't be told."""
     text = account.fields.get(field_name(facts))
     inside = _inside_block(facts)

@@ -14,7 +14,7 @@ USERNAME_CHARACTERS = string.ascii_letters + string.digits + ".-_@"  # Dovecot's
 LOCAL_USERS = frozenset({"sql", "passwd-file", "prefetch"})  # user databases that hold the accounts and no others
 
 
-class Account(msgspec.Struct, frozen=True, kw_only=True):
+class AccountFacts(msgspec.Struct, frozen=True, kw_only=True):
     """A user that was asked about. ``expected`` is the limit of the accounts database in bytes, None = unlimited.
 
     ``fields`` are those that the user database gives; of fields that are not about quota or the mailbox only the names.
@@ -30,7 +30,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     fault: str = ""
 
 
-class UserQuery(msgspec.Struct, frozen=True, kw_only=True):
+class UserQueries(msgspec.Struct, frozen=True, kw_only=True):
     """The queries of an SQL user database. ``file`` holds them; on 2.4 that is Dovecot's own configuration.
 
     ``block`` is the name of 2.4's block around them. ``fault`` says why the file can't be read.
@@ -43,7 +43,7 @@ class UserQuery(msgspec.Struct, frozen=True, kw_only=True):
     fault: str = ""
 
 
-class FileFact(msgspec.Struct, frozen=True, kw_only=True):
+class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
     """A file that lies in ``folder``, whose owner has the number ``owner``. ``fault`` says why it could not be seen."""
 
     path: str
@@ -55,7 +55,7 @@ class FileFact(msgspec.Struct, frozen=True, kw_only=True):
     fault: str = ""
 
 
-class Script(msgspec.Struct, frozen=True, kw_only=True):
+class ScriptFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What a service of the kind ``script`` runs: ``lines`` are those of its text that call dovecot-lda.
 
     ``interpreter`` is that of its first line where there is no such file, as the kernel reads it; empty otherwise.
@@ -91,18 +91,18 @@ class DovecotFacts(msgspec.Struct, frozen=True, kw_only=True):
     grace: str | None = None
     trash: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
-    query: UserQuery = UserQuery()
+    query: UserQueries = UserQueries()
     server_fault: str = "not asked"
     accounts: int = 0
     odd: tuple[str, ...] = ()
     odd_characters: str = ""
     with_domain: bool = False
-    sample: tuple[Account, ...] = ()
+    sample: tuple[AccountFacts, ...] = ()
     listed: int | None = None
     listing_fault: str = ""
     mail_owner: tuple[str, ...] = ()
     mail_group: tuple[str, ...] = ()
-    scripts: tuple[Script, ...] = ()
-    maildirsizes: tuple[FileFact, ...] = ()
-    largest_index: FileFact | None = None
+    scripts: tuple[ScriptFacts, ...] = ()
+    maildirsizes: tuple[FileFacts, ...] = ()
+    largest_index: FileFacts | None = None
     mailquota: str = "/usr/local/bin/mailquota"

@@ -11,10 +11,7 @@ from collections.abc import Callable
 from mailquota.core.base.programs import DENIED
 from mailquota.core.base.text import shown, visible
 from mailquota.core.doctor.dovecot.blocks import in_block, out_of_block
-from mailquota.core.doctor.dovecot.differences import Difference, changing_all, differences, field_name, untold
-from mailquota.core.doctor.dovecot.facts import LOCAL_USERS, USERNAME_CHARACTERS, DovecotFacts
-from mailquota.core.doctor.dovecot.query import iterate_query, mended_query, query_lines
-from mailquota.core.doctor.dovecot.view import (
+from mailquota.core.doctor.dovecot.common import (
     append,
     combined_check,
     doveadm,
@@ -26,9 +23,11 @@ from mailquota.core.doctor.dovecot.view import (
     setting,
     unasked,
 )
-from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.dovecot.differences import Difference, changing_all, differences, field_name, untold
+from mailquota.core.doctor.dovecot.facts import LOCAL_USERS, USERNAME_CHARACTERS, DovecotFacts
+from mailquota.core.doctor.dovecot.query import iterate_query, mended_query, query_lines
 from mailquota.core.doctor.log.fixes import wrong_size
-from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, warn
+from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, warn
 from mailquota.core.servers.dovecot.conf import plugin_values
 
 _BACKENDS = {"count", "maildir"}

@@ -8,8 +8,7 @@ import shlex
 from mailquota.core.base.errors import UsageError
 from mailquota.core.base.text import shown, visible
 from mailquota.core.base.units import format_size, parse_grace, parse_size
-from mailquota.core.doctor.dovecot.facts import DovecotFacts, FileFact
-from mailquota.core.doctor.dovecot.view import (
+from mailquota.core.doctor.dovecot.common import (
     append,
     combined_check,
     dovecot_check,
@@ -18,8 +17,8 @@ from mailquota.core.doctor.dovecot.view import (
     unasked,
     version,
 )
-from mailquota.core.doctor.facts import Facts
-from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from mailquota.core.doctor.dovecot.facts import DovecotFacts, FileFacts
+from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from mailquota.core.settings.config import Config
 
 _MOVE_FAULT = ((2, 4, 1), (2, 4, 4))
@@ -58,7 +57,7 @@ def _maildirsize(facts: Facts) -> Outcome:
     return warn(found, f"find {shlex.quote(root)} -name maildirsize -type f -delete", why)
 
 
-def _unusable(file: FileFact) -> Outcome:
+def _unusable(file: FileFacts) -> Outcome:
     if file.uid == file.owner and file.mode & _OWNER_READS_AND_WRITES == _OWNER_READS_AND_WRITES:
         return ok(file.path)
     # Its place is its user's: chown and chmod of root could be led elsewhere by a link. Dovecot writes it anew.

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from mailquota.core.base import programs
-from mailquota.core.base.programs import Read, Run, Said, Text
-from mailquota.core.doctor.dovecot.facts import LOCAL_USERS, DovecotFacts, Script, UserQuery
-from mailquota.core.doctor.dovecot.probe_accounts import AccountsProbe, Names, Stat, also_called, mail_names
+from mailquota.core.base.programs import FileText, ProgramResult, Read, Run
+from mailquota.core.doctor.dovecot.facts import LOCAL_USERS, DovecotFacts, ScriptFacts, UserQueries
+from mailquota.core.doctor.dovecot.probe_accounts import AccountsProbe, LookUpNames, Stat, also_called, mail_names
 from mailquota.core.servers.dovecot.conf import (
     Block,
     config_file,
@@ -46,7 +46,7 @@ def gather(
     read: Read = programs.read,
     stat: Stat = os.stat,
     *,
-    names: Names = also_called,
+    names: LookUpNames = also_called,
 ) -> DovecotFacts:
     """``accounts``: address → limit in bytes of the accounts database, None = unlimited; may be empty."""
     mailstore = config.settings.mailstore
@@ -65,7 +65,7 @@ def gather(
     return _with_users(facts, probe, names)
 
 
-def _settings(said: Said) -> DovecotFacts:
+def _settings(said: ProgramResult) -> DovecotFacts:
     """All that doveconf alone tells."""
     text = said.out
     file, release = config_file(text), dovecot_release(text)
@@ -99,7 +99,7 @@ def _harmless(block: Block) -> Block:
     return Block(block.kind, block.name, values, [_harmless(one) for one in block.blocks if one.kind != "passdb"])
 
 
-def _with_users(facts: DovecotFacts, probe: AccountsProbe, names: Names) -> DovecotFacts:
+def _with_users(facts: DovecotFacts, probe: AccountsProbe, names: LookUpNames) -> DovecotFacts:
     """What a running Dovecot says of its users, and what their mailboxes show."""
     server_fault, sample = probe.sample()
     listed, listing_fault = probe.listed() if may_be_listed(facts) and not server_fault else (None, "")
@@ -134,7 +134,7 @@ class _Files:
         self._stat = stat
         self._root = root
 
-    def read(self, path: str) -> Text:
+    def read(self, path: str) -> FileText:
         return self._read(self._root + path)
 
     def mode(self, path: str) -> int:
@@ -148,38 +148,38 @@ def _root(doveadm: str) -> str:
     return match[1].rstrip("/") if match else ""
 
 
-def _query(facts: DovecotFacts, files: _Files) -> UserQuery:
+def _query(facts: DovecotFacts, files: _Files) -> UserQueries:
     """The queries of the first SQL user database."""
     block = next((block for block in facts.conf.of_kind("userdb") if driver_of(block) == "sql"), None)
     if block is None:
-        return UserQuery()
+        return UserQueries()
     if facts.release >= (2, 4):
         user, iterate = (block.values.get(f"{prefix}query", "") for prefix in ("", "iterate_"))
-        return UserQuery(file=facts.config_file, block=block.name, user=user, iterate=iterate)
+        return UserQueries(file=facts.config_file, block=block.name, user=user, iterate=iterate)
     file = block.values.get("args", "")
     text = files.read(file)
     values = parse_sql_conf(text.text or "")
     user, iterate = (values.get(name, "") for name in ("user_query", "iterate_query"))
-    return UserQuery(file=file, user=user, iterate=iterate, fault=text.fault)
+    return UserQueries(file=file, user=user, iterate=iterate, fault=text.fault)
 
 
-def _scripts(conf: Block, files: _Files) -> Iterator[Script]:
+def _scripts(conf: Block, files: _Files) -> Iterator[ScriptFacts]:
     for block in conf.of_kind("service"):
         program, _, rest = block.values.get("executable", "").partition(" ")
         if program == "script" and rest:
             yield _script(block.name, rest.split(" ")[0], files)
 
 
-def _script(service: str, path: str, files: _Files) -> Script:
+def _script(service: str, path: str, files: _Files) -> ScriptFacts:
     ours = os.path.basename(path) == "mailquota"
     try:
         mode = files.mode(path)
     except (OSError, ValueError) as error:
         fault = f"{path}: {getattr(error, 'strerror', None) or error}"
-        return Script(service=service, path=path, ours=ours, fault=fault)
+        return ScriptFacts(service=service, path=path, ours=ours, fault=fault)
     text = files.read(path)
     lines = [line.strip() for line in (text.text or "").splitlines() if not line.lstrip().startswith("#")]
-    return Script(
+    return ScriptFacts(
         service=service,
         path=path,
         mode=mode,

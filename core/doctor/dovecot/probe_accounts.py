@@ -13,10 +13,10 @@ import pwd
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mailquota.core.base.programs import DENIED, Run, Said
-from mailquota.core.doctor.dovecot.facts import USERNAME_CHARACTERS, Account, FileFact
-from mailquota.core.servers.dovecot.complaints import errors, outcome
+from mailquota.core.base.programs import DENIED, ProgramResult, Run
+from mailquota.core.doctor.dovecot.facts import USERNAME_CHARACTERS, AccountFacts, FileFacts
 from mailquota.core.servers.dovecot.conf import Block
+from mailquota.core.servers.dovecot.doveadm_errors import errors, outcome
 
 SAMPLE = 12  # accounts
 _NO_USER = 67  # exit code of doveadm
@@ -24,7 +24,7 @@ _SHOWN_FIELDS = {"uid", "gid", "home", "mail", "mail_path", "mail_driver", "user
 _INDEX_FILES = ("dovecot-uidlist", "dovecot.index", "dovecot.index.cache")
 
 Stat = Callable[[str], os.stat_result]
-Names = Callable[[str, str], list[str]]
+LookUpNames = Callable[[str, str], list[str]]
 
 
 class AccountsProbe:
@@ -43,7 +43,7 @@ class AccountsProbe:
         self.count = len(accounts)
         self.with_domain = any("@" in address for address in accounts)
 
-    def sample(self) -> tuple[str, tuple[Account, ...]]:
+    def sample(self) -> tuple[str, tuple[AccountFacts, ...]]:
         """Why no user could be asked about (empty where one could), and what was said of some."""
         found = []
         for address in self._chosen:
@@ -53,17 +53,17 @@ class AccountsProbe:
             found.append(self._account(address, said))
         return "", tuple(found)
 
-    def _account(self, address: str, said: Said) -> Account:
+    def _account(self, address: str, said: ProgramResult) -> AccountFacts:
         expected = self._accounts[address]
         if said.code == _NO_USER:
-            return Account(address=address, expected=expected, unknown=True)
+            return AccountFacts(address=address, expected=expected, unknown=True)
         fields = _fields(said.out)
         if self._gave_up or self._status(self.maildir(address)) is None:
-            return Account(address=address, expected=expected, fields=fields)
+            return AccountFacts(address=address, expected=expected, fields=fields)
         got = self._run([*self._doveadm, "-f", "json", "quota", "get", "-u", address])
         self._gave_up = got.code is None
         fault = (outcome(got.err) or got.fault) if got.fault or errors(got.err) else ""
-        return Account(
+        return AccountFacts(
             address=address, expected=expected, fields=fields, enforced=None if fault else _limit(got.out), fault=fault
         )
 
@@ -82,19 +82,19 @@ class AccountsProbe:
         odd = sorted(address for address in self._accounts if not known.issuperset(address))
         return tuple(odd), "".join(sorted(set().union(*odd) - known))
 
-    def maildirsizes(self) -> tuple[FileFact, ...]:
+    def maildirsizes(self) -> tuple[FileFacts, ...]:
         """Those of the sample that exist."""
         facts = (self._file(self.maildir(address), "maildirsize") for address in self._chosen)
         return tuple(fact for fact in facts if fact is not None)
 
-    def largest_index(self) -> FileFact | None:
+    def largest_index(self) -> FileFacts | None:
         """What Dovecot keeps about the largest INBOX of all accounts, found by its list of messages; size of all."""
         folders = (self.maildir(address) for address in self._accounts)
         sizes = ((self._size(f"{folder}/{_INDEX_FILES[0]}"), folder) for folder in folders)
         size, folder = max(sizes, default=(0, ""))
         if not size:
             return None
-        return FileFact(path=folder, folder=folder, size=sum(self._size(f"{folder}/{name}") for name in _INDEX_FILES))
+        return FileFacts(path=folder, folder=folder, size=sum(self._size(f"{folder}/{name}") for name in _INDEX_FILES))
 
     def maildir(self, address: str) -> str:
         """Where the mailbox lies; empty for an address that would lead out of its place."""
@@ -107,12 +107,12 @@ class AccountsProbe:
         status = self._status(path)
         return status.st_size if status else 0
 
-    def _file(self, folder: str, name: str) -> FileFact | None:
+    def _file(self, folder: str, name: str) -> FileFacts | None:
         path = f"{folder}/{name}"
         status, of_folder = self._status(path), self._status(folder)
         if status is None or of_folder is None:
             return None
-        return FileFact(
+        return FileFacts(
             path=path, folder=folder, size=status.st_size, uid=status.st_uid, owner=of_folder.st_uid,
             mode=status.st_mode & 0o7777,
         )  # fmt: skip
@@ -134,7 +134,7 @@ def choose(accounts: Mapping[str, int | None]) -> list[str]:
     return list(dict.fromkeys([*chosen, *names[::step]]))[:SAMPLE]
 
 
-def mail_names(conf: Block, sample: Sequence[Account], kind: str, names: Names) -> tuple[str, ...]:
+def mail_names(conf: Block, sample: Sequence[AccountFacts], kind: str, names: LookUpNames) -> tuple[str, ...]:
     """Name and number of the user (``uid``) or group (``gid``) that mail belongs to, where there is but one."""
     found = {account.fields[kind] for account in sample if account.fields.get(kind)}
     found = found or {conf.values.get(f"mail_{kind}", "")}
@@ -163,7 +163,7 @@ def _fields(text: str) -> dict[str, str]:
     }
 
 
-def _reason(said: Said) -> str:
+def _reason(said: ProgramResult) -> str:
     """What doveadm says of users, unless an error above it says that Dovecot could not be reached at all."""
     unreached = [error.text for error in errors(said.err) if DENIED in error.text or "connect(" in error.text]
     return next(iter(unreached), outcome(said.err)) or said.fault

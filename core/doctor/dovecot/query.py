@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
+from mailquota.core.doctor.dovecot.common import append, is_modern
 from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.doctor.dovecot.view import append, is_modern
-from mailquota.core.servers.dovecot.queries import schema_of
+from mailquota.core.servers.dovecot.sql import schema_of
 
 _FACTORS = r"(?:\s*\*\s*(?:1024|1048576))*"
 _UNIT = r"(?:,\s*'[bkmgt]\w{0,2}'\s*)?"

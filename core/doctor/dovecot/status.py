@@ -10,9 +10,7 @@ import re
 from collections.abc import Callable
 
 from mailquota.core.base.text import shown, visible
-from mailquota.core.doctor.dovecot.differences import size_of
-from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.doctor.dovecot.view import (
+from mailquota.core.doctor.dovecot.common import (
     append,
     combined_check,
     is_asked,
@@ -22,8 +20,9 @@ from mailquota.core.doctor.dovecot.view import (
     value,
     version,
 )
-from mailquota.core.doctor.facts import Facts
-from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from mailquota.core.doctor.dovecot.differences import size_of
+from mailquota.core.doctor.dovecot.facts import DovecotFacts
+from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from mailquota.core.doctor.postfix.lists import asked_anywhere
 from mailquota.core.settings.actions import permits
 

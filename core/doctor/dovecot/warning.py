@@ -13,10 +13,9 @@ from collections.abc import Iterator
 import msgspec
 
 from mailquota.core.base.text import shown, visible
-from mailquota.core.doctor.dovecot.facts import DovecotFacts, Script
-from mailquota.core.doctor.dovecot.view import append, combined_check, comparable, dovecot_check, is_modern, unasked
-from mailquota.core.doctor.facts import Facts
-from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from mailquota.core.doctor.dovecot.common import append, combined_check, comparable, dovecot_check, is_modern, unasked
+from mailquota.core.doctor.dovecot.facts import DovecotFacts, ScriptFacts
+from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from mailquota.core.servers.dovecot.conf import Block, plugin_values
 from mailquota.core.servers.dovecot.quota import unenforced
 from mailquota.core.settings.config import DEFAULT_PATH
@@ -32,18 +31,18 @@ _WHOSE = (
 _DRIVERS = frozenset({"count", "maildir", "dict", "dirsize", "fs", "imapc"})  # for others see quota-driver
 
 
-class Alarm(msgspec.Struct, frozen=True):
+class DovecotWarning(msgspec.Struct, frozen=True):
     """A mark of Dovecot's, and the socket that it connects to."""
 
     mark: str
     socket: str
 
 
-def _warnings(facts: DovecotFacts) -> list[Alarm]:
+def _warnings(facts: DovecotFacts) -> list[DovecotWarning]:
     if is_modern(facts):
         return list(_modern(facts.conf))
     words = (text.replace("%%", "%").split() for _, text in _old(facts.conf))
-    return [Alarm(parts[0], parts[1]) for parts in words if len(parts) > 1]
+    return [DovecotWarning(parts[0], parts[1]) for parts in words if len(parts) > 1]
 
 
 def _old(conf: Block) -> Iterator[tuple[str, str]]:
@@ -58,13 +57,13 @@ def _doubled(text: str) -> str:
     return "%%".join(_SINGLE.sub("%%", part) for part in text.split("%%"))
 
 
-def _modern(conf: Block) -> Iterator[Alarm]:
+def _modern(conf: Block) -> Iterator[DovecotWarning]:
     for place in (*conf.of_kind("quota"), conf):
         for warning in (*place.of_kind("quota_warning"), *place.of_kind("warning")):
             names = (f"{prefix}{name}" for name in ("storage_percentage", "percentage") for prefix in ("quota_", ""))
             mark = next((warning.values[name] for name in names if name in warning.values), "")
             for execute in (*warning.of_kind("execute"), *warning.of_kind("quota_warning_execute")):
-                yield Alarm(f"{_below(warning)}{mark}%" if mark else warning.name, execute.name)
+                yield DovecotWarning(f"{_below(warning)}{mark}%" if mark else warning.name, execute.name)
 
 
 def _below(warning: Block) -> str:
@@ -162,12 +161,12 @@ def _scripts(facts: DovecotFacts) -> Outcome:
     return together((_runs(facts, script) for script in found), ok(f"can be run: {paths}"))
 
 
-def _warning_scripts(facts: DovecotFacts) -> list[Script]:
+def _warning_scripts(facts: DovecotFacts) -> list[ScriptFacts]:
     services = {_listener(facts, warning.socket)[0] for warning in _warnings(facts)}
     return [script for script in facts.scripts if script.service in services]
 
 
-def _runs(facts: DovecotFacts, script: Script) -> Outcome:
+def _runs(facts: DovecotFacts, script: ScriptFacts) -> Outcome:
     path = visible(script.path)
     if "No such file" in script.fault:
         fix = append(facts, f"service {script.service} {{", *_ours(facts), "}") if facts.mail_owner else _WHOSE
@@ -192,7 +191,7 @@ def _options(facts: DovecotFacts) -> Outcome:
     return together((_option(facts, script) for script in delivering), ok("no warning is lost for want of room"))
 
 
-def _option(facts: DovecotFacts, script: Script) -> Outcome:
+def _option(facts: DovecotFacts, script: ScriptFacts) -> Outcome:
     """How the script calls dovecot-lda, which without -e ends with 0 when it throws a mail away."""
     text, path = " ".join(script.lines), visible(script.path)
     if is_modern(facts):
@@ -206,7 +205,7 @@ def _option(facts: DovecotFacts, script: Script) -> Outcome:
     return fail(found, _with_option(facts, script))
 
 
-def _backend(facts: DovecotFacts, script: Script, text: str) -> Outcome:
+def _backend(facts: DovecotFacts, script: ScriptFacts, text: str) -> Outcome:
     match = _OLD_BACKEND.search(text)
     if match is None or match[1] == facts.quota.backend or facts.quota.backend not in _DRIVERS:
         return ok(visible(script.path))
@@ -216,12 +215,12 @@ def _backend(facts: DovecotFacts, script: Script, text: str) -> Outcome:
     return warn(f"{visible(script.path)} names quota driver {name}, Dovecot has {facts.quota.backend}", fix, why)
 
 
-def _new_option(script: Script) -> str:
+def _new_option(script: ScriptFacts) -> str:
     pattern = r"""s/"plugin\/quota=[^"]*"|'plugin\/quota=[^']*'|plugin\/quota=[^[:space:]]*/quota_enforce=no/"""
     return f"sed -i -E {shlex.quote(pattern)} {shlex.quote(script.path)}"
 
 
-def _with_option(facts: DovecotFacts, script: Script) -> str:
+def _with_option(facts: DovecotFacts, script: ScriptFacts) -> str:
     options = " ".join(f'-o "{option}"' for option in unenforced(facts.quota)[:1])
     options = re.sub(r"[\\&/]", r"\\\g<0>", options)
     return f"sed -i {shlex.quote(f's/dovecot-lda /dovecot-lda -e {options} /')} {shlex.quote(script.path)}"
@@ -248,7 +247,7 @@ def _twice(facts: Facts) -> Outcome:
     return together(outcomes, _NONE)
 
 
-def _once(facts: Facts, script: Script) -> str:
+def _once(facts: Facts, script: ScriptFacts) -> str:
     """Either of the two takes over. The lines of the first are the same on 2.3 and 2.4."""
     dovecot, path = facts.dovecot, facts.config.path or DEFAULT_PATH
     through_us = append(dovecot, f"service {script.service} {{", *_ours(dovecot), "}") if dovecot.mail_owner else _WHOSE

@@ -9,11 +9,10 @@ from datetime import UTC, datetime
 
 from mailquota.core.base.text import shown, visible
 from mailquota.core.base.units import format_count, format_size
-from mailquota.core.doctor.dovecot.view import comparable
-from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.dovecot.common import comparable
 from mailquota.core.doctor.host.facts import DiskFacts, MaildirFacts
-from mailquota.core.doctor.host.own import OWN_CHECKS
-from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from mailquota.core.doctor.host.mailquota_checks import OWN_CHECKS
+from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from mailquota.core.doctor.paths import PathFacts
 
 _NEARLY_FULL, _FULL = 90.0, 97.0  # percent of a disk

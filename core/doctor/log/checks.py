@@ -6,12 +6,11 @@ from collections.abc import Callable
 
 from mailquota.core.base.endpoints import host_port
 from mailquota.core.base.times import format_age, local_time
-from mailquota.core.doctor import starting
+from mailquota.core.doctor import start_commands
 from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.doctor.facts import Facts
 from mailquota.core.doctor.log import fixes
-from mailquota.core.doctor.log.facts import Group, LogFacts, Tally
-from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from mailquota.core.doctor.log.facts import EventGroup, LogFacts, Tally
+from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from mailquota.core.servers.mail_log.lines import Kind
 
 _NAMED = 5
@@ -44,13 +43,13 @@ def _policy_trouble(facts: Facts) -> Outcome:
     return together(outcomes, _past(log.tally("policy-trouble"), log))
 
 
-def _silent_server(facts: Facts, group: Group) -> Outcome:
+def _silent_server(facts: Facts, group: EventGroup) -> Outcome:
     server, reason = group.newest.subject, group.newest.text
     found = f"Postfix could not ask {server}: {reason} ({_count(group, facts.log)})"
     ours = _is_ours(facts, server)
     if not ours and "quota" not in server:
         return warn(f"{found}; that is not the quota's service, but mail waits for it all the same")
-    start = starting.restart(facts) if ours else starting.dovecot(facts, "restart")
+    start = start_commands.restart(facts) if ours else start_commands.dovecot(facts, "restart")
     fix = fixes.policy(server, reason, start, ours=ours)
     return fail(found, fix) if abs(facts.log.now - group.newest.at) < _HOUR else warn(found, fix)
 
@@ -103,7 +102,7 @@ def _memory(facts: Facts) -> Outcome:
     return together(outcomes, _past(log.tally("out-of-memory"), log))
 
 
-def _service(group: Group) -> str:
+def _service(group: EventGroup) -> str:
     limit = f" (vsz_limit {group.newest.limit})" if group.newest.limit else ""
     user = f", last for {group.newest.text}" if group.newest.text else ""
     return f"Dovecot's service {group.newest.subject}{limit}{user}"
@@ -117,7 +116,7 @@ def _warning_errors(facts: Facts) -> Outcome:
     return _told(facts, "warning-error", fixes.warning_error)
 
 
-def _told(facts: Facts, kind: Kind, fix: Callable[[DovecotFacts, Group], str]) -> Outcome:
+def _told(facts: Facts, kind: Kind, fix: Callable[[DovecotFacts, EventGroup], str]) -> Outcome:
     log = facts.log
     tally = log.tally(kind)
     outcomes = [
@@ -144,7 +143,7 @@ def _most(tally: Tally) -> str:
     return f", most for {', '.join(names)}{' …' if more else ''}" if names else ""
 
 
-def _count(group: Group, log: LogFacts) -> str:
+def _count(group: EventGroup, log: LogFacts) -> str:
     last = f"last {format_age(log.now - group.newest.at)} ago"
     return f"{group.fresh} times, {last}" if group.fresh > 1 else last
 

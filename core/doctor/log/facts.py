@@ -25,7 +25,7 @@ _FILE = re.compile(r"(?:open|execvp)\((/[^()\s]+)\) failed")
 _WRONG_NAME = re.compile(r"read\((/.*)\) failed: Cached message size")
 
 
-class Group(msgspec.Struct, frozen=True):
+class EventGroup(msgspec.Struct, frozen=True):
     """The events of one subject: ``count`` of them, ``fresh`` of those, and the newest."""
 
     newest: LogEvent
@@ -38,7 +38,7 @@ class Tally(msgspec.Struct, frozen=True):
 
     count: int = 0
     fresh: int = 0
-    groups: tuple[Group, ...] = ()
+    groups: tuple[EventGroup, ...] = ()
 
 
 class LogFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +63,7 @@ class LogFacts(msgspec.Struct, frozen=True, kw_only=True):
         return self.tallies.get(kind, Tally())
 
 
-class Changes(msgspec.Struct, frozen=True):
+class LastChanges(msgspec.Struct, frozen=True):
     """When something was last changed, in seconds since the epoch, 0 where that is not known."""
 
     postfix: float = 0.0
@@ -86,7 +86,7 @@ def last_change(paths: Iterable[str]) -> float:
     return max(times)
 
 
-def add_up(read: LogRead, now: float, changes: Changes) -> LogFacts:
+def add_up(read: LogRead, now: float, changes: LastChanges) -> LogFacts:
     """The facts for the checks."""
     if not read.sources:
         return LogFacts(fault=read.fault or "there is no mail log", now=now)
@@ -113,7 +113,7 @@ def _tally(events: list[LogEvent], mended_at: float, files: dict[str, float]) ->
     for some in by_subject.values():
         # the log has whole seconds: what was said in that of the change counts as said after it
         fresh = [event for event in some if event.at >= int(max(mended_at, _mended_at(event, files)))]
-        groups.append(Group((fresh or some)[0], len(some), len(fresh)))
+        groups.append(EventGroup((fresh or some)[0], len(some), len(fresh)))
     groups.sort(key=lambda group: (group.fresh, group.count, group.newest.at), reverse=True)
     return Tally(len(events), sum(group.fresh for group in groups), tuple(groups[:GROUPS]))
 

@@ -6,9 +6,9 @@ import re
 import shlex
 
 from mailquota.core.base.text import visible
+from mailquota.core.doctor.dovecot.common import append, doveadm, is_modern, reload
 from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.doctor.dovecot.view import append, doveadm, is_modern, reload
-from mailquota.core.doctor.log.facts import Group
+from mailquota.core.doctor.log.facts import EventGroup
 
 _MIB = 1 << 20
 _LEAST = 512  # MiB
@@ -35,7 +35,7 @@ def empty_answer(facts: DovecotFacts) -> str:
     return append(facts, "quota_status_toolarge = 552 5.2.3 The message is larger than the whole mailbox")
 
 
-def memory(facts: DovecotFacts, group: Group) -> str:
+def memory(facts: DovecotFacts, group: EventGroup) -> str:
     """Twice the memory for one service, at least 512 MB."""
     limit = _MEMORY.fullmatch(group.newest.limit)
     mebibytes = max(_LEAST, int(2 * int(limit[1]) * _FACTORS[limit[2]])) if limit else 2 * _LEAST
@@ -84,7 +84,7 @@ done'
 {doveadm(facts)} quota recalc -u {user}"""
 
 
-def quota_error(facts: DovecotFacts, group: Group) -> str:
+def quota_error(facts: DovecotFacts, group: EventGroup) -> str:
     """For a use or limit that Dovecot can't find out."""
     if group.newest.subject and is_wrong_size(group.newest.text):
         return wrong_size(facts, group.newest.subject)
@@ -104,7 +104,7 @@ def quota_error(facts: DovecotFacts, group: Group) -> str:
     return f"test ! -L {path}\nchown -h --reference={shlex.quote(folder)} {path}\nchmod 600 {path}"
 
 
-def warning_error(_facts: DovecotFacts, group: Group) -> str:
+def warning_error(_facts: DovecotFacts, group: EventGroup) -> str:
     """For warnings of Dovecot that don't leave."""
     failed = _FAILED.search(group.newest.text)
     if failed is None:

@@ -6,10 +6,9 @@ import time
 from pathlib import Path
 
 from mailquota.core.base import programs
-from mailquota.core.doctor.log.facts import Changes, LogFacts, add_up, last_change
+from mailquota.core.doctor.log.facts import LastChanges, LogFacts, add_up, last_change
 from mailquota.core.servers.dovecot.conf import Block
-from mailquota.core.servers.mail_log.places import ask_dovecot, ask_postfix, log_files
-from mailquota.core.servers.mail_log.source import last_day, read_log
+from mailquota.core.servers.mail_log.source import ask_dovecot, ask_postfix, last_day, log_files, read_log
 from mailquota.core.settings.config import Config
 
 
@@ -17,7 +16,7 @@ def log_facts(config: Config, run: programs.Run = programs.run, now: float | Non
     """What the log of the last day says, for the doctor. Blocks for a second at most; nothing is an error."""
     now = time.time() if now is None else now
     postfix, dovecot, file = ask_postfix(run), *ask_dovecot(config.settings.mailstore.doveadm, run)
-    changes = Changes(
+    changes = LastChanges(
         last_change([*_files_of(postfix.get("config_directory", "")), *_sockets(config)]),
         last_change([*_files_of(str(Path(file).parent)), *_scripts(dovecot)]),
     )

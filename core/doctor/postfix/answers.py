@@ -10,8 +10,7 @@ import re
 import shlex
 
 from mailquota.core.base.text import shown, visible
-from mailquota.core.doctor.facts import Facts
-from mailquota.core.doctor.model import Check, Outcome, fail, ok, together, warn
+from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, together, warn
 from mailquota.core.doctor.postfix.lists import RELOAD, needs_postfix
 from mailquota.core.settings.declared import Policy
 

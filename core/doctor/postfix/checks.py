@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from mailquota.core.base.text import visible
-from mailquota.core.doctor import starting
-from mailquota.core.doctor.facts import Facts
-from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, warn
+from mailquota.core.doctor import start_commands
+from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, warn
 from mailquota.core.doctor.postfix.answers import ANSWER_CHECKS
 from mailquota.core.doctor.postfix.lists import needs_postfix
-from mailquota.core.doctor.postfix.place import LIST_CHECKS
+from mailquota.core.doctor.postfix.placement import LIST_CHECKS
 from mailquota.core.doctor.postfix.relay import RELAY_CHECKS
 from mailquota.core.doctor.postfix.socket import SOCKET_CHECKS
 
@@ -35,7 +34,7 @@ def _version(facts: Facts) -> Outcome:
 def _running(facts: Facts) -> Outcome:
     if facts.postfix.running is None:
         return skip("whether Postfix runs is not known: master(8) answers root alone")
-    return ok("Postfix runs") if facts.postfix.running else fail("Postfix does not run", starting.postfix(facts))
+    return ok("Postfix runs") if facts.postfix.running else fail("Postfix does not run", start_commands.postfix(facts))
 
 
 POSTFIX_CHECKS: tuple[Check, ...] = (

@@ -55,7 +55,7 @@ class Smtpd(msgspec.Struct, frozen=True):
         return self.service.rpartition("/")[0].rpartition(":")[2]
 
 
-class Probe(msgspec.Struct, frozen=True):
+class ProbeAnswer(msgspec.Struct, frozen=True):
     """How a harmless request was met: ``text`` is what came, or the error in words."""
 
     result: Answer = "not asked"
@@ -68,7 +68,7 @@ class SocketFacts(msgspec.Struct, frozen=True):
     address: str
     file: PathFacts | None = None
     folders: tuple[PathFacts, ...] = ()
-    probe: Probe = Probe()
+    probe: ProbeAnswer = ProbeAnswer()
 
 
 class PostfixFacts(msgspec.Struct, frozen=True, kw_only=True):

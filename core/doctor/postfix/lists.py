@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from mailquota.core.base.text import visible
-from mailquota.core.doctor.facts import Facts
-from mailquota.core.doctor.model import Outcome, skip
+from mailquota.core.doctor.model import Facts, Outcome, skip
 from mailquota.core.doctor.postfix.facts import OTHER_LISTS, RECIPIENT, RELAY, PostfixFacts, Smtpd
 from mailquota.core.servers.postfix.restrictions import Entry, PolicyCheck, entries, policy_check, postfix_service
 
@@ -25,7 +24,7 @@ _SUBMISSION_PORTS = frozenset({"submission", "submissions", "smtps", "587", "465
 _INCOMING_PORTS = frozenset({"smtp", "25"})
 
 
-class List(msgspec.Struct, frozen=True):
+class RestrictionList(msgspec.Struct, frozen=True):
     """A restriction list: its parameter, and the service of master.cf that overrides it, "" for main.cf."""
 
     parameter: str
@@ -83,14 +82,14 @@ def incoming(facts: PostfixFacts) -> tuple[Smtpd, ...]:
     return found or tuple(one for one in facts.smtpds if not is_submission(one))[:1]
 
 
-def list_of(facts: PostfixFacts, parameter: str, smtpd: Smtpd | None = None) -> List:
+def list_of(facts: PostfixFacts, parameter: str, smtpd: Smtpd | None = None) -> RestrictionList:
     """A list as one service has it."""
     if smtpd is not None and parameter in smtpd.overrides:
-        return List(parameter, smtpd.overrides[parameter], smtpd.service)
-    return List(parameter, facts.values.get(parameter, ""))
+        return RestrictionList(parameter, smtpd.overrides[parameter], smtpd.service)
+    return RestrictionList(parameter, facts.values.get(parameter, ""))
 
 
-def judged_list(facts: Facts) -> List:
+def judged_list(facts: Facts) -> RestrictionList:
     """The one to look at, and to mend."""
     main = list_of(facts.postfix, RECIPIENT)
     asked_in_main = bool(ours(facts, main))
@@ -101,13 +100,13 @@ def judged_list(facts: Facts) -> List:
     return main
 
 
-def checks_in(found: List) -> list[tuple[int, PolicyCheck]]:
+def checks_in(found: RestrictionList) -> list[tuple[int, PolicyCheck]]:
     """All policy services of a list, with their positions."""
     asked = ((at, policy_check(entry)) for at, entry in enumerate(found.entries))
     return [(at, check) for at, check in asked if check is not None]
 
 
-def ours(facts: Facts, found: List) -> list[tuple[int, PolicyCheck]]:
+def ours(facts: Facts, found: RestrictionList) -> list[tuple[int, PolicyCheck]]:
     """Those that are an address of ``policy.listen``."""
     addresses = our_addresses(facts)
     return [(at, check) for at, check in checks_in(found) if address_of(check.service, facts.postfix) in addresses]
@@ -120,7 +119,7 @@ def asked_anywhere(facts: Facts) -> bool:
     return any(ours(facts, found) for found in lists)
 
 
-def quota_status(facts: Facts, found: List) -> list[tuple[int, PolicyCheck]]:
+def quota_status(facts: Facts, found: RestrictionList) -> list[tuple[int, PolicyCheck]]:
     """Those that are Dovecot's, by the names and ports that guides use, or ``policy.compare_with``."""
     compared = facts.config.settings.policy.compare_address
     known = {_canonical(str(compared))} if compared else set()

@@ -14,7 +14,15 @@ from time import monotonic
 from mailquota.core.base import programs
 from mailquota.core.base.endpoints import SUN_PATH_MAX, ListenAddress
 from mailquota.core.doctor import paths
-from mailquota.core.doctor.postfix.facts import PARAMETERS, RECIPIENT, Answer, PostfixFacts, Probe, Smtpd, SocketFacts
+from mailquota.core.doctor.postfix.facts import (
+    PARAMETERS,
+    RECIPIENT,
+    Answer,
+    PostfixFacts,
+    ProbeAnswer,
+    Smtpd,
+    SocketFacts,
+)
 from mailquota.core.servers.postfix.maps import parse_map_file
 from mailquota.core.servers.postfix.restrictions import entries, policy_check
 from mailquota.core.settings.actions import PROBE
@@ -119,14 +127,14 @@ def look_at(address: ListenAddress) -> SocketFacts:
     if address.kind == "inet":
         return SocketFacts(str(address), probe=probe(address))
     file = paths.look(address.path)
-    asked = probe(address) if file.kind == "socket" else Probe()
+    asked = probe(address) if file.kind == "socket" else ProbeAnswer()
     return SocketFacts(str(address), file, paths.folders_above(address.path), asked)
 
 
-def probe(address: ListenAddress, question: bytes = PROBE) -> Probe:
+def probe(address: ListenAddress, question: bytes = PROBE) -> ProbeAnswer:
     """Ask one harmless question and wait PATIENCE for the whole answer."""
     if len(os.fsencode(address.path)) > SUN_PATH_MAX:
-        return Probe()
+        return ProbeAnswer()
     deadline = monotonic() + PATIENCE
     try:
         with contextlib.closing(_connect(address)) as sock:
@@ -136,14 +144,14 @@ def probe(address: ListenAddress, question: bytes = PROBE) -> Probe:
         return _no_answer(error)
 
 
-def _no_answer(error: Exception) -> Probe:
+def _no_answer(error: Exception) -> ProbeAnswer:
     if isinstance(error, (TimeoutError, BlockingIOError)):  # the second: its backlog is full
-        return Probe("silent", f"no answer within {PATIENCE:g} s")
+        return ProbeAnswer("silent", f"no answer within {PATIENCE:g} s")
     text = getattr(error, "strerror", None) or str(error)
     results: dict[type[Exception], Answer] = {
         FileNotFoundError: "missing", ConnectionRefusedError: "refused", PermissionError: "denied",
     }  # fmt: skip
-    return Probe(results.get(type(error), "closed"), text)
+    return ProbeAnswer(results.get(type(error), "closed"), text)
 
 
 def _connect(address: ListenAddress) -> socket.socket:
@@ -160,7 +168,7 @@ def _connect(address: ListenAddress) -> socket.socket:
     return sock
 
 
-def _answer(sock: socket.socket, deadline: float) -> Probe:
+def _answer(sock: socket.socket, deadline: float) -> ProbeAnswer:
     received = b""
     try:
         while b"\n\n" not in received and len(received) < _LONGEST_ANSWER:
@@ -172,8 +180,8 @@ def _answer(sock: socket.socket, deadline: float) -> Probe:
         if received[: len(_ANSWER)] in {b"", _ANSWER}:
             raise  # else it is a greeting, which tells who is there
     if not received:
-        return Probe("closed", "the connection was closed without an answer")
-    return Probe("answer", received.decode(errors="replace"))
+        return ProbeAnswer("closed", "the connection was closed without an answer")
+    return ProbeAnswer("answer", received.decode(errors="replace"))
 
 
 def _receive(sock: socket.socket, deadline: float) -> bytes:

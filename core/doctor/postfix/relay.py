@@ -6,10 +6,9 @@ import ipaddress
 import shlex
 
 from mailquota.core.base.text import visible
-from mailquota.core.doctor.facts import Facts
-from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together
+from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together
 from mailquota.core.doctor.postfix.facts import RECIPIENT, RELAY, PostfixFacts, Smtpd
-from mailquota.core.doctor.postfix.lists import RELOAD, List, incoming, is_submission, list_of, needs_postfix
+from mailquota.core.doctor.postfix.lists import RELOAD, RestrictionList, incoming, is_submission, list_of, needs_postfix
 from mailquota.core.servers.postfix.restrictions import RELAY_CONTROL, Entry, policy_check
 
 _SAFE = "permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination"
@@ -37,7 +36,7 @@ def _controlled(postfix: PostfixFacts, smtpd: Smtpd | None) -> Outcome:
     return fail(f"nothing in {relay} or {recipient} keeps strangers from relaying", fix)
 
 
-def _controls(found: List) -> bool:
+def _controls(found: RestrictionList) -> bool:
     """Whether a list gets to an entry that ends relaying; a ``permit`` before it lets everybody through."""
     for entry in found.entries:
         if entry.name in RELAY_CONTROL:
@@ -89,11 +88,11 @@ def _users(services: list[Smtpd]) -> str:
     return f"users of {', '.join(one.service for one in services)} meet"
 
 
-def _without_permit(found: List) -> str:
+def _without_permit(found: RestrictionList) -> str:
     return ", ".join(str(entry) for entry in found.entries if entry.name != _LOGGED_IN)
 
 
-def _stops_users(found: List) -> bool:
+def _stops_users(found: RestrictionList) -> bool:
     """Whether a list refuses foreign recipients before it lets those through who are logged in."""
     for entry in found.entries:
         if _lets_users_pass(entry):

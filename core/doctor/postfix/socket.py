@@ -8,9 +8,8 @@ import shlex
 
 from mailquota.core.base.endpoints import SUN_PATH_MAX, parse_listen
 from mailquota.core.base.text import shown, visible
-from mailquota.core.doctor import starting
-from mailquota.core.doctor.facts import Facts
-from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from mailquota.core.doctor import start_commands
+from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from mailquota.core.doctor.paths import ENTER, WRITE, PathFacts, UserFacts, allows
 from mailquota.core.doctor.postfix.facts import RECIPIENT, SocketFacts
 from mailquota.core.doctor.postfix.lists import judged_list, list_of, needs_our_check, needs_postfix, our_service, ours
@@ -87,11 +86,13 @@ def _one_file(facts: Facts, one: SocketFacts) -> Outcome:
     if file.kind == "closed":
         return skip(f"{file.fault}: {_AS_ROOT}")
     if file.kind == "missing":
-        return fail(f"there is no socket {path}: mailquota does not run, or listens elsewhere", starting.reopen(facts))
+        return fail(
+            f"there is no socket {path}: mailquota does not run, or listens elsewhere", start_commands.reopen(facts)
+        )
     if file.kind != "socket":  # mailquota replaces nothing but a socket
-        return fail(f"{path} is a {file.kind}, not a socket", f"mv {name} {name}.old\n{starting.reopen(facts)}")
+        return fail(f"{path} is a {file.kind}, not a socket", f"mv {name} {name}.old\n{start_commands.reopen(facts)}")
     stale = one.probe.result == "refused"
-    return fail(f"{path} is stale: nobody listens there any more", starting.restart(facts)) if stale else ok("")
+    return fail(f"{path} is stale: nobody listens there any more", start_commands.restart(facts)) if stale else ok("")
 
 
 def _rights(facts: Facts) -> Outcome:
@@ -180,10 +181,12 @@ def _one_answer(facts: Facts, one: SocketFacts) -> Outcome:
     if probe.result == "denied":
         return skip(f"{one.address}: permission denied; {_AS_ROOT}")
     if probe.result == "silent":
-        return fail(f"{one.address} takes connections, but does not answer ({probe.text})", starting.restart(facts))
+        return fail(
+            f"{one.address} takes connections, but does not answer ({probe.text})", start_commands.restart(facts)
+        )
     if probe.result in {"missing", "not asked"}:
         return skip(f"{one.address} could not be asked: see policy-socket")
-    return fail(f"{one.address}: {visible(probe.text)}", starting.restart(facts))
+    return fail(f"{one.address}: {visible(probe.text)}", start_commands.restart(facts))
 
 
 def _text(facts: Facts, address: str, text: str) -> Outcome:

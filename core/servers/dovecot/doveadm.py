@@ -2,7 +2,7 @@
 
 doveadm runs with an environment of its own: TZ=UTC, because it prints local times without a zone, and LC_ALL=C. Its
 exit codes are those of sysexits: 67 no such user, 68 no such mailbox, 75 Dovecot does not answer. An error that it
-writes while it ends with 0 is one all the same (core/servers/dovecot/complaints.py).
+writes while it ends with 0 is one all the same (core/servers/dovecot/doveadm_errors.py).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import IO, Protocol
 import msgspec
 
 from mailquota.core.base.errors import MailquotaError, NoSuchAccountError, UnreachableError
-from mailquota.core.servers.dovecot.complaints import errors, outcome
+from mailquota.core.servers.dovecot.doveadm_errors import errors, outcome
 from mailquota.core.servers.dovecot.quota_rows import MailboxSize, Quota, mailbox_sizes, quotas, table_rows
 
 ONE_USER_TIMEOUT = 10.0  # seconds; Dovecot itself waits 60 s for a database that is gone
@@ -42,7 +42,7 @@ class TrashMessage(msgspec.Struct, frozen=True, array_like=True):
     saved: float
 
 
-class Tool(Protocol):
+class DoveadmTool(Protocol):
     """What is asked of doveadm, by its command or its HTTP API. Every method blocks.
 
     All raise NoSuchAccountError, UnreachableError where Dovecot does not answer, and MailquotaError.

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import msgspec
 
 from mailquota.core.servers.dovecot.conf import Block, dovecot_version, parse_doveconf, plugin_values
-from mailquota.core.servers.dovecot.ignored import FolderRule
+from mailquota.core.servers.dovecot.folder_names import FolderRule
 
 _MAILDIR = {"", "auto", "maildir"}  # formats that may be Maildir; Dovecot finds out by itself where nothing is set
 _DICT_OPTIONS = {"noenforcing", "ignoreunlimited", "hidden", "no-unset"}

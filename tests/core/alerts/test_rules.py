@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailquota.core.alerts.rules import BELOW, HYSTERESIS, Policy, judge, parse_marks, reached
-from mailquota.core.base.model import Told
+from mailquota.core.base.model import LastWarning
 
 DAY = 86400.0
 POLICY = Policy(parse_marks([80, 95]), 7 * DAY, True)
@@ -20,7 +20,7 @@ class Mailbox:
     def __init__(self, policy: Policy = POLICY, limit: int | None = LIMIT) -> None:
         self.policy = policy
         self.limit = limit
-        self.told: Told | None = None
+        self.told: LastWarning | None = None
         self.now = 1_000_000.0
 
     def at(self, used: int | None, later: float = 1.0) -> str:
@@ -125,7 +125,7 @@ def test_a_size_that_is_left() -> None:
 def test_without_marks_nobody_is_told_anything() -> None:
     """Not that there is room either, whatever was said by hand."""
     box = Mailbox(POLICY._replace(marks=()))
-    box.told = Told(95.0, box.now)
+    box.told = LastWarning(95.0, box.now)
     assert box.through(990, 100, 990) == ["", "", ""]
     assert box.told is None
 
@@ -153,7 +153,7 @@ def test_equality_counts_as_reached_and_not_a_byte_less() -> None:
 
 @pytest.mark.parametrize("limit", [0, None])
 def test_no_limit_is_never_divided_by(limit: int | None) -> None:
-    assert judge(Told(80.0, 0.0), 5, limit, POLICY, 1.0) == ("", None)
+    assert judge(LastWarning(80.0, 0.0), 5, limit, POLICY, 1.0) == ("", None)
 
 
 steps = st.lists(st.tuples(st.integers(0, 1200), st.sampled_from([1.0, DAY, -DAY])), max_size=40)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mailquota.core.alerts.thresholds import Settings
-from mailquota.core.base.model import Account, Told
+from mailquota.core.base.model import Account, LastWarning
 from mailquota.core.history import sqlite
 from mailquota.core.history.connection import StateError
 from mailquota.core.mailboxes.measure import Measurement
@@ -304,6 +304,6 @@ def test_what_another_engine_told_is_learnt(make_town: MakeTown) -> None:
         await other.step()
         town.set(JOHN, 850)
         await town.step()
-        assert town.thresholds.told == {JOHN: Told(80.0, other.now)}
+        assert town.thresholds.told == {JOHN: LastWarning(80.0, other.now)}
 
     run(scene())

@@ -11,7 +11,7 @@ import pytest
 
 from mailquota.core.alerts.warn_now import MERGE_SECONDS, parse_mark
 from mailquota.core.base.errors import MailquotaError, UsageError
-from mailquota.core.base.model import Told
+from mailquota.core.base.model import LastWarning
 from mailquota.core.control.results import WarnResult
 from tests.core.loops import run
 from tests.core.town import JOHN, Town, failing
@@ -221,7 +221,7 @@ def test_without_a_state_database_it_is_sent(tmp_path: Path) -> None:
 def test_what_dovecot_says_is_remembered_as_our_own(town: Town) -> None:
     town.set(JOHN, 1000)
     warned(town, "95")
-    assert town.book.told() == {JOHN: Told(95.0, town.now, True, True)}
+    assert town.book.told() == {JOHN: LastWarning(95.0, town.now, True, True)}
     assert town.thresholds.told == town.book.told()
 
 

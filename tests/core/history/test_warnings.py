@@ -7,7 +7,7 @@ from contextlib import closing
 import msgspec
 import pytest
 
-from mailquota.core.base.model import Told
+from mailquota.core.base.model import LastWarning
 from mailquota.core.base.mysql import Target
 from mailquota.core.control.results import WarningRow
 from mailquota.core.history.database import StateDatabase
@@ -26,8 +26,8 @@ def news(mark: str = "80%", address: str = JOHN) -> News:
     return News(address, mark, 81.5, 815, 1000)
 
 
-def told(percent: float = 80.0, at: float = NOW, *, over: bool = False, room: bool = True) -> Told:
-    return Told(percent, at, over, room)
+def told(percent: float = 80.0, at: float = NOW, *, over: bool = False, room: bool = True) -> LastWarning:
+    return LastWarning(percent, at, over, room)
 
 
 def rows(book: WarningLog) -> list[WarningRow]:
@@ -38,7 +38,9 @@ def states(book: WarningLog) -> dict[str, str]:
     return {row.mark: row.state for row in rows(book)}
 
 
-def tell(book: WarningLog, mark: str, percent: float, before: Told | None = None, now: float = NOW) -> Told:
+def tell(
+    book: WarningLog, mark: str, percent: float, before: LastWarning | None = None, now: float = NOW
+) -> LastWarning:
     after = told(percent, now)
     assert book.apply([Change(JOHN, before, after, news(mark))], now)
     return after

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.servers.dovecot.folder_names import TrashNames
 
 ADDRESS = "edge@example.org"
 _numbers = itertools.count()

@@ -6,7 +6,7 @@ from functools import reduce
 
 import pytest
 
-from mailquota.core.doctor.dovecot.facts import Account, DovecotFacts, FileFact
+from mailquota.core.doctor.dovecot.facts import AccountFacts, DovecotFacts, FileFacts
 from mailquota.core.doctor.postfix.facts import PostfixFacts, Smtpd
 from tests.core.doctor.dovecot.dovecots import (
     BOOKWORM,
@@ -26,13 +26,13 @@ from tests.core.doctor.dovecot.dovecots import (
 )
 
 FULL = "452 4.2.2 Mailbox is full and cannot receive any more emails"
-LARGE_INDEX = FileFact(path="/var/vmail/x/y/Maildir", size=200 << 20)
+LARGE_INDEX = FileFacts(path="/var/vmail/x/y/Maildir", size=200 << 20)
 _FOLDER = "/var/vmail/x/y/Maildir"
-MAILDIRSIZE = FileFact(path=f"{_FOLDER}/maildirsize", folder=_FOLDER, uid=5000, owner=5000, mode=0o600)
-ROOTS = FileFact(path="/v/o'n/maildirsize", folder="/v/o'n", uid=0, owner=5000, mode=0o600)
+MAILDIRSIZE = FileFacts(path=f"{_FOLDER}/maildirsize", folder=_FOLDER, uid=5000, owner=5000, mode=0o600)
+ROOTS = FileFacts(path="/v/o'n/maildirsize", folder="/v/o'n", uid=0, owner=5000, mode=0o600)
 ON, OFF = (("mail_plugins {", f"quota = {switch}", "}") for switch in ("yes", "no"))
-NOBODY_KNOWN = {"sample": (Account(address="john@example.org", expected=0, unknown=True),)}
-CLOSED = FileFact(path="/v/m", folder="/v", uid=5, owner=5, mode=0o440)
+NOBODY_KNOWN = {"sample": (AccountFacts(address="john@example.org", expected=0, unknown=True),)}
+CLOSED = FileFacts(path="/v/m", folder="/v", uid=5, owner=5, mode=0o440)
 
 
 def setting(line: str) -> Change:
@@ -144,7 +144,7 @@ CASES: list[StateCase] = [
     ("lmtp-username", BULLSEYE, adding("auth_username_format = %Ln"), {}, "ok", "whole address", ""),
     ("lmtp-username", BULLSEYE, str, NOBODY_KNOWN, "skip", "could not be asked", ""),
     ("memory-limit", BULLSEYE, str, {}, "ok", "no mailbox has an index", ""),
-    ("memory-limit", BULLSEYE, str, {"largest_index": FileFact(path="/v", size=5 << 20)}, "ok", "5 MiB", ""),
+    ("memory-limit", BULLSEYE, str, {"largest_index": FileFacts(path="/v", size=5 << 20)}, "ok", "5 MiB", ""),
     ("memory-limit", BULLSEYE, str,
      {"largest_index": LARGE_INDEX}, "warn", "imap 256 MiB, lmtp 256 MiB, quota-status 256 MiB",
      "service quota-status {\n  vsz_limit = 768M"),

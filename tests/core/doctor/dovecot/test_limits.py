@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from mailquota.core.doctor.dovecot.facts import Account, Script, UserQuery
-from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.dovecot.facts import AccountFacts, ScriptFacts, UserQueries
 from mailquota.core.doctor.host.facts import DatabaseFacts, HostFacts
+from mailquota.core.doctor.model import Facts
 from tests.core.doctor.dovecot.dovecots import (
     BOOKWORM,
     BULLSEYE,
@@ -30,7 +30,7 @@ from tests.core.doctor.healthy import outcome
 
 SCRIPT = "/usr/local/bin/quota-warning.sh"
 LDA = "cat | /usr/lib/dovecot/dovecot-lda -d $2"
-UNLISTED = UserQuery(file="/etc/dovecot/dovecot-sql.conf.ext", user="SELECT quota FROM virtual_users")
+UNLISTED = UserQueries(file="/etc/dovecot/dovecot-sql.conf.ext", user="SELECT quota FROM virtual_users")
 LISTING = msgspec.structs.replace(UNLISTED, iterate="SELECT email AS user FROM virtual_users")
 TWO_ROOTS = adding("plugin {", "quota2 = count:Other", "}")
 IN_BLOCK = replacing("  quota_warning warn-100 {", "  storage_size = 3000\n  quota_warning warn-100 {")
@@ -38,7 +38,7 @@ IN_BLOCK = replacing("  quota_warning warn-100 {", "  storage_size = 3000\n  quo
 
 def john(fields: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
     """One account with a limit of 100,000 bytes."""
-    return {"sample": (Account(address=JOHN, expected=100000, fields=fields or {}, **more),)}
+    return {"sample": (AccountFacts(address=JOHN, expected=100000, fields=fields or {}, **more),)}
 
 
 def rule(text: str, enforced: int | None = None) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def size(text: str, enforced: int | None = None) -> dict[str, Any]:
 
 def script(*lines: str, mode: int = 0o755, **more: Any) -> dict[str, Any]:
     """The warning service's."""
-    return {"scripts": (Script(service="quota-warning", path=SCRIPT, mode=mode, lines=lines, **more),)}
+    return {"scripts": (ScriptFacts(service="quota-warning", path=SCRIPT, mode=mode, lines=lines, **more),)}
 
 
 def listener(*lines: str) -> Change:
@@ -166,8 +166,8 @@ CASES: list[StateCase] = [
      "no table users", "cat >> /etc/dovecot/dovecot-sql.conf.ext"),
     ("user-listing", BULLSEYE, str, {"listed": None, "listing_fault": "took longer", "query": LISTING}, "warn",
      "took longer", "doveadm log errors"),
-    ("user-listing", BULLSEYE, str, {"listed": None, "listing_fault": "x", "query": UserQuery(user="SELECT 1")}, "warn",
-     "x", "# give"),
+    ("user-listing", BULLSEYE, str, {"listed": None, "listing_fault": "x", "query": UserQueries(user="SELECT 1")},
+     "warn", "x", "# give"),
     ("user-listing", TRIXIE, str, {"listed": None, "listing_fault": "x"}, "warn", "x",
      "userdb sql {\n  iterate_query = "),
     ("user-listing", BULLSEYE, str, {"users": ("static",)}, "skip", "not covered: user database 'static'", ""),
@@ -236,7 +236,7 @@ CASES: list[StateCase] = [
 def test_a_state(case: StateCase) -> None:
     check, output, change, known, state, found, fix = case
     if fix == "#":  # by hand, where the query is none that is known
-        known = {"query": UserQuery(file="/etc/dovecot/sql.ext", user="SELECT limit_of(x)"), **known}
+        known = {"query": UserQueries(file="/etc/dovecot/sql.ext", user="SELECT limit_of(x)"), **known}
     finding = say(check, facts(output, change, **known))
     assert finding.state == state, finding
     assert found in finding.found
@@ -283,7 +283,7 @@ def test_the_limit_of_the_block_counts_outside_it_where_nothing_else_does() -> N
 
 
 def test_of_many_that_differ_some_are_named() -> None:
-    sample = [Account(address=f"{name}@x.org", expected=None, enforced=5) for name in "abcdef"]
+    sample = [AccountFacts(address=f"{name}@x.org", expected=None, enforced=5) for name in "abcdef"]
     finding = say("quota-limits", facts(BULLSEYE, sample=tuple(sample), accounts=1000))
     assert finding.found.startswith("6 of 1000 accounts were asked about, 6 differ: a@x.org: unlimited in the database")
     assert "d@x.org" in finding.found

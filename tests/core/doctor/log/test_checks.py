@@ -11,10 +11,9 @@ import pytest
 
 from mailquota.core.base.times import local_time
 from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.doctor.facts import Facts
 from mailquota.core.doctor.log.checks import LOG_CHECKS
-from mailquota.core.doctor.log.facts import GROUPS, Changes, LogFacts, add_up, last_change
-from mailquota.core.doctor.model import Outcome
+from mailquota.core.doctor.log.facts import GROUPS, LastChanges, LogFacts, add_up, last_change
+from mailquota.core.doctor.model import Facts, Outcome
 from mailquota.core.servers.mail_log.lines import Kind, LogEvent
 from mailquota.core.servers.mail_log.source import LogRead
 from mailquota.core.settings.config import Config
@@ -23,7 +22,7 @@ from mailquota.core.settings.declared import Policy, Settings
 NOW = 1795780800.0
 LISTEN = ("unix:/var/spool/postfix/private/mailquota", "inet:127.0.0.1:12341")
 CONFIG = Config(Settings(policy=Policy(listen=LISTEN)), {})
-NEVER = Changes()
+NEVER = LastChanges()
 DOVECOT = DovecotFacts(fault="", release=(2, 3, 19))
 MINUTE, HOUR = 60.0, 3600.0
 OPEN = "Failed to get quota resource STORAGE_BYTES for INBOX: quota-maildir: open({}) failed: {} - copying mail anyway"
@@ -38,7 +37,7 @@ def event(kind: Kind, subject: str = "full@example.org", text: str = "", ago: fl
     return LogEvent(NOW - ago, kind, subject, text, **more)
 
 
-def facts(*events: LogEvent, changes: Changes = NEVER, **more: Any) -> LogFacts:
+def facts(*events: LogEvent, changes: LastChanges = NEVER, **more: Any) -> LogFacts:
     read = LogRead(NOW - 24 * HOUR, ["/var/log/mail.log"], sorted(events, key=lambda each: -each.at), **more)
     return add_up(read, NOW, changes)
 
@@ -123,18 +122,18 @@ def test_trouble_from_before_the_last_change_is_past() -> None:
     log = facts(
         event("policy-trouble", "private/mailquota", "Connection refused", 2 * MINUTE),
         event("out-of-memory", "imap", limit="256 MB", ago=2 * MINUTE),
-        changes=Changes(postfix=NOW - MINUTE),
+        changes=LastChanges(postfix=NOW - MINUTE),
     )
     outcome = judge("policy-trouble", log)
     assert (outcome.state, "none since the last change of the settings; before it 1" in outcome.found) == ("ok", True)
     assert judge("out-of-memory", log).state == "fail"
-    log = facts(event("out-of-memory", "imap", ago=2 * MINUTE), changes=Changes(dovecot=NOW - MINUTE))
+    log = facts(event("out-of-memory", "imap", ago=2 * MINUTE), changes=LastChanges(dovecot=NOW - MINUTE))
     assert judge("out-of-memory", log).state == "ok"
 
 
 def test_trouble_in_the_second_of_the_change_counts() -> None:
     """The log has whole seconds."""
-    log = facts(event("empty-answer", ago=MINUTE), changes=Changes(postfix=NOW - MINUTE + 0.9))
+    log = facts(event("empty-answer", ago=MINUTE), changes=LastChanges(postfix=NOW - MINUTE + 0.9))
     assert judge("empty-answers", log).state == "fail"
 
 

@@ -6,13 +6,12 @@ import os
 from difflib import SequenceMatcher
 
 from mailquota.core.base.text import shown, visible
-from mailquota.core.doctor import starting
-from mailquota.core.doctor.facts import Facts
-from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from mailquota.core.doctor import start_commands
+from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from mailquota.core.doctor.postfix.facts import OTHER_LISTS, RECIPIENT, RELAY
 from mailquota.core.doctor.postfix.lists import (
     RELOAD,
-    List,
+    RestrictionList,
     checks_in,
     incoming,
     is_submission,
@@ -79,7 +78,7 @@ def _once_we_decide(facts: Facts, fix: str) -> str:
         return fix
     engine = facts.host.engine
     if not engine.running:
-        first = starting.start(facts)
+        first = start_commands.start(facts)
     else:
         first = "mailquota reload" if engine.mode == "shadow" else "# see policy-socket and the checks after it"
     return (
@@ -88,7 +87,7 @@ def _once_we_decide(facts: Facts, fix: str) -> str:
     )
 
 
-def _slips(facts: Facts, found: List) -> set[str]:
+def _slips(facts: Facts, found: RestrictionList) -> set[str]:
     """Services that nobody listens at whose name is almost ours, such as mailqouta, or was ours before a change."""
     others = {check.service for _, check in checks_in(found)} - {
         check.service for _, check in quota_status(facts, found)
@@ -111,7 +110,7 @@ def _is_port_slip(port: str, wanted: str) -> bool:
     return len(port) == len(wanted) and port not in _FOREIGN_PORTS and (len(wrong) == 1 or exchanged)
 
 
-def _placed(facts: Facts, found: List) -> str:
+def _placed(facts: Facts, found: RestrictionList) -> str:
     """The list with us in the right place. Dovecot's service goes, unless it still has to decide in our stead."""
     shadow = facts.config.settings.policy.mode == "shadow"
     stays = shadow or not _decides(facts)
@@ -120,11 +119,11 @@ def _placed(facts: Facts, found: List) -> str:
     return place(without(found.text, gone), our_service(facts))
 
 
-def _our_services(facts: Facts, found: List) -> set[str]:
+def _our_services(facts: Facts, found: RestrictionList) -> set[str]:
     return {check.service for _, check in ours(facts, found)}
 
 
-def _elsewhere(facts: Facts, other: List, fix: str) -> Outcome:
+def _elsewhere(facts: Facts, other: RestrictionList, fix: str) -> Outcome:
     """We are asked, but not where recipients are decided about."""
     delayed = facts.postfix.values.get("smtpd_delay_reject", "yes") == "yes"
     found = f"only {other} asks mailquota"
@@ -190,7 +189,7 @@ def _override(facts: Facts) -> Outcome:
     return together(outcomes, ok(f"master.cf keeps no mail from outside away from it{others}"))
 
 
-def _without_override(facts: Facts, own: List) -> str:
+def _without_override(facts: Facts, own: RestrictionList) -> str:
     if entries(own.text):
         return own.change_to(_placed(facts, own))
     return f"postconf -PX {own.service}/{own.parameter}\n{RELOAD}"

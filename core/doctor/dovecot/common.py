@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator
 
 from mailquota.core.base.text import visible
 from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.doctor.facts import Facts
-from mailquota.core.doctor.model import Check, Outcome, skip
+from mailquota.core.doctor.model import Check, Facts, Outcome, skip
 from mailquota.core.doctor.postfix.facts import RECIPIENT, RELAY, PostfixFacts
 from mailquota.core.doctor.postfix.lists import checks_in, list_of
 from mailquota.core.servers.dovecot.conf import Block, plugin_values

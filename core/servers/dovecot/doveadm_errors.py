@@ -20,18 +20,18 @@ _NOT_ITS_WORK = re.compile(r"net_connect_unix\(\S*stats-writer\) failed: .*|Raw 
 _LONGEST = 500  # characters of one error
 
 
-class Complaint(msgspec.Struct, frozen=True):
+class ErrorLine(msgspec.Struct, frozen=True):
     """An error; ``user`` is empty where it is about no user."""
 
     user: str
     text: str
 
 
-def errors(said: str) -> list[Complaint]:
+def errors(said: str) -> list[ErrorLine]:
     """In their order."""
     matches = (_ERROR.fullmatch(line) for line in said.split("\n"))
     return [
-        Complaint(match[1] or "", visible(match[2][:_LONGEST]))
+        ErrorLine(match[1] or "", visible(match[2][:_LONGEST]))
         for match in matches
         if match and not _NOT_ITS_WORK.fullmatch(match[2])
     ]

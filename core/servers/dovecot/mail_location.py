@@ -15,12 +15,12 @@ from mailquota.core.base.programs import Read
 from mailquota.core.servers.dovecot.conf import Block, path_template
 from mailquota.core.servers.dovecot.sql import parse_sql_conf
 
-_SILENT = ""  # a field that a query does not select
+_NOT_SELECTED = ""  # a field that a query does not select
 _MAIL_FIELD = {False: "mail", True: "mail_path"}  # 2.3, 2.4
 _CONSTANT = r"'([^']*)'\s+as\s+[`\"]?{}\b"
 
 
-class Place(msgspec.Struct, frozen=True):
+class MailLocation(msgspec.Struct, frozen=True):
     """``path`` is a template with {domain} and {user}; empty where ``fault`` says why there is none.
 
     ``hidden``: it may well be there, where we may not read.
@@ -32,49 +32,49 @@ class Place(msgspec.Struct, frozen=True):
     hidden: bool = False
 
 
-class _Given(msgspec.Struct, frozen=True):
+class _UserField(msgspec.Struct, frozen=True):
     """A field of user databases: ``value`` is None where it differs by user."""
 
     value: str | None
     origin: str
 
 
-def mail_place(conf: Block, *, modern: bool, read: Read) -> Place:
+def mail_location(conf: Block, *, modern: bool, read: Read) -> MailLocation:
     """The place, or why it can't be told."""
     try:
         given = _userdb_fields(conf, modern=modern, read=read)
     except _UnreadableError as error:
-        return Place(fault=str(error), hidden=True)
+        return MailLocation(fault=str(error), hidden=True)
     mail = given.get("mail", _global_mail(conf, modern=modern))
     if isinstance(mail, str):
-        return Place(fault=mail)
-    home = given.get("home", _Given(conf.values.get("mail_home"), "mail_home"))
+        return MailLocation(fault=mail)
+    home = given.get("home", _UserField(conf.values.get("mail_home"), "mail_home"))
     location, origin = mail.value or "", mail.origin
     if location == "~" or location.startswith("~/"):
         if not home.value:
-            return Place(fault=f"{location} of {origin} is below a home that is not the same path for all users")
+            return MailLocation(fault=f"{location} of {origin} is below a home that is not the same path for all users")
         location, origin = home.value + location[1:], f"{origin}, {home.origin}"
     template = path_template(location, modern=modern)
     if not template:
-        return Place(fault=f"{origin} is not one path for all users")
-    return Place(template.rstrip("/"), origin)
+        return MailLocation(fault=f"{origin} is not one path for all users")
+    return MailLocation(template.rstrip("/"), origin)
 
 
 class _UnreadableError(Exception):
     """A file of a user database can't be read."""
 
 
-def _global_mail(conf: Block, *, modern: bool) -> _Given | str:
+def _global_mail(conf: Block, *, modern: bool) -> _UserField | str:
     """The setting for all, or why it is no Maildir."""
     if not modern:
         location = conf.values.get("mail_location", "")
         path = _maildir_of(location)
-        return _Given(path, "mail_location") if path else _no_maildir("mail_location", location)
+        return _UserField(path, "mail_location") if path else _no_maildir("mail_location", location)
     driver = conf.values.get("mail_driver", "")
     if driver != "maildir":
         return _no_maildir("mail_driver", driver)
     path = conf.values.get("mail_path")
-    return _Given(path, "mail_path") if path else _no_maildir("mail_path", "")
+    return _UserField(path, "mail_path") if path else _no_maildir("mail_path", "")
 
 
 def _no_maildir(name: str, value: str) -> str:
@@ -87,18 +87,18 @@ def _maildir_of(location: str) -> str | None:
     return rest.partition(":")[0] or None if kind == "maildir" else None
 
 
-def _userdb_fields(conf: Block, *, modern: bool, read: Read) -> dict[str, _Given]:
+def _userdb_fields(conf: Block, *, modern: bool, read: Read) -> dict[str, _UserField]:
     """``home`` and ``mail`` as user databases give them; the first that gives one counts."""
-    fields: dict[str, _Given] = {}
+    fields: dict[str, _UserField] = {}
     for userdb in conf.of_kind("userdb"):
         query, constants, origin = _userdb_sources(userdb, modern=modern, read=read)
         home = constants.get("home") or _selected(query, "home")
         mail = constants.get(_MAIL_FIELD[modern]) or _selected(query, _MAIL_FIELD[modern])
-        if home != _SILENT:
-            fields.setdefault("home", _Given(home, f"home of {origin}"))
-        if mail != _SILENT:
+        if home != _NOT_SELECTED:
+            fields.setdefault("home", _UserField(home, f"home of {origin}"))
+        if mail != _NOT_SELECTED:
             mail = mail if modern else _maildir_of(mail or "")
-            fields.setdefault("mail", _Given(mail, f"{_MAIL_FIELD[modern]} of {origin}"))
+            fields.setdefault("mail", _UserField(mail, f"{_MAIL_FIELD[modern]} of {origin}"))
     return fields
 
 
@@ -127,4 +127,4 @@ def _selected(query: str, field: str) -> str | None:
     if constant:
         return constant[1]
     columns = re.split(r"\bfrom\b", re.sub(r"'[^']*'", "", query), maxsplit=1, flags=re.IGNORECASE)[0]
-    return None if re.search(rf"\b{field}\b|select\s+\*", columns, re.IGNORECASE) else _SILENT
+    return None if re.search(rf"\b{field}\b|select\s+\*", columns, re.IGNORECASE) else _NOT_SELECTED

@@ -11,9 +11,8 @@ import msgspec
 from mailquota.core.base.programs import DENIED
 from mailquota.core.base.text import shown, visible
 from mailquota.core.base.units import format_size
-from mailquota.core.doctor import starting
-from mailquota.core.doctor.facts import Facts
-from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from mailquota.core.doctor import start_commands
+from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from mailquota.core.doctor.paths import READ, WRITE, PathFacts
 from mailquota.core.settings.declared import Control
 
@@ -37,7 +36,7 @@ def _engine(facts: Facts) -> Outcome:
     if engine.fault:
         return skip(f"the engine could not be asked: {visible(engine.fault)}")
     if not engine.running:
-        return warn(f"no engine answers at {facts.config.settings.control.socket}", starting.start(facts))
+        return warn(f"no engine answers at {facts.config.settings.control.socket}", start_commands.start(facts))
     shadow = ": it decides and logs, but refuses nothing" if engine.mode == "shadow" else ""
     return ok(f"it runs, version {visible(engine.version)}, mode {visible(engine.mode)}{shadow}")
 
@@ -89,7 +88,7 @@ def _control(facts: Facts) -> Outcome:
     socket = facts.host.files.get("control.socket")
     if socket is not None and socket.kind == "file":
         name = shlex.quote(socket.path)
-        fix = f"mv {name} {name}.old\n{starting.restart(facts)}"
+        fix = f"mv {name} {name}.old\n{start_commands.restart(facts)}"
         outcomes.append(fail(f"{shown(socket.path, 200)} is a file, not a socket", fix))
     missing = [name for name in facts.host.groups_missing if not _is_set(facts, name)]
     told = f"; only root may connect, as there is no group {', '.join(missing)}" if missing else ""
@@ -200,7 +199,7 @@ def _database_fix(facts: Facts) -> str:
     """By what the database itself says: errors 1045 and 1040 of MySQL."""
     fault, accounts = facts.host.database.fault, facts.config.settings.accounts
     if _is_stopped(facts):
-        return starting.database(facts)
+        return start_commands.database(facts)
     if "using password: NO" in fault:
         return f"# no password was given: put it into {visible(accounts.password_file)}, alone on a line, for root only"
     if "using password" in fault:

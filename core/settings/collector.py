@@ -12,10 +12,10 @@ from typing import Any
 from mailquota.core.base.errors import UsageError
 from mailquota.core.servers.dovecot.conf import trash_names
 from mailquota.core.servers.dovecot.quota import quota_facts
-from mailquota.core.settings.config import Found, check_value
+from mailquota.core.settings.config import DiscoveredSettings, check_value
 
 
-class Gathered:
+class SettingsCollector:
     """What would not do as a setting is as good as not found."""
 
     def __init__(self) -> None:
@@ -47,9 +47,9 @@ class Gathered:
         """Whether a value was found."""
         return key in self.values.get(section, {})
 
-    def found(self, doveconf_text: str) -> Found:
+    def found(self, doveconf_text: str) -> DiscoveredSettings:
         """With what the text of doveconf says beside settings."""
-        return Found(
+        return DiscoveredSettings(
             self.values,
             self.origins,
             tuple(trash_names(doveconf_text)),

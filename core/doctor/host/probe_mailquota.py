@@ -21,7 +21,7 @@ _CLIENT = "doctor"
 _ENGINE_SECONDS = 3.0
 
 
-class Accounts(NamedTuple):
+class AccountsAnswer(NamedTuple):
     """``limits``: address → bytes, None for unlimited. Empty where the database can't be read.
 
     ``disabled`` are those that are switched off, which Dovecot need not know.
@@ -32,7 +32,7 @@ class Accounts(NamedTuple):
     disabled: frozenset[str] = frozenset()
 
 
-class Running(NamedTuple):
+class EngineAnswer(NamedTuple):
     """The engine that answers on the control socket, if any; ``status`` is what it says of itself.
 
     That of a ``demo`` lives in a world of its own.
@@ -43,7 +43,7 @@ class Running(NamedTuple):
     demo: bool = False
 
 
-def accounts(config: Config) -> Accounts:
+def accounts(config: Config) -> AccountsAnswer:
     """Who has a mailbox, and whether limits may be edited."""
     writer = config.settings.accounts.write_url.without_password()
     try:
@@ -53,11 +53,11 @@ def accounts(config: Config) -> Accounts:
             limits = {account.address: account.limit for account in found}
             disabled = frozenset(account.address for account in found if not account.enabled)
             faults = {account.address: account.fault for account in found if account.fault}
-            return Accounts(limits, _database(store, writer, faults), disabled)
+            return AccountsAnswer(limits, _database(store, writer, faults), disabled)
         finally:
             store.close()
     except MailquotaError as error:
-        return Accounts({}, DatabaseFacts(known=True, fault=str(error), writer=writer))
+        return AccountsAnswer({}, DatabaseFacts(known=True, fault=str(error), writer=writer))
 
 
 def _database(store: AccountStore, writer: str, faults: dict[str, str]) -> DatabaseFacts:
@@ -89,12 +89,12 @@ def state(config: Config, engine: Status | None) -> StateFacts:
     )  # fmt: skip
 
 
-def engine(config: Config) -> Running:
+def engine(config: Config) -> EngineAnswer:
     """Asked over the control socket, with a few seconds of patience."""
     return asyncio.run(_ask_engine(config.settings.control.socket))
 
 
-async def _ask_engine(path: str) -> Running:
+async def _ask_engine(path: str) -> EngineAnswer:
     try:
         async with asyncio.timeout(_ENGINE_SECONDS):
             client, welcome = await Client.connect(path, _CLIENT, read_only=True)
@@ -103,13 +103,13 @@ async def _ask_engine(path: str) -> Running:
             finally:
                 await client.close()
     except TimeoutError:
-        return Running(EngineFacts(known=True, fault=f"{path}: no answer within {_ENGINE_SECONDS:g} s"))
+        return EngineAnswer(EngineFacts(known=True, fault=f"{path}: no answer within {_ENGINE_SECONDS:g} s"))
     except EngineGoneError as error:
-        return Running(EngineFacts(known=True, fault="" if error.nobody_listens else str(error)))
+        return EngineAnswer(EngineFacts(known=True, fault="" if error.nobody_listens else str(error)))
     except MailquotaError as error:
-        return Running(EngineFacts(known=True, fault=str(error)))
+        return EngineAnswer(EngineFacts(known=True, fault=str(error)))
     facts = EngineFacts(
         known=True, running=True, version=welcome.engine, mode=status.mode,
         uptime_seconds=status.uptime_seconds, listen=tuple(status.listen), policy=status.policy,
     )  # fmt: skip
-    return Running(facts, status, welcome.demo)
+    return EngineAnswer(facts, status, welcome.demo)

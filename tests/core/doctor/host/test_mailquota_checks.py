@@ -10,7 +10,7 @@ import pytest
 from mailquota.core.doctor.host.facts import DatabaseFacts, EngineFacts, StateFacts
 from mailquota.core.doctor.model import Outcome
 from mailquota.core.doctor.paths import PathFacts, UserFacts
-from mailquota.core.doctor.postfix.facts import Probe, SocketFacts
+from mailquota.core.doctor.postfix.facts import ProbeAnswer, SocketFacts
 from mailquota.core.settings.config import Config
 from tests.core.doctor.healthy import HOST, SOCKET, config, facts, folder, host, outcome, postfix
 
@@ -293,7 +293,7 @@ def test_limit_column(kind: str, most: int | None, state: str) -> None:
 
 def test_what_could_not_be_seen_is_named() -> None:
     closed = PathFacts(SOCKET, "closed", fault=f"{SOCKET}: Permission denied")
-    listed = postfix(sockets=(SocketFacts(f"unix:{SOCKET}", closed, (), Probe()),))
+    listed = postfix(sockets=(SocketFacts(f"unix:{SOCKET}", closed, (), ProbeAnswer()),))
     somebody = host(is_root=False, user=UserFacts("anna", 1000, (1000,)), files={"settings": file("/x", 0, "closed")})
     found = outcome("run-as", facts(listed, host=somebody))
     assert (found.state, found.fix) == ("skip", "sudo mailquota doctor")
