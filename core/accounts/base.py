@@ -56,9 +56,13 @@ class SqlStore(ABC):
             return None
         name = f"{statements.table}.{statements.limit}"
         if not statements.column_type:
-            return LimitColumn(name, "INTEGER", HIGHEST_LIMIT)  # in SQLite that is what its values need
+            return LimitColumn(
+                name, type="INTEGER", highest=HIGHEST_LIMIT
+            )  # SQLite stores 64 bits, whatever the column's type
         column = column_of(self._rows(statements.column_type))
-        return LimitColumn(name) if column is None else LimitColumn(name, column.type, column.highest, statements.widen)
+        if column is None:
+            return LimitColumn(name)
+        return LimitColumn(name, type=column.type, highest=column.highest, widen=statements.widen)
 
     def try_writing(self) -> bool:
         """See AccountStore."""

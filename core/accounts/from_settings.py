@@ -17,7 +17,12 @@ def make_store(config: Config) -> AccountStore:
     """
     require(config, "accounts")
     accounts = config.settings.accounts
-    queries = Queries(accounts.users_query, accounts.aliases_query, accounts.set_query, accounts.change_query)
+    queries = Queries(
+        users_query=accounts.users_query,
+        aliases_query=accounts.aliases_query,
+        set_query=accounts.set_query,
+        change_query=accounts.change_query,
+    )
     return open_store(
         database_target(config, accounts.url, "database"),
         schema=accounts.schema,

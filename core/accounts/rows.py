@@ -99,7 +99,7 @@ def account_of(row: Row) -> Account | None:
     if address is None:
         return None
     limit = limit_of(row[1])
-    return Account(address, limit, enabled_of(row[2]) if len(row) > 2 else True, fault_of(row[1], limit))
+    return Account(address, limit, enabled=enabled_of(row[2]) if len(row) > 2 else True, fault=fault_of(row[1], limit))
 
 
 def aliases_of(row: Row, own_rows: bool) -> list[Alias] | None:
@@ -163,4 +163,9 @@ class RowCollector:
 
     def result(self) -> Accounts:
         """What was taken so far."""
-        return Accounts(list(self._accounts.values()), list(self._aliases), self._skipped, tuple(self._examples))
+        return Accounts(
+            accounts=list(self._accounts.values()),
+            aliases=list(self._aliases),
+            skipped=self._skipped,
+            examples=tuple(self._examples),
+        )

@@ -56,11 +56,11 @@ class AccountSync:
     def state(self) -> DatabaseState:
         """Whether the limits in use are those of the database."""
         if self._good_at is None:
-            return DatabaseState("down", None, self._fault)
+            return DatabaseState("down", age_seconds=None, message=self._fault)
         age = time.monotonic() - self._good_at
         overdue = age > 2 * self._refresh + _SILENT_SECONDS
         fault = self._fault or ("it does not answer" if overdue else "")
-        return DatabaseState("stale" if fault else "ok", round(age, 1), fault)
+        return DatabaseState("stale" if fault else "ok", age_seconds=round(age, 1), message=fault)
 
     def follow(self, before: AccountSync) -> None:
         """Settings changed, and the limits in use are still those that ``before`` read."""

@@ -19,7 +19,7 @@ from mailquota.core.base.model import Forecast, Point, Trend
 
 FARTHEST = 3650.0  # days; a forecast beyond ten years is no forecast
 DAY = 86400
-STANDING = Trend(0, 0, 0)
+STANDING = Trend(growth=0, low=0, high=0)
 TREND_DAYS = 30
 _LEAST_DAYS = 2
 _FEW = 7  # increments, under which no mean is made
@@ -34,8 +34,8 @@ def forecast(used: int, limit: int, trend: Trend) -> Forecast:
     """When ``limit`` is reached at this growth: 0 days at or above it, None where it is not in sight."""
     free = limit - used
     if free <= 0:
-        return Forecast(0.0, 0.0, 0.0)
-    return Forecast(_days(free, trend.growth), _days(free, trend.high), _days(free, trend.low))
+        return Forecast(days=0.0, earliest=0.0, latest=0.0)
+    return Forecast(days=_days(free, trend.growth), earliest=_days(free, trend.high), latest=_days(free, trend.low))
 
 
 def _days(free: int, growth: int) -> float | None:
@@ -96,7 +96,7 @@ def _doubt(increments: list[float]) -> float:
 def _told(growth: float, low: float, high: float) -> Trend:
     if low <= 0 <= high:
         growth = 0
-    return Trend(round(growth), round(low), round(high))
+    return Trend(growth=round(growth), low=round(low), high=round(high))
 
 
 def week(points: Sequence[Point], limit: int | None, now: float) -> str:

@@ -70,16 +70,16 @@ def run(argv: Sequence[str], patience: float = PATIENCE) -> ProgramResult:
     if time.monotonic() < _hung.get(asked, 0.0):
         return late
     try:
-        heard = run_raw([program, *argv[1:]], {**os.environ, "LC_ALL": "C", "PATH": path}, patience)
+        printed = run_raw([program, *argv[1:]], {**os.environ, "LC_ALL": "C", "PATH": path}, patience)
     except (OSError, ValueError) as error:
         return ProgramResult(fault=f"{argv[0]} can't be run: {getattr(error, 'strerror', None) or error}")
-    if heard.endless:
+    if printed.endless:
         return ProgramResult(fault=f"{argv[0]} printed more than {MOST_PRINTED >> 20} MiB")
-    if heard.code is None:
+    if printed.code is None:
         _hung[asked] = time.monotonic() + _REST
         return late
-    out, err = heard.out.decode(errors="replace"), heard.err.decode(errors="replace")
-    return ProgramResult(out, err, heard.code, _fault(argv[0], heard.code, err))
+    out, err = printed.out.decode(errors="replace"), printed.err.decode(errors="replace")
+    return ProgramResult(out=out, err=err, code=printed.code, fault=_fault(argv[0], printed.code, err))
 
 
 class RawProgramOutput(msgspec.Struct, frozen=True):
@@ -112,7 +112,7 @@ def run_raw(command: Sequence[str], environment: Mapping[str, str], patience: fl
             endless = False
         finally:
             process.kill()
-    return RawProgramOutput(b"".join(out), b"".join(err), code, endless)
+    return RawProgramOutput(out=b"".join(out), err=b"".join(err), code=code, endless=endless)
 
 
 def _collect(process: subprocess.Popen[bytes], heard: tuple[list[bytes], list[bytes]], until: float) -> bool:

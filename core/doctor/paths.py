@@ -57,9 +57,16 @@ def look(path: str, *, follow: bool = True) -> PathFacts:
     except (OSError, ValueError) as error:
         return PathFacts(path, "closed", fault=f"{path}: {getattr(error, 'strerror', None) or error}")
     return PathFacts(
-        path, _kind(found.st_mode), stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid,
-        user_name(found.st_uid), group_name(found.st_gid), _has_acl(path), found.st_size,
-    )  # fmt: skip
+        path,
+        kind=_kind(found.st_mode),
+        mode=stat.S_IMODE(found.st_mode),
+        uid=found.st_uid,
+        gid=found.st_gid,
+        owner=user_name(found.st_uid),
+        group=group_name(found.st_gid),
+        acl=_has_acl(path),
+        size=found.st_size,
+    )
 
 
 def folders_above(path: str) -> tuple[PathFacts, ...]:

@@ -50,9 +50,9 @@ class SettingsCollector:
     def found(self, doveconf_text: str) -> DiscoveredSettings:
         """With what the text of doveconf says beside settings."""
         return DiscoveredSettings(
-            self.values,
-            self.origins,
-            tuple(trash_names(doveconf_text)),
-            quota_facts(doveconf_text),
-            tuple(dict.fromkeys(self.faults)),
+            values=self.values,
+            origins=self.origins,
+            trash_names=tuple(trash_names(doveconf_text)),
+            quota=quota_facts(doveconf_text),
+            faults=tuple(dict.fromkeys(self.faults)),
         )

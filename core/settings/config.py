@@ -86,7 +86,8 @@ def load(
     merged = {**at_hand.values, **data}
     settings = _convert(merged, where, origin)
     _check_values(settings, where, origin)
-    return Config(settings, origin, file, at_hand, (*_remarks(settings), *at_hand.faults))
+    remarks = (*_remarks(settings), *at_hand.faults)
+    return Config(settings, origin, path=file, found=at_hand, remarks=remarks)
 
 
 @cache

@@ -76,12 +76,12 @@ def _ask(doveadm: str, run: Run) -> ServerOutput:
     trouble = dovecot.fault or ("" if version != (0, 0) else "doveconf printed nothing that names its version")
     trouble = trouble or ("" if is_whole(dovecot.out) else "what doveconf printed ends in the middle")
     return ServerOutput(
-        None if fault else values,
-        fault,
-        None if trouble else parse_doveconf(dovecot.out),
-        trouble,
-        "" if trouble else dovecot.out,
-        version >= (2, 4),
+        postfix=None if fault else values,
+        postfix_fault=fault,
+        dovecot=None if trouble else parse_doveconf(dovecot.out),
+        dovecot_fault=trouble,
+        doveconf="" if trouble else dovecot.out,
+        modern=version >= (2, 4),
     )
 
 

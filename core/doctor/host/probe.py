@@ -73,7 +73,7 @@ def _state_folder(config: Config) -> tuple[str, ...]:
 
 def _sum(limits: Mapping[str, int | None], used: int | None) -> LimitFacts:
     known = [max(0, limit) for limit in limits.values() if limit is not None]
-    return LimitFacts(len(limits), len(limits) - len(known), sum(known), used)
+    return LimitFacts(accounts=len(limits), unlimited=len(limits) - len(known), total=sum(known), used=used)
 
 
 def _sampled(limits: Mapping[str, int | None]) -> list[str]:
@@ -92,7 +92,7 @@ def disk(path: str) -> DiskFacts:
     # What root keeps for itself is full for everybody else, so it does not count, as in df.
     taken = (found.f_blocks - found.f_bfree) * found.f_frsize
     free = found.f_bavail * found.f_frsize
-    return DiskFacts(path, taken + free, free, found.f_files, found.f_favail)
+    return DiskFacts(path, total=taken + free, free=free, inodes=found.f_files, inodes_free=found.f_favail)
 
 
 def _existing(path: str) -> str:
@@ -108,8 +108,8 @@ def _maildir(config: Config, address: str) -> MaildirFacts:
         return MaildirFacts(address, paths.PathFacts(path))
     folder = paths.look(path)
     if folder.kind != "folder":
-        return MaildirFacts(address, folder, folder.fault)
-    return MaildirFacts(address, folder, _listing_fault(path), _closed_above(folder))
+        return MaildirFacts(address, folder, fault=folder.fault)
+    return MaildirFacts(address, folder, fault=_listing_fault(path), closed=_closed_above(folder))
 
 
 def _closed_above(folder: paths.PathFacts) -> paths.PathFacts | None:

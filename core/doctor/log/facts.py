@@ -113,9 +113,10 @@ def _tally(events: list[LogEvent], mended_at: float, files: dict[str, float]) ->
     for some in by_subject.values():
         # the log has whole seconds: what was said in that of the change counts as said after it
         fresh = [event for event in some if event.at >= int(max(mended_at, _mended_at(event, files)))]
-        groups.append(EventGroup((fresh or some)[0], len(some), len(fresh)))
+        groups.append(EventGroup(newest=(fresh or some)[0], count=len(some), fresh=len(fresh)))
     groups.sort(key=lambda group: (group.fresh, group.count, group.newest.at), reverse=True)
-    return Tally(len(events), sum(group.fresh for group in groups), tuple(groups[:GROUPS]))
+    all_fresh = sum(group.fresh for group in groups)
+    return Tally(count=len(events), fresh=all_fresh, groups=tuple(groups[:GROUPS]))
 
 
 def _mended_at(event: LogEvent, files: dict[str, float]) -> float:

@@ -17,8 +17,8 @@ def log_facts(config: Config, run: programs.Run = programs.run, now: float | Non
     now = time.time() if now is None else now
     postfix, dovecot, file = ask_postfix(run), *ask_dovecot(config.settings.mailstore.doveadm, run)
     changes = LastChanges(
-        last_change([*_files_of(postfix.get("config_directory", "")), *_sockets(config)]),
-        last_change([*_files_of(str(Path(file).parent)), *_scripts(dovecot)]),
+        postfix=last_change([*_files_of(postfix.get("config_directory", "")), *_sockets(config)]),
+        dovecot=last_change([*_files_of(str(Path(file).parent)), *_scripts(dovecot)]),
     )
     return add_up(read_log(log_files(postfix, dovecot), last_day(now)), now, changes)
 

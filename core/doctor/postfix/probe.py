@@ -118,7 +118,8 @@ def parse_master(lines: str, options: str, *, dash_is_chroot: bool) -> tuple[Smt
             for name, value in overrides.items()
             if name.startswith(f"{service}/")
         }
-        found.append(Smtpd(service, fields[4] == "y" or (fields[4] == "-" and dash_is_chroot), own))
+        chroot = fields[4] == "y" or (fields[4] == "-" and dash_is_chroot)
+        found.append(Smtpd(service, chroot=chroot, overrides=own))
     return tuple(found)
 
 
@@ -128,7 +129,7 @@ def look_at(address: ListenAddress) -> SocketFacts:
         return SocketFacts(str(address), probe=probe(address))
     file = paths.look(address.path)
     asked = probe(address) if file.kind == "socket" else ProbeAnswer()
-    return SocketFacts(str(address), file, paths.folders_above(address.path), asked)
+    return SocketFacts(str(address), file=file, folders=paths.folders_above(address.path), probe=asked)
 
 
 def probe(address: ListenAddress, question: bytes = PROBE) -> ProbeAnswer:

@@ -203,7 +203,7 @@ def _search(mailbox: str, before: float | None) -> list[str]:
 def _message(line: str) -> TrashMessage:
     uid, size, saved = line.split("\t")
     moment = datetime.strptime(saved, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
-    return TrashMessage(int(uid), int(size), moment.timestamp())
+    return TrashMessage(uid=int(uid), size=int(size), saved=moment.timestamp())
 
 
 def _ranges(uids: list[int]) -> list[str]:

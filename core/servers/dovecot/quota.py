@@ -91,7 +91,14 @@ def _old(conf: Block) -> QuotaFacts:
     mail_format, *options = conf.values.get("mail_location", "").split(":")
     plain = all(option.lower() == "layout=maildir++" for option in options if option.upper().startswith("LAYOUT="))
     dict_uri = _dict_uri(conf, rest) if backend == "dict" else ""
-    return QuotaFacts(backend, mail_format, dict_uri, _old_rules(plugin), plain, roots=tuple(_old_roots(plugin)))
+    return QuotaFacts(
+        backend=backend,
+        mail_format=mail_format,
+        dict_uri=dict_uri,
+        rules=_old_rules(plugin),
+        plain=plain,
+        roots=tuple(_old_roots(plugin)),
+    )
 
 
 def _old_roots(plugin: dict[str, str]) -> Iterator[tuple[str, str]]:
@@ -136,11 +143,13 @@ def _modern(conf: Block) -> QuotaFacts:
     blocks = list(conf.of_kind("quota"))
     plain = conf.values.get("mailbox_list_layout", "maildir++") == "maildir++"
     if not blocks:
-        return QuotaFacts("", mail_format, plain=plain)
+        return QuotaFacts(mail_format=mail_format, plain=plain)
     first = blocks[0].values
     backend = first.get("quota_driver") or first.get("driver") or conf.values.get("quota_driver", "count")
     roots = tuple((block.name, "") for block in blocks)
-    return QuotaFacts(backend, mail_format, "", tuple(_modern_rules(conf)), plain, roots=roots)
+    return QuotaFacts(
+        backend=backend, mail_format=mail_format, rules=tuple(_modern_rules(conf)), plain=plain, roots=roots
+    )
 
 
 def _modern_rules(conf: Block) -> list[FolderRule]:

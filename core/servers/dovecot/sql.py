@@ -61,14 +61,14 @@ def sql_source_of_file(file: str, text: str) -> SqlSource:
     driver, connect = values.get("driver", ""), values.get("connect", "")
     query = values.get("user_query") or values.get("password_query", "")
     if driver == "sqlite" and connect.startswith("/"):
-        return SqlSource(file, f"sqlite:///{quote(connect)}", query)
+        return SqlSource(file, url=f"sqlite:///{quote(connect)}", query=query)
     if driver != "mysql":
         return SqlSource(file, fault=_not_covered(file, driver))
     words = _words(connect)
     port = _last(words, "port")
     url = mysql_url(_last(words, "user"), _last(words, "dbname"), [(host, port) for host in words.get("host", [])])
     fault = "" if url else f"{file}: connect does not say host, dbname and user"
-    return SqlSource(file, url, query, bool(_last(words, "password")), fault)
+    return SqlSource(file, url=url, query=query, has_password=bool(_last(words, "password")), fault=fault)
 
 
 def _not_covered(where: str, driver: str) -> str:
@@ -97,7 +97,9 @@ def sql_source_of_conf(conf: Block, userdb: Block) -> SqlSource:
     if driver == "sqlite":
         path = _value([userdb, *userdb.of_kind("sqlite"), *conf.of_kind("sqlite"), conf], "sqlite_path", "path")
         url = f"sqlite:///{quote(path)}" if path.startswith("/") else None
-        return SqlSource(f"{where} sqlite_path", url, query, fault="" if url else f"{where}: sqlite_path is not set")
+        return SqlSource(
+            f"{where} sqlite_path", url=url, query=query, fault="" if url else f"{where}: sqlite_path is not set"
+        )
     if driver != "mysql":
         return SqlSource(where, fault=_not_covered(where, driver))
     blocks = list(userdb.of_kind("mysql")) or list(conf.of_kind("mysql"))
@@ -108,7 +110,8 @@ def sql_source_of_conf(conf: Block, userdb: Block) -> SqlSource:
     url = mysql_url(user, database, [(host, port) for host in hosts])
     origin = f"doveconf mysql {blocks[0].name}"
     has_password = any(_value([block], "password", "mysql_password") for block in blocks)
-    return SqlSource(origin, url, query, has_password, "" if url else f"{origin} does not say host, dbname and user")
+    fault = "" if url else f"{origin} does not say host, dbname and user"
+    return SqlSource(origin, url=url, query=query, has_password=has_password, fault=fault)
 
 
 def _value(blocks: list[Block], *names: str) -> str:

@@ -178,9 +178,13 @@ def _text(text: str, most: int = _TEXT_MOST) -> str:
 
 def _smtpd(message: str, at: float) -> LogEvent | None:
     if match := _PROBLEM.fullmatch(message):
-        return None if match[1] in _NOT_POLICY else LogEvent(at, "policy-trouble", _text(match[1]), _text(match[2]))
+        return (
+            None
+            if match[1] in _NOT_POLICY
+            else LogEvent(at, "policy-trouble", subject=_text(match[1]), text=_text(match[2]))
+        )
     if match := _EMPTY.fullmatch(message):
-        return LogEvent(at, "empty-answer", _text(match[1]), "")
+        return LogEvent(at, "empty-answer", subject=_text(match[1]), text="")
     return _refusal(message, at)
 
 
@@ -195,7 +199,14 @@ def _refusal(message: str, at: float) -> LogEvent | None:
     if refused is None or recipient is None:
         return None
     client, code, text = refused.groups()
-    return LogEvent(at, "refused", visible(recipient[1]), _text(f"{code} {text}"), _text(sender), _text(client))
+    return LogEvent(
+        at,
+        "refused",
+        subject=visible(recipient[1]),
+        text=_text(f"{code} {text}"),
+        sender=_text(sender),
+        client=_text(client),
+    )
 
 
 def _delivery(message: str, at: float) -> LogEvent | None:
@@ -203,7 +214,7 @@ def _delivery(message: str, at: float) -> LogEvent | None:
     if match is None:
         return None
     kind: Kind = "bounced" if match[3] == "bounced" else "deferred"
-    return LogEvent(at, kind, visible(match[1]), _text(match[4]), alias=visible(match[2] or ""))
+    return LogEvent(at, kind, subject=visible(match[1]), text=_text(match[4]), alias=visible(match[2] or ""))
 
 
 def _dovecot(message: str, at: float) -> LogEvent | None:
@@ -213,13 +224,14 @@ def _dovecot(message: str, at: float) -> LogEvent | None:
     service, user, text = match[1], match[2] or "", match[3]
     user = "" if user.isdigit() else visible(user)  # a number is that of a process
     if memory := _MEMORY.fullmatch(text):
-        return LogEvent(at, "out-of-memory", memory[1], user, limit=memory[2])
+        return LogEvent(at, "out-of-memory", subject=memory[1], text=user, limit=memory[2])
     if _STACK.fullmatch(text):
-        return LogEvent(at, "out-of-memory", service, user)
+        return LogEvent(at, "out-of-memory", subject=service, text=user)
     if _WARNING.fullmatch(text) or (service == "quota-warning" and _SCRIPT.fullmatch(text)):
-        return LogEvent(at, "warning-error", user, _text(text))
+        return LogEvent(at, "warning-error", subject=user, text=_text(text))
     if calculation := _CALCULATION.fullmatch(text):
-        return LogEvent(at, "quota-error", user, _text(calculation[1] or calculation[2] or calculation[3], _PATHS_MOST))
+        text = _text(calculation[1] or calculation[2] or calculation[3], _PATHS_MOST)
+        return LogEvent(at, "quota-error", subject=user, text=text)
     return None
 
 

@@ -124,11 +124,11 @@ def _instead(files: tuple[str, ...], span: Span) -> LogRead:
 
 def _merged(reads: list[LogRead]) -> LogRead:
     read = LogRead(
-        reads[0].since,  # Postfix's log: one of Dovecot's own may be new
-        [source for each in reads for source in each.sources],
-        sorted((event for each in reads for event in each.events), key=lambda event: -event.at),
-        all(each.complete for each in reads),
-        "; ".join(each.fault for each in reads if each.fault),
+        since=reads[0].since,  # Postfix's log: a log file of Dovecot's own may have been set up only now
+        sources=[source for each in reads for source in each.sources],
+        events=sorted((event for each in reads for event in each.events), key=lambda event: -event.at),
+        complete=all(each.complete for each in reads),
+        fault="; ".join(each.fault for each in reads if each.fault),
     )
     if not read.complete:
         read.since = max(each.since for each in reads)
