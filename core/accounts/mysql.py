@@ -26,13 +26,13 @@ from mailquota.core.accounts.store import Accounts, LimitResult, Queries, Schema
 from mailquota.core.accounts.writing import Transaction
 from mailquota.core.base.errors import DatabaseError, SettingsError
 from mailquota.core.base.mysql import (
-    MET_ANOTHER,
+    CONFLICTS,
     Connection,
     NoHostError,
     Target,
-    again_where_it_met_another,
     code_of,
     connect_any,
+    retry_on_conflict,
     text_of,
 )
 
@@ -128,7 +128,7 @@ class MysqlStore(SqlStore):
 
         try:
             session.prepare()
-            return again_where_it_met_another(connection, change)
+            return retry_on_conflict(connection, change)
         except pymysql.Error as error:
             raise self._explain_write(error, where) from error
         finally:
@@ -239,7 +239,7 @@ def _commit(connection: Connection, where: str) -> None:
     try:
         connection.commit()
     except pymysql.Error as error:
-        if code_of(error) in MET_ANOTHER:
+        if code_of(error) in CONFLICTS:
             raise
         raise trouble(where, f"{text_of(error)}; whether limits were changed is not known") from error
 

@@ -196,7 +196,7 @@ def test_an_unknown_owner_is_a_warning(folder: Path, owner: SocketOwner) -> None
     sock, warning = sockets.bind(unix(folder / "s"), owner)
     with sock:
         assert "no-such-" in warning
-        assert "it stays ours" in warning
+        assert "it stays the engine's" in warning
         assert sockets.answers(str(folder / "s"))
 
 
@@ -365,7 +365,7 @@ def test_fewer_descriptors_than_promised_are_no_crash(
 ) -> None:
     monkeypatch.setattr(sockets, "LISTEN_FDS_START", 900)
     assert sockets.inherited({"LISTEN_FDS": "2", "LISTEN_PID": "0"}).sockets == {}
-    assert "descriptor 900 is no socket" in caplog.text
+    assert "descriptor 900 is not a socket" in caplog.text
 
 
 @pytest.mark.parametrize(
