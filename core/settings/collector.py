@@ -1,7 +1,8 @@
-"""What is found on a server while it is being looked for: settings, where each was found, and what could not be.
+"""Collects the settings that are discovered on the server, the origin of each, and the reasons for those that are not.
 
-A fault begins with the setting that it leaves unknown (``accounts.database: …``), or with the section where nothing
-stays unknown but somebody should know. It matters only while the settings file lacks that section.
+A reason (``fault``) begins with the setting that stays unknown, as ``accounts.database: …``. Where no setting stays
+unknown but an administrator should know of it, it begins with the section. It is used only where the settings file has
+no such section.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from mailquota.core.settings.config import DiscoveredSettings, check_value
 
 
 class SettingsCollector:
-    """What would not do as a setting is as good as not found."""
+    """The settings that are discovered so far. A value that its own check refuses is recorded as a fault instead."""
 
     def __init__(self) -> None:
         self.values: dict[str, dict[str, Any]] = {}
@@ -24,22 +25,22 @@ class SettingsCollector:
         self.faults: list[str] = []
 
     def add(self, section: str, key: str, value: Any, origin: str) -> None:
-        """Keep a value, unless its check says that it will not do."""
+        """Take a value and its origin, if the setting's check accepts it; else record a fault."""
         try:
             check_value(section, key, value)
         except UsageError as error:
-            self.fault(f"{section}.{key}", f"{origin} is no value for us: {error}")
+            self.fault(f"{section}.{key}", f"{origin} has a value that mailquota does not accept: {error}")
             return
         self.values.setdefault(section, {})[key] = value
         self.origins[f"{section}.{key}"] = origin
 
     def fault(self, key: str, what: str) -> None:
-        """Something could not be asked, read or understood."""
+        """Record why a setting could not be discovered: something could not be asked, read or understood."""
         hint = " (run mailquota as root)" if os.geteuid() and "Permission denied" in what else ""
         self.faults.append(f"{key}: {what}{hint}")
 
     def drop(self, section: str, key: str) -> None:
-        """What turned out not to hold."""
+        """Remove a value that turned out to be wrong."""
         self.values.get(section, {}).pop(key, None)
         self.origins.pop(f"{section}.{key}", None)
 
@@ -48,7 +49,7 @@ class SettingsCollector:
         return key in self.values.get(section, {})
 
     def found(self, doveconf_text: str) -> DiscoveredSettings:
-        """With what the text of doveconf says beside settings."""
+        """All that was collected, with Trash folders and quota by the output of doveconf."""
         return DiscoveredSettings(
             values=self.values,
             origins=self.origins,

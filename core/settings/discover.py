@@ -1,8 +1,8 @@
-"""What Postfix and Dovecot already say about this server, as settings.
+"""Discovers settings of mailquota in those of Postfix and Dovecot on this server.
 
-Commands and files are asked for through functions that never raise, so a server without Postfix, without Dovecot, or
-with files that we may not read simply says less. What is not understood with certainty stays unknown, and is told: a
-fault names what could not be asked, read or understood, and which setting that leaves open.
+Commands are run and files read by functions that never raise: without Postfix, without Dovecot, or with files that this
+user may not read, fewer settings are discovered. Nothing is guessed: where something is not understood with certainty,
+the setting stays unknown, and a fault gives the reason.
 """
 
 from __future__ import annotations
@@ -35,28 +35,31 @@ _PARAMETERS = ("config_directory", "queue_directory", "virtual_mailbox_maps", "r
 
 
 def list_files(pattern: str) -> Sequence[str]:
-    """The files that fit a pattern of an include, in the order of their names; none where the folder is closed."""
+    """The files that match the pattern of an include, by name; empty where the folder can't be read."""
     return sorted(glob.glob(pattern))
 
 
 def ask_dovecot(doveadm: str = "auto", run: Run = programs.run) -> DiscoveredSettings:
-    """Only what is no setting of ours: which folders are \\Trash on this server, and how quota is kept."""
-    said = run([*dovecot_tool(doveadm, "doveconf"), "-n"])
-    text = "" if said.fault else said.out  # half of the settings are none
+    """Dovecot's Trash folders and its quota, by one run of doveconf; no settings of mailquota."""
+    done = run([*dovecot_tool(doveadm, "doveconf"), "-n"])
+    text = "" if done.fault else done.out  # an incomplete output is not used
     return DiscoveredSettings(trash_names=tuple(trash_names(text)), quota=quota_facts(text))
 
 
 def dovecot_lda(doveadm: str = "auto", run: Run = programs.run) -> list[str]:
-    """The command for dovecot-lda, which lies in a folder that Dovecot alone knows for sure."""
-    said = run([*dovecot_tool(doveadm, "doveconf"), "-h", "libexec_dir"])
-    folder = "" if said.fault else said.out.strip()
+    """The command for dovecot-lda. Its folder is Dovecot's setting ``libexec_dir``."""
+    done = run([*dovecot_tool(doveadm, "doveconf"), "-h", "libexec_dir"])
+    folder = "" if done.fault else done.out.strip()
     return dovecot_tool(doveadm, f"{folder or _LIBEXEC}/dovecot-lda")
 
 
 def discover(
     doveadm: str = "auto", run: Run = programs.run, read: Read = programs.read, listed: ListFiles = list_files
 ) -> DiscoveredSettings:
-    """Ask Postfix and Dovecot. ``doveadm`` is the setting ``mailstore.doveadm``, whose -c says which Dovecot."""
+    """Settings discovered by postconf and doveconf, and in the files that they name. Blocks for some seconds at most.
+
+    ``doveadm`` is the setting ``mailstore.doveadm``; its option -c selects a configuration of Dovecot.
+    """
     collector = SettingsCollector()
     output = _ask(doveadm, run)
     _take_policy(collector, output)
@@ -66,15 +69,17 @@ def discover(
 
 
 def _ask(doveadm: str, run: Run) -> ServerOutput:
-    with ThreadPoolExecutor(2) as both:  # side by side: either may hang
-        postfix_said = both.submit(run, ["postconf", "-x", *_PARAMETERS])
+    with ThreadPoolExecutor(2) as both:  # at the same time, as each may take until its time limit
+        asked_postfix = both.submit(run, ["postconf", "-x", *_PARAMETERS])
         dovecot = both.submit(run, [*dovecot_tool(doveadm, "doveconf"), "-n"]).result()
-        postfix = postfix_said.result()
+        postfix = asked_postfix.result()
     values = parse_map_file(postfix.out)
-    fault = postfix.fault or ("" if set(_PARAMETERS) & values.keys() else "postconf printed nothing that we know")
+    fault = postfix.fault or (
+        "" if set(_PARAMETERS) & values.keys() else "postconf printed none of the parameters that mailquota needs"
+    )
     version = dovecot_version(dovecot.out)
-    trouble = dovecot.fault or ("" if version != (0, 0) else "doveconf printed nothing that names its version")
-    trouble = trouble or ("" if is_whole(dovecot.out) else "what doveconf printed ends in the middle")
+    trouble = dovecot.fault or ("" if version != (0, 0) else "doveconf printed no version")
+    trouble = trouble or ("" if is_whole(dovecot.out) else "the output of doveconf is incomplete")
     return ServerOutput(
         postfix=None if fault else values,
         postfix_fault=fault,
@@ -88,7 +93,7 @@ def _ask(doveadm: str, run: Run) -> ServerOutput:
 def _take_policy(collector: SettingsCollector, output: ServerOutput) -> None:
     postfix = output.postfix or {}
     if output.postfix is None:
-        collector.fault("policy.listen", f"{output.postfix_fault}; the place of Postfix's queue is not known")
+        collector.fault("policy.listen", f"{output.postfix_fault}; Postfix's queue directory is not known")
     if postfix.get("queue_directory"):
         listen = [f"unix:{postfix['queue_directory']}/private/mailquota"]
         collector.add("policy", "listen", listen, "postconf queue_directory")
@@ -97,7 +102,8 @@ def _take_policy(collector: SettingsCollector, output: ServerOutput) -> None:
         if "recipient_delimiter" in postfix:
             _take_delimiter(collector, postfix["recipient_delimiter"], "postconf")
         return
-    # The decision is Dovecot's, so its delimiter counts; "+" is its default, and -n shows only what differs.
+    # quota-status, which mailquota replaces, uses Dovecot's delimiter. doveconf -n prints it only where it is not the
+    # default "+", which is mailquota's default, too.
     if "recipient_delimiter" in output.dovecot.values:
         _take_delimiter(collector, output.dovecot.values["recipient_delimiter"], "doveconf")
     _take_quota(collector, output)
@@ -130,15 +136,17 @@ def _take_quota(collector: SettingsCollector, output: ServerOutput) -> None:
 
 
 def _take_mailstore(collector: SettingsCollector, output: ServerOutput, read: Read) -> None:
-    """Where the place of mailboxes can't be told but Dovecot counts them, it is asked for their use."""
+    """Take the path of Maildirs; where there is no single one but Dovecot keeps quota, choose the driver doveadm."""
     if output.dovecot is None:
         collector.fault("mailstore.path", output.dovecot_fault)
         return
-    place = mail_location(output.dovecot, modern=output.modern, read=read)
-    if place.path:
-        collector.add("mailstore", "path", place.path, f"doveconf {place.origin}")
-    elif quota_facts(output.doveconf).backend and not place.hidden:
-        collector.add("mailstore", "driver", "doveadm", f"doveconf {place.fault}")
-        collector.fault("mailstore", f"{place.fault}: no place for mailstore.path; doveadm is asked for the use")
+    location = mail_location(output.dovecot, modern=output.modern, read=read)
+    if location.path:
+        collector.add("mailstore", "path", location.path, f"doveconf {location.origin}")
+    elif quota_facts(output.doveconf).backend and not location.hidden:
+        collector.add("mailstore", "driver", "doveadm", f"doveconf {location.fault}")
+        collector.fault(
+            "mailstore", f"{location.fault}: there is no mailstore.path for all; doveadm is asked for the usage"
+        )
     else:
-        collector.fault("mailstore.path", place.fault)
+        collector.fault("mailstore.path", location.fault)

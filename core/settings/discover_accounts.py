@@ -1,6 +1,6 @@
-"""Which database has the accounts, by what Postfix says and, where that is nothing of use, by what Dovecot says.
+"""Discovers the accounts database: in the maps of Postfix, or where these name none, in the databases of Dovecot.
 
-Passwords stay where they are: only the file that holds one is noted. A query tells the schema.
+No password is copied; only the path of the file that holds it is kept. The schema follows from the queries.
 """
 
 from __future__ import annotations
@@ -32,14 +32,17 @@ from mailquota.core.servers.postfix.maps import (
 )
 from mailquota.core.settings.collector import SettingsCollector
 
-ListFiles = Callable[[str], Sequence[str]]  # the files that fit a pattern
+ListFiles = Callable[[str], Sequence[str]]  # the files that match a pattern
 
-_OWN_USERS = {"sql", "prefetch", "static"}  # static says nothing about who there is
-_MOST_FILES = 200  # that Dovecot's settings are looked for in
+_NO_OTHER_USERS = {"sql", "prefetch", "static"}  # user databases that add no users to those in SQL
+_MOST_FILES = 200  # of Dovecot's settings that are searched for a password
 
 
 class ServerOutput(msgspec.Struct, frozen=True):
-    """What the two servers said. ``postfix`` is None, ``dovecot`` too, where ``…_fault`` tells why there is nothing."""
+    """The output of postconf and doveconf. ``postfix`` or ``dovecot`` is None where ``…_fault`` is the reason.
+
+    ``doveconf`` is the text that ``dovecot`` was parsed from; ``modern``: it is of Dovecot 2.4.
+    """
 
     postfix: dict[str, str] | None
     postfix_fault: str
@@ -50,7 +53,7 @@ class ServerOutput(msgspec.Struct, frozen=True):
 
 
 def find_accounts(collector: SettingsCollector, output: ServerOutput, read: Read, listed: ListFiles) -> None:
-    """The section ``accounts``, or why it can't be told."""
+    """Collect the settings of [accounts], or the faults that say why they are not known."""
     sources = list(_dovecot_sources(output, read))
     usable = [source for source in sources if source.url]
     faults = list(_take_postfix(collector, output, read))
@@ -65,7 +68,7 @@ def find_accounts(collector: SettingsCollector, output: ServerOutput, read: Read
 
 
 def _take_postfix(collector: SettingsCollector, output: ServerOutput, read: Read) -> Iterator[str]:
-    """The first map that says enough; what is wrong with those before it."""
+    """Take the first map that names a database; yields the faults of those before it."""
     if output.postfix is None:
         yield output.postfix_fault
         return
@@ -74,11 +77,11 @@ def _take_postfix(collector: SettingsCollector, output: ServerOutput, read: Read
     if not maps:
         yield f"virtual_mailbox_maps of Postfix names no database ({value[:100] or 'it is empty'})"
     main_cf = f"{output.postfix.get('config_directory', '/etc/postfix')}/main.cf"
-    for kind, place in maps:
-        file = place if place.startswith("/") else main_cf
-        prefix = "" if file == place else f"{place}_"
+    for kind, name in maps:
+        file = name if name.startswith("/") else main_cf
+        prefix = "" if file == name else f"{name}_"
         text = read(file)
-        values = main_cf_map(text.text or "", place) if prefix else parse_map_file(text.text or "")
+        values = main_cf_map(text.text or "", name) if prefix else parse_map_file(text.text or "")
         options = read(values["option_file"]) if values.get("option_file") else FileText("")
         if text.text is None or options.text is None:
             yield text.fault or options.fault
@@ -92,7 +95,7 @@ def _take_postfix(collector: SettingsCollector, output: ServerOutput, read: Read
 
 
 def _take_map(collector: SettingsCollector, file: str, prefix: str, values: dict[str, str], url: str) -> None:
-    """``prefix`` is that of the settings' names in the file."""
+    """Take the database of a map in ``file``, where the names of its settings begin with ``prefix``."""
     sqlite = url.startswith("sqlite:")
     settings = ("dbpath",) if sqlite else ("hosts", "user", "dbname")
     collector.add("accounts", "database", url, f"{file} {', '.join(prefix + name for name in settings)}")
@@ -104,7 +107,7 @@ def _take_map(collector: SettingsCollector, file: str, prefix: str, values: dict
 
 
 def _dovecot_sources(output: ServerOutput, read: Read) -> Iterator[SqlSource]:
-    """Databases of users, and of passwords, which may be all that is there beside userdb static or prefetch."""
+    """The SQL databases of Dovecot's userdbs and passdbs. Beside userdb static or prefetch only a passdb has one."""
     conf = output.dovecot or Block()
     for block in (*conf.of_kind("userdb"), *conf.of_kind("passdb")):
         if driver_of(block) != "sql":
@@ -138,15 +141,16 @@ def _take_dovecot(
     else:
         collector.fault(
             "accounts.password_file",
-            f"the password of {source.origin.removeprefix('doveconf ')} stands in no file of Dovecot that could be"
+            f"the password of {source.origin.removeprefix('doveconf ')} is in no file of Dovecot that could be"
             " read; write it into /etc/mailquota/password, alone on a line, for root only (chmod 0600)",
         )
 
 
 def _password_file(doveconf: str, read: Read, listed: ListFiles) -> tuple[str, str] | None:
-    """The file with the password of the database, which doveconf of 2.4 hides, and the file of Dovecot's that says so.
+    """The file that holds the database password (Dovecot 2.4), and the file of Dovecot's settings that names it.
 
-    They are the same unless the second only names the first. No more than their names is kept.
+    Both are the same where the password itself is in the settings. doveconf prints no passwords, so the files are
+    searched, from the main one along its includes. Only the paths are returned.
     """
     waiting, seen = [config_file(doveconf)], set[str]()
     while waiting and len(seen) < _MOST_FILES:
@@ -164,7 +168,7 @@ def _password_file(doveconf: str, read: Read, listed: ListFiles) -> tuple[str, s
 
 
 def _judge_schema(collector: SettingsCollector, sources: list[SqlSource]) -> None:
-    """By Dovecot's query where Postfix's was not known; and no ``mailbox`` where Dovecot's limits are not bytes."""
+    """Take the schema of Dovecot's query where Postfix's gave none. Drop it where Dovecot's limits are not in bytes."""
     for source in sources:
         schema = schema_of(source.query)
         if schema and not collector.has("accounts", "schema"):
@@ -172,15 +176,15 @@ def _judge_schema(collector: SettingsCollector, sources: list[SqlSource]) -> Non
     odd = next((source for source in sources if other_unit(source.query)), None)
     if odd is not None and collector.values["accounts"].get("schema") != "ispmail":
         collector.drop("accounts", "schema")
-        collector.fault("accounts.schema", f"the query in {odd.origin} makes a limit of something else than bytes")
+        collector.fault("accounts.schema", f"the query in {odd.origin} gives limits in another unit than bytes")
     elif not collector.has("accounts", "schema"):
-        collector.fault("accounts.schema", "no query of Postfix or Dovecot is one of ISPmail's or PostfixAdmin's")
+        collector.fault("accounts.schema", "no query of Postfix or Dovecot uses the tables of ISPmail or PostfixAdmin")
 
 
 def _name_others(collector: SettingsCollector, output: ServerOutput) -> None:
     kinds = [driver_of(block) for block in (output.dovecot or Block()).of_kind("userdb")]
-    others = list(dict.fromkeys(kind for kind in kinds if kind not in _OWN_USERS))
+    others = list(dict.fromkeys(kind for kind in kinds if kind not in _NO_OTHER_USERS))
     if others:
         collector.fault(
-            "accounts", f"userdb {', '.join(others)} of Dovecot is not covered: its users are not seen here"
+            "accounts", f"userdb {', '.join(others)} of Dovecot is not covered: mailquota does not see its users"
         )

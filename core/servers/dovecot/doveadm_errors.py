@@ -1,9 +1,9 @@
-"""What doveadm says on its standard error. Pure.
+"""Finds errors in what doveadm prints on its standard error. Pure.
 
-It ends with 0 after some errors too: "Recalculating quota failed" is one, a user that it can't load is another. So its
-errors count whatever the exit code says. Information and warnings do not count, nor that it may not report to Dovecot's
-statistics, as happens to the user of the mailboxes: its work is done all the same. Errors about a user begin with the
-user's name.
+doveadm ends with exit code 0 even after some errors: "Recalculating quota failed" is one, a user that it can't load is
+another. So its errors count whatever the exit code is. Lines of information and warnings do not count, nor that it may
+not connect to Dovecot's statistics, as happens to the owner of the mailboxes: its work is done all the same. Errors
+about a user begin with the user's name.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _LONGEST = 500  # characters of one error
 
 
 class ErrorLine(msgspec.Struct, frozen=True):
-    """An error; ``user`` is empty where it is about no user."""
+    """An error of doveadm, and the user that it names; ``user`` is empty where it names none."""
 
     user: str
     text: str
 
 
-def errors(said: str) -> list[ErrorLine]:
-    """In their order."""
-    matches = (_ERROR.fullmatch(line) for line in said.split("\n"))
+def errors(stderr: str) -> list[ErrorLine]:
+    """The errors among the lines, in order."""
+    matches = (_ERROR.fullmatch(line) for line in stderr.split("\n"))
     return [
         ErrorLine(match[1] or "", visible(match[2][:_LONGEST]))
         for match in matches
@@ -37,7 +37,7 @@ def errors(said: str) -> list[ErrorLine]:
     ]
 
 
-def outcome(said: str) -> str:
-    """What came of it: the last error, or where there is none the last line."""
-    found = errors(said)
-    return found[-1].text if found else visible(last_line(said)[:_LONGEST])
+def outcome(stderr: str) -> str:
+    """The reason why doveadm failed: its last error, or the last line where none looks like an error."""
+    found = errors(stderr)
+    return found[-1].text if found else visible(last_line(stderr)[:_LONGEST])

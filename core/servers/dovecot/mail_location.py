@@ -1,8 +1,8 @@
-"""Where Maildirs lie, by what Dovecot's settings and user databases say, as one template for all users.
+"""The path of Maildirs by Dovecot's settings and user databases, as one template for all users.
 
-User databases may give ``home`` and ``mail`` (2.4: ``mail_path``), which count more than the global settings. There a
-constant in the query is as good as a setting; a column differs by user, and then no template is right. What can't be
-read is not taken for empty: it could say otherwise.
+User databases may give ``home`` and ``mail`` (2.4: ``mail_path``), which win over the global settings. A constant in
+their query counts like a setting. A column of the table differs by user, and then no template is right. A file of a
+user database that can't be read is not taken for empty, as it may give a path.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from mailquota.core.base.programs import Read
 from mailquota.core.servers.dovecot.conf import Block, path_template
 from mailquota.core.servers.dovecot.sql import parse_sql_conf
 
-_NOT_SELECTED = ""  # a field that a query does not select
+_NOT_SELECTED = ""  # for a field that a query does not select
 _MAIL_FIELD = {False: "mail", True: "mail_path"}  # 2.3, 2.4
 _CONSTANT = r"'([^']*)'\s+as\s+[`\"]?{}\b"
 
 
 class MailLocation(msgspec.Struct, frozen=True):
-    """``path`` is a template with {domain} and {user}; empty where ``fault`` says why there is none.
+    """``path`` is a template with {domain} and {user}, ``origin`` the setting that it comes from.
 
-    ``hidden``: it may well be there, where we may not read.
+    Where it is not known ``path`` is empty and ``fault`` is the reason. ``hidden``: a file that may give it can't be
+    read by this user.
     """
 
     path: str = ""
@@ -33,22 +34,22 @@ class MailLocation(msgspec.Struct, frozen=True):
 
 
 class _UserField(msgspec.Struct, frozen=True):
-    """A field of user databases: ``value`` is None where it differs by user."""
+    """A field of a user database; ``value`` is None where it differs by user."""
 
     value: str | None
     origin: str
 
 
 def mail_location(conf: Block, *, modern: bool, read: Read) -> MailLocation:
-    """The place, or why it can't be told."""
+    """The path of Maildirs by Dovecot's settings ``conf``, of 2.4 if ``modern``."""
     try:
-        given = _userdb_fields(conf, modern=modern, read=read)
+        fields = _userdb_fields(conf, modern=modern, read=read)
     except _UnreadableError as error:
         return MailLocation(fault=str(error), hidden=True)
-    mail = given.get("mail", _global_mail(conf, modern=modern))
+    mail = fields.get("mail", _global_mail(conf, modern=modern))
     if isinstance(mail, str):
         return MailLocation(fault=mail)
-    home = given.get("home", _UserField(conf.values.get("mail_home"), "mail_home"))
+    home = fields.get("home", _UserField(conf.values.get("mail_home"), "mail_home"))
     location, origin = mail.value or "", mail.origin
     if location == "~" or location.startswith("~/"):
         if not home.value:
@@ -65,7 +66,7 @@ class _UnreadableError(Exception):
 
 
 def _global_mail(conf: Block, *, modern: bool) -> _UserField | str:
-    """The setting for all, or why it is no Maildir."""
+    """The global setting, or the reason why it names no Maildir."""
     if not modern:
         location = conf.values.get("mail_location", "")
         path = _maildir_of(location)
@@ -82,13 +83,13 @@ def _no_maildir(name: str, value: str) -> str:
 
 
 def _maildir_of(location: str) -> str | None:
-    """The path of ``maildir:PATH:OPTION=…``; other formats have no Maildir."""
+    """The path in ``maildir:PATH:OPTION=…``; None for other formats."""
     kind, _, rest = location.partition(":")
     return rest.partition(":")[0] or None if kind == "maildir" else None
 
 
 def _userdb_fields(conf: Block, *, modern: bool, read: Read) -> dict[str, _UserField]:
-    """``home`` and ``mail`` as user databases give them; the first that gives one counts."""
+    """The fields ``home`` and ``mail`` of user databases; the first database that gives one counts."""
     fields: dict[str, _UserField] = {}
     for userdb in conf.of_kind("userdb"):
         query, constants, origin = _userdb_sources(userdb, modern=modern, read=read)
@@ -103,7 +104,7 @@ def _userdb_fields(conf: Block, *, modern: bool, read: Read) -> dict[str, _UserF
 
 
 def _userdb_sources(userdb: Block, *, modern: bool, read: Read) -> tuple[str, dict[str, str], str]:
-    """The SQL query, the fields that are the same for all, and where they stand."""
+    """The SQL query of a user database, its fields that are the same for all users, and where they are set."""
     if modern:
         fields = {name: value for block in userdb.of_kind("fields") for name, value in block.values.items()}
         return userdb.values.get("query", ""), fields, f"userdb {userdb.name}"
@@ -122,7 +123,7 @@ def _userdb_sources(userdb: Block, *, modern: bool, read: Read) -> tuple[str, di
 
 
 def _selected(query: str, field: str) -> str | None:
-    """What a query gives for a field: its constant, None for what differs by user, _SILENT if it is not selected."""
+    """What a query selects as a field: its constant, None for a column, _NOT_SELECTED if it does not."""
     constant = re.search(_CONSTANT.format(field), query, re.IGNORECASE)
     if constant:
         return constant[1]

@@ -203,5 +203,5 @@ def test_a_recount_that_dovecot_could_not_do(server: MailServer, maildir: Path) 
     put_wrong_name(maildir)
     with pytest.raises(MailquotaError, match=r"^doveadm: Recalculating quota failed: .* smaller than expected"):
         Doveadm(server.doveadm).recalc(USER)
-    with http_api(server) as url, pytest.raises(MailquotaError, match="could not count"):
+    with http_api(server) as url, pytest.raises(MailquotaError, match="could not recount"):
         HttpDoveadm(url, SECRET).recalc(USER)

@@ -208,7 +208,7 @@ def test_a_schema_that_is_not_known_is_asked_for() -> None:
     postconf = "virtual_mailbox_maps = mysql:/a.cf\n"
     assert Server(BULLSEYE, postconf, {"/a.cf": text, SQL_FILE: SQL}).discover()["accounts.schema"] == "ispmail"
     mebibytes = SQL.replace("quota)", "quota*1048576)").replace("virtual_users", "mailbox")
-    for sql, why in ((SQL.replace("virtual_users", "people"), "no query"), (mebibytes, "something else than bytes")):
+    for sql, why in ((SQL.replace("virtual_users", "people"), "no query"), (mebibytes, "another unit than bytes")):
         for table in ("v_mailboxes", "mailbox") if sql is mebibytes else ("v_mailboxes",):
             server = Server(BULLSEYE, postconf, {"/a.cf": text.replace("v_mailboxes", table), SQL_FILE: sql})
             assert "accounts.schema" not in server.discover()
@@ -235,7 +235,7 @@ def test_other_user_databases(userdb: str, named: str) -> None:
     beside = Server(f"# 2.3.19\n{passdb}{userdb}", NO_MAPS, {SQL_FILE: SQL})
     assert beside.discover()["accounts.database"] == "mysql://mailserver@127.0.0.1/mailserver"
     assert [fault for fault in faults(beside, "accounts") if named in fault] == (
-        [f"userdb {named} of Dovecot is not covered: its users are not seen here"] if named else []
+        [f"userdb {named} of Dovecot is not covered: mailquota does not see its users"] if named else []
     )
 
 
@@ -256,8 +256,8 @@ def test_includes_that_go_in_circles() -> None:
             "ended with 89",
         ),
         (ProgramResult(fault="doveconf took longer than 5 s"), "longer than 5 s"),
-        (ProgramResult("mail_location = maildir:/srv/%d/%n\n", code=0), "nothing that names its version"),
-        (ProgramResult("", code=0), "nothing that names its version"),
+        (ProgramResult("mail_location = maildir:/srv/%d/%n\n", code=0), "printed no version"),
+        (ProgramResult("", code=0), "printed no version"),
     ],
     ids=["failed", "hung", "garbage", "nothing"],
 )  # fmt: skip

@@ -185,7 +185,7 @@ def test_not_there(tmp_path: Path) -> None:
 def test_never_from_the_working_directory(fake: FakeDoveadm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty PATH, as under Dovecot, means the usual places and not wherever we happen to stand."""
     monkeypatch.chdir(fake.program.parent)
-    monkeypatch.setattr("mailquota.core.servers.dovecot.doveadm._PLACES", str(tmp_path))
+    monkeypatch.setattr("mailquota.core.servers.dovecot.doveadm._PATH", str(tmp_path))
     for path in ("", None):
         monkeypatch.delenv("PATH", raising=False)
         if path is not None:
