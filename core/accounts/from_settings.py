@@ -1,4 +1,4 @@
-"""The accounts database that the settings ask for."""
+"""Makes the store for the accounts database of the settings."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from mailquota.core.settings.passwords import database_target
 
 
 def make_store(config: Config) -> AccountStore:
-    """The accounts database; not connected yet. Raises SettingsError for a password that can't be read.
+    """The store for the accounts database of the settings; it connects when it is first used.
 
-    Also where the database was searched for and not found.
+    Raises SettingsError for a password that can't be read, MissingSettingError where the settings name no database and
+    none was found on the server.
     """
     require(config, "accounts")
     accounts = config.settings.accounts
@@ -38,7 +39,10 @@ def open_store(
     write_target: Target | None = None,
     queries: Queries | None = None,
 ) -> AccountStore:
-    """A store that has not connected yet. Raises SettingsError for targets or queries that can't work."""
+    """A store for ``target``; it connects when it is first used. Raises SettingsError for targets that can't work.
+
+    ``write_target`` is where limits are changed, ``target`` unless given. ``queries`` are those of schema custom.
+    """
     write_target = write_target or target
     if write_target.kind != target.kind:
         raise SettingsError("accounts.write_database must be of the same kind as accounts.database")
