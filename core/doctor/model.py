@@ -87,7 +87,7 @@ def fail(found: str, fix: str = "", why: str = "") -> Outcome:
 
 
 def skip(found: str, fix: str = "") -> Outcome:
-    """An outcome: not judged. ``fix`` says what would let the doctor judge it, as to run it as root."""
+    """An outcome: not judged. ``fix`` says what would let the doctor judge it, as to run the doctor as root."""
     return Outcome("skip", found, fix)
 
 

@@ -1,4 +1,4 @@
-"""What the doctor is told about mailquota's own parts: the engine, the accounts, the state database. Reads only."""
+"""Gathers facts about mailquota's own parts: the engine, the accounts database, the state database. Only reads."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _ENGINE_SECONDS = 3.0
 
 
 class AccountsAnswer(NamedTuple):
-    """``limits``: address → bytes, None for unlimited. Empty where the database can't be read.
+    """The accounts. ``limits``: address → bytes, None for unlimited; empty where the database can't be read.
 
-    ``disabled`` are those that are switched off, which Dovecot need not know.
+    ``disabled`` are accounts that are switched off: Dovecot need not know them.
     """
 
     limits: Mapping[str, int | None]
@@ -33,10 +33,7 @@ class AccountsAnswer(NamedTuple):
 
 
 class EngineAnswer(NamedTuple):
-    """The engine that answers on the control socket, if any; ``status`` is what it says of itself.
-
-    That of a ``demo`` lives in a world of its own.
-    """
+    """The engine at the control socket and its status, None where none answers. ``demo``: it is that of a demo."""
 
     facts: EngineFacts
     status: Status | None = None
@@ -44,7 +41,7 @@ class EngineAnswer(NamedTuple):
 
 
 def accounts(config: Config) -> AccountsAnswer:
-    """Who has a mailbox, and whether limits may be edited."""
+    """The accounts with their limits, and whether limits may be changed. Blocks for some seconds at most."""
     writer = config.settings.accounts.write_url.without_password()
     try:
         store = make_store(config)
@@ -77,7 +74,7 @@ def _database(store: AccountStore, writer: str, faults: dict[str, str]) -> Datab
 
 
 def state(config: Config, engine: Status | None) -> StateFacts:
-    """Of the state database; whether it can be written says the engine that does so."""
+    """Facts about the state database. Whether it can be written is known from the engine's status."""
     try:
         found = inspect(state_target(config))
     except MailquotaError as error:
@@ -90,7 +87,7 @@ def state(config: Config, engine: Status | None) -> StateFacts:
 
 
 def engine(config: Config) -> EngineAnswer:
-    """Asked over the control socket, with a few seconds of patience."""
+    """The engine, asked over the control socket. Blocks for three seconds at most."""
     return asyncio.run(_ask_engine(config.settings.control.socket))
 
 

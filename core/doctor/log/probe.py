@@ -1,4 +1,4 @@
-"""What the mail log of the last day says, for the doctor."""
+"""Gathers the events in the mail log of the last day."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mailquota.core.settings.config import Config
 
 
 def log_facts(config: Config, run: programs.Run = programs.run, now: float | None = None) -> LogFacts:
-    """What the log of the last day says, for the doctor. Blocks for a second at most; nothing is an error."""
+    """The events in the mail log of the last day. Blocks for a few seconds at most; raises nothing."""
     now = time.time() if now is None else now
     postfix, dovecot, file = ask_postfix(run), *ask_dovecot(config.settings.mailstore.doveadm, run)
     changes = LastChanges(
@@ -24,7 +24,7 @@ def log_facts(config: Config, run: programs.Run = programs.run, now: float | Non
 
 
 def _files_of(folder: str) -> list[str]:
-    """The files of a configuration: includes nearly always lie in its folder or in conf.d."""
+    """The files of a configuration: those in its folder and in conf.d, where includes usually are."""
     if not folder:
         return []
     return [str(path) for pattern in ("*.c*f*", "*.ext", "conf.d/*") for path in Path(folder).glob(pattern)]
@@ -35,6 +35,6 @@ def _sockets(config: Config) -> list[str]:
 
 
 def _scripts(dovecot: Block) -> list[str]:
-    """Scripts that services run, such as that for warnings."""
+    """The scripts that Dovecot's services run, such as one for warnings."""
     commands = [service.values.get("executable", "").split() for service in dovecot.of_kind("service")]
     return [word for words in commands if words[:1] == ["script"] for word in words if word.startswith("/")]

@@ -1,4 +1,4 @@
-"""Checks of Postfix and of the policy service, in the order of the way of a mail. Pure."""
+"""All checks of Postfix and of the policy service, in the order in which they are shown. Pure."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def _asked(facts: Facts) -> Outcome:
 def _version(facts: Facts) -> Outcome:
     text = visible(facts.postfix.values.get("mail_version", ""))
     if facts.postfix.version == (0, 0):
-        return skip(f"{text!r} is no version of Postfix that is known")
+        return skip(f"{text!r} is not a version of Postfix that mailquota knows")
     if facts.postfix.version < _OLDEST:
-        return warn(f"Postfix {text} knows no options of a policy service", "# upgrade Postfix to 3.0 or newer")
+        return warn(f"Postfix {text} has no options for a single policy service", "# upgrade Postfix to 3.0 or newer")
     return ok(f"Postfix {text}")
 
 
@@ -38,13 +38,13 @@ def _running(facts: Facts) -> Outcome:
 
 
 POSTFIX_CHECKS: tuple[Check, ...] = (
-    Check("postfix-settings", "All that is said about Postfix comes from postconf and master.cf.", _asked),
+    Check("postfix-settings", "All other checks of Postfix read its settings from postconf and master.cf.", _asked),
     Check(
         "postfix-version",
         "The timeout and the default action of a single policy service can be set from Postfix 3.0 on.",
         needs_postfix(_version),
     ),
-    Check("postfix-running", "No mail comes in or leaves while it is stopped.", needs_postfix(_running)),
+    Check("postfix-running", "While it is stopped, no mail comes in or goes out.", needs_postfix(_running)),
     *LIST_CHECKS,
     *SOCKET_CHECKS,
     *RELAY_CHECKS,

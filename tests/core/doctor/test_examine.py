@@ -238,7 +238,7 @@ def test_a_file_system_that_hangs_below_the_mailboxes_ends_nothing(
     monkeypatch.setattr(examine, "_PATIENCE", 0.2)
     monkeypatch.setattr(probe_host, "gather", hang)
     finding = found(small_world, "mailstore")
-    assert (finding.state, finding.found) == ("skip", "nobody looked at the mailstore: no answer within 0.2 s")
+    assert (finding.state, finding.found) == ("skip", "the mailstore was not examined: no answer within 0.2 s")
     assert found(small_world, "disk-space").state == "skip"
     never.set()
 

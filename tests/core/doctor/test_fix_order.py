@@ -124,9 +124,9 @@ def test_what_comes_first_is_said(host_: HostFacts, words: str) -> None:
     for name in ("instead of us", "beside us"):
         check = "policy-service-listed" if name == "instead of us" else "two-enforcers"
         fix = outcome(check, situation(name, host_, AWAY["no engine"][1])).fix.splitlines()
-        assert fix[0].startswith("# first mailquota has to answer Postfix")
+        assert fix[0].startswith("# mailquota has to answer Postfix first")
         assert words in fix
-        assert fix[-1].startswith("# and then run mailquota doctor again")
+        assert fix[-1].startswith("# then run mailquota doctor again")
 
 
 def test_a_socket_that_smtpds_jail_hides_does_not_decide() -> None:

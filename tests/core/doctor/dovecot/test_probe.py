@@ -145,7 +145,7 @@ NO_RIGHT = "doveconf: Fatal: open(/etc/dovecot/dovecot.conf) failed: Permission 
 NO_INCLUDE = "Couldn't open include file /etc/dovecot/conf.d/x.conf: Permission denied"
 BAD_GRACE = data("dovecot-2.4/doveconf-n.bad-grace.txt.stderr")
 OLD_PLUGIN = data("dovecot-2.4/doveconf-n.23-plugin-block.txt.stderr")
-NOTHING = "doveconf prints nothing that looks like settings of Dovecot"
+NOTHING = "doveconf prints no settings of Dovecot"
 
 
 def failed(err: str) -> ProgramResult:

@@ -142,7 +142,7 @@ def test_an_empty_answer() -> None:
     log = facts(*[event("empty-answer", "unix:private/quota-status")] * 3)
     outcome = judge("empty-answers", log)
     assert outcome.state == "fail"
-    assert outcome.found == "unix:private/quota-status answered with nothing (3 times, last 1 min ago)"
+    assert outcome.found == "unix:private/quota-status gave an empty answer (3 times, last 1 min ago)"
     assert outcome.fix.startswith("# see quota-status-toolarge")
     fix = judge("empty-answers", log, DovecotFacts(fault="", release=(2, 4, 1))).fix
     assert fix.startswith("cat >> /etc/dovecot/dovecot.conf <<'EOF'\nquota_status_toolarge = 552 5.2.3")
@@ -154,7 +154,7 @@ def test_bounces() -> None:
     assert (outcome.state, "most for full@example.org 2" in outcome.found) == ("warn", True)
     assert "quota_full_tempfail = yes" in outcome.fix
     outcome = judge("bounces", facts(event("deferred")))
-    assert (outcome.state, "wait in Postfix's queue: 1 since" in outcome.found) == ("ok", True)
+    assert (outcome.state, "waits in Postfix's queue: 1 since" in outcome.found) == ("ok", True)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_bounces() -> None:
 def test_memory(limit: str, line: str) -> None:
     """Which service, for whom, and twice of what it had."""
     outcome = judge("out-of-memory", facts(event("out-of-memory", "imap", "john@example.org", limit=limit)))
-    assert (outcome.state, "this is not quota" in outcome.found) == ("fail", True)
+    assert (outcome.state, "that is no full mailbox" in outcome.found) == ("fail", True)
     assert f"service imap {{\n  vsz_limit = {line}\n}}\nEOF\ndoveadm reload" in outcome.fix
 
 
@@ -222,7 +222,7 @@ def test_who_may_rename_mails() -> None:
     assert "runuser -u vmail -- sh -c" in fix
     assert fix.endswith("doveadm quota recalc -u full@example.org")
     fix = judge("quota-errors", log, DovecotFacts(mail_owner=("5000",))).fix
-    assert fix.startswith("# these names of mails")
+    assert fix.startswith("# the file names of these mails")
     assert "mv" not in fix
 
 
@@ -230,7 +230,7 @@ def test_who_may_rename_mails() -> None:
     ("text", "fix"),
     [
         ("execvp(/usr/local/bin/w.sh) failed: Permission denied", "chmod 755 /usr/local/bin/w.sh"),
-        ("execvp(/usr/local/bin/w.sh) failed: No such file or directory", "# make /usr/local/bin/w.sh"),
+        ("execvp(/usr/local/bin/w.sh) failed: No such file or directory", "# create /usr/local/bin/w.sh"),
         (
             "program unix:/run/w: net_connect_unix(/run/quota-warning) failed: Permission denied (euid=1)",
             "quota-warning-service",

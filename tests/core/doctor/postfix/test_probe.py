@@ -84,8 +84,8 @@ def test_a_server_of_the_guides_is_told_nothing_but_that_it_asks_quota_status(ve
             ProgramResult("", "postconf: fatal: …", 1, "postconf ended with 1: open main.cf: Permission denied"),
             "Permission denied",
         ),
-        (ProgramResult("", code=0), "says nothing about mail_version"),
-        (ProgramResult("\0\x1b[31m = \n=\n  = x\ngarbage", code=0), "says nothing about mail_version"),
+        (ProgramResult("", code=0), "prints no mail_version"),
+        (ProgramResult("\0\x1b[31m = \n=\n  = x\ngarbage", code=0), "prints no mail_version"),
     ],
 )
 def test_postconf_in_trouble(said: ProgramResult, words: str) -> None:

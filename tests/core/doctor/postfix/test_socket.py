@@ -80,7 +80,12 @@ def test_default_action(options: str, default: str, state: str) -> None:
         (PathFacts(SOCKET, "file"), ProbeAnswer(), "fail", "is a file, not a socket"),
         (PathFacts(SOCKET, "folder"), ProbeAnswer(), "fail", "is a folder, not a socket"),
         (socket(), ProbeAnswer("refused", "connection refused"), "fail", "stale"),
-        (PathFacts(SOCKET, "closed", fault=f"{SOCKET}: Permission denied"), ProbeAnswer(), "skip", "run it as root"),
+        (
+            PathFacts(SOCKET, "closed", fault=f"{SOCKET}: Permission denied"),
+            ProbeAnswer(),
+            "skip",
+            "run the doctor as root",
+        ),
     ],
 )
 def test_socket_file(file: PathFacts, probe: ProbeAnswer, state: str, words: str) -> None:
@@ -219,7 +224,7 @@ def test_a_socket_outside_the_queue_directory_needs_another_place() -> None:
         (ProbeAnswer("silent", "no answer within 2 s"), "fail", "does not answer"),
         (ProbeAnswer("closed", "the connection was closed without an answer"), "fail", "closed without an answer"),
         (ProbeAnswer("refused", "Connection refused"), "fail", "refused"),
-        (ProbeAnswer("denied", "Permission denied"), "skip", "run it as root"),
+        (ProbeAnswer("denied", "Permission denied"), "skip", "run the doctor as root"),
         (ProbeAnswer("missing"), "skip", "see policy-socket"),
         (ProbeAnswer(), "skip", "see policy-socket"),
     ],
