@@ -25,7 +25,7 @@ LOOKING = (
     "tests/core/commands/test_undo.py",
     "tests/core/demo/test_world.py",
     "tests/core/doctor/host/test_probe.py",
-    "tests/core/install",
+    "tests/core/commands/install",
     "tests/core/policy/test_real_quota_status.py",
     "tests/core/doctor/test_examine.py",
     "tests/core/base/test_programs.py",
