@@ -8,7 +8,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from mailquota.core.commands.main import root
-from mailquota.core.doctor.checks import CHECKS
+from mailquota.core.doctor.examine import CHECKS
 from mailquota.core.policy.decision import Verdict
 from tests import keys_page
 from tests.settings_page import page

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from mailquota.core.base import programs
-from mailquota.core.servers.mail_log.places import find_log
+from mailquota.core.servers.mail_log.source import find_log
 from mailquota.core.servers.mail_log.subprocess_reader import read_apart
 
 TESTS = Path(__file__).parent

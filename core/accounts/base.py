@@ -1,4 +1,4 @@
-"""What the stores have in common: when rows are read again, and how changes are asked for."""
+"""The common part of the stores for MySQL and SQLite: detecting changes, and changing limits."""
 
 from __future__ import annotations
 
@@ -7,64 +7,69 @@ from collections.abc import Callable, Sequence
 
 from mailquota.core.accounts.rows import Row, text_of
 from mailquota.core.accounts.schema import Statements
-from mailquota.core.accounts.store import ANY, HIGHEST_LIMIT, Accounts, Anything, LimitChange, LimitColumn, LimitResult
-from mailquota.core.accounts.writing import Session, change_limits, column_of
+from mailquota.core.accounts.store import ANY, HIGHEST_LIMIT, Accounts, AnyLimit, LimitChange, LimitColumn, LimitResult
+from mailquota.core.accounts.writing import Transaction, change_limits, column_of
 from mailquota.core.base.errors import DatabaseError
 
 LONGEST_REASON = 300
 
 
 class SqlStore(ABC):
-    """An AccountStore but for the connections."""
+    """An AccountStore without its connections, which subclasses add."""
 
     def __init__(self, statements: Statements) -> None:
         self._statements = statements
-        self._read_at: object = None  # the fingerprint of what read() gave last
-        self._looked_at: object = None  # the one that changed() saw just now, where it differs
+        self._read_at: object = None  # the fingerprint of the rows that read() returned last
+        self._looked_at: object = None  # the fingerprint that changed() found last, where it differs from that
 
     def read(self) -> Accounts:
-        """See AccountStore."""
-        # An older fingerprint than the rows costs a needless read; a newer one would lose an edit, and so would one
-        # that is older than a look at rows which then were as now again.
+        """All accounts and aliases."""
+        # The fingerprint has to be older than the rows: then an edit in between costs one needless read later, while
+        # with a newer fingerprint that edit would be missed. The one that changed() found last is used, if any; it is
+        # forgotten where a later check finds no difference, as an edit back to that state would else be missed.
         fingerprint, self._looked_at = self._looked_at or self.fingerprint(), None
         accounts = self._collect()
         self._read_at = fingerprint
         return accounts
 
     def changed(self) -> bool:
-        """See AccountStore."""
+        """Whether there was an edit since the last read()."""
         found = self.fingerprint()
         self._looked_at = found if found != self._read_at else None
         return self._looked_at is not None
 
-    def set_limit(self, address: str, limit: int | None, *, expect: int | Anything | None = ANY) -> int | None:
-        """See AccountStore."""
+    def set_limit(self, address: str, limit: int | None, *, expect: int | AnyLimit | None = ANY) -> int | None:
+        """Change one limit, in bytes; returns the old one."""
         result = self.set_limits([LimitChange(address, limit, expect)])[0]
         if result.error:
             raise result.error
         return result.old
 
     def set_limits(self, limits: Sequence[tuple[str, int | None] | LimitChange]) -> list[LimitResult]:
-        """See AccountStore."""
+        """Change many limits in one transaction, with one result each."""
         changes = [LimitChange(*limit) for limit in limits]
         return self._transact(lambda session: change_limits(session, self._statements, changes))
 
     def limit_column(self) -> LimitColumn | None:
-        """See AccountStore."""
+        """Where limits are kept; None for schema custom."""
         statements = self._statements
         if not statements.table:
             return None
         name = f"{statements.table}.{statements.limit}"
         if not statements.column_type:
-            return LimitColumn(name, "INTEGER", HIGHEST_LIMIT)  # in SQLite that is what its values need
+            return LimitColumn(
+                name, type="INTEGER", highest=HIGHEST_LIMIT
+            )  # SQLite stores 64 bits, whatever the column's type
         column = column_of(self._rows(statements.column_type))
-        return LimitColumn(name) if column is None else LimitColumn(name, column.type, column.highest, statements.widen)
+        if column is None:
+            return LimitColumn(name)
+        return LimitColumn(name, type=column.type, highest=column.highest, widen=statements.widen)
 
     def try_writing(self) -> bool:
-        """See AccountStore."""
+        """Whether the database would allow limits to be changed; False where that can't be tried."""
         nothing = self._statements.nothing
 
-        def work(session: Session) -> list[LimitResult]:
+        def work(session: Transaction) -> list[LimitResult]:
             session.change(nothing, {})
             return []
 
@@ -74,7 +79,7 @@ class SqlStore(ABC):
 
     @abstractmethod
     def fingerprint(self) -> object:
-        """See AccountStore."""
+        """A value that differs once accounts or aliases were edited."""
 
     @abstractmethod
     def _collect(self) -> Accounts:
@@ -82,32 +87,32 @@ class SqlStore(ABC):
 
     @abstractmethod
     def _rows(self, sql: str) -> list[Row]:
-        """What a SELECT finds on the reading connection."""
+        """The rows of a SELECT on the reading connection."""
 
     @abstractmethod
-    def _transact(self, work: Callable[[Session], list[LimitResult]]) -> list[LimitResult]:
-        """Do the work on the writing connection and commit; after any error nothing of it stays."""
+    def _transact(self, work: Callable[[Transaction], list[LimitResult]]) -> list[LimitResult]:
+        """Do the work on the writing connection and commit; roll back after any error."""
 
     @abstractmethod
     def close(self) -> None:
-        """See AccountStore."""
+        """Close the connection; using the store again opens a new one."""
 
 
 def trouble(where: str, reason: object) -> DatabaseError:
-    """The error for what a driver said, on one line and without what could colour a screen."""
+    """The error for a message of a driver: in one line, with escapes for characters that do not print."""
     line = " ".join(str(reason).split())
     return DatabaseError(f"accounts database {where}: {(text_of(line) or ascii(line))[:LONGEST_REASON]}")
 
 
 def missing_limit(where: str, statements: Statements) -> DatabaseError:
-    """The error for tables made before there were limits in them."""
+    """The error for a table of accounts that has no column for limits, with the statement that adds it."""
     return DatabaseError(
         f"accounts database {where}: {statements.table} has no column {statements.limit}; add it with: {statements.add}"
     )
 
 
 def may_not_write(where: str, reason: object) -> DatabaseError:
-    """The error for an account, or a file, that can only be read."""
+    """The error for a database account, or a file, that may only be read."""
     return DatabaseError(
         f"{trouble(where, reason)}; this account may not write, set accounts.write_database to one that may"
     )

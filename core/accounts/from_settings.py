@@ -1,4 +1,4 @@
-"""The accounts database that the settings ask for."""
+"""Makes the store for the accounts database of the settings."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ from mailquota.core.base.errors import SettingsError
 from mailquota.core.base.mysql import Target
 from mailquota.core.settings.config import Config
 from mailquota.core.settings.missing import require
-from mailquota.core.settings.targets import database_target
+from mailquota.core.settings.passwords import database_target
 
 
 def make_store(config: Config) -> AccountStore:
-    """The accounts database; not connected yet. Raises SettingsError for a password that can't be read.
+    """The store for the accounts database of the settings; it connects when it is first used.
 
-    Also where the database was searched for and not found.
+    Raises SettingsError for a password that can't be read, MissingSettingError where the settings name no database and
+    none was found on the server.
     """
     require(config, "accounts")
     accounts = config.settings.accounts
-    queries = Queries(accounts.users_query, accounts.aliases_query, accounts.set_query, accounts.change_query)
+    queries = Queries(
+        users_query=accounts.users_query,
+        aliases_query=accounts.aliases_query,
+        set_query=accounts.set_query,
+        change_query=accounts.change_query,
+    )
     return open_store(
         database_target(config, accounts.url, "database"),
         schema=accounts.schema,
@@ -33,7 +39,10 @@ def open_store(
     write_target: Target | None = None,
     queries: Queries | None = None,
 ) -> AccountStore:
-    """A store that has not connected yet. Raises SettingsError for targets or queries that can't work."""
+    """A store for ``target``; it connects when it is first used. Raises SettingsError for targets that can't work.
+
+    ``write_target`` is where limits are changed, ``target`` unless given. ``queries`` are those of schema custom.
+    """
     write_target = write_target or target
     if write_target.kind != target.kind:
         raise SettingsError("accounts.write_database must be of the same kind as accounts.database")

@@ -1,12 +1,12 @@
-"""Accounts in MySQL or MariaDB.
+"""The accounts database in MySQL or MariaDB.
 
-Theory of operation: the reading connection is kept, in autocommit, as a transaction would go on showing the rows as
-they were at its start. When it turns out to be dead (server restarted, wait_timeout, a firewall that forgot it), the
+Theory of operation: the reading connection is kept open, in autocommit: a transaction would go on showing the rows as
+they were at its start. When it turns out to be dead (server restarted, wait_timeout, a firewall that dropped it), the
 work is done once more on a new one. A new one is tried at the host that worked last, then at the others in order.
-A change of limits has a connection of its own, from the first host on, as that is the one to write to in a replicated
-set. Where it meets another transaction it is done again from the start.
+A change of limits has a separate connection, from the first host on, because in a replicated set that is the one to
+write to. After a conflict with another transaction it is done again from the start.
 
-Everything here blocks, for at most about CONNECT_SECONDS a host and READ_SECONDS a packet.
+All methods block, for at most about CONNECT_SECONDS a host and READ_SECONDS a packet.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ from pymysql.constants import CLIENT, CR, ER
 from pymysql.cursors import SSCursor
 
 from mailquota.core.accounts.base import SqlStore, may_not_write, missing_limit, trouble
-from mailquota.core.accounts.rows import Collector, Row
+from mailquota.core.accounts.rows import Row, RowCollector
 from mailquota.core.accounts.schema import make_statements
 from mailquota.core.accounts.store import Accounts, LimitResult, Queries, Schema
-from mailquota.core.accounts.writing import Session
+from mailquota.core.accounts.writing import Transaction
 from mailquota.core.base.errors import DatabaseError, SettingsError
 from mailquota.core.base.mysql import (
-    MET_ANOTHER,
+    CONFLICTS,
     Connection,
     NoHostError,
     Target,
-    again_where_it_met_another,
     code_of,
     connect_any,
+    retry_on_conflict,
     text_of,
 )
 
-LOCK_SECONDS = 2  # for each of four tries; below READ_SECONDS, so that the server's own words about a row arrive
+LOCK_SECONDS = 2  # for each of four tries; below READ_SECONDS, so that the server's own error arrives before that limit
 ROWS_AT_ONCE = 1000
 
 T = TypeVar("T")
 
-# What a connection that was fine an hour ago says when it is not.
+# Errors of a connection that was kept open and has died meanwhile: the work may be done again on a new one.
 _CONNECTION_KILLED = 1927  # MariaDB
 _IDLE_TOO_LONG = 4031  # MySQL 8
 _LOST = frozenset(
     {
-        0,  # PyMySQL about a connection that it closed itself
+        0,  # of PyMySQL, for a connection that it closed itself
         CR.CR_SERVER_GONE_ERROR,
         CR.CR_SERVER_LOST,
         CR.CR_COMMANDS_OUT_OF_SYNC,
@@ -70,19 +70,19 @@ _MAY_NOT = frozenset(
 
 
 class _Rows(SSCursor):
-    """Rows as they arrive, not all in memory at once."""
+    """A cursor that gives rows as they arrive, without all of them in memory."""
 
     _result: Any
 
     def drop(self) -> None:
-        """Give up in the middle. Else PyMySQL reads the rest when it collects the garbage, from a closed connection."""
+        """Stop in the middle of the rows. Else PyMySQL reads the rest when it is collected, on a closed connection."""
         if self._result is not None:
             self._result.unbuffered_active = False
             self._result = None
 
 
 class MysqlStore(SqlStore):
-    """An AccountStore; see there."""
+    """An AccountStore in MySQL or MariaDB."""
 
     def __init__(self, target: Target, write_target: Target, schema: Schema, queries: Queries | None) -> None:
         super().__init__(make_statements(schema, "mysql", queries))
@@ -92,7 +92,10 @@ class MysqlStore(SqlStore):
         self._write_target = write_target
 
     def fingerprint(self) -> object:
-        """See AccountStore. A digest made by the server: about 60 ms there for 100,000 accounts, two rows to send."""
+        """A digest of all rows, made by the server: about 60 ms for 100,000 accounts. Custom: the change_query's value.
+
+        Without a change_query it is a new value each time, so that all rows are read at each check.
+        """
         sql = self._statements.change
         return self.run(lambda connection: tuple(_stream(connection, sql))) if sql else object()
 
@@ -101,7 +104,7 @@ class MysqlStore(SqlStore):
 
     def _collect_from(self, connection: Connection) -> Accounts:
         statements = self._statements
-        collector = Collector()
+        collector = RowCollector()
         collector.add_users(_stream(connection, statements.users))
         if statements.aliases:
             collector.add_aliases(_stream(connection, statements.aliases), statements.own_rows)
@@ -111,15 +114,15 @@ class MysqlStore(SqlStore):
         return self.run(lambda connection: list(_stream(connection, sql)))
 
     def run(self, work: Callable[[Connection], T]) -> T:
-        """The result of work on the reading connection. Raises DatabaseError."""
+        """The result of ``work`` on the reading connection. Raises DatabaseError."""
         try:
             return self._reading.run(work)
         except pymysql.Error as error:
             raise self._explain(error, self._reading.where) from error
 
-    def _transact(self, work: Callable[[Session], list[LimitResult]]) -> list[LimitResult]:
+    def _transact(self, work: Callable[[Transaction], list[LimitResult]]) -> list[LimitResult]:
         connection, where = _connect(self._write_target, 0, client_flag=CLIENT.FOUND_ROWS)[:2]
-        session = _Session(connection)
+        session = _Transaction(connection)
 
         def change() -> list[LimitResult]:
             results = work(session)
@@ -128,7 +131,7 @@ class MysqlStore(SqlStore):
 
         try:
             session.prepare()
-            return again_where_it_met_another(connection, change)
+            return retry_on_conflict(connection, change)
         except pymysql.Error as error:
             raise self._explain_write(error, where) from error
         finally:
@@ -146,7 +149,7 @@ class MysqlStore(SqlStore):
         return self._explain(error, where)
 
     def close(self) -> None:
-        """See AccountStore."""
+        """Close the reading connection; the next use opens a new one."""
         self._reading.close()
 
 
@@ -156,13 +159,13 @@ class KeptConnection:
     def __init__(self, target: Target) -> None:
         self.where = ""
         self._target = target
-        self._host = 0  # the one that worked last
+        self._host = 0  # number of the host that worked last
         self._connection: Connection | None = None
 
     def run(self, work: Callable[[Connection], T]) -> T:
-        """Do the work; once more from the start on a new connection when a kept one is dead.
+        """Do the work; once more from the start on a new connection where the kept one turns out to be dead.
 
-        Raises DatabaseError where no host answers, pymysql.Error for what a server said.
+        Raises DatabaseError where no host answers, pymysql.Error for an error of the server.
         """
         kept = self._connection is not None
         try:
@@ -178,11 +181,11 @@ class KeptConnection:
         try:
             return work(self._connection)
         except BaseException:
-            self.close()  # there may be rows on their way that nobody takes
+            self.close()  # rows may still be on their way; on this connection they would be taken for the next answer
             raise
 
     def close(self) -> None:
-        """Close it; run() opens a new one."""
+        """Close the connection; run() opens a new one."""
         connection, self._connection = self._connection, None
         if connection is not None:
             _close(connection)
@@ -195,15 +198,15 @@ def _connect(target: Target, first: int, **options: Any) -> tuple[Connection, st
         raise DatabaseError("; ".join(str(trouble(where, reason)) for where, reason in error.failures)) from error
 
 
-class _Session:
-    """A transaction; see limits.Session."""
+class _Transaction:
+    """A Transaction (core/accounts/writing.py) in MySQL."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def prepare(self) -> None:
-        # Strict, as the server may else store the nearest possible value and call it a success.
-        # The default wait for a locked row is 50 s.
+        # Without strict mode the server stores the nearest value that fits and reports success.
+        # By default it waits 50 s for a locked row.
         with self._connection.cursor() as cursor:
             cursor.execute("SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')")
             cursor.execute("SET SESSION innodb_lock_wait_timeout = %s", (LOCK_SECONDS,))
@@ -235,11 +238,11 @@ def _stream(connection: Connection, sql: str) -> Iterator[Row]:
 
 
 def _commit(connection: Connection, where: str) -> None:
-    """A connection that breaks just now leaves open what became of the changes."""
+    """Commit. Where the connection breaks meanwhile, the error says that the outcome is not known."""
     try:
         connection.commit()
     except pymysql.Error as error:
-        if code_of(error) in MET_ANOTHER:
+        if code_of(error) in CONFLICTS:
             raise
         raise trouble(where, f"{text_of(error)}; whether limits were changed is not known") from error
 

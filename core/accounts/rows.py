@@ -1,7 +1,7 @@
-"""From rows of a database to accounts and aliases. Pure.
+"""Turns rows of the database into accounts and aliases. Pure.
 
-A row that makes no sense is skipped and counted: it must not keep the others from being read. Text arrives as bytes,
-since one row that is not UTF-8 would else make the driver give up on all.
+A row that is not valid is skipped and counted, so that the others are still read. Text arrives as bytes: if the driver
+decoded it, one row that is not UTF-8 would fail the whole query.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ Row = Sequence[object]
 LONGEST_ADDRESS = 64 + 1 + 255
 EXAMPLES = 3
 LONGEST_EXAMPLE = 120
-NO_NUMBER = -1  # the limit of an account whose limit in the database is no number of bytes
+NO_NUMBER = -1  # the limit of an account for which the database has no number of bytes
 _WHOLE = re.compile(r"-?[0-9]{1,20}")  # Dovecot takes neither blanks nor a plus sign
-# How the enumerations and booleans of other schemas say no.
+# The values that mean "no" in enumerations and booleans of other schemas.
 NO = frozenset({"", "0", "n", "no", "f", "false", "off"})
 
 
 def text_of(value: object) -> str | None:
-    """Text as it is in the database; None if it is none, not UTF-8, or not wholly printable.
+    """A value as text; None where it is no text, not UTF-8, or has characters that do not print.
 
-    Not printable are control characters, but also the invisible ones that turn the order of a line around.
+    Those are control characters, and also invisible ones that change the direction of a line.
     """
     if isinstance(value, bytes):
         try:
@@ -41,7 +41,10 @@ def text_of(value: object) -> str | None:
 
 
 def pattern_of(value: object) -> str | None:
-    """Text as the key of an alias: any address, also ``@domain``, in lower case and without spaces around it."""
+    """A value as source or destination of an alias, which may be ``@domain``: lower case, without blanks around it.
+
+    None where it is no text, empty, or too long.
+    """
     text = text_of(value)
     if text is None or len(text.encode()) > LONGEST_ADDRESS:
         return None
@@ -49,7 +52,7 @@ def pattern_of(value: object) -> str | None:
 
 
 def address_of(value: object) -> str | None:
-    """Text as the address of an account, in lower case and without spaces around it; None if it is not one."""
+    """A value as the address of an account: lower case, without blanks around it. None where it is no address."""
     text = pattern_of(value)
     if text is None:
         return None
@@ -58,7 +61,10 @@ def address_of(value: object) -> str | None:
 
 
 def limit_of(value: object) -> int | None:
-    """A limit in bytes; None is unlimited: 0 or NULL. Below 0 is none, and what is no number of bytes is NO_NUMBER."""
+    """A value as a limit in bytes; None is unlimited (0 or NULL in the database).
+
+    A number below 0 is returned as it is and is no valid limit; a value that is no number of bytes gives NO_NUMBER.
+    """
     if value is None:
         return None
     number = _whole(value)
@@ -66,7 +72,7 @@ def limit_of(value: object) -> int | None:
 
 
 def _whole(value: object) -> int | None:
-    """A whole number; of one with a fraction, as a query may reckon it, what stands before the point."""
+    """A value as a whole number, None for any other. A fraction, as a query may compute it, is cut off."""
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float | Decimal):
@@ -76,7 +82,7 @@ def _whole(value: object) -> int | None:
 
 
 def fault_of(value: object, limit: int | None) -> str:
-    """Why a value of the database is no limit, as a sentence; empty where it is one."""
+    """Why a value of the database is no valid limit, as a sentence; empty where it is one."""
     if limit is None or limit >= 0:
         return ""
     if _whole(value) == limit:
@@ -86,7 +92,7 @@ def fault_of(value: object, limit: int | None) -> str:
 
 
 def enabled_of(value: object) -> bool:
-    """Whether a flag means yes; NULL does not."""
+    """Whether a flag means yes. NULL means no."""
     if isinstance(value, bytes):
         # BIT(1) arrives as one byte, everything else as text.
         return value != b"\0" and value.decode(errors="replace").lower() not in NO
@@ -94,19 +100,19 @@ def enabled_of(value: object) -> bool:
 
 
 def account_of(row: Row) -> Account | None:
-    """The account of a row of address, limit and, if there is one, enabled."""
+    """The account of a row: address, limit, and enabled where there is a third column. None for an invalid address."""
     address = address_of(row[0])
     if address is None:
         return None
     limit = limit_of(row[1])
-    return Account(address, limit, enabled_of(row[2]) if len(row) > 2 else True, fault_of(row[1], limit))
+    return Account(address, limit, enabled=enabled_of(row[2]) if len(row) > 2 else True, fault=fault_of(row[1], limit))
 
 
 def aliases_of(row: Row, own_rows: bool) -> list[Alias] | None:
-    """The aliases of a row of source and destination; the destination may be a list with commas, as in Postfix.
+    """The aliases of a row: source, and destination, which may be a list with commas as in Postfix. None if invalid.
 
-    With ``own_rows`` an address that leads only to itself is no alias. It must stay where it leads to others too:
-    then its mailbox gets the mail as well.
+    With ``own_rows`` (PostfixAdmin) an address whose only destination is itself is no alias. Among other destinations
+    it is kept: the mailbox gets the mail as well.
     """
     source = pattern_of(row[0])
     text = text_of(row[1])
@@ -126,8 +132,8 @@ def _check_columns(row: Row, query: str, columns: str) -> None:
         raise DatabaseError(f"{query} gives one column, and should give: {columns}")
 
 
-class Collector:
-    """Takes rows and ends up with accounts."""
+class RowCollector:
+    """Collects the rows of the queries into Accounts. Of two rows with one address the first counts."""
 
     def __init__(self) -> None:
         self._accounts: dict[str, Account] = {}
@@ -136,7 +142,7 @@ class Collector:
         self._examples: list[str] = []
 
     def add_users(self, rows: Iterable[Row]) -> None:
-        """Take rows of address, limit, enabled."""
+        """Add rows of address, limit, enabled. Raises DatabaseError where a row has only one column."""
         accounts = self._accounts
         for row in rows:
             _check_columns(row, "accounts.users_query", "address, limit")
@@ -147,7 +153,7 @@ class Collector:
                 accounts[account.address] = account
 
     def add_aliases(self, rows: Iterable[Row], own_rows: bool) -> None:
-        """Take rows of source and destination."""
+        """Add rows of source and destination. Raises DatabaseError where a row has only one column."""
         for row in rows:
             _check_columns(row, "accounts.aliases_query", "source, destination")
             aliases = aliases_of(row, own_rows)
@@ -162,5 +168,10 @@ class Collector:
             self._examples.append(ascii(tuple(row))[:LONGEST_EXAMPLE])
 
     def result(self) -> Accounts:
-        """What was taken so far."""
-        return Accounts(list(self._accounts.values()), list(self._aliases), self._skipped, tuple(self._examples))
+        """The accounts and aliases that were added."""
+        return Accounts(
+            accounts=list(self._accounts.values()),
+            aliases=list(self._aliases),
+            skipped=self._skipped,
+            examples=tuple(self._examples),
+        )

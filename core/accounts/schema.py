@@ -1,7 +1,7 @@
-"""Every statement of the accounts, for schema ispmail, postfixadmin and custom, in both dialects.
+"""All SQL statements for accounts: schemas ispmail, postfixadmin and custom, for MySQL and SQLite.
 
-Values are always parameters, written %(address)s and %(limit)s; only names from the table below enter a text.
-Left out: postfixadmin's alias_domain, so an address of an alias domain is unknown here.
+Values are always parameters, written %(address)s and %(limit)s; only names from the table below are put into a text.
+PostfixAdmin's table alias_domain is not read, so an address of an alias domain is unknown to mailquota.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from mailquota.core.base.mysql import Kind
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """Names of tables and columns."""
+class TableNames:
+    """The names of tables and columns of a schema."""
 
     users: str
     address: str
@@ -25,12 +25,12 @@ class Layout:
     aliases: str
     source: str
     destination: str
-    where: str  # which aliases count
-    own_rows: bool  # every mailbox has an alias to itself
+    where: str  # condition for the aliases that count, with a leading blank; or empty
+    own_rows: bool  # whether each mailbox has an alias to itself
 
 
-LAYOUTS: dict[str, Layout] = {
-    "ispmail": Layout(
+TABLE_NAMES: dict[str, TableNames] = {
+    "ispmail": TableNames(
         users="virtual_users",
         address="email",
         limit="quota",
@@ -41,7 +41,7 @@ LAYOUTS: dict[str, Layout] = {
         where="",
         own_rows=False,
     ),
-    "postfixadmin": Layout(
+    "postfixadmin": TableNames(
         users="mailbox",
         address="username",
         limit="quota",
@@ -57,10 +57,12 @@ LAYOUTS: dict[str, Layout] = {
 
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """What a store runs; an empty text is something it can't or need not do.
+    """The statements of a store; an empty one is something that the store can't or need not do.
 
-    ``find`` and ``find_loosely`` give the rows of an address, by the index and by looking at every row. ``nothing`` is
-    a change that meets no row: the database says whether it would be allowed.
+    ``users`` and ``aliases`` read all rows; ``change`` gives a value that differs after an edit; ``update`` sets a
+    limit. ``find`` gives the rows of an address by the index, ``find_loosely`` by comparing every row. ``nothing`` is
+    an update of no row, by which the database says whether updates are allowed. ``add`` and ``widen`` are for messages:
+    they add the column for limits, or make it larger. ``table`` and ``limit`` are the names of table and column.
     """
 
     users: str
@@ -80,11 +82,10 @@ class Statements:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """Where the two differ. ``{a}`` stands for the address column.
+    """SQL that differs between MySQL and SQLite. ``{a}`` stands for the address column.
 
-    ``exact`` compares every byte: MySQL's collations take jöhn for john and "a " for "a", SQLite's NOCASE takes A
-    for a.
-    ``loose`` is the address as rows.address_of() makes it.
+    ``exact`` makes a comparison of every byte: collations of MySQL take jöhn for john and "a " for "a", and SQLite's
+    NOCASE takes A for a. ``loose`` is the address in the form of rows.address_of().
     """
 
     lock: str
@@ -109,34 +110,34 @@ MYSQL = Dialect(
 SQLITE = Dialect(
     lock="",  # BEGIN IMMEDIATE has locked the file
     exact="{a} COLLATE BINARY",
-    loose="mailquota_address(CAST({a} AS BLOB))",  # our function, which text that is no UTF-8 could not reach
+    loose="mailquota_address(CAST({a} AS BLOB))",  # a function of sqlite.py; a BLOB, as text that is not UTF-8 fails
     integer="INTEGER",
-    widen="",  # an INTEGER has 64 bits whatever its column is called
+    widen="",  # SQLite stores integers in 64 bits, whatever the column's type
     column_type="",
 )
 DIALECTS: dict[Kind, Dialect] = {"mysql": MYSQL, "sqlite": SQLITE}
 
-# An edit must show up without a row being transferred. What was weighed (100,000 users, MariaDB 10.11):
+# An edit has to be detected without transferring the rows. Alternatives, with times for 100,000 users in MariaDB 10.11:
 # - UPDATE_TIME of information_schema costs nothing, but has whole seconds, is lost at a restart, and may be a day old
 #   in MySQL 8 (information_schema_stats_expiry).
 # - CHECKSUM TABLE (16 ms) and SUM(CRC32(row)) (17 ms) add up CRCs of rows. A CRC is linear: when two accounts swap
 #   their limits, both CRCs change in the same bits. So about 1 swap in 10,000 keeps the sum (CHECKSUM TABLE missed 2 of
 #   60,000), and every swap keeps BIT_XOR(CRC32(row)).
 # - 64 bits of SHA-256 (46 ms) have no such pattern; MD5 takes twice as long here.
-# Summed up rather than XORed, as two equal rows would cancel each other.
+# The digests are added, not XORed, because two equal rows would cancel each other out.
 _DIGEST = (
     "SELECT COUNT(*), SUM(CAST(CONV(LEFT(SHA2(CONCAT_WS(0x00, {columns}), 256), 16), 16, 10) AS UNSIGNED)) FROM {table}"
 )
 
 
 def make_statements(schema: Schema, kind: Kind, queries: Queries | None) -> Statements:
-    """The statements of a schema in a dialect. Raises SettingsError for queries that can't work."""
+    """The statements of a schema for a kind of database. Raises SettingsError where queries of custom are missing."""
     if schema == "custom":
         return _custom(kind, queries)
-    return _for_layout(LAYOUTS[schema], kind)
+    return _for_tables(TABLE_NAMES[schema], kind)
 
 
-def _for_layout(layout: Layout, kind: Kind) -> Statements:
+def _for_tables(layout: TableNames, kind: Kind) -> Statements:
     dialect = DIALECTS[kind]
     table, address, limit = layout.users, layout.address, layout.limit
     names = {"a": address, "table": table, "limit": limit}
@@ -146,13 +147,13 @@ def _for_layout(layout: Layout, kind: Kind) -> Statements:
         users=f"SELECT {', '.join(columns)} FROM {table}",
         aliases=f"SELECT {layout.source}, {layout.destination} FROM {layout.aliases}{layout.where}",
         change=_mysql_change(layout, columns) if kind == "mysql" else "",
-        update=_marked(
+        update=_with_parameters(
             f"UPDATE {table} SET {limit} = %(limit)s"
             f" WHERE {address} = %(address)s AND {dialect.exact.format(**names)} = %(address)s",
             kind,
         ),
-        find=_marked(f"{row} {address} = %(address)s{dialect.lock}", kind),
-        find_loosely=_marked(f"{row} {dialect.loose.format(**names)} = %(address)s", kind),
+        find=_with_parameters(f"{row} {address} = %(address)s{dialect.lock}", kind),
+        find_loosely=_with_parameters(f"{row} {dialect.loose.format(**names)} = %(address)s", kind),
         column_type=dialect.column_type.format(**names),
         widen=dialect.widen.format(**names),
         nothing=f"UPDATE {table} SET {limit} = {limit} WHERE 1 = 0",
@@ -163,14 +164,14 @@ def _for_layout(layout: Layout, kind: Kind) -> Statements:
     )
 
 
-def _mysql_change(layout: Layout, columns: list[str]) -> str:
+def _mysql_change(layout: TableNames, columns: list[str]) -> str:
     users = _DIGEST.format(columns=_filled(columns), table=layout.users)
     aliases = _DIGEST.format(columns=_filled([layout.source, layout.destination]), table=layout.aliases)
     return f"{users} UNION ALL {aliases}{layout.where}"
 
 
 def _filled(columns: list[str]) -> str:
-    # CONCAT_WS leaves a NULL out, and the next column would take its place.
+    # CONCAT_WS leaves out a NULL, so that (NULL, x) and (x, NULL) would have the same digest.
     return ", ".join(f"COALESCE({column}, '')" for column in columns)
 
 
@@ -184,7 +185,7 @@ def _custom(kind: Kind, queries: Queries | None) -> Statements:
         users=_plain(queries.users_query),
         aliases=_plain(queries.aliases_query),
         change=_plain(queries.change_query),
-        update=_marked(_plain(queries.set_query), kind),
+        update=_with_parameters(_plain(queries.set_query), kind),
     )
 
 
@@ -192,8 +193,8 @@ def _plain(query: str) -> str:
     return query.strip().rstrip(";")
 
 
-def _marked(sql: str, kind: Kind) -> str:
-    """Put the dialect's marks for parameters; any other per cent sign stays one."""
+def _with_parameters(sql: str, kind: Kind) -> str:
+    """A statement with the parameters as the driver of ``kind`` expects them; any other percent sign stays one."""
     percent = "%%" if kind == "mysql" else "%"  # PyMySQL formats the text with %
 
     def mark(found: re.Match[str]) -> str:

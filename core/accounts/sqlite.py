@@ -1,9 +1,9 @@
-"""Accounts in a SQLite file: the embedded default, with the tables of ISPmail.
+"""The accounts database in a SQLite file.
 
-Theory of operation: the reading connection is opened read-only, so looking never makes a file, nor needs the right to
-write one. It is kept, since PRAGMA data_version tells exactly whether somebody else committed, but only to the
-connection that asks twice. When the path leads to another file than the one that is open (a restored backup was moved
-there), that one is opened; an open file keeps its inode number, so the new one can't have the same.
+Theory of operation: the reading connection is read-only, so that reading never creates a file nor needs the right to
+write one. It is kept open, because PRAGMA data_version shows commits of other connections only as a difference between
+two values on the same connection. When another file was moved to the path (a restored backup), that one is opened
+instead: it is known by its inode number, which it can't share with the old file as long as that is open.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Literal, TypeVar
 from urllib.parse import quote
 
 from mailquota.core.accounts.base import SqlStore, may_not_write, missing_limit, trouble
-from mailquota.core.accounts.rows import Collector, Row, address_of
+from mailquota.core.accounts.rows import Row, RowCollector, address_of
 from mailquota.core.accounts.schema import make_statements
 from mailquota.core.accounts.store import Accounts, LimitResult, Queries, Schema
-from mailquota.core.accounts.writing import Session
+from mailquota.core.accounts.writing import Transaction
 from mailquota.core.base.errors import DatabaseError, SettingsError
 from mailquota.core.base.mysql import Target
 
@@ -30,14 +30,14 @@ BUSY_SECONDS = 5.0
 
 T = TypeVar("T")
 
-# A writer was killed: its journal must be played back, and a reading connection may not do that.
+# After a writer was killed its journal has to be played back, which a read-only connection may not do.
 _NEEDS_RECOVERY = frozenset(
     {sqlite3.SQLITE_READONLY_ROLLBACK, sqlite3.SQLITE_READONLY_RECOVERY, sqlite3.SQLITE_READONLY_CANTINIT}
 )
 
 
 def create(path: Path) -> None:
-    """Make a new file with the empty tables of ISPmail, for its owner only. Raises DatabaseError, also if it exists."""
+    """Create a file with the empty tables of ISPmail, mode 0600. Raises DatabaseError, also where the file exists."""
     tables = files("mailquota.core.accounts").joinpath("ispmail_sqlite.sql").read_text()
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -48,7 +48,7 @@ def create(path: Path) -> None:
 
 
 class SqliteStore(SqlStore):
-    """An AccountStore; see there."""
+    """An AccountStore in a SQLite file."""
 
     def __init__(self, target: Target, write_target: Target, schema: Schema, queries: Queries | None) -> None:
         super().__init__(make_statements(schema, "sqlite", queries))
@@ -58,10 +58,13 @@ class SqliteStore(SqlStore):
         self._write_path = write_target.path
         self._connection: sqlite3.Connection | None = None
         self._inode: tuple[int, int] | None = None
-        self._opened = 0  # how often; a new connection counts data_version anew
+        self._opened = 0  # how often a connection was opened: data_version starts anew on each
 
     def fingerprint(self) -> object:
-        """See AccountStore. Exact and free; a change_query is asked as well, as its value may depend on more."""
+        """The number of commits of other connections (PRAGMA data_version), and the value of a change_query, if any.
+
+        The latter may depend on more than this file.
+        """
         return self.run(self._fingerprint_of)
 
     def _fingerprint_of(self, connection: sqlite3.Connection) -> object:
@@ -74,7 +77,7 @@ class SqliteStore(SqlStore):
 
     def _collect_from(self, connection: sqlite3.Connection) -> Accounts:
         statements = self._statements
-        collector = Collector()
+        collector = RowCollector()
         collector.add_users(connection.execute(statements.users))
         if statements.aliases:
             collector.add_aliases(connection.execute(statements.aliases), statements.own_rows)
@@ -84,7 +87,7 @@ class SqliteStore(SqlStore):
         return self.run(lambda connection: list(connection.execute(sql)))
 
     def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """The result of work on the reading connection. Raises DatabaseError."""
+        """The result of ``work`` on the reading connection. Raises DatabaseError."""
         try:
             return self._attempt(work)
         except sqlite3.Error as error:
@@ -105,7 +108,7 @@ class SqliteStore(SqlStore):
             raise
 
     def _current(self) -> sqlite3.Connection:
-        """The connection to the file that is at the path now."""
+        """The connection to the file that is at the path now; a new one where the file is another one."""
         inode = _inode(self._path)
         if self._connection is None or inode != self._inode:
             self.close()
@@ -114,11 +117,11 @@ class SqliteStore(SqlStore):
             self._opened += 1
         return self._connection
 
-    def _transact(self, work: Callable[[Session], list[LimitResult]]) -> list[LimitResult]:
+    def _transact(self, work: Callable[[Transaction], list[LimitResult]]) -> list[LimitResult]:
         _inode(self._write_path)
         try:
             with _writing(self._write_path) as connection:
-                return work(_Session(connection))
+                return work(_Transaction(connection))
         except sqlite3.Error as error:
             if _primary(error) == sqlite3.SQLITE_READONLY:
                 raise may_not_write(str(self._write_path), error) from error
@@ -131,14 +134,14 @@ class SqliteStore(SqlStore):
         return trouble(str(self._path), error)
 
     def close(self) -> None:
-        """See AccountStore."""
+        """Close the connection; the next use opens a new one."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
 
 
-class _Session:
-    """A transaction; see limits.Session."""
+class _Transaction:
+    """A Transaction (core/accounts/writing.py) in SQLite."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -152,7 +155,7 @@ class _Session:
 
 @contextlib.contextmanager
 def _writing(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection in a transaction that keeps other writers out; left by an error, nothing of it stays."""
+    """A connection in a transaction that excludes other writers; closed without COMMIT after an error."""
     with contextlib.closing(_connect(path, "rw")) as connection:
         connection.execute("BEGIN IMMEDIATE")
         yield connection
@@ -160,7 +163,7 @@ def _writing(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def recover(path: Path) -> None:
-    """Play back the journal of a killed writer: the first look of a connection that may write does it."""
+    """Play back the journal of a killed writer: the first read on a connection that may write does it."""
     with contextlib.closing(_connect(path, "rw")) as connection:
         connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchall()
 
@@ -170,7 +173,7 @@ def _connect(path: Path, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
         f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}",
         uri=True,
         timeout=BUSY_SECONDS,
-        isolation_level=None,  # transactions are begun where they are meant
+        isolation_level=None,  # no implicit transactions
         check_same_thread=False,
     )
     connection.text_factory = bytes  # rows.py decodes
@@ -184,7 +187,7 @@ def _inode(path: Path) -> tuple[int, int]:
     except OSError as error:
         raise trouble(str(path), _reason(error)) from error
     if not stat.S_ISREG(found.st_mode):
-        raise trouble(str(path), "not a file")  # SQLite calls it a disk error, and hangs on a named pipe
+        raise trouble(str(path), "not a file")  # SQLite would report a disk error, and hang on a named pipe
     return found.st_dev, found.st_ino
 
 
@@ -193,10 +196,10 @@ def _reason(error: Exception) -> str:
 
 
 def _primary(error: sqlite3.Error) -> int:
-    """The error's kind, without the detail in the upper bits."""
+    """The primary result code, without the extended one in the upper bits."""
     return _code(error) & 0xFF
 
 
 def _code(error: sqlite3.Error) -> int:
-    # What the module raises of its own accord has no code.
+    # Errors that Python's sqlite3 module raises itself have no code.
     return getattr(error, "sqlite_errorcode", 0)

@@ -1,11 +1,11 @@
-"""Who has a mailbox, how much may it hold, which aliases lead to it: the door to the accounts database.
+"""The interface of the accounts database: mailboxes with their limits, and aliases.
 
-Theory of operation: a store keeps one reading connection open and opens another one for each change of limits, since
-the reading account often may not write. It blocks, so it is called in a thread. Two threads may use it one after the
-other, and one may change limits while another one reads; two that read at the same time may not.
+Theory of operation: a store keeps one reading connection open and opens another one for each change of limits, because
+the account that reads often may not write. Its methods block, so they are called in threads. Two threads may use a
+store one after the other, and one may change limits while another one reads; two must not read at the same time.
 
-An edit made elsewhere shows up as a different fingerprint. read() takes the fingerprint before it reads the rows, so an
-edit between the two costs one needless read later, and is never missed.
+An edit made elsewhere changes the fingerprint. read() takes the fingerprint before it reads the rows: an edit between
+the two costs one needless read later, but is never missed.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from mailquota.core.base.model import Account, Alias
 
 Schema = Literal["ispmail", "postfixadmin", "custom"]
 
-# What SQLite's INTEGER and BIGINT hold.
+# The largest value of SQLite's INTEGER and MySQL's BIGINT.
 HIGHEST_LIMIT = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Queries:
-    """The statements of schema custom, as the settings have them. Only ``users_query`` must be there.
+    """The statements of schema custom, as the settings have them. Only ``users_query`` is required.
 
-    ``users_query`` gives address, limit in bytes and, if it likes, enabled; ``aliases_query`` source and destination.
-    ``set_query`` names ``%(limit)s`` (0 for unlimited) and ``%(address)s``. ``change_query`` gives one value that
-    differs once users or aliases changed.
+    ``users_query`` gives address, limit in bytes and optionally enabled; ``aliases_query`` source and destination.
+    ``set_query`` has the parameters ``%(limit)s`` (0 for unlimited) and ``%(address)s``. ``change_query`` gives one
+    value that differs after accounts or aliases changed.
     """
 
     users_query: str
@@ -41,7 +41,7 @@ class Queries:
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """All rows that make sense, and how many did not; ``examples`` has the first few of these, as ASCII."""
+    """All accounts and aliases. ``skipped`` rows were not valid; ``examples`` are the first few of them, in ASCII."""
 
     accounts: list[Account]
     aliases: list[Alias]
@@ -49,28 +49,28 @@ class Accounts:
     examples: tuple[str, ...] = ()
 
 
-class Anything(Enum):
-    """The type of ANY, as None is a limit."""
+class AnyLimit(Enum):
+    """The type of ANY, which stands for "whatever the limit is": None means unlimited."""
 
     ANY = "any"
 
 
-ANY = Anything.ANY
+ANY = AnyLimit.ANY
 
 
 class LimitChange(NamedTuple):
-    """A limit to be set, in bytes; None (or 0, as in the database) is unlimited.
+    """A limit to set, in bytes; None (or 0, as in the database) is unlimited.
 
-    ``expect`` is the limit that must be there now, so that an edit made by somebody else meanwhile is not undone.
+    ``expect`` is the limit that must be in the database, so that an edit made elsewhere meanwhile is not overwritten.
     """
 
     address: str
     limit: int | None
-    expect: int | Anything | None = ANY
+    expect: int | AnyLimit | None = ANY
 
 
 class LimitResult(NamedTuple):
-    """What became of one change; ``old`` says nothing where there is an error."""
+    """The result of one change: the ``old`` limit, or an error."""
 
     address: str
     old: int | None
@@ -78,9 +78,10 @@ class LimitResult(NamedTuple):
 
 
 class LimitColumn(NamedTuple):
-    """Where limits are kept: the column's type in the database's words, what it holds at most, and how to widen it.
+    """The column of the limits: ``name`` is TABLE.COLUMN, ``type`` as the database names it.
 
-    ``highest`` is in bytes; None where the type says nothing about it.
+    ``highest`` is the largest limit that fits, in bytes; None where the type does not say. ``widen`` is the statement
+    that makes the column large enough for all limits.
     """
 
     name: str
@@ -90,7 +91,7 @@ class LimitColumn(NamedTuple):
 
 
 class LimitChangedError(MailquotaError):
-    """The limit is not the expected one any more."""
+    """The limit in the database is not the expected one; it was not changed."""
 
     def __init__(self, address: str, found: int | None) -> None:
         now = "unlimited" if found is None else f"{found} bytes"
@@ -100,41 +101,43 @@ class LimitChangedError(MailquotaError):
 
 
 class AccountStore(Protocol):
-    """The accounts database. Every method but close() raises DatabaseError when it is gone or lacks something;
-    the next call tries again, so a database that is back needs no more than that.
+    """The accounts database.
+
+    Every method except close() raises DatabaseError when the database does not answer, or lacks a table or column. The
+    next call tries again.
     """
 
     def read(self) -> Accounts:
         """All accounts and aliases. Addresses are lower case; the first of two rows with one address counts."""
 
     def fingerprint(self) -> object:
-        """A value that differs once users or aliases were edited. Never the same twice where that can't be told."""
+        """A value that differs after accounts or aliases were edited; always a new one where that can't be detected."""
 
     def changed(self) -> bool:
-        """Whether there was an edit since the last read(), or none was read yet."""
+        """Whether there was an edit since the last read(); True before the first one."""
 
-    def set_limit(self, address: str, limit: int | None, *, expect: int | Anything | None = ANY) -> int | None:
+    def set_limit(self, address: str, limit: int | None, *, expect: int | AnyLimit | None = ANY) -> int | None:
         """Change one limit, in bytes. Returns the old one, read in the same transaction.
 
-        Raises NoSuchAccountError, LimitChangedError, DatabaseError when the account may not write, and
-        MailquotaError when the column can't hold the limit. Nothing is changed then, unless the connection broke
-        during the commit: the text of that DatabaseError says so.
+        Raises NoSuchAccountError, LimitChangedError, DatabaseError when the database account may not write, and
+        MailquotaError when the limit does not fit into the column. Nothing is changed then, except where the connection
+        broke during the commit: the message of that DatabaseError says that the outcome is not known.
         """
 
     def set_limits(self, limits: Sequence[tuple[str, int | None] | LimitChange]) -> list[LimitResult]:
         """Change many limits in one transaction, with one result each, in order.
 
-        An address that fails does not keep the others from being changed; an error raised does.
+        An address that fails has an error in its result, and the others are changed. Where an error is raised, none is.
         """
 
     def limit_column(self) -> LimitColumn | None:
-        """Where limits are kept; None for queries of the administrator's own."""
+        """The column of the limits; None for schema custom."""
 
     def try_writing(self) -> bool:
-        """Have the database say whether limits may be changed, by a change that meets no row.
+        """Check the right to change limits, by an update of no row. Raises DatabaseError as set_limit() does.
 
-        False where only a query of the administrator's own could tell. Raises DatabaseError as set_limit() does.
+        False for schema custom, where nothing can be tried without a change.
         """
 
     def close(self) -> None:
-        """Give back the connection. Using the store again opens a new one."""
+        """Close the connection. Using the store again opens a new one."""

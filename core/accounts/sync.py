@@ -1,14 +1,16 @@
-"""The accounts database and the ledger, kept the same; and what is known of the database itself.
+"""Keeps the ledger in step with the accounts database, and knows the state of that database.
 
-Every ``refresh`` the store is asked whether anything changed, which is cheap, and only then read. While the database is
-gone the last known limits go on being used and the state is ``stale`` with the age of the last good look; before the
-first read it is ``down``. It comes back by itself, as each look tries again.
+Every ``refresh`` seconds the store is asked whether anything changed, which is cheap; only then it is read. While the
+database does not answer, the last known limits stay in use and the state is ``stale``, with the age of the last good
+check; before the first read it is ``down``. Each check tries again, so nothing has to be done when it is back.
 
-One look at a time, from the question to the ledger: of two that overlap the older one could be taken last, and what
-differs from the ledger is reckoned beside the ledger of that moment. A store must not be closed under a look (a driver
-in C would crash), so the thread that uses it holds a lock. A read that began before a limit was set by us may hold the
-old one: ``edits`` counts those, and where it moved during the read, the store is read once more. What was read and
-could not be taken is read again.
+Only one check runs at a time, from the question to the update of the ledger. Of two that overlap, the older result
+could reach the ledger last; and the differences are computed against the ledger as it was when the check began.
+
+A store must not be closed while a thread uses it (a driver in C could crash), so that thread holds a lock. A read that
+began before the engine itself changed a limit may return the old one: ``edits`` counts such changes, and where it grew
+during the read the store is read once more. A result that did not reach the ledger, because of an error on the way, is
+read again at the next check.
 """
 
 from __future__ import annotations
@@ -30,12 +32,16 @@ log = logging.getLogger(__name__)
 Prepare = Callable[[Accounts], Callable[[], None]]
 
 _RETRY_SECONDS = 1.0  # before the first read
-_SILENT_SECONDS = 30.0  # a look that takes longer is as good as a failed one
+_SILENT_SECONDS = 30.0  # a check that takes longer counts as failed
 _CLOSE_SECONDS = 0.5
 
 
 class AccountSync:
-    """``prepare`` gets what was read, each time it changed, in a thread, and returns what is to be done on the loop."""
+    """Checks the store every ``refresh`` seconds.
+
+    ``prepare`` is called in a thread with all accounts whenever they changed, and returns a function that updates the
+    ledger, which is called on the loop. ``edits`` gives the number of changes that the engine made itself.
+    """
 
     def __init__(self, store: AccountStore, refresh: float, prepare: Prepare, edits: Callable[[], int]) -> None:
         self.store = store
@@ -43,10 +49,10 @@ class AccountSync:
         self._prepare = prepare
         self._edits = edits
         self._edits_read = edits()  # as of the last read
-        self._good_at: float | None = None  # monotonic time of the last look that worked
+        self._good_at: float | None = None  # monotonic time of the last check that worked
         self._fault = ""
         self._skipped = 0
-        self._untaken = False  # something was read that is not in the ledger
+        self._untaken = False  # a read was begun whose result is not in the ledger yet
         self._ended = False
         self._looking = asyncio.Lock()
         self._using = threading.Lock()  # held by the thread that uses the store
@@ -54,30 +60,30 @@ class AccountSync:
 
     @property
     def state(self) -> DatabaseState:
-        """Whether the limits in use are those of the database."""
+        """Whether the limits in use are those of the database, with the age of the last good check in seconds."""
         if self._good_at is None:
-            return DatabaseState("down", None, self._fault)
+            return DatabaseState("down", age_seconds=None, message=self._fault)
         age = time.monotonic() - self._good_at
         overdue = age > 2 * self._refresh + _SILENT_SECONDS
         fault = self._fault or ("it does not answer" if overdue else "")
-        return DatabaseState("stale" if fault else "ok", round(age, 1), fault)
+        return DatabaseState("stale" if fault else "ok", age_seconds=round(age, 1), message=fault)
 
     def follow(self, before: AccountSync) -> None:
-        """Settings changed, and the limits in use are still those that ``before`` read."""
+        """Take over the state of the sync before, after a change of settings: its limits are still in use."""
         self._good_at, self._skipped = before._good_at, before._skipped
 
     def start(self) -> None:
-        """Look now, and then every refresh."""
+        """Check now, and then every ``refresh`` seconds, until end()."""
         self._task = restarts.start("accounts", self._run)
 
     def end(self) -> None:
-        """Look no more; what a look finds that goes on is not taken."""
+        """Stop checking; the result of a check that still runs is not used."""
         self._ended = True
         if self._task is not None:
             self._task.cancel()
 
     async def stop(self) -> None:
-        """End, and give the connection back; a database that hangs is left alone."""
+        """End, and close the connection, unless a thread still uses it, as where the database hangs."""
         self.end()
         await in_thread(self._close)
 
@@ -89,26 +95,27 @@ class AccountSync:
                 self._using.release()
 
     async def look(self, *, read: bool = False) -> None:
-        """One look; ``read`` reads whether anything changed or not. A fault is kept in ``state``, not raised."""
+        """Check once; with ``read`` the store is read even without a change. An error is in ``state``, not raised."""
         try:
             await self._look(read)
         except MailquotaError as error:
             self._failed(str(error))
-        except Exception as error:  # an outer edge: looking must go on whatever a driver raises
-            log.exception("a look at the accounts database failed")
+        except Exception as error:  # an outer edge: the checks must go on whatever a driver raises
+            log.exception("a check of the accounts database failed")
             self._failed(f"accounts database: internal error: {error}")
         else:
             self._succeeded()
 
     async def read_now(self) -> None:
-        """Read, once, for whoever can't go on without: DatabaseError where a look would keep the fault."""
+        """Read once. Unlike look(), it raises DatabaseError."""
         await self._look(read=True)
         self._succeeded()
 
     async def _look(self, read: bool) -> None:
         async with self._looking:
             edits = self._edits()
-            # after an edit of ours it is read even if it looks as before: a database that died may have lost the edit
+            # After a change made by the engine the store is read even if its fingerprint is as before: a database that
+            # crashed may have lost the change, and the ledger still has it.
             found = await in_thread(lambda: self._ask(read or self._untaken or edits != self._edits_read))
             while found is not None and edits != self._edits():
                 edits = self._edits()
@@ -121,7 +128,7 @@ class AccountSync:
                 self._untaken = False
 
     def _ask(self, read: bool) -> tuple[Accounts, Callable[[], None]] | None:
-        """In a thread: what the store holds, and what to do about it; None where it holds what it did."""
+        """In a thread: all accounts and the update of the ledger; None where nothing changed."""
         with self._using:
             if not (read or self.store.changed()):
                 return None
@@ -136,7 +143,7 @@ class AccountSync:
 
     @property
     def _pause(self) -> float:
-        """Seconds to the next look: a database that is gone is not asked more often than each second."""
+        """Seconds to the next check; at least one while the database does not answer."""
         if self._good_at is None:
             return _RETRY_SECONDS
         return max(self._refresh, _RETRY_SECONDS) if self._fault else self._refresh
@@ -155,4 +162,4 @@ class AccountSync:
     def _tell_skipped(self, accounts: Accounts) -> None:
         if accounts.skipped != self._skipped:
             self._skipped = accounts.skipped
-            log.warning("%d rows of the accounts database make no sense: %s", accounts.skipped, accounts.examples)
+            log.warning("%d rows of the accounts database are not valid: %s", accounts.skipped, accounts.examples)

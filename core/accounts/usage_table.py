@@ -1,7 +1,7 @@
-"""The table in the accounts database in which Dovecot keeps what mailboxes hold, or keeps a copy of it.
+"""The table in the accounts database in which Dovecot keeps the usage of mailboxes, or a copy of it. Only read.
 
-Dovecot's dict quota, its plugin quota_clone and PostfixAdmin's quota2 all have the same columns: ``username``,
-``bytes`` and ``messages``. Under which name is found out by looking for them. Read only, and all of its SQL is here.
+Dovecot's dict quota, its plugin quota_clone and PostfixAdmin's quota2 have the same columns: ``username``, ``bytes``
+and ``messages``. The name of the table is found by looking for these columns.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _COLUMNS = frozenset({"username", "bytes", "messages"})
 
 
 class UsageRow(NamedTuple):
-    """What the table says of an address."""
+    """The usage of an address in the table."""
 
     address: str
     used: int  # bytes
@@ -33,21 +33,21 @@ class UsageRow(NamedTuple):
 
 
 class UsageTable(ABC):
-    """Over a connection of its own; for one thread at a time. Both questions raise DatabaseError."""
+    """The table, read over a separate connection, by one thread at a time. Its methods raise DatabaseError."""
 
-    columns: str  # table and column, of all tables that may be it
-    mark: str  # a parameter
+    columns: str  # the statement that lists table and column names of the tables in TABLES
+    parameter: str  # the address, as the driver's parameter
 
     def __init__(self) -> None:
         self._table = ""
 
     def everybody(self) -> Iterable[UsageRow]:
-        """All rows that make sense; the table has one an address."""
+        """All valid rows; there is one for each address."""
         return filter(None, map(_row, self._ask("SELECT username, bytes, messages FROM {table}", {})))
 
     def one(self, address: str) -> UsageRow | None:
-        """The row of an address."""
-        sql = f"SELECT username, bytes, messages FROM {{table}} WHERE username = {self.mark}"
+        """The row of an address; None without a valid one."""
+        sql = f"SELECT username, bytes, messages FROM {{table}} WHERE username = {self.parameter}"
         rows = map(_row, self._ask(sql, {"address": address}))
         return next((row for row in rows if row is not None and row.address == address), None)
 
@@ -57,7 +57,7 @@ class UsageTable(ABC):
         try:
             return self._rows(sql.format(table=self._table), values)
         except DatabaseError:
-            self._table = ""  # it may have got another name
+            self._table = ""  # it may have been renamed: search again next time
             raise
 
     def _find(self) -> str:
@@ -73,24 +73,24 @@ class UsageTable(ABC):
 
     @abstractmethod
     def _rows(self, sql: str, values: Mapping[str, object]) -> list[Row]:
-        """Run it. Raises DatabaseError."""
+        """The rows of a statement. Raises DatabaseError."""
 
     @abstractmethod
     def close(self) -> None:
-        """Give the connection back; the next question opens another one."""
+        """Close the connection; the next call opens a new one."""
 
 
 _NAMES = ", ".join(f"'{table}'" for table in TABLES)
 
 
 class MysqlUsageTable(UsageTable):
-    """In MySQL or MariaDB."""
+    """The table in MySQL or MariaDB."""
 
     columns = (
         "SELECT TABLE_NAME, COLUMN_NAME FROM information_schema.COLUMNS"
         f" WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN ({_NAMES})"
     )
-    mark = "%(address)s"
+    parameter = "%(address)s"
 
     def __init__(self, target: Target) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class MysqlUsageTable(UsageTable):
         return self._store.run(lambda connection: _fetch(connection, sql, values))
 
     def close(self) -> None:
-        """See UsageTable."""
+        """Close the connection; the next call opens a new one."""
         self._store.close()
 
 
@@ -116,13 +116,13 @@ def _fetch(connection: Connection, sql: str, values: Mapping[str, object]) -> li
 
 
 class SqliteUsageTable(UsageTable):
-    """In a SQLite file."""
+    """The table in a SQLite file."""
 
     columns = (
         "SELECT m.name, c.name FROM sqlite_schema AS m, pragma_table_info(m.name) AS c"
         f" WHERE m.type IN ('table', 'view') AND m.name IN ({_NAMES})"
     )
-    mark = ":address"
+    parameter = ":address"
 
     def __init__(self, target: Target) -> None:
         super().__init__()
@@ -132,17 +132,17 @@ class SqliteUsageTable(UsageTable):
         return self._store.run(lambda connection: connection.execute(sql, values).fetchall())
 
     def close(self) -> None:
-        """See UsageTable."""
+        """Close the connection; the next call opens a new one."""
         self._store.close()
 
 
 def open_usage_table(target: Target) -> UsageTable:
-    """A table that was not connected to yet."""
+    """The table of a database; it connects when it is first used."""
     return MysqlUsageTable(target) if target.kind == "mysql" else SqliteUsageTable(target)
 
 
 def _row(row: Row) -> UsageRow | None:
-    """A row that makes sense. A figure below zero is one that Dovecot would throw away."""
+    """A valid row. Numbers below zero are not valid; Dovecot discards them, too."""
     address, used, messages = address_of(row[0]), _number(row[1]), _number(row[2])
     return None if address is None or used is None or messages is None else UsageRow(address, used, messages)
 

@@ -1,7 +1,7 @@
-"""How limits are changed, the same for every database and schema.
+"""Changes limits, in the same way for every database and schema.
 
-For each address: find its one row, see that the limit is the expected one and fits, write it, and look whether it is
-there. The look afterwards is for what nobody can know beforehand: a view, a trigger, a set_query with another unit.
+For each address: find its one row, check that the limit is the expected one and that the new one fits, write it, and
+read it back. It is read back because a view, a trigger, or a set_query with another unit may have stored another value.
 """
 
 from __future__ import annotations
@@ -15,85 +15,88 @@ from mailquota.core.accounts.schema import Statements
 from mailquota.core.accounts.store import ANY, HIGHEST_LIMIT, LimitChange, LimitChangedError, LimitResult
 from mailquota.core.base.errors import DatabaseError, MailquotaError, NoSuchAccountError
 
-# Other schemas count in MiB, so that a limit comes back rounded.
+# Custom schemas may keep limits in MiB, so that a limit is rounded when it is read back.
 ROUNDING = 1024**2
 
 _HIGHEST = {"tinyint": 2**7 - 1, "smallint": 2**15 - 1, "mediumint": 2**23 - 1, "int": 2**31 - 1, "bigint": 2**63 - 1}
 
 
-class Session(Protocol):
+class Transaction(Protocol):
     """A transaction on the writing connection."""
 
     def rows(self, sql: str, values: Mapping[str, object] | None = None) -> Iterable[Row]:
-        """The rows that a statement gives."""
+        """The rows of a statement."""
 
     def change(self, sql: str, values: Mapping[str, object]) -> int:
-        """Run an UPDATE. Returns how many rows it found, also those that had the value already."""
+        """Run an UPDATE. Returns the number of rows that it matched, also those that had the value already."""
 
 
-class Found(NamedTuple):
-    """The row of an account: its address as the database spells it."""
+class LimitRow(NamedTuple):
+    """The row of an account: ``spelling`` is its address as the database has it; ``limit`` in bytes."""
 
     spelling: str
     limit: int | None
 
 
-class Column(NamedTuple):
-    """The column of the limit, as far as its type is known."""
+class ColumnType(NamedTuple):
+    """The type of the column of limits, and the largest limit that fits, in bytes."""
 
     type: str
     highest: int
 
 
-class Table(Protocol):
-    """Where the rows of accounts are."""
+class AccountTable(Protocol):
+    """The table, or the queries, with the rows of accounts."""
 
-    def find(self, address: str) -> list[Found]:
+    def find(self, address: str) -> list[LimitRow]:
         """The rows of an address."""
 
-    def write(self, found: Found, limit: int | None) -> None:
-        """Change a row. Raises MailquotaError when the database has something else afterwards."""
+    def write(self, found: LimitRow, limit: int | None) -> None:
+        """Set the limit of a row. Raises MailquotaError where the database has another value afterwards."""
 
     def finish(self) -> None:
-        """Called once after the last change; may raise to take all of them back."""
+        """Called once after the last change. An error that it raises rolls back all of them."""
 
 
-def change_limits(session: Session, statements: Statements, changes: Sequence[LimitChange]) -> list[LimitResult]:
-    """Change limits in the session's transaction, which the caller commits, or rolls back after an error."""
+def change_limits(session: Transaction, statements: Statements, changes: Sequence[LimitChange]) -> list[LimitResult]:
+    """Change limits in a transaction, which the caller commits, or rolls back after an error. One result each.
+
+    Raises DatabaseError; an error that is about one address only is in its result.
+    """
     if not statements.update:
         raise MailquotaError("limits can't be changed: accounts.set_query is empty")
     column = find_column(session, statements)
-    table = OwnTable(session, statements) if statements.find else QueriedTable(session, statements)
+    table = KnownTable(session, statements) if statements.find else CustomTable(session, statements)
     results = [_try(table, change, column, statements) for change in changes]
     table.finish()
     return results
 
 
-def find_column(session: Session, statements: Statements) -> Column | None:
-    """The column of the limit; None where its type says nothing about what fits."""
+def find_column(session: Transaction, statements: Statements) -> ColumnType | None:
+    """The type of the column of limits; None where it does not say what fits."""
     return column_of(session.rows(statements.column_type)) if statements.column_type else None
 
 
-def column_of(answer: Iterable[Row]) -> Column | None:
-    """The same from what the database says about its type."""
+def column_of(answer: Iterable[Row]) -> ColumnType | None:
+    """The type of a column from the row with its name (``int(11) unsigned``); None where it does not say what fits."""
     rows = list(answer)
     text = text_of(rows[0][0]) if rows else None
     highest = _HIGHEST.get(re.split(r"\W", text)[0]) if text else None
     if text is None or highest is None:
         return None
-    return Column(text, highest * 2 + 1 if "unsigned" in text else highest)
+    return ColumnType(text, highest * 2 + 1 if "unsigned" in text else highest)
 
 
-def _try(table: Table, change: LimitChange, column: Column | None, statements: Statements) -> LimitResult:
+def _try(table: AccountTable, change: LimitChange, column: ColumnType | None, statements: Statements) -> LimitResult:
     try:
         return LimitResult(change.address, _change(table, change, column, statements))
     except DatabaseError:
-        raise  # the transaction is gone, for all
+        raise  # the transaction failed, for all addresses
     except MailquotaError as error:
         return LimitResult(change.address, None, error)
 
 
-def _change(table: Table, change: LimitChange, column: Column | None, statements: Statements) -> int | None:
+def _change(table: AccountTable, change: LimitChange, column: ColumnType | None, statements: Statements) -> int | None:
     limit = change.limit or None
     address = address_of(change.address)
     if address is None:
@@ -107,11 +110,11 @@ def _change(table: Table, change: LimitChange, column: Column | None, statements
 
 
 def _shown(text: str) -> str:
-    """Text that is no address, for a message: hostile bytes as escapes, and not all of a long one."""
+    """Text that is no address, for a message: in ASCII with escapes, and cut where it is long."""
     return ascii(text)[1:-1][:80]
 
 
-def _check_fits(limit: int | None, column: Column | None, statements: Statements) -> None:
+def _check_fits(limit: int | None, column: ColumnType | None, statements: Statements) -> None:
     if limit is None:
         return
     if not 0 < limit <= HIGHEST_LIMIT:
@@ -124,7 +127,7 @@ def _check_fits(limit: int | None, column: Column | None, statements: Statements
         )
 
 
-def _only(found: list[Found], address: str) -> Found:
+def _only(found: list[LimitRow], address: str) -> LimitRow:
     if not found:
         raise NoSuchAccountError(address)
     if len(found) > 1:
@@ -132,60 +135,63 @@ def _only(found: list[Found], address: str) -> Found:
     return found[0]
 
 
-class OwnTable:
-    """Tables whose names we know: one look-up an address, by the index."""
+class KnownTable:
+    """The table of schema ispmail or postfixadmin: each address is looked up by the index."""
 
-    def __init__(self, session: Session, statements: Statements) -> None:
+    def __init__(self, session: Transaction, statements: Statements) -> None:
         self._session = session
         self._statements = statements
 
-    def find(self, address: str) -> list[Found]:
-        """The rows of an address, locked. An odd spelling (" John@Example.org") takes a look at every row."""
+    def find(self, address: str) -> list[LimitRow]:
+        """The rows of an address, locked for the transaction.
+
+        Where the database spells it otherwise, as " John@Example.org", all rows are compared.
+        """
         found = self._look_up(address, address)
         if found:
             return found
         odd = self._session.rows(self._statements.find_loosely, {"address": address})
         spellings = {text for row in odd if (text := text_of(row[0])) is not None}
-        # By a collation one spelling may find another one's row, too.
+        # By the column's collation, one spelling may also match the row of another one: hence the set.
         return list({row for spelling in spellings for row in self._look_up(spelling, address)})
 
-    def _look_up(self, spelling: str, address: str) -> list[Found]:
+    def _look_up(self, spelling: str, address: str) -> list[LimitRow]:
         rows = self._session.rows(self._statements.find, {"address": spelling})
         return list(_matching(rows, {address}).get(address, ()))
 
-    def write(self, found: Found, limit: int | None) -> None:
-        """Change exactly this row."""
+    def write(self, found: LimitRow, limit: int | None) -> None:
+        """Set the limit of exactly this row, and read it back."""
         count = self._session.change(self._statements.update, {"limit": limit or 0, "address": found.spelling})
         if count != 1:
-            raise DatabaseError(f"changing the limit of {found.spelling} met {count} rows instead of one")
+            raise DatabaseError(f"changing the limit of {found.spelling} matched {count} rows instead of one")
         now = self._look_up(found.spelling, address_of(found.spelling) or "")
         if [row.limit for row in now] != [limit]:
-            raise DatabaseError(f"{self._statements.table} did not take the limit of {found.spelling}")
+            raise DatabaseError(f"{self._statements.table} has another limit for {found.spelling} after the change")
 
     def finish(self) -> None:
-        """Nothing is left: write() has looked."""
+        """Does nothing: write() has checked each row."""
 
 
-class QueriedTable:
-    """Schema custom: only users_query knows the rows, so it is run once before and once after all changes."""
+class CustomTable:
+    """Schema custom. Only users_query gives rows, all of them: it is run once before and once after all changes."""
 
-    def __init__(self, session: Session, statements: Statements) -> None:
+    def __init__(self, session: Transaction, statements: Statements) -> None:
         self._session = session
         self._statements = statements
-        self._rows: dict[str, list[Found]] | None = None
+        self._rows: dict[str, list[LimitRow]] | None = None
         self._written: dict[str, int | None] = {}
 
-    def find(self, address: str) -> list[Found]:
-        """The rows of an address, by the limits as they were before, or as write() left them."""
+    def find(self, address: str) -> list[LimitRow]:
+        """The rows of an address, with the limits before the changes, or as write() set them."""
         if self._rows is None:
             self._rows = self._read()
         return self._rows.get(address, [])
 
-    def _read(self, wanted: set[str] | None = None) -> dict[str, list[Found]]:
+    def _read(self, wanted: set[str] | None = None) -> dict[str, list[LimitRow]]:
         return _matching(self._session.rows(self._statements.users), wanted)
 
-    def write(self, found: Found, limit: int | None) -> None:
-        """Run set_query."""
+    def write(self, found: LimitRow, limit: int | None) -> None:
+        """Set the limit by set_query; finish() checks it."""
         count = self._session.change(self._statements.update, {"limit": limit or 0, "address": found.spelling})
         if not count:
             raise MailquotaError(f"accounts.set_query changed nothing for {found.spelling}")
@@ -195,7 +201,7 @@ class QueriedTable:
             self._rows[address] = [found._replace(limit=limit)]
 
     def finish(self) -> None:
-        """See that users_query gives what was set. Raises MailquotaError, which takes all changes back."""
+        """Check that users_query gives the limits that were set; the MailquotaError else rolls back all changes."""
         now = self._read(set(self._written)) if self._written else {}
         for address, limit in self._written.items():
             found = [row.limit for row in now.get(address, ())]
@@ -212,13 +218,13 @@ def _about_equal(one: int | None, other: int | None) -> bool:
     return abs(one - other) < ROUNDING
 
 
-def _matching(rows: Iterable[Row], wanted: set[str] | None) -> dict[str, list[Found]]:
-    """The rows by address, of all addresses or of the wanted ones. Rows that read() skips are not there."""
-    found: dict[str, list[Found]] = {}
+def _matching(rows: Iterable[Row], wanted: set[str] | None) -> dict[str, list[LimitRow]]:
+    """The rows by address, of the wanted addresses or of all. Rows without a valid address are left out."""
+    found: dict[str, list[LimitRow]] = {}
     for row in rows:
         address = address_of(row[0])
         spelling = text_of(row[0])
         if address is None or spelling is None or not (wanted is None or address in wanted):
             continue
-        found.setdefault(address, []).append(Found(spelling, limit_of(row[1])))
+        found.setdefault(address, []).append(LimitRow(spelling, limit_of(row[1])))
     return found

@@ -12,8 +12,8 @@ from mailquota.core.base.errors import DeliveryError
 from mailquota.core.base.text import shown
 from mailquota.core.mailboxes.from_settings import is_http
 from mailquota.core.mailboxes.mailstore import Mailstore, is_username
+from mailquota.core.servers.dovecot.folder_names import TrashNames
 from mailquota.core.servers.dovecot.quota import QuotaFacts, may_be_maildir, unenforced
-from mailquota.core.servers.dovecot.trash import TrashNames
 from mailquota.core.settings.config import Config
 from mailquota.core.settings.discover import ask_dovecot, dovecot_lda
 

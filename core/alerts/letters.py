@@ -21,8 +21,8 @@ from mailquota.core.history.warnings import DueWarning
 from mailquota.core.mailboxes.driver import Driver
 from mailquota.core.mailboxes.ledger import Entry, Ledger
 from mailquota.core.mailboxes.measure import Unmeasurable
+from mailquota.core.servers.dovecot.folder_names import TrashNames
 from mailquota.core.servers.dovecot.mutf7 import decode
-from mailquota.core.servers.dovecot.trash import TrashNames
 from mailquota.core.settings.config import Config
 
 log = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 Exit codes are those of sysexits.h: 67 no such user, 73 and 77 the mailbox is full (doveadm, dovecot-lda). Those in
 _REFUSED and _UNUSABLE mean that nothing was stored; after any other failure, a signal or a timeout, the mail may have
-been stored. So it may after errors that doveadm writes though it ends with 0 (core/servers/dovecot/complaints.py).
+been stored. So it may after errors that doveadm writes though it ends with 0 (core/servers/dovecot/doveadm_errors.py).
 
 dovecot-lda must have ``-e``: without it a full mailbox gives exit code 0, and the mail is lost. With it the code is 77,
 so it is noticed if Dovecot's settings have changed since its options were chosen.
@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from mailquota.core.base.errors import DeliveryError
-from mailquota.core.servers.dovecot.complaints import errors, outcome
+from mailquota.core.servers.dovecot.doveadm_errors import errors, outcome
 
 SECONDS = 20.0  # that a program may take; Dovecot itself waits 60 s for a database that does not answer
 SENDMAIL = ("/usr/sbin/sendmail",)

@@ -27,7 +27,7 @@ from mailquota.core.history.warnings import DueWarning, WarningLog
 from mailquota.core.mailboxes.driver import Driver
 from mailquota.core.mailboxes.ledger import Ledger
 from mailquota.core.mailboxes.rounds import Poller
-from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.servers.dovecot.folder_names import TrashNames
 from mailquota.core.settings.checks import mail_address
 from mailquota.core.settings.config import Config
 

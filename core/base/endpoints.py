@@ -1,4 +1,4 @@
-"""Where something listens and where a database lies: the address forms of the settings, read and written back. Pure."""
+"""Addresses of sockets and URLs of databases, in the forms of the settings: read, checked and written back. Pure."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _URL_SECRET = re.compile(r"(://[^:/@\s]*):.*@", re.DOTALL)
 
 
 def mask_secrets(text: str) -> str:
-    """Any text without the password of a URL in it; greedy up to the last @, for passwords that hold one."""
+    """A text with the password of each URL in it replaced by ***. A password may hold an @: the last @ ends it."""
     return _URL_SECRET.sub(r"\1:***@", text)
 
 
 def has_control(text: str) -> bool:
-    """Whether a control character hides in it: a newline, a NUL, an escape."""
+    """Whether the text has a control character in it: a newline, a NUL, an escape."""
     return any(ord(char) < 32 or 127 <= ord(char) < 160 for char in text)
 
 
 @dataclass(frozen=True, slots=True)
 class ListenAddress:
-    """A socket to listen on or connect to. ``host`` of an IPv6 address has no brackets."""
+    """A socket to listen on or connect to: unix has ``path``, inet ``host`` (IPv6 without brackets) and ``port``."""
 
     kind: Literal["unix", "inet"]
     path: str = ""
@@ -43,7 +43,7 @@ class ListenAddress:
     port: int = 0
 
     def __str__(self) -> str:
-        """The form of the settings."""
+        """``unix:PATH`` or ``inet:HOST:PORT``, as in the settings."""
         return f"unix:{self.path}" if self.kind == "unix" else f"inet:{host_port(self.host, self.port)}"
 
 
@@ -53,7 +53,7 @@ def host_port(host: str, port: int) -> str:
 
 
 def parse_listen(text: str) -> ListenAddress:
-    """``unix:PATH`` with an absolute path, or ``inet:HOST:PORT``."""
+    """Read ``unix:PATH`` with an absolute path, or ``inet:HOST:PORT``. Raises UsageError."""
     kind, _, rest = text.partition(":")
     if kind == "unix":
         return ListenAddress("unix", path=socket_path(rest, text))
@@ -64,7 +64,10 @@ def parse_listen(text: str) -> ListenAddress:
 
 
 def socket_path(path: str, text: str | None = None) -> str:
-    """The path of a UNIX socket: absolute, and short enough for the kernel."""
+    """The path of a UNIX socket, if it is absolute and short enough for the kernel; else raises UsageError.
+
+    ``text`` is the whole setting, for the message.
+    """
     read = shown(path if text is None else text)
     if not path.startswith("/") or path.endswith("/") or has_control(path):
         raise UsageError(f"{read}: a socket needs an absolute path, like /run/mailquota/control.sock")
@@ -74,7 +77,7 @@ def socket_path(path: str, text: str | None = None) -> str:
 
 
 def parse_host_port(text: str, whole: str | None = None) -> tuple[str, int]:
-    """``HOST:PORT``; the host without brackets."""
+    """Host, without brackets, and port of ``HOST:PORT``. Raises UsageError with ``whole``, the whole setting."""
     match = _HOST_PORT.fullmatch(text)
     if match is None or not 0 < int(match[2]) < 65536:
         raise UsageError(f"{shown(whole or text)}: accepted are HOST:PORT and [IPV6]:PORT, ports 1 to 65535")
@@ -85,7 +88,8 @@ def parse_host_port(text: str, whole: str | None = None) -> tuple[str, int]:
 class DatabaseUrl:
     """A parsed database URL; ``repr`` and ``str`` never show the password.
 
-    MySQL: ``hosts`` in the order they are tried; a host that begins with / is a UNIX socket. SQLite: only ``path``.
+    MySQL: ``hosts`` in the order in which they are tried, each with its port; a host that begins with / is the path of
+    a UNIX socket. SQLite: only ``path``.
     """
 
     kind: Literal["mysql", "sqlite"]
@@ -103,7 +107,7 @@ class DatabaseUrl:
         return f"DatabaseUrl({self})"
 
     def without_password(self) -> str:
-        """The URL that may be written anywhere."""
+        """The URL without its password, for messages and files that others may read."""
         return self._text("")
 
     def _text(self, secret: str) -> str:
@@ -118,7 +122,7 @@ def _host_text(host: str, port: int) -> str:
 
 
 def parse_database_url(text: str) -> DatabaseUrl:
-    """A ``mysql:`` or ``sqlite:`` URL; user, password, database and path are percent-decoded."""
+    """Read a ``mysql:`` or ``sqlite:`` URL, with its parts percent-decoded. Raises UsageError."""
     if has_control(text):
         raise _no_url(text, "no control characters")
     if text.startswith("mysql://"):
@@ -134,7 +138,7 @@ def _no_url(text: str, expected: str) -> UsageError:
 
 
 def _sqlite_url(text: str) -> DatabaseUrl:
-    # Three slashes would be a path relative to wherever a process was started: a daemon and a shell would disagree.
+    # Three slashes make a path relative to the working directory, which a service and a shell do not share.
     path = unquote(text.removeprefix("sqlite:///"))
     if not text.startswith("sqlite:///") or not path.startswith("/") or has_control(path):
         raise _no_url(text, "an absolute path, so four slashes")
@@ -142,7 +146,7 @@ def _sqlite_url(text: str) -> DatabaseUrl:
 
 
 def _mysql_url(text: str) -> DatabaseUrl:
-    # A password may hold a raw @, / or ?: the last @ ends it.
+    # A password may hold an @, / or ? that is not percent-encoded: the last @ ends it.
     login, at, place = text.removeprefix("mysql://").rpartition("@")
     hosts, slash, database = place.partition("/")
     user, colon, password = login.partition(":")
@@ -169,10 +173,10 @@ def _database_host(text: str, host: str) -> tuple[str, int]:
 
 
 def mysql_url(user: str, database: str, places: Iterable[tuple[str, str]]) -> str | None:
-    """A URL without password, of what other programs' settings say: hosts or paths of sockets, with a port or "".
+    """A URL without password, made of another program's settings: hosts or paths of sockets, each with a port or "".
 
-    None where something is missing, or is nothing that we could write. To MySQL's client library, and so to Postfix and
-    Dovecot, ``localhost`` is the socket, and the account ``user@localhost`` may have no other way in.
+    None where something is missing or makes no valid URL. To MySQL's client library, and so to Postfix and Dovecot,
+    ``localhost`` means the UNIX socket, and the database account ``user@localhost`` may be allowed in by it alone.
     """
     texts: list[str] = []
     for host, port in places:

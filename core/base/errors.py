@@ -1,15 +1,15 @@
 """Every error that mailquota raises on purpose.
 
-    MailquotaError            exit 1   refused or failed, nothing changed
-    ├── UsageError            exit 2   the words of a command, a size, a filter
-    ├── SettingsError         exit 2   the settings file, or what it leads to (socket folder missing)
+    MailquotaError            exit 1   refused or failed, nothing was changed
+    ├── UsageError            exit 2   wrong input: a command's arguments, a size, a filter
+    ├── SettingsError         exit 2   the settings file, or something that it names (a missing socket folder)
     ├── NoSuchAccountError    exit 4
     ├── UnreachableError      exit 5   a needed service does not answer: engine, database, doveadm
     │   └── DatabaseError              the accounts database
-    ├── DeliveryError         exit 1   a mail of ours did not get into a mailbox
+    ├── DeliveryError         exit 1   a warning was not delivered to a mailbox
     └── ProtocolError         exit 1   bytes on a socket that are not the protocol
 
-The exit codes are those of the command line; partly done (3) is a result, not an error.
+These are the exit codes of the command line. Exit code 3, partly done, is a result and not an error.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ import os
 
 
 class MailquotaError(Exception):
-    """Refused or failed, and nothing was changed. ``advice`` are lines for people that follow the message."""
+    """Refused or failed, and nothing was changed. ``advice`` are lines that are shown after the message."""
 
     exit_code = 1
     advice: tuple[str, ...] = ()
 
 
 class UsageError(MailquotaError):
-    """What was typed can't be understood; the text says what was read and what is accepted."""
+    """Input that can't be understood; the message says what was read and what is accepted."""
 
     exit_code = 2
 
 
 class SettingsError(MailquotaError):
-    """A setting is unknown, of the wrong type, or leads nowhere; the text names file and key."""
+    """A setting is unknown, wrong, or names something that is not there; the message names file and key."""
 
     exit_code = 2
 
 
 class NoSuchAccountError(MailquotaError):
-    """The address has no mailbox here; ``odd``: though the accounts database has it."""
+    """The address has no mailbox. ``odd``: it is in the accounts database, but Dovecot refuses such a user name."""
 
     exit_code = 4
 
@@ -48,19 +48,19 @@ class NoSuchAccountError(MailquotaError):
 
 
 class UnreachableError(MailquotaError):
-    """A service that is needed for this does not answer."""
+    """A service that is needed does not answer."""
 
     exit_code = 5
 
 
 class DatabaseError(UnreachableError):
-    """The accounts database refused, is gone, or lacks what is asked for."""
+    """The accounts database does not answer, refuses, or lacks a table or column."""
 
 
 class DeliveryError(MailquotaError):
-    """A mail was not delivered, as far as can be told. ``temporary``: a later try may do better.
+    """A mail was not delivered, as far as is known. ``temporary``: a later attempt may succeed.
 
-    ``unclear``: whoever took it failed or hung, so it may be in the mailbox all the same.
+    ``unclear``: the delivering program failed or hung after it got the mail, so it may have delivered it.
     """
 
     def __init__(self, reason: str, *, temporary: bool, unclear: bool = False) -> None:
@@ -70,22 +70,22 @@ class DeliveryError(MailquotaError):
 
 
 class ProtocolError(MailquotaError):
-    """A peer sent bytes that are not the protocol; its connection ends, nobody else's."""
+    """A peer sent bytes that are not the protocol. Its connection is closed; others go on."""
 
 
-TOLD = {"told": True}  # of a log record: whoever asked has it in the answer, too
+ALSO_ANSWERED = {"told": True}  # ``extra`` of a log record whose text the client also gets in the answer
 
 
 def error_text(error: Exception) -> str:
-    """An error in one line. A file name may hold any bytes; what is not UTF-8 in it can't be sent, so it is escaped."""
+    """An error in one line that is valid UTF-8: other bytes, as of a file name, are escaped."""
     text = str(error)
     if isinstance(error, OSError) and error.filename:
-        text = f"{os.fsdecode(error.filename2 or error.filename)}: {error.strerror}"  # the second: where to
+        text = f"{os.fsdecode(error.filename2 or error.filename)}: {error.strerror}"  # filename2: a rename's target
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def error_code(error: Exception) -> int:
-    """Its exit code."""
+    """The exit code for an error; 1 for one that is no MailquotaError."""
     return error.exit_code if isinstance(error, MailquotaError) else 1
 
 

@@ -1,4 +1,4 @@
-"""Accounts that are never refused. Pure."""
+"""Which accounts are never refused, by the setting ``policy.exempt``. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from fnmatch import translate
 
 
 class Exempt:
-    """The accounts that are never refused: patterns with * and ? over lower-case addresses."""
+    """Patterns with * and ? for the addresses of accounts that are never refused; ``address in exempt`` tests one.
+
+    Patterns are compared in lower case; the address has to be in lower case already.
+    """
 
     def __init__(self, patterns: Iterable[str]) -> None:
         parts = [translate(pattern.lower()) for pattern in patterns]

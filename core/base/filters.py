@@ -1,8 +1,8 @@
 """The filter language of the accounts table, ``list`` and ``--where``. Pure.
 
-Words are joined by AND; a leading ``!`` negates a word and nothing more: ``!>80%`` also matches what has no percentage.
-A filter may choose what is changed or emptied, so a word with an operand that can't be read is a ``UsageError``, never
-a text to look for, and ``@domain`` is the whole domain, never the beginning of one.
+A row has to match all words. A leading ``!`` negates its word: ``!>80%`` also matches accounts without a percentage.
+A filter may select accounts whose limit is changed or whose Trash is emptied. So a comparison that can't be read is a
+``UsageError`` and never searched for as text, and ``@domain`` is the whole domain, never the start of one.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ Test = Callable[[AccountRow, float], bool]
 DOCS: tuple[tuple[str, str], ...] = (
     ("text", "addresses that contain the text, upper or lower case"),
     ("@example.org", "addresses of this domain; also domain:example.org"),
-    (">80%  <50%", "use above or below this share of the limit"),
-    (">2G  <2G", "use above or below this size"),
+    (">80%  <50%", "usage above or below this share of the limit"),
+    (">2G  <2G", "usage above or below this size"),
     ("over", "at the limit or above"),
     ("near", "from 80 % of the limit, critical ones included, those over it not"),
     ("critical", "from 95 % of the limit, those over it not"),
     ("ok", "below 80 % of the limit"),
     ("unlimited", "accounts without a limit"),
-    ("unknown", "accounts with a limit whose use is not known"),
+    ("unknown", "accounts with a limit whose usage is not known"),
     ("trash>1G  trash<1G", "Trash above or below this size"),
-    ("idle>90d", "accounts whose use has not changed for this long"),
-    ("growing", "accounts that grow, beyond what comes and goes"),
+    ("idle>90d", "accounts whose usage has not changed for this long"),
+    ("growing", "accounts that grow, day by day and not just up and down"),
     ("!word", "everything that the word does not match"),
 )
 
@@ -48,7 +48,7 @@ _PERCENT = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)%")
 
 
 class Word:
-    """One word of a filter. ``pick`` walks many rows with as few calls as there can be."""
+    """One word of a filter: a test of a row, and whether it is negated."""
 
     __slots__ = ("negated", "test")
 
@@ -63,7 +63,7 @@ class Word:
 
 
 class TextWord(Word):
-    """A part of the address, tested without a call per row: it is typed at 100,000 accounts."""
+    """A part of the address. ``pick`` makes no call per row, as it runs at each key press, on up to 100,000 rows."""
 
     __slots__ = ("needle",)
 
@@ -78,7 +78,7 @@ class TextWord(Word):
 
 
 class Filter:
-    """A compiled filter; without words it matches everything."""
+    """A compiled filter; without words it matches all accounts."""
 
     __slots__ = ("text", "words")
 
@@ -92,7 +92,7 @@ class Filter:
 
     @property
     def asks_for_past(self) -> bool:
-        """Whether it needs the history: without one these words match nobody, and with ``!`` everybody."""
+        """Whether a word needs the history. Without history it matches no account, and with ``!`` all of them."""
         words = [word.lstrip("!").lower() for word in self.text.split()]
         return any(word == "growing" or word.startswith("idle>") for word in words)
 
@@ -105,7 +105,7 @@ class Filter:
 
 
 def parse_filter(text: str) -> Filter:
-    """Compile a filter; words that look like a comparison but can't be read raise ``UsageError``."""
+    """Compile a filter. Raises UsageError for a word that looks like a comparison and can't be read."""
     return Filter(text, tuple(_parse_word(word) for word in text.split()))
 
 
@@ -181,7 +181,7 @@ def _size(text: str, operand: str, kind: str) -> int:
 
 
 def _compared(value: Callable[[AccountRow], float | None], operator: str, bound: float) -> Test:
-    """What is not known is neither above nor below anything."""
+    """A test of one value of a row; a value that is not known (None) is neither above nor below any bound."""
     if operator == ">":
         return lambda row, _now: (found := value(row)) is not None and found > bound
     return lambda row, _now: (found := value(row)) is not None and found < bound

@@ -1,17 +1,19 @@
-"""A lane: file work in threads that can neither hold the loop nor the work behind it when a disk hangs.
+"""A lane does file work in threads, so that a file system that hangs blocks neither the loop nor other work.
 
-Theory of operation. What is submitted during one turn of the loop goes to the lane's threads as one batch (a lane of
-several threads cuts it into parts), so the cost of waking a thread is shared. A thread works its batch off item by item
-and hands it back as a whole; where that takes a while, what is done goes back meanwhile. A second thread and further
-ones are started only where work waits because the disk is slow.
+Theory of operation. Items that are submitted during one turn of the loop go to the lane's threads as one batch (a lane
+of several threads cuts it into parts), so that waking a thread is paid for once. A thread works on its batch item by
+item and hands the results back together; where that takes long, it hands back those that are ready meanwhile. A second
+thread and further ones are started only where work waits because the file system is slow.
 
-While batches are out, a timer on the loop looks at their progress: where a thread has been at the same item for
-``patience`` seconds, a file system hangs. Then what is done is handed back, that item's key is marked as stuck, and the
-rest of the batch goes to another thread. The stuck thread is left alone; when its system call returns, it clears the
-mark and ends. A thread that dies is replaced, and the item that it was at gets the fault as its result. A key that is
-stuck is not worked at. Where ``MAX_STUCK`` threads hang at keys of one place, nothing of that place is, and where
-``MAX_STUCK_EVERYWHERE`` hang nothing at all, until one of them returns. Threads are daemons: a hanging disk can't keep
-the process from ending.
+While batches are out, a timer on the loop checks their progress. Where a thread has been at the same item for
+``patience`` seconds, its file system hangs. The results so far are then handed back, the item's key counts as stuck,
+and the rest of the batch goes to another thread. A system call that hangs can't be cancelled, so the thread is left
+alone: when the call returns, the key is no longer stuck and the thread ends. A thread that dies by an error is
+replaced, and the item that it was at gets the error as its result.
+
+No work is done for a key that is stuck. Where ``MAX_STUCK`` threads hang at keys of one place, none is done for that
+place, and where ``MAX_STUCK_EVERYWHERE`` hang none at all, until one of them returns: else one file system that hangs
+would take a thread for each mailbox on it. Threads are daemons, so a hanging one can't keep the process from ending.
 """
 
 from __future__ import annotations
@@ -29,10 +31,10 @@ from mailquota.core.base import restarts
 
 log = logging.getLogger(__name__)
 
-MAX_STUCK = 8
+MAX_STUCK = 8  # threads for one place
 MAX_STUCK_EVERYWHERE = 64
-_TICK = 0.04
-_SLOW = 0.005  # seconds that a batch may be out before another thread helps, and before what is done goes back
+_TICK = 0.04  # seconds between two checks of progress
+_SLOW = 0.005  # seconds that a batch may be out before another thread helps, and before ready results are handed back
 _PART = 16  # items of a batch where several threads share the work
 
 I = TypeVar("I")  # noqa: E741 - the item of work
@@ -40,7 +42,7 @@ R = TypeVar("R")
 
 
 class _Skipped:
-    """The result of what was not worked at."""
+    """Stands for the result of an item that was not worked on: not wanted any more, or its key is stuck."""
 
 
 _SKIPPED = _Skipped()
@@ -52,22 +54,22 @@ class _Batch(Generic[I, R]):
     def __init__(self, items: list[I], sent: float) -> None:
         self.items = items
         self.results: list[R | Exception | _Skipped] = []
-        self.handed = 0  # results that are back already
+        self.handed = 0  # results that were handed back
         self.sent = sent  # loop time
-        self.worker: _Worker[I, R] | None = None  # who is at it; set in its thread
+        self.worker: _Worker[I, R] | None = None  # the thread that works on it; set in that thread
         self.cpu_seconds = 0.0
-        self.seen = -1  # progress at the last look
-        self.since = 0.0  # loop time at which this progress was first seen
+        self.seen = -1  # number of results at the last check
+        self.since = 0.0  # loop time of the check that first found this number
 
 
 class _Worker(Generic[I, R]):
-    """One thread. The loop sets ``retired`` when it gives the thread up."""
+    """One thread of a lane. The loop sets ``retired`` when it gives the thread up, and ``stuck_at`` where it hangs."""
 
     def __init__(self, lane: Lane[I, R]) -> None:
         self.retired = False
         self.stuck_at: tuple[Hashable, Hashable] | None = None  # place and key
         self._lane = lane
-        self._batch: _Batch[I, R] | None = None  # the last one
+        self._batch: _Batch[I, R] | None = None  # the one that it works on, or worked on last
         threading.Thread(target=self._run, name=f"mailquota-{lane.name}", daemon=True).start()
 
     def _run(self) -> None:
@@ -80,33 +82,35 @@ class _Worker(Generic[I, R]):
                 self._work_off(batch)
                 batch.cpu_seconds = time.thread_time() - started
                 lane.post(lane.finished, batch)
-        except BaseException as error:  # noqa: BLE001 - an outer edge: the thread ends, the lane goes on
+        except BaseException as error:  # noqa: BLE001 - an outer edge: the thread ends, the lane starts another
             lane.post(lane.died, self, self._batch, error)
         if self.stuck_at is not None:
             lane.post(lane.recovered, *self.stuck_at)
 
     def _work_off(self, batch: _Batch[I, R]) -> None:
+        # The loop reads the length of ``results`` while this thread appends: it is how far the batch has come.
         lane, results = self._lane, batch.results
-        told = time.perf_counter()
+        reported = time.perf_counter()
         for item in batch.items:
-            if self.retired:
+            if self.retired:  # given up while it hung: the rest of the batch is another thread's by now
                 return
-            if results and time.perf_counter() - told > _SLOW:
+            if results and time.perf_counter() - reported > _SLOW:
                 lane.post(lane.progressed, batch)
-                told = time.perf_counter()
+                reported = time.perf_counter()
             try:
                 results.append(lane.work(item) if lane.wanted(item) and lane.usable(item) else _SKIPPED)
-            except Exception as error:  # noqa: BLE001 - an outer edge: the item's fault becomes its result
+            except Exception as error:  # noqa: BLE001 - an outer edge: the error becomes the item's result
                 results.append(error)
 
 
 class Lane(Generic[I, R]):
-    """``work(item)`` in at most so many ``threads``, ``done(item, result)`` on the loop; a result may be the exception
-    that it raised.
+    """Calls ``work(item)`` in at most so many ``threads``, then ``done(item, result)`` on the loop.
 
-    ``key(item)`` names what may hang, ``place(item)`` what its keys may hang with; ``patience`` is in seconds. For an
-    item whose work hangs, and for one that was not begun because it is not ``wanted`` any more, ``stuck(item)`` is
-    called on the loop instead of ``done``. A lane of one thread keeps the order.
+    The result is what ``work`` returned, or the exception that it raised. ``key(item)`` is what may hang, such as a
+    mailbox; ``place(item)`` is what many keys have in common, such as a mount point. ``patience`` is in seconds.
+    ``stuck(item)`` is called on the loop instead of ``done`` for an item whose work hangs, and for one that was not
+    begun, because its key or place is stuck or because ``wanted(item)`` is false by then. With one thread the order of
+    items is kept.
     """
 
     def __init__(
@@ -134,39 +138,39 @@ class Lane(Generic[I, R]):
         self._threads = threads
         self._loop = asyncio.get_running_loop()
         self._pending: list[I] = []
-        self._out: dict[_Batch[I, R], None] = {}  # sent and not back yet, oldest first
-        self._workers: set[_Worker[I, R]] = set()  # but for those that hang
+        self._out: dict[_Batch[I, R], None] = {}  # sent and not yet handed back, oldest first
+        self._workers: set[_Worker[I, R]] = set()  # without those that hang
         self._timer: asyncio.TimerHandle | None = None
         self._stuck: Counter[Hashable] = Counter()  # threads that hang, by key
         self._stuck_at: Counter[Hashable] = Counter()  # and by place
         self._closed = False
         self._starved = False  # no thread could be started
-        self.hangs = 0  # threads that were given up, ever
-        self.cpu_seconds = 0.0  # of batches that came back whole
+        self.hangs = 0  # threads given up because they hung, since the start
+        self.cpu_seconds = 0.0  # of threads, for batches that were worked to their end
 
     @property
     def stuck(self) -> int:
-        """Threads that hang now."""
+        """The number of threads that hang now."""
         return self._stuck.total()
 
     def usable(self, item: I) -> bool:
-        """Whether submitting makes sense: neither the item's key nor its place nor everything hangs."""
+        """Whether work for the item would be begun: its key is not stuck, and not too many threads hang."""
         return not self._stuck or not (
             self.is_stuck(item) or self._stuck_at[self._place(item)] >= MAX_STUCK or self.stuck >= MAX_STUCK_EVERYWHERE
         )
 
     def is_stuck(self, item: I) -> bool:
-        """Whether it is this very key that hangs."""
+        """Whether the item's own key is stuck."""
         return self._key(item) in self._stuck
 
     def submit(self, item: I) -> None:
-        """Have ``work(item)`` done; ``done`` or ``stuck`` follows, never within this call."""
+        """Have ``work(item)`` done; ``done`` or ``stuck`` is called later, never within this call."""
         if not self._pending:
             self._loop.call_soon(self._flush)
         self._pending.append(item)
 
     def close(self) -> None:
-        """Let the threads end after the item that they are at; nothing is handed back any more."""
+        """End: each thread after the item that it is at. No result is handed back from now on."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
@@ -176,7 +180,7 @@ class Lane(Generic[I, R]):
             self.queue.put(None)
 
     def post(self, callback: Callable[..., None], *args: object) -> None:
-        """Call on the loop, from a worker; a loop that has ended does not care any more."""
+        """Call on the loop, from a worker's thread; nothing happens where the loop has ended."""
         try:
             self._loop.call_soon_threadsafe(callback, *args)
         except RuntimeError:
@@ -195,43 +199,44 @@ class Lane(Generic[I, R]):
             self._out[batch] = None
             self.queue.put(batch)
         self._help(now)
-        self._look_soon()
+        self._check_soon()
 
-    def _look_soon(self) -> None:
+    def _check_soon(self) -> None:
         if self._out and self._timer is None:
-            self._timer = self._loop.call_later(_TICK, self._look)
+            self._timer = self._loop.call_later(_TICK, self._check)
 
     def _help(self, now: float) -> None:
-        """Threads for what waits: the first at once, others where the oldest batch has been out for long."""
+        """Start threads for waiting batches: the first at once, more where the oldest has been out for long."""
         oldest = next(iter(self._out), None)
         most = 1 if oldest is None or now - oldest.sent < _SLOW else self._threads
         try:
             while len(self._workers) < min(most, len(self._out)):
                 self._workers.add(_Worker(self))
             self._starved = False
-        except RuntimeError as error:  # no more threads may be started now: the next look tries again
+        except RuntimeError as error:  # the system allows no more threads; the next check of progress tries again
             if not self._starved:
-                log.error("%s: %s; what is to be done there waits", self.name, error)
+                log.error("%s: %s; its work waits until a thread can be started", self.name, error)
             self._starved = True
 
     def progressed(self, batch: _Batch[I, R]) -> None:
-        """A batch takes its time: what is done of it."""
+        """A batch takes long: hand back the results so far."""
         if batch in self._out:
             self._hand_back(batch, len(batch.results))
 
     def finished(self, batch: _Batch[I, R]) -> None:
-        """A batch came back. One that was taken from its worker meanwhile has been dealt with."""
+        """A batch came back from its thread. One that was taken from a thread that hung was handed back before."""
         if batch not in self._out:
             return
         del self._out[batch]
         self.cpu_seconds += batch.cpu_seconds
         self._hand_back(batch, len(batch.results))
-        rest = batch.items[len(batch.results) :]  # its worker was given up at the batch before
+        # Items are left where the thread was given up just before it took this batch from the queue.
+        rest = batch.items[len(batch.results) :]
         if rest:
             self._send(rest)
 
     def died(self, worker: _Worker[I, R], batch: _Batch[I, R] | None, error: BaseException) -> None:
-        """A thread ended: another one goes on, behind the item that it was at."""
+        """A thread ended by an error: another one goes on after the item that it was at, which gets the error."""
         self._workers.discard(worker)
         if worker.retired:
             return
@@ -239,7 +244,7 @@ class Lane(Generic[I, R]):
         if batch is not None and batch in self._out:
             del self._out[batch]
             if len(batch.results) < len(batch.items):
-                batch.results.append(RuntimeError(f"a thread of ours ended at it: {error!r}"))
+                batch.results.append(RuntimeError(f"the thread that worked on it ended: {error!r}"))
             done = len(batch.results)
             self._hand_back(batch, done)
             if rest := batch.items[done:]:
@@ -247,12 +252,16 @@ class Lane(Generic[I, R]):
         self._help(self._loop.time())
 
     def recovered(self, place: Hashable, key: Hashable) -> None:
-        """A stuck thread returned."""
-        self._stuck -= Counter([key])  # what comes to 0 is not there any more
+        """The system call of a thread that hung has returned."""
+        self._stuck -= Counter([key])  # subtracting counters drops what reaches 0
         self._stuck_at -= Counter([place])
         log.warning("%s: the file system of %s answers again", self.name, key)
 
     def _hand_back(self, batch: _Batch[I, R], until: int) -> None:
+        """Call ``done`` or ``stuck`` for the results from the last hand-back up to number ``until``.
+
+        ``handed`` is moved on first: a call may submit work or close the lane, and no result may be handed back twice.
+        """
         start, batch.handed = batch.handed, until
         for item, result in zip(batch.items[start:until], batch.results[start:until], strict=True):
             try:
@@ -260,17 +269,17 @@ class Lane(Generic[I, R]):
                     self._give_back(item)
                 else:
                     self._done(item, result)
-            except Exception:  # an outer edge: a fault at one item must not lose the others
-                log.exception("%s: a result could not be taken", self.name)
+            except Exception:  # an outer edge: an error with one item must not lose the others
+                log.exception("%s: a result could not be handed back", self.name)
 
-    def _look(self) -> None:
-        """The timer: do the batches get on?"""
+    def _check(self) -> None:
+        """The timer: check the progress of all batches, and give up threads that hang."""
         self._timer = None
         now = self._loop.time()
         try:
             for batch in list(self._out):
                 progress = len(batch.results)
-                if batch.worker is None:
+                if batch.worker is None:  # still in the queue
                     continue
                 if progress != batch.seen:
                     batch.seen, batch.since = progress, now
@@ -278,10 +287,14 @@ class Lane(Generic[I, R]):
                     self._give_up(batch, batch.worker, progress)
             self._help(now)
         finally:
-            self._look_soon()
+            self._check_soon()
 
     def _give_up(self, batch: _Batch[I, R], worker: _Worker[I, R], progress: int) -> None:
-        """The worker hangs at item ``progress`` of its batch: go on without it."""
+        """Go on without a thread that hangs at item ``progress`` of its batch.
+
+        The batch leaves ``_out`` before anything is handed back: should the thread return at this moment, ``finished``
+        finds nothing of it and no result counts twice.
+        """
         item = batch.items[progress]
         place, key = worker.stuck_at = self._place(item), self._key(item)
         worker.retired = True
@@ -293,6 +306,7 @@ class Lane(Generic[I, R]):
         log.error("%s: the file system of %s does not answer", self.name, key)
         self._hand_back(batch, progress)
         rest = batch.items[progress + 1 :]
+        # Others with the same key, or of a place with too many threads that hang, would hang too: given back unbegun.
         for lost in [item, *(other for other in rest if not self.usable(other))]:
             self._give_back(lost)
         if rest := [other for other in rest if self.usable(other)]:

@@ -1,4 +1,4 @@
-"""What the engine knows of a mailbox, in small frozen records. Pure: no I/O, no clock."""
+"""Records of accounts and mailboxes: limits, usage, levels, growth. Pure: no I/O, no clock."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OVER_PERCENT = 100
 
 
 class Level(StrEnum):
-    """How full a mailbox is, as people say it; worst first in this order: over, critical, near, ok."""
+    """How full a mailbox is, in one word. From the worst: over, critical, near, ok."""
 
     OK = "ok"
     NEAR = "near"
@@ -28,16 +28,16 @@ class Level(StrEnum):
 
 
 def percent_of(used: int | None, limit: int | None) -> float | None:
-    """Use as a share of the limit in percent; None where either is unknown or there is no limit."""
+    """Usage in percent of the limit; None where either is unknown or there is no limit. Both are in bytes."""
     if used is None or not limit or limit < 0:
         return None
     return used * 100 / limit
 
 
 def level_of(used: int | None, limit: int | None) -> Level:
-    """The level by contract: near from 80 %, critical from 95 %, over from 100 % of the limit.
+    """The level of a mailbox: near from 80 %, critical from 95 %, over from 100 % of the limit; both in bytes.
 
-    Below 0 is no limit at all, not even "none"; see Account.
+    A limit below 0 stands for an invalid one in the database (see Account): the level is then unknown.
     """
     if limit is None:
         return Level.UNLIMITED
@@ -53,7 +53,7 @@ def level_of(used: int | None, limit: int | None) -> Level:
 class Account(msgspec.Struct, frozen=True, gc=False):
     """A mailbox as the accounts database has it. ``limit`` is in bytes; None is unlimited (0 in the database).
 
-    Where the database has something else, ``limit`` is below 0 and ``fault`` says what it has.
+    Where the database has no valid limit, ``limit`` is below 0 and ``fault`` says what is there instead.
     """
 
     address: str
@@ -70,7 +70,7 @@ class Alias(msgspec.Struct, frozen=True, gc=False):
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
-    """What one measuring found. Bytes and messages; Trash is included in both totals, as Dovecot counts."""
+    """The result of measuring a mailbox: bytes and messages, with those in Trash, as Dovecot counts them."""
 
     used: int
     messages: int
@@ -92,7 +92,7 @@ class LastWarning(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Point(msgspec.Struct, frozen=True, array_like=True):
-    """Use at a time, from the history; it holds until the next point."""
+    """The usage at a time (seconds since the epoch), from the history; it holds until the next point."""
 
     at: float
     used_bytes: int
@@ -100,7 +100,7 @@ class Point(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Trend(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Growth in bytes per day, robust against single jumps, and the range that it honestly lies in."""
+    """Growth in bytes per day, robust against single jumps, and the range that it lies in."""
 
     growth: int
     low: int
@@ -108,7 +108,7 @@ class Trend(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Forecast(msgspec.Struct, frozen=True):
-    """Days until full at today's use and limit. ``earliest`` to ``latest`` is the honest range; None: not in sight."""
+    """Days until full, at today's usage and limit, and the range that the growth allows; None: never."""
 
     days: float | None
     earliest: float | None
@@ -116,7 +116,7 @@ class Forecast(msgspec.Struct, frozen=True):
 
 
 class AccountRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One account as readers see it: the ledger's record on the wire, in the table and in ``list``."""
+    """One account as clients get it: on the wire, in the console's table and in ``list``."""
 
     address: str
     limit_bytes: int | None
@@ -131,9 +131,9 @@ class AccountRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     drift_bytes: int | None = None
     growth_bytes_per_day: int | None = None
     days_to_full: float | None = None  # at that growth
-    week: str = ""  # use over the last seven days, a digit from 0 to 7 each, oldest first; "" without history
-    changed_at: float | None = None  # when the use was last seen to differ
-    why: str = ""  # its use is not known, or its limit is none
+    week: str = ""  # usage on each of the last seven days as a digit from 0 to 7, oldest first; "" without history
+    changed_at: float | None = None  # when a measurement last found other usage than the one before
+    why: str = ""  # the reason why its usage is not known, or its limit is invalid
 
     @property
     def domain(self) -> str:
@@ -142,12 +142,12 @@ class AccountRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def percent(self) -> float | None:
-        """Use in percent of the limit."""
+        """Usage in percent of the limit."""
         return percent_of(self.used_bytes, self.limit_bytes)
 
     @property
     def level(self) -> Level:
-        """How full, as a word."""
+        """How full the mailbox is, in one word."""
         return level_of(self.used_bytes, self.limit_bytes)
 
 

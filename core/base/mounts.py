@@ -1,4 +1,4 @@
-"""Which file system a path lies on, by the kernel's list of mounts: the path itself, which may hang, is not touched."""
+"""Finds the file system of a path in the kernel's list of mounts, without touching the path, which may hang."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _KEPT_SECONDS = 5.0
 
 
 class Mount(NamedTuple):
-    """Where, and of which type: ext4, nfs4 …"""
+    """A mount point and the type of its file system: ext4, nfs4 …"""
 
     point: str
     kind: str
 
 
 def parse(mountinfo: str) -> list[Mount]:
-    """The text of /proc/self/mountinfo (proc(5)), in its order; blanks and the like are written as \\040 there."""
+    """The mounts in the text of /proc/self/mountinfo (proc(5)), in its order. Blanks are written as \\040 there."""
     mounts = []
     for line in mountinfo.splitlines():
         left, _, right = line.partition(" - ")
@@ -32,7 +32,7 @@ def parse(mountinfo: str) -> list[Mount]:
 
 
 def mount_of(path: str, mounts: list[Mount]) -> Mount:
-    """The one that an absolute path without symbolic links lies on; a later mount covers an earlier one."""
+    """The mount that an absolute path without symbolic links is on. A later mount covers an earlier one."""
     best = Mount("", "")
     for mount in mounts:
         inside = path == mount.point or path.startswith(mount.point.rstrip("/") + "/")
@@ -42,7 +42,7 @@ def mount_of(path: str, mounts: list[Mount]) -> Mount:
 
 
 def read() -> list[Mount]:
-    """As they are now; none where the kernel does not tell."""
+    """The mounts as they are now; empty where /proc can't be read."""
     try:
         with open(_MOUNTINFO, encoding="utf-8", errors="surrogateescape") as file:
             return parse(file.read())
@@ -51,7 +51,7 @@ def read() -> list[Mount]:
 
 
 class Mounts:
-    """The mounts, read anew where what is known is some seconds old."""
+    """The list of mounts, read again when it is older than five seconds."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
@@ -59,7 +59,7 @@ class Mounts:
         self._mounts: list[Mount] = []
 
     def point_of(self, path: str) -> str:
-        """The mount point that a path lies below."""
+        """The mount point of the file system that a path is on."""
         now = self._clock()
         if now - self._read_at > _KEPT_SECONDS:
             self._mounts, self._read_at = read(), now

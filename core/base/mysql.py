@@ -1,4 +1,4 @@
-"""Connecting to MySQL or MariaDB, one host after the other, each within CONNECT_SECONDS; and transactions that meet."""
+"""Connects to MySQL or MariaDB, one host after the other, and repeats transactions that conflict with others."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ T = TypeVar("T")
 Kind = Literal["mysql", "sqlite"]
 Connection: TypeAlias = "pymysql.Connection[Cursor]"
 
-# PyMySQL lets these through when what answers is no MySQL server, or wants a login that it can't do.
+# What PyMySQL raises where the server is no MySQL server, or asks for a kind of login that PyMySQL does not know.
 _CONNECT_ERRORS = (pymysql.Error, OSError, RuntimeError, ValueError, LookupError, struct.error)
-# PyMySQL's own converters expect text, and all text is bytes here, for rows.py to decode.
+# PyMySQL's own converters expect text. Here all text is bytes: rows.py decodes it row by row, see there.
 _INTEGERS = (FIELD_TYPE.TINY, FIELD_TYPE.SHORT, FIELD_TYPE.INT24, FIELD_TYPE.LONG, FIELD_TYPE.LONGLONG)
 _CONVERTERS: dict[Any, Any] = {
     **encoders,
@@ -38,19 +38,19 @@ _CONVERTERS: dict[Any, Any] = {
 }
 
 
-# Another transaction was faster: a deadlock, a wait for a locked row that took too long, and (MariaDB 11.6 and newer,
-# innodb_snapshot_isolation) a row that was changed since this transaction first looked.
-MET_ANOTHER = frozenset({ER.LOCK_DEADLOCK, ER.LOCK_WAIT_TIMEOUT, ER.CHECKREAD})
+# Conflicts with another transaction: a deadlock, a wait for a locked row that took too long, and (MariaDB 11.6 and
+# newer, innodb_snapshot_isolation) a row that was changed since this transaction first read it.
+CONFLICTS = frozenset({ER.LOCK_DEADLOCK, ER.LOCK_WAIT_TIMEOUT, ER.CHECKREAD})
 _TIMES_AGAIN = 3
-_PAUSE = 0.05  # seconds before the second try, twice as long before each further one, give or take a half
+_PAUSE = 0.05  # seconds before the second try, doubled before each further one, times a random 0.5 to 1.5
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a database is, and as whom to go there.
+    """A database to connect to, with its password.
 
-    mysql: ``hosts`` are tried in order; a host with a leading slash is the path of a unix socket, its port unused.
-    sqlite: only ``path`` counts.
+    mysql: ``hosts`` with ports are tried in order; a host with a leading slash is the path of a UNIX socket, and its
+    port is not used. sqlite: only ``path`` counts.
     """
 
     kind: Kind
@@ -62,7 +62,7 @@ class Target:
 
 
 class NoHostError(Exception):
-    """No host of a target let us in; ``failures`` are the places and what was said there."""
+    """No host of a target could be connected to; ``failures`` are pairs of host/database and reason."""
 
     def __init__(self, failures: list[tuple[str, str]]) -> None:
         super().__init__("; ".join(f"{where}: {reason}" for where, reason in failures))
@@ -70,9 +70,10 @@ class NoHostError(Exception):
 
 
 def connect_any(target: Target, first: int, **options: Any) -> tuple[Connection, str, int]:
-    """A connection to one of the hosts, its name, and its number; ``first`` is the number to begin with.
+    """Connect to one of the hosts: the connection, its name for messages, and the number of the host.
 
-    Rows are bytes and numbers unless ``options`` say otherwise. Raises NoHostError.
+    ``first`` is the number of the host to try first. Each host has CONNECT_SECONDS. Rows have bytes for text, and
+    numbers, unless ``options`` (PyMySQL's) say otherwise. Raises NoHostError.
     """
     failed = []
     for number in [first, *(number for number in range(len(target.hosts)) if number != first)]:
@@ -89,7 +90,9 @@ def _connect(target: Target, host: str, port: int, **options: Any) -> Connection
     connection: Connection = pymysql.Connection(
         host=host,
         port=port,
-        ssl_disabled=host.startswith("/"),  # else TLS if the server can; making ready for it takes 20 ms
+        ssl_disabled=host.startswith(
+            "/"
+        ),  # elsewhere TLS is used if the server offers it; over a socket it would only cost 20 ms
         user=target.user,
         password=target.password.encode(),  # a str would be sent as Latin-1
         database=target.database,
@@ -103,7 +106,7 @@ def _connect(target: Target, host: str, port: int, **options: Any) -> Connection
         **{"use_unicode": False, "conv": _CONVERTERS, **options},
     )
     if host.startswith("/"):
-        # PyMySQL leaves its own socket open when the server's file is not there.
+        # The socket is made here because PyMySQL leaves its own one open where the server's file is missing.
         connection._secure = True  # type: ignore[attr-defined] # what PyMySQL sets for a unix socket: passwords may go over it
         connection.connect(_connect_unix(host))
     else:
@@ -122,31 +125,34 @@ def _connect_unix(path: str) -> socket.socket:
     return connecting
 
 
-def again_where_it_met_another(connection: Connection, work: Callable[[], T]) -> T:
-    """The result of ``work`` in a transaction, which ``work`` commits; all of it is done again, three times at most,
-    where that met another one. Raises the pymysql.Error of the last try; after any error nothing of it stays."""
+def retry_on_conflict(connection: Connection, work: Callable[[], T]) -> T:
+    """The result of ``work`` in a transaction, which ``work`` itself commits.
+
+    After a conflict with another transaction all of it is done again, at most three times. Raises the pymysql.Error of
+    the last try; after any error the transaction is rolled back.
+    """
     tries = 0
     while True:
         try:
             connection.begin()
             return work()
-        except BaseException as error:  # whatever ends it, nothing of it stays
+        except BaseException as error:  # also for an interrupt: roll back, then raise it on
             with suppress(pymysql.Error, OSError):
-                connection.rollback()  # after a wait that took too long the server has not done it by itself
-            if tries == _TIMES_AGAIN or code_of(error) not in MET_ANOTHER:
+                connection.rollback()  # after a lock wait timeout the server does not roll back by itself
+            if tries == _TIMES_AGAIN or code_of(error) not in CONFLICTS:
                 raise
         time.sleep(_PAUSE * 2**tries * random.uniform(0.5, 1.5))
         tries += 1
 
 
 def code_of(error: BaseException) -> int:
-    """The number of what the server or the driver said, -1 where there is none."""
-    told = isinstance(error, pymysql.Error) and error.args
-    return error.args[0] if told and isinstance(error.args[0], int) else -1
+    """The error number of the server or of PyMySQL, -1 where there is none."""
+    has_number = isinstance(error, pymysql.Error) and error.args
+    return error.args[0] if has_number and isinstance(error.args[0], int) else -1
 
 
 def text_of(error: BaseException) -> str:
-    """What the server or the driver said; the password is in none of it."""
+    """The message of the server or of PyMySQL; neither contains the password."""
     cause = getattr(error, "original_exception", error)  # PyMySQL's, of a connection that failed
     if isinstance(cause, OSError):
         return cause.strerror or str(cause)

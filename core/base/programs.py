@@ -1,10 +1,11 @@
-"""Programs and files that are not ours, asked with patience and without ever raising.
+"""Runs other programs and reads files within a time limit. ``run`` and ``read`` raise nothing: trouble is in ``fault``.
 
-What was said is kept with what went wrong, so that who asks can tell "says nothing" from "could not be asked", and name
-the file or program to the administrator. Secrets in it are the asker's to keep out of sight.
+So a caller can tell a program that prints nothing from one that could not be run, and can name the program or file to
+the administrator. The output may hold secrets; the caller must not show them.
 
-Whoever hangs is waited for once: the same program is not asked again for a while, so that a command that asks for many
-things still ends within seconds. What prints without end is ended, and half an answer is none.
+A program that took too long is not run again for a while (_REST): a command that asks Dovecot many questions would
+else wait for each of them. A program that prints without end is killed, and its output is thrown away: half of the
+settings, say, would be taken for all of them.
 """
 
 from __future__ import annotations
@@ -24,19 +25,20 @@ import msgspec
 
 from mailquota.core.base.threads import within
 
-PATIENCE = 5.0  # seconds; a doveconf that hangs must not keep a command from starting
-DENIED = "Permission denied"  # as programs and the system say it, in English
-LONGEST = 4 * 1024 * 1024  # bytes of a file; longer ones are cut
-MOST_PRINTED = 32 * 1024 * 1024  # bytes of an output; 100,000 users are 3 MB
-_REST = 15.0  # seconds in which a program that hung is not asked again
+PATIENCE = 5.0  # seconds; a doveconf that hangs must not keep a command or the engine from starting
+DENIED = "Permission denied"  # in messages of programs and the system; all are run with LC_ALL=C
+LONGEST = 4 * 1024 * 1024  # bytes that are read of a file
+MOST_PRINTED = 32 * 1024 * 1024  # bytes of output; a list of 100,000 users has 3 MB
+_REST = 15.0  # seconds in which a program that took too long is not run again
 _CHUNK = 1 << 16
 _MORE_PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # Dovecot's services have no PATH
 
 
-class Said(msgspec.Struct, frozen=True):
-    """The answer of a program: ``fault`` is empty where it ended with 0, else one line for people.
+class ProgramResult(msgspec.Struct, frozen=True):
+    """The output of a program as text, and its exit code.
 
-    ``code`` is None where the program did not run to its end.
+    ``fault`` is empty where it ended with 0, else one line for a message. ``code`` is None where the program could not
+    be run or was killed.
     """
 
     out: str = ""
@@ -45,45 +47,46 @@ class Said(msgspec.Struct, frozen=True):
     fault: str = ""
 
 
-class Text(msgspec.Struct, frozen=True):
-    """A file: ``text`` is None where it can't be read, ``fault`` says why."""
+class FileText(msgspec.Struct, frozen=True):
+    """The text of a file; None where it can't be read, and ``fault`` is then the reason, for a message."""
 
     text: str | None = None
     fault: str = ""
 
 
-Run = Callable[[Sequence[str]], Said]
-Read = Callable[[str], Text]
+Run = Callable[[Sequence[str]], ProgramResult]
+Read = Callable[[str], FileText]
 
 
-_hung: dict[tuple[str, ...], float] = {}  # program, moment of time.monotonic until which it is left alone
+_hung: dict[tuple[str, ...], float] = {}  # program with subcommand; time.monotonic() until which it is not run again
 
 
-def run(argv: Sequence[str], patience: float = PATIENCE) -> Said:
-    """Run a program with nothing on stdin and English messages."""
+def run(argv: Sequence[str], patience: float = PATIENCE) -> ProgramResult:
+    """Run a program with empty standard input and English messages, for at most ``patience`` seconds."""
     path = f"{os.environ.get('PATH', '')}:{_MORE_PLACES}"
     program = shutil.which(argv[0], path=path)
     if program is None:
-        return Said(fault=f"{argv[0]} is not installed")
+        return ProgramResult(fault=f"{argv[0]} is not installed")
+    # A hang is remembered for program and subcommand, as ``doveadm user``, whatever the options are.
     asked = (program, *takewhile(lambda word: not word.startswith("-"), argv[1:]))
-    late = Said(fault=f"{argv[0]} took longer than {patience:g} s")
+    late = ProgramResult(fault=f"{argv[0]} took longer than {patience:g} s")
     if time.monotonic() < _hung.get(asked, 0.0):
         return late
     try:
-        heard = listen([program, *argv[1:]], {**os.environ, "LC_ALL": "C", "PATH": path}, patience)
+        printed = run_raw([program, *argv[1:]], {**os.environ, "LC_ALL": "C", "PATH": path}, patience)
     except (OSError, ValueError) as error:
-        return Said(fault=f"{argv[0]} can't be run: {getattr(error, 'strerror', None) or error}")
-    if heard.endless:
-        return Said(fault=f"{argv[0]} printed more than {MOST_PRINTED >> 20} MiB")
-    if heard.code is None:
+        return ProgramResult(fault=f"{argv[0]} can't be run: {getattr(error, 'strerror', None) or error}")
+    if printed.endless:
+        return ProgramResult(fault=f"{argv[0]} printed more than {MOST_PRINTED >> 20} MiB")
+    if printed.code is None:
         _hung[asked] = time.monotonic() + _REST
         return late
-    out, err = heard.out.decode(errors="replace"), heard.err.decode(errors="replace")
-    return Said(out, err, heard.code, _fault(argv[0], heard.code, err))
+    out, err = printed.out.decode(errors="replace"), printed.err.decode(errors="replace")
+    return ProgramResult(out=out, err=err, code=printed.code, fault=_fault(argv[0], printed.code, err))
 
 
-class RawOutput(msgspec.Struct, frozen=True):
-    """``code`` is None where the program was ended, as it took too long or, if ``endless``, printed too much."""
+class RawProgramOutput(msgspec.Struct, frozen=True):
+    """The output of a program as bytes. ``code`` is None where it was killed: it took too long, or was ``endless``."""
 
     out: bytes
     err: bytes
@@ -91,10 +94,11 @@ class RawOutput(msgspec.Struct, frozen=True):
     endless: bool
 
 
-def listen(command: Sequence[str], environment: Mapping[str, str], patience: float) -> RawOutput:
-    """Run a program for so many seconds at most; what it said until then. Raises OSError where it can't be started.
+def run_raw(command: Sequence[str], environment: Mapping[str, str], patience: float) -> RawProgramOutput:
+    """Run a program for at most ``patience`` seconds; its output until then. Raises OSError where it can't be started.
 
-    A child of its own that lives on, with our pipe in hand, is not waited for.
+    It ends when both outputs are closed, or at the time limit. A child process that goes on in the background may hold
+    the outputs open, so that only the time limit ends the wait; nothing waits for that child.
     """
     until = time.monotonic() + patience
     process = subprocess.Popen(
@@ -103,23 +107,26 @@ def listen(command: Sequence[str], environment: Mapping[str, str], patience: flo
     out: list[bytes] = []
     err: list[bytes] = []
     code = None
-    with process:  # which waits for its end
+    with process:  # closes the pipes, and waits for the process, which was killed
         try:
-            endless = not _hear(process, (out, err), until)
+            endless = not _collect(process, (out, err), until)
             if not endless:
                 code = process.wait(max(0.0, until - time.monotonic()))
         except (TimeoutError, subprocess.TimeoutExpired):
             endless = False
         finally:
             process.kill()
-    return RawOutput(b"".join(out), b"".join(err), code, endless)
+    return RawProgramOutput(out=b"".join(out), err=b"".join(err), code=code, endless=endless)
 
 
-def _hear(process: subprocess.Popen[bytes], heard: tuple[list[bytes], list[bytes]], until: float) -> bool:
-    """Take what comes until both outputs are closed; False where there is no end of it. Raises TimeoutError."""
+def _collect(process: subprocess.Popen[bytes], parts_of: tuple[list[bytes], list[bytes]], until: float) -> bool:
+    """Read both outputs until they are closed; False where they have more than MOST_PRINTED. Raises TimeoutError.
+
+    Both are read as data arrives: a program blocks once the pipe that is not read is full.
+    """
     left = MOST_PRINTED
     with selectors.DefaultSelector() as waiting:
-        for pipe, parts in zip((process.stdout, process.stderr), heard, strict=True):
+        for pipe, parts in zip((process.stdout, process.stderr), parts_of, strict=True):
             assert pipe is not None
             waiting.register(pipe, selectors.EVENT_READ, parts)
         while left >= 0 and waiting.get_map():
@@ -143,7 +150,7 @@ def _fault(program: str, code: int, err: str) -> str:
 
 
 def own_name() -> str:
-    """The user that we are, by name or else number."""
+    """The user of this process: its name, or its number where it has none."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
@@ -151,22 +158,22 @@ def own_name() -> str:
 
 
 def last_line(text: str) -> str:
-    """What a program says at the end."""
+    """The last line that is not blank; programs say there why they failed."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
-def read(path: str) -> Text:
-    """The contents of a text file."""
+def read(path: str) -> FileText:
+    """The contents of a text file, at most LONGEST bytes, within PATIENCE seconds: a network file system may hang."""
     try:
-        return Text(within(PATIENCE, lambda: read_bytes(path, LONGEST)).decode(errors="replace"))
+        return FileText(within(PATIENCE, lambda: read_bytes(path, LONGEST)).decode(errors="replace"))
     except (OSError, ValueError) as error:
-        return Text(fault=f"{path} can't be read: {getattr(error, 'strerror', None) or error}")
+        return FileText(fault=f"{path} can't be read: {getattr(error, 'strerror', None) or error}")
 
 
 def read_bytes(path: str, most: int) -> bytes:
-    """The start of a file. Raises OSError, also for what is no file: at a FIFO nobody may ever write.
+    """The first bytes of a file. Raises OSError, also for a FIFO or device: reading it could wait for ever.
 
-    /dev/null is an empty file.
+    /dev/null counts as an empty file.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     with open(handle, "rb") as file:

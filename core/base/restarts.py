@@ -1,10 +1,10 @@
-"""Parts of an engine that die and are started again: counted here, so that it is never just a line in the log.
+"""Starts parts of the engine again when they end by an error, and counts how often.
 
-Theory of operation. A part that works for the life of an engine runs by ``keep_going``. Where it ends, by a fault or
-because somebody cancelled it who is not its owner, it is started again after a pause, which grows while it goes on
-failing. A thread that ends is replaced by whoever gives it work, and ``count`` is told. The counts are those of the
-process; ``status`` and the metrics show them by the name of the part. What can't be started again ends the engine (see
-core/engine/engine.py), and a service manager starts that anew.
+Theory of operation. A part that works for the life of an engine runs by ``keep_going``. Where it ends, by an error or
+by a cancellation from elsewhere, it is started again after a pause, which doubles while it goes on failing. A thread
+that ends is replaced by the code that gives it work, which calls ``count``. The counts are those of this process;
+``status`` and the metrics show them by the name of the part, so that a failure is more than a line in the log. A part
+that can't be started again ends the engine (see core/engine/engine.py), and the service manager starts a new one.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ _counting = threading.Lock()
 
 
 def count(part: str, error: BaseException | None) -> None:
-    """A part ended and is started again. In any thread."""
+    """Count that a part ended and is started again, and log it. May be called in any thread."""
     with _counting:
         _counts[part] += 1
     log.error("%s: ended%s, and is started again", part, " by a fault" if error else "", exc_info=error)
 
 
 def counts() -> dict[str, int]:
-    """How often each part was started again, in the life of this process."""
+    """How often each part was started again since this process began, by name."""
     with _counting:
         return dict(_counts)
 
 
 async def keep_going(part: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Have ``work`` done until this is cancelled; it is not meant to end."""
+    """Run ``work``, and again whenever it ends, until this is cancelled."""
     loop = asyncio.get_running_loop()
     pause = _FIRST_PAUSE
     while True:
@@ -50,7 +50,11 @@ async def keep_going(part: str, work: Callable[[], Coroutine[Any, Any, None]]) -
 
 
 async def _end_of(task: asyncio.Task[None]) -> BaseException | None:
-    """What it ended by. Who cancels this cancels the task, and has it end first."""
+    """The error that a task ended by; None where it returned or was cancelled.
+
+    It runs as a task of its own so that a cancellation inside ``work`` differs from one of this coroutine, which is
+    passed on: the task is cancelled and ends before the cancellation is raised on.
+    """
     try:
         await asyncio.wait([task])
     except asyncio.CancelledError:
@@ -63,5 +67,5 @@ async def _end_of(task: asyncio.Task[None]) -> BaseException | None:
 
 
 def start(part: str, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
-    """``keep_going`` beside what goes on; cancel it to end the part."""
+    """Run ``keep_going`` as a task; cancelling it ends the part."""
     return asyncio.create_task(keep_going(part, work))

@@ -1,8 +1,10 @@
-"""Listening sockets: bound, inherited, or handed over; a stale file is replaced, a live engine's never.
+"""Listening sockets: bound, passed on by systemd, or handed over by another engine.
 
-To take the place of a socket file, an engine locks the folder it lies in (flock; nothing is left behind), asks whether
-anybody answers there, and binds and listens before it lets go. So of two engines that start at once the second always
-finds the first one listening.
+The file of a UNIX socket stays behind when its server dies, and bind() fails while it exists; but another engine may be
+listening on it. So a stale file is replaced, the socket of a server that answers never. To do that safely, an engine
+locks the folder of the file (flock, which leaves nothing behind), tries to connect, removes the file where nobody
+answers, and binds and listens before it unlocks. Of two engines that start at the same time, the second one then always
+finds the first one listening; without the lock it could remove the first one's new file.
 """
 
 from __future__ import annotations
@@ -28,38 +30,41 @@ from mailquota.core.base.errors import MailquotaError, SettingsError
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024
-MOST_FILES = 65536  # programs that we start may look at each descriptor up to the limit
+MOST_FILES = 65536  # not more: some programs that are started from here go through all descriptors up to the limit
 LISTEN_FDS_START = 3  # sd_listen_fds(3)
 
 
 class AddressInUseError(MailquotaError):
-    """Somebody answers there already."""
+    """Another server listens on the address."""
 
 
 @dataclass(frozen=True)
-class Owner:
-    """Who may connect to a unix socket. Names that do not exist are reported by ``bind``'s return, not raised."""
+class SocketOwner:
+    """Mode, user and group of the file of a UNIX socket: they decide who may connect.
+
+    A name that does not exist is no error: ``bind`` returns a warning.
+    """
 
     mode: int
     user: str = ""
     group: str = ""
 
 
-def bind(address: ListenAddress, owner: Owner | None = None) -> tuple[socket.socket, str]:
-    """A listening socket, and a warning or "".
+def bind(address: ListenAddress, owner: SocketOwner | None = None) -> tuple[socket.socket, str]:
+    """Listen on an address: the socket, and a warning about its owner or "".
 
-    Raises AddressInUseError where a live server answers, SettingsError where the place can't be used.
+    Raises AddressInUseError where another server listens there, SettingsError where the address can't be used.
     """
     if address.kind == "unix":
-        return _bind_unix(address.path, owner or Owner(0o600))
+        return _bind_unix(address.path, owner or SocketOwner(0o600))
     return _bind_inet(address), ""
 
 
 def _bind_inet(address: ListenAddress) -> socket.socket:
-    """[::] is IPv6 alone and 0.0.0.0 is IPv4 alone, so that both can be named, as in Postfix and Dovecot."""
+    """[::] takes IPv6 only and 0.0.0.0 IPv4 only, so that the settings can name both, as in Postfix and Dovecot."""
     try:
         return socket.create_server((address.host, address.port), family=_family(address), backlog=BACKLOG)
-    except UnicodeError as error:  # a part of a host name with more than 63 letters
+    except UnicodeError as error:  # a label of a host name with more than 63 characters
         raise SettingsError(f"can't listen on {address}: not a host name") from error
     except OSError as error:
         kind = AddressInUseError if error.errno == errno.EADDRINUSE else SettingsError
@@ -71,7 +76,7 @@ def _family(address: ListenAddress) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address.host else socket.AF_INET
 
 
-def _bind_unix(path: str, owner: Owner) -> tuple[socket.socket, str]:
+def _bind_unix(path: str, owner: SocketOwner) -> tuple[socket.socket, str]:
     folder = os.path.dirname(path)
     try:
         with _locked(folder):
@@ -84,7 +89,7 @@ def _bind_unix(path: str, owner: Owner) -> tuple[socket.socket, str]:
     return sock, warning
 
 
-def _listen_unix(path: str, owner: Owner) -> tuple[socket.socket, str]:
+def _listen_unix(path: str, owner: SocketOwner) -> tuple[socket.socket, str]:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.bind(path)
@@ -111,20 +116,23 @@ def _locked(folder: str) -> Iterator[None]:
 
 
 def answers(path: str) -> bool:
-    """Whether a server accepts connections on a unix socket."""
+    """Whether a server accepts connections on a UNIX socket. Blocks for a second at most."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
         try:
             probe.connect(path)
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
             return False
-        except (BlockingIOError, TimeoutError):  # a full backlog: busy, so alive
+        except (BlockingIOError, TimeoutError):  # its backlog is full: it is busy, but alive
             return True
         return True
 
 
 def _clear(path: str) -> None:
-    """Make room for a new socket file; only a socket that nobody listens on is removed."""
+    """Remove the file of a socket that nobody listens on; the lock on its folder is held.
+
+    Raises AddressInUseError where a server answers, SettingsError for a file that is no socket.
+    """
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
@@ -136,18 +144,22 @@ def _clear(path: str) -> None:
     os.unlink(path)
 
 
-def own(path: str, owner: Owner) -> str:
-    """Mode and owner before anybody can connect. Only root gives files away; others keep their own with a warning."""
+def own(path: str, owner: SocketOwner) -> str:
+    """Set mode and owner of a socket file, before listen() lets clients connect. Returns a warning or "".
+
+    Only root may change the owner; for other users the file stays theirs.
+    """
     os.chmod(path, owner.mode)
     try:
         uid = pwd.getpwnam(owner.user).pw_uid if owner.user else -1
         gid = grp.getgrnam(owner.group).gr_gid if owner.group else -1
     except KeyError:
-        return f"{path}: there is no {'user' if owner.user else 'group'} {owner.user or owner.group}; it stays ours"
+        kind = "user" if owner.user else "group"
+        return f"{path}: there is no {kind} {owner.user or owner.group}; it stays the engine's"
     try:
         os.chown(path, uid, gid)
     except PermissionError:
-        return f"{path}: only root can give the socket to {owner.user or owner.group}; it stays ours"
+        return f"{path}: only root can give the socket to {owner.user or owner.group}; it stays the engine's"
     return ""
 
 
@@ -155,7 +167,7 @@ Identity = tuple[int, int]
 
 
 def identity(path: str) -> Identity | None:
-    """What tells one socket file from another one of the same name; None where there is none."""
+    """Device and inode of a socket file: they differ for a new file of the same name. None where there is none."""
     try:
         found = os.lstat(path)
     except OSError:
@@ -164,9 +176,9 @@ def identity(path: str) -> Identity | None:
 
 
 def remove(path: str, ours: Identity) -> None:
-    """Take the file of a socket of ours away at the end; one that another engine put in its place stays.
+    """Remove the file of the socket with the identity ``ours``; one that another engine put in its place stays.
 
-    Call it before the socket is closed: while it is open its inode can't be another file's.
+    To be called before the socket is closed: only while it is open can its inode be no other file's.
     """
     with contextlib.suppress(OSError), _locked(os.path.dirname(path)):
         if identity(path) == ours:
@@ -174,7 +186,7 @@ def remove(path: str, ours: Identity) -> None:
 
 
 def allow_many() -> None:
-    """Each client is a descriptor: take as many as we may and can use."""
+    """Raise the limit of open files (RLIMIT_NOFILE) to at most MOST_FILES: each client takes a descriptor."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -182,7 +194,7 @@ def allow_many() -> None:
 
 
 def name_of(sock: socket.socket) -> str:
-    """A bound socket in the form of the settings, as ``canonical`` would write it; "" where it has no such name."""
+    """The address of a bound socket in the form that ``canonical`` gives; "" for a socket of another kind."""
     name = sock.getsockname()
     if sock.family == socket.AF_UNIX:
         return canonical(ListenAddress("unix", path=name)) if isinstance(name, str) and name else ""
@@ -192,7 +204,7 @@ def name_of(sock: socket.socket) -> str:
 
 
 def canonical(address: ListenAddress) -> str:
-    """An address with links followed and the host as a number: two ways to write one place give one text."""
+    """An address with symbolic links resolved and the host as a number, so that equal addresses give equal texts."""
     if address.kind == "unix":
         folder, name = os.path.split(address.path)
         return f"unix:{os.path.join(os.path.realpath(folder), name)}"
@@ -203,15 +215,15 @@ def canonical(address: ListenAddress) -> str:
     return str(ListenAddress("inet", host=str(found[0][4][0]), port=address.port))
 
 
-class Inherited(NamedTuple):
-    """Listening sockets by their addresses, and those among them whose files are not ours to remove."""
+class InheritedSockets(NamedTuple):
+    """Listening sockets by canonical address. ``foreign`` are those whose files this engine must not remove."""
 
     sockets: dict[str, socket.socket]
     foreign: frozenset[str]
 
 
-def inherited(environ: dict[str, str]) -> Inherited:
-    """What systemd passed on (LISTEN_FDS, LISTEN_PID), by canonical addresses; all of it is foreign."""
+def inherited(environ: dict[str, str]) -> InheritedSockets:
+    """The sockets that systemd passed on (LISTEN_FDS, LISTEN_PID; sd_listen_fds(3)). Their files are systemd's."""
     try:
         count = int(environ.get("LISTEN_FDS", "0"))
         meant_for = int(environ.get("LISTEN_PID", "0"))
@@ -219,7 +231,7 @@ def inherited(environ: dict[str, str]) -> Inherited:
         count = meant_for = 0
     wanted = count if meant_for in {0, os.getpid()} else 0
     found = dict(_take(range(LISTEN_FDS_START, LISTEN_FDS_START + wanted)))
-    return Inherited(found, frozenset(found))
+    return InheritedSockets(found, frozenset(found))
 
 
 def _take(handles: Iterable[int]) -> Iterator[tuple[str, socket.socket]]:
@@ -228,7 +240,7 @@ def _take(handles: Iterable[int]) -> Iterator[tuple[str, socket.socket]]:
             os.set_inheritable(handle, False)
             sock = socket.socket(fileno=handle)
         except OSError as error:
-            log.warning("LISTEN_FDS: descriptor %d is no socket: %s", handle, error.strerror or error)
+            log.warning("LISTEN_FDS: descriptor %d is not a socket: %s", handle, error.strerror or error)
             return
         if sock.type == socket.SOCK_STREAM and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             yield name_of(sock), sock

@@ -1,4 +1,4 @@
-"""What systemd is told (sd_notify(3)): one datagram a state, and nothing where NOTIFY_SOCKET is not set."""
+"""Notifies systemd of the engine's state (sd_notify(3)); does nothing where NOTIFY_SOCKET is not set."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import os
 import socket
 import time
 
-_SECONDS = 0.2  # a service manager that does not read must not hold the answers
+_SECONDS = 0.2  # where systemd does not read its socket: the answers to Postfix must not wait for that
 
 
 def notify(*lines: str) -> None:
-    """Send assignments like ``READY=1``. A service manager that does not listen is no fault of ours."""
+    """Send assignments like ``READY=1`` in one datagram. A socket that nobody reads is no error."""
     path = os.environ.get("NOTIFY_SOCKET", "")
     if not path:
         return
@@ -23,17 +23,17 @@ def notify(*lines: str) -> None:
 
 
 def reloading() -> None:
-    """The start of a reload, which READY=1 ends; the time is what Type=notify-reload asks for."""
+    """Notify the start of a reload; READY=1 ends it. Type=notify-reload requires the time in it."""
     notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
 def watchdog_seconds() -> float | None:
-    """How often to send WATCHDOG=1: twice in the time that systemd allows, None where it does not watch."""
+    """Seconds between two WATCHDOG=1: half of the time that systemd allows; None without a watchdog."""
     try:
         microseconds = int(os.environ.get("WATCHDOG_USEC", "0"))
         watched = int(os.environ.get("WATCHDOG_PID", "0"))
     except ValueError:
         return None
-    if watched not in {0, os.getpid()}:  # it is another process that is watched, sd_watchdog_enabled(3)
+    if watched not in {0, os.getpid()}:  # another process is watched, see sd_watchdog_enabled(3)
         return None
     return microseconds / 2_000_000 if microseconds > 0 else None

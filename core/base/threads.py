@@ -1,4 +1,4 @@
-"""Blocking work beside the loop, in threads that can't keep the process alive."""
+"""Does blocking work in daemon threads, which can't keep the process alive when they hang."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_LONGEST_REST = 2.0  # seconds
+_LONGEST_REST = 2.0  # seconds of a pause in ``gently``
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """The result of blocking work, or its exception. The thread is a daemon: a hanging disk can't hold the exit."""
+    """The result of blocking work, done in a thread; its exception is raised here.
+
+    A pool of asyncio would wait for its threads at exit; this one is a daemon, so a file system that hangs does not.
+    """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
@@ -31,25 +34,28 @@ async def in_thread(work: Callable[[], T]) -> T:
         result, failure = None, None
         try:
             result = work()
-        except BaseException as error:  # noqa: BLE001 - handed on to whoever waits
+        except BaseException as error:  # noqa: BLE001 - raised in the task that waits
             failure = error
         try:
             loop.call_soon_threadsafe(settle, result, failure)
         except RuntimeError:
-            return  # the loop has ended, nobody waits
+            return  # the loop has ended, so nothing waits for the result
 
     threading.Thread(target=run, name="mailquota-work", daemon=True).start()
     return await future
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:
-    """The result of blocking work, or its exception, for who has no loop. TimeoutError where it takes longer."""
+    """The result of blocking work, or its exception, where there is no loop. Raises TimeoutError after ``seconds``.
+
+    The work then goes on in its thread: a system call that hangs can't be cancelled.
+    """
     results: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
 
     def run() -> None:
         try:
             results.put((work(), None))
-        except BaseException as error:  # noqa: BLE001 - handed on to whoever waits
+        except BaseException as error:  # noqa: BLE001 - raised by the caller below
             results.put((None, error))
 
     threading.Thread(target=run, name="mailquota-work", daemon=True).start()
@@ -63,7 +69,10 @@ def within(seconds: float, work: Callable[[], T]) -> T:
 
 
 async def gently(share: float, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """The result of ``work`` with these arguments, and then a rest: ``share`` of the time that goes by is work."""
+    """The result of ``work`` with these arguments, done in a thread, followed by a pause.
+
+    The pause is such that ``share`` (above 0, at most 1) of the time is spent working, but two seconds at most.
+    """
     loop = asyncio.get_running_loop()
     started = loop.time()
     result = await in_thread(lambda: work(*args, **kwargs))

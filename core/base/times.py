@@ -1,12 +1,14 @@
-"""What people type and read about time: durations, ages, dates. Pure but for the time zone; "now" is a parameter.
+"""Durations, ages and dates as people type and read them, and a clock that is never set back.
 
-The zone is that of this process: ``TZ``, or what /etc/localtime says. A moment is seconds since the epoch, never a date
-with the offset of another day: where clocks change, today's offset is not that of Christmas.
+All but the clock is pure except for the time zone, and takes "now" as a parameter. The zone is that of this process:
+``TZ``, or /etc/localtime. A moment is kept as seconds since the epoch, never as a local time with today's offset from
+UTC: where daylight saving begins or ends in between, that offset is wrong by an hour.
 """
 
 from __future__ import annotations
 
 import re
+import time as system_time
 from datetime import UTC, date, datetime, time, timedelta
 
 from mailquota.core.base.errors import UsageError
@@ -17,6 +19,7 @@ AGE_FORMS = "30d, 2w, 12h, 90min, 45s"
 DATE_FORMS = "2026-12-24, 2026-12-24 18:00, tomorrow, friday, 3d, 2w"
 SINCE_FORMS = "2026-12-24, 2026-12-24 18:00, yesterday, friday, 3d, 2w"
 
+_BEGAN = system_time.time() - system_time.monotonic()
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})\s*([a-z]*)")
 _MINUTE, _HOUR, _DAY, _WEEK = 60, 3600, 86400, 604800
 _SECONDS: dict[str, float] = {
@@ -32,8 +35,16 @@ _NEAR = {"yesterday": -1, "today": 0, "tomorrow": 1}
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
+def steady_time() -> float:
+    """Seconds since the epoch by the clock as it was when this process began, plus the time that passed since.
+
+    Setting the machine's clock does not change it, so that ages can be counted by it.
+    """
+    return _BEGAN + system_time.monotonic()
+
+
 def _duration(text: str) -> tuple[float, str] | None:
-    """Seconds, and the unit as typed."""
+    """Seconds, and the unit as typed ("" for none); None for a text that is no duration."""
     match = _DURATION.fullmatch(text.strip().lower())
     if match is None or (match[2] and match[2] not in _SECONDS):
         return None
@@ -41,7 +52,7 @@ def _duration(text: str) -> tuple[float, str] | None:
 
 
 def parse_duration(text: str) -> float:
-    """Seconds, 0 or more; a bare number is seconds."""
+    """Seconds, 0 or more; a number without a unit is seconds. Raises UsageError."""
     found = _duration(text)
     if found is None:
         raise UsageError(f"{shown(text)} is not a duration; accepted: {DURATION_FORMS}")
@@ -49,9 +60,9 @@ def parse_duration(text: str) -> float:
 
 
 def parse_age(text: str) -> float:
-    """Seconds, for ``--older-than``.
+    """Seconds, for ``--older-than``. Raises UsageError.
 
-    Mail is removed by it, so nothing is guessed: a bare ``30`` may mean days and ``6m`` months; both are refused.
+    It decides which mail is removed, so nothing is guessed: ``30`` could mean days and ``6m`` months; both are refused.
     """
     found = _duration(text)
     if found is None or found[1] in {"", "m"}:
@@ -60,10 +71,10 @@ def parse_age(text: str) -> float:
 
 
 def parse_until(text: str, now: float) -> float:
-    """When it is over: the start of a day (``2026-12-24``, ``tomorrow``, ``friday``: the next one), a time of that day
-    (``friday 18:00``), or so long from now (``3d``). Raises UsageError where that does not lie ahead.
+    """The moment at which something ends, in seconds since the epoch. Raises UsageError where it is not in the future.
 
-    Also with an offset, as RFC 3339 has it: what one process has read is for another one that may have another zone.
+    Accepted: the start of a day (``2026-12-24``, ``tomorrow``, ``friday``: the next one), a time of that day
+    (``friday 18:00``), a time from now (``3d``), and RFC 3339 with an offset, as ``until_text`` writes it.
     """
     moment = _moment(text, now, 1)
     if moment <= now:
@@ -72,24 +83,24 @@ def parse_until(text: str, now: float) -> float:
 
 
 def until_text(moment: float) -> str:
-    """A moment that was read here, to be read elsewhere as the same one, whatever the time zone is there."""
+    """A moment as RFC 3339 in UTC, which a process with another time zone reads as the same moment."""
     return datetime.fromtimestamp(moment, UTC).isoformat()
 
 
 def parse_since(text: str, now: float) -> float:
-    """The same looking back: ``3d`` is three days ago, ``friday`` the last one, today included."""
+    """A moment in the past: like ``parse_until``, but ``3d`` is three days ago, ``friday`` the last one or today."""
     return _moment(text, now, -1)
 
 
 def _moment(text: str, now: float, way: int) -> float:
-    """``way`` is 1 ahead, -1 back."""
+    """``way`` is 1 for the future, -1 for the past."""
     read = text.strip().lower()
     try:
         moment = _distance(read, now, way)
         if moment is None:
             moment = _of_calendar(read, datetime.fromtimestamp(now).astimezone().date(), way)
         if moment is not None:
-            datetime.fromtimestamp(moment, UTC).astimezone()  # what lies beyond the year 9999 could not be shown
+            datetime.fromtimestamp(moment, UTC).astimezone()  # a year after 9999 could not be shown
     except (ValueError, OverflowError, OSError):  # the 30th of February, the year 12000
         moment = None
     if moment is None:
@@ -108,8 +119,8 @@ def _of_calendar(read: str, today: date, way: int) -> float | None:
     if match is None or day is None:
         return None
     clock = time.fromisoformat(match[2].upper()) if match[2] else time()
-    # Without an offset it is local. A midnight that clocks leave out counts as the first second after it; astimezone()
-    # would make it a time of the day before.
+    # Without an offset it is local time. Some zones skip midnight when daylight saving begins: timestamp() gives the
+    # first second after the gap, while astimezone() would give a time of the day before.
     return datetime.combine(day, clock).timestamp()
 
 
@@ -124,7 +135,7 @@ def _day(word: str, today: date, way: int) -> date | None:
 
 
 def parse_time_span(text: str) -> tuple[time, time]:
-    """``22:00-07:00`` as begin and end; the end may lie on the next day."""
+    """``22:00-07:00`` as start and end; the end may be on the next day. Raises UsageError."""
     match = re.fullmatch(r"([01][0-9]|2[0-3]):([0-5][0-9])\s*-\s*([01][0-9]|2[0-3]):([0-5][0-9])", text.strip())
     if match is None or match.group(1, 2) == match.group(3, 4):
         raise UsageError(f"{shown(text)} is not a span of time; accepted: 22:00-07:00 (24 hours, two different times)")
@@ -132,12 +143,12 @@ def parse_time_span(text: str) -> tuple[time, time]:
 
 
 def local_time(at: float) -> str:
-    """Seconds since the epoch in the time zone of this machine, to the second."""
+    """Seconds since the epoch as local date and time, to the second."""
     return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def format_age(seconds: float | None) -> str:
-    """How long ago in one number and a unit: ``12 s``, ``3 min``, ``5 h``, ``4 days``. Clock skew reads as now."""
+    """An age as one number and a unit: ``12 s``, ``3 min``, ``5 h``, ``4 days``; below 0 (clock skew) it is ``0 s``."""
     if seconds is None:
         return NOTHING
     if seconds < _MINUTE:

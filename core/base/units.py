@@ -1,7 +1,7 @@
-"""What people type and what people read: sizes, limits, grace, counts; times come from ``core/base/times.py``. Pure.
+"""Sizes, limits, grace and counts as people type and read them; times come from ``core/base/times.py``. Pure.
 
-Sizes are powers of 1024 throughout, as Dovecot reads them. Everything that can't be understood is a ``UsageError``
-that says what was read and what is accepted; nothing is ever guessed, because a guess here is somebody's mailbox.
+Units are powers of 1024, as in Dovecot. Input that can't be understood is a ``UsageError``, which says what was read
+and what is accepted. Nothing is guessed: a wrong guess would set a wrong limit.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SIZE_FORMS = "5G, 5 GiB, 1.5g, 512M, 5000 or 5000B (bytes)"
 LIMIT_FORMS = f"{SIZE_FORMS}, 0/unlimited/none, +500M, -1G, +20%, -10%, x2, used+1G, used*1.2"
 GRACE_FORMS = "10% (of the limit), 10M, 0 (none)"
 
-# Digits are counted: int() of endless digits is slow, and refused by Python from 4300 on.
+# The number of digits is bounded: converting very many is slow, and Python refuses more than 4300.
 _NUMBER = r"(?:[0-9]{1,25}(?:\.[0-9]{1,12})?|\.[0-9]{1,12})"
 _SIZE = re.compile(rf"({_NUMBER})\s*([kmgtpe]?)(i?b)?", re.IGNORECASE)
 _SIGNED = re.compile(r"([+-])\s*(.+)", re.DOTALL)
@@ -60,13 +60,13 @@ def _number_of_bytes(text: str) -> Fraction | None:
     if match is None:
         return None
     number, letter, suffix = match[1], match[2].lower(), (match[3] or "").lower()
-    if not letter and (suffix == "ib" or "." in number):  # "5iB" is no unit, half a byte no size
+    if not letter and (suffix == "ib" or "." in number):  # "5iB" is no unit, and 0.5 bytes is no size
         return None
     return Fraction(number) * _FACTORS[letter]
 
 
 def parse_size(text: str) -> int:
-    """An absolute size in whole bytes, from 0 to 2^63-1."""
+    """An absolute size in whole bytes, from 0 to 2^63-1. Raises UsageError."""
     size = _number_of_bytes(text)
     if size is None:
         raise UsageError(f"{shown(text)} is not a size; accepted: {SIZE_FORMS}")
@@ -78,8 +78,8 @@ def parse_size(text: str) -> int:
 def parse_limit(text: str, current_limit: int | None, used: int | None) -> int | None:
     """A new limit in bytes, None for unlimited.
 
-    Relative forms start from ``current_limit`` (None: the account is unlimited) or from ``used`` (None: not known).
-    Never silently unlimited: what comes out below one byte is refused, because 0 means unlimited in every database.
+    Relative forms start from ``current_limit`` (None: the account is unlimited) or from ``used`` bytes (None: not
+    known). A result below one byte is refused, because in the database 0 means unlimited. Raises UsageError.
     """
     read = text.strip().lower()
     if read in UNLIMITED_WORDS:
@@ -110,7 +110,7 @@ def _relative_limit(text: str, read: str, limit: int | None, used: int | None) -
         if step is None:
             return None
         if start is None or start < 0:
-            missing = why if start is None else "the database has none that counts"
+            missing = why if start is None else "the one in the database is not valid"
             raise UsageError(f"{shown(text)} starts from the {base}, but {missing}; give an absolute size, like 5G")
         times, plus = step
         return start * times + plus
@@ -143,24 +143,27 @@ def _used_step(operator: str, amount: str) -> _Step | None:
 _RELATIVE: tuple[tuple[re.Pattern[str], str, str, Callable[..., _Step | None]], ...] = (
     (_SIGNED, "limit", "this account is unlimited", _signed_step),
     (_FACTOR, "limit", "this account is unlimited", _factor_step),
-    (_OF_USED, "use", "the use is not known", _used_step),
+    (_OF_USED, "usage", "the usage is not known", _used_step),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Grace:
-    """What a mailbox under its limit may still take beyond it: a share of the limit plus a fixed size."""
+    """How far a mailbox that is under its limit may go beyond it: percent of the limit, plus bytes."""
 
     percent: int = 0
     size: int = 0
 
     def of(self, limit_bytes: int) -> int:
-        """Bytes of grace for this limit; whole bytes, rounded down as Dovecot does."""
+        """The grace for a limit in bytes, rounded down to whole bytes as in Dovecot."""
         return limit_bytes * self.percent // 100 + self.size
 
 
 def parse_grace(text: str) -> Grace:
-    """``10%`` as Dovecot 2.3, ``10M`` as 2.4, ``0`` for none. Only whole percents, as in Dovecot."""
+    """Read ``10%`` (Dovecot 2.3's form), ``10M`` (2.4's) or ``0`` (none). Percents are whole numbers, as in Dovecot.
+
+    Raises UsageError.
+    """
     percent = _GRACE_PERCENT.fullmatch(text.strip())
     if percent is not None:
         return Grace(percent=int(percent[1]))
@@ -171,9 +174,10 @@ def parse_grace(text: str) -> Grace:
 
 
 def format_size(size: int | None) -> str:
-    """Bytes as people read them: at most three digits that mean something, ``5.2 GiB``, ``821 MiB``, ``0 B``.
+    """Bytes with a unit, and a decimal only below 100: ``5.2 GiB``, ``821 MiB``, ``0 B``; NOTHING for None.
 
-    Written by hand: a table calls it thousands of times, and humanize.naturalsize has one number of decimals for all.
+    humanize.naturalsize is not used: it is too slow for a table of thousands of rows, and has one number of decimals
+    for all.
     """
     if size is None:
         return NOTHING
@@ -183,7 +187,7 @@ def format_size(size: int | None) -> str:
         return f"{size} B"
     power = min((size.bit_length() - 1) // 10, len(_UNITS) - 1)
     unit = 1 << 10 * power
-    # Rounded in whole numbers: no float digits show, and 1023.6 KiB becomes 1 MiB.
+    # Rounded with integers, so that no float errors show. 1023.6 KiB becomes 1 MiB.
     whole = (2 * size + unit) // (2 * unit)
     if whole == 1024 and power < len(_UNITS) - 1:
         return f"1 {_UNITS[power + 1]}"
@@ -194,29 +198,29 @@ def format_size(size: int | None) -> str:
 
 
 def format_limit(limit: int | None) -> str:
-    """A limit as people read it; None is unlimited, below 0 it is none."""
+    """A limit in bytes with a unit; ``unlimited`` for None, ``invalid`` below 0."""
     if limit is None:
         return "unlimited"
     return "invalid" if limit < 0 else format_size(limit)
 
 
 def format_exact(size: int) -> str:
-    """A size as people read it and to the byte: ``5.2 GiB (5,583,457,484 bytes)``, ``1 byte``."""
+    """A size with a unit and exact: ``5.2 GiB (5,583,457,484 bytes)``, ``1 byte``."""
     exact = "1 byte" if size == 1 else f"{size:,} bytes"
     return exact if size < 1024 else f"{format_size(size)} ({exact})"
 
 
 def format_count(number: int | None) -> str:
-    """A number with thousands separated, ``18,201``."""
+    """A number with thousands separated: ``18,201``; NOTHING for None."""
     if number is None:
         return NOTHING
-    import humanize  # late: the engine never formats
+    import humanize  # late: the engine does not need it
 
     return humanize.intcomma(number)
 
 
 def format_micros(micros: int | None) -> str:
-    """A duration in microseconds as people read it: ``61 µs``, ``1.2 ms``, ``150 ms``, ``1.2 s``."""
+    """A duration in microseconds with a unit: ``61 µs``, ``1.2 ms``, ``150 ms``, ``1.2 s``; NOTHING for None."""
     if micros is None:
         return NOTHING
     if micros < 1000:
@@ -227,5 +231,5 @@ def format_micros(micros: int | None) -> str:
 
 
 def format_rate(per_second: float) -> str:
-    """How often a second: ``0``, ``5.8``, ``42``, ``30,600``."""
+    """A rate per second: ``0``, ``5.8``, ``42``, ``30,600``."""
     return f"{per_second:.1f}" if 0 < per_second < 10 else f"{per_second:,.0f}"

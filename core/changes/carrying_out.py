@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from mailquota.core.accounts.store import AccountStore, Anything, LimitChange, LimitChangedError, LimitResult
+from mailquota.core.accounts.store import AccountStore, AnyLimit, LimitChange, LimitChangedError, LimitResult
 from mailquota.core.base.errors import MailquotaError
 from mailquota.core.base.threads import in_thread
 from mailquota.core.base.times import local_time
@@ -46,7 +46,7 @@ class Change:
     """
 
     planned: SetResult
-    expect: int | Anything | None
+    expect: int | AnyLimit | None
     reason: str = ""
     until: float | None = None
     then: int | None = None

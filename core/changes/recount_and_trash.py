@@ -29,7 +29,7 @@ from mailquota.core.mailboxes.mailstore import Mailstore
 from mailquota.core.mailboxes.recount import with_doveadm
 from mailquota.core.mailboxes.rounds import Poller
 from mailquota.core.mailboxes.trash import Removal, find_by_doveadm, find_files, remove_by_doveadm, remove_files
-from mailquota.core.servers.dovecot.doveadm import Tool
+from mailquota.core.servers.dovecot.doveadm import DoveadmTool
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Actions:
         poller: Poller,
         journal: Journal,
         *,
-        doveadm: Tool | None,
+        doveadm: DoveadmTool | None,
         insist: bool,
     ) -> None:
         self._ledger = ledger
@@ -112,7 +112,7 @@ class Actions:
             remark=remark,
         )
 
-    def _recalc_by_doveadm(self, doveadm: Tool, address: str) -> str:
+    def _recalc_by_doveadm(self, doveadm: DoveadmTool, address: str) -> str:
         if self._driver.name == "maildir":
             with_doveadm(self._store.maildir(address), lambda: doveadm.recalc(address))
         else:
@@ -215,7 +215,7 @@ class Actions:
     async def _measure(self, entries: Iterable[Entry]) -> None:
         await self._poller.measure_now(list(entries))
 
-    async def _by_doveadm(self, work: Callable[[Tool], T]) -> T | None:
+    async def _by_doveadm(self, work: Callable[[DoveadmTool], T]) -> T | None:
         """Work done by doveadm; None where there is no doveadm, or one that the settings do not name can't do it."""
         doveadm = self._doveadm
         if doveadm is None:
@@ -229,7 +229,9 @@ class Actions:
             return None
 
 
-def _empty_by_doveadm(doveadm: Tool, store: Mailstore, address: str, before: float | None, dry_run: bool) -> Removal:
+def _empty_by_doveadm(
+    doveadm: DoveadmTool, store: Mailstore, address: str, before: float | None, dry_run: bool
+) -> Removal:
     found = find_by_doveadm(doveadm, store, address, before)
     return Removal(found) if dry_run else remove_by_doveadm(doveadm, address, found)
 

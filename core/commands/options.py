@@ -15,7 +15,7 @@ from mailquota.core.base.errors import UsageError
 from mailquota.core.base.filters import Filter, parse_filter
 
 if TYPE_CHECKING:
-    from mailquota.core.settings.config import Config, Found
+    from mailquota.core.settings.config import Config, DiscoveredSettings
 
 
 class Console(Protocol):
@@ -51,7 +51,7 @@ class Common:
         return load(self.config, os.environ, _discover)
 
 
-def _discover(doveadm: str) -> Found:
+def _discover(doveadm: str) -> DiscoveredSettings:
     from mailquota.core.settings.discover import discover  # late: a file with all sections needs none of it
 
     return discover(doveadm)

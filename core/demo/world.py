@@ -28,7 +28,7 @@ from mailquota.core.demo.past import write_past
 from mailquota.core.demo.people import NEIGHBOURS, Person, aliases_among, populate
 from mailquota.core.history.connection import StateError
 from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.servers.dovecot.folder_names import TrashNames
 from mailquota.core.settings.declared import Mailstore as MailstoreSettings
 
 log = logging.getLogger(__name__)

@@ -1,1 +1,1 @@
-"""What is wrong on this server, and how to mend it: facts are gathered first, then judged by pure checks."""
+"""The doctor: finds what is wrong on this server and how to fix it. Facts are gathered, then judged by pure checks."""

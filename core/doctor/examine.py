@@ -1,10 +1,11 @@
-"""The doctor at work: facts of all sides are gathered side by side, then judged.
+"""Runs the doctor: gathers facts about Postfix, Dovecot, the host and the mail log, and has all checks judge them.
 
-It runs with the rights of whoever asks, in the process of the command or of the console, not in the engine: who mends a
-server is root, while the engine is not, and it has to be asked about from outside. It changes nothing.
+It runs in the process of the command or of the console, with the rights of its user, and not in the engine: an
+administrator who fixes a server is root, the engine is not, and an engine that is down could not be examined by itself.
+It changes nothing.
 
-The accounts come first, as Dovecot is asked about some of them; all sides wait for programs, so each has a thread. A
-side whose gathering fails is left out: its checks say that it could not be asked, and why.
+The accounts are read first, because Dovecot is asked about some of them. All gathering waits for programs, so each part
+has a thread. Where a part fails, its checks say that it could not be asked, and why.
 """
 
 from __future__ import annotations
@@ -17,38 +18,66 @@ from typing import TypeVar
 
 from mailquota.core.base.threads import within
 from mailquota.core.base.version import version
-from mailquota.core.doctor.checks import judge
 from mailquota.core.doctor.dovecot import probe as probe_dovecot
+from mailquota.core.doctor.dovecot.checks import DOVECOT_CHECKS
 from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.doctor.facts import Facts
 from mailquota.core.doctor.host import probe as probe_host
-from mailquota.core.doctor.host import probe_own
+from mailquota.core.doctor.host import probe_mailquota
+from mailquota.core.doctor.host.checks import HOST_CHECKS
 from mailquota.core.doctor.host.facts import HostFacts
+from mailquota.core.doctor.log.checks import LOG_CHECKS
 from mailquota.core.doctor.log.facts import LogFacts
 from mailquota.core.doctor.log.probe import log_facts
-from mailquota.core.doctor.model import Finding
+from mailquota.core.doctor.model import Check, Facts, Finding, Outcome, skip
 from mailquota.core.doctor.postfix import probe as probe_postfix
+from mailquota.core.doctor.postfix.checks import POSTFIX_CHECKS
 from mailquota.core.doctor.postfix.facts import PostfixFacts
 from mailquota.core.settings.config import Config
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-_PATIENCE = 12.0  # seconds for a side; each of its programs has less
+CHECKS: tuple[Check, ...] = (*POSTFIX_CHECKS, *DOVECOT_CHECKS, *HOST_CHECKS, *LOG_CHECKS)  # as they are shown
+DOCS = "docs/checks.md"
+_PATIENCE = 12.0  # seconds for a part; each of its programs has less
 _DEMO = "a demo has none"
 
 
 def examine(config: Config) -> list[Finding]:
-    """What each check says of this server. Blocks for some seconds at most; nothing is an error.
+    """The findings of all checks on this server. Blocks for some seconds; raises nothing.
 
-    A demo is a world of its own, which has no Postfix, no Dovecot and no mail log.
+    A demo has no Postfix, no Dovecot and no mail log, so none is asked.
     """
     with ThreadPoolExecutor(thread_name_prefix="mailquota-doctor") as pool:
         return judge(_gather(config, pool))
 
 
+def judge(facts: Facts, checks: tuple[Check, ...] = CHECKS) -> list[Finding]:
+    """The finding of each check, in order. A check that raises an error becomes a finding with state ``skip``."""
+    return [_finding(check, _outcome(check, facts)) for check in checks]
+
+
+def _outcome(check: Check, facts: Facts) -> Outcome:
+    try:
+        return check.judge(facts)
+    except Exception as error:  # outer edge of a single check: the others still have to be heard
+        log.exception("check %s failed", check.name)
+        return skip(f"this check failed with an internal error: {type(error).__name__}: {error}")
+
+
+def _finding(check: Check, outcome: Outcome) -> Finding:
+    return Finding(
+        check=check.name,
+        state=outcome.state,
+        found=outcome.found,
+        why=outcome.why or check.why,
+        fix=outcome.fix,
+        docs=f"{DOCS}#{check.name}",
+    )
+
+
 def _gather(config: Config, pool: ThreadPoolExecutor) -> Facts:
-    accounts, engine = pool.submit(probe_own.accounts, config), probe_own.engine(config)
+    accounts, engine = pool.submit(probe_mailquota.accounts, config), probe_mailquota.engine(config)
     postfix = pool.submit(
         _either, partial(probe_postfix.gather, config), lambda why: PostfixFacts(fault=why), away=engine.demo
     )
@@ -64,22 +93,22 @@ def _gather(config: Config, pool: ThreadPoolExecutor) -> Facts:
     return Facts(config=config, host=host, postfix=postfix.result(), dovecot=dovecot.result(), log=mail.result())
 
 
-def _host(config: Config, known: probe_own.Accounts, engine: probe_own.Running) -> HostFacts:
+def _host(config: Config, known: probe_mailquota.AccountsAnswer, engine: probe_mailquota.EngineAnswer) -> HostFacts:
     used = engine.status.used_bytes if engine.status is not None else None
-    state = probe_own.state(config, engine.status)
+    state = probe_mailquota.state(config, engine.status)
     return probe_host.gather(
         config, known.limits, used, engine=engine.facts, state=state, database=known.facts, version=version()
     )
 
 
 def _either(gather: Callable[[], T], otherwise: Callable[[str], T], *, away: bool) -> T:
-    """What was gathered, or what stands for a side that is not there or could not be looked at."""
+    """The facts of one part, or ``otherwise(reason)`` where it is ``away`` or gathering fails or takes too long."""
     if away:
         return otherwise(_DEMO)
     try:
         return within(_PATIENCE, gather)
-    except TimeoutError as error:  # a file system that hangs, as below a mailbox
+    except TimeoutError as error:  # a file system that hangs, as under a mailbox
         return otherwise(error.strerror or str(error))
-    except Exception as error:  # an outer edge: a server that nobody foresaw must not silence the other sides
+    except Exception as error:  # an outer edge: a fault in one part must not cost the findings of the others
         log.exception("the doctor could not gather facts")
         return otherwise(f"{type(error).__name__}: {error}")

@@ -1,15 +1,15 @@
-"""What a check is, and what it says.
+"""What the doctor's checks are given (facts), what a check is, and what it finds.
 
-A check is one question about the server, answered by one pure function of gathered facts. Its answer has a state:
+A check is one question about the server, answered by one pure function of the facts. Its outcome has a state:
 
-- ``ok``: it is as it should be, or does not concern this server;
-- ``warn``: mail flows, but something will surprise somebody;
-- ``fail``: mail is lost, refused, or accepted against the limits, or a figure is wrong;
-- ``skip``: it can't be judged, and ``found`` says what is missing for it (rights, a program, a version we know).
+- ``ok``: as it should be, or of no concern on this server;
+- ``warn``: mail flows, but something does not work as users or administrators expect;
+- ``fail``: mail is lost, refused, or accepted against the limits, or usage is counted wrongly;
+- ``skip``: not judged; ``found`` says what is missing for it (rights, a program, a version that mailquota knows).
 
-``fix`` is text that root may paste into a shell as it is: commands, or lines put into a file by a here-document; what
-can't be a command is a comment (#). It is empty where there is nothing to mend. A check never guesses: what facts do
-not show is ``skip``.
+``fix`` is text that root may paste into a shell as it is: commands, or lines that a here-document puts into a file.
+Where no command would do, it is a comment (#). It is empty where nothing needs fixing. A check never guesses: what the
+facts do not show is ``skip``.
 """
 
 from __future__ import annotations
@@ -19,15 +19,32 @@ from typing import Literal
 
 import msgspec
 
-from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.dovecot.facts import DovecotFacts
+from mailquota.core.doctor.host.facts import HostFacts
+from mailquota.core.doctor.log.facts import LogFacts
+from mailquota.core.doctor.postfix.facts import PostfixFacts
+from mailquota.core.settings.config import Config
 
 State = Literal["ok", "warn", "fail", "skip"]
 
 ORDER: tuple[State, ...] = ("fail", "warn", "skip", "ok")
 
 
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the checks judge by, gathered beforehand and free of passwords.
+
+    ``config`` are mailquota's settings, as the doctor loaded them.
+    """
+
+    config: Config
+    dovecot: DovecotFacts = DovecotFacts()
+    postfix: PostfixFacts = PostfixFacts()
+    host: HostFacts = HostFacts()
+    log: LogFacts = LogFacts()
+
+
 class Outcome(msgspec.Struct, frozen=True):
-    """What one check found. ``why`` replaces that of the check where this finding matters for a reason of its own."""
+    """What one check found. ``why``, unless empty, replaces the check's own text on why it matters."""
 
     state: State
     found: str
@@ -36,7 +53,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Check(msgspec.Struct, frozen=True):
-    """``name`` is the one in JSON and the heading in the documentation; ``why`` says what goes wrong otherwise."""
+    """One question. ``name`` stands in JSON and as a heading in docs/checks.md; ``why`` says why it matters."""
 
     name: str
     why: str
@@ -44,7 +61,7 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """A check and its outcome, as people and programs get it. ``docs`` is where the documentation explains it."""
+    """A check with its outcome, as the command, its JSON and the console show it. ``docs`` is a page and heading."""
 
     check: str
     state: State
@@ -55,27 +72,27 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def ok(found: str) -> Outcome:
-    """As it should be."""
+    """An outcome: as it should be, or of no concern on this server."""
     return Outcome("ok", found)
 
 
 def warn(found: str, fix: str = "", why: str = "") -> Outcome:
-    """Mail flows, but something will surprise somebody."""
+    """An outcome: mail flows, but something does not work as expected."""
     return Outcome("warn", found, fix, why)
 
 
 def fail(found: str, fix: str = "", why: str = "") -> Outcome:
-    """Mail or figures go wrong."""
+    """An outcome: mail or usage goes wrong."""
     return Outcome("fail", found, fix, why)
 
 
 def skip(found: str, fix: str = "") -> Outcome:
-    """Can't be judged."""
+    """An outcome: not judged. ``fix`` says what would let the doctor judge it, as to run the doctor as root."""
     return Outcome("skip", found, fix)
 
 
 def together(outcomes: Iterable[Outcome], otherwise: Outcome) -> Outcome:
-    """All that is wrong in one outcome, with the worst state; ``otherwise`` where nothing is."""
+    """One outcome of several: all that is not ok, with the worst state; ``otherwise`` where all are ok."""
     bad = sorted((one for one in outcomes if one.state != "ok"), key=lambda one: ORDER.index(one.state))
     if not bad:
         return otherwise

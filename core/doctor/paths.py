@@ -1,7 +1,7 @@
-"""What a file, folder or socket looks like from outside, and what that lets a user do with it.
+"""Owner, group, mode and kind of files, folders and sockets, and what these let a user do.
 
-``look`` is the only part that touches the file system. The rest is pure and judges by owner, group and mode; where an
-access list (acl(5)) says more than the mode, that is noted and not judged.
+``look`` and ``folders_above`` read the file system. ``allows`` is pure and judges by owner, group and mode. Where a
+file has an access list (acl(5)), its mode does not tell, and nothing is judged.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ Kind = Literal["missing", "closed", "socket", "file", "folder", "other"]
 
 
 class PathFacts(msgspec.Struct, frozen=True):
-    """``closed``: a folder above it may not be entered by us, and ``fault`` says so. ``mode`` are the rights alone."""
+    """A file as stat() shows it. ``mode`` are the permission bits; ``acl``: it has an access list; size in bytes.
+
+    ``kind`` is ``closed`` where this user can't look at it, as in a folder that it may not enter; ``fault`` says why.
+    """
 
     path: str
     kind: Kind = "missing"
@@ -36,12 +39,12 @@ class PathFacts(msgspec.Struct, frozen=True):
 
     @property
     def rights(self) -> str:
-        """Owner, group and mode for people."""
+        """Owner, group and mode for a message: ``root:root 0644``."""
         return f"{self.owner}:{self.group} {self.mode:04o}"
 
 
 class UserFacts(msgspec.Struct, frozen=True):
-    """A user with all of its groups."""
+    """A user with the numbers of all of its groups."""
 
     name: str
     uid: int
@@ -49,7 +52,7 @@ class UserFacts(msgspec.Struct, frozen=True):
 
 
 def look(path: str, *, follow: bool = True) -> PathFacts:
-    """The file at a path; a link counts as what it points to, unless ``follow`` is false."""
+    """The facts of a path. A symbolic link is followed unless ``follow`` is false. Raises nothing."""
     try:
         found = os.stat(path, follow_symlinks=follow)
     except (FileNotFoundError, NotADirectoryError):
@@ -57,20 +60,27 @@ def look(path: str, *, follow: bool = True) -> PathFacts:
     except (OSError, ValueError) as error:
         return PathFacts(path, "closed", fault=f"{path}: {getattr(error, 'strerror', None) or error}")
     return PathFacts(
-        path, _kind(found.st_mode), stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid,
-        user_name(found.st_uid), group_name(found.st_gid), _has_acl(path), found.st_size,
-    )  # fmt: skip
+        path,
+        kind=_kind(found.st_mode),
+        mode=stat.S_IMODE(found.st_mode),
+        uid=found.st_uid,
+        gid=found.st_gid,
+        owner=user_name(found.st_uid),
+        group=group_name(found.st_gid),
+        acl=_has_acl(path),
+        size=found.st_size,
+    )
 
 
 def folders_above(path: str) -> tuple[PathFacts, ...]:
-    """All folders on the way to an absolute path, from / on."""
+    """All folders above an absolute path, from / on."""
     parts = os.path.dirname(os.path.abspath(path)).strip("/").split("/")
     names = ["/", *("/" + "/".join(parts[: count + 1]) for count in range(len(parts)) if parts[0])]
     return tuple(look(name) for name in names)
 
 
 def user(name: str) -> UserFacts | None:
-    """None where there is no such user."""
+    """A user by name; None where there is none."""
     try:
         entry = pwd.getpwnam(name)
         return UserFacts(name, entry.pw_uid, tuple(os.getgrouplist(name, entry.pw_gid)))
@@ -79,7 +89,7 @@ def user(name: str) -> UserFacts | None:
 
 
 def group_id(name: str) -> int | None:
-    """None where there is no such group."""
+    """The number of a group; None where there is none."""
     try:
         return grp.getgrnam(name).gr_gid
     except (KeyError, ValueError):
@@ -87,7 +97,7 @@ def group_id(name: str) -> int | None:
 
 
 def user_name(uid: int) -> str:
-    """The name, else the number."""
+    """The name of a user, or its number where it has none."""
     try:
         return pwd.getpwuid(uid).pw_name
     except (KeyError, OverflowError):
@@ -95,7 +105,7 @@ def user_name(uid: int) -> str:
 
 
 def group_name(gid: int) -> str:
-    """The name, else the number."""
+    """The name of a group, or its number where it has none."""
     try:
         return grp.getgrgid(gid).gr_name
     except (KeyError, OverflowError):
@@ -103,7 +113,10 @@ def group_name(gid: int) -> str:
 
 
 def allows(path: PathFacts, who: UserFacts, right: int) -> bool | None:
-    """Whether a user may; the first of owner, group, others that fits decides. None: an access list has a say."""
+    """Whether a user has a right (READ, WRITE, ENTER); None where the path has an access list.
+
+    As in the kernel, the first of owner, group and others that applies to the user decides alone.
+    """
     if who.uid == 0:
         return True
     if path.acl:

@@ -11,18 +11,21 @@ SUMS: dict[State, str] = {"fail": "failed", "warn": "to look at", "skip": "not j
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
-    """What needs a person first; within a state as the checks stand. Where no rights would help, a skip stands last."""
+    """Findings by state, those that need work first; within a state in the order of the checks.
+
+    Last are skipped checks without a fix, which also root could not have judged.
+    """
     return sorted(findings, key=lambda one: (one.state == "skip" and not one.fix, ORDER.index(one.state)))
 
 
 def summary(findings: Iterable[Finding]) -> str:
-    """``2 failed, 1 to look at, 37 ok``."""
+    """The number of findings by state: ``2 failed, 1 to look at, 37 ok``."""
     states = [finding.state for finding in findings]
     return ", ".join(f"{states.count(state)} {SUMS[state]}" for state in ORDER if state in states) or "no checks"
 
 
 def sections(finding: Finding) -> list[tuple[str, list[str]]]:
-    """The parts of a finding, each with its lines; a part without text is left out."""
+    """The parts of a finding (found, why, fix, more) with their lines; parts without text are left out."""
     parts = [("found", finding.found), ("why", finding.why), ("fix", finding.fix), ("more", finding.docs)]
     if finding.state == "ok":
         parts = [("found", finding.found), ("more", finding.docs)]
@@ -30,7 +33,7 @@ def sections(finding: Finding) -> list[tuple[str, list[str]]]:
 
 
 def text(finding: Finding) -> str:
-    """For a ticket: state, name, and every part."""
+    """A finding as plain text, as for a ticket: state, name of the check, and all parts."""
     lines = [f"{WORDS[finding.state]} {finding.check}"]
     for name, texts in sections(finding):
         lines += [f"  {name if not number else '':<6}{line}".rstrip() for number, line in enumerate(texts)]

@@ -32,7 +32,7 @@ from pathlib import Path
 import msgspec
 
 from mailquota.core.base.errors import MailquotaError
-from mailquota.core.base.sockets import Inherited
+from mailquota.core.base.sockets import InheritedSockets
 
 log = logging.getLogger(__name__)
 
@@ -183,7 +183,7 @@ class Predecessor:
         os.set_inheritable(int(text), False)
         return cls(socket.socket(fileno=int(text)))
 
-    def listeners(self) -> Inherited:
+    def listeners(self) -> InheritedSockets:
         """Its listening sockets. MailquotaError where it is gone."""
         try:
             message, handles = receive(self._channel)
@@ -191,7 +191,7 @@ class Predecessor:
             self._channel.close()
             raise MailquotaError("the engine that wanted to hand over is gone") from error
         found = {name: socket.socket(fileno=fd) for name, fd in zip(message.texts, handles, strict=True)}
-        return Inherited(found, frozenset(message.foreign))
+        return InheritedSockets(found, frozenset(message.foreign))
 
     def say_ready(self) -> None:
         """Tell the old engine that this one could answer. Where the old one is gone, this one goes on all the same."""

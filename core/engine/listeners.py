@@ -29,7 +29,7 @@ class Listeners:
             str, sockets.Identity | None
         ] = {}  # files that are removed with the sockets, if they still are the same
 
-    def open(self, settings: Settings, inherited: sockets.Inherited) -> None:
+    def open(self, settings: Settings, inherited: sockets.InheritedSockets) -> None:
         """Bind the addresses of the settings that ``inherited`` lacks. Raises AddressInUseError and SettingsError."""
         address = ListenAddress("unix", path=settings.control.socket)
         try:
@@ -45,7 +45,7 @@ class Listeners:
         self,
         address: ListenAddress,
         into: dict[str, socket.socket],
-        inherited: sockets.Inherited,
+        inherited: sockets.InheritedSockets,
         bind: Callable[[], socket.socket],
     ) -> None:
         given = next((key for key in _names(address, inherited) if key in inherited.sockets), None)
@@ -120,7 +120,7 @@ class Listeners:
         sock.close()
 
 
-def _names(address: ListenAddress, inherited: sockets.Inherited) -> list[str]:
+def _names(address: ListenAddress, inherited: sockets.InheritedSockets) -> list[str]:
     return [str(address), sockets.canonical(address)] if inherited.sockets else []
 
 
@@ -128,8 +128,8 @@ def _binders(settings: Settings) -> dict[ListenAddress, Callable[[], socket.sock
     return {address: partial(_bind_policy, address, settings) for address in settings.policy.listen_addresses}
 
 
-def _policy_owner(settings: Settings) -> sockets.Owner:
-    return sockets.Owner(settings.policy.socket_mode_bits, user=settings.policy.socket_user)
+def _policy_owner(settings: Settings) -> sockets.SocketOwner:
+    return sockets.SocketOwner(settings.policy.socket_mode_bits, user=settings.policy.socket_user)
 
 
 def _bind_policy(address: ListenAddress, settings: Settings) -> socket.socket:
@@ -142,7 +142,7 @@ def _bind_control(address: ListenAddress, settings: Settings) -> socket.socket:
     _make_folder(os.path.dirname(address.path))
     # The file has one group. Where the settings name two, it admits all users, and the server checks the peer.
     mode = 0o666 if settings.control.read_only_group else 0o660
-    sock, warning = sockets.bind(address, sockets.Owner(mode, group=settings.control.group))
+    sock, warning = sockets.bind(address, sockets.SocketOwner(mode, group=settings.control.group))
     _warn(warning)
     return sock
 

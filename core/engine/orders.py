@@ -9,7 +9,7 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from mailquota.core.base.errors import TOLD, MailquotaError, NoSuchAccountError, error_text
+from mailquota.core.base.errors import ALSO_ANSWERED, MailquotaError, NoSuchAccountError, error_text
 from mailquota.core.base.model import Point
 from mailquota.core.base.threads import in_thread
 from mailquota.core.base.times import parse_until
@@ -235,7 +235,7 @@ class Orders:
             warnings = await self._engine.alerts.warnings(address, _WARNINGS_SHOWN)
         except StateError as error:
             remark = f"changes and warnings can't be shown, nor the history: {error}"
-            log.warning(remark, extra=TOLD)
+            log.warning(remark, extra=ALSO_ANSWERED)
             return _Past([], [], [], remark)
         return _Past(points, changes, warnings)
 

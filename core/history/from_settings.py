@@ -5,7 +5,7 @@ from __future__ import annotations
 from mailquota.core.base.mysql import Target
 from mailquota.core.history.database import StateDatabase
 from mailquota.core.settings.config import Config
-from mailquota.core.settings.targets import database_target
+from mailquota.core.settings.passwords import database_target
 
 
 def make_state(config: Config) -> StateDatabase:

@@ -16,7 +16,7 @@ from pymysql.converters import conversions
 from pymysql.cursors import Cursor
 
 from mailquota.core.base.mysql import Connection as MysqlConnection
-from mailquota.core.base.mysql import Kind, NoHostError, Target, again_where_it_met_another, connect_any, text_of
+from mailquota.core.base.mysql import Kind, NoHostError, Target, connect_any, retry_on_conflict, text_of
 from mailquota.core.history.connection import Connection, Sql, StateError, Values, migrations, newer_version
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ class _Mysql(Connection):
 
     def transact(self, work: Callable[[Sql], T], *, writes: bool) -> T:  # noqa: ARG002 - readers lock nothing there
         try:
-            return again_where_it_met_another(self._connection, lambda: self._carry_out(work))
+            return retry_on_conflict(self._connection, lambda: self._carry_out(work))
         except (pymysql.Error, OSError) as error:
             raise _trouble(self._where, error) from error
 

@@ -19,7 +19,7 @@ _OFTEN = 12  # slices (five minutes each) between two deletions of old ones
 class RefusalCounts:
     """Used on the engine's loop.
 
-    ``steady`` is ``steady_time`` of core/base/clock.py. ``round`` and ``finish`` raise StateError.
+    ``steady`` is ``steady_time`` of core/base/times.py. ``round`` and ``finish`` raise StateError.
     """
 
     def __init__(

@@ -14,10 +14,10 @@ import time
 from collections.abc import Awaitable, Callable
 
 from mailquota.core.base import restarts
-from mailquota.core.base.clock import steady_time
 from mailquota.core.base.growth import trend, week
 from mailquota.core.base.model import Point
 from mailquota.core.base.threads import in_thread
+from mailquota.core.base.times import steady_time
 from mailquota.core.history.connection import StateError
 from mailquota.core.history.from_settings import make_state
 from mailquota.core.history.journal import Journal

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from mailquota.core.base.errors import TOLD
+from mailquota.core.base.errors import ALSO_ANSWERED
 from mailquota.core.base.threads import in_thread
 from mailquota.core.history.connection import Sql, StateError
 from mailquota.core.history.journal import Journal, JournalEntry
@@ -48,5 +48,5 @@ async def write_journal(
         return await in_thread(lambda: journal.add(entries, also)), None
     except StateError as error:
         remark = f"done, but not in the journal: {error}"
-        log.error("%s %s: %s", entries[0].kind, entries[0].address, remark, extra=TOLD)
+        log.error("%s %s: %s", entries[0].kind, entries[0].address, remark, extra=ALSO_ANSWERED)
         return [], remark

@@ -28,7 +28,7 @@ from mailquota.core.mailboxes.asking import UsageQueries
 from mailquota.core.mailboxes.folders import DirectorySum, Folders, FolderSum
 from mailquota.core.mailboxes.mailstore import Mailstore
 from mailquota.core.mailboxes.measure import NO_FILE, Measurement, ProbeOutcome, Unmeasurable, total
-from mailquota.core.servers.dovecot.doveadm import Tool
+from mailquota.core.servers.dovecot.doveadm import DoveadmTool
 from mailquota.core.servers.dovecot.mutf7 import encode
 from mailquota.core.servers.dovecot.quota_rows import KIB, Quota
 
@@ -65,7 +65,7 @@ class AllAccountsQuery:
     ``take`` is called for each account with its address, its figure, and when it came and was asked for.
     """
 
-    def __init__(self, tool: Tool, take: Take, steady: Callable[[], float]) -> None:
+    def __init__(self, tool: DoveadmTool, take: Take, steady: Callable[[], float]) -> None:
         self._tool = tool
         self._take = take
         self._steady = steady
@@ -124,7 +124,7 @@ class DoveadmDriver:
 
     name = "doveadm"
 
-    def __init__(self, store: Mailstore, tool: Tool, steady: Callable[[], float] = monotonic) -> None:
+    def __init__(self, store: Mailstore, tool: DoveadmTool, steady: Callable[[], float] = monotonic) -> None:
         self._store = store
         self.base = store.base
         self._tool = tool

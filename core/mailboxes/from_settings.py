@@ -17,16 +17,14 @@ from mailquota.core.mailboxes.ledger import Ledger
 from mailquota.core.mailboxes.mailstore import Mailstore
 from mailquota.core.mailboxes.sql_driver import SqlDriver
 from mailquota.core.servers.dovecot.conf import dovecot_tool
-from mailquota.core.servers.dovecot.doveadm import Doveadm, Tool
+from mailquota.core.servers.dovecot.doveadm import Doveadm, DoveadmTool
 from mailquota.core.servers.dovecot.doveadm_http import HttpDoveadm
-from mailquota.core.servers.dovecot.ignored import Ignored
+from mailquota.core.servers.dovecot.folder_names import IgnoredFolders, TrashNames
 from mailquota.core.servers.dovecot.quota import QuotaFacts, choose_driver
-from mailquota.core.servers.dovecot.trash import TrashNames
-from mailquota.core.settings.config import DEFAULT_PATH, Config, Found
+from mailquota.core.settings.config import DEFAULT_PATH, Config, DiscoveredSettings
 from mailquota.core.settings.discover import ask_dovecot
 from mailquota.core.settings.missing import require
-from mailquota.core.settings.passwords import read_password
-from mailquota.core.settings.targets import database_target
+from mailquota.core.settings.passwords import database_target, read_password
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +37,10 @@ def make_mailstore(config: Config) -> Mailstore:
     require(config, "mailstore")
     settings, found = config.settings.mailstore, _asked(config)
     rules = found.quota.rules if found.quota is not None else ()
-    return Mailstore(settings.path, TrashNames(settings.trash, found.trash_names), Ignored(rules))
+    return Mailstore(settings.path, TrashNames(settings.trash, found.trash_names), IgnoredFolders(rules))
 
 
-def _asked(config: Config) -> Found:
+def _asked(config: Config) -> DiscoveredSettings:
     """What Dovecot says of itself; it is asked unless that was done when the settings were read."""
     if config.found.quota is not None or config.settings.mailstore.doveadm == "off":
         return config.found
@@ -84,7 +82,7 @@ def is_http(setting: str) -> bool:
     return setting.startswith(("http:", "https:"))
 
 
-def make_doveadm(config: Config) -> tuple[Tool | None, bool]:
+def make_doveadm(config: Config) -> tuple[DoveadmTool | None, bool]:
     """The doveadm for changes, and whether the settings insist on one: then a change fails where it does not work.
 
     None where it is off, and where ``auto`` finds none that this user may run. Raises SettingsError where the password

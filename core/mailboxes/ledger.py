@@ -21,7 +21,7 @@ from mailquota.core.base.model import Account, AccountRow, Level, Trend, level_o
 from mailquota.core.mailboxes.mailstore import is_username
 from mailquota.core.mailboxes.measure import Measurement
 from mailquota.core.mailboxes.reservations import Reservations
-from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.servers.dovecot.folder_names import TrashNames
 
 _NEVER = float("-inf")  # by a clock that says nothing of the time of day
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from mailquota.core.servers.dovecot.ignored import NOTHING_IGNORED, Ignored
-from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.servers.dovecot.folder_names import NOTHING_IGNORED, IgnoredFolders, TrashNames
 
 # Dovecot's default auth_username_chars: it looks up no address with another character.
 _USERNAME = re.compile(r"[a-z0-9._@-]+")
@@ -29,7 +28,7 @@ class Mailstore:
     ``template`` is the setting ``mailstore.path``, with ``{domain}`` and ``{user}`` where the address goes.
     """
 
-    def __init__(self, template: str, is_trash: TrashNames, is_ignored: Ignored = NOTHING_IGNORED) -> None:
+    def __init__(self, template: str, is_trash: TrashNames, is_ignored: IgnoredFolders = NOTHING_IGNORED) -> None:
         self.template = template
         self.is_trash = is_trash
         self.is_ignored = is_ignored

@@ -70,7 +70,7 @@ class _Window:
 class RefusalTally:
     """The counts of all accounts. Written and read on the engine's loop.
 
-    ``at`` and ``now`` are seconds since the epoch, ``steady`` those of ``steady_time`` in core/base/clock.py.
+    ``at`` and ``now`` are seconds since the epoch, ``steady`` those of ``steady_time`` in core/base/times.py.
     ``sender_of`` reads the sender of a request; it is called only for requests that are shown or written down.
     """
 

@@ -26,7 +26,7 @@ import msgspec
 from mailquota.core.base.errors import MailquotaError
 from mailquota.core.mailboxes.folders import folder_names, folder_path, message_size
 from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.servers.dovecot.doveadm import Tool
+from mailquota.core.servers.dovecot.doveadm import DoveadmTool
 from mailquota.core.servers.dovecot.mutf7 import decode
 
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
@@ -53,7 +53,7 @@ class Removal(msgspec.Struct, frozen=True):
     error: MailquotaError | OSError | None = None
 
 
-def find_by_doveadm(doveadm: Tool, store: Mailstore, address: str, before: float | None) -> list[FoundMessage]:
+def find_by_doveadm(doveadm: DoveadmTool, store: Mailstore, address: str, before: float | None) -> list[FoundMessage]:
     """The messages that came into any Trash folder before ``before`` (None: all). Raises MailquotaError.
 
     A folder with a wildcard in its name is left out: doveadm would take messages of other folders with it.
@@ -67,7 +67,7 @@ def find_by_doveadm(doveadm: Tool, store: Mailstore, address: str, before: float
     ]
 
 
-def remove_by_doveadm(doveadm: Tool, address: str, found: list[FoundMessage]) -> Removal:
+def remove_by_doveadm(doveadm: DoveadmTool, address: str, found: list[FoundMessage]) -> Removal:
     """Expunge these messages. Raises MailquotaError where none was removed.
 
     After an error Dovecot is asked which messages are gone nevertheless, and the error is in the result.
@@ -86,7 +86,7 @@ def remove_by_doveadm(doveadm: Tool, address: str, found: list[FoundMessage]) ->
     return Removal(gone)
 
 
-def _missing(doveadm: Tool, address: str, folder: str, messages: list[FoundMessage]) -> list[FoundMessage]:
+def _missing(doveadm: DoveadmTool, address: str, folder: str, messages: list[FoundMessage]) -> list[FoundMessage]:
     """Those of ``messages`` that are gone; empty where Dovecot can't tell."""
     try:
         left = {message.uid for message in doveadm.trash(address, folder, None)}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from mailquota.core.base.clock import steady_time
+from mailquota.core.base.times import steady_time
 from mailquota.core.control.results import DecisionRow, Refusals
 from mailquota.core.mailboxes.ledger import Entry
 from mailquota.core.mailboxes.refusals import RefusalTally

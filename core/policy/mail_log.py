@@ -10,8 +10,7 @@ from mailquota.core.base.text import visible
 from mailquota.core.base.threads import in_thread
 from mailquota.core.control.results import DecisionRow
 from mailquota.core.servers.mail_log.lines import LogEvent
-from mailquota.core.servers.mail_log.places import find_log
-from mailquota.core.servers.mail_log.source import LogRead
+from mailquota.core.servers.mail_log.source import LogRead, find_log
 from mailquota.core.servers.mail_log.subprocess_reader import read_apart
 from mailquota.core.settings.config import Config
 

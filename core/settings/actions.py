@@ -1,9 +1,10 @@
-"""Which answer texts may go to Postfix. Pure.
+"""Which actions may be sent to Postfix. Pure.
 
-What follows ``action=`` is looked up like the right-hand side of an access(5) table (Postfix, check_table_result):
-``OK``, ``RELAY``, nothing but digits, or nothing at all *permit* and skip every later restriction; ``DISCARD`` accepts
-mail and drops it, ``HOLD``, ``FILTER`` and ``REDIRECT`` misplace it; any other word is taken as the name of a
-restriction, which may permit too, and if there is none every mail is deferred with "Server configuration error".
+Postfix takes the text after ``action=`` like the right-hand side of an access(5) table (check_table_result in its
+source). ``OK``, ``RELAY``, digits alone and an empty text *permit*: all later restrictions are skipped. ``DISCARD``
+accepts mail and drops it; ``HOLD``, ``FILTER`` and ``REDIRECT`` send it elsewhere. Any other word is taken as the name
+of a restriction, which may permit too; where there is none of that name, all mail is deferred with "Server
+configuration error".
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ ANSWER_FORMS = (
     "DUNNO, a 4xx or 5xx code with a text (452 4.2.2 Mailbox is full), "
     "REJECT, DEFER, DEFER_IF_PERMIT, DEFER_IF_REJECT, INFO or WARN, each with or without a text"
 )
-# Asked only to see whether a policy service answers: a state that none decides about, and bytes that Postfix never
-# sends, since its requests have many more attributes. Of ours it leaves no trace.
+# A request that only checks whether a policy service answers. Its protocol state is one in which none decides, and it
+# has fewer attributes than any request of Postfix, by which the engine knows it and neither counts nor logs it.
 PROBE = b"request=smtpd_access_policy\nprotocol_state=CONNECT\nprotocol_name=ESMTP\n\n"
 _WORDS = frozenset({"DUNNO", "REJECT", "DEFER", "DEFER_IF_PERMIT", "DEFER_IF_REJECT", "INFO", "WARN"})
 _PERMITS = frozenset({"OK", "RELAY", "PERMIT"})
@@ -27,13 +28,13 @@ _CODE = re.compile(r"[45][0-9]{2} +\S.*", re.DOTALL)
 
 
 def permits(text: str) -> bool:
-    """Whether Postfix takes an answer as permit: it looks at no further restriction of the list."""
+    """Whether Postfix takes an action as permit, and evaluates no later restriction of the list."""
     words = text.upper().split()
     return not words or text.strip().isdigit() or words[0] in _PERMITS
 
 
 def check_answer(text: str, *, may_be_empty: bool = False) -> None:
-    """``UsageError`` for a text that must not be sent: it permits, loses mail, or makes Postfix defer everything."""
+    """Raises UsageError for an action that permits, loses mail, or makes Postfix defer all mail."""
     fault = _fault(text, may_be_empty=may_be_empty)
     if fault:
         raise UsageError(f"{shown(text)} {fault}; accepted: {ANSWER_FORMS}")

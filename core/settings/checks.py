@@ -1,6 +1,6 @@
-"""What a single setting must look like. Pure; each check takes the value and raises ``UsageError`` if it will not do.
+"""Checks of single settings. Pure; each takes a value of the right type and raises ``UsageError`` if it is not valid.
 
-The type was checked before; these look at the contents, at load time, so that no setting fails hours later.
+They run when the settings are loaded, so that no setting fails only when it is first used.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}(?:[-_][A-Za-z]{2,4})?")
 
 
 def refuse(value: str, expected: str) -> UsageError:
-    """The error for a text that is not what is expected."""
+    """The error for a value that is not as expected; passwords in it are masked."""
     return UsageError(f"found {shown(mask_secrets(value))}, expected {expected}")
 
 
 def optional(check: Callable[[str], object]) -> Callable[[str], None]:
-    """The same check, with the empty text allowed."""
+    """The same check, which also accepts the empty text."""
 
     def check_unless_empty(value: str) -> None:
         if value:
@@ -49,7 +49,7 @@ def optional(check: Callable[[str], object]) -> Callable[[str], None]:
 
 
 def each(check: Callable[[str], object]) -> Callable[[Iterable[str]], None]:
-    """The check for every item of a list."""
+    """A check of all items of a list."""
 
     def check_each(values: Iterable[str]) -> None:
         for value in values:
@@ -59,35 +59,35 @@ def each(check: Callable[[str], object]) -> Callable[[Iterable[str]], None]:
 
 
 def database_url(value: str) -> None:
-    """A database that can be named."""
+    """The URL of a database."""
     parse_database_url(value)
 
 
 def file_path(value: str) -> None:
-    """An absolute path; the folder of a credential may be named by its variable."""
+    """An absolute path, or one that starts with $CREDENTIALS_DIRECTORY."""
     if not value.startswith(("/", "$CREDENTIALS_DIRECTORY/")) or has_control(value):
         raise refuse(value, "an absolute path")
 
 
 def refresh_time(value: str) -> None:
-    """How often the database is asked; 0 would ask without end."""
+    """A duration of at least 0.1 s: with 0 the database would be asked without a pause."""
     if parse_duration(value) < _SHORTEST_REFRESH:
         raise refuse(value, f"{_SHORTEST_REFRESH:g} s or longer")
 
 
 def duration(value: str) -> None:
-    """Any length of time, 0 included."""
+    """A duration, 0 included."""
     parse_duration(value)
 
 
 def duration_above_zero(value: str) -> None:
-    """A length of time that is not nothing."""
+    """A duration above 0."""
     if parse_duration(value) <= 0:
         raise refuse(value, "a duration above 0")
 
 
 def set_query(value: str) -> None:
-    """An SQL text with both placeholders, and no other % that would be taken for one."""
+    """An SQL text with both placeholders; any other % has to be doubled."""
     missing = [field for field in SET_QUERY_FIELDS if field not in value]
     if missing:
         raise refuse(value, f"an SQL text with the placeholder {missing[0]}")
@@ -98,7 +98,7 @@ def set_query(value: str) -> None:
 
 
 def mailstore_path(value: str) -> None:
-    """An absolute path with {user}; it may go nowhere but where it says."""
+    """An absolute path with {user} in it, without ``..``."""
     try:
         parts = list(Formatter().parse(value))
     except ValueError:
@@ -113,7 +113,7 @@ def mailstore_path(value: str) -> None:
 
 
 def doveadm(value: str) -> None:
-    """``auto``, ``off``, a command, or the address of the HTTP API."""
+    """``auto``, ``off``, a command, or the URL of doveadm's HTTP API."""
     if value.startswith(("http:", "https:")):
         _http_url(value)
     elif not _split_command(value):
@@ -149,7 +149,7 @@ def listen_address(value: str) -> None:
 
 
 def listen_addresses(values: Iterable[str]) -> None:
-    """Socket addresses, at least one, and none of them twice."""
+    """Socket addresses: at least one, and none twice."""
     seen: set[str] = set()
     for value in values:
         address = str(parse_listen(value))
@@ -183,40 +183,40 @@ def file_mode(value: str) -> None:
 
 
 def answer(value: str) -> None:
-    """A text for Postfix."""
+    """An action that may be sent to Postfix."""
     check_answer(value)
 
 
 def answer_or_nothing(value: str) -> None:
-    """A text for Postfix, or none of its own."""
+    """An action that may be sent to Postfix, or the empty text."""
     check_answer(value, may_be_empty=True)
 
 
 def grace(value: str) -> None:
-    """A share or a size."""
+    """A grace: percent of the limit, or a size."""
     parse_grace(value)
 
 
 def delimiters(value: str) -> None:
-    """Each character separates a user from an extension; none: nothing does."""
+    """Characters that separate user and extension in an address; empty: there are no extensions."""
     if any(char.isspace() or not char.isprintable() or char in '@"' for char in value):
         raise refuse(value, "one or more separators like + or -, or nothing")
 
 
 def address_pattern(value: str) -> None:
-    """An address in which * stands for anything."""
+    """An address, or a pattern with * for any text."""
     if not value or any(char.isspace() or not char.isprintable() for char in value):
         raise refuse(value, "an address or a pattern like postmaster@*")
 
 
 def mail_address(value: str) -> None:
-    """A bare address: it goes into a header and onto a command line."""
+    """An address without a name, safe in a mail header and on a command line."""
     if not _ADDRESS.fullmatch(value) or not value.isprintable() or value.startswith("-"):
         raise refuse(value, "an address like postmaster@example.org")
 
 
 def thresholds(values: Iterable[int | str]) -> None:
-    """Percent as whole numbers, or a size that is left."""
+    """Percents as whole numbers, or sizes of the space that is left."""
     for value in values:
         if isinstance(value, str):
             _size_left(value)
@@ -232,13 +232,13 @@ def _size_left(value: str) -> None:
 
 
 def at_least_one(value: int) -> None:
-    """A rate of 0 would be a switch in disguise."""
+    """A whole number from 1: a rate of 0 would switch warnings off."""
     if value < 1:
         raise UsageError(f"found {value}, expected a whole number from 1")
 
 
 def time_span(value: str) -> None:
-    """From when to when."""
+    """A span of time in a day, ``22:00-07:00``."""
     parse_time_span(value)
 
 
@@ -249,7 +249,7 @@ def language(value: str) -> None:
 
 
 def languages(values: dict[str, str]) -> None:
-    """Domain or address → language."""
+    """A table from domains or addresses to language codes."""
     for name, code in values.items():
         if not _DOMAIN_OR_ADDRESS.fullmatch(name) or not name.isprintable():
             raise refuse(name, "a domain or an address")

@@ -1,9 +1,9 @@
-"""The settings in force: from a file, from what is found on the server, from defaults. Reads files, writes none.
+"""Loads the settings: from a file, from what is found on the server, and from defaults. Reads files, writes none.
 
 The first file named by ``--config``, ``MAILQUOTA_CONFIG`` or DEFAULT_PATH counts; only the last may be missing. What is
-found on the server fills sections that the file lacks as a whole, so a file can't be bent by an edit of Postfix's.
-Everything is checked here and now. An error is a ``SettingsError`` that names file and key, what was found and what is
-expected, and never shows a password.
+found on the server fills sections that the file lacks entirely: where a file has a section, a change of Postfix's or
+Dovecot's settings does not change it. All values are checked when they are loaded. An error is a ``SettingsError``; it
+names file and key, what was found and what is expected, and never shows a password.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _TYPE_NAMES = {
 }
 
 
-class Found(msgspec.Struct, frozen=True):
-    """What the server's own settings say: section → key → value, and "section.key" → where it was found.
+class DiscoveredSettings(msgspec.Struct, frozen=True):
+    """Settings found on the server: section → key → value, and in ``origins`` "section.key" → where it was found.
 
-    ``trash_names`` are the folders that Dovecot's settings mark as \\Trash. ``faults`` say what could not be asked,
-    read or understood; each begins with the key, or the section, that it is about.
+    ``trash_names`` are the folders that Dovecot's settings mark as \\Trash. ``faults`` are the reasons where something
+    could not be asked, read or understood; each begins with the key, or the section, that it is about.
     """
 
     values: dict[str, dict[str, Any]] = {}
@@ -52,27 +52,41 @@ class Found(msgspec.Struct, frozen=True):
     faults: tuple[str, ...] = ()
 
 
+NOTHING_DISCOVERED = DiscoveredSettings()
+
+
 class Config(msgspec.Struct, frozen=True):
-    """The settings, and where each of them ("section.key") came from."""
+    """The settings in force, and the origin of each ("section.key"): ``file PATH``, ``found: …`` or ``default``.
+
+    ``path`` is the settings file, None where there is none.
+    """
 
     settings: Settings
     origin: dict[str, str]
     path: Path | None = None
-    found: Found = Found()
-    remarks: tuple[str, ...] = ()  # what is allowed and yet looks like a mistake, and what could not be found out
+    found: DiscoveredSettings = NOTHING_DISCOVERED
+    remarks: tuple[str, ...] = ()  # settings that are valid but look like a mistake, and faults of the discovery
 
     def sender_for(self, address: str) -> str:
-        """Who writes to an account: where the settings say nothing, the postmaster that every domain has (RFC 5321)."""
+        """The sender of mails to an account: the setting, else the postmaster of its domain (RFC 5321, 4.5.1)."""
         if self.origin.get("warnings.from") == DEFAULT_ORIGIN:
             return f"postmaster@{address.rpartition('@')[2]}"
         return self.settings.warnings.from_
 
 
-Finder = Callable[[str], Found]  # takes the setting mailstore.doveadm: its -c leads to the right Dovecot
+Discover = Callable[
+    [str], DiscoveredSettings
+]  # takes the setting mailstore.doveadm, whose -c selects Dovecot's configuration
 
 
-def load(path: Path | None, environ: Mapping[str, str], found: Found | Finder = Found()) -> Config:  # noqa: B008  frozen
-    """Read and check all settings. ``found`` may be a function, which is called only if a section could need it."""
+def load(
+    path: Path | None, environ: Mapping[str, str], found: DiscoveredSettings | Discover = NOTHING_DISCOVERED
+) -> Config:
+    """Read and check all settings. Raises SettingsError.
+
+    ``found`` are settings found on the server, or a function that finds them: it is called only where the file lacks a
+    section that they may fill.
+    """
     file, data = _read_first(path, environ)
     where = str(file) if file else "settings"
     _check_keys(data, where)
@@ -81,12 +95,13 @@ def load(path: Path | None, environ: Mapping[str, str], found: Found | Finder = 
     merged = {**at_hand.values, **data}
     settings = _convert(merged, where, origin)
     _check_values(settings, where, origin)
-    return Config(settings, origin, file, at_hand, (*_remarks(settings), *at_hand.faults))
+    remarks = (*_remarks(settings), *at_hand.faults)
+    return Config(settings, origin, path=file, found=at_hand, remarks=remarks)
 
 
 @cache
 def keys(section: type[Section]) -> dict[str, msgspec.Meta]:
-    """The keys of a section as written in the file, in order, each with its meaning and check."""
+    """The keys of a section as the file has them, in order, each with its meaning and check."""
     hints = get_type_hints(section, include_extras=True)
     fields = zip(section.__struct_fields__, section.__struct_encode_fields__, strict=True)
     return {name: get_args(hints[field])[1] for field, name in fields}
@@ -94,20 +109,20 @@ def keys(section: type[Section]) -> dict[str, msgspec.Meta]:
 
 @cache
 def sections() -> dict[str, type[Section]]:
-    """The tables of the file, in order."""
+    """The sections of the file by name, in order."""
     hints = get_type_hints(Settings)
     return {name: hints[name] for name in Settings.__struct_fields__}
 
 
 def value_of(settings: Settings, section: str, key: str) -> Any:
-    """A value by the names of the file."""
+    """The value of a setting, by section and key as the file has them."""
     struct: Section = getattr(settings, section)
     field = struct.__struct_fields__[struct.__struct_encode_fields__.index(key)]
     return getattr(struct, field)
 
 
 def check_value(section: str, key: str, value: Any) -> None:
-    """``UsageError`` for contents that will not do; the type is right already."""
+    """Raises UsageError for a value that the setting's check refuses. It must have the right type."""
     check = (keys(sections()[section])[key].extra or {})["check"]
     if check is not None:
         check(value)
@@ -122,7 +137,7 @@ def _read_first(path: Path | None, environ: Mapping[str, str]) -> tuple[Path | N
         if named is None:
             return None, {}
         raise SettingsError(f"{file}: can't be read: {error.strerror}") from None
-    except (OSError, ValueError, RecursionError) as error:  # the last: endless brackets
+    except (OSError, ValueError, RecursionError) as error:  # RecursionError: very many nested brackets
         raise SettingsError(f"{file}: {_unreadable(error)}") from None
 
 
@@ -140,7 +155,7 @@ def _unreadable(error: Exception) -> str:
 
 
 def _check_keys(data: Mapping[str, Any], where: str) -> None:
-    """Unknown names first: a misspelt key is better told as such than by what follows from it."""
+    """Refuse unknown names before types and values: an error that follows from a misspelt key would hide the cause."""
     known = sections()
     for name, table in data.items():
         if name not in known:
@@ -158,7 +173,7 @@ def _nearest(name: str, known: Mapping[str, Any]) -> str:
 
 
 def _closest(name: str, known: Iterable[str]) -> str:
-    from difflib import get_close_matches  # late: only a mistake needs it
+    from difflib import get_close_matches  # late: needed for an error message only
 
     return "".join(get_close_matches(name, list(known), n=1))
 
@@ -168,10 +183,10 @@ def _elsewhere(key: str) -> str:
     return f"; it belongs into {' or '.join(homes)}" if homes else ""
 
 
-def _find(found: Found | Finder, data: Mapping[str, Any]) -> Found:
+def _find(found: DiscoveredSettings | Discover, data: Mapping[str, Any]) -> DiscoveredSettings:
     fillable = {"accounts", "mailstore", "policy"}
-    if isinstance(found, Found) or not fillable - data.keys():
-        at_hand = found if isinstance(found, Found) else Found()
+    if isinstance(found, DiscoveredSettings) or not fillable - data.keys():
+        at_hand = found if isinstance(found, DiscoveredSettings) else DiscoveredSettings()
     else:
         doveadm = data.get("mailstore", {})
         doveadm = doveadm.get("doveadm", "auto") if isinstance(doveadm, dict) else "auto"
@@ -181,7 +196,7 @@ def _find(found: Found | Finder, data: Mapping[str, Any]) -> Found:
     return msgspec.structs.replace(at_hand, values=values, faults=faults)
 
 
-def _origins(data: Mapping[str, Any], file: Path | None, found: Found) -> dict[str, str]:
+def _origins(data: Mapping[str, Any], file: Path | None, found: DiscoveredSettings) -> dict[str, str]:
     origin = {}
     for name, section in sections().items():
         given = data.get(name, {})
@@ -241,7 +256,7 @@ def _as_toml(value: Any, kind: str) -> str:
 
 
 def _look_up(data: Any, path: str) -> Any:
-    """The value at ``policy.listen[0]``; None where the path can't be followed."""
+    """The value at a path like ``policy.listen[0]``; None where there is none."""
     for step in re.findall(r"[^.\[\]]+", path):
         try:
             data = data[int(step)] if isinstance(data, list) else data[step]

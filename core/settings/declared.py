@@ -1,7 +1,7 @@
-"""Every setting: section, key, type, default, meaning and check, declared once. Pure.
+"""Every setting, declared once: section, key, type, default, meaning and check. Pure.
 
-The loader, the file that ``config --write`` makes, the listing of ``config`` and the documentation all come from this.
-Reading a property may parse again; whoever needs a value often keeps it.
+The loader, the file of ``config --write``, the listing of ``config`` and docs/settings.md are made from it. A property
+parses its value at each access; code that needs one often should keep it.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from mailquota.core.settings import checks
 
 
 def doc(meaning: str, check: Callable[[Any], None] | None = None) -> msgspec.Meta:
-    """What a key means, and how its value is checked."""
+    """The meaning of a key, and the check of its value (core/settings/checks.py)."""
     return msgspec.Meta(description=meaning, extra={"check": check})
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One table of the file."""
+    """A section of the settings file. Its docstring is the comment beside it in the file of ``config --write``."""
 
 
 class Accounts(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """who has a mailbox, and how much may it hold"""
+    """who has a mailbox, and its limit"""
 
     database: Annotated[
         str,
@@ -37,132 +37,156 @@ class Accounts(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     password_file: Annotated[
         str,
         doc(
-            "holds the password, alone, in a Postfix map or in Dovecot's settings; or $CREDENTIALS_DIRECTORY/password,"
-            " or in the URL",
+            "file with the password: alone, in a Postfix map or in Dovecot's settings; else it is taken from"
+            " $CREDENTIALS_DIRECTORY/password; one in the URL comes first",
             checks.optional(checks.file_path),
         ),
     ] = "/etc/mailquota/password"  # noqa: S105  a path
     write_database: Annotated[
         str,
-        doc("where the reading account may not write; empty: database", checks.optional(checks.database_url)),
+        doc(
+            "database URL to change limits with, if the account of database may only read; empty: database",
+            checks.optional(checks.database_url),
+        ),
     ] = ""
     write_password_file: Annotated[
-        str, doc("holds the password for write_database", checks.optional(checks.file_path))
+        str, doc("file with the password of write_database", checks.optional(checks.file_path))
     ] = ""
     schema: Annotated[
         Literal["ispmail", "postfixadmin", "custom"],
-        doc("ispmail | postfixadmin | custom (then the queries below)"),
+        doc("the tables: ispmail | postfixadmin | custom (then by the queries below)"),
     ] = "ispmail"
-    users_query: Annotated[str, doc("custom: rows of address, limit in bytes (0: unlimited), enabled")] = ""
-    aliases_query: Annotated[str, doc("custom: rows of source, destination")] = ""
-    set_query: Annotated[str, doc("custom: sets %(limit)s for %(address)s", checks.optional(checks.set_query))] = ""
-    change_query: Annotated[
-        str, doc("custom, optional: one cheap value that differs when users or aliases changed")
+    users_query: Annotated[str, doc("custom: gives address, limit in bytes (0: unlimited), enabled")] = ""
+    aliases_query: Annotated[str, doc("custom: gives source, destination of aliases")] = ""
+    set_query: Annotated[
+        str, doc("custom: sets the limit %(limit)s, in bytes, of %(address)s", checks.optional(checks.set_query))
     ] = ""
-    refresh: Annotated[str, doc("how soon an edit made elsewhere is enforced", checks.refresh_time)] = "5s"
+    change_query: Annotated[
+        str, doc("custom, optional: gives a value that differs after accounts or aliases changed, and is cheap to get")
+    ] = ""
+    refresh: Annotated[
+        str, doc("how often the database is checked for changes made elsewhere", checks.refresh_time)
+    ] = "5s"
 
     @property
     def url(self) -> DatabaseUrl:
-        """The database that is read."""
+        """The database that accounts and aliases are read from."""
         return parse_database_url(self.database)
 
     @property
     def write_url(self) -> DatabaseUrl:
-        """The database, and user, that limits are written with."""
+        """The database, with the user, that limits are changed with."""
         return parse_database_url(self.write_database or self.database)
 
     @property
     def refresh_seconds(self) -> float:
-        """Pause between two looks for changes."""
+        """Seconds between two checks for changes."""
         return parse_duration(self.refresh)
 
 
 class Mailstore(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """how much does it hold"""
+    """where mailboxes are, and how their usage is measured"""
 
-    path: Annotated[str, doc("the Maildir of an account; {domain} and {user}", checks.mailstore_path)] = (
+    path: Annotated[str, doc("path of the Maildir of an account, with {domain} and {user}", checks.mailstore_path)] = (
         "/var/vmail/{domain}/{user}/Maildir"
     )
     driver: Annotated[
         Literal["auto", "maildir", "count", "doveadm", "sql"],
-        doc("auto | maildir (maildirsize) | count (virtual sizes) | doveadm | sql"),
+        doc("how usage is measured: auto | maildir (maildirsize) | count (virtual sizes) | doveadm | sql"),
     ] = "auto"
     doveadm: Annotated[
         str,
         doc(
-            "auto | off | a command (its -c goes to every Dovecot tool that is called) | http://127.0.0.1:8080",
+            "auto | off | a command (its -c is used for all of Dovecot's tools) | http://127.0.0.1:8080",
             checks.doveadm,
         ),
     ] = "auto"
     doveadm_password_file: Annotated[
-        str, doc("holds the password of the HTTP form", checks.optional(checks.file_path))
+        str, doc("file with the password of the HTTP API", checks.optional(checks.file_path))
     ] = ""
     trash: Annotated[
         tuple[str, ...],
-        doc("folders that are Trash; \\Trash: what Dovecot's settings mark so", checks.each(checks.folder_name)),
+        doc(
+            "folders that are Trash; \\Trash: those with special_use = \\Trash in Dovecot's settings",
+            checks.each(checks.folder_name),
+        ),
     ] = ("\\Trash", "Trash", "Deleted Items", "Deleted Messages", "Papierkorb", "Corbeille")
 
     @property
     def folder(self) -> str:
-        """The folder that all mailboxes are below: the path up to its first variable."""
+        """The folder above all mailboxes: ``path`` up to its first variable."""
         return os.path.dirname(self.path.partition("{")[0]) or "/"
 
 
 class Policy(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """what Postfix is told"""
+    """the answers to Postfix"""
 
     listen: Annotated[
-        tuple[str, ...], doc("where Postfix asks: unix:PATH | inet:HOST:PORT ; several", checks.listen_addresses)
+        tuple[str, ...], doc("addresses at which Postfix asks: unix:PATH | inet:HOST:PORT", checks.listen_addresses)
     ] = ("unix:/var/spool/postfix/private/mailquota",)
     socket_user: Annotated[
-        str, doc("owner of the unix sockets; empty: whoever runs mailquota", checks.optional(checks.account_name))
+        str,
+        doc(
+            "owner of the UNIX sockets in listen; empty: the user that the engine runs as",
+            checks.optional(checks.account_name),
+        ),
     ] = "postfix"
-    socket_mode: Annotated[str, doc("access rights of the unix sockets, octal", checks.file_mode)] = "0660"
-    mode: Annotated[Literal["enforce", "shadow"], doc("enforce | shadow (decide and log, answer DUNNO)")] = "enforce"
-    overquota: Annotated[str, doc("the answer for a full mailbox", checks.answer)] = (
+    socket_mode: Annotated[str, doc("mode of the UNIX sockets in listen, octal", checks.file_mode)] = "0660"
+    mode: Annotated[Literal["enforce", "shadow"], doc("enforce | shadow (decide and log, but answer DUNNO)")] = (
+        "enforce"
+    )
+    overquota: Annotated[str, doc("answer when the mailbox is full", checks.answer)] = (
         "452 4.2.2 Mailbox is full and cannot receive any more emails"
     )
     toolarge: Annotated[
-        str, doc("for a mail larger than the whole limit; empty: as overquota", checks.answer_or_nothing)
+        str, doc("answer to a mail that is larger than the whole limit; empty: as overquota", checks.answer_or_nothing)
     ] = ""
-    success: Annotated[str, doc("the answer when it fits; never one that permits, like OK", checks.answer)] = "DUNNO"
-    nouser: Annotated[str, doc("the answer when there is no such account", checks.answer)] = "DUNNO"
-    trouble: Annotated[str, doc("the answer when we cannot know: fail open", checks.answer)] = "DUNNO"
-    grace: Annotated[
-        str, doc("what a mailbox under its limit may go beyond it: 10% as Dovecot 2.3, 10M as 2.4, 0", checks.grace)
-    ] = "10%"
-    recipient_delimiter: Annotated[str, doc("separates user and extension, like user+extension", checks.delimiters)] = (
-        "+"
+    success: Annotated[str, doc("answer when the mail fits; not one that permits, like OK", checks.answer)] = "DUNNO"
+    nouser: Annotated[str, doc("answer when there is no such account", checks.answer)] = "DUNNO"
+    trouble: Annotated[str, doc("answer when mailquota can't decide, as while the database is away", checks.answer)] = (
+        "DUNNO"
     )
-    aliases: Annotated[bool, doc("follow virtual aliases before deciding")] = True
+    grace: Annotated[
+        str,
+        doc(
+            "how far a mailbox under its limit may go beyond it: 10% as in Dovecot 2.3, 10M as in 2.4, 0", checks.grace
+        ),
+    ] = "10%"
+    recipient_delimiter: Annotated[
+        str, doc("characters between user and extension, as in user+extension@example.org", checks.delimiters)
+    ] = "+"
+    aliases: Annotated[bool, doc("resolve virtual aliases before deciding")] = True
     exempt: Annotated[
         tuple[str, ...],
-        doc("recipients that are never refused; * stands for anything", checks.each(checks.address_pattern)),
+        doc("addresses whose mail is never refused; * matches any text", checks.each(checks.address_pattern)),
     ] = ("postmaster@*",)
     reserve: Annotated[
-        str, doc("an accepted, announced size counts until it arrives, at most this long; 0s: never", checks.duration)
+        str,
+        doc(
+            "how long the announced size of an accepted mail counts as used, until it arrives; 0s: not", checks.duration
+        ),
     ] = "30s"
     compare_with: Annotated[
         str,
         doc(
-            "a quota-status to ask the same in the background, unix:PATH or inet:HOST:PORT",
+            "address of a quota-status that is asked as well, to compare its answers: unix:PATH | inet:HOST:PORT",
             checks.optional(checks.listen_address),
         ),
     ] = ""
 
     @property
     def listen_addresses(self) -> tuple[ListenAddress, ...]:
-        """Where Postfix asks."""
+        """The addresses at which Postfix asks."""
         return tuple(parse_listen(text) for text in self.listen)
 
     @property
     def compare_address(self) -> ListenAddress | None:
-        """Whom to ask as well."""
+        """The address of the quota-status to compare with; None without."""
         return parse_listen(self.compare_with) if self.compare_with else None
 
     @property
     def socket_mode_bits(self) -> int:
-        """For chmod."""
+        """The mode as a number, for chmod()."""
         return int(self.socket_mode, 8)
 
     @property
@@ -172,65 +196,66 @@ class Policy(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def reserve_seconds(self) -> float:
-        """How long an announced size counts; 0 switches it off."""
+        """Seconds that an announced size counts as used; 0: it does not."""
         return parse_duration(self.reserve)
 
 
 class Warnings(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """mails to the owners of mailboxes that fill up"""
+    """mails to the owners of mailboxes that are nearly full"""
 
     thresholds: Annotated[
-        tuple[int | str, ...], doc('percent, or "50M" left; []: none of our own accord', checks.thresholds)
+        tuple[int | str, ...],
+        doc('percent of the limit, or space left like "50M"; []: mailquota sends no warnings', checks.thresholds),
     ] = (80, 95)
-    from_: Annotated[str, doc("the sender of the mails", checks.mail_address)] = msgspec.field(
+    from_: Annotated[str, doc("sender of the mails", checks.mail_address)] = msgspec.field(
         default="postmaster@example.org", name="from"
     )
     delivery: Annotated[
         Literal["auto", "dovecot-lda", "doveadm", "maildir", "sendmail"],
-        doc("auto | dovecot-lda | doveadm | maildir | sendmail"),
+        doc("how the mails are delivered: auto | dovecot-lda | doveadm | maildir | sendmail"),
     ] = "auto"
     remind_every: Annotated[
-        str, doc("again after this time while it is still full; 0: never again", checks.duration)
+        str, doc("warn again after this time while the mailbox is still above the threshold; 0: never", checks.duration)
     ] = "7d"
-    below: Annotated[bool, doc("tell them when there is room again")] = True
+    below: Annotated[bool, doc("send a mail when there is room again")] = True
     copy_to: Annotated[tuple[str, ...], doc("administrators who get a copy", checks.each(checks.mail_address))] = ()
-    max_per_minute: Annotated[int, doc("mails in any 60 seconds, no burst above it", checks.at_least_one)] = 60
+    max_per_minute: Annotated[int, doc("most mails in any 60 seconds", checks.at_least_one)] = 60
     quiet_hours: Annotated[
-        str, doc('no mail at these hours, "22:00-07:00": kept back, not dropped', checks.optional(checks.time_span))
+        str, doc('no mails in this time, like "22:00-07:00"; they are sent after it', checks.optional(checks.time_span))
     ] = ""
     language: Annotated[str, doc("language of the mails", checks.language)] = "en"
     templates: Annotated[
-        str, doc("folder of your own texts; empty: the built-in ones", checks.optional(checks.file_path))
+        str, doc("folder with your own texts; empty: only the built-in ones", checks.optional(checks.file_path))
     ] = "/etc/mailquota/templates"
     languages: Annotated[
-        dict[str, str], doc('language per domain or address: "example.de" = "de"', checks.languages)
+        dict[str, str], doc('language by domain or address: "example.de" = "de"', checks.languages)
     ] = {}
 
     @property
     def remind_seconds(self) -> float:
-        """Pause between two warnings about the same mark."""
+        """Seconds between two warnings at the same threshold; 0: no second one."""
         return parse_duration(self.remind_every)
 
     @property
     def quiet_span(self) -> tuple[time, time] | None:
-        """From when to when nothing is sent; the end may lie on the next day."""
+        """Start and end of the quiet hours, local time; the end may be on the next day. None without."""
         return parse_time_span(self.quiet_hours) if self.quiet_hours else None
 
     def language_of(self, address: str) -> str:
-        """The language for one user: by address, else by domain, else the common one. Case does not matter."""
+        """The language for an account: by address, else by domain, else ``language``. Case does not matter."""
         codes = {name.lower(): code for name, code in self.languages.items()}
         wanted = address.lower()
         return codes.get(wanted) or codes.get(wanted.rpartition("@")[2], self.language)
 
 
 class State(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """history, journal, warnings already sent"""
+    """history, journal, warnings that were sent"""
 
     database: Annotated[
         str,
         doc(
-            "sqlite:////absolute/path, or for several engines that share it mysql://user@host:3306/db"
-            " (password: in the URL or $CREDENTIALS_DIRECTORY/state_password)",
+            "sqlite:////absolute/path, or mysql://user@host:3306/db for several engines that share it"
+            " (its password: in the URL or in $CREDENTIALS_DIRECTORY/state_password)",
             checks.database_url,
         ),
     ] = "sqlite:////var/lib/mailquota/state.db"
@@ -238,46 +263,49 @@ class State(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def url(self) -> DatabaseUrl:
-        """Where it is."""
+        """The state database."""
         return parse_database_url(self.database)
 
     @property
     def keep_seconds(self) -> float:
-        """Age at which a sample is dropped."""
+        """Age in seconds from which samples are removed."""
         return parse_duration(self.keep_history)
 
 
 class Control(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """the socket for the console and the commands"""
 
-    socket: Annotated[str, doc("path of the socket", checks.control_socket)] = "/run/mailquota/control.sock"
-    group: Annotated[str, doc("group that may connect; root may always", checks.optional(checks.account_name))] = (
+    socket: Annotated[str, doc("path of the UNIX socket", checks.control_socket)] = "/run/mailquota/control.sock"
+    group: Annotated[str, doc("group that may connect; root always may", checks.optional(checks.account_name))] = (
         "mailquota"
     )
     read_only_group: Annotated[
         str,
         doc(
-            "group that may look; the owner of the mailboxes may connect for warn only",
+            "group that may connect but change nothing; the owner of the mailboxes may connect for warn only",
             checks.optional(checks.account_name),
         ),
     ] = ""
 
 
 class Metrics(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """figures for Prometheus"""
+    """metrics for Prometheus"""
 
     listen: Annotated[
-        str, doc('"127.0.0.1:9100" switches Prometheus metrics on', checks.optional(checks.host_and_port))
+        str,
+        doc(
+            'HOST:PORT for Prometheus, like "127.0.0.1:9100"; empty: no metrics', checks.optional(checks.host_and_port)
+        ),
     ] = ""
 
     @property
     def address(self) -> tuple[str, int] | None:
-        """Host and port, None when off."""
+        """Host and port; None without metrics."""
         return parse_host_port(self.listen) if self.listen else None
 
 
 class Settings(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The whole file."""
+    """All sections of the settings file."""
 
     accounts: Accounts = Accounts()
     mailstore: Mailstore = Mailstore()
@@ -289,6 +317,6 @@ class Settings(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 def needs_restart(old: Settings, new: Settings) -> str | None:
-    """What a running engine does not follow of a change, in words."""
+    """A message naming changed sections that a running engine does not follow; None where it follows all changes."""
     kept = [f"[{name}]" for name in ("mailstore", "control", "state") if getattr(old, name) != getattr(new, name)]
     return f"changes in {' and '.join(kept)} need a restart" if kept else None

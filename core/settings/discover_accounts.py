@@ -1,6 +1,6 @@
-"""Which database has the accounts, by what Postfix says and, where that is nothing of use, by what Dovecot says.
+"""Discovers the accounts database: in the maps of Postfix, or where these name none, in the databases of Dovecot.
 
-Passwords stay where they are: only the file that holds one is noted. A query tells the schema.
+No password is copied; only the path of the file that holds it is kept. The schema follows from the queries.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from mailquota.core.base.programs import Read, Text
+from mailquota.core.base.programs import FileText, Read
 from mailquota.core.servers.dovecot.conf import Block, config_file, driver_of
-from mailquota.core.servers.dovecot.queries import other_unit, schema_of
 from mailquota.core.servers.dovecot.sql import (
-    Source,
+    SqlSource,
     includes,
-    modern_source,
-    old_source,
+    other_unit,
     password_file_in,
     password_in,
+    schema_of,
+    sql_source_of_conf,
+    sql_source_of_file,
 )
 from mailquota.core.servers.postfix.maps import (
     database_maps,
@@ -29,16 +30,19 @@ from mailquota.core.servers.postfix.maps import (
     parse_map_file,
     with_options,
 )
-from mailquota.core.settings.found import Gathered
+from mailquota.core.settings.collector import SettingsCollector
 
-List = Callable[[str], Sequence[str]]  # the files that fit a pattern
+ListFiles = Callable[[str], Sequence[str]]  # the files that match a pattern
 
-_OWN_USERS = {"sql", "prefetch", "static"}  # static says nothing about who there is
-_MOST_FILES = 200  # that Dovecot's settings are looked for in
+_NO_OTHER_USERS = {"sql", "prefetch", "static"}  # user databases that add no users to those in SQL
+_MOST_FILES = 200  # of Dovecot's settings that are searched for a password
 
 
-class Spoken(msgspec.Struct, frozen=True):
-    """What the two servers said. ``postfix`` is None, ``dovecot`` too, where ``…_fault`` tells why there is nothing."""
+class ServerOutput(msgspec.Struct, frozen=True):
+    """The output of postconf and doveconf. ``postfix`` or ``dovecot`` is None where ``…_fault`` is the reason.
+
+    ``doveconf`` is the text that ``dovecot`` was parsed from; ``modern``: it is of Dovecot 2.4.
+    """
 
     postfix: dict[str, str] | None
     postfix_fault: str
@@ -48,102 +52,105 @@ class Spoken(msgspec.Struct, frozen=True):
     modern: bool
 
 
-def find_accounts(gathered: Gathered, spoken: Spoken, read: Read, listed: List) -> None:
-    """The section ``accounts``, or why it can't be told."""
-    sources = list(_dovecot_sources(spoken, read))
+def find_accounts(collector: SettingsCollector, output: ServerOutput, read: Read, listed: ListFiles) -> None:
+    """Collect the settings of [accounts], or the faults that say why they are not known."""
+    sources = list(_dovecot_sources(output, read))
     usable = [source for source in sources if source.url]
-    faults = list(_take_postfix(gathered, spoken, read))
-    if not gathered.has("accounts", "database"):
+    faults = list(_take_postfix(collector, output, read))
+    if not collector.has("accounts", "database"):
         if not usable:
-            for fault in [*faults, *_nothing_in_dovecot(spoken, sources)]:
-                gathered.fault("accounts.database", fault)
+            for fault in [*faults, *_nothing_in_dovecot(output, sources)]:
+                collector.fault("accounts.database", fault)
             return
-        _take_dovecot(gathered, spoken, usable[0], read, listed)
-    _judge_schema(gathered, usable)
-    _name_others(gathered, spoken)
+        _take_dovecot(collector, output, usable[0], read, listed)
+    _judge_schema(collector, usable)
+    _name_others(collector, output)
 
 
-def _take_postfix(gathered: Gathered, spoken: Spoken, read: Read) -> Iterator[str]:
-    """The first map that says enough; what is wrong with those before it."""
-    if spoken.postfix is None:
-        yield spoken.postfix_fault
+def _take_postfix(collector: SettingsCollector, output: ServerOutput, read: Read) -> Iterator[str]:
+    """Take the first map that names a database; yields the faults of those before it."""
+    if output.postfix is None:
+        yield output.postfix_fault
         return
-    value = spoken.postfix.get("virtual_mailbox_maps", "")
+    value = output.postfix.get("virtual_mailbox_maps", "")
     maps = database_maps(value)
     if not maps:
         yield f"virtual_mailbox_maps of Postfix names no database ({value[:100] or 'it is empty'})"
-    main_cf = f"{spoken.postfix.get('config_directory', '/etc/postfix')}/main.cf"
-    for kind, place in maps:
-        file = place if place.startswith("/") else main_cf
-        prefix = "" if file == place else f"{place}_"
+    main_cf = f"{output.postfix.get('config_directory', '/etc/postfix')}/main.cf"
+    for kind, name in maps:
+        file = name if name.startswith("/") else main_cf
+        prefix = "" if file == name else f"{name}_"
         text = read(file)
-        values = main_cf_map(text.text or "", place) if prefix else parse_map_file(text.text or "")
-        options = read(values["option_file"]) if values.get("option_file") else Text("")
+        values = main_cf_map(text.text or "", name) if prefix else parse_map_file(text.text or "")
+        options = read(values["option_file"]) if values.get("option_file") else FileText("")
         if text.text is None or options.text is None:
             yield text.fault or options.fault
             continue
         values = with_options(values, options.text)
         url = database_url(kind, values)
         if url is not None:
-            _take_map(gathered, file, prefix, values, url)
+            _take_map(collector, file, prefix, values, url)
             return
         yield f"{file} does not say which database, where and as whom"
 
 
-def _take_map(gathered: Gathered, file: str, prefix: str, values: dict[str, str], url: str) -> None:
-    """``prefix`` is that of the settings' names in the file."""
+def _take_map(collector: SettingsCollector, file: str, prefix: str, values: dict[str, str], url: str) -> None:
+    """Take the database of a map in ``file``, where the names of its settings begin with ``prefix``."""
     sqlite = url.startswith("sqlite:")
     settings = ("dbpath",) if sqlite else ("hosts", "user", "dbname")
-    gathered.add("accounts", "database", url, f"{file} {', '.join(prefix + name for name in settings)}")
+    collector.add("accounts", "database", url, f"{file} {', '.join(prefix + name for name in settings)}")
     if values.get("password") and not sqlite:
-        gathered.add("accounts", "password_file", file, f"{file} {prefix}password")
+        collector.add("accounts", "password_file", file, f"{file} {prefix}password")
     schema = schema_of(map_query(values))
     if schema:
-        gathered.add("accounts", "schema", schema, f"{file} {prefix}{'query' if values.get('query') else 'table'}")
+        collector.add("accounts", "schema", schema, f"{file} {prefix}{'query' if values.get('query') else 'table'}")
 
 
-def _dovecot_sources(spoken: Spoken, read: Read) -> Iterator[Source]:
-    """Databases of users, and of passwords, which may be all that is there beside userdb static or prefetch."""
-    conf = spoken.dovecot or Block()
+def _dovecot_sources(output: ServerOutput, read: Read) -> Iterator[SqlSource]:
+    """The SQL databases of Dovecot's userdbs and passdbs. Beside userdb static or prefetch only a passdb has one."""
+    conf = output.dovecot or Block()
     for block in (*conf.of_kind("userdb"), *conf.of_kind("passdb")):
         if driver_of(block) != "sql":
             continue
-        if spoken.modern:
-            yield modern_source(conf, block)
+        if output.modern:
+            yield sql_source_of_conf(conf, block)
             continue
         file = block.values.get("args", "")
         text = read(file)
-        yield Source(file, fault=text.fault) if text.text is None else old_source(file, text.text)
+        yield SqlSource(file, fault=text.fault) if text.text is None else sql_source_of_file(file, text.text)
 
 
-def _nothing_in_dovecot(spoken: Spoken, sources: list[Source]) -> list[str]:
-    if spoken.dovecot is None:
-        return [spoken.dovecot_fault]
-    kinds = ", ".join(driver_of(block) for block in spoken.dovecot.of_kind("userdb"))
+def _nothing_in_dovecot(output: ServerOutput, sources: list[SqlSource]) -> list[str]:
+    if output.dovecot is None:
+        return [output.dovecot_fault]
+    kinds = ", ".join(driver_of(block) for block in output.dovecot.of_kind("userdb"))
     return [source.fault for source in sources] or [f"Dovecot's user database ({kinds or 'none'}) is not in SQL"]
 
 
-def _take_dovecot(gathered: Gathered, spoken: Spoken, source: Source, read: Read, listed: List) -> None:
-    what = "" if spoken.modern else " connect"
-    gathered.add("accounts", "database", source.url, f"{source.origin}{what}")
+def _take_dovecot(
+    collector: SettingsCollector, output: ServerOutput, source: SqlSource, read: Read, listed: ListFiles
+) -> None:
+    what = "" if output.modern else " connect"
+    collector.add("accounts", "database", source.url, f"{source.origin}{what}")
     if not source.has_password:
         return
-    if not spoken.modern:
-        gathered.add("accounts", "password_file", source.origin, f"{source.origin} connect")
-    elif found := _password_file(spoken.doveconf, read, listed):
-        gathered.add("accounts", "password_file", found[0], f"{found[1]} mysql password")
+    if not output.modern:
+        collector.add("accounts", "password_file", source.origin, f"{source.origin} connect")
+    elif found := _password_file(output.doveconf, read, listed):
+        collector.add("accounts", "password_file", found[0], f"{found[1]} mysql password")
     else:
-        gathered.fault(
+        collector.fault(
             "accounts.password_file",
-            f"the password of {source.origin.removeprefix('doveconf ')} stands in no file of Dovecot that could be"
+            f"the password of {source.origin.removeprefix('doveconf ')} is in no file of Dovecot that could be"
             " read; write it into /etc/mailquota/password, alone on a line, for root only (chmod 0600)",
         )
 
 
-def _password_file(doveconf: str, read: Read, listed: List) -> tuple[str, str] | None:
-    """The file with the password of the database, which doveconf of 2.4 hides, and the file of Dovecot's that says so.
+def _password_file(doveconf: str, read: Read, listed: ListFiles) -> tuple[str, str] | None:
+    """The file that holds the database password (Dovecot 2.4), and the file of Dovecot's settings that names it.
 
-    They are the same unless the second only names the first. No more than their names is kept.
+    Both are the same where the password itself is in the settings. doveconf prints no passwords, so the files are
+    searched, from the main one along its includes. Only the paths are returned.
     """
     waiting, seen = [config_file(doveconf)], set[str]()
     while waiting and len(seen) < _MOST_FILES:
@@ -160,22 +167,24 @@ def _password_file(doveconf: str, read: Read, listed: List) -> tuple[str, str] |
     return None
 
 
-def _judge_schema(gathered: Gathered, sources: list[Source]) -> None:
-    """By Dovecot's query where Postfix's was not known; and no ``mailbox`` where Dovecot's limits are not bytes."""
+def _judge_schema(collector: SettingsCollector, sources: list[SqlSource]) -> None:
+    """Take the schema of Dovecot's query where Postfix's gave none. Drop it where Dovecot's limits are not in bytes."""
     for source in sources:
         schema = schema_of(source.query)
-        if schema and not gathered.has("accounts", "schema"):
-            gathered.add("accounts", "schema", schema, f"{source.origin} query")
+        if schema and not collector.has("accounts", "schema"):
+            collector.add("accounts", "schema", schema, f"{source.origin} query")
     odd = next((source for source in sources if other_unit(source.query)), None)
-    if odd is not None and gathered.values["accounts"].get("schema") != "ispmail":
-        gathered.drop("accounts", "schema")
-        gathered.fault("accounts.schema", f"the query in {odd.origin} makes a limit of something else than bytes")
-    elif not gathered.has("accounts", "schema"):
-        gathered.fault("accounts.schema", "no query of Postfix or Dovecot is one of ISPmail's or PostfixAdmin's")
+    if odd is not None and collector.values["accounts"].get("schema") != "ispmail":
+        collector.drop("accounts", "schema")
+        collector.fault("accounts.schema", f"the query in {odd.origin} gives limits in another unit than bytes")
+    elif not collector.has("accounts", "schema"):
+        collector.fault("accounts.schema", "no query of Postfix or Dovecot uses the tables of ISPmail or PostfixAdmin")
 
 
-def _name_others(gathered: Gathered, spoken: Spoken) -> None:
-    kinds = [driver_of(block) for block in (spoken.dovecot or Block()).of_kind("userdb")]
-    others = list(dict.fromkeys(kind for kind in kinds if kind not in _OWN_USERS))
+def _name_others(collector: SettingsCollector, output: ServerOutput) -> None:
+    kinds = [driver_of(block) for block in (output.dovecot or Block()).of_kind("userdb")]
+    others = list(dict.fromkeys(kind for kind in kinds if kind not in _NO_OTHER_USERS))
     if others:
-        gathered.fault("accounts", f"userdb {', '.join(others)} of Dovecot is not covered: its users are not seen here")
+        collector.fault(
+            "accounts", f"userdb {', '.join(others)} of Dovecot is not covered: mailquota does not see its users"
+        )

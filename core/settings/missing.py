@@ -1,6 +1,6 @@
-"""Settings that neither the file nor the server says, and that must not be guessed: asked for, with an example. Pure.
+"""Refuses to work without settings that are neither in the file nor found on the server, with an example. Pure.
 
-Only what a search went looking for in vain is asked for. A section that stands in the file is complete by its defaults.
+Only settings that were searched for on the server can be missing: where the file has the section, its defaults count.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MAILSTORE = ("[mailstore]", 'path = "/var/vmail/{domain}/{user}/Maildir"  # or,
 
 
 class MissingSettingError(SettingsError):
-    """Something that is needed could not be found. ``advice`` are the lines for the settings file."""
+    """A needed setting is not known. ``advice`` has lines for the settings file."""
 
     def __init__(self, config: Config, keys: list[str]) -> None:
         reasons: dict[str, list[str]] = {}
@@ -28,18 +28,18 @@ class MissingSettingError(SettingsError):
             if key in keys:
                 reasons.setdefault(reason, []).append(key)
         told = "; ".join(f"{' and '.join(open_keys)}: {reason}" for reason, open_keys in reasons.items())
-        super().__init__(f"not in the settings, and not to be found on this server: {told}")
+        super().__init__(f"not in the settings, and not found on this server: {told}")
         self.advice = tuple(_advice(config, {key.partition(".")[0] for key in keys}))
 
 
 def missing(config: Config) -> list[str]:
-    """The settings that were searched for in vain."""
+    """The settings that were searched for on the server and not found."""
     lacking = {fault.partition(": ")[0] for fault in config.found.faults}
     return [key for key in _NEEDED if key in lacking]
 
 
 def require(config: Config, *sections: str) -> None:
-    """MissingSettingError where a section (default: any) lacks what was searched for in vain."""
+    """Raises MissingSettingError where a setting of these sections (default: of any) was searched for and not found."""
     keys = [key for key in missing(config) if not sections or key.partition(".")[0] in sections]
     if keys:
         raise MissingSettingError(config, keys)

@@ -1,7 +1,11 @@
-"""Where the passwords of the settings lie. They are read when needed, so that a changed one counts at the next try."""
+"""Reads the passwords of the settings, and gives databases with theirs.
+
+A password is read each time it is needed, so that a changed one counts at the next connection.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from collections.abc import Mapping
@@ -11,10 +15,13 @@ from typing import Literal
 
 from mailquota.core.base.endpoints import DatabaseUrl
 from mailquota.core.base.errors import SettingsError
+from mailquota.core.base.mysql import Target
 from mailquota.core.base.programs import own_name, read_bytes
 from mailquota.core.servers.dovecot.sql import password_in
 from mailquota.core.servers.postfix.maps import main_cf_password, parse_map_file
 from mailquota.core.settings.config import DEFAULT_ORIGIN, Config
+
+log = logging.getLogger(__name__)
 
 Which = Literal["database", "write_database", "state", "doveadm"]
 
@@ -30,7 +37,10 @@ _CREDENTIAL_NAMES: dict[Which, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Password:
-    """A password, where it was read (the setting or file), and what an administrator should know about that file."""
+    """A password and its ``origin``: the setting or file that it was read from.
+
+    ``warning`` is a message for the log where everybody may read that file, else empty.
+    """
 
     text: str = field(repr=False)
     origin: str
@@ -40,9 +50,9 @@ class Password:
 def read_password(config: Config, which: Which, environ: Mapping[str, str] = os.environ) -> Password:
     """The password in the URL, else in the password file, else in the folder of systemd's credentials.
 
-    Empty if there is none anywhere: a database may let its user in by the socket alone. ``SettingsError`` names a file
-    that is set and can't be read; the default file may be missing. A file that only root may read is no fault where
-    systemd, as root, has read it for us.
+    Its text is empty where there is none: a database may admit a user by the socket alone. Raises SettingsError, which
+    names the file, where a file that is set can't be read or holds no password; the default file may be missing. A file
+    that only root may read is no error where systemd, as root, has made a credential of it.
     """
     if which == "write_database" and not config.settings.accounts.write_database:
         which = "database"
@@ -52,7 +62,7 @@ def read_password(config: Config, which: Which, environ: Mapping[str, str] = os.
     login = (url.user, url.database) if url is not None else ("", "")
     key, setting = _file_setting(config, which)
     credential = f"{_CREDENTIALS}/{_CREDENTIAL_NAMES[which]}"
-    # The folder may be that of a service whose user we are not: closed to us, it holds nothing for us.
+    # The variable may have been inherited from another service: its folder is then closed to this user.
     has_credential = bool(environ.get("CREDENTIALS_DIRECTORY")) and os.path.exists(_expanded(credential, environ, key))
     if setting and (config.origin.get(key) != DEFAULT_ORIGIN or _exists(Path(setting))):
         file = Path(_expanded(setting, environ, key))
@@ -63,8 +73,18 @@ def read_password(config: Config, which: Which, environ: Mapping[str, str] = os.
     return Password("", f"none: no {setting or key}, no {credential}, none in the URL")
 
 
+def database_target(config: Config, url: DatabaseUrl, which: Which) -> Target:
+    """The database of a URL with its password. Raises SettingsError where the password can't be read."""
+    if url.kind == "sqlite":
+        return Target("sqlite", path=Path(url.path))
+    password = read_password(config, which)
+    if password.warning:
+        log.warning("%s", password.warning)
+    return Target("mysql", hosts=url.hosts, database=url.database, user=url.user, password=password.text)
+
+
 def _exists(file: Path) -> bool:
-    """Of a file in a folder that is closed to us it can't be told: trying to read it gives the better message."""
+    """True also for a file in a folder that this user may not enter: reading it raises the better message."""
     try:
         return file.exists()
     except PermissionError:
@@ -72,7 +92,7 @@ def _exists(file: Path) -> bool:
 
 
 def password_files(config: Config) -> dict[str, str]:
-    """The files that passwords are read from, by the names that their credentials have to have."""
+    """The files that passwords are read from, by the names of their credentials of systemd (``password`` …)."""
     found = {}
     for which, name in _CREDENTIAL_NAMES.items():
         _, setting = _file_setting(config, which)
@@ -112,7 +132,7 @@ def _expanded(setting: str, environ: Mapping[str, str], key: str) -> str:
 
 
 def _read(file: Path, key: str, login: tuple[str, str]) -> Password:
-    """``login``: user and database, for a file that has more passwords than one."""
+    """The password in a file. ``login``, user and database, picks one where the file has several."""
     try:
         text = read_bytes(str(file), _LONGEST + 1).decode()
         mode = file.stat().st_mode
@@ -132,7 +152,7 @@ def _read(file: Path, key: str, login: tuple[str, str]) -> Password:
 
 
 def _own_file(key: str) -> tuple[str, ...]:
-    """What gives this user, who is not root, a file of the password that it can read."""
+    """The commands and settings that give this user, who is not root, a password file that it can read."""
     section, _, name = key.partition(".")
     file, user = f"/etc/mailquota/{name.removesuffix('_file')}", own_name()
     return (
@@ -148,12 +168,12 @@ def _own_file(key: str) -> tuple[str, ...]:
 
 
 def _cure(file: Path) -> str:
-    """Nobody could send mail by sendmail(1) any more if main.cf were closed."""
+    """main.cf has to stay readable: sendmail(1) reads it as the user who calls it."""
     return "move its password into a map of its own" if file.name == "main.cf" else f"chmod o= {file}"
 
 
 def _from_map(file: Path, text: str, key: str, login: tuple[str, str]) -> str:
-    """More than one line is another program's: a password that was found there is used from there, copied nowhere."""
+    """The password in a file of Dovecot or Postfix, which has more than one line. It is copied nowhere."""
     password = password_in(text) or parse_map_file(text).get("password") or main_cf_password(text, *login)
     if not password:
         raise SettingsError(

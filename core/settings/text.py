@@ -28,8 +28,8 @@ def listing(config: Config) -> list[tuple[str, Any, str]]:
 def dump(config: Config, *, mask: bool = True) -> str:
     """A commented TOML file that loads to the same settings.
 
-    ``mask`` leaves passwords out of database URLs, with a word on where they are; without it the text is a secret if
-    the loaded file was. A password found on the server is in neither: ``password_file`` names the file that has it.
+    ``mask`` leaves passwords out of database URLs, with a comment on where they are. Without it, the text is as secret
+    as the file that was loaded. A password found on the server is never in it: ``password_file`` names its file.
     """
     parts = [_HEAD]
     for section, struct in sections().items():
@@ -62,7 +62,7 @@ def _entry(config: Config, name: str, meaning: str, value: Any, *, mask: bool) -
 
 
 def _one_line(text: str) -> str:
-    """Fit for a comment; the path of a file may hold anything."""
+    """A text for a comment: line ends and others that do not print, as in the path of a file, become ?."""
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
@@ -78,7 +78,7 @@ def _masked(value: Any) -> Any:
 
 
 def toml(value: Any) -> str:
-    """A TOML value. A JSON text is a TOML basic string but for DEL, which TOML wants escaped."""
+    """A value in TOML. A JSON string is a TOML basic string, except that TOML requires DEL to be escaped."""
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, dict):

@@ -12,7 +12,7 @@ from mailquota.core.mailboxes.ledger import Entry
 from mailquota.core.mailboxes.mailstore import Mailstore
 from mailquota.core.mailboxes.measure import Measurement
 from mailquota.core.mailboxes.rounds import measure_entry
-from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.servers.dovecot.folder_names import TrashNames
 from tests.benchmarks import mailboxes, worlds
 from tests.mailserver.fixture import temporary_folder
 from tests.mailserver.server import MailServer

@@ -19,7 +19,7 @@ from mailquota.core.mailboxes.count_driver import CountDriver
 from mailquota.core.mailboxes.folders import folder_names, folder_path
 from mailquota.core.mailboxes.mailstore import Mailstore
 from mailquota.core.mailboxes.recount import rewrite
-from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.servers.dovecot.folder_names import TrashNames
 from tests.benchmarks import load, mailboxes, worlds
 from tests.mailserver.dovecot import VMAIL_UID
 from tests.mailserver.fixture import temporary_folder

@@ -30,7 +30,7 @@ from mailquota.core.history.thinning import SLOT
 from mailquota.core.history.warnings import DueWarning, WarningLog
 from mailquota.core.mailboxes.ledger import Ledger
 from mailquota.core.mailboxes.measure import Measurement
-from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.servers.dovecot.folder_names import TrashNames
 from mailquota.core.settings import declared as config
 from mailquota.core.settings.config import DEFAULT_PATH, Config, load
 from tests.benchmarks import load as generator

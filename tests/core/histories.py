@@ -19,7 +19,7 @@ from mailquota.core.history.thinning import SLOT
 from mailquota.core.history.trends import TrendJob
 from mailquota.core.mailboxes.ledger import Entry, Ledger
 from mailquota.core.mailboxes.measure import Measurement
-from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.servers.dovecot.folder_names import TrashNames
 from tests.core.loops import run
 
 NOW = 1_800_000_000.0

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from mailquota.core.base.programs import Said, Text
-from mailquota.core.settings.config import Found
+from mailquota.core.base.programs import FileText, ProgramResult
+from mailquota.core.settings.config import DiscoveredSettings
 from mailquota.core.settings.discover import discover
 
 
@@ -20,22 +20,22 @@ class Server:
     files: dict[str, str] = field(default_factory=dict)
     asked: list[list[str]] = field(default_factory=list)
 
-    def run(self, argv: Sequence[str]) -> Said:
+    def run(self, argv: Sequence[str]) -> ProgramResult:
         """What the program prints."""
         self.asked.append(list(argv))
         out = self.postconf if argv[0] == "postconf" else self.doveconf
-        return Said(fault=f"{argv[0]} is not installed") if out is None else Said(out, code=0)
+        return ProgramResult(fault=f"{argv[0]} is not installed") if out is None else ProgramResult(out, code=0)
 
-    def read(self, path: str) -> Text:
+    def read(self, path: str) -> FileText:
         """What is in the file."""
         text = self.files.get(path)
-        return Text(fault=f"{path} can't be read: No such file or directory") if text is None else Text(text)
+        return FileText(fault=f"{path} can't be read: No such file or directory") if text is None else FileText(text)
 
     def listed(self, pattern: str) -> list[str]:
         """The files that fit."""
         return sorted(name for name in self.files if fnmatchcase(name, pattern))
 
-    def found(self, doveadm: str = "auto") -> Found:
+    def found(self, doveadm: str = "auto") -> DiscoveredSettings:
         """What is found, and what is not."""
         return discover(doveadm, self.run, self.read, self.listed)
 

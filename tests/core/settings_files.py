@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mailquota.core.settings.config import Config, Found, load
+from mailquota.core.settings.config import Config, DiscoveredSettings, load
 
-FOUND = Found(
+FOUND = DiscoveredSettings(
     values={
         "accounts": {
             "database": "mysql://mailserver@127.0.0.1/mailserver",
@@ -19,7 +19,7 @@ FOUND = Found(
 )
 
 
-def loaded(tmp_path: Path, text: str, found: Found = Found()) -> Config:  # noqa: B008  frozen
+def loaded(tmp_path: Path, text: str, found: DiscoveredSettings = DiscoveredSettings()) -> Config:  # noqa: B008  frozen
     """Write a settings file and load it."""
     file = tmp_path / "mailquota.toml"
     file.write_text(text)

@@ -25,7 +25,7 @@ from mailquota.core.history.journal import Journal
 from mailquota.core.history.warnings import DueWarning, WarningLog
 from mailquota.core.mailboxes.ledger import Entry, Ledger
 from mailquota.core.mailboxes.measure import Measurement
-from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.servers.dovecot.folder_names import TrashNames
 from mailquota.core.settings.config import Config
 from mailquota.core.settings.declared import Policy, State, Warnings
 

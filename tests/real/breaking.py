@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mailquota.core.doctor.checks import judge
 from mailquota.core.doctor.dovecot.checks import DOVECOT_CHECKS
 from mailquota.core.doctor.dovecot.probe import gather
-from mailquota.core.doctor.facts import Facts
-from mailquota.core.doctor.model import Finding
+from mailquota.core.doctor.examine import judge
+from mailquota.core.doctor.model import Facts, Finding
 from mailquota.core.doctor.postfix.facts import PostfixFacts
 from mailquota.core.settings.config import Config, load
 from tests.real.beside import wait_until

@@ -11,12 +11,11 @@ import subprocess
 import threading
 from pathlib import Path
 
-from mailquota.core.base.programs import Said
+from mailquota.core.base.programs import ProgramResult
 from mailquota.core.base.programs import run as run_outside
-from mailquota.core.doctor.checks import judge
-from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.examine import judge
 from mailquota.core.doctor.host.facts import EngineFacts, HostFacts
-from mailquota.core.doctor.model import Finding
+from mailquota.core.doctor.model import Facts, Finding
 from mailquota.core.doctor.postfix import probe as probe_postfix
 from mailquota.core.doctor.postfix.checks import POSTFIX_CHECKS
 from mailquota.core.doctor.postfix.facts import PostfixFacts
@@ -148,7 +147,7 @@ class Doctored:
                 self.service.restart()
             asked.unlink()
 
-    def _ask(self, argv: object) -> Said:
+    def _ask(self, argv: object) -> ProgramResult:
         return run_outside(["env", f"MAIL_CONFIG={self.postfix.config}", *argv])  # type: ignore[misc]
 
     @property

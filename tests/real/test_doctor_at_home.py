@@ -90,7 +90,7 @@ POSTFIX = [
     ),
     Case("two-enforcers", "quota-status", restrictions(f"reject_unauth_destination, {THEIRS}, {OURS}")),
     Case(
-        "relay-control", "keeps strangers from relaying",
+        "relay-control", "refuses to relay mail for strangers",
         f"postconf -e 'smtpd_relay_restrictions = permit_mynetworks' && {restrictions(OURS)}",
     ),
     Case(
@@ -112,7 +112,7 @@ DOVECOT = [
     Case("lmtp-username", "of all users", appended("local.conf", "auth_username_format = %n")),
     Case("imap-quota", "does not load", conf("conf.d/20-imap.conf", "mail_plugins imap_quota", "mail_plugins")),
     Case("imap-quota", "globally", conf("conf.d/10-mail.conf", "^mail_plugins = quota", "& imap_quota")),
-    Case("quota-driver", "knows no quota driver", conf("conf.d/90-quota.conf", "count:User quota", "cuont:User quota")),
+    Case("quota-driver", "has no quota driver", conf("conf.d/90-quota.conf", "count:User quota", "cuont:User quota")),
     Case("quota-vsizes", "not set", conf("conf.d/90-quota.conf", "quota_vsizes = yes", "")),
     Case("quota-limits", "1024 times too large", conf("dovecot-sql.conf.ext", "bytes=", "storage=")),
     Case("user-listing", "can't list", conf("dovecot-sql.conf.ext", "^iterate_query", "#iterate_query")),

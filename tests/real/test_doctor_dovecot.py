@@ -48,11 +48,11 @@ def service(script: str, *listener: str) -> tuple[str, ...]:
 
 
 CASES = [
-    Case("quota-plugin", "quota is not among them", replacing("mail_plugins = quota\n", "mail_plugins = notify\n")),
+    Case("quota-plugin", "quota is missing", replacing("mail_plugins = quota\n", "mail_plugins = notify\n")),
     Case("quota-plugin-lmtp", "protocol lmtp", adding("protocol lmtp {", "mail_plugins = notify", "}")),
     Case("quota-plugin-lda", "protocol lda", adding("protocol lda {", "mail_plugins = notify", "}")),
     Case("quota-plugin-protocols", "protocol pop3", adding("protocol pop3 {", "mail_plugins = notify", "}")),
-    Case("imap-quota", "loaded globally", replacing("mail_plugins = quota\n", "mail_plugins = quota imap_quota\n")),
+    Case("imap-quota", "loads quota", replacing("mail_plugins = quota\n", "mail_plugins = quota imap_quota\n")),
     Case("imap-quota", "in protocol lmtp", adding("protocol lmtp {", "mail_plugins = quota imap_quota", "}")),
     Case("imap-quota", "does not load", replacing("quota imap_quota", "quota"), state="warn"),
     Case("quota-driver", "no quota is configured", replacing("quota = maildir:User quota", "")),
@@ -237,6 +237,6 @@ def test_a_dovecot_that_does_not_run(server: MailServer, patient: Patient) -> No
     with server.dovecot.stopped():
         findings = patient.findings()
     assert findings["dovecot-answers"].state == "fail"
-    assert "does not run: nobody listens at" in findings["dovecot-answers"].found  # refused, or no socket any more
+    assert "does not run: nothing listens at" in findings["dovecot-answers"].found  # refused, or no socket any more
     assert findings["quota-limits"].state == findings["user-listing"].state == "skip"
     assert findings["quota-plugin"].state == "ok"

@@ -59,7 +59,7 @@ def test_empty_answers_of_2_4_and_their_end(trixie: DebianServer) -> None:
         wait_until(lambda: findings(trixie)["bounces"]["state"] == "warn", "the log tells")
         found = findings(trixie)
         assert found["empty-answers"]["state"] == "fail"
-        assert "unix:private/quota-status answered with nothing" in found["empty-answers"]["found"]
+        assert "unix:private/quota-status gave an empty answer" in found["empty-answers"]["found"]
         assert "large@example.org 1" in found["bounces"]["found"]
         trixie.check(["sh", "-e", "-c", found["empty-answers"]["fix"]])
         wait_until(lambda: all_green(trixie), "the log is green")

@@ -11,10 +11,9 @@ import msgspec
 import pytest
 
 from mailquota.core.base.endpoints import parse_listen
-from mailquota.core.doctor.checks import judge
-from mailquota.core.doctor.examine import examine
-from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.examine import examine, judge
 from mailquota.core.doctor.host.checks import HOST_CHECKS
+from mailquota.core.doctor.model import Facts
 from mailquota.core.doctor.postfix.checks import POSTFIX_CHECKS
 from mailquota.core.doctor.postfix.probe import look_at
 from mailquota.core.doctor.postfix.socket import SOCKET_CHECKS
@@ -187,12 +186,12 @@ BREAKAGES = [
     ("a file in its place", a_file, "policy-socket", "is a file"),
     ("socket of root", roots_socket, "policy-socket-rights", "may not connect"),
     ("folder of root", roots_folder, "policy-socket-rights", "may not enter"),
-    ("outside the jail", absolute_in_jail, "policy-socket-jail", "sees nothing outside"),
+    ("outside the jail", absolute_in_jail, "policy-socket-jail", "is chrooted to"),
     (
         "open relay",
         main_cf(**{RELAY: "permit_mynetworks, permit", LIST: f"{MAILQUOTA_CHECK}, defer_if_permit"}),
         "relay-control",
-        "keeps strangers from relaying",
+        "refuses to relay mail for strangers",
     ),
     ("everybody is at home", main_cf(mynetworks="0.0.0.0/0"), "relay-control", "0.0.0.0/0"),
     (

@@ -13,7 +13,7 @@ from tests.real.test_doctor_at_home import PATIENCE, TWICE, enforcing, findings,
 pytestmark = pytest.mark.server
 
 STOPPED: dict[Service, tuple[str, str, str]] = {
-    "dovecot": ("dovecot-answers", "Dovecot does not run: nobody listens at /run/dovecot/", "systemctl start dovecot"),
+    "dovecot": ("dovecot-answers", "Dovecot does not run: nothing listens at /run/dovecot/", "systemctl start dovecot"),
     "postfix": ("postfix-running", "Postfix does not run", "systemctl start postfix"),
     "mariadb": ("accounts-database", "Connection refused", "systemctl start mariadb || systemctl start mysql"),
 }

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from mailquota.core.doctor.facts import Facts
 from mailquota.core.doctor.log.checks import LOG_CHECKS
 from mailquota.core.doctor.log.facts import LogFacts
 from mailquota.core.doctor.log.probe import log_facts
-from mailquota.core.doctor.model import Outcome
+from mailquota.core.doctor.model import Facts, Outcome
 from mailquota.core.settings.config import Config, load
 from tests.mailserver.fixture import require_mailserver, temporary_folder
 from tests.mailserver.process import SEARCH_PATH

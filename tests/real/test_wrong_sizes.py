@@ -76,7 +76,7 @@ def test_the_fix_mends_it(server: DebianServer) -> None:
     assert f"{JOHN}: Failed to get quota resource" in found["found"]
     limits = finding(server, "quota-limits")
     assert (limits["state"], limits["fix"]) == ("fail", found["fix"])
-    assert f"{JOHN}: Dovecot can't tell what it holds: " in limits["found"]
+    assert f"{JOHN}: Dovecot can't count its usage: " in limits["found"]
     server.check(["sh", "-e", "-c", found["fix"]])
     assert "Sent messages=1 vsize=5016" in vsizes(server)
     inbox = next(line for line in vsizes(server) if line.startswith("INBOX messages=5 "))

@@ -14,13 +14,13 @@ import msgspec
 
 from mailquota.core.base import programs
 from mailquota.core.base.errors import MailquotaError
-from mailquota.core.base.programs import Said
+from mailquota.core.base.programs import ProgramResult
 from mailquota.core.commands.install.model import MANIFEST, Manifest
 
 PATIENCE = 120.0  # seconds; systemctl returns when the service answers, or has failed to
 
 
-def run_patiently(argv: Sequence[str]) -> Said:
+def run_patiently(argv: Sequence[str]) -> ProgramResult:
     """Run a program, for 120 s at most."""
     return programs.run(argv, PATIENCE)
 
@@ -28,7 +28,7 @@ def run_patiently(argv: Sequence[str]) -> Said:
 class Machine:
     """Reads and changes files below ``root`` (/, but for tests), and runs programs with ``run``."""
 
-    def __init__(self, root: Path = Path("/"), run: Callable[[Sequence[str]], Said] = run_patiently) -> None:
+    def __init__(self, root: Path = Path("/"), run: Callable[[Sequence[str]], ProgramResult] = run_patiently) -> None:
         self.root = root
         self.run = run
 

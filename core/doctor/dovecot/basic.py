@@ -1,11 +1,10 @@
-"""Whether Dovecot can be asked at all, and whether it loads its quota plugins wherever mail comes in or goes. Pure."""
+"""Checks whether Dovecot runs, and loads its quota plugins for all protocols that store or delete mail. Pure."""
 
 from __future__ import annotations
 
 from mailquota.core.base.text import visible
-from mailquota.core.doctor import starting
-from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.doctor.dovecot.view import (
+from mailquota.core.doctor import start_commands
+from mailquota.core.doctor.dovecot.common import (
     append,
     combined_check,
     doveadm,
@@ -20,10 +19,10 @@ from mailquota.core.doctor.dovecot.view import (
     unjudgeable,
     version,
 )
-from mailquota.core.doctor.facts import Facts
-from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from mailquota.core.doctor.dovecot.facts import DovecotFacts
+from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together, warn
 
-# What else opens mailboxes; protocols of logins have no plugins of mail.
+# Other protocols and services that open mailboxes. Those that only log users in load no mail plugins.
 _MAIL_PROTOCOLS = ("imap", "pop3", "doveadm", "quota-status", "indexer-worker", "submission")
 _NO_RIGHT = "Permission denied"
 
@@ -33,9 +32,9 @@ def _settings(facts: Facts) -> Outcome:
     if not dovecot.fault:
         return ok(f"{version(dovecot)} reads {dovecot.config_file}")
     if dovecot.refused:
-        fix = "# mend the line that Dovecot names, see that it has no more complaints, and start it:\n"
-        found = f"Dovecot refuses its own settings: {visible(dovecot.fault)}"
-        return fail(found, fix + starting.dovecot(facts, "restart"))
+        fix = "# correct the line that Dovecot names, then check the settings and restart:\n"
+        found = f"Dovecot refuses its settings: {visible(dovecot.fault)}"
+        return fail(found, fix + start_commands.dovecot(facts, "restart"))
     return skip(f"Dovecot could not be asked: {visible(dovecot.fault)}{_as_root(dovecot.fault)}")
 
 
@@ -51,16 +50,18 @@ def _running(known: Facts) -> Outcome:
     facts = known.dovecot
     socket = stopped(facts)
     if socket:
-        return fail(f"Dovecot does not run: nobody listens at {visible(socket)}", starting.dovecot(known, "start"))
+        return fail(
+            f"Dovecot does not run: nothing listens at {visible(socket)}", start_commands.dovecot(known, "start")
+        )
     if not facts.server_fault:
         asked = bool(facts.sample) or facts.listed is not None
-        return ok("Dovecot looks up users") if asked else skip("there was no user to ask about")
+        return ok("Dovecot looks up users") if asked else skip("there is no user to ask about")
     found = f"Dovecot could not be asked about a user: {visible(facts.server_fault)}"
     if _NO_RIGHT in facts.server_fault:
         return skip(found + _as_root(facts.server_fault))
     if "connect(" in facts.server_fault:
-        return fail(found, starting.dovecot(known, "restart"))
-    return fail(found, f"# see why:\n{doveadm(facts)} log errors")
+        return fail(found, start_commands.dovecot(known, "restart"))
+    return fail(found, f"# see the reason in Dovecot's log:\n{doveadm(facts)} log errors")
 
 
 def _global(facts: DovecotFacts) -> Outcome:
@@ -68,7 +69,7 @@ def _global(facts: DovecotFacts) -> Outcome:
     if "quota" in loaded:
         return ok("mail_plugins has quota")
     fix = append(facts, *plugin_lines(facts, [*loaded, "quota"]))
-    return fail(f"mail_plugins is {_listing(loaded)}: quota is not among them", fix)
+    return fail(f"mail_plugins is {_listing(loaded)}: quota is missing", fix)
 
 
 def _listing(names: list[str]) -> str:
@@ -76,17 +77,17 @@ def _listing(names: list[str]) -> str:
 
 
 def _loaded_for(facts: DovecotFacts, protocol: str) -> Outcome:
-    """A list of a protocol's own that lacks quota. Where there is none, that outside it counts, which is judged."""
+    """Whether a protocol has a list of plugins without quota. Without a list it uses the global one: see _global."""
     loaded = plugins(facts, protocol)
     if "quota" in loaded or loaded == plugins(facts):
-        return ok(f"protocol {protocol} loads what is loaded globally, or quota itself")
+        return ok(f"protocol {protocol} loads quota, or has no mail_plugins of its own")
     fix = append(facts, *plugin_lines(facts, [*loaded, "quota"], list_for(facts, protocol)))
     return fail(f"protocol {protocol} has mail_plugins of its own without quota: {_listing(loaded)}", fix)
 
 
 def _others(facts: DovecotFacts) -> Outcome:
     found = [_loaded_for(facts, name) for name in _MAIL_PROTOCOLS]
-    return together(found, ok(f"no list of plugins leaves quota out: {', '.join(_MAIL_PROTOCOLS)}"))
+    return together(found, ok(f"no mail_plugins of these lacks quota: {', '.join(_MAIL_PROTOCOLS)}"))
 
 
 def _imap_quota(facts: DovecotFacts) -> Outcome:
@@ -105,7 +106,7 @@ def _imap_quota(facts: DovecotFacts) -> Outcome:
 
 
 def _with_imap_quota(facts: DovecotFacts) -> list[str]:
-    """The protocols whose own lists have it; "" is the list for all."""
+    """The protocols other than imap whose lists have imap_quota; "" is the global list."""
     others = [one for one in facts.conf.of_kind("protocol") if one.name != "imap"]
     own = [one.name for one in others if has_plugins(one)]
     return [name for name in ("", *dict.fromkeys(own)) if "imap_quota" in plugins(facts, name)]
@@ -124,35 +125,35 @@ def _imap_lines(facts: DovecotFacts, wanted: list[str]) -> list[str]:
 BASIC_CHECKS: tuple[Check, ...] = (
     Check(
         "dovecot-settings",
-        "Everything else about Dovecot is read from what doveconf prints. Settings that Dovecot refuses keep it from"
-        " starting, and mail waits.",
+        "All other checks of Dovecot read its settings from doveconf. With settings that it refuses Dovecot does not"
+        " start, and mail waits.",
         _settings,
     ),
-    Check("dovecot-version", "Names and meaning of the settings differ between versions.", _version),
+    Check("dovecot-version", "Names and meanings of settings differ between versions.", _version),
     combined_check(
         "dovecot-answers",
-        "While Dovecot looks up no users, nobody can log in and no mail is delivered.",
+        "While Dovecot does not look up users, they can't log in and no mail is delivered.",
         _running,
     ),
-    dovecot_check("quota-plugin", "Without the plugin Dovecot neither counts nor enforces any limit.", _global),
+    dovecot_check("quota-plugin", "Without the plugin Dovecot neither counts usage nor enforces limits.", _global),
     dovecot_check(
         "quota-plugin-lmtp",
-        "Mail that Postfix hands over by LMTP is then neither counted nor refused, whatever is set elsewhere.",
+        "Without the plugin, mail that Postfix delivers by LMTP is neither counted nor refused, whatever the limit is.",
         lambda facts: _loaded_for(facts, "lmtp"),
     ),
     dovecot_check(
         "quota-plugin-lda",
-        "Mail that dovecot-lda delivers is then neither counted nor refused, whatever is set elsewhere.",
+        "Without the plugin, mail that dovecot-lda delivers is neither counted nor refused, whatever the limit is.",
         lambda facts: _loaded_for(facts, "lda"),
     ),
     dovecot_check(
         "quota-plugin-protocols",
-        "What is stored or deleted by a protocol without the plugin is not counted, so that the figures drift.",
+        "Mail that is stored or deleted by a protocol without the plugin is not counted, so the usage becomes wrong.",
         _others,
     ),
     dovecot_check(
         "imap-quota",
-        "Loaded outside protocol imap it breaks doveadm and delivery: undefined symbol command_unregister.",
+        "Loaded outside protocol imap, imap_quota breaks doveadm and delivery: undefined symbol command_unregister.",
         _imap_quota,
     ),
 )

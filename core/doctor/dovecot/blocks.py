@@ -1,4 +1,4 @@
-"""A limit inside a quota block of Dovecot 2.4: where it is, and how to take it out of there. Pure."""
+"""Finds a limit inside a quota block of Dovecot 2.4, and gives the commands that move it out. Pure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import shlex
 from collections.abc import Iterator
 
 from mailquota.core.base.text import visible
+from mailquota.core.doctor.dovecot.common import append, is_modern
 from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.doctor.dovecot.view import append, is_modern
 from mailquota.core.doctor.model import Outcome, fail, ok
 
-# For perl -p, which every Debian has: $in is how many blocks deep a line is, counted from the quota block on. As
-# Dovecot reads them: a block opens with { at the end of a line that is no KEY = VALUE, and closes at the start of one.
+# A program for perl -p, which every Debian has. $in is the depth of a line in blocks, counted from the quota block.
+# As Dovecot parses them, a block opens with { at the end of a line that is no KEY = VALUE, and closes with } at the
+# start of a line.
 _COMMENT_OUT = r"""
 if (/^\s*\}/) { $in-- if $in }
 elsif (/^\s*[^\s#!=]+\s*=/) { s/^(\s*(quota_)?storage_size\b)/#$1/ if $in == 1 }
@@ -21,18 +22,18 @@ $in = 0 if eof;
 
 
 def in_block(facts: DovecotFacts) -> Outcome:
-    """Whether there is one."""
+    """The outcome of quota-limit-in-block."""
     if not is_modern(facts):
         return ok("Dovecot 2.3 has no quota blocks")
     name, key, text = next(_sizes_in_blocks(facts), ("", "", ""))
     if not key:
-        return ok("no limit stands inside a quota block")
+        return ok("no quota block has a limit inside")
     found = f'quota "{visible(name)}" has {key} = {visible(text)} inside'
     return fail(found, out_of_block(facts))
 
 
 def _sizes_in_blocks(facts: DovecotFacts) -> Iterator[tuple[str, str, str]]:
-    """Name of the block, setting and value."""
+    """For each limit inside a quota block: name of the block, setting and value."""
     for block in facts.conf.of_kind("quota"):
         for name, text in block.values.items():
             if name.removeprefix("quota_") == "storage_size":
@@ -40,9 +41,9 @@ def _sizes_in_blocks(facts: DovecotFacts) -> Iterator[tuple[str, str, str]]:
 
 
 def out_of_block(facts: DovecotFacts) -> str:
-    """Take it out of the block; in its place outside it counts for those whom the user database gives no limit.
+    """Commands that move the limit out of the block: there it applies to users without one in the user database.
 
-    All files of the settings are edited, as doveconf does not say which one a line comes from.
+    All files of Dovecot's settings are edited, as doveconf does not print which one has the line.
     """
     folder = shlex.quote(facts.config_file.rpartition("/")[0] or "/")
     edit = f"find {folder} -maxdepth 3 -name '*.conf*' -type f -exec perl -i -pe '{_COMMENT_OUT}' {{}} +"

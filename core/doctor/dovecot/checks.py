@@ -1,4 +1,4 @@
-"""Checks of Dovecot, in the order in which people read them. Pure."""
+"""All checks of Dovecot, in the order in which they are shown. Pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Where the limit that Dovecot has for an account differs from that of the accounts database, and why. Pure.
+"""Finds accounts whose limit in Dovecot differs from that in the accounts database, and the cause. Pure.
 
-Limits are compared as Dovecot shows them: in KiB, rounded up, 0 = none. 2.3 takes them from the field ``quota_rule``
-(``*:bytes=5000``; ``storage=`` counts KiB), 2.4 from ``quota_storage_size``; each ignores the other's without a word.
+Limits are compared as Dovecot shows them: in KiB, rounded up, 0 = unlimited. 2.3 takes them from the field
+``quota_rule`` of the user database (``*:bytes=5000``; ``storage=`` counts KiB), 2.4 from ``quota_storage_size``. Each
+ignores the field of the other without a warning.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from collections.abc import Iterator
 import msgspec
 
 from mailquota.core.base.text import shown
-from mailquota.core.doctor.dovecot.facts import Account, DovecotFacts
-from mailquota.core.doctor.dovecot.view import is_modern
+from mailquota.core.doctor.dovecot.common import is_modern
+from mailquota.core.doctor.dovecot.facts import AccountFacts, DovecotFacts
 from mailquota.core.doctor.log.fixes import is_wrong_size
 from mailquota.core.servers.dovecot.conf import plugin_values
 
@@ -21,14 +22,17 @@ _FACTORS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 4
 _SIZE = re.compile(r"([0-9]+)\s*([BKMGT]?)[A-Z]*", re.IGNORECASE)
 _NEGATIVE = re.compile(r"(?:[*?]:(?:bytes|storage)=)?\s*-")
 _KIB = 1024
-_FACTORS_24 = {"quota_storage_percentage": "100", "quota_storage_extra": "0"}  # and what leaves a limit as it is
+_FACTORS_24 = {
+    "quota_storage_percentage": "100",
+    "quota_storage_extra": "0",
+}  # with the values that leave limits unchanged
 _UNITS = {1 << 10: "1024 times too large", 1 << 20: "1048576 times too large"}
 _PLAIN_FIELDS = {"user", "uid", "gid", "home", "mail", "mail_path", "mail_driver"}
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """``kind``: unknown, broken (Dovecot can't load the user), size (a mail's name says a wrong one), negative, field,
-    block, factor, unit, cache or other.
+    """A difference. ``kind`` is its cause: unknown (no such user), broken (Dovecot can't load the user), size (a mail's
+    file name has a wrong size), negative, field, block, factor, unit, cache or other.
     """
 
     address: str
@@ -40,23 +44,25 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 def differences(facts: DovecotFacts) -> list[Difference]:
-    """One for each account of the sample whose limit is another one, as far as that can be told."""
-    accounts = [account for account in facts.sample if account.address not in facts.odd]  # those have a check of theirs
+    """The differences in the sample; accounts whose limit in Dovecot is not known are left out."""
+    accounts = [
+        account for account in facts.sample if account.address not in facts.odd
+    ]  # for those see username-characters
     return [found for account in accounts if (found := _difference(facts, account))]
 
 
-def untold(facts: DovecotFacts) -> list[str]:
-    """The accounts of the sample whose limit in Dovecot can't be told."""
+def without_known_limit(facts: DovecotFacts) -> list[str]:
+    """The accounts of the sample whose limit in Dovecot is not known."""
     loaded = [account for account in facts.sample if not account.unknown and not account.fault]
     return [account.address for account in loaded if _effective(facts, account) is None]
 
 
-def _effective(facts: DovecotFacts, account: Account) -> int | None:
-    """The limit in KiB."""
+def _effective(facts: DovecotFacts, account: AccountFacts) -> int | None:
+    """The limit in Dovecot in KiB, 0 = unlimited; None where it is not known."""
     return account.enforced if account.enforced is not None else _given(facts, account)
 
 
-def _difference(facts: DovecotFacts, account: Account) -> Difference | None:
+def _difference(facts: DovecotFacts, account: AccountFacts) -> Difference | None:
     if account.unknown:
         return Difference(account.address, "unknown", "Dovecot has no such user")
     given = account.fields.get(field_name(facts), "")
@@ -73,10 +79,10 @@ def _difference(facts: DovecotFacts, account: Account) -> Difference | None:
     return Difference(account.address, kind, told)
 
 
-def _broken(facts: DovecotFacts, account: Account) -> Difference:
-    """2.3 takes a field ``quota`` for the quota setting itself, and then knows no such driver."""
+def _broken(facts: DovecotFacts, account: AccountFacts) -> Difference:
+    """A user that Dovecot can't load. Such is one with a field ``quota`` in 2.3, which takes it for the driver."""
     if is_wrong_size(account.fault):
-        return Difference(account.address, "size", f"Dovecot can't tell what it holds: {account.fault}")
+        return Difference(account.address, "size", f"Dovecot can't count its usage: {account.fault}")
     told = f"Dovecot can't load the user: {account.fault}"
     if field_name(facts) in account.fields:
         return Difference(account.address, "broken", told)
@@ -85,12 +91,12 @@ def _broken(facts: DovecotFacts, account: Account) -> Difference:
     )
 
 
-def _cause(facts: DovecotFacts, account: Account) -> tuple[str, str]:
+def _cause(facts: DovecotFacts, account: AccountFacts) -> tuple[str, str]:
     field = field_name(facts)
     text = account.fields.get(field)
     inside = _inside_block(facts)
     if inside is not None and _effective(facts, account) == _kib(inside):
-        return "block", "the quota block has a limit of its own, which beats the user database"
+        return "block", "the quota block has a limit inside, which wins over the user database"
     if text is None:
         return "field", f"the user database gives no {field}{_instead(account)}, so the default counts"
     if factors := [f"{name} = {shown(facts.conf.values[name])}" for name in changing_all(facts)]:
@@ -98,7 +104,7 @@ def _cause(facts: DovecotFacts, account: Account) -> tuple[str, str]:
     if unit := _wrong_unit(_limit_of(facts, text), account.expected):
         return "unit", f"{field} is {shown(text)}, {unit}"
     if facts.conf.values.get("auth_cache_size", "0") not in {"", "0"}:
-        return "cache", f"{field} is {shown(text)}; auth_cache_size is set, so it may be an old one"
+        return "cache", f"{field} is {shown(text)}; auth_cache_size is set, so Dovecot may have an old limit"
     return "other", f"{field} is {shown(text)}"
 
 
@@ -111,12 +117,12 @@ def _wrong_unit(given: int | None, expected: int | None) -> str:
 
 
 def changing_all(facts: DovecotFacts) -> dict[str, str]:
-    """The settings of 2.4 that change every limit, with the values that would not."""
+    """The settings of 2.4 that change every limit, each with the value that would not."""
     values = facts.conf.values
     return {name: plain for name, plain in _FACTORS_24.items() if values.get(name, plain).rstrip("%B") != plain}
 
 
-def _instead(account: Account) -> str:
+def _instead(account: AccountFacts) -> str:
     names = sorted(set(account.fields) - _PLAIN_FIELDS)
     return f" (but {', '.join(map(shown, names))})" if names else ""
 
@@ -126,7 +132,7 @@ def field_name(facts: DovecotFacts) -> str:
     return "quota_storage_size" if is_modern(facts) else "quota_rule"
 
 
-def _given(facts: DovecotFacts, account: Account) -> int | None:
+def _given(facts: DovecotFacts, account: AccountFacts) -> int | None:
     """The limit in KiB without having asked what is enforced; None where it can't be told."""
     text = account.fields.get(field_name(facts))
     inside = _inside_block(facts)
@@ -139,7 +145,7 @@ def _given(facts: DovecotFacts, account: Account) -> int | None:
 
 
 def _inside_block(facts: DovecotFacts) -> int | None:
-    """The limit in bytes that 2.4's quota block has of its own, which is stronger than any user's."""
+    """The limit in bytes inside 2.4's quota block, which wins over that of every user; None without one."""
     for block in facts.conf.of_kind("quota"):
         text = block.values.get("storage_size") or block.values.get("quota_storage_size")
         if text:
@@ -152,12 +158,12 @@ def _default_rule(facts: DovecotFacts) -> str:
 
 
 def _limit_of(facts: DovecotFacts, text: str) -> int | None:
-    """Bytes, 0 = none; None for what is not understood."""
+    """The limit in a field's text in bytes, 0 = unlimited; None where it is not understood."""
     return size_of(text) if is_modern(facts) else _of_rule(text)
 
 
 def _of_rule(rule: str) -> int | None:
-    """``*:bytes=N`` or ``*:storage=N`` in KiB; a rule for anything else is not understood."""
+    """The limit of a rule ``*:bytes=N`` or ``*:storage=N`` (KiB); None for a rule about other folders."""
     mask, _, limits = rule.partition(":")
     if mask not in {"*", "?"}:
         return None
@@ -176,7 +182,7 @@ def _storage_limits(limits: str) -> Iterator[int | None]:
 
 
 def size_of(text: str) -> int | None:
-    """Bytes of a size as Dovecot writes it, 0 for unlimited; None for what is none."""
+    """A size as Dovecot writes it in bytes, 0 for unlimited; None for any other text."""
     if text.strip().lower() == "unlimited":
         return 0
     match = _SIZE.fullmatch(text.strip())

@@ -1,4 +1,4 @@
-"""What is known of Dovecot, and of some of its users."""
+"""Facts about Dovecot, and about some of its users."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from mailquota.core.servers.dovecot.quota import QuotaFacts
 
 USERNAME_CHARACTERS = string.ascii_letters + string.digits + ".-_@"  # Dovecot's auth_username_chars by default
 
-LOCAL_USERS = frozenset({"sql", "passwd-file", "prefetch"})  # user databases that hold the accounts and no others
+LOCAL_USERS = frozenset({"sql", "passwd-file", "prefetch"})  # user databases that have the accounts and no other users
 
 
-class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """A user that was asked about. ``expected`` is the limit of the accounts database in bytes, None = unlimited.
+class AccountFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A user that Dovecot was asked about. ``expected`` is the limit of the accounts database in bytes, None = none.
 
-    ``fields`` are those that the user database gives; of fields that are not about quota or the mailbox only the names.
-    ``enforced`` is the limit that Dovecot enforces, in KiB rounded up, 0 = unlimited; None where it was not asked,
-    because asking would make the mailbox. ``fault`` is what Dovecot says where it can't load the user.
+    ``fields`` are those of the user database, with values only where they are about quota or the mailbox. ``enforced``
+    is the limit that Dovecot enforces, in KiB rounded up, 0 = unlimited; None where it was not asked, because the
+    question would create the mailbox. ``fault`` is Dovecot's error where it can't load the user.
     """
 
     address: str
@@ -30,10 +30,10 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     fault: str = ""
 
 
-class UserQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """The queries of an SQL user database. ``file`` holds them; on 2.4 that is Dovecot's own configuration.
+class UserQueries(msgspec.Struct, frozen=True, kw_only=True):
+    """The queries of an SQL user database, in ``file``; on 2.4 that is Dovecot's own configuration.
 
-    ``block`` is the name of 2.4's block around them. ``fault`` says why the file can't be read.
+    ``block`` is the name of 2.4's block around them. ``fault`` is the reason why the file can't be read.
     """
 
     file: str = ""
@@ -43,8 +43,8 @@ class UserQuery(msgspec.Struct, frozen=True, kw_only=True):
     fault: str = ""
 
 
-class FileFact(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that lies in ``folder``, whose owner has the number ``owner``. ``fault`` says why it could not be seen."""
+class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A file in ``folder``; ``owner`` is the number of the folder's owner. ``fault``: why it could not be examined."""
 
     path: str
     folder: str = ""
@@ -55,11 +55,11 @@ class FileFact(msgspec.Struct, frozen=True, kw_only=True):
     fault: str = ""
 
 
-class Script(msgspec.Struct, frozen=True, kw_only=True):
-    """What a service of the kind ``script`` runs: ``lines`` are those of its text that call dovecot-lda.
+class ScriptFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The program that a service with ``executable = script …`` runs.
 
-    ``interpreter`` is that of its first line where there is no such file, as the kernel reads it; empty otherwise.
-    ``ours``: it is mailquota, or calls it.
+    ``lines`` are those that call dovecot-lda. ``interpreter`` is that in its first line if there is no such file, else
+    empty. ``ours``: it is mailquota, or calls it.
     """
 
     service: str
@@ -72,14 +72,14 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DovecotFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """``fault`` says why Dovecot's settings could not be read; ``refused``: because Dovecot itself refuses them.
+    """``fault`` is the reason why Dovecot's settings could not be read; ``refused``: Dovecot itself refuses them.
 
-    ``conf`` is what doveconf prints without secrets, never to be changed; ``users`` are the drivers of the user
-    databases.
-    ``server_fault`` says why a running Dovecot could not be asked about users. ``accounts`` is how many the accounts
-    database has, of which ``sample`` were asked about; the names of ``odd`` have ``odd_characters``, which
-    ``auth_username_chars`` lacks. ``listed`` is how many users Dovecot can list. ``mail_owner`` are name and number of
-    the user that mail is delivered as, ``mail_group`` of its group. ``mailquota`` is where our own command lies.
+    ``conf`` is the output of doveconf without secrets, and must not be changed; ``users`` are the drivers of the user
+    databases. ``server_fault`` is the reason why a running Dovecot could not be asked about users. ``accounts`` is the
+    number in the accounts database, of which ``sample`` were asked about; the names of ``odd`` have ``odd_characters``,
+    which ``auth_username_chars`` lacks. ``listed`` is the number of users that Dovecot lists. ``mail_owner`` are name
+    and number of the user that mail is delivered as, ``mail_group`` those of its group. ``mailquota`` is the path of
+    the command.
     """
 
     fault: str = "not asked"
@@ -91,18 +91,18 @@ class DovecotFacts(msgspec.Struct, frozen=True, kw_only=True):
     grace: str | None = None
     trash: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
-    query: UserQuery = UserQuery()
+    query: UserQueries = UserQueries()
     server_fault: str = "not asked"
     accounts: int = 0
     odd: tuple[str, ...] = ()
     odd_characters: str = ""
     with_domain: bool = False
-    sample: tuple[Account, ...] = ()
+    sample: tuple[AccountFacts, ...] = ()
     listed: int | None = None
     listing_fault: str = ""
     mail_owner: tuple[str, ...] = ()
     mail_group: tuple[str, ...] = ()
-    scripts: tuple[Script, ...] = ()
-    maildirsizes: tuple[FileFact, ...] = ()
-    largest_index: FileFact | None = None
+    scripts: tuple[ScriptFacts, ...] = ()
+    maildirsizes: tuple[FileFacts, ...] = ()
+    largest_index: FileFacts | None = None
     mailquota: str = "/usr/local/bin/mailquota"

@@ -1,7 +1,8 @@
-"""Whether Dovecot enforces the limits that the accounts database has. Pure.
+"""Checks whether Dovecot enforces the limits of the accounts database. Pure.
 
-What is compared is what Dovecot enforces (``doveadm quota get``) where a mailbox is there, else what the user database
-gives (``doveadm user``). Dovecot says limits in KiB, rounded up, so that is how they are compared.
+The limits of the accounts database are compared with those that Dovecot enforces (``doveadm quota get``) where the
+mailbox exists, else with those of the user database (``doveadm user``). Dovecot prints limits in KiB, rounded up, so
+they are compared in KiB.
 """
 
 from __future__ import annotations
@@ -11,10 +12,7 @@ from collections.abc import Callable
 from mailquota.core.base.programs import DENIED
 from mailquota.core.base.text import shown, visible
 from mailquota.core.doctor.dovecot.blocks import in_block, out_of_block
-from mailquota.core.doctor.dovecot.differences import Difference, changing_all, differences, field_name, untold
-from mailquota.core.doctor.dovecot.facts import LOCAL_USERS, USERNAME_CHARACTERS, DovecotFacts
-from mailquota.core.doctor.dovecot.query import iterate_query, mended_query, query_lines
-from mailquota.core.doctor.dovecot.view import (
+from mailquota.core.doctor.dovecot.common import (
     append,
     combined_check,
     doveadm,
@@ -26,16 +24,24 @@ from mailquota.core.doctor.dovecot.view import (
     setting,
     unasked,
 )
-from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.dovecot.differences import (
+    Difference,
+    changing_all,
+    differences,
+    field_name,
+    without_known_limit,
+)
+from mailquota.core.doctor.dovecot.facts import LOCAL_USERS, USERNAME_CHARACTERS, DovecotFacts
+from mailquota.core.doctor.dovecot.query import iterate_query, mended_query, query_lines
 from mailquota.core.doctor.log.fixes import wrong_size
-from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, warn
+from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, warn
 from mailquota.core.servers.dovecot.conf import plugin_values
 
 _BACKENDS = {"count", "maildir"}
 _OTHERS = {"dict", "dirsize", "fs", "imapc"}
 _REMOVED = {"dict", "dirsize"}  # by 2.4
 _SHOWN = 4  # differences in one sentence
-_HARMLESS = frozenset("'+=!&~^|")  # in a name: neither of a path nor of Dovecot's own variables
+_HARMLESS = frozenset("'+=!&~^|")  # characters that mean nothing in paths or in Dovecot's variables
 _NO_DATABASE = "the accounts database can't be read: see accounts-database"
 _ITERATE = "# give the SQL user database an iterate_query that returns every address as user"
 
@@ -43,7 +49,7 @@ _ITERATE = "# give the SQL user database an iterate_query that returns every add
 def _driver(facts: DovecotFacts) -> Outcome:
     backend, roots = facts.quota.backend, len(facts.quota.roots)
     if not backend:
-        why = "Dovecot then takes every mail, however full the mailbox is."
+        why = "Without quota Dovecot accepts every mail, however full the mailbox is."
         return fail("no quota is configured", _count(facts), why)
     if roots > 1:
         return skip(f"not covered: {roots} quotas for each user ({_roots(facts)})")
@@ -55,16 +61,16 @@ def _driver(facts: DovecotFacts) -> Outcome:
 
 
 def _other_driver(facts: DovecotFacts, backend: str) -> Outcome:
-    """One that mailquota does not measure, or that there is not."""
+    """The outcome for a driver that mailquota does not measure, or that Dovecot does not have."""
     if backend in _OTHERS:
         return skip(f"not covered: quota driver {backend}; mailquota knows count, maildir and dict")
     if _is_refused(facts):
-        return fail(f"Dovecot knows no quota driver {shown(backend)}, and so loads no user", _count(facts))
+        return fail(f"Dovecot has no quota driver {shown(backend)}, and so loads no user", _count(facts))
     return skip(f"not covered: quota driver {shown(backend)}, which mailquota does not know")
 
 
 def _is_refused(facts: DovecotFacts) -> bool:
-    """Whether Dovecot itself says that it has no such driver."""
+    """Whether Dovecot reports that it has no such driver."""
     words = f"Unknown quota backend: {facts.quota.backend}"
     return bool(facts.quota.backend) and any(account.fault.endswith(words) for account in facts.sample)
 
@@ -84,11 +90,11 @@ def _enforced(facts: DovecotFacts) -> Outcome:
     fix = _enforcing_again(facts) if len(facts.quota.roots) == 1 else ""
     if not fix:
         return ok("Dovecot enforces what it counts" if facts.quota.backend else "no quota is configured")
-    return warn("Dovecot counts, and lets every mail into a full mailbox (noenforcing, quota_enforce = no)", fix)
+    return warn("Dovecot counts usage, but accepts mail to full mailboxes (noenforcing, quota_enforce = no)", fix)
 
 
 def _enforcing_again(facts: DovecotFacts) -> str:
-    """The fix where one is needed. The option stands in 2.3's quota setting, and inside or outside 2.4's block."""
+    """The fix; empty where Dovecot enforces. The option is in 2.3's quota setting, or inside or outside 2.4's block."""
     name, root = facts.quota.roots[0]
     if not is_modern(facts):
         words = root.split(":")
@@ -103,7 +109,7 @@ def _enforcing_again(facts: DovecotFacts) -> str:
 
 def _vsizes(facts: DovecotFacts) -> Outcome:
     if is_modern(facts) or facts.quota.backend != "count":
-        return ok("asked for by driver count of Dovecot 2.3 alone")
+        return ok("needed only by driver count of Dovecot 2.3")
     if plugin_values(facts.conf).get("quota_vsizes", "no").lower() in {"yes", "y", "1", "true"}:
         return ok("quota_vsizes = yes")
     return fail("the quota driver is count, and quota_vsizes is not set", setting(facts, "quota_vsizes", "", "yes"))
@@ -116,11 +122,11 @@ def _limits(known: Facts) -> Outcome:
         return missing
     asked = f"{len(facts.sample)} of {facts.accounts} accounts were asked about"
     found = differences(facts)
-    unclear = untold(facts)
+    unclear = without_known_limit(facts)
     if not found and unclear:
-        return skip(f"{asked}; what Dovecot's limit is can't be told of {visible(', '.join(unclear))}")
+        return skip(f"{asked}; the limit in Dovecot is not known of {visible(', '.join(unclear))}")
     if not found:
-        return ok(f"{asked}: Dovecot enforces what the database says")
+        return ok(f"{asked}: Dovecot enforces the limits of the database")
     told = "; ".join(str(difference) for difference in found[:_SHOWN])
     more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return fail(f"{asked}, {len(found)} differ: {visible(told)}{more}", _mend(facts, found))
@@ -138,7 +144,7 @@ def _not_comparable(known: Facts, facts: DovecotFacts) -> Outcome | None:
 
 
 def _nothing_enforced(facts: DovecotFacts) -> Outcome | None:
-    """Where another check has the reason why there is no limit at all; the user database is not to blame."""
+    """The outcome where Dovecot has no limits at all, for a reason that another check reports."""
     if "quota" not in plugins(facts):
         return skip("without the plugin Dovecot has no limits: see quota-plugin")
     if not facts.quota.backend or _is_refused(facts):
@@ -160,7 +166,7 @@ def _elsewhere(facts: DovecotFacts) -> Outcome | None:
 
 
 def _mend(facts: DovecotFacts, found: list[Difference]) -> str:
-    """A fix for the most frequent kind of cause; the others show again afterwards."""
+    """The fix for the most frequent cause. The others are found again when it is fixed."""
     kinds = [difference.kind for difference in found]
     kind = max(kinds, key=kinds.count)
     if kind == "size":
@@ -175,14 +181,14 @@ def _by_hand(facts: DovecotFacts) -> str:
     example = "CONCAT(limit, 'B')" if is_modern(facts) else "CONCAT('*:bytes=', limit)"
     where = visible(facts.query.file or facts.config_file)
     return (
-        f"# {where}: the user database has to give every account its limit in bytes, in SQL as\n"
+        f"# {where}: the user database has to give the limit of every account in bytes, in SQL as\n"
         f"#   {example} AS {field_name(facts)}\n{reload(facts)}"
     )
 
 
 def _characters(facts: DovecotFacts) -> Outcome:
     if not facts.odd:
-        return ok(f"all {facts.accounts} accounts have names that Dovecot looks up")
+        return ok(f"the names of all {facts.accounts} accounts have only characters that Dovecot accepts")
     names = ", ".join(map(shown, facts.odd[:3]))
     found = (
         f"auth_username_chars lacks {shown(facts.odd_characters)}: accounts such as {names} do not exist for Dovecot"
@@ -205,11 +211,11 @@ def _listing(known: Facts) -> Outcome:
     if not facts.listing_fault and not facts.accounts:
         return ok("there are no users")
     if DENIED in facts.listing_fault:
-        return skip(f"Dovecot does not let this user ask: {visible(facts.listing_fault)}: run it as root")
+        return skip(f"Dovecot does not answer this user: {visible(facts.listing_fault)}: run the doctor as root")
     query = iterate_query(facts)
     why = visible(facts.listing_fault) or "it lists none"
     fix = query_lines(facts, "iterate_query", query) if query else _ITERATE
-    if query and query == facts.query.iterate:  # it is not for want of that
+    if query and query == facts.query.iterate:  # the query is right already
         fix = see_log(facts)
     return warn(f"Dovecot can't list its users: {why}", fix)
 
@@ -217,10 +223,10 @@ def _listing(known: Facts) -> Outcome:
 def _cache(facts: DovecotFacts) -> Outcome:
     size = facts.conf.values.get("auth_cache_size", "0")
     if size in {"", "0"}:
-        return ok("auth_cache_size is 0: a changed limit counts at once")
+        return ok("auth_cache_size is 0: Dovecot enforces a changed limit at once")
     lifetime = facts.conf.values.get("auth_cache_ttl", "1 hours")
     return ok(
-        f"auth_cache_size is {visible(size)}: Dovecot may know a changed limit only after auth_cache_ttl,"
+        f"auth_cache_size is {visible(size)}: Dovecot may enforce a changed limit only after auth_cache_ttl,"
         f" {visible(lifetime)}, or after {doveadm(facts)} auth cache flush"
     )
 
@@ -235,35 +241,38 @@ _MENDS: dict[str, Callable[[DovecotFacts], str]] = {  # by kind of difference
 }
 
 LIMIT_CHECKS: tuple[Check, ...] = (
-    dovecot_check("quota-driver", "The driver decides what is counted, and who enforces limits.", _driver),
+    dovecot_check("quota-driver", "The driver counts the usage that limits are compared with.", _driver),
     dovecot_check(
         "quota-enforced",
-        "Mail that slips past the check at RCPT is then stored without limit, and so is what users save by IMAP.",
+        "Else Dovecot stores mail beyond the limit where the check at RCPT did not refuse it, and all that users save"
+        " by IMAP.",
         _enforced,
     ),
     dovecot_check(
-        "quota-vsizes", "Without it driver count loads for no user of Dovecot 2.3: no login, no delivery.", _vsizes
+        "quota-vsizes", "Without it driver count of Dovecot 2.3 loads no user: no login, no delivery.", _vsizes
     ),
     combined_check(
         "quota-limits",
-        "Dovecot enforces a limit of its own at delivery and in IMAP: mail is refused too early, or taken without end.",
+        "At delivery and in IMAP Dovecot enforces its own limit: where that differs, mail is refused too early or too"
+        " late.",
         _limits,
     ),
     dovecot_check(
         "quota-limit-in-block",
-        "A limit inside a quota block beats that of every user without a word, while doveadm user still shows the"
-        " user's own.",
+        "A limit inside a quota block wins over that of every user, while doveadm user still shows the user's own.",
         in_block,
     ),
     dovecot_check(
         "username-characters",
-        "Dovecot treats a name with any other character as unknown: such a user can't log in and gets no mail.",
+        "To Dovecot a name with any other character is unknown: such a user can't log in and gets no mail.",
         _characters,
     ),
     combined_check(
         "user-listing",
-        "Commands for all users fail, such as doveadm quota recalc -A, and mailquota with driver doveadm.",
+        "Without it commands for all users fail, such as doveadm quota recalc -A, and mailquota with driver doveadm.",
         _listing,
     ),
-    dovecot_check("auth-cache", "Until Dovecot knows a new limit, it refuses or takes mail by the old one.", _cache),
+    dovecot_check(
+        "auth-cache", "While Dovecot has the old limit in its cache, it refuses or accepts mail by that.", _cache
+    ),
 )

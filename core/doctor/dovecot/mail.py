@@ -1,4 +1,4 @@
-"""What Dovecot does with mailboxes: files beside them, folders, memory, and how addresses become users. Pure."""
+"""Checks of Dovecot's mailboxes: maildirsize files, Trash, memory, grace, and how addresses become users. Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import shlex
 from mailquota.core.base.errors import UsageError
 from mailquota.core.base.text import shown, visible
 from mailquota.core.base.units import format_size, parse_grace, parse_size
-from mailquota.core.doctor.dovecot.facts import DovecotFacts, FileFact
-from mailquota.core.doctor.dovecot.view import (
+from mailquota.core.doctor.dovecot.common import (
     append,
     combined_check,
     dovecot_check,
@@ -18,14 +17,14 @@ from mailquota.core.doctor.dovecot.view import (
     unasked,
     version,
 )
-from mailquota.core.doctor.facts import Facts
-from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from mailquota.core.doctor.dovecot.facts import DovecotFacts, FileFacts
+from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from mailquota.core.settings.config import Config
 
 _MOVE_FAULT = ((2, 4, 1), (2, 4, 4))
 _OWNER_READS_AND_WRITES = 0o600
 _DEFAULT_MEMORY = "256M"  # default_vsz_limit of 2.3 and 2.4
-# What a process takes beside the files of the mailbox that it maps. Measured: 61 MiB of them need 80 to 96 MiB.
+# Memory of a process without the mailbox files that it maps. Measured: with 61 MiB of files, 80 to 96 MiB in all.
 _PROCESS = 32 << 20
 _MEMORY_SERVICES = ("imap", "lmtp", "quota-status")
 _WITHOUT_DOMAIN = re.compile(r"%L?n|%\{(?:username|user\s*\|[^}]*\busername\b)[^}]*\}")
@@ -35,7 +34,7 @@ _DEFAULT_GRACE = {False: "10%", True: "10M"}
 def _move(facts: DovecotFacts) -> Outcome:
     first, last = _MOVE_FAULT
     if facts.quota.backend != "maildir" or not first <= facts.release <= last:
-        return ok(f"{version(facts)} with quota driver {facts.quota.backend or 'none'} has not this fault")
+        return ok(f"{version(facts)} with quota driver {facts.quota.backend or 'none'} does not have this fault")
     name = facts.quota.roots[0][0]
     fix = append(facts, f'quota "{visible(name)}" {{', "  driver = count", "}")
     return warn(f"{version(facts)} with quota driver maildir", fix)
@@ -48,20 +47,20 @@ def _maildirsize(facts: Facts) -> Outcome:
         return together(broken, ok(f"{len(files)} maildirsize files looked at can be read and written by their users"))
     if not files:
         return ok(f"quota driver {backend or 'none'} has left no maildirsize files")
-    if backend != "count" or len(facts.dovecot.quota.roots) > 1:  # another quota, or another program, may keep them
+    if backend != "count" or len(facts.dovecot.quota.roots) > 1:  # another quota root, or another program, may use them
         return skip(f"not covered: maildirsize files of another quota than Dovecot's first, {shown(backend or 'none')}")
     root = facts.config.settings.mailstore.folder
-    why = "Nobody keeps them up to date, and a program that reads them shows old figures."
+    why = "They are not kept up to date, and a program that reads them shows old usage."
     found = (
         f"quota driver {visible(backend) or 'none'} does not use {visible(files[0].path)}, which is left from before"
     )
     return warn(found, f"find {shlex.quote(root)} -name maildirsize -type f -delete", why)
 
 
-def _unusable(file: FileFact) -> Outcome:
+def _unusable(file: FileFacts) -> Outcome:
     if file.uid == file.owner and file.mode & _OWNER_READS_AND_WRITES == _OWNER_READS_AND_WRITES:
         return ok(file.path)
-    # Its place is its user's: chown and chmod of root could be led elsewhere by a link. Dovecot writes it anew.
+    # The folder is its user's: chown and chmod of root could follow a symbolic link. Dovecot creates the file again.
     return fail(
         f"{visible(file.path)} has owner {file.uid} and mode {file.mode:04o}, its mailbox owner {file.owner}",
         f"rm -f {shlex.quote(file.path)}",
@@ -76,7 +75,7 @@ def _username_format(facts: DovecotFacts) -> Outcome:
         text = facts.conf.values.get("auth_username_format", "")
         if facts.sample and _WITHOUT_DOMAIN.search(text):
             return fail(f"auth_username_format = {visible(text)} drops the domain of all users", append(facts, whole))
-        known = "Dovecot could not be asked whether it knows users by their whole address"
+        known = "Dovecot could not be asked whether it looks users up by their whole address"
         return unasked(facts) or skip(known)
     for block in facts.conf.of_kind("protocol"):
         text = block.values.get("auth_username_format", "")
@@ -102,7 +101,7 @@ def _memory(facts: DovecotFacts) -> Outcome:
 
 
 def _limit(facts: DovecotFacts, name: str) -> int:
-    """Bytes, 0 = none. 2.3 prints ``12 M``; what is not understood is as good as none."""
+    """The vsz_limit of a service in bytes, 0 = none. 2.3 prints ``12 M``; other text counts as none."""
     block = service(facts, name)
     own = block.values.get("vsz_limit", "") if block else ""
     text = own or facts.conf.values.get("default_vsz_limit") or _DEFAULT_MEMORY
@@ -111,7 +110,7 @@ def _limit(facts: DovecotFacts, name: str) -> int:
 
 
 def _megabytes(size: int) -> str:
-    """Doubled up to the next step of 256 MB."""
+    """Twice the size, rounded up to a multiple of 256 MB, as Dovecot writes it."""
     step = 256
     return f"{-(-(2 * size) // (step << 20)) * step}M"
 
@@ -156,29 +155,31 @@ def _our_grace(config: Config, theirs: str) -> str:
 MAIL_CHECKS: tuple[Check, ...] = (
     dovecot_check(
         "imap-move",
-        "Mail that a user moves into another folder is taken off the figure, so anybody can store without limit.",
+        "Mail that a user moves to another folder is subtracted from the usage, so users can store beyond their limit.",
         _move,
     ),
     combined_check(
         "maildirsize",
-        "A maildirsize that Dovecot can't use makes the policy check defer, and delivery take mail unchecked.",
+        "Where Dovecot can't use a maildirsize, its policy check defers mail, and delivery accepts mail unchecked.",
         _maildirsize,
     ),
     dovecot_check(
         "lmtp-username",
-        "LMTP then looks users up without their domain, and refuses all: 550 User doesn't exist.",
+        "If LMTP looks users up without their domain, it refuses all mail: 550 User doesn't exist.",
         _username_format,
     ),
     dovecot_check(
         "memory-limit",
-        "A process that reaches it ends with Out of memory: the mailbox can't be opened, or mail is deferred. That is"
-        " no full mailbox.",
+        "A process that reaches its vsz_limit ends with Out of memory: the mailbox can't be opened, or mail is"
+        " deferred. Users mistake that for a full mailbox.",
         _memory,
     ),
-    dovecot_check("trash-folder", "Mail programs and mailquota know Trash by its mark, in any language.", _trash),
+    dovecot_check(
+        "trash-folder", "By special_use mail programs and mailquota find Trash, whatever its name is.", _trash
+    ),
     combined_check(
         "grace",
-        "Where mailquota allows more than Dovecot, accepted mail bounces; where less, it refuses early.",
+        "Where mailquota allows more than Dovecot, accepted mail bounces; where less, mail is refused too early.",
         _grace,
     ),
 )

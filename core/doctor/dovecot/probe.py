@@ -1,7 +1,7 @@
-"""Asks Dovecot for its settings and for some of its users. Reads, never writes; nothing here raises.
+"""Gathers facts about Dovecot: its settings, and some of its users. Writes nothing and raises nothing.
 
-No password is kept: of the settings none that may be secret, of the SQL file of 2.3 only the two queries, of a user's
-fields the values only where they are about quota or the mailbox, of scripts only the lines that call dovecot-lda.
+No password is kept: no setting that may be secret; of 2.3's SQL file only the two queries; of a user's fields only the
+values about quota or the mailbox; of scripts only the lines that call dovecot-lda.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from mailquota.core.base import programs
-from mailquota.core.base.programs import Read, Run, Said, Text
-from mailquota.core.doctor.dovecot.facts import LOCAL_USERS, DovecotFacts, Script, UserQuery
-from mailquota.core.doctor.dovecot.probe_accounts import AccountsProbe, Names, Stat, also_called, mail_names
+from mailquota.core.base.programs import FileText, ProgramResult, Read, Run
+from mailquota.core.doctor.dovecot.facts import LOCAL_USERS, DovecotFacts, ScriptFacts, UserQueries
+from mailquota.core.doctor.dovecot.probe_accounts import AccountsProbe, LookUpNames, Stat, also_called, mail_names
 from mailquota.core.servers.dovecot.conf import (
     Block,
     config_file,
@@ -33,10 +33,10 @@ from mailquota.core.servers.dovecot.sql import parse_sql_conf
 from mailquota.core.settings.config import Config
 
 _LDA = "dovecot-lda"
-_US = re.compile(r"(?:^|[\s/\"'])mailquota(?:[\s\"']|$)")  # the command, no file that is named after it
+_MAILQUOTA = re.compile(r"(?:^|[\s/\"'])mailquota(?:[\s\"']|$)")  # the command, not a file named after it
 _SECRET = re.compile(r"pass|key|secret|token|nonce|salt")
 _REFUSED = 89  # doveconf's exit code for settings that Dovecot does not start with
-_OWN_WORDS = ("Permission denied", "open(")  # of a failure that is about us, not about the settings
+_OF_THIS_USER = ("Permission denied", "open(")  # in errors about the rights of this user, not about the settings
 
 
 def gather(
@@ -46,9 +46,9 @@ def gather(
     read: Read = programs.read,
     stat: Stat = os.stat,
     *,
-    names: Names = also_called,
+    names: LookUpNames = also_called,
 ) -> DovecotFacts:
-    """``accounts``: address → limit in bytes of the accounts database, None = unlimited; may be empty."""
+    """Facts about Dovecot. ``accounts``: address → limit in bytes, None = unlimited; may be empty."""
     mailstore = config.settings.mailstore
     said = run([*dovecot_tool(mailstore.doveadm, "doveconf"), "-n"])
     facts = _settings(said)
@@ -65,17 +65,17 @@ def gather(
     return _with_users(facts, probe, names)
 
 
-def _settings(said: Said) -> DovecotFacts:
-    """All that doveconf alone tells."""
+def _settings(said: ProgramResult) -> DovecotFacts:
+    """The facts in the output of doveconf."""
     text = said.out
     file, release = config_file(text), dovecot_release(text)
     if said.fault:
-        refused = said.code == _REFUSED and not any(word in said.err for word in _OWN_WORDS)
+        refused = said.code == _REFUSED and not any(word in said.err for word in _OF_THIS_USER)
         return DovecotFacts(fault=said.fault, refused=refused)
     if not file:
-        return DovecotFacts(fault="doveconf prints nothing that looks like settings of Dovecot")
+        return DovecotFacts(fault="doveconf prints no settings of Dovecot")
     if not is_whole(text):
-        return DovecotFacts(fault="what doveconf prints ends in the middle")
+        return DovecotFacts(fault="the output of doveconf is incomplete")
     conf = _harmless(parse_doveconf(text))
     return DovecotFacts(
         fault="",
@@ -90,7 +90,7 @@ def _settings(said: Said) -> DovecotFacts:
 
 
 def _harmless(block: Block) -> Block:
-    """Without what is secret or may be. doveconf hides passwords that it knows as such, which plugins' are not."""
+    """The settings without those that may be secret. doveconf hides known passwords, but not those of plugins."""
     values = {
         name: value
         for name, value in block.values.items()
@@ -99,8 +99,8 @@ def _harmless(block: Block) -> Block:
     return Block(block.kind, block.name, values, [_harmless(one) for one in block.blocks if one.kind != "passdb"])
 
 
-def _with_users(facts: DovecotFacts, probe: AccountsProbe, names: Names) -> DovecotFacts:
-    """What a running Dovecot says of its users, and what their mailboxes show."""
+def _with_users(facts: DovecotFacts, probe: AccountsProbe, names: LookUpNames) -> DovecotFacts:
+    """The facts with those about users: from a running Dovecot, and from files of mailboxes."""
     server_fault, sample = probe.sample()
     listed, listing_fault = probe.listed() if may_be_listed(facts) and not server_fault else (None, "")
     odd, odd_characters = probe.odd(facts.conf.values.get("auth_username_chars"))
@@ -122,76 +122,79 @@ def _with_users(facts: DovecotFacts, probe: AccountsProbe, names: Names) -> Dove
 
 
 def may_be_listed(facts: DovecotFacts) -> bool:
-    """Whether its user databases are such that asking for all users is cheap, and means the accounts."""
+    """Whether Dovecot's users are the accounts, and can be listed quickly: not with LDAP or passwd."""
     return bool(facts.users) and LOCAL_USERS.issuperset(facts.users)
 
 
 class _Files:
-    """Files as Dovecot names them: below ``root`` where ``chroot FOLDER doveadm`` leads to it, empty without."""
+    """Reads files by the paths in Dovecot's settings, below ``root`` where doveadm is called by chroot."""
 
     def __init__(self, read: Read, stat: Stat, root: str) -> None:
         self._read = read
         self._stat = stat
         self._root = root
 
-    def read(self, path: str) -> Text:
+    def read(self, path: str) -> FileText:
         return self._read(self._root + path)
 
     def mode(self, path: str) -> int:
-        """Raises OSError."""
+        """The permission bits of a file. Raises OSError."""
         return self._stat(self._root + path).st_mode & 0o7777
 
 
 def _root(doveadm: str) -> str:
-    """The folder that ``chroot FOLDER doveadm`` makes the root of all paths; empty without one."""
+    """The FOLDER in a command ``chroot FOLDER doveadm``; empty without one."""
     match = re.search(r"(?:^|[\s/])chroot\s+(/[^\s'\"]*)", doveadm)
     return match[1].rstrip("/") if match else ""
 
 
-def _query(facts: DovecotFacts, files: _Files) -> UserQuery:
+def _query(facts: DovecotFacts, files: _Files) -> UserQueries:
     """The queries of the first SQL user database."""
     block = next((block for block in facts.conf.of_kind("userdb") if driver_of(block) == "sql"), None)
     if block is None:
-        return UserQuery()
+        return UserQueries()
     if facts.release >= (2, 4):
         user, iterate = (block.values.get(f"{prefix}query", "") for prefix in ("", "iterate_"))
-        return UserQuery(file=facts.config_file, block=block.name, user=user, iterate=iterate)
+        return UserQueries(file=facts.config_file, block=block.name, user=user, iterate=iterate)
     file = block.values.get("args", "")
     text = files.read(file)
     values = parse_sql_conf(text.text or "")
     user, iterate = (values.get(name, "") for name in ("user_query", "iterate_query"))
-    return UserQuery(file=file, user=user, iterate=iterate, fault=text.fault)
+    return UserQueries(file=file, user=user, iterate=iterate, fault=text.fault)
 
 
-def _scripts(conf: Block, files: _Files) -> Iterator[Script]:
+def _scripts(conf: Block, files: _Files) -> Iterator[ScriptFacts]:
     for block in conf.of_kind("service"):
         program, _, rest = block.values.get("executable", "").partition(" ")
         if program == "script" and rest:
             yield _script(block.name, rest.split(" ")[0], files)
 
 
-def _script(service: str, path: str, files: _Files) -> Script:
+def _script(service: str, path: str, files: _Files) -> ScriptFacts:
     ours = os.path.basename(path) == "mailquota"
     try:
         mode = files.mode(path)
     except (OSError, ValueError) as error:
         fault = f"{path}: {getattr(error, 'strerror', None) or error}"
-        return Script(service=service, path=path, ours=ours, fault=fault)
+        return ScriptFacts(service=service, path=path, ours=ours, fault=fault)
     text = files.read(path)
     lines = [line.strip() for line in (text.text or "").splitlines() if not line.lstrip().startswith("#")]
-    return Script(
+    return ScriptFacts(
         service=service,
         path=path,
         mode=mode,
         lines=tuple(line for line in lines if _LDA in line),
         interpreter=_missing_interpreter(text.text or "", files),
-        ours=ours or any(_US.search(line) for line in lines),
+        ours=ours or any(_MAILQUOTA.search(line) for line in lines),
         fault=text.fault,
     )
 
 
 def _missing_interpreter(text: str, files: _Files) -> str:
-    """That of the first line, which the kernel takes up to a blank or line feed, so a carriage return belongs to it."""
+    """The interpreter in the first line of a script, if there is no such file; else empty.
+
+    The kernel takes all up to a blank or line feed, so a carriage return is part of the name.
+    """
     match = re.match(r"#![ \t]*(/[^ \t\n]*)", text)
     if not match:
         return ""
@@ -199,6 +202,6 @@ def _missing_interpreter(text: str, files: _Files) -> str:
         files.mode(match[1])
     except FileNotFoundError:
         return match[1]
-    except (OSError, ValueError):  # not to be seen from here
+    except (OSError, ValueError):  # this user can't look at it
         return ""
     return ""

@@ -1,7 +1,7 @@
-"""Asks Dovecot about a few accounts, and looks at the files of mailboxes. Reads, never writes; nothing here raises.
+"""Asks Dovecot about a few accounts, and examines files of mailboxes. Writes nothing and raises nothing.
 
-Each account is asked about by itself: that costs 10 to 30 ms, and an answer can't be taken for another account's. The
-enforced limit is asked only of accounts whose mailbox is there, because the question would make one.
+Each account takes a call of doveadm, of 10 to 30 ms, so that no answer can be taken for that of another account. The
+enforced limit is asked only for accounts whose mailbox exists, because the question would create it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import pwd
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mailquota.core.base.programs import DENIED, Run, Said
-from mailquota.core.doctor.dovecot.facts import USERNAME_CHARACTERS, Account, FileFact
-from mailquota.core.servers.dovecot.complaints import errors, outcome
+from mailquota.core.base.programs import DENIED, ProgramResult, Run
+from mailquota.core.doctor.dovecot.facts import USERNAME_CHARACTERS, AccountFacts, FileFacts
 from mailquota.core.servers.dovecot.conf import Block
+from mailquota.core.servers.dovecot.doveadm_errors import errors, outcome
 
 SAMPLE = 12  # accounts
 _NO_USER = 67  # exit code of doveadm
@@ -24,11 +24,11 @@ _SHOWN_FIELDS = {"uid", "gid", "home", "mail", "mail_path", "mail_driver", "user
 _INDEX_FILES = ("dovecot-uidlist", "dovecot.index", "dovecot.index.cache")
 
 Stat = Callable[[str], os.stat_result]
-Names = Callable[[str, str], list[str]]
+LookUpNames = Callable[[str, str], list[str]]
 
 
 class AccountsProbe:
-    """``doveadm`` is the start of its command line, ``mailstore`` the path of a Maildir with {user} and {domain}."""
+    """``doveadm`` is its command line before the subcommand, ``mailstore`` the path with {user} and {domain}."""
 
     def __init__(
         self, doveadm: Sequence[str], accounts: Mapping[str, int | None], mailstore: str, run: Run, stat: Stat
@@ -39,12 +39,12 @@ class AccountsProbe:
         self._run = run
         self._stat = stat
         self._chosen = choose(accounts)
-        self._gave_up = False  # once doveadm hangs it would hang for each
+        self._gave_up = False  # doveadm took too long once, and would for each account
         self.count = len(accounts)
         self.with_domain = any("@" in address for address in accounts)
 
-    def sample(self) -> tuple[str, tuple[Account, ...]]:
-        """Why no user could be asked about (empty where one could), and what was said of some."""
+    def sample(self) -> tuple[str, tuple[AccountFacts, ...]]:
+        """The reason why Dovecot could not be asked about users, or "", and the accounts of the sample."""
         found = []
         for address in self._chosen:
             said = self._run([*self._doveadm, "-f", "json", "user", address])
@@ -53,51 +53,51 @@ class AccountsProbe:
             found.append(self._account(address, said))
         return "", tuple(found)
 
-    def _account(self, address: str, said: Said) -> Account:
+    def _account(self, address: str, said: ProgramResult) -> AccountFacts:
         expected = self._accounts[address]
         if said.code == _NO_USER:
-            return Account(address=address, expected=expected, unknown=True)
+            return AccountFacts(address=address, expected=expected, unknown=True)
         fields = _fields(said.out)
         if self._gave_up or self._status(self.maildir(address)) is None:
-            return Account(address=address, expected=expected, fields=fields)
+            return AccountFacts(address=address, expected=expected, fields=fields)
         got = self._run([*self._doveadm, "-f", "json", "quota", "get", "-u", address])
         self._gave_up = got.code is None
         fault = (outcome(got.err) or got.fault) if got.fault or errors(got.err) else ""
-        return Account(
+        return AccountFacts(
             address=address, expected=expected, fields=fields, enforced=None if fault else _limit(got.out), fault=fault
         )
 
     def listed(self) -> tuple[int | None, str]:
-        """How many users Dovecot can list, and why it can't."""
+        """The number of users that Dovecot lists; None and the reason where it can't."""
         said = self._run([*self._doveadm, "user", "*"])
         if said.fault or errors(said.err):
             return None, _reason(said)
         return sum(1 for line in said.out.splitlines() if line.strip()), ""
 
     def odd(self, allowed: str | None) -> tuple[tuple[str, ...], str]:
-        """Some accounts whose names Dovecot never looks up, and the characters. An empty setting allows all of them."""
+        """The accounts with characters that are not ``allowed`` in names, and these characters. "" allows all."""
         if allowed == "":
             return (), ""
         known = set(allowed or USERNAME_CHARACTERS)
         odd = sorted(address for address in self._accounts if not known.issuperset(address))
         return tuple(odd), "".join(sorted(set().union(*odd) - known))
 
-    def maildirsizes(self) -> tuple[FileFact, ...]:
-        """Those of the sample that exist."""
+    def maildirsizes(self) -> tuple[FileFacts, ...]:
+        """The maildirsize files of the accounts in the sample."""
         facts = (self._file(self.maildir(address), "maildirsize") for address in self._chosen)
         return tuple(fact for fact in facts if fact is not None)
 
-    def largest_index(self) -> FileFact | None:
-        """What Dovecot keeps about the largest INBOX of all accounts, found by its list of messages; size of all."""
+    def largest_index(self) -> FileFacts | None:
+        """The size of Dovecot's index files of the INBOX with the largest dovecot-uidlist; None without any."""
         folders = (self.maildir(address) for address in self._accounts)
         sizes = ((self._size(f"{folder}/{_INDEX_FILES[0]}"), folder) for folder in folders)
         size, folder = max(sizes, default=(0, ""))
         if not size:
             return None
-        return FileFact(path=folder, folder=folder, size=sum(self._size(f"{folder}/{name}") for name in _INDEX_FILES))
+        return FileFacts(path=folder, folder=folder, size=sum(self._size(f"{folder}/{name}") for name in _INDEX_FILES))
 
     def maildir(self, address: str) -> str:
-        """Where the mailbox lies; empty for an address that would lead out of its place."""
+        """The path of a mailbox; empty for an address that would lead out of the mailstore, as with ``..``."""
         user, _, domain = address.rpartition("@")
         if "/" in address or {user, domain} & {"", ".", ".."}:
             return ""
@@ -107,12 +107,12 @@ class AccountsProbe:
         status = self._status(path)
         return status.st_size if status else 0
 
-    def _file(self, folder: str, name: str) -> FileFact | None:
+    def _file(self, folder: str, name: str) -> FileFacts | None:
         path = f"{folder}/{name}"
         status, of_folder = self._status(path), self._status(folder)
         if status is None or of_folder is None:
             return None
-        return FileFact(
+        return FileFacts(
             path=path, folder=folder, size=status.st_size, uid=status.st_uid, owner=of_folder.st_uid,
             mode=status.st_mode & 0o7777,
         )  # fmt: skip
@@ -125,7 +125,7 @@ class AccountsProbe:
 
 
 def choose(accounts: Mapping[str, int | None]) -> list[str]:
-    """The smallest, the largest and an unlimited one, then others at even distances; always the same."""
+    """SAMPLE accounts, always the same: smallest and largest limit, an unlimited one, and some at even distances."""
     names = sorted(accounts)
     limited = sorted((limit, name) for name, limit in accounts.items() if limit is not None)
     unlimited = next((name for name in names if accounts[name] is None), None)
@@ -134,8 +134,8 @@ def choose(accounts: Mapping[str, int | None]) -> list[str]:
     return list(dict.fromkeys([*chosen, *names[::step]]))[:SAMPLE]
 
 
-def mail_names(conf: Block, sample: Sequence[Account], kind: str, names: Names) -> tuple[str, ...]:
-    """Name and number of the user (``uid``) or group (``gid``) that mail belongs to, where there is but one."""
+def mail_names(conf: Block, sample: Sequence[AccountFacts], kind: str, names: LookUpNames) -> tuple[str, ...]:
+    """Name and number of the user (``uid``) or group (``gid``) that mail is delivered as; empty if not a single one."""
     found = {account.fields[kind] for account in sample if account.fields.get(kind)}
     found = found or {conf.values.get(f"mail_{kind}", "")}
     one = found.pop()
@@ -143,7 +143,7 @@ def mail_names(conf: Block, sample: Sequence[Account], kind: str, names: Names) 
 
 
 def also_called(name: str, kind: str) -> list[str]:
-    """Name and number of a user (``uid``) or group (``gid``) of this machine; nothing where there is none such."""
+    """Name and number of a user (``uid``) or group (``gid``) of this machine; empty where there is none."""
     try:
         if kind == "uid":
             user = pwd.getpwuid(int(name)) if name.isdigit() else pwd.getpwnam(name)
@@ -155,7 +155,7 @@ def also_called(name: str, kind: str) -> list[str]:
 
 
 def _fields(text: str) -> dict[str, str]:
-    """``[{"field": …, "value": …}]``; 2.3 and 2.4 print the same."""
+    """The fields in ``[{"field": …, "value": …}]``, the form of both 2.3 and 2.4."""
     return {
         row["field"]: row["value"] if row["field"] in _SHOWN_FIELDS or "quota" in row["field"] else ""
         for row in _rows(text)
@@ -163,14 +163,14 @@ def _fields(text: str) -> dict[str, str]:
     }
 
 
-def _reason(said: Said) -> str:
-    """What doveadm says of users, unless an error above it says that Dovecot could not be reached at all."""
+def _reason(said: ProgramResult) -> str:
+    """The reason why doveadm failed: an error that Dovecot could not be reached, if any, else the last one."""
     unreached = [error.text for error in errors(said.err) if DENIED in error.text or "connect(" in error.text]
     return next(iter(unreached), outcome(said.err)) or said.fault
 
 
 def _limit(text: str) -> int | None:
-    """The storage limit in KiB, 0 = none. Without any row Dovecot keeps no quota for the user."""
+    """The storage limit in KiB, 0 = unlimited: also without a row, as then the user has no quota."""
     limits = [str(row.get("limit")) for row in _rows(text) if row.get("type") == "STORAGE"]
     if not limits or limits[0] == "-":
         return 0

@@ -1,16 +1,16 @@
-"""How the queries of an SQL user database have to read. Pure.
+"""Corrects the queries of an SQL user database, so that they give limits as Dovecot needs them. Pure.
 
-Only a query is mended that has the one form which all the known guides use: a column, put together with the words that
-Dovecot wants around it. Of any other nothing is offered.
+A query is corrected only if it has the form that all known guides use: a column, concatenated with the text that
+Dovecot needs around it. For any other query no correction is offered.
 """
 
 from __future__ import annotations
 
 import re
 
+from mailquota.core.doctor.dovecot.common import append, is_modern
 from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.doctor.dovecot.view import append, is_modern
-from mailquota.core.servers.dovecot.queries import schema_of
+from mailquota.core.servers.dovecot.sql import schema_of
 
 _FACTORS = r"(?:\s*\*\s*(?:1024|1048576))*"
 _UNIT = r"(?:,\s*'[bkmgt]\w{0,2}'\s*)?"
@@ -28,7 +28,7 @@ _ALL_USERS = {
 
 
 def mended_query(facts: DovecotFacts) -> str:
-    """The query for one user with the limit in bytes and under the right name; empty where that can't be told."""
+    """The query for one user with the limit in bytes and as the right field; empty where it has another form."""
     query, wanted = facts.query.user, _WANTED[is_modern(facts)]
     for pattern in (_LIMIT, _BARE, _COLUMN):
         match = pattern.search(query)
@@ -39,12 +39,12 @@ def mended_query(facts: DovecotFacts) -> str:
 
 
 def _is_outermost(query: str, at: int) -> bool:
-    """Whether a place is inside no brackets, so that it is a column of the answer."""
+    """Whether a position is outside all brackets, so that a column of the result is there."""
     return query.count("(", 0, at) == query.count(")", 0, at)
 
 
 def iterate_query(facts: DovecotFacts) -> str:
-    """The query for all users in a schema that is known; empty in any other."""
+    """The query that lists all users, for a known schema; empty for any other."""
     schema = schema_of(facts.query.user)
     return _ALL_USERS[schema] if schema else ""
 

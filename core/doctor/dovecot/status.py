@@ -1,7 +1,7 @@
-"""What Dovecot's own policy service, quota-status, answers Postfix, and how Dovecot refuses a full mailbox. Pure.
+"""Checks of quota-status, Dovecot's own policy service, and of how Dovecot refuses mail to a full mailbox. Pure.
 
-mailquota takes its place, but it may still run, be asked beside us, or be gone back to. Where Postfix does not ask it
-its answers harm nobody.
+mailquota replaces quota-status, but it may still run, be asked beside mailquota, or be used again later. Where Postfix
+does not ask it, its answers have no effect.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ import re
 from collections.abc import Callable
 
 from mailquota.core.base.text import shown, visible
-from mailquota.core.doctor.dovecot.differences import size_of
-from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.doctor.dovecot.view import (
+from mailquota.core.doctor.dovecot.common import (
     append,
     combined_check,
     is_asked,
@@ -22,8 +20,9 @@ from mailquota.core.doctor.dovecot.view import (
     value,
     version,
 )
-from mailquota.core.doctor.facts import Facts
-from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from mailquota.core.doctor.dovecot.differences import size_of
+from mailquota.core.doctor.dovecot.facts import DovecotFacts
+from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from mailquota.core.doctor.postfix.lists import asked_anywhere
 from mailquota.core.settings.actions import permits
 
@@ -39,7 +38,7 @@ _KNOWN = {"421", "450", "451", "452", "521", "550", "551", "552", "553", "554"}
 
 
 def _where_asked(judge: Callable[[Facts], Outcome]) -> Callable[[Facts], Outcome]:
-    """Nothing is wrong with answers that nobody asks for; where Postfix can't be asked, they are judged."""
+    """The same check, ok where Postfix does not ask quota-status. Where that is not known, its answers are judged."""
 
     def judged(facts: Facts) -> Outcome:
         if quota_status(facts.dovecot) is None:
@@ -55,7 +54,7 @@ def _answers(facts: Facts) -> Outcome:
 
 
 def _permits(facts: DovecotFacts, answer: str, default: str) -> Outcome:
-    """An answer that should leave the decision to others."""
+    """The outcome for an answer with which Postfix should go on; ``default`` is that of Dovecot."""
     name = f"quota_status_{answer}"
     text = value(facts, name, name) or default
     if permits(text):
@@ -64,7 +63,7 @@ def _permits(facts: DovecotFacts, answer: str, default: str) -> Outcome:
 
 
 def _rejects(facts: Facts) -> Outcome:
-    """Users are what Dovecot knows; Postfix asks about aliases too."""
+    """The outcome for an answer that refuses unknown users: Dovecot does not know aliases, but is asked about them."""
     name = "quota_status_nouser"
     text = value(facts.dovecot, name, name) or _UNKNOWN_USER
     if not text.upper().startswith(("REJECT", "4", "5")):
@@ -79,7 +78,10 @@ def _refusals(known: Facts) -> Outcome:
     facts = known.dovecot
     names = ["quota_status_overquota"] if is_modern(facts) else ["quota_status_overquota", "quota_status_toolarge"]
     set_ones = [(name, value(facts, name, name)) for name in names if value(facts, name, name)]
-    return together((_refusal(facts, name, text) for name, text in set_ones), ok("the answers refuse as they say"))
+    return together(
+        (_refusal(facts, name, text) for name, text in set_ones),
+        ok("the answers refuse with the reply codes that they have"),
+    )
 
 
 def _refusal(facts: DovecotFacts, name: str, text: str) -> Outcome:
@@ -89,12 +91,16 @@ def _refusal(facts: DovecotFacts, name: str, text: str) -> Outcome:
     if not _REPLY.match(text):
         return ok(f"{name} is {shown(text)}")
     if text[:3] not in _KNOWN:
-        return warn(f"{name} is {shown(text)}: {text[:3]} is no reply code of SMTP for a mailbox", fix)
+        return warn(f"{name} is {shown(text)}: {text[:3]} is not a reply code about a mailbox", fix)
     match = _ENHANCED.match(text)
     if match is None:
-        return warn(f"{name} is {shown(text)}: without an enhanced code Postfix adds {text[0]}.7.1, a policy", fix)
+        return warn(
+            f"{name} is {shown(text)}: without an enhanced code Postfix adds {text[0]}.7.1, that of a policy", fix
+        )
     if match[2] != text[0]:
-        return warn(f"{name} is {shown(text)}: {text[:3]} and {match[2]}.x.x disagree, Postfix makes it {text[0]}", fix)
+        return warn(
+            f"{name} is {shown(text)}: {text[:3]} and {match[2]}.x.x disagree, Postfix makes it {text[0]}.x.x", fix
+        )
     return ok(f"{name} is {shown(text)}")
 
 
@@ -102,7 +108,7 @@ def _variables(known: Facts) -> Outcome:
     facts = known.dovecot
     text = value(facts, "quota_status_overquota", "quota_status_overquota")
     if not is_modern(facts):
-        return ok("concerns quota-status of Dovecot 2.4 alone")
+        return ok("needed only for quota-status of Dovecot 2.4")
     others = [name for name in re.findall(r"%\{([^}]*)\}?", text) if name.strip() != "error"]
     if not others:
         return ok("quota_status_overquota has no variable of a user")
@@ -116,16 +122,14 @@ def _toolarge(facts: Facts) -> Outcome:
     if quota_status(dovecot) is None:
         return _NO_SERVICE
     if not first <= dovecot.release <= last:
-        return ok(f"{version(dovecot)} has not this fault")
+        return ok(f"{version(dovecot)} does not have this fault")
     if value(dovecot, "", "quota_status_toolarge"):
-        return ok("quota_status_toolarge is set, which is what avoids it")
+        return ok("quota_status_toolarge is set, which avoids the fault")
     found = f"quota_status_toolarge is empty on {version(dovecot)}"
     fix = append(dovecot, "quota_status_toolarge = 552 5.2.3 The message is larger than the whole mailbox")
     asked = is_asked(facts)
     if asked is None:
-        return skip(
-            f"{found}; whether Postfix asks quota-status could not be seen: {visible(facts.postfix.fault)}", fix
-        )
+        return skip(f"{found}; whether Postfix asks quota-status is not known: {visible(facts.postfix.fault)}", fix)
     return fail(found, fix) if asked else ok(f"{found}, but {_NOT_ASKED}")
 
 
@@ -157,71 +161,71 @@ def _mail_size(facts: Facts) -> Outcome:
 def _aliases(facts: Facts) -> Outcome:
     asked = is_asked(facts)
     if asked is None:
-        return skip(f"whether Postfix asks quota-status could not be seen: {visible(facts.postfix.fault)}")
+        return skip(f"whether Postfix asks quota-status is not known: {visible(facts.postfix.fault)}")
     if not asked:
         return ok(_NOT_ASKED)
     return ok(
-        "Postfix asks quota-status, which knows no aliases: what is sent to the alias of a full mailbox is accepted,"
-        " and bounces at delivery. mailquota follows aliases to their mailboxes"
+        "Postfix asks quota-status, which knows no aliases: mail to an alias of a full mailbox is accepted and bounces"
+        " at delivery. mailquota resolves aliases to their mailboxes"
     )
 
 
 def _bounces(facts: Facts) -> Outcome:
     values = facts.dovecot.conf.values
     if values.get("quota_full_tempfail") == "yes":
-        return ok("quota_full_tempfail = yes: what slips past the check waits in Postfix's queue")
+        return ok("quota_full_tempfail = yes: mail that the check at RCPT did not refuse waits in Postfix's queue")
     if values.get("lmtp_rcpt_check_quota") == "yes":
         return ok(
-            "lmtp_rcpt_check_quota = yes: LMTP refuses a full mailbox before it takes the mail; Postfix bounces it"
+            "lmtp_rcpt_check_quota = yes: LMTP refuses a full mailbox before it accepts the mail, which Postfix bounces"
         )
     if not facts.postfix.fault and not is_asked(facts) and not asked_anywhere(facts):
         fix = append(facts.dovecot, "quota_full_tempfail = yes")
-        return warn("Postfix asks nobody whether a mailbox is full, and Dovecot refuses with 552 at delivery", fix)
+        return warn("Postfix asks no service whether a mailbox is full, and Dovecot refuses with 552 at delivery", fix)
     return ok(
-        "Dovecot refuses a full mailbox with 552 after the mail was taken: what slips past the check at RCPT bounces to"
-        " its sender, who may be forged. quota_full_tempfail = yes would keep it in Postfix's queue"
+        "Dovecot refuses a full mailbox with 552 after the mail was accepted: mail that was not refused at RCPT"
+        " bounces to its sender, who may be forged. quota_full_tempfail = yes would keep it in Postfix's queue"
     )
 
 
 STATUS_CHECKS: tuple[Check, ...] = (
     combined_check(
         "quota-status-answers",
-        "OK, an empty answer and a bare number let Postfix skip every restriction behind the check; REJECT for a user"
+        "With OK, an empty answer or a number alone Postfix skips all restrictions after the check; REJECT for a user"
         " that Dovecot does not know refuses all mail to aliases.",
         _where_asked(_answers),
     ),
     combined_check(
         "quota-status-codes",
-        "The sending server decides by the code whether it tries again, and its users read the text.",
+        "By the reply code the sending server tries again or gives up, and its users read the text.",
         _where_asked(_refusals),
     ),
     combined_check(
         "quota-status-variables",
-        "Dovecot 2.4 knows only %{error} there: with any other variable a full mailbox is a temporary internal error.",
+        "Dovecot 2.4 has only %{error} there: with any other variable the answer is a temporary internal error.",
         _where_asked(_variables),
     ),
     combined_check(
         "quota-status-toolarge",
-        "The answer to a mail larger than the whole limit is then empty, which Postfix takes as permit: it skips all"
-        " restrictions behind the check, and the mail bounces at delivery.",
+        "Without a text the answer to a mail larger than the whole limit is empty, which Postfix takes as permit: it"
+        " skips all restrictions after the check, and the mail bounces at delivery.",
         _toolarge,
     ),
     combined_check(
         "quota-message-count",
-        "quota-status of Dovecot 2.4 ends with a panic at every question, and Postfix defers all mail.",
+        "With it quota-status of Dovecot 2.4 ends with a panic at every request, and Postfix defers all mail.",
         _where_asked(_message_count),
     ),
     combined_check(
         "quota-mail-size",
         "It has no effect at RCPT, and LMTP refuses with a temporary code: larger mail is retried for days before its"
-        " sender is told.",
+        " sender gets a bounce.",
         _mail_size,
     ),
     combined_check("quota-status-aliases", "Postfix asks before it resolves aliases.", _aliases),
     combined_check(
         "quota-bounces",
-        "A size that was not announced, mails at the same moment, or a check that is away let a mail through to a full"
-        " mailbox. What is refused only then bounces to its sender, who may be forged.",
+        "A mail may still reach a full mailbox: its size was not announced, two came at once, or the check was"
+        " stopped. If Dovecot then refuses it, it bounces to its sender, who may be forged.",
         _bounces,
     ),
 )

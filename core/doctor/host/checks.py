@@ -1,4 +1,4 @@
-"""Checks of this machine: disks, clock, mailboxes. Pure."""
+"""Checks of this machine: file systems, limits, clock, mailboxes. Pure."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from datetime import UTC, datetime
 
 from mailquota.core.base.text import shown, visible
 from mailquota.core.base.units import format_count, format_size
-from mailquota.core.doctor.dovecot.view import comparable
-from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.dovecot.common import comparable
 from mailquota.core.doctor.host.facts import DiskFacts, MaildirFacts
-from mailquota.core.doctor.host.own import OWN_CHECKS
-from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from mailquota.core.doctor.host.mailquota_checks import OWN_CHECKS
+from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from mailquota.core.doctor.paths import PathFacts
 
-_NEARLY_FULL, _FULL = 90.0, 97.0  # percent of a disk
-_MATTERS = 80.0  # percent of a disk from which it matters that more was promised than there is
+_NEARLY_FULL, _FULL = 90.0, 97.0  # percent of a file system
+_MATTERS = 80.0  # percent of a file system from which on limits beyond its size are a warning
 _FIRST_YEAR, _LAST_YEAR = 2025, 2100
 _GROUP_WRITES = 0o020
 _NAMED = 5  # accounts in one finding
 _CLOCK_SLACK = 120.0  # seconds that the newest entry may lie ahead
 
-Figure = Callable[[DiskFacts], tuple[float, str]]  # percent in use, and what is left in words
+Figure = Callable[[DiskFacts], tuple[float, str]]  # percent in use, and the text on what is left
 
 
 def _space(facts: Facts) -> Outcome:
@@ -44,7 +43,7 @@ def _inodes_left(disk: DiskFacts) -> tuple[float, str]:
 
 def _disks(facts: Facts, figure: Figure, du: str) -> Outcome:
     if not facts.host.disks:
-        return skip(f"no disk was looked at{_because(facts)}")
+        return skip(f"no file system was examined{_because(facts)}")
     told = "; ".join(f"{disk.path}: {figure(disk)[1]}" for disk in facts.host.disks if not disk.fault)
     return together((_disk(disk, *figure(disk), du) for disk in facts.host.disks), ok(told))
 
@@ -55,26 +54,26 @@ def _because(facts: Facts) -> str:
 
 def _disk(disk: DiskFacts, percent: float, left: str, du: str) -> Outcome:
     if disk.fault:
-        return skip(f"{disk.fault}: run it as root")
+        return skip(f"{disk.fault}: run the doctor as root")
     if percent < _NEARLY_FULL:
         return ok("")
-    text = f"the disk of {disk.path} is {percent:.0f} % full, {left}"
-    fix = f"# make room; this shows what takes it:\n{du} --max-depth=2 {shlex.quote(disk.path)} | sort -h | tail"
+    text = f"the file system of {disk.path} is {percent:.0f} % full, {left}"
+    fix = f"# free some space; this shows what uses it:\n{du} --max-depth=2 {shlex.quote(disk.path)} | sort -h | tail"
     return fail(text, fix) if percent >= _FULL else warn(text, fix)
 
 
 def _promised(facts: Facts) -> Outcome:
     limits, disk = facts.host.limits, next(iter(facts.host.disks), None)
     if disk is None or disk.fault or not limits.accounts:
-        return skip("the disk of the mailboxes, or their limits, are not known")
-    text = f"limits of {limits.accounts - limits.unlimited} accounts promise {format_size(limits.total)}"
-    text += f" on a disk of {format_size(disk.total)}"
+        return skip("the size of the file system of the mailboxes, or their limits, are not known")
+    text = f"the limits of {limits.accounts - limits.unlimited} accounts add up to {format_size(limits.total)}"
+    text += f" on a file system of {format_size(disk.total)}"
     if limits.used is not None:
-        text += f"; they hold {format_size(limits.used)}"
+        text += f"; used are {format_size(limits.used)}"
     if limits.unlimited:
         text += f"; accounts without a limit: {limits.unlimited}"
     if (limits.total > disk.total or limits.unlimited) and disk.percent >= _MATTERS:
-        return warn(f"{text}; and the disk is {disk.percent:.0f} % full", "# lower limits, or take a larger disk")
+        return warn(f"{text}; and it is {disk.percent:.0f} % full", "# lower the limits, or enlarge the file system")
     return ok(text)
 
 
@@ -88,13 +87,13 @@ def _valid(facts: Facts) -> Outcome:
     told = [f"{address}: {why}" for address, why in faults[:_NAMED]]
     more = [f"and {len(faults) - _NAMED} more"] if len(faults) > _NAMED else []
     names = " ".join(shlex.quote(address) for address, _ in faults[:_NAMED])
-    fix = f"# give each of them a limit of your choice, or none, as here:\n# mailquota set {names} unlimited"
+    fix = f"# give each of them a limit, or none, like this:\n# mailquota set {names} unlimited"
     return fail(visible("; ".join([*told, *more])), fix)
 
 
 def _clock(facts: Facts) -> Outcome:
     if not facts.host.now:
-        return skip("nobody looked at the clock")
+        return skip("the clock was not examined")
     now = datetime.fromtimestamp(facts.host.now, UTC)
     fix = "timedatectl set-ntp true"
     if not _FIRST_YEAR <= now.year < _LAST_YEAR:
@@ -103,7 +102,7 @@ def _clock(facts: Facts) -> Outcome:
     if newest is not None and newest > facts.host.now + _CLOCK_SLACK:
         ahead = datetime.fromtimestamp(newest, UTC)
         return warn(
-            f"the clock says {now:%Y-%m-%d %H:%M} UTC, the newest entry of our history {ahead:%Y-%m-%d %H:%M}", fix
+            f"the clock says {now:%Y-%m-%d %H:%M} UTC, the newest entry of the history {ahead:%Y-%m-%d %H:%M}", fix
         )
     states = {True: ", kept by NTP", False: "; NTP is not in use here, which is right in a container", None: ""}
     return ok(f"the clock says {now:%Y-%m-%d %H:%M} UTC{states[facts.host.clock_synchronized]}")
@@ -112,15 +111,15 @@ def _clock(facts: Facts) -> Outcome:
 def _mailstore(facts: Facts) -> Outcome:
     store = facts.host.mailstore
     if store is None:
-        return skip(f"nobody looked at the mailstore{_because(facts)}")
+        return skip(f"the mailstore was not examined{_because(facts)}")
     if facts.config.settings.mailstore.driver == "doveadm":
-        return ok("the driver is doveadm: Dovecot knows where mailboxes lie, mailstore.path is not needed")
+        return ok("the driver is doveadm: Dovecot knows the paths of mailboxes, mailstore.path is not needed")
     template = facts.config.settings.mailstore.path
     if store.kind == "closed":
-        return skip(f"{store.fault}: run it as root")
+        return skip(f"{store.fault}: run the doctor as root")
     if store.kind != "folder":
         return fail(
-            f"{shown(store.path, 200)}, the start of mailstore.path ({template}), is no folder",
+            f"{shown(store.path, 200)}, the start of mailstore.path ({template}), is not a folder",
             "# set path in [mailstore] to where Dovecot keeps the Maildirs: doveadm user -f home ADDRESS",
         )
     found = [one for one in facts.host.maildirs if one.folder.kind == "folder"]
@@ -138,13 +137,13 @@ def _rights(facts: Facts) -> Outcome:
         return ok("there is no mailbox yet")
     owners = Counter((one.folder.owner, one.folder.group) for one in found if one.folder.kind == "folder")
     if not owners:
-        return skip(f"{found[0].fault}: run it as root")
+        return skip(f"{found[0].fault}: run the doctor as root")
     owner, group = next((one for one, _ in owners.most_common() if one[0] in facts.dovecot.mail_owner), ("", ""))
     told = shown(", ".join(sorted({name for name, _ in owners})), 200)
     if not owner and facts.dovecot.mail_owner:
         return _all_foreign(facts, found, told)
-    if not owner and len(owners) > 1:  # users of the system, or one for each domain: all may be as it should
-        return ok(f"mailboxes belong to {told}; Dovecot names no single user who should own them")
+    if not owner and len(owners) > 1:  # system users, or a user for each domain: both are valid
+        return ok(f"mailboxes belong to {told}; Dovecot's settings name no single owner for all")
     if not owner:
         ((owner, group),) = owners
     foreign = [one for one in found if one.folder.kind == "folder" and one.folder.owner != owner]
@@ -156,7 +155,7 @@ def _rights(facts: Facts) -> Outcome:
 
 
 def _all_foreign(facts: Facts, found: list[MaildirFacts], owners: str) -> Outcome:
-    """Where their group may write, that may be meant so."""
+    """No mailbox belongs to the user that delivers mail. That is valid where their group may write."""
     folders = [one.folder for one in found if one.folder.kind == "folder"]
     name = facts.dovecot.mail_owner[0]
     text = f"all {len(folders)} mailboxes looked at belong to {owners}, mail is delivered as {name}"
@@ -165,15 +164,15 @@ def _all_foreign(facts: Facts, found: list[MaildirFacts], owners: str) -> Outcom
         return ok(text)
     owner = shlex.quote(":".join((name, *facts.dovecot.mail_group[:1])))
     fixes = "\n".join(f"chown -R {owner} {shlex.quote(folder.path)}" for folder in folders)
-    return warn(text, f"# these, and then all others in the same way:\n{fixes}")
+    return warn(text, f"# these, and all others in the same way:\n{fixes}")
 
 
 def _closed(folder: PathFacts, owner: str) -> Outcome:
     name = shlex.quote(folder.path)
     return fail(
-        f"{owner} may not enter {shown(folder.path, 200)} ({folder.rights}), which has mailboxes of his",
+        f"{owner} may not enter {shown(folder.path, 200)} ({folder.rights}), which has its mailboxes",
         f"chmod u+rwx {name}" if folder.owner == owner else f"chmod o+x {name}",
-        "Mail for them is deferred, and who looks for them as that user finds nothing.",
+        "Mail for these mailboxes is deferred, and a program that runs as that user finds nothing in them.",
     )
 
 
@@ -187,45 +186,46 @@ def _foreign(one: MaildirFacts, owner: str, group: str) -> Outcome:
 def _unreadable(facts: Facts, one: MaildirFacts, owner: str) -> Outcome:
     text = f"{shown(one.folder.path, 200)} can't be read: {one.fault}"
     if facts.host.user is None or facts.host.user.name != owner:
-        return skip(f"{text}; run it as root")
+        return skip(f"{text}; run the doctor as root")
     return fail(text, f"chmod -R u+rwX {shlex.quote(one.folder.path)}")
 
 
 HOST_CHECKS: tuple[Check, ...] = (
     Check(
         "disk-space",
-        "On a full disk mail is deferred whatever the limits say, and nothing is recorded any more.",
+        "On a full file system all mail is deferred, whatever the limits are, and mailquota records nothing.",
         _space,
     ),
     Check(
         "disk-inodes",
-        "A Maildir takes a file for each mail: a disk can run out of inodes long before it is full.",
+        "A Maildir has a file for each mail: inodes may run out long before the space of a file system does.",
         _inodes,
     ),
     Check(
         "disk-promised",
-        "More may be promised than there is, as not everybody uses what he has. It needs a look while the disk fills.",
+        "Limits may add up to more space than there is, as few users need all of theirs. But then limits do not keep "
+        "the file system from becoming full.",
         _promised,
     ),
     Check(
         "limits-valid",
-        "Dovecot can't load an account with any other limit: no login, no delivery, and every mail to it is put off. "
-        "mailquota gives it the answer for trouble.",
+        "Dovecot can't load an account with an invalid limit: its user can't log in, and mail to it is deferred. "
+        "mailquota gives Postfix the answer policy.trouble for it.",
         _valid,
     ),
     Check(
         "clock",
-        "Times of mails, reminders and temporary limits follow the clock.",
+        "With a wrong clock mails have wrong times, and temporary limits end too early or too late.",
         _clock,
     ),
     Check(
         "mailstore",
-        "Mailboxes that are looked for in the wrong place count as empty, and are never full.",
+        "Where mailquota looks for mailboxes at a wrong path they seem to be empty, and never full.",
         _mailstore,
     ),
     Check(
         "mailbox-rights",
-        "Dovecot delivers, and mailquota measures, as one user. A mailbox of somebody else's can't be used.",
+        "Dovecot delivers and mailquota measures as one user, who may not be able to use a mailbox of another user.",
         _rights,
     ),
     *OWN_CHECKS,

@@ -1,4 +1,4 @@
-"""What is known of this machine and of mailquota itself on it."""
+"""Facts about this machine, and about mailquota itself on it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from mailquota.core.doctor.paths import PathFacts, UserFacts
 
 
 class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """The engine behind the control socket. ``known`` is false where nobody tried to reach it.
+    """The engine at the control socket. ``known`` is false where it was not asked.
 
-    ``fault`` says why it could not be asked although something is there, as where we may not connect. ``policy`` are
-    the settings [policy] that it follows, as far as it says so.
+    ``fault`` is the reason where it could not be asked although something is there, as where this user may not connect.
+    ``policy`` are the settings of [policy] that the engine follows.
     """
 
     known: bool = False
@@ -27,11 +27,11 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StateFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """The state database. ``known`` is false where nobody opened it.
+    """The state database. ``known`` is false where it was not opened.
 
-    ``fault`` says why it can't be read, ``write_fault`` why it can't be written. ``schema`` and ``schema_known`` are
-    the versions of its tables and the newest that we know, 0 where unknown; ``newest`` is the time of the newest entry
-    as seconds since 1970, ``size`` in bytes, each None where unknown.
+    ``fault`` is the reason why it can't be read, ``write_fault`` why it can't be written. ``schema`` is the version of
+    its tables, ``schema_known`` the newest that this mailquota knows, 0 where unknown; ``newest`` is the time of the
+    newest entry in seconds since the epoch, ``size`` in bytes, each None where unknown.
     """
 
     known: bool = False
@@ -44,11 +44,11 @@ class StateFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DatabaseFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """The database of accounts. ``known`` is false where nobody connected.
+    """The accounts database. ``known`` is false where it was not asked.
 
-    ``may_write``: whether the account that edits limits has the right to (None: not known); ``writer`` is its URL,
-    without a password. ``table`` and ``column`` hold the limits, and the column takes bytes up to ``column_max``; all
-    three empty or None where that is not known. ``limit_faults``: addresses whose limit is none, and why.
+    ``may_write``: whether the database user that changes limits may do so (None: not known); ``writer`` is its URL,
+    without a password. ``table`` and ``column`` hold the limits, and the column takes at most ``column_max`` bytes; all
+    three are empty or None where not known. ``limit_faults``: addresses whose limit is not valid, and why.
     """
 
     known: bool = False
@@ -64,7 +64,7 @@ class DatabaseFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DiskFacts(msgspec.Struct, frozen=True):
-    """A file system. ``free`` bytes and inodes are those that an ordinary user may take; 0 inodes: it has no limit."""
+    """A file system; sizes in bytes. What only root may use is not free. ``inodes`` is 0 where there is no limit."""
 
     path: str
     total: int = 0
@@ -75,17 +75,17 @@ class DiskFacts(msgspec.Struct, frozen=True):
 
     @property
     def percent(self) -> float:
-        """Bytes in use, as df shows it."""
+        """Space in use in percent, as df shows it."""
         return 100 * (1 - self.free / self.total) if self.total else 0.0
 
     @property
     def inodes_percent(self) -> float:
-        """Inodes in use."""
+        """Inodes in use in percent."""
         return 100 * (1 - self.inodes_free / self.inodes) if self.inodes else 0.0
 
 
 class LimitFacts(msgspec.Struct, frozen=True):
-    """All accounts: ``total`` is the sum of the limits in bytes, ``used`` what all mailboxes hold (None: unknown)."""
+    """All accounts: the sum of their limits and of their usage in bytes; ``used`` is None where it is not known."""
 
     accounts: int = 0
     unlimited: int = 0
@@ -94,7 +94,7 @@ class LimitFacts(msgspec.Struct, frozen=True):
 
 
 class MaildirFacts(msgspec.Struct, frozen=True):
-    """The Maildir of one account, and whether we could list its folder ``cur``: "" where we could.
+    """The Maildir of an account. ``fault`` is the reason why its folder ``cur`` can't be read, else empty.
 
     ``closed`` is the first folder above it that its owner may not enter.
     """
@@ -106,12 +106,12 @@ class MaildirFacts(msgspec.Struct, frozen=True):
 
 
 class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """``is_root``: whether this process may see everything. ``now`` is seconds since 1970, 0 where nobody looked.
+    """``is_root``: whether the doctor runs as root. ``now`` is in seconds since the epoch, 0 where not known.
 
-    ``mailstore`` is the folder above all mailboxes, ``maildirs`` a sample of them. ``clock_synchronized`` is None where
-    nothing says. ``fault`` says why nobody could look, as where a file system does not answer.
-    ``files`` are by setting: "settings", "accounts.password_file", "control.socket" …
-    ``systemd``: whether it runs here; ``installed``: whether it has a service of ours.
+    ``mailstore`` is the folder above all mailboxes, ``maildirs`` are a sample of them. ``clock_synchronized`` is None
+    where not known. ``fault`` is the reason where these facts could not be gathered, as where a file system hangs.
+    ``files`` are by setting: "settings", "accounts.password_file", "control.socket" … ``groups_missing`` are groups of
+    the settings that do not exist. ``systemd``: it runs here; ``installed``: it has a service for mailquota.
     """
 
     fault: str = ""

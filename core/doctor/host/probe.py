@@ -1,6 +1,6 @@
-"""Looks at disks, the clock, mailboxes and our own files. Writes nothing, and reads no contents.
+"""Gathers facts about file systems, the clock, mailboxes and mailquota's files. Writes nothing and reads no contents.
 
-What other subjects know (engine, state database, accounts) is passed in, as plain values.
+Facts about the engine, the state database and the accounts are passed in (core/doctor/host/probe_mailquota.py).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mailquota.core.doctor.host.facts import (
 )
 from mailquota.core.settings.config import Config
 
-SAMPLE = 50  # mailboxes that are looked at
+SAMPLE = 50  # mailboxes that are examined
 _SYSTEMD = "/run/systemd/system"  # sd_booted(3)
 _UNITS = tuple(f"{folder}/systemd/system/mailquota.service" for folder in ("/etc", "/usr/lib", "/usr/local/lib"))
 
@@ -42,7 +42,7 @@ def gather(
     run: programs.Run = programs.run,
     clock: Callable[[], float] = time.time,
 ) -> HostFacts:
-    """``limits``: address → bytes, None for unlimited. ``used``: what all mailboxes hold. ``version`` is ours."""
+    """``limits``: address → bytes, None for unlimited. ``used``: bytes in all. ``version``: of this command."""
     settings = config.settings
     base = settings.mailstore.folder
     groups = (settings.control.group, settings.control.read_only_group)
@@ -73,26 +73,26 @@ def _state_folder(config: Config) -> tuple[str, ...]:
 
 def _sum(limits: Mapping[str, int | None], used: int | None) -> LimitFacts:
     known = [max(0, limit) for limit in limits.values() if limit is not None]
-    return LimitFacts(len(limits), len(limits) - len(known), sum(known), used)
+    return LimitFacts(accounts=len(limits), unlimited=len(limits) - len(known), total=sum(known), used=used)
 
 
 def _sampled(limits: Mapping[str, int | None]) -> list[str]:
-    """Some accounts from all over the list, the same ones each time."""
+    """At most SAMPLE accounts at even distances in the list, the same ones each time."""
     addresses = sorted(limits)
     step = max(1, -(-len(addresses) // SAMPLE))
     return list(itertools.islice(addresses, 0, None, step))
 
 
 def disk(path: str) -> DiskFacts:
-    """The file system that a path lies on, or would lie on."""
+    """The file system of a path; where the path does not exist, of the nearest folder above it that does."""
     try:
         found = os.statvfs(_existing(path))
     except OSError as error:
         return DiskFacts(path, fault=f"{path}: {error.strerror or error}")
-    # What root keeps for itself is full for everybody else, so it does not count, as in df.
+    # Blocks reserved for root count neither as free nor as used, as in df.
     taken = (found.f_blocks - found.f_bfree) * found.f_frsize
     free = found.f_bavail * found.f_frsize
-    return DiskFacts(path, taken + free, free, found.f_files, found.f_favail)
+    return DiskFacts(path, total=taken + free, free=free, inodes=found.f_files, inodes_free=found.f_favail)
 
 
 def _existing(path: str) -> str:
@@ -108,12 +108,15 @@ def _maildir(config: Config, address: str) -> MaildirFacts:
         return MaildirFacts(address, paths.PathFacts(path))
     folder = paths.look(path)
     if folder.kind != "folder":
-        return MaildirFacts(address, folder, folder.fault)
-    return MaildirFacts(address, folder, _listing_fault(path), _closed_above(folder))
+        return MaildirFacts(address, folder, fault=folder.fault)
+    return MaildirFacts(address, folder, fault=_listing_fault(path), closed=_closed_above(folder))
 
 
 def _closed_above(folder: paths.PathFacts) -> paths.PathFacts | None:
-    """The group of the mailbox is the one that Dovecot delivers with."""
+    """The first folder above a mailbox that its owner may not enter; None where it may enter all.
+
+    Dovecot delivers with the group of the mailbox, so that counts as one of the owner's groups.
+    """
     owner = paths.user(folder.owner)
     if owner is None:
         return None
@@ -126,7 +129,7 @@ def _listing_fault(path: str) -> str:
     try:
         with os.scandir(os.path.join(path, "cur")) as found:
             next(found, None)
-    except FileNotFoundError:  # Dovecot makes it with the first mail
+    except FileNotFoundError:  # Dovecot creates it with the first mail
         return ""
     except OSError as error:
         return error.strerror or str(error)

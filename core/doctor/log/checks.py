@@ -1,4 +1,4 @@
-"""Checks of what the mail log says of the last day. Pure."""
+"""Checks of the mail log of the last day. Pure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Callable
 
 from mailquota.core.base.endpoints import host_port
 from mailquota.core.base.times import format_age, local_time
-from mailquota.core.doctor import starting
+from mailquota.core.doctor import start_commands
 from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.doctor.facts import Facts
 from mailquota.core.doctor.log import fixes
-from mailquota.core.doctor.log.facts import Group, LogFacts, Tally
-from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from mailquota.core.doctor.log.facts import EventGroup, LogFacts, Tally
+from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from mailquota.core.servers.mail_log.lines import Kind
 
 _NAMED = 5
@@ -24,7 +23,7 @@ def _readable(facts: Facts) -> Outcome:
         return skip(log.fault, _rights(log))
     read = f"read {', '.join(log.sources)} back to {local_time(log.since)}"
     if not log.complete:
-        read += ": the log is long, so reading stopped there"
+        read += "; the log is longer, reading stopped there"
     return skip(f"{read}, but {log.unread}", _rights(log)) if log.unread else ok(read)
 
 
@@ -44,19 +43,19 @@ def _policy_trouble(facts: Facts) -> Outcome:
     return together(outcomes, _past(log.tally("policy-trouble"), log))
 
 
-def _silent_server(facts: Facts, group: Group) -> Outcome:
+def _silent_server(facts: Facts, group: EventGroup) -> Outcome:
     server, reason = group.newest.subject, group.newest.text
     found = f"Postfix could not ask {server}: {reason} ({_count(group, facts.log)})"
     ours = _is_ours(facts, server)
     if not ours and "quota" not in server:
-        return warn(f"{found}; that is not the quota's service, but mail waits for it all the same")
-    start = starting.restart(facts) if ours else starting.dovecot(facts, "restart")
+        return warn(f"{found}; this service is not about quota, but Postfix can't decide about mail without it")
+    start = start_commands.restart(facts) if ours else start_commands.dovecot(facts, "restart")
     fix = fixes.policy(server, reason, start, ours=ours)
     return fail(found, fix) if abs(facts.log.now - group.newest.at) < _HOUR else warn(found, fix)
 
 
 def _is_ours(facts: Facts, server: str) -> bool:
-    """``private/mailquota`` below the queue directory, or ``HOST:PORT``."""
+    """Whether a server of the log, ``private/mailquota`` or ``HOST:PORT``, is one of mailquota's addresses."""
     listen = facts.config.settings.policy.listen_addresses
     return any(
         one.path == server or one.path.endswith(f"/{server}") if one.path else host_port(one.host, one.port) == server
@@ -68,7 +67,7 @@ def _empty_answers(facts: Facts) -> Outcome:
     tally = facts.log.tally("empty-answer")
     outcomes = [
         fail(
-            f"{group.newest.subject} answered with nothing ({_count(group, facts.log)})",
+            f"{group.newest.subject} gave an empty answer ({_count(group, facts.log)})",
             fixes.empty_answer(facts.dovecot),
         )
         for group in tally.groups
@@ -81,11 +80,13 @@ def _bounces(facts: Facts) -> Outcome:
     log = facts.log
     tally, waiting = log.tally("bounced"), log.tally("deferred")
     if tally.fresh:
-        found = f"accepted, then bounced by the mailstore as over quota: {_times(tally.fresh, log)}{_most(tally)}"
+        found = (
+            f"accepted, then refused by Dovecot as over quota, and bounced: {_times(tally.fresh, log)}{_most(tally)}"
+        )
         return warn(found, fixes.bounces(facts.dovecot))
     if waiting.count and not tally.count:
         return ok(
-            f"none; full mailboxes let mail wait in Postfix's queue: {_times(waiting.count, log)}{_most(waiting)}"
+            f"none; mail for full mailboxes waits in Postfix's queue: {_times(waiting.count, log)}{_most(waiting)}"
         )
     return _past(tally, log)
 
@@ -94,7 +95,7 @@ def _memory(facts: Facts) -> Outcome:
     log = facts.log
     outcomes = [
         fail(
-            f"{_service(group)} ran out of memory ({_count(group, log)}); this is not quota",
+            f"{_service(group)} ran out of memory ({_count(group, log)}); that is no full mailbox",
             fixes.memory(facts.dovecot, group),
         )
         for group in log.tally("out-of-memory").groups
@@ -103,21 +104,21 @@ def _memory(facts: Facts) -> Outcome:
     return together(outcomes, _past(log.tally("out-of-memory"), log))
 
 
-def _service(group: Group) -> str:
+def _service(group: EventGroup) -> str:
     limit = f" (vsz_limit {group.newest.limit})" if group.newest.limit else ""
     user = f", last for {group.newest.text}" if group.newest.text else ""
     return f"Dovecot's service {group.newest.subject}{limit}{user}"
 
 
 def _quota_errors(facts: Facts) -> Outcome:
-    return _told(facts, "quota-error", fixes.quota_error)
+    return _errors(facts, "quota-error", fixes.quota_error)
 
 
 def _warning_errors(facts: Facts) -> Outcome:
-    return _told(facts, "warning-error", fixes.warning_error)
+    return _errors(facts, "warning-error", fixes.warning_error)
 
 
-def _told(facts: Facts, kind: Kind, fix: Callable[[DovecotFacts, Group], str]) -> Outcome:
+def _errors(facts: Facts, kind: Kind, fix: Callable[[DovecotFacts, EventGroup], str]) -> Outcome:
     log = facts.log
     tally = log.tally(kind)
     outcomes = [
@@ -131,7 +132,7 @@ def _told(facts: Facts, kind: Kind, fix: Callable[[DovecotFacts, Group], str]) -
     return together(outcomes, _past(tally, log))
 
 
-# ---- words
+# ---- parts of messages
 
 
 def _times(count: int, log: LogFacts) -> str:
@@ -144,13 +145,13 @@ def _most(tally: Tally) -> str:
     return f", most for {', '.join(names)}{' …' if more else ''}" if names else ""
 
 
-def _count(group: Group, log: LogFacts) -> str:
+def _count(group: EventGroup, log: LogFacts) -> str:
     last = f"last {format_age(log.now - group.newest.at)} ago"
     return f"{group.fresh} times, {last}" if group.fresh > 1 else last
 
 
 def _past(tally: Tally, log: LogFacts) -> Outcome:
-    """Nothing, or only what was said before the last change of the settings."""
+    """The outcome where no event is fresh: none at all, or only events before the last change of the settings."""
     if not tally.count:
         return ok(f"none since {local_time(log.since)}")
     newest = max(group.newest.at for group in tally.groups)
@@ -158,7 +159,7 @@ def _past(tally: Tally, log: LogFacts) -> Outcome:
 
 
 def _log(name: str, why: str, judge: Callable[[Facts], Outcome]) -> Check:
-    """A check that has nothing to say where the log can't be read."""
+    """A check of the log, which is skipped where the log can't be read."""
 
     def judged(facts: Facts) -> Outcome:
         if facts.log.fault:
@@ -174,38 +175,38 @@ def _log(name: str, why: str, judge: Callable[[Facts], Outcome]) -> Check:
 LOG_CHECKS: tuple[Check, ...] = (
     Check(
         "mail-log",
-        "What went wrong on the way of a mail stands in the mail log and nowhere else.",
+        "Postfix and Dovecot report what went wrong with a mail in the mail log and nowhere else.",
         _readable,
     ),
-    _log("refusals", "Senders who were told that a mailbox is full; its owner hears of it last.", _refusals),
+    _log("refusals", "Senders were told that a mailbox is full; its owner does not learn of these mails.", _refusals),
     _log(
         "policy-trouble",
-        "While Postfix gets no answer from its policy service it answers 451 to every mail, or takes all against the "
-        "limits where default_action says so.",
+        "While Postfix gets no answer from its policy service it defers every mail with 451, or, with a default_action "
+        "such as DUNNO, accepts mail beyond the limits.",
         _policy_trouble,
     ),
     _log(
         "empty-answers",
-        "Postfix takes an empty answer as a permit: the mail gets in past every restriction that follows, and bounces "
+        "Postfix takes an empty answer as permit: it skips all later restrictions and accepts the mail, which bounces "
         "at the full mailbox. Dovecot 2.4's quota-status answers so while quota_status_toolarge is empty.",
         _empty_answers,
     ),
     _log(
         "bounces",
-        "A mail that is refused only after it was accepted comes back as a bounce to its sender, who may be forged: "
-        "servers that send such bounces get onto blocklists. The sender skipped the quota check, or announced no size.",
+        "A mail that is refused only after it was accepted bounces to its sender, who may be forged: servers that send "
+        "such bounces get onto blocklists. Its client was not checked for quota, or announced no size.",
         _bounces,
     ),
     _log(
         "out-of-memory",
-        "A process that reaches its vsz_limit is ended in the middle of its work: mail can't be read or delivered, "
-        "which users mistake for a full mailbox.",
+        "A process that reaches its vsz_limit ends in the middle of its work: mail can't be read or delivered, which "
+        "users mistake for a full mailbox.",
         _memory,
     ),
     _log(
         "quota-errors",
-        "Where Dovecot can't tell use or limit it delivers against the limit, or refuses with 450.",
+        "Where Dovecot can't find out usage or limit it delivers beyond the limit, or refuses with 450.",
         _quota_errors,
     ),
-    _log("warning-errors", "Owners are not warned before their mailbox is full.", _warning_errors),
+    _log("warning-errors", "Owners get no warning from Dovecot before their mailbox is full.", _warning_errors),
 )

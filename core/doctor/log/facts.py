@@ -1,9 +1,9 @@
-"""What the mail log says about quota, added up.
+"""The events of the mail log about quota, counted.
 
-Trouble that was mended must not stay red until its last line is a day old: an event is *fresh* only where nothing that
-may have mended it was changed since then. For what Dovecot says of itself that is Dovecot's configuration (and a
-warning script), for all else Postfix's as well and the sockets; for a file that could not be opened the file itself,
-for one whose name says a wrong size that it has another name by now.
+A fault that was fixed must not be reported until its last line is a day old. So an event is *fresh* only if nothing
+that may have fixed it was changed after it. For Dovecot's own errors that is Dovecot's configuration, or a warning
+script; for all others Postfix's configuration and the sockets, too. For a file that could not be opened it is that
+file; for a mail whose file name has a wrong size, that no file has this name any more.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _FILE = re.compile(r"(?:open|execvp)\((/[^()\s]+)\) failed")
 _WRONG_NAME = re.compile(r"read\((/.*)\) failed: Cached message size")
 
 
-class Group(msgspec.Struct, frozen=True):
-    """The events of one subject: ``count`` of them, ``fresh`` of those, and the newest."""
+class EventGroup(msgspec.Struct, frozen=True):
+    """The events about one subject: their number, the number of fresh ones, and the newest fresh one, or the newest."""
 
     newest: LogEvent
     count: int
@@ -34,19 +34,18 @@ class Group(msgspec.Struct, frozen=True):
 
 
 class Tally(msgspec.Struct, frozen=True):
-    """The events of one kind. ``groups`` has those with most events, at most GROUPS, those with fresh ones first."""
+    """The events of one kind, in ``groups`` by subject: at most GROUPS, those with most fresh events first."""
 
     count: int = 0
     fresh: int = 0
-    groups: tuple[Group, ...] = ()
+    groups: tuple[EventGroup, ...] = ()
 
 
 class LogFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """``fault`` says why no log could be read; empty where one could. ``unread`` is what could not be read besides.
+    """``fault`` is the reason why no log could be read, empty where one could; ``unread`` why a part of it could not.
 
-    ``absent``: there is none to read, so no rights would help.
-
-    Read were ``sources`` from ``now`` back to ``since`` (seconds since the epoch), a day unless it is not ``complete``.
+    ``absent``: there is no log at all, so root could not read one either. ``sources`` were read from ``now`` back to
+    ``since`` (seconds since the epoch): a day, or less where it is not ``complete``.
     """
 
     fault: str = "not read"
@@ -59,23 +58,23 @@ class LogFacts(msgspec.Struct, frozen=True, kw_only=True):
     tallies: dict[Kind, Tally] = {}
 
     def tally(self, kind: Kind) -> Tally:
-        """What was found of one kind."""
+        """The events of a kind."""
         return self.tallies.get(kind, Tally())
 
 
-class Changes(msgspec.Struct, frozen=True):
-    """When something was last changed, in seconds since the epoch, 0 where that is not known."""
+class LastChanges(msgspec.Struct, frozen=True):
+    """When the configurations were last changed, in seconds since the epoch; 0 where not known."""
 
     postfix: float = 0.0
     dovecot: float = 0.0
 
     def mends(self, kind: Kind) -> float:
-        """Since when trouble of this kind may be over."""
+        """The last change that may have fixed events of this kind."""
         return self.dovecot if kind in _DOVECOTS_OWN else max(self.postfix, self.dovecot)
 
 
 def last_change(paths: Iterable[str]) -> float:
-    """When the contents, owner or mode of any of these files were last changed; 0 where none can be looked at."""
+    """When the contents, owner or mode of any of these files were last changed; 0 where none can be examined."""
     times = [0.0]
     for path in paths:
         try:
@@ -86,8 +85,8 @@ def last_change(paths: Iterable[str]) -> float:
     return max(times)
 
 
-def add_up(read: LogRead, now: float, changes: Changes) -> LogFacts:
-    """The facts for the checks."""
+def add_up(read: LogRead, now: float, changes: LastChanges) -> LogFacts:
+    """Count the events that were read."""
     if not read.sources:
         return LogFacts(fault=read.fault or "there is no mail log", now=now)
     by_kind: dict[Kind, list[LogEvent]] = defaultdict(list)
@@ -111,15 +110,16 @@ def _tally(events: list[LogEvent], mended_at: float, files: dict[str, float]) ->
         by_subject[event.subject, _file(event)].append(event)
     groups = []
     for some in by_subject.values():
-        # the log has whole seconds: what was said in that of the change counts as said after it
+        # Times in the log are whole seconds: an event in the second of the change counts as after it.
         fresh = [event for event in some if event.at >= int(max(mended_at, _mended_at(event, files)))]
-        groups.append(Group((fresh or some)[0], len(some), len(fresh)))
+        groups.append(EventGroup(newest=(fresh or some)[0], count=len(some), fresh=len(fresh)))
     groups.sort(key=lambda group: (group.fresh, group.count, group.newest.at), reverse=True)
-    return Tally(len(events), sum(group.fresh for group in groups), tuple(groups[:GROUPS]))
+    all_fresh = sum(group.fresh for group in groups)
+    return Tally(count=len(events), fresh=all_fresh, groups=tuple(groups[:GROUPS]))
 
 
 def _mended_at(event: LogEvent, files: dict[str, float]) -> float:
-    """When what it names was changed; ``files`` remembers those that were looked at."""
+    """When the file that an event names was changed, 0 without one. ``files`` caches the times by path."""
     wrong = _WRONG_NAME.search(event.text) if event.kind == "quota-error" else None
     path = wrong[1] if wrong else _file(event)
     if path and path not in files:
@@ -127,18 +127,21 @@ def _mended_at(event: LogEvent, files: dict[str, float]) -> float:
     return files.get(path, 0.0)
 
 
-def _renamed_at(path: str, told_at: float) -> float:
-    """After it was told, where no file has the unique part of this name any more: what follows it are flags."""
+def _renamed_at(path: str, logged_at: float) -> float:
+    """Just after the event, where no file has this name any more; else 0.
+
+    Only the part before the colon counts, as flags follow it, which change.
+    """
     folder, _, name = path.rpartition("/")
     unique = name.partition(":")[0]
     try:
         names = [each for part in ("new", "cur") for each in os.listdir(f"{folder}/../{part}")]
     except (OSError, ValueError):
         return 0.0
-    return 0.0 if any(each.partition(":")[0] == unique for each in names) else told_at + 1
+    return 0.0 if any(each.partition(":")[0] == unique for each in names) else logged_at + 1
 
 
 def _file(event: LogEvent) -> str:
-    """The file that Dovecot could not open or run."""
+    """The path of the file that Dovecot could not open or run; empty without one."""
     found = _FILE.search(event.text) if event.kind in _DOVECOTS_OWN else None
     return found[1] if found else ""

@@ -1,4 +1,4 @@
-"""What mends the trouble that the mail log tells of, as text for a shell of root. Pure."""
+"""Fixes for errors in the mail log, as text for a root shell. Pure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 import shlex
 
 from mailquota.core.base.text import visible
+from mailquota.core.doctor.dovecot.common import append, doveadm, is_modern, reload
 from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.doctor.dovecot.view import append, doveadm, is_modern, reload
-from mailquota.core.doctor.log.facts import Group
+from mailquota.core.doctor.log.facts import EventGroup
 
 _MIB = 1 << 20
 _LEAST = 512  # MiB
@@ -18,64 +18,66 @@ _WRONG_SIZE = re.compile(r"Cached message size|Couldn't get (?:size of )?mailbox
 _FACTORS = {"": 1 / _MIB, "k": 1 / 1024, "M": 1, "G": 1024, "T": _MIB}
 
 AS_ROOT = """\
-# run mailquota doctor as root; the service sees the log where its user is in the group that may read it, for example:
+# run mailquota doctor as root. The engine sees the log if its user is in the group that may read it, for example:
 # usermod -aG adm vmail"""
 
 
 def bounces(facts: DovecotFacts) -> str:
-    """For mail that is accepted and then refused."""
+    """The fix for mail that is accepted and then refused at delivery."""
     fix = append(facts, "quota_full_tempfail = yes")
-    return f"# lets such mails wait in the queue instead of bouncing them; see quota-bounces:\n{fix}"
+    return f"# with this such mail waits in Postfix's queue and does not bounce; see quota-bounces:\n{fix}"
 
 
 def empty_answer(facts: DovecotFacts) -> str:
-    """For quota-status of 2.4: any text will do there, as it is never sent."""
+    """The fix for empty answers of quota-status of 2.4, which never sends the text itself: any text will do."""
     if facts.fault or not is_modern(facts):
         return "# see quota-status-toolarge and quota-status-answers: no answer of a policy service may be empty"
     return append(facts, "quota_status_toolarge = 552 5.2.3 The message is larger than the whole mailbox")
 
 
-def memory(facts: DovecotFacts, group: Group) -> str:
-    """Twice the memory for one service, at least 512 MB."""
+def memory(facts: DovecotFacts, group: EventGroup) -> str:
+    """The fix that gives a service twice the memory, at least 512 MiB."""
     limit = _MEMORY.fullmatch(group.newest.limit)
     mebibytes = max(_LEAST, int(2 * int(limit[1]) * _FACTORS[limit[2]])) if limit else 2 * _LEAST
     return append(facts, f"service {group.newest.subject} {{", f"  vsz_limit = {mebibytes}M", "}")
 
 
 def policy(server: str, reason: str, start: str, *, ours: bool) -> str:
-    """For a policy service that does not answer; ``server`` in Postfix's words. ``start`` is what starts it."""
+    """The fix for a policy service that does not answer. ``server`` is its name in the log, ``start`` starts it."""
     unit = "mailquota" if ours else "dovecot"
     if "/" not in server or reason not in {"Permission denied", "No such file or directory", "Connection refused"}:
-        return f"# it hangs or ends: see policy-service-answers and its log\njournalctl -u {unit} -n 50 --no-pager"
+        return (
+            f"# it hangs, or has ended: see policy-service-answers, and its log\njournalctl -u {unit} -n 50 --no-pager"
+        )
     if reason != "Permission denied":
-        return f"# nobody listens at {visible(server)}: see policy-socket\n{start}"
+        return f"# nothing listens at {visible(server)}: see policy-socket\n{start}"
     path = f'"$(postconf -h queue_directory)"/{shlex.quote(server)}' if server[0] != "/" else shlex.quote(server)
     setting = "policy.socket_user and socket_mode of mailquota" if ours else "the unix_listener of service quota-status"
-    return (
-        f"# to last, it has to be said in {setting}: see policy-socket-rights\nchown postfix {path}\nchmod 660 {path}"
-    )
+    return f"# to keep it, set it in {setting}: see policy-socket-rights\nchown postfix {path}\nchmod 660 {path}"
 
 
-def is_wrong_size(said: str) -> bool:
-    """Whether the name of a mail says a size that it has not."""
-    return bool(_WRONG_SIZE.search(said))
+def is_wrong_size(message: str) -> bool:
+    """Whether an error of Dovecot is about a mail whose file name has a wrong size."""
+    return bool(_WRONG_SIZE.search(message))
 
 
 def wrong_size(facts: DovecotFacts, address: str) -> str:
-    """Dovecot reads all mails and names those that are wrong; without sizes in its name it counts a mail by itself.
+    """The fix for mails whose file names have wrong sizes (``,S=1000``).
 
-    The owner renames them: root would follow the links in a folder that is not root's.
+    Dovecot reads all mails of the account and reports the wrong ones. Without a size in the name it measures a mail
+    itself. The files are renamed as their owner, because in a folder of another user root could be led elsewhere by a
+    symbolic link.
     """
     user = shlex.quote(address)
     wrong = f"{doveadm(facts)} fetch -u {user} text all 2>&1 >/dev/null |"
     owner = next((name for name in facts.mail_owner if not name.isdigit()), "")
     if not owner:
         return (
-            "# these names of mails say sizes that are wrong; their owner has to take ,S=… and ,W=… out of them:\n"
+            "# the file names of these mails have wrong sizes; rename them as their owner, without ,S=… and ,W=…:\n"
             f"{wrong}\ngrep -o 'read(/.*) failed: Cached' | sort -u"
         )
     return f"""\
-# takes sizes that are wrong out of the names of mails; mail clients load these mails once more
+# removes wrong sizes from file names of mails; mail programs load these mails again
 {wrong}
 sed -n 's/.*: read(\\(\\/.*\\)) failed: Cached message size .*/\\1/p' | sort -u |
 runuser -u {shlex.quote(owner)} -- sh -c 'while IFS= read -r mail; do
@@ -84,28 +86,28 @@ done'
 {doveadm(facts)} quota recalc -u {user}"""
 
 
-def quota_error(facts: DovecotFacts, group: Group) -> str:
-    """For a use or limit that Dovecot can't find out."""
+def quota_error(facts: DovecotFacts, group: EventGroup) -> str:
+    """The fix where Dovecot can't find out usage or limit."""
     if group.newest.subject and is_wrong_size(group.newest.text):
         return wrong_size(facts, group.newest.subject)
     failed = _FAILED.search(group.newest.text)
     if failed is None:
         if not group.newest.subject:
-            return f"# mend the quota settings that it names, then:\n{reload(facts)}"
+            return f"# correct the quota settings that it names, then:\n{reload(facts)}"
         return f"{doveadm(facts)} quota recalc -u {shlex.quote(group.newest.subject)}"
     path = shlex.quote(failed[2])
     if failed[3] == "Is a directory":
         return f"rmdir {path}"
-    # Its place is its user's: chown and chmod of root must not be led elsewhere by a link.
+    # The folder is its user's: chown and chmod of root must not follow a symbolic link to elsewhere.
     folder, _, name = failed[2].rpartition("/")
     if name != "maildirsize":
         look = f"ls -ld {shlex.quote(folder)} {path}"
-        return f"# see who owns it, and whether it is a link; it should be as its folder:\n{look}"
+        return f"# it should have the owner of its folder, and not be a symbolic link:\n{look}"
     return f"test ! -L {path}\nchown -h --reference={shlex.quote(folder)} {path}\nchmod 600 {path}"
 
 
-def warning_error(_facts: DovecotFacts, group: Group) -> str:
-    """For warnings of Dovecot that don't leave."""
+def warning_error(_facts: DovecotFacts, group: EventGroup) -> str:
+    """The fix where a warning of Dovecot could not be sent."""
     failed = _FAILED.search(group.newest.text)
     if failed is None:
         return "# the script failed: run it by hand as the user of service quota-warning, with the arguments 95 ADDRESS"
@@ -114,4 +116,4 @@ def warning_error(_facts: DovecotFacts, group: Group) -> str:
         return "# see quota-warning-service: it has the lines for this server"
     if reason == "Permission denied":
         return f"chmod 755 {shlex.quote(path)}"
-    return f"# make {path}, or the interpreter that its first line names; mailquota warn can take its place"
+    return f"# create {path}, or install the interpreter in its first line; mailquota warn can take its place"

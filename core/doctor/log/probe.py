@@ -1,4 +1,4 @@
-"""What the mail log of the last day says, for the doctor."""
+"""Gathers the events in the mail log of the last day."""
 
 from __future__ import annotations
 
@@ -6,26 +6,25 @@ import time
 from pathlib import Path
 
 from mailquota.core.base import programs
-from mailquota.core.doctor.log.facts import Changes, LogFacts, add_up, last_change
+from mailquota.core.doctor.log.facts import LastChanges, LogFacts, add_up, last_change
 from mailquota.core.servers.dovecot.conf import Block
-from mailquota.core.servers.mail_log.places import ask_dovecot, ask_postfix, log_files
-from mailquota.core.servers.mail_log.source import last_day, read_log
+from mailquota.core.servers.mail_log.source import ask_dovecot, ask_postfix, last_day, log_files, read_log
 from mailquota.core.settings.config import Config
 
 
 def log_facts(config: Config, run: programs.Run = programs.run, now: float | None = None) -> LogFacts:
-    """What the log of the last day says, for the doctor. Blocks for a second at most; nothing is an error."""
+    """The events in the mail log of the last day. Blocks for a few seconds at most; raises nothing."""
     now = time.time() if now is None else now
     postfix, dovecot, file = ask_postfix(run), *ask_dovecot(config.settings.mailstore.doveadm, run)
-    changes = Changes(
-        last_change([*_files_of(postfix.get("config_directory", "")), *_sockets(config)]),
-        last_change([*_files_of(str(Path(file).parent)), *_scripts(dovecot)]),
+    changes = LastChanges(
+        postfix=last_change([*_files_of(postfix.get("config_directory", "")), *_sockets(config)]),
+        dovecot=last_change([*_files_of(str(Path(file).parent)), *_scripts(dovecot)]),
     )
     return add_up(read_log(log_files(postfix, dovecot), last_day(now)), now, changes)
 
 
 def _files_of(folder: str) -> list[str]:
-    """The files of a configuration: includes nearly always lie in its folder or in conf.d."""
+    """The files of a configuration: those in its folder and in conf.d, where includes usually are."""
     if not folder:
         return []
     return [str(path) for pattern in ("*.c*f*", "*.ext", "conf.d/*") for path in Path(folder).glob(pattern)]
@@ -36,6 +35,6 @@ def _sockets(config: Config) -> list[str]:
 
 
 def _scripts(dovecot: Block) -> list[str]:
-    """Scripts that services run, such as that for warnings."""
+    """The scripts that Dovecot's services run, such as one for warnings."""
     commands = [service.values.get("executable", "").split() for service in dovecot.of_kind("service")]
     return [word for words in commands if words[:1] == ["script"] for word in words if word.startswith("/")]

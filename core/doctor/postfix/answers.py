@@ -1,6 +1,6 @@
-"""Checks of the texts with which we answer Postfix, and of how addresses are read on both sides. Pure.
+"""Checks of mailquota's answers to Postfix, and of how both read addresses. Pure.
 
-Answers that permit are errors of the settings (core/settings/actions.py), so they can't be met here.
+Answers that permit never get here: they are errors of the settings (core/settings/actions.py).
 """
 
 from __future__ import annotations
@@ -10,23 +10,24 @@ import re
 import shlex
 
 from mailquota.core.base.text import shown, visible
-from mailquota.core.doctor.facts import Facts
-from mailquota.core.doctor.model import Check, Outcome, fail, ok, together, warn
+from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, together, warn
 from mailquota.core.doctor.postfix.lists import RELOAD, needs_postfix
 from mailquota.core.settings.declared import Policy
 
 _CODE = re.compile(r"([45])[0-9]{2} +(?:([245])\.([0-9]{1,3}\.[0-9]{1,3})(?: |$))?")
-# RFC 5321, 4.2.3, for a recipient: all others are unknown to some senders.
+# Reply codes about a recipient (RFC 5321, 4.2.3); some senders do not know any other.
 _RECIPIENT_CODES = frozenset({"450", "451", "452", "550", "551", "552", "553", "554"})
-_ALIAS_DOMAINS = "alias_domain"  # in the names that PostfixAdmin gives its maps of a table that is not read
+_ALIAS_DOMAINS = (
+    "alias_domain"  # in the names of PostfixAdmin's maps of alias domains, a table that mailquota does not read
+)
 _SQL_MAP = re.compile(r"(?:proxy:)?(?:mysql|sqlite|pgsql):")
 _NO_REFUSAL = frozenset({"DUNNO", "INFO", "WARN"})
 
 
 def set_answer(facts: Facts, key: str, value: str) -> str:
-    """Commands that change a key of [policy]; a comment where no settings file holds it."""
+    """Commands that set a key of [policy]; a comment where it is not in a settings file."""
     path = facts.config.path
-    line = f"{key} = {json.dumps(value, ensure_ascii=False)}"  # of one line, JSON's texts are TOML's, too
+    line = f"{key} = {json.dumps(value, ensure_ascii=False)}"  # a JSON string in one line is valid TOML, too
     if path is None or not _in_file(facts, key):
         return f"# in [policy] of mailquota's settings: {line}"
     literal = re.sub(r"[\\&|]", r"\\\g<0>", line)
@@ -61,9 +62,9 @@ def _code(facts: Facts, key: str, text: str) -> Outcome:
         return fail(f"{key} is {shown(text)}, which refuses nothing", wanted)
     match = _CODE.match(text)
     if match is None:
-        return warn(f"{key} is {shown(text)}: Postfix sends a general code, not that of a full mailbox", wanted)
+        return warn(f"{key} is {shown(text)}: Postfix sends a general reply code, not that of a full mailbox", wanted)
     if word not in _RECIPIENT_CODES:
-        return warn(f"{key} is {shown(text)}: {word} is no reply about a recipient (RFC 5321)", wanted)
+        return warn(f"{key} is {shown(text)}: {word} is not a reply code about a recipient (RFC 5321)", wanted)
     if match[2] is None:
         return warn(f"{key} is {shown(text)}: without an enhanced code Postfix makes it {match[1]}.7.1", wanted)
     if match[1] != match[2]:
@@ -79,7 +80,7 @@ def _no_user(facts: Facts) -> Outcome:
     if _word(text) in _NO_REFUSAL:
         return ok(f"nouser is {shown(text)}: Postfix decides about addresses that are no mailbox")
     return warn(
-        f"nouser is {shown(text)}: it refuses every address that is no mailbox", set_answer(facts, "nouser", "DUNNO")
+        f"nouser is {shown(text)}: every address that is no mailbox is refused", set_answer(facts, "nouser", "DUNNO")
     )
 
 
@@ -129,31 +130,31 @@ def _aliases(facts: Facts) -> Outcome:
 ANSWER_CHECKS: tuple[Check, ...] = (
     Check(
         "answer-codes",
-        "The code tells the sending server whether to try again (4xx) or to give up (5xx), and its enhanced code "
-        "(4.2.2: mailbox full) is what a sender's mail program explains.",
+        "By the reply code the sending server tries again (4xx) or gives up (5xx); by the enhanced code (4.2.2: "
+        "mailbox full) the sender's mail program explains why.",
         _codes,
     ),
     Check(
         "answer-no-such-user",
-        "mailquota knows mailboxes and virtual aliases, not every address that Postfix delivers to. Refusing what it "
-        "does not know cuts off addresses of other tables.",
+        "mailquota knows mailboxes and virtual aliases, but not all addresses that Postfix delivers to. Where it "
+        "refuses addresses that it does not know, those of other tables get no mail.",
         _no_user,
     ),
     Check(
         "answer-otherwise",
-        "Mail that fits, and mail in times of trouble, should go on to the next restriction (DUNNO).",
+        "For mail that fits, and while mailquota can't decide, Postfix should go on with its next restriction (DUNNO).",
         _success,
     ),
     Check(
         "recipient-delimiter",
-        "Where the two disagree, user+extension is another address to mailquota than to Postfix, and its limit is not "
-        "enforced.",
+        "Where the two differ, mailquota does not find the mailbox of user+extension, and its limit is not enforced "
+        "for such mail.",
         needs_postfix(_delimiter),
     ),
     Check(
         "aliases-followed",
-        "Postfix asks about an alias by its own name. Where mailquota can't follow it, its mail is accepted, and "
-        "bounces if the mailbox behind it is full.",
+        "Postfix asks about the alias, not the mailbox that it resolves to. Where mailquota can't resolve it, its mail "
+        "is accepted, and bounces if the mailbox is full.",
         needs_postfix(_aliases),
     ),
 )

@@ -1,14 +1,13 @@
-"""Checks of Postfix and of the policy service, in the order of the way of a mail. Pure."""
+"""All checks of Postfix and of the policy service, in the order in which they are shown. Pure."""
 
 from __future__ import annotations
 
 from mailquota.core.base.text import visible
-from mailquota.core.doctor import starting
-from mailquota.core.doctor.facts import Facts
-from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, warn
+from mailquota.core.doctor import start_commands
+from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, warn
 from mailquota.core.doctor.postfix.answers import ANSWER_CHECKS
 from mailquota.core.doctor.postfix.lists import needs_postfix
-from mailquota.core.doctor.postfix.place import LIST_CHECKS
+from mailquota.core.doctor.postfix.placement import LIST_CHECKS
 from mailquota.core.doctor.postfix.relay import RELAY_CHECKS
 from mailquota.core.doctor.postfix.socket import SOCKET_CHECKS
 
@@ -26,26 +25,26 @@ def _asked(facts: Facts) -> Outcome:
 def _version(facts: Facts) -> Outcome:
     text = visible(facts.postfix.values.get("mail_version", ""))
     if facts.postfix.version == (0, 0):
-        return skip(f"{text!r} is no version of Postfix that is known")
+        return skip(f"{text!r} is not a version of Postfix that mailquota knows")
     if facts.postfix.version < _OLDEST:
-        return warn(f"Postfix {text} knows no options of a policy service", "# upgrade Postfix to 3.0 or newer")
+        return warn(f"Postfix {text} has no options for a single policy service", "# upgrade Postfix to 3.0 or newer")
     return ok(f"Postfix {text}")
 
 
 def _running(facts: Facts) -> Outcome:
     if facts.postfix.running is None:
         return skip("whether Postfix runs is not known: master(8) answers root alone")
-    return ok("Postfix runs") if facts.postfix.running else fail("Postfix does not run", starting.postfix(facts))
+    return ok("Postfix runs") if facts.postfix.running else fail("Postfix does not run", start_commands.postfix(facts))
 
 
 POSTFIX_CHECKS: tuple[Check, ...] = (
-    Check("postfix-settings", "All that is said about Postfix comes from postconf and master.cf.", _asked),
+    Check("postfix-settings", "All other checks of Postfix read its settings from postconf and master.cf.", _asked),
     Check(
         "postfix-version",
         "The timeout and the default action of a single policy service can be set from Postfix 3.0 on.",
         needs_postfix(_version),
     ),
-    Check("postfix-running", "No mail comes in or leaves while it is stopped.", needs_postfix(_running)),
+    Check("postfix-running", "While it is stopped, no mail comes in or goes out.", needs_postfix(_running)),
     *LIST_CHECKS,
     *SOCKET_CHECKS,
     *RELAY_CHECKS,

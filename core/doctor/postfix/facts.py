@@ -1,4 +1,4 @@
-"""What is known of Postfix, and of the policy service as Postfix sees it."""
+"""Facts about Postfix, and about the policy service as Postfix reaches it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mailquota.core.doctor.paths import PathFacts, UserFacts
 
 RECIPIENT = "smtpd_recipient_restrictions"
 RELAY = "smtpd_relay_restrictions"
-# Restriction lists where a check may stand that does not decide about recipients there, and what Postfix asks with.
+# Other restriction lists that may have a check of mailquota, with the protocol state of Postfix's requests there.
 OTHER_LISTS = {
     "smtpd_client_restrictions": "CONNECT",
     "smtpd_helo_restrictions": "HELO",
@@ -43,7 +43,7 @@ Answer = Literal["answer", "missing", "refused", "denied", "silent", "closed", "
 
 
 class Smtpd(msgspec.Struct, frozen=True):
-    """A line of master.cf that runs smtpd. ``service`` is ``smtp/inet``; ``overrides`` are its -o options."""
+    """A service of master.cf that runs smtpd. ``service`` is like ``smtp/inet``; ``overrides`` are its options -o."""
 
     service: str
     chroot: bool
@@ -51,33 +51,33 @@ class Smtpd(msgspec.Struct, frozen=True):
 
     @property
     def port(self) -> str:
-        """Number or name of the port; ``smtpd`` of a service that postscreen hands connections to."""
+        """Number or name of the port; ``smtpd`` for the service that postscreen passes connections to."""
         return self.service.rpartition("/")[0].rpartition(":")[2]
 
 
-class Probe(msgspec.Struct, frozen=True):
-    """How a harmless request was met: ``text`` is what came, or the error in words."""
+class ProbeAnswer(msgspec.Struct, frozen=True):
+    """The result of a harmless request to a policy service: ``text`` is the answer, or the error."""
 
     result: Answer = "not asked"
     text: str = ""
 
 
 class SocketFacts(msgspec.Struct, frozen=True):
-    """An address of ``policy.listen``. ``folders`` lead to its file, from / on; both are unknown for inet."""
+    """An address of ``policy.listen``. ``folders`` are those above its file, from / on; inet has neither."""
 
     address: str
     file: PathFacts | None = None
     folders: tuple[PathFacts, ...] = ()
-    probe: Probe = Probe()
+    probe: ProbeAnswer = ProbeAnswer()
 
 
 class PostfixFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """``fault`` says why Postfix could not be asked; empty where it could.
+    """``fault`` is the reason why Postfix could not be asked, empty where it could.
 
-    ``values`` are PARAMETERS and the restriction classes as postconf expands them; what this version does not know is
-    missing. ``master_fault`` says why master.cf is unknown. ``absent`` are policy services that recipients are asked
-    about whose sockets do not exist, or whose ports of this machine nobody listens at, as they stand in the list.
-    ``running`` is None where only root could tell.
+    ``values`` are PARAMETERS and the restriction classes, expanded by postconf; parameters that this version does not
+    know are missing. ``master_fault`` is the reason why master.cf could not be read. ``absent`` are policy services in
+    lists for recipients whose socket does not exist, or at whose port of this machine nothing listens. ``running`` is
+    None where only root could find out.
     """
 
     fault: str = "not asked"
@@ -91,16 +91,16 @@ class PostfixFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def version(self) -> tuple[int, int]:
-        """Major and minor; (0, 0) where the text is none."""
+        """Major and minor version; (0, 0) where it is not known."""
         parts = [part for part in self.values.get("mail_version", "").replace("-", ".").split(".") if part.isdigit()]
         return (int(parts[0]), int(parts[1])) if len(parts) > 1 else (0, 0)
 
     @property
     def queue_directory(self) -> str:
-        """Where smtpd works, and all it sees when chrooted."""
+        """The queue directory, which is the root directory of a chrooted smtpd."""
         return self.values.get("queue_directory", "")
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of restriction lists of the administrator's own."""
+        """The names of restriction classes (smtpd_restriction_classes)."""
         return tuple(self.values.get("smtpd_restriction_classes", "").replace(",", " ").split())

@@ -1,7 +1,7 @@
-"""Where Postfix asks us: the restriction list that mail from outside meets, and our entries in it. Pure.
+"""Restriction lists of Postfix, and the entries in them by which Postfix asks mailquota. Pure.
 
-An option of the smtpd that takes mail from outside replaces the list of main.cf as a whole, so the list that is judged
-is that option where it asks us, or where nothing does; else the one of main.cf.
+An option ``-o`` in master.cf of the smtpd for mail from outside replaces the list of main.cf as a whole. So that option
+is judged where it asks mailquota, or where neither list does; else the list of main.cf.
 """
 
 from __future__ import annotations
@@ -14,19 +14,18 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from mailquota.core.base.text import visible
-from mailquota.core.doctor.facts import Facts
-from mailquota.core.doctor.model import Outcome, skip
+from mailquota.core.doctor.model import Facts, Outcome, skip
 from mailquota.core.doctor.postfix.facts import OTHER_LISTS, RECIPIENT, RELAY, PostfixFacts, Smtpd
 from mailquota.core.servers.postfix.restrictions import Entry, PolicyCheck, entries, policy_check, postfix_service
 
 RELOAD = "postfix reload"
-QUOTA_STATUS_PORTS = frozenset({"12340"})  # what Dovecot's documentation and the guides use
+QUOTA_STATUS_PORTS = frozenset({"12340"})  # of quota-status in Dovecot's documentation and in guides
 _SUBMISSION_PORTS = frozenset({"submission", "submissions", "smtps", "587", "465"})
 _INCOMING_PORTS = frozenset({"smtp", "25"})
 
 
-class List(msgspec.Struct, frozen=True):
-    """A restriction list: its parameter, and the service of master.cf that overrides it, "" for main.cf."""
+class RestrictionList(msgspec.Struct, frozen=True):
+    """A restriction list: parameter, text, and the service of master.cf that overrides it, "" for main.cf."""
 
     parameter: str
     text: str
@@ -34,17 +33,17 @@ class List(msgspec.Struct, frozen=True):
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """Taken apart."""
+        """The restrictions of the list."""
         return entries(self.text)
 
     def __str__(self) -> str:
         return f"{self.parameter} of {self.service} in master.cf" if self.service else self.parameter
 
     def change_to(self, text: str) -> str:
-        """The commands that put another text in its place."""
+        """The commands that replace the list by another text."""
         if not self.service:
             return f"postconf -e {shlex.quote(f'{self.parameter} = {text}')}\n{RELOAD}"
-        # postconf -P takes no blanks, so master.cf gets the name of a parameter that holds the list.
+        # An option in master.cf can't have blanks, so it refers to a new parameter that holds the list.
         name = re.sub(r"\W+", "_", f"mailquota_{self.service}_{self.parameter.removeprefix('smtpd_')}")
         override = f"{self.service}/{self.parameter}=${name}"
         return f"postconf -e {shlex.quote(f'{name} = {text}')}\npostconf -P {shlex.quote(override)}\n{RELOAD}"
@@ -60,7 +59,7 @@ def needs_postfix(judge: Callable[[Facts], Outcome]) -> Callable[[Facts], Outcom
 
 
 def needs_our_check(judge: Callable[[Facts], Outcome]) -> Callable[[Facts], Outcome]:
-    """The same check, skipped where Postfix does not ask us at all."""
+    """The same check, skipped where the judged list does not ask mailquota."""
 
     def judge_if_listed(facts: Facts) -> Outcome:
         if ours(facts, judged_list(facts)):
@@ -71,27 +70,27 @@ def needs_our_check(judge: Callable[[Facts], Outcome]) -> Callable[[Facts], Outc
 
 
 def is_submission(smtpd: Smtpd) -> bool:
-    """Whether users hand in mail there: by its port, or because only there they can log in."""
+    """Whether a service is for mail of the server's own users: by its port, or because they can log in there."""
     return smtpd.port in _SUBMISSION_PORTS or (
         smtpd.port not in _INCOMING_PORTS and smtpd.overrides.get("smtpd_sasl_auth_enable") == "yes"
     )
 
 
 def incoming(facts: PostfixFacts) -> tuple[Smtpd, ...]:
-    """The services that mail from outside comes in by: those of port 25 and behind postscreen, else the first."""
+    """The services for mail from outside: on port 25 or behind postscreen, else the first that is no submission."""
     found = tuple(one for one in facts.smtpds if one.port in _INCOMING_PORTS or one.service == "smtpd/pass")
     return found or tuple(one for one in facts.smtpds if not is_submission(one))[:1]
 
 
-def list_of(facts: PostfixFacts, parameter: str, smtpd: Smtpd | None = None) -> List:
-    """A list as one service has it."""
+def list_of(facts: PostfixFacts, parameter: str, smtpd: Smtpd | None = None) -> RestrictionList:
+    """A list as it applies to a service: its option in master.cf, else main.cf."""
     if smtpd is not None and parameter in smtpd.overrides:
-        return List(parameter, smtpd.overrides[parameter], smtpd.service)
-    return List(parameter, facts.values.get(parameter, ""))
+        return RestrictionList(parameter, smtpd.overrides[parameter], smtpd.service)
+    return RestrictionList(parameter, facts.values.get(parameter, ""))
 
 
-def judged_list(facts: Facts) -> List:
-    """The one to look at, and to mend."""
+def judged_list(facts: Facts) -> RestrictionList:
+    """The list for recipients that is judged and changed; see above for which one."""
     main = list_of(facts.postfix, RECIPIENT)
     asked_in_main = bool(ours(facts, main))
     for smtpd in incoming(facts.postfix):
@@ -101,27 +100,27 @@ def judged_list(facts: Facts) -> List:
     return main
 
 
-def checks_in(found: List) -> list[tuple[int, PolicyCheck]]:
-    """All policy services of a list, with their positions."""
+def checks_in(found: RestrictionList) -> list[tuple[int, PolicyCheck]]:
+    """The policy services in a list, with their positions among its entries."""
     asked = ((at, policy_check(entry)) for at, entry in enumerate(found.entries))
     return [(at, check) for at, check in asked if check is not None]
 
 
-def ours(facts: Facts, found: List) -> list[tuple[int, PolicyCheck]]:
-    """Those that are an address of ``policy.listen``."""
+def ours(facts: Facts, found: RestrictionList) -> list[tuple[int, PolicyCheck]]:
+    """The policy services in a list that are mailquota: by an address of ``policy.listen``."""
     addresses = our_addresses(facts)
     return [(at, check) for at, check in checks_in(found) if address_of(check.service, facts.postfix) in addresses]
 
 
 def asked_anywhere(facts: Facts) -> bool:
-    """Whether Postfix asks us in any list, be it one where that is of no use, or a class of restrictions."""
+    """Whether Postfix asks mailquota in any list, or in a restriction class, even where that has no effect."""
     others = (*OTHER_LISTS, RELAY, *facts.postfix.classes)
     lists = (judged_list(facts), *(list_of(facts.postfix, name) for name in others))
     return any(ours(facts, found) for found in lists)
 
 
-def quota_status(facts: Facts, found: List) -> list[tuple[int, PolicyCheck]]:
-    """Those that are Dovecot's, by the names and ports that guides use, or ``policy.compare_with``."""
+def quota_status(facts: Facts, found: RestrictionList) -> list[tuple[int, PolicyCheck]]:
+    """The policy services in a list that are Dovecot's: by usual names and ports, or by ``policy.compare_with``."""
     compared = facts.config.settings.policy.compare_address
     known = {_canonical(str(compared))} if compared else set()
     addresses = our_addresses(facts)
@@ -138,18 +137,18 @@ def _is_quota_status(address: str) -> bool:
 
 
 def our_addresses(facts: Facts) -> dict[str, str]:
-    """``policy.listen`` in a form that can be compared, with what Postfix would call each."""
+    """The addresses of ``policy.listen`` in a form that can be compared, each with the name that Postfix uses."""
     queue = facts.postfix.queue_directory
     return {_canonical(text): postfix_service(text, queue) for text in facts.config.settings.policy.listen}
 
 
 def our_service(facts: Facts) -> str:
-    """What Postfix should ask: our first address."""
+    """The service that Postfix should ask: the first address of ``policy.listen``."""
     return postfix_service(facts.config.settings.policy.listen[0], facts.postfix.queue_directory)
 
 
 def address_of(service: str, facts: PostfixFacts) -> str:
-    """A service of Postfix (unix:private/NAME, inet:HOST:PORT) in the form that ``our_addresses`` has."""
+    """A service of Postfix (unix:private/NAME, inet:HOST:PORT) in the form of the keys of ``our_addresses``."""
     kind, _, place = service.partition(":")
     if kind in {"unix", "local"}:
         return _canonical(f"unix:{os.path.join(facts.queue_directory, place)}")
@@ -161,10 +160,10 @@ def _canonical(address: str) -> str:
     if kind == "unix":
         return f"unix:{os.path.normpath(place)}"
     host, _, port = place.lower().rpartition(":")
-    host = host.strip("[]")  # Postfix takes them around any address
+    host = host.strip("[]")  # Postfix allows brackets around any address
     return f"{kind}:{'127.0.0.1' if host in {'', 'localhost', '0.0.0.0', '::'} else host}:{port}"  # noqa: S104
 
 
 def names(found: Iterable[Entry]) -> str:
-    """Entries for a sentence."""
+    """Entries as text for a message."""
     return visible(", ".join(str(entry) for entry in found))

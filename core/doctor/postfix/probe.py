@@ -1,6 +1,6 @@
-"""Asks Postfix for its settings, the file system for the socket, and the socket for an answer. Writes nothing.
+"""Gathers facts about Postfix: its settings, mailquota's policy sockets, and their answers. Writes nothing.
 
-MAIL_CONFIG in the environment says which instance is asked, as for all of Postfix's own commands.
+MAIL_CONFIG in the environment selects the instance of Postfix, as for all of Postfix's own commands.
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ from time import monotonic
 from mailquota.core.base import programs
 from mailquota.core.base.endpoints import SUN_PATH_MAX, ListenAddress
 from mailquota.core.doctor import paths
-from mailquota.core.doctor.postfix.facts import PARAMETERS, RECIPIENT, Answer, PostfixFacts, Probe, Smtpd, SocketFacts
+from mailquota.core.doctor.postfix.facts import (
+    PARAMETERS,
+    RECIPIENT,
+    Answer,
+    PostfixFacts,
+    ProbeAnswer,
+    Smtpd,
+    SocketFacts,
+)
 from mailquota.core.servers.postfix.maps import parse_map_file
 from mailquota.core.servers.postfix.restrictions import entries, policy_check
 from mailquota.core.settings.actions import PROBE
@@ -28,12 +36,12 @@ _THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def gather(config: Config, run: programs.Run = programs.run) -> PostfixFacts:
-    """Ask the Postfix of this machine; a socket is looked at even where Postfix can't be asked."""
+    """Facts about the Postfix of this machine. The sockets are examined even where Postfix can't be asked."""
     policy = config.settings.policy
     sockets = tuple(look_at(address) for address in policy.listen_addresses)
     said = run(["postconf", "-x", *PARAMETERS])
     values = parse_map_file(said.out)
-    fault = said.fault or ("" if "mail_version" in values else "postconf says nothing about mail_version")
+    fault = said.fault or ("" if "mail_version" in values else "postconf prints no mail_version")
     if fault:
         return PostfixFacts(fault=fault, sockets=sockets)
     facts = PostfixFacts(fault="", values=values)
@@ -52,7 +60,7 @@ def gather(config: Config, run: programs.Run = programs.run) -> PostfixFacts:
 
 
 def _running(values: dict[str, str], run: programs.Run) -> bool | None:
-    """master(8) in its test mode ends with 0 where no other holds the lock. Without root it ends with 1 always."""
+    """Whether Postfix runs; None without root. ``master -t`` ends with 0 where no other master holds its lock."""
     if "daemon_directory" not in values or os.geteuid():
         return None
     code = run([f"{values['daemon_directory']}/master", "-t"]).code
@@ -60,7 +68,7 @@ def _running(values: dict[str, str], run: programs.Run) -> bool | None:
 
 
 def _absent(values: dict[str, str], smtpds: tuple[Smtpd, ...]) -> Iterator[str]:
-    """Policy services whose socket is not there. What can't be seen from here may be."""
+    """Policy services without a listener. One that this user can't look at is not among them."""
     lists = [values.get(RECIPIENT, ""), *(one.overrides.get(RECIPIENT, "") for one in smtpds)]
     checks = (policy_check(entry) for text in lists for entry in entries(text))
     for service in dict.fromkeys(check.service for check in checks if check):
@@ -72,7 +80,7 @@ def _absent(values: dict[str, str], smtpds: tuple[Smtpd, ...]) -> Iterator[str]:
 
 
 def _is_refused(place: str) -> bool:
-    """Whether nobody listens at a port of this machine; nothing is sent to who does."""
+    """Whether nothing listens at HOST:PORT of this machine. A server that does gets a connection and no data."""
     host, _, port = place.rpartition(":")
     if host.strip("[]") not in _THIS_MACHINE or not port.isdecimal():
         return False
@@ -84,7 +92,7 @@ def _is_refused(place: str) -> bool:
 
 
 def _is_old(values: dict[str, str]) -> bool:
-    """Below level 1 a dash in master.cf's column chroot means yes."""
+    """Whether a dash in master.cf's column chroot means yes: with compatibility_level below 1."""
     return values.get("compatibility_level", "0").strip() in {"", "0"}
 
 
@@ -110,23 +118,24 @@ def parse_master(lines: str, options: str, *, dash_is_chroot: bool) -> tuple[Smt
             for name, value in overrides.items()
             if name.startswith(f"{service}/")
         }
-        found.append(Smtpd(service, fields[4] == "y" or (fields[4] == "-" and dash_is_chroot), own))
+        chroot = fields[4] == "y" or (fields[4] == "-" and dash_is_chroot)
+        found.append(Smtpd(service, chroot=chroot, overrides=own))
     return tuple(found)
 
 
 def look_at(address: ListenAddress) -> SocketFacts:
-    """A socket's file, the folders above it, and its answer."""
+    """The file of a socket, the folders above it, and the answer of the service."""
     if address.kind == "inet":
         return SocketFacts(str(address), probe=probe(address))
     file = paths.look(address.path)
-    asked = probe(address) if file.kind == "socket" else Probe()
-    return SocketFacts(str(address), file, paths.folders_above(address.path), asked)
+    asked = probe(address) if file.kind == "socket" else ProbeAnswer()
+    return SocketFacts(str(address), file=file, folders=paths.folders_above(address.path), probe=asked)
 
 
-def probe(address: ListenAddress, question: bytes = PROBE) -> Probe:
-    """Ask one harmless question and wait PATIENCE for the whole answer."""
+def probe(address: ListenAddress, question: bytes = PROBE) -> ProbeAnswer:
+    """Send a harmless request, and wait at most PATIENCE seconds for the whole answer."""
     if len(os.fsencode(address.path)) > SUN_PATH_MAX:
-        return Probe()
+        return ProbeAnswer()
     deadline = monotonic() + PATIENCE
     try:
         with contextlib.closing(_connect(address)) as sock:
@@ -136,14 +145,14 @@ def probe(address: ListenAddress, question: bytes = PROBE) -> Probe:
         return _no_answer(error)
 
 
-def _no_answer(error: Exception) -> Probe:
+def _no_answer(error: Exception) -> ProbeAnswer:
     if isinstance(error, (TimeoutError, BlockingIOError)):  # the second: its backlog is full
-        return Probe("silent", f"no answer within {PATIENCE:g} s")
+        return ProbeAnswer("silent", f"no answer within {PATIENCE:g} s")
     text = getattr(error, "strerror", None) or str(error)
     results: dict[type[Exception], Answer] = {
         FileNotFoundError: "missing", ConnectionRefusedError: "refused", PermissionError: "denied",
     }  # fmt: skip
-    return Probe(results.get(type(error), "closed"), text)
+    return ProbeAnswer(results.get(type(error), "closed"), text)
 
 
 def _connect(address: ListenAddress) -> socket.socket:
@@ -160,7 +169,7 @@ def _connect(address: ListenAddress) -> socket.socket:
     return sock
 
 
-def _answer(sock: socket.socket, deadline: float) -> Probe:
+def _answer(sock: socket.socket, deadline: float) -> ProbeAnswer:
     received = b""
     try:
         while b"\n\n" not in received and len(received) < _LONGEST_ANSWER:
@@ -170,10 +179,10 @@ def _answer(sock: socket.socket, deadline: float) -> Probe:
             received += part
     except OSError:
         if received[: len(_ANSWER)] in {b"", _ANSWER}:
-            raise  # else it is a greeting, which tells who is there
+            raise  # else it is a greeting, by which a foreign service is known
     if not received:
-        return Probe("closed", "the connection was closed without an answer")
-    return Probe("answer", received.decode(errors="replace"))
+        return ProbeAnswer("closed", "the connection was closed without an answer")
+    return ProbeAnswer("answer", received.decode(errors="replace"))
 
 
 def _receive(sock: socket.socket, deadline: float) -> bytes:

@@ -1,4 +1,4 @@
-"""Checks of who may use Postfix as a relay: lists that are edited for our sake must neither open nor close it. Pure."""
+"""Checks of relaying: the lists that are edited for mailquota must neither allow it to all nor refuse users. Pure."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import ipaddress
 import shlex
 
 from mailquota.core.base.text import visible
-from mailquota.core.doctor.facts import Facts
-from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together
+from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together
 from mailquota.core.doctor.postfix.facts import RECIPIENT, RELAY, PostfixFacts, Smtpd
-from mailquota.core.doctor.postfix.lists import RELOAD, List, incoming, is_submission, list_of, needs_postfix
+from mailquota.core.doctor.postfix.lists import RELOAD, RestrictionList, incoming, is_submission, list_of, needs_postfix
 from mailquota.core.servers.postfix.restrictions import RELAY_CONTROL, Entry, policy_check
 
 _SAFE = "permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination"
 _LOGGED_IN = "permit_sasl_authenticated"
 _LOCAL = ("127.0.0.0/8", "[::ffff:127.0.0.0]/104", "[::1]/128")
-_WIDEST = {4: 8, 6: 16}  # bits of a network that can still be somebody's own
+_WIDEST = {4: 8, 6: 16}  # shortest prefix of a network that may be one's own
 
 
 def _relay_control(facts: Facts) -> Outcome:
@@ -34,11 +33,11 @@ def _controlled(postfix: PostfixFacts, smtpd: Smtpd | None) -> Outcome:
     fix = f"postconf -e {shlex.quote(f'{RELAY} = {text}')}\n{RELOAD}"
     if relay.service:
         fix = f"postconf -PX {relay.service}/{RELAY}\n{fix}"
-    return fail(f"nothing in {relay} or {recipient} keeps strangers from relaying", fix)
+    return fail(f"nothing in {relay} or {recipient} refuses to relay mail for strangers", fix)
 
 
-def _controls(found: List) -> bool:
-    """Whether a list gets to an entry that ends relaying; a ``permit`` before it lets everybody through."""
+def _controls(found: RestrictionList) -> bool:
+    """Whether a list refuses to relay, and no ``permit`` before that entry allows all mail."""
     for entry in found.entries:
         if entry.name in RELAY_CONTROL:
             return True
@@ -54,7 +53,7 @@ def _networks(postfix: PostfixFacts) -> Outcome:
         return ok("")
     kept = " ".join(dict.fromkeys([*_LOCAL, *(text for text in listed if text not in wide)]))
     return fail(
-        f"mynetworks holds {visible(', '.join(wide))}: whoever is in there may relay",
+        f"mynetworks holds {visible(', '.join(wide))}: every client in there may relay",
         f"postconf -e {shlex.quote(f'mynetworks = {kept}')}\n{RELOAD}",
     )
 
@@ -70,31 +69,34 @@ def _is_wide(text: str) -> bool:
 def _submission(facts: Facts) -> Outcome:
     postfix = facts.postfix
     if postfix.master_fault:
-        return skip(f"master.cf could not be read: {postfix.master_fault}; run it as root")
+        return skip(f"master.cf could not be read: {postfix.master_fault}; run the doctor as root")
     services = [one for one in postfix.smtpds if is_submission(one)]
     if not services and postfix.values.get("smtpd_sasl_auth_enable") == "yes":
         services = list(incoming(postfix))
     blocked = [found for one in services if _stops_users(found := list_of(postfix, RECIPIENT, one))]
     outcomes = [
         fail(
-            f"{found}, which {_users(services)}, refuses foreign recipients before {_LOGGED_IN}",
+            f"{found}, which {_users(services)}, refuses recipients on other servers before {_LOGGED_IN}",
             found.change_to(f"{_LOGGED_IN}, {_without_permit(found)}"),
         )
         for found in dict.fromkeys(blocked)
     ]
-    return together(outcomes, ok("users who are logged in may send to everybody" if services else "nobody logs in"))
+    return together(
+        outcomes,
+        ok("users who are logged in may send to other servers" if services else "users can't log in to Postfix"),
+    )
 
 
 def _users(services: list[Smtpd]) -> str:
     return f"users of {', '.join(one.service for one in services)} meet"
 
 
-def _without_permit(found: List) -> str:
+def _without_permit(found: RestrictionList) -> str:
     return ", ".join(str(entry) for entry in found.entries if entry.name != _LOGGED_IN)
 
 
-def _stops_users(found: List) -> bool:
-    """Whether a list refuses foreign recipients before it lets those through who are logged in."""
+def _stops_users(found: RestrictionList) -> bool:
+    """Whether a list refuses recipients on other servers before it permits users who are logged in."""
     for entry in found.entries:
         if _lets_users_pass(entry):
             return False
@@ -110,14 +112,14 @@ def _lets_users_pass(entry: Entry) -> bool:
 RELAY_CHECKS: tuple[Check, ...] = (
     Check(
         "relay-control",
-        "A server that takes mail from anybody for anybody is used for spam within hours. smtpd_relay_restrictions, or "
-        "else smtpd_recipient_restrictions, must end with what refuses it.",
+        "A server that relays mail of strangers to other servers is abused for spam within hours. "
+        "smtpd_relay_restrictions, or else smtpd_recipient_restrictions, must refuse that.",
         needs_postfix(_relay_control),
     ),
     Check(
         "submission-relay",
-        "reject_unauth_destination in smtpd_recipient_restrictions refuses mail of your own users to other servers, "
-        "unless those who are logged in are permitted before it.",
+        "reject_unauth_destination in smtpd_recipient_restrictions refuses mail of this server's users to other "
+        "servers, unless permit_sasl_authenticated comes before it.",
         needs_postfix(_submission),
     ),
 )

@@ -1,4 +1,4 @@
-"""Checks of the way from Postfix to our policy socket: how it asks, file, rights, jail, answer. Pure."""
+"""Checks of the policy socket: how Postfix asks, the socket's file and its rights, chroot, and the answer. Pure."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ import shlex
 
 from mailquota.core.base.endpoints import SUN_PATH_MAX, parse_listen
 from mailquota.core.base.text import shown, visible
-from mailquota.core.doctor import starting
-from mailquota.core.doctor.facts import Facts
-from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from mailquota.core.doctor import start_commands
+from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from mailquota.core.doctor.paths import ENTER, WRITE, PathFacts, UserFacts, allows
 from mailquota.core.doctor.postfix.facts import RECIPIENT, SocketFacts
 from mailquota.core.doctor.postfix.lists import judged_list, list_of, needs_our_check, needs_postfix, our_service, ours
 from mailquota.core.servers.postfix.restrictions import PolicyCheck, place, without
 
-_LONG = 30.0  # seconds; Postfix asks twice, so a client waits twice as long and a second more
+_LONG = 30.0  # seconds; Postfix tries twice with a pause of a second, so a client waits for 61 s
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_AS_ROOT = "run it as root"
+_AS_ROOT = "run the doctor as root"
 
 
 def _checks(facts: Facts) -> list[PolicyCheck]:
@@ -26,7 +25,7 @@ def _checks(facts: Facts) -> list[PolicyCheck]:
 
 
 def _rewritten(facts: Facts) -> str:
-    """The list with our check as it should be."""
+    """The commands that write the list with mailquota's entry as it should be."""
     found = judged_list(facts)
     text = without(found.text, {check.service for check in _checks(facts)})
     return found.change_to(place(text, our_service(facts)))
@@ -37,7 +36,7 @@ def _option(facts: Facts, check: PolicyCheck, name: str) -> str:
 
 
 def _seconds(text: str) -> float | None:
-    """A time of Postfix: a number and one unit, seconds without."""
+    """A time of Postfix in seconds: a number with a unit, or seconds without one. None for any other text."""
     match = re.fullmatch(r"([0-9]+)([smhdw]?)", text.strip().lower())
     return float(match[1]) * _UNITS[match[2]] if match else None
 
@@ -46,7 +45,7 @@ def _timeout(facts: Facts) -> Outcome:
     text = _option(facts, _checks(facts)[0], "timeout")
     seconds = _seconds(text)
     if seconds is None:
-        return skip(f"smtpd_policy_service_timeout is {shown(text)}, which is no time")
+        return skip(f"smtpd_policy_service_timeout is {shown(text)}, which is not a time")
     if seconds > _LONG:
         return warn(
             f"Postfix waits {text} for an answer, and asks twice: {2 * seconds + 1:g} s in all", _rewritten(facts)
@@ -60,7 +59,9 @@ def _default_action(facts: Facts) -> Outcome:
     if word == "DUNNO":
         return ok("without an answer Postfix goes on (default_action=DUNNO)")
     if word in {"OK", "PERMIT", "RELAY"}:
-        return warn(f"default_action={visible(text)} skips all restrictions behind it", _rewritten(facts))
+        return warn(
+            f"without an answer, default_action={visible(text)} skips all later restrictions", _rewritten(facts)
+        )
     return warn(f"without an answer Postfix says {shown(text)} to every recipient", _rewritten(facts))
 
 
@@ -69,7 +70,7 @@ def _file(facts: Facts) -> Outcome:
     if unasked and all(one.file is not None and one.file.kind == "missing" for one in facts.postfix.sockets):
         return skip("there is no socket, and Postfix asks for none: see policy-service-listed and engine")
     if not facts.postfix.sockets:
-        return skip(f"the places in Postfix could not be looked at: {facts.postfix.fault}")
+        return skip(f"the sockets could not be examined: {facts.postfix.fault}")
     outcomes = [_one_file(facts, one) for one in facts.postfix.sockets]
     return together(outcomes, ok(f"{', '.join(one.address for one in facts.postfix.sockets)}: in place"))
 
@@ -87,18 +88,20 @@ def _one_file(facts: Facts, one: SocketFacts) -> Outcome:
     if file.kind == "closed":
         return skip(f"{file.fault}: {_AS_ROOT}")
     if file.kind == "missing":
-        return fail(f"there is no socket {path}: mailquota does not run, or listens elsewhere", starting.reopen(facts))
+        return fail(
+            f"there is no socket {path}: mailquota does not run, or listens elsewhere", start_commands.reopen(facts)
+        )
     if file.kind != "socket":  # mailquota replaces nothing but a socket
-        return fail(f"{path} is a {file.kind}, not a socket", f"mv {name} {name}.old\n{starting.reopen(facts)}")
+        return fail(f"{path} is a {file.kind}, not a socket", f"mv {name} {name}.old\n{start_commands.reopen(facts)}")
     stale = one.probe.result == "refused"
-    return fail(f"{path} is stale: nobody listens there any more", starting.restart(facts)) if stale else ok("")
+    return fail(f"{path} is stale: nothing listens there any more", start_commands.restart(facts)) if stale else ok("")
 
 
 def _rights(facts: Facts) -> Outcome:
     owner = facts.postfix.owner
     if owner is None:
         name = facts.postfix.values.get("mail_owner", "")
-        return skip(f"there is no user {shown(name)}, as which Postfix would connect (mail_owner)")
+        return skip(f"there is no user {shown(name)}, which is Postfix's mail_owner")
     outcomes = [_one_rights(one, owner, facts.postfix.queue_directory) for one in facts.postfix.sockets]
     return together(outcomes, ok(f"user {owner.name} may connect"))
 
@@ -125,7 +128,7 @@ def _socket(file: PathFacts, owner: UserFacts) -> Outcome:
     return fail(
         f"user {owner.name} may not connect to {shown(file.path, 200)} ({file.rights})",
         f"chown {shlex.quote(owner.name)} {name}\nchmod u+rw {name}\n"
-        "# lasting: socket_user and socket_mode in [policy] of mailquota's settings, or its systemd socket unit",
+        "# to keep it: set socket_user and socket_mode in [policy] of mailquota's settings, or systemd's socket unit",
     )
 
 
@@ -136,7 +139,7 @@ def _folder(folder: PathFacts, owner: UserFacts, queue: str) -> Outcome:
     if may:
         return ok("")
     name = shlex.quote(folder.path)
-    # Postfix wants its own folders private (postfix-files(5)); others only have to be passed through.
+    # Folders below the queue directory have to stay private to Postfix (postfix-files(5)).
     fix = f"chown {shlex.quote(owner.name)} {name}\nchmod u+rwx {name}"
     private = folder.path.startswith(queue.rstrip("/") + "/") and folder.path != queue
     return fail(
@@ -151,17 +154,17 @@ def _jail(facts: Facts) -> Outcome:
     jailed = [one for one in facts.postfix.smtpds if one.chroot and ours(facts, list_of(facts.postfix, RECIPIENT, one))]
     checks = [check for check in _checks(facts) if check.service.startswith(("unix:/", "local:/"))]
     if not jailed or not checks:
-        how = f"below {facts.postfix.queue_directory}" if jailed else "no smtpd that asks is in a jail"
+        how = f"below {facts.postfix.queue_directory}" if jailed else "no smtpd that asks is chrooted"
         return ok(f"smtpd reaches {', '.join(check.service for check in _checks(facts))}: {how}")
     services = ", ".join(one.service for one in jailed)
-    found = f"{services} sees nothing outside {facts.postfix.queue_directory}, so {checks[0].service} is not there"
+    found = f"{services} is chrooted to {facts.postfix.queue_directory}, where {checks[0].service} does not exist"
     if not our_service(facts).startswith("unix:/"):
         return fail(found, _rewritten(facts))
     unlock = "\n".join(f"postconf -F {shlex.quote(f'{one.service}/chroot=n')}" for one in jailed)
     queue = facts.postfix.queue_directory
     return fail(
         found,
-        f'# better: policy.listen = ["unix:{queue}/private/mailquota"] in mailquota\'s settings.\n# Without the jail:\n'
+        f'# better: policy.listen = ["unix:{queue}/private/mailquota"] in mailquota\'s settings\n# or without chroot:\n'
         f"{unlock}\npostfix reload",
     )
 
@@ -180,10 +183,12 @@ def _one_answer(facts: Facts, one: SocketFacts) -> Outcome:
     if probe.result == "denied":
         return skip(f"{one.address}: permission denied; {_AS_ROOT}")
     if probe.result == "silent":
-        return fail(f"{one.address} takes connections, but does not answer ({probe.text})", starting.restart(facts))
+        return fail(
+            f"{one.address} takes connections, but does not answer ({probe.text})", start_commands.restart(facts)
+        )
     if probe.result in {"missing", "not asked"}:
         return skip(f"{one.address} could not be asked: see policy-socket")
-    return fail(f"{one.address}: {visible(probe.text)}", starting.restart(facts))
+    return fail(f"{one.address}: {visible(probe.text)}", start_commands.restart(facts))
 
 
 def _text(facts: Facts, address: str, text: str) -> Outcome:
@@ -204,7 +209,7 @@ def _text(facts: Facts, address: str, text: str) -> Outcome:
 
 
 def _who(address: str) -> str:
-    """How to find out who listens there, and what then."""
+    """The command that shows which program listens at an address."""
     place_ = parse_listen(address)
     wanted = f"-xlp src {shlex.quote(place_.path)}" if place_.kind == "unix" else f"-tlp sport = :{place_.port}"
     return f"ss {wanted}\n# stop that service, or choose another address in policy.listen of mailquota's settings"
@@ -213,35 +218,36 @@ def _who(address: str) -> str:
 SOCKET_CHECKS: tuple[Check, ...] = (
     Check(
         "policy-service-timeout",
-        "While mailquota hangs, every sender waits this long twice; the default of 100 s ties up all of Postfix.",
+        "While mailquota hangs, each client waits this long twice; with the default of 100 s all processes of smtpd "
+        "are soon in use.",
         needs_our_check(_timeout),
     ),
     Check(
         "policy-service-default-action",
-        "While mailquota is stopped, Postfix answers this. By default it defers all mail: 451 Server configuration "
+        "Postfix uses this answer while mailquota is stopped. The default defers all mail: 451 Server configuration "
         "problem.",
         needs_our_check(_default_action),
     ),
     Check(
         "policy-socket",
-        "Postfix asks through this socket. While it is missing or stale, each recipient gets the default action after "
-        "a second.",
+        "Postfix asks mailquota by this socket. While it is missing or stale, the default action decides about each "
+        "recipient, after a second.",
         _file,
     ),
     Check(
         "policy-socket-rights",
-        "smtpd connects as Postfix's own user, who must be able to reach and to write the socket.",
+        "smtpd connects as Postfix's own user, which must be able to enter the folders above the socket and to write "
+        "to it.",
         needs_postfix(_rights),
     ),
     Check(
         "policy-socket-jail",
-        "Debian's smtpd is chrooted: it sees its queue directory as the whole file system, and an absolute path leads "
-        "nowhere in it.",
+        "Debian's smtpd is chrooted to its queue directory: an absolute path does not exist for it.",
         needs_our_check(_jail),
     ),
     Check(
         "policy-service-answers",
-        "A service that hangs, or a foreign one at our address, decides about all mail instead of mailquota.",
+        "If mailquota hangs, or another service listens at its address, limits are not enforced.",
         _answers,
     ),
 )

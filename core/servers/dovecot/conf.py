@@ -1,7 +1,7 @@
-"""What ``doveconf -n`` prints, of Dovecot 2.3 and 2.4, and what can be told from it. Pure.
+"""Reads the output of ``doveconf -n`` of Dovecot 2.3 and 2.4: its blocks, and settings that mailquota needs. Pure.
 
-Facts behind this: ``doveconf -h NAME`` prints an empty line for a name that does not exist, so only ``-n`` tells what
-is set; settings inside a ``quota`` block beat those outside it; 2.3 keeps quota settings in ``plugin { }``, where a
+``doveconf -h NAME`` prints an empty line for a setting that does not exist, so only ``-n`` shows whether one is set.
+Settings inside a ``quota`` block win over those outside it. Dovecot 2.3 keeps quota settings in ``plugin { }``, where a
 percent sign is written ``%%``.
 """
 
@@ -25,7 +25,7 @@ _DEFAULT_ERROR = "Quota exceeded (mailbox for user is full)"
 
 @dataclass(slots=True)
 class Block:
-    """A ``kind name { }``; the whole file is one without a kind."""
+    """A block ``kind name { }`` with its settings and inner blocks; the whole output is a block without a kind."""
 
     kind: str = ""
     name: str = ""
@@ -38,7 +38,7 @@ class Block:
 
 
 def parse_doveconf(text: str) -> Block:
-    """The tree of blocks. Nothing in it is an error: lines that mean nothing are skipped."""
+    """The output as a tree of blocks. Lines that are no setting and no block are skipped; nothing is an error."""
     stack = [Block()]
     for raw in text.splitlines():
         line = raw.strip()
@@ -54,12 +54,12 @@ def parse_doveconf(text: str) -> Block:
 
 
 def driver_of(block: Block) -> str:
-    """Of a user or password database. 2.4's is the name of its block unless it says otherwise; 2.3's has no name."""
+    """The driver of a user or password database. In 2.4 the block's name is the driver unless it sets another one."""
     return block.values.get("driver") or block.values.get(f"{block.kind}_driver") or block.name
 
 
 def is_whole(text: str) -> bool:
-    """Whether no block is left open, as where a text was cut off."""
+    """Whether every block is closed; an output that was cut off leaves one open."""
     lines = [line.strip() for line in text.splitlines()]
     opened = sum(1 for line in lines if _BLOCK.fullmatch(line) and not _VALUE.fullmatch(line))
     return opened <= lines.count("}")
@@ -72,24 +72,24 @@ def _unquoted(text: str) -> str:
 
 
 def dovecot_version(text: str) -> tuple[int, int]:
-    """Major and minor version, from the first line of doveconf or ``dovecot --version``; (0, 0) where it says none."""
+    """Major and minor version in the first line of doveconf's output; (0, 0) where it has none."""
     return dovecot_release(text)[:2]
 
 
 def dovecot_release(text: str) -> tuple[int, int, int]:
-    """The version with its third number, which is 0 where there is none."""
+    """The version with its third number, 0 where that is missing; (0, 0, 0) without any version."""
     match = _VERSION.match(text)
     return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else (0, 0, 0)
 
 
 def config_file(text: str) -> str:
-    """Dovecot's main file, which doveconf names in its first line; empty where it does not."""
+    """The path of Dovecot's main file, which doveconf prints in its first line; empty where it is missing."""
     match = _FILE.match(text)
     return match[1].strip() if match else ""
 
 
 def trash_names(doveconf_text: str) -> list[str]:
-    """The mailboxes marked ``special_use = \\Trash`` in private namespaces, without the namespace's prefix."""
+    """The mailboxes with ``special_use = \\Trash`` in private namespaces, without the namespace's prefix."""
     names = []
     for namespace in parse_doveconf(doveconf_text).of_kind("namespace"):
         if namespace.values.get("type", "private") != "private":
@@ -102,7 +102,7 @@ def trash_names(doveconf_text: str) -> list[str]:
 
 
 def quota_grace(text: str) -> str | None:
-    """The grace in the form of our settings; None where the server says nothing of quotas."""
+    """Dovecot's grace, in the form of the setting ``policy.grace``; None where Dovecot has no quota."""
     conf = parse_doveconf(text)
     if dovecot_version(text) < (2, 4):
         grace = plugin_values(conf).get("quota_grace", "").replace("%%", "%")
@@ -112,11 +112,11 @@ def quota_grace(text: str) -> str | None:
         grace = values.get("quota_storage_grace") or values.get("storage_grace", "")
         if grace:
             return grace.replace(" ", "")
-    return "10M" if quotas else None  # 2.4's own default: a size, no longer a share of the limit
+    return "10M" if quotas else None  # the default of 2.4; that of 2.3 is 10% of the limit
 
 
 def status_answers(text: str) -> dict[str, str]:
-    """The answer texts of quota-status that are set, by the names of our settings."""
+    """The answers of quota-status that are set, by the names of the settings in [policy]: success, nouser …"""
     conf = parse_doveconf(text)
     modern = dovecot_version(text) >= (2, 4)
     values = conf.values if modern else plugin_values(conf)
@@ -125,18 +125,21 @@ def status_answers(text: str) -> dict[str, str]:
     for name in ("success", "nouser", "overquota", "toolarge"):
         answer = values.get(f"quota_status_{name}", "")
         plain = answer.replace("%{error}", error) if modern else answer.replace("%%", "%")
-        if plain and "%{" not in plain:  # any other variable depends on the user
+        if plain and "%{" not in plain:  # an answer with another variable differs by user
             answers[name] = plain
     return answers
 
 
 def plugin_values(conf: Block) -> dict[str, str]:
-    """The settings of 2.3's plugins."""
+    """The settings in 2.3's blocks ``plugin``."""
     return {name: value for block in conf.of_kind("plugin") for name, value in block.values.items()}
 
 
 def path_template(text: str, *, modern: bool) -> str | None:
-    """Dovecot's variables as ``{user}`` and ``{domain}``; None if there is any other. Lower-casing is ours."""
+    """A path with Dovecot's variables as ``{user}`` and ``{domain}``; None where it has any other variable.
+
+    Filters that make a name lower case are dropped: mailquota has all addresses in lower case.
+    """
     unknown = "{" in _SHORT.sub("", text)
 
     def translate(match: re.Match[str]) -> str:
@@ -155,7 +158,7 @@ def path_template(text: str, *, modern: bool) -> str | None:
 
 
 def _pipeline(expression: str) -> str | None:
-    """2.4's ``%{user | domain | lower}``."""
+    """A variable of 2.4 with filters, ``user | domain | lower``, in the form of path_template."""
     name, *filters = (part.strip() for part in expression.split("|"))
     if name != "user" or not {"username", "domain", "lower"}.issuperset(filters):
         return None
@@ -166,9 +169,9 @@ def _pipeline(expression: str) -> str | None:
 
 
 def dovecot_tool(doveadm: str, tool: str) -> list[str]:
-    """The command for another of Dovecot's tools, made from the setting ``mailstore.doveadm``.
+    """The command line of another tool of Dovecot (doveconf, dovecot-lda), by the setting ``mailstore.doveadm``.
 
-    What leads to doveadm leads to the tool: words before it (chroot, sudo), its folder, and its ``-c``.
+    It takes over from that setting what stands before doveadm (chroot, sudo), doveadm's folder, and its option ``-c``.
     """
     words = [] if doveadm in {"auto", "off"} or doveadm.startswith(("http:", "https:")) else _split(doveadm)
     at = next((place for place, word in enumerate(words) if PurePosixPath(word).name == "doveadm"), None)
@@ -181,7 +184,7 @@ def dovecot_tool(doveadm: str, tool: str) -> list[str]:
 def _split(command: str) -> list[str]:
     try:
         return shlex.split(command)
-    except ValueError:  # an open quote; the check of the setting says so
+    except ValueError:  # an open quote; the setting's own check refuses it
         return []
 
 

@@ -1,8 +1,9 @@
-"""Dovecot's doveadm HTTP API: what the tool doveadm does, over the network. Blocking; always called in a thread.
+"""Dovecot's doveadm HTTP API: the commands of doveadm over the network. All calls block, so they are made in threads.
 
-One command a request, as its documentation advises. Dovecot answers 200 to a command that failed and says so in the
-body, with the exit codes of the command; to what it can't make sense of it closes the connection without an answer.
-The secret may be the API key or the password of the user ``doveadm``; which of the two is found out by trying.
+Each request has one command, as Dovecot's documentation advises. Dovecot answers with status 200 even where the command
+failed; the body then has the exit code of the command. To a request that it does not understand it closes the
+connection without an answer. The secret of the settings may be the API key or the password of the user ``doveadm``:
+both are tried.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from mailquota.core.servers.dovecot.doveadm import (
     ONE_USER_TIMEOUT,
     TIMEOUT,
     TrashMessage,
-    only,
+    quota_of_one,
 )
 from mailquota.core.servers.dovecot.quota_rows import MailboxSize, Quota, Row, mailbox_sizes, quotas
 
@@ -36,35 +37,42 @@ _UNAUTHORIZED = 401
 
 
 class _NoMailboxError(MailquotaError):
-    """The mailbox is not there."""
+    """There is no such mailbox."""
 
 
 class HttpDoveadm:
-    """``url`` is like ``http://127.0.0.1:8080``."""
+    """A DoveadmTool that uses the API at ``url``, like ``http://127.0.0.1:8080``."""
 
     def __init__(self, url: str, secret: str) -> None:
         self.url = url.rstrip("/")
         parts = urlsplit(url)
         self._secure = parts.scheme == "https"
-        self._place = parts.hostname or "", parts.port
+        self._address = parts.hostname or "", parts.port
         key = "X-Dovecot-API " + base64.b64encode(secret.encode()).decode()
         password = "Basic " + base64.b64encode(f"doveadm:{secret}".encode()).decode()
-        self._ways: tuple[str, ...] = (key, password)
+        self._authorizations: tuple[str, ...] = (key, password)
 
     def recalc(self, user: str) -> None:
-        """See Tool. It never fails by HTTP; but what Dovecot could not count it can't tell either."""
+        """Recount a mailbox.
+
+        Over HTTP Dovecot reports no error of a recount. But after one that failed it does not know the usage either, so
+        that is asked for, and its error raised.
+        """
         self._ask("quotaRecalc", user)
         try:
             self.quota(user)
         except MailquotaError as error:
-            raise MailquotaError(f"Dovecot could not count it, its log says why ({error})") from error
+            raise MailquotaError(f"Dovecot could not recount the mailbox; see its log ({error})") from error
 
     def mailboxes(self, user: str) -> list[str]:
-        """See Tool."""
+        """The names of all mailboxes of a user, in UTF-8."""
         return [row["mailbox"] for row in self._ask("mailboxList", user)]
 
     def trash(self, user: str, mailbox: str, before: float | None) -> list[TrashMessage]:
-        """See Tool. Times come as seconds, because the server would write them in a zone of its own."""
+        """The messages of one mailbox, or those saved before a time; none where there is no such mailbox.
+
+        Times are asked for as seconds since the epoch: as text they would be in the server's time zone.
+        """
         fields = ["uid", "size.physical", "date.saved.unixtime"]
         ages = ["all"] if before is None else ["savedbefore", str(int(before))]
         with contextlib.suppress(_NoMailboxError):
@@ -73,21 +81,21 @@ class HttpDoveadm:
         return []
 
     def expunge(self, user: str, mailbox: str, uids: Iterable[int]) -> None:
-        """See Tool."""
+        """Remove exactly these messages. It is no error if the mailbox is gone."""
         wanted = ",".join(map(str, sorted(uids)))
         with contextlib.suppress(_NoMailboxError):
             self._ask("expunge", user, query=["mailbox", mailbox, "uid", wanted])
 
     def quota(self, user: str) -> Quota:
-        """See Tool."""
-        return only(quotas(self._ask("quotaGet", user, seconds=ONE_USER_TIMEOUT), user), user)
+        """The usage of a user."""
+        return quota_of_one(quotas(self._ask("quotaGet", user, seconds=ONE_USER_TIMEOUT), user), user)
 
     def quota_all(self) -> Iterator[tuple[str, Quota | MailquotaError | None]]:
-        """See Tool. The answer comes as a whole when Dovecot is done with all users."""
+        """The usage of all users. Dovecot sends the answer when it has counted all of them."""
         yield from quotas(self._send("quotaGet", "", {"allUsers": True}, ALL_USERS_TIMEOUT))
 
     def sizes(self, user: str) -> list[MailboxSize]:
-        """See Tool."""
+        """The mailboxes of a user with their messages and virtual sizes in bytes."""
         return mailbox_sizes(self._ask("mailboxStatus", user, field=["messages", "vsize"], mailboxMask=["*"]))
 
     def _ask(self, command: str, user: str, seconds: float = TIMEOUT, **parameters: object) -> list[Row]:
@@ -95,16 +103,16 @@ class HttpDoveadm:
 
     def _send(self, command: str, user: str, parameters: dict[str, Any], seconds: float) -> list[Row]:
         body = msgspec.json.encode([[command, parameters, _TAG]])
-        for way in self._ways:
-            status, data = self._post(body, way, seconds)
+        for authorization in self._authorizations:
+            status, data = self._post(body, authorization, seconds)
             if status != _UNAUTHORIZED:
-                self._ways = (way,)
+                self._authorizations = (authorization,)  # the one that was accepted
                 return _rows(status, data, command, user)
         raise MailquotaError(f"{self.url} does not accept the password of mailstore.doveadm_password_file")
 
     def _post(self, body: bytes, authorization: str, seconds: float) -> tuple[int, bytes]:
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-        connection = kind(*self._place, timeout=seconds)
+        connection = kind(*self._address, timeout=seconds)
         try:
             headers = {"Content-Type": "application/json", "Authorization": authorization}
             connection.request("POST", "/doveadm/v1", body, headers)
@@ -119,7 +127,7 @@ class HttpDoveadm:
 
 
 def _rows(status: int, data: bytes, command: str, user: str) -> list[Row]:
-    """The rows of an answer, or its error."""
+    """The rows of an answer; raises its error."""
     try:
         (kind, result, _), *_ = msgspec.json.decode(data, type=list[tuple[str, Any, str]])
     except (msgspec.DecodeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Modified UTF-7, in which mailbox names lie on disk (RFC 3501, 5.1.3). Pure."""
+"""Modified UTF-7, the encoding of mailbox names in Maildir++ (RFC 3501, section 5.1.3). Pure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import base64
 import re
 
 _SHIFTED = re.compile(r"&([^-]*)-")
-_PLAIN = re.compile(r"[ -%'-~]*")  # stands for itself: printable ASCII but &
+_PLAIN = re.compile(r"[ -%'-~]*")  # printable ASCII without &, which is not encoded
 _OTHER = re.compile(r"[^ -~]+|&")
 
 
 def decode(name: str) -> str:
-    """As people read it. What is not modified UTF-7 stays as it is."""
+    """The name as Unicode text. A name that is not valid modified UTF-7 is returned as it is."""
     try:
         return _SHIFTED.sub(_decode_shifted, name)
     except ValueError:
@@ -19,12 +19,12 @@ def decode(name: str) -> str:
 
 
 def encode(text: str) -> str:
-    """The one right form. Raises ValueError for what is no text."""
+    """The name in modified UTF-7. Raises ValueError for text that can't be encoded, as with lone surrogates."""
     return _OTHER.sub(_shift, text)
 
 
 def is_canonical(name: str) -> bool:
-    """Whether a name is in the one right form: a folder that is named otherwise is none to Dovecot."""
+    """Whether a name is valid and encoded as Dovecot encodes it; Dovecot ignores folders with other names."""
     if _PLAIN.fullmatch(name):
         return True
     try:

@@ -1,8 +1,8 @@
-"""How Dovecot keeps quota, by what ``doveconf -n`` prints, of 2.3 and 2.4. Pure.
+"""How Dovecot keeps quota, by the output of ``doveconf -n`` of 2.3 and 2.4. Pure.
 
 2.3 has ``plugin { quota = BACKEND:NAME:…  quota_rule2 = FOLDER:… }``, 2.4 a block ``quota NAME { driver = … }``, whose
-default is ``count``, and ``quota_ignore`` in the block of a mailbox. Rules that a user database gives to single users
-can't be seen here.
+default is ``count``, and ``quota_ignore`` in the block of a mailbox. Rules that a user database gives for single users
+are not in that output.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from collections.abc import Iterator
 import msgspec
 
 from mailquota.core.servers.dovecot.conf import Block, dovecot_version, parse_doveconf, plugin_values
-from mailquota.core.servers.dovecot.ignored import FolderRule
+from mailquota.core.servers.dovecot.folder_names import FolderRule
 
-_MAILDIR = {"", "auto", "maildir"}  # formats that may be Maildir; Dovecot finds out by itself where nothing is set
+_MAILDIR = {"", "auto", "maildir"}  # formats that may be Maildir; where none is set Dovecot detects it
 _DICT_OPTIONS = {"noenforcing", "ignoreunlimited", "hidden", "no-unset"}
 _SQL_DICTS = ("mysql:", "sqlite:")
 _MODERN = (2, 4)
-_UNSPEAKABLE = frozenset("/=")  # of a quota's name in an option -o
+_NOT_IN_OPTION = frozenset("/=")  # characters of a quota's name that an option -o can't have
 
 
 class QuotaFacts(msgspec.Struct, frozen=True):
-    """``backend`` is empty where Dovecot keeps no quota, or can't be asked; ``dict_uri`` is that of backend dict.
+    """``backend`` is empty where Dovecot keeps no quota or could not be asked; ``dict_uri`` is set for backend dict.
 
-    ``plain``: folders lie in the Maildir as ``.Folder``, which is Dovecot's default for it (Maildir++).
-    ``version`` is (0, 0) where Dovecot said nothing. ``roots`` are all quotas: of 2.3 setting and text, of 2.4 name and
-    nothing.
+    ``plain``: folders are stored in the Maildir as ``.Folder``, Dovecot's default layout (Maildir++). ``version`` is
+    (0, 0) where it is not known. ``roots`` are all quotas, as pairs: of 2.3 the setting and its text, of 2.4 the name
+    and "".
     """
 
     backend: str = ""
@@ -39,31 +39,31 @@ class QuotaFacts(msgspec.Struct, frozen=True):
 
 
 def quota_facts(text: str) -> QuotaFacts:
-    """What can be told; nothing in the text is an error."""
+    """Read the output of ``doveconf -n``; nothing in it is an error."""
     conf, version = parse_doveconf(text), dovecot_version(text)
     facts = _modern(conf) if version >= _MODERN else _old(conf)
     return msgspec.structs.replace(facts, version=version)
 
 
 def may_be_maildir(facts: QuotaFacts) -> bool:
-    """Whether what is put into a Maildir may be seen by Dovecot."""
+    """Whether Dovecot may store mail as Maildir, so that it sees mail that is put into one."""
     return facts.mail_format in _MAILDIR
 
 
 def unenforced(facts: QuotaFacts) -> list[str]:
-    """The settings, each for an option ``-o`` of Dovecot's tools, with which a full mailbox takes one more mail.
+    """Settings, each for an option ``-o`` of Dovecot's tools, that let a full mailbox take one more mail.
 
-    The mail is counted all the same. 2.4 takes no word of what 2.3 understands, nor the other way round.
+    The mail is still counted. 2.3 and 2.4 have different settings, and each ignores those of the other.
     """
     if facts.version < _MODERN:
         return [f"plugin/{name}={_noenforcing(root)}" for name, root in facts.roots]
-    # A quota block that says itself what it enforces is stronger than the setting outside it.
-    named = [f"quota/{name}/quota_enforce=no" for name, _ in facts.roots if not _UNSPEAKABLE.intersection(name)]
+    # A setting inside a quota block wins over the one outside it.
+    named = [f"quota/{name}/quota_enforce=no" for name, _ in facts.roots if not _NOT_IN_OPTION.intersection(name)]
     return ["quota_enforce=no", *named] if facts.roots else []
 
 
 def _noenforcing(root: str) -> str:
-    """``BACKEND:NAME:OPTION:…``, where dict has a user name before its options."""
+    """Add an option to ``BACKEND:NAME:OPTION:…``; backend dict has a user name before its options."""
     words = root.split(":")
     fixed = 3 if words[0] == "dict" else 2
     words += [""] * (fixed - len(words))
@@ -71,10 +71,10 @@ def _noenforcing(root: str) -> str:
 
 
 def choose_driver(facts: QuotaFacts, *, doveadm: bool) -> str:
-    """The driver that ``auto`` stands for: the one whose figures are Dovecot's.
+    """The driver that ``auto`` stands for: the one that gives the usage that Dovecot itself counts.
 
-    ``doveadm``: whether there is one. It alone knows folders that lie elsewhere. Where nothing can be known it is
-    ``maildir``, which counts the folders where there is no maildirsize.
+    ``doveadm``: whether it can be run. It is needed where folders have another layout than Maildir++. Where Dovecot's
+    quota is not known the driver is ``maildir``, which counts the files where there is no maildirsize.
     """
     if not facts.plain and doveadm:
         return "doveadm"
@@ -91,11 +91,18 @@ def _old(conf: Block) -> QuotaFacts:
     mail_format, *options = conf.values.get("mail_location", "").split(":")
     plain = all(option.lower() == "layout=maildir++" for option in options if option.upper().startswith("LAYOUT="))
     dict_uri = _dict_uri(conf, rest) if backend == "dict" else ""
-    return QuotaFacts(backend, mail_format, dict_uri, _old_rules(plugin), plain, roots=tuple(_old_roots(plugin)))
+    return QuotaFacts(
+        backend=backend,
+        mail_format=mail_format,
+        dict_uri=dict_uri,
+        rules=_old_rules(plugin),
+        plain=plain,
+        roots=tuple(_old_roots(plugin)),
+    )
 
 
 def _old_roots(plugin: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """quota, quota2 and so on, up to the first gap."""
+    """The settings quota, quota2 and so on, up to the first that is missing: Dovecot stops there, too."""
     number, name = 1, "quota"
     while name in plugin:
         yield name, plugin[name]
@@ -104,7 +111,7 @@ def _old_roots(plugin: dict[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _dict_uri(conf: Block, root: str) -> str:
-    """``NAME:USER:OPTION:…:URI``. A URI ``proxy::NAME`` leads to an entry of the block dict."""
+    """The URI in ``NAME:USER:OPTION:…:URI``; for ``proxy::NAME`` that of the entry NAME in the block dict."""
     words = root.split(":")[2:]
     while words and (words[0] in _DICT_OPTIONS or words[0].startswith("ns=")):
         del words[0]
@@ -116,15 +123,16 @@ def _dict_uri(conf: Block, root: str) -> str:
 
 
 def _old_rules(plugin: dict[str, str]) -> tuple[FolderRule, ...]:
-    """quota_rule, quota_rule2 and so on, up to the first gap; a second rule for a mask replaces the first one.
+    """The settings quota_rule, quota_rule2 and so on, up to the first that is missing, but not quota_rule itself.
 
-    The first one is missing where user databases give it: it is then the limit of each user.
+    That one may be missing where user databases give it, as the limit of each user. A second rule for a mask replaces
+    the first one.
     """
     rules: dict[str, FolderRule] = {}
     number, name = 1, "quota_rule"
     while name in plugin or number == 1:
         mask, _, limits = plugin.get(name, "*").replace("%%", "%").partition(":")
-        if mask not in {"*", "?"}:  # those are the rule for everything
+        if mask not in {"*", "?"}:  # the masks of the limit itself
             rules[mask] = FolderRule(mask, "ignore" in limits.split(":"))
         number += 1
         name = f"quota_rule{number}"
@@ -136,11 +144,13 @@ def _modern(conf: Block) -> QuotaFacts:
     blocks = list(conf.of_kind("quota"))
     plain = conf.values.get("mailbox_list_layout", "maildir++") == "maildir++"
     if not blocks:
-        return QuotaFacts("", mail_format, plain=plain)
+        return QuotaFacts(mail_format=mail_format, plain=plain)
     first = blocks[0].values
     backend = first.get("quota_driver") or first.get("driver") or conf.values.get("quota_driver", "count")
     roots = tuple((block.name, "") for block in blocks)
-    return QuotaFacts(backend, mail_format, "", tuple(_modern_rules(conf)), plain, roots=roots)
+    return QuotaFacts(
+        backend=backend, mail_format=mail_format, rules=tuple(_modern_rules(conf)), plain=plain, roots=roots
+    )
 
 
 def _modern_rules(conf: Block) -> list[FolderRule]:

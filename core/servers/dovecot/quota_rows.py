@@ -1,7 +1,8 @@
-"""The rows of ``doveadm quota get`` and ``mailbox status``, from its table or its JSON. Pure.
+"""The rows of ``doveadm quota get`` and ``mailbox status``, from the table or the JSON of doveadm. Pure.
 
-Both give texts: storage in KiB, rounded up; ``error`` where Dovecot can't tell. A user has two rows for each of its
-quota roots, of which the first one counts: it is the one that the limit of the accounts database belongs to.
+In both all values are texts: storage in KiB, rounded up, and ``error`` where Dovecot does not know the usage. A user
+has two rows for each quota root, storage and messages. Only the first root counts: the limit of the accounts database
+is that of the first root.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ Row = Mapping[str, str]
 
 
 class Quota(msgspec.Struct, frozen=True, gc=False):
-    """What a user holds: KiB rounded up, and messages."""
+    """The usage of a user: KiB, rounded up, and messages."""
 
     kib: int
     messages: int
 
 
 class MailboxSize(msgspec.Struct, frozen=True, gc=False):
-    """A mailbox, named in UTF-8; ``size`` in virtual bytes."""
+    """A mailbox with its name in UTF-8; ``size`` is its virtual size in bytes (RFC822.SIZE of all messages)."""
 
     name: str
     messages: int
@@ -37,7 +38,10 @@ _COLUMNS = {"Username": "username", "Quota name": "root", "Type": "type", "Value
 
 
 def table_rows(lines: Iterable[str]) -> Iterator[Row]:
-    """A table with tabs as rows by the names of the JSON form; a line with a field too few or too many is skipped."""
+    """The rows of a table with tabs, by the column names of the JSON form.
+
+    Lines with a wrong number of fields are skipped.
+    """
     names: list[str] | None = None
     for line in lines:
         fields = line.rstrip("\n").split("\t")
@@ -48,7 +52,7 @@ def table_rows(lines: Iterable[str]) -> Iterator[Row]:
 
 
 def quotas(rows: Iterable[Row], user: str = "") -> Iterator[tuple[str, Quota | None]]:
-    """Each user (rows without a name are ``user``'s) with what it holds, None where Dovecot can't tell."""
+    """Each user with its usage, None where Dovecot does not know it. Rows without a name are about ``user``."""
     roots: dict[str, str] = {}
     kib: dict[str, int | None] = {}
     for row in rows:
@@ -64,7 +68,7 @@ def quotas(rows: Iterable[Row], user: str = "") -> Iterator[tuple[str, Quota | N
 
 
 def mailbox_sizes(rows: Iterable[Row]) -> list[MailboxSize]:
-    """The mailboxes of one user. Raises MailquotaError for rows that are none."""
+    """The mailboxes of one user. Raises MailquotaError for rows without name, messages or size."""
     try:
         return [MailboxSize(row["mailbox"], int(row["messages"]), int(row["vsize"])) for row in rows]
     except (KeyError, ValueError) as error:
@@ -72,5 +76,5 @@ def mailbox_sizes(rows: Iterable[Row]) -> list[MailboxSize]:
 
 
 def _number(text: str) -> int | None:
-    """A count; below zero, as a damaged record may say, is nothing that can be told."""
+    """A number from 0 on; None for any other text, such as a number below 0 of a damaged record."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None

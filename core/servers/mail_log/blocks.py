@@ -1,6 +1,6 @@
-"""The files of a log, and their whole lines in blocks, each with how many bytes were read for it.
+"""The files of a log with its rotated parts, and their complete lines in blocks.
 
-A log is written into one file. What was put aside of it lies beside that, under the same name with a number or a date
+A log is written to one file. Rotated parts are beside it, under the same name with a number or a date appended
 (logrotate, and Postfix for its own file), often packed by gzip. A packed one can only be read from its start.
 """
 
@@ -18,21 +18,21 @@ from typing import BinaryIO
 from mailquota.core.servers.mail_log.lines import LONGEST, NEEDLES
 
 BLOCK = 1 << 20
-DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile)  # of a packed file that is cut off, or none
+DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile)  # what a packed file raises that is cut off or not packed by gzip
 
 _PACKED = ".gz"
-_PUT_ASIDE = re.compile(r"[.-][0-9][0-9-]*(?:\.gz)?", re.ASCII)
+_ROTATED = re.compile(r"[.-][0-9][0-9-]*(?:\.gz)?", re.ASCII)
 
 
 def parts(path: str, since: float) -> list[str]:
-    """A log and what was put aside of it, newest first, as far as somebody has written into it since then.
+    """The log and its rotated files that were written to after ``since`` (seconds since the epoch), newest first.
 
-    What may not be read is among them.
+    Files that this user may not read are among them.
     """
     if not path.startswith("/") or "\0" in path:
         return []
     beside = glob.glob(f"{glob.escape(path)}[.-][0-9]*")
-    names = {path, *(name for name in beside if _PUT_ASIDE.fullmatch(name.removeprefix(path)))}
+    names = {path, *(name for name in beside if _ROTATED.fullmatch(name.removeprefix(path)))}
     times = {name: _written_at(name) for name in names if name.removesuffix(_PACKED) == name or name[:-3] not in names}
     recent = [name for name, at in times.items() if at >= since]
     return sorted(recent, key=lambda name: (name != path, -times[name]))
@@ -47,14 +47,20 @@ def _written_at(path: str) -> float:
 
 
 def is_packed(path: str) -> bool:
-    """By its name."""
+    """Whether a file is packed, by its name."""
     return path.endswith(_PACKED)
 
 
 def last_first(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """The last block first. A line that is not ended is still being written."""
+    """Blocks of complete lines from the end of a file to its start, each with the number of bytes read for it.
+
+    A block rarely begins at the start of a line. So the part up to its first line end is kept as the ``tail`` of a line
+    that begins in the block before it in the file, which is read next. A last line without a line end is still being
+    written and left out. A line longer than LONGEST is never parsed, so no more than that is kept of it: a file without
+    line ends costs no memory.
+    """
     end = file.seek(0, os.SEEK_END)
-    tail = b""  # of a line that begins in the block before
+    tail = b""
     last = True
     while end > 0:
         start = max(0, end - BLOCK)
@@ -64,7 +70,7 @@ def last_first(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
             block, last = block[: block.rfind(b"\n") + 1], False
         cut = block.find(b"\n") + 1 if start else 0
         if start and not cut:
-            block, tail = b"", block[: LONGEST + 1]  # no line: too long to be read, so it need not be kept whole
+            block, tail = b"", block[: LONGEST + 1]  # no line end in the block
         else:
             tail = block[:cut]
         yield end - start, block[cut:]
@@ -72,7 +78,7 @@ def last_first(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def unpacked(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """The first block first, of what gzip packed. Raises one of DAMAGED."""
+    """Blocks of complete lines of a packed file, from its start, each with its unpacked size. Raises one of DAMAGED."""
     tail = b""
     with gzip.GzipFile(fileobj=file) as whole:
         while part := whole.read(BLOCK):
@@ -83,7 +89,7 @@ def unpacked(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def telling_lines(block: bytes) -> list[bytes]:
-    """The lines with a word that matters, in their order."""
+    """The lines with one of NEEDLES, in their order. Searching a block is much faster than looking at each line."""
     found: dict[int, int] = {}
     for needle in NEEDLES:
         at = block.find(needle)

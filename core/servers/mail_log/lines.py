@@ -1,12 +1,13 @@
-"""One line of a mail log as what it means for quota. Pure.
+"""Parses one line of a mail log: refusals, bounces, and errors of Postfix and Dovecot about quota. Pure.
 
-A stranger can put text of his own into a line: as HELO name, sender or recipient. So nothing is searched for anywhere
-in a line: each pattern begins where Postfix or Dovecot begin to speak, and leads to the end or to a place that the
-stranger can't reach. An address is taken only where it has no blank, quote or angle bracket: one that could hide a
-forged field is nobody's mailbox. Texts are made visible here, once.
+A client chooses part of the text of a line: its HELO name, sender and recipient. So no pattern is searched for in the
+middle of a line: each is anchored where the message of Postfix or Dovecot begins, and reaches to its end or to a part
+that a client can't write. An address is taken only where it has no blank, quote or angle bracket, by which it could
+imitate other fields of the line; no mailbox has such an address. Characters that do not print are escaped here, once
+for all users of these texts.
 
-Times are read as rsyslog, Postfix's own file, Dovecot's own file and the journal write them; those without a zone are
-in that of this machine, those without a year are of the last twelve months.
+Times are read as rsyslog, Postfix's own log file, Dovecot's own log file and the journal write them. One without a zone
+is in that of this machine, one without a year in the last twelve months.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import msgspec
 from mailquota.core.base.text import visible
 
 LONGEST = 8192  # bytes of a line; no syslog daemon writes longer ones
-# Every line that means something has one of these, most others have none: looked for before a line is taken apart.
+# Each line that is an event has one of these, and few others have: they are searched for before a line is parsed.
 NEEDLES = (
     b".2.2 <", b".2.3 <", b"dsn=4.2.2", b"dsn=5.2.2", b"problem talking to server ", b" has empty value",
     b"Out of memory", b"failed to map segment", b"Failed to get quota", b"Failed to initialize quota",
@@ -31,14 +32,14 @@ NEEDLES = (
 )  # fmt: skip
 
 Kind = Literal[
-    "refused",  # at RCPT or at the end of the data, by whatever policy service
-    "bounced",  # accepted, then refused by the mailstore: the sender gets a bounce
-    "deferred",  # accepted, refused by the mailstore for now: it waits in Postfix's queue
+    "refused",  # at RCPT or END-OF-MESSAGE, by any policy service
+    "bounced",  # accepted, then refused by Dovecot at delivery: the sender gets a bounce
+    "deferred",  # accepted, then refused by Dovecot with a temporary error: the mail waits in Postfix's queue
     "policy-trouble",  # a policy service did not answer
-    "empty-answer",  # a policy service answered with nothing, which permits
-    "out-of-memory",
-    "quota-error",  # Dovecot can't tell use or limit
-    "warning-error",  # Dovecot's own warnings don't leave
+    "empty-answer",  # a policy service gave an empty answer, which Postfix takes as permit
+    "out-of-memory",  # a process of Dovecot reached its vsz_limit
+    "quota-error",  # Dovecot can't find out usage or limit
+    "warning-error",  # a quota warning of Dovecot's own could not be sent
 ]
 
 _DAY = 86400.0
@@ -47,7 +48,7 @@ _MONTHS = {
     "Dec": 12,
 }  # fmt: skip
 _TEXT_MOST = 300  # characters
-_PATHS_MOST = 500  # of a text that holds a path
+_PATHS_MOST = 500  # characters of a text that holds a path
 
 _STAMP = re.compile(
     r"([A-Z][a-z]{2} [ 0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9]"
@@ -65,7 +66,9 @@ _REFUSED = re.compile(
 )
 _ENVELOPE = re.compile(rf"({_ADDRESS})> proto=\w+(?: helo=<[^<>\s]*>)?(?: [\w-]+=<[^<>\s]*>)*")
 _PROBLEM = re.compile(r"warning: problem talking to server (\S+): (.*)")
-_EMPTY = re.compile(r"warning: access table (.+) entry  has empty value")  # ordinary tables have a key between the two
+_EMPTY = re.compile(
+    r"warning: access table (.+) entry  has empty value"
+)  # for an access map there is a key between the two blanks
 _DELIVERY = re.compile(
     rf"[0-9A-Za-z]+: to=<({_ADDRESS})>, (?:orig_to=<({_ADDRESS})>, )?relay=[^,\s]+, (?:conn_use=[0-9]+, )?"
     r"delay=[0-9.]+, delays=[0-9./]+, dsn=[45]\.2\.2, status=(bounced|deferred) \((.*)\)"
@@ -79,7 +82,7 @@ _CALCULATION = re.compile(
     r"(?:lmtp-server: conn \S+ \[[0-9]+\]: rcpt \S+: )?(?:quota: |quota check failed: )?(Failed to get quota .*)"
     r"|(?:[\w ]+ initialization failed: )?(Failed to initialize quota: .*)"
     r"|(?:lmtp-server: conn \S+ \[[0-9]+\]: rcpt \S+: )?Mailbox .*: UID[ =][0-9]+: "
-    r"(read\(/.*\) failed: Cached message size .* \(read reason=mail stream\))"  # of three such lines the first
+    r"(read\(/.*\) failed: Cached message size .* \(read reason=mail stream\))"  # the first of three lines
 )
 _WARNING = re.compile(
     r"(?:quota[\w -]*: quota_warning \S+: execute|program) unix:\S*: net_connect_unix\(\S*quota-warning\) failed: .*"
@@ -89,10 +92,11 @@ _NOT_POLICY = frozenset({"private/tlsmgr", "private/anvil", "private/rewrite", "
 
 
 class LogEvent(msgspec.Struct, frozen=True):
-    """``subject`` is the address, of policy trouble the server, of memory the service; empty where none is named.
+    """An event of the mail log. ``at`` is in seconds since the epoch.
 
-    ``at`` in seconds since the epoch. ``alias`` is the recipient as typed where it differs; ``limit`` is
-    vsz_limit, ``text`` of memory the user.
+    ``subject`` is the address of the mailbox; of policy-trouble and empty-answer the policy service, of out-of-memory
+    Dovecot's service. It is empty where the line names none. ``text`` is the reason, of out-of-memory the user.
+    ``alias`` is the recipient before alias expansion, where that differs; ``limit`` is the vsz_limit.
     """
 
     at: float
@@ -106,7 +110,7 @@ class LogEvent(msgspec.Struct, frozen=True):
 
 
 def parse_line(line: bytes, now: float) -> LogEvent | None:
-    """What one line of a file means; None for nothing. ``now`` tells the year where the stamp has none."""
+    """The event in a line of a log file, None for any other line. ``now`` gives the year where the line has none."""
     if len(line) > LONGEST:
         return None
     text = line.decode(errors="replace").rstrip("\r\n")
@@ -116,19 +120,19 @@ def parse_line(line: bytes, now: float) -> LogEvent | None:
         return None
     rest = text[stamp.end() :]
     syslog = _SYSLOG.match(rest)
-    if syslog is None:  # Dovecot's own file names neither host nor program
+    if syslog is None:  # Dovecot's own log file has neither host nor program
         return parse_message("dovecot", rest, at)
     return parse_message(syslog[1], rest[syslog.end() :], at)
 
 
 def line_time(line: bytes, now: float) -> float | None:
-    """When a line was written, in seconds since the epoch."""
+    """The time of a line in seconds since the epoch; None where it begins with no time."""
     stamp = _STAMP.match(line[:64].decode(errors="replace"))
     return moment(stamp[1], now) if stamp else None
 
 
 class _Entry(msgspec.Struct):
-    """What is needed of an entry of the journal (journalctl -o json). Bytes that are no text come as numbers."""
+    """Fields of an entry of the journal (journalctl -o json). A message that is not UTF-8 is a list of its bytes."""
 
     MESSAGE: str | list[int] | None = None
     SYSLOG_IDENTIFIER: str | None = None
@@ -139,27 +143,29 @@ _ENTRY = msgspec.json.Decoder(_Entry)
 
 
 def parse_entry(document: bytes) -> tuple[float | None, LogEvent | None]:
-    """When an entry of the journal was written, and what it means."""
+    """The time of an entry of the journal, in seconds since the epoch, and its event; None where there is none."""
     try:
         entry = _ENTRY.decode(document)
         at = int(entry.at) / 1_000_000
-        said = entry.MESSAGE if isinstance(entry.MESSAGE, str) else bytes(entry.MESSAGE or ()).decode(errors="replace")
+        message = (
+            entry.MESSAGE if isinstance(entry.MESSAGE, str) else bytes(entry.MESSAGE or ()).decode(errors="replace")
+        )
     except (msgspec.DecodeError, ValueError, OverflowError):
         return None, None
-    if len(said) > LONGEST:
+    if len(message) > LONGEST:
         return at, None
-    return at, parse_message(entry.SYSLOG_IDENTIFIER or "", said, at)
+    return at, parse_message(entry.SYSLOG_IDENTIFIER or "", message, at)
 
 
 def parse_message(program: str, message: str, at: float) -> LogEvent | None:
-    """The same for what ``program`` said, without the stamp."""
+    """The event in a message of ``program`` (``postfix/smtpd``, ``dovecot``); None for any other message."""
     reader = _READERS.get(program.rpartition("/")[2])
     return reader(message, at) if reader else None
 
 
-@lru_cache(maxsize=4096)  # many lines of one second
+@lru_cache(maxsize=4096)  # many lines have the same time
 def moment(stamp: str, now: float) -> float | None:
-    """Seconds since the epoch."""
+    """The time that a line begins with, in seconds since the epoch; None for one that does not exist."""
     try:
         if stamp[0].isdigit():
             return datetime.fromisoformat(stamp).timestamp()
@@ -178,24 +184,36 @@ def _text(text: str, most: int = _TEXT_MOST) -> str:
 
 def _smtpd(message: str, at: float) -> LogEvent | None:
     if match := _PROBLEM.fullmatch(message):
-        return None if match[1] in _NOT_POLICY else LogEvent(at, "policy-trouble", _text(match[1]), _text(match[2]))
+        return (
+            None
+            if match[1] in _NOT_POLICY
+            else LogEvent(at, "policy-trouble", subject=_text(match[1]), text=_text(match[2]))
+        )
     if match := _EMPTY.fullmatch(message):
-        return LogEvent(at, "empty-answer", _text(match[1]), "")
+        return LogEvent(at, "empty-answer", subject=_text(match[1]), text="")
     return _refusal(message, at)
 
 
 def _refusal(message: str, at: float) -> LogEvent | None:
     """``…: 452 4.2.2 <R>: Recipient address rejected: TEXT; from=<S> to=<R> proto=ESMTP helo=<H>``.
 
-    Cut at the first ``from`` and the last ``to``: S may hold anything, R and H no angle bracket.
+    It is cut at the first ``from`` and the last ``to``, because a client may put anything into S, while R and H have no
+    angle bracket.
     """
-    said, _, envelope = message.partition("; from=<")
+    reply, _, envelope = message.partition("; from=<")
     sender, _, rest = envelope.rpartition("> to=<")
-    refused, recipient = _REFUSED.fullmatch(said), _ENVELOPE.fullmatch(rest)
+    refused, recipient = _REFUSED.fullmatch(reply), _ENVELOPE.fullmatch(rest)
     if refused is None or recipient is None:
         return None
     client, code, text = refused.groups()
-    return LogEvent(at, "refused", visible(recipient[1]), _text(f"{code} {text}"), _text(sender), _text(client))
+    return LogEvent(
+        at,
+        "refused",
+        subject=visible(recipient[1]),
+        text=_text(f"{code} {text}"),
+        sender=_text(sender),
+        client=_text(client),
+    )
 
 
 def _delivery(message: str, at: float) -> LogEvent | None:
@@ -203,7 +221,7 @@ def _delivery(message: str, at: float) -> LogEvent | None:
     if match is None:
         return None
     kind: Kind = "bounced" if match[3] == "bounced" else "deferred"
-    return LogEvent(at, kind, visible(match[1]), _text(match[4]), alias=visible(match[2] or ""))
+    return LogEvent(at, kind, subject=visible(match[1]), text=_text(match[4]), alias=visible(match[2] or ""))
 
 
 def _dovecot(message: str, at: float) -> LogEvent | None:
@@ -211,20 +229,21 @@ def _dovecot(message: str, at: float) -> LogEvent | None:
     if match is None:
         return None
     service, user, text = match[1], match[2] or "", match[3]
-    user = "" if user.isdigit() else visible(user)  # a number is that of a process
+    user = "" if user.isdigit() else visible(user)  # a number in these brackets is that of a process
     if memory := _MEMORY.fullmatch(text):
-        return LogEvent(at, "out-of-memory", memory[1], user, limit=memory[2])
+        return LogEvent(at, "out-of-memory", subject=memory[1], text=user, limit=memory[2])
     if _STACK.fullmatch(text):
-        return LogEvent(at, "out-of-memory", service, user)
+        return LogEvent(at, "out-of-memory", subject=service, text=user)
     if _WARNING.fullmatch(text) or (service == "quota-warning" and _SCRIPT.fullmatch(text)):
-        return LogEvent(at, "warning-error", user, _text(text))
+        return LogEvent(at, "warning-error", subject=user, text=_text(text))
     if calculation := _CALCULATION.fullmatch(text):
-        return LogEvent(at, "quota-error", user, _text(calculation[1] or calculation[2] or calculation[3], _PATHS_MOST))
+        text = _text(calculation[1] or calculation[2] or calculation[3], _PATHS_MOST)
+        return LogEvent(at, "quota-error", subject=user, text=text)
     return None
 
 
 _READERS: dict[str, Callable[[str, float], LogEvent | None]] = {
     "smtpd": _smtpd,
     "dovecot": _dovecot,
-    **dict.fromkeys(("lmtp", "virtual", "pipe", "local"), _delivery),  # not smtp: other people's full mailboxes
+    **dict.fromkeys(("lmtp", "virtual", "pipe", "local"), _delivery),  # not smtp: mailboxes of other servers
 }

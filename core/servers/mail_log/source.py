@@ -1,13 +1,12 @@
-"""Where the mail log is, and reading it from its end backwards.
+"""Finds the mail log of this server by the settings of Postfix and Dovecot, and reads it from its end backwards.
 
-A log may have gigabytes, and what matters is its end. Files are read in blocks from the end until ``since``, or until
-the allowance of bytes or time is used up; whoever asks is told how far back it went. A block is searched for the few
-words that matter (``NEEDLES`` in core/servers/mail_log/lines.py), which is many times faster than looking at each line.
-What was put aside of a file since ``since`` is read too; a packed one from its start, so that it counts whole or not at
-all.
+A log may have gigabytes, and its newest part is what matters. So files are read in blocks from the end, back to
+``since`` or until the allowance of bytes or time is used up; the result says how far back it goes. A block is searched
+for a few words (``NEEDLES`` in core/servers/mail_log/lines.py), which is many times faster than parsing each line.
+Files that were rotated away after ``since`` are read too. A file packed by gzip can only be read from its start, where
+its oldest lines are: stopping in the middle would leave a gap to the newer lines, so it counts whole or not at all.
 
-Where no file is, journald has the log: all that programs said under the facility "mail", whatever their units are
-called.
+Where there is no file, the journal of systemd has the log: all entries of the facility "mail", of any unit.
 """
 
 from __future__ import annotations
@@ -22,25 +21,30 @@ from typing import BinaryIO
 import msgspec
 
 from mailquota.core.base import programs
+from mailquota.core.servers.dovecot.conf import Block, config_file, dovecot_tool, parse_doveconf
 from mailquota.core.servers.mail_log.blocks import DAMAGED, is_packed, last_first, parts, telling_lines, unpacked
 from mailquota.core.servers.mail_log.lines import LONGEST, NEEDLES, LogEvent, line_time, parse_entry, parse_line
+from mailquota.core.servers.postfix.maps import parse_map_file
 
 MAIL_LOGS = ("/var/log/mail.log", "/var/log/maillog")  # Debian's and Red Hat's syslog
 DAY = 86400.0
 JOURNAL = "the journal of systemd"
 
+_DOVECOT_LOGS = ("log_path", "info_log_path")
+_DOVECOT_CONFIG = "/etc/dovecot/dovecot.conf"
 _MOST_BYTES = 32 << 20
 _MOST_EVENTS = 50_000
 _MOST_ENTRIES = 20_000  # of the journal
 _GREP = "|".join(re.escape(needle.decode()) for needle in NEEDLES)
 _SECONDS = 0.6
-_STAMPED = 5  # lines at the start of a block; one of them says when
+_STAMPED = 5  # lines at the start of a block that are searched for a time; a line may lack one
 
 
 class LogRead(msgspec.Struct):
-    """``events`` newest first, back to ``since`` (seconds since the epoch); not ``complete``: there was more to read.
+    """What was read: ``events`` newest first, back to ``since`` (seconds since the epoch).
 
-    ``fault`` says what could not be read, and is empty where all could; ``sources`` are those that were.
+    ``complete`` is false where the allowance ended before the start of the span. ``sources`` are the files that were
+    read; ``fault`` is the reason where one could not be read, else empty.
     """
 
     since: float
@@ -51,7 +55,10 @@ class LogRead(msgspec.Struct):
 
 
 class Span(msgspec.Struct, frozen=True):
-    """From ``since`` to ``now``, in seconds since the epoch, in at most so many seconds of work and bytes of files."""
+    """What to read: from ``now`` back to ``since`` (seconds since the epoch), within an allowance.
+
+    ``seconds`` is the time for the files together, and for the journal; ``most_bytes`` is for the files.
+    """
 
     now: float
     since: float
@@ -60,7 +67,7 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class LogFiles(msgspec.Struct, frozen=True):
-    """Where the two write, by their settings; what is not a path (``syslog``, empty) stands for the system's log."""
+    """The log files of Postfix and Dovecot. ``dovecot`` is empty where Dovecot writes to syslog, as by default."""
 
     postfix: tuple[str, ...] = MAIL_LOGS
     dovecot: tuple[str, ...] = ()
@@ -71,8 +78,34 @@ def last_day(now: float) -> Span:
     return Span(now, now - DAY)
 
 
+def log_files(postfix: dict[str, str], dovecot: Block) -> LogFiles:
+    """The files that the settings of Postfix and Dovecot name; MAIL_LOGS where Postfix writes to syslog."""
+    own = postfix.get("maillog_file", "")
+    logs = (dovecot.values.get(name, "") for name in _DOVECOT_LOGS)
+    return LogFiles((own,) if own.startswith("/") else MAIL_LOGS, tuple(path for path in logs if path.startswith("/")))
+
+
+def find_log(doveadm: str, run: programs.Run = programs.run) -> LogFiles:
+    """The log files of this server, by postconf and doveconf. ``doveadm`` is the setting ``mailstore.doveadm``."""
+    return log_files(ask_postfix(run), ask_dovecot(doveadm, run)[0])
+
+
+def ask_postfix(run: programs.Run) -> dict[str, str]:
+    """Postfix's ``maillog_file`` and ``config_directory``; empty where postconf can't be run."""
+    return parse_map_file(run(["postconf", "maillog_file", "config_directory"]).out)
+
+
+def ask_dovecot(doveadm: str, run: programs.Run) -> tuple[Block, str]:
+    """Dovecot's settings by ``doveconf -n``, and the path of its main file, which the first line names."""
+    text = run([*dovecot_tool(doveadm, "doveconf"), "-n"]).out
+    return parse_doveconf(text), config_file(text) or _DOVECOT_CONFIG
+
+
 def read_log(files: LogFiles, span: Span) -> LogRead:
-    """What the log says of quota. Files that nobody has written into since the span began don't hide the journal."""
+    """Events about quota in the log files; in the journal where none of Postfix's files was written to in the span.
+
+    Blocks for about ``span.seconds``. What can't be read is in ``fault``; nothing is raised.
+    """
     allowance = _Allowance(time.monotonic() + span.seconds, span.most_bytes)
     paths = (*files.postfix, *files.dovecot)
     logs = {os.path.realpath(path): found for path in paths if (found := parts(path, span.since))}
@@ -83,7 +116,7 @@ def read_log(files: LogFiles, span: Span) -> LogRead:
 
 
 def _instead(files: tuple[str, ...], span: Span) -> LogRead:
-    """The journal; where there is none, an old file means that nothing was said."""
+    """The journal. Where it can't be read but an old log file exists, nothing was logged in the span: no fault."""
     read = read_journal(span)
     quiet = [path for path in files if path in parts(path, 0.0)]
     return LogRead(span.since, quiet) if read.fault and quiet else read
@@ -91,11 +124,11 @@ def _instead(files: tuple[str, ...], span: Span) -> LogRead:
 
 def _merged(reads: list[LogRead]) -> LogRead:
     read = LogRead(
-        reads[0].since,  # Postfix's log: one of Dovecot's own may be new
-        [source for each in reads for source in each.sources],
-        sorted((event for each in reads for event in each.events), key=lambda event: -event.at),
-        all(each.complete for each in reads),
-        "; ".join(each.fault for each in reads if each.fault),
+        since=reads[0].since,  # Postfix's log: a log file of Dovecot's own may have been set up only now
+        sources=[source for each in reads for source in each.sources],
+        events=sorted((event for each in reads for event in each.events), key=lambda event: -event.at),
+        complete=all(each.complete for each in reads),
+        fault="; ".join(each.fault for each in reads if each.fault),
     )
     if not read.complete:
         read.since = max(each.since for each in reads)
@@ -110,13 +143,13 @@ class _Allowance:
         self._bytes = most_bytes
 
     def take(self, size: int) -> bool:
-        """Whether there is more after so many bytes."""
+        """Use up ``size`` bytes; whether there is allowance left."""
         self._bytes -= size
         return self._bytes > 0 and time.monotonic() < self._until
 
 
 def _read_files(files: list[str], span: Span, allowance: _Allowance) -> LogRead:
-    """A log, and what was put aside of it."""
+    """A log with its rotated files, newest first; it ends at the first file that can't be read to its end."""
     read = LogRead(span.now)
     for file in files:
         try:
@@ -153,7 +186,7 @@ def _read_into(read: LogRead, file: BinaryIO, span: Span, allowance: _Allowance)
 
 
 def _read_packed(read: LogRead, file: BinaryIO, span: Span, allowance: _Allowance) -> None:
-    """What there was time for would be the oldest of it, with a gap to what is newer."""
+    """All events of a packed file, or none where the allowance ends: its oldest lines come first."""
     events: list[LogEvent] = []
     since = read.since
     for size, block in unpacked(file):
@@ -179,7 +212,7 @@ def _time_of(block: bytes, now: float) -> float | None:
 
 
 def read_journal(span: Span) -> LogRead:
-    """The same from the journal of systemd."""
+    """Events about quota in the journal of systemd, read by journalctl. Blocks for at most ``span.seconds``."""
     program = shutil.which("journalctl")
     if program is None:
         return LogRead(span.now, fault=f"there is no {' or '.join(MAIL_LOGS)}, and journalctl is not installed")
@@ -188,15 +221,15 @@ def read_journal(span: Span) -> LogRead:
         "--output-fields=MESSAGE,SYSLOG_IDENTIFIER", "--case-sensitive=yes", f"--grep={_GREP}", "SYSLOG_FACILITY=2",
     ]  # fmt: skip
     try:
-        heard = programs.listen(command, {**os.environ, "LC_ALL": "C"}, span.seconds)
+        printed = programs.run_raw(command, {**os.environ, "LC_ALL": "C"}, span.seconds)
     except OSError as error:
         return LogRead(span.now, fault=f"journalctl can't be run: {error.strerror or error}")
-    if heard.code is not None and (fault := _journal_fault(heard.code, heard.err.decode(errors="replace"))):
+    if printed.code is not None and (fault := _journal_fault(printed.code, printed.err.decode(errors="replace"))):
         return LogRead(span.now, fault=fault)
-    return _said_by_journal(heard.out, span, complete=heard.code is not None)
+    return _read_of_entries(printed.out, span, complete=printed.code is not None)
 
 
-def _said_by_journal(out: bytes, span: Span, *, complete: bool) -> LogRead:
+def _read_of_entries(out: bytes, span: Span, *, complete: bool) -> LogRead:
     lines = out.splitlines()
     read = LogRead(span.since, [JOURNAL], complete=complete and len(lines) < _MOST_ENTRIES)
     oldest = span.now
@@ -211,10 +244,14 @@ def _said_by_journal(out: bytes, span: Span, *, complete: bool) -> LogRead:
 
 
 def _journal_fault(code: int, err: str) -> str:
-    """Without rights it ends with 1, or shows the caller's own entries and a hint; without a journal it ends with 0."""
+    """Why journalctl could not show the log; empty where it could.
+
+    Without the right to read it ends with 1, or shows the caller's own entries with a hint on stderr. Without a journal
+    it ends with 0. Without a match it ends with 1 and prints nothing.
+    """
     if "insufficient permissions" in err or "not seeing messages from other users" in err:
         return f"{JOURNAL} can't be read: that takes root, or the group systemd-journal or adm"
     if "No journal files" in err:
         return f"there is no {' or '.join(MAIL_LOGS)}, and {JOURNAL} is empty"
-    last = err.strip().splitlines()[-1:]  # none, and 1, where nothing was found
+    last = err.strip().splitlines()[-1:]
     return f"journalctl ended with {code}: {last[0]}" if code and last else ""

@@ -1,7 +1,7 @@
-"""Postfix's own files: ``name = value`` of postconf, of main.cf and of the .cf files of database maps. Pure.
+"""Reads Postfix's ``name = value``: the output of postconf, main.cf, and the .cf files of database maps. Pure.
 
-A map may also be ``mysql:NAME``: its settings stand in main.cf then, as ``NAME_hosts``, ``NAME_user`` … (OBSOLETE
-MAIN.CF PARAMETERS in mysql_table(5)). In main.cf, unlike in a map's own file, ``$`` begins another parameter's name.
+A map may also be ``mysql:NAME``: its settings are then in main.cf, as ``NAME_hosts``, ``NAME_user`` … (OBSOLETE MAIN.CF
+PARAMETERS in mysql_table(5)). In main.cf, unlike in a map's own file, ``$`` begins the name of another parameter.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ _HOST = re.compile(r"(?:inet:)?(\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::([0-9]+))?", re.A
 
 
 def parse_map_file(text: str) -> dict[str, str]:
-    """The settings of a map (mysql_table(5)): # begins a comment line, a line that begins blank continues the last."""
+    """The settings in a text. A line that begins with # is a comment, one that begins with a blank continues the last.
+
+    The format is that of mysql_table(5) and postconf(5).
+    """
     values: dict[str, str] = {}
     name = ""
     for line in text.splitlines():
@@ -36,12 +39,12 @@ def parse_map_file(text: str) -> dict[str, str]:
 
 
 def database_maps(value: str) -> list[tuple[str, str]]:
-    """The maps in databases that a parameter such as virtual_mailbox_maps names: kind, and file or name in main.cf."""
+    """The database maps in a parameter such as virtual_mailbox_maps: pairs of type, and file or name in main.cf."""
     return _MAP.findall(value)
 
 
 def main_cf_map(text: str, name: str) -> dict[str, str]:
-    """The settings of a map in the text of main.cf. A reference to what is not set there stays as it is."""
+    """A map's settings in the text of main.cf. A reference to a parameter not set there stays as it is."""
     values = parse_map_file(text)
     prefix = f"{name}_"
     ours = (key for key in values if key.startswith(prefix))
@@ -49,14 +52,14 @@ def main_cf_map(text: str, name: str) -> dict[str, str]:
 
 
 def main_cf_password(text: str, user: str, database: str) -> str | None:
-    """The password of the map in main.cf that goes to this database as this user."""
+    """The password of the map in main.cf that uses this database as this user; None where there is none."""
     names = (key.removesuffix("_password") for key in parse_map_file(text) if key.endswith("_password"))
     maps = (main_cf_map(text, name) for name in names)
     return next((one["password"] for one in maps if _goes_to(one, user, database)), None)
 
 
 def _goes_to(values: dict[str, str], user: str, database: str) -> bool:
-    """What a map leaves to its option_file is not known here."""
+    """Whether a map uses this database as this user. A setting that it lacks, as one in its option_file, may match."""
     return (values.get("user", user), values.get("dbname", database)) == (user, database)
 
 
@@ -65,16 +68,18 @@ def _expanded(text: str, values: dict[str, str]) -> str:
         name = match[1] or match[2] or match[3]
         if name is None:
             return "$"
-        others = {key: value for key, value in values.items() if key != name}  # so that a circle ends
+        others = {
+            key: value for key, value in values.items() if key != name
+        }  # so that a parameter that refers to itself ends
         return _expanded(values[name], others) if name in values else match[0]
 
     return _REFERENCE.sub(replaced, text)
 
 
 def with_options(values: dict[str, str], text: str) -> dict[str, str]:
-    """A map's settings, and what they leave to its ``option_file`` (a my.cnf): host or socket, and user.
+    """A map's settings with host or socket, and user, of its ``option_file`` (the text of a my.cnf) where it has none.
 
-    Not the password: Postfix gives MySQL's client library its own, even where that is empty.
+    The password is not taken: Postfix passes its own setting to MySQL's client library, even where that is empty.
     """
     options = _options(text, values.get("option_group", "client"))
     hosts, host = values.get("hosts", "localhost"), options.get("host", "localhost")
@@ -86,7 +91,7 @@ def with_options(values: dict[str, str], text: str) -> dict[str, str]:
 
 
 def _options(text: str, group: str) -> dict[str, str]:
-    """What the group ``client`` says, and what ``group`` says besides or otherwise."""
+    """The options of the group ``client``, with those of ``group`` in addition or in their place."""
     groups: dict[str, dict[str, str]] = {}
     current: dict[str, str] = {}
     for line in map(str.strip, text.splitlines()):
@@ -99,7 +104,7 @@ def _options(text: str, group: str) -> dict[str, str]:
 
 
 def database_url(kind: str, values: dict[str, str]) -> str | None:
-    """The database of a map as a URL, without its password; None where the map does not say enough."""
+    """The database of a map as a URL without password; None where the map lacks host, user or database."""
     if kind == "sqlite":
         path = values.get("dbpath", "")
         return f"sqlite:///{quote(path)}" if path.startswith("/") else None
@@ -108,7 +113,7 @@ def database_url(kind: str, values: dict[str, str]) -> str | None:
 
 
 def _place(text: str) -> tuple[str, str]:
-    """Host, or path of a socket, and port."""
+    """An entry of ``hosts`` as host, or path of a socket, and port or ""."""
     if text.startswith("unix:"):
         return text.removeprefix("unix:"), ""
     match = _HOST.fullmatch(text)
@@ -116,5 +121,5 @@ def _place(text: str) -> tuple[str, str]:
 
 
 def map_query(values: dict[str, str]) -> str:
-    """What a map asks; of the form before Postfix 2.2 (table, select_field, where_field) no more than the table."""
+    """The query of a map; for the form before Postfix 2.2 (table, select_field, where_field) only its FROM part."""
     return values.get("query") or f"from {values.get('table', '')}"

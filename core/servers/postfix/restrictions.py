@@ -1,8 +1,8 @@
-"""Postfix's restriction lists (smtpd_recipient_restrictions and its kin), taken apart and put together. Pure.
+"""Parses and changes Postfix's restriction lists (smtpd_recipient_restrictions and others). Pure.
 
-A list is words separated by blanks and commas; braces group words, and may nest (postconf(5), SMTPD_POLICY_README).
-Some restrictions take the next word as their argument; a bare ``type:table`` is an access map. Where a list is written
-back, what was not changed stands as it stood, but for blanks and commas.
+A list has words separated by blanks and commas; braces group words, and may nest (postconf(5), SMTPD_POLICY_README).
+Some restrictions take the next word as their argument; a bare ``type:table`` is an access map. In a changed list all
+other entries are as before, except for blanks and commas between them.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from collections.abc import Iterable
 import msgspec
 
 POLICY = "check_policy_service"
-# Nothing behind one of these is ever reached: each decides about every recipient.
+# Each of these decides about every recipient, so Postfix never evaluates the entries after it.
 DECIDING = frozenset({"permit", "reject", "defer"})
-# What lets a client use this server as a relay, or keeps it from it.
+# A list with one of these refuses to relay mail for clients that no entry before it permits.
 RELAY_CONTROL = frozenset({"reject_unauth_destination", "defer_unauth_destination", "reject", "defer"})
 _OPTIONS = frozenset({
     "default_action", "max_idle", "max_ttl", "policy_context", "request_limit", "retry_delay", "timeout", "try_limit",
@@ -26,7 +26,7 @@ _WITH_ARGUMENT = re.compile(
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A restriction, in lower case, and its argument as written; both of a ``type:table`` are in the name."""
+    """A restriction: its name in lower case, its argument as written. The name of an access map is ``type:table``."""
 
     name: str
     argument: str = ""
@@ -36,9 +36,9 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class PolicyCheck(msgspec.Struct, frozen=True):
-    """``check_policy_service`` taken apart: its service (``unix:private/mailquota``) and options (``timeout`` …).
+    """The parts of a ``check_policy_service``: its service (``unix:private/mailquota``) and options (``timeout`` …).
 
-    ``malformed`` is a word among the options that Postfix does not understand, and so ends at once; empty without.
+    ``malformed`` is a word among the options that Postfix does not know, else empty: smtpd does not start with it.
     """
 
     service: str
@@ -47,7 +47,7 @@ class PolicyCheck(msgspec.Struct, frozen=True):
 
 
 def entries(text: str) -> tuple[Entry, ...]:
-    """The restrictions of a list, in order. An open brace takes what is left; nothing is an error."""
+    """The restrictions of a list, in order. A brace that is not closed takes the rest; nothing is an error."""
     found: list[Entry] = []
     words = iter(_words(text))
     for word in words:
@@ -57,7 +57,7 @@ def entries(text: str) -> tuple[Entry, ...]:
 
 
 def _words(text: str) -> list[str]:
-    """Words, with each group of braces as one word."""
+    """The words of a list; a group in braces is one word."""
     words, depth, start = [], 0, None
     for at, char in enumerate(text):
         if depth == 0 and (char.isspace() or char == ","):
@@ -71,7 +71,7 @@ def _words(text: str) -> list[str]:
 
 
 def policy_check(entry: Entry) -> PolicyCheck | None:
-    """The policy service that an entry asks; None for any other restriction."""
+    """The policy service of an entry; None for any other restriction."""
     if entry.name != POLICY or not entry.argument:
         return None
     if not entry.argument.startswith("{"):
@@ -87,7 +87,7 @@ def _inside(argument: str) -> str:
 
 
 def _options(words: Iterable[str]) -> Iterable[tuple[str, str]]:
-    """``name=value``, or ``{ name = value with blanks }``."""
+    """The options ``name=value``, or ``{ name = value with blanks }``."""
     for word in words:
         name, equals, value = _inside(word).partition("=")
         if equals:
@@ -95,24 +95,27 @@ def _options(words: Iterable[str]) -> Iterable[tuple[str, str]]:
 
 
 def our_check(service: str) -> str:
-    """How Postfix is to ask us: a service that is away or hangs may cost a moment, but no mail."""
+    """The entry by which Postfix asks mailquota.
+
+    While mailquota is stopped or hangs, Postfix asks twice, waits at most 21 s, and goes on with DUNNO.
+    """
     return f"{POLICY} {{ {service}, timeout=10s, default_action=DUNNO }}"
 
 
 def unreachable_behind(entry: Entry) -> bool:
-    """Whether no mail for a mailbox of this server gets beyond an entry."""
+    """Whether an entry decides about all mail for this server's mailboxes: entries after it are not reached."""
     return entry.name in DECIDING or entry.name == "permit_auth_destination"
 
 
 def place(text: str, service: str) -> str:
-    """The list with one check of ``service``: last, but before an entry behind which nothing is reached."""
+    """The list with one check of ``service``: at its end, or before the first entry after which nothing is reached."""
     others = entries(without(text, {service}))
     end = next((at for at, entry in enumerate(others) if unreachable_behind(entry)), len(others))
     return ", ".join([*map(str, others[:end]), our_check(service), *map(str, others[end:])])
 
 
 def without(text: str, services: Iterable[str]) -> str:
-    """The list without the checks of ``services``, nor a ``warn_if_reject`` that was meant for one of them."""
+    """The list without the checks of ``services``, and without a ``warn_if_reject`` that applied to one of them."""
     gone = set(services)
     kept: list[Entry] = []
     for entry in entries(text):
@@ -125,7 +128,10 @@ def without(text: str, services: Iterable[str]) -> str:
 
 
 def postfix_service(listen: str, queue_directory: str) -> str:
-    """What Postfix calls an address of ours: a socket below its queue directory is named relative to it, for chroot."""
+    """An address of ``policy.listen`` as Postfix writes it.
+
+    The path of a socket below the queue directory becomes relative to it, so that a chrooted smtpd finds it, too.
+    """
     kind, _, place_ = listen.partition(":")
     below = place_.removeprefix(queue_directory.rstrip("/") + "/")
     return f"unix:{below}" if kind == "unix" else listen

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailquota.core.accounts.rows import NO_NUMBER, Collector, account_of, address_of, aliases_of, enabled_of, limit_of
+from mailquota.core.accounts.rows import (
+    NO_NUMBER,
+    RowCollector,
+    account_of,
+    address_of,
+    aliases_of,
+    enabled_of,
+    limit_of,
+)
 from mailquota.core.base.model import Alias
 
 
@@ -81,7 +89,7 @@ def test_a_long_list_is_taken() -> None:
 
 def test_examples_are_few_and_short() -> None:
     """They are for a log line."""
-    collector = Collector()
+    collector = RowCollector()
     collector.add_users([("\x1b" * 5000, 1)] * 10)
     result = collector.result()
     assert result.skipped == 10

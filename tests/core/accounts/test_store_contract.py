@@ -347,7 +347,7 @@ def test_a_limit_that_does_not_arrive_is_an_error(world: World) -> None:
     """Where a trigger stores something else, the change is taken back."""
     world.add_user("a@example.org", 1000)
     world.execute(world.trigger_halves)
-    with pytest.raises(DatabaseError, match="virtual_users did not take the limit of a@"):
+    with pytest.raises(DatabaseError, match="virtual_users has another limit for a@"):
         world.store().set_limit("a@example.org", 5000)
     assert world.quotas() == {"a@example.org": 1000}
 

@@ -10,7 +10,7 @@ from mailquota.core.alerts.deliver import Deliverer
 from mailquota.core.alerts.from_settings import make_deliverer
 from mailquota.core.base.errors import DeliveryError
 from mailquota.core.servers.dovecot.quota import QuotaFacts
-from mailquota.core.settings.config import Config, Found
+from mailquota.core.settings.config import Config, DiscoveredSettings
 from tests.core.worlds import JOHN, SmallWorld
 
 MAIL = b"Subject: x\nMessage-ID: <1@example.org>\n\nhello\n"
@@ -147,7 +147,7 @@ def test_mailboxes_that_are_no_maildirs(small_world: SmallWorld) -> None:
 
 
 def test_what_was_found_at_the_start_is_not_asked_again(dovecot: Dovecot) -> None:
-    found = Found(quota=QuotaFacts("maildir", version=(2, 3), roots=(("quota", "maildir:x"),)))
+    found = DiscoveredSettings(quota=QuotaFacts("maildir", version=(2, 3), roots=(("quota", "maildir:x"),)))
     dovecot.deliverer()
     config = Config(dovecot.world.load().settings, {}, found=found)
     make_deliverer(config).deliver(JOHN, MAIL)

@@ -157,7 +157,7 @@ def test_a_thread_that_dies_is_replaced(caplog: pytest.LogCaptureFixture) -> Non
         table.submit("deadly", "d")
         await until(lambda: len(table.done) == 7)
         assert table.names == ["a", "deadly", "b", "deadly too", "c", "deadly", "d"]
-        assert dict(table.done)["deadly"].startswith("RuntimeError('a thread of ours ended at it: SystemExit")
+        assert dict(table.done)["deadly"].startswith("RuntimeError('the thread that worked on it ended: SystemExit")
         assert (table.lost, table.lane.stuck, table.lane.hangs) == ([], 0, 0)
         assert restarts.counts()["thread for bench"] - before == 3
 
@@ -387,7 +387,7 @@ def test_a_result_that_can_not_be_taken(caplog: pytest.LogCaptureFixture) -> Non
     async def work(table: Bench) -> None:
         table.submit("a", "broken", "b")
         await until(lambda: len(table.done) == 3)
-        assert "a result could not be taken" in caplog.text
+        assert "a result could not be handed back" in caplog.text
 
     bench(work)
 

@@ -41,13 +41,13 @@ def runs(tmp_path: Path, name: str) -> int:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("echo out; echo err >&2", programs.Said("out\n", "err\n", 0, "")),
-        ("echo a >&2; echo b >&2; exit 89", programs.Said("", "a\nb\n", 89, "p ended with 89: b")),
-        ("kill -9 $$", programs.Said("", "", -9, "p ended with -9")),
-        (r"printf '\377\n'", programs.Said("\ufffd\n", "", 0, "")),
+        ("echo out; echo err >&2", programs.ProgramResult("out\n", "err\n", 0, "")),
+        ("echo a >&2; echo b >&2; exit 89", programs.ProgramResult("", "a\nb\n", 89, "p ended with 89: b")),
+        ("kill -9 $$", programs.ProgramResult("", "", -9, "p ended with -9")),
+        (r"printf '\377\n'", programs.ProgramResult("\ufffd\n", "", 0, "")),
     ],
 )  # fmt: skip
-def test_what_a_program_says_is_kept_with_its_end(body: str, said: programs.Said, program: Program) -> None:
+def test_what_a_program_says_is_kept_with_its_end(body: str, said: programs.ProgramResult, program: Program) -> None:
     assert programs.run([program("p", body)]) == said
 
 

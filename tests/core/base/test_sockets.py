@@ -20,7 +20,7 @@ import pytest
 from mailquota.core.base import sockets
 from mailquota.core.base.endpoints import ListenAddress, parse_listen
 from mailquota.core.base.errors import MailquotaError, SettingsError
-from mailquota.core.base.sockets import AddressInUseError, Owner
+from mailquota.core.base.sockets import AddressInUseError, SocketOwner
 from tests.mailserver.fixture import temporary_folder
 from tests.mailserver.ports import free_port
 
@@ -40,7 +40,7 @@ def unix(path: Path) -> ListenAddress:
     return ListenAddress("unix", path=str(path))
 
 
-def bind(address: ListenAddress, owner: Owner | None = None) -> socket.socket:
+def bind(address: ListenAddress, owner: SocketOwner | None = None) -> socket.socket:
     sock, warning = sockets.bind(address, owner)
     assert not warning
     return sock
@@ -56,7 +56,7 @@ def leave_stale(path: Path) -> None:
 
 
 def test_a_new_socket_listens_with_the_mode_that_was_asked_for(folder: Path) -> None:
-    with bind(unix(folder / "s"), Owner(0o640)) as sock:
+    with bind(unix(folder / "s"), SocketOwner(0o640)) as sock:
         assert stat.S_IMODE((folder / "s").stat().st_mode) == 0o640
         assert sockets.answers(str(folder / "s"))
         assert sock.getsockname() == str(folder / "s")
@@ -171,7 +171,7 @@ def test_a_folder_that_may_not_be_written_is_named(folder: Path) -> None:
 def test_a_live_server_that_we_may_not_ask_is_not_stolen(folder: Path) -> None:
     """The folder lets us replace its file, its mode keeps us from asking."""
     folder.chmod(0o777)
-    with bind(unix(folder / "s"), Owner(0o600)):
+    with bind(unix(folder / "s"), SocketOwner(0o600)):
         out, _ = attempt(folder / "s", NOBODY).communicate("\n")
         assert out == f"SettingsError can't listen on unix:{folder}/s: Permission denied\n"
         assert sockets.answers(str(folder / "s"))
@@ -181,19 +181,22 @@ def test_a_live_server_that_we_may_not_ask_is_not_stolen(folder: Path) -> None:
 def test_root_gives_the_socket_to_its_owner(folder: Path) -> None:
     user = pwd.getpwuid(NOBODY)
     group = grp.getgrgid(NOBODY).gr_name
-    with bind(unix(folder / "s"), Owner(0o660, user=user.pw_name)), bind(unix(folder / "t"), Owner(0o660, group=group)):
+    with (
+        bind(unix(folder / "s"), SocketOwner(0o660, user=user.pw_name)),
+        bind(unix(folder / "t"), SocketOwner(0o660, group=group)),
+    ):
         assert (folder / "s").stat().st_uid == NOBODY
         assert (folder / "t").stat().st_gid == NOBODY
         assert (folder / "t").stat().st_uid == 0
 
 
-@pytest.mark.parametrize("owner", [Owner(0o660, user="no-such-user"), Owner(0o660, group="no-such-group")])
-def test_an_unknown_owner_is_a_warning(folder: Path, owner: Owner) -> None:
+@pytest.mark.parametrize("owner", [SocketOwner(0o660, user="no-such-user"), SocketOwner(0o660, group="no-such-group")])
+def test_an_unknown_owner_is_a_warning(folder: Path, owner: SocketOwner) -> None:
     """It listens all the same: a missing group must not keep an engine from answering."""
     sock, warning = sockets.bind(unix(folder / "s"), owner)
     with sock:
         assert "no-such-" in warning
-        assert "it stays ours" in warning
+        assert "it stays the engine's" in warning
         assert sockets.answers(str(folder / "s"))
 
 
@@ -202,7 +205,7 @@ def test_only_root_gives_sockets_away(folder: Path, monkeypatch: pytest.MonkeyPa
         raise PermissionError
 
     monkeypatch.setattr("mailquota.core.base.sockets.os.chown", refuse)
-    sock, warning = sockets.bind(unix(folder / "s"), Owner(0o660, user="root"))
+    sock, warning = sockets.bind(unix(folder / "s"), SocketOwner(0o660, user="root"))
     with sock:
         assert "only root can give the socket to root" in warning
 
@@ -362,7 +365,7 @@ def test_fewer_descriptors_than_promised_are_no_crash(
 ) -> None:
     monkeypatch.setattr(sockets, "LISTEN_FDS_START", 900)
     assert sockets.inherited({"LISTEN_FDS": "2", "LISTEN_PID": "0"}).sockets == {}
-    assert "descriptor 900 is no socket" in caplog.text
+    assert "descriptor 900 is not a socket" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def test_relative_to_no_limit(text: str) -> None:
 @pytest.mark.parametrize("text", ["used+1G", "used*1.2"])
 def test_relative_to_unknown_use(text: str) -> None:
     """A use that is not known is not 0."""
-    with pytest.raises(UsageError, match="the use is not known"):
+    with pytest.raises(UsageError, match="the usage is not known"):
         parse_limit(text, GIB, None)
     assert parse_limit("5G", None, None) == 5 * GIB
 

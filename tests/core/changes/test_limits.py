@@ -179,7 +179,7 @@ def test_a_limit_that_is_none(small_world: SmallWorld, value: object, limit: int
         assert (said.verdict, said.action) == ("trouble", "DEFER_IF_PERMIT trouble")
         assert words in said.why
         for size in ("+1G", "x2"):
-            with pytest.raises(UsageError, match="the database has none that counts"):
+            with pytest.raises(UsageError, match="the one in the database is not valid"):
                 set_limits(engine, [JOHN], size)
         with pytest.raises(UsageError, match="nothing to go back to"):
             set_limits(engine, [JOHN], "20000", "3d")

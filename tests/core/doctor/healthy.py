@@ -7,8 +7,7 @@ from typing import Any
 
 import msgspec
 
-from mailquota.core.doctor.checks import CHECKS
-from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.examine import CHECKS
 from mailquota.core.doctor.host.facts import (
     DatabaseFacts,
     DiskFacts,
@@ -18,9 +17,9 @@ from mailquota.core.doctor.host.facts import (
     MaildirFacts,
     StateFacts,
 )
-from mailquota.core.doctor.model import Outcome
+from mailquota.core.doctor.model import Facts, Outcome
 from mailquota.core.doctor.paths import PathFacts, UserFacts
-from mailquota.core.doctor.postfix.facts import RECIPIENT, RELAY, PostfixFacts, Probe, Smtpd, SocketFacts
+from mailquota.core.doctor.postfix.facts import RECIPIENT, RELAY, PostfixFacts, ProbeAnswer, Smtpd, SocketFacts
 from mailquota.core.settings.config import Config
 from mailquota.core.settings.declared import Settings
 
@@ -81,7 +80,7 @@ FOLDERS = (
 
 def postfix(main: str | None = None, *, values: dict[str, str] | None = None, **changes: Any) -> PostfixFacts:
     """``main`` is the list of recipients."""
-    ours = SocketFacts(f"unix:{SOCKET}", socket(), FOLDERS, Probe("answer", "action=DUNNO\n\n"))
+    ours = SocketFacts(f"unix:{SOCKET}", socket(), FOLDERS, ProbeAnswer("answer", "action=DUNNO\n\n"))
     healthy = PostfixFacts(
         fault="",
         values=VALUES | ({} if main is None else {RECIPIENT: main}) | (values or {}),

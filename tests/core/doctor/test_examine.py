@@ -13,15 +13,14 @@ import pytest
 
 from mailquota.core.base.version import version
 from mailquota.core.doctor import examine
-from mailquota.core.doctor.checks import CHECKS, judge
 from mailquota.core.doctor.dovecot import probe as probe_dovecot
 from mailquota.core.doctor.dovecot.checks import DOVECOT_CHECKS
 from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.examine import CHECKS, judge
 from mailquota.core.doctor.host import probe as probe_host
-from mailquota.core.doctor.host import probe_own
+from mailquota.core.doctor.host import probe_mailquota
 from mailquota.core.doctor.host.facts import HostFacts
-from mailquota.core.doctor.model import Check, Finding, Outcome
+from mailquota.core.doctor.model import Check, Facts, Finding, Outcome
 from mailquota.core.doctor.postfix import probe as probe_postfix
 from mailquota.core.doctor.postfix.checks import POSTFIX_CHECKS
 from mailquota.core.doctor.postfix.facts import PostfixFacts
@@ -105,7 +104,7 @@ def test_nothing_is_changed_by_it(small_world: SmallWorld) -> None:
 
 
 def test_limits_and_the_right_to_edit_them_are_told(small_world: SmallWorld) -> None:
-    limits, facts, disabled = probe_own.accounts(small_world.load())
+    limits, facts, disabled = probe_mailquota.accounts(small_world.load())
     assert limits[JOHN] == 10_000
     assert not disabled
     assert (facts.fault, facts.may_write, facts.table, facts.column) == ("", True, "virtual_users", "quota")
@@ -144,7 +143,7 @@ def test_a_database_that_is_gone_is_told_and_hides_nothing_else(small_world: Sma
 def test_a_password_file_that_can_not_be_read_is_told(small_world: SmallWorld) -> None:
     small_world.settings["accounts"] |= {"database": "mysql://u@127.0.0.1:1/x", "password_file": "/nowhere/password"}
     small_world.write_settings()
-    assert "/nowhere/password" in probe_own.accounts(small_world.load()).facts.fault
+    assert "/nowhere/password" in probe_mailquota.accounts(small_world.load()).facts.fault
 
 
 # ---- the engine
@@ -152,7 +151,7 @@ def test_a_password_file_that_can_not_be_read_is_told(small_world: SmallWorld) -
 
 def test_the_running_engine_is_asked(small_world: SmallWorld) -> None:
     with serving(small_world):
-        running = probe_own.engine(small_world.load())
+        running = probe_mailquota.engine(small_world.load())
     assert running.facts.running
     assert running.facts.version == version()
     assert running.facts.mode == "enforce"
@@ -160,16 +159,16 @@ def test_the_running_engine_is_asked(small_world: SmallWorld) -> None:
 
 
 def test_no_engine_is_no_fault_of_the_socket(small_world: SmallWorld) -> None:
-    facts = probe_own.engine(small_world.load()).facts
+    facts = probe_mailquota.engine(small_world.load()).facts
     assert (facts.known, facts.running, facts.fault) == (True, False, "")
 
 
 def test_an_engine_that_hangs_is_told(small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe_own, "_ENGINE_SECONDS", 0.05)
+    monkeypatch.setattr(probe_mailquota, "_ENGINE_SECONDS", 0.05)
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(small_world.control_socket))
         silent.listen()
-        facts = probe_own.engine(small_world.load()).facts
+        facts = probe_mailquota.engine(small_world.load()).facts
     assert not facts.running
     assert "no answer within" in facts.fault
 
@@ -180,19 +179,19 @@ def test_an_engine_that_hangs_is_told(small_world: SmallWorld, monkeypatch: pyte
 def test_what_the_engine_says_of_the_state_database_counts(small_world: SmallWorld) -> None:
     config = small_world.load()
     with serving(small_world):
-        until(lambda: probe_own.state(config, None).newest, "the engine writes down that it started")
-        status = probe_own.engine(config).status
+        until(lambda: probe_mailquota.state(config, None).newest, "the engine writes down that it started")
+        status = probe_mailquota.engine(config).status
         assert status
-        facts = probe_own.state(config, status)
+        facts = probe_mailquota.state(config, status)
     assert (facts.fault, facts.write_fault) == ("", "")
     assert facts.schema == facts.schema_known > 0
     assert facts.size
-    assert probe_own.state(config, msgspec.structs.replace(status, state_problem="disk full")).write_fault
+    assert probe_mailquota.state(config, msgspec.structs.replace(status, state_problem="disk full")).write_fault
 
 
 def test_a_damaged_state_database_is_told_and_left_where_it_is(small_world: SmallWorld) -> None:
     small_world.state.write_bytes(b"nothing of the kind " * 100)
-    assert "not a database" in probe_own.state(small_world.load(), None).fault
+    assert "not a database" in probe_mailquota.state(small_world.load(), None).fault
     assert small_world.state.read_bytes().startswith(b"nothing of the kind")
 
 
@@ -239,19 +238,19 @@ def test_a_file_system_that_hangs_below_the_mailboxes_ends_nothing(
     monkeypatch.setattr(examine, "_PATIENCE", 0.2)
     monkeypatch.setattr(probe_host, "gather", hang)
     finding = found(small_world, "mailstore")
-    assert (finding.state, finding.found) == ("skip", "nobody looked at the mailstore: no answer within 0.2 s")
+    assert (finding.state, finding.found) == ("skip", "the mailstore was not examined: no answer within 0.2 s")
     assert found(small_world, "disk-space").state == "skip"
     never.set()
 
 
 def test_a_demo_is_told_to_mend_nothing(small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has no Postfix, Dovecot or mail log; rights on this machine would not change that."""
-    engine = probe_own.engine
+    engine = probe_mailquota.engine
 
-    def as_demo(config: Config) -> probe_own.Running:
+    def as_demo(config: Config) -> probe_mailquota.EngineAnswer:
         return engine(config)._replace(demo=True)
 
-    monkeypatch.setattr(probe_own, "engine", as_demo)
+    monkeypatch.setattr(probe_mailquota, "engine", as_demo)
     findings = {finding.check: finding for finding in examine.examine(small_world.load())}
     assert [name for name, one in findings.items() if "a demo has none" in one.found and one.fix] == []
     assert (findings["mail-log"].state, findings["policy-socket"].state) == ("skip", "skip")

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from mailquota.core.doctor.checks import CHECKS
-from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.examine import CHECKS
 from mailquota.core.doctor.host.facts import EngineFacts, HostFacts
+from mailquota.core.doctor.model import Facts
 from mailquota.core.doctor.paths import PathFacts
-from mailquota.core.doctor.postfix.facts import RECIPIENT, RELAY, PostfixFacts, Probe, Smtpd, SocketFacts
+from mailquota.core.doctor.postfix.facts import RECIPIENT, RELAY, PostfixFacts, ProbeAnswer, Smtpd, SocketFacts
 from mailquota.core.servers.postfix.restrictions import entries, policy_check
 from tests.core.doctor.healthy import (
     CHECK,
@@ -50,23 +50,26 @@ def engine(**changes: Any) -> HostFacts:
 
 def answering(**changes: Any) -> PostfixFacts:
     """Our socket with something about it that is otherwise."""
-    usual = SocketFacts(f"unix:{SOCKET}", socket(), FOLDERS, Probe("answer", "action=DUNNO\n\n"))
+    usual = SocketFacts(f"unix:{SOCKET}", socket(), FOLDERS, ProbeAnswer("answer", "action=DUNNO\n\n"))
     return postfix(sockets=(msgspec.structs.replace(usual, **changes),))
 
 
 AWAY: dict[str, tuple[HostFacts, PostfixFacts]] = {
-    "no engine": (host(engine=EngineFacts(known=True)), answering(file=PathFacts(SOCKET, "missing"), probe=Probe())),
+    "no engine": (
+        host(engine=EngineFacts(known=True)),
+        answering(file=PathFacts(SOCKET, "missing"), probe=ProbeAnswer()),
+    ),
     "no engine, no service": (
         host(engine=EngineFacts(known=True), installed=False, systemd=False),
-        answering(file=PathFacts(SOCKET, "missing"), probe=Probe()),
+        answering(file=PathFacts(SOCKET, "missing"), probe=ProbeAnswer()),
     ),
-    "it hangs": (HOST, answering(probe=Probe("silent", "2 s"))),
+    "it hangs": (HOST, answering(probe=ProbeAnswer("silent", "2 s"))),
     "another one answers": (engine(running=False), answering()),
     "it only looks on": (engine(mode="shadow"), answering()),
     "closed to Postfix": (HOST, answering(file=socket(mode=0o600, uid=0, owner="root"))),
     "not to be seen from here": (
         host(is_root=False),
-        answering(file=PathFacts(SOCKET, "closed", fault="Permission denied"), probe=Probe("denied")),
+        answering(file=PathFacts(SOCKET, "closed", fault="Permission denied"), probe=ProbeAnswer("denied")),
     ),
 }
 
@@ -121,15 +124,15 @@ def test_what_comes_first_is_said(host_: HostFacts, words: str) -> None:
     for name in ("instead of us", "beside us"):
         check = "policy-service-listed" if name == "instead of us" else "two-enforcers"
         fix = outcome(check, situation(name, host_, AWAY["no engine"][1])).fix.splitlines()
-        assert fix[0].startswith("# first mailquota has to answer Postfix")
+        assert fix[0].startswith("# mailquota has to answer Postfix first")
         assert words in fix
-        assert fix[-1].startswith("# and then run mailquota doctor again")
+        assert fix[-1].startswith("# then run mailquota doctor again")
 
 
 def test_a_socket_that_smtpds_jail_hides_does_not_decide() -> None:
     elsewhere = "unix:/run/mailquota/policy"
     ours = config(policy={"listen": (elsewhere,)})
-    seen = SocketFacts(elsewhere, socket(), FOLDERS[:1], Probe("answer", "action=DUNNO\n\n"))
+    seen = SocketFacts(elsewhere, socket(), FOLDERS[:1], ProbeAnswer("answer", "action=DUNNO\n\n"))
     for chroot in (True, False):
         smtpds = (Smtpd("smtp/inet", chroot=chroot), msgspec.structs.replace(SUBMISSION, chroot=chroot))
         asked = postfix(OTHERS, sockets=(seen,), smtpds=smtpds)

@@ -16,7 +16,7 @@ from mailquota.core.mailboxes.from_settings import driver_name, make_doveadm, ma
 from mailquota.core.mailboxes.vsizes import virtual_size
 from mailquota.core.servers.dovecot.doveadm_http import HttpDoveadm
 from mailquota.core.servers.dovecot.quota import QuotaFacts
-from mailquota.core.settings.config import Found, load
+from mailquota.core.settings.config import DiscoveredSettings, load
 from tests.core.clients import ask, until
 from tests.core.engines import embedded, inner, measured, rows
 from tests.core.worlds import FULL, JOHN, OVERQUOTA, SmallWorld
@@ -159,6 +159,6 @@ def test_the_http_form(small_world: SmallWorld, tmp_path: Path) -> None:
 def test_auto(tmp_path: Path, backend: str, driver: str) -> None:
     file = tmp_path / "mailquota.toml"
     file.write_text("[policy]\n")
-    config = load(file, {}, Found(quota=QuotaFacts(backend)))
+    config = load(file, {}, DiscoveredSettings(quota=QuotaFacts(backend)))
     assert driver_name(config) == driver
     assert make_driver(config, make_mailstore(config)).name == driver

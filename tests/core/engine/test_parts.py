@@ -183,7 +183,7 @@ def test_a_reader_of_the_mail_log_that_fails_is_another_one_the_next_time(
     with monkeypatch.context() as patched:
         patched.setattr(subprocess_reader, "_PROGRAM", program)
         fault = read_apart(LogFiles((str(log),))).fault
-    assert "ended with -9" in fault or "what its reader printed can't be read" in fault
+    assert "ended with -9" in fault or "the output of its reader can't be read" in fault
     assert read_apart(LogFiles((str(log),))).fault == ""
 
 

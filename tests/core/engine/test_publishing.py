@@ -22,7 +22,7 @@ from mailquota.core.mailboxes.ledger import Ledger
 from mailquota.core.mailboxes.measure import Measurement
 from mailquota.core.policy.decision import Verdict
 from mailquota.core.policy.log import DecisionLog
-from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.servers.dovecot.folder_names import TrashNames
 
 STATUS = Status(
     mode="enforce", uptime_seconds=1.0, requests=0, refused=0, would_refuse=0, trouble=0, malformed=0,

@@ -30,7 +30,7 @@ from mailquota.core.mailboxes.ledger import Ledger
 from mailquota.core.mailboxes.measure import Measurement
 from mailquota.core.mailboxes.refusals import RefusalTally
 from mailquota.core.policy.protocol import text_attribute
-from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.servers.dovecot.folder_names import TrashNames
 from mailquota.core.settings.config import Config
 from tests.core import loops
 from tests.core.clients import ask, until

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.servers.dovecot.folder_names import TrashNames
 
 ADDRESS = "edge@example.org"
 _numbers = itertools.count()

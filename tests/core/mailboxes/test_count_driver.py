@@ -15,8 +15,7 @@ from mailquota.core.mailboxes.count_driver import CountDriver
 from mailquota.core.mailboxes.mailstore import Mailstore
 from mailquota.core.mailboxes.measure import Measurement, ProbeOutcome, Unmeasurable
 from mailquota.core.mailboxes.vsizes import SizeCache, virtual_size
-from mailquota.core.servers.dovecot.ignored import FolderRule, Ignored
-from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.servers.dovecot.folder_names import FolderRule, IgnoredFolders, TrashNames
 from tests.core.mailboxes.boxes import ADDRESS, Box
 
 LIMIT = 5000
@@ -189,7 +188,7 @@ def test_a_big_inbox_is_left_to_the_poller(box: Box, driver: CountDriver, monkey
 
 
 def test_ignored_folders_do_not_count(box: Box) -> None:
-    store = Mailstore(box.store.template, TrashNames(("Trash",)), Ignored([FolderRule("Tr*", True)]))
+    store = Mailstore(box.store.template, TrashNames(("Trash",)), IgnoredFolders([FolderRule("Tr*", True)]))
     box.put(100)
     box.put(50, ".Trash/cur")
     driver = CountDriver(store)

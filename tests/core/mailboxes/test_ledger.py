@@ -12,7 +12,7 @@ from mailquota.core.base.model import Account, AccountRow, Level, Trend
 from mailquota.core.mailboxes.folders import DirectorySum, FolderSum
 from mailquota.core.mailboxes.ledger import Entry, Ledger, Totals
 from mailquota.core.mailboxes.measure import Measurement
-from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.servers.dovecot.folder_names import TrashNames
 
 NAMES = [f"{name}@example.org" for name in "abcd"]
 IS_TRASH = TrashNames(("Trash",))

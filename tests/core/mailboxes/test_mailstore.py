@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailquota.core.mailboxes.mailstore import Mailstore, is_username
-from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.servers.dovecot.folder_names import TrashNames
 
 STORE = Mailstore("/var/vmail/{domain}/{user}/Maildir", TrashNames(()))
 HOSTILE = [

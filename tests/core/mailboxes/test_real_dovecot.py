@@ -19,7 +19,7 @@ from mailquota.core.mailboxes.measure import Measurement, measure
 from mailquota.core.mailboxes.recount import rewrite
 from mailquota.core.mailboxes.trash import Removal, find_by_doveadm, find_files, remove_by_doveadm, remove_files
 from mailquota.core.servers.dovecot.doveadm import Doveadm
-from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.servers.dovecot.folder_names import TrashNames
 from tests.mailserver import MailServer
 from tests.mailserver.dovecot import VMAIL_UID
 from tests.mailserver.process import wait_until

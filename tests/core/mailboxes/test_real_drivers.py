@@ -22,9 +22,8 @@ from mailquota.core.mailboxes.mailstore import Mailstore
 from mailquota.core.mailboxes.trash import find_by_doveadm, remove_by_doveadm
 from mailquota.core.servers.dovecot.doveadm import Doveadm
 from mailquota.core.servers.dovecot.doveadm_http import HttpDoveadm
-from mailquota.core.servers.dovecot.ignored import Ignored
+from mailquota.core.servers.dovecot.folder_names import IgnoredFolders, TrashNames
 from mailquota.core.servers.dovecot.quota import quota_facts
-from mailquota.core.servers.dovecot.trash import TrashNames
 from mailquota.core.settings.config import load
 from tests.mailserver import MailServer
 from tests.mailserver.dovecot import VMAIL_UID
@@ -183,7 +182,7 @@ def test_ignored_folders(server: MailServer, maildir: Path) -> None:
             [find_program("doveconf") or "doveconf", "-c", str(config), "-n"],
             capture_output=True, text=True, check=True,
         ).stdout  # fmt: skip
-        ignoring = Mailstore(server.mailstore, TrashNames(("Trash",)), Ignored(quota_facts(text).rules))
+        ignoring = Mailstore(server.mailstore, TrashNames(("Trash",)), IgnoredFolders(quota_facts(text).rules))
         known = CountDriver(ignoring).measure(USER, LIMIT, None, 0.0)
         assert known.messages == 3
         assert server.doveadm_quota(USER) == (-(-known.used // 1024), known.messages)
@@ -204,5 +203,5 @@ def test_a_recount_that_dovecot_could_not_do(server: MailServer, maildir: Path) 
     put_wrong_name(maildir)
     with pytest.raises(MailquotaError, match=r"^doveadm: Recalculating quota failed: .* smaller than expected"):
         Doveadm(server.doveadm).recalc(USER)
-    with http_api(server) as url, pytest.raises(MailquotaError, match="could not count"):
+    with http_api(server) as url, pytest.raises(MailquotaError, match="could not recount"):
         HttpDoveadm(url, SECRET).recalc(USER)

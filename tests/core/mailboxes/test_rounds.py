@@ -15,7 +15,7 @@ from mailquota.core.mailboxes.ledger import Entry, Ledger
 from mailquota.core.mailboxes.mailstore import Mailstore
 from mailquota.core.mailboxes.measure import Measurement, measure
 from mailquota.core.mailboxes.rounds import FIRST_SHARE, SHARE, Poller
-from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.servers.dovecot.folder_names import TrashNames
 from tests.core.loops import until
 from tests.core.worlds import ANNA, FREE, FULL, JOHN, LIMIT, TRASH, SmallWorld
 

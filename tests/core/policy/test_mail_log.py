@@ -11,15 +11,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mailquota.core.base.programs import Run, Said
+from mailquota.core.base.programs import ProgramResult, Run
 from mailquota.core.commands.show import details_json
 from mailquota.core.control.messages import GetDetails
 from mailquota.core.control.results import DecisionRow, Details
 from mailquota.core.doctor.log.probe import log_facts
 from mailquota.core.policy import mail_log
 from mailquota.core.policy.mail_log import MailLog
-from mailquota.core.servers.mail_log.places import find_log
-from mailquota.core.servers.mail_log.source import MAIL_LOGS, LogFiles, LogRead
+from mailquota.core.servers.mail_log.source import MAIL_LOGS, LogFiles, LogRead, find_log
 from mailquota.core.servers.mail_log.subprocess_reader import read_apart
 from mailquota.core.settings.config import Config
 from mailquota.core.settings.declared import Mailstore, Policy, Settings
@@ -158,8 +157,8 @@ def test_read_by_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.Monkey
 def said(answers: dict[str, str]) -> Run:
     """Programs that say these things."""
 
-    def run_program(argv: Sequence[str], _patience: float = 0.0) -> Said:
-        return Said(answers.get(argv[0], ""), fault="" if argv[0] in answers else "is not installed")
+    def run_program(argv: Sequence[str], _patience: float = 0.0) -> ProgramResult:
+        return ProgramResult(answers.get(argv[0], ""), fault="" if argv[0] in answers else "is not installed")
 
     return run_program
 

@@ -17,7 +17,7 @@ import pytest
 from mailquota.core.base.model import Account
 from mailquota.core.mailboxes.mailstore import Mailstore
 from mailquota.core.policy.decision import VerdictActions
-from mailquota.core.servers.dovecot.trash import TrashNames
+from mailquota.core.servers.dovecot.folder_names import TrashNames
 from tests.core.enforcing import Desk, open_desk
 from tests.core.loops import run
 from tests.core.policy.clients import Client, request

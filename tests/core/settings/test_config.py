@@ -10,7 +10,7 @@ import pytest
 from mailquota.core.base.errors import SettingsError
 from mailquota.core.base.units import Grace
 from mailquota.core.settings import config as config_module
-from mailquota.core.settings.config import Found, load
+from mailquota.core.settings.config import DiscoveredSettings, load
 from mailquota.core.settings.declared import Settings
 from tests.core.settings_files import DOCUMENTED, FOUND, loaded
 
@@ -149,7 +149,7 @@ def test_the_server_is_asked_only_if_needed(tmp_path: Path) -> None:
     """With all three sections in the file nobody starts postconf; else Dovecot is found by mailstore.doveadm."""
     asked = []
 
-    def find(doveadm: str) -> Found:
+    def find(doveadm: str) -> DiscoveredSettings:
         asked.append(doveadm)
         return FOUND
 

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from mailquota.core.base import programs
-from mailquota.core.base.programs import Said
+from mailquota.core.base.programs import ProgramResult
 from mailquota.core.servers.dovecot.conf import config_file
-from mailquota.core.servers.dovecot.queries import other_unit, schema_of
-from mailquota.core.servers.dovecot.sql import includes, old_source, password_in
+from mailquota.core.servers.dovecot.sql import includes, other_unit, password_in, schema_of, sql_source_of_file
 from mailquota.core.settings.config import load
 from mailquota.core.settings.discover import discover
 from mailquota.core.settings.passwords import read_password
@@ -144,7 +143,7 @@ OLD_SOURCES = {
 @pytest.mark.parametrize(("text", "url"), OLD_SOURCES.items(), ids=repr)
 def test_connect_strings(text: str, url: str | None) -> None:
     """Several hosts, sockets, SQLite; what is missing or not covered is said."""
-    source = old_source("/sql", text)
+    source = sql_source_of_file("/sql", text)
     assert source.url == url
     assert bool(source.fault) == (url is None)
 
@@ -209,7 +208,7 @@ def test_a_schema_that_is_not_known_is_asked_for() -> None:
     postconf = "virtual_mailbox_maps = mysql:/a.cf\n"
     assert Server(BULLSEYE, postconf, {"/a.cf": text, SQL_FILE: SQL}).discover()["accounts.schema"] == "ispmail"
     mebibytes = SQL.replace("quota)", "quota*1048576)").replace("virtual_users", "mailbox")
-    for sql, why in ((SQL.replace("virtual_users", "people"), "no query"), (mebibytes, "something else than bytes")):
+    for sql, why in ((SQL.replace("virtual_users", "people"), "no query"), (mebibytes, "another unit than bytes")):
         for table in ("v_mailboxes", "mailbox") if sql is mebibytes else ("v_mailboxes",):
             server = Server(BULLSEYE, postconf, {"/a.cf": text.replace("v_mailboxes", table), SQL_FILE: sql})
             assert "accounts.schema" not in server.discover()
@@ -236,7 +235,7 @@ def test_other_user_databases(userdb: str, named: str) -> None:
     beside = Server(f"# 2.3.19\n{passdb}{userdb}", NO_MAPS, {SQL_FILE: SQL})
     assert beside.discover()["accounts.database"] == "mysql://mailserver@127.0.0.1/mailserver"
     assert [fault for fault in faults(beside, "accounts") if named in fault] == (
-        [f"userdb {named} of Dovecot is not covered: its users are not seen here"] if named else []
+        [f"userdb {named} of Dovecot is not covered: mailquota does not see its users"] if named else []
     )
 
 
@@ -252,18 +251,21 @@ def test_includes_that_go_in_circles() -> None:
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        (Said("# 2.3.19\nmail_location = x", "Fatal: no\n", 89, "doveconf ended with 89: Fatal: no"), "ended with 89"),
-        (Said(fault="doveconf took longer than 5 s"), "longer than 5 s"),
-        (Said("mail_location = maildir:/srv/%d/%n\n", code=0), "nothing that names its version"),
-        (Said("", code=0), "nothing that names its version"),
+        (
+            ProgramResult("# 2.3.19\nmail_location = x", "Fatal: no\n", 89, "doveconf ended with 89: Fatal: no"),
+            "ended with 89",
+        ),
+        (ProgramResult(fault="doveconf took longer than 5 s"), "longer than 5 s"),
+        (ProgramResult("mail_location = maildir:/srv/%d/%n\n", code=0), "printed no version"),
+        (ProgramResult("", code=0), "printed no version"),
     ],
     ids=["failed", "hung", "garbage", "nothing"],
 )  # fmt: skip
-def test_a_doveconf_in_trouble(said: Said, told: str) -> None:
+def test_a_doveconf_in_trouble(said: ProgramResult, told: str) -> None:
     """Nothing of it is believed, and all that stays open is named."""
     server = Server(None, NO_MAPS)
 
-    def run(argv: Sequence[str]) -> Said:
+    def run(argv: Sequence[str]) -> ProgramResult:
         return server.run(argv) if argv[0] == "postconf" else said
 
     found = discover("auto", run, server.read, server.listed)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from mailquota.core.settings import config as config_module
-from mailquota.core.settings.config import Config, Found, load
+from mailquota.core.settings.config import Config, DiscoveredSettings, load
 from mailquota.core.settings.missing import MissingSettingError, missing, require
 
-FOUND = Found(
+FOUND = DiscoveredSettings(
     {"policy": {"grace": "5%"}},
     {"policy.grace": "doveconf quota_grace"},
     faults=(

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from mailquota.core.base.programs import Said
+from mailquota.core.base.programs import ProgramResult
 from mailquota.core.commands.install.apply import Report, carry_out
 from mailquota.core.commands.install.examine import Invocation, examine
 from mailquota.core.commands.install.machine import Machine
@@ -74,23 +74,25 @@ class FakeServer:
         if self.budget < 0:
             raise OSError(28, "No space left on device")
 
-    def run(self, argv: Sequence[str]) -> Said:
+    def run(self, argv: Sequence[str]) -> ProgramResult:
         """Run a program of the machine."""
         words = tuple(argv)
         if words[:2] == ("postconf", "-h"):
-            return Said(f"{QUEUE}\n", code=0)
+            return ProgramResult(f"{QUEUE}\n", code=0)
         if words[:2] == ("postconf", "-n"):
             own = {} if self.main_cf is None else {RESTRICTIONS: self.main_cf}
-            return Said(_settings(own | {name: text for name, text in self.more.items() if "/" not in name}), code=0)
+            return ProgramResult(
+                _settings(own | {name: text for name, text in self.more.items() if "/" not in name}), code=0
+            )
         if words[:2] == ("postconf", "-P"):
-            return Said(_settings({name: text for name, text in self.more.items() if "/" in name}), code=0)
+            return ProgramResult(_settings({name: text for name, text in self.more.items() if "/" in name}), code=0)
         if "doveconf" in words:
-            return Said("syslog\n", code=0)
+            return ProgramResult("syslog\n", code=0)
         if words[:2] == ("systemctl", "show"):
-            return Said("\n\n".join([self._shown()] * 2), code=0)
+            return ProgramResult("\n\n".join([self._shown()] * 2), code=0)
         self.spend()
         self._change(words)
-        return Said(code=0)
+        return ProgramResult(code=0)
 
     def _shown(self) -> str:
         stale = "yes" if self.units() != self.loaded and self.loaded else "no"

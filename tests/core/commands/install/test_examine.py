@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mailquota.core.base.programs import Said
+from mailquota.core.base.programs import ProgramResult
 from mailquota.core.commands.install.examine import Invocation, can_read, examine
 from mailquota.core.commands.install.machine import Machine
 from mailquota.core.commands.install.model import Host, Owner, PostfixState, Units
@@ -31,10 +31,10 @@ def root() -> Iterator[Path]:
 
 
 def look(
-    root: Path, said: dict[str, Said] | None = None, passwords: dict[str, str] | None = None, user: str = ""
+    root: Path, said: dict[str, ProgramResult] | None = None, passwords: dict[str, str] | None = None, user: str = ""
 ) -> Host:
-    def run(argv: Sequence[str]) -> Said:
-        return (said or {}).get(" ".join(argv), Said(fault=f"{argv[0]} is not installed"))
+    def run(argv: Sequence[str]) -> ProgramResult:
+        return (said or {}).get(" ".join(argv), ProgramResult(fault=f"{argv[0]} is not installed"))
 
     invocation = Invocation(("/usr/bin/mailquota",), (), SETTINGS, user, passwords or {}, answering=False)
     return examine(config(mailstore=MAILSTORE), Machine(root, run), invocation)
@@ -100,15 +100,17 @@ def test_a_settings_folder_that_is_closed_is_told(root: Path) -> None:
 
 @pytest.mark.parametrize(("path", "file"), [("/var/log/dovecot.log", True), ("syslog", False), ("/dev/stderr", False)])
 def test_a_log_file_of_dovecots_is_found(root: Path, path: str, file: bool) -> None:
-    assert look(root, {"doveconf -h log_path": Said(f"{path}\n", code=0)}).dovecot_log == (path if file else "")
+    assert look(root, {"doveconf -h log_path": ProgramResult(f"{path}\n", code=0)}).dovecot_log == (
+        path if file else ""
+    )
 
 
 def test_settings_of_dovecots_that_the_mail_user_can_not_read(root: Path) -> None:
     """As those of Debian 13 with the password of the database in them: no tool of Dovecot's runs then."""
-    refused = Said(fault="doveconf ended with 89: Permission denied", code=89)
+    refused = ProgramResult(fault="doveconf ended with 89: Permission denied", code=89)
     as_user = f"setpriv --reuid={NOBODY} --regid={NOGROUP} --clear-groups doveconf -n"
-    assert look(root, {"doveconf -n": Said(code=0), as_user: Said(code=0)}).dovecot_closed == ""
-    assert look(root, {"doveconf -n": Said(code=0), as_user: refused}).dovecot_closed == refused.fault
+    assert look(root, {"doveconf -n": ProgramResult(code=0), as_user: ProgramResult(code=0)}).dovecot_closed == ""
+    assert look(root, {"doveconf -n": ProgramResult(code=0), as_user: refused}).dovecot_closed == refused.fault
     assert look(root).dovecot_closed == ""  # no Dovecot here
 
 
@@ -122,7 +124,7 @@ def test_what_runs_mailquota_and_what_lies_beside_its_settings(root: Path) -> No
         (folder / name).write_text("{}")
     (root / "etc/cron.d").mkdir()
     (root / "etc/cron.d/mailquota").write_text("")
-    found = look(root, {"doveconf -n": Said(f"# 2.3.19\n{ours}{other}", code=0)})
+    found = look(root, {"doveconf -n": ProgramResult(f"# 2.3.19\n{ours}{other}", code=0)})
     assert found.dovecot_runs == ("quota-warning",)
     assert (found.starters, found.others) == (("/etc/cron.d/mailquota",), ("/etc/mailquota/password",))
 
@@ -134,16 +136,16 @@ def test_what_systemd_and_postfix_say(root: Path) -> None:
     show = "systemctl show mailquota.socket mailquota.service --property=UnitFileState,ActiveState,NeedDaemonReload"
     state = "ActiveState=active\nUnitFileState=enabled\nNeedDaemonReload=no\n"
     said = {
-        "postconf -h queue_directory": Said("/srv/postfix\n", code=0),
-        "postconf -n": Said(
+        "postconf -h queue_directory": ProgramResult("/srv/postfix\n", code=0),
+        "postconf -n": ProgramResult(
             "smtpd_recipient_restrictions = a, b\nmynetworks = c\nd = check_policy_service e\n", code=0
         ),
-        "postconf -P": Said("smtp/inet/f = check_policy_service g\nsmtp/inet/h = i\n", code=0),
-        show: Said(f"{state}\n{state}", code=0),
+        "postconf -P": ProgramResult("smtp/inet/f = check_policy_service g\nsmtp/inet/h = i\n", code=0),
+        show: ProgramResult(f"{state}\n{state}", code=0),
     }
     found = look(root, said)
     elsewhere = {"d": "check_policy_service e", "smtp/inet/f": "check_policy_service g"}
     assert found.postfix == PostfixState("a, b", "/srv/postfix", "", elsewhere)
     assert found.units == Units(enabled=True, active=True)
-    halves = {**said, show: Said(f"{state}\n{state.replace('=active', '=failed')}", code=0)}
+    halves = {**said, show: ProgramResult(f"{state}\n{state.replace('=active', '=failed')}", code=0)}
     assert look(root, halves).units == Units(enabled=True, active=False)

@@ -9,15 +9,14 @@ from typing import Any
 
 import msgspec
 
-from mailquota.core.base.programs import Said, Text
-from mailquota.core.doctor.checks import judge
+from mailquota.core.base.programs import FileText, ProgramResult
 from mailquota.core.doctor.dovecot.checks import DOVECOT_CHECKS
 from mailquota.core.doctor.dovecot.facts import DovecotFacts
 from mailquota.core.doctor.dovecot.probe import gather
-from mailquota.core.doctor.facts import Facts
-from mailquota.core.doctor.model import Finding
+from mailquota.core.doctor.examine import judge
+from mailquota.core.doctor.model import Facts, Finding
 from mailquota.core.doctor.postfix.facts import PostfixFacts
-from mailquota.core.settings.config import Config, Found
+from mailquota.core.settings.config import Config, DiscoveredSettings
 from mailquota.core.settings.declared import Policy, Settings
 
 DATA = Path(__file__).parents[3] / "data"
@@ -52,23 +51,29 @@ def data(name: str) -> str:
 class Outside:
     """A server that is not there: answers by the last words of a command, texts and modes of files by their paths."""
 
-    def __init__(self, doveconf: str | Said, answers: Mapping[str, Said] | None = None) -> None:
-        self.doveconf = doveconf if isinstance(doveconf, Said) else Said(doveconf, code=0)
+    def __init__(self, doveconf: str | ProgramResult, answers: Mapping[str, ProgramResult] | None = None) -> None:
+        self.doveconf = doveconf if isinstance(doveconf, ProgramResult) else ProgramResult(doveconf, code=0)
         self.answers = dict(answers or {})
         self.files: dict[str, str] = {}
         self.modes: dict[str, int] = {}
         self.uids: dict[str, int] = {}
         self.asked: list[str] = []
 
-    def run(self, argv: Sequence[str]) -> Said:
+    def run(self, argv: Sequence[str]) -> ProgramResult:
         words = " ".join(argv)
         self.asked.append(words)
         if argv[-1] == "-n":
             return self.doveconf
-        return next((said for end, said in self.answers.items() if words.endswith(end)), Said(fault="no answer"))
+        return next(
+            (said for end, said in self.answers.items() if words.endswith(end)), ProgramResult(fault="no answer")
+        )
 
-    def read(self, path: str) -> Text:
-        return Text(self.files[path]) if path in self.files else Text(fault=f"{path} can't be read: Permission denied")
+    def read(self, path: str) -> FileText:
+        return (
+            FileText(self.files[path])
+            if path in self.files
+            else FileText(fault=f"{path} can't be read: Permission denied")
+        )
 
     def stat(self, path: str) -> os.stat_result:
         if path not in self.modes:
@@ -89,7 +94,7 @@ def our_settings(grace: str = "10%", doveadm: str = "auto") -> Config:
     """The defaults, but for these."""
     settings = Settings(policy=Policy(grace=grace))
     mailstore = msgspec.structs.replace(settings.mailstore, doveadm=doveadm)
-    return Config(msgspec.structs.replace(settings, mailstore=mailstore), {}, None, Found())
+    return Config(msgspec.structs.replace(settings, mailstore=mailstore), {}, None, DiscoveredSettings())
 
 
 def healthy(name: str) -> Outside:
@@ -97,9 +102,9 @@ def healthy(name: str) -> Outside:
     version = "2.4" if "2.4" in name else "2.3"
     folder = f"dovecot-{version}"
     answers = {
-        f"quota get -u {JOHN}": Said(data(f"{folder}/quota-get-u.john.json"), code=0),
-        f"user {JOHN}": Said(data(f"{folder}/user.john.json"), code=0),
-        "user *": Said(f"{JOHN}\n", code=0),
+        f"quota get -u {JOHN}": ProgramResult(data(f"{folder}/quota-get-u.john.json"), code=0),
+        f"user {JOHN}": ProgramResult(data(f"{folder}/user.john.json"), code=0),
+        "user *": ProgramResult(f"{JOHN}\n", code=0),
     }
     outside = Outside(data(name), answers)
     outside.files["/etc/dovecot/dovecot-sql.conf.ext"] = SQL_FILE
@@ -115,7 +120,7 @@ def facts(name: str, change: Change = str, **known: Any) -> DovecotFacts:
     """Of a recorded output, changed; ``known`` replaces what was found."""
     outside = healthy(name)
     before = outside.doveconf.out
-    outside.doveconf = Said(change(before), code=0)
+    outside.doveconf = ProgramResult(change(before), code=0)
     assert change is str or outside.doveconf.out != before
     return msgspec.structs.replace(outside.gather({JOHN: 100000}), **known)
 

@@ -6,7 +6,7 @@ from functools import reduce
 
 import pytest
 
-from mailquota.core.doctor.dovecot.facts import Account, DovecotFacts, FileFact
+from mailquota.core.doctor.dovecot.facts import AccountFacts, DovecotFacts, FileFacts
 from mailquota.core.doctor.postfix.facts import PostfixFacts, Smtpd
 from tests.core.doctor.dovecot.dovecots import (
     BOOKWORM,
@@ -26,13 +26,13 @@ from tests.core.doctor.dovecot.dovecots import (
 )
 
 FULL = "452 4.2.2 Mailbox is full and cannot receive any more emails"
-LARGE_INDEX = FileFact(path="/var/vmail/x/y/Maildir", size=200 << 20)
+LARGE_INDEX = FileFacts(path="/var/vmail/x/y/Maildir", size=200 << 20)
 _FOLDER = "/var/vmail/x/y/Maildir"
-MAILDIRSIZE = FileFact(path=f"{_FOLDER}/maildirsize", folder=_FOLDER, uid=5000, owner=5000, mode=0o600)
-ROOTS = FileFact(path="/v/o'n/maildirsize", folder="/v/o'n", uid=0, owner=5000, mode=0o600)
+MAILDIRSIZE = FileFacts(path=f"{_FOLDER}/maildirsize", folder=_FOLDER, uid=5000, owner=5000, mode=0o600)
+ROOTS = FileFacts(path="/v/o'n/maildirsize", folder="/v/o'n", uid=0, owner=5000, mode=0o600)
 ON, OFF = (("mail_plugins {", f"quota = {switch}", "}") for switch in ("yes", "no"))
-NOBODY_KNOWN = {"sample": (Account(address="john@example.org", expected=0, unknown=True),)}
-CLOSED = FileFact(path="/v/m", folder="/v", uid=5, owner=5, mode=0o440)
+NOBODY_KNOWN = {"sample": (AccountFacts(address="john@example.org", expected=0, unknown=True),)}
+CLOSED = FileFacts(path="/v/m", folder="/v", uid=5, owner=5, mode=0o440)
 
 
 def setting(line: str) -> Change:
@@ -65,7 +65,7 @@ CASES: list[StateCase] = [
      {"server_fault": "connect(x) failed: Connection refused"}, "fail", "refused", "doveadm stop || true; dovecot"),
     ("dovecot-answers", BULLSEYE, str, {"server_fault": "connect(x) failed: Permission denied"}, "skip", "as root", ""),
     ("dovecot-answers", BULLSEYE, str, {"server_fault": STOPPED}, "fail",
-     "Dovecot does not run: nobody listens at /run/dovecot/auth-userdb", "dovecot"),
+     "Dovecot does not run: nothing listens at /run/dovecot/auth-userdb", "dovecot"),
     ("dovecot-answers", BULLSEYE, str, {"sample": (), "listed": None, "listing_fault": STOPPED}, "fail",
      "does not run", "dovecot"),
     ("dovecot-answers", BULLSEYE, str,
@@ -76,7 +76,7 @@ CASES: list[StateCase] = [
     ("quota-plugin", BULLSEYE, without("mail_plugins"), {}, "fail", "is empty", "mail_plugins = quota\n"),
     ("quota-plugin", TRIXIE, replacing("  quota = yes", "  quota = no"),
      {}, "fail", "is empty", "mail_plugins {\n  quota = yes\n}"),
-    ("quota-plugin-lmtp", BULLSEYE, str, {}, "ok", "loaded globally", ""),
+    ("quota-plugin-lmtp", BULLSEYE, str, {}, "ok", "loads quota", ""),
     ("quota-plugin-lmtp", BULLSEYE, adding("protocol lmtp {", "mail_plugins = sieve", "}"),
      {}, "fail", "without quota: sieve", "protocol lmtp {\n  mail_plugins = sieve quota\n}"),
     ("quota-plugin-lmtp", BULLSEYE, adding("protocol lmtp {", "mail_plugins = quota sieve", "}"), {}, "ok", "", ""),
@@ -117,8 +117,8 @@ CASES: list[StateCase] = [
     ("imap-quota", TRIXIE, replacing("    imap_quota = yes", ""), {}, "warn", "does not load", "    imap_quota = yes"),
     ("imap-move", TRIXIE_MAILDIR, str,
      {}, "warn", "Dovecot 2.4.1 with quota driver maildir", 'quota "User quota" {\n  driver = count'),
-    ("imap-move", TRIXIE_MAILDIR, str, {"release": (2, 4, 5)}, "ok", "has not this fault", ""),
-    ("imap-move", TRIXIE_MAILDIR, str, {"release": (2, 4, 0)}, "ok", "has not this fault", ""),
+    ("imap-move", TRIXIE_MAILDIR, str, {"release": (2, 4, 5)}, "ok", "does not have this fault", ""),
+    ("imap-move", TRIXIE_MAILDIR, str, {"release": (2, 4, 0)}, "ok", "does not have this fault", ""),
     ("imap-move", TRIXIE, str, {}, "ok", "count", ""),
     ("imap-move", BULLSEYE, str, {}, "ok", "2.3.19", ""),
     ("maildirsize", BULLSEYE, str, {"maildirsizes": (MAILDIRSIZE,)}, "ok", "1 maildirsize", ""),
@@ -144,7 +144,7 @@ CASES: list[StateCase] = [
     ("lmtp-username", BULLSEYE, adding("auth_username_format = %Ln"), {}, "ok", "whole address", ""),
     ("lmtp-username", BULLSEYE, str, NOBODY_KNOWN, "skip", "could not be asked", ""),
     ("memory-limit", BULLSEYE, str, {}, "ok", "no mailbox has an index", ""),
-    ("memory-limit", BULLSEYE, str, {"largest_index": FileFact(path="/v", size=5 << 20)}, "ok", "5 MiB", ""),
+    ("memory-limit", BULLSEYE, str, {"largest_index": FileFacts(path="/v", size=5 << 20)}, "ok", "5 MiB", ""),
     ("memory-limit", BULLSEYE, str,
      {"largest_index": LARGE_INDEX}, "warn", "imap 256 MiB, lmtp 256 MiB, quota-status 256 MiB",
      "service quota-status {\n  vsz_limit = 768M"),
@@ -176,10 +176,10 @@ CASES: list[StateCase] = [
     ("quota-status-answers", BULLSEYE, replacing("service quota-status", "service other"), {}, "ok", "leave", ""),
     ("quota-status-answers", BULLSEYE, replacing("quota-status -p", "other -p"),
      {}, "ok", "no quota-status service", ""),
-    ("quota-status-codes", BULLSEYE, str, {}, "ok", "refuse as they say", ""),
+    ("quota-status-codes", BULLSEYE, str, {}, "ok", "refuse with the reply codes", ""),
     ("quota-status-codes", BULLSEYE, replacing("452 4.2.2", "452 5.2.2"), {}, "warn", "452 and 5.x.x disagree", FULL),
     ("quota-status-codes", BULLSEYE, replacing("452 4.2.2", "552"), {}, "warn", "Postfix adds 5.7.1", FULL),
-    ("quota-status-codes", BULLSEYE, replacing("452 4.2.2", "422 4.2.2"), {}, "warn", "422 is no reply code", FULL),
+    ("quota-status-codes", BULLSEYE, replacing("452 4.2.2", "422 4.2.2"), {}, "warn", "422 is not a reply code", FULL),
     ("quota-status-codes", BULLSEYE, replacing(FULL, "452"), {}, "fail", "which permits", FULL),
     ("quota-status-codes", TRIXIE, replacing(FULL, "OK full"), {}, "fail", "which permits", FULL),
     ("quota-status-codes", BULLSEYE, replacing(FULL, "DEFER_IF_PERMIT full"), {}, "ok", "", ""),
@@ -188,7 +188,7 @@ CASES: list[StateCase] = [
     ("quota-status-variables", TRIXIE, str, {}, "ok", "no variable", ""),
     ("quota-status-variables", TRIXIE, replacing(FULL, "452 4.2.2 %{user} %{error}"),
      {}, "fail", "%{user}", "quota_status_overquota = 452 4.2.2 %{error}"),
-    ("quota-status-variables", BULLSEYE, replacing(FULL, "452 4.2.2 %{user}"), {}, "ok", "2.4 alone", ""),
+    ("quota-status-variables", BULLSEYE, replacing(FULL, "452 4.2.2 %{user}"), {}, "ok", "of Dovecot 2.4", ""),
     ("quota-message-count", TRIXIE, adding("quota_mailbox_message_count = 100"),
      {}, "fail", "is 100", "quota_mailbox_message_count = unlimited"),
     ("quota-message-count", TRIXIE, adding("quota_mailbox_message_count = unlimited"), {}, "ok", "not set", ""),
@@ -200,14 +200,14 @@ CASES: list[StateCase] = [
     ("quota-mail-size", TRIXIE, adding("quota_mail_size = 0"), {}, "ok", "not set", ""),
     ("quota-mail-size", BULLSEYE, str, {}, "ok", "quota_max_mail_size is not set", ""),
     ("quota-mail-size", BULLSEYE, setting("quota_max_mail_size = 10M"), {}, "ok", "quota_max_mail_size is 10M", ""),
-    ("quota-status-toolarge", TRIXIE, str, {}, "skip", "could not be seen", "quota_status_toolarge = 552 5.2.3"),
+    ("quota-status-toolarge", TRIXIE, str, {}, "skip", "is not known", "quota_status_toolarge = 552 5.2.3"),
     ("quota-status-toolarge", TRIXIE, adding("quota_status_toolarge = 552 5.2.3 x"), {}, "ok", "is set", ""),
-    ("quota-status-toolarge", TRIXIE, str, {"release": (2, 4, 5)}, "ok", "has not this fault", ""),
-    ("quota-status-toolarge", BULLSEYE, str, {}, "ok", "has not this fault", ""),
-    ("quota-status-aliases", BULLSEYE, str, {}, "skip", "could not be seen", ""),
+    ("quota-status-toolarge", TRIXIE, str, {"release": (2, 4, 5)}, "ok", "does not have this fault", ""),
+    ("quota-status-toolarge", BULLSEYE, str, {}, "ok", "does not have this fault", ""),
+    ("quota-status-aliases", BULLSEYE, str, {}, "skip", "is not known", ""),
     ("quota-bounces", BULLSEYE, str, {}, "ok", "bounces to its sender", ""),
     ("quota-bounces", BULLSEYE, adding("quota_full_tempfail = yes"), {}, "ok", "waits in Postfix's queue", ""),
-    ("quota-bounces", BULLSEYE, adding("lmtp_rcpt_check_quota = yes"), {}, "ok", "before it takes the mail", ""),
+    ("quota-bounces", BULLSEYE, adding("lmtp_rcpt_check_quota = yes"), {}, "ok", "before it accepts the mail", ""),
 ]
 # fmt: on
 

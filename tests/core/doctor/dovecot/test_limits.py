@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from mailquota.core.doctor.dovecot.facts import Account, Script, UserQuery
-from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.dovecot.facts import AccountFacts, ScriptFacts, UserQueries
 from mailquota.core.doctor.host.facts import DatabaseFacts, HostFacts
+from mailquota.core.doctor.model import Facts
 from tests.core.doctor.dovecot.dovecots import (
     BOOKWORM,
     BULLSEYE,
@@ -30,7 +30,7 @@ from tests.core.doctor.healthy import outcome
 
 SCRIPT = "/usr/local/bin/quota-warning.sh"
 LDA = "cat | /usr/lib/dovecot/dovecot-lda -d $2"
-UNLISTED = UserQuery(file="/etc/dovecot/dovecot-sql.conf.ext", user="SELECT quota FROM virtual_users")
+UNLISTED = UserQueries(file="/etc/dovecot/dovecot-sql.conf.ext", user="SELECT quota FROM virtual_users")
 LISTING = msgspec.structs.replace(UNLISTED, iterate="SELECT email AS user FROM virtual_users")
 TWO_ROOTS = adding("plugin {", "quota2 = count:Other", "}")
 IN_BLOCK = replacing("  quota_warning warn-100 {", "  storage_size = 3000\n  quota_warning warn-100 {")
@@ -38,7 +38,7 @@ IN_BLOCK = replacing("  quota_warning warn-100 {", "  storage_size = 3000\n  quo
 
 def john(fields: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
     """One account with a limit of 100,000 bytes."""
-    return {"sample": (Account(address=JOHN, expected=100000, fields=fields or {}, **more),)}
+    return {"sample": (AccountFacts(address=JOHN, expected=100000, fields=fields or {}, **more),)}
 
 
 def rule(text: str, enforced: int | None = None) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def size(text: str, enforced: int | None = None) -> dict[str, Any]:
 
 def script(*lines: str, mode: int = 0o755, **more: Any) -> dict[str, Any]:
     """The warning service's."""
-    return {"scripts": (Script(service="quota-warning", path=SCRIPT, mode=mode, lines=lines, **more),)}
+    return {"scripts": (ScriptFacts(service="quota-warning", path=SCRIPT, mode=mode, lines=lines, **more),)}
 
 
 def listener(*lines: str) -> Change:
@@ -88,8 +88,8 @@ CASES: list[StateCase] = [
      'quota "User quota" {\n  enforce = yes\n}'),
     ("quota-vsizes", BOOKWORM, str, {}, "ok", "quota_vsizes = yes", ""),
     ("quota-vsizes", BOOKWORM, without("quota_vsizes"), {}, "fail", "not set", "plugin {\n  quota_vsizes = yes\n}"),
-    ("quota-vsizes", BULLSEYE, str, {}, "ok", "alone", ""),
-    ("quota-vsizes", TRIXIE, str, {}, "ok", "alone", ""),
+    ("quota-vsizes", BULLSEYE, str, {}, "ok", "needed only", ""),
+    ("quota-vsizes", TRIXIE, str, {}, "ok", "needed only", ""),
     ("quota-limits", BULLSEYE, str, {}, "ok", "1 of 1 accounts were asked about: Dovecot enforces", ""),
     ("quota-limits", TRIXIE, str, {}, "ok", "1 of 1 accounts", ""),
     ("quota-limits", BULLSEYE, str, {"server_fault": "connect() failed"}, "skip", "connect() failed", ""),
@@ -105,7 +105,7 @@ CASES: list[StateCase] = [
     ("quota-limits", BULLSEYE, adding("protocol !imap {", "mail_plugins = notify", "}"),
      john(fault="Unknown command 'quota'"), "skip", "see quota-plugin-protocols", ""),
     ("quota-driver", BULLSEYE, replacing("maildir:User quota", "mailldir:User quota"),
-     john(fault="Unknown quota backend: mailldir"), "fail", "knows no quota driver 'mailldir'", "count:User quota"),
+     john(fault="Unknown quota backend: mailldir"), "fail", "has no quota driver 'mailldir'", "count:User quota"),
     ("quota-limits", BULLSEYE, replacing("maildir:User quota", "mailldir:User quota"),
      john(fault="Unknown quota backend: mailldir"), "skip", "see quota-driver", ""),
     ("quota-limits", BULLSEYE, without("quota"), john(fault="Quota not enabled"), "skip", "see quota-driver", ""),
@@ -113,7 +113,7 @@ CASES: list[StateCase] = [
      "see quota-plugin", ""),
     ("quota-limits", BOOKWORM, without("quota_vsizes"), john(fault="requires quota_vsizes"), "skip", "see quota-vsizes",
      ""),
-    ("quota-limits", TRIXIE, IN_BLOCK, size("100000B"), "fail", "the quota block has a limit of its own", "perl -i"),
+    ("quota-limits", TRIXIE, IN_BLOCK, size("100000B"), "fail", "the quota block has a limit inside", "perl -i"),
     ("quota-limits", BULLSEYE, str, john({"quota_rule": "x"}, fault="bad rule"), "fail", "can't load the user: bad",
      "#"),
     ("quota-limits", BULLSEYE, str, john({"quota": "100000"}, fault="bad"), "fail", "no quota_rule (but 'quota')", "#"),
@@ -125,11 +125,11 @@ CASES: list[StateCase] = [
     ("quota-limits", BULLSEYE, str, rule("*:storage=100000M"), "fail", "1048576 times too large", "#"),
     ("quota-limits", BULLSEYE, str, rule("*:bytes=100000:messages=5"), "ok", "enforces", ""),
     ("quota-limits", BULLSEYE, str, rule("*:messages=5"), "fail", "unlimited in Dovecot", "#"),
-    ("quota-limits", BULLSEYE, str, rule("*:backend=100000S"), "skip", "can't be told of john@example.org", ""),
-    ("quota-limits", BULLSEYE, str, rule("Trash:bytes=1"), "skip", "can't be told", ""),
+    ("quota-limits", BULLSEYE, str, rule("*:backend=100000S"), "skip", "is not known of john@example.org", ""),
+    ("quota-limits", BULLSEYE, str, rule("Trash:bytes=1"), "skip", "is not known", ""),
     ("quota-limits", BULLSEYE, str, rule("*:bytes=100000", 98), "ok", "enforces", ""),
     ("quota-limits", BULLSEYE, str, rule("*:bytes=100000", 50), "fail", "50 KiB in Dovecot", "#"),
-    ("quota-limits", BULLSEYE, adding("auth_cache_size = 10 M"), rule("*:bytes=51200", 50), "fail", "an old one",
+    ("quota-limits", BULLSEYE, adding("auth_cache_size = 10 M"), rule("*:bytes=51200", 50), "fail", "an old limit",
      "doveadm auth cache flush"),
     ("quota-limits", BULLSEYE, adding("plugin {", "quota_rule = *:storage=1G", "}"), john({"limit": ""}), "fail",
      "1048576 KiB in Dovecot; the user database gives no quota_rule (but 'limit'), so the default counts", "#"),
@@ -138,7 +138,7 @@ CASES: list[StateCase] = [
     ("quota-limits", TRIXIE, str, size("100000"), "ok", "enforces", ""),
     ("quota-limits", TRIXIE, str, size("100000 B"), "ok", "enforces", ""),
     ("quota-limits", TRIXIE, str, size("unlimited"), "fail", "unlimited in Dovecot", "#"),
-    ("quota-limits", TRIXIE, str, size("what"), "skip", "can't be told", ""),
+    ("quota-limits", TRIXIE, str, size("what"), "skip", "is not known", ""),
     ("quota-limits", TRIXIE, str, size("-5B"), "fail", "limit below 0", "# give these accounts"),
     ("quota-limits", BULLSEYE, str, rule("*:bytes=-5"), "fail", "'*:bytes=-5', and with a limit below 0", "# give"),
     ("quota-limits", TRIXIE, adding("quota_storage_percentage = 50"), size("100000B", 49), "fail",
@@ -147,10 +147,10 @@ CASES: list[StateCase] = [
      "quota_storage_extra = '50M' changes all limits", "\nquota_storage_extra = 0\n"),
     ("quota-limits", TRIXIE, str, john({"quota_rule": "*:bytes=100000"}), "fail",
      "5242880 KiB in Dovecot; the user database gives no quota_storage_size (but 'quota_rule')", "quota_storage_size"),
-    ("quota-limits", TRIXIE, IN_BLOCK, size("100000B", 3), "fail", "the quota block has a limit of its own", "perl -i"),
+    ("quota-limits", TRIXIE, IN_BLOCK, size("100000B", 3), "fail", "the quota block has a limit inside", "perl -i"),
     ("quota-limits", BULLSEYE, str, {"odd": (JOHN,), **john(unknown=True)}, "ok", "enforces", ""),
     ("quota-limit-in-block", BULLSEYE, str, {}, "ok", "no quota blocks", ""),
-    ("quota-limit-in-block", TRIXIE, str, {}, "ok", "no limit stands", ""),
+    ("quota-limit-in-block", TRIXIE, str, {}, "ok", "no quota block has a limit", ""),
     ("quota-limit-in-block", TRIXIE, IN_BLOCK, {}, "fail", "has storage_size = 3000 inside", "quota_storage_size = 5G"),
     ("username-characters", BULLSEYE, str, {}, "ok", "all 1 accounts", ""),
     ("username-characters", BULLSEYE, str, {"odd": ("o'neil@x.org",), "odd_characters": "'"}, "fail", "o'neil",
@@ -166,25 +166,25 @@ CASES: list[StateCase] = [
      "no table users", "cat >> /etc/dovecot/dovecot-sql.conf.ext"),
     ("user-listing", BULLSEYE, str, {"listed": None, "listing_fault": "took longer", "query": LISTING}, "warn",
      "took longer", "doveadm log errors"),
-    ("user-listing", BULLSEYE, str, {"listed": None, "listing_fault": "x", "query": UserQuery(user="SELECT 1")}, "warn",
-     "x", "# give"),
+    ("user-listing", BULLSEYE, str, {"listed": None, "listing_fault": "x", "query": UserQueries(user="SELECT 1")},
+     "warn", "x", "# give"),
     ("user-listing", TRIXIE, str, {"listed": None, "listing_fault": "x"}, "warn", "x",
      "userdb sql {\n  iterate_query = "),
     ("user-listing", BULLSEYE, str, {"users": ("static",)}, "skip", "not covered: user database 'static'", ""),
     ("user-listing", BULLSEYE, str, {"listed": None, "listing_fault": "Permission denied"}, "skip", "as root", ""),
     ("user-listing", BULLSEYE, str, {"server_fault": "down"}, "skip", "down", ""),
     ("user-listing", BULLSEYE, str, {"listed": None, "listing_fault": STOPPED}, "skip", "see dovecot-answers", ""),
-    ("auth-cache", BULLSEYE, str, {}, "ok", "counts at once", ""),
+    ("auth-cache", BULLSEYE, str, {}, "ok", "enforces a changed limit at once", ""),
     ("auth-cache", BULLSEYE, adding("auth_cache_size = 10 M"), {}, "ok", "only after auth_cache_ttl, 1 hours", ""),
     ("quota-warnings", BULLSEYE, str, {}, "ok", "warns at storage=95%, storage=80%", ""),
     ("quota-warnings", TRIXIE, str, {}, "ok", "warns at 100%, 80%, below 100%,", ""),
     ("quota-warnings", BULLSEYE, replacing("storage=95%% quota-warning 95", "storage=95% quota-warning 95"), {}, "fail",
      "not doubled in quota_warning = storage=95% quota-warning 95 %u",
      "plugin {\n  quota_warning = storage=95%% quota-warning 95 %u\n}"),
-    ("quota-warnings", TRIXIE_MAILDIR, str, {}, "ok", "mailquota warns by itself", ""),
+    ("quota-warnings", TRIXIE_MAILDIR, str, {}, "ok", "mailquota sends them", ""),
     ("quota-warning-service", BULLSEYE, str, {}, "ok", "quota-warning", ""),
     ("quota-warning-service", TRIXIE, str, {}, "ok", "quota-warning", ""),
-    ("quota-warning-service", TRIXIE_MAILDIR, str, {}, "ok", "no marks", ""),
+    ("quota-warning-service", TRIXIE_MAILDIR, str, {}, "ok", "has no warnings", ""),
     ("quota-warning-service", BULLSEYE, replacing("unix_listener quota-warning", "unix_listener other"), {}, "fail",
      "no service listens at 'quota-warning'",
      "service quota-warning {\n  executable = script /usr/local/bin/mailquota warn\n  user = vmail"),
@@ -203,7 +203,7 @@ CASES: list[StateCase] = [
     ("quota-warning-service", BULLSEYE, listener("user = other"), {"mail_owner": ("5000",)}, "skip", "not known here",
      ""),
     ("quota-warning-script", BULLSEYE, str, {}, "ok", SCRIPT, ""),
-    ("quota-warning-script", TRIXIE_MAILDIR, str, {}, "ok", "no marks", ""),
+    ("quota-warning-script", TRIXIE_MAILDIR, str, {}, "ok", "has no warnings", ""),
     ("quota-warning-script", BULLSEYE, str, {"scripts": ()}, "ok", "no script", ""),
     ("quota-warning-script", BULLSEYE, str, script(mode=0o644), "fail", "not executable (mode 0644)",
      f"chmod 0755 {SCRIPT}"),
@@ -215,10 +215,10 @@ CASES: list[StateCase] = [
      "does not exist",
      "mailquota warn"),
     ("quota-warning-script", BULLSEYE, str, script(fault=f"{SCRIPT}: Permission denied"), "skip", "as root", ""),
-    ("quota-warning-option", BULLSEYE, str, {}, "ok", "no warning is lost", ""),
-    ("quota-warning-option", BULLSEYE, without("quota"), {}, "ok", "no warning is lost", ""),
-    ("quota-warning-option", TRIXIE_MAILDIR, str, {}, "ok", "no marks", ""),
-    ("quota-warning-option", BULLSEYE, str, script("mailquota warn $1 $2"), "ok", "no warning is lost", ""),
+    ("quota-warning-option", BULLSEYE, str, {}, "ok", "a warning is delivered to a full mailbox", ""),
+    ("quota-warning-option", BULLSEYE, without("quota"), {}, "ok", "a warning is delivered to a full mailbox", ""),
+    ("quota-warning-option", TRIXIE_MAILDIR, str, {}, "ok", "has no warnings", ""),
+    ("quota-warning-option", BULLSEYE, str, script("mailquota warn $1 $2"), "ok", "delivered to a full mailbox", ""),
     ("quota-warning-option", BULLSEYE, str, script(LDA), "fail", "without an option",
      'dovecot-lda -e -o "plugin\\/quota=maildir:User quota:noenforcing"'),
     ("quota-warning-option", TRIXIE, str, script(LDA), "fail", "without an option", '-o "quota_enforce=no"'),
@@ -236,7 +236,7 @@ CASES: list[StateCase] = [
 def test_a_state(case: StateCase) -> None:
     check, output, change, known, state, found, fix = case
     if fix == "#":  # by hand, where the query is none that is known
-        known = {"query": UserQuery(file="/etc/dovecot/sql.ext", user="SELECT limit_of(x)"), **known}
+        known = {"query": UserQueries(file="/etc/dovecot/sql.ext", user="SELECT limit_of(x)"), **known}
     finding = say(check, facts(output, change, **known))
     assert finding.state == state, finding
     assert found in finding.found
@@ -283,7 +283,7 @@ def test_the_limit_of_the_block_counts_outside_it_where_nothing_else_does() -> N
 
 
 def test_of_many_that_differ_some_are_named() -> None:
-    sample = [Account(address=f"{name}@x.org", expected=None, enforced=5) for name in "abcdef"]
+    sample = [AccountFacts(address=f"{name}@x.org", expected=None, enforced=5) for name in "abcdef"]
     finding = say("quota-limits", facts(BULLSEYE, sample=tuple(sample), accounts=1000))
     assert finding.found.startswith("6 of 1000 accounts were asked about, 6 differ: a@x.org: unlimited in the database")
     assert "d@x.org" in finding.found

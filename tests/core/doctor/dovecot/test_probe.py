@@ -8,13 +8,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mailquota.core.base.programs import Said
-from mailquota.core.doctor.checks import judge
+from mailquota.core.base.programs import ProgramResult
 from mailquota.core.doctor.dovecot.checks import DOVECOT_CHECKS
-from mailquota.core.doctor.dovecot.facts import Account, DovecotFacts, UserQuery
+from mailquota.core.doctor.dovecot.facts import AccountFacts, DovecotFacts, UserQueries
 from mailquota.core.doctor.dovecot.probe import gather
 from mailquota.core.doctor.dovecot.probe_accounts import SAMPLE, choose
-from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.examine import judge
+from mailquota.core.doctor.model import Facts
 from tests.core.doctor.dovecot.dovecots import (
     BOOKWORM,
     BULLSEYE,
@@ -51,7 +51,7 @@ def test_what_is_found_of_a_user(tmp_path: Path) -> None:
     found = facts(BULLSEYE)
     fields = {"uid": "5000", "gid": "5000", "home": "/var/vmail/example.org/john", "mail": "maildir:~/Maildir"}
     fields["quota_rule"] = "*:bytes=100000"
-    assert found.sample == (Account(address=JOHN, expected=100000, fields=fields, enforced=98),)
+    assert found.sample == (AccountFacts(address=JOHN, expected=100000, fields=fields, enforced=98),)
     assert (found.release, found.config_file) == ((2, 3, 19), "/etc/dovecot/dovecot.conf")
     assert (found.users, found.listed, found.accounts) == (("sql",), 1, 1)
     assert found.mail_owner == found.mail_group == ("5000", "vmail")
@@ -88,7 +88,7 @@ def test_passwords_are_not_asked_for() -> None:
 def test_fields_that_are_not_about_quota_lose_their_values() -> None:
     server = healthy(BULLSEYE)
     rows = '[{"field":"uid","value":"5000"},{"field":"pass","value":"geheim"},{"field":"quota","value":"5"},{"x":1},7]'
-    server.answers[f"user {JOHN}"] = Said(rows, code=0)
+    server.answers[f"user {JOHN}"] = ProgramResult(rows, code=0)
     (account,) = server.gather({JOHN: 100000}).sample
     assert account.fields == {"uid": "5000", "pass": "", "quota": "5"}
 
@@ -104,21 +104,21 @@ def test_the_enforced_limit_is_not_asked_where_that_would_make_a_mailbox() -> No
 @pytest.mark.parametrize(
     ("answer", "enforced", "fault"),
     [
-        (Said(data("dovecot-2.3/quota-get-u.unlimited.json"), code=0), 0, ""),
-        (Said("[]", code=0), 0, ""),
-        (Said("garbage", code=0), 0, ""),
-        (Said('[{"type":"STORAGE","limit":"error"}]', code=0), None, ""),
+        (ProgramResult(data("dovecot-2.3/quota-get-u.unlimited.json"), code=0), 0, ""),
+        (ProgramResult("[]", code=0), 0, ""),
+        (ProgramResult("garbage", code=0), 0, ""),
+        (ProgramResult('[{"type":"STORAGE","limit":"error"}]', code=0), None, ""),
         (
-            Said("[]", BAD_LIMIT, 75, "doveadm ended with 75"),
+            ProgramResult("[]", BAD_LIMIT, 75, "doveadm ended with 75"),
             None,
             BAD_LIMIT.strip().partition(": Error: ")[2],
         ),
-        (Said("[]", f"{BAD_LIMIT}{STATISTICS}", 0), None, BAD_LIMIT.strip().partition(": Error: ")[2]),
-        (Said(data("dovecot-2.3/quota-get-u.unlimited.json"), STATISTICS, 0), 0, ""),
-        (Said(fault="doveadm took longer than 5 s"), None, "doveadm took longer than 5 s"),
+        (ProgramResult("[]", f"{BAD_LIMIT}{STATISTICS}", 0), None, BAD_LIMIT.strip().partition(": Error: ")[2]),
+        (ProgramResult(data("dovecot-2.3/quota-get-u.unlimited.json"), STATISTICS, 0), 0, ""),
+        (ProgramResult(fault="doveadm took longer than 5 s"), None, "doveadm took longer than 5 s"),
     ],
 )
-def test_what_quota_get_may_say(answer: Said, enforced: int | None, fault: str) -> None:
+def test_what_quota_get_may_say(answer: ProgramResult, enforced: int | None, fault: str) -> None:
     server = healthy(BULLSEYE)
     server.answers[f"quota get -u {JOHN}"] = answer
     (account,) = server.gather({JOHN: 100000}).sample
@@ -127,7 +127,7 @@ def test_what_quota_get_may_say(answer: Said, enforced: int | None, fault: str) 
 
 def test_a_doveadm_that_hangs_is_waited_for_once() -> None:
     server = healthy(BULLSEYE)
-    server.answers[f"quota get -u {JOHN}"] = Said(fault="doveadm took longer than 5 s")
+    server.answers[f"quota get -u {JOHN}"] = ProgramResult(fault="doveadm took longer than 5 s")
     server.answers["user jane@example.org"] = server.answers[f"user {JOHN}"]
     server.modes["/var/vmail/example.org/jane/Maildir"] = 0o40700
     found = server.gather({JOHN: 5, "jane@example.org": 6})
@@ -137,36 +137,38 @@ def test_a_doveadm_that_hangs_is_waited_for_once() -> None:
 
 def test_a_user_that_dovecot_does_not_know() -> None:
     server = healthy(BULLSEYE)
-    server.answers[f"user {JOHN}"] = Said("[]", "", 67, "doveadm ended with 67")
-    assert server.gather({JOHN: 100000}).sample == (Account(address=JOHN, expected=100000, unknown=True),)
+    server.answers[f"user {JOHN}"] = ProgramResult("[]", "", 67, "doveadm ended with 67")
+    assert server.gather({JOHN: 100000}).sample == (AccountFacts(address=JOHN, expected=100000, unknown=True),)
 
 
 NO_RIGHT = "doveconf: Fatal: open(/etc/dovecot/dovecot.conf) failed: Permission denied"
 NO_INCLUDE = "Couldn't open include file /etc/dovecot/conf.d/x.conf: Permission denied"
 BAD_GRACE = data("dovecot-2.4/doveconf-n.bad-grace.txt.stderr")
 OLD_PLUGIN = data("dovecot-2.4/doveconf-n.23-plugin-block.txt.stderr")
-NOTHING = "doveconf prints nothing that looks like settings of Dovecot"
+NOTHING = "doveconf prints no settings of Dovecot"
 
 
-def failed(err: str) -> Said:
+def failed(err: str) -> ProgramResult:
     """As ``outside.run`` puts it."""
-    return Said(data("dovecot-2.4/doveconf-n.bad-grace.txt"), err, 89, f"doveconf ended with 89: {err.strip()}")
+    return ProgramResult(
+        data("dovecot-2.4/doveconf-n.bad-grace.txt"), err, 89, f"doveconf ended with 89: {err.strip()}"
+    )
 
 
 @pytest.mark.parametrize(
     ("said", "fault", "refused"),
     [
-        (Said(fault="doveconf is not installed"), "doveconf is not installed", False),
-        (Said(fault="doveconf took longer than 5 s"), "doveconf took longer than 5 s", False),
-        (Said("garbage\n{{{\n", code=0), NOTHING, False),
-        (Said("", code=0), NOTHING, False),
+        (ProgramResult(fault="doveconf is not installed"), "doveconf is not installed", False),
+        (ProgramResult(fault="doveconf took longer than 5 s"), "doveconf took longer than 5 s", False),
+        (ProgramResult("garbage\n{{{\n", code=0), NOTHING, False),
+        (ProgramResult("", code=0), NOTHING, False),
         (failed(NO_RIGHT), NO_RIGHT, False),
         (failed(NO_INCLUDE), NO_INCLUDE, False),
         (failed(BAD_GRACE), BAD_GRACE.strip(), True),
         (failed(OLD_PLUGIN), "Unknown section name: plugin", True),
     ],
 )
-def test_a_doveconf_that_gives_no_settings(said: Said, fault: str, refused: bool) -> None:
+def test_a_doveconf_that_gives_no_settings(said: ProgramResult, fault: str, refused: bool) -> None:
     """Nothing else is asked, and nothing can be judged."""
     server = Outside(said)
     found = server.gather({JOHN: 1})
@@ -185,7 +187,7 @@ def test_a_dovecot_that_does_not_answer(more: str) -> None:
     """2.4 has a last line that says less."""
     server = healthy(BULLSEYE)
     err = data("dovecot-2.3/user.server-down.txt.stderr") + more
-    server.answers[f"user {JOHN}"] = Said("[]", err, 75, "doveadm ended with 75")
+    server.answers[f"user {JOHN}"] = ProgramResult("[]", err, 75, "doveadm ended with 75")
     found = server.gather({JOHN: 100000, "jane@example.org": None})
     assert found.server_fault.endswith("Connection refused")
     assert len([words for words in server.asked if "doveadm" in words]) == 1
@@ -196,16 +198,18 @@ def test_a_dovecot_24_that_does_not_answer() -> None:
     """Its last line only says that there is a log."""
     server = healthy(TRIXIE)
     err = f"{data('dovecot-2.3/user.server-down.txt.stderr')}\nuserdb lookup: Internal error occurred.\n"
-    server.answers[f"user {JOHN}"] = Said("[]", err, 75, "doveadm ended with 75")
+    server.answers[f"user {JOHN}"] = ProgramResult("[]", err, 75, "doveadm ended with 75")
     assert server.gather({JOHN: 100000}).server_fault.endswith("Connection refused")
 
 
 def test_a_listing_that_fails() -> None:
     server = healthy(BULLSEYE)
-    server.answers["user *"] = Said("", "doveadm: Error: User listing returned failure\n", 75, "doveadm ended with 75")
+    server.answers["user *"] = ProgramResult(
+        "", "doveadm: Error: User listing returned failure\n", 75, "doveadm ended with 75"
+    )
     found = server.gather({JOHN: 100000})
     assert (found.listed, found.listing_fault) == (None, "User listing returned failure")
-    server.answers["user *"] = Said(f"{JOHN}\n", STATISTICS, 0)
+    server.answers["user *"] = ProgramResult(f"{JOHN}\n", STATISTICS, 0)
     found = server.gather({JOHN: 100000})
     assert (found.listed, found.listing_fault) == (1, "")
 
@@ -214,7 +218,7 @@ def test_a_listing_that_this_user_may_not_have() -> None:
     """What it fails of stands above what failed."""
     server = healthy(BULLSEYE)
     err = "Error: net_connect_unix(/run/dovecot/auth) failed: Permission denied\nFatal: user listing failed\n"
-    server.answers["user *"] = Said("", err, 75, "doveadm ended with 75")
+    server.answers["user *"] = ProgramResult("", err, 75, "doveadm ended with 75")
     assert "Permission denied" in server.gather({JOHN: 100000}).listing_fault
 
 
@@ -222,7 +226,7 @@ def test_an_sql_file_that_may_not_be_read() -> None:
     server = healthy(BULLSEYE)
     del server.files["/etc/dovecot/dovecot-sql.conf.ext"]
     query = server.gather({JOHN: 100000}).query
-    assert query == UserQuery(
+    assert query == UserQueries(
         file="/etc/dovecot/dovecot-sql.conf.ext",
         fault="/etc/dovecot/dovecot-sql.conf.ext can't be read: Permission denied",
     )
@@ -291,7 +295,7 @@ def test_odd_names() -> None:
 
 def test_an_empty_list_of_characters_allows_all() -> None:
     server = healthy(BULLSEYE)
-    server.doveconf = Said(server.doveconf.out + "auth_username_chars = \n", code=0)
+    server.doveconf = ProgramResult(server.doveconf.out + "auth_username_chars = \n", code=0)
     assert server.gather({"o'neil@x.org": 1}).odd == ()
 
 
@@ -308,7 +312,7 @@ def test_the_sample_has_the_extremes_and_is_always_the_same() -> None:
 
 def test_a_remote_user_database_is_not_listed() -> None:
     server = healthy(BULLSEYE)
-    server.doveconf = Said(server.doveconf.out.replace("driver = sql", "driver = ldap"), code=0)
+    server.doveconf = ProgramResult(server.doveconf.out.replace("driver = sql", "driver = ldap"), code=0)
     assert server.gather({JOHN: 1}).listed is None
     assert "doveadm user *" not in server.asked
 

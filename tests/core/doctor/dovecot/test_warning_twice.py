@@ -5,11 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from mailquota.core.doctor.checks import judge
 from mailquota.core.doctor.dovecot.checks import DOVECOT_CHECKS
 from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.doctor.facts import Facts
-from mailquota.core.doctor.model import Finding
+from mailquota.core.doctor.examine import judge
+from mailquota.core.doctor.model import Facts, Finding
 from mailquota.core.settings.config import Config
 from mailquota.core.settings.declared import Warnings
 from tests.core.doctor.dovecot.dovecots import BULLSEYE, TRIXIE, TRIXIE_MAILDIR, facts, healthy, our_settings, replacing

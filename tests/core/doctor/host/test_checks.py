@@ -68,8 +68,13 @@ def test_a_disk_that_can_not_be_looked_at() -> None:
 @pytest.mark.parametrize(
     ("limits", "free", "state", "words"),
     [
-        (LimitFacts(10, 0, 50 * GIB, 5 * GIB), 10, "ok", "promise 50 GiB on a disk of 100 GiB; they hold 5 GiB"),
-        (LimitFacts(10, 0, 500 * GIB, None), 50, "ok", "promise 500 GiB"),
+        (
+            LimitFacts(10, 0, 50 * GIB, 5 * GIB),
+            10,
+            "ok",
+            "add up to 50 GiB on a file system of 100 GiB; used are 5 GiB",
+        ),
+        (LimitFacts(10, 0, 500 * GIB, None), 50, "ok", "add up to 500 GiB"),
         (LimitFacts(10, 0, 500 * GIB, 80 * GIB), 20, "warn", "80 % full"),
         (LimitFacts(10, 2, GIB, 80 * GIB), 15, "warn", "accounts without a limit: 2"),
         (LimitFacts(), 50, "skip", "not known"),
@@ -161,7 +166,7 @@ def test_a_folder_above_mailboxes_that_their_owner_may_not_enter(owner: str, fix
 
 
 FOREIGN = """\
-# these, and then all others in the same way:
+# these, and all others in the same way:
 chown -R vmail /var/vmail/example.org/a/Maildir
 chown -R vmail /var/vmail/example.org/b/Maildir"""
 
@@ -204,7 +209,7 @@ def test_mailboxes_behind_a_closed_folder() -> None:
     closed = msgspec.structs.replace(MAILDIR, kind="closed", fault="/var/vmail/example.org: Permission denied")
     found = said("mailbox-rights", maildirs=(MaildirFacts("a@example.org", closed, closed.fault),))
     assert found.state == "skip"
-    assert "run it as root" in found.found
+    assert "run the doctor as root" in found.found
 
 
 def test_no_mailbox_yet() -> None:

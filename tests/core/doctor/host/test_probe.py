@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mailquota.core.base.programs import Said
+from mailquota.core.base.programs import ProgramResult
 from mailquota.core.doctor.host.facts import EngineFacts, LimitFacts
 from mailquota.core.doctor.host.probe import SAMPLE, disk, gather
 from mailquota.core.settings.config import Config
@@ -16,9 +16,9 @@ from tests.core.doctor.healthy import config
 from tests.mailserver.fixture import temporary_folder
 
 
-def silent(argv: Sequence[str]) -> Said:
+def silent(argv: Sequence[str]) -> ProgramResult:
     """No timedatectl."""
-    return Said(fault=f"{argv[0]} is not installed")
+    return ProgramResult(fault=f"{argv[0]} is not installed")
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_everything_is_looked_at(small: Config, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("text", "known"), [("yes\n", True), ("no\n", False), ("", None), ("perhaps", None)])
 def test_how_the_clock_is_kept(small: Config, text: str, known: bool | None) -> None:
-    assert gather(small, {}, run=lambda _: Said(text, code=0)).clock_synchronized is known
+    assert gather(small, {}, run=lambda _: ProgramResult(text, code=0)).clock_synchronized is known
 
 
 def test_of_many_mailboxes_some_from_all_over_are_looked_at(small: Config) -> None:

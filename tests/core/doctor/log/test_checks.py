@@ -11,10 +11,9 @@ import pytest
 
 from mailquota.core.base.times import local_time
 from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.doctor.facts import Facts
 from mailquota.core.doctor.log.checks import LOG_CHECKS
-from mailquota.core.doctor.log.facts import GROUPS, Changes, LogFacts, add_up, last_change
-from mailquota.core.doctor.model import Outcome
+from mailquota.core.doctor.log.facts import GROUPS, LastChanges, LogFacts, add_up, last_change
+from mailquota.core.doctor.model import Facts, Outcome
 from mailquota.core.servers.mail_log.lines import Kind, LogEvent
 from mailquota.core.servers.mail_log.source import LogRead
 from mailquota.core.settings.config import Config
@@ -23,7 +22,7 @@ from mailquota.core.settings.declared import Policy, Settings
 NOW = 1795780800.0
 LISTEN = ("unix:/var/spool/postfix/private/mailquota", "inet:127.0.0.1:12341")
 CONFIG = Config(Settings(policy=Policy(listen=LISTEN)), {})
-NEVER = Changes()
+NEVER = LastChanges()
 DOVECOT = DovecotFacts(fault="", release=(2, 3, 19))
 MINUTE, HOUR = 60.0, 3600.0
 OPEN = "Failed to get quota resource STORAGE_BYTES for INBOX: quota-maildir: open({}) failed: {} - copying mail anyway"
@@ -38,7 +37,7 @@ def event(kind: Kind, subject: str = "full@example.org", text: str = "", ago: fl
     return LogEvent(NOW - ago, kind, subject, text, **more)
 
 
-def facts(*events: LogEvent, changes: Changes = NEVER, **more: Any) -> LogFacts:
+def facts(*events: LogEvent, changes: LastChanges = NEVER, **more: Any) -> LogFacts:
     read = LogRead(NOW - 24 * HOUR, ["/var/log/mail.log"], sorted(events, key=lambda each: -each.at), **more)
     return add_up(read, NOW, changes)
 
@@ -123,18 +122,18 @@ def test_trouble_from_before_the_last_change_is_past() -> None:
     log = facts(
         event("policy-trouble", "private/mailquota", "Connection refused", 2 * MINUTE),
         event("out-of-memory", "imap", limit="256 MB", ago=2 * MINUTE),
-        changes=Changes(postfix=NOW - MINUTE),
+        changes=LastChanges(postfix=NOW - MINUTE),
     )
     outcome = judge("policy-trouble", log)
     assert (outcome.state, "none since the last change of the settings; before it 1" in outcome.found) == ("ok", True)
     assert judge("out-of-memory", log).state == "fail"
-    log = facts(event("out-of-memory", "imap", ago=2 * MINUTE), changes=Changes(dovecot=NOW - MINUTE))
+    log = facts(event("out-of-memory", "imap", ago=2 * MINUTE), changes=LastChanges(dovecot=NOW - MINUTE))
     assert judge("out-of-memory", log).state == "ok"
 
 
 def test_trouble_in_the_second_of_the_change_counts() -> None:
     """The log has whole seconds."""
-    log = facts(event("empty-answer", ago=MINUTE), changes=Changes(postfix=NOW - MINUTE + 0.9))
+    log = facts(event("empty-answer", ago=MINUTE), changes=LastChanges(postfix=NOW - MINUTE + 0.9))
     assert judge("empty-answers", log).state == "fail"
 
 
@@ -143,7 +142,7 @@ def test_an_empty_answer() -> None:
     log = facts(*[event("empty-answer", "unix:private/quota-status")] * 3)
     outcome = judge("empty-answers", log)
     assert outcome.state == "fail"
-    assert outcome.found == "unix:private/quota-status answered with nothing (3 times, last 1 min ago)"
+    assert outcome.found == "unix:private/quota-status gave an empty answer (3 times, last 1 min ago)"
     assert outcome.fix.startswith("# see quota-status-toolarge")
     fix = judge("empty-answers", log, DovecotFacts(fault="", release=(2, 4, 1))).fix
     assert fix.startswith("cat >> /etc/dovecot/dovecot.conf <<'EOF'\nquota_status_toolarge = 552 5.2.3")
@@ -155,7 +154,7 @@ def test_bounces() -> None:
     assert (outcome.state, "most for full@example.org 2" in outcome.found) == ("warn", True)
     assert "quota_full_tempfail = yes" in outcome.fix
     outcome = judge("bounces", facts(event("deferred")))
-    assert (outcome.state, "wait in Postfix's queue: 1 since" in outcome.found) == ("ok", True)
+    assert (outcome.state, "waits in Postfix's queue: 1 since" in outcome.found) == ("ok", True)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +163,7 @@ def test_bounces() -> None:
 def test_memory(limit: str, line: str) -> None:
     """Which service, for whom, and twice of what it had."""
     outcome = judge("out-of-memory", facts(event("out-of-memory", "imap", "john@example.org", limit=limit)))
-    assert (outcome.state, "this is not quota" in outcome.found) == ("fail", True)
+    assert (outcome.state, "that is no full mailbox" in outcome.found) == ("fail", True)
     assert f"service imap {{\n  vsz_limit = {line}\n}}\nEOF\ndoveadm reload" in outcome.fix
 
 
@@ -223,7 +222,7 @@ def test_who_may_rename_mails() -> None:
     assert "runuser -u vmail -- sh -c" in fix
     assert fix.endswith("doveadm quota recalc -u full@example.org")
     fix = judge("quota-errors", log, DovecotFacts(mail_owner=("5000",))).fix
-    assert fix.startswith("# these names of mails")
+    assert fix.startswith("# the file names of these mails")
     assert "mv" not in fix
 
 
@@ -231,7 +230,7 @@ def test_who_may_rename_mails() -> None:
     ("text", "fix"),
     [
         ("execvp(/usr/local/bin/w.sh) failed: Permission denied", "chmod 755 /usr/local/bin/w.sh"),
-        ("execvp(/usr/local/bin/w.sh) failed: No such file or directory", "# make /usr/local/bin/w.sh"),
+        ("execvp(/usr/local/bin/w.sh) failed: No such file or directory", "# create /usr/local/bin/w.sh"),
         (
             "program unix:/run/w: net_connect_unix(/run/quota-warning) failed: Permission denied (euid=1)",
             "quota-warning-service",

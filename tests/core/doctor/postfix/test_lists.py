@@ -88,7 +88,7 @@ def test_nobody_asks() -> None:
 def test_an_option_that_stops_smtpd() -> None:
     said = outcome("policy-service-listed", facts(postfix(f"{GUARD}, {CHECK.replace('timeout=10s', 'timeout = 10s')}")))
     assert (said.state, said.fix) == ("fail", f"postconf -e '{RECIPIENT} = {GUARD}, {CHECK}'\npostfix reload")
-    assert "'timeout', which is no option" in said.found
+    assert "'timeout', which is not an option" in said.found
 
 
 def test_another_service_is_not_ours() -> None:
@@ -133,7 +133,7 @@ def test_what_only_looks_like_a_slip_stays() -> None:
 def test_quota_status_is_replaced() -> None:
     said = outcome("policy-service-listed", facts(postfix(f"{GUARD}, {QUOTA_STATUS}")))
     assert said.state == "warn"
-    assert "moving from quota-status" in said.why
+    assert "the move from quota-status" in said.why
     assert said.fix == f"postconf -e '{RECIPIENT} = {GUARD}, {CHECK}'\npostfix reload"
 
 
@@ -152,7 +152,7 @@ def test_in_shadow_mode_quota_status_goes_on_deciding() -> None:
         ("smtpd_data_restrictions", "yes", "fail", "in the state DATA"),
         ("smtpd_etrn_restrictions", "yes", "fail", "in the state ETRN"),
         (END, "yes", "fail", "several recipients"),
-        (RELAY, "yes", "warn", "before other checks"),
+        (RELAY, "yes", "warn", "before other restrictions"),
     ],
 )
 def test_only_another_list_asks(parameter: str, delayed: str, state: str, words: str) -> None:
@@ -380,7 +380,7 @@ def test_users_who_log_in_at_port_25_count_where_there_is_no_submission() -> Non
     alone = (Smtpd(SMTP, chroot=True),)
     assert outcome("submission-relay", facts(postfix(values=sasl, smtpds=alone))).state == "fail"
     assert outcome("submission-relay", facts(postfix(values=sasl))).state == "ok"
-    assert outcome("submission-relay", facts(postfix(smtpds=alone))).found == "nobody logs in"
+    assert outcome("submission-relay", facts(postfix(smtpds=alone))).found == "users can't log in to Postfix"
 
 
 def test_narrow_networks_stay() -> None:

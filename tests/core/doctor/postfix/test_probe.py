@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from mailquota.core.base.endpoints import ListenAddress, parse_listen
-from mailquota.core.base.programs import Said
-from mailquota.core.doctor.checks import judge
-from mailquota.core.doctor.facts import Facts
+from mailquota.core.base.programs import ProgramResult
+from mailquota.core.doctor.examine import judge
+from mailquota.core.doctor.model import Facts
 from mailquota.core.doctor.postfix import probe as probe_postfix
 from mailquota.core.doctor.postfix.checks import POSTFIX_CHECKS
-from mailquota.core.doctor.postfix.facts import RECIPIENT, RELAY, Probe, Smtpd
+from mailquota.core.doctor.postfix.facts import RECIPIENT, RELAY, ProbeAnswer, Smtpd
 from mailquota.core.doctor.postfix.probe import gather, look_at, parse_master, probe
 from tests.core.doctor.healthy import config, outcome
 from tests.core.engines import embedded, inner
@@ -30,15 +30,15 @@ DATA = Path(__file__).parents[3] / "data" / "postfix"
 class Recorded:
     """Answers of one version; ``faults`` by the option that is asked with."""
 
-    def __init__(self, version: str, faults: dict[str, Said] | None = None, more: str = "") -> None:
+    def __init__(self, version: str, faults: dict[str, ProgramResult] | None = None, more: str = "") -> None:
         self._answers = {
-            "-x": Said((DATA / f"settings-{version}.txt").read_text() + more, code=0),
-            "-M": Said((DATA / f"services-{version}.txt").read_text(), code=0),
-            "-Px": Said((DATA / f"service-options-{version}.txt").read_text(), code=0),
+            "-x": ProgramResult((DATA / f"settings-{version}.txt").read_text() + more, code=0),
+            "-M": ProgramResult((DATA / f"services-{version}.txt").read_text(), code=0),
+            "-Px": ProgramResult((DATA / f"service-options-{version}.txt").read_text(), code=0),
         } | (faults or {})
         self.asked: list[Sequence[str]] = []
 
-    def __call__(self, argv: Sequence[str]) -> Said:
+    def __call__(self, argv: Sequence[str]) -> ProgramResult:
         self.asked.append(argv)
         return self._answers[argv[1]]
 
@@ -78,17 +78,17 @@ def test_a_server_of_the_guides_is_told_nothing_but_that_it_asks_quota_status(ve
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        (Said(fault="postconf is not installed"), "not installed"),
-        (Said(fault="postconf took longer than 5 s"), "longer than 5 s"),
+        (ProgramResult(fault="postconf is not installed"), "not installed"),
+        (ProgramResult(fault="postconf took longer than 5 s"), "longer than 5 s"),
         (
-            Said("", "postconf: fatal: …", 1, "postconf ended with 1: open main.cf: Permission denied"),
+            ProgramResult("", "postconf: fatal: …", 1, "postconf ended with 1: open main.cf: Permission denied"),
             "Permission denied",
         ),
-        (Said("", code=0), "says nothing about mail_version"),
-        (Said("\0\x1b[31m = \n=\n  = x\ngarbage", code=0), "says nothing about mail_version"),
+        (ProgramResult("", code=0), "prints no mail_version"),
+        (ProgramResult("\0\x1b[31m = \n=\n  = x\ngarbage", code=0), "prints no mail_version"),
     ],
 )
-def test_postconf_in_trouble(said: Said, words: str) -> None:
+def test_postconf_in_trouble(said: ProgramResult, words: str) -> None:
     """Nothing raises, nothing is asked twice, and each check of Postfix says why it can't judge."""
     run = Recorded("3.7", {"-x": said})
     facts = gather(NOWHERE, run)
@@ -101,7 +101,7 @@ def test_postconf_in_trouble(said: Said, words: str) -> None:
 @pytest.mark.parametrize("option", ["-M", "-Px"])
 def test_master_cf_in_trouble(option: str) -> None:
     fault = "postconf ended with 1: postconf: fatal: open /etc/postfix/master.cf: Permission denied"
-    facts = gather(NOWHERE, Recorded("3.7", {option: Said(code=1, fault=fault)}))
+    facts = gather(NOWHERE, Recorded("3.7", {option: ProgramResult(code=1, fault=fault)}))
     assert (facts.fault, facts.master_fault, facts.smtpds) == ("", fault, ())
 
 
@@ -160,12 +160,12 @@ def service(path: Path, answer: bytes, *, hold: bool = True) -> Iterator[None]:
 @pytest.mark.parametrize("answer", ["action=DUNNO\n\n", "action=OK\n\n", "220 mail ESMTP\n\n"])
 def test_an_answer_is_kept_as_it_is(tmp_path: Path, answer: str) -> None:
     with service(tmp_path / "s", answer.encode()):
-        assert probe(at(tmp_path / "s")) == Probe("answer", answer)
+        assert probe(at(tmp_path / "s")) == ProbeAnswer("answer", answer)
 
 
 def test_half_an_answer_is_kept_too(tmp_path: Path) -> None:
     with service(tmp_path / "s", b"action=", hold=False):
-        assert probe(at(tmp_path / "s")) == Probe("answer", "action=")
+        assert probe(at(tmp_path / "s")) == ProbeAnswer("answer", "action=")
 
 
 def test_who_closes_said_nothing(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_who_is_silent_is_left_in_time(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_greeting_is_enough_to_know_a_foreign_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe_postfix, "PATIENCE", 0.05)
     with service(tmp_path / "s", b"220 mail ESMTP\r\n"):
-        assert probe(at(tmp_path / "s")) == Probe("answer", "220 mail ESMTP\r\n")
+        assert probe(at(tmp_path / "s")) == ProbeAnswer("answer", "220 mail ESMTP\r\n")
 
 
 def test_nobody_there(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_our_own_engine_answers_dunno_and_counts_nothing(small_world: SmallWorld
     """By contract, whatever it would say about a recipient."""
     with embedded(small_world) as running:
         seen = look_at(at(small_world.policy_socket))
-        assert seen.probe == Probe("answer", "action=DUNNO\n\n")
+        assert seen.probe == ProbeAnswer("answer", "action=DUNNO\n\n")
         assert seen.file is not None
         assert (seen.file.kind, seen.folders[0].path) == ("socket", "/")
         assert seen.folders[-1].path == str(small_world.policy_socket.parent)
@@ -238,14 +238,14 @@ def test_a_folder_that_is_closed_to_us_is_told() -> None:
 @pytest.mark.parametrize(
     ("said", "uid", "state"),
     [
-        (Said(code=0), 0, "fail"),
-        (Said(code=1), 0, "ok"),
-        (Said(code=1), 1000, "skip"),
-        (Said(fault="master is not installed"), 0, "skip"),
+        (ProgramResult(code=0), 0, "fail"),
+        (ProgramResult(code=1), 0, "ok"),
+        (ProgramResult(code=1), 1000, "skip"),
+        (ProgramResult(fault="master is not installed"), 0, "skip"),
     ],
     ids=["stopped", "runs", "not root", "no program"],
 )
-def test_whether_postfix_runs(said: Said, uid: int, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whether_postfix_runs(said: ProgramResult, uid: int, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """By its own test of the lock, which needs root."""
     monkeypatch.setattr(os, "geteuid", lambda: uid)
     run = Recorded("3.7", {"-t": said}, more="daemon_directory = /usr/lib/postfix/sbin\n")

@@ -6,7 +6,7 @@ import pytest
 
 from mailquota.core.doctor.host.facts import EngineFacts
 from mailquota.core.doctor.paths import PathFacts
-from mailquota.core.doctor.postfix.facts import RECIPIENT, PostfixFacts, Probe, Smtpd, SocketFacts
+from mailquota.core.doctor.postfix.facts import RECIPIENT, PostfixFacts, ProbeAnswer, Smtpd, SocketFacts
 from tests.core.doctor.healthy import (
     CHECK,
     FOLDERS,
@@ -22,11 +22,11 @@ from tests.core.doctor.healthy import (
 
 ADDRESS = f"unix:{SOCKET}"
 GUARD = "reject_unauth_destination"
-ANSWERS = Probe("answer", "action=DUNNO\n\n")
+ANSWERS = ProbeAnswer("answer", "action=DUNNO\n\n")
 
 
 def seen(
-    file: PathFacts | None = None, folders: tuple[PathFacts, ...] = FOLDERS, probe: Probe = ANSWERS
+    file: PathFacts | None = None, folders: tuple[PathFacts, ...] = FOLDERS, probe: ProbeAnswer = ANSWERS
 ) -> PostfixFacts:
     """Postfix with one socket of ours."""
     return postfix(sockets=(SocketFacts(ADDRESS, file or socket(), folders, probe),))
@@ -76,14 +76,19 @@ def test_default_action(options: str, default: str, state: str) -> None:
     ("file", "probe", "state", "words"),
     [
         (socket(), ANSWERS, "ok", "in place"),
-        (PathFacts(SOCKET), Probe(), "fail", "there is no socket"),
-        (PathFacts(SOCKET, "file"), Probe(), "fail", "is a file, not a socket"),
-        (PathFacts(SOCKET, "folder"), Probe(), "fail", "is a folder, not a socket"),
-        (socket(), Probe("refused", "connection refused"), "fail", "stale"),
-        (PathFacts(SOCKET, "closed", fault=f"{SOCKET}: Permission denied"), Probe(), "skip", "run it as root"),
+        (PathFacts(SOCKET), ProbeAnswer(), "fail", "there is no socket"),
+        (PathFacts(SOCKET, "file"), ProbeAnswer(), "fail", "is a file, not a socket"),
+        (PathFacts(SOCKET, "folder"), ProbeAnswer(), "fail", "is a folder, not a socket"),
+        (socket(), ProbeAnswer("refused", "connection refused"), "fail", "stale"),
+        (
+            PathFacts(SOCKET, "closed", fault=f"{SOCKET}: Permission denied"),
+            ProbeAnswer(),
+            "skip",
+            "run the doctor as root",
+        ),
     ],
 )
-def test_socket_file(file: PathFacts, probe: Probe, state: str, words: str) -> None:
+def test_socket_file(file: PathFacts, probe: ProbeAnswer, state: str, words: str) -> None:
     said = outcome("policy-socket", facts(seen(file, probe=probe)))
     assert said.state == state
     assert words in said.found
@@ -91,7 +96,7 @@ def test_socket_file(file: PathFacts, probe: Probe, state: str, words: str) -> N
 
 
 def test_a_socket_that_systemd_opened_comes_back_with_its_own_unit() -> None:
-    gone = seen(PathFacts(SOCKET), probe=Probe())
+    gone = seen(PathFacts(SOCKET), probe=ProbeAnswer())
     service = "mailquota.socket mailquota.service"
     assert outcome("policy-socket", facts(gone)).fix == f"systemctl stop {service}\nsystemctl start {service}"
     by_hand = host(installed=False, engine=EngineFacts(known=True))
@@ -211,20 +216,20 @@ def test_a_socket_outside_the_queue_directory_needs_another_place() -> None:
     ("probe", "state", "words"),
     [
         (ANSWERS, "ok", "mailquota answers"),
-        (Probe("answer", "action=dunno\n\n"), "ok", "mailquota answers"),
-        (Probe("answer", "action=OK\n\n"), "fail", "foreign service"),
-        (Probe("answer", "action=\n\n"), "fail", "foreign service"),
-        (Probe("answer", "action=DUNNO\n"), "fail", "not the policy protocol"),
-        (Probe("answer", "220 mail ESMTP\r\n"), "fail", "not the policy protocol"),
-        (Probe("silent", "no answer within 2 s"), "fail", "does not answer"),
-        (Probe("closed", "the connection was closed without an answer"), "fail", "closed without an answer"),
-        (Probe("refused", "Connection refused"), "fail", "refused"),
-        (Probe("denied", "Permission denied"), "skip", "run it as root"),
-        (Probe("missing"), "skip", "see policy-socket"),
-        (Probe(), "skip", "see policy-socket"),
+        (ProbeAnswer("answer", "action=dunno\n\n"), "ok", "mailquota answers"),
+        (ProbeAnswer("answer", "action=OK\n\n"), "fail", "foreign service"),
+        (ProbeAnswer("answer", "action=\n\n"), "fail", "foreign service"),
+        (ProbeAnswer("answer", "action=DUNNO\n"), "fail", "not the policy protocol"),
+        (ProbeAnswer("answer", "220 mail ESMTP\r\n"), "fail", "not the policy protocol"),
+        (ProbeAnswer("silent", "no answer within 2 s"), "fail", "does not answer"),
+        (ProbeAnswer("closed", "the connection was closed without an answer"), "fail", "closed without an answer"),
+        (ProbeAnswer("refused", "Connection refused"), "fail", "refused"),
+        (ProbeAnswer("denied", "Permission denied"), "skip", "run the doctor as root"),
+        (ProbeAnswer("missing"), "skip", "see policy-socket"),
+        (ProbeAnswer(), "skip", "see policy-socket"),
     ],
 )
-def test_answers(probe: Probe, state: str, words: str) -> None:
+def test_answers(probe: ProbeAnswer, state: str, words: str) -> None:
     said = outcome("policy-service-answers", facts(seen(probe=probe)))
     assert said.state == state
     assert words in said.found
@@ -232,7 +237,7 @@ def test_answers(probe: Probe, state: str, words: str) -> None:
 
 def test_a_folder_that_is_closed_to_us_keeps_us_from_asking() -> None:
     closed = PathFacts(SOCKET, "closed", fault=f"{SOCKET}: Permission denied")
-    said = outcome("policy-service-answers", facts(seen(closed, probe=Probe())))
+    said = outcome("policy-service-answers", facts(seen(closed, probe=ProbeAnswer())))
     assert said.state == "skip"
     assert SOCKET in said.found
 

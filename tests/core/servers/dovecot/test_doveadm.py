@@ -2,54 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from mailquota.core.base.errors import MailquotaError, NoSuchAccountError, UnreachableError
-from mailquota.core.mailboxes.trash import FoundMessage, Removal, find_by_doveadm, remove_by_doveadm
 from mailquota.core.servers.dovecot.doveadm import Doveadm, TrashMessage
 from mailquota.core.servers.dovecot.quota_rows import Quota
-from tests.core.mailboxes.boxes import Box
+from tests.core.servers.dovecot.fake_doveadm import FakeDoveadm
 
 DATA = Path(__file__).parents[3] / "data"
 JANE = "jane@example.org"
 JOHN = "john@example.org"
 SAVED = 1795347351.0  # 2026-11-22 11:35:51 UTC, as recorded
-
-
-class FakeDoveadm:
-    """A program on PATH that notes its words and answers as it was told, the first fitting pattern first."""
-
-    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
-        folder.mkdir()
-        self.program = folder / "doveadm"
-        self._log = folder / "log"
-        self._cases = ""
-        self._folder = folder
-        patch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-        self._write()
-
-    def answer(self, pattern: str, *, out: bytes = b"", error: bytes = b"", code: int = 0) -> None:
-        """What to say to words that fit a shell pattern."""
-        number = self._cases.count("exit")
-        said, complained = self._folder / f"out{number}", self._folder / f"error{number}"
-        said.write_bytes(out)
-        complained.write_bytes(error)
-        self._cases += f"{pattern}) cat {said}; cat {complained} >&2; exit {code};;\n"
-        self._write()
-
-    def _write(self) -> None:
-        self.program.write_text(
-            f'#!/bin/sh\nprintf "%s|" "$@" >>{self._log}\necho >>{self._log}\ncase "$*" in\n{self._cases}esac\n'
-        )
-        self.program.chmod(0o755)
-
-    @property
-    def calls(self) -> list[str]:
-        """The words of each call, with a stroke after each word."""
-        return self._log.read_text().splitlines() if self._log.exists() else []
 
 
 @pytest.fixture
@@ -220,70 +185,9 @@ def test_not_there(tmp_path: Path) -> None:
 def test_never_from_the_working_directory(fake: FakeDoveadm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty PATH, as under Dovecot, means the usual places and not wherever we happen to stand."""
     monkeypatch.chdir(fake.program.parent)
-    monkeypatch.setattr("mailquota.core.servers.dovecot.doveadm._PLACES", str(tmp_path))
+    monkeypatch.setattr("mailquota.core.servers.dovecot.doveadm._PATH", str(tmp_path))
     for path in ("", None):
         monkeypatch.delenv("PATH", raising=False)
         if path is not None:
             monkeypatch.setenv("PATH", path)
         assert Doveadm.find() is None
-
-
-# ---- emptying Trash with it
-
-HEAD = b"uid\tsize.physical\tdate.saved\n"
-
-
-@pytest.fixture
-def john(fake: FakeDoveadm) -> FakeDoveadm:
-    """Two folders of Trash with two messages and one, a third that is named like a pattern, and others."""
-    fake.answer("mailbox*", out="INBOX\nSent\nTrash\nTrash/Müll\nTrash/*\nTrash/a%b\nTrash/?\nTrashy\n".encode())
-    fake.answer("*fetch*Trash/Müll*", out=HEAD + b"9\t50\t2026-01-02 03:04:05\n")
-    fake.answer("*fetch*Trash*", out=(DATA / "dovecot-2.3/fetch-trash.john.tab.txt").read_bytes())
-    return fake
-
-
-def test_find_and_remove(john: FakeDoveadm, doveadm: Doveadm, box: Box) -> None:
-    """Every Trash folder by its own name, never by a name that doveadm would take as a pattern for others."""
-    found = find_by_doveadm(doveadm, box.store, JOHN, None)
-    assert found == [
-        FoundMessage("Trash", 1, 6171, SAVED),
-        FoundMessage("Trash", 2, 5184, SAVED),
-        FoundMessage("Trash/Müll", 9, 50, 1767323045.0),
-    ]
-    assert remove_by_doveadm(doveadm, JOHN, found) == Removal(found)
-    assert john.calls[-2:] == [
-        f"expunge|-u|{JOHN}|mailbox|Trash|uid|1:2|",
-        f"expunge|-u|{JOHN}|mailbox|Trash/Müll|uid|9|",
-    ]
-    assert len(john.calls) == 5
-
-
-def test_partly_removed(john: FakeDoveadm, doveadm: Doveadm, box: Box) -> None:
-    """What went before an error is reported with it."""
-    john.answer("expunge*Müll*", error=b"broken index\n", code=75)
-    found = find_by_doveadm(doveadm, box.store, JOHN, None)
-    removed = remove_by_doveadm(doveadm, JOHN, found)
-    assert removed.messages == found[:2]
-    assert isinstance(removed.error, UnreachableError)
-
-
-def test_removed_all_the_same(john: FakeDoveadm, doveadm: Doveadm, box: Box) -> None:
-    """After an error it is looked at what went, so that the figures are those of what was really removed."""
-    found = find_by_doveadm(doveadm, box.store, JOHN, None)
-    left = HEAD + b"2\t5184\t2026-11-22 11:35:51\n"
-    john.program.write_text(
-        f"#!/bin/sh\ncase \"$*\" in expunge*) cat <<'E' >&2\n{FAILED.decode()}E\n"
-        f";; *) cat <<'E'\n{left.decode()}E\n;; esac\n"
-    )
-    removed = remove_by_doveadm(doveadm, JOHN, found[:2])
-    assert removed.messages == found[:1]
-    assert isinstance(removed.error, MailquotaError)
-
-
-def test_nothing_removed(john: FakeDoveadm, doveadm: Doveadm, box: Box) -> None:
-    """The error alone, so that it can be done in another way."""
-    john.answer("expunge*", error=b"not now\n", code=75)
-    found = find_by_doveadm(doveadm, box.store, JOHN, None)
-    with pytest.raises(UnreachableError, match="not now"):
-        remove_by_doveadm(doveadm, JOHN, found)
-    assert remove_by_doveadm(doveadm, JOHN, []) == Removal([])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mailquota.core.servers.dovecot.ignored import FolderRule, Ignored
+from mailquota.core.servers.dovecot.folder_names import FolderRule, IgnoredFolders
 from mailquota.core.servers.dovecot.quota import QuotaFacts, choose_driver, quota_facts, unenforced
 from mailquota.core.settings.discover import ask_dovecot, discover
 from tests.core.recorded_server import Server
@@ -84,14 +84,14 @@ def test_rules_of_2_3() -> None:
     )
     rules = quota_facts(text).rules
     assert rules == (FolderRule("Trash", False), FolderRule("Junk", True), FolderRule("Tr*", True))
-    ignored = Ignored(rules)
+    ignored = IgnoredFolders(rules)
     names = ["INBOX", "Trash", "Trash.Old", "Junk", "Junk.Old", "Sent", "Tr&APw-b"]
     assert [name for name in names if ignored(name)] == ["Trash.Old", "Junk", "Tr&APw-b"]
 
 
 def test_a_later_rule_replaces_one_of_the_same_mask() -> None:
     rules = quota_facts(plugin("quota_rule = Junk:ignore", "quota_rule2 = Junk:storage=+5M")).rules
-    assert not Ignored(rules)("Junk")
+    assert not IgnoredFolders(rules)("Junk")
 
 
 def test_rules_of_2_4() -> None:
@@ -114,11 +114,11 @@ namespace public {
 """
     facts = quota_facts(modern("", boxes))
     assert facts.rules == (FolderRule("Old Junk", True),)
-    assert Ignored(facts.rules)("Old Junk")
+    assert IgnoredFolders(facts.rules)("Old Junk")
 
 
 def test_names_below_a_prefix() -> None:
-    ignored = Ignored([FolderRule("INBOX.Spam?", True)])
+    ignored = IgnoredFolders([FolderRule("INBOX.Spam?", True)])
     assert [name for name in ("Spam", "Spam1", "Spam12") if ignored(name)] == ["Spam1"]
 
 

@@ -235,7 +235,7 @@ def test_a_file_without_rights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_neither_file_nor_journal(tmp_path: Path) -> None:
-    """Said, with the places that were looked at."""
+    """ProgramResult, with the places that were looked at."""
     found = read_log(LogFiles(("/nowhere/mail.log", "", "syslog", "/a\0b", str(tmp_path))), span())
     assert found.fault == "there is no /var/log/mail.log or /var/log/maillog, and journalctl is not installed"
     assert found.sources == []

@@ -1,4 +1,4 @@
-"""What the doctor is told about mailquota's own parts: the engine, the accounts, the state database. Reads only."""
+"""Gathers facts about mailquota's own parts: the engine, the accounts database, the state database. Only reads."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _CLIENT = "doctor"
 _ENGINE_SECONDS = 3.0
 
 
-class Accounts(NamedTuple):
-    """``limits``: address → bytes, None for unlimited. Empty where the database can't be read.
+class AccountsAnswer(NamedTuple):
+    """The accounts. ``limits``: address → bytes, None for unlimited; empty where the database can't be read.
 
-    ``disabled`` are those that are switched off, which Dovecot need not know.
+    ``disabled`` are accounts that are switched off: Dovecot need not know them.
     """
 
     limits: Mapping[str, int | None]
@@ -32,19 +32,16 @@ class Accounts(NamedTuple):
     disabled: frozenset[str] = frozenset()
 
 
-class Running(NamedTuple):
-    """The engine that answers on the control socket, if any; ``status`` is what it says of itself.
-
-    That of a ``demo`` lives in a world of its own.
-    """
+class EngineAnswer(NamedTuple):
+    """The engine at the control socket and its status, None where none answers. ``demo``: it is that of a demo."""
 
     facts: EngineFacts
     status: Status | None = None
     demo: bool = False
 
 
-def accounts(config: Config) -> Accounts:
-    """Who has a mailbox, and whether limits may be edited."""
+def accounts(config: Config) -> AccountsAnswer:
+    """The accounts with their limits, and whether limits may be changed. Blocks for some seconds at most."""
     writer = config.settings.accounts.write_url.without_password()
     try:
         store = make_store(config)
@@ -53,11 +50,11 @@ def accounts(config: Config) -> Accounts:
             limits = {account.address: account.limit for account in found}
             disabled = frozenset(account.address for account in found if not account.enabled)
             faults = {account.address: account.fault for account in found if account.fault}
-            return Accounts(limits, _database(store, writer, faults), disabled)
+            return AccountsAnswer(limits, _database(store, writer, faults), disabled)
         finally:
             store.close()
     except MailquotaError as error:
-        return Accounts({}, DatabaseFacts(known=True, fault=str(error), writer=writer))
+        return AccountsAnswer({}, DatabaseFacts(known=True, fault=str(error), writer=writer))
 
 
 def _database(store: AccountStore, writer: str, faults: dict[str, str]) -> DatabaseFacts:
@@ -77,7 +74,7 @@ def _database(store: AccountStore, writer: str, faults: dict[str, str]) -> Datab
 
 
 def state(config: Config, engine: Status | None) -> StateFacts:
-    """Of the state database; whether it can be written says the engine that does so."""
+    """Facts about the state database. Whether it can be written is known from the engine's status."""
     try:
         found = inspect(state_target(config))
     except MailquotaError as error:
@@ -89,12 +86,12 @@ def state(config: Config, engine: Status | None) -> StateFacts:
     )  # fmt: skip
 
 
-def engine(config: Config) -> Running:
-    """Asked over the control socket, with a few seconds of patience."""
+def engine(config: Config) -> EngineAnswer:
+    """The engine, asked over the control socket. Blocks for three seconds at most."""
     return asyncio.run(_ask_engine(config.settings.control.socket))
 
 
-async def _ask_engine(path: str) -> Running:
+async def _ask_engine(path: str) -> EngineAnswer:
     try:
         async with asyncio.timeout(_ENGINE_SECONDS):
             client, welcome = await Client.connect(path, _CLIENT, read_only=True)
@@ -103,13 +100,13 @@ async def _ask_engine(path: str) -> Running:
             finally:
                 await client.close()
     except TimeoutError:
-        return Running(EngineFacts(known=True, fault=f"{path}: no answer within {_ENGINE_SECONDS:g} s"))
+        return EngineAnswer(EngineFacts(known=True, fault=f"{path}: no answer within {_ENGINE_SECONDS:g} s"))
     except EngineGoneError as error:
-        return Running(EngineFacts(known=True, fault="" if error.nobody_listens else str(error)))
+        return EngineAnswer(EngineFacts(known=True, fault="" if error.nobody_listens else str(error)))
     except MailquotaError as error:
-        return Running(EngineFacts(known=True, fault=str(error)))
+        return EngineAnswer(EngineFacts(known=True, fault=str(error)))
     facts = EngineFacts(
         known=True, running=True, version=welcome.engine, mode=status.mode,
         uptime_seconds=status.uptime_seconds, listen=tuple(status.listen), policy=status.policy,
     )  # fmt: skip
-    return Running(facts, status, welcome.demo)
+    return EngineAnswer(facts, status, welcome.demo)

@@ -11,33 +11,33 @@ import msgspec
 from mailquota.core.base.programs import DENIED
 from mailquota.core.base.text import shown, visible
 from mailquota.core.base.units import format_size
-from mailquota.core.doctor import starting
-from mailquota.core.doctor.facts import Facts
-from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from mailquota.core.doctor import start_commands
+from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from mailquota.core.doctor.paths import READ, WRITE, PathFacts
 from mailquota.core.settings.declared import Control
 
 _INT_MAX = 2**31 - 1
 _STICKY = 0o1000
-_AS_ROOT = "run it as root"
+_AS_ROOT = "run the doctor as root"
 _LONGEST = 200  # characters of a value that are shown
-_DISK_FULL = "disk is full"  # SQLite's words
-_MAKE_ROOM = "# make room on its disk: see disk-space and disk-inodes"
+_DISK_FULL = "disk is full"  # in SQLite's message
+_MAKE_ROOM = "# free space on its file system: see disk-space and disk-inodes"
 _NOBODY = ("Connection refused", "No such file or directory")
 _OF_MAIN_CF = """\
-# sendmail(1) has to read main.cf as whoever calls it: put hosts, user, password, dbname and query of the map into a
-# file of its own, without their prefix (chown root:postfix, chmod 0640), and name that: mysql:/etc/postfix/FILE.cf"""
+# sendmail(1) reads main.cf as the user who calls it, so it has to stay readable. Put hosts, user, password, dbname and
+# query of the map into a separate file, without their prefix, and use mysql:/etc/postfix/FILE.cf in main.cf. Then:
+# chown root:postfix /etc/postfix/FILE.cf; chmod 0640 /etc/postfix/FILE.cf"""
 _PASSWORD_FILES = ("accounts.password_file", "accounts.write_password_file", "mailstore.doveadm_password_file")
 
 
 def _engine(facts: Facts) -> Outcome:
     engine = facts.host.engine
     if not engine.known:
-        return skip("nobody tried to reach the engine")
+        return skip("the engine was not asked")
     if engine.fault:
         return skip(f"the engine could not be asked: {visible(engine.fault)}")
     if not engine.running:
-        return warn(f"no engine answers at {facts.config.settings.control.socket}", starting.start(facts))
+        return warn(f"no engine answers at {facts.config.settings.control.socket}", start_commands.start(facts))
     shadow = ": it decides and logs, but refuses nothing" if engine.mode == "shadow" else ""
     return ok(f"it runs, version {visible(engine.version)}, mode {visible(engine.mode)}{shadow}")
 
@@ -47,9 +47,9 @@ def _version(facts: Facts) -> Outcome:
     if not engine.running or not ours:
         return skip("no engine answers, so there is nothing to compare")
     if engine.version != ours:
-        text = f"the engine that runs is {visible(engine.version)}, this command {ours}"
+        text = f"the running engine has version {visible(engine.version)}, this command {ours}"
         return warn(text, "mailquota reload --restart")
-    return ok(f"{ours}, as this command")
+    return ok(f"the engine has version {ours}, like this command")
 
 
 def _settings_in_force(facts: Facts) -> Outcome:
@@ -59,16 +59,24 @@ def _settings_in_force(facts: Facts) -> Outcome:
     outcomes = []
     missing = [address for address in policy.listen if address not in engine.listen]
     if engine.listen and missing:
-        fix = "mailquota install --apply" if facts.host.installed else "mailquota reload"  # the socket unit has it, too
+        fix = (
+            "mailquota install --apply" if facts.host.installed else "mailquota reload"
+        )  # the address is in systemd's socket unit, too
         outcomes.append(warn(f"the engine does not listen on {', '.join(missing)}", fix))
     outcomes += [warn(text, "mailquota reload") for text in _differing(facts)]
     return together(outcomes, ok("the engine follows these settings"))
 
 
 def _differing(facts: Facts) -> Iterator[str]:
-    """What an ordinary user finds on the server may be less than what the engine found, and says nothing."""
+    """Settings of [policy] that differ from those of the engine.
+
+    A user other than root may discover fewer settings on the server than the engine did: then only those in the file
+    are compared.
+    """
     origin, engine = facts.config.origin, facts.host.engine.policy
-    wanted = msgspec.json.decode(msgspec.json.encode(facts.config.settings.policy))  # as the engine's came here
+    wanted = msgspec.json.decode(
+        msgspec.json.encode(facts.config.settings.policy)
+    )  # in the form in which the engine's came
     for key in sorted(engine.keys() & wanted.keys() - {"listen"}):
         known = facts.host.is_root or origin.get(f"policy.{key}", "").startswith("file ")
         if known and engine[key] != wanted[key]:
@@ -76,7 +84,7 @@ def _differing(facts: Facts) -> Iterator[str]:
 
 
 def _literal(value: Any) -> str:
-    """As in the settings file, which agrees with JSON so far."""
+    """A value as in the settings file; JSON writes such values as TOML does."""
     return visible(msgspec.json.encode(value).decode()[:_LONGEST])
 
 
@@ -89,7 +97,7 @@ def _control(facts: Facts) -> Outcome:
     socket = facts.host.files.get("control.socket")
     if socket is not None and socket.kind == "file":
         name = shlex.quote(socket.path)
-        fix = f"mv {name} {name}.old\n{starting.restart(facts)}"
+        fix = f"mv {name} {name}.old\n{start_commands.restart(facts)}"
         outcomes.append(fail(f"{shown(socket.path, 200)} is a file, not a socket", fix))
     missing = [name for name in facts.host.groups_missing if not _is_set(facts, name)]
     told = f"; only root may connect, as there is no group {', '.join(missing)}" if missing else ""
@@ -103,7 +111,7 @@ def _group(facts: Facts, name: str) -> Outcome:
 
 
 def _is_set(facts: Facts, group: str) -> bool:
-    """Whether somebody asked for this group; the one of the defaults, written out or not, may well be missing."""
+    """Whether the settings file names a group other than the default one, which need not exist."""
     control, default = facts.config.settings.control, Control()
     keys = [
         key for key in ("group", "read_only_group") if getattr(control, key) == group and group != getattr(default, key)
@@ -114,7 +122,7 @@ def _is_set(facts: Facts, group: str) -> bool:
 def _settings_file(facts: Facts) -> Outcome:
     file = facts.host.files.get("settings")
     if file is None:
-        return ok("there is no settings file: what was found on the server counts")
+        return ok("there is no settings file: settings found on the server and defaults are in use")
     if file.kind == "closed":
         return skip(f"{file.fault}: {_AS_ROOT}")
     if file.mode & WRITE:
@@ -154,18 +162,20 @@ def _state(facts: Facts) -> Outcome:
     state, file = facts.host.state, facts.host.files.get("state.database")
     folder = facts.host.files.get("state folder")
     if not state.known:
-        return skip("nobody opened the state database")
+        return skip("the state database was not examined")
     if folder is not None and (wrong := _state_folder(folder)):
         return wrong
     if state.schema > state.schema_known > 0:
-        text = f"it was made by a newer mailquota (tables {state.schema}, known here {state.schema_known})"
-        return fail(text, "# upgrade mailquota, or restore the state database from before")
+        text = (
+            f"it was made by a newer mailquota (tables of version {state.schema}, here {state.schema_known} is known)"
+        )
+        return fail(text, "# upgrade mailquota, or restore an older backup of the state database")
     fault = state.fault or state.write_fault
     if fault:
         verb = "read" if state.fault else "written"
         fix = _MAKE_ROOM if _DISK_FULL in fault else _owned(facts, folder, file)
         return fail(f"the state database can't be {verb}: {visible(fault)}", fix)
-    size = f", {format_size(state.size)}" if state.size is not None else "; it is made when it is needed"
+    size = f", {format_size(state.size)}" if state.size is not None else "; it is created when it is needed"
     return ok(f"{facts.config.settings.state.url.without_password()}{size}")
 
 
@@ -177,9 +187,9 @@ def _state_folder(folder: PathFacts) -> Outcome | None:
 
 
 def _owned(facts: Facts, folder: PathFacts | None, file: PathFacts | None) -> str:
-    """Its file belongs to whom its folder belongs to. An engine goes on with the file as it was opened."""
+    """Commands that give the file to the owner of its folder; a running engine has to open it anew."""
     if folder is None or file is None or file.kind != "file":
-        return "# see what the message says about the database"
+        return "# the message says what is wrong with the database"
     owner = shlex.quote(f"{folder.owner}:{folder.group}")
     anew = "\nmailquota reload --restart" if facts.host.engine.running else ""
     return f"chown {owner} {shlex.quote(file.path)}\nchmod u+rw {shlex.quote(file.path)}{anew}"
@@ -188,7 +198,7 @@ def _owned(facts: Facts, folder: PathFacts | None, file: PathFacts | None) -> st
 def _accounts(facts: Facts) -> Outcome:
     database, url = facts.host.database, facts.config.settings.accounts.url.without_password()
     if not database.known:
-        return skip("nobody connected to the database of accounts")
+        return skip("the accounts database was not asked")
     if DENIED in database.fault and not facts.host.is_root:
         return skip(f"{url}: {visible(database.fault)}")
     if database.fault:
@@ -197,22 +207,23 @@ def _accounts(facts: Facts) -> Outcome:
 
 
 def _database_fix(facts: Facts) -> str:
-    """By what the database itself says: errors 1045 and 1040 of MySQL."""
+    """The fix by the database's own message, such as MySQL's errors 1045 (access denied) and 1040 (connections)."""
     fault, accounts = facts.host.database.fault, facts.config.settings.accounts
     if _is_stopped(facts):
-        return starting.database(facts)
+        return start_commands.database(facts)
     if "using password: NO" in fault:
-        return f"# no password was given: put it into {visible(accounts.password_file)}, alone on a line, for root only"
+        file = visible(accounts.password_file)
+        return f"# no password was given: put it into {file}, alone on a line, for root only"
     if "using password" in fault:
         where = "the URL accounts.database" if accounts.url.password is not None else visible(accounts.password_file)
-        return f"# the password is read from {where}: one of the two, that or the database, needs the other's"
+        return f"# the password in {where} is not that of the database user: correct one of the two"
     if "Too many connections" in fault:
-        return "# see who has them all, and raise max_connections if they are needed:\nmysql -e 'SHOW PROCESSLIST'"
+        return "# see who holds the connections; raise max_connections if all are needed:\nmysql -e 'SHOW PROCESSLIST'"
     return "# correct [accounts] of mailquota's settings:\nmailquota config"
 
 
 def _is_stopped(facts: Facts) -> bool:
-    """Whether the database is this machine's, and nobody listens there."""
+    """Whether the database is on this machine and not running: nothing listens at its address."""
     url, failures = facts.config.settings.accounts.url, facts.host.database.fault.split("; ")
     here = all(host.startswith(("/", "127.")) or host in {"localhost", "::1"} for host, _ in url.hosts)
     connecting = url.kind == "mysql" and failures[0].startswith("accounts database ")
@@ -222,9 +233,9 @@ def _is_stopped(facts: Facts) -> bool:
 def _editable(facts: Facts) -> Outcome:
     database, accounts = facts.host.database, facts.config.settings.accounts
     if database.fault or not database.known:
-        return skip("the database of accounts was not asked")
+        return skip("the accounts database was not asked")
     if database.may_write is None:
-        return skip(f"what {database.writer or 'the account'} may do could not be found out")
+        return skip(f"whether {database.writer or 'the database user'} may change limits is not known")
     if database.may_write:
         return ok(f"{database.writer} may change limits")
     if accounts.write_database:
@@ -232,7 +243,7 @@ def _editable(facts: Facts) -> Outcome:
             f"limits can't be edited: {visible(database.write_fault)}",
             "# correct write_database and write_password_file in [accounts] of mailquota's settings",
         )
-    # As the tutorial has it: a server is not ill because its administrator only wants to look
+    # No fault: ISPmail's tutorial makes an account that may only read, and an administrator may want no more.
     return ok(f"{database.writer} may only read; to edit limits here set accounts.write_database to one that may")
 
 
@@ -253,7 +264,7 @@ def _column(facts: Facts) -> Outcome:
 
 def _seen(facts: Facts) -> Outcome:
     if facts.host.is_root:
-        return ok("run as root: everything could be looked at")
+        return ok("run as root: everything could be examined")
     host, postfix = facts.host, facts.postfix
     closed = [
         file.path for file in (*host.files.values(), host.mailstore) if file is not None and file.kind == "closed"
@@ -261,24 +272,28 @@ def _seen(facts: Facts) -> Outcome:
     closed += [one.file.path for one in postfix.sockets if one.file is not None and one.file.kind == "closed"]
     name = host.user.name if host.user else "an unknown user"
     if not closed:
-        return ok(f"run as {name}: everything could be looked at")
-    return skip(f"run as {name}: could not look at {', '.join(dict.fromkeys(closed))}", "sudo mailquota doctor")
+        return ok(f"run as {name}: everything could be examined")
+    return skip(f"run as {name}, who may not look at {', '.join(dict.fromkeys(closed))}", "sudo mailquota doctor")
 
 
 OWN_CHECKS: tuple[Check, ...] = (
-    Check("engine", "Without an engine nothing is measured, nobody is warned, and Postfix gets no answer.", _engine),
-    Check("engine-version", "After an upgrade the old program runs on until it is restarted.", _version),
-    Check("engine-settings", "Changed settings count from the next reload on.", _settings_in_force),
-    Check("control-socket", "The console and the commands speak to the engine through it.", _control),
+    Check("engine", "Without an engine nothing is measured, no owner is warned, and Postfix gets no answer.", _engine),
+    Check("engine-version", "After an upgrade the old engine runs on until it is restarted.", _version),
+    Check("engine-settings", "The engine follows changed settings only after a reload.", _settings_in_force),
+    Check("control-socket", "The console and the commands reach the engine by this socket.", _control),
     Check(
-        "settings-file", "Whoever can write the settings decides what mail is refused and what is run.", _settings_file
+        "settings-file",
+        "A user who can write the settings decides which mail is refused and which programs are run.",
+        _settings_file,
     ),
-    Check("password-files", "Whoever can read them can read, and perhaps change, the database.", _password_files),
-    Check("state-database", "It keeps history, journal, temporary limits and which warnings were sent.", _state),
+    Check("password-files", "A user who can read them can read, and perhaps change, the database.", _password_files),
+    Check("state-database", "It has the history, the journal, temporary limits, and which warnings were sent.", _state),
     Check("accounts-database", "Limits, mailboxes and aliases are read from it.", _accounts),
     Check(
-        "limits-editable", "ISPmail's account mailserver may only read: limits need another one to be set.", _editable
+        "limits-editable",
+        "ISPmail's database user mailserver may only read: to change limits, another one is needed.",
+        _editable,
     ),
-    Check("limit-column", "An int holds 2 GiB - 1 at most; a larger limit is cut, or refused.", _column),
+    Check("limit-column", "An int column holds at most 2 GiB - 1; a larger limit is cut off or refused.", _column),
     Check("run-as", "What this user may not look at can't be judged.", _seen),
 )

@@ -1,26 +1,29 @@
-"""What starts the servers of this machine, as text for a shell of root: by systemd where that runs. Pure."""
+"""Commands for a root shell that start mailquota, Postfix, Dovecot and the database, by systemd if it runs. Pure."""
 
 from __future__ import annotations
 
 import shlex
 from typing import Literal
 
-from mailquota.core.doctor.dovecot.view import DEFAULT_FILE, doveadm
-from mailquota.core.doctor.facts import Facts
+from mailquota.core.doctor.dovecot.common import DEFAULT_FILE, doveadm
+from mailquota.core.doctor.model import Facts
 
 
 def start(facts: Facts) -> str:
-    """mailquota, from now on and at each boot."""
+    """The commands that start mailquota now and at each boot."""
     return "systemctl enable --now mailquota" if facts.host.installed else _install(facts)
 
 
 def restart(facts: Facts) -> str:
-    """mailquota, for an engine that is away, or does not answer."""
+    """The commands for an engine that is down or does not answer."""
     return "systemctl restart mailquota" if facts.host.installed else _install(facts)
 
 
 def reopen(facts: Facts) -> str:
-    """mailquota, for a policy socket whose file is gone: systemd holds it, so a restart of the service makes none."""
+    """The commands for a policy socket whose file is missing.
+
+    systemd keeps the socket open, so that a restart of the service alone would not create the file again.
+    """
     if not facts.host.installed:
         return _install(facts)
     units = "mailquota.socket mailquota.service"
@@ -29,19 +32,22 @@ def reopen(facts: Facts) -> str:
 
 def _install(facts: Facts) -> str:
     if facts.host.engine.running:
-        return "# end the mailquota that runs here, and start it again"
+        return "# stop the mailquota that runs here, and start it again"
     if facts.host.systemd:
         return "mailquota install --apply"
-    return "# systemd does not run here; what keeps mailquota running without it, says:\nmailquota install"
+    return "# systemd does not run here; this prints how to keep mailquota running without it:\nmailquota install"
 
 
 def postfix(facts: Facts) -> str:
-    """One that does not run."""
+    """The command that starts Postfix."""
     return "systemctl start postfix" if facts.host.systemd else "postfix start"
 
 
 def dovecot(facts: Facts, verb: Literal["start", "restart"]) -> str:
-    """The one whose settings were looked at. One that would not start again with them is not stopped."""
+    """The command that starts or restarts the Dovecot whose settings were examined.
+
+    A restart first checks the settings: a Dovecot that would not start again with them is not stopped.
+    """
     file = facts.dovecot.config_file
     option = "" if file == DEFAULT_FILE else f" -c {shlex.quote(file)}"
     if facts.host.systemd and not option:
@@ -54,7 +60,7 @@ def dovecot(facts: Facts, verb: Literal["start", "restart"]) -> str:
 
 
 def database(facts: Facts) -> str:
-    """One of this machine, of either name."""
+    """The command that starts MariaDB or MySQL, whichever is installed."""
     if facts.host.systemd:
         return "systemctl start mariadb || systemctl start mysql"
     return "service mariadb start || service mysql start"

@@ -1,4 +1,4 @@
-"""Checks of the place that our policy service has in Postfix's restriction lists. Pure."""
+"""Checks of where mailquota's policy service is in Postfix's restriction lists. Pure."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import os
 from difflib import SequenceMatcher
 
 from mailquota.core.base.text import shown, visible
-from mailquota.core.doctor import starting
-from mailquota.core.doctor.facts import Facts
-from mailquota.core.doctor.model import Check, Outcome, fail, ok, skip, together, warn
+from mailquota.core.doctor import start_commands
+from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from mailquota.core.doctor.postfix.facts import OTHER_LISTS, RECIPIENT, RELAY
 from mailquota.core.doctor.postfix.lists import (
     RELOAD,
-    List,
+    RestrictionList,
     checks_in,
     incoming,
     is_submission,
@@ -43,19 +42,21 @@ def _listed(facts: Facts) -> Outcome:
     if asked := [check for _, check in ours(facts, found)]:
         told = f"{found} asks {asked[0].service}"
         if wrong := [check.malformed for check in asked if check.malformed]:
-            return fail(f"{told} with {shown(wrong[0])}, which is no option: smtpd does not start", fix)
+            return fail(f"{told} with {shown(wrong[0])}, which is not an option: smtpd does not start", fix)
         return ok(told)
     for parameter in (*OTHER_LISTS, RELAY):
         if ours(facts, other := list_of(facts.postfix, parameter)):
             return _elsewhere(facts, other, fix)
     for name in facts.postfix.classes:
         if ours(facts, list_of(facts.postfix, name)):
-            return skip(f"mailquota is asked in the restriction class {visible(name)}; who gets there is not covered")
+            return skip(
+                f"mailquota is asked in the restriction class {visible(name)}; to which mail it applies is not covered"
+            )
     if quota_status(facts, found):
         return warn(
             f"{found} asks Dovecot's quota-status, not mailquota", _once_we_decide(facts, fix),
-            "Mail to full mailboxes is refused by quota-status, so mailquota only looks on: it follows no alias and "
-            "counts no refusal. The documentation's page about moving from quota-status goes there step by step.",
+            "Mail for full mailboxes is refused by quota-status and not by mailquota: no alias is resolved, and no "
+            "refusal is counted. docs/moving.md describes the move from quota-status step by step.",
         )  # fmt: skip
     told = f"{found} does not ask mailquota ({our_service(facts)}): {visible(found.text) or 'it is empty'}"
     slips = ", ".join(sorted(_slips(facts, found)))
@@ -66,7 +67,7 @@ def _listed(facts: Facts) -> Outcome:
 
 
 def _decides(facts: Facts) -> bool:
-    """Whether mailquota answers where Postfix would ask, and refuses: only then may another check go for it."""
+    """Whether mailquota answers Postfix and refuses: only then may a fix remove another check."""
     engine = facts.host.engine
     hidden = our_service(facts).startswith("unix:/") and any(one.chroot for one in facts.postfix.smtpds)
     way = (check.judge(facts).state for check in SOCKET_CHECKS if check.name in _WAY)
@@ -74,22 +75,22 @@ def _decides(facts: Facts) -> bool:
 
 
 def _once_we_decide(facts: Facts, fix: str) -> str:
-    """A fix by which mailquota alone decides from then on."""
+    """A fix after which only mailquota decides; while it does not answer, advice on what has to be done first."""
     if _decides(facts):
         return fix
     engine = facts.host.engine
     if not engine.running:
-        first = starting.start(facts)
+        first = start_commands.start(facts)
     else:
         first = "mailquota reload" if engine.mode == "shadow" else "# see policy-socket and the checks after it"
     return (
-        f"# first mailquota has to answer Postfix, or nobody would check quotas meanwhile:\n{first}\n"
-        "# and then run mailquota doctor again: it has the lines for Postfix"
+        f"# mailquota has to answer Postfix first, or nothing would check limits meanwhile:\n{first}\n"
+        "# then run mailquota doctor again: it has the lines for Postfix"
     )
 
 
-def _slips(facts: Facts, found: List) -> set[str]:
-    """Services that nobody listens at whose name is almost ours, such as mailqouta, or was ours before a change."""
+def _slips(facts: Facts, found: RestrictionList) -> set[str]:
+    """Services without a listener whose name is nearly that of mailquota's, such as mailqouta, or was once its name."""
     others = {check.service for _, check in checks_in(found)} - {
         check.service for _, check in quota_status(facts, found)
     }
@@ -105,14 +106,14 @@ def _is_slip(service: str, wanted: str) -> bool:
 
 
 def _is_port_slip(port: str, wanted: str) -> bool:
-    """One digit is wrong, or two are exchanged."""
+    """Whether one digit differs, or two digits are exchanged."""
     wrong = [pair for pair in zip(port, wanted, strict=False) if pair[0] != pair[1]]
     exchanged = len(wrong) == 2 and wrong[0] == wrong[1][::-1]
     return len(port) == len(wanted) and port not in _FOREIGN_PORTS and (len(wrong) == 1 or exchanged)
 
 
-def _placed(facts: Facts, found: List) -> str:
-    """The list with us in the right place. Dovecot's service goes, unless it still has to decide in our stead."""
+def _placed(facts: Facts, found: RestrictionList) -> str:
+    """The list with mailquota in the right place, and without quota-status, unless that still has to decide."""
     shadow = facts.config.settings.policy.mode == "shadow"
     stays = shadow or not _decides(facts)
     gone = set() if stays else {check.service for _, check in quota_status(facts, found)}
@@ -120,22 +121,24 @@ def _placed(facts: Facts, found: List) -> str:
     return place(without(found.text, gone), our_service(facts))
 
 
-def _our_services(facts: Facts, found: List) -> set[str]:
+def _our_services(facts: Facts, found: RestrictionList) -> set[str]:
     return {check.service for _, check in ours(facts, found)}
 
 
-def _elsewhere(facts: Facts, other: List, fix: str) -> Outcome:
-    """We are asked, but not where recipients are decided about."""
+def _elsewhere(facts: Facts, other: RestrictionList, fix: str) -> Outcome:
+    """The outcome where mailquota is asked only in a list that is not the one for recipients."""
     delayed = facts.postfix.values.get("smtpd_delay_reject", "yes") == "yes"
     found = f"only {other} asks mailquota"
-    if other.parameter == _AFTER_DATA:  # a second question there, about the true size, may well stay
+    if other.parameter == _AFTER_DATA:  # that entry may stay, as a second question about the true size
         return fail(f"{found}: a mail with several recipients is never refused there", fix)
     fix = f"{fix}\n{other.change_to(without(other.text, _our_services(facts, other)))}"
     if other.parameter == RELAY:
-        return warn(f"{found}: it works, but before other checks have refused what they would", fix)
+        return warn(f"{found}: it works there, but is asked before other restrictions have refused their mail", fix)
     if delayed and OTHER_LISTS[other.parameter] in {"CONNECT", "HELO", "MAIL"}:
         return warn(f"{found}: it works only while smtpd_delay_reject = yes", fix)
-    return fail(f"{found}, in the state {OTHER_LISTS[other.parameter]}, where no recipient is decided about", fix)
+    return fail(
+        f"{found}, in the state {OTHER_LISTS[other.parameter]}, in which Postfix does not decide about recipients", fix
+    )
 
 
 def _once(facts: Facts) -> Outcome:
@@ -175,7 +178,7 @@ def _belongs_before(entry: Entry) -> bool:
 
 def _override(facts: Facts) -> Outcome:
     if facts.postfix.master_fault:
-        return skip(f"master.cf could not be read: {facts.postfix.master_fault}; run it as root")
+        return skip(f"master.cf could not be read: {facts.postfix.master_fault}; run the doctor as root")
     outcomes = []
     for smtpd in incoming(facts.postfix):
         own = list_of(facts.postfix, RECIPIENT, smtpd)
@@ -190,7 +193,7 @@ def _override(facts: Facts) -> Outcome:
     return together(outcomes, ok(f"master.cf keeps no mail from outside away from it{others}"))
 
 
-def _without_override(facts: Facts, own: List) -> str:
+def _without_override(facts: Facts, own: RestrictionList) -> str:
     if entries(own.text):
         return own.change_to(_placed(facts, own))
     return f"postconf -PX {own.service}/{own.parameter}\n{RELOAD}"
@@ -242,18 +245,18 @@ LIST_CHECKS: tuple[Check, ...] = (
     Check(
         "policy-service-listed",
         "Postfix refuses mail for a full mailbox only if smtpd_recipient_restrictions asks mailquota. Else the mail is "
-        "accepted and bounces later, often to somebody who never sent it.",
+        "accepted and bounces later, often to a forged sender.",
         needs_postfix(_listed),
     ),
     Check(
         "policy-service-once",
-        "Each further question costs time and counts the size of a mail once more.",
+        "Each further request costs time, and counts the size of the mail once more.",
         needs_our_check(_once),
     ),
     Check(
         "policy-service-place",
-        "Postfix stops at the first restriction that decides. What stands behind it is never asked, and what stands "
-        "behind mailquota is not needed for mail that a full mailbox refuses anyway.",
+        "Postfix stops at the first restriction that decides, and never evaluates those after it. Restrictions that "
+        "refuse mail should come before mailquota, which need not be asked about such mail.",
         needs_our_check(_place),
     ),
     Check(
@@ -263,14 +266,14 @@ LIST_CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "senders-not-checked",
-        "Who is permitted before mailquota is asked can still send to a full mailbox; such a mail is refused at "
-        "delivery. A test from such a client proves nothing.",
+        "Clients that are permitted before mailquota is asked can still send to a full mailbox; such mail is refused "
+        "at delivery. A test from such a client shows nothing about mailquota.",
         needs_our_check(_not_checked),
     ),
     Check(
         "two-enforcers",
-        "Two services that decide about the same limit refuse by two sets of figures and texts, and it is hard to tell "
-        "which of them did.",
+        "Two services that enforce the same limit may know different usage and give different answers, and it is hard "
+        "to tell which of them refused a mail.",
         needs_postfix(_two_enforcers),
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mailquota.core.servers.dovecot.trash import SPECIAL_USE, TrashNames
+from mailquota.core.servers.dovecot.folder_names import SPECIAL_USE, TrashNames
 
 NAMES = TrashNames((SPECIAL_USE, "Trash", "Papierkorb", "Gelöscht", "INBOX.Müll", "Old/Bin"), ["Deleted Items"])
 FOLDERS = [

@@ -10,7 +10,7 @@ import pytest
 from mailquota.core.doctor.host.facts import DatabaseFacts, EngineFacts, StateFacts
 from mailquota.core.doctor.model import Outcome
 from mailquota.core.doctor.paths import PathFacts, UserFacts
-from mailquota.core.doctor.postfix.facts import Probe, SocketFacts
+from mailquota.core.doctor.postfix.facts import ProbeAnswer, SocketFacts
 from mailquota.core.settings.config import Config
 from tests.core.doctor.healthy import HOST, SOCKET, config, facts, folder, host, outcome, postfix
 
@@ -38,7 +38,7 @@ def file(path: str, mode: int = 0o640, kind: Any = "file", fault: str = "") -> P
         (msgspec.structs.replace(RUNNING, mode="shadow"), "ok", "refuses nothing"),
         (EngineFacts(known=True), "warn", "no engine answers at /run/mailquota/control.sock"),
         (EngineFacts(known=True, fault="permission denied\x1b[31m"), "skip", "permission denied\\x1b"),
-        (EngineFacts(), "skip", "nobody tried"),
+        (EngineFacts(), "skip", "was not asked"),
     ],
 )
 def test_engine(engine: EngineFacts, state: str, words: str) -> None:
@@ -179,9 +179,13 @@ def test_password_files(seen: PathFacts, config_: Config | None, state: str) -> 
     ("state_", "state", "words"),
     [
         (STATE, "ok", "sqlite:////var/lib/mailquota/state.db, 4 KiB"),
-        (StateFacts(known=True), "ok", "it is made when it is needed"),
-        (StateFacts(), "skip", "nobody opened"),
-        (StateFacts(known=True, schema=4, schema_known=3), "fail", "newer mailquota (tables 4, known here 3)"),
+        (StateFacts(known=True), "ok", "it is created when it is needed"),
+        (StateFacts(), "skip", "was not examined"),
+        (
+            StateFacts(known=True, schema=4, schema_known=3),
+            "fail",
+            "newer mailquota (tables of version 4, here 3 is known)",
+        ),
         (StateFacts(known=True, fault="it is damaged"), "fail", "can't be read: it is damaged"),
         (StateFacts(known=True, write_fault="read-only file"), "fail", "can't be written: read-only file"),
     ],
@@ -204,7 +208,7 @@ def test_the_state_database_goes_to_whom_its_folder_belongs() -> None:
 def test_a_state_database_on_a_full_disk_has_no_wrong_owner() -> None:
     full = StateFacts(known=True, write_fault="state database /x: database or disk is full")
     fix = said("state-database", state=full).fix
-    assert fix.startswith("# make room")
+    assert fix.startswith("# free space")
     assert "chown" not in fix
 
 
@@ -226,7 +230,7 @@ def test_accounts_database(database: DatabaseFacts, state: str) -> None:
 @pytest.mark.parametrize(
     ("fault", "fix"),
     [
-        ("Access denied for user 'mailserver'@'localhost' (using password: YES)", "read from /etc/postfix/x.cf"),
+        ("Access denied for user 'mailserver'@'localhost' (using password: YES)", "in /etc/postfix/x.cf"),
         ("Access denied for user 'mailserver'@'localhost' (using password: NO)", "put it into /etc/postfix/x.cf"),
         ("Too many connections", "SHOW PROCESSLIST"),
     ],
@@ -237,7 +241,7 @@ def test_what_the_database_of_accounts_needs_is_said_by_its_own_fault(fault: str
     assert fix in said("accounts-database", known, database=database).fix
     in_url = config(accounts={"database": "mysql://mailserver:secret@127.0.0.1/mailserver"})
     text = said("accounts-database", in_url, database=database).fix
-    assert ("read from the URL" in text) == ("using password: YES" in fault)
+    assert ("in the URL" in text) == ("using password: YES" in fault)
     assert "secret" not in text
 
 
@@ -260,7 +264,7 @@ WRITER = config(accounts={"write_database": "mysql://mailadmin@127.0.0.1/mailser
         (DATABASE, None, "ok", "may change limits"),
         (READS, None, "ok", "set accounts.write_database"),
         (READS, WRITER, "fail", "UPDATE command denied"),
-        (DatabaseFacts(known=True), None, "skip", "could not be found out"),
+        (DatabaseFacts(known=True), None, "skip", "is not known"),
         (DatabaseFacts(known=True, fault="away"), None, "skip", "was not asked"),
         (DatabaseFacts(), None, "skip", "was not asked"),
     ],
@@ -293,11 +297,11 @@ def test_limit_column(kind: str, most: int | None, state: str) -> None:
 
 def test_what_could_not_be_seen_is_named() -> None:
     closed = PathFacts(SOCKET, "closed", fault=f"{SOCKET}: Permission denied")
-    listed = postfix(sockets=(SocketFacts(f"unix:{SOCKET}", closed, (), Probe()),))
+    listed = postfix(sockets=(SocketFacts(f"unix:{SOCKET}", closed, (), ProbeAnswer()),))
     somebody = host(is_root=False, user=UserFacts("anna", 1000, (1000,)), files={"settings": file("/x", 0, "closed")})
     found = outcome("run-as", facts(listed, host=somebody))
     assert (found.state, found.fix) == ("skip", "sudo mailquota doctor")
-    assert found.found == f"run as anna: could not look at /x, {SOCKET}"
+    assert found.found == f"run as anna, who may not look at /x, {SOCKET}"
 
 
 def test_somebody_who_sees_everything_is_as_good_as_root() -> None:

@@ -1,0 +1,80 @@
+"""Folder names: which folders are Trash, and which ones quota ignores. Pure.
+
+A folder that quota ignores adds nothing to the usage. A folder's own limit (``Trash:storage=+10%``) only raises the
+ceiling for what is saved into that folder; usage and limit for incoming mail stay as they are, so it has no effect
+here.
+
+Names are compared as people read them: Maildir++ stores them in modified UTF-7, and a namespace prefix ``INBOX.`` is
+left out of the comparison. A Maildir does not say which folder is Trash: ``\\Trash`` stands for the names that
+Dovecot's settings mark with this special use.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import msgspec
+
+from mailquota.core.servers.dovecot.mutf7 import decode
+
+SPECIAL_USE = "\\Trash"
+
+
+class TrashNames:
+    """Tells whether a folder is Trash, or below it. Case matters, as in IMAP, except in INBOX.
+
+    ``names`` is the setting ``mailstore.trash``; ``special_use`` are the names that ``\\Trash`` in it stands for.
+    """
+
+    def __init__(self, names: Iterable[str], special_use: Iterable[str] = ()) -> None:
+        wanted = list(names)
+        plain = [name for name in wanted if name != SPECIAL_USE]
+        self.names = tuple(dict.fromkeys([*(special_use if SPECIAL_USE in wanted else ()), *plain]))
+        self._roots = frozenset(map(without_prefix, self.names))
+
+    def __call__(self, folder: str) -> bool:
+        """For a name as Maildir++ stores it, in modified UTF-7 and without its leading dot."""
+        return self.readable(decode(folder))
+
+    def readable(self, name: str) -> bool:
+        """For a name as Dovecot prints it, in UTF-8."""
+        name = without_prefix(name)
+        return name in self._roots or any(name.startswith(root + ".") for root in self._roots)
+
+
+class FolderRule(msgspec.Struct, frozen=True):
+    """A quota rule of Dovecot for the folders that ``mask`` (with ``*`` and ``?``) matches."""
+
+    mask: str
+    ignore: bool
+
+
+class IgnoredFolders:
+    """Tells whether quota ignores a folder. The first rule that matches a folder is the only one that counts for it."""
+
+    def __init__(self, rules: Iterable[FolderRule] = ()) -> None:
+        self._rules = [(_pattern(rule.mask), rule.ignore) for rule in rules]
+        if not any(ignore for _, ignore in self._rules):
+            self._rules = []
+
+    def __call__(self, folder: str) -> bool:
+        """For a name as Maildir++ stores it, in modified UTF-7 and without its leading dot."""
+        if not self._rules:
+            return False
+        name = without_prefix(decode(folder))
+        return next((ignore for pattern, ignore in self._rules if pattern.fullmatch(name)), False)
+
+
+def _pattern(mask: str) -> re.Pattern[str]:
+    words = {"*": ".*", "?": "."}
+    return re.compile("".join(words.get(letter) or re.escape(letter) for letter in without_prefix(mask)), re.DOTALL)
+
+
+NOTHING_IGNORED = IgnoredFolders()
+
+
+def without_prefix(name: str) -> str:
+    """A name with Maildir++'s separator and without the prefix ``INBOX.``, in which case does not matter."""
+    name = name.replace("/", ".")
+    return name[6:] if name[:6].upper() == "INBOX." else name
