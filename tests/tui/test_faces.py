@@ -101,7 +101,7 @@ def test_a_message_goes_though_the_clock_is_set_back() -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.press("e")
-        await stage.type("200M")
+        await stage.paste("200M")
         await stage.press("enter")
         await stage.sees("is now 200 MiB")
         stage.set_back(86400.0)

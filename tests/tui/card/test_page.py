@@ -133,7 +133,7 @@ def test_the_lists_keys_work_on_it() -> None:
         await stage.press("space", "enter")
         await stage.sees("e Edit limit", "r Recalculate", "t Empty Trash", "w Warn", "U Undo", "y Copy", "Esc Back")
         await stage.press("e")
-        await stage.type("200M")
+        await stage.paste("200M")
         await stage.press("enter")
         await stage.sees("80 MiB of 200 MiB", "The limit of b@example.org is now 200 MiB")
         await stage.press("U")

@@ -162,7 +162,7 @@ def test_the_filter_works_as_one_types() -> None:
     async def scene(stage: Stage) -> None:
         await opened(stage)
         await stage.press("slash")
-        await stage.type("john !undone limit")
+        await stage.paste("john !undone limit")
         await stage.sees("2 of 12")
         await stage.press("enter")
         await stage.sees("Journal / john !undone limit", "2 of 12")

@@ -26,9 +26,9 @@ def test_an_edit_and_back_again() -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.press("e")
-        await stage.type("200M")
+        await stage.paste("200M")
         await stage.press("tab", "tab")
-        await stage.type("big project")
+        await stage.paste("big project")
         await stage.press("enter")
         await stage.sees("is now 200 MiB")
         await stage.press("j", "j", "U")
@@ -48,7 +48,7 @@ def test_an_edit_of_many_is_taken_back_as_one() -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.press("space", "space", "space", "space", "e")
-        await stage.type("x2")
+        await stage.paste("x2")
         await stage.press("enter")
         await stage.sees("The limits of 4 accounts are set")
         await stage.press("U")

@@ -166,10 +166,10 @@ def test_the_filter() -> None:
     async def scene(stage: Stage) -> None:
         await opened(stage)
         await stage.press("slash")
-        await stage.type("sent john")
+        await stage.paste("sent john")
         await stage.sees("2 of 9")
         await stage.press("ctrl+u")
-        await stage.type("nothing")
+        await stage.paste("nothing")
         await stage.sees("Nothing matches nothing")
         await stage.press("escape", "escape")
         await stage.sees("─ Accounts ")
@@ -188,7 +188,7 @@ def test_enter_shows_the_mail_and_s_sends_it_as_a_test() -> None:
         await stage.sees("Send test ─", "The warning of a@example.org, 95 % full")
         await stage.press("enter")
         await stage.sees("That is no mail address")
-        await stage.type("me@example.com")
+        await stage.paste("me@example.com")
         await stage.press("enter")
         await stage.sees("Test to me@example.com: warned (95 % full) by dovecot-lda")
         tests = [order for order in stage.engine.orders if isinstance(order, SentTest)]
@@ -326,7 +326,7 @@ def test_w_on_an_account_shows_the_mail_first() -> None:
         await stage.press("w")
         await stage.sees("Warn ─", "a@example.org", "Your mailbox is 95 % full", "as it is now; or 80, 95, below")
         await stage.press("shift+tab", "shift+tab")
-        await stage.type("80%")
+        await stage.paste("80%")
         await stage.until(
             lambda: [o.mark for o in stage.engine.orders if isinstance(o, PreviewWarning)] == ["", "80"], "looks again"
         )
@@ -399,7 +399,7 @@ def test_more_than_ten_need_their_number() -> None:
         await stage.press("enter")
         await stage.sees("These are 12 accounts: type the number to confirm.")
         assert sent(stage) == []
-        await stage.type("12")
+        await stage.paste("12")
         await stage.press("tab", "tab", "enter")
         await stage.until(lambda: sent(stage), "sends")
         assert len(sent(stage)[0][0]) == 12
@@ -421,7 +421,7 @@ def test_an_order_that_fails_as_a_whole() -> None:
         await stage.press("escape", "4")
         await stage.sees("1 min ago")
         await stage.press("s")
-        await stage.type("me@x")
+        await stage.paste("me@x")
         await stage.press("enter")
         await stage.sees("warnings.from is not set", "Send test ─")
 
