@@ -132,7 +132,7 @@ class EditLimit(Dialog[Line | None]):
             if self._proposal is not None:  # else the preview is being made, from this row
                 self._proposal = Proposal(self._proposal.text)
                 self._proposal.add(row)
-                self._show_preview(self._proposal.lines(self.desk.look()))
+                self._show_preview(self._proposal.lines(self.desk.context()))
 
     @property
     def _text(self) -> str:
@@ -178,7 +178,7 @@ class EditLimit(Dialog[Line | None]):
             if number % SLICE == 0:
                 await asyncio.sleep(0)
         self._proposal = proposal
-        self._show_preview(proposal.lines(self.desk.look()))
+        self._show_preview(proposal.lines(self.desk.context()))
         self.message(proposal.errors[0] if proposal.impossible else "", "near")
         if self._stage is Stage.ENTERED:
             self._move(Event.PREVIEWED)
@@ -191,7 +191,6 @@ class EditLimit(Dialog[Line | None]):
 
     @on(Input.Submitted)
     def _apply(self) -> None:
-        """Enter, in any field."""
         proposal = self._proposal
         if self._text and (proposal is None or proposal.text != self._text):
             self._move(Event.HURRIED)

@@ -1,6 +1,7 @@
-"""What a new limit would mean, said before it is set. Pure.
+"""What a new limit would mean, computed before it is set. Pure; sizes in bytes.
 
-Absolute sizes are read once; relative ones differ from account to account, and may be impossible for some.
+An absolute limit is parsed once. A relative one (``+20%``, ``used*1.2``) differs from account to account, and may be
+impossible for some.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from mailquota.core.base.model import AccountRow, Level, level_of, percent_of
 from mailquota.core.base.units import format_count, format_limit, format_size, parse_limit
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.format import Line, Run
-from mailquota.tui.draw.grid import Look
+from mailquota.tui.draw.grid import Context
 
 
 @dataclass
 class Proposal:
-    """Fill it with ``add``. Sums are bytes and leave unlimited accounts out, which are counted apart."""
+    """The effect of a limit on the accounts given to ``add``. Sums leave out accounts without a limit."""
 
     text: str
     accounts: int = 0
@@ -40,7 +41,7 @@ class Proposal:
             self._absolute = None
 
     def add(self, row: AccountRow) -> None:
-        """One more account."""
+        """Add an account to the sums."""
         self.accounts += 1
         self.only = None
         try:
@@ -61,17 +62,17 @@ class Proposal:
 
     @property
     def impossible(self) -> bool:
-        """No account can have this limit."""
+        """Whether no account can have this limit."""
         return len(self.errors) == self.accounts
 
-    def lines(self, look: Look) -> list[Line]:
-        """The preview; an impossible one is its error."""
+    def lines(self, context: Context) -> list[Line]:
+        """The preview; empty if no account can have this limit."""
         if self.impossible:
             return []
-        return list(self._one(*self.only, look) if self.only is not None else self._many(look))
+        return list(self._one(*self.only, context) if self.only is not None else self._many(context))
 
-    def _one(self, row: AccountRow, new: int | None, look: Look) -> Iterator[Line]:
-        level, glyphs = level_of(row.used_bytes, new), look.glyphs
+    def _one(self, row: AccountRow, new: int | None, context: Context) -> Iterator[Line]:
+        level, glyphs = level_of(row.used_bytes, new), context.glyphs
         style = fmt.look_of(level)
         runs: list[Run] = [
             (format_limit(row.limit_bytes), "quiet"),
@@ -87,8 +88,8 @@ class Proposal:
             runs.append((f"   {_room(row.used_bytes, new)}", "quiet"))
         yield tuple(runs)
 
-    def _many(self, look: Look) -> Iterator[Line]:
-        arrow = f" {look.glyphs.arrow} "
+    def _many(self, context: Context) -> Iterator[Line]:
+        arrow = f" {context.glyphs.arrow} "
         runs: list[Run] = [
             ("granted ", "quiet"),
             (format_size(self.before), "quiet"),
@@ -98,18 +99,18 @@ class Proposal:
         if self.unlimited:
             runs.append((f"   {format_count(self.unlimited)} unlimited", "near"))
         yield tuple(runs)
-        yield tuple(self._afterwards(look)) or (("nobody near or over afterwards", "quiet"),)
+        yield tuple(self._afterwards(context)) or (("nobody near or over afterwards", "quiet"),)
         if self.errors:
             yield ((f"{format_count(len(self.errors))} can't have this limit", "near"),)
 
-    def _afterwards(self, look: Look) -> Iterator[Run]:
+    def _afterwards(self, context: Context) -> Iterator[Run]:
         for level in (Level.OVER, Level.CRITICAL, Level.NEAR):
             if self.levels.get(level):
-                sign = look.glyphs.levels[level]
+                sign = context.glyphs.levels[level]
                 yield f"{sign} {format_count(self.levels[level])} {level.value}  ", fmt.look_of(level)
 
     def warning(self) -> str:
-        """Why this must be confirmed; empty if it need not be."""
+        """The question to confirm a limit below the usage; empty if there is none."""
         if not self.under_use:
             return ""
         if self.only is not None:

@@ -1,4 +1,4 @@
-"""What the doctor says of this server, as the screens of one console share it."""
+"""The doctor's findings about this server, shared by the screens of one console."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Examine = Callable[[], list[Finding]]  # blocks; says how things are now
 
 
 class Examining:
-    """One examination at a time, beside the loop: who asks meanwhile gets the same answer."""
+    """Runs one examination at a time in a thread; a second caller waits for the same result."""
 
     def __init__(self, examine: Examine, clock: Callable[[], float] = time.time) -> None:
         self.findings: list[Finding] | None = None
@@ -26,15 +26,15 @@ class Examining:
 
     @property
     def failed(self) -> int:
-        """How many checks failed the last time."""
+        """The number of checks that failed in the last examination."""
         return sum(finding.state == "fail" for finding in self.findings or ())
 
     async def once(self) -> list[Finding]:
-        """What is known already; else examine."""
+        """The findings of the last examination; examines if there was none. Raises MailquotaError."""
         return await self.again() if self.findings is None else self.findings
 
     async def again(self) -> list[Finding]:
-        """Examine now."""
+        """Examine the server now, and return the findings. Raises MailquotaError."""
         if self._running is None:
             self._running = asyncio.get_running_loop().create_task(self._run())
         return await asyncio.shield(self._running)

@@ -1,4 +1,4 @@
-"""The screens that have a number, as data: bindings, the names above every table, and the palette come from here."""
+"""The screens that have a number key, as data for bindings, title rules and the palette."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Mode(NamedTuple):
-    """``key`` shows it from everywhere."""
+    """A screen, and the ``key`` that shows it from everywhere."""
 
     key: str
     name: str

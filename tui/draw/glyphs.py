@@ -1,4 +1,4 @@
-"""The signs a screen is drawn with: a Unicode set, and an ASCII one for terminals without. Pure."""
+"""The signs that the console draws with: a Unicode set, and an ASCII set for terminals without Unicode. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mailquota.core.base.model import Level
 
 @dataclass(frozen=True)
 class Glyphs:
-    """One sign per meaning. Every one is a single cell wide, so that both sets give the same lay-out."""
+    """One sign per meaning, each a single cell wide, so that both sets give the same lay-out."""
 
     ascii_only: bool
     levels: dict[Level, str]

@@ -1,4 +1,4 @@
-"""What the help of a screen says beside its keys: languages, signs, words. Pure."""
+"""What the help of a screen explains besides its keys: what can be typed, signs and words. Pure."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ FORM = 2 + max(len(form) for form, _meaning in (*filters.DOCS, *LIMITS, *_KINDS)
 
 
 def accounts(glyphs: Glyphs) -> Iterator[Line]:
-    """Filter, limits, levels."""
+    """Filter language, limits, levels."""
     yield from section("Filter: words are joined, each must match", filters.DOCS)
     yield from section("Limits", LIMITS)
     yield from heading("Signs")
@@ -77,7 +77,7 @@ def accounts(glyphs: Glyphs) -> Iterator[Line]:
 
 
 def decisions(forms: Iterable[tuple[str, str]]) -> Iterator[Line]:
-    """Filter, verdicts. ``forms`` is what can be typed into the filter, each with what it finds."""
+    """Filter language and verdicts. ``forms`` is what can be typed into the filter, each with what it finds."""
     yield from section("Filter: words are joined, each must match", forms)
     yield from heading("Verdicts")
     for verdict, meaning in _ANSWERS.items():
@@ -88,7 +88,7 @@ def decisions(forms: Iterable[tuple[str, str]]) -> Iterator[Line]:
 
 
 def domains(_glyphs: Glyphs) -> Iterator[Line]:
-    """What the columns say."""
+    """The columns of the table."""
     yield from section(
         "Columns",
         (
@@ -120,7 +120,7 @@ def doctor(glyphs: Glyphs) -> Iterator[Line]:
 
 
 def card(glyphs: Glyphs) -> Iterator[Line]:
-    """The plot, and what the words about it mean."""
+    """The plot of the card."""
     yield from section("Plot of the use", _plot(glyphs))
 
 
@@ -132,17 +132,17 @@ def _plot(glyphs: Glyphs) -> Iterator[tuple[str, str]]:
 
 
 def section(name: str, entries: Iterable[tuple[str, str]]) -> Iterator[Line]:
-    """A heading and what stands under it."""
+    """A heading, and entries below it."""
     yield from heading(name)
     yield from (entry(form, meaning) for form, meaning in entries)
 
 
 def heading(name: str) -> Iterator[Line]:
-    """With a blank line before it."""
+    """A heading with a blank line before it."""
     yield ()
     yield ((f" {name}", "title"),)
 
 
 def entry(form: str, meaning: str) -> Line:
-    """What is typed, and what it does."""
+    """A line with what is typed or shown on the left, and its meaning."""
     return ((f"  {form:<{FORM - 2}}  ", "key"), (meaning, "quiet"))

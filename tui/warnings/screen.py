@@ -1,4 +1,4 @@
-"""Warnings: who was warned when about what, and who is due."""
+"""The Warnings screen: which mailbox owners were warned, at which threshold, and who is due."""
 
 from __future__ import annotations
 
@@ -27,15 +27,13 @@ CHANGING = frozenset({"warn", "send_test"})
 
 
 class WarningTable(RowTable[WarningRow]):
-    """Of warnings."""
-
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Preview", tooltip="show the mail as it would be sent now", key_display="⏎"),
     ]
 
 
 class WarningsScreen(PolledScreen[WarningRow]):
-    """Newest first."""
+    """The newest warnings first, with those that wait to be sent."""
 
     TITLE = "Warnings"
     FORMS = "text  queued  failed  sent  below  operator  !word"
@@ -51,45 +49,45 @@ class WarningsScreen(PolledScreen[WarningRow]):
 
     def __init__(self, desk: Desk) -> None:
         rows: RowList[WarningRow] = RowList(lambda row: row.id, warned.text)
-        super().__init__(desk, WarningTable(rows, warned.COLUMNS, desk.look, warned.lead, warned.LEAD))
+        super().__init__(desk, WarningTable(rows, warned.COLUMNS, desk.context, warned.lead, warned.LEAD))
 
     async def fetch(self) -> list[WarningRow]:
-        """The newest."""
+        """The newest warnings. Raises MailquotaError."""
         rows: list[WarningRow] = await self.desk.link.ask(
             lambda number: GetWarnings(number, most=warned.LISTED), list[WarningRow]
         )
         return rows
 
     def guide(self, glyphs: Glyphs) -> Iterator[Line]:
-        """The states."""
+        """The states of a warning."""
         return guide.warnings(glyphs)
 
     def tiles(self) -> tuple[Tile, ...]:
-        """Who is due, what failed."""
-        return warned.totals(self.rows.all, self.desk.session.status, self.desk.look())
+        """How many warnings are due, failed, and were sent within a day."""
+        return warned.totals(self.rows.all, self.desk.session.status, self.desk.context())
 
     def detail_line(self) -> Line:
-        """The warning."""
-        return warned.detail(self.table.row, self.size.width, self.desk.look())
+        """The warning under the cursor."""
+        return warned.detail(self.table.row, self.size.width, self.desk.context())
 
     # ---- keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Who may only look sends nothing."""
+        """Turn off the keys that send something where the operator may not."""
         return self.desk.may_change or action not in CHANGING
 
     def open(self, row: WarningRow) -> None:
-        """The mail."""
+        """Show the mail."""
         self.app.push_screen(Preview(self.desk, row.address, warned.order_mark(row.mark)))
 
     def action_send_test(self) -> None:
-        """Ask where to."""
+        """Ask for the address to send the mail to as a test."""
         row = self.table.row
         if row is not None:
             self.app.push_screen(SendTest(self.desk, row.address, warned.order_mark(row.mark)), self.done)
 
     def action_warn(self) -> None:
-        """Merged with nothing: who presses this wants another mail."""
+        """Ask whether to warn once more. The mail is sent even if the owner was warned a short time ago."""
         row = self.table.row
         if row is not None:
             account = self.desk.accounts.rows.get(row.address) or AccountRow(row.address, row.limit_bytes)

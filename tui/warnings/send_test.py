@@ -1,4 +1,4 @@
-"""Send a warning to somebody else, as a test."""
+"""The dialog that sends a warning to another address, as a test."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mailquota.tui.widgets.painted import Painted
 
 
 class SendTest(Dialog[Line | None]):
-    """Nothing is written to the owner of the mailbox. Dismissed with what was sent."""
+    """The owner of the mailbox gets nothing. Dismissed with a line about what was sent."""
 
     HEADING = "Send test"
     AUTO_FOCUS = "#to"
@@ -34,14 +34,14 @@ class SendTest(Dialog[Line | None]):
         self._sent = False
 
     def body(self) -> Iterable[Widget]:
-        """Of whom, to whom."""
+        """Whose warning it is, and the field for the address."""
         yield Painted(id="who")
         yield Field("Send to", id="to", placeholder="an address of yours", applies=True)
 
     def on_mount(self) -> None:
-        """Say what would be sent."""
+        """Show whose warning would be sent."""
         name = fmt.literal(self._address, self.desk.glyphs)
-        about = warned.mark_words(self._mark, self.desk.look())
+        about = warned.mark_words(self._mark, self.desk.context())
         self.query_one("#who", Painted).paint(
             [(("The warning of ", "quiet"), (name, "strong"), (f", {about}", "quiet"))]
         )
@@ -69,7 +69,7 @@ class SendTest(Dialog[Line | None]):
         if result.error:
             self._fail(result.error)
         else:
-            words = f"Test to {fmt.literal(to, self.desk.glyphs)}: {warned.outcome(result, self.desk.look())[0]}"
+            words = f"Test to {fmt.literal(to, self.desk.glyphs)}: {warned.outcome(result, self.desk.context())[0]}"
             self.dismiss(((words, "good"),))
 
     def _fail(self, reason: str) -> None:

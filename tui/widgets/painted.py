@@ -1,4 +1,4 @@
-"""A widget of prepared lines that sends the terminal only those that differ from what is there."""
+"""A widget of prepared lines that sends the terminal only the lines that differ from those on the screen."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ON_CURSOR = {"quiet": "cursor-quiet", "ok": "cursor-quiet"}  # a cursor's row is
 
 
 def strip_of(widget: Widget, line: Line, width: int, *under: str) -> Strip:
-    """A line in the widget's looks, cut or filled to ``width`` cells; ``under`` is a look beneath all others."""
+    """The line in the widget's styles, cut or filled to ``width`` cells; ``under`` are styles below all others."""
     base = widget.rich_style
     for look in under:
         base += widget.get_component_rich_style(look, partial=True)
@@ -39,7 +39,7 @@ def strip_of(widget: Widget, line: Line, width: int, *under: str) -> Strip:
 
 
 def _coloured(widget: Widget, line: Line, base: Style) -> Iterator[Segment]:
-    """Blanks take the look of what is before them where nothing of it shows: each change of look is sent as bytes."""
+    """Segments of the line. A blank keeps the style before it where that is invisible: each change costs bytes."""
     style, backed = base, False
     for text, look in line:
         if backed or not text.isspace():
@@ -49,7 +49,7 @@ def _coloured(widget: Widget, line: Line, base: Style) -> Iterator[Segment]:
 
 
 class Painted(Widget):
-    """Lines of runs; ``paint`` compares them with those on the screen."""
+    """Draws lines of runs."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = set(LOOKS)
     ALLOW_SELECT = False
@@ -59,14 +59,13 @@ class Painted(Widget):
         self.lines: tuple[Line, ...] = ()
 
     def paint(self, lines: Sequence[Line]) -> None:
-        """Show these lines."""
+        """Show these lines; those that differ from the present ones are drawn."""
         old, self.lines = self.lines, tuple(lines)
         for y in range(max(len(old), len(self.lines))):
             if self._at(old, y) != self._at(self.lines, y):
                 self.refresh(Region(0, y, self.size.width, 1))
 
     def render_line(self, y: int) -> Strip:
-        """As Textual asks."""
         return strip_of(self, self._at(self.lines, y), self.size.width)
 
     @staticmethod

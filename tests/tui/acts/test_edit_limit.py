@@ -6,11 +6,16 @@ from functools import reduce
 
 import pytest
 
+from mailquota.core.base.errors import UsageError
 from mailquota.core.base.model import AccountRow
+from mailquota.core.base.times import parse_until, until_text
 from mailquota.core.control.messages import SetLimit
 from mailquota.tui.acts.edit_limit import Event, next_stage
 from mailquota.tui.acts.edit_limit import Stage as Edit
+from mailquota.tui.acts.proposal import Proposal
+from mailquota.tui.draw import format as fmt
 from tests.core.zones import in_zone
+from tests.tui import world
 from tests.tui.fake_engine import FakeEngine
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE, MIB
@@ -132,34 +137,31 @@ def test_a_limit_for_a_while() -> None:
     ],
 )
 def test_a_day_begins_at_midnight_of_that_day(typed: str, words: str, until: str) -> None:
-    """Typed in November in Berlin, also for a day in summer."""
-
-    async def scene(stage: Stage) -> None:
-        await stage.press("e")
-        await stage.paste("200M")
-        await stage.press("tab")
-        await stage.paste(typed)
-        await stage.sees(f"{words}, then it goes back by itself")
-        await stage.press("enter")
-        await stage.sees(f"it was 100 MiB {words}")
-        assert [order.until for order in stage.engine.orders if isinstance(order, SetLimit)] == [until]
-
+    """Typed in November in Berlin, also for a day in summer: what the dialog shows, and what it sends."""
     with in_zone("Europe/Berlin"):
-        play(scene, rows=FIVE)
+        end = parse_until(typed, world.NOW)
+        assert f"until {fmt.until(end, world.NOW)}" == words
+        assert until_text(end) == until
 
 
 @pytest.mark.parametrize(
     ("typed", "words"), [("someday", "is not a date; accepted"), ("2020-01-01", "is not in the future")]
 )
-def test_a_day_that_can_not_be_meant_is_said_and_not_sent(typed: str, words: str) -> None:
+def test_a_day_that_can_not_be_meant_has_a_reason(typed: str, words: str) -> None:
+    """The dialog shows it below the field."""
+    with pytest.raises(UsageError, match=words):
+        parse_until(typed, world.NOW)
+
+
+def test_a_day_that_can_not_be_meant_is_said_and_not_sent() -> None:
     """While typing; Enter goes to the field."""
 
     async def scene(stage: Stage) -> None:
         await stage.press("e")
         await stage.paste("200M")
         await stage.press("tab")
-        await stage.paste(typed)
-        await stage.sees(words)
+        await stage.paste("someday")
+        await stage.sees("is not a date; accepted")
         await stage.press("shift+tab", "enter")
         await stage.until(lambda: stage.app.focused is not None and stage.app.focused.id == "until", "goes there")
         assert orders(stage) == []
@@ -217,15 +219,23 @@ def test_a_limit_under_the_use_needs_a_second_enter() -> None:
 
 
 @pytest.mark.parametrize(("text", "words"), [("5 apples", "accepted"), ("-200M", "at least 1 byte")])
-def test_what_can_not_be_a_limit_is_said_and_not_sent(text: str, words: str) -> None:
+def test_what_can_not_be_a_limit_has_a_reason(text: str, words: str) -> None:
+    """The dialog shows it below the fields."""
+    proposal = Proposal(text)
+    proposal.add(FIVE[0])
+    assert proposal.impossible
+    assert words in proposal.errors[0]
+
+
+def test_what_can_not_be_a_limit_is_said_and_not_sent() -> None:
     """While typing, and again at Enter."""
 
     async def scene(stage: Stage) -> None:
         await stage.press("e")
-        await stage.paste(text)
-        await stage.sees(words)
+        await stage.paste("-200M")
+        await stage.sees("at least 1 byte")
         await stage.press("enter")
-        await stage.sees(words)
+        await stage.sees("at least 1 byte")
         assert orders(stage) == []
 
     play(scene, rows=FIVE)

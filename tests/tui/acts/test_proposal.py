@@ -7,11 +7,11 @@ import pytest
 from mailquota.core.base.model import AccountRow
 from mailquota.tui.acts.proposal import Proposal
 from mailquota.tui.draw.glyphs import UNICODE
-from mailquota.tui.draw.grid import Look
+from mailquota.tui.draw.grid import Context
 from tests.tui import world
 
 GIB = 1 << 30
-LOOK = Look(world.NOW, UNICODE)
+CONTEXT = Context(world.NOW, UNICODE)
 
 
 def proposal(text: str, *rows: AccountRow) -> Proposal:
@@ -24,7 +24,7 @@ def proposal(text: str, *rows: AccountRow) -> Proposal:
 
 def shown(made: Proposal) -> str:
     """The preview as text."""
-    return "\n".join("".join(text for text, _look in line) for line in made.lines(LOOK))
+    return "\n".join("".join(text for text, _look in line) for line in made.lines(CONTEXT))
 
 
 FULL = AccountRow("john@x", 5 * GIB, 5 * GIB)
@@ -75,7 +75,7 @@ def test_what_can_not_be_read_is_impossible_for_all() -> None:
     made = proposal("5 apples", FULL, HALF)
     assert made.impossible
     assert "5 apples" in made.errors[0]
-    assert made.lines(LOOK) == []
+    assert made.lines(CONTEXT) == []
 
 
 def test_a_limit_under_the_present_use_must_be_confirmed() -> None:

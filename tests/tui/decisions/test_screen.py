@@ -448,7 +448,7 @@ def test_a_wider_terminal_never_cuts_more_of_the_recipient() -> None:
             await stage.until(lambda: {len(line) for line in stage.lines()} == {columns}, "resized")  # noqa: B023
             await (stage.sees if columns >= 160 else stage.loses)("24 h")
             await stage.pilot.pause()
-            widths.append({place.lane.title: place.width for place in screen.table.fitted})
+            widths.append({place.column.title: place.width for place in screen.table.placed})
         assert all("Client" in each for each in widths)
         recipients = [each["Recipient"] for each in widths]
         assert recipients == sorted(recipients)

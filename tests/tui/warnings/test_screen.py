@@ -12,7 +12,7 @@ from mailquota.core.control.messages import TrialWarning as SentTest  # by its o
 from mailquota.core.control.results import Preview, WarningRow, WarnResult
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.glyphs import ASCII, UNICODE
-from mailquota.tui.draw.grid import Look, arrange, cells
+from mailquota.tui.draw.grid import Context, arrange, cells
 from mailquota.tui.warnings import rows as warned
 from mailquota.tui.warnings.screen import WarningsScreen
 from tests.tui import past, world
@@ -20,7 +20,7 @@ from tests.tui.fake_engine import FakeEngine
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE
 
-LOOK = Look(world.NOW, UNICODE)
+CONTEXT = Context(world.NOW, UNICODE)
 EVIL = "\x1b[31mx\x07@[red]e[/].org"
 
 
@@ -59,9 +59,9 @@ def sent(stage: Stage) -> list[tuple[list[str], str, str]]:
 # ---- words
 
 
-def text(row: WarningRow, look: Look = LOOK) -> str:
+def text(row: WarningRow, context: Context = CONTEXT) -> str:
     """A line of the table."""
-    line = cells(row, arrange(warned.COLUMNS, 199, warned.LEAD), look, warned.lead(row, look))
+    line = cells(row, arrange(warned.COLUMNS, 199, warned.LEAD), context, warned.lead(row, context))
     return "".join(part for part, _look in line)
 
 
@@ -83,7 +83,7 @@ def text(row: WarningRow, look: Look = LOOK) -> str:
 def test_a_warning_in_words(row: WarningRow, words: list[str]) -> None:
     """State in sign and word."""
     assert not [word for word in words if word not in text(row)]
-    assert text(row, Look(world.NOW, ASCII)).isascii()
+    assert text(row, Context(world.NOW, ASCII)).isascii()
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_marks_as_orders_have_them(mark: str, order: str) -> None:
 )
 def test_what_an_order_did_in_words(result: WarnResult, words: str) -> None:
     """Of one account."""
-    assert warned.outcome(result, LOOK)[0] == words
+    assert warned.outcome(result, CONTEXT)[0] == words
 
 
 def test_what_was_sent_within_a_day_is_not_claimed_beyond_the_list() -> None:
@@ -121,7 +121,7 @@ def test_what_was_sent_within_a_day_is_not_claimed_beyond_the_list() -> None:
         ([warning(1, at=world.NOW)] * 500, "500+ sent within"),
         ([*[warning(1)] * 499, warning(2000)], "499 sent within"),
     ):
-        shown = [text for tile in warned.totals(rows, status, LOOK) for text, _look in tile.line]
+        shown = [text for tile in warned.totals(rows, status, CONTEXT) for text, _look in tile.line]
         assert words in "".join(shown)
 
 
