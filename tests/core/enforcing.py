@@ -133,7 +133,7 @@ HOURS = 10_000.0
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Engines of this process: however slow the machine is, only a step of the clock is too late."""
-    for name in ("answering.DEADLINE", "answering.START_DEADLINE", "looks.PROBE_PATIENCE", "looks.COUNT_PATIENCE"):
+    for name in ("answering.DEADLINE", "answering.START_DEADLINE", "lookup.PROBE_PATIENCE", "lookup.COUNT_PATIENCE"):
         monkeypatch.setattr(f"mailquota.core.policy.{name}", HOURS)
 
 
