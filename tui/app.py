@@ -57,7 +57,7 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
 
     DEFAULT_MODE = "accounts"
     BINDINGS: ClassVar[list[BindingType]] = [
-        # Not in the foot: the rule with the name of the screen has them all.
+        # Not in the foot: the title rule of each screen has these keys.
         *(Binding(mode.key, f"show_mode('{mode.name}')", mode.title, show=False, tooltip=mode.about) for mode in MODES),
         Binding("question_mark", "help", "Help", tooltip="all keys and the filter language"),
         Binding("ctrl+p", "command_palette", "Palette", priority=True, tooltip="every action by name"),
@@ -80,7 +80,7 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        with terminal.environment("NO_COLOR", "1" if no_color else None):  # read by Textual while it is made
+        with terminal.environment("NO_COLOR", "1" if no_color else None):  # read by Textual's constructor
             super().__init__(terminal.ConsoleDriver, theme.styles(), ansi_color=True if no_color else None)
         self.animation_level = "none"
         for each in theme.THEMES:
@@ -89,13 +89,13 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         glyphs = ASCII if ascii_only else UNICODE
         ScrollBar.renderer = thin_scrollbar(glyphs)
         session = Session()
-        # The news by call_later: a fault of a screen is then the app's, and not the loop's to swallow.
+        # By call_later, so that an exception in a screen ends the app; in a callback of the loop it is only logged.
         link = Link(connect, session, lambda: self.call_later(self._changed), clock, steady)
         kind = ConsoleKind(embedded=embedded, demo=demo, read_only=read_only)
         self.desk = Desk(session, link, glyphs, clock=clock, steady=steady, kind=kind, doctor=Examining(examine, clock))
         self.leaving = Leaving(self, self.desk)
         self._shown = shown
-        self._homes: list[Screen[Any]] = []  # of the modes that were looked at
+        self._homes: list[Screen[Any]] = []  # the list screens that were shown so far
         for name, make in SCREENS.items():
             self.add_mode(name, partial(self._home, make))
 
@@ -124,7 +124,7 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
     @work(name="doctor")
     async def _examine(self) -> None:
         """Show the number of failed checks beside the name of the Doctor screen, without waiting for its key."""
-        with contextlib.suppress(MailquotaError):  # that screen says why
+        with contextlib.suppress(MailquotaError):  # the Doctor screen shows the reason
             await self.desk.doctor.once()
             self.desk.session.faults = self.desk.doctor.failed
 

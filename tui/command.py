@@ -91,7 +91,7 @@ def _embed(common: Common, config: Config) -> int:
         engine.wait()
         _finish(engine, _run_screen(common, _connect_to(engine, common), config, embedded=True, shown=shown.set))
     except Exception:
-        if shown.is_set():  # whatever it was that the console died of, mail comes in
+        if shown.is_set():  # Postfix uses this engine already
             _keep_enforcing(engine)
         elif engine.running:
             complain("the console did not start, so its policy server was stopped again")
@@ -116,7 +116,7 @@ def _keep_enforcing(engine: Embedded) -> None:
     try:
         pid = engine.hand_over()
     except MailquotaError as error:
-        if engine.handed_over:  # the screen had ordered it before it ended
+        if engine.handed_over:  # by an order of the screen, before it ended
             return
         text = f"{error}; the policy server goes on in this process until it is terminated"
         log.error("%s", text)

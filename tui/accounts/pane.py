@@ -28,8 +28,8 @@ from mailquota.tui.widgets.filter_line import FilterLine
 from mailquota.tui.widgets.table_header import TableHeader
 from mailquota.tui.widgets.title_rule import TitleRule
 
-FRAME_SECONDS = 0.03  # until a change of the header is on the screen
-PAUSE_SECONDS = 0.002  # a key passes through some ten turns of the loop; one between two slices would not do
+FRAME_SECONDS = 0.03  # until the header that a key changed is on the screen
+PAUSE_SECONDS = 0.002  # a key takes about ten turns of the loop, so one turn (0 s) between two slices is not enough
 WATCH_SECONDS = 0.3
 
 
@@ -107,7 +107,7 @@ class AccountsPane(Vertical):
     def tell_visible(self) -> None:
         """Have the engine measure the accounts on the screen each second."""
         self._watch_timer = None
-        if is_seen(self.screen):  # else another screen has accounts of its own to watch
+        if is_seen(self.screen):  # else the accounts of another screen are watched
             self.desk.link.watch(self.table.on_screen())
 
     # ---- which and in what order

@@ -29,7 +29,7 @@ from mailquota.tui.widgets.field import Field
 from mailquota.tui.widgets.painted import Painted
 
 LOWEST = 12  # lines of the terminal; on a lower one the usage and limit of the account are left out
-SLICE = 2000  # accounts that are reckoned for the preview before keys are handled again
+SLICE = 2000  # accounts of the preview that are computed before keys are handled again
 
 
 class Stage(Enum):

@@ -46,8 +46,8 @@ class EmptyTrash(Dialog[Line | None]):
         self._rows = rows
         self._found: list[TrashResult] | None = None
         self._age: float | None = None
-        self._trouble = ""  # why the last try removed not all
-        self._partly: Line | None = None  # what it removed all the same
+        self._trouble = ""  # why the last try did not remove all
+        self._partly: Line | None = None  # what that try removed
 
     def body(self) -> Iterable[Widget]:
         """The accounts, what would be removed, the age, the buttons."""
@@ -63,7 +63,7 @@ class EmptyTrash(Dialog[Line | None]):
     def on_mount(self) -> None:
         """Ask the engine what would be removed."""
         self.query_one("#who", Painted).paint([self.who(self._rows)])
-        self._paint([(("Looking …" if not self.desk.glyphs.ascii_only else "Looking", "quiet"),)])
+        self._paint([(("Counting …" if not self.desk.glyphs.ascii_only else "Counting", "quiet"),)])
         self._count()
 
     @on(Input.Changed, "#age")

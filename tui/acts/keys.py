@@ -24,9 +24,9 @@ class ActingScreen(Screen[None], LiveScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("e", "edit_limit", "Edit limit", tooltip="edit the limit, for good or until a day"),
-        Binding("r", "recalculate", "Recalculate", tooltip="count again what the mailbox holds"),
-        Binding("t", "empty_trash", "Empty Trash", tooltip="remove what lies in Trash, after a question"),
-        Binding("w", "warn", "Warn", tooltip="send a warning now, after a look at it"),
+        Binding("r", "recalculate", "Recalculate", tooltip="recount the mailbox"),
+        Binding("t", "empty_trash", "Empty Trash", tooltip="remove messages from Trash, after a question"),
+        Binding("w", "warn", "Warn", tooltip="send a warning now; shows it first"),
         Binding("U", "undo", "Undo", tooltip="take back the last edit of a limit, after a question"),
     ]
 

@@ -28,7 +28,7 @@ class Proposal:
     after: int = 0
     unlimited: int = 0
     under_use: int = 0
-    worst: int = 0  # bytes that the fullest one is over
+    worst: int = 0  # bytes by which the fullest account would be over
     levels: dict[Level, int] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     only: tuple[AccountRow, int | None] | None = None
@@ -115,11 +115,11 @@ class Proposal:
             return ""
         if self.only is not None:
             return (
-                f"{format_size(self.worst)} under the present use: new mail is refused until there is room. "
+                f"{format_size(self.worst)} below the present usage: new mail is refused until there is room. "
                 "Enter again to set it all the same."
             )
         return (
-            f"{fmt.plural(self.under_use, 'account')} would hold more than that, by up to {format_size(self.worst)}: "
+            f"{fmt.plural(self.under_use, 'account')} would be over it by up to {format_size(self.worst)}: "
             "their new mail is refused until there is room. Enter again to set it all the same."
         )
 

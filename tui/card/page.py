@@ -20,10 +20,10 @@ from mailquota.tui.journal import rows as journal
 from mailquota.tui.warnings import rows as warned
 
 BARE = Details(AccountRow("", None), [], [], [])  # before the engine has answered
-STALE = 300.0  # seconds; a figure that was measured longer ago is amber
+STALE = 300.0  # seconds; the age of a usage that was measured longer ago is amber
 GAP = 3  # cells between two columns
-TEXT = 100  # cells of a line for a ticket
-TWO, THREE = 110, 170  # cells from which on there are so many columns
+TEXT = 100  # cells of a line of the text for a ticket
+TWO, THREE = 110, 170  # cells; widths from which there are two and three columns
 PLOT_FROM = 30  # cells
 LAYOUTS = (
     (("folders", "refusals", "warnings", "changes", "aliases"),),
@@ -32,7 +32,7 @@ LAYOUTS = (
 )
 NAMES = {
     "folders": "Folders",
-    "aliases": "Aliases that lead here",
+    "aliases": "Aliases of this mailbox",
     "refusals": "Last refusals",
     "warnings": "Last warnings",
     "changes": "Last changes",
@@ -67,7 +67,7 @@ class Card:
         ]
         found += head(self, TEXT, context)
         if self.details is not None:
-            found += [(), *title("Use", 0, context), ((f" {'; '.join(past(self.details, context))}", "plain"),), ()]
+            found += [(), *title("Usage", 0, context), ((f" {'; '.join(past(self.details, context))}", "plain"),), ()]
             for name in LAYOUTS[0][0]:
                 found += self._section(name, TEXT, context, ruled=False)
         return "\n".join("".join(text for text, _look in line).rstrip() for line in found) + "\n"
@@ -99,11 +99,11 @@ class Card:
 def title_of_plot(details: Details, now: float) -> str:
     """The title of the plot, with the time since which the usage is known."""
     if not details.points:
-        return "Use"
+        return "Usage"
     start = max(plot.beginning(details, now), details.points[0].at)
     if now - start >= plot.PAST * plot.DAY:
-        return f"Use over {plot.PAST} days"
-    return f"Use since {plot.moment(start, start, now)}"
+        return f"Usage over {plot.PAST} days"
+    return f"Usage since {plot.moment(start, start, now)}"
 
 
 # ---- at the top
@@ -126,7 +126,7 @@ def _bar(row: AccountRow, width: int, context: Context) -> Iterator[Run]:
     else:
         yield from fmt.meter(row.percent, style, width, context.glyphs)
         yield f"  {fmt.percent_text(row.percent, context.glyphs)} {row.level.value}", style
-    used = "use not known" if row.used_bytes is None else format_size(row.used_bytes)
+    used = "usage not known" if row.used_bytes is None else format_size(row.used_bytes)
     yield f"   {used}", "strong"
     if row.limit_bytes is not None:
         yield f" of {format_limit(row.limit_bytes)}", "plain"

@@ -29,7 +29,7 @@ from mailquota.tui.widgets.note_line import NoteLine
 from mailquota.tui.widgets.text_list import TextList
 from mailquota.tui.widgets.title_rule import TitleRule
 
-SOON, LATER = 3.0, 30.0  # seconds until the engine is asked again, where the account changed and where not
+SOON, LATER = 3.0, 30.0  # seconds until the engine is asked again: after a change of the account, and without
 
 
 class CardScreen(ActingScreen):

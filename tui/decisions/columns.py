@@ -89,10 +89,10 @@ COLUMNS = (
     DecisionColumn("Took", least=7, priority=5, cell=_took, right=True),
 )
 
-# Who gets the room that is left, in turn, up to so many cells.
+# Which column gets the cells that are left, in this order, and up to which width.
 GROWTH = (("Recipient", 34), ("Sender", 34), ("Client", 34), ("Sender", 44), ("Recipient", 90))
 SPARE = GROWTH[0][1] - next(column.least for column in COLUMNS if column.title == "Recipient")
-ESSENTIAL = 4  # columns up to this priority may squeeze the recipient; the others come when it has its first share
+ESSENTIAL = 4  # others are shown only if the recipient still gets its first width of GROWTH
 
 
 def arrange(width: int) -> tuple[PlacedColumn, ...]:

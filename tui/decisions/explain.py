@@ -23,7 +23,7 @@ from mailquota.tui.widgets.background import background
 from mailquota.tui.widgets.painted import Painted
 from mailquota.tui.widgets.text_list import TextList
 
-NAME = 11  # cells of the names of facts
+NAME = 13  # cells of the names of facts
 
 
 class Explain(Dialog[None]):
@@ -106,11 +106,11 @@ def _target(target: Target, answer: Explanation, desk: Desk) -> Iterator[Line]:
     way = [answer.recipient, *target.via, target.address]
     names = list({name.lower(): name for name in reversed(way)}.values())[::-1]
     path = f" {glyphs.becomes} ".join(fmt.literal(name, glyphs) for name in names)
-    yield _fact("Leads to", path if target.kind == "mailbox" else f"{path}, {fmt.literal(target.kind, glyphs)}")
+    yield _fact("Resolves to", path if target.kind == "mailbox" else f"{path}, {fmt.literal(target.kind, glyphs)}")
     if target.kind != "mailbox":
         return
     limit = "no limit" if target.limit_bytes is None else f"of {format_limit(target.limit_bytes)}"
-    used = "use not known" if target.used_bytes is None else f"{format_size(target.used_bytes)} used"
+    used = "usage not known" if target.used_bytes is None else f"{format_size(target.used_bytes)} used"
     grace = f", grace {format_size(target.grace_bytes)}" if target.grace_bytes else ""
     fits = ("fits", "good") if target.fits else ("does not fit", "over")
     yield (*_name("Holds"), (f"{used} {limit}{grace}  ", "plain"), fits)

@@ -24,7 +24,7 @@ DOCS = (
     ("accepted", "those that were accepted"),
     ("trouble", "those that could not be decided"),
     ("would", "refusals that were not done: shadow mode"),
-    (MISSED, "accepted for some, but somebody's mailbox could not take it"),
+    (MISSED, "accepted, but a full mailbox behind the alias does not get it"),
     ("!word", "what does not match"),
 )
 _ANSWERS: dict[str, Callable[[str], bool]] = {
@@ -73,8 +73,8 @@ class Feed:
         self.filter = DecisionFilter()
         self.paused = False
         self._all: list[NumberedDecision] = []
-        self._taken = 0  # of those that the session received
-        self._answered = 0  # the same with those that were left out under load
+        self._taken = 0  # how many of the session's decisions were taken
+        self._answered = 0  # and with those that the engine left out under load
 
     def __len__(self) -> int:
         return len(self.shown)

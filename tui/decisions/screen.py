@@ -25,7 +25,7 @@ from mailquota.tui.frame import guide
 from mailquota.tui.frame.list_screen import ListScreen
 from mailquota.tui.widgets.painted import Painted
 
-PANEL_FROM = 160  # columns of the terminal: from here it takes no cell from the recipient
+PANEL_FROM = 160  # columns of the terminal; from this width the panel leaves the recipients their full column
 
 
 class DecisionsScreen(ListScreen):

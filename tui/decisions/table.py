@@ -54,7 +54,7 @@ class DecisionTable(LiveTable):
             return False
         self.reload()
         found = self.feed.find(first.number) if first is not None and away else None
-        if found is not None:  # scrolled away from the cursor: what is read stays all the same
+        if found is not None:  # the operator scrolled away from the cursor: keep those lines where they are
             self.scroll_to(y=found, animate=False, force=True)
         return True
 

@@ -125,7 +125,7 @@ COLUMNS: tuple[Column[AccountRow], ...] = (
 )
 BY_KEY = {column.key: column for column in COLUMNS}
 DEFAULT = BY_KEY["use"]
-LEAD = 3  # cells before the first column: mark, level, blank
+LEAD = 3  # cells before the first column: sign of a marked account, level, blank
 
 
 def arrange(width: int) -> tuple[Placed[AccountRow], ...]:

@@ -25,7 +25,7 @@ from mailquota.tui.desk.account_columns import DEFAULT
 from mailquota.tui.draw.grid import Column
 
 SLICE = 2_000  # accounts
-_FEW = 64  # changed rows; from here on one pass over everything is cheaper than single searches
+_FEW = 64  # changed rows; for more, one pass over all rows costs less than a binary search for each
 _LAST = float("inf")
 
 
@@ -61,8 +61,8 @@ class AccountList:
         self.view = self.wanted = View()
         self.marks: set[str] = set()
         self.marked_bytes = 0
-        self._addresses: list[str] = []  # all of them, sorted
-        self._addresses_from = 0  # number of the snapshot
+        self._addresses: list[str] = []  # of all accounts, sorted
+        self._addresses_from = 0  # the number of the snapshot that ``_addresses`` comes from
         self._values: dict[str, float] = {}
         self._touched: set[str] = set()
 
@@ -91,7 +91,7 @@ class AccountList:
             part = [self.rows[address] for address in addresses[start : start + SLICE] if address in self.rows]
             values.update(view.values(part if view.filter is None else view.filter.select(part, now)))
             yield
-            if self._addresses_from != snapshot:  # which was arranged as wanted when it came
+            if self._addresses_from != snapshot:  # a new snapshot came, and it is sorted as wanted already
                 return
         # By address already, and sorting is stable: comparing plain numbers is several times faster than pairs.
         self.order = sorted(values, reverse=True) if view.backwards else sorted(values, key=values.__getitem__)
@@ -139,6 +139,7 @@ class AccountList:
             self._place_few(old, through)
 
     def _place_few(self, old: list[str], rows: list[AccountRow]) -> None:
+        # Positions are looked up by the old values, so these are removed before the new ones are known.
         for address in old:
             del self.order[bisect_left(self.order, self._key(address), key=self._key)]
             del self._values[address]
@@ -156,7 +157,7 @@ class AccountList:
 
     def _key(self, address: str) -> tuple[Any, ...]:
         """The sort value and the address: the unique position of an account."""
-        if self.view.backwards:
+        if self.view.backwards:  # the 1 at the end sorts ``ab`` before ``a``, as reversed text is compared
             return (*(-ord(char) for char in address), 1)
         return (self._values[address], address)
 

@@ -11,7 +11,7 @@ from mailquota.core.base.threads import in_thread
 from mailquota.core.doctor.model import Finding
 from mailquota.core.doctor.report import worst_first
 
-Examine = Callable[[], list[Finding]]  # blocks; says how things are now
+Examine = Callable[[], list[Finding]]  # examines the server; blocks for seconds
 
 
 class Examining:
@@ -43,7 +43,7 @@ class Examining:
         try:
             self.findings = worst_first(await in_thread(self._examine))
             self.at = self._clock()
-        except Exception as error:  # an outer edge: a server that nobody foresaw must not end the console
+        except Exception as error:  # a bug in a check must not end the console
             raise MailquotaError(f"The doctor failed: {error}") from error
         finally:
             self._running = None

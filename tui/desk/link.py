@@ -80,6 +80,7 @@ class Link:
         self._heard = self._steady()
         self._session.connected(welcome, self._clock())
         try:
+            # The engine knows nothing of this console after a reconnect, also not which accounts it watches.
             client.send(Subscribe())
             if self._watched:
                 client.send(Watch(self._watched))
@@ -105,7 +106,7 @@ class Link:
             return
         self._ringing = True
         loop = asyncio.get_running_loop()
-        loop.call_at(max(loop.time(), self._quiet_from), self._rung)
+        loop.call_at(max(loop.time(), self._quiet_from), self._rung)  # later events wait for the same ring
 
     def _rung(self) -> None:
         self._ringing = False

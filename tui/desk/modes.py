@@ -17,7 +17,7 @@ class Mode(NamedTuple):
 MODES = (
     Mode("1", "accounts", "Accounts", "the accounts"),
     Mode("2", "domains", "Domains", "sums of the accounts by domain, and what is granted against the disk"),
-    Mode("3", "decisions", "Decisions", "what Postfix asks and is told"),
+    Mode("3", "decisions", "Decisions", "what Postfix asks, and the answers"),
     Mode("4", "warnings", "Warnings", "who was warned when about what, and who is due"),
     Mode("5", "journal", "Journal", "who changed what, and what became of temporary limits"),
     Mode("6", "doctor", "Doctor", "what is wrong on this server, and the lines that mend it"),

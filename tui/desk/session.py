@@ -19,7 +19,7 @@ from mailquota.core.base.model import AccountRow
 from mailquota.core.control.messages import Decisions, Delta, Event, Goodbye, Head, Snapshot, Welcome
 from mailquota.core.control.results import DecisionRow, Status
 
-SILENT = 5.0  # seconds without a word from an engine that speaks every second
+SILENT = 5.0  # seconds without an event from an engine that sends one every second
 KEPT_DECISIONS = 2000
 
 
@@ -58,9 +58,9 @@ class Session:
     silent: float = 0.0  # seconds since then, by a clock that never goes back
     status: Status | None = None
     decisions: deque[DecisionRow] = field(default_factory=lambda: deque(maxlen=KEPT_DECISIONS))
-    received: int = 0  # decisions, with those that are forgotten
+    received: int = 0  # number of all decisions so far, also of those that are not kept any more
     skipped: int = 0
-    faults: int = 0  # checks of this server that failed, as the doctor of this console found
+    faults: int = 0  # number of checks that failed in the last examination of this server
     loaded: int = 0  # rows of the snapshot that is coming in
     expected: int = 0
     _parts: list[AccountRow] = field(default_factory=list)

@@ -16,7 +16,7 @@ from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.format import Line
 from mailquota.tui.draw.grid import Context
 
-NEAR_FULL = 90.0  # percent of the disk; from here it is amber
+NEAR_FULL = 90.0  # percent of the file system in use; from here it is amber
 FULL = 97.0
 DISK_BAR = 12  # cells
 REASON = 24  # cells
@@ -196,4 +196,4 @@ def _if_full(status: Status) -> Line:
     free = status.disk.free_bytes
     if free is None or status.if_full_bytes <= free:
         return ()
-    return ((f"{format_size(status.if_full_bytes - free)} short if all fill up", "quiet"),)
+    return ((f"{format_size(status.if_full_bytes - free)} short if all were full", "quiet"),)

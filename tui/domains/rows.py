@@ -35,7 +35,7 @@ class Domain:
     unlimited: int = 0
     over: int = 0
     near: int = 0  # critical ones included
-    growth: int = 0  # a day
+    growth: int = 0  # bytes a day
     growing: int = 0  # accounts whose growth is known
 
     def count(self, row: AccountRow, sign: int) -> None:

@@ -27,7 +27,7 @@ from mailquota.tui.widgets.row_table import RowTable
 from mailquota.tui.widgets.table_header import TableHeader
 
 EMPTY = ("No accounts.", "Their domains appear here by themselves.")
-PAUSE_SECONDS = 0.002  # between two slices of the first count; a key passes
+PAUSE_SECONDS = 0.002  # between two slices of the first count, in which keys are handled
 
 
 class DomainTable(RowTable[Domain]):

@@ -25,7 +25,7 @@ Line = tuple[Run, ...]
 # among them), surrogates, private use, line and paragraph separators.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
-SOME_WORDS = 12  # cells; less of a text says nothing
+SOME_WORDS = 12  # cells; shorter parts of a text are left out
 
 _BYTES = re.compile("-?[0-9]{1,30}")
 
@@ -37,7 +37,7 @@ VERDICTS = {
     "trouble": ("trouble", "near"),
     "exempt": ("exempt", "quiet"),
     "other": ("not decided", "quiet"),
-    "bounced": ("bounced full", "over"),  # by the mailstore; known from the mail log only
+    "bounced": ("bounced full", "over"),  # refused by the mail store at delivery; only the mail log shows it
 }
 
 

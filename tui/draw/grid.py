@@ -70,6 +70,7 @@ def text_cell(words: Callable[[T, Context], Run], *, right: bool = False) -> Cal
 def arrange(columns: Sequence[Column[T]], width: int, lead: int) -> tuple[Placed[T], ...]:
     """The columns that fit into ``width`` cells after ``lead`` cells; the one of priority 0 is always among them."""
     kept = sorted(columns, key=lambda column: column.priority)
+    # First the unimportant columns go, until all others have their good width; then any, until the smallest widths fit.
     while kept[-1].priority > ESSENTIAL and lead + _total(kept, good=True) > width:
         kept.pop()
     while len(kept) > 1 and lead + _total(kept) > width:
@@ -100,6 +101,7 @@ def _grown(columns: Sequence[Column[Any]], spare: int) -> dict[str, int]:
         wanting = [column for column in columns if widths[column.key] < column.most]
         if not wanting:
             break
+        # The one that is narrowest compared with its ``most``, so that all of them grow at the same rate.
         narrow = min(wanting, key=lambda column: widths[column.key] / column.most)
         widths[narrow.key] += 1
     return widths

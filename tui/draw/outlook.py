@@ -10,9 +10,9 @@ from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.format import Run
 from mailquota.tui.draw.glyphs import Glyphs
 
-SOON = 7.0  # days; a mailbox that is full by then needs a person
-NEXT = 30.0  # days; one that is full by then is worth a look
-_MOST = 100  # days, then weeks: a figure keeps two digits
+SOON = 7.0  # days; a mailbox that will be full by then is amber
+NEXT = 30.0  # days; one that will be full by then is not quiet any more
+_MOST = 100  # of a unit; from here on the next larger one is used
 _UNITS = ((1.0, "day"), (7.0, "week"), (365.0, "year"))
 
 

@@ -26,13 +26,13 @@ from mailquota.tui.draw.grid import Context
 DAY = 86400.0
 HOUR = 3600.0
 PAST = 90  # days
-YOUNG = 3 * DAY  # of a past that is shorter times are told, too
-NEAREST, FARTHEST = 1 / 6, 2 / 3  # of the past, that the forecast is shown for
-AXIS = 10  # cells of the figures on the left
-FAR = 4.0  # a limit so many times above the use is off the scale
-STEPS = 8  # heights in a cell
+YOUNG = 3 * DAY  # seconds; dates of a shorter history have the time of day
+NEAREST, FARTHEST = 1 / 6, 2 / 3  # how much of the forecast is shown, as shares of the past
+AXIS = 10  # cells of the numbers on the left
+FAR = 4.0  # a limit so many times above the usage is off the scale
+STEPS = 8  # heights that a cell can show
 
-Held = Sequence[tuple[float, int | None]]  # from when on which limit held, oldest first
+Held = Sequence[tuple[float, int | None]]  # (since when, limit in bytes), oldest first
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,11 @@ def frame_of(details: Details, now: float, columns: int, lines: int) -> Frame:
     since = _since(details.points, start)
     highest = max([point.used_bytes for point in since] + [details.row.used_bytes or 0, 1])
     end = now + _ahead(details, now - start)
-    if limit is None or not 0 < limit <= FAR * highest:
+    if limit is None or not 0 < limit <= FAR * highest:  # the limit is off the scale; leave a little room on top
         return Frame(start, now, end, columns, lines, line=highest * 1.15 / lines, limit=None)
     tallest = max([highest, *(each for _at, each in held(details, start) if each and each <= FAR * highest)])
+    # The limit has to be the edge between two lines: a whole number of lines below it gives the bytes a line, and at
+    # least one line stays above it.
     below = max(1, min(lines - 1, int(limit / tallest * lines)))
     return Frame(start, now, end, columns, lines, line=max(limit / below, tallest / lines), limit=limit)
 
@@ -95,6 +97,7 @@ def _ahead(details: Details, past: float) -> float:
     forecast = details.forecast
     if forecast is None or not forecast.days:
         return 0.0
+    # A quarter more than the likeliest day, so that it is not at the edge.
     return min(max(forecast.days * DAY * 1.25, NEAREST * past), FARTHEST * past)
 
 
@@ -173,6 +176,7 @@ class Drawing:
         height = max(1, round(used / self.frame.line * STEPS))
         edge = lines if limit is None else round(limit / self.frame.line)
         over = limit is not None and used >= limit
+        # Rounding to an eighth of a cell must not move the column to the other side of the limit.
         if over:
             edge = min(edge, lines - 1)
             height = max(height, edge * STEPS + 1)

@@ -20,8 +20,8 @@ from mailquota.tui.widgets.foot import Foot
 from mailquota.tui.widgets.prose import Prose
 
 T = TypeVar("T")
-ROOMY = 18  # lines of the terminal
-MANY = 10  # accounts; above, the number must be typed
+ROOMY = 18  # lines of the terminal; on a lower one there are no blank lines
+MANY = 10  # accounts; for more than these the number must be typed
 
 
 class Dialog(ModalScreen[T], LiveScreen):

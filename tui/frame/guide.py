@@ -25,14 +25,14 @@ LIMITS = (
     ("unlimited  0", "no limit"),
     ("+500M  -1G  +20%", "more or less than now"),
     ("x2", "times what it is now"),
-    ("used+1G  used*1.2", "from the present use"),
+    ("used+1G  used*1.2", "from the present usage"),
 )
 
 _ANSWERS = {
     "accept": "there is room for it, or there is no limit",
     "over_quota": "the mailbox is at its limit, or has no room for this mail",
-    "too_large": "larger than all that the mailbox may hold",
-    "unknown": "no mailbox of ours: left to Postfix",
+    "too_large": "larger than the whole limit of the mailbox",
+    "unknown": "no mailbox of this server: left to Postfix",
     "trouble": "not decided in time: policy.trouble, by default DUNNO",
     "exempt": "never refused, by policy.exempt",
     "other": "a state of SMTP in which nothing is decided",
@@ -46,24 +46,24 @@ _STATES = {
 }
 
 _KINDS = (
-    ("limit", "an edit of a limit; U takes it back while nobody changed it since"),
+    ("limit", "an edit of a limit; U takes it back if it was not changed since"),
     ("until Fri 4 Dec", "a temporary limit; it goes back by itself, and then says ended"),
     ("undone", "an edit that another entry took back"),
-    ("recount", "use counted again: what was recorded, what was found"),
+    ("recount", "usage counted again: what was recorded, what was found"),
     ("Trash", "messages removed from Trash"),
     ("warning", "a mail to the owner of a mailbox"),
-    ("jump", "use that changed suddenly"),
+    ("jump", "usage that changed suddenly"),
     ("start  stop", "of the engine"),
 )
 
 _CHECKS: dict[State, tuple[Level, str, str]] = {
-    "fail": (Level.OVER, "over", "mail is lost, refused, or accepted against the limits, or a figure is wrong"),
-    "warn": (Level.NEAR, "near", "mail flows, but something will surprise somebody"),
+    "fail": (Level.OVER, "over", "mail is lost, refused, or accepted against the limits, or a usage is wrong"),
+    "warn": (Level.NEAR, "near", "mail flows, but not everything is as it should be"),
     "skip": (Level.UNKNOWN, "quiet", "can't be judged; what is missing for it stands beside it"),
     "ok": (Level.OK, "ok", "as it should be, or no concern of this server"),
 }
 
-# What is typed or shown, of all helps, in one column.
+# Cells of the left column, so that the helps of all screens are aligned.
 FORM = 2 + max(len(form) for form, _meaning in (*filters.DOCS, *LIMITS, *_KINDS))
 
 
@@ -95,7 +95,7 @@ def domains(_glyphs: Glyphs) -> Iterator[Line]:
             ("Granted", "the sum of the limits; accounts without a limit are counted apart"),
             ("Use", "what they use of that"),
             ("Of disk", "what is granted as a share of the whole disk; all domains together may promise more"),
-            ("Per day", "by how much the use grew lately"),
+            ("Per day", "by how much the usage grew lately"),
         ),
     )
 
@@ -121,11 +121,11 @@ def doctor(glyphs: Glyphs) -> Iterator[Line]:
 
 def card(glyphs: Glyphs) -> Iterator[Line]:
     """The plot of the card."""
-    yield from section("Plot of the use", _plot(glyphs))
+    yield from section("Plot of the usage", _plot(glyphs))
 
 
 def _plot(glyphs: Glyphs) -> Iterator[tuple[str, str]]:
-    yield glyphs.steps_of_plot[3] + glyphs.steps_of_plot[-1], "what was used; each figure holds until the next one"
+    yield glyphs.steps_of_plot[3] + glyphs.steps_of_plot[-1], "what was used; each value holds until the next one"
     yield glyphs.steps_of_plot[0] * 3, "the limit of that time; what was over it has another colour"
     yield " ".join(glyphs.dots), "what is expected after today: most likely, and the range that this lies in"
     yield "full in 12 days (9-20)", "at the growth of late; one clean-up or import does not change it"

@@ -24,13 +24,13 @@ class PolledScreen(ListScreen, Generic[T]):
     """The rows of the last answer stay if the engine is gone or can't answer."""
 
     EVERY = 2.0  # seconds
-    EMPTY: Sequence[str] = ()  # what stands where there is nothing: a heading, and what will be there
-    WAITING: Sequence[str] = ()  # the same until the first answer
+    EMPTY: Sequence[str] = ()  # the text in place of rows: a heading, and more
+    WAITING: Sequence[str] = ()  # the text in place of rows until the first answer
     table: RowTable[T]
 
     def __init__(self, desk: Desk, table: RowTable[T]) -> None:
         super().__init__(desk, table)
-        self.problem = ""  # why it could not be read
+        self.problem = ""  # why the rows could not be read
         self._answered = False
         self._asked_at = float("-inf")
         self.asking = False

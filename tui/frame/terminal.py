@@ -46,7 +46,7 @@ def hung_up(descriptor: int) -> bool:
     """Whether the other end of a terminal or pipe is gone, by poll(2)."""
     poller = select.poll()
     try:
-        poller.register(descriptor, 0)  # hang-up and error are told unasked
+        poller.register(descriptor, 0)  # POLLHUP and POLLERR need not be asked for
         return bool(poller.poll(0))
     except (OSError, ValueError):
         return True

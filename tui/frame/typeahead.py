@@ -17,8 +17,8 @@ from textual.app import App
 from textual.message import Message
 
 T = TypeVar("T")
-RETRY_SECONDS = 0.005  # while a screen is being made
-LOST_SECONDS = 0.5  # after which a KeyDone is given up, as its widget went away with it
+RETRY_SECONDS = 0.005  # until a screen that is being made is looked at again
+LOST_SECONDS = 0.5  # without a KeyDone; a widget that is removed loses it
 
 
 class KeyDone(Message):
@@ -31,7 +31,7 @@ class TypeAheadApp(App[T], inherit_bindings=False):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._keys: deque[events.Key] = deque()
-        self._key_sent: float | None = None  # when the key that is at work was let through
+        self._key_sent: float | None = None  # loop time at which the key that is being handled was sent
 
     async def on_event(self, event: events.Event) -> None:
         """Keep a key back while another one is handled. A key passes here a second time on its way up from the
@@ -67,5 +67,7 @@ class TypeAheadApp(App[T], inherit_bindings=False):
             return
         target = self.focused or self.screen
         await super().on_event(self._keys.popleft())
+        # The KeyDone queues behind the key in the same widget, and comes up to the app when the key was handled. A
+        # widget that is closing takes no messages any more.
         if not target.post_message(KeyDone()):
             await self._let_through()

@@ -13,8 +13,8 @@ from mailquota.tui.draw.format import Line, Run
 from mailquota.tui.draw.grid import Column, Context, text_cell
 
 LIMIT, RECOUNT = "limit", "recalc"
-KINDS = {LIMIT: "limit", RECOUNT: "recount", "trash": "Trash", "jump": "jump"}  # others are called as they are
-INDENT = 14  # cells of an age
+KINDS = {LIMIT: "limit", RECOUNT: "recount", "trash": "Trash", "jump": "jump"}  # kinds with another name on the screen
+INDENT = 14  # cells; lines that follow begin below the kind, behind the age
 OURSELVES = "mailquota"  # the operator that ends temporary limits
 
 

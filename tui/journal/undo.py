@@ -26,8 +26,8 @@ from mailquota.tui.journal import rows as journal
 from mailquota.tui.widgets.background import background
 from mailquota.tui.widgets.painted import Painted
 
-LOOKED_AT = 500  # entries; the last edit is among them, or long ago
-NAMED = 3  # of many accounts
+LOOKED_AT = 500  # entries; an edit that is older than these is not found
+NAMED = 3  # addresses; of the others only the number is shown
 
 
 class Undo(Dialog[Line | None]):
@@ -63,7 +63,7 @@ class Undo(Dialog[Line | None]):
         if self._given:
             self._show()
         else:
-            self._paint([((f"Looking {self.desk.glyphs.ellipsis}", "quiet"),)])
+            self._paint([((f"Searching {self.desk.glyphs.ellipsis}", "quiet"),)])
             self._find_edit()
 
     def _paint(self, lines: list[Line]) -> None:
@@ -115,7 +115,7 @@ class Undo(Dialog[Line | None]):
         entry = self._edit[0].id if len(self._edit) == 1 else None
         try:
             if entry is None and await self._last_edit() != self._edit:
-                self._fail("Somebody edited a limit meanwhile; nothing was changed")
+                self._fail("Another edit of a limit came in between; nothing was changed")
                 return
             results: list[SetResult] = await self.desk.link.ask(
                 lambda number: UndoOrder(number, entry), list[SetResult]
@@ -158,10 +158,10 @@ def objection(edit: Sequence[JournalRow], accounts: Mapping[str, AccountRow]) ->
         return ""
     new, old = edit[0].new, fmt.recorded_bytes(edit[0].old)
     if new != ("unlimited" if account.limit_bytes is None else str(account.limit_bytes)):
-        return f"The limit is {format_limit(account.limit_bytes)} by now: somebody changed it since"
+        return f"The limit is {format_limit(account.limit_bytes)} by now: it was changed since"
     over = (account.used_bytes or 0) - old if old is not None else 0
     if over > 0:
-        return f"That is {format_size(over)} under the present use: new mail is refused until there is room"
+        return f"That is {format_size(over)} below the present usage: new mail is refused until there is room"
     return ""
 
 

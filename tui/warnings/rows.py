@@ -17,7 +17,7 @@ DAY = 86400.0
 LEAD = 3  # cells: blank, sign, blank
 _PERCENT = re.compile("([0-9]{1,3})%?")
 _LEFT = re.compile("[0-9.]+[KMGT]")
-_STATES = {"sent": "quiet", "queued": "accent", "failed": "over", "dropped": "quiet"}  # with their looks
+_STATES = {"sent": "quiet", "queued": "accent", "failed": "over", "dropped": "quiet"}  # state → style
 _SOURCES = {"state": "mailquota", "dovecot": "Dovecot"}
 
 
@@ -157,7 +157,7 @@ def outcome(result: WarnResult, context: Context) -> Run:
     if result.state == "sent":
         by = f" by {fmt.literal(result.method, glyphs)}" if result.method else ""
         return f"warned ({mark_words(result.mark, context)}){by}{'; ' * bool(remark)}{remark}", "good"
-    words, style = {"queued": ("will be warned", "accent"), "merged": ("not told again", "quiet")}.get(
+    words, style = {"queued": ("will be warned", "accent"), "merged": ("not warned again", "quiet")}.get(
         result.state, (fmt.literal(result.state, glyphs), "near")
     )
     return f"{words}{': ' * bool(remark)}{remark}", style
@@ -165,7 +165,7 @@ def outcome(result: WarnResult, context: Context) -> Run:
 
 def outcomes(results: list[WarnResult], context: Context) -> Iterator[Line]:
     """The sum of all results, then each of them, failures first."""
-    words = {"sent": "warned", "queued": "will be", "merged": "not told again", "failed": "failed"}
+    words = {"sent": "warned", "queued": "will be", "merged": "not warned again", "failed": "failed"}
     states = ["failed" if result.error else result.state for result in results]
     parts = [f"{format_count(states.count(name))} {word}" for name, word in words.items() if name in states]
     yield ((f"{fmt.plural(len(results), 'account')}: {', '.join(parts)}", "strong"),)

@@ -39,11 +39,11 @@ class WarningsScreen(PolledScreen[WarningRow]):
     FORMS = "text  queued  failed  sent  below  operator  !word"
     EMPTY = (
         "Nobody was warned yet.",
-        "Who reaches a mark (warnings.thresholds, by default 80 and 95 percent)",
+        "A mailbox that reaches a threshold (warnings.thresholds, by default 80 and 95 percent)",
         "gets a mail, even into a full mailbox, and is listed here.",
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("w", "warn", "Warn again", tooltip="send it again now, after a look at it"),
+        Binding("w", "warn", "Warn again", tooltip="send it again now; shows it first"),
         Binding("s", "send_test", "Send test", tooltip="send this warning to an address of yours"),
     ]
 

@@ -29,7 +29,7 @@ from mailquota.tui.widgets.painted import Painted
 from mailquota.tui.widgets.text_list import TextList
 
 TYPING_SECONDS = 0.3
-OPERATOR, AGAIN = "operator", "again"  # merged with what was sent just now, or with nothing
+OPERATOR, AGAIN = "operator", "again"  # an AGAIN is sent even if the owner was warned a short time ago
 
 
 class Warn(Dialog[Line | None]):
@@ -70,7 +70,7 @@ class Warn(Dialog[Line | None]):
         if len(self._rows) == 1:
             self._ask_preview()
         else:
-            self._list([(("Each is told about its own mailbox.", "quiet"),)])
+            self._list([(("Each owner gets a warning about their own mailbox.", "quiet"),)])
 
     def _list(self, lines: list[Line]) -> None:
         self.query_one(TextList).show(lines)

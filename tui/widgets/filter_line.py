@@ -62,12 +62,12 @@ class FilterLine(Horizontal):
         """Give the keys to the field, which begins with the present filter."""
         with self.prevent(Input.Changed):
             self._field.value = text
-        self.screen.set_focus(self._field)  # at once: the next key may be there already
+        self.screen.set_focus(self._field)  # at once, as the next key may have arrived already
 
     def say(self, text: str, look: str) -> None:
         """Show how many rows match, or why the text is not valid."""
         line: Line = ((f" {text} ", look),)
-        room = self.app.size.width * 2 // 3  # its own size is not known yet where keys come fast
+        room = self.app.size.width * 2 // 3  # the size of this widget may not be known yet
         if fmt.width_of(line) > room:
             line = ((f" {fmt.fit(text, max(0, room - 2), self._glyphs)} ", look),)
         self._found.styles.width = fmt.width_of(line)

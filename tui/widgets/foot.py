@@ -14,12 +14,12 @@ from mailquota.tui.draw.glyphs import Glyphs
 from mailquota.tui.widgets.painted import Painted
 
 PALETTE = "command_palette"
-ALWAYS = frozenset({"help", PALETTE, "leave"})  # on the right, whatever else has to go
-# Which keys stay where not all fit: what acts on accounts first, then what is found by these anyway.
+ALWAYS = frozenset({"help", PALETTE, "leave"})  # shown on the right at any width
+# Which keys stay where not all fit: first those that act on accounts. LUXURY goes first.
 WANTED = ("edit_limit", "empty_trash", "clear_marks", "recalculate", "open", "filter", "mark", "warn", "undo")
 LUXURY = (PALETTE, "invert")
 SHORTER = {"Recalculate": "Recount"}
-ROOMY = 100  # columns; below them the palette is for those who know it
+ROOMY = 100  # columns; a narrower foot leaves the key of the palette out
 GAP = 2
 NAMES = {
     "slash": "/",

@@ -38,6 +38,7 @@ class TileRow(Painted):
         kept = fitting(tiles, room, GAP)
         for tile in kept:
             self._widths[tile.key] = max(fmt.width_of(tile.line), self._widths.get(tile.key, 0))
+        # The tiles fit by what they say now, but not with the width they once had: then their neighbours do move.
         if self._total(kept) > room:
             self._widths = {tile.key: fmt.width_of(tile.line) for tile in kept}
         placed = self._place([tile for tile in kept if not tile.right], MARGIN)

@@ -49,7 +49,7 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
         self.notice: tuple[Line, ...] = ()
         self.index = 0  # the cursor's line in the list
         self._key: Hashable | None = None
-        self._laid_out = 0  # cells
+        self._laid_out = 0  # the width in cells that the columns were chosen for
         self._drawn: dict[int, tuple[Line, str]] = {}
 
     # ---- what is in it
@@ -129,7 +129,7 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
             self.virtual_size = Size(self.cells, count)
         found = self.find(self._key) if self._key is not None else None
         index = found if found is not None else max(0, min(self.index, count - 1))
-        on_line = self.index - self.scroll_offset.y
+        on_line = self.index - self.scroll_offset.y  # where the cursor was on the screen; it stays there
         self.index = index
         self._key = self.pinned(index)
         if 0 <= on_line < self.size.height and not self.stays(index):

@@ -23,7 +23,8 @@ LOOKS = frozenset(
 
 
 CURSORS = {"cursor", "cursor-blurred"}
-ON_CURSOR = {"quiet": "cursor-quiet", "ok": "cursor-quiet"}  # a cursor's row is no dark ground for what is dim
+# Dim text is hard to read on the background of the cursor's row.
+ON_CURSOR = {"quiet": "cursor-quiet", "ok": "cursor-quiet"}
 
 
 def strip_of(widget: Widget, line: Line, width: int, *under: str) -> Strip:
@@ -31,7 +32,7 @@ def strip_of(widget: Widget, line: Line, width: int, *under: str) -> Strip:
     base = widget.rich_style
     for look in under:
         base += widget.get_component_rich_style(look, partial=True)
-    if base.reverse:  # a row of reversed colours would be a patchwork
+    if base.reverse:  # other colours on a reversed row would be a patchwork
         return Strip([Segment(text, base) for text, _look in line]).simplify().adjust_cell_length(width, base)
     if not CURSORS.isdisjoint(under):
         line = tuple((text, ON_CURSOR.get(look, look)) for text, look in line)

@@ -47,7 +47,7 @@ class TextList(ScrollView, can_focus=True, inherit_bindings=False):
             self._lay_out()
 
     def _lay_out(self) -> None:
-        width = self.scrollable_content_region.width - 1  # of which the scrollbar may take one
+        width = self.scrollable_content_region.width - 1  # one cell may be taken by the scrollbar
         wrapped = (fmt.hanging(line, width) if self._wrap and width > 0 else [line] for line in self._given)
         old, self._lines = self._lines, tuple(line for lines in wrapped for line in lines)
         if len(old) == len(self._lines):
@@ -55,7 +55,7 @@ class TextList(ScrollView, can_focus=True, inherit_bindings=False):
             return
         self.virtual_size = Size(self.size.width, len(self._lines))
         if self._fit:
-            # As its style sheet has it: a frame around it would make room for what it must not take.
+            # The max-height of the style sheet, here too: a dialog would otherwise make room for all lines.
             self.styles.height = max(1, min(len(self._lines), self.app.size.height * 7 // 10))
         self.refresh()
 

@@ -204,12 +204,12 @@ def test_a_limit_under_the_use_needs_a_second_enter() -> None:
         await stage.press("e")
         await stage.paste("80M")
         await stage.press("enter")
-        await stage.sees("10 MiB under the present use", "Enter again", "over by 10 MiB")
+        await stage.sees("10 MiB below the present usage", "Enter again", "over by 10 MiB")
         assert orders(stage) == []
         await stage.press("backspace", "backspace", "backspace")
         await stage.type("70M")
         await stage.press("enter")
-        await stage.sees("20 MiB under the present use")
+        await stage.sees("20 MiB below the present usage")
         assert orders(stage) == []
         await stage.press("enter")
         await stage.until(lambda: orders(stage), "sets")
@@ -356,6 +356,6 @@ def test_the_dialog_fits_small_terminals(size: tuple[int, int]) -> None:
         await stage.press("e")
         await stage.paste("80M")
         await stage.press("enter")
-        await stage.sees("New limit", "80M", "under the present use", "Apply")
+        await stage.sees("New limit", "80M", "below the present usage", "Apply")
 
     play(scene, rows=FIVE, size=size)

@@ -80,8 +80,8 @@ def test_what_can_not_be_read_is_impossible_for_all() -> None:
 
 def test_a_limit_under_the_present_use_must_be_confirmed() -> None:
     """And the question says by how much."""
-    assert "1 GiB under the present use" in proposal("4G", FULL).warning()
-    assert "1 account would hold more than that, by up to 3 GiB" in proposal("2G", FULL, HALF).warning()
+    assert "1 GiB below the present usage" in proposal("4G", FULL).warning()
+    assert "1 account would be over it by up to 3 GiB" in proposal("2G", FULL, HALF).warning()
     assert proposal("5G", FULL).warning() == ""
     assert proposal("unlimited", FULL).warning() == ""
 

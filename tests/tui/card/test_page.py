@@ -69,7 +69,7 @@ def test_the_whole_card() -> None:
         await stage.sees("─ a@example.org ─", "85 % near", "4.3 GiB of 5 GiB", "768 MiB left")
         await stage.sees("full in about 16 days (11\u201327)", "grows 48 MiB a day (between 28.8 MiB and 64.8 MiB)")
         await stage.sees("9,114 messages", "Trash 1 GiB in 412 messages (23 %)", "measured 3 s ago from maildirsize")
-        await stage.sees("Use over 90 days", "5 GiB ", "20 Aug", "today", "full 4 Dec", "█", "▔")
+        await stage.sees("Usage over 90 days", "5 GiB ", "20 Aug", "today", "full 4 Dec", "█", "▔")
         await stage.sees(
             "INBOX", "Archive", "├ 2025", "└ 2024", "Junk 133 MiB (3 %)", "info@example.org", "Last refusals"
         )
@@ -268,7 +268,7 @@ def test_y_copies_all_of_it_as_text() -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.press("enter")
-        await stage.sees("Use over 90 days")
+        await stage.sees("Usage over 90 days")
         await stage.press("y")
         await stage.sees("Copied as text", "Esc Back")
         lines = [line.strip() for line in stage.app.clipboard.splitlines()]
@@ -309,7 +309,7 @@ def test_every_size_shows_something_and_nothing_breaks(size: tuple[int, int], as
         assert len(lines) == size[1]
         assert {fmt.width_of([(line, "")]) for line in lines} == {size[0]}
         if size[0] >= 80:
-            await stage.sees("85 % near", "Use over 90 days", "today", "INBOX")
+            await stage.sees("85 % near", "Usage over 90 days", "today", "INBOX")
         if size[0] >= 40:
             await stage.press("end")
             await stage.sees("all@example.com")
@@ -354,7 +354,7 @@ def test_help_explains_the_card() -> None:
         await stage.press("enter")
         assert isinstance(stage.app.screen, CardScreen)
         await stage.press("question_mark")
-        await stage.sees("copy the card as text for a ticket", "Plot of the use", "what is expected after today")
+        await stage.sees("copy the card as text for a ticket", "Plot of the usage", "what is expected after today")
 
     play(scene, rows=FIVE, size=(120, 50))
 

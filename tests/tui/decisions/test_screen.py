@@ -356,7 +356,7 @@ def test_who_misses_a_mail_is_said() -> None:
         await opened(stage)
         await stage.sees("accepted", "all@x.org ⇒ a@x.org, b@x.org", "missed by b@x.org")
         await stage.press("enter")
-        await stage.sees("Missed by  b@x.org")
+        await stage.sees("Missed by    b@x.org")
 
     play(scene, rows=FIVE, prepare=prepare)
 
@@ -382,7 +382,7 @@ def test_text_from_outside_is_shown_literally() -> None:
         await stage.sees("␛[31mx␇@[red]e[/].org", "[blink]·@x", "·gro.live@x·", "␛[2Jnew", "名前")
         for number in range(5):
             await stage.press("enter")
-            await stage.sees("Decision ─", "Leads to")
+            await stage.sees("Decision ─", "Resolves to")
             text = stage.text()
             assert not {char for char in text if (ord(char) < 32 and char != "\n") or 127 <= ord(char) < 160}
             assert not {"\u202e", "\u2028"} & set(text)

@@ -144,7 +144,7 @@ def test_accounts_and_disk() -> None:
         " granted",
         "89 %",
         "52 GiB free",
-        "48 GiB short if all fill up",
+        "48 GiB short if all were full",
     ):
         assert words in shown
 

@@ -94,7 +94,7 @@ def test_a_history_of_hours_has_times(age: float, width: int) -> None:
     found = heights(drawn(young, width))
     assert found[-1] == max(found)
     assert found[0] > 0 or age < HOUR
-    assert card.title_of_plot(young, NOW) == f"Use since {_told(NOW - age)}"
+    assert card.title_of_plot(young, NOW) == f"Usage since {_told(NOW - age)}"
 
 
 def _told(at: float) -> str:

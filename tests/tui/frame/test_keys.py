@@ -108,7 +108,7 @@ def test_a_click_moves_the_cursor_and_a_double_click_opens() -> None:
         await stage.pilot.click(AccountTable, offset=(10, 2))
         assert stage.row.address == "c@example.net"
         await stage.pilot.click(AccountTable, offset=(10, 3), times=2)
-        await stage.sees("Aliases that lead here", "d@example.net")
+        await stage.sees("Aliases of this mailbox", "d@example.net")
 
     play(scene, rows=FIVE)
 

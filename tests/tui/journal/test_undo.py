@@ -69,7 +69,7 @@ def test_somebody_elses_edit_meanwhile_is_not_taken_back_instead() -> None:
         await stage.sees("The limits of 2 accounts")
         stage.engine.journal.insert(0, entry(9, operator="anna"))
         await stage.press("enter")
-        await stage.sees("Somebody edited a limit meanwhile; nothing was changed")
+        await stage.sees("Another edit of a limit came in between; nothing was changed")
         assert orders(stage) == []
 
     at = world.NOW - 60
@@ -93,8 +93,8 @@ def test_cancel_changes_nothing(keys: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        pytest.param(entry(1), "That is 40 MiB under the present use", id="under the use"),
-        pytest.param(entry(1, new=str(70 * MIB)), "100 MiB by now: somebody changed it since", id="changed"),
+        pytest.param(entry(1), "That is 40 MiB below the present usage", id="under the use"),
+        pytest.param(entry(1, new=str(70 * MIB)), "100 MiB by now: it was changed since", id="changed"),
         pytest.param(entry(1, new="unlimited", old=None), "The limit is 100 MiB by now", id="from unlimited"),
     ],
 )

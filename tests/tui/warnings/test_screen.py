@@ -103,7 +103,7 @@ def test_marks_as_orders_have_them(mark: str, order: str) -> None:
             WarnResult("a@x", "95", "queued", remark="quiet hours until 07:00"),
             "will be warned: quiet hours until 07:00",
         ),
-        (WarnResult("a@x", "95", "merged", remark="told 3 min ago"), "not told again: told 3 min ago"),
+        (WarnResult("a@x", "95", "merged", remark="told 3 min ago"), "not warned again: told 3 min ago"),
         (WarnResult("a@x", "95", "failed", error="no such mailbox"), "not warned: no such mailbox"),
         (WarnResult("a@x", "95", "later"), "later"),
     ],
@@ -348,7 +348,7 @@ def test_what_became_of_it_is_said() -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.press("w", "enter")
-        await stage.sees("a@example.org: not told again: told 3 min ago")
+        await stage.sees("a@example.org: not warned again: told 3 min ago")
         await stage.press("j", "w")
         await stage.sees("Warn ─")
         await stage.press("enter")
@@ -373,11 +373,11 @@ def test_of_many_each_is_told_apart() -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.press("space", "space", "space", "w")
-        await stage.sees("3 marked accounts", "Each is told about its own mailbox.")
+        await stage.sees("3 marked accounts", "Each owner gets a warning about their own mailbox.")
         assert not any(isinstance(order, PreviewWarning) for order in stage.engine.orders)
         await stage.press("enter")
         await stage.sees(
-            "3 accounts: 1 warned, 1 not told again, 1 failed", "c@example.net  not warned: no such mailbox"
+            "3 accounts: 1 warned, 1 not warned again, 1 failed", "c@example.net  not warned: no such mailbox"
         )
         lines = [line.strip(" │") for line in stage.lines() if "│  " in line]
         names = [line.partition("  ")[0] for line in lines if "@" in line.partition("  ")[0]]
