@@ -113,7 +113,7 @@ def _target(target: Target, answer: Explanation, desk: Desk) -> Iterator[Line]:
     used = "usage not known" if target.used_bytes is None else f"{format_size(target.used_bytes)} used"
     grace = f", grace {format_size(target.grace_bytes)}" if target.grace_bytes else ""
     fits = ("fits", "good") if target.fits else ("does not fit", "over")
-    yield (*_name("Holds"), (f"{used} {limit}{grace}  ", "plain"), fits)
+    yield (*_name("Usage"), (f"{used} {limit}{grace}  ", "plain"), fits)
 
 
 def _name(name: str) -> Line:

@@ -39,8 +39,8 @@ class WarningsScreen(PolledScreen[WarningRow]):
     FORMS = "text  queued  failed  sent  below  operator  !word"
     EMPTY = (
         "Nobody was warned yet.",
-        "A mailbox that reaches a threshold (warnings.thresholds, by default 80 and 95 percent)",
-        "gets a mail, even into a full mailbox, and is listed here.",
+        "A mailbox that reaches a threshold gets a mail, even if it is full:",
+        "see warnings.thresholds, by default 80 and 95 percent. Each is listed here.",
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("w", "warn", "Warn again", tooltip="send it again now; shows it first"),
