@@ -206,7 +206,7 @@ class EditLimit(Dialog[Line | None]):
         elif not self._counted():
             self.message(f"These are {format_count(len(self._rows))} accounts: type the number to confirm.", "near")
             self.set_focus(self.query_one("#count", Input))
-        elif proposal.under_use and self._stage is not Stage.BELOW_USAGE:
+        elif proposal.below_usage and self._stage is not Stage.BELOW_USAGE:
             self._move(Event.WARNED)
             self.message(proposal.warning())
         else:

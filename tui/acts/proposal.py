@@ -27,7 +27,7 @@ class Proposal:
     before: int = 0
     after: int = 0
     unlimited: int = 0
-    under_use: int = 0
+    below_usage: int = 0
     worst: int = 0  # bytes by which the fullest account would be over
     levels: dict[Level, int] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Proposal:
         level = level_of(row.used_bytes, new)
         self.levels[level] = self.levels.get(level, 0) + 1
         if new is not None and row.used_bytes is not None and row.used_bytes > new:
-            self.under_use += 1
+            self.below_usage += 1
             self.worst = max(self.worst, row.used_bytes - new)
 
     @property
@@ -111,7 +111,7 @@ class Proposal:
 
     def warning(self) -> str:
         """The question to confirm a limit below the usage; empty if there is none."""
-        if not self.under_use:
+        if not self.below_usage:
             return ""
         if self.only is not None:
             return (
@@ -119,7 +119,7 @@ class Proposal:
                 "Enter again to set it all the same."
             )
         return (
-            f"{fmt.plural(self.under_use, 'account')} would be over it by up to {format_size(self.worst)}: "
+            f"{fmt.plural(self.below_usage, 'account')} would be over it by up to {format_size(self.worst)}: "
             "their new mail is refused until there is room. Enter again to set it all the same."
         )
 

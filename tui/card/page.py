@@ -17,9 +17,9 @@ from mailquota.tui.draw import outlook, plot
 from mailquota.tui.draw.format import Line, Run
 from mailquota.tui.draw.grid import Context
 from mailquota.tui.journal import rows as journal
-from mailquota.tui.warnings import rows as warned
+from mailquota.tui.warnings import rows as warning_rows
 
-BARE = Details(AccountRow("", None), [], [], [])  # before the engine has answered
+BARE = Details(row=AccountRow("", None), folders=[], aliases=[], refusals=[])  # before the engine has answered
 STALE = 300.0  # seconds; the age of a usage that was measured longer ago is amber
 GAP = 3  # cells between two columns
 TEXT = 100  # cells of a line of the text for a ticket
@@ -202,7 +202,7 @@ def _refusals(details: Details, width: int, context: Context) -> Iterator[Line]:
 
 
 def _warnings(details: Details, _width: int, context: Context) -> Iterator[Line]:
-    return (warned.line(row, context) for row in details.warnings)
+    return (warning_rows.line(row, context) for row in details.warnings)
 
 
 def _changes(details: Details, width: int, context: Context) -> Iterator[Line]:

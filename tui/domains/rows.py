@@ -25,12 +25,12 @@ SLICE = 2_000  # accounts
 
 @dataclass(slots=True)
 class Domain:
-    """Sums over a domain's accounts. ``used`` includes those without a limit, ``held`` and ``granted`` do not."""
+    """Sums over a domain's accounts. ``used_of_granted`` and ``granted`` leave out those without a limit."""
 
     name: str
     accounts: int = 0
     used: int = 0
-    held: int = 0
+    used_of_granted: int = 0
     granted: int = 0
     unlimited: int = 0
     over: int = 0
@@ -46,7 +46,7 @@ class Domain:
         if row.limit_bytes is None:
             self.unlimited += sign
         else:
-            self.held += sign * used
+            self.used_of_granted += sign * used
             self.granted += sign * max(0, row.limit_bytes)
         if level is Level.OVER:
             self.over += sign
@@ -110,10 +110,10 @@ def _name(domain: Domain, context: Context) -> Run:
 
 
 def _use(domain: Domain, width: int, context: Context) -> Line:
-    percent = percent_of(domain.held, domain.granted)
+    percent = percent_of(domain.used_of_granted, domain.granted)
     if percent is None:
         return ((fmt.fit(context.glyphs.nothing, width, context.glyphs, right=True), "quiet"),)
-    style = fmt.look_of(level_of(domain.held, domain.granted))
+    style = fmt.look_of(level_of(domain.used_of_granted, domain.granted))
     text = fmt.fit(fmt.percent_text(percent, context.glyphs), 7, context.glyphs, right=True)
     return (*fmt.meter(percent, style, width - 7, context.glyphs), (text, style))
 
@@ -145,7 +145,7 @@ def _growth(domain: Domain, context: Context) -> Run:
 
 
 def _by_use(domain: Domain) -> float | None:
-    return percent_of(domain.held, domain.granted)
+    return percent_of(domain.used_of_granted, domain.granted)
 
 
 def columns(disk: Callable[[], int | None]) -> tuple[Column[Domain], ...]:

@@ -16,7 +16,7 @@ from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.format import Line
 from mailquota.tui.draw.grid import Context
 from mailquota.tui.frame.dialog import Dialog
-from mailquota.tui.warnings import rows as warned
+from mailquota.tui.warnings import rows as warning_rows
 from mailquota.tui.warnings.send_test import SendTest
 from mailquota.tui.widgets.background import background
 from mailquota.tui.widgets.painted import Painted
@@ -45,7 +45,7 @@ class Preview(Dialog[None]):
     def on_mount(self) -> None:
         """Ask the engine for the mail."""
         name = fmt.literal(self._address, self.desk.glyphs)
-        about = warned.mark_words(self._mark, self.desk.context())
+        about = warning_rows.threshold_words(self._mark, self.desk.context())
         self.query_one("#who", Painted).paint([((name, "strong"), (f"   {about}", "quiet"))])
         self._load()
 

@@ -21,7 +21,7 @@ _STATES = {"sent": "quiet", "queued": "accent", "failed": "over", "dropped": "qu
 _SOURCES = {"state": "mailquota", "dovecot": "Dovecot"}
 
 
-def mark_words(mark: str, context: Context) -> str:
+def threshold_words(mark: str, context: Context) -> str:
     """The threshold in words: ``95 % full``, ``50M left``, ``room again``."""
     percent = _PERCENT.fullmatch(mark)
     if percent is not None:
@@ -31,7 +31,7 @@ def mark_words(mark: str, context: Context) -> str:
     return {"below": "room again", "": "as it is"}.get(mark) or fmt.literal(mark, context.glyphs)
 
 
-def order_mark(mark: str) -> str:
+def order_threshold(mark: str) -> str:
     """The threshold as an order names it: a percentage without its sign, or ``below``.
 
     Empty for one that an order can't name; the engine then takes the account's present state.
@@ -82,7 +82,7 @@ def _source(row: WarningRow, context: Context) -> Run:
 
 
 def _threshold(row: WarningRow, context: Context) -> Run:
-    return mark_words(row.mark, context), "plain"
+    return threshold_words(row.mark, context), "plain"
 
 
 def _address(row: WarningRow, context: Context) -> Run:
@@ -125,7 +125,10 @@ def detail(row: WarningRow | None, width: int, context: Context) -> Line:
     """The warning under the cursor, with what its columns had to cut."""
     if row is None:
         return ()
-    facts = [(mark_words(row.mark, context), "plain"), (f"{state(row, context)[0]} {when(row, context)[0]}", "quiet")]
+    facts = [
+        (threshold_words(row.mark, context), "plain"),
+        (f"{state(row, context)[0]} {when(row, context)[0]}", "quiet"),
+    ]
     if row.attempts > 1:
         facts.append((f"{row.attempts} tries", "quiet"))
     facts += [run for run in (why(row, context),) if run[0]]
@@ -138,7 +141,7 @@ def line(row: WarningRow, context: Context) -> Line:
     (words, style), (moment, near) = state(row, context), when(row, context)
     return (
         *lead(row, context),
-        (f"{fmt.fit(mark_words(row.mark, context), 10, glyphs)}  ", "plain"),
+        (f"{fmt.fit(threshold_words(row.mark, context), 10, glyphs)}  ", "plain"),
         (f"{fmt.fit(words, 7, glyphs)} ", style),
         (f"{fmt.fit(moment, 12, glyphs)} ", near),
         why(row, context),
@@ -156,7 +159,7 @@ def outcome(result: WarnResult, context: Context) -> Run:
     remark = fmt.literal(result.remark, glyphs) if result.remark else ""
     if result.state == "sent":
         by = f" by {fmt.literal(result.method, glyphs)}" if result.method else ""
-        return f"warned ({mark_words(result.mark, context)}){by}{'; ' * bool(remark)}{remark}", "good"
+        return f"warned ({threshold_words(result.mark, context)}){by}{'; ' * bool(remark)}{remark}", "good"
     words, style = {"queued": ("will be warned", "accent"), "merged": ("not warned again", "quiet")}.get(
         result.state, (fmt.literal(result.state, glyphs), "near")
     )

@@ -17,7 +17,7 @@ from mailquota.tui.draw.glyphs import Glyphs
 from mailquota.tui.draw.rows import RowList
 from mailquota.tui.frame import guide
 from mailquota.tui.frame.polled_screen import PolledScreen
-from mailquota.tui.warnings import rows as warned
+from mailquota.tui.warnings import rows as warning_rows
 from mailquota.tui.warnings.preview import Preview
 from mailquota.tui.warnings.send_test import SendTest
 from mailquota.tui.warnings.warn import AGAIN, Warn
@@ -48,13 +48,15 @@ class WarningsScreen(PolledScreen[WarningRow]):
     ]
 
     def __init__(self, desk: Desk) -> None:
-        rows: RowList[WarningRow] = RowList(lambda row: row.id, warned.text)
-        super().__init__(desk, WarningTable(rows, warned.COLUMNS, desk.context, warned.lead, warned.LEAD))
+        rows: RowList[WarningRow] = RowList(lambda row: row.id, warning_rows.text)
+        super().__init__(
+            desk, WarningTable(rows, warning_rows.COLUMNS, desk.context, warning_rows.lead, warning_rows.LEAD)
+        )
 
     async def fetch(self) -> list[WarningRow]:
         """The newest warnings. Raises MailquotaError."""
         rows: list[WarningRow] = await self.desk.link.ask(
-            lambda number: GetWarnings(number, most=warned.LISTED), list[WarningRow]
+            lambda number: GetWarnings(number, most=warning_rows.LISTED), list[WarningRow]
         )
         return rows
 
@@ -64,11 +66,11 @@ class WarningsScreen(PolledScreen[WarningRow]):
 
     def tiles(self) -> tuple[Tile, ...]:
         """How many warnings are due, failed, and were sent within a day."""
-        return warned.totals(self.rows.all, self.desk.session.status, self.desk.context())
+        return warning_rows.totals(self.rows.all, self.desk.session.status, self.desk.context())
 
     def detail_line(self) -> Line:
         """The warning under the cursor."""
-        return warned.detail(self.table.row, self.size.width, self.desk.context())
+        return warning_rows.detail(self.table.row, self.size.width, self.desk.context())
 
     # ---- keys
 
@@ -78,18 +80,18 @@ class WarningsScreen(PolledScreen[WarningRow]):
 
     def open(self, row: WarningRow) -> None:
         """Show the mail."""
-        self.app.push_screen(Preview(self.desk, row.address, warned.order_mark(row.mark)))
+        self.app.push_screen(Preview(self.desk, row.address, warning_rows.order_threshold(row.mark)))
 
     def action_send_test(self) -> None:
         """Ask for the address to send the mail to as a test."""
         row = self.table.row
         if row is not None:
-            self.app.push_screen(SendTest(self.desk, row.address, warned.order_mark(row.mark)), self.done)
+            self.app.push_screen(SendTest(self.desk, row.address, warning_rows.order_threshold(row.mark)), self.done)
 
     def action_warn(self) -> None:
         """Ask whether to warn once more. The mail is sent even if the owner was warned a short time ago."""
         row = self.table.row
         if row is not None:
             account = self.desk.accounts.rows.get(row.address) or AccountRow(row.address, row.limit_bytes)
-            mark = warned.order_mark(row.mark)
+            mark = warning_rows.order_threshold(row.mark)
             self.app.push_screen(Warn(self.desk, [account], mark=mark, source=AGAIN), self.done)

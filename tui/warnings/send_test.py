@@ -15,7 +15,7 @@ from mailquota.tui.desk.desk import Desk
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.format import Line
 from mailquota.tui.frame.dialog import Dialog
-from mailquota.tui.warnings import rows as warned
+from mailquota.tui.warnings import rows as warning_rows
 from mailquota.tui.widgets.background import background
 from mailquota.tui.widgets.field import Field
 from mailquota.tui.widgets.painted import Painted
@@ -41,7 +41,7 @@ class SendTest(Dialog[Line | None]):
     def on_mount(self) -> None:
         """Show whose warning would be sent."""
         name = fmt.literal(self._address, self.desk.glyphs)
-        about = warned.mark_words(self._mark, self.desk.context())
+        about = warning_rows.threshold_words(self._mark, self.desk.context())
         self.query_one("#who", Painted).paint(
             [(("The warning of ", "quiet"), (name, "strong"), (f", {about}", "quiet"))]
         )
@@ -69,7 +69,9 @@ class SendTest(Dialog[Line | None]):
         if result.error:
             self._fail(result.error)
         else:
-            words = f"Test to {fmt.literal(to, self.desk.glyphs)}: {warned.outcome(result, self.desk.context())[0]}"
+            words = (
+                f"Test to {fmt.literal(to, self.desk.glyphs)}: {warning_rows.outcome(result, self.desk.context())[0]}"
+            )
             self.dismiss(((words, "good"),))
 
     def _fail(self, reason: str) -> None:

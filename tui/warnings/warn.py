@@ -21,7 +21,7 @@ from mailquota.tui.desk.desk import Desk
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.format import Line
 from mailquota.tui.frame.dialog import MANY, Dialog
-from mailquota.tui.warnings import rows as warned
+from mailquota.tui.warnings import rows as warning_rows
 from mailquota.tui.warnings.preview import ask_preview, preview_lines
 from mailquota.tui.widgets.background import background
 from mailquota.tui.widgets.field import Field
@@ -128,9 +128,9 @@ class Warn(Dialog[Line | None]):
             return
         context = self.desk.context()
         if len(results) > 1:
-            self._end(list(warned.outcomes(results, context)))
+            self._end(list(warning_rows.outcomes(results, context)))
             return
-        words, style = warned.outcome(results[0], context)
+        words, style = warning_rows.outcome(results[0], context)
         if results[0].error:
             self._try_again(words)
         else:

@@ -58,7 +58,7 @@ def test_the_preview_of_many_sums() -> None:
     made = proposal("2G", FULL, HALF)
     assert "granted 9 GiB → 4 GiB" in shown(made)
     assert "■ 2 over" in shown(made)
-    assert made.under_use == 1
+    assert made.below_usage == 1
 
 
 def test_relative_sizes_may_be_impossible_for_some() -> None:

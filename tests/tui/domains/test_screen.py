@@ -99,7 +99,7 @@ def texts(domain: Domain, disk: int | None, width: int = 199) -> str:
 def test_accounts_without_a_limit_are_counted_apart() -> None:
     """Their use is used, but no share of what is granted."""
     found = counted([AccountRow("a@x", 100 * GIB, 50 * GIB), AccountRow("b@x", None, 70 * GIB)]).by_name["x"]
-    assert (found.used, found.held, found.granted, found.unlimited) == (120 * GIB, 50 * GIB, 100 * GIB, 1)
+    assert (found.used, found.used_of_granted, found.granted, found.unlimited) == (120 * GIB, 50 * GIB, 100 * GIB, 1)
     text = texts(found, 50 * GIB)
     for words in ("120 GiB", "100 GiB", "50 %", "200 %"):
         assert words in text

@@ -13,7 +13,7 @@ from mailquota.core.control.results import Preview, WarningRow, WarnResult
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.glyphs import ASCII, UNICODE
 from mailquota.tui.draw.grid import Context, arrange, cells
-from mailquota.tui.warnings import rows as warned
+from mailquota.tui.warnings import rows as warning_rows
 from mailquota.tui.warnings.screen import WarningsScreen
 from tests.tui import past, world
 from tests.tui.fake_engine import FakeEngine
@@ -61,7 +61,7 @@ def sent(stage: Stage) -> list[tuple[list[str], str, str]]:
 
 def text(row: WarningRow, context: Context = CONTEXT) -> str:
     """A line of the table."""
-    line = cells(row, arrange(warned.COLUMNS, 199, warned.LEAD), context, warned.lead(row, context))
+    line = cells(row, arrange(warning_rows.COLUMNS, 199, warning_rows.LEAD), context, warning_rows.lead(row, context))
     return "".join(part for part, _look in line)
 
 
@@ -91,7 +91,7 @@ def test_a_warning_in_words(row: WarningRow, words: list[str]) -> None:
 )
 def test_marks_as_orders_have_them(mark: str, order: str) -> None:
     """What an order can't name is the present state."""
-    assert warned.order_mark(mark) == order
+    assert warning_rows.order_threshold(mark) == order
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_marks_as_orders_have_them(mark: str, order: str) -> None:
 )
 def test_what_an_order_did_in_words(result: WarnResult, words: str) -> None:
     """Of one account."""
-    assert warned.outcome(result, CONTEXT)[0] == words
+    assert warning_rows.outcome(result, CONTEXT)[0] == words
 
 
 def test_what_was_sent_within_a_day_is_not_claimed_beyond_the_list() -> None:
@@ -121,7 +121,7 @@ def test_what_was_sent_within_a_day_is_not_claimed_beyond_the_list() -> None:
         ([warning(1, at=world.NOW)] * 500, "500+ sent within"),
         ([*[warning(1)] * 499, warning(2000)], "499 sent within"),
     ):
-        shown = [text for tile in warned.totals(rows, status, CONTEXT) for text, _look in tile.line]
+        shown = [text for tile in warning_rows.totals(rows, status, CONTEXT) for text, _look in tile.line]
         assert words in "".join(shown)
 
 
