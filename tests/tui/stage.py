@@ -10,6 +10,7 @@ from typing import Any
 
 from textual.events import Paste
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from mailquota.core.base.model import AccountRow
 from mailquota.tui.accounts.screen import AccountsScreen
@@ -69,7 +70,12 @@ class Driven:
         await self.press(*("space" if char == " " else char for char in text))
 
     async def paste(self, text: str) -> None:
-        """Put a text into the focused field as one event; it replaces what is selected there."""
+        """Put a text into the focused field as one event; it replaces what is selected there.
+
+        Unlike a key, the event does not wait for the keys before it, nor for a dialog that they open.
+        """
+        app = self.app
+        await self.until(lambda: not app._keys and app._is_free() and isinstance(app.focused, Input), "has a field")
         self.app.post_message(Paste(text))
         await self.pilot.pause()
 
