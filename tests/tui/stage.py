@@ -25,7 +25,7 @@ DEADLINE = 10.0  # seconds that a condition may take to come true
 
 
 def screen_lines(app: MailquotaApp) -> list[str]:
-    """What is on the screen. Textual has no public call for it; this is the only place that reaches inside."""
+    """The lines of the screen. Textual has no public call for them; only this function reaches inside."""
     return [strip.text for strip in app.screen._compositor.render_strips()]
 
 
@@ -36,7 +36,7 @@ def start_tasks_as_textual_does() -> None:
 
 
 class Driven:
-    """A console that runs, whatever its engine is."""
+    """A running console, on any engine, with its Pilot."""
 
     def __init__(self, app: MailquotaApp, pilot: Pilot[Outcome]) -> None:
         self.app = app
@@ -61,7 +61,7 @@ class Driven:
         return "\n".join(self.lines())
 
     async def press(self, *keys: str) -> None:
-        """Keys, and what follows from them."""
+        """Press keys, and wait until they were handled."""
         await self.pilot.press(*keys)
         await self.pilot.pause()
 
@@ -109,7 +109,7 @@ class Driven:
 
 
 class Stage(Driven):
-    """On a fake engine, with a clock that is stepped."""
+    """A running console on a fake engine, with clocks that only the test moves."""
 
     def __init__(self, app: MailquotaApp, engine: FakeEngine, pilot: Pilot[Outcome], time_now: list[float]) -> None:
         super().__init__(app, pilot)
@@ -117,18 +117,18 @@ class Stage(Driven):
         self._time = time_now
 
     def set_back(self, seconds: float) -> None:
-        """Turn the clock on the wall, here and at the engine; no time goes by."""
+        """Set the wall clock of console and engine back; the steady clock stays."""
         self._time[1] += seconds
         self.app._tick()
 
     def pass_time(self, seconds: float) -> None:
-        """Step the clock, and let the console notice."""
+        """Move both clocks on, and let the console notice."""
         self._time[0] += seconds
         self.app._tick()
 
 
 def make_app(connect: Connect, **options: Any) -> MailquotaApp:
-    """A console as on a good terminal."""
+    """A console as on a terminal with Unicode and all colours."""
     with environment("TERM", "xterm-256color"), environment("COLORTERM", "truecolor"):
         return MailquotaApp(connect, **options)
 
