@@ -195,7 +195,7 @@ class EditLimit(Dialog[Line | None]):
         if self._text and (proposal is None or proposal.text != self._text):
             self._move(Event.HURRIED)
             return
-        if proposal is None or self._stage is Stage.SENDING:
+        if proposal is None or self._stage in {Stage.SENDING, Stage.PARTLY_SET}:
             return
         if proposal.impossible:
             self.message(proposal.errors[0])
