@@ -1,4 +1,4 @@
-"""The console: always a client of an engine, embedded in this process or attached to one elsewhere."""
+"""The console's Textual app. It is always a client of an engine, in this process or in another one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from mailquota.tui.desk.examining import Examine, Examining
 from mailquota.tui.desk.link import Connect, Link
 from mailquota.tui.desk.modes import MODES
 from mailquota.tui.desk.session import Session
-from mailquota.tui.desk.tiles import Place
+from mailquota.tui.desk.tiles import ConsoleKind
 from mailquota.tui.doctor.screen import DoctorScreen
 from mailquota.tui.domains.screen import DomainsScreen
 from mailquota.tui.draw.glyphs import ASCII, UNICODE
@@ -53,11 +53,11 @@ EXAMINED_AFTER = 2.0  # seconds; the accounts come first
 
 
 class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
-    """Modes, theme and the keys that work everywhere."""
+    """Screens, themes, and the keys that work on every screen."""
 
     DEFAULT_MODE = "accounts"
     BINDINGS: ClassVar[list[BindingType]] = [
-        # Not in the foot: the rule with the name of the screen has them all.
+        # Not in the foot: the title rule of each screen has these keys.
         *(Binding(mode.key, f"show_mode('{mode.name}')", mode.title, show=False, tooltip=mode.about) for mode in MODES),
         Binding("question_mark", "help", "Help", tooltip="all keys and the filter language"),
         Binding("ctrl+p", "command_palette", "Palette", priority=True, tooltip="every action by name"),
@@ -80,7 +80,7 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        with terminal.environment("NO_COLOR", "1" if no_color else None):  # read by Textual while it is made
+        with terminal.environment("NO_COLOR", "1" if no_color else None):  # read by Textual's constructor
             super().__init__(terminal.ConsoleDriver, theme.styles(), ansi_color=True if no_color else None)
         self.animation_level = "none"
         for each in theme.THEMES:
@@ -89,18 +89,18 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         glyphs = ASCII if ascii_only else UNICODE
         ScrollBar.renderer = thin_scrollbar(glyphs)
         session = Session()
-        # The news by call_later: a fault of a screen is then the app's, and not the loop's to swallow.
-        link = Link(connect, session, lambda: self.call_later(self._news), clock, steady)
-        place = Place(embedded, demo, read_only)
-        self.desk = Desk(session, link, glyphs, clock, steady, place, Examining(examine, clock))
+        # By call_later, so that an exception in a screen ends the app; in a callback of the loop it is only logged.
+        link = Link(connect, session, lambda: self.call_later(self._changed), clock, steady)
+        kind = ConsoleKind(embedded=embedded, demo=demo, read_only=read_only)
+        self.desk = Desk(session, link, glyphs, clock=clock, steady=steady, kind=kind, doctor=Examining(examine, clock))
         self.leaving = Leaving(self, self.desk)
         self._shown = shown
-        self._homes: list[Screen[Any]] = []  # of the modes that were looked at
+        self._homes: list[Screen[Any]] = []  # the list screens that were shown so far
         for name, make in SCREENS.items():
             self.add_mode(name, partial(self._home, make))
 
     def on_mount(self) -> None:
-        """Connect, and let time pass."""
+        """Connect to the engine, start the clock, and watch for the end of the terminal."""
         self.run_worker(self.desk.link.run(), name="link")
         self.set_interval(1.0, self._tick)
         self.set_timer(EXAMINED_AFTER, self._examine)
@@ -109,22 +109,22 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
                 asyncio.get_running_loop().add_signal_handler(number, self.leaving.terminal_lost)
 
     def on_ready(self) -> None:
-        """The first screen is there; tell so once it was drawn."""
+        """Tell the caller once the first screen was drawn."""
         self.call_after_refresh(self._shown)
 
     def clear_selection(self) -> None:
-        """Also where no screen is there yet.
+        """Do nothing while there is no screen yet.
 
-        From Python 3.12 on Textual starts tasks eagerly. Then the field of the first screen is mounted, and asks for
-        this, before that screen is on the stack (Textual's issue 6444).
+        From Python 3.12 on Textual starts tasks eagerly. The field of the first screen is then mounted, and calls this,
+        before that screen is on the stack (Textual's issue 6444).
         """
         with contextlib.suppress(ScreenStackError):
             super().clear_selection()
 
     @work(name="doctor")
     async def _examine(self) -> None:
-        """What is wrong is told without being asked for: beside the name of the Doctor screen."""
-        with contextlib.suppress(MailquotaError):  # that screen says why
+        """Show the number of failed checks beside the name of the Doctor screen, without waiting for its key."""
+        with contextlib.suppress(MailquotaError):  # the Doctor screen shows the reason
             await self.desk.doctor.once()
             self.desk.session.faults = self.desk.doctor.failed
 
@@ -133,42 +133,42 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         self._homes.append(screen)
         return screen
 
-    def _informed(self) -> list[LiveScreen]:
-        """Nobody any more while the app ends: screens lose their parts then."""
+    def _live_screens(self) -> list[LiveScreen]:
+        """All screens that follow the engine; none while the app ends, as screens lose their widgets then."""
         screens = dict.fromkeys([*self._homes, *self.screen_stack]) if self.is_running else {}
         return [screen for screen in screens if isinstance(screen, LiveScreen)]
 
-    def _news(self) -> None:
+    def _changed(self) -> None:
         changes = self.desk.session.drain()
-        for screen in self._informed():
+        for screen in self._live_screens():
             screen.arrived(changes)
 
     def _tick(self) -> None:
         self.desk.link.listen()
-        for screen in self._informed():
+        for screen in self._live_screens():
             screen.tick()
         if not self.is_headless and terminal.stdin_hung_up():
             self.leaving.terminal_lost()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """No themes without colours, and no key to where one is."""
+        """Turn off the theme key without colours, and the key of the screen that is shown."""
         if action == "show_mode":
             return parameters != (self.current_mode,) or sum(not screen.is_modal for screen in self.screen_stack) > 1
         return not (action == "next_theme" and self.no_color)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Every action of the screen by name, and the themes."""
+        """The commands of the palette: every action of the screen by name, and the themes."""
         yield from commands_of(self, screen, self.desk.glyphs)
         for each in () if self.no_color else theme.THEMES:
             yield SystemCommand(f"Theme: {each.name}", "change the colours", partial(self.use_theme, each.name))
 
     def action_command_palette(self) -> None:
-        """Not over a dialog: the screen's actions are not for there."""
+        """Open the palette, except over a dialog, which has no such actions."""
         if not self.screen.is_modal:
             self.push_screen(CommandPalette(placeholder="Type a part of what you want to do"))
 
     async def action_show_mode(self, mode: str) -> None:
-        """Another screen; back to the list from what was opened on it."""
+        """Show a screen; if it is shown already, close what was opened above its list."""
         if mode == self.current_mode:
             await self._back_to_list()
         else:
@@ -190,19 +190,19 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         self.push_screen(CardScreen(self.desk, event.account))
 
     def action_help(self) -> None:
-        """All keys."""
+        """Show the keys of this screen."""
         self.push_screen(HelpScreen(self.desk, self.screen))
 
     def action_next_theme(self) -> None:
-        """Dark, light, the terminal's own."""
+        """Change from dark to light to the terminal's own colours."""
         self.use_theme(theme.after(self.theme))
 
     def use_theme(self, name: str) -> None:
-        """From now on."""
+        """Use the theme of this name from now on."""
         self.theme = name
 
     def action_leave(self) -> None:
-        """Ask, or go."""
+        """Quit, after a question if the engine is in this process."""
         self.leaving.ask()
 
 
@@ -217,7 +217,7 @@ def run_console(
     mouse: bool = True,
     shown: Callable[[], object] = lambda: None,
 ) -> Outcome:
-    """Run the console on this terminal until it is left. Raises ConsoleFailedError for a fault of its own.
+    """Run the console on this terminal until it is quit. Raises ConsoleFailedError for a fault of the console itself.
 
     ``shown`` is called once the first screen was drawn.
     """

@@ -1,10 +1,11 @@
-"""The command ``mailquota``: the console, and the door to all other commands, which never import Textual.
+"""The command ``mailquota``: opens the console, or runs another command, which never imports Textual.
 
-The console attaches to the engine that answers on the control socket. Where none does, it has one of its own in a
-thread, which starts while Textual is imported; what keeps an engine from starting is told before a screen opens.
-However the screen ends, the engine is looked after here: handed over, stopped, or kept going without a screen where
-the terminal, or the console, is gone and nobody else would answer Postfix. A console that fails before its first
-screen was drawn takes its engine along: nobody asked it before, and nobody would know that it runs.
+The console attaches to the engine that answers on the control socket. If none does, it starts one in a thread of its
+own process while Textual is imported; an error of that start is reported before a screen opens.
+
+Whatever ends the screen, the engine goes on where Postfix needs it: it is handed over or stopped as the operator chose,
+and handed over, or kept without a screen, if the terminal or the console failed. Only a console that fails before its
+first screen was drawn stops its engine: Postfix did not depend on it yet, and it would go on unnoticed.
 """
 
 from __future__ import annotations
@@ -42,12 +43,12 @@ _LEFT_BEHIND = (signal.SIGCONT, signal.SIGTSTP, signal.SIGWINCH)  # by Textual, 
 
 
 def main() -> int:
-    """The entry point; returns the exit code."""
+    """Run the command line; returns the exit code."""
     return run(sys.argv[1:], open_console)
 
 
 def open_console(common: Common, demo: int | None) -> int:
-    """Attached, with an engine of its own, or in a throwaway world of ``demo`` accounts."""
+    """Open the console: attached to an engine, with its own engine, or on a demo world of ``demo`` accounts."""
     if demo is not None:
         return _show_demo(common, demo)
     config = common.load()
@@ -55,7 +56,7 @@ def open_console(common: Common, demo: int | None) -> int:
 
 
 async def _engine_answers(config: Config) -> bool:
-    """Whether one is there that takes us; UnreachableError where it does not."""
+    """Whether an engine accepts this console. Raises UnreachableError if one is there and does not."""
     from mailquota.core.commands.session import find_engine
 
     found = await find_engine(config, _CLIENT, read_only=True)
@@ -90,7 +91,7 @@ def _embed(common: Common, config: Config) -> int:
         engine.wait()
         _finish(engine, _run_screen(common, _connect_to(engine, common), config, embedded=True, shown=shown.set))
     except Exception:
-        if shown.is_set():  # whatever it was that the console died of, mail comes in
+        if shown.is_set():  # Postfix uses this engine already
             _keep_enforcing(engine)
         elif engine.running:
             complain("the console did not start, so its policy server was stopped again")
@@ -110,12 +111,12 @@ def _finish(engine: Embedded, outcome: Outcome) -> None:
 
 
 def _keep_enforcing(engine: Embedded) -> None:
-    """There is no screen any more: hand over, as leaving it does by default, else go on without one."""
+    """The screen is gone: hand the engine over to a process of its own, else keep it running in this one."""
     ended = _end_by_order()
     try:
         pid = engine.hand_over()
     except MailquotaError as error:
-        if engine.handed_over:  # the screen had ordered it before it ended
+        if engine.handed_over:  # by an order of the screen, before it ended
             return
         text = f"{error}; the policy server goes on in this process until it is terminated"
         log.error("%s", text)
@@ -126,7 +127,7 @@ def _keep_enforcing(engine: Embedded) -> None:
 
 
 def _end_by_order() -> threading.Event:
-    """Set once somebody ends us. The terminal may go at any moment, which is a SIGHUP and a SIGCONT."""
+    """An event that is set by SIGTERM or SIGINT. The terminal may be gone, so SIGHUP is ignored."""
     ended = threading.Event()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in _LEFT_BEHIND:

@@ -22,7 +22,7 @@ from tests.tui.places import Place
 def place(
     request: pytest.FixtureRequest, small_world: SmallWorld, patient: None, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Place]:
-    """One after the other."""
+    """A console with its own engine; then one that is attached to an engine of another process."""
     for name in ("log_detached", "log_nowhere"):  # they would take the log away from pytest
         monkeypatch.setattr(command, name, lambda *_: None)
     attached = request.param == "attached"
@@ -32,13 +32,13 @@ def place(
 
 @pytest.fixture
 def line(small_world: SmallWorld) -> CommandLine:
-    """No engine runs."""
+    """A command line over a small world in which no engine runs."""
     return CommandLine(small_world)
 
 
 @pytest.fixture
 def handing_over(line: CommandLine) -> Iterator[CommandLine]:
-    """The same; an engine that was left behind is ended afterwards."""
+    """A command line; an engine that it leaves running is ended afterwards."""
     yield line
     if line("status").returncode == 0:
         pid = engine_pid(line)

@@ -53,7 +53,7 @@ class Place:
         async def guarded(driven: Driven) -> None:
             """What the scene finds wrong is no fault of the console."""
             try:
-                assert driven.app.desk.place.embedded is not self.attached
+                assert driven.app.desk.kind.embedded is not self.attached
                 await scene(driven)
             except AssertionError as error:
                 failed.append(error)

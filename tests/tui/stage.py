@@ -8,7 +8,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from textual.events import Paste
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from mailquota.core.base.model import AccountRow
 from mailquota.tui.accounts.screen import AccountsScreen
@@ -23,7 +25,7 @@ DEADLINE = 10.0  # seconds that a condition may take to come true
 
 
 def screen_lines(app: MailquotaApp) -> list[str]:
-    """What is on the screen. Textual has no public call for it; this is the only place that reaches inside."""
+    """The lines of the screen. Textual has no public call for them; only this function reaches inside."""
     return [strip.text for strip in app.screen._compositor.render_strips()]
 
 
@@ -34,7 +36,7 @@ def start_tasks_as_textual_does() -> None:
 
 
 class Driven:
-    """A console that runs, whatever its engine is."""
+    """A running console, on any engine, with its Pilot."""
 
     def __init__(self, app: MailquotaApp, pilot: Pilot[Outcome]) -> None:
         self.app = app
@@ -59,13 +61,23 @@ class Driven:
         return "\n".join(self.lines())
 
     async def press(self, *keys: str) -> None:
-        """Keys, and what follows from them."""
+        """Press keys, and wait until they were handled."""
         await self.pilot.press(*keys)
         await self.pilot.pause()
 
     async def type(self, text: str) -> None:
-        """Letters into a field."""
+        """Put a text into the focused field key by key, for tests that are about typing; ``paste`` takes less time."""
         await self.press(*("space" if char == " " else char for char in text))
+
+    async def paste(self, text: str) -> None:
+        """Put a text into the focused field as one event; it replaces what is selected there.
+
+        Unlike a key, the event does not wait for the keys before it, nor for a dialog that they open.
+        """
+        app = self.app
+        await self.until(lambda: not app._keys and app._is_free() and isinstance(app.focused, Input), "has a field")
+        self.app.post_message(Paste(text))
+        await self.pilot.pause()
 
     async def until(self, true: Callable[[], object], what: str = "") -> None:
         """Wait for a condition, with a deadline."""
@@ -97,7 +109,7 @@ class Driven:
 
 
 class Stage(Driven):
-    """On a fake engine, with a clock that is stepped."""
+    """A running console on a fake engine, with clocks that only the test moves."""
 
     def __init__(self, app: MailquotaApp, engine: FakeEngine, pilot: Pilot[Outcome], time_now: list[float]) -> None:
         super().__init__(app, pilot)
@@ -105,18 +117,18 @@ class Stage(Driven):
         self._time = time_now
 
     def set_back(self, seconds: float) -> None:
-        """Turn the clock on the wall, here and at the engine; no time goes by."""
+        """Set the wall clock of console and engine back; the steady clock stays."""
         self._time[1] += seconds
         self.app._tick()
 
     def pass_time(self, seconds: float) -> None:
-        """Step the clock, and let the console notice."""
+        """Move both clocks on, and let the console notice."""
         self._time[0] += seconds
         self.app._tick()
 
 
 def make_app(connect: Connect, **options: Any) -> MailquotaApp:
-    """A console as on a good terminal."""
+    """A console as on a terminal with Unicode and all colours."""
     with environment("TERM", "xterm-256color"), environment("COLORTERM", "truecolor"):
         return MailquotaApp(connect, **options)
 

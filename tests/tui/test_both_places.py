@@ -11,7 +11,7 @@ from tests.tui.stage import Driven
 async def go_to(console: Driven, address: str) -> None:
     """Filter until only one account is left, which is measured."""
     await console.press("slash")
-    await console.type(address.partition("@")[0])
+    await console.paste(address.partition("@")[0])
     await console.press("enter")
     await console.until(lambda: console.order == [address], f"only {address}")
     await console.until(lambda: console.row.used_bytes is not None, "is measured")
@@ -25,7 +25,7 @@ def test_an_edited_limit_is_in_the_database_and_enforced(place: Place) -> None:
         assert ask(place.world.policy_socket, FULL) == OVERQUOTA
         await console.press("e")
         await console.sees("Edit limit")
-        await console.type("20000")
+        await console.paste("20000")
         await console.press("enter")
         await console.sees(f"The limit of {FULL} is now")
         assert place.world.limit_of(FULL) == 20000

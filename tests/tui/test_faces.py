@@ -101,7 +101,7 @@ def test_a_message_goes_though_the_clock_is_set_back() -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.press("e")
-        await stage.type("200M")
+        await stage.paste("200M")
         await stage.press("enter")
         await stage.sees("is now 200 MiB")
         stage.set_back(86400.0)
@@ -120,7 +120,7 @@ def test_read_only_has_no_keys_that_change_anything() -> None:
         await stage.press("e", "r", "t")
         assert len(stage.app.screen_stack) == 1
         await stage.press("enter")
-        await stage.sees("Aliases that lead here")
+        await stage.sees("Aliases of this mailbox")
         assert [type(order).__name__ for order in stage.engine.orders] == ["GetDetails"]
 
     play(scene, rows=FIVE, read_only=True)

@@ -21,7 +21,7 @@ def test_each_screen_over_a_world_with_a_past(tmp_path: Path) -> None:
     try:
         terminal.wait_for("john@example.org")
         terminal.keys("Enter")
-        terminal.wait_for("Use over 90 days")
+        terminal.wait_for("Usage over 90 days")
         terminal.wait_for("█████")
         terminal.keys("End")
         terminal.wait_for("Last changes")

@@ -65,7 +65,7 @@ def account(number: int, rng: random.Random, now: float = NOW) -> AccountRow:
 
 
 def accounts(count: int, seed: int = 1, now: float = NOW) -> list[AccountRow]:
-    """``count`` of them."""
+    """``count`` made-up accounts."""
     rng = random.Random(seed)
     return [account(number, rng, now) for number in range(count)]
 
@@ -88,7 +88,7 @@ def decision(rng: random.Random, rows: list[AccountRow], now: float) -> Decision
 
 
 def status(rows: list[AccountRow], **changes: object) -> Status:
-    """What the head shows."""
+    """The status of an engine with these accounts; ``changes`` replaces fields of it."""
     levels = [row.level for row in rows]
     used = sum(row.used_bytes or 0 for row in rows)
     granted = sum(row.limit_bytes or 0 for row in rows)

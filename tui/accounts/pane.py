@@ -28,13 +28,13 @@ from mailquota.tui.widgets.filter_line import FilterLine
 from mailquota.tui.widgets.table_header import TableHeader
 from mailquota.tui.widgets.title_rule import TitleRule
 
-FRAME_SECONDS = 0.03  # until a change of the header is on the screen
-PAUSE_SECONDS = 0.002  # a key passes through some ten turns of the loop; one between two slices would not do
+FRAME_SECONDS = 0.03  # until the header that a key changed is on the screen
+PAUSE_SECONDS = 0.002  # a key takes about ten turns of the loop, so one turn (0 s) between two slices is not enough
 WATCH_SECONDS = 0.3
 
 
 class AccountsPane(Vertical):
-    """Another order or filter is made in slices, so that keys go on working at 100,000 accounts."""
+    """Another order or filter is made in slices, so that keys are handled meanwhile, even with 100,000 accounts."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter", tooltip="show only some accounts"),
@@ -54,28 +54,27 @@ class AccountsPane(Vertical):
         super().__init__(id="pane")
         self.desk = desk
         self.accounts = desk.accounts
-        self.table = AccountTable(self.accounts, desk.look)
+        self.table = AccountTable(self.accounts, desk.context)
         self._title = TitleRule()
         self._filter_line = FilterLine("text  @domain  >80%  over  near  trash>1G  !word", desk.glyphs, id="filter")
         self._header = TableHeader(desk.glyphs)
         self._watch_timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
-        """From the top down."""
         yield self._title
         yield self._filter_line
         yield self._header
         yield self.table
 
     def targets(self) -> list[AccountRow]:
-        """What keys act on: the marked accounts, else the one under the cursor."""
+        """The marked accounts; if none is marked, the one under the cursor."""
         row = self.table.row
         return self.accounts.marked() or ([row] if row is not None else [])
 
     # ---- drawing
 
     def take(self, changes: Changes) -> None:
-        """Rows that came."""
+        """Take the changes into the list."""
         now = self.desk.clock()
         if changes.snapshot is not None:
             self.accounts.replace(changes.snapshot, now)
@@ -85,11 +84,11 @@ class AccountsPane(Vertical):
             self.table.reload()
 
     def show(self) -> None:
-        """Draw what differs."""
-        look, session = self.desk.look(), self.desk.session
-        self._title.paint([captions.title(self.accounts, session, self.size.width, look)])
+        """Draw all parts; each sends only the lines that differ."""
+        context, session = self.desk.context(), self.desk.session
+        self._title.paint([captions.title(self.accounts, session, self.size.width, context)])
         self._show_header()
-        self.table.notice = captions.notice(self.accounts, session, self.table.cells, look)
+        self.table.notice = captions.notice(self.accounts, session, self.table.cells, context)
         self.table.redraw()
 
     def _show_header(self) -> None:
@@ -106,9 +105,9 @@ class AccountsPane(Vertical):
             self._watch_timer = self.set_timer(WATCH_SECONDS, self.tell_visible)
 
     def tell_visible(self) -> None:
-        """Those on the screen are measured each second."""
+        """Have the engine measure the accounts on the screen each second."""
         self._watch_timer = None
-        if is_seen(self.screen):  # else another screen has accounts of its own to watch
+        if is_seen(self.screen):  # else the accounts of another screen are watched
             self.desk.link.watch(self.table.on_screen())
 
     # ---- which and in what order
@@ -120,7 +119,7 @@ class AccountsPane(Vertical):
 
     @background(exclusive=True, group="arrange")
     async def _arrange(self) -> None:
-        """Keys go first between the slices, and the key that asked is answered before."""
+        """Make the wanted view slice by slice. Keys are handled between the slices, and before the first."""
         if len(self.accounts.rows) > SLICE:
             await asyncio.sleep(FRAME_SECONDS)
         for _slice in self.accounts.arrange(self.desk.clock()):
@@ -137,7 +136,7 @@ class AccountsPane(Vertical):
         self._say_found()
 
     def _read(self, text: str) -> Filter | None:
-        """The filter; None after saying why it can't be read."""
+        """The filter; None if the text is not valid, and the line then says why."""
         try:
             return parse_filter(text)
         except UsageError as error:
@@ -145,25 +144,25 @@ class AccountsPane(Vertical):
             return None
 
     def _say_found(self) -> None:
-        """How many there are, unless another text that can't be read stands there by now."""
+        """Show how many accounts match, unless the text was changed meanwhile to one that is not valid."""
         if not self.has_class("-filtering") or self._read(self._filter_line.text) is not None:
             self._filter_line.say(fmt.plural(len(self.accounts), "account"), "quiet")
 
     @on(FilterLine.Typed)
     def _typed(self, event: FilterLine.Typed) -> None:
-        """A text that can't be read changes nothing."""
+        """Filter by the text; one that is not valid changes nothing."""
         found = self._read(event.text)
         if found is not None:
             self._want(filter=found if found.words else None)
 
     def narrow(self, text: str) -> None:
-        """Show what this filter finds, as if it had been typed."""
+        """Filter by this text, as if it had been typed."""
         self._close_line()
         self._typed(FilterLine.Typed(text))
 
     @on(FilterLine.Kept)
     def _kept(self) -> None:
-        """The line stays open while it holds what can't be read: nobody is to work on with another filter."""
+        """Close the line. It stays open with a text that is not valid: the list would not match it."""
         if self._read(self._filter_line.text) is not None:
             self._close_line()
 
@@ -174,24 +173,24 @@ class AccountsPane(Vertical):
 
     @on(FilterLine.Cleared)
     def action_clear_filter(self) -> None:
-        """All accounts again."""
+        """Show all accounts."""
         self._close_line()
         if self.accounts.wanted.filter is not None:
             self._want(filter=None)
 
     def action_sort(self, step: int) -> None:
-        """By the next column that is on the screen."""
+        """Sort by the next (1) or the previous (-1) column that is shown."""
         shown = [place.column for place in self.table.placed]
         now = self.accounts.wanted.column
         at = shown.index(now) if now in shown else 0
         self.sort_by(shown[(at + step) % len(shown)])
 
     def sort_by(self, column: Column[AccountRow], *, inverted: bool = False) -> None:
-        """Show in another order."""
+        """Sort by this column."""
         self._want(column=column, inverted=inverted)
 
     def action_invert(self) -> None:
-        """The other way round."""
+        """Invert the order."""
         self._want(inverted=not self.accounts.wanted.inverted)
 
     @on(TableHeader.Clicked)
@@ -202,11 +201,11 @@ class AccountsPane(Vertical):
     # ---- marks
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Nothing to unmark, no key for it in the foot."""
+        """Offer Unmark only while accounts are marked."""
         return bool(self.accounts.marks) or None if action == "clear_marks" else True
 
     def action_mark(self) -> None:
-        """Mark, and on to the next."""
+        """Mark the account, or unmark it, and move to the next."""
         row = self.table.row
         if row is not None:
             self.accounts.toggle(row.address)
@@ -214,11 +213,11 @@ class AccountsPane(Vertical):
             self._changed()
 
     def action_mark_all(self) -> None:
-        """Everything shown."""
+        """Mark all accounts that match the filter."""
         self.accounts.mark_all()
         self._changed()
 
     def action_clear_marks(self) -> None:
-        """Nothing marked."""
+        """Unmark all accounts."""
         self.accounts.clear_marks()
         self._changed()

@@ -1,4 +1,4 @@
-"""Accounts, the home screen: the table, the account under the cursor, the newest decisions."""
+"""The accounts screen: the table, the account under the cursor, the newest decisions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from mailquota.tui.widgets.painted import Painted
 
 
 class AccountsScreen(ActingScreen):
-    """Keys act on the marked accounts, else on the one under the cursor."""
+    """Keys act on the marked accounts; if none is marked, on the one under the cursor."""
 
     TITLE = "Accounts"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -41,14 +41,13 @@ class AccountsScreen(ActingScreen):
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
         self.pane = AccountsPane(desk)
-        self._head = Head(desk.session, lambda: desk.place, desk.look)
+        self._head = Head(desk.session, lambda: desk.kind, desk.context)
         self._detail = NoteLine(desk.steady)
         self._rule = Painted(id="decisions-rule")
-        self._decisions = DecisionStrip(desk.session, desk.look)
+        self._decisions = DecisionStrip(desk.session, desk.context)
         self._foot = Foot(desk.glyphs)
 
     def compose(self) -> ComposeResult:
-        """From the top down."""
         yield self._head
         yield self.pane
         yield self._detail
@@ -57,11 +56,11 @@ class AccountsScreen(ActingScreen):
         yield self._foot
 
     def on_mount(self) -> None:
-        """The table has the keys."""
+        """Give the keys to the table."""
         self.pane.table.focus()
 
     def on_resize(self) -> None:
-        """Short terminals have no strip of decisions."""
+        """Leave out the newest decisions on low terminals."""
         height = self.app.size.height
         lines = 0 if height < 18 else 3 if height < 30 else 5 if height < 45 else 9
         self.set_class(lines == 0, "-short")
@@ -69,18 +68,18 @@ class AccountsScreen(ActingScreen):
         self.call_after_refresh(self.show)
 
     def on_screen_resume(self) -> None:
-        """What came meanwhile is in the list already."""
+        """Draw the screen. Changes that came meanwhile are in the list already."""
         self.pane.tell_visible()
         self.call_after_refresh(self.show)
 
     def guide(self, glyphs: Glyphs) -> Iterator[Line]:
-        """The filter, limits, levels."""
+        """The filter language, limits, levels."""
         return guide.accounts(glyphs)
 
     # ---- drawing
 
     def arrived(self, changes: Changes) -> None:
-        """News from the engine."""
+        """Take the changes into the list, and draw them if the screen is visible."""
         if not self.is_mounted:
             return
         self.pane.take(changes)
@@ -90,25 +89,25 @@ class AccountsScreen(ActingScreen):
             self.show()
 
     def tick(self) -> None:
-        """Ages grow."""
+        """Draw the ages, which grow."""
         if is_seen(self):
             self.show()
 
     def show(self) -> None:
-        """Draw what differs, everywhere."""
+        """Draw all parts; each sends only the lines that differ."""
         self._head.show()
         self.pane.show()
-        self._rule.paint([captions.decisions_rule(self.desk.session, self.size.width, self.desk.look())])
+        self._rule.paint([captions.decisions_rule(self.desk.session, self.size.width, self.desk.context())])
         self._decisions.show()
         self._show_lower()
 
     @on(AccountsPane.Changed)
     def _show_lower(self) -> None:
         self._foot.show(captions.marks(self.pane.accounts))
-        self._detail.show(captions.detail(self.pane.table.row, self.size.width, self.desk.look()))
+        self._detail.show(captions.detail(self.pane.table.row, self.size.width, self.desk.context()))
 
     def say(self, line: Line) -> None:
-        """A message where the account's line is, for a while or until the cursor moves."""
+        """Show a message in place of the line about the account, for ten seconds or until the cursor moves."""
         self._detail.say(line)
 
     @on(AccountTable.Moved)
@@ -117,21 +116,21 @@ class AccountsScreen(ActingScreen):
         self._show_lower()
 
     def commands(self) -> Iterator[SystemCommand]:
-        """The columns to sort by."""
+        """A command for each column to sort by."""
         for column in COLUMNS:
             yield SystemCommand(f"Sort by {column.title}", "sort the accounts", partial(self.pane.sort_by, column))
 
     # ---- what acts on accounts
 
     def targets(self) -> list[AccountRow]:
-        """The marked accounts, else the one under the cursor."""
+        """The marked accounts; if none is marked, the one under the cursor."""
         targets = self.pane.targets()
         if not targets:
             self.say((("No account here", "quiet"),))
         return targets
 
     def done(self, line: Line | None) -> None:
-        """Say it."""
+        """Show what a dialog did."""
         if line is not None:
             self.say(line)
 
@@ -140,7 +139,7 @@ class AccountsScreen(ActingScreen):
         self.app.push_screen(CardScreen(self.desk, event.row))
 
     def action_copy(self) -> None:
-        """The address, by the terminal's own clipboard (OSC 52)."""
+        """Copy the address with the terminal's clipboard (OSC 52)."""
         row = self.pane.table.row
         if row is not None:
             self.app.copy_to_clipboard(row.address)

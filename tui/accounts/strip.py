@@ -1,4 +1,4 @@
-"""The strip with the newest decisions, newest first."""
+"""The newest decisions below the accounts."""
 
 from __future__ import annotations
 
@@ -6,41 +6,41 @@ from collections.abc import Callable
 from itertools import islice
 
 from mailquota.core.control.results import DecisionRow
-from mailquota.tui.decisions import columns as lanes
+from mailquota.tui.decisions import columns
 from mailquota.tui.desk.session import Session
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.format import Line, Run
-from mailquota.tui.draw.grid import Look
+from mailquota.tui.draw.grid import Context
 from mailquota.tui.widgets.painted import Painted
 
 TIME, VERDICT, SIZE, MICROS, CLIENT = 8, 12, 9, 7, 24  # cells
 
 
-def decision_line(row: DecisionRow, width: int, look: Look) -> Line:
-    """When, what, from whom to whom, how large, how fast; the client's name only where there is room."""
-    glyphs = look.glyphs
-    word, style = lanes.verdict(row, look)
+def decision_line(row: DecisionRow, width: int, context: Context) -> Line:
+    """A decision in one line: time, verdict, sender and recipient, size, duration; the client if there is room."""
+    glyphs = context.glyphs
+    word, style = columns.verdict(row, context)
     runs: list[Run] = [
         (f" {fmt.clock(row.at)}  ", "quiet"),
         (fmt.fit(word, VERDICT, glyphs), style),
         ("  ", "plain"),
     ]
     if width >= 130:
-        text, style = lanes.client(row, look)
+        text, style = columns.client(row, context)
         runs += [(fmt.fit(text, CLIENT, glyphs), style), ("  ", "plain")]
     room = width - fmt.width_of(runs) - SIZE - MICROS - 4
-    runs += _path(row, max(10, room), look)
-    text, style = lanes.size(row, look)
+    runs += _path(row, max(10, room), context)
+    text, style = columns.size(row, context)
     runs.append((fmt.fit(text, SIZE, glyphs, right=True) + "  ", style))
     runs.append((fmt.fit(fmt.micros(row.micros, glyphs), MICROS, glyphs, right=True), "quiet"))
     return tuple(runs)
 
 
-def _path(row: DecisionRow, width: int, look: Look) -> list[Run]:
-    """Sender to recipient, and the mailbox behind an alias; exactly ``width`` cells."""
-    glyphs = look.glyphs
-    sender, _look = lanes.sender(row, look)
-    recipient, _look = lanes.recipient(row, look)
+def _path(row: DecisionRow, width: int, context: Context) -> list[Run]:
+    """The sender, the recipient, and the mailbox behind an alias, in exactly ``width`` cells."""
+    glyphs = context.glyphs
+    sender, _style = columns.sender(row, context)
+    recipient, _style = columns.recipient(row, context)
     tail = fmt.fit(recipient, min(width, fmt.width_of([(recipient, "")])), glyphs)
     arrow = f" {glyphs.arrow} "
     room = width - fmt.width_of([(tail, "")]) - len(arrow)
@@ -52,24 +52,23 @@ def _path(row: DecisionRow, width: int, look: Look) -> list[Run]:
 
 
 class DecisionStrip(Painted):
-    """As many of the newest decisions as there are lines."""
+    """As many of the newest decisions as it has lines."""
 
-    def __init__(self, session: Session, look: Callable[[], Look]) -> None:
+    def __init__(self, session: Session, context: Callable[[], Context]) -> None:
         super().__init__(id="decisions")
         self._session = session
-        self._look = look
+        self._get_context = context
 
     def on_resize(self) -> None:
-        """Other lines fit."""
         self.show()
 
     def show(self) -> None:
-        """Draw what changed."""
-        height, look = self.size.height, self._look()
+        """Draw the lines that differ."""
+        height, context = self.size.height, self._get_context()
         if not height:
             return
         newest = list(islice(reversed(self._session.decisions), height))
-        lines: list[Line] = [decision_line(row, self.size.width, look) for row in newest]
+        lines: list[Line] = [decision_line(row, self.size.width, context) for row in newest]
         if not lines:
             lines = [((" No decisions yet: each request of Postfix appears here.", "quiet"),)]
         self.paint(lines)

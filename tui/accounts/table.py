@@ -12,29 +12,29 @@ from mailquota.core.base.model import AccountRow
 from mailquota.tui.desk import account_columns
 from mailquota.tui.desk.account_list import AccountList
 from mailquota.tui.draw.format import Line
-from mailquota.tui.draw.grid import Look, Placed
+from mailquota.tui.draw.grid import Context, Placed
 from mailquota.tui.widgets.live_table import LiveTable
 
 
 class AccountTable(LiveTable):
-    """Shows what the AccountList has, in its order."""
+    """Shows the accounts of the list in its order."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Card", tooltip="everything about the account", key_display="⏎"),
     ]
 
     class Opened(Message):
-        """Enter or a double click on an account."""
+        """Enter was pressed on an account, or it was double-clicked."""
 
         def __init__(self, row: AccountRow) -> None:
             super().__init__()
             self.row = row
 
-    def __init__(self, accounts: AccountList, look: Callable[[], Look], *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, accounts: AccountList, context: Callable[[], Context], *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.accounts = accounts
         self.placed: tuple[Placed[AccountRow], ...] = ()
-        self._look = look
+        self._get_context = context
 
     @property
     def row(self) -> AccountRow | None:
@@ -47,28 +47,27 @@ class AccountTable(LiveTable):
         return self.accounts.order[top : top + self.size.height]
 
     def count(self) -> int:
-        """How many the filter lets through."""
+        """How many match the filter."""
         return len(self.accounts)
 
     def key_at(self, index: int) -> Hashable | None:
-        """The address."""
+        """The address of the account."""
         row = self.accounts.at(index)
         return row.address if row is not None else None
 
     def find(self, key: Hashable) -> int | None:
-        """By address."""
         return self.accounts.find(cast("str", key))
 
     def line_at(self, index: int) -> Line:
-        """The account with its mark."""
+        """The line of the account, with the sign of a marked one."""
         row = self.accounts.rows[self.accounts.order[index]]
-        return account_columns.cells(row, self.placed, self._look(), marked=row.address in self.accounts.marks)
+        return account_columns.cells(row, self.placed, self._get_context(), marked=row.address in self.accounts.marks)
 
     def lay_out(self) -> None:
-        """As many columns as fit."""
+        """Choose the columns that fit."""
         self.placed = account_columns.arrange(self.cells)
 
     def action_open(self) -> None:
-        """Tell that this account is wanted."""
+        """Post that the card of this account is to be shown."""
         if self.row is not None:
             self.post_message(self.Opened(self.row))

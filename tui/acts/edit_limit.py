@@ -1,9 +1,10 @@
-"""Edit the limit of one account or of all that are marked."""
+"""The dialog that edits the limit of one account, or of all marked ones."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from enum import Enum
 from typing import ClassVar
 
 from textual import on
@@ -27,12 +28,56 @@ from mailquota.tui.widgets.background import background
 from mailquota.tui.widgets.field import Field
 from mailquota.tui.widgets.painted import Painted
 
-LOWEST = 12  # lines of the terminal; below, the fields and the keys need them all
-SLICE = 2000  # accounts between two looks at the keyboard
+LOWEST = 12  # lines of the terminal; on a lower one the usage and limit of the account are left out
+SLICE = 2000  # accounts of the preview that are computed before keys are handled again
+
+
+class Stage(Enum):
+    """How far the edit has come, and so what Enter does."""
+
+    EDITING = "Enter applies the limit if its preview is ready"
+    ENTERED = "Enter was pressed before the preview was ready; it is applied as soon as that is"
+    BELOW_USAGE = "the limit is below the usage; Enter once more sends it"
+    SENDING = "the engine has the order; Enter does nothing"
+    PARTLY_SET = "the engine refused some of the accounts; the dialog can only be closed"
+
+
+class Event(Enum):
+    """What moves an edit from one stage to another."""
+
+    TYPED = "another limit is in the field"
+    CLEARED = "the field of the limit is empty"
+    HURRIED = "Enter, before the preview is ready"
+    PREVIEWED = "the preview is ready"
+    WARNED = "the operator was told that the limit is below the usage"
+    SENT = "the order went to the engine"
+    REFUSED = "the engine set no limit at all"
+    PARTLY_DONE = "the engine set some of the limits"
+
+
+# What is not here leaves the stage as it is: a key that is typed while the engine is at work does not end SENDING.
+_NEXT: dict[tuple[Stage, Event], Stage] = {
+    (Stage.EDITING, Event.HURRIED): Stage.ENTERED,
+    (Stage.EDITING, Event.WARNED): Stage.BELOW_USAGE,
+    (Stage.EDITING, Event.SENT): Stage.SENDING,
+    (Stage.ENTERED, Event.CLEARED): Stage.EDITING,
+    (Stage.ENTERED, Event.PREVIEWED): Stage.EDITING,
+    (Stage.BELOW_USAGE, Event.TYPED): Stage.EDITING,
+    (Stage.BELOW_USAGE, Event.CLEARED): Stage.EDITING,
+    (Stage.BELOW_USAGE, Event.HURRIED): Stage.ENTERED,
+    (Stage.BELOW_USAGE, Event.SENT): Stage.SENDING,
+    (Stage.SENDING, Event.REFUSED): Stage.EDITING,
+    (Stage.SENDING, Event.PARTLY_DONE): Stage.PARTLY_SET,
+}
+
+
+def next_stage(stage: Stage, event: Event) -> Stage:
+    """The stage after ``event``."""
+    return _NEXT.get((stage, event), stage)
 
 
 class EditLimit(Dialog[Line | None]):
-    """The old value is selected, so typing replaces it; Enter applies. Dismissed with what was done."""
+    """The old limit is selected, so typing replaces it; Enter applies it. Dismissed with a line about what was set."""
 
     HEADING = "Edit limit"
     AUTO_FOCUS = "#size"
@@ -44,15 +89,16 @@ class EditLimit(Dialog[Line | None]):
     def __init__(self, desk: Desk, rows: list[AccountRow]) -> None:
         super().__init__(desk)
         self._rows = rows
-        self._confirmed: str | None = None
-        self._proposal: Proposal | None = None
-        self._until: float | None = None  # None: for good
-        self._sent = False
-        self._hurried = False
-        self._partly: Line | None = None  # what was done, and what not: nothing can be done here any more
+        self._stage = Stage.EDITING
+        self._proposal: Proposal | None = None  # None while the preview of what is typed is not ready
+        self._until: float | None = None  # seconds since the epoch; None: for good
+        self._outcome: Line | None = None  # of PARTLY_SET: which limits were set, and which were not
+
+    def _move(self, event: Event) -> None:
+        self._stage = next_stage(self._stage, event)
 
     def body(self) -> Iterable[Widget]:
-        """Who, the fields, what it would mean."""
+        """The accounts, the fields, the preview."""
         limits = {row.limit_bytes for row in self._rows}
         value = fmt.editable_size(limits.pop()) if len(limits) == 1 else ""
         yield Painted(id="who")
@@ -65,7 +111,7 @@ class EditLimit(Dialog[Line | None]):
         yield Painted(id="day")
 
     def on_mount(self) -> None:
-        """The size has the focus."""
+        """Show the accounts, and the preview of the old limit."""
         self._show_who()
         self._preview(self._text)
 
@@ -78,15 +124,15 @@ class EditLimit(Dialog[Line | None]):
         who.paint(lines)
 
     def arrived(self, changes: Changes) -> None:
-        """One account is followed while it fills; what many had when they were marked is good enough for sums."""
+        """Follow the usage of a single account. The sums for several keep the usage of when they were marked."""
         row = changes.row(self._rows[0].address) if len(self._rows) == 1 else None
-        if row is not None and not self._sent and self.is_mounted:
+        if row is not None and self._stage not in {Stage.SENDING, Stage.PARTLY_SET} and self.is_mounted:
             self._rows = [row]
             self._show_who()
-            if self._proposal is not None:  # else it is on its way
+            if self._proposal is not None:  # else the preview is being made, from this row
                 self._proposal = Proposal(self._proposal.text)
                 self._proposal.add(row)
-                self._show_preview(self._proposal.lines(self.desk.look()))
+                self._show_preview(self._proposal.lines(self.desk.context()))
 
     @property
     def _text(self) -> str:
@@ -94,7 +140,7 @@ class EditLimit(Dialog[Line | None]):
 
     @on(Input.Changed, "#size")
     def _typed(self) -> None:
-        self._confirmed = None
+        self._move(Event.TYPED if self._text else Event.CLEARED)
         self._preview(self._text)
 
     @on(Input.Changed, "#until")
@@ -102,7 +148,7 @@ class EditLimit(Dialog[Line | None]):
         self._check_day()
 
     def _check_day(self) -> bool:
-        """Whether the text can be read, and what it means."""
+        """Read the date and show what it means; False if it can not be read."""
         text, now = self.query_one("#until", Input).value.strip(), self.desk.clock()
         try:
             self._until = parse_until(text, now) if text else None
@@ -132,9 +178,10 @@ class EditLimit(Dialog[Line | None]):
             if number % SLICE == 0:
                 await asyncio.sleep(0)
         self._proposal = proposal
-        self._show_preview(proposal.lines(self.desk.look()))
+        self._show_preview(proposal.lines(self.desk.context()))
         self.message(proposal.errors[0] if proposal.impossible else "", "near")
-        if self._hurried:
+        if self._stage is Stage.ENTERED:
+            self._move(Event.PREVIEWED)
             self._apply()
 
     def _show_preview(self, lines: list[Line]) -> None:
@@ -144,10 +191,11 @@ class EditLimit(Dialog[Line | None]):
 
     @on(Input.Submitted)
     def _apply(self) -> None:
-        """Enter, in whatever field; it may come before the preview is there."""
         proposal = self._proposal
-        self._hurried = bool(self._text) and (proposal is None or proposal.text != self._text)
-        if self._sent or proposal is None or self._hurried:
+        if self._text and (proposal is None or proposal.text != self._text):
+            self._move(Event.HURRIED)
+            return
+        if proposal is None or self._stage in {Stage.SENDING, Stage.PARTLY_SET}:
             return
         if proposal.impossible:
             self.message(proposal.errors[0])
@@ -158,12 +206,13 @@ class EditLimit(Dialog[Line | None]):
         elif not self._counted():
             self.message(f"These are {format_count(len(self._rows))} accounts: type the number to confirm.", "near")
             self.set_focus(self.query_one("#count", Input))
-        elif proposal.under_use and self._confirmed != proposal.text:
-            self._confirmed = proposal.text
+        elif proposal.below_usage and self._stage is not Stage.BELOW_USAGE:
+            self._move(Event.WARNED)
             self.message(proposal.warning())
         else:
-            self._sent = True
-            self._send(proposal.text)
+            confirmed = self._stage is Stage.BELOW_USAGE
+            self._move(Event.SENT)
+            self._send(proposal.text, confirmed=confirmed)
 
     def _counted(self) -> bool:
         if len(self._rows) <= MANY:
@@ -171,7 +220,7 @@ class EditLimit(Dialog[Line | None]):
         return self.query_one("#count", Input).value.strip().replace(",", "") == str(len(self._rows))
 
     @background()
-    async def _send(self, size: str) -> None:
+    async def _send(self, size: str, *, confirmed: bool) -> None:
         reason, until = self.query_one("#reason", Input).value.strip(), until_text(self._until) if self._until else ""
         addresses = [row.address for row in self._rows]
         self.message("Setting …" if not self.desk.glyphs.ascii_only else "Setting", "quiet")
@@ -180,33 +229,39 @@ class EditLimit(Dialog[Line | None]):
                 lambda number: SetLimit(number, addresses, size, reason, until), list[SetResult]
             )
         except MailquotaError as error:
-            self._sent = False
-            self.message(str(error))
+            self._refused(size, str(error), confirmed=confirmed)
             return
         failed = failures((result.address, result.error) for result in results)
         if not failed:
             self.dismiss(self._done(results))
         elif len(failed) == len(results):
-            self._sent = False
-            self.message(failure_text(failed, len(results)))
+            self._refused(size, failure_text(failed, len(results)), confirmed=confirmed)
         else:
-            self._stay(failure_text(failed, len(results), "set"))
+            self._partly_set(failure_text(failed, len(results), "set"))
 
-    def _stay(self, text: str) -> None:
-        """Partly done: twice +10% is not what was asked for, so there is nothing left but to read and to close."""
-        self._partly = ((fmt.literal(text, self.desk.glyphs), "near"),)
+    def _refused(self, size: str, reason: str, *, confirmed: bool) -> None:
+        self._move(Event.REFUSED)
+        if confirmed and self._text == size:  # a limit below the usage is confirmed once, however often it is tried
+            self._move(Event.WARNED)
+        self.message(reason)
+
+    def _partly_set(self, text: str) -> None:
+        # Sent again, +10% would be added twice where it was set: the operator can only read and close.
+        self._move(Event.PARTLY_DONE)
+        self._outcome = ((fmt.literal(text, self.desk.glyphs), "near"),)
         for each in self.query(Input):
             each.disabled = True
         self.message(text, "near")
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Cancel while there is something to cancel, then Close."""
-        return {"close": self._partly is None, "finish": self._partly is not None}.get(action, True)
+        """Esc is Cancel; once some limits were set, Esc and Enter are Close."""
+        closing = self._stage is Stage.PARTLY_SET
+        return {"close": not closing, "finish": closing}.get(action, True)
 
     def action_finish(self) -> None:
-        """What was done is said in the list too."""
-        self.dismiss(self._partly)
+        """Close, and hand over which limits were set: the list shows it too."""
+        self.dismiss(self._outcome)
 
     def _done(self, results: list[SetResult]) -> Line:
         if len(results) == 1:
@@ -224,7 +279,7 @@ class EditLimit(Dialog[Line | None]):
 
 def _now(row: AccountRow, desk: Desk) -> Line:
     style = fmt.look_of(row.level)
-    words = f"{format_size(row.used_bytes)} used, " if row.used_bytes is not None else "use not known, "
+    words = f"{format_size(row.used_bytes)} used, " if row.used_bytes is not None else "usage not known, "
     limit = "no limit" if row.limit_bytes is None else f"limit {format_limit(row.limit_bytes)}"
     percent = "" if row.percent is None else f"   {fmt.percent_text(row.percent, desk.glyphs)} {row.level.value}"
     return ((words + limit, "quiet"), (percent, style))

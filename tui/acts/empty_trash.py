@@ -1,4 +1,4 @@
-"""Empty Trash: first the facts, then the question."""
+"""The dialog that empties Trash: it shows what would be removed, then asks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TYPING_SECONDS = 0.3
 
 
 class EmptyTrash(Dialog[Line | None]):
-    """Cancel has the focus. Dismissed with what was removed."""
+    """The focus is on Cancel. Dismissed with a line about what was removed."""
 
     HEADING = "Empty Trash"
     AUTO_FOCUS = "#cancel"
@@ -46,11 +46,11 @@ class EmptyTrash(Dialog[Line | None]):
         self._rows = rows
         self._found: list[TrashResult] | None = None
         self._age: float | None = None
-        self._trouble = ""  # why the last try removed not all
-        self._partly: Line | None = None  # what it removed all the same
+        self._trouble = ""  # why the last try did not remove all
+        self._partly: Line | None = None  # what that try removed
 
     def body(self) -> Iterable[Widget]:
-        """Who, the facts, the age, the question."""
+        """The accounts, what would be removed, the age, the buttons."""
         yield Painted(id="who")
         yield Painted(id="facts")
         yield Field("Older than", id="age", placeholder="everything; or 30d, 2w, 12h")
@@ -61,16 +61,16 @@ class EmptyTrash(Dialog[Line | None]):
             yield Button("Cancel", id="cancel", compact=True)
 
     def on_mount(self) -> None:
-        """Look first."""
+        """Ask the engine what would be removed."""
         self.query_one("#who", Painted).paint([self.who(self._rows)])
-        self._paint([(("Looking …" if not self.desk.glyphs.ascii_only else "Looking", "quiet"),)])
-        self._look()
+        self._paint([(("Counting …" if not self.desk.glyphs.ascii_only else "Counting", "quiet"),)])
+        self._count()
 
     @on(Input.Changed, "#age")
     def _typed(self) -> None:
         self._trouble = ""
         self._forget()
-        self._look(TYPING_SECONDS)
+        self._count(TYPING_SECONDS)
 
     def _forget(self) -> None:
         self._found = None
@@ -79,8 +79,8 @@ class EmptyTrash(Dialog[Line | None]):
     def _order(self, number: int, *, dry_run: bool) -> EmptyTrashOrder:
         return EmptyTrashOrder(number, [row.address for row in self._rows], self._age, dry_run)
 
-    @background(exclusive=True, group="look")
-    async def _look(self, delay: float = 0.0) -> None:
+    @background(exclusive=True, group="count")
+    async def _count(self, delay: float = 0.0) -> None:
         await asyncio.sleep(delay)
         text = self.query_one("#age", Input).value.strip()
         try:
@@ -97,7 +97,7 @@ class EmptyTrash(Dialog[Line | None]):
         self._show(found)
 
     def arrived(self, changes: Changes) -> None:
-        """What would be left follows the account while mail comes in."""
+        """Follow the usage of a single account, from which the usage afterwards is computed."""
         row = changes.row(self._rows[0].address) if len(self._rows) == 1 else None
         if row is not None and self.is_mounted:
             self._rows = [row]
@@ -119,7 +119,7 @@ class EmptyTrash(Dialog[Line | None]):
 
     @on(Button.Pressed, "#cancel")
     def action_close(self) -> None:
-        """What a try removed is said in the list, though it was not all."""
+        """Close, and hand over what was removed by a try that failed for some accounts."""
         self.dismiss(self._partly)
 
     @on(Button.Pressed, "#empty")
@@ -154,22 +154,22 @@ class EmptyTrash(Dialog[Line | None]):
         self._look_again(text)
 
     def _look_again(self, trouble: str) -> None:
-        """So that it can be tried again, with what is there now."""
+        """Show the reason, and ask what would be removed now, so that it can be tried again."""
         self._trouble = trouble
         self.message(trouble)
         self.set_focus(self.query_one("#cancel"))
-        self._look()
+        self._count()
 
 
 def removed(done: list[TrashResult], desk: Desk) -> str:
-    """Whose, how much."""
+    """How many messages and bytes were removed, and from which account."""
     messages, size = sum(result.messages for result in done), sum(result.bytes for result in done)
     whose = fmt.literal(done[0].address, desk.glyphs) if len(done) == 1 else fmt.plural(len(done), "account")
     return f"{whose}: {fmt.plural(messages, 'message')} ({format_size(size)}) removed from Trash"
 
 
 def facts(rows: list[AccountRow], found: list[TrashResult], desk: Desk) -> list[Line]:
-    """Folders, messages, bytes, oldest, newest, and the use that would be left."""
+    """The folders, messages and bytes that would be removed, the oldest and newest, and the usage afterwards."""
     messages, size = sum(result.messages for result in found), sum(result.bytes for result in found)
     folders = sorted({fmt.literal(name, desk.glyphs) for result in found for name in result.folders})
     if not messages:

@@ -1,4 +1,4 @@
-"""The keys that act on accounts, the same on the list and on the card of one."""
+"""The keys that act on accounts: the same on the list and on the card of one."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ CHANGING = frozenset({"edit_limit", "recalculate", "empty_trash", "warn", "undo"
 
 
 class ActingScreen(Screen[None], LiveScreen):
-    """Who inherits says which accounts, and takes what was done."""
+    """A subclass says which accounts the keys act on, and shows what was done."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("e", "edit_limit", "Edit limit", tooltip="edit the limit, for good or until a day"),
-        Binding("r", "recalculate", "Recalculate", tooltip="count again what the mailbox holds"),
-        Binding("t", "empty_trash", "Empty Trash", tooltip="remove what lies in Trash, after a question"),
-        Binding("w", "warn", "Warn", tooltip="send a warning now, after a look at it"),
+        Binding("r", "recalculate", "Recalculate", tooltip="recount the mailbox"),
+        Binding("t", "empty_trash", "Empty Trash", tooltip="remove messages from Trash, after a question"),
+        Binding("w", "warn", "Warn", tooltip="send a warning now; shows it first"),
         Binding("U", "undo", "Undo", tooltip="take back the last edit of a limit, after a question"),
     ]
 
@@ -35,19 +35,19 @@ class ActingScreen(Screen[None], LiveScreen):
         self.desk = desk
 
     def targets(self) -> list[AccountRow]:
-        """What the keys act on; where there is nothing they say so."""
+        """The accounts that the keys act on; if there are none, the screen says so."""
         raise NotImplementedError
 
     def last_of(self) -> str:
-        """Whose last edit is taken back; empty for the last of all."""
+        """The address whose last edit is undone; empty for the last edit of all."""
         return ""
 
     def done(self, line: Line | None) -> None:
-        """What a dialog did, if anything."""
+        """Show what a dialog did; None if it did nothing."""
         raise NotImplementedError
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Who may only look has no keys that change anything."""
+        """Turn off the keys that change something where the operator may not."""
         return self.desk.may_change or action not in CHANGING
 
     def action_edit_limit(self) -> None:
@@ -56,20 +56,20 @@ class ActingScreen(Screen[None], LiveScreen):
             self.app.push_screen(EditLimit(self.desk, targets), self.done)
 
     def action_recalculate(self) -> None:
-        """Count again."""
+        """Recount the mailboxes."""
         if targets := self.targets():
             self.app.push_screen(Recalculate(self.desk, targets), self.done)
 
     def action_empty_trash(self) -> None:
-        """Show what lies there, and ask."""
+        """Show what would be removed, and ask."""
         if targets := self.targets():
             self.app.push_screen(EmptyTrash(self.desk, targets), self.done)
 
     def action_warn(self) -> None:
-        """Show what would be sent, and ask."""
+        """Show the mail that would be sent, and ask."""
         if targets := self.targets():
             self.app.push_screen(Warn(self.desk, targets), self.done)
 
     def action_undo(self) -> None:
-        """Say what the last edit was, and ask."""
+        """Show the last edit of a limit, and ask."""
         self.app.push_screen(Undo(self.desk, address=self.last_of()), self.done)

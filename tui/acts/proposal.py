@@ -1,6 +1,7 @@
-"""What a new limit would mean, said before it is set. Pure.
+"""What a new limit would mean, computed before it is set. Pure; sizes in bytes.
 
-Absolute sizes are read once; relative ones differ from account to account, and may be impossible for some.
+An absolute limit is parsed once. A relative one (``+20%``, ``used*1.2``) differs from account to account, and may be
+impossible for some.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from mailquota.core.base.model import AccountRow, Level, level_of, percent_of
 from mailquota.core.base.units import format_count, format_limit, format_size, parse_limit
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.format import Line, Run
-from mailquota.tui.draw.grid import Look
+from mailquota.tui.draw.grid import Context
 
 
 @dataclass
 class Proposal:
-    """Fill it with ``add``. Sums are bytes and leave unlimited accounts out, which are counted apart."""
+    """The effect of a limit on the accounts given to ``add``. Sums leave out accounts without a limit."""
 
     text: str
     accounts: int = 0
@@ -26,8 +27,8 @@ class Proposal:
     before: int = 0
     after: int = 0
     unlimited: int = 0
-    under_use: int = 0
-    worst: int = 0  # bytes that the fullest one is over
+    below_usage: int = 0
+    worst: int = 0  # bytes by which the fullest account would be over
     levels: dict[Level, int] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     only: tuple[AccountRow, int | None] | None = None
@@ -40,7 +41,7 @@ class Proposal:
             self._absolute = None
 
     def add(self, row: AccountRow) -> None:
-        """One more account."""
+        """Add an account to the sums."""
         self.accounts += 1
         self.only = None
         try:
@@ -56,22 +57,22 @@ class Proposal:
         level = level_of(row.used_bytes, new)
         self.levels[level] = self.levels.get(level, 0) + 1
         if new is not None and row.used_bytes is not None and row.used_bytes > new:
-            self.under_use += 1
+            self.below_usage += 1
             self.worst = max(self.worst, row.used_bytes - new)
 
     @property
     def impossible(self) -> bool:
-        """No account can have this limit."""
+        """Whether no account can have this limit."""
         return len(self.errors) == self.accounts
 
-    def lines(self, look: Look) -> list[Line]:
-        """The preview; an impossible one is its error."""
+    def lines(self, context: Context) -> list[Line]:
+        """The preview; empty if no account can have this limit."""
         if self.impossible:
             return []
-        return list(self._one(*self.only, look) if self.only is not None else self._many(look))
+        return list(self._one(*self.only, context) if self.only is not None else self._many(context))
 
-    def _one(self, row: AccountRow, new: int | None, look: Look) -> Iterator[Line]:
-        level, glyphs = level_of(row.used_bytes, new), look.glyphs
+    def _one(self, row: AccountRow, new: int | None, context: Context) -> Iterator[Line]:
+        level, glyphs = level_of(row.used_bytes, new), context.glyphs
         style = fmt.look_of(level)
         runs: list[Run] = [
             (format_limit(row.limit_bytes), "quiet"),
@@ -87,8 +88,8 @@ class Proposal:
             runs.append((f"   {_room(row.used_bytes, new)}", "quiet"))
         yield tuple(runs)
 
-    def _many(self, look: Look) -> Iterator[Line]:
-        arrow = f" {look.glyphs.arrow} "
+    def _many(self, context: Context) -> Iterator[Line]:
+        arrow = f" {context.glyphs.arrow} "
         runs: list[Run] = [
             ("granted ", "quiet"),
             (format_size(self.before), "quiet"),
@@ -98,27 +99,27 @@ class Proposal:
         if self.unlimited:
             runs.append((f"   {format_count(self.unlimited)} unlimited", "near"))
         yield tuple(runs)
-        yield tuple(self._afterwards(look)) or (("nobody near or over afterwards", "quiet"),)
+        yield tuple(self._afterwards(context)) or (("nobody near or over afterwards", "quiet"),)
         if self.errors:
             yield ((f"{format_count(len(self.errors))} can't have this limit", "near"),)
 
-    def _afterwards(self, look: Look) -> Iterator[Run]:
+    def _afterwards(self, context: Context) -> Iterator[Run]:
         for level in (Level.OVER, Level.CRITICAL, Level.NEAR):
             if self.levels.get(level):
-                sign = look.glyphs.levels[level]
+                sign = context.glyphs.levels[level]
                 yield f"{sign} {format_count(self.levels[level])} {level.value}  ", fmt.look_of(level)
 
     def warning(self) -> str:
-        """Why this must be confirmed; empty if it need not be."""
-        if not self.under_use:
+        """The question to confirm a limit below the usage; empty if there is none."""
+        if not self.below_usage:
             return ""
         if self.only is not None:
             return (
-                f"{format_size(self.worst)} under the present use: new mail is refused until there is room. "
+                f"{format_size(self.worst)} below the present usage: new mail is refused until there is room. "
                 "Enter again to set it all the same."
             )
         return (
-            f"{fmt.plural(self.under_use, 'account')} would hold more than that, by up to {format_size(self.worst)}: "
+            f"{fmt.plural(self.below_usage, 'account')} would be over it by up to {format_size(self.worst)}: "
             "their new mail is refused until there is room. Enter again to set it all the same."
         )
 

@@ -1,4 +1,4 @@
-"""Count again what mailboxes hold: progress, then before and after of each."""
+"""The dialog that recounts mailboxes: it shows the progress, then the usage before and after."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from mailquota.core.control.results import RecalcResult
 from mailquota.tui.desk.desk import Desk
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.format import Line, Run
+from mailquota.tui.draw.glyphs import Glyphs
 from mailquota.tui.frame.dialog import Dialog
 from mailquota.tui.widgets.background import background
 from mailquota.tui.widgets.painted import Painted
@@ -27,7 +28,7 @@ BAR = 24  # cells
 
 
 class Recalculate(Dialog[None]):
-    """Begins at once: counting changes no mail. Esc stops it, and closes when it is done."""
+    """Begins at once, as a recount changes no mail. Esc stops it; when it is done, Esc and Enter close the dialog."""
 
     HEADING = "Recalculate"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -42,24 +43,24 @@ class Recalculate(Dialog[None]):
         self._counting = True
 
     def body(self) -> Iterable[Widget]:
-        """Who, how far, what came out."""
+        """The accounts, the progress, the results."""
         yield Painted(id="who")
         yield Painted(id="progress")
         yield TextList(id="results")
 
     def on_mount(self) -> None:
-        """Begin."""
+        """Begin to count."""
         self.query_one("#who", Painted).paint([self.who(self._rows)])
         self.query_one(TextList).display = False
         self._show_progress(0, len(self._rows), "")
         self._count()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """While it counts it can be stopped, then closed."""
+        """Esc is Stop during the count, then Close."""
         return {"stop": self._counting, "close": not self._counting}.get(action, True)
 
     def action_stop(self) -> None:
-        """Stop after the account that is being counted. A second time: don't wait for that."""
+        """Stop after the account that is being counted; pressed again, close without waiting for it."""
         if self._request is None:
             self.dismiss(None)
             return
@@ -100,12 +101,13 @@ class Recalculate(Dialog[None]):
         self._show_progress(len(results), len(self._rows), "done" if not missing else "")
         table = self.query_one(TextList)
         table.display = True
-        table.show(list(all_lines(results, self.desk) if len(self._rows) > 1 else result_lines(results[0], self.desk)))
+        glyphs = self.desk.glyphs
+        table.show(list(all_lines(results, glyphs) if len(self._rows) > 1 else result_lines(results[0], glyphs)))
         self.set_focus(table)
 
 
 class Outcome(Enum):
-    """Of one recount; in the order of what needs a person."""
+    """What a recount found; in the order in which results are listed."""
 
     FAILED = "failed"
     DIFFERS = "differ"
@@ -114,7 +116,7 @@ class Outcome(Enum):
 
 
 def outcome(result: RecalcResult) -> Outcome:
-    """What came of it."""
+    """What the recount of one account found."""
     if result.error or result.after_bytes is None:
         return Outcome.FAILED
     if result.before_bytes is None:
@@ -122,20 +124,20 @@ def outcome(result: RecalcResult) -> Outcome:
     return Outcome.SAME if result.before_bytes == result.after_bytes else Outcome.DIFFERS
 
 
-def all_lines(results: list[RecalcResult], desk: Desk) -> Iterator[Line]:
-    """The sum of it, then what failed, then what differs most; a line for each that is as recorded."""
+def all_lines(results: list[RecalcResult], glyphs: Glyphs) -> Iterator[Line]:
+    """The sum, then failures, then the largest differences; accounts that are as recorded have one line each."""
     ranks = list(Outcome)
     yield summary(results)
     for result in sorted(results, key=lambda each: (ranks.index(outcome(each)), -_drift(each))):
-        name: Run = (f"{fmt.literal(result.address, desk.glyphs)}  ", "plain")
-        first, *rest = result_lines(result, desk)
+        name: Run = (f"{fmt.literal(result.address, glyphs)}  ", "plain")
+        first, *rest = result_lines(result, glyphs)
         yield (name, *first)
         if outcome(result) is not Outcome.SAME:
             yield from ((("  ", "plain"), *line) for line in rest)
 
 
 def summary(results: list[RecalcResult]) -> Line:
-    """How many, and what came of them."""
+    """How many accounts were recounted, and how many had which outcome."""
     looks = {Outcome.FAILED: "over", Outcome.DIFFERS: "near", Outcome.SAME: "good"}
     counts = Counter(map(outcome, results))
     runs: list[Run] = [(f"{format_count(len(results))} recounted: ", "strong")]
@@ -150,9 +152,8 @@ def _drift(result: RecalcResult) -> int:
     return abs((result.after_bytes or 0) - (result.before_bytes or 0))
 
 
-def result_lines(result: RecalcResult, desk: Desk) -> Iterator[Line]:
-    """The difference in words, then before and after."""
-    glyphs = desk.glyphs
+def result_lines(result: RecalcResult, glyphs: Glyphs) -> Iterator[Line]:
+    """How far the recount differs from what was recorded, then usage before and after; the error if it failed."""
     if result.error:
         yield ((fmt.literal(result.error, glyphs), "over"),)
         return

@@ -9,7 +9,7 @@ from mailquota.core.base.units import format_size
 from mailquota.core.control.results import Folder
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.format import Line, Run
-from mailquota.tui.draw.grid import Look
+from mailquota.tui.draw.grid import Context
 
 JUNK = frozenset({"junk", "spam", "junk e-mail", "junk-e-mail", "bulk mail"})
 NAME, SIZE, SHARE, MESSAGES = 34, 9, 6, 18  # cells, at most
@@ -18,7 +18,7 @@ BAR = 12
 
 @dataclass
 class Node:
-    """A folder with all below it: ``bytes`` and ``messages`` are of both."""
+    """A folder; ``bytes`` and ``messages`` include the folders below it."""
 
     name: str
     bytes: int = 0
@@ -28,7 +28,7 @@ class Node:
 
 
 def tree(folders: Iterable[Folder]) -> Node:
-    """The whole mailbox. Names are cut at ``/`` where one has it, else at Maildir++'s dot."""
+    """The root of all folders. Names are split at ``/`` if one of them has it, else at the dot of Maildir++."""
     listed = list(folders)
     cut = "/" if any("/" in folder.name for folder in listed) else "."
     root = Node("")
@@ -44,14 +44,14 @@ def tree(folders: Iterable[Folder]) -> Node:
 
 
 def junk(folders: Iterable[Folder]) -> int:
-    """What lies in folders for junk, by their usual names, and below them."""
+    """The bytes in folders with a usual name for junk, and in those below them."""
     return sum(folder.bytes for folder in folders if JUNK & set(folder.name.lower().replace("/", ".").split(".")))
 
 
-def lines(folders: Iterable[Folder], width: int, look: Look) -> Iterator[Line]:
-    """One line a folder, with its share of the mailbox."""
+def lines(folders: Iterable[Folder], width: int, context: Context) -> Iterator[Line]:
+    """One line for each folder, with its share of the mailbox."""
     root = tree(folders)
-    rows = list(_walk(root, look))
+    rows = list(_walk(root, context))
     longest = max((fmt.width_of([(before + name, "")]) for before, name, _node in rows), default=0)
     room = max(8, min(longest, NAME, width - SIZE - SHARE - 3))
     counts = width >= room + SIZE + SHARE + MESSAGES + 3
@@ -60,25 +60,25 @@ def lines(folders: Iterable[Folder], width: int, look: Look) -> Iterator[Line]:
         share = 100 * node.bytes / root.bytes if root.bytes else 0.0
         line: list[Run] = [
             (f" {before}", "faint"),
-            (fmt.fit(name, max(1, room - len(before)), look.glyphs), "plain"),
+            (fmt.fit(name, max(1, room - len(before)), context.glyphs), "plain"),
             (f" {format_size(node.bytes):>{SIZE}}", "plain"),
-            (f"{'< 1 %' if 0 < share < 1 else fmt.percent_text(share, look.glyphs):>{SHARE}}", "quiet"),
+            (f"{'< 1 %' if 0 < share < 1 else fmt.percent_text(share, context.glyphs):>{SHARE}}", "quiet"),
         ]
         if bar:
-            line += [("  ", "plain"), *fmt.meter(share, "ok", bar, look.glyphs)]
+            line += [("  ", "plain"), *fmt.meter(share, "ok", bar, context.glyphs)]
         if counts:
             line.append((f"{fmt.plural(node.messages, 'message'):>{MESSAGES}}", "quiet"))
         yield tuple(line)
 
 
-def _walk(node: Node, look: Look, before: str = "", depth: int = 0) -> Iterator[tuple[str, str, Node]]:
-    """Every folder with its name and what is drawn before it; one that counts as Trash says so."""
-    between, last, beside = look.glyphs.branches
+def _walk(node: Node, context: Context, before: str = "", depth: int = 0) -> Iterator[tuple[str, str, Node]]:
+    """Each folder, with its name and the branches of the tree before it. A Trash folder says that it is one."""
+    between, last, beside = context.glyphs.branches
     children = sorted(node.below.values(), key=lambda child: (-child.bytes, child.name))
     for child in children:
         end = child is children[-1]
-        name = fmt.literal(child.name, look.glyphs)
+        name = fmt.literal(child.name, context.glyphs)
         if child.trash and not node.trash and name != "Trash":
             name += " (Trash)"
         yield (before + (last if end else between) if depth else ""), name, child
-        yield from _walk(child, look, before + ("  " if end else beside) if depth else "", depth + 1)
+        yield from _walk(child, context, before + ("  " if end else beside) if depth else "", depth + 1)

@@ -29,11 +29,11 @@ from mailquota.tui.widgets.note_line import NoteLine
 from mailquota.tui.widgets.text_list import TextList
 from mailquota.tui.widgets.title_rule import TitleRule
 
-SOON, LATER = 3.0, 30.0  # seconds until the engine is asked again, where the account changed and where not
+SOON, LATER = 3.0, 30.0  # seconds until the engine is asked again: after a change of the account, and without
 
 
 class CardScreen(ActingScreen):
-    """Its figures follow the account at once; folders, history and lists are asked for again at a gentle pace."""
+    """Usage and limit follow the account at once; folders, history and lists are asked for every 3 to 30 seconds."""
 
     TITLE = "Card"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -48,14 +48,13 @@ class CardScreen(ActingScreen):
         self._changed = True
         self._asked_at = float("-inf")
         self._asking = False
-        self._head = Head(desk.session, lambda: desk.place, desk.look)
+        self._head = Head(desk.session, lambda: desk.kind, desk.context)
         self._title = TitleRule()
         self._text = TextList(id="card", fit=False)
         self._note = NoteLine(desk.steady)
         self._foot = Foot(desk.glyphs)
 
     def compose(self) -> ComposeResult:
-        """From the top down."""
         yield self._head
         yield self._title
         yield self._text
@@ -63,15 +62,15 @@ class CardScreen(ActingScreen):
         yield self._foot
 
     def on_mount(self) -> None:
-        """The text has the keys that move."""
+        """Give the keys to the text, so that it can be scrolled."""
         self._text.focus()
 
     def on_resize(self) -> None:
-        """Other columns fit."""
+        """Fit the columns to the new width."""
         self.call_after_refresh(self.show)
 
     def on_screen_resume(self) -> None:
-        """The account is measured each second while it is looked at; the answer comes while the screen is laid out."""
+        """Have the account measured each second, and ask for the rest, which comes while the screen is laid out."""
         self.desk.link.watch([self._address])
         self._changed = True
         self._ask_if_due()
@@ -88,7 +87,7 @@ class CardScreen(ActingScreen):
     # ---- drawing
 
     def arrived(self, changes: Changes) -> None:
-        """News from the engine."""
+        """Take the new row of the account."""
         row = changes.row(self._address)
         if row is not None:
             self._card, self._changed = replace(self._card, row=row), True
@@ -100,7 +99,7 @@ class CardScreen(ActingScreen):
         self._show_if_seen()
 
     def tick(self) -> None:
-        """Ages grow."""
+        """Draw the ages, which grow, and ask again if it is time."""
         self._show_if_seen()
 
     def _show_if_seen(self) -> None:
@@ -108,17 +107,17 @@ class CardScreen(ActingScreen):
             self.show()
 
     def show(self) -> None:
-        """Draw what differs, and ask again where it is time."""
-        look, session, size = self.desk.look(), self.desk.session, self.size
+        """Draw what differs, and ask again if the details are old enough."""
+        context, session, size = self.desk.context(), self.desk.session, self.size
         self._ask_if_due()
         self._head.show()
-        name = fmt.literal(self._address, look.glyphs)
+        name = fmt.literal(self._address, context.glyphs)
         place = [("is no account any more ", "over")] if self._gone else []
-        name = fmt.fit(name, min(fmt.width_of([(name, "")]), max(8, size.width - 30)), look.glyphs)
-        self._title.paint([captions.heading(name, session, size.width, look, place=place)])
+        name = fmt.fit(name, min(fmt.width_of([(name, "")]), max(8, size.width - 30)), context.glyphs)
+        self._title.paint([captions.heading(name, session, size.width, context, place=place)])
         problem = session.status.state_problem if session.status is not None else ""
         text = self._text.size
-        self._text.show(replace(self._card, problem=problem).lines(text.width - 1, text.height, look))
+        self._text.show(replace(self._card, problem=problem).lines(text.width - 1, text.height, context))
         self._note.show(())
         self._foot.show(())
 
@@ -147,25 +146,25 @@ class CardScreen(ActingScreen):
     # ---- keys
 
     def targets(self) -> list[AccountRow]:
-        """The account of the card, whatever is marked."""
+        """The account of the card, whichever accounts are marked."""
         return [self._card.row]
 
     def last_of(self) -> str:
-        """Its own last edit is taken back, whatever was edited since."""
+        """The address of the card: its own last edit is undone, whatever was edited since."""
         return self._address
 
     def done(self, line: Line | None) -> None:
-        """Say it, and show what is known now."""
+        """Show what a dialog did, and ask for the details."""
         self._asked_at = float("-inf")
         if line is not None:
             self._note.say(line)
         self.show()
 
     def action_close(self) -> None:
-        """Back."""
+        """Go back to the list."""
         self.dismiss(None)
 
     def action_copy(self) -> None:
-        """By the terminal's own clipboard (OSC 52)."""
-        self.app.copy_to_clipboard(self._card.text(self.desk.look()))
+        """Copy the card as text with the terminal's clipboard (OSC 52)."""
+        self.app.copy_to_clipboard(self._card.text(self.desk.context()))
         self._note.say((("Copied as text", "good"),))

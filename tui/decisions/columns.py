@@ -1,4 +1,7 @@
-"""The columns of the decisions table, as data. Pure."""
+"""The columns of the decisions table. Pure.
+
+They differ from those of the other tables: what room is left over is given to chosen columns in turn.
+"""
 
 from __future__ import annotations
 
@@ -9,115 +12,123 @@ from mailquota.core.base.units import format_size
 from mailquota.core.control.results import DecisionRow
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.format import Line, Run
-from mailquota.tui.draw.grid import Look
+from mailquota.tui.draw.grid import Context
 
 GAP = 2
 
 
 @dataclass(frozen=True)
-class Lane:
-    """``priority``: the highest is dropped first. ``least``: cells, before any room that is left is given out."""
+class DecisionColumn:
+    """``priority``: the highest is dropped first where there is no room. ``least``: its smallest width in cells."""
 
     title: str
     least: int
     priority: int
-    cell: Callable[[DecisionRow, Look], Run]
+    cell: Callable[[DecisionRow, Context], Run]
     right: bool = False
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A lane with its cells."""
+class PlacedColumn:
+    """A column with its width in cells."""
 
-    lane: Lane
+    column: DecisionColumn
     width: int
 
 
-def verdict(row: DecisionRow, look: Look) -> Run:
-    """What was decided, as a word; amber where somebody misses a mail that others get."""
-    words, style = verdict_of(row.verdict, look, shadow=row.shadow)
+def verdict(row: DecisionRow, context: Context) -> Run:
+    """The verdict as text; amber if a mailbox behind the alias misses a mail that others get."""
+    words, style = verdict_of(row.verdict, context, shadow=row.shadow)
     return words, "near" if row.missed else style
 
 
-def verdict_of(value: str, look: Look, *, shadow: bool) -> Run:
-    """The same for a verdict alone; one that this console does not know yet is shown as it is."""
+def verdict_of(value: str, context: Context, *, shadow: bool) -> Run:
+    """A verdict as text. One that this console does not know is shown as it is."""
     words, style = fmt.verdict_words(value, shadow=shadow)
-    return fmt.literal(words, look.glyphs), style
+    return fmt.literal(words, context.glyphs), style
 
 
-def recipient(row: DecisionRow, look: Look) -> Run:
-    """Whom it was for, and the mailbox behind it where that is more than another spelling."""
-    text = fmt.literal(row.recipient, look.glyphs)
+def recipient(row: DecisionRow, context: Context) -> Run:
+    """The recipient, and the mailbox behind it if the address differs in more than case."""
+    text = fmt.literal(row.recipient, context.glyphs)
     if row.mailbox and row.mailbox.lower() != row.recipient.lower():
-        text += f" {look.glyphs.becomes} {fmt.literal(row.mailbox, look.glyphs)}"
+        text += f" {context.glyphs.becomes} {fmt.literal(row.mailbox, context.glyphs)}"
     return text, "plain"
 
 
-def sender(row: DecisionRow, look: Look) -> Run:
-    """The envelope's; ``<>`` is a bounce."""
-    return fmt.literal(row.sender, look.glyphs) or "<>", "quiet"
+def sender(row: DecisionRow, context: Context) -> Run:
+    """The envelope sender; ``<>`` for a bounce."""
+    return fmt.literal(row.sender, context.glyphs) or "<>", "quiet"
 
 
-def client(row: DecisionRow, look: Look) -> Run:
-    """Who spoke to Postfix."""
-    return fmt.literal(row.client, look.glyphs) or look.glyphs.nothing, "quiet"
+def client(row: DecisionRow, context: Context) -> Run:
+    """The host that spoke to Postfix."""
+    return fmt.literal(row.client, context.glyphs) or context.glyphs.nothing, "quiet"
 
 
-def size(row: DecisionRow, look: Look) -> Run:
-    """Announced by the sender; most announce it, some don't."""
-    return format_size(row.size) if row.size else look.glyphs.nothing, "quiet"
+def size(row: DecisionRow, context: Context) -> Run:
+    """The size that the client announced with SIZE (RFC 1870); a dash if it announced none."""
+    return format_size(row.size) if row.size else context.glyphs.nothing, "quiet"
 
 
-LANES = (
-    Lane("Time", 8, 2, lambda row, _look: (fmt.clock(row.at), "quiet")),
-    Lane("Verdict", 12, 1, verdict),
-    Lane("Client", 20, 6, client),
-    Lane("Sender", 12, 4, sender),
-    Lane("Recipient", 18, 0, recipient),
-    Lane("Size", 8, 3, size, right=True),
-    Lane("Took", 7, 5, lambda row, look: (fmt.micros(row.micros, look.glyphs), "quiet"), right=True),
+def _time(row: DecisionRow, _context: Context) -> Run:
+    return fmt.clock(row.at), "quiet"
+
+
+def _took(row: DecisionRow, context: Context) -> Run:
+    return fmt.micros(row.micros, context.glyphs), "quiet"
+
+
+COLUMNS = (
+    DecisionColumn("Time", least=8, priority=2, cell=_time),
+    DecisionColumn("Verdict", least=12, priority=1, cell=verdict),
+    DecisionColumn("Client", least=20, priority=6, cell=client),
+    DecisionColumn("Sender", least=12, priority=4, cell=sender),
+    DecisionColumn("Recipient", least=18, priority=0, cell=recipient),
+    DecisionColumn("Size", least=8, priority=3, cell=size, right=True),
+    DecisionColumn("Took", least=7, priority=5, cell=_took, right=True),
 )
 
-# Who gets the room that is left, in turn, up to so many cells.
+# Which column gets the cells that are left, in this order, and up to which width.
 GROWTH = (("Recipient", 34), ("Sender", 34), ("Client", 34), ("Sender", 44), ("Recipient", 90))
-SPARE = GROWTH[0][1] - next(lane.least for lane in LANES if lane.title == "Recipient")
-ESSENTIAL = 4  # lanes up to this priority may squeeze the recipient; the others come when it has its first share
+SPARE = GROWTH[0][1] - next(column.least for column in COLUMNS if column.title == "Recipient")
+ESSENTIAL = 4  # others are shown only if the recipient still gets its first width of GROWTH
 
 
-def arrange(width: int) -> tuple[Fitted, ...]:
-    """Which lanes fit into ``width`` cells, and how wide; that with the recipient always does."""
-    kept = list(LANES)
+def arrange(width: int) -> tuple[PlacedColumn, ...]:
+    """The columns that fit into ``width`` cells, with their widths; the recipient is always among them."""
+    kept = list(COLUMNS)
     while len(kept) > 1:
-        last = max(kept, key=lambda lane: lane.priority)
+        last = max(kept, key=lambda column: column.priority)
         if _total(kept) + (SPARE if last.priority > ESSENTIAL else 0) <= width:
             break
         kept.remove(last)
-    widths = {lane.title: lane.least for lane in kept}
+    widths = {column.title: column.least for column in kept}
     room = max(0, width - _total(kept))
     for title, most in GROWTH:
         if title in widths:
             more = min(room, most - widths[title])
             widths[title] += more
             room -= more
-    return tuple(Fitted(lane, min(widths[lane.title], max(1, width - 1))) for lane in kept)
+    return tuple(PlacedColumn(column, min(widths[column.title], max(1, width - 1))) for column in kept)
 
 
-def _total(lanes: list[Lane]) -> int:
-    return 1 + sum(lane.least for lane in lanes) + GAP * (len(lanes) - 1)
+def _total(columns: list[DecisionColumn]) -> int:
+    return 1 + sum(column.least for column in columns) + GAP * (len(columns) - 1)
 
 
-def cells(row: DecisionRow, fitted: tuple[Fitted, ...], look: Look) -> Line:
-    """One decision as a line of the table."""
+def cells(row: DecisionRow, placed: tuple[PlacedColumn, ...], context: Context) -> Line:
+    """The line of a decision."""
     runs: list[Run] = [(" ", "plain")]
-    for place in fitted:
-        text, style = place.lane.cell(row, look)
+    for place in placed:
+        text, style = place.column.cell(row, context)
         if len(runs) > 1:
             runs.append((" " * GAP, "plain"))
-        runs.append((fmt.fit(text, place.width, look.glyphs, right=place.lane.right), style))
+        runs.append((fmt.fit(text, place.width, context.glyphs, right=place.column.right), style))
     return tuple(runs)
 
 
-def titles(fitted: tuple[Fitted, ...], look: Look) -> Line:
-    """The header."""
-    texts = (fmt.fit(place.lane.title, place.width, look.glyphs, right=place.lane.right) for place in fitted)
+def titles(placed: tuple[PlacedColumn, ...], context: Context) -> Line:
+    """The line of titles."""
+    texts = (fmt.fit(place.column.title, place.width, context.glyphs, right=place.column.right) for place in placed)
     return ((" " + (" " * GAP).join(texts), "title"),)

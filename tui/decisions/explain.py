@@ -1,4 +1,4 @@
-"""One decision: what was asked and answered, and each step that would lead to the answer now."""
+"""The dialog about one decision: request and answer, and each step to the answer that the engine would give now."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mailquota.core.base.units import format_limit, format_size
 from mailquota.core.control.messages import Explain as ExplainOrder
 from mailquota.core.control.results import DecisionRow, Explanation, Target
 from mailquota.tui.decisions import captions as feed_captions
-from mailquota.tui.decisions import columns as lanes
+from mailquota.tui.decisions import columns
 from mailquota.tui.desk.desk import Desk
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.format import Line
@@ -23,11 +23,11 @@ from mailquota.tui.widgets.background import background
 from mailquota.tui.widgets.painted import Painted
 from mailquota.tui.widgets.text_list import TextList
 
-NAME = 11  # cells of the names of facts
+NAME = 13  # cells of the names of facts
 
 
 class Explain(Dialog[None]):
-    """The engine is asked by the way of a live request, which it does not count."""
+    """The engine decides as for a request of Postfix, but does not count it."""
 
     HEADING = "Decision"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter,q", "close", "Close", key_display="Esc")]
@@ -38,18 +38,18 @@ class Explain(Dialog[None]):
         self._answer: Explanation | None = None
 
     def body(self) -> Iterable[Widget]:
-        """Whom it was for, and a list to scroll."""
+        """The recipient, and the text."""
         yield Painted(id="who")
         yield TextList(id="details")
 
     def on_mount(self) -> None:
-        """What is known already, then ask for the rest."""
+        """Show the decision, then ask the engine for the steps."""
         self.query_one("#who", Painted).paint([((fmt.literal(self._row.recipient, self.desk.glyphs), "strong"),)])
         self._show()
         self._load()
 
     def on_resize(self) -> None:
-        """Sentences wrap elsewhere."""
+        """Wrap sentences to the new width."""
         super().on_resize()
         self.call_after_refresh(self._show)
 
@@ -72,24 +72,24 @@ class Explain(Dialog[None]):
 
 
 def facts(row: DecisionRow, desk: Desk) -> Iterator[Line]:
-    """What was asked and answered."""
-    look = desk.look()
-    words, style = lanes.verdict(row, look)
+    """The request and its answer."""
+    context = desk.context()
+    words, style = columns.verdict(row, context)
     when = f" at {fmt.clock(row.at)}, after {fmt.micros(row.micros, desk.glyphs)}"
     yield (*_name("Verdict"), (words, "strong" if style == "quiet" else style), (when, "quiet"))
-    yield _fact("Client", lanes.client(row, look)[0])
-    yield _fact("Sender", lanes.sender(row, look)[0])
+    yield _fact("Client", columns.client(row, context)[0])
+    yield _fact("Sender", columns.sender(row, context)[0])
     if row.mailbox:
         yield _fact("Mailbox", fmt.literal(row.mailbox, desk.glyphs))
     if row.missed:
-        yield (*_name("Missed by"), (feed_captions.names(row.missed, look), "near"))
+        yield (*_name("Missed by"), (feed_captions.names(row.missed, context), "near"))
     yield _fact("Size", format_size(row.size) if row.size else "not announced")
 
 
 def steps(answer: Explanation, desk: Desk, width: int) -> Iterator[Line]:
-    """From the recipient to the answer."""
+    """The steps from the recipient to the answer."""
     glyphs = desk.glyphs
-    words, style = lanes.verdict_of(answer.verdict, desk.look(), shadow=desk.shadow)
+    words, style = columns.verdict_of(answer.verdict, desk.context(), shadow=desk.shadow)
     yield ()
     yield (("What would be answered now", "title"),)
     for target in answer.targets:
@@ -106,14 +106,14 @@ def _target(target: Target, answer: Explanation, desk: Desk) -> Iterator[Line]:
     way = [answer.recipient, *target.via, target.address]
     names = list({name.lower(): name for name in reversed(way)}.values())[::-1]
     path = f" {glyphs.becomes} ".join(fmt.literal(name, glyphs) for name in names)
-    yield _fact("Leads to", path if target.kind == "mailbox" else f"{path}, {fmt.literal(target.kind, glyphs)}")
+    yield _fact("Resolves to", path if target.kind == "mailbox" else f"{path}, {fmt.literal(target.kind, glyphs)}")
     if target.kind != "mailbox":
         return
     limit = "no limit" if target.limit_bytes is None else f"of {format_limit(target.limit_bytes)}"
-    used = "use not known" if target.used_bytes is None else f"{format_size(target.used_bytes)} used"
+    used = "usage not known" if target.used_bytes is None else f"{format_size(target.used_bytes)} used"
     grace = f", grace {format_size(target.grace_bytes)}" if target.grace_bytes else ""
     fits = ("fits", "good") if target.fits else ("does not fit", "over")
-    yield (*_name("Holds"), (f"{used} {limit}{grace}  ", "plain"), fits)
+    yield (*_name("Usage"), (f"{used} {limit}{grace}  ", "plain"), fits)
 
 
 def _name(name: str) -> Line:

@@ -1,8 +1,8 @@
-"""The decisions as their screen shows them: filtered, and held still while it is paused. Pure.
+"""The decisions as their screen shows them: filtered, and unchanged during a pause. Pure.
 
-Theory of operation. ``take`` copies what the session got since the last time and gives each decision a number, which
-the cursor follows. ``shown`` are those that the filter lets through, oldest first; the screen counts lines from the
-newest. While paused nothing is taken: what came meanwhile is in the session, as far as that reaches back.
+Theory of operation. ``take`` copies what the session received since the last time and gives each decision a number,
+which the cursor follows. ``shown`` has those that match the filter, oldest first; the screen counts its lines from the
+newest. During a pause nothing is taken: new decisions stay in the session, which keeps the newest 2,000.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DOCS = (
     ("accepted", "those that were accepted"),
     ("trouble", "those that could not be decided"),
     ("would", "refusals that were not done: shadow mode"),
-    (MISSED, "accepted for some, but somebody's mailbox could not take it"),
+    (MISSED, "accepted, but a full mailbox behind the alias does not get it"),
     ("!word", "what does not match"),
 )
 _ANSWERS: dict[str, Callable[[str], bool]] = {
@@ -35,22 +35,22 @@ _ANSWERS: dict[str, Callable[[str], bool]] = {
 }
 
 
-class Numbered(NamedTuple):
-    """A decision with its place among all that this console got."""
+class NumberedDecision(NamedTuple):
+    """A decision with its number among all that this console received."""
 
     number: int
     row: DecisionRow
 
 
 class DecisionFilter:
-    """Words that must all match, read from a text. Any text can be read."""
+    """Words that a decision must all match. Any text is a valid filter."""
 
     def __init__(self, text: str = "") -> None:
         self.text = text.strip()
         self._words = [(word.removeprefix("!"), word.startswith("!")) for word in self.text.lower().split()]
 
     def matches(self, row: DecisionRow) -> bool:
-        """Whether the decision is shown."""
+        """Whether the decision has all words, and none of those with ``!``."""
         if not self._words:
             return True
         words = verdict_words(row.verdict, shadow=row.shadow)[0]
@@ -66,31 +66,31 @@ def _found(word: str, row: DecisionRow, words: str, hay: str) -> bool:
 
 
 class Feed:
-    """See the theory of operation above."""
+    """The decisions that are held, and those that match the filter."""
 
     def __init__(self) -> None:
-        self.shown: list[Numbered] = []
+        self.shown: list[NumberedDecision] = []
         self.filter = DecisionFilter()
         self.paused = False
-        self._all: list[Numbered] = []
-        self._taken = 0  # of those that the session received
-        self._answered = 0  # the same with those that were left out under load
+        self._all: list[NumberedDecision] = []
+        self._taken = 0  # how many of the session's decisions were taken
+        self._answered = 0  # and with those that the engine left out under load
 
     def __len__(self) -> int:
         return len(self.shown)
 
     @property
     def known(self) -> int:
-        """How many there are without the filter."""
+        """The number of decisions without the filter."""
         return len(self._all)
 
     def take(self, session: Session) -> bool:
-        """Bring in what is new; whether there was anything."""
+        """Take new decisions from the session; returns whether there were any."""
         if self.paused or session.received == self._taken:
             return False
         rows = islice(session.decisions, max(0, len(session.decisions) - session.received + self._taken), None)
         first = max(self._taken, session.received - len(session.decisions))
-        new = [Numbered(number, row) for number, row in enumerate(rows, first)]
+        new = [NumberedDecision(number, row) for number, row in enumerate(rows, first)]
         self._all = (self._all + new)[-KEPT_DECISIONS:]
         oldest = self._all[0].number if self._all else 0
         self.shown = self.shown[_place(self.shown, oldest) :] + self._through(new)
@@ -98,27 +98,27 @@ class Feed:
         return True
 
     def new(self, session: Session) -> int:
-        """How many were answered since the last ``take``."""
+        """How many requests were answered since the last ``take``, including those that the engine left out."""
         return session.received + session.skipped - self._answered
 
     def narrow(self, to: DecisionFilter) -> None:
-        """Another filter, on what is held."""
+        """Apply another filter to the decisions that are held."""
         self.filter = to
         self.shown = self._through(self._all)
 
-    def _through(self, rows: Iterable[Numbered]) -> list[Numbered]:
+    def _through(self, rows: Iterable[NumberedDecision]) -> list[NumberedDecision]:
         return [each for each in rows if self.filter.matches(each.row)]
 
-    def at(self, index: int) -> Numbered | None:
-        """Line ``index``, newest first."""
+    def at(self, index: int) -> NumberedDecision | None:
+        """The decision on line ``index``, counted from the newest; None beyond the ends."""
         return self.shown[-1 - index] if 0 <= index < len(self.shown) else None
 
     def find(self, number: int) -> int | None:
-        """The line of a decision; None when it is not shown."""
+        """The line of the decision with this number; None if it is not shown."""
         place = _place(self.shown, number)
         found = place < len(self.shown) and self.shown[place].number == number
         return len(self.shown) - 1 - place if found else None
 
 
-def _place(rows: list[Numbered], number: int) -> int:
+def _place(rows: list[NumberedDecision], number: int) -> int:
     return bisect_left(rows, number, key=attrgetter("number"))

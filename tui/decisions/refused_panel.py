@@ -1,4 +1,4 @@
-"""Beside the decisions: who was refused mail, how often, and whose the last was."""
+"""The panel beside the decisions: which accounts were refused mail, how often, and from which sender last."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EVERY = 2.0  # seconds
 
 
 class RefusedPanel(Painted):
-    """Asks the engine while it is on the screen; what it last said stays when the engine is gone."""
+    """Asks the engine every 2 seconds while it is shown; the last answer stays if the engine is gone."""
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(id="refused")
@@ -25,20 +25,20 @@ class RefusedPanel(Painted):
         self._asking = False
 
     def on_resize(self) -> None:
-        """Other accounts fit."""
+        """Draw as many accounts as fit now."""
         self.show()
 
     def show(self) -> None:
-        """Draw what changed, and ask again where it is time."""
+        """Draw what differs, and ask again if the answer is old enough."""
         if not self.display or not self.size.height:
             return
         now = self._desk.steady()
         if not self._asking and now - self._asked_at >= EVERY:
             self._asked_at, self._asking = now, True
             self._ask()
-        look, width = self._desk.look(), self.size.width - 1
-        lines = feed_captions.refused(self._report, width, self.size.height, look, shadow=self._desk.shadow)
-        edge = (look.glyphs.track, "faint")
+        context, width = self._desk.context(), self.size.width - 1
+        lines = feed_captions.refused(self._report, width, self.size.height, context, shadow=self._desk.shadow)
+        edge = (context.glyphs.track, "faint")
         padded: list[Line] = [(edge, *line) for line in lines]
         self.paint(padded + [(edge,)] * (self.size.height - len(padded)))
 

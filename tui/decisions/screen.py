@@ -1,4 +1,4 @@
-"""Decisions: what Postfix asked and what it was told, as it happens, and who is refused most."""
+"""The Decisions screen: Postfix's requests and the answers as they happen, and the accounts refused most."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
 from mailquota.tui.decisions import captions as feed_captions
-from mailquota.tui.decisions import columns as lanes
-from mailquota.tui.decisions import feed
+from mailquota.tui.decisions import columns, feed
 from mailquota.tui.decisions.explain import Explain
 from mailquota.tui.decisions.feed import DecisionFilter, Feed
 from mailquota.tui.decisions.refused_panel import RefusedPanel
@@ -26,11 +25,11 @@ from mailquota.tui.frame import guide
 from mailquota.tui.frame.list_screen import ListScreen
 from mailquota.tui.widgets.painted import Painted
 
-PANEL_FROM = 160  # columns of the terminal: from here it takes no cell from the recipient
+PANEL_FROM = 160  # columns of the terminal; from this width the panel leaves the recipients their full column
 
 
 class DecisionsScreen(ListScreen):
-    """Reads the session when it is looked at."""
+    """Reads new decisions from the session while it is shown."""
 
     TITLE = "Decisions"
     FORMS = "text  refused  accepted  trouble  would  missed  !word"
@@ -49,7 +48,7 @@ class DecisionsScreen(ListScreen):
         self._refused = RefusedPanel(desk)
 
     def body(self) -> Iterable[Widget]:
-        """The panel is beside both the header and the table."""
+        """The header and the table, and the panel of refused accounts beside both."""
         with Horizontal(id="feed"):
             with Vertical(id="feed-list"):
                 yield self._header
@@ -57,71 +56,70 @@ class DecisionsScreen(ListScreen):
             yield self._refused
 
     def on_resize(self) -> None:
-        """The panel needs room."""
+        """Show the panel only on wide terminals."""
         self._refused.display = self.app.size.width >= PANEL_FROM
         super().on_resize()
 
     def guide(self, glyphs: Glyphs) -> Iterator[Line]:  # noqa: ARG002
-        """The filter and the verdicts."""
+        """The filter language and the verdicts."""
         return guide.decisions(feed.DOCS)
 
     # ---- drawing
 
     def arrived(self, changes: Changes) -> None:
-        """News from the engine; under load, when more come than anybody reads, once a second is enough."""
+        """Draw new decisions; only once a second (``tick``) while so many come that the engine leaves some out."""
         if changes.state or self.desk.session.skipped == self._skipped:
             super().arrived(changes)
 
     def tick(self) -> None:
-        """Ages grow."""
+        """Draw the ages, which grow, and what came under load."""
         self._skipped = self.desk.session.skipped
         super().tick()
 
     def bring_in(self) -> None:
-        """From the session."""
+        """Take new decisions from the session."""
         self.table.take()
-        self.table.notice = feed_captions.notice(self.feed, self.desk.session, self.table.cells, self.desk.look())
+        self.table.notice = feed_captions.notice(self.feed, self.desk.session, self.table.cells, self.desk.context())
 
     def tiles(self) -> tuple[Tile, ...]:
-        """Since the engine's start."""
-        return feed_captions.totals(self.desk.session.status, self.desk.look(), lost=self.lost)
+        """The counters since the start of the engine."""
+        return feed_captions.totals(self.desk.session.status, self.desk.context(), lost=self.lost)
 
     def show_header(self) -> None:
-        """Titles, and the panel."""
-        self._header.paint([lanes.titles(self.table.fitted, self.desk.look())])
+        """Draw the titles and the panel."""
+        self._header.paint([columns.titles(self.table.placed, self.desk.context())])
         self._refused.show()
 
     def title_line(self) -> Line:
-        """With what is newer than what is read."""
+        """The filter, the pause, and how many newer decisions are above the first line."""
         newer = self.table.scroll_offset.y
-        return feed_captions.title(self.feed, self.desk.session, newer, self.size.width, self.desk.look())
+        return feed_captions.title(self.feed, self.desk.session, newer, self.size.width, self.desk.context())
 
     def detail_line(self) -> Line:
-        """The decision, with what its columns had to cut."""
-        return feed_captions.detail(self.table.row, self.size.width, self.desk.look())
+        """The decision under the cursor, with what its columns had to cut."""
+        return feed_captions.detail(self.table.row, self.size.width, self.desk.context())
 
     @property
     def filtered(self) -> str:
-        """Words."""
         return self.feed.filter.text
 
     def narrow(self, text: str) -> str:
-        """As one types."""
+        """Filter the decisions that are held; returns how many match."""
         self.feed.narrow(DecisionFilter(text))
         return f"{len(self.feed)} of {self.feed.known}"
 
     # ---- keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """What the key does now."""
+        """The same key is Pause, and Go on during a pause."""
         return {"pause": not self.feed.paused, "go_on": self.feed.paused}.get(action, True)
 
     def action_pause(self) -> None:
-        """Hold still."""
+        """Take no new decisions."""
         self._pause(True)
 
     def action_go_on(self) -> None:
-        """Show what came meanwhile."""
+        """Show what came during the pause."""
         self._pause(False)
 
     def _pause(self, paused: bool) -> None:

@@ -1,8 +1,8 @@
 """The decisions, newest first: a live table of a Feed.
 
-The cursor follows the decision that it was put on. Above the first line, where it is at the start and where Home or
-one more Up brings it again, it follows none: the newest is then always under it. What the operator reads stays on its
-line of the screen while new decisions come in above.
+The cursor follows the decision that it was moved to. At the start, and after Home or Up on the first line, it follows
+the newest decision instead, whichever that is. The lines on the screen stay where they are while new ones come in
+above.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from mailquota.core.control.results import DecisionRow
-from mailquota.tui.decisions import columns as lanes
+from mailquota.tui.decisions import columns
 from mailquota.tui.decisions.feed import Feed
 from mailquota.tui.desk.desk import Desk
 from mailquota.tui.draw.format import Line
@@ -22,14 +22,12 @@ from mailquota.tui.widgets.live_table import LiveTable
 
 
 class DecisionTable(LiveTable):
-    """See above."""
-
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Explain", tooltip="explain the decision", key_display="⏎"),
     ]
 
     class Opened(Message):
-        """Enter or a double click on a decision."""
+        """Enter was pressed on a decision, or it was double-clicked."""
 
         def __init__(self, row: DecisionRow) -> None:
             super().__init__()
@@ -38,7 +36,7 @@ class DecisionTable(LiveTable):
     def __init__(self, feed: Feed, desk: Desk) -> None:
         super().__init__(id="decision-table")
         self.feed = feed
-        self.fitted: tuple[lanes.Fitted, ...] = ()
+        self.placed: tuple[columns.PlacedColumn, ...] = ()
         self.newest = True  # follow the newest instead of one decision
         self._desk = desk
 
@@ -49,68 +47,67 @@ class DecisionTable(LiveTable):
         return found.row if found is not None else None
 
     def take(self) -> bool:
-        """Bring in what came; whether there was anything."""
+        """Take new decisions; returns whether there were any."""
         top = self.scroll_offset.y
         first, away = self.feed.at(top), not top <= self.index < top + self.size.height
         if not self.feed.take(self._desk.session):
             return False
         self.reload()
         found = self.feed.find(first.number) if first is not None and away else None
-        if found is not None:  # scrolled away from the cursor: what is read stays all the same
+        if found is not None:  # the operator scrolled away from the cursor: keep those lines where they are
             self.scroll_to(y=found, animate=False, force=True)
         return True
 
     def count(self) -> int:
-        """How many the filter lets through."""
+        """How many match the filter."""
         return len(self.feed)
 
     def key_at(self, index: int) -> Hashable | None:
-        """The number of a decision."""
+        """The number of the decision."""
         found = self.feed.at(index)
         return found.number if found is not None else None
 
     def find(self, key: Hashable) -> int | None:
-        """By number."""
         return self.feed.find(cast("int", key))
 
     def line_at(self, index: int) -> Line:
-        """Newest first."""
+        """The line of a decision, counted from the newest."""
         row = self.feed.shown[-1 - index].row
-        return lanes.cells(row, self.fitted, self._desk.look())
+        return columns.cells(row, self.placed, self._desk.context())
 
     def lay_out(self) -> None:
-        """As many lanes as fit."""
-        self.fitted = lanes.arrange(self.cells)
+        """Choose the columns that fit."""
+        self.placed = columns.arrange(self.cells)
 
     def pinned(self, index: int) -> Hashable | None:
-        """Nothing while the newest is followed."""
+        """The decision that the cursor follows; None while it follows the newest."""
         return None if self.newest else self.key_at(index)
 
     def stays(self, index: int) -> bool:  # noqa: ARG002
-        """What is read stays on its line."""
+        """Whether the window stays where it is: only while the cursor follows the newest."""
         return self.newest
 
     def action_move(self, step: int) -> None:
-        """Above the first line is the newest, whichever that is."""
+        """Move; up from the first line follows the newest."""
         self.newest = self.index + step < 0
         super().action_move(step)
 
     def action_page(self, direction: int) -> None:
-        """Same."""
+        """Move by a page; up from the first line follows the newest."""
         self.newest = self.index == 0 and direction < 0
         super().action_page(direction)
 
     def action_edge(self, index: int) -> None:
-        """Home is the newest."""
+        """Home follows the newest, End moves to the oldest."""
         self.newest = index == 0
         super().action_edge(index)
 
     def clicked(self, index: int) -> None:
-        """The one under the mouse."""
+        """Follow the decision under the mouse."""
         self.newest = False
         super().clicked(index)
 
     def action_open(self) -> None:
-        """Tell that this decision is wanted."""
+        """Post that this decision is to be explained."""
         if self.row is not None:
             self.post_message(self.Opened(self.row))

@@ -1,8 +1,8 @@
-"""The columns of the accounts table, as data. Pure."""
+"""The columns of the accounts table. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from operator import attrgetter
 
 from mailquota.core.base.model import AccountRow, Level
@@ -10,78 +10,74 @@ from mailquota.core.base.units import format_limit
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw import grid, outlook
 from mailquota.tui.draw.format import Line
-from mailquota.tui.draw.grid import Column, Look, Placed
+from mailquota.tui.draw.grid import Column, Context, Placed
 
 
-def _address(row: AccountRow, width: int, look: Look) -> Line:
-    text = fmt.fit(fmt.literal(row.address, look.glyphs), width, look.glyphs)
+def _address(row: AccountRow, width: int, context: Context) -> Line:
+    text = fmt.fit(fmt.literal(row.address, context.glyphs), width, context.glyphs)
     return ((text, "plain" if row.enabled else "quiet"),)
 
 
-def _level(row: AccountRow, width: int, look: Look) -> Line:
+def _level(row: AccountRow, width: int, context: Context) -> Line:
     level = row.level
-    return ((fmt.fit(level.value if row.enabled else "disabled", width, look.glyphs), fmt.look_of(level)),)
+    return ((fmt.fit(level.value if row.enabled else "disabled", width, context.glyphs), fmt.look_of(level)),)
 
 
-def _use(row: AccountRow, width: int, look: Look) -> Line:
+def _use(row: AccountRow, width: int, context: Context) -> Line:
     if row.percent is None:
-        return ((fmt.fit(look.glyphs.nothing, width, look.glyphs, right=True), "quiet"),)
+        return ((fmt.fit(context.glyphs.nothing, width, context.glyphs, right=True), "quiet"),)
     style = fmt.look_of(row.level)
-    figure = fmt.fit(fmt.percent_text(row.percent, look.glyphs), _FIGURE, look.glyphs, right=True)
-    return (*fmt.meter(row.percent, style, width - _FIGURE, look.glyphs), (figure, style))
+    figure = fmt.fit(fmt.percent_text(row.percent, context.glyphs), _FIGURE, context.glyphs, right=True)
+    return (*fmt.meter(row.percent, style, width - _FIGURE, context.glyphs), (figure, style))
 
 
-def _sized(field: str, accent: str = "plain") -> Callable[[AccountRow, int, Look], Line]:
-    get: Callable[[AccountRow], int | None] = attrgetter(field)
-
-    def cell(row: AccountRow, width: int, look: Look) -> Line:
-        value = get(row)
-        text = fmt.fit(fmt.size(value, look.glyphs), width, look.glyphs, right=True)
-        return ((text, accent if value else "quiet"),)
-
-    return cell
+def _trash(row: AccountRow, width: int, context: Context) -> Line:
+    text = fmt.fit(fmt.size(row.trash_bytes, context.glyphs), width, context.glyphs, right=True)
+    return ((text, "quiet"),)
 
 
-def _limit(row: AccountRow, width: int, look: Look) -> Line:
-    text = look.glyphs.nothing if row.limit_bytes is None else format_limit(row.limit_bytes)
-    return ((fmt.fit(text, width, look.glyphs, right=True), "quiet"),)
+def _limit(row: AccountRow, width: int, context: Context) -> Line:
+    text = context.glyphs.nothing if row.limit_bytes is None else format_limit(row.limit_bytes)
+    return ((fmt.fit(text, width, context.glyphs, right=True), "quiet"),)
 
 
-def _used(row: AccountRow, width: int, look: Look) -> Line:
-    """With a sign where a recount did not agree."""
-    size = fmt.size(row.used_bytes, look.glyphs)
-    sign = look.glyphs.differs if row.drift_bytes and len(size) < width else ""
-    return ((fmt.fit(sign + size, width, look.glyphs, right=True), "plain" if row.used_bytes else "quiet"),)
+def _used(row: AccountRow, width: int, context: Context) -> Line:
+    """The usage, with a sign if the last recount differed from it."""
+    size = fmt.size(row.used_bytes, context.glyphs)
+    sign = context.glyphs.differs if row.drift_bytes and len(size) < width else ""
+    return ((fmt.fit(sign + size, width, context.glyphs, right=True), "plain" if row.used_bytes else "quiet"),)
 
 
-def _messages(row: AccountRow, width: int, look: Look) -> Line:
-    text = look.glyphs.nothing if row.messages is None else fmt.short_count(row.messages, width)
-    return ((fmt.fit(text, width, look.glyphs, right=True), "quiet"),)
+def _messages(row: AccountRow, width: int, context: Context) -> Line:
+    text = context.glyphs.nothing if row.messages is None else fmt.short_count(row.messages, width)
+    return ((fmt.fit(text, width, context.glyphs, right=True), "quiet"),)
 
 
-def _week(row: AccountRow, width: int, look: Look) -> Line:
-    signs = outlook.spark(row.week, look.glyphs)
-    return ((fmt.fit(signs or look.glyphs.nothing, width, look.glyphs), "area" if signs else "quiet"),)
+def _week(row: AccountRow, width: int, context: Context) -> Line:
+    signs = outlook.spark(row.week, context.glyphs)
+    return ((fmt.fit(signs or context.glyphs.nothing, width, context.glyphs), "area" if signs else "quiet"),)
 
 
-def _full_in(row: AccountRow, width: int, look: Look) -> Line:
-    text, style = outlook.full_in(row, look.glyphs)
-    return ((fmt.fit(text, width, look.glyphs, right=True), style),)
+def _full_in(row: AccountRow, width: int, context: Context) -> Line:
+    text, style = outlook.full_in(row, context.glyphs)
+    return ((fmt.fit(text, width, context.glyphs, right=True), style),)
 
 
-def _refused(row: AccountRow, width: int, look: Look) -> Line:
-    text = fmt.age(row.refused_at, look.now, look.glyphs)
-    recent = row.refused_at is not None and abs(look.now - row.refused_at) < 3600
-    return ((fmt.fit(text, width, look.glyphs, right=True), "plain" if recent else "quiet"),)
+def _refused(row: AccountRow, width: int, context: Context) -> Line:
+    text = fmt.age(row.refused_at, context.now, context.glyphs)
+    recent = row.refused_at is not None and abs(context.now - row.refused_at) < 3600
+    return ((fmt.fit(text, width, context.glyphs, right=True), "plain" if recent else "quiet"),)
 
 
-def _measured(row: AccountRow, width: int, look: Look) -> Line:
-    text = fmt.age(row.measured_at, look.now, look.glyphs)
-    return ((fmt.fit(text, width, look.glyphs, right=True), "quiet"),)
+def _measured(row: AccountRow, width: int, context: Context) -> Line:
+    text = fmt.age(row.measured_at, context.now, context.glyphs)
+    return ((fmt.fit(text, width, context.glyphs, right=True), "quiet"),)
 
 
-def _source(row: AccountRow, width: int, look: Look) -> Line:
-    return ((fmt.fit(fmt.literal(row.source or look.glyphs.nothing, look.glyphs), width, look.glyphs), "quiet"),)
+def _source(row: AccountRow, width: int, context: Context) -> Line:
+    return (
+        (fmt.fit(fmt.literal(row.source or context.glyphs.nothing, context.glyphs), width, context.glyphs), "quiet"),
+    )
 
 
 _FIGURE = 7  # cells of the percentage beside the bar
@@ -91,7 +87,7 @@ _SEVERITY = (Level.OVER, Level.CRITICAL, Level.NEAR, Level.OK, Level.UNLIMITED, 
 
 
 def _by_percent(row: AccountRow) -> float | None:
-    """No limit counts as emptier than empty; what is not known is last either way."""
+    """Sorts accounts without a limit below empty ones."""
     if row.limit_bytes is None:
         return -1.0
     return row.percent
@@ -114,31 +110,31 @@ def _by_source(row: AccountRow) -> float | None:
 
 
 COLUMNS: tuple[Column[AccountRow], ...] = (
-    Column("address", "Account", 18, 0, _address, falling=False, good=26, most=60),
-    Column("level", "Level", 9, 4, _level, _by_level),
-    Column("use", "Use", 14, 1, _use, _by_percent, good=16, most=46),
-    Column("used", "Used", 9, 2, _used, attrgetter("used_bytes"), right=True),
-    Column("limit", "Limit", 8, 3, _limit, _by_limit, right=True),
-    Column("messages", "Msgs", 8, 9, _messages, attrgetter("messages"), right=True),
-    Column("trash", "Trash", 8, 8, _sized("trash_bytes", "quiet"), attrgetter("trash_bytes"), right=True),
-    Column("week", "7 days", 8, 5, _week, attrgetter("growth_bytes_per_day")),
-    Column("full", "Full in", 8, 6, _full_in, _by_days, falling=False, right=True),
-    Column("refused", "Refused", 8, 7, _refused, attrgetter("refused_at"), right=True),
-    Column("measured", "Age", 7, 10, _measured, attrgetter("measured_at"), right=True),
-    Column("source", "Source", 11, 11, _source, _by_source, falling=False),
+    Column("address", "Account", width=18, priority=0, cell=_address, falling=False, good=26, most=60),
+    Column("level", "Level", width=9, priority=4, cell=_level, sort=_by_level),
+    Column("use", "Use", width=14, priority=1, cell=_use, sort=_by_percent, good=16, most=46),
+    Column("used", "Used", width=9, priority=2, cell=_used, sort=attrgetter("used_bytes"), right=True),
+    Column("limit", "Limit", width=8, priority=3, cell=_limit, sort=_by_limit, right=True),
+    Column("messages", "Msgs", width=8, priority=9, cell=_messages, sort=attrgetter("messages"), right=True),
+    Column("trash", "Trash", width=8, priority=8, cell=_trash, sort=attrgetter("trash_bytes"), right=True),
+    Column("week", "7 days", width=8, priority=5, cell=_week, sort=attrgetter("growth_bytes_per_day")),
+    Column("full", "Full in", width=8, priority=6, cell=_full_in, sort=_by_days, falling=False, right=True),
+    Column("refused", "Refused", width=8, priority=7, cell=_refused, sort=attrgetter("refused_at"), right=True),
+    Column("measured", "Age", width=7, priority=10, cell=_measured, sort=attrgetter("measured_at"), right=True),
+    Column("source", "Source", width=11, priority=11, cell=_source, sort=_by_source, falling=False),
 )
 BY_KEY = {column.key: column for column in COLUMNS}
 DEFAULT = BY_KEY["use"]
-LEAD = 3  # cells before the first column: mark, level, blank
+LEAD = 3  # cells before the first column: sign of a marked account, level, blank
 
 
 def arrange(width: int) -> tuple[Placed[AccountRow], ...]:
-    """Which columns fit into ``width`` cells, and where. The account's address is always there."""
+    """The columns that fit into ``width`` cells; the address is always among them."""
     return grid.arrange(COLUMNS, width, LEAD)
 
 
-def cells(row: AccountRow, placed: Sequence[Placed[AccountRow]], look: Look, *, marked: bool) -> Line:
-    """One account as the line of the table."""
-    glyphs, level = look.glyphs, row.level
+def cells(row: AccountRow, placed: Sequence[Placed[AccountRow]], context: Context, *, marked: bool) -> Line:
+    """The line of an account."""
+    glyphs, level = context.glyphs, row.level
     lead = ((glyphs.mark if marked else " ", "mark"), (glyphs.levels[level] + " ", fmt.look_of(level)))
-    return grid.cells(row, placed, look, lead)
+    return grid.cells(row, placed, context, lead)

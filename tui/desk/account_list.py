@@ -1,15 +1,15 @@
 """The accounts as the table shows them: sorted, filtered, marked. Pure.
 
-Theory of operation. ``rows`` holds every account by address. ``order`` holds the addresses that the filter lets
-through, in the order of the sorted column. Each of them has a sort value in ``_values``, computed when its row comes,
-so that a change of a few rows costs two binary searches each and never a sort of everything; equal values go by
-address, which makes every position unique and findable.
+Theory of operation. ``rows`` has every account by address. ``order`` has the addresses that match the filter, in the
+order of the sorted column. Each has a sort value in ``_values``, computed when its row comes, so that a change of a few
+rows costs two binary searches each and never a sort of everything. Equal values go by address, so each account has
+exactly one position.
 
 Another view (column, direction, filter) of many accounts takes a while. ``arrange`` makes it in slices, and the caller
-lets keys through between them; until the last slice the old view stays. Rows that change meanwhile are noted in
-``_touched`` and brought in at the end.
+handles keys between them; the old view stays until the last slice. Rows that change meanwhile are noted in
+``_touched`` and sorted in at the end.
 
-Marks are kept by address and survive filters, sorting and refreshes; an account that goes away takes its mark along.
+An account stays marked through filters, sorting and changes, until it is unmarked or removed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mailquota.tui.desk.account_columns import DEFAULT
 from mailquota.tui.draw.grid import Column
 
 SLICE = 2_000  # accounts
-_FEW = 64  # changed rows; from here on one pass over everything is cheaper than single searches
+_FEW = 64  # changed rows; for more, one pass over all rows costs less than a binary search for each
 _LAST = float("inf")
 
 
@@ -39,11 +39,11 @@ class View:
 
     @property
     def backwards(self) -> bool:
-        """By address from z to a; the other columns turn round by their values."""
+        """Whether addresses go from z to a. Other columns are inverted through their values instead."""
         return self.inverted and self.column.sort is None
 
     def values(self, rows: Iterable[AccountRow]) -> dict[str, float]:
-        """The sort values; what is not known comes last in both directions."""
+        """The sort values of the rows by address; what is not known sorts last in both directions."""
         sort = self.column.sort
         if sort is None:
             return {row.address: 0.0 for row in rows}
@@ -53,7 +53,7 @@ class View:
 
 
 class AccountList:
-    """See the theory of operation above. ``view`` is what is shown, ``wanted`` what ``arrange`` works towards."""
+    """``view`` is what is shown; ``wanted`` is the view that ``arrange`` makes."""
 
     def __init__(self) -> None:
         self.rows: dict[str, AccountRow] = {}
@@ -61,8 +61,8 @@ class AccountList:
         self.view = self.wanted = View()
         self.marks: set[str] = set()
         self.marked_bytes = 0
-        self._addresses: list[str] = []  # all of them, sorted
-        self._addresses_from = 0  # number of the snapshot
+        self._addresses: list[str] = []  # of all accounts, sorted
+        self._addresses_from = 0  # the number of the snapshot that ``_addresses`` comes from
         self._values: dict[str, float] = {}
         self._touched: set[str] = set()
 
@@ -72,18 +72,18 @@ class AccountList:
         return len(self.order)
 
     def at(self, index: int) -> AccountRow | None:
-        """The account on line ``index``."""
+        """The account on line ``index``; None beyond the ends."""
         return self.rows[self.order[index]] if 0 <= index < len(self.order) else None
 
     def find(self, address: str) -> int | None:
-        """The line that the account is on; None when it is not shown."""
+        """The line of the account; None if it is not shown."""
         if address not in self._values:
             return None
         index = bisect_left(self.order, self._key(address), key=self._key)
         return index if index < len(self.order) and self.order[index] == address else None
 
     def arrange(self, now: float) -> Iterator[None]:
-        """Make the wanted view, a slice at each step; it is shown after the last."""
+        """Make the wanted view, one slice a step; it is shown after the last one. ``now`` is for filters by age."""
         view, values = self.wanted, dict[str, float]()
         self._touched.clear()
         addresses, snapshot = self._addresses, self._addresses_from
@@ -91,7 +91,7 @@ class AccountList:
             part = [self.rows[address] for address in addresses[start : start + SLICE] if address in self.rows]
             values.update(view.values(part if view.filter is None else view.filter.select(part, now)))
             yield
-            if self._addresses_from != snapshot:  # which was arranged as wanted when it came
+            if self._addresses_from != snapshot:  # a new snapshot came, and it is sorted as wanted already
                 return
         # By address already, and sorting is stable: comparing plain numbers is several times faster than pairs.
         self.order = sorted(values, reverse=True) if view.backwards else sorted(values, key=values.__getitem__)
@@ -101,7 +101,7 @@ class AccountList:
     # ---- rows come and go
 
     def replace(self, rows: Iterable[AccountRow], now: float) -> None:
-        """Everything anew, as after a snapshot."""
+        """Take these accounts instead of all others, as after a snapshot."""
         self.rows = {row.address: row for row in rows}
         self._addresses = sorted(self.rows)
         self._addresses_from += 1
@@ -110,7 +110,7 @@ class AccountList:
             pass
 
     def update(self, rows: Iterable[AccountRow], removed: Iterable[str], now: float) -> None:
-        """Rows that changed or came, and addresses that are gone."""
+        """Take rows that changed or are new, and remove addresses."""
         changed = {row.address: row for row in rows}
         gone = {address for address in removed if address in self.rows and address not in changed}
         self._count_marks(changed, gone)
@@ -128,7 +128,7 @@ class AccountList:
             self._addresses = sorted(self._addresses + came)  # a sorted run and a few more: close to linear
 
     def _bring_in(self, addresses: Iterable[str], now: float) -> None:
-        """Put these accounts where they belong now."""
+        """Put these accounts where they belong in the order now."""
         old = [address for address in addresses if address in self._values]
         found = self.view.filter
         rows = [self.rows[address] for address in addresses if address in self.rows]
@@ -139,6 +139,7 @@ class AccountList:
             self._place_few(old, through)
 
     def _place_few(self, old: list[str], rows: list[AccountRow]) -> None:
+        # Positions are looked up by the old values, so these are removed before the new ones are known.
         for address in old:
             del self.order[bisect_left(self.order, self._key(address), key=self._key)]
             del self._values[address]
@@ -155,8 +156,8 @@ class AccountList:
         self.order.sort(key=self._key)
 
     def _key(self, address: str) -> tuple[Any, ...]:
-        """The place of an account among all; unique."""
-        if self.view.backwards:
+        """The sort value and the address: the unique position of an account."""
+        if self.view.backwards:  # the 1 at the end sorts ``ab`` before ``a``, as reversed text is compared
             return (*(-ord(char) for char in address), 1)
         return (self._values[address], address)
 
@@ -173,15 +174,15 @@ class AccountList:
             self.marked_bytes += used
 
     def mark_all(self) -> None:
-        """Mark everything that the filter lets through, besides what is marked."""
+        """Mark all accounts that match the filter; others stay marked."""
         self._mark_only(self.marks.union(self.order))
 
     def clear_marks(self) -> None:
-        """Mark nothing."""
+        """Unmark all accounts."""
         self._mark_only(set())
 
     def marked(self) -> list[AccountRow]:
-        """The marked accounts by address."""
+        """The marked accounts, sorted by address."""
         return [self.rows[address] for address in sorted(self.marks)]
 
     def _mark_only(self, marks: set[str]) -> None:

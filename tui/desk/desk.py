@@ -1,4 +1,4 @@
-"""What every screen and dialog of one console shares."""
+"""What all screens and dialogs of one console share."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from mailquota.tui.desk.account_list import AccountList
 from mailquota.tui.desk.examining import Examining
 from mailquota.tui.desk.link import Link
 from mailquota.tui.desk.session import Changes, Session
-from mailquota.tui.desk.tiles import Place
+from mailquota.tui.desk.tiles import ConsoleKind
 from mailquota.tui.draw.format import Line
 from mailquota.tui.draw.glyphs import Glyphs
-from mailquota.tui.draw.grid import Look
+from mailquota.tui.draw.grid import Context
 
 
 class ShowAccounts(Message):
-    """The accounts are wanted, those that a filter finds."""
+    """Asks the app for the accounts screen, filtered by ``words``."""
 
     def __init__(self, words: str) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class ShowAccounts(Message):
 
 
 class ShowCard(Message):
-    """The card of an account is wanted."""
+    """Asks the app for the card of an account."""
 
     def __init__(self, account: AccountRow) -> None:
         super().__init__()
@@ -39,52 +39,52 @@ class ShowCard(Message):
 
 @dataclass
 class Desk:
-    """What the screens know, how they speak to the engine, and how they draw."""
+    """The state of the engine, the connection to it, and the settings of this console."""
 
     session: Session
     link: Link
     glyphs: Glyphs
     clock: Callable[[], float]  # seconds since the epoch, for what is shown
     steady: Callable[[], float]  # never goes back, for ages
-    place: Place
+    kind: ConsoleKind
     doctor: Examining = field(default_factory=lambda: Examining(list))
     accounts: AccountList = field(default_factory=AccountList)
 
     @property
     def may_change(self) -> bool:
-        """Whether keys that change something are there at all."""
+        """Whether the operator may change anything; if not, such keys are not offered."""
         welcome = self.session.welcome
-        return not self.place.read_only and (welcome is None or welcome.may_change)
+        return not self.kind.read_only and (welcome is None or welcome.may_change)
 
     @property
     def shadow(self) -> bool:
-        """Refusals are only said, not done."""
+        """Whether the engine is in shadow mode, in which it notes refusals and refuses nothing."""
         return self.session.mode == "shadow"
 
-    def look(self) -> Look:
-        """For the pure functions that make text."""
-        return Look(self.clock(), self.glyphs)
+    def context(self) -> Context:
+        """The present time and the signs, for the pure functions that make text."""
+        return Context(self.clock(), self.glyphs)
 
 
 def is_seen(screen: Screen[Any]) -> bool:
-    """Whether nothing but dialogs is over it. Textual's ``is_current`` is true beneath a whole screen, too."""
+    """Whether only dialogs are above the screen. Textual's ``is_current`` is also true beneath a whole screen."""
     stack = screen.app.screen_stack
     return screen in stack and all(above.is_modal for above in stack[stack.index(screen) + 1 :])
 
 
 class LiveScreen:
-    """A screen that wants to hear of changes and of each second."""
+    """A screen that is told of changes from the engine, and once a second."""
 
     def arrived(self, changes: Changes) -> None:
-        """News from the engine."""
+        """Changes came from the engine, or its connection changed."""
 
     def tick(self) -> None:
-        """A second passed."""
+        """A second has passed."""
 
     def guide(self, glyphs: Glyphs) -> Iterator[Line]:  # noqa: ARG002
-        """What its help says beside the keys."""
+        """Lines for the help of this screen, below its keys."""
         return iter(())
 
     def commands(self) -> Iterator[SystemCommand]:
-        """What the palette has of it beside the keys."""
+        """Commands for the palette that have no key."""
         return iter(())

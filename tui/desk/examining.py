@@ -1,4 +1,4 @@
-"""What the doctor says of this server, as the screens of one console share it."""
+"""The doctor's findings about this server, shared by the screens of one console."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from mailquota.core.base.threads import in_thread
 from mailquota.core.doctor.model import Finding
 from mailquota.core.doctor.report import worst_first
 
-Examine = Callable[[], list[Finding]]  # blocks; says how things are now
+Examine = Callable[[], list[Finding]]  # examines the server; blocks for seconds
 
 
 class Examining:
-    """One examination at a time, beside the loop: who asks meanwhile gets the same answer."""
+    """Runs one examination at a time in a thread; a second caller waits for the same result."""
 
     def __init__(self, examine: Examine, clock: Callable[[], float] = time.time) -> None:
         self.findings: list[Finding] | None = None
@@ -26,15 +26,15 @@ class Examining:
 
     @property
     def failed(self) -> int:
-        """How many checks failed the last time."""
+        """The number of checks that failed in the last examination."""
         return sum(finding.state == "fail" for finding in self.findings or ())
 
     async def once(self) -> list[Finding]:
-        """What is known already; else examine."""
+        """The findings of the last examination; examines if there was none. Raises MailquotaError."""
         return await self.again() if self.findings is None else self.findings
 
     async def again(self) -> list[Finding]:
-        """Examine now."""
+        """Examine the server now, and return the findings. Raises MailquotaError."""
         if self._running is None:
             self._running = asyncio.get_running_loop().create_task(self._run())
         return await asyncio.shield(self._running)
@@ -43,7 +43,7 @@ class Examining:
         try:
             self.findings = worst_first(await in_thread(self._examine))
             self.at = self._clock()
-        except Exception as error:  # an outer edge: a server that nobody foresaw must not end the console
+        except Exception as error:  # a bug in a check must not end the console
             raise MailquotaError(f"The doctor failed: {error}") from error
         finally:
             self._running = None

@@ -1,9 +1,9 @@
 """The control client inside the console's loop.
 
 Theory of operation. ``run`` is one task for the life of the console: it connects, subscribes, and waits for the end of
-the connection; then, if the engine went away, it tries again, at most every five seconds. Events go straight into the
-session; the screens hear of them by a ``doorbell`` that rings at once after a quiet time and at most four times a
-second, so that a storm of changes costs the screen no more than a few.
+the connection; then it connects again, with pauses of 0.25 to 5 seconds. Events go straight into the session. The
+screens are told by ``doorbell``, at once after a quiet time and otherwise at most four times a second, so that a storm
+of changes makes them draw only a few times.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ FIRST_RETRY, LAST_RETRY = 0.25, 5.0  # seconds
 
 
 class Link:
-    """See the theory of operation above."""
+    """The connection to the engine, made again whenever it is lost."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Link:
         self._quiet_from = 0.0
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Keep a connection to the engine until cancelled."""
         delay = FIRST_RETRY
         while True:
             try:
@@ -80,6 +80,7 @@ class Link:
         self._heard = self._steady()
         self._session.connected(welcome, self._clock())
         try:
+            # The engine knows nothing of this console after a reconnect, also not which accounts it watches.
             client.send(Subscribe())
             if self._watched:
                 client.send(Watch(self._watched))
@@ -90,7 +91,7 @@ class Link:
             await client.close()
 
     def listen(self) -> None:
-        """Each second: is the engine silent?"""
+        """Mark the engine as lost if nothing was heard for too long; called each second."""
         self._session.check_silence(self._steady() - self._heard)
 
     def _take(self, event: Event) -> None:
@@ -105,7 +106,7 @@ class Link:
             return
         self._ringing = True
         loop = asyncio.get_running_loop()
-        loop.call_at(max(loop.time(), self._quiet_from), self._rung)
+        loop.call_at(max(loop.time(), self._quiet_from), self._rung)  # later events wait for the same ring
 
     def _rung(self) -> None:
         self._ringing = False
@@ -115,7 +116,8 @@ class Link:
     # ---- orders
 
     def watch(self, addresses: list[str]) -> None:
-        """Tell the engine which accounts are on the screen; told again after a reconnect."""
+        """Tell the engine which accounts are on the screen, so that it measures them each second; repeated after a
+        reconnect."""
         if addresses != self._watched:
             self._watched = addresses
             if self._client is not None:
@@ -127,17 +129,20 @@ class Link:
         answer: type[T] | Any,
         progress: Callable[[Progress], None] | None = None,
     ) -> T:
-        """Send the request that ``make`` builds around its id, and wait for the answer; see ``Client.request``."""
+        """Send the request that ``make`` builds around its id, and return the answer. Raises MailquotaError.
+
+        ``answer`` is the type of the answer, ``progress`` is called for each progress message; see ``Client.request``.
+        """
         if self._client is None:
             raise EngineGoneError("no engine is connected; trying again: is the service running?")
         result: T = await self._client.request(make(self._client.next_id()), answer, progress)
         return result
 
     def cancel(self, target: int) -> None:
-        """Stop a running request after the account that is being worked on; its answer holds what was done."""
+        """Stop a running request after the account that it works on; its answer then has the results so far."""
         if self._client is not None:
             self._client.send(Cancel(self._client.next_id(), target))
 
     async def hand_over(self) -> None:
-        """Let a detached engine take over the sockets. Raises MailquotaError when the engine can't."""
+        """Let a detached engine take over the sockets. Raises MailquotaError if the engine can't."""
         await self.ask(HandOver, int)

@@ -1,12 +1,12 @@
-"""What this console knows of its engine: one object that every screen reads. Pure; the clock is a parameter.
+"""What this console knows of its engine: one object that all screens read. Pure; the clock is a parameter.
 
 Theory of operation. ``take`` gets every event of the control protocol in order and keeps the newest state. Between two
-drains it remembers what changed, merged: a row that changed five times counts once, a new snapshot swallows what
-came before it, decisions are bounded. So a screen that draws slowly gets fewer and larger changes, never a growing
+drains it collects changes, merged: a row that changed five times counts once, a new snapshot replaces what came before
+it, decisions are limited in number. So a screen that draws slowly gets fewer and larger changes, never a growing
 backlog.
 
-``state``: CONNECTING until there is a connection, LOADING until the first snapshot is whole, LIVE, and LOST from the
-moment the connection ends or nothing was heard for SILENT seconds; rows stay, with the age of the last good data.
+``state``: CONNECTING until there is a connection, LOADING until the first snapshot is complete, LIVE, and LOST from the
+moment the connection ends or nothing was heard for SILENT seconds. The rows of a lost engine stay, with their age.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from mailquota.core.base.model import AccountRow
 from mailquota.core.control.messages import Decisions, Delta, Event, Goodbye, Head, Snapshot, Welcome
 from mailquota.core.control.results import DecisionRow, Status
 
-SILENT = 5.0  # seconds without a word from an engine that speaks every second
+SILENT = 5.0  # seconds without an event from an engine that sends one every second
 KEPT_DECISIONS = 2000
 
 
 class State(Enum):
-    """Of the connection to the engine."""
+    """The state of the connection to the engine."""
 
     CONNECTING = "connecting"
     LOADING = "loading"
@@ -34,7 +34,7 @@ class State(Enum):
 
 @dataclass
 class Changes:
-    """What came since the last drain: first a new ``snapshot`` if there was one, then ``rows`` and ``removed``."""
+    """What came since the last drain. A new ``snapshot`` comes before ``rows`` and ``removed``."""
 
     snapshot: list[AccountRow] | None = None
     rows: dict[str, AccountRow] = field(default_factory=dict)
@@ -42,14 +42,14 @@ class Changes:
     state: bool = False
 
     def row(self, address: str) -> AccountRow | None:
-        """What came of one account; None where nothing did."""
+        """The new row of an account; None if it did not change."""
         snapshot = (row for row in self.snapshot or () if row.address == address)
         return self.rows.get(address) or next(snapshot, None)
 
 
 @dataclass
 class Session:
-    """See the theory of operation above. Times are seconds since the epoch, to be shown; ``silent`` is an age."""
+    """Times are seconds since the epoch, for display; ``silent`` is an age in seconds."""
 
     welcome: Welcome | None = None
     state: State = State.CONNECTING
@@ -58,33 +58,33 @@ class Session:
     silent: float = 0.0  # seconds since then, by a clock that never goes back
     status: Status | None = None
     decisions: deque[DecisionRow] = field(default_factory=lambda: deque(maxlen=KEPT_DECISIONS))
-    received: int = 0  # decisions, with those that are forgotten
+    received: int = 0  # number of all decisions so far, also of those that are not kept any more
     skipped: int = 0
-    faults: int = 0  # checks of this server that failed, as the doctor of this console found
+    faults: int = 0  # number of checks that failed in the last examination of this server
     loaded: int = 0  # rows of the snapshot that is coming in
     expected: int = 0
     _parts: list[AccountRow] = field(default_factory=list)
     _changes: Changes = field(default_factory=Changes)
 
     def connected(self, welcome: Welcome, now: float) -> None:
-        """An engine answered."""
+        """A connection to an engine was made."""
         self.welcome, self.heard_at, self.silent = welcome, now, 0.0
         self._enter(State.LOADING)
 
     def lost(self, reason: str) -> None:
-        """The connection ended, or there was none."""
+        """The connection ended, or could not be made, for this reason."""
         self.reason = reason
         self._enter(State.LOST if self.heard_at is not None else State.CONNECTING)
 
     def check_silence(self, seconds: float) -> None:
-        """Nothing was heard for so long. An engine that hangs is as lost as one that is gone; it may come back on the
-        same connection."""
+        """Nothing was heard for so many seconds. An engine that hangs counts as lost; it may come back on the same
+        connection."""
         self.silent = seconds
         if self.state is State.LIVE and seconds > SILENT:
             self.lost("the engine is silent")
 
     def take(self, event: Event, now: float) -> None:
-        """One event, as it came."""
+        """Take one event of the engine, received at ``now``."""
         if isinstance(event, Goodbye):
             self.lost(event.reason)
             return
@@ -101,7 +101,7 @@ class Session:
             self._take_decisions(event)
 
     def _take_decisions(self, event: Decisions) -> None:
-        """Of a backlog after a reconnect only what is newer than what is here."""
+        """Add decisions; from the backlog after a reconnect only those that are not known yet."""
         rows = event.rows
         if event.backlog and self.decisions:
             last = self.decisions[-1].at
@@ -112,13 +112,13 @@ class Session:
 
     @property
     def mode(self) -> str:
-        """``enforce`` or ``shadow``, as it is now: settings can be read again."""
+        """``enforce`` or ``shadow``: the present mode, which a reload of the settings can change."""
         if self.status is not None:
             return self.status.mode
         return self.welcome.mode if self.welcome is not None else ""
 
     def drain(self) -> Changes:
-        """Everything since the last drain, once. What comes between the parts of a snapshot waits for its end."""
+        """All changes since the last drain. Those that come between the parts of a snapshot wait for its end."""
         changes = self._changes
         self._changes = Changes()
         if self.state is State.LOADING:

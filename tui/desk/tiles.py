@@ -1,6 +1,6 @@
-"""What the head says, as tiles: each a few runs with a priority. Pure.
+"""The text of the head, as tiles: short runs, each with a priority. Pure.
 
-A tile is drawn on its own, so that a figure which changes each second sends its own few characters and no others.
+A tile is drawn on its own, so that a number that changes each second sends only its own few characters.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from mailquota.core.control.results import DatabaseState, Status
 from mailquota.tui.desk.session import Session, State
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.format import Line
-from mailquota.tui.draw.grid import Look
+from mailquota.tui.draw.grid import Context
 
-NEAR_FULL = 90.0  # percent of the disk; from here it is amber
+NEAR_FULL = 90.0  # percent of the file system in use; from here it is amber
 FULL = 97.0
 DISK_BAR = 12  # cells
 REASON = 24  # cells
@@ -24,7 +24,7 @@ REASON = 24  # cells
 
 @dataclass(frozen=True)
 class Tile:
-    """``priority``: the highest is dropped first where there is no room. ``right``: belongs to the right edge."""
+    """``priority``: the highest is dropped first where there is no room. ``right``: aligned to the right edge."""
 
     key: str
     priority: int
@@ -33,8 +33,8 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Place:
-    """How this console sits to its engine, as the head's badges tell it."""
+class ConsoleKind:
+    """How this console was started: with the engine in its process, on a demo world, without the right to change."""
 
     embedded: bool
     demo: bool
@@ -42,7 +42,7 @@ class Place:
 
 
 def fitting(tiles: Iterable[Tile], width: int, gap: int = 2) -> tuple[Tile, ...]:
-    """The tiles that fit beside each other, the less important left out; empty ones need no room."""
+    """The tiles that fit beside each other, the less important left out; empty ones take no room."""
     wanted = [tile for tile in tiles if tile.line]
     kept: list[Tile] = []
     room = width + gap
@@ -54,19 +54,19 @@ def fitting(tiles: Iterable[Tile], width: int, gap: int = 2) -> tuple[Tile, ...]
     return tuple(tile for tile in wanted if tile in kept)
 
 
-def badges(session: Session, place: Place, look: Look) -> Line:
-    """The mode and what else one must know before pressing a key."""
+def badges(session: Session, kind: ConsoleKind, context: Context) -> Line:
+    """The mode of the engine, and what else matters before a key is pressed: demo, attached, read-only, lost."""
     words: list[tuple[str, str]] = []
     welcome = session.welcome
     if session.state is State.LOST:
         words.append((f"LOST {format_age(session.silent)}", "badge-bad"))
     if welcome is not None:
         words.append(_mode(session))
-        if welcome.demo or place.demo:
+        if welcome.demo or kind.demo:
             words.append(("DEMO", "badge"))
-        if not place.embedded:
-            words.append((f"ATTACHED {fmt.literal(welcome.host, look.glyphs)}", "badge"))
-        if place.read_only or not welcome.may_change:
+        if not kind.embedded:
+            words.append((f"ATTACHED {fmt.literal(welcome.host, context.glyphs)}", "badge"))
+        if kind.read_only or not welcome.may_change:
             words.append(("READ-ONLY", "badge-warn"))
     line: list[tuple[str, str]] = []
     for word, style in words:
@@ -75,43 +75,43 @@ def badges(session: Session, place: Place, look: Look) -> Line:
 
 
 def _mode(session: Session) -> tuple[str, str]:
-    """Of an engine that is lost only what it was."""
+    """The mode; of a lost engine the last one that is known."""
     word, style = ("SHADOW", "badge-warn") if session.mode == "shadow" else ("ENFORCING", "badge")
     return (f"was {word}", "quiet") if session.state is State.LOST else (word, style)
 
 
-def first_line(session: Session, place: Place, look: Look) -> tuple[Tile, ...]:
-    """Who and how: host, mode, the policy server's pulse while it is heard."""
+def first_line(session: Session, kind: ConsoleKind, context: Context) -> tuple[Tile, ...]:
+    """The first line of the head: host, mode, and the policy server's rates while the engine is connected."""
     host = session.welcome.host if session.welcome is not None else session.state.value
     name: Line = (("mailquota", "accent"),)
-    if place.embedded or session.welcome is None:  # else the badge names the host
-        name += ((f" {look.glyphs.dot} ", "faint"), (fmt.literal(host, look.glyphs), "plain"))
-    tiles = [Tile("name", 1, name), Tile("badges", 0, badges(session, place, look))]
+    if kind.embedded or session.welcome is None:  # else the badge names the host
+        name += ((f" {context.glyphs.dot} ", "faint"), (fmt.literal(host, context.glyphs), "plain"))
+    tiles = [Tile("name", 1, name), Tile("badges", 0, badges(session, kind, context))]
     if session.status is not None and session.state is not State.LOST:
-        tiles += _policy(session.status, look) + _process(session.status)
-    tiles.append(Tile("clock", 9, ((fmt.clock(look.now), "quiet"),), right=True))
+        tiles += _policy(session.status, context) + _process(session.status)
+    tiles.append(Tile("clock", 9, ((fmt.clock(context.now), "quiet"),), right=True))
     return tuple(tiles)
 
 
-def _policy(status: Status, look: Look) -> list[Tile]:
+def _policy(status: Status, context: Context) -> list[Tile]:
     trouble: Line = ((f"{format_count(status.trouble)} trouble", "near"),) if status.trouble else ()
     return [
         Tile("rate", 3, figure(format_rate(status.answers_per_second), "/s"), right=True),
         Tile("refused", 4, figure(format_count(status.refused_last_hour), " refused/h"), right=True),
-        Tile("p99", 6, figure(fmt.micros(status.p99_us, look.glyphs), "", "p99 "), right=True),
+        Tile("p99", 6, figure(fmt.micros(status.p99_us, context.glyphs), "", "p99 "), right=True),
         Tile("connections", 7, figure(format_count(status.connections), " conn"), right=True),
         Tile("trouble", 5, trouble, right=True),
-        *_history(status, look),
+        *_history(status, context),
         Tile("database", 2, _database(status.database), right=True),
     ]
 
 
-def _history(status: Status, look: Look) -> list[Tile]:
-    """Only where it can't be kept, and why where there is room; the screens that need it say the whole reason."""
+def _history(status: Status, context: Context) -> list[Tile]:
+    """That no history is kept, with the reason where it fits; nothing while it is kept."""
     if not status.state_problem:
         return []
-    reason = fmt.literal(status.state_problem, look.glyphs)
-    reason = fmt.fit(reason, min(REASON, fmt.width_of([(reason, "")])), look.glyphs)
+    reason = fmt.literal(status.state_problem, context.glyphs)
+    reason = fmt.fit(reason, min(REASON, fmt.width_of([(reason, "")])), context.glyphs)
     return [
         Tile("history", 2, (("history off", "over"),), right=True),
         Tile("reason", 5, ((reason, "near"),), right=True),
@@ -119,7 +119,7 @@ def _history(status: Status, look: Look) -> list[Tile]:
 
 
 def figure(value: str, after: str, before: str = "") -> Line:
-    """A figure with what it is, quiet before and after."""
+    """A value with quiet text before and after it."""
     return tuple(run for run in ((before, "quiet"), (value, "plain"), (after, "quiet")) if run[0])
 
 
@@ -137,12 +137,12 @@ def _process(status: Status) -> list[Tile]:
     ]
 
 
-def second_line(session: Session, look: Look) -> tuple[Tile, ...]:
-    """How full: accounts by level, what is used and granted, the disk."""
+def second_line(session: Session, context: Context) -> tuple[Tile, ...]:
+    """The second line of the head: accounts by level, bytes used and granted, the file system."""
     status = session.status
     if status is None:
         return ()
-    signs = look.glyphs.levels
+    signs = context.glyphs.levels
     used: Line = (
         (format_size(status.used_bytes), "plain"),
         (" of ", "quiet"),
@@ -157,13 +157,13 @@ def second_line(session: Session, look: Look) -> tuple[Tile, ...]:
         Tile("unmeasured", 6, _unmeasured(status)),
         Tile("used", 4, used),
         Tile("if-full", 7, _if_full(status), right=True),
-        Tile("disk", 3, _disk(status, look), right=True),
+        Tile("disk", 3, _disk(status, context), right=True),
         Tile("free", 5, _free(status), right=True),
     )
 
 
 def _level(sign: str, number: int, word: str, style: str) -> Line:
-    """Nothing over is good news, and quiet."""
+    """The number of accounts of a level; quiet if there are none."""
     return ((f"{sign} {format_count(number)} {word}", style if number else "quiet"),)
 
 
@@ -177,13 +177,13 @@ def _unmeasured(status: Status) -> Line:
     return ((f"{format_count(missing)} not measured yet", "quiet"),) if missing > 0 else ()
 
 
-def _disk(status: Status, look: Look) -> Line:
+def _disk(status: Status, context: Context) -> Line:
     percent = status.disk.percent
     if percent is None:
         return (("disk unknown", "near"),)
     level = "over" if percent >= FULL else "near" if percent >= NEAR_FULL else "ok"
-    meter = fmt.meter(percent, level, DISK_BAR, look.glyphs)
-    return (("disk ", "quiet"), *meter, (" " + fmt.percent_text(percent, look.glyphs), level))
+    meter = fmt.meter(percent, level, DISK_BAR, context.glyphs)
+    return (("disk ", "quiet"), *meter, (" " + fmt.percent_text(percent, context.glyphs), level))
 
 
 def _free(status: Status) -> Line:
@@ -192,8 +192,8 @@ def _free(status: Status) -> Line:
 
 
 def _if_full(status: Status) -> Line:
-    """What is missing if everybody filled up; the limits may promise more than there is, knowingly."""
+    """The bytes that are missing if all mailboxes filled up to their limits, which may promise more than there is."""
     free = status.disk.free_bytes
     if free is None or status.if_full_bytes <= free:
         return ()
-    return ((f"{format_size(status.if_full_bytes - free)} short if all fill up", "quiet"),)
+    return ((f"{format_size(status.if_full_bytes - free)} short if all were full", "quiet"),)

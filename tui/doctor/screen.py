@@ -1,4 +1,4 @@
-"""The doctor: checks with state, finding, and the lines that mend it."""
+"""The Doctor screen: the checks of this server, each with its state, what was found, and the commands that mend it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mailquota.tui.doctor import rows as doctor
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.format import Line
 from mailquota.tui.draw.glyphs import Glyphs
-from mailquota.tui.draw.grid import Look
+from mailquota.tui.draw.grid import Context
 from mailquota.tui.draw.rows import RowList
 from mailquota.tui.frame import guide
 from mailquota.tui.frame.polled_screen import PolledScreen
@@ -29,15 +29,13 @@ EXAMINING = "Examining the server"
 
 
 class FindingTable(RowTable[Finding]):
-    """Of findings."""
-
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Read", tooltip="go to the text about the check; Esc goes back", key_display="⏎"),
     ]
 
 
 class FindingText(TextList):
-    """All that is known of one check. Another one is read from its beginning."""
+    """All that is known of one check. It scrolls to its beginning when another check is shown."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "screen.back", "Back", tooltip="back to the table", key_display="Esc"),
@@ -47,17 +45,17 @@ class FindingText(TextList):
         super().__init__(id="finding", fit=False, wrap=True)
         self._check = ""
 
-    def show_finding(self, finding: Finding | None, look: Look) -> None:
-        """Show this one."""
+    def show_finding(self, finding: Finding | None, context: Context) -> None:
+        """Show this finding; an empty text for None."""
         check = finding.check if finding is not None else ""
         if check != self._check:
             self._check = check
             self.scroll_home(animate=False)
-        self.show(list(doctor.detail(finding, look)))
+        self.show(list(doctor.detail(finding, context)))
 
 
 class DoctorScreen(PolledScreen[Finding]):
-    """Examined with the rights of who sits here, when the screen is first looked at, and then by key."""
+    """Examines this server with the operator's rights: once when the screen is first shown, then by key."""
 
     TITLE = "Doctor"
     FORMS = "text  fail  warn  skip  ok  !word"
@@ -72,44 +70,44 @@ class DoctorScreen(PolledScreen[Finding]):
 
     def __init__(self, desk: Desk) -> None:
         rows: RowList[Finding] = RowList(lambda finding: finding.check, doctor.text)
-        super().__init__(desk, FindingTable(rows, doctor.COLUMNS, desk.look, doctor.lead, doctor.LEAD))
+        super().__init__(desk, FindingTable(rows, doctor.COLUMNS, desk.context, doctor.lead, doctor.LEAD))
         self._anew = False
         self._rule = Painted(id="finding-title")
         self._text = FindingText()
 
     async def fetch(self) -> list[Finding]:
-        """Once, whoever asks; anew after that key."""
+        """The findings of the last examination; of a new one after its key. Raises MailquotaError."""
         anew, self._anew = self._anew, False
         findings = await (self.desk.doctor.again() if anew else self.desk.doctor.once())
         self.desk.session.faults = self.desk.doctor.failed
         return findings
 
     def body(self) -> Iterable[Widget]:
-        """The table, and the whole of what is under the cursor."""
+        """The table, and below it all about the check under the cursor."""
         yield from super().body()
         yield self._rule
         yield self._text
 
     def guide(self, glyphs: Glyphs) -> Iterator[Line]:
-        """The states."""
+        """The states of a check."""
         return guide.doctor(glyphs)
 
     # ---- drawing
 
     def show_header(self) -> None:
-        """With the text below."""
+        """Draw the titles, and the text about the check under the cursor."""
         super().show_header()
-        look, finding = self.desk.look(), self.table.row
-        name = fmt.literal(finding.check, look.glyphs) if finding is not None else ""
-        self._rule.paint([captions.rule(((f" {name} ", "strong"),) if name else (), (), self.size.width, look)])
-        self._text.show_finding(finding, look)
+        context, finding = self.desk.context(), self.table.row
+        name = fmt.literal(finding.check, context.glyphs) if finding is not None else ""
+        self._rule.paint([captions.rule(((f" {name} ", "strong"),) if name else (), (), self.size.width, context)])
+        self._text.show_finding(finding, context)
 
     def tiles(self) -> tuple[Tile, ...]:
-        """How many of each state."""
-        return doctor.totals(self.rows.all, self.desk.look())
+        """How many checks have which state."""
+        return doctor.totals(self.rows.all, self.desk.context())
 
     def detail_line(self) -> Line:
-        """That it is at work, or how old the findings are: the text below the table says all else."""
+        """That the server is being examined, or when it was."""
         if not self.rows.known:
             return ()
         words = EXAMINING if self.asking else f"Examined at {fmt.clock(self.desk.doctor.at)}"
@@ -118,29 +116,29 @@ class DoctorScreen(PolledScreen[Finding]):
     # ---- keys
 
     def open(self, _row: Finding) -> None:
-        """The keys scroll the text."""
+        """Give the keys to the text, so that it can be scrolled."""
         self._text.focus()
 
     async def action_back(self) -> None:
-        """From the text to the table first."""
+        """Go back from the text to the table, then from there to the accounts."""
         if self.focused is self._text:
             self.table.focus()
         else:
             await super().action_back()
 
     def action_again(self) -> None:
-        """Something was mended."""
+        """Examine the server again."""
         self._anew = True
         self.ask_soon()
 
     def action_copy(self) -> None:
-        """By the terminal's own clipboard (OSC 52)."""
+        """Copy the commands of the fix, else the finding, with the terminal's clipboard (OSC 52)."""
         finding = self.table.row
         if finding is not None:
             self._copy(finding.fix or text(finding), "The commands were copied" if finding.fix else "Copied as text")
 
     def action_copy_all(self) -> None:
-        """For a ticket."""
+        """Copy the whole finding as text, as for a ticket."""
         finding = self.table.row
         if finding is not None:
             self._copy(text(finding), "Copied as text")

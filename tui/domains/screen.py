@@ -1,4 +1,4 @@
-"""Domains: the accounts summed by domain, and what is granted against the disk."""
+"""The Domains screen: the accounts summed by domain, and the sum of the limits compared with the file system."""
 
 from __future__ import annotations
 
@@ -27,19 +27,17 @@ from mailquota.tui.widgets.row_table import RowTable
 from mailquota.tui.widgets.table_header import TableHeader
 
 EMPTY = ("No accounts.", "Their domains appear here by themselves.")
-PAUSE_SECONDS = 0.002  # between two slices of the first count; a key passes
+PAUSE_SECONDS = 0.002  # between two slices of the first count, in which keys are handled
 
 
 class DomainTable(RowTable[Domain]):
-    """Of domains."""
-
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Accounts", tooltip="show the accounts of the domain", key_display="⏎"),
     ]
 
 
 class DomainsScreen(ListScreen):
-    """Counts everything when it is first looked at, and from then on what changes."""
+    """Counts all accounts when it is first shown, and from then on only those that change."""
 
     TITLE = "Domains"
     FORMS = "text  !word"
@@ -58,7 +56,7 @@ class DomainsScreen(ListScreen):
         self._column = next(column for column in columns if column.key == "used")
         self._inverted = False
         self._counting = True
-        super().__init__(desk, DomainTable(self._rows, columns, desk.look))
+        super().__init__(desk, DomainTable(self._rows, columns, desk.context))
         self._header = TableHeader(desk.glyphs)
         self._rows.sort(self._order)
 
@@ -67,18 +65,17 @@ class DomainsScreen(ListScreen):
         return status.disk.total_bytes if status is not None else None
 
     def body(self) -> Iterable[Widget]:
-        """The table."""
         yield self._header
         yield self.table
 
     def guide(self, glyphs: Glyphs) -> Iterator[Line]:
-        """What the columns say."""
+        """What the columns show."""
         return guide.domains(glyphs)
 
     # ---- counting
 
     def on_mount(self) -> None:
-        """Count."""
+        """Begin to count."""
         super().on_mount()
         self._count()
 
@@ -91,7 +88,7 @@ class DomainsScreen(ListScreen):
         self.show_if_seen()
 
     def arrived(self, changes: Changes) -> None:
-        """Also while nobody looks: what changes is little."""
+        """Count the changes; also while the screen is not shown, as each one costs little."""
         if not self.is_mounted:
             return
         if changes.snapshot is not None:
@@ -102,46 +99,45 @@ class DomainsScreen(ListScreen):
     # ---- drawing
 
     def bring_in(self) -> None:
-        """Sorted anew: there are few of them beside the accounts."""
+        """Sort the domains anew: they are few, compared with accounts."""
         if not self._counting:
             self._rows.replace(self._domains.by_name.values())
             self.table.reload()
         empty = EMPTY if not self._counting and self.desk.session.state is State.LIVE else ()
         self.table.notice = captions.list_notice(
-            self._rows, self.desk.session, self.table.cells, self.desk.look(), empty=empty
+            self._rows, self.desk.session, self.table.cells, self.desk.context(), empty=empty
         )
 
     def show_header(self) -> None:
-        """With the sorted column."""
+        """Show the titles, with an arrow at the sorted column."""
         self._header.show(self.table.placed, self._column.key, inverted=self._inverted)
 
     def tiles(self) -> tuple[Tile, ...]:
-        """Over-commit and growth of all."""
-        return domains.totals(self._domains, self.desk.session.status, self.desk.look())
+        """Sums over all domains."""
+        return domains.totals(self._domains, self.desk.session.status, self.desk.context())
 
     def title_line(self) -> Line:
-        """Which are shown."""
+        """The filter, and how many domains match."""
         rows, session = self._rows, self.desk.session
-        return captions.list_title("Domains", rows, session, self.size.width, self.desk.look())
+        return captions.list_title("Domains", rows, session, self.size.width, self.desk.context())
 
     def detail_line(self) -> Line:
-        """The domain."""
-        return domains.detail(self.table.row, self.size.width, self.desk.look())
+        """The domain under the cursor."""
+        return domains.detail(self.table.row, self.size.width, self.desk.context())
 
     @property
     def filtered(self) -> str:
-        """Words."""
         return self._rows.words.text
 
     def narrow(self, text: str) -> str:
-        """By name."""
+        """Filter by the names of the domains; returns how many match."""
         self._rows.narrow(text)
         return f"{len(self._rows)} of {self._rows.known}"
 
     # ---- in what order
 
     def _order(self, domain: Domain) -> tuple[float, str]:
-        """What is not known is last in both directions."""
+        """The value to sort by; what is not known sorts last in both directions."""
         value = self._column.sort(domain) if self._column.sort is not None else 0.0
         falling = self._column.falling != self._inverted
         return (float("inf") if value is None else -value if falling else value), domain.name
@@ -153,13 +149,13 @@ class DomainsScreen(ListScreen):
         self.show()
 
     def action_sort(self, step: int) -> None:
-        """By the next column that is on the screen."""
+        """Sort by the next (1) or the previous (-1) column that is shown."""
         shown = [place.column for place in self.table.placed]
         at = shown.index(self._column) if self._column in shown else 0
         self._sort_by(shown[(at + step) % len(shown)])
 
     def action_invert(self) -> None:
-        """The other way round."""
+        """Invert the order."""
         self._sort_by(self._column, inverted=not self._inverted)
 
     @on(TableHeader.Clicked)

@@ -1,7 +1,7 @@
-"""Facts as text: what is written into cells, tiles and dialogs. Pure.
+"""Facts as text for cells, tiles and dialogs. Pure.
 
-A line on a screen is a list of runs, each a text and the name of its look (``quiet``, ``over`` …). What a look is in
-colours is the theme's business alone. Text that comes from outside goes through ``literal`` exactly once.
+A line on the screen is a tuple of runs, each a text and the name of its style (``quiet``, ``over`` …). Only the theme
+gives styles their colours. Text from outside goes through ``literal`` exactly once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Line = tuple[Run, ...]
 # among them), surrogates, private use, line and paragraph separators.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
-SOME_WORDS = 12  # cells; less of a text says nothing
+SOME_WORDS = 12  # cells; shorter parts of a text are left out
 
 _BYTES = re.compile("-?[0-9]{1,30}")
 
@@ -37,18 +37,18 @@ VERDICTS = {
     "trouble": ("trouble", "near"),
     "exempt": ("exempt", "quiet"),
     "other": ("not decided", "quiet"),
-    "bounced": ("bounced full", "over"),  # by the mailstore; known from the mail log only
+    "bounced": ("bounced full", "over"),  # refused by the mail store at delivery; only the mail log shows it
 }
 
 
 def verdict_words(verdict: str, *, shadow: bool) -> Run:
-    """A verdict in words, with its look. In shadow mode nothing is refused: it only would be."""
+    """The text and the style of a verdict. In shadow mode nothing is refused: it says ``would refuse``."""
     words, look = VERDICTS.get(verdict, (verdict, "plain"))
     return ("would refuse" if shadow and words.startswith("refused") else words), look
 
 
 def literal(text: str, glyphs: Glyphs) -> str:
-    """Text from outside as it may be shown: what would steer the terminal, or hide, becomes visible."""
+    """Text from outside, safe to show: characters that steer the terminal or hide text become visible signs."""
     if text.isascii() and text.isprintable():
         return text
     if glyphs.ascii_only:
@@ -70,12 +70,12 @@ def _visible(char: str) -> str:
 
 
 def width_of(line: Iterable[Run]) -> int:
-    """Cells."""
+    """The width of a line in cells."""
     return sum(cell_len(text) for text, _look in line)
 
 
 def fit(text: str, width: int, glyphs: Glyphs, *, right: bool = False) -> str:
-    """Exactly ``width`` cells: padded, or cut with a sign that says so."""
+    """The text in exactly ``width`` cells: padded, or cut with a sign at its end."""
     length = cell_len(text)
     if length > width:
         return set_cell_size(text, width - 1) + glyphs.ellipsis if width > 0 else ""
@@ -84,7 +84,7 @@ def fit(text: str, width: int, glyphs: Glyphs, *, right: bool = False) -> str:
 
 
 def cut(line: Line, width: int, glyphs: Glyphs) -> Line:
-    """Exactly so many cells of a line."""
+    """The line in exactly ``width`` cells."""
     found: list[Run] = []
     for text, look in line:
         if (room := width - width_of(found)) <= 0:
@@ -94,7 +94,7 @@ def cut(line: Line, width: int, glyphs: Glyphs) -> Line:
 
 
 def hanging(line: Line, width: int) -> list[Line]:
-    """The line with its last run wrapped to ``width`` cells, under where that run begins."""
+    """The line as several of ``width`` cells: its last run wraps, indented to where that run begins."""
     if width_of(line) <= width or len(line) < 2:
         return [line]
     *before, (text, look) = line
@@ -104,7 +104,7 @@ def hanging(line: Line, width: int) -> list[Line]:
 
 
 def bar(percent: float | None, width: int, glyphs: Glyphs) -> tuple[str, str]:
-    """The filled and the empty part of ``width`` cells. Anything shows a trace; only 100 % fills it to the end."""
+    """The filled and the empty part of a bar. Any usage fills a part of a cell; only 100 % fills the last one."""
     steps = len(glyphs.fill) - 1
     most = width * steps
     filled = 0 if percent is None else min(most, int(percent * most / 100))
@@ -118,31 +118,31 @@ def bar(percent: float | None, width: int, glyphs: Glyphs) -> tuple[str, str]:
 
 
 def percent_text(percent: float | None, glyphs: Glyphs) -> str:
-    """``96 %``, rounded down: 100 % is never said of a mailbox that is below its limit."""
+    """``96 %``, rounded down: 100 % is never shown for a mailbox below its limit."""
     if percent is None:
         return glyphs.nothing
     return "> 999 %" if percent >= 1000 else f"{int(percent)} %"
 
 
 def meter(percent: float | None, look: str, width: int, glyphs: Glyphs) -> Line:
-    """A bar in its looks. Its parts differ in their signs too: it is read without colours."""
+    """A bar as runs. Both parts differ in their signs too, so it can be read without colours."""
     left, right = glyphs.caps
     full, rest = bar(percent, width - len(left + right), glyphs)
     return tuple(run for run in ((left, "quiet"), (full, f"{look}-bar"), (rest, "track"), (right, "quiet")) if run[0])
 
 
 def size(value: int | None, glyphs: Glyphs) -> str:
-    """Bytes as people read them."""
+    """Bytes with a unit; a dash for None."""
     return glyphs.nothing if value is None else format_size(value)
 
 
 def count(value: int | None, glyphs: Glyphs) -> str:
-    """A number with thousands separated."""
+    """A number with thousands separated; a dash for None."""
     return glyphs.nothing if value is None else format_count(value)
 
 
 def short_count(value: int, cells: int = 6) -> str:
-    """A number in six cells or more: ``12,345``, ``123k``, ``12M``."""
+    """A number in at most ``cells`` cells (six or more): ``12,345``, ``123k``, ``12M``."""
     text = format_count(value)
     if len(text) <= cells:
         return text
@@ -150,33 +150,33 @@ def short_count(value: int, cells: int = 6) -> str:
 
 
 def age(moment: float | None, now: float, glyphs: Glyphs) -> str:
-    """How long ago, to the minute: a table of seconds would be another one each second."""
+    """How long ago, in minutes at the finest: seconds would change all rows of a table each second."""
     if moment is None:
         return glyphs.nothing
     return "< 1 min" if now - moment < 60 else format_age(now - moment)
 
 
 def ahead(moment: float, now: float) -> str:
-    """How long until then, to the minute: ``in 4 min``, ``now``."""
+    """How long until then, in minutes at the finest: ``in 4 min``, ``now``."""
     left = moment - now
     return "now" if left <= 0 else "in < 1 min" if left < 60 else f"in {format_age(left)}"
 
 
 def day(moment: float, now: float) -> str:
-    """A local date as people say it: ``Fri 4 Dec``, with its year where that is not this one."""
+    """A local date: ``Fri 4 Dec``, with the year if it is not this one."""
     then = time.localtime(moment)
     year = "" if then.tm_year == time.localtime(now).tm_year else f" {then.tm_year}"
     return f"{time.strftime('%a', then)} {then.tm_mday} {time.strftime('%b', then)}{year}"
 
 
 def until(moment: float, now: float) -> str:
-    """The same of an end, with the time of day where that is not midnight: ``Fri 4 Dec 18:00``."""
+    """The end of something: its local date, with the time of day if that is not midnight: ``Fri 4 Dec 18:00``."""
     clock = time.strftime("%H:%M", time.localtime(moment))
     return day(moment, now) + ("" if clock == "00:00" else f" {clock}")
 
 
 def facts(name: Run, others: Iterable[Run], width: int, glyphs: Glyphs) -> Line:
-    """Facts about something with dots between them, as many as there is room for; the last of them may be cut."""
+    """The name and as many of the facts as fit, with dots between; the last one may be cut."""
     dot = f"  {glyphs.dot}  " if width >= 100 else f" {glyphs.dot} "
     line: list[Run] = [(" " + fit(name[0], min(width_of([name]), width // 2), glyphs), name[1])]
     for text, look in others:
@@ -193,12 +193,12 @@ def plural(number: int, one: str, many: str = "") -> str:
 
 
 def recorded_bytes(value: str | None) -> int | None:
-    """A limit or a size from the text that the journal has of it; None for words, and for what is no size."""
+    """Bytes from a value in the journal; None if that is no number."""
     return int(value) if value is not None and _BYTES.fullmatch(value) else None
 
 
 def recorded(value: str | None, glyphs: Glyphs) -> str:
-    """The same as people read it."""
+    """A value of the journal as text: bytes with a unit, anything else as it is."""
     size = recorded_bytes(value)
     if size is not None:
         return format_size(size)
@@ -206,7 +206,7 @@ def recorded(value: str | None, glyphs: Glyphs) -> str:
 
 
 def micros(value: int | None, glyphs: Glyphs) -> str:
-    """A duration in microseconds, with ``us`` where there is no other sign for it."""
+    """Microseconds with a unit; ``us`` where the terminal has no µ."""
     if value is None:
         return glyphs.nothing
     text = format_micros(value)
@@ -214,17 +214,17 @@ def micros(value: int | None, glyphs: Glyphs) -> str:
 
 
 def clock(moment: float) -> str:
-    """Time of day, local, as the operator's watch has it."""
+    """The local time of day, with seconds."""
     return time.strftime("%H:%M:%S", time.localtime(moment))
 
 
 def look_of(level: Level) -> str:
-    """The look of what has this level: amber and red only where something needs a person."""
+    """The style of a level: amber and red only where something needs attention."""
     return {Level.OVER: "over", Level.CRITICAL: "critical", Level.NEAR: "near", Level.OK: "ok"}.get(level, "quiet")
 
 
 def drift_words(before: int | None, after: int | None) -> str:
-    """What a recount found, in words."""
+    """How far a recount differs from what was recorded: ``5 MiB less than recorded``."""
     if before is None or after is None:
         return "counted for the first time" if after is not None else "not counted"
     if before == after:
@@ -233,7 +233,7 @@ def drift_words(before: int | None, after: int | None) -> str:
 
 
 def editable_size(limit: int | None) -> str:
-    """A limit as one would type it, exact to the byte: ``5G``, ``1536M``, ``5000``."""
+    """A limit as it can be typed, exact to the byte: ``5G``, ``1536M``, ``5000``."""
     if limit is None:
         return "unlimited"
     for power, letter in ((40, "T"), (30, "G"), (20, "M"), (10, "K")):

@@ -1,4 +1,4 @@
-"""The signs a screen is drawn with: a Unicode set, and an ASCII one for terminals without. Pure."""
+"""The signs that the console draws with: a Unicode set, and an ASCII set for terminals without Unicode. Pure."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from mailquota.core.base.model import Level
 
 @dataclass(frozen=True)
 class Glyphs:
-    """One sign per meaning. Every one is a single cell wide, so that both sets give the same lay-out."""
+    """One sign per meaning, each a single cell wide, so that both sets give the same lay-out."""
 
     ascii_only: bool
     levels: dict[Level, str]
-    fill: str  # a cell of a bar, from empty to full: thin, so that the bars of a table do not grow into one
+    fill: str  # cells of a bar, from empty to full; thin, so that bars in neighbouring rows stay apart
     caps: tuple[str, str]  # around a bar
     mark: str
     rule: str
     dot: str  # between two facts of a line
     nothing: str
-    differs: str  # a figure that a recount does not agree with
+    differs: str  # before a usage that differs from the last recount
     ellipsis: str
     arrow: str
-    becomes: str  # between the recipient and the mailbox that its mail ends in
+    becomes: str  # between the recipient and the mailbox it resolves to
     down: str
     up: str
     thumb: str  # of the scrollbar
@@ -30,8 +30,8 @@ class Glyphs:
     enter: str
     span: str  # between the ends of a range
     steps: str  # of a sparkline, from low to high
-    steps_of_plot: str  # the same where what is below them is full
-    notch: str  # below the limit in a column that goes over it: the line is seen without colours
+    steps_of_plot: str  # the tops of columns of the plot, whose lower cells are full
+    notch: str  # the line of the limit in a column that goes over it, to be seen without colours
     dots: str  # of a dotted line, from low to high in a cell
     states: dict[str, str]  # of a warning
     branches: tuple[str, str, str]  # of a tree: a folder, the last one, beside a folder that goes on

@@ -1,7 +1,7 @@
-"""Columns of a table, as data: which fit, where they are, what they say. Pure.
+"""Columns of a table as data: which of them fit, where they stand, what they show. Pure.
 
-A column says what it shows, how wide, how it sorts, and how early a narrow terminal drops it. ``arrange`` gives each
-column its cells; ``cells`` turns one row into the line that the table draws.
+A column has its text, its width, how it sorts, and how early a narrow terminal drops it. ``arrange`` gives each column
+its cells; ``cells`` makes the line of one row.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ ESSENTIAL = 4  # columns up to this priority may squeeze the others
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a cell needs to know besides its row: the time and the signs."""
+class Context:
+    """What text depends on besides its data: the time in seconds since the epoch, and the signs of the terminal."""
 
     now: float
     glyphs: Glyphs
@@ -29,17 +29,18 @@ class Look:
 
 @dataclass(frozen=True)
 class Column(Generic[T]):
-    """``priority``: the highest is dropped first. ``sort`` gives None for what is not known, which sorts last.
+    """``priority``: the highest is dropped first where there is no room. Widths are cells.
 
-    Without ``sort`` the column sorts by the key of its rows. ``falling``: largest first until inverted. ``good`` and
-    ``most``: the width that it should have before less important columns come, and the widest that it may grow to.
+    ``sort`` gives the value to sort by, None if it is not known, which sorts last; without it rows sort by their key.
+    ``falling``: the largest first, unless inverted. ``good``: the width it gets before less important columns show;
+    ``most``: the widest that it may become.
     """
 
     key: str
     title: str
     width: int
     priority: int
-    cell: Callable[[T, int, Look], Line]
+    cell: Callable[[T, int, Context], Line]
     sort: Callable[[T], float | None] | None = None
     falling: bool = True
     right: bool = False
@@ -49,26 +50,27 @@ class Column(Generic[T]):
 
 @dataclass(frozen=True)
 class Placed(Generic[T]):
-    """A column with the cells it got."""
+    """A column with its first cell and its width."""
 
     column: Column[T]
     x: int
     width: int
 
 
-def text_cell(words: Callable[[T, Look], Run], *, right: bool = False) -> Callable[[T, int, Look], Line]:
-    """A cell of one run, cut or filled to its width."""
+def text_cell(words: Callable[[T, Context], Run], *, right: bool = False) -> Callable[[T, int, Context], Line]:
+    """The ``cell`` of a column that shows one text in one style, cut or filled to the width."""
 
-    def cell(row: T, width: int, look: Look) -> Line:
-        text, style = words(row, look)
-        return ((fmt.fit(text, width, look.glyphs, right=right), style),)
+    def cell(row: T, width: int, context: Context) -> Line:
+        text, style = words(row, context)
+        return ((fmt.fit(text, width, context.glyphs, right=right), style),)
 
     return cell
 
 
 def arrange(columns: Sequence[Column[T]], width: int, lead: int) -> tuple[Placed[T], ...]:
-    """Which columns fit into ``width`` cells, ``lead`` of them before the first. That of priority 0 always does."""
+    """The columns that fit into ``width`` cells after ``lead`` cells; the one of priority 0 is always among them."""
     kept = sorted(columns, key=lambda column: column.priority)
+    # First the unimportant columns go, until all others have their good width; then any, until the smallest widths fit.
     while kept[-1].priority > ESSENTIAL and lead + _total(kept, good=True) > width:
         kept.pop()
     while len(kept) > 1 and lead + _total(kept) > width:
@@ -89,7 +91,7 @@ def _total(columns: Sequence[Column[Any]], *, good: bool = False) -> int:
 
 
 def _grown(columns: Sequence[Column[Any]], spare: int) -> dict[str, int]:
-    """The more important first get the width that is good; the rest goes to those that can use it, cell by cell."""
+    """The more important columns first get their good width; then the rest is given out cell by cell up to ``most``."""
     widths = {column.key: column.width for column in columns}
     for column in columns:
         needed = min(spare, max(0, column.good - column.width))
@@ -99,25 +101,26 @@ def _grown(columns: Sequence[Column[Any]], spare: int) -> dict[str, int]:
         wanting = [column for column in columns if widths[column.key] < column.most]
         if not wanting:
             break
+        # The one that is narrowest compared with its ``most``, so that all of them grow at the same rate.
         narrow = min(wanting, key=lambda column: widths[column.key] / column.most)
         widths[narrow.key] += 1
     return widths
 
 
-def cells(row: T, placed: Sequence[Placed[T]], look: Look, lead: Line) -> Line:
-    """One row as the line of the table, after its ``lead``; alike neighbours are one run, to send less."""
+def cells(row: T, placed: Sequence[Placed[T]], context: Context, lead: Line) -> Line:
+    """The line of a row, after its ``lead``. Neighbours of one style become one run, so fewer bytes are sent."""
     runs = list(lead)
     at = fmt.width_of(lead)
     for place in placed:
         if place.x > at:
             runs.append((" " * (place.x - at), "plain"))
-        runs.extend(place.column.cell(row, place.width, look))
+        runs.extend(place.column.cell(row, place.width, context))
         at = place.x + place.width
     return tuple(runs)
 
 
 def titles(placed: Sequence[Placed[Any]], glyphs: Glyphs, sorted_by: str = "", *, inverted: bool = False) -> Line:
-    """The header; an arrow tells the sorted column and its direction."""
+    """The line of titles; an arrow shows the sorted column and its direction."""
     runs: list[Run] = []
     at = 0
     for place in placed:
@@ -134,7 +137,7 @@ def titles(placed: Sequence[Placed[Any]], glyphs: Glyphs, sorted_by: str = "", *
 
 
 def column_at(placed: Sequence[Placed[T]], x: int) -> Column[T] | None:
-    """The column under cell ``x``, gaps counted to the column on their left."""
+    """The column at cell ``x``; a gap belongs to the column on its left."""
     found = None
     for place in placed:
         if place.x <= x:

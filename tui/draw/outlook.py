@@ -1,4 +1,4 @@
-"""Growth, and when a mailbox will be full, in words and signs. Pure; sizes in bytes, times in days."""
+"""Growth, and when a mailbox will be full, as text. Pure; sizes in bytes, times in days."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.format import Run
 from mailquota.tui.draw.glyphs import Glyphs
 
-SOON = 7.0  # days; a mailbox that is full by then needs a person
-NEXT = 30.0  # days; one that is full by then is worth a look
-_MOST = 100  # days, then weeks: a figure keeps two digits
+SOON = 7.0  # days; a mailbox that will be full by then is amber
+NEXT = 30.0  # days; one that will be full by then is not quiet any more
+_MOST = 100  # of a unit; from here on the next larger one is used
 _UNITS = ((1.0, "day"), (7.0, "week"), (365.0, "year"))
 
 
 def spark(week: str, glyphs: Glyphs) -> str:
-    """The last seven days as signs; empty without history. A digit that is none shows as a gap."""
+    """The usage of the last seven days as signs; empty without history. A character that is no digit is drawn as a
+    gap."""
     return "".join(glyphs.steps[int(digit)] if digit in "01234567" else " " for digit in week)
 
 
 def _unit(days: float) -> tuple[float, str]:
-    """The smallest unit in which it has two digits."""
+    """The smallest unit in which the number has at most two digits."""
     return next(((size, name) for size, name in _UNITS if days < _MOST * size), _UNITS[-1])
 
 
@@ -37,28 +38,28 @@ def days_text(days: float | None, glyphs: Glyphs) -> str:
 
 
 def full_in(row: AccountRow, glyphs: Glyphs) -> Run:
-    """When the account will be full: ``now``, ``4 days``, or a dash where that is not in sight."""
+    """When the account will be full: ``now``, ``4 days``, or a dash if that is not to be expected."""
     if row.level is Level.OVER:
         return "now", "over"
     return days_text(row.days_to_full, glyphs), urgency(row.days_to_full)
 
 
 def urgency(days: float | None) -> str:
-    """The look of what happens in so many days."""
+    """The style for an event in so many days: amber if it is soon, quiet if it is far off or not known."""
     if days is None or days >= NEXT:
         return "quiet"
     return "near" if days < SOON else "plain"
 
 
 def growth_text(growth: int | None, glyphs: Glyphs) -> str:
-    """``+48 MiB``, ``-3 MiB``, ``0 B``; a dash where it is not known."""
+    """``+48 MiB``, ``-3 MiB``, ``0 B``; a dash if the growth is not known."""
     if growth is None:
         return glyphs.nothing
     return f"{'+' * (growth > 0)}{format_size(growth)}"
 
 
 def growth_words(trend: Trend) -> str:
-    """How the use changes, with the range that this lies in where there is one."""
+    """How fast the usage changes, with the range of that rate where it is known."""
     if not trend.growth:
         return "neither grows nor shrinks"
     verb, sign = ("grows", 1) if trend.growth > 0 else ("shrinks", -1)
@@ -69,7 +70,7 @@ def growth_words(trend: Trend) -> str:
 
 
 def full_words(row: AccountRow, forecast: Forecast | None, glyphs: Glyphs) -> Run | None:
-    """When the account will be full, with the honest range; None where there is nothing to say."""
+    """When the account will be full, with the range of the forecast; None if there is no forecast."""
     if row.level is Level.OVER:
         return "full now", "over"
     if forecast is None or row.limit_bytes is None:
@@ -84,7 +85,7 @@ def full_words(row: AccountRow, forecast: Forecast | None, glyphs: Glyphs) -> Ru
 
 
 def _range(forecast: Forecast, glyphs: Glyphs) -> str:
-    """In the unit of what is between."""
+    """The earliest and the latest day of the forecast, in the unit of the likeliest one."""
     days = forecast.days or 0.0
     size, _name = _unit(days)
     early = floor((days if forecast.earliest is None else forecast.earliest) / size)

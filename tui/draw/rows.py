@@ -1,4 +1,4 @@
-"""Rows of one kind as a table shows them: those that match some words, in an order, each found by its key. Pure."""
+"""The rows of a table: filtered by words, sorted, each found by its key. Pure."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 
-class Words:
-    """Words that a text must all contain, or not contain after a ``!``; any text can be read."""
+class WordFilter:
+    """Words that a text must all contain, or with ``!`` must not contain. Any text is a valid filter."""
 
     def __init__(self, text: str = "") -> None:
         self.text = text.strip()
         self._words = [(word.removeprefix("!"), word.startswith("!")) for word in self.text.lower().split()]
 
     def match(self, hay: str) -> bool:
-        """Whether all do."""
+        """Whether the text has all words, and none of those with ``!``; case does not matter."""
         low = hay.lower() if self._words else ""
         return all((word in low) != negated for word, negated in self._words)
 
 
 class RowList(Generic[T]):
-    """``key`` tells one row from all others, ``text`` is what a filter looks into."""
+    """``key`` identifies a row, ``text`` is what the filter searches."""
 
     def __init__(self, key: Callable[[T], Hashable], text: Callable[[T], str]) -> None:
-        self.words = Words()
+        self.words = WordFilter()
         self.shown: list[T] = []
         self.all: list[T] = []
         self._key = key
@@ -38,21 +38,21 @@ class RowList(Generic[T]):
 
     @property
     def known(self) -> int:
-        """How many there are without the filter."""
+        """The number of rows without the filter."""
         return len(self.all)
 
     def replace(self, rows: Iterable[T]) -> None:
-        """Everything anew."""
+        """Take these rows instead of all others."""
         self.all = list(rows)
         self._arrange()
 
     def narrow(self, text: str) -> None:
-        """Show what has these words."""
-        self.words = Words(text)
+        """Filter by the words of ``text``."""
+        self.words = WordFilter(text)
         self._arrange()
 
     def sort(self, order: Callable[[T], Any] | None) -> None:
-        """Another order; None is that in which they came."""
+        """Sort by ``order``; None keeps the order in which the rows were given."""
         self._order = order
         self._arrange()
 
@@ -64,13 +64,13 @@ class RowList(Generic[T]):
         self._places = {self._key(row): place for place, row in enumerate(found)}
 
     def at(self, index: int) -> T | None:
-        """The row on a line."""
+        """The row on line ``index``; None beyond the ends."""
         return self.shown[index] if 0 <= index < len(self.shown) else None
 
     def key(self, row: T) -> Hashable:
-        """What the cursor follows."""
+        """The key of a row, which the cursor follows."""
         return self._key(row)
 
     def find(self, key: Hashable) -> int | None:
-        """The line of a row; None when it is not shown."""
+        """The line of the row with this key; None if it is not shown."""
         return self._places.get(key)

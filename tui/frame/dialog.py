@@ -1,4 +1,4 @@
-"""What all dialogs have in common: a frame with a title, Esc, the keys at the bottom, errors of the engine as words."""
+"""What all dialogs share: a frame with a title, Esc, the keys at the bottom, and a line for messages."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from mailquota.tui.widgets.foot import Foot
 from mailquota.tui.widgets.prose import Prose
 
 T = TypeVar("T")
-ROOMY = 18  # lines of the terminal
-MANY = 10  # accounts; above, the number must be typed
+ROOMY = 18  # lines of the terminal; on a lower one there are no blank lines
+MANY = 10  # accounts; for more than these the number must be typed
 
 
 class Dialog(ModalScreen[T], LiveScreen):
-    """Made with ``body``; ``message`` says what went wrong or must be confirmed."""
+    """A dialog has its widgets from ``body``; ``message`` shows an error, or a question to confirm."""
 
     HEADING = ""
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "Cancel", key_display="Esc")]
@@ -36,7 +36,6 @@ class Dialog(ModalScreen[T], LiveScreen):
         self.set_class(desk.glyphs.ascii_only, "-ascii")
 
     def compose(self) -> ComposeResult:
-        """The frame."""
         frame = Vertical(id="dialog")
         frame.border_title = self.HEADING
         with frame:
@@ -45,43 +44,46 @@ class Dialog(ModalScreen[T], LiveScreen):
             yield Foot(self.desk.glyphs, indent=0)
 
     def on_resize(self) -> None:
-        """Where there is little room no blank lines."""
+        """Leave out blank lines on low terminals."""
         self.set_class(self.app.size.height < ROOMY, "-short")
 
     def body(self) -> Iterable[Widget]:
-        """What the dialog is about."""
+        """The widgets between the title and the message."""
         raise NotImplementedError
 
     def message(self, text: str, look: str = "over") -> None:
-        """Say what went wrong, or nothing. What comes back after the dialog was closed is nobody's any more."""
+        """Show a message, or none for an empty text. Does nothing once the dialog is closed."""
         if not self.is_attached:
             return
         self.query_one("#message", Prose).say(fmt.literal(text, self.desk.glyphs), look)
 
     def action_close(self) -> None:
-        """Leave without doing anything."""
+        """Close the dialog; nothing is done."""
         self.dismiss(None)
 
     def who(self, rows: list[AccountRow]) -> Line:
-        """Whom it is about."""
+        """The address of the account, or the number of marked accounts."""
         if len(rows) == 1:
             return ((fmt.literal(rows[0].address, self.desk.glyphs), "strong"),)
         return ((fmt.plural(len(rows), "marked account"), "strong"),)
 
 
 def failures(results: Iterable[tuple[str, str | None]]) -> list[tuple[str, str]]:
-    """Address and reason of those that failed."""
+    """The address and the reason of each result that failed."""
     return [(address, error) for address, error in results if error]
 
 
 def done_line(text: str, remarks: Iterable[str | None]) -> Line:
-    """What was done, and what is to be said against it."""
+    """What was done, and the first remark about it."""
     remark = next((remark for remark in remarks if remark), None)
     return ((text, "good"),) if remark is None else ((text, "good"), (f"; {remark}", "near"))
 
 
 def failure_text(failed: list[tuple[str, str]], of: int, done: str = "") -> str:
-    """What went wrong, each reason once with whom it hit. ``done``: what became of the others, as ``set``."""
+    """What failed: each reason once, with the addresses it concerns.
+
+    ``of`` is the number of all accounts; ``done`` says what was done to the others, as ``set`` in ``1 set, 1 not``.
+    """
     if of == 1:
         return ": ".join(failed[0])
     hit = dict[str, list[str]]()

@@ -1,4 +1,4 @@
-"""What the help of a screen says beside its keys: languages, signs, words. Pure."""
+"""What the help of a screen explains besides its keys: what can be typed, signs and words. Pure."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ LIMITS = (
     ("unlimited  0", "no limit"),
     ("+500M  -1G  +20%", "more or less than now"),
     ("x2", "times what it is now"),
-    ("used+1G  used*1.2", "from the present use"),
+    ("used+1G  used*1.2", "from the present usage"),
 )
 
 _ANSWERS = {
     "accept": "there is room for it, or there is no limit",
     "over_quota": "the mailbox is at its limit, or has no room for this mail",
-    "too_large": "larger than all that the mailbox may hold",
-    "unknown": "no mailbox of ours: left to Postfix",
+    "too_large": "larger than the whole limit of the mailbox",
+    "unknown": "no mailbox of this server: left to Postfix",
     "trouble": "not decided in time: policy.trouble, by default DUNNO",
     "exempt": "never refused, by policy.exempt",
     "other": "a state of SMTP in which nothing is decided",
@@ -46,29 +46,29 @@ _STATES = {
 }
 
 _KINDS = (
-    ("limit", "an edit of a limit; U takes it back while nobody changed it since"),
+    ("limit", "an edit of a limit; U takes it back if it was not changed since"),
     ("until Fri 4 Dec", "a temporary limit; it goes back by itself, and then says ended"),
     ("undone", "an edit that another entry took back"),
-    ("recount", "use counted again: what was recorded, what was found"),
+    ("recount", "usage counted again: what was recorded, what was found"),
     ("Trash", "messages removed from Trash"),
     ("warning", "a mail to the owner of a mailbox"),
-    ("jump", "use that changed suddenly"),
+    ("jump", "usage that changed suddenly"),
     ("start  stop", "of the engine"),
 )
 
 _CHECKS: dict[State, tuple[Level, str, str]] = {
-    "fail": (Level.OVER, "over", "mail is lost, refused, or accepted against the limits, or a figure is wrong"),
-    "warn": (Level.NEAR, "near", "mail flows, but something will surprise somebody"),
+    "fail": (Level.OVER, "over", "mail is lost, refused, or accepted against the limits, or a usage is wrong"),
+    "warn": (Level.NEAR, "near", "mail flows, but not everything is as it should be"),
     "skip": (Level.UNKNOWN, "quiet", "can't be judged; what is missing for it stands beside it"),
     "ok": (Level.OK, "ok", "as it should be, or no concern of this server"),
 }
 
-# What is typed or shown, of all helps, in one column.
+# Cells of the left column, so that the helps of all screens are aligned.
 FORM = 2 + max(len(form) for form, _meaning in (*filters.DOCS, *LIMITS, *_KINDS))
 
 
 def accounts(glyphs: Glyphs) -> Iterator[Line]:
-    """Filter, limits, levels."""
+    """Filter language, limits, levels."""
     yield from section("Filter: words are joined, each must match", filters.DOCS)
     yield from section("Limits", LIMITS)
     yield from heading("Signs")
@@ -77,7 +77,7 @@ def accounts(glyphs: Glyphs) -> Iterator[Line]:
 
 
 def decisions(forms: Iterable[tuple[str, str]]) -> Iterator[Line]:
-    """Filter, verdicts. ``forms`` is what can be typed into the filter, each with what it finds."""
+    """Filter language and verdicts. ``forms`` is what can be typed into the filter, each with what it finds."""
     yield from section("Filter: words are joined, each must match", forms)
     yield from heading("Verdicts")
     for verdict, meaning in _ANSWERS.items():
@@ -88,14 +88,14 @@ def decisions(forms: Iterable[tuple[str, str]]) -> Iterator[Line]:
 
 
 def domains(_glyphs: Glyphs) -> Iterator[Line]:
-    """What the columns say."""
+    """The columns of the table."""
     yield from section(
         "Columns",
         (
             ("Granted", "the sum of the limits; accounts without a limit are counted apart"),
             ("Use", "what they use of that"),
             ("Of disk", "what is granted as a share of the whole disk; all domains together may promise more"),
-            ("Per day", "by how much the use grew lately"),
+            ("Per day", "by how much the usage grew lately"),
         ),
     )
 
@@ -120,29 +120,29 @@ def doctor(glyphs: Glyphs) -> Iterator[Line]:
 
 
 def card(glyphs: Glyphs) -> Iterator[Line]:
-    """The plot, and what the words about it mean."""
-    yield from section("Plot of the use", _plot(glyphs))
+    """The plot of the card."""
+    yield from section("Plot of the usage", _plot(glyphs))
 
 
 def _plot(glyphs: Glyphs) -> Iterator[tuple[str, str]]:
-    yield glyphs.steps_of_plot[3] + glyphs.steps_of_plot[-1], "what was used; each figure holds until the next one"
+    yield glyphs.steps_of_plot[3] + glyphs.steps_of_plot[-1], "what was used; each value holds until the next one"
     yield glyphs.steps_of_plot[0] * 3, "the limit of that time; what was over it has another colour"
     yield " ".join(glyphs.dots), "what is expected after today: most likely, and the range that this lies in"
     yield "full in 12 days (9-20)", "at the growth of late; one clean-up or import does not change it"
 
 
 def section(name: str, entries: Iterable[tuple[str, str]]) -> Iterator[Line]:
-    """A heading and what stands under it."""
+    """A heading, and entries below it."""
     yield from heading(name)
     yield from (entry(form, meaning) for form, meaning in entries)
 
 
 def heading(name: str) -> Iterator[Line]:
-    """With a blank line before it."""
+    """A heading with a blank line before it."""
     yield ()
     yield ((f" {name}", "title"),)
 
 
 def entry(form: str, meaning: str) -> Line:
-    """What is typed, and what it does."""
+    """A line with what is typed or shown on the left, and its meaning."""
     return ((f"  {form:<{FORM - 2}}  ", "key"), (meaning, "quiet"))

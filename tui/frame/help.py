@@ -1,4 +1,4 @@
-"""All keys, made from the bindings, and what else the screen has to explain."""
+"""The help: all keys, made from the bindings, and what else the screen has to explain."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mailquota.tui.widgets.text_list import TextList
 
 
 class HelpScreen(ModalScreen[None]):
-    """About the screen it was called from."""
+    """The help of the screen that it was opened from."""
 
     TITLE = "Help"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -33,19 +33,18 @@ class HelpScreen(ModalScreen[None]):
         self._about = about
 
     def compose(self) -> ComposeResult:
-        """A title, a list to scroll, the keys."""
         yield Painted(id="title")
         yield TextList(id="help", fit=False, wrap=True)
         yield Foot(self.desk.glyphs)
 
     def on_mount(self) -> None:
-        """The text is made once."""
+        """Make the text; it does not change while it is shown."""
         self.query_one("#title", Painted).paint([((" Help", "strong"), (f"  {self._about.title or ''}", "quiet"))])
         self.query_one(TextList).show(list(help_lines(self._about, self.desk.glyphs)))
 
 
 def help_lines(screen: Screen[Any], glyphs: Glyphs) -> Iterator[Line]:
-    """Keys by where they work, then what the screen adds."""
+    """The keys by where they work, then the screen's own explanations."""
     for name, keys in keys_of(screen, glyphs).items():
         yield from guide.section(name, keys)
     if isinstance(screen, LiveScreen):
@@ -53,7 +52,7 @@ def help_lines(screen: Screen[Any], glyphs: Glyphs) -> Iterator[Line]:
 
 
 def keys_of(screen: Screen[Any], glyphs: Glyphs) -> dict[str, list[tuple[str, str]]]:
-    """By where they work; each action once, with all its keys and what it does."""
+    """The keys and what they do, under the names of where they work. Each action is listed once, with all its keys."""
     here = screen.title or "Here"
     found: dict[str, dict[str, tuple[str, list[str]]]] = {here: {}, "Moving": {}, "Everywhere": {}}
     for active in screen.active_bindings.values():

@@ -1,4 +1,4 @@
-"""How a console ends. The engine may live in this process, and it is then the only one that answers Postfix."""
+"""How the console ends. If the engine is in this process, no other one answers Postfix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ QUIT = "quit; asks before it stops the policy server"  # what the key does
 
 
 class Outcome(Enum):
-    """For the caller of the console, who holds the embedded engine if there is one."""
+    """How the console ended, for the caller, which holds the embedded engine if there is one."""
 
     HANDED_OVER = "a detached engine has the sockets; the embedded one may end"
     STOP = "the embedded engine is to stop"
@@ -26,11 +26,11 @@ class Outcome(Enum):
 
 
 class ConsoleFailedError(MailquotaError):
-    """A fault in the console itself; Textual has printed it. The engine is unharmed."""
+    """A fault in the console itself, which Textual has printed. The engine is not affected."""
 
 
 class Leaving:
-    """The question, and what happens where there is nobody to ask."""
+    """Quitting: the question, and what is done without it when the terminal is lost."""
 
     def __init__(self, app: App[Any], desk: Desk) -> None:
         self._app = app
@@ -39,14 +39,14 @@ class Leaving:
 
     @property
     def default(self) -> Outcome | None:
-        """What happens without a question; None where there is one."""
-        place = self._desk.place
-        if not place.embedded:
+        """What quitting does without a question; None if it has to ask."""
+        kind = self._desk.kind
+        if not kind.embedded:
             return Outcome.DETACHED
-        return Outcome.STOP if place.demo else None
+        return Outcome.STOP if kind.demo else None
 
     def ask(self) -> None:
-        """The key: leave at once where nothing ends by it."""
+        """Quit; asks first if the engine is in this process and enforces limits."""
         if self.default is not None:
             self._app.exit(self.default)
         elif not any(isinstance(screen, QuitDialog) for screen in self._app.screen_stack):
@@ -57,7 +57,7 @@ class Leaving:
             self._app.exit(Outcome.HANDED_OVER if keep else Outcome.STOP)
 
     def terminal_lost(self) -> None:
-        """The key's default. May be called more than once, from the loop of the app."""
+        """Hand the engine over, or quit without a question. May be called several times, from the loop of the app."""
         if not self._lost:
             self._lost = True
             self._app.call_later(self._leave)

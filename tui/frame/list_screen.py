@@ -1,4 +1,4 @@
-"""What the screens with one table have in common: parts, filter, and the line about the row under the cursor."""
+"""What the screens with one table share: their parts, the filter, and the line about the row under the cursor."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mailquota.tui.widgets.title_rule import TitleRule
 
 
 class ListScreen(Screen[None], LiveScreen):
-    """What is in the table says who inherits from it. It draws while it is looked at; else it costs nothing."""
+    """A subclass says what is in the table. Only a visible screen is drawn."""
 
     FORMS = ""  # what can be typed into the filter
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -36,7 +36,7 @@ class ListScreen(Screen[None], LiveScreen):
         super().__init__()
         self.desk = desk
         self.table = table
-        self._head = Head(desk.session, lambda: desk.place, desk.look)
+        self._head = Head(desk.session, lambda: desk.kind, desk.context)
         self._title = TitleRule()
         self._filter_line = FilterLine(self.FORMS, desk.glyphs, id="filter")
         self._totals = TileRow()
@@ -44,7 +44,6 @@ class ListScreen(Screen[None], LiveScreen):
         self._foot = Foot(desk.glyphs)
 
     def compose(self) -> ComposeResult:
-        """From the top down."""
         yield self._head
         yield self._title
         yield self._filter_line
@@ -54,76 +53,76 @@ class ListScreen(Screen[None], LiveScreen):
         yield self._foot
 
     def on_mount(self) -> None:
-        """The table has the keys."""
+        """Give the keys to the table."""
         self.table.focus()
 
     def on_resize(self) -> None:
-        """Other tiles and columns fit."""
+        """Fit tiles and columns to the new width."""
         self.call_after_refresh(self.show, anew=True)
 
     def on_screen_resume(self) -> None:
-        """All that came meanwhile, at once."""
+        """Draw all that came while the screen was not shown."""
         self.call_after_refresh(self.show)
 
     # ---- what is in it
 
     def body(self) -> Iterable[Widget]:
-        """The table with its header, and what stands beside it."""
+        """The header and the table, and what is beside them."""
         raise NotImplementedError
 
     def bring_in(self) -> None:
-        """Take what is new, and say what stands where no rows are."""
+        """Put new rows into the table, and set the text in place of rows."""
         raise NotImplementedError
 
     def show_header(self) -> None:
-        """The titles of the columns, and other parts of the body."""
+        """Draw the titles of the columns, and other parts of the body."""
         raise NotImplementedError
 
     def title_line(self) -> Line:
-        """The name of the screen, and what of it is shown."""
+        """The title rule: name of the screen, filter, how many rows are shown."""
         raise NotImplementedError
 
     def detail_line(self) -> Line:
-        """The row under the cursor."""
+        """The line about the row under the cursor."""
         raise NotImplementedError
 
     def tiles(self) -> tuple[Tile, ...]:
-        """Sums above the table."""
+        """The tiles with sums above the table."""
         return ()
 
     @property
     def filtered(self) -> str:
-        """The filter that holds."""
+        """The text of the filter; empty without one."""
         raise NotImplementedError
 
     def narrow(self, text: str) -> str:
-        """Another filter; how much it finds."""
+        """Filter by this text; returns how many rows match."""
         raise NotImplementedError
 
     # ---- drawing
 
     @property
     def lost(self) -> bool:
-        """The engine is gone."""
+        """Whether the engine is gone."""
         return self.desk.session.state is State.LOST
 
     def arrived(self, changes: Changes) -> None:
-        """News from the engine."""
+        """Draw the changes."""
         if changes.state:
             self.refresh_bindings()
         self.show_if_seen()
 
     def tick(self) -> None:
-        """Ages grow."""
+        """Draw the ages, which grow."""
         self.show_if_seen()
 
     def show_if_seen(self) -> None:
-        """Nobody looks: nothing to draw."""
+        """Draw the screen if it is visible."""
         if self.is_mounted and is_seen(self):
             self.show()
 
     def show(self, *, anew: bool = False) -> None:
-        """Draw what differs, everywhere."""
+        """Draw all parts; each sends only the lines that differ."""
         self._head.show()
         self.bring_in()
         self.table.redraw()
@@ -145,11 +144,11 @@ class ListScreen(Screen[None], LiveScreen):
         self._show_around()
 
     def say(self, line: Line) -> None:
-        """A message where the line about the row is, for a while or until the cursor moves."""
+        """Show a message in place of the line about the row, for ten seconds or until the cursor moves."""
         self._detail.say(line)
 
     def done(self, line: Line | None) -> None:
-        """What a dialog did."""
+        """Show what a dialog did."""
         if line is not None:
             self.say(line)
 
@@ -181,7 +180,7 @@ class ListScreen(Screen[None], LiveScreen):
         self._narrow("")
 
     async def action_back(self) -> None:
-        """One step at a time."""
+        """Clear the filter; without one go back to the accounts."""
         if self.filtered:
             self._narrow("")
         else:

@@ -1,4 +1,4 @@
-"""The command palette: every action that has a key here, and what a screen has besides, by name."""
+"""The command palette: by name, every action of the screen that has a key, and the screen's own commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mailquota.tui.widgets.live_table import LiveTable
 
 
 def commands_of(app: App[Any], screen: Screen[Any], glyphs: Glyphs) -> Iterator[SystemCommand]:
-    """What can be done now; what may not be done is not there."""
+    """The actions that are possible now."""
     seen = {"command_palette"}
     for namespace, binding, enabled, _tooltip in screen.active_bindings.values():
         moving = isinstance(namespace, LiveTable) and not binding.show

@@ -1,4 +1,4 @@
-"""Screens whose rows the engine is asked for while somebody looks."""
+"""Screens whose rows are asked from the engine again and again while they are shown."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ T = TypeVar("T")
 
 
 class PolledScreen(ListScreen, Generic[T]):
-    """What the engine last said stays where it is gone, or can't say more."""
+    """The rows of the last answer stay if the engine is gone or can't answer."""
 
     EVERY = 2.0  # seconds
-    EMPTY: Sequence[str] = ()  # what stands where there is nothing: a heading, and what will be there
-    WAITING: Sequence[str] = ()  # the same until the first answer
+    EMPTY: Sequence[str] = ()  # the text in place of rows: a heading, and more
+    WAITING: Sequence[str] = ()  # the text in place of rows until the first answer
     table: RowTable[T]
 
     def __init__(self, desk: Desk, table: RowTable[T]) -> None:
         super().__init__(desk, table)
-        self.problem = ""  # why it could not be read
+        self.problem = ""  # why the rows could not be read
         self._answered = False
         self._asked_at = float("-inf")
         self.asking = False
@@ -38,38 +38,37 @@ class PolledScreen(ListScreen, Generic[T]):
 
     @property
     def rows(self) -> RowList[T]:
-        """Those that are known."""
+        """The rows of the last answer."""
         return self.table.rows
 
     async def fetch(self) -> list[T]:
-        """Ask the engine. Raises MailquotaError."""
+        """Ask the engine for the rows. Raises MailquotaError."""
         raise NotImplementedError
 
     def body(self) -> Iterable[Widget]:
-        """The table."""
         yield self._header
         yield self.table
 
     # ---- asking
 
     def ask_soon(self) -> None:
-        """Something was done: show what became of it."""
+        """Ask for the rows now: an action has changed them."""
         self._asked_at = float("-inf")
         self.show_if_seen()
 
     def done(self, line: Line | None) -> None:
-        """What a dialog did."""
+        """Show what a dialog did, and ask for the rows."""
         super().done(line)
         self.ask_soon()
 
     def bring_in(self) -> None:
-        """Ask where it is time."""
+        """Ask for the rows if the last answer is old enough."""
         now = self.desk.steady()
         if not self.asking and now - self._asked_at >= self.EVERY:
             self._asked_at, self.asking = now, True
             self._ask()
         self.table.notice = captions.list_notice(
-            self.rows, self.desk.session, self.table.cells, self.desk.look(),
+            self.rows, self.desk.session, self.table.cells, self.desk.context(),
             empty=self.EMPTY if self._answered else self.WAITING, problem=self.problem,
         )  # fmt: skip
 
@@ -90,28 +89,26 @@ class PolledScreen(ListScreen, Generic[T]):
     # ---- drawing
 
     def show_header(self) -> None:
-        """The order is that of time."""
+        """Show the titles; the rows are sorted by time, so none has an arrow."""
         self._header.show(self.table.placed)
 
     def title_line(self) -> Line:
-        """What is shown of it, and what keeps more from coming."""
+        """The filter, how many rows match, and why the rows are old if they are."""
         problem = "" if self.lost or not self._answered else self.problem
         return captions.list_title(
-            str(self.title or ""), self.rows, self.desk.session, self.size.width, self.desk.look(), problem=problem
+            str(self.title or ""), self.rows, self.desk.session, self.size.width, self.desk.context(), problem=problem
         )
 
     @property
     def filtered(self) -> str:
-        """Words."""
         return self.rows.words.text
 
     def narrow(self, text: str) -> str:
-        """By what stands in the rows."""
+        """Show the rows that have these words; returns how many match."""
         self.rows.narrow(text)
         return f"{len(self.rows)} of {self.rows.known}"
 
     def on_row_table_opened(self, event: RowTable.Opened) -> None:
-        """Enter."""
         self.open(event.row)
 
     def open(self, row: Any) -> None:

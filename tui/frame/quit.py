@@ -1,4 +1,4 @@
-"""The question before the only policy server stops."""
+"""The dialog that asks before the policy server in this process stops."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STOPPING = "Stop: Postfix then uses its default_action, or refuses mail if it ha
 
 
 def asked(status: Status | None) -> str:
-    """What Postfix asks the policy server in this console."""
+    """How many requests Postfix sends to the policy server of this console."""
     if status is None:
         return "Postfix asks the policy server in this console about each recipient."
     lines = fmt.plural(status.connections, "connection")
@@ -52,7 +52,7 @@ class QuitDialog(Dialog[bool | None]):
         self._handing_over = False
 
     def body(self) -> Iterable[Widget]:
-        """The three ways."""
+        """What Postfix asks, and the three choices."""
         yield Prose(f"{asked(self.desk.session.status)}\n{STOPPING}", "quiet", id="why")
         yield Choices(CHOICES)
 
@@ -78,6 +78,6 @@ class QuitDialog(Dialog[bool | None]):
             self.dismiss(True)
 
     def action_close(self) -> None:
-        """Stay."""
+        """Stay, unless the engine is being handed over."""
         if not self._handing_over:
             self.dismiss(None)

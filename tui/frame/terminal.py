@@ -1,8 +1,8 @@
 """What the terminal can do, and what happens when it goes away.
 
-A terminal that is gone (ssh line cut, window closed) shows in three ways: SIGHUP, an error when writing, and a hang-up
-that poll(2) tells of. Textual's writer thread would die of the error and its queue then fill up and block the loop, so
-output goes through ``Output``, which swallows it and tells once.
+A terminal that is gone (ssh connection lost, window closed) shows in three ways: SIGHUP, an error when writing, and a
+hang-up that poll(2) reports. The error would end Textual's writer thread; its queue would then fill up and block the
+loop. So output goes through ``Output``, which ignores the error and reports it once.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _COLOURLESS_TERMS = ("vt", "dumb")
 
 
 def wants_ascii(environ: Mapping[str, str], codeset: str) -> bool:
-    """Whether to draw with ASCII signs. ``codeset`` is the locale's, as nl_langinfo(CODESET) has it.
+    """Whether to draw with ASCII signs. ``codeset`` is that of the locale, as nl_langinfo(CODESET) returns it.
 
-    Python turns the C locale into UTF-8 by itself (PEP 538), so one that was asked for by name is looked up.
+    Python turns the C locale into UTF-8 by itself (PEP 538), so a C locale in the environment is looked at by its name.
     """
     if environ.get("TERM", "").startswith(_PLAIN_TERMS):
         return True
@@ -33,33 +33,34 @@ def wants_ascii(environ: Mapping[str, str], codeset: str) -> bool:
 
 
 def wants_no_color(environ: Mapping[str, str]) -> bool:
-    """NO_COLOR as no-color.org has it (set and not empty), or a terminal that has none."""
+    """Whether NO_COLOR is set and not empty (no-color.org), or the terminal has no colours."""
     return bool(environ.get("NO_COLOR")) or environ.get("TERM", "").startswith(_COLOURLESS_TERMS)
 
 
 def codeset() -> str:
-    """Of the locale in force."""
+    """The character set of the locale, as nl_langinfo(CODESET) returns it."""
     return locale.nl_langinfo(locale.CODESET)
 
 
 def hung_up(descriptor: int) -> bool:
-    """Whether the other end of a terminal or pipe is gone."""
+    """Whether the other end of a terminal or pipe is gone, by poll(2)."""
     poller = select.poll()
     try:
-        poller.register(descriptor, 0)  # hang-up and error are told unasked
+        poller.register(descriptor, 0)  # POLLHUP and POLLERR need not be asked for
         return bool(poller.poll(0))
     except (OSError, ValueError):
         return True
 
 
 def stdin_hung_up() -> bool:
-    """Whether the keyboard is gone."""
+    """Whether the terminal of standard input is gone."""
     stdin = sys.__stdin__
     return stdin is None or stdin.closed or hung_up(stdin.fileno())
 
 
 class Output:
-    """The terminal's end of a driver. Never fails: not for a sign that the terminal lacks, not when it is gone."""
+    """The output of Textual's driver, without errors: unknown characters become ``?``, a lost terminal is reported
+    once."""
 
     def __init__(self, file: TextIO, lost: Callable[[], object]) -> None:
         self._file = file
@@ -67,21 +68,19 @@ class Output:
         self._gone = False
 
     def write(self, text: str) -> int:
-        """In the writer thread."""
+        """Write to the terminal; called in Textual's writer thread."""
         coding = self._file.encoding or "utf-8"
         self._guarded(lambda: self._file.write(text.encode(coding, "replace").decode(coding)))
         return len(text)
 
     def flush(self) -> None:
-        """Same."""
+        """Flush; called in Textual's writer thread."""
         self._guarded(self._file.flush)
 
     def fileno(self) -> int:
-        """Of the terminal."""
         return self._file.fileno()
 
     def isatty(self) -> bool:
-        """Of the terminal."""
         return self._file.isatty()
 
     def _guarded(self, act: Callable[[], object]) -> None:
@@ -95,7 +94,7 @@ class Output:
 
 
 class ConsoleDriver(LinuxDriver):
-    """Textual's driver with an output that survives its terminal; on stdout, so that stderr can be sent to a file."""
+    """Textual's driver with such an output. It writes to stdout, so that stderr can go to a file."""
 
     def __init__(self, app: Any, **options: Any) -> None:
         super().__init__(app, **options)
@@ -105,7 +104,7 @@ class ConsoleDriver(LinuxDriver):
 
 @contextlib.contextmanager
 def environment(name: str, value: str | None) -> Iterator[None]:
-    """An environment variable set, or removed, for a moment."""
+    """Set an environment variable, or remove it with None, for the time of a ``with`` block."""
     before = os.environ.get(name)
     _set(name, value)
     try:

@@ -1,7 +1,7 @@
-"""The themes: dark, light, and one that uses only what the terminal itself calls its colours.
+"""The themes: dark, light, and one that uses only the terminal's own colours.
 
-Every look that ``format`` and ``columns`` name is a variable here, so that the style sheets name meanings and never
-colours. One accent; amber and red only where something needs a person; what is normal is dim.
+Every style that text can have is a variable here, so that the style sheets name meanings and never colours. There is
+one accent colour; amber and red only mark what needs attention; what is normal is dim.
 """
 
 from __future__ import annotations
@@ -112,12 +112,13 @@ THEMES = (DARK, LIGHT, PLAIN)
 
 
 def styles() -> list[str | PurePath]:
-    """All style sheets, read at the start: when it opens, a dialog's own would cost its key a tenth of a second."""
+    """All style sheets, read at the start: reading one when a dialog opens would delay its key by a tenth of a
+    second."""
     here = Path(__file__).parents[1]
     return [here / "app.tcss", *sorted(here.glob("*/*.tcss"))]
 
 
 def after(name: str) -> str:
-    """The name of the next theme."""
+    """The name of the theme that follows."""
     names = [theme.name for theme in THEMES]
     return names[(names.index(name) + 1) % len(names)]

@@ -1,10 +1,9 @@
-"""Keys one after the other, whatever they open.
+"""Handles keys strictly one after the other.
 
-Textual hands a key to what has the focus at that moment. Typed fast, or arriving together over a slow line, ``/near``
-would open the filter with its first key while the other four are already on their way to the table, and ``e`` among
-them would open a dialog. So a key waits here until the one before it has done its work: behind each key goes a
-``KeyDone``, which takes the same way through the widgets up to the app; and a screen that is just being made is waited
-for.
+Textual gives a key to the widget that has the focus at that moment. If keys come fast, or together over a slow line,
+``/near`` would open the filter with its first key while the other four are already on their way to the table, and the
+``e`` among them would open a dialog. So a key waits here until the one before it was handled: a ``KeyDone`` is sent
+behind each key and passes the same widgets up to the app. A screen that is just being made is waited for.
 """
 
 from __future__ import annotations
@@ -18,24 +17,25 @@ from textual.app import App
 from textual.message import Message
 
 T = TypeVar("T")
-RETRY_SECONDS = 0.005  # while a screen is being made
-LOST_SECONDS = 0.5  # after which a KeyDone is given up, as its widget went away with it
+RETRY_SECONDS = 0.005  # until a screen that is being made is looked at again
+LOST_SECONDS = 0.5  # without a KeyDone; a widget that is removed loses it
 
 
 class KeyDone(Message):
-    """Follows a key."""
+    """Sent behind a key; it reaches the app once that key was handled."""
 
 
 class TypeAheadApp(App[T], inherit_bindings=False):
-    """An app that lets keys through one by one."""
+    """An app that handles keys one by one."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._keys: deque[events.Key] = deque()
-        self._key_sent: float | None = None  # when the key that is at work was let through
+        self._key_sent: float | None = None  # loop time at which the key that is being handled was sent
 
     async def on_event(self, event: events.Event) -> None:
-        """Keep keys back; a key that was let through comes by here a second time, on its way up."""
+        """Keep a key back while another one is handled. A key passes here a second time on its way up from the
+        widgets."""
         if isinstance(event, events.Key) and not event.is_forwarded:
             self._keys.append(event)
             if self._is_free():
@@ -49,12 +49,12 @@ class TypeAheadApp(App[T], inherit_bindings=False):
         return self._key_sent is None or time.monotonic() - self._key_sent >= LOST_SECONDS
 
     async def _look_again(self) -> None:
-        """A key must not wait for the next one where the KeyDone before it was lost."""
+        """Go on after half a second if the KeyDone was lost, as with a widget that was removed."""
         if self._keys and self._is_free():
             await self._let_through()
 
     async def on_key_done(self) -> None:
-        """The next one."""
+        """Handle the next key."""
         await self._let_through()
 
     async def _let_through(self) -> None:
@@ -67,5 +67,7 @@ class TypeAheadApp(App[T], inherit_bindings=False):
             return
         target = self.focused or self.screen
         await super().on_event(self._keys.popleft())
+        # The KeyDone queues behind the key in the same widget, and comes up to the app when the key was handled. A
+        # widget that is closing takes no messages any more.
         if not target.post_message(KeyDone()):
             await self._let_through()

@@ -1,4 +1,4 @@
-"""Entries of the journal in words, and the columns of its table. Pure."""
+"""The entries of the journal as text, and the columns of their table. Pure."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from mailquota.core.base.units import format_age, format_size
 from mailquota.core.control.results import JournalRow
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.format import Line, Run
-from mailquota.tui.draw.grid import Column, Look, text_cell
+from mailquota.tui.draw.grid import Column, Context, text_cell
 
 LIMIT, RECOUNT = "limit", "recalc"
-KINDS = {LIMIT: "limit", RECOUNT: "recount", "trash": "Trash", "jump": "jump"}  # others are called as they are
-INDENT = 14  # cells of an age
+KINDS = {LIMIT: "limit", RECOUNT: "recount", "trash": "Trash", "jump": "jump"}  # kinds with another name on the screen
+INDENT = 14  # cells; lines that follow begin below the kind, behind the age
 OURSELVES = "mailquota"  # the operator that ends temporary limits
 
 
 @dataclass(frozen=True)
 class Entry:
-    """``undone_by``: the entry that took this one back."""
+    """An entry of the journal with ``undone_by``, the entry that undid it."""
 
     row: JournalRow
     undone_by: JournalRow | None = None
 
     @property
     def can_be_undone(self) -> bool:
-        """Only edits of limits can, and once."""
+        """Whether it is an edit of a limit that was not undone yet."""
         return self.row.kind == LIMIT and self.undone_by is None
 
 
 def entries(rows: Sequence[JournalRow]) -> list[Entry]:
-    """Each with what became of it, in their order."""
+    """The rows in their order, each with the entry that undid it."""
     undone = {row.undoes: row for row in rows if row.undoes is not None}
     return [Entry(row, undone.get(row.id)) for row in rows]
 
 
 def last_edit(rows: Sequence[JournalRow]) -> list[JournalRow]:
-    """The newest edit of limits that is not taken back nor takes one back; all accounts that were set at once."""
+    """The newest edit of limits that was not undone and undoes none: all entries of the same moment."""
     edits = [entry.row for entry in entries(rows) if entry.can_be_undone and entry.row.undoes is None]
     if not edits:
         return []
@@ -46,46 +46,49 @@ def last_edit(rows: Sequence[JournalRow]) -> list[JournalRow]:
     return [row for row in edits if (row.at, row.operator) == (newest.at, newest.operator)]
 
 
-def kind_words(row: JournalRow, look: Look) -> str:
-    """What it was."""
-    return KINDS.get(row.kind) or fmt.literal(row.kind, look.glyphs)
+def kind_words(row: JournalRow, context: Context) -> str:
+    """The kind of the entry as text."""
+    return KINDS.get(row.kind) or fmt.literal(row.kind, context.glyphs)
 
 
-def change_words(row: JournalRow, look: Look) -> str:
-    """``5 GiB → 10 GiB``; of a recount by how much it differed; nothing where nothing had a value."""
+def change_words(row: JournalRow, context: Context) -> str:
+    """``5 GiB → 10 GiB``; the difference that a recount found; empty for an entry without values."""
     if row.new is None and row.old is None:
         return ""
-    old, new = (fmt.recorded(value, look.glyphs) for value in (row.old, row.new))
+    old, new = (fmt.recorded(value, context.glyphs) for value in (row.old, row.new))
     if row.old is None:
         return new
     before, after = fmt.recorded_bytes(row.old), fmt.recorded_bytes(row.new)
     if row.kind == RECOUNT and before is not None and after is not None:
         more = f"{format_size(abs(after - before))} {'more' if after > before else 'less'}"
         return f"{new}, {more if after != before else 'as recorded'}"
-    return f"{old} {look.glyphs.arrow} {new}"
+    return f"{old} {context.glyphs.arrow} {new}"
 
 
-def until_words(entry: Entry, look: Look, *, short: bool = False) -> Run:
-    """What became, or will become, of it; ``short`` is without the day of the week and the time of day."""
+def until_words(entry: Entry, context: Context, *, short: bool = False) -> Run:
+    """Until when a limit holds, or that it has ended or was undone, with its style.
+
+    ``short`` leaves the day of the week and the time of day out.
+    """
     until, undone_by = entry.row.until, entry.undone_by
     if undone_by is not None:
         return "ended" if until is not None and undone_by.operator == OURSELVES else "undone", "quiet"
     if until is None:
         return "", "quiet"
-    if until <= look.now:
+    if until <= context.now:
         return "ended", "quiet"
-    end = fmt.day(until, look.now).partition(" ")[2] if short else fmt.until(until, look.now)
+    end = fmt.day(until, context.now).partition(" ")[2] if short else fmt.until(until, context.now)
     return f"until {end}", "accent"
 
 
-def who(row: JournalRow, look: Look) -> str:
-    """The operator, and where he sat."""
-    origin = f" ({fmt.literal(row.origin, look.glyphs)})" if row.origin else ""
-    return fmt.literal(row.operator, look.glyphs) + origin
+def who(row: JournalRow, context: Context) -> str:
+    """The operator, and the terminal or connection that the order came from."""
+    origin = f" ({fmt.literal(row.origin, context.glyphs)})" if row.origin else ""
+    return fmt.literal(row.operator, context.glyphs) + origin
 
 
 def when(at: float, now: float) -> str:
-    """Local; of today the time, else the day with it."""
+    """Local: the time for today, the day and the time before, the date alone after 300 days."""
     then, today = time.localtime(at), time.localtime(now)
     if then[:3] == today[:3]:
         return time.strftime("%H:%M:%S", then)
@@ -98,68 +101,87 @@ def _plain(entry: Entry) -> str:
     return "quiet" if entry.undone_by is not None else "plain"
 
 
-def _address(entry: Entry, look: Look) -> Run:
-    return fmt.literal(entry.row.address, look.glyphs) or look.glyphs.nothing, _plain(entry)
+def _at(entry: Entry, context: Context) -> Run:
+    return when(entry.row.at, context.now), "quiet"
 
 
-def _change(entry: Entry, look: Look) -> Run:
-    return change_words(entry.row, look), _plain(entry)
+def _number(entry: Entry, _context: Context) -> Run:
+    return str(entry.row.id), "quiet"
 
 
-def _reason(entry: Entry, look: Look) -> Run:
+def _who(entry: Entry, context: Context) -> Run:
+    return who(entry.row, context), "quiet"
+
+
+def _kind(entry: Entry, context: Context) -> Run:
+    return kind_words(entry.row, context), _plain(entry)
+
+
+def _address(entry: Entry, context: Context) -> Run:
+    return fmt.literal(entry.row.address, context.glyphs) or context.glyphs.nothing, _plain(entry)
+
+
+def _change(entry: Entry, context: Context) -> Run:
+    return change_words(entry.row, context), _plain(entry)
+
+
+def _reason(entry: Entry, context: Context) -> Run:
     back = f"takes back {entry.row.undoes}" if entry.row.undoes is not None else ""
-    reason = fmt.literal(entry.row.reason, look.glyphs)
+    reason = fmt.literal(entry.row.reason, context.glyphs)
     return f"{back}{': ' if back and reason else ''}{reason}", "quiet"
 
 
-def _note(entry: Entry, width: int, look: Look) -> Line:
-    """What becomes of it, and why it was done."""
-    until, (because, style) = until_words(entry, look, short=width < 20), _reason(entry, look)
+def _note(entry: Entry, width: int, context: Context) -> Line:
+    """Until when it holds, whether it was undone, and the reason."""
+    until, (because, style) = until_words(entry, context, short=width < 20), _reason(entry, context)
     gap = ": " if until[0] and because else ""
-    return fmt.cut((until, (gap, "quiet"), (because, style)), width, look.glyphs)
+    return fmt.cut((until, (gap, "quiet"), (because, style)), width, context.glyphs)
 
 
 COLUMNS: tuple[Column[Entry], ...] = (
-    Column("at", "When", 12, 1, text_cell(lambda entry, look: (when(entry.row.at, look.now), "quiet"))),
-    Column("id", "No", 6, 9, text_cell(lambda entry, _look: (str(entry.row.id), "quiet"), right=True), right=True),
-    Column("who", "Who", 10, 5, text_cell(lambda entry, look: (who(entry.row, look), "quiet")), good=16, most=30),
-    Column("kind", "What", 8, 3, text_cell(lambda entry, look: (kind_words(entry.row, look), _plain(entry)))),
-    Column("address", "Account", 18, 0, text_cell(_address), good=24, most=50),
-    Column("change", "Change", 19, 2, text_cell(_change), good=21, most=26),
-    Column("reason", "Reason", 12, 4, _note, good=26, most=90),
+    Column("at", "When", width=12, priority=1, cell=text_cell(_at)),
+    Column("id", "No", width=6, priority=9, cell=text_cell(_number, right=True), right=True),
+    Column("who", "Who", width=10, priority=5, cell=text_cell(_who), good=16, most=30),
+    Column("kind", "What", width=8, priority=3, cell=text_cell(_kind)),
+    Column("address", "Account", width=18, priority=0, cell=text_cell(_address), good=24, most=50),
+    Column("change", "Change", width=19, priority=2, cell=text_cell(_change), good=21, most=26),
+    Column("reason", "Reason", width=12, priority=4, cell=_note, good=26, most=90),
 )
 
 
 def text(entry: Entry) -> str:
-    """What a filter looks into."""
+    """What the filter searches."""
     row = entry.row
     state = "undone" if entry.undone_by is not None else ""
     kind = f"{row.kind} {KINDS.get(row.kind, '')}"
     return f"{row.operator}\n{row.origin}\n{kind}\n{row.address}\n{row.old}\n{row.new}\n{row.reason}\n{state}"
 
 
-def detail(entry: Entry | None, width: int, look: Look) -> Line:
+def detail(entry: Entry | None, width: int, context: Context) -> Line:
     """The entry under the cursor, with what its columns had to cut."""
     if entry is None:
         return ()
     row = entry.row
-    name = f"#{row.id} {kind_words(row, look)}{' of ' * bool(row.address)}{fmt.literal(row.address, look.glyphs)}"
-    facts = [(change_words(row, look), "plain"), until_words(entry, look), _reason(entry, look)]
-    facts.append((f"by {who(row, look)} {format_age(look.now - row.at)} ago", "quiet"))
-    return fmt.facts((name, "strong"), (fact for fact in facts if fact[0]), width, look.glyphs)
+    name = f"#{row.id} {kind_words(row, context)}{' of ' * bool(row.address)}{fmt.literal(row.address, context.glyphs)}"
+    facts = [(change_words(row, context), "plain"), until_words(entry, context), _reason(entry, context)]
+    facts.append((f"by {who(row, context)} {format_age(context.now - row.at)} ago", "quiet"))
+    return fmt.facts((name, "strong"), (fact for fact in facts if fact[0]), width, context.glyphs)
 
 
-def lines(entry: Entry, width: int, look: Look) -> list[Line]:
-    """One of an account's own; who and why go below where they do not fit, as a reason may be long."""
+def lines(entry: Entry, width: int, context: Context) -> list[Line]:
+    """The entry as lines of its account's card. Who and why follow on a line of their own where they do not fit."""
     row = entry.row
-    until, (because, _style) = until_words(entry, look), _reason(entry, look)
+    until, (because, _style) = until_words(entry, context), _reason(entry, context)
     what: list[Run] = [
-        (f" {fmt.age(row.at, look.now, look.glyphs):>7} ago  ", "quiet"),
-        (" ".join(word for word in (kind_words(row, look), change_words(row, look)) if word) + "  ", _plain(entry)),
+        (f" {fmt.age(row.at, context.now, context.glyphs):>7} ago  ", "quiet"),
+        (
+            " ".join(word for word in (kind_words(row, context), change_words(row, context)) if word) + "  ",
+            _plain(entry),
+        ),
     ]
     if until[0]:
         what += [until, ("  ", "plain")]
-    by = (f"by {fmt.literal(row.operator, look.glyphs)}{': ' * bool(because)}{because}", "quiet")
+    by = (f"by {fmt.literal(row.operator, context.glyphs)}{': ' * bool(because)}{because}", "quiet")
     if fmt.width_of([*what, by]) <= width:
         return [(*what, by)]
     return [tuple(what), *fmt.hanging(((" " * INDENT, "plain"), by), width)]

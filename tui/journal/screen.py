@@ -1,4 +1,4 @@
-"""The journal: who changed what, and what became of it."""
+"""The Journal screen: who changed what, and what became of it."""
 
 from __future__ import annotations
 
@@ -23,15 +23,13 @@ from mailquota.tui.widgets.row_table import RowTable
 
 
 class JournalTable(RowTable[Entry]):
-    """Of entries."""
-
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Card", tooltip="everything about the account", key_display="⏎"),
     ]
 
 
 class JournalScreen(PolledScreen[Entry]):
-    """Newest first."""
+    """The newest entries first; an edit of a limit can be undone here."""
 
     TITLE = "Journal"
     FORMS = "text  limit  recount  trash  warning  undone  !word"
@@ -45,29 +43,29 @@ class JournalScreen(PolledScreen[Entry]):
 
     def __init__(self, desk: Desk) -> None:
         rows: RowList[Entry] = RowList(lambda entry: entry.row.id, journal.text)
-        super().__init__(desk, JournalTable(rows, journal.COLUMNS, desk.look))
+        super().__init__(desk, JournalTable(rows, journal.COLUMNS, desk.context))
 
     async def fetch(self) -> list[Entry]:
-        """The newest."""
+        """The newest entries. Raises MailquotaError."""
         rows: list[JournalRow] = await self.desk.link.ask(GetJournal, list[JournalRow])
         return journal.entries(rows)
 
     def guide(self, glyphs: Glyphs) -> Iterator[Line]:
-        """The kinds."""
+        """The kinds of entries."""
         return guide.journal(glyphs)
 
     def detail_line(self) -> Line:
-        """The entry."""
-        return journal.detail(self.table.row, self.size.width, self.desk.look())
+        """The entry under the cursor."""
+        return journal.detail(self.table.row, self.size.width, self.desk.context())
 
     # ---- keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Who may only look changes nothing."""
+        """Turn off the keys that change something where the operator may not."""
         return self.desk.may_change or action != "undo"
 
     def open(self, row: Entry) -> None:
-        """The account, where it is one still."""
+        """Show the card of the entry's account, if that still exists."""
         account = self.desk.accounts.rows.get(row.row.address)
         if account is not None:
             self.post_message(ShowCard(account))
@@ -76,7 +74,7 @@ class JournalScreen(PolledScreen[Entry]):
             self.say(((f"{name} is no account any more", "quiet"),))
 
     def action_undo(self) -> None:
-        """Only edits of limits, and once."""
+        """Ask whether to undo the entry, if it is an edit of a limit that was not undone yet."""
         entry = self.table.row
         if entry is None:
             return

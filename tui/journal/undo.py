@@ -1,4 +1,4 @@
-"""Take back an edit of limits: first what it was, then the question."""
+"""The dialog that undoes an edit of limits: it shows the edit, then asks."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from mailquota.core.control.results import JournalRow, SetResult
 from mailquota.tui.desk.desk import Desk
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.format import Line
-from mailquota.tui.draw.grid import Look
+from mailquota.tui.draw.grid import Context
 from mailquota.tui.frame.dialog import Dialog, done_line, failure_text, failures
 from mailquota.tui.journal import rows as journal
 from mailquota.tui.widgets.background import background
 from mailquota.tui.widgets.painted import Painted
 
-LOOKED_AT = 500  # entries; the last edit is among them, or long ago
-NAMED = 3  # of many accounts
+LOOKED_AT = 500  # entries; an edit that is older than these is not found
+NAMED = 3  # addresses; of the others only the number is shown
 
 
 class Undo(Dialog[Line | None]):
-    """Of the last edit of all, or of an ``address``; or of ``edit``, an entry of the journal.
+    """Undoes ``edit``, an entry of the journal; else the last edit of ``address``, or of any account.
 
-    Dismissed with what was done.
+    Dismissed with a line about what was done.
     """
 
     HEADING = "Undo"
@@ -52,19 +52,19 @@ class Undo(Dialog[Line | None]):
         self._sent = False
 
     def body(self) -> Iterable[Widget]:
-        """The edit, and the question."""
+        """The edit, and the buttons."""
         yield Painted(id="edit")
         with Horizontal(id="buttons"):
             yield Button("Take back", id="undo", compact=True, disabled=True)
             yield Button("Cancel", id="cancel", compact=True)
 
     def on_mount(self) -> None:
-        """Look for it where it is not given."""
+        """Show the edit, or ask the journal for the last one."""
         if self._given:
             self._show()
         else:
-            self._paint([((f"Looking {self.desk.glyphs.ellipsis}", "quiet"),)])
-            self._look()
+            self._paint([((f"Searching {self.desk.glyphs.ellipsis}", "quiet"),)])
+            self._find_edit()
 
     def _paint(self, lines: list[Line]) -> None:
         painted = self.query_one("#edit", Painted)
@@ -72,7 +72,7 @@ class Undo(Dialog[Line | None]):
         painted.paint(lines)
 
     def _show(self) -> None:
-        self._paint(list(edit_lines(self._edit, self.desk.look())))
+        self._paint(list(edit_lines(self._edit, self.desk.context())))
         against = objection(self._edit, self.desk.accounts.rows)
         self.message(against, "near")
         button = self.query_one("#undo", Button)
@@ -81,7 +81,7 @@ class Undo(Dialog[Line | None]):
             self.set_focus(button)
 
     @background()
-    async def _look(self) -> None:
+    async def _find_edit(self) -> None:
         try:
             self._edit = await self._last_edit()
         except MailquotaError as error:
@@ -111,11 +111,11 @@ class Undo(Dialog[Line | None]):
 
     @background()
     async def _undo(self) -> None:
-        """One entry by its number; an edit of many is the last, which it must still be."""
+        """Send the order: one entry by its number; of an edit of many accounts that the last one is to be undone."""
         entry = self._edit[0].id if len(self._edit) == 1 else None
         try:
             if entry is None and await self._last_edit() != self._edit:
-                self._fail("Somebody edited a limit meanwhile; nothing was changed")
+                self._fail("Another edit of a limit came in between; nothing was changed")
                 return
             results: list[SetResult] = await self.desk.link.ask(
                 lambda number: UndoOrder(number, entry), list[SetResult]
@@ -132,36 +132,36 @@ class Undo(Dialog[Line | None]):
             self.dismiss(((fmt.literal(failure_text(failed, len(results), "taken back"), self.desk.glyphs), "near"),))
 
     def _fail(self, reason: str) -> None:
-        """It can be tried again."""
+        """Show the reason; the order can be sent again."""
         self._sent = False
         self.message(reason)
 
 
-def edit_lines(edit: Sequence[JournalRow], look: Look) -> Iterator[Line]:
+def edit_lines(edit: Sequence[JournalRow], context: Context) -> Iterator[Line]:
     """Whose limit was changed from what to what, by whom, when and why."""
-    first, glyphs = edit[0], look.glyphs
+    first, glyphs = edit[0], context.glyphs
     if len(edit) == 1:
-        yield ((fmt.literal(first.address, glyphs), "strong"), (f"   {journal.change_words(first, look)}", "plain"))
+        yield ((fmt.literal(first.address, glyphs), "strong"), (f"   {journal.change_words(first, context)}", "plain"))
     else:
         names = ", ".join(fmt.literal(row.address, glyphs) for row in edit[:NAMED])
         more = f" and {len(edit) - NAMED} more" if len(edit) > NAMED else ""
         yield ((f"The limits of {fmt.plural(len(edit), 'account')}", "strong"),)
         yield ((f"{names}{more}", "quiet"),)
     why = f": {fmt.literal(first.reason, glyphs)}" if first.reason else ""
-    yield ((f"set by {journal.who(first, look)} {format_age(look.now - first.at)} ago{why}", "quiet"),)
+    yield ((f"set by {journal.who(first, context)} {format_age(context.now - first.at)} ago{why}", "quiet"),)
 
 
 def objection(edit: Sequence[JournalRow], accounts: Mapping[str, AccountRow]) -> str:
-    """What is to be said against taking it back; empty where there is nothing."""
+    """Why the edit should rather not be undone, such as a limit below the usage; empty if there is no reason."""
     account = accounts.get(edit[0].address)
     if len(edit) != 1 or account is None:
         return ""
     new, old = edit[0].new, fmt.recorded_bytes(edit[0].old)
     if new != ("unlimited" if account.limit_bytes is None else str(account.limit_bytes)):
-        return f"The limit is {format_limit(account.limit_bytes)} by now: somebody changed it since"
+        return f"The limit is {format_limit(account.limit_bytes)} by now: it was changed since"
     over = (account.used_bytes or 0) - old if old is not None else 0
     if over > 0:
-        return f"That is {format_size(over)} under the present use: new mail is refused until there is room"
+        return f"That is {format_size(over)} below the present usage: new mail is refused until there is room"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""A warning as it would be sent now, to read."""
+"""The dialog that shows a warning as it would be sent now."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from mailquota.core.control.results import Preview as PreviewResult
 from mailquota.tui.desk.desk import Desk
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.format import Line
-from mailquota.tui.draw.grid import Look
+from mailquota.tui.draw.grid import Context
 from mailquota.tui.frame.dialog import Dialog
-from mailquota.tui.warnings import rows as warned
+from mailquota.tui.warnings import rows as warning_rows
 from mailquota.tui.warnings.send_test import SendTest
 from mailquota.tui.widgets.background import background
 from mailquota.tui.widgets.painted import Painted
@@ -24,7 +24,7 @@ from mailquota.tui.widgets.text_list import TextList
 
 
 class Preview(Dialog[None]):
-    """With a key to send it to oneself."""
+    """Shows the mail, with a key that sends it to another address as a test."""
 
     HEADING = "Warning"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -38,14 +38,14 @@ class Preview(Dialog[None]):
         self._mark = mark
 
     def body(self) -> Iterable[Widget]:
-        """To whom, and a list to scroll."""
+        """The account and the threshold, and the mail."""
         yield Painted(id="who")
         yield TextList(id="details", wrap=True)
 
     def on_mount(self) -> None:
-        """Ask for it."""
+        """Ask the engine for the mail."""
         name = fmt.literal(self._address, self.desk.glyphs)
-        about = warned.mark_words(self._mark, self.desk.look())
+        about = warning_rows.threshold_words(self._mark, self.desk.context())
         self.query_one("#who", Painted).paint([((name, "strong"), (f"   {about}", "quiet"))])
         self._load()
 
@@ -56,14 +56,14 @@ class Preview(Dialog[None]):
         except MailquotaError as error:
             self.message(str(error))
             return
-        self.query_one(TextList).show(list(preview_lines(preview, self.desk.look())))
+        self.query_one(TextList).show(list(preview_lines(preview, self.desk.context())))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Who may only look sends nothing."""
+        """Turn off the key that sends a test where the operator may not."""
         return self.desk.may_change or action != "send_test"
 
     def action_send_test(self) -> None:
-        """Ask where to."""
+        """Ask for the address to send the mail to as a test."""
         self.app.push_screen(SendTest(self.desk, self._address, self._mark), self._done)
 
     def _done(self, line: Line | None) -> None:
@@ -72,14 +72,14 @@ class Preview(Dialog[None]):
 
 
 async def ask_preview(desk: Desk, address: str, mark: str) -> PreviewResult:
-    """Of the engine. Raises MailquotaError."""
+    """The mail for a threshold, or for the present state if ``mark`` is empty. Raises MailquotaError."""
     result: PreviewResult = await desk.link.ask(lambda number: PreviewWarning(number, address, mark), PreviewResult)
     return result
 
 
-def preview_lines(preview: PreviewResult, look: Look) -> Iterator[Line]:
-    """The subject, the text, and what is to be said about the template."""
-    glyphs = look.glyphs
+def preview_lines(preview: PreviewResult, context: Context) -> Iterator[Line]:
+    """The subject and the text of the mail, and what is wrong with the template."""
+    glyphs = context.glyphs
     yield (("Subject  ", "quiet"), (fmt.literal(preview.subject, glyphs), "strong"))
     yield ()
     for line in preview.text.rstrip().splitlines():

@@ -1,4 +1,4 @@
-"""Warnings: who was warned when about what, and who is due."""
+"""The Warnings screen: which mailbox owners were warned, at which threshold, and who is due."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mailquota.tui.draw.glyphs import Glyphs
 from mailquota.tui.draw.rows import RowList
 from mailquota.tui.frame import guide
 from mailquota.tui.frame.polled_screen import PolledScreen
-from mailquota.tui.warnings import rows as warned
+from mailquota.tui.warnings import rows as warning_rows
 from mailquota.tui.warnings.preview import Preview
 from mailquota.tui.warnings.send_test import SendTest
 from mailquota.tui.warnings.warn import AGAIN, Warn
@@ -27,71 +27,71 @@ CHANGING = frozenset({"warn", "send_test"})
 
 
 class WarningTable(RowTable[WarningRow]):
-    """Of warnings."""
-
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Preview", tooltip="show the mail as it would be sent now", key_display="⏎"),
     ]
 
 
 class WarningsScreen(PolledScreen[WarningRow]):
-    """Newest first."""
+    """The newest warnings first, with those that wait to be sent."""
 
     TITLE = "Warnings"
     FORMS = "text  queued  failed  sent  below  operator  !word"
     EMPTY = (
         "Nobody was warned yet.",
-        "Who reaches a mark (warnings.thresholds, by default 80 and 95 percent)",
-        "gets a mail, even into a full mailbox, and is listed here.",
+        "A mailbox that reaches a threshold gets a mail, even if it is full:",
+        "see warnings.thresholds, by default 80 and 95 percent. Each is listed here.",
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("w", "warn", "Warn again", tooltip="send it again now, after a look at it"),
+        Binding("w", "warn", "Warn again", tooltip="send it again now; shows it first"),
         Binding("s", "send_test", "Send test", tooltip="send this warning to an address of yours"),
     ]
 
     def __init__(self, desk: Desk) -> None:
-        rows: RowList[WarningRow] = RowList(lambda row: row.id, warned.text)
-        super().__init__(desk, WarningTable(rows, warned.COLUMNS, desk.look, warned.lead, warned.LEAD))
+        rows: RowList[WarningRow] = RowList(lambda row: row.id, warning_rows.text)
+        super().__init__(
+            desk, WarningTable(rows, warning_rows.COLUMNS, desk.context, warning_rows.lead, warning_rows.LEAD)
+        )
 
     async def fetch(self) -> list[WarningRow]:
-        """The newest."""
+        """The newest warnings. Raises MailquotaError."""
         rows: list[WarningRow] = await self.desk.link.ask(
-            lambda number: GetWarnings(number, most=warned.LISTED), list[WarningRow]
+            lambda number: GetWarnings(number, most=warning_rows.LISTED), list[WarningRow]
         )
         return rows
 
     def guide(self, glyphs: Glyphs) -> Iterator[Line]:
-        """The states."""
+        """The states of a warning."""
         return guide.warnings(glyphs)
 
     def tiles(self) -> tuple[Tile, ...]:
-        """Who is due, what failed."""
-        return warned.totals(self.rows.all, self.desk.session.status, self.desk.look())
+        """How many warnings are due, failed, and were sent within a day."""
+        return warning_rows.totals(self.rows.all, self.desk.session.status, self.desk.context())
 
     def detail_line(self) -> Line:
-        """The warning."""
-        return warned.detail(self.table.row, self.size.width, self.desk.look())
+        """The warning under the cursor."""
+        return warning_rows.detail(self.table.row, self.size.width, self.desk.context())
 
     # ---- keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Who may only look sends nothing."""
+        """Turn off the keys that send something where the operator may not."""
         return self.desk.may_change or action not in CHANGING
 
     def open(self, row: WarningRow) -> None:
-        """The mail."""
-        self.app.push_screen(Preview(self.desk, row.address, warned.order_mark(row.mark)))
+        """Show the mail."""
+        self.app.push_screen(Preview(self.desk, row.address, warning_rows.order_threshold(row.mark)))
 
     def action_send_test(self) -> None:
-        """Ask where to."""
+        """Ask for the address to send the mail to as a test."""
         row = self.table.row
         if row is not None:
-            self.app.push_screen(SendTest(self.desk, row.address, warned.order_mark(row.mark)), self.done)
+            self.app.push_screen(SendTest(self.desk, row.address, warning_rows.order_threshold(row.mark)), self.done)
 
     def action_warn(self) -> None:
-        """Merged with nothing: who presses this wants another mail."""
+        """Ask whether to warn once more. The mail is sent even if the owner was warned a short time ago."""
         row = self.table.row
         if row is not None:
             account = self.desk.accounts.rows.get(row.address) or AccountRow(row.address, row.limit_bytes)
-            mark = warned.order_mark(row.mark)
+            mark = warning_rows.order_threshold(row.mark)
             self.app.push_screen(Warn(self.desk, [account], mark=mark, source=AGAIN), self.done)

@@ -1,4 +1,4 @@
-"""Send a warning to somebody else, as a test."""
+"""The dialog that sends a warning to another address, as a test."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from mailquota.tui.desk.desk import Desk
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.format import Line
 from mailquota.tui.frame.dialog import Dialog
-from mailquota.tui.warnings import rows as warned
+from mailquota.tui.warnings import rows as warning_rows
 from mailquota.tui.widgets.background import background
 from mailquota.tui.widgets.field import Field
 from mailquota.tui.widgets.painted import Painted
 
 
 class SendTest(Dialog[Line | None]):
-    """Nothing is written to the owner of the mailbox. Dismissed with what was sent."""
+    """The owner of the mailbox gets nothing. Dismissed with a line about what was sent."""
 
     HEADING = "Send test"
     AUTO_FOCUS = "#to"
@@ -34,14 +34,14 @@ class SendTest(Dialog[Line | None]):
         self._sent = False
 
     def body(self) -> Iterable[Widget]:
-        """Of whom, to whom."""
+        """Whose warning it is, and the field for the address."""
         yield Painted(id="who")
         yield Field("Send to", id="to", placeholder="an address of yours", applies=True)
 
     def on_mount(self) -> None:
-        """Say what would be sent."""
+        """Show whose warning would be sent."""
         name = fmt.literal(self._address, self.desk.glyphs)
-        about = warned.mark_words(self._mark, self.desk.look())
+        about = warning_rows.threshold_words(self._mark, self.desk.context())
         self.query_one("#who", Painted).paint(
             [(("The warning of ", "quiet"), (name, "strong"), (f", {about}", "quiet"))]
         )
@@ -69,7 +69,9 @@ class SendTest(Dialog[Line | None]):
         if result.error:
             self._fail(result.error)
         else:
-            words = f"Test to {fmt.literal(to, self.desk.glyphs)}: {warned.outcome(result, self.desk.look())[0]}"
+            words = (
+                f"Test to {fmt.literal(to, self.desk.glyphs)}: {warning_rows.outcome(result, self.desk.context())[0]}"
+            )
             self.dismiss(((words, "good"),))
 
     def _fail(self, reason: str) -> None:

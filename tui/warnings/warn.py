@@ -1,4 +1,4 @@
-"""Send warnings now: first a look at what would be sent, then the question."""
+"""The dialog that sends warnings now: it shows the mail, then asks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mailquota.tui.desk.desk import Desk
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.format import Line
 from mailquota.tui.frame.dialog import MANY, Dialog
-from mailquota.tui.warnings import rows as warned
+from mailquota.tui.warnings import rows as warning_rows
 from mailquota.tui.warnings.preview import ask_preview, preview_lines
 from mailquota.tui.widgets.background import background
 from mailquota.tui.widgets.field import Field
@@ -29,11 +29,11 @@ from mailquota.tui.widgets.painted import Painted
 from mailquota.tui.widgets.text_list import TextList
 
 TYPING_SECONDS = 0.3
-OPERATOR, AGAIN = "operator", "again"  # merged with what was sent just now, or with nothing
+OPERATOR, AGAIN = "operator", "again"  # an AGAIN is sent even if the owner was warned a short time ago
 
 
 class Warn(Dialog[Line | None]):
-    """Of one account its mail is shown. Dismissed with what was sent."""
+    """For one account it shows the mail. Dismissed with a line about what was sent."""
 
     HEADING = "Warn"
     AUTO_FOCUS = "#send"
@@ -54,7 +54,7 @@ class Warn(Dialog[Line | None]):
         self._done: Line | None = None
 
     def body(self) -> Iterable[Widget]:
-        """Who, about what, the mail, the question."""
+        """The accounts, the threshold, the mail, the buttons."""
         yield Painted(id="who")
         yield Field("About", self._mark, id="mark", placeholder="as it is now; or 80, 95, below")
         if len(self._rows) > MANY:
@@ -65,12 +65,12 @@ class Warn(Dialog[Line | None]):
             yield Button("Cancel", id="cancel", compact=True)
 
     def on_mount(self) -> None:
-        """Look first."""
+        """Ask the engine for the mail, if it is for one account."""
         self.query_one("#who", Painted).paint([self.who(self._rows)])
         if len(self._rows) == 1:
-            self._look()
+            self._ask_preview()
         else:
-            self._list([(("Each is told about its own mailbox.", "quiet"),)])
+            self._list([(("Each owner gets a warning about their own mailbox.", "quiet"),)])
 
     def _list(self, lines: list[Line]) -> None:
         self.query_one(TextList).show(lines)
@@ -82,10 +82,10 @@ class Warn(Dialog[Line | None]):
     @on(Input.Changed, "#mark")
     def _typed(self) -> None:
         if len(self._rows) == 1:
-            self._look(TYPING_SECONDS)
+            self._ask_preview(TYPING_SECONDS)
 
-    @background(exclusive=True, group="look")
-    async def _look(self, delay: float = 0.0) -> None:
+    @background(exclusive=True, group="preview")
+    async def _ask_preview(self, delay: float = 0.0) -> None:
         await asyncio.sleep(delay)
         try:
             preview = await ask_preview(self.desk, self._rows[0].address, self._about)
@@ -93,15 +93,15 @@ class Warn(Dialog[Line | None]):
             self.message(str(error), "near")
             return
         self.message("")
-        self._list(list(preview_lines(preview, self.desk.look())))
+        self._list(list(preview_lines(preview, self.desk.context())))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Cancel while there is something to cancel, then Close."""
+        """Esc is Cancel; once something was sent, Esc and Enter are Close."""
         return {"close": self._done is None, "finish": self._done is not None}.get(action, True)
 
     @on(Button.Pressed, "#cancel")
     def action_finish(self) -> None:
-        """What was sent is said in the list too."""
+        """Close, and hand over what was sent: the list shows it too."""
         self.dismiss(self._done)
 
     @on(Button.Pressed, "#send")
@@ -126,22 +126,22 @@ class Warn(Dialog[Line | None]):
         except MailquotaError as error:
             self._try_again(str(error))
             return
-        look = self.desk.look()
+        context = self.desk.context()
         if len(results) > 1:
-            self._end(list(warned.outcomes(results, look)))
+            self._end(list(warning_rows.outcomes(results, context)))
             return
-        words, style = warned.outcome(results[0], look)
+        words, style = warning_rows.outcome(results[0], context)
         if results[0].error:
             self._try_again(words)
         else:
-            self.dismiss(((f"{fmt.literal(results[0].address, look.glyphs)}: {words}", style),))
+            self.dismiss(((f"{fmt.literal(results[0].address, context.glyphs)}: {words}", style),))
 
     def _try_again(self, reason: str) -> None:
         self._sent = False
         self.message(reason)
 
     def _end(self, lines: list[Line]) -> None:
-        """Of many, what became of each is there to read."""
+        """Show what was done for each of several accounts; the dialog can then only be closed."""
         self._done = lines[0]
         self.message("")
         self._list(lines)

@@ -19,10 +19,10 @@ Started = Callable[Concatenate[W, P], Worker[None]]
 
 
 def background(*, exclusive: bool = False, group: str = "default") -> Callable[[Work[W, P]], Started[W, P]]:
-    """Textual's ``work``, for what may be closed meanwhile.
+    """Textual's ``work``, for a widget that may be closed meanwhile.
 
-    A screen that is closed loses its parts one by one, before its work is cancelled. Work that looks for such a part
-    then ends; without this it would end the console.
+    A screen that is closed loses its parts one by one before its work is cancelled. Work that queries such a part would
+    then raise NoMatches and end the console; with this it ends quietly.
     """
 
     def decorate(method: Work[W, P]) -> Started[W, P]:

@@ -1,4 +1,4 @@
-"""A few choices, one a line."""
+"""A short list of choices, one a line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mailquota.tui.widgets.painted import Painted, strip_of
 
 
 class Choices(Painted, can_focus=True):
-    """The first is the default."""
+    """The first choice is selected at the start."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose", "Choose", key_display="⏎"),
@@ -25,7 +25,7 @@ class Choices(Painted, can_focus=True):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"chosen"}
 
     class Chosen(Message):
-        """Enter or a click on choice number ``index``."""
+        """Choice number ``index`` was chosen by Enter or a click."""
 
         def __init__(self, index: int) -> None:
             super().__init__()
@@ -38,23 +38,22 @@ class Choices(Painted, can_focus=True):
         self.styles.height = len(choices)
 
     def render_line(self, y: int) -> Strip:
-        """As Textual asks."""
         line: Line = ((" ", "plain"), *self.lines[y]) if y < len(self.lines) else ()
         if y != self._chosen:
             return strip_of(self, line, self.size.width)
         return strip_of(self, tuple((text, "chosen") for text, _look in line), self.size.width, "chosen")
 
     def action_move(self, step: int) -> None:
-        """Another one."""
+        """Select another choice."""
         self._chosen = max(0, min(self._chosen + step, len(self.lines) - 1))
         self.refresh()
 
     def action_choose(self) -> None:
-        """This one."""
+        """Post the selected choice."""
         self.post_message(self.Chosen(self._chosen))
 
     def on_click(self, event: events.Click) -> None:
-        """The one under the mouse."""
+        """Post the choice under the mouse."""
         if event.y < len(self.lines):
             self._chosen = event.y
             self.refresh()

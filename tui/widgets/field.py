@@ -13,7 +13,7 @@ from mailquota.tui.widgets.painted import Painted
 
 
 class ApplyInput(Input):
-    """Enter applies the dialog, and the foot says so first."""
+    """An input in which Enter applies the dialog; the foot then shows that key first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "submit", "Apply", key_display="⏎"),
@@ -22,7 +22,7 @@ class ApplyInput(Input):
 
 
 class Field(Horizontal):
-    """``id`` is the input's. ``applies``: Enter in it applies the dialog."""
+    """``id`` is that of the input. ``applies``: Enter in it applies the dialog."""
 
     def __init__(
         self,
@@ -39,7 +39,6 @@ class Field(Horizontal):
         self._input.cursor_blink = False
 
     def compose(self) -> ComposeResult:
-        """As Textual asks."""
         label = Painted(classes="field-label")
         label.paint([((self._label, "quiet"),)])
         yield label

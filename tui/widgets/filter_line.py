@@ -1,4 +1,4 @@
-"""The line that ``/`` opens: it filters as one types."""
+"""The line that ``/`` opens. The list is filtered with each change of its text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mailquota.tui.widgets.painted import Painted
 
 
 class FilterLine(Horizontal):
-    """Stands where the title is. ``forms``: what can be typed. What it says about the filter is on its right."""
+    """Stands in place of the title. ``forms`` shows what can be typed; the result of the filter is on the right."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "keep", "Keep", tooltip="keep the filter and go to the table", key_display="⏎", priority=True),
@@ -27,17 +27,17 @@ class FilterLine(Horizontal):
     ]
 
     class Typed(Message):
-        """Another text stands there."""
+        """The text was changed."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
 
     class Kept(Message):
-        """Enter: the filter stays."""
+        """Enter was pressed: the filter stays."""
 
     class Cleared(Message):
-        """Esc: no filter any more."""
+        """Esc was pressed: the filter is removed."""
 
     def __init__(self, forms: str, glyphs: Glyphs, *, id: str | None = None) -> None:  # noqa: A002  Textual's name
         super().__init__(id=id)
@@ -47,7 +47,6 @@ class FilterLine(Horizontal):
         self._found = Painted(id="filter-found")
 
     def compose(self) -> ComposeResult:
-        """The sign of a filter, as everywhere; the field; what it finds."""
         sign = Painted(id="filter-sign")
         sign.paint([((" / ", "key"),)])
         yield sign
@@ -56,19 +55,19 @@ class FilterLine(Horizontal):
 
     @property
     def text(self) -> str:
-        """What stands there."""
+        """The text of the field."""
         return self._field.value
 
     def open(self, text: str) -> None:
-        """Begin with the filter that holds."""
+        """Give the keys to the field, which begins with the present filter."""
         with self.prevent(Input.Changed):
             self._field.value = text
-        self.screen.set_focus(self._field)  # at once: the next key may be there already
+        self.screen.set_focus(self._field)  # at once, as the next key may have arrived already
 
     def say(self, text: str, look: str) -> None:
-        """What the filter finds, or why it can't be read."""
+        """Show how many rows match, or why the text is not valid."""
         line: Line = ((f" {text} ", look),)
-        room = self.app.size.width * 2 // 3  # its own size is not known yet where keys come fast
+        room = self.app.size.width * 2 // 3  # the size of this widget may not be known yet
         if fmt.width_of(line) > room:
             line = ((f" {fmt.fit(text, max(0, room - 2), self._glyphs)} ", look),)
         self._found.styles.width = fmt.width_of(line)
@@ -80,9 +79,9 @@ class FilterLine(Horizontal):
         self.post_message(self.Typed(event.value))
 
     def action_keep(self) -> None:
-        """Enter."""
+        """Post that the filter stays."""
         self.post_message(self.Kept())
 
     def action_clear(self) -> None:
-        """Esc."""
+        """Post that the filter is removed."""
         self.post_message(self.Cleared())

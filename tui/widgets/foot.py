@@ -1,4 +1,4 @@
-"""The foot: the keys of the screen, made from its bindings, and what is marked."""
+"""The foot: the keys of the screen, made from its bindings, and how many accounts are marked."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from mailquota.tui.draw.glyphs import Glyphs
 from mailquota.tui.widgets.painted import Painted
 
 PALETTE = "command_palette"
-ALWAYS = frozenset({"help", PALETTE, "leave"})  # on the right, whatever else has to go
-# Which keys stay where not all fit: what acts on accounts first, then what is found by these anyway.
+ALWAYS = frozenset({"help", PALETTE, "leave"})  # shown on the right at any width
+# Which keys stay where not all fit: first those that act on accounts. LUXURY goes first.
 WANTED = ("edit_limit", "empty_trash", "clear_marks", "recalculate", "open", "filter", "mark", "warn", "undo")
 LUXURY = (PALETTE, "invert")
 SHORTER = {"Recalculate": "Recount"}
-ROOMY = 100  # columns; below them the palette is for those who know it
+ROOMY = 100  # columns; a narrower foot leaves the key of the palette out
 GAP = 2
 NAMES = {
     "slash": "/",
@@ -34,7 +34,7 @@ NAMES = {
 
 
 def key_name(binding: Binding, glyphs: Glyphs) -> str:
-    """How the key is printed on a keyboard."""
+    """The name of the key as it is printed on a keyboard."""
     if binding.key_display and (binding.key_display.isascii() or not glyphs.ascii_only):
         return binding.key_display
     key = binding.key.removeprefix("upper_")
@@ -44,13 +44,14 @@ def key_name(binding: Binding, glyphs: Glyphs) -> str:
 
 
 def is_typed(binding: Binding) -> bool:
-    """Whether the key, or one of those shown for it, writes a sign where there is a field to write into."""
+    """Whether the key writes a character while an input has the focus."""
     shown = binding.key_display or NAMES.get(binding.key, binding.key)
     return all(len(name) == 1 and name.isascii() for name in shown.split())
 
 
 def rank(binding: Binding) -> int:
-    """The smallest stay longest: the ways out and the help, what is wanted most, others in their order."""
+    """The order in which keys are dropped where there is no room: the highest first. Quit, Back and Help stay
+    longest."""
     action = binding.action.partition("(")[0]
     if binding.key == "escape" or action in {"help", "leave"}:
         return 0
@@ -60,7 +61,7 @@ def rank(binding: Binding) -> int:
 
 
 class Foot(Painted):
-    """One line. A click on a key presses it."""
+    """One line of keys; a click on one presses it."""
 
     def __init__(self, glyphs: Glyphs, *, indent: int = 1) -> None:
         super().__init__(id="foot")
@@ -71,18 +72,18 @@ class Foot(Painted):
         self._zones: list[tuple[int, int, str]] = []
 
     def on_mount(self) -> None:
-        """Follow the screen's bindings."""
+        """Follow the bindings of the screen."""
         self.screen.bindings_updated_signal.subscribe(self, self._follow)
 
     def _follow(self, _screen: Screen[object]) -> None:
         self.show(self._left)
 
     def on_resize(self) -> None:
-        """Other keys may fit."""
+        """Show as many keys as fit now."""
         self.show(self._left)
 
     def show(self, left: Line) -> None:
-        """``left``: what is said before the keys."""
+        """Draw the keys, with ``left`` before them."""
         self._left = left
         try:
             active = self.screen.active_bindings
@@ -113,7 +114,7 @@ class Foot(Painted):
         return tuple(runs)
 
     def _fitting(self, bindings: list[Binding], room: int) -> list[Binding]:
-        """All by their names, else by their short names, those that are wanted most."""
+        """The keys with their names; if they don't fit, with short names, the least important left out."""
         self._short = False
         self._short = self._total(bindings) > room
         kept: list[Binding] = []
@@ -126,7 +127,7 @@ class Foot(Painted):
         return sum(self._width(binding) + GAP for binding in bindings)
 
     def _called(self, binding: Binding) -> str:
-        """Where there is little room the last word says enough: Edit limit, Empty Trash."""
+        """The name of the key; its last word where there is little room: Limit for Edit limit."""
         name = binding.description
         return SHORTER.get(name, name.rpartition(" ")[2].capitalize()) if self._short else name
 
@@ -139,7 +140,7 @@ class Foot(Painted):
         self._zones.append((start, start + self._width(binding), binding.key))
 
     def on_click(self, event: events.Click) -> None:
-        """Press the key that was clicked."""
+        """Press the key under the mouse."""
         for start, end, key in self._zones:
             if start <= event.x < end:
                 self.app.simulate_key(key)

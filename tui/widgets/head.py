@@ -1,4 +1,4 @@
-"""The head: two lines of tiles that live, of which only those that changed are drawn again."""
+"""The head: two lines of tiles, of which only those that changed are drawn again."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from textual.containers import Vertical
 from textual.geometry import Region
 
 from mailquota.tui.desk.session import Session
-from mailquota.tui.desk.tiles import Place, Tile, first_line, fitting, second_line
+from mailquota.tui.desk.tiles import ConsoleKind, Tile, first_line, fitting, second_line
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.format import Line, Run
-from mailquota.tui.draw.grid import Look
+from mailquota.tui.draw.grid import Context
 from mailquota.tui.widgets.painted import Painted
 
 GAP = 2
@@ -20,9 +20,9 @@ MARGIN = 1
 
 
 class TileRow(Painted):
-    """One line of tiles. A tile's cells only grow, so that changing figures don't make their neighbours dance.
+    """One line of tiles. A tile only becomes wider, so that its neighbours keep their position when its number changes.
 
-    All tiles are one widget: each of its own would cost a new screen some milliseconds.
+    All tiles are one widget: a widget for each would cost a new screen some milliseconds.
     """
 
     def __init__(self) -> None:
@@ -31,13 +31,14 @@ class TileRow(Painted):
         self._placed: dict[int, Line] = {}  # by the cell that a tile begins at
 
     def show(self, tiles: tuple[Tile, ...], *, anew: bool) -> None:
-        """Show what fits; ``anew`` after a resize, where cells may shrink again."""
+        """Show the tiles that fit; ``anew`` after a resize, when tiles may become narrower again."""
         if anew:
             self._widths.clear()
         room = self.size.width - 2 * MARGIN
         kept = fitting(tiles, room, GAP)
         for tile in kept:
             self._widths[tile.key] = max(fmt.width_of(tile.line), self._widths.get(tile.key, 0))
+        # The tiles fit by what they say now, but not with the width they once had: then their neighbours do move.
         if self._total(kept) > room:
             self._widths = {tile.key: fmt.width_of(tile.line) for tile in kept}
         placed = self._place([tile for tile in kept if not tile.right], MARGIN)
@@ -48,7 +49,7 @@ class TileRow(Painted):
         return sum(self._widths[tile.key] for tile in tiles) + GAP * max(0, len(tiles) - 1)
 
     def _place(self, tiles: Sequence[Tile], x: int) -> dict[int, Line]:
-        """Each filled to its width, beside each other from ``x`` on."""
+        """The tiles one beside the other from cell ``x`` on, each filled to its width."""
         placed: dict[int, Line] = {}
         for tile in tiles:
             width = self._widths[tile.key]
@@ -72,26 +73,25 @@ class TileRow(Painted):
 
 
 class Head(Vertical):
-    """Two lines; on very narrow terminals the less important tiles are left out."""
+    """The two lines at the top of a screen; on narrow terminals the less important tiles are left out."""
 
-    def __init__(self, session: Session, place: Callable[[], Place], look: Callable[[], Look]) -> None:
+    def __init__(self, session: Session, kind: Callable[[], ConsoleKind], context: Callable[[], Context]) -> None:
         super().__init__(id="head")
         self._session = session
-        self._place = place
-        self._look = look
+        self._kind = kind
+        self._get_context = context
         self._first, self._second = TileRow(), TileRow()
 
     def compose(self) -> ComposeResult:
-        """As Textual asks."""
         yield self._first
         yield self._second
 
     def on_resize(self) -> None:
-        """Other tiles may fit."""
+        """Show as many tiles as fit now."""
         self.show(anew=True)
 
     def show(self, *, anew: bool = False) -> None:
-        """Draw what changed."""
-        look, place = self._look(), self._place()
-        self._first.show(first_line(self._session, place, look), anew=anew)
-        self._second.show(second_line(self._session, look), anew=anew)
+        """Draw the tiles that changed."""
+        context = self._get_context()
+        self._first.show(first_line(self._session, self._kind(), context), anew=anew)
+        self._second.show(second_line(self._session, context), anew=anew)

@@ -1,11 +1,11 @@
-"""A table whose rows come, go and move while one reads: a window of which only the visible lines are ever drawn.
+"""A table whose rows come, go and move while they are read; only the visible lines are drawn.
 
-Theory of operation. The cursor is a row's key; its line is looked up after each change, so it follows its row through
-sorting, filtering and refreshes. If the row goes away the cursor stays on the line. While the cursor is in view it is
-kept on the same line of the screen, as far as the ends of the list allow.
+Theory of operation. The cursor is the key of a row; its line is looked up after each change, so it follows its row
+through sorting, filtering and changes. If the row goes away the cursor stays on the line. While the cursor is in view
+it is kept on the same line of the screen, as far as the ends of the list allow.
 
-``_drawn`` holds what each visible line shows. After a change the visible lines are made anew, a few dozen, and only
-those that differ are drawn again; how many rows there are does not matter.
+``_drawn`` has what each visible line shows. After a change the visible lines are made anew, a few dozen, and only
+those that differ are drawn; how many rows there are does not matter.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mailquota.tui.widgets.painted import CURSORS, LOOKS, ON_CURSOR, strip_of
 
 
 class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
-    """See the theory of operation above. What is in the table says who inherits from it."""
+    """A subclass says what is in the table."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "Up", show=False, tooltip="one line up"),
@@ -49,7 +49,7 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
         self.notice: tuple[Line, ...] = ()
         self.index = 0  # the cursor's line in the list
         self._key: Hashable | None = None
-        self._laid_out = 0  # cells
+        self._laid_out = 0  # the width in cells that the columns were chosen for
         self._drawn: dict[int, tuple[Line, str]] = {}
 
     # ---- what is in it
@@ -59,54 +59,54 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
         raise NotImplementedError
 
     def key_at(self, index: int) -> Hashable | None:
-        """The row on line ``index``; None beyond the ends."""
+        """The key of the row on line ``index``; None beyond the ends."""
         raise NotImplementedError
 
     def find(self, key: Hashable) -> int | None:
-        """The line that a row is on; None when it is not shown."""
+        """The line of the row with this key; None if it is not shown."""
         raise NotImplementedError
 
     def line_at(self, index: int) -> Line:
-        """A row as text; ``index`` is one of those that there are."""
+        """The row on line ``index``, which exists."""
         raise NotImplementedError
 
     def lay_out(self) -> None:
-        """The table has another width: give the columns their cells."""
+        """The table has another width: choose the columns that fit."""
 
     def action_open(self) -> None:
-        """Tell that the row under the cursor is wanted."""
+        """Show more about the row under the cursor."""
 
     # ---- the cursor
 
     @property
     def cells(self) -> int:
-        """The width of a line; the scrollbar has its own cell."""
+        """The width of a line; the scrollbar has a cell of its own."""
         return self.scrollable_content_region.width
 
     def pinned(self, index: int) -> Hashable | None:
-        """What the cursor follows when it is on this line."""
+        """The key that the cursor follows if it is moved to this line."""
         return self.key_at(index)
 
     def stays(self, index: int) -> bool:
-        """Whether the window stays where it is although the cursor's row has gone to line ``index``."""
+        """Whether the window stays where it is although the row under the cursor moved to line ``index``."""
         return self.scroll_offset.y == 0 and index < self.size.height
 
     def action_move(self, step: int) -> None:
-        """Move the cursor by lines."""
+        """Move the cursor by so many lines."""
         self.go_to(self.index + step)
 
     def action_page(self, direction: int) -> None:
-        """Move the cursor and the window by what is visible, less one line to keep the eye oriented."""
+        """Move the cursor and the window by a page, less one line, which stays visible."""
         page = max(1, self.size.height - 1)
         self._scroll(self.scroll_offset.y + direction * page)
         self.go_to(self.index + direction * page)
 
     def action_edge(self, index: int) -> None:
-        """To the first (0) or the last (-1) row."""
+        """Move to the first (0) or the last (-1) row."""
         self.go_to(index if index >= 0 else self.count() - 1)
 
     def go_to(self, index: int) -> None:
-        """Put the cursor on a line, or on the last one in that direction."""
+        """Move the cursor to a line, or to the nearest one that exists."""
         self.index = max(0, min(index, self.count() - 1))
         self._key = self.pinned(self.index)
         top, height = self.scroll_offset.y, self.size.height
@@ -123,13 +123,13 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
     # ---- changes
 
     def reload(self) -> None:
-        """The list changed: find the cursor's row again and draw what differs."""
+        """The rows changed: find the row of the cursor again, and draw the lines that differ."""
         count = self.count()
         if self.virtual_size.height != count:
             self.virtual_size = Size(self.cells, count)
         found = self.find(self._key) if self._key is not None else None
         index = found if found is not None else max(0, min(self.index, count - 1))
-        on_line = self.index - self.scroll_offset.y
+        on_line = self.index - self.scroll_offset.y  # where the cursor was on the screen; it stays there
         self.index = index
         self._key = self.pinned(index)
         if 0 <= on_line < self.size.height and not self.stays(index):
@@ -138,13 +138,13 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
         self.post_message(self.Scrolled())
 
     def reorder(self) -> None:
-        """Another order or another filter by hand. A cursor that was never moved stays at the top, with the answer."""
+        """The operator sorted or filtered. A cursor that was never moved stays on the first line."""
         if not self.index:
             self._key = None
         self.reload()
 
     def redraw(self) -> None:
-        """Draw the lines that differ from what is on the screen."""
+        """Draw the lines that differ from those on the screen."""
         self._lay_out()
         for y in range(self.size.height):
             if self._line(y) != self._drawn.get(y):
@@ -158,14 +158,14 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
         self.post_message(self.Scrolled())
 
     def _lay_out(self) -> None:
-        """The scrollbar takes its cell after the resize was told."""
+        """Lay out after the resize: the scrollbar takes its cell later."""
         if self._laid_out != self.cells:
             self._laid_out = self.cells
             self.lay_out()
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """As Textual asks; ``y`` counts from the top of the window."""
+        """``y`` counts from the top of the window."""
         self._lay_out()
         line, under = self._line(y)
         self._drawn[y] = (line, under)
@@ -181,13 +181,13 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
         return line, "cursor" if self.has_focus else "cursor-blurred"
 
     def _notice_line(self, y: int) -> Line:
-        """What stands where no rows are."""
+        """A line of the text in place of rows."""
         start = max(0, (self.size.height - len(self.notice)) // 3)
         inside = not self.count() and start <= y < start + len(self.notice)
         return self.notice[y - start] if inside else ()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Other rows come into view."""
+        """Draw the rows that come into view."""
         super().watch_scroll_y(old_value, new_value)
         if round(old_value) != round(new_value):
             self.post_message(self.Scrolled())
@@ -195,7 +195,7 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
     # ---- the mouse
 
     def on_click(self, event: events.Click) -> None:
-        """A click moves the cursor, a double click opens."""
+        """A click moves the cursor, a double click opens the row."""
         index = self.scroll_offset.y + event.y
         if index < self.count():
             self.clicked(index)
@@ -203,13 +203,13 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
                 self.action_open()
 
     def clicked(self, index: int) -> None:
-        """The mouse chose a line."""
+        """Move the cursor to the line that was clicked."""
         self.go_to(index)
 
     def on_focus(self) -> None:
-        """The cursor shows whether keys go here."""
+        """Draw the cursor as that of the table with the keys."""
         self.redraw()
 
     def on_blur(self) -> None:
-        """Same."""
+        """Draw the cursor as that of a table without the keys."""
         self.redraw()

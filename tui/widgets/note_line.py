@@ -1,4 +1,4 @@
-"""The line about what is under the cursor; in its place a message, for a while or until the cursor moves."""
+"""The line about the row under the cursor; in its place a message, for ten seconds or until the cursor moves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NOTE_SECONDS = 10.0
 
 
 class NoteLine(Painted):
-    """``steady`` says when a message is old."""
+    """``steady`` is the clock by which a message ends; it never goes back."""
 
     def __init__(self, steady: Callable[[], float]) -> None:
         super().__init__(id="detail")
@@ -21,17 +21,17 @@ class NoteLine(Painted):
         self._line: Line = ()
 
     def show(self, line: Line) -> None:
-        """What stands here while there is no message."""
+        """Set the line that is shown while there is no message."""
         self._line = line
         if self._note is not None and self._steady() > self._until:
             self._note = None
         self.paint([self._line if self._note is None else self._note])
 
     def say(self, line: Line) -> None:
-        """A message."""
+        """Show a message."""
         self._note, self._until = ((" ", "plain"), *line), self._steady() + NOTE_SECONDS
         self.show(self._line)
 
     def forget(self) -> None:
-        """The message was for what was under the cursor before."""
+        """End the message: the cursor has moved."""
         self._note = None

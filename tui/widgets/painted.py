@@ -1,4 +1,4 @@
-"""A widget of prepared lines that sends the terminal only those that differ from what is there."""
+"""A widget of prepared lines that sends the terminal only the lines that differ from those on the screen."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ LOOKS = frozenset(
 
 
 CURSORS = {"cursor", "cursor-blurred"}
-ON_CURSOR = {"quiet": "cursor-quiet", "ok": "cursor-quiet"}  # a cursor's row is no dark ground for what is dim
+# Dim text is hard to read on the background of the cursor's row.
+ON_CURSOR = {"quiet": "cursor-quiet", "ok": "cursor-quiet"}
 
 
 def strip_of(widget: Widget, line: Line, width: int, *under: str) -> Strip:
-    """A line in the widget's looks, cut or filled to ``width`` cells; ``under`` is a look beneath all others."""
+    """The line in the widget's styles, cut or filled to ``width`` cells; ``under`` are styles below all others."""
     base = widget.rich_style
     for look in under:
         base += widget.get_component_rich_style(look, partial=True)
-    if base.reverse:  # a row of reversed colours would be a patchwork
+    if base.reverse:  # other colours on a reversed row would be a patchwork
         return Strip([Segment(text, base) for text, _look in line]).simplify().adjust_cell_length(width, base)
     if not CURSORS.isdisjoint(under):
         line = tuple((text, ON_CURSOR.get(look, look)) for text, look in line)
@@ -39,7 +40,7 @@ def strip_of(widget: Widget, line: Line, width: int, *under: str) -> Strip:
 
 
 def _coloured(widget: Widget, line: Line, base: Style) -> Iterator[Segment]:
-    """Blanks take the look of what is before them where nothing of it shows: each change of look is sent as bytes."""
+    """Segments of the line. A blank keeps the style before it where that is invisible: each change costs bytes."""
     style, backed = base, False
     for text, look in line:
         if backed or not text.isspace():
@@ -49,7 +50,7 @@ def _coloured(widget: Widget, line: Line, base: Style) -> Iterator[Segment]:
 
 
 class Painted(Widget):
-    """Lines of runs; ``paint`` compares them with those on the screen."""
+    """Draws lines of runs."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = set(LOOKS)
     ALLOW_SELECT = False
@@ -59,14 +60,13 @@ class Painted(Widget):
         self.lines: tuple[Line, ...] = ()
 
     def paint(self, lines: Sequence[Line]) -> None:
-        """Show these lines."""
+        """Show these lines; those that differ from the present ones are drawn."""
         old, self.lines = self.lines, tuple(lines)
         for y in range(max(len(old), len(self.lines))):
             if self._at(old, y) != self._at(self.lines, y):
                 self.refresh(Region(0, y, self.size.width, 1))
 
     def render_line(self, y: int) -> Strip:
-        """As Textual asks."""
         return strip_of(self, self._at(self.lines, y), self.size.width)
 
     @staticmethod

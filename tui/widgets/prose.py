@@ -1,4 +1,4 @@
-"""A few words that wrap: explanations, warnings, errors. Never markup."""
+"""Text that wraps: explanations, questions, errors. It is never markup."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from mailquota.tui.widgets.painted import LOOKS
 
 
 class Prose(Static):
-    """Hidden while it has nothing to say."""
+    """Hidden while its text is empty."""
 
     def __init__(self, text: str = "", look: str = "quiet", *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(Content(text), id=id, classes=look, markup=False)
         self.display = bool(text)
 
     def say(self, text: str, look: str = "quiet") -> None:
-        """Say this instead."""
+        """Show this text instead."""
         self.remove_class(*LOOKS)
         self.add_class(look)
         self.update(Content(text))

@@ -1,4 +1,4 @@
-"""A live table of a RowList, whose columns are data."""
+"""A live table of a RowList, with columns from ``draw.grid``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from textual.message import Message
 
 from mailquota.tui.draw import grid
 from mailquota.tui.draw.format import Line
-from mailquota.tui.draw.grid import Column, Look, Placed
+from mailquota.tui.draw.grid import Column, Context, Placed
 from mailquota.tui.draw.rows import RowList
 from mailquota.tui.widgets.live_table import LiveTable
 
@@ -17,10 +17,10 @@ T = TypeVar("T")
 
 
 class RowTable(LiveTable, Generic[T]):
-    """``lead`` gives the sign at the beginning of a row, ``leading`` cells wide."""
+    """``lead`` gives the text before the first column of a row, ``leading`` cells wide."""
 
     class Opened(Message):
-        """Enter or a double click on a row."""
+        """Enter was pressed on a row, or it was double-clicked."""
 
         def __init__(self, row: Any) -> None:
             super().__init__()
@@ -30,15 +30,15 @@ class RowTable(LiveTable, Generic[T]):
         self,
         rows: RowList[T],
         columns: Sequence[Column[T]],
-        look: Callable[[], Look],
-        lead: Callable[[T, Look], Line] = lambda _row, _look: ((" ", "plain"),),
+        context: Callable[[], Context],
+        lead: Callable[[T, Context], Line] = lambda _row, _context: ((" ", "plain"),),
         leading: int = 1,
     ) -> None:
         super().__init__()
         self.rows = rows
         self.columns = columns
         self.placed: Sequence[Placed[T]] = ()
-        self._look = look
+        self._get_context = context
         self._lead = lead
         self._leading = leading
 
@@ -48,28 +48,26 @@ class RowTable(LiveTable, Generic[T]):
         return self.rows.at(self.index)
 
     def count(self) -> int:
-        """How many the filter lets through."""
+        """How many match the filter."""
         return len(self.rows)
 
     def key_at(self, index: int) -> Hashable | None:
-        """Of the row."""
         row = self.rows.at(index)
         return None if row is None else self.rows.key(row)
 
     def find(self, key: Hashable) -> int | None:
-        """By key."""
         return self.rows.find(key)
 
     def line_at(self, index: int) -> Line:
-        """The row in its columns."""
-        row, look = self.rows.shown[index], self._look()
-        return grid.cells(row, self.placed, look, self._lead(row, look))
+        """The line of a row."""
+        row, context = self.rows.shown[index], self._get_context()
+        return grid.cells(row, self.placed, context, self._lead(row, context))
 
     def lay_out(self) -> None:
-        """As many columns as fit."""
+        """Choose the columns that fit."""
         self.placed = grid.arrange(self.columns, self.cells, self._leading)
 
     def action_open(self) -> None:
-        """Tell that this row is wanted."""
+        """Post that more about this row is to be shown."""
         if self.row is not None:
             self.post_message(self.Opened(self.row))

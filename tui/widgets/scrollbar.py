@@ -1,4 +1,4 @@
-"""A scrollbar of one thin line, drawn with signs: it shows without colours too, and in ASCII."""
+"""A scrollbar one cell wide, drawn with signs, so that it shows without colours and in ASCII."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mailquota.tui.draw.glyphs import Glyphs
 
 
 def thin_scrollbar(glyphs: Glyphs) -> type[ScrollBarRender]:
-    """The renderer class for these signs; Textual makes the instances."""
+    """The class that draws it with these signs, for Textual to make instances of."""
 
     class ThinScrollBar(ScrollBarRender):
         @classmethod
@@ -26,7 +26,7 @@ def thin_scrollbar(glyphs: Glyphs) -> type[ScrollBarRender]:
             back_color: Color = Color.parse("default"),  # noqa: B008  same
             bar_color: Color = Color.parse("default"),  # noqa: B008  same
         ) -> Segments:
-            """One sign a line; pressing above or below the thumb pages, pressing it drags."""
+            """One sign a line. A click above or below the thumb scrolls a page; the thumb can be dragged."""
             if not (window_size and size and virtual_size > size):
                 return Segments([Segment(" " * thickness, Style())] * size, new_lines=vertical)
             thumb = max(1, round(size * window_size / virtual_size))

@@ -15,7 +15,7 @@ from mailquota.tui.widgets.painted import Painted
 
 
 class TableHeader(Painted):
-    """One line above the table."""
+    """The line of titles above the table."""
 
     class Clicked(Message):
         """The title of ``column`` was clicked."""
@@ -30,12 +30,12 @@ class TableHeader(Painted):
         self._placed: Sequence[Placed[Any]] = ()
 
     def show(self, placed: Sequence[Placed[Any]], sorted_by: str = "", *, inverted: bool = False) -> None:
-        """The titles where the table has its cells."""
+        """Draw the titles above the cells of their columns, with an arrow at the sorted one."""
         self._placed = placed
         self.paint([grid.titles(placed, self._glyphs, sorted_by, inverted=inverted)])
 
     def on_click(self, event: events.Click) -> None:
-        """Tell which column."""
+        """Post the column under the mouse."""
         column = grid.column_at(self._placed, event.x)
         if column is not None:
             self.post_message(self.Clicked(column))

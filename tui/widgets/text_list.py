@@ -16,7 +16,7 @@ from mailquota.tui.widgets.painted import LOOKS, strip_of
 
 
 class TextList(ScrollView, can_focus=True, inherit_bindings=False):
-    """``fit``: as high as its lines, up to what its style sheet allows. ``wrap``: the end of a long line, below it."""
+    """``fit``: as high as its lines, up to the height in its style sheet. ``wrap``: long lines continue below."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "scroll_up", "Up", show=False),
@@ -37,17 +37,17 @@ class TextList(ScrollView, can_focus=True, inherit_bindings=False):
         self._lines: tuple[Line, ...] = ()
 
     def show(self, lines: Sequence[Line]) -> None:
-        """Show these lines."""
+        """Show these lines; those that differ are drawn."""
         self._given = tuple(lines)
         self._lay_out()
 
     def on_resize(self) -> None:
-        """Long lines wrap elsewhere."""
+        """Wrap long lines to the new width."""
         if self._wrap:
             self._lay_out()
 
     def _lay_out(self) -> None:
-        width = self.scrollable_content_region.width - 1  # of which the scrollbar may take one
+        width = self.scrollable_content_region.width - 1  # one cell may be taken by the scrollbar
         wrapped = (fmt.hanging(line, width) if self._wrap and width > 0 else [line] for line in self._given)
         old, self._lines = self._lines, tuple(line for lines in wrapped for line in lines)
         if len(old) == len(self._lines):
@@ -55,19 +55,19 @@ class TextList(ScrollView, can_focus=True, inherit_bindings=False):
             return
         self.virtual_size = Size(self.size.width, len(self._lines))
         if self._fit:
-            # As its style sheet has it: a frame around it would make room for what it must not take.
+            # The max-height of the style sheet, here too: a dialog would otherwise make room for all lines.
             self.styles.height = max(1, min(len(self._lines), self.app.size.height * 7 // 10))
         self.refresh()
 
     def _refresh_changes(self, old: tuple[Line, ...]) -> None:
-        """Only what differs is drawn, and sent."""
+        """Draw the visible lines that differ."""
         top = self.scroll_offset.y
         for y in range(top, min(top + self.size.height, len(self._lines))):
             if old[y] != self._lines[y]:
                 self.refresh(Region(0, y - top, self.size.width, 1))
 
     def render_line(self, y: int) -> Strip:
-        """As Textual asks; ``y`` counts from the top of the window."""
+        """``y`` counts from the top of the window."""
         index = self.scroll_offset.y + y
         line = self._lines[index] if index < len(self._lines) else ()
         return strip_of(self, line, self.scrollable_content_region.width)

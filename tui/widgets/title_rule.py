@@ -1,4 +1,4 @@
-"""The rule with the name of the screen; a click on another screen's name shows that."""
+"""The rule with the name of the screen and those of the others; a click on another name shows that screen."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class TitleRule(Painted):
         super().__init__(id="title")
 
     def on_click(self, event: events.Click) -> None:
-        """Press the key that is written before, or under, what was clicked."""
+        """Press the key of the screen whose name or key was clicked."""
         key, x = "", 0
         for text, look in self.lines[0] if self.lines else ():
             key = text.strip() if look == "key" else key if look == "tab" else ""

@@ -31,7 +31,7 @@ def test_esc_while_typing_clears_the_filter() -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.press("slash")
-        await stage.type(">75%")
+        await stage.paste(">75%")
         await stage.press("enter")
         await stage.sees("2 of 5")
         await stage.press("slash")
@@ -48,7 +48,7 @@ def test_a_filter_that_can_not_be_read_keeps_the_last_good_result() -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.press("slash")
-        await stage.type("net >8")
+        await stage.paste("net >8")
         await stage.sees("3 accounts")
         await stage.type("x")
         await stage.sees("'>8x'", "accepted")
@@ -64,7 +64,7 @@ def test_enter_keeps_no_filter_that_can_not_be_read() -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.press("slash")
-        await stage.type("net >80x")
+        await stage.paste("net >80x")
         for key in ("enter", "down"):
             await stage.press(key)
             await stage.sees("'>80x' compares with no size", "⏎ Keep")
@@ -98,7 +98,7 @@ def test_a_long_error_is_cut_with_a_sign_and_the_reason_comes_first() -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.press("slash")
-        await stage.type(">80x")
+        await stage.paste(">80x")
         await stage.sees("'>80x' compares with no size or percentage; ")
         assert "…" in stage.lines()[2], stage.lines()[2]
 
@@ -124,7 +124,7 @@ def test_no_account_matches() -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.press("slash")
-        await stage.type("nobody")
+        await stage.paste("nobody")
         await stage.press("enter")
         await stage.sees("No account matches nobody", "Esc clears the filter")
         await stage.press("escape")

@@ -74,7 +74,7 @@ def test_an_age_looks_again() -> None:
         await stage.press("t")
         await stage.sees("400, 40 MiB")
         await stage.press("left", "left")
-        await stage.type("30d")
+        await stage.paste("30d")
         await stage.sees("200, 20 MiB")
         await stage.press("tab", "enter")
         await stage.sees("200 messages (20 MiB) removed")
@@ -90,7 +90,7 @@ def test_an_age_that_can_not_be_read_removes_nothing() -> None:
         await stage.press("t")
         await stage.sees("400, 40 MiB")
         await stage.press("left", "left")
-        await stage.type("30")
+        await stage.paste("30")
         await stage.sees("is not an age", "accepted")
         await stage.press("tab", "enter")
         assert removals(stage) == []
@@ -132,7 +132,7 @@ def test_over_ten_accounts_the_number_must_be_typed() -> None:
         await stage.press("left", "enter")
         await stage.sees("These are 12 accounts")
         assert removals(stage) == []
-        await stage.type("12")
+        await stage.paste("12")
         await stage.press("tab", "enter")
         await stage.sees("4,800 messages (480 MiB) removed")
 

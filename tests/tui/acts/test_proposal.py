@@ -7,11 +7,11 @@ import pytest
 from mailquota.core.base.model import AccountRow
 from mailquota.tui.acts.proposal import Proposal
 from mailquota.tui.draw.glyphs import UNICODE
-from mailquota.tui.draw.grid import Look
+from mailquota.tui.draw.grid import Context
 from tests.tui import world
 
 GIB = 1 << 30
-LOOK = Look(world.NOW, UNICODE)
+CONTEXT = Context(world.NOW, UNICODE)
 
 
 def proposal(text: str, *rows: AccountRow) -> Proposal:
@@ -24,7 +24,7 @@ def proposal(text: str, *rows: AccountRow) -> Proposal:
 
 def shown(made: Proposal) -> str:
     """The preview as text."""
-    return "\n".join("".join(text for text, _look in line) for line in made.lines(LOOK))
+    return "\n".join("".join(text for text, _look in line) for line in made.lines(CONTEXT))
 
 
 FULL = AccountRow("john@x", 5 * GIB, 5 * GIB)
@@ -58,7 +58,7 @@ def test_the_preview_of_many_sums() -> None:
     made = proposal("2G", FULL, HALF)
     assert "granted 9 GiB → 4 GiB" in shown(made)
     assert "■ 2 over" in shown(made)
-    assert made.under_use == 1
+    assert made.below_usage == 1
 
 
 def test_relative_sizes_may_be_impossible_for_some() -> None:
@@ -75,13 +75,13 @@ def test_what_can_not_be_read_is_impossible_for_all() -> None:
     made = proposal("5 apples", FULL, HALF)
     assert made.impossible
     assert "5 apples" in made.errors[0]
-    assert made.lines(LOOK) == []
+    assert made.lines(CONTEXT) == []
 
 
 def test_a_limit_under_the_present_use_must_be_confirmed() -> None:
     """And the question says by how much."""
-    assert "1 GiB under the present use" in proposal("4G", FULL).warning()
-    assert "1 account would hold more than that, by up to 3 GiB" in proposal("2G", FULL, HALF).warning()
+    assert "1 GiB below the present usage" in proposal("4G", FULL).warning()
+    assert "1 account would be over it by up to 3 GiB" in proposal("2G", FULL, HALF).warning()
     assert proposal("5G", FULL).warning() == ""
     assert proposal("unlimited", FULL).warning() == ""
 

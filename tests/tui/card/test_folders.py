@@ -10,10 +10,10 @@ from mailquota.core.control.results import Folder
 from mailquota.tui.card import folders
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.glyphs import ASCII, UNICODE
-from mailquota.tui.draw.grid import Look
+from mailquota.tui.draw.grid import Context
 from tests.tui import world
 
-LOOK = Look(world.NOW, UNICODE)
+CONTEXT = Context(world.NOW, UNICODE)
 MAILDIR = [
     Folder("INBOX", 1000, 2000),
     Folder("Archive.2025", 100, 700),
@@ -25,9 +25,9 @@ MAILDIR = [
 ]
 
 
-def names(listed: list[Folder], look: Look = LOOK, width: int = 100) -> list[str]:
+def names(listed: list[Folder], context: Context = CONTEXT, width: int = 100) -> list[str]:
     """The beginning of each line."""
-    return [line[0][0] + line[1][0].rstrip() for line in folders.lines(listed, width, look)]
+    return [line[0][0] + line[1][0].rstrip() for line in folders.lines(listed, width, context)]
 
 
 def test_the_largest_first_with_all_below_it() -> None:
@@ -42,7 +42,7 @@ def test_the_largest_first_with_all_below_it() -> None:
         " └ x",
         " Trash",
     ]
-    text = ["".join(part for part, _look in line) for line in folders.lines(MAILDIR, 100, LOOK)]
+    text = ["".join(part for part, _look in line) for line in folders.lines(MAILDIR, 100, CONTEXT)]
     assert " 1005 B " in text[1]
     assert " 25 % " in text[1]
     assert " 210 messages" in text[1]
@@ -59,7 +59,7 @@ def test_dots_are_no_separators_where_slashes_are() -> None:
 @pytest.mark.parametrize("width", [20, 36, 60, 100])
 def test_narrow_columns_drop_the_bar_then_the_messages(width: int) -> None:
     """Name, size and share are always there."""
-    for line in folders.lines(MAILDIR, width, LOOK):
+    for line in folders.lines(MAILDIR, width, CONTEXT):
         text = "".join(part for part, _look in line)
         assert "%" in text
         assert ("message" in text) is (width >= 60)
@@ -81,5 +81,5 @@ def test_whatever_they_are_called_nothing_is_lost(listed: list[Folder]) -> None:
     """The sum of the top is the sum of all, and ASCII stays ASCII."""
     root = folders.tree(listed)
     assert root.bytes == sum(folder.bytes for folder in listed) == sum(node.bytes for node in root.below.values())
-    for line in folders.lines(listed, 80, Look(world.NOW, ASCII)):
+    for line in folders.lines(listed, 80, Context(world.NOW, ASCII)):
         assert "".join(part for part, _look in line).isascii()

@@ -11,16 +11,16 @@ from mailquota.core.base.times import local_time
 from mailquota.core.control.messages import Decisions, Snapshot, Welcome
 from mailquota.core.control.results import DecisionRow, Refusals, RefusedAccount
 from mailquota.tui.decisions import captions as feed_captions
-from mailquota.tui.decisions import columns as lanes
+from mailquota.tui.decisions import columns
 from mailquota.tui.decisions.feed import DOCS, DecisionFilter, Feed
 from mailquota.tui.desk.session import KEPT_DECISIONS, Session
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.format import Line
 from mailquota.tui.draw.glyphs import ASCII, UNICODE
-from mailquota.tui.draw.grid import Look
+from mailquota.tui.draw.grid import Context
 from tests.tui import world
 
-LOOK = Look(world.NOW, UNICODE)
+CONTEXT = Context(world.NOW, UNICODE)
 ROW = DecisionRow(world.NOW, "accept", "info@x.org", "john@x.org", "news@shop.example", "mx.example.net", 48 << 10, 61)
 FULL = msgspec.structs.replace(ROW, verdict="over_quota")
 SHADOW = msgspec.structs.replace(FULL, shadow=True)
@@ -153,7 +153,7 @@ def test_after_a_reconnect_no_decision_is_there_twice() -> None:
 def test_more_room_never_takes_any_from_the_recipient(width: int) -> None:
     """Columns that are less important come when it has enough."""
     before, after = (
-        next(place.width for place in lanes.arrange(cells) if place.lane.title == "Recipient")
+        next(place.width for place in columns.arrange(cells) if place.column.title == "Recipient")
         for cells in (width, width + 1)
     )
     assert before <= after
@@ -163,14 +163,14 @@ def test_more_room_never_takes_any_from_the_recipient(width: int) -> None:
 @pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
 def test_a_line_has_the_width_of_its_header(width: int, glyphs: object) -> None:
     """And fits; the recipient is always there, all columns from 114 cells on."""
-    look = Look(world.NOW, ASCII if glyphs is ASCII else UNICODE)
-    fitted = lanes.arrange(width)
-    titles = text(lanes.titles(fitted, look))
+    context = Context(world.NOW, ASCII if glyphs is ASCII else UNICODE)
+    placed = columns.arrange(width)
+    titles = text(columns.titles(placed, context))
     rng = random.Random(1)
     for row in (world.decision(rng, world.accounts(50), world.NOW) for _ in range(50)):
-        line = lanes.cells(row, fitted, look)
+        line = columns.cells(row, placed, context)
         assert fmt.width_of(line) == fmt.width_of([(titles, "")]) <= max(width, 2)
-        assert not (look.glyphs.ascii_only and not text(line).isascii())
+        assert not (context.glyphs.ascii_only and not text(line).isascii())
     assert "Recipient"[: max(0, width - 3)] in titles
     if width >= 114:
         assert titles.split() == ["Time", "Verdict", "Client", "Sender", "Recipient", "Size", "Took"]
@@ -178,18 +178,18 @@ def test_a_line_has_the_width_of_its_header(width: int, glyphs: object) -> None:
 
 def test_another_spelling_is_no_other_mailbox() -> None:
     """An alias is."""
-    assert lanes.recipient(ROW, LOOK)[0] == "info@x.org ⇒ john@x.org"
+    assert columns.recipient(ROW, CONTEXT)[0] == "info@x.org ⇒ john@x.org"
     same = msgspec.structs.replace(ROW, recipient="John@X.org")
-    assert lanes.recipient(same, LOOK)[0] == "John@X.org"
+    assert columns.recipient(same, CONTEXT)[0] == "John@X.org"
 
 
 def test_a_mail_that_somebody_misses_is_amber_and_says_who() -> None:
     """It was accepted for the others."""
-    assert lanes.verdict(MISSED, LOOK) == ("accepted", "near")
+    assert columns.verdict(MISSED, CONTEXT) == ("accepted", "near")
     assert "all@x.org ⇒ john@x.org, anna@x.org  ·  missed by anna@x.org" in text(
-        feed_captions.detail(MISSED, 120, LOOK)
+        feed_captions.detail(MISSED, 120, CONTEXT)
     )
-    assert fmt.width_of(feed_captions.detail(ROW, 80, LOOK)) == 80
+    assert fmt.width_of(feed_captions.detail(ROW, 80, CONTEXT)) == 80
 
 
 def test_totals_tell_what_the_engine_counted() -> None:
@@ -197,17 +197,17 @@ def test_totals_tell_what_the_engine_counted() -> None:
 
     def told(**status: object) -> str:
         return " | ".join(
-            text(tile.line) for tile in feed_captions.totals(world.status([], **status), LOOK) if tile.line
+            text(tile.line) for tile in feed_captions.totals(world.status([], **status), CONTEXT) if tile.line
         )
 
     assert told() == (
         "151,200 requests | 3 refused | 0 trouble | 0 malformed | p50 61 µs | p99 910 µs | 27 connections"
     )
     assert "| 3 refused | 7 would be refused | 2 trouble |" in told(mode="shadow", would_refuse=7, trouble=2)
-    today, before = LOOK.now - 60, LOOK.now - 3 * 86400
+    today, before = CONTEXT.now - 60, CONTEXT.now - 3 * 86400
     assert f"| since {local_time(today)[11:16]} | 3 refused" in told(counted_since=today)
     assert f"| since {local_time(before)[:10]} | 3 refused" in told(counted_since=before)
-    assert feed_captions.totals(None, LOOK) == ()
+    assert feed_captions.totals(None, CONTEXT) == ()
 
 
 def test_the_address_for_main_cf_is_as_postfix_reads_it() -> None:
@@ -225,7 +225,7 @@ def test_refusals_by_account() -> None:
         RefusedAccount("c@example.org", 1, 2, world.NOW, "x"),
     ]
     report = Refusals(world.NOW - 3600, accounts, 9)
-    lines = feed_captions.refused(report, 38, 7, LOOK, shadow=False)
+    lines = feed_captions.refused(report, 38, 7, CONTEXT, shadow=False)
     assert len(lines) == 7
     shown = text(*lines)
     assert "john@example.org            12   340" in shown
@@ -236,5 +236,5 @@ def test_refusals_by_account() -> None:
     assert f"7 more, since {fmt.clock(world.NOW - 3600)}" in shown
     assert "c@example.org" not in shown
     assert max(fmt.width_of(line) for line in lines) <= 38
-    assert "nobody" in text(*feed_captions.refused(Refusals(0.0, [], 0), 38, 20, LOOK, shadow=False))
-    assert "Would be refused" in text(*feed_captions.refused(report, 38, 20, LOOK, shadow=True))
+    assert "nobody" in text(*feed_captions.refused(Refusals(0.0, [], 0), 38, 20, CONTEXT, shadow=False))
+    assert "Would be refused" in text(*feed_captions.refused(report, 38, 20, CONTEXT, shadow=True))

@@ -184,7 +184,7 @@ def test_the_filter_works_as_one_types() -> None:
     async def scene(stage: Stage) -> None:
         await opened(stage)
         await stage.press("slash")
-        await stage.type("refused")
+        await stage.paste("refused")
         await stage.sees("4 of 10")
         await stage.loses("u8@example.org")
         await stage.press("enter")
@@ -193,7 +193,7 @@ def test_the_filter_works_as_one_types() -> None:
         await stage.sees("u21@example.org", "refused size", "5 of 12")
         assert "u20@example.org" not in stage.text()
         await stage.press("slash", "ctrl+u")
-        await stage.type("nowhere")
+        await stage.paste("nowhere")
         await stage.sees("No decision matches", "nowhere")
         await stage.press("escape")
         await stage.sees("u20@example.org", "u8@example.org")
@@ -334,7 +334,7 @@ def test_in_shadow_mode_nothing_is_refused_it_only_would_be() -> None:
         await opened(stage)
         await stage.sees("would refuse", "refused full", "7 would be refused", "Would be refused")
         await stage.press("slash")
-        await stage.type("would")
+        await stage.paste("would")
         await stage.sees("2 of 3")
         await stage.loses("refused full")
         await stage.press("enter")
@@ -356,7 +356,7 @@ def test_who_misses_a_mail_is_said() -> None:
         await opened(stage)
         await stage.sees("accepted", "all@x.org ⇒ a@x.org, b@x.org", "missed by b@x.org")
         await stage.press("enter")
-        await stage.sees("Missed by  b@x.org")
+        await stage.sees("Missed by    b@x.org")
 
     play(scene, rows=FIVE, prepare=prepare)
 
@@ -382,7 +382,7 @@ def test_text_from_outside_is_shown_literally() -> None:
         await stage.sees("␛[31mx␇@[red]e[/].org", "[blink]·@x", "·gro.live@x·", "␛[2Jnew", "名前")
         for number in range(5):
             await stage.press("enter")
-            await stage.sees("Decision ─", "Leads to")
+            await stage.sees("Decision ─", "Resolves to")
             text = stage.text()
             assert not {char for char in text if (ord(char) < 32 and char != "\n") or 127 <= ord(char) < 160}
             assert not {"\u202e", "\u2028"} & set(text)
@@ -448,7 +448,7 @@ def test_a_wider_terminal_never_cuts_more_of_the_recipient() -> None:
             await stage.until(lambda: {len(line) for line in stage.lines()} == {columns}, "resized")  # noqa: B023
             await (stage.sees if columns >= 160 else stage.loses)("24 h")
             await stage.pilot.pause()
-            widths.append({place.lane.title: place.width for place in screen.table.fitted})
+            widths.append({place.column.title: place.width for place in screen.table.placed})
         assert all("Client" in each for each in widths)
         recipients = [each["Recipient"] for each in widths]
         assert recipients == sorted(recipients)

@@ -13,19 +13,19 @@ from mailquota.tui.desk import account_columns
 from mailquota.tui.desk.account_columns import BY_KEY, COLUMNS
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.glyphs import ASCII, UNICODE, Glyphs
-from mailquota.tui.draw.grid import GAP, Column, Look, column_at, titles
+from mailquota.tui.draw.grid import GAP, Column, Context, column_at, titles
 from tests.tui import world
 
 ROW = AccountRow(
     "anna@example.org", 5 << 30, 4 << 30, 9114, 40 << 20, 12, "maildirsize", world.NOW - 5, refused_at=world.NOW - 200
 )
-LOOK = Look(world.NOW, UNICODE)
+CONTEXT = Context(world.NOW, UNICODE)
 
 
-def line(row: AccountRow, width: int, look: Look = LOOK, *, marked: bool = False) -> str:
+def line(row: AccountRow, width: int, context: Context = CONTEXT, *, marked: bool = False) -> str:
     """A row as text."""
     return "".join(
-        text for text, _style in account_columns.cells(row, account_columns.arrange(width), look, marked=marked)
+        text for text, _style in account_columns.cells(row, account_columns.arrange(width), context, marked=marked)
     )
 
 
@@ -67,7 +67,7 @@ def test_a_line_has_the_width_of_its_columns(width: int, glyphs: Glyphs) -> None
     placed = account_columns.arrange(width)
     end = placed[-1].x + placed[-1].width
     for row in world.accounts(120):
-        assert fmt.width_of(account_columns.cells(row, placed, Look(world.NOW, glyphs), marked=True)) == end
+        assert fmt.width_of(account_columns.cells(row, placed, Context(world.NOW, glyphs), marked=True)) == end
 
 
 def test_a_line_tells_everything() -> None:
@@ -89,17 +89,17 @@ def test_a_line_tells_everything() -> None:
         assert word in text
 
 
-@pytest.mark.parametrize(("look", "sign"), [(LOOK, "≠"), (Look(world.NOW, ASCII), "!")])
-def test_a_figure_that_a_recount_does_not_agree_with_is_marked(look: Look, sign: str) -> None:
+@pytest.mark.parametrize(("context", "sign"), [(CONTEXT, "≠"), (Context(world.NOW, ASCII), "!")])
+def test_a_figure_that_a_recount_does_not_agree_with_is_marked(context: Context, sign: str) -> None:
     """In the same place and width, and only there."""
     drifting = msgspec.structs.replace(ROW, drift_bytes=-5)
-    assert line(drifting, 200, look) == line(ROW, 200, look).replace("  4 GiB", f" {sign}4 GiB")
-    assert sign in line(drifting, 200, look)
+    assert line(drifting, 200, context) == line(ROW, 200, context).replace("  4 GiB", f" {sign}4 GiB")
+    assert sign in line(drifting, 200, context)
 
 
 def test_a_line_in_ascii() -> None:
     """Nothing but ASCII, with caps where the bar ends."""
-    text = line(ROW, 119, Look(world.NOW, ASCII))
+    text = line(ROW, 119, Context(world.NOW, ASCII))
     assert text.isascii()
     assert "^ anna@example.org" in text
     assert "[###" in text
@@ -156,17 +156,19 @@ def test_sorting_by_use_puts_unlimited_under_empty_and_unknown_last() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "look", "words"),
+    ("changes", "context", "words"),
     [
-        ({"week": "0134567", "days_to_full": 4.2}, LOOK, ["▁▂▄▅▆▇█", "4 days"]),
-        ({"week": "0134567", "days_to_full": 4.2}, Look(world.NOW, ASCII), ["_.:=+*#", "4 days"]),
-        ({"used_bytes": 5 << 30, "days_to_full": 0.0}, LOOK, [" now "]),
-        ({"used_bytes": 6 << 30}, LOOK, [" now "]),
+        ({"week": "0134567", "days_to_full": 4.2}, CONTEXT, ["▁▂▄▅▆▇█", "4 days"]),
+        ({"week": "0134567", "days_to_full": 4.2}, Context(world.NOW, ASCII), ["_.:=+*#", "4 days"]),
+        ({"used_bytes": 5 << 30, "days_to_full": 0.0}, CONTEXT, [" now "]),
+        ({"used_bytes": 6 << 30}, CONTEXT, [" now "]),
     ],
 )
-def test_a_line_tells_the_last_days_and_how_it_goes_on(changes: dict[str, Any], look: Look, words: list[str]) -> None:
+def test_a_line_tells_the_last_days_and_how_it_goes_on(
+    changes: dict[str, Any], context: Context, words: list[str]
+) -> None:
     """Signs for the week, words for the days; an account that is full is full now."""
-    text = line(msgspec.structs.replace(ROW, **changes), 120, look)
+    text = line(msgspec.structs.replace(ROW, **changes), 120, context)
     assert not [word for word in words if word not in text]
 
 

@@ -158,7 +158,7 @@ def test_a_filter_finds_states_and_words() -> None:
     async def scene(stage: Stage) -> None:
         screen = await opened(stage)
         await stage.press("slash")
-        await stage.type("lmtp !warn")
+        await stage.paste("lmtp !warn")
         await stage.press("enter")
         assert [row.check for row in screen.rows.shown] == ["quota-plugin-lmtp"]
 

@@ -17,13 +17,13 @@ from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw import outlook, plot
 from mailquota.tui.draw.format import Line
 from mailquota.tui.draw.glyphs import ASCII, UNICODE, Glyphs
-from mailquota.tui.draw.grid import Look
+from mailquota.tui.draw.grid import Context
 from tests.tui import past, world
 from tests.tui.world import GIB, MIB
 
 DAY, HOUR = 86400.0, 3600.0
 NOW = world.NOW
-LOOK = Look(NOW, UNICODE)
+CONTEXT = Context(NOW, UNICODE)
 Limits = Sequence[tuple[float, int | None]]
 
 
@@ -35,9 +35,9 @@ def account(used: int, limit: int | None, points: list[Point], *, growth: int = 
     return Details(row, [], [], [], points=points, limits=list(limits), trend=trend, forecast=ahead)
 
 
-def drawn(details: Details, width: int = 100, height: int = 12, look: Look = LOOK) -> list[str]:
+def drawn(details: Details, width: int = 100, height: int = 12, context: Context = CONTEXT) -> list[str]:
     """As text, without the figures on the left and the days below."""
-    lines = plot.plot(details, width, height, look)
+    lines = plot.plot(details, width, height, context)
     assert len(lines) == height
     assert {fmt.width_of(line) for line in lines} == {width}
     return ["".join(text for text, _look in line)[plot.AXIS :] for line in lines[:-1]]
@@ -45,7 +45,7 @@ def drawn(details: Details, width: int = 100, height: int = 12, look: Look = LOO
 
 def days(details: Details, width: int = 100) -> str:
     """What stands below."""
-    return "".join(text for text, _look in plot.plot(details, width, 12, LOOK)[-1])
+    return "".join(text for text, _look in plot.plot(details, width, 12, CONTEXT)[-1])
 
 
 def heights(lines: list[str]) -> list[int]:
@@ -94,7 +94,7 @@ def test_a_history_of_hours_has_times(age: float, width: int) -> None:
     found = heights(drawn(young, width))
     assert found[-1] == max(found)
     assert found[0] > 0 or age < HOUR
-    assert card.title_of_plot(young, NOW) == f"Use since {_told(NOW - age)}"
+    assert card.title_of_plot(young, NOW) == f"Usage since {_told(NOW - age)}"
 
 
 def _told(at: float) -> str:
@@ -117,7 +117,7 @@ def test_the_limit_is_a_line_and_what_is_over_it_has_another_colour() -> None:
     raised = NOW - 45 * DAY
     limits: Limits = [(NOW - 200 * DAY, 2 * GIB), (raised, 4 * GIB)]
     details = account(3 * GIB, 4 * GIB, [Point(NOW - 89 * DAY, 3 * GIB)], limits=limits)
-    over = [_columns(line, "over-area") for line in plot.plot(details, 100, 12, LOOK)]
+    over = [_columns(line, "over-area") for line in plot.plot(details, 100, 12, CONTEXT)]
     assert {x for columns in over for x in columns} == set(range(44))
     line = drawn(details)[0]
     assert line[50:] == "▁" * 40
@@ -134,7 +134,7 @@ def _columns(line: Line, look: str) -> set[int]:
 def test_red_is_exactly_what_is_over_the_limit(used: int, height: int) -> None:
     """At every scale, a byte counts."""
     details = account(used, 5 * GIB, [Point(NOW - 200 * DAY, used)])
-    looks = {style for line in plot.plot(details, 60, height, LOOK) for _text, style in line}
+    looks = {style for line in plot.plot(details, 60, height, CONTEXT) for _text, style in line}
     assert ("over-area" in looks) is (used >= 5 * GIB)
 
 
@@ -142,7 +142,7 @@ def test_red_is_exactly_what_is_over_the_limit(used: int, height: int) -> None:
 def test_the_limit_is_seen_without_colours_too(glyphs: Glyphs, sign: str) -> None:
     """A dark line through the columns that go over it, where its own line would be."""
     details = account(9 * GIB, 5 * GIB, [Point(NOW - 200 * DAY, 9 * GIB)])
-    lines = drawn(details, look=Look(NOW, glyphs))
+    lines = drawn(details, context=Context(NOW, glyphs))
     assert [line for line in lines if set(line) == {sign}] == [lines[5]]
 
 
@@ -151,7 +151,7 @@ def test_a_limit_far_above_the_use_is_off_the_scale() -> None:
     details = account(100 * MIB, 50 * GIB, [Point(NOW - 89 * DAY, 50 * MIB)])
     found = heights(drawn(details))
     assert max(found) > 70
-    assert "".join(text for text, _look in plot.plot(details, 100, 12, LOOK)[0]).split()[:2] == ["115", "MiB"]
+    assert "".join(text for text, _look in plot.plot(details, 100, 12, CONTEXT)[0]).split()[:2] == ["115", "MiB"]
 
 
 def test_the_forecast_ends_at_the_limit_on_its_day() -> None:
@@ -162,7 +162,7 @@ def test_the_forecast_ends_at_the_limit_on_its_day() -> None:
     assert "today" in below
     assert "full 8 Dec" in below
     today = below.index("today") + 2
-    signs = [(x, y) for y, line in enumerate(plot.plot(details, 100, 12, LOOK)[:-1]) for x in _columns(line, "near")]
+    signs = [(x, y) for y, line in enumerate(plot.plot(details, 100, 12, CONTEXT)[:-1]) for x in _columns(line, "near")]
     assert min(x for x, _y in signs) + plot.AXIS > today
     rising = [y for _x, y in sorted(signs)]
     assert all(before >= after for before, after in itertools.pairwise(rising))
@@ -174,7 +174,7 @@ def test_nothing_is_foretold_of_an_account_that_is_full_shrinks_or_has_no_limit(
     for used, limit, growth in ((6 * GIB, 5 * GIB, MIB), (4 * GIB, 5 * GIB, -MIB), (4 * GIB, None, MIB)):
         details = account(used, limit, [Point(NOW - 89 * DAY, used)], growth=growth)
         assert days(details).rstrip().endswith("today")
-        assert not any(_columns(line, "near") for line in plot.plot(details, 100, 12, LOOK))
+        assert not any(_columns(line, "near") for line in plot.plot(details, 100, 12, CONTEXT))
 
 
 @pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
@@ -182,7 +182,7 @@ def test_nothing_is_foretold_of_an_account_that_is_full_shrinks_or_has_no_limit(
 def test_every_size_has_its_cells(glyphs: Glyphs, width: int, height: int) -> None:
     """Whatever the account did."""
     for row in past.accounts(60):
-        lines = plot.plot(past.details(row), width, max(2, height), Look(NOW, glyphs))
+        lines = plot.plot(past.details(row), width, max(2, height), Context(NOW, glyphs))
         assert {fmt.width_of(line) for line in lines} == {width}
         assert glyphs is UNICODE or "".join(text for line in lines for text, _look in line).isascii()
 

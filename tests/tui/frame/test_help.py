@@ -106,7 +106,7 @@ def test_the_palette_finds_and_does() -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.press("ctrl+p")
-        await stage.type("sort by limit")
+        await stage.paste("sort by limit")
         await stage.sees("Sort by Limit")
         await stage.pilot.pause(0.3)
         await stage.press("enter")

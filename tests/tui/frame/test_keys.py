@@ -91,7 +91,7 @@ def test_marking() -> None:
         await stage.press("u")
         await stage.loses("marked")
         await stage.press("slash")
-        await stage.type("net")
+        await stage.paste("net")
         await stage.press("enter", "asterisk")
         await stage.sees("3 marked")
         await stage.press("escape")
@@ -108,7 +108,7 @@ def test_a_click_moves_the_cursor_and_a_double_click_opens() -> None:
         await stage.pilot.click(AccountTable, offset=(10, 2))
         assert stage.row.address == "c@example.net"
         await stage.pilot.click(AccountTable, offset=(10, 3), times=2)
-        await stage.sees("Aliases that lead here", "d@example.net")
+        await stage.sees("Aliases of this mailbox", "d@example.net")
 
     play(scene, rows=FIVE)
 
@@ -145,7 +145,7 @@ def test_a_key_that_finds_no_account_says_so(key: str) -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.press("slash")
-        await stage.type("nobody")
+        await stage.paste("nobody")
         await stage.press("enter")
         await stage.sees("No account matches nobody")
         await stage.press(key)

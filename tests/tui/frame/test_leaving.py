@@ -6,6 +6,8 @@ import pytest
 
 from mailquota.core.control.messages import HandOver
 from mailquota.tui.frame.leaving import Outcome
+from mailquota.tui.frame.quit import asked
+from tests.tui import world
 from tests.tui.fake_engine import FakeEngine
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE
@@ -46,13 +48,19 @@ def test_quitting_asks_where_the_engine_is_embedded(key: str) -> None:
     ],
 )
 def test_the_question_says_what_postfix_asks(figures: dict[str, object], words: str) -> None:
-    """And what comes of stopping; also where there is little room."""
+    """How often, and over how many connections."""
+    assert asked(world.status([], **figures)) == words
+
+
+def test_the_question_is_whole_where_there_is_little_room() -> None:
+    """With what comes of stopping."""
 
     def prepare(engine: FakeEngine) -> None:
-        engine.status_changes.update(figures)
+        engine.status_changes.update(requests=0, connections=0)
 
     async def scene(stage: Stage) -> None:
         await stage.press("q")
+        words = "No request so far, 0 connections open."
         await stage.until(lambda: words in flowing(stage), words)
         assert "Stop: Postfix then uses its default_action, or refuses mail if it has none." in flowing(stage)
         await stage.sees("Keep enforcing", "Stay")

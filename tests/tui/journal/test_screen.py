@@ -12,7 +12,7 @@ from mailquota.core.control.messages import GetJournal, Undo
 from mailquota.core.control.results import JournalRow
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.glyphs import UNICODE
-from mailquota.tui.draw.grid import Look, arrange, cells
+from mailquota.tui.draw.grid import Context, arrange, cells
 from mailquota.tui.journal import rows as journal
 from mailquota.tui.journal.screen import JournalScreen
 from tests.tui import past, world
@@ -20,7 +20,7 @@ from tests.tui.fake_engine import FakeEngine
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE, GIB, MIB
 
-LOOK = Look(world.NOW, UNICODE)
+CONTEXT = Context(world.NOW, UNICODE)
 EVIL = "\x1b[31mx\x07@[red]e[/].org"
 JOHN = AccountRow("john@example.org", 10 * GIB, 4 * GIB)
 
@@ -54,7 +54,7 @@ async def opened(stage: Stage) -> JournalScreen:
 def text(row: JournalRow, others: list[JournalRow] | None = None) -> str:
     """A line of the table."""
     found = next(each for each in journal.entries([row, *(others or [])]) if each.row is row)
-    line = cells(found, arrange(journal.COLUMNS, 199, 1), LOOK, ((" ", "plain"),))
+    line = cells(found, arrange(journal.COLUMNS, 199, 1), CONTEXT, ((" ", "plain"),))
     return "".join(part for part, _look in line)
 
 
@@ -110,7 +110,8 @@ def test_undone_entries_are_dim() -> None:
     """What holds is not."""
     rows = journal.entries([entry(2, undoes=1), entry(1)])
     looks = [
-        {look for part, look in cells(each, arrange(journal.COLUMNS, 120, 1), LOOK, ()) if "→" in part} for each in rows
+        {look for part, look in cells(each, arrange(journal.COLUMNS, 120, 1), CONTEXT, ()) if "→" in part}
+        for each in rows
     ]
     assert looks == [{"plain"}, {"quiet"}]
 
@@ -162,7 +163,7 @@ def test_the_filter_works_as_one_types() -> None:
     async def scene(stage: Stage) -> None:
         await opened(stage)
         await stage.press("slash")
-        await stage.type("john !undone limit")
+        await stage.paste("john !undone limit")
         await stage.sees("2 of 12")
         await stage.press("enter")
         await stage.sees("Journal / john !undone limit", "2 of 12")

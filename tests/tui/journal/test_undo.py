@@ -26,9 +26,9 @@ def test_an_edit_and_back_again() -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.press("e")
-        await stage.type("200M")
+        await stage.paste("200M")
         await stage.press("tab", "tab")
-        await stage.type("big project")
+        await stage.paste("big project")
         await stage.press("enter")
         await stage.sees("is now 200 MiB")
         await stage.press("j", "j", "U")
@@ -48,7 +48,7 @@ def test_an_edit_of_many_is_taken_back_as_one() -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.press("space", "space", "space", "space", "e")
-        await stage.type("x2")
+        await stage.paste("x2")
         await stage.press("enter")
         await stage.sees("The limits of 4 accounts are set")
         await stage.press("U")
@@ -69,7 +69,7 @@ def test_somebody_elses_edit_meanwhile_is_not_taken_back_instead() -> None:
         await stage.sees("The limits of 2 accounts")
         stage.engine.journal.insert(0, entry(9, operator="anna"))
         await stage.press("enter")
-        await stage.sees("Somebody edited a limit meanwhile; nothing was changed")
+        await stage.sees("Another edit of a limit came in between; nothing was changed")
         assert orders(stage) == []
 
     at = world.NOW - 60
@@ -93,8 +93,8 @@ def test_cancel_changes_nothing(keys: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        pytest.param(entry(1), "That is 40 MiB under the present use", id="under the use"),
-        pytest.param(entry(1, new=str(70 * MIB)), "100 MiB by now: somebody changed it since", id="changed"),
+        pytest.param(entry(1), "That is 40 MiB below the present usage", id="under the use"),
+        pytest.param(entry(1, new=str(70 * MIB)), "100 MiB by now: it was changed since", id="changed"),
         pytest.param(entry(1, new="unlimited", old=None), "The limit is 100 MiB by now", id="from unlimited"),
     ],
 )

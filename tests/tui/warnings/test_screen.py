@@ -12,15 +12,15 @@ from mailquota.core.control.messages import TrialWarning as SentTest  # by its o
 from mailquota.core.control.results import Preview, WarningRow, WarnResult
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.glyphs import ASCII, UNICODE
-from mailquota.tui.draw.grid import Look, arrange, cells
-from mailquota.tui.warnings import rows as warned
+from mailquota.tui.draw.grid import Context, arrange, cells
+from mailquota.tui.warnings import rows as warning_rows
 from mailquota.tui.warnings.screen import WarningsScreen
 from tests.tui import past, world
 from tests.tui.fake_engine import FakeEngine
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE
 
-LOOK = Look(world.NOW, UNICODE)
+CONTEXT = Context(world.NOW, UNICODE)
 EVIL = "\x1b[31mx\x07@[red]e[/].org"
 
 
@@ -59,9 +59,9 @@ def sent(stage: Stage) -> list[tuple[list[str], str, str]]:
 # ---- words
 
 
-def text(row: WarningRow, look: Look = LOOK) -> str:
+def text(row: WarningRow, context: Context = CONTEXT) -> str:
     """A line of the table."""
-    line = cells(row, arrange(warned.COLUMNS, 199, warned.LEAD), look, warned.lead(row, look))
+    line = cells(row, arrange(warning_rows.COLUMNS, 199, warning_rows.LEAD), context, warning_rows.lead(row, context))
     return "".join(part for part, _look in line)
 
 
@@ -83,7 +83,7 @@ def text(row: WarningRow, look: Look = LOOK) -> str:
 def test_a_warning_in_words(row: WarningRow, words: list[str]) -> None:
     """State in sign and word."""
     assert not [word for word in words if word not in text(row)]
-    assert text(row, Look(world.NOW, ASCII)).isascii()
+    assert text(row, Context(world.NOW, ASCII)).isascii()
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_warning_in_words(row: WarningRow, words: list[str]) -> None:
 )
 def test_marks_as_orders_have_them(mark: str, order: str) -> None:
     """What an order can't name is the present state."""
-    assert warned.order_mark(mark) == order
+    assert warning_rows.order_threshold(mark) == order
 
 
 @pytest.mark.parametrize(
@@ -103,14 +103,14 @@ def test_marks_as_orders_have_them(mark: str, order: str) -> None:
             WarnResult("a@x", "95", "queued", remark="quiet hours until 07:00"),
             "will be warned: quiet hours until 07:00",
         ),
-        (WarnResult("a@x", "95", "merged", remark="told 3 min ago"), "not told again: told 3 min ago"),
+        (WarnResult("a@x", "95", "merged", remark="told 3 min ago"), "not warned again: told 3 min ago"),
         (WarnResult("a@x", "95", "failed", error="no such mailbox"), "not warned: no such mailbox"),
         (WarnResult("a@x", "95", "later"), "later"),
     ],
 )
 def test_what_an_order_did_in_words(result: WarnResult, words: str) -> None:
     """Of one account."""
-    assert warned.outcome(result, LOOK)[0] == words
+    assert warning_rows.outcome(result, CONTEXT)[0] == words
 
 
 def test_what_was_sent_within_a_day_is_not_claimed_beyond_the_list() -> None:
@@ -121,7 +121,7 @@ def test_what_was_sent_within_a_day_is_not_claimed_beyond_the_list() -> None:
         ([warning(1, at=world.NOW)] * 500, "500+ sent within"),
         ([*[warning(1)] * 499, warning(2000)], "499 sent within"),
     ):
-        shown = [text for tile in warned.totals(rows, status, LOOK) for text, _look in tile.line]
+        shown = [text for tile in warning_rows.totals(rows, status, CONTEXT) for text, _look in tile.line]
         assert words in "".join(shown)
 
 
@@ -166,10 +166,10 @@ def test_the_filter() -> None:
     async def scene(stage: Stage) -> None:
         await opened(stage)
         await stage.press("slash")
-        await stage.type("sent john")
+        await stage.paste("sent john")
         await stage.sees("2 of 9")
         await stage.press("ctrl+u")
-        await stage.type("nothing")
+        await stage.paste("nothing")
         await stage.sees("Nothing matches nothing")
         await stage.press("escape", "escape")
         await stage.sees("─ Accounts ")
@@ -188,7 +188,7 @@ def test_enter_shows_the_mail_and_s_sends_it_as_a_test() -> None:
         await stage.sees("Send test ─", "The warning of a@example.org, 95 % full")
         await stage.press("enter")
         await stage.sees("That is no mail address")
-        await stage.type("me@example.com")
+        await stage.paste("me@example.com")
         await stage.press("enter")
         await stage.sees("Test to me@example.com: warned (95 % full) by dovecot-lda")
         tests = [order for order in stage.engine.orders if isinstance(order, SentTest)]
@@ -326,7 +326,7 @@ def test_w_on_an_account_shows_the_mail_first() -> None:
         await stage.press("w")
         await stage.sees("Warn ─", "a@example.org", "Your mailbox is 95 % full", "as it is now; or 80, 95, below")
         await stage.press("shift+tab", "shift+tab")
-        await stage.type("80%")
+        await stage.paste("80%")
         await stage.until(
             lambda: [o.mark for o in stage.engine.orders if isinstance(o, PreviewWarning)] == ["", "80"], "looks again"
         )
@@ -348,7 +348,7 @@ def test_what_became_of_it_is_said() -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.press("w", "enter")
-        await stage.sees("a@example.org: not told again: told 3 min ago")
+        await stage.sees("a@example.org: not warned again: told 3 min ago")
         await stage.press("j", "w")
         await stage.sees("Warn ─")
         await stage.press("enter")
@@ -373,11 +373,11 @@ def test_of_many_each_is_told_apart() -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.press("space", "space", "space", "w")
-        await stage.sees("3 marked accounts", "Each is told about its own mailbox.")
+        await stage.sees("3 marked accounts", "Each owner gets a warning about their own mailbox.")
         assert not any(isinstance(order, PreviewWarning) for order in stage.engine.orders)
         await stage.press("enter")
         await stage.sees(
-            "3 accounts: 1 warned, 1 not told again, 1 failed", "c@example.net  not warned: no such mailbox"
+            "3 accounts: 1 warned, 1 not warned again, 1 failed", "c@example.net  not warned: no such mailbox"
         )
         lines = [line.strip(" │") for line in stage.lines() if "│  " in line]
         names = [line.partition("  ")[0] for line in lines if "@" in line.partition("  ")[0]]
@@ -399,7 +399,7 @@ def test_more_than_ten_need_their_number() -> None:
         await stage.press("enter")
         await stage.sees("These are 12 accounts: type the number to confirm.")
         assert sent(stage) == []
-        await stage.type("12")
+        await stage.paste("12")
         await stage.press("tab", "tab", "enter")
         await stage.until(lambda: sent(stage), "sends")
         assert len(sent(stage)[0][0]) == 12
@@ -421,7 +421,7 @@ def test_an_order_that_fails_as_a_whole() -> None:
         await stage.press("escape", "4")
         await stage.sees("1 min ago")
         await stage.press("s")
-        await stage.type("me@x")
+        await stage.paste("me@x")
         await stage.press("enter")
         await stage.sees("warnings.from is not set", "Send test ─")
 
