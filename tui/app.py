@@ -19,26 +19,27 @@ from textual.screen import Screen
 from textual.scrollbar import ScrollBar
 
 from mailquota.core.base.errors import MailquotaError
-from mailquota.tui.accounts.screen import AccountsScreen
-from mailquota.tui.card.screen import CardScreen
-from mailquota.tui.decisions.screen import DecisionsScreen
-from mailquota.tui.desk.desk import Desk, LiveScreen, ShowAccounts, ShowCard
-from mailquota.tui.desk.examining import Examine, Examining
-from mailquota.tui.desk.link import Connect, Link
-from mailquota.tui.desk.modes import MODES
-from mailquota.tui.desk.session import Session
-from mailquota.tui.desk.tiles import ConsoleKind
-from mailquota.tui.doctor.screen import DoctorScreen
-from mailquota.tui.domains.screen import DomainsScreen
-from mailquota.tui.draw.glyphs import ASCII, UNICODE
-from mailquota.tui.frame import terminal, theme
-from mailquota.tui.frame.help import HelpScreen
-from mailquota.tui.frame.leaving import QUIT, ConsoleFailedError, Leaving, Outcome
-from mailquota.tui.frame.palette import commands_of
-from mailquota.tui.frame.typeahead import TypeAheadApp
-from mailquota.tui.journal.screen import JournalScreen
-from mailquota.tui.warnings.screen import WarningsScreen
-from mailquota.tui.widgets.scrollbar import thin_scrollbar
+
+from .accounts.screen import AccountsScreen
+from .card.screen import CardScreen
+from .decisions.screen import DecisionsScreen
+from .desk.desk import Desk, LiveScreen, ShowAccounts, ShowCard
+from .desk.examining import Examine, Examining
+from .desk.link import Connect, Link
+from .desk.modes import MODES
+from .desk.session import Session
+from .desk.tiles import ConsoleKind
+from .doctor.screen import DoctorScreen
+from .domains.screen import DomainsScreen
+from .draw.glyphs import ASCII, UNICODE
+from .frame import terminal, theme
+from .frame.help import HelpScreen
+from .frame.leaving import QUIT, ConsoleFailedError, Leaving, Outcome
+from .frame.palette import commands_of
+from .frame.typeahead import TypeAheadApp
+from .journal.screen import JournalScreen
+from .warnings.screen import WarningsScreen
+from .widgets.scrollbar import thin_scrollbar
 
 SCREENS: dict[str, Callable[[Desk], Screen[Any]]] = {
     "accounts": AccountsScreen,

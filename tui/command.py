@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from mailquota.core.control.messages import Welcome
     from mailquota.core.engine.serve import Embedded
     from mailquota.core.settings.config import Config
-    from mailquota.tui.desk.link import Connect
-    from mailquota.tui.frame.leaving import Outcome
+
+    from .desk.link import Connect
+    from .frame.leaving import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ def _embed(common: Common, config: Config) -> int:
 
 
 def _finish(engine: Embedded, outcome: Outcome) -> None:
-    from mailquota.tui.frame.leaving import Outcome
+    from .frame.leaving import Outcome
 
     if outcome is Outcome.LOST:
         _keep_enforcing(engine)
@@ -180,7 +181,8 @@ def _run_screen(
     shown: Callable[[], object] = lambda: None,
 ) -> Outcome:
     from mailquota.core.doctor.examine import examine
-    from mailquota.tui.app import run_console
+
+    from .app import run_console
 
     return run_console(
         connect,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
-from mailquota.core.accounts.rows import Row, text_of
-from mailquota.core.accounts.schema import Statements
-from mailquota.core.accounts.store import ANY, HIGHEST_LIMIT, Accounts, AnyLimit, LimitChange, LimitColumn, LimitResult
-from mailquota.core.accounts.writing import Transaction, change_limits, column_of
-from mailquota.core.base.errors import DatabaseError
+from ..base.errors import DatabaseError
+from .rows import Row, text_of
+from .schema import Statements
+from .store import ANY, HIGHEST_LIMIT, Accounts, AnyLimit, LimitChange, LimitColumn, LimitResult
+from .writing import Transaction, change_limits, column_of
 
 LONGEST_REASON = 300
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from mailquota.core.accounts.store import AccountStore, Queries, Schema
-from mailquota.core.base.errors import SettingsError
-from mailquota.core.base.mysql import Target
-from mailquota.core.settings.config import Config
-from mailquota.core.settings.missing import require
-from mailquota.core.settings.passwords import database_target
+from ..base.errors import SettingsError
+from ..base.mysql import Target
+from ..settings.config import Config
+from ..settings.missing import require
+from ..settings.passwords import database_target
+from .store import AccountStore, Queries, Schema
 
 
 def make_store(config: Config) -> AccountStore:
@@ -47,9 +47,9 @@ def open_store(
     if write_target.kind != target.kind:
         raise SettingsError("accounts.write_database must be of the same kind as accounts.database")
     if target.kind == "mysql":
-        from mailquota.core.accounts.mysql import MysqlStore
+        from .mysql import MysqlStore
 
         return MysqlStore(target, write_target, schema, queries)
-    from mailquota.core.accounts.sqlite import SqliteStore
+    from .sqlite import SqliteStore
 
     return SqliteStore(target, write_target, schema, queries)

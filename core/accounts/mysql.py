@@ -19,13 +19,8 @@ import pymysql
 from pymysql.constants import CLIENT, CR, ER
 from pymysql.cursors import SSCursor
 
-from mailquota.core.accounts.base import SqlStore, may_not_write, missing_limit, trouble
-from mailquota.core.accounts.rows import Row, RowCollector
-from mailquota.core.accounts.schema import make_statements
-from mailquota.core.accounts.store import Accounts, LimitResult, Queries, Schema
-from mailquota.core.accounts.writing import Transaction
-from mailquota.core.base.errors import DatabaseError, SettingsError
-from mailquota.core.base.mysql import (
+from ..base.errors import DatabaseError, SettingsError
+from ..base.mysql import (
     CONFLICTS,
     Connection,
     NoHostError,
@@ -35,6 +30,11 @@ from mailquota.core.base.mysql import (
     retry_on_conflict,
     text_of,
 )
+from .base import SqlStore, may_not_write, missing_limit, trouble
+from .rows import Row, RowCollector
+from .schema import make_statements
+from .store import Accounts, LimitResult, Queries, Schema
+from .writing import Transaction
 
 LOCK_SECONDS = 2  # for each of four tries; below READ_SECONDS, so that the server's own error arrives before that limit
 ROWS_AT_ONCE = 1000

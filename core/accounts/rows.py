@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
-from mailquota.core.accounts.store import HIGHEST_LIMIT, Accounts
-from mailquota.core.base.errors import DatabaseError
-from mailquota.core.base.model import Account, Alias
+from ..base.errors import DatabaseError
+from ..base.model import Account, Alias
+from .store import HIGHEST_LIMIT, Accounts
 
 Row = Sequence[object]
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from mailquota.core.accounts.store import Queries, Schema
-from mailquota.core.base.errors import SettingsError
-from mailquota.core.base.mysql import Kind
+from ..base.errors import SettingsError
+from ..base.mysql import Kind
+from .store import Queries, Schema
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import quote
 
-from mailquota.core.accounts.base import SqlStore, may_not_write, missing_limit, trouble
-from mailquota.core.accounts.rows import Row, RowCollector, address_of
-from mailquota.core.accounts.schema import make_statements
-from mailquota.core.accounts.store import Accounts, LimitResult, Queries, Schema
-from mailquota.core.accounts.writing import Transaction
-from mailquota.core.base.errors import DatabaseError, SettingsError
-from mailquota.core.base.mysql import Target
+from ..base.errors import DatabaseError, SettingsError
+from ..base.mysql import Target
+from .base import SqlStore, may_not_write, missing_limit, trouble
+from .rows import Row, RowCollector, address_of
+from .schema import make_statements
+from .store import Accounts, LimitResult, Queries, Schema
+from .writing import Transaction
 
 BUSY_SECONDS = 5.0
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, NamedTuple, Protocol
 
-from mailquota.core.base.errors import MailquotaError
-from mailquota.core.base.model import Account, Alias
+from ..base.errors import MailquotaError
+from ..base.model import Account, Alias
 
 Schema = Literal["ispmail", "postfixadmin", "custom"]
 

@@ -21,11 +21,11 @@ import threading
 import time
 from collections.abc import Callable
 
-from mailquota.core.accounts.store import Accounts, AccountStore
-from mailquota.core.base import restarts
-from mailquota.core.base.errors import MailquotaError
-from mailquota.core.base.threads import in_thread
-from mailquota.core.control.results import DatabaseState
+from ..base import restarts
+from ..base.errors import MailquotaError
+from ..base.threads import in_thread
+from ..control.results import DatabaseState
+from .store import Accounts, AccountStore
 
 log = logging.getLogger(__name__)
 

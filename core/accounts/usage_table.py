@@ -13,12 +13,12 @@ from typing import NamedTuple
 import pymysql
 from pymysql.constants import ER
 
-from mailquota.core.accounts.mysql import MysqlStore
-from mailquota.core.accounts.rows import Row, address_of, text_of
-from mailquota.core.accounts.sqlite import SqliteStore
-from mailquota.core.accounts.store import HIGHEST_LIMIT
-from mailquota.core.base.errors import DatabaseError
-from mailquota.core.base.mysql import Connection, Target
+from ..base.errors import DatabaseError
+from ..base.mysql import Connection, Target
+from .mysql import MysqlStore
+from .rows import Row, address_of, text_of
+from .sqlite import SqliteStore
+from .store import HIGHEST_LIMIT
 
 TABLES = ("quota2", "quota", "used_quota")  # PostfixAdmin's and mailcow's, Dovecot's own example, iRedMail's
 _COLUMNS = frozenset({"username", "bytes", "messages"})

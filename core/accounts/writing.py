@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from mailquota.core.accounts.rows import Row, address_of, limit_of, text_of
-from mailquota.core.accounts.schema import Statements
-from mailquota.core.accounts.store import ANY, HIGHEST_LIMIT, LimitChange, LimitChangedError, LimitResult
-from mailquota.core.base.errors import DatabaseError, MailquotaError, NoSuchAccountError
+from ..base.errors import DatabaseError, MailquotaError, NoSuchAccountError
+from .rows import Row, address_of, limit_of, text_of
+from .schema import Statements
+from .store import ANY, HIGHEST_LIMIT, LimitChange, LimitChangedError, LimitResult
 
 # Custom schemas may keep limits in MiB, so that a limit is rounded when it is read back.
 ROUNDING = 1024**2

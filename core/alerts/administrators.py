@@ -11,9 +11,9 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
-from mailquota.core.alerts.outbox import Outbox, Sender
-from mailquota.core.base.errors import MailquotaError
-from mailquota.core.history.warnings import DueWarning
+from ..base.errors import MailquotaError
+from ..history.warnings import DueWarning
+from .outbox import Outbox, Sender
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from mailquota.core.alerts.maildir import message_id_of
-from mailquota.core.alerts.programs import HungError, sendmail
-from mailquota.core.base.errors import DeliveryError, UsageError
-from mailquota.core.settings.checks import mail_address
+from ..base.errors import DeliveryError, UsageError
+from ..settings.checks import mail_address
+from .maildir import message_id_of
+from .programs import HungError, sendmail
 
 
 class Method(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from mailquota.core.base.model import Forecast, Trend, percent_of
+from ..base.model import Forecast, Trend, percent_of
 
 
 class FolderShare(msgspec.Struct, frozen=True):

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from mailquota.core.base.text import NOTHING
-from mailquota.core.base.units import format_size
+from ..base.text import NOTHING
+from ..base.units import format_size
 
 ENGLISH = "en"
 LANGUAGES = (ENGLISH, "de", "fr")  # of which there are built-in texts

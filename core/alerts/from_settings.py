@@ -5,17 +5,17 @@ from __future__ import annotations
 import shlex
 from functools import partial
 
-from mailquota.core.alerts import programs
-from mailquota.core.alerts.deliver import Deliverer, Method, check_recipient
-from mailquota.core.alerts.maildir import OwnMaildir
-from mailquota.core.base.errors import DeliveryError
-from mailquota.core.base.text import shown
-from mailquota.core.mailboxes.from_settings import is_http
-from mailquota.core.mailboxes.mailstore import Mailstore, is_username
-from mailquota.core.servers.dovecot.folder_names import TrashNames
-from mailquota.core.servers.dovecot.quota import QuotaFacts, may_be_maildir, unenforced
-from mailquota.core.settings.config import Config
-from mailquota.core.settings.discover import ask_dovecot, dovecot_lda
+from ..base.errors import DeliveryError
+from ..base.text import shown
+from ..mailboxes.from_settings import is_http
+from ..mailboxes.mailstore import Mailstore, is_username
+from ..servers.dovecot.folder_names import TrashNames
+from ..servers.dovecot.quota import QuotaFacts, may_be_maildir, unenforced
+from ..settings.config import Config
+from ..settings.discover import ask_dovecot, dovecot_lda
+from . import programs
+from .deliver import Deliverer, Method, check_recipient
+from .maildir import OwnMaildir
 
 
 def make_deliverer(config: Config) -> Deliverer:

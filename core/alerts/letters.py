@@ -10,20 +10,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from mailquota.core.alerts.facts import FolderShare, MailFacts
-from mailquota.core.alerts.message import Letter, Mail, compose, compose_copy, compose_digest
-from mailquota.core.alerts.outbox import NoLongerDueError
-from mailquota.core.base.errors import NoSuchAccountError, sendable
-from mailquota.core.base.threads import in_thread
-from mailquota.core.control.results import Folder, Preview
-from mailquota.core.history.limits_and_forecast import forecast_of
-from mailquota.core.history.warnings import DueWarning
-from mailquota.core.mailboxes.driver import Driver
-from mailquota.core.mailboxes.ledger import Entry, Ledger
-from mailquota.core.mailboxes.measure import Unmeasurable
-from mailquota.core.servers.dovecot.folder_names import TrashNames
-from mailquota.core.servers.dovecot.mutf7 import decode
-from mailquota.core.settings.config import Config
+from ..base.errors import NoSuchAccountError, sendable
+from ..base.threads import in_thread
+from ..control.results import Folder, Preview
+from ..history.limits_and_forecast import forecast_of
+from ..history.warnings import DueWarning
+from ..mailboxes.driver import Driver
+from ..mailboxes.ledger import Entry, Ledger
+from ..mailboxes.measure import Unmeasurable
+from ..servers.dovecot.folder_names import TrashNames
+from ..servers.dovecot.mutf7 import decode
+from ..settings.config import Config
+from .facts import FolderShare, MailFacts
+from .message import Letter, Mail, compose, compose_copy, compose_digest
+from .outbox import NoLongerDueError
 
 log = logging.getLogger(__name__)
 

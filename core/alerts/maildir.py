@@ -25,7 +25,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 
-from mailquota.core.base.errors import DeliveryError
+from ..base.errors import DeliveryError
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC

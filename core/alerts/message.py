@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
-from mailquota.core.alerts.facts import MailFacts
-from mailquota.core.alerts.formats import tag
-from mailquota.core.alerts.texts import texts_for
-from mailquota.core.alerts.variables import digest_variables, warning_variables
+from .facts import MailFacts
+from .formats import tag
+from .texts import texts_for
+from .variables import digest_variables, warning_variables
 
 TEMPLATE_SECONDS = 1.0  # of CPU time, for an administrator's own templates
 
@@ -77,7 +77,7 @@ def _about_one(facts: MailFacts, letter: Letter, *, copy: bool) -> Mail:
 
 
 def _mail(kind: str, variables: dict[str, Any], letter: Letter, prefix: str) -> Mail:
-    from mailquota.core.alerts import mime
+    from . import mime
 
     texts = texts_for(kind, letter.language, letter.templates, variables, letter.seconds)
     subject = prefix + texts.subject

@@ -15,8 +15,8 @@ from email.header import Header
 from email.message import EmailMessage
 from email.utils import format_datetime
 
-from mailquota.core.base.errors import UsageError
-from mailquota.core.base.text import shown
+from ..base.errors import UsageError
+from ..base.text import shown
 
 _LONGEST = 900  # bytes of an address or a Message-ID; a line has at most 998 (RFC 5322, 2.1.1)
 _ATOM = r"[\w!#$%&'*+/=?^`{|}~-]+"

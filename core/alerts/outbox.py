@@ -16,14 +16,14 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from mailquota.core.alerts.pace import RETRIES, Pace, is_quiet, next_try
-from mailquota.core.base import restarts
-from mailquota.core.base.errors import MailquotaError, error_text
-from mailquota.core.base.threads import in_thread
-from mailquota.core.history.connection import StateError
-from mailquota.core.history.journal import Journal, JournalEntry
-from mailquota.core.history.warnings import Claimed, DueWarning, WarningLog
-from mailquota.core.settings.config import Config
+from ..base import restarts
+from ..base.errors import MailquotaError, error_text
+from ..base.threads import in_thread
+from ..history.connection import StateError
+from ..history.journal import Journal, JournalEntry
+from ..history.warnings import Claimed, DueWarning, WarningLog
+from ..settings.config import Config
+from .pace import RETRIES, Pace, is_quiet, next_try
 
 log = logging.getLogger(__name__)
 

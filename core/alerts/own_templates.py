@@ -23,8 +23,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from mailquota.core.base.errors import MailquotaError
-from mailquota.core.base.text import visible
+from ..base.errors import MailquotaError
+from ..base.text import visible
 
 START_SECONDS = 10.0  # for the child to begin, on a busy machine
 _MEMORY = 256 << 20
@@ -81,7 +81,7 @@ def main() -> None:
     """The child: reads a request from standard input, writes the answer to standard output."""
     order = json.load(sys.stdin)
     folder, names = Path(order["folder"]), order["names"]
-    from mailquota.core.alerts import render  # late: importing Jinja2 must not count as time of the template
+    from . import render  # late: importing Jinja2 must not count as time of the template
 
     try:
         with _limits(order["seconds"]):

@@ -22,8 +22,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from mailquota.core.base.errors import DeliveryError
-from mailquota.core.servers.dovecot.doveadm_errors import errors, outcome
+from ..base.errors import DeliveryError
+from ..servers.dovecot.doveadm_errors import errors, outcome
 
 SECONDS = 20.0  # that a program may take; Dovecot itself waits 60 s for a database that does not answer
 SENDMAIL = ("/usr/sbin/sendmail",)

@@ -17,7 +17,7 @@ import jinja2
 from jinja2.loaders import split_template_path
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from mailquota.core.alerts.formats import filters
+from .formats import filters
 
 BUILT_IN = Path(__file__).parent / "templates"
 LONGEST = 1_000_000  # characters of the rendered text, bytes of the template's file

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from mailquota.core.base.model import LastWarning, percent_of
-from mailquota.core.base.units import parse_size
+from ..base.model import LastWarning, percent_of
+from ..base.units import parse_size
 
 HYSTERESIS = 3.0  # percent of the limit
 BELOW = "below"

@@ -9,27 +9,27 @@ from dataclasses import dataclass
 
 import msgspec
 
-from mailquota.core.alerts.administrators import AdministratorMails
-from mailquota.core.alerts.from_settings import make_deliverer
-from mailquota.core.alerts.letters import WarningMails
-from mailquota.core.alerts.outbox import Outbox
-from mailquota.core.alerts.rules import BELOW
-from mailquota.core.alerts.thresholds import Settings, ThresholdWatch
-from mailquota.core.alerts.warn_now import WarnNow, parse_threshold
-from mailquota.core.base import restarts
-from mailquota.core.base.errors import MailquotaError, error_code, error_text
-from mailquota.core.base.threads import in_thread
-from mailquota.core.control.messages import GetWarnings, PreviewWarning, TrialWarning, Warn
-from mailquota.core.control.results import Preview, WarningRow, WarnResult
-from mailquota.core.history.database import StateDatabase
-from mailquota.core.history.journal import Journal
-from mailquota.core.history.warnings import DueWarning, WarningLog
-from mailquota.core.mailboxes.driver import Driver
-from mailquota.core.mailboxes.ledger import Ledger
-from mailquota.core.mailboxes.rounds import Poller
-from mailquota.core.servers.dovecot.folder_names import TrashNames
-from mailquota.core.settings.checks import mail_address
-from mailquota.core.settings.config import Config
+from ..base import restarts
+from ..base.errors import MailquotaError, error_code, error_text
+from ..base.threads import in_thread
+from ..control.messages import GetWarnings, PreviewWarning, TrialWarning, Warn
+from ..control.results import Preview, WarningRow, WarnResult
+from ..history.database import StateDatabase
+from ..history.journal import Journal
+from ..history.warnings import DueWarning, WarningLog
+from ..mailboxes.driver import Driver
+from ..mailboxes.ledger import Ledger
+from ..mailboxes.rounds import Poller
+from ..servers.dovecot.folder_names import TrashNames
+from ..settings.checks import mail_address
+from ..settings.config import Config
+from .administrators import AdministratorMails
+from .from_settings import make_deliverer
+from .letters import WarningMails
+from .outbox import Outbox
+from .rules import BELOW
+from .thresholds import Settings, ThresholdWatch
+from .warn_now import WarnNow, parse_threshold
 
 Order = Warn | TrialWarning | PreviewWarning | GetWarnings
 

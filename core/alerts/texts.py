@@ -20,11 +20,11 @@ from typing import Any
 
 import msgspec
 
-from mailquota.core.alerts.formats import ENGLISH, LANGUAGES, base
-from mailquota.core.alerts.own_templates import TemplateError, render_own
-from mailquota.core.base.errors import UsageError
-from mailquota.core.base.text import shown, visible
-from mailquota.core.settings import checks
+from ..base.errors import UsageError
+from ..base.text import shown, visible
+from ..settings import checks
+from .formats import ENGLISH, LANGUAGES, base
+from .own_templates import TemplateError, render_own
 
 _WORDS = "words.txt"
 _LONGEST_SUBJECT = 200
@@ -75,7 +75,7 @@ def _codes(language: str) -> Iterator[str]:
 
 
 def _built_in(kind: str, code: str, variables: dict[str, Any]) -> Texts:
-    from mailquota.core.alerts.render import render  # late: Jinja2
+    from .render import render  # late: Jinja2
 
     outputs = render([f"{kind}.txt", f"{kind}.html"], code, variables)
     return _texts(code, outputs[f"{kind}.txt"], outputs[f"{kind}.html"])

@@ -20,15 +20,15 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from mailquota.core.alerts.rules import BELOW, Policy, judge, parse_thresholds
-from mailquota.core.base import restarts
-from mailquota.core.base.exempt import Exempt
-from mailquota.core.base.model import LastWarning, percent_of
-from mailquota.core.base.threads import in_thread
-from mailquota.core.history.connection import StateError
-from mailquota.core.history.warnings import Change, DueWarning, WarningLog
-from mailquota.core.mailboxes.ledger import Entry, Ledger
-from mailquota.core.settings.config import Config
+from ..base import restarts
+from ..base.exempt import Exempt
+from ..base.model import LastWarning, percent_of
+from ..base.threads import in_thread
+from ..history.connection import StateError
+from ..history.warnings import Change, DueWarning, WarningLog
+from ..mailboxes.ledger import Entry, Ledger
+from ..settings.config import Config
+from .rules import BELOW, Policy, judge, parse_thresholds
 
 log = logging.getLogger(__name__)
 

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from math import ceil, floor
 from typing import Any
 
-from mailquota.core.alerts.facts import FolderShare, MailFacts
-from mailquota.core.base.errors import UsageError
-from mailquota.core.base.model import Forecast
-from mailquota.core.base.text import visible
-from mailquota.core.base.units import parse_size
+from ..base.errors import UsageError
+from ..base.model import Forecast
+from ..base.text import visible
+from ..base.units import parse_size
+from .facts import FolderShare, MailFacts
 
 FOLDERS_SHOWN = 5
 DIGEST_SHOWN = 50

@@ -18,18 +18,18 @@ from typing import Protocol
 
 import msgspec
 
-from mailquota.core.alerts.outbox import Outbox, Sender
-from mailquota.core.alerts.rules import BELOW, holds, reached
-from mailquota.core.alerts.thresholds import ThresholdWatch, due_warning
-from mailquota.core.base.errors import MailquotaError, NoSuchAccountError, UsageError, error_code, error_text
-from mailquota.core.base.model import LastWarning, percent_of
-from mailquota.core.base.text import shown
-from mailquota.core.base.threads import in_thread
-from mailquota.core.base.times import format_age
-from mailquota.core.control.results import WarnResult
-from mailquota.core.history.connection import StateError
-from mailquota.core.history.warnings import Change, DueWarning, WarningLog
-from mailquota.core.mailboxes.ledger import Entry, Ledger
+from ..base.errors import MailquotaError, NoSuchAccountError, UsageError, error_code, error_text
+from ..base.model import LastWarning, percent_of
+from ..base.text import shown
+from ..base.threads import in_thread
+from ..base.times import format_age
+from ..control.results import WarnResult
+from ..history.connection import StateError
+from ..history.warnings import Change, DueWarning, WarningLog
+from ..mailboxes.ledger import Entry, Ledger
+from .outbox import Outbox, Sender
+from .rules import BELOW, holds, reached
+from .thresholds import ThresholdWatch, due_warning
 
 log = logging.getLogger(__name__)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 
-from mailquota.core.alerts.facts import FolderShare, MailFacts
-from mailquota.core.base.errors import MailquotaError, NoSuchAccountError, sendable
-from mailquota.core.mailboxes.from_settings import make_driver, make_mailstore
-from mailquota.core.mailboxes.mailstore import is_username
-from mailquota.core.mailboxes.measure import Unmeasurable, limit_on_record
-from mailquota.core.servers.dovecot.mutf7 import decode
-from mailquota.core.settings.config import Config
+from ..base.errors import MailquotaError, NoSuchAccountError, sendable
+from ..mailboxes.from_settings import make_driver, make_mailstore
+from ..mailboxes.mailstore import is_username
+from ..mailboxes.measure import Unmeasurable, limit_on_record
+from ..servers.dovecot.mutf7 import decode
+from ..settings.config import Config
+from .facts import FolderShare, MailFacts
 
 
 def mailbox_facts(config: Config, address: str, threshold: str) -> MailFacts:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote, unquote
 
-from mailquota.core.base.errors import UsageError
-from mailquota.core.base.text import shown
+from .errors import UsageError
+from .text import shown
 
 LISTEN_FORMS = "unix:/PATH, inet:HOST:PORT, inet:[IPV6]:PORT"
 URL_FORMS = "mysql://USER@HOST:PORT/DATABASE (several hosts: HOST:PORT,HOST:PORT), sqlite:////ABSOLUTE/PATH"

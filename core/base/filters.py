@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from mailquota.core.base.errors import UsageError
-from mailquota.core.base.model import AccountRow, Level
-from mailquota.core.base.text import shown
-from mailquota.core.base.times import AGE_FORMS, parse_age
-from mailquota.core.base.units import SIZE_FORMS, parse_size
+from .errors import UsageError
+from .model import AccountRow, Level
+from .text import shown
+from .times import AGE_FORMS, parse_age
+from .units import SIZE_FORMS, parse_size
 
 Test = Callable[[AccountRow, float], bool]
 

@@ -15,7 +15,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 
-from mailquota.core.base.model import Forecast, Point, Trend
+from .model import Forecast, Point, Trend
 
 FARTHEST = 3650.0  # days; a forecast beyond ten years is no forecast
 DAY = 86400

@@ -27,7 +27,7 @@ from collections.abc import Callable, Hashable
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
-from mailquota.core.base import restarts
+from . import restarts
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from itertools import takewhile
 
 import msgspec
 
-from mailquota.core.base.threads import within
+from .threads import within
 
 PATIENCE = 5.0  # seconds; a doveconf that hangs must not keep a command or the engine from starting
 DENIED = "Permission denied"  # in messages of programs and the system; all are run with LC_ALL=C

@@ -4,7 +4,7 @@ Theory of operation. A part that works for the life of an engine runs by ``keep_
 by a cancellation from elsewhere, it is started again after a pause, which doubles while it goes on failing. A thread
 that ends is replaced by the code that gives it work, which calls ``count``. The counts are those of this process;
 ``status`` and the metrics show them by the name of the part, so that a failure is more than a line in the log. A part
-that can't be started again ends the engine (see core/engine/engine.py), and the service manager starts a new one.
+that can't be started again ends the engine (see core/engine/ending.py), and the service manager starts a new one.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mailquota.core.base.endpoints import ListenAddress
-from mailquota.core.base.errors import MailquotaError, SettingsError
+from .endpoints import ListenAddress
+from .errors import MailquotaError, SettingsError
 
 log = logging.getLogger(__name__)
 

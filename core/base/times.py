@@ -11,8 +11,8 @@ import re
 import time as system_time
 from datetime import UTC, date, datetime, time, timedelta
 
-from mailquota.core.base.errors import UsageError
-from mailquota.core.base.text import NOTHING, shown
+from .errors import UsageError
+from .text import NOTHING, shown
 
 DURATION_FORMS = "5s, 10min, 1.5h, 30d, 2w, 90 (seconds)"
 AGE_FORMS = "30d, 2w, 12h, 90min, 45s"

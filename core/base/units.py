@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from mailquota.core.base.errors import UsageError
-from mailquota.core.base.text import NOTHING, shown
-from mailquota.core.base.times import format_age, parse_age, parse_duration, parse_since, parse_time_span, parse_until
+from .errors import UsageError
+from .text import NOTHING, shown
+from .times import format_age, parse_age, parse_duration, parse_since, parse_time_span, parse_until
 
 __all__ = [
     "GRACE_FORMS",

@@ -16,19 +16,19 @@ from typing import NamedTuple
 
 import msgspec
 
-from mailquota.core.accounts.store import AccountStore, AnyLimit, LimitChange, LimitChangedError, LimitResult
-from mailquota.core.base.errors import MailquotaError
-from mailquota.core.base.threads import in_thread
-from mailquota.core.base.times import local_time
-from mailquota.core.base.units import format_limit
-from mailquota.core.changes.results import failed, numbered
-from mailquota.core.changes.temporary import Temporary, TemporaryLimits, holding, replace
-from mailquota.core.control.results import JournalRow, SetResult
-from mailquota.core.history.connection import Sql, StateError
-from mailquota.core.history.journal import Journal, JournalEntry, limit_text
-from mailquota.core.history.who import Operator, write_journal
-from mailquota.core.mailboxes.ledger import Ledger
-from mailquota.core.mailboxes.rounds import Poller
+from ..accounts.store import AccountStore, AnyLimit, LimitChange, LimitChangedError, LimitResult
+from ..base.errors import MailquotaError
+from ..base.threads import in_thread
+from ..base.times import local_time
+from ..base.units import format_limit
+from ..control.results import JournalRow, SetResult
+from ..history.connection import Sql, StateError
+from ..history.journal import Journal, JournalEntry, limit_text
+from ..history.who import Operator, write_journal
+from ..mailboxes.ledger import Ledger
+from ..mailboxes.rounds import Poller
+from .results import failed, numbered
+from .temporary import Temporary, TemporaryLimits, holding, replace
 
 log = logging.getLogger(__name__)
 

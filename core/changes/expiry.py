@@ -15,17 +15,17 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 
-from mailquota.core.accounts.store import AccountStore, LimitChange, LimitChangedError, LimitResult
-from mailquota.core.base import restarts
-from mailquota.core.base.errors import MailquotaError, NoSuchAccountError
-from mailquota.core.base.threads import in_thread
-from mailquota.core.base.times import local_time
-from mailquota.core.base.units import format_limit, format_size
-from mailquota.core.changes.carrying_out import LimitChanges, changed_by
-from mailquota.core.changes.temporary import Temporary
-from mailquota.core.history.journal import JournalEntry, limit_text
-from mailquota.core.history.who import Operator
-from mailquota.core.mailboxes.ledger import Ledger
+from ..accounts.store import AccountStore, LimitChange, LimitChangedError, LimitResult
+from ..base import restarts
+from ..base.errors import MailquotaError, NoSuchAccountError
+from ..base.threads import in_thread
+from ..base.times import local_time
+from ..base.units import format_limit, format_size
+from ..history.journal import JournalEntry, limit_text
+from ..history.who import Operator
+from ..mailboxes.ledger import Ledger
+from .carrying_out import LimitChanges, changed_by
+from .temporary import Temporary
 
 log = logging.getLogger(__name__)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mailquota.core.changes.limits import Limits
-from mailquota.core.changes.recount_and_trash import Actions
-from mailquota.core.history.journal import Journal
-from mailquota.core.mailboxes.from_settings import Mailboxes, make_doveadm
-from mailquota.core.mailboxes.rounds import Poller
-from mailquota.core.settings.config import Config
+from ..history.journal import Journal
+from ..mailboxes.from_settings import Mailboxes, make_doveadm
+from ..mailboxes.rounds import Poller
+from ..settings.config import Config
+from .limits import Limits
+from .recount_and_trash import Actions
 
 
 class Changes(NamedTuple):

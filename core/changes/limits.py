@@ -10,19 +10,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from mailquota.core.accounts.store import ANY, AccountStore
-from mailquota.core.base.errors import MailquotaError, NoSuchAccountError, UsageError
-from mailquota.core.base.threads import in_thread
-from mailquota.core.base.times import local_time
-from mailquota.core.base.units import parse_limit
-from mailquota.core.changes.carrying_out import Change, LimitChanges, Running
-from mailquota.core.changes.recount_and_trash import Actions
-from mailquota.core.changes.temporary import Temporary, holding
-from mailquota.core.control.results import JournalRow, SetResult
-from mailquota.core.history.journal import Journal, limit_of
-from mailquota.core.history.who import Operator
-from mailquota.core.mailboxes.ledger import Ledger
-from mailquota.core.mailboxes.rounds import Poller
+from ..accounts.store import ANY, AccountStore
+from ..base.errors import MailquotaError, NoSuchAccountError, UsageError
+from ..base.threads import in_thread
+from ..base.times import local_time
+from ..base.units import parse_limit
+from ..control.results import JournalRow, SetResult
+from ..history.journal import Journal, limit_of
+from ..history.who import Operator
+from ..mailboxes.ledger import Ledger
+from ..mailboxes.rounds import Poller
+from .carrying_out import Change, LimitChanges, Running
+from .recount_and_trash import Actions
+from .temporary import Temporary, holding
 
 
 class Limits:

@@ -17,19 +17,19 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from mailquota.core.base.errors import MailquotaError, NoSuchAccountError, UnreachableError, error_code, error_text
-from mailquota.core.base.threads import in_thread
-from mailquota.core.changes.results import number_text, trash_result
-from mailquota.core.control.results import RecalcResult, TrashResult
-from mailquota.core.history.journal import Journal
-from mailquota.core.history.who import Operator, write_journal
-from mailquota.core.mailboxes.driver import Driver
-from mailquota.core.mailboxes.ledger import Entry, Ledger
-from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.mailboxes.recount import with_doveadm
-from mailquota.core.mailboxes.rounds import Poller
-from mailquota.core.mailboxes.trash import Removal, find_by_doveadm, find_files, remove_by_doveadm, remove_files
-from mailquota.core.servers.dovecot.doveadm import DoveadmTool
+from ..base.errors import MailquotaError, NoSuchAccountError, UnreachableError, error_code, error_text
+from ..base.threads import in_thread
+from ..control.results import RecalcResult, TrashResult
+from ..history.journal import Journal
+from ..history.who import Operator, write_journal
+from ..mailboxes.driver import Driver
+from ..mailboxes.ledger import Entry, Ledger
+from ..mailboxes.mailstore import Mailstore
+from ..mailboxes.recount import with_doveadm
+from ..mailboxes.rounds import Poller
+from ..mailboxes.trash import Removal, find_by_doveadm, find_files, remove_by_doveadm, remove_files
+from ..servers.dovecot.doveadm import DoveadmTool
+from .results import number_text, trash_result
 
 log = logging.getLogger(__name__)
 

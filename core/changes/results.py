@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from mailquota.core.base.errors import MailquotaError, error_code, error_text, sendable
-from mailquota.core.control.results import SetResult, TrashResult
-from mailquota.core.mailboxes.trash import Removal
+from ..base.errors import MailquotaError, error_code, error_text, sendable
+from ..control.results import SetResult, TrashResult
+from ..mailboxes.trash import Removal
 
 
 def trash_result(address: str, removed: Removal, method: str) -> TrashResult:

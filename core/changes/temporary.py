@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from mailquota.core.history.connection import Sql
-from mailquota.core.history.database import StateDatabase
-from mailquota.core.history.journal import JournalEntry, add_entry, limit_text
+from ..history.connection import Sql
+from ..history.database import StateDatabase
+from ..history.journal import JournalEntry, add_entry, limit_text
 
 _COLUMNS = "SELECT id, entry, address, before_bytes, limit_bytes, until FROM temporary_limits AS one"
 _RUNNING = f"{_COLUMNS} WHERE ended_at IS NULL ORDER BY id"

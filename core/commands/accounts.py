@@ -9,13 +9,13 @@ import time
 
 import click
 
-from mailquota.core.base.errors import UsageError
-from mailquota.core.base.filters import DOCS, parse_filter
-from mailquota.core.base.model import AccountRow, account_json
-from mailquota.core.commands.columns import SORT_KEYS, cells, check_sort_key, sort_by, titles, worst_first
-from mailquota.core.commands.options import JSON, Common, command, utf8
-from mailquota.core.commands.output import write_json, write_table
-from mailquota.core.commands.session import run
+from ..base.errors import UsageError
+from ..base.filters import DOCS, parse_filter
+from ..base.model import AccountRow, account_json
+from .columns import SORT_KEYS, cells, check_sort_key, sort_by, titles, worst_first
+from .options import JSON, Common, command, utf8
+from .output import write_json, write_table
+from .session import run
 
 FILTER_HELP = "\b\nFILTER, words joined by AND:\n" + "\n".join(f"  {word:<18} {meaning}" for word, meaning in DOCS)
 
@@ -58,7 +58,7 @@ def print_table(common: Common) -> int:
 
 def print_demo_table(common: Common, accounts: int) -> int:
     """Print all accounts of a throwaway world."""
-    from mailquota.core.demo.world import World
+    from ..demo.world import World
 
     with World.temporary(accounts) as world:
         common.config = world.config_path

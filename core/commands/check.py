@@ -14,17 +14,17 @@ from typing import NamedTuple
 
 import click
 
-from mailquota.core.base.errors import MailquotaError, UnreachableError, UsageError
-from mailquota.core.base.filters import parse_filter
-from mailquota.core.base.model import AccountRow, Level
-from mailquota.core.base.text import shown, visible
-from mailquota.core.base.units import format_age
-from mailquota.core.commands.columns import worst_first
-from mailquota.core.commands.options import Command, Common, command, utf8
-from mailquota.core.commands.session import Session, run
-from mailquota.core.control.client import RequestFailedError
-from mailquota.core.control.messages import GetStatus
-from mailquota.core.control.results import Status
+from ..base.errors import MailquotaError, UnreachableError, UsageError
+from ..base.filters import parse_filter
+from ..base.model import AccountRow, Level
+from ..base.text import shown, visible
+from ..base.units import format_age
+from ..control.client import RequestFailedError
+from ..control.messages import GetStatus
+from ..control.results import Status
+from .columns import worst_first
+from .options import Command, Common, command, utf8
+from .session import Session, run
 
 log = logging.getLogger(__name__)
 

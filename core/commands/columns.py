@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from mailquota.core.base.errors import UsageError
-from mailquota.core.base.model import AccountRow, Level
-from mailquota.core.base.text import shown
-from mailquota.core.base.units import NOTHING, format_age, format_count, format_limit, format_size
-from mailquota.core.commands.growth import days_text, growth_text
-from mailquota.core.commands.output import Cell, percent_text
+from ..base.errors import UsageError
+from ..base.model import AccountRow, Level
+from ..base.text import shown
+from ..base.units import NOTHING, format_age, format_count, format_limit, format_size
+from .growth import days_text, growth_text
+from .output import Cell, percent_text
 
 Value = float | str | None
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from mailquota.core.base.errors import MailquotaError, UsageError
-from mailquota.core.commands.options import JSON, Common, command
-from mailquota.core.commands.output import complain, write_json, write_table
-from mailquota.core.mailboxes.from_settings import driver_name
-from mailquota.core.settings.config import DEFAULT_PATH, Config
-from mailquota.core.settings.missing import missing, require
-from mailquota.core.settings.text import dump, listing, toml
+from ..base.errors import MailquotaError, UsageError
+from ..mailboxes.from_settings import driver_name
+from ..settings.config import DEFAULT_PATH, Config
+from ..settings.missing import missing, require
+from ..settings.text import dump, listing, toml
+from .options import JSON, Common, command
+from .output import complain, write_json, write_table
 
 _MASK = "***"
 

@@ -8,12 +8,12 @@ import textwrap
 
 import click
 
-from mailquota.core.base.text import visible
-from mailquota.core.commands.logs import log_nowhere
-from mailquota.core.commands.options import JSON, Common, command
-from mailquota.core.commands.output import is_terminal, wants_colour, write_json
-from mailquota.core.doctor.model import ORDER, Finding, State
-from mailquota.core.doctor.report import WORDS, sections, summary
+from ..base.text import visible
+from ..doctor.model import ORDER, Finding, State
+from ..doctor.report import WORDS, sections, summary
+from .logs import log_nowhere
+from .options import JSON, Common, command
+from .output import is_terminal, wants_colour, write_json
 
 _COLOURS: dict[State, str] = {"fail": "red", "warn": "yellow", "skip": "cyan", "ok": "green"}
 _INDENT, _NAME, _PART = 6, 29, 7  # columns
@@ -28,7 +28,7 @@ def doctor(common: Common, as_json: bool) -> int:
 
     The pages that it names are in share/doc/mailquota below the folder of the installation, such as /opt/mailquota.
     """
-    from mailquota.core.doctor.examine import examine
+    from ..doctor.examine import examine
 
     log_nowhere()  # a check reports what would be logged meanwhile
     findings = examine(common.load())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from mailquota.core.base.text import visible
-from mailquota.core.base.units import format_exact, format_limit, format_size, parse_size
-from mailquota.core.commands.options import JSON, Common, command, utf8
-from mailquota.core.commands.output import write_json, write_pairs
-from mailquota.core.commands.session import Session, run
-from mailquota.core.control.messages import Explain
-from mailquota.core.control.results import Explanation, Target
+from ..base.text import visible
+from ..base.units import format_exact, format_limit, format_size, parse_size
+from ..control.messages import Explain
+from ..control.results import Explanation, Target
+from .options import JSON, Common, command, utf8
+from .output import write_json, write_pairs
+from .session import Session, run
 
 
 @command("explain")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mailquota.core.base.model import Forecast, Trend
-from mailquota.core.base.text import NOTHING
-from mailquota.core.base.units import format_size
+from ..base.model import Forecast, Trend
+from ..base.text import NOTHING
+from ..base.units import format_size
 
 _BARS = "▁▂▃▄▅▆▇█"
 

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from mailquota.core.base.errors import UsageError
-from mailquota.core.base.model import rfc3339
-from mailquota.core.base.text import NOTHING
-from mailquota.core.base.times import SINCE_FORMS, local_time, parse_since
-from mailquota.core.base.units import format_size
-from mailquota.core.commands.options import JSON, Common, account_names, command
-from mailquota.core.commands.output import write_json, write_table
-from mailquota.core.commands.session import run
-from mailquota.core.control.messages import GetJournal
-from mailquota.core.control.results import JournalRow
+from ..base.errors import UsageError
+from ..base.model import rfc3339
+from ..base.text import NOTHING
+from ..base.times import SINCE_FORMS, local_time, parse_since
+from ..base.units import format_size
+from ..control.messages import GetJournal
+from ..control.results import JournalRow
+from .options import JSON, Common, account_names, command
+from .output import write_json, write_table
+from .session import run
 
 if TYPE_CHECKING:
-    from mailquota.core.settings.config import Config
+    from ..settings.config import Config
 
 _MOST = 10_000  # entries
 _FIGURE = re.compile(r"-?[0-9]{1,30}")
@@ -55,8 +55,8 @@ def journal(common: Common, address: str | None, as_json: bool, since: str | Non
 
 def _read(config: Config, address: str, since: float) -> list[JournalRow]:
     """The entries, read from the state database, where no engine runs."""
-    from mailquota.core.history.from_settings import make_state
-    from mailquota.core.history.journal import Journal  # late: needed only where no engine runs
+    from ..history.from_settings import make_state
+    from ..history.journal import Journal  # late: needed only where no engine runs
 
     with closing(make_state(config)) as state:
         return Journal(state).read(address, since, _MOST)

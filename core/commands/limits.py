@@ -7,13 +7,15 @@ from typing import Any
 
 import click
 
-from mailquota.core.base.errors import UsageError
-from mailquota.core.base.filters import Filter
-from mailquota.core.base.model import percent_of
-from mailquota.core.base.text import NOTHING, shown
-from mailquota.core.base.times import DATE_FORMS, local_time, parse_until, until_text
-from mailquota.core.base.units import LIMIT_FORMS, format_limit, format_size
-from mailquota.core.commands.options import (
+from ..base.errors import UsageError
+from ..base.filters import Filter
+from ..base.model import percent_of
+from ..base.text import NOTHING, shown
+from ..base.times import DATE_FORMS, local_time, parse_until, until_text
+from ..base.units import LIMIT_FORMS, format_limit, format_size
+from ..control.messages import SetLimit, Undo
+from ..control.results import SetResult
+from .options import (
     DRY_RUN,
     JSON,
     WHERE,
@@ -25,11 +27,9 @@ from mailquota.core.commands.options import (
     command,
     utf8,
 )
-from mailquota.core.commands.output import complain, percent_text, write_json, write_table
-from mailquota.core.commands.results import confirm, finish
-from mailquota.core.commands.session import Session, run
-from mailquota.core.control.messages import SetLimit, Undo
-from mailquota.core.control.results import SetResult
+from .output import complain, percent_text, write_json, write_table
+from .results import confirm, finish
+from .session import Session, run
 
 _REASON = click.option("--reason", default="", metavar="TEXT", help="The reason, for the journal.")
 _MANY = 10  # for more accounts it asks

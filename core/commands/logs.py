@@ -11,7 +11,7 @@ import os
 import stat
 import sys
 
-from mailquota.core.base.text import visible
+from ..base.text import visible
 
 _SYSLOG = "/dev/log"
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
@@ -64,7 +64,7 @@ class _ToUser(logging.Handler):
     """Prints warnings of an engine in a command as messages of the command, but for those that its answer has."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        from mailquota.core.commands.output import complain
+        from .output import complain
 
         if not hasattr(record, "told"):
             complain(record.getMessage())

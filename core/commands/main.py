@@ -8,10 +8,10 @@ import sys
 
 import click
 
-from mailquota.core.base.errors import MailquotaError
-from mailquota.core.commands.options import Command, Common, Console, Group
-from mailquota.core.commands.output import advise, complain, is_terminal
-from mailquota.core.commands.streams import prepare_streams
+from ..base.errors import MailquotaError
+from .options import Command, Common, Console, Group
+from .output import advise, complain, is_terminal
+from .streams import prepare_streams
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def root(ctx: click.Context, serve: bool, demo: bool, accounts: int | None) -> i
 
 
 def _demo_size(accounts: int | None) -> int:
-    from mailquota.core.demo.world import ACCOUNTS, check_count
+    from ..demo.world import ACCOUNTS, check_count
 
     size = ACCOUNTS if accounts is None else accounts
     check_count(size)
@@ -88,12 +88,12 @@ def _demo_size(accounts: int | None) -> int:
 
 def _start(common: Common, *, serve: bool, demo: int | None) -> int:
     if serve:
-        from mailquota.core.commands import serving
+        from . import serving
 
         return serving.serve(common) if demo is None else serving.serve_demo(common, demo)
     if is_terminal(sys.stdout) and is_terminal(sys.stdin):
         return common.console(common, demo)
-    from mailquota.core.commands import accounts
+    from . import accounts
 
     return accounts.print_table(common) if demo is None else accounts.print_demo_table(common, demo)
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 from click.core import ParameterSource
 
-from mailquota.core.base.errors import UsageError
-from mailquota.core.base.filters import Filter, parse_filter
+from ..base.errors import UsageError
+from ..base.filters import Filter, parse_filter
 
 if TYPE_CHECKING:
-    from mailquota.core.settings.config import Config, DiscoveredSettings
+    from ..settings.config import Config, DiscoveredSettings
 
 
 class Console(Protocol):
@@ -46,13 +46,13 @@ class Common:
 
     def load(self) -> Config:
         """The settings in force. Raises SettingsError."""
-        from mailquota.core.settings.config import load
+        from ..settings.config import load
 
         return load(self.config, os.environ, _discover)
 
 
 def _discover(doveadm: str) -> DiscoveredSettings:
-    from mailquota.core.settings.discover import discover  # late: a file with all sections needs none of it
+    from ..settings.discover import discover  # late: a file with all sections needs none of it
 
     return discover(doveadm)
 
@@ -65,7 +65,7 @@ def _store(ctx: click.Context, param: click.Parameter, value: object) -> None:
 
 def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        from mailquota.core.base.version import version
+        from ..base.version import version
 
         click.echo(f"mailquota {version()}")
         ctx.exit()

@@ -12,8 +12,8 @@ from typing import IO, Any, NamedTuple
 import click
 import msgspec
 
-from mailquota.core.base.text import NOTHING, visible
-from mailquota.core.commands.options import Common
+from ..base.text import NOTHING, visible
+from .options import Common
 
 _PROGRESS_SECONDS = 0.1  # between two updates of the line
 _GAP = "  "

@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from mailquota.core.base.text import NOTHING
-from mailquota.core.base.units import format_count, format_size
-from mailquota.core.commands.options import JSON, Common, account_names, command, one_of
-from mailquota.core.commands.output import write_json, write_table
-from mailquota.core.commands.results import finish
-from mailquota.core.commands.session import Session, run
-from mailquota.core.control.messages import Recalc
-from mailquota.core.control.results import RecalcResult
+from ..base.text import NOTHING
+from ..base.units import format_count, format_size
+from ..control.messages import Recalc
+from ..control.results import RecalcResult
+from .options import JSON, Common, account_names, command, one_of
+from .output import write_json, write_table
+from .results import finish
+from .session import Session, run
 
 
 @command("recalc", acts=True)

@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from mailquota.core.base.model import rfc3339
-from mailquota.core.base.text import visible
-from mailquota.core.base.times import local_time
-from mailquota.core.commands.options import Common
-from mailquota.core.commands.output import write_json, write_table
-from mailquota.core.commands.session import run
-from mailquota.core.control.messages import GetReport
-from mailquota.core.control.results import RefusedAccount, Report
+from ..base.model import rfc3339
+from ..base.text import visible
+from ..base.times import local_time
+from ..control.messages import GetReport
+from ..control.results import RefusedAccount, Report
+from .options import Common
+from .output import write_json, write_table
+from .session import run
 
 
 def show_report(common: Common, *, as_json: bool) -> None:

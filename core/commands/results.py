@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import click
 
-from mailquota.core.base.errors import MailquotaError
-from mailquota.core.base.text import visible
-from mailquota.core.commands.output import complain, is_terminal
-from mailquota.core.control.results import RecalcResult, SetResult, TrashResult
+from ..base.errors import MailquotaError
+from ..base.text import visible
+from ..control.results import RecalcResult, SetResult, TrashResult
+from .output import complain, is_terminal
 
 Results = Sequence[SetResult] | Sequence[RecalcResult] | Sequence[TrashResult]
 

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mailquota.core.base.errors import MailquotaError, UsageError
-from mailquota.core.commands.logs import log_detached, log_to_stderr, read_by_journal, stderr_is_null
-from mailquota.core.commands.options import Common
-from mailquota.core.commands.output import is_terminal
+from ..base.errors import MailquotaError, UsageError
+from .logs import log_detached, log_to_stderr, read_by_journal, stderr_is_null
+from .options import Common
+from .output import is_terminal
 
 if TYPE_CHECKING:
-    from mailquota.core.demo.world import World
-    from mailquota.core.engine.options import Options
-    from mailquota.core.settings.config import Config
+    from ..demo.world import World
+    from ..engine.options import Options
+    from ..settings.config import Config
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 def serve(common: Common) -> int:
     """Run an engine until SIGTERM or SIGINT; returns the exit code. Raises MailquotaError where it can't start."""
     _refuse_read_only(common)
-    from mailquota.core.engine.handover import VARIABLE
+    from ..engine.handover import VARIABLE
 
     handed_over = VARIABLE in os.environ
     detached = handed_over and stderr_is_null()
@@ -55,7 +55,7 @@ def _serve(common: Common, *, detached: bool) -> None:
     config = common.load()
     if detached:
         log_detached(config.settings.control.socket)
-    from mailquota.core.engine.serve import serve as run_engine
+    from ..engine.serve import serve as run_engine
 
     run_engine(config, engine_options(common, config))
 
@@ -64,10 +64,10 @@ def serve_demo(common: Common, accounts: int) -> int:
     """Run an engine on a throwaway world with random mail. Prints the path of its settings once it answers."""
     _refuse_read_only(common)
     log_to_stderr()
-    from mailquota.core.demo.traffic import Traffic
-    from mailquota.core.demo.world import World
-    from mailquota.core.engine.options import Options
-    from mailquota.core.engine.serve import serve as run_engine
+    from ..demo.traffic import Traffic
+    from ..demo.world import World
+    from ..engine.options import Options
+    from ..engine.serve import serve as run_engine
 
     with World.temporary(accounts) as world, contextlib.ExitStack() as stack:
         load = world_settings(world)
@@ -83,7 +83,7 @@ def serve_demo(common: Common, accounts: int) -> int:
 
 def world_settings(world: World) -> Callable[[], Config]:
     """A function that reads the settings of a throwaway world, and no others."""
-    from mailquota.core.settings.config import load
+    from ..settings.config import load
 
     return lambda: load(world.config_path, {})
 
@@ -108,7 +108,7 @@ def _refuse_read_only(common: Common) -> None:
 
 def engine_options(common: Common, config: Config, *, embedded: bool = False) -> Options:
     """Options that read the same settings again, and start the same engine without a screen from any folder."""
-    from mailquota.core.engine.options import Options
+    from ..engine.options import Options
 
     file = ["--config", str(Path(config.path).absolute())] if config.path is not None else []
     if common.config is not None:

@@ -18,20 +18,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from mailquota.core.base.errors import MailquotaError, UnreachableError
-from mailquota.core.base.filters import Filter
-from mailquota.core.base.model import AccountRow
-from mailquota.core.commands.logs import log_to_user
-from mailquota.core.commands.options import Common
-from mailquota.core.commands.output import Progress, complain
-from mailquota.core.control.client import Client, EngineGoneError
-from mailquota.core.control.messages import Cancel, Event, GetAccounts, Request, Snapshot, Welcome
-from mailquota.core.control.messages import Progress as ProgressEvent
-from mailquota.core.history.connection import StateError
+from ..base.errors import MailquotaError, UnreachableError
+from ..base.filters import Filter
+from ..base.model import AccountRow
+from ..control.client import Client, EngineGoneError
+from ..control.messages import Cancel, Event, GetAccounts, Request, Snapshot, Welcome
+from ..control.messages import Progress as ProgressEvent
+from ..history.connection import StateError
+from .logs import log_to_user
+from .options import Common
+from .output import Progress, complain
 
 if TYPE_CHECKING:
-    from mailquota.core.engine.engine import Engine
-    from mailquota.core.settings.config import Config
+    from ..engine.engine import Engine
+    from ..settings.config import Config
 
 T = TypeVar("T")
 
@@ -225,9 +225,9 @@ async def find_engine(config: Config, name: str, *, read_only: bool) -> tuple[Cl
 
 @contextlib.asynccontextmanager
 async def _own_engine(config: Config, *, read_only: bool) -> AsyncIterator[Session]:
-    from mailquota.core.engine.engine import Engine  # late: needed only where no engine runs
-    from mailquota.core.engine.options import Options
-    from mailquota.core.engine.orders import Orders
+    from ..engine.engine import Engine  # late: needed only where no engine runs
+    from ..engine.options import Options
+    from ..engine.orders import Orders
 
     log_to_user()
     engine = Engine(config, Options(load=lambda: config))

@@ -10,18 +10,18 @@ from typing import Any
 import click
 import msgspec
 
-from mailquota.core.base.model import account_json, rfc3339
-from mailquota.core.base.text import NOTHING, visible
-from mailquota.core.base.times import local_time
-from mailquota.core.base.units import format_age, format_count, format_limit, format_size
-from mailquota.core.commands.columns import level_cell
-from mailquota.core.commands.growth import forecast_text, sparkline, trend_text
-from mailquota.core.commands.journal import change_json, change_text, undoing
-from mailquota.core.commands.options import JSON, Common, account_names, command
-from mailquota.core.commands.output import complain, percent_text, wants_colour, write_json, write_pairs, write_table
-from mailquota.core.commands.session import run
-from mailquota.core.control.messages import GetDetails
-from mailquota.core.control.results import DecisionRow, Details, WarningRow
+from ..base.model import account_json, rfc3339
+from ..base.text import NOTHING, visible
+from ..base.times import local_time
+from ..base.units import format_age, format_count, format_limit, format_size
+from ..control.messages import GetDetails
+from ..control.results import DecisionRow, Details, WarningRow
+from .columns import level_cell
+from .growth import forecast_text, sparkline, trend_text
+from .journal import change_json, change_text, undoing
+from .options import JSON, Common, account_names, command
+from .output import complain, percent_text, wants_colour, write_json, write_pairs, write_table
+from .session import run
 
 
 @command("show")

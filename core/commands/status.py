@@ -7,16 +7,16 @@ from typing import Any
 import click
 import msgspec
 
-from mailquota.core.base.errors import MailquotaError
-from mailquota.core.base.model import rfc3339
-from mailquota.core.base.times import local_time
-from mailquota.core.base.units import format_age, format_count, format_micros, format_rate, format_size
-from mailquota.core.commands.options import JSON, Common, command
-from mailquota.core.commands.output import complain, write_json, write_pairs
-from mailquota.core.commands.report import show_report
-from mailquota.core.commands.session import run
-from mailquota.core.control.messages import GetStatus, HandOver, Reload
-from mailquota.core.control.results import DiskState, Status
+from ..base.errors import MailquotaError
+from ..base.model import rfc3339
+from ..base.times import local_time
+from ..base.units import format_age, format_count, format_micros, format_rate, format_size
+from ..control.messages import GetStatus, HandOver, Reload
+from ..control.results import DiskState, Status
+from .options import JSON, Common, command
+from .output import complain, write_json, write_pairs
+from .report import show_report
+from .session import run
 
 _KEYS = (
     "mode", "uptime_seconds", "requests", "refused", "would_refuse", "trouble", "malformed", "answers_per_second",

@@ -7,16 +7,16 @@ from typing import Any
 
 import click
 
-from mailquota.core.base.filters import Filter
-from mailquota.core.base.model import rfc3339
-from mailquota.core.base.text import NOTHING
-from mailquota.core.base.units import format_count, format_size, parse_age
-from mailquota.core.commands.options import DRY_RUN, JSON, WHERE, YES, Common, account_names, accounts_where, command
-from mailquota.core.commands.output import complain, write_json, write_table
-from mailquota.core.commands.results import confirm, finish
-from mailquota.core.commands.session import Session, run
-from mailquota.core.control.messages import EmptyTrash
-from mailquota.core.control.results import TrashResult
+from ..base.filters import Filter
+from ..base.model import rfc3339
+from ..base.text import NOTHING
+from ..base.units import format_count, format_size, parse_age
+from ..control.messages import EmptyTrash
+from ..control.results import TrashResult
+from .options import DRY_RUN, JSON, WHERE, YES, Common, account_names, accounts_where, command
+from .output import complain, write_json, write_table
+from .results import confirm, finish
+from .session import Session, run
 
 
 @command("empty-trash", acts=True)

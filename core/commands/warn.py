@@ -12,14 +12,14 @@ from typing import Any
 import click
 import msgspec
 
-from mailquota.core.alerts.warn_now import parse_threshold
-from mailquota.core.base.errors import MailquotaError, SettingsError, UnreachableError, UsageError
-from mailquota.core.commands.options import JSON, Common, account_names, command
-from mailquota.core.commands.output import complain, write_json
-from mailquota.core.commands.session import Session, run
-from mailquota.core.control.messages import Warn
-from mailquota.core.control.results import WarnResult
-from mailquota.core.settings.config import Config
+from ..alerts.warn_now import parse_threshold
+from ..base.errors import MailquotaError, SettingsError, UnreachableError, UsageError
+from ..control.messages import Warn
+from ..control.results import WarnResult
+from ..settings.config import Config
+from .options import JSON, Common, account_names, command
+from .output import complain, write_json
+from .session import Session, run
 
 
 @command("warn", acts=True)
@@ -75,10 +75,10 @@ def _warned(common: Common, address: str, mark: str, source: str) -> WarnResult:
 
 def _alone(config: Config, address: str, mark: str) -> WarnResult:
     """Make the warning from settings and mailbox, and deliver it, without engine and accounts."""
-    from mailquota.core.alerts.from_settings import make_deliverer
-    from mailquota.core.alerts.letters import make_letter
-    from mailquota.core.alerts.message import compose
-    from mailquota.core.alerts.without_engine import mailbox_facts
+    from ..alerts.from_settings import make_deliverer
+    from ..alerts.letters import make_letter
+    from ..alerts.message import compose
+    from ..alerts.without_engine import mailbox_facts
 
     mail = compose(mailbox_facts(config, address, mark), make_letter(config, address))
     method = make_deliverer(config).deliver(address, mail.message)

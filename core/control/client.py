@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from mailquota.core.base.errors import MailquotaError, ProtocolError, UnreachableError
-from mailquota.core.control.framing import EventReader, encode
-from mailquota.core.control.messages import (
+from ..base.errors import MailquotaError, ProtocolError, UnreachableError
+from .framing import EventReader, encode
+from .messages import (
     VERSION,
     Event,
     Failed,

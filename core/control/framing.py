@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from mailquota.core.base.errors import ProtocolError
-from mailquota.core.control.messages import Event, Order
+from ..base.errors import ProtocolError
+from .messages import Event, Order
 
 MAX_ORDER = 4 * 1024 * 1024  # bytes a client may send in one frame: 100,000 addresses fit
 MAX_EVENT = 64 * 1024 * 1024  # bytes an engine may send in one frame

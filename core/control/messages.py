@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import msgspec
 
-from mailquota.core.base.model import AccountRow
-from mailquota.core.control.results import DecisionRow, Status
+from ..base.model import AccountRow
+from .results import DecisionRow, Status
 
 VERSION = 1
 SNAPSHOT_PART = 500  # rows in one message; few, so that a large snapshot never blocks the loop for long

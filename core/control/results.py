@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from mailquota.core.base.model import AccountRow, Forecast, Point, Trend
+from ..base.model import AccountRow, Forecast, Point, Trend
 
 
 class SetResult(msgspec.Struct, frozen=True):

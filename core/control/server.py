@@ -21,10 +21,10 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
-from mailquota.core.base.errors import ProtocolError
-from mailquota.core.base.threads import in_thread
-from mailquota.core.control.framing import OrderReader, encode
-from mailquota.core.control.messages import VERSION, Event, Goodbye, Hello, Order, Welcome
+from ..base.errors import ProtocolError
+from ..base.threads import in_thread
+from .framing import OrderReader, encode
+from .messages import VERSION, Event, Goodbye, Hello, Order, Welcome
 
 log = logging.getLogger(__name__)
 

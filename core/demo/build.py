@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from mailquota.core.demo.maildir import make_folders, message_name, write_maildirsize, write_message
-from mailquota.core.demo.people import MESSAGE_SIZES, Person, Record
-from mailquota.core.mailboxes.folders import INBOX, folder_path
+from ..mailboxes.folders import INBOX, folder_path
+from .maildir import make_folders, message_name, write_maildirsize, write_message
+from .people import MESSAGE_SIZES, Person, Record
 
 _DAY = 86400.0
 _OLDEST = 700  # days

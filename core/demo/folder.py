@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from mailquota.core.base.errors import MailquotaError
+from ..base.errors import MailquotaError
 
 _SOCKET_PATH_MOST = 100  # bytes; the kernel takes 107
 _REMOVE_SECONDS = 3.5  # an engine has to end within 5

@@ -17,9 +17,9 @@ import re
 import secrets
 from typing import NamedTuple
 
-from mailquota.core.mailboxes.folders import INBOX, folder_path, message_size, sum_folders
-from mailquota.core.mailboxes.maildirsize import MAX_BYTES, Maildirsize, must_recount, parse
-from mailquota.core.mailboxes.trash import append
+from ..mailboxes.folders import INBOX, folder_path, message_size, sum_folders
+from ..mailboxes.maildirsize import MAX_BYTES, Maildirsize, must_recount, parse
+from ..mailboxes.trash import append
 
 _PARTS = ("tmp", "new", "cur")
 _ARRIVAL = re.compile(r"\d+")

@@ -11,9 +11,9 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 
-from mailquota.core.demo.maildir import Stored, expunge, list_folder, read_new, throw_away, totals
-from mailquota.core.demo.people import Habit, Person, Record
-from mailquota.core.mailboxes.mailstore import Mailstore
+from ..mailboxes.mailstore import Mailstore
+from .maildir import Stored, expunge, list_folder, read_new, throw_away, totals
+from .people import Habit, Person, Record
 
 _PATIENCE = {Habit.STEADY: 25, Habit.FILLING: 25, Habit.STUCK: 200}  # mails until the owner comes to read
 _REFUSALS = 12  # refused mails until the owner acts

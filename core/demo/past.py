@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from mailquota.core.base.growth import DAY
-from mailquota.core.base.mysql import Target
-from mailquota.core.base.units import format_size
-from mailquota.core.demo.people import GIB, Habit, Person, Record
-from mailquota.core.history.database import StateDatabase
-from mailquota.core.history.journal import Journal, JournalEntry
-from mailquota.core.history.samples import AccountUsage, Samples
+from ..base.growth import DAY
+from ..base.mysql import Target
+from ..base.units import format_size
+from ..history.database import StateDatabase
+from ..history.journal import Journal, JournalEntry
+from ..history.samples import AccountUsage, Samples
+from .people import GIB, Habit, Person, Record
 
 Shape = Callable[[float], float]  # the share of the present usage, by days ago
 

@@ -18,8 +18,8 @@ from itertools import islice
 
 import msgspec
 
-from mailquota.core.base.model import Alias
-from mailquota.core.demo.names import addresses
+from ..base.model import Alias
+from .names import addresses
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 NEIGHBOURS = 200  # the cast included; the others are the crowd

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
-from mailquota.core.demo.people import KIB, MIB
+from .people import KIB, MIB
 
 
 class Client(NamedTuple):

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import quote
 
-from mailquota.core.demo import maildir, senders
-from mailquota.core.demo.owners import Owners
-from mailquota.core.demo.people import CAST, MIB, Habit, Person, Record
-from mailquota.core.demo.smtpd import Smtpd, permits
-from mailquota.core.demo.world import World
+from . import maildir, senders
+from .owners import Owners
+from .people import CAST, MIB, Habit, Person, Record
+from .smtpd import Smtpd, permits
+from .world import World
 
 log = logging.getLogger(__name__)
 

@@ -19,17 +19,17 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mailquota.core.accounts import sqlite
-from mailquota.core.base.endpoints import DatabaseUrl
-from mailquota.core.base.errors import MailquotaError, UsageError
-from mailquota.core.demo.build import MessageFile, build, make_message_files
-from mailquota.core.demo.folder import SpaceLimit, check_sparse, temporary_folder
-from mailquota.core.demo.past import write_past
-from mailquota.core.demo.people import NEIGHBOURS, Person, aliases_among, populate
-from mailquota.core.history.connection import StateError
-from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.servers.dovecot.folder_names import TrashNames
-from mailquota.core.settings.declared import Mailstore as MailstoreSettings
+from ..accounts import sqlite
+from ..base.endpoints import DatabaseUrl
+from ..base.errors import MailquotaError, UsageError
+from ..history.connection import StateError
+from ..mailboxes.mailstore import Mailstore
+from ..servers.dovecot.folder_names import TrashNames
+from ..settings.declared import Mailstore as MailstoreSettings
+from .build import MessageFile, build, make_message_files
+from .folder import SpaceLimit, check_sparse, temporary_folder
+from .past import write_past
+from .people import NEIGHBOURS, Person, aliases_among, populate
 
 log = logging.getLogger(__name__)
 

@@ -16,23 +16,23 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from mailquota.core.base.threads import within
-from mailquota.core.base.version import version
-from mailquota.core.doctor.dovecot import probe as probe_dovecot
-from mailquota.core.doctor.dovecot.checks import DOVECOT_CHECKS
-from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.doctor.host import probe as probe_host
-from mailquota.core.doctor.host import probe_mailquota
-from mailquota.core.doctor.host.checks import HOST_CHECKS
-from mailquota.core.doctor.host.facts import HostFacts
-from mailquota.core.doctor.log.checks import LOG_CHECKS
-from mailquota.core.doctor.log.facts import LogFacts
-from mailquota.core.doctor.log.probe import log_facts
-from mailquota.core.doctor.model import Check, Facts, Finding, Outcome, skip
-from mailquota.core.doctor.postfix import probe as probe_postfix
-from mailquota.core.doctor.postfix.checks import POSTFIX_CHECKS
-from mailquota.core.doctor.postfix.facts import PostfixFacts
-from mailquota.core.settings.config import Config
+from ..base.threads import within
+from ..base.version import version
+from ..settings.config import Config
+from .dovecot import probe as probe_dovecot
+from .dovecot.checks import DOVECOT_CHECKS
+from .dovecot.facts import DovecotFacts
+from .host import probe as probe_host
+from .host import probe_mailquota
+from .host.checks import HOST_CHECKS
+from .host.facts import HostFacts
+from .log.checks import LOG_CHECKS
+from .log.facts import LogFacts
+from .log.probe import log_facts
+from .model import Check, Facts, Finding, Outcome, skip
+from .postfix import probe as probe_postfix
+from .postfix.checks import POSTFIX_CHECKS
+from .postfix.facts import PostfixFacts
 
 log = logging.getLogger(__name__)
 

@@ -19,11 +19,11 @@ from typing import Literal
 
 import msgspec
 
-from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.doctor.host.facts import HostFacts
-from mailquota.core.doctor.log.facts import LogFacts
-from mailquota.core.doctor.postfix.facts import PostfixFacts
-from mailquota.core.settings.config import Config
+from ..settings.config import Config
+from .dovecot.facts import DovecotFacts
+from .host.facts import HostFacts
+from .log.facts import LogFacts
+from .postfix.facts import PostfixFacts
 
 State = Literal["ok", "warn", "fail", "skip"]
 

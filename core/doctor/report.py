@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mailquota.core.doctor.model import ORDER, Finding, State
+from .model import ORDER, Finding, State
 
 WORDS: dict[State, str] = {"fail": "FAIL", "warn": "WARN", "skip": "SKIP", "ok": "ok"}
 SUMS: dict[State, str] = {"fail": "failed", "warn": "to look at", "skip": "not judged", "ok": "ok"}

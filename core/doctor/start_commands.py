@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import Literal
 
-from mailquota.core.doctor.dovecot.common import DEFAULT_FILE, doveadm
-from mailquota.core.doctor.model import Facts
+from .dovecot.common import DEFAULT_FILE, doveadm
+from .model import Facts
 
 
 def start(facts: Facts) -> str:

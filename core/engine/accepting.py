@@ -16,12 +16,12 @@ import socket
 from dataclasses import replace
 from typing import NamedTuple
 
-from mailquota.core.base import restarts
-from mailquota.core.base.threads import in_thread
-from mailquota.core.control.server import ControlServer
-from mailquota.core.engine.ending import Ending
-from mailquota.core.engine.listeners import Listeners
-from mailquota.core.policy.server import PolicyServer
+from ..base import restarts
+from ..base.threads import in_thread
+from ..control.server import ControlServer
+from ..policy.server import PolicyServer
+from .ending import Ending
+from .listeners import Listeners
 
 _CHECK_SECONDS = 1.0
 _TURN_SECONDS = 0.05  # the loop accepts once in each turn

@@ -6,14 +6,14 @@ import asyncio
 import gc
 from collections.abc import Callable
 
-from mailquota.core.accounts.from_settings import make_store
-from mailquota.core.accounts.store import Accounts, AccountStore
-from mailquota.core.accounts.sync import AccountSync
-from mailquota.core.base.errors import DatabaseError
-from mailquota.core.mailboxes.ledger import Differences, Ledger
-from mailquota.core.policy.aliases import AliasMap
-from mailquota.core.policy.answering import Enforcer
-from mailquota.core.settings.config import Config
+from ..accounts.from_settings import make_store
+from ..accounts.store import Accounts, AccountStore
+from ..accounts.sync import AccountSync
+from ..base.errors import DatabaseError
+from ..mailboxes.ledger import Differences, Ledger
+from ..policy.aliases import AliasMap
+from ..policy.answering import Enforcer
+from ..settings.config import Config
 
 _POLL_SECONDS = 0.02  # between two looks at whether the accounts were read, while an order waits for them
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from mailquota.core.history.refusal_counts import RefusalCounts
-from mailquota.core.mailboxes.ledger import Ledger
-from mailquota.core.mailboxes.refusals import RefusalCount
-from mailquota.core.policy.compare import QuotaStatusComparison
-from mailquota.core.policy.log import DecisionLog, KeptDecision
-from mailquota.core.policy.metrics import Counts, Metrics
+from ..history.refusal_counts import RefusalCounts
+from ..mailboxes.ledger import Ledger
+from ..mailboxes.refusals import RefusalCount
+from ..policy.compare import QuotaStatusComparison
+from ..policy.log import DecisionLog, KeptDecision
+from ..policy.metrics import Counts, Metrics
 
 log = logging.getLogger(__name__)
 

@@ -15,35 +15,35 @@ import logging
 import os
 import socket
 
-from mailquota.core.alerts.service import AlertService, Parts
-from mailquota.core.base import sockets, systemd
-from mailquota.core.base.errors import MailquotaError
-from mailquota.core.base.threads import in_thread
-from mailquota.core.base.version import version
-from mailquota.core.changes.expiry import Expiry
-from mailquota.core.changes.from_settings import make_changes
-from mailquota.core.control.messages import VERSION, Welcome
-from mailquota.core.control.results import Status
-from mailquota.core.control.server import ControlConnection, ControlServer, Rights
-from mailquota.core.engine import handover, relay
-from mailquota.core.engine.accepting import ListenCheck, Servers
-from mailquota.core.engine.accounts import AccountUpdates
-from mailquota.core.engine.counters import Counters
-from mailquota.core.engine.ending import Ending
-from mailquota.core.engine.exporter import Exporter
-from mailquota.core.engine.lifetime import Lifetime
-from mailquota.core.engine.metric_page import Figures
-from mailquota.core.engine.options import Options
-from mailquota.core.engine.publishing import Publisher
-from mailquota.core.engine.status import DiskWatch, StatusReporter
-from mailquota.core.engine.upkeep import Measuring, Upkeep, prune
-from mailquota.core.history.service import HistoryService
-from mailquota.core.mailboxes.from_settings import make_mailboxes
-from mailquota.core.mailboxes.rounds import Poller
-from mailquota.core.policy.from_settings import make_policy, make_rules
-from mailquota.core.settings.config import Config
-from mailquota.core.settings.declared import needs_restart
-from mailquota.core.settings.missing import require
+from ..alerts.service import AlertService, Parts
+from ..base import sockets, systemd
+from ..base.errors import MailquotaError
+from ..base.threads import in_thread
+from ..base.version import version
+from ..changes.expiry import Expiry
+from ..changes.from_settings import make_changes
+from ..control.messages import VERSION, Welcome
+from ..control.results import Status
+from ..control.server import ControlConnection, ControlServer, Rights
+from ..history.service import HistoryService
+from ..mailboxes.from_settings import make_mailboxes
+from ..mailboxes.rounds import Poller
+from ..policy.from_settings import make_policy, make_rules
+from ..settings.config import Config
+from ..settings.declared import needs_restart
+from ..settings.missing import require
+from . import handover, relay
+from .accepting import ListenCheck, Servers
+from .accounts import AccountUpdates
+from .counters import Counters
+from .ending import Ending
+from .exporter import Exporter
+from .lifetime import Lifetime
+from .metric_page import Figures
+from .options import Options
+from .publishing import Publisher
+from .status import DiskWatch, StatusReporter
+from .upkeep import Measuring, Upkeep, prune
 
 log = logging.getLogger(__name__)
 

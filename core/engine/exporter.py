@@ -17,11 +17,11 @@ import socket
 import threading
 from collections.abc import Callable
 
-from mailquota.core.base import restarts
-from mailquota.core.base.endpoints import ListenAddress
-from mailquota.core.base.errors import MailquotaError
-from mailquota.core.base.sockets import bind
-from mailquota.core.engine.metric_page import Figures, MetricPage
+from ..base import restarts
+from ..base.endpoints import ListenAddress
+from ..base.errors import MailquotaError
+from ..base.sockets import bind
+from .metric_page import Figures, MetricPage
 
 log = logging.getLogger(__name__)
 

@@ -31,8 +31,8 @@ from pathlib import Path
 
 import msgspec
 
-from mailquota.core.base.errors import MailquotaError
-from mailquota.core.base.sockets import InheritedSockets
+from ..base.errors import MailquotaError
+from ..base.sockets import InheritedSockets
 
 log = logging.getLogger(__name__)
 

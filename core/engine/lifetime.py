@@ -16,13 +16,13 @@ from collections.abc import Callable, Sequence
 
 import psutil
 
-from mailquota.core.base.programs import own_name
-from mailquota.core.base.threads import in_thread
-from mailquota.core.control.client import operator_origin
-from mailquota.core.control.results import JournalRow
-from mailquota.core.history.connection import StateError
-from mailquota.core.history.journal import Journal, add_entry
-from mailquota.core.history.who import Operator
+from ..base.programs import own_name
+from ..base.threads import in_thread
+from ..control.client import operator_origin
+from ..control.results import JournalRow
+from ..history.connection import StateError
+from ..history.journal import Journal, add_entry
+from ..history.who import Operator
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from mailquota.core.base import sockets
-from mailquota.core.base.endpoints import ListenAddress
-from mailquota.core.base.errors import MailquotaError, SettingsError
-from mailquota.core.settings.declared import Settings
+from ..base import sockets
+from ..base.endpoints import ListenAddress
+from ..base.errors import MailquotaError, SettingsError
+from ..settings.declared import Settings
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from mailquota.core.base.model import Level
-from mailquota.core.base.version import version
-from mailquota.core.control.results import Status
+from ..base.model import Level
+from ..base.version import version
+from ..control.results import Status
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric

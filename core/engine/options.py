@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mailquota.core.settings.config import Config
+from ..settings.config import Config
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from mailquota.core.base.errors import ALSO_ANSWERED, MailquotaError, NoSuchAccountError, error_text
-from mailquota.core.base.model import Point
-from mailquota.core.base.threads import in_thread
-from mailquota.core.base.times import parse_until
-from mailquota.core.control.framing import encode_result
-from mailquota.core.control.messages import (
+from ..base.errors import ALSO_ANSWERED, MailquotaError, NoSuchAccountError, error_text
+from ..base.model import Point
+from ..base.threads import in_thread
+from ..base.times import parse_until
+from ..control.framing import encode_result
+from ..control.messages import (
     Cancel,
     EmptyTrash,
     Explain,
@@ -41,15 +41,15 @@ from mailquota.core.control.messages import (
     Warn,
     Watch,
 )
-from mailquota.core.control.results import Details, JournalRow, Report, SetResult, WarningRow
-from mailquota.core.control.server import ControlConnection
-from mailquota.core.engine.engine import Engine
-from mailquota.core.history.connection import StateError
-from mailquota.core.history.limits_and_forecast import forecast_of, limit_history
+from ..control.results import Details, JournalRow, Report, SetResult, WarningRow
+from ..control.server import ControlConnection
+from ..history.connection import StateError
+from ..history.limits_and_forecast import forecast_of, limit_history
+from .engine import Engine
 
 if TYPE_CHECKING:
-    from mailquota.core.history.who import Operator
-    from mailquota.core.mailboxes.ledger import Entry
+    from ..history.who import Operator
+    from ..mailboxes.ledger import Entry
 
 log = logging.getLogger(__name__)
 
@@ -257,7 +257,7 @@ def _may(connection: ControlConnection, request: Request) -> bool:
 
 
 def _operator(connection: ControlConnection, number: int) -> Operator:
-    from mailquota.core.history.who import Operator
+    from ..history.who import Operator
 
     peer, hello = connection.peer, connection.hello
     assert peer is not None

@@ -10,13 +10,13 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from mailquota.core.base import restarts
-from mailquota.core.control.framing import encode
-from mailquota.core.control.messages import SNAPSHOT_PART, Decisions, Delta, Head, Snapshot
-from mailquota.core.control.results import Status
-from mailquota.core.control.server import ControlConnection, ControlServer
-from mailquota.core.mailboxes.ledger import Ledger
-from mailquota.core.policy.log import DecisionLog
+from ..base import restarts
+from ..control.framing import encode
+from ..control.messages import SNAPSHOT_PART, Decisions, Delta, Head, Snapshot
+from ..control.results import Status
+from ..control.server import ControlConnection, ControlServer
+from ..mailboxes.ledger import Ledger
+from ..policy.log import DecisionLog
 
 _TICK = 0.25
 _DECISIONS_SHOWN = 25  # of those since the last tick

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from mailquota.core.base import systemd
-from mailquota.core.base.threads import in_thread
-from mailquota.core.engine.accepting import Servers
-from mailquota.core.engine.counters import Counters
-from mailquota.core.engine.handover import Predecessor, Successor
-from mailquota.core.engine.options import Options
+from ..base import systemd
+from ..base.threads import in_thread
+from .accepting import Servers
+from .counters import Counters
+from .handover import Predecessor, Successor
+from .options import Options
 
 REST_SECONDS = 3.0  # for answers to what was received
 

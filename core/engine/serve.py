@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from mailquota.core.base import systemd
-from mailquota.core.base.errors import MailquotaError, UnreachableError
-from mailquota.core.engine.engine import Engine
-from mailquota.core.engine.handover import Predecessor
-from mailquota.core.engine.options import Options
-from mailquota.core.engine.orders import Orders
-from mailquota.core.settings.config import Config
+from ..base import systemd
+from ..base.errors import MailquotaError, UnreachableError
+from ..settings.config import Config
+from .engine import Engine
+from .handover import Predecessor
+from .options import Options
+from .orders import Orders
 
 log = logging.getLogger(__name__)
 

@@ -11,16 +11,16 @@ from typing import Any
 import msgspec
 import psutil
 
-from mailquota.core.base import restarts, systemd
-from mailquota.core.base.model import Level
-from mailquota.core.base.threads import in_thread
-from mailquota.core.base.units import MAX_BYTES
-from mailquota.core.control.results import DatabaseState, DiskState, Status
-from mailquota.core.history.service import HistoryService
-from mailquota.core.mailboxes.ledger import Ledger
-from mailquota.core.policy.compare import QuotaStatusComparison
-from mailquota.core.policy.metrics import Metrics
-from mailquota.core.settings.declared import Policy
+from ..base import restarts, systemd
+from ..base.model import Level
+from ..base.threads import in_thread
+from ..base.units import MAX_BYTES
+from ..control.results import DatabaseState, DiskState, Status
+from ..history.service import HistoryService
+from ..mailboxes.ledger import Ledger
+from ..policy.compare import QuotaStatusComparison
+from ..policy.metrics import Metrics
+from ..settings.declared import Policy
 
 _DISK_SECONDS = 10.0
 

@@ -10,21 +10,21 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mailquota.core.alerts.service import AlertService
-from mailquota.core.base import restarts
-from mailquota.core.changes.expiry import Expiry
-from mailquota.core.engine.accepting import Servers
-from mailquota.core.engine.accounts import AccountUpdates
-from mailquota.core.engine.ending import Ending
-from mailquota.core.engine.exporter import Exporter
-from mailquota.core.engine.lifetime import Lifetime
-from mailquota.core.history.service import HistoryService
-from mailquota.core.mailboxes.drift import DriftWatch
-from mailquota.core.mailboxes.driver import Driver
-from mailquota.core.mailboxes.ledger import Ledger
-from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.mailboxes.rounds import Poller
-from mailquota.core.policy.watch import Watch
+from ..alerts.service import AlertService
+from ..base import restarts
+from ..changes.expiry import Expiry
+from ..history.service import HistoryService
+from ..mailboxes.drift import DriftWatch
+from ..mailboxes.driver import Driver
+from ..mailboxes.ledger import Ledger
+from ..mailboxes.mailstore import Mailstore
+from ..mailboxes.rounds import Poller
+from ..policy.watch import Watch
+from .accepting import Servers
+from .accounts import AccountUpdates
+from .ending import Ending
+from .exporter import Exporter
+from .lifetime import Lifetime
 
 _PRUNE_SECONDS = 30.0
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import files
 from typing import Any, Protocol, TypeVar
 
-from mailquota.core.base.errors import MailquotaError
-from mailquota.core.base.mysql import Kind
+from ..base.errors import MailquotaError
+from ..base.mysql import Kind
 
 T = TypeVar("T")
 Values = Sequence[object]

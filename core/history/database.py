@@ -19,8 +19,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from mailquota.core.base.mysql import Target
-from mailquota.core.history.connection import Connection, Sql, StateError, Values
+from ..base.mysql import Target
+from .connection import Connection, Sql, StateError, Values
 
 log = logging.getLogger(__name__)
 
@@ -114,10 +114,10 @@ class StateDatabase:
 
     def _open(self) -> Connection:
         if self._target.kind == "mysql":
-            from mailquota.core.history.mysql import open_mysql  # late: PyMySQL, which most installations do not need
+            from .mysql import open_mysql  # late: PyMySQL, which most installations do not need
 
             return open_mysql(self._target)
-        from mailquota.core.history.sqlite import open_sqlite
+        from .sqlite import open_sqlite
 
         assert self._target.path is not None
         return open_sqlite(self._target.path, self._damaged)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mailquota.core.base.mysql import Target
-from mailquota.core.history.database import StateDatabase
-from mailquota.core.settings.config import Config
-from mailquota.core.settings.passwords import database_target
+from ..base.mysql import Target
+from ..settings.config import Config
+from ..settings.passwords import database_target
+from .database import StateDatabase
 
 
 def make_state(config: Config) -> StateDatabase:

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 import pymysql
 
-from mailquota.core.base.mysql import NoHostError, Target, connect_any, text_of
-from mailquota.core.history.connection import StateError, migrations
+from ..base.mysql import NoHostError, Target, connect_any, text_of
+from .connection import StateError, migrations
 
 Ask = Callable[[str], Sequence[tuple[Any, ...]]]
 

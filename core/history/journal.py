@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from mailquota.core.control.results import JournalRow
-from mailquota.core.history.connection import Sql, StateError
-from mailquota.core.history.database import StateDatabase
+from ..control.results import JournalRow
+from .connection import Sql, StateError
+from .database import StateDatabase
 
 
 class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):

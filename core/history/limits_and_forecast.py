@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mailquota.core.base.growth import STANDING, forecast
-from mailquota.core.base.model import Forecast
-from mailquota.core.control.results import JournalRow
-from mailquota.core.mailboxes.ledger import Entry
+from ..base.growth import STANDING, forecast
+from ..base.model import Forecast
+from ..control.results import JournalRow
+from ..mailboxes.ledger import Entry
 
 
 def forecast_of(entry: Entry) -> Forecast | None:

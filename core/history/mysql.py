@@ -15,9 +15,9 @@ from pymysql.constants import CLIENT
 from pymysql.converters import conversions
 from pymysql.cursors import Cursor
 
-from mailquota.core.base.mysql import Connection as MysqlConnection
-from mailquota.core.base.mysql import Kind, NoHostError, Target, connect_any, retry_on_conflict, text_of
-from mailquota.core.history.connection import Connection, Sql, StateError, Values, migrations, newer_version
+from ..base.mysql import Connection as MysqlConnection
+from ..base.mysql import Kind, NoHostError, Target, connect_any, retry_on_conflict, text_of
+from .connection import Connection, Sql, StateError, Values, migrations, newer_version
 
 T = TypeVar("T")
 _LOCK_SECONDS = 2  # for each of four tries

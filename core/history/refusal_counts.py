@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-from mailquota.core.base.threads import gently
-from mailquota.core.history.connection import StateError
-from mailquota.core.history.refusals import RefusalHistory
-from mailquota.core.mailboxes.ledger import Ledger
-from mailquota.core.mailboxes.refusals import RefusalCount, RefusalTally
+from ..base.threads import gently
+from ..mailboxes.ledger import Ledger
+from ..mailboxes.refusals import RefusalCount, RefusalTally
+from .connection import StateError
+from .refusals import RefusalHistory
 
 _SHARE = 0.1
 _SLICE = 200  # rows of one transaction

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mailquota.core.history.connection import Sql
-from mailquota.core.history.database import StateDatabase
-from mailquota.core.mailboxes.refusals import RefusalCount
+from ..mailboxes.refusals import RefusalCount
+from .connection import Sql
+from .database import StateDatabase
 
 _LONGEST = 320  # characters of an address that are kept; a sender may send any
 _SAME = "WHERE slice = ? AND host = ? AND address = ?"

@@ -21,12 +21,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from mailquota.core.base.growth import DAY, TREND_DAYS, trend, week
-from mailquota.core.base.model import Point, Trend
-from mailquota.core.history.connection import Sql
-from mailquota.core.history.database import StateDatabase
-from mailquota.core.history.stored_accounts import COLUMNS, StoredAccount, find, placeholders, stored_account
-from mailquota.core.history.thinning import DAY_SLOTS, SLOT, Merge, end_of, merges, slot_of
+from ..base.growth import DAY, TREND_DAYS, trend, week
+from ..base.model import Point, Trend
+from .connection import Sql
+from .database import StateDatabase
+from .stored_accounts import COLUMNS, StoredAccount, find, placeholders, stored_account
+from .thinning import DAY_SLOTS, SLOT, Merge, end_of, merges, slot_of
 
 PAGE = 500  # accounts that are read at a time
 _MOST_BYTES, _MOST_MESSAGES = 2**63 - 1, 2**31 - 1  # of a column

@@ -12,15 +12,15 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
-from mailquota.core.base.threads import gently
-from mailquota.core.base.units import format_size
-from mailquota.core.history.connection import StateError
-from mailquota.core.history.journal import Journal, JournalEntry
-from mailquota.core.history.jumps import WITHIN, least_jump
-from mailquota.core.history.samples import AccountUsage, Change, Samples
-from mailquota.core.history.stored_accounts import StoredAccount
-from mailquota.core.history.thinning import slot_of
-from mailquota.core.mailboxes.ledger import Entry, Ledger
+from ..base.threads import gently
+from ..base.units import format_size
+from ..mailboxes.ledger import Entry, Ledger
+from .connection import StateError
+from .journal import Journal, JournalEntry
+from .jumps import WITHIN, least_jump
+from .samples import AccountUsage, Change, Samples
+from .stored_accounts import StoredAccount
+from .thinning import slot_of
 
 log = logging.getLogger(__name__)
 

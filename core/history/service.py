@@ -13,22 +13,22 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 
-from mailquota.core.base import restarts
-from mailquota.core.base.growth import trend, week
-from mailquota.core.base.model import Point
-from mailquota.core.base.threads import in_thread
-from mailquota.core.base.times import steady_time
-from mailquota.core.history.connection import StateError
-from mailquota.core.history.from_settings import make_state
-from mailquota.core.history.journal import Journal
-from mailquota.core.history.refusal_counts import RefusalCounts
-from mailquota.core.history.refusals import RefusalHistory
-from mailquota.core.history.samples import Samples
-from mailquota.core.history.sampling import Sampler
-from mailquota.core.history.trends import TrendJob
-from mailquota.core.mailboxes.ledger import Entry, Ledger
-from mailquota.core.mailboxes.refusals import RefusalTally
-from mailquota.core.settings.config import Config
+from ..base import restarts
+from ..base.growth import trend, week
+from ..base.model import Point
+from ..base.threads import in_thread
+from ..base.times import steady_time
+from ..mailboxes.ledger import Entry, Ledger
+from ..mailboxes.refusals import RefusalTally
+from ..settings.config import Config
+from .connection import StateError
+from .from_settings import make_state
+from .journal import Journal
+from .refusal_counts import RefusalCounts
+from .refusals import RefusalHistory
+from .samples import Samples
+from .sampling import Sampler
+from .trends import TrendJob
 
 log = logging.getLogger(__name__)
 

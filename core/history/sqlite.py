@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mailquota.core.base.mysql import Kind
-from mailquota.core.history.connection import Connection, Sql, StateError, Values, migrations, newer_version
+from ..base.mysql import Kind
+from .connection import Connection, Sql, StateError, Values, migrations, newer_version
 
 T = TypeVar("T")
 _BUSY_SECONDS = 5.0

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from sys import intern
 from typing import Any, NamedTuple
 
-from mailquota.core.base.growth import DAY, STANDING
-from mailquota.core.base.model import Trend
-from mailquota.core.history.connection import Sql
+from ..base.growth import DAY, STANDING
+from ..base.model import Trend
+from .connection import Sql
 
 _TREND_EVERY = 20 * 3600.0  # seconds: less than a day, so that each account has its turn once a day
 _UNSEEN = 3 * DAY  # seconds after which an account that no engine writes any more is gone

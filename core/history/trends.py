@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mailquota.core.base.threads import gently
-from mailquota.core.history.samples import Samples
-from mailquota.core.mailboxes.ledger import Ledger
+from ..base.threads import gently
+from ..mailboxes.ledger import Ledger
+from .samples import Samples
 
 _SHARE = 0.05
 _SLICE = 20  # accounts; each may have 200 points

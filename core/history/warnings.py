@@ -21,9 +21,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from mailquota.core.base.model import LastWarning
-from mailquota.core.history.connection import Sql
-from mailquota.core.history.database import StateDatabase
+from ..base.model import LastWarning
+from .connection import Sql
+from .database import StateDatabase
 
 CLAIM_SECONDS = 180.0  # longer than any delivery may take
 _SLACK = 10.0  # seconds that pass between reading the clock and writing to the database

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from mailquota.core.base.errors import ALSO_ANSWERED
-from mailquota.core.base.threads import in_thread
-from mailquota.core.history.connection import Sql, StateError
-from mailquota.core.history.journal import Journal, JournalEntry
+from ..base.errors import ALSO_ANSWERED
+from ..base.threads import in_thread
+from .connection import Sql, StateError
+from .journal import Journal, JournalEntry
 
 log = logging.getLogger(__name__)
 

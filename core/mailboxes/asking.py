@@ -15,7 +15,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from time import monotonic
 
-from mailquota.core.base import restarts
+from ..base import restarts
 
 log = logging.getLogger(__name__)
 

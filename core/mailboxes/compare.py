@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from mailquota.core.mailboxes.folders import settled, sum_folders
-from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.mailboxes.measure import NO_FILE, Unmeasurable, reason, recorded, stamp_of, total
+from .folders import settled, sum_folders
+from .mailstore import Mailstore
+from .measure import NO_FILE, Unmeasurable, reason, recorded, stamp_of, total
 
 
 class Comparison(msgspec.Struct, frozen=True, gc=False):

@@ -13,10 +13,10 @@ import os
 import threading
 from weakref import WeakValueDictionary
 
-from mailquota.core.base.mounts import Mounts
-from mailquota.core.mailboxes.folders import INBOX, Folders, is_folder, sum_folder, sum_folders
-from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.mailboxes.measure import (
+from ..base.mounts import Mounts
+from .folders import INBOX, Folders, is_folder, sum_folder, sum_folders
+from .mailstore import Mailstore
+from .measure import (
     NO_FILE,
     Measurement,
     ProbeOutcome,
@@ -25,7 +25,7 @@ from mailquota.core.mailboxes.measure import (
     probe_inbox,
     reason,
 )
-from mailquota.core.mailboxes.vsizes import SizeCache, SizeCount, TooMuchToReadError
+from .vsizes import SizeCache, SizeCount, TooMuchToReadError
 
 BIG_INBOX = 10_000  # messages; listing so many takes about 10 ms
 READS_FOR_A_DECISION = 200

@@ -23,14 +23,14 @@ from time import monotonic
 
 import msgspec
 
-from mailquota.core.base.errors import MailquotaError, NoSuchAccountError
-from mailquota.core.mailboxes.asking import UsageQueries
-from mailquota.core.mailboxes.folders import DirectorySum, Folders, FolderSum
-from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.mailboxes.measure import NO_FILE, Measurement, ProbeOutcome, Unmeasurable, total
-from mailquota.core.servers.dovecot.doveadm import DoveadmTool
-from mailquota.core.servers.dovecot.mutf7 import encode
-from mailquota.core.servers.dovecot.quota_rows import KIB, Quota
+from ..base.errors import MailquotaError, NoSuchAccountError
+from ..servers.dovecot.doveadm import DoveadmTool
+from ..servers.dovecot.mutf7 import encode
+from ..servers.dovecot.quota_rows import KIB, Quota
+from .asking import UsageQueries
+from .folders import DirectorySum, Folders, FolderSum
+from .mailstore import Mailstore
+from .measure import NO_FILE, Measurement, ProbeOutcome, Unmeasurable, total
 
 log = logging.getLogger(__name__)
 

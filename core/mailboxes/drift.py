@@ -15,10 +15,10 @@ import logging
 import time
 from collections.abc import Callable
 
-from mailquota.core.base.lanes import Lane
-from mailquota.core.mailboxes.compare import Comparison, compare
-from mailquota.core.mailboxes.ledger import Entry, Ledger
-from mailquota.core.mailboxes.mailstore import Mailstore
+from ..base.lanes import Lane
+from .compare import Comparison, compare
+from .ledger import Entry, Ledger
+from .mailstore import Mailstore
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from mailquota.core.base.mounts import Mounts
-from mailquota.core.mailboxes.folders import Folders, sum_folders
-from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.mailboxes.measure import (
+from ..base.mounts import Mounts
+from .folders import Folders, sum_folders
+from .mailstore import Mailstore
+from .measure import (
     Measurement,
     ProbeOutcome,
     Unmeasurable,
@@ -21,7 +21,7 @@ from mailquota.core.mailboxes.measure import (
     reason,
     recorded,
 )
-from mailquota.core.mailboxes.recount import rewrite
+from .recount import rewrite
 
 
 class Driver(Protocol):

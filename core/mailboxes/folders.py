@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from mailquota.core.servers.dovecot.mutf7 import is_canonical
+from ..servers.dovecot.mutf7 import is_canonical
 
 INBOX = "INBOX"
 # A number of more than 12 digits is the size of no message, and sums must stay what 64 bits hold.

@@ -7,24 +7,24 @@ import os
 import shlex
 from typing import NamedTuple
 
-from mailquota.core.accounts.usage_table import open_usage_table
-from mailquota.core.base import programs as outside
-from mailquota.core.base.errors import SettingsError
-from mailquota.core.mailboxes.count_driver import CountDriver
-from mailquota.core.mailboxes.dovecot_driver import DoveadmDriver
-from mailquota.core.mailboxes.driver import Driver, MaildirDriver
-from mailquota.core.mailboxes.ledger import Ledger
-from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.mailboxes.sql_driver import SqlDriver
-from mailquota.core.servers.dovecot.conf import dovecot_tool
-from mailquota.core.servers.dovecot.doveadm import Doveadm, DoveadmTool
-from mailquota.core.servers.dovecot.doveadm_http import HttpDoveadm
-from mailquota.core.servers.dovecot.folder_names import IgnoredFolders, TrashNames
-from mailquota.core.servers.dovecot.quota import QuotaFacts, choose_driver
-from mailquota.core.settings.config import DEFAULT_PATH, Config, DiscoveredSettings
-from mailquota.core.settings.discover import ask_dovecot
-from mailquota.core.settings.missing import require
-from mailquota.core.settings.passwords import database_target, read_password
+from ..accounts.usage_table import open_usage_table
+from ..base import programs as outside
+from ..base.errors import SettingsError
+from ..servers.dovecot.conf import dovecot_tool
+from ..servers.dovecot.doveadm import Doveadm, DoveadmTool
+from ..servers.dovecot.doveadm_http import HttpDoveadm
+from ..servers.dovecot.folder_names import IgnoredFolders, TrashNames
+from ..servers.dovecot.quota import QuotaFacts, choose_driver
+from ..settings.config import DEFAULT_PATH, Config, DiscoveredSettings
+from ..settings.discover import ask_dovecot
+from ..settings.missing import require
+from ..settings.passwords import database_target, read_password
+from .count_driver import CountDriver
+from .dovecot_driver import DoveadmDriver
+from .driver import Driver, MaildirDriver
+from .ledger import Ledger
+from .mailstore import Mailstore
+from .sql_driver import SqlDriver
 
 log = logging.getLogger(__name__)
 

@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from mailquota.core.base.growth import STANDING, forecast
-from mailquota.core.base.model import Account, AccountRow, Level, Trend, level_of
-from mailquota.core.mailboxes.mailstore import is_username
-from mailquota.core.mailboxes.measure import Measurement
-from mailquota.core.mailboxes.reservations import Reservations
-from mailquota.core.servers.dovecot.folder_names import TrashNames
+from ..base.growth import STANDING, forecast
+from ..base.model import Account, AccountRow, Level, Trend, level_of
+from ..servers.dovecot.folder_names import TrashNames
+from .mailstore import is_username
+from .measure import Measurement
+from .reservations import Reservations
 
 _NEVER = float("-inf")  # by a clock that says nothing of the time of day
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from mailquota.core.servers.dovecot.folder_names import NOTHING_IGNORED, IgnoredFolders, TrashNames
+from ..servers.dovecot.folder_names import NOTHING_IGNORED, IgnoredFolders, TrashNames
 
 # Dovecot's default auth_username_chars: it looks up no address with another character.
 _USERNAME = re.compile(r"[a-z0-9._@-]+")

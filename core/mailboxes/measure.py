@@ -18,10 +18,10 @@ from enum import Enum
 
 import msgspec
 
-from mailquota.core.base.model import Source
-from mailquota.core.mailboxes.folders import INBOX, Folders, FolderSum, is_folder, settled, sum_folder, sum_folders
-from mailquota.core.mailboxes.maildirsize import FRESH_SECONDS, MAX_BYTES, Maildirsize, must_recount, parse
-from mailquota.core.mailboxes.mailstore import Mailstore
+from ..base.model import Source
+from .folders import INBOX, Folders, FolderSum, is_folder, settled, sum_folder, sum_folders
+from .maildirsize import FRESH_SECONDS, MAX_BYTES, Maildirsize, must_recount, parse
+from .mailstore import Mailstore
 
 NO_FILE = 0
 

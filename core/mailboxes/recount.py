@@ -18,9 +18,9 @@ import stat
 import time
 from collections.abc import Callable
 
-from mailquota.core.mailboxes.folders import UNSETTLED_NS, Folders, folder_names, folder_path, settled, sum_folders
-from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.mailboxes.measure import total
+from .folders import UNSETTLED_NS, Folders, folder_names, folder_path, settled, sum_folders
+from .mailstore import Mailstore
+from .measure import total
 
 _TRIES = 4
 _PAUSE_SECONDS = 1.1  # a little more than directories take to settle

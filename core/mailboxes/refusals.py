@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from mailquota.core.control.results import Refusals, RefusedAccount
+from ..control.results import Refusals, RefusedAccount
 
 _SLICE = 300  # seconds
 _HOUR, _DAY = 12, 288  # slices, besides the one that is going on

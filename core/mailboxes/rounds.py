@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from mailquota.core.base import restarts
-from mailquota.core.base.lanes import Lane
-from mailquota.core.mailboxes.driver import Driver
-from mailquota.core.mailboxes.ledger import Entry, Ledger
-from mailquota.core.mailboxes.measure import Measurement, Unmeasurable
+from ..base import restarts
+from ..base.lanes import Lane
+from .driver import Driver
+from .ledger import Entry, Ledger
+from .measure import Measurement, Unmeasurable
 
 log = logging.getLogger(__name__)
 

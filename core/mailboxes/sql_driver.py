@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import NamedTuple, Protocol
 
-from mailquota.core.base.errors import DatabaseError, MailquotaError
-from mailquota.core.mailboxes.asking import UsageQueries
-from mailquota.core.mailboxes.folders import Folders, sum_folders
-from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.mailboxes.measure import NO_FILE, Measurement, ProbeOutcome, Unmeasurable, reason
+from ..base.errors import DatabaseError, MailquotaError
+from .asking import UsageQueries
+from .folders import Folders, sum_folders
+from .mailstore import Mailstore
+from .measure import NO_FILE, Measurement, ProbeOutcome, Unmeasurable, reason
 
 FRESH = 1.0  # seconds
 USABLE = 300.0

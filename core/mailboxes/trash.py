@@ -23,11 +23,11 @@ from itertools import groupby
 
 import msgspec
 
-from mailquota.core.base.errors import MailquotaError
-from mailquota.core.mailboxes.folders import folder_names, folder_path, message_size
-from mailquota.core.mailboxes.mailstore import Mailstore
-from mailquota.core.servers.dovecot.doveadm import DoveadmTool
-from mailquota.core.servers.dovecot.mutf7 import decode
+from ..base.errors import MailquotaError
+from ..servers.dovecot.doveadm import DoveadmTool
+from ..servers.dovecot.mutf7 import decode
+from .folders import folder_names, folder_path, message_size
+from .mailstore import Mailstore
 
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 _WILDCARDS = frozenset("*%?")

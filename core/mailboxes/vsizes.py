@@ -13,8 +13,8 @@ import stat
 import threading
 from collections import OrderedDict
 
-from mailquota.core.mailboxes.folders import FolderSum, folder_path, sizes_in_names, sum_of_names
-from mailquota.core.mailboxes.measure import Unmeasurable
+from .folders import FolderSum, folder_path, sizes_in_names, sum_of_names
+from .measure import Unmeasurable
 
 _MOST_SIZES = 1_000_000  # remembered over all mailboxes; about 150 bytes each
 _CHUNK = 1024 * 1024

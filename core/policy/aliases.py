@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
-from mailquota.core.base.model import Alias
-from mailquota.core.policy.recipient import without_detail
+from ..base.model import Alias
+from .recipient import without_detail
 
 MOST = 1000  # Postfix: virtual_alias_expansion_limit, virtual_alias_recursion_limit
 _DEEP = 32  # addresses of a path that are kept of an endless one

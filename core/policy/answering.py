@@ -19,19 +19,19 @@ import logging
 import time
 from collections import deque
 
-from mailquota.core.control.results import Explanation
-from mailquota.core.mailboxes.driver import Driver
-from mailquota.core.mailboxes.ledger import Entry, Ledger
-from mailquota.core.policy.compare import QuotaStatusComparison
-from mailquota.core.policy.decision import DECIDED_STATES, Rules, Verdict, judge, sum_up
-from mailquota.core.policy.explanation import MailboxVerdict, explanation
-from mailquota.core.policy.log import DecisionLog
-from mailquota.core.policy.lookup import PendingLookup, UsageLookup
-from mailquota.core.policy.metrics import Metrics
-from mailquota.core.policy.protocol import Question, is_request, mail_key, question
-from mailquota.core.policy.recording import CountedAnswers, missed_by
-from mailquota.core.policy.routes import Route, Router
-from mailquota.core.policy.server import Connection
+from ..control.results import Explanation
+from ..mailboxes.driver import Driver
+from ..mailboxes.ledger import Entry, Ledger
+from .compare import QuotaStatusComparison
+from .decision import DECIDED_STATES, Rules, Verdict, judge, sum_up
+from .explanation import MailboxVerdict, explanation
+from .log import DecisionLog
+from .lookup import PendingLookup, UsageLookup
+from .metrics import Metrics
+from .protocol import Question, is_request, mail_key, question
+from .recording import CountedAnswers, missed_by
+from .routes import Route, Router
+from .server import Connection
 
 log = logging.getLogger(__name__)
 

@@ -18,11 +18,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from enum import Enum
 
-from mailquota.core.base import restarts
-from mailquota.core.base.endpoints import ListenAddress
-from mailquota.core.control.results import Disagreement, Explanation
-from mailquota.core.policy.decision import REFUSALS, Verdict
-from mailquota.core.policy.protocol import question
+from ..base import restarts
+from ..base.endpoints import ListenAddress
+from ..control.results import Disagreement, Explanation
+from .decision import REFUSALS, Verdict
+from .protocol import question
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from enum import StrEnum
 
 import msgspec
 
-from mailquota.core.base.endpoints import ListenAddress
-from mailquota.core.base.exempt import Exempt
-from mailquota.core.base.units import Grace, format_exact
+from ..base.endpoints import ListenAddress
+from ..base.exempt import Exempt
+from ..base.units import Grace, format_exact
 
 
 class Verdict(StrEnum):

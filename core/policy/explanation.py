@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mailquota.core.base.units import format_exact
-from mailquota.core.control.results import Explanation, Target
-from mailquota.core.mailboxes.ledger import Entry
-from mailquota.core.policy.aliases import Destination, DestinationKind
-from mailquota.core.policy.decision import REFUSALS, Rules, Verdict, VerdictActions, explain_verdict, sum_up
-from mailquota.core.policy.routes import Route
+from ..base.units import format_exact
+from ..control.results import Explanation, Target
+from ..mailboxes.ledger import Entry
+from .aliases import Destination, DestinationKind
+from .decision import REFUSALS, Rules, Verdict, VerdictActions, explain_verdict, sum_up
+from .routes import Route
 
 _NOBODY = "There is no account of this name, so the mail is left to Postfix."
 

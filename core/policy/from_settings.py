@@ -6,16 +6,16 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from mailquota.core.base.exempt import Exempt
-from mailquota.core.mailboxes.driver import Driver
-from mailquota.core.mailboxes.ledger import Ledger
-from mailquota.core.policy.answering import Enforcer
-from mailquota.core.policy.decision import Rules, VerdictActions
-from mailquota.core.policy.log import DecisionLog
-from mailquota.core.policy.mail_log import MailLog
-from mailquota.core.policy.metrics import Metrics
-from mailquota.core.policy.server import PolicyServer
-from mailquota.core.settings.config import Config
+from ..base.exempt import Exempt
+from ..mailboxes.driver import Driver
+from ..mailboxes.ledger import Ledger
+from ..settings.config import Config
+from .answering import Enforcer
+from .decision import Rules, VerdictActions
+from .log import DecisionLog
+from .mail_log import MailLog
+from .metrics import Metrics
+from .server import PolicyServer
 
 
 def make_rules(config: Config) -> Rules:

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from mailquota.core.base.times import steady_time
-from mailquota.core.control.results import DecisionRow, Refusals
-from mailquota.core.mailboxes.ledger import Entry
-from mailquota.core.mailboxes.refusals import RefusalTally
-from mailquota.core.policy.decision import REFUSALS, Verdict
-from mailquota.core.policy.protocol import question, text_attribute
+from ..base.times import steady_time
+from ..control.results import DecisionRow, Refusals
+from ..mailboxes.ledger import Entry
+from ..mailboxes.refusals import RefusalTally
+from .decision import REFUSALS, Verdict
+from .protocol import question, text_attribute
 
 NEWEST = 500
 REFUSED = 5000

@@ -17,11 +17,11 @@ import logging
 import time
 from collections.abc import Callable
 
-from mailquota.core.base.lanes import Lane
-from mailquota.core.mailboxes.driver import Driver
-from mailquota.core.mailboxes.ledger import Entry, Ledger
-from mailquota.core.mailboxes.measure import Measurement, ProbeOutcome
-from mailquota.core.policy.watch import FRESH_SECONDS, EventCounts, Watch
+from ..base.lanes import Lane
+from ..mailboxes.driver import Driver
+from ..mailboxes.ledger import Entry, Ledger
+from ..mailboxes.measure import Measurement, ProbeOutcome
+from .watch import FRESH_SECONDS, EventCounts, Watch
 
 log = logging.getLogger(__name__)
 

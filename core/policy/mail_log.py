@@ -6,13 +6,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
-from mailquota.core.base.text import visible
-from mailquota.core.base.threads import in_thread
-from mailquota.core.control.results import DecisionRow
-from mailquota.core.servers.mail_log.lines import LogEvent
-from mailquota.core.servers.mail_log.source import LogRead, find_log
-from mailquota.core.servers.mail_log.subprocess_reader import read_apart
-from mailquota.core.settings.config import Config
+from ..base.text import visible
+from ..base.threads import in_thread
+from ..control.results import DecisionRow
+from ..servers.mail_log.lines import LogEvent
+from ..servers.mail_log.source import LogRead, find_log
+from ..servers.mail_log.subprocess_reader import read_apart
+from ..settings.config import Config
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mailquota.core.base.errors import ProtocolError
+from ..base.errors import ProtocolError
 
 MAX_REQUEST = 2 * 1024 * 1024  # bytes; Postfix sends some 600, Dovecot takes a line of 1 MB
 _MAX_SIZE = 2**64  # a size from here on is no number to Dovecot

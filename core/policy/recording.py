@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from mailquota.core.mailboxes.ledger import Entry, Ledger
-from mailquota.core.policy.compare import QuotaStatusComparison
-from mailquota.core.policy.decision import REFUSALS, Rules, Verdict, VerdictActions
-from mailquota.core.policy.log import DecisionLog
-from mailquota.core.policy.metrics import Metrics
-from mailquota.core.policy.protocol import answer
-from mailquota.core.settings.actions import PROBE
+from ..mailboxes.ledger import Entry, Ledger
+from ..settings.actions import PROBE
+from .compare import QuotaStatusComparison
+from .decision import REFUSALS, Rules, Verdict, VerdictActions
+from .log import DecisionLog
+from .metrics import Metrics
+from .protocol import answer
 
 _PROBED = b"\n" + PROBE[:-1]  # as RequestReader returns it
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mailquota.core.mailboxes.ledger import Entry, Ledger
-from mailquota.core.policy.aliases import AliasMap, Destination, DestinationKind, Resolver
-from mailquota.core.policy.decision import DECIDED_STATES, Rules, Verdict
-from mailquota.core.policy.protocol import Question
-from mailquota.core.policy.recipient import address_of, user_name
+from ..mailboxes.ledger import Entry, Ledger
+from .aliases import AliasMap, Destination, DestinationKind, Resolver
+from .decision import DECIDED_STATES, Rules, Verdict
+from .protocol import Question
+from .recipient import address_of, user_name
 
 _PLAIN_MOST = 65_536  # spellings remembered; of more all are forgotten
 _LONGEST = 2048  # bytes; more fit into no line that Postfix reads (line_length_limit)

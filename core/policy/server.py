@@ -20,9 +20,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
-from mailquota.core.base.errors import ProtocolError
-from mailquota.core.policy.metrics import Metrics
-from mailquota.core.policy.protocol import RequestReader
+from ..base.errors import ProtocolError
+from .metrics import Metrics
+from .protocol import RequestReader
 
 log = logging.getLogger(__name__)
 

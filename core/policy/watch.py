@@ -25,8 +25,8 @@ from typing import NamedTuple
 
 from inotify_simple import INotify, flags
 
-from mailquota.core.base import mounts, restarts
-from mailquota.core.mailboxes.ledger import Entry
+from ..base import mounts, restarts
+from ..mailboxes.ledger import Entry
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 
-from mailquota.core.base.endpoints import has_control
-from mailquota.core.base.errors import UsageError
-from mailquota.core.base.text import shown
+from ..base.endpoints import has_control
+from ..base.errors import UsageError
+from ..base.text import shown
 
 ANSWER_FORMS = (
     "DUNNO, a 4xx or 5xx code with a text (452 4.2.2 Mailbox is full), "

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from string import Formatter
 from urllib.parse import urlsplit
 
-from mailquota.core.base.endpoints import (
+from ..base.endpoints import (
     has_control,
     mask_secrets,
     parse_database_url,
@@ -19,10 +19,10 @@ from mailquota.core.base.endpoints import (
     parse_listen,
     socket_path,
 )
-from mailquota.core.base.errors import UsageError
-from mailquota.core.base.text import shown
-from mailquota.core.base.units import parse_duration, parse_grace, parse_size, parse_time_span
-from mailquota.core.settings.actions import check_answer
+from ..base.errors import UsageError
+from ..base.text import shown
+from ..base.units import parse_duration, parse_grace, parse_size, parse_time_span
+from .actions import check_answer
 
 SET_QUERY_FIELDS = ("%(limit)s", "%(address)s")
 MAILSTORE_FIELDS = ("domain", "user")

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from mailquota.core.base.errors import UsageError
-from mailquota.core.servers.dovecot.conf import trash_names
-from mailquota.core.servers.dovecot.quota import quota_facts
-from mailquota.core.settings.config import DiscoveredSettings, check_value
+from ..base.errors import UsageError
+from ..servers.dovecot.conf import trash_names
+from ..servers.dovecot.quota import quota_facts
+from .config import DiscoveredSettings, check_value
 
 
 class SettingsCollector:

@@ -17,11 +17,11 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
-from mailquota.core.base.endpoints import mask_secrets
-from mailquota.core.base.errors import SettingsError, UsageError
-from mailquota.core.base.text import shown
-from mailquota.core.servers.dovecot.quota import QuotaFacts
-from mailquota.core.settings.declared import Section, Settings
+from ..base.endpoints import mask_secrets
+from ..base.errors import SettingsError, UsageError
+from ..base.text import shown
+from ..servers.dovecot.quota import QuotaFacts
+from .declared import Section, Settings
 
 DEFAULT_PATH = Path("/etc/mailquota/mailquota.toml")
 DEFAULT_ORIGIN = "default"

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from mailquota.core.base.endpoints import DatabaseUrl, ListenAddress, parse_database_url, parse_host_port, parse_listen
-from mailquota.core.base.units import Grace, parse_duration, parse_grace, parse_time_span
-from mailquota.core.settings import checks
+from ..base.endpoints import DatabaseUrl, ListenAddress, parse_database_url, parse_host_port, parse_listen
+from ..base.units import Grace, parse_duration, parse_grace, parse_time_span
+from . import checks
 
 
 def doc(meaning: str, check: Callable[[Any], None] | None = None) -> msgspec.Meta:

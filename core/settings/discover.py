@@ -11,9 +11,9 @@ import glob
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from mailquota.core.base import programs
-from mailquota.core.base.programs import Read, Run
-from mailquota.core.servers.dovecot.conf import (
+from ..base import programs
+from ..base.programs import Read, Run
+from ..servers.dovecot.conf import (
     dovecot_tool,
     dovecot_version,
     is_whole,
@@ -22,12 +22,12 @@ from mailquota.core.servers.dovecot.conf import (
     status_answers,
     trash_names,
 )
-from mailquota.core.servers.dovecot.mail_location import mail_location
-from mailquota.core.servers.dovecot.quota import quota_facts
-from mailquota.core.servers.postfix.maps import parse_map_file
-from mailquota.core.settings.collector import SettingsCollector
-from mailquota.core.settings.config import DiscoveredSettings
-from mailquota.core.settings.discover_accounts import ListFiles, ServerOutput, find_accounts
+from ..servers.dovecot.mail_location import mail_location
+from ..servers.dovecot.quota import quota_facts
+from ..servers.postfix.maps import parse_map_file
+from .collector import SettingsCollector
+from .config import DiscoveredSettings
+from .discover_accounts import ListFiles, ServerOutput, find_accounts
 
 _LIBEXEC = "/usr/lib/dovecot"
 _KNOWN = ((2, 3), (2, 4))

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from mailquota.core.base.programs import FileText, Read
-from mailquota.core.servers.dovecot.conf import Block, config_file, driver_of
-from mailquota.core.servers.dovecot.sql import (
+from ..base.programs import FileText, Read
+from ..servers.dovecot.conf import Block, config_file, driver_of
+from ..servers.dovecot.sql import (
     SqlSource,
     includes,
     other_unit,
@@ -22,7 +22,7 @@ from mailquota.core.servers.dovecot.sql import (
     sql_source_of_conf,
     sql_source_of_file,
 )
-from mailquota.core.servers.postfix.maps import (
+from ..servers.postfix.maps import (
     database_maps,
     database_url,
     main_cf_map,
@@ -30,7 +30,7 @@ from mailquota.core.servers.postfix.maps import (
     parse_map_file,
     with_options,
 )
-from mailquota.core.settings.collector import SettingsCollector
+from .collector import SettingsCollector
 
 ListFiles = Callable[[str], Sequence[str]]  # the files that match a pattern
 

@@ -5,8 +5,8 @@ Only settings that were searched for on the server can be missing: where the fil
 
 from __future__ import annotations
 
-from mailquota.core.base.errors import SettingsError
-from mailquota.core.settings.config import DEFAULT_PATH, Config
+from ..base.errors import SettingsError
+from .config import DEFAULT_PATH, Config
 
 _NEEDED = ("accounts.database", "accounts.schema", "mailstore.path")
 _ACCOUNTS = (

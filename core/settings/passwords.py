@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from mailquota.core.base.endpoints import DatabaseUrl
-from mailquota.core.base.errors import SettingsError
-from mailquota.core.base.mysql import Target
-from mailquota.core.base.programs import own_name, read_bytes
-from mailquota.core.servers.dovecot.sql import password_in
-from mailquota.core.servers.postfix.maps import main_cf_password, parse_map_file
-from mailquota.core.settings.config import DEFAULT_ORIGIN, Config
+from ..base.endpoints import DatabaseUrl
+from ..base.errors import SettingsError
+from ..base.mysql import Target
+from ..base.programs import own_name, read_bytes
+from ..servers.dovecot.sql import password_in
+from ..servers.postfix.maps import main_cf_password, parse_map_file
+from .config import DEFAULT_ORIGIN, Config
 
 log = logging.getLogger(__name__)
 

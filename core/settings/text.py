@@ -6,8 +6,8 @@ import json
 import re
 from typing import Any
 
-from mailquota.core.base.endpoints import mask_secrets, parse_database_url
-from mailquota.core.settings.config import DEFAULT_ORIGIN, Config, keys, sections, value_of
+from ..base.endpoints import mask_secrets, parse_database_url
+from .config import DEFAULT_ORIGIN, Config, keys, sections, value_of
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _OPTION_SECRET = re.compile(r"((?:password|api_key|secret)\w*=)\S+", re.IGNORECASE)  # doveadm -o doveadm_password=…

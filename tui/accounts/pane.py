@@ -16,17 +16,18 @@ from textual.timer import Timer
 from mailquota.core.base.errors import UsageError
 from mailquota.core.base.filters import Filter, parse_filter
 from mailquota.core.base.model import AccountRow
-from mailquota.tui.accounts.table import AccountTable
-from mailquota.tui.desk import captions
-from mailquota.tui.desk.account_list import SLICE
-from mailquota.tui.desk.desk import Desk, is_seen
-from mailquota.tui.desk.session import Changes
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.grid import Column
-from mailquota.tui.widgets.background import background
-from mailquota.tui.widgets.filter_line import FilterLine
-from mailquota.tui.widgets.table_header import TableHeader
-from mailquota.tui.widgets.title_rule import TitleRule
+
+from ..desk import captions
+from ..desk.account_list import SLICE
+from ..desk.desk import Desk, is_seen
+from ..desk.session import Changes
+from ..draw import format as fmt
+from ..draw.grid import Column
+from ..widgets.background import background
+from ..widgets.filter_line import FilterLine
+from ..widgets.table_header import TableHeader
+from ..widgets.title_rule import TitleRule
+from .table import AccountTable
 
 FRAME_SECONDS = 0.03  # until the header that a key changed is on the screen
 PAUSE_SECONDS = 0.002  # a key takes about ten turns of the loop, so one turn (0 s) between two slices is not enough

@@ -11,23 +11,24 @@ from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 
 from mailquota.core.base.model import AccountRow
-from mailquota.tui.accounts.pane import AccountsPane
-from mailquota.tui.accounts.strip import DecisionStrip
-from mailquota.tui.accounts.table import AccountTable
-from mailquota.tui.acts.keys import ActingScreen
-from mailquota.tui.card.screen import CardScreen
-from mailquota.tui.desk import captions
-from mailquota.tui.desk.account_columns import COLUMNS
-from mailquota.tui.desk.desk import Desk, is_seen
-from mailquota.tui.desk.session import Changes
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line
-from mailquota.tui.draw.glyphs import Glyphs
-from mailquota.tui.frame import guide
-from mailquota.tui.widgets.foot import Foot
-from mailquota.tui.widgets.head import Head
-from mailquota.tui.widgets.note_line import NoteLine
-from mailquota.tui.widgets.painted import Painted
+
+from ..acts.keys import ActingScreen
+from ..card.screen import CardScreen
+from ..desk import captions
+from ..desk.account_columns import COLUMNS
+from ..desk.desk import Desk, is_seen
+from ..desk.session import Changes
+from ..draw import format as fmt
+from ..draw.format import Line
+from ..draw.glyphs import Glyphs
+from ..frame import guide
+from ..widgets.foot import Foot
+from ..widgets.head import Head
+from ..widgets.note_line import NoteLine
+from ..widgets.painted import Painted
+from .pane import AccountsPane
+from .strip import DecisionStrip
+from .table import AccountTable
 
 
 class AccountsScreen(ActingScreen):

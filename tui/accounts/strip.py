@@ -6,12 +6,13 @@ from collections.abc import Callable
 from itertools import islice
 
 from mailquota.core.control.results import DecisionRow
-from mailquota.tui.decisions import columns
-from mailquota.tui.desk.session import Session
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line, Run
-from mailquota.tui.draw.grid import Context
-from mailquota.tui.widgets.painted import Painted
+
+from ..decisions import columns
+from ..desk.session import Session
+from ..draw import format as fmt
+from ..draw.format import Line, Run
+from ..draw.grid import Context
+from ..widgets.painted import Painted
 
 TIME, VERDICT, SIZE, MICROS, CLIENT = 8, 12, 9, 7, 24  # cells
 

@@ -9,11 +9,12 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from mailquota.core.base.model import AccountRow
-from mailquota.tui.desk import account_columns
-from mailquota.tui.desk.account_list import AccountList
-from mailquota.tui.draw.format import Line
-from mailquota.tui.draw.grid import Context, Placed
-from mailquota.tui.widgets.live_table import LiveTable
+
+from ..desk import account_columns
+from ..desk.account_list import AccountList
+from ..draw.format import Line
+from ..draw.grid import Context, Placed
+from ..widgets.live_table import LiveTable
 
 
 class AccountTable(LiveTable):

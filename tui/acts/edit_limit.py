@@ -18,15 +18,16 @@ from mailquota.core.base.times import parse_until, until_text
 from mailquota.core.base.units import format_count, format_limit, format_size
 from mailquota.core.control.messages import SetLimit
 from mailquota.core.control.results import SetResult
-from mailquota.tui.acts.proposal import Proposal
-from mailquota.tui.desk.desk import Desk
-from mailquota.tui.desk.session import Changes
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line
-from mailquota.tui.frame.dialog import MANY, Dialog, done_line, failure_text, failures
-from mailquota.tui.widgets.background import background
-from mailquota.tui.widgets.field import Field
-from mailquota.tui.widgets.painted import Painted
+
+from ..desk.desk import Desk
+from ..desk.session import Changes
+from ..draw import format as fmt
+from ..draw.format import Line
+from ..frame.dialog import MANY, Dialog, done_line, failure_text, failures
+from ..widgets.background import background
+from ..widgets.field import Field
+from ..widgets.painted import Painted
+from .proposal import Proposal
 
 LOWEST = 12  # lines of the terminal; on a lower one the usage and limit of the account are left out
 SLICE = 2000  # accounts of the preview that are computed before keys are handled again

@@ -18,14 +18,15 @@ from mailquota.core.base.model import AccountRow, level_of, percent_of
 from mailquota.core.base.units import format_count, format_size, parse_age
 from mailquota.core.control.messages import EmptyTrash as EmptyTrashOrder
 from mailquota.core.control.results import TrashResult
-from mailquota.tui.desk.desk import Desk
-from mailquota.tui.desk.session import Changes
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line
-from mailquota.tui.frame.dialog import MANY, Dialog, done_line, failure_text, failures
-from mailquota.tui.widgets.background import background
-from mailquota.tui.widgets.field import Field
-from mailquota.tui.widgets.painted import Painted
+
+from ..desk.desk import Desk
+from ..desk.session import Changes
+from ..draw import format as fmt
+from ..draw.format import Line
+from ..frame.dialog import MANY, Dialog, done_line, failure_text, failures
+from ..widgets.background import background
+from ..widgets.field import Field
+from ..widgets.painted import Painted
 
 TYPING_SECONDS = 0.3
 

@@ -8,13 +8,14 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from mailquota.core.base.model import AccountRow
-from mailquota.tui.acts.edit_limit import EditLimit
-from mailquota.tui.acts.empty_trash import EmptyTrash
-from mailquota.tui.acts.recalculate import Recalculate
-from mailquota.tui.desk.desk import Desk, LiveScreen
-from mailquota.tui.draw.format import Line
-from mailquota.tui.journal.undo import Undo
-from mailquota.tui.warnings.warn import Warn
+
+from ..desk.desk import Desk, LiveScreen
+from ..draw.format import Line
+from ..journal.undo import Undo
+from ..warnings.warn import Warn
+from .edit_limit import EditLimit
+from .empty_trash import EmptyTrash
+from .recalculate import Recalculate
 
 CHANGING = frozenset({"edit_limit", "recalculate", "empty_trash", "warn", "undo"})
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from mailquota.core.base.errors import UsageError
 from mailquota.core.base.model import AccountRow, Level, level_of, percent_of
 from mailquota.core.base.units import format_count, format_limit, format_size, parse_limit
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line, Run
-from mailquota.tui.draw.grid import Context
+
+from ..draw import format as fmt
+from ..draw.format import Line, Run
+from ..draw.grid import Context
 
 
 @dataclass

@@ -15,14 +15,15 @@ from mailquota.core.base.model import AccountRow
 from mailquota.core.base.units import format_count, format_size
 from mailquota.core.control.messages import Progress, Recalc, Request
 from mailquota.core.control.results import RecalcResult
-from mailquota.tui.desk.desk import Desk
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line, Run
-from mailquota.tui.draw.glyphs import Glyphs
-from mailquota.tui.frame.dialog import Dialog
-from mailquota.tui.widgets.background import background
-from mailquota.tui.widgets.painted import Painted
-from mailquota.tui.widgets.text_list import TextList
+
+from ..desk.desk import Desk
+from ..draw import format as fmt
+from ..draw.format import Line, Run
+from ..draw.glyphs import Glyphs
+from ..frame.dialog import Dialog
+from ..widgets.background import background
+from ..widgets.painted import Painted
+from ..widgets.text_list import TextList
 
 BAR = 24  # cells
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from mailquota.core.base.units import format_size
 from mailquota.core.control.results import Folder
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line, Run
-from mailquota.tui.draw.grid import Context
+
+from ..draw import format as fmt
+from ..draw.format import Line, Run
+from ..draw.grid import Context
 
 JUNK = frozenset({"junk", "spam", "junk e-mail", "junk-e-mail", "bulk mail"})
 NAME, SIZE, SHARE, MESSAGES = 34, 9, 6, 18  # cells, at most

@@ -10,14 +10,15 @@ from mailquota.core.base.model import AccountRow
 from mailquota.core.base.times import local_time
 from mailquota.core.base.units import format_age, format_limit, format_size
 from mailquota.core.control.results import Details
-from mailquota.tui.card import folders
-from mailquota.tui.decisions import columns
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw import outlook, plot
-from mailquota.tui.draw.format import Line, Run
-from mailquota.tui.draw.grid import Context
-from mailquota.tui.journal import rows as journal
-from mailquota.tui.warnings import rows as warning_rows
+
+from ..decisions import columns
+from ..draw import format as fmt
+from ..draw import outlook, plot
+from ..draw.format import Line, Run
+from ..draw.grid import Context
+from ..journal import rows as journal
+from ..warnings import rows as warning_rows
+from . import folders
 
 BARE = Details(row=AccountRow("", None), folders=[], aliases=[], refusals=[])  # before the engine has answered
 STALE = 300.0  # seconds; the age of a usage that was measured longer ago is amber

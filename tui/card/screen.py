@@ -13,21 +13,22 @@ from mailquota.core.base.errors import MailquotaError
 from mailquota.core.base.model import AccountRow
 from mailquota.core.control.messages import GetDetails
 from mailquota.core.control.results import Details
-from mailquota.tui.acts.keys import ActingScreen
-from mailquota.tui.card.page import Card
-from mailquota.tui.desk import captions
-from mailquota.tui.desk.desk import Desk, is_seen
-from mailquota.tui.desk.session import Changes, State
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line
-from mailquota.tui.draw.glyphs import Glyphs
-from mailquota.tui.frame import guide
-from mailquota.tui.widgets.background import background
-from mailquota.tui.widgets.foot import Foot
-from mailquota.tui.widgets.head import Head
-from mailquota.tui.widgets.note_line import NoteLine
-from mailquota.tui.widgets.text_list import TextList
-from mailquota.tui.widgets.title_rule import TitleRule
+
+from ..acts.keys import ActingScreen
+from ..desk import captions
+from ..desk.desk import Desk, is_seen
+from ..desk.session import Changes, State
+from ..draw import format as fmt
+from ..draw.format import Line
+from ..draw.glyphs import Glyphs
+from ..frame import guide
+from ..widgets.background import background
+from ..widgets.foot import Foot
+from ..widgets.head import Head
+from ..widgets.note_line import NoteLine
+from ..widgets.text_list import TextList
+from ..widgets.title_rule import TitleRule
+from .page import Card
 
 SOON, LATER = 3.0, 30.0  # seconds until the engine is asked again: after a change of the account, and without
 

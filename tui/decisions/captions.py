@@ -9,14 +9,15 @@ from collections.abc import Iterator
 from mailquota.core.base.times import local_time
 from mailquota.core.base.units import format_count
 from mailquota.core.control.results import DecisionRow, Refusals, RefusedAccount, Status
-from mailquota.tui.decisions import columns
-from mailquota.tui.decisions.feed import Feed
-from mailquota.tui.desk import captions
-from mailquota.tui.desk.session import Session, State
-from mailquota.tui.desk.tiles import Tile, figure
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line, Run
-from mailquota.tui.draw.grid import Context
+
+from ..desk import captions
+from ..desk.session import Session, State
+from ..desk.tiles import Tile, figure
+from ..draw import format as fmt
+from ..draw.format import Line, Run
+from ..draw.grid import Context
+from . import columns
+from .feed import Feed
 
 _SPOOL = "/var/spool/postfix/"  # where smtpd looks for relative paths
 _COUNT = 6  # cells

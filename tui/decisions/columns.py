@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from mailquota.core.base.units import format_size
 from mailquota.core.control.results import DecisionRow
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line, Run
-from mailquota.tui.draw.grid import Context
+
+from ..draw import format as fmt
+from ..draw.format import Line, Run
+from ..draw.grid import Context
 
 GAP = 2
 

@@ -13,15 +13,16 @@ from mailquota.core.base.errors import MailquotaError
 from mailquota.core.base.units import format_limit, format_size
 from mailquota.core.control.messages import Explain as ExplainOrder
 from mailquota.core.control.results import DecisionRow, Explanation, Target
-from mailquota.tui.decisions import captions as feed_captions
-from mailquota.tui.decisions import columns
-from mailquota.tui.desk.desk import Desk
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line
-from mailquota.tui.frame.dialog import Dialog
-from mailquota.tui.widgets.background import background
-from mailquota.tui.widgets.painted import Painted
-from mailquota.tui.widgets.text_list import TextList
+
+from ..desk.desk import Desk
+from ..draw import format as fmt
+from ..draw.format import Line
+from ..frame.dialog import Dialog
+from ..widgets.background import background
+from ..widgets.painted import Painted
+from ..widgets.text_list import TextList
+from . import captions as feed_captions
+from . import columns
 
 NAME = 13  # cells of the names of facts
 

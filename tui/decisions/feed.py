@@ -14,8 +14,9 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from mailquota.core.control.results import DecisionRow
-from mailquota.tui.desk.session import KEPT_DECISIONS, Session
-from mailquota.tui.draw.format import clock, verdict_words
+
+from ..desk.session import KEPT_DECISIONS, Session
+from ..draw.format import clock, verdict_words
 
 MISSED = "missed"
 DOCS = (

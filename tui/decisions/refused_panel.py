@@ -5,11 +5,12 @@ from __future__ import annotations
 from mailquota.core.base.errors import MailquotaError
 from mailquota.core.control.messages import GetRefusals
 from mailquota.core.control.results import Refusals
-from mailquota.tui.decisions import captions as feed_captions
-from mailquota.tui.desk.desk import Desk
-from mailquota.tui.draw.format import Line
-from mailquota.tui.widgets.background import background
-from mailquota.tui.widgets.painted import Painted
+
+from ..desk.desk import Desk
+from ..draw.format import Line
+from ..widgets.background import background
+from ..widgets.painted import Painted
+from . import captions as feed_captions
 
 EVERY = 2.0  # seconds
 

@@ -10,20 +10,20 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
-from mailquota.tui.decisions import captions as feed_captions
-from mailquota.tui.decisions import columns, feed
-from mailquota.tui.decisions.explain import Explain
-from mailquota.tui.decisions.feed import DecisionFilter, Feed
-from mailquota.tui.decisions.refused_panel import RefusedPanel
-from mailquota.tui.decisions.table import DecisionTable
-from mailquota.tui.desk.desk import Desk
-from mailquota.tui.desk.session import Changes
-from mailquota.tui.desk.tiles import Tile
-from mailquota.tui.draw.format import Line
-from mailquota.tui.draw.glyphs import Glyphs
-from mailquota.tui.frame import guide
-from mailquota.tui.frame.list_screen import ListScreen
-from mailquota.tui.widgets.painted import Painted
+from ..desk.desk import Desk
+from ..desk.session import Changes
+from ..desk.tiles import Tile
+from ..draw.format import Line
+from ..draw.glyphs import Glyphs
+from ..frame import guide
+from ..frame.list_screen import ListScreen
+from ..widgets.painted import Painted
+from . import captions as feed_captions
+from . import columns, feed
+from .explain import Explain
+from .feed import DecisionFilter, Feed
+from .refused_panel import RefusedPanel
+from .table import DecisionTable
 
 PANEL_FROM = 160  # columns of the terminal; from this width the panel leaves the recipients their full column
 

@@ -14,11 +14,12 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from mailquota.core.control.results import DecisionRow
-from mailquota.tui.decisions import columns
-from mailquota.tui.decisions.feed import Feed
-from mailquota.tui.desk.desk import Desk
-from mailquota.tui.draw.format import Line
-from mailquota.tui.widgets.live_table import LiveTable
+
+from ..desk.desk import Desk
+from ..draw.format import Line
+from ..widgets.live_table import LiveTable
+from . import columns
+from .feed import Feed
 
 
 class DecisionTable(LiveTable):

@@ -7,10 +7,11 @@ from operator import attrgetter
 
 from mailquota.core.base.model import AccountRow, Level
 from mailquota.core.base.units import format_limit
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw import grid, outlook
-from mailquota.tui.draw.format import Line
-from mailquota.tui.draw.grid import Column, Context, Placed
+
+from ..draw import format as fmt
+from ..draw import grid, outlook
+from ..draw.format import Line
+from ..draw.grid import Column, Context, Placed
 
 
 def _address(row: AccountRow, width: int, context: Context) -> Line:

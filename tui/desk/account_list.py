@@ -21,8 +21,9 @@ from typing import Any
 
 from mailquota.core.base.filters import Filter
 from mailquota.core.base.model import AccountRow
-from mailquota.tui.desk.account_columns import DEFAULT
-from mailquota.tui.draw.grid import Column
+
+from ..draw.grid import Column
+from .account_columns import DEFAULT
 
 SLICE = 2_000  # accounts
 _FEW = 64  # changed rows; for more, one pass over all rows costs less than a binary search for each

@@ -9,13 +9,14 @@ from typing import Any
 
 from mailquota.core.base.model import AccountRow, Level
 from mailquota.core.base.units import format_age, format_count, format_size
-from mailquota.tui.desk.account_list import AccountList
-from mailquota.tui.desk.modes import MODES
-from mailquota.tui.desk.session import Session, State
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line, Run
-from mailquota.tui.draw.grid import Context
-from mailquota.tui.draw.rows import RowList
+
+from ..draw import format as fmt
+from ..draw.format import Line, Run
+from ..draw.grid import Context
+from ..draw.rows import RowList
+from .account_list import AccountList
+from .modes import MODES
+from .session import Session, State
 
 TRYING = "trying again: is the service running?"
 

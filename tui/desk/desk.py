@@ -11,14 +11,15 @@ from textual.message import Message
 from textual.screen import Screen
 
 from mailquota.core.base.model import AccountRow
-from mailquota.tui.desk.account_list import AccountList
-from mailquota.tui.desk.examining import Examining
-from mailquota.tui.desk.link import Link
-from mailquota.tui.desk.session import Changes, Session
-from mailquota.tui.desk.tiles import ConsoleKind
-from mailquota.tui.draw.format import Line
-from mailquota.tui.draw.glyphs import Glyphs
-from mailquota.tui.draw.grid import Context
+
+from ..draw.format import Line
+from ..draw.glyphs import Glyphs
+from ..draw.grid import Context
+from .account_list import AccountList
+from .examining import Examining
+from .link import Link
+from .session import Changes, Session
+from .tiles import ConsoleKind
 
 
 class ShowAccounts(Message):

@@ -26,7 +26,8 @@ from mailquota.core.control.messages import (
     Watch,
     Welcome,
 )
-from mailquota.tui.desk.session import Session
+
+from .session import Session
 
 Connect = Callable[[], Awaitable[tuple[Client, Welcome]]]
 T = TypeVar("T")

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from mailquota.core.base.model import Level
 from mailquota.core.base.units import format_age, format_count, format_rate, format_size
 from mailquota.core.control.results import DatabaseState, Status
-from mailquota.tui.desk.session import Session, State
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line
-from mailquota.tui.draw.grid import Context
+
+from ..draw import format as fmt
+from ..draw.format import Line
+from ..draw.grid import Context
+from .session import Session, State
 
 NEAR_FULL = 90.0  # percent of the file system in use; from here it is amber
 FULL = 97.0

@@ -8,10 +8,11 @@ from mailquota.core.base.model import Level
 from mailquota.core.base.units import format_count
 from mailquota.core.doctor.model import ORDER, Finding, State
 from mailquota.core.doctor.report import SUMS, WORDS, sections
-from mailquota.tui.desk.tiles import Tile
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line, Run
-from mailquota.tui.draw.grid import Column, Context, text_cell
+
+from ..desk.tiles import Tile
+from ..draw import format as fmt
+from ..draw.format import Line, Run
+from ..draw.grid import Column, Context, text_cell
 
 LEAD = 3  # cells: blank, sign, blank
 LOOKS: dict[State, str] = {"fail": "over", "warn": "near", "skip": "quiet", "ok": "ok"}

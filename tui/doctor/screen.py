@@ -10,20 +10,21 @@ from textual.widget import Widget
 
 from mailquota.core.doctor.model import Finding
 from mailquota.core.doctor.report import text
-from mailquota.tui.desk import captions
-from mailquota.tui.desk.desk import Desk
-from mailquota.tui.desk.tiles import Tile
-from mailquota.tui.doctor import rows as doctor
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line
-from mailquota.tui.draw.glyphs import Glyphs
-from mailquota.tui.draw.grid import Context
-from mailquota.tui.draw.rows import RowList
-from mailquota.tui.frame import guide
-from mailquota.tui.frame.polled_screen import PolledScreen
-from mailquota.tui.widgets.painted import Painted
-from mailquota.tui.widgets.row_table import RowTable
-from mailquota.tui.widgets.text_list import TextList
+
+from ..desk import captions
+from ..desk.desk import Desk
+from ..desk.tiles import Tile
+from ..draw import format as fmt
+from ..draw.format import Line
+from ..draw.glyphs import Glyphs
+from ..draw.grid import Context
+from ..draw.rows import RowList
+from ..frame import guide
+from ..frame.polled_screen import PolledScreen
+from ..widgets.painted import Painted
+from ..widgets.row_table import RowTable
+from ..widgets.text_list import TextList
+from . import rows as doctor
 
 EXAMINING = "Examining the server"
 

@@ -14,11 +14,12 @@ from operator import attrgetter
 from mailquota.core.base.model import AccountRow, Level, level_of, percent_of
 from mailquota.core.base.units import format_count, format_size
 from mailquota.core.control.results import Status
-from mailquota.tui.desk.tiles import Tile, figure
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw import outlook
-from mailquota.tui.draw.format import Line, Run
-from mailquota.tui.draw.grid import Column, Context, text_cell
+
+from ..desk.tiles import Tile, figure
+from ..draw import format as fmt
+from ..draw import outlook
+from ..draw.format import Line, Run
+from ..draw.grid import Column, Context, text_cell
 
 SLICE = 2_000  # accounts
 

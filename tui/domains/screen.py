@@ -10,21 +10,21 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from mailquota.tui.desk import captions
-from mailquota.tui.desk.desk import Desk, ShowAccounts
-from mailquota.tui.desk.session import Changes, State
-from mailquota.tui.desk.tiles import Tile
-from mailquota.tui.domains import rows as domains
-from mailquota.tui.domains.rows import Domain, Domains
-from mailquota.tui.draw.format import Line
-from mailquota.tui.draw.glyphs import Glyphs
-from mailquota.tui.draw.grid import Column
-from mailquota.tui.draw.rows import RowList
-from mailquota.tui.frame import guide
-from mailquota.tui.frame.list_screen import ListScreen
-from mailquota.tui.widgets.background import background
-from mailquota.tui.widgets.row_table import RowTable
-from mailquota.tui.widgets.table_header import TableHeader
+from ..desk import captions
+from ..desk.desk import Desk, ShowAccounts
+from ..desk.session import Changes, State
+from ..desk.tiles import Tile
+from ..draw.format import Line
+from ..draw.glyphs import Glyphs
+from ..draw.grid import Column
+from ..draw.rows import RowList
+from ..frame import guide
+from ..frame.list_screen import ListScreen
+from ..widgets.background import background
+from ..widgets.row_table import RowTable
+from ..widgets.table_header import TableHeader
+from . import rows as domains
+from .rows import Domain, Domains
 
 EMPTY = ("No accounts.", "Their domains appear here by themselves.")
 PAUSE_SECONDS = 0.002  # between two slices of the first count, in which keys are handled

@@ -16,7 +16,8 @@ from rich.cells import cell_len, set_cell_size
 
 from mailquota.core.base.model import Level
 from mailquota.core.base.units import format_age, format_count, format_micros, format_size
-from mailquota.tui.draw.glyphs import Glyphs
+
+from .glyphs import Glyphs
 
 Run = tuple[str, str]
 Line = tuple[Run, ...]

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line, Run
-from mailquota.tui.draw.glyphs import Glyphs
+from . import format as fmt
+from .format import Line, Run
+from .glyphs import Glyphs
 
 T = TypeVar("T")
 GAP = 2

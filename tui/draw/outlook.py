@@ -6,9 +6,10 @@ from math import ceil, floor
 
 from mailquota.core.base.model import AccountRow, Forecast, Level, Trend
 from mailquota.core.base.units import format_size
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Run
-from mailquota.tui.draw.glyphs import Glyphs
+
+from . import format as fmt
+from .format import Run
+from .glyphs import Glyphs
 
 SOON = 7.0  # days; a mailbox that will be full by then is amber
 NEXT = 30.0  # days; one that will be full by then is not quiet any more

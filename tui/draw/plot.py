@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from mailquota.core.base.model import Point
 from mailquota.core.base.units import format_size
 from mailquota.core.control.results import Details
-from mailquota.tui.draw.format import Line, Run
-from mailquota.tui.draw.glyphs import Glyphs
-from mailquota.tui.draw.grid import Context
+
+from .format import Line, Run
+from .glyphs import Glyphs
+from .grid import Context
 
 DAY = 86400.0
 HOUR = 3600.0

@@ -13,11 +13,12 @@ from textual.widget import Widget
 
 from mailquota.core.base.model import AccountRow
 from mailquota.core.base.units import format_count
-from mailquota.tui.desk.desk import Desk, LiveScreen
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line
-from mailquota.tui.widgets.foot import Foot
-from mailquota.tui.widgets.prose import Prose
+
+from ..desk.desk import Desk, LiveScreen
+from ..draw import format as fmt
+from ..draw.format import Line
+from ..widgets.foot import Foot
+from ..widgets.prose import Prose
 
 T = TypeVar("T")
 ROOMY = 18  # lines of the terminal; on a lower one there are no blank lines

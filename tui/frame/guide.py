@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from mailquota.core.base import filters
 from mailquota.core.base.model import Level
 from mailquota.core.doctor.model import State
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import VERDICTS, Line
-from mailquota.tui.draw.glyphs import Glyphs
+
+from ..draw import format as fmt
+from ..draw.format import VERDICTS, Line
+from ..draw.glyphs import Glyphs
 
 LEVELS = {
     Level.OVER: "at its limit or over: new mail is refused",

@@ -9,14 +9,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen, Screen
 
-from mailquota.tui.desk.desk import Desk, LiveScreen
-from mailquota.tui.draw.format import Line
-from mailquota.tui.draw.glyphs import Glyphs
-from mailquota.tui.frame import guide
-from mailquota.tui.widgets.foot import Foot, key_name
-from mailquota.tui.widgets.live_table import LiveTable
-from mailquota.tui.widgets.painted import Painted
-from mailquota.tui.widgets.text_list import TextList
+from ..desk.desk import Desk, LiveScreen
+from ..draw.format import Line
+from ..draw.glyphs import Glyphs
+from ..widgets.foot import Foot, key_name
+from ..widgets.live_table import LiveTable
+from ..widgets.painted import Painted
+from ..widgets.text_list import TextList
+from . import guide
 
 
 class HelpScreen(ModalScreen[None]):

@@ -9,8 +9,9 @@ from typing import Any
 from textual.app import App
 
 from mailquota.core.base.errors import MailquotaError
-from mailquota.tui.desk.desk import Desk
-from mailquota.tui.frame.quit import QuitDialog
+
+from ..desk.desk import Desk
+from .quit import QuitDialog
 
 HAND_OVER_SECONDS = 30.0
 QUIT = "quit; asks before it stops the policy server"  # what the key does

@@ -11,16 +11,16 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widget import Widget
 
-from mailquota.tui.desk.desk import Desk, LiveScreen, is_seen
-from mailquota.tui.desk.session import Changes, State
-from mailquota.tui.desk.tiles import Tile
-from mailquota.tui.draw.format import Line
-from mailquota.tui.widgets.filter_line import FilterLine
-from mailquota.tui.widgets.foot import Foot
-from mailquota.tui.widgets.head import Head, TileRow
-from mailquota.tui.widgets.live_table import LiveTable
-from mailquota.tui.widgets.note_line import NoteLine
-from mailquota.tui.widgets.title_rule import TitleRule
+from ..desk.desk import Desk, LiveScreen, is_seen
+from ..desk.session import Changes, State
+from ..desk.tiles import Tile
+from ..draw.format import Line
+from ..widgets.filter_line import FilterLine
+from ..widgets.foot import Foot
+from ..widgets.head import Head, TileRow
+from ..widgets.live_table import LiveTable
+from ..widgets.note_line import NoteLine
+from ..widgets.title_rule import TitleRule
 
 
 class ListScreen(Screen[None], LiveScreen):

@@ -9,10 +9,10 @@ from typing import Any
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 
-from mailquota.tui.desk.desk import LiveScreen
-from mailquota.tui.draw.glyphs import Glyphs
-from mailquota.tui.widgets.foot import key_name
-from mailquota.tui.widgets.live_table import LiveTable
+from ..desk.desk import LiveScreen
+from ..draw.glyphs import Glyphs
+from ..widgets.foot import key_name
+from ..widgets.live_table import LiveTable
 
 
 def commands_of(app: App[Any], screen: Screen[Any], glyphs: Glyphs) -> Iterator[SystemCommand]:

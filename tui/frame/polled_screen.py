@@ -8,14 +8,15 @@ from typing import Any, Generic, TypeVar
 from textual.widget import Widget
 
 from mailquota.core.base.errors import MailquotaError
-from mailquota.tui.desk import captions
-from mailquota.tui.desk.desk import Desk
-from mailquota.tui.draw.format import Line
-from mailquota.tui.draw.rows import RowList
-from mailquota.tui.frame.list_screen import ListScreen
-from mailquota.tui.widgets.background import background
-from mailquota.tui.widgets.row_table import RowTable
-from mailquota.tui.widgets.table_header import TableHeader
+
+from ..desk import captions
+from ..desk.desk import Desk
+from ..draw.format import Line
+from ..draw.rows import RowList
+from ..widgets.background import background
+from ..widgets.row_table import RowTable
+from ..widgets.table_header import TableHeader
+from .list_screen import ListScreen
 
 T = TypeVar("T")
 

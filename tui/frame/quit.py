@@ -12,13 +12,14 @@ from textual.widget import Widget
 from mailquota.core.base.errors import MailquotaError
 from mailquota.core.base.units import format_rate
 from mailquota.core.control.results import Status
-from mailquota.tui.desk.desk import Desk
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line
-from mailquota.tui.frame.dialog import Dialog
-from mailquota.tui.widgets.background import background
-from mailquota.tui.widgets.choices import Choices
-from mailquota.tui.widgets.prose import Prose
+
+from ..desk.desk import Desk
+from ..draw import format as fmt
+from ..draw.format import Line
+from ..widgets.background import background
+from ..widgets.choices import Choices
+from ..widgets.prose import Prose
+from .dialog import Dialog
 
 CHOICES: tuple[Line, ...] = (
     (("Keep enforcing in the background  ", "plain"), ("a detached mailquota --serve", "quiet")),

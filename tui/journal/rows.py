@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from mailquota.core.base.units import format_age, format_size
 from mailquota.core.control.results import JournalRow
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line, Run
-from mailquota.tui.draw.grid import Column, Context, text_cell
+
+from ..draw import format as fmt
+from ..draw.format import Line, Run
+from ..draw.grid import Column, Context, text_cell
 
 LIMIT, RECOUNT = "limit", "recalc"
 KINDS = {LIMIT: "limit", RECOUNT: "recount", "trash": "Trash", "jump": "jump"}  # kinds with another name on the screen

@@ -9,17 +9,18 @@ from textual.binding import Binding, BindingType
 
 from mailquota.core.control.messages import GetJournal
 from mailquota.core.control.results import JournalRow
-from mailquota.tui.desk.desk import Desk, ShowCard
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line
-from mailquota.tui.draw.glyphs import Glyphs
-from mailquota.tui.draw.rows import RowList
-from mailquota.tui.frame import guide
-from mailquota.tui.frame.polled_screen import PolledScreen
-from mailquota.tui.journal import rows as journal
-from mailquota.tui.journal.rows import Entry
-from mailquota.tui.journal.undo import Undo
-from mailquota.tui.widgets.row_table import RowTable
+
+from ..desk.desk import Desk, ShowCard
+from ..draw import format as fmt
+from ..draw.format import Line
+from ..draw.glyphs import Glyphs
+from ..draw.rows import RowList
+from ..frame import guide
+from ..frame.polled_screen import PolledScreen
+from ..widgets.row_table import RowTable
+from . import rows as journal
+from .rows import Entry
+from .undo import Undo
 
 
 class JournalTable(RowTable[Entry]):

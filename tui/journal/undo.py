@@ -17,14 +17,15 @@ from mailquota.core.base.units import format_age, format_limit, format_size
 from mailquota.core.control.messages import GetJournal
 from mailquota.core.control.messages import Undo as UndoOrder
 from mailquota.core.control.results import JournalRow, SetResult
-from mailquota.tui.desk.desk import Desk
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line
-from mailquota.tui.draw.grid import Context
-from mailquota.tui.frame.dialog import Dialog, done_line, failure_text, failures
-from mailquota.tui.journal import rows as journal
-from mailquota.tui.widgets.background import background
-from mailquota.tui.widgets.painted import Painted
+
+from ..desk.desk import Desk
+from ..draw import format as fmt
+from ..draw.format import Line
+from ..draw.grid import Context
+from ..frame.dialog import Dialog, done_line, failure_text, failures
+from ..widgets.background import background
+from ..widgets.painted import Painted
+from . import rows as journal
 
 LOOKED_AT = 500  # entries; an edit that is older than these is not found
 NAMED = 3  # addresses; of the others only the number is shown

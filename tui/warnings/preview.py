@@ -11,16 +11,17 @@ from textual.widget import Widget
 from mailquota.core.base.errors import MailquotaError
 from mailquota.core.control.messages import PreviewWarning
 from mailquota.core.control.results import Preview as PreviewResult
-from mailquota.tui.desk.desk import Desk
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line
-from mailquota.tui.draw.grid import Context
-from mailquota.tui.frame.dialog import Dialog
-from mailquota.tui.warnings import rows as warning_rows
-from mailquota.tui.warnings.send_test import SendTest
-from mailquota.tui.widgets.background import background
-from mailquota.tui.widgets.painted import Painted
-from mailquota.tui.widgets.text_list import TextList
+
+from ..desk.desk import Desk
+from ..draw import format as fmt
+from ..draw.format import Line
+from ..draw.grid import Context
+from ..frame.dialog import Dialog
+from ..widgets.background import background
+from ..widgets.painted import Painted
+from ..widgets.text_list import TextList
+from . import rows as warning_rows
+from .send_test import SendTest
 
 
 class Preview(Dialog[None]):

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from mailquota.core.base.units import format_count, format_size
 from mailquota.core.control.results import Status, WarningRow, WarnResult
-from mailquota.tui.desk.tiles import Tile, figure
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line, Run
-from mailquota.tui.draw.grid import Column, Context, text_cell
+
+from ..desk.tiles import Tile, figure
+from ..draw import format as fmt
+from ..draw.format import Line, Run
+from ..draw.grid import Column, Context, text_cell
 
 LISTED = 500  # warnings, the newest
 DAY = 86400.0

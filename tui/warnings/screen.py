@@ -10,18 +10,19 @@ from textual.binding import Binding, BindingType
 from mailquota.core.base.model import AccountRow
 from mailquota.core.control.messages import GetWarnings
 from mailquota.core.control.results import WarningRow
-from mailquota.tui.desk.desk import Desk
-from mailquota.tui.desk.tiles import Tile
-from mailquota.tui.draw.format import Line
-from mailquota.tui.draw.glyphs import Glyphs
-from mailquota.tui.draw.rows import RowList
-from mailquota.tui.frame import guide
-from mailquota.tui.frame.polled_screen import PolledScreen
-from mailquota.tui.warnings import rows as warning_rows
-from mailquota.tui.warnings.preview import Preview
-from mailquota.tui.warnings.send_test import SendTest
-from mailquota.tui.warnings.warn import AGAIN, Warn
-from mailquota.tui.widgets.row_table import RowTable
+
+from ..desk.desk import Desk
+from ..desk.tiles import Tile
+from ..draw.format import Line
+from ..draw.glyphs import Glyphs
+from ..draw.rows import RowList
+from ..frame import guide
+from ..frame.polled_screen import PolledScreen
+from ..widgets.row_table import RowTable
+from . import rows as warning_rows
+from .preview import Preview
+from .send_test import SendTest
+from .warn import AGAIN, Warn
 
 CHANGING = frozenset({"warn", "send_test"})
 

@@ -11,14 +11,15 @@ from textual.widgets import Input
 from mailquota.core.base.errors import MailquotaError
 from mailquota.core.control.messages import TrialWarning
 from mailquota.core.control.results import WarnResult
-from mailquota.tui.desk.desk import Desk
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line
-from mailquota.tui.frame.dialog import Dialog
-from mailquota.tui.warnings import rows as warning_rows
-from mailquota.tui.widgets.background import background
-from mailquota.tui.widgets.field import Field
-from mailquota.tui.widgets.painted import Painted
+
+from ..desk.desk import Desk
+from ..draw import format as fmt
+from ..draw.format import Line
+from ..frame.dialog import Dialog
+from ..widgets.background import background
+from ..widgets.field import Field
+from ..widgets.painted import Painted
+from . import rows as warning_rows
 
 
 class SendTest(Dialog[Line | None]):

@@ -17,16 +17,17 @@ from mailquota.core.base.model import AccountRow
 from mailquota.core.base.units import format_count
 from mailquota.core.control.messages import Warn as WarnOrder
 from mailquota.core.control.results import WarnResult
-from mailquota.tui.desk.desk import Desk
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line
-from mailquota.tui.frame.dialog import MANY, Dialog
-from mailquota.tui.warnings import rows as warning_rows
-from mailquota.tui.warnings.preview import ask_preview, preview_lines
-from mailquota.tui.widgets.background import background
-from mailquota.tui.widgets.field import Field
-from mailquota.tui.widgets.painted import Painted
-from mailquota.tui.widgets.text_list import TextList
+
+from ..desk.desk import Desk
+from ..draw import format as fmt
+from ..draw.format import Line
+from ..frame.dialog import MANY, Dialog
+from ..widgets.background import background
+from ..widgets.field import Field
+from ..widgets.painted import Painted
+from ..widgets.text_list import TextList
+from . import rows as warning_rows
+from .preview import ask_preview, preview_lines
 
 TYPING_SECONDS = 0.3
 OPERATOR, AGAIN = "operator", "again"  # an AGAIN is sent even if the owner was warned a short time ago

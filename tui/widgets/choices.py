@@ -10,8 +10,8 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
 
-from mailquota.tui.draw.format import Line
-from mailquota.tui.widgets.painted import Painted, strip_of
+from ..draw.format import Line
+from .painted import Painted, strip_of
 
 
 class Choices(Painted, can_focus=True):

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Input
 
-from mailquota.tui.widgets.painted import Painted
+from .painted import Painted
 
 
 class ApplyInput(Input):

@@ -11,10 +11,10 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input
 
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line
-from mailquota.tui.draw.glyphs import Glyphs
-from mailquota.tui.widgets.painted import Painted
+from ..draw import format as fmt
+from ..draw.format import Line
+from ..draw.glyphs import Glyphs
+from .painted import Painted
 
 
 class FilterLine(Horizontal):

@@ -8,10 +8,10 @@ from textual.binding import Binding
 from textual.screen import Screen
 from textual.widgets import Input
 
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line, Run
-from mailquota.tui.draw.glyphs import Glyphs
-from mailquota.tui.widgets.painted import Painted
+from ..draw import format as fmt
+from ..draw.format import Line, Run
+from ..draw.glyphs import Glyphs
+from .painted import Painted
 
 PALETTE = "command_palette"
 ALWAYS = frozenset({"help", PALETTE, "leave"})  # shown on the right at any width

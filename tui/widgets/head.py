@@ -8,12 +8,12 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.geometry import Region
 
-from mailquota.tui.desk.session import Session
-from mailquota.tui.desk.tiles import ConsoleKind, Tile, first_line, fitting, second_line
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line, Run
-from mailquota.tui.draw.grid import Context
-from mailquota.tui.widgets.painted import Painted
+from ..desk.session import Session
+from ..desk.tiles import ConsoleKind, Tile, first_line, fitting, second_line
+from ..draw import format as fmt
+from ..draw.format import Line, Run
+from ..draw.grid import Context
+from .painted import Painted
 
 GAP = 2
 MARGIN = 1

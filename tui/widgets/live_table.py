@@ -20,8 +20,8 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from mailquota.tui.draw.format import Line
-from mailquota.tui.widgets.painted import CURSORS, LOOKS, ON_CURSOR, strip_of
+from ..draw.format import Line
+from .painted import CURSORS, LOOKS, ON_CURSOR, strip_of
 
 
 class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):

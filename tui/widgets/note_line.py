@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mailquota.tui.draw.format import Line
-from mailquota.tui.widgets.painted import Painted
+from ..draw.format import Line
+from .painted import Painted
 
 NOTE_SECONDS = 10.0
 

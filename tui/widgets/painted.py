@@ -11,7 +11,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from mailquota.tui.draw.format import Line
+from ..draw.format import Line
 
 LOOKS = frozenset(
     {

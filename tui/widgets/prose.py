@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.content import Content
 from textual.widgets import Static
 
-from mailquota.tui.widgets.painted import LOOKS
+from .painted import LOOKS
 
 
 class Prose(Static):

@@ -7,11 +7,11 @@ from typing import Any, Generic, TypeVar
 
 from textual.message import Message
 
-from mailquota.tui.draw import grid
-from mailquota.tui.draw.format import Line
-from mailquota.tui.draw.grid import Column, Context, Placed
-from mailquota.tui.draw.rows import RowList
-from mailquota.tui.widgets.live_table import LiveTable
+from ..draw import grid
+from ..draw.format import Line
+from ..draw.grid import Column, Context, Placed
+from ..draw.rows import RowList
+from .live_table import LiveTable
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from rich.segment import Segment, Segments
 from rich.style import Style
 from textual.scrollbar import ScrollBarRender
 
-from mailquota.tui.draw.glyphs import Glyphs
+from ..draw.glyphs import Glyphs
 
 
 def thin_scrollbar(glyphs: Glyphs) -> type[ScrollBarRender]:

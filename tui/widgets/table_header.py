@@ -8,10 +8,10 @@ from typing import Any
 from textual import events
 from textual.message import Message
 
-from mailquota.tui.draw import grid
-from mailquota.tui.draw.glyphs import Glyphs
-from mailquota.tui.draw.grid import Column, Placed
-from mailquota.tui.widgets.painted import Painted
+from ..draw import grid
+from ..draw.glyphs import Glyphs
+from ..draw.grid import Column, Placed
+from .painted import Painted
 
 
 class TableHeader(Painted):

@@ -10,9 +10,9 @@ from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from mailquota.tui.draw import format as fmt
-from mailquota.tui.draw.format import Line
-from mailquota.tui.widgets.painted import LOOKS, strip_of
+from ..draw import format as fmt
+from ..draw.format import Line
+from .painted import LOOKS, strip_of
 
 
 class TextList(ScrollView, can_focus=True, inherit_bindings=False):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from textual import events
 
-from mailquota.tui.desk.modes import MODES
-from mailquota.tui.widgets.painted import Painted
+from ..desk.modes import MODES
+from .painted import Painted
 
 
 class TitleRule(Painted):

@@ -9,9 +9,9 @@ from typing import assert_never
 
 import msgspec
 
-from mailquota.core.base.text import visible
-from mailquota.core.commands.install.machine import Machine
-from mailquota.core.commands.install.model import Await, Command, Plan, Put, Remove, Step
+from ...base.text import visible
+from .machine import Machine
+from .model import Await, Command, Plan, Put, Remove, Step
 
 
 class Report(msgspec.Struct, frozen=True):

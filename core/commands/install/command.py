@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from mailquota.core.base.errors import MailquotaError, SettingsError
-from mailquota.core.commands.options import YES, Common, command
-from mailquota.core.commands.output import advise, complain
-from mailquota.core.commands.results import DONE, FAILED, PARTLY, confirm
-from mailquota.core.settings.config import DEFAULT_PATH, Config
-from mailquota.core.settings.declared import Settings
+from ...base.errors import MailquotaError, SettingsError
+from ...settings.config import DEFAULT_PATH, Config
+from ...settings.declared import Settings
+from ..options import YES, Common, command
+from ..output import advise, complain
+from ..results import DONE, FAILED, PARTLY, confirm
 
 if TYPE_CHECKING:
-    from mailquota.core.commands.install.examine import Invocation
-    from mailquota.core.commands.install.machine import Machine
-    from mailquota.core.commands.install.model import Host, Plan
+    from .examine import Invocation
+    from .machine import Machine
+    from .model import Host, Plan
 
 _APPLY = click.option("--apply", is_flag=True, help="Show the difference, ask, and do it.")
 
@@ -44,8 +44,8 @@ def install(common: Common, *, apply: bool, yes: bool, user: str) -> int:
 
     Exit codes: 0 done, 1 refused, or failed before anything was changed, 3 partly done; run it again to go on.
     """
-    from mailquota.core.commands.install.plan import install_plan
-    from mailquota.core.settings.text import dump
+    from ...settings.text import dump
+    from .plan import install_plan
 
     config = common.load()
     machine, host = _look(config, user)
@@ -54,7 +54,7 @@ def install(common: Common, *, apply: bool, yes: bool, user: str) -> int:
     plan = install_plan(config, host, dump(config))
     code = _carry_out(common, plan, machine, apply=apply, yes=yes)
     if not host.systemd and (apply or not plan.waits):  # else it stands in the script
-        from mailquota.core.commands.install.without_systemd import advice
+        from .without_systemd import advice
 
         click.echo(advice(config, host))
     return code
@@ -73,7 +73,7 @@ def uninstall(common: Common, *, apply: bool, yes: bool, purge: bool) -> int:
 
     Exit codes: 0 done, 1 refused, or failed before anything was changed, 3 partly done; run it again to go on.
     """
-    from mailquota.core.commands.install.removal import removal_plan
+    from .removal import removal_plan
 
     config = _settings_or_none(common)
     machine, host = _look(config, "")
@@ -90,18 +90,18 @@ def _settings_or_none(common: Common) -> Config:
 
 
 def _look(config: Config, user: str) -> tuple[Machine, Host]:
-    from mailquota.core.commands.install.examine import examine
-    from mailquota.core.commands.install.machine import Machine
+    from .examine import examine
+    from .machine import Machine
 
     machine = Machine()
     return machine, examine(config, machine, _invocation(config, user))
 
 
 def _invocation(config: Config, user: str) -> Invocation:
-    from mailquota.core.base.sockets import answers
-    from mailquota.core.commands.install.examine import Invocation
-    from mailquota.core.doctor.postfix.probe import probe
-    from mailquota.core.settings.passwords import password_files
+    from ...base.sockets import answers
+    from ...doctor.postfix.probe import probe
+    from ...settings.passwords import password_files
+    from .examine import Invocation
 
     settings = str((config.path or DEFAULT_PATH).absolute())
     try:
@@ -127,9 +127,9 @@ def _invocation(config: Config, user: str) -> Invocation:
 
 def _process(config: Config) -> int:
     """The process id of the running engine; 0 where it does not answer."""
-    from mailquota.core.commands.session import find_engine
-    from mailquota.core.control.messages import GetStatus
-    from mailquota.core.control.results import Status
+    from ...control.messages import GetStatus
+    from ...control.results import Status
+    from ..session import find_engine
 
     async def ask() -> int:
         found = await find_engine(config, "command", read_only=True)
@@ -161,7 +161,7 @@ def for_service(config: Config, *, doveadm: bool) -> Config:
 
     ``doveadm``: whether the service can run doveadm.
     """
-    from mailquota.core.mailboxes.from_settings import driver_name
+    from ...mailboxes.from_settings import driver_name
 
     mailstore, driver = config.settings.mailstore, driver_name(config)
     trash = tuple(dict.fromkeys((*mailstore.trash, *config.found.trash_names)))
@@ -171,7 +171,7 @@ def for_service(config: Config, *, doveadm: bool) -> Config:
 
 
 def _carry_out(common: Common, plan: Plan, machine: Machine, *, apply: bool, yes: bool) -> int:
-    from mailquota.core.commands.install.apply import script
+    from .apply import script
 
     for remark in plan.remarks:
         complain(remark)
@@ -185,7 +185,7 @@ def _carry_out(common: Common, plan: Plan, machine: Machine, *, apply: bool, yes
 
 
 def _apply(common: Common, plan: Plan, machine: Machine, *, yes: bool) -> int:
-    from mailquota.core.commands.install.apply import carry_out, difference
+    from .apply import carry_out, difference
 
     if not plan.pending:
         complain("nothing to do: everything is installed" if plan.kind == "install" else "nothing to take back")

@@ -11,8 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from mailquota.core.commands.install.machine import Machine
-from mailquota.core.commands.install.model import (
+from ...servers.dovecot.conf import dovecot_tool, parse_doveconf
+from ...servers.postfix.maps import parse_map_file
+from ...servers.postfix.restrictions import POLICY
+from ...settings.config import Config
+from .machine import Machine
+from .model import (
     MANIFEST,
     RESTRICTIONS,
     SERVICE_UNIT,
@@ -24,11 +28,7 @@ from mailquota.core.commands.install.model import (
     PostfixState,
     Units,
 )
-from mailquota.core.commands.install.without_systemd import LOG, STARTERS
-from mailquota.core.servers.dovecot.conf import dovecot_tool, parse_doveconf
-from mailquota.core.servers.postfix.maps import parse_map_file
-from mailquota.core.servers.postfix.restrictions import POLICY
-from mailquota.core.settings.config import Config
+from .without_systemd import LOG, STARTERS
 
 _RUNNING = "/run/systemd/system"  # sd_booted(3)
 _OURS = re.compile(r"^script \S*/mailquota( |$)")

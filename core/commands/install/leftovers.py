@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from mailquota.core.base.text import visible
-from mailquota.core.commands.install.model import RESTRICTIONS, Host
-from mailquota.core.commands.install.plan import policy_services
-from mailquota.core.servers.postfix.restrictions import entries
+from ...base.text import visible
+from ...servers.postfix.restrictions import entries
+from .model import RESTRICTIONS, Host
+from .plan import policy_services
 
 
 def leftovers(host: Host, restrictions: str | None, services: set[str], *, purge: bool) -> tuple[str, ...]:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import msgspec
 
-from mailquota.core.base import programs
-from mailquota.core.base.errors import MailquotaError
-from mailquota.core.base.programs import ProgramResult
-from mailquota.core.commands.install.model import MANIFEST, Manifest
+from ...base import programs
+from ...base.errors import MailquotaError
+from ...base.programs import ProgramResult
+from .model import MANIFEST, Manifest
 
 PATIENCE = 120.0  # seconds; systemctl returns when the service answers, or has failed to
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from mailquota.core.base.errors import MailquotaError
-from mailquota.core.commands.install.model import (
+from ...base.errors import MailquotaError
+from ...servers.postfix.restrictions import entries, place, policy_check, postfix_service, without
+from ...settings.config import Config
+from .model import (
     RESTRICTIONS,
     SERVICE_UNIT,
     SOCKET_UNIT,
@@ -18,10 +20,8 @@ from mailquota.core.commands.install.model import (
     Put,
     Step,
 )
-from mailquota.core.commands.install.units import service_unit, socket_unit
-from mailquota.core.commands.install.without_systemd import advice
-from mailquota.core.servers.postfix.restrictions import entries, place, policy_check, postfix_service, without
-from mailquota.core.settings.config import Config
+from .units import service_unit, socket_unit
+from .without_systemd import advice
 
 DOCS = "docs/service.md"
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from mailquota.core.commands.install.leftovers import leftovers
-from mailquota.core.commands.install.model import (
+from ...servers.postfix.restrictions import without
+from ...settings.config import Config
+from .leftovers import leftovers
+from .model import (
     MANIFEST,
     RESTRICTIONS,
     SERVICE_UNIT,
@@ -17,9 +19,7 @@ from mailquota.core.commands.install.model import (
     Remove,
     Step,
 )
-from mailquota.core.commands.install.plan import digest, earlier_services, our_services, policy_services
-from mailquota.core.servers.postfix.restrictions import without
-from mailquota.core.settings.config import Config
+from .plan import digest, earlier_services, our_services, policy_services
 
 
 def removal_plan(config: Config, host: Host, *, purge: bool) -> Plan:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from mailquota.core.base.endpoints import ListenAddress, parse_database_url
-from mailquota.core.commands.install.model import STATE_FOLDER, Host, Owner
-from mailquota.core.settings.config import Config
+from ...base.endpoints import ListenAddress, parse_database_url
+from ...settings.config import Config
+from .model import STATE_FOLDER, Host, Owner
 
 WATCHDOG_SECONDS = 30
 

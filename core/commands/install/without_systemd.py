@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from mailquota.core.commands.install.model import STATE_FOLDER, Host
-from mailquota.core.settings.config import Config
+from ...settings.config import Config
+from .model import STATE_FOLDER, Host
 
 LOG = "/var/log/mailquota.log"
 STARTERS = ("/etc/cron.d/mailquota", "/etc/sv/mailquota", "/etc/init.d/mailquota")  # where the lines below go

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from mailquota.core.base.text import visible
-from mailquota.core.doctor import start_commands
-from mailquota.core.doctor.dovecot.common import (
+from ...base.text import visible
+from .. import start_commands
+from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
+from .common import (
     append,
     combined_check,
     doveadm,
@@ -19,8 +20,7 @@ from mailquota.core.doctor.dovecot.common import (
     unjudgeable,
     version,
 )
-from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together, warn
+from .facts import DovecotFacts
 
 # Other protocols and services that open mailboxes. Those that only log users in load no mail plugins.
 _MAIL_PROTOCOLS = ("imap", "pop3", "doveadm", "quota-status", "indexer-worker", "submission")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from mailquota.core.base.text import visible
-from mailquota.core.doctor.dovecot.common import append, is_modern
-from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.doctor.model import Outcome, fail, ok
+from ...base.text import visible
+from ..model import Outcome, fail, ok
+from .common import append, is_modern
+from .facts import DovecotFacts
 
 # A program for perl -p, which every Debian has. $in is the depth of a line in blocks, counted from the quota block.
 # As Dovecot parses them, a block opens with { at the end of a line that is no KEY = VALUE, and closes with } at the

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from mailquota.core.doctor.dovecot.basic import BASIC_CHECKS
-from mailquota.core.doctor.dovecot.limits import LIMIT_CHECKS
-from mailquota.core.doctor.dovecot.mail import MAIL_CHECKS
-from mailquota.core.doctor.dovecot.status import STATUS_CHECKS
-from mailquota.core.doctor.dovecot.warning import WARNING_CHECKS
-from mailquota.core.doctor.model import Check
+from ..model import Check
+from .basic import BASIC_CHECKS
+from .limits import LIMIT_CHECKS
+from .mail import MAIL_CHECKS
+from .status import STATUS_CHECKS
+from .warning import WARNING_CHECKS
 
 DOVECOT_CHECKS: tuple[Check, ...] = (
     *BASIC_CHECKS,

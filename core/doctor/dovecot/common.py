@@ -10,12 +10,12 @@ import re
 import shlex
 from collections.abc import Callable, Iterator
 
-from mailquota.core.base.text import visible
-from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.doctor.model import Check, Facts, Outcome, skip
-from mailquota.core.doctor.postfix.facts import RECIPIENT, RELAY, PostfixFacts
-from mailquota.core.doctor.postfix.lists import checks_in, list_of
-from mailquota.core.servers.dovecot.conf import Block, plugin_values
+from ...base.text import visible
+from ...servers.dovecot.conf import Block, plugin_values
+from ..model import Check, Facts, Outcome, skip
+from ..postfix.facts import RECIPIENT, RELAY, PostfixFacts
+from ..postfix.lists import checks_in, list_of
+from .facts import DovecotFacts
 
 DEFAULT_FILE = "/etc/dovecot/dovecot.conf"
 _RECIPIENT_LISTS = (RELAY, RECIPIENT, "smtpd_data_restrictions", "smtpd_end_of_data_restrictions")

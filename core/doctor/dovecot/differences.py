@@ -12,11 +12,11 @@ from collections.abc import Iterator
 
 import msgspec
 
-from mailquota.core.base.text import shown
-from mailquota.core.doctor.dovecot.common import is_modern
-from mailquota.core.doctor.dovecot.facts import AccountFacts, DovecotFacts
-from mailquota.core.doctor.log.fixes import is_wrong_size
-from mailquota.core.servers.dovecot.conf import plugin_values
+from ...base.text import shown
+from ...servers.dovecot.conf import plugin_values
+from ..log.fixes import is_wrong_size
+from .common import is_modern
+from .facts import AccountFacts, DovecotFacts
 
 _FACTORS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE = re.compile(r"([0-9]+)\s*([BKMGT]?)[A-Z]*", re.IGNORECASE)

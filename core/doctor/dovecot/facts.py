@@ -6,8 +6,8 @@ import string
 
 import msgspec
 
-from mailquota.core.servers.dovecot.conf import Block
-from mailquota.core.servers.dovecot.quota import QuotaFacts
+from ...servers.dovecot.conf import Block
+from ...servers.dovecot.quota import QuotaFacts
 
 USERNAME_CHARACTERS = string.ascii_letters + string.digits + ".-_@"  # Dovecot's auth_username_chars by default
 

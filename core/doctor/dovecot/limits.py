@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mailquota.core.base.programs import DENIED
-from mailquota.core.base.text import shown, visible
-from mailquota.core.doctor.dovecot.blocks import in_block, out_of_block
-from mailquota.core.doctor.dovecot.common import (
+from ...base.programs import DENIED
+from ...base.text import shown, visible
+from ...servers.dovecot.conf import plugin_values
+from ..log.fixes import wrong_size
+from ..model import Check, Facts, Outcome, fail, ok, skip, warn
+from .blocks import in_block, out_of_block
+from .common import (
     append,
     combined_check,
     doveadm,
@@ -24,18 +27,15 @@ from mailquota.core.doctor.dovecot.common import (
     setting,
     unasked,
 )
-from mailquota.core.doctor.dovecot.differences import (
+from .differences import (
     Difference,
     changing_all,
     differences,
     field_name,
     without_known_limit,
 )
-from mailquota.core.doctor.dovecot.facts import LOCAL_USERS, USERNAME_CHARACTERS, DovecotFacts
-from mailquota.core.doctor.dovecot.query import iterate_query, mended_query, query_lines
-from mailquota.core.doctor.log.fixes import wrong_size
-from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, warn
-from mailquota.core.servers.dovecot.conf import plugin_values
+from .facts import LOCAL_USERS, USERNAME_CHARACTERS, DovecotFacts
+from .query import iterate_query, mended_query, query_lines
 
 _BACKENDS = {"count", "maildir"}
 _OTHERS = {"dict", "dirsize", "fs", "imapc"}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 
-from mailquota.core.base.errors import UsageError
-from mailquota.core.base.text import shown, visible
-from mailquota.core.base.units import format_size, parse_grace, parse_size
-from mailquota.core.doctor.dovecot.common import (
+from ...base.errors import UsageError
+from ...base.text import shown, visible
+from ...base.units import format_size, parse_grace, parse_size
+from ...settings.config import Config
+from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
+from .common import (
     append,
     combined_check,
     dovecot_check,
@@ -17,9 +19,7 @@ from mailquota.core.doctor.dovecot.common import (
     unasked,
     version,
 )
-from mailquota.core.doctor.dovecot.facts import DovecotFacts, FileFacts
-from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together, warn
-from mailquota.core.settings.config import Config
+from .facts import DovecotFacts, FileFacts
 
 _MOVE_FAULT = ((2, 4, 1), (2, 4, 4))
 _OWNER_READS_AND_WRITES = 0o600

@@ -13,11 +13,9 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from mailquota.core.base import programs
-from mailquota.core.base.programs import FileText, ProgramResult, Read, Run
-from mailquota.core.doctor.dovecot.facts import LOCAL_USERS, DovecotFacts, ScriptFacts, UserQueries
-from mailquota.core.doctor.dovecot.probe_accounts import AccountsProbe, LookUpNames, Stat, also_called, mail_names
-from mailquota.core.servers.dovecot.conf import (
+from ...base import programs
+from ...base.programs import FileText, ProgramResult, Read, Run
+from ...servers.dovecot.conf import (
     Block,
     config_file,
     dovecot_release,
@@ -28,9 +26,11 @@ from mailquota.core.servers.dovecot.conf import (
     quota_grace,
     trash_names,
 )
-from mailquota.core.servers.dovecot.quota import quota_facts
-from mailquota.core.servers.dovecot.sql import parse_sql_conf
-from mailquota.core.settings.config import Config
+from ...servers.dovecot.quota import quota_facts
+from ...servers.dovecot.sql import parse_sql_conf
+from ...settings.config import Config
+from .facts import LOCAL_USERS, DovecotFacts, ScriptFacts, UserQueries
+from .probe_accounts import AccountsProbe, LookUpNames, Stat, also_called, mail_names
 
 _LDA = "dovecot-lda"
 _MAILQUOTA = re.compile(r"(?:^|[\s/\"'])mailquota(?:[\s\"']|$)")  # the command, not a file named after it

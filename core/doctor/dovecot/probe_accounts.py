@@ -13,10 +13,10 @@ import pwd
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mailquota.core.base.programs import DENIED, ProgramResult, Run
-from mailquota.core.doctor.dovecot.facts import USERNAME_CHARACTERS, AccountFacts, FileFacts
-from mailquota.core.servers.dovecot.conf import Block
-from mailquota.core.servers.dovecot.doveadm_errors import errors, outcome
+from ...base.programs import DENIED, ProgramResult, Run
+from ...servers.dovecot.conf import Block
+from ...servers.dovecot.doveadm_errors import errors, outcome
+from .facts import USERNAME_CHARACTERS, AccountFacts, FileFacts
 
 SAMPLE = 12  # accounts
 _NO_USER = 67  # exit code of doveadm

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
-from mailquota.core.doctor.dovecot.common import append, is_modern
-from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.servers.dovecot.sql import schema_of
+from ...servers.dovecot.sql import schema_of
+from .common import append, is_modern
+from .facts import DovecotFacts
 
 _FACTORS = r"(?:\s*\*\s*(?:1024|1048576))*"
 _UNIT = r"(?:,\s*'[bkmgt]\w{0,2}'\s*)?"

@@ -9,8 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from mailquota.core.base.text import shown, visible
-from mailquota.core.doctor.dovecot.common import (
+from ...base.text import shown, visible
+from ...settings.actions import permits
+from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
+from ..postfix.lists import asked_anywhere
+from .common import (
     append,
     combined_check,
     is_asked,
@@ -20,11 +23,8 @@ from mailquota.core.doctor.dovecot.common import (
     value,
     version,
 )
-from mailquota.core.doctor.dovecot.differences import size_of
-from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together, warn
-from mailquota.core.doctor.postfix.lists import asked_anywhere
-from mailquota.core.settings.actions import permits
+from .differences import size_of
+from .facts import DovecotFacts
 
 _NO_SERVICE = ok("no quota-status service is configured")
 _NOT_ASKED = "Postfix does not ask quota-status about recipients"

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 
 import msgspec
 
-from mailquota.core.base.text import shown, visible
-from mailquota.core.doctor.dovecot.common import append, combined_check, comparable, dovecot_check, is_modern, unasked
-from mailquota.core.doctor.dovecot.facts import DovecotFacts, ScriptFacts
-from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together, warn
-from mailquota.core.servers.dovecot.conf import Block, plugin_values
-from mailquota.core.servers.dovecot.quota import unenforced
-from mailquota.core.settings.config import DEFAULT_PATH
+from ...base.text import shown, visible
+from ...servers.dovecot.conf import Block, plugin_values
+from ...servers.dovecot.quota import unenforced
+from ...settings.config import DEFAULT_PATH
+from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
+from .common import append, combined_check, comparable, dovecot_check, is_modern, unasked
+from .facts import DovecotFacts, ScriptFacts
 
 _NONE = ok("Dovecot itself has no warnings; mailquota sends them")
 _SINGLE = re.compile(r"%(?=\s)")  # a percent sign after which Dovecot expects the letter of a variable

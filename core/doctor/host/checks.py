@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from mailquota.core.base.text import shown, visible
-from mailquota.core.base.units import format_count, format_size
-from mailquota.core.doctor.dovecot.common import comparable
-from mailquota.core.doctor.host.facts import DiskFacts, MaildirFacts
-from mailquota.core.doctor.host.mailquota_checks import OWN_CHECKS
-from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together, warn
-from mailquota.core.doctor.paths import PathFacts
+from ...base.text import shown, visible
+from ...base.units import format_count, format_size
+from ..dovecot.common import comparable
+from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
+from ..paths import PathFacts
+from .facts import DiskFacts, MaildirFacts
+from .mailquota_checks import OWN_CHECKS
 
 _NEARLY_FULL, _FULL = 90.0, 97.0  # percent of a file system
 _MATTERS = 80.0  # percent of a file system from which on limits beyond its size are a warning

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from mailquota.core.doctor.paths import PathFacts, UserFacts
+from ..paths import PathFacts, UserFacts
 
 
 class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
-from mailquota.core.base.programs import DENIED
-from mailquota.core.base.text import shown, visible
-from mailquota.core.base.units import format_size
-from mailquota.core.doctor import start_commands
-from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together, warn
-from mailquota.core.doctor.paths import READ, WRITE, PathFacts
-from mailquota.core.settings.declared import Control
+from ...base.programs import DENIED
+from ...base.text import shown, visible
+from ...base.units import format_size
+from ...settings.declared import Control
+from .. import start_commands
+from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
+from ..paths import READ, WRITE, PathFacts
 
 _INT_MAX = 2**31 - 1
 _STICKY = 0o1000

@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from mailquota.core.base import programs
-from mailquota.core.doctor import paths
-from mailquota.core.doctor.host.facts import (
+from ...base import programs
+from ...settings.config import Config
+from .. import paths
+from .facts import (
     DatabaseFacts,
     DiskFacts,
     EngineFacts,
@@ -23,7 +24,6 @@ from mailquota.core.doctor.host.facts import (
     MaildirFacts,
     StateFacts,
 )
-from mailquota.core.settings.config import Config
 
 SAMPLE = 50  # mailboxes that are examined
 _SYSTEMD = "/run/systemd/system"  # sd_booted(3)

@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from mailquota.core.accounts.from_settings import make_store
-from mailquota.core.accounts.store import AccountStore, LimitColumn
-from mailquota.core.base.errors import DatabaseError, MailquotaError
-from mailquota.core.control.client import Client, EngineGoneError
-from mailquota.core.control.messages import GetStatus
-from mailquota.core.control.results import Status
-from mailquota.core.doctor.host.facts import DatabaseFacts, EngineFacts, StateFacts
-from mailquota.core.history.from_settings import state_target
-from mailquota.core.history.inspection import inspect
-from mailquota.core.settings.config import Config
+from ...accounts.from_settings import make_store
+from ...accounts.store import AccountStore, LimitColumn
+from ...base.errors import DatabaseError, MailquotaError
+from ...control.client import Client, EngineGoneError
+from ...control.messages import GetStatus
+from ...control.results import Status
+from ...history.from_settings import state_target
+from ...history.inspection import inspect
+from ...settings.config import Config
+from .facts import DatabaseFacts, EngineFacts, StateFacts
 
 _CLIENT = "doctor"
 _ENGINE_SECONDS = 3.0

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mailquota.core.base.endpoints import host_port
-from mailquota.core.base.times import format_age, local_time
-from mailquota.core.doctor import start_commands
-from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.doctor.log import fixes
-from mailquota.core.doctor.log.facts import EventGroup, LogFacts, Tally
-from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together, warn
-from mailquota.core.servers.mail_log.lines import Kind
+from ...base.endpoints import host_port
+from ...base.times import format_age, local_time
+from ...servers.mail_log.lines import Kind
+from .. import start_commands
+from ..dovecot.facts import DovecotFacts
+from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
+from . import fixes
+from .facts import EventGroup, LogFacts, Tally
 
 _NAMED = 5
 _HOUR = 3600.0

@@ -15,8 +15,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from mailquota.core.servers.mail_log.lines import Kind, LogEvent
-from mailquota.core.servers.mail_log.source import LogRead
+from ...servers.mail_log.lines import Kind, LogEvent
+from ...servers.mail_log.source import LogRead
 
 GROUPS = 20
 

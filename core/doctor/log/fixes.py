@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 
-from mailquota.core.base.text import visible
-from mailquota.core.doctor.dovecot.common import append, doveadm, is_modern, reload
-from mailquota.core.doctor.dovecot.facts import DovecotFacts
-from mailquota.core.doctor.log.facts import EventGroup
+from ...base.text import visible
+from ..dovecot.common import append, doveadm, is_modern, reload
+from ..dovecot.facts import DovecotFacts
+from .facts import EventGroup
 
 _MIB = 1 << 20
 _LEAST = 512  # MiB

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from mailquota.core.base import programs
-from mailquota.core.doctor.log.facts import LastChanges, LogFacts, add_up, last_change
-from mailquota.core.servers.dovecot.conf import Block
-from mailquota.core.servers.mail_log.source import ask_dovecot, ask_postfix, last_day, log_files, read_log
-from mailquota.core.settings.config import Config
+from ...base import programs
+from ...servers.dovecot.conf import Block
+from ...servers.mail_log.source import ask_dovecot, ask_postfix, last_day, log_files, read_log
+from ...settings.config import Config
+from .facts import LastChanges, LogFacts, add_up, last_change
 
 
 def log_facts(config: Config, run: programs.Run = programs.run, now: float | None = None) -> LogFacts:

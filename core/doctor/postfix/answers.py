@@ -9,10 +9,10 @@ import json
 import re
 import shlex
 
-from mailquota.core.base.text import shown, visible
-from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, together, warn
-from mailquota.core.doctor.postfix.lists import RELOAD, needs_postfix
-from mailquota.core.settings.declared import Policy
+from ...base.text import shown, visible
+from ...settings.declared import Policy
+from ..model import Check, Facts, Outcome, fail, ok, together, warn
+from .lists import RELOAD, needs_postfix
 
 _CODE = re.compile(r"([45])[0-9]{2} +(?:([245])\.([0-9]{1,3}\.[0-9]{1,3})(?: |$))?")
 # Reply codes about a recipient (RFC 5321, 4.2.3); some senders do not know any other.

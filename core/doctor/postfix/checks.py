@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from mailquota.core.base.text import visible
-from mailquota.core.doctor import start_commands
-from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, warn
-from mailquota.core.doctor.postfix.answers import ANSWER_CHECKS
-from mailquota.core.doctor.postfix.lists import needs_postfix
-from mailquota.core.doctor.postfix.placement import LIST_CHECKS
-from mailquota.core.doctor.postfix.relay import RELAY_CHECKS
-from mailquota.core.doctor.postfix.socket import SOCKET_CHECKS
+from ...base.text import visible
+from .. import start_commands
+from ..model import Check, Facts, Outcome, fail, ok, skip, warn
+from .answers import ANSWER_CHECKS
+from .lists import needs_postfix
+from .placement import LIST_CHECKS
+from .relay import RELAY_CHECKS
+from .socket import SOCKET_CHECKS
 
 _OLDEST = (3, 0)
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from mailquota.core.doctor.paths import PathFacts, UserFacts
+from ..paths import PathFacts, UserFacts
 
 RECIPIENT = "smtpd_recipient_restrictions"
 RELAY = "smtpd_relay_restrictions"

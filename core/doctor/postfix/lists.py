@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from mailquota.core.base.text import visible
-from mailquota.core.doctor.model import Facts, Outcome, skip
-from mailquota.core.doctor.postfix.facts import OTHER_LISTS, RECIPIENT, RELAY, PostfixFacts, Smtpd
-from mailquota.core.servers.postfix.restrictions import Entry, PolicyCheck, entries, policy_check, postfix_service
+from ...base.text import visible
+from ...servers.postfix.restrictions import Entry, PolicyCheck, entries, policy_check, postfix_service
+from ..model import Facts, Outcome, skip
+from .facts import OTHER_LISTS, RECIPIENT, RELAY, PostfixFacts, Smtpd
 
 RELOAD = "postfix reload"
 QUOTA_STATUS_PORTS = frozenset({"12340"})  # of quota-status in Dovecot's documentation and in guides

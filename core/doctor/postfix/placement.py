@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from difflib import SequenceMatcher
 
-from mailquota.core.base.text import shown, visible
-from mailquota.core.doctor import start_commands
-from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together, warn
-from mailquota.core.doctor.postfix.facts import OTHER_LISTS, RECIPIENT, RELAY
-from mailquota.core.doctor.postfix.lists import (
+from ...base.text import shown, visible
+from ...servers.postfix.restrictions import Entry, entries, place, policy_check, unreachable_behind, without
+from .. import start_commands
+from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
+from .facts import OTHER_LISTS, RECIPIENT, RELAY
+from .lists import (
     RELOAD,
     RestrictionList,
     checks_in,
@@ -25,8 +26,7 @@ from mailquota.core.doctor.postfix.lists import (
     ours,
     quota_status,
 )
-from mailquota.core.doctor.postfix.socket import SOCKET_CHECKS
-from mailquota.core.servers.postfix.restrictions import Entry, entries, place, policy_check, unreachable_behind, without
+from .socket import SOCKET_CHECKS
 
 _BEFORE_US = ("permit_", "reject_", "defer_", "check_")
 _AFTER_DATA = "smtpd_end_of_data_restrictions"

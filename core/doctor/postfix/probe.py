@@ -11,10 +11,14 @@ import socket
 from collections.abc import Iterator
 from time import monotonic
 
-from mailquota.core.base import programs
-from mailquota.core.base.endpoints import SUN_PATH_MAX, ListenAddress
-from mailquota.core.doctor import paths
-from mailquota.core.doctor.postfix.facts import (
+from ...base import programs
+from ...base.endpoints import SUN_PATH_MAX, ListenAddress
+from ...servers.postfix.maps import parse_map_file
+from ...servers.postfix.restrictions import entries, policy_check
+from ...settings.actions import PROBE
+from ...settings.config import Config
+from .. import paths
+from .facts import (
     PARAMETERS,
     RECIPIENT,
     Answer,
@@ -23,10 +27,6 @@ from mailquota.core.doctor.postfix.facts import (
     Smtpd,
     SocketFacts,
 )
-from mailquota.core.servers.postfix.maps import parse_map_file
-from mailquota.core.servers.postfix.restrictions import entries, policy_check
-from mailquota.core.settings.actions import PROBE
-from mailquota.core.settings.config import Config
 
 PATIENCE = 2.0  # seconds for a probe in all
 _ANSWER = b"action="

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipaddress
 import shlex
 
-from mailquota.core.base.text import visible
-from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together
-from mailquota.core.doctor.postfix.facts import RECIPIENT, RELAY, PostfixFacts, Smtpd
-from mailquota.core.doctor.postfix.lists import RELOAD, RestrictionList, incoming, is_submission, list_of, needs_postfix
-from mailquota.core.servers.postfix.restrictions import RELAY_CONTROL, Entry, policy_check
+from ...base.text import visible
+from ...servers.postfix.restrictions import RELAY_CONTROL, Entry, policy_check
+from ..model import Check, Facts, Outcome, fail, ok, skip, together
+from .facts import RECIPIENT, RELAY, PostfixFacts, Smtpd
+from .lists import RELOAD, RestrictionList, incoming, is_submission, list_of, needs_postfix
 
 _SAFE = "permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination"
 _LOGGED_IN = "permit_sasl_authenticated"

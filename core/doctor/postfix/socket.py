@@ -6,14 +6,14 @@ import os
 import re
 import shlex
 
-from mailquota.core.base.endpoints import SUN_PATH_MAX, parse_listen
-from mailquota.core.base.text import shown, visible
-from mailquota.core.doctor import start_commands
-from mailquota.core.doctor.model import Check, Facts, Outcome, fail, ok, skip, together, warn
-from mailquota.core.doctor.paths import ENTER, WRITE, PathFacts, UserFacts, allows
-from mailquota.core.doctor.postfix.facts import RECIPIENT, SocketFacts
-from mailquota.core.doctor.postfix.lists import judged_list, list_of, needs_our_check, needs_postfix, our_service, ours
-from mailquota.core.servers.postfix.restrictions import PolicyCheck, place, without
+from ...base.endpoints import SUN_PATH_MAX, parse_listen
+from ...base.text import shown, visible
+from ...servers.postfix.restrictions import PolicyCheck, place, without
+from .. import start_commands
+from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
+from ..paths import ENTER, WRITE, PathFacts, UserFacts, allows
+from .facts import RECIPIENT, SocketFacts
+from .lists import judged_list, list_of, needs_our_check, needs_postfix, our_service, ours
 
 _LONG = 30.0  # seconds; Postfix tries twice with a pause of a second, so a client waits for 61 s
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}

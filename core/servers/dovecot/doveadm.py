@@ -19,9 +19,9 @@ from typing import IO, Protocol
 
 import msgspec
 
-from mailquota.core.base.errors import MailquotaError, NoSuchAccountError, UnreachableError
-from mailquota.core.servers.dovecot.doveadm_errors import errors, outcome
-from mailquota.core.servers.dovecot.quota_rows import MailboxSize, Quota, mailbox_sizes, quotas, table_rows
+from ...base.errors import MailquotaError, NoSuchAccountError, UnreachableError
+from .doveadm_errors import errors, outcome
+from .quota_rows import MailboxSize, Quota, mailbox_sizes, quotas, table_rows
 
 ONE_USER_TIMEOUT = 10.0  # seconds; Dovecot itself waits 60 s for a database that does not answer
 ALL_USERS_TIMEOUT = 1800.0

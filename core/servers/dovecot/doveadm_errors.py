@@ -12,8 +12,8 @@ import re
 
 import msgspec
 
-from mailquota.core.base.programs import last_line
-from mailquota.core.base.text import visible
+from ...base.programs import last_line
+from ...base.text import visible
 
 _ERROR = re.compile(r"(?:[\w-]+(?:\((\S*)\))?(?:<\S*>)*: )?(?:Error|Fatal|Panic): (?:cmd [a-z][a-z -]*: )?(.*)")
 _NOT_ITS_WORK = re.compile(r"net_connect_unix\(\S*stats-writer\) failed: .*|Raw backtrace: .*")

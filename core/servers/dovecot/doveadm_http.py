@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from mailquota.core.base.errors import MailquotaError, NoSuchAccountError, UnreachableError
-from mailquota.core.base.text import shown
-from mailquota.core.servers.dovecot.doveadm import (
+from ...base.errors import MailquotaError, NoSuchAccountError, UnreachableError
+from ...base.text import shown
+from .doveadm import (
     ALL_USERS_TIMEOUT,
     NO_MAILBOX,
     NO_USER,
@@ -29,7 +29,7 @@ from mailquota.core.servers.dovecot.doveadm import (
     TrashMessage,
     quota_of_one,
 )
-from mailquota.core.servers.dovecot.quota_rows import MailboxSize, Quota, Row, mailbox_sizes, quotas
+from .quota_rows import MailboxSize, Quota, Row, mailbox_sizes, quotas
 
 _TAG = "mailquota"
 _LONGEST = 256 * 1024 * 1024  # bytes of an answer; 1,000 users take 0.2 MB

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from mailquota.core.servers.dovecot.mutf7 import decode
+from .mutf7 import decode
 
 SPECIAL_USE = "\\Trash"
 

@@ -11,9 +11,9 @@ import re
 
 import msgspec
 
-from mailquota.core.base.programs import Read
-from mailquota.core.servers.dovecot.conf import Block, path_template
-from mailquota.core.servers.dovecot.sql import parse_sql_conf
+from ...base.programs import Read
+from .conf import Block, path_template
+from .sql import parse_sql_conf
 
 _NOT_SELECTED = ""  # for a field that a query does not select
 _MAIL_FIELD = {False: "mail", True: "mail_path"}  # 2.3, 2.4

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from mailquota.core.servers.dovecot.conf import Block, dovecot_version, parse_doveconf, plugin_values
-from mailquota.core.servers.dovecot.folder_names import FolderRule
+from .conf import Block, dovecot_version, parse_doveconf, plugin_values
+from .folder_names import FolderRule
 
 _MAILDIR = {"", "auto", "maildir"}  # formats that may be Maildir; where none is set Dovecot detects it
 _DICT_OPTIONS = {"noenforcing", "ignoreunlimited", "hidden", "no-unset"}

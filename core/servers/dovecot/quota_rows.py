@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from mailquota.core.base.errors import MailquotaError
+from ...base.errors import MailquotaError
 
 KIB = 1024
 _ERROR = "error"

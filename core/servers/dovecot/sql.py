@@ -18,8 +18,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from mailquota.core.base.endpoints import mysql_url
-from mailquota.core.servers.dovecot.conf import Block, parse_doveconf
+from ...base.endpoints import mysql_url
+from .conf import Block, parse_doveconf
 
 _ISPMAIL = re.compile(r"\bfrom\s+`?virtual_users\b", re.IGNORECASE)
 _POSTFIXADMIN = re.compile(r"\bfrom\s+`?mailbox\b", re.IGNORECASE)

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from mailquota.core.servers.mail_log.lines import LONGEST, NEEDLES
+from .lines import LONGEST, NEEDLES
 
 BLOCK = 1 << 20
 DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile)  # what a packed file raises that is cut off or not packed by gzip

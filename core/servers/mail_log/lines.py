@@ -21,7 +21,7 @@ from typing import Literal
 
 import msgspec
 
-from mailquota.core.base.text import visible
+from ...base.text import visible
 
 LONGEST = 8192  # bytes of a line; no syslog daemon writes longer ones
 # Each line that is an event has one of these, and few others have: they are searched for before a line is parsed.

@@ -20,11 +20,11 @@ from typing import BinaryIO
 
 import msgspec
 
-from mailquota.core.base import programs
-from mailquota.core.servers.dovecot.conf import Block, config_file, dovecot_tool, parse_doveconf
-from mailquota.core.servers.mail_log.blocks import DAMAGED, is_packed, last_first, parts, telling_lines, unpacked
-from mailquota.core.servers.mail_log.lines import LONGEST, NEEDLES, LogEvent, line_time, parse_entry, parse_line
-from mailquota.core.servers.postfix.maps import parse_map_file
+from ...base import programs
+from ..dovecot.conf import Block, config_file, dovecot_tool, parse_doveconf
+from ..postfix.maps import parse_map_file
+from .blocks import DAMAGED, is_packed, last_first, parts, telling_lines, unpacked
+from .lines import LONGEST, NEEDLES, LogEvent, line_time, parse_entry, parse_line
 
 MAIL_LOGS = ("/var/log/mail.log", "/var/log/maillog")  # Debian's and Red Hat's syslog
 DAY = 86400.0

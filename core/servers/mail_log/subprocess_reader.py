@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from mailquota.core.base import programs
-from mailquota.core.servers.mail_log.source import LogFiles, LogRead, last_day, read_log
+from ...base import programs
+from .source import LogFiles, LogRead, last_day, read_log
 
 _MOST = 1000  # events; some 300 bytes each and 4 KB at most, well below programs.MOST_PRINTED
 _ROOT = str(Path(__file__).parents[4])

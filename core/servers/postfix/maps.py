@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
-from mailquota.core.base.endpoints import mysql_url
+from ...base.endpoints import mysql_url
 
 _MAP = re.compile(r"\b(mysql|sqlite):(/[^\s,{}]+|[A-Za-z]\w*)", re.ASCII)
 _REFERENCE = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\}|\((\w+)\))", re.ASCII)
