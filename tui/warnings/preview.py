@@ -21,7 +21,7 @@ from ..widgets.background import background
 from ..widgets.painted import Painted
 from ..widgets.text_list import TextList
 from . import rows as warning_rows
-from .send_test import SendTest
+from .trial import SendTest
 
 
 class Preview(Dialog[None]):

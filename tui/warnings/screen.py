@@ -21,7 +21,7 @@ from ..frame.polled_screen import PolledScreen
 from ..widgets.row_table import RowTable
 from . import rows as warning_rows
 from .preview import Preview
-from .send_test import SendTest
+from .trial import SendTest
 from .warn import AGAIN, Warn
 
 CHANGING = frozenset({"warn", "send_test"})

@@ -103,7 +103,7 @@ def test_marks_as_orders_have_them(mark: str, order: str) -> None:
             WarnResult("a@x", "95", "queued", remark="quiet hours until 07:00"),
             "will be warned: quiet hours until 07:00",
         ),
-        (WarnResult("a@x", "95", "merged", remark="told 3 min ago"), "not warned again: told 3 min ago"),
+        (WarnResult("a@x", "95", "merged", remark="warned 3 min ago"), "not warned again: warned 3 min ago"),
         (WarnResult("a@x", "95", "failed", error="no such mailbox"), "not warned: no such mailbox"),
         (WarnResult("a@x", "95", "later"), "later"),
     ],
@@ -342,13 +342,13 @@ def test_what_became_of_it_is_said() -> None:
 
     def prepare(engine: FakeEngine) -> None:
         engine.warned = {
-            "a@example.org": WarnResult("a@example.org", "80", "merged", remark="told 3 min ago"),
+            "a@example.org": WarnResult("a@example.org", "80", "merged", remark="warned 3 min ago"),
             "b@example.org": WarnResult("b@example.org", "80", "failed", error="no such mailbox"),
         }
 
     async def scene(stage: Stage) -> None:
         await stage.press("w", "enter")
-        await stage.sees("a@example.org: not warned again: told 3 min ago")
+        await stage.sees("a@example.org: not warned again: warned 3 min ago")
         await stage.press("j", "w")
         await stage.sees("Warn ─")
         await stage.press("enter")
@@ -367,7 +367,7 @@ def test_of_many_each_is_told_apart() -> None:
 
     def prepare(engine: FakeEngine) -> None:
         engine.warned = {
-            "b@example.org": WarnResult("b@example.org", "80", "merged", remark="told 3 min ago"),
+            "b@example.org": WarnResult("b@example.org", "80", "merged", remark="warned 3 min ago"),
             "c@example.net": WarnResult("c@example.net", "80", "failed", error="no such mailbox"),
         }
 
