@@ -43,6 +43,12 @@ def test_it_has_every_data_file(wheel: Path) -> None:
     assert wanted <= names
 
 
+def test_it_has_one_package(wheel: Path) -> None:
+    """And what wheels have beside it: it can share an environment with any other."""
+    tops = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+    assert {top for top in tops if not top.endswith((".data", ".dist-info"))} == {"mailquota"}
+
+
 @pytest.fixture(scope="module")
 def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel installed into a folder of its own; what it depends on is that of these tests."""
@@ -89,7 +95,9 @@ def test_it_is_the_installed_package_that_runs(site: Path, installed: Callable[.
     )
     numbers = installed(sys.executable, "-P", "-c", program).split()
     assert [int(number) > 0 for number in numbers] == [True, True]
-    assert installed(f"{site}/bin/mailquota", "--version").startswith("mailquota ")
+    version = installed(f"{site}/bin/mailquota", "--version")
+    assert version.startswith("mailquota ")
+    assert installed(sys.executable, "-P", "-m", "mailquota", "--version") == version
 
 
 def test_installed_its_demo_prints_a_table(site: Path, installed: Callable[..., str]) -> None:
