@@ -100,7 +100,8 @@ def poor(world: SmallWorld, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
             until(lambda: is_answering(world), "it answers")
             yield running
         finally:
-            running.terminate()
+            if running.poll() is None:
+                running.terminate()
             assert running.wait(10) == 0
 
 
@@ -121,13 +122,14 @@ def test_no_descriptor_free(small_world: SmallWorld, tmp_path: Path) -> None:
 
 def test_a_hand_over_with_no_descriptor_to_spare(small_world: SmallWorld, tmp_path: Path) -> None:
     """As many connections as there may be: all go along, the last one too."""
-    with poor(small_world, tmp_path), contextlib.ExitStack() as stack:
+    with poor(small_world, tmp_path) as engine, contextlib.ExitStack() as stack:
         clients = [stack.enter_context(PolicyClient(small_world.policy_socket)) for _ in range(FEW // 2)]
         assert [client.ask(FULL) for client in clients] == [OVERQUOTA] * len(clients)
         with Console(small_world.control_socket) as console:
             pid = console.ask(HandOver, int)
         try:
             assert [client.ask(FULL) for client in clients] == [OVERQUOTA] * len(clients)
+            assert engine.wait(10) == 0
         finally:
             os.kill(pid, signal.SIGTERM)
             assert ended(pid)

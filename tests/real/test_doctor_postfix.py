@@ -198,7 +198,7 @@ BREAKAGES = [
         "users can't send",
         main_cf(smtpd_sasl_auth_enable="yes"),
         "submission-relay",
-        "refuses foreign recipients before permit_sasl_authenticated",
+        "refuses recipients on other servers before permit_sasl_authenticated",
     ),
     ("another delimiter", main_cf(recipient_delimiter="-"), "recipient-delimiter", "'-'"),
     ("unknown users are refused", settings('nouser = "REJECT no such user"'), "answer-no-such-user", "REJECT"),

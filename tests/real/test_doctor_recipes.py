@@ -26,4 +26,6 @@ def test_dovecot_as_the_guides_set_it_up_is_left_alone(debian: DebianServer) -> 
     bad = {one["check"]: one for one in findings if one["check"] in dovecots and one["state"] != "ok"}
     assert set(bad) == TRUE_FAULTS.get(debian.recipe, set()) | {"quota-warning-twice"}, bad
     (limits,) = [one["found"] for one in findings if one["check"] == "quota-limits"]
-    assert re.fullmatch("[0-9]+ of [0-9]+ accounts were asked about: Dovecot enforces what the database says", limits)
+    assert re.fullmatch(
+        "[0-9]+ of [0-9]+ accounts were asked about: Dovecot enforces the limits of the database", limits
+    )

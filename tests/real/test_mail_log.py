@@ -196,7 +196,7 @@ def test_a_maildirsize_that_dovecot_may_not_read(log: Log) -> None:
     ("settings", "reason", "fix"),
     [
         (WARNING, "No such file or directory", "# see quota-warning-service"),
-        (WARNING + SCRIPT.format("/nowhere/warn.sh"), "execvp(/nowhere/warn.sh) failed: No such file", "# make"),
+        (WARNING + SCRIPT.format("/nowhere/warn.sh"), "execvp(/nowhere/warn.sh) failed: No such file", "# create"),
         (WARNING + SCRIPT.format("/bin/false"), "returned error 1", "# the script failed"),
     ],
 )
