@@ -2,9 +2,9 @@
 
 Theory of operation. Each second the accounts whose usage or limit changed are judged (core/alerts/rules.py), in a
 thread and in slices, so that 100,000 of them at once (a start, an import) delay no policy answer. Once a minute the
-accounts with a last warning are judged again, for reminders. What is decided is written into the state database first, and
-only then kept in memory. While the database can't be used no warning is queued, as without the last warnings all owners
-would be warned again and again; accounts that could not be judged are judged at the next try.
+accounts with a last warning are judged again, for reminders. What is decided is written into the state database first,
+and only then kept in memory. While the database can't be used no warning is queued, as without the last warnings all
+owners would be warned again and again; accounts that could not be judged are judged at the next try.
 
 The last warning of an account that is gone is kept for a day: a database that is empty for a moment must not make the
 engine warn all owners anew. When the account is there again, perhaps as another person's, the last warning is
