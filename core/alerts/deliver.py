@@ -3,7 +3,8 @@
 ``auto`` is a list of methods. The next one is tried only if the one before certainly stored nothing: its program is
 not installed, knows no such user, or refused the mail. After any other failure the mailbox is searched for the mail. A
 program that hung may have given the mail to another process, which stores it later: then no other method is tried, the
-delivery fails for now, and the next attempt searches first. So no mailbox owner gets a mail twice.
+delivery fails for now, and the next attempt searches first. So no mailbox owner gets a mail twice, unless the mailbox
+can't be searched (a delivery by sendmail, an error).
 """
 
 from __future__ import annotations

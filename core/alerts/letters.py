@@ -67,16 +67,22 @@ class WarningMails:
     # ---- what a Sender does
 
     async def deliver(self, number: int, at: float, warning: DueWarning) -> str:
+        """Make the mail by the usage of now, and deliver it to the owner; the method.
+
+        Raises NoLongerDueError if the account is gone, and DeliveryError.
+        """
         facts = await self._facts(warning.address, warning.threshold)
         message_id = _message_id(number, at, self._config().sender_for(warning.address))
         letter = make_letter(self._config(), warning.address, message_id)
         return await in_thread(lambda: self._deliver(warning.address, compose(facts, letter)))
 
     async def was_delivered(self, number: int, at: float, warning: DueWarning) -> bool:
+        """Whether the mailbox has the mail with this number already; False also where it can't be searched."""
         wanted = _message_id(number, at, self._config().sender_for(warning.address))
         return await in_thread(lambda: bool(self._deliverer().was_delivered(warning.address, wanted)))
 
     async def send_to_administrator(self, to: str, warnings: list[DueWarning]) -> None:
+        """Send a copy of one warning, or one mail with a list of several. Raises NoLongerDueError, DeliveryError."""
         letter = make_letter(self._config(), to)
         if len(warnings) == 1:
             facts = await self._facts(warnings[0].address, warnings[0].threshold)

@@ -1,10 +1,15 @@
 """Takes warnings from the queue and has them delivered, at the pace that the settings allow.
 
-Theory of operation. Mails wait in the state database (core/history/warnings.py). An engine or command claims a mail,
-sends it, and writes down what became of it. A mail that failed is tried again after longer and longer pauses, then it
-is given up; both are shown. A mail may be in the mailbox although it failed, or although the engine that sent it was
-killed: before the next attempt it is searched for there, by its Message-ID, which is the same for each attempt. So a
-mailbox owner gets no warning twice. Administrators (``copy_to``) get their mails from core/alerts/administrators.py.
+Theory of operation. Mails wait in the state database (core/history/warnings.py), in the quiet hours too, and where
+max_per_minute mails were sent already. An engine or command marks a mail as its own for a while, sends it, and writes
+down what became of it. A mail that failed is tried again after longer and longer pauses, then it is given up; both are
+shown by ``mailquota status`` and on the screen Warnings.
+
+A mail may be in the mailbox although it failed, or although the engine that sent it was killed: before the next attempt
+it is searched for there, by its Message-ID, which is the same for each attempt. So a mailbox owner gets no warning
+twice. Where the mailbox can't be searched (a delivery by sendmail, an error), the mail may come twice.
+
+Administrators (``copy_to``) get their mails from core/alerts/administrators.py.
 """
 
 from __future__ import annotations
@@ -85,7 +90,7 @@ class Outbox:
         self._wake.set()
 
     async def run(self) -> None:
-        """Send what is due each second, and after ``wake``, until cancelled."""
+        """Send what is due each second, and after ``wake``, until cancelled. Obeys quiet hours and max_per_minute."""
         while True:
             pause = ROUND_SECONDS
             try:

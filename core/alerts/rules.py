@@ -65,7 +65,7 @@ class Policy(NamedTuple):
     below: bool
 
 
-class Verdict(NamedTuple):
+class Due(NamedTuple):
     """``due`` is the name of a threshold, BELOW, or "" for no mail; ``last`` the last warning from now on, if any."""
 
     due: str
@@ -85,12 +85,12 @@ class MailboxState(NamedTuple):
         return self.used >= self.limit
 
 
-def judge(last: LastWarning | None, used: int | None, limit: int | None, policy: Policy, now: float) -> Verdict:
+def judge(last: LastWarning | None, used: int | None, limit: int | None, policy: Policy, now: float) -> Due:
     """Which mail is due, if any, and which last warning holds from now on. A usage of None changes nothing."""
     if not limit:
-        return Verdict("", None)  # unlimited: no threshold to reach
+        return Due("", None)  # unlimited: no threshold to reach
     if used is None:
-        return Verdict("", last)
+        return Due("", last)
     state = MailboxState(used, limit, reached(used, limit, policy.thresholds))
     if last is None:
         return _warn(state, now)
@@ -108,14 +108,14 @@ def reached(used: int, limit: int, thresholds: Iterable[Threshold]) -> tuple[str
     return (max(found)[1], max(found)[0]) if found else None
 
 
-def _warn(state: MailboxState, now: float) -> Verdict:
+def _warn(state: MailboxState, now: float) -> Due:
     if state.reached is None:
-        return Verdict("", None)
+        return Due("", None)
     name, percent = state.reached
-    return Verdict(name, LastWarning(percent=percent, at=now, was_full=state.full))
+    return Due(name, LastWarning(percent=percent, at=now, was_full=state.full))
 
 
-def _still_holding(last: LastWarning, state: MailboxState, policy: Policy) -> Verdict:
+def _still_holding(last: LastWarning, state: MailboxState, policy: Policy) -> Due:
     """What is left of the last warning: it sinks to the highest threshold that still holds.
 
     "Room again" is due once none holds any more; after the mailbox was full already below the highest threshold, as
@@ -127,11 +127,11 @@ def _still_holding(last: LastWarning, state: MailboxState, policy: Policy) -> Ve
     still = [one for one in [*all_percents, last.percent] if one <= last.percent and holds(percent, one)]
     due = BELOW if policy.below and last.room_again_due and policy.thresholds else ""
     if not still:
-        return Verdict(due, None)
+        return Due(due, None)
     last = msgspec.structs.replace(last, percent=max(still), was_full=was_full)
     if was_full and not holds(percent, max(all_percents, default=100.0)):
-        return Verdict(due, msgspec.structs.replace(last, was_full=False, room_again_due=False))
-    return Verdict("", last)
+        return Due(due, msgspec.structs.replace(last, was_full=False, room_again_due=False))
+    return Due("", last)
 
 
 def holds(percent: float, threshold: float) -> bool:

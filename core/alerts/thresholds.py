@@ -2,9 +2,9 @@
 
 Theory of operation. Each second the accounts whose usage or limit changed are judged (core/alerts/rules.py), in a
 thread and in slices, so that 100,000 of them at once (a start, an import) delay no policy answer. Once a minute the
-accounts with a last warning are judged again, for reminders. A verdict is written into the state database first, and
-only then kept in memory. While the database can't be used no warning is queued, as without the last warnings all owners
-would be warned again and again; accounts that could not be judged are judged at the next try.
+accounts with a last warning are judged again, for reminders. What is decided is written into the state database first,
+and only then kept in memory. While the database can't be used no warning is queued, as without the last warnings all
+owners would be warned again and again; accounts that could not be judged are judged at the next try.
 
 The last warning of an account that is gone is kept for a day: a database that is empty for a moment must not make the
 engine warn all owners anew. When the account is there again, perhaps as another person's, the last warning is
@@ -149,7 +149,10 @@ class ThresholdWatch:
             self._on_queued(queued)
 
     def changes(self, entries: Iterable[Entry], now: float) -> Iterator[Change]:
-        """The verdicts on these accounts, without those that change nothing. May run in any thread."""
+        """For each account whose last warning changes: the old and new one, and the mail that is due, if any.
+
+        May run in any thread.
+        """
         policy, exempt = self.settings
         last_warnings, gone = self.last_warnings, self._gone
         for entry in entries:
@@ -158,13 +161,13 @@ class ThresholdWatch:
             if last is None and (not limit or not policy.thresholds):
                 continue
             wanted = entry.enabled and entry.mailbox and entry.address not in exempt
-            verdict = judge(last, used, limit if wanted else None, policy, now)
-            due = "" if verdict.due == BELOW and entry.address in gone else verdict.due
-            if due or verdict.last != last:
+            found = judge(last, used, limit if wanted else None, policy, now)
+            due = "" if found.due == BELOW and entry.address in gone else found.due
+            if due or found.last != last:
                 yield Change(
                     address=entry.address,
                     before=last,
-                    after=verdict.last,
+                    after=found.last,
                     warning=due_warning(entry, due) if due else None,
                 )
 

@@ -57,7 +57,7 @@ class Word:
         self.negated = negated
 
     def pick(self, rows: Iterable[AccountRow], now: float) -> list[AccountRow]:
-        """The rows that match, in their order."""
+        """The rows that match, or with ``!`` those that do not, in their order."""
         test, wanted = self.test, not self.negated
         return [row for row in rows if test(row, now) is wanted]
 
@@ -72,7 +72,7 @@ class TextWord(Word):
         self.needle = needle
 
     def pick(self, rows: Iterable[AccountRow], now: float) -> list[AccountRow]:  # noqa: ARG002  as Word has it
-        """The rows that match, in their order."""
+        """The rows whose address contains the text, or with ``!`` those whose does not, in their order."""
         needle, wanted = self.needle, not self.negated
         return [row for row in rows if (needle in row.address.lower()) is wanted]
 

@@ -5,11 +5,11 @@ of several threads cuts it into parts), so that waking a thread is paid for once
 item and hands the results back together; where that takes long, it hands back those that are ready meanwhile. A second
 thread and further ones are started only where work waits because the file system is slow.
 
-While batches are out, a timer on the loop checks their progress. Where a thread has been at the same item for
-``patience`` seconds, its file system hangs. The results so far are then handed back, the item's key counts as stuck,
-and the rest of the batch goes to another thread. A system call that hangs can't be cancelled, so the thread is left
-alone: when the call returns, the key is no longer stuck and the thread ends. A thread that dies by an error is
-replaced, and the item that it was at gets the error as its result.
+While batches are out, a timer on the loop checks their progress. Without progress for ``patience`` seconds the item
+counts as hanging, probably because its file system does not answer. The results so far are then handed back, the item's
+key counts as stuck, and the rest of the batch goes to another thread. A system call that hangs can't be cancelled, so
+the thread is left alone: when the call returns, the key is no longer stuck and the thread ends; the item's result is
+lost. A thread that dies by an error is replaced, and the item that it was at gets the error as its result.
 
 No work is done for a key that is stuck. Where ``MAX_STUCK`` threads hang at keys of one place, none is done for that
 place, and where ``MAX_STUCK_EVERYWHERE`` hang none at all, until one of them returns: else one file system that hangs
@@ -104,13 +104,14 @@ class _Worker(Generic[I, R]):
 
 
 class Lane(Generic[I, R]):
-    """Calls ``work(item)`` in at most so many ``threads``, then ``done(item, result)`` on the loop.
+    """Calls ``work(item)`` in at most ``threads`` threads, not counting those that hang, then ``done(item, result)``.
 
-    The result is what ``work`` returned, or the exception that it raised. ``key(item)`` is what may hang, such as a
-    mailbox; ``place(item)`` is what many keys have in common, such as a mount point. ``patience`` is in seconds.
-    ``stuck(item)`` is called on the loop instead of ``done`` for an item whose work hangs, and for one that was not
-    begun, because its key or place is stuck or because ``wanted(item)`` is false by then. With one thread the order of
-    items is kept.
+    ``done`` is called on the loop; the result is what ``work`` returned, or the exception that it raised. ``key(item)``
+    is what may hang, such as a mailbox; ``place(item)`` is what many keys have in common, such as a mount point.
+    Without progress for ``patience`` seconds an item counts as hanging: ``stuck(item)`` is called on the loop instead
+    of ``done``, and what its work returns later is lost. ``stuck`` is also called for an item that was not begun,
+    because its key or place is stuck or because ``wanted(item)`` is false by then. With one thread the order of items
+    is kept, unless a thread hangs or dies.
     """
 
     def __init__(
@@ -149,14 +150,16 @@ class Lane(Generic[I, R]):
         self.cpu_seconds = 0.0  # of threads, for batches that were worked to their end
 
     @property
-    def stuck(self) -> int:
+    def hanging_threads(self) -> int:
         """The number of threads that hang now."""
         return self._stuck.total()
 
     def usable(self, item: I) -> bool:
         """Whether work for the item would be begun: its key is not stuck, and not too many threads hang."""
         return not self._stuck or not (
-            self.is_stuck(item) or self._stuck_at[self._place(item)] >= MAX_STUCK or self.stuck >= MAX_STUCK_EVERYWHERE
+            self.is_stuck(item)
+            or self._stuck_at[self._place(item)] >= MAX_STUCK
+            or self.hanging_threads >= MAX_STUCK_EVERYWHERE
         )
 
     def is_stuck(self, item: I) -> bool:

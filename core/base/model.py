@@ -51,7 +51,7 @@ def level_of(used: int | None, limit: int | None) -> Level:
 
 
 class Account(msgspec.Struct, frozen=True, gc=False):
-    """A mailbox as the accounts database has it. ``limit`` is in bytes; None is unlimited (0 in the database).
+    """An account as the accounts database has it. ``limit`` is in bytes; None is unlimited (0 in the database).
 
     Where the database has no valid limit, ``limit`` is below 0 and ``fault`` says what is there instead.
     """
@@ -159,7 +159,7 @@ def rfc3339(moment: float | None) -> str | None:
 
 
 def account_json(row: AccountRow) -> dict[str, Any]:
-    """The account object of the JSON output (contract, section 3)."""
+    """An account as ``--json`` prints it. Sizes are in bytes, times are RFC 3339 in UTC; None is null: not known."""
     percent = row.percent
     return {
         "address": row.address,

@@ -37,7 +37,11 @@ def counts() -> dict[str, int]:
 
 
 async def keep_going(part: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run ``work``, and again whenever it ends, until this is cancelled."""
+    """Run ``work``, and again whenever it ends, until this is cancelled.
+
+    Each end is counted and logged. Before the next start there is a pause of 1 to 60 s, which doubles while ``work``
+    ends soon after its start.
+    """
     loop = asyncio.get_running_loop()
     pause = _FIRST_PAUSE
     while True:

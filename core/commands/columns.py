@@ -99,7 +99,7 @@ def cells(row: AccountRow, now: float) -> list[Cell | str]:
 
 
 def worst_first(rows: Iterable[AccountRow]) -> list[AccountRow]:
-    """Sorted by percent of the limit, largest first; then those of unknown usage, then unlimited ones by usage."""
+    """The accounts, fullest first; then those of unknown usage, then unlimited ones by usage."""
     return sorted(rows, key=_badness)
 
 

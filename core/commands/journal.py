@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..settings.config import Config
 
 _MOST = 10_000  # entries
-_FIGURE = re.compile(r"-?[0-9]{1,30}")
+_NUMBER = re.compile(r"-?[0-9]{1,30}")
 
 
 @command("journal")
@@ -75,7 +75,7 @@ def change_json(row: JournalRow) -> dict[str, Any]:
 def _json_value(value: str | None) -> int | str | None:
     if value is None or value == "unlimited":
         return None
-    return int(value) if _FIGURE.fullmatch(value) else value
+    return int(value) if _NUMBER.fullmatch(value) else value
 
 
 def change_text(row: JournalRow, undone_by: int | None = None) -> str:
@@ -112,7 +112,7 @@ def value_text(value: str | None) -> str:
     """An old or new value as text: bytes like ``5 GiB``."""
     if value is None:
         return NOTHING
-    return format_size(int(value)) if _FIGURE.fullmatch(value) else value
+    return format_size(int(value)) if _NUMBER.fullmatch(value) else value
 
 
 def _write(common: Common, changes: list[JournalRow]) -> None:

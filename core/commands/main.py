@@ -65,7 +65,7 @@ def root(ctx: click.Context, serve: bool, demo: bool, accounts: int | None) -> i
     Without a command it opens the console, on the engine that runs on this server, or else with an engine of its own.
     Without a terminal on standard input and output it prints the table of accounts once.
 
-    Exit codes: 0 done, 1 refused or failed and nothing changed, 2 wrong usage or settings, 3 partly done, 4 no such
+    Exit codes: 0 done, 1 not done (you said no, or an error), 2 wrong usage or settings, 3 partly done, 4 no such
     account, 5 a needed service is not reachable. check has its own.
     """
     common: Common = ctx.obj

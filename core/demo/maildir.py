@@ -56,7 +56,7 @@ def write_message(path: str, size: int, changed: float | None = None) -> None:
 
 
 def make_folders(folder: str) -> None:
-    """Make a folder with its ``tmp``, ``new`` and ``cur``, as far as they are missing."""
+    """Make a folder and its ``tmp``, ``new`` and ``cur`` where missing."""
     for path in (folder, *(f"{folder}/{part}" for part in _PARTS)):
         with contextlib.suppress(FileExistsError):
             os.mkdir(path, 0o700)

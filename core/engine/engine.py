@@ -32,22 +32,22 @@ from ..policy.from_settings import make_policy, make_rules
 from ..settings.config import Config
 from ..settings.declared import needs_restart
 from ..settings.missing import require
-from . import handover, relay
+from . import handover, replacing
 from .accepting import ListenCheck, Servers
 from .accounts import AccountUpdates
 from .counters import Counters
 from .ending import Ending
 from .exporter import Exporter
-from .lifetime import Lifetime
 from .metric_page import Figures
 from .options import Options
 from .publishing import Publisher
+from .start_and_stop_entries import StartAndStopEntries
 from .status import DiskWatch, StatusReporter
 from .upkeep import Measuring, Upkeep, prune
 
 log = logging.getLogger(__name__)
 
-_STOP_SECONDS = 3.0  # for answers to what was received; the contract allows 5 s for everything
+_STOP_SECONDS = 3.0  # for answers to what was received; a stop may take 5 s in all
 _LINGER = 0.1  # seconds between a hand-over and the end, for the answer to the client that ordered it
 
 
@@ -136,7 +136,7 @@ class Engine:
             servers=self.servers,
             expiry=Expiry(self.limits.changes, self.ledger, lambda: self.accounts.store),
             exporter=Exporter(self._figures),
-            lifetime=Lifetime(self.journal),
+            entries=StartAndStopEntries(self.journal),
             ending=self.ending,
         )
 
@@ -161,7 +161,7 @@ class Engine:
         self.accounts.sync.start()
         if predecessor is not None:
             await self.accounts.read.wait()
-            await relay.take_over(self.servers, self.counters, predecessor)
+            await replacing.take_over(self.servers, self.counters, predecessor)
         await self.servers.listen()
 
     async def start_local(self) -> None:
@@ -251,7 +251,7 @@ class Engine:
         async with self.servers.changing:
             if self.listeners.handed_over:
                 raise MailquotaError("the sockets were handed over already")
-            pid = await relay.hand_over(self.servers, self.counters, self.options)
+            pid = await replacing.hand_over(self.servers, self.counters, self.options)
             self.upkeep.handed_over(pid)
             asyncio.get_running_loop().call_later(_LINGER, self.ending.due.set)
         return pid

@@ -104,7 +104,7 @@ class Embedded:
         self._thread.start()
 
     def wait(self) -> None:
-        """Wait until the engine listens. Raises what ``Engine.start`` raises."""
+        """Wait until the engine listens; call ``begin`` first. Raises what ``Engine.start`` raises."""
         self._started.wait()
         if self._error is not None:
             raise self._error

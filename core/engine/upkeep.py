@@ -24,7 +24,7 @@ from .accepting import Servers
 from .accounts import AccountUpdates
 from .ending import Ending
 from .exporter import Exporter
-from .lifetime import Lifetime
+from .start_and_stop_entries import StartAndStopEntries
 
 _PRUNE_SECONDS = 30.0
 
@@ -66,7 +66,7 @@ class Upkeep:
         servers: Servers,
         expiry: Expiry,
         exporter: Exporter,
-        lifetime: Lifetime,
+        entries: StartAndStopEntries,
         ending: Ending,
     ) -> None:
         self.expiry = expiry
@@ -75,7 +75,7 @@ class Upkeep:
         self._accounts = accounts
         self._servers = servers
         self._exporter = exporter
-        self._lifetime = lifetime
+        self._entries = entries
         self._ending = ending
         self._tasks: list[asyncio.Task[None]] = []
         self._expiring: asyncio.Task[None] | None = None
@@ -86,7 +86,7 @@ class Upkeep:
 
         ``took_over``: the sockets came from another engine.
         """
-        self._lifetime.begin(description, took_over=took_over)
+        self._entries.begin(description, took_over=took_over)
         self._expiring = restarts.start("temporary limits", lambda: self.expiry.run(self._accounts.read))
         self._tasks = [restarts.start(name, work) for name, work in self._works.items()]
         measuring = asyncio.create_task(self._measure())
@@ -122,7 +122,7 @@ class Upkeep:
         self.end()
         self._exporter.listen(None)
         reason = "stopped" if self._successor is None else f"handed over to pid {self._successor}"
-        await asyncio.gather(self._lifetime.end(self._ending.failed or reason), self.expiry.end(self._expiring))
+        await asyncio.gather(self._entries.end(self._ending.failed or reason), self.expiry.end(self._expiring))
 
 
 async def prune(watch: Watch) -> None:

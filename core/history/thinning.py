@@ -1,8 +1,7 @@
-"""Which slots of the history are merged into which. Pure; slots are quarter hours since the epoch.
+"""Which slots of the history are merged into which. Pure; a slot is a quarter hour, counted since the epoch.
 
-One call gives at most one coarser slot of each kind, the oldest first. An engine calls it each hour, and so thins out
-several times faster than slots grow old. The limit is for a wrong clock: one that is a year ahead for some hours would
-otherwise thin out all of the history at once; so it is no more than would be thinned out within some days.
+Old quarter hours are merged into three hours, later into days. Each call (one an hour) merges one slot of each kind at
+most, the oldest first. If the clock is wrong by a year, only a few days' worth is lost before it is corrected.
 """
 
 from __future__ import annotations

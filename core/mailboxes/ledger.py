@@ -1,4 +1,4 @@
-"""The ledger: one record an address, in memory. Answers to Postfix, tables of consoles and ``explain`` all read it.
+"""The ledger: one entry for each account, in memory. Answers to Postfix, consoles and ``explain`` all read it.
 
 It is written on the engine's loop alone, so nothing here is locked. Other modules read the fields of an ``Entry``, and
 change them only by methods of ``Entry`` and ``Ledger``; tests/test_house.py holds that. Totals are kept as entries
@@ -27,10 +27,11 @@ _NEVER = float("-inf")  # by a clock that says nothing of the time of day
 
 
 class Entry:
-    """One mailbox. ``limit`` and ``fault`` as in Account; ``known`` is the last measurement, None before the first.
+    """One account: limit, state, and what is known of its mailbox.
 
-    With a ``fault`` the limit in the database is not usable and nothing is measured: Dovecot can't tell the usage of
-    such a user either. Times are in seconds since the epoch unless their comment says otherwise.
+    ``fault``: why the limit in the database is unusable (then nothing is measured: Dovecot does not know the usage of
+    such a user either). ``trouble``: why the mailbox can't be measured now. ``known``: the last measurement, None
+    before the first. Times are in seconds since the epoch unless their comment says otherwise.
     """
 
     __slots__ = (
@@ -47,7 +48,7 @@ class Entry:
         self.known: Measurement | None = None
         self.measured_at: float | None = None
         self.refused_at: float | None = None
-        self.trouble: str | None = None  # why the mailbox can't be measured now
+        self.trouble: str | None = None
         self.drift: int | None = None  # bytes that a count found beyond those in maildirsize, where they differ
         self.compared_at = _NEVER  # when they were compared, by the clock of core/mailboxes/drift.py
         self.trend: Trend | None = None  # from the history

@@ -1,9 +1,9 @@
-"""Measures all mailboxes in rounds, and those that are on a screen or had a request lately each second.
+"""Measures all mailboxes in rounds, and each second those on a screen or asked for in the last 30 s.
 
-A round takes ``SHARE`` of a core at most: after each slice it rests in proportion to the CPU time that the slice took.
-The first round has to be over soon, as until then the table has gaps, so it takes ``FIRST_SHARE``. Mailboxes are
-measured in the threads of lanes (core/base/lanes.py): where a file system hangs, its mailboxes are left out and the
-round goes on.
+The latter are not measured while a watch (core/policy/watch.py) shows that nothing changed. A round takes ``SHARE`` of
+a core at most: after each 64 mailboxes it rests in proportion to the CPU time that they took. The first round has to be
+over soon, as until then the table has gaps, so it takes more: ``FIRST_SHARE``. Mailboxes are measured in the threads of
+lanes (core/base/lanes.py): where a file system hangs, its mailboxes are left out and the round goes on.
 """
 
 from __future__ import annotations

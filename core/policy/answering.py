@@ -1,15 +1,17 @@
 """Answers policy requests: finds the mailboxes of the recipient, and decides whether the mail fits.
 
-Theory of operation. A request names a recipient, which resolves to mailboxes and other destinations. Where all of them
-are mailboxes with a limit, the usage of each is looked up (core/policy/lookup.py) and judged, and the verdicts are
-summed up: the mail is refused only if none of the mailboxes can take it.
+Theory of operation. A request names a recipient, which resolves to mailboxes and other destinations. If one destination
+is elsewhere, unlimited or exempt, the mail is accepted. Else the usage of each mailbox is looked up
+(core/policy/lookup.py) and judged, and the verdicts are summed up: the mail is refused only if every mailbox refuses
+it.
 
-Most requests take a shorter path, ``_ask_plain``: where this spelling of the recipient is known, and the usage of its
-mailboxes is fresh (core/policy/watch.py), the answer is made at once, without a thread and without a future. That path
-is kept short, as it decides how many answers a second one core gives.
+Most requests take a shorter path, ``_ask_plain``: where the same recipient was asked for before, and the usage of its
+mailboxes is fresh (core/policy/watch.py), the answer is made at once. That path is kept short, as it decides how many
+answers a second one core gives.
 
-A request is answered within ``DEADLINE``, at the latest with the answer for trouble: Postfix waits for it, and an SMTP
-client for Postfix. Everything here runs on the engine's loop.
+A request is answered within ``DEADLINE`` (until the accounts are first read: within ``START_DEADLINE``), because
+Postfix waits for it, and an SMTP client for Postfix. A mailbox without a result by then counts as trouble; the mail is
+still accepted if another mailbox accepts it. Everything here runs on the engine's loop.
 """
 
 from __future__ import annotations
@@ -109,7 +111,7 @@ class Enforcer:
             return self._counted_answers.fault()
 
     def _ask_plain(self, request: bytes, asked: Question) -> bytes | None:
-        """The short path: the answer where this spelling is known and the usage of its mailboxes is fresh, else None.
+        """The answer at once, if the recipient was asked for before and the usage of its mailboxes is fresh; else None.
 
         Events are drained first: a delivery that ended before this request has then ended the freshness of its mailbox.
         """

@@ -73,7 +73,7 @@ class UsageLookup:
     @property
     def hanging(self) -> int:
         """The number of threads that wait for a file system which does not answer."""
-        return self._probes.stuck + self._counts.stuck
+        return self._probes.hanging_threads + self._counts.hanging_threads
 
     def start(self, entry: Entry, request: object) -> None:
         """Look a mailbox up; ``done`` is called later, never within this call."""

@@ -19,7 +19,7 @@ _MAILSTORE = ("[mailstore]", 'path = "/var/vmail/{domain}/{user}/Maildir"  # or,
 
 
 class MissingSettingError(SettingsError):
-    """A needed setting is not known. ``advice`` has lines for the settings file."""
+    """A needed setting is not known. ``advice`` is a sentence and the lines to put into the settings file."""
 
     def __init__(self, config: Config, keys: list[str]) -> None:
         reasons: dict[str, list[str]] = {}

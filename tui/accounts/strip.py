@@ -61,6 +61,7 @@ class DecisionStrip(Painted):
         self._get_context = context
 
     def on_resize(self) -> None:
+        """Draw as many decisions as fit into the new size."""
         self.show()
 
     def show(self) -> None:

@@ -67,7 +67,7 @@ class CardScreen(ActingScreen):
         self._text.focus()
 
     def on_resize(self) -> None:
-        """Fit the columns to the new width."""
+        """Draw the card for the new size."""
         self.call_after_refresh(self.show)
 
     def on_screen_resume(self) -> None:

@@ -23,6 +23,8 @@ from .feed import Feed
 
 
 class DecisionTable(LiveTable):
+    """The newest decisions; Enter explains one."""
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Explain", tooltip="explain the decision", key_display="⏎"),
     ]

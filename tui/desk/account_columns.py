@@ -28,8 +28,8 @@ def _use(row: AccountRow, width: int, context: Context) -> Line:
     if row.percent is None:
         return ((fmt.fit(context.glyphs.nothing, width, context.glyphs, right=True), "quiet"),)
     style = fmt.look_of(row.level)
-    figure = fmt.fit(fmt.percent_text(row.percent, context.glyphs), _FIGURE, context.glyphs, right=True)
-    return (*fmt.meter(row.percent, style, width - _FIGURE, context.glyphs), (figure, style))
+    percent = fmt.fit(fmt.percent_text(row.percent, context.glyphs), _PERCENT_CELLS, context.glyphs, right=True)
+    return (*fmt.meter(row.percent, style, width - _PERCENT_CELLS, context.glyphs), (percent, style))
 
 
 def _trash(row: AccountRow, width: int, context: Context) -> Line:
@@ -43,7 +43,7 @@ def _limit(row: AccountRow, width: int, context: Context) -> Line:
 
 
 def _used(row: AccountRow, width: int, context: Context) -> Line:
-    """The usage, with a sign if the last recount differed from it."""
+    """The usage, with a sign if the background check counted something else."""
     size = fmt.size(row.used_bytes, context.glyphs)
     sign = context.glyphs.differs if row.drift_bytes and len(size) < width else ""
     return ((fmt.fit(sign + size, width, context.glyphs, right=True), "plain" if row.used_bytes else "quiet"),)
@@ -81,7 +81,7 @@ def _source(row: AccountRow, width: int, context: Context) -> Line:
     )
 
 
-_FIGURE = 7  # cells of the percentage beside the bar
+_PERCENT_CELLS = 7  # of the percentage beside the bar
 _NO_LIMIT = 2.0**64  # above every limit
 _SOURCES = ("maildirsize", "scan", "doveadm", "sql")
 _SEVERITY = (Level.OVER, Level.CRITICAL, Level.NEAR, Level.OK, Level.UNLIMITED, Level.UNKNOWN)
@@ -113,7 +113,7 @@ def _by_source(row: AccountRow) -> float | None:
 COLUMNS: tuple[Column[AccountRow], ...] = (
     Column("address", "Account", width=18, priority=0, cell=_address, falling=False, good=26, most=60),
     Column("level", "Level", width=9, priority=4, cell=_level, sort=_by_level),
-    Column("use", "Use", width=14, priority=1, cell=_use, sort=_by_percent, good=16, most=46),
+    Column("use", "Usage", width=14, priority=1, cell=_use, sort=_by_percent, good=16, most=46),
     Column("used", "Used", width=9, priority=2, cell=_used, sort=attrgetter("used_bytes"), right=True),
     Column("limit", "Limit", width=8, priority=3, cell=_limit, sort=_by_limit, right=True),
     Column("messages", "Msgs", width=8, priority=9, cell=_messages, sort=attrgetter("messages"), right=True),

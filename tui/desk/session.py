@@ -1,12 +1,13 @@
-"""What this console knows of its engine: one object that all screens read. Pure; the clock is a parameter.
+"""What this console knows of its engine: one object that all screens read. No I/O and no clock.
 
 Theory of operation. ``take`` gets every event of the control protocol in order and keeps the newest state. Between two
 drains it collects changes, merged: a row that changed five times counts once, a new snapshot replaces what came before
 it, decisions are limited in number. So a screen that draws slowly gets fewer and larger changes, never a growing
 backlog.
 
-``state``: CONNECTING until there is a connection, LOADING until the first snapshot is complete, LIVE, and LOST from the
-moment the connection ends or nothing was heard for SILENT seconds. The rows of a lost engine stay, with their age.
+``state``: CONNECTING until there is a connection, LOADING until the first snapshot is complete, then LIVE. LOST comes
+when the connection ends, or out of LIVE when nothing was heard for SILENT seconds. The rows of a lost engine stay, with
+their age.
 """
 
 from __future__ import annotations
@@ -49,20 +50,24 @@ class Changes:
 
 @dataclass
 class Session:
-    """Times are seconds since the epoch, for display; ``silent`` is an age in seconds."""
+    """What this console knows of its engine now: connection, status, newest decisions, and the changes since the last
+    drain.
+
+    Times are seconds since the epoch, for display.
+    """
 
     welcome: Welcome | None = None
     state: State = State.CONNECTING
-    reason: str = ""
+    reason: str = ""  # why the connection was lost or could not be made
     heard_at: float | None = None
-    silent: float = 0.0  # seconds since then, by a clock that never goes back
+    silent: float = 0.0  # seconds without an event, by a clock that never goes back
     status: Status | None = None
     decisions: deque[DecisionRow] = field(default_factory=lambda: deque(maxlen=KEPT_DECISIONS))
     received: int = 0  # number of all decisions so far, also of those that are not kept any more
-    skipped: int = 0
+    skipped: int = 0  # decisions that the engine left out, as there were too many to show
     faults: int = 0  # number of checks that failed in the last examination of this server
     loaded: int = 0  # rows of the snapshot that is coming in
-    expected: int = 0
+    expected: int = 0  # rows that it will have
     _parts: list[AccountRow] = field(default_factory=list)
     _changes: Changes = field(default_factory=Changes)
 

@@ -30,6 +30,8 @@ EXAMINING = "Examining the server"
 
 
 class FindingTable(RowTable[Finding]):
+    """The findings of the doctor; Enter goes to the text about one."""
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Read", tooltip="go to the text about the check; Esc goes back", key_display="⏎"),
     ]

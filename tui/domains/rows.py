@@ -167,7 +167,7 @@ def columns(disk: Callable[[], int | None]) -> tuple[Column[Domain], ...]:
         _count_column("accounts", "Accounts", width=9, priority=5),
         Column("used", "Used", width=9, priority=1, cell=right(_used), sort=attrgetter("used"), right=True),
         Column("granted", "Granted", width=9, priority=2, cell=right(_granted), sort=attrgetter("granted"), right=True),
-        Column("use", "Use", width=14, priority=3, cell=_use, sort=_by_use, good=16, most=46),
+        Column("use", "Usage", width=14, priority=3, cell=_use, sort=_by_use, good=16, most=46),
         Column("disk", "Of disk", width=8, priority=6, cell=right(shared), sort=share, right=True),
         _count_column("over", "Over", width=6, priority=4, style="over"),
         _count_column("near", "Near", width=6, priority=4, style="near"),

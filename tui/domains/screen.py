@@ -31,6 +31,8 @@ PAUSE_SECONDS = 0.002  # between two slices of the first count, in which keys ar
 
 
 class DomainTable(RowTable[Domain]):
+    """The domains with their sums; Enter shows the accounts of one."""
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Accounts", tooltip="show the accounts of the domain", key_display="⏎"),
     ]

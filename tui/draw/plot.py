@@ -54,6 +54,7 @@ class Frame:
         return self.start + column * (self.end - self.start) / self.columns
 
     def column(self, at: float) -> int:
+        """The column of a time in seconds since the epoch."""
         return int((at - self.start) * self.columns / (self.end - self.start))
 
 

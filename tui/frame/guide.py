@@ -94,8 +94,8 @@ def domains(_glyphs: Glyphs) -> Iterator[Line]:
         "Columns",
         (
             ("Granted", "the sum of the limits; accounts without a limit are counted apart"),
-            ("Use", "what they use of that"),
-            ("Of disk", "what is granted as a share of the whole disk; all domains together may promise more"),
+            ("Usage", "how much of that is used"),
+            ("Of disk", "what is granted as a share of the whole disk; all domains together may grant more"),
             ("Per day", "by how much the usage grew lately"),
         ),
     )

@@ -110,6 +110,7 @@ class PolledScreen(ListScreen, Generic[T]):
         return f"{len(self.rows)} of {self.rows.known}"
 
     def on_row_table_opened(self, event: RowTable.Opened) -> None:
+        """Enter or a click on a row."""
         self.open(event.row)
 
     def open(self, row: Any) -> None:

@@ -24,6 +24,8 @@ from .undo import Undo
 
 
 class JournalTable(RowTable[Entry]):
+    """The entries of the journal; Enter opens the card of the account."""
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Card", tooltip="everything about the account", key_display="⏎"),
     ]

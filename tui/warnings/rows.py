@@ -95,7 +95,7 @@ COLUMNS: tuple[Column[WarningRow], ...] = (
     Column("when", "When", width=12, priority=1, cell=text_cell(when)),
     Column("address", "Account", width=18, priority=0, cell=text_cell(_address), good=26, most=50),
     Column("mark", "About", width=10, priority=3, cell=text_cell(_threshold), good=11),
-    Column("percent", "Use", width=6, priority=5, cell=text_cell(_percent, right=True), right=True),
+    Column("percent", "Usage", width=6, priority=5, cell=text_cell(_percent, right=True), right=True),
     Column("held", "Held", width=19, priority=7, cell=text_cell(_held)),
     Column("source", "Asked by", width=10, priority=6, cell=text_cell(_source)),
     Column("why", "Delivery", width=14, priority=4, cell=text_cell(why), good=20, most=90),

@@ -28,6 +28,8 @@ CHANGING = frozenset({"warn", "send_test"})
 
 
 class WarningTable(RowTable[WarningRow]):
+    """The warnings; Enter shows the mail."""
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Preview", tooltip="show the mail as it would be sent now", key_display="⏎"),
     ]

@@ -37,6 +37,7 @@ _WAY = frozenset({"policy-socket", "policy-socket-rights", "policy-service-answe
 
 
 def _listed(facts: Facts) -> Outcome:
+    """Check: does smtpd_recipient_restrictions ask mailquota?"""
     found = judged_list(facts)
     fix = found.change_to(_placed(facts, found))
     if asked := [check for _, check in ours(facts, found)]:
@@ -54,7 +55,7 @@ def _listed(facts: Facts) -> Outcome:
             )
     if quota_status(facts, found):
         return warn(
-            f"{found} asks Dovecot's quota-status, not mailquota", _once_we_decide(facts, fix),
+            f"{found} asks Dovecot's quota-status, not mailquota", _fix_or_what_first(facts, fix),
             "Mail for full mailboxes is refused by quota-status and not by mailquota: no alias is resolved, and no "
             "refusal is counted. docs/moving.md describes the move from quota-status step by step.",
         )  # fmt: skip
@@ -62,20 +63,23 @@ def _listed(facts: Facts) -> Outcome:
     slips = ", ".join(sorted(_slips(facts, found)))
     return fail(
         f"{told}; there is no {visible(slips)}, so Postfix gets no answer" if slips else told,
-        fix if slips else _once_we_decide(facts, fix),
+        fix if slips else _fix_or_what_first(facts, fix),
     )
 
 
 def _decides(facts: Facts) -> bool:
-    """Whether mailquota answers Postfix and refuses: only then may a fix remove another check."""
+    """Whether mailquota answers Postfix and refuses: only then may a fix remove another check.
+
+    If quota-status were removed while mailquota does not decide, nothing would check limits.
+    """
     engine = facts.host.engine
     hidden = our_service(facts).startswith("unix:/") and any(one.chroot for one in facts.postfix.smtpds)
     way = (check.judge(facts).state for check in SOCKET_CHECKS if check.name in _WAY)
     return engine.running and engine.mode != "shadow" and not hidden and all(state == "ok" for state in way)
 
 
-def _once_we_decide(facts: Facts, fix: str) -> str:
-    """A fix after which only mailquota decides; while it does not answer, advice on what has to be done first."""
+def _fix_or_what_first(facts: Facts, fix: str) -> str:
+    """The fix, after which only mailquota decides. While mailquota does not decide: what has to be done first."""
     if _decides(facts):
         return fix
     engine = facts.host.engine
@@ -238,7 +242,7 @@ def _two_enforcers(facts: Facts) -> Outcome:
     text = f"{found} asks {', '.join(sorted(services))} as well as {', '.join(our_addresses(facts).values())}"
     if facts.config.settings.policy.mode == "shadow":
         return ok(f"{text}; mailquota's mode is shadow, so quota-status alone decides")
-    return warn(text, _once_we_decide(facts, found.change_to(without(found.text, services))))
+    return warn(text, _fix_or_what_first(facts, found.change_to(without(found.text, services))))
 
 
 LIST_CHECKS: tuple[Check, ...] = (

@@ -43,23 +43,23 @@ class TrashMessage(msgspec.Struct, frozen=True, array_like=True):
 
 
 class DoveadmTool(Protocol):
-    """doveadm, as a command or by its HTTP API. Every method blocks.
+    """doveadm, as a command or by its HTTP API. Every method blocks. A folder is what Dovecot calls a mailbox.
 
     All raise NoSuchAccountError where Dovecot has no such user, UnreachableError where it does not answer within a
     time limit, and MailquotaError for any other error.
     """
 
     def recalc(self, user: str) -> None:
-        """Recount a mailbox (``quota recalc``)."""
+        """Recount the mailbox of a user (``quota recalc``)."""
 
     def mailboxes(self, user: str) -> list[str]:
-        """The names of all mailboxes of a user, in UTF-8."""
+        """The names of all folders of a user, in UTF-8."""
 
     def trash(self, user: str, mailbox: str, before: float | None) -> list[TrashMessage]:
-        """The messages of one mailbox, or those saved there before a time in seconds since the epoch."""
+        """The messages of the folder; with ``before``, only those saved earlier (seconds since the epoch)."""
 
     def expunge(self, user: str, mailbox: str, uids: Iterable[int]) -> None:
-        """Remove exactly these messages. It is no error if the mailbox is gone: then they are, too."""
+        """Remove exactly these messages of the folder. It is no error if the folder is gone: then they are, too."""
 
     def quota(self, user: str) -> Quota:
         """The usage of a user."""
@@ -71,7 +71,7 @@ class DoveadmTool(Protocol):
         """
 
     def sizes(self, user: str) -> list[MailboxSize]:
-        """The mailboxes of a user with their messages and virtual sizes in bytes."""
+        """The folders of a user with their messages and virtual sizes in bytes."""
 
 
 class Doveadm:
@@ -88,23 +88,23 @@ class Doveadm:
         return cls([path]) if path else None
 
     def recalc(self, user: str) -> None:
-        """Recount a mailbox (``doveadm quota recalc``)."""
+        """Recount the mailbox of a user (``doveadm quota recalc``)."""
         self._run("quota", "recalc", "-u", user, user=user)
 
     def mailboxes(self, user: str) -> list[str]:
-        """The names of all mailboxes of a user, in UTF-8."""
+        """The names of all folders of a user, in UTF-8."""
         return self._lines("mailbox", "list", "-8", "-u", user, user=user)
 
     def trash(self, user: str, mailbox: str, before: float | None) -> list[TrashMessage]:
-        """The messages of one mailbox, or those saved there before a time in seconds since the epoch.
+        """The messages of the folder; with ``before``, only those saved earlier (seconds since the epoch).
 
-        ``mailboxes`` also lists names that only have mailboxes below them; for such a name there are no messages.
+        ``mailboxes`` also lists names that only have folders below them; for such a name there are no messages.
         """
         words = ("-f", "tab", "fetch", "-u", user, "uid size.physical date.saved", *_search(mailbox, before))
         return [_message(line) for line in self._lines(*words, user=user)[1:]]
 
     def expunge(self, user: str, mailbox: str, uids: Iterable[int]) -> None:
-        """Remove exactly these messages; those of a mailbox that is gone are gone."""
+        """Remove exactly these messages of the folder. It is no error if the folder is gone: then they are, too."""
         ranges = _ranges(sorted(uids))
         for start in range(0, len(ranges), _UIDS_A_CALL):
             wanted = ",".join(ranges[start : start + _UIDS_A_CALL])
@@ -132,7 +132,7 @@ class Doveadm:
             yield from ((error.user, MailquotaError(f"doveadm: {error.text}")) for error in of_users)
 
     def sizes(self, user: str) -> list[MailboxSize]:
-        """The mailboxes of a user (``doveadm mailbox status``); doveadm counts those that have no index yet."""
+        """The folders of a user (``doveadm mailbox status``); doveadm counts those that have no index yet."""
         words = ("-f", "tab", "mailbox", "status", "-u", user, "messages vsize", "*")
         return mailbox_sizes(table_rows(self._lines(*words, user=user)))
 

@@ -1,12 +1,14 @@
 """Finds the mail log of this server by the settings of Postfix and Dovecot, and reads it from its end backwards.
 
 A log may have gigabytes, and its newest part is what matters. So files are read in blocks from the end, back to
-``since`` or until the allowance of bytes or time is used up; the result says how far back it goes. A block is searched
-for a few words (``NEEDLES`` in core/servers/mail_log/lines.py), which is many times faster than parsing each line.
-Files that were rotated away after ``since`` are read too. A file packed by gzip can only be read from its start, where
-its oldest lines are: stopping in the middle would leave a gap to the newer lines, so it counts whole or not at all.
+``since`` or to a limit of time, of bytes, or of 50,000 events; the result says how far back it goes. A block is
+searched for a few words (``NEEDLES`` in core/servers/mail_log/lines.py), which is many times faster than parsing each
+line. Files that were rotated away after ``since`` are read too. A file packed by gzip can only be read from its start,
+where its oldest lines are. Stopping in the middle would leave a gap to the newer lines, so it is used whole or not at
+all.
 
-Where there is no file, the journal of systemd has the log: all entries of the facility "mail", of any unit.
+The journal of systemd is read if none of Postfix's log files was written to in that time: at most 20,000 entries of the
+facility "mail", of any unit.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import BinaryIO
 import msgspec
 
 from ...base import programs
+from ...base.text import visible
 from ..dovecot.conf import Block, config_file, dovecot_tool, parse_doveconf
 from ..postfix.maps import parse_map_file
 from .blocks import DAMAGED, is_packed, last_first, parts, telling_lines, unpacked
@@ -43,8 +46,8 @@ _STAMPED = 5  # lines at the start of a block that are searched for a time; a li
 class LogRead(msgspec.Struct):
     """What was read: ``events`` newest first, back to ``since`` (seconds since the epoch).
 
-    ``complete`` is false where the allowance ended before the start of the span. ``sources`` are the files that were
-    read; ``fault`` is the reason where one could not be read, else empty.
+    ``complete`` is false where the limit of time, bytes or events was reached before the start of the span.
+    ``sources`` are the files that were read; ``fault`` is the reason where one could not be read, else empty.
     """
 
     since: float
@@ -55,9 +58,9 @@ class LogRead(msgspec.Struct):
 
 
 class Span(msgspec.Struct, frozen=True):
-    """What to read: from ``now`` back to ``since`` (seconds since the epoch), within an allowance.
+    """What to read: from ``now`` back to ``since`` (seconds since the epoch), within a limit of time and bytes.
 
-    ``seconds`` is the time for the files together, and for the journal; ``most_bytes`` is for the files.
+    ``seconds`` is the time for the files together, and again for the journal; ``most_bytes`` is for the files.
     """
 
     now: float
@@ -106,10 +109,10 @@ def read_log(files: LogFiles, span: Span) -> LogRead:
 
     Blocks for about ``span.seconds``. What can't be read is in ``fault``; nothing is raised.
     """
-    allowance = _Allowance(time.monotonic() + span.seconds, span.most_bytes)
+    left = _Remaining(time.monotonic() + span.seconds, span.most_bytes)
     paths = (*files.postfix, *files.dovecot)
     logs = {os.path.realpath(path): found for path in paths if (found := parts(path, span.since))}
-    reads = [_read_files(log, span, allowance) for log in logs.values()]
+    reads = [_read_files(log, span, left) for log in logs.values()]
     if not any(parts(path, span.since) for path in files.postfix):
         reads.insert(0, _instead(files.postfix, span))
     return _merged(reads)
@@ -117,7 +120,7 @@ def read_log(files: LogFiles, span: Span) -> LogRead:
 
 def _instead(files: tuple[str, ...], span: Span) -> LogRead:
     """The journal. Where it can't be read but an old log file exists, nothing was logged in the span: no fault."""
-    read = read_journal(span)
+    read = read_journal(span, files)
     quiet = [path for path in files if path in parts(path, 0.0)]
     return LogRead(span.since, quiet) if read.fault and quiet else read
 
@@ -135,26 +138,26 @@ def _merged(reads: list[LogRead]) -> LogRead:
     return read
 
 
-class _Allowance:
-    """What is left of time (to a moment of time.monotonic) and bytes, for all files together."""
+class _Remaining:
+    """What is left of the limit of time (``until`` by time.monotonic) and bytes, for all files together."""
 
     def __init__(self, until: float, most_bytes: int) -> None:
         self._until = until
         self._bytes = most_bytes
 
     def take(self, size: int) -> bool:
-        """Use up ``size`` bytes; whether there is allowance left."""
+        """Use up ``size`` bytes; whether time and bytes are left."""
         self._bytes -= size
         return self._bytes > 0 and time.monotonic() < self._until
 
 
-def _read_files(files: list[str], span: Span, allowance: _Allowance) -> LogRead:
+def _read_files(files: list[str], span: Span, left: _Remaining) -> LogRead:
     """A log with its rotated files, newest first; it ends at the first file that can't be read to its end."""
     read = LogRead(span.now)
     for file in files:
         try:
             with open(file, "rb") as handle:
-                (_read_packed if is_packed(file) else _read_into)(read, handle, span, allowance)
+                (_read_packed if is_packed(file) else _read_into)(read, handle, span, left)
             if read.complete or not is_packed(file):
                 read.sources.append(file)
         except DAMAGED:
@@ -174,25 +177,25 @@ def _group(path: str) -> str:
         return ""
 
 
-def _read_into(read: LogRead, file: BinaryIO, span: Span, allowance: _Allowance) -> None:
+def _read_into(read: LogRead, file: BinaryIO, span: Span, left: _Remaining) -> None:
     for size, block in last_first(file):
         read.events += _events(block, span)
         read.since = _time_of(block, span.now) or read.since
         if read.since < span.since:
             return
-        if not allowance.take(size) or len(read.events) > _MOST_EVENTS:
+        if not left.take(size) or len(read.events) > _MOST_EVENTS:
             read.complete = False
             return
 
 
-def _read_packed(read: LogRead, file: BinaryIO, span: Span, allowance: _Allowance) -> None:
-    """All events of a packed file, or none where the allowance ends: its oldest lines come first."""
+def _read_packed(read: LogRead, file: BinaryIO, span: Span, left: _Remaining) -> None:
+    """All events of a packed file, or none where the limit is reached: its oldest lines come first."""
     events: list[LogEvent] = []
     since = read.since
     for size, block in unpacked(file):
         events += _events(block, span)
         since = min(since, _time_of(block, span.now) or since)
-        if not allowance.take(size) or len(read.events) + len(events) > _MOST_EVENTS:
+        if not left.take(size) or len(read.events) + len(events) > _MOST_EVENTS:
             read.complete = False
             return
     read.events += events
@@ -211,11 +214,15 @@ def _time_of(block: bytes, now: float) -> float | None:
     return None
 
 
-def read_journal(span: Span) -> LogRead:
-    """Events about quota in the journal of systemd, read by journalctl. Blocks for at most ``span.seconds``."""
+def read_journal(span: Span, files: tuple[str, ...] = MAIL_LOGS) -> LogRead:
+    """Events about quota in the journal of systemd, read by journalctl. Blocks for at most ``span.seconds``.
+
+    ``files`` are Postfix's log files, which a fault names as missing.
+    """
+    missing = f"there is no {' or '.join(map(visible, files))}"
     program = shutil.which("journalctl")
     if program is None:
-        return LogRead(span.now, fault=f"there is no {' or '.join(MAIL_LOGS)}, and journalctl is not installed")
+        return LogRead(span.now, fault=f"{missing}, and journalctl is not installed")
     command = [
         program, "--output=json", "--reverse", "--no-pager", f"--since=@{int(span.since)}", f"--lines={_MOST_ENTRIES}",
         "--output-fields=MESSAGE,SYSLOG_IDENTIFIER", "--case-sensitive=yes", f"--grep={_GREP}", "SYSLOG_FACILITY=2",
@@ -224,7 +231,8 @@ def read_journal(span: Span) -> LogRead:
         printed = programs.run_raw(command, {**os.environ, "LC_ALL": "C"}, span.seconds)
     except OSError as error:
         return LogRead(span.now, fault=f"journalctl can't be run: {error.strerror or error}")
-    if printed.code is not None and (fault := _journal_fault(printed.code, printed.err.decode(errors="replace"))):
+    err = printed.err.decode(errors="replace")
+    if printed.code is not None and (fault := _journal_fault(printed.code, err, missing)):
         return LogRead(span.now, fault=fault)
     return _read_of_entries(printed.out, span, complete=printed.code is not None)
 
@@ -243,7 +251,7 @@ def _read_of_entries(out: bytes, span: Span, *, complete: bool) -> LogRead:
     return read
 
 
-def _journal_fault(code: int, err: str) -> str:
+def _journal_fault(code: int, err: str, missing: str) -> str:
     """Why journalctl could not show the log; empty where it could.
 
     Without the right to read it ends with 1, or shows the caller's own entries with a hint on stderr. Without a journal
@@ -252,6 +260,6 @@ def _journal_fault(code: int, err: str) -> str:
     if "insufficient permissions" in err or "not seeing messages from other users" in err:
         return f"{JOURNAL} can't be read: that takes root, or the group systemd-journal or adm"
     if "No journal files" in err:
-        return f"there is no {' or '.join(MAIL_LOGS)}, and {JOURNAL} is empty"
+        return f"{missing}, and {JOURNAL} is empty"
     last = err.strip().splitlines()[-1:]
     return f"journalctl ended with {code}: {last[0]}" if code and last else ""

@@ -193,7 +193,7 @@ def test_times_are_those_of_the_clock_on_that_day(month: int, offset: str) -> No
     at = datetime(2026, month, 10, 18, 0, tzinfo=ZoneInfo("Europe/Berlin")).timestamp()
     with in_zone("Europe/Berlin"):
         mail = compose(facts(), msgspec.structs.replace(letter(), at=at))
-    assert f"with the figures of 2026-{month:02}-10 18:00." in mail.text
+    assert f"by the mail server on 2026-{month:02}-10 18:00." in mail.text
     assert f"2026 18:00:00 {offset}" in message_from_bytes(mail.message)["Date"]
 
 

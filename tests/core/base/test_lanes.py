@@ -107,7 +107,7 @@ def test_results_come_back_in_order() -> None:
         await until(lambda: len(table.done) == 4)
         assert len({thread for _, thread in table.worked}) == 1
         assert threading.get_ident() not in {thread for _, thread in table.worked}
-        assert (table.lane.hangs, table.lane.stuck, table.lost) == (0, 0, [])
+        assert (table.lane.hangs, table.lane.hanging_threads, table.lost) == (0, 0, [])
 
     bench(work)
 
@@ -138,7 +138,7 @@ def test_one_that_hangs_holds_nobody() -> None:
         assert table.names[:2] == ["a", "b"]
         assert sorted(table.names[2:]) == ["c", "d", "e"]
         assert table.lost == ["stuck"]
-        assert (table.lane.stuck, table.lane.hangs) == (1, 1)
+        assert (table.lane.hanging_threads, table.lane.hangs) == (1, 1)
         assert not table.lane.usable("stuck")
         assert table.lane.usable("other")
         table.submit("f")
@@ -158,7 +158,7 @@ def test_a_thread_that_dies_is_replaced(caplog: pytest.LogCaptureFixture) -> Non
         await until(lambda: len(table.done) == 7)
         assert table.names == ["a", "deadly", "b", "deadly too", "c", "deadly", "d"]
         assert dict(table.done)["deadly"].startswith("RuntimeError('the thread that worked on it ended: SystemExit")
-        assert (table.lost, table.lane.stuck, table.lane.hangs) == ([], 0, 0)
+        assert (table.lost, table.lane.hanging_threads, table.lane.hangs) == ([], 0, 0)
         assert restarts.counts()["thread for bench"] - before == 3
 
     bench(work)
@@ -196,7 +196,7 @@ def test_it_recovers() -> None:
         await until(lambda: table.names == ["a"])
         table.open("stuck")
         await until(lambda: table.lane.usable("stuck"))
-        assert table.lane.stuck == 0
+        assert table.lane.hanging_threads == 0
         assert table.names == ["a"]
         table.submit("stuck")
         await until(lambda: table.names == ["a", "stuck"])
@@ -215,9 +215,9 @@ def test_several_hang_one_after_the_other() -> None:
             await table.give_up(name)
         await until(lambda: len(table.done) == 3)
         assert (table.names, table.lost) == (["a", "b", "c"], ["x", "y", "z"])
-        assert table.lane.stuck == 3
+        assert table.lane.hanging_threads == 3
         table.open("y")
-        await until(lambda: table.lane.stuck == 2)
+        await until(lambda: table.lane.hanging_threads == 2)
         assert [table.lane.usable(name) for name in "xyz"] == [False, True, False]
 
     bench(work)
@@ -321,9 +321,9 @@ def test_a_thread_that_hangs_is_replaced_where_several_work() -> None:
         table.submit("x", *names[:30], "y", *names[30:60], "z", *names[60:])
         await until(lambda: len(table.lost) == 3, step=PATIENCE)
         await until(lambda: len(table.done) == 100)
-        assert (sorted(table.lost), table.lane.stuck) == (["x", "y", "z"], 3)
+        assert (sorted(table.lost), table.lane.hanging_threads) == (["x", "y", "z"], 3)
         table.open()
-        await until(lambda: table.lane.stuck == 0)
+        await until(lambda: table.lane.hanging_threads == 0)
         assert sorted(table.names) == sorted(names)
 
     bench(work, threads=2)

@@ -148,7 +148,7 @@ def test_a_thread_that_dies_at_a_mailbox_is_replaced(
         until(lambda: more(before) == {f"thread for {name}": 1}, "it is counted")
         until(lambda: ask(world.policy_socket, FULL) == OVERQUOTA, "decisions are right again")
         assert client.ask(lambda number: GetDetails(number, JOHN), Details).row.used_bytes == 4000
-    assert [one.stuck for one in lanes(inner(engine)).values()] == [0] * 5
+    assert [one.hanging_threads for one in lanes(inner(engine)).values()] == [0] * 5
 
     def forget(found: Engine) -> None:
         for entry in found.ledger.entries.values():

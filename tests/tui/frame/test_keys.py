@@ -48,7 +48,7 @@ def test_sorting_by_keys() -> None:
     """The next column, the one before, the other way round; the header tells."""
 
     async def scene(stage: Stage) -> None:
-        await stage.sees("Use ▼")
+        await stage.sees("Usage ▼")
         await stage.press("greater_than_sign")
         await stage.sees("Used ▼")
         assert stage.order[0] == "e@example.net"

@@ -236,8 +236,11 @@ def test_a_file_without_rights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_neither_file_nor_journal(tmp_path: Path) -> None:
     """ProgramResult, with the places that were looked at."""
-    found = read_log(LogFiles(("/nowhere/mail.log", "", "syslog", "/a\0b", str(tmp_path))), span())
-    assert found.fault == "there is no /var/log/mail.log or /var/log/maillog, and journalctl is not installed"
+    found = read_log(LogFiles(("/nowhere/mail.log", "/a\0b")), span())
+    assert found.fault == "there is no /nowhere/mail.log or /a\\x00b, and journalctl is not installed"
+    assert found.sources == []
+    found = read_log(LogFiles(("", "syslog", str(tmp_path))), span())
+    assert found.fault.endswith("and journalctl is not installed")
     assert found.sources == []
 
 

@@ -1,4 +1,7 @@
-"""Replacing an engine by another one without losing a request: the steps of both, over core/engine/handover.py."""
+"""``mailquota reload --restart`` and leaving the console: the old engine gives its sockets to a new one.
+
+What each does, step by step. The messages between them are those of core/engine/handover.py. No request is lost.
+"""
 
 from __future__ import annotations
 

@@ -27,11 +27,11 @@ from ..history.who import Operator
 log = logging.getLogger(__name__)
 
 _LOOKED_AT = 50  # entries on starts and stops
-_STOP_SECONDS = 0.4  # of the 5 s that the contract allows
+_STOP_SECONDS = 0.4  # of the 5 s that a stop may take in all
 _NAME = re.compile(r"process ([0-9]{1,9}) on (.*)", re.DOTALL)
 
 
-class Lifetime:
+class StartAndStopEntries:
     """The entries of one engine. Used on its loop."""
 
     def __init__(self, journal: Journal) -> None:
@@ -78,7 +78,7 @@ class Lifetime:
 
 
 def _was_killed(rows: Sequence[JournalRow], host: str) -> bool:
-    """Whether the last engine of this host left without a word; ``rows`` are the newest first."""
+    """Whether the last engine of this host ended without noting it; ``rows`` are the newest first."""
     stopped = set()
     for row in rows:
         if row.kind == "stop":

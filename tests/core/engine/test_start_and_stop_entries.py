@@ -19,7 +19,7 @@ from msgspec.structs import astuple
 from mailquota.core.base.mysql import Target
 from mailquota.core.base.version import version
 from mailquota.core.control.results import JournalRow
-from mailquota.core.engine.lifetime import _was_killed
+from mailquota.core.engine.start_and_stop_entries import _was_killed
 from mailquota.core.history.database import StateDatabase
 from mailquota.core.history.journal import Journal
 from tests.core.changes.edits import started
@@ -123,7 +123,7 @@ def test_an_internal_error_keeps_no_engine_from_ending(
     small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The entry fails; the parts that end after it end all the same."""
-    monkeypatch.setattr("mailquota.core.engine.lifetime._was_killed", lambda *_args: 1 / 0)
+    monkeypatch.setattr("mailquota.core.engine.start_and_stop_entries._was_killed", lambda *_args: 1 / 0)
     with embedded(small_world) as engine:
         until(lambda: "the start of this engine is not in the journal" in caplog.text, "it is told")
         sampled = inner(engine).history
