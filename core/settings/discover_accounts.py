@@ -136,7 +136,7 @@ def _take_dovecot(
         return
     if not output.modern:
         collector.add("accounts", "password_file", source.origin, f"{source.origin} connect")
-    elif found := _password_file(output.doveconf, read, listed):
+    elif found := password_file(output.doveconf, read, listed):
         collector.add("accounts", "password_file", found[0], f"{found[1]} mysql password")
     else:
         collector.fault(
@@ -146,7 +146,7 @@ def _take_dovecot(
         )
 
 
-def _password_file(doveconf: str, read: Read, listed: ListFiles) -> tuple[str, str] | None:
+def password_file(doveconf: str, read: Read, listed: ListFiles) -> tuple[str, str] | None:
     """The file that holds the database password (Dovecot 2.4), and the file of Dovecot's settings that names it.
 
     Both are the same where the password itself is in the settings. doveconf prints no passwords, so the files are

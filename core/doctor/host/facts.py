@@ -13,7 +13,8 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The engine at the control socket. ``known`` is false where it was not asked.
 
     ``fault`` is the reason where it could not be asked although something is there, as where this user may not connect.
-    ``policy`` are the settings of [policy] that the engine follows.
+    ``policy`` are the settings of [policy] that the engine follows, ``driver`` is the one by which it measures, empty
+    where that is not known, as of an older engine.
     """
 
     known: bool = False
@@ -24,6 +25,7 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     uptime_seconds: float | None = None
     listen: tuple[str, ...] = ()
     policy: dict[str, Any] = {}
+    driver: str = ""
 
 
 class StateFacts(msgspec.Struct, frozen=True, kw_only=True):
