@@ -137,6 +137,12 @@ def _cause(facts: DovecotFacts, account: AccountFacts) -> tuple[str, str]:
         return "factor", f"{', '.join(factors)} changes all limits"
     if unit := _wrong_unit(_limit_of(facts, text), account.expected):
         return "unit", f"{field} is {shown(text)}, {unit}"
+    return _other_cause(facts, field, text)
+
+
+def _other_cause(facts: DovecotFacts, field: str, text: str) -> tuple[str, str]:
+    if text.startswith("?") and facts.quota.backend == "maildir":
+        return "kept", f"{field} is {shown(text)}, and with ? the limit in maildirsize wins"
     if facts.conf.values.get("auth_cache_size", "0") not in {"", "0"}:
         return "cache", f"{field} is {shown(text)}; auth_cache_size is set, so Dovecot may have an old limit"
     return "other", f"{field} is {shown(text)}"

@@ -10,6 +10,7 @@ import re
 
 from ...servers.dovecot.sql import schema_of
 from .common import append, is_modern
+from .differences import field_name
 from .facts import DovecotFacts
 
 _FACTORS = r"(?:\s*\*\s*(?:1024|1048576))*"
@@ -37,13 +38,13 @@ def mended_query(facts: DovecotFacts) -> str:
         if match and _is_outermost(query, match.start(1)) == (pattern is not _LIMIT):
             mended = query[: match.start()] + match.expand(wanted) + query[match.end() :]
             return mended if mended.lower() != query.lower() else ""
-    return _with_limit(query, wanted)
+    return "" if field_name(facts) in query else _with_limit(query, wanted)
 
 
 def _with_limit(query: str, wanted: str) -> str:
     """The query of a known schema, which gives no limit at all, with its column ``quota``; empty for any other."""
     found = [match.start() for match in _FROM.finditer(query) if _is_outermost(query, match.start())]
-    if "quota" in query.lower() or not schema_of(query) or len(found) != 1:
+    if not schema_of(query) or len(found) != 1:
         return ""
     return f"{query[: found[0]]}, {wanted.replace(_GROUP, 'quota')}{query[found[0] :]}"
 
