@@ -157,13 +157,15 @@ def own_command() -> tuple[str, ...]:
 
 
 def for_service(config: Config, *, doveadm: bool) -> Config:
-    """The settings in force, with what root learned from Dovecot, as the service may not be able to ask Dovecot.
+    """The settings in force, with what root learned from Dovecot where the service can't ask Dovecot itself.
 
-    ``doveadm``: whether the service can run doveadm.
+    ``doveadm``: whether the service can run Dovecot's tools. Then ``auto`` stays: a driver that is written down would
+    be that of today's Dovecot for ever, and usage would stand still when Dovecot's is changed.
     """
     from ...mailboxes.from_settings import driver_name
 
-    mailstore, driver = config.settings.mailstore, driver_name(config)
+    mailstore = config.settings.mailstore
+    driver = mailstore.driver if doveadm else driver_name(config)
     trash = tuple(dict.fromkeys((*mailstore.trash, *config.found.trash_names)))
     tool = "off" if mailstore.doveadm == "auto" and not doveadm and driver != "doveadm" else mailstore.doveadm
     known = msgspec.structs.replace(mailstore, driver=driver, trash=trash, doveadm=tool)

@@ -50,7 +50,8 @@ class DatabaseFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     ``may_write``: whether the database user that changes limits may do so (None: not known); ``writer`` is its URL,
     without a password. ``table`` and ``column`` hold the limits, and the column takes at most ``column_max`` bytes; all
-    three are empty or None where not known. ``limit_faults``: addresses whose limit is not valid, and why.
+    three are empty or None where not known. ``advice`` are lines that say what to do about the fault. ``limit_faults``:
+    addresses whose limit is not valid, and why.
     """
 
     known: bool = False
@@ -63,6 +64,7 @@ class DatabaseFacts(msgspec.Struct, frozen=True, kw_only=True):
     column_type: str = ""
     column_max: int | None = None
     limit_faults: dict[str, str] = {}
+    advice: tuple[str, ...] = ()
 
 
 class DiskFacts(msgspec.Struct, frozen=True):

@@ -54,7 +54,7 @@ def accounts(config: Config) -> AccountsAnswer:
         finally:
             store.close()
     except MailquotaError as error:
-        return AccountsAnswer({}, DatabaseFacts(known=True, fault=str(error), writer=writer))
+        return AccountsAnswer({}, DatabaseFacts(known=True, fault=str(error), writer=writer, advice=error.advice))
 
 
 def _database(store: AccountStore, writer: str, faults: dict[str, str]) -> DatabaseFacts:
