@@ -70,7 +70,8 @@ def _login(source: SqlSource, password: str, log_in: LogIn) -> SqlLogin:
     url = parse_database_url(source.url)
     said = _try_all(url, password, log_in)
     failures = tuple((where, why) for where, why in said if why)
-    return SqlLogin(origin=source.origin, url=source.url, answering=len(said) - len(failures), failures=failures)
+    answering = len(said) - len(failures)
+    return SqlLogin(origin=source.origin, url=url.without_password(), answering=answering, failures=failures)
 
 
 def _try_all(url: DatabaseUrl, password: str, log_in: LogIn) -> list[tuple[str, str]]:

@@ -12,6 +12,8 @@ import pymysql
 import pytest
 from pymysql.constants import CR
 
+from mailquota.core.accounts.from_settings import open_store
+from mailquota.core.base.errors import DatabaseError
 from mailquota.core.base.mysql import NoHostError, Target, connect_any, text_of
 from tests.core.accounts.hosts import FakeHost
 from tests.mailserver.fixture import require_servers, temporary_folder
@@ -96,6 +98,10 @@ def test_without_the_extra_it_is_named(database: TlsMariaDB, monkeypatch: pytest
         "this account logs in by ed25519, which needs the package PyNaCl (mailquota's extra ed25519):"
         " pip install PyNaCl"
     )
+
+    with pytest.raises(DatabaseError, match="PyNaCl") as raised:
+        open_store(database.target("signing")).read()
+    assert raised.value.exit_code == 5
 
 
 @pytest.mark.server
