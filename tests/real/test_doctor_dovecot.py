@@ -52,7 +52,7 @@ CASES = [
     Case("quota-plugin-lmtp", "protocol lmtp", adding("protocol lmtp {", "mail_plugins = notify", "}")),
     Case("quota-plugin-lda", "protocol lda", adding("protocol lda {", "mail_plugins = notify", "}")),
     Case("quota-plugin-protocols", "protocol pop3", adding("protocol pop3 {", "mail_plugins = notify", "}")),
-    Case("imap-quota", "loads quota", replacing("mail_plugins = quota\n", "mail_plugins = quota imap_quota\n")),
+    Case("imap-quota", "is loaded globally", replacing("mail_plugins = quota\n", "mail_plugins = quota imap_quota\n")),
     Case("imap-quota", "in protocol lmtp", adding("protocol lmtp {", "mail_plugins = quota imap_quota", "}")),
     Case("imap-quota", "does not load", replacing("quota imap_quota", "quota"), state="warn"),
     Case("quota-driver", "no quota is configured", replacing("quota = maildir:User quota", "")),
