@@ -106,7 +106,7 @@ POSTFIX = [
     Case("recipient-delimiter", "of Postfix is", "postconf -e recipient_delimiter=- && postfix reload"),
 ]  # fmt: skip
 DOVECOT = [
-    Case("quota-plugin", "not among them", conf("conf.d/10-mail.conf", "^mail_plugins = quota", "mail_plugins = ")),
+    Case("quota-plugin", "quota is missing", conf("conf.d/10-mail.conf", "^mail_plugins = quota", "mail_plugins = ")),
     Case("quota-plugin-lmtp", "lmtp", appended("conf.d/20-lmtp.conf", "protocol lmtp {\n  mail_plugins = notify\n}")),
     Case("quota-plugin-lmtp", "lmtp", appended("local.conf", "protocol !imap {\n  mail_plugins = notify\n}")),
     Case("lmtp-username", "of all users", appended("local.conf", "auth_username_format = %n")),

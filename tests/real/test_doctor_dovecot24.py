@@ -63,11 +63,11 @@ CASES = [
         "lmtp-username", "drops the domain", adding("protocol lmtp {", "auth_username_format = %{user|username}", "}")
     ),
     Case(
-        "quota-plugin", "not among them", replacing("mail_plugins {\n  quota = yes", "mail_plugins {\n  notify = yes")
+        "quota-plugin", "quota is missing", replacing("mail_plugins {\n  quota = yes", "mail_plugins {\n  notify = yes")
     ),
     Case("quota-plugin-lmtp", "protocol lmtp", adding("protocol lmtp {", "mail_plugins = notify", "}")),
     Case("quota-plugin-lmtp", "lmtp", adding("protocol !imap {", "mail_plugins {", "quota = no", "}", "}")),
-    Case("imap-quota", "loads quota", adding("mail_plugins {", "imap_quota = yes", "}")),
+    Case("imap-quota", "is loaded globally", adding("mail_plugins {", "imap_quota = yes", "}")),
     Case("trash-folder", "no mailbox has", replacing("special_use = \\Trash", ""), state="warn"),
     Case("quota-warning-service", "no service listens", adding(*WARNING)),
     Case("quota-warning-option", "which 2.4 ignores", adding(*WARNING, *SERVICE), script=SCRIPT),

@@ -198,7 +198,7 @@ BREAKAGES = [
         "users can't send",
         main_cf(smtpd_sasl_auth_enable="yes"),
         "submission-relay",
-        "refuses foreign recipients before permit_sasl_authenticated",
+        "refuses recipients on other servers before permit_sasl_authenticated",
     ),
     ("another delimiter", main_cf(recipient_delimiter="-"), "recipient-delimiter", "'-'"),
     ("unknown users are refused", settings('nouser = "REJECT no such user"'), "answer-no-such-user", "REJECT"),
@@ -254,7 +254,9 @@ def test_without_root_it_says_what_it_could_not_see(doctored: Doctored) -> None:
         os.seteuid(0)
     assert seen.file is not None
     assert (seen.file.kind, seen.probe.result) == ("closed", "not asked")
-    blind = Facts(config=doctored.config, postfix=msgspec.structs.replace(doctored.facts(), sockets=(seen,)))
+    blind = Facts(
+        config=doctored.config, postfix=msgspec.structs.replace(doctored.facts(), sockets=(seen,), reaches=())
+    )
     for finding in judge(blind, SOCKET_CHECKS):
         if finding.check in {"policy-socket", "policy-socket-rights", "policy-service-answers"}:
             assert finding.state == "skip"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...base.endpoints import parse_database_url
 from ...base.text import visible
 from .. import start_commands
 from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
@@ -44,7 +45,15 @@ def _one(known: Facts, login: SqlLogin) -> Outcome:
     if _looks_up(known.dovecot):
         # Dovecot is the witness: it gets in by a way that mailquota does not have, as by a certificate.
         return skip(f"Dovecot looks users up, but its login was refused to mailquota: {_failed(login)}")
+    if known.host.database.fault and _is_ours(known, login):
+        return skip(f"Dovecot's database is the accounts database, {visible(login.url)}: see accounts-database")
     return fail(_failed(login), _mend(known, login))
+
+
+def _is_ours(known: Facts, login: SqlLogin) -> bool:
+    """Whether it is at the same address as the accounts database of the settings."""
+    theirs, ours = parse_database_url(login.url), known.config.settings.accounts.url
+    return (theirs.kind, theirs.hosts, theirs.path) == (ours.kind, ours.hosts, ours.path)
 
 
 def _looks_up(facts: DovecotFacts) -> bool:

@@ -12,8 +12,20 @@ from mailquota.core.base.mysql import Target
 from mailquota.core.base.programs import ProgramResult
 from mailquota.core.doctor.dovecot.facts import SqlLogin
 from mailquota.core.doctor.dovecot.probe_databases import log_in_to
-from mailquota.core.doctor.model import Finding
-from tests.core.doctor.dovecot.dovecots import BULLSEYE, JOHN, SQL_FILE, TRIXIE, Outside, facts, healthy, say
+from mailquota.core.doctor.host.facts import DatabaseFacts, HostFacts
+from mailquota.core.doctor.model import Facts, Finding
+from tests.core.doctor.dovecot.dovecots import (
+    BULLSEYE,
+    JOHN,
+    SQL_FILE,
+    TRIXIE,
+    Outside,
+    facts,
+    healthy,
+    our_settings,
+    say,
+)
+from tests.core.doctor.healthy import outcome
 
 FILE = "/etc/dovecot/dovecot-sql.conf.ext"
 NO_USERS = {f"user {JOHN}": ProgramResult("", "Error: Auth USER lookup failed", 75, "doveadm ended with 75")}
@@ -65,6 +77,17 @@ def test_dovecot_knows_better_where_it_looks_users_up() -> None:
     assert told(server).state == "skip"
     assert told(server).found.startswith("Dovecot looks users up, but its login was refused to mailquota")
     assert told(server, "dovecot-answers").state == "ok"
+
+
+def test_one_that_is_the_accounts_database_is_named_once() -> None:
+    """The defaults of the settings have the same address; a database elsewhere is a finding of its own."""
+    server = healthy(BULLSEYE)
+    server.away["127.0.0.1"] = "Connection refused"
+    for port, state in (("3306", "skip"), ("3307", "fail")):
+        server.files[FILE] = SQL_FILE.replace("host=127.0.0.1", f"host=127.0.0.1 port={port}")
+        down = HostFacts(database=DatabaseFacts(known=True, fault="accounts database …: Connection refused"))
+        known = Facts(config=our_settings(), dovecot=server.gather({}), host=down)
+        assert outcome("dovecot-database", known).state == state
 
 
 def test_one_host_of_two() -> None:
