@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from time import monotonic
 from urllib.parse import quote
 
 from ...base.endpoints import MYSQL_SOCKET, DatabaseUrl, host_port, parse_database_url
@@ -16,6 +17,7 @@ from ...base.errors import MailquotaError
 from ...base.mysql import NoHostError, Target, connect_any
 from ...base.programs import FileText, Read
 from ...base.text import visible
+from ...base.threads import within
 from ...servers.dovecot.conf import Block, dovecot_version, driver_of, parse_doveconf
 from ...servers.dovecot.sql import SqlSource, password_in, sql_source_of_conf, sql_source_of_file
 from ...settings.discover_accounts import ListFiles, password_file
@@ -23,7 +25,9 @@ from .facts import SqlLogin
 
 LogIn = Callable[[Target], str]
 
-_MOST = 8  # databases; each host of each takes some seconds where it does not answer
+_MOST = 8  # databases
+_SECONDS = 4.0  # for a login: a host may take the connection and say nothing
+_IN_ALL = 8.0  # after which no other login is tried; the doctor waits little longer for all that it asks of Dovecot
 
 
 def logins(doveconf: str, read: Read, listed: ListFiles, log_in: LogIn) -> tuple[SqlLogin, ...]:
@@ -31,11 +35,26 @@ def logins(doveconf: str, read: Read, listed: ListFiles, log_in: LogIn) -> tuple
     conf, modern = parse_doveconf(doveconf), dovecot_version(doveconf) >= (2, 4)
     blocks = [block for kind in ("userdb", "passdb") for block in conf.of_kind(kind) if driver_of(block) == "sql"]
     sources = _modern(conf, blocks, doveconf, read, listed) if modern else _old(blocks, read)
+    log_in = _bounded(log_in, monotonic() + _IN_ALL)
     found: dict[str, SqlLogin] = {}
     for source, password in sources:
         if (source.url or source.fault) not in found and len(found) < _MOST:
             found[source.url or source.fault] = _login(source, password, log_in)
     return tuple(found.values())
+
+
+def _bounded(log_in: LogIn, until: float) -> LogIn:
+    """The same login, given up after _SECONDS, and not tried after ``until``."""
+
+    def bounded(target: Target) -> str:
+        if monotonic() > until:
+            return "not tried, as other logins took too long"
+        try:
+            return within(_SECONDS, lambda: log_in(target))
+        except TimeoutError:
+            return f"no answer within {_SECONDS:g} s"
+
+    return bounded
 
 
 def _old(blocks: Sequence[Block], read: Read) -> Iterator[tuple[SqlSource, str]]:

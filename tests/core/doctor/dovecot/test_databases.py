@@ -14,6 +14,7 @@ from mailquota.core.doctor.dovecot.facts import SqlLogin
 from mailquota.core.doctor.dovecot.probe_databases import log_in_to
 from mailquota.core.doctor.host.facts import DatabaseFacts, HostFacts
 from mailquota.core.doctor.model import Facts, Finding
+from tests.core.accounts.hosts import FakeHost
 from tests.core.doctor.dovecot.dovecots import (
     BULLSEYE,
     JOHN,
@@ -97,6 +98,19 @@ def test_one_host_of_two() -> None:
         SqlLogin(origin=FILE, url="mysql://u@a:3306,b:3306/d", answering=1, failures=(("b:3306", "timed out"),)),
     )
     assert (told(server).state, "b:3306: timed out" in told(server).found) == ("warn", True)
+
+
+def test_hosts_that_say_nothing_keep_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that takes the connection and is silent is given up, another one is not tried any more."""
+    monkeypatch.setattr("mailquota.core.doctor.dovecot.probe_databases._SECONDS", 0.1)
+    monkeypatch.setattr("mailquota.core.doctor.dovecot.probe_databases._IN_ALL", 0.05)
+    with FakeHost() as silent:
+        server = sql_file(f"host=127.0.0.1 host=127.0.0.2 port={silent.address[1]} dbname=d user=u password=geheim")
+        server.log_in = log_in_to  # type: ignore[method-assign]
+        (login,) = found(server)
+        assert [why for _, why in login.failures] == [
+            "no answer within 0.1 s", "not tried, as other logins took too long"
+        ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
