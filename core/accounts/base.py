@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from ..base.errors import DatabaseError
+from ..settings import lenny
 from .rows import Row, text_of
 from .schema import Statements
 from .store import ANY, HIGHEST_LIMIT, Accounts, AnyLimit, LimitChange, LimitColumn, LimitResult
@@ -109,6 +110,13 @@ def missing_limit(where: str, statements: Statements) -> DatabaseError:
     return DatabaseError(
         f"accounts database {where}: {statements.table} has no column {statements.limit}; add it with: {statements.add}"
     )
+
+
+def old_tables(where: str) -> DatabaseError:
+    """The error for ISPmail's tables of the recipe for lenny, with settings that read them."""
+    error = trouble(where, lenny.NAMED)
+    error.advice = lenny.ADVICE
+    return error
 
 
 def may_not_write(where: str, reason: object) -> DatabaseError:

@@ -30,7 +30,7 @@ from ..base.mysql import (
     retry_on_conflict,
     text_of,
 )
-from .base import SqlStore, may_not_write, missing_limit, trouble
+from .base import SqlStore, may_not_write, missing_limit, old_tables, trouble
 from .rows import Row, RowCollector
 from .schema import make_statements
 from .store import Accounts, LimitResult, Queries, Schema
@@ -139,6 +139,12 @@ class MysqlStore(SqlStore):
 
     def _explain(self, error: pymysql.Error, where: str) -> DatabaseError:
         limit = self._statements.limit
+        if (
+            code_of(error) == ER.BAD_FIELD_ERROR
+            and self._statements.table == "virtual_users"
+            and "'email'" in text_of(error)
+        ):
+            return old_tables(where)
         if code_of(error) == ER.BAD_FIELD_ERROR and limit and f"'{limit}'" in text_of(error):
             return missing_limit(where, self._statements)
         return trouble(where, text_of(error))

@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from ..base.errors import DatabaseError, SettingsError
 from ..base.mysql import Target
-from .base import SqlStore, may_not_write, missing_limit, trouble
+from .base import SqlStore, may_not_write, missing_limit, old_tables, trouble
 from .rows import Row, RowCollector, address_of
 from .schema import make_statements
 from .store import Accounts, LimitResult, Queries, Schema
@@ -129,6 +129,8 @@ class SqliteStore(SqlStore):
 
     def _explain(self, error: sqlite3.Error) -> DatabaseError:
         limit = self._statements.limit
+        if self._statements.table == "virtual_users" and str(error) == "no such column: email":
+            return old_tables(str(self._path))
         if limit and str(error) == f"no such column: {limit}":
             return missing_limit(str(self._path), self._statements)
         return trouble(str(self._path), error)

@@ -18,6 +18,8 @@ from pymysql.constants import ER, FIELD_TYPE
 from pymysql.converters import encoders
 from pymysql.cursors import Cursor
 
+from .mysql_login import PLUGINS, login_fault
+
 CONNECT_SECONDS = 3
 READ_SECONDS = 10
 WRITE_SECONDS = 10
@@ -87,12 +89,26 @@ def connect_any(target: Target, first: int, **options: Any) -> tuple[Connection,
 
 
 def _connect(target: Target, host: str, port: int, **options: Any) -> Connection:
+    """Log in at one host. TLS is used if the server offers it.
+
+    Over a UNIX socket it would only cost 20 ms, so there it is used only where the account may not log in without
+    (REQUIRE SSL): the server then says no more than that access is denied.
+    """
+    if not host.startswith("/"):
+        return _log_in(target, host, port, tls=True, **options)
+    try:
+        return _log_in(target, host, port, tls=False, **options)
+    except pymysql.Error as error:
+        if code_of(error) != ER.ACCESS_DENIED_ERROR:
+            raise
+        return _log_in(target, host, port, tls=True, **options)
+
+
+def _log_in(target: Target, host: str, port: int, *, tls: bool, **options: Any) -> Connection:
     connection: Connection = pymysql.Connection(
         host=host,
         port=port,
-        ssl_disabled=host.startswith(
-            "/"
-        ),  # elsewhere TLS is used if the server offers it; over a socket it would only cost 20 ms
+        ssl_disabled=not tls,
         user=target.user,
         password=target.password.encode(),  # a str would be sent as Latin-1
         database=target.database,
@@ -102,6 +118,7 @@ def _connect(target: Target, host: str, port: int, **options: Any) -> Connection
         read_timeout=READ_SECONDS,
         write_timeout=WRITE_SECONDS,
         program_name="mailquota",
+        auth_plugin_map=PLUGINS,
         defer_connect=True,
         **{"use_unicode": False, "conv": _CONVERTERS, **options},
     )
@@ -152,7 +169,12 @@ def code_of(error: BaseException) -> int:
 
 
 def text_of(error: BaseException) -> str:
-    """The message of the server or of PyMySQL; neither contains the password."""
+    """The message of the server or of PyMySQL; neither contains the password.
+
+    Where a package for the login is missing, or PyMySQL has no such login, the text says what is needed.
+    """
+    if fault := login_fault(error):
+        return fault
     cause = getattr(error, "original_exception", error)  # PyMySQL's, of a connection that failed
     if isinstance(cause, OSError):
         return cause.strerror or str(cause)

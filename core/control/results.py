@@ -289,6 +289,7 @@ class Status(msgspec.Struct, frozen=True):
     unrecorded: int = 0  # changes that are not in the journal, as it could not be written
     state_problem: str = ""  # why the state database can't be used; "" while it can
     policy: dict[str, Any] = {}  # the settings [policy] in force
+    driver: str = ""  # by which the usage is measured; what auto stands for was decided when the engine started
     warnings_queued: int = 0
     warnings_failed: int = 0  # given up, within the last days
     restarts: dict[str, int] = {}  # parts of the engine that died and were started again, and how often

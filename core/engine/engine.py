@@ -80,7 +80,7 @@ class Engine:
         self.listeners = self.servers.listeners
         disk, comparison = DiskWatch(self.mailstore.base), self.enforcer.comparison
         self.reporter = StatusReporter(
-            self.ledger, self.metrics, disk=disk, comparison=comparison, history=self.history
+            self.ledger, self.metrics, disk=disk, comparison=comparison, history=self.history, driver=self.driver.name
         )
         self.publisher = Publisher(self.control, self.ledger, self.decisions, self.status)
         self.counters = self._make_counters()

@@ -68,7 +68,9 @@ class StatusReporter:
         disk: DiskWatch,
         comparison: QuotaStatusComparison,
         history: HistoryService,
+        driver: str,
     ) -> None:
+        self._driver = driver
         self._history = history
         self._comparison = comparison
         self._ledger = ledger
@@ -111,6 +113,7 @@ class StatusReporter:
         return Status(
             mode=policy.mode,
             policy=msgspec.to_builtins(policy),
+            driver=self._driver,
             uptime_seconds=round(time.monotonic() - self._started, 1),
             connections=connections,
             accounts=len(self._ledger),

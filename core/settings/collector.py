@@ -48,6 +48,10 @@ class SettingsCollector:
         """Whether a value was found."""
         return key in self.values.get(section, {})
 
+    def lacks(self, key: str) -> bool:
+        """Whether there is a fault about a setting."""
+        return any(fault.startswith(f"{key}: ") for fault in self.faults)
+
     def found(self, doveconf_text: str) -> DiscoveredSettings:
         """All that was collected, with Trash folders and quota by the output of doveconf."""
         return DiscoveredSettings(

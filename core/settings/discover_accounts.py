@@ -31,6 +31,7 @@ from ..servers.postfix.maps import (
     with_options,
 )
 from .collector import SettingsCollector
+from .lenny import NAMED, is_lenny
 
 ListFiles = Callable[[str], Sequence[str]]  # the files that match a pattern
 
@@ -102,6 +103,8 @@ def _take_map(collector: SettingsCollector, file: str, prefix: str, values: dict
     if values.get("password") and not sqlite:
         collector.add("accounts", "password_file", file, f"{file} {prefix}password")
     schema = schema_of(map_query(values))
+    if is_lenny(map_query(values)):
+        collector.fault("accounts.schema", f"{file}: {NAMED}")
     if schema:
         collector.add("accounts", "schema", schema, f"{file} {prefix}{'query' if values.get('query') else 'table'}")
 
@@ -136,7 +139,7 @@ def _take_dovecot(
         return
     if not output.modern:
         collector.add("accounts", "password_file", source.origin, f"{source.origin} connect")
-    elif found := _password_file(output.doveconf, read, listed):
+    elif found := password_file(output.doveconf, read, listed):
         collector.add("accounts", "password_file", found[0], f"{found[1]} mysql password")
     else:
         collector.fault(
@@ -146,7 +149,7 @@ def _take_dovecot(
         )
 
 
-def _password_file(doveconf: str, read: Read, listed: ListFiles) -> tuple[str, str] | None:
+def password_file(doveconf: str, read: Read, listed: ListFiles) -> tuple[str, str] | None:
     """The file that holds the database password (Dovecot 2.4), and the file of Dovecot's settings that names it.
 
     Both are the same where the password itself is in the settings. doveconf prints no passwords, so the files are
@@ -174,10 +177,14 @@ def _judge_schema(collector: SettingsCollector, sources: list[SqlSource]) -> Non
         if schema and not collector.has("accounts", "schema"):
             collector.add("accounts", "schema", schema, f"{source.origin} query")
     odd = next((source for source in sources if other_unit(source.query)), None)
+    if collector.has("accounts", "schema"):  # the views may have been kept beside newer tables
+        collector.faults = [fault for fault in collector.faults if NAMED not in fault]
     if odd is not None and collector.values["accounts"].get("schema") != "ispmail":
         collector.drop("accounts", "schema")
         collector.fault("accounts.schema", f"the query in {odd.origin} gives limits in another unit than bytes")
-    elif not collector.has("accounts", "schema"):
+    elif lenny := next((source for source in sources if is_lenny(source.query)), None):
+        collector.fault("accounts.schema", f"{lenny.origin}: {NAMED}")
+    elif not collector.has("accounts", "schema") and not collector.lacks("accounts.schema"):
         collector.fault("accounts.schema", "no query of Postfix or Dovecot uses the tables of ISPmail or PostfixAdmin")
 
 

@@ -6,6 +6,7 @@ Only settings that were searched for on the server can be missing: where the fil
 from __future__ import annotations
 
 from ..base.errors import SettingsError
+from . import lenny
 from .config import DEFAULT_PATH, Config
 
 _NEEDED = ("accounts.database", "accounts.schema", "mailstore.path")
@@ -30,6 +31,8 @@ class MissingSettingError(SettingsError):
         told = "; ".join(f"{' and '.join(open_keys)}: {reason}" for reason, open_keys in reasons.items())
         super().__init__(f"not in the settings, and not found on this server: {told}")
         self.advice = tuple(_advice(config, {key.partition(".")[0] for key in keys}))
+        if lenny.NAMED in str(self):
+            self.advice = lenny.ADVICE
 
 
 def missing(config: Config) -> list[str]:

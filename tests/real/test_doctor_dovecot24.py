@@ -67,7 +67,7 @@ CASES = [
     ),
     Case("quota-plugin-lmtp", "protocol lmtp", adding("protocol lmtp {", "mail_plugins = notify", "}")),
     Case("quota-plugin-lmtp", "lmtp", adding("protocol !imap {", "mail_plugins {", "quota = no", "}", "}")),
-    Case("imap-quota", "imap_quota is loaded globally", adding("mail_plugins {", "imap_quota = yes", "}")),
+    Case("imap-quota", "is loaded globally", adding("mail_plugins {", "imap_quota = yes", "}")),
     Case("trash-folder", "no mailbox has", replacing("special_use = \\Trash", ""), state="warn"),
     Case("quota-warning-service", "no service listens", adding(*WARNING)),
     Case("quota-warning-option", "which 2.4 ignores", adding(*WARNING, *SERVICE), script=SCRIPT),

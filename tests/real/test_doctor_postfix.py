@@ -254,7 +254,9 @@ def test_without_root_it_says_what_it_could_not_see(doctored: Doctored) -> None:
         os.seteuid(0)
     assert seen.file is not None
     assert (seen.file.kind, seen.probe.result) == ("closed", "not asked")
-    blind = Facts(config=doctored.config, postfix=msgspec.structs.replace(doctored.facts(), sockets=(seen,)))
+    blind = Facts(
+        config=doctored.config, postfix=msgspec.structs.replace(doctored.facts(), sockets=(seen,), reaches=())
+    )
     for finding in judge(blind, SOCKET_CHECKS):
         if finding.check in {"policy-socket", "policy-socket-rights", "policy-service-answers"}:
             assert finding.state == "skip"

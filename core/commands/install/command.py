@@ -50,7 +50,8 @@ def install(common: Common, *, apply: bool, yes: bool, user: str) -> int:
     config = common.load()
     machine, host = _look(config, user)
     if host.files.get(host.settings) is None:
-        config = for_service(config, doveadm=not (host.systemd and host.dovecot_closed))
+        closed = bool(host.dovecot_closed)
+        config = for_service(config, doveadm=not (host.systemd and closed), follows=not closed)
     plan = install_plan(config, host, dump(config))
     code = _carry_out(common, plan, machine, apply=apply, yes=yes)
     if not host.systemd and (apply or not plan.waits):  # else it stands in the script
@@ -156,14 +157,17 @@ def own_command() -> tuple[str, ...]:
     return (sys.executable, "-m", "mailquota")
 
 
-def for_service(config: Config, *, doveadm: bool) -> Config:
-    """The settings in force, with what root learned from Dovecot, as the service may not be able to ask Dovecot.
+def for_service(config: Config, *, doveadm: bool, follows: bool) -> Config:
+    """The settings in force, with what root learned from Dovecot where the service can't ask Dovecot itself.
 
-    ``doveadm``: whether the service can run doveadm.
+    ``doveadm``: whether the service runs doveadm. ``follows``: whether the owner of the mailboxes can ask Dovecot. Then
+    ``auto`` stays: a driver that is written down would be that of today's Dovecot for ever, and usage would stand still
+    when Dovecot's is changed.
     """
     from ...mailboxes.from_settings import driver_name
 
-    mailstore, driver = config.settings.mailstore, driver_name(config)
+    mailstore = config.settings.mailstore
+    driver = mailstore.driver if follows else driver_name(config)
     trash = tuple(dict.fromkeys((*mailstore.trash, *config.found.trash_names)))
     tool = "off" if mailstore.doveadm == "auto" and not doveadm and driver != "doveadm" else mailstore.doveadm
     known = msgspec.structs.replace(mailstore, driver=driver, trash=trash, doveadm=tool)

@@ -20,6 +20,7 @@ from .common import (
     unjudgeable,
     version,
 )
+from .databases import DATABASE_CHECKS, unreachable
 from .facts import DovecotFacts
 
 # Other protocols and services that open mailboxes. Those that only log users in load no mail plugins.
@@ -61,6 +62,8 @@ def _running(known: Facts) -> Outcome:
         return skip(found + _as_root(facts.server_fault))
     if "connect(" in facts.server_fault:
         return fail(found, start_commands.dovecot(known, "restart"))
+    if away := unreachable(facts):
+        return fail(f"Dovecot can't look users up: {away}", "# see dovecot-database")
     return fail(found, f"# see the reason in Dovecot's log:\n{doveadm(facts)} log errors")
 
 
@@ -135,6 +138,7 @@ BASIC_CHECKS: tuple[Check, ...] = (
         "While Dovecot does not look up users, they can't log in and no mail is delivered.",
         _running,
     ),
+    *DATABASE_CHECKS,
     dovecot_check("quota-plugin", "Without the plugin Dovecot neither counts usage nor enforces limits.", _global),
     dovecot_check(
         "quota-plugin-lmtp",

@@ -27,12 +27,17 @@ _FACTORS_24 = {
     "quota_storage_extra": "0",
 }  # with the values that leave limits unchanged
 _UNITS = {1 << 10: "1024 times too large", 1 << 20: "1048576 times too large"}
+_LIMIT_FIELDS = {
+    False: re.compile(r"quota[0-9]*_rule[0-9]*"),
+    True: re.compile(r"(?:quota/.*/)?(?:quota_)?storage_size"),
+}
 _PLAIN_FIELDS = {"user", "uid", "gid", "home", "mail", "mail_path", "mail_driver"}
 
 
 class Difference(msgspec.Struct, frozen=True):
     """A difference. ``kind`` is its cause: unknown (no such user), broken (Dovecot can't load the user), size (a mail's
-    file name has a wrong size), negative, field, block, factor, unit, cache or other.
+    file name has a wrong size), negative, field, block, factor, unit, cache, kept (the limit is right, but is not that
+    of the user database) or other.
     """
 
     address: str
@@ -45,9 +50,8 @@ class Difference(msgspec.Struct, frozen=True):
 
 def differences(facts: DovecotFacts) -> list[Difference]:
     """The differences in the sample; accounts whose limit in Dovecot is not known are left out."""
-    accounts = [
-        account for account in facts.sample if account.address not in facts.odd
-    ]  # for those see username-characters
+    unknown = {*facts.names.refused, *facts.names.unknown}  # for those see username-characters
+    accounts = [account for account in facts.sample if account.address not in unknown]
     return [found for account in accounts if (found := _difference(facts, account))]
 
 
@@ -72,11 +76,41 @@ def _difference(facts: DovecotFacts, account: AccountFacts) -> Difference | None
     if account.fault:
         return _broken(facts, account)
     effective = _effective(facts, account)
-    if effective is None or effective == _kib(account.expected):
+    if effective == _kib(account.expected):
+        return _kept(facts, account)
+    if effective is None:
         return None
     kind, cause = _cause(facts, account)
     told = f"{_bytes(account.expected)} in the database, {_as_kib(effective)} in Dovecot; {cause}"
     return Difference(account.address, kind, told)
+
+
+def _kept(facts: DovecotFacts, account: AccountFacts) -> Difference | None:
+    """The difference where the right limit is not that which the user database gives, so that an edit changes nothing.
+
+    In 2.3 a rule ``?:…`` counts only where the maildirsize has no limit, and one for all mailboxes may stand in
+    ``quota_rule2`` or a later field.
+    """
+    if account.expected is None:
+        return None
+    names = _LIMIT_FIELDS[is_modern(facts)]
+    given = [text for name, text in account.fields.items() if names.fullmatch(name) and _for_all(facts, text)]
+    asks_first = [text for text in given if text.startswith("?") and facts.quota.backend == "maildir"]
+    if given and not asks_first:
+        return None
+    from_where = "the limit in each maildirsize" if facts.quota.backend == "maildir" else "the default in its settings"
+    cause = (
+        f"{field_name(facts)} is {shown(asks_first[0])}, and with ? the limit in maildirsize wins"
+        if asks_first
+        else f"the user database gives no {field_name(facts)}{_instead(account)}, and Dovecot goes by {from_where}"
+    )
+    told = f"{_bytes(account.expected)} in the database and in Dovecot, but {cause}: an edit changes nothing"
+    return Difference(account.address, "kept", told)
+
+
+def _for_all(facts: DovecotFacts, text: str) -> bool:
+    """Whether a limit is for the whole mailbox, and not a rule for single folders."""
+    return is_modern(facts) or text.partition(":")[0] in {"*", "?"}
 
 
 def _broken(facts: DovecotFacts, account: AccountFacts) -> Difference:
@@ -103,6 +137,12 @@ def _cause(facts: DovecotFacts, account: AccountFacts) -> tuple[str, str]:
         return "factor", f"{', '.join(factors)} changes all limits"
     if unit := _wrong_unit(_limit_of(facts, text), account.expected):
         return "unit", f"{field} is {shown(text)}, {unit}"
+    return _other_cause(facts, field, text)
+
+
+def _other_cause(facts: DovecotFacts, field: str, text: str) -> tuple[str, str]:
+    if text.startswith("?") and facts.quota.backend == "maildir":
+        return "kept", f"{field} is {shown(text)}, and with ? the limit in maildirsize wins"
     if facts.conf.values.get("auth_cache_size", "0") not in {"", "0"}:
         return "cache", f"{field} is {shown(text)}; auth_cache_size is set, so Dovecot may have an old limit"
     return "other", f"{field} is {shown(text)}"

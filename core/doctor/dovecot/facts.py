@@ -19,7 +19,9 @@ class AccountFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     ``fields`` are those of the user database, with values only where they are about quota or the mailbox. ``enforced``
     is the limit that Dovecot enforces, in KiB rounded up, 0 = unlimited; None where it was not asked, because the
-    question would create the mailbox. ``fault`` is Dovecot's error where it can't load the user.
+    question would create the mailbox. ``maildir`` is the path of the Maildir as Dovecot has it, empty where it says
+    none; ``elsewhere``: it is another folder than that in which mailquota looks. ``fault`` is Dovecot's error where it
+    can't load the user.
     """
 
     address: str
@@ -27,7 +29,22 @@ class AccountFacts(msgspec.Struct, frozen=True, kw_only=True):
     unknown: bool = False
     fields: dict[str, str] = {}
     enforced: int | None = None
+    maildir: str = ""
+    elsewhere: bool = False
     fault: str = ""
+
+
+class NameFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Accounts with unusual names: with characters that Dovecot by default, or by its settings, does not allow.
+
+    ``count`` is their number; ``asked`` were looked up, of which Dovecot does not know ``unknown``. ``refused`` are
+    those with a character that the setting ``auth_username_chars`` lacks; whether Dovecot was asked or not.
+    """
+
+    count: int = 0
+    asked: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
 
 
 class UserQueries(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +57,21 @@ class UserQueries(msgspec.Struct, frozen=True, kw_only=True):
     block: str = ""
     user: str = ""
     iterate: str = ""
+    fault: str = ""
+
+
+class SqlLogin(msgspec.Struct, frozen=True, kw_only=True):
+    """A login to a database in which Dovecot looks users up, as Dovecot logs in.
+
+    ``origin`` is the file or block of Dovecot's settings, ``url`` the database without its password. ``answering`` is
+    the number of hosts that let it in, ``failures`` are pairs of a host with its port and the reason why it did not.
+    ``fault`` is the reason why none was tried.
+    """
+
+    origin: str
+    url: str = ""
+    answering: int = 0
+    failures: tuple[tuple[str, str], ...] = ()
     fault: str = ""
 
 
@@ -76,10 +108,10 @@ class DovecotFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     ``conf`` is the output of doveconf without secrets, and must not be changed; ``users`` are the drivers of the user
     databases. ``server_fault`` is the reason why a running Dovecot could not be asked about users. ``accounts`` is the
-    number in the accounts database, of which ``sample`` were asked about; the names of ``odd`` have ``odd_characters``,
-    which ``auth_username_chars`` lacks. ``listed`` is the number of users that Dovecot lists. ``mail_owner`` are name
-    and number of the user that mail is delivered as, ``mail_group`` those of its group. ``mailquota`` is the path of
-    the command.
+    number in the accounts database, of which ``sample`` were asked about, and some of those with unusual ``names``.
+    ``databases`` are those in which Dovecot looks users up. ``listed`` is the number of users that Dovecot lists.
+    ``mail_owner`` are name and number of the user that mail is delivered as, ``mail_group`` those of its group.
+    ``mailquota`` is the path of the command.
     """
 
     fault: str = "not asked"
@@ -94,8 +126,8 @@ class DovecotFacts(msgspec.Struct, frozen=True, kw_only=True):
     query: UserQueries = UserQueries()
     server_fault: str = "not asked"
     accounts: int = 0
-    odd: tuple[str, ...] = ()
-    odd_characters: str = ""
+    names: NameFacts = NameFacts()
+    databases: tuple[SqlLogin, ...] = ()
     with_domain: bool = False
     sample: tuple[AccountFacts, ...] = ()
     listed: int | None = None

@@ -1,8 +1,9 @@
 """Checks whether Dovecot enforces the limits of the accounts database. Pure.
 
 The limits of the accounts database are compared with those that Dovecot enforces (``doveadm quota get``) where the
-mailbox exists, else with those of the user database (``doveadm user``). Dovecot prints limits in KiB, rounded up, so
-they are compared in KiB.
+mailbox exists, and with those that the user database gives it (``doveadm user``): where it gives none any more, old
+limits go on in maildirsize files, and an edit changes nothing. Dovecot prints limits in KiB, rounded up, so they are
+compared in KiB.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable
 
 from ...base.programs import DENIED
 from ...base.text import shown, visible
+from ...base.units import format_count
 from ...servers.dovecot.conf import plugin_values
 from ..log.fixes import wrong_size
 from ..model import Check, Facts, Outcome, fail, ok, skip, warn
@@ -34,56 +36,14 @@ from .differences import (
     field_name,
     without_known_limit,
 )
-from .facts import LOCAL_USERS, USERNAME_CHARACTERS, DovecotFacts
+from .driver import DRIVER_CHECKS, OTHERS, is_refused
+from .facts import LOCAL_USERS, DovecotFacts
+from .names import NAME_CHECKS
 from .query import iterate_query, mended_query, query_lines
 
-_BACKENDS = {"count", "maildir"}
-_OTHERS = {"dict", "dirsize", "fs", "imapc"}
-_REMOVED = {"dict", "dirsize"}  # by 2.4
 _SHOWN = 4  # differences in one sentence
-_HARMLESS = frozenset("'+=!&~^|")  # characters that mean nothing in paths or in Dovecot's variables
 _NO_DATABASE = "the accounts database can't be read: see accounts-database"
 _ITERATE = "# give the SQL user database an iterate_query that returns every address as user"
-
-
-def _driver(facts: DovecotFacts) -> Outcome:
-    backend, roots = facts.quota.backend, len(facts.quota.roots)
-    if not backend:
-        why = "Without quota Dovecot accepts every mail, however full the mailbox is."
-        return fail("no quota is configured", _count(facts), why)
-    if roots > 1:
-        return skip(f"not covered: {roots} quotas for each user ({_roots(facts)})")
-    if is_modern(facts) and backend in _REMOVED:
-        return fail(f"quota driver {backend} is set, which Dovecot 2.4 no longer has", _count(facts))
-    if backend in _BACKENDS or backend == "dict":
-        return ok(f"quota driver {backend}")
-    return _other_driver(facts, backend)
-
-
-def _other_driver(facts: DovecotFacts, backend: str) -> Outcome:
-    """The outcome for a driver that mailquota does not measure, or that Dovecot does not have."""
-    if backend in _OTHERS:
-        return skip(f"not covered: quota driver {backend}; mailquota knows count, maildir and dict")
-    if _is_refused(facts):
-        return fail(f"Dovecot has no quota driver {shown(backend)}, and so loads no user", _count(facts))
-    return skip(f"not covered: quota driver {shown(backend)}, which mailquota does not know")
-
-
-def _is_refused(facts: DovecotFacts) -> bool:
-    """Whether Dovecot reports that it has no such driver."""
-    words = f"Unknown quota backend: {facts.quota.backend}"
-    return bool(facts.quota.backend) and any(account.fault.endswith(words) for account in facts.sample)
-
-
-def _roots(facts: DovecotFacts) -> str:
-    return ", ".join(visible(name) for name, _ in facts.quota.roots)
-
-
-def _count(facts: DovecotFacts) -> str:
-    name = facts.quota.roots[0][0] if is_modern(facts) and facts.quota.roots else "User quota"
-    if is_modern(facts):
-        return append(facts, f'quota "{name}" {{', "  driver = count", "}")
-    return append(facts, "plugin {", "  quota = count:User quota", "  quota_vsizes = yes", "}")
 
 
 def _enforced(facts: DovecotFacts) -> Outcome:
@@ -120,13 +80,13 @@ def _limits(known: Facts) -> Outcome:
     missing = _not_comparable(known, facts)
     if missing:
         return missing
-    asked = f"{len(facts.sample)} of {facts.accounts} accounts were asked about"
+    asked = f"asked Dovecot about {len(facts.sample)} of {format_count(facts.accounts)} accounts"
     found = differences(facts)
     unclear = without_known_limit(facts)
     if not found and unclear:
         return skip(f"{asked}; the limit in Dovecot is not known of {visible(', '.join(unclear))}")
     if not found:
-        return ok(f"{asked}: Dovecot enforces the limits of the database")
+        return ok(f"{asked}: it is given the limits of the database, and enforces them")
     told = "; ".join(str(difference) for difference in found[:_SHOWN])
     more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return fail(f"{asked}, {len(found)} differ: {visible(told)}{more}", _mend(facts, found))
@@ -147,13 +107,13 @@ def _nothing_enforced(facts: DovecotFacts) -> Outcome | None:
     """The outcome where Dovecot has no limits at all, for a reason that another check reports."""
     if "quota" not in plugins(facts):
         return skip("without the plugin Dovecot has no limits: see quota-plugin")
-    if not facts.quota.backend or _is_refused(facts):
+    if not facts.quota.backend or is_refused(facts):
         return skip("without a quota driver Dovecot has no limits: see quota-driver")
     if _vsizes(facts).state == "fail":
         return skip("Dovecot loads no user: see quota-vsizes")
     if "quota" not in plugins(facts, "doveadm"):
         return skip("without the plugin doveadm can't be asked for limits: see quota-plugin-protocols")
-    if facts.quota.backend in _OTHERS - {"dict"}:
+    if facts.quota.backend in OTHERS - {"dict"}:
         return skip(f"not covered: quota driver {facts.quota.backend}")
     return None
 
@@ -173,7 +133,7 @@ def _mend(facts: DovecotFacts, found: list[Difference]) -> str:
         return "\n".join(wrong_size(facts, one.address) for one in found if one.kind == kind)
     if kind in _MENDS:
         return _MENDS[kind](facts)
-    query = mended_query(facts) if kind in {"unit", "field"} else ""
+    query = mended_query(facts) if kind in {"unit", "field", "kept"} else ""
     return query_lines(facts, "query", query) if query else _by_hand(facts)
 
 
@@ -184,19 +144,6 @@ def _by_hand(facts: DovecotFacts) -> str:
         f"# {where}: the user database has to give the limit of every account in bytes, in SQL as\n"
         f"#   {example} AS {field_name(facts)}\n{reload(facts)}"
     )
-
-
-def _characters(facts: DovecotFacts) -> Outcome:
-    if not facts.odd:
-        return ok(f"the names of all {facts.accounts} accounts have only characters that Dovecot accepts")
-    names = ", ".join(map(shown, facts.odd[:3]))
-    found = (
-        f"auth_username_chars lacks {shown(facts.odd_characters)}: accounts such as {names} do not exist for Dovecot"
-    )
-    if not _HARMLESS.issuperset(facts.odd_characters):
-        return fail(found, "# give these accounts other names, or allow their characters in auth_username_chars")
-    allowed = facts.conf.values.get("auth_username_chars") or USERNAME_CHARACTERS
-    return fail(found, append(facts, f"auth_username_chars = {allowed}{facts.odd_characters}"))
 
 
 def _listing(known: Facts) -> Outcome:
@@ -241,7 +188,7 @@ _MENDS: dict[str, Callable[[DovecotFacts], str]] = {  # by kind of difference
 }
 
 LIMIT_CHECKS: tuple[Check, ...] = (
-    dovecot_check("quota-driver", "The driver counts the usage that limits are compared with.", _driver),
+    *DRIVER_CHECKS,
     dovecot_check(
         "quota-enforced",
         "Else Dovecot stores mail beyond the limit where the check at RCPT did not refuse it, and all that users save"
@@ -262,11 +209,7 @@ LIMIT_CHECKS: tuple[Check, ...] = (
         "A limit inside a quota block wins over that of every user, while doveadm user still shows the user's own.",
         in_block,
     ),
-    dovecot_check(
-        "username-characters",
-        "To Dovecot a name with any other character is unknown: such a user can't log in and gets no mail.",
-        _characters,
-    ),
+    *NAME_CHECKS,
     combined_check(
         "user-listing",
         "Without it commands for all users fail, such as doveadm quota recalc -A, and mailquota with driver doveadm.",

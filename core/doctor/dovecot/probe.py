@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
@@ -29,8 +30,11 @@ from ...servers.dovecot.conf import (
 from ...servers.dovecot.quota import quota_facts
 from ...servers.dovecot.sql import parse_sql_conf
 from ...settings.config import Config
+from ...settings.discover import list_files
+from ...settings.discover_accounts import ListFiles
 from .facts import LOCAL_USERS, DovecotFacts, ScriptFacts, UserQueries
 from .probe_accounts import AccountsProbe, LookUpNames, Stat, also_called, mail_names
+from .probe_databases import LogIn, log_in_to, logins
 
 _LDA = "dovecot-lda"
 _MAILQUOTA = re.compile(r"(?:^|[\s/\"'])mailquota(?:[\s\"']|$)")  # the command, not a file named after it
@@ -47,6 +51,8 @@ def gather(
     stat: Stat = os.stat,
     *,
     names: LookUpNames = also_called,
+    log_in: LogIn = log_in_to,
+    listed: ListFiles = list_files,
 ) -> DovecotFacts:
     """Facts about Dovecot. ``accounts``: address → limit in bytes, None = unlimited; may be empty."""
     mailstore = config.settings.mailstore
@@ -61,8 +67,12 @@ def gather(
         scripts=tuple(_scripts(facts.conf, files)),
         mailquota=shutil.which("mailquota") or facts.mailquota,
     )
-    probe = AccountsProbe(dovecot_tool(mailstore.doveadm, "doveadm"), accounts, mailstore.path, run, stat)
-    return _with_users(facts, probe, names)
+    doveadm = dovecot_tool(mailstore.doveadm, "doveadm")
+    probe = AccountsProbe(doveadm, accounts, mailstore.path, run, stat, root=files.root)
+    with ThreadPoolExecutor(1) as beside:  # a database that does not answer takes seconds, and so does doveadm then
+        found = beside.submit(logins, said.out, files.read, listed, log_in)
+        facts = _with_users(facts, probe, names)
+        return msgspec.structs.replace(facts, databases=found.result())
 
 
 def _settings(said: ProgramResult) -> DovecotFacts:
@@ -103,13 +113,12 @@ def _with_users(facts: DovecotFacts, probe: AccountsProbe, names: LookUpNames) -
     """The facts with those about users: from a running Dovecot, and from files of mailboxes."""
     server_fault, sample = probe.sample()
     listed, listing_fault = probe.listed() if may_be_listed(facts) and not server_fault else (None, "")
-    odd, odd_characters = probe.odd(facts.conf.values.get("auth_username_chars"))
+    names_ = probe.names(facts.conf.values.get("auth_username_chars"), ask=not server_fault)
     return msgspec.structs.replace(
         facts,
         server_fault=server_fault,
         accounts=probe.count,
-        odd=odd,
-        odd_characters=odd_characters,
+        names=names_,
         with_domain=probe.with_domain,
         sample=sample,
         listed=listed,
@@ -132,14 +141,14 @@ class _Files:
     def __init__(self, read: Read, stat: Stat, root: str) -> None:
         self._read = read
         self._stat = stat
-        self._root = root
+        self.root = root
 
     def read(self, path: str) -> FileText:
-        return self._read(self._root + path)
+        return self._read(self.root + path)
 
     def mode(self, path: str) -> int:
         """The permission bits of a file. Raises OSError."""
-        return self._stat(self._root + path).st_mode & 0o7777
+        return self._stat(self.root + path).st_mode & 0o7777
 
 
 def _root(doveadm: str) -> str:

@@ -1,7 +1,8 @@
 """Asks Dovecot about a few accounts, and examines files of mailboxes. Writes nothing and raises nothing.
 
 Each account takes a call of doveadm, of 10 to 30 ms, so that no answer can be taken for that of another account. The
-enforced limit is asked only for accounts whose mailbox exists, because the question would create it.
+enforced limit is asked only for accounts whose mailbox exists, because the question would create it. Where a mailbox
+is says Dovecot, not mailquota's settings.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ import pwd
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from ...base.programs import DENIED, ProgramResult, Run
 from ...servers.dovecot.conf import Block
 from ...servers.dovecot.doveadm_errors import errors, outcome
-from .facts import USERNAME_CHARACTERS, AccountFacts, FileFacts
+from .facts import USERNAME_CHARACTERS, AccountFacts, FileFacts, NameFacts
 
 SAMPLE = 12  # accounts
+_ODD_SAMPLE = 20  # accounts with unusual names
 _NO_USER = 67  # exit code of doveadm
 _SHOWN_FIELDS = {"uid", "gid", "home", "mail", "mail_path", "mail_driver", "user"}
 _INDEX_FILES = ("dovecot-uidlist", "dovecot.index", "dovecot.index.cache")
@@ -28,11 +32,16 @@ LookUpNames = Callable[[str, str], list[str]]
 
 
 class AccountsProbe:
-    """``doveadm`` is its command line before the subcommand, ``mailstore`` the path with {user} and {domain}."""
+    """``doveadm`` is its command line before the subcommand, ``mailstore`` the path with {user} and {domain}.
+
+    Dovecot's paths are below ``root`` where it is called by chroot.
+    """
 
     def __init__(
-        self, doveadm: Sequence[str], accounts: Mapping[str, int | None], mailstore: str, run: Run, stat: Stat
-    ) -> None:
+        self, doveadm: Sequence[str], accounts: Mapping[str, int | None], mailstore: str, run: Run, stat: Stat, *,
+        root: str = "",
+    ) -> None:  # fmt: skip
+        self._root = root
         self._doveadm = doveadm
         self._accounts = accounts
         self._mailstore = mailstore
@@ -58,14 +67,16 @@ class AccountsProbe:
         if said.code == _NO_USER:
             return AccountFacts(address=address, expected=expected, unknown=True)
         fields = _fields(said.out)
-        if self._gave_up or self._status(self.maildir(address)) is None:
-            return AccountFacts(address=address, expected=expected, fields=fields)
+        theirs, ours = maildir_of(fields), self.maildir(address)
+        maildir = self._root + theirs if theirs else ""
+        elsewhere = bool(maildir) and os.path.realpath(maildir) != os.path.realpath(ours or "/")
+        asked = AccountFacts(address=address, expected=expected, fields=fields, maildir=maildir, elsewhere=elsewhere)
+        if self._gave_up or self._status(maildir or ours) is None:
+            return asked
         got = self._run([*self._doveadm, "-f", "json", "quota", "get", "-u", address])
         self._gave_up = got.code is None
         fault = (outcome(got.err) or got.fault) if got.fault or errors(got.err) else ""
-        return AccountFacts(
-            address=address, expected=expected, fields=fields, enforced=None if fault else _limit(got.out), fault=fault
-        )
+        return msgspec.structs.replace(asked, enforced=None if fault else _limit(got.out), fault=fault)
 
     def listed(self) -> tuple[int | None, str]:
         """The number of users that Dovecot lists; None and the reason where it can't."""
@@ -74,13 +85,24 @@ class AccountsProbe:
             return None, _reason(said)
         return sum(1 for line in said.out.splitlines() if line.strip()), ""
 
-    def odd(self, allowed: str | None) -> tuple[tuple[str, ...], str]:
-        """The accounts with characters that are not ``allowed`` in names, and these characters. "" allows all."""
-        if allowed == "":
-            return (), ""
-        known = set(allowed or USERNAME_CHARACTERS)
-        odd = sorted(address for address in self._accounts if not known.issuperset(address))
-        return tuple(odd), "".join(sorted(set().union(*odd) - known))
+    def names(self, allowed: str | None, *, ask: bool) -> NameFacts:
+        """The accounts with unusual names, some of which Dovecot is asked to look up.
+
+        ``allowed`` is auth_username_chars: None for its default, and "" allows all.
+        """
+        odd = sorted(address for address in self._accounts if lacking(address, None) or lacking(address, allowed))
+        refused = [address for address in odd if lacking(address, allowed)]
+        others = [address for address in odd if not lacking(address, allowed)]
+        half = _ODD_SAMPLE // 2
+        chosen = [*_spread(refused, half), *_spread(others, half)]
+        said = {address: self._run([*self._doveadm, "user", address]) for address in chosen if ask}
+        answered = {address: one.code == _NO_USER for address, one in said.items() if one.code in {0, _NO_USER}}
+        return NameFacts(
+            count=len(odd),
+            asked=tuple(answered),
+            unknown=tuple(address for address, unknown in answered.items() if unknown),
+            refused=tuple(refused),
+        )
 
     def maildirsizes(self) -> tuple[FileFacts, ...]:
         """The maildirsize files of the accounts in the sample."""
@@ -122,6 +144,31 @@ class AccountsProbe:
             return self._stat(path) if path.startswith("/") else None
         except (OSError, ValueError):
             return None
+
+
+def lacking(address: str, allowed: str | None) -> str:
+    """The characters of a name that ``auth_username_chars`` lacks, once each; that counts bytes."""
+    known = set((USERNAME_CHARACTERS if allowed is None else allowed).encode())
+    return "".join(sorted({char for char in address if not known.issuperset(char.encode())})) if allowed != "" else ""
+
+
+def _spread(names: Sequence[str], most: int) -> Sequence[str]:
+    """At most ``most`` names at even distances."""
+    return names[:: max(1, -(-len(names) // most))]
+
+
+def maildir_of(fields: Mapping[str, str]) -> str:
+    """The path of a user's Maildir by the fields of ``doveadm user``; empty where it is none, or not known.
+
+    2.3 gives ``mail`` as ``maildir:~/Maildir:OPTION…`` with ~ for ``home``, 2.4 the whole path as ``mail_path``.
+    """
+    kind, _, rest = fields.get("mail", "").partition(":")
+    path = rest.partition(":")[0] if kind == "maildir" else ""
+    if not fields.get("mail") and fields.get("mail_driver", "maildir") == "maildir":
+        path = fields.get("mail_path", "")
+    if path == "~" or path.startswith("~/"):
+        path = fields["home"] + path[1:] if fields.get("home") else ""
+    return os.path.normpath(path) if path.startswith("/") and "%" not in path else ""
 
 
 def choose(accounts: Mapping[str, int | None]) -> list[str]:

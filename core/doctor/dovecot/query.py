@@ -10,6 +10,7 @@ import re
 
 from ...servers.dovecot.sql import schema_of
 from .common import append, is_modern
+from .differences import field_name
 from .facts import DovecotFacts
 
 _FACTORS = r"(?:\s*\*\s*(?:1024|1048576))*"
@@ -21,6 +22,8 @@ _LIMIT = re.compile(
 _BARE = re.compile(r"\b([\w.`]+)\s+as\s+[`\"]?quota\w*[`\"]?", re.IGNORECASE)
 _COLUMN = re.compile(r"(?<=[,\s])(quota)(?=\s*,|\s+from\b)", re.IGNORECASE)
 _WANTED = {False: r"concat('*:bytes=', \1) AS quota_rule", True: r"concat(\1, 'B') AS quota_storage_size"}
+_GROUP = r"\1"
+_FROM = re.compile(r"\s+from\s", re.IGNORECASE)
 _ALL_USERS = {
     "ispmail": "SELECT email AS user FROM virtual_users",
     "postfixadmin": "SELECT username AS user FROM mailbox WHERE active = '1'",
@@ -35,7 +38,15 @@ def mended_query(facts: DovecotFacts) -> str:
         if match and _is_outermost(query, match.start(1)) == (pattern is not _LIMIT):
             mended = query[: match.start()] + match.expand(wanted) + query[match.end() :]
             return mended if mended.lower() != query.lower() else ""
-    return ""
+    return "" if field_name(facts) in query else _with_limit(query, wanted)
+
+
+def _with_limit(query: str, wanted: str) -> str:
+    """The query of a known schema, which gives no limit at all, with its column ``quota``; empty for any other."""
+    found = [match.start() for match in _FROM.finditer(query) if _is_outermost(query, match.start())]
+    if not schema_of(query) or len(found) != 1:
+        return ""
+    return f"{query[: found[0]]}, {wanted.replace(_GROUP, 'quota')}{query[found[0] :]}"
 
 
 def _is_outermost(query: str, at: int) -> bool:

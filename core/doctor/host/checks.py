@@ -13,6 +13,7 @@ from ..dovecot.common import comparable
 from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from ..paths import PathFacts
 from .facts import DiskFacts, MaildirFacts
+from .location import LOCATION_CHECKS
 from .mailquota_checks import OWN_CHECKS
 
 _NEARLY_FULL, _FULL = 90.0, 97.0  # percent of a file system
@@ -108,29 +109,6 @@ def _clock(facts: Facts) -> Outcome:
     return ok(f"the clock says {now:%Y-%m-%d %H:%M} UTC{states[facts.host.clock_synchronized]}")
 
 
-def _mailstore(facts: Facts) -> Outcome:
-    store = facts.host.mailstore
-    if store is None:
-        return skip(f"the mailstore was not examined{_because(facts)}")
-    if facts.config.settings.mailstore.driver == "doveadm":
-        return ok("the driver is doveadm: Dovecot knows the paths of mailboxes, mailstore.path is not needed")
-    template = facts.config.settings.mailstore.path
-    if store.kind == "closed":
-        return skip(f"{store.fault}: run the doctor as root")
-    if store.kind != "folder":
-        return fail(
-            f"{shown(store.path, 200)}, the start of mailstore.path ({template}), is not a folder",
-            "# set path in [mailstore] to where Dovecot keeps the Maildirs: doveadm user -f home ADDRESS",
-        )
-    found = [one for one in facts.host.maildirs if one.folder.kind == "folder"]
-    if facts.host.maildirs and not found and facts.host.limits.used:
-        return fail(
-            f"none of {len(facts.host.maildirs)} mailboxes looked at is where mailstore.path ({template}) says",
-            "# set path in [mailstore] to where Dovecot keeps the Maildirs: doveadm user -f home ADDRESS",
-        )
-    return ok(f"{len(found)} of {len(facts.host.maildirs)} mailboxes looked at are where mailstore.path says")
-
-
 def _rights(facts: Facts) -> Outcome:
     found = [one for one in facts.host.maildirs if one.folder.kind in {"folder", "closed"}]
     if not found:
@@ -218,11 +196,7 @@ HOST_CHECKS: tuple[Check, ...] = (
         "With a wrong clock mails have wrong times, and temporary limits end too early or too late.",
         _clock,
     ),
-    Check(
-        "mailstore",
-        "Where mailquota looks for mailboxes at a wrong path they seem to be empty, and never full.",
-        _mailstore,
-    ),
+    *LOCATION_CHECKS,
     Check(
         "mailbox-rights",
         "Dovecot delivers and mailquota measures as one user, who may not be able to use a mailbox of another user.",

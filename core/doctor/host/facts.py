@@ -13,7 +13,8 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The engine at the control socket. ``known`` is false where it was not asked.
 
     ``fault`` is the reason where it could not be asked although something is there, as where this user may not connect.
-    ``policy`` are the settings of [policy] that the engine follows.
+    ``policy`` are the settings of [policy] that the engine follows, ``driver`` is the one by which it measures, empty
+    where that is not known, as of an older engine.
     """
 
     known: bool = False
@@ -24,6 +25,7 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     uptime_seconds: float | None = None
     listen: tuple[str, ...] = ()
     policy: dict[str, Any] = {}
+    driver: str = ""
 
 
 class StateFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +50,8 @@ class DatabaseFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     ``may_write``: whether the database user that changes limits may do so (None: not known); ``writer`` is its URL,
     without a password. ``table`` and ``column`` hold the limits, and the column takes at most ``column_max`` bytes; all
-    three are empty or None where not known. ``limit_faults``: addresses whose limit is not valid, and why.
+    three are empty or None where not known. ``advice`` are lines that say what to do about the fault. ``limit_faults``:
+    addresses whose limit is not valid, and why.
     """
 
     known: bool = False
@@ -61,6 +64,7 @@ class DatabaseFacts(msgspec.Struct, frozen=True, kw_only=True):
     column_type: str = ""
     column_max: int | None = None
     limit_faults: dict[str, str] = {}
+    advice: tuple[str, ...] = ()
 
 
 class DiskFacts(msgspec.Struct, frozen=True):

@@ -209,6 +209,8 @@ def _accounts(facts: Facts) -> Outcome:
 def _database_fix(facts: Facts) -> str:
     """The fix by the database's own message, such as MySQL's errors 1045 (access denied) and 1040 (connections)."""
     fault, accounts = facts.host.database.fault, facts.config.settings.accounts
+    if facts.host.database.advice:
+        return "\n".join(f"# {line}".rstrip() for line in facts.host.database.advice)
     if _is_stopped(facts):
         return start_commands.database(facts)
     if "using password: NO" in fault:

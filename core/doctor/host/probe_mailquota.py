@@ -54,7 +54,7 @@ def accounts(config: Config) -> AccountsAnswer:
         finally:
             store.close()
     except MailquotaError as error:
-        return AccountsAnswer({}, DatabaseFacts(known=True, fault=str(error), writer=writer))
+        return AccountsAnswer({}, DatabaseFacts(known=True, fault=str(error), writer=writer, advice=error.advice))
 
 
 def _database(store: AccountStore, writer: str, faults: dict[str, str]) -> DatabaseFacts:
@@ -107,6 +107,6 @@ async def _ask_engine(path: str) -> EngineAnswer:
         return EngineAnswer(EngineFacts(known=True, fault=str(error)))
     facts = EngineFacts(
         known=True, running=True, version=welcome.engine, mode=status.mode,
-        uptime_seconds=status.uptime_seconds, listen=tuple(status.listen), policy=status.policy,
+        uptime_seconds=status.uptime_seconds, listen=tuple(status.listen), policy=status.policy, driver=status.driver,
     )  # fmt: skip
     return EngineAnswer(facts, status, welcome.demo)

@@ -8,6 +8,7 @@ from ..model import Check, Facts, Outcome, fail, ok, skip, warn
 from .answers import ANSWER_CHECKS
 from .lists import needs_postfix
 from .placement import LIST_CHECKS
+from .reached import REACH_CHECKS
 from .relay import RELAY_CHECKS
 from .socket import SOCKET_CHECKS
 
@@ -47,6 +48,7 @@ POSTFIX_CHECKS: tuple[Check, ...] = (
     Check("postfix-running", "While it is stopped, no mail comes in or goes out.", needs_postfix(_running)),
     *LIST_CHECKS,
     *SOCKET_CHECKS,
+    *REACH_CHECKS,
     *RELAY_CHECKS,
     *ANSWER_CHECKS,
 )

@@ -71,13 +71,25 @@ class SocketFacts(msgspec.Struct, frozen=True):
     probe: ProbeAnswer = ProbeAnswer()
 
 
+class PolicyReach(msgspec.Struct, frozen=True, kw_only=True):
+    """A connection to a policy service as user ``mail_owner``, from the queue directory, if ``jailed`` in its chroot.
+
+    ``result`` is ``answer`` where it was made, and ``not asked`` where it could not be tried; ``text`` is the error.
+    """
+
+    service: str
+    jailed: bool
+    result: Answer = "not asked"
+    text: str = ""
+
+
 class PostfixFacts(msgspec.Struct, frozen=True, kw_only=True):
     """``fault`` is the reason why Postfix could not be asked, empty where it could.
 
     ``values`` are PARAMETERS and the restriction classes, expanded by postconf; parameters that this version does not
     know are missing. ``master_fault`` is the reason why master.cf could not be read. ``absent`` are policy services in
     lists for recipients whose socket does not exist, or at whose port of this machine nothing listens. ``running`` is
-    None where only root could find out.
+    None where only root could find out. ``reaches`` are connections as Postfix's user, which only root can try.
     """
 
     fault: str = "not asked"
@@ -88,6 +100,7 @@ class PostfixFacts(msgspec.Struct, frozen=True, kw_only=True):
     sockets: tuple[SocketFacts, ...] = ()
     absent: tuple[str, ...] = ()
     running: bool | None = None
+    reaches: tuple[PolicyReach, ...] = ()
 
     @property
     def version(self) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from ...servers.postfix.restrictions import entries, policy_check
 from ...settings.actions import PROBE
 from ...settings.config import Config
 from .. import paths
+from .connecting import with_reaches
 from .facts import (
     PARAMETERS,
     RECIPIENT,
@@ -47,7 +48,7 @@ def gather(config: Config, run: programs.Run = programs.run) -> PostfixFacts:
     facts = PostfixFacts(fault="", values=values)
     classes = parse_map_file(run(["postconf", "-x", *facts.classes]).out) if facts.classes else {}
     smtpds, master_fault = _master(run, old=_is_old(values))
-    return PostfixFacts(
+    facts = PostfixFacts(
         fault="",
         values={**classes, **values},
         master_fault=master_fault,
@@ -57,6 +58,7 @@ def gather(config: Config, run: programs.Run = programs.run) -> PostfixFacts:
         absent=tuple(_absent(values, smtpds)),
         running=_running(values, run),
     )
+    return with_reaches(facts, policy.listen, run)
 
 
 def _running(values: dict[str, str], run: programs.Run) -> bool | None:

@@ -8,11 +8,11 @@ import shlex
 
 from ...base.endpoints import SUN_PATH_MAX, parse_listen
 from ...base.text import shown, visible
-from ...servers.postfix.restrictions import PolicyCheck, place, without
+from ...servers.postfix.restrictions import PolicyCheck, place, postfix_service, without
 from .. import start_commands
 from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from ..paths import ENTER, WRITE, PathFacts, UserFacts, allows
-from .facts import RECIPIENT, SocketFacts
+from .facts import RECIPIENT, PolicyReach, SocketFacts
 from .lists import judged_list, list_of, needs_our_check, needs_postfix, our_service, ours
 
 _LONG = 30.0  # seconds; Postfix tries twice with a pause of a second, so a client waits for 61 s
@@ -102,8 +102,35 @@ def _rights(facts: Facts) -> Outcome:
     if owner is None:
         name = facts.postfix.values.get("mail_owner", "")
         return skip(f"there is no user {shown(name)}, which is Postfix's mail_owner")
-    outcomes = [_one_rights(one, owner, facts.postfix.queue_directory) for one in facts.postfix.sockets]
-    return together(outcomes, ok(f"user {owner.name} may connect"))
+    reaches = [_reach(facts, one.address) for one in facts.postfix.sockets]
+    found = zip(facts.postfix.sockets, reaches, strict=True)
+    outcomes = [_way(one, reach, owner, facts.postfix.queue_directory) for one, reach in found]
+    how = "connected as it" if any(reach and reach.result == "answer" for reach in reaches) else "by owner and mode"
+    return together(outcomes, ok(f"user {owner.name} may connect ({how})"))
+
+
+def _way(one: SocketFacts, reach: PolicyReach | None, owner: UserFacts, queue: str) -> Outcome:
+    """The outcome for a socket: where a connection was tried that decides, and owner and mode tell why it failed."""
+    if reach is not None and reach.result == "answer":
+        return ok("")
+    outcome = _one_rights(one, owner, queue)
+    refused = reach is not None and reach.result == "denied" and outcome.state != "fail"
+    return _denied(reach, owner) if reach is not None and refused else outcome
+
+
+def _reach(facts: Facts, address: str, *, jailed: bool = False) -> PolicyReach | None:
+    """The connection as Postfix's user to an address of ``policy.listen``; None where none was tried."""
+    service = postfix_service(address, facts.postfix.queue_directory)
+    return next((one for one in facts.postfix.reaches if one.service == service and one.jailed == jailed), None)
+
+
+def _denied(reach: PolicyReach, owner: UserFacts) -> Outcome:
+    """The outcome where owner and mode allow it, and the kernel does not."""
+    path = shlex.quote(reach.service.partition(":")[2])
+    return fail(
+        f"user {owner.name} can't connect to {visible(reach.service)}, though owner and mode allow it: {reach.text}",
+        f"# an access list or a security module forbids it; in Postfix's queue directory:\ngetfacl {path}\naa-status",
+    )
 
 
 def _one_rights(one: SocketFacts, owner: UserFacts, queue: str) -> Outcome:
@@ -154,6 +181,8 @@ def _jail(facts: Facts) -> Outcome:
     jailed = [one for one in facts.postfix.smtpds if one.chroot and ours(facts, list_of(facts.postfix, RECIPIENT, one))]
     checks = [check for check in _checks(facts) if check.service.startswith(("unix:/", "local:/"))]
     if not jailed or not checks:
+        if jailed and (hidden := _hidden(facts)):
+            return hidden
         how = f"below {facts.postfix.queue_directory}" if jailed else "no smtpd that asks is chrooted"
         return ok(f"smtpd reaches {', '.join(check.service for check in _checks(facts))}: {how}")
     services = ", ".join(one.service for one in jailed)
@@ -167,6 +196,17 @@ def _jail(facts: Facts) -> Outcome:
         f'# better: policy.listen = ["unix:{queue}/private/mailquota"] in mailquota\'s settings\n# or without chroot:\n'
         f"{unlock}\npostfix reload",
     )
+
+
+def _hidden(facts: Facts) -> Outcome | None:
+    """The outcome where the socket can be connected to, but not from inside the chroot; None otherwise."""
+    for check in _checks(facts):
+        found = {one.jailed: one for one in facts.postfix.reaches if one.service == check.service}
+        outside, inside = found.get(False), found.get(True)
+        if outside and inside and outside.result == "answer" and inside.result in {"missing", "denied"}:
+            text = f"{check.service} can't be connected to in the chroot {facts.postfix.queue_directory}: {inside.text}"
+            return fail(text, "# see what keeps it away: mounts, and links in the path, lead elsewhere in the chroot")
+    return None
 
 
 def _answers(facts: Facts) -> Outcome:

@@ -118,6 +118,17 @@ def test_nor_is_another_output_that_nobody_reads(alone: CommandLine, dead: Dead)
     assert alone.world.limit_of(JOHN) == 30000
 
 
+@pytest.mark.parametrize("dead", DEAD, ids=lambda dead: dead.__name__)
+@pytest.mark.parametrize("words", [("warn", "95", FULL), ("warn", "below", FULL, "--json")], ids=" ".join)
+def test_a_warning_that_was_sent_is_a_success_whatever_dovecot_does_with_the_output(
+    alone: CommandLine, dead: Dead, words: tuple[str, ...]
+) -> None:
+    """Dovecot logs an exit code other than 0 as an error, and the mail is there."""
+    with dead() as handle:
+        assert run_dead(alone, words, handle, handle) == 0
+    assert len(list(alone.world.maildir(FULL).glob("new/*"))) == 1
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_streams_that_are_closed_at_the_start(alone: CommandLine, closed: str) -> None:
     """The work is done without a message."""

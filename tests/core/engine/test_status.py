@@ -34,6 +34,7 @@ def test_every_promised_key_is_there(engine: Embedded, small_world: SmallWorld) 
     assert set(found["disk"]) == {"path", "free_bytes", "total_bytes", "percent"}
     assert found["listen"] == [f"unix:{small_world.policy_socket}"]
     assert found["mode"] == "enforce"
+    assert found["driver"] == "maildir"  # for the doctor
 
 
 def test_requests_are_counted_by_their_answers(engine: Embedded, small_world: SmallWorld) -> None:

@@ -215,6 +215,25 @@ def test_a_schema_that_is_not_known_is_asked_for() -> None:
             assert why in faults(server, "accounts.schema")[0]
 
 
+LENNY_QUERY = "SELECT email AS user, password FROM view_users WHERE email='%u'"
+
+
+def test_the_tables_of_lenny_are_named_with_settings_for_them() -> None:
+    """By the views that Postfix asks, or Dovecot; not where a query shows the newer table."""
+    postconf = "virtual_mailbox_maps = mysql:/a.cf\n"
+    text = "user = u\ndbname = d\nhosts = a\nquery = SELECT 1 FROM {} WHERE email='%s'\n"
+    sql = "driver = mysql\nconnect = host=a dbname=d user=u password=p\nuser_query = {}\n"
+    newer = "SELECT email AS user FROM virtual_users WHERE email='%u'"
+    cases = {("view_users", LENNY_QUERY): True, ("other", LENNY_QUERY): True, ("view_users", newer): False}
+    for (table, query), lenny in cases.items():
+        server = Server(BULLSEYE, postconf, {"/a.cf": text.format(table), SQL_FILE: sql.format(query)})
+        told = faults(server, "accounts.schema")
+        assert bool(told) == lenny, (table, query)
+        if lenny:
+            assert 'accounts.schema has to be "custom"' in told[0]
+            assert "accounts.schema" not in server.discover()
+
+
 USERDBS = {
     "userdb {\n  driver = passwd\n}\n": "passwd",
     "userdb {\n  args = /etc/dovecot/ldap.conf.ext\n  driver = ldap\n}\n": "ldap",

@@ -94,8 +94,18 @@ def test_the_settings_hold_what_only_root_can_find_out(small_world: SmallWorld, 
     """The file loads to the same settings, and has no password."""
     small_world.settings["accounts"]["database"] = "mysql://mailserver:geheim@127.0.0.1/mailserver"
     small_world.write_settings()
-    text = dump(for_service(small_world.load(), doveadm=True))
+    text = dump(for_service(small_world.load(), doveadm=False, follows=False))
     assert 'driver = "maildir"' in text
     assert "geheim" not in text
     (tmp_path / "written.toml").write_text(text)
     assert load(tmp_path / "written.toml", {}).settings.mailstore.driver == "maildir"
+
+
+def test_a_service_that_can_ask_dovecot_follows_it(small_world: SmallWorld) -> None:
+    """A driver that stands in the settings would outlive the Dovecot that it was found in."""
+    small_world.settings["mailstore"].pop("driver", None)
+    small_world.write_settings()
+    assert 'driver = "auto"' in dump(for_service(small_world.load(), doveadm=True, follows=True))
+    small_world.settings["mailstore"]["driver"] = "count"
+    small_world.write_settings()
+    assert 'driver = "count"' in dump(for_service(small_world.load(), doveadm=True, follows=True))

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from mailquota.core.base.mysql import Target
 from mailquota.core.base.programs import FileText, ProgramResult
 from mailquota.core.doctor.dovecot.checks import DOVECOT_CHECKS
 from mailquota.core.doctor.dovecot.facts import DovecotFacts
@@ -58,6 +59,8 @@ class Outside:
         self.modes: dict[str, int] = {}
         self.uids: dict[str, int] = {}
         self.asked: list[str] = []
+        self.away: dict[str, str] = {}  # hosts of databases
+        self.logins: list[str] = []
 
     def run(self, argv: Sequence[str]) -> ProgramResult:
         words = " ".join(argv)
@@ -82,7 +85,22 @@ class Outside:
         return os.stat_result((self.modes[path], 0, 0, 1, uid, 5000, len(self.files.get(path, "")), 0, 0, 0))
 
     def gather(self, accounts: Mapping[str, int | None] | None = None, config: Config | None = None) -> DovecotFacts:
-        return gather(config or our_settings(), accounts or {}, self.run, self.read, self.stat, names=vmail)
+        return gather(
+            config or our_settings(),
+            accounts or {},
+            self.run,
+            self.read,
+            self.stat,
+            names=vmail,
+            log_in=self.log_in,
+            listed=lambda _: [],
+        )
+
+    def log_in(self, target: Target) -> str:
+        """The reason why a database lets nobody in."""
+        assert target.password in {"geheim", ""}
+        self.logins += [f"{host}:{port}" for host, port in target.hosts]
+        return next((self.away[host] for host, _ in target.hosts if host in self.away), "")
 
 
 def vmail(name: str, kind: str) -> list[str]:
@@ -108,6 +126,8 @@ def healthy(name: str) -> Outside:
     }
     outside = Outside(data(name), answers)
     outside.files["/etc/dovecot/dovecot-sql.conf.ext"] = SQL_FILE
+    if version == "2.4":
+        outside.files["/etc/dovecot/dovecot.conf"] = "mysql localhost {\n  password = geheim\n}\n"
     script = SCRIPTS[version]
     option = OPTIONS[version].replace("maildir:", "count:" if name == BOOKWORM else "maildir:")
     outside.files[script] = f"#!/bin/sh\n# calls dovecot-lda\ncat | /usr/lib/dovecot/dovecot-lda -d $2 -o {option}\n"

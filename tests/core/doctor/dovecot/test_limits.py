@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from mailquota.core.doctor.dovecot.facts import AccountFacts, ScriptFacts, UserQueries
+from mailquota.core.doctor.dovecot.facts import AccountFacts, NameFacts, ScriptFacts, UserQueries
 from mailquota.core.doctor.host.facts import DatabaseFacts, HostFacts
 from mailquota.core.doctor.model import Facts
 from tests.core.doctor.dovecot.dovecots import (
@@ -90,7 +90,7 @@ CASES: list[StateCase] = [
     ("quota-vsizes", BOOKWORM, without("quota_vsizes"), {}, "fail", "not set", "plugin {\n  quota_vsizes = yes\n}"),
     ("quota-vsizes", BULLSEYE, str, {}, "ok", "needed only", ""),
     ("quota-vsizes", TRIXIE, str, {}, "ok", "needed only", ""),
-    ("quota-limits", BULLSEYE, str, {}, "ok", "1 of 1 accounts were asked about: Dovecot enforces", ""),
+    ("quota-limits", BULLSEYE, str, {}, "ok", "asked Dovecot about 1 of 1 accounts: it is given the limits", ""),
     ("quota-limits", TRIXIE, str, {}, "ok", "1 of 1 accounts", ""),
     ("quota-limits", BULLSEYE, str, {"server_fault": "connect() failed"}, "skip", "connect() failed", ""),
     ("quota-limits", BULLSEYE, str, {"server_fault": STOPPED}, "skip", "see dovecot-answers", ""),
@@ -148,16 +148,30 @@ CASES: list[StateCase] = [
     ("quota-limits", TRIXIE, str, john({"quota_rule": "*:bytes=100000"}), "fail",
      "5242880 KiB in Dovecot; the user database gives no quota_storage_size (but 'quota_rule')", "quota_storage_size"),
     ("quota-limits", TRIXIE, IN_BLOCK, size("100000B", 3), "fail", "the quota block has a limit inside", "perl -i"),
-    ("quota-limits", BULLSEYE, str, {"odd": (JOHN,), **john(unknown=True)}, "ok", "enforces", ""),
+    ("quota-limits", BULLSEYE, str, {"names": NameFacts(refused=(JOHN,)), **john(unknown=True)}, "ok", "enforces", ""),
+    ("quota-limits", BULLSEYE, str, john({}, enforced=98), "fail",
+     "gives no quota_rule, and Dovecot goes by the limit in each maildirsize: an edit changes nothing", "# "),
+    ("quota-limits", BULLSEYE, str, rule("?:bytes=100000", enforced=98), "fail", "with ? the limit in maildirsize wins",
+     "# "),
+    ("quota-limits", BULLSEYE, str, john({"quota_rule": "Trash:ignore", "quota_rule2": "*:bytes=100000"}, enforced=98),
+     "ok", "enforces", ""),
+    ("quota-limits", BULLSEYE, str, john({"quota_rule": "Trash:ignore"}, enforced=98), "fail",
+     "an edit changes nothing", "# "),
+    ("quota-limits", TRIXIE, replacing("quota_storage_size = 5G", "quota_storage_size = 100000"),
+     john({"quota_storage_grace": "5B"}, enforced=98), "fail", "goes by the default in its settings", "# /etc/dovecot"),
     ("quota-limit-in-block", BULLSEYE, str, {}, "ok", "no quota blocks", ""),
     ("quota-limit-in-block", TRIXIE, str, {}, "ok", "no quota block has a limit", ""),
     ("quota-limit-in-block", TRIXIE, IN_BLOCK, {}, "fail", "has storage_size = 3000 inside", "quota_storage_size = 5G"),
-    ("username-characters", BULLSEYE, str, {}, "ok", "all 1 accounts", ""),
-    ("username-characters", BULLSEYE, str, {"odd": ("o'neil@x.org",), "odd_characters": "'"}, "fail", "o'neil",
+    ("username-characters", BULLSEYE, str, {}, "ok", "the names of all 1 accounts", ""),
+    ("username-characters", BULLSEYE, str, {"names": NameFacts(count=1, refused=("o'neil@x.org",))}, "fail", "o'neil",
      "0123456789.-_@'\nEOF"),
-    ("username-characters", BULLSEYE, str, {"odd": ("a/b@x.org",), "odd_characters": "/"}, "fail", "a/b", "#"),
-    ("username-characters", BULLSEYE, adding("auth_username_chars = abc"), {"odd": ("a+@x",), "odd_characters": "+"},
-     "fail", "lacks '+'", "auth_username_chars = abc+\n"),
+    ("username-characters", BULLSEYE, str, {"names": NameFacts(count=1, refused=("a/b@x.org",))}, "fail", "a/b", "#"),
+    ("username-characters", BULLSEYE, adding("auth_username_chars = abc@"),
+     {"names": NameFacts(count=1, refused=("a+@b",))}, "fail", "lacks '+'", "auth_username_chars = abc@+\n"),
+    ("username-characters", BULLSEYE, str,
+     {"names": NameFacts(count=2, asked=("a'@x", "b'@x"), refused=("a'@x", "b'@x"))}, "ok", "about 2 of 2", ""),
+    ("username-characters", BULLSEYE, adding("auth_username_chars = "),
+     {"names": NameFacts(count=2, asked=("a'@x", "b'@x"), unknown=("a'@x",))}, "fail", "has no user", "log errors"),
     ("user-listing", BULLSEYE, str, {}, "ok", "lists 1 users, the accounts database has 1", ""),
     ("user-listing", BULLSEYE, str, {"listed": 0, "query": UNLISTED}, "warn", "it lists none",
      "iterate_query = SELECT email AS user"),
@@ -285,7 +299,9 @@ def test_the_limit_of_the_block_counts_outside_it_where_nothing_else_does() -> N
 def test_of_many_that_differ_some_are_named() -> None:
     sample = [AccountFacts(address=f"{name}@x.org", expected=None, enforced=5) for name in "abcdef"]
     finding = say("quota-limits", facts(BULLSEYE, sample=tuple(sample), accounts=1000))
-    assert finding.found.startswith("6 of 1000 accounts were asked about, 6 differ: a@x.org: unlimited in the database")
+    assert finding.found.startswith(
+        "asked Dovecot about 6 of 1,000 accounts, 6 differ: a@x.org: unlimited in the database"
+    )
     assert "d@x.org" in finding.found
     assert finding.found.endswith("; and 2 more")
 

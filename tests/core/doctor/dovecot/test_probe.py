@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from mailquota.core.base.programs import ProgramResult
 from mailquota.core.doctor.dovecot.checks import DOVECOT_CHECKS
 from mailquota.core.doctor.dovecot.facts import AccountFacts, DovecotFacts, UserQueries
 from mailquota.core.doctor.dovecot.probe import gather
-from mailquota.core.doctor.dovecot.probe_accounts import SAMPLE, choose
+from mailquota.core.doctor.dovecot.probe_accounts import SAMPLE, choose, maildir_of
 from mailquota.core.doctor.examine import judge
 from mailquota.core.doctor.model import Facts
 from tests.core.doctor.dovecot.dovecots import (
@@ -51,7 +52,11 @@ def test_what_is_found_of_a_user(tmp_path: Path) -> None:
     found = facts(BULLSEYE)
     fields = {"uid": "5000", "gid": "5000", "home": "/var/vmail/example.org/john", "mail": "maildir:~/Maildir"}
     fields["quota_rule"] = "*:bytes=100000"
-    assert found.sample == (AccountFacts(address=JOHN, expected=100000, fields=fields, enforced=98),)
+    assert found.sample == (
+        AccountFacts(
+            address=JOHN, expected=100000, fields=fields, enforced=98, maildir="/var/vmail/example.org/john/Maildir"
+        ),
+    )
     assert (found.release, found.config_file) == ((2, 3, 19), "/etc/dovecot/dovecot.conf")
     assert (found.users, found.listed, found.accounts) == (("sql",), 1, 1)
     assert found.mail_owner == found.mail_group == ("5000", "vmail")
@@ -288,15 +293,81 @@ def test_files_of_mailboxes() -> None:
     assert (found.largest_index.path, found.largest_index.size) == (john, 105)
 
 
-def test_odd_names() -> None:
-    found = healthy(BULLSEYE).gather({"o'neil@x.org": 1, "a+b@x.org": 1, JOHN: 1})
-    assert (found.odd, found.odd_characters) == (("a+b@x.org", "o'neil@x.org"), "'+")
+NO_USER = ProgramResult("", "userdb lookup: user doesn't exist", 67, "doveadm ended with 67")
 
 
-def test_an_empty_list_of_characters_allows_all() -> None:
+def test_dovecot_is_asked_about_odd_names() -> None:
+    """Its answer counts, whatever its settings seem to say."""
+    server = healthy(BULLSEYE)
+    server.answers |= {
+        "user o'neil@x.org": NO_USER, "user a+b@x.org": ProgramResult("uid 5000", code=0), f"user {JOHN}": NO_USER,
+    }  # fmt: skip
+    names = server.gather({"o'neil@x.org": 1, "a+b@x.org": 1, JOHN: 1}).names
+    assert (names.count, names.asked) == (2, ("a+b@x.org", "o'neil@x.org"))
+    assert names.unknown == ("o'neil@x.org",)
+    assert names.refused == ("a+b@x.org", "o'neil@x.org")
+
+
+def test_a_name_that_settings_allow_and_dovecot_does_not_look_up() -> None:
     server = healthy(BULLSEYE)
     server.doveconf = ProgramResult(server.doveconf.out + "auth_username_chars = \n", code=0)
-    assert server.gather({"o'neil@x.org": 1}).odd == ()
+    server.answers |= {"user o'neil@x.org": NO_USER, "user jöhn@x.org": ProgramResult("uid 5000", code=0)}
+    found = server.gather({"o'neil@x.org": 1, "jöhn@x.org": 1})
+    assert (found.names.refused, found.names.unknown) == ((), ("o'neil@x.org",))
+    assert say("username-characters", found).state == "fail"
+    server.answers["user o'neil@x.org"] = ProgramResult("uid 5000", code=0)
+    told = say("username-characters", server.gather({"o'neil@x.org": 1, "jöhn@x.org": 1}))
+    assert (told.state, told.found) == (
+        "ok",
+        "asked Dovecot about 2 of 2 accounts with unusual names: it looks them up",
+    )
+
+
+def test_a_dovecot_that_hangs_is_not_asked_about_names() -> None:
+    """Its settings are judged, and that nobody was asked is told."""
+    server = healthy(BULLSEYE)
+    server.answers = {}
+    found = server.gather({"o'neil@x.org": 1, JOHN: 1})
+    assert found.names.asked == ()
+    told = say("username-characters", found)
+    assert (told.state, "(asked Dovecot about 0 of 1 accounts" in told.found) == ("fail", True)
+
+
+def test_of_many_odd_names_some_are_asked_about() -> None:
+    server = healthy(BULLSEYE)
+    accounts: dict[str, int | None] = {f"o'{number}@x.org": 1 for number in range(1000)}
+    server.answers |= {f"user {address}": NO_USER for address in accounts} | {f"user {JOHN}": NO_USER}
+    names = server.gather(accounts).names
+    assert (names.count, len(names.asked), len(names.refused)) == (1000, 10, 1000)
+
+
+def test_where_dovecot_has_a_mailbox(tmp_path: Path) -> None:
+    """2.3 gives ``mail`` with the home beside it, 2.4 a path; other formats and variables are no Maildir's path."""
+    home = {"home": "/h/j"}
+    assert maildir_of({"mail": "maildir:~/Maildir:LAYOUT=fs", **home}) == "/h/j/Maildir"
+    assert maildir_of({"mail": "maildir:~", **home}) == "/h/j"
+    assert maildir_of({"mail": "maildir:/v//m/", **home}) == "/v/m"
+    assert maildir_of({"mail_path": "/v/m", "mail_driver": "maildir"}) == "/v/m"
+    for fields in (
+        {"mail": "mbox:~/mail", **home}, {"mail": "maildir:~/Maildir"}, {"mail": "maildir:/v/%d/m"}, {},
+        {"mail_path": "/v/m", "mail_driver": "sdbox"}, {"mail": "maildir"},
+    ):  # fmt: skip
+        assert maildir_of(fields) == ""
+
+
+def test_a_mailbox_elsewhere(tmp_path: Path) -> None:
+    """A symbolic link on the way is no difference."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    server = healthy(BULLSEYE)
+    rows = [{"field": "mail", "value": f"maildir:{tmp_path}/real/john"}]
+    server.answers[f"user {JOHN}"] = ProgramResult(json.dumps(rows), code=0)
+    for path, elsewhere in (("link/{user}", False), ("{user}", True), ("real/{user}/Maildir", True)):
+        known = our_settings()
+        mailstore = msgspec.structs.replace(known.settings.mailstore, path=f"{tmp_path}/{path}")
+        known = msgspec.structs.replace(known, settings=msgspec.structs.replace(known.settings, mailstore=mailstore))
+        (account,) = server.gather({JOHN: 100000}, known).sample
+        assert account.elsewhere == elsewhere, path
 
 
 def test_the_sample_has_the_extremes_and_is_always_the_same() -> None:

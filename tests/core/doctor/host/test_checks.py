@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from mailquota.core.doctor.dovecot.facts import DovecotFacts
+from mailquota.core.doctor.dovecot.facts import AccountFacts, DovecotFacts
 from mailquota.core.doctor.host.checks import HOST_CHECKS
 from mailquota.core.doctor.host.facts import DiskFacts, HostFacts, LimitFacts, MaildirFacts, StateFacts
 from mailquota.core.doctor.model import Outcome
@@ -134,9 +134,34 @@ def test_where_dovecot_is_asked_nobody_needs_the_place_of_mailboxes() -> None:
     assert outcome("mailstore", facts(host=nowhere, config_=asking)).state == "ok"
 
 
-@pytest.mark.parametrize(("used", "state"), [(0, "ok"), (None, "ok"), (5 * GIB, "fail")])
+def asked(*, elsewhere: tuple[bool, ...], accounts: int = 1000) -> DovecotFacts:
+    """Dovecot said where some mailboxes are."""
+    sample = tuple(
+        AccountFacts(address=f"u{number}@example.org", expected=None, maildir=f"/mail/u{number}", elsewhere=one)
+        for number, one in enumerate(elsewhere)
+    )
+    return DovecotFacts(fault="", server_fault="", release=(2, 3, 19), accounts=accounts, sample=sample)
+
+
+def test_dovecot_says_where_mailboxes_are() -> None:
+    """Whatever is found at the path of mailquota's settings, or is not."""
+    for store in (folder("/var/vmail"), PathFacts("/var/vmail")):
+        known = msgspec.structs.replace(facts(host=host(mailstore=store)), dovecot=asked(elsewhere=(False, True) * 4))
+        told = outcome("mailstore", known)
+        assert told.state == "fail"
+        assert told.found.startswith("asked Dovecot about 8 of 1,000 accounts, 4 have their mailbox elsewhere: u1@")
+        assert "in '/mail/u1', mailquota looks in '/var/vmail/example.org/u1/Maildir'" in told.found
+        assert told.found.endswith("; and 1 more")
+        assert "doveadm user -f home ADDRESS" in told.fix
+    same = msgspec.structs.replace(facts(), dovecot=asked(elsewhere=(False,) * 12))
+    assert outcome("mailstore", same).found == (
+        "asked Dovecot about 12 of 1,000 accounts: their mailboxes are where mailstore.path says"
+    )
+
+
+@pytest.mark.parametrize(("used", "state"), [(0, "skip"), (None, "skip"), (5 * GIB, "fail")])
 def test_mailboxes_are_elsewhere(used: int | None, state: str) -> None:
-    """On a new server there are none; where mail is known of, there must be some."""
+    """Where Dovecot can't be asked and no mailbox is found, nothing confirms the path."""
     nowhere = (MaildirFacts("john@example.org", PathFacts("/var/vmail/example.org/john/Maildir")),)
     assert said("mailstore", maildirs=nowhere, limits=LimitFacts(1, 0, GIB, used)).state == state
 

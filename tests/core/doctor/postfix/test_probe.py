@@ -40,6 +40,10 @@ class Recorded:
 
     def __call__(self, argv: Sequence[str]) -> ProgramResult:
         self.asked.append(argv)
+        if argv[1] == "-I":  # the child that connects
+            return ProgramResult(
+                "0\n" * sum(word.startswith(("private/", "/", "there", "away")) for word in argv[8:]), code=0
+            )
         return self._answers[argv[1]]
 
 

@@ -1,0 +1,90 @@
+"""Checks that mailboxes are where mailquota looks for them. Dovecot is asked, as it alone decides that. Pure."""
+
+from __future__ import annotations
+
+from ...base.text import shown, visible
+from ...base.units import format_count
+from ..dovecot.facts import AccountFacts
+from ..model import Check, Facts, Outcome, fail, ok, skip
+
+_SHOWN = 3  # accounts in one sentence
+_SET = "# set path in [mailstore] to where Dovecot keeps the Maildirs: doveadm user -f {field} ADDRESS"
+
+
+def _mailstore(facts: Facts) -> Outcome:
+    if facts.config.settings.mailstore.driver == "doveadm":
+        return ok("the driver is doveadm: Dovecot knows the paths of mailboxes, mailstore.path is not needed")
+    asked = [one for one in facts.dovecot.sample if one.maildir]
+    if elsewhere := [one for one in asked if one.elsewhere]:
+        return _elsewhere(facts, asked, elsewhere)
+    return _folder(facts) or (_agreed(facts, asked) if asked else _unwitnessed(facts))
+
+
+def _folder(facts: Facts) -> Outcome | None:
+    """The outcome where the folder above all mailboxes can't be examined, or is none; else None."""
+    store = facts.host.mailstore
+    if store is None:
+        return skip(f"the mailstore was not examined{_because(facts)}")
+    if store.kind == "closed":
+        return skip(f"{store.fault}: run the doctor as root")
+    if store.kind != "folder":
+        template = facts.config.settings.mailstore.path
+        return fail(f"{shown(store.path, 200)}, the start of mailstore.path ({template}), is not a folder", _set(facts))
+    return None
+
+
+def _agreed(facts: Facts, asked: list[AccountFacts]) -> Outcome:
+    return ok(f"{_asked(facts, asked)}: their mailboxes are where mailstore.path says")
+
+
+def _because(facts: Facts) -> str:
+    return f": {visible(facts.host.fault)}" if facts.host.fault else ""
+
+
+def _asked(facts: Facts, asked: list[AccountFacts]) -> str:
+    return f"asked Dovecot about {len(asked)} of {format_count(facts.dovecot.accounts)} accounts"
+
+
+def _set(facts: Facts) -> str:
+    return _SET.format(field="mail_path" if facts.dovecot.release >= (2, 4) else "home")
+
+
+def _ours(facts: Facts, address: str) -> str:
+    """Where mailquota looks for the mailbox of an account."""
+    user, _, domain = address.rpartition("@")
+    return facts.config.settings.mailstore.path.replace("{domain}", domain).replace("{user}", user)
+
+
+def _elsewhere(facts: Facts, asked: list[AccountFacts], elsewhere: list[AccountFacts]) -> Outcome:
+    told = "; ".join(
+        f"{visible(one.address)} is in {shown(one.maildir, 200)}, mailquota looks in "
+        f"{shown(_ours(facts, one.address), 200)}"
+        for one in elsewhere[:_SHOWN]
+    )
+    more = f"; and {len(elsewhere) - _SHOWN} more" if len(elsewhere) > _SHOWN else ""
+    return fail(f"{_asked(facts, asked)}, {len(elsewhere)} have their mailbox elsewhere: {told}{more}", _set(facts))
+
+
+def _unwitnessed(facts: Facts) -> Outcome:
+    """The outcome where Dovecot says of no account where its mailbox is: then only the file system can be asked."""
+    dovecot = facts.dovecot
+    found = [one for one in facts.host.maildirs if one.folder.kind == "folder"]
+    looked = f"{len(found)} of {len(facts.host.maildirs)} mailboxes looked at are where mailstore.path says"
+    why = dovecot.fault or dovecot.server_fault or "it names no Maildir"
+    unasked = f"Dovecot could not be asked where they are: {visible(why)}"
+    if not facts.host.maildirs:
+        return ok("there is no account to ask about")
+    if found:
+        return ok(f"{looked}; {unasked}")
+    if facts.host.limits.used:
+        return fail(f"{looked}; {unasked}", _set(facts))
+    return skip(f"{looked}; {unasked}")
+
+
+LOCATION_CHECKS: tuple[Check, ...] = (
+    Check(
+        "mailstore",
+        "Where mailquota looks for mailboxes at a wrong path they seem to be empty, and never full.",
+        _mailstore,
+    ),
+)
