@@ -107,6 +107,11 @@ def _counters(status: Status) -> tuple[tuple[str, str, int], ...]:
     )
 
 
+def _answers(status: Status) -> float | None:
+    """Whether Dovecot can be asked about accounts; None where it is not to be."""
+    return None if status.witness.state == "off" else status.witness.state != "away"
+
+
 def _gauges(status: Status) -> tuple[tuple[str, str, float | None], ...]:
     """Name, meaning and value of each gauge; one whose value is None is left out."""
     return (
@@ -122,6 +127,10 @@ def _gauges(status: Status) -> tuple[tuple[str, str, float | None], ...]:
         ("state_database_up", "1 while journal, history and warnings can be written.", not status.state_problem),
         ("disk_free_bytes", "Free on the file system of the mailboxes.", status.disk.free_bytes),
         ("disk_size_bytes", "Its size.", status.disk.total_bytes),
+        ("witness_up", "1 while Dovecot answers about usage and limits.", _answers(status)),
+        ("witness_checked_accounts", "Accounts that were compared with Dovecot.", status.witness.checked),
+        ("witness_differing_accounts", "Of these, that differ from it.", status.witness.differing),
+        ("witness_age_seconds", "Since Dovecot last answered about accounts.", status.witness.age_seconds),
         ("warnings_queued", "Warnings that wait to be sent.", status.warnings_queued),
         ("warnings_failed", "Warnings that were given up, within the last three days.", status.warnings_failed),
     )
