@@ -55,6 +55,7 @@ FIRST_SHARE = 0.5
 SLICE = 256  # accounts of one call of doveadm
 AGAIN = 5.0  # seconds between the two comparisons of an account that differs, at least
 MOST_AGAIN = 30.0  # at most, where edits of the accounts database are seen late
+_LOGGED = 20  # accounts that differ in the log, at most
 _SHOWN = 5  # accounts that differ in the answer to the doctor
 HOLD = 20.0  # that a new account is doubted at most
 RECHECK = 600.0  # between two comparisons of an account that differs, or that could not be compared
@@ -330,8 +331,9 @@ class Witness:
         self._with_mail.add(address)
         (self._different.add if usage else self._different.discard)(address)
         verdict = Verdict(told, ours, usage, limit, cause)
-        if entry.verdict is None:
-            log.warning("%s: %s", address, difference_text(verdict, entry.database_limit))
+        if entry.verdict is None:  # where all of 10,000 accounts differ, some lines of log will do
+            level = logging.WARNING if len(self._differing) < _LOGGED else logging.DEBUG
+            log.log(level, "%s: %s", address, difference_text(verdict, entry.database_limit))
         known = None
         if usage:
             self._driver.follow(address, Figure(told, at=time.time(), asked=asked))

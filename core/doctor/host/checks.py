@@ -14,6 +14,7 @@ from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from ..paths import PathFacts
 from .facts import DiskFacts, MaildirFacts
 from .mailquota_checks import OWN_CHECKS
+from .witness_check import WITNESS_CHECK
 
 _NEARLY_FULL, _FULL = 90.0, 97.0  # percent of a file system
 _MATTERS = 80.0  # percent of a file system from which on limits beyond its size are a warning
@@ -228,5 +229,6 @@ HOST_CHECKS: tuple[Check, ...] = (
         "Dovecot delivers and mailquota measures as one user, who may not be able to use a mailbox of another user.",
         _rights,
     ),
+    WITNESS_CHECK,
     *OWN_CHECKS,
 )

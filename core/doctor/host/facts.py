@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from ...control.results import WitnessStatus
 from ..paths import PathFacts, UserFacts
 
 
@@ -13,7 +14,8 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The engine at the control socket. ``known`` is false where it was not asked.
 
     ``fault`` is the reason where it could not be asked although something is there, as where this user may not connect.
-    ``policy`` are the settings of [policy] that the engine follows.
+    ``policy`` are the settings of [policy] that the engine follows. ``witness`` is what it found when it compared
+    accounts with Dovecot, as in Status.
     """
 
     known: bool = False
@@ -24,6 +26,9 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     uptime_seconds: float | None = None
     listen: tuple[str, ...] = ()
     policy: dict[str, Any] = {}
+    witness: WitnessStatus = WitnessStatus()
+    witness_remark: str = ""
+    witness_examples: dict[str, str] = {}
 
 
 class StateFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,7 +28,9 @@ def test_all_users(version: str) -> None:
 @BOTH
 def test_one_user(version: str) -> None:
     assert [name for name, _ in quotas(table_rows(lines(version, "quota-get-u.john")), "john")] == ["john"]
-    assert list(quotas(table_rows(lines(version, "quota-get-u.unlimited")), "x")) == [("x", Quota(5, 3, QuotaLimits(None, None)))]
+    assert list(quotas(table_rows(lines(version, "quota-get-u.unlimited")), "x")) == [
+        ("x", Quota(5, 3, QuotaLimits(None, None)))
+    ]
 
 
 @BOTH
