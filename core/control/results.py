@@ -241,6 +241,9 @@ class DatabaseState(msgspec.Struct, frozen=True):
     message: str = ""
 
 
+WITNESS_STATES = ("agrees", "differs", "away", "off")
+
+
 class WitnessStatus(msgspec.Struct, frozen=True):
     """Dovecot's own usage and limits beside ours. ``state`` is agrees, differs, away (it can't be asked) or off.
 

@@ -310,9 +310,9 @@ class Witness:
             self._with_mail.add(address)
         if entry.verdict is not None:
             log.info("%s: mailquota's own way agrees with Dovecot again", address)
-        if entry.verdict is not None and entry.verdict.usage and not self._driver.all_by_dovecot:
+        if entry.verdict is not None and entry.verdict.usage:
             self._driver.leave(address)
-            if ours is not None:
+            if ours is not None and not self._driver.all_by_dovecot:
                 self._ledger.set_known(entry, entry.known, ours, time.time())
         self._ledger.set_verified(entry, None, time.time())
         self._differing.pop(address, None)

@@ -66,23 +66,32 @@ class WitnessedDriver:
     def probe(
         self, address: str, limit: int | None, known: Measurement | None, now: float
     ) -> Measurement | ProbeOutcome:
-        return self._of(address).probe(address, limit, known, now)
+        driver = self._of(address)
+        return driver.probe(address, limit, self._for(driver, known), now)
 
     def count(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
-        return self._of(address).count(address, limit, known, now)
+        driver = self._of(address)
+        return driver.count(address, limit, self._for(driver, known), now)
 
     def measure(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
-        return self._of(address).measure(address, limit, known, now)
+        driver = self._of(address)
+        return driver.measure(address, limit, self._for(driver, known), now)
 
     def look(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
-        return self._of(address).look(address, limit, known, now)
+        driver = self._of(address)
+        return driver.look(address, limit, self._for(driver, known), now)
 
     def survey(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
-        if self._of(address) is self.fast:
-            return self.fast.survey(address, limit, known, now)
-        if self._all or len(self._by_dovecot) > _MANY:
-            return self.dovecot.survey(address, limit, known, now)
-        return self.dovecot.survey_alone(address, limit, known, now)
+        driver = self._of(address)
+        if driver is self.dovecot and driver is not self.fast and not (self._all or len(self._by_dovecot) > _MANY):
+            return self.dovecot.survey_alone(address, limit, known, now)
+        return driver.survey(address, limit, self._for(driver, known), now)
+
+    def _for(self, driver: Driver, known: Measurement | None) -> Measurement | None:
+        """The last measurement, unless it is Dovecot's and the account goes by the fast driver again."""
+        if known is not None and known.source == "doveadm" and driver is not self.dovecot:
+            return None
+        return known
 
     def folders(self, address: str) -> Folders:
         return self._of(address).folders(address)
