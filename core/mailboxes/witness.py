@@ -51,7 +51,7 @@ from .witnessed_driver import WitnessedDriver
 log = logging.getLogger(__name__)
 
 SHARE = 0.01
-FIRST_SHARE = 0.5
+FIRST_SHARE = 0.8
 SLICE = 256  # accounts of one call of doveadm
 AGAIN = 5.0  # seconds between the two comparisons of an account that differs, at least
 MOST_AGAIN = 30.0  # at most, where edits of the accounts database are seen late
