@@ -180,7 +180,7 @@ def account_json(row: AccountRow) -> dict[str, Any]:
         "days_to_full": row.days_to_full,
         "drift_bytes": row.drift_bytes,
         "enabled": row.enabled,
-        "why": row.why or row.differs or None,
         "verified_at": rfc3339(row.verified_at),
         "witness_bytes": row.witness_bytes,
+        "why": row.why or row.differs or None,
     }
