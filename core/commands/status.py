@@ -106,10 +106,10 @@ def _witness(found: Status) -> list[tuple[str, str]]:
     """Dovecot's own usage and limits beside ours."""
     witness = found.witness
     if witness.state == "off":
-        return [("Dovecot's figures", f"not compared: {found.witness_remark}")] if found.witness_remark else []
+        return [("witness", f"not compared: {found.witness_remark}")] if found.witness_remark else []
     age = "" if witness.age_seconds is None else f", last {format_age(witness.age_seconds)} ago"
     counted = f"{witness.state}, {witness.checked:,} accounts compared{age}, {witness.differing:,} differ"
-    return [("Dovecot's figures", f"{counted}; {found.witness_remark}" if found.witness_remark else counted)]
+    return [("witness", f"{counted}; {found.witness_remark}" if found.witness_remark else counted)]
 
 
 def _warnings(found: Status) -> list[tuple[str, str]]:

@@ -71,7 +71,10 @@ _Difference = tuple[tuple[int, int] | None, object]  # of the usage, and Dovecot
 
 
 class Witness:
-    """Asks ``tool`` about all accounts. ``clock`` in seconds never goes back; ``hints`` may block, for a thread."""
+    """Asks ``tool`` about all accounts. ``clock`` in seconds never goes back; ``hints`` may block, for a thread.
+
+    ``away`` says why the mailstore of an account is not there, "" where it is (see OwnLooks).
+    """
 
     def __init__(
         self,
@@ -83,6 +86,7 @@ class Witness:
         again: float = AGAIN,
         clock: Callable[[], float] = time.monotonic,
         hints: Callable[[], Hints] = lambda: NO_HINTS,
+        away: Callable[[str], str] = lambda _address: "",
     ) -> None:
         self._ledger = ledger
         self._driver = driver
@@ -100,7 +104,7 @@ class Witness:
         self._different: set[str] = set()  # of them
         self._differing: dict[str, None] = {}  # accounts with a verdict
         self._silent: dict[str, str] = {}  # accounts of which Dovecot gives no usage, and why
-        self._looks = OwnLooks(driver)
+        self._looks = OwnLooks(driver, away)
         self._most = SLICE
         self._failures = 0
         self._answered_at: float | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from ..base.lanes import Lane
@@ -18,7 +19,7 @@ _PATIENCE = 30.0  # seconds; a count of a million messages by stat is slow, not 
 
 
 class Look(NamedTuple):
-    """One measurement: None where the mailbox can't be measured; ``made`` is False where its file system hangs."""
+    """One measurement: None where the mailbox can't be measured; ``made`` is False where its disk hangs or is away."""
 
     found: Measurement | None
     made: bool = True
@@ -28,10 +29,15 @@ _HANGS = Look(None, made=False)
 
 
 class OwnLooks:
-    """Measures accounts by the fast driver, also those that go by Dovecot. Used on the engine's loop."""
+    """Measures accounts by the fast driver, also those that go by Dovecot. Used on the engine's loop.
 
-    def __init__(self, driver: WitnessedDriver) -> None:
+    ``away(address)`` is called in the thread, and says why the mailstore of an account is not there, "" where it is.
+    Without its mailstore neither an empty mailbox of ours nor one of Dovecot proves anything.
+    """
+
+    def __init__(self, driver: WitnessedDriver, away: Callable[[str], str]) -> None:
         self._driver = driver
+        self._away = away
         self._lane: Lane[Entry, Look] | None = None
         self._found: dict[Entry, Look] = {}
         self._wanted = 0
@@ -74,6 +80,8 @@ class OwnLooks:
         verdict, known = entry.verdict, entry.known
         if self._driver.is_by_dovecot(entry.address):
             known = verdict.ours if verdict is not None else None
+        if self._away(entry.address):
+            return _HANGS
         try:
             return Look(self._driver.fast.measure(entry.address, entry.limit, known, time.time()))
         except Unmeasurable:

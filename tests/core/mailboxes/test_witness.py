@@ -424,6 +424,24 @@ def test_our_own_file_system_hangs(world: World, monkeypatch: pytest.MonkeyPatch
     assert (world.state, world.entry().doubted, world.row().source) == (("agrees", 0, 0), False, "scan")
 
 
+def test_a_mailstore_that_is_not_there_proves_nothing(tmp_path: Path) -> None:
+    """Dovecot counts 0 where the disk is not mounted: nobody goes by that."""
+    world = World(tmp_path, [JOHN])
+    away = {JOHN: "not mounted"}
+    world.witness = Witness(
+        world.ledger, world.driver, world.dovecot, every=DAY, clock=lambda: world.now,  # type: ignore[arg-type]
+        away=lambda address: away.get(address, ""),
+    )  # fmt: skip
+    world.tell(JOHN, 0, 0)
+    world.ledger.verify_again(world.entry())
+    world.run(0, AGAIN)
+    assert (world.row().source, world.row().used_bytes, world.row().verified_at) == ("scan", 10 * KIB, None)
+    away.clear()
+    world.tell(JOHN, 10, 1)
+    world.run(RECHECK)
+    assert world.state == ("agrees", 1, 0)
+
+
 def test_a_clock_that_is_set_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The time of day is only shown."""
     world.run(0)
