@@ -156,6 +156,8 @@ class ThresholdWatch:
         policy, exempt = self.settings
         last_warnings, gone = self.last_warnings, self._gone
         for entry in entries:
+            if entry.doubted:  # Dovecot tells another usage or limit: the ledger has it judged once that is settled
+                continue
             last = last_warnings.get(entry.address)
             used, limit = entry.used, entry.limit
             if last is None and (not limit or not policy.thresholds):

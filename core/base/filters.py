@@ -31,6 +31,7 @@ DOCS: tuple[tuple[str, str], ...] = (
     ("unknown", "accounts with a limit whose usage is not known"),
     ("trash>1G  trash<1G", "Trash above or below this size"),
     ("idle>90d", "accounts whose usage has not changed for this long"),
+    ("differs", "accounts of which Dovecot tells another usage or limit"),
     ("growing", "accounts that grow, day by day and not just up and down"),
     ("!word", "everything that the word does not match"),
 )
@@ -121,6 +122,8 @@ def _parse_word(text: str) -> Word:
 def _keyword(word: str) -> Test | None:
     if word == "growing":
         return lambda row, _now: (row.growth_bytes_per_day or 0) > 0
+    if word == "differs":
+        return lambda row, _now: bool(row.differs)
     levels = _LEVELS.get(word)
     return None if levels is None else lambda row, _now: row.level in levels
 

@@ -134,6 +134,9 @@ class AccountRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     week: str = ""  # usage on each of the last seven days as a digit from 0 to 7, oldest first; "" without history
     changed_at: float | None = None  # when a measurement last found other usage than the one before
     why: str = ""  # the reason why its usage is not known, or its limit is invalid
+    verified_at: float | None = None  # when Dovecot's own usage and limit were last compared; None: never
+    witness_bytes: int | None = None  # the usage by Dovecot where that differed
+    differs: str = ""  # how Dovecot differs, in usage or limit, and the likely cause
 
     @property
     def domain(self) -> str:
@@ -177,5 +180,7 @@ def account_json(row: AccountRow) -> dict[str, Any]:
         "days_to_full": row.days_to_full,
         "drift_bytes": row.drift_bytes,
         "enabled": row.enabled,
-        "why": row.why or None,
+        "verified_at": rfc3339(row.verified_at),
+        "witness_bytes": row.witness_bytes,
+        "why": row.why or row.differs or None,
     }

@@ -17,6 +17,7 @@ import selectors
 import shutil
 import stat
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
@@ -94,16 +95,21 @@ class RawProgramOutput(msgspec.Struct, frozen=True):
     endless: bool
 
 
-def run_raw(command: Sequence[str], environment: Mapping[str, str], patience: float) -> RawProgramOutput:
+def run_raw(
+    command: Sequence[str], environment: Mapping[str, str], patience: float, given: bytes = b""
+) -> RawProgramOutput:
     """Run a program for at most ``patience`` seconds; its output until then. Raises OSError where it can't be started.
 
-    It ends when both outputs are closed, or at the time limit. A child process that goes on in the background may hold
-    the outputs open, so that only the time limit ends the wait; nothing waits for that child.
+    ``given`` is its standard input, in a file, which can't block as a pipe may. The program ends when both outputs are
+    closed, or at the time limit. A child process that goes on in the background may hold the outputs open, so that only
+    the time limit ends the wait; nothing waits for that child.
     """
     until = time.monotonic() + patience
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
-    )
+    with tempfile.TemporaryFile() if given else open(os.devnull, "rb") as file:
+        if given:
+            file.write(given)
+            file.seek(0)
+        process = subprocess.Popen(command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
     out: list[bytes] = []
     err: list[bytes] = []
     code = None

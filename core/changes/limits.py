@@ -81,17 +81,17 @@ class Limits:
         try:
             if entry.fault and not lasting:
                 raise UsageError(f"{entry.fault}: there is nothing to go back to, so set a lasting one")
-            new = parse_limit(size, entry.limit, entry.used)
+            new = parse_limit(size, entry.database_limit, entry.used)
         except UsageError as error:
             return SetResult(
                 address=address,
-                old_bytes=entry.limit,
-                new_bytes=entry.limit,
+                old_bytes=entry.database_limit,
+                new_bytes=entry.database_limit,
                 used_bytes=entry.used,
                 error=str(error),
                 code=error.exit_code,
             )
-        return SetResult(address=address, old_bytes=entry.limit, new_bytes=new, used_bytes=entry.used)
+        return SetResult(address=address, old_bytes=entry.database_limit, new_bytes=new, used_bytes=entry.used)
 
     async def undo(
         self, accounts: AccountStore, number: int | None, operator: Operator, *, reason: str = ""

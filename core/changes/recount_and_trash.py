@@ -98,6 +98,7 @@ class Actions:
         if method is None:
             method = await in_thread(lambda: driver.recount(address, entry.limit))
         await self._measure([entry])
+        self._ledger.verify_again(entry)
         self._ledger.forget_drift(entry)  # a delivery may have come in between: the background check counts again
         after = (entry.known.used, entry.known.messages) if entry.known else (None, None)
         change = operator.entry("recalc", address=address, old=number_text(before[0]), new=number_text(after[0]))

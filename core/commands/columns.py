@@ -83,6 +83,8 @@ _ORDERS: dict[str, Callable[[AccountRow], Value]] = {column.title: column.order 
     "growth_bytes_per_day": lambda row: row.growth_bytes_per_day,
     "days_to_full": _soonest,
     "drift_bytes": lambda row: row.drift_bytes,
+    "witness_bytes": lambda row: row.witness_bytes,
+    "verified_at": lambda row: None if row.verified_at is None else -row.verified_at,
     "enabled": lambda row: float(row.enabled),
 }
 SORT_KEYS = tuple(_ORDERS)

@@ -69,6 +69,7 @@ def _write(common: Common, details: Details) -> None:
         [
             ("level", level.text),
             *([("why", row.why)] if row.why else []),
+            *([("differs", row.differs)] if row.differs else []),
             ("limit", format_limit(row.limit_bytes)),
             ("used", f"{format_size(row.used_bytes)}  {percent_text(row.percent)}".replace(f"  {NOTHING}", "")),
             ("messages", format_count(row.messages)),

@@ -21,7 +21,7 @@ from .session import run
 _KEYS = (
     "mode", "uptime_seconds", "requests", "refused", "would_refuse", "trouble", "malformed", "answers_per_second",
     "p50_us", "p99_us", "connections", "accounts", "over", "near", "database", "disk", "rss_bytes", "cpu_percent",
-    "listen",
+    "listen", "witness",
 )  # fmt: skip
 
 
@@ -83,6 +83,7 @@ def _pairs(found: Status) -> list[tuple[str, str]]:
         ("p99", format_micros(found.p99_us)),
         ("accounts", f"{format_count(found.accounts)}, {found.over:,} over, {found.near:,} near"),
         ("database", f"{database.state}{age}{': ' + database.message if database.message else ''}"),
+        *_witness(found),
         ("disk", _disk(found.disk)),
         ("memory", format_size(found.rss_bytes)),
         ("cpu", f"{found.cpu_percent:g} %"),
@@ -99,6 +100,16 @@ def _compared(found: Status) -> list[tuple[str, str]]:
         return []
     counted = f"{found.disagreed:,} of {found.compared:,} answers differ, {found.not_compared:,} not compared"
     return [("quota-status", f"{counted}; {found.compare_problem}" if found.compare_problem else counted)]
+
+
+def _witness(found: Status) -> list[tuple[str, str]]:
+    """Dovecot's own usage and limits beside ours."""
+    witness = found.witness
+    if witness.state == "off":
+        return [("witness", f"not compared: {found.witness_remark}")] if found.witness_remark else []
+    age = "" if witness.age_seconds is None else f", last {format_age(witness.age_seconds)} ago"
+    counted = f"{witness.state}, {witness.checked:,} accounts compared{age}, {witness.differing:,} differ"
+    return [("witness", f"{counted}; {found.witness_remark}" if found.witness_remark else counted)]
 
 
 def _warnings(found: Status) -> list[tuple[str, str]]:

@@ -241,6 +241,21 @@ class DatabaseState(msgspec.Struct, frozen=True):
     message: str = ""
 
 
+WITNESS_STATES = ("agrees", "differs", "away", "off")
+
+
+class WitnessStatus(msgspec.Struct, frozen=True):
+    """Dovecot's own usage and limits beside ours. ``state`` is agrees, differs, away (it can't be asked) or off.
+
+    ``checked`` and ``differing`` are numbers of accounts; ``age_seconds``: since Dovecot last answered, None if never.
+    """
+
+    state: str = "off"
+    checked: int = 0
+    differing: int = 0
+    age_seconds: float | None = None
+
+
 class DiskState(msgspec.Struct, frozen=True):
     """Space on the file system of the mailstore, in bytes; None where it does not answer."""
 
@@ -292,4 +307,7 @@ class Status(msgspec.Struct, frozen=True):
     driver: str = ""  # by which the usage is measured; what auto stands for was decided when the engine started
     warnings_queued: int = 0
     warnings_failed: int = 0  # given up, within the last days
+    witness: WitnessStatus = WitnessStatus()
+    witness_remark: str = ""  # why Dovecot can't be asked, or about which accounts it does not answer
+    witness_examples: dict[str, str] = {}  # some accounts that differ, and how
     restarts: dict[str, int] = {}  # parts of the engine that died and were started again, and how often

@@ -26,7 +26,7 @@ from ..control.messages import VERSION, Welcome
 from ..control.results import Status
 from ..control.server import ControlConnection, ControlServer, Rights
 from ..history.service import HistoryService
-from ..mailboxes.from_settings import make_mailboxes
+from ..mailboxes.from_settings import make_mailboxes, make_witness, no_witness
 from ..mailboxes.rounds import Poller
 from ..policy.from_settings import make_policy, make_rules
 from ..settings.config import Config
@@ -42,7 +42,7 @@ from .metric_page import Figures
 from .options import Options
 from .publishing import Publisher
 from .start_and_stop_entries import StartAndStopEntries
-from .status import DiskWatch, StatusReporter
+from .status import DiskWatch, StatusReporter, WitnessFacts
 from .upkeep import Measuring, Upkeep, prune
 
 log = logging.getLogger(__name__)
@@ -75,6 +75,8 @@ class Engine:
         self.journal = self.history.journal
         self.actions, self.limits = make_changes(config, mailboxes, self.poller, self.journal)
         self.alerts = AlertService(self._for_alerts())
+        self.witness = make_witness(config, mailboxes)
+        self._no_witness = no_witness(config) if self.witness is None else None
         self.control = self._make_control()
         self.servers = Servers(self.policy, self.control)
         self.listeners = self.servers.listeners
@@ -121,6 +123,7 @@ class Engine:
             poller=self.poller,
             history=self.history,
             alerts=self.alerts,
+            witness=self.witness,
         )
 
     def _make_upkeep(self) -> Upkeep:
@@ -187,7 +190,13 @@ class Engine:
             connections=len(self.policy.connections),
             listen=list(self.listeners.policy),
             warnings=(self.alerts.outbox.waiting, self.alerts.outbox.failed),
+            witness=self._witness_facts(),
         )
+
+    def _witness_facts(self) -> WitnessFacts:
+        if self.witness is not None:
+            return WitnessFacts(self.witness.status, self.witness.remark, self.witness.examples)
+        return WitnessFacts(*(self._no_witness or ()))
 
     def _welcome(self, connection: ControlConnection) -> Welcome:
         return Welcome(

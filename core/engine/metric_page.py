@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..base.model import Level
 from ..base.version import version
-from ..control.results import Status
+from ..control.results import WITNESS_STATES, Status
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -74,6 +74,12 @@ def _families(figures: Figures) -> Iterator[Metric]:
     for level, count in figures.levels.items():
         accounts.add_metric([level.value], count)
     yield accounts
+    witness = GaugeMetricFamily(
+        "mailquota_witness", "1 for the state of Dovecot's own figures beside mailquota's.", labels=["state"]
+    )
+    for state in WITNESS_STATES:
+        witness.add_metric([state], status.witness.state == state)
+    yield witness
     for name, meaning, value in _gauges(status):
         if value is not None:
             yield GaugeMetricFamily(f"mailquota_{name}", meaning, value)
@@ -122,6 +128,8 @@ def _gauges(status: Status) -> tuple[tuple[str, str, float | None], ...]:
         ("state_database_up", "1 while journal, history and warnings can be written.", not status.state_problem),
         ("disk_free_bytes", "Free on the file system of the mailboxes.", status.disk.free_bytes),
         ("disk_size_bytes", "Its size.", status.disk.total_bytes),
+        ("witness_checked_accounts", "Accounts that were compared with Dovecot.", status.witness.checked),
+        ("witness_differing_accounts", "Of these, that differ from it.", status.witness.differing),
         ("warnings_queued", "Warnings that wait to be sent.", status.warnings_queued),
         ("warnings_failed", "Warnings that were given up, within the last three days.", status.warnings_failed),
     )

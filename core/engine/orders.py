@@ -222,7 +222,7 @@ class Orders:
             remark=past.remark,
             warnings=past.warnings,
             points=past.points,
-            limits=limit_history(entry.limit, past.changes, time.time()),
+            limits=limit_history(entry.database_limit, past.changes, time.time()),
             trend=entry.trend,
             forecast=forecast_of(entry),
         )

@@ -6,7 +6,8 @@ import asyncio
 import os
 import socket
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 import psutil
@@ -15,7 +16,7 @@ from ..base import restarts, systemd
 from ..base.model import Level
 from ..base.threads import in_thread
 from ..base.units import MAX_BYTES
-from ..control.results import DatabaseState, DiskState, Status
+from ..control.results import DatabaseState, DiskState, Status, WitnessStatus
 from ..history.service import HistoryService
 from ..mailboxes.ledger import Ledger
 from ..policy.compare import QuotaStatusComparison
@@ -23,6 +24,14 @@ from ..policy.metrics import Metrics
 from ..settings.declared import Policy
 
 _DISK_SECONDS = 10.0
+
+
+class WitnessFacts(NamedTuple):
+    """Dovecot's figures beside ours; the fields are those of Status."""
+
+    status: WitnessStatus = WitnessStatus()
+    remark: str = ""
+    examples: Mapping[str, str] = {}
 
 
 class DiskWatch:
@@ -107,6 +116,7 @@ class StatusReporter:
         listen: list[str],
         warnings: tuple[int, int],
         policy: Policy,
+        witness: WitnessFacts,
     ) -> Status:
         """The state at this moment. ``warnings``: how many wait, how many were given up. ``policy``: as in force."""
         levels = self._ledger.totals.levels
@@ -132,6 +142,9 @@ class StatusReporter:
             warnings_queued=warnings[0],
             warnings_failed=warnings[1],
             restarts=restarts.counts(),
+            witness=witness.status,
+            witness_remark=witness.remark,
+            witness_examples=dict(witness.examples),
             **self._answers(),
             **self._sums(),
         )
@@ -154,7 +167,7 @@ class StatusReporter:
             "not_compared": second.skipped,
         }
 
-    def _sums(self) -> dict[str, int]:
+    def _sums(self) -> dict[str, Any]:
         """Sums in bytes, capped: some limits of 2^63-1 make sums that msgpack can't hold."""
         totals = self._ledger.totals
         return {

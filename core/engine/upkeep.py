@@ -19,6 +19,7 @@ from ..mailboxes.driver import Driver
 from ..mailboxes.ledger import Ledger
 from ..mailboxes.mailstore import Mailstore
 from ..mailboxes.rounds import Poller
+from ..mailboxes.witness import Witness
 from ..policy.watch import Watch
 from .accepting import Servers
 from .accounts import AccountUpdates
@@ -39,6 +40,7 @@ class Measuring:
     poller: Poller
     history: HistoryService
     alerts: AlertService
+    witness: Witness | None
 
     def begin(self) -> list[asyncio.Task[None]]:
         """Start measuring, samples, warnings, and the background check where the driver keeps a record to check.
@@ -48,10 +50,13 @@ class Measuring:
         self.poller.start()
         self.history.start()
         self.alerts.start()
-        if self.driver.name != "maildir":
-            return []
-        drift = DriftWatch(self.ledger, self.mailstore, self.driver.place)
-        return [restarts.start("background check", lambda: drift.run(self.poller.first_round))]
+        begin, tasks = self.poller.first_round, []
+        if (witness := self.witness) is not None:
+            tasks.append(restarts.start("witness", lambda: witness.run(begin)))
+        if self.driver.name == "maildir":
+            drift = DriftWatch(self.ledger, self.mailstore, self.driver.place)
+            tasks.append(restarts.start("background check", lambda: drift.run(begin)))
+        return tasks
 
 
 class Upkeep:

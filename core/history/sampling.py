@@ -118,7 +118,9 @@ class Sampler:
                 self._ledger.note_change(changed, now)
 
     def _present(self, entries: Iterable[Entry]) -> list[Entry]:
-        return [entry for entry in entries if self._ledger.get(entry.address) is entry and entry.known is not None]
+        """Without accounts that are gone or not measured, and those that Dovecot contradicts: they come again."""
+        known = [entry for entry in entries if entry.known is not None and not entry.doubted]
+        return [entry for entry in known if self._ledger.get(entry.address) is entry]
 
     def _was_written(self, entry: Entry, now: float) -> bool:
         """Whether the account was written in this slot already; then it waits for the next one."""

@@ -132,6 +132,7 @@ class DoveadmDriver:
         self._figures: dict[str, Figure] = {}
         self._history = threading.Lock()
         self._queries = UsageQueries("doveadm", self._quota, _WORKERS, (MailquotaError, Unmeasurable), steady)
+        self._round_queries = UsageQueries("doveadm rounds", self._quota, 1, (MailquotaError, Unmeasurable), steady)
         self._all_accounts = AllAccountsQuery(tool, self._take, steady)
 
     # ---- for answers to Postfix
@@ -205,6 +206,27 @@ class DoveadmDriver:
             return _known(self._quota(address, limit, now), limit, known)
         except MailquotaError as error:
             raise Unmeasurable(str(error)) from error
+
+    def survey_alone(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
+        """As ``survey``, for a few accounts among many that are not by Dovecot. Never waits. Raises Unmeasurable.
+
+        The last figure is used, and one older than ``REST_LEAST`` is asked for anew in the background.
+        """
+        figure = self._figures.get(address)
+        if figure is None or self._age(figure) > REST_LEAST:
+            self._round_queries.put(address, limit, now)
+        if figure is None or self._age(figure) > ALONE:
+            raise Unmeasurable("Dovecot has not answered about it")
+        return _known(figure, limit, known)
+
+    def keep(self, address: str, figure: Figure) -> None:
+        """Take a figure that was asked for elsewhere, by the steady clock of this driver."""
+        self._keep(address, figure, figure.asked)
+
+    def measurement(self, address: str, limit: int | None, known: Measurement | None) -> Measurement | None:
+        """The figure at hand as a measurement; None where there is none."""
+        figure = self._figures.get(address)
+        return None if figure is None else _known(figure, limit, known)
 
     def folders(self, address: str) -> Folders:
         """Usage by mailbox, as Dovecot tells it now. Raises Unmeasurable."""

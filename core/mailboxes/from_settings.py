@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ..accounts.usage_table import open_usage_table
 from ..base import programs as outside
 from ..base.errors import SettingsError
+from ..control.results import WitnessStatus
 from ..servers.dovecot.conf import dovecot_tool
 from ..servers.dovecot.doveadm import Doveadm, DoveadmTool
 from ..servers.dovecot.doveadm_http import HttpDoveadm
@@ -25,8 +26,13 @@ from .driver import Driver, MaildirDriver
 from .ledger import Ledger
 from .mailstore import Mailstore
 from .sql_driver import SqlDriver
+from .witness import AGAIN, MOST_AGAIN, Witness
+from .witness_hints import find_hints
+from .witnessed_driver import WitnessedDriver
 
 log = logging.getLogger(__name__)
+
+_REFRESHED = 2.0  # seconds after which an edit that Dovecot sees is in the ledger, beyond accounts.refresh
 
 
 def make_mailstore(config: Config) -> Mailstore:
@@ -129,4 +135,40 @@ class Mailboxes(NamedTuple):
 def make_mailboxes(config: Config) -> Mailboxes:
     """The mailboxes of this server, with an empty ledger. SettingsError where the settings can't work together."""
     store = make_mailstore(config)
-    return Mailboxes(store, make_driver(config, store), Ledger(store.is_trash))
+    return Mailboxes(store, _witnessed(config, store, make_driver(config, store)), Ledger(store.is_trash))
+
+
+def _witnessed(config: Config, store: Mailstore, driver: Driver) -> Driver:
+    """The driver, with Dovecot beside it where that is to be asked about accounts."""
+    mailstore = config.settings.mailstore
+    if mailstore.doveadm == "off" or not mailstore.verify_seconds:
+        return driver
+    tool, _ = make_doveadm(config)
+    if tool is None:
+        return driver
+    return WitnessedDriver(driver, driver if isinstance(driver, DoveadmDriver) else DoveadmDriver(store, tool), tool)
+
+
+def make_witness(config: Config, mailboxes: Mailboxes) -> Witness | None:
+    """The part that compares these mailboxes with Dovecot; None where that is switched off or can't be done."""
+    driver, settings = mailboxes.driver, config.settings
+    if not isinstance(driver, WitnessedDriver):
+        return None
+    return Witness(
+        mailboxes.ledger,
+        driver,
+        driver.tool,
+        every=settings.mailstore.verify_seconds,
+        again=max(AGAIN, min(settings.accounts.refresh_seconds + _REFRESHED, MOST_AGAIN)),
+        hints=lambda: find_hints(settings.mailstore.doveadm),
+    )
+
+
+def no_witness(config: Config) -> tuple[WitnessStatus, str]:
+    """The state where ``make_witness`` gives None, and the reason."""
+    mailstore = config.settings.mailstore
+    if not mailstore.verify_seconds:
+        return WitnessStatus("off"), 'mailstore.verify is "0s"'
+    if mailstore.doveadm == "off":
+        return WitnessStatus("off"), 'mailstore.doveadm is "off"'
+    return WitnessStatus("away"), closed_dovecot(mailstore.doveadm) or "there is no doveadm on this server"

@@ -16,101 +16,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from ..base.growth import STANDING, forecast
-from ..base.model import Account, AccountRow, Level, Trend, level_of
+from ..base.model import Account, AccountRow, Trend
 from ..servers.dovecot.folder_names import TrashNames
-from .mailstore import is_username
+from .entry import NEVER, Entry, Totals
 from .measure import Measurement
-from .reservations import Reservations
+from .row import account_row
+from .witness_rules import Verdict, without_limit
 
-_NEVER = float("-inf")  # by a clock that says nothing of the time of day
-
-
-class Entry:
-    """One account: limit, state, and what is known of its mailbox.
-
-    ``fault``: why the limit in the database is unusable (then nothing is measured: Dovecot does not know the usage of
-    such a user either). ``trouble``: why the mailbox can't be measured now. ``known``: the last measurement, None
-    before the first. Times are in seconds since the epoch unless their comment says otherwise.
-    """
-
-    __slots__ = (
-        "address", "changed_at", "compared_at", "drift", "enabled", "events", "fault", "fresh_until", "held", "known",
-        "limit", "mailbox", "measured_at", "refused_at", "sampled_at", "sampled_from", "trend", "trouble", "week",
-    )  # fmt: skip
-
-    def __init__(self, account: Account) -> None:
-        self.address = account.address
-        self.limit = account.limit
-        self.enabled = account.enabled
-        self.fault = account.fault
-        self.mailbox = is_username(account.address)  # False: Dovecot refuses to look such a name up
-        self.known: Measurement | None = None
-        self.measured_at: float | None = None
-        self.refused_at: float | None = None
-        self.trouble: str | None = None
-        self.drift: int | None = None  # bytes that a count found beyond those in maildirsize, where they differ
-        self.compared_at = _NEVER  # when they were compared, by the clock of core/mailboxes/drift.py
-        self.trend: Trend | None = None  # from the history
-        self.week = ""  # the sparkline of the last seven days, from the history
-        self.changed_at: float | None = None  # when the usage was last seen to differ
-        self.sampled_from: float | None = None  # when this engine first wrote its usage into the history
-        self.sampled_at: float | None = None  # when it last did
-        self.held: Reservations | None = None  # accepted mails that have not arrived yet; None: there never was one
-        self.events = 0  # changes of its maildirsize that core/policy/watch.py was notified of
-        self.fresh_until = 0.0  # loop time up to which an answer may use ``known`` without measuring
-
-    @property
-    def used(self) -> int | None:
-        """Bytes at the last measurement; None without one."""
-        return self.known.used if self.known is not None else None
-
-    @property
-    def level(self) -> Level:
-        """How full the mailbox is."""
-        return level_of(self.used, self.limit)
-
-    # The next four are called while Postfix waits for answers: each is a store or two, and none asks for the time.
-
-    def note_event(self) -> None:
-        """The file that is watched changed, so ``known`` does not hold any more."""
-        self.events += 1
-        self.fresh_until = 0.0
-
-    def keep_fresh(self, until: float) -> None:
-        """Let answers use ``known`` without measuring up to ``until``, in loop time."""
-        self.fresh_until = until
-
-    def end_freshness(self) -> None:
-        """Have the next answer measure: a change may have gone unnoticed."""
-        self.fresh_until = 0.0
-
-    def make_reservations(self) -> Reservations:
-        """The object for ``held``, made with the first accepted mail: most of 100,000 accounts never need one."""
-        self.held = Reservations()
-        return self.held
-
-
-class Totals:
-    """Sums over all accounts, kept as they change. Bytes."""
-
-    def __init__(self) -> None:
-        self.levels = dict.fromkeys(Level, 0)
-        self.used = 0
-        self.granted = 0  # the sum of all limits
-        self.free = 0  # what all limits leave
-        self.measured = 0  # accounts with a known usage
-
-    def add(self, entry: Entry, sign: int) -> None:
-        """Add an entry (``sign`` 1), or take it out (-1), which has to be done before it changes or goes."""
-        used = entry.used
-        self.levels[entry.level] += sign
-        self.granted += sign * max(0, entry.limit or 0)
-        if used is not None:
-            self.used += sign * used
-            self.measured += sign
-        if entry.limit is not None:
-            self.free += sign * max(0, entry.limit - (used or 0))
+__all__ = ["Differences", "Entry", "Ledger", "Totals"]
 
 
 class Differences(NamedTuple):
@@ -136,6 +49,8 @@ class Ledger:
         self._unjudged: dict[str, Entry] = {}
         self._gone_unsampled: set[str] = set()
         self._gone_unjudged: set[str] = set()
+        self._witnessed = False  # whether Dovecot is asked about accounts
+        self._unverified: dict[str, Entry] = {}
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -175,7 +90,7 @@ class Ledger:
         for address in found.gone:
             self.totals.add(self.entries.pop(address), -1)
             self._count_domain(address, -1)
-            for waiting in (self._changed, self._unsampled, self._unjudged):
+            for waiting in (self._changed, self._unsampled, self._unjudged, self._unverified):
                 waiting.pop(address, None)
             self._removed.add(address)
             self._gone_unjudged.add(address)
@@ -197,8 +112,9 @@ class Ledger:
         self._removed.discard(account.address)
         self._gone_unsampled.discard(account.address)
         self._count_domain(account.address, 1)
+        entry.doubted = self._witnessed
         self.totals.add(entry, 1)
-        self._changed[entry.address] = self._unjudged[entry.address] = entry
+        self._changed[entry.address] = self._unjudged[entry.address] = self._unverified[entry.address] = entry
 
     def _change_account(self, entry: Entry, account: Account) -> None:
         self.totals.add(entry, -1)
@@ -208,10 +124,12 @@ class Ledger:
             entry.known = None
         elif entry.fault:
             entry.trouble = None
-        entry.limit, entry.enabled, entry.fault = account.limit, account.enabled, account.fault
-        if entry.known is not None and entry.known.stamp:
-            # Whether Dovecot believes a maildirsize depends on the limit: without a stamp it is read and judged anew.
-            entry.known = msgspec.structs.replace(entry.known, stamp=None, expires_at=None, measured_at=None)
+        if (entry.database_limit, entry.fault) != (account.limit, account.fault):
+            entry.limit = entry.database_limit = account.limit
+            entry.verdict = without_limit(entry.verdict)
+            self._unverified[entry.address] = entry
+        entry.enabled, entry.fault = account.enabled, account.fault
+        _measure_anew(entry)
         self.totals.add(entry, 1)
         self._changed[entry.address] = self._unjudged[entry.address] = entry
 
@@ -219,7 +137,7 @@ class Ledger:
         """Set a limit that was just written to the database, so that it holds before the next read of it."""
         self.edits += 1
         entry = self.entries.get(address)
-        if entry is not None and entry.limit != limit:
+        if entry is not None and entry.database_limit != limit:
             self._change_account(entry, Account(address, limit, entry.enabled))
 
     def set_known(self, entry: Entry, base: Measurement | None, known: Measurement, now: float) -> bool:
@@ -276,7 +194,7 @@ class Ledger:
         It has to compare once more, as a delivery during the recount may have made the new maildirsize wrong.
         """
         self.set_drift(entry, None)
-        entry.compared_at = _NEVER
+        entry.compared_at = NEVER
 
     def note_refusal(self, entry: Entry, at: float) -> None:
         """Mail for the account was refused at ``at``, in seconds since the epoch."""
@@ -299,6 +217,51 @@ class Ledger:
         """Have the row of the entry sent to the consoles, unless the account is gone."""
         if self.entries.get(entry.address) is entry:
             self._changed[entry.address] = entry
+
+    # ---- for Dovecot as the witness (core/mailboxes/witness.py)
+
+    def set_witnessed(self, *, witnessed: bool) -> None:
+        """Whether Dovecot is asked about accounts. While it is, a new account is doubted until it was asked about."""
+        self._witnessed = witnessed
+        for entry in self.entries.values():
+            if witnessed and entry.verified_at is None:
+                entry.doubted = True
+            elif not witnessed and entry.doubted:
+                self.end_doubt(entry)
+
+    def take_unverified(self) -> dict[str, Entry]:
+        """The accounts that are new, whose limit was edited, or that ``verify_again`` was called for since."""
+        taken, self._unverified = self._unverified, {}
+        return taken
+
+    def verify_again(self, entry: Entry) -> None:
+        """Have Dovecot asked about this account at once, as after a recount."""
+        self._unverified[entry.address] = entry
+
+    def doubt(self, entry: Entry) -> None:
+        """Dovecot told something else once: until it is asked again no warning and no sample goes by this usage."""
+        entry.doubted = True
+
+    def end_doubt(self, entry: Entry) -> None:
+        """Its usage serves warnings and the history again."""
+        if entry.doubted and self.entries.get(entry.address) is entry:
+            entry.doubted = False
+            self._unjudged[entry.address] = self._unsampled[entry.address] = entry
+
+    def set_verified(self, entry: Entry, verdict: Verdict | None, at: float) -> None:
+        """Dovecot was asked; ``verdict`` where it differs, else None. ``at`` in seconds since the epoch."""
+        if self.entries.get(entry.address) is not entry or entry.fault:
+            return
+        self.totals.add(entry, -1)
+        entry.verified_at, entry.verdict = at, verdict
+        limit = verdict.told_limit if verdict is not None and verdict.limit else entry.database_limit
+        if entry.limit != limit:
+            entry.limit, entry.fresh_until = limit, 0.0
+            _measure_anew(entry)
+            self._unjudged[entry.address] = entry
+        self.totals.add(entry, 1)
+        self._changed[entry.address] = entry
+        self.end_doubt(entry)
 
     # ---- for warnings (core/alerts/thresholds.py)
 
@@ -347,28 +310,7 @@ class Ledger:
 
     def row(self, entry: Entry) -> AccountRow:
         """The entry as consoles and commands get it."""
-        known = entry.known
-        if known is None:
-            why = entry.fault or entry.trouble or "it has not been measured yet"
-            return AccountRow(entry.address, entry.limit, enabled=entry.enabled, refused_at=entry.refused_at, why=why)
-        trash = None if known.folders is None else [f for f in known.folders if self._is_trash(f.name)]
-        return AccountRow(
-            address=entry.address,
-            limit_bytes=entry.limit,
-            used_bytes=known.used,
-            messages=known.messages,
-            trash_bytes=None if trash is None else sum(folder.bytes for folder in trash),
-            trash_messages=None if trash is None else sum(folder.messages for folder in trash),
-            source=known.source,
-            measured_at=entry.measured_at,
-            enabled=entry.enabled,
-            refused_at=entry.refused_at,
-            drift_bytes=entry.drift if known.source == "maildirsize" else None,
-            growth_bytes_per_day=entry.trend.growth if entry.trend is not None else None,
-            days_to_full=_days_to_full(entry),
-            week=entry.week,
-            changed_at=entry.changed_at,
-        )
+        return account_row(entry, self._is_trash)
 
     def take_changes(self) -> tuple[list[AccountRow], list[str]]:
         """The rows that changed, and the addresses whose accounts went, since the last call."""
@@ -382,11 +324,11 @@ class Ledger:
         self._removed.clear()
 
 
+def _measure_anew(entry: Entry) -> None:
+    """Whether Dovecot believes a maildirsize depends on the limit: without a stamp it is read and judged anew."""
+    if entry.known is not None and entry.known.stamp:
+        entry.known = msgspec.structs.replace(entry.known, stamp=None, expires_at=None, measured_at=None)
+
+
 def _differs(entry: Entry, account: Account) -> bool:
-    return (entry.limit, entry.enabled, entry.fault) != (account.limit, account.enabled, account.fault)
-
-
-def _days_to_full(entry: Entry) -> float | None:
-    if entry.limit is None or entry.used is None:
-        return None
-    return forecast(entry.used, entry.limit, entry.trend or STANDING).days
+    return (entry.database_limit, entry.enabled, entry.fault) != (account.limit, account.enabled, account.fault)

@@ -112,6 +112,19 @@ class Mailstore(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
         ),
     ] = ("\\Trash", "Trash", "Deleted Items", "Deleted Messages", "Papierkorb", "Corbeille")
 
+    verify: Annotated[
+        str,
+        doc(
+            "each account's usage and limit are compared with Dovecot's own at least so often; 0s: never",
+            checks.duration,
+        ),
+    ] = "1d"
+
+    @property
+    def verify_seconds(self) -> float:
+        """Seconds in which each account is compared with Dovecot once; 0: never."""
+        return parse_duration(self.verify)
+
     @property
     def folder(self) -> str:
         """The folder above all mailboxes: ``path`` up to its first variable."""

@@ -43,6 +43,7 @@ path = "/var/vmail/{domain}/{user}/Maildir"
 driver = "auto"
 doveadm = "chroot /srv/mail doveadm -c '/etc/dovecot/my dovecot.conf'"
 doveadm_password_file = ""
+verify = "2d"
 trash = ["\\Trash", "Trash", "Deleted Items", "Deleted Messages", "Papierkorb", "Corbeille"]
 [policy]
 listen = ["unix:/var/spool/postfix/private/mailquota", "inet:127.0.0.1:12345", "inet:[::1]:12345"]

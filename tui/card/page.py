@@ -157,8 +157,8 @@ def _contents(card: Card, context: Context) -> Iterator[Run]:
         yield f"Junk {format_size(junk)}{_share(junk, row)}", "plain"
     if not row.enabled:
         yield "disabled in the accounts database", "near"
-    if row.why:
-        yield fmt.literal(row.why, context.glyphs), "near"
+    for text in filter(None, (row.why, row.differs)):
+        yield fmt.literal(text, context.glyphs), "near"
 
 
 def _share(part: int, row: AccountRow) -> str:

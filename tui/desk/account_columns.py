@@ -43,9 +43,9 @@ def _limit(row: AccountRow, width: int, context: Context) -> Line:
 
 
 def _used(row: AccountRow, width: int, context: Context) -> Line:
-    """The usage, with a sign if the background check counted something else."""
+    """The usage, with a sign if Dovecot told another usage or limit, or the background check differed from it."""
     size = fmt.size(row.used_bytes, context.glyphs)
-    sign = context.glyphs.differs if row.drift_bytes and len(size) < width else ""
+    sign = context.glyphs.differs if (row.drift_bytes or row.differs) and len(size) < width else ""
     return ((fmt.fit(sign + size, width, context.glyphs, right=True), "plain" if row.used_bytes else "quiet"),)
 
 

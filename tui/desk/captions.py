@@ -126,6 +126,8 @@ def detail(row: AccountRow | None, width: int, context: Context) -> Line:
     facts += [*_trash(row), *_drift(row)]
     if row.refused_at is not None:
         facts.append(f"refused {format_age(context.now - row.refused_at)} ago")
+    if row.differs:
+        facts.append("Dovecot differs")
     if not row.enabled:
         facts.append("disabled")
     name = (fmt.literal(row.address, glyphs), "strong")

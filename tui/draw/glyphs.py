@@ -19,7 +19,7 @@ class Glyphs:
     rule: str
     dot: str  # between two facts of a line
     nothing: str
-    differs: str  # before a usage that differs from the last recount
+    differs: str  # before a usage that differs from Dovecot's, or from the last recount
     ellipsis: str
     arrow: str
     becomes: str  # between the recipient and the mailbox it resolves to

@@ -15,6 +15,7 @@ from ..paths import PathFacts
 from .facts import DiskFacts, MaildirFacts
 from .location import LOCATION_CHECKS
 from .mailquota_checks import OWN_CHECKS
+from .witness_check import WITNESS_CHECK
 
 _NEARLY_FULL, _FULL = 90.0, 97.0  # percent of a file system
 _MATTERS = 80.0  # percent of a file system from which on limits beyond its size are a warning
@@ -202,5 +203,6 @@ HOST_CHECKS: tuple[Check, ...] = (
         "Dovecot delivers and mailquota measures as one user, who may not be able to use a mailbox of another user.",
         _rights,
     ),
+    WITNESS_CHECK,
     *OWN_CHECKS,
 )

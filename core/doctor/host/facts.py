@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from ...control.results import WitnessStatus
 from ..paths import PathFacts, UserFacts
 
 
@@ -14,7 +15,8 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     ``fault`` is the reason where it could not be asked although something is there, as where this user may not connect.
     ``policy`` are the settings of [policy] that the engine follows, ``driver`` is the one by which it measures, empty
-    where that is not known, as of an older engine.
+    where that is not known, as of an older engine. ``witness`` is what it found when it compared accounts with Dovecot,
+    as in Status.
     """
 
     known: bool = False
@@ -26,6 +28,9 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     listen: tuple[str, ...] = ()
     policy: dict[str, Any] = {}
     driver: str = ""
+    witness: WitnessStatus = WitnessStatus()
+    witness_remark: str = ""
+    witness_examples: dict[str, str] = {}
 
 
 class StateFacts(msgspec.Struct, frozen=True, kw_only=True):

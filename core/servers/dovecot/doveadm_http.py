@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import http.client
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,8 +26,10 @@ from .doveadm import (
     NOT_NOW,
     ONE_USER_TIMEOUT,
     TIMEOUT,
+    QuotaAnswers,
     TrashMessage,
     quota_of_one,
+    quotas_one_by_one,
 )
 from .quota_rows import MailboxSize, Quota, Row, mailbox_sizes, quotas
 
@@ -93,6 +95,10 @@ class HttpDoveadm:
     def quota_all(self) -> Iterator[tuple[str, Quota | MailquotaError | None]]:
         """The usage of all users. Dovecot sends the answer when it has counted all of them."""
         yield from quotas(self._send("quotaGet", "", {"allUsers": True}, ALL_USERS_TIMEOUT))
+
+    def quotas_of(self, users: Sequence[str]) -> QuotaAnswers:
+        """The usage of these users, by a request for each. After one that got no answer no other is asked about."""
+        return quotas_one_by_one(self, users)
 
     def sizes(self, user: str) -> list[MailboxSize]:
         """The mailboxes of a user with their messages and virtual sizes in bytes."""

@@ -19,11 +19,19 @@ _ERROR = "error"
 Row = Mapping[str, str]
 
 
+class QuotaLimits(msgspec.Struct, frozen=True, gc=False):
+    """The limits of a user: KiB, rounded up, and messages; None is unlimited."""
+
+    kib: int | None
+    messages: int | None
+
+
 class Quota(msgspec.Struct, frozen=True, gc=False):
-    """The usage of a user: KiB, rounded up, and messages."""
+    """The usage of a user: KiB, rounded up, and messages. ``limits`` is None where Dovecot's answer has none."""
 
     kib: int
     messages: int
+    limits: QuotaLimits | None = None
 
 
 class MailboxSize(msgspec.Struct, frozen=True, gc=False):
@@ -34,7 +42,8 @@ class MailboxSize(msgspec.Struct, frozen=True, gc=False):
     size: int
 
 
-_COLUMNS = {"Username": "username", "Quota name": "root", "Type": "type", "Value": "value"}
+_COLUMNS = {"Username": "username", "Quota name": "root", "Type": "type", "Value": "value", "Limit": "limit"}
+_UNLIMITED = ("-", "0")
 
 
 def table_rows(lines: Iterable[str]) -> Iterator[Row]:
@@ -54,17 +63,27 @@ def table_rows(lines: Iterable[str]) -> Iterator[Row]:
 def quotas(rows: Iterable[Row], user: str = "") -> Iterator[tuple[str, Quota | None]]:
     """Each user with its usage, None where Dovecot does not know it. Rows without a name are about ``user``."""
     roots: dict[str, str] = {}
-    kib: dict[str, int | None] = {}
+    storage: dict[str, Row] = {}
     for row in rows:
         name, root = row.get("username", user), row.get("root", "")
         if roots.setdefault(name, root) != root:
             continue
-        number = _number(row.get("value", _ERROR))
         if row.get("type") == "STORAGE":
-            kib[name] = number
-        elif row.get("type") == "MESSAGE" and name in kib:
-            storage = kib.pop(name)
-            yield name, None if storage is None or number is None else Quota(storage, number)
+            storage[name] = row
+        elif row.get("type") == "MESSAGE" and name in storage:
+            yield name, _quota(storage.pop(name), row)
+
+
+def _quota(storage: Row, message: Row) -> Quota | None:
+    kib, messages = _number(storage.get("value", _ERROR)), _number(message.get("value", _ERROR))
+    return None if kib is None or messages is None else Quota(kib, messages, _limits(storage, message))
+
+
+def _limits(storage: Row, message: Row) -> QuotaLimits | None:
+    texts = storage.get("limit", _ERROR), message.get("limit", _ERROR)
+    limits = [None if text in _UNLIMITED else _number(text) for text in texts]
+    told = all(text in _UNLIMITED or limit for text, limit in zip(texts, limits, strict=True))
+    return QuotaLimits(*limits) if told else None
 
 
 def mailbox_sizes(rows: Iterable[Row]) -> list[MailboxSize]:

@@ -132,3 +132,11 @@ def test_help_names_only_words_that_work() -> None:
         parse_filter(word)
     for keyword in ("over", "near", "critical", "ok", "unlimited", "unknown", "trash>", "idle>", "growing", "@", "!"):
         assert keyword in shown
+
+
+def test_differs() -> None:
+    """Accounts of which Dovecot tells another usage or limit."""
+    same = AccountRow("a@example.org", 10, 1)
+    other = AccountRow("b@example.org", 10, 1, differs="Dovecot counts 5 KiB")
+    assert parse_filter("differs").select([same, other], 0.0) == [other]
+    assert parse_filter("!DIFFERS").select([same, other], 0.0) == [same]

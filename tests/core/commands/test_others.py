@@ -20,7 +20,7 @@ COMMANDS = (
 STATUS_KEYS = [
     "mode", "uptime_seconds", "requests", "refused", "would_refuse", "trouble", "malformed", "answers_per_second",
     "p50_us", "p99_us", "connections", "accounts", "over", "near", "database", "disk", "rss_bytes", "cpu_percent",
-    "listen", "counted_since",
+    "listen", "witness", "counted_since",
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from mailquota.core.control.results import WitnessStatus
 from mailquota.core.doctor.examine import CHECKS
 from mailquota.core.doctor.host.facts import (
     DatabaseFacts,
@@ -111,7 +112,10 @@ HOST = HostFacts(
         "state folder": folder("/var/lib/mailquota"),
         "state.database": PathFacts("/var/lib/mailquota/state.db", "file", 0o640, 5000, 5000, "vmail", "vmail"),
     },
-    engine=EngineFacts(known=True, running=True, version="1.2.3", mode="enforce", listen=(f"unix:{SOCKET}",)),
+    engine=EngineFacts(
+        known=True, running=True, version="1.2.3", mode="enforce", listen=(f"unix:{SOCKET}",),
+        witness=WitnessStatus("agrees", 3, 0, 5.0),
+    ),
     state=StateFacts(known=True, schema=3, schema_known=3, newest=1_799_999_000.0, size=4096),
     database=DatabaseFacts(
         known=True, may_write=True, writer="mysql://mailadmin@127.0.0.1/mailserver",

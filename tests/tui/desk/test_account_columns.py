@@ -90,9 +90,12 @@ def test_a_line_tells_everything() -> None:
 
 
 @pytest.mark.parametrize(("context", "sign"), [(CONTEXT, "≠"), (Context(world.NOW, ASCII), "!")])
-def test_a_figure_that_a_recount_does_not_agree_with_is_marked(context: Context, sign: str) -> None:
+@pytest.mark.parametrize("other", [{"drift_bytes": -5}, {"differs": "Dovecot counts 5 GiB"}])
+def test_a_figure_that_a_recount_or_dovecot_does_not_agree_with_is_marked(
+    context: Context, sign: str, other: dict[str, Any]
+) -> None:
     """In the same place and width, and only there."""
-    drifting = msgspec.structs.replace(ROW, drift_bytes=-5)
+    drifting = msgspec.structs.replace(ROW, **other)
     assert line(drifting, 200, context) == line(ROW, 200, context).replace("  4 GiB", f" {sign}4 GiB")
     assert sign in line(drifting, 200, context)
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from mailquota.core.base import programs
 from mailquota.core.base.errors import MailquotaError, NoSuchAccountError, UnreachableError
+from mailquota.core.servers.dovecot import doveadm as doveadm_module
 from mailquota.core.servers.dovecot.doveadm import Doveadm, TrashMessage
-from mailquota.core.servers.dovecot.quota_rows import Quota
+from mailquota.core.servers.dovecot.quota_rows import Quota, QuotaLimits
 from tests.core.servers.dovecot.fake_doveadm import FakeDoveadm
 
 DATA = Path(__file__).parents[3] / "data"
@@ -191,3 +193,76 @@ def test_never_from_the_working_directory(fake: FakeDoveadm, tmp_path: Path, mon
         if path is not None:
             monkeypatch.setenv("PATH", path)
         assert Doveadm.find() is None
+
+
+# ---- many users at once
+
+TABLE = b"Username\tQuota name\tType\tValue\tLimit\t%\n"
+
+
+def rows_of(user: str) -> bytes:
+    return f"{user}\tUser quota\tSTORAGE\t5\t98\t5\n{user}\tUser quota\tMESSAGE\t2\t-\t0\n".encode()
+
+
+def test_many_users(fake: FakeDoveadm) -> None:
+    """doveadm passes over a user that it does not know, and complains about one that it can't load."""
+    error = b"doveadm(bad@example.org): Error: User initialization failed: no\n"
+    fake.answer("*quota*get*-F*", out=TABLE + rows_of("John@example.org"), error=error)
+    answers = Doveadm([str(fake.program)]).quotas_of(["john@example.org", "bad@example.org", "gone@example.org"])
+    assert answers.fault is None
+    assert answers.found["john@example.org"] == Quota(5, 2, QuotaLimits(98, None))
+    assert "initialization failed" in str(answers.found["bad@example.org"])
+    assert "does not know it" in str(answers.found["gone@example.org"])
+
+
+def test_names_are_read_from_standard_input(fake: FakeDoveadm) -> None:
+    fake.program.write_text('#!/bin/sh\ncat "$6" | sed "s/.*/doveadm(&): Error: seen/" >&2\nprintf "Username\\t\\n"\n')
+    found = Doveadm([str(fake.program)]).quotas_of(["a@x.de", "b@x.de"]).found
+    assert {user: str(error) for user, error in found.items()} == {"a@x.de": "doveadm: seen", "b@x.de": "doveadm: seen"}
+
+
+def test_a_doveadm_that_can_not_read_names_is_asked_one_by_one(fake: FakeDoveadm) -> None:
+    fake.answer("*-F*", error=b"Error: read(/dev/stdin) failed: Illegal seek\n", code=75)
+    table = TABLE.replace(b"Username\t", b"") + rows_of("x").replace(b"x\t", b"")
+    fake.answer("*-u*john*", out=table)
+    fake.answer("*-u*gone*", code=67)
+    answers = Doveadm([str(fake.program)]).quotas_of(["john@example.org", "gone@example.org"])
+    assert answers.found["john@example.org"] == Quota(5, 2, QuotaLimits(98, None))
+    assert isinstance(answers.found["gone@example.org"], NoSuchAccountError)
+    assert answers.fault is None
+
+
+@pytest.mark.parametrize("garbage", [b"", b"hello\n", b"\xff\xfe\x00" * 100, b"Name\tValue\n1\t2\n"])
+def test_what_is_no_table_is_no_answer(fake: FakeDoveadm, garbage: bytes) -> None:
+    fake.answer("*", out=garbage)
+    answers = Doveadm([str(fake.program)]).quotas_of(["john@example.org"])
+    assert answers.found == {}
+    assert answers.fault is not None
+
+
+def test_a_version_without_limits(fake: FakeDoveadm) -> None:
+    table = b"Username\tQuota name\tType\tValue\nj@x.de\tq\tSTORAGE\t5\nj@x.de\tq\tMESSAGE\t2\n"
+    fake.answer("*", out=table)
+    assert Doveadm([str(fake.program)]).quotas_of(["j@x.de"]).found == {"j@x.de": Quota(5, 2)}
+
+
+def test_it_floods(fake: FakeDoveadm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "MOST_PRINTED", 1 << 20)
+    fake.program.write_text("#!/bin/sh\nexec yes\n")
+    answers = Doveadm([str(fake.program)]).quotas_of(["john@example.org"])
+    assert (answers.found, "printed more than" in str(answers.fault)) == ({}, True)
+
+
+def test_it_hangs_at_the_second_user(fake: FakeDoveadm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it said before counts."""
+    monkeypatch.setattr(doveadm_module, "ONE_USER_TIMEOUT", 0.5)
+    rows = (TABLE + rows_of("a@x.de")).decode()
+    fake.program.write_text(f"#!/bin/sh\ncat <<'END'\n{rows}END\nexec sleep 100\n")
+    answers = Doveadm([str(fake.program)]).quotas_of(["a@x.de", "b@x.de"])
+    assert list(answers.found) == ["a@x.de"]
+    assert isinstance(answers.fault, UnreachableError)
+
+
+def test_there_is_none() -> None:
+    answers = Doveadm(["/nowhere/doveadm"]).quotas_of(["a@x.de"])
+    assert (answers.found, isinstance(answers.fault, UnreachableError)) == ({}, True)

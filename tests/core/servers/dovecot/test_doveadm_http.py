@@ -13,7 +13,7 @@ import pytest
 
 from mailquota.core.base.errors import MailquotaError, NoSuchAccountError, UnreachableError
 from mailquota.core.servers.dovecot.doveadm_http import HttpDoveadm
-from mailquota.core.servers.dovecot.quota_rows import MailboxSize, Quota
+from mailquota.core.servers.dovecot.quota_rows import MailboxSize, Quota, QuotaLimits
 from tests.mailserver.ports import free_port
 
 DATA = Path(__file__).parents[3] / "data"
@@ -89,10 +89,10 @@ def doveadm(server: Recorded) -> HttpDoveadm:
 
 
 def test_quotas(doveadm: HttpDoveadm) -> None:
-    assert doveadm.quota("full@example.org") == Quota(6, 2)
+    assert doveadm.quota("full@example.org") == Quota(6, 2, QuotaLimits(5, None))
     assert doveadm.quota("postmaster@example.org").messages == 3
     everybody = dict(doveadm.quota_all())
-    assert everybody["full@example.org"] == Quota(6, 2)
+    assert everybody["full@example.org"] == Quota(6, 2, QuotaLimits(5, None))
     assert len(everybody) == 6
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mailquota.core.base.errors import MailquotaError
-from mailquota.core.servers.dovecot.quota_rows import MailboxSize, Quota, mailbox_sizes, quotas, table_rows
+from mailquota.core.servers.dovecot.quota_rows import MailboxSize, Quota, QuotaLimits, mailbox_sizes, quotas, table_rows
 
 DATA = Path(__file__).parents[3] / "data"
 BOTH = pytest.mark.parametrize("version", ["2.3", "2.4"])
@@ -21,14 +21,16 @@ def lines(version: str, name: str) -> list[str]:
 def test_all_users(version: str) -> None:
     found = dict(quotas(table_rows(lines(version, "quota-get-A"))))
     assert len(found) == 6
-    assert found["full@example.org"] == Quota(6, 2)
-    assert found["new@example.org"] == Quota(0, 0)
+    assert found["full@example.org"] == Quota(6, 2, QuotaLimits(5, None))
+    assert found["new@example.org"] == Quota(0, 0, QuotaLimits(5242880, None))
 
 
 @BOTH
 def test_one_user(version: str) -> None:
     assert [name for name, _ in quotas(table_rows(lines(version, "quota-get-u.john")), "john")] == ["john"]
-    assert list(quotas(table_rows(lines(version, "quota-get-u.unlimited")), "x")) == [("x", Quota(5, 3))]
+    assert list(quotas(table_rows(lines(version, "quota-get-u.unlimited")), "x")) == [
+        ("x", Quota(5, 3, QuotaLimits(None, None)))
+    ]
 
 
 @BOTH
@@ -36,6 +38,25 @@ def test_who_can_not_be_told(version: str) -> None:
     """A user that Dovecot could not load is missing; one that it could not measure has ``error`` in the cells."""
     assert "edge@example.net" not in dict(quotas(table_rows(lines(version, "quota-get-A.bad-limit"))))
     assert list(quotas(table_rows(lines(version, "quota-get-u.maildir-error")), "x")) == [("x", None)]
+
+
+@pytest.mark.parametrize(
+    ("storage", "messages", "limits"),
+    [
+        ("98", "-", QuotaLimits(98, None)),
+        ("-", "3", QuotaLimits(None, 3)),
+        ("0", "0", QuotaLimits(None, None)),  # as some versions print unlimited
+        ("98", "error", None),
+        ("-5", "-", None),
+    ],
+)
+def test_limits(storage: str, messages: str, limits: QuotaLimits | None) -> None:
+    """What is no limit is not told, and never taken for unlimited."""
+    rows = [
+        {"root": "", "type": "STORAGE", "value": "5", "limit": storage},
+        {"root": "", "type": "MESSAGE", "value": "2", "limit": messages},
+    ]
+    assert list(quotas(rows, "x")) == [("x", Quota(5, 2, limits))]
 
 
 @BOTH
