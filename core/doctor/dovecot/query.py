@@ -10,7 +10,6 @@ import re
 
 from ...servers.dovecot.sql import schema_of
 from .common import append, is_modern
-from .differences import field_name
 from .facts import DovecotFacts
 
 _FACTORS = r"(?:\s*\*\s*(?:1024|1048576))*"
@@ -23,6 +22,7 @@ _BARE = re.compile(r"\b([\w.`]+)\s+as\s+[`\"]?quota\w*[`\"]?", re.IGNORECASE)
 _COLUMN = re.compile(r"(?<=[,\s])(quota)(?=\s*,|\s+from\b)", re.IGNORECASE)
 _WANTED = {False: r"concat('*:bytes=', \1) AS quota_rule", True: r"concat(\1, 'B') AS quota_storage_size"}
 _GROUP = r"\1"
+_GRACE = re.compile(r"concat\([^()]*\)\s+as\s+quota_storage_grace", re.IGNORECASE)
 _FROM = re.compile(r"\s+from\s", re.IGNORECASE)
 _ALL_USERS = {
     "ispmail": "SELECT email AS user FROM virtual_users",
@@ -38,7 +38,8 @@ def mended_query(facts: DovecotFacts) -> str:
         if match and _is_outermost(query, match.start(1)) == (pattern is not _LIMIT):
             mended = query[: match.start()] + match.expand(wanted) + query[match.end() :]
             return mended if mended.lower() != query.lower() else ""
-    return "" if field_name(facts) in query else _with_limit(query, wanted)
+    used = re.search(r"\bquota\b", _GRACE.sub("", query), re.IGNORECASE)  # in another form: then it is not known why
+    return "" if used else _with_limit(query, wanted)
 
 
 def _with_limit(query: str, wanted: str) -> str:
