@@ -50,7 +50,8 @@ def _target(target: Target) -> str:
         if target.grace_bytes:
             text += f" and {format_size(target.grace_bytes)} of grace"
         text += ", fits" if target.fits else ", does not fit"
-    via = " → ".join(target.via)
+    steps = zip(target.via, target.maps, strict=True) if target.maps else ((one, "") for one in target.via)
+    via = " → ".join(f"{address} ({name})" if name else address for address, name in steps)
     return f"{via} → {text}" if via else text
 
 

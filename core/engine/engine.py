@@ -44,6 +44,7 @@ from .options import Options
 from .publishing import Publisher
 from .status import DiskWatch, StatusReporter
 from .upkeep import Measuring, Upkeep, prune
+from .ways import Ways
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class Engine:
             lambda: self.config, self.ledger, self.driver, read_mail_log=not options.demo
         )
         self.accounts = AccountUpdates(config, self.ledger, self.enforcer)
+        self.ways = Ways(lambda: self.config, self.enforcer, lambda: self.accounts.sync, off=options.demo)
         self.poller = Poller(self.ledger, self.driver, self.enforcer.asked)
         self.history = HistoryService(config, self.ledger, self.decisions.tally)
         self.journal = self.history.journal
@@ -121,6 +123,7 @@ class Engine:
             poller=self.poller,
             history=self.history,
             alerts=self.alerts,
+            ways=self.ways,
         )
 
     def _make_upkeep(self) -> Upkeep:
@@ -130,6 +133,7 @@ class Engine:
                 "status": self.reporter.run,
                 "sockets": self.listen_check.run,
                 "watches": lambda: prune(self.enforcer.lookup.watch),
+                "maps of Postfix": self.ways.run,
             },
             measuring=self._make_measuring(),
             accounts=self.accounts,
@@ -158,6 +162,7 @@ class Engine:
     async def _start(self, predecessor: handover.Predecessor | None) -> None:
         given = sockets.inherited(dict(os.environ)) if predecessor is None else await in_thread(predecessor.listeners)
         self.listeners.open(self.config.settings, given)
+        await self.ways.start()
         self.accounts.sync.start()
         if predecessor is not None:
             await self.accounts.read.wait()
@@ -171,6 +176,7 @@ class Engine:
         by ``control.adopt``.
         """
         self.poller.first_round.set()
+        await self.ways.read()
         await self.accounts.sync.read_now()
 
     def _description(self) -> str:
@@ -187,6 +193,7 @@ class Engine:
             connections=len(self.policy.connections),
             listen=list(self.listeners.policy),
             warnings=(self.alerts.outbox.waiting, self.alerts.outbox.failed),
+            maps=(self.ways.problem, self.enforcer.router.answers.late),
         )
 
     def _welcome(self, connection: ControlConnection) -> Welcome:
@@ -235,6 +242,7 @@ class Engine:
         self.upkeep.follow(self._metrics_address)
         self.policy.stop_accepting()
         await self.servers.listen_for_policy()
+        await self.ways.settings_changed()
         await self.accounts.replace(sync)
         if remark:
             log.warning(remark)

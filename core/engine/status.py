@@ -105,8 +105,12 @@ class StatusReporter:
         listen: list[str],
         warnings: tuple[int, int],
         policy: Policy,
+        maps: tuple[str, int] = ("", 0),
     ) -> Status:
-        """The state at this moment. ``warnings``: how many wait, how many were given up. ``policy``: as in force."""
+        """The state at this moment. ``warnings``: how many wait, how many were given up. ``policy``: as in force.
+
+        ``maps``: what is wrong with maps of Postfix, and how many recipients were judged without them.
+        """
         levels = self._ledger.totals.levels
         return Status(
             mode=policy.mode,
@@ -128,6 +132,8 @@ class StatusReporter:
             compare_problem=self._comparison.problem,
             warnings_queued=warnings[0],
             warnings_failed=warnings[1],
+            maps_problem=maps[0],
+            maps_late=maps[1],
             restarts=restarts.counts(),
             **self._answers(),
             **self._sums(),

@@ -25,6 +25,7 @@ from .accounts import AccountUpdates
 from .ending import Ending
 from .exporter import Exporter
 from .lifetime import Lifetime
+from .ways import Ways
 
 _PRUNE_SECONDS = 30.0
 
@@ -39,6 +40,7 @@ class Measuring:
     poller: Poller
     history: HistoryService
     alerts: AlertService
+    ways: Ways
 
     def begin(self) -> list[asyncio.Task[None]]:
         """Start measuring, samples, warnings, and the background check where the driver keeps a record to check.
@@ -48,10 +50,11 @@ class Measuring:
         self.poller.start()
         self.history.start()
         self.alerts.start()
+        verifying = restarts.start("verification of maps", self.ways.verify_always)
         if self.driver.name != "maildir":
-            return []
+            return [verifying]
         drift = DriftWatch(self.ledger, self.mailstore, self.driver.place)
-        return [restarts.start("background check", lambda: drift.run(self.poller.first_round))]
+        return [verifying, restarts.start("background check", lambda: drift.run(self.poller.first_round))]
 
 
 class Upkeep:
