@@ -138,7 +138,7 @@ def test_early_requests_are_answered_each_for_itself(desk: Open, monkeypatch: py
         def find(asked: Question, *, late: bool) -> Route:
             if asked.recipient.startswith(b"odd"):
                 raise ZeroDivisionError
-            return original(asked)
+            return original(asked, late=late)
 
         monkeypatch.setattr(table.enforcer.router, "find", find)
         table.enforcer.accounts_read()
