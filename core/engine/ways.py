@@ -17,7 +17,7 @@ import msgspec
 from ..accounts.sync import AccountSync
 from ..base.threads import gently, in_thread
 from ..policy.answering import Enforcer
-from ..policy.postfix_way import rows_for
+from ..policy.postfix_way import differing
 from ..servers.postfix.postmap import MapError, ask_once
 from ..servers.postfix.way import Lookup, Way
 from ..settings.config import Config
@@ -130,11 +130,11 @@ class Ways:
         """Whether to go on with this map: it answers, and none of its answers differs."""
         try:
             answers = await gently(share, self._ask, lookup.asked, keys)
-            odd = self._odd(lookup, keys, answers)
+            odd = differing(self._router.aliases, lookup, keys, answers)
             if odd:  # edited meanwhile?
                 await self._sync().look(read=True)
                 again = await in_thread(lambda: self._ask(lookup.asked, odd))
-                odd = self._odd(lookup, odd, again)
+                odd = differing(self._router.aliases, lookup, odd, again)
         except MapError as error:
             log.debug("%s can't be verified: %s", lookup.name, error)
             return False
@@ -143,15 +143,6 @@ class Ways:
             self._distrust(lookup, odd[0])
         return not odd
 
-    def _odd(self, lookup: Lookup, keys: list[str], answers: list[str | None]) -> list[str]:
-        """The keys whose answer differs from the rows in memory."""
-        table = self._router.aliases
-        return [
-            key
-            for key, answer in zip(keys, answers, strict=True)
-            if _as_set(answer) != {one.lower() for one in rows_for(table, lookup.rows, key)}
-        ]
-
     def _distrust(self, lookup: Lookup, key: str) -> None:
         text = f"{lookup.name} answers otherwise about {key} than the accounts database; Postfix is asked instead"
         log.warning("%s", text)
@@ -159,10 +150,6 @@ class Ways:
         self._distrusted.add(lookup.name)
         if self._router.way is not None:
             self._router.set_way(self._trusted(self._router.way))
-
-
-def _as_set(answer: str | None) -> set[str]:
-    return {part.strip().lower() for part in (answer or "").split(",")} - {""}
 
 
 def _batches(keys: list[str]) -> Iterator[list[str]]:

@@ -24,7 +24,8 @@ _LOCAL_TURNS = 100  # local(8)
 _SHOWN = 32  # addresses of a path that are kept
 _LONGEST = 1000  # virtual_alias_address_length_limit
 _UNSPLIT = frozenset({"postmaster", "mailer-daemon", "double-bounce"})
-_ADDRESS = re.compile(r'(?:"(?:[^"\\]|\\.)*"|<[^>]*>|[^\s,<>"])+')
+# An address in angle brackets, with whatever is before it up to a comma; or words, which need no comma between them.
+_ADDRESS = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^,<>"])*<[^>]*>|(?:"(?:[^"\\]|\\.)*"|[^\s,<>"])+')
 _NAMED = re.compile(r"<([^>]*)>$")
 
 Ask = Callable[[str, str], str | None]  # what a map answers to a key; raises NotKnownError
@@ -282,6 +283,16 @@ class _Walk:
                     missing += error.keys
         if missing:
             raise NotKnownError(missing)
+
+
+def differing(table: AliasMap, lookup: Lookup, keys: Sequence[str], answers: Sequence[str | None]) -> list[str]:
+    """The keys to which Postfix's answers are others than those by the rows in memory."""
+    return [
+        key
+        for key, answer in zip(keys, answers, strict=True)
+        if {part.strip().lower() for part in (answer or "").split(",")} - {""}
+        != {one.lower() for one in rows_for(table, lookup.rows, key)}
+    ]
 
 
 def rows_for(table: AliasMap, rows: Rows, key: str) -> list[str]:

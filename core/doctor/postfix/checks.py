@@ -10,6 +10,7 @@ from .lists import needs_postfix
 from .placement import LIST_CHECKS
 from .relay import RELAY_CHECKS
 from .socket import SOCKET_CHECKS
+from .ways import WAY_CHECKS
 
 _OLDEST = (3, 0)
 
@@ -49,4 +50,5 @@ POSTFIX_CHECKS: tuple[Check, ...] = (
     *SOCKET_CHECKS,
     *RELAY_CHECKS,
     *ANSWER_CHECKS,
+    *WAY_CHECKS,
 )

@@ -44,11 +44,11 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class MapError(Exception):
-    """A map gave no answer. ``ended``: postmap ended by itself, so the map failed for one of the keys."""
+    """A map gave no answer. ``one_key``: it failed, by what is seen, for one of the keys: postmap ended by itself."""
 
-    def __init__(self, reason: str, *, ended: bool = False) -> None:
+    def __init__(self, reason: str, *, one_key: bool = False) -> None:
         super().__init__(reason)
-        self.ended = ended
+        self.one_key = one_key
 
 
 class MapAnswer(NamedTuple):
@@ -134,26 +134,32 @@ class Postmap:
         """Raises MapError with the reason that postmap gave."""
         with contextlib.suppress(OSError, TypeError):
             told += _pipe(self._process.stderr).read() or b""
-        raise MapError(last_line(told.decode(errors="replace"))[:300] or "postmap ended without an answer", ended=True)
+        raise MapError(
+            last_line(told.decode(errors="replace"))[:300] or "postmap ended without an answer", one_key=True
+        )
 
     def _parse(self, keys: Sequence[str], printed: bytes) -> list[str | None]:
         lines = printed.split(b"\n")
         if lines and set(lines[0]) <= set(b"z"):  # the end of the mark before
             lines = lines[1:]
         if len(lines) != len(keys):
-            raise MapError("postmap printed what is no answer")
+            raise MapError("postmap printed what is no answer", one_key=True)
         return [self._value(key.encode(), line) for key, line in zip(keys, lines, strict=True)]
 
     def _value(self, key: bytes, line: bytes) -> str | None:
         if not line.startswith(key + b"\t"):
-            raise MapError("postmap printed what is no answer")
+            raise MapError("postmap printed what is no answer", one_key=True)
         value = line[len(key) + 1 :]
         return None if value == self._none else value.decode(errors="replace")
 
-    def end(self) -> None:
-        """End the program, whatever it does."""
+    def kill(self) -> None:
+        """End the program, whatever it does; may be called in another thread."""
         with contextlib.suppress(OSError):
             self._process.kill()
+
+    def end(self) -> None:
+        """End the program, and free what it used."""
+        self.kill()
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
                 with contextlib.suppress(OSError):
@@ -203,6 +209,7 @@ class MapAsker:
         self._rest = _FIRST_REST
         self._resting_until = 0.0
         self._closed = False
+        self._running: set[Postmap] = set()
 
     @property
     def resting(self) -> bool:
@@ -232,10 +239,12 @@ class MapAsker:
             self._threads += 1
 
     def close(self) -> None:
-        """Ask no more; threads end with what they are at."""
+        """Ask no more, and end all programs, so that the threads end."""
         with self._lock:
             self._closed = True
             self._queue.clear()
+            for postmap in self._running:
+                postmap.kill()
             self._lock.notify_all()
 
     def _run(self) -> None:
@@ -243,14 +252,13 @@ class MapAsker:
         try:
             while batch := self._next():
                 if postmap is not None and postmap.old:
-                    postmap.end()
+                    self._end(postmap)
                     postmap = None
                 try:
-                    postmap = postmap or Postmap(self.name)
+                    postmap = postmap or self._begin()
                     values = postmap.ask(batch)
                 except MapError as error:
-                    if postmap is not None:
-                        postmap.end()
+                    self._end(postmap)
                     postmap = None
                     self._answered(self._failure(batch, error))
                 else:
@@ -259,8 +267,21 @@ class MapAsker:
         finally:
             with self._lock:
                 self._threads -= 1
-            if postmap is not None:
-                postmap.end()
+            self._end(postmap)
+
+    def _begin(self) -> Postmap:
+        postmap = Postmap(self.name)
+        with self._lock:
+            self._running.add(postmap)
+            if self._closed:
+                postmap.kill()
+        return postmap
+
+    def _end(self, postmap: Postmap | None) -> None:
+        if postmap is not None:
+            with self._lock:
+                self._running.discard(postmap)
+            postmap.end()
 
     def _next(self) -> list[str]:
         """The next keys to ask; empty where the thread should end."""
@@ -289,14 +310,14 @@ class MapAsker:
         """What to answer now: nothing where the keys will be asked one by one."""
         with self._lock:
             self.fault = str(error)
-            if error.ended and len(batch) > 1:
+            if error.one_key and len(batch) > 1:
                 self._alone.update(batch)
                 self._queue.extendleft((key, time.monotonic()) for key in reversed(batch))
                 return []
             self._alone.difference_update(batch)
             self._failed += 1
             lost = list(batch)
-            if self._failed >= _FAILURES or not error.ended:
+            if self._failed >= _FAILURES or not error.one_key:
                 self._resting_until = time.monotonic() + self._rest
                 self._rest = min(2 * self._rest, _LONGEST_REST)
                 lost += [key for key, _ in self._queue]

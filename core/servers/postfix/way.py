@@ -224,6 +224,6 @@ def _rows_of(kind: str, own: Mapping[str, str], query: str, tables: Tables) -> R
 
 def _normal(query: str) -> str:
     text = " ".join(query.lower().replace("`", "").replace('"', "'").rstrip("; ").split())
-    text = re.sub(r"\s*([=,()])\s*", r"\1", text)
+    text = re.sub(r"\s*([=,(])\s*|\s+(?=\))", r"\1", text)
     text = re.sub(r"\balias(?:_domain)?\.(?=[a-z])", "", text)
     return re.sub(r"active=(?:'1'|true|1)(?!\w)", "active=1", text)
