@@ -199,7 +199,8 @@ class Enforcer:
         return None
 
     def _ask_maps(self, pending: PendingRequest, route: Route) -> None:
-        self.router.answers.ask(route.missing, lambda: self._go_on(pending, late=False))
+        if not self.router.answers.ask(route.missing, lambda: self._go_on(pending, late=False)):
+            self._loop.call_soon(lambda: self._go_on(pending, late=True))
 
     def _go_on(self, pending: PendingRequest, *, late: bool) -> None:
         """Maps were asked, or are ``late``: go on, unless that was done before."""
@@ -254,9 +255,10 @@ class Enforcer:
         """As a request is resolved, but with more time for maps."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(EXPLAIN_PATIENCE):
-                while (route := self._find(pending, late=False)).missing:
-                    await self.router.known(route.missing)
-                return route
+                while (route := self._find(pending, late=False)).missing and await self.router.known(route.missing):
+                    pass
+                if not route.missing:
+                    return route
         return self._find(pending, late=True)
 
     async def _full_copies(self, recipient: str, size: int) -> list[str]:

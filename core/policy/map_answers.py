@@ -1,7 +1,8 @@
 """Remembers what maps of Postfix answered, and has them asked where that is not known. Used on the engine's loop.
 
-An answer, also that there is no such key, is good for ``FRESH`` seconds. Then it is asked again, and used for
-``KEPT`` seconds more only where the map does not answer in time. The memory for each map is bounded.
+An answer, also that there is no such key, is good for ``FRESH`` seconds. Then it is asked again; for ``KEPT`` seconds
+the old one is used where the map does not answer in time, and at once where that map is slow. The memory for each map
+is bounded.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ FRESH = 5.0
 KEPT = 600.0
 _MOST = 20_000  # keys of one map
 _MOST_BYTES = 32 << 20  # of all answers of one map
+_PART = 50  # answers that are taken at once
+_TELL_AGAIN = 600.0  # seconds between two lines of the log about the same map
 _FAULT_SECONDS = 2.0  # how long a key without an answer is not asked again
 
 Key = tuple[str, str]  # the name of a map as postmap takes it, and the key
@@ -49,6 +52,10 @@ class _Waiter:
         self.ready = ready
 
 
+def _nothing() -> None:
+    """Nobody waits."""
+
+
 class MapAnswers:
     """The answers of all maps that are asked. ``changed`` is called when one differs from what was known before."""
 
@@ -60,7 +67,8 @@ class MapAnswers:
         self._bytes: dict[str, int] = {}
         self._askers: dict[str, MapAsker] = {}
         self._waiting: dict[Key, list[_Waiter]] = {}
-        self._told: set[str] = set()  # maps whose fault is in the log
+        self._told: dict[str, float] = {}  # maps whose fault is in the log, and since when
+        self._failing: set[str] = set()
         self.late = 0  # recipients that were judged without them
 
     @property
@@ -76,20 +84,23 @@ class MapAnswers:
         """
         known = self._known.get(name, {}).get(key)
         age = KEPT if known is None else self._clock() - known.at
+        asker = self._askers.get(name)
+        late = late or (asker is not None and asker.resting)
         if known is None or age >= KEPT:
             raise NotKnownError([] if late else [(name, key)])
         if known.fault:
             raise NotKnownError([] if late or age < _FAULT_SECONDS else [(name, key)])
-        if age >= FRESH and not late and not self._resting(name):
-            raise NotKnownError([(name, key)])
+        if age >= FRESH and not late:
+            if asker is None or not asker.slow:
+                raise NotKnownError([(name, key)])
+            self.ask([(name, key)], _nothing)
         return known.value
 
-    def _resting(self, name: str) -> bool:
-        asker = self._askers.get(name)
-        return asker is not None and asker.resting
+    def ask(self, keys: Iterable[Key], ready: Callable[[], None]) -> bool:
+        """Have these keys asked, and call ``ready`` on the loop when that is done; never within this call.
 
-    def ask(self, keys: Iterable[Key], ready: Callable[[], None]) -> None:
-        """Have these keys asked, and call ``ready`` on the loop when that is done; never within this call."""
+        False where none of them will be asked, as their maps do not answer or too much waits; ``ready`` is not called.
+        """
         waiter = _Waiter(set(keys), ready)
         for name, key in list(waiter.left):
             listeners = self._waiting.get((name, key))
@@ -99,8 +110,7 @@ class MapAnswers:
                 self._waiting[name, key] = [waiter]
             else:
                 waiter.left.discard((name, key))
-        if not waiter.left:
-            self._loop.call_soon(ready)
+        return bool(waiter.left)
 
     def _asker(self, name: str) -> MapAsker:
         asker = self._askers.get(name)
@@ -110,8 +120,10 @@ class MapAnswers:
         return asker
 
     def _post(self, name: str, found: list[MapAnswer]) -> None:
+        """In a thread. In parts, so that no other request waits for many."""
         try:
-            self._loop.call_soon_threadsafe(self._take, name, found)
+            for start in range(0, len(found), _PART):
+                self._loop.call_soon_threadsafe(self._take, name, found[start : start + _PART])
         except RuntimeError:
             log.debug("%s: the loop has ended", name)
 
@@ -148,11 +160,13 @@ class MapAnswers:
 
     def _tell(self, name: str, found: list[MapAnswer]) -> None:
         fault = next((answer.fault for answer in found if answer.fault), "")
-        if fault and name not in self._told:
-            self._told.add(name)
+        now = self._clock()
+        if fault and name not in self._failing and now - self._told.get(name, -_TELL_AGAIN) >= _TELL_AGAIN:
+            self._told[name] = now
+            self._failing.add(name)
             log.warning("%s can't be asked: %s; its recipients are judged by what is known", name, fault)
-        elif found and not fault and name in self._told:
-            self._told.discard(name)
+        elif found and not fault and name in self._failing:
+            self._failing.discard(name)
             log.info("%s answers again", name)
 
     def keep(self, names: Iterable[str]) -> None:

@@ -192,39 +192,50 @@ class _Walk:
         if domain not in self._way.local_domains or not self._way.local:
             return None
         names = [local, *([bare] if (bare := self._split(step.address)[0].rpartition("@")[0]) != local else [])]
-        self._want([(lookup, name) for name in names for lookup in self._way.local])
-        for name in names:
-            for lookup in self._way.local:
-                text = self._value(lookup, name)
-                if text is None:
-                    continue
-                results = [_local_result(word) for word in _ADDRESS.findall(text)]
-                if name in results or any(self.qualified(one) == step.address for one in results):
-                    return None  # an alias that has itself goes to the user
-                return [
-                    _Step(self.qualified(one) if one[:1] not in "|/:" else one, step, lookup.name) for one in results
-                ]
-        return None
+        found = self._first((lookup, name) for name in names for lookup in self._way.local)
+        if found is None:
+            return None
+        lookup, name, text = found
+        results = [_local_result(word) for word in _ADDRESS.findall(text)]
+        if name in results or any(self.qualified(one) == step.address for one in results):
+            return None  # an alias that has itself goes to the user
+        return [_Step(self.qualified(one) if one[:1] not in "|/:" else one, step, lookup.name) for one in results]
 
     # ---- mail_addr_find.c, mail_addr_map.c
 
     def find(self, lookups: Sequence[Lookup], name: str, *, keep_extension: bool) -> tuple[list[str], str] | None:
         """The results for an address, and the map that has them; None where none has."""
-        keys = self._keys(name)
-        self._want([(lookup, key) for key, part in keys for lookup in lookups if lookup.parts or not part])
-        for key, part in keys:
-            for lookup in lookups:
-                if part and not lookup.parts:
-                    continue
+        found = self._first(
+            (lookup, key) for key, part in self._keys(name) for lookup in lookups if lookup.parts or not part
+        )
+        if found is None:
+            return None
+        lookup, key, text = found
+        results = self._results(name, key, text, keep_extension=keep_extension)
+        if not results:  # Postfix takes that for an error of the map
+            raise NotKnownError
+        return results, lookup.name
+
+    def _first(self, wanted: Iterable[tuple[Lookup, str]]) -> tuple[Lookup, str, str] | None:
+        """The first of these maps that has its key, with the text there.
+
+        Raises NotKnownError with all keys that are to be asked before that is known, so that all are asked at once.
+        """
+        missing: list[Key] = []
+        for lookup, key in wanted:
+            try:
                 text = self._value(lookup, key)
-                if text is None:
-                    continue
-                if not text:
-                    raise NotKnownError  # Postfix takes that for an error of the map
-                results = self._results(name, key, text, keep_extension=keep_extension)
-                if not results:
-                    raise NotKnownError
-                return results, lookup.name
+            except NotKnownError as error:
+                if not error.keys:
+                    raise
+                missing += error.keys
+                continue
+            if text is not None:
+                if missing:
+                    break
+                return lookup, key, text
+        if missing:
+            raise NotKnownError(missing)
         return None
 
     def _keys(self, name: str) -> list[tuple[str, bool]]:
@@ -271,18 +282,6 @@ class _Walk:
             return ",".join(found) if found else None
         value = self._ask(lookup.asked, key)
         return value.lower().strip() if value is not None else None
-
-    def _want(self, wanted: Iterable[tuple[Lookup, str]]) -> None:
-        """Raise NotKnownError with all of these keys that are not known, so that they are asked at the same time."""
-        missing: list[Key] = []
-        for lookup, key in wanted:
-            if not lookup.rows:
-                try:
-                    self._ask(lookup.asked, key)
-                except NotKnownError as error:
-                    missing += error.keys
-        if missing:
-            raise NotKnownError(missing)
 
 
 def differing(table: AliasMap, lookup: Lookup, keys: Sequence[str], answers: Sequence[str | None]) -> list[str]:

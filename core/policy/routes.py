@@ -200,17 +200,16 @@ class Router:
                     try:
                         return led.copies(address, self._ask(late=False))
                     except NotKnownError as error:
-                        if not error.keys:
+                        if not error.keys or not await self.known(error.keys):
                             return []
-                        await self.known(error.keys)
         except TimeoutError:
             return []
 
-    async def known(self, keys: frozenset[Key]) -> None:
-        """Wait until these keys were asked."""
+    async def known(self, keys: frozenset[Key]) -> bool:
+        """Wait until these keys were asked. False, at once, where they can't be."""
         done = asyncio.Event()
-        self.answers.ask(keys, done.set)
-        await done.wait()
+        asked = self.answers.ask(keys, done.set)
+        return asked and await done.wait()
 
     def _settled(self, ends: list[Destination], boxes: list[Entry], *, exempt: bool) -> Verdict | None:
         if all(end.kind is DestinationKind.UNKNOWN for end in ends):

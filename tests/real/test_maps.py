@@ -166,7 +166,8 @@ MAPS = {
     "alias": "SELECT goto FROM alias WHERE address='%s' AND active = '1'",
     "domains": (
         "SELECT goto FROM alias,alias_domain WHERE alias_domain.alias_domain = '%d' and"
-        " alias.address = CONCAT('%u', '@', alias_domain.target_domain) AND alias.active = 1 AND alias_domain.active='1'"
+        " alias.address = CONCAT('%u', '@', alias_domain.target_domain) AND alias.active = 1"
+        " AND alias_domain.active='1'"
     ),
     "catchalls": (
         "SELECT goto FROM alias,alias_domain WHERE alias_domain.alias_domain = '%d' and"

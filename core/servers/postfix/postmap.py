@@ -8,7 +8,7 @@ found in an ``inline:`` map before all others, with a value of three times that 
 A batch counts only as a whole: each line must be that of its key, in order, up to the mark. So a map that prints line
 breaks can't answer for other keys. A map that fails ends postmap; the keys of that batch are then asked one by one.
 
-A postmap lives for ``_LIFE`` seconds at most, since it keeps a file open or read that may have been replaced. A map
+A postmap lives for ``_LIFE`` seconds at most where it keeps a file open or read that may have been replaced. A map
 that does not answer, or fails several times in a row, is left alone for a while; its keys have no answer meanwhile.
 """
 
@@ -29,10 +29,14 @@ from typing import IO, NamedTuple
 from ...base.programs import last_line
 
 PATIENCE = 5.0  # seconds for the answers to a batch
-QUEUED = 5000  # keys of one map that wait at most
+QUEUED = 2000  # keys of one map that wait at most
+_WAIT = 2.0  # seconds that a key waits at most before it is asked
+_PACE = 0.05  # seconds that a batch should take
 LONGEST = 64 * 1024  # bytes of an answer
 _BATCH = 64
-_LIFE = 2.0
+_LIFE, _LONG_LIFE = 2.0, 60.0
+# Maps that are asked over a connection: nothing of them is kept. Each start of a program may hold the loop up.
+_CONNECTED = frozenset({"socketmap", "tcp", "ldap", "mysql", "pgsql", "memcache", "mongodb"})
 _IDLE = 3.0  # seconds without a key after which a thread ends
 _THREADS = 4
 _SLOW = 0.02  # seconds that the oldest key may wait before another thread helps
@@ -69,7 +73,8 @@ class Postmap:
         mark = secrets.token_hex(12)
         self._mark, self._none = f"{mark}m".encode(), f"{mark}n".encode()
         maps = [f"inline:{{ {{{self._mark.decode()} = {'z' * 3 * _BUFFER}}} }}", name, f"static:{self._none.decode()}"]
-        self._until = time.monotonic() + _LIFE
+        lasting = name.partition(":")[0] in _CONNECTED
+        self._until = time.monotonic() + (_LONG_LIFE if lasting else _LIFE)
         self._rest = b""
         try:
             self._process = subprocess.Popen(
@@ -209,7 +214,14 @@ class MapAsker:
         self._rest = _FIRST_REST
         self._resting_until = 0.0
         self._closed = False
+        self._took = 0.0  # seconds for the last batch
+        self._size = 8  # keys of the next batch
         self._running: set[Postmap] = set()
+
+    @property
+    def slow(self) -> bool:
+        """Whether the last answers took so long that nobody should wait for the next ones."""
+        return self._took > _SLOW
 
     @property
     def resting(self) -> bool:
@@ -256,13 +268,14 @@ class MapAsker:
                     postmap = None
                 try:
                     postmap = postmap or self._begin()
+                    started = time.monotonic()
                     values = postmap.ask(batch)
                 except MapError as error:
                     self._end(postmap)
                     postmap = None
                     self._answered(self._failure(batch, error))
                 else:
-                    self._works(batch)
+                    self._works(batch, time.monotonic() - started)
                     self._answered([MapAnswer(key, value) for key, value in zip(batch, values, strict=True)])
         finally:
             with self._lock:
@@ -291,18 +304,28 @@ class MapAsker:
                 self._lock.wait(_IDLE)
                 self._idle -= 1
             batch: list[str] = []
-            while self._queue and len(batch) < _BATCH:
-                key = self._queue[0][0]
+            lost: list[str] = []
+            now = time.monotonic()
+            while self._queue and len(batch) < self._size:
+                key, since = self._queue[0]
+                if now - since > _WAIT and len(lost) < _BATCH:
+                    self._queue.popleft()
+                    lost.append(key)
+                    continue
                 if key in self._alone and batch:
                     break
                 self._queue.popleft()
                 batch.append(key)
                 if key in self._alone:
                     break
-            return batch
+        if lost:
+            self._answered([MapAnswer(key, None, "more is asked than it answers") for key in lost])
+        return batch
 
-    def _works(self, batch: list[str]) -> None:
+    def _works(self, batch: list[str], took: float) -> None:
         with self._lock:
+            self._took = took
+            self._size = max(1, min(_BATCH, int(_PACE * len(batch) / max(took, 1e-6))))
             self._alone.difference_update(batch)
             self._failed, self._rest, self.fault = 0, _FIRST_REST, ""
 
