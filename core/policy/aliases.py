@@ -76,9 +76,8 @@ class AliasMap:
 
     def same_as(self, other: AliasMap) -> bool:
         """Whether both lead everybody the same way."""
-        return (self.rows, self.without_own_row, self.domain_targets) == (
-            other.rows, other.without_own_row, other.domain_targets,
-        )  # fmt: skip
+        same_rows = self.rows == other.rows and self.domain_targets == other.domain_targets
+        return same_rows and self.without_own_row == other.without_own_row and self.accounts is other.accounts
 
     def leading_to(self, address: str) -> list[str]:
         """The addresses that are aliases of this one by a row of the table, in alphabetical order."""

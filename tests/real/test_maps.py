@@ -40,7 +40,7 @@ def restart(server: MailServer, **settings: str) -> None:
 
 
 def test_mail_ends_where_we_say(server: MailServer) -> None:
-    rounds = count(3, 60)
+    rounds = count(14, 60)
     cases = generate(tables(), rounds * 12, 14)
     differences, asked = [], 0
     with temporary_folder() as folder, closing(Socketmap()) as socketmap:
