@@ -132,16 +132,16 @@ class StatusReporter:
             compare_problem=self._comparison.problem,
             warnings_queued=warnings[0],
             warnings_failed=warnings[1],
-            maps_problem=maps[0],
-            maps_late=maps[1],
             restarts=restarts.counts(),
-            **self._answers(),
+            **self._answers(maps),
             **self._sums(),
         )
 
-    def _answers(self) -> dict[str, Any]:
+    def _answers(self, maps: tuple[str, int]) -> dict[str, Any]:
         metrics, second = self._metrics, self._comparison
         return {
+            "maps_problem": maps[0],
+            "maps_late": maps[1],
             "requests": metrics.requests,
             "refused": metrics.refused,
             "would_refuse": metrics.would_refuse,

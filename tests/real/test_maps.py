@@ -40,7 +40,7 @@ def restart(server: MailServer, **settings: str) -> None:
 
 
 def test_mail_ends_where_we_say(server: MailServer) -> None:
-    rounds = count(14, 60)
+    rounds = count(4, 60)
     cases = generate(tables(), rounds * 12, 14)
     differences, asked = [], 0
     with temporary_folder() as folder, closing(Socketmap()) as socketmap:
@@ -148,7 +148,7 @@ def test_a_copy_that_is_lost(both: MailServer) -> None:
     restart(both, always_bcc=JOHN)
     with running(both) as mailquota:
         found = mailquota.json("explain", JANE)
-        assert (found["verdict"], found["lost_copies"]) == ("accept", [JOHN])
+        assert (found["verdict"], found.get("lost_copies")) == ("accept", [JOHN])
 
 
 ADMIN = """
