@@ -157,7 +157,7 @@ class StatusReporter:
             "not_compared": second.skipped,
         }
 
-    def _sums(self) -> dict[str, int]:
+    def _sums(self) -> dict[str, Any]:
         """Sums in bytes, capped: some limits of 2^63-1 make sums that msgpack can't hold."""
         totals = self._ledger.totals
         return {
