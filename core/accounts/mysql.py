@@ -57,6 +57,7 @@ _LOST = frozenset(
 )
 _READ_ONLY_SERVER = 1836
 _READ_ONLY_TRANSACTION = 1792
+_NO_TABLE = frozenset({ER.NO_SUCH_TABLE, ER.TABLEACCESS_DENIED_ERROR, ER.BAD_FIELD_ERROR})
 _MAY_NOT = frozenset(
     {
         ER.DBACCESS_DENIED_ERROR,
@@ -97,7 +98,9 @@ class MysqlStore(SqlStore):
         Without a change_query it is a new value each time, so that all rows are read at each check.
         """
         sql = self._statements.change
-        return self.run(lambda connection: tuple(_stream(connection, sql))) if sql else object()
+        if not sql:
+            return object()
+        return self.run(lambda connection: (*_stream(connection, sql), *self._alias_domains(connection)))
 
     def _collect(self) -> Accounts:
         return self.run(self._collect_from)
@@ -108,7 +111,19 @@ class MysqlStore(SqlStore):
         collector.add_users(_stream(connection, statements.users))
         if statements.aliases:
             collector.add_aliases(_stream(connection, statements.aliases), statements.own_rows)
+        collector.add_alias_domains(self._alias_domains(connection))
         return collector.result()
+
+    def _alias_domains(self, connection: Connection) -> list[Row]:
+        """The rows of alias domains; none where there is no such table, or it may not be read."""
+        if not self._statements.domains:
+            return []
+        try:
+            return list(_stream(connection, self._statements.domains))
+        except pymysql.Error as error:
+            if code_of(error) not in _NO_TABLE:
+                raise
+            return []
 
     def _rows(self, sql: str) -> list[Row]:
         return self.run(lambda connection: list(_stream(connection, sql)))

@@ -111,8 +111,8 @@ def account_of(row: Row) -> Account | None:
 def aliases_of(row: Row, own_rows: bool) -> list[Alias] | None:
     """The aliases of a row: source, and destination, which may be a list with commas as in Postfix. None if invalid.
 
-    With ``own_rows`` (PostfixAdmin) an address whose only destination is itself is no alias. Among other destinations
-    it is kept: the mailbox gets the mail as well.
+    With ``own_rows`` (PostfixAdmin) an address whose only destination is itself is no alias: the list is empty then.
+    Among other destinations it is kept: the mailbox gets the mail as well.
     """
     source = pattern_of(row[0])
     text = text_of(row[1])
@@ -138,6 +138,8 @@ class RowCollector:
     def __init__(self) -> None:
         self._accounts: dict[str, Account] = {}
         self._aliases: dict[Alias, None] = {}
+        self._own: set[str] | None = None  # accounts with an alias to themselves alone
+        self._domain_targets: dict[str, str] = {}
         self._skipped = 0
         self._examples: list[str] = []
 
@@ -154,13 +156,28 @@ class RowCollector:
 
     def add_aliases(self, rows: Iterable[Row], own_rows: bool) -> None:
         """Add rows of source and destination. Raises DatabaseError where a row has only one column."""
+        own = self._own = set() if own_rows else None
         for row in rows:
             _check_columns(row, "accounts.aliases_query", "source, destination")
             aliases = aliases_of(row, own_rows)
             if aliases is None:
                 self._skip(row)
-            else:
+            elif aliases:
                 self._aliases.update(dict.fromkeys(aliases))
+            elif own is not None and (source := pattern_of(row[0])) is not None:
+                if source in self._accounts:
+                    own.add(source)
+                else:
+                    self._aliases[Alias(source, source)] = None
+
+    def add_alias_domains(self, rows: Iterable[Row]) -> None:
+        """Add rows of a domain and the domain that it is another name of."""
+        for row in rows:
+            source, target = pattern_of(row[0]), pattern_of(row[1])
+            if source is None or target is None:
+                self._skip(row)
+            else:
+                self._domain_targets[source] = target
 
     def _skip(self, row: Row) -> None:
         self._skipped += 1
@@ -174,4 +191,11 @@ class RowCollector:
             aliases=list(self._aliases),
             skipped=self._skipped,
             examples=tuple(self._examples),
+            without_own_row=self._without_own_row(),
+            domain_targets=self._domain_targets,
         )
+
+    def _without_own_row(self) -> frozenset[str] | None:
+        if self._own is None:
+            return None
+        return frozenset(self._accounts.keys() - self._own)

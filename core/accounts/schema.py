@@ -1,7 +1,7 @@
 """All SQL statements for accounts: schemas ispmail, postfixadmin and custom, for MySQL and SQLite.
 
 Values are always parameters, written %(address)s and %(limit)s; only names from the table below are put into a text.
-PostfixAdmin's table alias_domain is not read, so an address of an alias domain is unknown to mailquota.
+PostfixAdmin's table alias_domain is read where it is there.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class TableNames:
     destination: str
     where: str  # condition for the aliases that count, with a leading blank; or empty
     own_rows: bool  # whether each mailbox has an alias to itself
+    domains: str = ""  # reads all domains that are other names of one; the table may be missing
 
 
 TABLE_NAMES: dict[str, TableNames] = {
@@ -51,6 +52,7 @@ TABLE_NAMES: dict[str, TableNames] = {
         destination="goto",
         where=" WHERE active = 1",
         own_rows=True,
+        domains="SELECT alias_domain, target_domain FROM alias_domain WHERE active = 1",
     ),
 }
 
@@ -62,7 +64,8 @@ class Statements:
     ``users`` and ``aliases`` read all rows; ``change`` gives a value that differs after an edit; ``update`` sets a
     limit. ``find`` gives the rows of an address by the index, ``find_loosely`` by comparing every row. ``nothing`` is
     an update of no row, by which the database says whether updates are allowed. ``add`` and ``widen`` are for messages:
-    they add the column for limits, or make it larger. ``table`` and ``limit`` are the names of table and column.
+    they add the column for limits, or make it larger. ``domains`` reads alias domains, in a
+    table that may be missing. ``table`` and ``limit`` are the names of table and column.
     """
 
     users: str
@@ -78,6 +81,7 @@ class Statements:
     table: str = ""
     limit: str = ""
     own_rows: bool = False
+    domains: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +165,7 @@ def _for_tables(layout: TableNames, kind: Kind) -> Statements:
         table=table,
         limit=limit,
         own_rows=layout.own_rows,
+        domains=layout.domains,
     )
 
 

@@ -81,6 +81,12 @@ class SqliteStore(SqlStore):
         collector.add_users(connection.execute(statements.users))
         if statements.aliases:
             collector.add_aliases(connection.execute(statements.aliases), statements.own_rows)
+        if statements.domains:
+            try:
+                collector.add_alias_domains(connection.execute(statements.domains))
+            except sqlite3.OperationalError as error:
+                if not str(error).startswith("no such table"):
+                    raise
         return collector.result()
 
     def _rows(self, sql: str) -> list[Row]:

@@ -11,7 +11,7 @@ the two costs one needless read later, but is never missed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal, NamedTuple, Protocol
 
@@ -41,12 +41,19 @@ class Queries:
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """All accounts and aliases. ``skipped`` rows were not valid; ``examples`` are the first few of them, in ASCII."""
+    """All accounts and aliases. ``skipped`` rows were not valid; ``examples`` are the first few of them, in ASCII.
+
+    Where the alias table leads each mailbox onto itself (PostfixAdmin), those rows are left out of ``aliases``;
+    ``without_own_row`` are the accounts that have none, None where there are no such rows. ``domain_targets`` are the
+    domains that are names for another one.
+    """
 
     accounts: list[Account]
     aliases: list[Alias]
     skipped: int = 0
     examples: tuple[str, ...] = ()
+    without_own_row: frozenset[str] | None = None
+    domain_targets: dict[str, str] = field(default_factory=dict)
 
 
 class AnyLimit(Enum):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
+import msgspec
 
 from ..base.text import visible
 from ..base.units import format_exact, format_limit, format_size, parse_size
@@ -25,7 +28,7 @@ def explain(common: Common, address: str, size: str, as_json: bool) -> None:
     recipient, length = utf8(address), parse_size(size)
     answer: Explanation = run(common, lambda session: _ask(session, recipient, length))
     if as_json:
-        write_json(answer)
+        write_json(_json(answer))
     else:
         _write(answer)
 
@@ -34,6 +37,17 @@ async def _ask(session: Session, recipient: str, size: int) -> Explanation:
     await session.measure_recipient(recipient)
     explanation: Explanation = await session.ask(lambda number: Explain(number, recipient, size), Explanation)
     return explanation
+
+
+def _json(answer: Explanation) -> dict[str, Any]:
+    """The document; what Postfix's maps would add is left out where they are not known."""
+    document: dict[str, Any] = msgspec.to_builtins(answer)
+    for target in document["targets"]:
+        if not target["maps"]:
+            del target["maps"]
+    if not answer.lost_copies:
+        del document["lost_copies"]
+    return document
 
 
 def _write(answer: Explanation) -> None:
@@ -50,7 +64,8 @@ def _target(target: Target) -> str:
         if target.grace_bytes:
             text += f" and {format_size(target.grace_bytes)} of grace"
         text += ", fits" if target.fits else ", does not fit"
-    via = " → ".join(target.via)
+    steps = zip(target.via, target.maps, strict=True) if target.maps else ((one, "") for one in target.via)
+    via = " → ".join(f"{address} ({name})" if name else address for address, name in steps)
     return f"{via} → {text}" if via else text
 
 

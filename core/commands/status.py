@@ -55,6 +55,8 @@ def _status_json(found: Status) -> dict[str, Any]:
         document["restarts"] = found.restarts
     if found.compare_problem:
         document["compare_problem"] = found.compare_problem
+    if found.maps_problem or found.maps_late:
+        document |= {"maps_problem": found.maps_problem, "maps_late": found.maps_late}
     return document
 
 

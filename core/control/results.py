@@ -58,7 +58,7 @@ class TrashResult(msgspec.Struct, frozen=True):
 
 class Target(msgspec.Struct, frozen=True):
     """An address that mail for the recipient ends at, and the aliases on the way. ``kind``: mailbox, external, unknown
-    or loop.
+    or loop. ``maps`` are Postfix's maps that made each step of ``via``; empty where those are not known.
     """
 
     address: str
@@ -68,10 +68,14 @@ class Target(msgspec.Struct, frozen=True):
     grace_bytes: int | None
     fits: bool
     via: list[str]
+    maps: list[str] = []
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """The decision on a recipient, and each address that its mail ends at. ``action`` is the text after ``action=``."""
+    """The decision on a recipient, and each address that its mail ends at. ``action`` is the text after ``action=``.
+
+    ``lost_copies`` are full mailboxes that Postfix sends a copy to (always_bcc, recipient_bcc_maps).
+    """
 
     recipient: str
     size: int
@@ -79,6 +83,7 @@ class Explanation(msgspec.Struct, frozen=True):
     verdict: str
     action: str
     why: str
+    lost_copies: list[str] = []
 
 
 class Folder(msgspec.Struct, frozen=True):
@@ -310,4 +315,6 @@ class Status(msgspec.Struct, frozen=True):
     witness: WitnessStatus = WitnessStatus()
     witness_remark: str = ""  # why Dovecot can't be asked, or about which accounts it does not answer
     witness_examples: dict[str, str] = {}  # some accounts that differ, and how
+    maps_problem: str = ""  # maps of Postfix that can't be asked, or that the accounts database contradicts
+    maps_late: int = 0  # recipients judged by what was known, as a map did not answer in time
     restarts: dict[str, int] = {}  # parts of the engine that died and were started again, and how often

@@ -31,8 +31,9 @@ from .log.facts import LogFacts
 from .log.probe import log_facts
 from .model import Check, Facts, Finding, Outcome, skip
 from .postfix import probe as probe_postfix
+from .postfix import probe_ways
 from .postfix.checks import POSTFIX_CHECKS
-from .postfix.facts import PostfixFacts
+from .postfix.facts import PostfixFacts, WayFacts
 
 log = logging.getLogger(__name__)
 
@@ -89,8 +90,22 @@ def _gather(config: Config, pool: ThreadPoolExecutor) -> Facts:
     dovecot = pool.submit(
         _either, partial(probe_dovecot.gather, config, in_use), lambda why: DovecotFacts(fault=why), away=engine.demo
     )
+    problem = engine.status.maps_problem if engine.status is not None else ""
+    ways = pool.submit(
+        _either,
+        partial(probe_ways.gather, config, known.found, problem),
+        lambda why: WayFacts(fault=why),
+        away=engine.demo,
+    )
     host = _either(partial(_host, config, known, engine), lambda why: HostFacts(fault=why), away=False)
-    return Facts(config=config, host=host, postfix=postfix.result(), dovecot=dovecot.result(), log=mail.result())
+    return Facts(
+        config=config,
+        host=host,
+        postfix=postfix.result(),
+        ways=ways.result(),
+        dovecot=dovecot.result(),
+        log=mail.result(),
+    )
 
 
 def _host(config: Config, known: probe_mailquota.AccountsAnswer, engine: probe_mailquota.EngineAnswer) -> HostFacts:

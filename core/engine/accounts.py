@@ -61,13 +61,19 @@ class AccountUpdates:
 
     def _prepare(self, accounts: Accounts) -> Callable[[], None]:
         """Runs in the thread that read the accounts, so that the loop only has to take what differs of 100,000."""
-        found, aliases = self._ledger.compare(accounts.accounts), AliasMap(accounts.aliases)
+        found = self._ledger.compare(accounts.accounts)
+        aliases = AliasMap(
+            accounts.aliases,
+            accounts=self._ledger.entries,
+            without_own_row=accounts.without_own_row,
+            domain_targets=accounts.domain_targets,
+        )
         return lambda: self._take(found, aliases)
 
     def _take(self, found: Differences, aliases: AliasMap) -> None:
         self._ledger.take(found)
         router = self._enforcer.router
-        if aliases.rows != router.aliases.rows:
+        if not aliases.same_as(router.aliases):
             router.set_aliases(aliases)
         if not self.read.is_set():
             self.read.set()

@@ -44,6 +44,7 @@ from .publishing import Publisher
 from .start_and_stop_entries import StartAndStopEntries
 from .status import DiskWatch, StatusReporter, WitnessFacts
 from .upkeep import Measuring, Upkeep, prune
+from .ways import Ways
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class Engine:
             lambda: self.config, self.ledger, self.driver, read_mail_log=not options.demo
         )
         self.accounts = AccountUpdates(config, self.ledger, self.enforcer)
+        self.ways = Ways(lambda: self.config, self.enforcer, lambda: self.accounts.sync, off=options.demo)
         self.poller = Poller(self.ledger, self.driver, self.enforcer.asked)
         self.history = HistoryService(config, self.ledger, self.decisions.tally)
         self.journal = self.history.journal
@@ -124,6 +126,7 @@ class Engine:
             history=self.history,
             alerts=self.alerts,
             witness=self.witness,
+            ways=self.ways,
         )
 
     def _make_upkeep(self) -> Upkeep:
@@ -133,6 +136,7 @@ class Engine:
                 "status": self.reporter.run,
                 "sockets": self.listen_check.run,
                 "watches": lambda: prune(self.enforcer.lookup.watch),
+                "maps of Postfix": self.ways.run,
             },
             measuring=self._make_measuring(),
             accounts=self.accounts,
@@ -161,6 +165,7 @@ class Engine:
     async def _start(self, predecessor: handover.Predecessor | None) -> None:
         given = sockets.inherited(dict(os.environ)) if predecessor is None else await in_thread(predecessor.listeners)
         self.listeners.open(self.config.settings, given)
+        await self.ways.start()
         self.accounts.sync.start()
         if predecessor is not None:
             await self.accounts.read.wait()
@@ -174,6 +179,7 @@ class Engine:
         by ``control.adopt``.
         """
         self.poller.first_round.set()
+        await self.ways.read()
         await self.accounts.sync.read_now()
 
     def _description(self) -> str:
@@ -191,6 +197,7 @@ class Engine:
             listen=list(self.listeners.policy),
             warnings=(self.alerts.outbox.waiting, self.alerts.outbox.failed),
             witness=self._witness_facts(),
+            maps=(self.ways.problem, self.enforcer.router.answers.late),
         )
 
     def _witness_facts(self) -> WitnessFacts:
@@ -244,6 +251,7 @@ class Engine:
         self.upkeep.follow(self._metrics_address)
         self.policy.stop_accepting()
         await self.servers.listen_for_policy()
+        await self.ways.settings_changed()
         await self.accounts.replace(sync)
         if remark:
             log.warning(remark)

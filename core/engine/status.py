@@ -117,8 +117,12 @@ class StatusReporter:
         warnings: tuple[int, int],
         policy: Policy,
         witness: WitnessFacts,
+        maps: tuple[str, int] = ("", 0),
     ) -> Status:
-        """The state at this moment. ``warnings``: how many wait, how many were given up. ``policy``: as in force."""
+        """The state at this moment. ``warnings``: how many wait, how many were given up. ``policy``: as in force.
+
+        ``maps``: what is wrong with maps of Postfix, and how many recipients were judged without them.
+        """
         levels = self._ledger.totals.levels
         return Status(
             mode=policy.mode,
@@ -145,13 +149,15 @@ class StatusReporter:
             witness=witness.status,
             witness_remark=witness.remark,
             witness_examples=dict(witness.examples),
-            **self._answers(),
+            **self._answers(maps),
             **self._sums(),
         )
 
-    def _answers(self) -> dict[str, Any]:
+    def _answers(self, maps: tuple[str, int]) -> dict[str, Any]:
         metrics, second = self._metrics, self._comparison
         return {
+            "maps_problem": maps[0],
+            "maps_late": maps[1],
             "requests": metrics.requests,
             "refused": metrics.refused,
             "would_refuse": metrics.would_refuse,

@@ -26,6 +26,7 @@ from .accounts import AccountUpdates
 from .ending import Ending
 from .exporter import Exporter
 from .start_and_stop_entries import StartAndStopEntries
+from .ways import Ways
 
 _PRUNE_SECONDS = 30.0
 
@@ -41,6 +42,7 @@ class Measuring:
     history: HistoryService
     alerts: AlertService
     witness: Witness | None
+    ways: Ways
 
     def begin(self) -> list[asyncio.Task[None]]:
         """Start measuring, samples, warnings, and the background check where the driver keeps a record to check.
@@ -50,7 +52,8 @@ class Measuring:
         self.poller.start()
         self.history.start()
         self.alerts.start()
-        begin, tasks = self.poller.first_round, []
+        begin = self.poller.first_round
+        tasks = [restarts.start("verification of maps", self.ways.verify_always)]
         if (witness := self.witness) is not None:
             tasks.append(restarts.start("witness", lambda: witness.run(begin)))
         if self.driver.name == "maildir":

@@ -18,9 +18,9 @@ class Entry:
     """One account: its limit, its state, and what is known of its mailbox.
 
     ``limit`` is the one that counts: that of the database, or Dovecot's where that was found to be another one.
-    ``fault``: why the limit in the database is unusable; then nothing is measured, as Dovecot does not know the usage of
-    such a user either. ``trouble``: why the mailbox can't be measured now. ``known``: the last measurement, None before
-    the first. Times are in seconds since the epoch unless their comment says otherwise.
+    ``fault``: why the limit in the database is unusable; then nothing is measured, as Dovecot does not know the usage
+    of such a user either. ``trouble``: why the mailbox can't be measured now. ``known``: the last measurement, None
+    before the first. Times are in seconds since the epoch unless their comment says otherwise.
     """
 
     __slots__ = (

@@ -1,9 +1,10 @@
-"""Resolves a recipient to its destinations, as Postfix does with virtual_alias_maps. Pure.
+"""The alias table, and where a recipient ends by it alone: where Postfix's own maps are not known. Pure.
 
-The rules are those of virtual(5) and of the ISPmail tutorial, which makes every mailbox an alias of itself, so that a
-mailbox wins over a catch-all. For each address the row of the whole address counts, else that of the address without
-its detail (which is then added to every destination: propagate_unmatched_extensions), else the mailbox, else the row of
-``@domain``. Destinations are resolved in turn.
+By Postfix's maps it is resolved in core/policy/postfix_way.py. The rules here are those of virtual(5) and of the
+ISPmail tutorial, which makes every mailbox an alias of itself, so that a mailbox wins over a catch-all. For each
+address the row of the whole address counts, else that of the address without its detail (which is then added to every
+destination: propagate_unmatched_extensions), else the mailbox, else the row of ``@domain``. Destinations are resolved
+in turn.
 
 An address that is an alias of itself is a destination and is not resolved again. So where aliases come back to an
 earlier address, that is a loop only if there is no such address between; Postfix does not deliver there.
@@ -12,7 +13,7 @@ earlier address, that is a loop only if there is no such address between; Postfi
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -35,21 +36,48 @@ class DestinationKind(StrEnum):
 
 
 class Destination(NamedTuple):
-    """One address that a recipient resolves to; ``via`` is the path to it: the aliases, from the recipient on."""
+    """One address that a recipient resolves to; ``via`` is the path to it: the aliases, from the recipient on.
+
+    ``maps`` are the maps of Postfix that made each step; empty where those are not known.
+    """
 
     address: str
     kind: DestinationKind
     via: tuple[str, ...] = ()
+    maps: tuple[str, ...] = ()
 
 
 class AliasMap:
-    """The rows of virtual_aliases by source."""
+    """The rows of the alias table by source.
 
-    def __init__(self, aliases: Iterable[Alias] = ()) -> None:
+    ``accounts`` are the addresses of all accounts, ``without_own_row`` those that have no alias to themselves where the
+    table has such rows (PostfixAdmin; they are not among ``rows``), else None. ``domain_targets`` are alias domains.
+    """
+
+    def __init__(
+        self,
+        aliases: Iterable[Alias] = (),
+        *,
+        accounts: Container[str] = frozenset(),
+        without_own_row: frozenset[str] | None = None,
+        domain_targets: Mapping[str, str] | None = None,
+    ) -> None:
         self.rows: dict[str, list[str]] = {}
         for alias in aliases:
             self.rows.setdefault(alias.source.lower(), []).append(alias.destination.lower())
-        self.domains = {source.rpartition("@")[2] for source in self.rows}
+        self.accounts = accounts
+        self.without_own_row = without_own_row
+        self.domain_targets = dict(domain_targets or {})
+        self.domains = {source.rpartition("@")[2] for source in self.rows} | set(self.domain_targets)
+
+    def own_row(self, address: str) -> bool:
+        """Whether the table leads an account onto itself, by a row that is not among ``rows``."""
+        return self.without_own_row is not None and address in self.accounts and address not in self.without_own_row
+
+    def same_as(self, other: AliasMap) -> bool:
+        """Whether both lead everybody the same way."""
+        same_rows = self.rows == other.rows and self.domain_targets == other.domain_targets
+        return same_rows and self.without_own_row == other.without_own_row and self.accounts is other.accounts
 
     def leading_to(self, address: str) -> list[str]:
         """The addresses that are aliases of this one by a row of the table, in alphabetical order."""

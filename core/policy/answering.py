@@ -9,6 +9,9 @@ Most requests take a shorter path, ``_ask_plain``: where the same recipient was 
 mailboxes is fresh (core/policy/watch.py), the answer is made at once. That path is kept short, as it decides how many
 answers a second one core gives.
 
+Where a map of Postfix has to be asked for the way of a recipient (core/policy/map_answers.py), the request waits for
+that ``MAP_PATIENCE`` at most; then it is judged by what is known.
+
 A request is answered within ``DEADLINE`` (until the accounts are first read: within ``START_DEADLINE``), because
 Postfix waits for it, and an SMTP client for Postfix. A mailbox without a result by then counts as trouble; the mail is
 still accepted if another mailbox accepts it. Everything here runs on the engine's loop.
@@ -17,6 +20,7 @@ still accepted if another mailbox accepts it. Everything here runs on the engine
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -25,8 +29,8 @@ from ..control.results import Explanation
 from ..mailboxes.driver import Driver
 from ..mailboxes.ledger import Entry, Ledger
 from .compare import QuotaStatusComparison
-from .decision import DECIDED_STATES, Rules, Verdict, judge, sum_up
-from .explanation import MailboxVerdict, explanation
+from .decision import DECIDED_STATES, REFUSALS, Rules, Verdict, judge, sum_up
+from .explanation import MailboxVerdict, explanation, with_copies
 from .log import DecisionLog
 from .lookup import PendingLookup, UsageLookup
 from .metrics import Metrics
@@ -38,6 +42,8 @@ from .server import Connection
 log = logging.getLogger(__name__)
 
 DEADLINE = 0.15  # seconds from the request read to the answer, with the tick below at most 0.2
+MAP_PATIENCE = 0.08  # seconds of them for maps of Postfix
+EXPLAIN_PATIENCE = 1.0  # seconds for them where no mail waits
 START_DEADLINE = 2.0  # seconds that requests wait for the first read of the accounts
 _TICK = 0.04
 _FAULT = "a policy request could not be decided"
@@ -48,7 +54,7 @@ Sink = Connection | asyncio.Future[Verdict]  # where the verdict goes: to Postfi
 class PendingRequest:
     """A request that is being decided."""
 
-    __slots__ = ("boxes", "deadline", "left", "question", "request", "sink", "started", "verdicts")
+    __slots__ = ("boxes", "deadline", "left", "maps_until", "question", "request", "sink", "started", "verdicts")
 
     def __init__(self, request: bytes, asked: Question, sink: Sink, deadline: float) -> None:
         self.request = request
@@ -59,6 +65,7 @@ class PendingRequest:
         self.boxes: list[Entry] = []  # the mailboxes that its mail ends in
         self.verdicts: dict[Entry, Verdict] = {}  # of those mailboxes, as they come
         self.left = 0  # lookups that are not done
+        self.maps_until = 0.0  # until when it waits for maps; 0.0: it does not
 
 
 class Enforcer:
@@ -68,6 +75,7 @@ class Enforcer:
         self._ledger = ledger
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[PendingRequest] = deque()
+        self._led: deque[PendingRequest] = deque()  # those that wait for maps
         self._early: list[PendingRequest] | None = []  # requests before the accounts were read; None afterwards
         self._early_until = self._loop.time() + START_DEADLINE
         self._timer: asyncio.TimerHandle | None = None
@@ -174,15 +182,48 @@ class Enforcer:
 
     def _start(self, pending: PendingRequest) -> bytes | None:
         """The answer where usage does not decide; else start the lookups and return None."""
-        route = self._find(pending)
+        route = self._find(pending, late=False)
+        if route.missing:
+            pending.maps_until = self._loop.time() + MAP_PATIENCE
+            self._led.append(pending)
+            self._wait(pending)
+            self._ask_maps(pending, route)
+            return None
+        if (answered := self._settle(pending, route)) is None:
+            self._wait(pending)
+        return answered
+
+    def _settle(self, pending: PendingRequest, route: Route) -> bytes | None:
         if route.settled is not None:
             self._judge_by_last_usage(pending)
             return self._finish(pending, route.settled)
         self._look_up(pending)
         return None
 
-    def _find(self, pending: PendingRequest) -> Route:
-        route = self.router.find(pending.question)
+    def _ask_maps(self, pending: PendingRequest, route: Route) -> None:
+        if not self.router.answers.ask(route.missing, lambda: self._go_on(pending, late=False)):
+            self._loop.call_soon(lambda: self._go_on(pending, late=True))
+
+    def _go_on(self, pending: PendingRequest, *, late: bool) -> None:
+        """Maps were asked, or are ``late``: go on, unless that was done before."""
+        if pending.sink is None or not pending.maps_until:
+            return
+        try:
+            route = self._find(pending, late=late)
+            if route.missing:  # the next step of its way
+                self._ask_maps(pending, route)
+                return
+            pending.maps_until = 0.0
+            answered = self._settle(pending, route)
+        except Exception:  # an outer edge, as in ``ask``
+            log.exception(_FAULT)
+            answered = self._counted_answers.fault()
+        sink, pending.sink = pending.sink, pending.sink if answered is None else None
+        if answered is not None and isinstance(sink, Connection):
+            sink.complete(answered)
+
+    def _find(self, pending: PendingRequest, *, late: bool) -> Route:
+        route = self.router.find(pending.question, late=late)
         pending.boxes = route.boxes
         now = self._loop.time()
         for entry in route.boxes:
@@ -191,7 +232,7 @@ class Enforcer:
 
     def leads_to(self, recipient: str) -> list[str]:
         """The addresses of the mailboxes that this recipient resolves to."""
-        return [entry.address for entry in self.router.find(_question(recipient, 0)).boxes]
+        return self.router.mailboxes(recipient)
 
     async def explain(self, recipient: str, size: int, request: bytes = b"") -> Explanation:
         """The decision on a recipient, made as for a request, but not counted, recorded or reserved.
@@ -201,13 +242,37 @@ class Enforcer:
         verdicts: asyncio.Future[Verdict] = self._loop.create_future()
         asked = _question(recipient, size)
         pending = PendingRequest(request, asked, verdicts, self._loop.time() + DEADLINE)
-        route = self._find(pending)
+        route = await self._find_by_maps(pending)
         if route.boxes:  # also where usage does not decide, to tell which of them are too full for the mail
+            pending.deadline = self._loop.time() + DEADLINE
             self._look_up(pending)
+            self._wait(pending)
             await verdicts
         found = {entry.address: self._mailbox_verdict(pending, entry) for entry in route.boxes}
         exempt = self.router.is_exempt_recipient(asked.recipient)
-        return explanation(self.rules, recipient, size, route, found, exempt=exempt)
+        made = explanation(self.rules, recipient, size, route, found, exempt=exempt)
+        return made if request else with_copies(made, await self._full_copies(recipient, size))
+
+    async def _find_by_maps(self, pending: PendingRequest) -> Route:
+        """As a request is resolved, but with more time for maps."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(EXPLAIN_PATIENCE):
+                while (route := self._find(pending, late=False)).missing and await self.router.known(route.missing):
+                    pass
+                if not route.missing:
+                    return route
+        return self._find(pending, late=True)
+
+    async def _full_copies(self, recipient: str, size: int) -> list[str]:
+        """The mailboxes that Postfix sends a copy of the mail to, and which can't take it by their last usage."""
+        full = []
+        for end in await self.router.copies(recipient, EXPLAIN_PATIENCE):
+            entry = self._ledger.get(end.address)
+            if entry is None or entry.limit is None or entry.used is None:
+                continue
+            if judge(entry.limit, entry.used, size, self.rules.grace.of(entry.limit)) in REFUSALS:
+                full.append(entry.address)
+        return list(dict.fromkeys(full))
 
     def _mailbox_verdict(self, pending: PendingRequest, entry: Entry) -> MailboxVerdict:
         own = mail_key(pending.request, pending.question.recipient)
@@ -221,7 +286,6 @@ class Enforcer:
         pending.left = len(pending.boxes)
         for entry in pending.boxes:
             self.lookup.start(entry, pending)
-        self._wait(pending)
 
     def _looked_up(self, lookup: PendingLookup, used: int | None) -> None:
         """A lookup is done; ``used`` in bytes, None where the usage is not known."""
@@ -300,6 +364,8 @@ class Enforcer:
     def _check_deadlines(self) -> None:
         waiting, now = self._waiting, self._loop.time()
         try:
+            while self._led and (self._led[0].sink is None or self._led[0].maps_until <= now):
+                self._go_on(self._led.popleft(), late=True)
             while waiting and (waiting[0].sink is None or waiting[0].deadline <= now):
                 if (pending := waiting.popleft()).sink is not None:
                     self._answer(pending)
@@ -312,6 +378,7 @@ class Enforcer:
             self._timer.cancel()
         self.lookup.close()
         self.comparison.close()
+        self.router.close()
 
 
 def _is_waited_for(lookup: PendingLookup) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from ..base.units import format_exact
 from ..control.results import Explanation, Target
 from ..mailboxes.ledger import Entry
@@ -47,6 +49,14 @@ def explanation(
     return Explanation(recipient, size, targets, verdict=verdict.value, action=action, why=why)
 
 
+def with_copies(made: Explanation, full: list[str]) -> Explanation:
+    """The same decision, with the mailboxes that can't take a copy by always_bcc or recipient_bcc_maps."""
+    if not full:
+        return made
+    text = f"Postfix also sends a copy to {_names(full)}, which can't take it: that copy is lost without a bounce."
+    return msgspec.structs.replace(made, why=f"{made.why} {text}", lost_copies=full)
+
+
 def _target(rules: Rules, end: Destination, finding: MailboxVerdict | None) -> Target:
     if finding is None:
         return _no_mailbox(end)
@@ -61,6 +71,7 @@ def _target(rules: Rules, end: Destination, finding: MailboxVerdict | None) -> T
         grace_bytes=grace,
         fits=verdict is Verdict.ACCEPT,
         via=list(end.via),
+        maps=list(end.maps),
     )
 
 
@@ -74,6 +85,7 @@ def _no_mailbox(end: Destination) -> Target:
         grace_bytes=None,
         fits=end.kind is DestinationKind.EXTERNAL,
         via=list(end.via),
+        maps=list(end.maps),
     )
 
 

@@ -69,6 +69,12 @@ def file_path(value: str) -> None:
         raise refuse(value, "an absolute path")
 
 
+def postfix_map(value: str) -> None:
+    """A map as in Postfix's settings: its type, a colon, and what that type needs."""
+    if not re.match(r"[a-z]+:\S", value) or has_control(value):
+        raise refuse(value, "a map of Postfix, like hash:/etc/postfix/virtual")
+
+
 def refresh_time(value: str) -> None:
     """A duration of at least 0.1 s: with 0 the database would be asked without a pause."""
     if parse_duration(value) < _SHORTEST_REFRESH:

@@ -64,6 +64,15 @@ class Accounts(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     change_query: Annotated[
         str, doc("custom, optional: gives a value that differs after accounts or aliases changed, and is cheap to get")
     ] = ""
+    maps: Annotated[
+        tuple[str, ...],
+        doc(
+            "maps of Postfix that lead recipients on, in their order, of any type, like"
+            ' ["hash:/etc/postfix/virtual", "mysql:/etc/postfix/aliases.cf"]; []: as Postfix has them'
+            " (virtual_alias_maps)",
+            checks.each(checks.postfix_map),
+        ),
+    ] = ()
     refresh: Annotated[
         str, doc("how often the database is checked for changes made elsewhere", checks.refresh_time)
     ] = "5s"

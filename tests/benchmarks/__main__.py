@@ -1,7 +1,7 @@
 """The measurements of the README and of each release, as ratios within one run.
 
 python -m tests.benchmarks policy | postfix | full | measuring | rounds | recalc | history | console | start | doctor
-| rooms | witness | all (see --help)
+| rooms | witness | maps | all (see --help)
 """
 
 from __future__ import annotations
@@ -9,7 +9,20 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from tests.benchmarks import console, doctor, full, history, measuring, policy, postfix, recalc, rooms, rounds, witness
+from tests.benchmarks import (
+    console,
+    doctor,
+    full,
+    history,
+    maps,
+    measuring,
+    policy,
+    postfix,
+    recalc,
+    rooms,
+    rounds,
+    witness,
+)
 
 Measure = Callable[[argparse.Namespace], None]
 
@@ -39,6 +52,7 @@ MEASUREMENTS: dict[str, Measure] = {
     "history-mariadb": lambda o: history.measure_mariadb(_first(o, 5_000)),
     "console": _each(console.measure, 10_000, 100_000),
     "doctor": lambda o: doctor.measure(_first(o, 10_000), o.rounds),
+    "maps": lambda o: maps.measure(_first(o, 1000), o.seconds),
     "rooms": lambda _: rooms.measure(),
     "witness": lambda o: witness.measure(_first(o, 10_000), o.rounds, o.seconds),
     "start": _each(console.start, 1000, 10_000, 100_000),

@@ -36,6 +36,7 @@ users_query = ""
 aliases_query = ""
 set_query = ""
 change_query = ""
+maps = ["hash:/etc/postfix/virtual"]
 refresh = "5s"
 write_database = "mysql://mailadmin@127.0.0.1/mailserver"
 [mailstore]

@@ -29,7 +29,8 @@ _QUEUES = ("maildrop", "incoming", "active", "deferred")
 class Postfix(Daemon):
     """SMTP on 127.0.0.1; mail for the database's users goes to Dovecot, all other mail bounces.
 
-    `policy`, the last entry of smtpd_recipient_restrictions, takes effect at the next start.
+    `policy`, the last entry of smtpd_recipient_restrictions, and `settings`, which replace those of the tutorial, take
+    effect at the next start.
     """
 
     name = "postfix"
@@ -46,6 +47,7 @@ class Postfix(Daemon):
         super().__init__(folder)
         self.database = database
         self.policy = policy
+        self.settings: dict[str, str] = {}
         self.smtp_port = free_port()
         self.queue = folder / "queue"
         self.sockets = self.queue / "private"
@@ -65,6 +67,9 @@ class Postfix(Daemon):
             folder=self.folder,
             policy=self.policy,
         )
+        main = self.config / "main.cf"
+        kept = [line for line in main.read_text().splitlines() if line.partition("=")[0].strip() not in self.settings]
+        main.write_text("\n".join([*kept, *(f"{name} = {value}" for name, value in self.settings.items()), ""]))
         render("master.cf.in", self.config / "master.cf", smtp_port=self.smtp_port)
         # Postfix finds its mysql client by this file; Debian keeps it with the configuration.
         shutil.copy("/etc/postfix/dynamicmaps.cf", self.config)

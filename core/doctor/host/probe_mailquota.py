@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ...accounts.from_settings import make_store
-from ...accounts.store import AccountStore, LimitColumn
+from ...accounts.store import Accounts, AccountStore, LimitColumn
 from ...base.errors import DatabaseError, MailquotaError
 from ...control.client import Client, EngineGoneError
 from ...control.messages import GetStatus
@@ -24,12 +24,13 @@ _ENGINE_SECONDS = 3.0
 class AccountsAnswer(NamedTuple):
     """The accounts. ``limits``: address → bytes, None for unlimited; empty where the database can't be read.
 
-    ``disabled`` are accounts that are switched off: Dovecot need not know them.
+    ``disabled`` are accounts that are switched off: Dovecot need not know them. ``found`` has the aliases, too.
     """
 
     limits: Mapping[str, int | None]
     facts: DatabaseFacts
     disabled: frozenset[str] = frozenset()
+    found: Accounts | None = None
 
 
 class EngineAnswer(NamedTuple):
@@ -46,11 +47,12 @@ def accounts(config: Config) -> AccountsAnswer:
     try:
         store = make_store(config)
         try:
-            found = store.read().accounts
+            everything = store.read()
+            found = everything.accounts
             limits = {account.address: account.limit for account in found}
             disabled = frozenset(account.address for account in found if not account.enabled)
             faults = {account.address: account.fault for account in found if account.fault}
-            return AccountsAnswer(limits, _database(store, writer, faults), disabled)
+            return AccountsAnswer(limits, _database(store, writer, faults), disabled, everything)
         finally:
             store.close()
     except MailquotaError as error:

@@ -9,7 +9,7 @@ import json
 import re
 import shlex
 
-from ...base.text import shown, visible
+from ...base.text import shown
 from ...settings.declared import Policy
 from ..model import Check, Facts, Outcome, fail, ok, together, warn
 from .lists import RELOAD, needs_postfix
@@ -17,10 +17,6 @@ from .lists import RELOAD, needs_postfix
 _CODE = re.compile(r"([45])[0-9]{2} +(?:([245])\.([0-9]{1,3}\.[0-9]{1,3})(?: |$))?")
 # Reply codes about a recipient (RFC 5321, 4.2.3); some senders do not know any other.
 _RECIPIENT_CODES = frozenset({"450", "451", "452", "550", "551", "552", "553", "554"})
-_ALIAS_DOMAINS = (
-    "alias_domain"  # in the names of PostfixAdmin's maps of alias domains, a table that mailquota does not read
-)
-_SQL_MAP = re.compile(r"(?:proxy:)?(?:mysql|sqlite|pgsql):")
 _NO_REFUSAL = frozenset({"DUNNO", "INFO", "WARN"})
 
 
@@ -117,16 +113,6 @@ def _delimiter(facts: Facts) -> Outcome:
     return warn(f"recipient_delimiter of Postfix is {shown(theirs)}, that of mailquota {shown(mine)}", fix)
 
 
-def _aliases(facts: Facts) -> Outcome:
-    if not facts.config.settings.policy.aliases:
-        return ok("aliases are not followed (policy.aliases is false): their mail may bounce at a full mailbox")
-    maps = facts.postfix.values.get("virtual_alias_maps", "").replace(",", " ").split()
-    others = [name for name in maps if not _SQL_MAP.match(name) or _ALIAS_DOMAINS in name]
-    if not others:
-        return ok("virtual aliases of the database are followed")
-    return ok(f"virtual aliases of the database are followed, those in {visible(', '.join(others))} are not")
-
-
 ANSWER_CHECKS: tuple[Check, ...] = (
     Check(
         "answer-codes",
@@ -150,11 +136,5 @@ ANSWER_CHECKS: tuple[Check, ...] = (
         "Where the two differ, mailquota does not find the mailbox of user+extension, and its limit is not enforced "
         "for such mail.",
         needs_postfix(_delimiter),
-    ),
-    Check(
-        "aliases-followed",
-        "Postfix asks about the alias, not the mailbox that it resolves to. Where mailquota can't resolve it, its mail "
-        "is accepted, and bounces if the mailbox is full.",
-        needs_postfix(_aliases),
     ),
 )

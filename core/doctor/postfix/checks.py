@@ -11,6 +11,7 @@ from .placement import LIST_CHECKS
 from .reached import REACH_CHECKS
 from .relay import RELAY_CHECKS
 from .socket import SOCKET_CHECKS
+from .ways import WAY_CHECKS
 
 _OLDEST = (3, 0)
 
@@ -51,4 +52,5 @@ POSTFIX_CHECKS: tuple[Check, ...] = (
     *REACH_CHECKS,
     *RELAY_CHECKS,
     *ANSWER_CHECKS,
+    *WAY_CHECKS,
 )

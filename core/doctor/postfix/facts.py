@@ -83,6 +83,45 @@ class PolicyReach(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
 
 
+class MapFacts(msgspec.Struct, frozen=True):
+    """A map that leads recipients on. ``fault``: why postmap can't ask it.
+
+    ``rows`` are the rows in memory that answer for it, empty where it is asked. ``differs`` are keys about which
+    Postfix says something else than those rows; ``checked`` is how many were compared.
+    """
+
+    name: str
+    rows: str = ""
+    fault: str = ""
+    differs: tuple[str, ...] = ()
+    checked: int = 0
+
+
+class LedElsewhere(msgspec.Struct, frozen=True):
+    """A mailbox, and the addresses that its mail goes to, or goes to as well."""
+
+    mailbox: str
+    others: tuple[str, ...]
+
+
+class WayFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Where Postfix's maps lead mail. ``fault``: why that is not known; empty where it is.
+
+    ``unreached`` are mailboxes whose mail a catch-all takes, ``never_refused`` those beside which mail also goes to an
+    address that is no mailbox. ``looked_at`` is how many mailboxes were looked at. ``copies``: always_bcc and the maps
+    of recipient_bcc_maps. ``problem`` is what the engine says.
+    """
+
+    fault: str = "not asked"
+    maps: tuple[MapFacts, ...] = ()
+    copies: tuple[str, ...] = ()
+    unfollowed: tuple[str, ...] = ()
+    unreached: tuple[LedElsewhere, ...] = ()
+    never_refused: tuple[LedElsewhere, ...] = ()
+    looked_at: int = 0
+    problem: str = ""
+
+
 class PostfixFacts(msgspec.Struct, frozen=True, kw_only=True):
     """``fault`` is the reason why Postfix could not be asked, empty where it could.
 

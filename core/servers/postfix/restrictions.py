@@ -49,25 +49,25 @@ class PolicyCheck(msgspec.Struct, frozen=True):
 def entries(text: str) -> tuple[Entry, ...]:
     """The restrictions of a list, in order. A brace that is not closed takes the rest; nothing is an error."""
     found: list[Entry] = []
-    words = iter(_words(text))
-    for word in words:
+    listed = iter(words(text))
+    for word in listed:
         takes_argument = _WITH_ARGUMENT.fullmatch(word.lower())
-        found.append(Entry(word if ":" in word else word.lower(), next(words, "") if takes_argument else ""))
+        found.append(Entry(word if ":" in word else word.lower(), next(listed, "") if takes_argument else ""))
     return tuple(found)
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
     """The words of a list; a group in braces is one word."""
-    words, depth, start = [], 0, None
+    found, depth, start = [], 0, None
     for at, char in enumerate(text):
         if depth == 0 and (char.isspace() or char == ","):
             if start is not None:
-                words.append(text[start:at])
+                found.append(text[start:at])
             start = None
             continue
         start = at if start is None else start
         depth += (char == "{") - (char == "}" and depth > 0)
-    return words if start is None else [*words, text[start:]]
+    return found if start is None else [*found, text[start:]]
 
 
 def policy_check(entry: Entry) -> PolicyCheck | None:
@@ -76,9 +76,9 @@ def policy_check(entry: Entry) -> PolicyCheck | None:
         return None
     if not entry.argument.startswith("{"):
         return PolicyCheck(entry.argument, {})
-    service, *words = _words(_inside(entry.argument)) or [""]
-    options = dict(_options(words))
-    malformed = [word for word in words if "=" not in word] + [name for name in options if name not in _OPTIONS]
+    service, *rest = words(_inside(entry.argument)) or [""]
+    options = dict(_options(rest))
+    malformed = [word for word in rest if "=" not in word] + [name for name in options if name not in _OPTIONS]
     return PolicyCheck(service, options, malformed[0] if malformed else "")
 
 

@@ -20,7 +20,16 @@ from mailquota.core.doctor.host.facts import (
 )
 from mailquota.core.doctor.model import Facts, Outcome
 from mailquota.core.doctor.paths import PathFacts, UserFacts
-from mailquota.core.doctor.postfix.facts import RECIPIENT, RELAY, PostfixFacts, ProbeAnswer, Smtpd, SocketFacts
+from mailquota.core.doctor.postfix.facts import (
+    RECIPIENT,
+    RELAY,
+    MapFacts,
+    PostfixFacts,
+    ProbeAnswer,
+    Smtpd,
+    SocketFacts,
+    WayFacts,
+)
 from mailquota.core.settings.config import Config
 from mailquota.core.settings.declared import Settings
 
@@ -128,8 +137,19 @@ def host(**changes: Any) -> HostFacts:
     return msgspec.structs.replace(HOST, **changes)
 
 
-def facts(postfix_facts: PostfixFacts | None = None, *, host: HostFacts = HOST, config_: Config | None = None) -> Facts:
-    return Facts(config=config_ or config(), postfix=postfix_facts or postfix(), host=host)
+WAYS = WayFacts(
+    fault="", maps=(MapFacts("mysql:/etc/postfix/mysql-virtual-alias-maps.cf", "aliases", checked=3),), looked_at=2
+)
+
+
+def facts(
+    postfix_facts: PostfixFacts | None = None,
+    *,
+    host: HostFacts = HOST,
+    config_: Config | None = None,
+    ways: WayFacts = WAYS,
+) -> Facts:
+    return Facts(config=config_ or config(), postfix=postfix_facts or postfix(), host=host, ways=ways)
 
 
 def outcome(check: str, of: Facts) -> Outcome:

@@ -104,7 +104,7 @@ def test_nothing_is_changed_by_it(small_world: SmallWorld) -> None:
 
 
 def test_limits_and_the_right_to_edit_them_are_told(small_world: SmallWorld) -> None:
-    limits, facts, disabled = probe_mailquota.accounts(small_world.load())
+    limits, facts, disabled, _ = probe_mailquota.accounts(small_world.load())
     assert limits[JOHN] == 10_000
     assert not disabled
     assert (facts.fault, facts.may_write, facts.table, facts.column) == ("", True, "virtual_users", "quota")

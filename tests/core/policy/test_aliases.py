@@ -162,3 +162,14 @@ def test_every_map_has_an_end(rows: Rows, recipient: str) -> None:
         for end in first
     )
     assert all(len(end.via) <= MOST for end in first)
+
+
+def test_what_is_the_same() -> None:
+    """The mailboxes count, too: a map of Postfix may lead each onto itself."""
+    accounts = {"john@a.org": None}
+    first = AliasMap(accounts=accounts)
+    assert first.same_as(AliasMap(accounts=accounts))
+    assert not first.same_as(AliasMap())
+    assert not first.same_as(AliasMap([Alias(INFO, "john@a.org")], accounts=accounts))
+    assert not first.same_as(AliasMap(accounts=accounts, domain_targets={"b.org": "a.org"}))
+    assert not first.same_as(AliasMap(accounts=accounts, without_own_row=frozenset()))

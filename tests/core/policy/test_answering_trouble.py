@@ -135,10 +135,10 @@ def test_early_requests_are_answered_each_for_itself(desk: Open, monkeypatch: py
         await until(lambda: len(table.enforcer._early or ()) == 3)
         original = table.enforcer.router.find
 
-        def find(asked: Question) -> Route:
+        def find(asked: Question, *, late: bool) -> Route:
             if asked.recipient.startswith(b"odd"):
                 raise ZeroDivisionError
-            return original(asked)
+            return original(asked, late=late)
 
         monkeypatch.setattr(table.enforcer.router, "find", find)
         table.enforcer.accounts_read()

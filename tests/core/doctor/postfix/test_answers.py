@@ -111,19 +111,5 @@ def test_a_delimiter_of_our_file_is_changed_there() -> None:
     assert found.fix.startswith("sed -i ")
 
 
-@pytest.mark.parametrize(
-    ("maps", "words"),
-    [
-        ("mysql:/etc/postfix/a.cf, proxy:mysql:/etc/postfix/b.cf", "virtual aliases of the database are followed"),
-        ("mysql:/a.cf mysql:/mysql_virtual_alias_domain_maps.cf", "mysql:/mysql_virtual_alias_domain_maps.cf are not"),
-        ("mysql:/etc/postfix/a.cf hash:/etc/postfix/virtual", "those in hash:/etc/postfix/virtual are not"),
-    ],
-)
-def test_aliases(maps: str, words: str) -> None:
-    found = outcome("aliases-followed", facts(postfix(values={"virtual_alias_maps": maps})))
-    assert found.state == "ok"
-    assert found.found.endswith(words)
-
-
 def test_aliases_that_are_not_followed_are_told() -> None:
     assert "policy.aliases is false" in said("aliases-followed", {"aliases": False}).found
