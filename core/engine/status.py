@@ -27,11 +27,19 @@ _DISK_SECONDS = 10.0
 
 
 class WitnessFacts(NamedTuple):
-    """Dovecot's figures beside ours; the fields are those of Status."""
+    """What came of comparing with Dovecot."""
 
     status: WitnessStatus = WitnessStatus()
     remark: str = ""
     examples: Mapping[str, str] = {}
+
+    def fields(self) -> dict[str, Any]:
+        """By their names in Status."""
+        return {
+            "witness": self.status,
+            "witness_remark": self.remark,
+            "witness_examples": dict(self.examples),
+        }
 
 
 class DiskWatch:
@@ -146,9 +154,7 @@ class StatusReporter:
             warnings_queued=warnings[0],
             warnings_failed=warnings[1],
             restarts=restarts.counts(),
-            witness=witness.status,
-            witness_remark=witness.remark,
-            witness_examples=dict(witness.examples),
+            **witness.fields(),
             **self._answers(maps),
             **self._sums(),
         )
