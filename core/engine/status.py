@@ -127,10 +127,7 @@ class StatusReporter:
         witness: WitnessFacts,
         maps: tuple[str, int] = ("", 0),
     ) -> Status:
-        """The state at this moment. ``warnings``: how many wait, how many were given up. ``policy``: as in force.
-
-        ``maps``: what is wrong with maps of Postfix, and how many recipients were judged without them.
-        """
+        """The state now. ``warnings``: waiting, given up. ``maps``: the problem of Postfix's maps, and late answers."""
         levels = self._ledger.totals.levels
         return Status(
             mode=policy.mode,
@@ -143,18 +140,16 @@ class StatusReporter:
             near=levels[Level.NEAR] + levels[Level.CRITICAL],
             database=database,
             disk=self._disk.state,
-            rss_bytes=self._rss,
-            cpu_percent=self._cpu,
             listen=listen,
             pid=os.getpid(),
             host=self._host,
             unrecorded=self._history.journal.lost,
             state_problem=self._history.problem,
             compare_problem=self._comparison.problem,
-            warnings_queued=warnings[0],
-            warnings_failed=warnings[1],
             restarts=restarts.counts(),
             **witness.fields(),
+            warnings_queued=warnings[0],
+            warnings_failed=warnings[1],
             **self._answers(maps),
             **self._sums(),
         )
@@ -180,9 +175,11 @@ class StatusReporter:
         }
 
     def _sums(self) -> dict[str, Any]:
-        """Sums in bytes, capped: some limits of 2^63-1 make sums that msgpack can't hold."""
+        """Our own memory and CPU; sums in bytes, capped: some limits of 2^63-1 make sums that msgpack can't hold."""
         totals = self._ledger.totals
         return {
+            "rss_bytes": self._rss,
+            "cpu_percent": self._cpu,
             "used_bytes": min(totals.used, MAX_BYTES),
             "granted_bytes": min(totals.granted, MAX_BYTES),
             "if_full_bytes": min(totals.free, MAX_BYTES),
