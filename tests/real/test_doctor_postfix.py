@@ -14,7 +14,6 @@ from mailquota.core.base.endpoints import parse_listen
 from mailquota.core.doctor.examine import examine, judge
 from mailquota.core.doctor.host.checks import HOST_CHECKS
 from mailquota.core.doctor.model import Facts
-from mailquota.core.doctor.postfix.checks import POSTFIX_CHECKS
 from mailquota.core.doctor.postfix.probe import look_at
 from mailquota.core.doctor.postfix.socket import SOCKET_CHECKS
 from mailquota.core.settings.config import load
@@ -22,7 +21,7 @@ from tests.mailserver.fixture import require_servers, temporary_folder
 from tests.mailserver.postfix import MAILQUOTA_CHECK, Postfix
 from tests.mailserver.server import MailServer
 from tests.real.beside import Mailquota, wait_until, write_settings
-from tests.real.doctored_postfix import REFUSAL, Doctored, StaticPostfix
+from tests.real.doctored_postfix import CHECKS, REFUSAL, Doctored, StaticPostfix
 
 pytestmark = pytest.mark.server
 
@@ -241,7 +240,7 @@ def test_a_server_of_the_tutorial_gets_no_alarm(
     file.chmod(0o600)  # it holds a password
     with Mailquota(file, mailserver):
         findings = examine(load(file, {}))
-    own = {check.name for check in (*POSTFIX_CHECKS, *HOST_CHECKS)} - OF_THIS_MACHINE
+    own = {check.name for check in (*CHECKS, *HOST_CHECKS)} - OF_THIS_MACHINE
     assert {one.check: one.found for one in findings if one.check in own and one.state != "ok"} == {}
 
 

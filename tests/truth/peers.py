@@ -113,6 +113,7 @@ path = "{peer.mail_folder}/{{domain}}/{{user}}/Maildir"
 driver = "{peer.driver}"
 trash = ["\\\\Trash", {json.dumps(TRASH)[1:-1]}]
 doveadm = "{doveadm or shlex.join(peer.doveadm)}"
+verify = "0s"
 [policy]
 listen = ["unix:{self.policy_socket}"]
 socket_user = ""
