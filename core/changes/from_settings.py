@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..history.journal import Journal
-from ..mailboxes.from_settings import Mailboxes, make_doveadm
+from ..mailboxes.from_settings import Mailboxes, log_closed, make_doveadm
 from ..mailboxes.rounds import Poller
 from ..settings.config import Config
 from .limits import Limits
@@ -22,6 +22,7 @@ class Changes(NamedTuple):
 def make_changes(config: Config, mailboxes: Mailboxes, poller: Poller, journal: Journal) -> Changes:
     """Changes of these mailboxes, each noted in the journal. Raises SettingsError for a password that can't be read."""
     doveadm, insist = make_doveadm(config)
+    log_closed(config)
     store, driver, ledger = mailboxes
     actions = Actions(ledger, store, driver, poller, journal, doveadm=doveadm, insist=insist)
     return Changes(actions, Limits(actions, ledger, poller, journal))

@@ -99,11 +99,8 @@ def make_doveadm(config: Config) -> tuple[DoveadmTool | None, bool]:
         return None, False
     if is_http(setting):
         return HttpDoveadm(setting, read_password(config, "doveadm").text), True
-    closed = closed_dovecot(setting)
-    if closed:
-        _log_closed(config, closed)
     if setting == "auto":
-        return None if closed else Doveadm.find(), False
+        return None if closed_dovecot(setting) else Doveadm.find(), False
     return Doveadm(shlex.split(setting)), True
 
 
@@ -115,8 +112,15 @@ def closed_dovecot(doveadm: str) -> str:
     return fault if outside.DENIED in fault else ""
 
 
-def _log_closed(config: Config, closed: str) -> None:
-    """Log it: as a warning only where the settings insist on doveadm, as else all works without it."""
+def log_closed(config: Config) -> None:
+    """Log why Dovecot's tools are closed to this user, if they are.
+
+    It is a warning only where the settings insist on doveadm, as else all works without it.
+    """
+    setting = config.settings.mailstore.doveadm
+    closed = "" if setting == "off" or is_http(setting) else closed_dovecot(setting)
+    if not closed:
+        return
     who, off = outside.own_name(), f'doveadm = "off" in [mailstore] of {config.path or DEFAULT_PATH}'
     if config.settings.mailstore.doveadm == "auto":
         log.info("%s can't run Dovecot's tools (%s): recounts and Trash do without, as with %s", who, closed, off)
