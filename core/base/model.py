@@ -69,15 +69,6 @@ class Alias(msgspec.Struct, frozen=True, gc=False):
     destination: str
 
 
-class Usage(msgspec.Struct, frozen=True, gc=False):
-    """The result of measuring a mailbox: bytes and messages, with those in Trash, as Dovecot counts them."""
-
-    used: int
-    messages: int
-    source: Source
-    measured_at: float  # seconds since the epoch
-
-
 class LastWarning(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The last warning of a mailbox owner, as long as it holds; forgotten when there is room again.
 

@@ -15,7 +15,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from ..base.lanes import Lane
+from ..base.gathering import GatheringLane
 from .compare import Comparison, compare
 from .ledger import Entry, Ledger
 from .mailstore import Mailstore
@@ -30,7 +30,7 @@ _PATIENCE = 30.0  # a count of a million messages by stat is slow, not hanging
 _REST_SECONDS = 60.0  # between two searches for accounts that are due
 
 
-_Lane = Lane[Entry, Comparison | None]
+_Lane = GatheringLane[Entry, Comparison | None]
 
 
 class DriftWatch:
@@ -48,8 +48,6 @@ class DriftWatch:
         self._place = place
         self._clock = clock
         self._lane: _Lane | None = None
-        self._found: dict[Entry, Comparison | None] = {}
-        self._wanted = 0
 
     async def run(self, begin: asyncio.Event) -> None:
         """Check accounts as they become due, from when ``begin`` is set until cancelled."""
@@ -76,12 +74,12 @@ class DriftWatch:
         """Compare these accounts, and those that differ once more; the CPU seconds that it took."""
         lane = self._lane = self._lane or self._open()
         before = lane.cpu_seconds
-        found = await self._compare_all(lane, entries)
+        found = await lane.gather(entries)
         suspects = [entry for entry, comparison in found.items() if comparison and comparison.drift]
         again: dict[Entry, Comparison | None] = {}
         if suspects:
             await asyncio.sleep(AGAIN)
-            again = await self._compare_all(lane, suspects)
+            again = await lane.gather(suspects)
         for entry, comparison in found.items():
             self._ledger.note_compared(entry, self._clock())
             if comparison is not None and again.get(entry, comparison) == comparison:
@@ -95,32 +93,10 @@ class DriftWatch:
             self._lane = None
 
     def _open(self) -> _Lane:
-        return Lane(
-            "drift", self._compare, self._take, stuck=lambda entry: self._take(entry, None),
-            key=lambda entry: entry.address, place=lambda entry: self._place(entry.address), patience=_PATIENCE,
+        return GatheringLane(
+            "drift", self._compare, None, key=lambda entry: entry.address,
+            place=lambda entry: self._place(entry.address), patience=_PATIENCE,
         )  # fmt: skip
-
-    async def _compare_all(
-        self, lane: Lane[Entry, Comparison | None], entries: list[Entry]
-    ) -> dict[Entry, Comparison | None]:
-        """The comparison of each account; None where it can't be made, as on a file system that hangs."""
-        self._found, self._wanted = {}, len(entries)
-        self._complete = asyncio.get_running_loop().create_future()
-        for entry in entries:
-            if lane.usable(entry):
-                lane.submit(entry)
-            else:
-                self._take(entry, None)
-        await self._complete
-        return self._found
-
-    def _take(self, entry: Entry, result: Comparison | Exception | None) -> None:
-        if isinstance(result, Exception):
-            log.debug("%s can't be compared: %s", entry.address, result)
-            result = None
-        self._found[entry] = result
-        if len(self._found) == self._wanted and not self._complete.done():
-            self._complete.set_result(None)
 
     def _report(self, entry: Entry, comparison: Comparison) -> None:
         if comparison.drift and entry.drift != comparison.drift:
@@ -129,5 +105,5 @@ class DriftWatch:
         self._ledger.set_drift(entry, comparison.drift or None)
 
     def _compare(self, entry: Entry) -> Comparison | None:
-        """Runs in the lane's thread."""
+        """Runs in the lane's thread. None where the mailbox can't be compared."""
         return compare(self._store, self._store.maildir(entry.address))

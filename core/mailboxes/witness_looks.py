@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ..base.lanes import Lane
+from ..base.gathering import GatheringLane
 from .ledger import Entry
 from .measure import Measurement, Unmeasurable
 from .witnessed_driver import WitnessedDriver
-
-log = logging.getLogger(__name__)
 
 _PATIENCE = 30.0  # seconds; a count of a million messages by stat is slow, not hanging
 
@@ -38,9 +34,7 @@ class OwnLooks:
     def __init__(self, driver: WitnessedDriver, away: Callable[[str], str]) -> None:
         self._driver = driver
         self._away = away
-        self._lane: Lane[Entry, Look] | None = None
-        self._found: dict[Entry, Look] = {}
-        self._wanted = 0
+        self._lane: GatheringLane[Entry, Look] | None = None
 
     @property
     def cpu_seconds(self) -> float:
@@ -58,21 +52,13 @@ class OwnLooks:
         if self._driver.fast is self._driver.dovecot:
             return [_HANGS] * len(entries)
         lane = self._lane = self._lane or self._open()
-        self._found, self._wanted = {}, len(entries)
-        self._complete = asyncio.get_running_loop().create_future()
-        for entry in entries:
-            if lane.usable(entry):
-                lane.submit(entry)
-            else:
-                self._take(entry, _HANGS)
-        await self._complete
-        return [self._found[entry] for entry in entries]
+        found = await lane.gather(entries)
+        return [found[entry] for entry in entries]
 
-    def _open(self) -> Lane[Entry, Look]:
-        return Lane(
-            "witness", self._measure, self._take, stuck=lambda entry: self._take(entry, _HANGS),
-            key=lambda entry: entry.address, place=lambda entry: self._driver.fast.place(entry.address),
-            patience=_PATIENCE,
+    def _open(self) -> GatheringLane[Entry, Look]:
+        return GatheringLane(
+            "witness", self._measure, _HANGS, key=lambda entry: entry.address,
+            place=lambda entry: self._driver.fast.place(entry.address), patience=_PATIENCE,
         )  # fmt: skip
 
     def _measure(self, entry: Entry) -> Look:
@@ -86,11 +72,3 @@ class OwnLooks:
             return Look(self._driver.fast.measure(entry.address, entry.limit, known, time.time()))
         except Unmeasurable:
             return Look(None)
-
-    def _take(self, entry: Entry, result: Look | Exception) -> None:
-        if isinstance(result, Exception):
-            log.debug("%s can't be measured: %s", entry.address, result)
-            result = _HANGS
-        self._found[entry] = result
-        if len(self._found) == self._wanted and not self._complete.done():
-            self._complete.set_result(None)

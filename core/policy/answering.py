@@ -24,6 +24,7 @@ import contextlib
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 
 from ..control.results import Explanation
 from ..mailboxes.driver import Driver
@@ -171,8 +172,12 @@ class Enforcer:
 
     def _begin(self, pending: PendingRequest) -> None:
         """Decide a request that came before the accounts were read."""
+        self._decide_later(pending, lambda: self._start(pending))
+
+    def _decide_later(self, pending: PendingRequest, decide: Callable[[], bytes | None]) -> None:
+        """Decide a request that waits; where ``decide`` gives no answer yet it goes on waiting."""
         try:
-            answered = self._start(pending)
+            answered = decide()
         except Exception:  # an outer edge, as in ``ask``
             log.exception(_FAULT)
             answered = self._counted_answers.fault()
@@ -206,21 +211,16 @@ class Enforcer:
 
     def _go_on(self, pending: PendingRequest, *, late: bool) -> None:
         """Maps were asked, or are ``late``: go on, unless that was done before."""
-        if pending.sink is None or not pending.maps_until:
-            return
-        try:
-            route = self._find(pending, late=late)
-            if route.missing:  # the next step of its way
-                self._ask_maps(pending, route)
-                return
-            pending.maps_until = 0.0
-            answered = self._settle(pending, route)
-        except Exception:  # an outer edge, as in ``ask``
-            log.exception(_FAULT)
-            answered = self._counted_answers.fault()
-        sink, pending.sink = pending.sink, pending.sink if answered is None else None
-        if answered is not None and isinstance(sink, Connection):
-            sink.complete(answered)
+        if pending.sink is not None and pending.maps_until:
+            self._decide_later(pending, lambda: self._follow(pending, late=late))
+
+    def _follow(self, pending: PendingRequest, *, late: bool) -> bytes | None:
+        route = self._find(pending, late=late)
+        if route.missing:  # the next step of its way
+            self._ask_maps(pending, route)
+            return None
+        pending.maps_until = 0.0
+        return self._settle(pending, route)
 
     def _find(self, pending: PendingRequest, *, late: bool) -> Route:
         route = self.router.find(pending.question, late=late)
