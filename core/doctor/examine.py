@@ -31,9 +31,9 @@ from .log.facts import LogFacts
 from .log.probe import log_facts
 from .model import Check, Facts, Finding, Outcome, skip
 from .postfix import probe as probe_postfix
-from .postfix import probe_ways
+from .postfix import probe_rewriting
 from .postfix.checks import POSTFIX_CHECKS
-from .postfix.facts import PostfixFacts, WayFacts
+from .postfix.facts import PostfixFacts, RewritingFacts
 
 log = logging.getLogger(__name__)
 
@@ -91,10 +91,10 @@ def _gather(config: Config, pool: ThreadPoolExecutor) -> Facts:
         _either, partial(probe_dovecot.gather, config, in_use), lambda why: DovecotFacts(fault=why), away=engine.demo
     )
     problem = engine.status.maps_problem if engine.status is not None else ""
-    ways = pool.submit(
+    rewriting = pool.submit(
         _either,
-        partial(probe_ways.gather, config, known.found, problem),
-        lambda why: WayFacts(fault=why),
+        partial(probe_rewriting.gather, config, known.found, problem),
+        lambda why: RewritingFacts(fault=why),
         away=engine.demo,
     )
     host = _either(partial(_host, config, known, engine), lambda why: HostFacts(fault=why), away=False)
@@ -102,7 +102,7 @@ def _gather(config: Config, pool: ThreadPoolExecutor) -> Facts:
         config=config,
         host=host,
         postfix=postfix.result(),
-        ways=ways.result(),
+        rewriting=rewriting.result(),
         dovecot=dovecot.result(),
         log=mail.result(),
     )

@@ -23,7 +23,7 @@ from ..settings.config import Config
 from .dovecot.facts import DovecotFacts
 from .host.facts import HostFacts
 from .log.facts import LogFacts
-from .postfix.facts import PostfixFacts, WayFacts
+from .postfix.facts import PostfixFacts, RewritingFacts
 
 State = Literal["ok", "warn", "fail", "skip"]
 
@@ -39,7 +39,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     config: Config
     dovecot: DovecotFacts = DovecotFacts()
     postfix: PostfixFacts = PostfixFacts()
-    ways: WayFacts = WayFacts()
+    rewriting: RewritingFacts = RewritingFacts()
     host: HostFacts = HostFacts()
     log: LogFacts = LogFacts()
 

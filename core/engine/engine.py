@@ -40,11 +40,11 @@ from .ending import Ending
 from .exporter import Exporter
 from .metric_page import Figures
 from .options import Options
+from .postfix_maps import PostfixMaps
 from .publishing import Publisher
 from .start_and_stop_entries import StartAndStopEntries
 from .status import DiskWatch, StatusReporter, WitnessFacts
 from .upkeep import Measuring, Upkeep, prune
-from .ways import Ways
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,9 @@ class Engine:
             lambda: self.config, self.ledger, self.driver, read_mail_log=not options.demo
         )
         self.accounts = AccountUpdates(config, self.ledger, self.enforcer)
-        self.ways = Ways(lambda: self.config, self.enforcer, lambda: self.accounts.sync, off=options.demo)
+        self.postfix_maps = PostfixMaps(
+            lambda: self.config, self.enforcer, lambda: self.accounts.sync, off=options.demo
+        )
         self.poller = Poller(self.ledger, self.driver, self.enforcer.asked)
         self.history = HistoryService(config, self.ledger, self.decisions.tally)
         self.journal = self.history.journal
@@ -126,7 +128,7 @@ class Engine:
             history=self.history,
             alerts=self.alerts,
             witness=self.witness,
-            ways=self.ways,
+            postfix_maps=self.postfix_maps,
         )
 
     def _make_upkeep(self) -> Upkeep:
@@ -136,7 +138,7 @@ class Engine:
                 "status": self.reporter.run,
                 "sockets": self.listen_check.run,
                 "watches": lambda: prune(self.enforcer.lookup.watch),
-                "maps of Postfix": self.ways.run,
+                "maps of Postfix": self.postfix_maps.run,
             },
             measuring=self._make_measuring(),
             accounts=self.accounts,
@@ -165,7 +167,7 @@ class Engine:
     async def _start(self, predecessor: handover.Predecessor | None) -> None:
         given = sockets.inherited(dict(os.environ)) if predecessor is None else await in_thread(predecessor.listeners)
         self.listeners.open(self.config.settings, given)
-        await self.ways.start()
+        await self.postfix_maps.start()
         self.accounts.sync.start()
         if predecessor is not None:
             await self.accounts.read.wait()
@@ -179,7 +181,7 @@ class Engine:
         by ``control.adopt``.
         """
         self.poller.first_round.set()
-        await self.ways.read()
+        await self.postfix_maps.read()
         await self.accounts.sync.read_now()
 
     def _description(self) -> str:
@@ -197,7 +199,7 @@ class Engine:
             listen=list(self.listeners.policy),
             warnings=(self.alerts.outbox.waiting, self.alerts.outbox.failed),
             witness=self._witness_facts(),
-            maps=(self.ways.problem, self.enforcer.router.answers.late),
+            maps=(self.postfix_maps.problem, self.enforcer.router.answers.late),
         )
 
     def _witness_facts(self) -> WitnessFacts:
@@ -251,7 +253,7 @@ class Engine:
         self.upkeep.follow(self._metrics_address)
         self.policy.stop_accepting()
         await self.servers.listen_for_policy()
-        await self.ways.settings_changed()
+        await self.postfix_maps.settings_changed()
         await self.accounts.replace(sync)
         if remark:
             log.warning(remark)

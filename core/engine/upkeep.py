@@ -25,8 +25,8 @@ from .accepting import Servers
 from .accounts import AccountUpdates
 from .ending import Ending
 from .exporter import Exporter
+from .postfix_maps import PostfixMaps
 from .start_and_stop_entries import StartAndStopEntries
-from .ways import Ways
 
 _PRUNE_SECONDS = 30.0
 
@@ -42,7 +42,7 @@ class Measuring:
     history: HistoryService
     alerts: AlertService
     witness: Witness | None
-    ways: Ways
+    postfix_maps: PostfixMaps
 
     def begin(self) -> list[asyncio.Task[None]]:
         """Start measuring, samples, warnings, and the background check where the driver keeps a record to check.
@@ -53,7 +53,7 @@ class Measuring:
         self.history.start()
         self.alerts.start()
         begin = self.poller.first_round
-        tasks = [restarts.start("verification of maps", self.ways.verify_always)]
+        tasks = [restarts.start("verification of maps", self.postfix_maps.verify_always)]
         if (witness := self.witness) is not None:
             tasks.append(restarts.start("witness", lambda: witness.run(begin)))
         if self.driver.name == "maildir":

@@ -1,6 +1,6 @@
 """The alias table, and where a recipient ends by it alone: where Postfix's own maps are not known. Pure.
 
-By Postfix's maps it is resolved in core/policy/postfix_way.py. The rules here are those of virtual(5) and of the
+By Postfix's maps it is resolved in core/policy/rewriting.py. The rules here are those of virtual(5) and of the
 ISPmail tutorial, which makes every mailbox an alias of itself, so that a mailbox wins over a catch-all. For each
 address the row of the whole address counts, else that of the address without its detail (which is then added to every
 destination: propagate_unmatched_extensions), else the mailbox, else the row of ``@domain``. Destinations are resolved
@@ -129,14 +129,14 @@ class Resolver:
                 continue
             if name in following:
                 ended.add(name)
-            way = (*via, name)
+            path = (*via, name)
             for to in following:
                 if to in ended:
-                    self._end(ends, to, via if to == name else way)
+                    self._end(ends, to, via if to == name else path)
                 elif to not in via:
-                    todo.append((to, way))
-                elif ended.isdisjoint(way[via.index(to) :]):
-                    ends[to] = Destination(to, DestinationKind.LOOP, way)
+                    todo.append((to, path))
+                elif ended.isdisjoint(path[via.index(to) :]):
+                    ends[to] = Destination(to, DestinationKind.LOOP, path)
         return list(ends.values())
 
     def _follow(self, name: str) -> list[str] | None:

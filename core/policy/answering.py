@@ -9,7 +9,7 @@ Most requests take a shorter path, ``_ask_plain``: where the same recipient was 
 mailboxes is fresh (core/policy/watch.py), the answer is made at once. That path is kept short, as it decides how many
 answers a second one core gives.
 
-Where a map of Postfix has to be asked for the way of a recipient (core/policy/map_answers.py), the request waits for
+Where a map of Postfix has to be asked to resolve a recipient (core/policy/map_answers.py), the request waits for
 that ``MAP_PATIENCE`` at most; then it is judged by what is known.
 
 A request is answered within ``DEADLINE`` (until the accounts are first read: within ``START_DEADLINE``), because
@@ -76,7 +76,7 @@ class Enforcer:
         self._ledger = ledger
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[PendingRequest] = deque()
-        self._led: deque[PendingRequest] = deque()  # those that wait for maps
+        self._for_maps: deque[PendingRequest] = deque()  # those that wait for maps
         self._early: list[PendingRequest] | None = []  # requests before the accounts were read; None afterwards
         self._early_until = self._loop.time() + START_DEADLINE
         self._timer: asyncio.TimerHandle | None = None
@@ -190,7 +190,7 @@ class Enforcer:
         route = self._find(pending, late=False)
         if route.missing:
             pending.maps_until = self._loop.time() + MAP_PATIENCE
-            self._led.append(pending)
+            self._for_maps.append(pending)
             self._wait(pending)
             self._ask_maps(pending, route)
             return None
@@ -216,7 +216,7 @@ class Enforcer:
 
     def _follow(self, pending: PendingRequest, *, late: bool) -> bytes | None:
         route = self._find(pending, late=late)
-        if route.missing:  # the next step of its way
+        if route.missing:  # of its next step
             self._ask_maps(pending, route)
             return None
         pending.maps_until = 0.0
@@ -364,8 +364,8 @@ class Enforcer:
     def _check_deadlines(self) -> None:
         waiting, now = self._waiting, self._loop.time()
         try:
-            while self._led and (self._led[0].sink is None or self._led[0].maps_until <= now):
-                self._go_on(self._led.popleft(), late=True)
+            while self._for_maps and (self._for_maps[0].sink is None or self._for_maps[0].maps_until <= now):
+                self._go_on(self._for_maps.popleft(), late=True)
             while waiting and (waiting[0].sink is None or waiting[0].deadline <= now):
                 if (pending := waiting.popleft()).sink is not None:
                     self._answer(pending)

@@ -35,7 +35,7 @@ class _Known(NamedTuple):
 
 
 class NotKnownError(Exception):
-    """The way of an address is not known: these keys have to be asked. Without keys: a map gave no answer."""
+    """An address can't be resolved yet: these keys have to be asked. Without keys: a map gave no answer."""
 
     def __init__(self, keys: Iterable[Key] = ()) -> None:
         super().__init__()

@@ -4,7 +4,7 @@ Used on the engine's loop. Nearly all recipients resolve to mailboxes alone; for
 the spelling of the recipient, so that the next request needs one look into a dict. All are forgotten with any change of
 accounts, aliases or settings.
 
-Where Postfix's maps are known, they decide (core/policy/postfix_way.py). An answer that a map has to be asked for is
+Where Postfix's maps are known, they decide (core/policy/rewriting.py). An answer that a map has to be asked for is
 not waited for here: the route then has ``missing``, the keys to be asked. Where they can't be had in time, the
 recipient is judged by what is known: a mailbox of that name, or the alias table (core/policy/aliases.py). Routes by
 maps that were asked are forgotten after some seconds, as their answers are.
@@ -17,13 +17,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..mailboxes.ledger import Entry, Ledger
-from ..servers.postfix.way import Way
+from ..servers.postfix.rewriting import RewritingMaps
 from .aliases import AliasMap, Destination, DestinationKind, Resolver
 from .decision import DECIDED_STATES, Rules, Verdict
 from .map_answers import FRESH, Key, MapAnswers, NotKnownError
-from .postfix_way import WayResolver
 from .protocol import Question
 from .recipient import address_of, user_name
+from .rewriting import RewritingResolver
 
 _PLAIN_MOST = 65_536  # spellings remembered; of more all are forgotten
 _LONGEST = 2048  # bytes; more fit into no line that Postfix reads (line_length_limit)
@@ -53,10 +53,10 @@ class Router:
         self._plain: dict[bytes, tuple[Entry, ...]] = {}
         self._generation = -1  # of the ledger, when the resolver was made
         self._forgetting: asyncio.TimerHandle | None = None
-        self._ways: dict[str, list[Destination]] = {}
+        self._resolved: dict[str, list[Destination]] = {}
         self._certain = True  # whether the last recipient was resolved by answers of all maps
         self.aliases = AliasMap()
-        self.way: Way | None = None  # Postfix's maps; None where they are not known
+        self.rewriting: RewritingMaps | None = None  # Postfix's maps; None where they are not known
         self.answers = MapAnswers(self.forget)
 
     def set_rules(self, rules: Rules) -> None:
@@ -69,10 +69,12 @@ class Router:
         self.aliases = aliases
         self._generation = -1
 
-    def set_way(self, way: Way | None) -> None:
+    def set_rewriting(self, rewriting: RewritingMaps | None) -> None:
         """Take Postfix's maps, or None where they are not known."""
-        self.way = way
-        self.answers.keep(lookup.asked for lookup in (way.lookups if way is not None else ()) if not lookup.rows)
+        self.rewriting = rewriting
+        self.answers.keep(
+            lookup.asked for lookup in (rewriting.lookups if rewriting is not None else ()) if not lookup.rows
+        )
         self._generation = -1
 
     def forget(self) -> None:
@@ -135,12 +137,12 @@ class Router:
     def _learn(self) -> None:
         ledger = self._ledger
         self._plain.clear()
-        self._ways.clear()
+        self._resolved.clear()
         self._generation = ledger.generation
         table = self.aliases
-        self._led = (
-            WayResolver(self.way, table, self._rules.delimiters, ledger.is_mailbox, ledger.is_local)
-            if self.way is not None
+        self._by_postfix = (
+            RewritingResolver(self.rewriting, table, self._rules.delimiters, ledger.is_mailbox, ledger.is_local)
+            if self.rewriting is not None
             else None
         )
         self._resolver = Resolver(self.aliases, self._rules.delimiters, ledger.is_mailbox, ledger.is_local)
@@ -149,32 +151,36 @@ class Router:
         """Raises NotKnownError, unless ``late``."""
         self._certain = True
         if self._rules.aliases:
-            return self._resolver.resolve(address) if self._led is None else self._by_maps(self._led, address, late)
+            return (
+                self._resolver.resolve(address)
+                if self._by_postfix is None
+                else self._by_maps(self._by_postfix, address, late)
+            )
         name = user_name(recipient, self._rules.delimiters) or ""
         return [
             Destination(name, DestinationKind.MAILBOX if self._ledger.is_mailbox(name) else DestinationKind.UNKNOWN)
         ]
 
-    def _by_maps(self, led: WayResolver, address: str, late: bool) -> list[Destination]:
-        found = self._ways.get(address)
+    def _by_maps(self, resolver: RewritingResolver, address: str, late: bool) -> list[Destination]:
+        found = self._resolved.get(address)
         if found is not None:
             return found
         try:
-            found = led.resolve(address, self._ask(late=False))
+            found = resolver.resolve(address, self._ask(late=False))
         except NotKnownError as error:
             if error.keys and not late:
                 raise
-            found, self._certain = self._by_what_is_known(led, address), False
+            found, self._certain = self._by_what_is_known(resolver, address), False
         if self._certain and len(address) <= _PLAIN_LONGEST:
-            self._ways[address] = found
-            if len(self._ways) > _PLAIN_MOST:
-                self._ways.clear()
-        self._soon_old(led)
+            self._resolved[address] = found
+            if len(self._resolved) > _PLAIN_MOST:
+                self._resolved.clear()
+        self._soon_old(resolver)
         return found
 
-    def _by_what_is_known(self, led: WayResolver, address: str) -> list[Destination]:
+    def _by_what_is_known(self, resolver: RewritingResolver, address: str) -> list[Destination]:
         try:
-            return led.resolve(address, self._ask(late=True))
+            return resolver.resolve(address, self._ask(late=True))
         except NotKnownError:
             self.answers.late += 1
             return self._resolver.resolve(address)
@@ -182,23 +188,23 @@ class Router:
     def _ask(self, *, late: bool) -> Callable[[str, str], str | None]:
         return lambda name, key: self.answers.get(name, key, late=late)
 
-    def _soon_old(self, led: WayResolver) -> None:
+    def _soon_old(self, resolver: RewritingResolver) -> None:
         """What is remembered by the answers of maps is forgotten after a while."""
-        if self._forgetting is None and any(not lookup.rows for lookup in led.way.lookups):
+        if self._forgetting is None and any(not lookup.rows for lookup in resolver.rewriting.lookups):
             self._forgetting = asyncio.get_running_loop().call_later(FRESH, self.forget)
 
     async def copies(self, recipient: str, patience: float) -> list[Destination]:
         """Where the copies end that Postfix makes of mail to a recipient (always_bcc, recipient_bcc_maps)."""
         if self._generation != self._ledger.generation:
             self._learn()
-        led, address = self._led, address_of(recipient.encode("utf-8", "replace"))
-        if led is None or not address or not (led.way.bcc or led.way.always_bcc):
+        resolver, address = self._by_postfix, address_of(recipient.encode("utf-8", "replace"))
+        if resolver is None or not address or not (resolver.rewriting.bcc or resolver.rewriting.always_bcc):
             return []
         try:
             async with asyncio.timeout(patience):
                 while True:
                     try:
-                        return led.copies(address, self._ask(late=False))
+                        return resolver.copies(address, self._ask(late=False))
                     except NotKnownError as error:
                         if not error.keys or not await self.known(error.keys):
                             return []

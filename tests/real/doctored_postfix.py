@@ -19,7 +19,7 @@ from mailquota.core.doctor.model import Facts, Finding
 from mailquota.core.doctor.postfix import probe as probe_postfix
 from mailquota.core.doctor.postfix.checks import POSTFIX_CHECKS
 from mailquota.core.doctor.postfix.facts import PostfixFacts
-from mailquota.core.doctor.postfix.ways import WAY_CHECKS
+from mailquota.core.doctor.postfix.rewriting import REWRITING_CHECKS
 from mailquota.core.settings.config import Config, load
 from tests.mailserver.mail import CLIENT, SENDER
 from tests.mailserver.mariadb import MariaDB
@@ -30,7 +30,7 @@ from tests.mailserver.process import SEARCH_PATH
 RECIPIENT = "john@example.org"
 REFUSAL = "452 4.2.2 Mailbox is full"
 # Where mail goes needs accounts: test_maps.py has these checks.
-CHECKS = tuple(check for check in POSTFIX_CHECKS if check not in WAY_CHECKS)
+CHECKS = tuple(check for check in POSTFIX_CHECKS if check not in REWRITING_CHECKS)
 _STATIC = {
     "virtual_mailbox_domains": "example.org",
     "virtual_mailbox_maps": "static:yes",

@@ -22,6 +22,7 @@ PREVIEW = Preview(
 )
 
 CALM = {  # as the doctor says it
+    "policy-service-listed": "smtpd_recipient_restrictions asks unix:private/mailquota",
     "policy-socket": "unix:/var/spool/postfix/private/mailquota: in place",
     "quota-plugin": "mail_plugins has quota",
     "quota-driver": "quota driver maildir by doveconf; the engine measures by maildir",
@@ -192,14 +193,6 @@ def findings() -> list[Finding]:
     """Of a server with some faults, as the doctor gives them: in the order of its checks."""
     docs = "docs/checks.md#"
     return [
-        Finding(
-            "policy-service-listed",
-            "ok",
-            "smtpd_recipient_restrictions asks unix:private/mailquota, last",
-            "",
-            "",
-            docs,
-        ),
         Finding(
             "policy-service-default-action",
             "warn",

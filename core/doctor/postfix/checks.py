@@ -10,8 +10,8 @@ from .lists import needs_postfix
 from .placement import LIST_CHECKS
 from .reached import REACH_CHECKS
 from .relay import RELAY_CHECKS
+from .rewriting import REWRITING_CHECKS
 from .socket import SOCKET_CHECKS
-from .ways import WAY_CHECKS
 
 _OLDEST = (3, 0)
 
@@ -52,5 +52,5 @@ POSTFIX_CHECKS: tuple[Check, ...] = (
     *REACH_CHECKS,
     *RELAY_CHECKS,
     *ANSWER_CHECKS,
-    *WAY_CHECKS,
+    *REWRITING_CHECKS,
 )

@@ -84,7 +84,7 @@ class PolicyReach(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MapFacts(msgspec.Struct, frozen=True):
-    """A map that leads recipients on. ``fault``: why postmap can't ask it.
+    """A map that rewrites recipients. ``fault``: why postmap can't ask it.
 
     ``rows`` are the rows in memory that answer for it, empty where it is asked. ``differs`` are keys about which
     Postfix says something else than those rows; ``checked`` is how many were compared.
@@ -104,8 +104,8 @@ class LedElsewhere(msgspec.Struct, frozen=True):
     others: tuple[str, ...]
 
 
-class WayFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """Where Postfix's maps lead mail. ``fault``: why that is not known; empty where it is.
+class RewritingFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Where mail goes by Postfix's maps. ``fault``: why that is not known; empty where it is.
 
     ``unreached`` are mailboxes whose mail a catch-all takes, ``never_refused`` those beside which mail also goes to an
     address that is no mailbox. ``looked_at`` is how many mailboxes were looked at. ``copies``: always_bcc and the maps

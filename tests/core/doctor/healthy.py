@@ -26,9 +26,9 @@ from mailquota.core.doctor.postfix.facts import (
     MapFacts,
     PostfixFacts,
     ProbeAnswer,
+    RewritingFacts,
     Smtpd,
     SocketFacts,
-    WayFacts,
 )
 from mailquota.core.settings.config import Config
 from mailquota.core.settings.declared import Settings
@@ -137,7 +137,7 @@ def host(**changes: Any) -> HostFacts:
     return msgspec.structs.replace(HOST, **changes)
 
 
-WAYS = WayFacts(
+WAYS = RewritingFacts(
     fault="", maps=(MapFacts("mysql:/etc/postfix/mysql-virtual-alias-maps.cf", "aliases", checked=3),), looked_at=2
 )
 
@@ -147,9 +147,9 @@ def facts(
     *,
     host: HostFacts = HOST,
     config_: Config | None = None,
-    ways: WayFacts = WAYS,
+    rewriting: RewritingFacts = WAYS,
 ) -> Facts:
-    return Facts(config=config_ or config(), postfix=postfix_facts or postfix(), host=host, ways=ways)
+    return Facts(config=config_ or config(), postfix=postfix_facts or postfix(), host=host, rewriting=rewriting)
 
 
 def outcome(check: str, of: Facts) -> Outcome:

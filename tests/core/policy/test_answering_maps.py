@@ -15,7 +15,7 @@ from mailquota.core.policy import map_answers
 from mailquota.core.policy.aliases import AliasMap
 from mailquota.core.policy.map_answers import MapAnswers, NotKnownError
 from mailquota.core.servers.postfix.postmap import MapAnswer, MapAsker
-from mailquota.core.servers.postfix.way import Lookup, Way
+from mailquota.core.servers.postfix.rewriting import Lookup, RewritingMaps
 from tests.core.enforcing import FITS, FULL, Desk, Open
 from tests.core.enforcing import desk as desk  # noqa: PLC0414 - a fixture
 from tests.core.loops import until
@@ -41,7 +41,7 @@ def furnish(table: Desk, *names: str) -> None:
         table.add(name, used)
         table.measure(name)
     lookups = tuple(Lookup(name, name, parts=False) for name in names)
-    table.enforcer.router.set_way(Way(virtual=lookups, delimiters="+", origin="example.org"))
+    table.enforcer.router.set_rewriting(RewritingMaps(virtual=lookups, delimiters="+", origin="example.org"))
 
 
 def test_answers(desk: Open, socketmap: Socketmap) -> None:
@@ -130,7 +130,7 @@ def test_a_map_that_loops(desk: Open, socketmap: Socketmap) -> None:
     async def work(table: Desk) -> None:
         furnish(table, "regexp:/dev/null")
         lookup = Lookup("inline", "inline", parts=False)
-        table.enforcer.router.set_way(Way(virtual=(lookup,), delimiters="+", origin="example.org"))
+        table.enforcer.router.set_rewriting(RewritingMaps(virtual=(lookup,), delimiters="+", origin="example.org"))
         monkey = table.enforcer.router.answers
         monkey._askers["inline"] = _Growing("inline", lambda found: monkey._post("inline", found))
         client = await table.connect()
@@ -203,11 +203,11 @@ def test_copies_that_are_lost(desk: Open, socketmap: Socketmap) -> None:
 
     async def work(table: Desk) -> None:
         furnish(table)
-        table.enforcer.router.set_way(Way(always_bcc="full@example.org", delimiters="+"))
+        table.enforcer.router.set_rewriting(RewritingMaps(always_bcc="full@example.org", delimiters="+"))
         found = await table.enforcer.explain("half@example.org", 0)
         assert (found.verdict, found.lost_copies) == ("accept", ["full@example.org"])
         assert "a copy to full@example.org" in found.why
-        table.enforcer.router.set_way(Way(always_bcc="half@example.org", delimiters="+"))
+        table.enforcer.router.set_rewriting(RewritingMaps(always_bcc="half@example.org", delimiters="+"))
         assert (await table.enforcer.explain("half@example.org", 0)).lost_copies == []
 
     desk(work)

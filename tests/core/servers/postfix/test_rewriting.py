@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mailquota.core.base.programs import FileText
-from mailquota.core.servers.postfix.way import Tables, asks_us, way_of
+from mailquota.core.servers.postfix.rewriting import Tables, asks_us, rewriting_maps
 
 ISPMAIL = Tables("ispmail", "mysql", "mailserver")
 ADMIN = Tables("postfixadmin", "mysql", "postfix")
@@ -29,8 +29,8 @@ QUERIES: list[tuple[Tables, str, str, bool]] = [
 def test_queries(tables: Tables, query: str, rows: str, parts: bool) -> None:
     """A query of just the rows that are read is answered from memory, any other is asked."""
     text = f"user = u\nhosts = 127.0.0.1\ndbname = {tables.database}\nquery = {query}\n"
-    way = way_of({"virtual_alias_maps": "proxy:mysql:/a.cf"}, tables, lambda _: FileText(text))
-    (lookup,) = way.virtual
+    rewriting = rewriting_maps({"virtual_alias_maps": "proxy:mysql:/a.cf"}, tables, lambda _: FileText(text))
+    (lookup,) = rewriting.virtual
     assert (lookup.name, lookup.asked, lookup.rows, lookup.parts) == ("proxy:mysql:/a.cf", "mysql:/a.cf", rows, parts)
 
 
@@ -42,10 +42,10 @@ def test_what_changes_the_rows_is_asked() -> None:
         "dbname = mailserver\ndomain = a\n",
     ):
         texts = {"/a.cf": FileText(query + more)}
-        (lookup,) = way_of({"virtual_alias_maps": "mysql:/a.cf"}, ISPMAIL, texts.__getitem__).virtual
+        (lookup,) = rewriting_maps({"virtual_alias_maps": "mysql:/a.cf"}, ISPMAIL, texts.__getitem__).virtual
         assert lookup.rows == "", more
     old = "dbname = mailserver\ntable = virtual_aliases\nselect_field = destination\nwhere_field = source\n"
-    (lookup,) = way_of({"virtual_alias_maps": "mysql:/a.cf"}, ISPMAIL, lambda _: FileText(old)).virtual
+    (lookup,) = rewriting_maps({"virtual_alias_maps": "mysql:/a.cf"}, ISPMAIL, lambda _: FileText(old)).virtual
     assert lookup.rows == "aliases"
 
 
@@ -55,11 +55,11 @@ def test_types() -> None:
         "hash:/a, regexp:/b pcre:/c socketmap:inet:h:1:n tcp:h:1 static:x inline:{ {a@b = c@d} } "
         "pipemap:{regexp:/b,hash:/a} unionmap:{hash:/a,regexp:/b} pipemap:{proxy:hash:/a,regexp:/b} cidr:/d cdb:/e"
     )
-    way = way_of({"virtual_alias_maps": maps}, ISPMAIL, lambda _: FileText(fault="none"))
+    rewriting = rewriting_maps({"virtual_alias_maps": maps}, ISPMAIL, lambda _: FileText(fault="none"))
     parts = [True, False, False, False, False, True, True, False, True, True, False, True]
-    assert [lookup.parts for lookup in way.virtual] == parts
-    assert way.virtual[6].name == "inline:{ {a@b = c@d} }"
-    assert way.virtual[9].asked == "pipemap:{hash:/a,regexp:/b}"
+    assert [lookup.parts for lookup in rewriting.virtual] == parts
+    assert rewriting.virtual[6].name == "inline:{ {a@b = c@d} }"
+    assert rewriting.virtual[9].asked == "pipemap:{hash:/a,regexp:/b}"
 
 
 def test_settings() -> None:
@@ -79,13 +79,13 @@ def test_settings() -> None:
         "always_bcc": "All@example.org",
         "propagate_unmatched_extensions": "virtual",
     }
-    way = way_of(values, ISPMAIL, lambda _: FileText(fault="none"))
-    assert [one.name for one in (*way.recipient_canonical, *way.canonical)] == ["hash:/r"]
-    assert way.local_domains == {"mail.example.org", "localhost"}
-    assert (way.most_steps, way.most_addresses) == (100, 1000)
-    assert (way.always_bcc, [one.name for one in way.bcc]) == ("all@example.org", ["hash:/b"])
-    assert way.keeps_extension == {"virtual"}
-    assert len(way.unfollowed) == 2
+    rewriting = rewriting_maps(values, ISPMAIL, lambda _: FileText(fault="none"))
+    assert [one.name for one in (*rewriting.recipient_canonical, *rewriting.canonical)] == ["hash:/r"]
+    assert rewriting.local_domains == {"mail.example.org", "localhost"}
+    assert (rewriting.most_steps, rewriting.most_addresses) == (100, 1000)
+    assert (rewriting.always_bcc, [one.name for one in rewriting.bcc]) == ("all@example.org", ["hash:/b"])
+    assert rewriting.keeps_extension == {"virtual"}
+    assert len(rewriting.unfollowed) == 2
 
 
 def test_whose_postfix_it_is() -> None:

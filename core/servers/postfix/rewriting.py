@@ -1,6 +1,6 @@
-"""Which maps of Postfix lead a recipient on, in which order and of which type. Pure but for ``read``.
+"""Which maps of Postfix rewrite recipients, in which order and of which type. Pure but for ``read``.
 
-Theory of operation. cleanup(8) leads each recipient through recipient_canonical_maps and canonical_maps (the first
+Theory of operation. cleanup(8) rewrites each recipient by recipient_canonical_maps and canonical_maps (the first
 result of each, at most ten times), then through virtual_alias_maps until nothing is found. In a local domain local(8)
 then looks into alias_maps. For each address all maps of a parameter are searched for the whole address, then all of
 them for the address without its extension, then for ``@domain`` (mail_addr_find in Postfix). Maps that match patterns
@@ -84,8 +84,8 @@ class Lookup(msgspec.Struct, frozen=True):
     rows: Rows = ""
 
 
-class Way(msgspec.Struct, frozen=True, kw_only=True):
-    """What leads recipients on, in Postfix's order. ``unfollowed`` names what does so as well and is not followed."""
+class RewritingMaps(msgspec.Struct, frozen=True, kw_only=True):
+    """The maps that rewrite recipients, in Postfix's order. ``unfollowed``: those that mailquota does not follow."""
 
     recipient_canonical: tuple[Lookup, ...] = ()
     canonical: tuple[Lookup, ...] = ()
@@ -132,7 +132,7 @@ def asks_us(values: Mapping[str, str], listen: Sequence[str]) -> bool:
     )
 
 
-def way_of(values: Mapping[str, str], tables: Tables, read: Read, virtual: Sequence[str] = ()) -> Way:
+def rewriting_maps(values: Mapping[str, str], tables: Tables, read: Read, virtual: Sequence[str] = ()) -> RewritingMaps:
     """The maps of a Postfix by its settings, as postconf -x prints them. Reads the files of maps in databases.
 
     ``virtual`` are maps in place of virtual_alias_maps.
@@ -147,7 +147,7 @@ def way_of(values: Mapping[str, str], tables: Tables, read: Read, virtual: Seque
         return lookups(words(values.get(parameter, "")))
 
     destinations = [word.lower() for word in words(values.get("mydestination", ""))]
-    return Way(
+    return RewritingMaps(
         recipient_canonical=maps("recipient_canonical_maps", "recipient_canonical_classes"),
         canonical=maps("canonical_maps", "canonical_classes"),
         virtual=lookups(virtual) if virtual else maps("virtual_alias_maps"),

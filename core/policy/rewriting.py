@@ -1,11 +1,11 @@
-"""Resolves a recipient as Postfix does: by its own maps, in its order (core/servers/postfix/way.py). Pure.
+"""Resolves a recipient as Postfix does: by its own maps, in its order (core/servers/postfix/rewriting.py). Pure.
 
 The steps are those of cleanup(8): recipient_canonical_maps and canonical_maps, ten times at most, then
 virtual_alias_maps over a list of addresses, in which each result takes the place of its address or is added at the end,
 until nothing is found; an address that is among its own results is not looked up again. In a local domain follows
 local(8) with alias_maps, whose results start again from the beginning.
 
-So a mailbox wins over a catch-all only where a map leads the mailbox onto itself.
+So a mailbox wins over a catch-all only where a map has the mailbox with itself as the result.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from ..servers.postfix.way import Lookup, Rows, Way
+from ..servers.postfix.rewriting import Lookup, RewritingMaps, Rows
 from .aliases import AliasMap, Destination, DestinationKind
 from .map_answers import Key, NotKnownError
 from .recipient import without_detail
@@ -32,7 +32,7 @@ Ask = Callable[[str, str], str | None]  # what a map answers to a key; raises No
 
 
 class _Step(NamedTuple):
-    """An address on the way; ``before`` is the step that led to it, by the map ``by``."""
+    """An address that the recipient was rewritten to: from the address of ``before``, by the map ``by``."""
 
     address: str
     before: _Step | None = None
@@ -47,21 +47,26 @@ class _LoopError(Exception):
         self.step = step
 
 
-class WayResolver:
+class RewritingResolver:
     """Resolves recipients by one state of accounts, aliases and maps. ``mailbox`` and ``local`` are as in Resolver."""
 
     def __init__(
-        self, way: Way, table: AliasMap, delimiters: str, mailbox: Callable[[str], bool], local: Callable[[str], bool]
+        self,
+        rewriting: RewritingMaps,
+        table: AliasMap,
+        delimiters: str,
+        mailbox: Callable[[str], bool],
+        local: Callable[[str], bool],
     ) -> None:
-        self.way = way
+        self.rewriting = rewriting
         self._table = table
-        self._delimiters = delimiters  # of the mailstore; Postfix's own are in the way
+        self._delimiters = delimiters  # of the mailstore; Postfix's own are in ``rewriting``
         self._mailbox = mailbox
         self._local = local
 
     def resolve(self, address: str, ask: Ask) -> list[Destination]:
         """All destinations of a normalised address, each once. Raises NotKnownError where maps have to be asked."""
-        walk = _Walk(self.way, self._table, ask)
+        walk = _Walk(self.rewriting, self._table, ask)
         ends: dict[str, Destination] = {}
         try:
             for step in walk.ends_of(address):
@@ -75,9 +80,9 @@ class WayResolver:
 
     def copies(self, address: str, ask: Ask) -> list[Destination]:
         """Where the copies end that always_bcc and recipient_bcc_maps make of mail to an address."""
-        walk = _Walk(self.way, self._table, ask)
-        found = [self.way.always_bcc] if self.way.always_bcc else []
-        hit = walk.find(self.way.bcc, walk.qualified(address), keep_extension=False)
+        walk = _Walk(self.rewriting, self._table, ask)
+        found = [self.rewriting.always_bcc] if self.rewriting.always_bcc else []
+        hit = walk.find(self.rewriting.bcc, walk.qualified(address), keep_extension=False)
         found += hit[0][:1] if hit is not None else []
         return [end for one in found for end in self.resolve(one, ask)]
 
@@ -93,7 +98,7 @@ class WayResolver:
 
 
 def _path(step: _Step) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The addresses from the recipient on that led to a step, and the map of each."""
+    """The addresses from the recipient to a step, and the map that rewrote each."""
     via: list[str] = []
     maps: list[str] = []
     while step.before is not None:
@@ -104,10 +109,10 @@ def _path(step: _Step) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 class _Walk:
-    """One recipient on its way."""
+    """Resolves one recipient, step by step."""
 
-    def __init__(self, way: Way, table: AliasMap, ask: Ask) -> None:
-        self._way = way
+    def __init__(self, rewriting: RewritingMaps, table: AliasMap, ask: Ask) -> None:
+        self._rewriting = rewriting
         self._table = table
         self._ask = ask
         self._steps = 0
@@ -122,10 +127,10 @@ class _Walk:
             step = todo.pop(0)
             if turns > _LOCAL_TURNS:
                 raise _LoopError(step)
-            for led in self._virtual(self._canonical(step)):
-                following = self._aliased(led)
+            for result in self._virtual(self._canonical(step)):
+                following = self._aliased(result)
                 if following is None:
-                    ends.append(led)
+                    ends.append(result)
                 else:
                     todo += [one for one in following if "@" in one.address]
                     ends += [one for one in following if "@" not in one.address]
@@ -133,14 +138,14 @@ class _Walk:
 
     def qualified(self, address: str) -> str:
         """The address with a domain, as Postfix adds its own (append_at_myorigin)."""
-        return address if "@" in address or not self._way.origin else f"{address}@{self._way.origin}"
+        return address if "@" in address or not self._rewriting.origin else f"{address}@{self._rewriting.origin}"
 
     # ---- cleanup_map11.c
 
     def _canonical(self, step: _Step) -> _Step:
-        for lookups in (self._way.recipient_canonical, self._way.canonical):
+        for lookups in (self._rewriting.recipient_canonical, self._rewriting.canonical):
             for _ in range(_CANONICAL_TURNS if lookups else 0):
-                hit = self.find(lookups, step.address, keep_extension="canonical" in self._way.keeps_extension)
+                hit = self.find(lookups, step.address, keep_extension="canonical" in self._rewriting.keeps_extension)
                 if hit is None:
                     break
                 (first, *_rest), by = hit
@@ -152,18 +157,18 @@ class _Walk:
     # ---- cleanup_map1n.c
 
     def _virtual(self, start: _Step) -> list[_Step]:
-        way, listed = self._way, [start]
+        rewriting, listed = self._rewriting, [start]
         finished: set[str] = set()  # addresses that were among their own results
         at = 0
         while at < len(listed):
-            if len(listed) > way.most_addresses:
+            if len(listed) > rewriting.most_addresses:
                 raise _LoopError(listed[at])
             seen: dict[str, int] = {}  # addresses of this turn, and how many were finished then
             while (step := listed[at]).address not in finished:
-                if seen.get(step.address, -1) == len(finished) or len(seen) >= way.most_steps:
+                if seen.get(step.address, -1) == len(finished) or len(seen) >= rewriting.most_steps:
                     raise _LoopError(step)
                 seen[step.address] = len(finished)
-                hit = self.find(way.virtual, step.address, keep_extension="virtual" in way.keeps_extension)
+                hit = self.find(rewriting.virtual, step.address, keep_extension="virtual" in rewriting.keeps_extension)
                 if hit is None:
                     break
                 self._expand(listed, at, *hit, finished)
@@ -176,11 +181,11 @@ class _Walk:
         for number, to in enumerate(results):
             if len(to) > _LONGEST:
                 raise _LoopError(step)
-            led = step if to == step.address else _Step(to, step, by)
+            result = step if to == step.address else _Step(to, step, by)
             if number == 0:
-                listed[at] = led
+                listed[at] = result
             else:
-                listed.append(led)
+                listed.append(result)
             if to == step.address:
                 finished.add(to)
 
@@ -189,10 +194,10 @@ class _Walk:
     def _aliased(self, step: _Step) -> list[_Step] | None:
         """The results of alias_maps; None where the address is in no local domain, or no alias."""
         local, _, domain = step.address.rpartition("@")
-        if domain not in self._way.local_domains or not self._way.local:
+        if domain not in self._rewriting.local_domains or not self._rewriting.local:
             return None
         names = [local, *([bare] if (bare := self._split(step.address)[0].rpartition("@")[0]) != local else [])]
-        found = self._first((lookup, name) for name in names for lookup in self._way.local)
+        found = self._first((lookup, name) for name in names for lookup in self._rewriting.local)
         if found is None:
             return None
         lookup, name, text = found
@@ -245,7 +250,7 @@ class _Walk:
         keys = [(name, False)]
         if extension:
             keys.append((bare, True))
-        if at and (domain == self._way.origin or domain in self._way.local_domains):
+        if at and (domain == self._rewriting.origin or domain in self._rewriting.local_domains):
             keys.append((local, True))
             if extension:
                 keys.append((bare.rpartition("@")[0], True))
@@ -256,10 +261,12 @@ class _Walk:
     def _split(self, name: str) -> tuple[str, str]:
         """An address without its extension, and the extension with its delimiter (split_addr.c)."""
         local, at, domain = name.rpartition("@") if "@" in name else (name, "", "")
-        delimiters = self._way.delimiters
+        delimiters = self._rewriting.delimiters
         cut = next((place for place, char in enumerate(local) if char in delimiters), 0)
         own = (
-            self._way.owner_request and "-" in delimiters and (local.startswith("owner-") or local.endswith("-request"))
+            self._rewriting.owner_request
+            and "-" in delimiters
+            and (local.startswith("owner-") or local.endswith("-request"))
         )
         if not cut or own or local in _UNSPLIT:
             return name, ""

@@ -10,8 +10,8 @@ import pytest
 from mailquota.core.accounts.store import Accounts
 from mailquota.core.base.model import Account, Alias
 from mailquota.core.base.programs import ProgramResult
-from mailquota.core.doctor.postfix.facts import LedElsewhere, MapFacts, WayFacts
-from mailquota.core.doctor.postfix.probe_ways import gather
+from mailquota.core.doctor.postfix.facts import LedElsewhere, MapFacts, RewritingFacts
+from mailquota.core.doctor.postfix.probe_rewriting import gather
 from mailquota.core.servers.postfix.postmap import MapError
 from tests.core.doctor.healthy import WAYS, config, facts, outcome
 
@@ -47,7 +47,7 @@ CASES: list[tuple[str, dict[str, object], str, str]] = [
 
 @pytest.mark.parametrize(("check", "changes", "state", "words"), CASES)
 def test_what_is_said(check: str, changes: dict[str, object], state: str, words: str) -> None:
-    found = outcome(check, facts(ways=msgspec.structs.replace(WAYS, **changes)))
+    found = outcome(check, facts(rewriting=msgspec.structs.replace(WAYS, **changes)))
     assert (found.state, words in found.found) == (state, True), found
 
 
@@ -67,7 +67,7 @@ def no_postconf(_argv: Sequence[str]) -> ProgramResult:
     return ProgramResult(fault="postconf is not installed")
 
 
-def ways(accounts: Accounts, maps: Maps) -> WayFacts:
+def rewriting(accounts: Accounts, maps: Maps) -> RewritingFacts:
     return gather(CONFIG, accounts, run=no_postconf, ask=maps.ask)
 
 
@@ -75,24 +75,24 @@ BOTH = [Account(JOHN, 1000), Account(JANE, 1000)]
 
 
 def test_a_mailbox_behind_a_catch_all_is_found() -> None:
-    found = ways(Accounts(BOTH, []), Maps(hash={"@example.org": JANE, JANE: JANE}))
+    found = rewriting(Accounts(BOTH, []), Maps(hash={"@example.org": JANE, JANE: JANE}))
     assert (found.unreached, found.never_refused, found.looked_at) == ((LedElsewhere(JOHN, (JANE,)),), (), 2)
-    found = ways(Accounts(BOTH, []), Maps(hash={"@example.org": JANE, JANE: JANE, JOHN: JOHN}))
+    found = rewriting(Accounts(BOTH, []), Maps(hash={"@example.org": JANE, JANE: JANE, JOHN: JOHN}))
     assert found.unreached == ()
-    found = ways(Accounts(BOTH, []), Maps(hash={JOHN: JANE}))  # an alias of his own: he wants it so
+    found = rewriting(Accounts(BOTH, []), Maps(hash={JOHN: JANE}))  # an alias of his own: he wants it so
     assert found.unreached == ()
 
 
 def test_a_mailbox_beside_an_address_elsewhere_is_found() -> None:
-    found = ways(Accounts(BOTH, []), Maps(hash={JOHN: f"{JOHN}, me@elsewhere.example", JANE: f"{JANE},{JOHN}"}))
+    found = rewriting(Accounts(BOTH, []), Maps(hash={JOHN: f"{JOHN}, me@elsewhere.example", JANE: f"{JANE},{JOHN}"}))
     others = ("me@elsewhere.example",)
     assert found.never_refused == (LedElsewhere(JANE, others), LedElsewhere(JOHN, others))
     unlimited = Accounts([Account(JOHN, None)], [])
-    assert ways(unlimited, Maps(hash={JOHN: f"{JOHN}, me@elsewhere.example"})).never_refused == ()
+    assert rewriting(unlimited, Maps(hash={JOHN: f"{JOHN}, me@elsewhere.example"})).never_refused == ()
 
 
 def test_a_closed_map_is_told() -> None:
-    found = ways(Accounts(BOTH, [Alias("info@example.org", JOHN)]), Maps())
+    found = rewriting(Accounts(BOTH, [Alias("info@example.org", JOHN)]), Maps())
     assert found.maps == (MapFacts(HASH, fault="closed"),)
     assert (found.unreached, found.never_refused, found.looked_at) == ((), (), 0)
 

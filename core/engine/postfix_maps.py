@@ -1,6 +1,6 @@
-"""Keeps Postfix's maps as Postfix has them now, and holds the fast way against what Postfix itself answers.
+"""Keeps Postfix's maps as Postfix has them now, and compares the rows in memory with what Postfix itself answers.
 
-Once a minute postconf is asked which maps lead a recipient on. Maps in SQL that mailquota answers from memory are held
+Once a minute postconf is asked which maps rewrite recipients. Maps in SQL that mailquota answers from memory are held
 against ``postmap -q``, at a gentle pace: all sources of aliases, and a sample of the mailboxes. Where an answer
 differs, and still does after the accounts were read again, that map is asked from then on, and it is said.
 """
@@ -17,11 +17,11 @@ import msgspec
 from ..accounts.sync import AccountSync
 from ..base.threads import gently, in_thread
 from ..policy.answering import Enforcer
-from ..policy.postfix_way import differing
+from ..policy.rewriting import differing
 from ..servers.postfix.postmap import MapError, ask_once
-from ..servers.postfix.way import Lookup, Way
+from ..servers.postfix.rewriting import Lookup, RewritingMaps
 from ..settings.config import Config
-from ..settings.discover_way import find_way
+from ..settings.discover_rewriting import find_rewriting
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ _START = 1.0  # seconds that a start waits for postconf
 Ask = Callable[[str, Sequence[str]], list[str | None]]
 
 
-class Ways:
+class PostfixMaps:
     """Postfix's maps for the router. Used on the engine's loop. ``off``: Postfix is not asked, as in a demo."""
 
     def __init__(
@@ -66,17 +66,18 @@ class Ways:
         if self._off:
             return
         config = self._config()
-        way = await in_thread(lambda: find_way(config))
-        if way is not None:
-            way = self._trusted(way)
-        if way != self._router.way:
-            if self._router.way is not None:
+        rewriting = await in_thread(lambda: find_rewriting(config))
+        if rewriting is not None:
+            rewriting = self._trusted(rewriting)
+        if rewriting != self._router.rewriting:
+            if self._router.rewriting is not None:
                 log.info(
-                    "Postfix has other maps now: %s", ", ".join(one.name for one in way.lookups) if way else "none"
+                    "Postfix has other maps now: %s",
+                    ", ".join(one.name for one in rewriting.lookups) if rewriting else "none",
                 )
-            for text in way.unfollowed if way is not None else ():
+            for text in rewriting.unfollowed if rewriting is not None else ():
                 log.warning("Postfix leads recipients on by %s, which is not followed", text)
-            self._router.set_way(way)
+            self._router.set_rewriting(rewriting)
 
     async def start(self) -> None:
         """Read, but wait a second at most: postconf may hang."""
@@ -89,13 +90,13 @@ class Ways:
         self.differences.clear()
         await self.read()
 
-    def _trusted(self, way: Way) -> Way:
+    def _trusted(self, rewriting: RewritingMaps) -> RewritingMaps:
         def ask(lookups: tuple[Lookup, ...]) -> tuple[Lookup, ...]:
             return tuple(
                 msgspec.structs.replace(one, rows="") if one.name in self._distrusted else one for one in lookups
             )
 
-        return msgspec.structs.replace(way, virtual=ask(way.virtual), canonical=ask(way.canonical))
+        return msgspec.structs.replace(rewriting, virtual=ask(rewriting.virtual), canonical=ask(rewriting.canonical))
 
     async def run(self) -> None:
         """Follow Postfix's settings, until cancelled."""
@@ -111,8 +112,8 @@ class Ways:
 
     async def verify(self, share: float = 1.0) -> None:
         """One round, in ``share`` of the time."""
-        way = self._router.way
-        for lookup in way.virtual if way is not None else ():
+        rewriting = self._router.rewriting
+        for lookup in rewriting.virtual if rewriting is not None else ():
             if not lookup.rows:
                 continue
             for keys in _batches(self._keys()):
@@ -148,8 +149,8 @@ class Ways:
         log.warning("%s", text)
         self.differences[lookup.name] = text
         self._distrusted.add(lookup.name)
-        if self._router.way is not None:
-            self._router.set_way(self._trusted(self._router.way))
+        if self._router.rewriting is not None:
+            self._router.set_rewriting(self._trusted(self._router.rewriting))
 
 
 def _batches(keys: list[str]) -> Iterator[list[str]]:

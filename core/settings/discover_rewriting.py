@@ -1,16 +1,18 @@
-"""Finds the maps of Postfix that lead recipients on, where this machine's Postfix is the one that asks mailquota."""
+"""Finds the maps of Postfix that rewrite recipients, where this machine's Postfix is the one that asks mailquota."""
 
 from __future__ import annotations
 
 from ..base import programs
 from ..base.programs import Read
 from ..servers.postfix.maps import parse_map_file
-from ..servers.postfix.way import PARAMETERS, Tables, Way, asks_us, way_of
+from ..servers.postfix.rewriting import PARAMETERS, RewritingMaps, Tables, asks_us, rewriting_maps
 from .config import Config
 
 
-def find_way(config: Config, run: programs.Run = programs.run, read: Read = programs.read) -> Way | None:
-    """What leads recipients on; None where Postfix can't be asked, or is not the one that asks mailquota.
+def find_rewriting(
+    config: Config, run: programs.Run = programs.run, read: Read = programs.read
+) -> RewritingMaps | None:
+    """The maps that rewrite recipients; None where Postfix can't be asked, or is not the one that asks mailquota.
 
     The setting ``accounts.maps`` counts before virtual_alias_maps. Blocks for some seconds at most.
     """
@@ -21,7 +23,7 @@ def find_way(config: Config, run: programs.Run = programs.run, read: Read = prog
         values = {"recipient_delimiter": settings.policy.recipient_delimiter}
         if not settings.accounts.maps:
             return None
-    return way_of(values, tables_of(config), read, settings.accounts.maps)
+    return rewriting_maps(values, tables_of(config), read, settings.accounts.maps)
 
 
 def tables_of(config: Config) -> Tables:

@@ -1,4 +1,4 @@
-"""Checks of where Postfix's maps lead mail. Pure."""
+"""Checks of where mail goes by Postfix's maps. Pure."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _VACATION = "autoreply."
 def _followed(facts: Facts) -> Outcome:
     if not facts.config.settings.policy.aliases:
         return ok(_NOT_FOLLOWED)
-    ways = facts.ways
-    if ways.fault:
+    rewriting = facts.rewriting
+    if rewriting.fault:
         return _without_maps(facts)
-    outcomes = [outcome for one in ways.maps if (outcome := _map(one)) is not None]
-    if ways.problem:
-        outcomes.append(warn(f"the engine says: {visible(ways.problem)}", _rights()))
+    outcomes = [outcome for one in rewriting.maps if (outcome := _map(one)) is not None]
+    if rewriting.problem:
+        outcomes.append(warn(f"the engine says: {visible(rewriting.problem)}", _rights()))
     outcomes += [
         warn(f"Postfix leads recipients on by {visible(one)}, which mailquota does not follow", "# no fix in mailquota")
-        for one in ways.unfollowed
+        for one in rewriting.unfollowed
     ]
     return together(outcomes, ok(_all_well(facts)))
 
@@ -33,9 +33,9 @@ def _followed(facts: Facts) -> Outcome:
 def _without_maps(facts: Facts) -> Outcome:
     """Which maps there are is not known: the accounts database alone is followed."""
     maps = facts.postfix.values.get("virtual_alias_maps", "").replace(",", " ").split()
-    if facts.ways.fault == "not asked" or not maps:
-        return skip(f"which maps lead recipients on is not known: {visible(facts.ways.fault)}")
-    return ok(f"virtual aliases of the database are followed; {visible(facts.ways.fault)}")
+    if facts.rewriting.fault == "not asked" or not maps:
+        return skip(f"which maps lead recipients on is not known: {visible(facts.rewriting.fault)}")
+    return ok(f"virtual aliases of the database are followed; {visible(facts.rewriting.fault)}")
 
 
 def _map(one: MapFacts) -> Outcome | None:
@@ -60,41 +60,42 @@ def _rights() -> str:
 
 
 def _all_well(facts: Facts) -> str:
-    ways = facts.ways
-    held = [one for one in ways.maps if one.rows]
+    rewriting = facts.rewriting
+    held = [one for one in rewriting.maps if one.rows]
     checked = sum(one.checked for one in held)
     text = f"postmap agrees with the accounts database about {checked} keys" if checked else "all maps are followed"
-    asked = [visible(one.name) for one in ways.maps if not one.rows]
+    asked = [visible(one.name) for one in rewriting.maps if not one.rows]
     closed = [visible(one.name) for one in held if one.fault]
     text += f"; asked through postmap: {', '.join(asked)}" if asked else ""
     text += f"; {', '.join(closed)} could not be asked, so only the database is known" if closed else ""
-    return text + (f"; copies of mail by {visible(', '.join(ways.copies))}" if ways.copies else "")
+    return text + (f"; copies of mail by {visible(', '.join(rewriting.copies))}" if rewriting.copies else "")
 
 
 def _reached(facts: Facts) -> Outcome:
-    ways = facts.ways
-    if ways.fault:
-        return skip(f"where mail goes is not known: {visible(ways.fault)}")
-    if not ways.unreached:
-        return ok(f"no catch-all takes the mail of any of the {ways.looked_at} mailboxes looked at")
+    rewriting = facts.rewriting
+    if rewriting.fault:
+        return skip(f"where mail goes is not known: {visible(rewriting.fault)}")
+    if not rewriting.unreached:
+        return ok(f"no catch-all takes the mail of any of the {rewriting.looked_at} mailboxes looked at")
     return warn(
-        f"a catch-all takes the mail of {len(ways.unreached)} of {ways.looked_at} mailboxes: {_led(ways.unreached)}",
+        f"a catch-all takes the mail of {len(rewriting.unreached)} of {rewriting.looked_at} mailboxes:"
+        f" {_led(rewriting.unreached)}",
         "# add a map that leads each mailbox onto itself to virtual_alias_maps (in the tutorial: email2email)",
     )
 
 
 def _refusable(facts: Facts) -> Outcome:
-    ways = facts.ways
-    if ways.fault:
-        return skip(f"where mail goes is not known: {visible(ways.fault)}")
-    if not ways.never_refused:
-        return ok(f"mail to each of the {ways.looked_at} mailboxes looked at can be refused when it is full")
-    vacation = [one for one in ways.never_refused if any(_is_vacation(other) for other in one.others)]
-    outside = [one for one in ways.never_refused if one not in vacation]
+    rewriting = facts.rewriting
+    if rewriting.fault:
+        return skip(f"where mail goes is not known: {visible(rewriting.fault)}")
+    if not rewriting.never_refused:
+        return ok(f"mail to each of the {rewriting.looked_at} mailboxes looked at can be refused when it is full")
+    vacation = [one for one in rewriting.never_refused if any(_is_vacation(other) for other in one.others)]
+    outside = [one for one in rewriting.never_refused if one not in vacation]
     parts = [f"{len(outside)} with a copy to an address elsewhere: {_led(outside)}"] if outside else []
     parts += [f"{len(vacation)} with a vacation address: {_led(vacation)}"] if vacation else []
     return warn(
-        f"mail to {len(ways.never_refused)} mailboxes is never refused, however full they are: {'; '.join(parts)}",
+        f"mail to {len(rewriting.never_refused)} mailboxes is never refused, however full they are: {'; '.join(parts)}",
         "# remove the other address from the alias, such as that of a vacation that is over",
     )
 
@@ -113,7 +114,7 @@ def _names(found: Sequence[str]) -> str:
     return visible(", ".join(found[:_SHOWN])) + more
 
 
-WAY_CHECKS: tuple[Check, ...] = (
+REWRITING_CHECKS: tuple[Check, ...] = (
     Check(
         "aliases-followed",
         "Postfix asks about the alias, not the mailbox that it resolves to. Where mailquota can't resolve it, its mail "

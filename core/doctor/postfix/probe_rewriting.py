@@ -1,4 +1,4 @@
-"""Gathers where Postfix's maps lead mail, by Postfix's own answers. Only reads."""
+"""Gathers where mail goes by Postfix's maps, by Postfix's own answers. Only reads."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from ...accounts.store import Accounts
 from ...base import programs
 from ...policy.aliases import AliasMap, Destination, DestinationKind
 from ...policy.map_answers import Key, NotKnownError
-from ...policy.postfix_way import WayResolver, differing
+from ...policy.rewriting import RewritingResolver, differing
 from ...servers.postfix.postmap import MapError, ask_once
-from ...servers.postfix.way import Lookup, Way
+from ...servers.postfix.rewriting import Lookup, RewritingMaps
 from ...settings.config import Config
-from ...settings.discover_way import find_way
-from .facts import LedElsewhere, MapFacts, WayFacts
+from ...settings.discover_rewriting import find_rewriting
+from .facts import LedElsewhere, MapFacts, RewritingFacts
 
 SAMPLE = 500  # mailboxes that are asked about
 MOST = 5000  # aliases, and mailboxes that are looked at
 _SECONDS = 8.0  # in all
 _PATIENCE = 3.0  # for one map
-_TURNS = 30  # steps of a way
+_TURNS = 30  # steps of one recipient
 _NOBODY = "mailquota-asks-for-nobody"
 _NAMED = 100
 
@@ -35,22 +35,24 @@ def gather(
     *,
     run: programs.Run = programs.run,
     ask: Ask = ask_once,
-) -> WayFacts:
+) -> RewritingFacts:
     """The facts; ``problem`` is what the engine says about maps. Blocks for some seconds at most."""
     if accounts is None:
-        return WayFacts(fault="the accounts could not be read", problem=problem)
-    way = find_way(config, run)
-    if way is None:
-        return WayFacts(fault="the Postfix of this machine is not the one that asks mailquota", problem=problem)
-    witness = _Witness(config, accounts, way, ask)
-    maps = tuple(witness.compare(lookup) for lookup in dict.fromkeys((*way.lookups,)))
+        return RewritingFacts(fault="the accounts could not be read", problem=problem)
+    rewriting = find_rewriting(config, run)
+    if rewriting is None:
+        return RewritingFacts(fault="the Postfix of this machine is not the one that asks mailquota", problem=problem)
+    witness = _Witness(config, accounts, rewriting, ask)
+    maps = tuple(witness.compare(lookup) for lookup in dict.fromkeys((*rewriting.lookups,)))
     unreached, never_refused, count = witness.led_elsewhere()
-    copies = ([f"always_bcc = {way.always_bcc}"] if way.always_bcc else []) + [one.name for one in way.bcc]
-    return WayFacts(
+    copies = ([f"always_bcc = {rewriting.always_bcc}"] if rewriting.always_bcc else []) + [
+        one.name for one in rewriting.bcc
+    ]
+    return RewritingFacts(
         fault="",
         maps=tuple(witness.with_fault(one) for one in maps),
         copies=tuple(copies),
-        unfollowed=way.unfollowed,
+        unfollowed=rewriting.unfollowed,
         unreached=tuple(unreached[:_NAMED]),
         never_refused=tuple(never_refused[:_NAMED]),
         looked_at=count,
@@ -61,7 +63,7 @@ def gather(
 class _Witness:
     """Asks Postfix, within a time limit for all questions."""
 
-    def __init__(self, config: Config, accounts: Accounts, way: Way, ask: Ask) -> None:
+    def __init__(self, config: Config, accounts: Accounts, rewriting: RewritingMaps, ask: Ask) -> None:
         self._ask = ask
         self._until = time.monotonic() + _SECONDS
         self._known: dict[Key, str | None] = {}
@@ -77,7 +79,9 @@ class _Witness:
         )
         domains = {name.rpartition("@")[2] for name in every}
         delimiters = config.settings.policy.recipient_delimiter
-        self._resolver = WayResolver(way, self._table, delimiters, self._boxes.__contains__, domains.__contains__)
+        self._resolver = RewritingResolver(
+            rewriting, self._table, delimiters, self._boxes.__contains__, domains.__contains__
+        )
 
     def compare(self, lookup: Lookup) -> MapFacts:
         """A map beside the rows that answer for it: all sources of aliases, and a sample of mailboxes."""

@@ -7,8 +7,8 @@ import pytest
 from mailquota.core.base.model import Alias
 from mailquota.core.policy.aliases import AliasMap
 from mailquota.core.policy.map_answers import NotKnownError
-from mailquota.core.policy.postfix_way import WayResolver, differing, rows_for
-from mailquota.core.servers.postfix.way import Lookup, Way
+from mailquota.core.policy.rewriting import RewritingResolver, differing, rows_for
+from mailquota.core.servers.postfix.rewriting import Lookup, RewritingMaps
 
 JOHN, JANE, INFO = "john@a.org", "jane@a.org", "info@a.org"
 BOXES = {JOHN, JANE, "anna@b.org"}
@@ -23,24 +23,24 @@ Maps = dict[str, dict[str, str]]
 Rows = list[tuple[str, str]]
 
 
-def resolver(way: Way, rows: Rows) -> WayResolver:
+def resolver(rewriting: RewritingMaps, rows: Rows) -> RewritingResolver:
     table = AliasMap((Alias(*row) for row in rows), accounts=BOXES)
-    return WayResolver(way, table, "+", BOXES.__contains__, {"a.org", "b.org"}.__contains__)
+    return RewritingResolver(rewriting, table, "+", BOXES.__contains__, {"a.org", "b.org"}.__contains__)
 
 
-def ends(way: Way, recipient: str, rows: Rows = [], maps: Maps = {}) -> list[tuple[str, str]]:  # noqa: B006
+def ends(rewriting: RewritingMaps, recipient: str, rows: Rows = [], maps: Maps = {}) -> list[tuple[str, str]]:  # noqa: B006
     def ask(name: str, key: str) -> str | None:
         return maps.get(name, {}).get(key)
 
-    return [(end.address, end.kind.value) for end in resolver(way, rows).resolve(recipient, ask)]
+    return [(end.address, end.kind.value) for end in resolver(rewriting, rows).resolve(recipient, ask)]
 
 
-def virtual(*lookups: Lookup) -> Way:
-    return Way(virtual=lookups, delimiters="+", origin="mail.a.org", local_domains=frozenset({"mail.a.org"}))
+def virtual(*lookups: Lookup) -> RewritingMaps:
+    return RewritingMaps(virtual=lookups, delimiters="+", origin="mail.a.org", local_domains=frozenset({"mail.a.org"}))
 
 
 CATCH = [("@a.org", JANE)]
-CASES: dict[str, tuple[Way, str, Rows, Maps, list[tuple[str, str]]]] = {
+CASES: dict[str, tuple[RewritingMaps, str, Rows, Maps, list[tuple[str, str]]]] = {
     "without a map of mailboxes a catch-all takes all": (virtual(ALIASES), JOHN, CATCH, {}, [(JANE, "mailbox")]),
     "with one the mailbox wins": (virtual(ALIASES, OWN), JOHN, CATCH, {}, [(JOHN, "mailbox")]),
     "in whatever order": (virtual(OWN, ALIASES), JOHN, CATCH, {}, [(JOHN, "mailbox")]),
@@ -111,8 +111,8 @@ CASES: dict[str, tuple[Way, str, Rows, Maps, list[tuple[str, str]]]] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_ends(name: str) -> None:
-    way, recipient, rows, maps, expected = CASES[name]
-    found = ends(way, recipient, rows, maps)
+    rewriting, recipient, rows, maps, expected = CASES[name]
+    found = ends(rewriting, recipient, rows, maps)
     if expected:
         assert found == expected
     else:
@@ -120,16 +120,18 @@ def test_ends(name: str) -> None:
 
 
 def test_canonical_maps_come_first() -> None:
-    way = Way(recipient_canonical=(CANONICAL,), canonical=(HASH,), virtual=(ALIASES,), delimiters="+")
+    rewriting = RewritingMaps(recipient_canonical=(CANONICAL,), canonical=(HASH,), virtual=(ALIASES,), delimiters="+")
     maps = {"hash:/c": {"j.smith@a.org": "js@a.org"}, "hash:/v": {"js@a.org": JOHN}}
-    assert ends(way, "j.smith@a.org", [], maps) == [(JOHN, "mailbox")]
-    assert ends(way, "j.smith+x@a.org", [(JOHN, JANE)], maps) == [(JANE, "mailbox")]
+    assert ends(rewriting, "j.smith@a.org", [], maps) == [(JOHN, "mailbox")]
+    assert ends(rewriting, "j.smith+x@a.org", [(JOHN, JANE)], maps) == [(JANE, "mailbox")]
     turning = {"hash:/c": {"x@a.org": "y@a.org", "y@a.org": "x@a.org"}}
-    assert ends(way, "x@a.org", [("x@a.org", JOHN)], turning) == [(JOHN, "mailbox")]  # after ten turns it is let be
+    assert ends(rewriting, "x@a.org", [("x@a.org", JOHN)], turning) == [
+        (JOHN, "mailbox")
+    ]  # after ten turns it is let be
 
 
 def test_local_aliases() -> None:
-    way = Way(
+    rewriting = RewritingMaps(
         virtual=(ALIASES,), local=(LOCAL,), local_domains=frozenset({"mail.a.org"}), origin="mail.a.org", delimiters="+"
     )
     maps = {
@@ -143,21 +145,21 @@ def test_local_aliases() -> None:
             "b": "a",
         }
     }
-    assert ends(way, "postmaster", [], maps)[0] == (JOHN, "mailbox")
-    assert ends(way, "postmaster+x@mail.a.org", [], maps)[0] == (JOHN, "mailbox")
-    assert ends(way, "list@mail.a.org", [], maps) == [("|/usr/bin/list", "unknown"), (JANE, "mailbox")]
-    assert ends(way, "self@mail.a.org", [], maps) == [("self@mail.a.org", "external")]
-    assert ends(way, "team@mail.a.org", [(INFO, JANE)], maps) == [(JANE, "mailbox")]
-    assert [kind for _, kind in ends(way, "a@mail.a.org", [], maps)] == ["loop"]
+    assert ends(rewriting, "postmaster", [], maps)[0] == (JOHN, "mailbox")
+    assert ends(rewriting, "postmaster+x@mail.a.org", [], maps)[0] == (JOHN, "mailbox")
+    assert ends(rewriting, "list@mail.a.org", [], maps) == [("|/usr/bin/list", "unknown"), (JANE, "mailbox")]
+    assert ends(rewriting, "self@mail.a.org", [], maps) == [("self@mail.a.org", "external")]
+    assert ends(rewriting, "team@mail.a.org", [(INFO, JANE)], maps) == [(JANE, "mailbox")]
+    assert [kind for _, kind in ends(rewriting, "a@mail.a.org", [], maps)] == ["loop"]
 
 
 def test_the_map_of_each_step() -> None:
-    way = Way(recipient_canonical=(CANONICAL,), virtual=(ALIASES, OWN), delimiters="+")
+    rewriting = RewritingMaps(recipient_canonical=(CANONICAL,), virtual=(ALIASES, OWN), delimiters="+")
 
     def ask(name: str, key: str) -> str | None:
         return INFO if (name, key) == ("hash:/c", "x@a.org") else None
 
-    (end,) = resolver(way, [(INFO, JOHN)]).resolve("x@a.org", ask)
+    (end,) = resolver(rewriting, [(INFO, JOHN)]).resolve("x@a.org", ask)
     assert (end.via, end.maps) == (("x@a.org", INFO), ("hash:/c", "mysql:/aliases.cf"))
 
 
@@ -177,8 +179,10 @@ def test_an_empty_answer_is_a_fault() -> None:
 
 
 def test_copies() -> None:
-    way = Way(virtual=(ALIASES,), bcc=(HASH,), always_bcc="all@a.org", delimiters="+")
-    found = resolver(way, [("all@a.org", JANE)]).copies("john+x@a.org", lambda _, key: INFO if key == JOHN else None)
+    rewriting = RewritingMaps(virtual=(ALIASES,), bcc=(HASH,), always_bcc="all@a.org", delimiters="+")
+    found = resolver(rewriting, [("all@a.org", JANE)]).copies(
+        "john+x@a.org", lambda _, key: INFO if key == JOHN else None
+    )
     assert [end.address for end in found] == [JANE, INFO]
 
 
