@@ -15,8 +15,8 @@ MAX_BYTES = 5120  # from this size on Dovecot rebuilds: 5119 is still read
 FRESH_SECONDS = 15 * 60  # for so long a usage above the limit is believed, if it is one line
 _PART = re.compile(rb"(\d{1,19})([A-Za-z])")
 # sscanf("%lld %d"): leading blanks, signs (before the second number in place of a blank, too), and anything after it.
-# A number of more than 19 digits does not fit into 64 bits, and int() refuses one of thousands of digits.
-_LINE = re.compile(rb"[ \t\v\f\r]*([+-]?\d{1,19})(?:[ \t\v\f\r]+|(?=[+-]))([+-]?\d{1,19})(?!\d)")
+_LINE = re.compile(rb"[ \t\v\f\r]*+([+-]?\d++)(?:[ \t\v\f\r]++|(?=[+-]))([+-]?\d++)")
+_SURE_DIGITS = 18  # with its sign; so many have less than 64 bits
 _INT32 = 2**31
 _INT64 = 2**63
 
@@ -45,13 +45,23 @@ def parse(data: bytes) -> Maildirsize | None:
         match = _LINE.match(line)
         if match is None:
             return None
-        used = (used + int(match[1]) + _INT64) % (2 * _INT64) - _INT64  # Dovecot's sum has 64 bits and wraps
-        messages += int(match[2])
+        # Dovecot's sums have 64 and 32 bits, and wrap
+        used = (used + _number(match[1]) + _INT64) % (2 * _INT64) - _INT64
+        messages = (messages + _number(match[2]) + _INT32) % (2 * _INT32) - _INT32
         lines += 1
-    if not (0 <= used < _INT64 and 0 <= messages < _INT32):
+    if used < 0 or messages < 0:
         return None
     limit, message_limit = _parse_header(header)
     return Maildirsize(limit=limit, message_limit=message_limit, used=used, messages=messages, lines=lines)
+
+
+def _number(text: bytes) -> int:
+    """As C reads it: a number that has more than 64 bits is the largest, or the smallest, of those."""
+    if len(text) <= _SURE_DIGITS:
+        return int(text)
+    digits = text.lstrip(b"+-").lstrip(b"0") or b"0"  # int() refuses thousands of digits
+    size = int(digits) if len(digits) <= 2 * _SURE_DIGITS else _INT64
+    return -min(size, _INT64) if text.startswith(b"-") else min(size, _INT64 - 1)
 
 
 def _parse_header(header: bytes) -> tuple[int | None, int | None]:

@@ -96,6 +96,18 @@ class InUse:
             raise ServerFailedError(self.server.path("/var/log/mailquota.log").read_text())
         self.server.check(["postconf", "-e", _ASKS_US])
         self.server.check(["postfix", "reload"])
+        self._settle()
+
+    def _settle(self) -> None:
+        """Each owner has the warning, and Dovecot has written down what it counts when it is asked about a mailbox."""
+
+        def warned() -> bool:
+            rows = json.loads(self.server.check(["mailquota", "journal", "--json"]))
+            return {row["address"] for row in rows if row["kind"] == "warning"} >= set(ADDRESSES)
+
+        if not wait_until(warned, 30):
+            raise ServerFailedError("not every owner was warned")
+        self.server.check(["doveadm", "quota", "get", "-A"])
 
     def pytest(self, *words: str) -> int:
         """Its exit status; what it prints goes to our standard output."""

@@ -57,6 +57,7 @@ def test_what_is_not_as_it_was_is_noticed(machine: InUse) -> None:
         echo '# more' >> /etc/aliases
         setsid sleep 600 &
     """
+    machine.server.set_quota("free@example.org", 0)
     machine.server.check(["sh", "-c", f"{{ {script} }} > /dev/null 2>&1 < /dev/null"])
     machine.server.set_quota("john@example.org", 7)
     machine.server.deliver_lmtp("free@example.org")
