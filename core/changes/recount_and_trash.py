@@ -39,7 +39,8 @@ T = TypeVar("T")
 class Actions:
     """Recounts and Trash. ``doveadm`` is None where mailquota does the work itself.
 
-    ``insist``: the settings name a doveadm, so an error of it is raised instead of doing the work without it.
+    ``insist``: the settings name a doveadm, so an error of it is raised instead of doing the work without it. ``away``
+    says why the file system of a mailbox is not there: Dovecot would make a new mailbox in its place.
     """
 
     def __init__(
@@ -52,7 +53,9 @@ class Actions:
         *,
         doveadm: DoveadmTool | None,
         insist: bool,
+        away: Callable[[str], str] = lambda _address: "",
     ) -> None:
+        self._away = away
         self._ledger = ledger
         self._store = store
         self._driver = driver
@@ -207,6 +210,8 @@ class Actions:
         entry = self._ledger.get(address)
         if entry is None or not entry.mailbox:
             raise NoSuchAccountError(address, odd=entry is not None)
+        if reason := self._away(address):
+            raise MailquotaError(reason)
         return entry
 
     def _lock(self, address: str) -> asyncio.Lock:

@@ -291,4 +291,5 @@ class Status(msgspec.Struct, frozen=True):
     policy: dict[str, Any] = {}  # the settings [policy] in force
     warnings_queued: int = 0
     warnings_failed: int = 0  # given up, within the last days
+    mailstore_problem: str = ""  # why mailboxes are not where they should be; "" while they are
     restarts: dict[str, int] = {}  # parts of the engine that died and were started again, and how often

@@ -39,6 +39,7 @@ from .counters import Counters
 from .ending import Ending
 from .exporter import Exporter
 from .lifetime import Lifetime
+from .mailstore_watch import MailstoreWatch
 from .metric_page import Figures
 from .options import Options
 from .publishing import Publisher
@@ -65,7 +66,7 @@ class Engine:
         # Each part is made of parts above it: the mailboxes, the answers by their usage, the accounts that both are
         # about, what is remembered of all that, the changes and warnings that are noted there, and the clients last.
         mailboxes = make_mailboxes(config)
-        self.mailstore, self.driver, self.ledger = mailboxes
+        self.mailstore, self.driver, self.ledger, self.guard, _ = mailboxes
         self.metrics, self.decisions, self.enforcer, self.mail_log, self.policy = make_policy(
             lambda: self.config, self.ledger, self.driver, read_mail_log=not options.demo
         )
@@ -78,9 +79,14 @@ class Engine:
         self.control = self._make_control()
         self.servers = Servers(self.policy, self.control)
         self.listeners = self.servers.listeners
-        disk, comparison = DiskWatch(self.mailstore.base), self.enforcer.comparison
+        self.mailstore_watch = MailstoreWatch(mailboxes, self.poller, self.enforcer.lookup.watch)
         self.reporter = StatusReporter(
-            self.ledger, self.metrics, disk=disk, comparison=comparison, history=self.history
+            self.ledger,
+            self.metrics,
+            disk=DiskWatch(self.mailstore.base, lambda: self.guard.is_base_lost),
+            comparison=self.enforcer.comparison,
+            history=self.history,
+            guard=self.guard,
         )
         self.publisher = Publisher(self.control, self.ledger, self.decisions, self.status)
         self.counters = self._make_counters()
@@ -97,6 +103,7 @@ class Engine:
             state=self.history.state,
             is_trash=self.mailstore.is_trash,
             config=lambda: self.config,
+            away=self.guard.reason,
         )
 
     def _make_control(self) -> ControlServer:
@@ -130,6 +137,7 @@ class Engine:
                 "status": self.reporter.run,
                 "sockets": self.listen_check.run,
                 "watches": lambda: prune(self.enforcer.lookup.watch),
+                "mailstore": lambda: self.mailstore_watch.run(self.accounts.read),
             },
             measuring=self._make_measuring(),
             accounts=self.accounts,
@@ -273,3 +281,4 @@ class Engine:
         await self.upkeep.stop()
         await self.accounts.sync.stop()
         await self.history.stop()
+        self.guard.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import time
 from typing import NamedTuple
 
 from ..accounts.usage_table import open_usage_table
@@ -22,8 +23,11 @@ from ..settings.passwords import database_target, read_password
 from .count_driver import CountDriver
 from .dovecot_driver import DoveadmDriver
 from .driver import Driver, MaildirDriver
+from .guarded_driver import GuardedDriver
 from .ledger import Ledger
 from .mailstore import Mailstore
+from .mailstore_guard import MailstoreGuard
+from .mailstore_memory import MailstoreMemory
 from .sql_driver import SqlDriver
 
 log = logging.getLogger(__name__)
@@ -119,14 +123,33 @@ def _log_closed(config: Config, closed: str) -> None:
 
 
 class Mailboxes(NamedTuple):
-    """Where the mailboxes are, how their usage is measured, and what is known of them in memory."""
+    """Where the mailboxes are, how their usage is measured, and what is known of them in memory.
+
+    ``guard`` knows whether their file systems are there, ``memory`` keeps that over a restart.
+    """
 
     store: Mailstore
     driver: Driver
     ledger: Ledger
+    guard: MailstoreGuard
+    memory: MailstoreMemory
 
 
 def make_mailboxes(config: Config) -> Mailboxes:
     """The mailboxes of this server, with an empty ledger. SettingsError where the settings can't work together."""
     store = make_mailstore(config)
-    return Mailboxes(store, make_driver(config, store), Ledger(store.is_trash))
+    ledger, memory = Ledger(store.is_trash), MailstoreMemory.of(config)
+    driver, guard = guarded(make_driver(config, store), store, memory)
+    guard.is_account = lambda address: ledger.get(address) is not None
+    return Mailboxes(store, driver, ledger, guard, memory)
+
+
+def guarded(driver: Driver, store: Mailstore, memory: MailstoreMemory) -> tuple[Driver, MailstoreGuard]:
+    """The driver with a guard that knows what was remembered. Reads a file, so it blocks for a moment."""
+
+    def count(address: str) -> int:
+        return driver.measure(address, None, None, time.time()).messages
+
+    guard = MailstoreGuard(store, count, by_path=driver.name in {"maildir", "count"})
+    guard.recall(memory.read())
+    return GuardedDriver(driver, guard), guard
