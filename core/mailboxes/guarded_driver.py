@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..base.errors import MailquotaError
 from .driver import Driver
 from .folders import Folders
 from .mailstore_guard import MailstoreGuard, is_absent
-from .measure import Measurement, ProbeOutcome, Unmeasurable
+from .measure import MailstoreAbsent, Measurement, ProbeOutcome, Unmeasurable
+
+Measure = Callable[[str, int | None, Measurement | None, float], Measurement]
 
 
 class GuardedDriver:
@@ -31,23 +35,19 @@ class GuardedDriver:
 
     def count(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         """As the driver."""
-        self._guard.refuse_lost(address)
-        return self._checked(address, known, self.inner.count(address, limit, known, now))
+        return self._asked(self.inner.count, address, limit, known, now)
 
     def measure(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         """As the driver."""
-        self._guard.refuse_lost(address)
-        return self._checked(address, known, self.inner.measure(address, limit, known, now))
+        return self._asked(self.inner.measure, address, limit, known, now)
 
     def look(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         """As the driver."""
-        self._guard.refuse_lost(address)
-        return self._checked(address, known, self.inner.look(address, limit, known, now))
+        return self._asked(self.inner.look, address, limit, known, now)
 
     def survey(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         """As the driver."""
-        self._guard.refuse_lost(address)
-        return self._checked(address, known, self.inner.survey(address, limit, known, now))
+        return self._asked(self.inner.survey, address, limit, known, now)
 
     def folders(self, address: str) -> Folders:
         """As the driver."""
@@ -60,10 +60,19 @@ class GuardedDriver:
             raise MailquotaError(reason)
         return self.inner.recount(address, limit)
 
+    def _asked(
+        self, work: Measure, address: str, limit: int | None, known: Measurement | None, now: float
+    ) -> Measurement:
+        if self._guard.lost or self._guard.unseen:
+            self._guard.refuse_lost(address)
+        try:
+            found = work(address, limit, known, now)
+        except MailstoreAbsent as error:
+            raise Unmeasurable(self._guard.missing(address) or str(error)) from error
+        return found if found is known and found.messages else self._checked(address, known, found)
+
     def _checked(self, address: str, known: Measurement | None, found: Measurement) -> Measurement:
         messages, reason = found.messages, ""
-        if found is known and messages:
-            return found
         if known is not None and messages < known.messages:
             reason = self._guard.confirm(address)
         if found.measured_at is not None and self._guard.asked_before(address, found.measured_at):

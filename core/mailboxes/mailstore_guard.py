@@ -51,16 +51,18 @@ class MailstoreGuard:
         self.absent: dict[str, str] = {}  # the same of those that fstab(5) has, and that were never seen
         self.nowhere = ""  # why mailstore.path is wrong; "" where it is not, or that is not known
         self._count = count
-        self._by_path = by_path
+        self.by_path = by_path
         self._table = MountTable()
         self._lock = threading.Lock()
         self._samples: dict[str, dict[str, int]] = {}  # by folder: addresses and their messages
+        self._full: dict[str, dict[str, int]] = {}  # the same by domain, so that most need not be looked up by folder
+        self._mounts: tuple[tuple[Mount, ...], dict[str, Mount]] = ((), {})  # a list of mounts, and those of folders
         self._real: dict[str, str] = {}  # folders without symbolic links
         self._proven = False  # a mailbox was found where mailstore.path says
         self._searched_at = float("-inf")
         self._fstab = _Fstab(fstab)
         self._changes = 0  # of the list of mounts, as far as ``due`` followed them
-        self._unseen: set[str] = set()  # mount points that were remembered, and not looked at since
+        self.unseen: set[str] = set()  # mount points that were remembered, and not looked at since
         self.generation = 0  # changes when a file system is lost, is back, or is another one
         self._back: dict[str, float] = {}  # mount points of file systems that were lost, and when they were back
         # From the end of a mailbox's path so many names belong to the account; the rest is the folder that it shares.
@@ -80,7 +82,7 @@ class MailstoreGuard:
         After a start that is found out here, later on nothing is touched.
         """
         reason = self.reason(address) if self.lost else ""
-        if not reason and self._unseen:
+        if not reason and self.unseen:
             reason = self._first_look(address)
         if reason:
             raise Unmeasurable(reason)
@@ -92,27 +94,36 @@ class MailstoreGuard:
 
     def saw(self, address: str, messages: int) -> None:
         """A mailbox was measured, and has so many messages, at least one."""
+        domain = address.rpartition("@")[2]
+        sample = self._full.get(domain)
+        if sample is not None and address not in sample and len(sample) >= _SAMPLED:
+            return
         folder = self._folder(address)
         sample = self._samples.get(folder)
         if sample is None:
             sample = self._begin(folder)
         if address in sample or len(sample) < _SAMPLED:
             sample[address] = messages
+        self._full[domain] = sample
 
     def missing(self, address: str) -> str:
         """Why a mailbox that is not there is unknown; "" where it is empty. May hang with its file system."""
-        table, path = self._table.now(), self._path(address)
+        table, folder = self._table.now(), self._folder(address)
+        if self._is_well(folder, table):
+            self._samples[folder].pop(address, None)
+            return ""
+        path = self._path(address)
         if at(path, self.remembered.values()) is not None:
-            self._cover(self._folder(address), table)
+            self._cover(folder, table)
             found = at(path, self.remembered.values())
             reason = self._judge(found) if found is not None else ""
             if not reason:
-                self._samples.get(self._folder(address), {}).pop(address, None)
+                self._samples.get(folder, {}).pop(address, None)
             return reason
         if is_mailbox(self.store.maildir(address)) is not False:
             self._prove()
             return ""
-        return self._first(address, table) if self._by_path else ""
+        return self._first(address, table) if self.by_path else ""
 
     def confirm(self, address: str) -> str:
         """Why a mailbox that has become smaller is unknown; "" where it is smaller. Touches nothing without need."""
@@ -129,7 +140,7 @@ class MailstoreGuard:
         for one in known:
             if one.sample:
                 self.remembered.setdefault(one.mount.point, one)
-                self._unseen.add(one.mount.point)
+                self.unseen.add(one.mount.point)
                 self._proven = True
 
     def memory(self) -> list[FileSystem]:
@@ -158,7 +169,7 @@ class MailstoreGuard:
             if point in self.lost or not (now.is_same(one.mount) or now.kind == "autofs"):
                 found.append(point)
             else:
-                self._unseen.discard(point)
+                self.unseen.discard(point)
         return found
 
     def judge(self, points: Iterable[str]) -> None:
@@ -209,6 +220,27 @@ class MailstoreGuard:
                 self._real[folder] = real
         return real
 
+    def _is_well(self, folder: str, table: tuple[Mount, ...]) -> bool:
+        """Whether this folder is on the mount that was remembered, and has other mailboxes with mail."""
+        sample = self._samples.get(folder)
+        if not sample:
+            return False
+        mount = self._mount(folder, table)
+        known = self.remembered.get(mount.point)
+        well = known is not None and mount.is_same(known.mount) and mount.point not in self.lost
+        return well and self._is_any_there(list(sample))
+
+    def _mount(self, folder: str, table: tuple[Mount, ...]) -> Mount:
+        """The mount of a folder, found out once for each list of mounts."""
+        of, known = self._mounts
+        if of is not table:
+            known = {}
+            self._mounts = (table, known)
+        mount = known.get(folder)
+        if mount is None:
+            mount = known[folder] = mount_of(self._resolved(folder), table)
+        return mount
+
     def _begin(self, folder: str) -> dict[str, int]:
         """A mailbox with mail was found in this folder for the first time."""
         mount = mount_of(self._resolved(folder), self._table.now())
@@ -223,10 +255,10 @@ class MailstoreGuard:
 
     def _first_look(self, address: str) -> str:
         found = at(self._path(address), self.remembered.values())
-        if found is None or found.mount.point not in self._unseen:
+        if found is None or found.mount.point not in self.unseen:
             return ""
         if mount_of(found.mount.point, self._table.now()).is_same(found.mount):
-            self._unseen.discard(found.mount.point)
+            self.unseen.discard(found.mount.point)
             return ""
         return self._judge(found)
 
@@ -235,8 +267,7 @@ class MailstoreGuard:
         sample = self._samples.get(folder)
         if not sample:
             return
-        real = self._resolved(folder)
-        mount, before = mount_of(real, table), at(real, self.remembered.values())
+        mount, before = self._mount(folder, table), at(self._resolved(folder), self.remembered.values())
         if before is not None and len(mount.point) > len(before.mount.point):
             with self._lock:
                 self.remembered.setdefault(mount.point, FileSystem(before.mount._replace(point=mount.point)))
@@ -250,7 +281,7 @@ class MailstoreGuard:
         if not sample:
             return ""
         there, now = self._state(one, sample)
-        self._unseen.discard(point)
+        self.unseen.discard(point)
         if there:
             if point in self.lost or now != one.mount:
                 self._found(point, now)
@@ -299,7 +330,7 @@ class MailstoreGuard:
         wanted = found or one.sample
         return {address: messages for address, messages in wanted.items() if self.is_account(address)}
 
-    def _is_any_there(self, sample: dict[str, int]) -> bool:
+    def _is_any_there(self, sample: Iterable[str]) -> bool:
         return any(is_mailbox(self.store.maildir(address)) is not False for address in sample)
 
     def _is_complete(self, sample: dict[str, int]) -> bool:

@@ -112,11 +112,18 @@ def _mailstore(facts: Facts) -> Outcome:
     store = facts.host.mailstore
     if store is None:
         return skip(f"the mailstore was not examined{_because(facts)}")
+    if facts.host.lost.reason or facts.host.engine.mailstore_problem:
+        return _lost(facts)
     if facts.config.settings.mailstore.driver == "doveadm":
         return ok("the driver is doveadm: Dovecot knows the paths of mailboxes, mailstore.path is not needed")
-    template = facts.config.settings.mailstore.path
     if store.kind == "closed":
         return skip(f"{store.fault}: run the doctor as root")
+    return _mailboxes(facts, store)
+
+
+def _mailboxes(facts: Facts, store: PathFacts) -> Outcome:
+    """Whether mailboxes are where mailstore.path says, as the kernel has them now."""
+    template = facts.config.settings.mailstore.path
     if store.kind != "folder":
         return fail(
             f"{shown(store.path, 200)}, the start of mailstore.path ({template}), is not a folder",
@@ -129,6 +136,32 @@ def _mailstore(facts: Facts) -> Outcome:
             "# set path in [mailstore] to where Dovecot keeps the Maildirs: doveadm user -f home ADDRESS",
         )
     return ok(f"{len(found)} of {len(facts.host.maildirs)} mailboxes looked at are where mailstore.path says")
+
+
+def _lost(facts: Facts) -> Outcome:
+    """What is amiss with the mailstore, with Dovecot's own location of one mailbox, and what helps."""
+    lost, looked_at = facts.host.lost, len(facts.host.maildirs)
+    if not lost.reason:
+        text = f"mailboxes that are there are missing for the engine: {facts.host.engine.mailstore_problem}"
+        return fail(visible(text), "# it has mounts of its own, from when it was started\nsystemctl restart mailquota")
+    text = f"{lost.reason}; so {lost.accounts} of {looked_at} mailboxes looked at are unknown"
+    if lost.point:
+        return fail(visible(text), f"mount {shlex.quote(lost.point)}")
+    location = _dovecots_location(facts)
+    fix = "# set path in [mailstore] to where Dovecot keeps the Maildirs"
+    if location:
+        return fail(visible(f"{text}; {location}"), visible(f"{fix}: {location}"))
+    return fail(visible(text), f"{fix}: doveadm user -f home ADDRESS")
+
+
+def _dovecots_location(facts: Facts) -> str:
+    for account in facts.dovecot.sample:
+        fields = account.fields
+        told = {"home": fields.get("home"), "mail": fields.get("mail") or fields.get("mail_path")}
+        if any(told.values()):
+            parts = ", ".join(f"{name} {shown(value, 200)}" for name, value in told.items() if value)
+            return f"Dovecot has for {account.address}: {parts}"
+    return ""
 
 
 def _rights(facts: Facts) -> Outcome:

@@ -108,5 +108,6 @@ async def _ask_engine(path: str) -> EngineAnswer:
     facts = EngineFacts(
         known=True, running=True, version=welcome.engine, mode=status.mode,
         uptime_seconds=status.uptime_seconds, listen=tuple(status.listen), policy=status.policy,
+        mailstore_problem=status.mailstore_problem,
     )  # fmt: skip
     return EngineAnswer(facts, status, welcome.demo)
