@@ -71,7 +71,8 @@ class WarningMails:
     # ---- what a Sender does
 
     async def deliver(self, number: int, at: float, warning: DueWarning) -> str:
-        if reason := self._away(warning.address):  # a mail would go into a new mailbox in place of the one that is away
+        # A mail would go into a new mailbox in place of the one that is away.
+        if reason := await in_thread(lambda: self._away(warning.address)):
             raise DeliveryError(reason, temporary=True)
         facts = await self._facts(warning.address, warning.threshold)
         message_id = _message_id(number, at, self._config().sender_for(warning.address))

@@ -96,7 +96,7 @@ class WarnNow:
         if entry is None or not entry.mailbox:
             raise NoSuchAccountError(address, odd=entry is not None)
         await self._measure(entry)
-        if reason := self._away(address):
+        if reason := await in_thread(lambda: self._away(address)):
             if source != "dovecot":
                 raise MailquotaError(reason)
             # Dovecot's figure is that of a new mailbox, in the place of the one that is not there.

@@ -74,7 +74,7 @@ class Actions:
 
     async def _recalc(self, address: str, operator: Operator) -> RecalcResult:
         try:
-            entry = self._mailbox(address)
+            entry = await self._mailbox(address)
             async with self._lock(address):
                 return await self._recalc_entry(entry, operator)
         except (MailquotaError, OSError) as error:
@@ -138,7 +138,7 @@ class Actions:
 
     async def _empty(self, address: str, before: float | None, operator: Operator, *, dry_run: bool) -> TrashResult:
         try:
-            entry = self._mailbox(address)
+            entry = await self._mailbox(address)
             async with self._lock(address):
                 return await self._empty_entry(entry, before, operator, dry_run=dry_run)
         except (MailquotaError, OSError) as error:
@@ -206,11 +206,11 @@ class Actions:
                 operator.progress(len(results), len(addresses), address)
         return results
 
-    def _mailbox(self, address: str) -> Entry:
+    async def _mailbox(self, address: str) -> Entry:
         entry = self._ledger.get(address)
         if entry is None or not entry.mailbox:
             raise NoSuchAccountError(address, odd=entry is not None)
-        if reason := self._away(address):
+        if reason := await in_thread(lambda: self._away(address)):
             raise MailquotaError(reason)
         return entry
 

@@ -49,6 +49,7 @@ from .upkeep import Measuring, Upkeep, prune
 log = logging.getLogger(__name__)
 
 _STOP_SECONDS = 3.0  # for answers to what was received; the contract allows 5 s for everything
+_REMEMBER_SECONDS = 0.3
 _LINGER = 0.1  # seconds between a hand-over and the end, for the answer to the client that ordered it
 
 
@@ -281,4 +282,5 @@ class Engine:
         await self.upkeep.stop()
         await self.accounts.sync.stop()
         await self.history.stop()
+        await self.mailstore_watch.finish(_REMEMBER_SECONDS)
         self.guard.close()

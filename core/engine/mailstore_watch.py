@@ -11,6 +11,7 @@ What is known of them is written into a file (core/mailboxes/mailstore_memory.py
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from itertools import islice
 
@@ -41,11 +42,13 @@ class MailstoreWatch:
         self._watch = watch
         self._looking: dict[str, asyncio.Task[None]] = {}  # by mount point
         self._generation = 0
+        self._began = False
         self._told: dict[str, str] = {}  # what was lost at the last turn
 
     async def run(self, begin: asyncio.Event) -> None:
         """Look twice a second, from when ``begin`` is set until cancelled: before that there are no accounts."""
         await begin.wait()
+        self._began = True
         turns = 0
         while True:
             try:
@@ -78,6 +81,13 @@ class MailstoreWatch:
     async def remember(self) -> None:
         """Write down what is known, if that is something else than before."""
         await in_thread(lambda: self._memory.write(self._guard.memory()))
+
+    async def finish(self, seconds: float) -> None:
+        """Write down what is known, as the engine stops; for so long at most."""
+        if self._began:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self.remember()
 
     async def _tell(self) -> None:
         self._watch.doubt_all()

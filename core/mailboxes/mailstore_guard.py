@@ -8,8 +8,8 @@ sample (core/mailboxes/file_systems.py). ``due`` and ``judge`` do so for all fil
 changes, and for those that are lost until they are back. While one is lost, ``refuse_lost`` raises for its mailboxes,
 without touching them.
 
-Where nothing is remembered of a path (the first start, a changed setting), fstab(5) and the folders themselves tell
-whether ``mailstore.path`` is right (core/mailboxes/stray_mail.py).
+Where nothing is remembered of a path, as at the first start or after a change of it, core/mailboxes/path_check.py tells
+whether it is right.
 
 Used from any thread. File systems are touched only in the thread of the caller, and no lock is held meanwhile; so one
 that hangs makes nobody wait who is not about its own mailboxes.
@@ -26,16 +26,15 @@ import msgspec
 
 from ..base import mounts
 from ..base.mounts import Mount, MountTable, is_inside, mount_of
-from . import stray_mail
-from .file_systems import SAMPLE, FileSystem, Found, at, is_complete, loss, missing_mount
+from .file_systems import SAMPLE, FileSystem, Found, at, is_complete, loss
 from .mailstore import Mailstore
 from .measure import Measurement, Unmeasurable
+from .path_check import PathCheck
 from .stray_mail import is_mailbox
 
 _SAMPLED = 8  # mailboxes of one folder
 _FEW = 3  # mailboxes; of fewer than that all may have been removed while their folder is there
 _TRIES = 3
-_SEARCH_SECONDS = 5.0  # how long the result of a search for stray mail, and of reading fstab, holds
 
 Count = Callable[[str], int]  # messages in the mailbox of an address now; raises Unmeasurable
 
@@ -48,8 +47,7 @@ class MailstoreGuard:
         self.is_account: Callable[[str], bool] = lambda _address: True  # mailboxes of others may be removed
         self.remembered: dict[str, FileSystem] = {}  # by mount point
         self.lost: dict[str, str] = {}  # mount points of file systems that are not there, and why
-        self.absent: dict[str, str] = {}  # the same of those that fstab(5) has, and that were never seen
-        self.nowhere = ""  # why mailstore.path is wrong; "" where it is not, or that is not known
+        self.path = PathCheck(store, fstab)
         self._count = count
         self.by_path = by_path
         self._table = MountTable()
@@ -58,9 +56,6 @@ class MailstoreGuard:
         self._full: dict[str, dict[str, int]] = {}  # the same by domain, so that most need not be looked up by folder
         self._mounts: tuple[tuple[Mount, ...], dict[str, Mount]] = ((), {})  # a list of mounts, and those of folders
         self._real: dict[str, str] = {}  # folders without symbolic links
-        self._proven = False  # a mailbox was found where mailstore.path says
-        self._searched_at = float("-inf")
-        self._fstab = _Fstab(fstab)
         self._changes = 0  # of the list of mounts, as far as ``due`` followed them
         self.unseen: set[str] = set()  # mount points that were remembered, and not looked at since
         self.generation = 0  # changes when a file system is lost, is back, or is another one
@@ -72,7 +67,7 @@ class MailstoreGuard:
     @property
     def problem(self) -> str:
         """Why mailboxes are not where they should be, as a sentence; "" while all is well."""
-        return next(iter([*self.lost.values(), *self.absent.values()]), self.nowhere)
+        return next(iter([*self.lost.values(), *self.path.absent.values()]), self.path.nowhere)
 
     # ---- for measurements
 
@@ -110,7 +105,7 @@ class MailstoreGuard:
         """Why a mailbox that is not there is unknown; "" where it is empty. May hang with its file system."""
         table, folder = self._table.now(), self._folder(address)
         if self._is_well(folder, table):
-            self._samples[folder].pop(address, None)
+            self._forget(folder, address)
             return ""
         path = self._path(address)
         if at(path, self.remembered.values()) is not None:
@@ -118,12 +113,12 @@ class MailstoreGuard:
             found = at(path, self.remembered.values())
             reason = self._judge(found) if found is not None else ""
             if not reason:
-                self._samples.get(folder, {}).pop(address, None)
+                self._forget(folder, address)
             return reason
         if is_mailbox(self.store.maildir(address)) is not False:
-            self._prove()
+            self.path.prove()
             return ""
-        return self._first(address, table) if self.by_path else ""
+        return self.path.why(address, table) if self.by_path else ""
 
     def confirm(self, address: str) -> str:
         """Why a mailbox that has become smaller is unknown; "" where it is smaller. Touches nothing without need."""
@@ -141,7 +136,7 @@ class MailstoreGuard:
             if one.sample:
                 self.remembered.setdefault(one.mount.point, one)
                 self.unseen.add(one.mount.point)
-                self._proven = True
+                self.path.prove()
 
     def memory(self) -> list[FileSystem]:
         """What is to be remembered: all file systems; those that are lost as they were."""
@@ -159,9 +154,7 @@ class MailstoreGuard:
             self._changes = changes
             for folder in list(self._samples):
                 self._cover(folder, table)
-        for point in list(self.absent):
-            if mount_of(point, table).point == point:
-                self.absent.pop(point, None)
+        self.path.follow(table)
         found = []
         for point, one in list(self.remembered.items()):
             now = mount_of(point, table)
@@ -194,7 +187,7 @@ class MailstoreGuard:
     def is_base_lost(self) -> bool:
         """Whether the file system of the folder above all mailboxes is not there."""
         base = self._real.get(self.store.base, self.store.base)
-        return any(is_inside(base, point) for point in (*self.lost, *self.absent))
+        return any(is_inside(base, point) for point in (*self.lost, *self.path.absent))
 
     def close(self) -> None:
         """Let the kernel's list of mounts go."""
@@ -220,6 +213,14 @@ class MailstoreGuard:
                 self._real[folder] = real
         return real
 
+    def _forget(self, folder: str, address: str) -> None:
+        """A mailbox was removed: it is no sign of its file system any more."""
+        self._samples.get(folder, {}).pop(address, None)
+        for point, one in list(self.remembered.items()):
+            if address in one.sample:
+                sample = {other: messages for other, messages in one.sample.items() if other != address}
+                self.remembered[point] = msgspec.structs.replace(one, sample=sample)
+
     def _is_well(self, folder: str, table: tuple[Mount, ...]) -> bool:
         """Whether this folder is on the mount that was remembered, and has other mailboxes with mail."""
         sample = self._samples.get(folder)
@@ -244,14 +245,10 @@ class MailstoreGuard:
     def _begin(self, folder: str) -> dict[str, int]:
         """A mailbox with mail was found in this folder for the first time."""
         mount = mount_of(self._resolved(folder), self._table.now())
-        self._prove()
+        self.path.prove()
         with self._lock:
             self.remembered.setdefault(mount.point, FileSystem(mount))
             return self._samples.setdefault(folder, {})
-
-    def _prove(self) -> None:
-        self._proven = True
-        self.nowhere = ""
 
     def _first_look(self, address: str) -> str:
         found = at(self._path(address), self.remembered.values())
@@ -319,7 +316,7 @@ class MailstoreGuard:
             self.remembered[now.point] = FileSystem(now, _some(sample))
 
     def _sample(self, one: FileSystem) -> dict[str, int]:
-        """Mailboxes that are to be found on a file system: those that were seen in this run, else the remembered."""
+        """Mailboxes that are to be found on a file system: those that were seen in this run, and the remembered."""
         found: dict[str, int] = {}
         for folder, sample in list(self._samples.items()):
             if len(found) >= SAMPLE:
@@ -327,7 +324,7 @@ class MailstoreGuard:
             here = at(self._resolved(folder), self.remembered.values())
             if here is not None and here.mount.point == one.mount.point:
                 found.update(dict(sample))
-        wanted = found or one.sample
+        wanted = one.sample | found if len(found) < SAMPLE else found
         return {address: messages for address, messages in wanted.items() if self.is_account(address)}
 
     def _is_any_there(self, sample: Iterable[str]) -> bool:
@@ -344,45 +341,6 @@ class MailstoreGuard:
             return self._count(address)
         except Unmeasurable:
             return 0
-
-    # ---- where nothing is remembered
-
-    def _first(self, address: str, table: tuple[Mount, ...]) -> str:
-        """Why a mailbox that is not there is unknown, on a file system that no mailbox was found on yet."""
-        base, maildir = self.store.base, self.store.maildir(address)
-        point, unmounted = missing_mount(os.path.realpath(maildir), table, self._fstab.now())
-        if unmounted:
-            self.absent[point] = unmounted
-            return unmounted
-        if not os.path.isdir(base):
-            if not self._proven:
-                self.nowhere = f"mailstore.path leads nowhere: there is no folder {base}"
-            return f"mailstore.path leads nowhere: there is no folder {base}"
-        return "" if self._proven else self._search()
-
-    def _search(self) -> str:
-        """Whether there is mail that mailstore.path does not lead to; the result holds for some seconds."""
-        now = time.monotonic()
-        if now - self._searched_at >= _SEARCH_SECONDS:
-            template = self.store.template
-            stray = "" if stray_mail.has_form(template) else stray_mail.find(self.store.base)
-            self.nowhere = f"mailstore.path ({template}) leads nowhere: there is mail in {stray}" if stray else ""
-            self._searched_at = now
-        return self.nowhere
-
-
-class _Fstab:
-    """The file systems of fstab(5), read again after some seconds."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._read_at = float("-inf")
-        self._known: list[Mount] = []
-
-    def now(self) -> list[Mount]:
-        if time.monotonic() - self._read_at >= _SEARCH_SECONDS:
-            self._known, self._read_at = mounts.read_fstab(self._path), time.monotonic()
-        return self._known
 
 
 def _some(sample: dict[str, int]) -> dict[str, int]:

@@ -108,6 +108,8 @@ def test_started_while_it_is_not_mounted(server: Machine) -> None:
         user, _, domain = address.partition("@")
         server.sh(f"mkdir -p $STORE/{domain}/{user}/Maildir/cur $STORE/{domain}/{user}/Maildir/new")
         server.sh(f"echo > $STORE/{domain}/{user}/Maildir/new/1800000000.M1P1.host,S=100,W=102")
+    assert {row["level"] for row in server.rows().values()} == {"unknown"}  # without an engine, too
+    assert server.finding()["state"] == "fail"
     server.start()
     assert server.ask(addresses[0]) == TROUBLE
     server.wait(None, addresses)

@@ -142,7 +142,7 @@ def lost(config: Config, accounts: Collection[str]) -> LostFacts:
     if not reasons:
         return LostFacts()
     reason, count = reasons.most_common(1)[0]
-    point = next((point for point, why in {**guard.lost, **guard.absent}.items() if why == reason), "")
+    point = next((point for point, why in {**guard.lost, **guard.path.absent}.items() if why == reason), "")
     return LostFacts(reason, point, count)
 
 
