@@ -21,7 +21,7 @@ NEAR_FULL = 90.0  # percent of the file system in use; from here it is amber
 FULL = 97.0
 DISK_BAR = 12  # cells
 REASON = 24  # cells
-LOST = 44  # cells
+LOST = 60  # cells
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _policy(status: Status, context: Context) -> list[Tile]:
         Tile("connections", 7, figure(format_count(status.connections), " conn"), right=True),
         Tile("trouble", 5, trouble, right=True),
         *_history(status, context),
-        Tile("mailstore", 2, _mailstore(status, context), right=True),
+        *_mailstore(status, context),
         Tile("database", 2, _database(status.database), right=True),
     ]
 
@@ -121,12 +121,16 @@ def _history(status: Status, context: Context) -> list[Tile]:
     ]
 
 
-def _mailstore(status: Status, context: Context) -> Line:
-    """Why mailboxes are not where they should be, with the sentence where it fits; nothing while they are."""
+def _mailstore(status: Status, context: Context) -> list[Tile]:
+    """That mailboxes are not where they should be, with the cause where it fits; nothing while they are."""
     if not status.mailstore_problem:
-        return ()
+        return []
     reason = fmt.literal(status.mailstore_problem, context.glyphs)
-    return ((fmt.fit(reason, min(LOST, fmt.width_of([(reason, "")])), context.glyphs), "over"),)
+    reason = fmt.fit(reason, min(LOST, fmt.width_of([(reason, "")])), context.glyphs)
+    return [
+        Tile("mailstore", 2, (("no mailstore", "over"),), right=True),
+        Tile("cause", 4, ((reason, "over"),), right=True),
+    ]
 
 
 def figure(value: str, after: str, before: str = "") -> Line:

@@ -146,7 +146,9 @@ def _lost(facts: Facts) -> Outcome:
         return fail(visible(text), "# it has mounts of its own, from when it was started\nsystemctl restart mailquota")
     text = f"{lost.reason}; so {lost.accounts} of {looked_at} mailboxes looked at are unknown"
     if lost.point:
-        return fail(visible(text), f"mount {shlex.quote(lost.point)}")
+        mount = f"mount {shlex.quote(lost.point)}"
+        away = "is not mounted" in lost.reason
+        return fail(visible(text), mount if away else "# bring the mail back to where it was, or find out why it went")
     location = _dovecots_location(facts)
     fix = "# set path in [mailstore] to where Dovecot keeps the Maildirs"
     if location:
