@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 
 from ..base.errors import MailquotaError, NoSuchAccountError, sendable
-from ..mailboxes.from_settings import make_driver, make_mailstore
+from ..mailboxes.from_settings import guarded, make_driver, make_mailstore
 from ..mailboxes.mailstore import is_username
+from ..mailboxes.mailstore_memory import MailstoreMemory
 from ..mailboxes.measure import Unmeasurable, limit_on_record
 from ..servers.dovecot.mutf7 import decode
 from ..settings.config import Config
@@ -23,7 +24,7 @@ def mailbox_facts(config: Config, address: str, threshold: str) -> MailFacts:
     unknown = MailFacts(address=address, threshold=threshold, limit_known=False)
     try:
         store = make_mailstore(config)
-        driver = make_driver(config, store)
+        driver, _ = guarded(make_driver(config, store), store, MailstoreMemory.of(config))
         limit = limit_on_record(store.maildir(address))
         known = driver.measure(address, limit, None, time.time())
         found = driver.folders(address)

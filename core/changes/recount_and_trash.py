@@ -39,7 +39,8 @@ T = TypeVar("T")
 class Actions:
     """Recounts and Trash. ``doveadm`` is None where mailquota does the work itself.
 
-    ``insist``: the settings name a doveadm, so an error of it is raised instead of doing the work without it.
+    ``insist``: the settings name a doveadm, so an error of it is raised instead of doing the work without it. ``away``
+    says why the file system of a mailbox is not there: Dovecot would make a new mailbox in its place.
     """
 
     def __init__(
@@ -52,7 +53,9 @@ class Actions:
         *,
         doveadm: DoveadmTool | None,
         insist: bool,
+        away: Callable[[str], str] = lambda _address: "",
     ) -> None:
+        self._away = away
         self._ledger = ledger
         self._store = store
         self._driver = driver
@@ -71,7 +74,7 @@ class Actions:
 
     async def _recalc(self, address: str, operator: Operator) -> RecalcResult:
         try:
-            entry = self._mailbox(address)
+            entry = await self._mailbox(address)
             async with self._lock(address):
                 return await self._recalc_entry(entry, operator)
         except (MailquotaError, OSError) as error:
@@ -136,7 +139,7 @@ class Actions:
 
     async def _empty(self, address: str, before: float | None, operator: Operator, *, dry_run: bool) -> TrashResult:
         try:
-            entry = self._mailbox(address)
+            entry = await self._mailbox(address)
             async with self._lock(address):
                 return await self._empty_entry(entry, before, operator, dry_run=dry_run)
         except (MailquotaError, OSError) as error:
@@ -204,10 +207,12 @@ class Actions:
                 operator.progress(len(results), len(addresses), address)
         return results
 
-    def _mailbox(self, address: str) -> Entry:
+    async def _mailbox(self, address: str) -> Entry:
         entry = self._ledger.get(address)
         if entry is None or not entry.mailbox:
             raise NoSuchAccountError(address, odd=entry is not None)
+        if reason := await in_thread(lambda: self._away(address)):
+            raise MailquotaError(reason)
         return entry
 
     def _lock(self, address: str) -> asyncio.Lock:

@@ -53,10 +53,10 @@ class _Plugin(Command):
 def check(common: Common, *, words: tuple[str, ...], warning: str, critical: str) -> int:
     """Print one line for a monitoring system, with performance data: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
 
-    CRITICAL: an account at --critical percent of its limit or above, or an engine that could never read the accounts
-    database. WARNING: an account at --warning or above, or whose usage is not known; an accounts database that can't be
-    read, so that the engine uses the last known limits; a state database that can't be used; warnings that could not be
-    delivered. Only accounts that match FILTER count, all of them without one.
+    CRITICAL: an account at --critical percent of its limit or above, an engine that could never read the accounts
+    database, or a mailstore that is not there. WARNING: an account at --warning or above, or whose usage is not known;
+    an accounts database that can't be read, so that the engine uses the last known limits; a state database that can't
+    be used; warnings that could not be delivered. Only accounts that match FILTER count, all of them without one.
     """
     try:
         thresholds = _thresholds(warning, critical)
@@ -157,6 +157,7 @@ def _troubles(status: Status | None) -> list[tuple[int, str]]:
     age = f" for {format_age(database.age_seconds)}" if database.age_seconds is not None else ""
     return [
         (WARNING, f"accounts database away{age}: {database.message}" if database.state != "ok" else ""),
+        (CRITICAL, status.mailstore_problem),
         (WARNING, status.state_problem),
         (WARNING, f"{failed} warnings could not be delivered" if failed else ""),
     ]

@@ -317,4 +317,5 @@ class Status(msgspec.Struct, frozen=True):
     witness_examples: dict[str, str] = {}  # some accounts that differ, and how
     maps_problem: str = ""  # maps of Postfix that can't be asked, or that the accounts database contradicts
     maps_late: int = 0  # recipients judged by what was known, as a map did not answer in time
+    mailstore_problem: str = ""  # why mailboxes are not where they should be; "" while they are
     restarts: dict[str, int] = {}  # parts of the engine that died and were started again, and how often

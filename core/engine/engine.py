@@ -38,6 +38,7 @@ from .accounts import AccountUpdates
 from .counters import Counters
 from .ending import Ending
 from .exporter import Exporter
+from .mailstore_watch import MailstoreWatch
 from .metric_page import Figures
 from .options import Options
 from .publishing import Publisher
@@ -49,6 +50,7 @@ from .ways import Ways
 log = logging.getLogger(__name__)
 
 _STOP_SECONDS = 3.0  # for answers to what was received; a stop may take 5 s in all
+_REMEMBER_SECONDS = 0.3
 _LINGER = 0.1  # seconds between a hand-over and the end, for the answer to the client that ordered it
 
 
@@ -66,7 +68,7 @@ class Engine:
         # Each part is made of parts above it: the mailboxes, the answers by their usage, the accounts that both are
         # about, what is remembered of all that, the changes and warnings that are noted there, and the clients last.
         mailboxes = make_mailboxes(config)
-        self.mailstore, self.driver, self.ledger = mailboxes
+        self.mailstore, self.driver, _, self.ledger, self.guard, _ = mailboxes
         self.metrics, self.decisions, self.enforcer, self.mail_log, self.policy = make_policy(
             lambda: self.config, self.ledger, self.driver, read_mail_log=not options.demo
         )
@@ -82,9 +84,15 @@ class Engine:
         self.control = self._make_control()
         self.servers = Servers(self.policy, self.control)
         self.listeners = self.servers.listeners
-        disk, comparison = DiskWatch(self.mailstore.base), self.enforcer.comparison
+        self.mailstore_watch = MailstoreWatch(mailboxes, self.poller, self.enforcer.lookup.watch)
         self.reporter = StatusReporter(
-            self.ledger, self.metrics, disk=disk, comparison=comparison, history=self.history, driver=self.driver.name
+            self.ledger,
+            self.metrics,
+            disk=DiskWatch(self.mailstore.base, lambda: self.guard.is_base_lost),
+            comparison=self.enforcer.comparison,
+            history=self.history,
+            guard=self.guard,
+            driver=self.driver.name,
         )
         self.publisher = Publisher(self.control, self.ledger, self.decisions, self.status)
         self.counters = self._make_counters()
@@ -101,6 +109,7 @@ class Engine:
             state=self.history.state,
             is_trash=self.mailstore.is_trash,
             config=lambda: self.config,
+            away=self.guard.reason,
         )
 
     def _make_control(self) -> ControlServer:
@@ -137,6 +146,7 @@ class Engine:
                 "sockets": self.listen_check.run,
                 "watches": lambda: prune(self.enforcer.lookup.watch),
                 "maps of Postfix": self.ways.run,
+                "mailstore": lambda: self.mailstore_watch.run(self.accounts.read),
             },
             measuring=self._make_measuring(),
             accounts=self.accounts,
@@ -290,3 +300,5 @@ class Engine:
         await self.upkeep.stop()
         await self.accounts.sync.stop()
         await self.history.stop()
+        await self.mailstore_watch.finish(_REMEMBER_SECONDS)
+        self.guard.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import time
 from typing import NamedTuple
 
 from ..accounts.usage_table import open_usage_table
@@ -23,8 +24,11 @@ from ..settings.passwords import database_target, read_password
 from .count_driver import CountDriver
 from .dovecot_driver import DoveadmDriver
 from .driver import Driver, MaildirDriver
+from .guarded_driver import GuardedDriver
 from .ledger import Ledger
 from .mailstore import Mailstore
+from .mailstore_guard import MailstoreGuard
+from .mailstore_memory import MailstoreMemory
 from .sql_driver import SqlDriver
 from .witness import AGAIN, MOST_AGAIN, Witness
 from .witness_hints import find_hints
@@ -125,17 +129,28 @@ def _log_closed(config: Config, closed: str) -> None:
 
 
 class Mailboxes(NamedTuple):
-    """Where the mailboxes are, how their usage is measured, and what is known of them in memory."""
+    """Where the mailboxes are, how their usage is measured, and what is known of them in memory.
+
+    ``measured`` is the driver without the guard. ``guard`` knows whether their file systems are there, ``memory`` keeps
+    that over a restart.
+    """
 
     store: Mailstore
     driver: Driver
+    measured: Driver
     ledger: Ledger
+    guard: MailstoreGuard
+    memory: MailstoreMemory
 
 
 def make_mailboxes(config: Config) -> Mailboxes:
     """The mailboxes of this server, with an empty ledger. SettingsError where the settings can't work together."""
     store = make_mailstore(config)
-    return Mailboxes(store, _witnessed(config, store, make_driver(config, store)), Ledger(store.is_trash))
+    ledger, memory = Ledger(store.is_trash), MailstoreMemory.of(config)
+    measured = _witnessed(config, store, make_driver(config, store))
+    driver, guard = guarded(measured, store, memory)
+    guard.is_account = lambda address: ledger.get(address) is not None
+    return Mailboxes(store, driver, measured, ledger, guard, memory)
 
 
 def _witnessed(config: Config, store: Mailstore, driver: Driver) -> Driver:
@@ -151,7 +166,7 @@ def _witnessed(config: Config, store: Mailstore, driver: Driver) -> Driver:
 
 def make_witness(config: Config, mailboxes: Mailboxes) -> Witness | None:
     """The part that compares these mailboxes with Dovecot; None where that is switched off or can't be done."""
-    driver, settings = mailboxes.driver, config.settings
+    driver, settings = mailboxes.measured, config.settings
     if not isinstance(driver, WitnessedDriver):
         return None
     return Witness(
@@ -161,6 +176,7 @@ def make_witness(config: Config, mailboxes: Mailboxes) -> Witness | None:
         every=settings.mailstore.verify_seconds,
         again=max(AGAIN, min(settings.accounts.refresh_seconds + _REFRESHED, MOST_AGAIN)),
         hints=lambda: find_hints(settings.mailstore.doveadm),
+        away=mailboxes.guard.reason,
     )
 
 
@@ -172,3 +188,14 @@ def no_witness(config: Config) -> tuple[WitnessStatus, str]:
     if mailstore.doveadm == "off":
         return WitnessStatus("off"), 'mailstore.doveadm is "off"'
     return WitnessStatus("away"), closed_dovecot(mailstore.doveadm) or "there is no doveadm on this server"
+
+
+def guarded(driver: Driver, store: Mailstore, memory: MailstoreMemory) -> tuple[Driver, MailstoreGuard]:
+    """The driver with a guard that knows what was remembered. Reads a file, so it blocks for a moment."""
+
+    def count(address: str) -> int:
+        return driver.measure(address, None, None, time.time()).messages
+
+    guard = MailstoreGuard(store, count, by_path=driver.name in {"maildir", "count"})
+    guard.recall(memory.read())
+    return GuardedDriver(driver, guard), guard

@@ -50,6 +50,10 @@ class Unmeasurable(Exception):  # noqa: N818 - a state of the mailbox, not a fau
     """The mailbox can't be read: rights, a file in the wrong place, the whole mailstore absent."""
 
 
+class MailstoreAbsent(Unmeasurable):
+    """The folder above all mailboxes is not there."""
+
+
 def probe(maildir: str, limit: int | None, known: Measurement | None, now: float) -> Measurement | ProbeOutcome:
     """Measure by one stat and at most one small read of maildirsize.
 
@@ -134,7 +138,7 @@ def _count(store: Mailstore, maildir: str, known: Measurement | None) -> Measure
     stamp = stamp_of(f"{maildir}/maildirsize")
     folders = sum_folders(maildir, (known.folders if known else None) or ())
     if not folders and not os.path.isdir(store.base):
-        raise Unmeasurable(f"{store.base} is not there")
+        raise MailstoreAbsent(f"{store.base} is not there")
     return counted(store, folders, stamp, known)
 
 

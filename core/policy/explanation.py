@@ -112,6 +112,8 @@ def _why_mailbox(rules: Rules, size: int, finding: MailboxVerdict) -> str:
     used = None if finding.verdict is Verdict.TROUBLE or entry.used is None else entry.used + finding.held
     grace = rules.grace.of(entry.limit) if entry.limit is not None else 0
     why = explain_verdict(finding.verdict, entry.limit, used, size, grace)
+    if used is None and entry.limit is not None and entry.trouble:
+        why = f"Its usage is not known, so the answer for trouble is given: {entry.trouble}."
     if finding.held and entry.limit is not None:
         why += f" That counts {format_exact(finding.held)} of accepted mails that have not arrived yet."
     return why

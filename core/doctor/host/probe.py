@@ -8,11 +8,19 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
 from ...base import programs
+from ...mailboxes.driver import MaildirDriver
+from ...mailboxes.from_settings import driver_name, guarded
+from ...mailboxes.mailstore import Mailstore, is_username
+from ...mailboxes.mailstore_guard import MailstoreGuard
+from ...mailboxes.mailstore_memory import MailstoreMemory
+from ...mailboxes.stray_mail import is_mailbox
+from ...servers.dovecot.folder_names import TrashNames
 from ...settings.config import Config
 from .. import paths
 from .facts import (
@@ -21,6 +29,7 @@ from .facts import (
     EngineFacts,
     HostFacts,
     LimitFacts,
+    LostFacts,
     MaildirFacts,
     StateFacts,
 )
@@ -55,6 +64,7 @@ def gather(
         disks=tuple(disk(path) for path in dict.fromkeys((base, *_state_folder(config)))),
         limits=_sum(limits, used),
         mailstore=paths.look(base),
+        lost=lost(config, list(limits)),
         maildirs=tuple(_maildir(config, address) for address in _sampled(limits)),
         files=_files(config),
         groups_missing=tuple(name for name in groups if name and paths.group_id(name) is None),
@@ -110,6 +120,37 @@ def _maildir(config: Config, address: str) -> MaildirFacts:
     if folder.kind != "folder":
         return MaildirFacts(address, folder, fault=folder.fault)
     return MaildirFacts(address, folder, fault=_listing_fault(path), closed=_closed_above(folder))
+
+
+def lost(config: Config, accounts: Collection[str]) -> LostFacts:
+    """Whether the file systems of the mailboxes are there, by a look of its own at some of them.
+
+    Beside the mounts and the folders it has what an engine of this server remembered.
+    """
+    settings = config.settings.mailstore
+    store = Mailstore(settings.path, TrashNames(settings.trash))
+    known = set(accounts)
+    _, guard = guarded(MaildirDriver(store), store, MailstoreMemory.of(config))
+    guard.is_account = known.__contains__
+    guard.by_path = driver_name(config) in {"maildir", "count"}
+    try:
+        guard.look()
+        found = [_why_lost(guard, address) for address in _sampled(dict.fromkeys(known)) if is_username(address)]
+    finally:
+        guard.close()
+    reasons = Counter(filter(None, found))
+    if not reasons:
+        return LostFacts()
+    reason, count = reasons.most_common(1)[0]
+    point = next((point for point, why in {**guard.lost, **guard.path.absent}.items() if why == reason), "")
+    return LostFacts(reason, point, count)
+
+
+def _why_lost(guard: MailstoreGuard, address: str) -> str:
+    reason = guard.reason(address)
+    if reason or is_mailbox(guard.store.maildir(address)) is not False:
+        return reason
+    return guard.missing(address)
 
 
 def _closed_above(folder: paths.PathFacts) -> paths.PathFacts | None:

@@ -111,5 +111,6 @@ async def _ask_engine(path: str) -> EngineAnswer:
         known=True, running=True, version=welcome.engine, mode=status.mode,
         uptime_seconds=status.uptime_seconds, listen=tuple(status.listen), policy=status.policy, driver=status.driver,
         witness=status.witness, witness_remark=status.witness_remark, witness_examples=status.witness_examples,
+        mailstore_problem=status.mailstore_problem,
     )  # fmt: skip
     return EngineAnswer(facts, status, welcome.demo)

@@ -152,6 +152,7 @@ def status(**more: Any) -> Status:
     [
         ({}, 0, "1 account, none at 90 % or above"),
         ({"state_problem": "state database /x: locked"}, 1, "state database /x: locked"),
+        ({"mailstore_problem": "the mailstore /x is not mounted"}, 2, "the mailstore /x is not mounted"),
         ({"warnings_failed": 3}, 1, "3 warnings could not be delivered"),
         ({"database": DatabaseState("stale", 130.0, "gone")}, 1, "accounts database away for 2 min: gone"),
         ({"trouble": 5}, 0, "none at"),
