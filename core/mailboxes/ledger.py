@@ -16,100 +16,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from ..base.growth import STANDING, forecast
-from ..base.model import Account, AccountRow, Level, Trend, level_of
+from ..base.model import Account, AccountRow, Trend
 from ..servers.dovecot.folder_names import TrashNames
-from .mailstore import is_username
+from .entry import NEVER, Entry, account_row
 from .measure import Measurement
-from .reservations import Reservations
+from .totals import Totals
 
-_NEVER = float("-inf")  # by a clock that says nothing of the time of day
-
-
-class Entry:
-    """One mailbox. ``limit`` and ``fault`` as in Account; ``known`` is the last measurement, None before the first.
-
-    With a ``fault`` the limit in the database is not usable and nothing is measured: Dovecot can't tell the usage of
-    such a user either. Times are in seconds since the epoch unless their comment says otherwise.
-    """
-
-    __slots__ = (
-        "address", "changed_at", "compared_at", "drift", "enabled", "events", "fault", "fresh_until", "held", "known",
-        "limit", "mailbox", "measured_at", "refused_at", "sampled_at", "sampled_from", "trend", "trouble", "week",
-    )  # fmt: skip
-
-    def __init__(self, account: Account) -> None:
-        self.address = account.address
-        self.limit = account.limit
-        self.enabled = account.enabled
-        self.fault = account.fault
-        self.mailbox = is_username(account.address)  # False: Dovecot refuses to look such a name up
-        self.known: Measurement | None = None
-        self.measured_at: float | None = None
-        self.refused_at: float | None = None
-        self.trouble: str | None = None  # why the mailbox can't be measured now
-        self.drift: int | None = None  # bytes that a count found beyond those in maildirsize, where they differ
-        self.compared_at = _NEVER  # when they were compared, by the clock of core/mailboxes/drift.py
-        self.trend: Trend | None = None  # from the history
-        self.week = ""  # the sparkline of the last seven days, from the history
-        self.changed_at: float | None = None  # when the usage was last seen to differ
-        self.sampled_from: float | None = None  # when this engine first wrote its usage into the history
-        self.sampled_at: float | None = None  # when it last did
-        self.held: Reservations | None = None  # accepted mails that have not arrived yet; None: there never was one
-        self.events = 0  # changes of its maildirsize that core/policy/watch.py was notified of
-        self.fresh_until = 0.0  # loop time up to which an answer may use ``known`` without measuring
-
-    @property
-    def used(self) -> int | None:
-        """Bytes at the last measurement; None without one."""
-        return self.known.used if self.known is not None else None
-
-    @property
-    def level(self) -> Level:
-        """How full the mailbox is."""
-        return level_of(self.used, self.limit)
-
-    # The next four are called while Postfix waits for answers: each is a store or two, and none asks for the time.
-
-    def note_event(self) -> None:
-        """The file that is watched changed, so ``known`` does not hold any more."""
-        self.events += 1
-        self.fresh_until = 0.0
-
-    def keep_fresh(self, until: float) -> None:
-        """Let answers use ``known`` without measuring up to ``until``, in loop time."""
-        self.fresh_until = until
-
-    def end_freshness(self) -> None:
-        """Have the next answer measure: a change may have gone unnoticed."""
-        self.fresh_until = 0.0
-
-    def make_reservations(self) -> Reservations:
-        """The object for ``held``, made with the first accepted mail: most of 100,000 accounts never need one."""
-        self.held = Reservations()
-        return self.held
-
-
-class Totals:
-    """Sums over all accounts, kept as they change. Bytes."""
-
-    def __init__(self) -> None:
-        self.levels = dict.fromkeys(Level, 0)
-        self.used = 0
-        self.granted = 0  # the sum of all limits
-        self.free = 0  # what all limits leave
-        self.measured = 0  # accounts with a known usage
-
-    def add(self, entry: Entry, sign: int) -> None:
-        """Add an entry (``sign`` 1), or take it out (-1), which has to be done before it changes or goes."""
-        used = entry.used
-        self.levels[entry.level] += sign
-        self.granted += sign * max(0, entry.limit or 0)
-        if used is not None:
-            self.used += sign * used
-            self.measured += sign
-        if entry.limit is not None:
-            self.free += sign * max(0, entry.limit - (used or 0))
+__all__ = ["Differences", "Entry", "Ledger"]
 
 
 class Differences(NamedTuple):
@@ -172,13 +85,17 @@ class Ledger:
         for account in found.changed:
             self._set_account(account)
         for address in found.gone:
-            self.totals.add(self.entries.pop(address), -1)
+            self._count(self.entries.pop(address), -1)
             self._count_domain(address, -1)
             for waiting in (self._changed, self._unsampled, self._unjudged):
                 waiting.pop(address, None)
             self._removed.add(address)
             self._gone_unjudged.add(address)
             self._gone_unsampled.add(address)
+
+    def _count(self, entry: Entry, sign: int) -> None:
+        """Add an entry to the totals (``sign`` 1), or take it out (-1) before it changes or goes."""
+        self.totals.add(entry.level, entry.limit, entry.used, sign)
 
     def _count_domain(self, address: str, sign: int) -> None:
         self.generation += 1
@@ -196,11 +113,11 @@ class Ledger:
         self._removed.discard(account.address)
         self._gone_unsampled.discard(account.address)
         self._count_domain(account.address, 1)
-        self.totals.add(entry, 1)
+        self._count(entry, 1)
         self._changed[entry.address] = self._unjudged[entry.address] = entry
 
     def _change_account(self, entry: Entry, account: Account) -> None:
-        self.totals.add(entry, -1)
+        self._count(entry, -1)
         self.generation += entry.enabled != account.enabled
         entry.fresh_until = 0.0
         if account.fault:
@@ -208,10 +125,12 @@ class Ledger:
         elif entry.fault:
             entry.trouble = None
         entry.limit, entry.enabled, entry.fault = account.limit, account.enabled, account.fault
+        if entry.given_messages != account.limit_messages:
+            entry.limit_messages = entry.given_messages = account.limit_messages
         if entry.known is not None and entry.known.stamp:
             # Whether Dovecot believes a maildirsize depends on the limit: without a stamp it is read and judged anew.
             entry.known = msgspec.structs.replace(entry.known, stamp=None, expires_at=None, measured_at=None)
-        self.totals.add(entry, 1)
+        self._count(entry, 1)
         self._changed[entry.address] = self._unjudged[entry.address] = entry
 
     def set_limit(self, address: str, limit: int | None) -> None:
@@ -219,7 +138,15 @@ class Ledger:
         self.edits += 1
         entry = self.entries.get(address)
         if entry is not None and entry.limit != limit:
-            self._change_account(entry, Account(address, limit, entry.enabled))
+            self._change_account(entry, Account(address, limit, entry.enabled, limit_messages=entry.given_messages))
+
+    def set_limit_messages(self, entry: Entry, limit: int | None) -> None:
+        """Take the limit of messages that Dovecot itself has for the account, until the database gives another one."""
+        if entry.limit_messages != limit and self.entries.get(entry.address) is entry:
+            self._count(entry, -1)
+            entry.limit_messages = limit
+            self._count(entry, 1)
+            self._changed[entry.address] = self._unjudged[entry.address] = entry
 
     def set_known(self, entry: Entry, base: Measurement | None, known: Measurement, now: float) -> bool:
         """Take a new measurement that was made when ``base`` was known; ``now`` in seconds since the epoch.
@@ -234,9 +161,9 @@ class Ledger:
         entry.trouble = None
         if old is known:
             return True
-        self.totals.add(entry, -1)
+        self._count(entry, -1)
         entry.known = known
-        self.totals.add(entry, 1)
+        self._count(entry, 1)
         entry.fresh_until = 0.0  # core/policy/lookup.py calls keep_fresh after this, where the file is watched
         if entry.held is not None and old is not None:
             entry.held.arrived(known.used - old.used, known.messages - old.messages)
@@ -255,9 +182,9 @@ class Ledger:
         entry.trouble = reason
         entry.fresh_until = 0.0
         if entry.known is not None:
-            self.totals.add(entry, -1)
+            self._count(entry, -1)
             entry.known = None
-            self.totals.add(entry, 1)
+            self._count(entry, 1)
 
     def set_drift(self, entry: Entry, drift: int | None) -> None:
         """Bytes that a count found beyond those in maildirsize; None: they agree, or nothing is known."""
@@ -275,7 +202,7 @@ class Ledger:
         It has to compare once more, as a delivery during the recount may have made the new maildirsize wrong.
         """
         self.set_drift(entry, None)
-        entry.compared_at = _NEVER
+        entry.compared_at = NEVER
 
     def note_refusal(self, entry: Entry, at: float) -> None:
         """Mail for the account was refused at ``at``, in seconds since the epoch."""
@@ -346,28 +273,7 @@ class Ledger:
 
     def row(self, entry: Entry) -> AccountRow:
         """The entry as consoles and commands get it."""
-        known = entry.known
-        if known is None:
-            why = entry.fault or entry.trouble or "it has not been measured yet"
-            return AccountRow(entry.address, entry.limit, enabled=entry.enabled, refused_at=entry.refused_at, why=why)
-        trash = None if known.folders is None else [f for f in known.folders if self._is_trash(f.name)]
-        return AccountRow(
-            address=entry.address,
-            limit_bytes=entry.limit,
-            used_bytes=known.used,
-            messages=known.messages,
-            trash_bytes=None if trash is None else sum(folder.bytes for folder in trash),
-            trash_messages=None if trash is None else sum(folder.messages for folder in trash),
-            source=known.source,
-            measured_at=entry.measured_at,
-            enabled=entry.enabled,
-            refused_at=entry.refused_at,
-            drift_bytes=entry.drift if known.source == "maildirsize" else None,
-            growth_bytes_per_day=entry.trend.growth if entry.trend is not None else None,
-            days_to_full=_days_to_full(entry),
-            week=entry.week,
-            changed_at=entry.changed_at,
-        )
+        return account_row(entry, self._is_trash)
 
     def take_changes(self) -> tuple[list[AccountRow], list[str]]:
         """The rows that changed, and the addresses whose accounts went, since the last call."""
@@ -382,10 +288,5 @@ class Ledger:
 
 
 def _differs(entry: Entry, account: Account) -> bool:
-    return (entry.limit, entry.enabled, entry.fault) != (account.limit, account.enabled, account.fault)
-
-
-def _days_to_full(entry: Entry) -> float | None:
-    if entry.limit is None or entry.used is None:
-        return None
-    return forecast(entry.used, entry.limit, entry.trend or STANDING).days
+    had = entry.limit, entry.given_messages, entry.enabled, entry.fault
+    return had != (account.limit, account.limit_messages, account.enabled, account.fault)
