@@ -68,6 +68,8 @@ class Target(msgspec.Struct, frozen=True):
     grace_bytes: int | None
     fits: bool
     via: list[str]
+    limit_messages: int | None = None
+    messages: int | None = None
 
 
 class Explanation(msgspec.Struct, frozen=True):

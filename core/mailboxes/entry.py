@@ -58,6 +58,16 @@ class Entry:
         return self.known.used if self.known is not None else None
 
     @property
+    def messages(self) -> int | None:
+        """The number of messages at the last measurement; None without one."""
+        return self.known.messages if self.known is not None else None
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit, of bytes or of messages."""
+        return self.limit is not None or self.limit_messages is not None
+
+    @property
     def level(self) -> Level:
         """How full the mailbox is."""
         known = self.known

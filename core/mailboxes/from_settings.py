@@ -21,7 +21,7 @@ from ..settings.missing import require
 from ..settings.passwords import database_target, read_password
 from .count_driver import CountDriver
 from .dovecot_driver import DoveadmDriver
-from .driver import Driver, MaildirDriver
+from .driver import Driver, MaildirDriver, MostMessages
 from .ledger import Ledger
 from .mailstore import Mailstore
 from .sql_driver import SqlDriver
@@ -60,7 +60,7 @@ def _has_doveadm(config: Config) -> bool:
     return Doveadm.find() is not None if setting == "auto" else setting != "off"
 
 
-def make_driver(config: Config, store: Mailstore) -> Driver:
+def make_driver(config: Config, store: Mailstore, most_messages: MostMessages = lambda _: None) -> Driver:
     """The driver that ``driver_name`` names. Raises SettingsError where the settings can't work together."""
     name = driver_name(config)
     if name == "count":
@@ -74,7 +74,7 @@ def make_driver(config: Config, store: Mailstore) -> Driver:
     if name == "sql":
         target = database_target(config, config.settings.accounts.url, "database")
         return SqlDriver(store, open_usage_table(target), open_usage_table(target))
-    return MaildirDriver(store)
+    return MaildirDriver(store, most_messages)
 
 
 def is_http(setting: str) -> bool:
@@ -129,4 +129,5 @@ class Mailboxes(NamedTuple):
 def make_mailboxes(config: Config) -> Mailboxes:
     """The mailboxes of this server, with an empty ledger. SettingsError where the settings can't work together."""
     store = make_mailstore(config)
-    return Mailboxes(store, make_driver(config, store), Ledger(store.is_trash))
+    ledger = Ledger(store.is_trash)
+    return Mailboxes(store, make_driver(config, store, ledger.most_messages), ledger)

@@ -56,6 +56,11 @@ class Ledger:
         """The entry of a normalised address."""
         return self.entries.get(address)
 
+    def most_messages(self, address: str) -> int | None:
+        """The limit of messages of a normalised address; None without one. May be called in any thread."""
+        entry = self.entries.get(address)
+        return entry.limit_messages if entry is not None else None
+
     def is_mailbox(self, address: str) -> bool:
         """Whether mail can be delivered there."""
         entry = self.entries.get(address)
@@ -119,7 +124,6 @@ class Ledger:
     def _change_account(self, entry: Entry, account: Account) -> None:
         self._count(entry, -1)
         self.generation += entry.enabled != account.enabled
-        entry.fresh_until = 0.0
         if account.fault:
             entry.known = None
         elif entry.fault:
@@ -127,8 +131,12 @@ class Ledger:
         entry.limit, entry.enabled, entry.fault = account.limit, account.enabled, account.fault
         if entry.given_messages != account.limit_messages:
             entry.limit_messages = entry.given_messages = account.limit_messages
+        self._limits_changed(entry)
+
+    def _limits_changed(self, entry: Entry) -> None:
+        """Whether Dovecot believes a maildirsize depends on the limits: without a stamp it is read and judged anew."""
+        entry.fresh_until = 0.0
         if entry.known is not None and entry.known.stamp:
-            # Whether Dovecot believes a maildirsize depends on the limit: without a stamp it is read and judged anew.
             entry.known = msgspec.structs.replace(entry.known, stamp=None, expires_at=None, measured_at=None)
         self._count(entry, 1)
         self._changed[entry.address] = self._unjudged[entry.address] = entry
@@ -145,8 +153,7 @@ class Ledger:
         if entry.limit_messages != limit and self.entries.get(entry.address) is entry:
             self._count(entry, -1)
             entry.limit_messages = limit
-            self._count(entry, 1)
-            self._changed[entry.address] = self._unjudged[entry.address] = entry
+            self._limits_changed(entry)
 
     def set_known(self, entry: Entry, base: Measurement | None, known: Measurement, now: float) -> bool:
         """Take a new measurement that was made when ``base`` was known; ``now`` in seconds since the epoch.

@@ -18,12 +18,13 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Hashable
 
 from ..control.results import Explanation
 from ..mailboxes.driver import Driver
 from ..mailboxes.ledger import Entry, Ledger
 from .compare import QuotaStatusComparison
-from .decision import DECIDED_STATES, Rules, Verdict, judge, sum_up
+from .decision import DECIDED_STATES, Rules, Verdict, judge, judge_messages, sum_up
 from .explanation import MailboxVerdict, explanation
 from .log import DecisionLog
 from .lookup import PendingLookup, UsageLookup
@@ -123,7 +124,7 @@ class Enforcer:
             return self._ask_several(request, asked, boxes, now, started)
         (entry,) = boxes
         known = entry.known
-        if entry.limit is None:
+        if entry.limit is None and entry.limit_messages is None:
             verdict = Verdict.ACCEPT
         elif entry.fresh_until > now and known is not None:
             verdict = self._judge(entry, known.used, request, asked, now)
@@ -137,7 +138,7 @@ class Enforcer:
     ) -> bytes | None:
         """The short path for several mailboxes. Nothing is judged, and so reserved, unless all of them are fresh."""
         verdicts: dict[Entry, Verdict] = {}
-        if not all(entry.limit is not None and entry.fresh_until > now and entry.known is not None for entry in boxes):
+        if not all(entry.limited and entry.fresh_until > now and entry.known is not None for entry in boxes):
             return None
         for entry in boxes:
             assert entry.known is not None
@@ -209,9 +210,11 @@ class Enforcer:
 
     def _mailbox_verdict(self, pending: PendingRequest, entry: Entry) -> MailboxVerdict:
         own = mail_key(pending.request, pending.question.recipient)
-        held = entry.held.sum(self._loop.time(), own) if entry.held is not None and self.rules.reserve_seconds else 0
-        verdict = pending.verdicts.get(entry, Verdict.TROUBLE)
-        return MailboxVerdict(entry, verdict, held, exempt=self.router.is_exempt(entry))
+        verdict, exempt = pending.verdicts.get(entry, Verdict.TROUBLE), self.router.is_exempt(entry)
+        if entry.held is None or not self.rules.reserve_seconds:
+            return MailboxVerdict(entry, verdict, 0, 0, exempt=exempt)
+        now = self._loop.time()
+        return MailboxVerdict(entry, verdict, entry.held.sum(now, own), entry.held.mails(now, own), exempt=exempt)
 
     # ---- whether it fits
 
@@ -241,7 +244,7 @@ class Enforcer:
             pending.verdicts[entry] = self._judge_pending(pending, entry, entry.used)
 
     def _judge_pending(self, pending: PendingRequest, entry: Entry, used: int | None) -> Verdict:
-        if entry.limit is None or self.router.is_exempt(entry):
+        if not entry.limited or self.router.is_exempt(entry):
             return Verdict.ACCEPT
         if used is None:
             return Verdict.TROUBLE
@@ -252,16 +255,18 @@ class Enforcer:
 
         At END-OF-MESSAGE nothing is reserved, as the delivery follows at once.
         """
-        limit, size = entry.limit, asked.size
-        if limit is None:
-            return Verdict.ACCEPT
-        grace, seconds = self.rules.grace.of(limit), self.rules.reserve_seconds
+        limit, most, size = entry.limit, entry.limit_messages, asked.size
+        grace = 0 if limit is None else self.rules.grace.of(limit)
+        seconds = self.rules.reserve_seconds
         if not seconds:
-            return judge(limit, used, size, grace)
+            verdict = judge(limit, used, size, grace)
+            return verdict if most is None else judge_messages(verdict, limit, size, entry.messages, most)
         key = mail_key(request, asked.recipient)
         held = entry.held
         verdict = judge(limit, used if held is None else used + held.sum(now, key), size, grace)
-        if verdict is Verdict.ACCEPT and size and asked.state != b"END-OF-MESSAGE":
+        if most is not None:
+            verdict = judge_messages(verdict, limit, size, _messages(entry, now, key), most)
+        if verdict is Verdict.ACCEPT and (size or most is not None) and asked.state != b"END-OF-MESSAGE":
             if held is None:
                 held = entry.make_reservations()
             held.add(key or object(), size, now + seconds)
@@ -314,6 +319,12 @@ class Enforcer:
 
 def _is_waited_for(lookup: PendingLookup) -> bool:
     return isinstance(lookup.request, PendingRequest) and lookup.request.sink is not None
+
+
+def _messages(entry: Entry, now: float, key: Hashable) -> int | None:
+    """The messages of a mailbox, with those on their way but the one of ``key``; None where they are not known."""
+    messages, held = entry.messages, entry.held
+    return messages if messages is None or held is None else messages + held.mails(now, key)
 
 
 def _question(recipient: str, size: int) -> Question:
