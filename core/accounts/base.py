@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from ..base.errors import DatabaseError
+from ..servers.dovecot.given_limits import GivenLimits
+from .reader import RowReader, Shape
 from .rows import Row, text_of
 from .schema import Statements
 from .store import ANY, HIGHEST_LIMIT, Accounts, AnyLimit, LimitChange, LimitColumn, LimitResult
@@ -13,12 +15,18 @@ from .writing import Transaction, change_limits, column_of
 
 LONGEST_REASON = 300
 
+MakeStatements = Callable[[Sequence[str], str], Statements]  # with more columns, and the one of limits of messages
+AskDovecot = Callable[[], GivenLimits]
+
 
 class SqlStore(ABC):
     """An AccountStore without its connections, which subclasses add."""
 
-    def __init__(self, statements: Statements) -> None:
-        self._statements = statements
+    def __init__(self, make: MakeStatements, ask: AskDovecot | None) -> None:
+        self._make = make
+        self._ask = ask  # None once it was asked
+        self._statements = make((), "")
+        self.reader = RowReader(Shape(self._statements.enabled))
         self._read_at: object = None  # the fingerprint of the rows that read() returned last
         self._looked_at: object = None  # the fingerprint that changed() found last, where it differs from that
 
@@ -27,10 +35,30 @@ class SqlStore(ABC):
         # The fingerprint has to be older than the rows: then an edit in between costs one needless read later, while
         # with a newer fingerprint that edit would be missed. The one that changed() found last is used, if any; it is
         # forgotten where a later check finds no difference, as an edit back to that state would else be missed.
+        self._learn()
         fingerprint, self._looked_at = self._looked_at or self.fingerprint(), None
         accounts = self._collect()
         self._read_at = fingerprint
         return accounts
+
+    def _learn(self) -> None:
+        """Ask once which limits Dovecot gives to users, and read the columns that they depend on, too.
+
+        What these limits are is not known where Dovecot's query reads another table, or a column that is not there.
+        """
+        if self._ask is None:
+            return
+        given, known = self._ask(), self._statements
+        more = [name for name in given.columns if name not in known.chosen]
+        same = not given.columns or given.table.lower() == known.table.lower()
+        rows = self._rows(known.columns) if more and same else []
+        there = {(text_of(row[0]) or "").lower() for row in rows}
+        if same and not given.fault and there.issuperset(map(str.lower, more)):
+            self._statements = self._make(more, given.message_column)
+            places = {name: place for place, name in enumerate(self._statements.chosen) if name in given.columns}
+            places.pop(known.limit, None)
+            self.reader = RowReader(self.reader.shape, given, known.limit, places)
+        self._ask = None
 
     def changed(self) -> bool:
         """Whether there was an edit since the last read()."""
@@ -48,7 +76,7 @@ class SqlStore(ABC):
     def set_limits(self, limits: Sequence[tuple[str, int | None] | LimitChange]) -> list[LimitResult]:
         """Change many limits in one transaction, with one result each."""
         changes = [LimitChange(*limit) for limit in limits]
-        return self._transact(lambda session: change_limits(session, self._statements, changes))
+        return self._transact(lambda session: change_limits(session, self._statements, self.reader, changes))
 
     def limit_column(self) -> LimitColumn | None:
         """Where limits are kept; None for schema custom."""
