@@ -190,7 +190,8 @@ class KnownTable:
         if count != 1:
             raise DatabaseError(f"changing the limit of {found.spelling} matched {count} rows instead of one")
         now = self._look_up(found.spelling, address_of(found.spelling) or "")
-        if now != [new]:
+        messages = sql == self._statements.update_messages  # what was not set may have another cause to be another one
+        if len(now) != 1 or (now[0].messages != new.messages if messages else now[0].limit != new.limit):
             raise DatabaseError(f"{self._statements.table} has another limit for {found.spelling} after the change")
 
     def finish(self) -> None:

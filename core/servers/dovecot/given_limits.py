@@ -20,6 +20,7 @@ from .conf import Block, driver_of, plugin_values
 from .select_list import (
     Column,
     Expression,
+    FirstOf,
     Joined,
     Text,
     Unreadable,
@@ -83,8 +84,8 @@ class GivenLimits:
         """The column with the limit of messages, where there is one and nothing else decides on it; else empty."""
         if self.modern:
             name = "quota_message_count"
-            field = self.fields.get(name)
-            return field.name if isinstance(field, Column) and name not in self.fixed and self.percent == 100 else ""
+            alone = name in self.fields and name not in self.fixed and self.percent == 100
+            return _own_column(self.fields[name]) if alone else ""
         found = [name for field in self.fields.values() for name in _behind(field, "messages=")]
         return found[0] if len(found) == 1 else ""
 
@@ -111,8 +112,15 @@ def _behind(field: Expression, end: str) -> Iterator[str]:
     """The columns of a joined expression that stand behind a text with this end."""
     if isinstance(field, Joined):
         for before, part in zip(field.parts, field.parts[1:], strict=False):
-            if isinstance(before, Text) and before.value.endswith(end) and isinstance(part, Column):
-                yield part.name
+            if isinstance(before, Text) and before.value.endswith(end) and (name := _own_column(part)):
+                yield name
+
+
+def _own_column(field: Expression) -> str:
+    """The column that is all of an expression, also where it stands for NULL; else empty."""
+    if isinstance(field, FirstOf) and len(field.parts) == 2 and isinstance(field.parts[1], Text):
+        field = field.parts[0]
+    return field.name if isinstance(field, Column) else ""
 
 
 def _numbered(values: Mapping[str, str]) -> Iterator[str]:
