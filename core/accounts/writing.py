@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from ..base.errors import DatabaseError, MailquotaError, NoSuchAccountError
+from ..base.units import MOST_MESSAGES
 from .reader import RowReader
 from .rows import Row, address_of, text_of
 from .schema import Statements
@@ -18,7 +19,6 @@ from .store import ANY, HIGHEST_LIMIT, LimitChange, LimitChangedError, LimitResu
 
 # Custom schemas may keep limits in MiB, so that a limit is rounded when it is read back.
 ROUNDING = 1024**2
-MOST_MESSAGES = 2**31 - 1  # Dovecot counts messages in 32 bits
 
 _HIGHEST = {"tinyint": 2**7 - 1, "smallint": 2**15 - 1, "mediumint": 2**23 - 1, "int": 2**31 - 1, "bigint": 2**63 - 1}
 

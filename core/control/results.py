@@ -25,6 +25,9 @@ class SetResult(msgspec.Struct, frozen=True):
     remark: str | None = None  # what went wrong although it was done
     until: float | None = None  # of a temporary limit: when it ends, and what the limit is then
     then_bytes: int | None = None
+    old_messages: int | None = None  # limits of messages; None is none
+    new_messages: int | None = None
+    messages: int | None = None  # how many there were; None: not known, or that limit was not set
 
 
 class RecalcResult(msgspec.Struct, frozen=True):

@@ -148,6 +148,15 @@ class Ledger:
         if entry is not None and entry.limit != limit:
             self._change_account(entry, Account(address, limit, entry.enabled, limit_messages=entry.given_messages))
 
+    def give_limit_messages(self, address: str, limit: int | None) -> None:
+        """Set a limit of messages that was just written to the database, as ``set_limit`` does one of bytes."""
+        self.edits += 1
+        entry = self.entries.get(address)
+        if entry is not None:
+            account = Account(address, entry.limit, entry.enabled, entry.fault, limit)
+            if _differs(entry, account):
+                self._change_account(entry, account)
+
     def set_limit_messages(self, entry: Entry, limit: int | None) -> None:
         """Take the limit of messages that Dovecot itself has for the account, until the database gives another one."""
         if entry.limit_messages != limit and self.entries.get(entry.address) is entry:
