@@ -154,6 +154,12 @@ class AccountRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return percent_of(self.used_bytes, self.limit_bytes)
 
     @property
+    def has_most_messages(self) -> bool:
+        """Whether it is at its limit of messages."""
+        most = self.limit_messages
+        return most is not None and self.messages is not None and 0 < most <= self.messages
+
+    @property
     def level(self) -> Level:
         """How full the mailbox is, in one word."""
         return level_of(self.used_bytes, self.limit_bytes, self.messages, self.limit_messages)

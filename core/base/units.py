@@ -216,6 +216,11 @@ def format_message_limit(limit: int | None) -> str:
     return "invalid" if limit < 0 else f"{limit:,} message{'' if limit == 1 else 's'}"
 
 
+def format_messages(messages: int | None, limit: int | None) -> str:
+    """A number of messages, with its limit where there is one: ``18,201``, ``3 of 3``."""
+    return format_count(messages) if limit is None else f"{format_count(messages)} of {format_count(max(0, limit))}"
+
+
 def format_limit(limit: int | None) -> str:
     """A limit in bytes with a unit; ``unlimited`` for None, ``invalid`` below 0."""
     if limit is None:

@@ -15,8 +15,8 @@ from ..base.errors import MailquotaError, NoSuchAccountError, UsageError
 from ..base.threads import in_thread
 from ..base.times import local_time
 from ..base.units import parse_limit
-from ..control.results import JournalRow, SetResult
-from ..history.journal import MESSAGES, Journal, limit_of
+from ..control.results import MESSAGES, JournalRow, SetResult
+from ..history.journal import Journal, limit_of
 from ..history.who import Operator
 from ..mailboxes.ledger import Ledger
 from ..mailboxes.rounds import Poller

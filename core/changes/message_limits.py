@@ -13,8 +13,8 @@ from ..accounts.store import ANY, AccountStore, AnyLimit, LimitChange, LimitChan
 from ..base.errors import MailquotaError, NoSuchAccountError
 from ..base.threads import in_thread
 from ..base.units import format_message_limit, parse_message_limit
-from ..control.results import JournalRow, SetResult
-from ..history.journal import MESSAGES, limit_of, limit_text
+from ..control.results import MESSAGES, JournalRow, SetResult
+from ..history.journal import limit_of, limit_text
 from ..history.who import Operator, write_journal
 from ..mailboxes.ledger import Ledger
 from .carrying_out import LimitChanges

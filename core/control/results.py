@@ -8,6 +8,8 @@ import msgspec
 
 from ..base.model import AccountRow, Forecast, Point, Trend
 
+MESSAGES = "messages"  # the kind of a journal entry on a limit of messages; one on a limit of bytes is "limit"
+
 
 class SetResult(msgspec.Struct, frozen=True):
     """One edited limit, in bytes; None is unlimited. ``used_bytes`` is the usage when the limit was set.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from ..control.results import JournalRow
+from ..control.results import MESSAGES, JournalRow
 from .connection import Sql, StateError
 from .database import StateDatabase
 
@@ -30,7 +30,6 @@ _COLUMNS = f"SELECT {', '.join(JournalRow.__struct_fields__)} FROM journal"  # t
 _NEWEST = f"{_COLUMNS} WHERE at >= ? ORDER BY id DESC LIMIT ?"
 _NEWEST_OF_ONE = f"{_COLUMNS} WHERE address = ? AND at >= ? ORDER BY id DESC LIMIT ?"
 _ENTRY = f"{_COLUMNS} WHERE id = ?"
-MESSAGES = "messages"  # the kind of an entry on a limit of messages; one on a limit of bytes is "limit"
 _LATER = f"{_COLUMNS} WHERE address = ? AND id > ? AND kind = ? ORDER BY id"
 _EDITS = (
     f"{_COLUMNS} AS edit WHERE id <= ? AND kind IN ('limit', '{MESSAGES}') AND undoes IS NULL"
