@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
@@ -12,6 +13,8 @@ from .rows import Row, text_of
 from .schema import Statements
 from .store import ANY, HIGHEST_LIMIT, Accounts, AnyLimit, LimitChange, LimitColumn, LimitResult
 from .writing import Transaction, change_limits, column_of
+
+log = logging.getLogger(__name__)
 
 LONGEST_REASON = 300
 
@@ -27,6 +30,7 @@ class SqlStore(ABC):
         self._ask = ask  # None once it was asked
         self._statements = make((), "")
         self.reader = RowReader(Shape(self._statements.enabled))
+        self._unused = ""  # why limits of bytes have no effect at Dovecot
         self._read_at: object = None  # the fingerprint of the rows that read() returned last
         self._looked_at: object = None  # the fingerprint that changed() found last, where it differs from that
 
@@ -58,6 +62,10 @@ class SqlStore(ABC):
             places = {name: place for place, name in enumerate(self._statements.chosen) if name in given.columns}
             places.pop(known.limit, None)
             self.reader = RowReader(self.reader.shape, given, known.limit, places)
+            if given.table.lower() == known.table and known.limit not in map(str.lower, given.columns):
+                column = f"{known.table}.{known.limit}"
+                self._unused = f"Dovecot's user query gives no limit from {column}: Dovecot goes by other limits"
+                log.warning("%s", self._unused)
         self._ask = None
 
     def changed(self) -> bool:
@@ -76,7 +84,9 @@ class SqlStore(ABC):
     def set_limits(self, limits: Sequence[tuple[str, int | None] | LimitChange]) -> list[LimitResult]:
         """Change many limits in one transaction, with one result each."""
         changes = [LimitChange(*limit) for limit in limits]
-        return self._transact(lambda session: change_limits(session, self._statements, self.reader, changes))
+        results = self._transact(lambda session: change_limits(session, self._statements, self.reader, changes))
+        remarks = ("" if change.messages else self._unused for change in changes)
+        return [result._replace(remark=remark) for result, remark in zip(results, remarks, strict=True)]
 
     def limit_column(self) -> LimitColumn | None:
         """Where limits are kept; None for schema custom."""

@@ -73,11 +73,12 @@ class LimitChange(NamedTuple):
 
 
 class LimitResult(NamedTuple):
-    """The result of one change: the ``old`` limit, or an error."""
+    """The result of one change: the ``old`` limit, or an error; ``remark``: why it has no effect at Dovecot."""
 
     address: str
     old: int | None
     error: MailquotaError | None = None
+    remark: str = ""
 
 
 class LimitColumn(NamedTuple):

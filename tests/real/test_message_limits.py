@@ -41,9 +41,11 @@ class Place:
 
     def mailquota(self, *words: str) -> Any:
         """The JSON that a command prints; its exit code is not looked at."""
-        command = [sys.executable, "-m", "mailquota", "--config", str(self._config), *words, "--json"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(self.command(*words, "--json"), capture_output=True, text=True, timeout=60, check=False)
         return json.loads(done.stdout) if done.stdout else done.stderr
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "mailquota", "--config", str(self._config), *words]
 
     def row(self, address: str) -> dict[str, Any]:
         (found,) = self.mailquota("list", address)
@@ -153,6 +155,14 @@ def test_a_limit_of_messages_in_the_settings(place: Changed, mailserver: MailSer
         here.deliver(JOHN, 1)
         assert here.row(JOHN)["limit_messages"] == 1
         assert here.answers(JOHN) == (FULL, FULL)
+
+
+def test_a_query_that_lost_its_field(place: Changed, mailserver: MailServer) -> None:
+    """An edit says that Dovecot does not go by it."""
+    with place("5000 AS uid") as here:
+        mailserver.add_user(JOHN, LIMIT)
+        done = subprocess.run(here.command("set", JOHN, "2M"), capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, "gives no limit from virtual_users.quota" in done.stderr) == (0, True)
 
 
 def test_a_limit_that_no_column_should_hold(place: Changed, mailserver: MailServer) -> None:

@@ -102,6 +102,17 @@ def test_a_limit_that_dovecot_refuses(world: World) -> None:
         assert "'*:bytes=1:messages=-3'" in account.fault
 
 
+def test_limits_that_dovecot_does_not_take(world: World) -> None:
+    """Where the user query lost its field, an edit is made, and its result says that Dovecot goes by other limits."""
+    world.add_user(JOHN, 5000)
+    for selected, remark in (("email AS user, home", True), ("concat('*:bytes=', quota) AS quota_rule", False)):
+        with closing(opened(world, given(selected))) as store:
+            store.read()
+            (result,) = store.set_limits([LimitChange(JOHN, 6000)])
+            assert result.error is None
+            assert ("gives no limit from virtual_users.quota" in result.remark) is remark
+
+
 @pytest.mark.parametrize("by", [
     given("concat('*:bytes=', quota, ':messages=', gone) AS quota_rule"),
     given(BY_COLUMN, table="mailbox"),
