@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given as example
+from hypothesis import strategies as st
 
 from mailquota.core.servers.dovecot.conf import parse_doveconf
 from mailquota.core.servers.dovecot.given_limits import GivenLimits, UserLimits, given_limits
@@ -115,3 +117,17 @@ def test_the_query_is_read() -> None:
         query = f"SELECT quota_rule, u.home FROM {tables}"
         assert given_limits(conf, modern=False, query=query).table == table
     assert not given_limits(parse_doveconf(""), modern=False, query=OLD.format(RULE)).fields
+
+
+PIECES = ["SELECT ", "concat(", "coalesce(", ")", ",", "'*:bytes='", "quota", " AS quota_rule", "quota_message_count",
+          "||", " FROM ", "a", " WHERE ", "'", '"', "`", "\\", "%u", "5", "*", " "]  # fmt: skip
+
+
+@example(st.lists(st.sampled_from(PIECES), max_size=25).map("".join) | st.text(max_size=60), st.booleans())
+def test_any_query(query: str, modern: bool) -> None:
+    """It is understood, or the fault says that it is not; and then its columns are all that the limits depend on."""
+    conf = 'plugin {\n  quota = maildir\n}\nquota "q" {\n}\nuserdb sql {\n  driver = sql\n}\n'
+    found = given_limits(parse_doveconf(conf), modern=modern, query=query, sqlite=modern)
+    if not found.fault:
+        for value in ("5", None, "x"):
+            found.of(dict.fromkeys(found.columns, value))
