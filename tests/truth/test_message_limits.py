@@ -31,10 +31,12 @@ from tests.truth.scale import count, generate, report
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(1800)]
 
+TROUBLE, TRIES = "trouble", 3
 FULL = "452 4.2.2 Mailbox is full and cannot receive any more emails"
 OLD = "concat('*:bytes=', quota) AS quota_rule"
 OLD_CHANGED = "concat('*:bytes=', quota, ':messages=', coalesce(most, 0)) AS quota_rule"
 NEW = "concat(quota, 'B') AS quota_storage_size"
+PART = 60  # cases that are put in the time that a test has for its loop
 DEFAULT = 7000  # bytes, where the row says nothing
 
 
@@ -88,7 +90,7 @@ async def compare(server: MailServer, folder: Path, cases: dict[str, Case]) -> l
         desk.accounts = {account.address: account for account in accounts(server, folder)}
         desk.read()
         desk.change(
-            actions=VerdictActions(accept="DUNNO", over_quota=FULL, too_large=FULL, unknown="who", trouble="trouble")
+            actions=VerdictActions(accept="DUNNO", over_quota=FULL, too_large=FULL, unknown="who", trouble=TROUBLE)
         )
         theirs, ours = await Client.connect(server.quota_status_socket), await desk.connect()
         for user, case in cases.items():
@@ -106,13 +108,18 @@ def _by_the_file(desk: Desk, user: str) -> bool:
 
 
 async def ask(client: Client, user: str, case: Case) -> str:
-    client.send(request(user, case.size))
-    return await client.answer()
+    """A machine that stood still for the length of our deadline makes an answer ``trouble``; asked again it is not."""
+    for _ in range(TRIES):
+        client.send(request(user, case.size))
+        answer = await client.answer()
+        if answer != TROUBLE:
+            break
+    return answer
 
 
 def test_answers_are_those_of_dovecot(mailserver: MailServer) -> None:
     """On both series, with the driver maildir."""
-    generated = generate(CASES, count(60, 1500))
+    generated = generate(CASES, count(60, 600))
     cases = {f"m{number}@example.org": case for number, case in enumerate(generated)}
     mailserver.clear()
     mailserver.mariadb.sql("ALTER TABLE virtual_users MODIFY quota BIGINT NULL, ADD COLUMN most INT")
@@ -132,7 +139,11 @@ def test_answers_are_those_of_dovecot(mailserver: MailServer) -> None:
             mailserver.mariadb.add_users((user, 1) for user in cases)
             for user, case in cases.items():
                 lay_out(mailserver, user, case)
-            differences = run(compare(mailserver, own, cases))
+            users = list(cases)
+            parts = [users[start : start + PART] for start in range(0, len(users), PART)]
+            differences = []
+            for part in parts:
+                differences += run(compare(mailserver, own, {user: cases[user] for user in part}))
         report(f"limits of messages, Dovecot {dovecot_series()}", len(cases), differences)
     finally:
         mailserver.clear()
