@@ -16,9 +16,9 @@ import click
 
 from ..base.errors import MailquotaError, UnreachableError, UsageError
 from ..base.filters import parse_filter
-from ..base.model import AccountRow, Level
+from ..base.model import OVER_PERCENT, AccountRow, Level
 from ..base.text import shown, visible
-from ..base.units import format_age
+from ..base.units import format_age, format_messages
 from ..control.client import RequestFailedError
 from ..control.messages import GetStatus
 from ..control.results import Status
@@ -129,6 +129,8 @@ def _judge(seen: _Seen, thresholds: _Thresholds) -> int:
 
 
 def _reaches(row: AccountRow, threshold: float) -> bool:
+    if row.has_most_messages and threshold <= OVER_PERCENT:
+        return True
     return row.percent is not None and row.percent >= threshold
 
 
@@ -136,9 +138,16 @@ def _accounts(rows: Sequence[AccountRow], threshold: float) -> str:
     """How many accounts are at the threshold, with the names of the first three; "" for none."""
     if not rows:
         return ""
-    names = ", ".join(f"{_name(row.address)} {int(row.percent or 0)} %" for row in rows[:_NAMED])
+    names = ", ".join(f"{_name(row.address)} {_share(row, threshold)}" for row in rows[:_NAMED])
     more = ", ..." if len(rows) > _NAMED else ""
     return f"{_count(len(rows))} at {threshold:g} % or above ({names}{more})"
+
+
+def _share(row: AccountRow, threshold: float) -> str:
+    percent = row.percent or 0
+    if row.has_most_messages and percent < threshold:
+        return f"{format_messages(row.messages, row.limit_messages)} messages"
+    return f"{int(percent)} %"
 
 
 def _count(number: int) -> str:

@@ -8,6 +8,8 @@ import msgspec
 
 from ..base.model import AccountRow, Forecast, Point, Trend
 
+MESSAGES = "messages"  # the kind of a journal entry on a limit of messages; one on a limit of bytes is "limit"
+
 
 class SetResult(msgspec.Struct, frozen=True):
     """One edited limit, in bytes; None is unlimited. ``used_bytes`` is the usage when the limit was set.
@@ -25,6 +27,9 @@ class SetResult(msgspec.Struct, frozen=True):
     remark: str | None = None  # what went wrong although it was done
     until: float | None = None  # of a temporary limit: when it ends, and what the limit is then
     then_bytes: int | None = None
+    old_messages: int | None = None  # limits of messages; None is none
+    new_messages: int | None = None
+    messages: int | None = None  # how many there were; None: not known, or that limit was not set
 
 
 class RecalcResult(msgspec.Struct, frozen=True):
@@ -69,6 +74,8 @@ class Target(msgspec.Struct, frozen=True):
     fits: bool
     via: list[str]
     maps: list[str] = []
+    limit_messages: int | None = None
+    messages: int | None = None
 
 
 class Explanation(msgspec.Struct, frozen=True):

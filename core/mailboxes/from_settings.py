@@ -23,7 +23,7 @@ from ..settings.missing import require
 from ..settings.passwords import database_target, read_password
 from .count_driver import CountDriver
 from .dovecot_driver import DoveadmDriver
-from .driver import Driver, MaildirDriver
+from .driver import Driver, MaildirDriver, MostMessages
 from .guarded_driver import GuardedDriver
 from .ledger import Ledger
 from .mailstore import Mailstore
@@ -70,7 +70,7 @@ def _has_doveadm(config: Config) -> bool:
     return Doveadm.find() is not None if setting == "auto" else setting != "off"
 
 
-def make_driver(config: Config, store: Mailstore) -> Driver:
+def make_driver(config: Config, store: Mailstore, most_messages: MostMessages = lambda _: None) -> Driver:
     """The driver that ``driver_name`` names. Raises SettingsError where the settings can't work together."""
     name = driver_name(config)
     if name == "count":
@@ -84,7 +84,7 @@ def make_driver(config: Config, store: Mailstore) -> Driver:
     if name == "sql":
         target = database_target(config, config.settings.accounts.url, "database")
         return SqlDriver(store, open_usage_table(target), open_usage_table(target))
-    return MaildirDriver(store)
+    return MaildirDriver(store, most_messages)
 
 
 def is_http(setting: str) -> bool:
@@ -147,7 +147,7 @@ def make_mailboxes(config: Config) -> Mailboxes:
     """The mailboxes of this server, with an empty ledger. SettingsError where the settings can't work together."""
     store = make_mailstore(config)
     ledger, memory = Ledger(store.is_trash), MailstoreMemory.of(config)
-    measured = _witnessed(config, store, make_driver(config, store))
+    measured = _witnessed(config, store, make_driver(config, store, ledger.most_messages))
     driver, guard = guarded(measured, store, memory)
     guard.is_account = lambda address: ledger.get(address) is not None
     return Mailboxes(store, driver, measured, ledger, guard, memory)

@@ -21,7 +21,7 @@ from ..servers.dovecot.folder_names import TrashNames
 from .entry import NEVER, Entry, Totals
 from .measure import Measurement
 from .row import account_row
-from .witness_rules import Verdict, without_limit
+from .witness_rules import Verdict, limits_of, without_limit
 
 __all__ = ["Differences", "Entry", "Ledger", "Totals"]
 
@@ -58,6 +58,11 @@ class Ledger:
     def get(self, address: str) -> Entry | None:
         """The entry of a normalised address."""
         return self.entries.get(address)
+
+    def most_messages(self, address: str) -> int | None:
+        """The limit of messages of a normalised address; None without one. May be called in any thread."""
+        entry = self.entries.get(address)
+        return entry.limit_messages if entry is not None else None
 
     def is_mailbox(self, address: str) -> bool:
         """Whether mail can be delivered there."""
@@ -119,17 +124,27 @@ class Ledger:
     def _change_account(self, entry: Entry, account: Account) -> None:
         self.totals.add(entry, -1)
         self.generation += entry.enabled != account.enabled
-        entry.fresh_until = 0.0
         if account.fault:
             entry.known = None
         elif entry.fault:
             entry.trouble = None
-        if (entry.database_limit, entry.fault) != (account.limit, account.fault):
+        bytes_differ = (entry.database_limit, entry.fault) != (account.limit, account.fault)
+        messages_differ = entry.given_messages != account.limit_messages
+        if bytes_differ:
             entry.limit = entry.database_limit = account.limit
+        if messages_differ:
+            entry.limit_messages = entry.given_messages = account.limit_messages
+        if bytes_differ or messages_differ:
             entry.verdict = without_limit(entry.verdict)
             self._unverified[entry.address] = entry
         entry.enabled, entry.fault = account.enabled, account.fault
-        _measure_anew(entry)
+        self._limits_changed(entry)
+
+    def _limits_changed(self, entry: Entry) -> None:
+        """Whether Dovecot believes a maildirsize depends on the limits: without a stamp it is read and judged anew."""
+        entry.fresh_until = 0.0
+        if entry.known is not None and entry.known.stamp:
+            entry.known = msgspec.structs.replace(entry.known, stamp=None, expires_at=None, measured_at=None)
         self.totals.add(entry, 1)
         self._changed[entry.address] = self._unjudged[entry.address] = entry
 
@@ -138,7 +153,23 @@ class Ledger:
         self.edits += 1
         entry = self.entries.get(address)
         if entry is not None and entry.database_limit != limit:
-            self._change_account(entry, Account(address, limit, entry.enabled))
+            self._change_account(entry, Account(address, limit, entry.enabled, limit_messages=entry.given_messages))
+
+    def give_limit_messages(self, address: str, limit: int | None) -> None:
+        """Set a limit of messages that was just written to the database, as ``set_limit`` does one of bytes."""
+        self.edits += 1
+        entry = self.entries.get(address)
+        if entry is not None:
+            account = Account(address, entry.database_limit, entry.enabled, entry.fault, limit)
+            if _differs(entry, account):
+                self._change_account(entry, account)
+
+    def set_limit_messages(self, entry: Entry, limit: int | None) -> None:
+        """Take the limit of messages that Dovecot itself has for the account, until the database gives another one."""
+        if entry.limit_messages != limit and self.entries.get(entry.address) is entry:
+            self.totals.add(entry, -1)
+            entry.limit_messages = limit
+            self._limits_changed(entry)
 
     def set_known(self, entry: Entry, base: Measurement | None, known: Measurement, now: float) -> bool:
         """Take a new measurement that was made when ``base`` was known; ``now`` in seconds since the epoch.
@@ -254,13 +285,14 @@ class Ledger:
             return
         self.totals.add(entry, -1)
         entry.verified_at, entry.verdict = at, verdict
-        limit = verdict.told_limit if verdict is not None and verdict.limit else entry.database_limit
+        limit, messages = limits_of(verdict, entry.database_limit, entry.given_messages)
         if entry.limit != limit:
-            entry.limit, entry.fresh_until = limit, 0.0
-            _measure_anew(entry)
-            self._unjudged[entry.address] = entry
-        self.totals.add(entry, 1)
-        self._changed[entry.address] = entry
+            entry.limit = limit
+            self._limits_changed(entry)
+        else:
+            self.totals.add(entry, 1)
+            self._changed[entry.address] = entry
+        self.set_limit_messages(entry, messages)
         self.end_doubt(entry)
 
     # ---- for warnings (core/alerts/thresholds.py)
@@ -324,11 +356,6 @@ class Ledger:
         self._removed.clear()
 
 
-def _measure_anew(entry: Entry) -> None:
-    """Whether Dovecot believes a maildirsize depends on the limit: without a stamp it is read and judged anew."""
-    if entry.known is not None and entry.known.stamp:
-        entry.known = msgspec.structs.replace(entry.known, stamp=None, expires_at=None, measured_at=None)
-
-
 def _differs(entry: Entry, account: Account) -> bool:
-    return (entry.database_limit, entry.enabled, entry.fault) != (account.limit, account.enabled, account.fault)
+    had = entry.database_limit, entry.given_messages, entry.enabled, entry.fault
+    return had != (account.limit, account.limit_messages, account.enabled, account.fault)

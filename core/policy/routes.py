@@ -214,7 +214,7 @@ class Router:
     def _settled(self, ends: list[Destination], boxes: list[Entry], *, exempt: bool) -> Verdict | None:
         if all(end.kind is DestinationKind.UNKNOWN for end in ends):
             return Verdict.UNKNOWN
-        unlimited = any(entry.limit is None for entry in boxes)
+        unlimited = not all(entry.limited for entry in boxes)
         return Verdict.ACCEPT if exempt or unlimited or len(boxes) < len(ends) else None
 
     def _remember(self, recipient: bytes, boxes: tuple[Entry, ...]) -> None:

@@ -124,11 +124,11 @@ def holding(address: str, go_on: threading.Event, world: SmallWorld) -> Callable
     held = str(world.maildir(address))
 
     def measure_or_hang(
-        store: Mailstore, maildir: str, limit: int | None, known: Measurement | None, now: float
+        store: Mailstore, maildir: str, limit: int | None, known: Measurement | None, now: float, *, most: int | None
     ) -> Measurement:
         if maildir == held:
             go_on.wait(20)
-        return measure(store, maildir, limit, known, now)
+        return measure(store, maildir, limit, known, now, most=most)
 
     return measure_or_hang
 
@@ -162,10 +162,12 @@ def test_a_fault_at_one_mailbox_is_told_once(
 ) -> None:
     bad = str(small_world.maildir(FULL))
 
-    def faulty(store: Mailstore, maildir: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
+    def faulty(
+        store: Mailstore, maildir: str, limit: int | None, known: Measurement | None, now: float, *, most: int | None
+    ) -> Measurement:
         if maildir == bad:
             raise ZeroDivisionError
-        return measure(store, maildir, limit, known, now)
+        return measure(store, maildir, limit, known, now, most=most)
 
     monkeypatch.setattr("mailquota.core.mailboxes.driver.measure", faulty)
 
