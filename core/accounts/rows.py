@@ -105,7 +105,14 @@ def account_of(row: Row) -> Account | None:
     if address is None:
         return None
     limit = limit_of(row[1])
-    return Account(address, limit, enabled=enabled_of(row[2]) if len(row) > 2 else True, fault=fault_of(row[1], limit))
+    spelled = (text_of(row[0]) or "").strip()
+    return Account(
+        address,
+        limit,
+        enabled=enabled_of(row[2]) if len(row) > 2 else True,
+        fault=fault_of(row[1], limit),
+        spelled=spelled if spelled != address else "",
+    )
 
 
 def aliases_of(row: Row, own_rows: bool) -> list[Alias] | None:

@@ -53,13 +53,15 @@ def level_of(used: int | None, limit: int | None) -> Level:
 class Account(msgspec.Struct, frozen=True, gc=False):
     """A mailbox as the accounts database has it. ``limit`` is in bytes; None is unlimited (0 in the database).
 
-    Where the database has no valid limit, ``limit`` is below 0 and ``fault`` says what is there instead.
+    Where the database has no valid limit, ``limit`` is below 0 and ``fault`` says what is there instead. ``spelled`` is
+    the address as the row has it, with capitals; "" where it is the same.
     """
 
     address: str
     limit: int | None
     enabled: bool = True
     fault: str = ""
+    spelled: str = ""
 
 
 class Alias(msgspec.Struct, frozen=True, gc=False):

@@ -41,15 +41,13 @@ class Measuring:
     alerts: AlertService
 
     def begin(self) -> list[asyncio.Task[None]]:
-        """Start measuring, samples, warnings, and the background check where the driver keeps a record to check.
+        """Start measuring, samples, warnings, and the background check of those accounts that have a maildirsize.
 
         Returns the tasks that none of the parts ends by itself.
         """
         self.poller.start()
         self.history.start()
         self.alerts.start()
-        if self.driver.name != "maildir":
-            return []
         drift = DriftWatch(self.ledger, self.mailstore, self.driver.place)
         return [restarts.start("background check", lambda: drift.run(self.poller.first_round))]
 

@@ -31,8 +31,13 @@ class Driver(Protocol):
     since the epoch. Where nothing changed, the object ``known`` itself is returned.
     """
 
-    name: str  # as in the setting mailstore.driver
-    base: str  # the folder above all mailboxes
+    @property
+    def name(self) -> str:
+        """As in the setting mailstore.driver."""
+
+    @property
+    def base(self) -> str:
+        """The folder above all mailboxes."""
 
     def place(self, address: str) -> str:
         """A name for what mailboxes share so that they hang together: their file system, or the service asked."""

@@ -7,13 +7,17 @@ import os
 import shlex
 from typing import NamedTuple
 
-from ..accounts.usage_table import open_usage_table
+import msgspec
+
+from ..accounts.usage_table import TableColumns, open_usage_table
 from ..base import programs as outside
+from ..base.endpoints import DatabaseUrl, parse_database_url
 from ..base.errors import SettingsError
 from ..servers.dovecot.conf import dovecot_tool
 from ..servers.dovecot.doveadm import Doveadm, DoveadmTool
 from ..servers.dovecot.doveadm_http import HttpDoveadm
 from ..servers.dovecot.folder_names import IgnoredFolders, TrashNames
+from ..servers.dovecot.followed import UserNames
 from ..servers.dovecot.quota import QuotaFacts, choose_driver
 from ..settings.config import DEFAULT_PATH, Config, DiscoveredSettings
 from ..settings.discover import ask_dovecot
@@ -22,8 +26,9 @@ from ..settings.passwords import database_target, read_password
 from .count_driver import CountDriver
 from .dovecot_driver import DoveadmDriver
 from .driver import Driver, MaildirDriver
+from .following import FollowingDriver
 from .ledger import Ledger
-from .mailstore import Mailstore
+from .mailstore import Mailstore, Names
 from .sql_driver import SqlDriver
 
 log = logging.getLogger(__name__)
@@ -36,23 +41,83 @@ def make_mailstore(config: Config) -> Mailstore:
     """
     require(config, "mailstore")
     settings, found = config.settings.mailstore, _asked(config)
-    rules = found.quota.rules if found.quota is not None else ()
-    return Mailstore(settings.path, TrashNames(settings.trash, found.trash_names), IgnoredFolders(rules))
+    quota = found.quota or QuotaFacts()
+    ignored = IgnoredFolders(quota.rules, quota.prefix, quota.separator)
+    return Mailstore(settings.path, TrashNames(settings.trash, found.trash_names), ignored, _names(found))
+
+
+def make_names(config: Config) -> Names:
+    """Which addresses are names of users. Where Dovecot can't be asked all that can be part of a path are."""
+    return _names(_asked(config))
+
+
+def _names(found: DiscoveredSettings) -> Names:
+    return Names("") if found.users is None else Names(found.users.characters, as_in_row=found.users.as_in_row)
+
+
+def with_dovecot(config: Config) -> Config:
+    """The settings with what Dovecot says, so that it is not asked again for each part that is made of them."""
+    return msgspec.structs.replace(config, found=_asked(config))
 
 
 def _asked(config: Config) -> DiscoveredSettings:
     """What Dovecot says of itself; it is asked unless that was done when the settings were read."""
     if config.found.quota is not None or config.settings.mailstore.doveadm == "off":
         return config.found
-    return ask_dovecot(config.settings.mailstore.doveadm)
+    told = ask_dovecot(config.settings.mailstore.doveadm)
+    return msgspec.structs.replace(config.found, trash_names=told.trash_names, quota=told.quota, users=told.users)
+
+
+class Way(NamedTuple):
+    """How usage is measured: the driver, why no other one where that is a choice, and what it goes by."""
+
+    driver: str
+    quota: QuotaFacts
+    users: UserNames | None
+
+    @property
+    def why(self) -> str:
+        """Why Dovecot is asked, where a faster driver would not be right; "" else."""
+        return "; ".join(self.quota.doubts) if self.driver == "doveadm" else ""
 
 
 def driver_name(config: Config) -> str:
     """The setting ``mailstore.driver``; for ``auto`` the driver that fits Dovecot's settings."""
     name = config.settings.mailstore.driver
-    if name != "auto":
-        return name
-    return choose_driver(_asked(config).quota or QuotaFacts(), doveadm=_has_doveadm(config))
+    return name if name != "auto" else _way(config, _asked(config)).driver
+
+
+def way_of(config: Config) -> Way | None:
+    """How usage is measured by these settings and those of Dovecot. None where Dovecot should say, and can't be asked.
+
+    Blocks where Dovecot is asked.
+    """
+    found = _asked(config)
+    away = found.quota is None or found.quota.version == (0, 0)
+    return None if away and config.settings.mailstore.driver == "auto" else _way(config, found)
+
+
+def _way(config: Config, found: DiscoveredSettings) -> Way:
+    facts, name = found.quota or QuotaFacts(), str(config.settings.mailstore.driver)
+    if facts.table is not None and not _is_ours(facts.table.url, config.settings.accounts.url):
+        facts = msgspec.structs.replace(facts, doubts=(*facts.doubts, "Dovecot keeps the usage in another database"))
+    if name == "auto":
+        name = choose_driver(facts, doveadm=_has_doveadm(config))
+    return Way(name, facts, found.users)
+
+
+def _is_ours(url: str, ours: DatabaseUrl) -> bool:
+    """Whether this is the accounts database, as far as the two can be compared."""
+    theirs = parse_database_url(url)
+    same = (theirs.kind, theirs.database, theirs.path) == (ours.kind, ours.database, ours.path)
+    return same and (
+        theirs.hosts == ours.hosts
+        or not {_machine(h) for h, _ in theirs.hosts}.isdisjoint({_machine(h) for h, _ in ours.hosts})
+    )
+
+
+def _machine(host: str) -> str:
+    return "localhost" if host.startswith(("/", "127.")) or host == "::1" else host
 
 
 def _has_doveadm(config: Config) -> bool:
@@ -72,9 +137,17 @@ def make_driver(config: Config, store: Mailstore) -> Driver:
             raise SettingsError(f'mailstore.driver = "doveadm" needs a doveadm; {why}')
         return DoveadmDriver(store, tool)
     if name == "sql":
-        target = database_target(config, config.settings.accounts.url, "database")
-        return SqlDriver(store, open_usage_table(target), open_usage_table(target))
+        target, table = database_target(config, config.settings.accounts.url, "database"), _table(config)
+        return SqlDriver(store, open_usage_table(target, table), open_usage_table(target, table))
     return MaildirDriver(store)
+
+
+def _table(config: Config) -> TableColumns | None:
+    """The table that Dovecot's dict quota names; None where one of the usual names has to be searched for."""
+    facts = _asked(config).quota or QuotaFacts()
+    if facts.table is None or not _is_ours(facts.table.url, config.settings.accounts.url):
+        return None
+    return TableColumns(facts.table.name, facts.table.address, facts.table.used, facts.table.messages)
 
 
 def is_http(setting: str) -> bool:
@@ -122,11 +195,11 @@ class Mailboxes(NamedTuple):
     """Where the mailboxes are, how their usage is measured, and what is known of them in memory."""
 
     store: Mailstore
-    driver: Driver
+    driver: FollowingDriver
     ledger: Ledger
 
 
 def make_mailboxes(config: Config) -> Mailboxes:
     """The mailboxes of this server, with an empty ledger. SettingsError where the settings can't work together."""
     store = make_mailstore(config)
-    return Mailboxes(store, make_driver(config, store), Ledger(store.is_trash))
+    return Mailboxes(store, FollowingDriver(make_driver(config, store)), Ledger(store.is_trash, store.names))

@@ -19,9 +19,10 @@ import msgspec
 from ..base.growth import STANDING, forecast
 from ..base.model import Account, AccountRow, Level, Trend, level_of
 from ..servers.dovecot.folder_names import TrashNames
-from .mailstore import is_username
+from .mailstore import Names
 from .measure import Measurement
 from .reservations import Reservations
+from .totals import Totals
 
 _NEVER = float("-inf")  # by a clock that says nothing of the time of day
 
@@ -35,15 +36,17 @@ class Entry:
 
     __slots__ = (
         "address", "changed_at", "compared_at", "drift", "enabled", "events", "fault", "fresh_until", "held", "known",
-        "limit", "mailbox", "measured_at", "refused_at", "sampled_at", "sampled_from", "trend", "trouble", "week",
+        "limit", "mailbox", "measured_at", "refused_at", "sampled_at", "sampled_from", "spelled", "trend", "trouble",
+        "week",
     )  # fmt: skip
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, *, mailbox: bool = True) -> None:
         self.address = account.address
         self.limit = account.limit
         self.enabled = account.enabled
         self.fault = account.fault
-        self.mailbox = is_username(account.address)  # False: Dovecot refuses to look such a name up
+        self.spelled = account.spelled
+        self.mailbox = mailbox  # False: Dovecot refuses to look such a name up
         self.known: Measurement | None = None
         self.measured_at: float | None = None
         self.refused_at: float | None = None
@@ -90,28 +93,6 @@ class Entry:
         return self.held
 
 
-class Totals:
-    """Sums over all accounts, kept as they change. Bytes."""
-
-    def __init__(self) -> None:
-        self.levels = dict.fromkeys(Level, 0)
-        self.used = 0
-        self.granted = 0  # the sum of all limits
-        self.free = 0  # what all limits leave
-        self.measured = 0  # accounts with a known usage
-
-    def add(self, entry: Entry, sign: int) -> None:
-        """Add an entry (``sign`` 1), or take it out (-1), which has to be done before it changes or goes."""
-        used = entry.used
-        self.levels[entry.level] += sign
-        self.granted += sign * max(0, entry.limit or 0)
-        if used is not None:
-            self.used += sign * used
-            self.measured += sign
-        if entry.limit is not None:
-            self.free += sign * max(0, entry.limit - (used or 0))
-
-
 class Differences(NamedTuple):
     """Accounts that are new or changed, and addresses that have no account any more."""
 
@@ -122,8 +103,9 @@ class Differences(NamedTuple):
 class Ledger:
     """All entries by address. Written on the engine's loop alone."""
 
-    def __init__(self, is_trash: TrashNames) -> None:
+    def __init__(self, is_trash: TrashNames, names: Names | None = None) -> None:
         self.entries: dict[str, Entry] = {}
+        self._names = names or Names()  # gets the spelling of each account, and says which can have a mailbox
         self.totals = Totals()
         self._is_trash = is_trash
         self.generation = 0  # changes when accounts come, go or are switched on or off
@@ -174,6 +156,7 @@ class Ledger:
         for address in found.gone:
             self.totals.add(self.entries.pop(address), -1)
             self._count_domain(address, -1)
+            self._names.spell(address, "")
             for waiting in (self._changed, self._unsampled, self._unjudged):
                 waiting.pop(address, None)
             self._removed.add(address)
@@ -192,7 +175,9 @@ class Ledger:
         if entry is not None:
             self._change_account(entry, account)
             return
-        entry = self.entries[account.address] = Entry(account)
+        self._names.spell(account.address, account.spelled)
+        mailbox = self._names.is_user(account.address, account.spelled)
+        entry = self.entries[account.address] = Entry(account, mailbox=mailbox)
         self._removed.discard(account.address)
         self._gone_unsampled.discard(account.address)
         self._count_domain(account.address, 1)
@@ -203,6 +188,8 @@ class Ledger:
         self.totals.add(entry, -1)
         self.generation += entry.enabled != account.enabled
         entry.fresh_until = 0.0
+        if entry.spelled != account.spelled:
+            self._respell(entry, account.spelled)
         if account.fault:
             entry.known = None
         elif entry.fault:
@@ -214,12 +201,30 @@ class Ledger:
         self.totals.add(entry, 1)
         self._changed[entry.address] = self._unjudged[entry.address] = entry
 
+    def _respell(self, entry: Entry, spelled: str) -> None:
+        """Its mailbox may be at another path now."""
+        entry.spelled, entry.known = spelled, None
+        self._names.spell(entry.address, spelled)
+        self._judge_name(entry)
+
+    def _judge_name(self, entry: Entry) -> None:
+        mailbox = self._names.is_user(entry.address, entry.spelled)
+        if mailbox != entry.mailbox:
+            entry.mailbox = mailbox
+            self.generation += 1
+
+    def measure_anew(self) -> None:
+        """Forget all usage and judge all names again: Dovecot counts, or names its users, in another way now."""
+        for entry in self.entries.values():
+            self._judge_name(entry)
+            self.set_trouble(entry, "it is being measured anew")
+
     def set_limit(self, address: str, limit: int | None) -> None:
         """Set a limit that was just written to the database, so that it holds before the next read of it."""
         self.edits += 1
         entry = self.entries.get(address)
         if entry is not None and entry.limit != limit:
-            self._change_account(entry, Account(address, limit, entry.enabled))
+            self._change_account(entry, Account(address, limit, entry.enabled, spelled=entry.spelled))
 
     def set_known(self, entry: Entry, base: Measurement | None, known: Measurement, now: float) -> bool:
         """Take a new measurement that was made when ``base`` was known; ``now`` in seconds since the epoch.
@@ -382,7 +387,8 @@ class Ledger:
 
 
 def _differs(entry: Entry, account: Account) -> bool:
-    return (entry.limit, entry.enabled, entry.fault) != (account.limit, account.enabled, account.fault)
+    old = (entry.limit, entry.enabled, entry.fault, entry.spelled)
+    return old != (account.limit, account.enabled, account.fault, account.spelled)
 
 
 def _days_to_full(entry: Entry) -> float | None:

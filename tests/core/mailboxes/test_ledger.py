@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from mailquota.core.base.model import Account, AccountRow, Level, Trend
 from mailquota.core.mailboxes.folders import DirectorySum, FolderSum
-from mailquota.core.mailboxes.ledger import Entry, Ledger, Totals
+from mailquota.core.mailboxes.ledger import Entry, Ledger
 from mailquota.core.mailboxes.measure import Measurement
+from mailquota.core.mailboxes.totals import Totals
 from mailquota.core.servers.dovecot.folder_names import TrashNames
 
 NAMES = [f"{name}@example.org" for name in "abcd"]
@@ -239,7 +240,7 @@ def test_share_of_trash_in_a_row(folders: tuple[FolderSum, ...] | None, trash: t
 )
 def test_who_has_a_mailbox(address: str, expected: bool) -> None:
     """Names that Dovecot does not look up have none."""
-    assert Entry(Account(address, 1)).mailbox is expected
+    assert made(Account(address, 1)).entries[address].mailbox is expected
 
 
 def test_who_left_is_noted_for_the_history_until_they_come_back() -> None:
