@@ -64,15 +64,15 @@ class DovecotFollower:
     def prepare(self, config: Config) -> Prepared:
         """What these settings ask for. Blocks, as Dovecot is asked. Raises SettingsError; then nothing has changed."""
         way, store = way_of(config), make_mailstore(config)
-        if way is None or way == self._way or store.template != self._store.template:
+        if way is None or way.is_as(self._way) or store.template != self._store.template:
             return Prepared(self._way, store, None)
         return Prepared(way, store, make_driver(config, self._store))
 
     async def follow(self, prepared: Prepared) -> None:
         """Measure in this way from now on."""
-        if prepared.driver is None or prepared.way == self._way:
+        if prepared.driver is None or prepared.way is None or prepared.way.is_as(self._way):
             return
-        log.warning("Dovecot's settings changed: usage is measured by the driver %s now", prepared.driver.name)
+        log.warning("Dovecot's settings changed: all is measured anew, by the driver %s", prepared.driver.name)
         self._way = prepared.way
         self._driver.exchange(prepared.driver)
         self._store.follow(prepared.store)

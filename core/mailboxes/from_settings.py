@@ -69,11 +69,19 @@ def _asked(config: Config) -> DiscoveredSettings:
 
 
 class Way(NamedTuple):
-    """How usage is measured: the driver, why no other one where that is a choice, and what it goes by."""
+    """How usage is measured: the driver, and what Dovecot says of quota and names."""
 
     driver: str
     quota: QuotaFacts
     users: UserNames | None
+
+    def is_as(self, other: Way | None) -> bool:
+        """Whether all measurements would be the same."""
+        return other is not None and self._parts() == other._parts()
+
+    def _parts(self) -> tuple[object, ...]:
+        quota = self.quota
+        return self.driver, quota.rules, quota.prefix, quota.separator, quota.table, self.users
 
     @property
     def why(self) -> str:
@@ -88,13 +96,12 @@ def driver_name(config: Config) -> str:
 
 
 def way_of(config: Config) -> Way | None:
-    """How usage is measured by these settings and those of Dovecot. None where Dovecot should say, and can't be asked.
+    """How usage is measured by these settings and those of Dovecot; None where Dovecot is not asked, or can't be.
 
     Blocks where Dovecot is asked.
     """
     found = _asked(config)
-    away = found.quota is None or found.quota.version == (0, 0)
-    return None if away and config.settings.mailstore.driver == "auto" else _way(config, found)
+    return None if found.quota is None or found.quota.version == (0, 0) else _way(config, found)
 
 
 def _way(config: Config, found: DiscoveredSettings) -> Way:

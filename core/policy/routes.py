@@ -80,7 +80,10 @@ class Router:
         exempt = self.is_exempt_recipient(asked.recipient) or any(map(self.is_exempt, boxes))
         if boxes and len(boxes) == len(ends) and not exempt:
             self._remember(asked.recipient, tuple(boxes))
-        return Route(ends, boxes, self._settled(ends, boxes, exempt=exempt))
+        settled = self._settled(ends, boxes, exempt=exempt)
+        if settled is Verdict.UNKNOWN and not address.isascii():  # to most mail servers this is no address
+            settled = Verdict.OTHER
+        return Route(ends, boxes, settled)
 
     def mailboxes(self, recipient: str) -> list[str]:
         """The addresses of the mailboxes that a recipient resolves to."""

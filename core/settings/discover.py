@@ -43,7 +43,7 @@ def list_files(pattern: str) -> Sequence[str]:
 def ask_dovecot(doveadm: str = "auto", run: Run = programs.run, read: Read = programs.read) -> DiscoveredSettings:
     """Dovecot's Trash folders, its quota and its names of users, by one run of doveconf; no settings of mailquota."""
     done = run([*dovecot_tool(doveadm, "doveconf"), "-n"])
-    text = "" if done.fault else done.out  # an incomplete output is not used
+    text = "" if done.fault or not is_whole(done.out) else done.out
     dovecot = dovecot_settings(text, read)
     return DiscoveredSettings(trash_names=tuple(trash_names(text)), quota=dovecot.quota, users=dovecot.users)
 

@@ -56,7 +56,8 @@ def _driver(facts: DovecotFacts) -> Outcome:
     if is_modern(facts) and backend in _REMOVED:
         return fail(f"quota driver {backend} is set, which Dovecot 2.4 no longer has", _count(facts))
     if backend in _BACKENDS or backend == "dict":
-        return ok(f"quota driver {backend}")
+        why = f"; for its usage only Dovecot itself can be asked: {visible('; '.join(facts.quota.doubts))}"
+        return ok(f"quota driver {backend}{why if facts.quota.doubts else ''}")
     return _other_driver(facts, backend)
 
 

@@ -26,7 +26,7 @@ from ...servers.dovecot.conf import (
     quota_grace,
     trash_names,
 )
-from ...servers.dovecot.quota import quota_facts
+from ...servers.dovecot.followed import dovecot_settings
 from ...servers.dovecot.sql import parse_sql_conf
 from ...settings.config import Config
 from .facts import LOCAL_USERS, DovecotFacts, ScriptFacts, UserQueries
@@ -57,6 +57,7 @@ def gather(
     files = _Files(read, stat, _root(mailstore.doveadm))
     facts = msgspec.structs.replace(
         facts,
+        quota=dovecot_settings(said.out, files.read).quota,
         query=_query(facts, files),
         scripts=tuple(_scripts(facts.conf, files)),
         mailquota=shutil.which("mailquota") or facts.mailquota,
@@ -82,7 +83,6 @@ def _settings(said: ProgramResult) -> DovecotFacts:
         conf=conf,
         release=release,
         config_file=file,
-        quota=quota_facts(text),
         grace=quota_grace(text),
         trash=tuple(trash_names(text)),
         users=tuple(driver_of(block) for block in conf.of_kind("userdb")),
