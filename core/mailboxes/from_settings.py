@@ -52,7 +52,10 @@ def make_names(config: Config) -> Names:
 
 
 def _names(found: DiscoveredSettings) -> Names:
-    return Names("") if found.users is None else Names(found.users.characters, as_in_row=found.users.as_in_row)
+    users = found.users
+    if users is None:
+        return Names("", utf8=True)
+    return Names(users.characters, as_in_row=users.as_in_row, utf8=users.utf8)
 
 
 def with_dovecot(config: Config) -> Config:

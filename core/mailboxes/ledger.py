@@ -130,6 +130,10 @@ class Ledger:
         entry = self.entries.get(address)
         return entry is not None and entry.mailbox and entry.enabled
 
+    def may_be_recipient(self, address: str) -> bool:
+        """Whether mail can be sent to an address in this alphabet."""
+        return address.isascii() or self._names.utf8
+
     def is_local(self, domain: str) -> bool:
         """Whether there are accounts in this domain."""
         return domain in self._domains
@@ -188,8 +192,10 @@ class Ledger:
         self.totals.add(entry, -1)
         self.generation += entry.enabled != account.enabled
         entry.fresh_until = 0.0
-        if entry.spelled != account.spelled:
-            self._respell(entry, account.spelled)
+        if entry.spelled != account.spelled:  # its mailbox may be at another path now
+            entry.spelled, entry.known = account.spelled, None
+            self._names.spell(entry.address, entry.spelled)
+            self._judge_name(entry)
         if account.fault:
             entry.known = None
         elif entry.fault:
@@ -200,12 +206,6 @@ class Ledger:
             entry.known = msgspec.structs.replace(entry.known, stamp=None, expires_at=None, measured_at=None)
         self.totals.add(entry, 1)
         self._changed[entry.address] = self._unjudged[entry.address] = entry
-
-    def _respell(self, entry: Entry, spelled: str) -> None:
-        """Its mailbox may be at another path now."""
-        entry.spelled, entry.known = spelled, None
-        self._names.spell(entry.address, spelled)
-        self._judge_name(entry)
 
     def _judge_name(self, entry: Entry) -> None:
         mailbox = self._names.is_user(entry.address, entry.spelled)

@@ -39,11 +39,13 @@ class Names:
     """Which addresses are names of users for this Dovecot, and how their paths spell them.
 
     ``characters`` as for ``is_username``. ``as_in_row``: a path has the name as the row of the accounts database spells
-    it, else in lower case. The rows are told by ``spell``, on one thread; all others may ask.
+    it, else in lower case. ``utf8``: recipients may be in other alphabets. The rows are told by ``spell``, on one
+    thread; all others may ask.
     """
 
-    def __init__(self, characters: str = DEFAULT_CHARACTERS, *, as_in_row: bool = False) -> None:
+    def __init__(self, characters: str = DEFAULT_CHARACTERS, *, as_in_row: bool = False, utf8: bool = False) -> None:
         self._characters = characters
+        self.utf8 = utf8
         self._as_in_row = as_in_row
         self._spelled: dict[str, str] = {}  # of addresses that differ from their row
 
@@ -65,7 +67,7 @@ class Names:
 
     def follow(self, other: Names) -> None:
         """Take over what Dovecot says now; the rows stay as they are."""
-        self._characters, self._as_in_row = other._characters, other._as_in_row
+        self._characters, self._as_in_row, self.utf8 = other._characters, other._as_in_row, other.utf8
 
 
 class Mailstore:

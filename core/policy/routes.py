@@ -71,7 +71,7 @@ class Router:
         if len(asked.recipient) > _LONGEST and asked.state in DECIDED_STATES:
             return Route([], [], Verdict.TROUBLE)
         address = address_of(asked.recipient) if asked.state in DECIDED_STATES else None
-        if not address:
+        if not address or not self._ledger.may_be_recipient(address):
             return Route([], [], Verdict.OTHER)
         ends = self._destinations(address, asked.recipient)
         boxes = [
@@ -80,10 +80,7 @@ class Router:
         exempt = self.is_exempt_recipient(asked.recipient) or any(map(self.is_exempt, boxes))
         if boxes and len(boxes) == len(ends) and not exempt:
             self._remember(asked.recipient, tuple(boxes))
-        settled = self._settled(ends, boxes, exempt=exempt)
-        if settled is Verdict.UNKNOWN and not address.isascii():  # to most mail servers this is no address
-            settled = Verdict.OTHER
-        return Route(ends, boxes, settled)
+        return Route(ends, boxes, self._settled(ends, boxes, exempt=exempt))
 
     def mailboxes(self, recipient: str) -> list[str]:
         """The addresses of the mailboxes that a recipient resolves to."""

@@ -27,11 +27,13 @@ _PATTERNS = ("priv/quota/storage", "priv/quota/messages")
 class UserNames(msgspec.Struct, frozen=True):
     """``characters`` are those that names of users may have, "" for all: Dovecot's auth_username_chars.
 
-    ``as_in_row``: paths have names as the row of the accounts database spells them, else in lower case.
+    ``as_in_row``: paths have names as the row of the accounts database spells them, else in lower case. ``utf8``: mail
+    can be delivered to names in other alphabets, as 2.4 does and 2.3 does not.
     """
 
     characters: str
     as_in_row: bool = False
+    utf8: bool = True
 
 
 class DovecotSettings(msgspec.Struct, frozen=True):
@@ -59,7 +61,7 @@ def dovecot_settings(text: str, read: Read) -> DovecotSettings:
     facts = _with_table(facts, read, reasons)
     facts = msgspec.structs.replace(facts, doubts=tuple(dict.fromkeys(reasons)))
     characters = conf.values.get("auth_username_chars", DEFAULT_CHARACTERS)
-    return DovecotSettings(facts, location, UserNames(characters, location.as_in_row))
+    return DovecotSettings(facts, location, UserNames(characters, location.as_in_row, utf8=modern))
 
 
 def _rules(databases: list[UserDatabase]) -> dict[str, str]:
