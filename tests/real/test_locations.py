@@ -269,6 +269,17 @@ SPELLED = [
 ]
 
 
+HOME_24 = "%{user | domain}/%{user | username}"
+SPELLED += [
+    pytest.param(
+        replacing(("  iterate_query", f"  fields {{\n    home = {{}}/{HOME_24}\n  }}\n  iterate_query")),
+        "count",
+        marks=NEW,
+        id="2.4 fields",
+    ),
+]
+
+
 @pytest.mark.parametrize(("conf", "driver"), SPELLED)
 def test_the_spelling_of_the_row(server: MailServer, conf: Change, driver: str) -> None:
     """The Maildir has the capitals of the row, and is measured there by the fast driver."""
@@ -293,11 +304,18 @@ def test_the_spelling_of_the_row(server: MailServer, conf: Change, driver: str) 
             box.answers_as_dovecot(frank, 1, 900_000)
 
 
-@OLD
-def test_the_spelling_of_the_query(server: MailServer) -> None:
+IN_QUERY_24 = ("email AS user,", f"email AS user, '{{}}/{HOME_24}' AS home,")
+IN_QUERY = [
+    pytest.param(str, marks=OLD, id="2.3"),
+    pytest.param(replacing(IN_QUERY_24), marks=NEW, id="2.4"),
+]
+
+
+@pytest.mark.parametrize("conf", IN_QUERY)
+def test_the_spelling_of_the_query(server: MailServer, conf: Change) -> None:
     """Where the query gives the home its name is in lower case, whatever the row has."""
     frank = "frank.miller@example.org"
-    with beside(server) as box:
+    with beside(server, lambda text: conf(text).replace("{}", str(server.mail_folder))) as box:
         server.add_user("Frank.Miller@Example.org", LIMIT)
         save(server, frank, "INBOX")
         assert server.maildir(frank).is_dir()
