@@ -55,7 +55,8 @@ class RowReader:
         limit, messages, fault = self.limits(row)
         place = self.shape.enabled
         enabled = True if place is None or place >= len(row) else enabled_of(row[place])
-        return Account(address, limit, enabled, fault, messages)
+        spelled = (text_of(row[0]) or "").strip()
+        return Account(address, limit, enabled, fault, messages, spelled if spelled != address else "")
 
     def limits(self, row: Row) -> tuple[int | None, int | None, str]:
         """The limits of a row in bytes and messages, below 0 where they are not usable, and why they are not."""

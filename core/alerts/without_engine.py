@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 
 from ..base.errors import MailquotaError, NoSuchAccountError, sendable
-from ..mailboxes.from_settings import guarded, make_driver, make_mailstore
-from ..mailboxes.mailstore import is_username
+from ..mailboxes.from_settings import guarded, make_driver, make_mailstore, make_names
 from ..mailboxes.mailstore_memory import MailstoreMemory
 from ..mailboxes.measure import Unmeasurable, limit_on_record
 from ..servers.dovecot.mutf7 import decode
@@ -19,7 +18,7 @@ def mailbox_facts(config: Config, address: str, threshold: str) -> MailFacts:
 
     Raises NoSuchAccountError for a name that no mailbox can have.
     """
-    if not is_username(address):
+    if not make_names(config).is_user(address):
         raise NoSuchAccountError(address)
     unknown = MailFacts(address=address, threshold=threshold, limit_known=False)
     try:

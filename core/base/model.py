@@ -59,7 +59,8 @@ class Account(msgspec.Struct, frozen=True, gc=False):
     """An account as the accounts database has it. ``limit`` is in bytes; None is unlimited (0 in the database).
 
     ``limit_messages`` is the number of messages from which on no more are accepted; None: there is no such limit. Where
-    the database has no valid limit, the limit is below 0 and ``fault`` says what is there instead.
+    the database has no valid limit, the limit is below 0 and ``fault`` says what is there instead. ``spelled`` is the
+    address as the row has it, with capitals; "" where it is the same.
     """
 
     address: str
@@ -67,6 +68,7 @@ class Account(msgspec.Struct, frozen=True, gc=False):
     enabled: bool = True
     fault: str = ""
     limit_messages: int | None = None
+    spelled: str = ""
 
 
 class Alias(msgspec.Struct, frozen=True, gc=False):

@@ -117,10 +117,11 @@ class Actions:
         )
 
     def _recalc_by_doveadm(self, doveadm: DoveadmTool, address: str) -> str:
+        user = self._store.names.in_path(address)
         if self._driver.name == "maildir":
-            with_doveadm(self._store.maildir(address), lambda: doveadm.recalc(address))
+            with_doveadm(self._store.maildir(address), lambda: doveadm.recalc(user))
         else:
-            doveadm.recalc(address)
+            doveadm.recalc(user)
         return "doveadm"
 
     # ---- Trash
@@ -238,8 +239,9 @@ class Actions:
 def _empty_by_doveadm(
     doveadm: DoveadmTool, store: Mailstore, address: str, before: float | None, dry_run: bool
 ) -> Removal:
-    found = find_by_doveadm(doveadm, store, address, before)
-    return Removal(found) if dry_run else remove_by_doveadm(doveadm, address, found)
+    user = store.names.in_path(address)
+    found = find_by_doveadm(doveadm, store, user, before)
+    return Removal(found) if dry_run else remove_by_doveadm(doveadm, user, found)
 
 
 def _empty_files(store: Mailstore, maildir: str, before: float | None, dry_run: bool) -> Removal:

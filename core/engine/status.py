@@ -90,7 +90,7 @@ class StatusReporter:
         disk: DiskWatch,
         comparison: QuotaStatusComparison,
         history: HistoryService,
-        driver: str,
+        driver: Callable[[], str],
         guard: MailstoreGuard,
     ) -> None:
         self._driver = driver
@@ -139,7 +139,7 @@ class StatusReporter:
         return Status(
             mode=policy.mode,
             policy=msgspec.to_builtins(policy),
-            driver=self._driver,
+            driver=self._driver(),
             uptime_seconds=round(time.monotonic() - self._started, 1),
             connections=connections,
             accounts=len(self._ledger),

@@ -34,7 +34,9 @@ class Driver(Protocol):
     since the epoch. Where nothing changed, the object ``known`` itself is returned.
     """
 
-    base: str  # the folder above all mailboxes
+    @property
+    def base(self) -> str:
+        """The folder above all mailboxes."""
 
     @property
     def name(self) -> str:

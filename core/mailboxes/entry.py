@@ -6,7 +6,6 @@ Other modules read the fields of an ``Entry``, and change them only by its metho
 from __future__ import annotations
 
 from ..base.model import Account, Level, Trend, level_of
-from .mailstore import is_username
 from .measure import Measurement
 from .reservations import Reservations
 from .witness_rules import Verdict
@@ -27,16 +26,17 @@ class Entry:
     __slots__ = (
         "address", "changed_at", "compared_at", "database_limit", "doubted", "drift", "enabled", "events", "fault",
         "fresh_until", "given_messages", "held", "known", "limit", "limit_messages", "mailbox", "measured_at",
-        "refused_at", "sampled_at", "sampled_from", "trend", "trouble", "verdict", "verified_at", "week",
+        "refused_at", "sampled_at", "sampled_from", "spelled", "trend", "trouble", "verdict", "verified_at", "week",
     )  # fmt: skip
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, *, mailbox: bool = True) -> None:
         self.address = account.address
         self.limit = self.database_limit = account.limit
         self.limit_messages = self.given_messages = account.limit_messages
         self.enabled = account.enabled
         self.fault = account.fault
-        self.mailbox = is_username(account.address)  # False: Dovecot refuses to look such a name up
+        self.spelled = account.spelled
+        self.mailbox = mailbox  # False: Dovecot refuses to look such a name up
         self.known: Measurement | None = None
         self.measured_at: float | None = None
         self.refused_at: float | None = None

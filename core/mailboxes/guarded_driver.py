@@ -18,7 +18,6 @@ class GuardedDriver:
 
     def __init__(self, driver: Driver, guard: MailstoreGuard) -> None:
         self.inner = driver
-        self.base = driver.base
         self.place = driver.place
         self.record = driver.record
         self.recorded = driver.recorded
@@ -28,6 +27,11 @@ class GuardedDriver:
     def name(self) -> str:
         """Of the driver, which may change: see core/mailboxes/witnessed_driver.py."""
         return self.inner.name
+
+    @property
+    def base(self) -> str:
+        """The folder above all mailboxes."""
+        return self.inner.base
 
     def probe(
         self, address: str, limit: int | None, known: Measurement | None, now: float

@@ -19,9 +19,10 @@ import msgspec
 from ..base.model import Account, AccountRow, Trend
 from ..servers.dovecot.folder_names import TrashNames
 from .entry import NEVER, Entry, Totals
+from .mailstore import Names
 from .measure import Measurement
 from .row import account_row
-from .witness_rules import Verdict, limits_of, without_limit
+from .witness_rules import Verdict, limits_of, without_limit, without_usage
 
 __all__ = ["Differences", "Entry", "Ledger", "Totals"]
 
@@ -36,8 +37,9 @@ class Differences(NamedTuple):
 class Ledger:
     """All entries by address. Written on the engine's loop alone."""
 
-    def __init__(self, is_trash: TrashNames) -> None:
+    def __init__(self, is_trash: TrashNames, names: Names | None = None) -> None:
         self.entries: dict[str, Entry] = {}
+        self._names = names or Names()  # gets the spelling of each account, and says which can have a mailbox
         self.totals = Totals()
         self._is_trash = is_trash
         self.generation = 0  # changes when accounts come, go or are switched on or off
@@ -69,6 +71,10 @@ class Ledger:
         entry = self.entries.get(address)
         return entry is not None and entry.mailbox and entry.enabled
 
+    def may_be_recipient(self, address: str) -> bool:
+        """Whether mail can be sent to an address in this alphabet."""
+        return address.isascii() or self._names.utf8
+
     def is_local(self, domain: str) -> bool:
         """Whether there are accounts in this domain."""
         return domain in self._domains
@@ -95,6 +101,7 @@ class Ledger:
         for address in found.gone:
             self.totals.add(self.entries.pop(address), -1)
             self._count_domain(address, -1)
+            self._names.spell(address, "")
             for waiting in (self._changed, self._unsampled, self._unjudged, self._unverified):
                 waiting.pop(address, None)
             self._removed.add(address)
@@ -113,7 +120,9 @@ class Ledger:
         if entry is not None:
             self._change_account(entry, account)
             return
-        entry = self.entries[account.address] = Entry(account)
+        self._names.spell(account.address, account.spelled)
+        mailbox = self._names.is_user(account.address, account.spelled)
+        entry = self.entries[account.address] = Entry(account, mailbox=mailbox)
         self._removed.discard(account.address)
         self._gone_unsampled.discard(account.address)
         self._count_domain(account.address, 1)
@@ -124,6 +133,11 @@ class Ledger:
     def _change_account(self, entry: Entry, account: Account) -> None:
         self.totals.add(entry, -1)
         self.generation += entry.enabled != account.enabled
+        if entry.spelled != account.spelled:  # its mailbox may be at another path now
+            entry.spelled, entry.known = account.spelled, None
+            self._names.spell(entry.address, entry.spelled)
+            self._judge_name(entry)
+            self._unverified[entry.address] = entry
         if account.fault:
             entry.known = None
         elif entry.fault:
@@ -148,21 +162,36 @@ class Ledger:
         self.totals.add(entry, 1)
         self._changed[entry.address] = self._unjudged[entry.address] = entry
 
+    def _judge_name(self, entry: Entry) -> None:
+        mailbox = self._names.is_user(entry.address, entry.spelled)
+        if mailbox != entry.mailbox:
+            entry.mailbox = mailbox
+            self.generation += 1
+
+    def measure_anew(self) -> None:
+        """Forget all usage and judge all names again: Dovecot counts, or names its users, in another way now."""
+        for entry in self.entries.values():
+            self._judge_name(entry)
+            self.set_trouble(entry, "it is being measured anew")
+            self.totals.add(entry, -1)
+            entry.verdict = without_usage(entry.verdict)
+            self.totals.add(entry, 1)
+            entry.doubted = self._witnessed
+        self._unverified.update(self.entries)
+
     def set_limit(self, address: str, limit: int | None) -> None:
         """Set a limit that was just written to the database, so that it holds before the next read of it."""
         self.edits += 1
         entry = self.entries.get(address)
         if entry is not None and entry.database_limit != limit:
-            self._change_account(entry, Account(address, limit, entry.enabled, limit_messages=entry.given_messages))
+            self._change_account(entry, _account(entry, limit, entry.given_messages))
 
     def give_limit_messages(self, address: str, limit: int | None) -> None:
         """Set a limit of messages that was just written to the database, as ``set_limit`` does one of bytes."""
         self.edits += 1
         entry = self.entries.get(address)
-        if entry is not None:
-            account = Account(address, entry.database_limit, entry.enabled, entry.fault, limit)
-            if _differs(entry, account):
-                self._change_account(entry, account)
+        if entry is not None and entry.given_messages != limit:
+            self._change_account(entry, _account(entry, entry.database_limit, limit, entry.fault))
 
     def set_limit_messages(self, entry: Entry, limit: int | None) -> None:
         """Take the limit of messages that Dovecot itself has for the account, until the database gives another one."""
@@ -357,5 +386,10 @@ class Ledger:
 
 
 def _differs(entry: Entry, account: Account) -> bool:
-    had = entry.database_limit, entry.given_messages, entry.enabled, entry.fault
-    return had != (account.limit, account.limit_messages, account.enabled, account.fault)
+    had = entry.database_limit, entry.given_messages, entry.enabled, entry.fault, entry.spelled
+    return had != (account.limit, account.limit_messages, account.enabled, account.fault, account.spelled)
+
+
+def _account(entry: Entry, limit: int | None, messages: int | None, fault: str = "") -> Account:
+    """The account with limits that were just written."""
+    return Account(entry.address, limit, entry.enabled, fault, messages, entry.spelled)

@@ -31,6 +31,7 @@ from ..servers.dovecot.doveadm import DoveadmTool, QuotaAnswers
 from ..servers.dovecot.quota_rows import Quota
 from .dovecot_driver import Figure
 from .ledger import Entry, Ledger
+from .mailstore import Names
 from .measure import Measurement
 from .witness_looks import Look, OwnLooks
 from .witness_queue import WitnessQueue
@@ -73,7 +74,9 @@ _Difference = tuple[tuple[int, int] | None, object]  # of the usage, and Dovecot
 
 
 class Witness:
-    """Asks ``tool`` about all accounts. ``clock`` in seconds never goes back; ``hints`` may block, for a thread.
+    """Asks ``tool`` about all accounts, by their ``names``.
+
+    ``clock`` in seconds never goes back; ``hints`` may block, for a thread.
 
     ``away`` says why the mailstore of an account is not there, "" where it is (see OwnLooks).
     """
@@ -84,6 +87,7 @@ class Witness:
         driver: WitnessedDriver,
         tool: DoveadmTool,
         *,
+        names: Names,
         every: float,
         again: float = AGAIN,
         clock: Callable[[], float] = time.monotonic,
@@ -93,6 +97,7 @@ class Witness:
         self._ledger = ledger
         self._driver = driver
         self._tool = tool
+        self._names = names
         self._every = every
         self._again = again
         self._clock = clock
@@ -170,6 +175,12 @@ class Witness:
         """End the thread of our own measurements."""
         self._looks.close()
 
+    def start_anew(self) -> None:
+        """All is measured in another way now, so nothing that was compared counts. The ledger has all accounts due."""
+        self._driver.leave_all()
+        for one in (self._seen, self._tries, self._with_mail, self._different, self._differing):
+            one.clear()
+
     async def step(self) -> float:
         """Verify one slice of accounts, if some are due; the seconds to rest."""
         self._collect()
@@ -212,8 +223,8 @@ class Witness:
         limits = [_limits(entry) for entry in entries]
         before = await self._looks.look_at(entries)
         started = self._clock()
-        addresses = [entry.address for entry in entries]
-        told = await in_thread(lambda: self._tool.quotas_of(addresses))
+        users = [self._names.in_path(entry.address) for entry in entries]
+        told = await in_thread(lambda: self._tool.quotas_of(users))
         took = self._clock() - started
         after = await self._looks.look_at(entries)
         self._note_answer(told)
@@ -293,7 +304,7 @@ class Witness:
 
     def _sight(self, told: Quota, looks: tuple[Look, Look]) -> Sight:
         before, after = looks
-        if self._driver.fast is self._driver.dovecot:  # it is Dovecot's usage already
+        if self._driver.is_only_dovecot:  # it is Dovecot's usage already
             return Sight.AGREES
         if not (before.made and after.made):
             return Sight.UNKNOWN
@@ -368,7 +379,7 @@ class Witness:
     def _judge_all(self) -> None:
         """Let all accounts go by Dovecot once nearly all of those with mail differ; back, once most agree."""
         driver = self._driver
-        if not self._queue.is_urgent_empty() or driver.fast is driver.dovecot:
+        if not self._queue.is_urgent_empty() or driver.is_only_dovecot:
             return
         compared, differing = len(self._with_mail), len(self._different)
         if not driver.all_by_dovecot and all_alike(compared, differing):

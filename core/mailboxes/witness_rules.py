@@ -53,6 +53,13 @@ def without_limit(verdict: Verdict | None) -> Verdict | None:
     return msgspec.structs.replace(verdict, limit=False) if verdict.usage else None
 
 
+def without_usage(verdict: Verdict | None) -> Verdict | None:
+    """What is left of a verdict after all is measured in another way: whether the usage differs is not known yet."""
+    if verdict is None or not verdict.usage:
+        return verdict
+    return msgspec.structs.replace(verdict, usage=False, ours=None, cause="") if verdict.limit else None
+
+
 class Hints(msgspec.Struct, frozen=True):
     """What Dovecot's settings have that makes usage differ: texts for people, the likeliest first."""
 

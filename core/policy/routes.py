@@ -105,7 +105,7 @@ class Router:
         if len(asked.recipient) > _LONGEST and asked.state in DECIDED_STATES:
             return Route([], [], Verdict.TROUBLE)
         address = address_of(asked.recipient) if asked.state in DECIDED_STATES else None
-        if not address:
+        if not address or not self._ledger.may_be_recipient(address):
             return Route([], [], Verdict.OTHER)
         try:
             ends = self._destinations(address, asked.recipient, late=late)

@@ -349,5 +349,6 @@ class Settings(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 def needs_restart(old: Settings, new: Settings) -> str | None:
     """A message naming changed sections that a running engine does not follow; None where it follows all changes."""
+    old = msgspec.structs.replace(old, mailstore=msgspec.structs.replace(old.mailstore, driver=new.mailstore.driver))
     kept = [f"[{name}]" for name in ("mailstore", "control", "state") if getattr(old, name) != getattr(new, name)]
     return f"changes in {' and '.join(kept)} need a restart" if kept else None

@@ -15,8 +15,8 @@ import msgspec
 
 from ...base import programs
 from ...mailboxes.driver import MaildirDriver
-from ...mailboxes.from_settings import driver_name, guarded
-from ...mailboxes.mailstore import Mailstore, is_username
+from ...mailboxes.from_settings import driver_name, guarded, make_names, with_dovecot
+from ...mailboxes.mailstore import Mailstore
 from ...mailboxes.mailstore_guard import MailstoreGuard
 from ...mailboxes.mailstore_memory import MailstoreMemory
 from ...mailboxes.stray_mail import is_mailbox
@@ -50,9 +50,14 @@ def gather(
     version: str = "",
     run: programs.Run = programs.run,
     clock: Callable[[], float] = time.time,
+    spelled: Mapping[str, str] | None = None,
 ) -> HostFacts:
-    """``limits``: address → bytes, None for unlimited. ``used``: bytes in all. ``version``: of this command."""
-    settings = config.settings
+    """``limits``: address → bytes, None for unlimited. ``used``: bytes in all. ``version``: of this command.
+
+    ``spelled``: address → the same as its row in the database has it, where that differs.
+    """
+    settings, config = config.settings, with_dovecot(config)
+    store = _mailstore(config, spelled)
     base = settings.mailstore.folder
     groups = (settings.control.group, settings.control.read_only_group)
     return HostFacts(
@@ -64,8 +69,8 @@ def gather(
         disks=tuple(disk(path) for path in dict.fromkeys((base, *_state_folder(config)))),
         limits=_sum(limits, used),
         mailstore=paths.look(base),
-        lost=lost(config, list(limits)),
-        maildirs=tuple(_maildir(config, address) for address in _sampled(limits)),
+        lost=lost(config, store, list(limits)),
+        maildirs=tuple(_maildir(store, address) for address in _sampled(limits)),
         files=_files(config),
         groups_missing=tuple(name for name in groups if name and paths.group_id(name) is None),
         systemd=os.path.isdir(_SYSTEMD),
@@ -74,6 +79,11 @@ def gather(
         state=state or StateFacts(),
         database=database or DatabaseFacts(),
     )
+
+
+def _mailstore(config: Config, spelled: Mapping[str, str] | None) -> Mailstore:
+    settings = config.settings.mailstore
+    return Mailstore(settings.path, TrashNames(settings.trash), names=make_names(config, spelled))
 
 
 def _state_folder(config: Config) -> tuple[str, ...]:
@@ -111,9 +121,9 @@ def _existing(path: str) -> str:
     return path
 
 
-def _maildir(config: Config, address: str) -> MaildirFacts:
+def _maildir(store: Mailstore, address: str) -> MaildirFacts:
     user, _, domain = address.rpartition("@")
-    path = config.settings.mailstore.path.replace("{domain}", domain).replace("{user}", user)
+    path = store.maildir(address)
     if {"..", "."} & {user, domain} or "/" in address or "\0" in address:
         return MaildirFacts(address, paths.PathFacts(path))
     folder = paths.look(path)
@@ -122,20 +132,19 @@ def _maildir(config: Config, address: str) -> MaildirFacts:
     return MaildirFacts(address, folder, fault=_listing_fault(path), closed=_closed_above(folder))
 
 
-def lost(config: Config, accounts: Collection[str]) -> LostFacts:
+def lost(config: Config, store: Mailstore, accounts: Collection[str]) -> LostFacts:
     """Whether the file systems of the mailboxes are there, by a look of its own at some of them.
 
     Beside the mounts and the folders it has what an engine of this server remembered.
     """
-    settings = config.settings.mailstore
-    store = Mailstore(settings.path, TrashNames(settings.trash))
     known = set(accounts)
     _, guard = guarded(MaildirDriver(store), store, MailstoreMemory.of(config))
     guard.is_account = known.__contains__
     guard.by_path = driver_name(config) in {"maildir", "count"}
     try:
         guard.look()
-        found = [_why_lost(guard, address) for address in _sampled(dict.fromkeys(known)) if is_username(address)]
+        mailboxes = filter(store.names.is_user, _sampled(dict.fromkeys(known)))
+        found = [_why_lost(guard, address) for address in mailboxes]
     finally:
         guard.close()
     reasons = Counter(filter(None, found))

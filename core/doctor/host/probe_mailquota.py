@@ -32,6 +32,12 @@ class AccountsAnswer(NamedTuple):
     disabled: frozenset[str] = frozenset()
     found: Accounts | None = None
 
+    @property
+    def spelled(self) -> dict[str, str]:
+        """Addresses that are spelled in another way in the database, and how."""
+        found = self.found.accounts if self.found is not None else ()
+        return {account.address: account.spelled for account in found if account.spelled}
+
 
 class EngineAnswer(NamedTuple):
     """The engine at the control socket and its status, None where none answers. ``demo``: it is that of a demo."""

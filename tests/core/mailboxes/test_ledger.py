@@ -264,7 +264,7 @@ def test_share_of_trash_in_a_row(folders: tuple[FolderSum, ...] | None, trash: t
 )
 def test_who_has_a_mailbox(address: str, expected: bool) -> None:
     """Names that Dovecot does not look up have none."""
-    assert Entry(Account(address, 1)).mailbox is expected
+    assert made(Account(address, 1)).entries[address].mailbox is expected
 
 
 def test_who_left_is_noted_for_the_history_until_they_come_back() -> None:

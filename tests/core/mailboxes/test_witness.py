@@ -60,11 +60,12 @@ class World:
         self.boxes = {address: Box(folder, address) for address in addresses}
         self.store = next(iter(self.boxes.values())).store
         self.dovecot = FakeDovecot()
-        self.ledger = Ledger(self.store.is_trash)
+        self.ledger = Ledger(self.store.is_trash, self.store.names)
         by_dovecot = DoveadmDriver(self.store, self.dovecot, lambda: self.now)  # type: ignore[arg-type]
         self.driver = WitnessedDriver(MaildirDriver(self.store), by_dovecot, self.dovecot)  # type: ignore[arg-type]
         self.witness = Witness(
-            self.ledger, self.driver, self.dovecot, every=DAY, clock=lambda: self.now  # type: ignore[arg-type]
+            self.ledger, self.driver, self.dovecot,  # type: ignore[arg-type]
+            names=self.store.names, every=DAY, clock=lambda: self.now,
         )  # fmt: skip
         self.ledger.set_accounts(Account(address, LIMIT) for address in self.boxes)
         for address, box in self.boxes.items():
@@ -429,7 +430,8 @@ def test_a_mailstore_that_is_not_there_proves_nothing(tmp_path: Path) -> None:
     world = World(tmp_path, [JOHN])
     away = {JOHN: "not mounted"}
     world.witness = Witness(
-        world.ledger, world.driver, world.dovecot, every=DAY, clock=lambda: world.now,  # type: ignore[arg-type]
+        world.ledger, world.driver, world.dovecot,  # type: ignore[arg-type]
+        names=world.store.names, every=DAY, clock=lambda: world.now,
         away=lambda address: away.get(address, ""),
     )  # fmt: skip
     world.tell(JOHN, 0, 0)
