@@ -32,7 +32,7 @@ def test_it_is_set_shown_and_taken_back(messages: SmallWorld, alone: CommandLine
     assert (result["old_messages"], result["new_messages"], result["old_bytes"]) == (None, 500, LIMIT)
     assert most(messages) == (500, LIMIT)
     (change,) = [entry for entry in alone.json("journal") if entry["address"]]
-    assert (change["kind"], change["old"], change["new"], change["reason"]) == ("messages", "unlimited", 500, "many")
+    assert (change["kind"], change["old"], change["new"], change["reason"]) == ("messages", None, 500, "many")
     assert change["id"] == result["journal_id"]
     shown = alone.json("show", JOHN)
     assert (shown["limit_messages"], shown["level"]) == (500, "ok")
