@@ -15,7 +15,7 @@ import msgspec
 from ..base.errors import MailquotaError
 from ..base.threads import in_thread
 from ..mailboxes.driver import Driver
-from ..mailboxes.from_settings import Mailboxes, Way, is_by_path, make_driver, make_mailstore, way_of
+from ..mailboxes.from_settings import Mailboxes, Way, is_by_path, make_driver, make_mailstore, way_of, with_dovecot
 from ..mailboxes.mailstore import Mailstore
 from ..mailboxes.witness import Witness
 from ..settings.config import NOTHING_DISCOVERED, Config
@@ -56,7 +56,8 @@ class DovecotFollower:
         """Ask Dovecot now, and follow it. Where it can't be asked, all stays as it is."""
         config = self._config()
         try:
-            prepared = await in_thread(lambda: self.prepare(msgspec.structs.replace(config, found=NOTHING_DISCOVERED)))
+            unasked = msgspec.structs.replace(config, found=NOTHING_DISCOVERED)
+            prepared = await in_thread(lambda: self.prepare(with_dovecot(unasked)))
         except MailquotaError as error:
             log.warning("Dovecot's present settings can't be followed: %s", error)
             return
