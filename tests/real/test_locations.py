@@ -298,6 +298,8 @@ def test_the_spelling_of_the_row(server: MailServer, conf: Change, driver: str) 
             assert (row["messages"], row["source"]) == (2, "scan" if driver == "count" else "maildirsize")
             assert box.shows(other)["messages"] == 1
             box.answers_as_dovecot("Frank.Miller@Example.ORG", 1, 500_000, 700_000)
+            wait_until(lambda: box.row(frank)["verified_at"] is not None, "Dovecot was asked about this name, too")
+            assert box.row(frank)["witness_bytes"] is None
             assert box.mailquota.json("show", frank)["trash_messages"] == 1
             server.sql("UPDATE virtual_users SET email = %s WHERE email = %s", frank, frank)  # another mailbox, empty
             wait_until(lambda: box.row(frank)["messages"] == 0, "the new spelling counts")

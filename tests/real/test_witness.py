@@ -169,6 +169,24 @@ def test_a_limit_that_the_user_query_changes(server: MailServer, tmp_path: Path)
         )
 
 
+def test_a_limit_of_messages_that_dovecot_got_meanwhile(server: MailServer, tmp_path: Path) -> None:
+    """mailquota read Dovecot's settings when it started: the witness tells the limit, and that it is gone again."""
+    lines = "quota_message_count = 1" if dovecot_series() == "2.4" else "plugin {\n  quota_rule2 = *:messages=1\n}"
+    with engine(server, tmp_path) as running:
+        wait_until(all_checked(running), "all accounts were compared", PATIENCE)
+        with server.dovecot.changed(lambda text: f"{text}\n{lines}\n"):
+            running.run("recalc", JOHN)
+            wait_until(lambda: differing(running) == [JOHN], "the limits differ", PATIENCE)
+            row = running.json("show", JOHN)
+            assert (row["limit_bytes"], row["limit_messages"], row["level"]) == (LIMIT, 1, "over")
+            assert "Dovecot's limit of messages is 1" in row["why"]
+            assert ask(server.policy_socket, JOHN, 1000) == OVERQUOTA
+        running.run("recalc", JOHN)
+        wait_until(lambda: differing(running) == [], "it agrees again", PATIENCE)
+        assert running.json("show", JOHN)["limit_messages"] is None
+        assert ask(server.policy_socket, JOHN, 1000) == "DUNNO"
+
+
 def _halved(server: MailServer) -> Callable[[str], str]:
     """Settings of Dovecot with a user_query that gives half of each limit."""
 
