@@ -259,7 +259,7 @@ def test_a_new_server(server: Machine) -> None:
     server.start()
     server.wait(0, addresses)
     assert server.ask(addresses[0], FULL_MAIL) == "DUNNO"
-    assert server.finding()["state"] == "ok"
+    assert server.finding()["state"] == "skip"  # no Dovecot and no mail says whether the path is right
     server.sh("mkdir -p $STORE/example.org/john/Maildir/cur $STORE/example.org/john/Maildir/new")
     server.sh("echo > $STORE/example.org/john/Maildir/new/1800000000.M1P1.host,S=9000,W=9002")
     server.wait(USED, addresses[:1])

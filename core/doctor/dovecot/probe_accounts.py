@@ -71,7 +71,9 @@ class AccountsProbe:
         theirs, ours = maildir_of(fields), self.maildir(address)
         maildir = self._root + theirs if theirs else ""
         elsewhere = bool(maildir) and os.path.realpath(maildir) != os.path.realpath(ours or "/")
-        asked = AccountFacts(address=address, expected=expected, fields=fields, maildir=maildir, elsewhere=elsewhere)
+        asked = AccountFacts(
+            address=address, expected=expected, fields=fields, maildir=maildir, ours=ours, elsewhere=elsewhere
+        )
         if self._gave_up or self._status(maildir or ours) is None:
             return asked
         got = self._run([*self._doveadm, "-f", "json", "quota", "get", "-u", self._user(address)])

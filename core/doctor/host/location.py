@@ -53,16 +53,9 @@ def _set(facts: Facts) -> str:
     return _SET.format(field="mail_path" if facts.dovecot.release >= (2, 4) else "home")
 
 
-def _ours(facts: Facts, address: str) -> str:
-    """Where mailquota looks for the mailbox of an account."""
-    user, _, domain = address.rpartition("@")
-    return facts.config.settings.mailstore.path.replace("{domain}", domain).replace("{user}", user)
-
-
 def _elsewhere(facts: Facts, asked: list[AccountFacts], elsewhere: list[AccountFacts]) -> Outcome:
     told = "; ".join(
-        f"{visible(one.address)} is in {shown(one.maildir, 200)}, mailquota looks in "
-        f"{shown(_ours(facts, one.address), 200)}"
+        f"{visible(one.address)} is in {shown(one.maildir, 200)}, mailquota looks in {shown(one.ours, 200)}"
         for one in elsewhere[:_SHOWN]
     )
     more = f"; and {len(elsewhere) - _SHOWN} more" if len(elsewhere) > _SHOWN else ""

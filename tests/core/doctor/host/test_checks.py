@@ -145,7 +145,13 @@ def test_where_dovecot_is_asked_nobody_needs_the_place_of_mailboxes() -> None:
 def asked(*, elsewhere: tuple[bool, ...], accounts: int = 1000) -> DovecotFacts:
     """Dovecot said where some mailboxes are."""
     sample = tuple(
-        AccountFacts(address=f"u{number}@example.org", expected=None, maildir=f"/mail/u{number}", elsewhere=one)
+        AccountFacts(
+            address=f"u{number}@example.org",
+            expected=None,
+            maildir=f"/mail/u{number}",
+            ours=f"/var/vmail/example.org/u{number}/Maildir",
+            elsewhere=one,
+        )
         for number, one in enumerate(elsewhere)
     )
     return DovecotFacts(fault="", server_fault="", release=(2, 3, 19), accounts=accounts, sample=sample)
