@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from ..base.errors import DatabaseError
+from ..servers.dovecot.given_limits import GivenLimits
 from ..settings import lenny
+from .reader import RowReader, Shape
 from .rows import Row, text_of
 from .schema import Statements
 from .store import ANY, HIGHEST_LIMIT, Accounts, AnyLimit, LimitChange, LimitColumn, LimitResult
 from .writing import Transaction, change_limits, column_of
 
+log = logging.getLogger(__name__)
+
 LONGEST_REASON = 300
+
+MakeStatements = Callable[[Sequence[str], str], Statements]  # with more columns, and the one of limits of messages
+AskDovecot = Callable[[], GivenLimits]
 
 
 class SqlStore(ABC):
     """An AccountStore without its connections, which subclasses add."""
 
-    def __init__(self, statements: Statements) -> None:
-        self._statements = statements
+    def __init__(self, make: MakeStatements, ask: AskDovecot | None) -> None:
+        self._make = make
+        self._ask = ask  # None once it was asked
+        self._statements = make((), "")
+        self.reader = RowReader(Shape(self._statements.enabled))
+        self._unused = ""  # why limits of bytes have no effect at Dovecot
         self._read_at: object = None  # the fingerprint of the rows that read() returned last
         self._looked_at: object = None  # the fingerprint that changed() found last, where it differs from that
 
@@ -28,10 +40,34 @@ class SqlStore(ABC):
         # The fingerprint has to be older than the rows: then an edit in between costs one needless read later, while
         # with a newer fingerprint that edit would be missed. The one that changed() found last is used, if any; it is
         # forgotten where a later check finds no difference, as an edit back to that state would else be missed.
+        self._learn()
         fingerprint, self._looked_at = self._looked_at or self.fingerprint(), None
         accounts = self._collect()
         self._read_at = fingerprint
         return accounts
+
+    def _learn(self) -> None:
+        """Ask once which limits Dovecot gives to users, and read the columns that they depend on, too.
+
+        What these limits are is not known where Dovecot's query reads another table, or a column that is not there.
+        """
+        if self._ask is None:
+            return
+        given, known = self._ask(), self._statements
+        more = [name for name in given.columns if name not in known.chosen]
+        same = not given.columns or given.table.lower() == known.table.lower()
+        rows = self._rows(known.columns) if more and same else []
+        there = {(text_of(row[0]) or "").lower() for row in rows}
+        if same and not given.fault and there.issuperset(map(str.lower, more)):
+            self._statements = self._make(more, given.message_column)
+            places = {name: place for place, name in enumerate(self._statements.chosen) if name in given.columns}
+            places.pop(known.limit, None)
+            self.reader = RowReader(self.reader.shape, given, known.limit, places)
+            if given.table.lower() == known.table and known.limit not in map(str.lower, given.columns):
+                column = f"{known.table}.{known.limit}"
+                self._unused = f"Dovecot's user query gives no limit from {column}: Dovecot goes by other limits"
+                log.warning("%s", self._unused)
+        self._ask = None
 
     def changed(self) -> bool:
         """Whether there was an edit since the last read()."""
@@ -49,7 +85,9 @@ class SqlStore(ABC):
     def set_limits(self, limits: Sequence[tuple[str, int | None] | LimitChange]) -> list[LimitResult]:
         """Change many limits in one transaction, with one result each."""
         changes = [LimitChange(*limit) for limit in limits]
-        return self._transact(lambda session: change_limits(session, self._statements, changes))
+        results = self._transact(lambda session: change_limits(session, self._statements, self.reader, changes))
+        remarks = ("" if change.messages else self._unused for change in changes)
+        return [result._replace(remark=remark) for result, remark in zip(results, remarks, strict=True)]
 
     def limit_column(self) -> LimitColumn | None:
         """Where limits are kept; None for schema custom."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from ..base.errors import SettingsError
 from ..base.mysql import Target
 from ..settings.config import Config
+from ..settings.discover_limits import ask_limits
 from ..settings.missing import require
 from ..settings.passwords import database_target
+from .base import AskDovecot
 from .store import AccountStore, Queries, Schema
 
 
@@ -29,7 +31,16 @@ def make_store(config: Config) -> AccountStore:
         schema=accounts.schema,
         write_target=database_target(config, accounts.write_url, "write_database"),
         queries=queries if accounts.schema == "custom" else None,
+        ask=_ask_dovecot(config),
     )
+
+
+def _ask_dovecot(config: Config) -> AskDovecot | None:
+    """How to ask Dovecot which limits it gives to users. Not for schema custom, whose query says all of them."""
+    doveadm = config.settings.mailstore.doveadm
+    if config.settings.accounts.schema == "custom" or doveadm == "off":
+        return None
+    return lambda: ask_limits(doveadm)
 
 
 def open_store(
@@ -38,10 +49,12 @@ def open_store(
     schema: Schema = "ispmail",
     write_target: Target | None = None,
     queries: Queries | None = None,
+    ask: AskDovecot | None = None,
 ) -> AccountStore:
     """A store for ``target``; it connects when it is first used. Raises SettingsError for targets that can't work.
 
     ``write_target`` is where limits are changed, ``target`` unless given. ``queries`` are those of schema custom.
+    ``ask`` is called once, at the first read, in its thread.
     """
     write_target = write_target or target
     if write_target.kind != target.kind:
@@ -49,7 +62,7 @@ def open_store(
     if target.kind == "mysql":
         from .mysql import MysqlStore
 
-        return MysqlStore(target, write_target, schema, queries)
+        return MysqlStore(target, write_target, schema, queries, ask)
     from .sqlite import SqliteStore
 
-    return SqliteStore(target, write_target, schema, queries)
+    return SqliteStore(target, write_target, schema, queries, ask)

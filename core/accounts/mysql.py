@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import pymysql
@@ -30,8 +32,10 @@ from ..base.mysql import (
     retry_on_conflict,
     text_of,
 )
-from .base import SqlStore, may_not_write, missing_limit, old_tables, trouble
-from .rows import Row, RowCollector
+from .base import AskDovecot, SqlStore, may_not_write, missing_limit, old_tables, trouble
+from .collecting import RowCollector
+from .reader import RowReader, shape_of
+from .rows import Row
 from .schema import make_statements
 from .store import Accounts, LimitResult, Queries, Schema
 from .writing import Transaction
@@ -85,8 +89,15 @@ class _Rows(SSCursor):
 class MysqlStore(SqlStore):
     """An AccountStore in MySQL or MariaDB."""
 
-    def __init__(self, target: Target, write_target: Target, schema: Schema, queries: Queries | None) -> None:
-        super().__init__(make_statements(schema, "mysql", queries))
+    def __init__(
+        self,
+        target: Target,
+        write_target: Target,
+        schema: Schema,
+        queries: Queries | None,
+        ask: AskDovecot | None = None,
+    ) -> None:
+        super().__init__(partial(make_statements, schema, "mysql", queries), ask)
         if not (target.hosts and write_target.hosts):
             raise SettingsError("accounts.database lacks a host")
         self._reading = KeptConnection(target)
@@ -107,8 +118,13 @@ class MysqlStore(SqlStore):
 
     def _collect_from(self, connection: Connection) -> Accounts:
         statements = self._statements
-        collector = RowCollector()
-        collector.add_users(_stream(connection, statements.users))
+        names: list[str] = []
+        rows = _stream(connection, statements.users, names)
+        if not statements.table:
+            first = list(islice(rows, 1))  # the names are known with the first row
+            self.reader, rows = RowReader(shape_of(names)), chain(first, rows)
+        collector = RowCollector(self.reader)
+        collector.add_users(rows)
         if statements.aliases:
             collector.add_aliases(_stream(connection, statements.aliases), statements.own_rows)
         collector.add_alias_domains(self._alias_domains(connection))
@@ -247,10 +263,13 @@ class _Transaction:
             return cursor.execute(sql, values)
 
 
-def _stream(connection: Connection, sql: str) -> Iterator[Row]:
+def _stream(connection: Connection, sql: str, names: list[str] | None = None) -> Iterator[Row]:
+    """The rows of a SELECT; ``names`` gets those of its columns, with the first row."""
     cursor = connection.cursor(_Rows)
     try:
         cursor.execute(sql)
+        if names is not None:
+            names += [column[0] for column in cursor.description or ()]
         while rows := cursor.fetchmany(ROWS_AT_ONCE):
             yield from rows
     finally:

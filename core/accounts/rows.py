@@ -1,25 +1,22 @@
-"""Turns rows of the database into accounts and aliases. Pure.
+"""Turns values of the database into addresses, limits, flags and aliases. Pure.
 
-A row that is not valid is skipped and counted, so that the others are still read. Text arrives as bytes: if the driver
-decoded it, one row that is not UTF-8 would fail the whole query.
+Text arrives as bytes: if the driver decoded it, one row that is not UTF-8 would fail the whole query.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 
-from ..base.errors import DatabaseError
-from ..base.model import Account, Alias
-from .store import HIGHEST_LIMIT, Accounts
+from ..base.model import Alias
+from .store import HIGHEST_LIMIT
 
 Row = Sequence[object]
 
 # RFC 5321, 4.5.3.1: 64 octets before the @, 255 behind it.
 LONGEST_ADDRESS = 64 + 1 + 255
-EXAMPLES = 3
 LONGEST_EXAMPLE = 120
 NO_NUMBER = -1  # the limit of an account for which the database has no number of bytes
 _WHOLE = re.compile(r"-?[0-9]{1,20}")  # Dovecot takes neither blanks nor a plus sign
@@ -63,12 +60,12 @@ def address_of(value: object) -> str | None:
 def limit_of(value: object) -> int | None:
     """A value as a limit in bytes; None is unlimited (0 or NULL in the database).
 
-    A number below 0 is returned as it is and is no valid limit; a value that is no number of bytes gives NO_NUMBER.
+    A number below 0 is returned as it is and is no valid limit; a value that is no number of 64 bits gives NO_NUMBER.
     """
     if value is None:
         return None
     number = _whole(value)
-    return NO_NUMBER if number is None or number > HIGHEST_LIMIT else number or None
+    return NO_NUMBER if number is None or abs(number) > HIGHEST_LIMIT else number or None
 
 
 def _whole(value: object) -> int | None:
@@ -81,14 +78,15 @@ def _whole(value: object) -> int | None:
     return int(text) if text and _WHOLE.fullmatch(text) else None
 
 
-def fault_of(value: object, limit: int | None) -> str:
+def fault_of(value: object, limit: int | None, name: str = "limit") -> str:
     """Why a value of the database is no valid limit, as a sentence; empty where it is one."""
     if limit is None or limit >= 0:
         return ""
     if _whole(value) == limit:
-        return f"its limit in the database is {limit}, and Dovecot loads no user with a limit below 0"
+        return f"its {name} in the database is {limit}, and Dovecot loads no user with a limit below 0"
     text = value if isinstance(value, int | float | Decimal) else ascii(text_of(value) or value)
-    return f"its limit in the database is {str(text)[:LONGEST_EXAMPLE]}, which is no number of bytes"
+    unit = "bytes" if name == "limit" else "messages"
+    return f"its {name} in the database is {str(text)[:LONGEST_EXAMPLE]}, which is no number of {unit}"
 
 
 def enabled_of(value: object) -> bool:
@@ -97,15 +95,6 @@ def enabled_of(value: object) -> bool:
         # BIT(1) arrives as one byte, everything else as text.
         return value != b"\0" and value.decode(errors="replace").lower() not in NO
     return bool(value) and str(value).lower() not in NO
-
-
-def account_of(row: Row) -> Account | None:
-    """The account of a row: address, limit, and enabled where there is a third column. None for an invalid address."""
-    address = address_of(row[0])
-    if address is None:
-        return None
-    limit = limit_of(row[1])
-    return Account(address, limit, enabled=enabled_of(row[2]) if len(row) > 2 else True, fault=fault_of(row[1], limit))
 
 
 def aliases_of(row: Row, own_rows: bool) -> list[Alias] | None:
@@ -125,77 +114,3 @@ def aliases_of(row: Row, own_rows: bool) -> list[Alias] | None:
     if own_rows and destinations == [source]:
         return []
     return [Alias(source, destination) for destination in destinations]
-
-
-def _check_columns(row: Row, query: str, columns: str) -> None:
-    if len(row) < 2:
-        raise DatabaseError(f"{query} gives one column, and should give: {columns}")
-
-
-class RowCollector:
-    """Collects the rows of the queries into Accounts. Of two rows with one address the first counts."""
-
-    def __init__(self) -> None:
-        self._accounts: dict[str, Account] = {}
-        self._aliases: dict[Alias, None] = {}
-        self._own: set[str] | None = None  # accounts with an alias to themselves alone
-        self._domain_targets: dict[str, str] = {}
-        self._skipped = 0
-        self._examples: list[str] = []
-
-    def add_users(self, rows: Iterable[Row]) -> None:
-        """Add rows of address, limit, enabled. Raises DatabaseError where a row has only one column."""
-        accounts = self._accounts
-        for row in rows:
-            _check_columns(row, "accounts.users_query", "address, limit")
-            account = account_of(row)
-            if account is None or account.address in accounts:
-                self._skip(row)
-            else:
-                accounts[account.address] = account
-
-    def add_aliases(self, rows: Iterable[Row], own_rows: bool) -> None:
-        """Add rows of source and destination. Raises DatabaseError where a row has only one column."""
-        own = self._own = set() if own_rows else None
-        for row in rows:
-            _check_columns(row, "accounts.aliases_query", "source, destination")
-            aliases = aliases_of(row, own_rows)
-            if aliases is None:
-                self._skip(row)
-            elif aliases:
-                self._aliases.update(dict.fromkeys(aliases))
-            elif own is not None and (source := pattern_of(row[0])) is not None:
-                if source in self._accounts:
-                    own.add(source)
-                else:
-                    self._aliases[Alias(source, source)] = None
-
-    def add_alias_domains(self, rows: Iterable[Row]) -> None:
-        """Add rows of a domain and the domain that it is another name of."""
-        for row in rows:
-            source, target = pattern_of(row[0]), pattern_of(row[1])
-            if source is None or target is None:
-                self._skip(row)
-            else:
-                self._domain_targets[source] = target
-
-    def _skip(self, row: Row) -> None:
-        self._skipped += 1
-        if len(self._examples) < EXAMPLES:
-            self._examples.append(ascii(tuple(row))[:LONGEST_EXAMPLE])
-
-    def result(self) -> Accounts:
-        """The accounts and aliases that were added."""
-        return Accounts(
-            accounts=list(self._accounts.values()),
-            aliases=list(self._aliases),
-            skipped=self._skipped,
-            examples=tuple(self._examples),
-            without_own_row=self._without_own_row(),
-            domain_targets=self._domain_targets,
-        )
-
-    def _without_own_row(self) -> frozenset[str] | None:
-        if self._own is None:
-            return None
-        return frozenset(self._accounts.keys() - self._own)

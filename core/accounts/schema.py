@@ -7,6 +7,7 @@ PostfixAdmin's table alias_domain is read where it is there.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..base.errors import SettingsError
@@ -65,7 +66,9 @@ class Statements:
     limit. ``find`` gives the rows of an address by the index, ``find_loosely`` by comparing every row. ``nothing`` is
     an update of no row, by which the database says whether updates are allowed. ``add`` and ``widen`` are for messages:
     they add the column for limits, or make it larger. ``domains`` reads alias domains, in a
-    table that may be missing. ``table`` and ``limit`` are the names of table and column.
+    table that may be missing. ``table`` and ``limit`` are the names of table and column; ``columns`` lists the columns
+    of the table. ``update_messages`` sets a limit of messages. ``chosen`` are the columns of the rows of ``users`` and
+    ``find``; of those of schema custom only their order is known.
     """
 
     users: str
@@ -75,6 +78,8 @@ class Statements:
     find: str = ""
     find_loosely: str = ""
     column_type: str = ""
+    columns: str = ""
+    update_messages: str = ""
     widen: str = ""
     nothing: str = ""
     add: str = ""
@@ -82,6 +87,8 @@ class Statements:
     limit: str = ""
     own_rows: bool = False
     domains: str = ""
+    chosen: tuple[str, ...] = ()
+    enabled: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +105,7 @@ class Dialect:
     integer: str
     widen: str
     column_type: str
+    columns: str
 
 
 MYSQL = Dialect(
@@ -110,6 +118,9 @@ MYSQL = Dialect(
         "SELECT COLUMN_TYPE FROM information_schema.COLUMNS"
         " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '{table}' AND COLUMN_NAME = '{limit}'"
     ),
+    columns=(
+        "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '{table}'"
+    ),
 )
 SQLITE = Dialect(
     lock="",  # BEGIN IMMEDIATE has locked the file
@@ -118,6 +129,7 @@ SQLITE = Dialect(
     integer="INTEGER",
     widen="",  # SQLite stores integers in 64 bits, whatever the column's type
     column_type="",
+    columns="SELECT name FROM pragma_table_info('{table}')",
 )
 DIALECTS: dict[Kind, Dialect] = {"mysql": MYSQL, "sqlite": SQLITE}
 
@@ -134,28 +146,35 @@ _DIGEST = (
 )
 
 
-def make_statements(schema: Schema, kind: Kind, queries: Queries | None) -> Statements:
-    """The statements of a schema for a kind of database. Raises SettingsError where queries of custom are missing."""
+def make_statements(
+    schema: Schema, kind: Kind, queries: Queries | None, more: Sequence[str] = (), messages: str = ""
+) -> Statements:
+    """The statements of a schema for a kind of database. Raises SettingsError where queries of custom are missing.
+
+    ``more`` are columns that rows get besides, of schemas with tables; ``messages`` is the one with limits of messages.
+    """
     if schema == "custom":
         return _custom(kind, queries)
-    return _for_tables(TABLE_NAMES[schema], kind)
+    return _for_tables(TABLE_NAMES[schema], kind, more, messages)
 
 
-def _for_tables(layout: TableNames, kind: Kind) -> Statements:
+def _for_tables(layout: TableNames, kind: Kind, more: Sequence[str], messages: str) -> Statements:
     dialect = DIALECTS[kind]
     table, address, limit = layout.users, layout.address, layout.limit
     names = {"a": address, "table": table, "limit": limit}
-    columns = [address, limit, *([layout.enabled] if layout.enabled else [])]
-    row = f"SELECT {address}, {limit} FROM {table} WHERE"
+    chosen = (address, limit, *([layout.enabled] if layout.enabled else []), *more)
+    columns = [*chosen[: len(chosen) - len(more)], *(f"`{name}`" for name in more)]  # both kinds take such quotes
+    row = f"SELECT {', '.join(columns)} FROM {table} WHERE"
+    this_one = f" WHERE {address} = %(address)s AND {dialect.exact.format(**names)} = %(address)s"
     return Statements(
         users=f"SELECT {', '.join(columns)} FROM {table}",
         aliases=f"SELECT {layout.source}, {layout.destination} FROM {layout.aliases}{layout.where}",
         change=_mysql_change(layout, columns) if kind == "mysql" else "",
-        update=_with_parameters(
-            f"UPDATE {table} SET {limit} = %(limit)s"
-            f" WHERE {address} = %(address)s AND {dialect.exact.format(**names)} = %(address)s",
-            kind,
-        ),
+        update=_with_parameters(f"UPDATE {table} SET {limit} = %(limit)s{this_one}", kind),
+        update_messages=_with_parameters(f"UPDATE {table} SET `{messages}` = %(messages)s{this_one}", kind)
+        if messages
+        else "",
+        columns=dialect.columns.format(**names),
         find=_with_parameters(f"{row} {address} = %(address)s{dialect.lock}", kind),
         find_loosely=_with_parameters(f"{row} {dialect.loose.format(**names)} = %(address)s", kind),
         column_type=dialect.column_type.format(**names),
@@ -166,6 +185,8 @@ def _for_tables(layout: TableNames, kind: Kind) -> Statements:
         limit=limit,
         own_rows=layout.own_rows,
         domains=layout.domains,
+        chosen=chosen,
+        enabled=2 if layout.enabled else None,
     )
 
 
@@ -186,11 +207,13 @@ def _custom(kind: Kind, queries: Queries | None) -> Statements:
     missing = [mark for mark in ("%(limit)s", "%(address)s") if mark not in queries.set_query]
     if queries.set_query.strip() and missing:
         raise SettingsError(f"accounts.set_query lacks {' and '.join(missing)}")
+    update = _with_parameters(_plain(queries.set_query), kind)
     return Statements(
         users=_plain(queries.users_query),
         aliases=_plain(queries.aliases_query),
         change=_plain(queries.change_query),
-        update=_with_parameters(_plain(queries.set_query), kind),
+        update=update,
+        update_messages=update if "%(messages)s" in queries.set_query else "",
     )
 
 
@@ -208,4 +231,4 @@ def _with_parameters(sql: str, kind: Kind) -> str:
             return percent
         return found[0] if kind == "mysql" else f":{name}"
 
-    return re.sub(r"%\((limit|address)\)s|%%?", mark, sql)
+    return re.sub(r"%\((limit|address|messages)\)s|%%?", mark, sql)

@@ -13,6 +13,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -20,8 +21,10 @@ from urllib.parse import quote
 
 from ..base.errors import DatabaseError, SettingsError
 from ..base.mysql import Target
-from .base import SqlStore, may_not_write, missing_limit, old_tables, trouble
-from .rows import Row, RowCollector, address_of
+from .base import AskDovecot, SqlStore, may_not_write, missing_limit, old_tables, trouble
+from .collecting import RowCollector
+from .reader import RowReader, shape_of
+from .rows import Row, address_of
 from .schema import make_statements
 from .store import Accounts, LimitResult, Queries, Schema
 from .writing import Transaction
@@ -50,8 +53,15 @@ def create(path: Path) -> None:
 class SqliteStore(SqlStore):
     """An AccountStore in a SQLite file."""
 
-    def __init__(self, target: Target, write_target: Target, schema: Schema, queries: Queries | None) -> None:
-        super().__init__(make_statements(schema, "sqlite", queries))
+    def __init__(
+        self,
+        target: Target,
+        write_target: Target,
+        schema: Schema,
+        queries: Queries | None,
+        ask: AskDovecot | None = None,
+    ) -> None:
+        super().__init__(partial(make_statements, schema, "sqlite", queries), ask)
         if target.path is None or write_target.path is None:
             raise SettingsError("accounts.database lacks the path of the SQLite file")
         self._path = target.path
@@ -77,8 +87,11 @@ class SqliteStore(SqlStore):
 
     def _collect_from(self, connection: sqlite3.Connection) -> Accounts:
         statements = self._statements
-        collector = RowCollector()
-        collector.add_users(connection.execute(statements.users))
+        rows = connection.execute(statements.users)
+        if not statements.table:
+            self.reader = RowReader(shape_of([column[0] for column in rows.description or ()]))
+        collector = RowCollector(self.reader)
+        collector.add_users(rows)
         if statements.aliases:
             collector.add_aliases(connection.execute(statements.aliases), statements.own_rows)
         if statements.domains:

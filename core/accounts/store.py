@@ -28,8 +28,9 @@ HIGHEST_LIMIT = 2**63 - 1
 class Queries:
     """The statements of schema custom, as the settings have them. Only ``users_query`` is required.
 
-    ``users_query`` gives address, limit in bytes and optionally enabled; ``aliases_query`` source and destination.
-    ``set_query`` has the parameters ``%(limit)s`` (0 for unlimited) and ``%(address)s``. ``change_query`` gives one
+    ``users_query`` gives address, limit in bytes and optionally enabled, and a limit of messages in a column of the
+    name ``messages``; ``aliases_query`` source and destination. ``set_query`` has the parameters ``%(limit)s`` (0 for
+    unlimited), ``%(address)s`` and, where it can set that, too, ``%(messages)s``. ``change_query`` gives one
     value that differs after accounts or aliases changed.
     """
 
@@ -69,19 +70,22 @@ class LimitChange(NamedTuple):
     """A limit to set, in bytes; None (or 0, as in the database) is unlimited.
 
     ``expect`` is the limit that must be in the database, so that an edit made elsewhere meanwhile is not overwritten.
+    With ``messages`` it is the limit of messages that is set.
     """
 
     address: str
     limit: int | None
     expect: int | AnyLimit | None = ANY
+    messages: bool = False
 
 
 class LimitResult(NamedTuple):
-    """The result of one change: the ``old`` limit, or an error."""
+    """The result of one change: the ``old`` limit, or an error; ``remark``: why it has no effect at Dovecot."""
 
     address: str
     old: int | None
     error: MailquotaError | None = None
+    remark: str = ""
 
 
 class LimitColumn(NamedTuple):
@@ -100,8 +104,8 @@ class LimitColumn(NamedTuple):
 class LimitChangedError(MailquotaError):
     """The limit in the database is not the expected one; it was not changed."""
 
-    def __init__(self, address: str, found: int | None) -> None:
-        now = "unlimited" if found is None else f"{found} bytes"
+    def __init__(self, address: str, found: int | None, unit: str = "bytes") -> None:
+        now = "unlimited" if found is None else f"{found} {unit}"
         super().__init__(f"the limit of {address} was changed meanwhile, it is {now} now")
         self.address = address
         self.found = found

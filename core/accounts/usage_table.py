@@ -1,7 +1,7 @@
 """The table in the accounts database in which Dovecot keeps the usage of mailboxes, or a copy of it. Only read.
 
 Dovecot's dict quota, its plugin quota_clone and PostfixAdmin's quota2 have the same columns: ``username``, ``bytes``
-and ``messages``. The name of the table is found by looking for these columns.
+and ``messages``. The name of the table is found by looking for these columns, unless Dovecot's settings name it.
 """
 
 from __future__ import annotations
@@ -32,22 +32,36 @@ class UsageRow(NamedTuple):
     messages: int
 
 
+class TableColumns(NamedTuple):
+    """A table of another name, and its columns for address, bytes and messages. All are plain words of SQL."""
+
+    table: str
+    address: str
+    used: str
+    messages: str
+
+
+_USUAL = TableColumns("", "username", "bytes", "messages")
+
+
 class UsageTable(ABC):
     """The table, read over a separate connection, by one thread at a time. Its methods raise DatabaseError."""
 
     columns: str  # the statement that lists table and column names of the tables in TABLES
     parameter: str  # the address, as the driver's parameter
 
-    def __init__(self) -> None:
-        self._table = ""
+    def __init__(self, names: TableColumns | None) -> None:
+        self._names = names or _USUAL
+        self._table = self._names.table
+        self._row = f"SELECT {self._names.address}, {self._names.used}, {self._names.messages} FROM {{table}}"
 
     def everybody(self) -> Iterable[UsageRow]:
         """All valid rows; there is one for each address."""
-        return filter(None, map(_row, self._ask("SELECT username, bytes, messages FROM {table}", {})))
+        return filter(None, map(_row, self._ask(self._row, {})))
 
     def one(self, address: str) -> UsageRow | None:
         """The row of an address; None without a valid one."""
-        sql = f"SELECT username, bytes, messages FROM {{table}} WHERE username = {self.parameter}"
+        sql = f"{self._row} WHERE {self._names.address} = {self.parameter}"
         rows = map(_row, self._ask(sql, {"address": address}))
         return next((row for row in rows if row is not None and row.address == address), None)
 
@@ -57,7 +71,7 @@ class UsageTable(ABC):
         try:
             return self._rows(sql.format(table=self._table), values)
         except DatabaseError:
-            self._table = ""  # it may have been renamed: search again next time
+            self._table = self._names.table  # another one may have been renamed: search again next time
             raise
 
     def _find(self) -> str:
@@ -92,8 +106,8 @@ class MysqlUsageTable(UsageTable):
     )
     parameter = "%(address)s"
 
-    def __init__(self, target: Target) -> None:
-        super().__init__()
+    def __init__(self, target: Target, names: TableColumns | None = None) -> None:
+        super().__init__(names)
         self._store = MysqlStore(target, target, "ispmail", None)
 
     def _rows(self, sql: str, values: Mapping[str, object]) -> list[Row]:
@@ -124,8 +138,8 @@ class SqliteUsageTable(UsageTable):
     )
     parameter = ":address"
 
-    def __init__(self, target: Target) -> None:
-        super().__init__()
+    def __init__(self, target: Target, names: TableColumns | None = None) -> None:
+        super().__init__(names)
         self._store = SqliteStore(target, target, "ispmail", None)
 
     def _rows(self, sql: str, values: Mapping[str, object]) -> list[Row]:
@@ -136,9 +150,9 @@ class SqliteUsageTable(UsageTable):
         self._store.close()
 
 
-def open_usage_table(target: Target) -> UsageTable:
-    """The table of a database; it connects when it is first used."""
-    return MysqlUsageTable(target) if target.kind == "mysql" else SqliteUsageTable(target)
+def open_usage_table(target: Target, names: TableColumns | None = None) -> UsageTable:
+    """The table of a database, one of the usual names unless given; it connects when it is first used."""
+    return MysqlUsageTable(target, names) if target.kind == "mysql" else SqliteUsageTable(target, names)
 
 
 def _row(row: Row) -> UsageRow | None:

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from ..base.errors import DatabaseError, MailquotaError, NoSuchAccountError
-from .rows import Row, address_of, limit_of, text_of
+from ..base.units import MOST_MESSAGES
+from .reader import RowReader
+from .rows import Row, address_of, text_of
 from .schema import Statements
 from .store import ANY, HIGHEST_LIMIT, LimitChange, LimitChangedError, LimitResult
 
@@ -36,6 +38,7 @@ class LimitRow(NamedTuple):
 
     spelling: str
     limit: int | None
+    messages: int | None = None  # the limit of messages
 
 
 class ColumnType(NamedTuple):
@@ -51,14 +54,16 @@ class AccountTable(Protocol):
     def find(self, address: str) -> list[LimitRow]:
         """The rows of an address."""
 
-    def write(self, found: LimitRow, limit: int | None) -> None:
-        """Set the limit of a row. Raises MailquotaError where the database has another value afterwards."""
+    def write(self, found: LimitRow, new: LimitRow, sql: str) -> None:
+        """Give a row new limits, by a statement. Raises MailquotaError where the database has others afterwards."""
 
     def finish(self) -> None:
         """Called once after the last change. An error that it raises rolls back all of them."""
 
 
-def change_limits(session: Transaction, statements: Statements, changes: Sequence[LimitChange]) -> list[LimitResult]:
+def change_limits(
+    session: Transaction, statements: Statements, reader: RowReader, changes: Sequence[LimitChange]
+) -> list[LimitResult]:
     """Change limits in a transaction, which the caller commits, or rolls back after an error. One result each.
 
     Raises DatabaseError; an error that is about one address only is in its result.
@@ -66,7 +71,8 @@ def change_limits(session: Transaction, statements: Statements, changes: Sequenc
     if not statements.update:
         raise MailquotaError("limits can't be changed: accounts.set_query is empty")
     column = find_column(session, statements)
-    table = KnownTable(session, statements) if statements.find else CustomTable(session, statements)
+    made = KnownTable if statements.find else CustomTable
+    table: AccountTable = made(session, statements, reader)
     results = [_try(table, change, column, statements) for change in changes]
     table.finish()
     return results
@@ -101,12 +107,30 @@ def _change(table: AccountTable, change: LimitChange, column: ColumnType | None,
     address = address_of(change.address)
     if address is None:
         raise NoSuchAccountError(_shown(change.address))
-    _check_fits(limit, column, statements)
+    if change.messages:
+        _check_messages(limit, statements)
+    else:
+        _check_fits(limit, column, statements)
     found = _only(table.find(address), address)
-    if change.expect is not ANY and found.limit != (change.expect or None):
-        raise LimitChangedError(address, found.limit)
-    table.write(found, limit)
-    return found.limit
+    old = found.messages if change.messages else found.limit
+    if change.expect is not ANY and old != (change.expect or None):
+        raise LimitChangedError(address, old, "messages" if change.messages else "bytes")
+    if change.messages:
+        table.write(found, found._replace(messages=limit), statements.update_messages)
+    else:
+        table.write(found, found._replace(limit=limit), statements.update)
+    return old
+
+
+def _check_messages(limit: int | None, statements: Statements) -> None:
+    if not statements.update_messages:
+        raise MailquotaError(
+            f"the accounts database has no limits of messages: Dovecot takes none from a column of {statements.table}"
+            if statements.table
+            else "limits of messages can't be changed: accounts.set_query has no %(messages)s"
+        )
+    if limit is not None and not 0 < limit <= MOST_MESSAGES:
+        raise MailquotaError(f"a limit of {limit} messages is not possible")
 
 
 def _shown(text: str) -> str:
@@ -138,9 +162,10 @@ def _only(found: list[LimitRow], address: str) -> LimitRow:
 class KnownTable:
     """The table of schema ispmail or postfixadmin: each address is looked up by the index."""
 
-    def __init__(self, session: Transaction, statements: Statements) -> None:
+    def __init__(self, session: Transaction, statements: Statements, reader: RowReader) -> None:
         self._session = session
         self._statements = statements
+        self._reader = reader
 
     def find(self, address: str) -> list[LimitRow]:
         """The rows of an address, locked for the transaction.
@@ -157,15 +182,16 @@ class KnownTable:
 
     def _look_up(self, spelling: str, address: str) -> list[LimitRow]:
         rows = self._session.rows(self._statements.find, {"address": spelling})
-        return list(_matching(rows, {address}).get(address, ()))
+        return list(_matching(rows, {address}, self._reader).get(address, ()))
 
-    def write(self, found: LimitRow, limit: int | None) -> None:
+    def write(self, found: LimitRow, new: LimitRow, sql: str) -> None:
         """Set the limit of exactly this row, and read it back."""
-        count = self._session.change(self._statements.update, {"limit": limit or 0, "address": found.spelling})
+        count = self._session.change(sql, _values(new))
         if count != 1:
             raise DatabaseError(f"changing the limit of {found.spelling} matched {count} rows instead of one")
         now = self._look_up(found.spelling, address_of(found.spelling) or "")
-        if [row.limit for row in now] != [limit]:
+        messages = sql == self._statements.update_messages  # what was not set may have another cause to be another one
+        if len(now) != 1 or (now[0].messages != new.messages if messages else now[0].limit != new.limit):
             raise DatabaseError(f"{self._statements.table} has another limit for {found.spelling} after the change")
 
     def finish(self) -> None:
@@ -175,11 +201,12 @@ class KnownTable:
 class CustomTable:
     """Schema custom. Only users_query gives rows, all of them: it is run once before and once after all changes."""
 
-    def __init__(self, session: Transaction, statements: Statements) -> None:
+    def __init__(self, session: Transaction, statements: Statements, reader: RowReader) -> None:
         self._session = session
         self._statements = statements
+        self._reader = reader
         self._rows: dict[str, list[LimitRow]] | None = None
-        self._written: dict[str, int | None] = {}
+        self._written: dict[str, LimitRow] = {}
 
     def find(self, address: str) -> list[LimitRow]:
         """The rows of an address, with the limits before the changes, or as write() set them."""
@@ -188,28 +215,38 @@ class CustomTable:
         return self._rows.get(address, [])
 
     def _read(self, wanted: set[str] | None = None) -> dict[str, list[LimitRow]]:
-        return _matching(self._session.rows(self._statements.users), wanted)
+        return _matching(self._session.rows(self._statements.users), wanted, self._reader)
 
-    def write(self, found: LimitRow, limit: int | None) -> None:
-        """Set the limit by set_query; finish() checks it."""
-        count = self._session.change(self._statements.update, {"limit": limit or 0, "address": found.spelling})
+    def write(self, found: LimitRow, new: LimitRow, sql: str) -> None:
+        """Set the limits by set_query; finish() checks them."""
+        count = self._session.change(sql, _values(new))
         if not count:
             raise MailquotaError(f"accounts.set_query changed nothing for {found.spelling}")
         address = address_of(found.spelling) or ""
-        self._written[address] = limit
+        self._written[address] = new
         if self._rows:
-            self._rows[address] = [found._replace(limit=limit)]
+            self._rows[address] = [new]
 
     def finish(self) -> None:
         """Check that users_query gives the limits that were set; the MailquotaError else rolls back all changes."""
         now = self._read(set(self._written)) if self._written else {}
-        for address, limit in self._written.items():
-            found = [row.limit for row in now.get(address, ())]
-            if len(found) != 1 or not _about_equal(found[0], limit):
+        for address, new in self._written.items():
+            found = now.get(address, [])
+            if len(found) != 1 or not _about_equal(found[0].limit, new.limit):
                 raise MailquotaError(
-                    f"accounts.set_query was to set the limit of {address} to {limit or 0} bytes,"
-                    f" but accounts.users_query gives {', '.join(str(one or 0) for one in found) or 'no row'} then"
+                    f"accounts.set_query was to set the limit of {address} to {new.limit or 0} bytes, but"
+                    f" accounts.users_query gives {', '.join(str(one.limit or 0) for one in found) or 'no row'} then"
                 )
+            if found[0].messages != new.messages:
+                raise MailquotaError(
+                    f"accounts.set_query was to set the limit of {address} to {new.messages or 0} messages,"
+                    f" but accounts.users_query gives {found[0].messages or 0} then"
+                )
+
+
+def _values(row: LimitRow) -> dict[str, object]:
+    """The parameters of a statement; 0 is unlimited."""
+    return {"limit": row.limit or 0, "messages": row.messages or 0, "address": row.spelling}
 
 
 def _about_equal(one: int | None, other: int | None) -> bool:
@@ -218,7 +255,7 @@ def _about_equal(one: int | None, other: int | None) -> bool:
     return abs(one - other) < ROUNDING
 
 
-def _matching(rows: Iterable[Row], wanted: set[str] | None) -> dict[str, list[LimitRow]]:
+def _matching(rows: Iterable[Row], wanted: set[str] | None, reader: RowReader) -> dict[str, list[LimitRow]]:
     """The rows by address, of the wanted addresses or of all. Rows without a valid address are left out."""
     found: dict[str, list[LimitRow]] = {}
     for row in rows:
@@ -226,5 +263,6 @@ def _matching(rows: Iterable[Row], wanted: set[str] | None) -> dict[str, list[Li
         spelling = text_of(row[0])
         if address is None or spelling is None or not (wanted is None or address in wanted):
             continue
-        found.setdefault(address, []).append(LimitRow(spelling, limit_of(row[1])))
+        limit, messages, _ = reader.limits(row)
+        found.setdefault(address, []).append(LimitRow(spelling, limit, messages))
     return found

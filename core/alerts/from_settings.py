@@ -7,8 +7,8 @@ from functools import partial
 
 from ..base.errors import DeliveryError
 from ..base.text import shown
-from ..mailboxes.from_settings import is_http
-from ..mailboxes.mailstore import Mailstore, is_username
+from ..mailboxes.from_settings import is_http, make_names
+from ..mailboxes.mailstore import Mailstore
 from ..servers.dovecot.folder_names import TrashNames
 from ..servers.dovecot.quota import QuotaFacts, may_be_maildir, unenforced
 from ..settings.config import Config
@@ -26,7 +26,8 @@ def make_deliverer(config: Config) -> Deliverer:
     wanted, setting = config.settings.warnings.delivery, config.settings.mailstore.doveadm
     if wanted == "sendmail":
         return Deliverer([programs.sendmail()], check_recipient, [])
-    maildir = OwnMaildir(partial(_maildir_of, Mailstore(config.settings.mailstore.path, TrashNames(()))))
+    store = Mailstore(config.settings.mailstore.path, TrashNames(()), names=make_names(config))
+    maildir = OwnMaildir(partial(_maildir_of, store))
     facts = _delivering_dovecot(config)
     if facts is None:
         return Deliverer([maildir], maildir.path_of, [maildir.has])
@@ -50,7 +51,7 @@ def _maildir_of(store: Mailstore, address: str) -> str:
 
     Raises DeliveryError for one with a wildcard: Dovecot's tools would take many users.
     """
-    if not is_username(address):
+    if not store.names.is_user(address):
         raise DeliveryError(f"Dovecot takes no such user name: {shown(address)}", temporary=False)
     return store.maildir(address)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from ..base.errors import NoSuchAccountError, sendable
+from ..base.errors import DeliveryError, NoSuchAccountError, sendable
 from ..base.threads import in_thread
 from ..control.results import Folder, Preview
 from ..history.limits_and_forecast import forecast_of
@@ -46,7 +46,8 @@ class Delivery(Protocol):
 class WarningMails:
     """A Sender (core/alerts/outbox.py), and the mails that operators order.
 
-    ``make_delivery`` is called in a thread, for the first mail and after each change of the settings.
+    ``make_delivery`` is called in a thread, for the first mail and after each change of the settings. ``away`` says why
+    the file system of an account's mailbox is not there.
     """
 
     def __init__(
@@ -56,7 +57,10 @@ class WarningMails:
         is_trash: TrashNames,
         config: Callable[[], Config],
         make_delivery: Callable[[Config], Delivery],
+        *,
+        away: Callable[[str], str] = lambda _address: "",
     ) -> None:
+        self._away = away
         self._ledger = ledger
         self._driver = driver
         self._is_trash = is_trash
@@ -71,6 +75,9 @@ class WarningMails:
 
         Raises NoLongerDueError if the account is gone, and DeliveryError.
         """
+        # A mail would go into a new mailbox in place of the one that is away.
+        if reason := await in_thread(lambda: self._away(warning.address)):
+            raise DeliveryError(reason, temporary=True)
         facts = await self._facts(warning.address, warning.threshold)
         message_id = _message_id(number, at, self._config().sender_for(warning.address))
         letter = make_letter(self._config(), warning.address, message_id)

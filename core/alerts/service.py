@@ -45,6 +45,7 @@ class Parts:
     state: StateDatabase
     is_trash: TrashNames
     config: Callable[[], Config]
+    away: Callable[[str], str]  # why the file system of an account's mailbox is not there; "" where it is
 
 
 class AlertService:
@@ -55,7 +56,9 @@ class AlertService:
         self._ledger = parts.ledger
         self._tasks: list[asyncio.Task[None]] = []
         self._log = WarningLog(parts.state)
-        self.mails = WarningMails(parts.ledger, parts.driver, parts.is_trash, parts.config, make_deliverer)
+        self.mails = WarningMails(
+            parts.ledger, parts.driver, parts.is_trash, parts.config, make_deliverer, away=parts.away
+        )
         self.outbox = Outbox(self._log, self.mails, parts.journal, parts.config)
         self._administrator_mails = AdministratorMails(
             self.outbox, self.mails, lambda: parts.config().settings.warnings.copy_to, time.monotonic
@@ -68,6 +71,7 @@ class AlertService:
             outbox=self.outbox,
             warning_log=self._log,
             sender=self.mails,
+            away=parts.away,
         )
 
     def start(self) -> None:

@@ -56,7 +56,10 @@ def parse_threshold(text: str) -> str:
 
 
 class WarnNow:
-    """Runs on the engine's loop. ``clock`` gives seconds since the epoch."""
+    """Runs on the engine's loop. ``clock`` gives seconds since the epoch.
+
+    ``away`` says why the file system of an account's mailbox is not there.
+    """
 
     def __init__(
         self,
@@ -68,7 +71,9 @@ class WarnNow:
         warning_log: WarningLog,
         sender: Sender,
         clock: Callable[[], float] = time.time,
+        away: Callable[[str], str] = lambda _address: "",
     ) -> None:
+        self._away = away
         self._ledger = ledger
         self._measurer = measurer
         self._thresholds = thresholds
@@ -91,6 +96,11 @@ class WarnNow:
         if entry is None or not entry.mailbox:
             raise NoSuchAccountError(address, odd=entry is not None)
         await self._measure(entry)
+        if reason := await in_thread(lambda: self._away(address)):
+            if source != "dovecot":
+                raise MailquotaError(reason)
+            # Dovecot's figure is that of a new mailbox, in the place of the one that is not there.
+            return WarnResult(address=address, mark=threshold, state="merged", remark=reason)
         warning = self.due_warning(entry, threshold)
         try:
             return await self._send_or_merge(warning, source)

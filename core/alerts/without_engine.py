@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from ..base.errors import MailquotaError, NoSuchAccountError, sendable
-from ..mailboxes.from_settings import make_driver, make_mailstore
-from ..mailboxes.mailstore import is_username
+from ..mailboxes.from_settings import guarded, make_driver, make_mailstore, make_names
+from ..mailboxes.mailstore_memory import MailstoreMemory
 from ..mailboxes.measure import Unmeasurable, limit_on_record
 from ..servers.dovecot.mutf7 import decode
 from ..settings.config import Config
@@ -18,12 +18,12 @@ def mailbox_facts(config: Config, address: str, threshold: str) -> MailFacts:
 
     Raises NoSuchAccountError for a name that no mailbox can have.
     """
-    if not is_username(address):
+    if not make_names(config).is_user(address):
         raise NoSuchAccountError(address)
     unknown = MailFacts(address=address, threshold=threshold, limit_known=False)
     try:
         store = make_mailstore(config)
-        driver = make_driver(config, store)
+        driver, _ = guarded(make_driver(config, store), store, MailstoreMemory.of(config))
         limit = limit_on_record(store.maildir(address))
         known = driver.measure(address, limit, None, time.time())
         found = driver.folders(address)

@@ -30,6 +30,7 @@ DOCS: tuple[tuple[str, str], ...] = (
     ("unlimited", "accounts without a limit"),
     ("unknown", "accounts with a limit whose usage is not known"),
     ("trash>1G  trash<1G", "Trash above or below this size"),
+    ("messages>10000", "more messages than this; also messages<10"),
     ("idle>90d", "accounts whose usage has not changed for this long"),
     ("differs", "accounts of which Dovecot tells another usage or limit"),
     ("growing", "accounts that grow, day by day and not just up and down"),
@@ -45,6 +46,7 @@ _LEVELS: dict[str, frozenset[Level]] = {
     "unknown": frozenset({Level.UNKNOWN}),
 }
 _COMPARISON = re.compile(r"([a-z]*)([<>])(.*)", re.DOTALL)
+_COUNT = re.compile(r"[0-9]{1,12}")
 _PERCENT = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)%")
 
 
@@ -147,7 +149,9 @@ def _comparison(text: str, word: str) -> Test | None:
         return None
     make = _COMPARISONS.get(match[1])
     if make is None:
-        raise UsageError(f"{shown(text)} compares nothing known; accepted: >80%, <50%, >2G, <2G, trash>1G, idle>90d")
+        raise UsageError(
+            f"{shown(text)} compares nothing known; accepted: >80%, <50%, >2G, <2G, trash>1G, messages>10000, idle>90d"
+        )
     return make(text, match[2], match[3])
 
 
@@ -162,6 +166,12 @@ def _trash(text: str, operator: str, operand: str) -> Test:
     return _compared(lambda row: row.trash_bytes, operator, _size(text, operand, "size"))
 
 
+def _messages(text: str, operator: str, operand: str) -> Test:
+    if not _COUNT.fullmatch(operand):
+        raise UsageError(f"{shown(text)} compares with no number of messages; accepted: messages>10000, messages<10")
+    return _compared(lambda row: row.messages, operator, int(operand))
+
+
 def _idle(text: str, operator: str, operand: str) -> Test:
     if operator != ">":
         raise UsageError(f"{shown(text)} can't be answered; accepted: idle>90d, or !idle>90d")
@@ -172,7 +182,12 @@ def _idle(text: str, operator: str, operand: str) -> Test:
     return lambda row, now: row.changed_at is not None and now - row.changed_at > age
 
 
-_COMPARISONS: dict[str, Callable[[str, str, str], Test]] = {"": _use, "trash": _trash, "idle": _idle}
+_COMPARISONS: dict[str, Callable[[str, str, str], Test]] = {
+    "": _use,
+    "trash": _trash,
+    "messages": _messages,
+    "idle": _idle,
+}
 
 
 def _size(text: str, operand: str, kind: str) -> int:

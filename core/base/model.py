@@ -34,17 +34,22 @@ def percent_of(used: int | None, limit: int | None) -> float | None:
     return used * 100 / limit
 
 
-def level_of(used: int | None, limit: int | None) -> Level:
+def level_of(
+    used: int | None, limit: int | None, messages: int | None = None, limit_messages: int | None = None
+) -> Level:
     """The level of a mailbox: near from 80 %, critical from 95 %, over from 100 % of the limit; both in bytes.
 
-    A limit below 0 stands for an invalid one in the database (see Account): the level is then unknown.
+    At its limit of messages a mailbox is over, however large they are. A limit below 0 stands for an invalid one in the
+    database (see Account): the level is then unknown.
     """
+    if limit is None and limit_messages is None:
+        return Level.UNLIMITED
+    if used is None or (limit or 0) < 0 or (limit_messages or 0) < 0:
+        return Level.UNKNOWN
+    if (limit is not None and used >= limit) or (limit_messages is not None and (messages or 0) >= limit_messages):
+        return Level.OVER
     if limit is None:
         return Level.UNLIMITED
-    if used is None or limit < 0:
-        return Level.UNKNOWN
-    if used >= limit:
-        return Level.OVER
     if used * 100 >= limit * CRITICAL_PERCENT:
         return Level.CRITICAL
     return Level.NEAR if used * 100 >= limit * NEAR_PERCENT else Level.OK
@@ -53,13 +58,17 @@ def level_of(used: int | None, limit: int | None) -> Level:
 class Account(msgspec.Struct, frozen=True, gc=False):
     """An account as the accounts database has it. ``limit`` is in bytes; None is unlimited (0 in the database).
 
-    Where the database has no valid limit, ``limit`` is below 0 and ``fault`` says what is there instead.
+    ``limit_messages`` is the number of messages from which on no more are accepted; None: there is no such limit. Where
+    the database has no valid limit, the limit is below 0 and ``fault`` says what is there instead. ``spelled`` is the
+    address as the row has it, with capitals; "" where it is the same.
     """
 
     address: str
     limit: int | None
     enabled: bool = True
     fault: str = ""
+    limit_messages: int | None = None
+    spelled: str = ""
 
 
 class Alias(msgspec.Struct, frozen=True, gc=False):
@@ -128,6 +137,7 @@ class AccountRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     verified_at: float | None = None  # when Dovecot's own usage and limit were last compared; None: never
     witness_bytes: int | None = None  # the usage by Dovecot where that differed
     differs: str = ""  # how Dovecot differs, in usage or limit, and the likely cause
+    limit_messages: int | None = None  # None: there is no such limit
 
     @property
     def domain(self) -> str:
@@ -140,9 +150,15 @@ class AccountRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return percent_of(self.used_bytes, self.limit_bytes)
 
     @property
+    def has_most_messages(self) -> bool:
+        """Whether it is at its limit of messages."""
+        most = self.limit_messages
+        return most is not None and self.messages is not None and 0 < most <= self.messages
+
+    @property
     def level(self) -> Level:
         """How full the mailbox is, in one word."""
-        return level_of(self.used_bytes, self.limit_bytes)
+        return level_of(self.used_bytes, self.limit_bytes, self.messages, self.limit_messages)
 
 
 def rfc3339(moment: float | None) -> str | None:
@@ -171,6 +187,7 @@ def account_json(row: AccountRow) -> dict[str, Any]:
         "days_to_full": row.days_to_full,
         "drift_bytes": row.drift_bytes,
         "enabled": row.enabled,
+        "limit_messages": row.limit_messages,
         "verified_at": rfc3339(row.verified_at),
         "witness_bytes": row.witness_bytes,
         "why": row.why or row.differs or None,

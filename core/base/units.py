@@ -40,6 +40,8 @@ MAX_BYTES = 2**63 - 1  # a signed 64 bit column, and Dovecot's own ceiling
 UNLIMITED_WORDS = frozenset({"0", "unlimited", "none"})
 SIZE_FORMS = "5G, 5 GiB, 1.5g, 512M, 5000 or 5000B (bytes)"
 LIMIT_FORMS = f"{SIZE_FORMS}, 0/unlimited/none, +500M, -1G, +20%, -10%, x2, used+1G, used*1.2"
+MOST_MESSAGES = 2**31 - 1  # Dovecot counts messages in 32 bits
+MESSAGE_LIMIT_FORMS = f"a whole number up to {MOST_MESSAGES}, 0/unlimited/none"
 GRACE_FORMS = "10% (of the limit), 10M, 0 (none)"
 
 # The number of digits is bounded: converting very many is slow, and Python refuses more than 4300.
@@ -195,6 +197,28 @@ def format_size(size: int | None) -> str:
     if tenths >= 1000 or tenths % 10 == 0:
         return f"{whole} {_UNITS[power]}"
     return f"{tenths // 10}.{tenths % 10} {_UNITS[power]}"
+
+
+def parse_message_limit(text: str) -> int | None:
+    """A limit of messages: a whole number, or ``0``, ``unlimited``, ``none`` for no limit. Raises UsageError."""
+    word = text.strip().lower()
+    if word in UNLIMITED_WORDS:
+        return None
+    if not re.fullmatch(r"[0-9]{1,10}", word) or int(word) > MOST_MESSAGES:
+        raise UsageError(f"{shown(text)} is no limit of messages; accepted: {MESSAGE_LIMIT_FORMS}")
+    return int(word) or None
+
+
+def format_message_limit(limit: int | None) -> str:
+    """A limit of messages: ``1,000 messages``; ``unlimited`` for None, ``invalid`` below 0."""
+    if limit is None:
+        return "unlimited"
+    return "invalid" if limit < 0 else f"{limit:,} message{'' if limit == 1 else 's'}"
+
+
+def format_messages(messages: int | None, limit: int | None) -> str:
+    """A number of messages, with its limit where there is one: ``18,201``, ``3 of 3``."""
+    return format_count(messages) if limit is None else f"{format_count(messages)} of {format_count(max(0, limit))}"
 
 
 def format_limit(limit: int | None) -> str:

@@ -146,7 +146,7 @@ class LimitChanges:
         if written.error is not None:
             return failed(planned, written.error)
         self._ledger.set_limit(change.address, planned.new_bytes)
-        return msgspec.structs.replace(change.promised(), old_bytes=written.old)
+        return msgspec.structs.replace(change.promised(), old_bytes=written.old, remark=written.remark or None)
 
     async def _changed_since(self, address: str, entry: int, found: int | None) -> MailquotaError:
         try:

@@ -23,6 +23,8 @@ def make_changes(config: Config, mailboxes: Mailboxes, poller: Poller, journal: 
     """Changes of these mailboxes, each noted in the journal. Raises SettingsError for a password that can't be read."""
     doveadm, insist = make_doveadm(config)
     log_closed(config)
-    store, driver, ledger = mailboxes
-    actions = Actions(ledger, store, driver, poller, journal, doveadm=doveadm, insist=insist)
+    store, driver, ledger = mailboxes.store, mailboxes.driver, mailboxes.ledger
+    actions = Actions(
+        ledger, store, driver, poller, journal, doveadm=doveadm, insist=insist, away=mailboxes.guard.reason
+    )
     return Changes(actions, Limits(actions, ledger, poller, journal))

@@ -15,12 +15,13 @@ from ..base.errors import MailquotaError, NoSuchAccountError, UsageError
 from ..base.threads import in_thread
 from ..base.times import local_time
 from ..base.units import parse_limit
-from ..control.results import JournalRow, SetResult
+from ..control.results import MESSAGES, JournalRow, SetResult
 from ..history.journal import Journal, limit_of
 from ..history.who import Operator
 from ..mailboxes.ledger import Ledger
 from ..mailboxes.rounds import Poller
 from .carrying_out import Change, LimitChanges, Running
+from .message_limits import MessageLimits
 from .recount_and_trash import Actions
 from .temporary import Temporary, holding
 
@@ -32,6 +33,7 @@ class Limits:
         self, actions: Actions, ledger: Ledger, poller: Poller, journal: Journal, clock: Callable[[], float] = time.time
     ) -> None:
         self.changes = LimitChanges(ledger, poller, journal, clock)
+        self.messages = MessageLimits(actions, ledger, self.changes)
         self._actions = actions
         self._ledger = ledger
         self._journal = journal
@@ -104,6 +106,8 @@ class Limits:
         with self._actions.at_work(operator):
             async with self.changes.lock:
                 rows = await in_thread(lambda: self._edit(number))
+                if rows[0].kind == MESSAGES:
+                    return await self.messages.put_back(accounts, rows, operator, reason)
                 await self.changes.measure([row.address for row in rows])
                 first, last = min(row.id for row in rows), max(row.id for row in rows)
                 ended = await in_thread(lambda: self.changes.temporary.ended_by(first, last))
@@ -124,11 +128,11 @@ class Limits:
         row = self._journal.entry(number)
         if row is None:
             raise MailquotaError(f"the journal has no entry {number}; nothing was changed")
-        if row.kind != "limit":
+        if row.kind not in {"limit", MESSAGES}:
             raise MailquotaError(f"entry {number} is no edit of a limit ({row.kind}); nothing was changed")
         if row.undoes is not None:
             raise MailquotaError(f"entry {number} itself takes back entry {row.undoes}; nothing was changed")
-        for later in self._journal.later(row.address, number):
+        for later in self._journal.later(row.address, number, row.kind):
             if later.undoes == number:
                 raise MailquotaError(
                     f"entry {number} was taken back already, by {later.who} on {local_time(later.at)}"

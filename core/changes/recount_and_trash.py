@@ -39,7 +39,8 @@ T = TypeVar("T")
 class Actions:
     """Recounts and Trash. ``doveadm`` is None where mailquota does the work itself.
 
-    ``insist``: the settings name a doveadm, so an error of it is raised instead of doing the work without it.
+    ``insist``: the settings name a doveadm, so an error of it is raised instead of doing the work without it. ``away``
+    says why the file system of a mailbox is not there: Dovecot would make a new mailbox in its place.
     """
 
     def __init__(
@@ -52,7 +53,9 @@ class Actions:
         *,
         doveadm: DoveadmTool | None,
         insist: bool,
+        away: Callable[[str], str] = lambda _address: "",
     ) -> None:
+        self._away = away
         self._ledger = ledger
         self._store = store
         self._driver = driver
@@ -71,7 +74,7 @@ class Actions:
 
     async def _recalc(self, address: str, operator: Operator) -> RecalcResult:
         try:
-            entry = self._mailbox(address)
+            entry = await self._mailbox(address)
             async with self._lock(address):
                 return await self._recalc_entry(entry, operator)
         except (MailquotaError, OSError) as error:
@@ -114,10 +117,11 @@ class Actions:
         )
 
     def _recalc_by_doveadm(self, doveadm: DoveadmTool, address: str) -> str:
+        user = self._store.names.in_path(address)
         if self._driver.name == "maildir":
-            with_doveadm(self._store.maildir(address), lambda: doveadm.recalc(address))
+            with_doveadm(self._store.maildir(address), lambda: doveadm.recalc(user))
         else:
-            doveadm.recalc(address)
+            doveadm.recalc(user)
         return "doveadm"
 
     # ---- Trash
@@ -136,7 +140,7 @@ class Actions:
 
     async def _empty(self, address: str, before: float | None, operator: Operator, *, dry_run: bool) -> TrashResult:
         try:
-            entry = self._mailbox(address)
+            entry = await self._mailbox(address)
             async with self._lock(address):
                 return await self._empty_entry(entry, before, operator, dry_run=dry_run)
         except (MailquotaError, OSError) as error:
@@ -204,10 +208,12 @@ class Actions:
                 operator.progress(len(results), len(addresses), address)
         return results
 
-    def _mailbox(self, address: str) -> Entry:
+    async def _mailbox(self, address: str) -> Entry:
         entry = self._ledger.get(address)
         if entry is None or not entry.mailbox:
             raise NoSuchAccountError(address, odd=entry is not None)
+        if reason := await in_thread(lambda: self._away(address)):
+            raise MailquotaError(reason)
         return entry
 
     def _lock(self, address: str) -> asyncio.Lock:
@@ -233,8 +239,9 @@ class Actions:
 def _empty_by_doveadm(
     doveadm: DoveadmTool, store: Mailstore, address: str, before: float | None, dry_run: bool
 ) -> Removal:
-    found = find_by_doveadm(doveadm, store, address, before)
-    return Removal(found) if dry_run else remove_by_doveadm(doveadm, address, found)
+    user = store.names.in_path(address)
+    found = find_by_doveadm(doveadm, store, user, before)
+    return Removal(found) if dry_run else remove_by_doveadm(doveadm, user, found)
 
 
 def _empty_files(store: Mailstore, maildir: str, before: float | None, dry_run: bool) -> Removal:

@@ -39,12 +39,14 @@ def failed(planned: SetResult, error: MailquotaError) -> SetResult:
 
 
 def numbered(results: list[SetResult], numbers: list[int], remark: str | None) -> list[SetResult]:
-    """The results with the ids of their journal entries (in order, without those that failed) and a remark."""
+    """The results with the ids of their journal entries (in order, without those that failed) and one more remark."""
     left = iter(numbers)
-    return [
-        r if r.error is not None else msgspec.structs.replace(r, journal_id=next(left, None), remark=remark)
-        for r in results
-    ]
+    return [r if r.error is not None else _numbered(r, next(left, None), remark) for r in results]
+
+
+def _numbered(result: SetResult, number: int | None, remark: str | None) -> SetResult:
+    both = "; ".join(filter(None, (result.remark, remark)))
+    return msgspec.structs.replace(result, journal_id=number, remark=both or None)
 
 
 def number_text(value: int | None) -> str | None:

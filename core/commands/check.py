@@ -16,9 +16,9 @@ import click
 
 from ..base.errors import MailquotaError, UnreachableError, UsageError
 from ..base.filters import parse_filter
-from ..base.model import AccountRow, Level
+from ..base.model import OVER_PERCENT, AccountRow, Level
 from ..base.text import shown, visible
-from ..base.units import format_age
+from ..base.units import format_age, format_messages
 from ..control.client import RequestFailedError
 from ..control.messages import GetStatus
 from ..control.results import Status
@@ -53,10 +53,10 @@ class _Plugin(Command):
 def check(common: Common, *, words: tuple[str, ...], warning: str, critical: str) -> int:
     """Print one line for a monitoring system, with performance data: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
 
-    CRITICAL: an account at --critical percent of its limit or above, or an engine that could never read the accounts
-    database. WARNING: an account at --warning or above, or whose usage is not known; an accounts database that can't be
-    read, so that the engine uses the last known limits; a state database that can't be used; warnings that could not be
-    delivered. Only accounts that match FILTER count, all of them without one.
+    CRITICAL: an account at --critical percent of its limit or above, an engine that could never read the accounts
+    database, or a mailstore that is not there. WARNING: an account at --warning or above, or whose usage is not known;
+    an accounts database that can't be read, so that the engine uses the last known limits; a state database that can't
+    be used; warnings that could not be delivered. Only accounts that match FILTER count, all of them without one.
     """
     try:
         thresholds = _thresholds(warning, critical)
@@ -129,6 +129,8 @@ def _judge(seen: _Seen, thresholds: _Thresholds) -> int:
 
 
 def _reaches(row: AccountRow, threshold: float) -> bool:
+    if row.has_most_messages and threshold <= OVER_PERCENT:
+        return True
     return row.percent is not None and row.percent >= threshold
 
 
@@ -136,9 +138,16 @@ def _accounts(rows: Sequence[AccountRow], threshold: float) -> str:
     """How many accounts are at the threshold, with the names of the first three; "" for none."""
     if not rows:
         return ""
-    names = ", ".join(f"{_name(row.address)} {int(row.percent or 0)} %" for row in rows[:_NAMED])
+    names = ", ".join(f"{_name(row.address)} {_share(row, threshold)}" for row in rows[:_NAMED])
     more = ", ..." if len(rows) > _NAMED else ""
     return f"{_count(len(rows))} at {threshold:g} % or above ({names}{more})"
+
+
+def _share(row: AccountRow, threshold: float) -> str:
+    percent = row.percent or 0
+    if row.has_most_messages and percent < threshold:
+        return f"{format_messages(row.messages, row.limit_messages)} messages"
+    return f"{int(percent)} %"
 
 
 def _count(number: int) -> str:
@@ -157,6 +166,7 @@ def _troubles(status: Status | None) -> list[tuple[int, str]]:
     age = f" for {format_age(database.age_seconds)}" if database.age_seconds is not None else ""
     return [
         (WARNING, f"accounts database away{age}: {database.message}" if database.state != "ok" else ""),
+        (CRITICAL, status.mailstore_problem),
         (WARNING, status.state_problem),
         (WARNING, f"{failed} warnings could not be delivered" if failed else ""),
     ]

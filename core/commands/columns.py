@@ -77,6 +77,7 @@ _ORDERS: dict[str, Callable[[AccountRow], Value]] = {column.title: column.order 
     # the keys of the JSON output
     "used_bytes": lambda row: row.used_bytes,
     "limit_bytes": _unlimited_is_most,
+    "limit_messages": lambda row: _ENDLESS if row.limit_messages is None else row.limit_messages,
     "trash_bytes": lambda row: row.trash_bytes,
     "trash_messages": lambda row: row.trash_messages,
     "measured_at": lambda row: row.measured_at,
@@ -101,12 +102,15 @@ def cells(row: AccountRow, now: float) -> list[Cell | str]:
 
 
 def worst_first(rows: Iterable[AccountRow]) -> list[AccountRow]:
-    """The accounts, fullest first; then those of unknown usage, then unlimited ones by usage."""
+    """The accounts, fullest first; then those of unknown usage, then unlimited ones by usage.
+
+    At its limit of messages a mailbox counts as full.
+    """
     return sorted(rows, key=_badness)
 
 
 def _badness(row: AccountRow) -> tuple[int, float, str]:
-    percent = row.percent
+    percent = max(row.percent or 0.0, 100.0) if row.has_most_messages else row.percent
     if percent is not None:
         return 0, -percent, row.address
     return 1 if row.limit_bytes is not None else 2, -float(row.used_bytes or 0), row.address

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..base.errors import MailquotaError, UsageError
-from ..mailboxes.from_settings import driver_name
+from ..mailboxes.from_settings import driver_name, way_of
 from ..settings.config import DEFAULT_PATH, Config
 from ..settings.missing import missing, require
 from ..settings.text import dump, listing, toml
@@ -45,7 +45,9 @@ def _listing(found: Config) -> list[tuple[str, Any, str]]:
     """Key, value and origin of each setting; what "auto" means on this server; a note where it is an example."""
     notes = dict.fromkeys(missing(found), "not found, so it has to be set: this is an example")
     if found.settings.mailstore.driver == "auto":
-        notes["mailstore.driver"] = f"here: {driver_name(found)}"
+        way = way_of(found)
+        why = f", as {way.why}" if way is not None and way.why else ""
+        notes["mailstore.driver"] = f"here: {driver_name(found)}{why}"
     if found.found.trash_names and "\\Trash" in found.settings.mailstore.trash:
         notes["mailstore.trash"] = f"here \\Trash is {', '.join(found.found.trash_names)}"
     return [

@@ -15,9 +15,9 @@ from ..base.errors import UsageError
 from ..base.model import rfc3339
 from ..base.text import NOTHING
 from ..base.times import SINCE_FORMS, local_time, parse_since
-from ..base.units import format_size
+from ..base.units import format_count, format_size
 from ..control.messages import GetJournal
-from ..control.results import JournalRow
+from ..control.results import MESSAGES, JournalRow
 from .options import JSON, Common, account_names, command
 from .output import write_json, write_table
 from .session import run
@@ -89,8 +89,8 @@ def change_text(row: JournalRow, undone_by: int | None = None) -> str:
 def _change(row: JournalRow) -> str:
     """Old and new value, as far as the entry has them."""
     if row.old is None:
-        return "" if row.new is None else f"  {value_text(row.new)}"
-    return f"  {value_text(row.old)} → {value_text(row.new)}"
+        return "" if row.new is None else f"  {value_text(row.new, row.kind)}"
+    return f"  {value_text(row.old, row.kind)} → {value_text(row.new, row.kind)}"
 
 
 def undoing(changes: Iterable[JournalRow]) -> dict[int, int]:
@@ -108,11 +108,13 @@ def _note(row: JournalRow, undone_by: int | None) -> str:
     return "; ".join(filter(None, parts))
 
 
-def value_text(value: str | None) -> str:
-    """An old or new value as text: bytes like ``5 GiB``."""
+def value_text(value: str | None, kind: str = "") -> str:
+    """An old or new value as text: bytes like ``5 GiB``; a limit of messages as a number."""
     if value is None:
         return NOTHING
-    return format_size(int(value)) if _NUMBER.fullmatch(value) else value
+    if not _NUMBER.fullmatch(value):
+        return value
+    return format_count(int(value)) if kind == MESSAGES else format_size(int(value))
 
 
 def _write(common: Common, changes: list[JournalRow]) -> None:
@@ -125,8 +127,8 @@ def _write(common: Common, changes: list[JournalRow]) -> None:
             r.who,
             r.kind,
             r.address or NOTHING,
-            value_text(r.old),
-            value_text(r.new),
+            value_text(r.old, r.kind),
+            value_text(r.new, r.kind),
             NOTHING if r.until is None else local_time(r.until),
             _note(r, undone.get(r.id)),
         ]

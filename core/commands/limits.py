@@ -6,14 +6,22 @@ import time
 from typing import Any
 
 import click
+import msgspec
 
 from ..base.errors import UsageError
 from ..base.filters import Filter
 from ..base.model import percent_of
 from ..base.text import NOTHING, shown
 from ..base.times import DATE_FORMS, local_time, parse_until, until_text
-from ..base.units import LIMIT_FORMS, format_limit, format_size
-from ..control.messages import SetLimit, Undo
+from ..base.units import (
+    LIMIT_FORMS,
+    format_count,
+    format_limit,
+    format_message_limit,
+    format_size,
+    parse_message_limit,
+)
+from ..control.messages import SetLimit, SetMessages, Undo
 from ..control.results import SetResult
 from .options import (
     DRY_RUN,
@@ -36,8 +44,8 @@ _MANY = 10  # for more accounts it asks
 
 
 @command("set", NumbersCommand, acts=True, epilog=f"SIZE, in powers of 1024:\n{LIMIT_FORMS}")
-@click.argument("addresses", metavar="ADDRESS...", nargs=-1)
-@click.argument("size")
+@click.argument("words", metavar="ADDRESS... [SIZE]", nargs=-1)
+@click.option("--messages", metavar="N", help="Set the limit of messages: a whole number, or unlimited.")
 @WHERE
 @click.option("--until", metavar="DATE", help=f"The limit goes back by itself then: {DATE_FORMS}.")
 @_REASON
@@ -47,8 +55,8 @@ _MANY = 10  # for more accounts it asks
 def set_limits(
     common: Common,
     *,
-    addresses: tuple[str, ...],
-    size: str,
+    words: tuple[str, ...],
+    messages: str | None,
     where: str | None,
     until: str | None,
     reason: str,
@@ -60,12 +68,20 @@ def set_limits(
 
     With --until a limit goes back by itself at the start of that day, or at that time, to what it is now. An engine
     does that, at its next start if none runs then. Setting the limit again meanwhile ends it.
+
+    With --messages it sets the limit of messages, and the one of bytes only where SIZE is given, too. That needs a
+    column of the accounts database from which Dovecot takes it.
     """
     end = "" if until is None else until_text(parse_until(until, time.time()))
+    addresses, size = _split(words, messages is not None)
     if "@" in size and where is None:
         raise UsageError(f"the last argument is the size, and {shown(size)} is none; accepted: {LIMIT_FORMS}")
+    if messages is not None:
+        parse_message_limit(messages)
+        if end:
+            raise UsageError("--until is for limits of bytes alone; leave out --messages")
     chosen = accounts_where(addresses, where)
-    order = _Order(utf8(size), utf8(reason), end, dry_run=dry_run, yes=yes)
+    order = _Order(utf8(size), messages, utf8(reason), end, dry_run=dry_run, yes=yes)
     results, interrupted = run(common, lambda session: order.carry_out(session, account_names(addresses), chosen))
     if as_json:
         write_json([_result_json(result) for result in results])
@@ -74,11 +90,21 @@ def set_limits(
     return finish(results, interrupted=interrupted, dry_run=dry_run)
 
 
-class _Order:
-    """A new limit, and how to set it."""
+def _split(words: tuple[str, ...], has_messages: bool) -> tuple[tuple[str, ...], str]:
+    """The addresses and the size, which is the last word; "" where it is left out, as with --messages it may be."""
+    if has_messages and (not words or "@" in words[-1]):
+        return words, ""
+    if not words:
+        raise UsageError(f"a size is missing; accepted: {LIMIT_FORMS}")
+    return words[:-1], words[-1]
 
-    def __init__(self, size: str, reason: str, until: str, *, dry_run: bool, yes: bool) -> None:
+
+class _Order:
+    """New limits of bytes and messages, and how to set them. An empty ``size`` and None leave the one as it is."""
+
+    def __init__(self, size: str, messages: str | None, reason: str, until: str, *, dry_run: bool, yes: bool) -> None:
         self._size = size
+        self._messages = messages
         self._reason = reason
         self._until = until
         self._dry_run = dry_run
@@ -105,10 +131,42 @@ class _Order:
         return results, session.interrupted
 
     async def _send(self, session: Session, addresses: list[str], *, dry_run: bool) -> list[SetResult]:
-        def order(number: int, addresses: list[str]) -> SetLimit:
+        def size(number: int, addresses: list[str]) -> SetLimit:
             return SetLimit(number, addresses, self._size, reason=self._reason, until=self._until, dry_run=dry_run)
 
-        return await session.work(addresses, order, list[SetResult], "setting the limits of")
+        def messages(number: int, addresses: list[str]) -> SetMessages:
+            return SetMessages(number, addresses, self._messages or "", reason=self._reason, dry_run=dry_run)
+
+        results: list[SetResult] = []
+        what = "setting the limits of"
+        if self._size:
+            results = await session.work(addresses, size, list[SetResult], what)
+            addresses = [result.address for result in results if result.error is None]
+        if self._messages is not None and not session.interrupted:
+            set_now = await session.work(addresses, messages, list[SetResult], what)
+            results = _both(results, set_now)
+        return results
+
+
+def _both(sizes: list[SetResult], messages: list[SetResult]) -> list[SetResult]:
+    """One result for each account, of which the limit of bytes may have been set before that of messages."""
+    found = {result.address: result for result in messages}
+    both = [_merged(size, found.pop(size.address, None)) for size in sizes]
+    return [*both, *found.values()]
+
+
+def _merged(size: SetResult, messages: SetResult | None) -> SetResult:
+    if messages is None:
+        return size
+    return msgspec.structs.replace(
+        size,
+        error=messages.error,
+        code=messages.code,
+        remark="; ".join(filter(None, (size.remark, messages.remark))) or None,
+        old_messages=messages.old_messages,
+        new_messages=messages.new_messages,
+        messages=messages.messages,
+    )
 
 
 def _question(plan: list[SetResult]) -> str:
@@ -116,6 +174,7 @@ def _question(plan: list[SetResult]) -> str:
     wanted = [result for result in plan if result.error is None]
     under = [(result, missing) for result in wanted if (missing := _missing(result)) > 0]
     parts = []
+    full = [result for result in wanted if _is_full(result)]
     if len(wanted) > _MANY:
         parts.append(f"The limits of {len(wanted):,} accounts are to be set.")
     if len(under) == 1:
@@ -130,7 +189,19 @@ def _question(plan: list[SetResult]) -> str:
             f"{len(under):,} limits would be under the present usage,"
             f" that of {result.address} by {format_size(missing)}."
         )
+    if full:
+        result = full[0]
+        more = f", and {len(full) - 1:,} more accounts" if len(full) > 1 else ""
+        parts.append(
+            f"{result.address}{more} would be at the limit of messages: it has {format_count(result.messages)}"
+            f" of {format_message_limit(result.new_messages)}."
+        )
     return " ".join([*parts, "Go on?"]) if parts else ""
+
+
+def _is_full(result: SetResult) -> bool:
+    """Whether a new limit of messages is not above the present number."""
+    return result.new_messages is not None and result.messages is not None and result.messages >= result.new_messages
 
 
 def _missing(result: SetResult) -> int:
@@ -147,7 +218,7 @@ def _result_json(result: SetResult) -> dict[str, Any]:
         "new_bytes": result.new_bytes,
         "journal_id": result.journal_id,
         "error": result.error,
-    }
+    } | ({"old_messages": result.old_messages, "new_messages": result.new_messages} if _sets_messages(result) else {})
 
 
 def _write(common: Common, results: list[SetResult]) -> None:
@@ -156,6 +227,11 @@ def _write(common: Common, results: list[SetResult]) -> None:
         if not results:
             complain("no account matches")
         return
+    if any(_sets_messages(result) for result in good):
+        _write_messages(common, good)
+        good = [result for result in good if result.old_bytes != result.new_bytes]
+        if not good:
+            return
     titles = ["address", ">old limit", ">new limit", ">used", ">percent"]
     rows = [
         [r.address, format_limit(r.old_bytes), format_limit(r.new_bytes), format_size(r.used_bytes), _share(r)]
@@ -164,6 +240,25 @@ def _write(common: Common, results: list[SetResult]) -> None:
     if any(result.until is not None for result in good):
         titles += ["until", ">then"]
         rows = [[*row, *_end(result)] for row, result in zip(rows, good, strict=True)]
+    write_table(common, titles, rows)
+
+
+def _sets_messages(result: SetResult) -> bool:
+    """Whether a limit of messages was set: a number of messages is only in such results."""
+    return (result.old_messages, result.new_messages, result.messages) != (None, None, None)
+
+
+def _write_messages(common: Common, results: list[SetResult]) -> None:
+    titles = ["address", ">old limit", ">new limit", ">messages"]
+    rows = [
+        [
+            r.address,
+            format_message_limit(r.old_messages),
+            format_message_limit(r.new_messages),
+            format_count(r.messages),
+        ]
+        for r in results
+    ]
     write_table(common, titles, rows)
 
 

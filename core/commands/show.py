@@ -13,7 +13,7 @@ import msgspec
 from ..base.model import account_json, rfc3339
 from ..base.text import NOTHING, visible
 from ..base.times import local_time
-from ..base.units import format_age, format_count, format_limit, format_size
+from ..base.units import format_age, format_count, format_limit, format_messages, format_size
 from ..control.messages import GetDetails
 from ..control.results import DecisionRow, Details, WarningRow
 from .columns import level_cell
@@ -72,7 +72,7 @@ def _write(common: Common, details: Details) -> None:
             *([("differs", row.differs)] if row.differs else []),
             ("limit", format_limit(row.limit_bytes)),
             ("used", f"{format_size(row.used_bytes)}  {percent_text(row.percent)}".replace(f"  {NOTHING}", "")),
-            ("messages", format_count(row.messages)),
+            ("messages", format_messages(row.messages, row.limit_messages)),
             ("Trash", f"{format_size(row.trash_bytes)} in {format_count(row.trash_messages)} messages"),
             ("measured", f"{row.source or 'not known'}{age}"),
             *_past(details),

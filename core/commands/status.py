@@ -51,6 +51,8 @@ def _status_json(found: Status) -> dict[str, Any]:
     document["disk"] = msgspec.structs.asdict(found.disk)
     if found.state_problem:
         document["state_problem"] = found.state_problem
+    if found.mailstore_problem:
+        document["mailstore_problem"] = found.mailstore_problem
     if found.restarts:
         document["restarts"] = found.restarts
     if found.compare_problem:
@@ -86,6 +88,7 @@ def _pairs(found: Status) -> list[tuple[str, str]]:
         ("accounts", f"{format_count(found.accounts)}, {found.over:,} over, {found.near:,} near"),
         ("database", f"{database.state}{age}{': ' + database.message if database.message else ''}"),
         *_witness(found),
+        *([("mailstore", found.mailstore_problem)] if found.mailstore_problem else []),
         ("disk", _disk(found.disk)),
         ("memory", format_size(found.rss_bytes)),
         ("cpu", f"{found.cpu_percent:g} %"),

@@ -93,6 +93,19 @@ class SetLimit(msgspec.Struct, frozen=True, tag="set"):
     dry_run: bool = False
 
 
+class SetMessages(msgspec.Struct, frozen=True, tag="set-messages"):
+    """Edit limits of messages → list[SetResult]. ``limit`` is what the operator typed: "1000", "unlimited".
+
+    ``dry_run`` as in SetLimit.
+    """
+
+    id: int
+    addresses: list[str]
+    limit: str
+    reason: str = ""
+    dry_run: bool = False
+
+
 class Recalc(msgspec.Struct, frozen=True, tag="recalc"):
     """Recount mailboxes → list[RecalcResult], with Progress for each. ``everybody``: all, whatever ``addresses`` is."""
 
@@ -198,13 +211,13 @@ class HandOver(msgspec.Struct, frozen=True, tag="hand_over"):
 
 Order = (
     Hello | Subscribe | Watch | GetAccounts | GetDetails | GetStatus | GetJournal | GetRefusals | GetReport | SetLimit
-    | Recalc | EmptyTrash | Undo | Warn | TrialWarning | PreviewWarning | GetWarnings | Explain | Cancel | Reload
-    | HandOver
+    | SetMessages | Recalc | EmptyTrash | Undo | Warn | TrialWarning | PreviewWarning | GetWarnings | Explain | Cancel
+    | Reload | HandOver
 )  # fmt: skip
 
 Request = (
-    GetAccounts | GetDetails | GetStatus | GetJournal | GetRefusals | GetReport | SetLimit | Recalc | EmptyTrash
-    | Undo | Warn | TrialWarning | PreviewWarning | GetWarnings | Explain | Cancel | Reload | HandOver
+    GetAccounts | GetDetails | GetStatus | GetJournal | GetRefusals | GetReport | SetLimit | SetMessages | Recalc
+    | EmptyTrash | Undo | Warn | TrialWarning | PreviewWarning | GetWarnings | Explain | Cancel | Reload | HandOver
 )  # fmt: skip
 
 

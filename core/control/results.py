@@ -8,6 +8,8 @@ import msgspec
 
 from ..base.model import AccountRow, Forecast, Point, Trend
 
+MESSAGES = "messages"  # the kind of a journal entry on a limit of messages; one on a limit of bytes is "limit"
+
 
 class SetResult(msgspec.Struct, frozen=True):
     """One edited limit, in bytes; None is unlimited. ``used_bytes`` is the usage when the limit was set.
@@ -25,6 +27,9 @@ class SetResult(msgspec.Struct, frozen=True):
     remark: str | None = None  # what went wrong although it was done
     until: float | None = None  # of a temporary limit: when it ends, and what the limit is then
     then_bytes: int | None = None
+    old_messages: int | None = None  # limits of messages; None is none
+    new_messages: int | None = None
+    messages: int | None = None  # how many there were; None: not known, or that limit was not set
 
 
 class RecalcResult(msgspec.Struct, frozen=True):
@@ -69,6 +74,8 @@ class Target(msgspec.Struct, frozen=True):
     fits: bool
     via: list[str]
     maps: list[str] = []
+    limit_messages: int | None = None
+    messages: int | None = None
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -317,4 +324,5 @@ class Status(msgspec.Struct, frozen=True):
     witness_examples: dict[str, str] = {}  # some accounts that differ, and how
     maps_problem: str = ""  # maps of Postfix that can't be asked, or that the accounts database contradicts
     maps_late: int = 0  # recipients judged by what was known, as a map did not answer in time
+    mailstore_problem: str = ""  # why mailboxes are not where they should be; "" while they are
     restarts: dict[str, int] = {}  # parts of the engine that died and were started again, and how often

@@ -146,7 +146,7 @@ def record(maildir: str, size: int, limit: int | None, *, create: bool) -> None:
 
 
 def _believed(size: Maildirsize | None, limit: int | None) -> bool:
-    return size is not None and size.limit == limit and not must_recount(size, limit, 0.0)
+    return size is not None and size.limit == limit and not must_recount(size, limit, None, 0.0)
 
 
 def _read(maildir: str) -> Maildirsize | None:

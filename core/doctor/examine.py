@@ -88,7 +88,10 @@ def _gather(config: Config, pool: ThreadPoolExecutor) -> Facts:
     known = accounts.result()
     in_use = {address: limit for address, limit in known.limits.items() if address not in known.disabled}
     dovecot = pool.submit(
-        _either, partial(probe_dovecot.gather, config, in_use), lambda why: DovecotFacts(fault=why), away=engine.demo
+        _either,
+        partial(probe_dovecot.gather, config, in_use, spelled=known.spelled),
+        lambda why: DovecotFacts(fault=why),
+        away=engine.demo,
     )
     problem = engine.status.maps_problem if engine.status is not None else ""
     rewriting = pool.submit(
@@ -112,7 +115,14 @@ def _host(config: Config, known: probe_mailquota.AccountsAnswer, engine: probe_m
     used = engine.status.used_bytes if engine.status is not None else None
     state = probe_mailquota.state(config, engine.status)
     return probe_host.gather(
-        config, known.limits, used, engine=engine.facts, state=state, database=known.facts, version=version()
+        config,
+        known.limits,
+        used,
+        engine=engine.facts,
+        state=state,
+        database=known.facts,
+        version=version(),
+        spelled=known.spelled,
     )
 
 

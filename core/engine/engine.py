@@ -26,7 +26,7 @@ from ..control.messages import VERSION, Welcome
 from ..control.results import Status
 from ..control.server import ControlConnection, ControlServer, Rights
 from ..history.service import HistoryService
-from ..mailboxes.from_settings import make_mailboxes, make_witness, no_witness
+from ..mailboxes.from_settings import make_mailboxes, make_witness, no_witness, with_dovecot
 from ..mailboxes.rounds import Poller
 from ..policy.from_settings import make_policy, make_rules
 from ..settings.config import Config
@@ -38,6 +38,8 @@ from .accounts import AccountUpdates
 from .counters import Counters
 from .ending import Ending
 from .exporter import Exporter
+from .following import DovecotFollower
+from .mailstore_watch import MailstoreWatch
 from .metric_page import Figures
 from .options import Options
 from .postfix_maps import PostfixMaps
@@ -49,6 +51,7 @@ from .upkeep import Measuring, Upkeep, prune
 log = logging.getLogger(__name__)
 
 _STOP_SECONDS = 3.0  # for answers to what was received; a stop may take 5 s in all
+_REMEMBER_SECONDS = 0.3
 _LINGER = 0.1  # seconds between a hand-over and the end, for the answer to the client that ordered it
 
 
@@ -61,12 +64,13 @@ class Engine:
 
     def __init__(self, config: Config, options: Options) -> None:
         require(config)
-        self.config = config
+        self.config = config = with_dovecot(config)
         self.options = options
         # Each part is made of parts above it: the mailboxes, the answers by their usage, the accounts that both are
         # about, what is remembered of all that, the changes and warnings that are noted there, and the clients last.
         mailboxes = make_mailboxes(config)
-        self.mailstore, self.driver, self.ledger = mailboxes
+        self.mailstore, self.driver = mailboxes.store, mailboxes.driver
+        self.ledger, self.guard = mailboxes.ledger, mailboxes.guard
         self.metrics, self.decisions, self.enforcer, self.mail_log, self.policy = make_policy(
             lambda: self.config, self.ledger, self.driver, read_mail_log=not options.demo
         )
@@ -80,14 +84,13 @@ class Engine:
         self.actions, self.limits = make_changes(config, mailboxes, self.poller, self.journal)
         self.alerts = AlertService(self._for_alerts())
         self.witness = make_witness(config, mailboxes)
+        self.follower = DovecotFollower(lambda: self.config, mailboxes, self.witness)
         self._no_witness = no_witness(config) if self.witness is None else None
         self.control = self._make_control()
         self.servers = Servers(self.policy, self.control)
         self.listeners = self.servers.listeners
-        disk, comparison = DiskWatch(self.mailstore.base), self.enforcer.comparison
-        self.reporter = StatusReporter(
-            self.ledger, self.metrics, disk=disk, comparison=comparison, history=self.history, driver=self.driver.name
-        )
+        self.mailstore_watch = MailstoreWatch(mailboxes, self.poller, self.enforcer.lookup.watch)
+        self.reporter = self._make_reporter()
         self.publisher = Publisher(self.control, self.ledger, self.decisions, self.status)
         self.counters = self._make_counters()
         self.ending = Ending()
@@ -103,6 +106,18 @@ class Engine:
             state=self.history.state,
             is_trash=self.mailstore.is_trash,
             config=lambda: self.config,
+            away=self.guard.reason,
+        )
+
+    def _make_reporter(self) -> StatusReporter:
+        return StatusReporter(
+            self.ledger,
+            self.metrics,
+            disk=DiskWatch(self.mailstore.base, lambda: self.guard.is_base_lost),
+            comparison=self.enforcer.comparison,
+            history=self.history,
+            guard=self.guard,
+            driver=lambda: self.driver.name,
         )
 
     def _make_control(self) -> ControlServer:
@@ -137,8 +152,10 @@ class Engine:
                 "publisher": self.publisher.run,
                 "status": self.reporter.run,
                 "sockets": self.listen_check.run,
+                "Dovecot's settings": self.follower.run,
                 "watches": lambda: prune(self.enforcer.lookup.watch),
                 "maps of Postfix": self.postfix_maps.run,
+                "mailstore": lambda: self.mailstore_watch.run(self.accounts.read),
             },
             measuring=self._make_measuring(),
             accounts=self.accounts,
@@ -231,8 +248,9 @@ class Engine:
     async def reload(self) -> str | None:
         """Read settings and accounts again. Returns what is only followed after a restart, None where that is nothing.
 
-        [policy] with its listeners and [accounts] follow at once; the mailstore and the control socket do not. Raises
-        SettingsError; then the old settings go on.
+        [policy] with its listeners and [accounts] follow at once, and so does the driver, with Dovecot's rules for
+        folders and names. Else the mailstore and the control socket do not. Raises SettingsError; then the old settings
+        go on.
         """
         async with self.servers.changing:
             systemd.reloading()
@@ -245,6 +263,8 @@ class Engine:
         """All that can fail comes first, so that a failure leaves the old settings in force."""
         require(config)
         remark = needs_restart(self.config.settings, config.settings)
+        config = await in_thread(lambda: with_dovecot(config))
+        prepared = await in_thread(lambda: self.follower.prepare(config))
         sync = self.accounts.make_sync(config)  # also where its settings are the same: the password may be a new one
         self.listeners.change(config.settings)
         self.config = config
@@ -254,6 +274,7 @@ class Engine:
         self.policy.stop_accepting()
         await self.servers.listen_for_policy()
         await self.postfix_maps.settings_changed()
+        await self.follower.follow(prepared)
         await self.accounts.replace(sync)
         if remark:
             log.warning(remark)
@@ -292,3 +313,5 @@ class Engine:
         await self.upkeep.stop()
         await self.accounts.sync.stop()
         await self.history.stop()
+        await self.mailstore_watch.finish(_REMEMBER_SECONDS)
+        self.guard.close()

@@ -126,6 +126,7 @@ def _gauges(status: Status) -> tuple[tuple[str, str, float | None], ...]:
         ("accounts_database_up", "1 while the limits in use are those of the database.", status.database.state == "ok"),
         ("accounts_database_age_seconds", "Since the last good look at it.", status.database.age_seconds),
         ("state_database_up", "1 while journal, history and warnings can be written.", not status.state_problem),
+        ("mailstore_up", "1 while mailboxes are where they should be.", not status.mailstore_problem),
         ("disk_free_bytes", "Free on the file system of the mailboxes.", status.disk.free_bytes),
         ("disk_size_bytes", "Its size.", status.disk.total_bytes),
         ("witness_checked_accounts", "Accounts that were compared with Dovecot.", status.witness.checked),

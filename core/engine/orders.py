@@ -35,6 +35,7 @@ from ..control.messages import (
     Reply,
     Request,
     SetLimit,
+    SetMessages,
     Subscribe,
     TrialWarning,
     Undo,
@@ -58,7 +59,7 @@ _REPORTED = 100  # accounts of a report
 _CHANGES_SHOWN = 20
 _WARNINGS_SHOWN = 20
 _CHANGES_READ = 500  # those of the limit are looked for among them
-_CHANGES = SetLimit | Undo | Recalc | EmptyTrash
+_CHANGES = SetLimit | SetMessages | Undo | Recalc | EmptyTrash
 _CHANGING = _CHANGES | Reload | Warn | TrialWarning
 _AT_ONCE = GetStatus | GetRefusals | GetReport | Reload | HandOver  # need no accounts
 
@@ -160,7 +161,9 @@ class Orders:
                 return await engine.enforcer.explain(address, size)
         raise MailquotaError(f"{type(request).__name__} is no order")
 
-    async def _change(self, connection: ControlConnection, order: SetLimit | Undo | Recalc | EmptyTrash) -> object:
+    async def _change(
+        self, connection: ControlConnection, order: SetLimit | SetMessages | Undo | Recalc | EmptyTrash
+    ) -> object:
         if not isinstance(order, Undo):
             await self._read_missing(order.addresses)
         engine, operator = self._engine, _operator(connection, order.id)
@@ -168,6 +171,11 @@ class Orders:
         try:
             if isinstance(order, SetLimit):
                 return await self._set(order, operator)
+            if isinstance(order, SetMessages):
+                store, set_messages = engine.accounts.store, limits.messages.set
+                return await set_messages(
+                    store, order.addresses, order.limit, operator, reason=order.reason, dry_run=order.dry_run
+                )
             if isinstance(order, Undo):
                 return await limits.undo(engine.accounts.store, order.entry, operator, reason=order.reason)
             if isinstance(order, EmptyTrash):
@@ -249,7 +257,7 @@ def _may(connection: ControlConnection, request: Request) -> bool:
     """
     if isinstance(request, HandOver):
         return connection.peer is not None and connection.peer.may_change
-    if isinstance(request, SetLimit | EmptyTrash) and request.dry_run:
+    if isinstance(request, SetLimit | SetMessages | EmptyTrash) and request.dry_run:
         return True
     if isinstance(request, Warn) and connection.peer is not None and connection.peer.only_warns:
         return request.source == "dovecot"

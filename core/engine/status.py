@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,6 +19,7 @@ from ..base.units import MAX_BYTES
 from ..control.results import DatabaseState, DiskState, Status, WitnessStatus
 from ..history.service import HistoryService
 from ..mailboxes.ledger import Ledger
+from ..mailboxes.mailstore_guard import MailstoreGuard
 from ..policy.compare import QuotaStatusComparison
 from ..policy.metrics import Metrics
 from ..settings.declared import Policy
@@ -43,10 +44,14 @@ class WitnessFacts(NamedTuple):
 
 
 class DiskWatch:
-    """Space on the file system of the mailstore, measured in a thread. While that hangs, the last state ages."""
+    """Space on the file system of the mailstore, measured in a thread. While that hangs, the last state ages.
 
-    def __init__(self, path: str) -> None:
+    While ``is_lost``, the path is on another file system, whose space says nothing.
+    """
+
+    def __init__(self, path: str, is_lost: Callable[[], bool] = lambda: False) -> None:
         self.path = path
+        self._is_lost = is_lost
         self._known: DiskState | None = None
         self._known_at = 0.0
         self._asking = False
@@ -54,7 +59,7 @@ class DiskWatch:
     @property
     def state(self) -> DiskState:
         """The last state; unknown (None) where that is older than a minute."""
-        if self._known is None or time.monotonic() - self._known_at > 60:
+        if self._is_lost() or self._known is None or time.monotonic() - self._known_at > 60:
             return DiskState(self.path, None, None, None)
         return self._known
 
@@ -85,9 +90,11 @@ class StatusReporter:
         disk: DiskWatch,
         comparison: QuotaStatusComparison,
         history: HistoryService,
-        driver: str,
+        driver: Callable[[], str],
+        guard: MailstoreGuard,
     ) -> None:
         self._driver = driver
+        self._guard = guard
         self._history = history
         self._comparison = comparison
         self._ledger = ledger
@@ -132,7 +139,7 @@ class StatusReporter:
         return Status(
             mode=policy.mode,
             policy=msgspec.to_builtins(policy),
-            driver=self._driver,
+            driver=self._driver(),
             uptime_seconds=round(time.monotonic() - self._started, 1),
             connections=connections,
             accounts=len(self._ledger),
@@ -148,6 +155,7 @@ class StatusReporter:
             compare_problem=self._comparison.problem,
             restarts=restarts.counts(),
             **witness.fields(),
+            mailstore_problem=self._guard.problem,
             warnings_queued=warnings[0],
             warnings_failed=warnings[1],
             **self._answers(maps),

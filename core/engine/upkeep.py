@@ -45,7 +45,7 @@ class Measuring:
     postfix_maps: PostfixMaps
 
     def begin(self) -> list[asyncio.Task[None]]:
-        """Start measuring, samples, warnings, and the background check where the driver keeps a record to check.
+        """Start measuring, samples, warnings, and the background check of those accounts that have a maildirsize.
 
         Returns the tasks that none of the parts ends by itself.
         """
@@ -56,10 +56,8 @@ class Measuring:
         tasks = [restarts.start("verification of maps", self.postfix_maps.verify_always)]
         if (witness := self.witness) is not None:
             tasks.append(restarts.start("witness", lambda: witness.run(begin)))
-        if self.driver.name == "maildir":
-            drift = DriftWatch(self.ledger, self.mailstore, self.driver.place)
-            tasks.append(restarts.start("background check", lambda: drift.run(begin)))
-        return tasks
+        drift = DriftWatch(self.ledger, self.mailstore, self.driver.place)
+        return [*tasks, restarts.start("background check", lambda: drift.run(begin))]
 
 
 class Upkeep:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from ..control.results import JournalRow
+from ..control.results import MESSAGES, JournalRow
 from .connection import Sql, StateError
 from .database import StateDatabase
 
@@ -30,10 +30,11 @@ _COLUMNS = f"SELECT {', '.join(JournalRow.__struct_fields__)} FROM journal"  # t
 _NEWEST = f"{_COLUMNS} WHERE at >= ? ORDER BY id DESC LIMIT ?"
 _NEWEST_OF_ONE = f"{_COLUMNS} WHERE address = ? AND at >= ? ORDER BY id DESC LIMIT ?"
 _ENTRY = f"{_COLUMNS} WHERE id = ?"
-_LATER = f"{_COLUMNS} WHERE address = ? AND id > ? AND kind = 'limit' ORDER BY id"
+_LATER = f"{_COLUMNS} WHERE address = ? AND id > ? AND kind = ? ORDER BY id"
 _EDITS = (
-    f"{_COLUMNS} AS edit WHERE id <= ? AND kind = 'limit' AND undoes IS NULL AND NOT EXISTS (SELECT 1 FROM journal AS"
-    " later WHERE later.address = edit.address AND later.id > edit.id AND later.undoes = edit.id)"
+    f"{_COLUMNS} AS edit WHERE id <= ? AND kind IN ('limit', '{MESSAGES}') AND undoes IS NULL"
+    " AND NOT EXISTS (SELECT 1 FROM journal AS later"
+    " WHERE later.address = edit.address AND later.id > edit.id AND later.undoes = edit.id)"
     " ORDER BY id DESC LIMIT ?"
 )
 _RUNS = f"{_COLUMNS} WHERE address = '' AND kind IN ('start', 'stop') ORDER BY id DESC LIMIT ?"
@@ -91,9 +92,9 @@ class Journal:
         """One entry; None where there is no such number. Raises StateError."""
         return next(iter(self._rows(_ENTRY, number)), None)
 
-    def later(self, address: str, number: int) -> list[JournalRow]:
+    def later(self, address: str, number: int, kind: str = "limit") -> list[JournalRow]:
         """The entries on the limit of an account after entry ``number``, oldest first. Raises StateError."""
-        return self._rows(_LATER, address, number)
+        return self._rows(_LATER, address, number, kind)
 
     def newest_edit(self) -> list[JournalRow]:
         """The entries of the newest edit of limits that were not taken back, newest first; none without such an edit.
@@ -133,10 +134,10 @@ def add_entry(sql: Sql, now: float, entry: JournalEntry) -> int:
 
 
 def limit_text(limit: int | None) -> str:
-    """A limit (bytes; None is unlimited) as journal entries have it."""
+    """A limit (bytes or messages; None is unlimited) as journal entries have it."""
     return "unlimited" if limit is None else str(limit)
 
 
 def limit_of(text: str | None) -> int | None:
-    """The limit in bytes of a text in an entry; None is unlimited. Raises ValueError for any other text."""
+    """The limit of a text in an entry; None is unlimited. Raises ValueError for any other text."""
     return None if text == "unlimited" else int(text or "")

@@ -18,6 +18,7 @@ from .folders import INBOX, Folders, is_folder, sum_folder, sum_folders
 from .mailstore import Mailstore
 from .measure import (
     NO_FILE,
+    MailstoreAbsent,
     Measurement,
     ProbeOutcome,
     Unmeasurable,
@@ -126,7 +127,7 @@ class CountDriver:
         except OSError as error:
             raise Unmeasurable(reason(error)) from error
         if not folders and not os.path.isdir(self._store.base):
-            raise Unmeasurable(f"{self._store.base} is not there")
+            raise MailstoreAbsent(f"{self._store.base} is not there")
         if counting.listed:
             self._sizes.keep(maildir, counting.sizes(maildir, folders))
         return counted(self._store, folders, NO_FILE, known)

@@ -231,7 +231,7 @@ class DoveadmDriver:
     def folders(self, address: str) -> Folders:
         """Usage by mailbox, as Dovecot tells it now. Raises Unmeasurable."""
         try:
-            sizes = self._tool.sizes(address)
+            sizes = self._tool.sizes(self._store.names.in_path(address))
         except MailquotaError as error:
             raise Unmeasurable(str(error)) from error
         nothing = DirectorySum(0, 0, 0)
@@ -243,7 +243,7 @@ class DoveadmDriver:
 
     def recount(self, address: str, limit: int | None) -> str:
         """``doveadm quota recalc``. Returns ``doveadm``. Raises MailquotaError."""
-        self._tool.recalc(address)
+        self._tool.recalc(self._store.names.in_path(address))
         return "doveadm"
 
     # ---- parts
@@ -258,7 +258,7 @@ class DoveadmDriver:
         """
         asked = self._steady()
         try:
-            quota = self._tool.quota(address)
+            quota = self._tool.quota(self._store.names.in_path(address))
         except NoSuchAccountError:
             self._figures.pop(address, None)
             raise

@@ -6,6 +6,7 @@ call. For a mailbox that it can't measure it raises ``Unmeasurable`` and nothing
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from ..base.mounts import Mounts
@@ -23,6 +24,8 @@ from .measure import (
 )
 from .recount import rewrite
 
+MostMessages = Callable[[str], int | None]  # the limit of messages of an address; called in threads
+
 
 class Driver(Protocol):
     """Measures mailboxes.
@@ -31,8 +34,13 @@ class Driver(Protocol):
     since the epoch. Where nothing changed, the object ``known`` itself is returned.
     """
 
-    name: str  # as in the setting mailstore.driver
-    base: str  # the folder above all mailboxes
+    @property
+    def base(self) -> str:
+        """The folder above all mailboxes."""
+
+    @property
+    def name(self) -> str:
+        """The driver's name in the setting mailstore.driver."""
 
     def place(self, address: str) -> str:
         """A name for what mailboxes share so that they hang together: their file system, or the service asked."""
@@ -71,12 +79,16 @@ class Driver(Protocol):
 
 
 class MaildirDriver:
-    """Dovecot's quota driver ``maildir``: the maildirsize file, and the folders where Dovecot would not believe it."""
+    """Dovecot's quota driver ``maildir``: the maildirsize file, and the folders where Dovecot would not believe it.
+
+    That depends on both limits of an account; ``most_messages`` has the one of messages.
+    """
 
     name = "maildir"
 
-    def __init__(self, store: Mailstore) -> None:
+    def __init__(self, store: Mailstore, most_messages: MostMessages = lambda _: None) -> None:
         self._store = store
+        self._most = most_messages
         self._mounts = Mounts()
         self.base = store.base
 
@@ -89,13 +101,13 @@ class MaildirDriver:
     def probe(
         self, address: str, limit: int | None, known: Measurement | None, now: float
     ) -> Measurement | ProbeOutcome:
-        return probe(self._store.maildir(address), limit, known, now)
+        return probe(self._store.maildir(address), limit, known, now, most=self._most(address))
 
     def count(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         return count_inbox(self._store, self._store.maildir(address), known)
 
     def measure(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
-        return measure(self._store, self._store.maildir(address), limit, known, now)
+        return measure(self._store, self._store.maildir(address), limit, known, now, most=self._most(address))
 
     look = measure
     survey = measure
@@ -110,4 +122,4 @@ class MaildirDriver:
         return recorded(self._store.maildir(address))
 
     def recount(self, address: str, limit: int | None) -> str:
-        return rewrite(self._store, self._store.maildir(address), limit)
+        return rewrite(self._store, self._store.maildir(address), limit, self._most(address))

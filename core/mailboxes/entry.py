@@ -6,7 +6,6 @@ Other modules read the fields of an ``Entry``, and change them only by its metho
 from __future__ import annotations
 
 from ..base.model import Account, Level, Trend, level_of
-from .mailstore import is_username
 from .measure import Measurement
 from .reservations import Reservations
 from .witness_rules import Verdict
@@ -17,7 +16,8 @@ NEVER = float("-inf")  # by a clock that says nothing of the time of day
 class Entry:
     """One account: its limit, its state, and what is known of its mailbox.
 
-    ``limit`` is the one that counts: that of the database, or Dovecot's where that was found to be another one.
+    ``limit`` is the one that counts: that of the database, or Dovecot's where that was found to be another one. So is
+    ``limit_messages``; ``given_messages`` is the one of the Account.
     ``fault``: why the limit in the database is unusable; then nothing is measured, as Dovecot does not know the usage
     of such a user either. ``trouble``: why the mailbox can't be measured now. ``known``: the last measurement, None
     before the first. Times are in seconds since the epoch unless their comment says otherwise.
@@ -25,16 +25,18 @@ class Entry:
 
     __slots__ = (
         "address", "changed_at", "compared_at", "database_limit", "doubted", "drift", "enabled", "events", "fault",
-        "fresh_until", "held", "known", "limit", "mailbox", "measured_at", "refused_at", "sampled_at", "sampled_from",
-        "trend", "trouble", "verdict", "verified_at", "week",
+        "fresh_until", "given_messages", "held", "known", "limit", "limit_messages", "mailbox", "measured_at",
+        "refused_at", "sampled_at", "sampled_from", "spelled", "trend", "trouble", "verdict", "verified_at", "week",
     )  # fmt: skip
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, *, mailbox: bool = True) -> None:
         self.address = account.address
         self.limit = self.database_limit = account.limit
+        self.limit_messages = self.given_messages = account.limit_messages
         self.enabled = account.enabled
         self.fault = account.fault
-        self.mailbox = is_username(account.address)  # False: Dovecot refuses to look such a name up
+        self.spelled = account.spelled
+        self.mailbox = mailbox  # False: Dovecot refuses to look such a name up
         self.known: Measurement | None = None
         self.measured_at: float | None = None
         self.refused_at: float | None = None
@@ -59,9 +61,19 @@ class Entry:
         return self.known.used if self.known is not None else None
 
     @property
+    def messages(self) -> int | None:
+        """The number of messages at the last measurement; None without one."""
+        return self.known.messages if self.known is not None else None
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit, of bytes or of messages."""
+        return self.limit is not None or self.limit_messages is not None
+
+    @property
     def level(self) -> Level:
         """How full the mailbox is."""
-        return level_of(self.used, self.limit)
+        return level_of(self.used, self.limit, self.messages, self.limit_messages)
 
     # The next four are called while Postfix waits for answers: each is a store or two, and none asks for the time.
 

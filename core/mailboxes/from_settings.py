@@ -5,16 +5,22 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import time
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from ..accounts.usage_table import open_usage_table
+import msgspec
+
+from ..accounts.usage_table import TableColumns, open_usage_table
 from ..base import programs as outside
+from ..base.endpoints import DatabaseUrl, parse_database_url
 from ..base.errors import SettingsError
 from ..control.results import WitnessStatus
 from ..servers.dovecot.conf import dovecot_tool
 from ..servers.dovecot.doveadm import Doveadm, DoveadmTool
 from ..servers.dovecot.doveadm_http import HttpDoveadm
 from ..servers.dovecot.folder_names import IgnoredFolders, TrashNames
+from ..servers.dovecot.followed import UserNames
 from ..servers.dovecot.quota import QuotaFacts, choose_driver
 from ..settings.config import DEFAULT_PATH, Config, DiscoveredSettings
 from ..settings.discover import ask_dovecot
@@ -22,9 +28,13 @@ from ..settings.missing import require
 from ..settings.passwords import database_target, read_password
 from .count_driver import CountDriver
 from .dovecot_driver import DoveadmDriver
-from .driver import Driver, MaildirDriver
+from .driver import Driver, MaildirDriver, MostMessages
+from .following import FollowingDriver
+from .guarded_driver import GuardedDriver
 from .ledger import Ledger
-from .mailstore import Mailstore
+from .mailstore import Mailstore, Names
+from .mailstore_guard import MailstoreGuard
+from .mailstore_memory import MailstoreMemory
 from .sql_driver import SqlDriver
 from .witness import AGAIN, MOST_AGAIN, Witness
 from .witness_hints import find_hints
@@ -42,23 +52,99 @@ def make_mailstore(config: Config) -> Mailstore:
     """
     require(config, "mailstore")
     settings, found = config.settings.mailstore, _asked(config)
-    rules = found.quota.rules if found.quota is not None else ()
-    return Mailstore(settings.path, TrashNames(settings.trash, found.trash_names), IgnoredFolders(rules))
+    quota = found.quota or QuotaFacts()
+    ignored = IgnoredFolders(quota.rules, quota.prefix, quota.separator)
+    return Mailstore(settings.path, TrashNames(settings.trash, found.trash_names), ignored, names_by(found.users))
+
+
+def make_names(config: Config, spelled: Mapping[str, str] | None = None) -> Names:
+    """Which addresses are names of users. Where Dovecot can't be asked all that can be part of a path are."""
+    return names_by(_asked(config).users, spelled)
+
+
+def names_by(users: UserNames | None, spelled: Mapping[str, str] | None = None) -> Names:
+    """The same by what Dovecot says of names, None where it was not asked.
+
+    ``spelled``: address → the same as its row has it, where that differs. A ledger tells its own.
+    """
+    if users is None:
+        return Names("", utf8=True)
+    names = Names(users.characters, as_in_row=users.as_in_row, utf8=users.utf8)
+    for address, name in (spelled or {}).items():
+        names.spell(address, name)
+    return names
+
+
+def with_dovecot(config: Config) -> Config:
+    """The settings with what Dovecot says, so that it is not asked again for each part that is made of them."""
+    return msgspec.structs.replace(config, found=_asked(config))
 
 
 def _asked(config: Config) -> DiscoveredSettings:
     """What Dovecot says of itself; it is asked unless that was done when the settings were read."""
     if config.found.quota is not None or config.settings.mailstore.doveadm == "off":
         return config.found
-    return ask_dovecot(config.settings.mailstore.doveadm)
+    told = ask_dovecot(config.settings.mailstore.doveadm)
+    return msgspec.structs.replace(config.found, trash_names=told.trash_names, quota=told.quota, users=told.users)
+
+
+class Way(NamedTuple):
+    """How usage is measured: the driver, and what Dovecot says of quota and names."""
+
+    driver: str
+    quota: QuotaFacts
+    users: UserNames | None
+
+    def is_as(self, other: Way | None) -> bool:
+        """Whether all measurements would be the same."""
+        return other is not None and self._parts() == other._parts()
+
+    def _parts(self) -> tuple[object, ...]:
+        quota = self.quota
+        return self.driver, quota.rules, quota.prefix, quota.separator, quota.table, self.users
+
+    @property
+    def why(self) -> str:
+        """Why Dovecot is asked, where a faster driver would not be right; "" else."""
+        return "; ".join(self.quota.doubts) if self.driver == "doveadm" else ""
 
 
 def driver_name(config: Config) -> str:
     """The setting ``mailstore.driver``; for ``auto`` the driver that fits Dovecot's settings."""
     name = config.settings.mailstore.driver
-    if name != "auto":
-        return name
-    return choose_driver(_asked(config).quota or QuotaFacts(), doveadm=_has_doveadm(config))
+    return name if name != "auto" else _way(config, _asked(config)).driver
+
+
+def way_of(config: Config) -> Way | None:
+    """How usage is measured by these settings and those of Dovecot; None where Dovecot is not asked, or can't be.
+
+    Blocks where Dovecot is asked.
+    """
+    found = _asked(config)
+    return None if found.quota is None or found.quota.version == (0, 0) else _way(config, found)
+
+
+def _way(config: Config, found: DiscoveredSettings) -> Way:
+    facts, name = found.quota or QuotaFacts(), str(config.settings.mailstore.driver)
+    if facts.table is not None and not _is_ours(facts.table.url, config.settings.accounts.url):
+        facts = msgspec.structs.replace(facts, doubts=(*facts.doubts, "Dovecot keeps the usage in another database"))
+    if name == "auto":
+        name = choose_driver(facts, doveadm=_has_doveadm(config))
+    return Way(name, facts, found.users)
+
+
+def _is_ours(url: str, ours: DatabaseUrl) -> bool:
+    """Whether this is the accounts database, as far as the two can be compared."""
+    theirs = parse_database_url(url)
+    same = (theirs.kind, theirs.database, theirs.path) == (ours.kind, ours.database, ours.path)
+    return same and (
+        theirs.hosts == ours.hosts
+        or not {_machine(h) for h, _ in theirs.hosts}.isdisjoint({_machine(h) for h, _ in ours.hosts})
+    )
+
+
+def _machine(host: str) -> str:
+    return "localhost" if host.startswith(("/", "127.")) or host == "::1" else host
 
 
 def _has_doveadm(config: Config) -> bool:
@@ -66,7 +152,7 @@ def _has_doveadm(config: Config) -> bool:
     return Doveadm.find() is not None if setting == "auto" else setting != "off"
 
 
-def make_driver(config: Config, store: Mailstore) -> Driver:
+def make_driver(config: Config, store: Mailstore, most_messages: MostMessages = lambda _: None) -> Driver:
     """The driver that ``driver_name`` names. Raises SettingsError where the settings can't work together."""
     name = driver_name(config)
     if name == "count":
@@ -78,9 +164,17 @@ def make_driver(config: Config, store: Mailstore) -> Driver:
             raise SettingsError(f'mailstore.driver = "doveadm" needs a doveadm; {why}')
         return DoveadmDriver(store, tool)
     if name == "sql":
-        target = database_target(config, config.settings.accounts.url, "database")
-        return SqlDriver(store, open_usage_table(target), open_usage_table(target))
-    return MaildirDriver(store)
+        target, table = database_target(config, config.settings.accounts.url, "database"), _table(config)
+        return SqlDriver(store, open_usage_table(target, table), open_usage_table(target, table))
+    return MaildirDriver(store, most_messages)
+
+
+def _table(config: Config) -> TableColumns | None:
+    """The table that Dovecot's dict quota names; None where one of the usual names has to be searched for."""
+    facts = _asked(config).quota or QuotaFacts()
+    if facts.table is None or not _is_ours(facts.table.url, config.settings.accounts.url):
+        return None
+    return TableColumns(facts.table.name, facts.table.address, facts.table.used, facts.table.messages)
 
 
 def is_http(setting: str) -> bool:
@@ -129,20 +223,33 @@ def log_closed(config: Config) -> None:
 
 
 class Mailboxes(NamedTuple):
-    """Where the mailboxes are, how their usage is measured, and what is known of them in memory."""
+    """Where the mailboxes are, how their usage is measured, and what is known of them in memory.
+
+    ``measured`` is the driver without the guard, and ``following`` the one without Dovecot as its witness. ``guard``
+    knows whether their file systems are there, ``memory`` keeps that over a restart.
+    """
 
     store: Mailstore
     driver: Driver
+    measured: Driver
+    following: FollowingDriver
     ledger: Ledger
+    guard: MailstoreGuard
+    memory: MailstoreMemory
 
 
 def make_mailboxes(config: Config) -> Mailboxes:
     """The mailboxes of this server, with an empty ledger. SettingsError where the settings can't work together."""
     store = make_mailstore(config)
-    return Mailboxes(store, _witnessed(config, store, make_driver(config, store)), Ledger(store.is_trash))
+    ledger, memory = Ledger(store.is_trash, store.names), MailstoreMemory.of(config)
+    following = FollowingDriver(make_driver(config, store, ledger.most_messages))
+    measured = _witnessed(config, store, following)
+    driver, guard = guarded(measured, store, memory)
+    guard.is_account = lambda address: ledger.get(address) is not None
+    return Mailboxes(store, driver, measured, following, ledger, guard, memory)
 
 
-def _witnessed(config: Config, store: Mailstore, driver: Driver) -> Driver:
+def _witnessed(config: Config, store: Mailstore, driver: FollowingDriver) -> Driver:
     """The driver, with Dovecot beside it where that is to be asked about accounts."""
     mailstore = config.settings.mailstore
     if mailstore.doveadm == "off" or not mailstore.verify_seconds:
@@ -150,21 +257,23 @@ def _witnessed(config: Config, store: Mailstore, driver: Driver) -> Driver:
     tool, _ = make_doveadm(config)
     if tool is None:
         return driver
-    return WitnessedDriver(driver, driver if isinstance(driver, DoveadmDriver) else DoveadmDriver(store, tool), tool)
+    return WitnessedDriver(driver, DoveadmDriver(store, tool), tool)
 
 
 def make_witness(config: Config, mailboxes: Mailboxes) -> Witness | None:
     """The part that compares these mailboxes with Dovecot; None where that is switched off or can't be done."""
-    driver, settings = mailboxes.driver, config.settings
+    driver, settings = mailboxes.measured, config.settings
     if not isinstance(driver, WitnessedDriver):
         return None
     return Witness(
         mailboxes.ledger,
         driver,
         driver.tool,
+        names=mailboxes.store.names,
         every=settings.mailstore.verify_seconds,
         again=max(AGAIN, min(settings.accounts.refresh_seconds + _REFRESHED, MOST_AGAIN)),
         hints=lambda: find_hints(settings.mailstore.doveadm),
+        away=mailboxes.guard.reason,
     )
 
 
@@ -176,3 +285,19 @@ def no_witness(config: Config) -> tuple[WitnessStatus, str]:
     if mailstore.doveadm == "off":
         return WitnessStatus("off"), 'mailstore.doveadm is "off"'
     return WitnessStatus("away"), closed_dovecot(mailstore.doveadm) or "there is no doveadm on this server"
+
+
+def is_by_path(driver: Driver) -> bool:
+    """Whether usage is measured at ``mailstore.path`` itself."""
+    return driver.name in {"maildir", "count"}
+
+
+def guarded(driver: Driver, store: Mailstore, memory: MailstoreMemory) -> tuple[Driver, MailstoreGuard]:
+    """The driver with a guard that knows what was remembered. Reads a file, so it blocks for a moment."""
+
+    def count(address: str) -> int:
+        return driver.measure(address, None, None, time.time()).messages
+
+    guard = MailstoreGuard(store, count, by_path=is_by_path(driver))
+    guard.recall(memory.read())
+    return GuardedDriver(driver, guard), guard

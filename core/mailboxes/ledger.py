@@ -19,9 +19,10 @@ import msgspec
 from ..base.model import Account, AccountRow, Trend
 from ..servers.dovecot.folder_names import TrashNames
 from .entry import NEVER, Entry, Totals
+from .mailstore import Names
 from .measure import Measurement
 from .row import account_row
-from .witness_rules import Verdict, without_limit
+from .witness_rules import Verdict, limits_of, without_limit, without_usage
 
 __all__ = ["Differences", "Entry", "Ledger", "Totals"]
 
@@ -36,8 +37,9 @@ class Differences(NamedTuple):
 class Ledger:
     """All entries by address. Written on the engine's loop alone."""
 
-    def __init__(self, is_trash: TrashNames) -> None:
+    def __init__(self, is_trash: TrashNames, names: Names | None = None) -> None:
         self.entries: dict[str, Entry] = {}
+        self._names = names or Names()  # gets the spelling of each account, and says which can have a mailbox
         self.totals = Totals()
         self._is_trash = is_trash
         self.generation = 0  # changes when accounts come, go or are switched on or off
@@ -59,10 +61,19 @@ class Ledger:
         """The entry of a normalised address."""
         return self.entries.get(address)
 
+    def most_messages(self, address: str) -> int | None:
+        """The limit of messages of a normalised address; None without one. May be called in any thread."""
+        entry = self.entries.get(address)
+        return entry.limit_messages if entry is not None else None
+
     def is_mailbox(self, address: str) -> bool:
         """Whether mail can be delivered there."""
         entry = self.entries.get(address)
         return entry is not None and entry.mailbox and entry.enabled
+
+    def may_be_recipient(self, address: str) -> bool:
+        """Whether mail can be sent to an address in this alphabet."""
+        return address.isascii() or self._names.utf8
 
     def is_local(self, domain: str) -> bool:
         """Whether there are accounts in this domain."""
@@ -90,6 +101,7 @@ class Ledger:
         for address in found.gone:
             self.totals.add(self.entries.pop(address), -1)
             self._count_domain(address, -1)
+            self._names.spell(address, "")
             for waiting in (self._changed, self._unsampled, self._unjudged, self._unverified):
                 waiting.pop(address, None)
             self._removed.add(address)
@@ -108,7 +120,9 @@ class Ledger:
         if entry is not None:
             self._change_account(entry, account)
             return
-        entry = self.entries[account.address] = Entry(account)
+        self._names.spell(account.address, account.spelled)
+        mailbox = self._names.is_user(account.address, account.spelled)
+        entry = self.entries[account.address] = Entry(account, mailbox=mailbox)
         self._removed.discard(account.address)
         self._gone_unsampled.discard(account.address)
         self._count_domain(account.address, 1)
@@ -119,26 +133,72 @@ class Ledger:
     def _change_account(self, entry: Entry, account: Account) -> None:
         self.totals.add(entry, -1)
         self.generation += entry.enabled != account.enabled
-        entry.fresh_until = 0.0
+        if entry.spelled != account.spelled:  # its mailbox may be at another path now
+            entry.spelled, entry.known = account.spelled, None
+            self._names.spell(entry.address, entry.spelled)
+            self._judge_name(entry)
+            self._unverified[entry.address] = entry
         if account.fault:
             entry.known = None
         elif entry.fault:
             entry.trouble = None
-        if (entry.database_limit, entry.fault) != (account.limit, account.fault):
+        bytes_differ = (entry.database_limit, entry.fault) != (account.limit, account.fault)
+        messages_differ = entry.given_messages != account.limit_messages
+        if bytes_differ:
             entry.limit = entry.database_limit = account.limit
+        if messages_differ:
+            entry.limit_messages = entry.given_messages = account.limit_messages
+        if bytes_differ or messages_differ:
             entry.verdict = without_limit(entry.verdict)
             self._unverified[entry.address] = entry
         entry.enabled, entry.fault = account.enabled, account.fault
-        _measure_anew(entry)
+        self._limits_changed(entry)
+
+    def _limits_changed(self, entry: Entry) -> None:
+        """Whether Dovecot believes a maildirsize depends on the limits: without a stamp it is read and judged anew."""
+        entry.fresh_until = 0.0
+        if entry.known is not None and entry.known.stamp:
+            entry.known = msgspec.structs.replace(entry.known, stamp=None, expires_at=None, measured_at=None)
         self.totals.add(entry, 1)
         self._changed[entry.address] = self._unjudged[entry.address] = entry
+
+    def _judge_name(self, entry: Entry) -> None:
+        mailbox = self._names.is_user(entry.address, entry.spelled)
+        if mailbox != entry.mailbox:
+            entry.mailbox = mailbox
+            self.generation += 1
+
+    def measure_anew(self) -> None:
+        """Forget all usage and judge all names again: Dovecot counts, or names its users, in another way now."""
+        for entry in self.entries.values():
+            self._judge_name(entry)
+            self.set_trouble(entry, "it is being measured anew")
+            self.totals.add(entry, -1)
+            entry.verdict = without_usage(entry.verdict)
+            self.totals.add(entry, 1)
+            entry.doubted = self._witnessed
+        self._unverified.update(self.entries)
 
     def set_limit(self, address: str, limit: int | None) -> None:
         """Set a limit that was just written to the database, so that it holds before the next read of it."""
         self.edits += 1
         entry = self.entries.get(address)
         if entry is not None and entry.database_limit != limit:
-            self._change_account(entry, Account(address, limit, entry.enabled))
+            self._change_account(entry, _account(entry, limit, entry.given_messages))
+
+    def give_limit_messages(self, address: str, limit: int | None) -> None:
+        """Set a limit of messages that was just written to the database, as ``set_limit`` does one of bytes."""
+        self.edits += 1
+        entry = self.entries.get(address)
+        if entry is not None and entry.given_messages != limit:
+            self._change_account(entry, _account(entry, entry.database_limit, limit, entry.fault))
+
+    def set_limit_messages(self, entry: Entry, limit: int | None) -> None:
+        """Take the limit of messages that Dovecot itself has for the account, until the database gives another one."""
+        if entry.limit_messages != limit and self.entries.get(entry.address) is entry:
+            self.totals.add(entry, -1)
+            entry.limit_messages = limit
+            self._limits_changed(entry)
 
     def set_known(self, entry: Entry, base: Measurement | None, known: Measurement, now: float) -> bool:
         """Take a new measurement that was made when ``base`` was known; ``now`` in seconds since the epoch.
@@ -254,13 +314,14 @@ class Ledger:
             return
         self.totals.add(entry, -1)
         entry.verified_at, entry.verdict = at, verdict
-        limit = verdict.told_limit if verdict is not None and verdict.limit else entry.database_limit
+        limit, messages = limits_of(verdict, entry.database_limit, entry.given_messages)
         if entry.limit != limit:
-            entry.limit, entry.fresh_until = limit, 0.0
-            _measure_anew(entry)
-            self._unjudged[entry.address] = entry
-        self.totals.add(entry, 1)
-        self._changed[entry.address] = entry
+            entry.limit = limit
+            self._limits_changed(entry)
+        else:
+            self.totals.add(entry, 1)
+            self._changed[entry.address] = entry
+        self.set_limit_messages(entry, messages)
         self.end_doubt(entry)
 
     # ---- for warnings (core/alerts/thresholds.py)
@@ -324,11 +385,11 @@ class Ledger:
         self._removed.clear()
 
 
-def _measure_anew(entry: Entry) -> None:
-    """Whether Dovecot believes a maildirsize depends on the limit: without a stamp it is read and judged anew."""
-    if entry.known is not None and entry.known.stamp:
-        entry.known = msgspec.structs.replace(entry.known, stamp=None, expires_at=None, measured_at=None)
-
-
 def _differs(entry: Entry, account: Account) -> bool:
-    return (entry.database_limit, entry.enabled, entry.fault) != (account.limit, account.enabled, account.fault)
+    had = entry.database_limit, entry.given_messages, entry.enabled, entry.fault, entry.spelled
+    return had != (account.limit, account.limit_messages, account.enabled, account.fault, account.spelled)
+
+
+def _account(entry: Entry, limit: int | None, messages: int | None, fault: str = "") -> Account:
+    """The account with limits that were just written."""
+    return Account(entry.address, limit, entry.enabled, fault, messages, entry.spelled)

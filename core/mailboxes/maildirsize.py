@@ -71,12 +71,19 @@ def _parse_header(header: bytes) -> tuple[int | None, int | None]:
     return limits.get(b"S"), limits.get(b"C")
 
 
-def must_recount(size: Maildirsize, limit: int | None, age: float) -> bool:
+def must_recount(size: Maildirsize, limit: int | None, most: int | None, age: float) -> bool:
     """Whether Dovecot would count the mailbox instead of believing ``size``.
 
-    ``limit`` is the account's in bytes (None unlimited: then the file has ``0S``), ``age`` the seconds since the file
-    was written. A usage below the limit is believed for ever; one above it only as a single line, for 15 minutes.
+    ``limit`` is the account's in bytes (None unlimited: then the file has ``0S``, or a limit of messages alone),
+    ``most`` its limit of messages, ``age`` the seconds since the file was written. A usage below the limits is believed
+    for ever; one above them only as a single line, for 15 minutes.
     """
-    if size.limit != limit or size.message_limit is not None:
+    if (size.limit, size.message_limit) != (limit, most):
         return True
-    return limit is not None and size.used > limit and (size.lines > 1 or age > FRESH_SECONDS)
+    return is_over(size) and (size.lines > 1 or age > FRESH_SECONDS)
+
+
+def is_over(size: Maildirsize) -> bool:
+    """Whether bytes or messages are above a limit of the header. Dovecot then believes the file only for a while."""
+    over = size.limit is not None and size.used > size.limit
+    return over or (size.message_limit is not None and size.messages > size.message_limit)

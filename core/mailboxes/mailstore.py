@@ -2,24 +2,72 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
+import string
 
 from ..servers.dovecot.folder_names import NOTHING_IGNORED, IgnoredFolders, TrashNames
 
-# Dovecot's default auth_username_chars: it looks up no address with another character.
-_USERNAME = re.compile(r"[a-z0-9._@-]+")
-_COMPONENT_MAX = 255  # NAME_MAX of Linux file systems
+DEFAULT_CHARACTERS = string.ascii_lowercase + string.digits + "._@-"  # of Dovecot's auth_username_chars, in lower case
+_COMPONENT_MAX = 255  # bytes; NAME_MAX of Linux file systems
+# No part of a path may have the first two. To doveadm the other two are wildcards, which stand for other users, too.
+_NEVER = frozenset("/\0*?")
 
 
-def is_username(address: str) -> bool:
-    """Whether Dovecot would look this lower-case address up, and its two parts can be names of folders."""
+def is_username(address: str, characters: str = DEFAULT_CHARACTERS) -> bool:
+    """Whether Dovecot would look this address up, and its two parts can be names of folders.
+
+    ``characters`` are those that it takes in names, "" for any.
+    """
     local, at, domain = address.rpartition("@")
-    return bool(at) and _USERNAME.fullmatch(address) is not None and _is_component(local) and _is_component(domain)
+    if not at or (characters and not _known(characters).issuperset(address)):
+        return False
+    return _NEVER.isdisjoint(address) and address.isprintable() and _is_component(local) and _is_component(domain)
+
+
+@functools.lru_cache(8)
+def _known(characters: str) -> frozenset[str]:
+    return frozenset(characters)
 
 
 def _is_component(text: str) -> bool:
-    return 0 < len(text) <= _COMPONENT_MAX and text not in {".", ".."} and "@" not in text
+    return bool(text) and len(os.fsencode(text)) <= _COMPONENT_MAX and text not in {".", ".."} and "@" not in text
+
+
+class Names:
+    """Which addresses are names of users for this Dovecot, and how their paths spell them.
+
+    ``characters`` as for ``is_username``. ``as_in_row``: a path has the name as the row of the accounts database spells
+    it, else in lower case. ``utf8``: recipients may be in other alphabets. The rows are told by ``spell``, on one
+    thread; all others may ask.
+    """
+
+    def __init__(self, characters: str = DEFAULT_CHARACTERS, *, as_in_row: bool = False, utf8: bool = False) -> None:
+        self._characters = characters
+        self.utf8 = utf8
+        self._as_in_row = as_in_row
+        self._spelled: dict[str, str] = {}  # of addresses that differ from their row
+
+    def is_user(self, address: str, spelled: str = "") -> bool:
+        """Whether this lower-case address, ``spelled`` so in its row, can have a mailbox."""
+        name = spelled if spelled and self._as_in_row else address
+        return is_username(name, self._characters)
+
+    def spell(self, address: str, spelled: str) -> None:
+        """Take the spelling of an address in its row; "" where it is the same, or the row is gone."""
+        if spelled:
+            self._spelled[address] = spelled
+        else:
+            self._spelled.pop(address, None)
+
+    def in_path(self, address: str) -> str:
+        """The name as paths have it."""
+        return self._spelled.get(address, address) if self._as_in_row else address
+
+    def follow(self, other: Names) -> None:
+        """Take over what Dovecot says now; the rows stay as they are."""
+        self._characters, self._as_in_row, self.utf8 = other._characters, other._as_in_row, other.utf8
 
 
 class Mailstore:
@@ -28,15 +76,27 @@ class Mailstore:
     ``template`` is the setting ``mailstore.path``, with ``{domain}`` and ``{user}`` where the address goes.
     """
 
-    def __init__(self, template: str, is_trash: TrashNames, is_ignored: IgnoredFolders = NOTHING_IGNORED) -> None:
+    def __init__(
+        self,
+        template: str,
+        is_trash: TrashNames,
+        is_ignored: IgnoredFolders = NOTHING_IGNORED,
+        names: Names | None = None,
+    ) -> None:
         self.template = template
         self.is_trash = is_trash
         self.is_ignored = is_ignored
+        self.names = names or Names()
         self.base = os.path.dirname(template.partition("{")[0])  # the folder above all mailboxes
         self._parts = re.split(r"\{(domain|user)\}", template.rstrip("/"))
 
     def maildir(self, address: str) -> str:
-        """The path of the Maildir of an address for which ``is_username`` holds."""
-        user, _, domain = address.rpartition("@")
+        """The path of the Maildir of an address for which ``names.is_user`` holds."""
+        user, _, domain = self.names.in_path(address).rpartition("@")
         values = {"domain": domain, "user": user}
         return "".join(values[part] if index % 2 else part for index, part in enumerate(self._parts))
+
+    def follow(self, other: Mailstore) -> None:
+        """Take over the rules of another one, whose path is the same."""
+        self.is_ignored = other.is_ignored
+        self.names.follow(other.names)

@@ -20,7 +20,7 @@ import msgspec
 
 from ..base.model import Source
 from .folders import INBOX, Folders, FolderSum, is_folder, settled, sum_folder, sum_folders
-from .maildirsize import FRESH_SECONDS, MAX_BYTES, Maildirsize, must_recount, parse
+from .maildirsize import FRESH_SECONDS, MAX_BYTES, Maildirsize, is_over, must_recount, parse
 from .mailstore import Mailstore
 
 NO_FILE = 0
@@ -50,11 +50,17 @@ class Unmeasurable(Exception):  # noqa: N818 - a state of the mailbox, not a fau
     """The mailbox can't be read: rights, a file in the wrong place, the whole mailstore absent."""
 
 
-def probe(maildir: str, limit: int | None, known: Measurement | None, now: float) -> Measurement | ProbeOutcome:
+class MailstoreAbsent(Unmeasurable):
+    """The folder above all mailboxes is not there."""
+
+
+def probe(
+    maildir: str, limit: int | None, known: Measurement | None, now: float, *, most: int | None = None
+) -> Measurement | ProbeOutcome:
     """Measure by one stat and at most one small read of maildirsize.
 
-    ``limit`` in bytes, None unlimited; ``now`` in seconds since the epoch. Raises Unmeasurable, where Dovecot could not
-    read the mailbox either.
+    ``limit`` in bytes and ``most`` in messages, None for no limit; ``now`` in seconds since the epoch. Raises
+    Unmeasurable, where Dovecot could not read the mailbox either.
     """
     try:
         found = os.stat(f"{maildir}/maildirsize")
@@ -68,10 +74,9 @@ def probe(maildir: str, limit: int | None, known: Measurement | None, now: float
     if not stat.S_ISREG(found.st_mode):
         raise Unmeasurable("maildirsize is not a file")
     size = _read(maildir)
-    if size is None or must_recount(size, limit, now - found.st_mtime):
+    if size is None or must_recount(size, limit, most, now - found.st_mtime):
         return ProbeOutcome.COUNT_DUE
-    young = limit is not None and size.used > limit
-    expires = found.st_mtime + FRESH_SECONDS if young else None
+    expires = found.st_mtime + FRESH_SECONDS if is_over(size) else None
     folders = known.folders if known else None
     return Measurement(
         size.used, size.messages, "maildirsize", stamp, expires_at=expires, folders=folders, complete=False
@@ -108,13 +113,15 @@ def _mtime(path: str) -> int:
         return 0
 
 
-def measure(store: Mailstore, maildir: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
+def measure(
+    store: Mailstore, maildir: str, limit: int | None, known: Measurement | None, now: float, *, most: int | None = None
+) -> Measurement:
     """A complete measurement; sums in ``known`` are reused for directories that did not change.
 
     A mailbox that is missing is empty, as Dovecot makes it at the first delivery. But without the mailstore's top
     folder, as when its file system is not mounted, nothing is known. Raises Unmeasurable.
     """
-    result = probe(maildir, limit, known, now)
+    result = probe(maildir, limit, known, now, most=most)
     try:
         latest = known if result is ProbeOutcome.UNCHANGED else result
         if isinstance(latest, Measurement) and latest.source == "maildirsize":
@@ -134,7 +141,7 @@ def _count(store: Mailstore, maildir: str, known: Measurement | None) -> Measure
     stamp = stamp_of(f"{maildir}/maildirsize")
     folders = sum_folders(maildir, (known.folders if known else None) or ())
     if not folders and not os.path.isdir(store.base):
-        raise Unmeasurable(f"{store.base} is not there")
+        raise MailstoreAbsent(f"{store.base} is not there")
     return counted(store, folders, stamp, known)
 
 

@@ -26,11 +26,11 @@ _TRIES = 4
 _PAUSE_SECONDS = 1.1  # a little more than directories take to settle
 
 
-def rewrite(store: Mailstore, maildir: str, limit: int | None) -> str:
-    """Count the mailbox and write maildirsize. Raises OSError.
+def rewrite(store: Mailstore, maildir: str, limit: int | None, most: int | None = None) -> str:
+    """Count the mailbox and write maildirsize with its limits of bytes and messages. Raises OSError.
 
     Returns the method: ``rewrite``, or ``unlink`` where no file is left, so that the next reader counts. For an
-    unlimited mailbox the file is always removed: nothing depends on its usage, so the count can wait for a reader.
+    mailbox without a limit of bytes the file is always removed: the count can wait for a reader.
     """
     path = f"{maildir}/maildirsize"
     if not os.path.isdir(maildir):
@@ -39,7 +39,8 @@ def rewrite(store: Mailstore, maildir: str, limit: int | None) -> str:
         return "unlink"
     before = _identity(path)
     folders = sum_folders(maildir)
-    if limit is not None and before and settled(folders) and _replace(store, maildir, limit, folders, before):
+    header = f"{limit}S" if most is None else f"{limit}S,{most}C"
+    if limit is not None and before and settled(folders) and _replace(store, maildir, header, folders, before):
         return "rewrite"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
@@ -76,13 +77,13 @@ def _are_settled(times: dict[str, int]) -> bool:
     return all(time.time_ns() - moment > UNSETTLED_NS for moment in times.values())
 
 
-def _replace(store: Mailstore, maildir: str, limit: int, folders: Folders, before: tuple[int, ...]) -> bool:
+def _replace(store: Mailstore, maildir: str, header: str, folders: Folders, before: tuple[int, ...]) -> bool:
     """Put a new file in place, unless the mailbox changes meanwhile; False where the file has to be removed."""
     path = f"{maildir}/maildirsize"
     used, messages = total(store, folders)
     temporary = f"{path}{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(8)}"
     try:
-        _write(temporary, maildir, f"{limit}S\n{used} {messages}\n")
+        _write(temporary, maildir, f"{header}\n{used} {messages}\n")
         if _identity(path) != before or not _unchanged(maildir, folders):
             return False
         os.rename(temporary, path)

@@ -1,4 +1,4 @@
-"""Accepted mails that have not arrived yet: their announced sizes count against the limit. Pure; times are parameters.
+"""Accepted mails that have not arrived yet: they count against the limits. Pure; times are parameters.
 
 Between an answer and the delivery, usage does not have the mail. Without reservations, many senders at once would all
 be accepted into the same free space.
@@ -85,6 +85,12 @@ class Reservations:
             self._end(now)
         mine = self._held.get(own)
         return self._total - mine[1] if mine is not None else self._total
+
+    def mails(self, now: float, own: Hashable = None) -> int:
+        """The number of mails on their way now, counted as ``sum`` counts their bytes."""
+        if now >= self._next_end:
+            self._end(now)
+        return len(self._held) - (own in self._held) + sum(one.mails for one in self._old)
 
     def _end(self, now: float) -> None:
         held, old = self._held, self._old

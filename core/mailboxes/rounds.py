@@ -86,6 +86,8 @@ class Poller:
             "looks": self._lane("looks", driver.look),
             "orders": self._lane("orders", driver.measure),
         }
+        self._share = FIRST_SHARE
+        self._hurry = asyncio.Event()
         self.rounds = 0
         self.first_round = asyncio.Event()  # set once all accounts were measured
 
@@ -126,17 +128,30 @@ class Poller:
         """Measure these as a round would, for a command that shows all accounts and runs no rounds."""
         await self._slice("rounds", entries)
 
+    def hurry(self) -> None:
+        """Begin a round anew, at the pace of the first one: many mailboxes may have another usage now."""
+        self._hurry.set()
+
     async def _rounds(self) -> None:
-        share = FIRST_SHARE
         while True:
-            entries = list(self._ledger.entries.values())
-            for start in range(0, len(entries), _SLICE):
-                used = await self._slice("rounds", entries[start : start + _SLICE])
-                await asyncio.sleep(used / share - used)
-            self.rounds += 1
-            self.first_round.set()
-            share = SHARE
-            await asyncio.sleep(_REST_SECONDS)
+            if await self._round():
+                self.rounds += 1
+                self.first_round.set()
+                self._share = SHARE
+                await asyncio.sleep(_REST_SECONDS)
+            if self._hurry.is_set():
+                self._hurry.clear()
+                self._share = FIRST_SHARE
+
+    async def _round(self) -> bool:
+        """Measure all accounts once; False where it has to begin anew before its end."""
+        entries = list(self._ledger.entries.values())
+        for start in range(0, len(entries), _SLICE):
+            if self._hurry.is_set():
+                return False
+            used = await self._slice("rounds", entries[start : start + _SLICE])
+            await asyncio.sleep(used / self._share - used)
+        return True
 
     async def _looks(self) -> None:
         while True:

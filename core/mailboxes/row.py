@@ -17,7 +17,14 @@ def account_row(entry: Entry, is_trash: TrashNames) -> AccountRow:
     known = entry.known
     if known is None:
         why = entry.fault or entry.trouble or "it has not been measured yet"
-        row = AccountRow(entry.address, entry.limit, enabled=entry.enabled, refused_at=entry.refused_at, why=why)
+        row = AccountRow(
+            entry.address,
+            entry.limit,
+            enabled=entry.enabled,
+            refused_at=entry.refused_at,
+            why=why,
+            limit_messages=entry.limit_messages,
+        )
         return _with_witness(row, entry)
     trash = None if known.folders is None else [f for f in known.folders if is_trash(f.name)]
     row = AccountRow(
@@ -36,6 +43,7 @@ def account_row(entry: Entry, is_trash: TrashNames) -> AccountRow:
         days_to_full=_days_to_full(entry),
         week=entry.week,
         changed_at=entry.changed_at,
+        limit_messages=entry.limit_messages,
     )
     return _with_witness(row, entry)
 
@@ -53,7 +61,7 @@ def _with_witness(row: AccountRow, entry: Entry) -> AccountRow:
         row,
         verified_at=entry.verified_at,
         witness_bytes=told if verdict.usage else None,
-        differs=difference_text(verdict, entry.database_limit),
+        differs=difference_text(verdict, entry.database_limit, entry.given_messages),
     )
 
 

@@ -31,6 +31,7 @@ from ..servers.dovecot.doveadm import DoveadmTool, QuotaAnswers
 from ..servers.dovecot.quota_rows import Quota
 from .dovecot_driver import Figure
 from .ledger import Entry, Ledger
+from .mailstore import Names
 from .measure import Measurement
 from .witness_looks import Look, OwnLooks
 from .witness_queue import WitnessQueue
@@ -44,6 +45,7 @@ from .witness_rules import (
     difference_text,
     distance,
     likely_cause,
+    limits_of,
     same_limit,
 )
 from .witnessed_driver import WitnessedDriver
@@ -67,11 +69,14 @@ _RETRY, _RETRY_MOST = 5.0, 300.0  # seconds until Dovecot is asked again after i
 _SPREAD = (0.5, 0.9)  # of ``every``: so that not all accounts come due at once
 
 
-_Difference = tuple[tuple[int, int] | None, object]  # of the usage, and Dovecot's limit where that differs
+_Limits = tuple[int | None, int | None]  # of bytes and messages
+_Difference = tuple[tuple[int, int] | None, object]  # of the usage, and Dovecot's limits where one differs
 
 
 class Witness:
-    """Asks ``tool`` about all accounts. ``clock`` in seconds never goes back; ``hints`` may block, for a thread.
+    """Asks ``tool`` about all accounts, by their ``names``.
+
+    ``clock`` in seconds never goes back; ``hints`` may block, for a thread.
 
     ``away`` says why the mailstore of an account is not there, "" where it is (see OwnLooks).
     """
@@ -82,6 +87,7 @@ class Witness:
         driver: WitnessedDriver,
         tool: DoveadmTool,
         *,
+        names: Names,
         every: float,
         again: float = AGAIN,
         clock: Callable[[], float] = time.monotonic,
@@ -91,6 +97,7 @@ class Witness:
         self._ledger = ledger
         self._driver = driver
         self._tool = tool
+        self._names = names
         self._every = every
         self._again = again
         self._clock = clock
@@ -142,7 +149,7 @@ class Witness:
         for address in self._differing:
             entry = self._ledger.get(address)
             if entry is not None and entry.verdict is not None:
-                found[address] = difference_text(entry.verdict, entry.database_limit)
+                found[address] = difference_text(entry.verdict, *_limits(entry))
             if len(found) == _SHOWN:
                 break
         return found
@@ -167,6 +174,12 @@ class Witness:
     def close(self) -> None:
         """End the thread of our own measurements."""
         self._looks.close()
+
+    def start_anew(self) -> None:
+        """All is measured in another way now, so nothing that was compared counts. The ledger has all accounts due."""
+        self._driver.leave_all()
+        for one in (self._seen, self._tries, self._with_mail, self._different, self._differing):
+            one.clear()
 
     async def step(self) -> float:
         """Verify one slice of accounts, if some are due; the seconds to rest."""
@@ -207,11 +220,11 @@ class Witness:
     async def _verify(self, entries: list[Entry]) -> float:
         """Compare these accounts; what that cost in seconds."""
         cpu = self._looks.cpu_seconds
-        limits = [entry.database_limit for entry in entries]
+        limits = [_limits(entry) for entry in entries]
         before = await self._looks.look_at(entries)
         started = self._clock()
-        addresses = [entry.address for entry in entries]
-        told = await in_thread(lambda: self._tool.quotas_of(addresses))
+        users = [self._names.in_path(entry.address) for entry in entries]
+        told = await in_thread(lambda: self._tool.quotas_of(users))
         took = self._clock() - started
         after = await self._looks.look_at(entries)
         self._note_answer(told)
@@ -266,12 +279,12 @@ class Witness:
         if (entry := self._ledger.get(address)) is not None:
             self._ledger.end_doubt(entry)
 
-    async def _take(self, entry: Entry, limit: int | None, told: Quota, looks: tuple[Look, Look], asked: float) -> None:
-        """Judge the reply about one account; ``limit`` is that of the database when Dovecot was asked."""
+    async def _take(self, entry: Entry, limits: _Limits, told: Quota, looks: tuple[Look, Look], asked: float) -> None:
+        """Judge the reply about one account; ``limits`` are those of the database when Dovecot was asked."""
         if self._ledger.get(entry.address) is not entry:
             return
         self._silent.pop(entry.address, None)
-        if entry.database_limit != limit:  # edited meanwhile
+        if _limits(entry) != limits:  # edited meanwhile
             self._queue.put(entry.address, self._clock() + self._again, urgent=True)
             return
         sight = self._sight(told, looks)
@@ -279,7 +292,7 @@ class Witness:
         if sight is Sight.UNKNOWN:
             self._undecided(entry.address)
             return
-        other_limit = None if same_limit(limit, told) else told.limits
+        other_limit = None if same_limit(*limits, told) else told.limits
         if sight is Sight.AGREES and other_limit is None:
             self._agrees(entry, told, ours)
             return
@@ -291,7 +304,7 @@ class Witness:
 
     def _sight(self, told: Quota, looks: tuple[Look, Look]) -> Sight:
         before, after = looks
-        if self._driver.fast is self._driver.dovecot:  # it is Dovecot's usage already
+        if self._driver.is_only_dovecot:  # it is Dovecot's usage already
             return Sight.AGREES
         if not (before.made and after.made):
             return Sight.UNKNOWN
@@ -337,11 +350,11 @@ class Witness:
         verdict = Verdict(told, ours, usage, limit, cause)
         if entry.verdict is None:  # where all of 10,000 accounts differ, some lines of log will do
             level = logging.WARNING if len(self._differing) < _LOGGED else logging.DEBUG
-            log.log(level, "%s: %s", address, difference_text(verdict, entry.database_limit))
+            log.log(level, "%s: %s", address, difference_text(verdict, *_limits(entry)))
         known = None
         if usage:
             self._driver.follow(address, Figure(told, at=time.time(), asked=asked))
-            known = self._driver.dovecot.measurement(address, verdict.told_limit if limit else entry.limit, None)
+            known = self._driver.dovecot.measurement(address, limits_of(verdict, *_limits(entry))[0], None)
         elif not self._driver.all_by_dovecot:
             known = ours if self._driver.is_by_dovecot(address) else None
             self._driver.leave(address)
@@ -366,7 +379,7 @@ class Witness:
     def _judge_all(self) -> None:
         """Let all accounts go by Dovecot once nearly all of those with mail differ; back, once most agree."""
         driver = self._driver
-        if not self._queue.is_urgent_empty() or driver.fast is driver.dovecot:
+        if not self._queue.is_urgent_empty() or driver.is_only_dovecot:
             return
         compared, differing = len(self._with_mail), len(self._different)
         if not driver.all_by_dovecot and all_alike(compared, differing):
@@ -375,3 +388,8 @@ class Witness:
         elif driver.all_by_dovecot and differing * 2 < compared:
             log.warning("most accounts agree with Dovecot again: the driver %s is used again", driver.fast.name)
             driver.set_all(by_dovecot=False)
+
+
+def _limits(entry: Entry) -> _Limits:
+    """The limits of the accounts database, and of what Dovecot is known to set."""
+    return entry.database_limit, entry.given_messages

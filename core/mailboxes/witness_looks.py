@@ -49,7 +49,7 @@ class OwnLooks:
 
     async def look_at(self, entries: list[Entry]) -> list[Look]:
         """Measure these; where Dovecot is the driver nothing is measured."""
-        if self._driver.fast is self._driver.dovecot:
+        if self._driver.is_only_dovecot:
             return [_HANGS] * len(entries)
         lane = self._lane = self._lane or self._open()
         found = await lane.gather(entries)

@@ -53,6 +53,13 @@ def without_limit(verdict: Verdict | None) -> Verdict | None:
     return msgspec.structs.replace(verdict, limit=False) if verdict.usage else None
 
 
+def without_usage(verdict: Verdict | None) -> Verdict | None:
+    """What is left of a verdict after all is measured in another way: whether the usage differs is not known yet."""
+    if verdict is None or not verdict.usage:
+        return verdict
+    return msgspec.structs.replace(verdict, usage=False, ours=None, cause="") if verdict.limit else None
+
+
 class Hints(msgspec.Struct, frozen=True):
     """What Dovecot's settings have that makes usage differ: texts for people, the likeliest first."""
 
@@ -77,11 +84,27 @@ def compare_usage(before: Measurement | None, told: Quota, after: Measurement | 
     return Sight.DIFFERS if (least, fewest) == (most, largest) else Sight.MOVING
 
 
-def same_limit(limit: int | None, told: Quota) -> bool:
-    """Whether Dovecot's limit is this one, in bytes (None unlimited). True where Dovecot told none."""
-    if told.limits is None:
-        return True
-    return (None if not limit else kib(limit)) == told.limits.kib
+def same_limit(limit: int | None, messages: int | None, told: Quota) -> bool:
+    """Whether Dovecot's limits are these, of bytes and messages (None unlimited). True where Dovecot told none."""
+    return _same_bytes(limit, told) and _same_messages(messages, told)
+
+
+def _same_bytes(limit: int | None, told: Quota) -> bool:
+    return told.limits is None or (None if not limit else kib(limit)) == told.limits.kib
+
+
+def _same_messages(messages: int | None, told: Quota) -> bool:
+    return told.limits is None or (messages or None) == told.limits.messages
+
+
+def limits_of(verdict: Verdict | None, limit: int | None, messages: int | None) -> tuple[int | None, int | None]:
+    """The limits that count, of bytes and messages: those of the database (as given), or Dovecot's where they differ.
+
+    One of bytes that is the same is not taken from Dovecot, which rounds it.
+    """
+    if verdict is None or not verdict.limit or verdict.told.limits is None:
+        return limit, messages
+    return limit if _same_bytes(limit, verdict.told) else verdict.told_limit, verdict.told.limits.messages
 
 
 def kib(size: int) -> int:
@@ -137,17 +160,22 @@ def limit_cause(limit: int | None, told: Quota) -> str:
     return "a rule in the user_query or in Dovecot's settings, or Dovecot still remembers an older limit"
 
 
-def difference_text(verdict: Verdict, database_limit: int | None) -> str:
-    """The difference in a sentence, for card, ``show`` and doctor."""
-    parts = []
+def difference_text(verdict: Verdict, limit: int | None, messages: int | None) -> str:
+    """The difference in a sentence, for card, ``show`` and doctor. The limits are those of the accounts database."""
+    parts, told = [], verdict.told
     if verdict.usage:
         ours = verdict.ours
         own = "nothing" if ours is None else f"{format_size(ours.used)} in {ours.messages:,} messages"
-        told = f"{format_size(verdict.told.kib * KIB)} in {verdict.told.messages:,} messages"
-        parts.append(f"Dovecot counts {told}, mailquota's own way {own}: {verdict.cause}")
-    if verdict.limit:
-        limits = (
-            f"Dovecot's limit is {format_limit(verdict.told_limit)}, the database has {format_limit(database_limit)}"
-        )
-        parts.append(f"{limits}: {limit_cause(database_limit, verdict.told)}")
+        theirs = f"{format_size(told.kib * KIB)} in {told.messages:,} messages"
+        parts.append(f"Dovecot counts {theirs}, mailquota's own way {own}: {verdict.cause}")
+    if verdict.limit and not _same_bytes(limit, told):
+        limits = f"Dovecot's limit is {format_limit(verdict.told_limit)}, the database has {format_limit(limit)}"
+        parts.append(f"{limits}: {limit_cause(limit, told)}")
+    if verdict.limit and told.limits is not None and not _same_messages(messages, told):
+        found = f"mailquota reads {_number(messages)} from its settings and its query"
+        parts.append(f"Dovecot's limit of messages is {_number(told.limits.messages)}, {found}")
     return "; ".join(parts)
+
+
+def _number(messages: int | None) -> str:
+    return f"{messages:,}" if messages else "unlimited"

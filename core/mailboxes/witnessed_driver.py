@@ -22,12 +22,25 @@ class WitnessedDriver:
         self.tool = tool
         self.fast = fast
         self.dovecot = dovecot
-        self.base = fast.base
-        self.name = fast.name
         self._by_dovecot: set[str] = set()
         self._all = False
 
+    @property
+    def name(self) -> str:
+        """That of the driver by which most accounts go; the fast one may be exchanged (core/mailboxes/following.py)."""
+        return self.dovecot.name if self._all else self.fast.name
+
+    @property
+    def base(self) -> str:
+        """The folder above all mailboxes."""
+        return self.fast.base
+
     # ---- for the witness
+
+    @property
+    def is_only_dovecot(self) -> bool:
+        """Whether the fast driver asks Dovecot itself, so that there is nothing to compare."""
+        return self.fast.name == self.dovecot.name
 
     @property
     def all_by_dovecot(self) -> bool:
@@ -37,7 +50,11 @@ class WitnessedDriver:
     def set_all(self, *, by_dovecot: bool) -> None:
         """Let every account go by Dovecot, or only those that differ."""
         self._all = by_dovecot
-        self.name = self.dovecot.name if by_dovecot else self.fast.name
+
+    def leave_all(self) -> None:
+        """Let every account go by the fast driver, which is another one now."""
+        self._all = False
+        self._by_dovecot.clear()
 
     def follow(self, address: str, figure: Figure) -> None:
         """Let this account go by Dovecot from now on, with the figure that it told last."""
@@ -53,7 +70,8 @@ class WitnessedDriver:
         return self._all or address in self._by_dovecot
 
     def _of(self, address: str) -> Driver:
-        return self.dovecot if self._all or address in self._by_dovecot else self.fast
+        by_dovecot = (self._all or address in self._by_dovecot) and not self.is_only_dovecot
+        return self.dovecot if by_dovecot else self.fast
 
     # ---- as a driver
 
@@ -83,13 +101,13 @@ class WitnessedDriver:
 
     def survey(self, address: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
         driver = self._of(address)
-        if driver is self.dovecot and driver is not self.fast and not (self._all or len(self._by_dovecot) > _MANY):
+        if driver is self.dovecot and not (self._all or len(self._by_dovecot) > _MANY):
             return self.dovecot.survey_alone(address, limit, known, now)
         return driver.survey(address, limit, self._for(driver, known), now)
 
     def _for(self, driver: Driver, known: Measurement | None) -> Measurement | None:
         """The last measurement, unless it is Dovecot's and the account goes by the fast driver again."""
-        if known is not None and known.source == "doveadm" and driver is not self.dovecot:
+        if known is not None and known.source == "doveadm" and driver.name != self.dovecot.name:
             return None
         return known
 

@@ -30,7 +30,7 @@ from ..control.results import Explanation
 from ..mailboxes.driver import Driver
 from ..mailboxes.ledger import Entry, Ledger
 from .compare import QuotaStatusComparison
-from .decision import DECIDED_STATES, REFUSALS, Rules, Verdict, judge, sum_up
+from .decision import DECIDED_STATES, REFUSALS, Rules, Verdict, judge, judge_messages, sum_up
 from .explanation import MailboxVerdict, explanation, with_copies
 from .log import DecisionLog
 from .lookup import PendingLookup, UsageLookup
@@ -134,7 +134,7 @@ class Enforcer:
             return self._ask_several(request, asked, boxes, now, started)
         (entry,) = boxes
         known = entry.known
-        if entry.limit is None:
+        if entry.limit is None and entry.limit_messages is None:
             verdict = Verdict.ACCEPT
         elif entry.fresh_until > now and known is not None:
             verdict = self._judge(entry, known.used, request, asked, now)
@@ -148,7 +148,7 @@ class Enforcer:
     ) -> bytes | None:
         """The short path for several mailboxes. Nothing is judged, and so reserved, unless all of them are fresh."""
         verdicts: dict[Entry, Verdict] = {}
-        if not all(entry.limit is not None and entry.fresh_until > now and entry.known is not None for entry in boxes):
+        if not all(entry.limited and entry.fresh_until > now and entry.known is not None for entry in boxes):
             return None
         for entry in boxes:
             assert entry.known is not None
@@ -268,17 +268,19 @@ class Enforcer:
         full = []
         for end in await self.router.copies(recipient, EXPLAIN_PATIENCE):
             entry = self._ledger.get(end.address)
-            if entry is None or entry.limit is None or entry.used is None:
+            if entry is None or entry.known is None:
                 continue
-            if judge(entry.limit, entry.used, size, self.rules.grace.of(entry.limit)) in REFUSALS:
+            if self._judge_usage(entry, entry.known.used, entry.known.messages, size) in REFUSALS:
                 full.append(entry.address)
         return list(dict.fromkeys(full))
 
     def _mailbox_verdict(self, pending: PendingRequest, entry: Entry) -> MailboxVerdict:
         own = mail_key(pending.request, pending.question.recipient)
-        held = entry.held.sum(self._loop.time(), own) if entry.held is not None and self.rules.reserve_seconds else 0
-        verdict = pending.verdicts.get(entry, Verdict.TROUBLE)
-        return MailboxVerdict(entry, verdict, held, exempt=self.router.is_exempt(entry))
+        verdict, exempt = pending.verdicts.get(entry, Verdict.TROUBLE), self.router.is_exempt(entry)
+        if entry.held is None or not self.rules.reserve_seconds:
+            return MailboxVerdict(entry, verdict, 0, 0, exempt=exempt)
+        now = self._loop.time()
+        return MailboxVerdict(entry, verdict, entry.held.sum(now, own), entry.held.mails(now, own), exempt=exempt)
 
     # ---- whether it fits
 
@@ -307,7 +309,7 @@ class Enforcer:
             pending.verdicts[entry] = self._judge_pending(pending, entry, entry.used)
 
     def _judge_pending(self, pending: PendingRequest, entry: Entry, used: int | None) -> Verdict:
-        if entry.limit is None or self.router.is_exempt(entry):
+        if not entry.limited or self.router.is_exempt(entry):
             return Verdict.ACCEPT
         if used is None:
             return Verdict.TROUBLE
@@ -318,20 +320,26 @@ class Enforcer:
 
         At END-OF-MESSAGE nothing is reserved, as the delivery follows at once.
         """
-        limit, size = entry.limit, asked.size
-        if limit is None:
-            return Verdict.ACCEPT
-        grace, seconds = self.rules.grace.of(limit), self.rules.reserve_seconds
+        size, messages, seconds = asked.size, entry.messages, self.rules.reserve_seconds
         if not seconds:
-            return judge(limit, used, size, grace)
+            return self._judge_usage(entry, used, messages, size)
         key = mail_key(request, asked.recipient)
-        held = entry.held
-        verdict = judge(limit, used if held is None else used + held.sum(now, key), size, grace)
-        if verdict is Verdict.ACCEPT and size and asked.state != b"END-OF-MESSAGE":
+        if (held := entry.held) is not None:
+            used += held.sum(now, key)
+            messages = None if messages is None else messages + held.mails(now, key)
+        verdict = self._judge_usage(entry, used, messages, size)
+        counts = size or entry.limit_messages is not None
+        if verdict is Verdict.ACCEPT and counts and asked.state != b"END-OF-MESSAGE":
             if held is None:
                 held = entry.make_reservations()
             held.add(key or object(), size, now + seconds)
         return verdict
+
+    def _judge_usage(self, entry: Entry, used: int, messages: int | None, size: int) -> Verdict:
+        """The rule for a mailbox that has this usage."""
+        limit, most = entry.limit, entry.limit_messages
+        verdict = judge(limit, used, size, 0 if limit is None else self.rules.grace.of(limit))
+        return verdict if most is None else judge_messages(verdict, limit, size, messages, most)
 
     # ---- the end of a request
 

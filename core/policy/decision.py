@@ -1,8 +1,8 @@
 """The decision on one mailbox by Dovecot's rule, and its reason as text. Pure.
 
 For a limit L above 0, a usage U, a size S of at least 1 and a grace G: U >= L is over quota, whatever the size, and
-grace does not count; else the mail is accepted while S <= (L - U) + G. Where it is not and S alone is above L, it is
-too large.
+grace does not count; else the mail is accepted while S <= (L - U) + G. With a limit of messages, a mailbox that has so
+many is over quota, whatever the sizes. Where the mail is not accepted and S alone is above L, it is too large.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DECIDED_STATES = frozenset({None, b"RCPT", b"END-OF-MESSAGE"})
 
 
 def judge(limit: int | None, used: int | None, size: int, grace: int) -> Verdict:
-    """The verdict by the rule. All in bytes.
+    """The verdict by the rule, without a limit of messages. All in bytes.
 
     A ``limit`` of None is unlimited, one below 0 is not usable; ``used`` of None is not known; ``size`` of 0 was not
     announced, and counts as 1.
@@ -49,12 +49,29 @@ def judge(limit: int | None, used: int | None, size: int, grace: int) -> Verdict
     return Verdict.TOO_LARGE if need > limit else Verdict.OVER_QUOTA
 
 
+def judge_messages(verdict: Verdict, limit: int | None, size: int, messages: int | None, most: int) -> Verdict:
+    """The verdict with a limit of messages, ``most``; ``verdict``, ``limit`` and ``size`` are those of ``judge``.
+
+    ``messages`` of None is not known; a ``most`` below 0 is not usable. There is no grace for messages.
+    """
+    if verdict is Verdict.TROUBLE or messages is None or most < 0:
+        return Verdict.TROUBLE
+    if messages < most:
+        return verdict
+    return Verdict.TOO_LARGE if limit is not None and (size or 1) > limit else Verdict.OVER_QUOTA
+
+
 def sum_up(verdicts: Collection[Verdict]) -> Verdict:
     """One verdict for all mailboxes of a recipient: accept if one of them accepts, refuse if all refuse."""
     for verdict in (Verdict.ACCEPT, Verdict.TROUBLE, Verdict.OVER_QUOTA):
         if verdict in verdicts:
             return verdict
     return Verdict.TOO_LARGE if verdicts else Verdict.TROUBLE
+
+
+def explain_messages(messages: int, most: int) -> str:
+    """One sentence on why a mailbox at its limit of messages takes no more."""
+    return f"It has {messages:,} of {most:,} messages: at its limit of messages no mail is accepted, whatever its size."
 
 
 def explain_verdict(verdict: Verdict, limit: int | None, used: int | None, size: int, grace: int) -> str:

@@ -10,19 +10,21 @@ from ..base.units import format_exact
 from ..control.results import Explanation, Target
 from ..mailboxes.ledger import Entry
 from .aliases import Destination, DestinationKind
-from .decision import REFUSALS, Rules, Verdict, VerdictActions, explain_verdict, sum_up
+from .decision import REFUSALS, Rules, Verdict, VerdictActions, explain_messages, explain_verdict, sum_up
 from .routes import Route
 
 _NOBODY = "There is no account of this name, so the mail is left to Postfix."
+_NOT_NOW = "can't be measured now, so the answer for trouble is given"
 
 
 class MailboxVerdict:
-    """The verdict on one mailbox; ``held`` are the bytes of accepted mails that have not arrived."""
+    """The verdict on one mailbox; ``held`` are the bytes of accepted mails on their way, ``mails`` their number."""
 
-    def __init__(self, entry: Entry, verdict: Verdict, held: int, *, exempt: bool) -> None:
+    def __init__(self, entry: Entry, verdict: Verdict, held: int, mails: int, *, exempt: bool) -> None:
         self.entry = entry
         self.verdict = verdict
         self.held = held
+        self.mails = mails
         self.exempt = exempt
 
 
@@ -72,6 +74,8 @@ def _target(rules: Rules, end: Destination, finding: MailboxVerdict | None) -> T
         fits=verdict is Verdict.ACCEPT,
         via=list(end.via),
         maps=list(end.maps),
+        limit_messages=entry.limit_messages,
+        messages=None if verdict is Verdict.TROUBLE else entry.messages,
     )
 
 
@@ -105,16 +109,32 @@ def _why(rules: Rules, size: int, route: Route, found: Mapping[str, MailboxVerdi
 
 def _why_mailbox(rules: Rules, size: int, finding: MailboxVerdict) -> str:
     entry = finding.entry
-    if finding.exempt and entry.limit is not None:
+    if finding.exempt and entry.limited:
         return "The account is exempt by policy.exempt, so it is never refused."
     if entry.fault:
         return f"{entry.fault[0].upper()}{entry.fault[1:]}: the answer for trouble is given."
-    used = None if finding.verdict is Verdict.TROUBLE or entry.used is None else entry.used + finding.held
+    if not entry.limited:
+        return "The account is unlimited."
+    known = None if finding.verdict is Verdict.TROUBLE else entry.known
+    if known is None:
+        reason = f"is not known, so the answer for trouble is given: {entry.trouble}" if entry.trouble else _NOT_NOW
+        return f"Its usage {reason}."
+    used, most = known.used + finding.held, entry.limit_messages
+    if most is not None and known.messages + finding.mails >= most:
+        why = explain_messages(known.messages + finding.mails, most)
+        return f"{why} That counts {_count(finding.mails)} on the way." if finding.mails else why
     grace = rules.grace.of(entry.limit) if entry.limit is not None else 0
-    why = explain_verdict(finding.verdict, entry.limit, used, size, grace)
+    if entry.limit is None:
+        why = f"It has {known.messages + finding.mails:,} of {most:,} messages, and no limit of bytes."
+    else:
+        why = explain_verdict(finding.verdict, entry.limit, used, size, grace)
     if finding.held and entry.limit is not None:
         why += f" That counts {format_exact(finding.held)} of accepted mails that have not arrived yet."
     return why
+
+
+def _count(mails: int) -> str:
+    return "1 accepted mail" if mails == 1 else f"{mails:,} accepted mails"
 
 
 def _why_several(ends: list[Destination], found: Mapping[str, MailboxVerdict]) -> str:

@@ -2,24 +2,25 @@
 
 Dovecot reads a recipient by RFC 5321, and allows more: brackets may be missing, a local part without quotes may have
 any printable character (the last @ ends it), and there may be no domain. What does not fit that either is no address.
+Letters of other alphabets are those of Dovecot 2.4, in UTF-8.
 """
 
 from __future__ import annotations
 
 import re
 
-_DOMAIN = r"@(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[!-Z^-~]+\])"
-_PLAIN = re.compile(rf"((?:[ !#-~][ -~]*)?)({_DOMAIN})")
-_LOCAL = re.compile(r"[ !#-?A-~][ -?A-~]*")
-_QUOTED = re.compile(rf'"((?:[ !#-\[\]-~]|\\[ -~])*)"({_DOMAIN})?')
+_DOMAIN = r"@(?:[a-z0-9_\x80-\U0010ffff-]+(?:\.[a-z0-9_\x80-\U0010ffff-]+)*|\[[!-Z^-~]+\])"
+_PLAIN = re.compile(rf"((?:[ !#-~\x80-\U0010ffff][ -~\x80-\U0010ffff]*)?)({_DOMAIN})")
+_LOCAL = re.compile(r"[ !#-?A-~\x80-\U0010ffff][ -?A-~\x80-\U0010ffff]*")
+_QUOTED = re.compile(rf'"((?:[ !#-\[\]-~\x80-\U0010ffff]|\\[ -~])*)"({_DOMAIN})?')
 _ROUTE = re.compile(rf"{_DOMAIN}(?:,{_DOMAIN})*:")
 
 
 def user_name(recipient: bytes, delimiters: str) -> str | None:
     """The address in lower case, unquoted, without brackets, source route and detail; None where it is no address.
 
-    The detail begins at the first of the ``delimiters`` in the local part. Only ASCII letters are made lower case, as
-    in Dovecot: a letter of another alphabet must not turn one mailbox's name into that of another.
+    The detail begins at the first of the ``delimiters`` in the local part. No letter of another alphabet becomes one
+    of ASCII: it must not turn one mailbox's name into that of another.
     """
     parts = _parts(recipient)
     return None if parts is None else _cut(parts[0], delimiters) + parts[1]
@@ -45,13 +46,26 @@ def _cut(local: str, delimiters: str) -> str:
 
 def _parts(recipient: bytes) -> tuple[str, str] | None:
     """The local part, and the domain with its @."""
-    if not recipient.isascii():
-        return None
-    text = recipient.decode("ascii").lower()
+    text = recipient.decode("ascii").lower() if recipient.isascii() else _other_alphabets(recipient)
     if text[:1] == "<":
         text = _unbracketed(text)
     plain = _PLAIN.fullmatch(text)
     return (plain[1], plain[2]) if plain is not None else _unusual(text)
+
+
+def _other_alphabets(recipient: bytes) -> str:
+    """The text in lower case; empty where it is not UTF-8, or has characters that do not print."""
+    try:
+        text = recipient.decode()
+    except UnicodeDecodeError:
+        return ""
+    return "".join(map(_lower, text)) if text.isprintable() else ""
+
+
+def _lower(letter: str) -> str:
+    """A letter in lower case, unless it would become another number of letters, or one of ASCII."""
+    small = letter.lower()
+    return small if letter.isascii() or (len(small) == 1 and not small.isascii()) else letter
 
 
 def _unbracketed(text: str) -> str:

@@ -107,7 +107,7 @@ class Router:
         if len(asked.recipient) > _LONGEST and asked.state in DECIDED_STATES:
             return Route([], [], Verdict.TROUBLE)
         address = address_of(asked.recipient) if asked.state in DECIDED_STATES else None
-        if not address:
+        if not address or not self._ledger.may_be_recipient(address):
             return Route([], [], Verdict.OTHER)
         try:
             ends = self._destinations(address, asked.recipient, late=late)
@@ -220,7 +220,7 @@ class Router:
     def _settled(self, ends: list[Destination], boxes: list[Entry], *, exempt: bool) -> Verdict | None:
         if all(end.kind is DestinationKind.UNKNOWN for end in ends):
             return Verdict.UNKNOWN
-        unlimited = any(entry.limit is None for entry in boxes)
+        unlimited = not all(entry.limited for entry in boxes)
         return Verdict.ACCEPT if exempt or unlimited or len(boxes) < len(ends) else None
 
     def _remember(self, recipient: bytes, boxes: tuple[Entry, ...]) -> None:

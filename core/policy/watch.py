@@ -175,6 +175,14 @@ class Watch:
         self._entries.clear()
         self._notify = self._open()
 
+    def doubt_all(self) -> None:
+        """End all freshness, and let no probe that is going on make its entry fresh: a file system came or went."""
+        self._doubts += 1
+        self._device = None  # it may be another one
+        for entries in list(self._entries.values()):
+            for entry in entries:
+                entry.end_freshness()
+
     def prune(self, now: float) -> None:
         """End the watches of entries whose freshness ended long ago or by an event; ``now`` is in loop time."""
         notify = self._notify

@@ -98,9 +98,10 @@ def set_query(value: str) -> None:
     if missing:
         raise refuse(value, f"an SQL text with the placeholder {missing[0]}")
     try:
-        value % {"limit": 0, "address": ""}
+        value % {"limit": 0, "address": "", "messages": 0}
     except (KeyError, TypeError, ValueError):
-        raise refuse(value, "no placeholders but %(limit)s and %(address)s (a plain % is written %%)") from None
+        known = "%(limit)s, %(messages)s and %(address)s"
+        raise refuse(value, f"no placeholders but {known} (a plain % is written %%)") from None
 
 
 def mailstore_path(value: str) -> None:

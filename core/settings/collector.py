@@ -12,7 +12,7 @@ from typing import Any
 
 from ..base.errors import UsageError
 from ..servers.dovecot.conf import trash_names
-from ..servers.dovecot.quota import quota_facts
+from ..servers.dovecot.followed import DovecotSettings
 from .config import DiscoveredSettings, check_value
 
 
@@ -52,12 +52,13 @@ class SettingsCollector:
         """Whether there is a fault about a setting."""
         return any(fault.startswith(f"{key}: ") for fault in self.faults)
 
-    def found(self, doveconf_text: str) -> DiscoveredSettings:
-        """All that was collected, with Trash folders and quota by the output of doveconf."""
+    def found(self, doveconf_text: str, dovecot: DovecotSettings) -> DiscoveredSettings:
+        """All that was collected, with Trash folders by the output of doveconf, and what else Dovecot says."""
         return DiscoveredSettings(
             values=self.values,
             origins=self.origins,
             trash_names=tuple(trash_names(doveconf_text)),
-            quota=quota_facts(doveconf_text),
+            quota=dovecot.quota,
+            users=dovecot.users,
             faults=tuple(dict.fromkeys(self.faults)),
         )

@@ -20,6 +20,7 @@ import msgspec
 from ..base.endpoints import mask_secrets
 from ..base.errors import SettingsError, UsageError
 from ..base.text import shown
+from ..servers.dovecot.followed import UserNames
 from ..servers.dovecot.quota import QuotaFacts
 from .declared import Section, Settings
 
@@ -41,7 +42,8 @@ _TYPE_NAMES = {
 class DiscoveredSettings(msgspec.Struct, frozen=True):
     """Settings found on the server: section → key → value, and in ``origins`` "section.key" → where it was found.
 
-    ``trash_names`` are the folders that Dovecot's settings mark as \\Trash. ``faults`` are the reasons where something
+    ``trash_names`` are the folders that Dovecot's settings mark as \\Trash. ``users`` is what it says of their names,
+    None where it was not asked. ``faults`` are the reasons where something
     could not be asked, read or understood; each begins with the key, or the section, that it is about.
     """
 
@@ -49,6 +51,7 @@ class DiscoveredSettings(msgspec.Struct, frozen=True):
     origins: dict[str, str] = {}
     trash_names: tuple[str, ...] = ()
     quota: QuotaFacts | None = None  # None: Dovecot was not asked
+    users: UserNames | None = None
     faults: tuple[str, ...] = ()
 
 

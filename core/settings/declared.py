@@ -56,10 +56,19 @@ class Accounts(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
         Literal["ispmail", "postfixadmin", "custom"],
         doc("the tables: ispmail | postfixadmin | custom (then by the queries below)"),
     ] = "ispmail"
-    users_query: Annotated[str, doc("custom: gives address, limit in bytes (0: unlimited), enabled")] = ""
+    users_query: Annotated[
+        str,
+        doc(
+            "custom: gives address, limit in bytes (0: unlimited), enabled; messages, if any, is the limit of messages"
+        ),
+    ] = ""
     aliases_query: Annotated[str, doc("custom: gives source, destination of aliases")] = ""
     set_query: Annotated[
-        str, doc("custom: sets the limit %(limit)s, in bytes, of %(address)s", checks.optional(checks.set_query))
+        str,
+        doc(
+            "custom: sets the limit %(limit)s, in bytes, of %(address)s, and with %(messages)s that of messages",
+            checks.optional(checks.set_query),
+        ),
     ] = ""
     change_query: Annotated[
         str, doc("custom, optional: gives a value that differs after accounts or aliases changed, and is cheap to get")
@@ -340,5 +349,6 @@ class Settings(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 def needs_restart(old: Settings, new: Settings) -> str | None:
     """A message naming changed sections that a running engine does not follow; None where it follows all changes."""
+    old = msgspec.structs.replace(old, mailstore=msgspec.structs.replace(old.mailstore, driver=new.mailstore.driver))
     kept = [f"[{name}]" for name in ("mailstore", "control", "state") if getattr(old, name) != getattr(new, name)]
     return f"changes in {' and '.join(kept)} need a restart" if kept else None

@@ -22,8 +22,9 @@ from ..servers.dovecot.conf import (
     status_answers,
     trash_names,
 )
-from ..servers.dovecot.mail_location import mail_location
-from ..servers.dovecot.quota import quota_facts
+from ..servers.dovecot.doubts import ASKED
+from ..servers.dovecot.followed import DovecotSettings, dovecot_settings
+from ..servers.dovecot.quota import choose_driver
 from ..servers.postfix.maps import parse_map_file
 from .collector import SettingsCollector
 from .config import DiscoveredSettings
@@ -39,11 +40,12 @@ def list_files(pattern: str) -> Sequence[str]:
     return sorted(glob.glob(pattern))
 
 
-def ask_dovecot(doveadm: str = "auto", run: Run = programs.run) -> DiscoveredSettings:
-    """Dovecot's Trash folders and its quota, by one run of doveconf; no settings of mailquota."""
+def ask_dovecot(doveadm: str = "auto", run: Run = programs.run, read: Read = programs.read) -> DiscoveredSettings:
+    """Dovecot's Trash folders, its quota and its names of users, by one run of doveconf; no settings of mailquota."""
     done = run([*dovecot_tool(doveadm, "doveconf"), "-n"])
-    text = "" if done.fault else done.out  # an incomplete output is not used
-    return DiscoveredSettings(trash_names=tuple(trash_names(text)), quota=quota_facts(text))
+    text = "" if done.fault or not is_whole(done.out) else done.out
+    dovecot = dovecot_settings(text, read)
+    return DiscoveredSettings(trash_names=tuple(trash_names(text)), quota=dovecot.quota, users=dovecot.users)
 
 
 def dovecot_lda(doveadm: str = "auto", run: Run = programs.run) -> list[str]:
@@ -62,10 +64,11 @@ def discover(
     """
     collector = SettingsCollector()
     output = _ask(doveadm, run)
-    _take_policy(collector, output)
+    dovecot = dovecot_settings(output.doveconf, read)
+    _take_policy(collector, output, dovecot)
     find_accounts(collector, output, read, listed)
-    _take_mailstore(collector, output, read)
-    return collector.found(output.doveconf)
+    _take_mailstore(collector, output, dovecot)
+    return collector.found(output.doveconf, dovecot)
 
 
 def _ask(doveadm: str, run: Run) -> ServerOutput:
@@ -90,7 +93,7 @@ def _ask(doveadm: str, run: Run) -> ServerOutput:
     )
 
 
-def _take_policy(collector: SettingsCollector, output: ServerOutput) -> None:
+def _take_policy(collector: SettingsCollector, output: ServerOutput, dovecot: DovecotSettings) -> None:
     postfix = output.postfix or {}
     if output.postfix is None:
         collector.fault("policy.listen", f"{output.postfix_fault}; Postfix's queue directory is not known")
@@ -106,14 +109,14 @@ def _take_policy(collector: SettingsCollector, output: ServerOutput) -> None:
     # default "+", which is mailquota's default, too.
     if "recipient_delimiter" in output.dovecot.values:
         _take_delimiter(collector, output.dovecot.values["recipient_delimiter"], "doveconf")
-    _take_quota(collector, output)
+    _take_quota(collector, output, dovecot)
 
 
 def _take_delimiter(collector: SettingsCollector, value: str, program: str) -> None:
     collector.add("policy", "recipient_delimiter", value, f"{program} recipient_delimiter")
 
 
-def _take_quota(collector: SettingsCollector, output: ServerOutput) -> None:
+def _take_quota(collector: SettingsCollector, output: ServerOutput, dovecot: DovecotSettings) -> None:
     version = dovecot_version(output.doveconf)
     if version not in _KNOWN:
         number = ".".join(map(str, version))
@@ -127,7 +130,7 @@ def _take_quota(collector: SettingsCollector, output: ServerOutput) -> None:
         )
     for name, answer in status_answers(output.doveconf).items():
         collector.add("policy", name, answer, f"doveconf quota_status_{name}")
-    quota = quota_facts(output.doveconf)
+    quota = dovecot.quota
     if not quota.backend:
         collector.fault("policy", "Dovecot keeps no quota; limits are enforced by mailquota alone")
     roots = [text or name for name, text in quota.roots]
@@ -135,18 +138,21 @@ def _take_quota(collector: SettingsCollector, output: ServerOutput) -> None:
         collector.fault("policy", f"Dovecot keeps {len(roots)} quotas ({', '.join(roots)}); only the first is followed")
 
 
-def _take_mailstore(collector: SettingsCollector, output: ServerOutput, read: Read) -> None:
+def _take_mailstore(collector: SettingsCollector, output: ServerOutput, dovecot: DovecotSettings) -> None:
     """Take the path of Maildirs; where there is no single one but Dovecot keeps quota, choose the driver doveadm."""
     if output.dovecot is None:
         collector.fault("mailstore.path", output.dovecot_fault)
         return
-    location = mail_location(output.dovecot, modern=output.modern, read=read)
+    location, quota = dovecot.location, dovecot.quota
     if location.path:
         collector.add("mailstore", "path", location.path, f"doveconf {location.origin}")
-    elif quota_facts(output.doveconf).backend and not location.hidden:
+    elif quota.backend and not location.hidden:
         collector.add("mailstore", "driver", "doveadm", f"doveconf {location.fault}")
         collector.fault(
             "mailstore", f"{location.fault}: there is no mailstore.path for all; doveadm is asked for the usage"
         )
     else:
         collector.fault("mailstore.path", location.fault)
+    asked = quota.backend and choose_driver(quota, doveadm=True) == "doveadm"
+    for doubt in quota.doubts:
+        collector.fault("mailstore", f"{doubt}; {ASKED}" if asked else doubt)

@@ -50,23 +50,30 @@ class Desk:
         self.accounts: dict[str, Account] = {}
         self.boxes: dict[str, Box] = {}
         self.ledger = Ledger(self.store.is_trash)
+        self.driver = MaildirDriver(self.store, self.ledger.most_messages)
         self.metrics = Metrics()
         self.decisions = DecisionLog()
-        self.enforcer = Enforcer(self.ledger, MaildirDriver(self.store), RULES, self.metrics, self.decisions)
+        self.enforcer = Enforcer(self.ledger, self.driver, RULES, self.metrics, self.decisions)
         self.server = PolicyServer(self.enforcer.ask, self.metrics)
         self.clients: list[Client] = []
         self.others: list[asyncio.Server] = []  # servers of other kinds, closed with the desk
 
-    def add(self, name: str, used: int = 0, limit: int | None = 5000, *, file: bool = True) -> Box:
-        """An account at example.org with a mail of so many bytes, and with a maildirsize ``file``."""
+    def add(
+        self, name: str, used: int = 0, limit: int | None = 5000, *, file: bool = True, most: int | None = None
+    ) -> Box:
+        """An account at example.org with a mail of so many bytes, and with a maildirsize ``file``.
+
+        ``most`` is its limit of messages.
+        """
         address = f"{name}@example.org"
         box = self.boxes[name] = Box(self.folder, address)
         if used:
             box.put(used)
         box.settle()
-        if file and limit is not None:
-            box.file.write_text(f"{limit}S\n{used} 1\n")
-        self.accounts[address] = Account(address, limit)
+        header = ",".join([f"{limit}S"] * (limit is not None) + [f"{most}C"] * (most is not None))
+        if file and header:
+            box.file.write_text(f"{header}\n{used} 1\n")
+        self.accounts[address] = Account(address, limit, limit_messages=most)
         self.read()
         return box
 
@@ -123,6 +130,10 @@ def furnish(table: Desk) -> None:
     table.add("free", 9_999_999, None)
     table.add("new", 0, file=False)
     table.add("postmaster", 6000)
+    table.add("most", 1000, most=1)
+    table.add("more", 1000, most=2)
+    table.add("only", 9_999_999, None, most=1)
+    table.add("some", 9_999_999, None, most=2, file=False)
     for address, enabled in (("o'hara@example.org", True), ("off@example.org", False)):
         table.accounts[address] = Account(address, 5000, enabled)
     table.read()

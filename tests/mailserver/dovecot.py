@@ -58,6 +58,7 @@ class Dovecot(Daemon):
         self.quota_status_socket = sockets / "quota-status"
         self.config = folder / "dovecot.conf"
         self._change: Callable[[str], str] = str
+        self._change_sql: Callable[[str], str] = str
 
     @property
     def doveadm(self) -> list[str]:
@@ -70,7 +71,9 @@ class Dovecot(Daemon):
         os.chown(self.mail_folder, VMAIL_UID, VMAIL_UID)
         self._write_config()
         if dovecot_series() != "2.4":  # which has it in its one file
-            render("dovecot-sql.conf.in", self.folder / "dovecot-sql.conf.ext", **self._values())
+            sql = self.folder / "dovecot-sql.conf.ext"
+            render("dovecot-sql.conf.in", sql, **self._values())
+            sql.write_text(self._change_sql(sql.read_text()))
 
     def _write_config(self) -> None:
         more: dict[str, object]
@@ -106,17 +109,20 @@ class Dovecot(Daemon):
         }
 
     @contextmanager
-    def changed(self, change: Callable[[str], str]) -> Iterator[None]:
-        """Started anew with settings that `change` made of its own, for the length of a `with` block."""
+    def changed(self, change: Callable[[str], str], sql: Callable[[str], str] = str) -> Iterator[None]:
+        """Started anew with settings that `change` made of its own, for the length of a `with` block.
+
+        `sql` makes those of 2.3's file for its user database; 2.4 has all in one file.
+        """
         try:
-            self._restart(change)
+            self._restart(change, sql)
             yield
         finally:
-            self._restart(str)
+            self._restart(str, str)
 
-    def _restart(self, change: Callable[[str], str]) -> None:
+    def _restart(self, change: Callable[[str], str], sql: Callable[[str], str]) -> None:
         self.stop()
-        self._change = change
+        self._change, self._change_sql = change, sql
         self.start()
 
     def command(self) -> list[str]:

@@ -230,14 +230,14 @@ def test_what_is_broken_is_named_and_its_fix_mends_it(case: Case, home: DebianSe
 
 
 def test_an_engine_that_measures_as_dovecot_did_before(home: DebianServer) -> None:
-    """Its driver is that of the Dovecot that it started beside; the fix has a new engine choose again."""
+    """Until it asks Dovecot the next time; the fix has it ask at once."""
     assert findings(home)["quota-driver"]["found"] == "quota driver count by doveconf; the engine measures by count"
     with home.kept():
         home.check(["sh", "-ec", conf("conf.d/90-quota.conf", "count:User quota", "maildir:User quota")])
         told = findings(home)["quota-driver"]
         assert told["state"] == "fail"
         assert told["found"] == (
-            "the engine measures by count, as Dovecot did when it started; Dovecot keeps its quota by maildir now"
+            "the engine measures by count, as Dovecot did before; Dovecot keeps its quota by maildir now"
         )
         home.check(["sh", "-ec", told["fix"]])
         assert wait_until(lambda: findings(home)["quota-driver"]["state"] == "ok", PATIENCE)

@@ -88,7 +88,10 @@ def test_all_agree(server: MailServer, tmp_path: Path) -> None:
 
 
 def test_an_archive_in_a_namespace_of_its_own(server: MailServer, tmp_path: Path) -> None:
-    """20 % in INBOX, 60 % in the archive, which is not below the Maildir: Dovecot says 80 %, and so does mailquota."""
+    """20 % in INBOX, 60 % in the archive, which is not below the Maildir: Dovecot says 80 %, and so does mailquota.
+
+    With the driver ``auto`` Dovecot is asked for all usage there.
+    """
     with server.dovecot.changed(lambda text: text + _ARCHIVE[dovecot_series() or "2.3"]):
         with server.imap(JOHN) as client:
             assert client.create("Archive.Old")[0] == "OK"
@@ -97,7 +100,7 @@ def test_an_archive_in_a_namespace_of_its_own(server: MailServer, tmp_path: Path
                 assert client.copy("1", "Archive.Old")[0] == "OK"
         kib, messages = server.doveadm_quota(JOHN)
         assert (messages, kib > 750) == (4, True)
-        with engine(server, tmp_path) as running:
+        with engine(server, tmp_path, driver="count") as running:
             wait_until(lambda: differing(running) == [JOHN], "the difference is found", PATIENCE)
             row = running.json("show", JOHN)
             assert (row["source"], row["messages"], -(-row["used_bytes"] // 1024)) == ("doveadm", 4, kib)
@@ -127,7 +130,7 @@ def test_the_way_back(server: MailServer, tmp_path: Path) -> None:
             client.create("Archive.Old")
             client.select()
             client.copy("1", "Archive.Old")
-        with engine(server, tmp_path) as running:
+        with engine(server, tmp_path, driver="count") as running:
             wait_until(lambda: differing(running) == [JOHN], "the difference is found", PATIENCE)
             shutil.rmtree(server.maildir(JOHN).parent / "Archive")
             running.run("recalc", JOHN)
@@ -167,6 +170,24 @@ def test_a_limit_that_the_user_query_changes(server: MailServer, tmp_path: Path)
             "the edit is compared",
             PATIENCE,
         )
+
+
+def test_a_limit_of_messages_that_dovecot_got_meanwhile(server: MailServer, tmp_path: Path) -> None:
+    """mailquota read Dovecot's settings when it started: the witness tells the limit, and that it is gone again."""
+    lines = "quota_message_count = 1" if dovecot_series() == "2.4" else "plugin {\n  quota_rule2 = *:messages=1\n}"
+    with engine(server, tmp_path) as running:
+        wait_until(all_checked(running), "all accounts were compared", PATIENCE)
+        with server.dovecot.changed(lambda text: f"{text}\n{lines}\n"):
+            running.run("recalc", JOHN)
+            wait_until(lambda: differing(running) == [JOHN], "the limits differ", PATIENCE)
+            row = running.json("show", JOHN)
+            assert (row["limit_bytes"], row["limit_messages"], row["level"]) == (LIMIT, 1, "over")
+            assert "Dovecot's limit of messages is 1" in row["why"]
+            assert ask(server.policy_socket, JOHN, 1000) == OVERQUOTA
+        running.run("recalc", JOHN)
+        wait_until(lambda: differing(running) == [], "it agrees again", PATIENCE)
+        assert running.json("show", JOHN)["limit_messages"] is None
+        assert ask(server.policy_socket, JOHN, 1000) == "DUNNO"
 
 
 def _halved(server: MailServer) -> Callable[[str], str]:

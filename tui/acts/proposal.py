@@ -55,7 +55,7 @@ class Proposal:
         self.before += max(0, row.limit_bytes or 0)
         self.after += new or 0
         self.unlimited += new is None
-        level = level_of(row.used_bytes, new)
+        level = level_of(row.used_bytes, new, row.messages, row.limit_messages)
         self.levels[level] = self.levels.get(level, 0) + 1
         if new is not None and row.used_bytes is not None and row.used_bytes > new:
             self.below_usage += 1
@@ -73,7 +73,7 @@ class Proposal:
         return list(self._one(*self.only, context) if self.only is not None else self._many(context))
 
     def _one(self, row: AccountRow, new: int | None, context: Context) -> Iterator[Line]:
-        level, glyphs = level_of(row.used_bytes, new), context.glyphs
+        level, glyphs = level_of(row.used_bytes, new, row.messages, row.limit_messages), context.glyphs
         style = fmt.look_of(level)
         runs: list[Run] = [
             (format_limit(row.limit_bytes), "quiet"),

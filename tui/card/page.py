@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 from mailquota.core.base.model import AccountRow
 from mailquota.core.base.times import local_time
-from mailquota.core.base.units import format_age, format_limit, format_size
+from mailquota.core.base.units import format_age, format_limit, format_messages, format_size
 from mailquota.core.control.results import Details
 
 from ..decisions import columns
@@ -147,7 +147,10 @@ def _outlook(card: Card, context: Context) -> Iterator[Run]:
 
 def _contents(card: Card, context: Context) -> Iterator[Run]:
     row = card.row
-    if row.messages is not None:
+    if row.messages is not None and row.limit_messages is not None:
+        of = f"{format_messages(row.messages, row.limit_messages)} messages"
+        yield of, "over" if row.has_most_messages else "plain"
+    elif row.messages is not None:
         yield fmt.plural(row.messages, "message"), "plain"
     if row.trash_bytes is not None:
         holds = f" in {fmt.plural(row.trash_messages, 'message')}" if row.trash_messages else ""

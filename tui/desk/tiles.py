@@ -21,6 +21,7 @@ NEAR_FULL = 90.0  # percent of the file system in use; from here it is amber
 FULL = 97.0
 DISK_BAR = 12  # cells
 REASON = 24  # cells
+LOST = 60  # cells
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ def _policy(status: Status, context: Context) -> list[Tile]:
         Tile("connections", 7, figure(format_count(status.connections), " conn"), right=True),
         Tile("trouble", 5, trouble, right=True),
         *_history(status, context),
+        *_mailstore(status, context),
         Tile("database", 2, _database(status.database), right=True),
     ]
 
@@ -116,6 +118,18 @@ def _history(status: Status, context: Context) -> list[Tile]:
     return [
         Tile("history", 2, (("history off", "over"),), right=True),
         Tile("reason", 5, ((reason, "near"),), right=True),
+    ]
+
+
+def _mailstore(status: Status, context: Context) -> list[Tile]:
+    """That mailboxes are not where they should be, with the cause where it fits; nothing while they are."""
+    if not status.mailstore_problem:
+        return []
+    reason = fmt.literal(status.mailstore_problem, context.glyphs)
+    reason = fmt.fit(reason, min(LOST, fmt.width_of([(reason, "")])), context.glyphs)
+    return [
+        Tile("mailstore", 2, (("no mailstore", "over"),), right=True),
+        Tile("cause", 4, ((reason, "over"),), right=True),
     ]
 
 

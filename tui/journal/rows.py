@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mailquota.core.base.units import format_age, format_size
-from mailquota.core.control.results import JournalRow
+from mailquota.core.control.results import MESSAGES, JournalRow
 
 from ..draw import format as fmt
 from ..draw.format import Line, Run
@@ -29,7 +29,7 @@ class Entry:
     @property
     def can_be_undone(self) -> bool:
         """Whether it is an edit of a limit that was not undone yet."""
-        return self.row.kind == LIMIT and self.undone_by is None
+        return self.row.kind in {LIMIT, MESSAGES} and self.undone_by is None
 
 
 def entries(rows: Sequence[JournalRow]) -> list[Entry]:
@@ -56,6 +56,10 @@ def change_words(row: JournalRow, context: Context) -> str:
     """``5 GiB → 10 GiB``; the difference that a recount found; empty for an entry without values."""
     if row.new is None and row.old is None:
         return ""
+    if row.kind == MESSAGES:
+        return f" {context.glyphs.arrow} ".join(
+            fmt.literal(value or "", context.glyphs) for value in (row.old, row.new)
+        )
     old, new = (fmt.recorded(value, context.glyphs) for value in (row.old, row.new))
     if row.old is None:
         return new

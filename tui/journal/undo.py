@@ -13,10 +13,10 @@ from textual.widgets import Button
 
 from mailquota.core.base.errors import MailquotaError
 from mailquota.core.base.model import AccountRow
-from mailquota.core.base.units import format_age, format_limit, format_size
+from mailquota.core.base.units import format_age, format_limit, format_message_limit, format_size
 from mailquota.core.control.messages import GetJournal
 from mailquota.core.control.messages import Undo as UndoOrder
-from mailquota.core.control.results import JournalRow, SetResult
+from mailquota.core.control.results import MESSAGES, JournalRow, SetResult
 
 from ..desk.desk import Desk
 from ..draw import format as fmt
@@ -158,6 +158,10 @@ def objection(edit: Sequence[JournalRow], accounts: Mapping[str, AccountRow]) ->
     if len(edit) != 1 or account is None:
         return ""
     new, old = edit[0].new, fmt.recorded_bytes(edit[0].old)
+    if edit[0].kind == MESSAGES:
+        most = account.limit_messages
+        same = new == ("unlimited" if most is None else str(most))
+        return "" if same else f"The limit is {format_message_limit(most)} by now: it was changed since"
     if new != ("unlimited" if account.limit_bytes is None else str(account.limit_bytes)):
         return f"The limit is {format_limit(account.limit_bytes)} by now: it was changed since"
     over = (account.used_bytes or 0) - old if old is not None else 0
@@ -172,5 +176,8 @@ def _done(results: list[SetResult], desk: Desk) -> Line:
     else:
         result = results[0]
         name = fmt.literal(result.address, desk.glyphs)
-        text = f"The limit of {name} is {format_limit(result.new_bytes)} again, it was {format_limit(result.old_bytes)}"
+        new, old = format_limit(result.new_bytes), format_limit(result.old_bytes)
+        if result.old_messages != result.new_messages:
+            new, old = format_message_limit(result.new_messages), format_message_limit(result.old_messages)
+        text = f"The limit of {name} is {new} again, it was {old}"
     return done_line(text, (result.remark for result in results))

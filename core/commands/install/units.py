@@ -88,7 +88,7 @@ def service_unit(config: Config, host: Host, owner: Owner) -> str:
 [Unit]
 Description=mailquota: mail quota policy server
 Requires=mailquota.socket
-After=mailquota.socket network.target mariadb.service mysql.service dovecot.service
+After=mailquota.socket network.target remote-fs.target mariadb.service mysql.service dovecot.service
 StartLimitIntervalSec=0
 
 [Service]

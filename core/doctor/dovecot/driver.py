@@ -1,17 +1,19 @@
 """Checks Dovecot's quota driver, and whether mailquota measures by the one that Dovecot has now. Pure.
 
 Dovecot's driver is that of its present settings (doveconf). mailquota's is in its settings file, or was chosen when the
-engine started: either may be that of an earlier Dovecot.
+engine asked Dovecot last: either may be that of an earlier Dovecot.
 """
 
 from __future__ import annotations
 
 import shlex
 
+import msgspec
+
 from ...base.text import shown, visible
 from ...servers.dovecot.quota import choose_driver
 from ...settings.config import Config
-from ..model import Check, Facts, Outcome, fail, ok, skip, together
+from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from .common import append, combined_check, is_modern
 from .facts import DovecotFacts
 
@@ -40,7 +42,14 @@ def _driver(known: Facts) -> Outcome:
 def _same(known: Facts) -> str:
     engine = known.host.engine.driver
     by = f"the engine measures by {engine}" if engine else f"mailstore.driver is {_setting(known.config)}"
-    return f"quota driver {known.dovecot.quota.backend} by doveconf; {by}"
+    doubts = _doubts(known)
+    return f"quota driver {known.dovecot.quota.backend} by doveconf; {by}{f'; {doubts}' if doubts else ''}"
+
+
+def _doubts(known: Facts) -> str:
+    """Why no driver but ``doveadm`` is sure to give Dovecot's usage, as a clause; "" where others do."""
+    doubts = known.dovecot.quota.doubts
+    return f"for its usage only Dovecot itself can be asked: {visible('; '.join(doubts))}" if doubts else ""
 
 
 def _setting(config: Config) -> str:
@@ -50,13 +59,15 @@ def _setting(config: Config) -> str:
 def _ours(known: Facts) -> list[Outcome]:
     """What is wrong with mailquota's own driver, in its settings and in the engine."""
     right, setting, engine = _right(known), _setting(known.config), known.host.engine.driver
+    now = f"Dovecot keeps its quota by {known.dovecot.quota.backend} now"
+    plain = choose_driver(msgspec.structs.replace(known.dovecot.quota, doubts=()), doveadm=True)
     if setting != "auto" and setting not in right:
-        told = f"mailstore.driver is {setting}, and Dovecot keeps its quota by {known.dovecot.quota.backend} now"
-        return [fail(told, _follow(known), _why(known, setting))]
+        judge = warn if setting == plain else fail
+        told = f"mailstore.driver is {setting}, and {_doubts(known) if setting == plain else now}"
+        return [judge(told, _follow(known), _why(known, setting))]
     if engine and engine not in right:
-        told = f"the engine measures by {engine}, as Dovecot did when it started; Dovecot keeps its quota by"
-        fix = f"{_command(known.config)} reload --restart"
-        return [fail(f"{told} {known.dovecot.quota.backend} now", fix, _why(known, engine))]
+        told = f"the engine measures by {engine}, as Dovecot did before; {_doubts(known) if engine == plain else now}"
+        return [fail(told, f"{_command(known.config)} reload", _why(known, engine))]
     return []
 
 
@@ -78,8 +89,8 @@ def _follow(known: Facts) -> str:
     if path is None:
         return f'# in [mailstore] of mailquota\'s settings: driver = "{name}"'
     edit = shlex.quote(f's|^[[:blank:]]*driver[[:blank:]]*=.*|driver = "{name}"|')
-    restart = f"\n{_command(known.config)} reload --restart" if known.host.engine.running else ""
-    return f"sed -i {edit} {shlex.quote(str(path))}{restart}"
+    reload = f"\n{_command(known.config)} reload" if known.host.engine.running else ""
+    return f"sed -i {edit} {shlex.quote(str(path))}{reload}"
 
 
 def _command(config: Config) -> str:

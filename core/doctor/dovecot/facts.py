@@ -20,8 +20,8 @@ class AccountFacts(msgspec.Struct, frozen=True, kw_only=True):
     ``fields`` are those of the user database, with values only where they are about quota or the mailbox. ``enforced``
     is the limit that Dovecot enforces, in KiB rounded up, 0 = unlimited; None where it was not asked, because the
     question would create the mailbox. ``maildir`` is the path of the Maildir as Dovecot has it, empty where it says
-    none; ``elsewhere``: it is another folder than that in which mailquota looks. ``fault`` is Dovecot's error where it
-    can't load the user.
+    none; ``elsewhere``: it is another folder than ``ours``, in which mailquota looks. ``fault`` is Dovecot's error
+    where it can't load the user.
     """
 
     address: str
@@ -30,6 +30,7 @@ class AccountFacts(msgspec.Struct, frozen=True, kw_only=True):
     fields: dict[str, str] = {}
     enforced: int | None = None
     maildir: str = ""
+    ours: str = ""
     elsewhere: bool = False
     fault: str = ""
 

@@ -16,6 +16,8 @@ import msgspec
 
 from ...base import programs
 from ...base.programs import FileText, ProgramResult, Read, Run
+from ...mailboxes.from_settings import names_by
+from ...mailboxes.mailstore import Mailstore
 from ...servers.dovecot.conf import (
     Block,
     config_file,
@@ -27,7 +29,8 @@ from ...servers.dovecot.conf import (
     quota_grace,
     trash_names,
 )
-from ...servers.dovecot.quota import quota_facts
+from ...servers.dovecot.folder_names import TrashNames
+from ...servers.dovecot.followed import dovecot_settings
 from ...servers.dovecot.sql import parse_sql_conf
 from ...settings.config import Config
 from ...settings.discover import list_files
@@ -53,22 +56,29 @@ def gather(
     names: LookUpNames = also_called,
     log_in: LogIn = log_in_to,
     listed: ListFiles = list_files,
+    spelled: Mapping[str, str] | None = None,
 ) -> DovecotFacts:
-    """Facts about Dovecot. ``accounts``: address → limit in bytes, None = unlimited; may be empty."""
+    """Facts about Dovecot. ``accounts``: address → limit in bytes, None = unlimited; may be empty.
+
+    ``spelled``: address → the same as its row in the database has it, where that differs.
+    """
     mailstore = config.settings.mailstore
     said = run([*dovecot_tool(mailstore.doveadm, "doveconf"), "-n"])
     facts = _settings(said)
     if facts.fault:
         return facts
     files = _Files(read, stat, _root(mailstore.doveadm))
+    settings = dovecot_settings(said.out, files.read)
     facts = msgspec.structs.replace(
         facts,
+        quota=settings.quota,
         query=_query(facts, files),
         scripts=tuple(_scripts(facts.conf, files)),
         mailquota=shutil.which("mailquota") or facts.mailquota,
     )
     doveadm = dovecot_tool(mailstore.doveadm, "doveadm")
-    probe = AccountsProbe(doveadm, accounts, mailstore.path, run, stat, root=files.root)
+    store = Mailstore(mailstore.path, TrashNames(()), names=names_by(settings.users, spelled))
+    probe = AccountsProbe(doveadm, accounts, store, run, stat, root=files.root)
     with ThreadPoolExecutor(1) as beside:  # a database that does not answer takes seconds, and so does doveadm then
         found = beside.submit(logins, said.out, files.read, listed, log_in)
         facts = _with_users(facts, probe, names)
@@ -92,7 +102,6 @@ def _settings(said: ProgramResult) -> DovecotFacts:
         conf=conf,
         release=release,
         config_file=file,
-        quota=quota_facts(text),
         grace=quota_grace(text),
         trash=tuple(trash_names(text)),
         users=tuple(driver_of(block) for block in conf.of_kind("userdb")),

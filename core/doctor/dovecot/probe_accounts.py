@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from ...base.programs import DENIED, ProgramResult, Run
+from ...mailboxes.mailstore import Mailstore
 from ...servers.dovecot.conf import Block
 from ...servers.dovecot.doveadm_errors import errors, outcome
 from .facts import USERNAME_CHARACTERS, AccountFacts, FileFacts, NameFacts
@@ -32,13 +33,13 @@ LookUpNames = Callable[[str, str], list[str]]
 
 
 class AccountsProbe:
-    """``doveadm`` is its command line before the subcommand, ``mailstore`` the path with {user} and {domain}.
+    """``doveadm`` is its command line before the subcommand; ``mailstore`` knows the path and the name of each account.
 
     Dovecot's paths are below ``root`` where it is called by chroot.
     """
 
     def __init__(
-        self, doveadm: Sequence[str], accounts: Mapping[str, int | None], mailstore: str, run: Run, stat: Stat, *,
+        self, doveadm: Sequence[str], accounts: Mapping[str, int | None], mailstore: Mailstore, run: Run, stat: Stat, *,
         root: str = "",
     ) -> None:  # fmt: skip
         self._root = root
@@ -56,7 +57,7 @@ class AccountsProbe:
         """The reason why Dovecot could not be asked about users, or "", and the accounts of the sample."""
         found = []
         for address in self._chosen:
-            said = self._run([*self._doveadm, "-f", "json", "user", address])
+            said = self._run([*self._doveadm, "-f", "json", "user", self._user(address)])
             if said.fault and said.code != _NO_USER:
                 return _reason(said), ()
             found.append(self._account(address, said))
@@ -70,10 +71,12 @@ class AccountsProbe:
         theirs, ours = maildir_of(fields), self.maildir(address)
         maildir = self._root + theirs if theirs else ""
         elsewhere = bool(maildir) and os.path.realpath(maildir) != os.path.realpath(ours or "/")
-        asked = AccountFacts(address=address, expected=expected, fields=fields, maildir=maildir, elsewhere=elsewhere)
+        asked = AccountFacts(
+            address=address, expected=expected, fields=fields, maildir=maildir, ours=ours, elsewhere=elsewhere
+        )
         if self._gave_up or self._status(maildir or ours) is None:
             return asked
-        got = self._run([*self._doveadm, "-f", "json", "quota", "get", "-u", address])
+        got = self._run([*self._doveadm, "-f", "json", "quota", "get", "-u", self._user(address)])
         self._gave_up = got.code is None
         fault = (outcome(got.err) or got.fault) if got.fault or errors(got.err) else ""
         return msgspec.structs.replace(asked, enforced=None if fault else _limit(got.out), fault=fault)
@@ -95,7 +98,7 @@ class AccountsProbe:
         others = [address for address in odd if not lacking(address, allowed)]
         half = _ODD_SAMPLE // 2
         chosen = [*_spread(refused, half), *_spread(others, half)]
-        said = {address: self._run([*self._doveadm, "user", address]) for address in chosen if ask}
+        said = {address: self._run([*self._doveadm, "user", self._user(address)]) for address in chosen if ask}
         answered = {address: one.code == _NO_USER for address, one in said.items() if one.code in {0, _NO_USER}}
         return NameFacts(
             count=len(odd),
@@ -123,7 +126,11 @@ class AccountsProbe:
         user, _, domain = address.rpartition("@")
         if "/" in address or {user, domain} & {"", ".", ".."}:
             return ""
-        return self._mailstore.replace("{user}", user).replace("{domain}", domain)
+        return self._mailstore.maildir(address)
+
+    def _user(self, address: str) -> str:
+        """The name that Dovecot is asked by."""
+        return self._mailstore.names.in_path(address)
 
     def _size(self, path: str) -> int:
         status = self._status(path)

@@ -16,7 +16,7 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     ``fault`` is the reason where it could not be asked although something is there, as where this user may not connect.
     ``policy`` are the settings of [policy] that the engine follows, ``driver`` is the one by which it measures, empty
     where that is not known, as of an older engine. ``witness`` is what it found when it compared accounts with Dovecot,
-    as in Status.
+    as in Status; ``mailstore_problem`` too.
     """
 
     known: bool = False
@@ -31,6 +31,7 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     witness: WitnessStatus = WitnessStatus()
     witness_remark: str = ""
     witness_examples: dict[str, str] = {}
+    mailstore_problem: str = ""
 
 
 class StateFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +94,18 @@ class DiskFacts(msgspec.Struct, frozen=True):
         return 100 * (1 - self.inodes_free / self.inodes) if self.inodes else 0.0
 
 
+class LostFacts(msgspec.Struct, frozen=True):
+    """Why mailboxes are not where they should be, as the kernel and their folders say; "" where nothing is amiss.
+
+    ``point`` is the mount point of the file system that is not there, "" where ``mailstore.path`` is wrong.
+    ``accounts`` is the number of those looked at that this is about.
+    """
+
+    reason: str = ""
+    point: str = ""
+    accounts: int = 0
+
+
 class LimitFacts(msgspec.Struct, frozen=True):
     """All accounts: the sum of their limits and of their usage in bytes; ``used`` is None where it is not known."""
 
@@ -132,6 +145,7 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
     disks: tuple[DiskFacts, ...] = ()
     limits: LimitFacts = LimitFacts()
     mailstore: PathFacts | None = None
+    lost: LostFacts = LostFacts()
     maildirs: tuple[MaildirFacts, ...] = ()
     files: dict[str, PathFacts] = {}
     groups_missing: tuple[str, ...] = ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from ...base.text import shown, visible
 from ...base.units import format_count
 from ..dovecot.facts import AccountFacts
@@ -12,6 +14,8 @@ _SET = "# set path in [mailstore] to where Dovecot keeps the Maildirs: doveadm u
 
 
 def _mailstore(facts: Facts) -> Outcome:
+    if facts.host.lost.reason or facts.host.engine.mailstore_problem:
+        return _lost(facts)
     if facts.config.settings.mailstore.driver == "doveadm":
         return ok("the driver is doveadm: Dovecot knows the paths of mailboxes, mailstore.path is not needed")
     asked = [one for one in facts.dovecot.sample if one.maildir]
@@ -49,16 +53,9 @@ def _set(facts: Facts) -> str:
     return _SET.format(field="mail_path" if facts.dovecot.release >= (2, 4) else "home")
 
 
-def _ours(facts: Facts, address: str) -> str:
-    """Where mailquota looks for the mailbox of an account."""
-    user, _, domain = address.rpartition("@")
-    return facts.config.settings.mailstore.path.replace("{domain}", domain).replace("{user}", user)
-
-
 def _elsewhere(facts: Facts, asked: list[AccountFacts], elsewhere: list[AccountFacts]) -> Outcome:
     told = "; ".join(
-        f"{visible(one.address)} is in {shown(one.maildir, 200)}, mailquota looks in "
-        f"{shown(_ours(facts, one.address), 200)}"
+        f"{visible(one.address)} is in {shown(one.maildir, 200)}, mailquota looks in {shown(one.ours, 200)}"
         for one in elsewhere[:_SHOWN]
     )
     more = f"; and {len(elsewhere) - _SHOWN} more" if len(elsewhere) > _SHOWN else ""
@@ -79,6 +76,34 @@ def _unwitnessed(facts: Facts) -> Outcome:
     if facts.host.limits.used:
         return fail(f"{looked}; {unasked}", _set(facts))
     return skip(f"{looked}; {unasked}")
+
+
+def _lost(facts: Facts) -> Outcome:
+    """What is amiss with the mailstore, with Dovecot's own location of one mailbox, and what helps."""
+    lost, looked_at = facts.host.lost, len(facts.host.maildirs)
+    if not lost.reason:
+        text = f"mailboxes that are there are missing for the engine: {facts.host.engine.mailstore_problem}"
+        return fail(visible(text), "# it has mounts of its own, from when it was started\nsystemctl restart mailquota")
+    text = f"{lost.reason}; so {lost.accounts} of {looked_at} mailboxes looked at are unknown"
+    if lost.point:
+        mount = f"mount {shlex.quote(lost.point)}"
+        away = "is not mounted" in lost.reason
+        return fail(visible(text), mount if away else "# bring the mail back to where it was, or find out why it went")
+    location = _dovecots_location(facts)
+    fix = "# set path in [mailstore] to where Dovecot keeps the Maildirs"
+    if location:
+        return fail(visible(f"{text}; {location}"), visible(f"{fix}: {location}"))
+    return fail(visible(text), f"{fix}: doveadm user -f home ADDRESS")
+
+
+def _dovecots_location(facts: Facts) -> str:
+    for account in facts.dovecot.sample:
+        fields = account.fields
+        told = {"home": fields.get("home"), "mail": fields.get("mail") or fields.get("mail_path")}
+        if any(told.values()):
+            parts = ", ".join(f"{name} {shown(value, 200)}" for name, value in told.items() if value)
+            return f"Dovecot has for {account.address}: {parts}"
+    return ""
 
 
 LOCATION_CHECKS: tuple[Check, ...] = (

@@ -8,11 +8,19 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
 from ...base import programs
+from ...mailboxes.driver import MaildirDriver
+from ...mailboxes.from_settings import driver_name, guarded, make_names, with_dovecot
+from ...mailboxes.mailstore import Mailstore
+from ...mailboxes.mailstore_guard import MailstoreGuard
+from ...mailboxes.mailstore_memory import MailstoreMemory
+from ...mailboxes.stray_mail import is_mailbox
+from ...servers.dovecot.folder_names import TrashNames
 from ...settings.config import Config
 from .. import paths
 from .facts import (
@@ -21,6 +29,7 @@ from .facts import (
     EngineFacts,
     HostFacts,
     LimitFacts,
+    LostFacts,
     MaildirFacts,
     StateFacts,
 )
@@ -41,9 +50,14 @@ def gather(
     version: str = "",
     run: programs.Run = programs.run,
     clock: Callable[[], float] = time.time,
+    spelled: Mapping[str, str] | None = None,
 ) -> HostFacts:
-    """``limits``: address → bytes, None for unlimited. ``used``: bytes in all. ``version``: of this command."""
-    settings = config.settings
+    """``limits``: address → bytes, None for unlimited. ``used``: bytes in all. ``version``: of this command.
+
+    ``spelled``: address → the same as its row in the database has it, where that differs.
+    """
+    settings, config = config.settings, with_dovecot(config)
+    store = _mailstore(config, spelled)
     base = settings.mailstore.folder
     groups = (settings.control.group, settings.control.read_only_group)
     return HostFacts(
@@ -55,7 +69,8 @@ def gather(
         disks=tuple(disk(path) for path in dict.fromkeys((base, *_state_folder(config)))),
         limits=_sum(limits, used),
         mailstore=paths.look(base),
-        maildirs=tuple(_maildir(config, address) for address in _sampled(limits)),
+        lost=lost(config, store, list(limits)),
+        maildirs=tuple(_maildir(store, address) for address in _sampled(limits)),
         files=_files(config),
         groups_missing=tuple(name for name in groups if name and paths.group_id(name) is None),
         systemd=os.path.isdir(_SYSTEMD),
@@ -64,6 +79,11 @@ def gather(
         state=state or StateFacts(),
         database=database or DatabaseFacts(),
     )
+
+
+def _mailstore(config: Config, spelled: Mapping[str, str] | None) -> Mailstore:
+    settings = config.settings.mailstore
+    return Mailstore(settings.path, TrashNames(settings.trash), names=make_names(config, spelled))
 
 
 def _state_folder(config: Config) -> tuple[str, ...]:
@@ -101,15 +121,45 @@ def _existing(path: str) -> str:
     return path
 
 
-def _maildir(config: Config, address: str) -> MaildirFacts:
+def _maildir(store: Mailstore, address: str) -> MaildirFacts:
     user, _, domain = address.rpartition("@")
-    path = config.settings.mailstore.path.replace("{domain}", domain).replace("{user}", user)
+    path = store.maildir(address)
     if {"..", "."} & {user, domain} or "/" in address or "\0" in address:
         return MaildirFacts(address, paths.PathFacts(path))
     folder = paths.look(path)
     if folder.kind != "folder":
         return MaildirFacts(address, folder, fault=folder.fault)
     return MaildirFacts(address, folder, fault=_listing_fault(path), closed=_closed_above(folder))
+
+
+def lost(config: Config, store: Mailstore, accounts: Collection[str]) -> LostFacts:
+    """Whether the file systems of the mailboxes are there, by a look of its own at some of them.
+
+    Beside the mounts and the folders it has what an engine of this server remembered.
+    """
+    known = set(accounts)
+    _, guard = guarded(MaildirDriver(store), store, MailstoreMemory.of(config))
+    guard.is_account = known.__contains__
+    guard.by_path = driver_name(config) in {"maildir", "count"}
+    try:
+        guard.look()
+        mailboxes = filter(store.names.is_user, _sampled(dict.fromkeys(known)))
+        found = [_why_lost(guard, address) for address in mailboxes]
+    finally:
+        guard.close()
+    reasons = Counter(filter(None, found))
+    if not reasons:
+        return LostFacts()
+    reason, count = reasons.most_common(1)[0]
+    point = next((point for point, why in {**guard.lost, **guard.path.absent}.items() if why == reason), "")
+    return LostFacts(reason, point, count)
+
+
+def _why_lost(guard: MailstoreGuard, address: str) -> str:
+    reason = guard.reason(address)
+    if reason or is_mailbox(guard.store.maildir(address)) is not False:
+        return reason
+    return guard.missing(address)
 
 
 def _closed_above(folder: paths.PathFacts) -> paths.PathFacts | None:

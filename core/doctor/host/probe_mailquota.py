@@ -32,6 +32,12 @@ class AccountsAnswer(NamedTuple):
     disabled: frozenset[str] = frozenset()
     found: Accounts | None = None
 
+    @property
+    def spelled(self) -> dict[str, str]:
+        """Addresses that are spelled in another way in the database, and how."""
+        found = self.found.accounts if self.found is not None else ()
+        return {account.address: account.spelled for account in found if account.spelled}
+
 
 class EngineAnswer(NamedTuple):
     """The engine at the control socket and its status, None where none answers. ``demo``: it is that of a demo."""
@@ -111,5 +117,6 @@ async def _ask_engine(path: str) -> EngineAnswer:
         known=True, running=True, version=welcome.engine, mode=status.mode,
         uptime_seconds=status.uptime_seconds, listen=tuple(status.listen), policy=status.policy, driver=status.driver,
         witness=status.witness, witness_remark=status.witness_remark, witness_examples=status.witness_examples,
+        mailstore_problem=status.mailstore_problem,
     )  # fmt: skip
     return EngineAnswer(facts, status, welcome.demo)

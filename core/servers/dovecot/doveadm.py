@@ -231,7 +231,7 @@ def quota_answers(users: Iterable[str], done: RawProgramOutput) -> QuotaAnswers:
         text = outcome(stderr) or "it printed no table of quotas"
         return QuotaAnswers(found, (UnreachableError if done.code == NOT_NOW else MailquotaError)(f"doveadm: {text}"))
     for user in users:
-        found.setdefault(user, MailquotaError("Dovecot does not know it, or keeps no quota of it"))
+        found.setdefault(user.lower(), MailquotaError("Dovecot does not know it, or keeps no quota of it"))
     return QuotaAnswers(found)
 
 
@@ -243,15 +243,15 @@ def quotas_one_by_one(tool: DoveadmTool, users: Iterable[str], fault: MailquotaE
     found: dict[str, Quota | MailquotaError] = {}
     for user in users:
         try:
-            found[user] = tool.quota(user)
+            found[user.lower()] = tool.quota(user)
         except NoSuchAccountError as error:
-            found[user] = error
+            found[user.lower()] = error
         except UnreachableError as error:
             return QuotaAnswers(found, error)
         except MailquotaError as error:
             if fault is not None and not found:
                 return QuotaAnswers(found, fault)
-            found[user] = error
+            found[user.lower()] = error
     return QuotaAnswers(found)
 
 

@@ -4,8 +4,8 @@ A folder that quota ignores adds nothing to the usage. A folder's own limit (``T
 ceiling for what is saved into that folder; usage and limit for incoming mail stay as they are, so it has no effect
 here.
 
-Names are compared as people read them: Maildir++ stores them in modified UTF-7, and a namespace prefix ``INBOX.`` is
-left out of the comparison. A Maildir does not say which folder is Trash: ``\\Trash`` stands for the names that
+Names are compared as people read them: Maildir++ stores them in modified UTF-7. For Trash a namespace prefix ``INBOX.``
+is left out of the comparison. A Maildir does not say which folder is Trash: ``\\Trash`` stands for the names that
 Dovecot's settings mark with this special use.
 """
 
@@ -51,24 +51,36 @@ class FolderRule(msgspec.Struct, frozen=True):
 
 
 class IgnoredFolders:
-    """Tells whether quota ignores a folder. The first rule that matches a folder is the only one that counts for it."""
+    """Tells whether quota ignores a folder. The first rule that matches a folder is the only one that counts for it.
 
-    def __init__(self, rules: Iterable[FolderRule] = ()) -> None:
+    Rules have names as mail programs see them, with the ``prefix`` and the ``separator`` of the namespace.
+    """
+
+    def __init__(self, rules: Iterable[FolderRule] = (), prefix: str = "", separator: str = ".") -> None:
         self._rules = [(_pattern(rule.mask), rule.ignore) for rule in rules]
+        self._prefix = prefix
+        self._separator = separator
         if not any(ignore for _, ignore in self._rules):
             self._rules = []
 
     def __call__(self, folder: str) -> bool:
-        """For a name as Maildir++ stores it, in modified UTF-7 and without its leading dot."""
+        """For a name as Maildir++ stores it, in modified UTF-7 and without its leading dot.
+
+        It may have prefix and separator already, as those that Dovecot's tools give.
+        """
         if not self._rules:
             return False
-        name = without_prefix(decode(folder))
+        name = decode(folder)
+        if name != "INBOX" and not name.startswith(self._prefix):
+            name = self._prefix + name
+        name = name.replace(".", self._separator)
         return next((ignore for pattern, ignore in self._rules if pattern.fullmatch(name)), False)
 
 
 def _pattern(mask: str) -> re.Pattern[str]:
     words = {"*": ".*", "?": "."}
-    return re.compile("".join(words.get(letter) or re.escape(letter) for letter in without_prefix(mask)), re.DOTALL)
+    mask = "INBOX" if mask.upper() == "INBOX" else mask
+    return re.compile("".join(words.get(letter) or re.escape(letter) for letter in mask), re.DOTALL)
 
 
 NOTHING_IGNORED = IgnoredFolders()

@@ -1,8 +1,12 @@
 """The path of Maildirs by Dovecot's settings and user databases, as one template for all users.
 
-User databases may give ``home`` and ``mail`` (2.4: ``mail_path``), which win over the global settings. A constant in
-their query counts like a setting. A column of the table differs by user, and then no template is right. A file of a
-user database that can't be read is not taken for empty, as it may give a path.
+A namespace may have a location of its own; else that of the user counts (``mail``, 2.4: ``mail_path``), which user
+databases may give, and then the global setting. The same holds for ``home``. A constant in their query counts like a
+setting. A column of the table differs by user, and then no template is right. A file of a user database that can't be
+read is not taken for empty, as it may give a path.
+
+Variables in a query have the name as it was looked up, in lower case. Those in Dovecot's settings have the name of the
+user, which is that of the row where the query gives ``user``: then a Maildir may have capitals in its path.
 """
 
 from __future__ import annotations
@@ -13,119 +17,114 @@ import msgspec
 
 from ...base.programs import Read
 from .conf import Block, path_template
-from .sql import parse_sql_conf
+from .namespaces import main_namespace, setting_of
+from .user_fields import EVERYTHING, UserDatabase, UserField, user_databases
 
-_NOT_SELECTED = ""  # for a field that a query does not select
 _MAIL_FIELD = {False: "mail", True: "mail_path"}  # 2.3, 2.4
-_CONSTANT = r"'([^']*)'\s+as\s+[`\"]?{}\b"
+_RENAMING = ("user", "username", "domain")  # fields that change the name of a user
+_LOWER = re.compile(r"lower\s*\(.*\)|lcase\s*\(.*\)", re.IGNORECASE | re.DOTALL)
 
 
 class MailLocation(msgspec.Struct, frozen=True):
     """``path`` is a template with {domain} and {user}, ``origin`` the setting that it comes from.
 
     Where it is not known ``path`` is empty and ``fault`` is the reason. ``hidden``: a file that may give it can't be
-    read by this user.
+    read by this user. ``as_in_row``: names in the path are spelled as in the row of the accounts database, else in
+    lower case. ``text`` is what Dovecot has, with its options (2.3).
     """
 
     path: str = ""
     origin: str = ""
     fault: str = ""
     hidden: bool = False
+    as_in_row: bool = False
+    text: str = ""
 
 
-class _UserField(msgspec.Struct, frozen=True):
-    """A field of a user database; ``value`` is None where it differs by user."""
-
-    value: str | None
-    origin: str
+class _Unknown(Exception):  # noqa: N818 - no fault of the program
+    """There is no single path; its text is the reason."""
 
 
 def mail_location(conf: Block, *, modern: bool, read: Read) -> MailLocation:
     """The path of Maildirs by Dovecot's settings ``conf``, of 2.4 if ``modern``."""
+    return location_by(conf, user_databases(conf, modern=modern, read=read), modern=modern)
+
+
+def location_by(conf: Block, databases: list[UserDatabase], *, modern: bool) -> MailLocation:
+    """As ``mail_location``, by the fields of the user databases."""
+    fault = next((database.fault for database in databases if database.fault), "")
+    if fault:
+        return MailLocation(fault=fault, hidden=True)
+    text = ""
     try:
-        fields = _userdb_fields(conf, modern=modern, read=read)
-    except _UnreadableError as error:
-        return MailLocation(fault=str(error), hidden=True)
-    mail = fields.get("mail", _global_mail(conf, modern=modern))
-    if isinstance(mail, str):
-        return MailLocation(fault=mail)
-    home = fields.get("home", _UserField(conf.values.get("mail_home"), "mail_home"))
-    location, origin = mail.value or "", mail.origin
-    if location == "~" or location.startswith("~/"):
-        if not home.value:
-            return MailLocation(fault=f"{location} of {origin} is below a home that is not the same path for all users")
-        location, origin = home.value + location[1:], f"{origin}, {home.origin}"
-    template = path_template(location, modern=modern)
-    if not template:
-        return MailLocation(fault=f"{origin} is not one path for all users")
-    return MailLocation(template.rstrip("/"), origin)
+        mail = _mail(conf, databases, modern=modern)
+        text = mail.value or ""
+        location = _maildir(mail, modern=modern)
+        mail_home = UserField("home", conf.values.get("mail_home"), "mail_home")
+        home = field_of(databases, "home") or mail_home
+        origin, parts = mail.origin, [mail]
+        if location == "~" or location.startswith(("~/", "%{home}", "%h")):
+            if not home.value:
+                raise _Unknown(f"{location} of {origin} is below a home that is not the same path for all users")
+            location, origin = _below(home.value, location), f"{origin}, {home.origin}"
+            parts = [home]
+        template = path_template(location, modern=modern)
+        if not template:
+            raise _Unknown(f"{origin} is not one path for all users")
+    except _Unknown as error:
+        return MailLocation(fault=str(error), text=text)
+    renamed = any(not one.by_query for one in parts) and _is_renamed(databases)
+    return MailLocation(template.rstrip("/"), origin, as_in_row=renamed, text=text)
 
 
-class _UnreadableError(Exception):
-    """A file of a user database can't be read."""
+def _below(home: str, location: str) -> str:
+    return home + re.sub(r"^(?:~|%\{home\}|%h)", "", location)
 
 
-def _global_mail(conf: Block, *, modern: bool) -> _UserField | str:
-    """The global setting, or the reason why it names no Maildir."""
-    if not modern:
-        location = conf.values.get("mail_location", "")
-        path = _maildir_of(location)
-        return _UserField(path, "mail_location") if path else _no_maildir("mail_location", location)
-    driver = conf.values.get("mail_driver", "")
-    if driver != "maildir":
-        return _no_maildir("mail_driver", driver)
-    path = conf.values.get("mail_path")
-    return _UserField(path, "mail_path") if path else _no_maildir("mail_path", "")
+def field_of(databases: list[UserDatabase], *names: str) -> UserField | None:
+    """The field of the first user database that gives one of these names; None where none does."""
+    given = (one.fields[name] for one in databases for name in (*names, EVERYTHING) if name in one.fields)
+    return next(given, None)
 
 
-def _no_maildir(name: str, value: str) -> str:
-    return f"{name} = {value} is no Maildir" if value else f"{name} is not set"
+def _is_renamed(databases: list[UserDatabase]) -> bool:
+    """Whether users get the name in the row, in its spelling there."""
+    given = (one.fields[name] for one in databases for name in _RENAMING if name in one.fields)
+    return any(field.value is None and not _LOWER.fullmatch(field.text.strip()) for field in given)
 
 
-def _maildir_of(location: str) -> str | None:
-    """The path in ``maildir:PATH:OPTION=…``; None for other formats."""
-    kind, _, rest = location.partition(":")
-    return rest.partition(":")[0] or None if kind == "maildir" else None
-
-
-def _userdb_fields(conf: Block, *, modern: bool, read: Read) -> dict[str, _UserField]:
-    """The fields ``home`` and ``mail`` of user databases; the first database that gives one counts."""
-    fields: dict[str, _UserField] = {}
-    for userdb in conf.of_kind("userdb"):
-        query, constants, origin = _userdb_sources(userdb, modern=modern, read=read)
-        home = constants.get("home") or _selected(query, "home")
-        mail = constants.get(_MAIL_FIELD[modern]) or _selected(query, _MAIL_FIELD[modern])
-        if home != _NOT_SELECTED:
-            fields.setdefault("home", _UserField(home, f"home of {origin}"))
-        if mail != _NOT_SELECTED:
-            mail = mail if modern else _maildir_of(mail or "")
-            fields.setdefault("mail", _UserField(mail, f"{_MAIL_FIELD[modern]} of {origin}"))
-    return fields
-
-
-def _userdb_sources(userdb: Block, *, modern: bool, read: Read) -> tuple[str, dict[str, str], str]:
-    """The SQL query of a user database, its fields that are the same for all users, and where they are set."""
+def _mail(conf: Block, databases: list[UserDatabase], *, modern: bool) -> UserField:
+    """The location of the namespace that has INBOX: its own, or the user's, or the global one."""
+    namespace = main_namespace(conf, modern=modern)
+    name = "mail_path" if modern else "location"
+    own = setting_of(namespace, name)
     if modern:
-        fields = {name: value for block in userdb.of_kind("fields") for name, value in block.values.items()}
-        return userdb.values.get("query", ""), fields, f"userdb {userdb.name}"
-    args = userdb.values.get("args", "")
-    driver = userdb.values.get("driver", "")
-    words = [*userdb.values.get("default_fields", "").split(), *userdb.values.get("override_fields", "").split()]
-    if driver == "static":
-        words = [*args.split(), *words]
-    fields = dict(word.split("=", 1) for word in words if "=" in word)
-    if driver != "sql" or not args.startswith("/"):
-        return "", fields, f"userdb {driver}"
-    file = read(args)
-    if file.text is None:
-        raise _UnreadableError(file.fault)
-    return parse_sql_conf(file.text).get("user_query", ""), fields, f"user_query in {args}"
+        _need_maildir(namespace, conf, databases)
+    given = field_of(databases, _MAIL_FIELD[modern], *(() if modern else ("mail_location",)))
+    if own or given is not None:
+        return UserField(name, own, f"namespace {namespace.name} {name}") if own or given is None else given
+    name = "mail_path" if modern else "mail_location"
+    return UserField(name, conf.values.get(name, ""), name)
 
 
-def _selected(query: str, field: str) -> str | None:
-    """What a query selects as a field: its constant, None for a column, _NOT_SELECTED if it does not."""
-    constant = re.search(_CONSTANT.format(field), query, re.IGNORECASE)
-    if constant:
-        return constant[1]
-    columns = re.split(r"\bfrom\b", re.sub(r"'[^']*'", "", query), maxsplit=1, flags=re.IGNORECASE)[0]
-    return None if re.search(rf"\b{field}\b|select\s+\*", columns, re.IGNORECASE) else _NOT_SELECTED
+def _need_maildir(namespace: Block, conf: Block, databases: list[UserDatabase]) -> None:
+    """Raise _Unknown unless the driver of 2.4 is Maildir."""
+    own, given = setting_of(namespace, "mail_driver"), field_of(databases, "mail_driver")
+    if not own and given is not None and given.value is None:
+        raise _Unknown(f"{given.origin} is not the same for all users")
+    driver = own or (given.value if given is not None else conf.values.get("mail_driver", ""))
+    if driver != "maildir":
+        raise _Unknown(f"mail_driver = {driver} is no Maildir" if driver else "mail_driver is not set")
+
+
+def _maildir(field: UserField, *, modern: bool) -> str:
+    """The path in ``maildir:PATH:OPTION=…`` of 2.3, or that of 2.4. Raises _Unknown for other formats."""
+    if field.value is None:
+        raise _Unknown(f"{field.origin} is not one path for all users")
+    if modern and field.value:
+        return field.value
+    kind, _, rest = field.value.partition(":")
+    path = rest.partition(":")[0]
+    if kind == "maildir" and path:
+        return path
+    raise _Unknown(f"{field.origin} = {field.value} is no Maildir" if field.value else f"{field.origin} is not set")

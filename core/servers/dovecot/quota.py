@@ -1,24 +1,35 @@
 """How Dovecot keeps quota, by the output of ``doveconf -n`` of 2.3 and 2.4. Pure.
 
 2.3 has ``plugin { quota = BACKEND:NAME:…  quota_rule2 = FOLDER:… }``, 2.4 a block ``quota NAME { driver = … }``, whose
-default is ``count``, and ``quota_ignore`` in the block of a mailbox. Rules that a user database gives for single users
-are not in that output.
+default is ``count``, and ``quota_ignore`` in the block of a mailbox. What user databases and other files of Dovecot say
+is not in that output: core/servers/dovecot/followed.py adds it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from .conf import Block, dovecot_version, parse_doveconf, plugin_values
 from .folder_names import FolderRule
+from .namespaces import main_namespace, setting_of
 
 _MAILDIR = {"", "auto", "maildir"}  # formats that may be Maildir; where none is set Dovecot detects it
 _DICT_OPTIONS = {"noenforcing", "ignoreunlimited", "hidden", "no-unset"}
-_SQL_DICTS = ("mysql:", "sqlite:")
+SQL_DICTS = ("mysql:", "sqlite:")
 _MODERN = (2, 4)
 _NOT_IN_OPTION = frozenset("/=")  # characters of a quota's name that an option -o can't have
+
+
+class DictTable(msgspec.Struct, frozen=True):
+    """The table of Dovecot's dict quota, and its columns. ``url`` is its database, without a password."""
+
+    url: str
+    name: str
+    address: str
+    used: str
+    messages: str
 
 
 class QuotaFacts(msgspec.Struct, frozen=True):
@@ -26,7 +37,8 @@ class QuotaFacts(msgspec.Struct, frozen=True):
 
     ``plain``: folders are stored in the Maildir as ``.Folder``, Dovecot's default layout (Maildir++). ``version`` is
     (0, 0) where it is not known. ``roots`` are all quotas, as pairs: of 2.3 the setting and its text, of 2.4 the name
-    and "".
+    and "". ``prefix`` and ``separator`` are those of the namespace with INBOX. ``table`` is where backend dict keeps
+    the usage, None where that is not known. ``doubts`` are the reasons why only driver ``doveadm`` can be right.
     """
 
     backend: str = ""
@@ -36,13 +48,27 @@ class QuotaFacts(msgspec.Struct, frozen=True):
     plain: bool = True
     version: tuple[int, int] = (0, 0)
     roots: tuple[tuple[str, str], ...] = ()
+    prefix: str = ""
+    separator: str = "."
+    table: DictTable | None = None
+    doubts: tuple[str, ...] = ()
 
 
-def quota_facts(text: str) -> QuotaFacts:
-    """Read the output of ``doveconf -n``; nothing in it is an error."""
+def quota_facts(text: str, rules: Mapping[str, str] | None = None) -> QuotaFacts:
+    """Read the output of ``doveconf -n``; nothing in it is an error.
+
+    ``rules`` are settings ``quota_rule2`` and so on that all users have from their database (2.3).
+    """
     conf, version = parse_doveconf(text), dovecot_version(text)
-    facts = _modern(conf) if version >= _MODERN else _old(conf)
-    return msgspec.structs.replace(facts, version=version)
+    modern = version >= _MODERN
+    facts = _modern(conf) if modern else _old(conf, rules or {})
+    main = main_namespace(conf, modern=modern)
+    return msgspec.structs.replace(
+        facts,
+        version=version,
+        prefix=setting_of(main, "prefix"),
+        separator=setting_of(main, "separator") or ".",
+    )
 
 
 def may_be_maildir(facts: QuotaFacts) -> bool:
@@ -73,20 +99,21 @@ def _noenforcing(root: str) -> str:
 def choose_driver(facts: QuotaFacts, *, doveadm: bool) -> str:
     """The driver that ``auto`` stands for: the one that gives the usage that Dovecot itself counts.
 
-    ``doveadm``: whether it can be run. It is needed where folders have another layout than Maildir++. Where Dovecot's
-    quota is not known the driver is ``maildir``, which counts the files where there is no maildirsize.
+    ``doveadm``: whether it can be run. It is needed where the other drivers can't follow Dovecot's settings
+    (``doubts``). Where Dovecot's quota is not known the driver is ``maildir``, which counts the files where there is no
+    maildirsize.
     """
-    if not facts.plain and doveadm:
+    if doveadm and (not facts.plain or (facts.backend and facts.doubts)):
         return "doveadm"
     if facts.backend == "count" and (facts.mail_format in _MAILDIR or not doveadm):
         return "count"
-    if facts.backend == "dict" and facts.dict_uri.startswith(_SQL_DICTS):
+    if facts.backend == "dict" and facts.dict_uri.startswith(SQL_DICTS):
         return "sql"
     return "maildir" if facts.backend in {"", "maildir"} or not doveadm else "doveadm"
 
 
-def _old(conf: Block) -> QuotaFacts:
-    plugin = plugin_values(conf)
+def _old(conf: Block, rules: Mapping[str, str]) -> QuotaFacts:
+    plugin = {**plugin_values(conf), **rules}
     backend, _, rest = plugin.get("quota", "").partition(":")
     mail_format, *options = conf.values.get("mail_location", "").split(":")
     plain = all(option.lower() == "layout=maildir++" for option in options if option.upper().startswith("LAYOUT="))

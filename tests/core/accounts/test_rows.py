@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailquota.core.accounts.collecting import RowCollector
+from mailquota.core.accounts.reader import RowReader, Shape, shape_of
 from mailquota.core.accounts.rows import (
     NO_NUMBER,
-    RowCollector,
-    account_of,
     address_of,
     aliases_of,
     enabled_of,
     limit_of,
 )
-from mailquota.core.base.model import Alias
+from mailquota.core.base.model import Account, Alias
 
 
 @pytest.mark.parametrize(
@@ -43,13 +43,27 @@ def test_limits(value: object, limit: int | None) -> None:
     assert limit_of(value) == limit
 
 
-NO_LIMITS = ["", "5G", " 5000", "+5000", "5_000", "1.5", b"\xff", 2**63, "9" * 9999, float("nan"), Decimal("NaN"), []]
+NO_LIMITS = [
+    "",
+    "5G",
+    " 5000",
+    "+5000",
+    "5_000",
+    "1.5",
+    b"\xff",
+    2**63,
+    "9" * 9999,
+    -(2**63),
+    float("nan"),
+    Decimal("NaN"),
+    [],
+]
 
 
 @pytest.mark.parametrize("value", NO_LIMITS)
 def test_no_limits(value: object) -> None:
     """What is no number of bytes is told, and is not unlimited; a text as Dovecot reads it."""
-    account = account_of(("john@example.org", value))
+    account = RowReader(Shape()).account(("john@example.org", value))
     assert account is not None
     assert account.limit == NO_NUMBER
     assert re.fullmatch(r"its limit in the database is .+, which is no number of bytes", account.fault)
@@ -89,7 +103,7 @@ def test_a_long_list_is_taken() -> None:
 
 def test_examples_are_few_and_short() -> None:
     """They are for a log line."""
-    collector = RowCollector()
+    collector = RowCollector(RowReader(Shape()))
     collector.add_users([("\x1b" * 5000, 1)] * 10)
     result = collector.result()
     assert result.skipped == 10
@@ -111,3 +125,19 @@ def test_addresses_are_harmless(value: object) -> None:
 def test_ordinary_addresses_are_taken(text: str) -> None:
     """As text and as bytes, with spaces around or not."""
     assert address_of(text) == address_of(f" {text} ".encode()) == text.lower()
+
+
+def test_places_of_custom_rows() -> None:
+    """A limit of messages is in the column of that name; the first other one behind the limit says whether it is on."""
+    assert shape_of(["a", "b"]) == Shape(None, None)
+    assert shape_of(["a", "b", "on", "more"]) == Shape(2, None)
+    assert shape_of(["a", "messages", "Messages", "on"]) == Shape(3, 2)
+    reader = RowReader(Shape(3, 2))
+    assert reader.account(("john@x", 5, 3, 0)) == Account("john@x", 5, enabled=False, limit_messages=3)
+    assert reader.account(("john@x", 5, None, 1)) == Account("john@x", 5)
+    assert reader.account(("john@x", 5, 0, 1)) == Account("john@x", 5)
+    bad = reader.account(("john@x", 5, "many", 1))
+    assert bad is not None
+    assert (bad.limit, bad.limit_messages) == (5, NO_NUMBER)
+    assert bad.fault == "its limit of messages in the database is 'many', which is no number of messages"
+    assert "limit of messages in the database is -3" in RowReader(Shape(None, 2)).limits(("john@x", 5, -3))[2]

@@ -110,14 +110,20 @@ def custom(world: World, **queries: str) -> AccountStore:
 def test_custom_queries_read(people: SqliteWorld) -> None:
     """Rows come from the queries alone."""
     read = custom(people).read()
-    assert read.accounts == [Account("john@example.org", 5 * MIB), Account("jane@example.org", None, enabled=False)]
+    assert read.accounts == [
+        Account("john@example.org", 5 * MIB, spelled="John@example.org"),
+        Account("jane@example.org", None, enabled=False),
+    ]
     assert read.aliases == [Alias("info@example.org", "john@example.org")]
 
 
 def test_custom_queries_may_lack_aliases_and_enabled(people: SqliteWorld) -> None:
     """Then there are no aliases, and all are enabled."""
     read = custom(people, users_query="SELECT name || '@' || domain, 5000 FROM people", aliases_query="").read()
-    assert read.accounts == [Account("john@example.org", 5000), Account("jane@example.org", 5000)]
+    assert read.accounts == [
+        Account("john@example.org", 5000, spelled="John@example.org"),
+        Account("jane@example.org", 5000),
+    ]
     assert read.aliases == []
 
 
@@ -220,7 +226,7 @@ def test_custom_queries_in_mariadb(maria: World) -> None:
         set_query="UPDATE virtual_users SET quota = %(limit)s WHERE email = %(address)s AND email LIKE '%john%'",
     )
     store = maria.store("custom", queries)
-    assert store.read().accounts == [Account("john@example.org", 5 * MIB)]
+    assert store.read().accounts == [Account("john@example.org", 5 * MIB, spelled="John@example.org")]
     assert store.set_limit("john@example.org", 6 * MIB) == 5 * MIB
     assert maria.quotas() == {"John@example.org": 6 * MIB}
 

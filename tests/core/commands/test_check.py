@@ -152,6 +152,7 @@ def status(**more: Any) -> Status:
     [
         ({}, 0, "1 account, none at 90 % or above"),
         ({"state_problem": "state database /x: locked"}, 1, "state database /x: locked"),
+        ({"mailstore_problem": "the mailstore /x is not mounted"}, 2, "the mailstore /x is not mounted"),
         ({"warnings_failed": 3}, 1, "3 warnings could not be delivered"),
         ({"database": DatabaseState("stale", 130.0, "gone")}, 1, "accounts database away for 2 min: gone"),
         ({"trouble": 5}, 0, "none at"),
@@ -196,3 +197,13 @@ def test_a_fault_is_unknown(
     code = run_main(["check"], lambda *_: 0)
     figures_of(capsys.readouterr().out, code)
     assert code == 3
+
+
+def test_the_limit_of_messages(capsys: pytest.CaptureFixture[str]) -> None:
+    """At it an account is full, however small its messages are; the number stands in place of the share."""
+    rows = [AccountRow(ANNA, 1000, 950, 9), AccountRow(JOHN, 1000, 10, 3, limit_messages=3)]
+    assert _judge(_Seen(None, rows), _Thresholds(90, 100)) == 2
+    line = capsys.readouterr().out
+    assert f"1 account at 100 % or above ({JOHN} 3 of 3 messages)" in line
+    assert f"1 account at 90 % or above ({ANNA} 95 %)" in line
+    assert _judge(_Seen(None, [AccountRow(JOHN, 1000, 10, 2, limit_messages=3)]), _Thresholds(90, 100)) == 0

@@ -153,11 +153,11 @@ def test_no_match_is_no_failure(alone: CommandLine) -> None:
 
 def test_a_name_that_dovecot_refuses_is_told_from_one_that_is_not_there(alone: CommandLine) -> None:
     """``list`` shows it, so that "no such account" alone would puzzle."""
-    alone.world.add_account("o'neil@example.org")
+    alone.world.add_account("o*neil@example.org")
     for words in (("recalc",), ("empty-trash", "--yes")):
-        done = alone(*words, "o'neil@example.org")
+        done = alone(*words, "o*neil@example.org")
         assert done.returncode == 4
-        assert "no such account: o'neil@example.org, as Dovecot takes no such user name" in done.stderr
+        assert "no such account: o*neil@example.org, as Dovecot takes no such user name" in done.stderr
         assert "Dovecot" not in alone(*words, "x@example.org").stderr
 
 

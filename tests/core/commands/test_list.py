@@ -13,7 +13,7 @@ from tests.core.worlds import ANNA, FREE, FULL, JOHN, TRASH, SmallWorld
 KEYS = [
     "address", "domain", "limit_bytes", "used_bytes", "messages", "percent", "trash_bytes", "trash_messages", "level",
     "source", "measured_at", "growth_bytes_per_day", "days_to_full", "drift_bytes", "enabled",
-    "verified_at", "witness_bytes", "why",
+    "limit_messages", "verified_at", "witness_bytes", "why",
 ]  # fmt: skip
 
 
@@ -31,7 +31,7 @@ def test_json_has_the_contract_s_keys_and_the_figures(mailquota: CommandLine) ->
         "address": TRASH, "domain": "example.com", "limit_bytes": 10_000, "used_bytes": 9000, "messages": 6,
         "percent": 90.0, "trash_bytes": 3000, "trash_messages": 3, "level": "near", "source": "maildirsize",
         "growth_bytes_per_day": None, "days_to_full": None, "drift_bytes": None, "enabled": True,
-        "verified_at": None, "witness_bytes": None, "why": None,
+        "limit_messages": None, "verified_at": None, "witness_bytes": None, "why": None,
     }  # fmt: skip
     free = by_address[FREE]
     assert (free["limit_bytes"], free["percent"], free["level"], free["used_bytes"]) == (None, None, "unlimited", 2100)

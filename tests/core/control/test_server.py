@@ -340,10 +340,10 @@ class Gate:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.arrived, self.open = threading.Semaphore(0), threading.Event()
 
-        def waiting(store: Mailstore, maildir: str, limit: int | None) -> str:
+        def waiting(store: Mailstore, maildir: str, limit: int | None, most: int | None) -> str:
             self.arrived.release()
             assert self.open.wait(10)
-            return rewrite(store, maildir, limit)
+            return rewrite(store, maildir, limit, most)
 
         monkeypatch.setattr("mailquota.core.mailboxes.driver.rewrite", waiting)
 

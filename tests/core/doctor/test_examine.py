@@ -123,7 +123,7 @@ def test_dovecot_is_not_asked_about_accounts_that_are_switched_off(
     small_world.add_account("jane@example.org")
     asked: list[str] = []
 
-    def gather(_: Config, accounts: Mapping[str, int | None]) -> DovecotFacts:
+    def gather(_: Config, accounts: Mapping[str, int | None], **_more: object) -> DovecotFacts:
         asked.extend(accounts)
         return DovecotFacts()
 

@@ -388,7 +388,7 @@ def test_a_client_that_never_reads_does_not_hold_the_stop(
 
 def test_a_stop_does_not_wait_for_a_disk_that_hangs(small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = threading.Event()
-    monkeypatch.setattr("mailquota.core.mailboxes.driver.measure", lambda *_: go_on.wait(20))
+    monkeypatch.setattr("mailquota.core.mailboxes.driver.measure", lambda *_, **__: go_on.wait(20))
     with embedded(small_world) as engine:
         until(lambda: len(inner(engine).ledger) == 5, "the accounts are read")
         engine.stop()

@@ -40,7 +40,6 @@ def test_a_thread_that_dies_is_replaced(caplog: pytest.LogCaptureFixture) -> Non
     before = restarts.counts().get("thread for asked", 0)
     questions = UsageQueries("asked", work, 1, (), Clock())
     for name in ("deadly", "a", "deadly", "b"):
-        questions.put(name, None, 0.0)
         assert questions.ask(name, None, 0.0) is None
     assert answered == ["a", "b"]
     assert restarts.counts()["thread for asked"] - before == 2

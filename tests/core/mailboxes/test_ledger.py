@@ -37,9 +37,9 @@ def folder(name: str, size: int, messages: int) -> FolderSum:
 
 
 LIMITS = st.none() | st.integers(1, 10**6)
-ACCOUNTS = st.lists(
-    st.builds(Account, st.sampled_from(NAMES), LIMITS, st.booleans()), max_size=4, unique_by=lambda a: a.address
-)
+MESSAGES = st.none() | st.integers(1, 3)
+ACCOUNT = st.builds(Account, st.sampled_from(NAMES), LIMITS, st.booleans(), limit_messages=MESSAGES)
+ACCOUNTS = st.lists(ACCOUNT, max_size=4, unique_by=lambda a: a.address)
 NAME = st.sampled_from(NAMES)
 Step = Callable[[Ledger, dict[str, Entry]], object]
 
@@ -64,6 +64,9 @@ STEPS: st.SearchStrategy[Step] = st.one_of(
     st.tuples(NAME, LIMITS).map(lambda args: lambda ledger, _: ledger.set_limit(*args)),
     st.tuples(NAME, st.integers(0, 2 * 10**6), st.booleans()).map(
         lambda args: lambda ledger, seen: measured(ledger, seen, *args)
+    ),
+    st.tuples(NAME, MESSAGES).map(
+        lambda args: lambda ledger, seen: args[0] in seen and ledger.set_limit_messages(seen[args[0]], args[1])
     ),
     NAME.map(lambda name: lambda ledger, seen: failed(ledger, seen, name)),
     NAME.map(lambda name: lambda ledger, seen: name in seen and ledger.touch(seen[name])),
@@ -105,7 +108,7 @@ def summed(ledger: Ledger) -> Totals:
 
 def figures(row: AccountRow) -> tuple[object, ...]:
     """The row without the time of its measurement."""
-    return row.limit_bytes, row.used_bytes, row.messages, row.source, row.enabled
+    return row.limit_bytes, row.used_bytes, row.messages, row.source, row.enabled, row.limit_messages
 
 
 def test_totals() -> None:
@@ -118,6 +121,28 @@ def test_totals() -> None:
         Level.NEAR: 1, Level.OVER: 1, Level.UNLIMITED: 1, Level.UNKNOWN: 1
     }  # fmt: skip
     assert (totals.used, totals.granted, totals.free, totals.measured) == (1230, 300, 20 + 0 + 100, 3)
+
+
+def test_a_limit_of_messages() -> None:
+    """At it the mailbox is over; Dovecot's own one holds until the database gives another one."""
+    ledger = made(Account("a@x", None, limit_messages=3))
+    entry = ledger.entries["a@x"]
+    assert entry.level is Level.UNKNOWN
+    ledger.set_known(entry, None, known(10, messages=2), 1.0)
+    assert (entry.level, ledger.totals.levels[Level.UNLIMITED]) == (Level.UNLIMITED, 1)
+    ledger.take_changes()
+    ledger.set_limit_messages(entry, 2)
+    assert (entry.level, ledger.totals.levels[Level.OVER]) == (Level.OVER, 1)
+    (row,) = ledger.take_changes()[0]
+    assert (row.limit_messages, row.level) == (2, Level.OVER)
+    ledger.set_limit("a@x", 100)
+    ledger.set_accounts([Account("a@x", 100, limit_messages=3)])
+    assert entry.limit_messages == 2
+    ledger.set_accounts([Account("a@x", 100, limit_messages=4)])
+    assert (entry.limit_messages, entry.level) == (4, Level.OK)
+    ledger.set_accounts([])
+    ledger.set_limit_messages(entry, 1)
+    assert ledger.take_changes() == ([], ["a@x"])
 
 
 def test_a_late_figure_is_dropped() -> None:
@@ -239,7 +264,7 @@ def test_share_of_trash_in_a_row(folders: tuple[FolderSum, ...] | None, trash: t
 )
 def test_who_has_a_mailbox(address: str, expected: bool) -> None:
     """Names that Dovecot does not look up have none."""
-    assert Entry(Account(address, 1)).mailbox is expected
+    assert made(Account(address, 1)).entries[address].mailbox is expected
 
 
 def test_who_left_is_noted_for_the_history_until_they_come_back() -> None:

@@ -89,7 +89,7 @@ def test_believed_or_not(row: str) -> None:
     """What Dovecot believes is believed, what it counts anew is counted anew."""
     content, age, expected = ROWS[row]
     size = parse(content)
-    believed = size is not None and not must_recount(size, 100_000, age)
+    believed = size is not None and not must_recount(size, 100_000, None, age)
     assert ((size.used, size.messages) if size is not None and believed else RECOUNT) == expected
 
 
@@ -113,7 +113,18 @@ CLAIMS = [
 @pytest.mark.parametrize(("size", "age", "limit", "expected"), CLAIMS)
 def test_must_recount(size: Maildirsize, age: float, limit: int | None, expected: bool) -> None:
     """Another limit, or a claim over it that is old or was added to, is not believed."""
-    assert must_recount(size, limit, age) is expected
+    assert must_recount(size, limit, None, age) is expected
+
+
+@pytest.mark.parametrize(("messages", "lines", "age", "expected"), [
+    (3, 9, HOUR, False), (4, 1, 0.0, False), (4, 2, 0.0, True), (4, 1, HOUR, True)
+])  # fmt: skip
+def test_must_recount_by_messages(messages: int, lines: int, age: float, expected: bool) -> None:
+    """The limit of messages counts as that of bytes does; another one in the header is not believed."""
+    size = Maildirsize(5000, 3, 10, messages, lines)
+    assert must_recount(size, 5000, 3, age) is expected
+    assert must_recount(size, 5000, 4, age)
+    assert must_recount(size, 5000, None, age)
 
 
 def test_limits_of_the_header() -> None:
@@ -161,4 +172,4 @@ def test_what_dovecot_writes(limit: int, used: int, messages: int, changes: list
 @given(SUMS, st.integers(1, 10**12), st.integers(1, 99), st.floats(-(10**9), 10**9))
 def test_a_claim_of_too_little_is_believed(used: int, room: int, lines: int, age: float) -> None:
     """However old and however long: Dovecot does not doubt it either."""
-    assert not must_recount(Maildirsize(used + room, None, used, 1, lines), used + room, age)
+    assert not must_recount(Maildirsize(used + room, None, used, 1, lines), used + room, None, age)

@@ -97,7 +97,7 @@ STATES: dict[str, tuple[Callable[[Box], None], tuple[int, int, str] | None]] = {
     "binary": (holding(bytes(range(256))), (4000, 2, "scan")),
     "negative": (holding("5000S\n-100 -1\n"), (4000, 2, "scan")),
     "huge": (holding("5000S\n" + "10 1\n" * 200_000), (4000, 2, "scan")),
-    "thousands of digits": (holding("5000S\n" + "9" * 5000 + " 1\n"), (4000, 2, "scan")),
+    "thousands of digits": (holding("5000S\n" + "9" * 5000 + " 1\n"), (2**63 - 1, 1, "maildirsize")),
     "dangling link": (dangling, (4000, 2, "scan")),
     "directory": (lambda box: box.file.mkdir(), None),
     "FIFO": (fifo, None),

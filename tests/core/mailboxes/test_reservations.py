@@ -94,3 +94,13 @@ def test_deliveries_end_those_that_are_summed_up_first() -> None:
     for left in range(199, -1, -1):
         found.arrived(1000, 1)
         assert found.sum(5.0) == 1000 * left
+
+
+def test_mails_are_counted_as_their_bytes_are() -> None:
+    """One that announced no size counts, too; a mail does not count against itself, and each ends in time."""
+    found = held(1000, 0, *[5] * (MOST + 6))
+    assert found.mails(2.0) == MOST + 8
+    assert found.mails(2.0, f"mail{MOST + 7}") == MOST + 7
+    found.arrived(0, 3)
+    assert found.mails(3.0) == MOST + 5
+    assert found.mails(1e9) == found.sum(1e9) == 0

@@ -124,11 +124,11 @@ def holding(address: str, go_on: threading.Event, world: SmallWorld) -> Callable
     held = str(world.maildir(address))
 
     def measure_or_hang(
-        store: Mailstore, maildir: str, limit: int | None, known: Measurement | None, now: float
+        store: Mailstore, maildir: str, limit: int | None, known: Measurement | None, now: float, *, most: int | None
     ) -> Measurement:
         if maildir == held:
             go_on.wait(20)
-        return measure(store, maildir, limit, known, now)
+        return measure(store, maildir, limit, known, now, most=most)
 
     return measure_or_hang
 
@@ -162,10 +162,12 @@ def test_a_fault_at_one_mailbox_is_told_once(
 ) -> None:
     bad = str(small_world.maildir(FULL))
 
-    def faulty(store: Mailstore, maildir: str, limit: int | None, known: Measurement | None, now: float) -> Measurement:
+    def faulty(
+        store: Mailstore, maildir: str, limit: int | None, known: Measurement | None, now: float, *, most: int | None
+    ) -> Measurement:
         if maildir == bad:
             raise ZeroDivisionError
-        return measure(store, maildir, limit, known, now)
+        return measure(store, maildir, limit, known, now, most=most)
 
     monkeypatch.setattr("mailquota.core.mailboxes.driver.measure", faulty)
 
@@ -252,3 +254,27 @@ def test_rounds_take_their_share_of_a_core(play: Play, monkeypatch: pytest.Monke
     play(scene)
     assert rests[:4] == pytest.approx([0.1 / FIRST_SHARE - 0.1, 0.01, 0.1 / SHARE - 0.1, 0.01])
     assert SHARE == 0.05
+
+
+def test_a_round_in_a_hurry_begins_anew(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the pace of the first one, until it is over."""
+    shares: list[float] = []
+    monkeypatch.setattr(module, "_SLICE", 1)
+
+    async def scene(world: World) -> None:
+        poller = world.poller
+
+        async def slice_of(_name: str, _entries: list[Entry]) -> float:
+            shares.append(poller._share)
+            if len(shares) == len(FIGURES) + 2:
+                poller.hurry()
+            return 0.0
+
+        monkeypatch.setattr(poller, "_slice", slice_of)
+        rounds = asyncio.ensure_future(poller._rounds())
+        await until(lambda: poller.rounds == 3)
+        rounds.cancel()
+
+    play(scene)
+    count = len(FIGURES)
+    assert shares[: 3 * count + 2] == [FIRST_SHARE] * count + [SHARE] * 2 + [FIRST_SHARE] * count + [SHARE] * count

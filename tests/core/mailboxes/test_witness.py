@@ -19,6 +19,7 @@ from mailquota.core.mailboxes import witness_looks
 from mailquota.core.mailboxes.dovecot_driver import DoveadmDriver
 from mailquota.core.mailboxes.driver import MaildirDriver
 from mailquota.core.mailboxes.ledger import Entry, Ledger
+from mailquota.core.mailboxes.mailstore import Names
 from mailquota.core.mailboxes.witness import AGAIN, HOLD, RECHECK, SHARE, SLICE, Witness
 from mailquota.core.mailboxes.witnessed_driver import WitnessedDriver
 from mailquota.core.servers.dovecot.doveadm import QuotaAnswers
@@ -42,7 +43,7 @@ class FakeDovecot:
     def quotas_of(self, users: Sequence[str]) -> QuotaAnswers:
         self.asked.append(list(users))
         self.before()
-        found = {user: self.told[user] for user in users if user in self.told}
+        found = {user.lower(): self.told[user] for user in users if user in self.told}
         return QuotaAnswers(found, self.fault if len(found) < len(users) else None)
 
     def quota(self, user: str) -> Quota:
@@ -60,11 +61,12 @@ class World:
         self.boxes = {address: Box(folder, address) for address in addresses}
         self.store = next(iter(self.boxes.values())).store
         self.dovecot = FakeDovecot()
-        self.ledger = Ledger(self.store.is_trash)
+        self.ledger = Ledger(self.store.is_trash, self.store.names)
         by_dovecot = DoveadmDriver(self.store, self.dovecot, lambda: self.now)  # type: ignore[arg-type]
         self.driver = WitnessedDriver(MaildirDriver(self.store), by_dovecot, self.dovecot)  # type: ignore[arg-type]
         self.witness = Witness(
-            self.ledger, self.driver, self.dovecot, every=DAY, clock=lambda: self.now  # type: ignore[arg-type]
+            self.ledger, self.driver, self.dovecot,  # type: ignore[arg-type]
+            names=self.store.names, every=DAY, clock=lambda: self.now,
         )  # fmt: skip
         self.ledger.set_accounts(Account(address, LIMIT) for address in self.boxes)
         for address, box in self.boxes.items():
@@ -73,8 +75,10 @@ class World:
             self.measure(address)
             self.tell(address, 10, 1)
 
-    def tell(self, address: str, kib: int, messages: int, limit: int | None = LIMIT // KIB) -> None:
-        self.dovecot.told[address] = Quota(kib, messages, QuotaLimits(limit, None))
+    def tell(
+        self, address: str, kib: int, messages: int, limit: int | None = LIMIT // KIB, most: int | None = None
+    ) -> None:
+        self.dovecot.told[address] = Quota(kib, messages, QuotaLimits(limit, most))
 
     def measure(self, address: str) -> None:
         """As a round does."""
@@ -281,6 +285,34 @@ def test_an_edit_while_dovecot_is_asked(world: World) -> None:
     assert world.state == ("agrees", 1, 0)
 
 
+def test_dovecots_limit_of_messages_decides(world: World) -> None:
+    """The limit of bytes stays that of the database, which is not rounded."""
+    world.ledger.set_accounts([Account(JOHN, LIMIT - 1)])
+    world.tell(JOHN, 10, 1, most=1)
+    world.run(0, AGAIN)
+    row = world.row()
+    assert (row.limit_bytes, row.limit_messages, row.level, row.source) == (LIMIT - 1, 1, "over", "scan")
+    assert row.differs == "Dovecot's limit of messages is 1, mailquota reads unlimited from its settings and its query"
+    assert (world.ledger.most_messages(JOHN), world.entry().given_messages) == (1, None)
+    world.ledger.set_accounts([Account(JOHN, LIMIT, limit_messages=7)])
+    assert (world.row().limit_messages, world.row().differs) == (7, "")
+    world.run(0, AGAIN)
+    assert (world.row().limit_bytes, world.row().limit_messages) == (LIMIT, 1)
+    world.tell(JOHN, 10, 1, most=7)
+    world.run(RECHECK)
+    assert (world.row().limit_messages, world.row().differs, world.row().level) == (7, "", "ok")
+
+
+def test_dovecot_is_asked_by_the_name_of_the_row(world: World) -> None:
+    """Where paths have it."""
+    world.store.names.follow(Names("", as_in_row=True))
+    world.ledger.set_accounts([Account(JOHN, LIMIT, spelled="John@example.org")])
+    world.dovecot.told = {"John@example.org": world.dovecot.told[JOHN]}
+    world.boxes[JOHN].path.parent.rename(world.boxes[JOHN].path.parent.with_name("John"))
+    world.run(0)
+    assert (world.state, world.dovecot.asked) == (("agrees", 1, 0), [["John@example.org"]])
+
+
 # ---- warnings and history
 
 
@@ -429,7 +461,8 @@ def test_a_mailstore_that_is_not_there_proves_nothing(tmp_path: Path) -> None:
     world = World(tmp_path, [JOHN])
     away = {JOHN: "not mounted"}
     world.witness = Witness(
-        world.ledger, world.driver, world.dovecot, every=DAY, clock=lambda: world.now,  # type: ignore[arg-type]
+        world.ledger, world.driver, world.dovecot,  # type: ignore[arg-type]
+        names=world.store.names, every=DAY, clock=lambda: world.now,
         away=lambda address: away.get(address, ""),
     )  # fmt: skip
     world.tell(JOHN, 0, 0)

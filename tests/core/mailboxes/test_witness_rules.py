@@ -15,6 +15,7 @@ from mailquota.core.mailboxes.witness_rules import (
     compare_usage,
     difference_text,
     likely_cause,
+    limits_of,
     same_limit,
     without_limit,
 )
@@ -47,18 +48,34 @@ def test_usage(before: Measurement | None, told: Quota, after: Measurement | Non
 
 
 @pytest.mark.parametrize(
-    ("limit", "told", "same"),
+    ("limit", "messages", "told", "same"),
     [
-        (100_000, QuotaLimits(98, None), True),
-        (100_000, QuotaLimits(97, None), False),
-        (None, QuotaLimits(None, None), True),
-        (None, QuotaLimits(500, None), False),
-        (1024, QuotaLimits(None, 3), False),
-        (1024, None, True),  # an answer without limits contradicts nothing
+        (100_000, None, QuotaLimits(98, None), True),
+        (100_000, None, QuotaLimits(97, None), False),
+        (None, None, QuotaLimits(None, None), True),
+        (None, None, QuotaLimits(500, None), False),
+        (1024, None, QuotaLimits(None, 3), False),
+        (1024, 3, QuotaLimits(1, 3), True),
+        (1024, 4, QuotaLimits(1, 3), False),
+        (1024, 3, QuotaLimits(1, None), False),
+        (1024, 3, None, True),  # an answer without limits contradicts nothing
     ],
 )
-def test_limits(limit: int | None, told: QuotaLimits | None, same: bool) -> None:
-    assert same_limit(limit, Quota(1, 1, told)) is same
+def test_limits(limit: int | None, messages: int | None, told: QuotaLimits | None, same: bool) -> None:
+    assert same_limit(limit, messages, Quota(1, 1, told)) is same
+
+
+def test_the_limits_that_count() -> None:
+    """Only what differs is Dovecot's: its bytes are rounded."""
+    told = Quota(1, 1, QuotaLimits(98, 7))
+    differs = Verdict(told, None, usage=False, limit=True)
+    assert limits_of(differs, 100_000, None) == (100_000, 7)
+    assert limits_of(differs, 100_001, 7) == (100_001, 7)
+    assert limits_of(differs, 1024, 7) == (98 * 1024, 7)
+    assert limits_of(Verdict(told, None, usage=True, limit=False), 1024, 3) == (1024, 3)
+    assert limits_of(None, 1024, 3) == (1024, 3)
+    text = difference_text(differs, 100_000, None)
+    assert text == "Dovecot's limit of messages is 7, mailquota reads unlimited from its settings and its query"
 
 
 @pytest.mark.parametrize(
@@ -136,7 +153,7 @@ def test_hints() -> None:
 def test_what_is_told() -> None:
     told = Quota(820, 4, QuotaLimits(489, None))
     both = Verdict(told, own(200_000), usage=True, limit=True, cause="the namespace archive")
-    text = difference_text(both, 1_000_000)
+    text = difference_text(both, 1_000_000, None)
     assert "820 KiB in 4 messages" in text
     assert "the namespace archive; Dovecot's limit is 489 KiB, the database has 977 KiB" in text
     assert both.told_limit == 489 * 1024

@@ -53,10 +53,10 @@ def test_can_not_be_measured(desk: Open, fault: str, caplog: pytest.LogCaptureFi
 def test_an_exception_in_measuring(desk: Open, monkeypatch: pytest.MonkeyPatch, place: str, error: Exception) -> None:
     """Whatever goes wrong with a mailbox is trouble for it alone, and a figure that can't be had is not kept."""
 
-    def failing(*args: object) -> object:
+    def failing(*args: object, **more: object) -> object:
         if any("john" in str(arg) for arg in args):
             raise error
-        return original(*args)
+        return original(*args, **more)
 
     original: Callable[..., object] = getattr(mailquota.core.mailboxes.driver, place)
 
@@ -156,11 +156,11 @@ class Disk:
         self._original: Callable[..., object] = getattr(mailquota.core.mailboxes.driver, place)
         patch.setattr(f"mailquota.core.mailboxes.driver.{place}", self._look)
 
-    def _look(self, *args: object) -> object:
+    def _look(self, *args: object, **more: object) -> object:
         if any("/john/" in str(arg) for arg in args) and not self.released.is_set():
             self.reached.set()
             self.released.wait(20)
-        return self._original(*args)
+        return self._original(*args, **more)
 
 
 @pytest.mark.parametrize("place", ["probe", "count_inbox"])
@@ -216,7 +216,7 @@ def test_a_deadline_passes(desk: Open, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_disk_is_asked_for_who_is_never_refused(desk: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unlimited, exempt, unknown and other states are answered while every look fails."""
 
-    def failing(*_: object) -> Measurement | ProbeOutcome:
+    def failing(*_: object, **__: object) -> Measurement | ProbeOutcome:
         raise OSError(5, "Input/output error")
 
     async def work(table: Desk) -> None:

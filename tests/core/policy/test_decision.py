@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from mailquota.core.base.exempt import Exempt
 from mailquota.core.base.units import format_exact, parse_grace
-from mailquota.core.policy.decision import DECIDED_STATES, Verdict, VerdictActions, explain_verdict, judge
+from mailquota.core.policy.decision import (
+    DECIDED_STATES,
+    Verdict,
+    VerdictActions,
+    explain_messages,
+    explain_verdict,
+    judge,
+    judge_messages,
+)
 
 OK, OVER, LARGE = Verdict.ACCEPT, Verdict.OVER_QUOTA, Verdict.TOO_LARGE
 MIB = 1024 * 1024
@@ -58,6 +66,29 @@ def test_unlimited_and_unknown(size: int) -> None:
     assert judge(None, None, size, 0) is OK
     assert judge(5000, None, size, 500) is Verdict.TROUBLE
     assert judge(-5, 0, size, 500) is Verdict.TROUBLE
+
+
+@pytest.mark.parametrize(
+    ("verdict", "limit", "size", "messages", "verdict_with"),
+    [
+        (OK, 5000, 4000, 2, OK),
+        (OVER, 5000, 4000, 2, OVER),
+        (OK, 5000, 0, 3, OVER),  # measured on 2.3.19 and 2.4.1: no grace for messages
+        (OK, 5000, 5001, 3, LARGE),
+        (LARGE, 5000, 5001, 9, LARGE),
+        (OK, None, 10**12, 2, OK),
+        (OK, None, 10**12, 3, OVER),
+        (OK, None, 0, None, Verdict.TROUBLE),
+        (Verdict.TROUBLE, 5000, 0, 3, Verdict.TROUBLE),
+    ],
+)
+def test_judge_messages(
+    verdict: Verdict, limit: int | None, size: int, messages: int | None, verdict_with: Verdict
+) -> None:
+    """From three of three on nothing is accepted; a number that is not known, or a limit below 0, is trouble."""
+    assert judge_messages(verdict, limit, size, messages, 3) is verdict_with
+    assert judge_messages(verdict, limit, size, messages, -3) is Verdict.TROUBLE
+    assert "3 of 3 messages" in explain_messages(3, 3)
 
 
 SIZES = st.integers(0, 2**64 - 1)

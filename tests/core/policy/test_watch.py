@@ -152,6 +152,26 @@ def test_lost_events_end_everything() -> None:
         asyncio.run(main(folder))
 
 
+def test_a_file_system_that_came_or_went_ends_everything() -> None:
+    """Also for a look that is going on; and the file system is found out anew."""
+
+    async def main(folder: Path) -> None:
+        async with watching(folder) as (watch, entry, file):
+            mark = watch.follow(entry, str(file))
+            assert mark is not None
+            entry.fresh_until = 1e9
+            watch._device = 12345
+            watch.doubt_all()
+            assert entry.fresh_until == 0.0
+            assert not watch.holds(entry, mark)
+            again = watch.follow(entry, str(file))
+            assert again is not None
+            assert watch.holds(entry, again)
+
+    with temporary_folder() as folder:
+        asyncio.run(main(folder))
+
+
 def test_watches_are_taken_back() -> None:
     """Of mailboxes that nobody asks about."""
 

@@ -119,6 +119,16 @@ def test_a_history_that_can_not_be_kept_is_said() -> None:
     assert "failed" not in text(*(tile.line for tile in second_line(session(), CONTEXT)))
 
 
+def test_a_mailstore_that_is_not_there_is_said() -> None:
+    """In short on any terminal, with the cause where there is room."""
+    made = session(mailstore_problem="the mailstore /var/\x1bvmail is not mounted: /dev/sdb1 was there")
+    for width, cause in ((80, False), (160, True)):
+        first = text(*(tile.line for tile in fitting(first_line(made, EMBEDDED, CONTEXT), width)))
+        assert "no mailstore" in first
+        assert ("the mailstore /var/␛vmail is not mounted" in first) is cause
+    assert "mailstore" not in text(*(tile.line for tile in first_line(session(), EMBEDDED, CONTEXT)))
+
+
 @pytest.mark.parametrize(
     ("state", "words", "look"),
     [

@@ -14,6 +14,7 @@ from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.glyphs import UNICODE
 from mailquota.tui.draw.grid import Context, arrange, cells
 from mailquota.tui.journal import rows as journal
+from mailquota.tui.journal import undo
 from mailquota.tui.journal.screen import JournalScreen
 from tests.tui import past, world
 from tests.tui.fake_engine import FakeEngine
@@ -104,6 +105,16 @@ def test_the_last_edit_is_all_that_was_set_at_once() -> None:
     ]
     assert [row.id for row in journal.last_edit(rows)] == [6, 5]
     assert journal.last_edit(rows[:3]) == []
+
+
+def test_a_limit_of_messages() -> None:
+    """Numbers, not sizes; it can be taken back, but not without a word where it was changed since."""
+    row = entry(1, kind="messages", old="unlimited", new="5000", address=JOHN.address)
+    assert "unlimited → 5000" in text(row)
+    assert [each.id for each in journal.last_edit([row])] == [1]
+    same = msgspec.structs.replace(JOHN, limit_messages=5000)
+    assert undo.objection([row], {JOHN.address: same}) == ""
+    assert "The limit is unlimited by now" in undo.objection([row], {JOHN.address: JOHN})
 
 
 def test_undone_entries_are_dim() -> None:

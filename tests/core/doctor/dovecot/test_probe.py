@@ -54,7 +54,12 @@ def test_what_is_found_of_a_user(tmp_path: Path) -> None:
     fields["quota_rule"] = "*:bytes=100000"
     assert found.sample == (
         AccountFacts(
-            address=JOHN, expected=100000, fields=fields, enforced=98, maildir="/var/vmail/example.org/john/Maildir"
+            address=JOHN,
+            expected=100000,
+            fields=fields,
+            enforced=98,
+            maildir="/var/vmail/example.org/john/Maildir",
+            ours="/var/vmail/example.org/john/Maildir",
         ),
     )
     assert (found.release, found.config_file) == ((2, 3, 19), "/etc/dovecot/dovecot.conf")

@@ -9,7 +9,15 @@ import pytest
 
 from mailquota.core.doctor.dovecot.facts import AccountFacts, DovecotFacts
 from mailquota.core.doctor.host.checks import HOST_CHECKS
-from mailquota.core.doctor.host.facts import DiskFacts, HostFacts, LimitFacts, MaildirFacts, StateFacts
+from mailquota.core.doctor.host.facts import (
+    DiskFacts,
+    EngineFacts,
+    HostFacts,
+    LimitFacts,
+    LostFacts,
+    MaildirFacts,
+    StateFacts,
+)
 from mailquota.core.doctor.model import Outcome
 from mailquota.core.doctor.paths import PathFacts, UserFacts
 from tests.core.doctor.healthy import GIB, MAILDIR, config, facts, folder, host, outcome
@@ -137,7 +145,13 @@ def test_where_dovecot_is_asked_nobody_needs_the_place_of_mailboxes() -> None:
 def asked(*, elsewhere: tuple[bool, ...], accounts: int = 1000) -> DovecotFacts:
     """Dovecot said where some mailboxes are."""
     sample = tuple(
-        AccountFacts(address=f"u{number}@example.org", expected=None, maildir=f"/mail/u{number}", elsewhere=one)
+        AccountFacts(
+            address=f"u{number}@example.org",
+            expected=None,
+            maildir=f"/mail/u{number}",
+            ours=f"/var/vmail/example.org/u{number}/Maildir",
+            elsewhere=one,
+        )
         for number, one in enumerate(elsewhere)
     )
     return DovecotFacts(fault="", server_fault="", release=(2, 3, 19), accounts=accounts, sample=sample)
@@ -164,6 +178,41 @@ def test_mailboxes_are_elsewhere(used: int | None, state: str) -> None:
     """Where Dovecot can't be asked and no mailbox is found, nothing confirms the path."""
     nowhere = (MaildirFacts("john@example.org", PathFacts("/var/vmail/example.org/john/Maildir")),)
     assert said("mailstore", maildirs=nowhere, limits=LimitFacts(1, 0, GIB, used)).state == state
+
+
+LOST = LostFacts("the mailstore /var/vmail is not mounted: /dev/sdb1 was there", "/var/vmail", 1)
+NOWHERE = LostFacts("mailstore.path (/srv/{user}) leads nowhere: there is mail in /srv/john/Maildir", "", 1)
+JOHN = AccountFacts(
+    address="john@example.org", expected=None, fields={"home": "/srv/john", "mail": "maildir:~/Maildir"}
+)
+
+
+def test_a_mailstore_that_is_not_there() -> None:
+    """Whatever the driver is, and how little is used."""
+    for driver in ("auto", "doveadm"):
+        lost = host(mailstore=folder("/var/vmail"), lost=LOST, limits=LimitFacts(1, 0, GIB, 0))
+        found = outcome("mailstore", facts(host=lost, config_=config(mailstore={"driver": driver})))
+        assert (found.state, found.fix) == ("fail", "mount /var/vmail")
+        assert LOST.reason in found.found
+
+
+def test_a_path_that_leads_nowhere_is_told_with_dovecots_own() -> None:
+    wrong = host(mailstore=folder("/srv"), lost=NOWHERE)
+    found = outcome("mailstore", msgspec.structs.replace(facts(host=wrong), dovecot=DovecotFacts(sample=(JOHN,))))
+    assert found.state == "fail"
+    own = "Dovecot has for john@example.org: home '/srv/john', mail 'maildir:~/Maildir'"
+    assert NOWHERE.reason in found.found
+    assert own in found.found
+    assert own in found.fix
+    alone = outcome("mailstore", facts(host=wrong))
+    assert "doveadm user -f home ADDRESS" in alone.fix
+
+
+def test_an_engine_that_does_not_see_what_is_mounted() -> None:
+    found = said("mailstore", engine=EngineFacts(known=True, running=True, mailstore_problem=LOST.reason))
+    assert found.state == "fail"
+    assert LOST.reason in found.found
+    assert "systemctl restart mailquota" in found.fix
 
 
 def box(name: str, owner: str = "vmail", fault: str = "") -> MaildirFacts:

@@ -118,8 +118,22 @@ namespace public {
 
 
 def test_names_below_a_prefix() -> None:
-    ignored = IgnoredFolders([FolderRule("INBOX.Spam?", True)])
-    assert [name for name in ("Spam", "Spam1", "Spam12") if ignored(name)] == ["Spam1"]
+    """A rule has the name that mail programs see: with the namespace's prefix and separator."""
+    rules = [FolderRule("INBOX.Spam?", True), FolderRule("Junk", True), FolderRule("inbox", True)]
+    names = ["Spam", "Spam1", "Spam12", "INBOX.Spam1", "Junk", "INBOX"]
+    below = IgnoredFolders(rules, "INBOX.")
+    assert [name for name in names if below(name)] == ["Spam1", "INBOX.Spam1", "INBOX"]
+    at_top = IgnoredFolders(rules)
+    assert [name for name in names if at_top(name)] == ["INBOX.Spam1", "Junk", "INBOX"]
+    slashes = IgnoredFolders([FolderRule("Work/2020", True)], separator="/")
+    assert slashes("Work.2020")
+    assert not slashes("Work")
+
+
+def test_the_namespace_of_inbox() -> None:
+    text = plugin(rest="namespace inbox {\n  inbox = yes\n  prefix = INBOX/\n  separator = /\n}")
+    assert (quota_facts(text).prefix, quota_facts(text).separator) == ("INBOX/", "/")
+    assert (quota_facts(plugin()).prefix, quota_facts(plugin()).separator) == ("", ".")
 
 
 def test_a_server_that_says_nothing() -> None:
