@@ -10,30 +10,43 @@ from collections import Counter
 from time import monotonic
 from typing import cast
 
-from tests.truth.configs.checking import check_all, checker
+from tests.truth.configs.checking import Checked, check_all, checkers, outcomes
 from tests.truth.configs.generating import generate, kinds
-from tests.truth.configs.judging import table
+from tests.truth.configs.judging import TOLD, table
 from tests.truth.configs.model import Series
+
+_SHOWN = 900  # characters
 
 
 def main() -> None:
     """Run it."""
     series, kind, seed = cast("Series", sys.argv[1]), sys.argv[2], int(sys.argv[3])
-    number = int(sys.argv[4]) if len(sys.argv) > 4 else 1  # noqa: PLR2004 - the fourth argument
+    number = int(sys.argv[4]) if sys.argv[4:] else 0
     counts: dict[str, Counter[str]] = {}
-    with checker() as one:
+    with checkers() as at_hand:
         for name in kinds(series) if kind == "all" else [kind]:
             begun = monotonic()
-            done, counts[name] = check_all(one, (generate(series, name, at) for at in range(seed, seed + number)))
+            done = check_all(at_hand, [generate(series, name, at) for at in range(seed, seed + max(number, 1))])
+            counts[name] = outcomes(done)
             for checked in done:
-                if checked.refused or checked.failures:
-                    print(f"{checked.configuration.again}: {checked.refused} {checked.failures}")
-                if checked.silent or number == 1:
-                    print(checked if number == 1 else f"{checked.configuration.again}\n  {checked.silent[0].text}")
-                if number == 1:
-                    print(*(f"{result.outcome} {result.sort}: {result.text}" for result in checked.results), sep="\n")
-            print(f"{name}: {number / (monotonic() - begun):.1f} a second", flush=True)
+                print(_whole(checked) if not number else _short(checked), end="")
+            print(f"{name}: {len(done) / (monotonic() - begun):.1f} a second", flush=True)
     print(table(counts))
+
+
+def _whole(checked: Checked) -> str:
+    results = "".join(f"{result.outcome} {result.sort}: {result.text}\n" for result in checked.results)
+    return f"{checked}\n{results}{checked.refused}\n{checked.failures}\n"
+
+
+def _short(checked: Checked) -> str:
+    told = [result for result in checked.results if result.outcome == TOLD]
+    shown = [*checked.silent[:2], *told[:1]]
+    lines = [f"  {result.outcome} {result.sort}: {result.text[:120]} … {result.text[-_SHOWN:]}" for result in shown]
+    failures = [failure for failure in checked.failures if "OVERQUOTA" not in failure and "552" not in failure]
+    if not (lines or checked.refused or failures):
+        return ""
+    return "\n".join([checked.configuration.again, *lines, checked.refused, *failures, ""])
 
 
 main()

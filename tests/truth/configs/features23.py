@@ -47,7 +47,9 @@ def _options(draft: Draft, random: Random) -> None:
         chosen.append("LAYOUT=fs")
     if "LAYOUT=fs" in chosen:
         chosen = [one for one in chosen if one != "LAYOUT=maildir++"]
-        draft.settings["mail_location"] = "maildir:~/mail" if "mail_home" in draft.settings or "home" in draft.columns else ""
+        draft.settings["mail_location"] = (
+            "maildir:~/mail" if "mail_home" in draft.settings or "home" in draft.columns else ""
+        )
         draft.separator = "/"
         draft.namespaces[0].settings["separator"] = "/"
     draft.settings["mail_location"] = ":".join([draft.settings["mail_location"], *chosen])
@@ -107,7 +109,9 @@ def _user_rules(draft: Draft, random: Random) -> None:
 
 def _defaults(draft: Draft, random: Random) -> None:
     """Limits that come from Dovecot's settings where the database has none."""
-    draft.plugin["quota_rule"] = random.choice(["*:storage=80K", "*:bytes=100000", "?:storage=80K", "*:storage=1M:messages=4"])
+    draft.plugin["quota_rule"] = random.choice(
+        ["*:storage=80K", "*:bytes=100000", "?:storage=80K", "*:storage=1M:messages=4"]
+    )
     which = random.randint(0, 2)
     if which == 0:
         draft.columns["quota_rule"] = "if(quota is null, null, concat('*:bytes=', quota))"
@@ -143,7 +147,12 @@ def _drivers(draft: Draft, random: Random) -> None:
     elif which == 3:  # noqa: PLR2004 - a case
         draft.plugin |= {"quota": random.choice(["maildir", "count"]) + ":User quota:ignoreunlimited", **vsizes}
     elif which == 4:  # noqa: PLR2004 - a case
-        draft.plugin |= {"quota": "count:User quota", "quota2": "count:Second", "quota2_rule": "*:bytes=60000", **vsizes}
+        draft.plugin |= {
+            "quota": "count:User quota",
+            "quota2": "count:Second",
+            "quota2_rule": "*:bytes=60000",
+            **vsizes,
+        }
     elif which == 5:  # noqa: PLR2004 - a case
         draft.plugin |= {"quota": "count:User quota", **vsizes}
         draft.stale = True
@@ -160,7 +169,9 @@ def _names(draft: Draft, random: Random) -> None:
         draft.settings["auth_username_format"] = random.choice(["%u", "%Lu"])
         draft.accounts.append(Account(f"Frank.Miller@Example.org", 10**8, 150))
     elif which == 1:
-        draft.settings["auth_username_chars"] = "\"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567890.-_@'&+%\""
+        draft.settings["auth_username_chars"] = (
+            '"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567890.-_@\'&+%"'
+        )
         name = random.choice(["o'brien", "a&b", "x+y"])
         draft.accounts.append(Account(f"{name}@{DOMAIN}", 10**8, 150))
     elif which == 2:  # noqa: PLR2004 - a case

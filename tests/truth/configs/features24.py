@@ -172,7 +172,9 @@ def _names(draft: Draft, random: Random) -> None:
         draft.settings["auth_username_format"] = random.choice(["%{user}", "%{user | lower}"])
         draft.accounts.append(Account("Frank.Miller@Example.org", 10**8, 150))
     elif which == 1:
-        draft.settings["auth_username_chars"] = "\"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567890.-_@'&+\""
+        draft.settings["auth_username_chars"] = (
+            '"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567890.-_@\'&+"'
+        )
         name = random.choice(["o'brien", "a&b", "x+y"])
         draft.accounts.append(Account(f"{name}@{DOMAIN}", 10**8, 150))
     elif which == 2:  # noqa: PLR2004 - a case

@@ -28,7 +28,9 @@ def generate(series: Series, kind: str, seed: int) -> Configuration:
     random = Random(f"{series} {kind} {seed}")
     features = FEATURES_23 if series == "2.3" else FEATURES_24
     draft = _ordinary_23(random) if series == "2.3" else _ordinary_24(random)
-    chosen = [kind] if kind != MIXED else random.sample([name for name in features if name != "plain"], random.randint(2, 4))
+    chosen = (
+        [kind] if kind != MIXED else random.sample([name for name in features if name != "plain"], random.randint(2, 4))
+    )
     draft.accounts = _accounts(random)
     for name in features:  # in their order, which is not that of the choice
         if name in chosen:
@@ -65,7 +67,9 @@ def set_driver_23(draft: Draft, driver: str) -> None:
 
 
 def _ordinary_24(random: Random) -> Draft:
-    home = random.choice(["@VMAIL@/%{user | domain}/%{user | username}", "@VMAIL@/%{user | domain | lower}/%{user|username|lower}"])
+    home = random.choice(
+        ["@VMAIL@/%{user | domain}/%{user | username}", "@VMAIL@/%{user | domain | lower}/%{user|username|lower}"]
+    )
     absolute = random.choice([f"{home}/Maildir", f"{home}/mail", home])
     by_home = random.random() < 0.6
     settings = {"mail_driver": "maildir", "mail_path": "~/Maildir" if by_home else absolute}

@@ -20,11 +20,13 @@ _REMARKS = {
     "verdict": ("accounts", "mailstore", "policy"),
     "account": ("accounts",),
 }
+_OF_USAGE = {"quota-driver", "quota-vsizes", "quota-plugin", "mailstore", "maildirsize", "username-characters"}
+_OF_LIMITS = {"quota-limits", "quota-limit-in-block", "quota-plugin", "limits-valid", "quota-message-count"}
 _CHECKS = {
-    "usage": {"mailstore", "quota-driver", "witness", "dovecot-figures", "username-characters"},
-    "limit": {"quota-limits", "accounts", "accounts-query", "witness", "database"},
-    "verdict": {"quota-limits", "mailstore", "quota-driver", "witness", "grace", "quota-grace", "username-characters"},
-    "account": {"username-characters", "accounts", "quota-limits", "account-names"},
+    "usage": _OF_USAGE,
+    "limit": _OF_LIMITS,
+    "verdict": {*_OF_USAGE, *_OF_LIMITS, "grace", "quota-mail-size", "quota-enforced", "recipient-delimiter"},
+    "account": {"username-characters", "user-listing", "limits-valid"},
 }
 
 
@@ -82,12 +84,19 @@ def _result(ours: Answer, sort: str, same: bool, row: dict[str, Any], text: str)
     if same:
         by_witness = row.get("source") == "doveadm" or row.get("witness_bytes") is not None
         return Result(sort, WITNESS if by_witness else EQUAL, text)
-    told = (
-        bool(row.get("why"))
-        or any(remark.startswith(_REMARKS[sort]) for remark in ours.get("remarks", ()))
-        or any(check in _CHECKS[sort] and state in {"warn", "fail"} for check, state, _ in ours.get("findings", ()))
+    told = _told(ours, sort, row)
+    return Result(sort, TOLD if told else SILENT, f"{text}{f' ({told})' if told else ''}")
+
+
+def _told(ours: Answer, sort: str, row: dict[str, Any]) -> str:
+    """By which words an administrator hears of it; "" where by none."""
+    remarks = (remark for remark in ours.get("remarks", ()) if remark.startswith(_REMARKS[sort]))
+    findings = (
+        f"doctor {check}: {found}"
+        for check, state, found in ours.get("findings", ())
+        if check in _CHECKS[sort] and state in {"warn", "fail"}
     )
-    return Result(sort, TOLD if told else SILENT, text)
+    return row.get("why") or next(remarks, "") or next(findings, "")
 
 
 def is_silent(results: list[Result]) -> bool:
