@@ -114,7 +114,7 @@ def _with_mail(draft: Draft, account: Account, random: Random) -> Account:
         return account
     folders = ["INBOX", "INBOX", _whole(draft, random.choice(_TRASHES))]
     folders += [_whole(draft, name) for name in random.sample(_NAMES, 2)]
-    folders += [random.choice(draft.extra_folders)] if draft.extra_folders else []
+    folders += draft.extra_folders
     steps = [Step("create", name) for name in dict.fromkeys(folders) if name != "INBOX"]
     chosen = [*random.sample(folders, random.randint(1, len(folders))), *draft.extra_folders[:1]]
     steps += [Step("append", name, random.randint(400, _MOST)) for name in chosen]

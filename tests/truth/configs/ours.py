@@ -37,6 +37,7 @@ _NEW_MOUNTS, _BIND, _PRIVATE, _RECURSIVE = 0x20000, 0x1000, 1 << 18, 0x4000  # u
 _SECONDS = 20.0
 _POLL = 0.02
 _SIZES = (0, 3_000, 60_000, 3_000_000)
+KIB = 1024
 _ROOT = Path(__file__).parents[3]
 
 Answer = dict[str, Any]
@@ -190,8 +191,13 @@ def _sizes(row: dict[str, Any]) -> list[int]:
     limit, used = row["limit_bytes"], row["used_bytes"]
     if limit is None or used is None or used >= limit:
         return list(_SIZES)
-    room = limit - used
-    return [*_SIZES, room, room + 1, room + limit // 10, room + limit // 10 + 1]
+    room, next_size = limit - used, KIB if by_doveadm(row) else 1
+    return [*_SIZES, *(edge + more for edge in (room, room + limit // 10) for more in (0, next_size))]
+
+
+def by_doveadm(row: dict[str, Any]) -> bool:
+    """Whether the usage of an account is Dovecot's own figure, which may be rounded up to KiB."""
+    return row.get("source") == "doveadm" or row.get("witness_bytes") is not None
 
 
 async def _verdict(client: Client, recipient: str, size: int) -> tuple[str, str, list[list[str]]]:

@@ -75,7 +75,7 @@ class Configured(Daemon):
         (self.postfix / "mailboxes.cf").write_text(login)
         (self.postfix / "main.cf").write_text(
             f"queue_directory = {self.queue}\nvirtual_mailbox_maps = mysql:/etc/postfix/mailboxes.cf\n"
-            "compatibility_level = 3.6\n"
+            "compatibility_level = 3.6\nrecipient_delimiter = +\n"
         )
         for file in self.postfix.iterdir():
             file.chmod(0o640)
