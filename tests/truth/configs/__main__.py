@@ -1,5 +1,7 @@
 """``python -m tests.truth.configs SERIES KIND SEED [COUNT]``: print a configuration and what differs there.
 
+``python -m tests.truth.configs maps KIND SEED COUNT`` is for maps of Postfix.
+
 With COUNT so many configurations from that seed on, and a table. KIND may be ``all``.
 """
 
@@ -10,16 +12,23 @@ from collections import Counter
 from time import monotonic
 from typing import cast
 
+from tests.mailserver.series import dovecot_series
+from tests.real.aliasing import tables
 from tests.truth.configs.checking import Checked, check_all, checkers, outcomes
 from tests.truth.configs.generating import generate, kinds
-from tests.truth.configs.judging import TOLD, table
+from tests.truth.configs.judging import EQUAL, TOLD, table
+from tests.truth.configs.mapping import map_checker, mappings
 from tests.truth.configs.model import Series
+from tests.truth.scale import generate as drawn
 
 _SHOWN = 900  # characters
 
 
 def main() -> None:
     """Run it."""
+    if sys.argv[1] == "maps":
+        _maps(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+        return
     series, kind, seed = cast("Series", sys.argv[1]), sys.argv[2], int(sys.argv[3])
     number = int(sys.argv[4]) if sys.argv[4:] else 0
     counts: dict[str, Counter[str]] = {}
@@ -32,6 +41,15 @@ def main() -> None:
                 print(_whole(checked) if not number else _short(checked), end="")
             print(f"{name}: {len(done) / (monotonic() - begun):.1f} a second", flush=True)
     print(table(counts))
+
+
+def _maps(kind: str, seed: int, number: int) -> None:
+    begun = monotonic()
+    with map_checker() as compare:
+        results = compare(dovecot_series() or "2.3", mappings(kind, drawn(tables(), number, seed), seed))
+    print(*(f"{one.outcome} {one.text}\n" for one in results if one.outcome != EQUAL), sep="\n")
+    print(f"{number / (monotonic() - begun):.1f} a second")
+    print(table({kind: Counter(one.outcome for one in results)}))
 
 
 def _whole(checked: Checked) -> str:
