@@ -50,6 +50,7 @@ KNOWN: dict[tuple[str, str], tuple[str, int]] = {
     ("2.4", "graces"): ("quota_mail_size is not read", 100),
     ("2.4", "mixed"): (_MIXED, 103),
 }
+_USERS = ("a@c.example",)
 # The same of maps, each with an example.
 KNOWN_MAPS: dict[str, tuple[str, Mapping]] = {
     "sql": (
@@ -59,11 +60,11 @@ KNOWN_MAPS: dict[str, tuple[str, Mapping]] = {
     ),
     "types": (
         "only aliases in SQL are read",
-        Mapping(0, Table(("a@c.example",), (("x@c.example", "a@c.example"),), ("x@c.example",)), ("texthash",), (0,), ()),
+        Mapping(0, Table(_USERS, (("x@c.example", _USERS[0]),), ("x@c.example",)), ("texthash",), (0,), ()),
     ),
     "canonical": (
         "canonical maps are not read",
-        Mapping(0, Table(("a@c.example",), (), ("x@c.example",)), ("email2email",), (), (("x@c.example", "a@c.example"),)),
+        Mapping(0, Table(_USERS, (), ("x@c.example",)), ("email2email",), (), (("x@c.example", _USERS[0]),)),
     ),
 }  # fmt: skip
 

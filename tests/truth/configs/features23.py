@@ -29,7 +29,7 @@ def _namespaces(draft: Draft, random: Random) -> None:
         settings = {"prefix": f"Archive{separator}", "separator": separator, "location": location, **more}
         draft.namespaces.append(Namespace("archive", settings))
         draft.extra_folders += [f"Archive{separator}Old", f"Archive{separator}2019"]
-    if which == 2:  # noqa: PLR2004 - a case
+    if which == 2:
         separator = draft.namespaces[0].settings.setdefault("separator", draft.separator)
         settings = {"type": "public", "prefix": f"Public{separator}", "separator": separator,
                     "location": "maildir:@VMAIL@/public:INDEXPVT=~/public", "subscriptions": "no"}  # fmt: skip
@@ -40,8 +40,8 @@ def _namespaces(draft: Draft, random: Random) -> None:
 def _options(draft: Draft, random: Random) -> None:
     """Options of the location."""
     chosen = random.sample([
-        "LAYOUT=fs", "INBOX=~/Inbox", "CONTROL=~/control", "INDEX=~/index", "UTF-8", "DIRNAME=mAildir", "LAYOUT=maildir++",
-        "INDEX=MEMORY", "VOLATILEDIR=/tmp/%u", "SUBSCRIPTIONS=subs",
+        "LAYOUT=fs", "INBOX=~/Inbox", "CONTROL=~/control", "INDEX=~/index", "UTF-8", "DIRNAME=mAildir",
+        "LAYOUT=maildir++", "INDEX=MEMORY", "VOLATILEDIR=/tmp/%u", "SUBSCRIPTIONS=subs",
     ], random.randint(1, 2))  # fmt: skip
     if "DIRNAME=mAildir" in chosen and "LAYOUT=fs" not in chosen:
         chosen.append("LAYOUT=fs")
@@ -60,7 +60,7 @@ def _mail_column(draft: Draft, random: Random) -> None:
     draft.columns["mail"] = random.choice([
         "'maildir:@VMAIL@/elsewhere/%d/%n'",
         "'maildir:~/Mail'",
-        f"concat('maildir:@VMAIL@/', substring_index(email, '@', -1), '/', substring_index(email, '@', 1), '/Maildir')",
+        "concat('maildir:@VMAIL@/', substring_index(email, '@', -1), '/', substring_index(email, '@', 1), '/Maildir')",
         "if(email like 'j%%', 'maildir:~/Other', 'maildir:~/Maildir')",
         "'maildir:@VMAIL@/%d/%n/Maildir:LAYOUT=fs'",
         "'maildir:~/Maildir:INBOX=~/In'",
@@ -77,9 +77,9 @@ def _home_column(draft: Draft, random: Random) -> None:
         draft.columns["home"] = "concat('@VMAIL@/', md5(email))"
     elif which == 1:
         draft.settings["mail_home"] = random.choice(["@VMAIL@/%1n/%n@%d", "@VMAIL@/%2.256Nn/%n", "@VMAIL@/%Hu/%u"])
-    elif which == 2:  # noqa: PLR2004 - a case
+    elif which == 2:
         draft.prefetched = f"default_fields = home={_HOME}/x"
-    elif which == 3:  # noqa: PLR2004 - a case
+    elif which == 3:
         draft.columns["home"] = f"'{_HOME}'"
         draft.prefetched = f"override_fields = home={_HOME}/y"
     else:
@@ -89,8 +89,9 @@ def _home_column(draft: Draft, random: Random) -> None:
 def _rules(draft: Draft, random: Random) -> None:
     """Rules for folders, of all users; some meet INBOX."""
     pool = [
-        "Trash:ignore", "Trash:storage=+10%%", "Trash:bytes=+50000", "Work*:ignore", "INBOX:storage=+20%%", "IN*:bytes=+9000",
-        "Sent:messages=+5", "Junk:storage=+1M", "*ork*:ignore", "Papierkorb:ignore", "INBOX:ignore", "INBOX:bytes=-5000",
+        "Trash:ignore", "Trash:storage=+10%%", "Trash:bytes=+50000", "Work*:ignore", "INBOX:storage=+20%%",
+        "IN*:bytes=+9000", "Sent:messages=+5", "Junk:storage=+1M", "*ork*:ignore", "Papierkorb:ignore", "INBOX:ignore",
+        "INBOX:bytes=-5000",
     ]  # fmt: skip
     for number, rule in enumerate(random.sample(pool, random.randint(1, 3)), 2):
         draft.plugin[f"quota_rule{number}"] = rule
@@ -142,18 +143,18 @@ def _drivers(draft: Draft, random: Random) -> None:
         draft.plugin["quota"] = "dict:User quota::file:%h/dict-quota"
     elif which == 1:
         draft.plugin["quota"] = "dirsize:User quota"
-    elif which == 2:  # noqa: PLR2004 - a case
+    elif which == 2:
         draft.plugin |= {"quota": random.choice(["maildir", "count"]) + ":User quota:noenforcing", **vsizes}
-    elif which == 3:  # noqa: PLR2004 - a case
+    elif which == 3:
         draft.plugin |= {"quota": random.choice(["maildir", "count"]) + ":User quota:ignoreunlimited", **vsizes}
-    elif which == 4:  # noqa: PLR2004 - a case
+    elif which == 4:
         draft.plugin |= {
             "quota": "count:User quota",
             "quota2": "count:Second",
             "quota2_rule": "*:bytes=60000",
             **vsizes,
         }
-    elif which == 5:  # noqa: PLR2004 - a case
+    elif which == 5:
         draft.plugin |= {"quota": "count:User quota", **vsizes}
         draft.stale = True
     else:
@@ -167,19 +168,19 @@ def _names(draft: Draft, random: Random) -> None:
     draft.accounts = draft.accounts[:2]
     if which == 0:
         draft.settings["auth_username_format"] = random.choice(["%u", "%Lu"])
-        draft.accounts.append(Account(f"Frank.Miller@Example.org", 10**8, 150))
+        draft.accounts.append(Account("Frank.Miller@Example.org", 10**8, 150))
     elif which == 1:
         draft.settings["auth_username_chars"] = (
             '"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567890.-_@\'&+%"'
         )
         name = random.choice(["o'brien", "a&b", "x+y"])
         draft.accounts.append(Account(f"{name}@{DOMAIN}", 10**8, 150))
-    elif which == 2:  # noqa: PLR2004 - a case
+    elif which == 2:
         draft.settings["auth_username_chars"] = ""
         draft.settings["recipient_delimiter"] = "-"
         draft.accounts.append(Account(f"müller@{DOMAIN}", 10**8, 150))
         draft.accounts.append(Account(f"a b@{DOMAIN}", 10**8, 50))
-    elif which == 3:  # noqa: PLR2004 - a case
+    elif which == 3:
         draft.settings["auth_username_translation"] = '"#@"'
         draft.accounts.append(Account(f"has#hash@{DOMAIN}", 10**8, 150))
     else:

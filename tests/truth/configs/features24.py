@@ -27,7 +27,7 @@ def _namespaces(draft: Draft, random: Random) -> None:
         settings = {"prefix": f"Archive{separator}", "separator": separator, "mail_path": "~/archive", **more}
         draft.namespaces.append(Namespace("archive", settings))
         draft.extra_folders += [f"Archive{separator}Old", f"Archive{separator}2019"]
-    if which == 2:  # noqa: PLR2004 - a case
+    if which == 2:
         settings = {"type": "public", "prefix": f"Public{separator}", "separator": separator,
                     "mail_path": "@VMAIL@/public", "subscriptions": "no"}  # fmt: skip
         draft.namespaces.append(Namespace("public", settings))
@@ -38,7 +38,8 @@ def _options(draft: Draft, random: Random) -> None:
     """Settings of where parts of a mailbox are."""
     pool = [
         {"mailbox_list_layout": "fs"}, {"mail_inbox_path": "~/Inbox"}, {"mail_control_path": "~/control"},
-        {"mail_index_path": "~/index"}, {"mailbox_list_utf8": "yes"}, {"mailbox_list_layout": "fs", "mailbox_directory_name": "mAildir"},
+        {"mail_index_path": "~/index"}, {"mailbox_list_utf8": "yes"},
+        {"mailbox_list_layout": "fs", "mailbox_directory_name": "mAildir"},
         {"mail_volatile_path": "/tmp/%{user}"}, {"mailbox_subscriptions_filename": "subs"},
     ]  # fmt: skip
     for one in random.sample(pool, random.randint(1, 2)):
@@ -60,7 +61,7 @@ def _mail_column(draft: Draft, random: Random) -> None:
     name, value = random.choice([
         ("mail_path", "'@VMAIL@/elsewhere/%{user | domain}/%{user | username}'"),
         ("mail_path", "'~/Mail'"),
-        ("mail_path", "concat('@VMAIL@/', substring_index(email, '@', -1), '/', substring_index(email, '@', 1), '/Maildir')"),
+        ("mail_path", "concat('@VMAIL@/', substring_index(email, '@', -1), '/', substring_index(email, '@', 1), '/M')"),
         ("mail_path", "if(email like 'j%%', '~/Other', '~/Maildir')"),
         ("mailbox_list_layout", "'fs'"),
         ("mail_inbox_path", "'~/In'"),
@@ -84,9 +85,9 @@ def _home_column(draft: Draft, random: Random) -> None:
         draft.settings["mail_home"] = random.choice([
             "@VMAIL@/%{user | username | substr(0, 1)}/%{user}", "@VMAIL@/%{user | md5 | hexlify}/%{user}",
         ])  # fmt: skip
-    elif which == 2:  # noqa: PLR2004 - a case
+    elif which == 2:
         draft.prefetched = f"fields {{\nhome = {_HOME}/x\n}}"
-    elif which == 3:  # noqa: PLR2004 - a case
+    elif which == 3:
         draft.columns["home"] = "'@VMAIL@/y/%{user}'"
         draft.settings["mail_home"] = _HOME
     else:
@@ -125,7 +126,7 @@ def _defaults(draft: Draft, random: Random) -> None:
         draft.settings["quota_storage_size"] = "80K"
     elif which == 1:
         draft.quotas.setdefault("User quota", {})["storage_size"] = "80K"
-    elif which == 2:  # noqa: PLR2004 - a case
+    elif which == 2:
         draft.settings["quota_storage_size"] = "100000B"
         draft.columns.pop("quota_storage_size", None)
     else:
@@ -152,12 +153,12 @@ def _drivers(draft: Draft, random: Random) -> None:
         draft.quotas.setdefault("User quota", {}).update({"enforce": "no"})
     elif which == 1:
         draft.quotas.setdefault("User quota", {}).update({"ignore_unlimited": "yes"})
-    elif which == 2:  # noqa: PLR2004 - a case
+    elif which == 2:
         draft.quotas["Second"] = {"storage_size": "60000B"}
-    elif which == 3:  # noqa: PLR2004 - a case
+    elif which == 3:
         draft.quotas["User quota"] = {"driver": "count"}
         draft.stale = True
-    elif which == 4:  # noqa: PLR2004 - a case
+    elif which == 4:
         draft.settings["quota_driver"] = "maildir"
         draft.quotas["User quota"] = {}
     else:
@@ -177,7 +178,7 @@ def _names(draft: Draft, random: Random) -> None:
         )
         name = random.choice(["o'brien", "a&b", "x+y"])
         draft.accounts.append(Account(f"{name}@{DOMAIN}", 10**8, 150))
-    elif which == 2:  # noqa: PLR2004 - a case
+    elif which == 2:
         draft.settings["recipient_delimiter"] = "-"
         draft.accounts.append(Account(f"dash-ed@{DOMAIN}", 10**8, 150))
     else:
@@ -210,7 +211,7 @@ def _graces(draft: Draft, random: Random) -> None:
         draft.settings["quota_storage_grace"] = random.choice(["0", "3K", "1M", "7B"])
     elif which == 1:
         draft.quotas.setdefault("User quota", {})["storage_grace"] = random.choice(["0", "3K"])
-    elif which == 2:  # noqa: PLR2004 - a case
+    elif which == 2:
         draft.columns["quota_storage_grace"] = random.choice(["'0'", "if(email like 'j%', '30K', '0')"])
     if random.random() < 0.5:
         draft.settings["quota_mail_size"] = random.choice(["5000B", "20K", "1M", "unlimited"])

@@ -89,7 +89,7 @@ def _too_close(row: dict[str, Any]) -> bool:
     return by_doveadm(row) and None not in {limit, used} and abs(limit - used) <= KIB  # type: ignore[operator]
 
 
-def _result(ours: Answer, sort: str, same: bool, row: dict[str, Any], text: str) -> Result:  # noqa: FBT001
+def _result(ours: Answer, sort: str, same: bool, row: dict[str, Any], text: str) -> Result:
     if same:
         return Result(sort, WITNESS if by_doveadm(row) else EQUAL, text)
     told = _told(ours, sort, row)

@@ -67,9 +67,9 @@ def _compared(mapping: Mapping, ours: Answer, theirs: Sequence[Ends]) -> list[Re
     assert "fault" not in ours, ours["fault"]
     if ours.get("error"):
         return [Result("way", TOLD, ours["error"])]
-    mine = {recipient: (_ends(targets), why) for recipient, _, _, why, targets in ours["verdicts"]}
+    mine = {recipient: _ends(targets) for recipient, _, _, _, targets in ours["verdicts"]}
     return [
-        _result(ours, recipient, *mine[recipient], _without_details(end, set(mapping.table.users)), mapping)
+        _result(ours, mine[recipient], _without_details(end, set(mapping.table.users)), f"{recipient}, {mapping}")
         for recipient, end in zip(mapping.table.asked, theirs, strict=True)
     ]
 
@@ -88,8 +88,8 @@ def _without_details(ends: Ends, users: set[str]) -> Ends:
     return frozenset(plain if plain in users else address for plain, address in bare)
 
 
-def _result(ours: Answer, recipient: str, mine: Ends, why: str, theirs: Ends, mapping: Mapping) -> Result:
-    text = f"{recipient}: ours {_shown(mine)} ({why}), Postfix {_shown(theirs)}\n{mapping}"
+def _result(ours: Answer, mine: Ends, theirs: Ends, what: str) -> Result:
+    text = f"ours {_shown(mine)}, Postfix {_shown(theirs)}: {what}"
     if mine == theirs:
         return Result("way", EQUAL, text)
     told = [f"{check}: {found}" for check, state, found in ours.get("findings", ())

@@ -1,8 +1,8 @@
 """Generated maps of Postfix: which there are, of which types, in which order, with the rows of an alias table in them.
 
 Many of them are tried on one Postfix. Each has a smtpd, a cleanup and a trivial-rewrite of its own there, with its
-settings given by ``-o``; to mailquota the same settings are a main.cf of their own. All mail is thrown away, and the log
-says to whom it would have gone.
+settings given by ``-o``; to mailquota the same settings are a main.cf of their own. All mail is thrown away, and the
+log says to whom it would have gone.
 """
 
 from __future__ import annotations
@@ -47,11 +47,12 @@ class Mapping:
 
     def __str__(self) -> str:
         rows = "\n".join(f"  {source} -> {', '.join(to)}" for source, to in _by_source(self.table.rows).items())
-        return f"virtual_alias_maps {self.order}, places {self.places}, canonical {self.canonical}\n{rows}\nusers {self.table.users}"
+        maps = f"virtual_alias_maps {self.order}, places {self.places}, canonical {self.canonical}"
+        return f"{maps}\n{rows}\n  users {self.table.users}"
 
 
 def generate_mapping(kind: str, table: Table, seed: int) -> Mapping:
-    """``sql``: only maps in SQL, with and without that of the mailboxes; ``types``: others too; ``canonical``: those."""
+    """``sql``: only maps in SQL, with and without that of the mailboxes; ``types``: others too; ``canonical``, too."""
     random = Random(f"{kind} {seed}")
     pool = (
         ["aliases", "proxy aliases"]
@@ -63,7 +64,7 @@ def generate_mapping(kind: str, table: Table, seed: int) -> Mapping:
         order.insert(random.randint(0, len(order)), "email2email")
     sources = _by_source(table.rows)
     places = tuple(random.randrange(len(order)) for _ in sources)
-    canonical = ()
+    canonical: tuple[tuple[str, str], ...] = ()
     if kind == "canonical":
         names = random.sample(table.asked, 2)
         canonical = tuple((name.lower(), random.choice(table.users)) for name in names)
@@ -105,7 +106,8 @@ class Laid:
 
     def _login(self) -> str:
         base = self._database
-        return f"user = {base.reader}\npassword = {base.password}\nhosts = inet:{base.host}:{base.port}\ndbname = {base.database}\n"
+        login = f"user = {base.reader}\npassword = {base.password}\ndbname = {base.database}\n"
+        return f"{login}hosts = inet:{base.host}:{base.port}\n"
 
     def _write(self, name: str, text: str, mode: int = 0o644) -> Path:
         path = self._config / name
@@ -169,12 +171,12 @@ class ManyPostfix(Postfix):
     def prepare(self) -> None:
         super().prepare()
         maps = ", ".join(one.settings["virtual_alias_maps"] for one in self.laid)
-        proxied = [word.removeprefix("proxy:") for word in maps.split(", ") if word.startswith("proxy:")]
+        proxied = ["proxy:unix:passwd.byname", *(word for word in maps.split(", ") if word.startswith("proxy:"))]
         own = {
             "virtual_alias_maps": "", "virtual_mailbox_maps": "", "virtual_mailbox_domains": "", "mydestination": "",
             "default_transport": "discard:thrown away", "smtpd_recipient_restrictions": "permit_mynetworks, reject",
             "smtpd_relay_restrictions": "permit_mynetworks, reject", "smtpd_reject_unlisted_recipient": "no",
-            "proxy_read_maps": " ".join(dict.fromkeys(["proxy:unix:passwd.byname", *(f"proxy:{name}" for name in proxied)])),
+            "proxy_read_maps": " ".join(dict.fromkeys(proxied)),
             "local_recipient_maps": "",
         }  # fmt: skip
         main = self.config / "main.cf"  # a setting that stands there twice keeps Postfix from writing its log
@@ -182,11 +184,12 @@ class ManyPostfix(Postfix):
         main.write_text("\n".join([*lines, *(f"{name} = {value}" for name, value in own.items()), ""]))
         with (self.config / "master.cf").open("a") as master:
             for number, one in enumerate(self.laid):
-                own = "".join(f"  -o {{ {name} = {value} }}\n" for name, value in one.settings.items())
-                own += f"  -o rewrite_service_name=rewrite{number}\n"
-                master.write(f"smtpd{number} unix n - n - - smtpd\n{own}  -o cleanup_service_name=cleanup{number}\n")
-                master.write(f"cleanup{number} unix n - n - 0 cleanup\n{own}")
-                master.write(f"rewrite{number} unix - - n - - trivial-rewrite\n{own}")
+                options = "".join(f"  -o {{ {name} = {value} }}\n" for name, value in one.settings.items())
+                options += f"  -o rewrite_service_name=rewrite{number}\n"
+                to_cleanup = f"  -o cleanup_service_name=cleanup{number}\n"
+                master.write(f"smtpd{number} unix n - n - - smtpd\n{options}{to_cleanup}")
+                master.write(f"cleanup{number} unix n - n - 0 cleanup\n{options}")
+                master.write(f"rewrite{number} unix - - n - - trivial-rewrite\n{options}")
         for file in self.config.iterdir():
             os.utime(file, (0, 0))
 
@@ -220,7 +223,7 @@ class ManyPostfix(Postfix):
         client.ehlo()
         client.mail(SENDER)
         code, text = client.rcpt(recipient)
-        if code == 250:  # noqa: PLR2004 - of SMTP
+        if code == 250:
             code, text = client.data(build_message(recipient))
         client.close()
         return f"{code} {text.decode()}"

@@ -142,7 +142,9 @@ def _conf_24(draft: Draft) -> str:
         *_namespaces(draft.namespaces),
         *quotas,
         "sql_driver = mysql",
-        *_block("mysql 127.0.0.1", ["port = @DBPORT@", "user = @USER@", "password = @PASSWORD@", "dbname = @DATABASE@"]),
+        *_block("mysql 127.0.0.1", [
+            "port = @DBPORT@", "user = @USER@", "password = @PASSWORD@", "dbname = @DATABASE@",
+        ]),
         *_block("passdb sql", ["query = SELECT password FROM virtual_users WHERE email = '%{user}'"]),
         *_block("userdb sql", [
             f"query = SELECT {chosen} FROM virtual_users WHERE {draft.where}",
@@ -183,6 +185,8 @@ def _block(head: str, lines: Iterable[str]) -> list[str]:
 def _namespaces(namespaces: Iterable[Namespace]) -> Iterator[str]:
     for namespace in namespaces:
         boxes = [
-            line for name, values in namespace.mailboxes.items() for line in _block(f'mailbox "{name}"', _settings(values))
-        ]  # fmt: skip
+            line
+            for name, values in namespace.mailboxes.items()
+            for line in _block(f'mailbox "{name}"', _settings(values))
+        ]
         yield from _block(f"namespace {namespace.name}", [*_settings(namespace.settings), *boxes])

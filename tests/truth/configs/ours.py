@@ -3,7 +3,7 @@
 Theory of operation: this module runs as a process that imports the engine once, and then forks for each server. The
 fork gets mounts of its own, in which /etc/dovecot and /etc/postfix are those of the server; so everything that
 mailquota asks (doveconf, doveadm, postconf) works as on a machine with that server. It starts a whole engine, waits
-until all accounts are measured and, where a witness is asked, verified, puts its questions, and prints one line of JSON.
+until all accounts are measured and, where a witness is asked, verified, puts its questions, and prints a line of JSON.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _answer(question: dict[str, Any]) -> Answer:
         return answer
     except MailquotaError as error:
         return {"error": str(error), "remarks": [str(error)]}
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - outer edge: the other process has to hear of it
         return {"fault": traceback.format_exc()}
 
 
@@ -167,7 +167,7 @@ async def _ask(config: Config, recipients: list[str]) -> Answer:
 async def _rows(engine: Engine, client: Client) -> dict[str, dict[str, Any]]:
     """Once everything is measured and verified, or can't be; what is not yet after _SECONDS is as it is."""
     until = monotonic() + _SECONDS
-    while not (engine.poller.first_round.is_set() and _verified(engine)) and monotonic() < until:
+    while not (engine.poller.first_round.is_set() and _verified(engine)) and monotonic() < until:  # noqa: ASYNC110
         await asyncio.sleep(_POLL)
     rows: dict[str, dict[str, Any]] = {}
 
