@@ -20,12 +20,13 @@ _REMARKS = {
     "verdict": ("accounts", "mailstore", "policy"),
     "account": ("accounts",),
 }
+_WITNESS = "dovecot-agrees"
 _OF_USAGE = {"quota-driver", "quota-vsizes", "quota-plugin", "mailstore", "maildirsize", "username-characters"}
 _OF_LIMITS = {"quota-limits", "quota-limit-in-block", "quota-plugin", "limits-valid", "quota-message-count"}
 _CHECKS = {
-    "usage": _OF_USAGE,
-    "limit": _OF_LIMITS,
-    "verdict": {*_OF_USAGE, *_OF_LIMITS, "grace", "quota-mail-size", "quota-enforced"},
+    "usage": {*_OF_USAGE, _WITNESS},
+    "limit": {*_OF_LIMITS, _WITNESS},
+    "verdict": {*_OF_USAGE, *_OF_LIMITS, "grace", "quota-mail-size", "quota-enforced", _WITNESS},
     "account": {"username-characters", "user-listing", "limits-valid"},
 }
 

@@ -35,7 +35,9 @@ from mailquota.core.settings.discover import discover
 
 _NEW_MOUNTS, _BIND, _PRIVATE, _RECURSIVE = 0x20000, 0x1000, 1 << 18, 0x4000  # unshare(2), mount(2)
 _SECONDS = 20.0
+_PATIENCE = 8.0  # seconds; an account that Dovecot does not know is never verified
 _POLL = 0.02
+_AGAIN = 0.2  # seconds until an account that differs is verified again
 _SIZES = (0, 3_000, 60_000, 3_000_000)
 KIB = 1024
 _ROOT = Path(__file__).parents[3]
@@ -103,11 +105,9 @@ def _answer(question: dict[str, Any]) -> Answer:
         config = load(_settings(folder), {}, discover)
         answer: Answer = {"remarks": list(config.remarks)}
         try:
-            answer |= asyncio.run(_ask(config, question["recipients"]))
+            answer |= asyncio.run(_ask(config, question["recipients"], doctor=question["doctor"]))
         except MailquotaError as error:
             answer["error"] = str(error)
-        if question["doctor"]:
-            answer["findings"] = [[one.check, one.state, one.found] for one in examine(config)]
         return answer
     except MailquotaError as error:
         return {"error": str(error), "remarks": [str(error)]}
@@ -145,9 +145,11 @@ database = "sqlite:///{folder}/state.db"
     return path
 
 
-async def _ask(config: Config, recipients: list[str]) -> Answer:
+async def _ask(config: Config, recipients: list[str], *, doctor: bool) -> Answer:
     engine = Engine(config, Options(load=lambda: config))
     engine.control.handle = Orders(engine).handle
+    if getattr(engine, "witness", None) is not None:
+        vars(engine)["witness"]._again = _AGAIN  # mail does not move here, so a difference need not wait
     await engine.start()
     try:
         ours, theirs = socket.socketpair()
@@ -157,7 +159,11 @@ async def _ask(config: Config, recipients: list[str]) -> Answer:
             rows = await _rows(engine, client)
             asked = [(name, size) for name, row in rows.items() for size in _sizes(row)]
             asked += [(name, 0) for name in recipients]
-            return {"rows": rows, "verdicts": [[*one, *await _verdict(client, *one)] for one in asked]}
+            answer = {"rows": rows, "verdicts": [[*one, *await _verdict(client, *one)] for one in asked]}
+            if doctor:  # while the engine runs, which it asks, too
+                found = await asyncio.to_thread(examine, config)
+                answer["findings"] = [[one.check, one.state, one.found] for one in found]
+            return answer
         finally:
             await client.close()
     finally:
@@ -165,8 +171,8 @@ async def _ask(config: Config, recipients: list[str]) -> Answer:
 
 
 async def _rows(engine: Engine, client: Client) -> dict[str, dict[str, Any]]:
-    """Once everything is measured and verified, or can't be; what is not yet after _SECONDS is as it is."""
-    until = monotonic() + _SECONDS
+    """Once everything is measured and verified, or can't be; what is not after _PATIENCE is as it is."""
+    until = monotonic() + _PATIENCE
     while not (engine.poller.first_round.is_set() and _verified(engine)) and monotonic() < until:  # noqa: ASYNC110
         await asyncio.sleep(_POLL)
     rows: dict[str, dict[str, Any]] = {}
@@ -181,9 +187,12 @@ async def _rows(engine: Engine, client: Client) -> dict[str, dict[str, Any]]:
 
 
 def _verified(engine: Engine) -> bool:
-    """Whether Dovecot's own figures were held beside ours, or nobody does so."""
+    """Whether Dovecot's own figures were held beside ours, or nobody does so.
+
+    A witness is ``away`` before its first answer, too.
+    """
     witness = getattr(engine.status(), "witness", None)
-    return witness is None or witness.state in {"away", "off"} or witness.checked >= len(engine.ledger.entries)
+    return witness is None or witness.state == "off" or witness.checked >= len(engine.ledger.entries)
 
 
 def _sizes(row: dict[str, Any]) -> list[int]:
