@@ -30,6 +30,7 @@ pytestmark = [pytest.mark.server, pytest.mark.timeout(7200)]
 _AT_ONCE = 40  # mappings
 _SERIES: tuple[Series, ...] = ("2.3", "2.4")
 _MESSAGES = "limits of the number of messages are not read"
+_SPELLING = "capitals of a row are in the path of its mailbox"
 _PLACES = "one Maildir++ tree is assumed"
 _MIXED = "as one of the kinds that it is mixed of"
 # Of each kind that is known to differ in silence: why, and the seed of an example.
@@ -39,6 +40,7 @@ KNOWN: dict[tuple[str, str], tuple[str, int]] = {
     ("2.3", "mail column"): (_PLACES, 302),
     ("2.3", "rules"): ("rules whose mask meets INBOX are not read", 303),
     ("2.3", "user rules"): ("rules of single users are not read", 300),
+    ("2.3", "names"): (_SPELLING, 205),
     ("2.3", "messages"): (_MESSAGES, 300),
     ("2.3", "graces"): ("quota_max_mail_size is not read", 300),
     ("2.3", "mixed"): (_MIXED, 302),
@@ -46,6 +48,7 @@ KNOWN: dict[tuple[str, str], tuple[str, int]] = {
     ("2.4", "namespaces"): (_PLACES, 102),
     ("2.4", "mail column"): (_PLACES, 104),
     ("2.4", "rules"): ("settings of quota for INBOX are not read", 103),
+    ("2.4", "names"): (_SPELLING, 3139757282),
     ("2.4", "messages"): (_MESSAGES, 100),
     ("2.4", "graces"): ("quota_mail_size is not read", 100),
     ("2.4", "mixed"): (_MIXED, 103),
