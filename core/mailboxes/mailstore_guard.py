@@ -88,13 +88,18 @@ class MailstoreGuard:
         return self.lost.get(found.mount.point, "") if found is not None else ""
 
     def saw(self, address: str, messages: int) -> None:
-        """A mailbox was measured, and has so many messages, at least one."""
+        """A mailbox was measured, and has so many messages, at least one.
+
+        It is a sign of its file system only where it is at its path: Dovecot may keep it elsewhere, or in another form.
+        """
         domain = address.rpartition("@")[2]
         sample = self._full.get(domain)
         if sample is not None and address not in sample and len(sample) >= _SAMPLED:
             return
         folder = self._folder(address)
         sample = self._samples.get(folder)
+        if (sample is None or address not in sample) and is_mailbox(self.store.maildir(address)) is False:
+            return
         if sample is None:
             sample = self._begin(folder)
         if address in sample or len(sample) < _SAMPLED:

@@ -45,7 +45,7 @@ def judge(configuration: Configuration, ours: Answer, theirs: dict[str, Figure],
     if ours.get("error"):
         return [Result("start", TOLD, ours["error"])]
     found = list(_figures(configuration, ours, theirs))
-    found += _verdicts(ours, verdicts)
+    found += _verdicts(ours, theirs, verdicts)
     return found
 
 
@@ -71,17 +71,18 @@ def _kib(limit: int | None) -> int | None:
     return None if limit is None else -(-limit // 1024)
 
 
-def _verdicts(ours: Answer, theirs: list[str]) -> Iterator[Result]:
-    """Where Dovecot itself can't decide there is nothing to compare."""
-    for (recipient, size, verdict, why, _), other in zip(ours["verdicts"], theirs, strict=True):
+def _verdicts(ours: Answer, theirs: dict[str, Figure], verdicts: list[str]) -> Iterator[Result]:
+    """Where Dovecot itself can't decide there is nothing to compare. Trouble is right only without its usage."""
+    for (recipient, size, verdict, why, _), other in zip(ours["verdicts"], verdicts, strict=True):
         if other == "trouble":
             continue
-        mine = _VERDICTS.get(verdict, verdict)
-        row = ours["rows"].get(recipient, {})
-        text = f"{recipient}, {size} bytes: ours {verdict} ({why}), Dovecot {other}"
-        result = _result(ours, "verdict", mine == other or _too_close(row), row, text)
-        told = mine == "trouble" and bool(why)
-        yield Result("verdict", TOLD, text) if told and result.outcome == SILENT else result
+        row, figure = ours["rows"].get(recipient, {}), theirs.get(recipient)
+        text = f"{recipient}, {size} bytes: ours {verdict} ({why}), Dovecot {other}, {figure}"
+        if verdict == "trouble":
+            yield Result("verdict", TOLD if why and (figure is None or figure.used is None) else SILENT, text)
+        else:
+            mine = _VERDICTS.get(verdict, verdict)
+            yield _result(ours, "verdict", mine == other or _too_close(row), row, text)
 
 
 def _too_close(row: dict[str, Any]) -> bool:
