@@ -44,6 +44,7 @@ class RowReader:
         self.shape = shape
         self._given = given
         self._limit = limit
+        self._needs_value = given.needs_value(limit)
         self._places = tuple((places or {}).items())
         self._found: dict[tuple[object, ...], UserLimits] = {}
 
@@ -53,10 +54,11 @@ class RowReader:
         if address is None:
             return None
         limit, messages, fault = self.limits(row)
+        inbox = self._dovecots(row).inbox
         place = self.shape.enabled
         enabled = True if place is None or place >= len(row) else enabled_of(row[place])
         spelled = (text_of(row[0]) or "").strip()
-        return Account(address, limit, enabled, fault, messages, spelled if spelled != address else "")
+        return Account(address, limit, enabled, fault, messages, spelled if spelled != address else "", inbox)
 
     def limits(self, row: Row) -> tuple[int | None, int | None, str]:
         """The limits of a row in bytes and messages, below 0 where they are not usable, and why they are not."""
@@ -75,13 +77,14 @@ class RowReader:
 
     def _dovecots(self, row: Row) -> UserLimits:
         """The limits that Dovecot has where the row has its own limit of bytes, or none."""
-        key = (row[1] is None, *(row[place] for _, place in self._places))
+        own = None if row[1] is None else _text(row[1]) if self._needs_value else "1"
+        key = (own, *(row[place] for _, place in self._places))
         found = self._found.get(key)
         if found is None:
             if len(self._found) >= _MOST_KEPT:
                 self._found.clear()
             values = {name: _text(row[place]) for name, place in self._places}
-            found = self._found[key] = self._given.of({**values, self._limit: None if row[1] is None else "1"})
+            found = self._found[key] = self._given.of({**values, self._limit: own})
         return found
 
 

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from .inbox_rule import InboxRule
+
 Source = Literal["maildirsize", "scan", "doveadm", "sql"]
 
 NEAR_PERCENT = 80
@@ -60,7 +62,8 @@ class Account(msgspec.Struct, frozen=True, gc=False):
 
     ``limit_messages`` is the number of messages from which on no more are accepted; None: there is no such limit. Where
     the database has no valid limit, the limit is below 0 and ``fault`` says what is there instead. ``spelled`` is the
-    address as the row has it, with capitals; "" where it is the same.
+    address as the row has it, with capitals; "" where it is the same. ``inbox`` is what Dovecot makes of the limits for
+    incoming mail; None: they stay the same.
     """
 
     address: str
@@ -69,6 +72,7 @@ class Account(msgspec.Struct, frozen=True, gc=False):
     fault: str = ""
     limit_messages: int | None = None
     spelled: str = ""
+    inbox: InboxRule | None = None
 
 
 class Alias(msgspec.Struct, frozen=True, gc=False):

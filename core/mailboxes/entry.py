@@ -17,7 +17,7 @@ class Entry:
     """One account: its limit, its state, and what is known of its mailbox.
 
     ``limit`` is the one that counts: that of the database, or Dovecot's where that was found to be another one. So is
-    ``limit_messages``; ``given_messages`` is the one of the Account.
+    ``limit_messages``; ``given_messages`` is the one of the Account. ``inbox`` makes of them those of incoming mail.
     ``fault``: why the limit in the database is unusable; then nothing is measured, as Dovecot does not know the usage
     of such a user either. ``trouble``: why the mailbox can't be measured now. ``known``: the last measurement, None
     before the first. Times are in seconds since the epoch unless their comment says otherwise.
@@ -25,7 +25,7 @@ class Entry:
 
     __slots__ = (
         "address", "changed_at", "compared_at", "database_limit", "doubted", "drift", "enabled", "events", "fault",
-        "fresh_until", "given_messages", "held", "known", "limit", "limit_messages", "mailbox", "measured_at",
+        "fresh_until", "given_messages", "held", "inbox", "known", "limit", "limit_messages", "mailbox", "measured_at",
         "refused_at", "sampled_at", "sampled_from", "spelled", "trend", "trouble", "verdict", "verified_at", "week",
     )  # fmt: skip
 
@@ -36,6 +36,7 @@ class Entry:
         self.enabled = account.enabled
         self.fault = account.fault
         self.spelled = account.spelled
+        self.inbox = account.inbox
         self.mailbox = mailbox  # False: Dovecot refuses to look such a name up
         self.known: Measurement | None = None
         self.measured_at: float | None = None
@@ -74,6 +75,14 @@ class Entry:
     def level(self) -> Level:
         """How full the mailbox is."""
         return level_of(self.used, self.limit, self.messages, self.limit_messages)
+
+    def differs_from(self, account: Account) -> bool:
+        """Whether the accounts database has something else now."""
+        limits = self.database_limit, self.given_messages, self.inbox
+        had = self.enabled, self.fault, self.spelled
+        return (*limits, *had) != (
+            account.limit, account.limit_messages, account.inbox, account.enabled, account.fault, account.spelled
+        )  # fmt: skip
 
     # The next four are called while Postfix waits for answers: each is a store or two, and none asks for the time.
 

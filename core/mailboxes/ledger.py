@@ -86,7 +86,7 @@ class Ledger:
         for account in accounts:
             gone.discard(account.address)
             entry = entries.get(account.address)
-            if entry is None or _differs(entry, account):
+            if entry is None or entry.differs_from(account):
                 changed.append(account)
         return Differences(changed, gone)
 
@@ -151,7 +151,7 @@ class Ledger:
         if bytes_differ or messages_differ:
             entry.verdict = without_limit(entry.verdict)
             self._unverified[entry.address] = entry
-        entry.enabled, entry.fault = account.enabled, account.fault
+        entry.enabled, entry.fault, entry.inbox = account.enabled, account.fault, account.inbox
         self._limits_changed(entry)
 
     def _limits_changed(self, entry: Entry) -> None:
@@ -385,11 +385,6 @@ class Ledger:
         self._removed.clear()
 
 
-def _differs(entry: Entry, account: Account) -> bool:
-    had = entry.database_limit, entry.given_messages, entry.enabled, entry.fault, entry.spelled
-    return had != (account.limit, account.limit_messages, account.enabled, account.fault, account.spelled)
-
-
 def _account(entry: Entry, limit: int | None, messages: int | None, fault: str = "") -> Account:
     """The account with limits that were just written."""
-    return Account(entry.address, limit, entry.enabled, fault, messages, entry.spelled)
+    return Account(entry.address, limit, entry.enabled, fault, messages, entry.spelled, entry.inbox)

@@ -30,7 +30,7 @@ from ..control.results import Explanation
 from ..mailboxes.driver import Driver
 from ..mailboxes.ledger import Entry, Ledger
 from .compare import QuotaStatusComparison
-from .decision import DECIDED_STATES, REFUSALS, Rules, Verdict, judge, judge_messages, sum_up
+from .decision import DECIDED_STATES, REFUSALS, Rules, Verdict, judge_mailbox, sum_up
 from .explanation import MailboxVerdict, explanation, with_copies
 from .log import DecisionLog
 from .lookup import PendingLookup, UsageLookup
@@ -135,7 +135,7 @@ class Enforcer:
         (entry,) = boxes
         known = entry.known
         if entry.limit is None and entry.limit_messages is None:
-            verdict = Verdict.ACCEPT
+            verdict = Verdict.TOO_LARGE if self.rules.is_too_large(asked.size) else Verdict.ACCEPT
         elif entry.fresh_until > now and known is not None:
             verdict = self._judge(entry, known.used, request, asked, now)
         else:
@@ -270,7 +270,7 @@ class Enforcer:
             entry = self._ledger.get(end.address)
             if entry is None or entry.known is None:
                 continue
-            if self._judge_usage(entry, entry.known.used, entry.known.messages, size) in REFUSALS:
+            if judge_mailbox(self.rules, entry, entry.known.used, entry.known.messages, size) in REFUSALS:
                 full.append(entry.address)
         return list(dict.fromkeys(full))
 
@@ -309,7 +309,11 @@ class Enforcer:
             pending.verdicts[entry] = self._judge_pending(pending, entry, entry.used)
 
     def _judge_pending(self, pending: PendingRequest, entry: Entry, used: int | None) -> Verdict:
-        if not entry.limited or self.router.is_exempt(entry):
+        if self.router.is_exempt(entry):
+            return Verdict.ACCEPT
+        if self.rules.is_too_large(pending.question.size):
+            return Verdict.TOO_LARGE
+        if not entry.limited:
             return Verdict.ACCEPT
         if used is None:
             return Verdict.TROUBLE
@@ -322,24 +326,18 @@ class Enforcer:
         """
         size, messages, seconds = asked.size, entry.messages, self.rules.reserve_seconds
         if not seconds:
-            return self._judge_usage(entry, used, messages, size)
+            return judge_mailbox(self.rules, entry, used, messages, size)
         key = mail_key(request, asked.recipient)
         if (held := entry.held) is not None:
             used += held.sum(now, key)
             messages = None if messages is None else messages + held.mails(now, key)
-        verdict = self._judge_usage(entry, used, messages, size)
+        verdict = judge_mailbox(self.rules, entry, used, messages, size)
         counts = size or entry.limit_messages is not None
         if verdict is Verdict.ACCEPT and counts and asked.state != b"END-OF-MESSAGE":
             if held is None:
                 held = entry.make_reservations()
             held.add(key or object(), size, now + seconds)
         return verdict
-
-    def _judge_usage(self, entry: Entry, used: int, messages: int | None, size: int) -> Verdict:
-        """The rule for a mailbox that has this usage."""
-        limit, most = entry.limit, entry.limit_messages
-        verdict = judge(limit, used, size, 0 if limit is None else self.rules.grace.of(limit))
-        return verdict if most is None else judge_messages(verdict, limit, size, messages, most)
 
     # ---- the end of a request
 

@@ -2,7 +2,8 @@
 
 For a limit L above 0, a usage U, a size S of at least 1 and a grace G: U >= L is over quota, whatever the size, and
 grace does not count; else the mail is accepted while S <= (L - U) + G. With a limit of messages, a mailbox that has so
-many is over quota, whatever the sizes. Where the mail is not accepted and S alone is above L, it is too large.
+many is over quota, whatever the sizes. Where the mail is not accepted and S alone is above L, it is too large. A mail
+that is larger than Dovecot's largest is too large for every mailbox, also for one without a limit.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import msgspec
 from ..base.endpoints import ListenAddress
 from ..base.exempt import Exempt
 from ..base.units import Grace, format_exact
+from ..mailboxes.entry import Entry
 
 
 class Verdict(StrEnum):
@@ -122,3 +124,20 @@ class Rules:
     aliases: bool = True
     compare_with: ListenAddress | None = None  # the quota-status to compare answers with
     reserve_seconds: float = 0.0  # how long the announced size of an accepted mail is reserved; 0: never
+    largest: int = 0  # bytes of the largest mail that Dovecot takes; 0: any
+
+    def is_too_large(self, size: int) -> bool:
+        """Whether Dovecot takes no mail of this size in bytes, whatever there is room for."""
+        return 0 < self.largest < size
+
+
+def judge_mailbox(rules: Rules, entry: Entry, used: int, messages: int | None, size: int) -> Verdict:
+    """The verdict on a mailbox that has this usage in bytes and messages. A ``size`` of 0 was not announced."""
+    limit, most = entry.limit, entry.limit_messages
+    if rules.is_too_large(size):
+        return Verdict.TOO_LARGE
+    grace = 0 if limit is None else rules.grace.of(limit)
+    if entry.inbox is not None:
+        limit, most = entry.inbox.limits(limit, most)
+    verdict = judge(limit, used, size, grace)
+    return verdict if most is None else judge_messages(verdict, limit, size, messages, most)

@@ -9,6 +9,7 @@ import msgspec
 from ..base.units import format_exact
 from ..control.results import Explanation, Target
 from ..mailboxes.ledger import Entry
+from ..mailboxes.measure import Measurement
 from .aliases import Destination, DestinationKind
 from .decision import REFUSALS, Rules, Verdict, VerdictActions, explain_messages, explain_verdict, sum_up
 from .routes import Route
@@ -109,26 +110,45 @@ def _why(rules: Rules, size: int, route: Route, found: Mapping[str, MailboxVerdi
 
 def _why_mailbox(rules: Rules, size: int, finding: MailboxVerdict) -> str:
     entry = finding.entry
-    if finding.exempt and entry.limited:
-        return "The account is exempt by policy.exempt, so it is never refused."
-    if entry.fault:
-        return f"{entry.fault[0].upper()}{entry.fault[1:]}: the answer for trouble is given."
-    if not entry.limited:
-        return "The account is unlimited."
+    if reason := _regardless_of_usage(rules, size, finding):
+        return reason
     known = None if finding.verdict is Verdict.TROUBLE else entry.known
     if known is None:
         reason = f"is not known, so the answer for trouble is given: {entry.trouble}" if entry.trouble else _NOT_NOW
         return f"Its usage {reason}."
-    used, most = known.used + finding.held, entry.limit_messages
+    return _by_usage(rules, size, finding, known)
+
+
+def _regardless_of_usage(rules: Rules, size: int, finding: MailboxVerdict) -> str:
+    """Why a mailbox got its verdict where its usage does not matter; empty where it does."""
+    entry = finding.entry
+    if finding.exempt and entry.limited:
+        return "The account is exempt by policy.exempt, so it is never refused."
+    if entry.fault:
+        return f"{entry.fault[0].upper()}{entry.fault[1:]}: the answer for trouble is given."
+    if rules.is_too_large(size):
+        return f"Dovecot takes no mail of more than {format_exact(rules.largest)}, whatever there is room for."
+    return "" if entry.limited else "The account is unlimited."
+
+
+def _by_usage(rules: Rules, size: int, finding: MailboxVerdict, known: Measurement) -> str:
+    entry = finding.entry
+    limit, most = entry.limit, entry.limit_messages
+    if entry.inbox is not None:
+        limit, most = entry.inbox.limits(limit, most)
+    used = known.used + finding.held
     if most is not None and known.messages + finding.mails >= most:
         why = explain_messages(known.messages + finding.mails, most)
         return f"{why} That counts {_count(finding.mails)} on the way." if finding.mails else why
+    if limit is None:
+        if most is None:
+            return "By Dovecot's settings for INBOX no limit counts for mail that comes in."
+        return f"It has {known.messages + finding.mails:,} of {most:,} messages, and no limit of bytes."
     grace = rules.grace.of(entry.limit) if entry.limit is not None else 0
-    if entry.limit is None:
-        why = f"It has {known.messages + finding.mails:,} of {most:,} messages, and no limit of bytes."
-    else:
-        why = explain_verdict(finding.verdict, entry.limit, used, size, grace)
-    if finding.held and entry.limit is not None:
+    why = explain_verdict(finding.verdict, limit, used, size, grace)
+    if limit != entry.limit:
+        why += " The limit is the one that Dovecot's settings for INBOX give to mail that comes in."
+    if finding.held:
         why += f" That counts {format_exact(finding.held)} of accepted mails that have not arrived yet."
     return why
 

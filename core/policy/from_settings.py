@@ -37,6 +37,7 @@ def make_rules(config: Config) -> Rules:
         aliases=policy.aliases,
         compare_with=policy.compare_address,
         reserve_seconds=policy.reserve_seconds,
+        largest=config.found.quota.largest if config.found.quota is not None else 0,
     )
 
 

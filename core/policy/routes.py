@@ -119,7 +119,7 @@ class Router:
         exempt = self.is_exempt_recipient(asked.recipient) or any(map(self.is_exempt, boxes))
         if boxes and len(boxes) == len(ends) and not exempt and self._certain:
             self._remember(asked.recipient, tuple(boxes))
-        return Route(ends, boxes, self._settled(ends, boxes, exempt=exempt))
+        return Route(ends, boxes, self._settled(ends, boxes, asked.size, exempt=exempt))
 
     def mailboxes(self, recipient: str) -> list[str]:
         """The addresses of the mailboxes that a recipient resolves to."""
@@ -217,10 +217,10 @@ class Router:
         asked = self.answers.ask(keys, done.set)
         return asked and await done.wait()
 
-    def _settled(self, ends: list[Destination], boxes: list[Entry], *, exempt: bool) -> Verdict | None:
+    def _settled(self, ends: list[Destination], boxes: list[Entry], size: int, *, exempt: bool) -> Verdict | None:
         if all(end.kind is DestinationKind.UNKNOWN for end in ends):
             return Verdict.UNKNOWN
-        unlimited = not all(entry.limited for entry in boxes)
+        unlimited = not self._rules.is_too_large(size) and not all(entry.limited for entry in boxes)
         return Verdict.ACCEPT if exempt or unlimited or len(boxes) < len(ends) else None
 
     def _remember(self, recipient: bytes, boxes: tuple[Entry, ...]) -> None:

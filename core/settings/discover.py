@@ -122,12 +122,7 @@ def _take_quota(collector: SettingsCollector, output: ServerOutput, dovecot: Dov
         number = ".".join(map(str, version))
         read_as = "2.4" if output.modern else "2.3"
         collector.fault("policy", f"Dovecot {number} is not covered; its settings were read as those of {read_as}")
-    grace = quota_grace(output.doveconf)
-    if grace:
-        name = "quota_storage_grace" if output.modern else "quota_grace"
-        collector.add(
-            "policy", "grace", grace, f"doveconf {name}" + ("" if name in output.doveconf else " (its default)")
-        )
+    _take_grace(collector, output, dovecot)
     for name, answer in status_answers(output.doveconf).items():
         collector.add("policy", name, answer, f"doveconf quota_status_{name}")
     quota = dovecot.quota
@@ -136,6 +131,19 @@ def _take_quota(collector: SettingsCollector, output: ServerOutput, dovecot: Dov
     roots = [text or name for name, text in quota.roots]
     if len(roots) > 1:
         collector.fault("policy", f"Dovecot keeps {len(roots)} quotas ({', '.join(roots)}); only the first is followed")
+    for reason in dovecot.unlike:
+        collector.fault("policy", f"{reason}, and the one of all users is followed")
+
+
+def _take_grace(collector: SettingsCollector, output: ServerOutput, dovecot: DovecotSettings) -> None:
+    """That of the users' database, where it is the same for all, else that of the settings."""
+    grace = quota_grace(output.doveconf)
+    name = "quota_storage_grace" if output.modern else "quota_grace"
+    if grace and dovecot.grace is not None and dovecot.grace.value is not None:
+        collector.add("policy", "grace", dovecot.grace.value.replace(" ", ""), dovecot.grace.origin)
+    elif grace:
+        origin = f"doveconf {name}" + ("" if name in output.doveconf else " (its default)")
+        collector.add("policy", "grace", grace, origin)
 
 
 def _take_mailstore(collector: SettingsCollector, output: ServerOutput, dovecot: DovecotSettings) -> None:

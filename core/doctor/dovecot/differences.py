@@ -13,13 +13,11 @@ from collections.abc import Iterator
 import msgspec
 
 from ...base.text import shown
-from ...servers.dovecot.conf import plugin_values
+from ...servers.dovecot.conf import plugin_values, size_of
 from ..log.fixes import is_wrong_size
 from .common import is_modern
 from .facts import AccountFacts, DovecotFacts
 
-_FACTORS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-_SIZE = re.compile(r"([0-9]+)\s*([BKMGT]?)[A-Z]*", re.IGNORECASE)
 _NEGATIVE = re.compile(r"(?:[*?]:(?:bytes|storage)=)?\s*-")
 _KIB = 1024
 _FACTORS_24 = {
@@ -219,14 +217,6 @@ def _storage_limits(limits: str) -> Iterator[int | None]:
             size = size_of(text)
             plain_kib = name == "storage" and text.strip().isdigit()
             yield size * _KIB if size is not None and plain_kib else size
-
-
-def size_of(text: str) -> int | None:
-    """A size as Dovecot writes it in bytes, 0 for unlimited; None for any other text."""
-    if text.strip().lower() == "unlimited":
-        return 0
-    match = _SIZE.fullmatch(text.strip())
-    return int(match[1]) * _FACTORS[match[2].upper()] if match else None
 
 
 def _kib(limit: int | None) -> int:

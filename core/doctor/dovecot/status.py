@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 
 from ...base.text import shown, visible
+from ...servers.dovecot.conf import size_of
 from ...settings.actions import permits
 from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from ..postfix.lists import asked_anywhere
@@ -23,7 +24,6 @@ from .common import (
     value,
     version,
 )
-from .differences import size_of
 from .facts import DovecotFacts
 
 _NO_SERVICE = ok("no quota-status service is configured")
@@ -149,7 +149,7 @@ def _mail_size(facts: Facts) -> Outcome:
     if size in _UNLIMITED:
         return ok(f"{name} is not set")
     if not is_modern(facts.dovecot):
-        return ok(f"{name} is {visible(size)}: quota-status refuses larger mail at RCPT, mailquota does not")
+        return ok(f"{name} is {visible(size)}: quota-status and mailquota refuse larger mail at RCPT")
     most = facts.postfix.values.get("message_size_limit", "0")
     if 0 < (size_of(most) or 0) <= (size_of(size) or 0):
         return ok(f"{name} is {visible(size)}; Postfix's message_size_limit of {most} refuses larger mail before")

@@ -20,6 +20,8 @@ _FILE = re.compile(r"^# [^:\n]*: (/[^\n]*)")
 _SHORT = re.compile(r"%(?:\{([^}]*)\}|L?([und])|(%)|(.?))", re.DOTALL)
 _OLD_NAMES = {"u": "{user}@{domain}", "n": "{user}", "d": "{domain}"}
 _OLD_LONG_NAMES = {"user": "u", "username": "n", "domain": "d"}
+_SIZE = re.compile(r"([0-9]{1,20})\s*([bkmgt]?)(?:i?b)?", re.IGNORECASE)
+_POWERS = {"": 0, "B": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 _DEFAULT_ERROR = "Quota exceeded (mailbox for user is full)"
 
 
@@ -99,6 +101,14 @@ def trash_names(doveconf_text: str) -> list[str]:
             if "\\trash" in flags.lower().split():
                 names.append(mailbox.name)
     return list(dict.fromkeys(names))
+
+
+def size_of(text: str) -> int | None:
+    """A size of the settings in bytes, 0 for ``unlimited``; None for any other text."""
+    if text.strip().lower() == "unlimited":
+        return 0
+    match = _SIZE.fullmatch(text.strip())
+    return int(match[1]) * 1024 ** _POWERS[match[2].upper()] if match else None
 
 
 def quota_grace(text: str) -> str | None:

@@ -57,7 +57,7 @@ class IgnoredFolders:
     """
 
     def __init__(self, rules: Iterable[FolderRule] = (), prefix: str = "", separator: str = ".") -> None:
-        self._rules = [(_pattern(rule.mask), rule.ignore) for rule in rules]
+        self._rules = [(mask_pattern(rule.mask), rule.ignore) for rule in rules]
         self._prefix = prefix
         self._separator = separator
         if not any(ignore for _, ignore in self._rules):
@@ -77,7 +77,8 @@ class IgnoredFolders:
         return next((ignore for pattern, ignore in self._rules if pattern.fullmatch(name)), False)
 
 
-def _pattern(mask: str) -> re.Pattern[str]:
+def mask_pattern(mask: str) -> re.Pattern[str]:
+    """A mask of a quota rule, with ``*`` and ``?``, as a pattern for names of folders."""
     words = {"*": ".*", "?": "."}
     mask = "INBOX" if mask.upper() == "INBOX" else mask
     return re.compile("".join(words.get(letter) or re.escape(letter) for letter in mask), re.DOTALL)

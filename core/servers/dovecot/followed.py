@@ -11,16 +11,18 @@ import string
 import msgspec
 
 from ...base.programs import Read
-from .conf import dovecot_version, parse_doveconf
+from .conf import dovecot_version, parse_doveconf, size_of
 from .doubts import doubts
 from .mail_location import MailLocation, location_by
 from .quota import SQL_DICTS, DictTable, QuotaFacts, quota_facts
 from .sql import sql_source_of_file
-from .user_fields import UserDatabase, user_databases
+from .user_fields import UserDatabase, UserField, user_databases
 
 DEFAULT_CHARACTERS = string.ascii_letters + string.digits + ".-_@"  # of auth_username_chars
 _RULE = re.compile(r"(?:plugin/)?(quota_rule[0-9]*)")
 _NAME = re.compile(r"\w+(?:\.\w+)?")
+_GRACE = ("quota_grace", "quota_storage_grace")  # of 2.3, and of 2.4
+_LARGEST = ("quota_max_mail_size", "quota_mail_size")
 _PATTERNS = ("priv/quota/storage", "priv/quota/messages")
 
 
@@ -37,11 +39,17 @@ class UserNames(msgspec.Struct, frozen=True):
 
 
 class DovecotSettings(msgspec.Struct, frozen=True):
-    """What Dovecot says. ``users`` is None where it could not be asked."""
+    """What Dovecot says. ``users`` is None where it could not be asked.
+
+    ``grace`` is the field of users that wins over the grace of all, None where there is none. ``unlike`` are reasons
+    why answers are not Dovecot's for all users.
+    """
 
     quota: QuotaFacts = QuotaFacts()
     location: MailLocation = MailLocation(fault="Dovecot was not asked")
     users: UserNames | None = None
+    grace: UserField | None = None
+    unlike: tuple[str, ...] = ()
 
 
 def dovecot_settings(text: str, read: Read) -> DovecotSettings:
@@ -61,7 +69,16 @@ def dovecot_settings(text: str, read: Read) -> DovecotSettings:
     facts = _with_table(facts, read, reasons)
     facts = msgspec.structs.replace(facts, doubts=tuple(dict.fromkeys(reasons)))
     characters = conf.values.get("auth_username_chars", DEFAULT_CHARACTERS)
-    return DovecotSettings(facts, location, UserNames(characters, location.as_in_row, utf8=modern))
+    grace, largest = (_field(databases, names[modern]) for names in (_GRACE, _LARGEST))
+    unlike = [f"{field.origin}: it differs by user" for field in (grace, largest) if field and field.value is None]
+    if largest is not None and largest.value is not None:
+        facts = msgspec.structs.replace(facts, largest=size_of(largest.value) or 0)
+    users = UserNames(characters, location.as_in_row, utf8=modern)
+    return DovecotSettings(facts, location, users, grace, tuple(unlike))
+
+
+def _field(databases: list[UserDatabase], name: str) -> UserField | None:
+    return next((one.fields[name] for one in databases if name in one.fields), None)
 
 
 def _rules(databases: list[UserDatabase]) -> dict[str, str]:

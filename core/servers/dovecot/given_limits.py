@@ -12,11 +12,13 @@ What is not understood with certainty is a ``fault``: then only Dovecot can say 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
-from .conf import Block, driver_of, plugin_values
+from ...base.inbox_rule import InboxRule
+from .conf import Block, driver_of, plugin_values, size_of
+from .inbox_limits import inbox_rule, modern_inbox_rule
 from .select_list import (
     Column,
     Expression,
@@ -32,7 +34,6 @@ from .select_list import (
 
 HIGHEST = 2**63 - 1
 _RULE_LIMIT = re.compile(r"(storage|bytes|messages)=([0-9]+)(?:([bkmgt]).*)?", re.IGNORECASE | re.DOTALL)
-_SIZE = re.compile(r"([0-9]+)\s*([bkmgt]?)(?:i?b)?", re.IGNORECASE)
 _POWER = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _MODERN_FIELDS = ("quota_storage_size", "quota_message_count")
 _RULE = re.compile(r"quota_rule[0-9]*")
@@ -40,18 +41,22 @@ _NO_LIMITS = {"0", "unlimited"}
 
 
 class UserLimits(NamedTuple):
-    """The limits of a user, in bytes and messages; None for no limit. ``fault``: why Dovecot can't load the user."""
+    """The limits of a user, in bytes and messages; None for no limit. ``fault``: why Dovecot can't load the user.
+
+    ``inbox`` is what they become for incoming mail, None where they stay the same.
+    """
 
     size: int | None = None
     messages: int | None = None
     fault: str = ""
+    inbox: InboxRule | None = None
 
 
 class GivenLimits:
     """How Dovecot finds the limits of a user.
 
     ``fields`` are those of the user query, ``fixed`` settings that win over them, ``settings`` those that hold where
-    they give nothing; ``table`` is the one that the query reads.
+    they give nothing; ``inbox`` is a rule of 2.4 for INBOX; ``table`` is the one that the query reads.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class GivenLimits:
         fixed: Mapping[str, str] | None = None,
         fields: Mapping[str, Expression] | None = None,
         percent: int = 100,
+        inbox: InboxRule | None = None,
         table: str = "",
         fault: str = "",
     ) -> None:
@@ -70,6 +76,7 @@ class GivenLimits:
         self.fixed = dict(fixed or {})
         self.fields = dict(fields or {})
         self.percent = percent  # of quota_message_count
+        self.inbox = inbox
         self.table = table
         self.fault = fault
 
@@ -89,23 +96,27 @@ class GivenLimits:
         found = [name for field in self.fields.values() for name in _behind(field, "messages=")]
         return found[0] if len(found) == 1 else ""
 
+    def needs_value(self, column: str) -> bool:
+        """Whether more than the limit itself depends on the value of this column, as a rule for a folder may."""
+        rules = (field for field in self.fields.values() if not _is_limit(field))
+        return not self.modern and any(column in columns_of(field) for field in rules)
+
     def of(self, row: Mapping[str, str | None]) -> UserLimits:
         """The limits of a user by a row of ``columns``."""
         values = {name: value_of(field, row) for name, field in self.fields.items()}
         given = {name: value for name, value in values.items() if value is not None}
         in_force = {**self.settings, **given, **self.fixed}
-        return self._modern(in_force) if self.modern else _by_rules(_numbered(in_force))
+        return self._modern(in_force) if self.modern else _by_rules(list(_numbered(in_force)))
 
     def _modern(self, values: Mapping[str, str]) -> UserLimits:
         size, count = (values.get(name, "unlimited").strip() for name in _MODERN_FIELDS)
-        match = _SIZE.fullmatch(size)
-        if size.lower() not in _NO_LIMITS and match is None:
+        limit = size_of(size)
+        if limit is None:
             return UserLimits(fault=f"Dovecot can't read its quota_storage_size {ascii(size)[:80]}")
         if count.lower() not in _NO_LIMITS and not (count.isascii() and count.isdigit() and int(count) < 2**32):
             return UserLimits(fault=f"Dovecot can't read its quota_message_count {ascii(count)[:80]}")
         most = 0 if count.lower() in _NO_LIMITS else int(int(count) / 100.0 * self.percent)
-        limit = 0 if match is None else int(match[1]) * 1024 ** _POWER[match[2].lower()]
-        return UserLimits(limit if 0 < limit <= HIGHEST else None, most or None)
+        return UserLimits(limit if 0 < limit <= HIGHEST else None, most or None, inbox=self.inbox)
 
 
 def _behind(field: Expression, end: str) -> Iterator[str]:
@@ -132,7 +143,15 @@ def _numbered(values: Mapping[str, str]) -> Iterator[str]:
         name = f"quota_rule{number}"
 
 
-def _by_rules(rules: Iterable[str]) -> UserLimits:
+def _is_limit(field: Expression) -> bool:
+    """Whether an expression is a rule for all folders, which sets the limit."""
+    if isinstance(field, FirstOf):
+        return all(map(_is_limit, field.parts))
+    first = field.parts[0] if isinstance(field, Joined) else field
+    return isinstance(first, Text) and first.value[:2] in {"*:", "?:"}
+
+
+def _by_rules(rules: list[str]) -> UserLimits:
     found = {"bytes": 0, "messages": 0}
     for rule in rules:
         mask, _, limits = rule.partition(":")
@@ -146,7 +165,7 @@ def _by_rules(rules: Iterable[str]) -> UserLimits:
             kind = match[1].lower()
             power = 1 if kind == "storage" and not match[3] else _POWER[(match[3] or "").lower()]
             found["messages" if kind == "messages" else "bytes"] = min(number * 1024**power, HIGHEST)
-    return UserLimits(found["bytes"] or None, found["messages"] or None)
+    return UserLimits(found["bytes"] or None, found["messages"] or None, inbox=inbox_rule(rules))
 
 
 def given_limits(conf: Block, *, modern: bool, query: str = "", sqlite: bool = False, fault: str = "") -> GivenLimits:
@@ -169,6 +188,7 @@ def given_limits(conf: Block, *, modern: bool, query: str = "", sqlite: bool = F
         fixed={**fixed, **overrides},
         fields=fields,
         percent=percent,
+        inbox=modern_inbox_rule(conf, selection(query).fields if query.strip() else ()) if modern else None,
         table=table,
         fault=fault or _other_users(conf),
     )

@@ -13,6 +13,7 @@ import msgspec
 
 from .conf import Block, dovecot_version, parse_doveconf, plugin_values
 from .folder_names import FolderRule
+from .inbox_limits import largest_mail
 from .namespaces import main_namespace, setting_of
 
 _MAILDIR = {"", "auto", "maildir"}  # formats that may be Maildir; where none is set Dovecot detects it
@@ -39,6 +40,7 @@ class QuotaFacts(msgspec.Struct, frozen=True):
     (0, 0) where it is not known. ``roots`` are all quotas, as pairs: of 2.3 the setting and its text, of 2.4 the name
     and "". ``prefix`` and ``separator`` are those of the namespace with INBOX. ``table`` is where backend dict keeps
     the usage, None where that is not known. ``doubts`` are the reasons why only driver ``doveadm`` can be right.
+    ``largest`` is the size in bytes of the largest mail that Dovecot takes, 0 for any.
     """
 
     backend: str = ""
@@ -52,6 +54,7 @@ class QuotaFacts(msgspec.Struct, frozen=True):
     separator: str = "."
     table: DictTable | None = None
     doubts: tuple[str, ...] = ()
+    largest: int = 0
 
 
 def quota_facts(text: str, rules: Mapping[str, str] | None = None) -> QuotaFacts:
@@ -68,6 +71,7 @@ def quota_facts(text: str, rules: Mapping[str, str] | None = None) -> QuotaFacts
         version=version,
         prefix=setting_of(main, "prefix"),
         separator=setting_of(main, "separator") or ".",
+        largest=largest_mail(conf, modern=modern),
     )
 
 
