@@ -1,8 +1,7 @@
 """Generated configurations of Dovecot and Postfix, found by mailquota itself: equal, from the witness, or told.
 
-By kind, so that a kind that is known to differ does not hide another one. What a failure prints is the configuration
-with its seed; ``python -m tests.truth.configs SERIES KIND SEED`` has it again. For a kind that is known to differ the
-seed of an example is tried besides, so that the mark has to go when that is mended.
+What a failure prints is the configuration with its seed; ``python -m tests.truth.configs SERIES KIND SEED`` has it
+again. Of kinds that once differed an example is tried besides.
 """
 
 from __future__ import annotations
@@ -29,66 +28,37 @@ pytestmark = [pytest.mark.server, pytest.mark.timeout(7200)]
 
 _AT_ONCE = 40  # mappings
 _SERIES: tuple[Series, ...] = ("2.3", "2.4")
-_MESSAGES = "limits of the number of messages are not read"
-_SPELLING = "capitals of a row are in the path of its mailbox"
-_PLACES = "one Maildir++ tree is assumed"
-_MIXED = "as one of the kinds that it is mixed of"
-# Of each kind that is known to differ in silence: why, and the seed of an example.
-KNOWN: dict[tuple[str, str], tuple[str, int]] = {
-    ("2.3", "options"): (_PLACES, 203),
-    ("2.3", "namespaces"): (_PLACES, 300),
-    ("2.3", "mail column"): (_PLACES, 302),
-    ("2.3", "rules"): ("rules whose mask meets INBOX are not read", 303),
-    ("2.3", "user rules"): ("rules of single users are not read", 300),
-    ("2.3", "names"): (_SPELLING, 205),
-    ("2.3", "messages"): (_MESSAGES, 300),
-    ("2.3", "graces"): ("quota_max_mail_size is not read", 300),
-    ("2.3", "mixed"): (_MIXED, 302),
-    ("2.4", "options"): (_PLACES, 101),
-    ("2.4", "namespaces"): (_PLACES, 102),
-    ("2.4", "mail column"): (_PLACES, 104),
-    ("2.4", "rules"): ("settings of quota for INBOX are not read", 103),
-    ("2.4", "names"): (_SPELLING, 3139757282),
-    ("2.4", "messages"): (_MESSAGES, 100),
-    ("2.4", "graces"): ("quota_mail_size is not read", 100),
-    ("2.4", "mixed"): (_MIXED, 103),
-}
+# Of kinds that once differed in silence, the seed of an example.
+DIFFERED: dict[tuple[str, str], int] = {
+    ("2.3", "options"): 203, ("2.3", "namespaces"): 300, ("2.3", "mail column"): 302, ("2.3", "rules"): 303,
+    ("2.3", "user rules"): 300, ("2.3", "names"): 205, ("2.3", "messages"): 300, ("2.3", "graces"): 300,
+    ("2.3", "drivers"): 5010, ("2.3", "mixed"): 302,
+    ("2.4", "options"): 101, ("2.4", "namespaces"): 102, ("2.4", "mail column"): 104, ("2.4", "rules"): 103,
+    ("2.4", "names"): 3139757282, ("2.4", "messages"): 100, ("2.4", "graces"): 5009, ("2.4", "mixed"): 103,
+}  # fmt: skip
 _USERS = ("a@c.example",)
-# The same of maps, each with an example.
-KNOWN_MAPS: dict[str, tuple[str, Mapping]] = {
-    "sql": (
-        "mailboxes win over a catch-all, whatever the maps are",
-        Mapping(0, Table(("a@c.example", "b@c.example"), (("@c.example", "b@c.example"), ("b@c.example",) * 2),
-                         ("a@c.example",)), ("aliases",), (0, 0), ()),
+# The same of maps.
+DIFFERED_MAPS: dict[str, Mapping] = {
+    "sql": Mapping(
+        0, Table(("a@c.example", "b@c.example"), (("@c.example", "b@c.example"), ("b@c.example",) * 2),
+                 ("a@c.example",)), ("aliases",), (0, 0), (),
     ),
-    "types": (
-        "only aliases in SQL are read",
-        Mapping(0, Table(_USERS, (("x@c.example", _USERS[0]),), ("x@c.example",)), ("texthash",), (0,), ()),
-    ),
-    "canonical": (
-        "canonical maps are not read",
-        Mapping(0, Table(_USERS, (), ("x@c.example",)), ("email2email",), (), (("x@c.example", _USERS[0]),)),
-    ),
+    "types": Mapping(0, Table(_USERS, (("x@c.example", _USERS[0]),), ("x@c.example",)), ("texthash",), (0,), ()),
+    "canonical": Mapping(0, Table(_USERS, (), ("x@c.example",)), ("email2email",), (), (("x@c.example", _USERS[0]),)),
 }  # fmt: skip
 
 
-def _params() -> list[object]:
-    return [
-        pytest.param(series, kind, id=f"{series} {kind}", marks=[pytest.mark.dovecot(series), *_marks(series, kind)])
+@pytest.mark.parametrize(
+    ("series", "kind"),
+    [
+        pytest.param(series, kind, id=f"{series} {kind}", marks=[pytest.mark.dovecot(series)])
         for series in _SERIES
         for kind in kinds(series)
-    ]
-
-
-def _marks(series: str, kind: str) -> list[pytest.MarkDecorator]:
-    known = KNOWN.get((series, kind))
-    return [pytest.mark.xfail(strict=True, raises=AssertionError, reason=known[0])] if known else []
-
-
-@pytest.mark.parametrize(("series", "kind"), _params())
+    ],
+)
 def test_no_configuration_differs_in_silence(series: Series, kind: str) -> None:
     require_servers(*MariaDB.programs, *Dovecot.programs)
-    examples = [generate(series, kind, KNOWN[series, kind][1])] if (series, kind) in KNOWN else []
+    examples = [generate(series, kind, DIFFERED[series, kind])] if (series, kind) in DIFFERED else []
     wanted: list[Configuration] = [
         *examples,
         *(generate(series, kind, SEED + number) for number in range(count(4, 100))),
@@ -105,20 +75,12 @@ def _compared(done: list[Checked]) -> bool:
     return sum(bool(checked.results) for checked in done) * 2 > len(done)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param(kind, marks=pytest.mark.xfail(strict=True, raises=AssertionError, reason=KNOWN_MAPS[kind][0]))
-        if kind in KNOWN_MAPS
-        else kind
-        for kind in MAP_KINDS
-    ],
-)
+@pytest.mark.parametrize("kind", MAP_KINDS)
 def test_no_mail_goes_elsewhere_in_silence(kind: str) -> None:
     """In parts, as each mapping has three services of its own in one Postfix."""
     require_mailserver()
     wanted = mappings(kind, drawn(tables(), count(20, 400), 14), SEED)
-    wanted += [KNOWN_MAPS[kind][1]] if kind in KNOWN_MAPS else []
+    wanted += [DIFFERED_MAPS[kind]] if kind in DIFFERED_MAPS else []
     results = []
     for start in range(0, len(wanted), _AT_ONCE):
         with map_checker() as compare:

@@ -60,6 +60,8 @@ _NOT_EVERYBODY = ("protocol", "local", "remote", "local_name", "mailbox")
 def doubts(conf: Block, databases: list[UserDatabase], location: str, *, modern: bool, backend: str) -> Iterator[str]:
     """The reasons. ``location`` is the text that is in force for INBOX (2.3), ``backend`` Dovecot's quota driver."""
     yield from _namespaces(conf, modern=modern)
+    if backend == "dirsize":
+        yield "quota = dirsize counts no messages, so their number is 0"
     yield from _layout(conf, backend) if modern else _options(location, backend)
     yield from _fields(conf, databases, modern=modern, backend=backend)
     yield from _not_for_everybody(conf)

@@ -1,8 +1,8 @@
 """The rows of ``doveadm quota get`` and ``mailbox status``, from the table or the JSON of doveadm. Pure.
 
 In both all values are texts: storage in KiB, rounded up, and ``error`` where Dovecot does not know the usage. A user
-has two rows for each quota root, storage and messages. Only the first root counts: the limit of the accounts database
-is that of the first root.
+has two rows for each quota root, storage and messages; by Dovecot's driver dirsize, which counts no messages, one. Only
+the first root counts: the limit of the accounts database is that of the first root.
 """
 
 from __future__ import annotations
@@ -69,9 +69,18 @@ def quotas(rows: Iterable[Row], user: str = "") -> Iterator[tuple[str, Quota | N
         if roots.setdefault(name, root) != root:
             continue
         if row.get("type") == "STORAGE":
+            yield from _without_messages(storage)
             storage[name] = row
         elif row.get("type") == "MESSAGE" and name in storage:
             yield name, _quota(storage.pop(name), row)
+    yield from _without_messages(storage)
+
+
+def _without_messages(storage: dict[str, Row]) -> Iterator[tuple[str, Quota | None]]:
+    """The user whose messages Dovecot does not count: their number is 0."""
+    while storage:
+        name, row = storage.popitem()
+        yield name, _quota(row, {"value": "0", "limit": _UNLIMITED[0]})
 
 
 def _quota(storage: Row, message: Row) -> Quota | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 
+import msgspec
 import pytest
 
+from mailquota.core.base.inbox_rule import InboxRule
 from mailquota.core.base.model import Account
 from mailquota.core.base.units import parse_grace
 from tests.core.enforcing import FITS, FULL, LARGE, NOBODY, NOT_OURS, TROUBLE, Desk, Open, furnish
@@ -229,6 +231,68 @@ def test_other_rules_hold_at_once(desk: Open) -> None:
         assert await table.ask("half-tag", 4000) == FITS
         assert await table.ask("half", 4001) == FULL
         assert await table.ask("half+tag") == NOBODY
+
+    desk(work)
+
+
+INBOX_RULES = {
+    "raised": InboxRule(percent=20),
+    "lowered": InboxRule(added=-4000),
+    "ignored": InboxRule(ignore=True),
+    "counted": InboxRule(added_messages=-1),
+}
+
+
+def test_rules_for_inbox(desk: Open) -> None:
+    """Usage and limit stay what they are; what comes in may need more or less. The grace is that of the limit."""
+
+    async def work(table: Desk) -> None:
+        for name, rule in INBOX_RULES.items():
+            table.add(name, 1000, most=2 if name == "counted" else None)
+            address = f"{name}@example.org"
+            table.accounts[address] = msgspec.structs.replace(table.accounts[address], inbox=rule)
+        table.read()
+        for name, size, answer in [
+            ("raised", 5500, FITS), ("raised", 5501, FULL), ("raised", 6001, LARGE),
+            ("lowered", 0, FULL), ("lowered", 1001, LARGE),
+            ("ignored", 10**9, FITS),
+            ("counted", 0, FULL),
+        ]:  # fmt: skip
+            assert await table.ask(name, size) == answer, (name, size)
+            assert await table.ask(name, size) == answer, (name, size)  # from what is fresh
+        assert table.entry("raised").limit == 5000
+        explained = await table.enforcer.explain("raised@example.org", 5501)
+        assert "of 5.9 KiB (6,000 bytes)" in explained.why
+        assert explained.why.endswith(
+            "The limit is the one that Dovecot's settings for INBOX give to mail that comes in."
+        )
+        ignored = await table.enforcer.explain("ignored@example.org", 5501)
+        assert ignored.why == "By Dovecot's settings for INBOX no limit counts for mail that comes in."
+        table.accounts["raised@example.org"] = Account("raised@example.org", 5000)
+        table.read()
+        assert await table.ask("raised", 5001) == LARGE
+
+    desk(work)
+
+
+def test_the_largest_mail(desk: Open) -> None:
+    """It counts for every mailbox, also for one without a limit, but for nobody who is exempt."""
+
+    async def work(table: Desk) -> None:
+        furnish(table)
+        table.change(largest=2000)
+        client = await table.connect()
+        for _ in range(2):
+            for name in ("half", "over", "free", "new", "some"):
+                assert await client.ask(f"{name}@example.org", 2001, "RCPT") == LARGE
+            assert await client.ask("half@example.org", 2000, "RCPT") == FITS
+            assert await client.ask("free@example.org", 2000, "RCPT") == FITS
+            assert await client.ask("free@example.org", None, "RCPT") == FITS
+            assert await client.ask("postmaster@example.org", 2001, "RCPT") == FITS
+            assert await client.ask("nobody@example.org", 2001, "RCPT") == NOBODY
+        explained = await table.enforcer.explain("free@example.org", 2001)
+        assert explained.verdict == "too_large"
+        assert explained.why == "Dovecot takes no mail of more than 2 KiB (2,000 bytes), whatever there is room for."
 
     desk(work)
 
