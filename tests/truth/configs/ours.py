@@ -54,15 +54,18 @@ class Ours:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=_ROOT, text=True,
         )  # fmt: skip
 
-    def ask(self, folder: Path, *, doctor: bool = False, recipients: tuple[str, ...] = ()) -> Answer:
+    def ask(
+        self, folder: Path, *, doctor: bool = False, recipients: tuple[str, ...] = (), witness: bool = True
+    ) -> Answer:
         """About the server whose settings are in ``etc`` and ``postfix`` of this folder.
 
         ``rows`` by address, ``verdicts`` as triples of recipient, size and verdict, ``remarks``, ``findings`` if the
-        ``doctor`` shall be asked, and ``error`` where it does not start.
+        ``doctor`` shall be asked, and ``error`` where it does not start. ``witness``: whether Dovecot runs, so that its
+        own figures are waited for.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        question = {"folder": str(folder), "doctor": doctor, "recipients": recipients}
+        question = {"folder": str(folder), "doctor": doctor, "recipients": recipients, "witness": witness}
         self._process.stdin.write(json.dumps(question) + "\n")
         self._process.stdin.flush()
         answer: Answer = json.loads(self._process.stdout.readline())
@@ -102,7 +105,7 @@ def _answer(question: dict[str, Any]) -> Answer:
     try:
         folder = Path(question["folder"])
         _move_to(folder)
-        config = load(_settings(folder), {}, discover)
+        config = load(_settings(folder, witness=question["witness"]), {}, discover)
         answer: Answer = {"remarks": list(config.remarks)}
         try:
             answer |= asyncio.run(_ask(config, question["recipients"], doctor=question["doctor"]))
@@ -128,10 +131,12 @@ def _move_to(folder: Path) -> None:
         done(libc.mount(os.fsencode(folder / name), os.fsencode(place), None, _BIND, None))
 
 
-def _settings(folder: Path) -> Path:
+def _settings(folder: Path, *, witness: bool) -> Path:
     """Only of where things are that have nothing to do with Dovecot and Postfix."""
     path = folder / "mailquota.toml"
     path.write_text(f"""
+[mailstore]
+verify = "{"1d" if witness else "0s"}"
 [warnings]
 thresholds = []
 [control]
