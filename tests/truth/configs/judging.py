@@ -72,14 +72,18 @@ def _kib(limit: int | None) -> int | None:
 
 
 def _verdicts(ours: Answer, theirs: dict[str, Figure], verdicts: list[str]) -> Iterator[Result]:
-    """Where Dovecot itself can't decide there is nothing to compare. Trouble is right only without its usage."""
+    """Where Dovecot itself can't decide there is nothing to compare.
+
+    Trouble is right only where Dovecot has no usage either, or the limit in the database is told to be unusable.
+    """
     for (recipient, size, verdict, why, _), other in zip(ours["verdicts"], verdicts, strict=True):
         if other == "trouble":
             continue
         row, figure = ours["rows"].get(recipient, {}), theirs.get(recipient)
         text = f"{recipient}, {size} bytes: ours {verdict} ({why}), Dovecot {other}, {figure}"
         if verdict == "trouble":
-            yield Result("verdict", TOLD if why and (figure is None or figure.used is None) else SILENT, text)
+            right = figure is None or figure.used is None or (row.get("limit_bytes") or 0) < 0
+            yield Result("verdict", TOLD if why and right else SILENT, text)
         else:
             mine = _VERDICTS.get(verdict, verdict)
             yield _result(ours, "verdict", mine == other or _too_close(row), row, text)
