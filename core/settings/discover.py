@@ -139,7 +139,7 @@ def _take_grace(collector: SettingsCollector, output: ServerOutput, dovecot: Dov
     """That of the users' database, where it is the same for all, else that of the settings."""
     grace = quota_grace(output.doveconf)
     name = "quota_storage_grace" if output.modern else "quota_grace"
-    if grace and dovecot.grace is not None and dovecot.grace.value is not None:
+    if dovecot.grace is not None and dovecot.grace.value is not None:
         collector.add("policy", "grace", dovecot.grace.value.replace(" ", ""), dovecot.grace.origin)
     elif grace:
         origin = f"doveconf {name}" + ("" if name in output.doveconf else " (its default)")

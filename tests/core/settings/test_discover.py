@@ -147,6 +147,31 @@ def test_the_delimiter_is_dovecots() -> None:
     assert Server(None, "recipient_delimiter =\n").discover()["policy.recipient_delimiter"] == ""
 
 
+@pytest.mark.parametrize(
+    ("field", "grace", "largest", "told"),
+    [
+        ("'0' AS quota_grace", "0", 0, ()),
+        ("'5 M' AS quota_grace, '20K' AS quota_max_mail_size", "5M", 20 * 1024, ()),
+        ("grace AS quota_grace", None, 0, ("quota_grace",)),
+        ("most AS quota_max_mail_size", None, 0, ("quota_max_mail_size",)),
+    ],
+)
+def test_what_decides_may_stand_in_the_user_query(
+    field: str, grace: str | None, largest: int, told: tuple[str, ...]
+) -> None:
+    """It counts where it is the same for all; one that differs by user is told, and the settings' own counts."""
+    sql = SQL_CONF.replace("SELECT email AS user", f"SELECT email AS user, {field}")
+    server = Server(BOOKWORM.doveconf, BOOKWORM.postconf, {**BOOKWORM.files, "/etc/dovecot/dovecot-sql.conf.ext": sql})
+    found = server.found()
+    assert server.discover().get("policy.grace") == grace
+    assert found.quota is not None
+    assert found.quota.largest == largest
+    words = (
+        "of user_query in /etc/dovecot/dovecot-sql.conf.ext: it differs by user, and the one of all users is followed"
+    )
+    assert found.faults == tuple(f"policy: {name} {words}" for name in told)
+
+
 SOCKET = "%2Frun%2Fmysqld%2Fmysqld.sock"
 MAPS = {
     "user = u\ndbname = d\n": f"mysql://u@{SOCKET},localhost/d",
