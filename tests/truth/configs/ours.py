@@ -134,9 +134,9 @@ def _move_to(folder: Path) -> None:
 def _settings(folder: Path, *, witness: bool) -> Path:
     """Only of where things are that have nothing to do with Dovecot and Postfix."""
     path = folder / "mailquota.toml"
+    own_mailstore = "" if witness else '[mailstore]\nverify = "0s"'  # else the mailstore is found
     path.write_text(f"""
-[mailstore]
-verify = "{"1d" if witness else "0s"}"
+{own_mailstore}
 [warnings]
 thresholds = []
 [control]
