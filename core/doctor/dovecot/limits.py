@@ -14,6 +14,7 @@ from ...base.programs import DENIED
 from ...base.text import shown, visible
 from ...base.units import format_count
 from ...servers.dovecot.conf import plugin_values
+from ...servers.dovecot.folder_names import IgnoredFolders
 from ..log.fixes import wrong_size
 from ..model import Check, Facts, Outcome, fail, ok, skip, warn
 from .blocks import in_block, out_of_block
@@ -47,6 +48,10 @@ _ITERATE = "# give the SQL user database an iterate_query that returns every add
 
 
 def _enforced(facts: DovecotFacts) -> Outcome:
+    if IgnoredFolders(facts.quota.rules)("INBOX"):
+        found = "Dovecot's quota ignores INBOX: mail that comes in is neither counted nor refused"
+        hint = "quota_ignore in its mailbox block" if is_modern(facts) else "the rule with ignore whose mask meets it"
+        return warn(found, f"# to have INBOX count, take {hint} out of Dovecot's settings")
     fix = _enforcing_again(facts) if len(facts.quota.roots) == 1 else ""
     if not fix:
         return ok("Dovecot enforces what it counts" if facts.quota.backend else "no quota is configured")
