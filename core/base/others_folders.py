@@ -23,7 +23,8 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import NamedTuple
 
 _STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 FOREIGN_LINK = "a link to a folder of another owner"
@@ -104,20 +105,27 @@ class Folder:
         finally:
             os.close(handle)
 
-    @contextmanager
-    def as_outsider(self) -> Iterator[None]:
+    def as_outsider(self) -> AbstractContextManager[None]:
         """Root works on files as the less trusted owner within the block, in this thread; others as they are."""
-        owner = self.outsider
-        if owner is None or os.geteuid() != 0:
-            yield
-            return
-        user, group = _libc.setfsuid(_AS_WE_ARE), _libc.setfsgid(owner.st_gid)
-        _libc.setfsuid(owner.st_uid)
-        try:
-            yield
-        finally:
-            _libc.setfsuid(user)
-            _libc.setfsgid(group)
+        return as_owner(self.outsider)
+
+
+@contextmanager
+def as_owner(owner: os.stat_result | None) -> Iterator[None]:
+    """As ``Folder.as_outsider``, with the rights of this owner; None for nobody else's.
+
+    Nothing may be imported within the block, nor read of the package: that owner may not be able to.
+    """
+    if owner is None or os.geteuid() != 0:
+        yield
+        return
+    user, group = _libc.setfsuid(_AS_WE_ARE), _libc.setfsgid(owner.st_gid)
+    _libc.setfsuid(owner.st_uid)
+    try:
+        yield
+    finally:
+        _libc.setfsuid(user)
+        _libc.setfsgid(group)
 
 
 def set_mode(pinned: int, mode: int) -> None:
@@ -159,13 +167,18 @@ def walk(
         raise
 
 
+class _Link(NamedTuple):
+    owner: int
+    path: str
+
+
 class _Way:
-    """One walk. A number among the steps is the owner of a link, who has to own what was reached by then."""
+    """One walk. Among the steps are links that were followed: who owns one has to own what was reached by then."""
 
     def __init__(self, path: str, visit: Callable[[int, str], None], make: int | None) -> None:
         self._visit = visit
         self._make = make
-        self._steps: list[str | int] = [*reversed(path.split("/"))]
+        self._steps: list[str | _Link] = [*reversed(path.split("/"))]
         self._links = 0
         self._outsider: os.stat_result | None = None
         self._path = "/"
@@ -176,7 +189,7 @@ class _Way:
             self._visit(self._handle, self._path)
             while self._steps:
                 step = self._steps.pop()
-                if isinstance(step, int):
+                if isinstance(step, _Link):
                     self._check_owner(step)
                 elif step not in {"", "."}:
                     self._take(step)
@@ -188,12 +201,15 @@ class _Way:
     def _take(self, step: str) -> None:
         reached = self._open(step)
         if stat.S_ISLNK(os.fstat(reached).st_mode):
-            self._follow(reached)
+            self._follow(_Link(os.fstat(reached).st_uid, self._joined(step)), reached)
             return
         os.close(self._handle)
-        self._handle, self._path = reached, os.path.normpath(f"{self._path}/{step}")
+        self._handle, self._path = reached, self._joined(step)
         self._outsider = _outsider(self._outsider, reached)
         self._visit(reached, self._path)
+
+    def _joined(self, name: str) -> str:
+        return os.path.normpath(f"{self._path.rstrip('/')}/{name}")
 
     def _open(self, name: str) -> int:
         try:
@@ -210,25 +226,25 @@ class _Way:
                     set_mode(made, self._make)  # whatever the umask is
         return os.open(name, _STEP, dir_fd=self._handle)
 
-    def _follow(self, link: int) -> None:
+    def _follow(self, link: _Link, handle: int) -> None:
         """Put the path that a link has before the other steps."""
         try:
-            owner, target = os.fstat(link).st_uid, os.readlink("", dir_fd=link)
+            target = os.readlink("", dir_fd=handle)
         finally:
-            os.close(link)
+            os.close(handle)
         self._links += 1
         if self._links > _MOST_LINKS:
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), self._path)
-        if owner not in {0, os.geteuid()}:
-            self._steps.append(owner)
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), link.path)
+        if link.owner not in {0, os.geteuid()}:
+            self._steps.append(link)
         self._steps += reversed(target.split("/"))
         if target.startswith("/"):
             os.close(self._handle)
             self._handle, self._path = os.open("/", _STEP), "/"
 
-    def _check_owner(self, owner: int) -> None:
-        if os.fstat(self._handle).st_uid != owner:
-            raise PermissionError(errno.EPERM, FOREIGN_LINK, self._path)
+    def _check_owner(self, link: _Link) -> None:
+        if os.fstat(self._handle).st_uid != link.owner:
+            raise PermissionError(errno.EPERM, FOREIGN_LINK, link.path)
 
 
 def _outsider(before: os.stat_result | None, handle: int) -> os.stat_result | None:

@@ -154,7 +154,7 @@ def test_a_maildir_that_is_a_link_to_that_of_another(tmp_path: Path) -> None:
     link.symlink_to(box.path)
     own = OwnMaildir(lambda _: str(link), lambda: NOW)
     os.lchown(link, OTHER + 1, OTHER + 1)
-    with pytest.raises(DeliveryError, match="a link to a mailbox of another owner"):
+    with pytest.raises(DeliveryError, match="a link to a folder of another owner"):
         own.deliver(JOHN, MAIL)
     assert list((box.path / "new").iterdir()) == []
     assert own.has(JOHN, "<1@example.org>") is None
