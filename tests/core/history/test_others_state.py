@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import stat
+import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from mailquota.core.accounts.sqlite import recover
 from mailquota.core.base.mysql import Target
 from mailquota.core.history.connection import StateError
 from mailquota.core.history.database import StateDatabase
@@ -96,6 +100,43 @@ def test_a_folder_that_is_a_link_is_refused(small_world: SmallWorld, folder: Pat
     with pytest.raises(StateError, match="a link to a folder of another owner"):
         opened(folder / "deep/er/state.db")
     assert os.listdir(vault) == []
+
+
+def hot_journal(database: Path, victim: Path) -> bytes:
+    """A rollback journal, as of a writer that died, with a super-journal (www.sqlite.org/fileformat2.html).
+
+    Who plays it back removes the file that it names.
+    """
+    magic, page = bytes.fromhex("d9d505f920a163d7"), 4096
+    pages = database.stat().st_size // page
+    head = magic + struct.pack(">5I", 0, 1, pages, 512, page)
+    name = os.fsencode(victim)
+    end = struct.pack(">I", 0x40000000 // page + 1) + name + struct.pack(">II", len(name), sum(name)) + magic
+    return head.ljust(512, b"\0") + end
+
+
+@pytest.fixture
+def trap(folder: Path, vault: Path) -> Iterator[Path]:
+    """A database of that user's with such a journal, which names a file of root's that has to stay."""
+    victim = vault / "victim"
+    victim.write_text("root's\n")
+    path = folder / "trap.db"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript("CREATE TABLE t (x)")
+    path.with_name("trap.db-journal").write_bytes(hot_journal(path, victim))
+    for each in folder.iterdir():
+        os.chown(each, OWNER, OWNER)
+    yield path
+    assert victim.read_text() == "root's\n"
+    assert not path.with_name("trap.db-journal").exists(), "it was not played back, so this shows nothing"
+
+
+def test_a_journal_that_he_made_removes_no_file_of_roots(trap: Path) -> None:
+    opened(trap)
+
+
+def test_nor_does_one_of_an_accounts_database(trap: Path) -> None:
+    recover(trap)
 
 
 def test_what_root_makes_there_is_the_owners(small_world: SmallWorld, folder: Path) -> None:
