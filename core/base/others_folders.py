@@ -213,7 +213,7 @@ class _Way:
 
     def _open(self, name: str) -> int:
         try:
-            return os.open(name, _STEP, dir_fd=self._handle)
+            return self._open_there(name)
         except FileNotFoundError:
             if self._make is None:
                 raise
@@ -224,7 +224,14 @@ class _Way:
             with folder.pinned(name) as made:
                 if _is_folder(made):
                     set_mode(made, self._make)  # whatever the umask is
-        return os.open(name, _STEP, dir_fd=self._handle)
+        return self._open_there(name)
+
+    def _open_there(self, name: str) -> int:
+        """As a folder first: the kernel mounts one of autofs(5) only for who asks so."""
+        try:
+            return os.open(name, _STEP | os.O_DIRECTORY, dir_fd=self._handle)
+        except NotADirectoryError:
+            return os.open(name, _STEP, dir_fd=self._handle)
 
     def _follow(self, link: _Link, handle: int) -> None:
         """Put the path that a link has before the other steps."""

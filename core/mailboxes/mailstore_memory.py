@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -43,8 +44,13 @@ class MailstoreMemory:
 
     def read(self) -> list[FileSystem]:
         """What was remembered; nothing where there is no such file, or it can't be read."""
+        folder, name = os.path.split(self.path)
         try:
-            with open(self.path, "rb") as file:
+            with opened(folder) as place:
+                handle = place.open(name, os.O_RDONLY)
+            with open(handle, "rb") as file:
+                if not stat.S_ISREG(os.fstat(handle).st_mode):
+                    raise OSError
                 self._kept = decode(file.read(_MOST_BYTES), self._template)
         except OSError:
             self._kept = []
