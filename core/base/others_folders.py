@@ -140,7 +140,7 @@ def give(pinned: int, user: int, group: int) -> None:
 
 @contextmanager
 def opened(path: str, make: int | None = None) -> Iterator[Folder]:
-    """The folder at an absolute path; missing ones are made with the mode ``make``, if that is given.
+    """The folder at a path; missing ones are made with the mode ``make``, if that is given.
 
     Raises PermissionError for a link of somebody who does not own what it leads to, and OSError.
     """
@@ -156,7 +156,7 @@ def opened(path: str, make: int | None = None) -> Iterator[Folder]:
 def walk(
     path: str, visit: Callable[[int, str], None] = lambda _handle, _name: None, make: int | None = None
 ) -> tuple[int, os.stat_result | None]:
-    """A handle (O_PATH) of what an absolute path leads to, and the outsider on the way, as in Folder.
+    """A handle (O_PATH) of what a path leads to, and the outsider on the way, as in Folder.
 
     ``visit`` gets a handle of each folder on the way and of the end, with its path. Else as ``opened``.
     """
@@ -178,7 +178,8 @@ class _Way:
     def __init__(self, path: str, visit: Callable[[int, str], None], make: int | None) -> None:
         self._visit = visit
         self._make = make
-        self._steps: list[str | _Link] = [*reversed(path.split("/"))]
+        whole = path if path.startswith("/") else f"{os.getcwd()}/{path}"
+        self._steps: list[str | _Link] = [*reversed(whole.split("/"))]
         self._links = 0
         self._outsider: os.stat_result | None = None
         self._path = "/"

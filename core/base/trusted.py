@@ -33,7 +33,7 @@ class UntrustedError(Exception):
 
 def read_trusted(path: str, most: int) -> bytes:
     """The first ``most`` bytes of a plain file. Raises UntrustedError, where this is root, and OSError."""
-    with open(_open(os.path.abspath(path)), "rb") as file:
+    with open(_open(path), "rb") as file:
         _check_kind(file.fileno())
         return file.read(most)
 
@@ -41,7 +41,7 @@ def read_trusted(path: str, most: int) -> bytes:
 def distrust(path: str) -> UntrustedError | None:
     """Why root does not take what is at ``path``, whoever asks; None where it does. Raises OSError."""
     try:
-        os.close(_pinned(os.path.abspath(path)))
+        os.close(_pinned(path))
     except UntrustedError as error:
         return error
     return None

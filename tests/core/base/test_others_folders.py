@@ -47,6 +47,14 @@ def test_a_path_is_the_folder_that_the_kernel_finds(folder: Path) -> None:
         assert os.path.samestat(found.status, os.stat("/"))
 
 
+def test_a_relative_path_begins_where_the_process_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "a").mkdir()
+    monkeypatch.chdir(folder)
+    for text, expected in (("a", folder / "a"), ("", folder), ("a/..", folder)):
+        with opened(text) as found:
+            assert os.path.samestat(found.status, os.stat(expected))
+
+
 @pytest.mark.parametrize(
     ("name", "error"),
     [("none", FileNotFoundError), ("file", NotADirectoryError), ("file/x", NotADirectoryError), ("loop", OSError)],
