@@ -16,21 +16,31 @@ from pathlib import Path
 
 from ..base.others_folders import Folder, opened
 
+_FILES = ("", "-journal", "-wal", "-shm")
+
 
 @contextmanager
 def placed(path: Path, make: int | None = None) -> Iterator[Folder]:
-    """The folder of the database, with the rights of its owner within the block. ``make``: as for ``opened``.
+    """The folder of the database, with the rights of its owner, else of the file's, within the block.
 
-    Raises OSError, also for a link of another user.
+    ``make``: as for ``opened``. Raises OSError, also for links and files of another user.
     """
-    with opened(str(path.absolute().parent), make) as place, place.as_outsider():
-        try:
-            found = place.look(path.name)
-        except FileNotFoundError:
-            pass
-        else:
-            _check(place, found, path)
-        yield place
+    with opened(str(path.absolute().parent), make) as place:
+        found = {ending: look for ending in _FILES if (look := _look(place, path.name + ending))}
+        main = found.get("")
+        if place.outsider is None and main and stat.S_ISREG(main.st_mode) and main.st_uid not in {0, os.geteuid()}:
+            place.outsider = main  # the folder is that of a group of its owner
+        for one in found.values():
+            _check(place, one, path)
+        with place.as_outsider():
+            yield place
+
+
+def _look(place: Folder, name: str) -> os.stat_result | None:
+    try:
+        return place.look(name)
+    except FileNotFoundError:
+        return None
 
 
 def made(place: Folder, path: Path) -> str:
@@ -46,6 +56,8 @@ def made(place: Folder, path: Path) -> str:
 
 
 def _check(place: Folder, found: os.stat_result, path: Path) -> None:
-    trusted = place.outsider is None and found.st_uid in {0, os.geteuid()}
-    if stat.S_ISLNK(found.st_mode) and not trusted:
+    trusted = found.st_uid in {0, os.geteuid()}
+    if stat.S_ISLNK(found.st_mode) and not (trusted and place.outsider is None):
         raise OSError(errno.EPERM, "it is a link, in a folder of another user", str(path))
+    if os.geteuid() == 0 and place.outsider is None and not trusted:  # others may write there, as in /tmp
+        raise OSError(errno.EPERM, "a file beside it belongs to another user", str(path))

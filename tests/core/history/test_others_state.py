@@ -135,6 +135,33 @@ def test_a_journal_that_he_made_removes_no_file_of_roots(trap: Path) -> None:
     opened(trap)
 
 
+@pytest.mark.parametrize("ending", ["-journal", "-wal", "-shm"])
+def test_a_folder_in_which_all_may_write(small_world: SmallWorld, ending: str) -> None:
+    """What others make there beside root's file is not used."""
+    small_world.folder.chmod(0o1777)
+    opened(small_world.state)
+    Path(f"{small_world.state}{ending}").unlink(missing_ok=True)
+    do(OWNER, "cp", "/etc/hostname", f"{small_world.state}{ending}")
+    before = sorted(os.listdir(small_world.folder))
+    with pytest.raises(StateError, match="a file beside it belongs to another user"):
+        opened(small_world.state)
+    assert sorted(os.listdir(small_world.folder)) == before
+
+
+def test_a_file_of_another_user_in_a_folder_of_his_group(small_world: SmallWorld) -> None:
+    """It is used with his rights."""
+    folder = small_world.folder / "shared"
+    folder.mkdir()
+    os.chown(folder, 0, OWNER)
+    folder.chmod(0o770)
+    with contextlib.closing(sqlite3.connect(folder / "state.db")) as connection:
+        connection.execute("PRAGMA user_version")
+    (folder / "state.db").touch()
+    os.chown(folder / "state.db", OWNER, OWNER)
+    opened(folder / "state.db")
+    assert {path.stat().st_uid for path in folder.iterdir()} == {OWNER}
+
+
 def test_nor_does_one_of_an_accounts_database(trap: Path) -> None:
     recover(trap)
 
