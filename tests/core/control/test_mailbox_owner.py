@@ -77,8 +77,10 @@ def said(place: Path, user: int, *orders: Order) -> list[Event]:
     return list(EventReader().feed(done.stdout))
 
 
-def test_they_have_a_warning_sent(world: SmallWorld) -> None:
-    events = said(world.control_socket, OWNER, Warn(1, [FULL], "100", "dovecot"))
+@pytest.mark.parametrize("source", ["dovecot", "operator"])
+def test_they_have_a_warning_sent(world: SmallWorld, source: str) -> None:
+    """By Dovecot's service, or from a shell."""
+    events = said(world.control_socket, OWNER, Warn(1, [FULL], "100", source))
     (reply,) = [event for event in events if isinstance(event, Reply)]
     (result,) = msgspec.msgpack.decode(reply.result, type=list[WarnResult])
     assert (result.state, result.method) == ("sent", "maildir")
@@ -90,6 +92,16 @@ def test_they_see_nothing(world: SmallWorld, order: Order) -> None:
     assert not [event for event in events if isinstance(event, Reply)]
     (goodbye,) = [event for event in events if isinstance(event, Goodbye)]
     assert goodbye.reason == "the owner of the mailboxes may have warnings sent, and nothing else"
+
+
+def test_from_a_shell_it_is_not_sent_twice(world: SmallWorld) -> None:
+    """As for Dovecot's service; an operator would have it sent anew."""
+    states = []
+    for _ in range(2):
+        events = said(world.control_socket, OWNER, Warn(1, [FULL], "100", "operator"))
+        (reply,) = [event for event in events if isinstance(event, Reply)]
+        states += [result.state for result in msgspec.msgpack.decode(reply.result, type=list[WarnResult])]
+    assert states == ["sent", "merged"]
 
 
 def test_they_can_not_have_one_sent_again_and_again(world: SmallWorld) -> None:
