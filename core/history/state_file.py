@@ -59,5 +59,7 @@ def _check(place: Folder, found: os.stat_result, path: Path) -> None:
     trusted = found.st_uid in {0, os.geteuid()}
     if stat.S_ISLNK(found.st_mode) and not (trusted and place.outsider is None):
         raise OSError(errno.EPERM, "it is a link, in a folder of another user", str(path))
+    if stat.S_ISFIFO(found.st_mode):  # it would be waited for
+        raise OSError(errno.EPERM, "it, or a file beside it, is a named pipe", str(path))
     if os.geteuid() == 0 and place.outsider is None and not trusted:  # others may write there, as in /tmp
         raise OSError(errno.EPERM, "a file beside it belongs to another user", str(path))

@@ -148,6 +148,17 @@ def test_a_folder_in_which_all_may_write(small_world: SmallWorld, ending: str) -
     assert sorted(os.listdir(small_world.folder)) == before
 
 
+@pytest.mark.parametrize("ending", ["", "-journal", "-wal", "-shm"])
+def test_a_named_pipe_is_not_waited_for(small_world: SmallWorld, folder: Path, ending: str) -> None:
+    if ending:
+        opened(small_world.state)
+        Path(f"{small_world.state}{ending}").unlink(missing_ok=True)
+    do(OWNER, "mkfifo", f"{small_world.state}{ending}")
+    for use in (opened, lambda path: inspect(Target("sqlite", path=path))):
+        with pytest.raises(StateError, match="is a named pipe"):
+            use(small_world.state)
+
+
 def test_a_file_of_another_user_in_a_folder_of_his_group(small_world: SmallWorld) -> None:
     """It is used with his rights."""
     folder = small_world.folder / "shared"
