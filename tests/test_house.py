@@ -283,6 +283,120 @@ def test_meddling_with_the_ledger_is_seen() -> None:
     assert not meddling("self.limit = entry.limit; entry.note_event(); x.name = ledger.entries[entry.address]", fields)
 
 
+# What changes files by their paths: others_folders.py of base is the one way below folders of other users.
+CHANGES_FILES = {
+    "os": {"chmod", "chown", "lchown", "link", "makedirs", "mkdir", "mkfifo", "mknod", "remove", "removedirs", "rename",
+           "renames", "replace", "rmdir", "setxattr", "symlink", "truncate", "unlink", "utime"},
+    "shutil": {"chown", "copy", "copy2", "copyfile", "copymode", "copystat", "copytree", "move", "rmtree"},
+    "tempfile": {"NamedTemporaryFile", "TemporaryDirectory", "mkdtemp", "mkstemp"},
+    "sqlite3": {"connect"},
+}  # fmt: skip
+# Methods of Path, with the numbers of arguments that they may have. Those of Folder of the same name have others.
+CHANGES_PATHS = {
+    "chmod": {1}, "hardlink_to": {1}, "lchmod": {1}, "mkdir": {0, 1}, "rename": {1}, "replace": {1}, "rmdir": {0},
+    "symlink_to": {1, 2}, "touch": {0}, "unlink": {0}, "write_bytes": {1}, "write_text": {1},
+}  # fmt: skip
+NO_PATHS = {"structs", "self"}  # what such a name may be a function or method of instead
+WRITING = {"O_WRONLY", "O_RDWR", "O_CREAT", "O_APPEND", "O_TRUNC"}
+MAY_CHANGE_FILES = {
+    "core/base/others_folders.py": "the one way",
+    "core/history/sqlite.py": "the state database, with the rights of the owner of its folder (state_file.py)",
+    "core/history/inspection.py": "reads it, in the same way",
+    "core/accounts/sqlite.py": "opens a file that exists; makes one only for a throwaway world",
+    "core/commands/install/machine.py": "units and settings, in folders of root's",
+    "core/demo/build.py": "a throwaway world, in a new folder of this user's alone",
+    "core/demo/folder.py": "the same",
+    "core/demo/maildir.py": "the same",
+    "core/demo/traffic.py": "the same",
+    "core/demo/world.py": "the same",
+    "core/doctor/dovecot/probe_databases.py": "reads a database of Dovecot's, with mode=ro",
+    "core/commands/streams.py": "opens /dev/null",
+}
+
+
+def changes_of_files(code: str) -> list[int]:
+    """The lines where a module changes files by their paths, or opens them for writing."""
+    nodes = list(ast.walk(ast.parse(code)))
+    awaited = [node.value for node in nodes if isinstance(node, ast.Await)]  # no function of a library that blocks
+    calls = [node for node in nodes if isinstance(node, ast.Call) and node not in awaited]
+    return sorted({call.lineno for call in calls if _changes_files(call)})
+
+
+def _changes_files(call: ast.Call) -> bool:
+    names = {node.attr for node in ast.walk(call) if isinstance(node, ast.Attribute)}
+    first = call.args[0] if call.args else None
+    on_a_handle = isinstance(first, ast.Name) and first.id == "handle"
+    if isinstance(call.func, ast.Name):
+        return call.func.id == "open" and not on_a_handle and _is_for_writing(call.args[1:2], call.keywords)
+    if not isinstance(call.func, ast.Attribute):
+        return False
+    name, of = call.func.attr, call.func.value.id if isinstance(call.func.value, ast.Name) else ""
+    if of in CHANGES_FILES:
+        return name in CHANGES_FILES[of] or (of == "os" and name == "open" and bool(names & WRITING))
+    if name == "open" and _is_for_writing(call.args[:1], call.keywords):
+        return True
+    if name == "replace" and call.keywords:  # of msgspec.structs
+        return False
+    return len(call.args) in CHANGES_PATHS.get(name, ()) and of not in NO_PATHS
+
+
+def _is_for_writing(mode: list[ast.expr], keywords: list[ast.keyword]) -> bool:
+    given = [*mode, *(each.value for each in keywords if each.arg == "mode")]
+    texts = [each.value for each in given if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+    return any(set(text) & set("wax+") and len(text) <= 3 for text in texts)
+
+
+def test_files_of_others_are_changed_in_one_way() -> None:
+    """By handles, with no link followed. A module that needs no such care says why."""
+    found = {str(path.relative_to(ROOT)): changes_of_files(path.read_text()) for path in modules("core")}
+    assert not {name: lines for name, lines in found.items() if lines and name not in MAY_CHANGE_FILES}
+    assert not [name for name in MAY_CHANGE_FILES if not found.get(name)], "these need no leave any more"
+
+
+CHANGING_FILES = """
+os.unlink(path)
+os.rename(old, new, src_dir_fd=folder)
+os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+os.open(path, flags=os.O_RDWR)
+open(path, "w")
+open(path, mode="ab")
+path.open("r+")
+Path(path).write_text("x")
+path.unlink()
+path.unlink(missing_ok=True)
+path.parent.mkdir(parents=True)
+path.rename(other)
+path.replace(other)
+shutil.rmtree(path)
+tempfile.mkstemp()
+sqlite3.connect(path)
+os.chmod(f"{folder}/x", 0o600)
+path.chmod(0o600)
+path.touch()
+"""
+NOT_CHANGING_FILES = """
+os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+open(path)
+open(path, "rb")
+open(handle, "wb")
+path.open()
+place.unlink(name)
+place.rename(old, new)
+place.open(name, os.O_WRONLY | os.O_CREAT)
+os.fchmod(handle, 0o600)
+text.replace("w", "a")
+msgspec.structs.replace(row, used=1)
+self.touch(entry)
+async def f(): await accounts.replace(sync)
+"""
+
+
+def test_a_change_of_files_is_seen() -> None:
+    """In each of these lines; not where a file is read, or its handle is used."""
+    assert changes_of_files(CHANGING_FILES) == list(range(2, len(CHANGING_FILES.splitlines()) + 1))
+    assert not changes_of_files(NOT_CHANGING_FILES)
+
+
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

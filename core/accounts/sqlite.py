@@ -21,6 +21,7 @@ from urllib.parse import quote
 
 from ..base.errors import DatabaseError, SettingsError
 from ..base.mysql import Target
+from ..base.others_folders import opened
 from .base import AskDovecot, SqlStore, may_not_write, missing_limit, old_tables, trouble
 from .collecting import RowCollector
 from .reader import RowReader, shape_of
@@ -177,7 +178,7 @@ class _Transaction:
 @contextlib.contextmanager
 def _writing(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection in a transaction that excludes other writers; closed without COMMIT after an error."""
-    with contextlib.closing(_connect(path, "rw")) as connection:
+    with _as_owner(path), contextlib.closing(_connect(path, "rw")) as connection:
         connection.execute("BEGIN IMMEDIATE")
         yield connection
         connection.execute("COMMIT")
@@ -185,8 +186,18 @@ def _writing(path: Path) -> Iterator[sqlite3.Connection]:
 
 def recover(path: Path) -> None:
     """Play back the journal of a killed writer: the first read on a connection that may write does it."""
-    with contextlib.closing(_connect(path, "rw")) as connection:
+    with _as_owner(path), contextlib.closing(_connect(path, "rw")) as connection:
         connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchall()
+
+
+@contextlib.contextmanager
+def _as_owner(path: Path) -> Iterator[None]:
+    """Root writes with the rights of the owner of the folder: a journal there can have SQLite remove any file."""
+    try:
+        with opened(str(path.absolute().parent)) as place, place.as_outsider():
+            yield
+    except OSError as error:
+        raise trouble(str(path), _reason(error)) from error
 
 
 def _connect(path: Path, mode: Literal["ro", "rw"]) -> sqlite3.Connection:

@@ -5,8 +5,8 @@ does not check either. It also has a digest of the Message-ID, so that a list of
 again, whatever flags it has by then.
 
 The owner of a mailbox may have put symbolic links into it that lead to files of others. So all work is done through
-handles of its directories, and no link in it is followed. The Maildir itself may be a link if that belongs to root, or
-to the owner of the directory that it leads to.
+handles of its directories, and no link in it is followed. On the way to it, and in its place, may be links that belong
+to root, or to the owner of the directory that they lead to (core/base/others_folders.py).
 
 maildirsize gets one line appended, and only if it existed before the mail was stored. Dovecot may replace it at the
 same time, by one that does or does not count the new mail. So if it is another file afterwards, or can't be written,
@@ -26,10 +26,10 @@ import time
 from collections.abc import Callable, Iterator
 
 from ..base.errors import DeliveryError
+from ..base.others_folders import Folder, opened
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+_APPEND = os.O_WRONLY | os.O_APPEND
 _RECORD = "maildirsize"
 _MESSAGE_ID = re.compile(rb"^Message-ID:\s*(<[^\s<>]+>)\s*$", re.IGNORECASE | re.MULTILINE)
 _ODD = "a link, or not of the kind that a Maildir has there"
@@ -63,7 +63,7 @@ class OwnMaildir:
         """Whether INBOX has a mail that ``deliver`` stored; None where the Maildir can't be read."""
         digest = f"Q{_digest(message_id)}."
         try:
-            with _opened(self.path_of(address)) as home:
+            with opened(self.path_of(address)) as home:
                 return any(digest in name for part in ("new", "cur") for name in _names(home, part))
         except OSError:
             return None
@@ -72,20 +72,20 @@ class OwnMaildir:
 def _deliver(maildir: str, message: bytes, now: float) -> None:
     name = _name(message, now)
     with (
-        _opened(maildir) as home,
-        _directory(home, "tmp") as tmp,
-        _directory(home, "new") as new,
+        opened(maildir) as home,
+        home.inner("tmp") as tmp,
+        home.inner("new") as new,
         _record(home) as record,
     ):
         try:
-            _write(tmp, name, message, os.fstat(home))
-            os.rename(name, name, src_dir_fd=tmp, dst_dir_fd=new)
+            _write(tmp, name, message, home.status)
+            tmp.rename(name, name, into=new)
         finally:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=tmp)
+                tmp.unlink(name)
         # From here on the mail is delivered: an error now must not have it delivered again.
         with contextlib.suppress(OSError):
-            os.fsync(new)
+            new.sync()
         _count(home, record, len(message))
 
 
@@ -109,40 +109,14 @@ def _digest(message_id: str) -> str:
     return hashlib.sha256(message_id.encode()).hexdigest()[:16]
 
 
-@contextlib.contextmanager
-def _opened(maildir: str) -> Iterator[int]:
-    handle = os.open(maildir, _DIRECTORY)
-    try:
-        _check_link(os.lstat(maildir), os.fstat(handle))
-        yield handle
-    finally:
-        os.close(handle)
+def _names(home: Folder, part: str) -> list[str]:
+    with home.inner(part) as folder:
+        return folder.names()
 
 
-def _check_link(link: os.stat_result, target: os.stat_result) -> None:
-    """Raises PermissionError for a link that is neither root's nor the target's owner's: it may lead to any mailbox."""
-    trusted = link.st_uid in {0, target.st_uid} if stat.S_ISLNK(link.st_mode) else os.path.samestat(link, target)
-    if not trusted:
-        raise PermissionError(errno.EPERM, "a link to a mailbox of another owner")
-
-
-@contextlib.contextmanager
-def _directory(home: int, part: str) -> Iterator[int]:
-    handle = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=home)
-    try:
-        yield handle
-    finally:
-        os.close(handle)
-
-
-def _names(home: int, part: str) -> list[str]:
-    with _directory(home, part) as handle:
-        return os.listdir(handle)
-
-
-def _write(tmp: int, name: str, message: bytes, like: os.stat_result) -> None:
+def _write(tmp: Folder, name: str, message: bytes, like: os.stat_result) -> None:
     """Write the file and sync it, with owner and mode as Dovecot gives them: those of the Maildir, without x."""
-    handle = os.open(name, _CREATE, 0o600, dir_fd=tmp)
+    handle = tmp.open(name, _CREATE, 0o600)
     with open(handle, "wb") as file:
         os.fchown(handle, like.st_uid, like.st_gid)
         os.fchmod(handle, stat.S_IMODE(like.st_mode) & 0o666)
@@ -152,11 +126,11 @@ def _write(tmp: int, name: str, message: bytes, like: os.stat_result) -> None:
 
 
 @contextlib.contextmanager
-def _record(home: int) -> Iterator[int | None]:
+def _record(home: Folder) -> Iterator[int | None]:
     """A handle to append to maildirsize; None where there is none, or it can't be written."""
     handle = None
     with contextlib.suppress(FileNotFoundError, PermissionError):
-        handle = os.open(_RECORD, _APPEND, dir_fd=home)
+        handle = home.open(_RECORD, _APPEND)
     try:
         if handle is not None:
             _check_record(os.fstat(handle))
@@ -172,11 +146,11 @@ def _check_record(status: os.stat_result) -> None:
         raise OSError(errno.EPERM, _ODD, _RECORD)
 
 
-def _count(home: int, record: int | None, size: int) -> None:
+def _count(home: Folder, record: int | None, size: int) -> None:
     if record is not None and _is_there(home, record) and _append(record, size) and _is_there(home, record):
         return
     with contextlib.suppress(OSError):
-        os.unlink(_RECORD, dir_fd=home)
+        home.unlink(_RECORD)
 
 
 def _append(record: int, size: int) -> bool:
@@ -188,8 +162,8 @@ def _append(record: int, size: int) -> bool:
         return False
 
 
-def _is_there(home: int, record: int) -> bool:
+def _is_there(home: Folder, record: int) -> bool:
     try:
-        return os.path.samestat(os.lstat(_RECORD, dir_fd=home), os.fstat(record))
+        return os.path.samestat(home.look(_RECORD), os.fstat(record))
     except OSError:
         return False

@@ -7,7 +7,6 @@ a child process (core/alerts/own_templates.py): the sandbox does not limit their
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -17,6 +16,7 @@ import jinja2
 from jinja2.loaders import split_template_path
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from ..base.trusted import UntrustedError, read_trusted
 from .formats import filters
 
 BUILT_IN = Path(__file__).parent / "templates"
@@ -56,16 +56,16 @@ def _load(folder: Path | None, name: str) -> tuple[str, str, None] | None:
     for root in (folder, BUILT_IN):
         path = root and root.joinpath(*split_template_path(name))
         if path and os.path.lexists(path):
-            return _read(path), str(path), None
+            return _read(path, own=root is not BUILT_IN), str(path), None
     return None
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, *, own: bool) -> str:
+    """Own templates are read as the settings are: root takes none that others may change."""
     try:
-        with open(path, "rb", opener=_open_now) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise UnusableError(f"{path}: is not a file")
-            data = file.read(LONGEST + 1)
+        data = read_trusted(str(path), LONGEST + 1) if own else path.read_bytes()
+    except UntrustedError as error:
+        raise UnusableError(f"{path}: root does not use it: {error}") from None
     except OSError as error:
         raise UnusableError(f"{path}: {error.strerror}") from None
     if len(data) > LONGEST:
@@ -75,10 +75,6 @@ def _read(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise UnusableError(f"{path}, line {line}: is not UTF-8") from None
-
-
-def _open_now(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # without it, opening a FIFO would wait for a writer
 
 
 def _output(template: jinja2.Template, variables: dict[str, Any]) -> str:

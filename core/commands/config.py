@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ..base.errors import MailquotaError, UsageError
+from ..base.others_folders import opened
 from ..mailboxes.from_settings import driver_name, way_of
 from ..settings.config import DEFAULT_PATH, Config
 from ..settings.missing import missing, require
@@ -65,7 +66,9 @@ def _write_file(found: Config, target: str) -> None:
     private = any(_MASK in toml(value) for _, value, _ in listing(found))
     try:
         make_folder(target)
-        handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o644)
+        folder, name = os.path.split(os.path.abspath(target))
+        with opened(folder) as place:
+            handle = place.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o644)
         with open(handle, "w", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
@@ -78,7 +81,8 @@ def _write_file(found: Config, target: str) -> None:
 def make_folder(target: str) -> None:
     """Make /etc/mailquota, if ``target`` is the default settings file: it is missing before an installation."""
     if os.path.abspath(target) == str(DEFAULT_PATH):
-        DEFAULT_PATH.parent.mkdir(exist_ok=True)
+        with opened(str(DEFAULT_PATH.parent), make=0o755):
+            pass
 
 
 COMMANDS = {"config": config}

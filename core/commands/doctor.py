@@ -11,6 +11,7 @@ import click
 from ..base.text import visible
 from ..doctor.model import ORDER, Finding, State
 from ..doctor.report import WORDS, sections, summary
+from ..settings.config import UntrustedSettingsError
 from .logs import log_nowhere
 from .options import JSON, Common, command
 from .output import is_terminal, wants_colour, write_json
@@ -28,10 +29,13 @@ def doctor(common: Common, as_json: bool) -> int:
 
     The pages that it names are in share/doc/mailquota below the folder of the installation, such as /opt/mailquota.
     """
-    from ..doctor.examine import examine
+    from ..doctor.examine import examine, without_settings
 
     log_nowhere()  # a check reports what would be logged meanwhile
-    findings = examine(common.load())
+    try:
+        findings = examine(common.load())
+    except UntrustedSettingsError as error:
+        findings = without_settings(str(error), error.fix)
     if as_json:
         write_json(findings)
     else:

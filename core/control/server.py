@@ -1,8 +1,10 @@
 """The engine's side of the control protocol: which users may connect, their orders, and the events sent to them.
 
-The kernel tells the user of a peer (SO_PEERCRED, unix(7)). Root and the user of the engine may do everything, as may
-members of ``control.group``; members of ``control.read_only_group`` may look. The owner of the mailboxes, as which
-Dovecot runs its quota-warning service, may have warnings sent and nothing else. All others get a Goodbye.
+The kernel tells the user of a peer (SO_PEERCRED, unix(7)). Root may do everything, as may members of
+``control.group``; members of ``control.read_only_group`` may look. The owner of the mailboxes, as which Dovecot runs
+its quota-warning service, may have warnings sent and nothing else: whatever groups they are in, and also where the
+engine runs as them, as a mail program that was broken into runs as that user, too. All others get a Goodbye. The
+console in the process of the engine may do everything, and in a throwaway world so may the user who made it.
 
 A client that does not read is disconnected when 64 MiB wait for it, so that one console can't take the memory of all.
 """
@@ -37,12 +39,14 @@ _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 class Rights:
     """The groups that may use the control socket, by their names in the settings; "" for none.
 
-    ``mailbox_owner`` is the uid of the owner of the mailboxes, None while it is not known.
+    ``mailbox_owner`` is the uid of the owner of the mailboxes, None while it is not known. ``maker`` is the uid of the
+    user whose throwaway world this is, None for a real one.
     """
 
     group: str
     read_only_group: str
     mailbox_owner: int | None = None
+    maker: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,18 +63,23 @@ class Peer:
     pid: int = field(default=0, compare=False)
 
 
-def peer_of(sock: socket.socket, rights: Rights) -> Peer | None:
-    """The peer of a unix socket; None where it may not connect. Blocking: users may be in a directory server."""
+def peer_of(sock: socket.socket, rights: Rights, *, inside: bool = False) -> Peer | None:
+    """The peer of a unix socket; None where it may not connect. Blocking: users may be in a directory server.
+
+    ``inside``: the peer is a console in this process.
+    """
     pid, uid, gid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
     try:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:
         name = str(uid)
-    if uid in {0, os.geteuid()} or _is_member(name, gid, rights.group):
+    if inside or uid in {0, rights.maker}:
         return Peer(name, uid, may_change=True, pid=pid)
-    if _is_member(name, gid, rights.read_only_group):
-        return Peer(name, uid, may_change=False, pid=pid)
-    return Peer(name, uid, may_change=False, only_warns=True, pid=pid) if uid == rights.mailbox_owner else None
+    if uid in {os.geteuid(), rights.mailbox_owner}:
+        return Peer(name, uid, may_change=False, only_warns=True, pid=pid)
+    if _is_member(name, gid, rights.group):
+        return Peer(name, uid, may_change=True, pid=pid)
+    return Peer(name, uid, may_change=False, pid=pid) if _is_member(name, gid, rights.read_only_group) else None
 
 
 def _is_member(user: str, gid: int, group: str) -> bool:
@@ -92,8 +101,9 @@ class Cancellable(Protocol):
 class ControlConnection(asyncio.Protocol):
     """One client. Every order after its Hello goes to ``ControlServer.handle``."""
 
-    def __init__(self, server: ControlServer) -> None:
+    def __init__(self, server: ControlServer, *, inside: bool = False) -> None:
         self._server = server
+        self._inside = inside
         self._reader = OrderReader()
         self._transport: asyncio.Transport | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -120,7 +130,7 @@ class ControlConnection(asyncio.Protocol):
         transport.pause_reading()
         with socket.socket(fileno=handle) as sock:
             try:
-                self.peer = await in_thread(lambda: peer_of(sock, self._server.rights))
+                self.peer = await in_thread(lambda: peer_of(sock, self._server.rights, inside=self._inside))
             except OSError as error:
                 log.warning("the user of a control client is not known: %s", error)
         early, self._early = self._early, None
@@ -241,7 +251,7 @@ class ControlServer:
     async def adopt(self, sock: socket.socket) -> None:
         """Serve a connected socket, such as that of the console in this process."""
         loop = asyncio.get_running_loop()
-        await loop.connect_accepted_socket(lambda: ControlConnection(self), sock)
+        await loop.connect_accepted_socket(lambda: ControlConnection(self, inside=True), sock)
 
     @property
     def subscribers(self) -> list[ControlConnection]:

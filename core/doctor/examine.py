@@ -29,7 +29,7 @@ from .host.facts import HostFacts
 from .log.checks import LOG_CHECKS
 from .log.facts import LogFacts
 from .log.probe import log_facts
-from .model import Check, Facts, Finding, Outcome, skip
+from .model import Check, Facts, Finding, Outcome, fail, skip
 from .postfix import probe as probe_postfix
 from .postfix import probe_rewriting
 from .postfix.checks import POSTFIX_CHECKS
@@ -51,6 +51,12 @@ def examine(config: Config) -> list[Finding]:
     """
     with ThreadPoolExecutor(thread_name_prefix="mailquota-doctor") as pool:
         return judge(_gather(config, pool))
+
+
+def without_settings(text: str, fix: str) -> list[Finding]:
+    """The findings where root does not use the settings, as others may change them: nothing else is examined."""
+    refused, others = fail(text, fix), skip("root does not use the settings, which name what is to be examined")
+    return [_finding(check, refused if check.name == "settings-file" else others) for check in CHECKS]
 
 
 def judge(facts: Facts, checks: tuple[Check, ...] = CHECKS) -> list[Finding]:

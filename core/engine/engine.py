@@ -16,7 +16,7 @@ import os
 import socket
 
 from ..alerts.service import AlertService, Parts
-from ..base import sockets, systemd
+from ..base import process, sockets, systemd
 from ..base.errors import MailquotaError
 from ..base.threads import in_thread
 from ..base.version import version
@@ -122,7 +122,7 @@ class Engine:
 
     def _make_control(self) -> ControlServer:
         control = self.config.settings.control
-        rights = Rights(control.group, control.read_only_group)
+        rights = Rights(control.group, control.read_only_group, maker=os.geteuid() if self.options.demo else None)
         return ControlServer(rights, welcome=self._welcome, gone=lambda client: self.poller.watch(client, ()))
 
     def _make_counters(self) -> Counters:
@@ -170,6 +170,7 @@ class Engine:
 
     async def start(self, predecessor: handover.Predecessor | None = None) -> None:
         """Listen, read, measure. Raises AddressInUseError and SettingsError; then nothing is left behind."""
+        process.close_to_others()
         sockets.allow_many()
         for remark in self.config.remarks:
             log.warning("settings: %s", remark)
@@ -183,7 +184,7 @@ class Engine:
 
     async def _start(self, predecessor: handover.Predecessor | None) -> None:
         given = sockets.inherited(dict(os.environ)) if predecessor is None else await in_thread(predecessor.listeners)
-        self.listeners.open(self.config.settings, given)
+        await in_thread(lambda: self.listeners.open(self.config.settings, given))
         await self.postfix_maps.start()
         self.accounts.sync.start()
         if predecessor is not None:
@@ -266,7 +267,7 @@ class Engine:
         config = await in_thread(lambda: with_dovecot(config))
         prepared = await in_thread(lambda: self.follower.prepare(config))
         sync = self.accounts.make_sync(config)  # also where its settings are the same: the password may be a new one
-        self.listeners.change(config.settings)
+        await in_thread(lambda: self.listeners.change(config.settings))
         self.config = config
         self.enforcer.set_rules(make_rules(config))
         self.alerts.settings_changed()
@@ -309,7 +310,7 @@ class Engine:
         self.enforcer.close()
         reason = "the engine was handed over" if self.listeners.handed_over else "the engine was stopped"
         self.control.close(f"the engine ended: {self.ending.failed}" if self.ending.failed else reason)
-        self.listeners.close()
+        await in_thread(self.listeners.close)
         await self.upkeep.stop()
         await self.accounts.sync.stop()
         await self.history.stop()

@@ -25,13 +25,14 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from ..base.errors import MailquotaError
+from ..base.others_folders import Identity
 from ..base.sockets import InheritedSockets
 
 log = logging.getLogger(__name__)
@@ -49,8 +50,8 @@ class Message(msgspec.Struct, frozen=True):
     """One message between the two engines. ``kind`` is listen, connections, known, ready or done.
 
     listen: ``texts`` are the addresses of the listening sockets, ``foreign`` those of them whose files belong to
-    systemd and are not to be removed. connections: ``received`` has the bytes of each that are not answered yet.
-    known: the counts, in ``known`` (core/engine/counters.py).
+    systemd and are not to be removed; ``files`` are the others' as they were made. connections: ``received`` has the
+    bytes of each that are not answered yet. known: the counts, in ``known`` (core/engine/counters.py).
     """
 
     kind: str
@@ -58,6 +59,7 @@ class Message(msgspec.Struct, frozen=True):
     received: list[bytes] = []
     foreign: list[str] = []
     known: bytes = b""
+    files: dict[str, Identity] = {}
 
 
 def send(channel: socket.socket, message: Message, handles: Sequence[int] = ()) -> None:
@@ -97,12 +99,18 @@ def _read(channel: socket.socket, wanted: int, handles: list[int]) -> bytes:
 class Successor:
     """The new engine, in the process of the old one. Blocking; used in a thread.
 
-    It is started as ``mailquota`` with these arguments. ``foreign`` as in Message; ``detached``: without standard
-    error. Every method raises MailquotaError where the new engine can't go on; its process has ended then.
+    It is started as ``mailquota`` with these arguments. ``foreign`` and ``files`` as in Message; ``detached``: without
+    standard error. Every method raises MailquotaError where the new engine can't go on; its process has ended then.
     """
 
     def __init__(
-        self, arguments: Sequence[str], listeners: dict[str, socket.socket], foreign: Sequence[str], *, detached: bool
+        self,
+        arguments: Sequence[str],
+        listeners: dict[str, socket.socket],
+        foreign: Sequence[str],
+        *,
+        detached: bool,
+        files: Mapping[str, Identity] | None = None,
     ) -> None:
         self._channel, theirs = socket.socketpair()
         self._channel.settimeout(READY_SECONDS)
@@ -113,7 +121,7 @@ class Successor:
             self._channel.close()
             raise MailquotaError(f"no engine could be started in the background: {error.strerror or error}") from error
         self.pid = self._process.pid
-        message = Message("listen", list(listeners), foreign=list(foreign))
+        message = Message("listen", list(listeners), foreign=list(foreign), files=dict(files or {}))
         with self._ending("did not start"):
             send(self._channel, message, [sock.fileno() for sock in listeners.values()])
 
@@ -191,7 +199,7 @@ class Predecessor:
             self._channel.close()
             raise MailquotaError("the engine that wanted to hand over is gone") from error
         found = {name: socket.socket(fileno=fd) for name, fd in zip(message.texts, handles, strict=True)}
-        return InheritedSockets(found, frozenset(message.foreign))
+        return InheritedSockets(found, frozenset(message.foreign), message.files)
 
     def say_ready(self) -> None:
         """Tell the old engine that this one could answer. Where the old one is gone, this one goes on all the same."""

@@ -7,27 +7,28 @@ import os
 import socket
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
-from ..base import sockets
+from ..base import socket_files, sockets
 from ..base.endpoints import ListenAddress
 from ..base.errors import MailquotaError, SettingsError
+from ..base.others_folders import Identity, opened
 from ..settings.declared import Settings
 
 log = logging.getLogger(__name__)
 
 
 class Listeners:
-    """The listening sockets, by address as the settings write it: those of policy.listen, and control.socket."""
+    """The listening sockets, by address as the settings write it: those of policy.listen, and control.socket.
+
+    Its methods wait for locks and file systems, so they are called in threads, one at a time.
+    """
 
     def __init__(self) -> None:
         self.policy: dict[str, socket.socket] = {}
         self.control: dict[str, socket.socket] = {}
         self.handed_over = False  # another process has the sockets: their files stay
         self.foreign: set[str] = set()  # opened by systemd: their files stay
-        self._files: dict[
-            str, sockets.Identity | None
-        ] = {}  # files that are removed with the sockets, if they still are the same
+        self.files: dict[str, Identity] = {}  # those that are removed with the sockets, if they still are the same
 
     def open(self, settings: Settings, inherited: sockets.InheritedSockets) -> None:
         """Bind the addresses of the settings that ``inherited`` lacks. Raises AddressInUseError and SettingsError."""
@@ -46,14 +47,26 @@ class Listeners:
         address: ListenAddress,
         into: dict[str, socket.socket],
         inherited: sockets.InheritedSockets,
-        bind: Callable[[], socket.socket],
+        bind: Callable[[], sockets.Bound],
     ) -> None:
         given = next((key for key in _names(address, inherited) if key in inherited.sockets), None)
-        into[str(address)] = bind() if given is None else inherited.sockets.pop(given)
+        if given is None:
+            self._add(address, bind(), into)
+            return
+        into[str(address)] = inherited.sockets.pop(given)
         if given in inherited.foreign:
             self.foreign.add(str(address))
-        else:
-            self._remember(address)
+        elif address.kind == "unix":
+            # An engine of an older version does not tell which file it made.
+            file = inherited.files.get(given) or socket_files.identity(address.path)
+            if file is not None:
+                self.files[str(address)] = file
+
+    def _add(self, address: ListenAddress, bound: sockets.Bound, into: dict[str, socket.socket]) -> None:
+        _warn(bound.warning)
+        into[str(address)] = bound.sock
+        if bound.file is not None:
+            self.files[str(address)] = bound.file
 
     def change(self, settings: Settings) -> None:
         """Follow new settings. New addresses are bound first, so that a failure changes nothing. Raises as ``open``."""
@@ -62,30 +75,27 @@ class Listeners:
         try:
             for address, bind in binders.items():
                 if str(address) not in self.policy:
-                    added[str(address)] = bind()
-                    self._remember(address)
+                    self._add(address, bind(), added)
         except MailquotaError:
             for name, sock in added.items():
                 self._close(name, sock)
             raise
         wanted = {str(address) for address in binders}
-        for name in [name for name in self.policy if name not in wanted]:
-            self._close(name, self.policy.pop(name))
-        self._own_again(settings)
-        self.policy |= added
+        before = self.policy
+        # The loop may be looking at the old ones: they are replaced, not changed.
+        self.policy = {name: sock for name, sock in before.items() if name in wanted} | added
+        for name in before.keys() - wanted:
+            self._close(name, before[name])
+        self._own_again(settings, before.keys() & wanted)
 
-    def _own_again(self, settings: Settings) -> None:
-        """Give the files that stay the owner and mode of the new settings."""
-        for name in self.policy:
-            if name in self._files:
-                try:
-                    _warn(sockets.own(name.removeprefix("unix:"), _policy_owner(settings)))
-                except OSError as error:
-                    log.warning("%s keeps its owner and mode: %s", name, error.strerror)
-
-    def _remember(self, address: ListenAddress) -> None:
-        if address.kind == "unix":
-            self._files[str(address)] = sockets.identity(address.path)
+    def _own_again(self, settings: Settings, names: set[str]) -> None:
+        """Give the files that stay the owner and mode of the new settings, and tell where another one is there."""
+        for name in sorted(names & self.files.keys()):
+            path = name.removeprefix("unix:")
+            try:
+                _warn(socket_files.own_again(path, self.files[name], _policy_owner(settings)))
+            except OSError as error:
+                log.warning("%s keeps its owner and mode: %s", name, error.strerror)
 
     def let_in_owner(self, mailstore: str) -> int | None:
         """Give the control socket to the owner of the folder ``mailstore``; the uid, None if it can't be known or done.
@@ -95,8 +105,8 @@ class Listeners:
         try:
             owner = os.stat(mailstore).st_uid
             for name in self.control:
-                if name in self._files and owner not in {0, os.geteuid()}:
-                    os.chown(name.removeprefix("unix:"), owner, -1)
+                if name in self.files and owner not in {0, os.geteuid()}:
+                    _warn(socket_files.give_to(name.removeprefix("unix:"), self.files[name], owner))
         except OSError as error:
             log.info("the owner of the mailboxes can't use the control socket: %s", error)
             return None
@@ -108,15 +118,14 @@ class Listeners:
 
     def close(self) -> None:
         """Close all sockets, and remove their files."""
-        for name, sock in self.all().items():
+        every, self.policy, self.control = self.all(), {}, {}
+        for name, sock in every.items():
             self._close(name, sock)
-        self.policy.clear()
-        self.control.clear()
 
     def _close(self, name: str, sock: socket.socket) -> None:
-        ours = self._files.pop(name, None)
+        ours = self.files.pop(name, None)
         if ours is not None and not self.handed_over:
-            sockets.remove(name.removeprefix("unix:"), ours)
+            socket_files.remove(name.removeprefix("unix:"), ours)
         sock.close()
 
 
@@ -124,27 +133,20 @@ def _names(address: ListenAddress, inherited: sockets.InheritedSockets) -> list[
     return [str(address), sockets.canonical(address)] if inherited.sockets else []
 
 
-def _binders(settings: Settings) -> dict[ListenAddress, Callable[[], socket.socket]]:
-    return {address: partial(_bind_policy, address, settings) for address in settings.policy.listen_addresses}
+def _binders(settings: Settings) -> dict[ListenAddress, Callable[[], sockets.Bound]]:
+    owner = _policy_owner(settings)
+    return {address: partial(sockets.bind, address, owner) for address in settings.policy.listen_addresses}
 
 
-def _policy_owner(settings: Settings) -> sockets.SocketOwner:
-    return sockets.SocketOwner(settings.policy.socket_mode_bits, user=settings.policy.socket_user)
+def _policy_owner(settings: Settings) -> socket_files.SocketOwner:
+    return socket_files.SocketOwner(settings.policy.socket_mode_bits, user=settings.policy.socket_user)
 
 
-def _bind_policy(address: ListenAddress, settings: Settings) -> socket.socket:
-    sock, warning = sockets.bind(address, _policy_owner(settings))
-    _warn(warning)
-    return sock
-
-
-def _bind_control(address: ListenAddress, settings: Settings) -> socket.socket:
+def _bind_control(address: ListenAddress, settings: Settings) -> sockets.Bound:
     _make_folder(os.path.dirname(address.path))
     # The file has one group. Where the settings name two, it admits all users, and the server checks the peer.
     mode = 0o666 if settings.control.read_only_group else 0o660
-    sock, warning = sockets.bind(address, sockets.SocketOwner(mode, group=settings.control.group))
-    _warn(warning)
-    return sock
+    return sockets.bind(address, socket_files.SocketOwner(mode, group=settings.control.group))
 
 
 def _warn(text: str) -> None:
@@ -158,9 +160,7 @@ def _make_folder(path: str) -> None:
     All users can enter it, whatever the umask of root's shell is. Raises SettingsError.
     """
     try:
-        missing = [folder for folder in (Path(path), *Path(path).parents) if not folder.exists()]
-        os.makedirs(path, exist_ok=True)
-        for folder in missing:
-            folder.chmod(0o755)
+        with opened(path, make=0o755):
+            pass
     except OSError as error:
         raise SettingsError(f"control.socket: the folder {path} can't be made: {error.strerror or error}") from error

@@ -9,6 +9,8 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec import structs
+
 from ..base.errors import ALSO_ANSWERED, MailquotaError, NoSuchAccountError, error_text
 from ..base.model import Point
 from ..base.threads import in_thread
@@ -84,6 +86,8 @@ class Orders:
         if connection.peer is not None and connection.peer.only_warns and not isinstance(order, Warn | Cancel):
             connection.end("the owner of the mailboxes may have warnings sent, and nothing else")
             return
+        if connection.peer is not None and connection.peer.only_warns and isinstance(order, Warn):
+            order = _as_dovecots(order)
         if isinstance(order, Watch):
             self._engine.poller.watch(connection, order.addresses)
         elif isinstance(order, Subscribe):
@@ -262,6 +266,11 @@ def _may(connection: ControlConnection, request: Request) -> bool:
     if isinstance(request, Warn) and connection.peer is not None and connection.peer.only_warns:
         return request.source == "dovecot"
     return connection.may_change or not isinstance(request, _CHANGING)
+
+
+def _as_dovecots(order: Warn) -> Warn:
+    """From a shell of the owner of the mailboxes, too, a warning that was sent is not sent again at once."""
+    return structs.replace(order, source="dovecot") if order.source == "operator" else order
 
 
 def _operator(connection: ControlConnection, number: int) -> Operator:

@@ -19,7 +19,7 @@ async def hand_over(servers: Servers, counters: Counters, options: Options) -> i
     """Start another engine and give it every socket; its pid. After any error this engine serves as before."""
     listeners, policy = servers.listeners, servers.policy
     arguments = (options.arguments, listeners.all(), sorted(listeners.foreign))
-    successor = await in_thread(lambda: Successor(*arguments, detached=options.embedded))
+    successor = await in_thread(lambda: Successor(*arguments, detached=options.embedded, files=listeners.files))
     await in_thread(successor.wait_ready)  # this engine goes on answering until the other one could
     servers.stop_accepting()
     try:

@@ -85,7 +85,8 @@ class StateDatabase:
 
     def _is_missing(self) -> bool:
         try:
-            return self._target.path is not None and not self._target.path.exists()
+            path = self._target.path
+            return path is not None and not path.exists() and not path.is_symlink()  # a link may be refused
         except OSError as error:  # a folder that may not be read
             self._read_problem = f"state database {self._target.path}: {error}"
             raise StateError(self._read_problem) from error

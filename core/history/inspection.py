@@ -13,6 +13,7 @@ import pymysql
 
 from ..base.mysql import NoHostError, Target, connect_any, text_of
 from .connection import StateError, migrations
+from .state_file import placed
 
 Ask = Callable[[str], Sequence[tuple[Any, ...]]]
 
@@ -39,12 +40,13 @@ def _inspect_sqlite(path: Path) -> Inspection:
     try:
         if not path.exists():
             return Inspection(0, known)
-        with contextlib.closing(sqlite3.connect(_address(path), uri=True)) as connection:
+        with placed(path), contextlib.closing(sqlite3.connect(_address(path), uri=True)) as connection:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             newest = _newest(lambda sql: connection.execute(sql).fetchall(), version)
             return Inspection(version=version, known=known, newest=newest, size=path.stat().st_size)
     except (OSError, sqlite3.Error) as error:
-        raise StateError(f"state database {path}: {error}") from error
+        text = error.strerror if isinstance(error, OSError) else None
+        raise StateError(f"state database {path}: {text or error}") from error
 
 
 def _address(path: Path) -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from ..base.mysql import Kind
+from ..base.others_folders import as_owner
 from .connection import Connection, Sql, StateError, Values, migrations, newer_version
+from .state_file import made, placed
 
 T = TypeVar("T")
 _BUSY_SECONDS = 5.0
@@ -42,56 +46,80 @@ class _Sqlite(Connection):
     def __init__(self, path: Path, damaged: Callable[[str], None]) -> None:
         self._path = path
         self._damaged = damaged
-        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        try:
-            _use_wal(self._connection)
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            _migrate(self._connection)
-        except BaseException:
-            self._connection.close()
-            raise
+        with placed(path, make=0o750) as place:
+            self._owner, mode = place.outsider, made(place, path)
+        steps = migrations("sqlite")  # not as the owner of the folder, who may not be able to read files of ours
+        with as_owner(self._owner):
+            self._connection = _connect(path, mode)
+            try:
+                _use_wal(self._connection)
+                self._connection.execute("PRAGMA synchronous = NORMAL")
+                _migrate(self._connection, steps)
+            except BaseException:
+                self._connection.close()
+                raise
 
     def transact(self, work: Callable[[Sql], T], *, writes: bool) -> T:
         """As in Connection. A file that turns out to be damaged is renamed; the next use makes a new one."""
         connection = self._connection
         try:
-            with connection:
+            with as_owner(self._owner):
                 connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
-                return work(_SqliteSql(connection))
+            try:
+                result = work(_SqliteSql(connection, self._owner))
+                with as_owner(self._owner):
+                    connection.commit()
+            except BaseException:
+                with as_owner(self._owner):
+                    connection.rollback()
+                raise
+            return result
         except sqlite3.Error as error:
             if _is_damage(error):
-                connection.close()
+                self.close()
                 with contextlib.suppress(OSError):
                     self._damaged(_set_aside(self._path))
             raise _trouble(self._path, error) from error
 
     def close(self) -> None:
-        self._connection.close()
+        with as_owner(self._owner):
+            self._connection.close()
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    address = f"file:{quote(str(path.absolute()))}?mode={mode}"
+    return sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
 
 
 class _SqliteSql:
     kind: Kind = "sqlite"
     ignore = "OR IGNORE"
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, owner: os.stat_result | None) -> None:
         self._connection = connection
+        self._owner = owner
 
     def rows(self, sql: str, values: Values = ()) -> list[tuple[Any, ...]]:
-        return self._connection.execute(sql, tuple(values)).fetchall()
+        with as_owner(self._owner):
+            return self._connection.execute(sql, tuple(values)).fetchall()
 
     def change(self, sql: str, values: Values = ()) -> int:
-        return self._connection.execute(sql, tuple(values)).rowcount
+        with as_owner(self._owner):
+            return self._connection.execute(sql, tuple(values)).rowcount
 
     def insert(self, sql: str, values: Values = ()) -> int:
-        return self._connection.execute(sql, tuple(values)).lastrowid or 0
+        with as_owner(self._owner):
+            return self._connection.execute(sql, tuple(values)).lastrowid or 0
 
     def many(self, sql: str, values: Iterable[Values]) -> None:
-        self._connection.executemany(sql, values)
+        rows = list(values)
+        with as_owner(self._owner):
+            self._connection.executemany(sql, rows)
 
 
 def _trouble(path: Path, error: Exception) -> StateError:
-    return StateError(f"state database {path}: {error}")
+    text = error.strerror if isinstance(error, OSError) else None
+    return StateError(f"state database {path}: {text or error}")
 
 
 def _is_damage(error: sqlite3.Error) -> bool:
@@ -101,10 +129,11 @@ def _is_damage(error: sqlite3.Error) -> bool:
 def _set_aside(path: Path) -> str:
     """Rename the file and those that belong to it to names with the date and time; the new path."""
     name = f"{path.name}.damaged-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
-    for ending in ("", "-wal", "-shm"):
-        file = path.with_name(path.name + ending)
-        if ending == "" or file.exists():
-            file.rename(path.with_name(name + ending))
+    with placed(path) as place:
+        there = place.names()
+        for ending in ("", "-wal", "-shm"):
+            if ending == "" or path.name + ending in there:
+                place.rename(path.name + ending, name + ending)
     return str(path.with_name(name))
 
 
@@ -126,8 +155,7 @@ def _use_wal(connection: sqlite3.Connection) -> None:
             return
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
-    steps = migrations("sqlite")
+def _migrate(connection: sqlite3.Connection, steps: list[tuple[int, str]]) -> None:
     version = _version(connection)
     if version > steps[-1][0]:
         raise sqlite3.OperationalError(newer_version(version, steps[-1][0]))

@@ -14,6 +14,7 @@ import threading
 from weakref import WeakValueDictionary
 
 from ..base.mounts import Mounts
+from ..base.others_folders import opened
 from .folders import INBOX, Folders, is_folder, sum_folder, sum_folders
 from .mailstore import Mailstore
 from .measure import (
@@ -111,8 +112,8 @@ class CountDriver:
             raise FileNotFoundError(2, "the mailstore is not there", self._store.base)
         self._sizes.keep(maildir, {})
         self._again.add(address)
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            os.unlink(f"{maildir}/maildirsize")
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), opened(maildir) as home:
+            home.unlink("maildirsize")
         return "unlink"
 
     def folders(self, address: str) -> Folders:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 
+from ..base.others_folders import Folder, opened
 from ..settings.config import Config
 from .file_systems import FileSystem, Memory, decode, encode
 
@@ -41,8 +44,13 @@ class MailstoreMemory:
 
     def read(self) -> list[FileSystem]:
         """What was remembered; nothing where there is no such file, or it can't be read."""
+        folder, name = os.path.split(self.path)
         try:
-            with open(self.path, "rb") as file:
+            with opened(folder) as place:
+                handle = place.open(name, os.O_RDONLY)
+            with open(handle, "rb") as file:
+                if not stat.S_ISREG(os.fstat(handle).st_mode):
+                    raise OSError
                 self._kept = decode(file.read(_MOST_BYTES), self._template)
         except OSError:
             self._kept = []
@@ -52,19 +60,29 @@ class MailstoreMemory:
         """Remember these, if they differ from what the file has. An error is logged once and changes nothing."""
         if known == self._kept or not self.path:
             return
-        temporary = f"{self.path}.{os.getpid()}.new"
+        folder, name = os.path.split(self.path)
+        data = encode(Memory(self._template, known))
         try:
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
-            with open(handle, "wb") as file:
-                file.write(encode(Memory(self._template, known)))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self.path)
+            with opened(folder) as place, place.as_outsider():
+                _replace(place, name, data)
         except OSError as error:
-            with suppress(OSError):
-                os.unlink(temporary)
             if self._fault != str(error):
                 self._fault = str(error)
                 log.warning("the mailstore's file systems can't be remembered over a restart: %s", error)
         else:
             self._kept, self._fault = known, ""
+
+
+def _replace(place: Folder, name: str, data: bytes) -> None:
+    temporary = f"{name}.{secrets.token_hex(8)}.new"
+    handle = place.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+    try:
+        with open(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(handle)
+        place.rename(temporary, name)
+    except OSError:
+        with suppress(OSError):
+            place.unlink(temporary)
+        raise

@@ -6,6 +6,9 @@ nothing was appended between the start of the count and the rename. Then the dir
 one changed, the file is removed. A second change within one second leaves no new time, so a directory that changed
 within the last second counts as changed. Where there was no file none is made: Dovecot makes its own where its driver
 keeps one, and with another driver nothing would bring the file up to date at a delivery.
+
+The owner of the mailbox may exchange it for a link meanwhile. So files are made, renamed and removed in the folder that
+was opened at first (core/base/others_folders.py).
 """
 
 from __future__ import annotations
@@ -18,10 +21,12 @@ import stat
 import time
 from collections.abc import Callable
 
+from ..base.others_folders import Folder, opened
 from .folders import UNSETTLED_NS, Folders, folder_names, folder_path, settled, sum_folders
 from .mailstore import Mailstore
 from .measure import total
 
+_RECORD = "maildirsize"
 _TRIES = 4
 _PAUSE_SECONDS = 1.1  # a little more than directories take to settle
 
@@ -32,18 +37,24 @@ def rewrite(store: Mailstore, maildir: str, limit: int | None, most: int | None 
     Returns the method: ``rewrite``, or ``unlink`` where no file is left, so that the next reader counts. For an
     mailbox without a limit of bytes the file is always removed: the count can wait for a reader.
     """
-    path = f"{maildir}/maildirsize"
-    if not os.path.isdir(maildir):
-        if not os.path.isdir(store.base):
-            raise FileNotFoundError(2, "the mailstore is not there", store.base)
-        return "unlink"
-    before = _identity(path)
-    folders = sum_folders(maildir)
+    with contextlib.ExitStack() as stack:
+        try:
+            home = stack.enter_context(opened(maildir))
+        except (FileNotFoundError, NotADirectoryError):
+            if not os.path.isdir(store.base):
+                raise FileNotFoundError(2, "the mailstore is not there", store.base) from None
+            return "unlink"
+        return _rewrite(store, home, limit, most)
+
+
+def _rewrite(store: Mailstore, home: Folder, limit: int | None, most: int | None) -> str:
+    before = _identity(home)
+    folders = sum_folders(home.path)
     header = f"{limit}S" if most is None else f"{limit}S,{most}C"
-    if limit is not None and before and settled(folders) and _replace(store, maildir, header, folders, before):
+    if limit is not None and before and settled(folders) and _replace(store, home, header, folders, before):
         return "rewrite"
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
+        home.unlink(_RECORD)
     return "unlink"
 
 
@@ -77,28 +88,27 @@ def _are_settled(times: dict[str, int]) -> bool:
     return all(time.time_ns() - moment > UNSETTLED_NS for moment in times.values())
 
 
-def _replace(store: Mailstore, maildir: str, header: str, folders: Folders, before: tuple[int, ...]) -> bool:
+def _replace(store: Mailstore, home: Folder, header: str, folders: Folders, before: tuple[int, ...]) -> bool:
     """Put a new file in place, unless the mailbox changes meanwhile; False where the file has to be removed."""
-    path = f"{maildir}/maildirsize"
     used, messages = total(store, folders)
-    temporary = f"{path}{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(8)}"
+    temporary = f"{_RECORD}{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(8)}"
     try:
-        _write(temporary, maildir, f"{header}\n{used} {messages}\n")
-        if _identity(path) != before or not _unchanged(maildir, folders):
+        _write(home, temporary, f"{header}\n{used} {messages}\n")
+        if _identity(home) != before or not _unchanged(home.path, folders):
             return False
-        os.rename(temporary, path)
-        return _unchanged(maildir, folders)
+        home.rename(temporary, _RECORD)
+        return _unchanged(home.path, folders)
     except PermissionError:  # neither root nor the owner: Dovecot could not read a file that this user owns
         return False
     finally:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+            home.unlink(temporary)
 
 
-def _write(path: str, maildir: str, text: str) -> None:
+def _write(home: Folder, name: str, text: str) -> None:
     """Write a file with the owner and the rights that Dovecot would give it: those of the Maildir, for files."""
-    like = os.stat(maildir)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    like = home.status
+    handle = home.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         os.write(handle, text.encode())
         os.fchown(handle, like.st_uid, like.st_gid)
@@ -107,9 +117,10 @@ def _write(path: str, maildir: str, text: str) -> None:
         os.close(handle)
 
 
-def _identity(path: str) -> tuple[int, ...] | None:
+def _identity(home: Folder) -> tuple[int, ...] | None:
+    """Of the record, or what else has its name; None where there is none."""
     try:
-        found = os.stat(path)
+        found = home.look(_RECORD)
     except FileNotFoundError:
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns

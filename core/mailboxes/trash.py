@@ -24,12 +24,13 @@ from itertools import groupby
 import msgspec
 
 from ..base.errors import MailquotaError
+from ..base.others_folders import Folder, opened
 from ..servers.dovecot.doveadm import DoveadmTool
 from ..servers.dovecot.mutf7 import decode
 from .folders import folder_names, folder_path, message_size
 from .mailstore import Mailstore
 
-_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
+_RECORD = "maildirsize"
 _WILDCARDS = frozenset("*%?")
 _DISBELIEVED = 2**60  # bytes; more than any sum, and several times as much still fits into 64 bits
 
@@ -96,36 +97,36 @@ def _missing(doveadm: DoveadmTool, address: str, folder: str, messages: list[Fou
 
 
 def find_files(store: Mailstore, maildir: str, before: float | None) -> list[FoundMessage]:
-    """The messages that came into any Trash folder of the Maildir before ``before`` (None: all). Raises OSError."""
+    """The messages that came into any Trash folder of the Maildir before ``before`` (None: all). Raises OSError.
+
+    PermissionError for a Maildir that is a link to another owner's.
+    """
     found: list[FoundMessage] = []
-    for name in filter(store.is_trash, folder_names(maildir)):
-        for part in ("new", "cur"):
-            directory = f"{folder_path(maildir, name)}/{part}"
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError), _directory(maildir, directory) as handle:
-                found += _files(decode(name), directory, handle, before)
+    with contextlib.suppress(FileNotFoundError), opened(maildir) as home:
+        for name in filter(store.is_trash, folder_names(maildir)):
+            for part in ("new", "cur"):
+                directory = f"{folder_path(maildir, name)}/{part}"
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError), _directory(home, directory) as inner:
+                    found += _files(decode(name), directory, inner, before)
     return found
 
 
 @contextlib.contextmanager
-def _directory(maildir: str, directory: str) -> Iterator[int]:
-    """A handle of a directory below the Maildir. Raises OSError; NotADirectoryError where a link is on the way."""
-    handle = os.open(maildir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for part in directory.removeprefix(f"{maildir}/").split("/"):
-            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=handle)
-            os.close(handle)
-            handle = inner
-        yield handle
-    finally:
-        os.close(handle)
+def _directory(home: Folder, directory: str) -> Iterator[Folder]:
+    """A directory below the Maildir. Raises OSError; NotADirectoryError where a link is on the way."""
+    with contextlib.ExitStack() as stack:
+        folder = home
+        for part in directory.removeprefix(f"{home.path}/").split("/"):
+            folder = stack.enter_context(folder.inner(part))
+        yield folder
 
 
-def _files(folder: str, directory: str, handle: int, before: float | None) -> Iterator[FoundMessage]:
-    for name in os.listdir(handle):
+def _files(folder: str, directory: str, inner: Folder, before: float | None) -> Iterator[FoundMessage]:
+    for name in inner.names():
         if name.startswith((".", "dovecot")):
             continue
         with contextlib.suppress(FileNotFoundError):
-            status = os.stat(name, dir_fd=handle, follow_symlinks=False)
+            status = inner.look(name)
             size = message_size(os.fsencode(directory), os.fsencode(name))
             young = before is not None and status.st_ctime >= before
             if size is not None and not young and not stat.S_ISDIR(status.st_mode):
@@ -140,11 +141,10 @@ def remove_files(maildir: str, found: list[FoundMessage]) -> Removal:
     """
     if not found:
         return Removal([])
-    path = f"{maildir}/maildirsize"
     gone: list[FoundMessage] = []
     failure: OSError | None = None
-    with _opened(path) as handle:
-        for step in (partial(_unlink_all, maildir, found, gone), partial(_record, path, handle, gone)):
+    with opened(maildir) as home, _record(home) as handle:
+        for step in (partial(_unlink_all, home, found, gone), partial(_write_down, home, handle, gone)):
             try:
                 step()
             except OSError as error:
@@ -154,11 +154,11 @@ def remove_files(maildir: str, found: list[FoundMessage]) -> Removal:
     return Removal(gone, failure)
 
 
-def _unlink_all(maildir: str, found: list[FoundMessage], gone: list[FoundMessage]) -> None:
+def _unlink_all(home: Folder, found: list[FoundMessage], gone: list[FoundMessage]) -> None:
     for directory, messages in groupby(found, key=_directory_of):
-        with contextlib.suppress(FileNotFoundError), _directory(maildir, directory) as handle:
+        with contextlib.suppress(FileNotFoundError), _directory(home, directory) as inner:
             for message in messages:
-                if _unlink(maildir, directory, handle, message):
+                if _unlink(home, directory, inner, message):
                     gone.append(message)  # noqa: PERF401 - those that were removed before an error have to be in the list too
 
 
@@ -167,15 +167,15 @@ def _directory_of(message: FoundMessage) -> str:
 
 
 @contextlib.contextmanager
-def _opened(path: str) -> Iterator[int | None]:
+def _record(home: Folder) -> Iterator[int | None]:
     """A handle of maildirsize, after the line that makes its sum negative; None if it can't be written."""
     try:
-        handle = os.open(path, _APPEND)
+        handle = home.open(_RECORD, os.O_WRONLY | os.O_APPEND)
     except OSError:
         yield None
         return
     try:
-        yield handle if _write(handle, -_DISBELIEVED, 0) else None
+        yield handle if _is_plain(handle) and _write(handle, -_DISBELIEVED, 0) else None
     finally:
         os.close(handle)
 
@@ -189,50 +189,56 @@ def _write(handle: int, size: int, messages: int) -> bool:
         return False
 
 
-def _record(path: str, handle: int | None, gone: list[FoundMessage]) -> None:
+def _write_down(home: Folder, handle: int | None, gone: list[FoundMessage]) -> None:
     size = sum(message.size for message in gone)
     if (
         handle is not None
-        and _lies_at(path, handle)
+        and _is_there(home, handle)
         and _write(handle, _DISBELIEVED - size, -len(gone))
-        and _lies_at(path, handle)
+        and _is_there(home, handle)
     ):
         return
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
+        home.unlink(_RECORD)
 
 
-def _lies_at(path: str, handle: int) -> bool:
+def _is_plain(handle: int) -> bool:
+    """Whether it is a file with one name, as Dovecot makes it: the owner may have put something else there."""
+    found = os.fstat(handle)
+    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+
+
+def _is_there(home: Folder, handle: int) -> bool:
     try:
-        return os.path.samestat(os.lstat(path), os.fstat(handle))
+        return os.path.samestat(home.look(_RECORD), os.fstat(handle))
     except FileNotFoundError:
         return False
 
 
-def _unlink(maildir: str, directory: str, handle: int, message: FoundMessage) -> bool:
+def _unlink(home: Folder, directory: str, inner: Folder, message: FoundMessage) -> bool:
     """Whether this call removed it. Where its flags changed, the file has the same unique name and is in ``cur``."""
     assert isinstance(message.place, tuple)
     name = message.place[1]
     try:
-        os.unlink(name, dir_fd=handle)
+        inner.unlink(name)
     except FileNotFoundError:
-        with contextlib.suppress(FileNotFoundError), _directory(maildir, f"{os.path.dirname(directory)}/cur") as cur:
+        with contextlib.suppress(FileNotFoundError), _directory(home, f"{os.path.dirname(directory)}/cur") as cur:
             return _unlink_renamed(cur, name.partition(":")[0])
         return False
     return True
 
 
-def _unlink_renamed(cur: int, unique: str) -> bool:
+def _unlink_renamed(cur: Folder, unique: str) -> bool:
     """Remove the file with this unique name; False where there is none.
 
     Repeated, as its flags may change again between the listing and the removal.
     """
     while True:
-        name = next((other for other in os.listdir(cur) if other.partition(":")[0] == unique), None)
+        name = next((other for other in cur.names() if other.partition(":")[0] == unique), None)
         if name is None:
             return False
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=cur)
+            cur.unlink(name)
             return True
 
 
@@ -241,11 +247,9 @@ def append(maildir: str, size: int, messages: int) -> None:
 
     Without a file nothing is done, as the next reader counts the mailbox.
     """
-    try:
-        handle = os.open(f"{maildir}/maildirsize", _APPEND)
-    except FileNotFoundError:
-        return
-    try:
-        os.write(handle, f"{size} {messages}\n".encode())
-    finally:
-        os.close(handle)
+    with contextlib.suppress(FileNotFoundError), opened(maildir) as home:
+        handle = home.open(_RECORD, os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(handle, f"{size} {messages}\n".encode())
+        finally:
+            os.close(handle)

@@ -20,12 +20,14 @@ import msgspec
 from ..base.endpoints import mask_secrets
 from ..base.errors import SettingsError, UsageError
 from ..base.text import shown
+from ..base.trusted import UntrustedError, read_trusted
 from ..servers.dovecot.followed import UserNames
 from ..servers.dovecot.quota import QuotaFacts
 from .declared import Section, Settings
 
 DEFAULT_PATH = Path("/etc/mailquota/mailquota.toml")
 DEFAULT_ORIGIN = "default"
+_LONGEST = 1024 * 1024  # bytes
 
 _WHERE = re.compile(r"^(?P<fault>.*?)(?: - at `(?:key in )?\$\.?(?P<path>.*)`)?$", re.DOTALL)
 _EXPECTED = re.compile(r"^Expected `(?P<types>.*)`, got `(?P<got>.*)`$")
@@ -37,6 +39,15 @@ _TYPE_NAMES = {
     "object": "a table",
     "float": "a number with a fraction",
 }
+
+
+class UntrustedSettingsError(SettingsError):
+    """Others than root may change the settings file. ``fix`` is the command that ends that."""
+
+    def __init__(self, text: str, fix: str) -> None:
+        super().__init__(text)
+        self.fix = fix
+        self.advice = ("To end that, look at what it has now, and then:", f"  {fix}")
 
 
 class DiscoveredSettings(msgspec.Struct, frozen=True):
@@ -135,11 +146,16 @@ def _read_first(path: Path | None, environ: Mapping[str, str]) -> tuple[Path | N
     named = path or (Path(environ["MAILQUOTA_CONFIG"]) if environ.get("MAILQUOTA_CONFIG") else None)
     file = named or DEFAULT_PATH
     try:
-        return file, tomllib.loads(file.read_bytes().decode())
+        data = read_trusted(str(file), _LONGEST + 1)
+        if len(data) > _LONGEST:
+            raise SettingsError(f"{file}: found more than {_LONGEST} bytes, expected a settings file")
+        return file, tomllib.loads(data.decode())
     except FileNotFoundError as error:
         if named is None:
             return None, {}
         raise SettingsError(f"{file}: can't be read: {error.strerror}") from None
+    except UntrustedError as error:
+        raise UntrustedSettingsError(f"{file}: root does not use it: {error}", error.fix) from None
     except (OSError, ValueError, RecursionError) as error:  # RecursionError: very many nested brackets
         raise SettingsError(f"{file}: {_unreadable(error)}") from None
 

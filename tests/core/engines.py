@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mailquota.core.base.model import AccountRow
-from mailquota.core.base.sockets import answers
+from mailquota.core.base.socket_files import answers
 from mailquota.core.engine.engine import Engine
 from mailquota.core.engine.options import Options
 from mailquota.core.engine.serve import Embedded

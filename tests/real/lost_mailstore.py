@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mailquota.core.base.sockets import answers
+from mailquota.core.base.socket_files import answers
 from tests.core.clients import PolicyClient, until
 from tests.core.worlds import LIMIT, SmallWorld
 from tests.mailserver.fixture import private_namespace

@@ -99,7 +99,7 @@ def _look(config: Config, user: str) -> tuple[Machine, Host]:
 
 
 def _invocation(config: Config, user: str) -> Invocation:
-    from ...base.sockets import answers
+    from ...base.socket_files import answers
     from ...doctor.postfix.probe import probe
     from ...settings.passwords import password_files
     from .examine import Invocation

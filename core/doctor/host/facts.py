@@ -127,13 +127,22 @@ class MaildirFacts(msgspec.Struct, frozen=True):
     closed: PathFacts | None = None
 
 
+class Distrust(msgspec.Struct, frozen=True):
+    """A file that root does not use, why, and the command that ends that."""
+
+    path: str
+    text: str
+    fix: str
+
+
 class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
     """``is_root``: whether the doctor runs as root. ``now`` is in seconds since the epoch, 0 where not known.
 
     ``mailstore`` is the folder above all mailboxes, ``maildirs`` are a sample of them. ``clock_synchronized`` is None
     where not known. ``fault`` is the reason where these facts could not be gathered, as where a file system hangs.
     ``files`` are by setting: "settings", "accounts.password_file", "control.socket" … ``groups_missing`` are groups of
-    the settings that do not exist. ``systemd``: it runs here; ``installed``: it has a service for mailquota.
+    the settings that do not exist. ``distrusted`` are settings and templates that root does not use, as others may
+    change them. ``systemd``: it runs here; ``installed``: it has a service for mailquota.
     """
 
     fault: str = ""
@@ -149,6 +158,7 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
     maildirs: tuple[MaildirFacts, ...] = ()
     files: dict[str, PathFacts] = {}
     groups_missing: tuple[str, ...] = ()
+    distrusted: tuple[Distrust, ...] = ()
     systemd: bool = False
     installed: bool = False
     engine: EngineFacts = EngineFacts()

@@ -18,6 +18,7 @@ from ..paths import READ, WRITE, PathFacts
 
 _INT_MAX = 2**31 - 1
 _STICKY = 0o1000
+_GROUP_WRITE = 0o020
 _AS_ROOT = "run the doctor as root"
 _LONGEST = 200  # characters of a value that are shown
 _DISK_FULL = "disk is full"  # in SQLite's message
@@ -120,6 +121,13 @@ def _is_set(facts: Facts, group: str) -> bool:
 
 
 def _settings_file(facts: Facts) -> Outcome:
+    distrusted = [
+        fail(f"root does not use {shown(one.path, 200)}: {visible(one.text)}", one.fix) for one in facts.host.distrusted
+    ]
+    return together([*distrusted, _settings_mode(facts)], ok("")) if distrusted else _settings_mode(facts)
+
+
+def _settings_mode(facts: Facts) -> Outcome:
     file = facts.host.files.get("settings")
     if file is None:
         return ok("there is no settings file: settings found on the server and defaults are in use")
@@ -127,6 +135,8 @@ def _settings_file(facts: Facts) -> Outcome:
         return skip(f"{file.fault}: {_AS_ROOT}")
     if file.mode & WRITE:
         return fail(f"everybody may write {_named(file)}", f"chmod o-w {shlex.quote(file.path)}")
+    if file.mode & _GROUP_WRITE:
+        return warn(f"its group may write {_named(file)}", f"chmod g-w {shlex.quote(file.path)}")
     accounts, state = facts.config.settings.accounts, facts.config.settings.state
     secret = [url for url in (accounts.url, accounts.write_url, state.url) if url.password]
     if secret and file.mode & READ:

@@ -9,11 +9,12 @@ import itertools
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import msgspec
 
 from ...base import programs
+from ...base.trusted import distrust
 from ...mailboxes.driver import MaildirDriver
 from ...mailboxes.from_settings import driver_name, guarded, make_names, with_dovecot
 from ...mailboxes.mailstore import Mailstore
@@ -26,6 +27,7 @@ from .. import paths
 from .facts import (
     DatabaseFacts,
     DiskFacts,
+    Distrust,
     EngineFacts,
     HostFacts,
     LimitFacts,
@@ -35,6 +37,7 @@ from .facts import (
 )
 
 SAMPLE = 50  # mailboxes that are examined
+_TEMPLATES = 200  # files of own templates
 _SYSTEMD = "/run/systemd/system"  # sd_booted(3)
 _UNITS = tuple(f"{folder}/systemd/system/mailquota.service" for folder in ("/etc", "/usr/lib", "/usr/local/lib"))
 
@@ -59,7 +62,6 @@ def gather(
     settings, config = config.settings, with_dovecot(config)
     store = _mailstore(config, spelled)
     base = settings.mailstore.folder
-    groups = (settings.control.group, settings.control.read_only_group)
     return HostFacts(
         is_root=os.geteuid() == 0,
         user=paths.user(paths.user_name(os.geteuid())),
@@ -72,7 +74,8 @@ def gather(
         lost=lost(config, store, list(limits)),
         maildirs=tuple(_maildir(store, address) for address in _sampled(limits)),
         files=_files(config),
-        groups_missing=tuple(name for name in groups if name and paths.group_id(name) is None),
+        distrusted=tuple(_distrusted(config)),
+        groups_missing=_missing_groups(config),
         systemd=os.path.isdir(_SYSTEMD),
         installed=os.path.isdir(_SYSTEMD) and any(map(os.path.isfile, _UNITS)),
         engine=engine or EngineFacts(),
@@ -199,6 +202,27 @@ def _files(config: Config) -> dict[str, paths.PathFacts]:
         "control folder": os.path.dirname(settings.control.socket),
     }
     return {name: paths.look(path) for name, path in named.items() if path}
+
+
+def _missing_groups(config: Config) -> tuple[str, ...]:
+    control = config.settings.control
+    return tuple(name for name in (control.group, control.read_only_group) if name and paths.group_id(name) is None)
+
+
+def _distrusted(config: Config) -> Iterator[Distrust]:
+    """Settings and own templates that others may change; each cause once."""
+    templates = config.settings.warnings.templates
+    below = (f"{folder}/{name}" for folder, _, names in os.walk(templates) for name in ("", *names))
+    named = filter(None, [str(config.path or ""), *itertools.islice(below, _TEMPLATES)])
+    fixes = set()
+    for path in named:
+        try:
+            error = distrust(path)
+        except OSError:  # it is not there, or this user may not look at it: other checks tell that
+            continue
+        if error is not None and error.fix not in fixes:
+            fixes.add(error.fix)
+            yield Distrust(path, str(error), error.fix)
 
 
 def _synchronized(run: programs.Run) -> bool | None:

@@ -20,7 +20,7 @@ import pytest
 from mailquota.core.base import sockets
 from mailquota.core.base.endpoints import ListenAddress, parse_listen
 from mailquota.core.base.errors import MailquotaError, SettingsError
-from mailquota.core.base.sockets import AddressInUseError, SocketOwner
+from mailquota.core.base.socket_files import AddressInUseError, SocketOwner, answers, identity, remove
 from tests.mailserver.fixture import temporary_folder
 from tests.mailserver.ports import free_port
 
@@ -41,7 +41,7 @@ def unix(path: Path) -> ListenAddress:
 
 
 def bind(address: ListenAddress, owner: SocketOwner | None = None) -> socket.socket:
-    sock, warning = sockets.bind(address, owner)
+    sock, warning, _ = sockets.bind(address, owner)
     assert not warning
     return sock
 
@@ -58,14 +58,14 @@ def leave_stale(path: Path) -> None:
 def test_a_new_socket_listens_with_the_mode_that_was_asked_for(folder: Path) -> None:
     with bind(unix(folder / "s"), SocketOwner(0o640)) as sock:
         assert stat.S_IMODE((folder / "s").stat().st_mode) == 0o640
-        assert sockets.answers(str(folder / "s"))
+        assert answers(str(folder / "s"))
         assert sock.getsockname() == str(folder / "s")
 
 
 def test_a_stale_file_is_replaced(folder: Path) -> None:
     leave_stale(folder / "s")
     with bind(unix(folder / "s")):
-        assert sockets.answers(str(folder / "s"))
+        assert answers(str(folder / "s"))
 
 
 def test_a_live_one_is_never_stolen(folder: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_live_one_is_never_stolen(folder: Path) -> None:
         live.listen(1)
         with pytest.raises(AddressInUseError, match="another server answers there"):
             sockets.bind(unix(folder / "s"))
-        assert sockets.answers(str(folder / "s"))
+        assert answers(str(folder / "s"))
 
 
 def test_a_server_that_is_too_busy_to_accept_is_alive(folder: Path) -> None:
@@ -144,7 +144,7 @@ if len(sys.argv) > 2:  # late: Python itself may lie where that user can't read 
     os.setuid(int(sys.argv[2]))
 sys.stdin.readline()
 try:
-    sock, _ = sockets.bind(ListenAddress("unix", path=sys.argv[1]))
+    sock, *_ = sockets.bind(ListenAddress("unix", path=sys.argv[1]))
 except MailquotaError as error:
     print(type(error).__name__, error)
 else:
@@ -174,7 +174,7 @@ def test_a_live_server_that_we_may_not_ask_is_not_stolen(folder: Path) -> None:
     with bind(unix(folder / "s"), SocketOwner(0o600)):
         out, _ = attempt(folder / "s", NOBODY).communicate("\n")
         assert out == f"SettingsError can't listen on unix:{folder}/s: Permission denied\n"
-        assert sockets.answers(str(folder / "s"))
+        assert answers(str(folder / "s"))
 
 
 @as_root
@@ -193,19 +193,19 @@ def test_root_gives_the_socket_to_its_owner(folder: Path) -> None:
 @pytest.mark.parametrize("owner", [SocketOwner(0o660, user="no-such-user"), SocketOwner(0o660, group="no-such-group")])
 def test_an_unknown_owner_is_a_warning(folder: Path, owner: SocketOwner) -> None:
     """It listens all the same: a missing group must not keep an engine from answering."""
-    sock, warning = sockets.bind(unix(folder / "s"), owner)
+    sock, warning, _ = sockets.bind(unix(folder / "s"), owner)
     with sock:
         assert "no-such-" in warning
         assert "it stays the engine's" in warning
-        assert sockets.answers(str(folder / "s"))
+        assert answers(str(folder / "s"))
 
 
 def test_only_root_gives_sockets_away(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr("mailquota.core.base.sockets.os.chown", refuse)
-    sock, warning = sockets.bind(unix(folder / "s"), SocketOwner(0o660, user="root"))
+    monkeypatch.setattr("mailquota.core.base.others_folders.os.chown", refuse)
+    sock, warning, _ = sockets.bind(unix(folder / "s"), SocketOwner(0o660, user="root"))
     with sock:
         assert "only root can give the socket to root" in warning
 
@@ -214,7 +214,7 @@ def test_a_socket_that_fails_half_way_leaves_no_file(folder: Path, monkeypatch: 
     def fail(*_: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("mailquota.core.base.sockets.os.chmod", fail)
+    monkeypatch.setattr("mailquota.core.base.others_folders.os.chmod", fail)
     with pytest.raises(SettingsError, match="Read-only file system"):
         sockets.bind(unix(folder / "s"))
     assert not (folder / "s").exists()
@@ -231,7 +231,7 @@ def test_of_many_threads_that_start_at_once_exactly_one_wins(folder: Path, stale
         assert (len(won), len(lost)) == (1, 3)
         assert all(isinstance(error, AddressInUseError) for error in lost)
         with won[0]:
-            assert sockets.answers(str(path))
+            assert answers(str(path))
 
 
 def race(address: ListenAddress, count: int) -> tuple[list[socket.socket], list[MailquotaError]]:
@@ -272,17 +272,17 @@ def test_only_our_own_file_is_removed(folder: Path) -> None:
     """Not the one that another engine has put in its place meanwhile."""
     path = folder / "s"
     with bind(unix(path)):
-        ours = sockets.identity(str(path))
+        ours = identity(str(path))
         assert ours is not None
         path.unlink()
         with bind(unix(path)):
-            sockets.remove(str(path), ours)
-            assert sockets.answers(str(path))
-        theirs = sockets.identity(str(path))
+            remove(str(path), ours)
+            assert answers(str(path))
+        theirs = identity(str(path))
         assert theirs is not None
-        sockets.remove(str(path), theirs)
+        remove(str(path), theirs)
     assert not path.exists()
-    sockets.remove(str(path), ours)
+    remove(str(path), ours)
 
 
 # ---- inet
@@ -334,7 +334,7 @@ def test_inherited_sockets_are_known_by_their_address(folder: Path, monkeypatch:
     port = free_port()
     address = ListenAddress("inet", host="127.0.0.1", port=port)
     with bind(unix(folder / "s")) as one, bind(address) as other, descriptors(monkeypatch, one, other) as environ:
-        found, foreign = sockets.inherited(environ)
+        found, foreign, _ = sockets.inherited(environ)
         assert set(found) == foreign == {f"unix:{folder.resolve()}/s", f"inet:127.0.0.1:{port}"}
         for sock in found.values():
             assert not sock.get_inheritable()

@@ -78,7 +78,9 @@ def names(monkeypatch: pytest.MonkeyPatch) -> None:
     ("uid", "gid", "rights", "expected"),
     [
         (0, 0, Rights("", ""), Peer("root", 0, True)),
-        (500, 500, Rights("", ""), Peer("500", 500, True)),
+        (500, 500, Rights("", ""), Peer("500", 500, False, only_warns=True)),
+        (500, 2000, Rights("operators", ""), Peer("500", 500, False, only_warns=True)),
+        (500, 500, Rights("", "", maker=500), Peer("500", 500, True)),
         (1001, 1001, Rights("operators", ""), Peer("mary", 1001, True)),
         (1001, 1001, Rights("operators", "watchers"), Peer("mary", 1001, True)),
         (1001, 1001, Rights("", "watchers"), Peer("mary", 1001, False)),
@@ -91,14 +93,18 @@ def names(monkeypatch: pytest.MonkeyPatch) -> None:
         (1001, 1001, Rights("no such group", ""), None),
         (4000, 4000, Rights("operators", "watchers"), None),
         (1003, 1003, Rights("operators", "watchers", 1003), Peer("stan", 1003, False, only_warns=True)),
-        (1002, 1002, Rights("operators", "watchers", 1002), Peer("walt", 1002, False)),
+        (1002, 1002, Rights("operators", "watchers", 1002), Peer("walt", 1002, False, only_warns=True)),
+        (1001, 1001, Rights("operators", "watchers", 1001), Peer("mary", 1001, False, only_warns=True)),
         (1002, 1002, Rights("operators", "", 1003), None),
         (4000, 2000, Rights("operators", ""), Peer("4000", 4000, True)),
     ],
 )
 @pytest.mark.usefixtures("names")
 def test_rights_follow_from_user_and_groups(uid: int, gid: int, rights: Rights, expected: Peer | None) -> None:
-    """Root, the user of the engine and the group may change, the other group may look, others may not connect."""
+    """Root and the group may change, the other group may look, others may not connect.
+
+    The owner of the mailboxes and the user of the engine may only warn, whatever groups they are in.
+    """
     assert peer_of(caller(uid, gid), rights) == expected
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from mailquota.core.base.errors import MailquotaError, UnreachableError
-from mailquota.core.base.sockets import AddressInUseError
+from mailquota.core.base.socket_files import AddressInUseError
 from mailquota.core.control.client import RequestFailedError
 from mailquota.core.control.messages import Decisions, Explain, GetAccounts, GetRefusals, GetStatus, Reload
 from mailquota.core.control.results import DatabaseState, Explanation, Refusals, Status

@@ -46,8 +46,8 @@ def during(patch: pytest.MonkeyPatch, place: str, step: Callable[[], object]) ->
     original: Callable[..., object] = operator.attrgetter(place)(mailquota.core.mailboxes.recount)
     left = [step]
 
-    def call(*args: object) -> object:
-        result = original(*args)
+    def call(*args: object, **named: object) -> object:
+        result = original(*args, **named)
         if left:
             left.pop()()
         return result

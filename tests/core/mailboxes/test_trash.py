@@ -224,13 +224,13 @@ def test_a_file_that_we_may_not_write(full: Box, monkeypatch: pytest.MonkeyPatch
 
     opened = os.open
 
-    def denied(path: str, flags: int, dir_fd: int | None = None) -> int:
+    def denied(path: str, flags: int, mode: int = 0o600, *, dir_fd: int | None = None) -> int:
         if path.endswith("maildirsize"):
             raise PermissionError(13, "Permission denied")
-        return opened(path, flags, dir_fd=dir_fd)
+        return opened(path, flags, mode, dir_fd=dir_fd)
 
     with monkeypatch.context() as patch:
-        patch.setattr("mailquota.core.mailboxes.trash.os.open", denied)
+        patch.setattr("mailquota.core.base.others_folders.os.open", denied)
         assert remove_files(full.maildir, found) == Removal(found)
     assert not full.file.exists()
 

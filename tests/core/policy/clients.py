@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from mailquota.core.base.endpoints import parse_listen
-from mailquota.core.base.sockets import SocketOwner, bind
+from mailquota.core.base.socket_files import SocketOwner
+from mailquota.core.base.sockets import bind
 from mailquota.core.policy.server import PolicyServer
 
 
@@ -74,7 +75,7 @@ class Client:
 @asynccontextmanager
 async def serving(server: PolicyServer, path: Path) -> AsyncIterator[socket.socket]:
     """The server listens on a unix socket within."""
-    sock, _ = bind(parse_listen(f"unix:{path}"), SocketOwner(0o600))
+    sock, _, _ = bind(parse_listen(f"unix:{path}"), SocketOwner(0o600))
     try:
         await server.listen(sock)
         yield sock
