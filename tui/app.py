@@ -31,12 +31,14 @@ from .desk.session import Session
 from .desk.tiles import ConsoleKind
 from .doctor.screen import DoctorScreen
 from .domains.screen import DomainsScreen
+from .draw.format import Line
 from .draw.glyphs import ASCII, UNICODE
 from .frame import terminal, theme
+from .frame.driver import ConsoleDriver
 from .frame.help import HelpScreen
-from .frame.leaving import QUIT, ConsoleFailedError, Leaving, Outcome
+from .frame.leaving import QUIT, SUSPEND, ConsoleFailedError, Leaving, Outcome
+from .frame.painting import PaintingApp
 from .frame.palette import commands_of
-from .frame.typeahead import TypeAheadApp
 from .journal.screen import JournalScreen
 from .warnings.screen import WarningsScreen
 from .widgets.scrollbar import thin_scrollbar
@@ -53,7 +55,7 @@ SCREENS: dict[str, Callable[[Desk], Screen[Any]]] = {
 EXAMINED_AFTER = 2.0  # seconds; the accounts come first
 
 
-class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
+class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
     """Screens, themes, and the keys that work on every screen."""
 
     DEFAULT_MODE = "accounts"
@@ -63,6 +65,11 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         Binding("question_mark", "help", "Help", tooltip="all keys and the filter language"),
         Binding("ctrl+p", "command_palette", "Palette", priority=True, tooltip="every action by name"),
         Binding("T", "next_theme", "Theme", show=False, tooltip="dark, light, the terminal's own colours"),
+        Binding(
+            "M", "mouse", "Mouse", show=False, tooltip="leave the mouse to the terminal, to select text; or take it"
+        ),
+        Binding("ctrl+l", "repaint", "Repaint", show=False, priority=True, tooltip="draw the whole screen anew"),
+        Binding("ctrl+z", "suspend", "Suspend", show=False, priority=True, tooltip=SUSPEND),
         Binding("q", "leave", "Quit", tooltip=QUIT),
         Binding("ctrl+c,ctrl+q", "leave", "Quit", show=False, priority=True, tooltip=QUIT),
     ]
@@ -77,12 +84,13 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         read_only: bool = False,
         no_color: bool = False,
         ascii_only: bool = False,
+        mouse: bool = True,
         shown: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         with terminal.environment("NO_COLOR", "1" if no_color else None):  # read by Textual's constructor
-            super().__init__(terminal.ConsoleDriver, theme.styles(), ansi_color=True if no_color else None)
+            super().__init__(ConsoleDriver, theme.styles(), ansi_color=True if no_color else None)
         self.animation_level = "none"
         for each in theme.THEMES:
             self.register_theme(each)
@@ -95,7 +103,9 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         kind = ConsoleKind(embedded=embedded, demo=demo, read_only=read_only)
         self.desk = Desk(session, link, glyphs, clock=clock, steady=steady, kind=kind, doctor=Examining(examine, clock))
         self.leaving = Leaving(self, self.desk)
+        self.mouse_on = mouse
         self._shown = shown
+        self._is_shown = False
         self._homes: list[Screen[Any]] = []  # the list screens that were shown so far
         for name, make in SCREENS.items():
             self.add_mode(name, partial(self._home, make))
@@ -111,6 +121,7 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
 
     def on_ready(self) -> None:
         """Tell the caller once the first screen was drawn."""
+        self._is_shown = True
         self.call_after_refresh(self._shown)
 
     def clear_selection(self) -> None:
@@ -202,6 +213,38 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         """Use the theme of this name from now on."""
         self.theme = name
 
+    def action_repaint(self) -> None:
+        """Draw the whole screen anew: another program may have written on it."""
+        self.repaint()
+
+    def action_suspend(self) -> None:
+        """Stop this process until the shell goes on with it; asks first if the engine is in it."""
+        self.suspend_console()
+
+    def suspend_console(self) -> None:
+        """The same, by the key or by SIGTSTP. Nothing happens before the first screen was drawn."""
+        driver = self.console_driver
+        if self._is_shown and driver is not None and self.leaving.may_stand_still():
+            driver.stop_process()
+            self.repaint()
+
+    def action_mouse(self) -> None:
+        """Leave the mouse to the terminal, or take it again."""
+        self.mouse_on = not self.mouse_on
+        if self.console_driver is not None:
+            self.console_driver.use_mouse(self.mouse_on)
+        if self.mouse_on:
+            self.tell((("The mouse moves and clicks here again", "quiet"),))
+        else:
+            self.tell((("The mouse is the terminal's: it selects text. M takes it again", "quiet"),))
+
+    def tell(self, line: Line) -> None:
+        """Show a message on the screen below all dialogs."""
+        for screen in reversed(self.screen_stack):
+            if not screen.is_modal and isinstance(screen, LiveScreen):
+                screen.say(line)
+                return
+
     def action_leave(self) -> None:
         """Quit, after a question if the engine is in this process."""
         self.leaving.ask()
@@ -215,6 +258,7 @@ def run_console(
     demo: bool = False,
     read_only: bool = False,
     no_color: bool = False,
+    ascii_only: bool = False,
     mouse: bool = True,
     shown: Callable[[], object] = lambda: None,
 ) -> Outcome:
@@ -229,7 +273,8 @@ def run_console(
         demo=demo,
         read_only=read_only,
         no_color=no_color or terminal.wants_no_color(os.environ),
-        ascii_only=terminal.wants_ascii(os.environ, terminal.codeset()),
+        ascii_only=ascii_only or terminal.wants_ascii(os.environ, terminal.codeset()),
+        mouse=mouse,
         shown=shown,
     )
     outcome = app.run(mouse=mouse)

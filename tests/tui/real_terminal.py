@@ -38,6 +38,7 @@ class Terminal:
         )  # fmt: skip
         os.close(slave)
         self._raw = b""
+        self._before = b""  # what earlier waits have taken
         self._open = True
 
     @property
@@ -46,20 +47,36 @@ class Terminal:
         return self._raw.decode(errors="replace")
 
     @property
+    def seen(self) -> str:
+        """Everything that was sent from the start, escapes included."""
+        return (self._before + self._raw).decode(errors="replace")
+
+    @property
     def text(self) -> str:
         """Everything that was sent, without escapes."""
         return _ESCAPES.sub("", self.raw)
 
     def type(self, keys: str) -> None:
         """Keys."""
-        os.write(self._master, keys.encode())
+        self.send(keys.encode())
+
+    def send(self, data: bytes) -> None:
+        """Bytes, in one packet."""
+        os.write(self._master, data)
 
     def wait_for(self, *texts: str) -> None:
         """Until all of these were sent since the last wait; AssertionError with what was, when they do not come."""
         until = time.monotonic() + SECONDS
         while not all(text in self.text for text in texts):
             assert self._read(until - time.monotonic()), f"{texts} did not come: {self.text[-2000:]}"
+        self._before += self._raw
         self._raw = b""
+
+    def see(self) -> str:
+        """Take what was sent until now: all since the last wait, escapes included."""
+        while self._read(0.0):
+            pass
+        return self.raw
 
     def wait(self) -> int:
         """Until the command has ended; its exit code."""

@@ -35,6 +35,7 @@ class AccountsScreen(ActingScreen):
     """Keys act on the marked accounts; if none is marked, on the one under the cursor."""
 
     TITLE = "Accounts"
+    AUTO_FOCUS = "AccountTable"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy", "Copy", show=False, tooltip="copy the address to the clipboard"),
     ]

@@ -23,7 +23,7 @@ from ..desk.desk import Desk
 from ..desk.session import Changes
 from ..draw import format as fmt
 from ..draw.format import Line
-from ..frame.dialog import MANY, Dialog, done_line, failure_text, failures
+from ..frame.dialog import MANY, Dialog, done_line, failure_text, failures, is_number
 from ..widgets.background import background
 from ..widgets.field import Field
 from ..widgets.painted import Painted
@@ -218,7 +218,7 @@ class EditLimit(Dialog[Line | None]):
     def _counted(self) -> bool:
         if len(self._rows) <= MANY:
             return True
-        return self.query_one("#count", Input).value.strip().replace(",", "") == str(len(self._rows))
+        return is_number(self.query_one("#count", Input).value, len(self._rows))
 
     @background()
     async def _send(self, size: str, *, confirmed: bool) -> None:

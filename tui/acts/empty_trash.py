@@ -23,7 +23,7 @@ from ..desk.desk import Desk
 from ..desk.session import Changes
 from ..draw import format as fmt
 from ..draw.format import Line
-from ..frame.dialog import MANY, Dialog, done_line, failure_text, failures
+from ..frame.dialog import MANY, Dialog, done_line, failure_text, failures, is_number
 from ..widgets.background import background
 from ..widgets.field import Field
 from ..widgets.painted import Painted
@@ -127,7 +127,7 @@ class EmptyTrash(Dialog[Line | None]):
     def _pressed(self) -> None:
         if self._found is None:
             return
-        if len(self._rows) > MANY and self.query_one("#count", Input).value.strip() != str(len(self._rows)):
+        if len(self._rows) > MANY and not is_number(self.query_one("#count", Input).value, len(self._rows)):
             self.message(f"These are {format_count(len(self._rows))} accounts: type the number to confirm.", "near")
             self.set_focus(self.query_one("#count", Input))
             return

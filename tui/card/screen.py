@@ -37,6 +37,7 @@ class CardScreen(ActingScreen):
     """Usage and limit follow the account at once; folders, history and lists are asked for every 3 to 30 seconds."""
 
     TITLE = "Card"
+    AUTO_FOCUS = "TextList"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy", "Copy", tooltip="copy the card as text for a ticket"),
         Binding("escape,enter", "close", "Back", tooltip="back to where the card was opened", key_display="Esc"),
@@ -153,6 +154,10 @@ class CardScreen(ActingScreen):
     def last_of(self) -> str:
         """The address of the card: its own last edit is undone, whatever was edited since."""
         return self._address
+
+    def say(self, line: Line) -> None:
+        """Show a message in place of the line below the card."""
+        self._note.say(line)
 
     def done(self, line: Line | None) -> None:
         """Show what a dialog did, and ask for the details."""

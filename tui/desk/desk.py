@@ -82,6 +82,9 @@ class LiveScreen:
     def tick(self) -> None:
         """A second has passed."""
 
+    def say(self, line: Line) -> None:
+        """Show a message for a while."""
+
     def guide(self, glyphs: Glyphs) -> Iterator[Line]:  # noqa: ARG002
         """Lines for the help of this screen, below its keys."""
         return iter(())

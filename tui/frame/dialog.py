@@ -69,6 +69,11 @@ class Dialog(ModalScreen[T], LiveScreen):
         return ((fmt.plural(len(rows), "marked account"), "strong"),)
 
 
+def is_number(text: str, number: int) -> bool:
+    """Whether this number was typed, with commas or without."""
+    return text.strip().replace(",", "") == str(number)
+
+
 def failures(results: Iterable[tuple[str, str | None]]) -> list[tuple[str, str]]:
     """The address and the reason of each result that failed."""
     return [(address, error) for address, error in results if error]

@@ -21,7 +21,7 @@ from mailquota.core.control.results import WarnResult
 from ..desk.desk import Desk
 from ..draw import format as fmt
 from ..draw.format import Line
-from ..frame.dialog import MANY, Dialog
+from ..frame.dialog import MANY, Dialog, is_number
 from ..widgets.background import background
 from ..widgets.field import Field
 from ..widgets.painted import Painted
@@ -107,7 +107,7 @@ class Warn(Dialog[Line | None]):
 
     @on(Button.Pressed, "#send")
     def _pressed(self) -> None:
-        if len(self._rows) > MANY and self.query_one("#count", Input).value.strip() != str(len(self._rows)):
+        if len(self._rows) > MANY and not is_number(self.query_one("#count", Input).value, len(self._rows)):
             self.message(f"These are {format_count(len(self._rows))} accounts: type the number to confirm.", "near")
             self.set_focus(self.query_one("#count", Input))
             return

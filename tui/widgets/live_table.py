@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Region, Size
+from textual.geometry import Offset, Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -90,6 +90,11 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
     def stays(self, index: int) -> bool:
         """Whether the window stays where it is although the row under the cursor moved to line ``index``."""
         return self.scroll_offset.y == 0 and index < self.size.height
+
+    def cursor_spot(self) -> Offset:
+        """The cell of the screen at which the row under the cursor begins; the first line if it is out of view."""
+        line = self.index - self.scroll_offset.y
+        return self.region.offset + Offset(0, line if 0 <= line < self.size.height else 0)
 
     def action_move(self, step: int) -> None:
         """Move the cursor by so many lines."""
