@@ -23,7 +23,7 @@ from mailquota.core.base.errors import MailquotaError
 from .accounts.screen import AccountsScreen
 from .card.screen import CardScreen
 from .decisions.screen import DecisionsScreen
-from .desk.desk import Desk, LiveScreen, ShowAccounts, ShowCard
+from .desk.desk import Desk, LiveScreen, ShowAccounts, ShowCard, Tell
 from .desk.examining import Examine, Examining
 from .desk.link import Connect, Link
 from .desk.modes import MODES
@@ -195,7 +195,7 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
         await self.switch_mode("accounts")
         await self._back_to_list()
         assert isinstance(self.screen, AccountsScreen)
-        self.screen.pane.narrow(event.words)
+        self.screen.pane.narrow(event.words, back_to=event.back_to)
 
     @on(ShowCard)
     def _show_card(self, event: ShowCard) -> None:
@@ -237,6 +237,10 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
             self.tell((("The mouse moves and clicks here again", "quiet"),))
         else:
             self.tell((("The mouse is the terminal's: it selects text. M takes it again", "quiet"),))
+
+    @on(Tell)
+    def _told(self, event: Tell) -> None:
+        self.tell(event.line)
 
     def tell(self, line: Line) -> None:
         """Show a message on the screen below all dialogs."""

@@ -93,6 +93,7 @@ class FakeEngine:
         self.warned: dict[str, WarnResult] = {}  # by address, what an order to warn does; it is sent where none is here
         self.status_changes: dict[str, object] = {}
         self.failing: dict[type[Any], str] = {}  # order type → message
+        self.holding: type[Any] | tuple[()] = ()  # orders that wait for ``held``
         self.failing_once: dict[type[Any], str] = {}
         self.drifts: dict[str, int] = {}  # address → what a recount finds more, in bytes
         self.row_errors: dict[str, str] = {}  # address → message
@@ -228,6 +229,7 @@ class FakeEngine:
                 self._send(each, part)
 
     async def _answer(self, order: Any, writer: asyncio.StreamWriter) -> None:
+        await self._hold(order)
         message = self.failing_once.pop(type(order), None) or self.failing.get(type(order)) or self._another_edit(order)
         if message is not None:
             self._send(writer, Failed(order.id, 1, message))
@@ -281,6 +283,10 @@ class FakeEngine:
         undone = {row.undoes for row in self.journal}
         edits = [row for row in self.journal if row.kind == "limit" and row.undoes is None and row.id not in undone]
         return [row for row in edits if (row.at == edits[0].at if entry is None else row.id == entry)]
+
+    async def _hold(self, order: Any) -> None:
+        if isinstance(order, self.holding):
+            await self.held.wait()
 
     def _another_edit(self, order: Any) -> str | None:
         if not isinstance(order, Undo) or order.newest in {None, *(row.id for row in self._undone(order.entry)[:1])}:

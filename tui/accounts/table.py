@@ -71,4 +71,5 @@ class AccountTable(LiveTable):
     def action_open(self) -> None:
         """Post that the card of this account is to be shown."""
         if self.row is not None:
+            self.hold()
             self.post_message(self.Opened(self.row))

@@ -63,7 +63,7 @@ class EmptyTrash(Dialog[Line | None]):
 
     def on_mount(self) -> None:
         """Ask the engine what would be removed."""
-        self.query_one("#who", Painted).paint([self.who(self._rows)])
+        self.show_who(self._rows)
         self._paint([(("Counting …" if not self.desk.glyphs.ascii_only else "Counting", "quiet"),)])
         self._count()
 
@@ -121,7 +121,8 @@ class EmptyTrash(Dialog[Line | None]):
     @on(Button.Pressed, "#cancel")
     def action_close(self) -> None:
         """Close, and hand over what was removed by a try that failed for some accounts."""
-        self.dismiss(self._partly)
+        if self.may_leave():
+            self.dismiss(self._partly)
 
     @on(Button.Pressed, "#empty")
     def _pressed(self) -> None:
@@ -134,9 +135,9 @@ class EmptyTrash(Dialog[Line | None]):
         self._forget()
         self._empty()
 
-    @background()
+    @background(outlives=True)
     async def _empty(self) -> None:
-        self.message("Removing …" if not self.desk.glyphs.ascii_only else "Removing", "quiet")
+        self.sent("Removing …" if not self.desk.glyphs.ascii_only else "Removing")
         try:
             done: list[TrashResult] = await self.desk.link.ask(
                 lambda number: self._order(number, dry_run=False), list[TrashResult]
@@ -147,7 +148,7 @@ class EmptyTrash(Dialog[Line | None]):
         failed = failures((result.address, result.error) for result in done)
         if not failed:
             text = removed(done, self.desk)
-            self.dismiss(done_line(text, (result.remark for result in done)))
+            self.end(done_line(text, (result.remark for result in done)))
             return
         text = failure_text(failed, len(done), "emptied")
         if len(failed) < len(done):
@@ -157,7 +158,8 @@ class EmptyTrash(Dialog[Line | None]):
     def _look_again(self, trouble: str) -> None:
         """Show the reason, and ask what would be removed now, so that it can be tried again."""
         self._trouble = trouble
-        self.message(trouble)
+        if not self.failed(trouble):
+            return
         self.set_focus(self.query_one("#cancel"))
         self._count()
 

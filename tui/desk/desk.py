@@ -23,11 +23,12 @@ from .tiles import ConsoleKind
 
 
 class ShowAccounts(Message):
-    """Asks the app for the accounts screen, filtered by ``words``."""
+    """Asks the app for the accounts screen, filtered by ``words``; Esc there leads back to the mode ``back_to``."""
 
-    def __init__(self, words: str) -> None:
+    def __init__(self, words: str, back_to: str) -> None:
         super().__init__()
         self.words = words
+        self.back_to = back_to
 
 
 class ShowCard(Message):
@@ -36,6 +37,14 @@ class ShowCard(Message):
     def __init__(self, account: AccountRow) -> None:
         super().__init__()
         self.account = account
+
+
+class Tell(Message):
+    """Asks the app to show ``line`` on the screen: the dialog that it is about is closed already."""
+
+    def __init__(self, line: Line) -> None:
+        super().__init__()
+        self.line = line
 
 
 @dataclass

@@ -167,4 +167,4 @@ class DomainsScreen(ListScreen):
 
     @on(RowTable.Opened)
     def _opened(self, event: RowTable.Opened) -> None:
-        self.post_message(ShowAccounts(f"@{event.row.name}"))
+        self.post_message(ShowAccounts(f"@{event.row.name}", back_to="domains"))

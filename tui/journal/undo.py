@@ -117,7 +117,7 @@ class Undo(Dialog[Line | None]):
 
     @on(Button.Pressed, "#cancel")
     def _cancelled(self) -> None:
-        self.dismiss(None)
+        self.action_close()
 
     @on(Button.Pressed, "#undo")
     @on(Input.Submitted)
@@ -130,9 +130,10 @@ class Undo(Dialog[Line | None]):
             self.set_focus(count)
             return
         self._sent = True
+        self.sent(f"Taking back {self.desk.glyphs.ellipsis}")
         self._undo()
 
-    @background()
+    @background(outlives=True)
     async def _undo(self) -> None:
         """Send the order: one entry by its number; of an edit of many accounts that the last one is to be undone."""
         newest = self._edit[0].id
@@ -146,16 +147,16 @@ class Undo(Dialog[Line | None]):
             return
         failed = failures((result.address, result.error) for result in results)
         if not failed:
-            self.dismiss(_done(results, self.desk))
+            self.end(_done(results, self.desk))
         elif len(failed) == len(results):
             self._fail(failure_text(failed, len(results)))
         else:
-            self.dismiss(((fmt.literal(failure_text(failed, len(results), "taken back"), self.desk.glyphs), "near"),))
+            self.end(((fmt.literal(failure_text(failed, len(results), "taken back"), self.desk.glyphs), "near"),))
 
     def _fail(self, reason: str) -> None:
         """Show the reason; the order can be sent again."""
         self._sent = False
-        self.message(reason)
+        self.failed(reason)
 
 
 def edit_lines(edit: Sequence[JournalRow], context: Context) -> Iterator[Line]:

@@ -37,10 +37,10 @@ NEW = AccountRow("new@x", 1 * GIB, None)
     ("text", "row", "words"),
     [
         ("10G", FULL, "5 GiB → 10 GiB   ● 50 % ok   5 GiB left"),
-        ("+10%", FULL, "5 GiB → 5.5 GiB   ▲ 90 % near   512 MiB left"),
+        ("+10%", FULL, "5 GiB → 5.5 GiB   △ 90 % near   512 MiB left"),
         ("4G", FULL, "5 GiB → 4 GiB   ■ 125 % over   over by 1 GiB"),
         ("unlimited", FULL, "5 GiB → unlimited   ∞ unlimited"),
-        ("10G", FREE, "unlimited → 10 GiB   ▲ 90 % near   1 GiB left"),
+        ("10G", FREE, "unlimited → 10 GiB   △ 90 % near   1 GiB left"),
         ("10G", NEW, "1 GiB → 10 GiB   ? unknown"),
         ("used*2", HALF, "4 GiB → 4 GiB   ● 50 % ok   2 GiB left"),
     ],
