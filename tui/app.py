@@ -7,8 +7,9 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from textual import on, work
@@ -23,7 +24,7 @@ from mailquota.core.base.errors import MailquotaError
 from .accounts.screen import AccountsScreen
 from .card.screen import CardScreen
 from .decisions.screen import DecisionsScreen
-from .desk.desk import Desk, LiveScreen, ShowAccounts, ShowCard, Tell
+from .desk.desk import Copied, Desk, LiveScreen, ShowAccounts, ShowCard, Tell
 from .desk.examining import Examine, Examining
 from .desk.link import Connect, Link
 from .desk.modes import MODES
@@ -33,7 +34,7 @@ from .doctor.screen import DoctorScreen
 from .domains.screen import DomainsScreen
 from .draw.format import Line
 from .draw.glyphs import ASCII, UNICODE
-from .frame import terminal, theme
+from .frame import copying, terminal, theme
 from .frame.driver import ConsoleDriver
 from .frame.help import HelpScreen
 from .frame.leaving import QUIT, SUSPEND, ConsoleFailedError, Leaving, Outcome
@@ -66,6 +67,9 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
         Binding("ctrl+p", "command_palette", "Palette", priority=True, tooltip="every action by name"),
         Binding("T", "next_theme", "Theme", show=False, tooltip="dark, light, the terminal's own colours"),
         Binding(
+            "Y", "show_text", "Text", show=False, tooltip="show on a plain screen what y copies, to select it there"
+        ),
+        Binding(
             "M", "mouse", "Mouse", show=False, tooltip="leave the mouse to the terminal, to select text; or take it"
         ),
         Binding("ctrl+l", "repaint", "Repaint", show=False, priority=True, tooltip="draw the whole screen anew"),
@@ -85,6 +89,7 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
         no_color: bool = False,
         ascii_only: bool = False,
         mouse: bool = True,
+        environ: Mapping[str, str] = MappingProxyType({}),
         shown: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
@@ -104,6 +109,7 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
         self.desk = Desk(session, link, glyphs, clock=clock, steady=steady, kind=kind, doctor=Examining(examine, clock))
         self.leaving = Leaving(self, self.desk)
         self.mouse_on = mouse
+        self._environ = environ
         self._shown = shown
         self._is_shown = False
         self._homes: list[Screen[Any]] = []  # the list screens that were shown so far
@@ -242,6 +248,23 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
     def _told(self, event: Tell) -> None:
         self.tell(event.line)
 
+    @on(Copied)
+    async def _copy(self, event: Copied) -> None:
+        way = await copying.copy(self, event.text, self._environ)
+        self.tell(copying.said(event.what, way))
+
+    def action_show_text(self) -> None:
+        """Show what ``y`` copies on a plain screen, with the mouse left to the terminal."""
+        screen = self.screen
+        found = screen.to_copy() if isinstance(screen, LiveScreen) else None
+        if found is not None:
+            self.push_screen(copying.PlainText(self.desk, found, self._give_mouse))
+
+    def _give_mouse(self, given: bool) -> None:
+        """Leave the mouse to the terminal, or take it again if it is wanted."""
+        if self.console_driver is not None and self.mouse_on:
+            self.console_driver.use_mouse(not given)
+
     def tell(self, line: Line) -> None:
         """Show a message on the screen below all dialogs."""
         for screen in reversed(self.screen_stack):
@@ -279,6 +302,7 @@ def run_console(
         no_color=no_color or terminal.wants_no_color(os.environ),
         ascii_only=ascii_only or terminal.wants_ascii(os.environ, terminal.codeset()),
         mouse=mouse,
+        environ=os.environ,
         shown=shown,
     )
     outcome = app.run(mouse=mouse)

@@ -16,7 +16,7 @@ from mailquota.core.control.results import Details
 
 from ..acts.keys import ActingScreen
 from ..desk import captions
-from ..desk.desk import Desk, is_seen
+from ..desk.desk import Copied, Desk, is_seen
 from ..desk.session import Changes, State
 from ..draw import format as fmt
 from ..draw.format import Line
@@ -171,6 +171,8 @@ class CardScreen(ActingScreen):
         self.dismiss(None)
 
     def action_copy(self) -> None:
-        """Copy the card as text with the terminal's clipboard (OSC 52)."""
-        self.app.copy_to_clipboard(self._card.text(self.desk.context()))
-        self._note.say((("Copied as text", "good"),))
+        """Copy the card as text."""
+        self.post_message(self.to_copy())
+
+    def to_copy(self) -> Copied:
+        return Copied("The card as text", self._card.text(self.desk.context()))

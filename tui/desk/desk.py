@@ -47,6 +47,15 @@ class Tell(Message):
         self.line = line
 
 
+class Copied(Message):
+    """Asks the app to copy ``text``; ``what`` names it."""
+
+    def __init__(self, what: str, text: str) -> None:
+        super().__init__()
+        self.what = what
+        self.text = text
+
+
 @dataclass
 class Desk:
     """The state of the engine, the connection to it, and the settings of this console."""
@@ -93,6 +102,10 @@ class LiveScreen:
 
     def say(self, line: Line) -> None:
         """Show a message for a while."""
+
+    def to_copy(self) -> Copied | None:
+        """What ``Y`` shows as plain text; None if there is nothing."""
+        return None
 
     def guide(self, glyphs: Glyphs) -> Iterator[Line]:  # noqa: ARG002
         """Lines for the help of this screen, below its keys."""
