@@ -11,6 +11,7 @@ import select
 import signal
 import sys
 import termios
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -26,6 +27,8 @@ from .keyboard import Cutter, Kind, Token
 MOUSE_SECONDS = 1.0  # the mouse mode is asked for again at most so often: each movement may be such a report
 _LOOK_SECONDS = 0.1  # until the thread looks whether the console ends
 _CHUNK = 4096
+_LAST_ANSWER_SECONDS = 1.0
+_ARE_YOU_WELL, _WELL = "\x1b[5n", "\x1b[0n"  # the Device Status Report of ECMA-48
 # The characters of ASCII, no scroll region, no style; the other screen, no cursor, focus, no wrapping, pastes marked.
 _SET_UP = "\x1b(B\x0f\x1b[r\x1b[?6l\x1b[m\x1b[?1049h\x1b[?25l\x1b[?1004h\x1b[?7l\x1b[?2004h"
 
@@ -60,6 +63,9 @@ class ConsoleDriver(LinuxDriver):
         self._console = app
         self._sequences = Sequences()
         self._mouse_asked = float("-inf")
+        self._answers = False  # the terminal has answered a question before
+        self._asked_at: float | None = None  # when a question was sent that is not answered yet
+        self._answered = threading.Event()
 
     # ---- input; in a thread of its own
 
@@ -98,6 +104,9 @@ class ConsoleDriver(LinuxDriver):
             yield events.Key("escape", "\x1b")
         elif token.kind is Kind.PASTE:
             yield events.Paste(token.text)
+        elif token.text == _WELL:
+            self._answers, self._asked_at = True, None
+            self._answered.set()
         elif token.kind is Kind.SEQUENCE:
             yield from (message for message in self._sequences.read(token.text) if self._is_sane(message))
         else:
@@ -121,6 +130,32 @@ class ConsoleDriver(LinuxDriver):
         if now - self._mouse_asked >= MOUSE_SECONDS:
             self._mouse_asked = now
             self._enable_mouse_support()
+
+    # ---- whether what was sent has arrived
+
+    def ask_for_answer(self) -> None:
+        """Ask the terminal for an answer, which comes when it has drawn what was sent before."""
+        if self._asked_at is None:
+            self._asked_at = time.monotonic()
+            self._answered.clear()
+            self.write(_ARE_YOU_WELL)
+
+    def owes_answer(self, seconds: float) -> bool:
+        """Whether an answer is to be waited for; not where the terminal never gave one, nor for longer than this."""
+        asked = self._asked_at
+        if asked is None or not self._answers:
+            return False
+        if time.monotonic() - asked > seconds:
+            self._answers = False
+            return False
+        return True
+
+    def stop_application_mode(self) -> None:
+        """Give the terminal back; an answer that is on its way would be read by the shell."""
+        if self._asked_at is not None and self._answers:
+            self._answered.wait(_LAST_ANSWER_SECONDS)
+        super().stop_application_mode()
+        self._answers, self._asked_at = False, None
 
     # ---- the mouse
 
