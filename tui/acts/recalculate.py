@@ -31,7 +31,7 @@ from ..widgets.text_list import TextList
 
 BAR = 24  # cells
 ACCOUNT_SECONDS = 0.05  # of a recount without messages: doveadm is started for each account
-MESSAGE_SECONDS = 2e-6  # of a message more: its name is read, with some waiting for the disk
+MESSAGE_SECONDS = 1e-5  # of a message more: its name is read, and that waits for the disk
 
 
 class Stage(Enum):

@@ -85,6 +85,7 @@ class Undo(Dialog[Line | None]):
         button.disabled = False
         if len(self._edit) > MANY:
             self.query_one(".field").display = True
+            self.query_one("#edit").add_class("-asks")
             field = self.query_one("#count", Input)
             field.placeholder = f"type {len(self._edit)} to confirm"
             self.set_focus(field)
