@@ -20,6 +20,8 @@ from ..widgets.live_table import LiveTable
 class AccountTable(LiveTable):
     """Shows the accounts of the list in its order."""
 
+    STAYS_FIRST = True  # as long as accounts are measured the worst are others each second
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Card", tooltip="everything about the account", key_display="⏎"),
     ]

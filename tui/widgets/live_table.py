@@ -2,8 +2,8 @@
 
 Theory of operation. The cursor is the key of a row; its line is looked up after each change, so it follows its row
 through sorting, filtering and changes. If the row goes away the cursor stays on the line. While the cursor is in view
-it is kept on the same line of the screen, as far as the ends of the list allow. A cursor that nobody has moved follows
-no row: it stays on the first line, whatever row that is.
+it is kept on the same line of the screen, as far as the ends of the list allow. In a table that is sorted by a
+value (STAYS_FIRST) a cursor that nobody has moved follows no row: it stays on the first line, whatever row that is.
 
 ``_drawn`` has what each visible line shows. After a change the visible lines are made anew, a few dozen, and only
 those that differ are drawn; how many rows there are does not matter.
@@ -38,6 +38,7 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
     ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {*LOOKS, *CURSORS, *ON_CURSOR.values()}
     ALLOW_SELECT = False
+    STAYS_FIRST: ClassVar[bool] = False
 
     class Moved(Message):
         """The operator moved the cursor."""
@@ -143,7 +144,8 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
         count = self.count()
         if self.virtual_size.height != count:
             self.virtual_size = Size(self.cells, count)
-        found = self.find(self._key) if self._key is not None and self._moved else None
+        follows = self._moved or not self.STAYS_FIRST
+        found = self.find(self._key) if self._key is not None and follows else None
         index = found if found is not None else max(0, min(self.index, count - 1))
         on_line = self.index - self.scroll_offset.y  # where the cursor was on the screen; it stays there
         self.index = index
