@@ -182,8 +182,9 @@ class ConsoleDriver(LinuxDriver):
         self._tell(self._console.repaint)
 
     def _tell(self, act: Callable[[], object]) -> None:
+        """Have the app do something; as one of its messages, since Textual needs its own context for that."""
         with contextlib.suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(act)
+            self._loop.call_soon_threadsafe(self._console.call_later, act)
 
     def stop_process(self) -> None:
         """Give the terminal back, stop with all of this job, and take the terminal again when the shell goes on.
