@@ -17,6 +17,14 @@ Keys that act on accounts act on the marked ones, else on the one under the curs
 key: a dialog says what will happen, and *Cancel* has the focus. In dialogs `Tab` and the arrows go to the next part,
 `Enter` takes what has the focus, `Esc` leaves. `Esc` never quits.
 
+`Esc` while an order is carried out says that it is sent and can't be called back; its result is told also after the
+dialog was closed. `Ctrl+L` paints the screen anew if another program wrote on it. `Ctrl+Z` suspends the console; one
+with an engine of its own offers to leave it in the background instead, as nobody else would answer Postfix.
+
+Copying (`y`) uses tmux's buffer in tmux, and else the terminal's clipboard (OSC 52). It says so if neither can be
+reached. `Y` shows the same text on a plain screen, where the terminal's own mouse can select it. `M`, and the option
+`--no-mouse`, leave the mouse to the terminal everywhere. `--ascii` is for fonts without block signs.
+
 With `--read-only`, and for members of `control.read_only_group`, the keys that change something are not there.
 
 This page is made from the program's own bindings.

@@ -7,8 +7,9 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from textual import on, work
@@ -23,7 +24,7 @@ from mailquota.core.base.errors import MailquotaError
 from .accounts.screen import AccountsScreen
 from .card.screen import CardScreen
 from .decisions.screen import DecisionsScreen
-from .desk.desk import Desk, LiveScreen, ShowAccounts, ShowCard
+from .desk.desk import Copied, Desk, LiveScreen, ShowAccounts, ShowCard, Tell
 from .desk.examining import Examine, Examining
 from .desk.link import Connect, Link
 from .desk.modes import MODES
@@ -31,12 +32,14 @@ from .desk.session import Session
 from .desk.tiles import ConsoleKind
 from .doctor.screen import DoctorScreen
 from .domains.screen import DomainsScreen
+from .draw.format import Line
 from .draw.glyphs import ASCII, UNICODE
-from .frame import terminal, theme
+from .frame import copying, terminal, theme
+from .frame.driver import ConsoleDriver
 from .frame.help import HelpScreen
-from .frame.leaving import QUIT, ConsoleFailedError, Leaving, Outcome
+from .frame.leaving import QUIT, SUSPEND, ConsoleFailedError, Leaving, Outcome
+from .frame.painting import PaintingApp
 from .frame.palette import commands_of
-from .frame.typeahead import TypeAheadApp
 from .journal.screen import JournalScreen
 from .warnings.screen import WarningsScreen
 from .widgets.scrollbar import thin_scrollbar
@@ -53,7 +56,7 @@ SCREENS: dict[str, Callable[[Desk], Screen[Any]]] = {
 EXAMINED_AFTER = 2.0  # seconds; the accounts come first
 
 
-class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
+class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
     """Screens, themes, and the keys that work on every screen."""
 
     DEFAULT_MODE = "accounts"
@@ -63,6 +66,14 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         Binding("question_mark", "help", "Help", tooltip="all keys and the filter language"),
         Binding("ctrl+p", "command_palette", "Palette", priority=True, tooltip="every action by name"),
         Binding("T", "next_theme", "Theme", show=False, tooltip="dark, light, the terminal's own colours"),
+        Binding(
+            "Y", "show_text", "Text", show=False, tooltip="show on a plain screen what y copies, to select it there"
+        ),
+        Binding(
+            "M", "mouse", "Mouse", show=False, tooltip="leave the mouse to the terminal, to select text; or take it"
+        ),
+        Binding("ctrl+l", "repaint", "Repaint", show=False, priority=True, tooltip="draw the whole screen anew"),
+        Binding("ctrl+z", "suspend", "Suspend", show=False, priority=True, tooltip=SUSPEND),
         Binding("q", "leave", "Quit", tooltip=QUIT),
         Binding("ctrl+c,ctrl+q", "leave", "Quit", show=False, priority=True, tooltip=QUIT),
     ]
@@ -77,12 +88,14 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         read_only: bool = False,
         no_color: bool = False,
         ascii_only: bool = False,
+        mouse: bool = True,
+        environ: Mapping[str, str] = MappingProxyType({}),
         shown: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         with terminal.environment("NO_COLOR", "1" if no_color else None):  # read by Textual's constructor
-            super().__init__(terminal.ConsoleDriver, theme.styles(), ansi_color=True if no_color else None)
+            super().__init__(ConsoleDriver, theme.styles(), ansi_color=True if no_color else None)
         self.animation_level = "none"
         for each in theme.THEMES:
             self.register_theme(each)
@@ -95,7 +108,10 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         kind = ConsoleKind(embedded=embedded, demo=demo, read_only=read_only)
         self.desk = Desk(session, link, glyphs, clock=clock, steady=steady, kind=kind, doctor=Examining(examine, clock))
         self.leaving = Leaving(self, self.desk)
+        self.mouse_on = mouse
+        self._environ = environ
         self._shown = shown
+        self._is_shown = False
         self._homes: list[Screen[Any]] = []  # the list screens that were shown so far
         for name, make in SCREENS.items():
             self.add_mode(name, partial(self._home, make))
@@ -111,6 +127,7 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
 
     def on_ready(self) -> None:
         """Tell the caller once the first screen was drawn."""
+        self._is_shown = True
         self.call_after_refresh(self._shown)
 
     def clear_selection(self) -> None:
@@ -184,7 +201,7 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         await self.switch_mode("accounts")
         await self._back_to_list()
         assert isinstance(self.screen, AccountsScreen)
-        self.screen.pane.narrow(event.words)
+        self.screen.pane.narrow(event.words, back_to=event.back_to)
 
     @on(ShowCard)
     def _show_card(self, event: ShowCard) -> None:
@@ -202,6 +219,59 @@ class MailquotaApp(TypeAheadApp[Outcome], inherit_bindings=False):
         """Use the theme of this name from now on."""
         self.theme = name
 
+    def action_repaint(self) -> None:
+        """Draw the whole screen anew: another program may have written on it."""
+        self.repaint()
+
+    def action_suspend(self) -> None:
+        """Stop this process until the shell goes on with it; asks first if the engine is in it."""
+        self.suspend_console()
+
+    def suspend_console(self) -> None:
+        """The same, by the key or by SIGTSTP. Nothing happens before the first screen was drawn."""
+        driver = self.console_driver
+        if self._is_shown and driver is not None and self.leaving.may_stand_still():
+            driver.stop_process()
+            self.repaint()
+
+    def action_mouse(self) -> None:
+        """Leave the mouse to the terminal, or take it again."""
+        self.mouse_on = not self.mouse_on
+        if self.console_driver is not None:
+            self.console_driver.use_mouse(self.mouse_on)
+        if self.mouse_on:
+            self.tell((("The mouse moves and clicks here again", "quiet"),))
+        else:
+            self.tell((("The mouse is the terminal's: it selects text. M takes it again", "quiet"),))
+
+    @on(Tell)
+    def _told(self, event: Tell) -> None:
+        self.tell(event.line)
+
+    @on(Copied)
+    async def _copy(self, event: Copied) -> None:
+        way = await copying.copy(self, event.text, self._environ)
+        self.tell(copying.said(event.what, way))
+
+    def action_show_text(self) -> None:
+        """Show what ``y`` copies on a plain screen, with the mouse left to the terminal."""
+        screen = self.screen
+        found = screen.to_copy() if isinstance(screen, LiveScreen) else None
+        if found is not None:
+            self.push_screen(copying.PlainText(self.desk, found, self._give_mouse))
+
+    def _give_mouse(self, given: bool) -> None:
+        """Leave the mouse to the terminal, or take it again if it is wanted."""
+        if self.console_driver is not None and self.mouse_on:
+            self.console_driver.use_mouse(not given)
+
+    def tell(self, line: Line) -> None:
+        """Show a message on the screen below all dialogs."""
+        for screen in reversed(self.screen_stack):
+            if not screen.is_modal and isinstance(screen, LiveScreen):
+                screen.say(line)
+                return
+
     def action_leave(self) -> None:
         """Quit, after a question if the engine is in this process."""
         self.leaving.ask()
@@ -215,6 +285,7 @@ def run_console(
     demo: bool = False,
     read_only: bool = False,
     no_color: bool = False,
+    ascii_only: bool = False,
     mouse: bool = True,
     shown: Callable[[], object] = lambda: None,
 ) -> Outcome:
@@ -229,7 +300,9 @@ def run_console(
         demo=demo,
         read_only=read_only,
         no_color=no_color or terminal.wants_no_color(os.environ),
-        ascii_only=terminal.wants_ascii(os.environ, terminal.codeset()),
+        ascii_only=ascii_only or terminal.wants_ascii(os.environ, terminal.codeset()),
+        mouse=mouse,
+        environ=os.environ,
         shown=shown,
     )
     outcome = app.run(mouse=mouse)

@@ -82,6 +82,7 @@ def _embed(common: Common, config: Config) -> int:
     from mailquota.core.commands.serving import engine_options
     from mailquota.core.engine.serve import Embedded
 
+    _stand_fast()
     log_detached(config.settings.control.socket)
     engine = Embedded(config, engine_options(common, config, embedded=True))
     shown = threading.Event()
@@ -100,6 +101,14 @@ def _embed(common: Common, config: Config) -> int:
     finally:
         engine.stop()
     return 0
+
+
+def _stand_fast() -> None:
+    """Ignore Ctrl+Z until the console's driver has it: a stopped process would keep the policy socket, and not answer.
+
+    The terminal makes a signal of that key as long as there is no screen.
+    """
+    signal.signal(signal.SIGTSTP, signal.SIG_IGN)
 
 
 def _finish(engine: Embedded, outcome: Outcome) -> None:
@@ -133,6 +142,7 @@ def _end_by_order() -> threading.Event:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in _LEFT_BEHIND:
         signal.signal(number, signal.SIG_DFL)
+    _stand_fast()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: ended.set())
     return ended
@@ -145,6 +155,7 @@ def _show_demo(common: Common, accounts: int) -> int:
     from mailquota.core.engine.options import Options
     from mailquota.core.engine.serve import Embedded
 
+    _stand_fast()
     log_nowhere()
     with World.temporary(accounts) as world:
         load = world_settings(world)
@@ -191,5 +202,7 @@ def _run_screen(
         demo=demo,
         read_only=common.read_only,
         no_color=common.no_color,
+        ascii_only=common.ascii,
+        mouse=not common.no_mouse,
         shown=shown,
     )

@@ -142,13 +142,14 @@ class LimitChanges:
     async def _result(self, change: Change, written: LimitResult) -> SetResult:
         planned = change.planned
         if isinstance(written.error, LimitChangedError) and change.undoes is not None:
-            return failed(planned, await self._changed_since(change.address, change.undoes, written.error.found))
+            return failed(planned, await self.changed_since(change.address, change.undoes, written.error.found))
         if written.error is not None:
             return failed(planned, written.error)
         self._ledger.set_limit(change.address, planned.new_bytes)
         return msgspec.structs.replace(change.promised(), old_bytes=written.old, remark=written.remark or None)
 
-    async def _changed_since(self, address: str, entry: int, found: int | None) -> MailquotaError:
+    async def changed_since(self, address: str, entry: int, found: int | None) -> MailquotaError:
+        """The error where the limit is ``found`` and no more that of journal entry ``entry``, with who changed it."""
         try:
             who = f", {changed_by(await in_thread(lambda: self.journal.later(address, entry)), found)}"
         except StateError:  # other limits of this edit are written already: their results must not be lost

@@ -15,7 +15,7 @@ from ..base.errors import MailquotaError, NoSuchAccountError, UsageError
 from ..base.threads import in_thread
 from ..base.times import local_time
 from ..base.units import parse_limit
-from ..control.results import MESSAGES, JournalRow, SetResult
+from ..control.results import MESSAGES, JournalRow, SetResult, UndoPlan
 from ..history.journal import Journal, limit_of
 from ..history.who import Operator
 from ..mailboxes.ledger import Ledger
@@ -23,6 +23,7 @@ from ..mailboxes.rounds import Poller
 from .carrying_out import Change, LimitChanges, Running
 from .message_limits import MessageLimits
 from .recount_and_trash import Actions
+from .results import failed
 from .temporary import Temporary, holding
 
 
@@ -96,24 +97,54 @@ class Limits:
         return SetResult(address=address, old_bytes=entry.database_limit, new_bytes=new, used_bytes=entry.used)
 
     async def undo(
-        self, accounts: AccountStore, number: int | None, operator: Operator, *, reason: str = ""
+        self,
+        accounts: AccountStore,
+        number: int | None,
+        operator: Operator,
+        *,
+        reason: str = "",
+        newest: int | None = None,
     ) -> list[SetResult]:
         """Take back journal entry ``number``, or with None all entries of the newest edit of limits.
 
         A limit that was changed since stays, and its result says by whom. Raises MailquotaError where there is nothing
-        to take back, StateError where the journal can't be read.
+        to take back, or ``newest`` is not the newest entry of that edit; StateError where the journal can't be read.
         """
         with self._actions.at_work(operator):
             async with self.changes.lock:
                 rows = await in_thread(lambda: self._edit(number))
+                if newest not in {None, rows[-1].id}:
+                    raise MailquotaError("another edit of limits came in between; nothing was changed")
                 if rows[0].kind == MESSAGES:
                     return await self.messages.put_back(accounts, rows, operator, reason)
-                await self.changes.measure([row.address for row in rows])
-                first, last = min(row.id for row in rows), max(row.id for row in rows)
-                ended = await in_thread(lambda: self.changes.temporary.ended_by(first, last))
-                changes = [self._back(row, ended.get(row.id, ()), reason) for row in rows]
+                changes = await self._all_back(rows, reason)
                 running = await self.changes.running(needed=True)
                 return await self.changes.carry_out(accounts, changes, operator, running)
+
+    async def plan_undo(self, number: int | None) -> UndoPlan:
+        """What ``undo`` would do now; an empty plan where there is no newest edit. Raises as that does."""
+        if number is None and not await in_thread(self._journal.newest_edit):
+            return UndoPlan([], [])
+        rows = await in_thread(lambda: self._edit(number))
+        if rows[0].kind == MESSAGES:
+            return UndoPlan(rows[::-1], [self.messages.plan_back(row) for row in rows])
+        changes = await self._all_back(rows, "")
+        return UndoPlan(rows[::-1], [await self._foreseen(change) for change in changes])
+
+    async def _all_back(self, rows: list[JournalRow], reason: str) -> list[Change]:
+        await self.changes.measure([row.address for row in rows])
+        first, last = min(row.id for row in rows), max(row.id for row in rows)
+        ended = await in_thread(lambda: self.changes.temporary.ended_by(first, last))
+        return [self._back(row, ended.get(row.id, ()), reason) for row in rows]
+
+    async def _foreseen(self, change: Change) -> SetResult:
+        entry = self._ledger.get(change.address)
+        if entry is None:
+            return failed(change.planned, NoSuchAccountError(change.address))
+        if entry.database_limit != change.expect and change.undoes is not None:
+            why = await self.changes.changed_since(change.address, change.undoes, entry.database_limit)
+            return failed(change.planned, why)
+        return change.promised()
 
     def _edit(self, number: int | None) -> list[JournalRow]:
         """The entries that are to be taken back, oldest first. Raises MailquotaError where there are none."""

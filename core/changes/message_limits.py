@@ -81,13 +81,15 @@ class MessageLimits:
             messages=known.messages,
         )
 
+    def plan_back(self, row: JournalRow) -> SetResult:
+        """What taking this entry back would set."""
+        return self._plan(row.address, limit_of(row.old))
+
     async def put_back(
         self, accounts: AccountStore, rows: Sequence[JournalRow], operator: Operator, reason: str
     ) -> list[SetResult]:
         """Take back these entries of the journal; called with the lock held. Raises DatabaseError."""
-        changes = [
-            _Change(self._plan(row.address, limit_of(row.old)), limit_of(row.new), undoes=row.id) for row in rows
-        ]
+        changes = [_Change(self.plan_back(row), limit_of(row.new), undoes=row.id) for row in rows]
         return await self.carry_out(accounts, changes, operator, reason)
 
     async def carry_out(

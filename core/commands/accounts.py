@@ -12,7 +12,7 @@ import click
 from ..base.errors import UsageError
 from ..base.filters import DOCS, parse_filter
 from ..base.model import AccountRow, account_json
-from .columns import SORT_KEYS, cells, check_sort_key, sort_by, titles, worst_first
+from .columns import SORT_KEYS, cells, check_sort_key, priorities, sort_by, titles, worst_first
 from .options import JSON, Common, command, utf8
 from .output import write_json, write_table
 from .session import run
@@ -36,8 +36,9 @@ def list_accounts(
 ) -> None:
     """List the accounts: those over their limit first, then by percent of it.
 
-    Nothing is cut or wrapped. --csv has the keys of --json as columns, and every address exactly as it is: tell your
-    spreadsheet to take cells as text, not as formulas.
+    On a terminal, and under watch, it has the columns that there is room for. Anywhere else it has all of them, and
+    nothing is cut. --csv has the keys of --json as columns, and every address exactly as it is: tell your spreadsheet
+    to take cells as text, not as formulas.
     """
     if as_json and as_csv:
         raise UsageError("give either --json or --csv, not both")
@@ -47,7 +48,7 @@ def list_accounts(
     elif as_csv:
         click.echo(_csv(rows), nl=False)
     else:
-        _write(common, rows)
+        _write(common, rows, key)
 
 
 def print_table(common: Common) -> int:
@@ -74,9 +75,9 @@ def _rows(common: Common, text: str, key: str | None) -> list[AccountRow]:
     return worst_first(rows) if key is None else sort_by(rows, key)
 
 
-def _write(common: Common, rows: list[AccountRow]) -> None:
+def _write(common: Common, rows: list[AccountRow], key: str | None = None) -> None:
     now = time.time()
-    write_table(common, titles(), [cells(row, now) for row in rows])
+    write_table(common, titles(), [cells(row, now) for row in rows], priorities=priorities(key))
 
 
 def _csv(rows: list[AccountRow]) -> bytes:

@@ -23,12 +23,14 @@ _ENDLESS = float("inf")
 class Column:
     """``title`` is also the key of ``--sort``. ``order`` gives the value to sort by; None, if not known, comes last.
 
-    Numbers sort largest first, texts from A to Z, days to full soonest first.
+    Numbers sort largest first, texts from A to Z, days to full soonest first. The highest ``priority`` is left out
+    first where there is no room.
     """
 
     title: str
     cell: Callable[[AccountRow, float], Cell | str]
     order: Callable[[AccountRow], Value]
+    priority: int
     right: bool = True
 
 
@@ -60,17 +62,17 @@ def _soonest(row: AccountRow) -> Value:
 
 
 COLUMNS = (
-    Column("address", lambda row, _: row.address, lambda row: row.address, right=False),
-    Column("level", lambda row, _: level_cell(row), lambda row: -float(_SEVERITY.index(row.level)), right=False),
-    Column("percent", lambda row, _: percent_text(row.percent), lambda row: row.percent),
-    Column("used", lambda row, _: format_size(row.used_bytes), lambda row: row.used_bytes),
-    Column("limit", _limit, _unlimited_is_most),
-    Column("messages", lambda row, _: format_count(row.messages), lambda row: row.messages),
-    Column("trash", lambda row, _: format_size(row.trash_bytes), lambda row: row.trash_bytes),
-    Column("growth", lambda row, _: growth_text(row.growth_bytes_per_day), lambda row: row.growth_bytes_per_day),
-    Column("days", _days, _soonest),
-    Column("source", lambda row, _: row.source or NOTHING, lambda row: row.source, right=False),
-    Column("age", _age, lambda row: None if row.measured_at is None else -row.measured_at),
+    Column("address", lambda row, _: row.address, lambda row: row.address, 0, right=False),
+    Column("level", lambda row, _: level_cell(row), lambda row: -float(_SEVERITY.index(row.level)), 4, right=False),
+    Column("percent", lambda row, _: percent_text(row.percent), lambda row: row.percent, 1),
+    Column("used", lambda row, _: format_size(row.used_bytes), lambda row: row.used_bytes, 2),
+    Column("limit", _limit, _unlimited_is_most, 3),
+    Column("messages", lambda row, _: format_count(row.messages), lambda row: row.messages, 8),
+    Column("trash", lambda row, _: format_size(row.trash_bytes), lambda row: row.trash_bytes, 7),
+    Column("growth", lambda row, _: growth_text(row.growth_bytes_per_day), lambda row: row.growth_bytes_per_day, 5),
+    Column("days", _days, _soonest, 6),
+    Column("source", lambda row, _: row.source or NOTHING, lambda row: row.source, 10, right=False),
+    Column("age", _age, lambda row: None if row.measured_at is None else -row.measured_at, 9),
 )
 _ORDERS: dict[str, Callable[[AccountRow], Value]] = {column.title: column.order for column in COLUMNS} | {
     "domain": lambda row: row.domain,
@@ -94,6 +96,12 @@ SORT_KEYS = tuple(_ORDERS)
 def titles() -> list[str]:
     """The titles for ``write_table``."""
     return [f">{column.title}" if column.right else column.title for column in COLUMNS]
+
+
+def priorities(sorted_by: str | None) -> list[int]:
+    """The priorities for ``write_table``: the column that is sorted by stays where the address has room beside it."""
+    key = (sorted_by or "").removeprefix("-")
+    return [min(column.priority, 1) if column.title == key else column.priority for column in COLUMNS]
 
 
 def cells(row: AccountRow, now: float) -> list[Cell | str]:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import msgspec
 
-from ..base.errors import UsageError
+from ..base.errors import MailquotaError, UsageError
 from ..base.filters import Filter
 from ..base.model import percent_of
 from ..base.text import NOTHING, shown
@@ -21,8 +21,8 @@ from ..base.units import (
     format_size,
     parse_message_limit,
 )
-from ..control.messages import SetLimit, SetMessages, Undo
-from ..control.results import SetResult
+from ..control.messages import PlanUndo, SetLimit, SetMessages, Undo
+from ..control.results import SetResult, UndoPlan
 from .options import (
     DRY_RUN,
     JSON,
@@ -169,14 +169,15 @@ def _merged(size: SetResult, messages: SetResult | None) -> SetResult:
     )
 
 
-def _question(plan: list[SetResult]) -> str:
-    """The question about a plan, "" where none is needed."""
+def _question(plan: list[SetResult], done: str = "set") -> str:
+    """The question about a plan, "" where none is needed. ``done`` is what happens to the limits."""
     wanted = [result for result in plan if result.error is None]
-    under = [(result, missing) for result in wanted if (missing := _missing(result)) > 0]
+    under = [(result, missing) for result in wanted if (missing := _missing(result)) > 0 and not _stays_over(result)]
+    stay = sum(map(_stays_over, wanted))
     parts = []
     full = [result for result in wanted if _is_full(result)]
     if len(wanted) > _MANY:
-        parts.append(f"The limits of {len(wanted):,} accounts are to be set.")
+        parts.append(f"The limits of {len(wanted):,} accounts are to be {done}.")
     if len(under) == 1:
         result, missing = under[0]
         parts.append(
@@ -196,7 +197,15 @@ def _question(plan: list[SetResult]) -> str:
             f"{result.address}{more} would be at the limit of messages: it has {format_count(result.messages)}"
             f" of {format_message_limit(result.new_messages)}."
         )
+    if parts and stay:
+        parts.append(f"{stay:,} stay over their limit.")
     return " ".join([*parts, "Go on?"]) if parts else ""
+
+
+def _stays_over(result: SetResult) -> bool:
+    """Whether the usage is above the present limit already, and by no more above the new one."""
+    old, new, used = result.old_bytes, result.new_bytes, result.used_bytes
+    return None not in {old, new, used} and (used or 0) > (new or 0) >= (old or 0)
 
 
 def _is_full(result: SetResult) -> bool:
@@ -273,16 +282,32 @@ def _share(result: SetResult) -> str:
 @command("undo", acts=True)
 @click.argument("entry", metavar="[ID]", type=click.IntRange(min=1), required=False)
 @_REASON
+@DRY_RUN
+@YES
 @JSON
-def undo(common: Common, *, entry: int | None, reason: str, as_json: bool) -> int:
+def undo(common: Common, *, entry: int | None, reason: str, dry_run: bool, yes: bool, as_json: bool) -> int:
     """Take back the last edit of limits, of all accounts that it set, or only entry ID of the journal.
 
-    A limit that was changed since stays as it is. Asks nothing.
+    A limit that was changed since stays as it is. Asks as set does: where a limit would be below the present usage, and
+    for more than 10 accounts.
     """
 
     async def carry_out(session: Session) -> list[SetResult]:
-        session.require_rights()
-        results: list[SetResult] = await session.ask(lambda number: Undo(number, entry, utf8(reason)), list[SetResult])
+        newest = None
+        if not dry_run:
+            session.require_rights()
+        if dry_run or not yes:
+            plan: UndoPlan = await session.ask(lambda number: PlanUndo(number, entry), UndoPlan)
+            if not plan.edit:
+                raise MailquotaError("the journal has no edit of limits that could be taken back")
+            if dry_run or not any(result.error is None for result in plan.results):
+                return plan.results
+            newest = plan.edit[0].id
+            if question := _question(plan.results, "put back"):
+                await confirm(question)
+        results: list[SetResult] = await session.ask(
+            lambda number: Undo(number, entry, utf8(reason), newest), list[SetResult]
+        )
         return results
 
     results = run(common, carry_out)
@@ -290,7 +315,7 @@ def undo(common: Common, *, entry: int | None, reason: str, as_json: bool) -> in
         write_json([_result_json(result) for result in results])
     else:
         _write(common, results)
-    return finish(results, interrupted=False)
+    return finish(results, interrupted=False, dry_run=dry_run)
 
 
 COMMANDS = {"set": set_limits, "undo": undo}

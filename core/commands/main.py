@@ -9,7 +9,7 @@ import sys
 import click
 
 from ..base.errors import MailquotaError
-from .options import Command, Common, Console, Group
+from .options import Command, Common, Console, Group, store
 from .output import advise, complain, is_terminal
 from .streams import prepare_streams
 
@@ -58,6 +58,20 @@ class _Root(Group):
 )
 @click.option("--demo", is_flag=True, help="A throwaway world to look at; with --serve, prints its settings file.")
 @click.option("--accounts", type=int, metavar="N", help="With --demo: how many accounts.")
+@click.option(
+    "--ascii",
+    is_flag=True,
+    expose_value=False,
+    callback=store,
+    help="Draw the console with ASCII signs, for fonts without others.",
+)
+@click.option(
+    "--no-mouse",
+    is_flag=True,
+    expose_value=False,
+    callback=store,
+    help="Leave the mouse to the terminal, to select text; in the console the key M does.",
+)
 @click.pass_context
 def root(ctx: click.Context, serve: bool, demo: bool, accounts: int | None) -> int | None:
     """Mail quotas: the usage of each mailbox, and a policy server that has Postfix refuse mail that does not fit.
@@ -70,8 +84,8 @@ def root(ctx: click.Context, serve: bool, demo: bool, accounts: int | None) -> i
     """
     common: Common = ctx.obj
     if ctx.invoked_subcommand is not None:
-        if serve or demo or accounts is not None:
-            raise click.UsageError("--serve, --demo and --accounts go without a command")
+        if serve or demo or accounts is not None or common.ascii or common.no_mouse:
+            raise click.UsageError("--serve, --demo, --accounts, --ascii and --no-mouse go without a command")
         return None
     if accounts is not None and not demo:
         raise click.UsageError("--accounts belongs to --demo")

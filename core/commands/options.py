@@ -33,7 +33,7 @@ WHERE = click.option("--where", metavar="FILTER", help="The accounts that match,
 
 @dataclass
 class Common:
-    """The options of every command; of an option that is given twice the last one counts.
+    """The options of every command, and those of the console; of an option that is given twice the last one counts.
 
     ``acts``: the command changes something, so its exit code says whether it did, and not whether it could print.
     """
@@ -42,6 +42,8 @@ class Common:
     config: Path | None = None
     read_only: bool = False
     no_color: bool = False
+    ascii: bool = False
+    no_mouse: bool = False
     acts: bool = False
 
     def load(self) -> Config:
@@ -57,7 +59,8 @@ def _discover(doveadm: str) -> DiscoveredSettings:
     return discover(doveadm)
 
 
-def _store(ctx: click.Context, param: click.Parameter, value: object) -> None:
+def store(ctx: click.Context, param: click.Parameter, value: object) -> None:
+    """Keep the value of an option in Common, under the name of the option."""
     assert param.name is not None
     if ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
         setattr(ctx.find_root().obj, param.name, value)
@@ -79,12 +82,12 @@ def common_options() -> list[click.Parameter]:
             metavar="FILE",
             type=click.Path(path_type=Path),
             expose_value=False,
-            callback=_store,
+            callback=store,
             help="Settings file; else MAILQUOTA_CONFIG, else /etc/mailquota/mailquota.toml.",
         ),
-        click.Option(["--read-only"], is_flag=True, expose_value=False, callback=_store, help="Refuse every change."),
+        click.Option(["--read-only"], is_flag=True, expose_value=False, callback=store, help="Refuse every change."),
         click.Option(
-            ["--no-color"], is_flag=True, expose_value=False, callback=_store, help="No colours; as NO_COLOR does."
+            ["--no-color"], is_flag=True, expose_value=False, callback=store, help="No colours; as NO_COLOR does."
         ),
         click.Option(
             ["--version"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -17,6 +18,8 @@ from .options import Common
 
 _PROGRESS_SECONDS = 0.1  # between two updates of the line
 _GAP = "  "
+_ESSENTIAL = 4  # columns up to this priority may have the first one cut
+_NARROWEST = 20  # cells of the first column, before others are left out
 
 
 def complain(text: str) -> None:
@@ -55,9 +58,18 @@ class Cell(NamedTuple):
 
 
 def write_table(
-    common: Common, titles: Sequence[str], rows: Iterable[Sequence[Cell | str]], *, to_stderr: bool = False
+    common: Common,
+    titles: Sequence[str],
+    rows: Iterable[Sequence[Cell | str]],
+    *,
+    to_stderr: bool = False,
+    priorities: Sequence[int] = (),
 ) -> None:
-    """Write an aligned table; nothing is cut or wrapped. A title that begins with ``>`` aligns its column right."""
+    """Write an aligned table; nothing is wrapped. A title that begins with ``>`` aligns its column right.
+
+    Nothing is cut either, unless ``priorities`` has a number for each column: then those with the highest numbers are
+    left out until the rest fits into the width of the output. The first has 0; it is never left out, but may be cut.
+    """
     cells = [[_safe(cell) for cell in row] for row in rows]
     heads = [Cell(title.removeprefix(">"), "bold") for title in titles]
     right = [title.startswith(">") for title in titles]
@@ -65,8 +77,10 @@ def write_table(
     for row in cells:
         for index, cell in enumerate(row):
             widths[index] = max(widths[index], _width(cell.text))
+    room = output_width() if priorities else None
+    kept = list(range(len(widths))) if room is None else _fit(widths, priorities, room)
     colours = wants_colour(common, sys.stderr if to_stderr else sys.stdout)
-    lines = [_line(row, widths, right, colours) for row in (heads, *cells)]
+    lines = [_line(row, widths, right, colours, kept) for row in (heads, *cells)]
     click.echo("\n".join(lines), color=colours, err=to_stderr)
 
 
@@ -88,9 +102,50 @@ def _safe(cell: Cell | str) -> Cell:
     return Cell(visible(text), colour)
 
 
-def _line(row: Sequence[Cell], widths: Sequence[int], right: Sequence[bool], colours: bool) -> str:
+def output_width() -> int | None:
+    """The cells of a line of standard output: of its terminal, or as COLUMNS says, which ``watch`` sets; else None."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return os.get_terminal_size(sys.stdout.fileno()).columns or None
+    columns = os.environ.get("COLUMNS", "")
+    return int(columns) if columns.isascii() and columns.isdigit() and int(columns) else None
+
+
+def _fit(widths: list[int], priorities: Sequence[int], room: int) -> list[int]:
+    """The columns that fit beside each other into ``room`` cells; the first may become narrower for it.
+
+    First those go that are not essential, then the first column is cut down to NARROWEST, then any go but that one.
+    """
+    kept = sorted(range(len(widths)), key=lambda column: priorities[column])
+
+    def over() -> int:
+        return sum(widths[each] + len(_GAP) for each in kept) - len(_GAP) - room
+
+    while over() > 0 and priorities[kept[-1]] > _ESSENTIAL:
+        kept.pop()
+    widths[0] = max(min(widths[0], _NARROWEST), widths[0] - max(0, over()))
+    while over() > 0 and len(kept) > 1:
+        kept.pop()
+    widths[0] -= max(0, over())
+    return sorted(kept)
+
+
+def _cut(text: str, width: int) -> str:
+    if _width(text) <= width:
+        return text
+    cells, kept = 0, ""
+    for sign in text:
+        cells += _width(sign)
+        if cells >= width:
+            break
+        kept += sign
+    return kept + "…"
+
+
+def _line(row: Sequence[Cell], widths: Sequence[int], right: Sequence[bool], colours: bool, kept: list[int]) -> str:
     parts = []
-    for cell, width, on_right in zip(row, widths, right, strict=True):
+    for column in kept:
+        width, on_right = widths[column], right[column]
+        cell = row[column]._replace(text=_cut(row[column].text, width))
         blanks = " " * (width - _width(cell.text))
         text = _painted(cell) if colours and cell.colour else cell.text
         parts.append(blanks + text if on_right else text + blanks)

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..base.errors import MailquotaError, ProtocolError, UnreachableError
+from ..base.version import version
 from .framing import EventReader, encode
 from .messages import (
     VERSION,
@@ -73,6 +74,7 @@ class Client:
         self._waiting: dict[int, asyncio.Future[msgspec.Raw]] = {}
         self._progress: dict[int, Callable[[Progress], None]] = {}
         self._last_id = 0
+        self._engine = ""  # the version of mailquota that the engine is
         self._task: asyncio.Task[None] | None = None
         self._gone: str | None = None  # why the connection ended
         self._welcome: asyncio.Future[Welcome] = asyncio.get_running_loop().create_future()
@@ -137,8 +139,29 @@ class Client:
         finally:
             self._waiting.pop(order.id, None)
             self._progress.pop(order.id, None)
-        result: T = msgspec.msgpack.decode(raw, type=answer)
+        try:
+            result: T = msgspec.msgpack.decode(raw, type=answer)
+        except msgspec.MsgspecError as error:
+            raise RequestFailedError(f"the answer of the engine can't be read: {self._versions()}", 1) from error
         return result
+
+    def _versions(self) -> str:
+        """Which two versions do not understand each other, and what to do."""
+        ours, theirs = version(), self._engine
+        cause = (
+            "it was started before mailquota was updated"
+            if ours == theirs
+            else f"it is mailquota {theirs or 'of another version'}, this is mailquota {ours}"
+        )
+        return f"{cause}; mailquota reload --restart, or a restart of the service, brings both to one version"
+
+    def _in_words(self, reason: str) -> str:
+        """The reason of a Goodbye, or of a message that can't be read; of another version in an operator's words."""
+        if reason.startswith("not an order"):
+            return f"the engine that runs does not know this order: {self._versions()}"
+        if reason.startswith("not an event"):
+            return f"the engine that runs sends what this mailquota does not know: {self._versions()}"
+        return reason
 
     async def close(self) -> None:
         """End the connection; nothing reaches ``on_event`` afterwards."""
@@ -158,7 +181,7 @@ class Client:
                 for event in self._events.feed(data):
                     self._take(event)
         except (OSError, ProtocolError) as error:
-            reason = str(error)
+            reason = self._in_words(str(error))
         except Exception as error:  # an outer edge: a fault in on_event must not leave requests waiting
             log.exception("an event of the engine could not be taken")
             reason = f"internal error: {error}"
@@ -168,11 +191,13 @@ class Client:
         if isinstance(event, Reply):
             self._resolve(event.id, event.result)
         elif isinstance(event, Failed):
-            self._resolve(event.id, RequestFailedError(event.message, event.exit_code))
+            message = self._in_words("not an order") if event.message.endswith(" is no order") else event.message
+            self._resolve(event.id, RequestFailedError(message, event.exit_code))
         elif isinstance(event, Progress):
             if (report := self._progress.get(event.id)) is not None:
                 report(event)
         elif isinstance(event, Welcome):
+            self._engine = event.engine
             if not self._welcome.done():
                 self._welcome.set_result(event)
         elif isinstance(event, Goodbye):

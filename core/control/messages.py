@@ -133,11 +133,24 @@ class GetJournal(msgspec.Struct, frozen=True, tag="journal"):
 
 
 class Undo(msgspec.Struct, frozen=True, tag="undo"):
-    """Take back journal entry ``entry``; None: all that the newest edit of limits set → list[SetResult]."""
+    """Take back journal entry ``entry``; None: all that the newest edit of limits set → list[SetResult].
+
+    ``newest`` is the newest entry of the edit that is meant: nothing is changed if there is a newer edit by now.
+    """
 
     id: int
     entry: int | None = None
     reason: str = ""
+    newest: int | None = None
+
+
+class PlanUndo(msgspec.Struct, frozen=True, tag="plan_undo"):
+    """What Undo with this ``entry`` would do → UndoPlan. An order of its own: an engine that does not know it must
+    not take anything back.
+    """
+
+    id: int
+    entry: int | None = None
 
 
 class Warn(msgspec.Struct, frozen=True, tag="warn"):
@@ -211,13 +224,14 @@ class HandOver(msgspec.Struct, frozen=True, tag="hand_over"):
 
 Order = (
     Hello | Subscribe | Watch | GetAccounts | GetDetails | GetStatus | GetJournal | GetRefusals | GetReport | SetLimit
-    | SetMessages | Recalc | EmptyTrash | Undo | Warn | TrialWarning | PreviewWarning | GetWarnings | Explain | Cancel
-    | Reload | HandOver
+    | SetMessages | Recalc | EmptyTrash | Undo | PlanUndo | Warn | TrialWarning | PreviewWarning | GetWarnings | Explain
+    | Cancel | Reload | HandOver
 )  # fmt: skip
 
 Request = (
     GetAccounts | GetDetails | GetStatus | GetJournal | GetRefusals | GetReport | SetLimit | SetMessages | Recalc
-    | EmptyTrash | Undo | Warn | TrialWarning | PreviewWarning | GetWarnings | Explain | Cancel | Reload | HandOver
+    | EmptyTrash | Undo | PlanUndo | Warn | TrialWarning | PreviewWarning | GetWarnings | Explain | Cancel
+    | Reload | HandOver
 )  # fmt: skip
 
 

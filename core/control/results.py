@@ -32,6 +32,13 @@ class SetResult(msgspec.Struct, frozen=True):
     messages: int | None = None  # how many there were; None: not known, or that limit was not set
 
 
+class UndoPlan(msgspec.Struct, frozen=True):
+    """An edit that may be taken back, all its entries of the journal, newest first; and the result for each account."""
+
+    edit: list[JournalRow]
+    results: list[SetResult]
+
+
 class RecalcResult(msgspec.Struct, frozen=True):
     """One recount: usage as recorded before and as counted, and by which method it was recorded."""
 

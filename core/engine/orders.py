@@ -30,6 +30,7 @@ from ..control.messages import (
     GetWarnings,
     HandOver,
     Order,
+    PlanUndo,
     PreviewWarning,
     Progress,
     Recalc,
@@ -44,7 +45,7 @@ from ..control.messages import (
     Warn,
     Watch,
 )
-from ..control.results import Details, JournalRow, Report, SetResult, WarningRow
+from ..control.results import Details, JournalRow, Report, SetResult, UndoPlan, WarningRow
 from ..control.server import ControlConnection
 from ..history.connection import StateError
 from ..history.limits_and_forecast import forecast_of, limit_history
@@ -146,8 +147,8 @@ class Orders:
                 return engine.status()
             case GetDetails(address=address):
                 return await self._details(address)
-            case GetJournal(address=address, since=since, most=most):
-                return await self._journal(address, since, most)
+            case GetJournal() | PlanUndo():
+                return await self._journal(request)
             case GetRefusals(most=most):
                 return engine.decisions.report(most)
             case GetReport():
@@ -181,7 +182,9 @@ class Orders:
                     store, order.addresses, order.limit, operator, reason=order.reason, dry_run=order.dry_run
                 )
             if isinstance(order, Undo):
-                return await limits.undo(engine.accounts.store, order.entry, operator, reason=order.reason)
+                return await limits.undo(
+                    engine.accounts.store, order.entry, operator, reason=order.reason, newest=order.newest
+                )
             if isinstance(order, EmptyTrash):
                 return await actions.empty_trash(order.addresses, order.older_than, operator, dry_run=order.dry_run)
             return await actions.recalc(list(engine.ledger.entries) if order.everybody else order.addresses, operator)
@@ -243,7 +246,7 @@ class Orders:
         address = entry.address
         try:
             points = await self._engine.history.usage_points(entry)
-            changes = await self._journal(address, 0.0, _CHANGES_READ)
+            changes = await in_thread(lambda: self._engine.journal.read(address, 0.0, _CHANGES_READ))
             warnings = await self._engine.alerts.warnings(address, _WARNINGS_SHOWN)
         except StateError as error:
             remark = f"changes and warnings can't be shown, nor the history: {error}"
@@ -251,8 +254,10 @@ class Orders:
             return _Past([], [], [], remark)
         return _Past(points, changes, warnings)
 
-    async def _journal(self, address: str, since: float, most: int) -> list[JournalRow]:
-        return await in_thread(lambda: self._engine.journal.read(address, since, most))
+    async def _journal(self, request: GetJournal | PlanUndo) -> list[JournalRow] | UndoPlan:
+        if isinstance(request, PlanUndo):
+            return await self._engine.limits.plan_undo(request.entry)
+        return await in_thread(lambda: self._engine.journal.read(request.address, request.since, request.most))
 
 
 def _may(connection: ControlConnection, request: Request) -> bool:

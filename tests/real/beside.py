@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.mailserver.server import MailServer
 
 ROOT = Path(__file__).parent.parent.parent
@@ -111,6 +113,21 @@ class Tmux:
     def screen(self) -> str:
         """What is on the screen now; empty once the command has ended."""
         return self._tmux("capture-pane", "-p").stdout
+
+    def tty(self) -> str:
+        """The path of the terminal, on which others may write."""
+        return self._tmux("display-message", "-p", "#{pane_tty}").stdout.strip()
+
+    def cursor(self) -> tuple[int, int]:
+        """Column and line of the terminal's cursor, from 0."""
+        x, y = self._tmux("display-message", "-p", "#{cursor_x} #{cursor_y}").stdout.split()
+        return int(x), int(y)
+
+    def signal_child(self, name: str) -> None:
+        """Send a signal to the job of the shell that runs in it."""
+        shell = self._tmux("display-message", "-p", "#{pane_pid}").stdout.strip()
+        (job,) = psutil.Process(int(shell)).children()
+        job.send_signal(getattr(signal, name))
 
     def title(self) -> str:
         """What the program has made of the window's title."""

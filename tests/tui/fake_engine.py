@@ -42,6 +42,7 @@ from mailquota.core.control.messages import (
     Head,
     Hello,
     Order,
+    PlanUndo,
     PreviewWarning,
     Progress,
     Recalc,
@@ -63,6 +64,7 @@ from mailquota.core.control.results import (
     Refusals,
     SetResult,
     TrashResult,
+    UndoPlan,
     WarningRow,
     WarnResult,
 )
@@ -91,6 +93,7 @@ class FakeEngine:
         self.warned: dict[str, WarnResult] = {}  # by address, what an order to warn does; it is sent where none is here
         self.status_changes: dict[str, object] = {}
         self.failing: dict[type[Any], str] = {}  # order type → message
+        self.holding: type[Any] | tuple[()] = ()  # orders that wait for ``held``
         self.failing_once: dict[type[Any], str] = {}
         self.drifts: dict[str, int] = {}  # address → what a recount finds more, in bytes
         self.row_errors: dict[str, str] = {}  # address → message
@@ -226,7 +229,8 @@ class FakeEngine:
                 self._send(each, part)
 
     async def _answer(self, order: Any, writer: asyncio.StreamWriter) -> None:
-        message = self.failing_once.pop(type(order), None) or self.failing.get(type(order))
+        await self._hold(order)
+        message = self.failing_once.pop(type(order), None) or self.failing.get(type(order)) or self._another_edit(order)
         if message is not None:
             self._send(writer, Failed(order.id, 1, message))
             return
@@ -267,8 +271,10 @@ class FakeEngine:
             return [self._warn(address, order.mark) for address in order.addresses]
         if isinstance(order, TrialWarning):
             return self._warn(order.address, order.mark)
-        assert isinstance(order, Undo)
-        return [self._undo(row) for row in self._undone(order.entry)]
+        assert isinstance(order, Undo | PlanUndo)
+        edit, plans = self._undone(order.entry), isinstance(order, PlanUndo)
+        results = [self._undo(row, dry_run=plans) for row in edit]
+        return UndoPlan(edit, results) if plans else results
 
     def _warn(self, address: str, mark: str) -> WarnResult:
         return self.warned.get(address, WarnResult(address, mark or "95", "sent", "dovecot-lda"))
@@ -278,11 +284,22 @@ class FakeEngine:
         edits = [row for row in self.journal if row.kind == "limit" and row.undoes is None and row.id not in undone]
         return [row for row in edits if (row.at == edits[0].at if entry is None else row.id == entry)]
 
-    def _undo(self, row: JournalRow) -> SetResult:
+    async def _hold(self, order: Any) -> None:
+        if isinstance(order, self.holding):
+            await self.held.wait()
+
+    def _another_edit(self, order: Any) -> str | None:
+        if not isinstance(order, Undo) or order.newest in {None, *(row.id for row in self._undone(order.entry)[:1])}:
+            return None
+        return "another edit of limits came in between; nothing was changed"
+
+    def _undo(self, row: JournalRow, *, dry_run: bool = False) -> SetResult:
         account = self.rows[row.address]
         if row.address in self.row_errors:
             return SetResult(row.address, account.limit_bytes, account.limit_bytes, error=self.row_errors[row.address])
         limit = None if row.old is None or row.old == "unlimited" else int(row.old)
+        if dry_run:
+            return SetResult(row.address, account.limit_bytes, limit, account.used_bytes)
         number = self._note(row.address, row.new, row.old, undoes=row.id)
         self.change(msgspec.structs.replace(account, limit_bytes=limit))
         return SetResult(row.address, account.limit_bytes, limit, account.used_bytes, number)
@@ -350,6 +367,8 @@ def _options() -> argparse.Namespace:
     options.add_argument("--idle", action="store_true", help="nothing happens but time")
     options.add_argument("--attached", action="store_true")
     options.add_argument("--no-color", action="store_true")
+    options.add_argument("--ascii", action="store_true")
+    options.add_argument("--no-mouse", action="store_true")
     options.add_argument("--listen", metavar="PATH", help="only the engine, on this socket")
     options.add_argument("--connect", metavar="PATH", help="only the console, on that engine")
     return options.parse_args()
@@ -373,7 +392,8 @@ def main() -> None:
         return await engine.connect()
 
     embedded = not (given.attached or given.connect)
-    print(run_console(connect, embedded=embedded, examine=past.findings, no_color=given.no_color))
+    looks = {"no_color": given.no_color, "ascii_only": given.ascii, "mouse": not given.no_mouse}
+    print(run_console(connect, embedded=embedded, examine=past.findings, **looks))
 
 
 async def _listen(engine: FakeEngine, path: str, *, idle: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import fcntl
 import os
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from tests.core.commands.command_line import COMMAND, ROOT, SECONDS, environment
+from tests.tui.drawn import Drawn
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[P\]^_].*?(?:\x1b\\|\x07)|.)", re.DOTALL)
 _OWN_TERMINAL = (
@@ -37,7 +39,10 @@ class Terminal:
             env=environment({"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **(env or {})}),
         )  # fmt: skip
         os.close(slave)
+        self._drawn = Drawn(100, 24)
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._raw = b""
+        self._before = b""  # what earlier waits have taken
         self._open = True
 
     @property
@@ -46,20 +51,49 @@ class Terminal:
         return self._raw.decode(errors="replace")
 
     @property
+    def seen(self) -> str:
+        """Everything that was sent from the start, escapes included."""
+        return (self._before + self._raw).decode(errors="replace")
+
+    @property
     def text(self) -> str:
         """Everything that was sent, without escapes."""
         return _ESCAPES.sub("", self.raw)
 
     def type(self, keys: str) -> None:
         """Keys."""
-        os.write(self._master, keys.encode())
+        self.send(keys.encode())
+
+    def send(self, data: bytes) -> None:
+        """Bytes, in one packet."""
+        os.write(self._master, data)
 
     def wait_for(self, *texts: str) -> None:
-        """Until all of these were sent since the last wait; AssertionError with what was, when they do not come."""
+        """Until all of these were sent since the last wait, or something was and they stand on the screen now.
+
+        Only what differs is sent, so a text may never be sent as one. AssertionError with what is there when they do
+        not come.
+        """
         until = time.monotonic() + SECONDS
-        while not all(text in self.text for text in texts):
-            assert self._read(until - time.monotonic()), f"{texts} did not come: {self.text[-2000:]}"
+        while not all(text in self.text or (self._raw and text in self._drawn.text) for text in texts):
+            assert self._read(until - time.monotonic()), (
+                f"{texts} did not come: {self.text[-2000:]}\n{self._drawn.text}"
+            )
+        self._before += self._raw
         self._raw = b""
+
+    def see(self) -> str:
+        """Take what was sent until now: all since the last wait, escapes included."""
+        while self._read(0.0):
+            pass
+        return self.raw
+
+    def frames_until_quiet(self, end: bytes) -> int:
+        """How many frames with this end come before two seconds pass without a byte."""
+        before = len(self._raw)
+        while self._read(2.0):
+            pass
+        return self._raw[before:].count(end)
 
     def wait(self) -> int:
         """Until the command has ended; its exit code."""
@@ -85,6 +119,7 @@ class Terminal:
         except OSError:  # the other end is closed
             return False
         self._raw += part
+        self._drawn.feed(self._decode(part))
         return bool(part)
 
     def __enter__(self) -> Self:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 from textual.geometry import Region
 from textual.strip import Strip
 
@@ -166,3 +167,25 @@ def test_a_storm_of_changes_costs_few_redraws() -> None:
         assert len(reloads) < 10
 
     play(scene, rows=FIVE)
+
+
+def test_a_cursor_that_nobody_moved_stays_in_the_first_row() -> None:
+    """While accounts are measured that were unknown at the start: the worst are at the top, and are seen."""
+    rows = [AccountRow(f"a{number:04}@example.org", 100 * MIB) for number in range(600)]
+
+    async def scene(stage: Stage) -> None:
+        table = stage.home.pane.table
+        for number, row in enumerate(rows):  # the first of the list is the emptiest
+            stage.engine.change(msgspec.structs.replace(row, used_bytes=number * MIB // 6))
+        await stage.until(lambda: stage.order[0] == "a0599@example.org", "is sorted")
+        await stage.until(lambda: stage.order[-1] == "a0000@example.org", "is sorted")
+        await stage.pilot.pause()
+        assert (table.index, table.scroll_offset.y) == (0, 0)
+        assert stage.row.address == "a0599@example.org"
+        await stage.press("j")
+        moved = stage.row.address
+        stage.engine.change(AccountRow("new@example.org", MIB, 2 * MIB))
+        await stage.until(lambda: stage.order[0] == "new@example.org", "comes above")
+        assert stage.row.address == moved
+
+    play(scene, rows=rows)

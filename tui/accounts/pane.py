@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from textual import on
 from textual.app import ComposeResult
@@ -34,6 +34,13 @@ PAUSE_SECONDS = 0.002  # a key takes about ten turns of the loop, so one turn (0
 WATCH_SECONDS = 0.3
 
 
+class WayBack(NamedTuple):
+    """The mode that led to a filter, and the filter before."""
+
+    mode: str
+    filter: Filter | None
+
+
 class AccountsPane(Vertical):
     """Another order or filter is made in slices, so that keys are handled meanwhile, even with 100,000 accounts."""
 
@@ -60,6 +67,7 @@ class AccountsPane(Vertical):
         self._filter_line = FilterLine("text  @domain  >80%  over  near  trash>1G  !word", desk.glyphs, id="filter")
         self._header = TableHeader(desk.glyphs)
         self._watch_timer: Timer | None = None
+        self._way_back: WayBack | None = None
 
     def compose(self) -> ComposeResult:
         yield self._title
@@ -70,6 +78,7 @@ class AccountsPane(Vertical):
     def targets(self) -> list[AccountRow]:
         """The marked accounts; if none is marked, the one under the cursor."""
         row = self.table.row
+        self.table.hold()
         return self.accounts.marked() or ([row] if row is not None else [])
 
     # ---- drawing
@@ -154,12 +163,15 @@ class AccountsPane(Vertical):
         """Filter by the text; one that is not valid changes nothing."""
         found = self._read(event.text)
         if found is not None:
+            self._way_back = None
             self._want(filter=found if found.words else None)
 
-    def narrow(self, text: str) -> None:
-        """Filter by this text, as if it had been typed."""
+    def narrow(self, text: str, back_to: str) -> None:
+        """Filter by this text, as if it had been typed; Esc then leads back to the screen it comes from."""
+        before = self._way_back.filter if self._way_back is not None else self.accounts.wanted.filter
         self._close_line()
         self._typed(FilterLine.Typed(text))
+        self._way_back = WayBack(back_to, before)
 
     @on(FilterLine.Kept)
     def _kept(self) -> None:
@@ -173,10 +185,14 @@ class AccountsPane(Vertical):
         self.show()
 
     @on(FilterLine.Cleared)
-    def action_clear_filter(self) -> None:
-        """Show all accounts."""
+    async def action_clear_filter(self) -> None:
+        """Show all accounts; or go back to the screen that led here, and leave the filter as it was before."""
         self._close_line()
-        if self.accounts.wanted.filter is not None:
+        if self._way_back is not None:
+            way, self._way_back = self._way_back, None
+            self._want(filter=way.filter)
+            await self.run_action(f"app.show_mode('{way.mode}')")
+        elif self.accounts.wanted.filter is not None:
             self._want(filter=None)
 
     def action_sort(self, step: int) -> None:

@@ -11,12 +11,13 @@ from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 
 from mailquota.core.base.model import AccountRow
+from mailquota.core.base.units import format_count
 
 from ..acts.keys import ActingScreen
 from ..card.screen import CardScreen
 from ..desk import captions
 from ..desk.account_columns import COLUMNS
-from ..desk.desk import Desk, is_seen
+from ..desk.desk import Copied, Desk, is_seen
 from ..desk.session import Changes
 from ..draw import format as fmt
 from ..draw.format import Line
@@ -35,8 +36,9 @@ class AccountsScreen(ActingScreen):
     """Keys act on the marked accounts; if none is marked, on the one under the cursor."""
 
     TITLE = "Accounts"
+    AUTO_FOCUS = "AccountTable"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "copy", "Copy", show=False, tooltip="copy the address to the clipboard"),
+        Binding("y", "copy", "Copy", show=False, tooltip="copy the address, or those of the marked accounts"),
     ]
 
     def __init__(self, desk: Desk) -> None:
@@ -140,8 +142,15 @@ class AccountsScreen(ActingScreen):
         self.app.push_screen(CardScreen(self.desk, event.row))
 
     def action_copy(self) -> None:
-        """Copy the address with the terminal's clipboard (OSC 52)."""
-        row = self.pane.table.row
-        if row is not None:
-            self.app.copy_to_clipboard(row.address)
-            self.say(((f"Copied {fmt.literal(row.address, self.desk.glyphs)}", "good"),))
+        """Copy the address, or those of the marked accounts, one a line."""
+        if found := self.to_copy():
+            self.post_message(found)
+
+    def to_copy(self) -> Copied | None:
+        rows = self.targets()
+        if not rows:
+            return None
+        name = (
+            fmt.literal(rows[0].address, self.desk.glyphs) if len(rows) == 1 else f"{format_count(len(rows))} addresses"
+        )
+        return Copied(name, "\n".join(row.address for row in rows))

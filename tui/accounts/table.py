@@ -20,6 +20,8 @@ from ..widgets.live_table import LiveTable
 class AccountTable(LiveTable):
     """Shows the accounts of the list in its order."""
 
+    STAYS_FIRST = True  # as long as accounts are measured the worst are others each second
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Card", tooltip="everything about the account", key_display="⏎"),
     ]
@@ -71,4 +73,5 @@ class AccountTable(LiveTable):
     def action_open(self) -> None:
         """Post that the card of this account is to be shown."""
         if self.row is not None:
+            self.hold()
             self.post_message(self.Opened(self.row))

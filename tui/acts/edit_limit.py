@@ -23,7 +23,7 @@ from ..desk.desk import Desk
 from ..desk.session import Changes
 from ..draw import format as fmt
 from ..draw.format import Line
-from ..frame.dialog import MANY, Dialog, done_line, failure_text, failures
+from ..frame.dialog import MANY, Dialog, done_line, failure_text, failures, is_number
 from ..widgets.background import background
 from ..widgets.field import Field
 from ..widgets.painted import Painted
@@ -117,12 +117,8 @@ class EditLimit(Dialog[Line | None]):
         self._preview(self._text)
 
     def _show_who(self) -> None:
-        lines = [self.who(self._rows)]
-        if len(self._rows) == 1 and self.app.size.height >= LOWEST:
-            lines.append(_now(self._rows[0], self.desk))
-        who = self.query_one("#who", Painted)
-        who.styles.height = len(lines)
-        who.paint(lines)
+        alone = len(self._rows) == 1 and self.app.size.height >= LOWEST
+        self.show_who(self._rows, *([_now(self._rows[0], self.desk)] if alone else []))
 
     def arrived(self, changes: Changes) -> None:
         """Follow the usage of a single account. The sums for several keep the usage of when they were marked."""
@@ -218,13 +214,13 @@ class EditLimit(Dialog[Line | None]):
     def _counted(self) -> bool:
         if len(self._rows) <= MANY:
             return True
-        return self.query_one("#count", Input).value.strip().replace(",", "") == str(len(self._rows))
+        return is_number(self.query_one("#count", Input).value, len(self._rows))
 
-    @background()
+    @background(outlives=True)
     async def _send(self, size: str, *, confirmed: bool) -> None:
         reason, until = self.query_one("#reason", Input).value.strip(), until_text(self._until) if self._until else ""
         addresses = [row.address for row in self._rows]
-        self.message("Setting …" if not self.desk.glyphs.ascii_only else "Setting", "quiet")
+        self.sent("Setting …" if not self.desk.glyphs.ascii_only else "Setting")
         try:
             results: list[SetResult] = await self.desk.link.ask(
                 lambda number: SetLimit(number, addresses, size, reason, until), list[SetResult]
@@ -234,7 +230,7 @@ class EditLimit(Dialog[Line | None]):
             return
         failed = failures((result.address, result.error) for result in results)
         if not failed:
-            self.dismiss(self._done(results))
+            self.end(self._done(results))
         elif len(failed) == len(results):
             self._refused(size, failure_text(failed, len(results)), confirmed=confirmed)
         else:
@@ -242,14 +238,17 @@ class EditLimit(Dialog[Line | None]):
 
     def _refused(self, size: str, reason: str, *, confirmed: bool) -> None:
         self._move(Event.REFUSED)
+        if not self.failed(reason):
+            return
         if confirmed and self._text == size:  # a limit below the usage is confirmed once, however often it is tried
             self._move(Event.WARNED)
-        self.message(reason)
 
     def _partly_set(self, text: str) -> None:
         # Sent again, +10% would be added twice where it was set: the operator can only read and close.
         self._move(Event.PARTLY_DONE)
         self._outcome = ((fmt.literal(text, self.desk.glyphs), "near"),)
+        if not self.answered(self._outcome):
+            return
         for each in self.query(Input):
             each.disabled = True
         self.message(text, "near")

@@ -23,7 +23,7 @@ from ..desk.desk import Desk
 from ..desk.session import Changes
 from ..draw import format as fmt
 from ..draw.format import Line
-from ..frame.dialog import MANY, Dialog, done_line, failure_text, failures
+from ..frame.dialog import MANY, Dialog, done_line, failure_text, failures, is_number
 from ..widgets.background import background
 from ..widgets.field import Field
 from ..widgets.painted import Painted
@@ -63,7 +63,7 @@ class EmptyTrash(Dialog[Line | None]):
 
     def on_mount(self) -> None:
         """Ask the engine what would be removed."""
-        self.query_one("#who", Painted).paint([self.who(self._rows)])
+        self.show_who(self._rows)
         self._paint([(("Counting …" if not self.desk.glyphs.ascii_only else "Counting", "quiet"),)])
         self._count()
 
@@ -121,22 +121,23 @@ class EmptyTrash(Dialog[Line | None]):
     @on(Button.Pressed, "#cancel")
     def action_close(self) -> None:
         """Close, and hand over what was removed by a try that failed for some accounts."""
-        self.dismiss(self._partly)
+        if self.may_leave():
+            self.dismiss(self._partly)
 
     @on(Button.Pressed, "#empty")
     def _pressed(self) -> None:
         if self._found is None:
             return
-        if len(self._rows) > MANY and self.query_one("#count", Input).value.strip() != str(len(self._rows)):
+        if len(self._rows) > MANY and not is_number(self.query_one("#count", Input).value, len(self._rows)):
             self.message(f"These are {format_count(len(self._rows))} accounts: type the number to confirm.", "near")
             self.set_focus(self.query_one("#count", Input))
             return
         self._forget()
         self._empty()
 
-    @background()
+    @background(outlives=True)
     async def _empty(self) -> None:
-        self.message("Removing …" if not self.desk.glyphs.ascii_only else "Removing", "quiet")
+        self.sent("Removing …" if not self.desk.glyphs.ascii_only else "Removing")
         try:
             done: list[TrashResult] = await self.desk.link.ask(
                 lambda number: self._order(number, dry_run=False), list[TrashResult]
@@ -147,7 +148,7 @@ class EmptyTrash(Dialog[Line | None]):
         failed = failures((result.address, result.error) for result in done)
         if not failed:
             text = removed(done, self.desk)
-            self.dismiss(done_line(text, (result.remark for result in done)))
+            self.end(done_line(text, (result.remark for result in done)))
             return
         text = failure_text(failed, len(done), "emptied")
         if len(failed) < len(done):
@@ -157,7 +158,8 @@ class EmptyTrash(Dialog[Line | None]):
     def _look_again(self, trouble: str) -> None:
         """Show the reason, and ask what would be removed now, so that it can be tried again."""
         self._trouble = trouble
-        self.message(trouble)
+        if not self.failed(trouble):
+            return
         self.set_focus(self.query_one("#cancel"))
         self._count()
 

@@ -28,8 +28,10 @@ class Proposal:
     before: int = 0
     after: int = 0
     unlimited: int = 0
-    below_usage: int = 0
-    worst: int = 0  # bytes by which the fullest account would be over
+    below_usage: int = 0  # accounts that would be over, and are not yet, or would be over by more
+    worst: int = 0  # bytes by which the fullest of these would be over
+    stay: int = 0  # accounts that are over now, and would be so by no more
+    worst_of_them: int = 0
     levels: dict[Level, int] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     only: tuple[AccountRow, int | None] | None = None
@@ -57,9 +59,13 @@ class Proposal:
         self.unlimited += new is None
         level = level_of(row.used_bytes, new, row.messages, row.limit_messages)
         self.levels[level] = self.levels.get(level, 0) + 1
-        if new is not None and row.used_bytes is not None and row.used_bytes > new:
-            self.below_usage += 1
-            self.worst = max(self.worst, row.used_bytes - new)
+        if new is None or row.used_bytes is None or row.used_bytes <= new:
+            return
+        over, old = row.used_bytes - new, row.limit_bytes
+        if old is not None and row.used_bytes > old and new >= old:
+            self.stay, self.worst_of_them = self.stay + 1, max(self.worst_of_them, over)
+        else:
+            self.below_usage, self.worst = self.below_usage + 1, max(self.worst, over)
 
     @property
     def impossible(self) -> bool:
@@ -86,7 +92,7 @@ class Proposal:
             runs.append((f"{fmt.percent_text(percent, glyphs)} ", style))
         runs.append((level.value, style))
         if row.used_bytes is not None and new is not None:
-            runs.append((f"   {_room(row.used_bytes, new)}", "quiet"))
+            runs.append((f"   {'stays ' * self.stay}{_room(row.used_bytes, new)}", "quiet"))
         yield tuple(runs)
 
     def _many(self, context: Context) -> Iterator[Line]:
@@ -101,6 +107,9 @@ class Proposal:
             runs.append((f"   {format_count(self.unlimited)} unlimited", "near"))
         yield tuple(runs)
         yield tuple(self._afterwards(context)) or (("nobody near or over afterwards", "quiet"),)
+        if self.stay or self.below_usage:
+            come = (f", {format_count(self.below_usage)} come over", "over" if self.below_usage else "quiet")
+            yield (f"{format_count(self.stay)} stay over", "near" if self.stay else "quiet"), come
         if self.errors:
             yield ((f"{format_count(len(self.errors))} can't have this limit", "near"),)
 
@@ -111,7 +120,7 @@ class Proposal:
                 yield f"{sign} {format_count(self.levels[level])} {level.value}  ", fmt.look_of(level)
 
     def warning(self) -> str:
-        """The question to confirm a limit below the usage; empty if there is none."""
+        """The question to confirm a limit below the usage; empty if nobody comes over their limit by it."""
         if not self.below_usage:
             return ""
         if self.only is not None:

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import ClassVar
 
+from textual import on
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
+from textual.widgets import Input
 
 from mailquota.core.base.errors import MailquotaError
 from mailquota.core.base.model import AccountRow
-from mailquota.core.base.units import format_count, format_size
+from mailquota.core.base.units import format_age, format_count, format_size
 from mailquota.core.control.messages import Progress, Recalc, Request
 from mailquota.core.control.results import RecalcResult
 
@@ -20,19 +22,33 @@ from ..desk.desk import Desk
 from ..draw import format as fmt
 from ..draw.format import Line, Run
 from ..draw.glyphs import Glyphs
-from ..frame.dialog import Dialog
+from ..frame.dialog import MANY, Dialog, is_number
 from ..widgets.background import background
+from ..widgets.field import Field
 from ..widgets.painted import Painted
+from ..widgets.prose import Prose
 from ..widgets.text_list import TextList
 
 BAR = 24  # cells
+ACCOUNT_SECONDS = 0.05  # of a recount without messages: doveadm is started for each account
+MESSAGE_SECONDS = 1e-5  # of a message more: its name is read, and that waits for the disk
+
+
+class Stage(Enum):
+    """How far the recount has come."""
+
+    ASKING = "many accounts: their number is to be typed"
+    COUNTING = "the engine counts"
+    DONE = "the results are shown"
 
 
 class Recalculate(Dialog[None]):
-    """Begins at once, as a recount changes no mail. Esc stops it; when it is done, Esc and Enter close the dialog."""
+    """Of a few accounts it begins at once, as a recount changes no mail. Esc stops it; when it is done, Esc and Enter
+    close the dialog."""
 
     HEADING = "Recalculate"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", "Cancel", key_display="Esc"),
         Binding("escape", "stop", "Stop", key_display="Esc"),
         Binding("enter,escape", "close", "Close", key_display="⏎"),
     ]
@@ -41,24 +57,50 @@ class Recalculate(Dialog[None]):
         super().__init__(desk)
         self._rows = rows
         self._request: int | None = None
-        self._counting = True
+        self._begun = 0.0  # by the steady clock
+        self._stage = Stage.ASKING if len(rows) > MANY else Stage.COUNTING
 
     def body(self) -> Iterable[Widget]:
-        """The accounts, the progress, the results."""
+        """The accounts, the question for many, the progress, the results."""
         yield Painted(id="who")
+        if self._stage is Stage.ASKING:
+            yield Prose(estimate(self._rows), id="estimate")
+            yield Field("How many", id="count", placeholder=f"type {len(self._rows)} to begin", applies=True)
         yield Painted(id="progress")
         yield TextList(id="results")
 
     def on_mount(self) -> None:
-        """Begin to count."""
-        self.query_one("#who", Painted).paint([self.who(self._rows)])
+        """Begin to count, or ask."""
+        self.show_who(self._rows)
         self.query_one(TextList).display = False
+        if self._stage is Stage.COUNTING:
+            self._begin()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Esc is Cancel before the count, Stop during it, then Close."""
+        stages = {"cancel": Stage.ASKING, "stop": Stage.COUNTING, "close": Stage.DONE}
+        return stages.get(action, self._stage) is self._stage
+
+    @on(Input.Submitted)
+    def _typed(self) -> None:
+        if not is_number(self.query_one("#count", Input).value, len(self._rows)):
+            self.message(f"These are {format_count(len(self._rows))} accounts: type the number to begin.", "near")
+        elif self._stage is Stage.ASKING:
+            self._stage = Stage.COUNTING
+            self.message("")
+            self.set_focus(None)
+            for each in self.query("#estimate, .field"):
+                each.display = False
+            self._begin()
+
+    def _begin(self) -> None:
+        self._begun = self.desk.steady()
         self._show_progress(0, len(self._rows), "")
         self._count()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Esc is Stop during the count, then Close."""
-        return {"stop": self._counting, "close": not self._counting}.get(action, True)
+    def action_cancel(self) -> None:
+        """Close; nothing was counted."""
+        self.dismiss(None)
 
     def action_stop(self) -> None:
         """Stop after the account that is being counted; pressed again, close without waiting for it."""
@@ -73,27 +115,40 @@ class Recalculate(Dialog[None]):
         self._request = number
         return Recalc(number, [row.address for row in self._rows])
 
-    @background()
+    @background(outlives=True)
     async def _count(self) -> None:
+        results: list[RecalcResult] = []
         try:
-            results: list[RecalcResult] = await self.desk.link.ask(self._make, list[RecalcResult], self._progressed)
+            results = await self.desk.link.ask(self._make, list[RecalcResult], self._progressed)
         except MailquotaError as error:
-            self.message(str(error))
-            results = []
-        self._counting = False
+            if not self.failed(str(error)):
+                return
+        if not self.answered(summary(results)):
+            return
+        self._stage = Stage.DONE
         self.refresh_bindings()
         if results:
             self._show(results)
 
     def _progressed(self, progress: Progress) -> None:
-        self._show_progress(progress.done, progress.total, progress.note)
+        if self.is_attached:
+            self._show_progress(progress.done, progress.total, progress.note)
 
     def _show_progress(self, done: int, total: int, note: str) -> None:
         glyphs = self.desk.glyphs
         percent = done * 100 / total if total else 0.0
         meter = fmt.meter(percent, "ok", BAR, glyphs)
         text = f"  {format_count(done)} of {format_count(total)}  "
-        self.query_one("#progress", Painted).paint([(*meter, (text, "plain"), (fmt.literal(note, glyphs), "quiet"))])
+        left = self._left(done, total)
+        self.query_one("#progress", Painted).paint(
+            [(*meter, (text, "plain"), (left, "quiet"), (fmt.literal(note, glyphs), "quiet"))]
+        )
+
+    def _left(self, done: int, total: int) -> str:
+        """How long the rest takes at the pace so far; empty for a few accounts."""
+        if total <= MANY or not 0 < done < total:
+            return ""
+        return f"{format_age((self.desk.steady() - self._begun) / done * (total - done))} left  "
 
     def _show(self, results: list[RecalcResult]) -> None:
         missing = len(self._rows) - len(results)
@@ -105,6 +160,16 @@ class Recalculate(Dialog[None]):
         glyphs = self.desk.glyphs
         table.show(list(all_lines(results, glyphs) if len(self._rows) > 1 else result_lines(results[0], glyphs)))
         self.set_focus(table)
+
+
+def estimate(rows: list[AccountRow]) -> str:
+    """About how long a recount of these accounts takes. Only the real pace, which is shown then, knows the disk."""
+    messages = sum(row.messages or 0 for row in rows)
+    age = format_age(len(rows) * ACCOUNT_SECONDS + messages * MESSAGE_SECONDS)
+    return (
+        f"{format_count(messages)} messages are counted, one mailbox after the other: about {age}. "
+        "Esc stops it at any time; what differs is listed first."
+    )
 
 
 class Outcome(Enum):

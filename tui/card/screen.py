@@ -16,7 +16,7 @@ from mailquota.core.control.results import Details
 
 from ..acts.keys import ActingScreen
 from ..desk import captions
-from ..desk.desk import Desk, is_seen
+from ..desk.desk import Copied, Desk, is_seen
 from ..desk.session import Changes, State
 from ..draw import format as fmt
 from ..draw.format import Line
@@ -37,6 +37,7 @@ class CardScreen(ActingScreen):
     """Usage and limit follow the account at once; folders, history and lists are asked for every 3 to 30 seconds."""
 
     TITLE = "Card"
+    AUTO_FOCUS = "TextList"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy", "Copy", tooltip="copy the card as text for a ticket"),
         Binding("escape,enter", "close", "Back", tooltip="back to where the card was opened", key_display="Esc"),
@@ -154,6 +155,10 @@ class CardScreen(ActingScreen):
         """The address of the card: its own last edit is undone, whatever was edited since."""
         return self._address
 
+    def say(self, line: Line) -> None:
+        """Show a message in place of the line below the card."""
+        self._note.say(line)
+
     def done(self, line: Line | None) -> None:
         """Show what a dialog did, and ask for the details."""
         self._asked_at = float("-inf")
@@ -166,6 +171,8 @@ class CardScreen(ActingScreen):
         self.dismiss(None)
 
     def action_copy(self) -> None:
-        """Copy the card as text with the terminal's clipboard (OSC 52)."""
-        self.app.copy_to_clipboard(self._card.text(self.desk.context()))
-        self._note.say((("Copied as text", "good"),))
+        """Copy the card as text."""
+        self.post_message(self.to_copy())
+
+    def to_copy(self) -> Copied:
+        return Copied("The card as text", self._card.text(self.desk.context()))

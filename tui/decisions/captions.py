@@ -94,8 +94,7 @@ def names(addresses: list[str], context: Context) -> str:
 def notice(feed: Feed, session: Session, width: int, context: Context) -> tuple[Line, ...]:
     """The text in place of decisions: no match, no request yet, or no engine."""
     if feed.known:
-        words = fmt.literal(feed.filter.text, context.glyphs)
-        lines = [[("No decision matches ", "quiet"), (words, "accent")], [("Esc clears the filter.", "quiet")]]
+        lines = captions.nothing_matches("no decision", feed.filter.text, feed.known, width, context)
     elif session.state is State.LIVE:
         lines = list(_nobody_asks(session.status))
     elif session.state is State.LOADING:

@@ -164,6 +164,14 @@ class AccountList:
 
     # ---- marks
 
+    def hides(self, address: str) -> bool:
+        """Whether the filter leaves this account out."""
+        return address not in self._values
+
+    def hidden_marks(self) -> int:
+        """How many of the marked accounts the filter leaves out."""
+        return sum(map(self.hides, self.marks)) if self.view.filter is not None else 0
+
     def toggle(self, address: str) -> None:
         """Mark an account, or unmark it."""
         used = self._used(address)

@@ -157,9 +157,14 @@ def decisions_rule(session: Session, width: int, context: Context) -> Line:
 
 
 def marks(accounts: AccountList) -> Line:
-    """``12 marked, 48.2 GiB``; empty if none is."""
+    """``12 marked, 48.2 GiB``, or how many of them are not shown; empty if none is."""
     if not accounts.marks:
         return ()
+    if hidden := accounts.hidden_marks():
+        return (
+            (f"{format_count(len(accounts.marks))} marked, ", "mark"),
+            (f"{format_count(hidden)} not shown", "near"),
+        )
     return ((f"{format_count(len(accounts.marks))} marked, {format_size(accounts.marked_bytes)}", "mark"),)
 
 
@@ -182,7 +187,7 @@ def list_notice(
 ) -> tuple[Line, ...]:
     """The text in place of rows: loading, no match, no engine, or ``empty``, whose first line is a heading."""
     if rows.known:
-        lines = nothing_matches(rows.words.text, context)
+        lines = nothing_matches("nothing", rows.words.text, rows.known, width, context)
     elif problem and session.state is State.LIVE:
         reason = fmt.literal(problem, context.glyphs)
         lines = [[("This can't be read.", "over")], [(fmt.fit(reason, width, context.glyphs).rstrip(), "quiet")]]
@@ -194,17 +199,25 @@ def list_notice(
     return tuple(centred(tuple(line), width) for line in lines)
 
 
-def nothing_matches(words: str, context: Context) -> list[list[Run]]:
-    """The text in place of rows that none matches."""
-    found = fmt.literal(words, context.glyphs)
-    return [[("Nothing matches ", "quiet"), (found, "accent")], [("Esc clears the filter.", "quiet")]]
+def nothing_matches(what: str, words: str, known: int, width: int, context: Context) -> list[list[Run]]:
+    """The text in place of rows that none matches; ``known`` rows are there without the filter."""
+    glyphs = context.glyphs
+    left, right = ("'", "'") if glyphs.ascii_only else ("‘", "’")
+    way_out = f"Esc shows all {format_count(known)}"
+    found = fmt.literal(words, glyphs)
+    room = max(8, width - len(what) - len(" matches  ") - 2)
+    found = f"{left}{fmt.fit(found, min(room, fmt.width_of([(found, '')])), glyphs)}{right}"
+    said: list[Run] = [(f"{what} matches ", "quiet"), (found, "accent")]
+    if fmt.width_of(said) + len(way_out) + 3 > width:
+        return [said, [(way_out, "quiet")]]
+    return [[*said, (f" {glyphs.dot} {way_out}", "quiet")]]
 
 
 def notice(accounts: AccountList, session: Session, width: int, context: Context) -> tuple[Line, ...]:
     """The text in place of accounts: loading, none there, none matches, or no engine."""
     if accounts.rows and accounts.view.filter is not None:
-        words = fmt.literal(accounts.view.filter.text, context.glyphs)
-        lines = [[("No account matches ", "quiet"), (words, "accent")], [("Esc clears the filter.", "quiet")]]
+        words = accounts.view.filter.text
+        lines = nothing_matches("no account", words, len(accounts.rows), width, context)
     elif session.state is State.LOADING:
         done = f"{format_count(session.loaded)} of {format_count(session.expected)}" if session.expected else ""
         lines = [[(f"Loading accounts {context.glyphs.ellipsis} {done}".rstrip(), "quiet")]]

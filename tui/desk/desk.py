@@ -23,11 +23,12 @@ from .tiles import ConsoleKind
 
 
 class ShowAccounts(Message):
-    """Asks the app for the accounts screen, filtered by ``words``."""
+    """Asks the app for the accounts screen, filtered by ``words``; Esc there leads back to the mode ``back_to``."""
 
-    def __init__(self, words: str) -> None:
+    def __init__(self, words: str, back_to: str) -> None:
         super().__init__()
         self.words = words
+        self.back_to = back_to
 
 
 class ShowCard(Message):
@@ -36,6 +37,23 @@ class ShowCard(Message):
     def __init__(self, account: AccountRow) -> None:
         super().__init__()
         self.account = account
+
+
+class Tell(Message):
+    """Asks the app to show ``line`` on the screen: the dialog that it is about is closed already."""
+
+    def __init__(self, line: Line) -> None:
+        super().__init__()
+        self.line = line
+
+
+class Copied(Message):
+    """Asks the app to copy ``text``; ``what`` names it."""
+
+    def __init__(self, what: str, text: str) -> None:
+        super().__init__()
+        self.what = what
+        self.text = text
 
 
 @dataclass
@@ -81,6 +99,13 @@ class LiveScreen:
 
     def tick(self) -> None:
         """A second has passed."""
+
+    def say(self, line: Line) -> None:
+        """Show a message for a while."""
+
+    def to_copy(self) -> Copied | None:
+        """What ``Y`` shows as plain text; None if there is nothing."""
+        return None
 
     def guide(self, glyphs: Glyphs) -> Iterator[Line]:  # noqa: ARG002
         """Lines for the help of this screen, below its keys."""

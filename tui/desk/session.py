@@ -6,8 +6,8 @@ it, decisions are limited in number. So a screen that draws slowly gets fewer an
 backlog.
 
 ``state``: CONNECTING until there is a connection, LOADING until the first snapshot is complete, then LIVE. LOST comes
-when the connection ends, or out of LIVE when nothing was heard for SILENT seconds. The rows of a lost engine stay, with
-their age.
+when the connection ends, or when nothing was heard for SILENT seconds. The rows of a lost engine stay, with their age.
+An engine that is heard again is LOADING, until its snapshot is complete, or LIVE.
 """
 
 from __future__ import annotations
@@ -68,12 +68,14 @@ class Session:
     faults: int = 0  # number of checks that failed in the last examination of this server
     loaded: int = 0  # rows of the snapshot that is coming in
     expected: int = 0  # rows that it will have
+    _whole: bool = False  # the snapshot of this connection is complete
     _parts: list[AccountRow] = field(default_factory=list)
     _changes: Changes = field(default_factory=Changes)
 
     def connected(self, welcome: Welcome, now: float) -> None:
         """A connection to an engine was made."""
         self.welcome, self.heard_at, self.silent = welcome, now, 0.0
+        self._whole = False
         self._enter(State.LOADING)
 
     def lost(self, reason: str) -> None:
@@ -85,7 +87,7 @@ class Session:
         """Nothing was heard for so many seconds. An engine that hangs counts as lost; it may come back on the same
         connection."""
         self.silent = seconds
-        if self.state is State.LIVE and seconds > SILENT:
+        if self.state in {State.LIVE, State.LOADING} and seconds > SILENT:
             self.lost("the engine is silent")
 
     def take(self, event: Event, now: float) -> None:
@@ -94,8 +96,8 @@ class Session:
             self.lost(event.reason)
             return
         self.heard_at, self.silent = now, 0.0
-        if self.state is State.LOST and not isinstance(event, Snapshot):
-            self._enter(State.LIVE)
+        if self.state is State.LOST:
+            self._enter(State.LIVE if self._whole else State.LOADING)
         if isinstance(event, Snapshot):
             self._take_part(event)
         elif isinstance(event, Delta):
@@ -126,7 +128,7 @@ class Session:
         """All changes since the last drain. Those that come between the parts of a snapshot wait for its end."""
         changes = self._changes
         self._changes = Changes()
-        if self.state is State.LOADING:
+        if not self._whole:
             self._changes.rows, self._changes.removed = changes.rows, changes.removed
             changes.rows, changes.removed = {}, set()
         return changes
@@ -143,6 +145,7 @@ class Session:
         self.loaded, self.expected = len(self._parts), part.total
         if part.last:
             self._changes.snapshot, self._parts = self._parts, []
+            self._whole = True
             self._enter(State.LIVE)
 
     def _take_delta(self, delta: Delta) -> None:

@@ -12,7 +12,7 @@ from mailquota.core.doctor.model import Finding
 from mailquota.core.doctor.report import text
 
 from ..desk import captions
-from ..desk.desk import Desk
+from ..desk.desk import Copied, Desk
 from ..desk.tiles import Tile
 from ..draw import format as fmt
 from ..draw.format import Line
@@ -68,7 +68,6 @@ class DoctorScreen(PolledScreen[Finding]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "again", "Run again", tooltip="examine the server again"),
         Binding("y", "copy", "Copy fix", tooltip="copy the commands that mend it; without any, the finding"),
-        Binding("Y", "copy_all", "Copy finding", show=False, tooltip="copy all that is known of the check"),
     ]
 
     def __init__(self, desk: Desk) -> None:
@@ -135,17 +134,13 @@ class DoctorScreen(PolledScreen[Finding]):
         self.ask_soon()
 
     def action_copy(self) -> None:
-        """Copy the commands of the fix, else the finding, with the terminal's clipboard (OSC 52)."""
+        """Copy the commands of the fix, else the finding."""
         finding = self.table.row
-        if finding is not None:
-            self._copy(finding.fix or text(finding), "The commands were copied" if finding.fix else "Copied as text")
+        if finding is not None and finding.fix:
+            self.post_message(Copied("The commands", finding.fix))
+        elif found := self.to_copy():
+            self.post_message(found)
 
-    def action_copy_all(self) -> None:
-        """Copy the whole finding as text, as for a ticket."""
+    def to_copy(self) -> Copied | None:
         finding = self.table.row
-        if finding is not None:
-            self._copy(text(finding), "Copied as text")
-
-    def _copy(self, words: str, said: str) -> None:
-        self.app.copy_to_clipboard(words)
-        self.say(((said, "good"),))
+        return Copied("The finding as text", text(finding)) if finding is not None else None

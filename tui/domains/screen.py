@@ -33,6 +33,8 @@ PAUSE_SECONDS = 0.002  # between two slices of the first count, in which keys ar
 class DomainTable(RowTable[Domain]):
     """The domains with their sums; Enter shows the accounts of one."""
 
+    STAYS_FIRST = True
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Accounts", tooltip="show the accounts of the domain", key_display="⏎"),
     ]
@@ -167,4 +169,4 @@ class DomainsScreen(ListScreen):
 
     @on(RowTable.Opened)
     def _opened(self, event: RowTable.Opened) -> None:
-        self.post_message(ShowAccounts(f"@{event.row.name}"))
+        self.post_message(ShowAccounts(f"@{event.row.name}", back_to="domains"))

@@ -42,7 +42,7 @@ UNICODE = Glyphs(
     levels={
         Level.OVER: "■",
         Level.CRITICAL: "▲",
-        Level.NEAR: "▲",
+        Level.NEAR: "△",
         Level.OK: "●",
         Level.UNLIMITED: "∞",
         Level.UNKNOWN: "?",
@@ -75,7 +75,7 @@ ASCII = Glyphs(
     ascii_only=True,
     levels={
         Level.OVER: "#",
-        Level.CRITICAL: "^",
+        Level.CRITICAL: "A",
         Level.NEAR: "^",
         Level.OK: "o",
         Level.UNLIMITED: "~",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar, TypeVar
+from typing import ClassVar, TypeVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,14 +14,17 @@ from textual.widget import Widget
 from mailquota.core.base.model import AccountRow
 from mailquota.core.base.units import format_count
 
-from ..desk.desk import Desk, LiveScreen
+from ..desk.desk import Desk, LiveScreen, Tell
 from ..draw import format as fmt
 from ..draw.format import Line
 from ..widgets.foot import Foot
+from ..widgets.painted import Painted
 from ..widgets.prose import Prose
 
 T = TypeVar("T")
 ROOMY = 18  # lines of the terminal; on a lower one there are no blank lines
+HIDDEN_NAMED = 2  # addresses
+SENT = "The order is sent and can't be called back; its result is told here. Esc again closes, and it is told then."
 MANY = 10  # accounts; for more than these the number must be typed
 
 
@@ -34,6 +37,8 @@ class Dialog(ModalScreen[T], LiveScreen):
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self.desk = desk
+        self._awaited = False  # the engine has an order, and has not answered
+        self._warned = False
         self.set_class(desk.glyphs.ascii_only, "-ascii")
 
     def compose(self) -> ComposeResult:
@@ -59,14 +64,76 @@ class Dialog(ModalScreen[T], LiveScreen):
         self.query_one("#message", Prose).say(fmt.literal(text, self.desk.glyphs), look)
 
     def action_close(self) -> None:
-        """Close the dialog; nothing is done."""
-        self.dismiss(None)
+        """Close the dialog; nothing is done, unless an order is sent already."""
+        if self.may_leave():
+            self.dismiss(None)
 
-    def who(self, rows: list[AccountRow]) -> Line:
-        """The address of the account, or the number of marked accounts."""
-        if len(rows) == 1:
-            return ((fmt.literal(rows[0].address, self.desk.glyphs), "strong"),)
-        return ((fmt.plural(len(rows), "marked account"), "strong"),)
+    # ---- orders
+
+    def sent(self, text: str) -> None:
+        """An order went to the engine; ``text`` says what that does."""
+        self._awaited, self._warned = True, False
+        self.message(text, "quiet")
+
+    def may_leave(self) -> bool:
+        """Whether Esc closes the dialog. While an order is carried out, that is said first."""
+        if not self._awaited or self._warned:
+            return True
+        self._warned = True
+        self.message(SENT, "near")
+        return False
+
+    def end(self, line: Line) -> None:
+        """Close with ``line``; if the dialog is closed already, the screen shows it."""
+        if self.answered(line):
+            self.dismiss(cast("T", line))
+
+    def failed(self, text: str) -> bool:
+        """Say why an order was not carried out; False if the dialog is closed already, and the screen says it."""
+        self._awaited = False
+        if self._is_open():
+            self.message(text)
+            return True
+        self.app.post_message(Tell(((fmt.literal(text, self.desk.glyphs), "over"),)))
+        return False
+
+    def answered(self, line: Line) -> bool:
+        """The engine has answered; False if the dialog is closed already, and the screen shows ``line``."""
+        self._awaited = False
+        if not self._is_open():
+            self.app.post_message(Tell(line))
+        return self._is_open()
+
+    def _is_open(self) -> bool:
+        return self.is_attached and self in self.app.screen_stack
+
+    # ---- whose accounts
+
+    def show_who(self, rows: list[AccountRow], *more: Line) -> None:
+        """Show which accounts the dialog is about in its ``#who``, and ``more`` below."""
+        lines = [*who(rows, self.desk), *more]
+        painted = self.query_one("#who", Painted)
+        painted.styles.height = len(lines)
+        painted.paint(lines)
+
+
+def who(rows: list[AccountRow], desk: Desk) -> list[Line]:
+    """The address of the account, or the number of marked accounts; and the first of those that the list hides."""
+    hidden = [row for row in rows if row.address in desk.accounts.marks and desk.accounts.hides(row.address)]
+    if len(rows) == 1:
+        name: Line = ((fmt.literal(rows[0].address, desk.glyphs), "strong"),)
+        return [(*name, (", marked and not shown", "near")) if hidden else name]
+    first: Line = ((fmt.plural(len(rows), "marked account"), "strong"),)
+    if not hidden:
+        return [first]
+    names = ", ".join(fmt.literal(row.address, desk.glyphs) for row in hidden[:HIDDEN_NAMED])
+    more = f" and {format_count(len(hidden) - HIDDEN_NAMED)} more" if len(hidden) > HIDDEN_NAMED else ""
+    return [(*first, (f", {format_count(len(hidden))} not shown:", "near")), ((names + more, "near"),)]
+
+
+def is_number(text: str, number: int) -> bool:
+    """Whether this number was typed, with commas or without."""
+    return text.strip().replace(",", "") == str(number)
 
 
 def failures(results: Iterable[tuple[str, str | None]]) -> list[tuple[str, str]]:

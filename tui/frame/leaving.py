@@ -14,6 +14,7 @@ from ..desk.desk import Desk
 from .quit import QuitDialog
 
 HAND_OVER_SECONDS = 30.0
+SUSPEND = "stop until the shell's fg; asks first if the policy server is in this console"
 QUIT = "quit; asks before it stops the policy server"  # what the key does
 
 
@@ -52,6 +53,14 @@ class Leaving:
             self._app.exit(self.default)
         elif not any(isinstance(screen, QuitDialog) for screen in self._app.screen_stack):
             self._app.push_screen(QuitDialog(self._desk), self._answered)
+
+    def may_stand_still(self) -> bool:
+        """Whether this process may be stopped; if the engine in it enforces limits, the operator is asked instead."""
+        if self.default is not None:
+            return True
+        if not any(isinstance(screen, QuitDialog) for screen in self._app.screen_stack):
+            self._app.push_screen(QuitDialog(self._desk, suspends=True), self._answered)
+        return False
 
     def _answered(self, keep: bool | None) -> None:
         if keep is not None:

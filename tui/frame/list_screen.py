@@ -26,6 +26,7 @@ from ..widgets.title_rule import TitleRule
 class ListScreen(Screen[None], LiveScreen):
     """A subclass says what is in the table. Only a visible screen is drawn."""
 
+    AUTO_FOCUS = "LiveTable"  # else the field of the filter has the focus until it is hidden, and takes the first key
     FORMS = ""  # what can be typed into the filter
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter", tooltip="show only what has these words"),

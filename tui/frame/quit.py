@@ -26,8 +26,9 @@ CHOICES: tuple[Line, ...] = (
     (("Stop                              ", "plain"), ("nobody answers Postfix", "quiet")),
     (("Stay", "plain"),),
 )
-KEEP, STOP = 0, 1
+KEEP, STOP, STAY = 0, 1, 2
 STOPPING = "Stop: Postfix then uses its default_action, or refuses mail if it has none."
+SUSPENDING = "Suspended it would not answer, and Postfix would wait for it. Leave it in the background instead?"
 
 
 def asked(status: Status | None) -> str:
@@ -41,32 +42,41 @@ def asked(status: Status | None) -> str:
 
 
 class QuitDialog(Dialog[bool | None]):
-    """Dismissed with True once a detached engine has taken over, False to stop, None to stay."""
+    """``suspends``: the key was to suspend, so that stopping is no choice.
+
+    Dismissed with True once a detached engine has taken over, False to stop, None to stay."""
 
     HEADING = "Quit"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Stay", key_display="Esc"),
     ]
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, *, suspends: bool = False) -> None:
         super().__init__(desk)
+        self._suspends = suspends
         self._handing_over = False
 
     def body(self) -> Iterable[Widget]:
         """What Postfix asks, and the three choices."""
-        yield Prose(f"{asked(self.desk.session.status)}\n{STOPPING}", "quiet", id="why")
-        yield Choices(CHOICES)
+        why = SUSPENDING if self._suspends else STOPPING
+        yield Prose(f"{asked(self.desk.session.status)}\n{why}", "quiet", id="why")
+        yield Choices(self._choices)
+
+    @property
+    def _choices(self) -> tuple[Line, ...]:
+        return (CHOICES[KEEP], CHOICES[STAY]) if self._suspends else CHOICES
 
     @on(Choices.Chosen)
     def _chosen(self, event: Choices.Chosen) -> None:
         if self._handing_over:
             return
-        if event.index == KEEP:
+        chosen = CHOICES.index(self._choices[event.index])
+        if chosen == KEEP:
             self._handing_over = True
             self.message("Handing over", "quiet")
             self._hand_over()
         else:
-            self.dismiss(False if event.index == STOP else None)
+            self.dismiss(False if chosen == STOP else None)
 
     @background()
     async def _hand_over(self) -> None:

@@ -13,9 +13,7 @@ import os
 import select
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TextIO
-
-from textual.drivers.linux_driver import LinuxDriver
+from typing import TextIO
 
 _PLAIN_TERMS = ("vt", "dumb", "ansi", "linux", "cons", "sun")  # no Unicode blocks in their fonts
 _COLOURLESS_TERMS = ("vt", "dumb")
@@ -91,15 +89,6 @@ class Output:
         except OSError:
             self._gone = True
             self._lost()
-
-
-class ConsoleDriver(LinuxDriver):
-    """Textual's driver with such an output. It writes to stdout, so that stderr can go to a file."""
-
-    def __init__(self, app: Any, **options: Any) -> None:
-        super().__init__(app, **options)
-        file = sys.__stdout__ or self._file
-        self._file: Any = Output(file, lambda: self._loop.call_soon_threadsafe(app.leaving.terminal_lost))
 
 
 @contextlib.contextmanager

@@ -9,25 +9,27 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widget import Widget
-from textual.widgets import Button
+from textual.widgets import Button, Input
 
 from mailquota.core.base.errors import MailquotaError
 from mailquota.core.base.model import AccountRow
-from mailquota.core.base.units import format_age, format_limit, format_message_limit, format_size
-from mailquota.core.control.messages import GetJournal
+from mailquota.core.base.units import format_age, format_count, format_limit, format_message_limit, format_size
+from mailquota.core.control.messages import GetJournal, PlanUndo
 from mailquota.core.control.messages import Undo as UndoOrder
-from mailquota.core.control.results import MESSAGES, JournalRow, SetResult
+from mailquota.core.control.results import MESSAGES, JournalRow, SetResult, UndoPlan
 
 from ..desk.desk import Desk
 from ..draw import format as fmt
 from ..draw.format import Line
 from ..draw.grid import Context
-from ..frame.dialog import Dialog, done_line, failure_text, failures
+from ..frame.dialog import MANY, Dialog, done_line, failure_text, failures, is_number
 from ..widgets.background import background
+from ..widgets.field import Field
 from ..widgets.painted import Painted
 from . import rows as journal
 
-LOOKED_AT = 500  # entries; an edit that is older than these is not found
+LOOKED_AT = 500  # entries of one account; an edit that is older than these is not found
+WIDE = 70  # cells of a line in the dialog
 NAMED = 3  # addresses; of the others only the number is shown
 
 
@@ -49,18 +51,21 @@ class Undo(Dialog[Line | None]):
         super().__init__(desk)
         self._address = address
         self._given = edit is not None
-        self._edit: Sequence[JournalRow] = [edit] if edit is not None else []
+        self._edit: Sequence[JournalRow] = [edit] if edit is not None else []  # all its entries, newest first
+        self._foreseen: Sequence[SetResult] = ()  # of an edit of several accounts
         self._sent = False
 
     def body(self) -> Iterable[Widget]:
         """The edit, and the buttons."""
         yield Painted(id="edit")
+        yield Field("How many", id="count")
         with Horizontal(id="buttons"):
             yield Button("Take back", id="undo", compact=True, disabled=True)
             yield Button("Cancel", id="cancel", compact=True)
 
     def on_mount(self) -> None:
         """Show the edit, or ask the journal for the last one."""
+        self.query_one(".field").display = False
         if self._given:
             self._show()
         else:
@@ -74,17 +79,23 @@ class Undo(Dialog[Line | None]):
 
     def _show(self) -> None:
         self._paint(list(edit_lines(self._edit, self.desk.context())))
-        against = objection(self._edit, self.desk.accounts.rows)
+        against = objection(self._edit, self.desk.accounts.rows) or foreseen(self._foreseen)
         self.message(against, "near")
         button = self.query_one("#undo", Button)
         button.disabled = False
-        if not against:
+        if len(self._edit) > MANY:
+            self.query_one(".field").display = True
+            self.query_one("#edit").add_class("-asks")
+            field = self.query_one("#count", Input)
+            field.placeholder = f"type {len(self._edit)} to confirm"
+            self.set_focus(field)
+        elif not against:
             self.set_focus(button)
 
     @background()
     async def _find_edit(self) -> None:
         try:
-            self._edit = await self._last_edit()
+            await self._look_up()
         except MailquotaError as error:
             self.message(str(error))
             return
@@ -93,49 +104,60 @@ class Undo(Dialog[Line | None]):
         else:
             self._paint([(("No edit of a limit that could be taken back", "quiet"),)])
 
-    async def _last_edit(self) -> list[JournalRow]:
+    async def _look_up(self) -> None:
+        """The last edit: that of the address, which is one entry, or the whole of the newest one."""
         address = self._address
-        rows: list[JournalRow] = await self.desk.link.ask(
-            lambda number: GetJournal(number, address, most=LOOKED_AT), list[JournalRow]
-        )
-        return journal.last_edit(rows)
+        if address:
+            rows: list[JournalRow] = await self.desk.link.ask(
+                lambda number: GetJournal(number, address, most=LOOKED_AT), list[JournalRow]
+            )
+            self._edit = journal.last_edit(rows)[:1]
+        else:
+            plan: UndoPlan = await self.desk.link.ask(PlanUndo, UndoPlan)
+            self._edit, self._foreseen = plan.edit, plan.results if len(plan.edit) > 1 else ()
 
     @on(Button.Pressed, "#cancel")
     def _cancelled(self) -> None:
-        self.dismiss(None)
+        self.action_close()
 
     @on(Button.Pressed, "#undo")
+    @on(Input.Submitted)
     def _pressed(self) -> None:
-        if not self._sent:
-            self._sent = True
-            self._undo()
+        if self._sent or not self._edit:
+            return
+        count = self.query_one("#count", Input)
+        if len(self._edit) > MANY and not is_number(count.value, len(self._edit)):
+            self.message(f"These are {format_count(len(self._edit))} accounts: type the number to confirm.", "near")
+            self.set_focus(count)
+            return
+        self._sent = True
+        self.sent(f"Taking back {self.desk.glyphs.ellipsis}")
+        self._undo()
 
-    @background()
+    @background(outlives=True)
     async def _undo(self) -> None:
         """Send the order: one entry by its number; of an edit of many accounts that the last one is to be undone."""
-        entry = self._edit[0].id if len(self._edit) == 1 else None
+        newest = self._edit[0].id
+        entry = newest if len(self._edit) == 1 else None
         try:
-            if entry is None and await self._last_edit() != self._edit:
-                self._fail("Another edit of a limit came in between; nothing was changed")
-                return
             results: list[SetResult] = await self.desk.link.ask(
-                lambda number: UndoOrder(number, entry), list[SetResult]
+                lambda number: UndoOrder(number, entry, newest=newest), list[SetResult]
             )
         except MailquotaError as error:
             self._fail(str(error))
             return
         failed = failures((result.address, result.error) for result in results)
         if not failed:
-            self.dismiss(_done(results, self.desk))
+            self.end(_done(results, self.desk))
         elif len(failed) == len(results):
             self._fail(failure_text(failed, len(results)))
         else:
-            self.dismiss(((fmt.literal(failure_text(failed, len(results), "taken back"), self.desk.glyphs), "near"),))
+            self.end(((fmt.literal(failure_text(failed, len(results), "taken back"), self.desk.glyphs), "near"),))
 
     def _fail(self, reason: str) -> None:
         """Show the reason; the order can be sent again."""
         self._sent = False
-        self.message(reason)
+        self.failed(reason)
 
 
 def edit_lines(edit: Sequence[JournalRow], context: Context) -> Iterator[Line]:
@@ -147,7 +169,8 @@ def edit_lines(edit: Sequence[JournalRow], context: Context) -> Iterator[Line]:
         names = ", ".join(fmt.literal(row.address, glyphs) for row in edit[:NAMED])
         more = f" and {len(edit) - NAMED} more" if len(edit) > NAMED else ""
         yield ((f"The limits of {fmt.plural(len(edit), 'account')}", "strong"),)
-        yield ((f"{names}{more}", "quiet"),)
+        fits = fmt.width_of([(f"{names}{more}", "")]) <= WIDE
+        yield from (((text, "quiet"),) for text in ([f"{names}{more}"] if fits else [names, more.strip()]))
     why = f": {fmt.literal(first.reason, glyphs)}" if first.reason else ""
     yield ((f"set by {journal.who(first, context)} {format_age(context.now - first.at)} ago{why}", "quiet"),)
 
@@ -168,6 +191,18 @@ def objection(edit: Sequence[JournalRow], accounts: Mapping[str, AccountRow]) ->
     if over > 0:
         return f"That is {format_size(over)} below the present usage: new mail is refused until there is room"
     return ""
+
+
+def foreseen(results: Sequence[SetResult]) -> str:
+    """What is to be said against taking back an edit of several accounts; empty if there is nothing."""
+    good = [result for result in results if result.error is None]
+    under = [each for each in good if each.new_bytes is not None and (each.used_bytes or 0) > each.new_bytes]
+    parts = []
+    if len(good) < len(results):
+        parts.append(f"{format_count(len(results) - len(good))} stay as they are, as they were changed since")
+    if under:
+        parts.append(f"{fmt.plural(len(under), 'account')} would be over the old limit, and new mail refused")
+    return "; ".join(parts)
 
 
 def _done(results: list[SetResult], desk: Desk) -> Line:

@@ -54,10 +54,10 @@ class SendTest(Dialog[Line | None]):
             self.message("That is no mail address", "near")
         elif not self._sent:
             self._sent = True
-            self.message(f"Sending {self.desk.glyphs.ellipsis}", "quiet")
+            self.sent(f"Sending {self.desk.glyphs.ellipsis}")
             self._send(to)
 
-    @background()
+    @background(outlives=True)
     async def _send(self, to: str) -> None:
         address, mark = self._address, self._mark
         try:
@@ -73,8 +73,8 @@ class SendTest(Dialog[Line | None]):
             words = (
                 f"Test to {fmt.literal(to, self.desk.glyphs)}: {warning_rows.outcome(result, self.desk.context())[0]}"
             )
-            self.dismiss(((words, "good"),))
+            self.end(((words, "good"),))
 
     def _fail(self, reason: str) -> None:
         self._sent = False
-        self.message(reason)
+        self.failed(reason)

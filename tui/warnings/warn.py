@@ -21,7 +21,7 @@ from mailquota.core.control.results import WarnResult
 from ..desk.desk import Desk
 from ..draw import format as fmt
 from ..draw.format import Line
-from ..frame.dialog import MANY, Dialog
+from ..frame.dialog import MANY, Dialog, is_number
 from ..widgets.background import background
 from ..widgets.field import Field
 from ..widgets.painted import Painted
@@ -67,7 +67,7 @@ class Warn(Dialog[Line | None]):
 
     def on_mount(self) -> None:
         """Ask the engine for the mail, if it is for one account."""
-        self.query_one("#who", Painted).paint([self.who(self._rows)])
+        self.show_who(self._rows)
         if len(self._rows) == 1:
             self._ask_preview()
         else:
@@ -103,21 +103,22 @@ class Warn(Dialog[Line | None]):
     @on(Button.Pressed, "#cancel")
     def action_finish(self) -> None:
         """Close, and hand over what was sent: the list shows it too."""
-        self.dismiss(self._done)
+        if self.may_leave():
+            self.dismiss(self._done)
 
     @on(Button.Pressed, "#send")
     def _pressed(self) -> None:
-        if len(self._rows) > MANY and self.query_one("#count", Input).value.strip() != str(len(self._rows)):
+        if len(self._rows) > MANY and not is_number(self.query_one("#count", Input).value, len(self._rows)):
             self.message(f"These are {format_count(len(self._rows))} accounts: type the number to confirm.", "near")
             self.set_focus(self.query_one("#count", Input))
             return
         if self._sent:
             return
         self._sent = True
-        self.message(f"Sending {self.desk.glyphs.ellipsis}", "quiet")
+        self.sent(f"Sending {self.desk.glyphs.ellipsis}")
         self._send()
 
-    @background()
+    @background(outlives=True)
     async def _send(self) -> None:
         addresses, mark, source = [row.address for row in self._rows], self._about, self._source
         try:
@@ -135,15 +136,17 @@ class Warn(Dialog[Line | None]):
         if results[0].error:
             self._try_again(words)
         else:
-            self.dismiss(((f"{fmt.literal(results[0].address, context.glyphs)}: {words}", style),))
+            self.end(((f"{fmt.literal(results[0].address, context.glyphs)}: {words}", style),))
 
     def _try_again(self, reason: str) -> None:
         self._sent = False
-        self.message(reason)
+        self.failed(reason)
 
     def _end(self, lines: list[Line]) -> None:
         """Show what was done for each of several accounts; the dialog can then only be closed."""
         self._done = lines[0]
+        if not self.answered(lines[0]):
+            return
         self.message("")
         self._list(lines)
         for each in self.query(".field, #buttons"):

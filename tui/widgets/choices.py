@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.geometry import Offset
 from textual.message import Message
 from textual.strip import Strip
 
@@ -42,6 +43,10 @@ class Choices(Painted, can_focus=True):
         if y != self._chosen:
             return strip_of(self, line, self.size.width)
         return strip_of(self, tuple((text, "chosen") for text, _look in line), self.size.width, "chosen")
+
+    def cursor_spot(self) -> Offset:
+        """The cell of the screen at which the selected choice begins."""
+        return self.region.offset + Offset(0, self._chosen)
 
     def action_move(self, step: int) -> None:
         """Select another choice."""

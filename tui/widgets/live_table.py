@@ -2,7 +2,8 @@
 
 Theory of operation. The cursor is the key of a row; its line is looked up after each change, so it follows its row
 through sorting, filtering and changes. If the row goes away the cursor stays on the line. While the cursor is in view
-it is kept on the same line of the screen, as far as the ends of the list allow.
+it is kept on the same line of the screen, as far as the ends of the list allow. In a table that is sorted by a
+value (STAYS_FIRST) a cursor that nobody has moved follows no row: it stays on the first line, whatever row that is.
 
 ``_drawn`` has what each visible line shows. After a change the visible lines are made anew, a few dozen, and only
 those that differ are drawn; how many rows there are does not matter.
@@ -15,7 +16,7 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Region, Size
+from textual.geometry import Offset, Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -37,6 +38,7 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
     ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {*LOOKS, *CURSORS, *ON_CURSOR.values()}
     ALLOW_SELECT = False
+    STAYS_FIRST: ClassVar[bool] = False
 
     class Moved(Message):
         """The operator moved the cursor."""
@@ -49,6 +51,7 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
         self.notice: tuple[Line, ...] = ()
         self.index = 0  # the cursor's line in the list
         self._key: Hashable | None = None
+        self._moved = False  # the operator has moved the cursor
         self._laid_out = 0  # the width in cells that the columns were chosen for
         self._drawn: dict[int, tuple[Line, str]] = {}
 
@@ -91,6 +94,11 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
         """Whether the window stays where it is although the row under the cursor moved to line ``index``."""
         return self.scroll_offset.y == 0 and index < self.size.height
 
+    def cursor_spot(self) -> Offset:
+        """The cell of the screen at which the row under the cursor begins; the first line if it is out of view."""
+        line = self.index - self.scroll_offset.y
+        return self.region.offset + Offset(0, line if 0 <= line < self.size.height else 0)
+
     def action_move(self, step: int) -> None:
         """Move the cursor by so many lines."""
         self.go_to(self.index + step)
@@ -107,6 +115,15 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def go_to(self, index: int) -> None:
         """Move the cursor to a line, or to the nearest one that exists."""
+        self._moved = True
+        self._go_to(index)
+
+    def hold(self) -> None:
+        """From now on the cursor follows the row that it is on: the operator has acted on that."""
+        self._moved = True
+        self._key = self.pinned(self.index)
+
+    def _go_to(self, index: int) -> None:
         self.index = max(0, min(index, self.count() - 1))
         self._key = self.pinned(self.index)
         top, height = self.scroll_offset.y, self.size.height
@@ -127,7 +144,8 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
         count = self.count()
         if self.virtual_size.height != count:
             self.virtual_size = Size(self.cells, count)
-        found = self.find(self._key) if self._key is not None else None
+        follows = self._moved or not self.STAYS_FIRST
+        found = self.find(self._key) if self._key is not None and follows else None
         index = found if found is not None else max(0, min(self.index, count - 1))
         on_line = self.index - self.scroll_offset.y  # where the cursor was on the screen; it stays there
         self.index = index
@@ -154,7 +172,7 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def on_resize(self) -> None:
         """Keep the cursor in view."""
-        self.go_to(self.index)
+        self._go_to(self.index)
         self.post_message(self.Scrolled())
 
     def _lay_out(self) -> None:

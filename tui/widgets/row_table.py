@@ -70,4 +70,5 @@ class RowTable(LiveTable, Generic[T]):
     def action_open(self) -> None:
         """Post that more about this row is to be shown."""
         if self.row is not None:
+            self.hold()
             self.post_message(self.Opened(self.row))

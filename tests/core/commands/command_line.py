@@ -25,7 +25,7 @@ Done = subprocess.CompletedProcess[str]
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """Ours, without what would change what a command does."""
-    ours = {key: value for key, value in os.environ.items() if key not in {"MAILQUOTA_CONFIG", "NO_COLOR"}}
+    ours = {key: value for key, value in os.environ.items() if key not in {"MAILQUOTA_CONFIG", "NO_COLOR", "COLUMNS"}}
     return {**ours, **(more or {})}
 
 

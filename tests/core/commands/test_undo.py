@@ -151,3 +151,36 @@ def test_hostile_origins_stay_text(alone: CommandLine) -> None:
     (entry,) = changes(alone)
     assert len(entry["origin"]) == 255
     assert "\x1b" not in alone("journal").stdout
+
+
+def test_it_asks_as_set_does(mailquota: CommandLine) -> None:
+    """For more than 10 accounts, and below the present usage; ``--yes`` answers, ``--dry-run`` changes nothing."""
+    mailquota("set", JOHN, ANNA, "1M", "--yes")
+    mailquota.world.set_limit(JOHN, 1)  # somebody else's, meanwhile
+    until(lambda: mailquota.json("list", "john")[0]["limit_bytes"] == 1, "the edit is known")
+    done = mailquota("undo", "--dry-run", "--json")
+    assert done.returncode == 3
+    assert "is 1 B by now" in done.stderr
+    assert "dry run: nothing was changed" in done.stderr
+    john, anna = json.loads(done.stdout)
+    assert (john["address"], john["old_bytes"]) == (JOHN, john["new_bytes"])
+    assert (anna["address"], anna["new_bytes"], anna["error"]) == (ANNA, 10_000, None)
+    assert mailquota.world.limit_of(ANNA) == 1 << 20
+
+
+def test_many_are_not_taken_back_unasked(mailquota: CommandLine) -> None:
+    """There is no terminal to ask on."""
+    for number in range(12):
+        mailquota.world.add_account(f"more{number}@example.org")
+    until(lambda: len(mailquota.json("list")) == 17, "they are known")
+    everybody = [row["address"] for row in mailquota.json("list")]
+    before = {address: mailquota.world.limit_of(address) for address in everybody}
+    assert mailquota("set", "--where", "@", "2G", "--yes").returncode == 0
+    done = mailquota("undo")
+    assert done.returncode == 1
+    assert f"The limits of {len(everybody)} accounts are to be put back. Go on?" in done.stderr
+    assert {mailquota.world.limit_of(address) for address in everybody} == {2 << 30}
+    assert mailquota("undo", "--dry-run").stderr == "mailquota: dry run: nothing was changed\n"
+    assert {mailquota.world.limit_of(address) for address in everybody} == {2 << 30}
+    assert mailquota("undo", "--yes").returncode == 0
+    assert {address: mailquota.world.limit_of(address) for address in everybody} == before

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mailquota.core.base.errors import MailquotaError
+from mailquota.core.base.version import version
 from mailquota.core.control.client import Client, EngineGoneError, RequestFailedError, operator_origin
 from mailquota.core.control.framing import OrderReader, encode, encode_result
 from mailquota.core.control.messages import (
@@ -205,3 +207,30 @@ def test_an_engine_may_decline() -> None:
 )
 def test_the_origin_says_who_became_us_and_from_where(environ: dict[str, str], expected: str) -> None:
     assert operator_origin(environ) == expected
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        encode(Goodbye("not an order: Invalid value 'plan_undo' - at `$.type`")),
+        encode(Failed(1, 1, "PlanUndo is no order")),
+        encode(Reply(1, encode_result({"a": "newer form"}))),
+        b"\0\0\0\1\xc1",
+    ],
+)
+def test_an_engine_of_another_version_is_named_as_the_cause(answer: bytes) -> None:
+    """Both versions, and what to do; not the name of a message."""
+
+    async def scene(client: Client, engine: FakeEngine) -> None:
+        request = begin(client, GetStatus(1))
+        await engine.take()
+        engine.writer.write(answer)
+        with pytest.raises(MailquotaError) as caught:
+            await request
+        text = str(caught.value)
+        assert f"it is mailquota 0, this is mailquota {version()}" in text or version() == "0"
+        assert "mailquota reload --restart" in text
+        assert "PlanUndo" not in text
+        assert "plan_undo" not in text
+
+    play(scene)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE
 
@@ -126,8 +128,65 @@ def test_no_account_matches() -> None:
         await stage.press("slash")
         await stage.paste("nobody")
         await stage.press("enter")
-        await stage.sees("No account matches nobody", "Esc clears the filter")
+        await stage.sees("no account matches ‘nobody’ · Esc shows all 5")
         await stage.press("escape")
         await stage.sees("a@example.org")
 
     play(scene, rows=FIVE)
+
+
+@pytest.mark.parametrize("key", ["e", "r", "t", "w"])
+def test_marked_accounts_that_the_filter_hides_are_told(key: str) -> None:
+    """In the foot, and in each dialog that acts on them, with the first by name."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("asterisk", "slash")
+        await stage.paste("john@")
+        await stage.press("enter")
+        await stage.sees("60 marked, 59 not shown")
+        await stage.press(key)
+        await stage.sees("60 marked accounts, 59 not shown:", " and 57 more")
+        await stage.press("escape", "escape")
+        await stage.press("escape")
+        await stage.loses("not shown")
+
+    play(scene)
+
+
+def test_a_hidden_one_alone_is_told() -> None:
+    """Its name is another one than that under the cursor."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("space", "slash")
+        await stage.paste("d@")
+        await stage.press("enter")
+        await stage.sees("1 marked, 1 not shown")
+        await stage.press("e")
+        await stage.sees("a@example.org, marked and not shown")
+
+    play(scene, rows=FIVE)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 32), (200, 50)])
+def test_no_match_is_told_and_the_way_out(size: tuple[int, int]) -> None:
+    """While it is typed, and kept; a long text is cut."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("slash")
+        await stage.paste("zzzz")
+        await stage.sees("no account matches ‘zzzz’ · Esc shows all 60")
+        await stage.press("enter")
+        await stage.sees("no account matches ‘zzzz’ · Esc shows all 60")
+        await stage.press("escape", "slash")
+        await stage.paste("z" * 300)
+        await stage.sees("no account matches ‘zzz", "…’", "Esc shows all 60")
+
+    play(scene, size=size)
+    play(scene_in_ascii, size=size, ascii_only=True)
+
+
+async def scene_in_ascii(stage: Stage) -> None:
+    """Without typeset quotes."""
+    await stage.press("slash")
+    await stage.paste("zzzz")
+    await stage.sees("no account matches 'zzzz' | Esc shows all 60")

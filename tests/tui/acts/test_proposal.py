@@ -37,10 +37,10 @@ NEW = AccountRow("new@x", 1 * GIB, None)
     ("text", "row", "words"),
     [
         ("10G", FULL, "5 GiB → 10 GiB   ● 50 % ok   5 GiB left"),
-        ("+10%", FULL, "5 GiB → 5.5 GiB   ▲ 90 % near   512 MiB left"),
+        ("+10%", FULL, "5 GiB → 5.5 GiB   △ 90 % near   512 MiB left"),
         ("4G", FULL, "5 GiB → 4 GiB   ■ 125 % over   over by 1 GiB"),
         ("unlimited", FULL, "5 GiB → unlimited   ∞ unlimited"),
-        ("10G", FREE, "unlimited → 10 GiB   ▲ 90 % near   1 GiB left"),
+        ("10G", FREE, "unlimited → 10 GiB   △ 90 % near   1 GiB left"),
         ("10G", NEW, "1 GiB → 10 GiB   ? unknown"),
         ("used*2", HALF, "4 GiB → 4 GiB   ● 50 % ok   2 GiB left"),
     ],
@@ -90,3 +90,19 @@ def test_the_same_limit_again_is_no_change() -> None:
     """So nothing is set and nothing asked."""
     assert proposal("5G", FULL).changed == 0
     assert proposal("5G", FULL, HALF).changed == 1
+
+
+def test_who_is_over_already_is_not_blamed_on_a_raise() -> None:
+    """How many stay over and how many come over are told apart; only the latter have to be confirmed."""
+    fuller = AccountRow("full@x", 5 * GIB, 8 * GIB)
+    raised = proposal("+10%", fuller, fuller, HALF)
+    assert "2 stay over, 0 come over" in shown(raised)
+    assert raised.warning() == ""
+    assert "5 GiB → 5.5 GiB   ■ 145 % over   stays over by 2.5 GiB" in shown(proposal("+10%", fuller))
+    assert proposal("+10%", fuller).warning() == ""
+    both = proposal("5G", fuller, AccountRow("big@x", 9 * GIB, 6 * GIB))
+    assert "1 stay over, 1 come over" in shown(both)
+    assert "1 account would be over it by up to 1 GiB" in both.warning()
+    lowered = proposal("4G", fuller)
+    assert "4 GiB below the present usage" in lowered.warning()
+    assert "stay over" not in shown(proposal("+10%", HALF, FULL))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from mailquota.core.base.model import AccountRow
 from mailquota.core.control.messages import Recalc
 from mailquota.core.control.results import RecalcResult
-from mailquota.tui.acts.recalculate import all_lines
+from mailquota.tui.acts.recalculate import all_lines, estimate
 from mailquota.tui.draw.glyphs import UNICODE
 from tests.tui.fake_engine import FakeEngine
 from tests.tui.stage import Stage, play
@@ -107,3 +108,47 @@ def test_the_engine_may_refuse() -> None:
         assert len(stage.app.screen_stack) == 1
 
     play(scene, rows=FIVE, prepare=prepare)
+
+
+def test_many_are_not_counted_unasked() -> None:
+    """The question has an estimate, and the number is typed; then what differs comes first."""
+
+    def ordered(stage: Stage) -> list[int]:
+        return [len(order.addresses) for order in stage.engine.orders if isinstance(order, Recalc)]
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("asterisk", "r")
+        await stage.sees("20,000 marked accounts", "about 19", "type 20000 to begin", "Esc Cancel")
+        await stage.press("enter")
+        await stage.sees("type the number to begin")
+        assert ordered(stage) == []
+        await stage.press("escape")
+        await stage.loses("Recalculate ─")
+        assert ordered(stage) == []
+        await stage.press("r")
+        await stage.paste("20,000")
+        await stage.press("enter")
+        await stage.sees("recounted", "Close")
+        assert ordered(stage) == [20_000]
+
+    rows = [AccountRow(f"a{number}@example.org", MIB, 1, 700) for number in range(20_000)]
+    play(scene, rows=rows)
+
+
+def test_how_long_the_rest_takes() -> None:
+    """By the pace so far."""
+
+    def prepare(engine: FakeEngine) -> None:
+        engine.held.clear()
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("asterisk", "r")
+        await stage.paste("60")
+        await stage.press("enter")
+        await stage.sees("1 of 60")
+        stage.pass_time(3)
+        stage.engine.held.set()
+        await stage.sees("60 of 60")
+
+    play(scene, rows=60, prepare=prepare)
+    assert estimate([AccountRow("a@x", 1, 1, 1)] * 12).startswith("12 messages are counted")

@@ -270,7 +270,7 @@ def test_y_copies_all_of_it_as_text() -> None:
         await stage.press("enter")
         await stage.sees("Usage over 90 days")
         await stage.press("y")
-        await stage.sees("Copied as text", "Esc Back")
+        await stage.sees("The card as text: sent to the terminal's clipboard", "Esc Back")
         lines = [line.strip() for line in stage.app.clipboard.splitlines()]
         assert lines[0] == "a@example.org"
         assert lines[1].startswith("As of 2026-11-18 ")

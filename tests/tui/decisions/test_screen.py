@@ -194,7 +194,7 @@ def test_the_filter_works_as_one_types() -> None:
         assert "u20@example.org" not in stage.text()
         await stage.press("slash", "ctrl+u")
         await stage.paste("nowhere")
-        await stage.sees("No decision matches", "nowhere")
+        await stage.sees("no decision matches ‘nowhere’ · Esc shows all 12")
         await stage.press("escape")
         await stage.sees("u20@example.org", "u8@example.org")
         await stage.press("escape")

@@ -74,7 +74,7 @@ def test_a_line_tells_everything() -> None:
     """Sign, address, level as a word, bar, percentage, figures."""
     text = line(ROW, 199, marked=True)
     words = (
-        "✓▲ anna@example.org",
+        "✓△ anna@example.org",
         "near",
         "80 %",
         "4 GiB",

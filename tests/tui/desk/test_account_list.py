@@ -160,3 +160,19 @@ def test_marks_survive_a_new_snapshot() -> None:
     assert accounts.marks == {world.address(number) for number in range(4)}
     accounts.clear_marks()
     assert accounts.marked_bytes == 0
+
+
+def test_marks_that_the_filter_hides_are_counted() -> None:
+    """Without a filter none is hidden."""
+    accounts = AccountList()
+    accounts.replace(world.FIVE, world.NOW)
+    accounts.mark_all()
+    assert accounts.hidden_marks() == 0
+    accounts.wanted = replace(accounts.wanted, filter=parse_filter("a@"))
+    for _slice in accounts.arrange(world.NOW):
+        pass
+    assert (accounts.hidden_marks(), accounts.hides("a@example.org"), accounts.hides("b@example.org")) == (
+        4,
+        False,
+        True,
+    )

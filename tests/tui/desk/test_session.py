@@ -114,3 +114,20 @@ def test_no_engine_at_all_is_still_connecting() -> None:
     session.lost("no engine answers")
     assert state(session) is State.CONNECTING
     assert session.reason == "no engine answers"
+
+
+def test_an_engine_that_hangs_before_its_first_snapshot_is_lost() -> None:
+    """With the age of the silence; heard again it is loading, and live once all rows are there."""
+    session = Session()
+    session.connected(WELCOME, 0.0)
+    session.take(Snapshot([A1], 2, first=True, last=False), 0.0)
+    session.check_silence(SILENT + 1)
+    assert (state(session), session.silent, session.reason) == (State.LOST, SILENT + 1, "the engine is silent")
+    session.take(Delta([A2], []), 9.0)
+    assert state(session) is State.LOADING
+    assert not session.drain().rows
+    session.check_silence(SILENT + 1)
+    session.take(Snapshot([B], 2, first=False, last=True), 20.0)
+    assert state(session) is State.LIVE
+    changes = session.drain()
+    assert (changes.snapshot, changes.rows) == ([A1, B], {"a@x": A2})

@@ -150,7 +150,7 @@ def test_accounts_and_disk() -> None:
     for words in (
         "100 accounts",
         "■ 3 over",
-        "▲ 7 near",
+        "△ 7 near",
         " granted",
         "89 %",
         "52 GiB free",

@@ -109,8 +109,11 @@ def test_the_fix_is_copied_as_it_is_pasted_and_the_finding_for_a_ticket() -> Non
         assert stage.app.clipboard.startswith(FIX)
         assert stage.app.clipboard.endswith("}\nEOF\ndoveadm reload")
         await stage.press("Y")
+        await stage.sees("FAIL quota-plugin-lmtp", "y Copy", "Esc Back")
+        await stage.press("y")
+        await stage.sees("sent to the terminal's clipboard")
         assert stage.app.clipboard.startswith("FAIL quota-plugin-lmtp\n  found protocol lmtp")
-        await stage.press("end", "y")
+        await stage.press("escape", "end", "y")
         assert stage.app.clipboard.startswith("ok state-database")
 
     show(scene)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mailquota.core.base.model import AccountRow
 from mailquota.core.control.results import DiskState
+from mailquota.tui.card.screen import CardScreen
 from mailquota.tui.domains import rows as domains
 from mailquota.tui.domains.rows import Domain, Domains
 from mailquota.tui.domains.screen import DomainsScreen
@@ -186,7 +187,7 @@ def test_sorting_and_filtering() -> None:
         assert order() == ["example.org"]
         await stage.press("slash", "ctrl+u")
         await stage.paste("nowhere")
-        await stage.sees("Nothing matches nowhere")
+        await stage.sees("nothing matches ‘nowhere’ · Esc shows all")
         await stage.press("escape", "escape")
         await stage.sees("─ Accounts ")
 
@@ -284,3 +285,49 @@ def test_help_and_palette_know_the_screen() -> None:
         await stage.sees("show the accounts of the domain", "what is granted as a share of the whole disk")
 
     play(scene, rows=FIVE, size=(120, 50))
+
+
+def test_esc_leads_back_to_the_same_line() -> None:
+    """From the accounts of a domain; a filter that was there before is there again."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("slash")
+        await stage.paste("john")
+        await stage.press("enter", "2")
+        await stage.sees("of the disk")
+        await stage.press("j", "j")
+        screen = stage.app.screen
+        assert isinstance(screen, DomainsScreen)
+        domain = screen.table.row
+        assert domain is not None
+        await stage.press("enter")
+        await stage.sees(f"Accounts / @{domain.name}")
+        await stage.press("j", "enter")
+        await stage.until(lambda: isinstance(stage.app.screen, CardScreen), "card")
+        await stage.press("escape")
+        await stage.sees(f"Accounts / @{domain.name}")
+        await stage.press("escape")
+        await stage.until(lambda: stage.app.screen is screen, "domains")
+        assert (screen.table.row, screen.table.index) == (domain, 2)
+        await stage.press("1")
+        await stage.sees("Accounts / john")
+        await stage.press("escape")
+        await stage.loses("/ john")
+        assert stage.app.current_mode == "accounts"
+
+    play(scene)
+
+
+def test_another_filter_leads_nowhere_else() -> None:
+    """What was typed since is what Esc takes away."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("2", "enter")
+        await stage.sees("Accounts / @")
+        await stage.press("slash", "end", "space", "o", "v", "e", "r", "enter")
+        await stage.sees(" over ")
+        await stage.press("escape")
+        await stage.loses("Accounts /")
+        assert stage.app.current_mode == "accounts"
+
+    play(scene)

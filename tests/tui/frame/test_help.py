@@ -160,7 +160,7 @@ def test_copying_an_address() -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.press("j", "y")
-        await stage.sees("Copied b@example.org")
+        await stage.sees("b@example.org: sent to the terminal's clipboard; Y shows it")
         assert stage.app.clipboard == "b@example.org"
 
     play(scene, rows=FIVE)

@@ -85,7 +85,7 @@ def test_marking() -> None:
     async def scene(stage: Stage) -> None:
         await stage.press("space", "space")
         assert stage.row.address == "c@example.net"
-        await stage.sees("2 marked, 170 MiB", "✓▲ a@example.org")
+        await stage.sees("2 marked, 170 MiB", "✓△ a@example.org")
         await stage.press("k", "space")
         await stage.sees("1 marked, 90 MiB")
         await stage.press("u")
@@ -147,7 +147,7 @@ def test_a_key_that_finds_no_account_says_so(key: str) -> None:
         await stage.press("slash")
         await stage.paste("nobody")
         await stage.press("enter")
-        await stage.sees("No account matches nobody")
+        await stage.sees("no account matches ‘nobody’")
         await stage.press(key)
         await stage.sees("No account here")
         assert len(stage.app.screen_stack) == 1

@@ -146,7 +146,7 @@ def test_without_colours_everything_is_told_by_signs_and_words() -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.press("T")
-        await stage.sees("▲ a@example.org", "near", "━╸─")
+        await stage.sees("△ a@example.org", "near", "━╸─")
         for strip in stage.app.screen._compositor.render_strips():
             for segment in strip:
                 assert segment.style is None or not segment.style.color or segment.style.color.is_default

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from mailquota.core.control.messages import GetJournal, Undo
+from mailquota.core.control.messages import PlanUndo, Undo
 from mailquota.core.control.results import JournalRow
 from tests.tui import world
 from tests.tui.fake_engine import FakeEngine
@@ -68,9 +68,9 @@ def test_somebody_elses_edit_meanwhile_is_not_taken_back_instead() -> None:
         await stage.press("U")
         await stage.sees("The limits of 2 accounts")
         stage.engine.journal.insert(0, entry(9, operator="anna"))
-        await stage.press("enter")
-        await stage.sees("Another edit of a limit came in between; nothing was changed")
-        assert orders(stage) == []
+        await stage.press("left", "enter")
+        await stage.sees("another edit of limits came in between; nothing was changed")
+        assert all(stage.engine.rows[row.address] == row for row in FIVE)
 
     at = world.NOW - 60
     play(scene, rows=FIVE, prepare=with_journal(entry(2, at=at), entry(1, at=at, address="b@example.org")))
@@ -135,8 +135,8 @@ def test_what_goes_wrong_is_said() -> None:
 
     async def some(stage: Stage) -> None:
         await stage.press("U")
-        await stage.sees("The limits of 2 accounts")
-        await stage.press("enter")
+        await stage.sees("The limits of 2 accounts", "1 stay as they are")
+        await stage.press("left", "enter")
         await stage.sees("1 taken back, 1 not: b@example.org: locked")
 
     async def unread(stage: Stage) -> None:
@@ -152,8 +152,54 @@ def test_what_goes_wrong_is_said() -> None:
         engine.row_errors["a@example.org" if len(engine.journal) == 1 else "b@example.org"] = "locked"
 
     def no_journal(engine: FakeEngine) -> None:
-        engine.failing[GetJournal] = "state database: locked"
+        engine.failing[PlanUndo] = "state database: locked"
 
     play(as_a_whole, rows=free, prepare=failing(refuses, entry(1)))
     play(some, rows=free, prepare=failing(one_fails, *two))
     play(unread, rows=free, prepare=failing(no_journal, entry(1)))
+
+
+def test_the_number_is_the_true_one_and_is_typed() -> None:
+    """Of an edit of 681 accounts: it is said before, and nothing happens without it."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("asterisk", "e")
+        await stage.paste("+1G")
+        await stage.press("tab", "tab", "tab")
+        await stage.paste("681")
+        await stage.press("enter")
+        await stage.sees("The limits of 681 accounts are set")
+        await stage.press("U")
+        await stage.sees("The limits of 681 accounts", "and 678 more", "type 681 to confirm")
+        await stage.press("enter")
+        await stage.sees("These are 681 accounts: type the number to confirm.")
+        await stage.paste("500")
+        await stage.press("enter")
+        assert orders(stage) == []
+        await stage.press("home", "ctrl+k")
+        await stage.paste("681")
+        await stage.press("enter")
+        await stage.sees("The limits of 681 accounts are what they were before")
+        assert orders(stage) == [None]
+        assert all(stage.engine.rows[row.address].limit_bytes == row.limit_bytes for row in rows)
+
+    rows = [
+        msgspec.structs.replace(row, limit_bytes=(row.limit_bytes or 0) + 100 * world.GIB)
+        for row in world.accounts(681)
+    ]
+    play(scene, rows=rows)
+
+
+def test_what_comes_of_taking_an_edit_of_several_back_is_said() -> None:
+    """How many were changed since, and how many would be over."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("U")
+        await stage.sees("1 stay as they are, as they were changed since; 1 account would be", "over the old limit")
+
+    def prepare(engine: FakeEngine) -> None:
+        with_journal(entry(2, at=at), entry(1, at=at, address="b@example.org"))(engine)
+        engine.row_errors["b@example.org"] = "the limit of b@example.org is 7 GiB by now"
+
+    at = world.NOW - 60
+    play(scene, rows=FIVE, prepare=prepare)

@@ -170,7 +170,7 @@ def test_the_filter() -> None:
         await stage.sees("2 of 9")
         await stage.press("ctrl+u")
         await stage.paste("nothing")
-        await stage.sees("Nothing matches nothing")
+        await stage.sees("nothing matches ‘nothing’ · Esc shows all")
         await stage.press("escape", "escape")
         await stage.sees("─ Accounts ")
 
