@@ -189,6 +189,29 @@ def test_journal_with_bytes() -> None:
 
 
 @pytest.mark.parametrize(
+    ("uid", "unit", "counts"),
+    [
+        ("0", "postfix@-.service", True),
+        ("0", "session-1.scope", True),
+        ("104", "postfix@-.service", True),
+        ("113", "dovecot.service", True),
+        ("1000", "session-7.scope", False),
+        ("1000", "user@1000.service", False),
+        ("1000", "postfix@-.service", False),
+        ("65534", "postfix@-.service", False),
+        ("33", "apache2.service", False),
+        ("1000", "", False),
+    ],
+)
+def test_who_wrote_an_entry(uid: str, unit: str, counts: bool) -> None:
+    """Root, or the mail servers as users of their own; not a program of a user that Postfix runs, as from .forward."""
+    message = REFUSAL.format(sender="a@x", to="full@example.org", helo="x")
+    entry = {"MESSAGE": message, "SYSLOG_IDENTIFIER": "postfix/smtpd", "__REALTIME_TIMESTAMP": "1"}
+    written = entry | {"_UID": uid} | ({"_SYSTEMD_UNIT": unit} if unit else {})
+    assert (parse_entry(json.dumps(written).encode())[1] is not None) == counts
+
+
+@pytest.mark.parametrize(
     "document", [b"", b"{", b"[]", b'{"MESSAGE":[999],"__REALTIME_TIMESTAMP":"1"}', b'{"MESSAGE":null}', b"\xff"]
 )
 def test_what_is_no_entry(document: bytes) -> None:
