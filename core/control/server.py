@@ -23,12 +23,13 @@ from typing import Any, Protocol, cast
 
 from ..base.errors import ProtocolError
 from ..base.threads import in_thread
-from .framing import OrderReader, encode
-from .messages import VERSION, Event, Goodbye, Hello, Order, Welcome
+from .framing import OrderReader, Refused, encode
+from .messages import VERSION, Event, Failed, Goodbye, Hello, Order, Welcome
 
 log = logging.getLogger(__name__)
 
 _KEEP_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}  # the owner removes it
+_WRONG_USAGE = 2  # exit code of a command
 _BEHIND = 64 * 1024 * 1024
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
@@ -191,10 +192,13 @@ class ControlConnection(asyncio.Protocol):
             log.error("work for a control client failed", exc_info=error)
             self.end("internal error; the log of the engine has it")
 
-    def _take(self, order: Order) -> None:
+    def _take(self, order: Order | Refused) -> None:
         if self.peer is None or self._transport is None or self._transport.is_closing():
             return
-        if self.hello is not None:
+        if self.hello is not None and isinstance(order, Refused):
+            self.send(Failed(order.id, _WRONG_USAGE, order.reason))
+            return
+        if self.hello is not None and not isinstance(order, Refused):
             self._server.handle(self, order)
             return
         if not isinstance(order, Hello):
