@@ -79,7 +79,7 @@ class Connection(asyncio.Protocol):
         self._transport = None
         self._queue.clear()
         self._server.connections.discard(self)
-        self._server.held -= self._held
+        self._server.kept_bytes -= self._held
         self._held = 0
 
     def data_received(self, data: bytes) -> None:
@@ -159,7 +159,7 @@ class Connection(asyncio.Protocol):
         return not (self._busy or self._queue or self._reader.more or unread)
 
     @property
-    def held(self) -> int:
+    def kept_bytes(self) -> int:
         """Bytes that are kept for this client."""
         return self._held
 
@@ -167,7 +167,7 @@ class Connection(asyncio.Protocol):
         """Close without waiting for the client to read; what is kept for it goes at once."""
         self._queue.clear()
         self._reader = RequestReader()
-        self._server.held -= self._held
+        self._server.kept_bytes -= self._held
         self._held = 0
         if self._transport is not None:
             self._transport.abort()
@@ -205,9 +205,9 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             return
         held = self._reader.held + (self._transport.get_write_buffer_size() if self._blocked else 0)
-        self._server.held += held - self._held
+        self._server.kept_bytes += held - self._held
         self._held = held
-        if self._server.held > _MOST_HELD:
+        if self._server.kept_bytes > _MOST_HELD:
             self._server.keep_less()
 
     def flow(self) -> None:
@@ -230,7 +230,7 @@ class PolicyServer:
         self.connections: set[Connection] = set()
         self.resting = False
         self.metrics = metrics
-        self.held = 0  # bytes that are kept for all connections
+        self.kept_bytes = 0  # bytes that are kept for all connections
         self._turns: deque[Connection] = deque()  # connections that have further requests at hand
         self._turning = False
         self.accepted = 0  # connections so far, admitted or not
@@ -286,9 +286,9 @@ class PolicyServer:
 
     def keep_less(self) -> None:
         """Close the connection for which most is kept: too much is kept for all together."""
-        worst = max(self.connections, key=lambda connection: connection.held, default=None)
-        if worst is not None and worst.held:
-            self.refuse(worst, f"{worst.held} bytes wait for it, and {self.held} for all clients")
+        worst = max(self.connections, key=lambda connection: connection.kept_bytes, default=None)
+        if worst is not None and worst.kept_bytes:
+            self.refuse(worst, f"{worst.kept_bytes} bytes wait for it, and {self.kept_bytes} for all clients")
 
     def give_turn(self, connection: Connection) -> None:
         """Have a connection go on with its requests in the next turn of the loop, after others had theirs."""

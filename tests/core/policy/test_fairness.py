@@ -55,7 +55,7 @@ def table(request: pytest.FixtureRequest) -> Iterator[Callable[[Work], None]]:
                 for client in made.clients:
                     await client.close()
             await until(lambda: not made.server.connections)
-            assert made.server.held == 0
+            assert made.server.kept_bytes == 0
 
     with temporary_folder() as folder:
         yield lambda work: run(main(work, folder), request.param)
@@ -122,12 +122,12 @@ def test_half_requests_are_bounded_for_each_and_in_all(
     async def work(made: Table) -> None:
         short = await made.connect()
         short.send(request("short@x")[:-1])
-        await until(lambda: made.server.held)
+        await until(lambda: made.server.kept_bytes)
         greedy = [await made.connect() for _ in range(40)]
         for client in greedy:
             client.send(b"x" * (MAX_REQUEST - 1))
         await until(lambda: made.metrics.malformed >= 30)
-        assert made.server.held <= 10 * MAX_REQUEST
+        assert made.server.kept_bytes <= 10 * MAX_REQUEST
         short.send(b"\n")
         assert await short.answer() == "DUNNO short@x"
 
@@ -139,9 +139,9 @@ def test_answers_that_nobody_reads_are_bounded(table: Callable[[Work], None]) ->
         client = await made.connect()
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
         client.send(request("a@x") * 100_000)
-        await until(lambda: made.server.held)
+        await until(lambda: made.server.kept_bytes)
         for connection in made.server.connections:
-            assert connection.held < 400_000
+            assert connection.kept_bytes < 400_000
         client.writer.transport.abort()
 
     table(work)
