@@ -8,7 +8,6 @@ names file and key, what was found and what is expected, and never shows a passw
 
 from __future__ import annotations
 
-import errno
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
@@ -20,9 +19,7 @@ import msgspec
 
 from ..base.endpoints import mask_secrets
 from ..base.errors import SettingsError, UsageError
-from ..base.programs import LONGEST, PATIENCE, read_bytes
 from ..base.text import shown
-from ..base.threads import within
 from ..servers.dovecot.followed import UserNames
 from ..servers.dovecot.quota import QuotaFacts
 from .declared import Section, Settings
@@ -138,21 +135,13 @@ def _read_first(path: Path | None, environ: Mapping[str, str]) -> tuple[Path | N
     named = path or (Path(environ["MAILQUOTA_CONFIG"]) if environ.get("MAILQUOTA_CONFIG") else None)
     file = named or DEFAULT_PATH
     try:
-        return file, tomllib.loads(_contents(file).decode())
+        return file, tomllib.loads(file.read_bytes().decode())
     except FileNotFoundError as error:
         if named is None:
             return None, {}
         raise SettingsError(f"{file}: can't be read: {error.strerror}") from None
     except (OSError, ValueError, RecursionError) as error:  # RecursionError: very many nested brackets
         raise SettingsError(f"{file}: {_unreadable(error)}") from None
-
-
-def _contents(file: Path) -> bytes:
-    """The bytes of a settings file. Raises OSError, also for a FIFO, a device, a file without end or one that hangs."""
-    data = within(PATIENCE, lambda: read_bytes(str(file), LONGEST + 1))
-    if len(data) > LONGEST:
-        raise OSError(errno.EFBIG, f"it has more than {LONGEST >> 20} MiB", str(file))
-    return data
 
 
 def _unreadable(error: Exception) -> str:

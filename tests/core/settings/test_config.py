@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import time
 from pathlib import Path
 
@@ -97,24 +96,6 @@ def test_no_toml(tmp_path: Path, content: bytes, message: str) -> None:
         load(file, {})
     assert str(caught.value).startswith(f"{file}: ")
     assert message in str(caught.value)
-
-
-def test_a_file_without_end_or_without_contents(tmp_path: Path) -> None:
-    """Neither a device nor a FIFO is waited for, and no more is read than settings can have."""
-    os.mkfifo(tmp_path / "fifo")
-    (tmp_path / "huge").touch()
-    os.truncate(tmp_path / "huge", 1 << 40)
-    (tmp_path / "link").symlink_to("/dev/zero")
-    for path, fault in {
-        Path("/dev/zero"): "it is a device, not a file",
-        tmp_path / "link": "it is a device, not a file",
-        tmp_path / "fifo": "it is a FIFO, not a file",
-        tmp_path / "huge": "it has more than 4 MiB",
-    }.items():
-        with pytest.raises(SettingsError, match=f"^{path}: can't be read: {fault}$"):
-            load(path, {})
-        with pytest.raises(SettingsError, match=fault):
-            load(None, {"MAILQUOTA_CONFIG": str(path)})
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
