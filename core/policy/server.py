@@ -10,7 +10,8 @@ such clients together have some milliseconds of a turn. What is kept for clients
 it would be too much, the connection for which most is kept is closed.
 
 Reading a mailbox takes a descriptor, too, so some are kept for that. Where no other is left for a new connection, the
-one that asked nothing for the longest time is closed: Postfix opens a new one when it has a request.
+one that asked nothing for the longest time is closed, first those that never asked: Postfix opens a new one when it has
+a request.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._due = False  # a turn is to come
         self._held = 0  # bytes that are kept for the client
-        self.asked_at = 0  # how many requests all clients had asked when this one last did
+        self.asked_at = 0  # the number of its last request among those of all clients; 0: it never asked
         self.number = server.accepted
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -68,7 +69,6 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
             return
         self._transport.set_write_buffer_limits(high=_MOST_UNREAD)
-        self.asked_at = self._server.metrics.requests
         if self._server.resting:  # uvloop starts reading after this call, and would undo a pause in here
             asyncio.get_running_loop().call_soon(self.flow)
         if self._received:
@@ -94,7 +94,7 @@ class Connection(asyncio.Protocol):
             and not (self._queue or self._busy or self._blocked or self._held)
             and self._transport is not None
         ):
-            self.asked_at = self._server.metrics.requests
+            self.asked_at = self._server.metrics.requests + 1
             answer = self._server.ask(requests[0], self)  # nearly always: one request, and nothing before it
             if answer is not None:
                 self._transport.write(answer)
@@ -184,7 +184,8 @@ class Connection(asyncio.Protocol):
         return self._transport.get_extra_info("socket").fileno(), self._reader.pending()
 
     def _work(self) -> None:
-        self.asked_at = self._server.metrics.requests
+        if self._queue:
+            self.asked_at = self._server.metrics.requests + 1
         while self._queue and not self._busy and not self._blocked and self._transport is not None:
             answer = self._server.ask(self._queue.popleft(), self)
             if answer is None:

@@ -184,3 +184,21 @@ def test_many_that_never_ask_keep_nobody_out(table: Callable[[Work], None], monk
         assert await client.ask("a@x") == "DUNNO a@x"
 
     table(work)
+
+
+def test_those_that_never_ask_go_first(table: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long ago the others asked; also while those that never asked leave."""
+    monkeypatch.setattr(policy_server, "most_connections", lambda: 10)
+
+    async def work(made: Table) -> None:
+        postfix = await made.connect()
+        await postfix.ask("a@x")
+        for number in range(50):
+            client = await made.connect()
+            if number % 2:
+                client.writer.write_eof()
+            while made.server.accepted < number + 2:
+                await asyncio.sleep(0)
+        assert await postfix.ask("b@x") == "DUNNO b@x"
+
+    table(work)
