@@ -123,3 +123,13 @@ def test_no_page_holds_a_merge_half_done() -> None:
     texts = [*ROOT.glob("*.md"), *(ROOT / "docs").iterdir(), *(ROOT / "completion").iterdir()]
     marks = re.compile(r"^(<{7} .*|={7}|>{7} .*)$", re.MULTILINE)
     assert not [path.name for path in texts if path.is_file() and marks.search(path.read_text())]
+
+
+def test_every_test_of_the_security_page_is_there() -> None:
+    """Each promise names what holds it."""
+    text = (ROOT / "SECURITY.md").read_text()
+    named = set(re.findall(r"`(tests/[\w/]+\.py)`", text))
+    assert len(named) > 10
+    assert not [name for name in named if not re.search(r"^def test_", (ROOT / name).read_text(), re.MULTILINE)]
+    promises = text.partition("## What it promises")[2].partition("## What it does not")[0]
+    assert all("`tests/" in one for one in promises.split("\n- ")[1:])

@@ -21,7 +21,7 @@ import pymysql
 from pymysql.constants import CLIENT, CR, ER
 from pymysql.cursors import SSCursor
 
-from ..base.errors import DatabaseError, SettingsError
+from ..base.errors import DatabaseError, SettingsError, UnclearError
 from ..base.mysql import (
     CONFLICTS,
     Connection,
@@ -284,7 +284,9 @@ def _commit(connection: Connection, where: str) -> None:
     except pymysql.Error as error:
         if code_of(error) in CONFLICTS:
             raise
-        raise trouble(where, f"{text_of(error)}; whether limits were changed is not known") from error
+        raise UnclearError(
+            str(trouble(where, f"{text_of(error)}; whether limits were changed is not known"))
+        ) from error
 
 
 def _close(connection: Connection) -> None:

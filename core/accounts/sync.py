@@ -2,7 +2,8 @@
 
 Every ``refresh`` seconds the store is asked whether anything changed, which is cheap; only then it is read. While the
 database does not answer, the last known limits stay in use and the state is ``stale``, with the age of the last good
-check; before the first read it is ``down``. Each check tries again, so nothing has to be done when it is back.
+check; before the first read it is ``down``. It is stale as soon as a check takes unusually long, not only when a
+time-out ends it. Each check tries again, so nothing has to be done when it is back.
 
 Only one check runs at a time, from the question to the update of the ledger. Of two that overlap, the older result
 could reach the ledger last; and the differences are computed against the ledger as it was when the check began.
@@ -32,7 +33,8 @@ log = logging.getLogger(__name__)
 Prepare = Callable[[Accounts], Callable[[], None]]
 
 _RETRY_SECONDS = 1.0  # before the first read
-_SILENT_SECONDS = 30.0  # a check that takes longer counts as failed
+_SLACK_SECONDS = 3.0  # what a check may take, or twice what the last good one took: until then the limits are ok
+_MOST_SLACK_SECONDS = 30.0
 _CLOSE_SECONDS = 0.5
 
 
@@ -50,6 +52,8 @@ class AccountSync:
         self._edits = edits
         self._edits_read = edits()  # as of the last read
         self._good_at: float | None = None  # monotonic time of the last check that worked
+        self._began_at: float | None = None  # of the check that is under way
+        self._slack = _SLACK_SECONDS
         self._fault = ""
         self._skipped = 0
         self._untaken = False  # a read was begun whose result is not in the ledger yet
@@ -63,9 +67,11 @@ class AccountSync:
         """Whether the limits in use are those of the database, with the age of the last good check in seconds."""
         if self._good_at is None:
             return DatabaseState("down", age_seconds=None, message=self._fault)
-        age = time.monotonic() - self._good_at
-        overdue = age > 2 * self._refresh + _SILENT_SECONDS
-        fault = self._fault or ("it does not answer" if overdue else "")
+        now = time.monotonic()
+        age = now - self._good_at
+        overdue = age > 2 * self._refresh + self._slack
+        silent = self._began_at is not None and now - self._began_at > self._slack
+        fault = self._fault or ("it does not answer" if overdue or silent else "")
         return DatabaseState("stale" if fault else "ok", age_seconds=round(age, 1), message=fault)
 
     def follow(self, before: AccountSync) -> None:
@@ -113,19 +119,28 @@ class AccountSync:
 
     async def _look(self, read: bool) -> None:
         async with self._looking:
+            self._began_at = time.monotonic()
+            try:
+                await self._compare(read)
+            finally:
+                took, self._began_at = time.monotonic() - self._began_at, None
+            self._slack = min(max(_SLACK_SECONDS, 2 * took), _MOST_SLACK_SECONDS)
+
+    async def _compare(self, read: bool) -> None:
+        """Ask the store for changes, and take them into the ledger."""
+        edits = self._edits()
+        # After a change made by the engine the store is read even if its fingerprint is as before: a database that
+        # crashed may have lost the change, and the ledger still has it.
+        found = await in_thread(lambda: self._ask(read or self._untaken or edits != self._edits_read))
+        while found is not None and edits != self._edits():
             edits = self._edits()
-            # After a change made by the engine the store is read even if its fingerprint is as before: a database that
-            # crashed may have lost the change, and the ledger still has it.
-            found = await in_thread(lambda: self._ask(read or self._untaken or edits != self._edits_read))
-            while found is not None and edits != self._edits():
-                edits = self._edits()
-                found = await in_thread(lambda: self._ask(read=True))
-            if found is not None and not self._ended:
-                accounts, take = found
-                self._edits_read = edits
-                self._tell_skipped(accounts)
-                take()
-                self._untaken = False
+            found = await in_thread(lambda: self._ask(read=True))
+        if found is not None and not self._ended:
+            accounts, take = found
+            self._edits_read = edits
+            self._tell_skipped(accounts)
+            take()
+            self._untaken = False
 
     def _ask(self, read: bool) -> tuple[Accounts, Callable[[], None]] | None:
         """In a thread: all accounts and the update of the ledger; None where nothing changed."""

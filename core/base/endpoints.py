@@ -12,7 +12,10 @@ from .errors import UsageError
 from .text import shown
 
 LISTEN_FORMS = "unix:/PATH, inet:HOST:PORT, inet:[IPV6]:PORT"
-URL_FORMS = "mysql://USER@HOST:PORT/DATABASE (several hosts: HOST:PORT,HOST:PORT), sqlite:////ABSOLUTE/PATH"
+URL_FORMS = (
+    "mysql://USER@HOST:PORT/DATABASE (several hosts: HOST:PORT,HOST:PORT; with verified TLS: ?ssl_ca=/FILE at the end),"
+    " sqlite:////ABSOLUTE/PATH"
+)
 SUN_PATH_MAX = 107  # bytes; Linux has 108 with the closing NUL, and a longer path is fatal to smtpd
 MYSQL_PORT = 3306
 MYSQL_SOCKET = "/run/mysqld/mysqld.sock"  # where Debian's client library looks
@@ -20,6 +23,7 @@ MYSQL_SOCKET = "/run/mysqld/mysqld.sock"  # where Debian's client library looks
 _HOST = r"\[[0-9a-fA-F:.]+(?:%[\w.-]+)?\]|[\w.-]+"
 _HOST_PORT = re.compile(rf"({_HOST}):([0-9]{{1,5}})", re.ASCII)
 _DATABASE_HOST = re.compile(rf"({_HOST}|%2[fF][^:,@]+)(?::([0-9]{{1,5}}))?", re.ASCII)
+_SSL_CA = "ssl_ca"
 _URL_SECRET = re.compile(r"(://[^:/@\s]*):.*@", re.DOTALL)
 
 
@@ -98,6 +102,7 @@ class DatabaseUrl:
     hosts: tuple[tuple[str, int], ...] = ()
     database: str = ""
     path: str = ""
+    ssl_ca: str = ""  # file of certificates; with one TCP is TLS, and the server has to be one of theirs
 
     def __str__(self) -> str:
         secret = "" if self.password is None else ":***"
@@ -114,7 +119,8 @@ class DatabaseUrl:
         if self.kind == "sqlite":
             return f"sqlite:///{quote(self.path)}"
         hosts = ",".join(_host_text(host, port) for host, port in self.hosts)
-        return f"mysql://{quote(self.user, safe='')}{secret}@{hosts}/{quote(self.database, safe='')}"
+        options = f"?{_SSL_CA}={quote(self.ssl_ca)}" if self.ssl_ca else ""
+        return f"mysql://{quote(self.user, safe='')}{secret}@{hosts}/{quote(self.database, safe='')}{options}"
 
 
 def _host_text(host: str, port: int) -> str:
@@ -148,11 +154,12 @@ def _sqlite_url(text: str) -> DatabaseUrl:
 def _mysql_url(text: str) -> DatabaseUrl:
     # A password may hold an @, / or ? that is not percent-encoded: the last @ ends it.
     login, at, place = text.removeprefix("mysql://").rpartition("@")
+    place, question, options = place.partition("?")
     hosts, slash, database = place.partition("/")
     user, colon, password = login.partition(":")
     if not at or not user:
         raise _no_url(text, "a user before the @")
-    if not slash or not database or "/" in database or "?" in database:
+    if not slash or not database or "/" in database:
         raise _no_url(text, "the name of a database after the hosts, and nothing more")
     return DatabaseUrl(
         "mysql",
@@ -160,7 +167,16 @@ def _mysql_url(text: str) -> DatabaseUrl:
         password=unquote(password) if colon else None,
         hosts=tuple(_database_host(text, host) for host in hosts.split(",")),
         database=unquote(database),
+        ssl_ca=_ssl_ca(text, options) if question else "",
     )
+
+
+def _ssl_ca(text: str, options: str) -> str:
+    name, _, value = options.partition("=")
+    path = unquote(value)
+    if name != _SSL_CA or not path.startswith("/") or "&" in value or has_control(path):
+        raise _no_url(text, f"after the ? nothing but {_SSL_CA}=/FILE, an absolute path")
+    return path
 
 
 def _database_host(text: str, host: str) -> tuple[str, int]:

@@ -6,6 +6,7 @@
     ├── NoSuchAccountError    exit 4
     ├── UnreachableError      exit 5   a needed service does not answer: engine, database, doveadm
     │   └── DatabaseError              the accounts database
+    │       └── UnclearError           as before, but limits may have been changed
     ├── DeliveryError         exit 1   a warning was not delivered to a mailbox
     └── ProtocolError         exit 1   bytes on a socket that are not the protocol
 
@@ -55,6 +56,10 @@ class UnreachableError(MailquotaError):
 
 class DatabaseError(UnreachableError):
     """The accounts database does not answer, refuses, or lacks a table or column."""
+
+
+class UnclearError(DatabaseError):
+    """The accounts database got a change, and went away before it answered: whether it was made is not known."""
 
 
 class DeliveryError(MailquotaError):

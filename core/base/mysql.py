@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from pymysql.constants import ER, FIELD_TYPE
 from pymysql.converters import encoders
 from pymysql.cursors import Cursor
 
-from .mysql_login import PLUGINS, login_fault
+from .mysql_login import GuardedConnection, login_fault, tls_of
 
 CONNECT_SECONDS = 3
 READ_SECONDS = 10
@@ -61,6 +62,7 @@ class Target:
     user: str = ""
     password: str = field(default="", repr=False)
     path: Path | None = None
+    ssl_ca: str = ""  # file of certificates that a server reached by TCP has to be known by
 
 
 class NoHostError(Exception):
@@ -89,7 +91,7 @@ def connect_any(target: Target, first: int, **options: Any) -> tuple[Connection,
 
 
 def _connect(target: Target, host: str, port: int, **options: Any) -> Connection:
-    """Log in at one host. TLS is used if the server offers it.
+    """Log in at one host. TLS is used if the server offers it, and demanded where the target has ``ssl_ca``.
 
     Over a UNIX socket it would only cost 20 ms, so there it is used only where the account may not log in without
     (REQUIRE SSL): the server then says no more than that access is denied.
@@ -105,9 +107,10 @@ def _connect(target: Target, host: str, port: int, **options: Any) -> Connection
 
 
 def _log_in(target: Target, host: str, port: int, *, tls: bool, **options: Any) -> Connection:
-    connection: Connection = pymysql.Connection(
+    connection = GuardedConnection(
         host=host,
         port=port,
+        ssl=tls_of("" if host.startswith("/") else target.ssl_ca) if tls else None,
         ssl_disabled=not tls,
         user=target.user,
         password=target.password.encode(),  # a str would be sent as Latin-1
@@ -118,13 +121,11 @@ def _log_in(target: Target, host: str, port: int, *, tls: bool, **options: Any) 
         read_timeout=READ_SECONDS,
         write_timeout=WRITE_SECONDS,
         program_name="mailquota",
-        auth_plugin_map=PLUGINS,
         defer_connect=True,
         **{"use_unicode": False, "conv": _CONVERTERS, **options},
     )
     if host.startswith("/"):
         # The socket is made here because PyMySQL leaves its own one open where the server's file is missing.
-        connection._secure = True  # type: ignore[attr-defined] # what PyMySQL sets for a unix socket: passwords may go over it
         connection.connect(_connect_unix(host))
     else:
         connection.connect()
@@ -176,6 +177,8 @@ def text_of(error: BaseException) -> str:
     if fault := login_fault(error):
         return fault
     cause = getattr(error, "original_exception", error)  # PyMySQL's, of a connection that failed
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"the server's certificate is not one that ssl_ca in the URL stands for: {cause.verify_message}"
     if isinstance(cause, OSError):
         return cause.strerror or str(cause)
     return str(error.args[1]) if len(error.args) > 1 else str(error)

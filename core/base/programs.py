@@ -185,6 +185,6 @@ def read_bytes(path: str, most: int) -> bytes:
     with open(handle, "rb") as file:
         mode = os.fstat(handle).st_mode
         if not (stat.S_ISREG(mode) or os.path.samestat(os.fstat(handle), os.stat(os.devnull))):
-            kind = "FIFO" if stat.S_ISFIFO(mode) else "device"
+            kind = "FIFO" if stat.S_ISFIFO(mode) else "folder" if stat.S_ISDIR(mode) else "device"
             raise OSError(errno.EINVAL, f"it is a {kind}, not a file", path)
         return file.read(most)

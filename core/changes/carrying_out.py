@@ -1,9 +1,12 @@
 """Writes limits, lasting and temporary ones, with their journal entries.
 
 Theory of operation. Limits are in the accounts database, journal and temporary limits in the state database, so no
-transaction spans both. A lasting limit is written first and noted in the journal afterwards: if that fails the limit
-stays, and its result says so. A temporary limit is noted first (core/changes/temporary.py), and refused if that fails:
-without the note it would never end. ``lock`` is held during a change, so there is one at a time.
+transaction spans both. The journal first gets the intent, as an entry of kind ``unclear`` with the old and the new
+limit, and the outcome afterwards: the entry becomes that of the change, or goes where nothing was changed. So it stays
+where the answer of the database was lost, or the engine was killed in between. Where the journal can't be written, a
+lasting limit is set all the same, and its result says so. A temporary limit is noted first (core/changes/temporary.py),
+and refused if that fails: without the note it would never end. ``lock`` is held during a change, so there is one at a
+time.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from ..base.units import format_limit
 from ..control.results import JournalRow, SetResult
 from ..history.connection import Sql, StateError
 from ..history.journal import Journal, JournalEntry, limit_text
-from ..history.who import Operator, write_journal
+from ..history.who import Intent, Operator
 from ..mailboxes.ledger import Ledger
 from ..mailboxes.rounds import Poller
 from .results import failed, numbered
@@ -102,9 +105,12 @@ class LimitChanges:
             return []
         noted = await self._note(changes)
         limits = [LimitChange(c.address, c.planned.new_bytes, c.expect) for c in changes]
+        intent = Intent(self.journal, [_entry(c, c.promised(), "", operator) for c in changes])
+        await intent.begin()
         try:
             written = await in_thread(lambda: accounts.set_limits(limits))
-        except MailquotaError:
+        except MailquotaError as error:
+            await intent.fail(error)
             # The commit may have been done although its answer was lost, so the notes stay: one without its limit does
             # no harm, a limit without its note would never end. Where old and new limit are equal the note would count
             # although its limit was never set, so it is deleted.
@@ -113,7 +119,7 @@ class LimitChanges:
         await self._forget(noted, (c for c, w in zip(changes, written, strict=True) if w.error is not None))
         results = [await self._result(c, w) for c, w in zip(changes, written, strict=True)]
         results = await self._write_down(
-            changes, results, _TemporaryState(noted=noted, running=running, now=self.clock()), operator
+            changes, results, _TemporaryState(noted=noted, running=running, now=self.clock()), operator, intent
         )
         await self.measure([c.address for c in changes])
         return results
@@ -157,12 +163,20 @@ class LimitChanges:
         return MailquotaError(f"the limit of {address} is {format_limit(found)} by now{who}; nothing was changed")
 
     async def _write_down(
-        self, changes: Sequence[Change], results: list[SetResult], temporary: _TemporaryState, operator: Operator
+        self,
+        changes: Sequence[Change],
+        results: list[SetResult],
+        temporary: _TemporaryState,
+        operator: Operator,
+        intent: Intent,
     ) -> list[SetResult]:
         done = [(c, r) for c, r in zip(changes, results, strict=True) if r.error is None]
-        entries = [_entry(c, r, temporary.ends(c, r), operator) for c, r in done]
-        numbers, remark = await write_journal(
-            self.journal, entries, lambda sql, numbers: temporary.settle(sql, [c for c, _ in done], numbers)
+        entries = [
+            None if r.error is not None else _entry(c, r, temporary.ends(c, r), operator)
+            for c, r in zip(changes, results, strict=True)
+        ]
+        numbers, remark = await intent.settle(
+            entries, lambda sql, numbers: temporary.settle(sql, [c for c, _ in done], numbers)
         )
         if remark and any(c.until is None and temporary.holding(c.address, r.new_bytes) for c, r in done):
             remark += "; its temporary limit still ends on its day"

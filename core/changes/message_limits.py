@@ -14,8 +14,8 @@ from ..base.errors import MailquotaError, NoSuchAccountError
 from ..base.threads import in_thread
 from ..base.units import format_message_limit, parse_message_limit
 from ..control.results import MESSAGES, JournalRow, SetResult
-from ..history.journal import limit_of, limit_text
-from ..history.who import Operator, write_journal
+from ..history.journal import JournalEntry, limit_of, limit_text
+from ..history.who import Intent, Operator
 from ..mailboxes.ledger import Ledger
 from .carrying_out import LimitChanges
 from .recount_and_trash import Actions
@@ -98,22 +98,20 @@ class MessageLimits:
         """Write these limits, and their journal entries; called with the lock held. Raises DatabaseError."""
         todo = [change for change in changes if change.planned.error is None]
         limits = [LimitChange(c.planned.address, c.planned.new_messages, c.expect, messages=True) for c in todo]
-        written = await in_thread(lambda: accounts.set_limits(limits)) if limits else []
+        intent = Intent(self._changes.journal, [_entry(c.planned, c, operator, reason) for c in todo])
+        await intent.begin()
+        try:
+            written = await in_thread(lambda: accounts.set_limits(limits)) if limits else []
+        except MailquotaError as error:
+            await intent.fail(error)
+            raise
         pairs = list(zip(todo, written, strict=True))
         results = [self._result(change, result) for change, result in pairs]
         entries = [
-            operator.entry(
-                MESSAGES,
-                address=result.address,
-                old=limit_text(result.old_messages),
-                new=limit_text(result.new_messages),
-                reason=reason,
-                undoes=change.undoes,
-            )
-            for (change, _), result in zip(pairs, results, strict=True)
-            if result.error is None
+            _entry(result, change, operator, reason) if result.error is None else None
+            for change, result in zip(todo, results, strict=True)
         ]
-        numbers, remark = await write_journal(self._changes.journal, entries)
+        numbers, remark = await intent.settle(entries)
         failed = [change.planned for change in changes if change.planned.error is not None]
         await self._changes.measure([result.address for result in results if result.error is None])
         return [*failed, *numbered(results, numbers, remark)]
@@ -145,3 +143,14 @@ class MessageLimits:
             new_messages=planned.new_messages,
             messages=planned.messages,
         )
+
+
+def _entry(result: SetResult, change: _Change, operator: Operator, reason: str) -> JournalEntry:
+    return operator.entry(
+        MESSAGES,
+        address=result.address,
+        old=limit_text(result.old_messages),
+        new=limit_text(result.new_messages),
+        reason=reason,
+        undoes=change.undoes,
+    )

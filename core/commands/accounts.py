@@ -20,6 +20,9 @@ from .session import run
 FILTER_HELP = "\b\nFILTER, words joined by AND:\n" + "\n".join(f"  {word:<18} {meaning}" for word, meaning in DOCS)
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - as full-width signs, too
+
+
 @command("list", epilog=f"{FILTER_HELP}\n\n\b\nKEY is one of:\n  " + "\n  ".join(SORT_KEYS))
 @click.argument("words", metavar="[FILTER]", nargs=-1)
 @JSON
@@ -37,8 +40,8 @@ def list_accounts(
     """List the accounts: those over their limit first, then by percent of it.
 
     On a terminal, and under watch, it has the columns that there is room for. Anywhere else it has all of them, and
-    nothing is cut. --csv has the keys of --json as columns, and every address exactly as it is: tell your spreadsheet
-    to take cells as text, not as formulas.
+    nothing is cut. --csv has the keys of --json as columns. A text that a spreadsheet would take for a formula has an
+    apostrophe before it; --json has every address exactly as it is.
     """
     if as_json and as_csv:
         raise UsageError("give either --json or --csv, not both")
@@ -81,9 +84,7 @@ def _write(common: Common, rows: list[AccountRow], key: str | None = None) -> No
 
 
 def _csv(rows: list[AccountRow]) -> bytes:
-    """CSV by RFC 4180, but with newlines of this system. Addresses stay as they are: escaping a leading ``=`` for
-    spreadsheets would make an address name another mailbox.
-    """
+    """CSV by RFC 4180, but with newlines of this system."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(account_json(AccountRow("", None)))
@@ -93,6 +94,13 @@ def _csv(rows: list[AccountRow]) -> bytes:
 
 
 def _csv_value(value: object) -> object:
+    """A value as a cell. Whoever may add a row to the accounts database must not run a formula in a spreadsheet.
+
+    The apostrophe is what OWASP's page on CSV injection advises; blanks before a formula do not always stop one.
+    """
+    if isinstance(value, str):
+        text = value.replace("\r", "\\r")  # csv does not quote it, and some programs take it for the end of a row
+        return f"'{text}" if value.lstrip(" ").startswith(_FORMULA) else text
     return str(value).lower() if isinstance(value, bool) else value
 
 

@@ -280,7 +280,7 @@ def _share(result: SetResult) -> str:
 
 
 @command("undo", acts=True)
-@click.argument("entry", metavar="[ID]", type=click.IntRange(min=1), required=False)
+@click.argument("entry", metavar="[ID]", type=click.IntRange(min=1, max=2**53), required=False)
 @_REASON
 @DRY_RUN
 @YES

@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from ..base.errors import MailquotaError, UnreachableError
 from ..base.filters import Filter
 from ..base.model import AccountRow
+from ..base.units import format_age
 from ..control.client import Client, EngineGoneError
-from ..control.messages import Cancel, Event, GetAccounts, Request, Snapshot, Welcome
+from ..control.messages import Cancel, Event, GetAccounts, GetStatus, Request, Snapshot, Welcome
 from ..control.messages import Progress as ProgressEvent
+from ..control.results import Status
 from ..history.connection import StateError
 from .logs import log_to_user
 from .options import Common
@@ -143,7 +145,17 @@ class Session:
 
     async def matching(self, chosen: Filter, patience: float = _LOOK_PATIENCE) -> list[AccountRow]:
         """The accounts that match a filter. Raises as ``rows``."""
+        await self.tell_stale()
         return chosen.select(await self.rows(patience, past=chosen.asks_for_past), time.time())
+
+    async def tell_stale(self) -> None:
+        """Report where the limits of the running engine are older than they should be."""
+        if self._engine is not None:
+            return
+        database = (await self.ask(GetStatus, Status)).database
+        if database.state == "stale":
+            age = "" if database.age_seconds is None else f" as of {format_age(database.age_seconds)} ago"
+            complain(f"accounts and limits are{age}: {database.message}")
 
     async def chosen(self, addresses: list[str], where: Filter | None) -> list[str]:
         """The given addresses, or those that match ``where``, all of which have to be measured before."""

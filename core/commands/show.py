@@ -21,7 +21,7 @@ from .growth import forecast_text, sparkline, trend_text
 from .journal import change_json, change_text, undoing
 from .options import JSON, Common, account_names, command
 from .output import complain, percent_text, wants_colour, write_json, write_pairs, write_table
-from .session import run
+from .session import Session, run
 
 
 @command("show")
@@ -30,13 +30,19 @@ from .session import run
 def show(common: Common, address: str, as_json: bool) -> None:
     """Show one account: limit, usage, growth, folders, Trash, aliases, last refusals, warnings and changes."""
     (name,) = account_names((address,))
-    details: Details = run(common, lambda session: session.ask(lambda number: GetDetails(number, name), Details))
+    details = run(common, lambda session: _details(session, name))
     if details.remark:
         complain(details.remark)
     if as_json:
         write_json(details_json(details))
     else:
         _write(common, details)
+
+
+async def _details(session: Session, name: str) -> Details:
+    await session.tell_stale()
+    found: Details = await session.ask(lambda number: GetDetails(number, name), Details)
+    return found
 
 
 def details_json(details: Details) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from ..base.errors import ProtocolError
-from .messages import Event, Order
+from .messages import Event, Number, Order
 
 MAX_ORDER = 4 * 1024 * 1024  # bytes a client may send in one frame: 100,000 addresses fit
 MAX_EVENT = 64 * 1024 * 1024  # bytes an engine may send in one frame
@@ -57,6 +57,16 @@ class FrameReader:
             yield body
 
 
+class Refused(msgspec.Struct, frozen=True):
+    """An order that can't be carried out, as its id could be read and the rest is not valid; and why."""
+
+    id: Number
+    reason: str = ""
+
+
+_NUMBERED = msgspec.msgpack.Decoder(Refused)
+
+
 class OrderReader:
     """Decodes what an engine receives."""
 
@@ -64,13 +74,21 @@ class OrderReader:
         self._frames = FrameReader(MAX_ORDER)
         self._decoder = msgspec.msgpack.Decoder(Order)
 
-    def feed(self, data: bytes) -> Iterator[Order]:
+    def feed(self, data: bytes) -> Iterator[Order | Refused]:
         """Add received bytes; the orders that are complete by them. Raises ProtocolError for anything else."""
         for body in self._frames.feed(data):
             try:
                 yield self._decoder.decode(body)
             except _UNREADABLE as error:
-                raise ProtocolError(f"not an order: {error}") from error
+                yield _refused(body, error)
+
+
+def _refused(body: bytes, error: Exception) -> Refused:
+    """The answer to an order with a value out of range. Raises ProtocolError where it has no id."""
+    try:
+        return Refused(_NUMBERED.decode(body).id, f"not an order: {error}")
+    except _UNREADABLE:
+        raise ProtocolError(f"not an order: {error}") from error
 
 
 class EventReader:

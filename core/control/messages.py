@@ -8,12 +8,16 @@ are seconds since the epoch, sizes bytes; the arrow → in a docstring names the
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from ..base.model import AccountRow
 from .results import DecisionRow, Status
 
 VERSION = 1
+Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]  # what is greater has no place in a database, nor in JSON
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e11)]  # some 3000 years; neither infinite nor NaN
 SNAPSHOT_PART = 500  # rows in one message; few, so that a large snapshot never blocks the loop for long
 
 
@@ -26,7 +30,7 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
     ``read_only``: orders that change something are refused, whatever the user may do.
     """
 
-    version: int
+    version: Number
     client: str
     origin: str = ""
     read_only: bool = False
@@ -48,34 +52,34 @@ class GetAccounts(msgspec.Struct, frozen=True, tag="accounts"):
     Just after its start an engine waits until all accounts were measured once, at most ``patience`` seconds.
     """
 
-    id: int
-    patience: float = 1.5
+    id: Number
+    patience: Seconds = 1.5
 
 
 class GetDetails(msgspec.Struct, frozen=True, tag="details"):
     """Everything about one account → Details."""
 
-    id: int
+    id: Number
     address: str
 
 
 class GetStatus(msgspec.Struct, frozen=True, tag="status"):
     """The state of the engine → Status."""
 
-    id: int
+    id: Number
 
 
 class GetRefusals(msgspec.Struct, frozen=True, tag="refusals"):
     """The ``most`` accounts that were refused mail most often within the last day → Refusals."""
 
-    id: int
-    most: int = 50
+    id: Number
+    most: Number = 50
 
 
 class GetReport(msgspec.Struct, frozen=True, tag="report"):
     """What changes when Postfix asks mailquota instead of Dovecot's quota-status → Report."""
 
-    id: int
+    id: Number
 
 
 class SetLimit(msgspec.Struct, frozen=True, tag="set"):
@@ -85,7 +89,7 @@ class SetLimit(msgspec.Struct, frozen=True, tag="set"):
     limit goes back by itself, in RFC 3339; the client makes it of the date that was typed, in its own time zone.
     """
 
-    id: int
+    id: Number
     addresses: list[str]
     size: str
     reason: str = ""
@@ -99,7 +103,7 @@ class SetMessages(msgspec.Struct, frozen=True, tag="set-messages"):
     ``dry_run`` as in SetLimit.
     """
 
-    id: int
+    id: Number
     addresses: list[str]
     limit: str
     reason: str = ""
@@ -109,7 +113,7 @@ class SetMessages(msgspec.Struct, frozen=True, tag="set-messages"):
 class Recalc(msgspec.Struct, frozen=True, tag="recalc"):
     """Recount mailboxes → list[RecalcResult], with Progress for each. ``everybody``: all, whatever ``addresses`` is."""
 
-    id: int
+    id: Number
     addresses: list[str]
     everybody: bool = False
 
@@ -117,19 +121,19 @@ class Recalc(msgspec.Struct, frozen=True, tag="recalc"):
 class EmptyTrash(msgspec.Struct, frozen=True, tag="empty_trash"):
     """Remove messages that came to Trash over ``older_than`` seconds ago, all if None → list[TrashResult]."""
 
-    id: int
+    id: Number
     addresses: list[str]
-    older_than: float | None = None
+    older_than: Seconds | None = None
     dry_run: bool = False
 
 
 class GetJournal(msgspec.Struct, frozen=True, tag="journal"):
     """The newest ``most`` journal entries since a time → list[JournalRow], newest first. ``address`` "": of all."""
 
-    id: int
+    id: Number
     address: str = ""
-    since: float = 0.0
-    most: int = 1000
+    since: Seconds = 0.0
+    most: Number = 1000
 
 
 class Undo(msgspec.Struct, frozen=True, tag="undo"):
@@ -138,8 +142,8 @@ class Undo(msgspec.Struct, frozen=True, tag="undo"):
     ``newest`` is the newest entry of the edit that is meant: nothing is changed if there is a newer edit by now.
     """
 
-    id: int
-    entry: int | None = None
+    id: Number
+    entry: Number | None = None
     reason: str = ""
     newest: int | None = None
 
@@ -161,7 +165,7 @@ class Warn(msgspec.Struct, frozen=True, tag="warn"):
     threshold, with "operator" those of the last moments, with "again" none.
     """
 
-    id: int
+    id: Number
     addresses: list[str]
     mark: str = ""
     source: str = "operator"
@@ -170,7 +174,7 @@ class Warn(msgspec.Struct, frozen=True, tag="warn"):
 class TrialWarning(msgspec.Struct, frozen=True, tag="test_warning"):
     """Send the warning of ``address`` to the address ``to`` instead, labelled as a test → WarnResult."""
 
-    id: int
+    id: Number
     address: str
     mark: str
     to: str
@@ -179,7 +183,7 @@ class TrialWarning(msgspec.Struct, frozen=True, tag="test_warning"):
 class PreviewWarning(msgspec.Struct, frozen=True, tag="preview"):
     """The warning that the owner of ``address`` would get → Preview. ``mark`` as in Warn."""
 
-    id: int
+    id: Number
     address: str
     mark: str = ""
 
@@ -187,30 +191,30 @@ class PreviewWarning(msgspec.Struct, frozen=True, tag="preview"):
 class GetWarnings(msgspec.Struct, frozen=True, tag="warnings"):
     """The newest ``most`` warnings → list[WarningRow], newest first. ``address`` "": of all accounts."""
 
-    id: int
+    id: Number
     address: str = ""
-    most: int = 500
+    most: Number = 500
 
 
 class Explain(msgspec.Struct, frozen=True, tag="explain"):
     """The answer that Postfix would get for a mail of ``size`` bytes → Explanation. Not counted as a request."""
 
-    id: int
+    id: Number
     address: str
-    size: int = 0
+    size: Number = 0
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
     """Stop request ``target`` after the account that it is at; its Reply has what was done until then."""
 
-    id: int
-    target: int
+    id: Number
+    target: Number
 
 
 class Reload(msgspec.Struct, frozen=True, tag="reload"):
     """Read settings and accounts again, as SIGHUP does → str | None: which settings need a restart."""
 
-    id: int
+    id: Number
 
 
 class HandOver(msgspec.Struct, frozen=True, tag="hand_over"):
@@ -219,7 +223,7 @@ class HandOver(msgspec.Struct, frozen=True, tag="hand_over"):
     The engine of a console takes this order from that console alone, and the console ends by it.
     """
 
-    id: int
+    id: Number
 
 
 Order = (

@@ -7,6 +7,8 @@ engine runs as them, as a mail program that was broken into runs as that user, t
 console in the process of the engine may do everything, and in a throwaway world so may the user who made it.
 
 A client that does not read is disconnected when 64 MiB wait for it, so that one console can't take the memory of all.
+One that has not said Hello after some seconds is disconnected, too; until then it may send a few KiB only. Each user
+may have a number of connections, and some are kept for root: where they are used up, the user's longest idle one ends.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import grp
 import logging
 import os
 import pwd
+import resource
 import socket
 import struct
 import sys
@@ -25,12 +28,16 @@ from typing import Any, Protocol, cast
 
 from ..base.errors import ProtocolError
 from ..base.threads import in_thread
-from .framing import OrderReader, encode
-from .messages import VERSION, Event, Goodbye, Hello, Order, Welcome
+from .framing import OrderReader, Refused, encode
+from .messages import VERSION, Event, Failed, Goodbye, Hello, Order, Welcome
 
 log = logging.getLogger(__name__)
 
 _KEEP_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}  # the owner removes it
+HELLO_SECONDS = 5.0
+_MOST_EARLY = 64 * 1024  # bytes before the Hello
+_MOST_CLIENTS = 512
+_WRONG_USAGE = 2  # exit code of a command
 _BEHIND = 64 * 1024 * 1024
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
@@ -104,6 +111,7 @@ class ControlConnection(asyncio.Protocol):
     def __init__(self, server: ControlServer, *, inside: bool = False) -> None:
         self._server = server
         self._inside = inside
+        self.number = server.next_number()
         self._reader = OrderReader()
         self._transport: asyncio.Transport | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -113,6 +121,18 @@ class ControlConnection(asyncio.Protocol):
         self.subscribed = False
         self.operators: dict[int, Cancellable] = {}  # requests that are being carried out, by id
         self.decisions_seen = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._unknown = 0  # bytes that came before the Hello
+
+    @property
+    def idle(self) -> bool:
+        """Whether it waits for nothing."""
+        return not (self._tasks or self.subscribed)
+
+    @property
+    def lives(self) -> bool:
+        """Whether its user is known, and it was not ended."""
+        return self.peer is not None and self._transport is not None and not self._transport.is_closing()
 
     @property
     def may_change(self) -> bool:
@@ -123,6 +143,7 @@ class ControlConnection(asyncio.Protocol):
         """Look up the user of a new client. Its orders are kept until the user is known."""
         self._transport = cast("asyncio.Transport", transport)
         self._server.connections.add(self)
+        self._timer = asyncio.get_running_loop().call_later(HELLO_SECONDS, self._be_greeted)
         self.run(self._admit(self._transport, os.dup(transport.get_extra_info("socket").fileno())))
 
     async def _admit(self, transport: asyncio.Transport, handle: int) -> None:
@@ -134,6 +155,9 @@ class ControlConnection(asyncio.Protocol):
             except OSError as error:
                 log.warning("the user of a control client is not known: %s", error)
         early, self._early = self._early, None
+        if self.peer is not None and not self._server.make_room(self):
+            self.end("there are too many connections to this engine, and none is idle")
+            return
         if early:
             self.data_received(early)
         transport.resume_reading()
@@ -141,6 +165,8 @@ class ControlConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Forget the client. Changes that it ordered are finished; their results are dropped."""
         self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
         self._server.connections.discard(self)
         self._server.gone(self)
 
@@ -152,12 +178,21 @@ class ControlConnection(asyncio.Protocol):
         if self.peer is None:
             self.end("you may not use this socket: see control.group in the settings")
             return
+        self._unknown += len(data)
         try:
             for order in self._reader.feed(data):
                 self._take(order)
         except ProtocolError as error:
             log.warning("a control client was disconnected: %s", error)
             self.end(str(error))
+        else:
+            if self.hello is None and self._unknown > _MOST_EARLY:
+                self.end(f"no Hello within {_MOST_EARLY} bytes")
+
+    def _be_greeted(self) -> None:
+        """Called some seconds after the start: end the connection of a client that has not said Hello."""
+        if self.hello is None:
+            self.end(f"no Hello within {HELLO_SECONDS:g} s")
 
     def cancel(self, number: int) -> None:
         """Stop the request of this id after the account that it is at."""
@@ -201,10 +236,13 @@ class ControlConnection(asyncio.Protocol):
             log.error("work for a control client failed", exc_info=error)
             self.end("internal error; the log of the engine has it")
 
-    def _take(self, order: Order) -> None:
+    def _take(self, order: Order | Refused) -> None:
         if self.peer is None or self._transport is None or self._transport.is_closing():
             return
-        if self.hello is not None:
+        if self.hello is not None and isinstance(order, Refused):
+            self.send(Failed(order.id, _WRONG_USAGE, order.reason))
+            return
+        if self.hello is not None and not isinstance(order, Refused):
             self._server.handle(self, order)
             return
         if not isinstance(order, Hello):
@@ -237,6 +275,7 @@ class ControlServer:
         self.connections: set[ControlConnection] = set()
         self.accepted = 0  # connections that were accepted; see ListenCheck in core/engine/accepting.py
         self._listener: asyncio.Server | None = None
+        self._made = 0
 
     async def listen(self, sock: socket.socket) -> None:
         """Accept on a copy of a bound socket; closing the socket itself is left to the caller."""
@@ -248,10 +287,32 @@ class ControlServer:
         self.accepted += 1
         return ControlConnection(self)
 
+    def next_number(self) -> int:
+        """A number for a connection; later ones have higher ones."""
+        self._made += 1
+        return self._made
+
     async def adopt(self, sock: socket.socket) -> None:
         """Serve a connected socket, such as that of the console in this process."""
         loop = asyncio.get_running_loop()
         await loop.connect_accepted_socket(lambda: ControlConnection(self, inside=True), sock)
+
+    def make_room(self, newest: ControlConnection) -> bool:
+        """Whether a user may have one more connection; else that user's longest idle one is closed, if there is one."""
+        assert newest.peer is not None
+        most = _most_clients()
+        known = [one for one in self.connections if one.lives and one is not newest]
+        others = [one for one in known if one.peer is not None and one.peer.uid]
+        mine = [one for one in known if one.peer is not None and one.peer.uid == newest.peer.uid]
+        crowded = len(known) >= most
+        if newest.peer.uid:  # half of all for one user, three quarters for all but root
+            crowded = len(mine) >= most // 2 or len(others) >= most * 3 // 4
+        if not crowded:
+            return True
+        idle = [one for one in mine if one.idle]
+        if idle:
+            min(idle, key=lambda one: one.number).end("a newer connection of the same user took its place")
+        return bool(idle)
 
     @property
     def subscribers(self) -> list[ControlConnection]:
@@ -269,6 +330,12 @@ class ControlServer:
         self.stop_accepting()
         for connection in list(self.connections):
             connection.end(reason)
+
+
+def _most_clients() -> int:
+    """Connections in all: of the limit of open files most are for policy clients and for reading mailboxes."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_CLIENTS if soft == resource.RLIM_INFINITY else min(_MOST_CLIENTS, max(16, soft // 16))
 
 
 def _refuse(connection: ControlConnection, order: Order) -> None:

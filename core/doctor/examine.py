@@ -28,7 +28,7 @@ from .host.checks import HOST_CHECKS
 from .host.facts import HostFacts
 from .log.checks import LOG_CHECKS
 from .log.facts import LogFacts
-from .log.probe import log_facts
+from .log.probe import log_facts, with_known
 from .model import Check, Facts, Finding, Outcome, fail, skip
 from .postfix import probe as probe_postfix
 from .postfix import probe_rewriting
@@ -113,7 +113,7 @@ def _gather(config: Config, pool: ThreadPoolExecutor) -> Facts:
         postfix=postfix.result(),
         rewriting=rewriting.result(),
         dovecot=dovecot.result(),
-        log=mail.result(),
+        log=with_known(mail.result(), config, known.limits, known.spelled),
     )
 
 

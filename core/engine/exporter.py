@@ -2,8 +2,8 @@
 
 Theory of operation. Once a second the engine's loop puts its figures into ``MetricsServer.figures``; scraping costs the
 loop nothing more. The page is made at most once for each set of figures, however often it is fetched. A client has 5 s
-for its whole request, and with 16 clients at a time the next connection is closed at once, so that slow and hostile
-clients hold up only each other. Where the address is in use, binding is tried again every 5 s, since after a hand-over
+for its whole request, and where there are 16 the oldest one makes room for the next, so that slow and hostile clients
+keep nobody out. Where the address is in use, binding is tried again every 5 s, since after a hand-over
 the old engine releases it a moment later.
 """
 
@@ -69,7 +69,7 @@ class MetricsServer:
         self._address = ListenAddress("inet", host=host, port=port)
         self._loop = asyncio.new_event_loop()
         self._stopped = asyncio.Event()
-        self._clients = 0
+        self._clients: dict[asyncio.StreamWriter, None] = {}  # oldest first
         self._missing = False
         self._thread = threading.Thread(target=self._run, name="mailquota-metrics", daemon=True)
         self._thread.start()
@@ -121,18 +121,21 @@ class MetricsServer:
         return None
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._clients += 1
+        if len(self._clients) >= _MOST_CLIENTS:
+            oldest = next(iter(self._clients))
+            del self._clients[oldest]
+            oldest.transport.abort()
+        self._clients[writer] = None
         try:
-            if self._clients <= _MOST_CLIENTS:
-                async with asyncio.timeout(_CLIENT_SECONDS):
-                    writer.write(self._response(await reader.readuntil(b"\r\n\r\n")))
-                    await writer.drain()
-                    writer.close()
-                    await writer.wait_closed()
+            async with asyncio.timeout(_CLIENT_SECONDS):
+                writer.write(self._response(await reader.readuntil(b"\r\n\r\n")))
+                await writer.drain()
+                writer.close()
+                await writer.wait_closed()
         except (OSError, TimeoutError, EOFError, asyncio.LimitOverrunError) as error:
             log.debug("a client of the metrics was given up: %s", error)
         finally:
-            self._clients -= 1
+            self._clients.pop(writer, None)
             writer.transport.abort()
 
     def _response(self, head: bytes) -> bytes:

@@ -34,6 +34,7 @@ import msgspec
 from ..base.errors import MailquotaError
 from ..base.others_folders import Identity
 from ..base.sockets import InheritedSockets
+from ..base.text import shown
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ _FDS_A_MESSAGE = 100  # the kernel takes 253
 # They name one process id, and are wrong for another process: sockets come by a message, the watchdog by MAINPID.
 _OURS_ALONE = frozenset({"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID"})
 _LENGTH = struct.Struct(">I")
+_LONGEST = 256 * 1024 * 1024  # bytes of a message; counts of 100,000 accounts have some 10 MB
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -75,8 +77,10 @@ def send(channel: socket.socket, message: Message, handles: Sequence[int] = ()) 
 def receive(channel: socket.socket) -> tuple[Message, list[int]]:
     """The next message and its descriptors. Blocking; raises EOFError and OSError where the other engine is gone."""
     handles: list[int] = []
-    head = _read(channel, _LENGTH.size, handles)
-    body = _read(channel, _LENGTH.unpack(head)[0], handles)
+    (length,) = _LENGTH.unpack(_read(channel, _LENGTH.size, handles))
+    if length > _LONGEST:
+        raise EOFError  # it is no engine
+    body = _read(channel, length, handles)
     return msgspec.msgpack.decode(body, type=Message), handles
 
 
@@ -174,6 +178,24 @@ def _start(arguments: Sequence[str], channel: int, *, detached: bool) -> subproc
     )  # fmt: skip
 
 
+def _channel(text: str) -> socket.socket | None:
+    """The socket with this number if it is one end of a pair, as the old engine makes it; None otherwise."""
+    try:
+        handle = int(text)
+        channel = socket.socket(fileno=handle)
+    except (OSError, ValueError, OverflowError):
+        return None
+    try:
+        channel.getpeername()
+        if channel.family == socket.AF_UNIX and channel.type == socket.SOCK_STREAM:
+            os.set_inheritable(handle, False)
+            return channel
+    except OSError:
+        pass  # it is not connected
+    channel.detach()
+    return None
+
+
 class Predecessor:
     """The old engine, in the process of the new one. Blocking; used in a thread."""
 
@@ -186,16 +208,16 @@ class Predecessor:
     def from_environment(cls) -> Predecessor | None:
         """The engine that started this process to hand over, or None."""
         text = os.environ.pop(VARIABLE, "")
-        if not text.isdigit():
-            return None
-        os.set_inheritable(int(text), False)
-        return cls(socket.socket(fileno=int(text)))
+        channel = _channel(text) if text else None
+        if channel is None and text:
+            log.warning("%s is %s, no socket of an engine that hands over; it is ignored", VARIABLE, shown(text))
+        return cls(channel) if channel is not None else None
 
     def listeners(self) -> InheritedSockets:
         """Its listening sockets. MailquotaError where it is gone."""
         try:
             message, handles = receive(self._channel)
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, msgspec.DecodeError) as error:
             self._channel.close()
             raise MailquotaError("the engine that wanted to hand over is gone") from error
         found = {name: socket.socket(fileno=fd) for name, fd in zip(message.texts, handles, strict=True)}

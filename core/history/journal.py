@@ -11,6 +11,8 @@ from ..control.results import MESSAGES, JournalRow
 from .connection import Sql, StateError
 from .database import StateDatabase
 
+UNCLEAR = "unclear"  # kind of an entry about a change of a limit of which it is not known whether it was made
+
 
 class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A change that is to be written: a JournalRow without ``id`` and ``at``, which it gets when it is written."""
@@ -42,6 +44,9 @@ _ADD = (
     "INSERT INTO journal (at, operator, origin, kind, address, old, new, reason, until, undoes)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_SETTLE = "UPDATE journal SET kind = ?, old = ?, new = ?, reason = ?, until = ?, undoes = ? WHERE id = ?"
+_REMOVE = "DELETE FROM journal WHERE id = ?"
+_BEGUN = "begun; whether it was made is not known"
 _NAME, _ADDRESS, _REASON = 255, 320, 2000  # characters that are kept, so that a long name never makes an entry fail
 _PAGE = 1000
 _HIGHEST_ID = 2**63 - 1
@@ -78,6 +83,44 @@ class Journal:
         except StateError:
             self.lost += len(entries)
             raise
+
+    def intend(self, entries: list[JournalEntry]) -> list[int]:
+        """Write down changes that are about to be made, as unclear; their ids, for ``settle``. Raises StateError."""
+        when = time.time()
+        begun = [_unclear(one, _BEGUN) for one in entries]
+        return self.database.write(lambda sql: [add_entry(sql, when, one) for one in begun])
+
+    def settle(
+        self,
+        numbers: list[int],
+        entries: list[JournalEntry | None],
+        also: Callable[[Sql, list[int]], None] | None = None,
+    ) -> list[int]:
+        """Write what came of intended changes, in one transaction; the ids of those that were made.
+
+        None is a change that was not made: its entry is removed. ``also`` as in ``add``. Raises StateError.
+        """
+
+        def work(sql: Sql) -> list[int]:
+            made = []
+            for number, entry in zip(numbers, entries, strict=True):
+                if entry is None:
+                    sql.change(_REMOVE, (number,))
+                    continue
+                made.append(number)
+                sql.change(
+                    _SETTLE,
+                    (entry.kind, entry.old, entry.new, entry.reason[:_REASON], entry.until, entry.undoes, number),
+                )
+            if also is not None:
+                also(sql, made)
+            return made
+
+        return self.database.write(work)
+
+    def leave_unclear(self, numbers: list[int], entries: list[JournalEntry], why: str) -> None:
+        """Say why it is not known whether changes were made. Raises StateError."""
+        self.settle(numbers, [_unclear(one, why) for one in entries])
 
     def read(self, address: str = "", since: float = 0.0, most: int = 1000) -> list[JournalRow]:
         """The newest ``most`` entries since a time, newest first, of one address if it is given. Raises StateError.
@@ -117,6 +160,14 @@ class Journal:
 
     def _rows(self, sql: str, *values: object) -> list[JournalRow]:
         return [JournalRow(*row) for row in self.database.rows(sql, values)]
+
+
+def _unclear(entry: JournalEntry, why: str) -> JournalEntry:
+    """An entry about a change of which it is not known whether it was made; a limit of messages is told as such."""
+    unit = " messages" if entry.kind == MESSAGES else ""
+    old, new = (None if limit is None else f"{limit}{unit}" for limit in (entry.old, entry.new))
+    reason = "; ".join(filter(None, (entry.reason, why)))
+    return msgspec.structs.replace(entry, kind=UNCLEAR, old=old, new=new, reason=reason)
 
 
 def _are_of_one_edit(row: JournalRow, other: JournalRow) -> bool:

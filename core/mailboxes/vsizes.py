@@ -7,17 +7,21 @@ message, but for names that begin with a dot, and directories.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 
 from .folders import FolderSum, folder_path, sizes_in_names, sum_of_names
 from .measure import Unmeasurable
 
 _MOST_SIZES = 1_000_000  # remembered over all mailboxes; about 150 bytes each
 _CHUNK = 1024 * 1024
+_MOST_READ = 4 * 1024**3  # bytes of a file
+_MOST_EXTENTS = 100_000  # of a file
 _SIZES = sizes_in_names("W")
 _SIZE = re.compile(rb"[^,]*(?:,(?!W=)[^,]*)*,W=(\d{1,12})(?=[:,]|\Z)")
 
@@ -128,11 +132,42 @@ def virtual_size(path: bytes) -> int | None:
 
 
 def _count(handle: int) -> int:
-    size = 0
-    last = b""
-    while chunk := os.read(handle, _CHUNK):
-        size += len(chunk) + chunk.count(b"\n") - chunk.count(b"\r\n")
-        if last == b"\r" and chunk[:1] == b"\n":  # this CRLF was cut by the end of a chunk
-            size -= 1
-        last = chunk[-1:]
-    return size
+    """Bytes with each LF counted as CRLF. Holes of a sparse file are not read: there is no line end in them.
+
+    Of a file with more than _MOST_READ bytes of data the line ends of the rest are not counted, as somebody may have
+    made it to keep us busy. Its size counts all the same.
+    """
+    more, left, last, end = 0, _MOST_READ, b"", 0
+    for start, stop in _extents(handle):
+        if start != end:
+            last = b""
+        os.lseek(handle, start, os.SEEK_SET)
+        end = start
+        while end < stop and left > 0 and (chunk := os.read(handle, min(_CHUNK, stop - end))):
+            more += chunk.count(b"\n") - chunk.count(b"\r\n")
+            if last == b"\r" and chunk[:1] == b"\n":  # this CRLF was cut by the end of a chunk
+                more -= 1
+            last = chunk[-1:]
+            end += len(chunk)
+            left -= len(chunk)
+        if left <= 0:
+            break
+    return os.fstat(handle).st_size + more
+
+
+def _extents(handle: int) -> Iterator[tuple[int, int]]:
+    """Start and end of each part of a file that is no hole (lseek(2), SEEK_DATA). Raises OSError."""
+    end = 0
+    for _ in range(_MOST_EXTENTS):
+        try:
+            start = os.lseek(handle, end, os.SEEK_DATA)
+            end = os.lseek(handle, start, os.SEEK_HOLE)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # no more data
+                return
+            if error.errno != errno.EINVAL or end:
+                raise
+            start, end = 0, os.fstat(handle).st_size  # a file system without holes
+            yield start, end
+            return
+        yield start, end

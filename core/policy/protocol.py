@@ -12,32 +12,38 @@ from typing import NamedTuple
 
 from ..base.errors import ProtocolError
 
-MAX_REQUEST = 2 * 1024 * 1024  # bytes; Postfix sends some 600, Dovecot takes a line of 1 MB
+MAX_REQUEST = 64 * 1024  # bytes; Postfix sends some 600
+TURN = 16  # requests of one connection that are taken at a time; Postfix sends one and waits for the answer
 _MAX_SIZE = 2**64  # a size from here on is no number to Dovecot
 
 
 class RequestReader:
-    """Cuts the bytes of one connection into requests.
+    """Cuts the bytes of one connection into requests, TURN at most at a time.
 
     Each request is returned with an LF before its first line, so that any attribute is found by searching LF name =.
+    ``more`` says that ``take`` may find further ones in the bytes at hand.
     """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._searched = 0
         self._cr = False
+        self.more = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take more bytes; the requests that are complete now.
-
-        Raises ProtocolError where a request has no end within MAX_REQUEST bytes.
-        """
+        """Take more bytes; the first requests that are complete now. Raises ProtocolError as ``take``."""
         if self._cr or b"\r" in data:
             data = self._strip_cr(data)
         # Nearly always data is exactly one request: then nothing is copied into the buffer.
-        if not self._buffer and 0 < data.find(b"\n\n") == len(data) - 2 and data[:1] != b"\n":
+        if not self._buffer and 0 < data.find(b"\n\n") == len(data) - 2 < MAX_REQUEST and data[:1] != b"\n":
             return [b"\n" + data[:-1]]
-        return self._take(data)
+        self._buffer += data
+        return self.take()
+
+    @property
+    def held(self) -> int:
+        """Bytes that are kept."""
+        return len(self._buffer)
 
     def pending(self) -> bytes:
         """The bytes of a request that is not complete, for the process that takes over this connection."""
@@ -50,24 +56,25 @@ class RequestReader:
         self._cr = data.endswith(b"\r")
         return (data[:-1] if self._cr else data).replace(b"\r\n", b"\n")
 
-    def _take(self, data: bytes) -> list[bytes]:
+    def take(self) -> list[bytes]:
+        """The next requests that are complete. Raises ProtocolError where one has more than MAX_REQUEST bytes."""
         buffer = self._buffer
-        buffer += data
-        requests = []
-        start, searched = 0, self._searched
-        while start < len(buffer):
+        requests: list[bytes] = []
+        start, searched, end = 0, self._searched, 0
+        while start < len(buffer) and len(requests) < TURN:
             if buffer[start] == 10:  # a line without anything before it: a request without attributes
                 requests.append(b"\n")
                 start += 1
                 continue
             end = buffer.find(b"\n\n", max(start, searched - 1))
-            if end < 0:
+            if end < 0 or end - start > MAX_REQUEST:
                 break
             requests.append(b"\n" + bytes(buffer[start : end + 1]))
             start = end + 2
         del buffer[:start]
-        self._searched = len(buffer)
-        if self._searched > MAX_REQUEST:
+        self.more = len(requests) == TURN and bool(buffer)
+        self._searched = 0 if self.more else len(buffer)
+        if not self.more and len(buffer) > MAX_REQUEST:
             raise ProtocolError(f"no end of a request within {MAX_REQUEST} bytes")
         return requests
 

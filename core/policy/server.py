@@ -5,8 +5,13 @@ open until its client closes it: Postfix takes a close after an answer as a faul
 request. From a client that does not read its answers no more requests are read. For a hand-over to another process,
 connections come to rest between two requests, and their file descriptors are passed on.
 
-Reading a mailbox takes a descriptor, too. So connections that would use up the last ones are closed at once: their
-clients try again soon, while those that are connected go on getting true answers.
+No client makes others wait. Of one that sends many requests at once a few are answered in a turn of the loop, and all
+such clients together have some milliseconds of a turn. What is kept for clients is bounded for each and in all: where
+it would be too much, the connection for which most is kept is closed.
+
+Reading a mailbox takes a descriptor, too, so some are kept for that. Where no other is left for a new connection, the
+one that asked nothing for the longest time is closed, first those that never asked: Postfix opens a new one when it has
+a request.
 """
 
 from __future__ import annotations
@@ -18,11 +23,12 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Callable
+from heapq import nsmallest
 from typing import Any, cast
 
 from ..base.errors import ProtocolError
 from .metrics import Metrics
-from .protocol import RequestReader
+from .protocol import TURN, RequestReader
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +36,10 @@ BACKLOG = 1024
 _KEEP_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}  # the owner does
 _SPARE = 128  # descriptors that are kept for other uses; where there are few, half of them
 _REST_LOOK = 0.002  # seconds between two checks whether all connections are at rest
-_QUEUED = 64  # requests that may wait on one connection before it is not read any more
+_TURNS_SECONDS = 0.004  # of one turn of the loop, for all clients that have sent many requests at once
+_MOST_HELD = 32 * 1024 * 1024  # bytes that are kept for all clients together
+_MOST_UNREAD = 16 * 1024  # bytes of answers that wait for one client before its requests wait, too
+_MANY = 2000  # connections; where there are more, several make room at a time, as finding them takes a while
 
 Ask = Callable[[bytes, "Connection"], bytes | None]
 
@@ -48,6 +57,10 @@ class Connection(asyncio.Protocol):
         self._blocked = False  # the client does not read
         self._ended = False  # the client will send nothing more
         self._paused = False
+        self._due = False  # a turn is to come
+        self._held = 0  # bytes that are kept for the client
+        self.asked_at = 0  # the number of its last request among those of all clients; 0: it never asked
+        self.number = server.accepted
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by asyncio: admit the client, or close the connection."""
@@ -55,6 +68,7 @@ class Connection(asyncio.Protocol):
         if not self._server.admit(self):
             self._transport.abort()
             return
+        self._transport.set_write_buffer_limits(high=_MOST_UNREAD)
         if self._server.resting:  # uvloop starts reading after this call, and would undo a pause in here
             asyncio.get_running_loop().call_soon(self.flow)
         if self._received:
@@ -65,6 +79,8 @@ class Connection(asyncio.Protocol):
         self._transport = None
         self._queue.clear()
         self._server.connections.discard(self)
+        self._server.kept_bytes -= self._held
+        self._held = 0
 
     def data_received(self, data: bytes) -> None:
         """Called by asyncio: answer the requests that are complete with these bytes."""
@@ -73,7 +89,12 @@ class Connection(asyncio.Protocol):
         except ProtocolError as error:
             self.refuse(str(error))
             return
-        if len(requests) == 1 and not (self._queue or self._busy or self._blocked) and self._transport is not None:
+        if (
+            len(requests) == 1
+            and not (self._queue or self._busy or self._blocked or self._held)
+            and self._transport is not None
+        ):
+            self.asked_at = self._server.metrics.requests + 1
             answer = self._server.ask(requests[0], self)  # nearly always: one request, and nothing before it
             if answer is not None:
                 self._transport.write(answer)
@@ -82,6 +103,20 @@ class Connection(asyncio.Protocol):
             return
         self._queue.extend(requests)
         self._work()
+        self._count_held()
+
+    def turn(self) -> None:
+        """Answer a few of the requests that were received at once; called by the server."""
+        self._due = False
+        if self._transport is None or self._queue:
+            return
+        try:
+            self._queue.extend(self._reader.take())
+        except ProtocolError as error:
+            self.refuse(str(error))
+            return
+        self._work()
+        self._count_held()
 
     def eof_received(self) -> bool:
         """Called by asyncio: the client will send no more, but still waits for answers. True keeps it open."""
@@ -93,11 +128,13 @@ class Connection(asyncio.Protocol):
         """Called by asyncio: the client does not read its answers."""
         self._blocked = True
         self.flow()
+        self._count_held()
 
     def resume_writing(self) -> None:
         """Called by asyncio: the client reads its answers again."""
         self._blocked = False
         self._work()
+        self._count_held()
 
     def complete(self, answer: bytes) -> None:
         """Send the answer to the request for which ``ask`` returned None, and go on with the next."""
@@ -113,16 +150,25 @@ class Connection(asyncio.Protocol):
     @property
     def owes(self) -> bool:
         """Whether an answer is still to be given. Requests of a client that does not read its answers don't count."""
-        return self._busy or (bool(self._queue) and not self._blocked)
+        return self._busy or ((bool(self._queue) or self._reader.more) and not self._blocked)
 
     @property
     def idle(self) -> bool:
         """Whether nothing that was received waits for an answer, and nothing answered waits to be read."""
         unread = self._transport is not None and self._transport.get_write_buffer_size() > 0
-        return not (self._busy or self._queue or unread)
+        return not (self._busy or self._queue or self._reader.more or unread)
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes that are kept for this client."""
+        return self._held
 
     def abort(self) -> None:
-        """Close without waiting for the client to read."""
+        """Close without waiting for the client to read; what is kept for it goes at once."""
+        self._queue.clear()
+        self._reader = RequestReader()
+        self._server.kept_bytes -= self._held
+        self._held = 0
         if self._transport is not None:
             self._transport.abort()
 
@@ -138,6 +184,8 @@ class Connection(asyncio.Protocol):
         return self._transport.get_extra_info("socket").fileno(), self._reader.pending()
 
     def _work(self) -> None:
+        if self._queue:
+            self.asked_at = self._server.metrics.requests + 1
         while self._queue and not self._busy and not self._blocked and self._transport is not None:
             answer = self._server.ask(self._queue.popleft(), self)
             if answer is None:
@@ -145,15 +193,30 @@ class Connection(asyncio.Protocol):
             else:
                 self._transport.write(answer)
         self.flow()
-        if self._ended and not self._busy and not self._queue and self._transport is not None:
+        if self._queue or self._busy or self._blocked or self._transport is None:
+            return
+        if self._reader.more and not self._due:
+            self._due = True
+            self._server.give_turn(self)
+        elif self._ended and not self._reader.more:
             self._transport.close()
+
+    def _count_held(self) -> None:
+        """Tell the server how many bytes are kept: received ones, and answers that the client does not read."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        held = self._reader.held + (self._transport.get_write_buffer_size() if self._blocked else 0)
+        self._server.kept_bytes += held - self._held
+        self._held = held
+        if self._server.kept_bytes > _MOST_HELD:
+            self._server.keep_less()
 
     def flow(self) -> None:
         """Pause or resume reading.
 
-        Nothing is read while the client does not read its answers, too many requests wait, or the server is at rest.
+        Nothing is read while the client does not read its answers, many requests wait, or the server is at rest.
         """
-        pause = self._blocked or self._server.resting or len(self._queue) > _QUEUED
+        pause = self._blocked or self._server.resting or self._reader.more or len(self._queue) >= TURN
         if pause == self._paused or self._transport is None or self._transport.is_closing():
             return
         self._paused = pause
@@ -167,7 +230,10 @@ class PolicyServer:
         self.ask = ask
         self.connections: set[Connection] = set()
         self.resting = False
-        self._metrics = metrics
+        self.metrics = metrics
+        self.kept_bytes = 0  # bytes that are kept for all connections
+        self._turns: deque[Connection] = deque()  # connections that have further requests at hand
+        self._turning = False
         self.accepted = 0  # connections so far, admitted or not
         self._listeners: list[asyncio.Server] = []
         self._most = sys.maxsize
@@ -194,19 +260,59 @@ class PolicyServer:
         await loop.connect_accepted_socket(lambda: Connection(self, received), sock)
 
     def admit(self, connection: Connection) -> bool:
-        """Add a connection, if descriptors are left for it. Of many that are refused in a row the first is logged."""
-        if len(self.connections) < self._most:
-            self.connections.add(connection)
-            self._crowded = self._crowded and len(self.connections) > self._most * 9 // 10
-            return True
-        if not self._crowded:
-            self._crowded = True
-            log.warning("%d policy connections are open and no more are taken: see LimitNOFILE", self._most)
-        return False
+        """Add a connection, if a descriptor is left for it, or the one that was idle longest makes room.
+
+        False where none is idle. Of many for which there is no room in a row the first is logged.
+        """
+        if len(self.connections) >= self._most:
+            if not self._crowded:
+                self._crowded = True
+                told = "%d policy connections are open; for others the longest idle ones are closed: see LimitNOFILE"
+                log.warning(told, self._most)
+            if not self._make_room():
+                return False
+        self.connections.add(connection)
+        self._crowded = self._crowded and len(self.connections) > self._most * 9 // 10
+        return True
+
+    def _make_room(self) -> bool:
+        """Close the connection that asked nothing for the longest time; False where none is idle."""
+        idle = (connection for connection in self.connections if connection.idle)
+        count = 1 if self._most < _MANY else self._most // 256
+        oldest = nsmallest(count, idle, key=lambda connection: (connection.asked_at, connection.number))
+        for connection in oldest:
+            self.connections.discard(connection)
+            connection.abort()
+        return bool(oldest)
+
+    def keep_less(self) -> None:
+        """Close the connection for which most is kept: too much is kept for all together."""
+        worst = max(self.connections, key=lambda connection: connection.kept_bytes, default=None)
+        if worst is not None and worst.kept_bytes:
+            self.refuse(worst, f"{worst.kept_bytes} bytes wait for it, and {self.kept_bytes} for all clients")
+
+    def give_turn(self, connection: Connection) -> None:
+        """Have a connection go on with its requests in the next turn of the loop, after others had theirs."""
+        self._turns.append(connection)
+        if not self._turning:
+            self._turning = True
+            asyncio.get_running_loop().call_soon(self._take_turns)
+
+    def _take_turns(self) -> None:
+        """A turn for each connection that has requests at hand, or for as many as the time allows."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _TURNS_SECONDS
+        for _ in range(len(self._turns)):  # those that want another one come to the end
+            self._turns.popleft().turn()
+            if loop.time() > until:
+                break
+        self._turning = bool(self._turns)
+        if self._turning:
+            loop.call_soon(self._take_turns)
 
     def refuse(self, connection: Connection, reason: str) -> None:
         """Count, log and close a connection whose bytes are no policy requests."""
-        self._metrics.malformed += 1
+        self.metrics.malformed += 1
         log.warning("a policy client was disconnected: %s", reason)
         connection.abort()
 

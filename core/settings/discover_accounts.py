@@ -5,11 +5,13 @@ No password is copied; only the path of the file that holds it is kept. The sche
 
 from __future__ import annotations
 
+import dataclasses
 import posixpath
 from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
+from ..base.endpoints import MYSQL_PORT, MYSQL_SOCKET, parse_database_url
 from ..base.programs import FileText, Read
 from ..servers.dovecot.conf import Block, config_file, driver_of
 from ..servers.dovecot.sql import (
@@ -36,6 +38,7 @@ from .lenny import NAMED, is_lenny
 ListFiles = Callable[[str], Sequence[str]]  # the files that match a pattern
 
 _NO_OTHER_USERS = {"sql", "prefetch", "static"}  # user databases that add no users to those in SQL
+_HERE = {("127.0.0.1", MYSQL_PORT), ("::1", MYSQL_PORT)}
 _MOST_FILES = 200  # of Dovecot's settings that are searched for a password
 
 
@@ -57,7 +60,7 @@ def find_accounts(collector: SettingsCollector, output: ServerOutput, read: Read
     """Collect the settings of [accounts], or the faults that say why they are not known."""
     sources = list(_dovecot_sources(output, read))
     usable = [source for source in sources if source.url]
-    faults = list(_take_postfix(collector, output, read))
+    faults = list(_take_postfix(collector, output, read, listed))
     if not collector.has("accounts", "database"):
         if not usable:
             for fault in [*faults, *_nothing_in_dovecot(output, sources)]:
@@ -68,7 +71,7 @@ def find_accounts(collector: SettingsCollector, output: ServerOutput, read: Read
     _name_others(collector, output)
 
 
-def _take_postfix(collector: SettingsCollector, output: ServerOutput, read: Read) -> Iterator[str]:
+def _take_postfix(collector: SettingsCollector, output: ServerOutput, read: Read, listed: ListFiles) -> Iterator[str]:
     """Take the first map that names a database; yields the faults of those before it."""
     if output.postfix is None:
         yield output.postfix_fault
@@ -90,7 +93,7 @@ def _take_postfix(collector: SettingsCollector, output: ServerOutput, read: Read
         values = with_options(values, options.text)
         url = database_url(kind, values)
         if url is not None:
-            _take_map(collector, file, prefix, values, url)
+            _take_map(collector, file, prefix, values, _socket_first(url, listed))
             return
         yield f"{file} does not say which database, where and as whom"
 
@@ -107,6 +110,20 @@ def _take_map(collector: SettingsCollector, file: str, prefix: str, values: dict
         collector.fault("accounts.schema", f"{file}: {NAMED}")
     if schema:
         collector.add("accounts", "schema", schema, f"{file} {prefix}{'query' if values.get('query') else 'table'}")
+
+
+def _socket_first(url: str, listed: ListFiles) -> str:
+    """The URL with the UNIX socket before the standard port of this machine, if the server's socket is there.
+
+    Anybody may listen on the port while the server is down. The socket's folder is the server's.
+    """
+    known = parse_database_url(url)
+    here = [place for place in known.hosts if place in _HERE]
+    if not here or any(host.startswith("/") for host, _ in known.hosts) or not listed(MYSQL_SOCKET):
+        return url
+    at = known.hosts.index(here[0])
+    hosts = (*known.hosts[:at], (MYSQL_SOCKET, 0), *known.hosts[at:])
+    return dataclasses.replace(known, hosts=hosts).without_password()
 
 
 def _dovecot_sources(output: ServerOutput, read: Read) -> Iterator[SqlSource]:
@@ -134,7 +151,7 @@ def _take_dovecot(
     collector: SettingsCollector, output: ServerOutput, source: SqlSource, read: Read, listed: ListFiles
 ) -> None:
     what = "" if output.modern else " connect"
-    collector.add("accounts", "database", source.url, f"{source.origin}{what}")
+    collector.add("accounts", "database", source.url and _socket_first(source.url, listed), f"{source.origin}{what}")
     if not source.has_password:
         return
     if not output.modern:

@@ -80,7 +80,7 @@ def database_target(config: Config, url: DatabaseUrl, which: Which) -> Target:
     password = read_password(config, which)
     if password.warning:
         log.warning("%s", password.warning)
-    return Target("mysql", hosts=url.hosts, database=url.database, user=url.user, password=password.text)
+    return Target("mysql", url.hosts, url.database, url.user, password.text, ssl_ca=url.ssl_ca)
 
 
 def _exists(file: Path) -> bool:

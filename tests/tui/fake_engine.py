@@ -21,7 +21,7 @@ from mailquota.core.base.errors import UsageError
 from mailquota.core.base.model import AccountRow
 from mailquota.core.base.units import parse_limit
 from mailquota.core.control.client import Client, EngineGoneError
-from mailquota.core.control.framing import OrderReader, encode, encode_result
+from mailquota.core.control.framing import OrderReader, Refused, encode, encode_result
 from mailquota.core.control.messages import (
     SNAPSHOT_PART,
     VERSION,
@@ -128,6 +128,7 @@ class FakeEngine:
         try:
             while data := await reader.read(1 << 16):
                 for order in orders.feed(data):
+                    assert not isinstance(order, Refused)
                     await self._take(order, writer)
         except OSError:
             pass

@@ -9,6 +9,7 @@ from ...base.errors import UsageError
 from ...base.text import shown, visible
 from ...base.units import format_size, parse_grace, parse_size
 from ...settings.config import Config
+from .. import guarded
 from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from .common import (
     append,
@@ -63,7 +64,7 @@ def _unusable(file: FileFacts) -> Outcome:
     # The folder is its user's: chown and chmod of root could follow a symbolic link. Dovecot creates the file again.
     return fail(
         f"{visible(file.path)} has owner {file.uid} and mode {file.mode:04o}, its mailbox owner {file.owner}",
-        f"rm -f {shlex.quote(file.path)}",
+        guarded.line(file.path, guarded.removed()),
     )
 
 

@@ -16,6 +16,7 @@ from ...base.text import shown, visible
 from ...servers.dovecot.conf import Block, plugin_values
 from ...servers.dovecot.quota import unenforced
 from ...settings.config import DEFAULT_PATH
+from .. import guarded
 from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from .common import append, combined_check, comparable, dovecot_check, is_modern, unasked
 from .facts import DovecotFacts, ScriptFacts
@@ -172,7 +173,7 @@ def _runs(facts: DovecotFacts, script: ScriptFacts) -> Outcome:
     if script.fault:
         return skip(f"{visible(script.fault)}; run the doctor as root")
     if not script.mode & 0o111:
-        return fail(f"{path} is not executable (mode {script.mode:04o})", f"chmod 0755 {shlex.quote(script.path)}")
+        return fail(f"{path} is not executable (mode {script.mode:04o})", guarded.line(script.path, "chmod 0755 {}"))
     if script.interpreter.endswith("\r"):
         found = f"{path} has line ends of Windows, so that its interpreter {shown(script.interpreter)} is not found"
         return fail(found, rf"sed -i 's/\r$//' {shlex.quote(script.path)}")

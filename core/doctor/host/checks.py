@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from ...base.text import shown, visible
 from ...base.units import format_count, format_size
+from .. import guarded
 from ..dovecot.common import comparable
 from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from ..paths import PathFacts
@@ -141,16 +142,16 @@ def _all_foreign(facts: Facts, found: list[MaildirFacts], owners: str) -> Outcom
     known = all(comparable(folder.owner, facts.dovecot.mail_owner) for folder in folders)
     if not known or all(folder.mode & _GROUP_WRITES for folder in folders):
         return ok(text)
-    owner = shlex.quote(":".join((name, *facts.dovecot.mail_group[:1])))
-    fixes = "\n".join(f"chown -R {owner} {shlex.quote(folder.path)}" for folder in folders)
+    owner = ":".join((name, *facts.dovecot.mail_group[:1]))
+    fixes = "\n".join(guarded.line(folder.path, guarded.all_to(owner)) for folder in folders)
     return warn(text, f"# these, and all others in the same way:\n{fixes}")
 
 
 def _closed(folder: PathFacts, owner: str) -> Outcome:
-    name = shlex.quote(folder.path)
+    mode = "u+rwx" if folder.owner == owner else "o+x"
     return fail(
         f"{owner} may not enter {shown(folder.path, 200)} ({folder.rights}), which has its mailboxes",
-        f"chmod u+rwx {name}" if folder.owner == owner else f"chmod o+x {name}",
+        guarded.line(folder.path, guarded.mode_by(folder.owner, mode)),
         "Mail for these mailboxes is deferred, and a program that runs as that user finds nothing in them.",
     )
 
@@ -158,7 +159,7 @@ def _closed(folder: PathFacts, owner: str) -> Outcome:
 def _foreign(one: MaildirFacts, owner: str, group: str) -> Outcome:
     return warn(
         f"{shown(one.folder.path, 200)} belongs to {one.folder.owner}, mail is delivered as {owner}",
-        f"chown -R {shlex.quote(f'{owner}:{group}')} {shlex.quote(one.folder.path)}",
+        guarded.line(one.folder.path, guarded.all_to(f"{owner}:{group}")),
     )
 
 
@@ -166,7 +167,7 @@ def _unreadable(facts: Facts, one: MaildirFacts, owner: str) -> Outcome:
     text = f"{shown(one.folder.path, 200)} can't be read: {one.fault}"
     if facts.host.user is None or facts.host.user.name != owner:
         return skip(f"{text}; run the doctor as root")
-    return fail(text, f"chmod -R u+rwX {shlex.quote(one.folder.path)}")
+    return fail(text, guarded.line(one.folder.path, guarded.mode_by(owner, "u+rwX", everything=True)))
 
 
 HOST_CHECKS: tuple[Check, ...] = (

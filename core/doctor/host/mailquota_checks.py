@@ -12,7 +12,7 @@ from ...base.programs import DENIED
 from ...base.text import shown, visible
 from ...base.units import format_size
 from ...settings.declared import Control
-from .. import start_commands
+from .. import guarded, start_commands
 from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from ..paths import READ, WRITE, PathFacts
 
@@ -94,11 +94,10 @@ def _control(facts: Facts) -> Outcome:
     outcomes = [_group(facts, name) for name in facts.host.groups_missing]
     if folder is not None and folder.kind == "folder" and folder.mode & WRITE and not folder.mode & _STICKY:
         text = f"everybody may write in {shown(folder.path, 200)} ({folder.rights}), and replace the control socket"
-        outcomes.append(fail(text, f"chmod o-w {shlex.quote(folder.path)}"))
+        outcomes.append(fail(text, guarded.line(folder.path, guarded.mode_by(folder.owner, "o-w"))))
     socket = facts.host.files.get("control.socket")
     if socket is not None and socket.kind == "file":
-        name = shlex.quote(socket.path)
-        fix = f"mv {name} {name}.old\n{start_commands.restart(facts)}"
+        fix = f"{guarded.line(socket.path, guarded.aside())}\n{start_commands.restart(facts)}"
         outcomes.append(fail(f"{shown(socket.path, 200)} is a file, not a socket", fix))
     missing = [name for name in facts.host.groups_missing if not _is_set(facts, name)]
     told = f"; only root may connect, as there is no group {', '.join(missing)}" if missing else ""
@@ -134,13 +133,14 @@ def _settings_mode(facts: Facts) -> Outcome:
     if file.kind == "closed":
         return skip(f"{file.fault}: {_AS_ROOT}")
     if file.mode & WRITE:
-        return fail(f"everybody may write {_named(file)}", f"chmod o-w {shlex.quote(file.path)}")
+        return fail(f"everybody may write {_named(file)}", guarded.line(file.path, guarded.mode_by(file.owner, "o-w")))
     if file.mode & _GROUP_WRITE:
-        return warn(f"its group may write {_named(file)}", f"chmod g-w {shlex.quote(file.path)}")
+        return warn(f"its group may write {_named(file)}", guarded.line(file.path, guarded.mode_by(file.owner, "g-w")))
     accounts, state = facts.config.settings.accounts, facts.config.settings.state
     secret = [url for url in (accounts.url, accounts.write_url, state.url) if url.password]
     if secret and file.mode & READ:
-        return warn(f"everybody may read {_named(file)}, which holds a password", f"chmod o-r {shlex.quote(file.path)}")
+        fix = guarded.line(file.path, guarded.mode_by(file.owner, "o-r"))
+        return warn(f"everybody may read {_named(file)}, which holds a password", fix)
     return ok(_named(file))
 
 
@@ -163,7 +163,8 @@ def _password_file(facts: Facts, key: str, file: PathFacts) -> Outcome:
             f"{key} names {shown(file.path, 200)}, which does not exist", f"# put the password into {file.path}"
         )
     if file.kind == "file" and file.mode & (READ | WRITE):
-        fix = _OF_MAIN_CF if file.path.endswith("/main.cf") else f"chmod o-rwx {shlex.quote(file.path)}"
+        closed = guarded.line(file.path, guarded.mode_by(file.owner, "o-rwx"))
+        fix = _OF_MAIN_CF if file.path.endswith("/main.cf") else closed
         return warn(f"everybody may read {_named(file)}, which holds a password", fix)
     return ok("")
 
@@ -190,9 +191,9 @@ def _state(facts: Facts) -> Outcome:
 
 
 def _state_folder(folder: PathFacts) -> Outcome | None:
-    name = shlex.quote(folder.path)
     if folder.mode & WRITE and not folder.mode & _STICKY:
-        return fail(f"everybody may write in {_named(folder)}", f"chmod o-w {name}")
+        fix = guarded.line(folder.path, guarded.mode_by(folder.owner, "o-w"))
+        return fail(f"everybody may write in {_named(folder)}", fix)
     return None
 
 
@@ -200,9 +201,9 @@ def _owned(facts: Facts, folder: PathFacts | None, file: PathFacts | None) -> st
     """Commands that give the file to the owner of its folder; a running engine has to open it anew."""
     if folder is None or file is None or file.kind != "file":
         return "# the message says what is wrong with the database"
-    owner = shlex.quote(f"{folder.owner}:{folder.group}")
-    anew = "\nmailquota reload --restart" if facts.host.engine.running else ""
-    return f"chown {owner} {shlex.quote(file.path)}\nchmod u+rw {shlex.quote(file.path)}{anew}"
+    steps = guarded.owner_to(f"{folder.owner}:{folder.group}"), guarded.mode_by(folder.owner, "u+rw")
+    anew = "mailquota reload --restart" if facts.host.engine.running else ""
+    return guarded.line(file.path, *steps, then=anew)
 
 
 def _accounts(facts: Facts) -> Outcome:

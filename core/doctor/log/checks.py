@@ -7,8 +7,6 @@ from collections.abc import Callable
 from ...base.endpoints import host_port
 from ...base.times import format_age, local_time
 from ...servers.mail_log.lines import Kind
-from .. import start_commands
-from ..dovecot.facts import DovecotFacts
 from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from . import fixes
 from .facts import EventGroup, LogFacts, Tally
@@ -49,8 +47,7 @@ def _silent_server(facts: Facts, group: EventGroup) -> Outcome:
     ours = _is_ours(facts, server)
     if not ours and "quota" not in server:
         return warn(f"{found}; this service is not about quota, but Postfix can't decide about mail without it")
-    start = start_commands.restart(facts) if ours else start_commands.dovecot(facts, "restart")
-    fix = fixes.policy(server, reason, start, ours=ours)
+    fix = fixes.policy(facts, group, ours=ours)
     return fail(found, fix) if abs(facts.log.now - group.newest.at) < _HOUR else warn(found, fix)
 
 
@@ -118,13 +115,13 @@ def _warning_errors(facts: Facts) -> Outcome:
     return _errors(facts, "warning-error", fixes.warning_error)
 
 
-def _errors(facts: Facts, kind: Kind, fix: Callable[[DovecotFacts, EventGroup], str]) -> Outcome:
+def _errors(facts: Facts, kind: Kind, fix: Callable[[Facts, EventGroup], str]) -> Outcome:
     log = facts.log
     tally = log.tally(kind)
     outcomes = [
         warn(
             ": ".join(filter(None, (group.newest.subject, f"{group.newest.text} ({_count(group, log)})"))),
-            fix(facts.dovecot, group),
+            fix(facts, group),
         )
         for group in tally.groups[:_NAMED]
         if group.fresh

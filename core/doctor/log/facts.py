@@ -45,7 +45,8 @@ class LogFacts(msgspec.Struct, frozen=True, kw_only=True):
     """``fault`` is the reason why no log could be read, empty where one could; ``unread`` why a part of it could not.
 
     ``absent``: there is no log at all, so root could not read one either. ``sources`` were read from ``now`` back to
-    ``since`` (seconds since the epoch): a day, or less where it is not ``complete``.
+    ``since`` (seconds since the epoch): a day, or less where it is not ``complete``. ``accounts`` are the addresses in
+    events that the accounts database has, ``maildirsizes`` the paths of this file in their mailboxes.
     """
 
     fault: str = "not read"
@@ -56,6 +57,8 @@ class LogFacts(msgspec.Struct, frozen=True, kw_only=True):
     since: float = 0.0
     complete: bool = True
     tallies: dict[Kind, Tally] = {}
+    accounts: frozenset[str] = frozenset()
+    maildirsizes: frozenset[str] = frozenset()
 
     def tally(self, kind: Kind) -> Tally:
         """The events of a kind."""

@@ -1,20 +1,37 @@
-"""Fixes for errors in the mail log, as text for a root shell. Pure."""
+"""Fixes for errors in the mail log, as text for a root shell. Pure.
+
+Any local user can write lines into the log (logger -t dovecot). So a path, an address or another name from it is put
+into a command that changes something only if something else names it, too: the accounts database or the settings.
+"""
 
 from __future__ import annotations
 
 import re
 import shlex
 
-from ...base.text import visible
+from .. import guarded, start_commands
 from ..dovecot.common import append, doveadm, is_modern, reload
 from ..dovecot.facts import DovecotFacts
+from ..model import Facts
 from .facts import EventGroup
 
 _MIB = 1 << 20
-_LEAST = 512  # MiB
+_LEAST, _MOST = 512, 4096  # MiB
 _MEMORY = re.compile(r"([0-9]{1,12}) ?([kMGT]?)B?")
 _FAILED = re.compile(r"(open|execvp|net_connect_unix)\((/[^()\s]+)\) failed: (\w[\w ]*\w)")
 _WRONG_SIZE = re.compile(r"Cached message size|Couldn't get (?:size of )?mailbox .*: read\(")
+_ABOUT_THE_SOCKET = frozenset({"Permission denied", "No such file or directory", "Connection refused"})
+_SERVICES = {  # of Dovecot 2.3 and 2.4 without any settings
+    "anvil", "auth", "auth-worker", "config", "dict", "dict-async", "dict-expire", "director", "dns-client",
+    "dns_client", "doveadm", "imap", "imap-hibernate", "imap-login", "imap-urlauth", "imap-urlauth-login",
+    "imap-urlauth-worker", "indexer", "indexer-worker", "ipc", "lmtp", "log", "managesieve", "managesieve-login",
+    "old-stats", "pop3", "pop3-login", "quota-status", "quota-warning", "replicator", "aggregator", "ssl-params",
+    "stats", "submission", "submission-login",
+}  # fmt: skip
+_UNKNOWN = (
+    "# the accounts database does not have the account that it names: see who wrote this into the log. For another"
+    " user of Dovecot: mailquota recalc ADDRESS"
+)
 _FACTORS = {"": 1 / _MIB, "k": 1 / 1024, "M": 1, "G": 1024, "T": _MIB}
 
 AS_ROOT = """\
@@ -36,24 +53,28 @@ def empty_answer(facts: DovecotFacts) -> str:
 
 
 def memory(facts: DovecotFacts, group: EventGroup) -> str:
-    """The fix that gives a service twice the memory, at least 512 MiB."""
+    """The fix that gives a service twice the memory, at least 512 MiB and at most 4 GiB."""
     limit = _MEMORY.fullmatch(group.newest.limit)
-    mebibytes = max(_LEAST, int(2 * int(limit[1]) * _FACTORS[limit[2]])) if limit else 2 * _LEAST
-    return append(facts, f"service {group.newest.subject} {{", f"  vsz_limit = {mebibytes}M", "}")
+    mebibytes = int(2 * int(limit[1]) * _FACTORS[limit[2]]) if limit else 2 * _LEAST
+    name = group.newest.subject
+    if name not in _SERVICES and not any(block.name == name for block in facts.conf.of_kind("service")):
+        return "# Dovecot has no such service by default, nor in its settings: see who wrote this into the log"
+    return append(facts, f"service {name} {{", f"  vsz_limit = {min(max(mebibytes, _LEAST), _MOST)}M", "}")
 
 
-def policy(server: str, reason: str, start: str, *, ours: bool) -> str:
-    """The fix for a policy service that does not answer. ``server`` is its name in the log, ``start`` starts it."""
-    unit = "mailquota" if ours else "dovecot"
-    if "/" not in server or reason not in {"Permission denied", "No such file or directory", "Connection refused"}:
+def policy(facts: Facts, group: EventGroup, *, ours: bool) -> str:
+    """The fix for a policy service that does not answer; its name is only in the log, so it is in no command."""
+    reason = group.newest.text
+    start = start_commands.restart(facts) if ours else start_commands.dovecot(facts, "restart")
+    if "/" not in group.newest.subject or reason not in _ABOUT_THE_SOCKET:
+        unit = "mailquota" if ours else "dovecot"
         return (
             f"# it hangs, or has ended: see policy-service-answers, and its log\njournalctl -u {unit} -n 50 --no-pager"
         )
     if reason != "Permission denied":
-        return f"# nothing listens at {visible(server)}: see policy-socket\n{start}"
-    path = f'"$(postconf -h queue_directory)"/{shlex.quote(server)}' if server[0] != "/" else shlex.quote(server)
+        return f"# nothing listens there: see policy-socket\n{start}"
     setting = "policy.socket_user and socket_mode of mailquota" if ours else "the unix_listener of service quota-status"
-    return f"# to keep it, set it in {setting}: see policy-socket-rights\nchown postfix {path}\nchmod 660 {path}"
+    return f"# {setting} say who may connect: see policy-socket-rights and policy-services-reached, and then\n{start}"
 
 
 def is_wrong_size(message: str) -> bool:
@@ -62,7 +83,7 @@ def is_wrong_size(message: str) -> bool:
 
 
 def wrong_size(facts: DovecotFacts, address: str) -> str:
-    """The fix for mails whose file names have wrong sizes (``,S=1000``).
+    """The fix for mails whose file names have wrong sizes (``,S=1000``), of an account that the database has.
 
     Dovecot reads all mails of the account and reports the wrong ones. Without a size in the name it measures a mail
     itself. The files are renamed as their owner, because in a folder of another user root could be led elsewhere by a
@@ -82,31 +103,37 @@ def wrong_size(facts: DovecotFacts, address: str) -> str:
 sed -n 's/.*: read(\\(\\/.*\\)) failed: Cached message size .*/\\1/p' | sort -u |
 runuser -u {shlex.quote(owner)} -- sh -c 'while IFS= read -r mail; do
   mv -n -- "$mail" "${{mail%/*}}/$(basename -- "$mail" | sed "s/,[SW]=[0-9]*//g")"
-done'
+done' &&
 {doveadm(facts)} quota recalc -u {user}"""
 
 
-def quota_error(facts: DovecotFacts, group: EventGroup) -> str:
+def quota_error(facts: Facts, group: EventGroup) -> str:
     """The fix where Dovecot can't find out usage or limit."""
-    if group.newest.subject and is_wrong_size(group.newest.text):
-        return wrong_size(facts, group.newest.subject)
+    dovecot, address = facts.dovecot, group.newest.subject
+    known = address in facts.log.accounts
+    if address and is_wrong_size(group.newest.text):
+        return wrong_size(dovecot, address) if known else _UNKNOWN
     failed = _FAILED.search(group.newest.text)
     if failed is None:
-        if not group.newest.subject:
-            return f"# correct the quota settings that it names, then:\n{reload(facts)}"
-        return f"{doveadm(facts)} quota recalc -u {shlex.quote(group.newest.subject)}"
-    path = shlex.quote(failed[2])
-    if failed[3] == "Is a directory":
-        return f"rmdir {path}"
-    # The folder is its user's: chown and chmod of root must not follow a symbolic link to elsewhere.
-    folder, _, name = failed[2].rpartition("/")
-    if name != "maildirsize":
-        look = f"ls -ld {shlex.quote(folder)} {path}"
-        return f"# it should have the owner of its folder, and not be a symbolic link:\n{look}"
-    return f"test ! -L {path}\nchown -h --reference={shlex.quote(folder)} {path}\nchmod 600 {path}"
+        if not address:
+            return f"# correct the quota settings that it names, then:\n{reload(dovecot)}"
+        return f"{doveadm(dovecot)} quota recalc -u {shlex.quote(address)}" if known else _UNKNOWN
+    return _file_error(facts, failed[2], failed[3])
 
 
-def warning_error(_facts: DovecotFacts, group: EventGroup) -> str:
+def _file_error(facts: Facts, path: str, reason: str) -> str:
+    """The fix for a file that could not be opened. The log alone names it: it is in a command only if we know it, too.
+
+    A maildirsize may go: Dovecot writes it again.
+    """
+    if path not in facts.log.maildirsizes:
+        kind = "a folder in the place of a file" if reason == "Is a directory" else "its owner, and that of its folder"
+        return f"# see {kind}: if it is of a mailbox, it should have the owner of its folder, and not be a link"
+    step = "rmdir {}" if reason == "Is a directory" else guarded.removed()
+    return guarded.line(path, step)
+
+
+def warning_error(facts: Facts, group: EventGroup) -> str:
     """The fix where a warning of Dovecot could not be sent."""
     failed = _FAILED.search(group.newest.text)
     if failed is None:
@@ -114,6 +141,8 @@ def warning_error(_facts: DovecotFacts, group: EventGroup) -> str:
     call, path, reason = failed.groups()
     if call != "execvp":
         return "# see quota-warning-service: it has the lines for this server"
+    if not any(script.path == path for script in facts.dovecot.scripts):
+        return "# no service of Dovecot's settings runs this program: see who wrote this into the log"
     if reason == "Permission denied":
-        return f"chmod 755 {shlex.quote(path)}"
+        return guarded.line(path, "chmod 755 {}")
     return f"# create {path}, or install the interpreter in its first line; mailquota warn can take its place"

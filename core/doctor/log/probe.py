@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Container, Mapping
 from pathlib import Path
 
+import msgspec
+
 from ...base import programs
+from ...mailboxes.from_settings import make_names
+from ...mailboxes.mailstore import Mailstore
 from ...servers.dovecot.conf import Block
+from ...servers.dovecot.folder_names import TrashNames
 from ...servers.mail_log.source import ask_dovecot, ask_postfix, last_day, log_files, read_log
 from ...settings.config import Config
 from .facts import LastChanges, LogFacts, add_up, last_change
@@ -21,6 +27,16 @@ def log_facts(config: Config, run: programs.Run = programs.run, now: float | Non
         dovecot=last_change([*_files_of(str(Path(file).parent)), *_scripts(dovecot)]),
     )
     return add_up(read_log(log_files(postfix, dovecot), last_day(now)), now, changes)
+
+
+def with_known(log: LogFacts, config: Config, known: Container[str], spelled: Mapping[str, str]) -> LogFacts:
+    """The facts, with what else than the log knows of what they name: ``known`` are all accounts."""
+    named = {group.newest.subject for tally in log.tallies.values() for group in tally.groups}
+    accounts = frozenset(address for address in named if address in known)
+    names = make_names(config, spelled)
+    store = Mailstore(config.settings.mailstore.path, TrashNames(config.settings.mailstore.trash), names=names)
+    files = (f"{store.maildir(address)}/maildirsize" for address in accounts if names.is_user(address))
+    return msgspec.structs.replace(log, accounts=accounts, maildirsizes=frozenset(files))
 
 
 def _files_of(folder: str) -> list[str]:

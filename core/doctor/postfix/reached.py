@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from ...base.text import shown, visible
 from ...servers.postfix.restrictions import PolicyCheck
+from .. import guarded
 from ..dovecot.common import append, quota_status
 from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from .facts import OTHER_LISTS, RECIPIENT, RELAY, PolicyReach
@@ -76,7 +77,7 @@ def _fix(facts: Facts, reach: PolicyReach) -> str:
     owner = facts.postfix.owner.name if facts.postfix.owner else "postfix"
     if block is not None and listener is not None and reach.result == "denied":
         lines = [f"service {block.name} {{", f"  unix_listener {listener.name} {{", f"    user = {owner}", "  }", "}"]
-        now = f"chown {shlex.quote(owner)} {shlex.quote(path)}\nchmod u+rw {shlex.quote(path)}"
+        now = guarded.line(path, guarded.owner_to(owner), guarded.mode_by(owner, "u+rw"))
         return f"{append(facts.dovecot, *lines)}\n{now}"
     if reach.result == "denied":
         folder = shlex.quote(os.path.dirname(path))

@@ -9,7 +9,7 @@ import shlex
 from ...base.endpoints import SUN_PATH_MAX, parse_listen
 from ...base.text import shown, visible
 from ...servers.postfix.restrictions import PolicyCheck, place, postfix_service, without
-from .. import start_commands
+from .. import guarded, start_commands
 from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from ..paths import ENTER, WRITE, PathFacts, UserFacts, allows
 from .facts import RECIPIENT, PolicyReach, SocketFacts
@@ -79,7 +79,7 @@ def _one_file(facts: Facts, one: SocketFacts) -> Outcome:
     file = one.file
     if file is None:
         return ok("")
-    name, path = shlex.quote(file.path), shown(file.path, 200)
+    path = shown(file.path, 200)
     if len(os.fsencode(file.path)) > SUN_PATH_MAX:
         return fail(
             f"the path {path} has more than {SUN_PATH_MAX} bytes, which is fatal to smtpd",
@@ -92,9 +92,16 @@ def _one_file(facts: Facts, one: SocketFacts) -> Outcome:
             f"there is no socket {path}: mailquota does not run, or listens elsewhere", start_commands.reopen(facts)
         )
     if file.kind != "socket":  # mailquota replaces nothing but a socket
-        return fail(f"{path} is a {file.kind}, not a socket", f"mv {name} {name}.old\n{start_commands.reopen(facts)}")
+        return fail(f"{path} is a {file.kind}, not a socket", _replaced(facts, file))
     stale = one.probe.result == "refused"
     return fail(f"{path} is stale: nothing listens there any more", start_commands.restart(facts)) if stale else ok("")
+
+
+def _replaced(facts: Facts, file: PathFacts) -> str:
+    """The fix that moves something else out of the socket's way."""
+    first, *more = start_commands.reopen(facts).splitlines()
+    anew = [first, *more] if first.startswith("#") else [" && ".join([first, *more])]
+    return "\n".join([guarded.line(file.path, guarded.aside()), *anew])
 
 
 def _rights(facts: Facts) -> Outcome:
@@ -151,10 +158,9 @@ def _socket(file: PathFacts, owner: UserFacts) -> Outcome:
         return skip(f"{shown(file.path, 200)} has an access list (getfacl shows it), which is not judged")
     if may:
         return ok("")
-    name = shlex.quote(file.path)
     return fail(
         f"user {owner.name} may not connect to {shown(file.path, 200)} ({file.rights})",
-        f"chown {shlex.quote(owner.name)} {name}\nchmod u+rw {name}\n"
+        f"{guarded.line(file.path, guarded.owner_to(owner.name), guarded.mode_by(owner.name, 'u+rw'))}\n"
         "# to keep it: set socket_user and socket_mode in [policy] of mailquota's settings, or systemd's socket unit",
     )
 
@@ -165,13 +171,12 @@ def _folder(folder: PathFacts, owner: UserFacts, queue: str) -> Outcome:
         return skip(f"{shown(folder.path, 200)} has an access list (getfacl shows it), which is not judged")
     if may:
         return ok("")
-    name = shlex.quote(folder.path)
     # Folders below the queue directory have to stay private to Postfix (postfix-files(5)).
-    fix = f"chown {shlex.quote(owner.name)} {name}\nchmod u+rwx {name}"
+    mine = guarded.line(folder.path, guarded.owner_to(owner.name), guarded.mode_by(owner.name, "u+rwx"))
     private = folder.path.startswith(queue.rstrip("/") + "/") and folder.path != queue
     return fail(
         f"user {owner.name} may not enter {shown(folder.path, 200)} ({folder.rights})",
-        fix if private else f"chmod o+x {name}",
+        mine if private else guarded.line(folder.path, guarded.mode_by(folder.owner, "o+x")),
     )
 
 

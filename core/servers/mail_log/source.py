@@ -8,7 +8,7 @@ where its oldest lines are. Stopping in the middle would leave a gap to the newe
 all.
 
 The journal of systemd is read if none of Postfix's log files was written to in that time: at most 20,000 entries of the
-facility "mail", of any unit.
+facility "mail". Any user can write such entries, so only those of root and of the mail servers' units count.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ...base.text import visible
 from ..dovecot.conf import Block, config_file, dovecot_tool, parse_doveconf
 from ..postfix.maps import parse_map_file
 from .blocks import DAMAGED, is_packed, last_first, parts, telling_lines, unpacked
-from .lines import LONGEST, NEEDLES, LogEvent, line_time, parse_entry, parse_line
+from .lines import LONGEST, MAIL_UNITS, NEEDLES, LogEvent, line_time, parse_entry, parse_line
 
 MAIL_LOGS = ("/var/log/mail.log", "/var/log/maillog")  # Debian's and Red Hat's syslog
 DAY = 86400.0
@@ -225,7 +225,10 @@ def read_journal(span: Span, files: tuple[str, ...] = MAIL_LOGS) -> LogRead:
         return LogRead(span.now, fault=f"{missing}, and journalctl is not installed")
     command = [
         program, "--output=json", "--reverse", "--no-pager", f"--since=@{int(span.since)}", f"--lines={_MOST_ENTRIES}",
-        "--output-fields=MESSAGE,SYSLOG_IDENTIFIER", "--case-sensitive=yes", f"--grep={_GREP}", "SYSLOG_FACILITY=2",
+        "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_UID,_SYSTEMD_UNIT",
+        "--case-sensitive=yes", f"--grep={_GREP}",
+        "SYSLOG_FACILITY=2", "_UID=0",
+        "+", "SYSLOG_FACILITY=2", *(f"_SYSTEMD_UNIT={unit}" for unit in MAIL_UNITS),
     ]  # fmt: skip
     try:
         printed = programs.run_raw(command, {**os.environ, "LC_ALL": "C"}, span.seconds)

@@ -159,19 +159,64 @@ def test_a_driver_that_fails_in_a_new_way_does_not_end_the_looking(caplog: pytes
     assert "surprise" in caplog.text
 
 
-def test_a_database_that_does_not_answer_at_all_becomes_stale(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look that never ends is a fault, too."""
-    clock = [100.0]
-    monkeypatch.setattr("mailquota.core.accounts.sync.time", SimpleNamespace(monotonic=lambda: clock[0]))
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time of the sync, which the test sets."""
+    now = [100.0]
+    monkeypatch.setattr("mailquota.core.accounts.sync.time", SimpleNamespace(monotonic=lambda: now[0]))
+    return now
+
+
+def test_limits_whose_age_is_beyond_the_refresh_are_stale(clock: list[float]) -> None:
+    async def scene(world: World) -> None:
+        await world.sync.look(read=True)
+        clock[0] += 12
+        assert world.sync.state.state == "ok"
+        clock[0] += 2
+        assert (world.sync.state.state, world.sync.state.age_seconds) == ("stale", 14)
+
+    play(scene, refresh=5)
+
+
+def test_a_database_that_does_not_answer_is_stale_before_a_time_out_says_so(clock: list[float]) -> None:
+    """A look that takes longer than looks do, also where the refresh is long; the limits are ok again at its end."""
 
     async def scene(world: World) -> None:
         await world.sync.look(read=True)
-        clock[0] += 30
+        clock[0] += 100
+        stands, go_on = in_the_middle(world)
+        looking = asyncio.create_task(world.sync.look(read=True))
+        await until(stands.is_set)
         assert world.sync.state.state == "ok"
-        clock[0] += 30
-        assert (world.sync.state.state, world.sync.state.age_seconds) == ("stale", 60)
+        clock[0] += 4
+        assert (world.sync.state.state, world.sync.state.message) == ("stale", "it does not answer")
+        go_on.set()
+        await looking
+        assert (world.sync.state.state, world.sync.state.message) == ("ok", "")
+        clock[0] += 300
+        looking = asyncio.create_task(world.sync.look(read=True))
+        await until(lambda: world.store.reads == 3)
+        await looking
+        assert world.sync.state.state == "ok"
 
-    play(scene, refresh=5)
+    play(scene, refresh=300)
+
+
+def test_a_database_whose_answers_take_their_time_is_not_stale(clock: list[float]) -> None:
+    """Twice what the last look took is no fault."""
+
+    async def scene(world: World) -> None:
+        def slow() -> None:
+            clock[0] += 8
+
+        world.store.during = slow
+        await world.sync.look(read=True)
+        clock[0] += 15
+        assert world.sync.state.state == "ok"
+        clock[0] += 3
+        assert world.sync.state.state == "stale"
+
+    play(scene, refresh=0.5)
 
 
 def test_looks_wait_for_each_other() -> None:

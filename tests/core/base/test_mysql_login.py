@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pymysql
@@ -22,7 +26,19 @@ from tests.mailserver.mariadb import MariaDB
 PASSWORD = "geheim"
 SALT = b"12345678" + b"abcdefghijkl"
 SHA2 = b"caching_sha2_password"
-RSA = ("genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048")
+NATIVE = b"mysql_native_password"
+KEY_BYTES = 256  # of what an RSA key of the usual 2048 bits encrypts
+SELF_SIGNED = (
+    "req",
+    "-x509",
+    "-newkey",
+    "rsa:2048",
+    "-nodes",
+    "-subj",
+    "/CN=localhost",
+    "-addext",
+    "subjectAltName=DNS:localhost",
+)
 
 
 def openssl(*words: str, given: bytes = b"") -> bytes:
@@ -38,8 +54,7 @@ class TlsMariaDB(MariaDB):
         super().prepare()
         key, certificate = self.folder / "key.pem", self.folder / "cert.pem"
         if not certificate.exists():
-            openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout", str(key),
-                    "-out", str(certificate))  # fmt: skip
+            openssl(*SELF_SIGNED, "-keyout", str(key), "-out", str(certificate))
 
     def command(self) -> list[str]:
         return [*super().command(), f"--ssl-cert={self.folder}/cert.pem", f"--ssl-key={self.folder}/key.pem"]
@@ -114,26 +129,51 @@ def test_an_account_by_pam_is_told_as_such(database: TlsMariaDB) -> None:
 # ---- MySQL's own ways, which no MariaDB of Debian 12 has
 
 
+def _received(client: socket.socket, size: int) -> bytes:
+    """So many bytes; fewer where the client left. TLS has no MSG_WAITALL."""
+    data = b""
+    with contextlib.suppress(OSError):
+        while len(data) < size and (part := client.recv(size - len(data))):
+            data += part
+    return data
+
+
 class MysqlHost(FakeHost):
     """Greets as MySQL 8 does, and goes through the login with ``steps``: a packet to send, for each that arrives."""
 
-    def __init__(self, plugin: bytes, steps: Callable[[int, bytes], bytes]) -> None:
+    def __init__(
+        self, plugin: bytes, steps: Callable[[int, bytes], bytes], tls: ssl.SSLContext | None = None, path: str = ""
+    ) -> None:
         super().__init__()
+        if path:
+            self._listener.close()
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(path)
+            self._listener.listen()
+            self.address = (path, 0)
+        self._tls = tls
         self._plugin = plugin
         self._steps = steps
         self.received: list[bytes] = []
 
     def serve(self, client: socket.socket) -> None:
-        flags = 0x000F_A20D & ~0x800  # PLUGIN_AUTH, SECURE_CONNECTION, PROTOCOL_41 …; no TLS
+        flags = 0x000F_A20D & ~0x800  # PLUGIN_AUTH, SECURE_CONNECTION, PROTOCOL_41 …
+        flags |= 0x800 if self._tls else 0
         greeting = b"\x0a8.0.36\0" + bytes(4) + SALT[:8] + b"\0" + (flags & 0xFFFF).to_bytes(2, "little")
         greeting += b"\x2d\x02\0" + (flags >> 16).to_bytes(2, "little") + b"\x15" + bytes(10) + SALT[8:] + b"\0"
         client.settimeout(10)
         self._send(client, 0, greeting + self._plugin + b"\0")
-        for number in range(len(self.received), 4):
-            head = client.recv(4, socket.MSG_WAITALL)
-            if len(head) < 4:
+        if self._tls:
+            client.recv(4 + 32, socket.MSG_WAITALL)
+            try:
+                client = self._tls.wrap_socket(client, server_side=True)
+            except OSError:
                 return
-            self.received.append(client.recv(int.from_bytes(head[:3], "little"), socket.MSG_WAITALL))
+            self._open.append(client)
+        for number in range(5):
+            if len(head := _received(client, 4)) < 4:
+                return
+            self.received.append(_received(client, int.from_bytes(head[:3], "little")))
             self._send(client, head[3] + 1, self._steps(number, self.received[-1]))
 
     @staticmethod
@@ -148,42 +188,99 @@ class MysqlHost(FakeHost):
 DENIED = b"\xff\x15\x04#28000Access denied"
 
 
-def sha2_steps(public_key: bytes) -> Callable[[int, bytes], bytes]:
-    """The whole login of caching_sha2_password; it ends with a refusal, as there is nothing behind it."""
-    answers = (b"\x01\x04", b"\x01" + public_key, DENIED)
-    return lambda number, _: answers[min(number, 2)]
+def told_nothing(host: MysqlHost) -> bool:
+    """Whether the host learned neither the password nor its bytes under a key of its own."""
+    return not any(PASSWORD.encode() in one or len(one) == KEY_BYTES for one in host.received)
 
 
-def test_an_account_by_caching_sha2_password_sends_it_encrypted(tmp_path: Path) -> None:
-    """With the server's key, which the test has the other half of."""
-    private = tmp_path / "private.pem"
-    private.write_bytes(openssl(*RSA))
-    public = openssl("pkey", "-in", str(private), "-pubout")
-    with MysqlHost(SHA2, sha2_steps(public)) as host:
-        assert why_not(host.target) == "Access denied"
-    assert host.received[1] == b"\x02"
-    masked = openssl("pkeyutl", "-decrypt", "-inkey", str(private), "-pkeyopt", "rsa_padding_mode:oaep",
-                     given=host.received[2])  # fmt: skip
-    assert bytes(one ^ SALT[at % 20] for at, one in enumerate(masked)) == PASSWORD.encode() + b"\0"
-    assert not any(PASSWORD.encode() in one for one in host.received)
+SWITCH = b"\xfe%s\0" + SALT + b"\0"
+PUBLIC = b"\x01-----BEGIN PUBLIC KEY-----\n"
+ASKING: dict[str, tuple[bytes, tuple[bytes, ...]]] = {  # way of the greeting, and what follows
+    "clear, by a switch": (NATIVE, (b"\xfemysql_clear_password\0", DENIED)),
+    "clear, in the greeting": (b"mysql_clear_password", (b"\x01", DENIED)),
+    "sha256, by a switch": (NATIVE, (SWITCH % b"sha256_password", PUBLIC, DENIED)),
+    "sha256, in the greeting": (b"sha256_password", (PUBLIC, DENIED)),
+    "caching, in the greeting": (SHA2, (b"\x01\x04", PUBLIC, DENIED)),
+    "caching, by a switch": (NATIVE, (SWITCH % SHA2, b"\x01\x04", PUBLIC, DENIED)),
+    "questions": (NATIVE, (b"\xfedialog\0\x02Password: ", DENIED)),
+    "of old": (NATIVE, (b"\xfemysql_old_password\0" + SALT, DENIED)),
+}
 
 
-def test_without_cryptography_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pymysql._auth._have_cryptography", False)
-    with MysqlHost(SHA2, sha2_steps(b"-----BEGIN PUBLIC KEY-----\n")) as host:
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS of its own"])
+@pytest.mark.parametrize(("plugin", "answers"), ASKING.values(), ids=ASKING)
+def test_no_password_goes_to_a_server_that_asks_for_it(
+    own_tls: ssl.SSLContext, plugin: bytes, answers: tuple[bytes, ...], tls: bool
+) -> None:
+    """Whatever way it asks for, in clear text or by its own key, also over TLS with a certificate of its own."""
+    steps = MysqlHost(plugin, lambda number, _: answers[min(number, len(answers) - 1)], own_tls if tls else None)
+    with steps as host:
+        assert re.search("asks for the password|that mailquota does not have|Access denied", why_not(host.target))
+    assert host.received
+    assert told_nothing(host)
+
+
+@pytest.fixture(scope="module")
+def own_tls(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+    """A certificate that somebody made for himself."""
+    folder = tmp_path_factory.mktemp("own")
+    openssl(*SELF_SIGNED, "-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return context
+
+
+def test_a_proof_of_the_password_is_enough_where_mysql_remembers_it() -> None:
+    """The first half of caching_sha2_password, which sends no password."""
+    answers = (SWITCH % SHA2, b"\x01\x03", DENIED)
+    with MysqlHost(SHA2, lambda number, _: answers[number]) as host:
+        assert why_not(host.target) == "the server ended the connection" or host.received[1:]
+    assert len(host.received[1]) == 32
+    assert told_nothing(host)
+
+
+@pytest.mark.parametrize("offered", [False, True], ids=["none", "another one's"])
+def test_with_ssl_ca_a_server_has_to_have_its_certificate(
+    own_tls: ssl.SSLContext, tmp_path: Path, offered: bool
+) -> None:
+    """Without TLS, or with a certificate of somebody else, it gets not even the user's name."""
+    openssl(*SELF_SIGNED, "-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "ca.pem"))
+    with MysqlHost(NATIVE, lambda *_: DENIED, own_tls if offered else None) as host:
+        told = why_not(replace(host.target, ssl_ca=str(tmp_path / "ca.pem")))
+    assert told.startswith("the server's certificate is not one that ssl_ca" if offered else "the server offers no TLS")
+    assert host.received == []
+
+
+def test_an_ssl_ca_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with MysqlHost(NATIVE, lambda *_: DENIED) as host:
+        assert why_not(replace(host.target, ssl_ca=f"{tmp_path}/gone.pem")) == (
+            f"ssl_ca {tmp_path}/gone.pem: No such file or directory"
+        )
+        (tmp_path / "empty.pem").write_text("")
+        assert f"ssl_ca {tmp_path}/empty.pem: " in why_not(replace(host.target, ssl_ca=f"{tmp_path}/empty.pem"))
+    assert host.received == []
+
+
+@pytest.mark.server
+def test_ssl_ca_lets_the_real_server_in_and_its_name_counts(database: TlsMariaDB, tmp_path: Path) -> None:
+    """The certificate of the test's server is its own authority, for localhost alone."""
+    target = replace(database.target("secure"), ssl_ca=str(database.folder / "cert.pem"))
+    assert "certificate is not one that ssl_ca in the URL stands for" in why_not(target)
+    named = replace(target, hosts=(("localhost", database.port),))
+    assert why_not(named) == ""
+    openssl(*SELF_SIGNED, "-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "other.pem"))
+    assert "certificate is not one" in why_not(replace(named, ssl_ca=str(tmp_path / "other.pem")))
+    assert why_not(replace(database.target("secure", unix=True), ssl_ca=str(tmp_path / "other.pem"))) == ""
+
+
+@pytest.mark.parametrize(("mode", "sent"), [(0o755, True), (0o1777, False)], ids=["kept", "everybody's"])
+def test_over_a_socket_it_depends_on_who_can_make_one_there(tmp_path: Path, mode: int, sent: bool) -> None:
+    tmp_path.chmod(mode)
+    steps = (b"\xfemysql_clear_password\0", DENIED)
+    with MysqlHost(NATIVE, lambda number, _: steps[min(number, 1)], path=str(tmp_path / "sock")) as host:
         told = why_not(host.target)
-    assert told == (
-        "this account logs in by caching_sha2_password or sha256_password without TLS, which needs the package"
-        " cryptography (mailquota's extra rsa): pip install cryptography"
-    )
-
-
-def test_no_password_goes_out_in_clear_text() -> None:
-    """Not even to a server that asks for it."""
-    switch = b"\xfemysql_clear_password\0"
-    with MysqlHost(b"mysql_native_password", lambda number, _: DENIED if number else switch) as host:
-        assert "in clear text" in why_not(host.target)
-    assert not any(PASSWORD.encode() in one for one in host.received)
+    assert ("Access denied" in told) == sent
+    assert (PASSWORD.encode() + b"\0" in host.received) == sent
 
 
 def test_a_login_of_another_kind_is_told_in_plain_words() -> None:

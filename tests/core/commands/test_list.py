@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
 import re
+import sqlite3
 
+import pytest
+
+from mailquota.core.base.model import AccountRow
+from mailquota.core.commands.accounts import _csv
 from tests.core.commands.command_line import CommandLine
 from tests.core.worlds import ANNA, FREE, FULL, JOHN, TRASH, SmallWorld
+from tests.mailserver.process import wait_until
 
 KEYS = [
     "address", "domain", "limit_bytes", "used_bytes", "messages", "percent", "trash_bytes", "trash_messages", "level",
@@ -77,14 +84,37 @@ def test_wrong_words_are_usage_errors(alone: CommandLine) -> None:
         assert named in done.stderr
 
 
-def test_csv_has_the_same_keys_and_addresses_as_they_are(alone: CommandLine, small_world: SmallWorld) -> None:
-    """An address that looks like a formula is no other address in a spreadsheet."""
-    small_world.add_account('=1+"x",y@example.org')
+def test_csv_has_the_same_keys_and_no_formula(alone: CommandLine, small_world: SmallWorld) -> None:
+    """An address that looks like one is a text, in JSON as it is."""
+    formulas = ['=1+"x",y@example.org', "+1@example.org", "-1@example.org", "@a@example.org"]
+    for address in formulas:
+        small_world.add_account(address)
     rows = list(csv.reader(io.StringIO(alone("list", "--csv").stdout)))
     assert rows[0] == KEYS
-    assert {row[0] for row in rows[1:]} == {ANNA, FREE, FULL, JOHN, TRASH, '=1+"x",y@example.org'}
+    assert {row[0] for row in rows[1:]} == {ANNA, FREE, FULL, JOHN, TRASH, *(f"'{one}" for one in formulas)}
+    assert set(formulas) < {row["address"] for row in alone.json("list")}
     free = dict(zip(KEYS, next(row for row in rows if row[0] == FREE), strict=True))
     assert (free["limit_bytes"], free["used_bytes"], free["enabled"]) == ("", "2100", "true")
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "  =", "＝"])  # noqa: RUF001
+def test_what_begins_a_formula(start: str) -> None:
+    row = AccountRow(f"{start}SUM(A1)@x", None, growth_bytes_per_day=-5)
+    cells = dict(zip(*csv.reader(io.StringIO(_csv([row]).decode(), newline="")), strict=True))
+    assert cells["address"] == f"'{start}SUM(A1)@x".replace("\r", "\\r")
+    assert cells["growth_bytes_per_day"] == "-5"
+
+
+def test_limits_that_are_old_are_told(beside: CommandLine, small_world: SmallWorld) -> None:
+    """The list is as it was, with a line on stderr; so is show."""
+    assert beside("list").stderr == ""
+    with contextlib.closing(sqlite3.connect(small_world.database, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        assert wait_until(lambda: beside.json("status")["database"]["state"] == "stale", 30)
+        for words in (("list",), ("list", "--json"), ("list", "--csv"), ("show", JOHN)):
+            done = beside(*words)
+            assert (done.returncode, JOHN in done.stdout) == (0, True)
+            assert re.fullmatch(r"mailquota: accounts and limits are as of \d+ .* ago: .*\n", done.stderr)
 
 
 def test_the_table_is_aligned_whole_and_plain(mailquota: CommandLine) -> None:

@@ -12,7 +12,7 @@ import pytest
 from mailquota.core.base.errors import MailquotaError
 from mailquota.core.base.version import version
 from mailquota.core.control.client import Client, EngineGoneError, RequestFailedError, operator_origin
-from mailquota.core.control.framing import OrderReader, encode, encode_result
+from mailquota.core.control.framing import OrderReader, Refused, encode, encode_result
 from mailquota.core.control.messages import (
     VERSION,
     Delta,
@@ -49,7 +49,7 @@ class FakeEngine:
         while not self._taken:
             data = await self._reader.read(65536)
             assert data, "the client has closed the connection"
-            self._taken += self._orders.feed(data)
+            self._taken += [order for order in self._orders.feed(data) if not isinstance(order, Refused)]
         return self._taken.pop(0)
 
     def send(self, *events: Event) -> None:

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from mailquota.core.base.errors import ProtocolError
 from mailquota.core.base.model import AccountRow
-from mailquota.core.control.framing import MAX_EVENT, MAX_ORDER, EventReader, OrderReader, encode, encode_result
+from mailquota.core.control.framing import (
+    MAX_EVENT,
+    MAX_ORDER,
+    EventReader,
+    OrderReader,
+    Refused,
+    encode,
+    encode_result,
+)
 from mailquota.core.control.messages import (
     Delta,
     EmptyTrash,
@@ -94,9 +102,8 @@ def test_a_frame_of_the_longest_length_is_taken() -> None:
         pytest.param(b"\xc1", id="no msgpack"),
         pytest.param(msgspec.msgpack.encode(17), id="a number"),
         pytest.param(msgspec.msgpack.encode({"type": "format_disk"}), id="unknown tag"),
-        pytest.param(msgspec.msgpack.encode({"id": 1}), id="no tag"),
+        pytest.param(msgspec.msgpack.encode({"x": 1}), id="no tag"),
         pytest.param(msgspec.msgpack.encode({"type": "status", "id": "one"}), id="wrong type"),
-        pytest.param(msgspec.msgpack.encode({"type": "details", "id": 1}), id="field missing"),
         pytest.param(msgspec.msgpack.encode({"type": "welcome", "version": 1}), id="an event"),
         pytest.param(b"\x82\xa4type\xa7details\xa7address\xa2\xff\xfe", id="no UTF-8"),
         pytest.param(msgspec.msgpack.encode(GetStatus(1)) + b"\xc0", id="something behind it"),
@@ -107,6 +114,16 @@ def test_a_frame_of_the_longest_length_is_taken() -> None:
 def test_what_is_no_order_is_a_protocol_error(body: bytes) -> None:
     with pytest.raises(ProtocolError, match="not an order"):
         list(OrderReader().feed(frame(body)))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [{"id": 1}, {"type": "new", "id": 1}, {"type": "details", "id": 1}, {"type": "undo", "id": 1, "entry": 2**63}],
+)
+def test_an_order_that_is_not_valid_is_refused_by_its_number(document: dict[str, object]) -> None:
+    (found,) = OrderReader().feed(frame(msgspec.msgpack.encode(document)))
+    assert isinstance(found, Refused)
+    assert (found.id, found.reason[:14]) == (1, "not an order: ")
 
 
 def test_unknown_fields_are_ignored() -> None:

@@ -187,7 +187,7 @@ def test_an_endless_head_ends(measuring: Embedded, port: int) -> None:
 def test_slow_clients_are_bounded_and_given_up(
     measuring: Embedded, small_world: SmallWorld, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While they hold all places others are turned away at once, and then served again; answers never wait."""
+    """Each gives way to newer ones, which are served at once; answers never wait."""
     monkeypatch.setattr(exporter, "_CLIENT_SECONDS", 0.3)
     slow = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(100)]
     try:
@@ -195,6 +195,7 @@ def test_slow_clients_are_bounded_and_given_up(
             client.sendall(b"GET /met")
         with PolicyClient(small_world.policy_socket) as postfix:
             assert postfix.ask(JOHN) == "DUNNO"
+        assert "mailquota_build_info" in page(port)
         for client in slow:
             with contextlib.suppress(ConnectionResetError):
                 assert client.recv(1) == b""

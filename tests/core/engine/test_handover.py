@@ -9,8 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -111,14 +113,24 @@ def test_a_predecessor_that_is_gone_at_once_is_an_error() -> None:
         Predecessor(theirs.dup()).listeners()
 
 
-@pytest.mark.parametrize("value", [None, "", "seven"])
+@pytest.mark.parametrize("value", [None, "", "seven", "99", "-1", "²", "9" * 30, "file", "alone", "inet"])
 def test_an_engine_that_nobody_handed_to_starts_by_itself(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+    handles: dict[str | None, IO[bytes] | socket.socket] = {
+        "file": tempfile.TemporaryFile(),  # noqa: SIM115 - closed below
+        "alone": socket.socket(socket.AF_UNIX),
+        "inet": socket.socket(),
+    }
+    if value in handles:
+        value = str(handles[value].fileno())
     if value is None:
         monkeypatch.delenv(VARIABLE, raising=False)
     else:
         monkeypatch.setenv(VARIABLE, value)
     assert Predecessor.from_environment() is None
     assert VARIABLE not in os.environ
+    for handle in handles.values():
+        os.fstat(handle.fileno())  # what is no channel stays open
+        handle.close()
 
 
 # ---- the whole way

@@ -225,3 +225,42 @@ def test_what_is_remembered_is_bounded() -> None:
     assert [bool(remembered.of(box)) for box in "abc"] == [False, False, True]
     remembered.keep("c", {})
     assert remembered.of("c") == {}
+
+
+# ---- files that somebody made to keep us busy
+
+
+def sparse(path: Path, size: int, *parts: tuple[int, bytes]) -> Path:
+    with path.open("wb") as file:
+        for at, data in parts:
+            file.seek(at)
+            file.write(data)
+        file.truncate(size)
+    return path
+
+
+@pytest.mark.timeout(60)
+def test_a_sparse_file_costs_what_it_holds(tmp_path: Path) -> None:
+    """300 GB would be read for minutes. A CR before a hole is no part of the LF behind it."""
+    size = 300 * 10**9
+    file = sparse(tmp_path / "1.M1P1.host", size, (0, b"a\nb\r\n"), (size // 2, b"\n\r"), (size - 2, b"\r\n"))
+    for _ in range(50):
+        assert virtual_size(bytes(file)) == size + 2
+    empty = sparse(tmp_path / "2.M1P1.host", size)
+    assert virtual_size(bytes(empty)) == size
+
+
+def test_of_a_monstrous_file_a_part_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its whole size counts, so that its owner does not get out of a limit by it."""
+    monkeypatch.setattr(vsizes, "_CHUNK", 1000)
+    monkeypatch.setattr(vsizes, "_MOST_READ", 5000)
+    (tmp_path / "1").write_bytes(b"\n" * 20_000)
+    assert virtual_size(bytes(tmp_path / "1")) == 25_000
+
+
+def test_line_ends_that_chunks_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = b"a\r\nbc\nd\r\n\r\n\n\r"
+    (tmp_path / "1").write_bytes(text)
+    for chunk in range(1, len(text) + 1):
+        monkeypatch.setattr(vsizes, "_CHUNK", chunk)
+        assert virtual_size(bytes(tmp_path / "1")) == len(text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mailquota.core.base.errors import ProtocolError
 from mailquota.core.policy.protocol import (
     MAX_REQUEST,
+    TURN,
     Question,
     RequestReader,
     answer,
@@ -30,7 +31,12 @@ JOHN = Question(b"RCPT", b"john@example.org", 1000)
 def read(*pieces: bytes) -> list[bytes]:
     """The requests in these pieces."""
     reader = RequestReader()
-    return [request for piece in pieces for request in reader.feed(piece)]
+    found = []
+    for piece in pieces:
+        found += reader.feed(piece)
+        while reader.more:
+            found += reader.take()
+    return found
 
 
 def ask(text: str | bytes) -> Question:
@@ -128,17 +134,36 @@ def test_any_bytes(data: bytes) -> None:
 # ---- sizes of requests
 
 
-def test_ten_thousand_attributes() -> None:
+def test_a_turn_has_a_few_requests() -> None:
+    """The others stay for the next ones, also where more arrives meanwhile; the last turn says that it is the last."""
+    reader = RequestReader()
+    assert (len(reader.feed(b"\n" * (TURN + 1))), reader.more, reader.held) == (TURN, True, 1)
+    assert (len(reader.feed(REQUEST * 2 * TURN)), reader.more) == (TURN, True)
+    assert (len(reader.take()), reader.more) == (TURN, True)
+    assert (len(reader.take()), reader.more, reader.held) == (1, False, 0)
+    assert reader.feed(REQUEST[:-1]) == []
+    assert (reader.held, reader.more) == (len(REQUEST) - 1, False)
+
+
+def test_a_thousand_attributes() -> None:
     """What decides may stand anywhere."""
-    many = b"".join(b"attribute_%d=value\n" % number for number in range(10_000))
+    many = b"".join(b"attribute_%d=value\n" % number for number in range(1000))
     assert ask(many + REQUEST) == ask(REQUEST[:-1] + many + b"\n") == JOHN
 
 
-def test_a_line_of_a_megabyte() -> None:
-    """Dovecot takes it, so do we; in pieces as a socket gives them."""
-    long = b"x=" + b"y" * 1_000_000 + b"\n" + REQUEST
-    pieces = [long[start : start + 65536] for start in range(0, len(long), 65536)]
+def test_a_long_line() -> None:
+    """In pieces as a socket gives them."""
+    long = b"x=" + b"y" * 60_000 + b"\n" + REQUEST
+    pieces = [long[start : start + 4096] for start in range(0, len(long), 4096)]
     assert [question(request) for request in read(*pieces)] == [JOHN]
+
+
+@pytest.mark.parametrize("before", [b"", REQUEST, REQUEST[:-5]], ids=["alone", "behind one", "behind a part"])
+def test_a_long_request_is_refused_also_where_it_is_complete(before: bytes) -> None:
+    """As it is in one piece of 256 KiB, which a loop may read at once."""
+    long = b"x=" + b"y" * MAX_REQUEST + b"\n\n"
+    with pytest.raises(ProtocolError):
+        read(before + long)
 
 
 def test_without_end() -> None:

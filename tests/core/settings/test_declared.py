@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mailquota.core.base.errors import SettingsError
+from mailquota.core.base.endpoints import parse_database_url
+from mailquota.core.base.errors import SettingsError, UsageError
+from mailquota.core.settings.passwords import database_target
 from mailquota.core.settings.text import dump, listing
 from tests.core.settings_files import CUSTOM, loaded
 
@@ -202,6 +204,18 @@ def test_database_urls(tmp_path: Path, text: str, parts: tuple[object, ...]) -> 
     assert (url.user, url.password, url.hosts, url.database) == parts
     again = loaded(tmp_path, f'[accounts]\ndatabase = "{url.without_password()}"\n').settings.accounts.url
     assert again == replace(url, password=None)
+
+
+def test_ssl_ca_of_a_database_url(tmp_path: Path) -> None:
+    """An absolute path, and nothing else after the question mark."""
+    url = parse_database_url("mysql://u:p@h/d?ssl_ca=/etc/my%20ca.pem")
+    assert (url.password, url.database, url.ssl_ca) == ("p", "d", "/etc/my ca.pem")
+    assert url.without_password() == "mysql://u@h:3306/d?ssl_ca=/etc/my%20ca.pem"
+    config = loaded(tmp_path, '[accounts]\ndatabase = "mysql://u@h/d?ssl_ca=/ca.pem"\n')
+    assert database_target(config, config.settings.accounts.url, "database").ssl_ca == "/ca.pem"
+    for wrong in ("?", "?ssl_ca=", "?ssl_ca=ca.pem", "?ssl_mode=off", "?ssl_ca=/a&ssl_mode=off"):
+        with pytest.raises(UsageError, match="ssl_ca=/FILE"):
+            parse_database_url(f"mysql://u@h/d{wrong}")
 
 
 def test_sqlite_paths_are_percent_decoded(tmp_path: Path) -> None:

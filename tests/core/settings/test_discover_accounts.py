@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mailquota.core.base import programs
+from mailquota.core.base.endpoints import MYSQL_SOCKET
 from mailquota.core.base.programs import ProgramResult
 from mailquota.core.servers.dovecot.conf import config_file
 from mailquota.core.servers.dovecot.sql import includes, other_unit, password_in, schema_of, sql_source_of_file
@@ -239,6 +240,21 @@ USERDBS = {
     "userdb {\n  args = /etc/dovecot/ldap.conf.ext\n  driver = ldap\n}\n": "ldap",
     "userdb {\n  args = home=/srv/%d/%n\n  driver = static\n}\n": "",
 }
+
+
+@pytest.mark.parametrize(
+    ("place", "url"),
+    {
+        "127.0.0.1": "mysql://mailserver@%2Frun%2Fmysqld%2Fmysqld.sock,127.0.0.1:3306/mailserver",
+        "127.0.0.1 port=3307": "mysql://mailserver@127.0.0.1:3307/mailserver",
+        "192.0.2.1": "mysql://mailserver@192.0.2.1/mailserver",
+    }.items(),
+    ids=repr,
+)
+def test_the_socket_of_a_server_on_this_machine_comes_first(place: str, url: str) -> None:
+    """Its folder is the server's; the port is of anybody who listens there while the server is down."""
+    server = Server(BULLSEYE, NO_MAPS, {SQL_FILE: SQL.replace("127.0.0.1", place), MYSQL_SOCKET: ""})
+    assert server.discover()["accounts.database"] == url
 
 
 @pytest.mark.parametrize(("userdb", "named"), USERDBS.items(), ids=repr)

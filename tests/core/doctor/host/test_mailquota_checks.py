@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from mailquota.core.doctor.guarded import aside, line, mode_by, owner_to
 from mailquota.core.doctor.host.facts import DatabaseFacts, EngineFacts, StateFacts
 from mailquota.core.doctor.model import Outcome
 from mailquota.core.doctor.paths import PathFacts, UserFacts
@@ -108,13 +109,13 @@ def files(**changed: PathFacts) -> dict[str, PathFacts]:
 )
 def test_control_folder(mode: int, state: str) -> None:
     found = said("control-socket", files=files(control_folder=folder("/run/mailquota", mode)))
-    assert (found.state, found.fix) == (state, "chmod o-w /run/mailquota" if state == "fail" else "")
+    assert (found.state, found.fix) == (state, line("/run/mailquota", "chmod o-w {}") if state == "fail" else "")
 
 
 def test_a_file_in_place_of_the_control_socket() -> None:
     found = said("control-socket", files={"control.socket": file("/run/mailquota/control.sock")})
     assert found.state == "fail"
-    assert found.fix.startswith("mv /run/mailquota/control.sock /run/mailquota/control.sock.old\n")
+    assert found.fix.startswith(line("/run/mailquota/control.sock", aside()) + "\n")
 
 
 def test_a_group_of_the_settings_is_missing() -> None:
@@ -139,8 +140,8 @@ WITH_PASSWORD = config(accounts={"database": "mysql://mailserver:ChangeMe@127.0.
     [
         (file(SETTINGS, 0o644), None, "ok", ""),
         (file(SETTINGS, 0o640), WITH_PASSWORD, "ok", ""),
-        (file(SETTINGS, 0o644), WITH_PASSWORD, "warn", f"chmod o-r {SETTINGS}"),
-        (file(SETTINGS, 0o646), None, "fail", f"chmod o-w {SETTINGS}"),
+        (file(SETTINGS, 0o644), WITH_PASSWORD, "warn", line(SETTINGS, "chmod o-r {}")),
+        (file(SETTINGS, 0o646), None, "fail", line(SETTINGS, "chmod o-w {}")),
         (file(SETTINGS, 0, "closed", f"{SETTINGS}: Permission denied"), None, "skip", ""),
         (None, None, "ok", ""),
     ],
@@ -169,7 +170,7 @@ FROM_FILE = config(origin={"accounts.password_file": f"file {SETTINGS}"})
 def test_password_files(seen: PathFacts, config_: Config | None, state: str) -> None:
     found = said("password-files", config_, files={"accounts.password_file": seen})
     assert found.state == state
-    assert (found.fix == f"chmod o-rwx {PASSWORD}") == (state == "warn")
+    assert (found.fix == line(PASSWORD, "chmod o-rwx {}")) == (state == "warn")
 
 
 # ---- databases
@@ -200,9 +201,10 @@ def test_the_state_database_goes_to_whom_its_folder_belongs() -> None:
     owned = files(state_folder=PathFacts("/var/lib/mailquota", "folder", 0o750, 5000, 5000, "vmail", "vmail"))
     found = said("state-database", state=StateFacts(known=True, write_fault="read-only"), files=owned)
     path = "/var/lib/mailquota/state.db"
-    assert found.fix == f"chown vmail:vmail {path}\nchmod u+rw {path}\nmailquota reload --restart"
+    steps = owner_to("vmail:vmail"), mode_by("vmail", "u+rw")
+    assert found.fix == line(path, *steps, then="mailquota reload --restart")
     alone = said("state-database", state=StateFacts(known=True, fault="x"), files=owned, engine=EngineFacts(known=True))
-    assert alone.fix == f"chown vmail:vmail {path}\nchmod u+rw {path}"
+    assert alone.fix == line(path, *steps)
 
 
 def test_a_state_database_on_a_full_disk_has_no_wrong_owner() -> None:
@@ -214,7 +216,7 @@ def test_a_state_database_on_a_full_disk_has_no_wrong_owner() -> None:
 
 def test_the_folder_of_the_state_database_is_open() -> None:
     found = said("state-database", files=files(state_folder=folder("/var/lib/mailquota", 0o777)))
-    assert (found.state, found.fix) == ("fail", "chmod o-w /var/lib/mailquota")
+    assert (found.state, found.fix) == ("fail", line("/var/lib/mailquota", "chmod o-w {}"))
 
 
 @pytest.mark.parametrize(

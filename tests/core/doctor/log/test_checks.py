@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from mailquota.core.base.times import local_time
-from mailquota.core.doctor.dovecot.facts import DovecotFacts
+from mailquota.core.doctor.dovecot.facts import DovecotFacts, ScriptFacts
 from mailquota.core.doctor.log.checks import LOG_CHECKS
 from mailquota.core.doctor.log.facts import GROUPS, LastChanges, LogFacts, add_up, last_change
 from mailquota.core.doctor.model import Facts, Outcome
@@ -101,7 +102,7 @@ def test_refusals_are_told() -> None:
             "Permission denied",
             MINUTE,
             "fail",
-            'chown postfix "$(postconf -h queue_directory)"/private',
+            "policy.socket_user and socket_mode of mailquota say who may connect: see policy-socket-rights",
         ),
         ("private/mailquota", "No such file or directory", MINUTE, "fail", "mailquota install"),
         ("private/mailquota", "Connection refused", 2 * HOUR, "warn", "mailquota install"),
@@ -172,22 +173,24 @@ def test_memory(limit: str, line: str) -> None:
     [
         (
             OPEN.format("/var/vmail/x/y/Maildir/maildirsize", "Is a directory"),
-            "rmdir /var/vmail/x/y/Maildir/maildirsize",
+            "&& rmdir ./maildirsize)",
         ),
         (
             OPEN.format("/var/vmail/x/a;b/maildirsize", "Permission denied"),
-            "test ! -L '/var/vmail/x/a;b/maildirsize'\nchown -h --reference='/var/vmail/x/a;b'",
+            "test \"$PWD\" = '/var/vmail/x/a;b' && test ! -L ./maildirsize && rm -f ./maildirsize)",
         ),
         (
             OPEN.format("/var/vmail/x/a/dovecot.index", "Permission denied"),
-            "ls -ld /var/vmail/x/a /var/vmail/x/a/dovecot.index",
+            "# see its owner, and that of its folder",
         ),
         ("Failed to get quota resource STORAGE: x", "doveadm quota recalc -u full@example.org"),
     ],
 )
 def test_quota_errors(text: str, fix: str) -> None:
     """What Dovecot said, for whom; the fix depends on it, and is quoted."""
-    outcome = judge("quota-errors", facts(event("quota-error", text=text)))
+    files = frozenset({"/var/vmail/x/y/Maildir/maildirsize", "/var/vmail/x/a;b/maildirsize"})
+    log = replace(facts(event("quota-error", text=text)), accounts=frozenset({"full@example.org"}), maildirsizes=files)
+    outcome = judge("quota-errors", log)
     assert (outcome.state, outcome.found) == ("warn", f"full@example.org: {text} (last 1 min ago)")
     assert fix in outcome.fix
 
@@ -218,6 +221,7 @@ def test_a_mail_that_was_renamed(tmp_path: Path) -> None:
 def test_who_may_rename_mails() -> None:
     """Their owner by name, never root; where the name is not known nothing is renamed."""
     log = facts(event("quota-error", text=WRONG_SIZE.format("/var/vmail/x/cur/1.M1P1.host,S=7")))
+    log = replace(log, accounts=frozenset({"full@example.org"}))
     fix = judge("quota-errors", log, DovecotFacts(mail_owner=("5000", "vmail"))).fix
     assert "runuser -u vmail -- sh -c" in fix
     assert fix.endswith("doveadm quota recalc -u full@example.org")
@@ -229,7 +233,7 @@ def test_who_may_rename_mails() -> None:
 @pytest.mark.parametrize(
     ("text", "fix"),
     [
-        ("execvp(/usr/local/bin/w.sh) failed: Permission denied", "chmod 755 /usr/local/bin/w.sh"),
+        ("execvp(/usr/local/bin/w.sh) failed: Permission denied", "&& chmod 755 ./w.sh)"),
         ("execvp(/usr/local/bin/w.sh) failed: No such file or directory", "# create /usr/local/bin/w.sh"),
         (
             "program unix:/run/w: net_connect_unix(/run/quota-warning) failed: Permission denied (euid=1)",
@@ -244,7 +248,8 @@ def test_who_may_rename_mails() -> None:
 )
 def test_warning_errors(text: str, fix: str) -> None:
     """Each with its own way out."""
-    outcome = judge("warning-errors", facts(event("warning-error", "", text)))
+    dovecot = replace(DOVECOT, scripts=(ScriptFacts(service="quota-warning", path="/usr/local/bin/w.sh"),))
+    outcome = judge("warning-errors", facts(event("warning-error", "", text)), dovecot)
     assert (outcome.state, outcome.found) == ("warn", f"{text} (last 1 min ago)")
     assert fix in outcome.fix
 
@@ -267,3 +272,40 @@ def test_last_change(tmp_path: Path) -> None:
     os.utime(file, (0, 0))
     assert last_change([str(file), "/nowhere", "\0"]) == file.stat().st_ctime
     assert last_change([]) == 0.0
+
+
+FORGED = (  # what any local user can have in the log
+    event("quota-error", text=OPEN.format("/gone/shadow/maildirsize", "Is a directory")),
+    event("quota-error", text=OPEN.format("/gone/shadow", "Permission denied")),
+    event("quota-error", "evil@example.org", "Failed to get quota resource STORAGE: x"),
+    event("quota-error", "evil@example.org", WRONG_SIZE.format("/gone/shadow/cur/1.M1P1.host,S=7")),
+    event("warning-error", "", "execvp(/gone/shadow) failed: Permission denied"),
+    event("warning-error", "", "execvp(/gone/shadow) failed: No such file or directory"),
+    event("out-of-memory", "evil", limit="256 MB"),
+    event("policy-trouble", "../../../gone/shadow/quota-evil", "Permission denied"),
+    event("policy-trouble", "/gone/shadow/mailquota-evil", "Connection refused"),
+)
+
+
+@pytest.mark.parametrize("one", FORGED, ids=lambda one: f"{one.kind} {one.subject} {one.text[-20:]}")
+def test_a_name_that_only_the_log_has_is_in_no_fix(one: LogEvent) -> None:
+    (check,) = [name for name, kind in CHECK_OF.items() if kind == one.kind]
+    known = replace(facts(one), accounts=frozenset({"full@example.org"}))
+    outcome = judge(check, known, replace(DOVECOT, mail_owner=("vmail",)))
+    assert outcome.state in {"warn", "fail"}
+    assert outcome.fix
+    assert "shadow" not in outcome.fix
+    assert "evil" not in outcome.fix
+
+
+def test_the_number_in_a_forged_line_gives_no_service_all_the_memory() -> None:
+    outcome = judge("out-of-memory", facts(event("out-of-memory", "imap", limit="999999999 TB")))
+    assert "vsz_limit = 4096M" in outcome.fix
+
+
+CHECK_OF: dict[str, Kind] = {
+    "quota-errors": "quota-error",
+    "warning-errors": "warning-error",
+    "out-of-memory": "out-of-memory",
+    "policy-trouble": "policy-trouble",
+}

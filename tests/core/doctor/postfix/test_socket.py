@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mailquota.core.doctor.guarded import line, mode_by, owner_to
 from mailquota.core.doctor.host.facts import EngineFacts
 from mailquota.core.doctor.paths import PathFacts
 from mailquota.core.doctor.postfix.facts import RECIPIENT, PostfixFacts, ProbeAnswer, Smtpd, SocketFacts
@@ -107,9 +108,7 @@ def test_a_file_with_a_hostile_name_can_not_reach_the_shell() -> None:
     path = "/var/spool/postfix/private/a'; reboot #"
     listed = SocketFacts(f"unix:{path}", PathFacts(path, "file"), FOLDERS)
     said = outcome("policy-socket", facts(postfix(sockets=(listed,))))
-    assert said.fix.splitlines()[0] == (
-        """mv '/var/spool/postfix/private/a'"'"'; reboot #' '/var/spool/postfix/private/a'"'"'; reboot #'.old"""
-    )
+    assert """&& mv -nT './a'"'"'; reboot #' './a'"'"'; reboot #'.old)""" in said.fix.splitlines()[0]
 
 
 def test_a_path_that_is_too_long() -> None:
@@ -151,22 +150,25 @@ def test_where_neither_side_was_set_up_the_socket_is_not_missed() -> None:
 def test_rights_of_the_socket(file: PathFacts, state: str) -> None:
     said = outcome("policy-socket-rights", facts(seen(file)))
     assert said.state == state
-    assert said.fix.startswith(f"chown postfix {SOCKET}\nchmod u+rw {SOCKET}\n") == (state == "fail")
+    assert said.fix.startswith(line(SOCKET, owner_to("postfix"), mode_by("postfix", "u+rw")) + "\n") == (
+        state == "fail"
+    )
 
 
 @pytest.mark.parametrize(
     ("closed", "fix"),
     [
-        (folder("/var/spool/postfix/private", 0o700), "chown postfix /var/spool/postfix/private"),
-        (folder("/var/spool/postfix/private", 0o600, 101), "chmod u+rwx /var/spool/postfix/private"),
-        (folder("/var/spool", 0o700), "chmod o+x /var/spool"),
+        (folder("/var/spool/postfix/private", 0o700), "chown -h postfix ./private"),
+        (folder("/var/spool/postfix/private", 0o600, 101), "runuser -u postfix -- chmod u+rwx ./private"),
+        (folder("/var/spool", 0o700), "chmod o+x ./spool"),
     ],
 )
 def test_rights_of_the_folders(closed: PathFacts, fix: str) -> None:
     said = outcome("policy-socket-rights", facts(seen(folders=(folder("/"), closed))))
     assert said.state == "fail"
     assert "may not enter" in said.found
-    assert fix in said.fix.splitlines()
+    assert fix in said.fix
+    assert len(said.fix.splitlines()) == 1
 
 
 def test_no_user_of_postfix() -> None:

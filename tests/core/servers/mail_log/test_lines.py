@@ -188,6 +188,60 @@ def test_journal_with_bytes() -> None:
     assert event.sender == "�@x"
 
 
+HOSTILE = (  # each part is what a user or a client chooses, as long as a line may be
+    "postfix/smtpd[1]: NOQUEUE: reject: RCPT from {:[<7000}: 452 4.2.2 <a@b>: x rejected: y; from=<a> to=<b> proto=S",
+    "postfix/smtpd[1]: NOQUEUE: reject: RCPT from {:a[<7000}: 452 4.2.2 <a@b>: x rejected: y; from=<a> to=<b> proto=S",
+    "dovecot: imap(a@b)<1><x>: Error: Mailbox {: UID 1: read(/) failed: Cached message size <8000}",
+    "dovecot: imap(a@b)<1><x>: Error: Mailbox {: UID 1: read(/<8000}",
+    "dovecot: imap(a@b)<1><x>: Error: Mailbox {: UID=1: <8000} read(/x",
+    "dovecot: imap{(a)<8000}: x",
+    "dovecot: imap{<<a><8000}: x",
+    "dovecot: imap(a@b)<1><x>: Error: {: failed to map segment <8000}",
+    "dovecot: imap(a@b)<1><x>: Error: {quota: <8000}",
+    "dovecot: imap(a@b)<1><x>: Error: program unix:{: net_connect_unix(<8000}",
+    "dovecot: imap(a@b)<1><x>: Error: program unix:x: net_connect_unix({quota-warning<8000}",
+    "dovecot: lmtp(a@b)<1><x>: Error: lmtp-server: conn {x [1]: rcpt x: <8000}",
+    "postfix/lmtp[1]: 1A: to=<{a>, orig_to=<<7900}>, relay=x, delay=1, delays=1, dsn=5.2.2, status=bounced (x",
+    "postfix/smtpd[1]: warning: access table {entry  has <8000}",
+    "postfix/smtpd[1]: warning: problem talking to server {: <8000}",
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.timeout(60)
+def test_no_line_takes_longer_than_its_length(text: str) -> None:
+    """A thousand lines: where the time grew with the square of the length, they would take several minutes."""
+    at = text.index("{")
+    before, rest = text[:at], text[at + 1 :]
+    unit, _, more = rest.rpartition("}")[0].rpartition("<")[0], "", rest.rpartition("}")[2]
+    line = f"2026-11-27T03:53:12Z mail {before}{unit * (7900 // len(unit))}{more}"[:8192].encode()
+    for _ in range(1000):
+        parse_line(line, NOW)
+
+
+@pytest.mark.parametrize(
+    ("uid", "unit", "counts"),
+    [
+        ("0", "postfix@-.service", True),
+        ("0", "session-1.scope", True),
+        ("104", "postfix@-.service", True),
+        ("113", "dovecot.service", True),
+        ("1000", "session-7.scope", False),
+        ("1000", "user@1000.service", False),
+        ("1000", "postfix@-.service", False),
+        ("65534", "postfix@-.service", False),
+        ("33", "apache2.service", False),
+        ("1000", "", False),
+    ],
+)
+def test_who_wrote_an_entry(uid: str, unit: str, counts: bool) -> None:
+    """Root, or the mail servers as users of their own; not a program of a user that Postfix runs, as from .forward."""
+    message = REFUSAL.format(sender="a@x", to="full@example.org", helo="x")
+    entry = {"MESSAGE": message, "SYSLOG_IDENTIFIER": "postfix/smtpd", "__REALTIME_TIMESTAMP": "1"}
+    written = entry | {"_UID": uid} | ({"_SYSTEMD_UNIT": unit} if unit else {})
+    assert (parse_entry(json.dumps(written).encode())[1] is not None) == counts
+
+
 @pytest.mark.parametrize(
     "document", [b"", b"{", b"[]", b'{"MESSAGE":[999],"__REALTIME_TIMESTAMP":"1"}', b'{"MESSAGE":null}', b"\xff"]
 )

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from mailquota.core.servers.mail_log import blocks
+from mailquota.core.servers.mail_log.lines import MAIL_UNITS
 from mailquota.core.servers.mail_log.source import JOURNAL, LogFiles, LogRead, Span, last_day, read_journal, read_log
 
 DATA = Path(__file__).parents[3] / "data" / "log"
@@ -258,6 +259,9 @@ def test_journal_where_no_file_is_written(tmp_path: Path, no_journal: Path) -> N
     assert (found.sources, found.complete, found.since) == ([JOURNAL, str(own)], True, NOW - 86400)
     asked = shlex.split((tmp_path / "asked").read_text())
     assert {"SYSLOG_FACILITY=2", f"--since=@{int(NOW - 86400)}", "--output=json", "--reverse"} <= set(asked)
+    root, units = " ".join(asked[asked.index("SYSLOG_FACILITY=2") :]).split(" + ")
+    assert root == "SYSLOG_FACILITY=2 _UID=0"
+    assert units.split() == ["SYSLOG_FACILITY=2", *(f"_SYSTEMD_UNIT={unit}" for unit in MAIL_UNITS)]
 
 
 def test_a_quiet_file_and_no_journal(tmp_path: Path) -> None:

@@ -1,0 +1,54 @@
+"""Commands of a fix that change a file or folder whose folder may belong to somebody else. Pure.
+
+Root pastes them some time after they were made, and the owner of a folder above may have put a symbolic link in the
+place of anything in it. So each is one line. The shell enters the folder and stays in it; if it came there by a link,
+or the file itself is one, it does nothing. Owners are changed without following a link (chown -h), modes by the owner
+himself, who can't change more through a link than without it.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import shlex
+
+_NAME = "{}"
+
+
+def owner_to(owner: str) -> str:
+    """The step that changes the owner: ``USER`` or ``USER:GROUP``."""
+    return f"chown -h {shlex.quote(owner)} {_NAME}"
+
+
+def all_to(owner: str) -> str:
+    """The step that changes the owner of a folder and of all that is in it."""
+    return f"chown -hR -P {shlex.quote(owner)} {_NAME}"
+
+
+def mode_by(owner: str, mode: str, *, everything: bool = False) -> str:
+    """The step in which the owner of a file changes its mode, or that of all that is in a folder."""
+    change = f"chmod {'-R ' if everything else ''}{shlex.quote(mode)} {_NAME}"
+    if owner in {"", "root", "0"}:
+        return change
+    if owner.isdigit():  # a user without a name
+        return f"setpriv --reuid={owner} --clear-groups {change}"
+    return f"runuser -u {shlex.quote(owner)} -- {change}"
+
+
+def aside() -> str:
+    """The step that moves a file out of the way, to ``NAME.old``."""
+    return f"mv -nT {_NAME} {_NAME}.old"
+
+
+def removed() -> str:
+    """The step that removes a file."""
+    return f"rm -f {_NAME}"
+
+
+def line(path: str, *steps: str, then: str = "") -> str:
+    """The steps on a path as one line, and ``then`` (commands) after their success."""
+    folder, name = posixpath.split(path.rstrip("/"))
+    folder, name = shlex.quote(folder or "/"), shlex.quote(f"./{name}")
+    work = [f"cd -P {folder}", f'test "$PWD" = {folder}', f"test ! -L {name}"]
+    work += [step.replace(_NAME, name) for step in steps]
+    done = f"({' && '.join(work)})" + (f" && {then}" if then else "")
+    return f"{done} || echo 'not done: is there a link in this path?'"
