@@ -65,7 +65,7 @@ def check(common: Common, *, words: tuple[str, ...], warning: str, critical: str
         async def look(session: Session) -> _Seen:
             status = None if session.is_alone else await session.ask(GetStatus, Status)
             try:
-                return _Seen(status, await session.matching(chosen))
+                return _Seen(status, await session.selected(chosen))
             except RequestFailedError as error:
                 if error.exit_code != UnreachableError.exit_code:
                     raise

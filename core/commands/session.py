@@ -144,8 +144,12 @@ class Session:
         return rows
 
     async def matching(self, chosen: Filter, patience: float = _LOOK_PATIENCE) -> list[AccountRow]:
-        """The accounts that match a filter. Raises as ``rows``."""
+        """The accounts that match a filter; how old their limits are is reported. Raises as ``rows``."""
         await self.tell_stale()
+        return await self.selected(chosen, patience)
+
+    async def selected(self, chosen: Filter, patience: float = _LOOK_PATIENCE) -> list[AccountRow]:
+        """The same for who tells the age of the limits otherwise."""
         return chosen.select(await self.rows(patience, past=chosen.asks_for_past), time.time())
 
     async def tell_stale(self) -> None:

@@ -145,7 +145,7 @@ class Undo(msgspec.Struct, frozen=True, tag="undo"):
     id: Number
     entry: Number | None = None
     reason: str = ""
-    newest: int | None = None
+    newest: Number | None = None
 
 
 class PlanUndo(msgspec.Struct, frozen=True, tag="plan_undo"):
@@ -153,8 +153,8 @@ class PlanUndo(msgspec.Struct, frozen=True, tag="plan_undo"):
     not take anything back.
     """
 
-    id: int
-    entry: int | None = None
+    id: Number
+    entry: Number | None = None
 
 
 class Warn(msgspec.Struct, frozen=True, tag="warn"):
