@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 _MOST = 5000  # entries that are looked at
 _DEPTH = 4  # folders below the one that is searched
@@ -33,7 +33,10 @@ def is_mailbox(maildir: str) -> bool | None:
 
 
 def has_form(template: str) -> bool:
-    """Whether there is a mailbox at any path of the form of ``mailstore.path``, whosever it is."""
+    """Whether there is a mailbox at any path of the form of ``mailstore.path``, whosever it is.
+
+    Also one in which Dovecot has only made files of its own yet, as when it was asked for the usage.
+    """
     folders = [""]
     for part in template.strip("/").split("/"):
         if "{" in part:
@@ -43,7 +46,7 @@ def has_form(template: str) -> bool:
             del folders[_MOST:]
         else:
             folders = [f"{folder}/{part}" for folder in folders]
-    return any(is_mailbox(folder) for folder in folders)
+    return any(is_mailbox(folder) or _has_signs(_entries(folder)) for folder in folders)
 
 
 def find(folder: str, depth: int = _DEPTH) -> str:
@@ -52,12 +55,16 @@ def find(folder: str, depth: int = _DEPTH) -> str:
     while waiting and left > 0:
         path, below = waiting.popleft()
         entries = list(_entries(path))
-        if not _SIGNS.isdisjoint(entry.name for entry in entries):
+        if _has_signs(entries):
             return path
         left -= len(entries) + 1
         if below:
             waiting += [(entry.path, below - 1) for entry in entries if _is_folder(entry)]
     return ""
+
+
+def _has_signs(entries: Iterable[os.DirEntry[str]]) -> bool:
+    return not _SIGNS.isdisjoint(entry.name for entry in entries)
 
 
 def _folders(path: str) -> list[str]:

@@ -249,6 +249,26 @@ def test_a_new_server_has_empty_mailboxes(scene: Scene, made: str) -> None:
     assert scene.all(ORG) == [500, 0, 0, 0]
 
 
+@pytest.mark.parametrize("file", ["maildirsize", "dovecot.index.log"])
+def test_files_of_dovecot_without_a_mailbox_prove_the_form_of_the_path(scene: Scene, file: str) -> None:
+    """Dovecot makes them where it is only asked for the usage of a user without mail."""
+    maildir = scene.base / "example.org/user1/Maildir"
+    maildir.mkdir(parents=True)
+    (maildir / file).touch()
+    assert scene.all(ORG) == [0] * 4
+
+
+def test_mail_in_another_form_is_no_sign_of_the_file_system(scene: Scene) -> None:
+    """Usage by doveadm of mailboxes that are not at a path: whoever has no mail is empty, and nothing is gone."""
+    scene.begin(by_path=False)
+    for address in ORG:
+        scene.guard.saw(address, 5)
+    assert scene.guard.missing(COM[0]) == scene.guard.missing(ORG[0]) == ""
+    assert scene.guard.memory() == []
+    scene.guard.look()
+    assert scene.guard.problem == ""
+
+
 def test_a_mailbox_that_was_removed_proves_the_form_of_the_path(scene: Scene) -> None:
     """An account that is new on a server whose other mailboxes have no account."""
     scene.fill(["old@example.org"])
