@@ -204,7 +204,7 @@ class Configured(Daemon):
                 request = f"request=smtpd_access_policy\nprotocol_state=RCPT\nrecipient={recipient}\nsize={size}\n\n"
                 try:
                     answers.append(_verdict(line.ask(request.encode())))
-                except EOFError:
+                except (EOFError, ConnectionError):  # it crashed
                     answers.append("trouble")
         return answers
 
