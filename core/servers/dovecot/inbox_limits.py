@@ -53,12 +53,17 @@ def _rule(texts: Iterable[str]) -> InboxRule:
 
 
 def modern_inbox_rule(conf: Block, given: Iterable[str] = ()) -> InboxRule | None:
-    """The same by the blocks of mailboxes of 2.4. ``given`` are settings that users have from their database."""
+    """The same by the blocks of mailboxes of 2.4. ``given`` are settings that users have from their database.
+
+    The names of blocks lack the prefix of the namespace, and for the prefix ``INBOX.`` nothing is left of INBOX.
+    """
+    fixed = frozenset(given)
     values: dict[str, str] = {}
-    for block in [conf, *(one for one in conf.of_kind("namespace") if one.values.get("inbox") == "yes")]:
-        for mailbox in block.of_kind("mailbox"):
-            if mask_pattern(mailbox.name).fullmatch(_INBOX):
-                values.update((name, value) for name, value in mailbox.values.items() if name not in set(given))
+    own = [one for one in conf.of_kind("namespace") if one.values.get("inbox") == "yes"]
+    name = "" if any(one.values.get("prefix", "")[:-1] == _INBOX for one in own) else _INBOX
+    for mailbox in (mailbox for block in [conf, *own] for mailbox in block.of_kind("mailbox")):
+        if mask_pattern(mailbox.name).fullmatch(name):
+            values.update((key, value) for key, value in mailbox.values.items() if key not in fixed)
     if values.get("quota_ignore") == "yes":
         return InboxRule(ignore=True)
     share, added = values.get("quota_storage_percentage", "100"), size_of(values.get("quota_storage_extra", "0"))

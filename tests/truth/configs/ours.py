@@ -39,6 +39,7 @@ _PATIENCE = 8.0  # seconds; an account that Dovecot does not know is never verif
 _POLL = 0.02
 _AGAIN = 0.2  # seconds until an account that differs is verified again
 _LATE = "Dovecot has not answered yet"
+_LARGEST_LIMIT = 2**56  # above, Dovecot 2.3's own sum for a grace in percent does not fit into 64 bits
 _SIZES = (0, 3_000, 60_000, 3_000_000)
 KIB = 1024
 _ROOT = Path(__file__).parents[3]
@@ -204,7 +205,7 @@ def _verified(engine: Engine) -> bool:
 def _sizes(row: dict[str, Any]) -> list[int]:
     """Some, and those at the edges by our figures, with a tenth as the grace and without."""
     limit, used = row["limit_bytes"], row["used_bytes"]
-    if limit is None or used is None or used >= limit:
+    if limit is None or used is None or used >= limit or limit > _LARGEST_LIMIT:
         return list(_SIZES)
     room, next_size = limit - used, KIB if by_doveadm(row) else 1
     return [*_SIZES, *(edge + more for edge in (room, room + limit // 10) for more in (0, next_size))]

@@ -67,11 +67,28 @@ def test_settings_for_inbox(mailbox: str, limit: int | None, inbox: int | None) 
     [
         "namespace inbox {\ninbox = yes\nmailbox Trash {\nquota_ignore = yes\n}\n}",
         "namespace inbox {\ninbox = yes\nmailbox INBOX {\nquota_ignore = no\n}\n}",
+        "namespace inbox {\ninbox = yes\nprefix = INBOX.\nmailbox INBOX {\nquota_ignore = yes\n}\n}",
         "namespace archive {\nmailbox INBOX {\nquota_ignore = yes\n}\n}",
     ],
 )
 def test_settings_for_others(text: str) -> None:
     assert modern_inbox_rule(parse_doveconf(text)) is None
+
+
+@pytest.mark.parametrize(
+    ("prefix", "name", "ignored"),
+    [
+        ("INBOX.", "*", True),
+        ("INBOX/", "*", True),
+        ("INBOX.", "INBOX", False),
+        ("Mail.", "INBOX", True),
+        ("", "*", True),
+    ],
+)
+def test_the_prefix_of_the_namespace(prefix: str, name: str, ignored: bool) -> None:
+    block = f"mailbox {name} {{\nquota_ignore = yes\n}}"
+    conf = parse_doveconf(f"namespace inbox {{\ninbox = yes\nprefix = {prefix}\n{block}\n}}\n")
+    assert (modern_inbox_rule(conf) is not None) == ignored
 
 
 def test_a_field_of_the_user_wins() -> None:
