@@ -68,7 +68,7 @@ for top in ("/etc", "/usr/local", "/opt/mailquota", "/var", "/run"):
                 status = os.lstat(path)
             except FileNotFoundError:
                 continue
-            written = "" if path.startswith(living) else f" {status.st_size} {status.st_mtime_ns}"
+            written = "" if f"{path}/".startswith(living) else f" {status.st_size} {status.st_mtime_ns}"
             found[path] = f"{status.st_mode:o} {status.st_uid} {status.st_gid}{written}"
 # Postfix makes one for each program of its own when that is first asked for.
 print(json.dumps({path: known for path, known in found.items() if not path.startswith("/var/spool/postfix/pid/")}))

@@ -26,6 +26,7 @@ MAPS = {
     "trixie": "/etc/postfix/mariadb-virtual-mailbox-maps.cf",
     "postfixadmin": "/etc/postfix/sql/mysql_virtual_mailbox_maps.cf",
 }
+SOCKET_FIRST = "mysql://mailserver@%2Frun%2Fmysqld%2Fmysqld.sock,127.0.0.1:3306/mailserver"
 DRIVERS = {"bullseye": "maildir", "postfixadmin": "maildir", "bookworm": "count", "trixie": "count"}
 FOUND = (
     "accounts.database",
@@ -201,7 +202,7 @@ def test_an_option_file(bookworm: DebianServer) -> None:
         bookworm.write("/etc/postfix/option.cf", f"{text}password = {DATABASE_PASSWORD}\n", 0o600)
         bookworm.check(["postconf", "-e", "virtual_mailbox_maps=mysql:/etc/postfix/option.cf"])
         assert bookworm.check(["postmap", "-q", "john@option.example", "mysql:/etc/postfix/option.cf"]) == "1\n"
-        assert settings(bookworm)["accounts.database"][0] == "mysql://mailserver@127.0.0.1/mailserver"
+        assert settings(bookworm)["accounts.database"][0] == SOCKET_FIRST
         assert list(accounts_of(bookworm, "option.example")) == ["john@option.example"]
 
 

@@ -131,7 +131,7 @@ DOVECOT = [
 ]  # fmt: skip
 HOST = [
     Case(
-        "settings-file", "everybody may write",
+        "settings-file", "may be written by everybody",
         "mkdir -p /etc/mailquota && mailquota config --write /etc/mailquota/mailquota.toml && "
         "chmod 0666 /etc/mailquota/mailquota.toml",
     ),

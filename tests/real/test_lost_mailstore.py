@@ -205,7 +205,9 @@ def test_rights_taken_away(server: Machine) -> None:
     """Is no mailstore that is gone: it can't be read, and is not said to be away."""
     addresses = server.fill(("example.org",), 4)
     server.sh(MOUNT)
-    server.sh("chown -R 12345:12345 $STORE $(dirname $STORE); chmod 755 $STORE")
+    # root uses no settings in a folder of another user
+    server.sh("chown -R 12345:12345 $STORE $(dirname $STORE)/*; chmod 1777 $(dirname $STORE); chmod 755 $STORE")
+    server.sh(f"chown 0:0 {server.world.config}; chmod 644 {server.world.config}")
     server.start(user="12345")
     server.wait(USED, addresses)
     server.sh("chown 0:0 $STORE; chmod 700 $STORE")

@@ -7,14 +7,16 @@ import imaplib
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from mailquota.core.doctor.dovecot.probe import gather
 from mailquota.core.doctor.log.checks import LOG_CHECKS
 from mailquota.core.doctor.log.facts import LogFacts
-from mailquota.core.doctor.log.probe import log_facts
+from mailquota.core.doctor.log.probe import log_facts, with_known
 from mailquota.core.doctor.model import Facts, Outcome
 from mailquota.core.settings.config import Config, load
 from tests.mailserver.fixture import require_mailserver, temporary_folder
@@ -68,13 +70,15 @@ class Log:
         self.server = server
         self.settings = write_settings(server, folder)
         self.config: Config = load(self.settings, {})
+        self.accounts: set[str] = set()
 
     def facts(self) -> LogFacts:
-        return log_facts(self.config)
+        """With the accounts as the doctor knows them."""
+        return with_known(log_facts(self.config), self.config, self.accounts, {})
 
     def judge(self, name: str) -> Outcome:
         (check,) = [check for check in LOG_CHECKS if check.name == name]
-        return check.judge(Facts(config=self.config, log=self.facts()))
+        return check.judge(Facts(config=self.config, log=self.facts(), dovecot=gather(self.config, {})))
 
     def waits_for(self, name: str, state: str, text: str) -> Outcome:
         """Logging is not at once."""
@@ -175,6 +179,7 @@ def test_a_maildirsize_that_dovecot_may_not_read(log: Log) -> None:
     """Named with its owner; the fix, run as it is, turns the check green."""
     server = log.server
     server.add_user("denied@example.org", 10_000_000)
+    log.accounts.add("denied@example.org")
     assert server.deliver_lmtp("denied@example.org")[0] == 250
     file = server.maildir("denied@example.org") / "maildirsize"
     shutil.chown(file, "root", "root")
@@ -182,12 +187,10 @@ def test_a_maildirsize_that_dovecot_may_not_read(log: Log) -> None:
     assert server.deliver_lmtp("denied@example.org")[0] == 250
     found = log.waits_for("quota-errors", "warn", "denied@example.org: Failed to get quota resource")
     at = log.facts().tally("quota-error").groups[0].newest.at
-
-    def mended() -> bool:  # the log has whole seconds
-        subprocess.run(["sh", "-e", "-c", found.fix], check=True)
-        return file.stat().st_ctime >= at + 1
-
-    wait_until(mended, "a second later")
+    wait_until(lambda: time.time() >= at + 2, "a second later, as the log has whole seconds")
+    subprocess.run(["sh", "-e", "-c", found.fix], check=True)
+    assert not file.exists()
+    assert server.deliver_lmtp("denied@example.org")[0] == 250
     assert file.stat().st_uid == file.parent.stat().st_uid
     assert log.judge("quota-errors").state == "ok"
 

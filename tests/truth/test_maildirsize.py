@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from mailquota.core.mailboxes.maildirsize import FRESH_SECONDS
 from tests.core.mailboxes.test_maildirsize import ROWS
 from tests.mailserver.dovecot import Dovecot
 from tests.mailserver.fixture import require_servers
@@ -37,7 +38,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[Peer]:
 ], indirect=True)  # fmt: skip
 @pytest.mark.timeout(300)
 def test_dovecot_reads_them_so(server: Peer) -> None:
-    users = {f"r{number}": row for number, row in enumerate(ROWS.values())}
+    rows = [row for row in ROWS.values() if row[1] != FRESH_SECONDS]  # that age would be over before it is asked about
+    users = {f"r{number}": row for number, row in enumerate(rows)}
     settle(server, {
         user: Case(Mailbox(LIMIT, HELD, content, "file", age, exists=True, named=True), ())
         for user, (content, age, _) in users.items()

@@ -13,6 +13,7 @@ import pytest
 
 from mailquota.core.alerts.own_templates import TemplateError, render_own
 from mailquota.core.base.trusted import UntrustedError, distrust, read_trusted
+from mailquota.core.doctor import guarded
 from mailquota.core.settings.config import UntrustedSettingsError, load
 from tests.core.commands.command_line import CommandLine
 from tests.core.others import OWNER, as_root, code_of
@@ -174,7 +175,7 @@ def test_the_doctor_tells_of_a_group_that_may_write(small_world: SmallWorld) -> 
     small_world.config.chmod(0o664)
     found = {one["check"]: one for one in json.loads(CommandLine(small_world)("doctor", "--json").stdout)}
     assert found["settings-file"]["state"] == "warn"
-    assert found["settings-file"]["fix"] == f"chmod g-w {small_world.config}"
+    assert found["settings-file"]["fix"] == guarded.line(str(small_world.config), guarded.mode_by("root", "g-w"))
 
 
 def test_settings_without_end_are_told(small_world: SmallWorld) -> None:

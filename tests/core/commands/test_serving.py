@@ -25,6 +25,7 @@ def ask(path: Path, recipient: str) -> str:
     """One policy request, as Postfix makes it; its answer."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(SECONDS)
+        assert wait_until(path.exists, SECONDS)  # the control socket may answer before it
         client.connect(str(path))
         client.sendall(f"request=smtpd_access_policy\nprotocol_state=RCPT\nrecipient={recipient}\n\n".encode())
         return client.recv(4096).decode()
