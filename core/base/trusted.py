@@ -85,7 +85,7 @@ def _visit(handle: int, path: str) -> None:
     if stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX:
         return
     if found.st_mode & _OTHERS:
-        raise UntrustedError(path, "may be written by everybody", f"chmod o-w {name}")
+        raise UntrustedError(path, "may be written by everybody", f"chmod go-w {name}")
     if found.st_mode & _GROUP and not _is_roots_group(handle, found.st_gid):
         raise UntrustedError(path, f"may be written by {_group(found.st_gid)}", f"chmod g-w {name}")
 

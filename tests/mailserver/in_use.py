@@ -99,7 +99,10 @@ class InUse:
         self._settle()
 
     def _settle(self) -> None:
-        """Each owner has the warning, and Dovecot has written down what it counts when it is asked about a mailbox."""
+        """Each owner has the warning, and all has been written that is written once after a start.
+
+        That is what the engine knows of the mailstore, and what Dovecot counts when it is asked about a mailbox.
+        """
 
         def warned() -> bool:
             rows = json.loads(self.server.check(["mailquota", "journal", "--json"]))
@@ -107,6 +110,8 @@ class InUse:
 
         if not wait_until(warned, 30):
             raise ServerFailedError("not every owner was warned")
+        if not wait_until(self.server.path("/var/lib/mailquota/mailstore.json").exists, 60):
+            raise ServerFailedError("what is known of the mailstore was not written down")
         self.server.check(["doveadm", "quota", "get", "-A"])
 
     def pytest(self, *words: str) -> int:

@@ -133,7 +133,7 @@ def _settings_mode(facts: Facts) -> Outcome:
     if file.kind == "closed":
         return skip(f"{file.fault}: {_AS_ROOT}")
     if file.mode & WRITE:
-        return fail(f"everybody may write {_named(file)}", guarded.line(file.path, guarded.mode_by(file.owner, "o-w")))
+        return fail(f"everybody may write {_named(file)}", guarded.line(file.path, guarded.mode_by(file.owner, "go-w")))
     if file.mode & _GROUP_WRITE:
         return warn(f"its group may write {_named(file)}", guarded.line(file.path, guarded.mode_by(file.owner, "g-w")))
     accounts, state = facts.config.settings.accounts, facts.config.settings.state

@@ -141,7 +141,7 @@ WITH_PASSWORD = config(accounts={"database": "mysql://mailserver:ChangeMe@127.0.
         (file(SETTINGS, 0o644), None, "ok", ""),
         (file(SETTINGS, 0o640), WITH_PASSWORD, "ok", ""),
         (file(SETTINGS, 0o644), WITH_PASSWORD, "warn", line(SETTINGS, "chmod o-r {}")),
-        (file(SETTINGS, 0o646), None, "fail", line(SETTINGS, "chmod o-w {}")),
+        (file(SETTINGS, 0o646), None, "fail", line(SETTINGS, "chmod go-w {}")),
         (file(SETTINGS, 0, "closed", f"{SETTINGS}: Permission denied"), None, "skip", ""),
         (None, None, "ok", ""),
     ],
