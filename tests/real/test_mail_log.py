@@ -137,7 +137,7 @@ def test_an_empty_answer_and_a_refusal(log: Log) -> None:
     with recorded_policy(server.policy_socket, FULL):
         assert server.send_mail("empty@example.org")[0] == 452
     found = log.waits_for("empty-answers", "fail", "unix:private/mailquota")
-    assert "quota-status-toolarge" in found.fix
+    assert "quota-status-toolarge" in found.fix.replace("_", "-")
     assert "empty@example.org 1" in log.waits_for("refusals", "ok", "most for").found
 
 
