@@ -18,11 +18,14 @@ from mailquota.core.base.filters import Filter, parse_filter
 from mailquota.core.base.model import AccountRow
 
 from ..desk import captions
+from ..desk.account_columns import COLUMNS
 from ..desk.account_list import SLICE
 from ..desk.desk import Desk, is_seen
 from ..desk.session import Changes
 from ..draw import format as fmt
 from ..draw.grid import Column
+from ..frame.sort_menu import SortMenu
+from ..frame.sorted_screen import SORTING
 from ..widgets.background import background
 from ..widgets.filter_line import FilterLine
 from ..widgets.table_header import TableHeader
@@ -47,9 +50,7 @@ class AccountsPane(Vertical):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter", tooltip="show only some accounts"),
         Binding("space", "mark", "Mark", tooltip="mark the account, or unmark it"),
-        Binding("greater_than_sign,f6", "sort(1)", "Sort", tooltip="sort by the next column", key_display="< >"),
-        Binding("less_than_sign", "sort(-1)", "Sort back", show=False, tooltip="sort by the column before"),
-        Binding("I", "invert", "Invert", tooltip="sort the other way round"),
+        *SORTING,
         Binding("asterisk", "mark_all", "Mark all", tooltip="mark everything that the filter shows"),
         Binding("u", "clear_marks", "Unmark", tooltip="clear all marks"),
         Binding("escape", "clear_filter", "Clear filter", show=False, tooltip="show all accounts again"),
@@ -210,10 +211,19 @@ class AccountsPane(Vertical):
         """Invert the order."""
         self._want(inverted=not self.accounts.wanted.inverted)
 
+    def action_sort_menu(self) -> None:
+        """Choose the column from a list."""
+        wanted = self.accounts.wanted
+        self.app.push_screen(SortMenu(self.desk, COLUMNS, wanted.column, inverted=wanted.inverted), self._chosen)
+
+    def _chosen(self, column: Column[AccountRow] | None) -> None:
+        wanted = self.accounts.wanted
+        if column is not None:
+            self.sort_by(column, inverted=column is wanted.column and not wanted.inverted)
+
     @on(TableHeader.Clicked)
     def _header_clicked(self, event: TableHeader.Clicked) -> None:
-        wanted = self.accounts.wanted
-        self.sort_by(event.column, inverted=event.column is wanted.column and not wanted.inverted)
+        self._chosen(event.column)
 
     # ---- marks
 
