@@ -23,6 +23,9 @@ ROOMY = 100  # columns; a narrower foot leaves the key of the palette out
 GAP = 2
 NAMES = {
     "slash": "/",
+    "tilde": "~",
+    "shift+up": "Shift+Up",
+    "shift+down": "Shift+Down",
     "asterisk": "*",
     "question_mark": "?",
     "less_than_sign": "<",
