@@ -18,11 +18,15 @@ from ..desk.desk import Desk, LiveScreen, Tell
 from ..draw import format as fmt
 from ..draw.format import Line
 from ..widgets.foot import Foot
+from ..widgets.live_table import LiveTable
 from ..widgets.painted import Painted
 from ..widgets.prose import Prose
 
 T = TypeVar("T")
 ROOMY = 18  # lines of the terminal; on a lower one there are no blank lines
+ROOMY_WITH_LIST = 30  # lines, of a dialog with a list
+AROUND, AROUND_SHORT = 24, 17  # lines of such a dialog without the rows of its list; as many if there are blank lines
+LOW = 16  # lines; on a lower terminal the list has no titles
 HIDDEN_NAMED = 2  # addresses
 SENT = "The order is sent and can't be called back; its result is told here. Esc again closes, and it is told then."
 MANY = 10  # accounts; for more than these the number must be typed
@@ -39,6 +43,7 @@ class Dialog(ModalScreen[T], LiveScreen):
         self.desk = desk
         self._awaited = False  # the engine has an order, and has not answered
         self._warned = False
+        self._listed: tuple[LiveTable, int] | None = None  # a list of accounts, and how many rows it has
         self.set_class(desk.glyphs.ascii_only, "-ascii")
 
     def compose(self) -> ComposeResult:
@@ -51,7 +56,19 @@ class Dialog(ModalScreen[T], LiveScreen):
 
     def on_resize(self) -> None:
         """Leave out blank lines on low terminals."""
-        self.set_class(self.app.size.height < ROOMY, "-short")
+        height = self.app.size.height
+        short = height < (ROOMY if self._listed is None else ROOMY_WITH_LIST)
+        self.set_class(short, "-short")
+        if self._listed is not None:
+            table, rows = self._listed
+            self.set_class(height < LOW, "-low")
+            table.styles.height = max(1, min(rows, height - (AROUND_SHORT if short else AROUND)))
+
+    def show_list(self, table: LiveTable, rows: int) -> None:
+        """Make room for a list of so many accounts."""
+        self._listed = table, rows
+        self.add_class("-listing")
+        self.on_resize()
 
     def body(self) -> Iterable[Widget]:
         """The widgets between the title and the message."""
