@@ -69,6 +69,7 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
         Binding(
             "Y", "show_text", "Text", show=False, tooltip="show on a plain screen what y copies, to select it there"
         ),
+        Binding("L", "command_log", "Log", show=False, tooltip="the commands that do what was done here, to copy them"),
         Binding(
             "M", "mouse", "Mouse", show=False, tooltip="leave the mouse to the terminal, to select text; or take it"
         ),
@@ -90,6 +91,7 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
         ascii_only: bool = False,
         mouse: bool = True,
         environ: Mapping[str, str] = MappingProxyType({}),
+        program: tuple[str, ...] = ("mailquota",),
         shown: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
@@ -107,6 +109,7 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
         link = Link(connect, session, lambda: self.call_later(self._changed), clock, steady)
         kind = ConsoleKind(embedded=embedded, demo=demo, read_only=read_only)
         self.desk = Desk(session, link, glyphs, clock=clock, steady=steady, kind=kind, doctor=Examining(examine, clock))
+        self.desk.program = program
         self.leaving = Leaving(self, self.desk)
         self.mouse_on = mouse
         self._environ = environ
@@ -251,7 +254,10 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
     @on(Copied)
     async def _copy(self, event: Copied) -> None:
         way = await copying.copy(self, event.text, self._environ)
-        self.tell(copying.said(event.what, way))
+        line = copying.said(event.what, way)
+        self.tell(line)
+        if self.screen.is_modal and isinstance(self.screen, LiveScreen):
+            self.screen.say(line)
 
     def action_show_text(self) -> None:
         """Show what ``y`` copies on a plain screen, with the mouse left to the terminal."""
@@ -259,6 +265,14 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
         found = screen.to_copy() if isinstance(screen, LiveScreen) else None
         if found is not None:
             self.push_screen(copying.PlainText(self.desk, found, self._give_mouse))
+
+    def action_command_log(self) -> None:
+        """Show the commands that do what was done in this console, to copy them or to select them."""
+        text = self.desk.commands.text()
+        if text:
+            self.push_screen(copying.PlainText(self.desk, Copied("The commands", text), self._give_mouse))
+        else:
+            self.tell((("Nothing was changed in this console yet", "quiet"),))
 
     def _give_mouse(self, given: bool) -> None:
         """Leave the mouse to the terminal, or take it again if it is wanted."""
@@ -287,6 +301,7 @@ def run_console(
     no_color: bool = False,
     ascii_only: bool = False,
     mouse: bool = True,
+    program: tuple[str, ...] = ("mailquota",),
     shown: Callable[[], object] = lambda: None,
 ) -> Outcome:
     """Run the console on this terminal until it is quit. Raises ConsoleFailedError for a fault of the console itself.
@@ -303,6 +318,7 @@ def run_console(
         ascii_only=ascii_only or terminal.wants_ascii(os.environ, terminal.codeset()),
         mouse=mouse,
         environ=os.environ,
+        program=program,
         shown=shown,
     )
     outcome = app.run(mouse=mouse)

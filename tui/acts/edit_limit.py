@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import ClassVar
 
@@ -21,11 +21,11 @@ from mailquota.core.control.results import SetResult
 
 from ..desk.desk import Desk
 from ..desk.session import Changes
-from ..draw import effects
+from ..draw import command_line, effects
 from ..draw import format as fmt
 from ..draw.effects import Effect
 from ..draw.format import Line
-from ..frame.dialog import MANY, Dialog, done_line, failure_text, failures, is_number
+from ..frame.dialog import LOW, MANY, Dialog, done_line, failure_text, failures, is_number
 from ..widgets.background import background
 from ..widgets.effect_table import EffectTable
 from ..widgets.field import Field
@@ -34,6 +34,7 @@ from ..widgets.table_header import TableHeader
 from .proposal import Proposal
 
 LOWEST = 12  # lines of the terminal; on a lower one the usage and limit of the account are left out
+HINT = "Down goes to the list, where x leaves an account out"
 SLICE = 1000  # accounts of the preview that are computed before keys are handled again
 PAUSE_SECONDS = 0.002  # a key takes several turns of the loop, so one turn between two slices is not enough
 
@@ -138,6 +139,8 @@ class EditLimit(Dialog[Line | None]):
         more: list[Line] = [_now(self._rows[0], self.desk)] if alone else []
         if left_out:
             more.append(((f"{format_count(left_out)} left out", "near"),))
+        elif self._list is not None and self.app.size.height >= LOW:
+            more.append(((HINT, "quiet"),))
         self.show_who(self._rows, *more)
 
     def arrived(self, changes: Changes) -> None:
@@ -172,6 +175,7 @@ class EditLimit(Dialog[Line | None]):
         except UsageError as error:
             self._say_day(((fmt.literal(str(error), self.desk.glyphs), "near"),))
             return False
+        self.show_command()
         self._say_day(((self._end(), "accent"), (", then it goes back by itself", "quiet")) if text else ())
         return True
 
@@ -229,10 +233,30 @@ class EditLimit(Dialog[Line | None]):
         if self._list is not None:
             self.set_focus(self._list)
 
+    # ---- the command that does the same
+
+    def addresses(self) -> Sequence[str]:
+        """The accounts that are not left out."""
+        return [row.address for row in self._chosen()]
+
+    def command(self, addresses: Sequence[str]) -> list[list[str]]:
+        """``mailquota set``."""
+        if not self._text or not addresses:
+            return []
+        until = "" if self._until is None else command_line.moment(self._until)
+        reason = self.query_one("#reason", Input).value.strip()
+        options = [*command_line.option("--until", until), *command_line.option("--reason", reason)]
+        return [command_line.addressed("set", options, addresses, self._text)]
+
+    @on(Input.Changed, "#reason")
+    def _reasoned(self) -> None:
+        self.show_command()
+
     def _show_preview(self, lines: list[Line]) -> None:
         preview = self.query_one("#preview", Painted)
         preview.styles.height = max(1, len(lines))
         preview.paint(lines)
+        self.show_command()
 
     @on(Input.Submitted)
     @on(EffectTable.Applied)
@@ -269,7 +293,7 @@ class EditLimit(Dialog[Line | None]):
     @background(outlives=True)
     async def _send(self, size: str, *, confirmed: bool) -> None:
         reason, until = self.query_one("#reason", Input).value.strip(), until_text(self._until) if self._until else ""
-        addresses = [row.address for row in self._chosen()]
+        addresses = list(self.addresses())
         self.sent("Setting …" if not self.desk.glyphs.ascii_only else "Setting")
         try:
             results: list[SetResult] = await self.desk.link.ask(
@@ -307,7 +331,9 @@ class EditLimit(Dialog[Line | None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """Esc is Cancel; once some limits were set, Esc and Enter are Close."""
         closing = self._stage is Stage.PARTLY_SET
-        return {"close": not closing, "finish": closing}.get(action, True)
+        return {"close": not closing, "finish": closing, "to_list": self._list is not None and not closing}.get(
+            action, True
+        )
 
     def action_finish(self) -> None:
         """Close, and hand over which limits were set: the list shows it too."""

@@ -16,6 +16,7 @@ from ..draw.format import Line
 from ..draw.glyphs import Glyphs
 from ..draw.grid import Context
 from .account_list import AccountList
+from .command_log import CommandLog
 from .examining import Examining
 from .link import Link
 from .session import Changes, Session
@@ -68,6 +69,8 @@ class Desk:
     kind: ConsoleKind
     doctor: Examining = field(default_factory=lambda: Examining(list))
     accounts: AccountList = field(default_factory=AccountList)
+    commands: CommandLog = field(default_factory=CommandLog)
+    program: tuple[str, ...] = ("mailquota",)  # the words by which a command reaches the same engine
 
     @property
     def may_change(self) -> bool:

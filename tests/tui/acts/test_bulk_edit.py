@@ -28,7 +28,7 @@ def listed(stage: Stage) -> list[str]:
     lines = stage.lines()
     start = next(number for number, line in enumerate(lines) if "Limit        New" in line)
     rows = (line.partition("│")[2].split("│")[0] for line in lines[start + 1 :])
-    return [row.split("@")[0].split()[-1] for row in rows if "@" in row]
+    return [row.split("@")[0].split()[-1] for row in rows if "@" in row and "$" not in row]
 
 
 def test_the_list_has_each_account_with_what_it_means() -> None:
