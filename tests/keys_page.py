@@ -30,7 +30,9 @@ A dialog that changes something shows the command that does the same, quoted for
 
 In the list of an edit of several limits `x` leaves the account under the cursor out, or takes it in again.
 
-With `--read-only`, and for members of `control.read_only_group`, the keys that change something are not there.
+With `--read-only`, and for members of `control.read_only_group`, the keys that change something
+are dim and say why they can't be used. So do they while the engine is lost, and those that edit limits where the
+database account may only read.
 
 This page is made from the program's own bindings.
 """
