@@ -30,7 +30,8 @@ from ..widgets.title_rule import TitleRule
 from .table import AccountTable
 
 FRAME_SECONDS = 0.03  # until the header that a key changed is on the screen
-PAUSE_SECONDS = 0.002  # a key takes about ten turns of the loop, so one turn (0 s) between two slices is not enough
+TURN_SECONDS = 0.008  # of work, then keys are handled
+PAUSE_SECONDS = 0.002  # a key takes about ten turns of the loop, so one turn (0 s) is not enough
 WATCH_SECONDS = 0.3
 
 
@@ -132,8 +133,12 @@ class AccountsPane(Vertical):
         """Make the wanted view slice by slice. Keys are handled between the slices, and before the first."""
         if len(self.accounts.rows) > SLICE:
             await asyncio.sleep(FRAME_SECONDS)
+        now = asyncio.get_running_loop().time
+        until = now() + TURN_SECONDS
         for _slice in self.accounts.arrange(self.desk.clock()):
-            await asyncio.sleep(PAUSE_SECONDS)
+            if now() >= until:
+                await asyncio.sleep(PAUSE_SECONDS)
+                until = now() + TURN_SECONDS
         self._say_found()
         self.table.reorder()
         self._changed()

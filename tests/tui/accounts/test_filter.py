@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mailquota.core.base.model import AccountRow
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE
 
@@ -190,3 +191,35 @@ async def scene_in_ascii(stage: Stage) -> None:
     await stage.press("slash")
     await stage.paste("zzzz")
     await stage.sees("no account matches 'zzzz' | Esc shows all 60")
+
+
+@pytest.mark.parametrize("text", ["/(a+)+$|x/", "/(a|a)*(a|a)*z$/", "/(.*)(.*)(.*)(.*)=/"])
+def test_an_expression_with_very_many_ways_hangs_nothing(text: str) -> None:
+    """Python would take years for such an address; the keys after it are handled."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("slash")
+        await stage.paste(text)
+        await stage.sees("0 accounts")
+        await stage.press("escape")
+        await stage.until(lambda: len(stage.order) == 300, "shows all again")
+
+    play(scene, rows=[AccountRow(f"{'a' * 230}{number}@example.org", 100, 50) for number in range(300)])
+
+
+def test_or_and_expressions() -> None:
+    """The language of ``list``; half a word keeps the last good result."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("slash")
+        await stage.paste("/^[ab]@/|unlimited")
+        await stage.sees("3 accounts")
+        await stage.type("|")
+        await stage.sees("like over|near")
+        assert stage.order == ["a@example.org", "b@example.org", "e@example.net"]
+        await stage.type("/^c")
+        await stage.sees("is no regular expression")
+        await stage.type("/")
+        await stage.sees("4 accounts")
+
+    play(scene, rows=FIVE)
