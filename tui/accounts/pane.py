@@ -17,8 +17,9 @@ from mailquota.core.base.errors import UsageError
 from mailquota.core.base.filters import Filter, parse_filter
 from mailquota.core.base.model import AccountRow
 
-from ..desk import captions
-from ..desk.account_list import SLICE
+from ..desk import account_columns, captions
+from ..desk.account_columns import BY_KEY
+from ..desk.account_list import SLICE, View
 from ..desk.desk import Desk, is_seen
 from ..desk.session import Changes
 from ..draw import format as fmt
@@ -27,6 +28,7 @@ from ..widgets.background import background
 from ..widgets.filter_line import FilterLine
 from ..widgets.table_header import TableHeader
 from ..widgets.title_rule import TitleRule
+from .choose_columns import ChooseColumns
 from .table import AccountTable
 
 FRAME_SECONDS = 0.03  # until the header that a key changed is on the screen
@@ -51,6 +53,7 @@ class AccountsPane(Vertical):
         Binding("greater_than_sign,f6", "sort(1)", "Sort", tooltip="sort by the next column", key_display="< >"),
         Binding("less_than_sign", "sort(-1)", "Sort back", show=False, tooltip="sort by the column before"),
         Binding("I", "invert", "Invert", tooltip="sort the other way round"),
+        Binding("c", "columns", "Columns", show=False, tooltip="choose the columns, and their order"),
         Binding("asterisk", "mark_all", "Mark all", tooltip="mark everything that the filter shows"),
         Binding("u", "clear_marks", "Unmark", tooltip="clear all marks"),
         Binding("escape", "clear_filter", "Clear filter", show=False, tooltip="show all accounts again"),
@@ -64,11 +67,19 @@ class AccountsPane(Vertical):
         self.desk = desk
         self.accounts = desk.accounts
         self.table = AccountTable(self.accounts, desk.context)
+        self._recall()
         self._title = TitleRule()
         self._filter_line = FilterLine("text  @domain  >80%  over  near  trash>1G  !word", desk.glyphs, id="filter")
         self._header = TableHeader(desk.glyphs)
         self._watch_timer: Timer | None = None
         self._way_back: WayBack | None = None
+
+    def _recall(self) -> None:
+        """Columns and order as they were in the last run."""
+        kept = self.desk.memory.kept
+        self.table.columns = account_columns.chosen(kept.columns)
+        if kept.sort in BY_KEY:
+            self.accounts.wanted = View(BY_KEY[kept.sort], inverted=kept.inverted)
 
     def compose(self) -> ComposeResult:
         yield self._title
@@ -104,7 +115,11 @@ class AccountsPane(Vertical):
 
     def _show_header(self) -> None:
         wanted = self.accounts.wanted
-        self._header.show(self.table.placed, wanted.column.key, inverted=wanted.inverted)
+        self._header.show(self.table.placed, wanted.column.key, inverted=wanted.inverted, more=self.table.more)
+
+    @on(AccountTable.LaidOut)
+    def _laid_out(self) -> None:
+        self._show_header()
 
     def _changed(self) -> None:
         self.show()
@@ -209,11 +224,22 @@ class AccountsPane(Vertical):
 
     def sort_by(self, column: Column[AccountRow], *, inverted: bool = False) -> None:
         """Sort by this column."""
+        self.desk.memory.keep(sort=column.key, inverted=inverted)
         self._want(column=column, inverted=inverted)
 
     def action_invert(self) -> None:
         """Invert the order."""
-        self._want(inverted=not self.accounts.wanted.inverted)
+        wanted = self.accounts.wanted
+        self.sort_by(wanted.column, inverted=not wanted.inverted)
+
+    def action_columns(self) -> None:
+        """Choose which columns are shown."""
+        self.app.push_screen(ChooseColumns(self.desk, self.table.columns, self._choose))
+
+    def _choose(self, columns: account_columns.Columns) -> None:
+        self.table.choose(columns)
+        keys = tuple(column.key for column in columns) if columns != account_columns.USUAL else ()
+        self.desk.memory.keep(columns=keys)
 
     @on(TableHeader.Clicked)
     def _header_clicked(self, event: TableHeader.Clicked) -> None:
