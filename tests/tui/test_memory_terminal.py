@@ -49,6 +49,39 @@ def test_what_was_changed_by_key_is_there_again(engine: SmallWorld, tmp_path: Pa
         assert terminal.wait() == 0
 
 
+def test_filters_columns_and_order_by_what_a_terminal_sends(engine: SmallWorld, tmp_path: Path) -> None:
+    """Shift and an arrow move a column, Left and Right slide; Up in the filter line is the filter of the last run."""
+    words = ("--config", str(engine.config))
+    with Terminal(*words, env=env(tmp_path)) as terminal:
+        terminal.wait_for("Accounts", "▼")
+        terminal.type("c")
+        terminal.wait_for("always shown")
+        terminal.type("j\x1b[1;2B")  # Usage behind Used
+        terminal.wait_for("Used", "Usage: ")
+        terminal.type("\x1b")
+        terminal.wait_for("Used  Usage")
+        terminal.type("/over|near\r")
+        terminal.wait_for("2 of 5")
+        terminal.type("Fq")
+        terminal.wait_for("brings it back")
+        terminal.type(">I")
+        terminal.wait_for("▲")
+        terminal.type("\x1b[C")
+        terminal.wait_for("‹")  # noqa: RUF001
+        terminal.type("q")
+        assert terminal.wait() == 0
+    with Terminal(*words, env=env(tmp_path)) as terminal:
+        terminal.wait_for("Used  Usage", "▲", "anna@example.com")
+        terminal.type("/\x1b[A")
+        terminal.wait_for("/ over|near", "2 accounts")
+        terminal.type("\x1b")
+        terminal.wait_for("anna@example.com")
+        terminal.type("'q")
+        terminal.wait_for("2 of 5")
+        terminal.type("q")
+        assert terminal.wait() == 0
+
+
 def test_a_broken_file_is_one_line_and_no_obstacle(engine: SmallWorld, tmp_path: Path) -> None:
     """It stays as it is."""
     file = tmp_path / ".config" / "mailquota" / "console.toml"

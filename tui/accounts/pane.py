@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 from textual import on
@@ -20,7 +21,8 @@ from mailquota.core.base.model import AccountRow
 from ..desk import account_columns, captions
 from ..desk.account_columns import BY_KEY
 from ..desk.account_list import SLICE, View
-from ..desk.desk import Desk, is_seen
+from ..desk.desk import Desk, Tell, is_seen
+from ..desk.kept import is_filter
 from ..desk.session import Changes
 from ..draw import format as fmt
 from ..draw.grid import Column
@@ -29,12 +31,14 @@ from ..widgets.filter_line import FilterLine
 from ..widgets.table_header import TableHeader
 from ..widgets.title_rule import TitleRule
 from .choose_columns import ChooseColumns
+from .saved_filters import ForgetFilter, KeepFilter, RecallFilter
 from .table import AccountTable
 
 FRAME_SECONDS = 0.03  # until the header that a key changed is on the screen
 TURN_SECONDS = 0.008  # of work, then keys are handled
 PAUSE_SECONDS = 0.002  # a key takes about ten turns of the loop, so one turn (0 s) is not enough
 WATCH_SECONDS = 0.3
+FORMS = "text  @domain  >80%  over|near  days<14  /regex/  !word"
 
 
 class WayBack(NamedTuple):
@@ -49,6 +53,10 @@ class AccountsPane(Vertical):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter", tooltip="show only some accounts"),
+        Binding(
+            "F", "keep_filter", "Keep filter", show=False, tooltip="keep the filter under a letter; without one forget"
+        ),
+        Binding("apostrophe", "recall_filter", "Kept filters", show=False, tooltip="bring back the filter of a letter"),
         Binding("space", "mark", "Mark", tooltip="mark the account, or unmark it"),
         Binding("greater_than_sign,f6", "sort(1)", "Sort", tooltip="sort by the next column", key_display="< >"),
         Binding("less_than_sign", "sort(-1)", "Sort back", show=False, tooltip="sort by the column before"),
@@ -69,7 +77,7 @@ class AccountsPane(Vertical):
         self.table = AccountTable(self.accounts, desk.context)
         self._recall()
         self._title = TitleRule()
-        self._filter_line = FilterLine("text  @domain  >80%  over  near  trash>1G  !word", desk.glyphs, id="filter")
+        self._filter_line = FilterLine(FORMS, desk.glyphs, id="filter", history=lambda: desk.memory.kept.filters)
         self._header = TableHeader(desk.glyphs)
         self._watch_timer: Timer | None = None
         self._way_back: WayBack | None = None
@@ -196,8 +204,48 @@ class AccountsPane(Vertical):
     @on(FilterLine.Kept)
     def _kept(self) -> None:
         """Close the line. It stays open with a text that is not valid: the list would not match it."""
-        if self._read(self._filter_line.text) is not None:
+        found = self._read(self._filter_line.text)
+        if found is not None:
+            if is_filter(found.text) and found.words:
+                self.desk.memory.keep(filters=(found.text,))
             self._close_line()
+
+    def action_keep_filter(self) -> None:
+        """Ask for the letter to keep the filter under; without a filter, for the one to forget."""
+        found = self.accounts.wanted.filter
+        if found is not None and is_filter(found.text):
+            self.app.push_screen(KeepFilter(self.desk), partial(self._save, found.text))
+        elif self.desk.memory.kept.saved:
+            self.app.push_screen(ForgetFilter(self.desk), partial(self._save, None))
+        else:
+            self.post_message(Tell((("There is no filter to keep; / makes one", "quiet"),)))
+
+    def _save(self, text: str | None, letter: str | None) -> None:
+        if letter is None:
+            return
+        self.desk.memory.keep(saved={letter: text})
+        said = (
+            f"The filter is kept: ' {letter} brings it back" if text is not None else f"Forgot the filter of {letter}"
+        )
+        self.post_message(Tell(((said, "good"),)))
+
+    def action_recall_filter(self) -> None:
+        """Ask for the letter of a filter, and filter by it."""
+        if self.desk.memory.kept.saved:
+            self.app.push_screen(RecallFilter(self.desk), self._recall_filter)
+        else:
+            self.post_message(Tell((("No filter is kept yet; F keeps the present one", "quiet"),)))
+
+    def _recall_filter(self, letter: str | None) -> None:
+        text = self.desk.memory.kept.saved.get(letter or "")
+        if text is None:
+            return
+        try:
+            parse_filter(text)
+        except UsageError as error:  # kept by another version, or by hand
+            self.post_message(Tell(((fmt.literal(str(error), self.desk.glyphs), "over"),)))
+        else:
+            self._typed(FilterLine.Typed(text))
 
     def _close_line(self) -> None:
         self.remove_class("-filtering")

@@ -140,11 +140,9 @@ def _by_source(row: AccountRow) -> float | None:
     return _SOURCES.index(row.source) if row.source in _SOURCES else None
 
 
+# In the order in which they are shown: the important ones on the left, as the others have no room first.
 COLUMNS: tuple[Column[AccountRow], ...] = (
     Column("address", "Account", 18, 0, _address, falling=False, good=26, most=36, about="the address; always shown"),
-    Column(
-        "level", "Level", 9, 4, _level, _by_level, usual=False, about="the level in a word; the sign before it says it"
-    ),
     Column(
         "use", "Usage", 14, 1, _use, _by_percent, good=16, most=34, about="what is used of the limit, also beyond it"
     ),
@@ -153,20 +151,22 @@ COLUMNS: tuple[Column[AccountRow], ...] = (
     Column(
         "left", "Left", 9, 4, _left, left_of, falling=False, right=True, about="what is left; below 0: over by so much"
     ),
-    Column(
-        "messages", "Msgs", 8, 9, _messages, attrgetter("messages"), right=True, about="how many messages there are"
-    ),
-    Column("trash", "Trash", 8, 8, _trash, attrgetter("trash_bytes"), right=True, about="what Trash holds"),
     Column("week", "7 days", 8, 5, _week, attrgetter("growth_bytes_per_day"), about="the usage of the last days"),
-    Column(
-        "growth", "Per day", 9, 10, _growth, attrgetter("growth_bytes_per_day"), right=True, about="the growth a day"
-    ),
     Column(
         "full", "Full in", 8, 6, _full_in, days_left, falling=False, right=True, about="when it is full, at that growth"
     ),
     Column(
         "refused", "Refused", 8, 7, _refused, attrgetter("refused_at"), right=True, about="when mail was refused last"
     ),
+    Column("trash", "Trash", 8, 8, _trash, attrgetter("trash_bytes"), right=True, about="what Trash holds"),
+    Column(
+        "messages", "Msgs", 8, 9, _messages, attrgetter("messages"), right=True, about="how many messages there are"
+    ),
+    Column(
+        "growth", "Per day", 9, 10, _growth, attrgetter("growth_bytes_per_day"), right=True, about="the growth a day"
+    ),
+    Column("measured", "Age", 7, 11, _measured, attrgetter("measured_at"), right=True, about="when it was measured"),
+    Column("source", "Source", 11, 12, _source, _by_source, falling=False, about="how it was measured"),
     Column(
         "changed", "Changed", 8, 13, _changed, attrgetter("changed_at"), right=True, about="when the usage last changed"
     ),
@@ -180,8 +180,9 @@ COLUMNS: tuple[Column[AccountRow], ...] = (
         right=True,
         about="when Dovecot was asked last",
     ),
-    Column("measured", "Age", 7, 11, _measured, attrgetter("measured_at"), right=True, about="when it was measured"),
-    Column("source", "Source", 11, 12, _source, _by_source, falling=False, about="how it was measured"),
+    Column(
+        "level", "Level", 9, 15, _level, _by_level, usual=False, about="the level in a word; the sign before it says it"
+    ),
 )
 BY_KEY = {column.key: column for column in COLUMNS}
 DEFAULT = BY_KEY["use"]
@@ -198,17 +199,11 @@ def chosen(keys: Sequence[str]) -> Columns:
 
 
 def arrange(width: int, columns: Columns = USUAL, slid: int = 0) -> tuple[Placed[AccountRow], ...]:
-    """The columns that fit into ``width`` cells; the address is always among them.
+    """The columns that fit into ``width`` cells: the address, and from the left those behind it.
 
-    Of the usual ones the less important are left out first, of chosen ones those further right. ``slid``: so many
-    columns behind the address have gone to the left, to make room for those that were left out.
+    ``slid``: so many of these have gone to the left, out of sight.
     """
-    placed = grid.arrange(columns, width, LEAD, in_order=columns != USUAL)
-    if not slid:
-        return placed
-    shown = [place.column for place in placed]
-    rest = (*shown[1:], *(column for column in columns if column not in shown))
-    return grid.arrange((shown[0], *rest[slid:]), width, LEAD, in_order=True)
+    return grid.arrange((columns[0], *columns[1 + slid :]), width, LEAD, in_order=True)
 
 
 def slides(width: int, columns: Columns = USUAL) -> int:

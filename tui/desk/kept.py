@@ -40,7 +40,8 @@ def _is_word(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) < 40
 
 
-def _is_filter(value: Any) -> bool:
+def is_filter(value: Any) -> bool:
+    """Whether it is a text that can be kept as a filter."""
     return isinstance(value, str) and 0 < len(value) <= _LONGEST and value.isprintable()
 
 
@@ -50,9 +51,9 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "sort": _is_word,
     "inverted": lambda value: isinstance(value, bool),
     "columns": lambda value: isinstance(value, list) and all(map(_is_word, value)),
-    "filters": lambda value: isinstance(value, list) and all(map(_is_filter, value)),
+    "filters": lambda value: isinstance(value, list) and all(map(is_filter, value)),
     "saved": lambda value: (
-        isinstance(value, dict) and all(LETTERS.fullmatch(key) and _is_filter(text) for key, text in value.items())
+        isinstance(value, dict) and all(LETTERS.fullmatch(key) and is_filter(text) for key, text in value.items())
     ),
 }
 

@@ -44,7 +44,7 @@ def test_columns_fit_every_width(width: int) -> None:
     [
         (39, ["address", "use"]),
         (79, ["address", "use", "used", "limit", "left"]),
-        (119, ["address", "use", "used", "limit", "left", "trash", "week", "full", "refused"]),
+        (119, ["address", "use", "used", "limit", "left", "week", "full", "refused", "trash"]),
         (199, [column.key for column in USUAL]),
     ],
 )
