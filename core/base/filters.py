@@ -36,6 +36,7 @@ DOCS: tuple[tuple[str, str], ...] = (
     ("trash>1G  trash<1G", "Trash above or below this size"),
     ("messages>10000", "more messages than this; also messages<10"),
     ("days<14", "full in fewer days than this at the growth of late; those over are full now"),
+    ("refused>10", "mail was refused more often than this in 24 hours; also refused<10"),
     ("growth>50M", "grows by more than this a day; also growth<50M"),
     ("growing", "accounts that grow, day by day and not just up and down"),
     ("idle>90d", "accounts whose usage has not changed for this long"),
@@ -60,7 +61,7 @@ _PERCENT = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)%")
 _LONGEST = 1000  # characters of a filter
 _TOKEN = re.compile(r"!*/(?:\\.|[^/\\\s])*/(?=[|\s]|$)|[^\s|]+|\|")  # in a regular expression | is no OR of the filter
 _EXPRESSION = re.compile(r"/((?:\\.|[^/\\\s])+)/")
-_PAST = frozenset({"growing", "idle", "days", "growth"})  # words that are answered from the history
+_PAST = frozenset({"growing", "idle", "days", "growth", "refused"})  # words that are answered from the history
 
 
 class Word:
@@ -212,7 +213,7 @@ def _comparison(text: str, word: str) -> Test | None:
     if make is None:
         raise UsageError(
             f"{shown(text)} compares nothing known; accepted: >80%, <50%, >2G, <2G, limit>5G, trash>1G, messages>10000,"
-            " days<14, growth>50M, idle>90d"
+            " refused>10, days<14, growth>50M, idle>90d"
         )
     return make(text, match[2], match[3])
 
@@ -226,6 +227,12 @@ def _use(text: str, operator: str, operand: str) -> Test:
 
 def _trash(text: str, operator: str, operand: str) -> Test:
     return _compared(lambda row: row.trash_bytes, operator, _size(text, operand, "size"))
+
+
+def _refused(text: str, operator: str, operand: str) -> Test:
+    if not _COUNT.fullmatch(operand):
+        raise UsageError(f"{shown(text)} compares with no number of refusals; accepted: refused>10, refused<10")
+    return _compared(lambda row: row.refused_day, operator, int(operand))
 
 
 def _messages(text: str, operator: str, operand: str) -> Test:
@@ -275,6 +282,7 @@ _COMPARISONS: dict[str, Callable[[str, str, str], Test]] = {
     "growth": _growth,
     "days": _days,
     "messages": _messages,
+    "refused": _refused,
     "idle": _idle,
 }
 

@@ -104,6 +104,11 @@ def _verified(row: AccountRow, width: int, context: Context) -> Line:
     return ((fmt.fit(sign + text, width, context.glyphs, right=True), "near" if row.differs else "quiet"),)
 
 
+def _refusals(row: AccountRow, width: int, context: Context) -> Line:
+    text = fmt.short_count(row.refused_day, width) if row.refused_day else context.glyphs.nothing
+    return ((fmt.fit(text, width, context.glyphs, right=True), "plain" if row.refused_day else "quiet"),)
+
+
 def _measured(row: AccountRow, width: int, context: Context) -> Line:
     text = fmt.age(row.measured_at, context.now, context.glyphs)
     return ((fmt.fit(text, width, context.glyphs, right=True), "quiet"),)
@@ -163,25 +168,35 @@ COLUMNS: tuple[Column[AccountRow], ...] = (
         "messages", "Msgs", 8, 9, _messages, attrgetter("messages"), right=True, about="how many messages there are"
     ),
     Column(
-        "growth", "Per day", 9, 10, _growth, attrgetter("growth_bytes_per_day"), right=True, about="the growth a day"
+        "refusals",
+        "In 24 h",
+        8,
+        10,
+        _refusals,
+        attrgetter("refused_day"),
+        right=True,
+        about="how often mail was refused in 24 hours",
     ),
-    Column("measured", "Age", 7, 11, _measured, attrgetter("measured_at"), right=True, about="when it was measured"),
-    Column("source", "Source", 11, 12, _source, _by_source, falling=False, about="how it was measured"),
     Column(
-        "changed", "Changed", 8, 13, _changed, attrgetter("changed_at"), right=True, about="when the usage last changed"
+        "growth", "Per day", 9, 11, _growth, attrgetter("growth_bytes_per_day"), right=True, about="the growth a day"
+    ),
+    Column("measured", "Age", 7, 12, _measured, attrgetter("measured_at"), right=True, about="when it was measured"),
+    Column("source", "Source", 11, 13, _source, _by_source, falling=False, about="how it was measured"),
+    Column(
+        "changed", "Changed", 8, 14, _changed, attrgetter("changed_at"), right=True, about="when the usage last changed"
     ),
     Column(
         "verified",
         "Verified",
         9,
-        14,
+        15,
         _verified,
         attrgetter("verified_at"),
         right=True,
         about="when Dovecot was asked last",
     ),
     Column(
-        "level", "Level", 9, 15, _level, _by_level, usual=False, about="the level in a word; the sign before it says it"
+        "level", "Level", 9, 16, _level, _by_level, usual=False, about="the level in a word; the sign before it says it"
     ),
 )
 BY_KEY = {column.key: column for column in COLUMNS}

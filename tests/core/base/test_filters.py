@@ -18,11 +18,11 @@ NOW = 1_800_000_000.0
 
 GROWS: dict[str, Any] = {"growth_bytes_per_day": 1, "changed_at": NOW - 5, "days_to_full": 700.0}
 ROWS = [
-    AccountRow("empty@example.org", GIB, 0, 0, 0, 0),
+    AccountRow("empty@example.org", GIB, 0, 0, 0, 0, refused_day=0),
     AccountRow("half@example.org", 4 * GIB, 2 * GIB, 10, GIB, 3, **GROWS),
     AccountRow("Near@Example.org", 100, 80, growth_bytes_per_day=0, changed_at=NOW - 90 * DAY - 1),
     AccountRow("critical@example.com", 100, 95, growth_bytes_per_day=-1, changed_at=NOW - 90 * DAY, days_to_full=3),
-    AccountRow("over@example.com", 100, 100),
+    AccountRow("over@example.com", 100, 100, refused_day=11),
     AccountRow("archive@sub.example.org", None, 3 * GIB, 9, 3 * GIB, 9),
     AccountRow("new@example.org.uk", GIB),
 ]
@@ -81,6 +81,9 @@ FILTERS = {
     "days<2.5": "over",
     "days>14": "half",
     "days>14d": "half",
+    "refused>10": "over",
+    "refused>11": "",
+    "refused<1": "empty",
     "growth>0": "half",
     "growth<1": "Near critical",
     "/^n/": "Near new",
@@ -126,6 +129,8 @@ def test_words(text: str, names: str) -> None:
         "days<",
         "growth>5%",
         "refusals>5",
+        "refused>1G",
+        "refused>",
     ],
 )
 def test_broken_words(text: str) -> None:
