@@ -147,7 +147,7 @@ def _split(text: str) -> list[list[str]]:
     found: list[list[str]] = []
     for before, word in zip(("|", *words), (*words, "|"), strict=True):
         if before == word == "|" and words:
-            raise UsageError("'|' has no word on one side; write it between two words, like over|near")
+            raise UsageError("'|' stands between two words, like over|near")
         if word != "|" and before == "|" and found:
             found[-1].append(word)
         elif word != "|":
@@ -177,8 +177,9 @@ def _parse_word(text: str) -> Word:
 def _expression(text: str, word: str) -> Test:
     found = _EXPRESSION.fullmatch(word)
     if found is None:
-        forms = "/info[0-9]+/, with \\/ for a slash and \\s for a blank in it"
-        raise UsageError(f"{shown(text)} is no regular expression; accepted: {forms}")
+        raise UsageError(
+            f"{shown(text)} needs a / at its end, as /info[0-9]+/ has; \\/ and \\s stand for a slash and a blank in it"
+        )
     found_in = Pattern(found[1].replace("\\/", "/")).found_in
     return lambda row, _now: found_in(row.address.lower())
 

@@ -214,7 +214,7 @@ class AccountsPane(Vertical):
         """Ask for the letter to keep the filter under; without a filter, for the one to forget."""
         found = self.accounts.wanted.filter
         if found is not None and is_filter(found.text):
-            self.app.push_screen(KeepFilter(self.desk), partial(self._save, found.text))
+            self.app.push_screen(KeepFilter(self.desk, found.text), partial(self._save, found.text))
         elif self.desk.memory.kept.saved:
             self.app.push_screen(ForgetFilter(self.desk), partial(self._save, None))
         else:

@@ -24,7 +24,7 @@ class Lettered(Dialog[str]):
     """Lists the filters by letter, and ends with the letter that is pressed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "Cancel", key_display="Esc")]
-    QUESTION = ""
+    question = ""
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
@@ -40,7 +40,7 @@ class Lettered(Dialog[str]):
         lines = [self._line(letter, text) for letter, text in saved[:room]]
         self._list.styles.height = max(1, len(lines))
         self._list.paint(lines or [(("None yet.", "quiet"),)])
-        self.message(self.QUESTION, "quiet")
+        self.message(self.question, "quiet")
 
     def _line(self, letter: str, text: str) -> Line:
         words = fmt.literal(text, self.desk.glyphs)
@@ -61,21 +61,24 @@ class KeepFilter(Lettered):
     """Under which letter? One that has a filter already gets the new one."""
 
     HEADING = "Keep the filter"
-    QUESTION = "Press the letter or digit to keep it under."
+
+    def __init__(self, desk: Desk, text: str) -> None:
+        super().__init__(desk)
+        self.question = f"Press the letter or digit to keep this one under: {text}"
 
 
 class ForgetFilter(Lettered):
     """Which letter is to have no filter any more?"""
 
     HEADING = "Forget a filter"
-    QUESTION = "No filter is set now. Press the letter whose filter is to be forgotten."
+    question = "No filter is set now. Press the letter whose filter is to be forgotten."
 
 
 class RecallFilter(Lettered):
     """Which one?"""
 
     HEADING = "Filters"
-    QUESTION = "Press the letter of the filter."
+    question = "Press the letter of the filter."
 
     def chosen(self, letter: str) -> None:
         """Take only a letter that has a filter."""

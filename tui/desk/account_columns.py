@@ -77,6 +77,7 @@ def _week(row: AccountRow, width: int, context: Context) -> Line:
 
 def _full_in(row: AccountRow, width: int, context: Context) -> Line:
     text, style = outlook.full_in(row, context.glyphs)
+    style = "plain" if style == "over" else style  # the sign and the percentage are red already
     return ((fmt.fit(text, width, context.glyphs, right=True), style),)
 
 
@@ -183,7 +184,15 @@ COLUMNS: tuple[Column[AccountRow], ...] = (
     Column("measured", "Age", 7, 12, _measured, attrgetter("measured_at"), right=True, about="when it was measured"),
     Column("source", "Source", 11, 13, _source, _by_source, falling=False, about="how it was measured"),
     Column(
-        "changed", "Changed", 8, 14, _changed, attrgetter("changed_at"), right=True, about="when the usage last changed"
+        "changed",
+        "Changed",
+        8,
+        14,
+        _changed,
+        attrgetter("changed_at"),
+        right=True,
+        usual=False,
+        about="when the usage last changed",
     ),
     Column(
         "verified",
@@ -193,6 +202,7 @@ COLUMNS: tuple[Column[AccountRow], ...] = (
         _verified,
         attrgetter("verified_at"),
         right=True,
+        usual=False,
         about="when Dovecot was asked last",
     ),
     Column(

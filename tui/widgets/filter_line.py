@@ -27,7 +27,7 @@ class FilterLine(Horizontal):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "keep", "Keep", tooltip="keep the filter and go to the table", key_display="⏎", priority=True),
         Binding("escape", "clear", "Clear", tooltip="show all again", key_display="Esc"),
-        Binding("up", "older", "Older", show=False, tooltip="the filter that was used before"),
+        Binding("up", "older", "History", tooltip="the filter that was used before", key_display="↑↓"),
         Binding("down", "newer", "Newer", show=False, tooltip="the filter after that; after the last one to the table"),
     ]
 

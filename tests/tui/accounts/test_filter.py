@@ -219,7 +219,7 @@ def test_or_and_expressions() -> None:
         await stage.sees("like over|near")
         assert stage.order == ["a@example.org", "b@example.org", "e@example.net"]
         await stage.type("/^c")
-        await stage.sees("is no regular expression")
+        await stage.sees("needs a / at its end")
         await stage.type("/")
         await stage.sees("4 accounts")
 
