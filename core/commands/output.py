@@ -52,7 +52,7 @@ def write_json(document: Any) -> None:
 
 
 def _escaped(json: str) -> bytes:
-    """The same document, with escapes for what does not print: a terminal may take CSI (U+009B) as it takes ESC and [."""
+    """The same document, with escapes for what does not print: a terminal may take CSI (U+009B) as ESC and [."""
     return "".join(char if char.isprintable() or char == "\n" else _escape(char) for char in json).encode()
 
 
