@@ -20,6 +20,7 @@ from .account_list import AccountList
 from .command_log import CommandLog
 from .examining import Examining
 from .link import Link
+from .memory import Memory
 from .session import Changes, Session, State
 from .tiles import ConsoleKind
 
@@ -75,6 +76,7 @@ class Desk:
     accounts: AccountList = field(default_factory=AccountList)
     commands: CommandLog = field(default_factory=CommandLog)
     program: tuple[str, ...] = ("mailquota",)  # the words by which a command reaches the same engine
+    memory: Memory = field(default_factory=Memory)
 
     def why_not(self, action: str) -> str:
         """Why the action of a key can't be used now; empty if it can. Others than those that change something can."""

@@ -28,6 +28,7 @@ NAMES = {
     "shift+up": "Shift+Up",
     "shift+down": "Shift+Down",
     "asterisk": "*",
+    "apostrophe": "'",
     "question_mark": "?",
     "less_than_sign": "<",
     "greater_than_sign": ">",
