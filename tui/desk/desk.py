@@ -19,6 +19,7 @@ from .account_list import AccountList
 from .examining import Examining
 from .link import Link
 from .memory import Memory
+from .pace import Pace
 from .session import Changes, Session
 from .tiles import ConsoleKind
 
@@ -70,6 +71,7 @@ class Desk:
     doctor: Examining = field(default_factory=lambda: Examining(list))
     accounts: AccountList = field(default_factory=AccountList)
     memory: Memory = field(default_factory=Memory)
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def may_change(self) -> bool:
@@ -81,6 +83,10 @@ class Desk:
     def shadow(self) -> bool:
         """Whether the engine is in shadow mode, in which it notes refusals and refuses nothing."""
         return self.session.mode == "shadow"
+
+    def hurry(self) -> None:
+        """Have the effect of an order shown at once, whatever the pace is."""
+        self.pace.hurry(self.steady())
 
     def context(self) -> Context:
         """The present time and the signs, for the pure functions that make text."""

@@ -90,6 +90,7 @@ class Dialog(ModalScreen[T], LiveScreen):
 
     def failed(self, text: str) -> bool:
         """Say why an order was not carried out; False if the dialog is closed already, and the screen says it."""
+        self.desk.hurry()
         self._awaited = False
         if self._is_open():
             self.message(text)
@@ -99,6 +100,7 @@ class Dialog(ModalScreen[T], LiveScreen):
 
     def answered(self, line: Line) -> bool:
         """The engine has answered; False if the dialog is closed already, and the screen shows ``line``."""
+        self.desk.hurry()
         self._awaited = False
         if not self._is_open():
             self.app.post_message(Tell(line))

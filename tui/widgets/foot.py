@@ -25,6 +25,8 @@ NAMES = {
     "slash": "/",
     "asterisk": "*",
     "apostrophe": "'",
+    "plus": "+",
+    "minus": "-",
     "question_mark": "?",
     "less_than_sign": "<",
     "greater_than_sign": ">",
