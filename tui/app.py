@@ -20,6 +20,7 @@ from textual.screen import Screen
 from textual.scrollbar import ScrollBar
 
 from mailquota.core.base.errors import MailquotaError
+from mailquota.core.base.threads import in_thread
 
 from .accounts.screen import AccountsScreen
 from .card.screen import CardScreen
@@ -27,6 +28,7 @@ from .decisions.screen import DecisionsScreen
 from .desk.desk import Copied, Desk, LiveScreen, ShowAccounts, ShowCard, Tell
 from .desk.examining import Examine, Examining
 from .desk.link import Connect, Link
+from .desk.memory import Memory
 from .desk.modes import MODES
 from .desk.session import Session
 from .desk.tiles import ConsoleKind
@@ -34,7 +36,8 @@ from .doctor.screen import DoctorScreen
 from .domains.screen import DomainsScreen
 from .draw.format import Line
 from .draw.glyphs import ASCII, UNICODE
-from .frame import copying, terminal, theme
+from .frame import copying, terminal
+from .frame import theme as themes
 from .frame.driver import ConsoleDriver
 from .frame.help import HelpScreen
 from .frame.leaving import QUIT, SUSPEND, ConsoleFailedError, Leaving, Outcome
@@ -65,7 +68,7 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
         *(Binding(mode.key, f"show_mode('{mode.name}')", mode.title, show=False, tooltip=mode.about) for mode in MODES),
         Binding("question_mark", "help", "Help", tooltip="all keys and the filter language"),
         Binding("ctrl+p", "command_palette", "Palette", priority=True, tooltip="every action by name"),
-        Binding("T", "next_theme", "Theme", show=False, tooltip="dark, light, the terminal's own colours"),
+        Binding("T", "next_theme", "Theme", show=False, tooltip=f"the next theme: {', '.join(themes.NAMES)}"),
         Binding(
             "Y", "show_text", "Text", show=False, tooltip="show on a plain screen what y copies, to select it there"
         ),
@@ -89,30 +92,37 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
         no_color: bool = False,
         ascii_only: bool = False,
         mouse: bool = True,
+        theme: str = "auto",
+        memory: Memory | None = None,
         environ: Mapping[str, str] = MappingProxyType({}),
         shown: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         with terminal.environment("NO_COLOR", "1" if no_color else None):  # read by Textual's constructor
-            super().__init__(ConsoleDriver, theme.styles(), ansi_color=True if no_color else None)
+            super().__init__(ConsoleDriver, themes.styles(), ansi_color=True if no_color else None)
         self.animation_level = "none"
-        for each in theme.THEMES:
+        for each in themes.THEMES:
             self.register_theme(each)
-        self.theme = theme.PLAIN.name if no_color or self.console.color_system == "standard" else theme.DARK.name
+        self._many_colours = not no_color and self.console.color_system != "standard"
+        self.theme = themes.at_start(theme, environ, colours=self._many_colours)
         glyphs = ASCII if ascii_only else UNICODE
         ScrollBar.renderer = thin_scrollbar(glyphs)
         session = Session()
         # By call_later, so that an exception in a screen ends the app; in a callback of the loop it is only logged.
         link = Link(connect, session, lambda: self.call_later(self._changed), clock, steady)
         kind = ConsoleKind(embedded=embedded, demo=demo, read_only=read_only)
-        self.desk = Desk(session, link, glyphs, clock=clock, steady=steady, kind=kind, doctor=Examining(examine, clock))
+        doctor, memory = Examining(examine, clock), memory or Memory()
+        self.desk = Desk(session, link, glyphs, clock, steady, kind, doctor=doctor, memory=memory)
         self.leaving = Leaving(self, self.desk)
         self.mouse_on = mouse
         self._environ = environ
         self._shown = shown
         self._is_shown = False
         self._homes: list[Screen[Any]] = []  # the list screens that were shown so far
+        self._add_modes()
+
+    def _add_modes(self) -> None:
         for name, make in SCREENS.items():
             self.add_mode(name, partial(self._home, make))
 
@@ -128,6 +138,7 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
     def on_ready(self) -> None:
         """Tell the caller once the first screen was drawn."""
         self._is_shown = True
+        self.call_after_refresh(self._tell_memory)
         self.call_after_refresh(self._shown)
 
     def clear_selection(self) -> None:
@@ -138,6 +149,18 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
         """
         with contextlib.suppress(ScreenStackError):
             super().clear_selection()
+
+    def _tell_memory(self) -> None:
+        """Say once why nothing is remembered, or what of it is wrong."""
+        memory = self.desk.memory
+        if memory.told:
+            self.tell(((memory.told, "near"),))
+            memory.told = ""
+
+    @work(name="memory")
+    async def _write_memory(self) -> None:
+        await in_thread(self.desk.memory.write)
+        self._tell_memory()
 
     @work(name="doctor")
     async def _examine(self) -> None:
@@ -163,6 +186,8 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
 
     def _tick(self) -> None:
         self.desk.link.listen()
+        if self.desk.memory.pending:
+            self._write_memory()
         for screen in self._live_screens():
             screen.tick()
         if not self.is_headless and terminal.stdin_hung_up():
@@ -177,7 +202,7 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The commands of the palette: every action of the screen by name, and the themes."""
         yield from commands_of(self, screen, self.desk.glyphs)
-        for each in () if self.no_color else theme.THEMES:
+        for each in () if self.no_color else themes.THEMES:
             yield SystemCommand(f"Theme: {each.name}", "change the colours", partial(self.use_theme, each.name))
 
     def action_command_palette(self) -> None:
@@ -212,12 +237,15 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
         self.push_screen(HelpScreen(self.desk, self.screen))
 
     def action_next_theme(self) -> None:
-        """Change from dark to light to the terminal's own colours."""
-        self.use_theme(theme.after(self.theme))
+        """Change to the next theme."""
+        self.use_theme(themes.after(self.theme))
 
     def use_theme(self, name: str) -> None:
-        """Use the theme of this name from now on."""
+        """Use this theme from now on, also in later runs; but not one that was chosen where there are few colours."""
         self.theme = name
+        if self._many_colours:
+            self.desk.memory.keep(theme=name)
+        self.tell(((f"Theme: {name}", "quiet"),))
 
     def action_repaint(self) -> None:
         """Draw the whole screen anew: another program may have written on it."""
@@ -237,6 +265,7 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
     def action_mouse(self) -> None:
         """Leave the mouse to the terminal, or take it again."""
         self.mouse_on = not self.mouse_on
+        self.desk.memory.keep(mouse=self.mouse_on)
         if self.console_driver is not None:
             self.console_driver.use_mouse(self.mouse_on)
         if self.mouse_on:
@@ -287,6 +316,8 @@ def run_console(
     no_color: bool = False,
     ascii_only: bool = False,
     mouse: bool = True,
+    theme: str = "auto",
+    memory: Memory | None = None,
     shown: Callable[[], object] = lambda: None,
 ) -> Outcome:
     """Run the console on this terminal until it is quit. Raises ConsoleFailedError for a fault of the console itself.
@@ -302,10 +333,15 @@ def run_console(
         no_color=no_color or terminal.wants_no_color(os.environ),
         ascii_only=ascii_only or terminal.wants_ascii(os.environ, terminal.codeset()),
         mouse=mouse,
+        theme=theme,
+        memory=memory,
         environ=os.environ,
         shown=shown,
     )
-    outcome = app.run(mouse=mouse)
+    try:
+        outcome = app.run(mouse=mouse)
+    finally:
+        app.desk.memory.finish()
     if outcome is None:
         raise ConsoleFailedError("the console failed; the engine was not harmed by it")
     return outcome

@@ -23,8 +23,9 @@ from ..base.version import version
 from ..changes.expiry import Expiry
 from ..changes.from_settings import make_changes
 from ..control.messages import VERSION, Welcome
+from ..control.peers import Rights
 from ..control.results import Status
-from ..control.server import ControlConnection, ControlServer, Rights
+from ..control.server import ControlConnection, ControlServer
 from ..history.service import HistoryService
 from ..mailboxes.from_settings import make_mailboxes, make_witness, no_witness, with_dovecot
 from ..mailboxes.rounds import Poller

@@ -24,7 +24,12 @@ class AccountTable(LiveTable):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Card", tooltip="everything about the account", key_display="⏎"),
+        Binding("right", "slide(1)", "Columns right", show=False, tooltip="the columns that have no room, one by one"),
+        Binding("left", "slide(-1)", "Columns left", show=False, tooltip="back to the columns before"),
     ]
+
+    class LaidOut(Message):
+        """Other columns are shown."""
 
     class Opened(Message):
         """Enter was pressed on an account, or it was double-clicked."""
@@ -37,6 +42,8 @@ class AccountTable(LiveTable):
         super().__init__(id=id)
         self.accounts = accounts
         self.placed: tuple[Placed[AccountRow], ...] = ()
+        self.columns: account_columns.Columns = account_columns.USUAL
+        self._slid = 0  # columns behind the address that are out of sight to the left
         self._get_context = context
 
     @property
@@ -66,9 +73,30 @@ class AccountTable(LiveTable):
         row = self.accounts.rows[self.accounts.order[index]]
         return account_columns.cells(row, self.placed, self._get_context(), marked=row.address in self.accounts.marks)
 
+    @property
+    def more(self) -> tuple[bool, bool]:
+        """Whether there are columns out of sight to the left, and to the right."""
+        return self._slid > 0, self._slid + len(self.placed) < len(self.columns)
+
     def lay_out(self) -> None:
         """Choose the columns that fit."""
-        self.placed = account_columns.arrange(self.cells)
+        self._slid = min(self._slid, account_columns.slides(self.cells, self.columns))
+        self.placed = account_columns.arrange(self.cells, self.columns, self._slid)
+        self.post_message(self.LaidOut())
+
+    def choose(self, columns: account_columns.Columns) -> None:
+        """Show these columns."""
+        self.columns = columns
+        self._arrange()
+
+    def action_slide(self, step: int) -> None:
+        """Slide the columns behind the address by one."""
+        self._slid = max(0, self._slid + step)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        self.lay_out()
+        self.redraw()
 
     def action_open(self) -> None:
         """Post that the card of this account is to be shown."""

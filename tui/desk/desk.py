@@ -18,6 +18,7 @@ from ..draw.grid import Context
 from .account_list import AccountList
 from .examining import Examining
 from .link import Link
+from .memory import Memory
 from .session import Changes, Session
 from .tiles import ConsoleKind
 
@@ -68,6 +69,7 @@ class Desk:
     kind: ConsoleKind
     doctor: Examining = field(default_factory=lambda: Examining(list))
     accounts: AccountList = field(default_factory=AccountList)
+    memory: Memory = field(default_factory=Memory)
 
     @property
     def may_change(self) -> bool:

@@ -24,6 +24,7 @@ GAP = 2
 NAMES = {
     "slash": "/",
     "asterisk": "*",
+    "apostrophe": "'",
     "question_mark": "?",
     "less_than_sign": "<",
     "greater_than_sign": ">",
