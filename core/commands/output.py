@@ -13,7 +13,7 @@ from typing import IO, Any, NamedTuple
 import click
 import msgspec
 
-from ..base.text import NOTHING, visible
+from ..base.text import NOTHING, printable_json, visible
 from .options import Common
 
 _PROGRESS_SECONDS = 0.1  # between two updates of the line
@@ -45,9 +45,10 @@ def write_json(document: Any) -> None:
     """Write one JSON document to stdout. A list has one element a line, so that grep works on 100,000 accounts."""
     if isinstance(document, list):
         items = b",\n".join(msgspec.json.encode(item) for item in document)
-        click.echo(b"[\n" + items + b"\n]" if document else b"[]")
+        text = b"[\n" + items + b"\n]" if document else b"[]"
     else:
-        click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
+        text = msgspec.json.format(msgspec.json.encode(document), indent=2)
+    click.echo(text if text.isascii() and b"\x7f" not in text else printable_json(text.decode()).encode())
 
 
 class Cell(NamedTuple):

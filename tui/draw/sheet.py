@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any, Generic, TypeVar
 
 from mailquota.core.base.spreadsheet import csv_lines
+from mailquota.core.base.text import printable_json
 
 from . import format as fmt
 from .grid import Column, Context, Placed
@@ -136,7 +137,7 @@ def _json(slices: Iterable[list[dict[str, Any]]]) -> Iterator[str]:
     """One document with one row a line, as the commands print it."""
     before = "[\n"
     for records in slices:
-        yield before + ",\n".join(json.dumps(record, ensure_ascii=False) for record in records)
+        yield before + ",\n".join(printable_json(json.dumps(record, ensure_ascii=False)) for record in records)
         before = ",\n"
     yield "[]\n" if before == "[\n" else "\n]\n"
 

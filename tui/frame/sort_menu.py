@@ -15,6 +15,8 @@ from ..draw.grid import Column
 from ..widgets.choices import Choices
 from .dialog import Dialog
 
+AROUND = 6  # lines of the dialog around the columns; on a low terminal the least important ones are left out
+
 
 class SortMenu(Dialog[Column[Any] | None]):
     """Dismissed with the column that was chosen; the present one, chosen again, turns the order round."""
@@ -30,6 +32,9 @@ class SortMenu(Dialog[Column[Any] | None]):
 
     def body(self) -> Iterable[Widget]:
         """The columns, the present one selected."""
+        room = max(1, self.app.size.height - AROUND)
+        ranked = sorted(self._columns, key=lambda column: (column is not self._now, column.priority))[:room]
+        self._columns = tuple(column for column in self._columns if column in ranked)
         at = self._columns.index(self._now) if self._now in self._columns else 0
         yield Choices([self._line(column) for column in self._columns], at)
 
