@@ -210,5 +210,14 @@ def _run_screen(
         mouse=not common.no_mouse and (console.mouse if kept.mouse is None else kept.mouse),
         theme=kept.theme or console.theme,
         memory=memory,
+        program=_program(config),
         shown=shown,
     )
+
+
+def _program(config: Config) -> tuple[str, ...]:
+    """The words by which a command of a shell reaches the engine of this console."""
+    from mailquota.core.settings.config import DEFAULT_PATH
+
+    path = config.path
+    return ("mailquota",) if path is None or path == DEFAULT_PATH else ("mailquota", "--config", str(path.absolute()))

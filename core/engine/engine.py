@@ -34,6 +34,7 @@ from ..settings.config import Config
 from ..settings.declared import needs_restart
 from ..settings.missing import require
 from . import handover, replacing
+from .abilities import Abilities
 from .accepting import ListenCheck, Servers
 from .accounts import AccountUpdates
 from .counters import Counters
@@ -91,6 +92,9 @@ class Engine:
         self.servers = Servers(self.policy, self.control)
         self.listeners = self.servers.listeners
         self.mailstore_watch = MailstoreWatch(mailboxes, self.poller, self.enforcer.lookup.watch)
+        self.abilities = Abilities(
+            lambda: self.config, lambda: self.accounts.store, lambda: self.driver.name, self.actions
+        )
         self.reporter = self._make_reporter()
         self.publisher = Publisher(self.control, self.ledger, self.decisions, self.status)
         self.counters = self._make_counters()
@@ -119,6 +123,7 @@ class Engine:
             history=self.history,
             guard=self.guard,
             driver=lambda: self.driver.name,
+            abilities=self.abilities,
         )
 
     def _make_control(self) -> ControlServer:
@@ -156,6 +161,7 @@ class Engine:
                 "Dovecot's settings": self.follower.run,
                 "watches": lambda: prune(self.enforcer.lookup.watch),
                 "maps of Postfix": self.postfix_maps.run,
+                "rights": lambda: self.abilities.run(self.accounts.read),
                 "mailstore": lambda: self.mailstore_watch.run(self.accounts.read),
             },
             measuring=self._make_measuring(),

@@ -61,8 +61,12 @@ class AccountsPane(Vertical):
         Binding("greater_than_sign,f6", "sort(1)", "Sort", tooltip="sort by the next column", key_display="< >"),
         Binding("less_than_sign", "sort(-1)", "Sort back", show=False, tooltip="sort by the column before"),
         Binding("I", "invert", "Invert", tooltip="sort the other way round"),
+        Binding("v", "range", "Range", show=False, tooltip="mark all that the cursor passes; v again ends it"),
+        Binding("shift+up", "extend(-1)", "Mark up", show=False, tooltip="mark, and one line up"),
+        Binding("shift+down", "extend(1)", "Mark down", show=False, tooltip="mark, and one line down"),
         Binding("c", "columns", "Columns", show=False, tooltip="choose the columns, and their order"),
         Binding("asterisk", "mark_all", "Mark all", tooltip="mark everything that the filter shows"),
+        Binding("tilde", "turn_marks", "Turn marks", show=False, tooltip="turn the marks of what is shown round"),
         Binding("u", "clear_marks", "Unmark", tooltip="clear all marks"),
         Binding("escape", "clear_filter", "Clear filter", show=False, tooltip="show all accounts again"),
     ]
@@ -254,8 +258,15 @@ class AccountsPane(Vertical):
 
     @on(FilterLine.Cleared)
     async def action_clear_filter(self) -> None:
-        """Show all accounts; or go back to the screen that led here, and leave the filter as it was before."""
+        """Show all accounts; or go back to the screen that led here, and leave the filter as it was before.
+
+        A range that is being marked is taken back first.
+        """
         self._close_line()
+        if self.table.ranging:
+            self.table.end_range(keep=False)
+            self._changed()
+            return
         if self._way_back is not None:
             way, self._way_back = self._way_back, None
             self._want(filter=way.filter)
@@ -304,16 +315,42 @@ class AccountsPane(Vertical):
         """Mark the account, or unmark it, and move to the next."""
         row = self.table.row
         if row is not None:
+            self.table.end_range()
             self.accounts.toggle(row.address)
             self.table.action_move(1)
             self._changed()
 
+    def action_range(self) -> None:
+        """Begin a range of marks, or end it."""
+        if self.table.ranging:
+            self.table.end_range()
+        else:
+            self.table.begin_range()
+        self._changed()
+
+    def action_extend(self, step: int) -> None:
+        """Mark from where this was begun to the next line, and move there."""
+        self.table.extend(self.table.index + step)
+        self._changed()
+
+    @on(AccountTable.Ranged)
+    def _ranged(self) -> None:
+        self._changed()
+
+    def action_turn_marks(self) -> None:
+        """Turn the marks of the accounts that are shown round; those that are not shown stay as they are."""
+        self.table.end_range()
+        self.accounts.turn_marks()
+        self._changed()
+
     def action_mark_all(self) -> None:
         """Mark all accounts that match the filter."""
+        self.table.end_range()
         self.accounts.mark_all()
         self._changed()
 
     def action_clear_marks(self) -> None:
         """Unmark all accounts."""
+        self.table.end_range()
         self.accounts.clear_marks()
         self._changed()

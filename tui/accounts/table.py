@@ -12,6 +12,7 @@ from mailquota.core.base.model import AccountRow
 
 from ..desk import account_columns
 from ..desk.account_list import AccountList
+from ..desk.mark_range import MarkRange
 from ..draw.format import Line
 from ..draw.grid import Context, Placed
 from ..widgets.live_table import LiveTable
@@ -38,6 +39,9 @@ class AccountTable(LiveTable):
             super().__init__()
             self.row = row
 
+    class Ranged(Message):
+        """A range was marked by the mouse."""
+
     def __init__(self, accounts: AccountList, context: Callable[[], Context], *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.accounts = accounts
@@ -45,11 +49,57 @@ class AccountTable(LiveTable):
         self.columns: account_columns.Columns = account_columns.USUAL
         self._slid = 0  # columns behind the address that are out of sight to the left
         self._get_context = context
+        self._range: MarkRange | None = None
+        self.ranging = False  # the range goes along with each move of the cursor, until it is ended
 
     @property
     def row(self) -> AccountRow | None:
         """The account under the cursor."""
         return self.accounts.at(self.index)
+
+    # ---- ranges of marks
+
+    def begin_range(self) -> None:
+        """From now on each move of the cursor marks."""
+        if self.row is not None:
+            self.hold()
+            self._range, self.ranging = MarkRange(self.accounts, self.index), True
+
+    def end_range(self, *, keep: bool = True) -> None:
+        """Moves mark no more; ``keep`` False: what the range has marked is unmarked."""
+        if self._range is not None and not keep:
+            self._range.take_back()
+        self._range, self.ranging = None, False
+
+    def extend(self, index: int) -> None:
+        """Mark from where the range began, else from the cursor, to a line, and move there."""
+        if self.row is None:
+            return
+        self.hold()
+        if self._range is None:
+            self._range = MarkRange(self.accounts, self.index)
+        self._range.go(max(0, min(index, self.count() - 1)))
+        super().go_to(index)
+
+    def go_to(self, index: int) -> None:
+        """Move the cursor; a range goes along, but one by Shift ends."""
+        if self.ranging:
+            self.extend(index)
+        else:
+            self._range = None
+            super().go_to(index)
+
+    def clicked_with_shift(self, index: int) -> None:
+        """Mark from the cursor to here."""
+        self.extend(index)
+        self.post_message(self.Ranged())
+
+    def reorder(self) -> None:
+        """Other accounts are between the ends of a range, so it ends, with its marks."""
+        self.end_range()
+        super().reorder()
+
+    # ---- what is in it
 
     def on_screen(self) -> list[str]:
         """The addresses on the screen, from the top."""

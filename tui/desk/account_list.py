@@ -186,6 +186,10 @@ class AccountList:
         """Mark all accounts that match the filter; others stay marked."""
         self._mark_only(self.marks.union(self.order))
 
+    def turn_marks(self) -> None:
+        """Mark what is shown and not marked, and unmark what is shown and marked."""
+        self._mark_only(self.marks.symmetric_difference(self.order))
+
     def clear_marks(self) -> None:
         """Unmark all accounts."""
         self._mark_only(set())

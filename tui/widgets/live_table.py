@@ -218,6 +218,9 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
         """A click moves the cursor, a double click opens the row."""
         index = self.scroll_offset.y + event.y
         if index < self.count():
+            if event.shift:
+                self.clicked_with_shift(index)
+                return
             self.clicked(index)
             if event.chain == 2:
                 self.action_open()
@@ -225,6 +228,10 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
     def clicked(self, index: int) -> None:
         """Move the cursor to the line that was clicked."""
         self.go_to(index)
+
+    def clicked_with_shift(self, index: int) -> None:
+        """A click with Shift, from terminals that pass it on, is a plain one where there are no ranges."""
+        self.clicked(index)
 
     def on_focus(self) -> None:
         """Draw the cursor as that of the table with the keys."""

@@ -134,7 +134,7 @@ def test_a_click_on_a_key_of_the_foot_presses_it() -> None:
     async def scene(stage: Stage) -> None:
         at = stage.lines()[-1].index("? Help")
         await stage.pilot.click("#foot", offset=(at, 0))
-        await stage.sees("Everywhere")
+        await stage.sees(" Help  Accounts")
 
     play(scene)
 
