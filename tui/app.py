@@ -20,7 +20,6 @@ from textual.screen import Screen
 from textual.scrollbar import ScrollBar
 
 from mailquota.core.base.errors import MailquotaError
-from mailquota.core.base.threads import in_thread
 
 from .accounts.screen import AccountsScreen
 from .card.screen import CardScreen
@@ -30,7 +29,8 @@ from .desk.examining import Examine, Examining
 from .desk.link import Connect, Link
 from .desk.memory import Memory
 from .desk.modes import MODES
-from .desk.session import Session
+from .desk.pace import Pace
+from .desk.session import Session, State
 from .desk.tiles import ConsoleKind
 from .doctor.screen import DoctorScreen
 from .domains.screen import DomainsScreen
@@ -41,7 +41,7 @@ from .frame import theme as themes
 from .frame.driver import ConsoleDriver
 from .frame.help import HelpScreen
 from .frame.leaving import QUIT, SUSPEND, ConsoleFailedError, Leaving, Outcome
-from .frame.painting import PaintingApp
+from .frame.pacing import PacedApp
 from .frame.palette import commands_of
 from .journal.screen import JournalScreen
 from .warnings.screen import WarningsScreen
@@ -59,7 +59,7 @@ SCREENS: dict[str, Callable[[Desk], Screen[Any]]] = {
 EXAMINED_AFTER = 2.0  # seconds; the accounts come first
 
 
-class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
+class MailquotaApp(PacedApp[Outcome], inherit_bindings=False):
     """Screens, themes, and the keys that work on every screen."""
 
     DEFAULT_MODE = "accounts"
@@ -76,6 +76,9 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
         Binding(
             "M", "mouse", "Mouse", show=False, tooltip="leave the mouse to the terminal, to select text; or take it"
         ),
+        Binding("p", "pause", "Pause", show=False, tooltip="hold all screens still, or let them go on"),
+        Binding("plus", "pace(1)", "Slower", show=False, tooltip="draw less often: every 2, 5, 10 or 30 seconds"),
+        Binding("minus", "pace(-1)", "Faster", show=False, tooltip="draw more often"),
         Binding("ctrl+l", "repaint", "Repaint", show=False, priority=True, tooltip="draw the whole screen anew"),
         Binding("ctrl+z", "suspend", "Suspend", show=False, priority=True, tooltip=SUSPEND),
         Binding("q", "leave", "Quit", tooltip=QUIT),
@@ -103,18 +106,18 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
         with terminal.environment("NO_COLOR", "1" if no_color else None):  # read by Textual's constructor
             super().__init__(ConsoleDriver, themes.styles(), ansi_color=True if no_color else None)
         self.animation_level = "none"
-        for each in themes.THEMES:
-            self.register_theme(each)
         self._many_colours = not no_color and self.console.color_system != "standard"
-        self.theme = themes.at_start(theme, environ, colours=self._many_colours)
+        self._add_themes(themes.at_start(theme, environ, colours=self._many_colours))
         glyphs = ASCII if ascii_only else UNICODE
         ScrollBar.renderer = thin_scrollbar(glyphs)
         session = Session()
         # By call_later, so that an exception in a screen ends the app; in a callback of the loop it is only logged.
         link = Link(connect, session, lambda: self.call_later(self._changed), clock, steady)
-        kind = ConsoleKind(embedded=embedded, demo=demo, read_only=read_only)
-        doctor, memory = Examining(examine, clock), memory or Memory()
-        self.desk = Desk(session, link, glyphs, clock, steady, kind, doctor=doctor, memory=memory)
+        memory = memory or Memory()
+        pace = Pace(memory.kept.pace)
+        kind = ConsoleKind(embedded=embedded, demo=demo, read_only=read_only, pace=pace.words)
+        doctor = Examining(examine, clock)
+        self.desk = Desk(session, link, glyphs, clock, steady, kind, doctor=doctor, memory=memory, pace=pace)
         self.leaving = Leaving(self, self.desk)
         self.mouse_on = mouse
         self._environ = environ
@@ -122,6 +125,11 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
         self._is_shown = False
         self._homes: list[Screen[Any]] = []  # the list screens that were shown so far
         self._add_modes()
+
+    def _add_themes(self, first: str) -> None:
+        for each in themes.THEMES:
+            self.register_theme(each)
+        self.theme = first
 
     def _add_modes(self) -> None:
         for name, make in SCREENS.items():
@@ -139,7 +147,7 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
     def on_ready(self) -> None:
         """Tell the caller once the first screen was drawn."""
         self._is_shown = True
-        self.call_after_refresh(self._tell_memory)
+        self.call_after_refresh(self.tell_memory)
         self.call_after_refresh(self._shown)
 
     def clear_selection(self) -> None:
@@ -150,18 +158,6 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
         """
         with contextlib.suppress(ScreenStackError):
             super().clear_selection()
-
-    def _tell_memory(self) -> None:
-        """Say once why nothing is remembered, or what of it is wrong."""
-        memory = self.desk.memory
-        if memory.told:
-            self.tell(((memory.told, "near"),))
-            memory.told = ""
-
-    @work(name="memory")
-    async def _write_memory(self) -> None:
-        await in_thread(self.desk.memory.write)
-        self._tell_memory()
 
     @work(name="doctor")
     async def _examine(self) -> None:
@@ -175,22 +171,33 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
         self._homes.append(screen)
         return screen
 
-    def _live_screens(self) -> list[LiveScreen]:
+    def live_screens(self) -> list[LiveScreen]:
         """All screens that follow the engine; none while the app ends, as screens lose their widgets then."""
         screens = dict.fromkeys([*self._homes, *self.screen_stack]) if self.is_running else {}
         return [screen for screen in screens if isinstance(screen, LiveScreen)]
 
     def _changed(self) -> None:
+        """Something came from the engine: draw it, unless it is not its turn yet."""
+        if self.desk.session.urgent or self.desk.pace.due(self.desk.steady()):
+            self.draw_changes()
+
+    def draw_changes(self) -> None:
+        """Draw what came from the engine."""
         changes = self.desk.session.drain()
-        for screen in self._live_screens():
+        for screen in self.live_screens():
             screen.arrived(changes)
 
     def _tick(self) -> None:
         self.desk.link.listen()
         if self.desk.memory.pending:
-            self._write_memory()
-        for screen in self._live_screens():
-            screen.tick()
+            self.write_memory()
+        now = self.desk.steady()
+        if self.desk.session.state is not State.LIVE or self.desk.pace.due(now):
+            self.desk.pace.drawn(now)
+            if self.desk.pace.words:  # else they were drawn as they came
+                self.draw_changes()
+            for screen in self.live_screens():
+                screen.tick()
         if not self.is_headless and terminal.stdin_hung_up():
             self.leaving.terminal_lost()
 

@@ -29,6 +29,8 @@ for name, number in {**calls, "io_uring_setup": 425}.items():
     libc.syscall(number, 0, 0, 0, 0, 0)
     found[name] = errno.errorcode.get(ctypes.get_errno(), "")
 for folder in FOLDERS:
+    if not os.path.isdir(folder):
+        continue  # Postfix makes its maildrop at its first start
     program = folder + "/program"
     shutil.copy("/bin/true", program)
     os.chmod(program, 0o700)
@@ -57,7 +59,7 @@ def found_inside(host: SystemdNamespace, *more: str) -> dict[str, object]:
     first = ("[Service]", "ExecStartPre=/opt/python/bin/python3 /opt/mailquota/try.py", *more)
     (drop_in / "try.conf").write_text("\n".join(first) + "\n")
     host.check(["systemctl", "daemon-reload"])
-    host.check(["systemctl", "restart", "mailquota.service"])
+    assert host.run(["systemctl", "restart", "mailquota.service"]).returncode == 0, journal(host)
     found = json.loads(host.path("/var/lib/mailquota/found").read_text())
     assert isinstance(found, dict)
     return found
@@ -79,7 +81,8 @@ def test_what_is_shut_is_shut(host: SystemdNamespace) -> None:
     assert {name: found[name] for name in ("add_key", "io_setup", "io_uring_setup")} == dict.fromkeys(
         ("add_key", "io_setup", "io_uring_setup"), "EPERM"
     )
-    assert {folder: found[folder] for folder in _FOLDERS} == dict.fromkeys(_FOLDERS, "EACCES")
+    assert {found[folder] for folder in _FOLDERS if folder in found} == {"EACCES"}
+    assert set(_FOLDERS[:2]) <= found.keys()
     assert found["core"] == [0, 0]
     assert found["elsewhere"] == ""
 

@@ -21,6 +21,7 @@ from .command_log import CommandLog
 from .examining import Examining
 from .link import Link
 from .memory import Memory
+from .pace import Pace
 from .session import Changes, Session, State
 from .tiles import ConsoleKind
 
@@ -77,6 +78,7 @@ class Desk:
     commands: CommandLog = field(default_factory=CommandLog)
     program: tuple[str, ...] = ("mailquota",)  # the words by which a command reaches the same engine
     memory: Memory = field(default_factory=Memory)
+    pace: Pace = field(default_factory=Pace)
 
     def why_not(self, action: str) -> str:
         """Why the action of a key can't be used now; empty if it can. Others than those that change something can."""
@@ -104,6 +106,10 @@ class Desk:
     def shadow(self) -> bool:
         """Whether the engine is in shadow mode, in which it notes refusals and refuses nothing."""
         return self.session.mode == "shadow"
+
+    def hurry(self) -> None:
+        """Have the effect of an order shown at once, whatever the pace is."""
+        self.pace.hurry(self.steady())
 
     def context(self) -> Context:
         """The present time and the signs, for the pure functions that make text."""

@@ -23,14 +23,15 @@ _HEADING = "# What the console of mailquota remembers. It is written by the cons
 class Kept(msgspec.Struct, frozen=True):
     """Empty or None: as the console starts without it.
 
-    ``sort`` and ``columns`` are keys of columns, these in their order; ``filters`` the last ones, newest first;
-    ``saved`` filters by their letter.
+    ``sort`` and ``columns`` are keys of columns, these in their order; ``pace`` is in seconds;
+    ``filters`` are the last ones, newest first; ``saved`` filters by their letter.
     """
 
     theme: str = ""
     mouse: bool | None = None
     sort: str = ""
     inverted: bool = False
+    pace: float = 0.0
     columns: tuple[str, ...] = ()
     filters: tuple[str, ...] = ()
     saved: dict[str, str] = {}
@@ -50,6 +51,7 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "mouse": lambda value: isinstance(value, bool),
     "sort": _is_word,
     "inverted": lambda value: isinstance(value, bool),
+    "pace": lambda value: isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 3600,
     "columns": lambda value: isinstance(value, list) and all(map(_is_word, value)),
     "filters": lambda value: isinstance(value, list) and all(map(is_filter, value)),
     "saved": lambda value: (

@@ -117,6 +117,7 @@ class Dialog(ModalScreen[T], LiveScreen):
 
     def failed(self, text: str) -> bool:
         """Say why an order was not carried out; False if the dialog is closed already, and the screen says it."""
+        self.desk.hurry()
         self._awaited = False
         self._log_outcome(f"not done: {text}")
         if self._is_open():
@@ -127,6 +128,7 @@ class Dialog(ModalScreen[T], LiveScreen):
 
     def answered(self, line: Line) -> bool:
         """The engine has answered; False if the dialog is closed already, and the screen shows ``line``."""
+        self.desk.hurry()
         self._awaited = False
         self._log_outcome("".join(text for text, _look in line))
         if not self._is_open():

@@ -29,6 +29,8 @@ NAMES = {
     "shift+down": "Shift+Down",
     "asterisk": "*",
     "apostrophe": "'",
+    "plus": "+",
+    "minus": "-",
     "question_mark": "?",
     "less_than_sign": "<",
     "greater_than_sign": ">",
