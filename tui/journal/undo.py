@@ -113,7 +113,7 @@ class Undo(Dialog[Line | None]):
             button.label = "Set again"
         if len(self._edit) > MANY:
             self.query_one(".field").display = True
-            self.query_one("#edit").add_class("-asks")
+            self.query("#edit, #preview").add_class("-asks")
             field = self.query_one("#count", Input)
             field.placeholder = f"type {len(self._edit)} to confirm"
             self.set_focus(field)
