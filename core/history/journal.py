@@ -39,6 +39,9 @@ _EDITS = (
     " WHERE later.address = edit.address AND later.id > edit.id AND later.undoes = edit.id)"
     " ORDER BY id DESC LIMIT ?"
 )
+_TAKEN_BACK_WITH = (
+    f"{_COLUMNS} WHERE at = ? AND operator = ? AND origin = ? AND kind = ? AND undoes IS NOT NULL ORDER BY id"
+)
 _RUNS = f"{_COLUMNS} WHERE address = '' AND kind IN ('start', 'stop') ORDER BY id DESC LIMIT ?"
 _ADD = (
     "INSERT INTO journal (at, operator, origin, kind, address, old, new, reason, until, undoes)"
@@ -153,6 +156,10 @@ class Journal:
             found += mine  # entries of another engine or command may be between them
             highest = page[-1].id - 1
         return found
+
+    def taken_back_with(self, row: JournalRow) -> list[JournalRow]:
+        """All entries of the undo that ``row`` is one of, oldest first. Raises StateError."""
+        return self._rows(_TAKEN_BACK_WITH, row.at, row.operator, row.origin, row.kind)
 
     def runs(self, most: int) -> list[JournalRow]:
         """The newest ``most`` entries on engines that started or stopped, newest first. Raises StateError."""

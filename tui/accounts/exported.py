@@ -8,6 +8,7 @@ from typing import Any
 
 from mailquota.core.base.model import AccountRow, account_json, rfc3339
 
+from ..desk.account_columns import left_of
 from ..desk.account_list import AccountList, View
 from ..draw.grid import Placed
 from ..draw.sheet import Sheet, parts
@@ -17,11 +18,13 @@ KEYS = {
     "use": ("percent",), "used": ("used_bytes",), "limit": ("limit_bytes",), "messages": ("messages",),
     "trash": ("trash_bytes", "trash_messages"), "week": ("growth_bytes_per_day",), "full": ("days_to_full",),
     "measured": ("measured_at",), "refused": ("refused_at",),
+    "left": ("left_bytes",), "refusals": ("refused_in_24_h",), "growth": ("growth_bytes_per_day",),
+    "changed": ("changed_at",), "verified": ("verified_at",),
 }  # fmt: skip
 # Column of the table → key of ``mailquota list --sort`` that has the same direction.
 SORTS = {
     "address": "address", "level": "level", "used": "used", "limit": "limit", "messages": "messages", "trash": "trash",
-    "week": "growth", "measured": "-age",
+    "week": "growth", "growth": "growth", "measured": "-age",
 }  # fmt: skip
 
 
@@ -38,8 +41,14 @@ def sheet(accounts: AccountList, placed: Sequence[Placed[AccountRow]]) -> Sheet[
 
 
 def record(row: AccountRow) -> dict[str, Any]:
-    """An account as ``mailquota list --json`` has it, and when mail to it was refused last."""
-    return {**account_json(row), "refused_at": rfc3339(row.refused_at)}
+    """An account as ``mailquota list --json`` has it, and what else has a column."""
+    return {
+        **account_json(row),
+        "left_bytes": left_of(row),
+        "refused_at": rfc3339(row.refused_at),
+        "refused_in_24_h": row.refused_day,
+        "changed_at": rfc3339(row.changed_at),
+    }
 
 
 def _marked(accounts: AccountList) -> list[str]:

@@ -92,7 +92,7 @@ class Export(Dialog[Line | None]):
         self._show()
 
     def _about(self) -> Line:
-        return (("  the marked ones; without marks all that is shown", "quiet"),) if self._sheet.marked else ()
+        return (("  without marks it is all that is shown", "quiet"),) if self._sheet.marked else ()
 
     @property
     def _form(self) -> Form:
@@ -118,7 +118,8 @@ class Export(Dialog[Line | None]):
 
     @on(Input.Changed, "#path")
     def _renamed(self) -> None:
-        self._named, self._exists = True, ""
+        proposed = [proposed_name(self._sheet, form, self.desk.clock()) for form in FORMS]
+        self._named, self._exists = self.query_one("#path", Input).value not in proposed, ""
         self.message("")
 
     def _show(self) -> None:

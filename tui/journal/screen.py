@@ -44,7 +44,12 @@ class JournalScreen(PolledScreen[Entry]):
         "Limits, recounts, emptied Trash, warnings: each change is here with who, from what to what, and why.",
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("U", "undo", "Undo", tooltip="take the edit under the cursor back, after a question"),
+        Binding(
+            "U",
+            "undo",
+            "Undo",
+            tooltip="take the edit under the cursor back, or set again what it took back; asks first",
+        ),
     ]
 
     def __init__(self, desk: Desk) -> None:
