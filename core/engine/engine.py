@@ -22,6 +22,7 @@ from ..base.threads import in_thread
 from ..base.version import version
 from ..changes.expiry import Expiry
 from ..changes.from_settings import make_changes
+from ..changes.unclear import UnclearEntries
 from ..control.messages import VERSION, Welcome
 from ..control.results import Status
 from ..control.server import ControlConnection, ControlServer, Rights
@@ -95,6 +96,7 @@ class Engine:
         self.counters = self._make_counters()
         self.ending = Ending()
         self.listen_check = ListenCheck(self.servers, self.ending)
+        self.unclear = UnclearEntries(self.journal, self.limits.changes, lambda: self.accounts.store)
         self.upkeep = self._make_upkeep()
 
     def _for_alerts(self) -> Parts:
@@ -155,6 +157,7 @@ class Engine:
                 "Dovecot's settings": self.follower.run,
                 "watches": lambda: prune(self.enforcer.lookup.watch),
                 "maps of Postfix": self.postfix_maps.run,
+                "unclear entries": lambda: self.unclear.run(self.accounts.read),
                 "mailstore": lambda: self.mailstore_watch.run(self.accounts.read),
             },
             measuring=self._make_measuring(),
