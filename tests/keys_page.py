@@ -25,7 +25,14 @@ Copying (`y`) uses tmux's buffer in tmux, and else the terminal's clipboard (OSC
 reached. `Y` shows the same text on a plain screen, where the terminal's own mouse can select it. `M`, and the option
 `--no-mouse`, leave the mouse to the terminal everywhere. `--ascii` is for fonts without block signs.
 
-With `--read-only`, and for members of `control.read_only_group`, the keys that change something are not there.
+A dialog that changes something shows the command that does the same, quoted for a shell. It is shortened on the screen;
+`Ctrl+Y` copies all of it. `L` shows the commands of this console, each with its time and what became of it.
+
+In the list of an edit of several limits `x` leaves the account under the cursor out, or takes it in again.
+
+With `--read-only`, and for members of `control.read_only_group`, the keys that change something
+are dim and say why they can't be used. So do they while the engine is lost, and those that edit limits where the
+database account may only read.
 
 This page is made from the program's own bindings.
 """

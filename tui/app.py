@@ -27,18 +27,21 @@ from .decisions.screen import DecisionsScreen
 from .desk.desk import Copied, Desk, LiveScreen, ShowAccounts, ShowCard, Tell
 from .desk.examining import Examine, Examining
 from .desk.link import Connect, Link
+from .desk.memory import Memory
 from .desk.modes import MODES
-from .desk.session import Session
+from .desk.pace import Pace
+from .desk.session import Session, State
 from .desk.tiles import ConsoleKind
 from .doctor.screen import DoctorScreen
 from .domains.screen import DomainsScreen
 from .draw.format import Line
 from .draw.glyphs import ASCII, UNICODE
-from .frame import copying, terminal, theme
+from .frame import copying, terminal
+from .frame import theme as themes
 from .frame.driver import ConsoleDriver
 from .frame.help import HelpScreen
 from .frame.leaving import QUIT, SUSPEND, ConsoleFailedError, Leaving, Outcome
-from .frame.painting import PaintingApp
+from .frame.pacing import PacedApp
 from .frame.palette import commands_of
 from .journal.screen import JournalScreen
 from .warnings.screen import WarningsScreen
@@ -56,7 +59,7 @@ SCREENS: dict[str, Callable[[Desk], Screen[Any]]] = {
 EXAMINED_AFTER = 2.0  # seconds; the accounts come first
 
 
-class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
+class MailquotaApp(PacedApp[Outcome], inherit_bindings=False):
     """Screens, themes, and the keys that work on every screen."""
 
     DEFAULT_MODE = "accounts"
@@ -65,13 +68,17 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
         *(Binding(mode.key, f"show_mode('{mode.name}')", mode.title, show=False, tooltip=mode.about) for mode in MODES),
         Binding("question_mark", "help", "Help", tooltip="all keys and the filter language"),
         Binding("ctrl+p", "command_palette", "Palette", priority=True, tooltip="every action by name"),
-        Binding("T", "next_theme", "Theme", show=False, tooltip="dark, light, the terminal's own colours"),
+        Binding("T", "next_theme", "Theme", show=False, tooltip=f"the next theme: {', '.join(themes.NAMES)}"),
         Binding(
             "Y", "show_text", "Text", show=False, tooltip="show on a plain screen what y copies, to select it there"
         ),
+        Binding("L", "command_log", "Log", show=False, tooltip="the commands that do what was done here, to copy them"),
         Binding(
             "M", "mouse", "Mouse", show=False, tooltip="leave the mouse to the terminal, to select text; or take it"
         ),
+        Binding("p", "pause", "Pause", show=False, tooltip="hold all screens still, or let them go on"),
+        Binding("plus", "pace(1)", "Slower", show=False, tooltip="draw less often: every 2, 5, 10 or 30 seconds"),
+        Binding("minus", "pace(-1)", "Faster", show=False, tooltip="draw more often"),
         Binding("ctrl+l", "repaint", "Repaint", show=False, priority=True, tooltip="draw the whole screen anew"),
         Binding("ctrl+z", "suspend", "Suspend", show=False, priority=True, tooltip=SUSPEND),
         Binding("q", "leave", "Quit", tooltip=QUIT),
@@ -89,30 +96,42 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
         no_color: bool = False,
         ascii_only: bool = False,
         mouse: bool = True,
+        theme: str = "auto",
+        memory: Memory | None = None,
         environ: Mapping[str, str] = MappingProxyType({}),
         shown: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         with terminal.environment("NO_COLOR", "1" if no_color else None):  # read by Textual's constructor
-            super().__init__(ConsoleDriver, theme.styles(), ansi_color=True if no_color else None)
+            super().__init__(ConsoleDriver, themes.styles(), ansi_color=True if no_color else None)
         self.animation_level = "none"
-        for each in theme.THEMES:
-            self.register_theme(each)
-        self.theme = theme.PLAIN.name if no_color or self.console.color_system == "standard" else theme.DARK.name
+        self._many_colours = not no_color and self.console.color_system != "standard"
+        self._add_themes(themes.at_start(theme, environ, colours=self._many_colours))
         glyphs = ASCII if ascii_only else UNICODE
         ScrollBar.renderer = thin_scrollbar(glyphs)
         session = Session()
         # By call_later, so that an exception in a screen ends the app; in a callback of the loop it is only logged.
         link = Link(connect, session, lambda: self.call_later(self._changed), clock, steady)
-        kind = ConsoleKind(embedded=embedded, demo=demo, read_only=read_only)
-        self.desk = Desk(session, link, glyphs, clock=clock, steady=steady, kind=kind, doctor=Examining(examine, clock))
+        memory = memory or Memory()
+        pace = Pace(memory.kept.pace)
+        kind = ConsoleKind(embedded=embedded, demo=demo, read_only=read_only, pace=pace.words)
+        doctor = Examining(examine, clock)
+        self.desk = Desk(session, link, glyphs, clock, steady, kind, doctor=doctor, memory=memory, pace=pace)
         self.leaving = Leaving(self, self.desk)
         self.mouse_on = mouse
         self._environ = environ
         self._shown = shown
         self._is_shown = False
         self._homes: list[Screen[Any]] = []  # the list screens that were shown so far
+        self._add_modes()
+
+    def _add_themes(self, first: str) -> None:
+        for each in themes.THEMES:
+            self.register_theme(each)
+        self.theme = first
+
+    def _add_modes(self) -> None:
         for name, make in SCREENS.items():
             self.add_mode(name, partial(self._home, make))
 
@@ -128,6 +147,7 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
     def on_ready(self) -> None:
         """Tell the caller once the first screen was drawn."""
         self._is_shown = True
+        self.call_after_refresh(self.tell_memory)
         self.call_after_refresh(self._shown)
 
     def clear_selection(self) -> None:
@@ -151,20 +171,33 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
         self._homes.append(screen)
         return screen
 
-    def _live_screens(self) -> list[LiveScreen]:
+    def live_screens(self) -> list[LiveScreen]:
         """All screens that follow the engine; none while the app ends, as screens lose their widgets then."""
         screens = dict.fromkeys([*self._homes, *self.screen_stack]) if self.is_running else {}
         return [screen for screen in screens if isinstance(screen, LiveScreen)]
 
     def _changed(self) -> None:
+        """Something came from the engine: draw it, unless it is not its turn yet."""
+        if self.desk.session.urgent or self.desk.pace.due(self.desk.steady()):
+            self.draw_changes()
+
+    def draw_changes(self) -> None:
+        """Draw what came from the engine."""
         changes = self.desk.session.drain()
-        for screen in self._live_screens():
+        for screen in self.live_screens():
             screen.arrived(changes)
 
     def _tick(self) -> None:
         self.desk.link.listen()
-        for screen in self._live_screens():
-            screen.tick()
+        if self.desk.memory.pending:
+            self.write_memory()
+        now = self.desk.steady()
+        if self.desk.session.state is not State.LIVE or self.desk.pace.due(now):
+            self.desk.pace.drawn(now)
+            if self.desk.pace.words:  # else they were drawn as they came
+                self.draw_changes()
+            for screen in self.live_screens():
+                screen.tick()
         if not self.is_headless and terminal.stdin_hung_up():
             self.leaving.terminal_lost()
 
@@ -177,7 +210,7 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The commands of the palette: every action of the screen by name, and the themes."""
         yield from commands_of(self, screen, self.desk.glyphs)
-        for each in () if self.no_color else theme.THEMES:
+        for each in () if self.no_color else themes.THEMES:
             yield SystemCommand(f"Theme: {each.name}", "change the colours", partial(self.use_theme, each.name))
 
     def action_command_palette(self) -> None:
@@ -212,12 +245,15 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
         self.push_screen(HelpScreen(self.desk, self.screen))
 
     def action_next_theme(self) -> None:
-        """Change from dark to light to the terminal's own colours."""
-        self.use_theme(theme.after(self.theme))
+        """Change to the next theme."""
+        self.use_theme(themes.after(self.theme))
 
     def use_theme(self, name: str) -> None:
-        """Use the theme of this name from now on."""
+        """Use this theme from now on, also in later runs; but not one that was chosen where there are few colours."""
         self.theme = name
+        if self._many_colours:
+            self.desk.memory.keep(theme=name)
+        self.tell(((f"Theme: {name}", "quiet"),))
 
     def action_repaint(self) -> None:
         """Draw the whole screen anew: another program may have written on it."""
@@ -237,6 +273,7 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
     def action_mouse(self) -> None:
         """Leave the mouse to the terminal, or take it again."""
         self.mouse_on = not self.mouse_on
+        self.desk.memory.keep(mouse=self.mouse_on)
         if self.console_driver is not None:
             self.console_driver.use_mouse(self.mouse_on)
         if self.mouse_on:
@@ -251,7 +288,10 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
     @on(Copied)
     async def _copy(self, event: Copied) -> None:
         way = await copying.copy(self, event.text, self._environ)
-        self.tell(copying.said(event.what, way))
+        line = copying.said(event.what, way)
+        self.tell(line)
+        if self.screen.is_modal and isinstance(self.screen, LiveScreen):
+            self.screen.say(line)
 
     def action_show_text(self) -> None:
         """Show what ``y`` copies on a plain screen, with the mouse left to the terminal."""
@@ -259,6 +299,14 @@ class MailquotaApp(PaintingApp[Outcome], inherit_bindings=False):
         found = screen.to_copy() if isinstance(screen, LiveScreen) else None
         if found is not None:
             self.push_screen(copying.PlainText(self.desk, found, self._give_mouse))
+
+    def action_command_log(self) -> None:
+        """Show the commands that do what was done in this console, to copy them or to select them."""
+        text = self.desk.commands.text()
+        if text:
+            self.push_screen(copying.PlainText(self.desk, Copied("The commands", text), self._give_mouse))
+        else:
+            self.tell((("Nothing was changed in this console yet", "quiet"),))
 
     def _give_mouse(self, given: bool) -> None:
         """Leave the mouse to the terminal, or take it again if it is wanted."""
@@ -287,12 +335,12 @@ def run_console(
     no_color: bool = False,
     ascii_only: bool = False,
     mouse: bool = True,
+    theme: str = "auto",
+    memory: Memory | None = None,
+    program: tuple[str, ...] = ("mailquota",),
     shown: Callable[[], object] = lambda: None,
 ) -> Outcome:
-    """Run the console on this terminal until it is quit. Raises ConsoleFailedError for a fault of the console itself.
-
-    ``shown`` is called once the first screen was drawn.
-    """
+    """Run the console until it is quit; ``shown`` is called at its first screen. Raises ConsoleFailedError."""
     app = MailquotaApp(
         connect,
         embedded=embedded,
@@ -302,10 +350,16 @@ def run_console(
         no_color=no_color or terminal.wants_no_color(os.environ),
         ascii_only=ascii_only or terminal.wants_ascii(os.environ, terminal.codeset()),
         mouse=mouse,
+        theme=theme,
+        memory=memory,
         environ=os.environ,
         shown=shown,
     )
-    outcome = app.run(mouse=mouse)
+    app.desk.program = program
+    try:
+        outcome = app.run(mouse=mouse)
+    finally:
+        app.desk.memory.finish()
     if outcome is None:
         raise ConsoleFailedError("the console failed; the engine was not harmed by it")
     return outcome

@@ -194,7 +194,11 @@ def _run_screen(
     from mailquota.core.doctor.examine import examine
 
     from .app import run_console
+    from .desk.memory import Memory
 
+    console = config.settings.console
+    memory = Memory() if demo else Memory.of_this_user()  # a demo reads and writes nothing outside its folder
+    kept = memory.kept
     return run_console(
         connect,
         embedded=embedded,
@@ -202,7 +206,18 @@ def _run_screen(
         demo=demo,
         read_only=common.read_only,
         no_color=common.no_color,
-        ascii_only=common.ascii,
-        mouse=not common.no_mouse,
+        ascii_only=common.ascii or console.ascii,
+        mouse=not common.no_mouse and (console.mouse if kept.mouse is None else kept.mouse),
+        theme=kept.theme or console.theme,
+        memory=memory,
+        program=_program(config),
         shown=shown,
     )
+
+
+def _program(config: Config) -> tuple[str, ...]:
+    """The words by which a command of a shell reaches the engine of this console."""
+    from mailquota.core.settings.config import DEFAULT_PATH
+
+    path = config.path
+    return ("mailquota",) if path is None or path == DEFAULT_PATH else ("mailquota", "--config", str(path.absolute()))

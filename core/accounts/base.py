@@ -6,7 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
-from ..base.errors import DatabaseError
+from ..base.errors import DatabaseError, MayNotWriteError
 from ..servers.dovecot.given_limits import GivenLimits
 from ..settings import lenny
 from .reader import RowReader, Shape
@@ -157,8 +157,8 @@ def old_tables(where: str) -> DatabaseError:
     return error
 
 
-def may_not_write(where: str, reason: object) -> DatabaseError:
+def may_not_write(where: str, reason: object) -> MayNotWriteError:
     """The error for a database account, or a file, that may only be read."""
-    return DatabaseError(
+    return MayNotWriteError(
         f"{trouble(where, reason)}; this account may not write, set accounts.write_database to one that may"
     )

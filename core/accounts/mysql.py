@@ -32,6 +32,7 @@ from ..base.mysql import (
     retry_on_conflict,
     text_of,
 )
+from ..base.mysql_answers import understood
 from .base import AskDovecot, SqlStore, may_not_write, missing_limit, old_tables, trouble
 from .collecting import RowCollector
 from .reader import RowReader, shape_of
@@ -78,6 +79,11 @@ class _Rows(SSCursor):
     """A cursor that gives rows as they arrive, without all of them in memory."""
 
     _result: Any
+
+    def read_next(self) -> Any:
+        """The next row."""
+        with understood():
+            return super().read_next()
 
     def drop(self) -> None:
         """Stop in the middle of the rows. Else PyMySQL reads the rest when it is collected, on a closed connection."""

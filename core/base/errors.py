@@ -58,6 +58,10 @@ class DatabaseError(UnreachableError):
     """The accounts database does not answer, refuses, or lacks a table or column."""
 
 
+class MayNotWriteError(DatabaseError):
+    """The database account, or this process, may only read the accounts database."""
+
+
 class UnclearError(DatabaseError):
     """The accounts database got a change, and went away before it answered: whether it was made is not known."""
 

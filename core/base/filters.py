@@ -1,17 +1,20 @@
 """The filter language of the accounts table, ``list`` and ``--where``. Pure.
 
-A row has to match all words. A leading ``!`` negates its word: ``!>80%`` also matches accounts without a percentage.
+A row has to match all words. ``|`` between words is OR and binds tighter: ``over|near @example.org``. A leading ``!``
+negates its word and no other: ``!>80%`` also matches accounts without a percentage.
 A filter may select accounts whose limit is changed or whose Trash is emptied. So a comparison that can't be read is a
 ``UsageError`` and never searched for as text, and ``@domain`` is the whole domain, never the start of one.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from .errors import UsageError
 from .model import AccountRow, Level
+from .patterns import Pattern
 from .text import shown
 from .times import AGE_FORMS, parse_age
 from .units import SIZE_FORMS, parse_size
@@ -29,11 +32,17 @@ DOCS: tuple[tuple[str, str], ...] = (
     ("ok", "below 80 % of the limit"),
     ("unlimited", "accounts without a limit"),
     ("unknown", "accounts with a limit whose usage is not known"),
+    ("limit>5G  limit<5G", "limit above or below this size; unlimited is above any"),
     ("trash>1G  trash<1G", "Trash above or below this size"),
     ("messages>10000", "more messages than this; also messages<10"),
+    ("days<14", "full in fewer days than this at the growth of late; those over are full now"),
+    ("refused>10", "mail was refused more often than this in 24 hours; also refused<10"),
+    ("growth>50M", "grows by more than this a day; also growth<50M"),
+    ("growing", "accounts that grow, day by day and not just up and down"),
     ("idle>90d", "accounts whose usage has not changed for this long"),
     ("differs", "accounts of which Dovecot tells another usage or limit"),
-    ("growing", "accounts that grow, day by day and not just up and down"),
+    ("/^info[0-9]+@/", "addresses that match this regular expression"),
+    ("over|near", "what one of the words matches"),
     ("!word", "everything that the word does not match"),
 )
 
@@ -47,22 +56,41 @@ _LEVELS: dict[str, frozenset[Level]] = {
 }
 _COMPARISON = re.compile(r"([a-z]*)([<>])(.*)", re.DOTALL)
 _COUNT = re.compile(r"[0-9]{1,12}")
+_NUMBER = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?")
 _PERCENT = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)%")
+_LONGEST = 1000  # characters of a filter
+_TOKEN = re.compile(r"!*/(?:\\.|[^/\\\s])*/(?=[|\s]|$)|[^\s|]+|\|")  # in a regular expression | is no OR of the filter
+_EXPRESSION = re.compile(r"/((?:\\.|[^/\\\s])+)/")
+_PAST = frozenset({"growing", "idle", "days", "growth", "refused"})  # words that are answered from the history
 
 
 class Word:
-    """One word of a filter: a test of a row, and whether it is negated."""
+    """One word of a filter: a test of a row, and whether it is negated. ``past``: it needs the history."""
 
-    __slots__ = ("negated", "test")
+    __slots__ = ("negated", "past", "test")
 
-    def __init__(self, test: Test, *, negated: bool) -> None:
+    def __init__(self, test: Test, *, negated: bool, past: bool = False) -> None:
         self.test = test
         self.negated = negated
+        self.past = past
 
     def pick(self, rows: Iterable[AccountRow], now: float) -> list[AccountRow]:
         """The rows that match, or with ``!`` those that do not, in their order."""
         test, wanted = self.test, not self.negated
         return [row for row in rows if test(row, now) is wanted]
+
+
+class AnyOf(Word):
+    """Words with ``|`` between them."""
+
+    __slots__ = ("words",)
+
+    def __init__(self, words: Sequence[Word]) -> None:
+        super().__init__(self._any, negated=False, past=any(word.past for word in words))
+        self.words = tuple(words)
+
+    def _any(self, row: AccountRow, now: float) -> bool:
+        return any(word.test(row, now) is not word.negated for word in self.words)
 
 
 class TextWord(Word):
@@ -96,8 +124,7 @@ class Filter:
     @property
     def asks_for_past(self) -> bool:
         """Whether a word needs the history. Without history it matches no account, and with ``!`` all of them."""
-        words = [word.lstrip("!").lower() for word in self.text.split()]
-        return any(word == "growing" or word.startswith("idle>") for word in words)
+        return any(word.past for word in self.words)
 
     def select(self, rows: Iterable[AccountRow], now: float) -> list[AccountRow]:
         """The accounts that match, in their order."""
@@ -109,16 +136,52 @@ class Filter:
 
 def parse_filter(text: str) -> Filter:
     """Compile a filter. Raises UsageError for a word that looks like a comparison and can't be read."""
-    return Filter(text, tuple(_parse_word(word) for word in text.split()))
+    if len(text) > _LONGEST:
+        raise UsageError(f"the filter has {len(text)} characters; accepted: up to {_LONGEST}")
+    return Filter(text, tuple(_one_of(words) for words in _split(text)))
+
+
+def _split(text: str) -> list[list[str]]:
+    """The words; those with ``|`` between them together."""
+    words: list[str] = _TOKEN.findall(text)
+    found: list[list[str]] = []
+    for before, word in zip(("|", *words), (*words, "|"), strict=True):
+        if before == word == "|" and words:
+            raise UsageError("'|' stands between two words, like over|near")
+        if word != "|" and before == "|" and found:
+            found[-1].append(word)
+        elif word != "|":
+            found.append([word])
+    return found
+
+
+def _one_of(words: list[str]) -> Word:
+    found = [_parse_word(word) for word in words]
+    return found[0] if len(found) == 1 else AnyOf(found)
 
 
 def _parse_word(text: str) -> Word:
-    word = text.lstrip("!").lower()
-    negated = (len(text) - len(text.lstrip("!"))) % 2 == 1
+    word = text.lstrip("!")
+    negated = (len(text) - len(word)) % 2 == 1
     if not word:
         raise UsageError(f"{shown(text)} negates nothing; write the word right after it, like !over")
+    if word.startswith("/"):
+        return Word(_expression(text, word), negated=negated)
+    word = word.lower()
     test = _keyword(word) or _domain(text, word) or _comparison(text, word)
-    return TextWord(word, negated=negated) if test is None else Word(test, negated=negated)
+    if test is None:
+        return TextWord(word, negated=negated)
+    return Word(test, negated=negated, past=re.split("[<>]", word)[0] in _PAST)
+
+
+def _expression(text: str, word: str) -> Test:
+    found = _EXPRESSION.fullmatch(word)
+    if found is None:
+        raise UsageError(
+            f"{shown(text)} needs a / at its end, as /info[0-9]+/ has; \\/ and \\s stand for a slash and a blank in it"
+        )
+    found_in = Pattern(found[1].replace("\\/", "/")).found_in
+    return lambda row, _now: found_in(row.address.lower())
 
 
 def _keyword(word: str) -> Test | None:
@@ -150,7 +213,8 @@ def _comparison(text: str, word: str) -> Test | None:
     make = _COMPARISONS.get(match[1])
     if make is None:
         raise UsageError(
-            f"{shown(text)} compares nothing known; accepted: >80%, <50%, >2G, <2G, trash>1G, messages>10000, idle>90d"
+            f"{shown(text)} compares nothing known; accepted: >80%, <50%, >2G, <2G, limit>5G, trash>1G, messages>10000,"
+            " refused>10, days<14, growth>50M, idle>90d"
         )
     return make(text, match[2], match[3])
 
@@ -166,10 +230,40 @@ def _trash(text: str, operator: str, operand: str) -> Test:
     return _compared(lambda row: row.trash_bytes, operator, _size(text, operand, "size"))
 
 
+def _refused(text: str, operator: str, operand: str) -> Test:
+    if not _COUNT.fullmatch(operand):
+        raise UsageError(f"{shown(text)} compares with no number of refusals; accepted: refused>10, refused<10")
+    return _compared(lambda row: row.refused_day, operator, int(operand))
+
+
 def _messages(text: str, operator: str, operand: str) -> Test:
     if not _COUNT.fullmatch(operand):
         raise UsageError(f"{shown(text)} compares with no number of messages; accepted: messages>10000, messages<10")
     return _compared(lambda row: row.messages, operator, int(operand))
+
+
+def _limit(text: str, operator: str, operand: str) -> Test:
+    return _compared(_limit_of, operator, _size(text, operand, "size"))
+
+
+def _limit_of(row: AccountRow) -> float | None:
+    limit = row.limit_bytes
+    return math.inf if limit is None else limit if limit >= 0 else None
+
+
+def _growth(text: str, operator: str, operand: str) -> Test:
+    return _compared(lambda row: row.growth_bytes_per_day, operator, _size(text, operand, "size"))
+
+
+def _days(text: str, operator: str, operand: str) -> Test:
+    if not _NUMBER.fullmatch(operand.removesuffix("d")):
+        raise UsageError(f"{shown(text)} compares with no number of days; accepted: days<14, days>90")
+    return _compared(days_left, operator, float(operand.removesuffix("d")))
+
+
+def days_left(row: AccountRow) -> float | None:
+    """Days until it is full, at the growth of late; 0 where it is, None where it does not fill up."""
+    return 0.0 if row.level is Level.OVER else row.days_to_full
 
 
 def _idle(text: str, operator: str, operand: str) -> Test:
@@ -184,8 +278,12 @@ def _idle(text: str, operator: str, operand: str) -> Test:
 
 _COMPARISONS: dict[str, Callable[[str, str, str], Test]] = {
     "": _use,
+    "limit": _limit,
     "trash": _trash,
+    "growth": _growth,
+    "days": _days,
     "messages": _messages,
+    "refused": _refused,
     "idle": _idle,
 }
 

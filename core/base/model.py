@@ -142,6 +142,7 @@ class AccountRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     witness_bytes: int | None = None  # the usage by Dovecot where that differed
     differs: str = ""  # how Dovecot differs, in usage or limit, and the likely cause
     limit_messages: int | None = None  # None: there is no such limit
+    refused_day: int | None = None  # how often mail for it was refused in 24 hours; None: an engine that does not tell
 
     @property
     def domain(self) -> str:

@@ -16,12 +16,13 @@ import os
 import socket
 import ssl
 import stat
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pymysql
 from pymysql import _auth
 from pymysql.constants import CLIENT, CR
-from pymysql.cursors import Cursor
+
+from .mysql_answers import BoundedConnection
 
 _MISSING = {  # word in PyMySQL's message → what the account logs in by, package, extra
     "pynacl": ("ed25519", "PyNaCl", "ed25519"),
@@ -32,11 +33,6 @@ _SAFE = (
     " the server may also be another one than you think"
 )
 _NATIVE = "mysql_native_password"
-
-if TYPE_CHECKING:
-    _Connection = pymysql.Connection[Cursor]
-else:
-    _Connection = pymysql.Connection
 
 
 def login_fault(error: BaseException) -> str:
@@ -73,7 +69,7 @@ def tls_of(ca_file: str) -> ssl.SSLContext | None:
     return context
 
 
-class GuardedConnection(_Connection):
+class GuardedConnection(BoundedConnection):
     """A connection of PyMySQL that tells the password to nobody but the real server."""
 
     _sock: Any

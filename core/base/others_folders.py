@@ -119,6 +119,7 @@ def as_owner(owner: os.stat_result | None) -> Iterator[None]:
     if owner is None or os.geteuid() != 0:
         yield
         return
+    _leave_groups()
     user, group = _libc.setfsuid(_AS_WE_ARE), _libc.setfsgid(owner.st_gid)
     _libc.setfsuid(owner.st_uid)
     try:
@@ -126,6 +127,16 @@ def as_owner(owner: os.stat_result | None) -> Iterator[None]:
     finally:
         _libc.setfsuid(user)
         _libc.setfsgid(group)
+
+
+def _leave_groups() -> None:
+    """Leave root's supplementary groups, in all threads and for good: root does not need them.
+
+    setfsuid(2) and setfsgid(2) leave them as they are, and so the owner of a folder would get at files of these groups.
+    """
+    if os.getgroups():
+        with contextlib.suppress(PermissionError):  # without that capability setfsgid does nothing either
+            os.setgroups([])
 
 
 def set_mode(pinned: int, mode: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import resource
 
 _SET_DUMPABLE = 4  # PR_SET_DUMPABLE, prctl(2)
 
@@ -10,7 +11,8 @@ _SET_DUMPABLE = 4  # PR_SET_DUMPABLE, prctl(2)
 def close_to_others() -> None:
     """Let no other process of this user look into this one: its memory has passwords, and rights that they lack.
 
-    They can't trace it, nor read its memory or descriptors below /proc; it leaves no core dump. Programs that it starts
-    are as usual.
+    They can't trace it, nor read its memory or descriptors below /proc. It leaves no core dump, and neither do the
+    programs that it starts, as doveadm and sendmail hold mails; else those are as usual.
     """
     ctypes.CDLL(None).prctl(_SET_DUMPABLE, 0, 0, 0, 0)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

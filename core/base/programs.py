@@ -62,10 +62,24 @@ Read = Callable[[str], FileText]
 _hung: dict[tuple[str, ...], float] = {}  # program with subcommand; time.monotonic() until which it is not run again
 
 
+def search_path() -> str:
+    """The value of PATH to search programs with, and to give to them: the folders of PATH, then the usual ones.
+
+    An empty or relative folder in PATH, and no PATH at all, would mean the current folder. That may be another user's,
+    who then has a ``postconf`` of his own there. So only absolute ones are in it.
+    """
+    return ":".join(filter(os.path.isabs, [*os.environ.get("PATH", "").split(":"), *_MORE_PLACES.split(":")]))
+
+
+def find(program: str) -> str | None:
+    """The path of a program on the search path; None where it is not installed."""
+    return shutil.which(program, path=search_path())
+
+
 def run(argv: Sequence[str], patience: float = PATIENCE) -> ProgramResult:
     """Run a program with empty standard input and English messages, for at most ``patience`` seconds."""
-    path = f"{os.environ.get('PATH', '')}:{_MORE_PLACES}"
-    program = shutil.which(argv[0], path=path)
+    path = search_path()
+    program = find(argv[0])
     if program is None:
         return ProgramResult(fault=f"{argv[0]} is not installed")
     # A hang is remembered for program and subcommand, as ``doveadm user``, whatever the options are.

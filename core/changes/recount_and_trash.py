@@ -66,6 +66,11 @@ class Actions:
         self._working: list[Operator] = []
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
+    @property
+    def by_doveadm(self) -> bool:
+        """Whether there is a doveadm that recounts."""
+        return self._doveadm is not None
+
     # ---- recount
 
     async def recalc(self, addresses: list[str], operator: Operator) -> list[RecalcResult]:

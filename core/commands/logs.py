@@ -10,7 +10,9 @@ import logging
 import os
 import stat
 import sys
+from io import TextIOWrapper
 
+from ..base.others_folders import opened
 from ..base.text import visible
 
 _SYSLOG = "/dev/log"
@@ -53,7 +55,16 @@ class _Stamped(_Lines):
 
 
 class _File(logging.FileHandler):
-    """A file that is made at the first line. Where it can't be made or written, lines are dropped."""
+    """A file that is made at the first line. Where it can't be made or written, lines are dropped.
+
+    It may be in a folder of another user: a link there is not followed, and nothing is written that he could not write.
+    """
+
+    def _open(self) -> TextIOWrapper:
+        folder, name = os.path.split(self.baseFilename)
+        with opened(folder) as place, place.as_outsider():
+            handle = place.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        return open(handle, "a", encoding="utf-8")
 
     def emit(self, record: logging.LogRecord) -> None:
         with contextlib.suppress(OSError):

@@ -45,9 +45,20 @@ def write_json(document: Any) -> None:
     """Write one JSON document to stdout. A list has one element a line, so that grep works on 100,000 accounts."""
     if isinstance(document, list):
         items = b",\n".join(msgspec.json.encode(item) for item in document)
-        click.echo(b"[\n" + items + b"\n]" if document else b"[]")
+        text = b"[\n" + items + b"\n]" if document else b"[]"
     else:
-        click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
+        text = msgspec.json.format(msgspec.json.encode(document), indent=2)
+    click.echo(text if text.isascii() and b"\x7f" not in text else _escaped(text.decode()))
+
+
+def _escaped(json: str) -> bytes:
+    """The same document, with escapes for what does not print: a terminal may take CSI (U+009B) as ESC and [."""
+    return "".join(char if char.isprintable() or char == "\n" else _escape(char) for char in json).encode()
+
+
+def _escape(char: str) -> str:
+    units = char.encode("utf-16-be")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
 class Cell(NamedTuple):

@@ -21,6 +21,8 @@ from .options import JSON, Common, account_names, command
 from .output import complain, write_json
 from .session import Session, run
 
+_NOW = "now"  # whichever threshold the present usage is at; what that is only an engine knows
+
 
 @command("warn", acts=True)
 @click.argument("percent")
@@ -28,13 +30,14 @@ from .session import Session, run
 @click.option("--again", is_flag=True, help="Also if this warning was sent within the last ten minutes.")
 @JSON
 def warn(common: Common, percent: str, address: str, again: bool, as_json: bool) -> int:
-    """Send the owner of a mailbox the warning for PERCENT now; with "below" the mail that there is room again.
+    """Send the owner of a mailbox the warning for PERCENT now; with "below" the mail that there is room again, with
+    "now" the one that the present usage calls for.
 
     Can be the executable of Dovecot's service quota-warning: a warning that was sent already is not sent again.
     """
-    mark = parse_threshold(percent)
-    if not mark:
-        raise UsageError("a percentage is missing; accepted: a percentage like 95, or below")
+    mark = "" if percent.strip().lower() == _NOW else parse_threshold(percent)
+    if not mark and not percent.strip():
+        raise UsageError("a percentage is missing; accepted: a percentage like 95, below, or now")
     if common.read_only:
         raise MailquotaError("read-only: nothing was sent")
     (name,) = account_names((address,))
@@ -64,6 +67,8 @@ def _warned(common: Common, address: str, mark: str, source: str) -> WarnResult:
     try:
         return run(common, ask)
     except (UnreachableError, SettingsError, OSError) as error:
+        if not mark:
+            raise
         why = f"done without engine and accounts: {error}"
         try:
             result = _alone(common.load(), address, mark)

@@ -38,8 +38,20 @@ class FrameReader:
     """Cuts a stream into the bodies of frames, each of ``limit`` bytes at most."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self._buffer = bytearray()
+
+    @property
+    def more(self) -> bool:
+        """Whether a further frame is complete, or too long, among the bytes at hand."""
+        if len(self._buffer) < _LENGTH.size:
+            return False
+        length = int.from_bytes(self._buffer[: _LENGTH.size])
+        return length > self.limit or len(self._buffer) >= _LENGTH.size + length
+
+    def add(self, data: bytes) -> None:
+        """Add received bytes."""
+        self._buffer += data
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Add received bytes; the bodies that are complete by them. ProtocolError for a length over the limit."""
@@ -47,8 +59,8 @@ class FrameReader:
         buffer += data
         while len(buffer) >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(buffer)
-            if length > self._limit:
-                raise ProtocolError(f"a frame of {length} bytes, at most {self._limit} are taken")
+            if length > self.limit:
+                raise ProtocolError(f"a frame of {length} bytes, at most {self.limit} are taken")
             end = _LENGTH.size + length
             if len(buffer) < end:
                 return
@@ -71,12 +83,12 @@ class OrderReader:
     """Decodes what an engine receives."""
 
     def __init__(self) -> None:
-        self._frames = FrameReader(MAX_ORDER)
+        self.frames = FrameReader(MAX_ORDER)
         self._decoder = msgspec.msgpack.Decoder(Order)
 
     def feed(self, data: bytes) -> Iterator[Order | Refused]:
         """Add received bytes; the orders that are complete by them. Raises ProtocolError for anything else."""
-        for body in self._frames.feed(data):
+        for body in self.frames.feed(data):
             try:
                 yield self._decoder.decode(body)
             except _UNREADABLE as error:

@@ -332,4 +332,6 @@ class Status(msgspec.Struct, frozen=True):
     maps_problem: str = ""  # maps of Postfix that can't be asked, or that the accounts database contradicts
     maps_late: int = 0  # recipients judged by what was known, as a map did not answer in time
     mailstore_problem: str = ""  # why mailboxes are not where they should be; "" while they are
+    limits_problem: str = ""  # why no limit can be edited here, as the database account may only read
+    recount_problem: str = ""  # why no mailbox can be recounted here
     restarts: dict[str, int] = {}  # parts of the engine that died and were started again, and how often

@@ -6,30 +6,30 @@ its quota-warning service, may have warnings sent and nothing else: whatever gro
 engine runs as them, as a mail program that was broken into runs as that user, too. All others get a Goodbye. The
 console in the process of the engine may do everything, and in a throwaway world so may the user who made it.
 
-A client that does not read is disconnected when 64 MiB wait for it, so that one console can't take the memory of all.
-One that has not said Hello after some seconds is disconnected, too; until then it may send a few KiB only. Each user
-may have a number of connections, and some are kept for root: where they are used up, the user's longest idle one ends.
+A client that does not read is disconnected when 64 MiB wait for it, or 128 MiB for all and most for it, so that one
+console can't take the memory of all. One that has not said Hello after some seconds is disconnected, too; until then
+it may send a few KiB only. Each user may have a number of connections, and some are kept for root: where they are used
+up, the user's longest idle one ends. Of users who may not connect few connections are kept, as each takes a descriptor.
+How orders of one client leave time for others: see turns.py.
 """
 
 from __future__ import annotations
 
 import asyncio
-import grp
 import logging
 import os
-import pwd
 import resource
 import socket
-import struct
 import sys
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 from ..base.errors import ProtocolError
 from ..base.threads import in_thread
 from .framing import OrderReader, Refused, encode
 from .messages import VERSION, Event, Failed, Goodbye, Hello, Order, Welcome
+from .peers import Peer, Rights, credentials, peer_of
+from .turns import TURN, Turns, longest_order
 
 log = logging.getLogger(__name__)
 
@@ -38,65 +38,11 @@ HELLO_SECONDS = 5.0
 _MOST_EARLY = 64 * 1024  # bytes before the Hello
 _MOST_CLIENTS = 512
 _WRONG_USAGE = 2  # exit code of a command
+_MOST_STRANGERS = 64  # connections of users who may not connect, or are being looked up
+_MOST_OF_A_STRANGER = 16
 _BEHIND = 64 * 1024 * 1024
-_CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
-
-
-@dataclass(frozen=True)
-class Rights:
-    """The groups that may use the control socket, by their names in the settings; "" for none.
-
-    ``mailbox_owner`` is the uid of the owner of the mailboxes, None while it is not known. ``maker`` is the uid of the
-    user whose throwaway world this is, None for a real one.
-    """
-
-    group: str
-    read_only_group: str
-    mailbox_owner: int | None = None
-    maker: int | None = None
-
-
-@dataclass(frozen=True)
-class Peer:
-    """The user and the process of a client. ``may_change`` is false where it may only look; ``pid`` 0: not known.
-
-    ``only_warns``: it may have warnings sent, and not even look.
-    """
-
-    name: str
-    uid: int
-    may_change: bool
-    only_warns: bool = False
-    pid: int = field(default=0, compare=False)
-
-
-def peer_of(sock: socket.socket, rights: Rights, *, inside: bool = False) -> Peer | None:
-    """The peer of a unix socket; None where it may not connect. Blocking: users may be in a directory server.
-
-    ``inside``: the peer is a console in this process.
-    """
-    pid, uid, gid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    try:
-        name = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        name = str(uid)
-    if inside or uid in {0, rights.maker}:
-        return Peer(name, uid, may_change=True, pid=pid)
-    if uid in {os.geteuid(), rights.mailbox_owner}:
-        return Peer(name, uid, may_change=False, only_warns=True, pid=pid)
-    if _is_member(name, gid, rights.group):
-        return Peer(name, uid, may_change=True, pid=pid)
-    return Peer(name, uid, may_change=False, pid=pid) if _is_member(name, gid, rights.read_only_group) else None
-
-
-def _is_member(user: str, gid: int, group: str) -> bool:
-    if not group:
-        return False
-    try:
-        found = grp.getgrnam(group)
-    except KeyError:
-        return False
-    return gid == found.gr_gid or user in found.gr_mem
+_ALL_BEHIND = 128 * 1024 * 1024
+_MUCH_UNREAD = 1024 * 1024  # bytes that a client has not read: its next orders wait
 
 
 class Cancellable(Protocol):
@@ -122,17 +68,31 @@ class ControlConnection(asyncio.Protocol):
         self.operators: dict[int, Cancellable] = {}  # requests that are being carried out, by id
         self.decisions_seen = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._paused = False
+        self._due = False  # a turn is to come, or the end of another order is waited for
+        self._blocked = False  # the client does not read
+        self.uid = 0  # of the peer
         self._unknown = 0  # bytes that came before the Hello
 
     @property
     def idle(self) -> bool:
         """Whether it waits for nothing."""
-        return not (self._tasks or self.subscribed)
+        return not (self._tasks or self.subscribed or self._reader.frames.more)
 
     @property
     def lives(self) -> bool:
         """Whether its user is known, and it was not ended."""
         return self.peer is not None and self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def is_strangers(self) -> bool:
+        """Whether it belongs to a user who may not connect, or who is not looked up yet."""
+        return self.peer is None and not self._inside and self._transport is not None
+
+    @property
+    def refused(self) -> bool:
+        """Whether its user may not connect; false while that is not known."""
+        return self.peer is None and self._early is None
 
     @property
     def may_change(self) -> bool:
@@ -142,25 +102,36 @@ class ControlConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Look up the user of a new client. Its orders are kept until the user is known."""
         self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=_MUCH_UNREAD)
+        handle = transport.get_extra_info("socket").fileno()
+        with socket.socket(fileno=os.dup(handle)) as sock:
+            self.uid = credentials(sock)[1]
+        if not self._server.admits(self):
+            self._transport.abort()
+            return
         self._server.connections.add(self)
         self._timer = asyncio.get_running_loop().call_later(HELLO_SECONDS, self._be_greeted)
-        self.run(self._admit(self._transport, os.dup(transport.get_extra_info("socket").fileno())))
+        self._start(self._admit(self._transport, os.dup(handle)))
 
     async def _admit(self, transport: asyncio.Transport, handle: int) -> None:
         """Look the user up in a thread, as names may come from a directory server that is slow or gone."""
         transport.pause_reading()
+        self._paused = True
         with socket.socket(fileno=handle) as sock:
             try:
                 self.peer = await in_thread(lambda: peer_of(sock, self._server.rights, inside=self._inside))
             except OSError as error:
                 log.warning("the user of a control client is not known: %s", error)
         early, self._early = self._early, None
-        if self.peer is not None and not self._server.make_room(self):
-            self.end("there are too many connections to this engine, and none is idle")
-            return
+        if self.peer is not None:
+            self._reader.frames.limit = longest_order(self.peer)
+            if not self._server.make_room(self):
+                self.end("there are too many connections to this engine, and none is idle")
+                return
         if early:
             self.data_received(early)
-        transport.resume_reading()
+        else:
+            self._flow()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Forget the client. Changes that it ordered are finished; their results are dropped."""
@@ -179,15 +150,57 @@ class ControlConnection(asyncio.Protocol):
             self.end("you may not use this socket: see control.group in the settings")
             return
         self._unknown += len(data)
+        self._reader.frames.add(data)
+        self._work(self.peer)
+        if self.hello is None and self._unknown > _MOST_EARLY:
+            self.end(f"no Hello within {_MOST_EARLY} bytes")
+
+    def _work(self, peer: Peer) -> None:
+        """Begin a few of the orders at hand."""
         try:
-            for order in self._reader.feed(data):
+            orders = self._reader.feed(b"")
+            for _ in range(TURN):
+                if not self._server.turns.has_room(peer) or (order := next(orders, None)) is None:
+                    break
                 self._take(order)
         except ProtocolError as error:
             log.warning("a control client was disconnected: %s", error)
             self.end(str(error))
-        else:
-            if self.hello is None and self._unknown > _MOST_EARLY:
-                self.end(f"no Hello within {_MOST_EARLY} bytes")
+        self._flow()
+
+    def _flow(self) -> None:
+        """Read no further while orders are at hand; see to it that they get their turn."""
+        transport, peer, more = self._transport, self.peer, self._reader.frames.more
+        if transport is None or transport.is_closing():
+            return
+        if more != self._paused:
+            self._paused = more
+            (transport.pause_reading if more else transport.resume_reading)()
+        if more and peer is not None and not self._due and not self._blocked:
+            self._due = True
+            if self._server.turns.has_room(peer):
+                self._server.turns.give(self._turn)
+            else:
+                self._server.turns.wait(peer, self._wake)
+
+    def _turn(self) -> None:
+        self._due = False
+        if self.peer is not None and self._transport is not None and not self._blocked:
+            self._work(self.peer)
+
+    def _wake(self) -> bool:
+        if self._transport is not None:
+            self._server.turns.give(self._turn)
+        return self._transport is not None
+
+    def pause_writing(self) -> None:
+        """The client does not read: its next orders wait."""
+        self._blocked = True
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._blocked = False
+        self._flow()
 
     def _be_greeted(self) -> None:
         """Called some seconds after the start: end the connection of a client that has not said Hello."""
@@ -212,11 +225,18 @@ class ControlConnection(asyncio.Protocol):
         """Send an encoded event, which several clients get. A client that is 64 MiB behind is disconnected."""
         if self._transport is None or self._transport.is_closing():
             return
-        if self._transport.get_write_buffer_size() > _BEHIND:
-            log.warning("a control client does not read and was dropped")
-            self._transport.abort()
+        if self.unread > _BEHIND:
+            self.drop()
             return
         self._transport.write(frame)
+        if self.unread > _MUCH_UNREAD:
+            self._server.keep_less()
+
+    def drop(self) -> None:
+        """Disconnect a client that does not read."""
+        log.warning("a control client does not read and was dropped")
+        if self._transport is not None:
+            self._transport.abort()
 
     def end(self, reason: str) -> None:
         """Send a Goodbye with this reason, and close."""
@@ -224,11 +244,23 @@ class ControlConnection(asyncio.Protocol):
             self.send(Goodbye(reason))
             self._transport.close()
 
+    def abort(self) -> None:
+        """Close at once, without a word."""
+        if self._transport is not None:
+            self._transport.abort()
+
     def run(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a task for this client. Where it fails, the error is logged and the connection ends."""
+        """Carry out an order of this client. Where it fails, the error is logged and the connection ends."""
+        peer = self.peer
+        assert peer is not None
+        self._server.turns.begin(peer)
+        self._start(work).add_done_callback(lambda _: self._server.turns.end(peer))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -274,6 +306,7 @@ class ControlServer:
         self.gone = gone
         self.connections: set[ControlConnection] = set()
         self.accepted = 0  # connections that were accepted; see ListenCheck in core/engine/accepting.py
+        self.turns = Turns()
         self._listener: asyncio.Server | None = None
         self._made = 0
 
@@ -296,6 +329,25 @@ class ControlServer:
         """Serve a connected socket, such as that of the console in this process."""
         loop = asyncio.get_running_loop()
         await loop.connect_accepted_socket(lambda: ControlConnection(self, inside=True), sock)
+
+    def admits(self, newest: ControlConnection) -> bool:
+        """Whether the user of a new connection may be looked up. Root always may.
+
+        Of one user few wait for that, or for being told that they may not connect; of all those the oldest makes room.
+        """
+        if not newest.uid or not newest.is_strangers:
+            return True
+        others = [one for one in self.connections if one.uid and one.is_strangers]
+        if sum(one.uid == newest.uid for one in others) >= _MOST_OF_A_STRANGER:
+            return False
+        if len(others) >= _MOST_STRANGERS:
+            min(others, key=lambda one: (not one.refused, one.number)).abort()
+        return True
+
+    def keep_less(self) -> None:
+        """Drop the client that is most behind, where too much waits for all together."""
+        if sum(one.unread for one in self.connections) > _ALL_BEHIND:
+            max(self.connections, key=lambda one: one.unread).drop()
 
     def make_room(self, newest: ControlConnection) -> bool:
         """Whether a user may have one more connection; else that user's longest idle one is closed, if there is one."""

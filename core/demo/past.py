@@ -11,13 +11,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
+
 from ..base.growth import DAY
 from ..base.mysql import Target
 from ..base.units import format_size
 from ..history.database import StateDatabase
-from ..history.journal import Journal, JournalEntry
+from ..history.journal import JournalEntry
 from ..history.samples import AccountUsage, Samples
-from .people import GIB, Habit, Person, Record
+from .people import Habit, Person, Record
+from .story import write_story
 
 Shape = Callable[[float], float]  # the share of the present usage, by days ago
 
@@ -28,7 +31,6 @@ _FINE_STEP = 1 / 8  # days
 _IMPORTER, _IMPORTED_AT = "photos@club.example", 2.5  # days ago
 _IMPORTED = 0.35  # of its present usage
 _GROWERS = {"sales@example.com": 0.009, "invoices@shop.example": 0.004, "archive@example.org": 0.003}  # a day
-_RAISED, _RAISED_AT = "john@example.org", 41  # days ago, from a lower limit
 
 
 def write_past(path: Path, people: Sequence[Person], now: float) -> None:
@@ -40,7 +42,7 @@ def write_past(path: Path, people: Sequence[Person], now: float) -> None:
             figures = [_figure(person, shapes[person.address](back)) for person in known]
             samples.write(figures, now - back * DAY)
         samples.compute_trends({person.address: person.limit for person in known}, now)
-        _write_journal(Journal(state), {person.address: person for person in people}, now)
+        write_story(state, people, now, _jumps(people, now))
 
 
 def _moments() -> Iterator[float]:
@@ -87,22 +89,9 @@ def _saw(days: float, least: float) -> Shape:
     return lambda back: 1 - (1 - least) * (back % days) / days
 
 
-def _write_journal(journal: Journal, people: dict[str, Person], now: float) -> None:
-    if _RAISED in people:
-        edit = JournalEntry(
-            operator="admin",
-            kind="limit",
-            address=_RAISED,
-            old=str(4 * GIB),
-            new=str(5 * GIB),
-            reason="asked for more room",
-        )
-        journal.add([edit], at=now - _RAISED_AT * DAY)
-    if _IMPORTER in people:
-        new = people[_IMPORTER].used
+def _jumps(people: Sequence[Person], now: float) -> Iterator[tuple[float, JournalEntry]]:
+    for new in (person.used for person in people if person.address == _IMPORTER):
         old = int(new * (1 - _IMPORTED))
+        entry = JournalEntry(operator="mailquota", kind="jump", address=_IMPORTER, old=str(old), new=str(new))
         reason = f"grew by {format_size(new - old)} within an hour"
-        jump = JournalEntry(
-            operator="mailquota", kind="jump", address=_IMPORTER, old=str(old), new=str(new), reason=reason
-        )
-        journal.add([jump], at=now - _IMPORTED_AT * DAY)
+        yield now - _IMPORTED_AT * DAY, msgspec.structs.replace(entry, reason=reason)

@@ -24,8 +24,9 @@ from ..changes.expiry import Expiry
 from ..changes.from_settings import make_changes
 from ..changes.unclear import UnclearEntries
 from ..control.messages import VERSION, Welcome
+from ..control.peers import Rights
 from ..control.results import Status
-from ..control.server import ControlConnection, ControlServer, Rights
+from ..control.server import ControlConnection, ControlServer
 from ..history.service import HistoryService
 from ..mailboxes.from_settings import make_mailboxes, make_witness, no_witness, with_dovecot
 from ..mailboxes.rounds import Poller
@@ -34,6 +35,7 @@ from ..settings.config import Config
 from ..settings.declared import needs_restart
 from ..settings.missing import require
 from . import handover, replacing
+from .abilities import Abilities
 from .accepting import ListenCheck, Servers
 from .accounts import AccountUpdates
 from .counters import Counters
@@ -91,6 +93,9 @@ class Engine:
         self.servers = Servers(self.policy, self.control)
         self.listeners = self.servers.listeners
         self.mailstore_watch = MailstoreWatch(mailboxes, self.poller, self.enforcer.lookup.watch)
+        self.abilities = Abilities(
+            lambda: self.config, lambda: self.accounts.store, lambda: self.driver.name, self.actions
+        )
         self.reporter = self._make_reporter()
         self.publisher = Publisher(self.control, self.ledger, self.decisions, self.status)
         self.counters = self._make_counters()
@@ -120,6 +125,7 @@ class Engine:
             history=self.history,
             guard=self.guard,
             driver=lambda: self.driver.name,
+            abilities=self.abilities,
         )
 
     def _make_control(self) -> ControlServer:
@@ -158,6 +164,7 @@ class Engine:
                 "watches": lambda: prune(self.enforcer.lookup.watch),
                 "maps of Postfix": self.postfix_maps.run,
                 "unclear entries": lambda: self.unclear.run(self.accounts.read),
+                "rights": lambda: self.abilities.run(self.accounts.read),
                 "mailstore": lambda: self.mailstore_watch.run(self.accounts.read),
             },
             measuring=self._make_measuring(),

@@ -23,6 +23,7 @@ from ..mailboxes.mailstore_guard import MailstoreGuard
 from ..policy.compare import QuotaStatusComparison
 from ..policy.metrics import Metrics
 from ..settings.declared import Policy
+from .abilities import Abilities
 
 _DISK_SECONDS = 10.0
 
@@ -92,7 +93,9 @@ class StatusReporter:
         history: HistoryService,
         driver: Callable[[], str],
         guard: MailstoreGuard,
+        abilities: Abilities,
     ) -> None:
+        self._abilities = abilities
         self._driver = driver
         self._guard = guard
         self._history = history
@@ -154,6 +157,8 @@ class StatusReporter:
             state_problem=self._history.problem,
             compare_problem=self._comparison.problem,
             restarts=restarts.counts(),
+            limits_problem=self._abilities.limits_problem,
+            recount_problem=self._abilities.recount_problem,
             **witness.fields(),
             mailstore_problem=self._guard.problem,
             warnings_queued=warnings[0],

@@ -19,7 +19,7 @@ _OFTEN = 12  # slices (five minutes each) between two deletions of old ones
 class RefusalCounts:
     """Used on the engine's loop.
 
-    ``steady`` is ``steady_time`` of core/base/times.py. ``round`` and ``finish`` raise StateError.
+    ``steady`` is ``steady_time`` of core/base/times.py. ``round``, ``load`` and ``finish`` raise StateError.
     """
 
     def __init__(
@@ -44,6 +44,12 @@ class RefusalCounts:
         """
         self._restored = True
         self.note_refused(self._tally.recall(refusals, self._steady()))
+        self._note_counts()
+
+    async def load(self) -> None:
+        """Read the counts at once, for a command without an engine."""
+        if not self._restored:
+            self.restore(await gently(1.0, self._history.read, self._tally.oldest(self._steady())))
 
     def note_refused(self, refused_at: Mapping[str, float]) -> None:
         """Note in the ledger when mail for these accounts was refused last (seconds since the epoch)."""
@@ -52,8 +58,16 @@ class RefusalCounts:
             if entry is not None and at > (entry.refused_at or 0.0):
                 self._ledger.note_refusal(entry, at)
 
+    def _note_counts(self) -> None:
+        """Note in the ledger how often mail was refused within the last day."""
+        for address, times in self._tally.take_changes(self._steady()).items():
+            entry = self._ledger.get(address)
+            if entry is not None:
+                self._ledger.set_refusals(entry, times)
+
     async def round(self) -> None:
         """Write what was refused since the last round; the first one reads the counts of the engine before."""
+        self._note_counts()
         oldest = self._tally.oldest(self._steady())
         if not self._restored:
             self.restore(await gently(_SHARE, self._history.read, oldest))

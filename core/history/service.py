@@ -82,6 +82,7 @@ class HistoryService:
     async def load(self) -> None:
         """Read the history into the ledger at once, for a command without an engine. Raises StateError."""
         await self._sampler.load(share=1.0)
+        await self.refusals.load()
 
     async def usage_points(self, entry: Entry) -> list[Point]:
         """The usage of one account over the last 100 days, oldest first; also computes its trend. Raises StateError."""

@@ -26,7 +26,8 @@ class Entry:
     __slots__ = (
         "address", "changed_at", "compared_at", "database_limit", "doubted", "drift", "enabled", "events", "fault",
         "fresh_until", "given_messages", "held", "inbox", "known", "limit", "limit_messages", "mailbox", "measured_at",
-        "refused_at", "sampled_at", "sampled_from", "spelled", "trend", "trouble", "verdict", "verified_at", "week",
+        "refused_at", "refused_day", "sampled_at", "sampled_from", "spelled", "trend", "trouble", "verdict",
+        "verified_at", "week",
     )  # fmt: skip
 
     def __init__(self, account: Account, *, mailbox: bool = True) -> None:
@@ -41,6 +42,7 @@ class Entry:
         self.known: Measurement | None = None
         self.measured_at: float | None = None
         self.refused_at: float | None = None
+        self.refused_day = 0  # how often mail for it was refused within the last day
         self.trouble: str | None = None  # why the mailbox can't be measured now
         self.drift: int | None = None  # bytes that a count found beyond those in maildirsize, where they differ
         self.compared_at = NEVER  # when they were compared, by the clock of core/mailboxes/drift.py

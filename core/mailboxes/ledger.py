@@ -262,6 +262,12 @@ class Ledger:
         if self.entries.get(entry.address) is entry:  # as ``touch``, without a call: many answers may be refusals
             self._changed[entry.address] = entry
 
+    def set_refusals(self, entry: Entry, times: int) -> None:
+        """How often mail for the account was refused within the last day."""
+        if entry.refused_day != times:
+            entry.refused_day = times
+            self.touch(entry)
+
     def set_trend(self, entry: Entry, trend: Trend | None, week: str) -> None:
         """Growth and sparkline, as the history has them now."""
         if (entry.trend, entry.week) != (trend, week):

@@ -55,16 +55,16 @@ class _Window:
             self.counts[one.address] += one.times
         self.parts = deque(sorted(parts.items()))
 
-    def forget(self, number: int) -> list[str]:
-        """Drop slices that are too old when ``number`` is the current one; the addresses without any count now."""
-        gone = []
+    def forget(self, number: int) -> set[str]:
+        """Drop slices that are too old when ``number`` is the current one; the addresses that count less now."""
+        less = set[str]()
         while self.parts and self.parts[0][0] < number - self._slices:
             for address, count in self.parts.popleft()[1].items():
                 self.counts[address] -= count
+                less.add(address)
                 if not self.counts[address]:
                     del self.counts[address]
-                    gone.append(address)
-        return gone
+        return less
 
 
 class RefusalTally:
@@ -79,6 +79,7 @@ class RefusalTally:
         self._sender_of = sender_of
         self._hour, self._day = _Window(_HOUR), _Window(_DAY)
         self._unsaved = _Window(_DAY)  # refusals that the history does not have yet
+        self._changed = set[str]()  # addresses with another count of the day than ``take_changes`` told
         self._last: dict[str, tuple[float, bytes | str]] = {}  # when, and the request or its sender
 
     def add(self, address: str, request: bytes, at: float, steady: float) -> None:
@@ -87,6 +88,7 @@ class RefusalTally:
         for window in (self._hour, self._day, self._unsaved):
             window.add(number, address)
         self._last[address] = at, request
+        self._changed.add(address)
         self._forget(number)
 
     def count(self, request: bytes, at: float, steady: float) -> None:
@@ -101,8 +103,17 @@ class RefusalTally:
     def _forget(self, number: int) -> None:
         self._hour.forget(number)
         self._unsaved.forget(number)
-        for address in self._day.forget(number):
-            del self._last[address]
+        less = self._day.forget(number)
+        self._changed |= less
+        for address in less:
+            if address not in self._day.counts:
+                del self._last[address]
+
+    def take_changes(self, steady: float) -> dict[str, int]:
+        """How often mail for each account was refused within the last day, where that is new since the last call."""
+        self._forget(int(steady // _SLICE))
+        changed, self._changed = self._changed - {_ALL}, set()
+        return {address: self._day.counts.get(address, 0) for address in changed}
 
     def report(self, now: float, steady: float, most: int) -> Refusals:
         """The ``most`` accounts with most refusals within the hour, then within the day."""
@@ -150,6 +161,7 @@ class RefusalTally:
             if number - _DAY <= one.number <= number:
                 self._begun = min(self._begun, one.number * _SLICE)
                 last[one.address] = max(one.at, last.get(one.address, 0.0))
+                self._changed.add(one.address)
                 if self._last.get(one.address, (0.0, b""))[0] < one.at:
                     self._last[one.address] = one.at, one.sender
         last.pop(_ALL, None)

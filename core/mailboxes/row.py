@@ -24,6 +24,7 @@ def account_row(entry: Entry, is_trash: TrashNames) -> AccountRow:
             refused_at=entry.refused_at,
             why=why,
             limit_messages=entry.limit_messages,
+            refused_day=entry.refused_day,
         )
         return _with_witness(row, entry)
     trash = None if known.folders is None else [f for f in known.folders if is_trash(f.name)]
@@ -44,6 +45,7 @@ def account_row(entry: Entry, is_trash: TrashNames) -> AccountRow:
         week=entry.week,
         changed_at=entry.changed_at,
         limit_messages=entry.limit_messages,
+        refused_day=entry.refused_day,
     )
     return _with_witness(row, entry)
 

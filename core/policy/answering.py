@@ -30,7 +30,7 @@ from ..control.results import Explanation
 from ..mailboxes.driver import Driver
 from ..mailboxes.ledger import Entry, Ledger
 from .compare import QuotaStatusComparison
-from .decision import DECIDED_STATES, REFUSALS, Rules, Verdict, judge_mailbox, sum_up
+from .decision import ACCEPT, DECIDED_STATES, REFUSALS, Rules, Verdict, judge_mailbox, sum_up
 from .explanation import MailboxVerdict, explanation, with_copies
 from .log import DecisionLog
 from .lookup import PendingLookup, UsageLookup
@@ -324,16 +324,19 @@ class Enforcer:
 
         At END-OF-MESSAGE nothing is reserved, as the delivery follows at once.
         """
-        size, messages, seconds = asked.size, entry.messages, self.rules.reserve_seconds
+        size, seconds = asked.size, self.rules.reserve_seconds
+        # Nearly no mailbox has a limit of messages; for the others they are not looked up, as that takes a while.
+        by_messages = entry.limit_messages is not None or entry.inbox is not None
+        messages = entry.messages if by_messages else None
         if not seconds:
             return judge_mailbox(self.rules, entry, used, messages, size)
         key = mail_key(request, asked.recipient)
         if (held := entry.held) is not None:
             used += held.sum(now, key)
-            messages = None if messages is None else messages + held.mails(now, key)
+            if messages is not None:
+                messages += held.mails(now, key)
         verdict = judge_mailbox(self.rules, entry, used, messages, size)
-        counts = size or entry.limit_messages is not None
-        if verdict is Verdict.ACCEPT and counts and asked.state != b"END-OF-MESSAGE":
+        if verdict is ACCEPT and (size or by_messages) and asked.state != b"END-OF-MESSAGE":
             if held is None:
                 held = entry.make_reservations()
             held.add(key or object(), size, now + seconds)

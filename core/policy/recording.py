@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..mailboxes.ledger import Entry, Ledger
 from ..settings.actions import PROBE
 from .compare import QuotaStatusComparison
-from .decision import REFUSALS, Rules, Verdict, VerdictActions
+from .decision import REFUSALS, TROUBLE, Rules, Verdict, VerdictActions
 from .log import DecisionLog
 from .metrics import Metrics
 from .protocol import answer
@@ -59,7 +59,7 @@ class CountedAnswers:
             now = time.time()
             for entry in entries:
                 self._ledger.note_refusal(entry, now)
-        elif verdict is Verdict.TROUBLE:
+        elif verdict is TROUBLE:
             metrics.note_trouble()
         self._decisions.add(verdict, request, entries, micros, missed, shadow=self._shadow)
         if self._comparison.wanted:

@@ -9,9 +9,10 @@ No client makes others wait. Of one that sends many requests at once a few are a
 such clients together have some milliseconds of a turn. What is kept for clients is bounded for each and in all: where
 it would be too much, the connection for which most is kept is closed.
 
-Reading a mailbox takes a descriptor, too, so some are kept for that. Where no other is left for a new connection, the
-one that asked nothing for the longest time is closed, first those that never asked: Postfix opens a new one when it has
-a request.
+Reading a mailbox takes a descriptor, too, so some are kept for that. Where no other is left for a new connection, one
+that does not read its answers is closed, as Postfix has one answer at a time. Without such, it is the one that asked
+nothing for the longest time, first those that never asked: Postfix opens a new one when it has a request. Last comes
+one that has sent many requests at once.
 """
 
 from __future__ import annotations
@@ -155,8 +156,21 @@ class Connection(asyncio.Protocol):
     @property
     def idle(self) -> bool:
         """Whether nothing that was received waits for an answer, and nothing answered waits to be read."""
-        unread = self._transport is not None and self._transport.get_write_buffer_size() > 0
-        return not (self._busy or self._queue or self._reader.more or unread)
+        return not (self._busy or self._queue or self._reader.more or self.unread)
+
+    @property
+    def unread(self) -> bool:
+        """Whether answers wait here, as the client reads none: what the kernel keeps for it is full."""
+        return self._transport is not None and self._transport.get_write_buffer_size() > 0
+
+    @property
+    def place(self) -> tuple[int, int, int] | None:
+        """Its place among those that make room, the lowest first; None while its only request is being answered."""
+        if self.unread:
+            return 0, self.asked_at, self.number
+        if self._queue or self._reader.more:
+            return 2, self.asked_at, self.number
+        return None if self._busy else (1, self.asked_at, self.number)
 
     @property
     def kept_bytes(self) -> int:
@@ -260,9 +274,9 @@ class PolicyServer:
         await loop.connect_accepted_socket(lambda: Connection(self, received), sock)
 
     def admit(self, connection: Connection) -> bool:
-        """Add a connection, if a descriptor is left for it, or the one that was idle longest makes room.
+        """Add a connection, if a descriptor is left for it, or another one makes room.
 
-        False where none is idle. Of many for which there is no room in a row the first is logged.
+        False where none can. Of many for which there is no room in a row the first is logged.
         """
         if len(self.connections) >= self._most:
             if not self._crowded:
@@ -276,14 +290,14 @@ class PolicyServer:
         return True
 
     def _make_room(self) -> bool:
-        """Close the connection that asked nothing for the longest time; False where none is idle."""
-        idle = (connection for connection in self.connections if connection.idle)
+        """Close the connection that is first in ``place``; False where each waits for the answer to one request."""
+        places = ((place, connection) for connection in self.connections if (place := connection.place) is not None)
         count = 1 if self._most < _MANY else self._most // 256
-        oldest = nsmallest(count, idle, key=lambda connection: (connection.asked_at, connection.number))
-        for connection in oldest:
+        first = nsmallest(count, places, key=lambda found: found[0])
+        for _, connection in first:
             self.connections.discard(connection)
             connection.abort()
-        return bool(oldest)
+        return bool(first)
 
     def keep_less(self) -> None:
         """Close the connection for which most is kept: too much is kept for all together."""

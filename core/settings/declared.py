@@ -335,6 +335,20 @@ class Metrics(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return parse_host_port(self.listen) if self.listen else None
 
 
+class Console(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """as the console starts; what is changed there by key is kept for each user"""
+
+    theme: Annotated[
+        Literal["auto", "dark", "light", "contrast", "blue-orange", "mono", "terminal"],
+        doc(
+            "auto | dark | light | contrast | blue-orange (for the colour-blind) | mono | terminal (its own colours);"
+            " without colours it is always terminal"
+        ),
+    ] = "auto"
+    ascii: Annotated[bool, doc("draw with ASCII signs, for fonts without block signs; as --ascii does")] = False
+    mouse: Annotated[bool, doc("false: leave the mouse to the terminal, to select text; as --no-mouse does")] = True
+
+
 class Settings(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All sections of the settings file."""
 
@@ -345,6 +359,7 @@ class Settings(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     state: State = State()
     control: Control = Control()
     metrics: Metrics = Metrics()
+    console: Console = Console()
 
 
 def needs_restart(old: Settings, new: Settings) -> str | None:

@@ -85,6 +85,11 @@ group = "mailquota"
 read_only_group = ""
 [metrics]
 listen = "127.0.0.1:9100"
+
+[console]
+theme = "contrast"
+ascii = true
+mouse = false
 """
 
 CUSTOM = """[accounts]

@@ -26,6 +26,7 @@ HOSTILE = [
     b"a\rb\tc\x00d\x7fe\x9bf",
     b"{0} %s %(x)s ${HOME} `id` $(id) '; DROP TABLE journal; --",
     b"x" * 100_000,
+    "C1 \x9b31m \x9d0;owned\x9c \x85 lines\u2028\u2029 \U000e0041".encode(),
     "\N{PILE OF POO}\N{COMBINING ACUTE ACCENT}".encode() * 50,
     b'"quoted" \\backslash </script><b>',
 ]
@@ -88,6 +89,8 @@ def test_on_paper_in_json_and_in_the_log(world: SmallWorld) -> None:
         for words in (("show", FULL), ("list",)):
             assert printable(run(world, *words)), words
             _strict(run(world, *words, "--json"))
+        senders = {refusal["sender"] for refusal in _strict(run(world, "show", FULL, "--json"))["refusals"]}
+        assert any("\x9b31m" in sender for sender in senders)  # as an escape, which is the same to a program
         for text in HOSTILE[: count(2, len(HOSTILE))]:
             word = text.replace(b"\0", b"")[:1000].decode("utf-8", "surrogateescape")
             assert printable(run(world, "explain", "--", word))
@@ -99,8 +102,8 @@ def test_on_paper_in_json_and_in_the_log(world: SmallWorld) -> None:
 
 
 def _strict(text: str) -> Any:
-    """One document of UTF-8 without raw control characters."""
-    assert all(char >= " " or char == "\n" for char in text)
+    """One document of UTF-8, without anything that a terminal does not print."""
+    assert printable(text)
     return json.loads(text)
 
 

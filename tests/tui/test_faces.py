@@ -111,14 +111,15 @@ def test_a_message_goes_though_the_clock_is_set_back() -> None:
     play(scene, rows=FIVE)
 
 
-def test_read_only_has_no_keys_that_change_anything() -> None:
-    """Neither in the foot nor at work."""
+def test_read_only_keys_that_change_something_say_why_they_do_not() -> None:
+    """They stay in the foot, and open nothing."""
 
     async def scene(stage: Stage) -> None:
         await stage.sees("READ-ONLY")
-        await stage.loses("Edit limit", "Recalculate", "Empty Trash")
-        await stage.press("e", "r", "t")
-        assert len(stage.app.screen_stack) == 1
+        for key in "ertwU":
+            await stage.press("j", key)
+            await stage.sees("Read-only: this console was started with --read-only", "e Limit", "r Recount")
+            assert len(stage.app.screen_stack) == 1
         await stage.press("enter")
         await stage.sees("Aliases of this mailbox")
         assert [type(order).__name__ for order in stage.engine.orders] == ["GetDetails"]
@@ -126,7 +127,7 @@ def test_read_only_has_no_keys_that_change_anything() -> None:
     play(scene, rows=FIVE, read_only=True)
 
 
-def test_those_who_may_only_look_have_no_such_keys_either() -> None:
+def test_those_who_may_only_look_are_told_so() -> None:
     """The engine says who they are."""
 
     def prepare(engine: FakeEngine) -> None:
@@ -134,8 +135,47 @@ def test_those_who_may_only_look_have_no_such_keys_either() -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.sees("READ-ONLY")
-        await stage.loses("Edit limit")
         await stage.press("e")
+        await stage.sees("you may only look here, as a member of control.read_only_group")
         assert len(stage.app.screen_stack) == 1
+
+    play(scene, rows=FIVE, prepare=prepare)
+
+
+def test_without_an_engine_the_keys_say_so() -> None:
+    """On the list and on the journal; when it is back they work."""
+
+    async def scene(stage: Stage) -> None:
+        stage.engine.away = "no engine answers"
+        stage.engine.drop("shutting down")
+        await stage.sees("LOST")
+        await stage.press("e")
+        await stage.sees("No engine: ", "; trying again")
+        assert len(stage.app.screen_stack) == 1
+        stage.engine.away = ""
+        await stage.loses("LOST")
+        await stage.press("e")
+        await stage.sees("New limit")
+
+    play(scene, rows=FIVE, embedded=False)
+
+
+def test_what_the_engine_can_not_do_is_said_before_a_dialog_opens() -> None:
+    """A database account that may only read; a usage that only doveadm could recount. Others work."""
+    reason = "accounts database x: this account may not write, set accounts.write_database to one that may"
+
+    def prepare(engine: FakeEngine) -> None:
+        engine.status_changes.update(limits_problem=reason, recount_problem="only doveadm can recount it")
+
+    async def scene(stage: Stage) -> None:
+        for key, words in (("e", "may not write"), ("U", "set accounts.write_database"), ("r", "only doveadm can")):
+            await stage.press("j", key)
+            await stage.sees(words)
+            assert len(stage.app.screen_stack) == 1
+        foot = stage.app.screen.query_one("#foot")
+        looks = {text.strip(): look for text, look in foot.lines[0]}  # type: ignore[attr-defined]
+        assert (looks["e"], looks["r"], looks["t"]) == ("quiet", "quiet", "key")
+        await stage.press("t")
+        await stage.sees("Older than")
 
     play(scene, rows=FIVE, prepare=prepare)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 from textual import on
@@ -17,9 +18,11 @@ from mailquota.core.base.errors import UsageError
 from mailquota.core.base.filters import Filter, parse_filter
 from mailquota.core.base.model import AccountRow
 
-from ..desk import captions
-from ..desk.account_list import SLICE
-from ..desk.desk import Desk, is_seen
+from ..desk import account_columns, captions
+from ..desk.account_columns import BY_KEY
+from ..desk.account_list import SLICE, View
+from ..desk.desk import Desk, Tell, is_seen
+from ..desk.kept import is_filter
 from ..desk.session import Changes
 from ..draw import format as fmt
 from ..draw.grid import Column
@@ -27,11 +30,15 @@ from ..widgets.background import background
 from ..widgets.filter_line import FilterLine
 from ..widgets.table_header import TableHeader
 from ..widgets.title_rule import TitleRule
+from .choose_columns import ChooseColumns
+from .saved_filters import ForgetFilter, KeepFilter, RecallFilter
 from .table import AccountTable
 
 FRAME_SECONDS = 0.03  # until the header that a key changed is on the screen
-PAUSE_SECONDS = 0.002  # a key takes about ten turns of the loop, so one turn (0 s) between two slices is not enough
+TURN_SECONDS = 0.008  # of work, then keys are handled
+PAUSE_SECONDS = 0.002  # a key takes about ten turns of the loop, so one turn (0 s) is not enough
 WATCH_SECONDS = 0.3
+FORMS = "text  @domain  >80%  over|near  days<14  /regex/  !word"
 
 
 class WayBack(NamedTuple):
@@ -46,11 +53,20 @@ class AccountsPane(Vertical):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter", tooltip="show only some accounts"),
+        Binding(
+            "F", "keep_filter", "Keep filter", show=False, tooltip="keep the filter under a letter; without one forget"
+        ),
+        Binding("apostrophe", "recall_filter", "Kept filters", show=False, tooltip="bring back the filter of a letter"),
         Binding("space", "mark", "Mark", tooltip="mark the account, or unmark it"),
         Binding("greater_than_sign,f6", "sort(1)", "Sort", tooltip="sort by the next column", key_display="< >"),
         Binding("less_than_sign", "sort(-1)", "Sort back", show=False, tooltip="sort by the column before"),
         Binding("I", "invert", "Invert", tooltip="sort the other way round"),
+        Binding("v", "range", "Range", show=False, tooltip="mark all that the cursor passes; v again ends it"),
+        Binding("shift+up", "extend(-1)", "Mark up", show=False, tooltip="mark, and one line up"),
+        Binding("shift+down", "extend(1)", "Mark down", show=False, tooltip="mark, and one line down"),
+        Binding("c", "columns", "Columns", show=False, tooltip="choose the columns, and their order"),
         Binding("asterisk", "mark_all", "Mark all", tooltip="mark everything that the filter shows"),
+        Binding("tilde", "turn_marks", "Turn marks", show=False, tooltip="turn the marks of what is shown round"),
         Binding("u", "clear_marks", "Unmark", tooltip="clear all marks"),
         Binding("escape", "clear_filter", "Clear filter", show=False, tooltip="show all accounts again"),
     ]
@@ -63,11 +79,19 @@ class AccountsPane(Vertical):
         self.desk = desk
         self.accounts = desk.accounts
         self.table = AccountTable(self.accounts, desk.context)
+        self._recall()
         self._title = TitleRule()
-        self._filter_line = FilterLine("text  @domain  >80%  over  near  trash>1G  !word", desk.glyphs, id="filter")
+        self._filter_line = FilterLine(FORMS, desk.glyphs, id="filter", history=lambda: desk.memory.kept.filters)
         self._header = TableHeader(desk.glyphs)
         self._watch_timer: Timer | None = None
         self._way_back: WayBack | None = None
+
+    def _recall(self) -> None:
+        """Columns and order as they were in the last run."""
+        kept = self.desk.memory.kept
+        self.table.columns = account_columns.chosen(kept.columns)
+        if kept.sort in BY_KEY:
+            self.accounts.wanted = View(BY_KEY[kept.sort], inverted=kept.inverted)
 
     def compose(self) -> ComposeResult:
         yield self._title
@@ -103,7 +127,11 @@ class AccountsPane(Vertical):
 
     def _show_header(self) -> None:
         wanted = self.accounts.wanted
-        self._header.show(self.table.placed, wanted.column.key, inverted=wanted.inverted)
+        self._header.show(self.table.placed, wanted.column.key, inverted=wanted.inverted, more=self.table.more)
+
+    @on(AccountTable.LaidOut)
+    def _laid_out(self) -> None:
+        self._show_header()
 
     def _changed(self) -> None:
         self.show()
@@ -132,8 +160,12 @@ class AccountsPane(Vertical):
         """Make the wanted view slice by slice. Keys are handled between the slices, and before the first."""
         if len(self.accounts.rows) > SLICE:
             await asyncio.sleep(FRAME_SECONDS)
+        now = asyncio.get_running_loop().time
+        until = now() + TURN_SECONDS
         for _slice in self.accounts.arrange(self.desk.clock()):
-            await asyncio.sleep(PAUSE_SECONDS)
+            if now() >= until:
+                await asyncio.sleep(PAUSE_SECONDS)
+                until = now() + TURN_SECONDS
         self._say_found()
         self.table.reorder()
         self._changed()
@@ -176,8 +208,48 @@ class AccountsPane(Vertical):
     @on(FilterLine.Kept)
     def _kept(self) -> None:
         """Close the line. It stays open with a text that is not valid: the list would not match it."""
-        if self._read(self._filter_line.text) is not None:
+        found = self._read(self._filter_line.text)
+        if found is not None:
+            if is_filter(found.text) and found.words:
+                self.desk.memory.keep(filters=(found.text,))
             self._close_line()
+
+    def action_keep_filter(self) -> None:
+        """Ask for the letter to keep the filter under; without a filter, for the one to forget."""
+        found = self.accounts.wanted.filter
+        if found is not None and is_filter(found.text):
+            self.app.push_screen(KeepFilter(self.desk, found.text), partial(self._save, found.text))
+        elif self.desk.memory.kept.saved:
+            self.app.push_screen(ForgetFilter(self.desk), partial(self._save, None))
+        else:
+            self.post_message(Tell((("There is no filter to keep; / makes one", "quiet"),)))
+
+    def _save(self, text: str | None, letter: str | None) -> None:
+        if letter is None:
+            return
+        self.desk.memory.keep(saved={letter: text})
+        said = (
+            f"The filter is kept: ' {letter} brings it back" if text is not None else f"Forgot the filter of {letter}"
+        )
+        self.post_message(Tell(((said, "good"),)))
+
+    def action_recall_filter(self) -> None:
+        """Ask for the letter of a filter, and filter by it."""
+        if self.desk.memory.kept.saved:
+            self.app.push_screen(RecallFilter(self.desk), self._recall_filter)
+        else:
+            self.post_message(Tell((("No filter is kept yet; F keeps the present one", "quiet"),)))
+
+    def _recall_filter(self, letter: str | None) -> None:
+        text = self.desk.memory.kept.saved.get(letter or "")
+        if text is None:
+            return
+        try:
+            parse_filter(text)
+        except UsageError as error:  # kept by another version, or by hand
+            self.post_message(Tell(((fmt.literal(str(error), self.desk.glyphs), "over"),)))
+        else:
+            self._typed(FilterLine.Typed(text))
 
     def _close_line(self) -> None:
         self.remove_class("-filtering")
@@ -186,8 +258,15 @@ class AccountsPane(Vertical):
 
     @on(FilterLine.Cleared)
     async def action_clear_filter(self) -> None:
-        """Show all accounts; or go back to the screen that led here, and leave the filter as it was before."""
+        """Show all accounts; or go back to the screen that led here, and leave the filter as it was before.
+
+        A range that is being marked is taken back first.
+        """
         self._close_line()
+        if self.table.ranging:
+            self.table.end_range(keep=False)
+            self._changed()
+            return
         if self._way_back is not None:
             way, self._way_back = self._way_back, None
             self._want(filter=way.filter)
@@ -204,11 +283,22 @@ class AccountsPane(Vertical):
 
     def sort_by(self, column: Column[AccountRow], *, inverted: bool = False) -> None:
         """Sort by this column."""
+        self.desk.memory.keep(sort=column.key, inverted=inverted)
         self._want(column=column, inverted=inverted)
 
     def action_invert(self) -> None:
         """Invert the order."""
-        self._want(inverted=not self.accounts.wanted.inverted)
+        wanted = self.accounts.wanted
+        self.sort_by(wanted.column, inverted=not wanted.inverted)
+
+    def action_columns(self) -> None:
+        """Choose which columns are shown."""
+        self.app.push_screen(ChooseColumns(self.desk, self.table.columns, self._choose))
+
+    def _choose(self, columns: account_columns.Columns) -> None:
+        self.table.choose(columns)
+        keys = tuple(column.key for column in columns) if columns != account_columns.USUAL else ()
+        self.desk.memory.keep(columns=keys)
 
     @on(TableHeader.Clicked)
     def _header_clicked(self, event: TableHeader.Clicked) -> None:
@@ -225,16 +315,42 @@ class AccountsPane(Vertical):
         """Mark the account, or unmark it, and move to the next."""
         row = self.table.row
         if row is not None:
+            self.table.end_range()
             self.accounts.toggle(row.address)
             self.table.action_move(1)
             self._changed()
 
+    def action_range(self) -> None:
+        """Begin a range of marks, or end it."""
+        if self.table.ranging:
+            self.table.end_range()
+        else:
+            self.table.begin_range()
+        self._changed()
+
+    def action_extend(self, step: int) -> None:
+        """Mark from where this was begun to the next line, and move there."""
+        self.table.extend(self.table.index + step)
+        self._changed()
+
+    @on(AccountTable.Ranged)
+    def _ranged(self) -> None:
+        self._changed()
+
+    def action_turn_marks(self) -> None:
+        """Turn the marks of the accounts that are shown round; those that are not shown stay as they are."""
+        self.table.end_range()
+        self.accounts.turn_marks()
+        self._changed()
+
     def action_mark_all(self) -> None:
         """Mark all accounts that match the filter."""
+        self.table.end_range()
         self.accounts.mark_all()
         self._changed()
 
     def action_clear_marks(self) -> None:
         """Unmark all accounts."""
+        self.table.end_range()
         self.accounts.clear_marks()
         self._changed()

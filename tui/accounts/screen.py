@@ -106,7 +106,7 @@ class AccountsScreen(ActingScreen):
 
     @on(AccountsPane.Changed)
     def _show_lower(self) -> None:
-        self._foot.show(captions.marks(self.pane.accounts))
+        self._foot.show(captions.marks(self.pane.accounts, ranging=self.pane.table.ranging))
         self._detail.show(captions.detail(self.pane.table.row, self.size.width, self.desk.context()))
 
     def say(self, line: Line) -> None:

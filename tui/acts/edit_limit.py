@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import ClassVar
 
@@ -21,16 +21,22 @@ from mailquota.core.control.results import SetResult
 
 from ..desk.desk import Desk
 from ..desk.session import Changes
+from ..draw import command_line, effects
 from ..draw import format as fmt
+from ..draw.effects import Effect
 from ..draw.format import Line
-from ..frame.dialog import MANY, Dialog, done_line, failure_text, failures, is_number
+from ..frame.dialog import LOW, MANY, Dialog, done_line, failure_text, failures, is_number
 from ..widgets.background import background
+from ..widgets.effect_table import EffectTable
 from ..widgets.field import Field
 from ..widgets.painted import Painted
+from ..widgets.table_header import TableHeader
 from .proposal import Proposal
 
 LOWEST = 12  # lines of the terminal; on a lower one the usage and limit of the account are left out
-SLICE = 2000  # accounts of the preview that are computed before keys are handled again
+HINT = "Down goes to the list, where x leaves an account out"
+SLICE = 1000  # accounts of the preview that are computed before keys are handled again
+PAUSE_SECONDS = 0.002  # a key takes several turns of the loop, so one turn between two slices is not enough
 
 
 class Stage(Enum):
@@ -78,18 +84,24 @@ def next_stage(stage: Stage, event: Event) -> Stage:
 
 
 class EditLimit(Dialog[Line | None]):
-    """The old limit is selected, so typing replaces it; Enter applies it. Dismissed with a line about what was set."""
+    """The old limit is selected, so typing replaces it; Enter applies it. Dismissed with a line about what was set.
+
+    Several accounts are a list, which says for each what the limit means; there one can be left out.
+    """
 
     HEADING = "Edit limit"
     AUTO_FOCUS = "#size"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Cancel", key_display="Esc"),
         Binding("escape,enter", "finish", "Close", key_display="Esc"),
+        Binding("down", "to_list", "List", show=False),
     ]
 
     def __init__(self, desk: Desk, rows: list[AccountRow]) -> None:
         super().__init__(desk)
         self._rows = rows
+        self._header = TableHeader(desk.glyphs)
+        self._list = EffectTable(desk.context, self._header, id="list") if len(rows) > 1 else None
         self._stage = Stage.EDITING
         self._proposal: Proposal | None = None  # None while the preview of what is typed is not ready
         self._until: float | None = None  # seconds since the epoch; None: for good
@@ -108,17 +120,28 @@ class EditLimit(Dialog[Line | None]):
         yield Field("Reason", id="reason", placeholder="for the journal; may stay empty", applies=True)
         if len(self._rows) > MANY:
             yield Field("How many", id="count", placeholder=f"type {len(self._rows)} to confirm", applies=True)
+        if self._list is not None:
+            yield self._header
+            yield self._list
         yield Painted(id="preview")
         yield Painted(id="day")
 
     def on_mount(self) -> None:
         """Show the accounts, and the preview of the old limit."""
+        if self._list is not None:
+            self.show_list(self._list, len(self._rows))
         self._show_who()
         self._preview(self._text)
 
     def _show_who(self) -> None:
         alone = len(self._rows) == 1 and self.app.size.height >= LOWEST
-        self.show_who(self._rows, *([_now(self._rows[0], self.desk)] if alone else []))
+        left_out = len(self._out())
+        more: list[Line] = [_now(self._rows[0], self.desk)] if alone else []
+        if left_out:
+            more.append(((f"{format_count(left_out)} left out", "near"),))
+        elif self._list is not None and self.app.size.height >= LOW:
+            more.append(((HINT, "quiet"),))
+        self.show_who(self._rows, *more)
 
     def arrived(self, changes: Changes) -> None:
         """Follow the usage of a single account. The sums for several keep the usage of when they were marked."""
@@ -152,6 +175,7 @@ class EditLimit(Dialog[Line | None]):
         except UsageError as error:
             self._say_day(((fmt.literal(str(error), self.desk.glyphs), "near"),))
             return False
+        self.show_command()
         self._say_day(((self._end(), "accent"), (", then it goes back by itself", "quiet")) if text else ())
         return True
 
@@ -166,14 +190,18 @@ class EditLimit(Dialog[Line | None]):
     @background(exclusive=True, group="preview")
     async def _preview(self, text: str) -> None:
         self._proposal = None
+        proposal, found, out = Proposal(text, self._list is not None), list[Effect](), self._out()
+        for number, row in enumerate(self._rows, 1):
+            found.append(proposal.effect(row))
+            if row.address not in out:
+                proposal.count(found[-1], row)
+            if number % SLICE == 0:
+                await asyncio.sleep(PAUSE_SECONDS)
+        if self._list is not None:
+            self._list.show(effects.worst_first(found))
         if not text:
             self._show_preview([])
             return
-        proposal = Proposal(text)
-        for number, row in enumerate(self._rows, 1):
-            proposal.add(row)
-            if number % SLICE == 0:
-                await asyncio.sleep(0)
         self._proposal = proposal
         self._show_preview(proposal.lines(self.desk.context()))
         self.message(proposal.errors[0] if proposal.impossible else "", "near")
@@ -181,12 +209,57 @@ class EditLimit(Dialog[Line | None]):
             self._move(Event.PREVIEWED)
             self._apply()
 
+    # ---- who is left out
+
+    def _out(self) -> set[str]:
+        return set() if self._list is None else self._list.out
+
+    def _chosen(self) -> list[AccountRow]:
+        out = self._out()
+        return [row for row in self._rows if row.address not in out]
+
+    @on(EffectTable.LeftOut)
+    def _left_out(self) -> None:
+        """Other accounts get the limit: the sums are made anew, and so is a question that was asked."""
+        self._move(Event.TYPED)
+        self._show_who()
+        left = len(self._rows) - len(self._out())
+        if len(self._rows) > MANY:
+            self.query_one("#count", Input).placeholder = f"type {left} to confirm" if left > MANY else "not needed"
+        self._preview(self._text)
+
+    def action_to_list(self) -> None:
+        """Go to the list of accounts."""
+        if self._list is not None:
+            self.set_focus(self._list)
+
+    # ---- the command that does the same
+
+    def addresses(self) -> Sequence[str]:
+        """The accounts that are not left out."""
+        return [row.address for row in self._chosen()]
+
+    def command(self, addresses: Sequence[str]) -> list[list[str]]:
+        """``mailquota set``."""
+        if not self._text or not addresses:
+            return []
+        until = "" if self._until is None else command_line.moment(self._until)
+        reason = self.query_one("#reason", Input).value.strip()
+        options = [*command_line.option("--until", until), *command_line.option("--reason", reason)]
+        return [command_line.addressed("set", options, addresses, self._text)]
+
+    @on(Input.Changed, "#reason")
+    def _reasoned(self) -> None:
+        self.show_command()
+
     def _show_preview(self, lines: list[Line]) -> None:
         preview = self.query_one("#preview", Painted)
         preview.styles.height = max(1, len(lines))
         preview.paint(lines)
+        self.show_command()
 
     @on(Input.Submitted)
+    @on(EffectTable.Applied)
     def _apply(self) -> None:
         proposal = self._proposal
         if self._text and (proposal is None or proposal.text != self._text):
@@ -194,14 +267,16 @@ class EditLimit(Dialog[Line | None]):
             return
         if proposal is None or self._stage in {Stage.SENDING, Stage.PARTLY_SET}:
             return
-        if proposal.impossible:
+        if not proposal.accounts:
+            self.message("All accounts are left out.", "near")
+        elif proposal.impossible:
             self.message(proposal.errors[0])
         elif not proposal.changed:
             self.dismiss((("Nothing to change: that is the limit", "quiet"),))
         elif not self._check_day():
             self.set_focus(self.query_one("#until", Input))
         elif not self._counted():
-            self.message(f"These are {format_count(len(self._rows))} accounts: type the number to confirm.", "near")
+            self.message(f"These are {format_count(proposal.accounts)} accounts: type the number to confirm.", "near")
             self.set_focus(self.query_one("#count", Input))
         elif proposal.below_usage and self._stage is not Stage.BELOW_USAGE:
             self._move(Event.WARNED)
@@ -212,14 +287,13 @@ class EditLimit(Dialog[Line | None]):
             self._send(proposal.text, confirmed=confirmed)
 
     def _counted(self) -> bool:
-        if len(self._rows) <= MANY:
-            return True
-        return is_number(self.query_one("#count", Input).value, len(self._rows))
+        number = len(self._rows) - len(self._out())
+        return number <= MANY or is_number(self.query_one("#count", Input).value, number)
 
     @background(outlives=True)
     async def _send(self, size: str, *, confirmed: bool) -> None:
         reason, until = self.query_one("#reason", Input).value.strip(), until_text(self._until) if self._until else ""
-        addresses = [row.address for row in self._rows]
+        addresses = list(self.addresses())
         self.sent("Setting …" if not self.desk.glyphs.ascii_only else "Setting")
         try:
             results: list[SetResult] = await self.desk.link.ask(
@@ -249,7 +323,7 @@ class EditLimit(Dialog[Line | None]):
         self._outcome = ((fmt.literal(text, self.desk.glyphs), "near"),)
         if not self.answered(self._outcome):
             return
-        for each in self.query(Input):
+        for each in (*self.query(Input), *self.query(EffectTable)):
             each.disabled = True
         self.message(text, "near")
         self.refresh_bindings()
@@ -257,7 +331,9 @@ class EditLimit(Dialog[Line | None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """Esc is Cancel; once some limits were set, Esc and Enter are Close."""
         closing = self._stage is Stage.PARTLY_SET
-        return {"close": not closing, "finish": closing}.get(action, True)
+        return {"close": not closing, "finish": closing, "to_list": self._list is not None and not closing}.get(
+            action, True
+        )
 
     def action_finish(self) -> None:
         """Close, and hand over which limits were set: the list shows it too."""

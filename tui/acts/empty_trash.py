@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import ClassVar
 
@@ -21,6 +21,7 @@ from mailquota.core.control.results import TrashResult
 
 from ..desk.desk import Desk
 from ..desk.session import Changes
+from ..draw import command_line
 from ..draw import format as fmt
 from ..draw.format import Line
 from ..frame.dialog import MANY, Dialog, done_line, failure_text, failures, is_number
@@ -76,6 +77,16 @@ class EmptyTrash(Dialog[Line | None]):
     def _forget(self) -> None:
         self._found = None
         self.query_one("#empty", Button).disabled = True
+        self.show_command()
+
+    def addresses(self) -> Sequence[str]:
+        """The accounts whose Trash is emptied."""
+        return [row.address for row in self._rows]
+
+    def command(self, addresses: Sequence[str]) -> list[list[str]]:
+        """``mailquota empty-trash``."""
+        age = self.query_one("#age", Input).value.strip()
+        return [command_line.addressed("empty-trash", command_line.option("--older-than", age), addresses)]
 
     def _order(self, number: int, *, dry_run: bool) -> EmptyTrashOrder:
         return EmptyTrashOrder(number, [row.address for row in self._rows], self._age, dry_run)

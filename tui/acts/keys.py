@@ -17,8 +17,6 @@ from .edit_limit import EditLimit
 from .empty_trash import EmptyTrash
 from .recalculate import Recalculate
 
-CHANGING = frozenset({"edit_limit", "recalculate", "empty_trash", "warn", "undo"})
-
 
 class ActingScreen(Screen[None], LiveScreen):
     """A subclass says which accounts the keys act on, and shows what was done."""
@@ -47,30 +45,31 @@ class ActingScreen(Screen[None], LiveScreen):
         """Show what a dialog did; None if it did nothing."""
         raise NotImplementedError
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Turn off the keys that change something where the operator may not."""
-        return self.desk.may_change or action not in CHANGING
+    def _usable(self, action: str) -> list[AccountRow]:
+        """The accounts; none if the key can't be used now, which is said."""
+        return [] if self.refuses(action) else self.targets()
 
     def action_edit_limit(self) -> None:
         """Ask for the new limit."""
-        if targets := self.targets():
+        if targets := self._usable("edit_limit"):
             self.app.push_screen(EditLimit(self.desk, targets), self.done)
 
     def action_recalculate(self) -> None:
         """Recount the mailboxes."""
-        if targets := self.targets():
+        if targets := self._usable("recalculate"):
             self.app.push_screen(Recalculate(self.desk, targets), self.done)
 
     def action_empty_trash(self) -> None:
         """Show what would be removed, and ask."""
-        if targets := self.targets():
+        if targets := self._usable("empty_trash"):
             self.app.push_screen(EmptyTrash(self.desk, targets), self.done)
 
     def action_warn(self) -> None:
         """Show the mail that would be sent, and ask."""
-        if targets := self.targets():
+        if targets := self._usable("warn"):
             self.app.push_screen(Warn(self.desk, targets), self.done)
 
     def action_undo(self) -> None:
         """Show the last edit of a limit, and ask."""
-        self.app.push_screen(Undo(self.desk, address=self.last_of()), self.done)
+        if not self.refuses("undo"):
+            self.app.push_screen(Undo(self.desk, address=self.last_of()), self.done)

@@ -14,15 +14,20 @@ from mailquota.core.base.model import AccountRow, Level, level_of, percent_of
 from mailquota.core.base.units import format_count, format_limit, format_size, parse_limit
 
 from ..draw import format as fmt
+from ..draw.effects import Effect, over_line, room_words
 from ..draw.format import Line, Run
 from ..draw.grid import Context
 
 
 @dataclass
 class Proposal:
-    """The effect of a limit on the accounts given to ``add``. Sums leave out accounts without a limit."""
+    """The effect of a limit on the accounts given to ``add``. Sums leave out accounts without a limit.
+
+    ``listed``: the accounts are shown in a list, so that also of one there are sums.
+    """
 
     text: str
+    listed: bool = False
     accounts: int = 0
     changed: int = 0
     before: int = 0
@@ -38,6 +43,8 @@ class Proposal:
     _absolute: tuple[int | None] | None = None
 
     def __post_init__(self) -> None:
+        if not self.text:
+            return
         try:
             self._absolute = (parse_limit(self.text, None, None),)
         except UsageError:
@@ -45,36 +52,47 @@ class Proposal:
 
     def add(self, row: AccountRow) -> None:
         """Add an account to the sums."""
+        self.count(self.effect(row), row)
+
+    def effect(self, row: AccountRow) -> Effect:
+        """What the limit means for an account; an empty text leaves it as it is."""
+        try:
+            if self._absolute:
+                new = self._absolute[0]
+            else:
+                new = parse_limit(self.text, row.limit_bytes, row.used_bytes) if self.text else row.limit_bytes
+        except UsageError as error:
+            return Effect(row.address, row.limit_bytes, row.limit_bytes, row.used_bytes, row.level, str(error))
+        level = level_of(row.used_bytes, new, row.messages, row.limit_messages)
+        return Effect(row.address, row.limit_bytes, new, row.used_bytes, level)
+
+    def count(self, effect: Effect, row: AccountRow) -> None:
+        """Add what it means for ``row`` to the sums."""
         self.accounts += 1
         self.only = None
-        try:
-            new = self._absolute[0] if self._absolute else parse_limit(self.text, row.limit_bytes, row.used_bytes)
-        except UsageError as error:
-            self.errors.append(str(error))
+        if effect.error:
+            self.errors.append(effect.error)
             return
-        self.only = (row, new) if self.accounts == 1 else None
+        new = effect.new
+        self.only = (row, new) if self.accounts == 1 and not self.listed else None
         self.changed += new != row.limit_bytes
         self.before += max(0, row.limit_bytes or 0)
         self.after += new or 0
         self.unlimited += new is None
-        level = level_of(row.used_bytes, new, row.messages, row.limit_messages)
-        self.levels[level] = self.levels.get(level, 0) + 1
-        if new is None or row.used_bytes is None or row.used_bytes <= new:
-            return
-        over, old = row.used_bytes - new, row.limit_bytes
-        if old is not None and row.used_bytes > old and new >= old:
-            self.stay, self.worst_of_them = self.stay + 1, max(self.worst_of_them, over)
-        else:
-            self.below_usage, self.worst = self.below_usage + 1, max(self.worst, over)
+        self.levels[effect.level] = self.levels.get(effect.level, 0) + 1
+        if effect.stays_over:
+            self.stay, self.worst_of_them = self.stay + 1, max(self.worst_of_them, effect.over)
+        elif effect.over:
+            self.below_usage, self.worst = self.below_usage + 1, max(self.worst, effect.over)
 
     @property
     def impossible(self) -> bool:
         """Whether no account can have this limit."""
-        return len(self.errors) == self.accounts
+        return 0 < len(self.errors) == self.accounts
 
     def lines(self, context: Context) -> list[Line]:
         """The preview; empty if no account can have this limit."""
-        if self.impossible:
+        if self.impossible or not self.accounts:
             return []
         return list(self._one(*self.only, context) if self.only is not None else self._many(context))
 
@@ -92,7 +110,8 @@ class Proposal:
             runs.append((f"{fmt.percent_text(percent, glyphs)} ", style))
         runs.append((level.value, style))
         if row.used_bytes is not None and new is not None:
-            runs.append((f"   {'stays ' * self.stay}{_room(row.used_bytes, new)}", "quiet"))
+            room = room_words(Effect(row.address, row.limit_bytes, new, row.used_bytes, level))
+            runs.append((f"   {'stays ' * self.stay}{room}", "quiet"))
         yield tuple(runs)
 
     def _many(self, context: Context) -> Iterator[Line]:
@@ -107,9 +126,7 @@ class Proposal:
             runs.append((f"   {format_count(self.unlimited)} unlimited", "near"))
         yield tuple(runs)
         yield tuple(self._afterwards(context)) or (("nobody near or over afterwards", "quiet"),)
-        if self.stay or self.below_usage:
-            come = (f", {format_count(self.below_usage)} come over", "over" if self.below_usage else "quiet")
-            yield (f"{format_count(self.stay)} stay over", "near" if self.stay else "quiet"), come
+        yield over_line(self.stay, self.below_usage)
         if self.errors:
             yield ((f"{format_count(len(self.errors))} can't have this limit", "near"),)
 
@@ -132,9 +149,3 @@ class Proposal:
             f"{fmt.plural(self.below_usage, 'account')} would be over it by up to {format_size(self.worst)}: "
             "their new mail is refused until there is room. Enter again to set it all the same."
         )
-
-
-def _room(used: int, limit: int) -> str:
-    if used > limit:
-        return f"over by {format_size(used - limit)}"
-    return f"{format_size(limit - used)} left"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from typing import ClassVar
 
@@ -19,6 +19,7 @@ from mailquota.core.control.messages import Progress, Recalc, Request
 from mailquota.core.control.results import RecalcResult
 
 from ..desk.desk import Desk
+from ..draw import command_line
 from ..draw import format as fmt
 from ..draw.format import Line, Run
 from ..draw.glyphs import Glyphs
@@ -95,8 +96,17 @@ class Recalculate(Dialog[None]):
 
     def _begin(self) -> None:
         self._begun = self.desk.steady()
+        self.log_command()
         self._show_progress(0, len(self._rows), "")
         self._count()
+
+    def addresses(self) -> Sequence[str]:
+        """The accounts that are recounted."""
+        return [row.address for row in self._rows]
+
+    def command(self, addresses: Sequence[str]) -> list[list[str]]:
+        """``mailquota recalc``."""
+        return [] if self._stage is Stage.DONE else [command_line.addressed("recalc", (), addresses)]
 
     def action_cancel(self) -> None:
         """Close; nothing was counted."""
@@ -126,6 +136,7 @@ class Recalculate(Dialog[None]):
         if not self.answered(summary(results)):
             return
         self._stage = Stage.DONE
+        self.show_command()
         self.refresh_bindings()
         if results:
             self._show(results)

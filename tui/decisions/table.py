@@ -95,10 +95,10 @@ class DecisionTable(LiveTable):
         self.newest = self.index + step < 0
         super().action_move(step)
 
-    def action_page(self, direction: int) -> None:
+    def action_page(self, direction: int, part: int = 1) -> None:
         """Move by a page; up from the first line follows the newest."""
         self.newest = self.index == 0 and direction < 0
-        super().action_page(direction)
+        super().action_page(direction, part)
 
     def action_edge(self, index: int) -> None:
         """Home follows the newest, End moves to the oldest."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import attrgetter
 
+from mailquota.core.base.filters import days_left
 from mailquota.core.base.model import AccountRow, Level
-from mailquota.core.base.units import format_limit
+from mailquota.core.base.units import format_limit, format_size
 
 from ..draw import format as fmt
 from ..draw import grid, outlook
@@ -25,11 +26,26 @@ def _level(row: AccountRow, width: int, context: Context) -> Line:
 
 
 def _use(row: AccountRow, width: int, context: Context) -> Line:
+    """A bar and the percentage; without one the level in a word."""
     if row.percent is None:
-        return ((fmt.fit(context.glyphs.nothing, width, context.glyphs, right=True), "quiet"),)
+        return ((fmt.fit(row.level.value, width, context.glyphs), fmt.look_of(row.level)),)
     style = fmt.look_of(row.level)
     percent = fmt.fit(fmt.percent_text(row.percent, context.glyphs), _PERCENT_CELLS, context.glyphs, right=True)
-    return (*fmt.meter(row.percent, style, width - _PERCENT_CELLS, context.glyphs), (percent, style))
+    return (*fmt.limit_bar(row.percent, style, width - _PERCENT_CELLS, context.glyphs), (percent, style))
+
+
+def left_of(row: AccountRow) -> int | None:
+    """Bytes that are left to the limit, below 0 where it is over; None without a limit, or a known usage."""
+    if row.limit_bytes is None or row.limit_bytes < 0 or row.used_bytes is None:
+        return None
+    return row.limit_bytes - row.used_bytes
+
+
+def _left(row: AccountRow, width: int, context: Context) -> Line:
+    left = left_of(row)
+    text = context.glyphs.nothing if left is None else format_size(left)
+    style = "over" if left is not None and left < 0 else "quiet"
+    return ((fmt.fit(text, width, context.glyphs, right=True), style),)
 
 
 def _trash(row: AccountRow, width: int, context: Context) -> Line:
@@ -61,6 +77,7 @@ def _week(row: AccountRow, width: int, context: Context) -> Line:
 
 def _full_in(row: AccountRow, width: int, context: Context) -> Line:
     text, style = outlook.full_in(row, context.glyphs)
+    style = "plain" if style == "over" else style  # the sign and the percentage are red already
     return ((fmt.fit(text, width, context.glyphs, right=True), style),)
 
 
@@ -68,6 +85,29 @@ def _refused(row: AccountRow, width: int, context: Context) -> Line:
     text = fmt.age(row.refused_at, context.now, context.glyphs)
     recent = row.refused_at is not None and abs(context.now - row.refused_at) < 3600
     return ((fmt.fit(text, width, context.glyphs, right=True), "plain" if recent else "quiet"),)
+
+
+def _growth(row: AccountRow, width: int, context: Context) -> Line:
+    text = outlook.growth_text(row.growth_bytes_per_day, context.glyphs)
+    return ((fmt.fit(text, width, context.glyphs, right=True), "plain" if row.growth_bytes_per_day else "quiet"),)
+
+
+def _changed(row: AccountRow, width: int, context: Context) -> Line:
+    return (
+        (fmt.fit(fmt.age(row.changed_at, context.now, context.glyphs), width, context.glyphs, right=True), "quiet"),
+    )
+
+
+def _verified(row: AccountRow, width: int, context: Context) -> Line:
+    """How long ago Dovecot was asked; a sign if it told something else."""
+    text = fmt.age(row.verified_at, context.now, context.glyphs)
+    sign = context.glyphs.differs if row.differs and row.verified_at is not None and len(text) < width else ""
+    return ((fmt.fit(sign + text, width, context.glyphs, right=True), "near" if row.differs else "quiet"),)
+
+
+def _refusals(row: AccountRow, width: int, context: Context) -> Line:
+    text = fmt.short_count(row.refused_day, width) if row.refused_day else context.glyphs.nothing
+    return ((fmt.fit(text, width, context.glyphs, right=True), "plain" if row.refused_day else "quiet"),)
 
 
 def _measured(row: AccountRow, width: int, context: Context) -> Line:
@@ -98,10 +138,6 @@ def _by_level(row: AccountRow) -> float | None:
     return -float(_SEVERITY.index(row.level))
 
 
-def _by_days(row: AccountRow) -> float | None:
-    return 0.0 if row.level is Level.OVER else row.days_to_full
-
-
 def _by_limit(row: AccountRow) -> float | None:
     return _NO_LIMIT if row.limit_bytes is None else row.limit_bytes
 
@@ -110,32 +146,102 @@ def _by_source(row: AccountRow) -> float | None:
     return _SOURCES.index(row.source) if row.source in _SOURCES else None
 
 
+# In the order in which they are shown: the important ones on the left, as the others have no room first.
 COLUMNS: tuple[Column[AccountRow], ...] = (
-    Column("address", "Account", width=18, priority=0, cell=_address, falling=False, good=26, most=60),
-    Column("level", "Level", width=9, priority=4, cell=_level, sort=_by_level),
-    Column("use", "Usage", width=14, priority=1, cell=_use, sort=_by_percent, good=16, most=46),
-    Column("used", "Used", width=9, priority=2, cell=_used, sort=attrgetter("used_bytes"), right=True),
-    Column("limit", "Limit", width=8, priority=3, cell=_limit, sort=_by_limit, right=True),
-    Column("messages", "Msgs", width=8, priority=9, cell=_messages, sort=attrgetter("messages"), right=True),
-    Column("trash", "Trash", width=8, priority=8, cell=_trash, sort=attrgetter("trash_bytes"), right=True),
-    Column("week", "7 days", width=8, priority=5, cell=_week, sort=attrgetter("growth_bytes_per_day")),
-    Column("full", "Full in", width=8, priority=6, cell=_full_in, sort=_by_days, falling=False, right=True),
-    Column("refused", "Refused", width=8, priority=7, cell=_refused, sort=attrgetter("refused_at"), right=True),
-    Column("measured", "Age", width=7, priority=10, cell=_measured, sort=attrgetter("measured_at"), right=True),
-    Column("source", "Source", width=11, priority=11, cell=_source, sort=_by_source, falling=False),
+    Column("address", "Account", 18, 0, _address, falling=False, good=26, most=36, about="the address; always shown"),
+    Column(
+        "use", "Usage", 14, 1, _use, _by_percent, good=16, most=34, about="what is used of the limit, also beyond it"
+    ),
+    Column("used", "Used", 9, 2, _used, attrgetter("used_bytes"), right=True, about="what the mailbox holds"),
+    Column("limit", "Limit", 8, 3, _limit, _by_limit, right=True, about="what the mailbox may hold"),
+    Column(
+        "left", "Left", 9, 4, _left, left_of, falling=False, right=True, about="what is left; below 0: over by so much"
+    ),
+    Column("week", "7 days", 8, 5, _week, attrgetter("growth_bytes_per_day"), about="the usage of the last days"),
+    Column(
+        "full", "Full in", 8, 6, _full_in, days_left, falling=False, right=True, about="when it is full, at that growth"
+    ),
+    Column(
+        "refused", "Refused", 8, 7, _refused, attrgetter("refused_at"), right=True, about="when mail was refused last"
+    ),
+    Column("trash", "Trash", 8, 8, _trash, attrgetter("trash_bytes"), right=True, about="what Trash holds"),
+    Column(
+        "messages", "Msgs", 8, 9, _messages, attrgetter("messages"), right=True, about="how many messages there are"
+    ),
+    Column(
+        "refusals",
+        "In 24 h",
+        8,
+        10,
+        _refusals,
+        attrgetter("refused_day"),
+        right=True,
+        about="how often mail was refused in 24 hours",
+    ),
+    Column(
+        "growth", "Per day", 9, 11, _growth, attrgetter("growth_bytes_per_day"), right=True, about="the growth a day"
+    ),
+    Column("measured", "Age", 7, 12, _measured, attrgetter("measured_at"), right=True, about="when it was measured"),
+    Column("source", "Source", 11, 13, _source, _by_source, falling=False, about="how it was measured"),
+    Column(
+        "changed",
+        "Changed",
+        8,
+        14,
+        _changed,
+        attrgetter("changed_at"),
+        right=True,
+        usual=False,
+        about="when the usage last changed",
+    ),
+    Column(
+        "verified",
+        "Verified",
+        9,
+        15,
+        _verified,
+        attrgetter("verified_at"),
+        right=True,
+        usual=False,
+        about="when Dovecot was asked last",
+    ),
+    Column(
+        "level", "Level", 9, 16, _level, _by_level, usual=False, about="the level in a word; the sign before it says it"
+    ),
 )
 BY_KEY = {column.key: column for column in COLUMNS}
 DEFAULT = BY_KEY["use"]
+USUAL = tuple(column for column in COLUMNS if column.usual)
 LEAD = 3  # cells before the first column: sign of a marked account, level, blank
 
+Columns = tuple[Column[AccountRow], ...]
 
-def arrange(width: int) -> tuple[Placed[AccountRow], ...]:
-    """The columns that fit into ``width`` cells; the address is always among them."""
-    return grid.arrange(COLUMNS, width, LEAD)
+
+def chosen(keys: Sequence[str]) -> Columns:
+    """The columns of these keys, in this order, the address first; the usual ones where none is known."""
+    found = tuple(BY_KEY[key] for key in dict.fromkeys(keys) if key in BY_KEY and key != "address")
+    return (BY_KEY["address"], *found) if found else USUAL
+
+
+def arrange(width: int, columns: Columns = USUAL, slid: int = 0) -> tuple[Placed[AccountRow], ...]:
+    """The columns that fit into ``width`` cells: the address, and from the left those behind it.
+
+    ``slid``: so many of these have gone to the left, out of sight.
+    """
+    return grid.arrange((columns[0], *columns[1 + slid :]), width, LEAD, in_order=True)
+
+
+def slides(width: int, columns: Columns = USUAL) -> int:
+    """How far the columns can be slid: until the last one is seen."""
+    for slid in range(len(columns)):
+        if slid + len(arrange(width, columns, slid)) == len(columns):
+            return slid
+    return len(columns) - 2
 
 
 def cells(row: AccountRow, placed: Sequence[Placed[AccountRow]], context: Context, *, marked: bool) -> Line:
     """The line of an account."""
     glyphs, level = context.glyphs, row.level
-    lead = ((glyphs.mark if marked else " ", "mark"), (glyphs.levels[level] + " ", fmt.look_of(level)))
+    sign = (glyphs.levels[level], fmt.look_of(level)) if row.enabled else (glyphs.disabled, "quiet")
+    lead = ((glyphs.mark if marked else " ", "mark"), (sign[0] + " ", sign[1]))
     return grid.cells(row, placed, context, lead)

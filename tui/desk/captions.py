@@ -156,10 +156,13 @@ def decisions_rule(session: Session, width: int, context: Context) -> Line:
     return rule(((" Decisions", "strong"), (f"{text} ", "quiet")), (), width, context)
 
 
-def marks(accounts: AccountList) -> Line:
-    """``12 marked, 48.2 GiB``, or how many of them are not shown; empty if none is."""
+def marks(accounts: AccountList, *, ranging: bool = False) -> Line:
+    """``12 marked, 48.2 GiB``, or how many of them are not shown; empty if none is. ``ranging``: more are marked by
+    each move."""
     if not accounts.marks:
         return ()
+    if ranging:
+        return ((f"range: {format_count(len(accounts.marks))} marked", "mark"), ("  v", "key"), (" ends it", "quiet"))
     if hidden := accounts.hidden_marks():
         return (
             (f"{format_count(len(accounts.marks))} marked, ", "mark"),

@@ -12,14 +12,21 @@ from textual.screen import Screen
 
 from mailquota.core.base.model import AccountRow
 
+from ..draw import format as fmt
 from ..draw.format import Line
 from ..draw.glyphs import Glyphs
 from ..draw.grid import Context
 from .account_list import AccountList
+from .command_log import CommandLog
 from .examining import Examining
 from .link import Link
-from .session import Changes, Session
+from .memory import Memory
+from .pace import Pace
+from .session import Changes, Session, State
 from .tiles import ConsoleKind
+
+LIMITS = frozenset({"edit_limit", "undo"})  # actions that set limits
+CHANGING = LIMITS | {"recalculate", "empty_trash", "warn", "send_test"}  # actions of keys that change something
 
 
 class ShowAccounts(Message):
@@ -68,17 +75,41 @@ class Desk:
     kind: ConsoleKind
     doctor: Examining = field(default_factory=lambda: Examining(list))
     accounts: AccountList = field(default_factory=AccountList)
+    commands: CommandLog = field(default_factory=CommandLog)
+    program: tuple[str, ...] = ("mailquota",)  # the words by which a command reaches the same engine
+    memory: Memory = field(default_factory=Memory)
+    pace: Pace = field(default_factory=Pace)
 
-    @property
-    def may_change(self) -> bool:
-        """Whether the operator may change anything; if not, such keys are not offered."""
-        welcome = self.session.welcome
-        return not self.kind.read_only and (welcome is None or welcome.may_change)
+    def why_not(self, action: str) -> str:
+        """Why the action of a key can't be used now; empty if it can. Others than those that change something can."""
+        if action not in CHANGING:
+            return ""
+        welcome, session = self.session.welcome, self.session
+        if self.kind.read_only:
+            return "Read-only: this console was started with --read-only, so it changes nothing"
+        if session.state is State.LOST:
+            return f"No engine: {session.reason or 'the connection ended'}; trying again"
+        if welcome is None:
+            return "No engine is connected yet"
+        if not welcome.may_change:
+            return "Read-only: you may only look here, as a member of control.read_only_group"
+        return self._impossible(action)
+
+    def _impossible(self, action: str) -> str:
+        """What the engine says that it can't do at all."""
+        status = self.session.status
+        if status is None:
+            return ""
+        return status.limits_problem if action in LIMITS else status.recount_problem * (action == "recalculate")
 
     @property
     def shadow(self) -> bool:
         """Whether the engine is in shadow mode, in which it notes refusals and refuses nothing."""
         return self.session.mode == "shadow"
+
+    def hurry(self) -> None:
+        """Have the effect of an order shown at once, whatever the pace is."""
+        self.pace.hurry(self.steady())
 
     def context(self) -> Context:
         """The present time and the signs, for the pure functions that make text."""
@@ -93,6 +124,15 @@ def is_seen(screen: Screen[Any]) -> bool:
 
 class LiveScreen:
     """A screen that is told of changes from the engine, and once a second."""
+
+    desk: Desk
+
+    def refuses(self, action: str) -> bool:
+        """Whether a key can't be used now; the reason is said."""
+        reason = self.desk.why_not(action)
+        if reason:
+            self.say(((fmt.literal(reason, self.desk.glyphs), "near"),))
+        return bool(reason)
 
     def arrived(self, changes: Changes) -> None:
         """Changes came from the engine, or its connection changed."""

@@ -124,6 +124,11 @@ class Session:
             return self.status.mode
         return self.welcome.mode if self.welcome is not None else ""
 
+    @property
+    def urgent(self) -> bool:
+        """Whether something came that is drawn whatever the pace is: a snapshot, or another state of the connection."""
+        return self._changes.state or self._changes.snapshot is not None
+
     def drain(self) -> Changes:
         """All changes since the last drain. Those that come between the parts of a snapshot wait for its end."""
         changes = self._changes

@@ -36,11 +36,15 @@ class Tile:
 
 @dataclass(frozen=True)
 class ConsoleKind:
-    """How this console was started: with the engine in its process, on a demo world, without the right to change."""
+    """How this console was started: with the engine in its process, on a demo world, without the right to change.
+
+    ``pace`` says that it does not draw everything at once.
+    """
 
     embedded: bool
     demo: bool
     read_only: bool
+    pace: str = ""
 
 
 def fitting(tiles: Iterable[Tile], width: int, gap: int = 2) -> tuple[Tile, ...]:
@@ -70,6 +74,8 @@ def badges(session: Session, kind: ConsoleKind, context: Context) -> Line:
             words.append((f"ATTACHED {fmt.literal(welcome.host, context.glyphs)}", "badge"))
         if kind.read_only or not welcome.may_change:
             words.append(("READ-ONLY", "badge-warn"))
+    if kind.pace:
+        words.append((kind.pace, "badge-warn" if kind.pace.isupper() else "quiet"))
     line: list[tuple[str, str]] = []
     for word, style in words:
         line += [(" ", "plain")] * bool(line) + [(f" {word} ", style)]

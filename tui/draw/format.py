@@ -11,6 +11,7 @@ import textwrap
 import time
 import unicodedata
 from collections.abc import Iterable
+from math import ceil
 
 from rich.cells import cell_len, set_cell_size
 
@@ -94,6 +95,20 @@ def cut(line: Line, width: int, glyphs: Glyphs) -> Line:
     return (*found, (" " * (width - width_of(found)), "plain"))
 
 
+def split(line: Line, cells: int) -> tuple[Line, Line]:
+    """The first ``cells`` of the line, or one more if a wide sign is there, and the rest."""
+    first: list[Run] = []
+    rest: list[Run] = []
+    for text, look in line:
+        at = 0
+        while cells > 0 and at < len(text):
+            cells -= cell_len(text[at])
+            at += 1
+        first.append((text[:at], look))
+        rest.append((text[at:], look))
+    return tuple(run for run in first if run[0]), tuple(run for run in rest if run[0])
+
+
 def hanging(line: Line, width: int) -> list[Line]:
     """The line as several of ``width`` cells: its last run wraps, indented to where that run begins."""
     if width_of(line) <= width or len(line) < 2:
@@ -130,6 +145,29 @@ def meter(percent: float | None, look: str, width: int, glyphs: Glyphs) -> Line:
     left, right = glyphs.caps
     full, rest = bar(percent, width - len(left + right), glyphs)
     return tuple(run for run in ((left, "quiet"), (full, f"{look}-bar"), (rest, "track"), (right, "quiet")) if run[0])
+
+
+def limit_bar(percent: float, look: str, width: int, glyphs: Glyphs) -> Line:
+    """A bar with a sign where 100 % is. What is over goes on behind it: up to twice the limit, then an arrow."""
+    left = glyphs.caps[0]
+    tail = max(2, width // 5)
+    full, rest = bar(min(percent, 100.0), width - tail - len(left + glyphs.limit), glyphs)
+    most = tail * (len(glyphs.fill) - 1)
+    steps = 0 if percent <= 100 else min(most, ceil((percent - 100) * most / 100))
+    whole, part = divmod(steps, len(glyphs.fill) - 1)
+    over = glyphs.fill[-1] * whole + (glyphs.fill[part] if part else "")
+    if percent >= 200:
+        over = glyphs.fill[-1] * (tail - 1) + glyphs.beyond
+    is_over = percent >= 100
+    runs = (
+        (left, "quiet"),
+        (full, "over-area" if is_over else f"{look}-bar"),
+        (rest, "track"),
+        (glyphs.crossed, "over-bar") if is_over else (glyphs.limit, "track"),
+        (over, "over-bar"),
+        (" " * (tail - len(over)), "plain"),
+    )
+    return tuple(run for run in runs if run[0])
 
 
 def size(value: int | None, glyphs: Glyphs) -> str:

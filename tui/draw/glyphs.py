@@ -15,6 +15,11 @@ class Glyphs:
     levels: dict[Level, str]
     fill: str  # cells of a bar, from empty to full; thin, so that bars in neighbouring rows stay apart
     caps: tuple[str, str]  # around a bar
+    limit: str  # in a bar, where 100 % is
+    crossed: str  # the same in a bar that is over
+    beyond: str  # at the end of a bar that would go on
+    disabled: str  # in the place of the level
+    more: tuple[str, str]  # columns to the left, to the right
     mark: str
     rule: str
     dot: str  # between two facts of a line
@@ -49,6 +54,11 @@ UNICODE = Glyphs(
     },
     fill="─╸━",
     caps=("", ""),
+    limit="│",
+    crossed="┿",
+    beyond="▸",
+    disabled="○",
+    more=("‹", "›"),  # noqa: RUF001  as in a book
     mark="✓",
     rule="─",
     dot="·",
@@ -83,6 +93,11 @@ ASCII = Glyphs(
     },
     fill="-#",
     caps=("[", "]"),
+    limit="]",
+    crossed="]",
+    beyond=">",
+    disabled="x",
+    more=("<", ">"),
     mark="*",
     rule="-",
     dot="|",

@@ -33,7 +33,8 @@ class Column(Generic[T]):
 
     ``sort`` gives the value to sort by, None if it is not known, which sorts last; without it rows sort by their key.
     ``falling``: the largest first, unless inverted. ``good``: the width it gets before less important columns show;
-    ``most``: the widest that it may become.
+    ``most``: the widest that it may become. ``about``: what it shows, where columns are chosen. ``usual``: shown unless
+    others were chosen.
     """
 
     key: str
@@ -46,6 +47,8 @@ class Column(Generic[T]):
     right: bool = False
     good: int = 0
     most: int = 0
+    about: str = ""
+    usual: bool = True
 
 
 @dataclass(frozen=True)
@@ -67,11 +70,15 @@ def text_cell(words: Callable[[T, Context], Run], *, right: bool = False) -> Cal
     return cell
 
 
-def arrange(columns: Sequence[Column[T]], width: int, lead: int) -> tuple[Placed[T], ...]:
-    """The columns that fit into ``width`` cells after ``lead`` cells; the one of priority 0 is always among them."""
-    kept = sorted(columns, key=lambda column: column.priority)
+def arrange(columns: Sequence[Column[T]], width: int, lead: int, *, in_order: bool = False) -> tuple[Placed[T], ...]:
+    """The columns that fit into ``width`` cells after ``lead`` cells.
+
+    The one of priority 0 is always among them; with ``in_order`` it is the first, and those further right go first.
+    """
+    ranks = {column.key: number if in_order else column.priority for number, column in enumerate(columns)}
+    kept = sorted(columns, key=lambda column: ranks[column.key])
     # First the unimportant columns go, until all others have their good width; then any, until the smallest widths fit.
-    while kept[-1].priority > ESSENTIAL and lead + _total(kept, good=True) > width:
+    while len(kept) > 1 and ranks[kept[-1].key] > ESSENTIAL and lead + _total(kept, good=True) > width:
         kept.pop()
     while len(kept) > 1 and lead + _total(kept) > width:
         kept.pop()
@@ -134,6 +141,17 @@ def titles(placed: Sequence[Placed[Any]], glyphs: Glyphs, sorted_by: str = "", *
         runs.append((text, "sorted" if column.key == sorted_by else "title"))
         at = place.x + place.width
     return tuple(run for run in runs if run[0])
+
+
+def with_more(titles: Line, placed: Sequence[Placed[Any]], width: int, glyphs: Glyphs, more: tuple[bool, bool]) -> Line:
+    """The line of titles with signs where there are more columns: before the second one, and at the end of the line."""
+    left, right = glyphs.more
+    if more[0] and len(placed) > 1:
+        before, behind = fmt.split(titles, placed[1].x - 1)
+        titles = (*before, (left, "key"), *fmt.split(behind, 1)[1])
+    if more[1] and fmt.width_of(titles) < width:
+        titles = (*titles, (" " * (width - 1 - fmt.width_of(titles)), "title"), (right, "key"))
+    return titles
 
 
 def column_at(placed: Sequence[Placed[T]], x: int) -> Column[T] | None:

@@ -18,6 +18,7 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from mailquota.core.base.programs import find
 from mailquota.core.base.threads import in_thread
 
 from ..desk.desk import Copied, Desk, LiveScreen
@@ -56,10 +57,13 @@ def way_out(environ: Mapping[str, str], length: int) -> Way:
 
 def to_tmux(text: str) -> bool:
     """Put a text into tmux's buffer; whether that worked. Blocks."""
+    tmux = find("tmux")
+    if tmux is None:
+        return False
     for options in (["-w"], []):  # from tmux 3.2 on, -w passes it on to the terminal
         try:
             done = subprocess.run(
-                ["tmux", "load-buffer", *options, "-"],
+                [tmux, "load-buffer", *options, "-"],
                 input=text.encode(), capture_output=True, timeout=TMUX_SECONDS, check=False,
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired):

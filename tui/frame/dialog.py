@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, TypeVar, cast
 
 from textual.app import ComposeResult
@@ -14,15 +14,22 @@ from textual.widget import Widget
 from mailquota.core.base.model import AccountRow
 from mailquota.core.base.units import format_count
 
-from ..desk.desk import Desk, LiveScreen, Tell
+from ..desk.command_log import Done
+from ..desk.desk import Copied, Desk, LiveScreen, Tell
+from ..draw import command_line
 from ..draw import format as fmt
 from ..draw.format import Line
+from ..widgets.command_row import CommandRow
 from ..widgets.foot import Foot
+from ..widgets.live_table import LiveTable
 from ..widgets.painted import Painted
 from ..widgets.prose import Prose
 
 T = TypeVar("T")
 ROOMY = 18  # lines of the terminal; on a lower one there are no blank lines
+ROOMY_WITH_LIST = 30  # lines, of a dialog with a list
+AROUND, AROUND_SHORT = 26, 18  # lines of such a dialog without the rows of its list; as many if there are blank lines
+LOW = 16  # lines; on a lower terminal the list has no titles, and the command line is not shown
 HIDDEN_NAMED = 2  # addresses
 SENT = "The order is sent and can't be called back; its result is told here. Esc again closes, and it is told then."
 MANY = 10  # accounts; for more than these the number must be typed
@@ -32,13 +39,18 @@ class Dialog(ModalScreen[T], LiveScreen):
     """A dialog has its widgets from ``body``; ``message`` shows an error, or a question to confirm."""
 
     HEADING = ""
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "Cancel", key_display="Esc")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close", "Cancel", key_display="Esc"),
+        Binding("ctrl+y", "copy_command", "Copy command", show=False),
+    ]
 
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self.desk = desk
         self._awaited = False  # the engine has an order, and has not answered
         self._warned = False
+        self._listed: tuple[LiveTable, int] | None = None  # a list of accounts, and how many rows it has
+        self._done_by: Done | None = None  # the entry of the log about the order
         self.set_class(desk.glyphs.ascii_only, "-ascii")
 
     def compose(self) -> ComposeResult:
@@ -47,11 +59,25 @@ class Dialog(ModalScreen[T], LiveScreen):
         with frame:
             yield from self.body()
             yield Prose(id="message")
+            yield CommandRow(self.desk.glyphs)
             yield Foot(self.desk.glyphs, indent=0)
 
     def on_resize(self) -> None:
         """Leave out blank lines on low terminals."""
-        self.set_class(self.app.size.height < ROOMY, "-short")
+        height = self.app.size.height
+        short = height < (ROOMY if self._listed is None else ROOMY_WITH_LIST)
+        self.set_class(short, "-short")
+        self.set_class(height < LOW, "-low")
+        self.call_after_refresh(self.show_command)
+        if self._listed is not None:
+            table, rows = self._listed
+            table.styles.height = max(1, min(rows, height - (AROUND_SHORT if short else AROUND)))
+
+    def show_list(self, table: LiveTable, rows: int) -> None:
+        """Make room for a list of so many accounts."""
+        self._listed = table, rows
+        self.add_class("-listing")
+        self.on_resize()
 
     def body(self) -> Iterable[Widget]:
         """The widgets between the title and the message."""
@@ -73,6 +99,7 @@ class Dialog(ModalScreen[T], LiveScreen):
     def sent(self, text: str) -> None:
         """An order went to the engine; ``text`` says what that does."""
         self._awaited, self._warned = True, False
+        self.log_command()
         self.message(text, "quiet")
 
     def may_leave(self) -> bool:
@@ -90,7 +117,9 @@ class Dialog(ModalScreen[T], LiveScreen):
 
     def failed(self, text: str) -> bool:
         """Say why an order was not carried out; False if the dialog is closed already, and the screen says it."""
+        self.desk.hurry()
         self._awaited = False
+        self._log_outcome(f"not done: {text}")
         if self._is_open():
             self.message(text)
             return True
@@ -99,13 +128,60 @@ class Dialog(ModalScreen[T], LiveScreen):
 
     def answered(self, line: Line) -> bool:
         """The engine has answered; False if the dialog is closed already, and the screen shows ``line``."""
+        self.desk.hurry()
         self._awaited = False
+        self._log_outcome("".join(text for text, _look in line))
         if not self._is_open():
             self.app.post_message(Tell(line))
         return self._is_open()
 
     def _is_open(self) -> bool:
         return self.is_attached and self in self.app.screen_stack
+
+    # ---- the command that does the same
+
+    def addresses(self) -> Sequence[str]:
+        """The accounts that the order is about."""
+        return ()
+
+    def command(self, addresses: Sequence[str]) -> list[list[str]]:  # noqa: ARG002
+        """The words of the commands that do the same for these accounts, without the program; none: there is none."""
+        return []
+
+    def command_lines(self) -> list[str]:
+        """These commands for all accounts, as a shell takes them."""
+        program = list(self.desk.program)
+        lines = (words for part in command_line.parts(self.addresses()) for words in self.command(part))
+        return [command_line.line([*program, *words]) for words in lines]
+
+    def show_command(self) -> None:
+        """Show the command, shortened; the key beside it copies all of it."""
+        low = self.app.size.height < LOW
+        found = [] if low else self.command(command_line.few(self.addresses()))
+        self.query_one(CommandRow).show(command_line.line([*self.desk.program, *found[0]]) if found else "")
+
+    def action_copy_command(self) -> None:
+        """Copy the whole command."""
+        if lines := self.command_lines():
+            self.post_message(Copied("The command", "\n".join(lines)))
+
+    def to_copy(self) -> Copied | None:
+        lines = self.command_lines()
+        return Copied("The command", "\n".join(lines)) if lines else None
+
+    def say(self, line: Line) -> None:
+        """Show a message about what was copied, unless an order is being carried out."""
+        if not self._awaited:
+            self.message("".join(text for text, _look in line), line[-1][1])
+
+    def log_command(self) -> None:
+        """Note the command in the log of this console: the order is sent now."""
+        if lines := self.command_lines():
+            self._done_by = self.desk.commands.add(self.desk.clock(), lines)
+
+    def _log_outcome(self, text: str) -> None:
+        if self._done_by is not None:
+            self._done_by.outcome = text
 
     # ---- whose accounts
 

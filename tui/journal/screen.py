@@ -63,10 +63,6 @@ class JournalScreen(PolledScreen[Entry]):
 
     # ---- keys
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Turn off the keys that change something where the operator may not."""
-        return self.desk.may_change or action != "undo"
-
     def open(self, row: Entry) -> None:
         """Show the card of the entry's account, if that still exists."""
         account = self.desk.accounts.rows.get(row.row.address)
@@ -79,7 +75,7 @@ class JournalScreen(PolledScreen[Entry]):
     def action_undo(self) -> None:
         """Ask whether to undo the entry, if it is an edit of a limit that was not undone yet."""
         entry = self.table.row
-        if entry is None:
+        if entry is None or self.refuses("undo"):
             return
         if entry.can_be_undone:
             self.app.push_screen(Undo(self.desk, edit=entry.row), self.done)

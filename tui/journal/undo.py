@@ -72,6 +72,12 @@ class Undo(Dialog[Line | None]):
             self._paint([((f"Searching {self.desk.glyphs.ellipsis}", "quiet"),)])
             self._find_edit()
 
+    def command(self, addresses: Sequence[str]) -> list[list[str]]:  # noqa: ARG002
+        """``mailquota undo``: of one entry by its number, of an edit of several accounts as the last one."""
+        if not self._edit:
+            return []
+        return [["undo", *([str(self._edit[0].id)] if len(self._edit) == 1 else [])]]
+
     def _paint(self, lines: list[Line]) -> None:
         painted = self.query_one("#edit", Painted)
         painted.styles.height = len(lines)
@@ -81,6 +87,7 @@ class Undo(Dialog[Line | None]):
         self._paint(list(edit_lines(self._edit, self.desk.context())))
         against = objection(self._edit, self.desk.accounts.rows) or foreseen(self._foreseen)
         self.message(against, "near")
+        self.show_command()
         button = self.query_one("#undo", Button)
         button.disabled = False
         if len(self._edit) > MANY:

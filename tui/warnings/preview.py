@@ -59,13 +59,10 @@ class Preview(Dialog[None]):
             return
         self.query_one(TextList).show(list(preview_lines(preview, self.desk.context())))
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Turn off the key that sends a test where the operator may not."""
-        return self.desk.may_change or action != "send_test"
-
     def action_send_test(self) -> None:
         """Ask for the address to send the mail to as a test."""
-        self.app.push_screen(SendTest(self.desk, self._address, self._mark), self._done)
+        if not self.refuses("send_test"):
+            self.app.push_screen(SendTest(self.desk, self._address, self._mark), self._done)
 
     def _done(self, line: Line | None) -> None:
         if line is not None:

@@ -24,8 +24,6 @@ from .preview import Preview
 from .trial import SendTest
 from .warn import AGAIN, Warn
 
-CHANGING = frozenset({"warn", "send_test"})
-
 
 class WarningTable(RowTable[WarningRow]):
     """The warnings; Enter shows the mail."""
@@ -77,10 +75,6 @@ class WarningsScreen(PolledScreen[WarningRow]):
 
     # ---- keys
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Turn off the keys that send something where the operator may not."""
-        return self.desk.may_change or action not in CHANGING
-
     def open(self, row: WarningRow) -> None:
         """Show the mail."""
         self.app.push_screen(Preview(self.desk, row.address, warning_rows.order_threshold(row.mark)))
@@ -88,13 +82,13 @@ class WarningsScreen(PolledScreen[WarningRow]):
     def action_send_test(self) -> None:
         """Ask for the address to send the mail to as a test."""
         row = self.table.row
-        if row is not None:
+        if row is not None and not self.refuses("send_test"):
             self.app.push_screen(SendTest(self.desk, row.address, warning_rows.order_threshold(row.mark)), self.done)
 
     def action_warn(self) -> None:
         """Ask whether to warn once more. The mail is sent even if the owner was warned a short time ago."""
         row = self.table.row
-        if row is not None:
+        if row is not None and not self.refuses("warn"):
             account = self.desk.accounts.rows.get(row.address) or AccountRow(row.address, row.limit_bytes)
             mark = warning_rows.order_threshold(row.mark)
             self.app.push_screen(Warn(self.desk, [account], mark=mark, source=AGAIN), self.done)

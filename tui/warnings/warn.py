@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from textual import on
@@ -19,6 +19,7 @@ from mailquota.core.control.messages import Warn as WarnOrder
 from mailquota.core.control.results import WarnResult
 
 from ..desk.desk import Desk
+from ..draw import command_line
 from ..draw import format as fmt
 from ..draw.format import Line
 from ..frame.dialog import MANY, Dialog, is_number
@@ -80,8 +81,18 @@ class Warn(Dialog[Line | None]):
     def _about(self) -> str:
         return self.query_one("#mark", Input).value.strip().removesuffix("%").strip()
 
+    def addresses(self) -> Sequence[str]:
+        """The accounts whose owners are warned."""
+        return [row.address for row in self._rows]
+
+    def command(self, addresses: Sequence[str]) -> list[list[str]]:
+        """``mailquota warn``, once for each account."""
+        options = ["--again"] if self._source == AGAIN else []
+        return [command_line.addressed("warn", options, [self._about or "now", each]) for each in addresses]
+
     @on(Input.Changed, "#mark")
     def _typed(self) -> None:
+        self.show_command()
         if len(self._rows) == 1:
             self._ask_preview(TYPING_SECONDS)
 

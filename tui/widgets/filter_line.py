@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual import on
@@ -18,12 +19,16 @@ from .painted import Painted
 
 
 class FilterLine(Horizontal):
-    """Stands in place of the title. ``forms`` shows what can be typed; the result of the filter is on the right."""
+    """Stands in place of the title. ``forms`` shows what can be typed; the result of the filter is on the right.
+
+    ``history`` gives the filters that were used before, the newest first.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "keep", "Keep", tooltip="keep the filter and go to the table", key_display="⏎", priority=True),
         Binding("escape", "clear", "Clear", tooltip="show all again", key_display="Esc"),
-        Binding("down", "keep", "Table", show=False, tooltip="keep the filter and go to the table"),
+        Binding("up", "older", "History", tooltip="the filter that was used before", key_display="↑↓"),
+        Binding("down", "newer", "Newer", show=False, tooltip="the filter after that; after the last one to the table"),
     ]
 
     class Typed(Message):
@@ -39,8 +44,18 @@ class FilterLine(Horizontal):
     class Cleared(Message):
         """Esc was pressed: the filter is removed."""
 
-    def __init__(self, forms: str, glyphs: Glyphs, *, id: str | None = None) -> None:  # noqa: A002  Textual's name
+    def __init__(
+        self,
+        forms: str,
+        glyphs: Glyphs,
+        *,
+        id: str | None = None,  # noqa: A002  Textual's name
+        history: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
         super().__init__(id=id)
+        self._history = history
+        self._at = -1  # where in the history the text is from; -1: it was typed
+        self._draft = ""  # what was typed before
         self._glyphs = glyphs
         self._field = Input(placeholder=forms, compact=True)
         self._field.cursor_blink = False
@@ -60,6 +75,7 @@ class FilterLine(Horizontal):
 
     def open(self, text: str) -> None:
         """Give the keys to the field, which begins with the present filter."""
+        self._at, self._draft = (0 if text and [*self._history()][:1] == [text] else -1), ""
         with self.prevent(Input.Changed):
             self._field.value = text
         self.screen.set_focus(self._field)  # at once, as the next key may have arrived already
@@ -76,7 +92,30 @@ class FilterLine(Horizontal):
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
+        if event.value != self._recalled():
+            self._at, self._draft = -1, event.value
         self.post_message(self.Typed(event.value))
+
+    def _recalled(self) -> str:
+        """The text at the present place in the history."""
+        past = self._history()
+        return past[self._at] if 0 <= self._at < len(past) else self._draft
+
+    def action_older(self) -> None:
+        """Put the filter before this one into the field."""
+        self._go(min(self._at + 1, len(self._history()) - 1))
+
+    def action_newer(self) -> None:
+        """Put the filter after this one into the field; after the last one keep it and go to the table."""
+        if self._at < 0:
+            self.action_keep()
+        else:
+            self._go(self._at - 1)
+
+    def _go(self, at: int) -> None:
+        self._at = at
+        self._field.value = self._recalled()
+        self._field.cursor_position = len(self._field.value)
 
     def action_keep(self) -> None:
         """Post that the filter stays."""

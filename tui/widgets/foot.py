@@ -8,6 +8,7 @@ from textual.binding import Binding
 from textual.screen import Screen
 from textual.widgets import Input
 
+from ..desk.desk import LiveScreen
 from ..draw import format as fmt
 from ..draw.format import Line, Run
 from ..draw.glyphs import Glyphs
@@ -23,7 +24,13 @@ ROOMY = 100  # columns; a narrower foot leaves the key of the palette out
 GAP = 2
 NAMES = {
     "slash": "/",
+    "tilde": "~",
+    "shift+up": "Shift+Up",
+    "shift+down": "Shift+Down",
     "asterisk": "*",
+    "apostrophe": "'",
+    "plus": "+",
+    "minus": "-",
     "question_mark": "?",
     "less_than_sign": "<",
     "greater_than_sign": ">",
@@ -136,7 +143,11 @@ class Foot(Painted):
 
     def _add(self, runs: list[Run], binding: Binding) -> None:
         start = fmt.width_of(runs)
-        runs += [(key_name(binding, self._glyphs), "key"), (f" {self._called(binding)}", "quiet"), (" " * GAP, "plain")]
+        # A key that can't be used now stays, dim; it says why when it is pressed.
+        usable = not (isinstance(self.screen, LiveScreen) and self.screen.desk.why_not(binding.action))
+        looks = ("key", "quiet") if usable else ("quiet", "faint")
+        runs += [(key_name(binding, self._glyphs), looks[0]), (f" {self._called(binding)}", looks[1])]
+        runs.append((" " * GAP, "plain"))
         self._zones.append((start, start + self._width(binding), binding.key))
 
     def on_click(self, event: events.Click) -> None:

@@ -29,10 +29,12 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
     """A subclass says what is in the table."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", show=False, tooltip="one line up"),
-        Binding("down,j", "move(1)", "Down", show=False, tooltip="one line down"),
+        Binding("up,k,N", "move(-1)", "Up", show=False, tooltip="one line up"),  # with a filter, each is a match
+        Binding("down,j,n", "move(1)", "Down", show=False, tooltip="one line down"),
         Binding("pageup,ctrl+b", "page(-1)", "Page up", show=False, tooltip="one page up"),
         Binding("pagedown,ctrl+f", "page(1)", "Page down", show=False, tooltip="one page down"),
+        Binding("ctrl+u", "page(-1, 2)", "Half page up", show=False, tooltip="half a page up"),
+        Binding("ctrl+d", "page(1, 2)", "Half page down", show=False, tooltip="half a page down"),
         Binding("home,g", "edge(0)", "First", show=False, tooltip="to the first line"),
         Binding("end,G", "edge(-1)", "Last", show=False, tooltip="to the last line"),
     ]
@@ -103,9 +105,9 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
         """Move the cursor by so many lines."""
         self.go_to(self.index + step)
 
-    def action_page(self, direction: int) -> None:
-        """Move the cursor and the window by a page, less one line, which stays visible."""
-        page = max(1, self.size.height - 1)
+    def action_page(self, direction: int, part: int = 1) -> None:
+        """Move the cursor and the window by a page, less one line, which stays visible, or by a ``part`` of it."""
+        page = max(1, (self.size.height - 1) // part)
         self._scroll(self.scroll_offset.y + direction * page)
         self.go_to(self.index + direction * page)
 
@@ -216,6 +218,9 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
         """A click moves the cursor, a double click opens the row."""
         index = self.scroll_offset.y + event.y
         if index < self.count():
+            if event.shift:
+                self.clicked_with_shift(index)
+                return
             self.clicked(index)
             if event.chain == 2:
                 self.action_open()
@@ -223,6 +228,10 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
     def clicked(self, index: int) -> None:
         """Move the cursor to the line that was clicked."""
         self.go_to(index)
+
+    def clicked_with_shift(self, index: int) -> None:
+        """A click with Shift, from terminals that pass it on, is a plain one where there are no ranges."""
+        self.clicked(index)
 
     def on_focus(self) -> None:
         """Draw the cursor as that of the table with the keys."""

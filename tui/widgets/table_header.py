@@ -29,10 +29,21 @@ class TableHeader(Painted):
         self._glyphs = glyphs
         self._placed: Sequence[Placed[Any]] = ()
 
-    def show(self, placed: Sequence[Placed[Any]], sorted_by: str = "", *, inverted: bool = False) -> None:
-        """Draw the titles above the cells of their columns, with an arrow at the sorted one."""
+    def show(
+        self,
+        placed: Sequence[Placed[Any]],
+        sorted_by: str = "",
+        *,
+        inverted: bool = False,
+        more: tuple[bool, bool] = (False, False),
+    ) -> None:
+        """Draw the titles above the cells of their columns, with an arrow at the sorted one.
+
+        ``more``: there are columns to the left of those behind the first, and to the right.
+        """
         self._placed = placed
-        self.paint([grid.titles(placed, self._glyphs, sorted_by, inverted=inverted)])
+        titles = grid.titles(placed, self._glyphs, sorted_by, inverted=inverted)
+        self.paint([grid.with_more(titles, placed, self.size.width, self._glyphs, more)])
 
     def on_click(self, event: events.Click) -> None:
         """Post the column under the mouse."""

@@ -23,6 +23,8 @@ class TextList(ScrollView, can_focus=True, inherit_bindings=False):
         Binding("down,j", "scroll_down", "Down", show=False),
         Binding("pageup", "page_up", "Page up", show=False),
         Binding("pagedown", "page_down", "Page down", show=False),
+        Binding("ctrl+u", "half(-1)", "Half page up", show=False),
+        Binding("ctrl+d", "half(1)", "Half page down", show=False),
         Binding("home,g", "scroll_home", "Top", show=False),
         Binding("end,G", "scroll_end", "End", show=False),
     ]
@@ -40,6 +42,10 @@ class TextList(ScrollView, can_focus=True, inherit_bindings=False):
         """Show these lines; those that differ are drawn."""
         self._given = tuple(lines)
         self._lay_out()
+
+    def action_half(self, direction: int) -> None:
+        """Scroll by half a page."""
+        self.scroll_to(y=self.scroll_offset.y + direction * max(1, self.size.height // 2), animate=False)
 
     def on_resize(self) -> None:
         """Wrap long lines to the new width."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -74,7 +73,7 @@ def gather(
         quota=settings.quota,
         query=_query(facts, files),
         scripts=tuple(_scripts(facts.conf, files)),
-        mailquota=shutil.which("mailquota") or facts.mailquota,
+        mailquota=programs.find("mailquota") or facts.mailquota,
     )
     doveadm = dovecot_tool(mailstore.doveadm, "doveadm")
     store = Mailstore(mailstore.path, TrashNames(()), names=names_by(settings.users, spelled))

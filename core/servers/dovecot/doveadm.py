@@ -7,8 +7,6 @@ that counts as an error (core/servers/dovecot/doveadm_errors.py).
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import tempfile
 import threading
@@ -20,7 +18,7 @@ from typing import IO, Protocol
 import msgspec
 
 from ...base.errors import MailquotaError, NoSuchAccountError, UnreachableError
-from ...base.programs import MOST_PRINTED, RawProgramOutput, run_raw
+from ...base.programs import MOST_PRINTED, RawProgramOutput, find, run_raw, search_path
 from .doveadm_errors import errors, outcome
 from .quota_rows import MailboxSize, Quota, mailbox_sizes, quotas, table_rows
 
@@ -33,7 +31,6 @@ NO_USER = 67
 NO_MAILBOX = 68
 NOT_NOW = 75
 _UIDS_A_CALL = 2000  # ranges of UIDs in one command line
-_PATH = "/usr/bin:/usr/local/bin:/usr/sbin:/usr/local/sbin:/bin:/sbin"  # Dovecot starts its scripts with no PATH
 
 
 class TrashMessage(msgspec.Struct, frozen=True, array_like=True):
@@ -98,8 +95,7 @@ class Doveadm:
     @classmethod
     def find(cls) -> Doveadm | None:
         """The doveadm on PATH or in the usual folders; None where there is none."""
-        # An empty part of PATH would mean the working directory.
-        path = shutil.which("doveadm", path=":".join(filter(None, [os.environ.get("PATH"), _PATH])))
+        path = find("doveadm")
         return cls([path]) if path else None
 
     def recalc(self, user: str) -> None:
@@ -264,7 +260,7 @@ def quota_of_one(found: Iterable[tuple[str, Quota | None]], user: str) -> Quota:
 
 
 def _environment() -> dict[str, str]:
-    return {"PATH": os.environ.get("PATH", "") or _PATH, "LC_ALL": "C", "TZ": "UTC"}
+    return {"PATH": search_path(), "LC_ALL": "C", "TZ": "UTC"}
 
 
 def _unusable(command: Sequence[str], error: Exception) -> UnreachableError:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import time
 from pathlib import Path
 from typing import BinaryIO
@@ -220,7 +219,7 @@ def read_journal(span: Span, files: tuple[str, ...] = MAIL_LOGS) -> LogRead:
     ``files`` are Postfix's log files, which a fault names as missing.
     """
     missing = f"there is no {' or '.join(map(visible, files))}"
-    program = shutil.which("journalctl")
+    program = programs.find("journalctl")
     if program is None:
         return LogRead(span.now, fault=f"{missing}, and journalctl is not installed")
     command = [
@@ -231,7 +230,7 @@ def read_journal(span: Span, files: tuple[str, ...] = MAIL_LOGS) -> LogRead:
         "+", "SYSLOG_FACILITY=2", *(f"_SYSTEMD_UNIT={unit}" for unit in MAIL_UNITS),
     ]  # fmt: skip
     try:
-        printed = programs.run_raw(command, {**os.environ, "LC_ALL": "C"}, span.seconds)
+        printed = programs.run_raw(command, {**os.environ, "LC_ALL": "C", "PATH": programs.search_path()}, span.seconds)
     except OSError as error:
         return LogRead(span.now, fault=f"journalctl can't be run: {error.strerror or error}")
     err = printed.err.decode(errors="replace")

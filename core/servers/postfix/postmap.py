@@ -18,7 +18,6 @@ import contextlib
 import os
 import secrets
 import selectors
-import shutil
 import subprocess
 import threading
 import time
@@ -26,7 +25,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import IO, NamedTuple
 
-from ...base.programs import last_line
+from ...base.programs import find, last_line, search_path
 
 PATIENCE = 5.0  # seconds for the answers to a batch
 QUEUED = 2000  # keys of one map that wait at most
@@ -44,7 +43,6 @@ _FAILURES = 3  # in a row
 _FIRST_REST, _LONGEST_REST = 1.0, 30.0
 _BUFFER = 4096  # of Postfix's streams
 _CHUNK = 1 << 16
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class MapError(Exception):
@@ -67,7 +65,7 @@ class Postmap:
     """One running postmap for one map. Used in one thread."""
 
     def __init__(self, name: str) -> None:
-        program = shutil.which("postmap", path=f"{os.environ.get('PATH', '')}:{_PATH}")
+        program = find("postmap")
         if program is None:
             raise MapError("postmap is not installed")
         mark = secrets.token_hex(12)
@@ -82,7 +80,7 @@ class Postmap:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env={**os.environ, "LC_ALL": "C"},
+                env={**os.environ, "LC_ALL": "C", "PATH": search_path()},
             )
         except (OSError, ValueError) as error:
             raise MapError(f"postmap can't be run: {getattr(error, 'strerror', None) or error}") from None

@@ -12,7 +12,7 @@ from mailquota.core.accounts import mysql
 from mailquota.core.accounts.from_settings import open_store
 from mailquota.core.accounts.store import AccountStore
 from mailquota.core.base import mysql as mysql_hosts
-from mailquota.core.base.errors import DatabaseError, MailquotaError
+from mailquota.core.base.errors import DatabaseError, MailquotaError, MayNotWriteError
 from mailquota.core.base.model import Account
 from mailquota.core.base.mysql import Target
 from tests.core.accounts.hosts import ENDLESS, Address, CuttingHost, FakeHost, dead_host, full_host
@@ -209,7 +209,7 @@ def test_an_account_that_may_only_read(world: MariaWorld) -> None:
     with opened(world.target) as store:
         with pytest.raises(DatabaseError, match=r"may not write, set accounts\.write_database"):
             store.set_limit(JOHN.address, 1)
-        with pytest.raises(DatabaseError, match=r"may not write, set accounts\.write_database"):
+        with pytest.raises(MayNotWriteError, match=r"may not write, set accounts\.write_database"):
             store.try_writing()
         assert store.read().accounts == [JOHN]
 

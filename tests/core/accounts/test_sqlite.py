@@ -17,7 +17,7 @@ import pytest
 from mailquota.core.accounts import sqlite as module
 from mailquota.core.accounts.from_settings import open_store
 from mailquota.core.accounts.sqlite import create
-from mailquota.core.base.errors import DatabaseError, SettingsError
+from mailquota.core.base.errors import DatabaseError, MayNotWriteError, SettingsError
 from mailquota.core.base.model import Account
 from mailquota.core.base.mysql import Target
 from tests.core.accounts.worlds import SqliteWorld
@@ -198,7 +198,7 @@ def test_rights_to_read_are_enough_to_read() -> None:
             assert store.read().accounts == [JOHN]
             with pytest.raises(DatabaseError, match=r"may not write, set accounts\.write_database"):
                 store.set_limit(JOHN.address, 1)
-            with pytest.raises(DatabaseError, match=r"may not write, set accounts\.write_database"):
+            with pytest.raises(MayNotWriteError, match=r"may not write, set accounts\.write_database"):
                 store.try_writing()
         folder.chmod(0o755)
         path_of(world).chmod(0o644)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,12 +16,13 @@ GIB = 1024**3
 DAY = 86400
 NOW = 1_800_000_000.0
 
+GROWS: dict[str, Any] = {"growth_bytes_per_day": 1, "changed_at": NOW - 5, "days_to_full": 700.0}
 ROWS = [
-    AccountRow("empty@example.org", GIB, 0, 0, 0, 0),
-    AccountRow("half@example.org", 4 * GIB, 2 * GIB, 10, GIB, 3, growth_bytes_per_day=1, changed_at=NOW - 5),
+    AccountRow("empty@example.org", GIB, 0, 0, 0, 0, refused_day=0),
+    AccountRow("half@example.org", 4 * GIB, 2 * GIB, 10, GIB, 3, **GROWS),
     AccountRow("Near@Example.org", 100, 80, growth_bytes_per_day=0, changed_at=NOW - 90 * DAY - 1),
-    AccountRow("critical@example.com", 100, 95, growth_bytes_per_day=-1, changed_at=NOW - 90 * DAY),
-    AccountRow("over@example.com", 100, 100),
+    AccountRow("critical@example.com", 100, 95, growth_bytes_per_day=-1, changed_at=NOW - 90 * DAY, days_to_full=3),
+    AccountRow("over@example.com", 100, 100, refused_day=11),
     AccountRow("archive@sub.example.org", None, 3 * GIB, 9, 3 * GIB, 9),
     AccountRow("new@example.org.uk", GIB),
 ]
@@ -63,6 +66,33 @@ FILTERS = {
     "near @example.com": "critical",
     "example !near !@example.org": "over archive new",
     "!example": "",
+    "over|near": "Near critical over",
+    "over | near": "Near critical over",
+    "OVER|unlimited|Half": "half over archive",
+    "over|near @example.com": "critical over",
+    "@example.com over|near": "critical over",
+    "!over|critical": "empty half Near critical archive new",
+    "!over !near|archive": "empty half archive new",
+    "limit>99": "empty half Near critical over archive new",
+    "limit>1G": "half archive",
+    "limit<1G": "Near critical over",
+    "!limit<1G": "empty half archive new",
+    "days<14": "critical over",
+    "days<2.5": "over",
+    "days>14": "half",
+    "days>14d": "half",
+    "refused>10": "over",
+    "refused>11": "",
+    "refused<1": "empty",
+    "growth>0": "half",
+    "growth<1": "Near critical",
+    "/^n/": "Near new",
+    "/^N.*org$/": "Near",
+    "!/^n/": "empty half critical over archive",
+    "/^(over|half)@/": "half over",
+    "/^half|^over/|empty": "empty half over",
+    "/ALF/|>80% !/cri/": "half over",
+    "/x\\/y/": "",
 }
 
 
@@ -93,6 +123,14 @@ def test_words(text: str, names: str) -> None:
         "size>1G",
         "domain:",
         "x >80x",
+        "limit>80%",
+        "limit>",
+        "days<x",
+        "days<",
+        "growth>5%",
+        "refusals>5",
+        "refused>1G",
+        "refused>",
     ],
 )
 def test_broken_words(text: str) -> None:
@@ -104,7 +142,7 @@ def test_broken_words(text: str) -> None:
     assert "accepted" in str(caught.value) or "write" in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["idle>90d", "!idle>90d", "over !growing", "GROWING"])
+@pytest.mark.parametrize("text", ["idle>90d", "!idle>90d", "over !growing", "GROWING", "days<3", "over|growth>1M"])
 def test_what_needs_the_history_says_so(text: str) -> None:
     """Turned round it would match everybody where there is none."""
     assert parse_filter(text).asks_for_past
@@ -116,7 +154,27 @@ def test_the_given_rows_stay_the_callers() -> None:
     assert parse_filter("").select(ROWS, NOW) is not ROWS
 
 
-@given(st.text() | st.from_regex(r"!?(trash|idle|domain|@)?[<>:]?[0-9a-zG%]{0,6}", fullmatch=True))
+@pytest.mark.parametrize("text", ["|", "over|", "|over", "over||near", "over | | near", "over near |", "!|over"])
+def test_or_stands_between_two_words(text: str) -> None:
+    """Half of it never chooses everything, or nothing."""
+    with pytest.raises(UsageError):
+        parse_filter(text)
+
+
+@pytest.mark.parametrize("text", ["/", "/x", "x /over", "/a b/", "/a/b/", "//x", "!/x", "/(/", "/*/", "/a|b"])
+def test_broken_expressions(text: str) -> None:
+    """What begins with a slash is never a text."""
+    with pytest.raises(UsageError):
+        parse_filter(text)
+
+
+def test_an_endless_filter_is_refused() -> None:
+    """Pasted by mistake."""
+    with pytest.raises(UsageError, match="1000"):
+        parse_filter("!" * 1_000_000)
+
+
+@given(st.text() | st.from_regex(r"!?(trash|idle|domain|@|limit|/|days)?[<>:]?[0-9a-zG%|/*]{0,6}", fullmatch=True))
 def test_filters_raise_nothing_else(text: str) -> None:
     """Any text is a filter or a UsageError, and ``!`` before a word turns it round exactly."""
     try:
@@ -125,7 +183,7 @@ def test_filters_raise_nothing_else(text: str) -> None:
         return
     chosen = compiled.select(ROWS, NOW)
     assert [row for row in ROWS if compiled.matches(row, NOW)] == chosen
-    if len(text.split()) == 1:
+    if len(text.split()) == 1 and "|" not in text:
         rest = parse_filter("!" + text.strip()).select(ROWS, NOW)
         assert sorted(row.address for row in [*chosen, *rest]) == sorted(row.address for row in ROWS)
 

@@ -132,6 +132,29 @@ def test_root_makes_there_only_what_the_owner_could_make(folder: Path) -> None:
 
 
 @as_root
+@pytest.mark.parametrize("groups", [[0], [4, 42]])
+def test_root_lends_that_owner_none_of_its_groups(folder: Path, groups: list[int]) -> None:
+    """A login of root has group 0; its files may be ones that this group may write."""
+    theirs, before = made(folder / "theirs", OWNER), os.getgroups()
+    made(folder / "shared", mode=0o775)
+    for number in groups:
+        (folder / f"shared/{number}").touch()
+        os.chown(folder / f"shared/{number}", 0, number)
+        (folder / f"shared/{number}").chmod(0o660)
+    os.setgroups(groups)
+    try:
+        with opened(str(theirs)) as found, found.as_outsider():
+            for number in groups:
+                for flags in (os.O_RDONLY, os.O_WRONLY):
+                    with pytest.raises(PermissionError):
+                        os.open(folder / f"shared/{number}", flags)
+            with pytest.raises(PermissionError):
+                (folder / "shared/new").touch()
+    finally:
+        os.setgroups(before)
+
+
+@as_root
 def test_rights_are_given_to_the_link_or_file_itself(folder: Path) -> None:
     secret = folder / "secret"
     secret.touch(0o600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -13,6 +14,8 @@ import pytest
 from mailquota.core.base import programs
 from mailquota.core.base.errors import SettingsError
 from mailquota.core.base.threads import within
+from mailquota.core.servers.dovecot.doveadm import Doveadm
+from mailquota.core.servers.postfix.postmap import MapError, Postmap
 from mailquota.core.settings.passwords import read_password
 from tests.core.worlds import SmallWorld
 
@@ -31,6 +34,34 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
         return name
 
     return make
+
+
+@pytest.mark.parametrize("path", [None, "", ":", "/usr/bin:", ".", "bin"])
+def test_no_program_of_the_current_folder_is_run(
+    path: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As without a PATH, or with an empty or relative folder in it: the current folder may be another user's."""
+    for place in (tmp_path, tmp_path / "bin"):
+        place.mkdir(exist_ok=True)
+        for name in ("postconf", "doveadm", "postmap", "sh"):
+            (place / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/was-run\necho theirs\n")
+            (place / name).chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    if path is None:
+        monkeypatch.delenv("PATH")
+    else:
+        monkeypatch.setenv("PATH", path)
+    monkeypatch.setattr(programs, "_hung", {})
+    for name in ("postconf", "doveadm", "postmap"):
+        programs.run([name])
+        assert str(programs.find(name)).startswith(("/", "None"))
+    programs.run(["env", "sh", "-c", "echo ours"])  # nor by a program that was run
+    with contextlib.suppress(MapError), contextlib.ExitStack() as stack:
+        running = Postmap("static:x")
+        stack.callback(running.end)
+        running.ask(["a"])
+    assert Doveadm.find() is None or os.path.isabs(Doveadm.find().command[0])  # type: ignore[union-attr]
+    assert not (tmp_path / "was-run").exists()
 
 
 def runs(tmp_path: Path, name: str) -> int:

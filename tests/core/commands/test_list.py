@@ -13,6 +13,7 @@ import pytest
 
 from mailquota.core.base.model import AccountRow
 from mailquota.core.commands.accounts import _csv
+from tests.core.clients import ask
 from tests.core.commands.command_line import CommandLine
 from tests.core.worlds import ANNA, FREE, FULL, JOHN, TRASH, SmallWorld
 from tests.mailserver.process import wait_until
@@ -43,6 +44,24 @@ def test_json_has_the_contract_s_keys_and_the_figures(mailquota: CommandLine) ->
     free = by_address[FREE]
     assert (free["limit_bytes"], free["percent"], free["level"], free["used_bytes"]) == (None, None, "unlimited", 2100)
     assert (by_address[ANNA]["source"], by_address[FULL]["level"]) == ("scan", "over")
+
+
+def test_how_often_mail_was_refused(small_world: SmallWorld) -> None:
+    """In 24 hours, also where no engine runs any more; with | and regular expressions as in the console."""
+    line = CommandLine(small_world)
+    with line.engine():
+        for _ in range(3):
+            assert "452" in ask(line.world.policy_socket, FULL)
+    for filter_text, found in (
+        ("refused>2", [FULL]),
+        ("refused>3", []),
+        ("refused<1|/^full@/ !unlimited", [FULL, TRASH, ANNA, JOHN]),
+    ):
+        assert [row["address"] for row in line.json("list", filter_text)] == found
+    done = line("list", "over|")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "like over|near" in done.stderr
+    assert "needs a / at its end" in line("set", "--where", "/x", "1G", "--dry-run").stderr
 
 
 def test_worst_come_first(mailquota: CommandLine) -> None:

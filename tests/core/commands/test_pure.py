@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 
 import click
 import pytest
@@ -15,6 +16,8 @@ from mailquota.core.commands.options import Common
 from mailquota.core.commands.output import percent_text, write_table
 from mailquota.core.commands.results import exit_code
 from mailquota.core.control.results import RecalcResult
+from tests.core.others import OWNER, as_root, do
+from tests.mailserver.fixture import temporary_folder
 
 
 def no_console(common: Common, demo: int | None) -> int:
@@ -116,6 +119,28 @@ def test_a_log_file_that_can_t_be_made_is_no_fault(monkeypatch: pytest.MonkeyPat
         root.handlers[:] = before[0]
         root.setLevel(before[1])
         monkeypatch.setattr(logging, "raiseExceptions", before[2])
+
+
+@as_root
+@pytest.mark.parametrize("target", ["roots", "new"])
+def test_a_log_file_in_a_folder_of_another_user_is_no_link_out_of_it(target: str) -> None:
+    """The owner of the folder of the control socket can put one there; the log has text from outside."""
+    with temporary_folder() as folder:
+        folder.chmod(0o755)
+        theirs, victim = folder / "theirs", folder / target
+        theirs.mkdir()
+        os.chown(theirs, OWNER, OWNER)
+        if target == "roots":
+            victim.touch()
+        do(OWNER, "ln", "-s", victim, theirs / "control.sock.log")
+        handlers = [logs._File(f"{theirs}/{name}.log", delay=True) for name in ("control.sock", "other")]
+        for handler in handlers:
+            handler.emit(logging.LogRecord("x", logging.WARNING, "", 0, "* * * * * root id", (), None))
+            handler.close()
+        assert not victim.exists() or victim.read_text() == ""
+        written = theirs / "other.log"
+        assert written.read_text() == "* * * * * root id\n"
+        assert written.stat().st_uid == OWNER
 
 
 def test_click_gives_way_to_numbers_only() -> None:

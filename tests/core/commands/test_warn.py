@@ -40,6 +40,12 @@ def test_a_warning_is_delivered(mailquota: CommandLine) -> None:
     assert "full" in mail["Subject"]
 
 
+def test_now_is_the_warning_that_the_usage_calls_for(mailquota: CommandLine) -> None:
+    assert mailquota.json("warn", "now", FULL)["state"] == "sent"
+    (mail,) = mails(mailquota.world, FULL)
+    assert "full" in mail["Subject"]
+
+
 def test_as_json(mailquota: CommandLine) -> None:
     assert mailquota.json("warn", "95", FULL) == {
         "address": FULL, "mark": "95%", "state": "sent", "method": "maildir", "error": None, "remark": None

@@ -41,8 +41,8 @@ from mailquota.core.control.messages import (
     Warn,
     Watch,
 )
+from mailquota.core.control.peers import Peer, Rights, peer_of
 from mailquota.core.control.results import Details, JournalRow, RecalcResult, SetResult, Status, TrashResult
-from mailquota.core.control.server import Peer, Rights, peer_of
 from mailquota.core.engine.serve import Embedded
 from mailquota.core.mailboxes.mailstore import Mailstore
 from mailquota.core.mailboxes.recount import rewrite
@@ -69,9 +69,9 @@ USERS = {0: "root", 1001: "mary", 1002: "walt", 1003: "stan"}
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> None:
     """Users and groups of a server; the engine runs as a user of its own."""
-    monkeypatch.setattr("mailquota.core.control.server.pwd.getpwuid", lambda uid: SimpleNamespace(pw_name=USERS[uid]))
-    monkeypatch.setattr("mailquota.core.control.server.grp.getgrnam", GROUPS.__getitem__)
-    monkeypatch.setattr("mailquota.core.control.server.os.geteuid", lambda: 500)
+    monkeypatch.setattr("mailquota.core.control.peers.pwd.getpwuid", lambda uid: SimpleNamespace(pw_name=USERS[uid]))
+    monkeypatch.setattr("mailquota.core.control.peers.grp.getgrnam", GROUPS.__getitem__)
+    monkeypatch.setattr("mailquota.core.control.peers.os.geteuid", lambda: 500)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_names_are_looked_up_beside_the_loop(
         assert answering.wait(10)
         return real(uid)
 
-    monkeypatch.setattr("mailquota.core.control.server.pwd.getpwuid", slow)
+    monkeypatch.setattr("mailquota.core.control.peers.pwd.getpwuid", slow)
     with console(engine) as waiting:
         waiting.send(GetStatus(1))
         assert ask(small_world.policy_socket, JOHN) == "DUNNO"

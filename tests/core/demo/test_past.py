@@ -9,14 +9,19 @@ from itertools import pairwise
 
 import pytest
 
+from mailquota.core.alerts.rules import judge
+from mailquota.core.alerts.thresholds import Settings
 from mailquota.core.base.growth import DAY
 from mailquota.core.base.model import Point
 from mailquota.core.base.mysql import Target
+from mailquota.core.changes.temporary import TemporaryLimits
 from mailquota.core.demo.people import NEIGHBOURS, Person, Record
 from mailquota.core.demo.world import World
 from mailquota.core.history.database import StateDatabase
 from mailquota.core.history.journal import Journal
 from mailquota.core.history.samples import Samples
+from mailquota.core.history.warnings import WarningLog
+from mailquota.core.settings.config import load
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +79,34 @@ def test_a_crowd_has_no_past(state: StateDatabase) -> None:
         closing(StateDatabase(Target("sqlite", path=crowd.folder / "state.db"))) as found,
     ):
         assert len(Samples(found).page(0)) < NEIGHBOURS
+
+
+def test_what_operators_did_fits_to_the_accounts(world: World, state: StateDatabase) -> None:
+    """Edits, one of them taken back, a raise that still runs, an emptied Trash; in the order of their times."""
+    rows = Journal(state).read()
+    assert [row.at for row in rows] == sorted((row.at for row in rows), reverse=True)
+    assert {row.kind for row in rows} == {"limit", "trash", "warning", "jump"}
+    limits = {person.address: str(person.limit or "unlimited") for person in world.people}
+    newest = {row.address: row for row in reversed(rows) if row.kind == "limit"}
+    assert len(newest) > 4
+    assert all(row.new == limits[row.address] for row in newest.values())
+    (back,) = [row for row in rows if row.undoes is not None]
+    assert [row.kind for row in rows if row.id == back.undoes] == ["limit"]
+    (raised,) = [row for row in rows if row.until is not None]
+    running = TemporaryLimits(state).running()[raised.address]
+    assert [(one.entry, str(one.before), one.until) for one in running] == [(raised.id, raised.old, raised.until)]
+
+
+def test_an_engine_finds_nobody_to_warn_but_two(world: World, state: StateDatabase) -> None:
+    """By its own rule: the mails of the first minutes would bury everything else."""
+    settings, log = Settings.of(load(world.config_path, {})), WarningLog(state)
+    told, now = log.last_warnings(), time.time()
+    due = {
+        person.address
+        for person in world.people
+        if judge(told.get(person.address), person.used, person.limit, settings.policy, now).due
+        and person.record is not Record.BROKEN
+    }
+    assert due == {"info@example.net", "newsletter@example.org"}
+    assert log.counts(now, DAY) == (0, 0)
+    assert len(log.newest()) == len(told) > 10

@@ -115,6 +115,8 @@ def test_what_was_counted_goes_on_after_a_hand_over(small_world: SmallWorld) -> 
         assert before[1].refused_at is not None
         assert row.refused_at is not None
         assert row.refused_at > before[1].refused_at
+        assert row.refused_day == 2  # those from before; the new one is told within ten seconds
+        until(lambda: known(small_world)[1].refused_day == 3, "the new one is told")
         pid = restart(small_world)  # and once more, without a refusal in between
         assert known(small_world)[1].refused_at == pytest.approx(row.refused_at)
         with Console(small_world.control_socket) as client:
@@ -139,6 +141,7 @@ def test_refusals_are_known_after_a_stop_and_a_start(small_world: SmallWorld) ->
         assert before[0].counted_since is not None
         assert status.counted_since > before[0].counted_since
         assert row.refused_at == pytest.approx(before[1].refused_at)
+        assert row.refused_day == 3
         assert [(one.address, one.last_hour, one.last_day) for one in refusals.accounts] == [(FULL, 3, 3)]
         assert ask(small_world.policy_socket, FULL) == OVERQUOTA
         assert known(small_world)[0].refused_last_hour == 4

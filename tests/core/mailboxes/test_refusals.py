@@ -132,3 +132,18 @@ def test_each_refusal_is_written_once() -> None:
     assert [(one.times, one.sender) for one in tally.unsaved()] == [(2, "b@y")]
     tally.recall([first], START)
     assert tally.unsaved() == []
+
+
+def test_changes_of_the_day_are_told_once() -> None:
+    """What was added, and what is older than a day now; an engine before it counts, too."""
+    tally = RefusalTally(START, sender_of)
+    for moment in (START, START + HOUR, START + HOUR):
+        tally.add("a@x", request("s@y"), moment, moment)
+    tally.count(request("s@y"), START, START + HOUR)
+    assert tally.take_changes(START + HOUR) == {"a@x": 3}
+    assert tally.take_changes(START + DAY) == {}
+    assert tally.take_changes(START + DAY + 600) == {"a@x": 2}
+    number = int((START + DAY) // 300)
+    tally.recall([RefusalCount(number, "b@x", 4, START + DAY, "s@y")], START + DAY + 600)
+    assert tally.take_changes(START + DAY + 600) == {"b@x": 4}
+    assert tally.take_changes(START + 2 * DAY + HOUR) == {"a@x": 0, "b@x": 0}

@@ -186,6 +186,41 @@ def test_many_that_never_ask_keep_nobody_out(table: Callable[[Work], None], monk
     table(work)
 
 
+def test_those_that_read_no_answers_keep_nobody_out(
+    table: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are never idle, as some answers wait for them here, but too few to be counted."""
+    monkeypatch.setattr(policy_server, "most_connections", lambda: 10)
+
+    async def work(made: Table) -> None:
+        for _ in range(10):
+            client = await made.connect()
+            client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            client.send(b"\n" * 3000)
+        await until(lambda: sum(not connection.idle for connection in made.server.connections) == 10)
+        for number in range(3):
+            client = await made.connect()
+            assert await client.ask(f"c{number}@x") == f"DUNNO c{number}@x"
+
+    table(work)
+
+
+def test_those_that_send_without_end_keep_nobody_out(
+    table: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor are these ever idle."""
+    monkeypatch.setattr(policy_server, "most_connections", lambda: 10)
+
+    async def work(made: Table) -> None:
+        with flooding(made.path, 10, FLOOD):
+            await until(lambda: sum(not connection.idle for connection in made.server.connections) == 10)
+            for number in range(3):
+                client = await made.connect()
+                assert await client.ask(f"c{number}@x") == f"DUNNO c{number}@x"
+
+    table(work)
+
+
 def test_those_that_never_ask_go_first(table: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """However long ago the others asked; also while those that never asked leave."""
     monkeypatch.setattr(policy_server, "most_connections", lambda: 10)

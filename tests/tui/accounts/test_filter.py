@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from mailquota.core.base.model import AccountRow
+from mailquota.tui.accounts.table import AccountTable
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE
 
@@ -190,3 +192,133 @@ async def scene_in_ascii(stage: Stage) -> None:
     await stage.press("slash")
     await stage.paste("zzzz")
     await stage.sees("no account matches 'zzzz' | Esc shows all 60")
+
+
+@pytest.mark.parametrize("text", ["/(a+)+$|x/", "/(a|a)*(a|a)*z$/", "/(.*)(.*)(.*)(.*)=/"])
+def test_an_expression_with_very_many_ways_hangs_nothing(text: str) -> None:
+    """Python would take years for such an address; the keys after it are handled."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("slash")
+        await stage.paste(text)
+        await stage.sees("0 accounts")
+        await stage.press("escape")
+        await stage.until(lambda: len(stage.order) == 300, "shows all again")
+
+    play(scene, rows=[AccountRow(f"{'a' * 230}{number}@example.org", 100, 50) for number in range(300)])
+
+
+def test_or_and_expressions() -> None:
+    """The language of ``list``; half a word keeps the last good result."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("slash")
+        await stage.paste("/^[ab]@/|unlimited")
+        await stage.sees("3 accounts")
+        await stage.type("|")
+        await stage.sees("like over|near")
+        assert stage.order == ["a@example.org", "b@example.org", "e@example.net"]
+        await stage.type("/^c")
+        await stage.sees("needs a / at its end")
+        await stage.type("/")
+        await stage.sees("4 accounts")
+
+    play(scene, rows=FIVE)
+
+
+def test_filters_of_before_come_back_by_up() -> None:
+    """Down goes to the newer one, then to what was typed, then to the table; each that was kept is there once."""
+
+    async def scene(stage: Stage) -> None:
+        for text in ("net", "org", ">75%", "net"):
+            await stage.press("slash")
+            await stage.paste(text)
+            await stage.press("enter")
+        assert stage.app.desk.memory.kept.filters == ("net", ">75%", "org")
+        await stage.press("slash")  # with the present filter, which is the last one
+        await stage.press("up")
+        await stage.sees("/ >75%", "2 accounts")
+        await stage.press("up", "up", "up")
+        await stage.sees("/ org")
+        await stage.press("down", "down", "down")
+        await stage.press("ctrl+u")
+        await stage.paste("exam")
+        await stage.sees("5 accounts")
+        await stage.press("up")
+        await stage.sees("/ net", "3 accounts")
+        await stage.press("down")
+        await stage.sees("/ exam", "5 accounts")
+        await stage.press("down")
+        assert isinstance(stage.app.focused, AccountTable)
+
+    play(scene, rows=FIVE)
+
+
+def test_a_filter_is_kept_under_a_letter() -> None:
+    """``F`` and the letter; ``'`` and the letter bring it back. Without a filter F forgets one."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("F")
+        await stage.sees("There is no filter to keep")
+        await stage.press("apostrophe")
+        await stage.sees("No filter is kept yet")
+        await stage.press("slash")
+        await stage.paste("over|near")
+        await stage.press("enter", "F")
+        await stage.sees("Keep the filter", "None yet.")
+        await stage.press("j")
+        await stage.sees("The filter is kept: ' j")
+        await stage.press("escape")
+        await stage.until(lambda: len(stage.order) == 5, "shows all")
+        await stage.press("apostrophe")
+        await stage.sees("j  over|near", "Press the letter")
+        await stage.press("x")
+        await stage.sees("There is no filter under x.")
+        await stage.press("j")
+        await stage.sees("/ over|near", "2 of 5")
+        await stage.press("escape", "F")
+        await stage.sees("Forget a filter")
+        await stage.press("escape")
+        await stage.loses("Forget a filter")
+        await stage.press("F", "j")
+        await stage.sees("Forgot the filter of j")
+        assert not stage.app.desk.memory.kept.saved
+
+    play(scene, rows=FIVE)
+
+
+def test_a_kept_filter_of_another_version_is_told() -> None:
+    """It changes nothing."""
+
+    async def scene(stage: Stage) -> None:
+        stage.app.desk.memory.keep(saved={"a": "waits>3"})
+        await stage.press("apostrophe", "a")
+        await stage.sees("'waits>3' compares nothing known")
+        assert len(stage.order) == 5
+
+    play(scene, rows=FIVE)
+
+
+def test_half_pages_and_the_next_match() -> None:
+    """As in vi and less: Ctrl+D and Ctrl+U, n and N; in the help, too."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("slash")
+        await stage.paste("example")
+        await stage.press("enter")
+        whole = stage.home.pane.table.size.height - 1
+        await stage.press("ctrl+d")
+        assert stage.order.index(stage.row.address) == whole // 2
+        await stage.press("n", "n", "N")
+        assert stage.order.index(stage.row.address) == whole // 2 + 1
+        await stage.press("ctrl+u", "N")
+        assert stage.order.index(stage.row.address) == 0
+        await stage.press("question_mark")
+        await stage.sees("Help")
+        before = stage.text()
+        await stage.press("ctrl+d")
+        await stage.until(lambda: stage.text() != before, "scrolls")
+        await stage.press("ctrl+u")
+        await stage.until(lambda: stage.text() == before, "scrolls back")
+
+    play(scene, rows=300)

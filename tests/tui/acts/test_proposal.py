@@ -105,4 +105,4 @@ def test_who_is_over_already_is_not_blamed_on_a_raise() -> None:
     assert "1 account would be over it by up to 1 GiB" in both.warning()
     lowered = proposal("4G", fuller)
     assert "4 GiB below the present usage" in lowered.warning()
-    assert "stay over" not in shown(proposal("+10%", HALF, FULL))
+    assert "0 stay over, 0 come over" in shown(proposal("+10%", HALF, FULL))

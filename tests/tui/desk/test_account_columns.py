@@ -10,7 +10,7 @@ import pytest
 
 from mailquota.core.base.model import AccountRow
 from mailquota.tui.desk import account_columns
-from mailquota.tui.desk.account_columns import BY_KEY, COLUMNS
+from mailquota.tui.desk.account_columns import BY_KEY, COLUMNS, USUAL, chosen, slides
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.glyphs import ASCII, UNICODE, Glyphs
 from mailquota.tui.draw.grid import GAP, Column, Context, column_at, titles
@@ -43,13 +43,13 @@ def test_columns_fit_every_width(width: int) -> None:
     ("width", "keys"),
     [
         (39, ["address", "use"]),
-        (79, ["address", "level", "use", "used", "limit"]),
-        (119, ["address", "level", "use", "used", "limit", "trash", "week", "full", "refused"]),
-        (199, [column.key for column in COLUMNS]),
+        (79, ["address", "use", "used", "limit", "left"]),
+        (119, ["address", "use", "used", "limit", "left", "week", "full", "refused", "trash"]),
+        (199, [column.key for column in USUAL]),
     ],
 )
 def test_narrow_terminals_drop_the_less_important_columns(width: int, keys: list[str]) -> None:
-    """At 80 columns the level is still told by a word."""
+    """At 80 columns what is left is still told."""
     assert [place.column.key for place in account_columns.arrange(width)] == keys
 
 
@@ -71,11 +71,10 @@ def test_a_line_has_the_width_of_its_columns(width: int, glyphs: Glyphs) -> None
 
 
 def test_a_line_tells_everything() -> None:
-    """Sign, address, level as a word, bar, percentage, figures."""
+    """Sign, address, bar, percentage, figures."""
     text = line(ROW, 199, marked=True)
     words = (
         "✓△ anna@example.org",
-        "near",
         "80 %",
         "4 GiB",
         "5 GiB",
@@ -124,18 +123,21 @@ def test_unlimited_has_no_percentage() -> None:
     assert "%" not in text
 
 
-def test_a_disabled_account_says_so() -> None:
-    """Instead of its level."""
-    assert "disabled" in line(msgspec.structs.replace(ROW, enabled=False), 79)
+@pytest.mark.parametrize(("context", "sign"), [(CONTEXT, "○"), (Context(world.NOW, ASCII), "x")])
+def test_a_disabled_account_says_so(context: Context, sign: str) -> None:
+    """By a sign instead of that of its level; in a word where the level is shown."""
+    disabled = msgspec.structs.replace(ROW, enabled=False)
+    assert f" {sign} anna@example.org" in line(disabled, 79, context)
+    placed = account_columns.arrange(79, chosen(["level"]))
+    assert "disabled" in "".join(text for text, _ in account_columns.cells(disabled, placed, context, marked=False))
 
 
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.key)
 @pytest.mark.parametrize("inverted", [False, True])
 def test_the_sorted_column_shows_its_arrow(column: Column[AccountRow], inverted: bool) -> None:
     """Every title leaves room for it; it turns round with the order."""
-    header = "".join(
-        text for text, _style in titles(account_columns.arrange(239), UNICODE, column.key, inverted=inverted)
-    )
+    placed = account_columns.arrange(239, COLUMNS)
+    header = "".join(text for text, _style in titles(placed, UNICODE, column.key, inverted=inverted))
     arrow = "▼" if column.falling != inverted else "▲"
     assert f"{column.title}{arrow}" in header.replace(f" {arrow}", arrow)
 
@@ -193,3 +195,67 @@ def test_sorting_by_days_puts_the_full_ones_first() -> None:
 def test_many_messages_fit_their_column(messages: int, text: str) -> None:
     """Whole as long as they do."""
     assert f" {text} " in line(msgspec.structs.replace(ROW, messages=messages), 200)
+
+
+@pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.key)
+def test_each_column_says_what_it_is_about(column: Column[AccountRow]) -> None:
+    """Where columns are chosen; its title fits above it."""
+    assert column.about
+    assert len(column.title) < max(column.width, 8)
+
+
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
+def test_what_is_over_is_told_by_the_bar_too(glyphs: Glyphs) -> None:
+    """171 % does not look as 110 %; what is under its limit never reaches the sign of it."""
+
+    def bar(percent: float) -> str:
+        row = AccountRow("a@b", 10_000, round(percent * 100))
+        placed = account_columns.arrange(79)[1:2]
+        found = account_columns.cells(row, placed, Context(world.NOW, glyphs), marked=False)
+        return "".join(text for text, _ in found)[3:-7].rstrip()
+
+    bars = [bar(percent) for percent in (0, 20, 99.9, 100, 110, 171, 250)]
+    assert len(set(bars)) == len(bars)
+    at = {text.rindex(glyphs.limit) for text in bars[:3]} | {text.rindex(glyphs.crossed) for text in bars[3:]}
+    assert len(at) == 1
+    assert bars[-1].endswith(glyphs.fill[-1] + glyphs.beyond)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"), [({}, "1 GiB"), ({"used_bytes": 6 << 30}, "-1 GiB"), ({"limit_bytes": None}, UNICODE.nothing)]
+)
+def test_what_is_left_or_over(changes: dict[str, Any], text: str) -> None:
+    """Sorted by it, the one that is over by most comes first, and one without a limit last."""
+    row = msgspec.structs.replace(ROW, **changes)
+    placed = account_columns.arrange(79, chosen(["left"]))
+    assert "".join(text for text, _ in account_columns.cells(row, placed, CONTEXT, marked=False)).endswith(f" {text}")
+    assert account_columns.left_of(row) == {"1 GiB": 1 << 30, "-1 GiB": -1 << 30}.get(text)
+
+
+def keys(width: int, columns: account_columns.Columns = USUAL, slid: int = 0) -> list[str]:
+    """What is shown."""
+    return [place.column.key for place in account_columns.arrange(width, columns, slid)]
+
+
+@pytest.mark.parametrize("width", [60, 79, 100, 119])
+def test_every_column_comes_into_sight_by_sliding(width: int) -> None:
+    """One by one behind the address; at the end the last one is seen, and no step goes further."""
+    most = slides(width)
+    seen = {key for slid in range(most + 1) for key in keys(width, slid=slid)}
+    assert seen == {column.key for column in USUAL}
+    for slid in range(most + 1):
+        placed = account_columns.arrange(width, USUAL, slid)
+        assert placed[0].column.key == "address"
+        assert placed[-1].x + placed[-1].width <= width
+    assert keys(width, slid=1)[1] == keys(width)[2]
+    assert most + len(keys(width, slid=most)) == len(USUAL)
+    assert slides(250) == 0
+
+
+def test_chosen_columns_stay_in_their_order() -> None:
+    """What does not fit goes from the right; the address comes first, and what is not known is left out."""
+    columns = chosen(["source", "no such", "trash", "address", "use", "trash"])
+    assert [column.key for column in columns] == ["address", "source", "trash", "use"]
+    assert keys(250, columns) == ["address", "source", "trash", "use"]
+    assert keys(38, columns) == ["address", "source"]
+    assert chosen([]) == chosen(["no such"]) == chosen(["address"]) == USUAL

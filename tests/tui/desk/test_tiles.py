@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -54,10 +56,11 @@ def looks(tiles: tuple[Tile, ...], key: str) -> set[str]:
         pytest.param({"demo": True}, {}, [" ENFORCING ", " DEMO "], id="demo"),
         pytest.param({"may_change": False}, {}, [" READ-ONLY "], id="may only look"),
         pytest.param({}, {"read_only": True}, [" READ-ONLY "], id="wants only to look"),
+        pytest.param({}, {"pace": "PAUSED"}, [" PAUSED "], id="held still"),
         pytest.param({"host": "a\x1b[2J"}, {"embedded": False}, [" ATTACHED a␛[2J "], id="a host name is data"),
     ],
 )
-def test_badges(welcome: dict[str, object], place: dict[str, bool], words: list[str]) -> None:
+def test_badges(welcome: dict[str, object], place: dict[str, Any], words: list[str]) -> None:
     """The mode, and what one must know before pressing a key."""
     made = session(msgspec.structs.replace(WELCOME, **welcome))
     where = ConsoleKind(**{"embedded": True, "demo": False, "read_only": False, **place})

@@ -57,7 +57,7 @@ def test_sorting_by_keys() -> None:
         assert stage.order[0] == "d@example.net"
         await stage.press("f6")
         await stage.sees("Limit ▼")
-        await stage.press("less_than_sign", "less_than_sign", "less_than_sign", "less_than_sign")
+        await stage.press("less_than_sign", "less_than_sign", "less_than_sign")
         await stage.sees("Account ▲")
         assert stage.order == sorted(stage.order)
 
@@ -134,7 +134,7 @@ def test_a_click_on_a_key_of_the_foot_presses_it() -> None:
     async def scene(stage: Stage) -> None:
         at = stage.lines()[-1].index("? Help")
         await stage.pilot.click("#foot", offset=(at, 0))
-        await stage.sees("Everywhere")
+        await stage.sees(" Help  Accounts")
 
     play(scene)
 

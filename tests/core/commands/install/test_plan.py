@@ -23,7 +23,7 @@ from mailquota.core.commands.install.plan import install_plan
 from mailquota.core.commands.install.without_systemd import advice
 from mailquota.core.servers.postfix.restrictions import our_check
 from mailquota.core.settings.config import Config
-from tests.core.commands.install.hosts import OUR_CHECK, SETTINGS, config, host
+from tests.core.commands.install.hosts import OUR_CHECK, QUEUE, SETTINGS, config, host
 
 PERMITS = "permit_mynetworks, reject_unauth_destination"
 
@@ -220,6 +220,22 @@ def test_homes_and_tmp_are_shut_unless_the_service_has_something_there() -> None
     assert "ProtectHome=yes\nPrivateTmp=yes\n" in usual
     homes = texts(plan(places=("/home/mail", "/tmp/mailquota")))[SERVICE_UNIT]
     assert "ProtectHome=read-only\nPrivateTmp=no\n" in homes
+
+
+def test_what_the_service_may_write_is_not_run_unless_mailquota_is_there() -> None:
+    folders = ["/var/vmail", f"{QUEUE}/maildrop", "/var/lib/mailquota"]
+    made = texts(plan(config(mailstore={"path": "/var/vmail/{user}"})))[SERVICE_UNIT]
+    assert [line for line in made.split("\n") if "NoExec" in line] == [f"NoExecPaths=-{folder}" for folder in folders]
+    there = texts(plan(config(mailstore={"path": "/srv/{user}"}), places=("/srv/mailquota/bin/mailquota", "/srv")))
+    assert "NoExecPaths=-/srv\n" not in there[SERVICE_UNIT]
+
+
+def test_a_folder_below_one_that_may_be_written_is_not_named_again() -> None:
+    """Else systemd lets programs run in it."""
+    database = {"database": "sqlite:////srv/accounts.db"}
+    made = texts(plan(config(mailstore={"path": "/srv/vmail/{user}"}, accounts=database)))[SERVICE_UNIT]
+    assert "ReadWritePaths=-/srv\n" in made
+    assert "ReadWritePaths=-/srv/vmail\n" not in made
 
 
 def test_dovecot_may_write_its_log() -> None:
