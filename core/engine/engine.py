@@ -19,7 +19,7 @@ from ..alerts.service import AlertService, Parts
 from ..base import process, sockets, systemd
 from ..base.errors import MailquotaError
 from ..base.threads import in_thread
-from ..base.version import version
+from ..base.version import build, version
 from ..changes.expiry import Expiry
 from ..changes.from_settings import make_changes
 from ..changes.unclear import UnclearEntries
@@ -181,6 +181,7 @@ class Engine:
     async def start(self, predecessor: handover.Predecessor | None = None) -> None:
         """Listen, read, measure. Raises AddressInUseError and SettingsError; then nothing is left behind."""
         process.close_to_others()
+        await in_thread(build)  # while the files are those that run
         sockets.allow_many()
         for remark in self.config.remarks:
             log.warning("settings: %s", remark)
@@ -244,6 +245,7 @@ class Engine:
             mode=self.config.settings.policy.mode,
             may_change=connection.may_change,
             demo=self.options.demo,
+            build=build(),
         )
 
     def _figures(self) -> Figures:
