@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from ..accounts.store import ANY, AccountStore, AnyLimit, LimitChange, LimitChangedError, LimitResult
 from ..base.errors import MailquotaError, NoSuchAccountError
 from ..base.threads import in_thread
@@ -19,7 +21,7 @@ from ..history.who import Intent, Operator
 from ..mailboxes.ledger import Ledger
 from .carrying_out import LimitChanges
 from .recount_and_trash import Actions
-from .results import numbered
+from .results import failed, numbered
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +127,9 @@ class MessageLimits:
             for change, result in zip(todo, results, strict=True)
         ]
         numbers, remark = await intent.settle(entries)
-        failed = [change.planned for change in changes if change.planned.error is not None]
+        refused = [change.planned for change in changes if change.planned.error is not None]
         await self._changes.measure([result.address for result in results if result.error is None])
-        return [*failed, *numbered(results, numbers, remark)]
+        return [*refused, *numbered(results, numbers, remark)]
 
     def _result(self, change: _Change, written: LimitResult) -> SetResult:
         planned, error = change.planned, written.error
@@ -135,27 +137,9 @@ class MessageLimits:
             now = format_message_limit(error.found)
             error = MailquotaError(f"the limit of {planned.address} is {now} by now; nothing was changed")
         if error is not None:
-            return SetResult(
-                address=planned.address,
-                old_bytes=planned.old_bytes,
-                new_bytes=planned.old_bytes,
-                used_bytes=planned.used_bytes,
-                error=str(error),
-                code=error.exit_code,
-                old_messages=planned.old_messages,
-                new_messages=planned.old_messages,
-                messages=planned.messages,
-            )
+            return failed(planned, error)
         self._ledger.give_limit_messages(planned.address, planned.new_messages)
-        return SetResult(
-            address=planned.address,
-            old_bytes=planned.old_bytes,
-            new_bytes=planned.new_bytes,
-            used_bytes=planned.used_bytes,
-            old_messages=written.old,
-            new_messages=planned.new_messages,
-            messages=planned.messages,
-        )
+        return msgspec.structs.replace(planned, old_messages=written.old)
 
 
 def _entry(result: SetResult, change: _Change, operator: Operator, reason: str) -> JournalEntry:

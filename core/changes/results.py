@@ -27,12 +27,11 @@ def trash_result(address: str, removed: Removal, method: str) -> TrashResult:
 
 
 def failed(planned: SetResult, error: MailquotaError) -> SetResult:
-    """The result of a limit that could not be set: it is still the old one."""
-    return SetResult(
-        address=planned.address,
-        old_bytes=planned.old_bytes,
+    """The result of a limit that could not be set: it is still the old one, of bytes and of messages."""
+    return msgspec.structs.replace(
+        planned,
         new_bytes=planned.old_bytes,
-        used_bytes=planned.used_bytes,
+        new_messages=planned.old_messages,
         error=str(error),
         code=error.exit_code,
     )

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..base.errors import MailquotaError, ProtocolError, UnreachableError
-from ..base.version import version
+from ..base.version import build, version
 from .framing import EventReader, encode
 from .messages import (
     VERSION,
@@ -74,7 +74,8 @@ class Client:
         self._waiting: dict[int, asyncio.Future[msgspec.Raw]] = {}
         self._progress: dict[int, Callable[[Progress], None]] = {}
         self._last_id = 0
-        self._engine = ""  # the version of mailquota that the engine is
+        self._engine = ""  # the version of mailquota that the engine is, and its build
+        self._engine_build = ""
         self._task: asyncio.Task[None] | None = None
         self._gone: str | None = None  # why the connection ended
         self._welcome: asyncio.Future[Welcome] = asyncio.get_running_loop().create_future()
@@ -148,11 +149,12 @@ class Client:
     def _versions(self) -> str:
         """Which two versions do not understand each other, and what to do."""
         ours, theirs = version(), self._engine
-        cause = (
-            "it was started before mailquota was updated"
-            if ours == theirs
-            else f"it is mailquota {theirs or 'of another version'}, this is mailquota {ours}"
-        )
+        if ours != theirs:
+            cause = f"it is mailquota {theirs or 'of another version'}, this is mailquota {ours}"
+        elif self._engine_build in {"", build()}:
+            cause = "it was started before mailquota was updated"
+        else:
+            cause = f"it is another build of this version ({self._engine_build}, this is {build()})"
         return f"{cause}; mailquota reload --restart, or a restart of the service, brings both to one version"
 
     def _in_words(self, reason: str) -> str:
@@ -197,7 +199,7 @@ class Client:
             if (report := self._progress.get(event.id)) is not None:
                 report(event)
         elif isinstance(event, Welcome):
-            self._engine = event.engine
+            self._engine, self._engine_build = event.engine, event.build
             if not self._welcome.done():
                 self._welcome.set_result(event)
         elif isinstance(event, Goodbye):

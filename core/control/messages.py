@@ -246,6 +246,7 @@ class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
     """The answer to Hello. ``version`` is of the protocol, ``engine`` of mailquota; ``mode`` is enforce or shadow.
 
     ``may_change`` is false where orders that change something are refused, ``demo`` true in a throwaway world.
+    ``build`` is the version and a number that differs between two builds of one version; "" before 0.2.
     """
 
     version: int
@@ -255,6 +256,7 @@ class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
     mode: str
     may_change: bool
     demo: bool = False
+    build: str = ""
 
 
 class Goodbye(msgspec.Struct, frozen=True, tag="goodbye"):

@@ -178,7 +178,7 @@ class JournalRow(msgspec.Struct, frozen=True):
     at: float
     operator: str
     origin: str
-    kind: str  # limit, recalc, trash, warning, jump, start, stop
+    kind: str  # limit, messages, unclear, not-made, recalc, trash, warning, jump, start, stop
     address: str
     old: str | None
     new: str | None

@@ -19,9 +19,10 @@ from ..alerts.service import AlertService, Parts
 from ..base import process, sockets, systemd
 from ..base.errors import MailquotaError
 from ..base.threads import in_thread
-from ..base.version import version
+from ..base.version import build, version
 from ..changes.expiry import Expiry
 from ..changes.from_settings import make_changes
+from ..changes.unclear import UnclearEntries
 from ..control.messages import VERSION, Welcome
 from ..control.peers import Rights
 from ..control.results import Status
@@ -100,6 +101,7 @@ class Engine:
         self.counters = self._make_counters()
         self.ending = Ending()
         self.listen_check = ListenCheck(self.servers, self.ending)
+        self.unclear = UnclearEntries(self.journal, self.limits.changes, lambda: self.accounts.store)
         self.upkeep = self._make_upkeep()
 
     def _for_alerts(self) -> Parts:
@@ -161,6 +163,7 @@ class Engine:
                 "Dovecot's settings": self.follower.run,
                 "watches": lambda: prune(self.enforcer.lookup.watch),
                 "maps of Postfix": self.postfix_maps.run,
+                "unclear entries": lambda: self.unclear.run(self.accounts.read),
                 "rights": lambda: self.abilities.run(self.accounts.read),
                 "mailstore": lambda: self.mailstore_watch.run(self.accounts.read),
             },
@@ -178,6 +181,7 @@ class Engine:
     async def start(self, predecessor: handover.Predecessor | None = None) -> None:
         """Listen, read, measure. Raises AddressInUseError and SettingsError; then nothing is left behind."""
         process.close_to_others()
+        await in_thread(build)  # while the files are those that run
         sockets.allow_many()
         for remark in self.config.remarks:
             log.warning("settings: %s", remark)
@@ -241,6 +245,7 @@ class Engine:
             mode=self.config.settings.policy.mode,
             may_change=connection.may_change,
             demo=self.options.demo,
+            build=build(),
         )
 
     def _figures(self) -> Figures:

@@ -13,6 +13,9 @@ from .database import StateDatabase
 
 UNCLEAR = "unclear"  # kind of an entry about a change of a limit of which it is not known whether it was made
 
+NOT_MADE = "not-made"  # kind of such an entry after it was looked up: the limit is still the one of before
+MESSAGE_UNIT = " messages"  # behind limits of messages in entries of these kinds
+
 
 class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A change that is to be written: a JournalRow without ``id`` and ``at``, which it gets when it is written."""
@@ -42,6 +45,11 @@ _EDITS = (
 _TAKEN_BACK_WITH = (
     f"{_COLUMNS} WHERE at = ? AND operator = ? AND origin = ? AND kind = ? AND undoes IS NOT NULL ORDER BY id"
 )
+_UNCLEAR = f"{_COLUMNS} WHERE kind = '{UNCLEAR}' AND at < ? AND reason NOT LIKE ? ORDER BY id LIMIT ?"
+_COMPLETE = (
+    f"UPDATE journal SET kind = ?, old = ?, new = ?, reason = ? WHERE id = ? AND kind = '{UNCLEAR}' AND reason = ?"
+)
+_LOOKED_UP = "looked up afterwards: "
 _RUNS = f"{_COLUMNS} WHERE address = '' AND kind IN ('start', 'stop') ORDER BY id DESC LIMIT ?"
 _ADD = (
     "INSERT INTO journal (at, operator, origin, kind, address, old, new, reason, until, undoes)"
@@ -125,6 +133,28 @@ class Journal:
         """Say why it is not known whether changes were made. Raises StateError."""
         self.settle(numbers, [_unclear(one, why) for one in entries])
 
+    def unclear(self, until: float, most: int) -> list[JournalRow]:
+        """The oldest ``most`` unclear entries from before ``until`` that were not looked up. Raises StateError."""
+        return self._rows(_UNCLEAR, until, f"%{_LOOKED_UP}%", most)
+
+    def complete(self, found: list[tuple[JournalRow, JournalRow]]) -> list[JournalRow]:
+        """Write what came of unclear entries, in one transaction; those that nobody else completed meanwhile.
+
+        Each is a pair: as it was read, and as it shall be, with what was found as its reason. Raises StateError.
+        """
+
+        def work(sql: Sql) -> list[JournalRow]:
+            done = []
+            for row, outcome in found:
+                tail = f"; {_LOOKED_UP}{outcome.reason}"
+                whole = msgspec.structs.replace(outcome, reason=row.reason[: _REASON - len(tail)] + tail)
+                values = (whole.kind, whole.old, whole.new, whole.reason, row.id, row.reason)
+                if sql.change(_COMPLETE, values) == 1:
+                    done.append(whole)
+            return done
+
+        return self.database.write(work)
+
     def read(self, address: str = "", since: float = 0.0, most: int = 1000) -> list[JournalRow]:
         """The newest ``most`` entries since a time, newest first, of one address if it is given. Raises StateError.
 
@@ -171,7 +201,7 @@ class Journal:
 
 def _unclear(entry: JournalEntry, why: str) -> JournalEntry:
     """An entry about a change of which it is not known whether it was made; a limit of messages is told as such."""
-    unit = " messages" if entry.kind == MESSAGES else ""
+    unit = MESSAGE_UNIT if entry.kind == MESSAGES else ""
     old, new = (None if limit is None else f"{limit}{unit}" for limit in (entry.old, entry.new))
     reason = "; ".join(filter(None, (entry.reason, why)))
     return msgspec.structs.replace(entry, kind=UNCLEAR, old=old, new=new, reason=reason)

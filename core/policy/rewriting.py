@@ -11,7 +11,7 @@ So a mailbox wins over a catch-all only where a map has the mailbox with itself 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ..servers.postfix.rewriting import Lookup, RewritingMaps, Rows
@@ -24,8 +24,7 @@ _LOCAL_TURNS = 100  # local(8)
 _SHOWN = 32  # addresses of a path that are kept
 _LONGEST = 1000  # virtual_alias_address_length_limit
 _UNSPLIT = frozenset({"postmaster", "mailer-daemon", "double-bounce"})
-# An address in angle brackets, with whatever is before it up to a comma; or words, which need no comma between them.
-_ADDRESS = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^,<>"])*<[^>]*>|(?:"(?:[^"\\]|\\.)*"|[^\s,<>"])+')
+_TOKEN = re.compile(r'(?P<quoted>"(?:[^"\\]|\\.)*+")|(?P<named><[^>]*>)|(?P<blank>\s+)|(?P<word>[^\s,<>"]+)', re.DOTALL)
 _NAMED = re.compile(r"<([^>]*)>$")
 
 Ask = Callable[[str, str], str | None]  # what a map answers to a key; raises NotKnownError
@@ -201,7 +200,7 @@ class _Walk:
         if found is None:
             return None
         lookup, name, text = found
-        results = [_local_result(word) for word in _ADDRESS.findall(text)]
+        results = [_local_result(word) for word in addresses_in(text)]
         if name in results or any(self.qualified(one) == step.address for one in results):
             return None  # an alias that has itself goes to the user
         return [_Step(self.qualified(one) if one[:1] not in "|/:" else one, step, lookup.name) for one in results]
@@ -279,7 +278,7 @@ class _Walk:
             local = name.rpartition("@")[0]
             results = [local.removesuffix(cut) + text if cut else local + text]
         else:
-            results = [_plain(word) for word in _ADDRESS.findall(text)]
+            results = [_plain(word) for word in addresses_in(text)]
         results = [self.qualified(one) for one in results if one]
         return [_with_extension(one, cut) for one in results] if cut and keep_extension else results
 
@@ -313,6 +312,43 @@ def rows_for(table: AliasMap, rows: Rows, key: str) -> list[str]:
         return []
     wanted = f"{local}@{target}" if rows == "alias_domains" else f"@{target}"
     return table.rows.get(wanted) or ([wanted] if table.own_row(wanted) else [])
+
+
+def addresses_in(text: str) -> list[str]:
+    """The addresses in an answer of a map, as they are written there.
+
+    One is an address in angle brackets, with whatever is before it up to a comma; or words, which need no comma between
+    them. It takes time by the length of the text alone, as a map decides what is in it.
+    """
+    found: list[str] = []
+    before: list[tuple[str, str]] = []  # since the last end of an address: words, quoted texts, and blanks
+    for kind, part in [*_pieces(text), ("end", "")]:
+        if kind == "named":
+            found.append("".join(piece for _, piece in before) + part)
+        elif kind != "end" and kind:
+            before.append((kind, part))
+            continue
+        else:
+            words = "".join("\n" if one == "blank" else piece.replace("\n", " ") for one, piece in before)
+            found += [word for word in words.split("\n") if word]
+        before = []
+    return found
+
+
+def _pieces(text: str) -> Iterator[tuple[str, str]]:
+    """Kind and text of each piece; a comma, or a quote or bracket without its other half, has no kind."""
+    at, quotes, brackets = 0, True, text.rfind(">")
+    while at < len(text):
+        char = text[at]
+        whole = quotes if char == '"' else char != "<" or at < brackets
+        match = _TOKEN.match(text, at) if whole else None
+        if match is None:
+            quotes = quotes and char != '"'  # all that follow are behind a backslash, and end nothing either
+            yield "", char
+            at += 1
+        else:
+            yield match.lastgroup or "", match[0]
+            at = match.end()
 
 
 def _plain(word: str) -> str:

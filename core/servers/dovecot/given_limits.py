@@ -113,9 +113,10 @@ class GivenLimits:
         limit = size_of(size)
         if limit is None:
             return UserLimits(fault=f"Dovecot can't read its quota_storage_size {ascii(size)[:80]}")
-        if count.lower() not in _NO_LIMITS and not (count.isascii() and count.isdigit() and int(count) < 2**32):
+        number = int(count) if count.isascii() and count.isdigit() and len(count) <= 19 else 2**32
+        if count.lower() not in _NO_LIMITS and number >= 2**32:
             return UserLimits(fault=f"Dovecot can't read its quota_message_count {ascii(count)[:80]}")
-        most = 0 if count.lower() in _NO_LIMITS else int(int(count) / 100.0 * self.percent)
+        most = 0 if count.lower() in _NO_LIMITS else int(number / 100.0 * self.percent)
         return UserLimits(limit if 0 < limit <= HIGHEST else None, most or None, inbox=self.inbox)
 
 

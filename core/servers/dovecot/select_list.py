@@ -20,6 +20,8 @@ _CONDITION = re.compile(r"\b(?:where|limit|order\s+by)\b", re.IGNORECASE)
 _ALIAS = re.compile(r"(?P<expression>.*?[\s)'\"`])(?:as\s+)?[`\"']?(?P<name>\w+)[`\"']?\s*", re.IGNORECASE | re.DOTALL)
 _PIECE = re.compile(r"'(?:[^'\\]|''|\\.)*'|\"(?:[^\"\\]|\"\"|\\.)*\"|`[^`]*`|\bfrom\b|.", re.IGNORECASE | re.DOTALL)
 
+_MOST_CALLS = 100  # functions in one expression
+
 
 class Unreadable(Exception):  # noqa: N818 - a form of a query, not a fault of the program
     """An expression, or a query, that is not a simple one."""
@@ -96,6 +98,8 @@ def _named(item: str) -> tuple[str, str]:
 def parse_expression(text: str, *, pipes: bool = False) -> Expression:
     """The expression of a field; ``pipes``: ``||`` joins, as in SQLite. Raises Unreadable for any other form."""
     tokens = list(_tokens(text))
+    if tokens.count(("sign", "(")) > _MOST_CALLS:
+        raise Unreadable(text)
     found, left = _expression(tokens, pipes)
     if left:
         raise Unreadable(text)

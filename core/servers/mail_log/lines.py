@@ -44,6 +44,7 @@ Kind = Literal[
 
 MAIL_UNITS = ("postfix@-.service", "postfix.service", "dovecot.service")  # of systemd, on Debian
 _LAST_SYSTEM_USER = 999  # SYS_UID_MAX of login.defs(5); a person's number is higher
+_LONGEST_UID = 10  # digits of 32 bits
 _DAY = 86400.0
 _MONTHS = {
     "Jan": 1, "Feb": 2, "Mar": 3, "Apr": 4, "May": 5, "Jun": 6, "Jul": 7, "Aug": 8, "Sep": 9, "Oct": 10, "Nov": 11,
@@ -156,7 +157,7 @@ def parse_entry(document: bytes) -> tuple[float | None, LogEvent | None]:
         message = (
             entry.MESSAGE if isinstance(entry.MESSAGE, str) else bytes(entry.MESSAGE or ()).decode(errors="replace")
         )
-    except (msgspec.DecodeError, ValueError, OverflowError):
+    except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):  # the last for deep nesting
         return None, None
     if len(message) > LONGEST or not _is_trusted(entry):
         return at, None
@@ -169,7 +170,7 @@ def _is_trusted(entry: _Entry) -> bool:
     journald writes these fields, so nobody can forge them. Any user can write a message that looks like Postfix's, and
     a program of his (in .forward) runs in the unit of Postfix.
     """
-    if not entry.uid.isdigit():
+    if not (entry.uid.isascii() and entry.uid.isdigit() and len(entry.uid) <= _LONGEST_UID):
         return not entry.uid  # of the kernel, or of a journal that was imported; journalctl is asked for root and units
     return entry.uid == "0" or (entry.unit in MAIL_UNITS and int(entry.uid) <= _LAST_SYSTEM_USER)
 

@@ -13,6 +13,8 @@ from ...base.endpoints import mysql_url
 
 _MAP = re.compile(r"\b(mysql|sqlite):(/[^\s,{}]+|[A-Za-z]\w*)", re.ASCII)
 _REFERENCE = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\}|\((\w+)\))", re.ASCII)
+_MOST_REFERENCES = 1000  # of one text; parameters may double in each step
+_DEEPEST = 100  # Postfix's own bound (mac_expand.c)
 _HOST = re.compile(r"(?:inet:)?(\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::([0-9]+))?", re.ASCII)
 
 
@@ -64,14 +66,21 @@ def _goes_to(values: dict[str, str], user: str, database: str) -> bool:
 
 
 def _expanded(text: str, values: dict[str, str]) -> str:
+    """The text with the values of parameters. A reference to one that is not set stays, as does what has no end."""
+    left, within = _MOST_REFERENCES, list[str]()
+
     def replaced(match: re.Match[str]) -> str:
+        nonlocal left
         name = match[1] or match[2] or match[3]
         if name is None:
             return "$"
-        others = {
-            key: value for key, value in values.items() if key != name
-        }  # so that a parameter that refers to itself ends
-        return _expanded(values[name], others) if name in values else match[0]
+        left -= 1
+        if name not in values or name in within or left < 0 or len(within) == _DEEPEST:
+            return match[0]
+        within.append(name)
+        value = _REFERENCE.sub(replaced, values[name])
+        within.pop()
+        return value
 
     return _REFERENCE.sub(replaced, text)
 

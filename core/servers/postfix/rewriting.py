@@ -68,6 +68,7 @@ _QUERIES: dict[tuple[str, str], Rows] = {
         _OF_DOMAINS % "concat('@',target_domain)",
     ): "alias_domain_catchalls",
 }
+_DEEPEST = 10  # maps of maps in each other
 _MOST = 1000  # Postfix's own default for both limits
 
 
@@ -166,7 +167,7 @@ def rewriting_maps(values: Mapping[str, str], tables: Tables, read: Read, virtua
 
 
 def _number(text: str | None) -> int:
-    return int(text) if text and text.isdecimal() and 0 < int(text) <= _MOST else _MOST
+    return int(text) if text and text.isdecimal() and len(text) < 20 and 0 < int(text) <= _MOST else _MOST
 
 
 def _unfollowed(values: Mapping[str, str], destinations: Sequence[str]) -> Sequence[str]:
@@ -178,12 +179,13 @@ def _unfollowed(values: Mapping[str, str], destinations: Sequence[str]) -> Seque
     return found
 
 
-def _lookup(name: str, values: Mapping[str, str], tables: Tables, read: Read) -> Lookup:
+def _lookup(name: str, values: Mapping[str, str], tables: Tables, read: Read, depth: int = 0) -> Lookup:
     asked = without_proxy(name)
     kind, _, place = asked.partition(":")
     if kind in {"pipemap", "unionmap"}:  # they take what the first of their maps takes
         inner = words(place.strip().removeprefix("{").removesuffix("}"))
-        first = _lookup(inner[0].strip(","), values, tables, read) if inner else None
+        nested = bool(inner) and depth < _DEEPEST
+        first = _lookup(inner[0].strip(","), values, tables, read, depth + 1) if nested else None
         return Lookup(name, asked, parts=first is None or first.parts)
     if kind not in _DATABASES:
         return Lookup(name, asked, parts=kind not in _PATTERNS)

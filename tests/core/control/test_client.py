@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mailquota.core.base.errors import MailquotaError
-from mailquota.core.base.version import version
+from mailquota.core.base.version import build, version
 from mailquota.core.control.client import Client, EngineGoneError, RequestFailedError, operator_origin
 from mailquota.core.control.framing import OrderReader, Refused, encode, encode_result
 from mailquota.core.control.messages import (
@@ -232,5 +232,30 @@ def test_an_engine_of_another_version_is_named_as_the_cause(answer: bytes) -> No
         assert "mailquota reload --restart" in text
         assert "PlanUndo" not in text
         assert "plan_undo" not in text
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "cause"),
+    [
+        ("", "it was started before mailquota was updated"),
+        ("same", "it was started before mailquota was updated"),
+        ("1.0+deadbeef", f"it is another build of this version (1.0+deadbeef, this is {build()})"),
+    ],
+)
+def test_an_engine_of_another_build_is_named_as_the_cause(theirs: str, cause: str) -> None:
+    """Where the versions are the same."""
+
+    async def scene(client: Client, engine: FakeEngine) -> None:
+        own = build() if theirs == "same" else theirs
+        engine.send(Welcome(VERSION, version(), "host", 1, "enforce", may_change=True, build=own))
+        request = begin(client, GetStatus(1))
+        await engine.take()
+        engine.send(Failed(1, 1, "PlanUndo is no order"))
+        with pytest.raises(MailquotaError) as caught:
+            await request
+        assert cause in str(caught.value)
+        assert "mailquota reload --restart" in str(caught.value)
 
     play(scene)
