@@ -145,7 +145,7 @@ def test_y_shows_what_was_exported_to_the_clipboard(monkeypatch: pytest.MonkeyPa
         await stage.sees("Account  ", "%")
         assert "Accounts" not in stage.lines()[0]
         await stage.press("escape", "x", "down", "down", "right", "right", "enter")
-        await stage.sees("address,level,percent")
+        await stage.sees("address,percent,used_bytes")
 
     play(scene)
 
