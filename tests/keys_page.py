@@ -30,6 +30,15 @@ A dialog that changes something shows the command that does the same, quoted for
 
 In the list of an edit of several limits `x` leaves the account under the cursor out, or takes it in again.
 
+`x` exports what a table shows: the marked rows, else all that the filter shows, in their order, with their columns or
+with all that is known. As CSV (no cell of it is run as a formula), JSON, text, or as the command that prints the same.
+To a file that only you may read, to the clipboard, or to a plain screen. A file that is there is replaced only by a
+second `Enter`, and only if it is your own; a link is neither followed nor replaced. In CSV and JSON sizes are bytes and
+times are UTC, with the keys that the commands have.
+
+Every table sorts: by `<` `>`, by a click on a title, by `o` and a name; the same title again, or `I`, turns it round.
+Decisions, Warnings and Journal come by time; the title says so if they are sorted otherwise.
+
 With `--read-only`, and for members of `control.read_only_group`, the keys that change something
 are dim and say why they can't be used. So do they while the engine is lost, and those that edit limits where the
 database account may only read.

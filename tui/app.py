@@ -24,7 +24,7 @@ from mailquota.core.base.errors import MailquotaError
 from .accounts.screen import AccountsScreen
 from .card.screen import CardScreen
 from .decisions.screen import DecisionsScreen
-from .desk.desk import Copied, Desk, LiveScreen, ShowAccounts, ShowCard, Tell
+from .desk.desk import Copied, Desk, LiveScreen, ShowAccounts, ShowCard, ShowText, Tell
 from .desk.examining import Examine, Examining
 from .desk.link import Connect, Link
 from .desk.memory import Memory
@@ -39,6 +39,7 @@ from .draw.glyphs import ASCII, UNICODE
 from .frame import copying, terminal
 from .frame import theme as themes
 from .frame.driver import ConsoleDriver
+from .frame.export import Export
 from .frame.help import HelpScreen
 from .frame.leaving import QUIT, SUSPEND, ConsoleFailedError, Leaving, Outcome
 from .frame.pacing import PacedApp
@@ -74,6 +75,13 @@ class MailquotaApp(PacedApp[Outcome], inherit_bindings=False):
         ),
         Binding("L", "command_log", "Log", show=False, tooltip="the commands that do what was done here, to copy them"),
         Binding(
+            "x",
+            "export",
+            "Export",
+            show=False,
+            tooltip="export what is shown, or marked, to a file or the clipboard",
+        ),
+        Binding(
             "M", "mouse", "Mouse", show=False, tooltip="leave the mouse to the terminal, to select text; or take it"
         ),
         Binding("p", "pause", "Pause", show=False, tooltip="hold all screens still, or let them go on"),
@@ -84,6 +92,8 @@ class MailquotaApp(PacedApp[Outcome], inherit_bindings=False):
         Binding("q", "leave", "Quit", tooltip=QUIT),
         Binding("ctrl+c,ctrl+q", "leave", "Quit", show=False, priority=True, tooltip=QUIT),
     ]
+
+    _copied: Copied | None = None  # what was exported last, which Y shows once
 
     def __init__(
         self,
@@ -205,6 +215,8 @@ class MailquotaApp(PacedApp[Outcome], inherit_bindings=False):
         """Turn off the theme key without colours, and the key of the screen that is shown."""
         if action == "show_mode":
             return parameters != (self.current_mode,) or sum(not screen.is_modal for screen in self.screen_stack) > 1
+        if action == "export":
+            return any(_exports(screen) for screen in self.screen_stack[-1:])
         return not (action == "next_theme" and self.no_color)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
@@ -287,6 +299,7 @@ class MailquotaApp(PacedApp[Outcome], inherit_bindings=False):
 
     @on(Copied)
     async def _copy(self, event: Copied) -> None:
+        self._copied = event if event.again else None
         way = await copying.copy(self, event.text, self._environ)
         line = copying.said(event.what, way)
         self.tell(line)
@@ -295,10 +308,27 @@ class MailquotaApp(PacedApp[Outcome], inherit_bindings=False):
 
     def action_show_text(self) -> None:
         """Show what ``y`` copies on a plain screen, with the mouse left to the terminal."""
-        screen = self.screen
-        found = screen.to_copy() if isinstance(screen, LiveScreen) else None
+        screen, (last, self._copied) = self.screen, (self._copied, None)
+        found = last or (screen.to_copy() if isinstance(screen, LiveScreen) else None)
         if found is not None:
-            self.push_screen(copying.PlainText(self.desk, found, self._give_mouse))
+            self._show_plain(ShowText(found))
+
+    @on(ShowText)
+    def _show_plain(self, event: ShowText) -> None:
+        self.push_screen(copying.PlainText(self.desk, event.text, self._give_mouse))
+
+    def action_export(self) -> None:
+        """Export what the screen shows."""
+        sheet = self.screen.sheet() if isinstance(self.screen, LiveScreen) else None
+        if sheet is not None and sheet.rows:
+            self.push_screen(Export(self.desk, sheet), self.tell_done)
+        elif sheet is not None:
+            self.tell((("Nothing is shown here that could be exported", "quiet"),))
+
+    def tell_done(self, line: Line | None) -> None:
+        """Show what a dialog did; None if it did nothing."""
+        if line is not None:
+            self.tell(line)
 
     def action_command_log(self) -> None:
         """Show the commands that do what was done in this console, to copy them or to select them."""
@@ -323,6 +353,11 @@ class MailquotaApp(PacedApp[Outcome], inherit_bindings=False):
     def action_leave(self) -> None:
         """Quit, after a question if the engine is in this process."""
         self.leaving.ask()
+
+
+def _exports(screen: object) -> bool:
+    """Whether the screen has a table."""
+    return isinstance(screen, LiveScreen) and type(screen).sheet is not LiveScreen.sheet
 
 
 def run_console(

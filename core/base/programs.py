@@ -110,13 +110,17 @@ class RawProgramOutput(msgspec.Struct, frozen=True):
 
 
 def run_raw(
-    command: Sequence[str], environment: Mapping[str, str], patience: float, given: bytes = b""
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    patience: float,
+    given: bytes = b"",
+    most: int = MOST_PRINTED,
 ) -> RawProgramOutput:
     """Run a program for at most ``patience`` seconds; its output until then. Raises OSError where it can't be started.
 
-    ``given`` is its standard input, in a file, which can't block as a pipe may. The program ends when both outputs are
-    closed, or at the time limit. A child process that goes on in the background may hold the outputs open, so that only
-    the time limit ends the wait; nothing waits for that child.
+    Of its output ``most`` bytes are taken. ``given`` is its standard input, in a file, which can't block as a pipe
+    may. The program ends when both outputs are closed, or at the time limit. A child process that goes on in the
+    background may hold the outputs open, so that only the time limit ends the wait; nothing waits for that child.
     """
     until = time.monotonic() + patience
     with tempfile.TemporaryFile() if given else open(os.devnull, "rb") as file:
@@ -129,7 +133,7 @@ def run_raw(
     code = None
     with process:  # closes the pipes, and waits for the process, which was killed
         try:
-            endless = not _collect(process, (out, err), until)
+            endless = not _collect(process, (out, err), until, most)
             if not endless:
                 code = process.wait(max(0.0, until - time.monotonic()))
         except (TimeoutError, subprocess.TimeoutExpired):
@@ -139,12 +143,13 @@ def run_raw(
     return RawProgramOutput(out=b"".join(out), err=b"".join(err), code=code, endless=endless)
 
 
-def _collect(process: subprocess.Popen[bytes], parts_of: tuple[list[bytes], list[bytes]], until: float) -> bool:
-    """Read both outputs until they are closed; False where they have more than MOST_PRINTED. Raises TimeoutError.
+def _collect(
+    process: subprocess.Popen[bytes], parts_of: tuple[list[bytes], list[bytes]], until: float, left: int
+) -> bool:
+    """Read both outputs until they are closed; False where they have more than ``left`` bytes. Raises TimeoutError.
 
     Both are read as data arrives: a program blocks once the pipe that is not read is full.
     """
-    left = MOST_PRINTED
     with selectors.DefaultSelector() as waiting:
         for pipe, parts in zip((process.stdout, process.stderr), parts_of, strict=True):
             assert pipe is not None

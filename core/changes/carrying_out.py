@@ -45,7 +45,8 @@ class Change:
     """One limit that is to be written, in bytes. ``expect`` is the limit before, as in LimitChange.
 
     ``until``: when a temporary limit ends, in seconds since the epoch; ``then``: the limit from then on. ``begun``: the
-    journal entry of a temporary limit that runs again by this change. ``undoes``: the entry that is taken back.
+    journal entry of a temporary limit that runs again by this change. ``undoes``: the entry that is taken back;
+    ``again``: the entry of an undo whose edit is set again.
     """
 
     planned: SetResult
@@ -55,6 +56,12 @@ class Change:
     then: int | None = None
     begun: int | None = None
     undoes: int | None = None
+    again: int | None = None
+
+    @property
+    def since(self) -> int | None:
+        """The entry that must be the last one about this limit."""
+        return self.again if self.undoes is None else self.undoes
 
     @property
     def address(self) -> str:
@@ -147,8 +154,8 @@ class LimitChanges:
 
     async def _result(self, change: Change, written: LimitResult) -> SetResult:
         planned = change.planned
-        if isinstance(written.error, LimitChangedError) and change.undoes is not None:
-            return failed(planned, await self.changed_since(change.address, change.undoes, written.error.found))
+        if isinstance(written.error, LimitChangedError) and change.since is not None:
+            return failed(planned, await self.changed_since(change.address, change.since, written.error.found))
         if written.error is not None:
             return failed(planned, written.error)
         self._ledger.set_limit(change.address, planned.new_bytes)

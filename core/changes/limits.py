@@ -21,7 +21,7 @@ from ..history.who import Operator
 from ..mailboxes.ledger import Ledger
 from ..mailboxes.rounds import Poller
 from .carrying_out import Change, LimitChanges, Running
-from .message_limits import MessageLimits
+from .message_limits import MessageLimits, again_reason
 from .recount_and_trash import Actions
 from .results import failed
 from .temporary import Temporary, holding
@@ -107,6 +107,8 @@ class Limits:
     ) -> list[SetResult]:
         """Take back journal entry ``number``, or with None all entries of the newest edit of limits.
 
+        Where the entry itself took an edit back, all that was taken back with it is set again, as an edit of its own.
+
         A limit that was changed since stays, and its result says by whom. Raises MailquotaError where there is nothing
         to take back, or ``newest`` is not the newest entry of that edit; StateError where the journal can't be read.
         """
@@ -135,21 +137,24 @@ class Limits:
         await self.changes.measure([row.address for row in rows])
         first, last = min(row.id for row in rows), max(row.id for row in rows)
         ended = await in_thread(lambda: self.changes.temporary.ended_by(first, last))
+        if rows[0].undoes is not None:
+            return await in_thread(lambda: [self._again(row, reason) for row in rows])
         return [self._back(row, ended.get(row.id, ()), reason) for row in rows]
 
     async def _foreseen(self, change: Change) -> SetResult:
         entry = self._ledger.get(change.address)
         if entry is None:
             return failed(change.planned, NoSuchAccountError(change.address))
-        if entry.database_limit != change.expect and change.undoes is not None:
-            why = await self.changes.changed_since(change.address, change.undoes, entry.database_limit)
+        if entry.database_limit != change.expect and change.since is not None:
+            why = await self.changes.changed_since(change.address, change.since, entry.database_limit)
             return failed(change.planned, why)
         return change.promised()
 
     def _edit(self, number: int | None) -> list[JournalRow]:
         """The entries that are to be taken back, oldest first. Raises MailquotaError where there are none."""
         if number is not None:
-            return [self._entry(number)]
+            row = self._entry(number)
+            return [row] if row.undoes is None else self._journal.taken_back_with(row)
         rows = self._journal.newest_edit()
         if not rows:
             raise MailquotaError("the journal has no edit of limits that could be taken back")
@@ -161,8 +166,6 @@ class Limits:
             raise MailquotaError(f"the journal has no entry {number}; nothing was changed")
         if row.kind not in {"limit", MESSAGES}:
             raise MailquotaError(f"entry {number} is no edit of a limit ({row.kind}); nothing was changed")
-        if row.undoes is not None:
-            raise MailquotaError(f"entry {number} itself takes back entry {row.undoes}; nothing was changed")
         for later in self._journal.later(row.address, number, row.kind):
             if later.undoes == number:
                 raise MailquotaError(
@@ -170,6 +173,26 @@ class Limits:
                     f" (entry {later.id}); nothing was changed"
                 )
         return row
+
+    def _again(self, row: JournalRow, reason: str) -> Change:
+        """Set the limit again that the entry ``row`` took back; one that was temporary is so again."""
+        entry = self._ledger.get(row.address)
+        used = entry.used if entry is not None else None
+        edit = self._journal.entry(row.undoes or 0)
+        until = edit.until if edit is not None else None
+        if until is not None and until <= self.changes.clock():
+            raise MailquotaError(
+                f"the limit of {row.address} was until {local_time(until)}, which has passed; nothing was changed"
+            )
+        now, new = limit_of(row.new), limit_of(row.old)
+        return Change(
+            planned=SetResult(address=row.address, old_bytes=now, new_bytes=new, used_bytes=used),
+            expect=now,
+            reason=again_reason(row, reason),
+            until=until,
+            then=now if until is not None else None,
+            again=row.id,
+        )
 
     def _back(self, row: JournalRow, ended: Sequence[Temporary], reason: str) -> Change:
         entry = self._ledger.get(row.address)

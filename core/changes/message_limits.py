@@ -31,6 +31,12 @@ class _Change:
     planned: SetResult
     expect: int | AnyLimit | None = ANY
     undoes: int | None = None
+    is_back: bool = False
+
+
+def again_reason(row: JournalRow, reason: str) -> str:
+    """The reason in the journal where what the entry ``row`` took back is set again."""
+    return "; ".join(filter(None, (reason, f"again, as entry {row.undoes} had it, which {row.id} took back")))
 
 
 class MessageLimits:
@@ -90,9 +96,16 @@ class MessageLimits:
     async def put_back(
         self, accounts: AccountStore, rows: Sequence[JournalRow], operator: Operator, reason: str
     ) -> list[SetResult]:
-        """Take back these entries of the journal; called with the lock held. Raises DatabaseError."""
-        changes = [_Change(self.plan_back(row), limit_of(row.new), undoes=row.id) for row in rows]
-        return await self.carry_out(accounts, changes, operator, reason)
+        """Take back these entries of the journal, or set again what they took back; called with the lock held.
+
+        Raises DatabaseError.
+        """
+        again = rows[0].undoes is not None
+        changes = [
+            _Change(self.plan_back(row), limit_of(row.new), undoes=None if again else row.id, is_back=True)
+            for row in rows
+        ]
+        return await self.carry_out(accounts, changes, operator, again_reason(rows[0], reason) if again else reason)
 
     async def carry_out(
         self, accounts: AccountStore, changes: Sequence[_Change], operator: Operator, reason: str
@@ -120,7 +133,7 @@ class MessageLimits:
 
     def _result(self, change: _Change, written: LimitResult) -> SetResult:
         planned, error = change.planned, written.error
-        if isinstance(error, LimitChangedError) and change.undoes is not None:
+        if isinstance(error, LimitChangedError) and change.is_back:
             now = format_message_limit(error.found)
             error = MailquotaError(f"the limit of {planned.address} is {now} by now; nothing was changed")
         if error is not None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import gc
-import io
 import time
 
 import click
@@ -12,15 +10,13 @@ import click
 from ..base.errors import UsageError
 from ..base.filters import DOCS, parse_filter
 from ..base.model import AccountRow, account_json
+from ..base.spreadsheet import csv_lines
 from .columns import SORT_KEYS, cells, check_sort_key, priorities, sort_by, titles, worst_first
 from .options import JSON, Common, command, utf8
 from .output import write_json, write_table
 from .session import run
 
 FILTER_HELP = "\b\nFILTER, words joined by AND:\n" + "\n".join(f"  {word:<18} {meaning}" for word, meaning in DOCS)
-
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - as full-width signs, too
 
 
 @command("list", epilog=f"{FILTER_HELP}\n\n\b\nKEY is one of:\n  " + "\n  ".join(SORT_KEYS))
@@ -84,24 +80,8 @@ def _write(common: Common, rows: list[AccountRow], key: str | None = None) -> No
 
 
 def _csv(rows: list[AccountRow]) -> bytes:
-    """CSV by RFC 4180, but with newlines of this system."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(account_json(AccountRow("", None)))
-    for row in rows:
-        writer.writerow(_csv_value(value) for value in account_json(row).values())
-    return text.getvalue().encode()
-
-
-def _csv_value(value: object) -> object:
-    """A value as a cell. Whoever may add a row to the accounts database must not run a formula in a spreadsheet.
-
-    The apostrophe is what OWASP's page on CSV injection advises; blanks before a formula do not always stop one.
-    """
-    if isinstance(value, str):
-        text = value.replace("\r", "\\r")  # csv does not quote it, and some programs take it for the end of a row
-        return f"'{text}" if value.lstrip(" ").startswith(_FORMULA) else text
-    return str(value).lower() if isinstance(value, bool) else value
+    keys = account_json(AccountRow("", None))
+    return csv_lines([keys, *(account_json(row).values() for row in rows)]).encode()
 
 
 COMMANDS = {"list": list_accounts}

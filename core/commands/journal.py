@@ -6,18 +6,16 @@ import re
 import time
 from collections.abc import Iterable
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from ..base.errors import UsageError
-from ..base.model import rfc3339
 from ..base.text import NOTHING
 from ..base.times import SINCE_FORMS, local_time, parse_since
 from ..base.units import format_count, format_size
 from ..control.messages import GetJournal
-from ..control.results import MESSAGES, JournalRow
+from ..control.results import MESSAGES, JournalRow, change_json
 from .options import JSON, Common, account_names, command
 from .output import write_json, write_table
 from .session import run
@@ -60,22 +58,6 @@ def _read(config: Config, address: str, since: float) -> list[JournalRow]:
 
     with closing(make_state(config)) as state:
         return Journal(state).read(address, since, _MOST)
-
-
-def change_json(row: JournalRow) -> dict[str, Any]:
-    """An entry for --json: sizes are integers; null is unlimited, or a value that the entry does not have."""
-    return msgspec.structs.asdict(row) | {
-        "at": rfc3339(row.at),
-        "until": rfc3339(row.until),
-        "old": _json_value(row.old),
-        "new": _json_value(row.new),
-    }
-
-
-def _json_value(value: str | None) -> int | str | None:
-    if value is None or value == "unlimited":
-        return None
-    return int(value) if _NUMBER.fullmatch(value) else value
 
 
 def change_text(row: JournalRow, undone_by: int | None = None) -> str:

@@ -288,6 +288,8 @@ def _share(result: SetResult) -> str:
 def undo(common: Common, *, entry: int | None, reason: str, dry_run: bool, yes: bool, as_json: bool) -> int:
     """Take back the last edit of limits, of all accounts that it set, or only entry ID of the journal.
 
+    If ID is an entry that took an edit back, all that was taken back with it is set again, as a new edit.
+
     A limit that was changed since stays as it is. Asks as set does: where a limit would be below the present usage, and
     for more than 10 accounts.
     """

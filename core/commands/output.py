@@ -13,7 +13,7 @@ from typing import IO, Any, NamedTuple
 import click
 import msgspec
 
-from ..base.text import NOTHING, visible
+from ..base.text import NOTHING, printable_json, visible
 from .options import Common
 
 _PROGRESS_SECONDS = 0.1  # between two updates of the line
@@ -48,17 +48,7 @@ def write_json(document: Any) -> None:
         text = b"[\n" + items + b"\n]" if document else b"[]"
     else:
         text = msgspec.json.format(msgspec.json.encode(document), indent=2)
-    click.echo(text if text.isascii() and b"\x7f" not in text else _escaped(text.decode()))
-
-
-def _escaped(json: str) -> bytes:
-    """The same document, with escapes for what does not print: a terminal may take CSI (U+009B) as ESC and [."""
-    return "".join(char if char.isprintable() or char == "\n" else _escape(char) for char in json).encode()
-
-
-def _escape(char: str) -> str:
-    units = char.encode("utf-16-be")
-    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+    click.echo(text if text.isascii() and b"\x7f" not in text else printable_json(text.decode()).encode())
 
 
 class Cell(NamedTuple):

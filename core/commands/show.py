@@ -15,10 +15,10 @@ from ..base.text import NOTHING, visible
 from ..base.times import local_time
 from ..base.units import format_age, format_count, format_limit, format_messages, format_size
 from ..control.messages import GetDetails
-from ..control.results import DecisionRow, Details, WarningRow
+from ..control.results import DecisionRow, Details, WarningRow, change_json
 from .columns import level_cell
 from .growth import forecast_text, sparkline, trend_text
-from .journal import change_json, change_text, undoing
+from .journal import change_text, undoing
 from .options import JSON, Common, account_names, command
 from .output import complain, percent_text, wants_colour, write_json, write_pairs, write_table
 from .session import Session, run

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 
-from ..base.model import AccountRow, Forecast, Point, Trend
+from ..base.model import AccountRow, Forecast, Point, Trend, rfc3339
 
 MESSAGES = "messages"  # the kind of a journal entry on a limit of messages; one on a limit of bytes is "limit"
+_NUMBER = re.compile(r"-?[0-9]{1,30}")
 
 
 class SetResult(msgspec.Struct, frozen=True):
@@ -188,6 +190,22 @@ class JournalRow(msgspec.Struct, frozen=True):
     def who(self) -> str:
         """The operator, with the origin in parentheses where there is one."""
         return f"{self.operator} ({self.origin})" if self.origin else self.operator
+
+
+def change_json(row: JournalRow) -> dict[str, Any]:
+    """An entry for --json: sizes are integers; null is unlimited, or a value that the entry does not have."""
+    return msgspec.structs.asdict(row) | {
+        "at": rfc3339(row.at),
+        "until": rfc3339(row.until),
+        "old": _json_value(row.old),
+        "new": _json_value(row.new),
+    }
+
+
+def _json_value(value: str | None) -> int | str | None:
+    if value is None or value == "unlimited":
+        return None
+    return int(value) if _NUMBER.fullmatch(value) else value
 
 
 class WarningRow(msgspec.Struct, frozen=True, array_like=True):

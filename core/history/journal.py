@@ -42,6 +42,9 @@ _EDITS = (
     " WHERE later.address = edit.address AND later.id > edit.id AND later.undoes = edit.id)"
     " ORDER BY id DESC LIMIT ?"
 )
+_TAKEN_BACK_WITH = (
+    f"{_COLUMNS} WHERE at = ? AND operator = ? AND origin = ? AND kind = ? AND undoes IS NOT NULL ORDER BY id"
+)
 _UNCLEAR = f"{_COLUMNS} WHERE kind = '{UNCLEAR}' AND at < ? AND reason NOT LIKE ? ORDER BY id LIMIT ?"
 _COMPLETE = (
     f"UPDATE journal SET kind = ?, old = ?, new = ?, reason = ? WHERE id = ? AND kind = '{UNCLEAR}' AND reason = ?"
@@ -183,6 +186,10 @@ class Journal:
             found += mine  # entries of another engine or command may be between them
             highest = page[-1].id - 1
         return found
+
+    def taken_back_with(self, row: JournalRow) -> list[JournalRow]:
+        """All entries of the undo that ``row`` is one of, oldest first. Raises StateError."""
+        return self._rows(_TAKEN_BACK_WITH, row.at, row.operator, row.origin, row.kind)
 
     def runs(self, most: int) -> list[JournalRow]:
         """The newest ``most`` entries on engines that started or stopped, newest first. Raises StateError."""

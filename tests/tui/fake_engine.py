@@ -283,6 +283,8 @@ class FakeEngine:
     def _undone(self, entry: int | None) -> list[JournalRow]:
         undone = {row.undoes for row in self.journal}
         edits = [row for row in self.journal if row.kind == "limit" and row.undoes is None and row.id not in undone]
+        if again := [row for row in self.journal if row.id == entry and row.undoes is not None]:
+            return [row for row in self.journal if row.at == again[0].at and row.undoes is not None]
         return [row for row in edits if (row.at == edits[0].at if entry is None else row.id == entry)]
 
     async def _hold(self, order: Any) -> None:
@@ -301,7 +303,8 @@ class FakeEngine:
         limit = None if row.old is None or row.old == "unlimited" else int(row.old)
         if dry_run:
             return SetResult(row.address, account.limit_bytes, limit, account.used_bytes)
-        number = self._note(row.address, row.new, row.old, undoes=row.id)
+        undoes = row.id if row.undoes is None else None
+        number = self._note(row.address, row.new, row.old, undoes=undoes)
         self.change(msgspec.structs.replace(account, limit_bytes=limit))
         return SetResult(row.address, account.limit_bytes, limit, account.used_bytes, number)
 

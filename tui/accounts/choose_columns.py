@@ -25,8 +25,8 @@ class ColumnTable(LiveTable):
     """All columns: those that are shown in their order, then the others. ``changed`` is told which are shown now."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "switch", "On/off", tooltip="show the column, or hide it"),
-        Binding("shift+up,K", "shift(-1)", "Move", tooltip="move the column to the left", key_display="Shift ↑↓"),
+        Binding("space", "switch", "Show", tooltip="show the column, or hide it"),
+        Binding("shift+up,K", "shift(-1)", "Move", tooltip="move the column to the left", key_display="J K"),
         Binding("shift+down,J", "shift(1)", "Move right", show=False, tooltip="move the column to the right"),
         Binding("d", "usual", "Usual", tooltip="show the usual columns in their usual order"),
     ]

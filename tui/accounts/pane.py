@@ -19,13 +19,15 @@ from mailquota.core.base.filters import Filter, parse_filter
 from mailquota.core.base.model import AccountRow
 
 from ..desk import account_columns, captions
-from ..desk.account_columns import BY_KEY
+from ..desk.account_columns import BY_KEY, COLUMNS
 from ..desk.account_list import SLICE, View
 from ..desk.desk import Desk, Tell, is_seen
 from ..desk.kept import is_filter
 from ..desk.session import Changes
 from ..draw import format as fmt
 from ..draw.grid import Column
+from ..frame.sort_menu import SortMenu
+from ..frame.sorted_screen import SORTING
 from ..widgets.background import background
 from ..widgets.filter_line import FilterLine
 from ..widgets.table_header import TableHeader
@@ -58,9 +60,7 @@ class AccountsPane(Vertical):
         ),
         Binding("apostrophe", "recall_filter", "Kept filters", show=False, tooltip="bring back the filter of a letter"),
         Binding("space", "mark", "Mark", tooltip="mark the account, or unmark it"),
-        Binding("greater_than_sign,f6", "sort(1)", "Sort", tooltip="sort by the next column", key_display="< >"),
-        Binding("less_than_sign", "sort(-1)", "Sort back", show=False, tooltip="sort by the column before"),
-        Binding("I", "invert", "Invert", tooltip="sort the other way round"),
+        *SORTING,
         Binding("v", "range", "Range", show=False, tooltip="mark all that the cursor passes; v again ends it"),
         Binding("shift+up", "extend(-1)", "Mark up", show=False, tooltip="mark, and one line up"),
         Binding("shift+down", "extend(1)", "Mark down", show=False, tooltip="mark, and one line down"),
@@ -300,10 +300,19 @@ class AccountsPane(Vertical):
         keys = tuple(column.key for column in columns) if columns != account_columns.USUAL else ()
         self.desk.memory.keep(columns=keys)
 
+    def action_sort_menu(self) -> None:
+        """Choose the column from a list."""
+        wanted = self.accounts.wanted
+        self.app.push_screen(SortMenu(self.desk, COLUMNS, wanted.column, inverted=wanted.inverted), self._chosen)
+
+    def _chosen(self, column: Column[AccountRow] | None) -> None:
+        wanted = self.accounts.wanted
+        if column is not None:
+            self.sort_by(column, inverted=column is wanted.column and not wanted.inverted)
+
     @on(TableHeader.Clicked)
     def _header_clicked(self, event: TableHeader.Clicked) -> None:
-        wanted = self.accounts.wanted
-        self.sort_by(event.column, inverted=event.column is wanted.column and not wanted.inverted)
+        self._chosen(event.column)
 
     # ---- marks
 

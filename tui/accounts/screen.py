@@ -22,11 +22,13 @@ from ..desk.session import Changes
 from ..draw import format as fmt
 from ..draw.format import Line
 from ..draw.glyphs import Glyphs
+from ..draw.sheet import Sheet
 from ..frame import guide
 from ..widgets.foot import Foot
 from ..widgets.head import Head
 from ..widgets.note_line import NoteLine
 from ..widgets.painted import Painted
+from . import exported
 from .pane import AccountsPane
 from .strip import DecisionStrip
 from .table import AccountTable
@@ -145,6 +147,10 @@ class AccountsScreen(ActingScreen):
         """Copy the address, or those of the marked accounts, one a line."""
         if found := self.to_copy():
             self.post_message(found)
+
+    def sheet(self) -> Sheet[AccountRow]:
+        """The marked accounts, else all that are shown."""
+        return exported.sheet(self.pane.accounts, self.pane.table.placed)
 
     def to_copy(self) -> Copied | None:
         rows = self.targets()

@@ -35,7 +35,7 @@ from .proposal import Proposal
 
 LOWEST = 12  # lines of the terminal; on a lower one the usage and limit of the account are left out
 HINT = "Down goes to the list, where x leaves an account out"
-SLICE = 1000  # accounts of the preview that are computed before keys are handled again
+SLICE = 250  # accounts of the preview that are computed before keys are handled again
 PAUSE_SECONDS = 0.002  # a key takes several turns of the loop, so one turn between two slices is not enough
 
 
@@ -191,14 +191,19 @@ class EditLimit(Dialog[Line | None]):
     async def _preview(self, text: str) -> None:
         self._proposal = None
         proposal, found, out = Proposal(text, self._list is not None), list[Effect](), self._out()
+        ranks: list[float] = []
         for number, row in enumerate(self._rows, 1):
             found.append(proposal.effect(row))
+            ranks.append(effects.rank(found[-1]))
             if row.address not in out:
                 proposal.count(found[-1], row)
             if number % SLICE == 0:
                 await asyncio.sleep(PAUSE_SECONDS)
         if self._list is not None:
-            self._list.show(effects.worst_first(found))
+            order = sorted(range(len(found)), key=ranks.__getitem__)
+            await asyncio.sleep(PAUSE_SECONDS)
+            self._list.show([found[number] for number in order])
+            await asyncio.sleep(PAUSE_SECONDS)
         if not text:
             self._show_preview([])
             return

@@ -23,12 +23,15 @@ _SPOOL = "/var/spool/postfix/"  # where smtpd looks for relative paths
 _COUNT = 6  # cells
 
 
-def title(feed: Feed, session: Session, newer: int, width: int, context: Context) -> Line:
-    """The title rule: the filter, a pause, how many newer ones are above, and how many were left out."""
-    place: list[Run] = []
+def title(feed: Feed, session: Session, newer: int, width: int, context: Context, *, order: str = "") -> Line:
+    """The title rule: the filter, a pause, how many newer ones are above, and how many were left out.
+
+    ``order``: how they are sorted, where that is not by time.
+    """
+    place: list[Run] = [(f"{context.glyphs.dot} {order} ", "near")] if order else []
     if feed.paused:
         place += [(" PAUSED ", "badge-warn"), (f" {format_count(feed.new(session))} new ", "accent")]
-    elif newer:
+    elif newer and not order:
         place.append((f"{context.glyphs.dot} {format_count(newer)} newer above ", "accent"))
     counts: list[Run] = []
     if session.skipped:

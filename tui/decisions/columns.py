@@ -5,36 +5,19 @@ They differ from those of the other tables: what room is left over is given to c
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from operator import attrgetter
 
 from mailquota.core.base.units import format_size
 from mailquota.core.control.results import DecisionRow
 
 from ..draw import format as fmt
+from ..draw import grid
 from ..draw.format import Line, Run
-from ..draw.grid import Context
+from ..draw.grid import GAP, Column, Context, Placed, text_cell
+from ..draw.order import by_text
 
-GAP = 2
-
-
-@dataclass(frozen=True)
-class DecisionColumn:
-    """``priority``: the highest is dropped first where there is no room. ``least``: its smallest width in cells."""
-
-    title: str
-    least: int
-    priority: int
-    cell: Callable[[DecisionRow, Context], Run]
-    right: bool = False
-
-
-@dataclass(frozen=True)
-class PlacedColumn:
-    """A column with its width in cells."""
-
-    column: DecisionColumn
-    width: int
+LEAD = 1  # cell before the first column
 
 
 def verdict(row: DecisionRow, context: Context) -> Run:
@@ -80,23 +63,29 @@ def _took(row: DecisionRow, context: Context) -> Run:
     return fmt.micros(row.micros, context.glyphs), "quiet"
 
 
-COLUMNS = (
-    DecisionColumn("Time", least=8, priority=2, cell=_time),
-    DecisionColumn("Verdict", least=12, priority=1, cell=verdict),
-    DecisionColumn("Client", least=20, priority=6, cell=client),
-    DecisionColumn("Sender", least=12, priority=4, cell=sender),
-    DecisionColumn("Recipient", least=18, priority=0, cell=recipient),
-    DecisionColumn("Size", least=8, priority=3, cell=size, right=True),
-    DecisionColumn("Took", least=7, priority=5, cell=_took, right=True),
+def _words(row: DecisionRow) -> str:
+    return fmt.verdict_words(row.verdict, shadow=row.shadow)[0]
+
+
+COLUMNS: tuple[Column[DecisionRow], ...] = (
+    Column("at", "Time", width=8, priority=2, cell=text_cell(_time)),
+    Column("verdict", "Verdict", width=12, priority=1, cell=text_cell(verdict), sort=_words, falling=False),
+    Column("client", "Client", 20, 6, cell=text_cell(client), sort=by_text(attrgetter("client")), falling=False),
+    Column("sender", "Sender", 12, 4, cell=text_cell(sender), sort=by_text(attrgetter("sender")), falling=False),
+    Column(
+        "recipient", "Recipient", 18, 0, cell=text_cell(recipient), sort=by_text(attrgetter("recipient")), falling=False
+    ),
+    Column("size", "Size", width=8, priority=3, cell=text_cell(size, right=True), sort=attrgetter("size"), right=True),
+    Column("micros", "Took", 7, 5, cell=text_cell(_took, right=True), sort=attrgetter("micros"), right=True),
 )
 
 # Which column gets the cells that are left, in this order, and up to which width.
-GROWTH = (("Recipient", 34), ("Sender", 34), ("Client", 34), ("Sender", 44), ("Recipient", 90))
-SPARE = GROWTH[0][1] - next(column.least for column in COLUMNS if column.title == "Recipient")
+GROWTH = (("recipient", 34), ("sender", 34), ("client", 34), ("sender", 44), ("recipient", 90))
+SPARE = GROWTH[0][1] - next(column.width for column in COLUMNS if column.key == "recipient")
 ESSENTIAL = 4  # others are shown only if the recipient still gets its first width of GROWTH
 
 
-def arrange(width: int) -> tuple[PlacedColumn, ...]:
+def arrange(width: int) -> tuple[Placed[DecisionRow], ...]:
     """The columns that fit into ``width`` cells, with their widths; the recipient is always among them."""
     kept = list(COLUMNS)
     while len(kept) > 1:
@@ -104,32 +93,25 @@ def arrange(width: int) -> tuple[PlacedColumn, ...]:
         if _total(kept) + (SPARE if last.priority > ESSENTIAL else 0) <= width:
             break
         kept.remove(last)
-    widths = {column.title: column.least for column in kept}
+    widths = {column.key: column.width for column in kept}
     room = max(0, width - _total(kept))
-    for title, most in GROWTH:
-        if title in widths:
-            more = min(room, most - widths[title])
-            widths[title] += more
+    for key, most in GROWTH:
+        if key in widths:
+            more = min(room, most - widths[key])
+            widths[key] += more
             room -= more
-    return tuple(PlacedColumn(column, min(widths[column.title], max(1, width - 1))) for column in kept)
+    placed, x = [], LEAD
+    for column in kept:
+        cells = min(widths[column.key], max(1, width - LEAD))
+        placed.append(Placed(column, x, cells))
+        x += cells + GAP
+    return tuple(placed)
 
 
-def _total(columns: list[DecisionColumn]) -> int:
-    return 1 + sum(column.least for column in columns) + GAP * (len(columns) - 1)
+def _total(columns: list[Column[DecisionRow]]) -> int:
+    return LEAD + sum(column.width for column in columns) + GAP * (len(columns) - 1)
 
 
-def cells(row: DecisionRow, placed: tuple[PlacedColumn, ...], context: Context) -> Line:
+def cells(row: DecisionRow, placed: Sequence[Placed[DecisionRow]], context: Context) -> Line:
     """The line of a decision."""
-    runs: list[Run] = [(" ", "plain")]
-    for place in placed:
-        text, style = place.column.cell(row, context)
-        if len(runs) > 1:
-            runs.append((" " * GAP, "plain"))
-        runs.append((fmt.fit(text, place.width, context.glyphs, right=place.column.right), style))
-    return tuple(runs)
-
-
-def titles(placed: tuple[PlacedColumn, ...], context: Context) -> Line:
-    """The line of titles."""
-    texts = (fmt.fit(place.column.title, place.width, context.glyphs, right=place.column.right) for place in placed)
-    return ((" " + (" " * GAP).join(texts), "title"),)
+    return grid.cells(row, placed, context, ((" " * LEAD, "plain"),))

@@ -2,7 +2,8 @@
 
 Theory of operation. ``take`` copies what the session received since the last time and gives each decision a number,
 which the cursor follows. ``shown`` has those that match the filter, oldest first; the screen counts its lines from the
-newest. During a pause nothing is taken: new decisions stay in the session, which keeps the newest 2,000.
+newest, or by another order that was asked for, in which new ones are sorted in. During a pause nothing is taken: new
+decisions stay in the session, which keeps the newest 2,000.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from mailquota.core.control.results import DecisionRow
 
 from ..desk.session import KEPT_DECISIONS, Session
 from ..draw.format import clock, verdict_words
+from ..draw.order import Order, by_value
 
 MISSED = "missed"
 DOCS = (
@@ -75,6 +77,9 @@ class Feed:
         self.paused = False
         self._all: list[NumberedDecision] = []
         self._taken = 0  # how many of the session's decisions were taken
+        self._order: Order[DecisionRow] | None = None  # other than the newest first
+        self._sorted: list[NumberedDecision] = []  # in that order
+        self._lines: dict[int, int] = {}  # number → line, in that order
         self._answered = 0  # and with those that the engine left out under load
 
     def __len__(self) -> int:
@@ -96,6 +101,7 @@ class Feed:
         oldest = self._all[0].number if self._all else 0
         self.shown = self.shown[_place(self.shown, oldest) :] + self._through(new)
         self._taken, self._answered = session.received, session.received + session.skipped
+        self._sort()
         return True
 
     def new(self, session: Session) -> int:
@@ -106,16 +112,45 @@ class Feed:
         """Apply another filter to the decisions that are held."""
         self.filter = to
         self.shown = self._through(self._all)
+        self._sort()
+
+    @property
+    def by_time(self) -> bool:
+        """Whether the newest are first."""
+        return self._order is None
+
+    def sort(self, order: Order[DecisionRow]) -> None:
+        """Sort otherwise than by time, or by time again."""
+        self._order = None if order.is_given else order
+        self._sort()
+
+    def _sort(self) -> None:
+        order = self._order
+        if order is None:
+            self._sorted, self._lines = [], {}
+            return
+        sort, falling = order.column.sort, order.column.falling != order.inverted
+        value = None if order.given or sort is None else lambda each: sort(each.row)
+        self._sorted = by_value(self.shown if order.given else self.shown[::-1], value, falling=falling)
+        self._lines = {each.number: line for line, each in enumerate(self._sorted)}
+
+    def in_order(self) -> list[DecisionRow]:
+        """The decisions that match, as the screen has them from the top."""
+        return [each.row for each in (self.shown[::-1] if self.by_time else self._sorted)]
 
     def _through(self, rows: Iterable[NumberedDecision]) -> list[NumberedDecision]:
         return [each for each in rows if self.filter.matches(each.row)]
 
     def at(self, index: int) -> NumberedDecision | None:
-        """The decision on line ``index``, counted from the newest; None beyond the ends."""
+        """The decision on line ``index``, counted from the newest or by the order; None beyond the ends."""
+        if not self.by_time:
+            return self._sorted[index] if 0 <= index < len(self._sorted) else None
         return self.shown[-1 - index] if 0 <= index < len(self.shown) else None
 
     def find(self, number: int) -> int | None:
         """The line of the decision with this number; None if it is not shown."""
+        if not self.by_time:
+            return self._lines.get(number)
         place = _place(self.shown, number)
         found = place < len(self.shown) and self.shown[place].number == number
         return len(self.shown) - 1 - place if found else None

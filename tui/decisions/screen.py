@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import ClassVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
+from mailquota.core.base.model import rfc3339
+from mailquota.core.control.results import DecisionRow
+
 from ..desk.desk import Desk
 from ..desk.session import Changes
 from ..desk.tiles import Tile
 from ..draw.format import Line
 from ..draw.glyphs import Glyphs
+from ..draw.grid import Placed
+from ..draw.sheet import Sheet, parts
 from ..frame import guide
-from ..frame.list_screen import ListScreen
-from ..widgets.painted import Painted
+from ..frame.sorted_screen import SortedScreen
+from ..widgets.table_header import TableHeader
 from . import captions as feed_captions
 from . import columns, feed
 from .explain import Explain
@@ -25,13 +30,25 @@ from .feed import DecisionFilter, Feed
 from .refused_panel import RefusedPanel
 from .table import DecisionTable
 
+KEYS = {"micros": ("took_us",), "recipient": ("recipient", "mailbox")}  # column → keys of its values
 PANEL_FROM = 160  # columns of the terminal; from this width the panel leaves the recipients their full column
 
 
-class DecisionsScreen(ListScreen):
+def record(row: DecisionRow) -> dict[str, Any]:
+    """A decision as it is exported."""
+    return {
+        "at": rfc3339(row.at), "verdict": row.verdict, "client": row.client, "sender": row.sender,
+        "recipient": row.recipient, "mailbox": row.mailbox, "size": row.size or None, "took_us": row.micros,
+        "missed": row.missed, "shadow": row.shadow, "origin": row.origin,
+    }  # fmt: skip
+
+
+class DecisionsScreen(SortedScreen[DecisionRow]):
     """Reads new decisions from the session while it is shown."""
 
     TITLE = "Decisions"
+    START = GIVEN = "at"
+    FEED = True
     FORMS = "text  refused  accepted  trouble  would  missed  !word"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "pause", "Pause", tooltip="hold the list still, or let it go on"),
@@ -42,9 +59,9 @@ class DecisionsScreen(ListScreen):
 
     def __init__(self, desk: Desk) -> None:
         self.feed = Feed()
-        super().__init__(desk, DecisionTable(self.feed, desk))
+        super().__init__(desk, DecisionTable(self.feed, desk), columns.COLUMNS)
         self._skipped = 0
-        self._header = Painted(id="table-header")
+        self._header = TableHeader(desk.glyphs)
         self._refused = RefusedPanel(desk)
 
     def body(self) -> Iterable[Widget]:
@@ -87,13 +104,14 @@ class DecisionsScreen(ListScreen):
 
     def show_header(self) -> None:
         """Draw the titles and the panel."""
-        self._header.paint([columns.titles(self.table.placed, self.desk.context())])
+        self._header.show(self.placed, self.order.column.key, inverted=self.order.inverted)
         self._refused.show()
 
     def title_line(self) -> Line:
         """The filter, the pause, and how many newer decisions are above the first line."""
         newer = self.table.scroll_offset.y
-        return feed_captions.title(self.feed, self.desk.session, newer, self.size.width, self.desk.context())
+        context, order = self.desk.context(), self.told_order
+        return feed_captions.title(self.feed, self.desk.session, newer, self.size.width, context, order=order)
 
     def detail_line(self) -> Line:
         """The decision under the cursor, with what its columns had to cut."""
@@ -107,6 +125,20 @@ class DecisionsScreen(ListScreen):
         """Filter the decisions that are held; returns how many match."""
         self.feed.narrow(DecisionFilter(text))
         return f"{len(self.feed)} of {self.feed.known}"
+
+    # ---- in what order, and exported
+
+    @property
+    def placed(self) -> Sequence[Placed[DecisionRow]]:
+        return self.table.placed
+
+    def take_order(self) -> None:
+        """Sort the decisions."""
+        self.feed.sort(self.order)
+
+    def sheet(self) -> Sheet[DecisionRow]:
+        """The decisions that match the filter."""
+        return Sheet("decisions", self.feed.in_order(), parts(self.placed, KEYS), record, "decision")
 
     # ---- keys
 

@@ -17,6 +17,7 @@ from mailquota.core.control.results import DecisionRow
 
 from ..desk.desk import Desk
 from ..draw.format import Line
+from ..draw.grid import Placed
 from ..widgets.live_table import LiveTable
 from . import columns
 from .feed import Feed
@@ -39,7 +40,7 @@ class DecisionTable(LiveTable):
     def __init__(self, feed: Feed, desk: Desk) -> None:
         super().__init__(id="decision-table")
         self.feed = feed
-        self.placed: tuple[columns.PlacedColumn, ...] = ()
+        self.placed: tuple[Placed[DecisionRow], ...] = ()
         self.newest = True  # follow the newest instead of one decision
         self._desk = desk
 
@@ -75,8 +76,9 @@ class DecisionTable(LiveTable):
 
     def line_at(self, index: int) -> Line:
         """The line of a decision, counted from the newest."""
-        row = self.feed.shown[-1 - index].row
-        return columns.cells(row, self.placed, self._desk.context())
+        found = self.feed.at(index)
+        assert found is not None
+        return columns.cells(found.row, self.placed, self._desk.context())
 
     def lay_out(self) -> None:
         """Choose the columns that fit."""
@@ -86,9 +88,9 @@ class DecisionTable(LiveTable):
         """The decision that the cursor follows; None while it follows the newest."""
         return None if self.newest else self.key_at(index)
 
-    def stays(self, index: int) -> bool:  # noqa: ARG002
-        """Whether the window stays where it is: only while the cursor follows the newest."""
-        return self.newest
+    def stays(self, index: int) -> bool:
+        """Whether the window stays where it is: only while the cursor follows the newest; in another order as usual."""
+        return self.newest if self.feed.by_time else super().stays(index)
 
     def action_move(self, step: int) -> None:
         """Move; up from the first line follows the newest."""

@@ -172,11 +172,14 @@ def marks(accounts: AccountList, *, ranging: bool = False) -> Line:
 
 
 def list_title(
-    name: str, rows: RowList[Any], session: Session, width: int, context: Context, *, problem: str = ""
+    name: str, rows: RowList[Any], session: Session, width: int, context: Context, *, problem: str = "", order: str = ""
 ) -> Line:
-    """The title rule of a list that is filtered by words. ``problem``: why the rows are old or not complete."""
+    """The title rule of a list that is filtered by words. ``problem``: why the rows are old or not complete.
+
+    ``order``: how a feed is sorted, where that is not by time.
+    """
     counts = [(f" {format_count(len(rows))} of {format_count(rows.known)} ", "quiet")] if rows.words.text else []
-    place: list[Run] = []
+    place: list[Run] = [(f"{context.glyphs.dot} {order} ", "near")] if order else []
     if problem:
         words = fmt.literal(problem, context.glyphs)
         place.append(

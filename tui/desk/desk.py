@@ -16,6 +16,7 @@ from ..draw import format as fmt
 from ..draw.format import Line
 from ..draw.glyphs import Glyphs
 from ..draw.grid import Context
+from ..draw.sheet import Sheet
 from .account_list import AccountList
 from .command_log import CommandLog
 from .examining import Examining
@@ -55,11 +56,20 @@ class Tell(Message):
 
 
 class Copied(Message):
-    """Asks the app to copy ``text``; ``what`` names it."""
+    """Asks the app to copy ``text``; ``what`` names it. ``again``: ``Y`` then shows this text once."""
 
-    def __init__(self, what: str, text: str) -> None:
+    def __init__(self, what: str, text: str, *, again: bool = False) -> None:
         super().__init__()
+        self.again = again
         self.what = what
+        self.text = text
+
+
+class ShowText(Message):
+    """Asks the app to show a text on a plain screen, from which the mouse can select it."""
+
+    def __init__(self, text: Copied) -> None:
+        super().__init__()
         self.text = text
 
 
@@ -145,6 +155,10 @@ class LiveScreen:
 
     def to_copy(self) -> Copied | None:
         """What ``Y`` shows as plain text; None if there is nothing."""
+        return None
+
+    def sheet(self) -> Sheet[Any] | None:
+        """What ``x`` exports: the marked rows, else those that are shown; None on a screen without a table."""
         return None
 
     def guide(self, glyphs: Glyphs) -> Iterator[Line]:  # noqa: ARG002

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 
 from mailquota.core.base.model import Level
 from mailquota.core.base.units import format_count
@@ -13,6 +14,7 @@ from ..desk.tiles import Tile
 from ..draw import format as fmt
 from ..draw.format import Line, Run
 from ..draw.grid import Column, Context, text_cell
+from ..draw.order import by_text
 
 LEAD = 3  # cells: blank, sign, blank
 LOOKS: dict[State, str] = {"fail": "over", "warn": "near", "skip": "quiet", "ok": "ok"}
@@ -45,8 +47,28 @@ def _found(finding: Finding, context: Context) -> Run:
 
 COLUMNS: tuple[Column[Finding], ...] = (
     Column("state", "State", width=5, priority=2, cell=text_cell(_state)),
-    Column("check", "Check", width=20, priority=1, cell=text_cell(_name), good=29, most=30),
-    Column("found", "Found", width=30, priority=0, cell=text_cell(_found), good=50, most=170),
+    Column(
+        "check",
+        "Check",
+        width=20,
+        priority=1,
+        cell=text_cell(_name),
+        sort=by_text(attrgetter("check")),
+        falling=False,
+        good=29,
+        most=30,
+    ),
+    Column(
+        "found",
+        "Found",
+        width=30,
+        priority=0,
+        cell=text_cell(_found),
+        sort=by_text(attrgetter("found")),
+        falling=False,
+        good=50,
+        most=170,
+    ),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
+from msgspec.structs import asdict
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
@@ -19,6 +20,7 @@ from ..draw.format import Line
 from ..draw.glyphs import Glyphs
 from ..draw.grid import Context
 from ..draw.rows import RowList
+from ..draw.sheet import Sheet, parts
 from ..frame import guide
 from ..frame.polled_screen import PolledScreen
 from ..widgets.painted import Painted
@@ -61,6 +63,7 @@ class DoctorScreen(PolledScreen[Finding]):
     """Examines this server with the operator's rights: once when the screen is first shown, then by key."""
 
     TITLE = "Doctor"
+    START = GIVEN = "state"
     FORMS = "text  fail  warn  skip  ok  !word"
     EVERY = float("inf")
     EMPTY = ("No checks.",)
@@ -114,6 +117,16 @@ class DoctorScreen(PolledScreen[Finding]):
             return ()
         words = EXAMINING if self.asking else f"Examined at {fmt.clock(self.desk.doctor.at)}"
         return ((f" {words}", "quiet"),)
+
+    def sheet(self) -> Sheet[Finding]:
+        """The checks that match the filter."""
+        columns = parts(self.placed, {"found": ("found", "fix")})
+        plain = not self.filtered and self.order.is_given
+        command, why = (
+            "mailquota doctor --json",
+            "mailquota doctor has no such filter, and no order.",
+        )
+        return Sheet("doctor", self.rows.shown, columns, asdict, "check", command if plain else "", why)
 
     # ---- keys
 

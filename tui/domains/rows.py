@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import Any
 
 from mailquota.core.base.model import AccountRow, Level, level_of, percent_of
 from mailquota.core.base.units import format_count, format_size
@@ -163,7 +164,17 @@ def columns(disk: Callable[[], int | None]) -> tuple[Column[Domain], ...]:
         return text_cell(words, right=True)
 
     return (
-        Column("name", "Domain", width=18, priority=0, cell=text_cell(_name), falling=False, good=26, most=60),
+        Column(
+            "name",
+            "Domain",
+            width=18,
+            priority=0,
+            cell=text_cell(_name),
+            sort=attrgetter("name"),
+            falling=False,
+            good=26,
+            most=60,
+        ),
         _count_column("accounts", "Accounts", width=9, priority=5),
         Column("used", "Used", width=9, priority=1, cell=right(_used), sort=attrgetter("used"), right=True),
         Column("granted", "Granted", width=9, priority=2, cell=right(_granted), sort=attrgetter("granted"), right=True),
@@ -174,6 +185,22 @@ def columns(disk: Callable[[], int | None]) -> tuple[Column[Domain], ...]:
         Column("growth", "Per day", width=10, priority=7, cell=right(_growth), sort=_known_growth, right=True),
         _count_column("unlimited", "Unlimited", width=10, priority=8),
     )
+
+
+KEYS = {  # column → keys of its values
+    "name": ("domain",), "used": ("used_bytes",), "granted": ("granted_bytes",), "use": ("percent",),
+    "disk": ("percent_of_disk",), "growth": ("growth_bytes_per_day",),
+}  # fmt: skip
+
+
+def record(domain: Domain, disk: int | None) -> dict[str, Any]:
+    """A domain as it is exported; ``disk`` is the size of the file system in bytes, None if not known."""
+    percent, share = _by_use(domain), percent_of(domain.granted, disk)
+    return {
+        "domain": domain.name, "accounts": domain.accounts, "used_bytes": domain.used, "granted_bytes": domain.granted,
+        "percent": percent, "percent_of_disk": share, "over": domain.over, "near": domain.near,
+        "growth_bytes_per_day": _known_growth(domain), "unlimited": domain.unlimited,
+    }  # fmt: skip
 
 
 def totals(found: Domains, status: Status | None, context: Context) -> tuple[Tile, ...]:

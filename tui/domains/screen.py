@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from textual import on
@@ -16,10 +16,11 @@ from ..desk.session import Changes, State
 from ..desk.tiles import Tile
 from ..draw.format import Line
 from ..draw.glyphs import Glyphs
-from ..draw.grid import Column
+from ..draw.grid import Placed
 from ..draw.rows import RowList
+from ..draw.sheet import Sheet, parts
 from ..frame import guide
-from ..frame.list_screen import ListScreen
+from ..frame.sorted_screen import SortedScreen
 from ..widgets.background import background
 from ..widgets.row_table import RowTable
 from ..widgets.table_header import TableHeader
@@ -40,16 +41,12 @@ class DomainTable(RowTable[Domain]):
     ]
 
 
-class DomainsScreen(ListScreen):
+class DomainsScreen(SortedScreen[Domain]):
     """Counts all accounts when it is first shown, and from then on only those that change."""
 
     TITLE = "Domains"
     FORMS = "text  !word"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("greater_than_sign,f6", "sort(1)", "Sort", tooltip="sort by the next column", key_display="< >"),
-        Binding("less_than_sign", "sort(-1)", "Sort back", show=False, tooltip="sort by the column before"),
-        Binding("I", "invert", "Invert", tooltip="sort the other way round"),
-    ]
+    START = "used"
 
     table: DomainTable
 
@@ -57,12 +54,10 @@ class DomainsScreen(ListScreen):
         self._domains = Domains()
         self._rows: RowList[Domain] = RowList(lambda domain: domain.name, lambda domain: domain.name)
         columns = domains.columns(self._disk)
-        self._column = next(column for column in columns if column.key == "used")
-        self._inverted = False
         self._counting = True
-        super().__init__(desk, DomainTable(self._rows, columns, desk.context))
+        super().__init__(desk, DomainTable(self._rows, columns, desk.context), columns)
         self._header = TableHeader(desk.glyphs)
-        self._rows.sort(self._order)
+        self._rows.sort(self.order)
 
     def _disk(self) -> int | None:
         status = self.desk.session.status
@@ -105,7 +100,7 @@ class DomainsScreen(ListScreen):
     def bring_in(self) -> None:
         """Sort the domains anew: they are few, compared with accounts."""
         if not self._counting:
-            self._rows.replace(self._domains.by_name.values())
+            self._rows.replace(self._domains.by_name[name] for name in sorted(self._domains.by_name))
             self.table.reload()
         empty = EMPTY if not self._counting and self.desk.session.state is State.LIVE else ()
         self.table.notice = captions.list_notice(
@@ -114,7 +109,7 @@ class DomainsScreen(ListScreen):
 
     def show_header(self) -> None:
         """Show the titles, with an arrow at the sorted column."""
-        self._header.show(self.table.placed, self._column.key, inverted=self._inverted)
+        self._header.show(self.placed, self.order.column.key, inverted=self.order.inverted)
 
     def tiles(self) -> tuple[Tile, ...]:
         """Sums over all domains."""
@@ -140,32 +135,22 @@ class DomainsScreen(ListScreen):
 
     # ---- in what order
 
-    def _order(self, domain: Domain) -> tuple[float, str]:
-        """The value to sort by; what is not known sorts last in both directions."""
-        value = self._column.sort(domain) if self._column.sort is not None else 0.0
-        falling = self._column.falling != self._inverted
-        return (float("inf") if value is None else -value if falling else value), domain.name
+    @property
+    def placed(self) -> Sequence[Placed[Domain]]:
+        return self.table.placed
 
-    def _sort_by(self, column: Column[Domain], *, inverted: bool = False) -> None:
-        self._column, self._inverted = column, inverted
-        self._rows.sort(self._order)
-        self.table.reorder()
-        self.show()
+    def take_order(self) -> None:
+        """Sort the domains."""
+        self._rows.sort(self.order)
 
-    def action_sort(self, step: int) -> None:
-        """Sort by the next (1) or the previous (-1) column that is shown."""
-        shown = [place.column for place in self.table.placed]
-        at = shown.index(self._column) if self._column in shown else 0
-        self._sort_by(shown[(at + step) % len(shown)])
+    def sheet(self) -> Sheet[Domain]:
+        """The domains that match the filter."""
+        why = "No command sums by domain: mailquota list --json has each account with its domain."
+        columns = parts(self.placed, domains.KEYS)
+        return Sheet("domains", self._rows.shown, columns, self._record, "domain", no_command=why)
 
-    def action_invert(self) -> None:
-        """Invert the order."""
-        self._sort_by(self._column, inverted=not self._inverted)
-
-    @on(TableHeader.Clicked)
-    def _header_clicked(self, event: TableHeader.Clicked) -> None:
-        column: Column[Any] = event.column
-        self._sort_by(column, inverted=column is self._column and not self._inverted)
+    def _record(self, domain: Domain) -> dict[str, Any]:
+        return domains.record(domain, self._disk())
 
     @on(RowTable.Opened)
     def _opened(self, event: RowTable.Opened) -> None:

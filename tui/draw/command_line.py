@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 LONGEST = 100_000  # bytes of one command line; Linux takes 128 KiB in one word, and 2 MiB in all
-SHOWN = 2  # addresses in the line that a dialog shows
+SHOWN = 1  # addresses in the line that a dialog shows
 
 
 class Unquoted(str):

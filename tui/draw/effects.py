@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from mailquota.core.base.model import Level, level_of, percent_of
 from mailquota.core.base.units import format_count, format_limit, format_message_limit, format_size
@@ -20,8 +21,7 @@ _SEVERITY = {
 _HIGHEST = 1e6  # percent; what is above sorts as this
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(msgspec.Struct, frozen=True, gc=False):  # thousands are made at each key
     """The limit of one account before and after; None is unlimited. ``level`` is that of the new limit.
 
     ``error`` says why the limit stays as it is. ``messages``: the limits are numbers of messages, and so is ``used``.
@@ -61,12 +61,13 @@ def effect(address: str, old: int | None, new: int | None, used: int | None) -> 
     return Effect(address, old, new, used, level_of(used, new))
 
 
+def rank(one: Effect) -> float:
+    """The place in the list: those that can't be changed, then the fullest."""
+    return (0 if one.error else _SEVERITY[one.level] * _HIGHEST) - min(one.percent or 0.0, _HIGHEST - 1)
+
+
 def worst_first(effects: Iterable[Effect]) -> list[Effect]:
-    """Those that can't be changed, then the fullest; equal ones stay in their order."""
-
-    def rank(one: Effect) -> float:
-        return (0 if one.error else _SEVERITY[one.level] * _HIGHEST) - min(one.percent or 0.0, _HIGHEST - 1)
-
+    """In the order of their ranks; equal ones stay in their order."""
     return sorted(effects, key=rank)
 
 

@@ -32,6 +32,7 @@ class Column(Generic[T]):
     """``priority``: the highest is dropped first where there is no room. Widths are cells.
 
     ``sort`` gives the value to sort by, None if it is not known, which sorts last; without it rows sort by their key.
+    Values are numbers, or texts in a table of a RowList.
     ``falling``: the largest first, unless inverted. ``good``: the width it gets before less important columns show;
     ``most``: the widest that it may become. ``about``: what it shows, where columns are chosen. ``usual``: shown unless
     others were chosen.
@@ -42,7 +43,7 @@ class Column(Generic[T]):
     width: int
     priority: int
     cell: Callable[[T, int, Context], Line]
-    sort: Callable[[T], float | None] | None = None
+    sort: Callable[[T], Any] | None = None
     falling: bool = True
     right: bool = False
     good: int = 0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
+
+from .order import Order
 
 T = TypeVar("T")
 
@@ -31,7 +33,7 @@ class RowList(Generic[T]):
         self._key = key
         self._text = text
         self._places: dict[Hashable, int] = {}
-        self._order: Callable[[T], Any] | None = None
+        self._order: Order[T] | None = None
 
     def __len__(self) -> int:
         return len(self.shown)
@@ -51,17 +53,15 @@ class RowList(Generic[T]):
         self.words = WordFilter(text)
         self._arrange()
 
-    def sort(self, order: Callable[[T], Any] | None) -> None:
-        """Sort by ``order``; None keeps the order in which the rows were given."""
+    def sort(self, order: Order[T]) -> None:
+        """Sort by ``order``."""
         self._order = order
         self._arrange()
 
     def _arrange(self) -> None:
         found = [row for row in self.all if self.words.match(self._text(row))] if self.words.text else list(self.all)
-        if self._order is not None:
-            found.sort(key=self._order)
-        self.shown = found
-        self._places = {self._key(row): place for place, row in enumerate(found)}
+        self.shown = found if self._order is None else self._order.sorted(found)
+        self._places = {self._key(row): place for place, row in enumerate(self.shown)}
 
     def at(self, index: int) -> T | None:
         """The row on line ``index``; None beyond the ends."""

@@ -12,16 +12,17 @@ from mailquota.core.base.errors import MailquotaError
 from ..desk import captions
 from ..desk.desk import Desk
 from ..draw.format import Line
+from ..draw.grid import Placed
 from ..draw.rows import RowList
 from ..widgets.background import background
 from ..widgets.row_table import RowTable
 from ..widgets.table_header import TableHeader
-from .list_screen import ListScreen
+from .sorted_screen import SortedScreen
 
 T = TypeVar("T")
 
 
-class PolledScreen(ListScreen, Generic[T]):
+class PolledScreen(SortedScreen[T], Generic[T]):
     """The rows of the last answer stay if the engine is gone or can't answer."""
 
     EVERY = 2.0  # seconds
@@ -30,7 +31,7 @@ class PolledScreen(ListScreen, Generic[T]):
     table: RowTable[T]
 
     def __init__(self, desk: Desk, table: RowTable[T]) -> None:
-        super().__init__(desk, table)
+        super().__init__(desk, table, table.columns)
         self.problem = ""  # why the rows could not be read
         self._answered = False
         self._asked_at = float("-inf")
@@ -90,15 +91,24 @@ class PolledScreen(ListScreen, Generic[T]):
     # ---- drawing
 
     def show_header(self) -> None:
-        """Show the titles; the rows are sorted by time, so none has an arrow."""
-        self._header.show(self.table.placed)
+        """Show the titles, with an arrow at the sorted column."""
+        self._header.show(self.placed, self.order.column.key, inverted=self.order.inverted)
+
+    @property
+    def placed(self) -> Sequence[Placed[T]]:
+        return self.table.placed
+
+    def take_order(self) -> None:
+        """Sort the rows of the last answer, and those of the next ones."""
+        self.rows.sort(self.order)
 
     def title_line(self) -> Line:
         """The filter, how many rows match, and why the rows are old if they are."""
         problem = "" if self.lost or not self._answered else self.problem
         return captions.list_title(
-            str(self.title or ""), self.rows, self.desk.session, self.size.width, self.desk.context(), problem=problem
-        )
+            str(self.title or ""), self.rows, self.desk.session, self.size.width, self.desk.context(),
+            problem=problem, order=self.told_order,
+        )  # fmt: skip
 
     @property
     def filtered(self) -> str:

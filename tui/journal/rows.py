@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mailquota.core.base.units import format_age, format_size
-from mailquota.core.control.results import MESSAGES, JournalRow
+from mailquota.core.control.results import MESSAGES, JournalRow, change_json
 
 from ..draw import format as fmt
 from ..draw.format import Line, Run
 from ..draw.grid import Column, Context, text_cell
+from ..draw.order import by_text
 
 LIMIT, RECOUNT = "limit", "recalc"
 KINDS = {LIMIT: "limit", RECOUNT: "recount", "trash": "Trash", "jump": "jump"}  # kinds with another name on the screen
@@ -143,15 +145,69 @@ def _note(entry: Entry, width: int, context: Context) -> Line:
     return fmt.cut((until, (gap, "quiet"), (because, style)), width, context.glyphs)
 
 
+def _by_number(entry: Entry) -> int:
+    return entry.row.id
+
+
+def _by_new(entry: Entry) -> int | None:
+    return fmt.recorded_bytes(entry.row.new)
+
+
+def _operator(entry: Entry) -> str:
+    return entry.row.operator
+
+
+def _by_kind(entry: Entry) -> str:
+    return KINDS.get(entry.row.kind, entry.row.kind)
+
+
+def _owner(entry: Entry) -> str:
+    return entry.row.address
+
+
+def _because(entry: Entry) -> str:
+    return entry.row.reason
+
+
 COLUMNS: tuple[Column[Entry], ...] = (
     Column("at", "When", width=12, priority=1, cell=text_cell(_at)),
-    Column("id", "No", width=6, priority=9, cell=text_cell(_number, right=True), right=True),
-    Column("who", "Who", width=10, priority=5, cell=text_cell(_who), good=16, most=30),
-    Column("kind", "What", width=8, priority=3, cell=text_cell(_kind)),
-    Column("address", "Account", width=18, priority=0, cell=text_cell(_address), good=24, most=50),
-    Column("change", "Change", width=19, priority=2, cell=text_cell(_change), good=21, most=26),
-    Column("reason", "Reason", width=12, priority=4, cell=_note, good=26, most=90),
+    Column("id", "No", width=6, priority=9, cell=text_cell(_number, right=True), sort=_by_number, right=True),
+    Column(
+        "who",
+        "Who",
+        width=10,
+        priority=5,
+        cell=text_cell(_who),
+        sort=by_text(_operator),
+        falling=False,
+        good=16,
+        most=30,
+    ),
+    Column("kind", "What", width=8, priority=3, cell=text_cell(_kind), sort=by_text(_by_kind), falling=False),
+    Column(
+        "address",
+        "Account",
+        width=18,
+        priority=0,
+        cell=text_cell(_address),
+        sort=by_text(_owner),
+        falling=False,
+        good=24,
+        most=50,
+    ),
+    Column("change", "Change", width=19, priority=2, cell=text_cell(_change), sort=_by_new, good=21, most=26),
+    Column(
+        "reason", "Reason", width=12, priority=4, cell=_note, sort=by_text(_because), falling=False, good=26, most=90
+    ),
 )
+
+
+KEYS = {"who": ("operator", "origin"), "change": ("old", "new"), "reason": ("until", "reason", "undoes")}
+
+
+def record(entry: Entry) -> dict[str, Any]:
+    """An entry as it is exported, with the keys that ``mailquota journal --json`` has."""
+    return change_json(entry.row)
 
 
 def text(entry: Entry) -> str:

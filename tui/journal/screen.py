@@ -15,6 +15,7 @@ from ..draw import format as fmt
 from ..draw.format import Line
 from ..draw.glyphs import Glyphs
 from ..draw.rows import RowList
+from ..draw.sheet import Sheet, parts
 from ..frame import guide
 from ..frame.polled_screen import PolledScreen
 from ..widgets.row_table import RowTable
@@ -35,13 +36,20 @@ class JournalScreen(PolledScreen[Entry]):
     """The newest entries first; an edit of a limit can be undone here."""
 
     TITLE = "Journal"
+    START = GIVEN = "at"
+    FEED = True
     FORMS = "text  limit  recount  trash  warning  undone  !word"
     EMPTY = (
         "Nothing was changed yet.",
         "Limits, recounts, emptied Trash, warnings: each change is here with who, from what to what, and why.",
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("U", "undo", "Undo", tooltip="take the edit under the cursor back, after a question"),
+        Binding(
+            "U",
+            "undo",
+            "Undo",
+            tooltip="take the edit under the cursor back, or set again what it took back; asks first",
+        ),
     ]
 
     def __init__(self, desk: Desk) -> None:
@@ -60,6 +68,15 @@ class JournalScreen(PolledScreen[Entry]):
     def detail_line(self) -> Line:
         """The entry under the cursor."""
         return journal.detail(self.table.row, self.size.width, self.desk.context())
+
+    def sheet(self) -> Sheet[Entry]:
+        """The entries that match the filter."""
+        command, why = "mailquota journal", "mailquota journal has no such filter, and no order."
+        plain = not self.filtered and self.order.is_given
+        return Sheet(
+            "journal", self.rows.shown, parts(self.placed, journal.KEYS), journal.record, "change",
+            command if plain else "", why,
+        )  # fmt: skip
 
     # ---- keys
 

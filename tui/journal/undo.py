@@ -12,20 +12,24 @@ from textual.widget import Widget
 from textual.widgets import Button, Input
 
 from mailquota.core.base.errors import MailquotaError
-from mailquota.core.base.model import AccountRow
+from mailquota.core.base.model import AccountRow, level_of
 from mailquota.core.base.units import format_age, format_count, format_limit, format_message_limit, format_size
 from mailquota.core.control.messages import GetJournal, PlanUndo
 from mailquota.core.control.messages import Undo as UndoOrder
 from mailquota.core.control.results import MESSAGES, JournalRow, SetResult, UndoPlan
 
 from ..desk.desk import Desk
+from ..draw import effects
 from ..draw import format as fmt
+from ..draw.effects import Effect
 from ..draw.format import Line
 from ..draw.grid import Context
 from ..frame.dialog import MANY, Dialog, done_line, failure_text, failures, is_number
 from ..widgets.background import background
+from ..widgets.effect_table import EffectTable
 from ..widgets.field import Field
 from ..widgets.painted import Painted
+from ..widgets.table_header import TableHeader
 from . import rows as journal
 
 LOOKED_AT = 500  # entries of one account; an edit that is older than these is not found
@@ -35,6 +39,8 @@ NAMED = 3  # addresses; of the others only the number is shown
 
 class Undo(Dialog[Line | None]):
     """Undoes ``edit``, an entry of the journal; else the last edit of ``address``, or of any account.
+
+    An entry that took an edit back is undone, too: what it took back is set again, for all its accounts.
 
     Dismissed with a line about what was done.
     """
@@ -54,10 +60,20 @@ class Undo(Dialog[Line | None]):
         self._edit: Sequence[JournalRow] = [edit] if edit is not None else []  # all its entries, newest first
         self._foreseen: Sequence[SetResult] = ()  # of an edit of several accounts
         self._sent = False
+        self._header = TableHeader(desk.glyphs)
+        self._list = EffectTable(desk.context, self._header, choosing=False, id="list")
+
+    @property
+    def _again(self) -> bool:
+        """Whether the edit is one that took another one back."""
+        return bool(self._edit) and self._edit[0].undoes is not None
 
     def body(self) -> Iterable[Widget]:
         """The edit, and the buttons."""
         yield Painted(id="edit")
+        yield self._header
+        yield self._list
+        yield Painted(id="preview")
         yield Field("How many", id="count")
         with Horizontal(id="buttons"):
             yield Button("Take back", id="undo", compact=True, disabled=True)
@@ -65,8 +81,9 @@ class Undo(Dialog[Line | None]):
 
     def on_mount(self) -> None:
         """Show the edit, or ask the journal for the last one."""
-        self.query_one(".field").display = False
-        if self._given:
+        for each in (*self.query(".field, #preview"), self._header, self._list):
+            each.display = False
+        if self._given and not self._again:
             self._show()
         else:
             self._paint([((f"Searching {self.desk.glyphs.ellipsis}", "quiet"),)])
@@ -76,7 +93,7 @@ class Undo(Dialog[Line | None]):
         """``mailquota undo``: of one entry by its number, of an edit of several accounts as the last one."""
         if not self._edit:
             return []
-        return [["undo", *([str(self._edit[0].id)] if len(self._edit) == 1 else [])]]
+        return [["undo", *([str(self._edit[0].id)] if len(self._edit) == 1 or self._again else [])]]
 
     def _paint(self, lines: list[Line]) -> None:
         painted = self.query_one("#edit", Painted)
@@ -85,19 +102,33 @@ class Undo(Dialog[Line | None]):
 
     def _show(self) -> None:
         self._paint(list(edit_lines(self._edit, self.desk.context())))
+        if len(self._edit) > 1:
+            self._show_effects()
         against = objection(self._edit, self.desk.accounts.rows) or foreseen(self._foreseen)
         self.message(against, "near")
         self.show_command()
         button = self.query_one("#undo", Button)
         button.disabled = False
+        if self._again:
+            button.label = "Set again"
         if len(self._edit) > MANY:
             self.query_one(".field").display = True
-            self.query_one("#edit").add_class("-asks")
+            self.query("#edit, #preview").add_class("-asks")
             field = self.query_one("#count", Input)
             field.placeholder = f"type {len(self._edit)} to confirm"
             self.set_focus(field)
         elif not against:
             self.set_focus(button)
+
+    def _show_effects(self) -> None:
+        """The list of the accounts, and how many would be over."""
+        rows = effects.worst_first(map(effect_of, self._foreseen))
+        for each in (*self.query("#preview"), self._header, self._list):
+            each.display = True
+        self.show_list(self._list, len(rows))
+        self._list.show(rows)
+        over = effects.over_line(sum(row.stays_over for row in rows), sum(row.comes_over for row in rows))
+        self.query_one("#preview", Painted).paint([over])
 
     @background()
     async def _find_edit(self) -> None:
@@ -114,13 +145,17 @@ class Undo(Dialog[Line | None]):
     async def _look_up(self) -> None:
         """The last edit: that of the address, which is one entry, or the whole of the newest one."""
         address = self._address
-        if address:
+        if self._given:
+            number_of = self._edit[0].id
+            plan: UndoPlan = await self.desk.link.ask(lambda number: PlanUndo(number, number_of), UndoPlan)
+            self._edit, self._foreseen = plan.edit, plan.results if len(plan.edit) > 1 else ()
+        elif address:
             rows: list[JournalRow] = await self.desk.link.ask(
                 lambda number: GetJournal(number, address, most=LOOKED_AT), list[JournalRow]
             )
             self._edit = journal.last_edit(rows)[:1]
         else:
-            plan: UndoPlan = await self.desk.link.ask(PlanUndo, UndoPlan)
+            plan = await self.desk.link.ask(PlanUndo, UndoPlan)
             self._edit, self._foreseen = plan.edit, plan.results if len(plan.edit) > 1 else ()
 
     @on(Button.Pressed, "#cancel")
@@ -145,7 +180,7 @@ class Undo(Dialog[Line | None]):
     async def _undo(self) -> None:
         """Send the order: one entry by its number; of an edit of many accounts that the last one is to be undone."""
         newest = self._edit[0].id
-        entry = newest if len(self._edit) == 1 else None
+        entry = newest if len(self._edit) == 1 or self._again else None
         try:
             results: list[SetResult] = await self.desk.link.ask(
                 lambda number: UndoOrder(number, entry, newest=newest), list[SetResult]
@@ -155,7 +190,7 @@ class Undo(Dialog[Line | None]):
             return
         failed = failures((result.address, result.error) for result in results)
         if not failed:
-            self.end(_done(results, self.desk))
+            self.end(_done(results, self.desk, again=self._again))
         elif len(failed) == len(results):
             self._fail(failure_text(failed, len(results)))
         else:
@@ -179,6 +214,10 @@ def edit_lines(edit: Sequence[JournalRow], context: Context) -> Iterator[Line]:
         fits = fmt.width_of([(f"{names}{more}", "")]) <= WIDE
         yield from (((text, "quiet"),) for text in ([f"{names}{more}"] if fits else [names, more.strip()]))
     why = f": {fmt.literal(first.reason, glyphs)}" if first.reason else ""
+    if first.undoes is not None:
+        ago = format_age(context.now - first.at)
+        yield ((f"taken back by {journal.who(first, context)} {ago} ago{why}; now it is set again", "quiet"),)
+        return
     yield ((f"set by {journal.who(first, context)} {format_age(context.now - first.at)} ago{why}", "quiet"),)
 
 
@@ -212,9 +251,21 @@ def foreseen(results: Sequence[SetResult]) -> str:
     return "; ".join(parts)
 
 
-def _done(results: list[SetResult], desk: Desk) -> Line:
+def effect_of(result: SetResult) -> Effect:
+    """What the result of an undo means for its account."""
+    error = result.error or ""
+    if result.messages is not None or result.old_messages != result.new_messages:
+        level = level_of(result.messages, result.new_messages)
+        old, new = result.old_messages, result.new_messages
+        return Effect(result.address, old, new, result.messages, level, error, messages=True)
+    level = level_of(result.used_bytes, result.new_bytes)
+    return Effect(result.address, result.old_bytes, result.new_bytes, result.used_bytes, level, error)
+
+
+def _done(results: list[SetResult], desk: Desk, *, again: bool) -> Line:
     if len(results) != 1:
-        text = f"The limits of {fmt.plural(len(results), 'account')} are what they were before"
+        was = "set again" if again else "what they were before"
+        text = f"The limits of {fmt.plural(len(results), 'account')} are {was}"
     else:
         result = results[0]
         name = fmt.literal(result.address, desk.glyphs)
@@ -222,4 +273,6 @@ def _done(results: list[SetResult], desk: Desk) -> Line:
         if result.old_messages != result.new_messages:
             new, old = format_message_limit(result.new_messages), format_message_limit(result.old_messages)
         text = f"The limit of {name} is {new} again, it was {old}"
+    if not again:
+        text += f"; U in the Journal sets {'them' if len(results) > 1 else 'it'} anew"
     return done_line(text, (result.remark for result in results))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from operator import attrgetter
+from typing import Any
 
+from mailquota.core.base.model import rfc3339
 from mailquota.core.base.units import format_count, format_size
 from mailquota.core.control.results import Status, WarningRow, WarnResult
 
@@ -12,6 +15,7 @@ from ..desk.tiles import Tile, figure
 from ..draw import format as fmt
 from ..draw.format import Line, Run
 from ..draw.grid import Column, Context, text_cell
+from ..draw.order import by_text
 
 LISTED = 500  # warnings, the newest
 DAY = 86400.0
@@ -90,16 +94,83 @@ def _address(row: WarningRow, context: Context) -> Run:
     return fmt.literal(row.address, context.glyphs), "plain"
 
 
+def _delivery(row: WarningRow) -> str | None:
+    return row.error or row.method
+
+
 COLUMNS: tuple[Column[WarningRow], ...] = (
-    Column("state", "State", width=7, priority=2, cell=text_cell(state)),
+    Column(
+        "state", "State", width=7, priority=2, cell=text_cell(state), sort=by_text(attrgetter("state")), falling=False
+    ),
     Column("when", "When", width=12, priority=1, cell=text_cell(when)),
-    Column("address", "Account", width=18, priority=0, cell=text_cell(_address), good=26, most=50),
-    Column("mark", "About", width=10, priority=3, cell=text_cell(_threshold), good=11),
-    Column("percent", "Usage", width=6, priority=5, cell=text_cell(_percent, right=True), right=True),
-    Column("held", "Held", width=19, priority=7, cell=text_cell(_held)),
-    Column("source", "Asked by", width=10, priority=6, cell=text_cell(_source)),
-    Column("why", "Delivery", width=14, priority=4, cell=text_cell(why), good=20, most=90),
+    Column(
+        "address",
+        "Account",
+        width=18,
+        priority=0,
+        cell=text_cell(_address),
+        sort=by_text(attrgetter("address")),
+        falling=False,
+        good=26,
+        most=50,
+    ),
+    Column(
+        "mark",
+        "About",
+        width=10,
+        priority=3,
+        cell=text_cell(_threshold),
+        sort=by_text(attrgetter("mark")),
+        falling=False,
+        good=11,
+    ),
+    Column(
+        "percent",
+        "Usage",
+        width=6,
+        priority=5,
+        cell=text_cell(_percent, right=True),
+        sort=attrgetter("percent"),
+        right=True,
+    ),
+    Column("held", "Held", width=19, priority=7, cell=text_cell(_held), sort=attrgetter("used_bytes")),
+    Column(
+        "source",
+        "Asked by",
+        width=10,
+        priority=6,
+        cell=text_cell(_source),
+        sort=by_text(attrgetter("source")),
+        falling=False,
+    ),
+    Column(
+        "why",
+        "Delivery",
+        width=14,
+        priority=4,
+        cell=text_cell(why),
+        sort=by_text(_delivery),
+        falling=False,
+        good=20,
+        most=90,
+    ),
 )
+
+
+KEYS = {  # column → keys of its values
+    "when": ("at", "sent_at"), "mark": ("threshold",), "held": ("used_bytes", "limit_bytes"),
+    "source": ("asked_by",), "why": ("method", "error"),
+}  # fmt: skip
+
+
+def record(row: WarningRow) -> dict[str, Any]:
+    """A warning as it is exported."""
+    return {
+        "at": rfc3339(row.at), "state": row.state, "address": row.address, "threshold": row.mark,
+        "percent": row.percent, "used_bytes": row.used_bytes, "limit_bytes": row.limit_bytes, "asked_by": row.source,
+        "sent_at": rfc3339(row.sent_at), "next_try": rfc3339(row.next_try), "attempts": row.attempts,
+        "method": row.method, "error": row.error,
+    }  # fmt: skip
 
 
 def text(row: WarningRow) -> str:

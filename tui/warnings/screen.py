@@ -16,6 +16,7 @@ from ..desk.tiles import Tile
 from ..draw.format import Line
 from ..draw.glyphs import Glyphs
 from ..draw.rows import RowList
+from ..draw.sheet import Sheet, parts
 from ..frame import guide
 from ..frame.polled_screen import PolledScreen
 from ..widgets.row_table import RowTable
@@ -37,6 +38,8 @@ class WarningsScreen(PolledScreen[WarningRow]):
     """The newest warnings first, with those that wait to be sent."""
 
     TITLE = "Warnings"
+    START = GIVEN = "when"
+    FEED = True
     FORMS = "text  queued  failed  sent  below  operator  !word"
     EMPTY = (
         "Nobody was warned yet.",
@@ -72,6 +75,11 @@ class WarningsScreen(PolledScreen[WarningRow]):
     def detail_line(self) -> Line:
         """The warning under the cursor."""
         return warning_rows.detail(self.table.row, self.size.width, self.desk.context())
+
+    def sheet(self) -> Sheet[WarningRow]:
+        """The warnings that match the filter."""
+        columns = parts(self.placed, warning_rows.KEYS)
+        return Sheet("warnings", self.rows.shown, columns, warning_rows.record, "warning")
 
     # ---- keys
 

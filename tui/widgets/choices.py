@@ -16,7 +16,7 @@ from .painted import Painted, strip_of
 
 
 class Choices(Painted, can_focus=True):
-    """The first choice is selected at the start."""
+    """``chosen`` is selected at the start."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose", "Choose", key_display="⏎"),
@@ -32,9 +32,9 @@ class Choices(Painted, can_focus=True):
             super().__init__()
             self.index = index
 
-    def __init__(self, choices: Sequence[Line], *, id: str | None = None) -> None:  # noqa: A002  Textual's name
+    def __init__(self, choices: Sequence[Line], chosen: int = 0, *, id: str | None = None) -> None:  # noqa: A002  Textual's name
         super().__init__(id=id)
-        self._chosen = 0
+        self._chosen = chosen
         self.paint(choices)
         self.styles.height = len(choices)
 

@@ -7,10 +7,11 @@ that counts as an error (core/servers/dovecot/doveadm_errors.py).
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
-import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import IO, Protocol
@@ -25,6 +26,9 @@ from .quota_rows import MailboxSize, Quota, mailbox_sizes, quotas, table_rows
 ONE_USER_TIMEOUT = 10.0  # seconds; Dovecot itself waits 60 s for a database that does not answer
 ALL_USERS_TIMEOUT = 1800.0
 TIMEOUT = 120.0  # seconds; a recount of 100,000 messages takes 0.1 s, but minutes where there is no index yet
+_MOST_PRINTED = 128 * 1024 * 1024  # bytes of output; a Trash of a million messages has some 50 MB
+_LONGEST_LINE = 64 * 1024  # bytes
+_REST_SECONDS = 1.0  # for the last errors; a program that doveadm started may hold the pipe open
 _LONGEST = 4 * 1024 * 1024  # bytes of errors that are read; some 200 for each user that can't be loaded
 _EACH_USER = 0.1  # seconds more for each user of one call; most take less than a millisecond
 NO_USER = 67
@@ -128,15 +132,13 @@ class Doveadm:
 
     def quota_all(self) -> Iterator[tuple[str, Quota | MailquotaError | None]]:
         """The usage of all users (``doveadm quota get -A``), yielded as doveadm prints them."""
-        with self._started("-f", "tab", "quota", "get", "-A") as (process, error_file):
-            assert process.stdout is not None
+        with self._started("-f", "tab", "quota", "get", "-A") as (process, told):
             found = 0
-            for name, quota in quotas(table_rows(line.decode("utf-8", "replace") for line in process.stdout)):
+            for name, quota in quotas(table_rows(_each_line(process.stdout))):
                 found += 1
                 yield name, quota
             code = process.wait()
-            error_file.seek(0)
-            stderr = error_file.read(_LONGEST).decode("utf-8", "replace")
+            stderr = told()
             if code and not found:
                 raise _failure(code, stderr, "-A")
             of_users = (error for error in errors(stderr) if error.user)
@@ -164,28 +166,33 @@ class Doveadm:
         return mailbox_sizes(table_rows(self._lines(*words, user=user)))
 
     @contextmanager
-    def _started(self, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
-        """doveadm while it runs, and the file with its errors; it is killed when the block ends.
+    def _started(self, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], str]]]:
+        """doveadm while it runs, and a function that gives its errors; it is killed when the block ends."""
+        try:
+            process = subprocess.Popen(
+                [*self.command, *arguments],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=_environment(),
+            )  # fmt: skip
+        except OSError as error:
+            raise _unusable(self.command, error) from error
+        watchdog = threading.Timer(ALL_USERS_TIMEOUT, process.kill)
+        watchdog.daemon = True
+        watchdog.start()
+        with process:
+            kept = bytearray()
+            reader = threading.Thread(target=_keep, args=(process.stderr, kept), daemon=True)
+            reader.start()
 
-        Its errors go into a file: read from a pipe only after the output, they could fill the pipe and block doveadm.
-        """
-        with tempfile.TemporaryFile() as error_file:
+            def told() -> str:
+                reader.join(_REST_SECONDS)
+                return bytes(kept).decode("utf-8", "replace")
+
             try:
-                process = subprocess.Popen(
-                    [*self.command, *arguments],
-                    stdout=subprocess.PIPE, stderr=error_file, stdin=subprocess.DEVNULL, env=_environment(),
-                )  # fmt: skip
-            except OSError as error:
-                raise _unusable(self.command, error) from error
-            watchdog = threading.Timer(ALL_USERS_TIMEOUT, process.kill)
-            watchdog.daemon = True
-            watchdog.start()
-            with process:
-                try:
-                    yield process, error_file
-                finally:
-                    watchdog.cancel()
-                    process.kill()
+                yield process, told
+            finally:
+                watchdog.cancel()
+                process.kill()
+                reader.join(_REST_SECONDS)
 
     def _lines(self, *arguments: str, user: str, seconds: float | None = None) -> list[str]:
         """The lines of the output. Only LF ends a line: names may hold other line ends of Unicode (str.splitlines)."""
@@ -194,18 +201,38 @@ class Doveadm:
     def _run(self, *arguments: str, user: str, seconds: float | None = None) -> str:
         seconds = seconds or TIMEOUT
         try:
-            done = subprocess.run(
-                [*self.command, *arguments],
-                capture_output=True, timeout=seconds, check=False, env=_environment(), stdin=subprocess.DEVNULL,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired as error:
-            raise UnreachableError(f"doveadm did not end within {seconds:g} s") from error
+            done = run_raw([*self.command, *arguments], _environment(), seconds, most=_MOST_PRINTED)
         except OSError as error:
             raise _unusable(self.command, error) from error
-        stderr = done.stderr.decode("utf-8", "replace")
-        if done.returncode == NO_MAILBOX or (done.returncode == 0 and not errors(stderr)):
-            return done.stdout.decode("utf-8", "replace")
-        raise _failure(done.returncode, stderr, user)
+        if done.endless:
+            raise _endless()
+        if done.code is None:
+            raise UnreachableError(f"doveadm did not end within {seconds:g} s")
+        stderr = done.err[:_LONGEST].decode("utf-8", "replace")
+        if done.code == NO_MAILBOX or (done.code == 0 and not errors(stderr)):
+            return done.out.decode("utf-8", "replace")
+        raise _failure(done.code, stderr, user)
+
+
+def _keep(pipe: IO[bytes] | None, kept: bytearray) -> None:
+    """Read errors as they come, as a pipe that is full would block doveadm. The first of them are kept."""
+    assert pipe is not None
+    with contextlib.suppress(OSError, ValueError):  # closed meanwhile
+        while part := os.read(pipe.fileno(), 1 << 16):
+            kept += part[: _LONGEST - len(kept)]
+
+
+def _each_line(pipe: IO[bytes] | None) -> Iterator[str]:
+    """The lines as they come. Raises UnreachableError for one without an end."""
+    assert pipe is not None
+    while line := pipe.readline(_LONGEST_LINE):
+        if len(line) == _LONGEST_LINE:
+            raise _endless()
+        yield line.decode("utf-8", "replace")
+
+
+def _endless() -> UnreachableError:
+    return UnreachableError("doveadm prints without end")
 
 
 def quota_answers(users: Iterable[str], done: RawProgramOutput) -> QuotaAnswers:

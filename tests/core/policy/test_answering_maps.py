@@ -112,7 +112,7 @@ def test_a_dead_map(desk: Open, socketmap: Socketmap, name: str, caplog: pytest.
 
 
 def test_no_postmap(desk: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("mailquota.core.servers.postfix.postmap._PATH", str(tmp_path))
+    monkeypatch.setattr("mailquota.core.base.programs._MORE_PLACES", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
 
     async def work(table: Desk) -> None:

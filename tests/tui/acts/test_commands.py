@@ -172,7 +172,7 @@ def test_the_whole_command_is_copied_from_the_dialog() -> None:
     async def scene(stage: Stage) -> None:
         await stage.press("asterisk", "e")
         await stage.paste("+1G")
-        await stage.sees("(2,998 more) +1G")
+        await stage.sees("(2,999 more) +1G")
         copied = stage.app.screen.to_copy()  # type: ignore[attr-defined]
         assert sum("@" in word for word in shlex.split(copied.text)) == 3000
         await stage.press("ctrl+y")

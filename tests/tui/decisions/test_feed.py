@@ -15,6 +15,7 @@ from mailquota.tui.decisions import columns
 from mailquota.tui.decisions.feed import DOCS, DecisionFilter, Feed
 from mailquota.tui.desk.session import KEPT_DECISIONS, Session
 from mailquota.tui.draw import format as fmt
+from mailquota.tui.draw import grid
 from mailquota.tui.draw.format import Line
 from mailquota.tui.draw.glyphs import ASCII, UNICODE
 from mailquota.tui.draw.grid import Context
@@ -165,7 +166,7 @@ def test_a_line_has_the_width_of_its_header(width: int, glyphs: object) -> None:
     """And fits; the recipient is always there, all columns from 114 cells on."""
     context = Context(world.NOW, ASCII if glyphs is ASCII else UNICODE)
     placed = columns.arrange(width)
-    titles = text(columns.titles(placed, context))
+    titles = text(grid.titles(placed, context.glyphs))
     rng = random.Random(1)
     for row in (world.decision(rng, world.accounts(50), world.NOW) for _ in range(50)):
         line = columns.cells(row, placed, context)

@@ -49,8 +49,8 @@ def test_many_addresses_are_several_lines() -> None:
 
 def test_a_line_that_is_shown_names_a_few() -> None:
     """And how many more there are."""
-    assert command_line.few(["a", "b", "c"]) == ["a", "b", "c"]
-    assert command_line.line(["set", *command_line.few(list("abcde")), "1G"]) == "set a b (3 more) 1G"
+    assert command_line.few(["a", "b"]) == ["a", "b"]
+    assert command_line.line(["set", *command_line.few(list("abcde")), "1G"]) == "set a (4 more) 1G"
 
 
 def test_a_moment_is_exact() -> None:

@@ -49,7 +49,7 @@ def test_help_is_whole_at_every_width(columns: int) -> None:
                 below = seen[seen.index(line) + 1]
                 assert len(below) - len(below.lstrip()) == at
 
-    play(scene, rows=FIVE, size=(columns, 120))
+    play(scene, rows=FIVE, size=(columns, 200))
 
 
 @pytest.mark.parametrize("key", ["escape", "q", "question_mark", "1"])

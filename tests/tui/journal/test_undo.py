@@ -203,3 +203,48 @@ def test_what_comes_of_taking_an_edit_of_several_back_is_said() -> None:
 
     at = world.NOW - 60
     play(scene, rows=FIVE, prepare=prepare)
+
+
+def test_an_undo_of_many_is_a_list() -> None:
+    """With each account's limit and what it means; the sum says who comes over; Cancel changes nothing."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("space", "space", "space", "space", "e")
+        await stage.paste("x2")
+        await stage.press("enter")
+        await stage.sees("The limits of 4 accounts are set")
+        stage.engine.change(msgspec.structs.replace(stage.engine.rows["d@example.net"], used_bytes=150 * MIB))
+        await stage.press("U")
+        await stage.sees("Account", "Room", "200 MiB    100 MiB    150 %  over by 50 MiB")
+        await stage.sees("200 MiB    100 MiB     90 %  10 MiB left", "0 stay over, 1 come over", "$ mailquota undo")
+        await stage.press("escape")
+        assert orders(stage) == []
+
+    play(scene, rows=FIVE)
+
+
+def test_an_undo_is_undone() -> None:
+    """In the Journal, on one of its entries: all that was taken back is set again, and can be taken back again."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("space", "space", "space", "e")
+        await stage.paste("x2")
+        await stage.press("enter")
+        await stage.sees("The limits of 3 accounts are set")
+        stage.pass_time(5)
+        await stage.press("U")
+        await stage.sees("The limits of 3 accounts")
+        await stage.press("enter")
+        await stage.sees("are what they were before; U in the Journal sets them anew")
+        stage.pass_time(5)
+        await stage.press("5")
+        await stage.sees("takes back")
+        await stage.press("U")
+        await stage.sees("The limits of 3 accounts", "taken back by root", "now it is set again", "Set again")
+        await stage.sees("100 MiB    200 MiB", "$ mailquota undo 6")
+        await stage.press("enter")
+        await stage.sees("The limits of 3 accounts are set again")
+        assert orders(stage) == [None, 6]
+        assert [row.limit_bytes for row in list(stage.engine.rows.values())[:3]] == [200 * MIB] * 3
+
+    play(scene, rows=FIVE)

@@ -187,7 +187,7 @@ def test_not_there(tmp_path: Path) -> None:
 def test_never_from_the_working_directory(fake: FakeDoveadm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty PATH, as under Dovecot, means the usual places and not wherever we happen to stand."""
     monkeypatch.chdir(fake.program.parent)
-    monkeypatch.setattr("mailquota.core.servers.dovecot.doveadm._PATH", str(tmp_path))
+    monkeypatch.setattr("mailquota.core.base.programs._MORE_PLACES", str(tmp_path))
     for path in ("", None):
         monkeypatch.delenv("PATH", raising=False)
         if path is not None:
@@ -266,3 +266,36 @@ def test_it_hangs_at_the_second_user(fake: FakeDoveadm, monkeypatch: pytest.Monk
 def test_there_is_none() -> None:
     answers = Doveadm(["/nowhere/doveadm"]).quotas_of(["a@x.de"])
     assert (answers.found, isinstance(answers.fault, UnreachableError)) == ({}, True)
+
+
+ENDLESS = {
+    "lines": f"exec yes '{JOHN}\tUser\tSTORAGE\t1\t2\t3'",
+    "a line": "exec cat /dev/zero",
+    "errors": "exec cat /dev/zero >&2",
+}
+
+
+@pytest.mark.parametrize("body", ENDLESS.values(), ids=ENDLESS)
+def test_a_doveadm_that_prints_without_end_is_killed(
+    body: str, doveadm: Doveadm, fake: FakeDoveadm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its output is not kept, whatever is asked."""
+    monkeypatch.setattr(doveadm_module, "_MOST_PRINTED", 1_000_000)
+    fake.program.write_text(f"#!/bin/sh\n{body}\n")
+    for ask in (doveadm.mailboxes, doveadm.quota, doveadm.recalc, doveadm.sizes):
+        with pytest.raises(UnreachableError, match="without end"):
+            ask(JOHN)
+
+
+@pytest.mark.parametrize("body", [ENDLESS["a line"], ENDLESS["errors"]], ids=["a line", "errors"])
+def test_nothing_without_end_is_kept_of_the_usage_of_all_users(
+    body: str, doveadm: Doveadm, fake: FakeDoveadm, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Neither in memory nor on the disk."""
+    monkeypatch.setattr(doveadm_module, "ALL_USERS_TIMEOUT", 2.0)
+    monkeypatch.setattr(doveadm_module, "_LONGEST", 10_000)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    fake.program.write_text(f"#!/bin/sh\n{body}\n")
+    with pytest.raises(MailquotaError) as caught:
+        list(doveadm.quota_all())
+    assert len(str(caught.value)) < 20_000

@@ -47,6 +47,7 @@ def no_journal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr("mailquota.core.base.programs._MORE_PLACES", "")
     return folder
 
 

@@ -39,7 +39,7 @@ Fake = Callable[[str], None]
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
     """A shell script in the place of postmap."""
-    monkeypatch.setattr(module, "_PATH", str(tmp_path))
+    monkeypatch.setattr("mailquota.core.base.programs._MORE_PLACES", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
 
     def write(script: str) -> None:
