@@ -13,9 +13,9 @@ import errno
 import grp
 import os
 import pwd
-import shlex
 import stat
 
+from . import guarded
 from .others_folders import FOREIGN_LINK, walk
 
 _ACL = "system.posix_acl_access"
@@ -65,7 +65,7 @@ def _pinned(path: str) -> int:
         if error.strerror != FOREIGN_LINK:
             raise
         link = str(error.filename)
-        raise UntrustedError(link, "is a link of another user", f"rm {shlex.quote(link)}") from None
+        raise UntrustedError(link, "is a link of another user", guarded.without_link(_straight(link))) from None
 
 
 def _check_kind(handle: int) -> None:
@@ -77,17 +77,30 @@ def _check_kind(handle: int) -> None:
 
 
 def _visit(handle: int, path: str) -> None:
-    found, name = os.fstat(handle), shlex.quote(path)
+    found = os.fstat(handle)
     if not stat.S_ISDIR(found.st_mode) and not stat.S_ISREG(found.st_mode):
         return  # it is not read
     if found.st_uid != 0:
-        raise UntrustedError(path, f"belongs to {_user(found.st_uid)}, who may change it", f"chown root {name}")
+        raise UntrustedError(
+            path, f"belongs to {_user(found.st_uid)}, who may change it", _fix(path, guarded.owner_to("root"))
+        )
     if stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX:
         return
     if found.st_mode & _OTHERS:
-        raise UntrustedError(path, "may be written by everybody", f"chmod go-w {name}")
+        raise UntrustedError(path, "may be written by everybody", _fix(path, guarded.mode_by("root", "go-w")))
     if found.st_mode & _GROUP and not _is_roots_group(handle, found.st_gid):
-        raise UntrustedError(path, f"may be written by {_group(found.st_gid)}", f"chmod g-w {name}")
+        raise UntrustedError(
+            path, f"may be written by {_group(found.st_gid)}", _fix(path, guarded.mode_by("root", "g-w"))
+        )
+
+
+def _fix(path: str, step: str) -> str:
+    return guarded.line(_straight(path), step)
+
+
+def _straight(path: str) -> str:
+    """The path without links above its end. The folders there were looked at before, so only root could change them."""
+    return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
 
 
 def _is_roots_group(handle: int, group: int) -> bool:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from mailquota.core.mailboxes.maildirsize import FRESH_SECONDS
+from mailquota.core.mailboxes.maildirsize import FRESH_SECONDS, must_recount, parse
 from tests.core.mailboxes.test_maildirsize import ROWS
+from tests.fuzzing.test_corpus import inputs
 from tests.mailserver.dovecot import Dovecot
 from tests.mailserver.fixture import require_servers
 from tests.mailserver.mariadb import MariaDB
@@ -50,6 +51,32 @@ def test_dovecot_reads_them_so(server: Peer) -> None:
     wanted = {user: (-(-size // 1024), messages) for user, (size, messages) in expected.items()}
     assert {user: (found, users[user]) for user, found in printed.items() if found != wanted[user]} == {}
     assert printed.keys() == users.keys()
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("server", [
+    pytest.param("2.3", marks=pytest.mark.dovecot("2.3")), pytest.param("2.4", marks=pytest.mark.dovecot("2.4")),
+], indirect=True)  # fmt: skip
+@pytest.mark.timeout(300)
+def test_dovecot_reads_inputs_of_the_corpus_as_we_do(server: Peer) -> None:
+    """Also below a header with the limit of the account, by which more of them are believed."""
+    bodies = [path.read_bytes() for path in inputs("maildirsize")]
+    texts = [*bodies, *(b"100000S\n" + body.partition(b"\n")[2] for body in bodies)]
+    users = {f"c{number}": text for number, text in enumerate(texts)}
+    settle(server, {
+        user: Case(Mailbox(LIMIT, HELD, text, "file", 0, exists=True, named=True), ()) for user, text in users.items()
+    })  # fmt: skip
+    printed = {user: found for user, found in _printed(server) if user in users}
+    counted = (sum(size for _, _, size in HELD), len(HELD))
+    expected = {}
+    for user, text in users.items():
+        size = parse(text)
+        believed = size is not None and not must_recount(size, LIMIT, None, 0)
+        used, messages = (size.used, size.messages) if size is not None and believed else counted
+        expected[user] = (-(-used // 1024), messages)
+    assert {user: (found, users[user]) for user, found in printed.items() if found != expected[user]} == {}
+    assert printed.keys() == users.keys()
+    assert len(set(expected.values())) > 3  # some are believed, some counted
 
 
 def _printed(server: Peer) -> Iterator[tuple[str, tuple[int, int]]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 
+from ...base import guarded
 from ...base.errors import UsageError
 from ...base.text import shown, visible
 from ...base.units import format_size, parse_grace, parse_size
 from ...settings.config import Config
-from .. import guarded
 from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from .common import (
     append,

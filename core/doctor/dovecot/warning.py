@@ -12,11 +12,11 @@ from collections.abc import Iterator
 
 import msgspec
 
+from ...base import guarded
 from ...base.text import shown, visible
 from ...servers.dovecot.conf import Block, plugin_values
 from ...servers.dovecot.quota import unenforced
 from ...settings.config import DEFAULT_PATH
-from .. import guarded
 from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from .common import append, combined_check, comparable, dovecot_check, is_modern, unasked
 from .facts import DovecotFacts, ScriptFacts

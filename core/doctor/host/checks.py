@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from ...base import guarded
 from ...base.text import shown, visible
 from ...base.units import format_count, format_size
-from .. import guarded
 from ..dovecot.common import comparable
 from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from ..paths import PathFacts

@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 
+from ...base import guarded
 from ...base.programs import DENIED
 from ...base.text import shown, visible
 from ...base.units import format_size
 from ...settings.declared import Control
-from .. import guarded, start_commands
+from .. import start_commands
 from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from ..paths import READ, WRITE, PathFacts
 

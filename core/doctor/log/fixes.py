@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import shlex
 
-from .. import guarded, start_commands
+from ...base import guarded
+from .. import start_commands
 from ..dovecot.common import append, doveadm, is_modern, reload
 from ..dovecot.facts import DovecotFacts
 from ..model import Facts

@@ -6,9 +6,9 @@ import os
 import shlex
 from collections.abc import Iterator
 
+from ...base import guarded
 from ...base.text import shown, visible
 from ...servers.postfix.restrictions import PolicyCheck
-from .. import guarded
 from ..dovecot.common import append, quota_status
 from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from .facts import OTHER_LISTS, RECIPIENT, RELAY, PolicyReach

@@ -6,10 +6,11 @@ import os
 import re
 import shlex
 
+from ...base import guarded
 from ...base.endpoints import SUN_PATH_MAX, parse_listen
 from ...base.text import shown, visible
 from ...servers.postfix.restrictions import PolicyCheck, place, postfix_service, without
-from .. import guarded, start_commands
+from .. import start_commands
 from ..model import Check, Facts, Outcome, fail, ok, skip, together, warn
 from ..paths import ENTER, WRITE, PathFacts, UserFacts, allows
 from .facts import RECIPIENT, PolicyReach, SocketFacts

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from mailquota.core.alerts.own_templates import TemplateError, render_own
+from mailquota.core.base import guarded
 from mailquota.core.base.trusted import UntrustedError, distrust, read_trusted
-from mailquota.core.doctor import guarded
 from mailquota.core.settings.config import UntrustedSettingsError, load
 from tests.core.commands.command_line import CommandLine
 from tests.core.others import OWNER, as_root, code_of
@@ -97,8 +97,41 @@ def test_a_link_of_another_user_is_not_followed(file: Path) -> None:
     link = file.with_name("link")
     link.symlink_to(file)
     os.lchown(link, OWNER, OWNER)
-    with pytest.raises(UntrustedError, match=f"^{link} is a link of another user"):
+    with pytest.raises(UntrustedError, match=f"^{link} is a link of another user") as caught:
         read_trusted(str(link), 100)
+    subprocess.run(["/bin/sh", "-c", caught.value.fix], check=True)
+    assert not link.is_symlink()
+    assert read_trusted(str(file), 100) == b"content"
+
+
+def test_the_fix_for_a_link_removes_nothing_else(file: Path) -> None:
+    """Its owner may have put a file, or a folder that is a link, in its place by then."""
+    file.parent.chmod(0o1777)
+    link = file.with_name("link")
+    link.symlink_to(file)
+    os.lchown(link, OWNER, OWNER)
+    error = distrust(str(link))
+    assert error is not None
+    link.unlink()
+    file.rename(link)
+    subprocess.run(["/bin/sh", "-c", error.fix], check=True)
+    assert link.read_bytes() == b"content"
+    os.rename(file.parent, f"{file.parent}.moved")
+    link.parent.symlink_to(f"{file.parent}.moved")
+    subprocess.run(["/bin/sh", "-c", error.fix], check=True)
+    assert link.read_bytes() == b"content"
+
+
+def test_the_fix_is_for_the_file_that_was_looked_at(file: Path) -> None:
+    """Not for one that a link in its place leads to by then."""
+    file.chmod(0o666)
+    error = distrust(str(file))
+    assert error is not None
+    other = file.with_name("other")
+    file.rename(other)
+    file.symlink_to(other)
+    subprocess.run(["/bin/sh", "-c", error.fix], check=True)
+    assert other.stat().st_mode & 0o777 == 0o666
 
 
 def test_root_alone_may_be_in_its_group(file: Path) -> None:
@@ -152,7 +185,7 @@ def test_root_runs_nothing_that_others_name(
     done = CommandLine(small_world)(*command)
     assert done.returncode == 2
     assert f"{small_world.config}: root does not use it: {small_world.config} {text}" in done.stderr
-    assert f"  ch{'own root' if spoil is by_owner else 'mod'}" in done.stderr
+    assert f"test ! -L ./mailquota.toml && ch{'own -h root' if spoil is by_owner else 'mod'} " in done.stderr
     assert not evil.exists()
 
 
@@ -165,7 +198,7 @@ def test_the_doctor_tells_it(small_world: SmallWorld, evil: Path, part: str) -> 
     found = {one["check"]: one for one in json.loads(done.stdout)}
     assert found["settings-file"]["state"] == "fail"
     assert f"belongs to user {OWNER}" in found["settings-file"]["found"]
-    assert found["settings-file"]["fix"] == f"chown root {getattr(small_world, part)}"
+    assert found["settings-file"]["fix"] == guarded.line(str(getattr(small_world, part)), guarded.owner_to("root"))
     assert {one["state"] for name, one in found.items() if name != "settings-file"} == {"skip"}
     assert not evil.exists()
 

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from mailquota.core.base.guarded import all_to, line
 from mailquota.core.doctor.dovecot.facts import AccountFacts, DovecotFacts
-from mailquota.core.doctor.guarded import all_to, line
 from mailquota.core.doctor.host.checks import HOST_CHECKS
 from mailquota.core.doctor.host.facts import (
     DiskFacts,

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from mailquota.core.doctor.guarded import aside, line, mode_by, owner_to
+from mailquota.core.base.guarded import aside, line, mode_by, owner_to
 from mailquota.core.doctor.host.facts import DatabaseFacts, EngineFacts, StateFacts
 from mailquota.core.doctor.model import Outcome
 from mailquota.core.doctor.paths import PathFacts, UserFacts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mailquota.core.doctor.guarded import line, mode_by, owner_to
+from mailquota.core.base.guarded import line, mode_by, owner_to
 from mailquota.core.doctor.host.facts import EngineFacts
 from mailquota.core.doctor.paths import PathFacts
 from mailquota.core.doctor.postfix.facts import RECIPIENT, PostfixFacts, ProbeAnswer, Smtpd, SocketFacts

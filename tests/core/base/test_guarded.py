@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mailquota.core.doctor.guarded import all_to, aside, line, mode_by, owner_to, removed
+from mailquota.core.base.guarded import all_to, aside, line, mode_by, owner_to, removed
 
 NOBODY = pwd.getpwnam("nobody").pw_uid
 STEPS = {

@@ -46,9 +46,18 @@ def removed() -> str:
 
 def line(path: str, *steps: str, then: str = "") -> str:
     """The steps on a path as one line, and ``then`` (commands) after their success."""
+    return _line(path, f"test ! -L {_NAME}", *steps, then=then)
+
+
+def without_link(path: str) -> str:
+    """The line that removes a symbolic link, and nothing else that may be in its place by then."""
+    return _line(path, f"test -L {_NAME}", f"rm {_NAME}")
+
+
+def _line(path: str, *steps: str, then: str = "") -> str:
     folder, name = posixpath.split(path.rstrip("/"))
     folder, name = shlex.quote(folder or "/"), shlex.quote(f"./{name}")
-    work = [f"cd -P {folder}", f'test "$PWD" = {folder}', f"test ! -L {name}"]
+    work = [f"cd -P {folder}", f'test "$PWD" = {folder}']
     work += [step.replace(_NAME, name) for step in steps]
     done = f"({' && '.join(work)})" + (f" && {then}" if then else "")
     return f"{done} || echo 'not done: is there a link in this path?'"
