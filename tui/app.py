@@ -108,6 +108,7 @@ class MailquotaApp(PacedApp[Outcome], inherit_bindings=False):
         mouse: bool = True,
         theme: str = "auto",
         memory: Memory | None = None,
+        program: tuple[str, ...] = ("mailquota",),
         environ: Mapping[str, str] = MappingProxyType({}),
         shown: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.time,
@@ -128,6 +129,7 @@ class MailquotaApp(PacedApp[Outcome], inherit_bindings=False):
         kind = ConsoleKind(embedded=embedded, demo=demo, read_only=read_only, pace=pace.words)
         doctor = Examining(examine, clock)
         self.desk = Desk(session, link, glyphs, clock, steady, kind, doctor=doctor, memory=memory, pace=pace)
+        self.desk.program = program
         self.leaving = Leaving(self, self.desk)
         self.mouse_on = mouse
         self._environ = environ
@@ -216,7 +218,7 @@ class MailquotaApp(PacedApp[Outcome], inherit_bindings=False):
         if action == "show_mode":
             return parameters != (self.current_mode,) or sum(not screen.is_modal for screen in self.screen_stack) > 1
         if action == "export":
-            return any(_exports(screen) for screen in self.screen_stack[-1:])
+            return any(isinstance(screen, LiveScreen) and screen.has_table for screen in self.screen_stack[-1:])
         return not (action == "next_theme" and self.no_color)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
@@ -355,11 +357,6 @@ class MailquotaApp(PacedApp[Outcome], inherit_bindings=False):
         self.leaving.ask()
 
 
-def _exports(screen: object) -> bool:
-    """Whether the screen has a table."""
-    return isinstance(screen, LiveScreen) and type(screen).sheet is not LiveScreen.sheet
-
-
 def run_console(
     connect: Connect,
     *,
@@ -387,10 +384,10 @@ def run_console(
         mouse=mouse,
         theme=theme,
         memory=memory,
+        program=program,
         environ=os.environ,
         shown=shown,
     )
-    app.desk.program = program
     try:
         outcome = app.run(mouse=mouse)
     finally:

@@ -161,6 +161,11 @@ class LiveScreen:
         """What ``x`` exports: the marked rows, else those that are shown; None on a screen without a table."""
         return None
 
+    @property
+    def has_table(self) -> bool:
+        """Whether ``x`` can export something here."""
+        return type(self).sheet is not LiveScreen.sheet
+
     def guide(self, glyphs: Glyphs) -> Iterator[Line]:  # noqa: ARG002
         """Lines for the help of this screen, below its keys."""
         return iter(())

@@ -73,7 +73,12 @@ def few(addresses: Sequence[str]) -> list[str]:
     """The first addresses, and how many more there are, for a line that is only shown."""
     if len(addresses) <= SHOWN + 1:
         return list(addresses)
-    return [*addresses[:SHOWN], Unquoted(f"({len(addresses) - SHOWN:,} more)")]
+    return [*addresses[:SHOWN], more(len(addresses) - SHOWN)]
+
+
+def more(count: int) -> Unquoted:
+    """How many are not shown."""
+    return Unquoted(f"({count:,} more)")
 
 
 def moment(at: float) -> str:

@@ -158,7 +158,8 @@ class Dialog(ModalScreen[T], LiveScreen):
         """Show the command, shortened; the key beside it copies all of it."""
         low = self.app.size.height < LOW
         found = [] if low else self.command(command_line.few(self.addresses()))
-        self.query_one(CommandRow).show(command_line.line([*self.desk.program, *found[0]]) if found else "")
+        more = [command_line.more(len(self.addresses()) - 1)] if len(found) > 1 else []
+        self.query_one(CommandRow).show(command_line.line([*self.desk.program, *found[0], *more]) if found else "")
 
     def action_copy_command(self) -> None:
         """Copy the whole command."""
