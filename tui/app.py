@@ -131,10 +131,8 @@ class MailquotaApp(PacedApp[Outcome], inherit_bindings=False):
         self.desk = Desk(session, link, glyphs, clock, steady, kind, doctor=doctor, memory=memory, pace=pace)
         self.desk.program = program
         self.leaving = Leaving(self, self.desk)
-        self.mouse_on = mouse
-        self._environ = environ
-        self._shown = shown
-        self._is_shown = False
+        self.mouse_on, self._environ = mouse, environ
+        self._shown, self._is_shown = shown, False
         self._homes: list[Screen[Any]] = []  # the list screens that were shown so far
         self._add_modes()
 

@@ -141,7 +141,14 @@ class AccountsScreen(ActingScreen):
 
     @on(AccountTable.Opened)
     def _opened(self, event: AccountTable.Opened) -> None:
-        self.app.push_screen(CardScreen(self.desk, event.row))
+        card = CardScreen(self.desk, event.row)
+        self.app.push_screen(card, lambda _: self._back_from(card.address))
+
+    def _back_from(self, address: str) -> None:
+        """The cursor goes to the account that the card showed last."""
+        line = self.pane.accounts.find(address)
+        if line is not None and not self.pane.table.ranging:
+            self.pane.table.go_to(line)
 
     def action_copy(self) -> None:
         """Copy the address, or those of the marked accounts, one a line."""

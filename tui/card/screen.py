@@ -40,6 +40,8 @@ class CardScreen(ActingScreen):
     AUTO_FOCUS = "TextList"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy", "Copy", tooltip="copy the card as text for a ticket"),
+        Binding("left_square_bracket", "turn_to(-1)", show=False, tooltip="the account before it in the list"),
+        Binding("right_square_bracket", "turn_to(1)", show=False, tooltip="the account after it in the list"),
         Binding("escape,enter", "close", "Back", tooltip="back to where the card was opened", key_display="Esc"),
     ]
 
@@ -49,7 +51,7 @@ class CardScreen(ActingScreen):
         self._gone = False
         self._changed = True
         self._asked_at = float("-inf")
-        self._asking = False
+        self._asking = ""  # the address whose details are awaited
         self._head = Head(desk.session, lambda: desk.kind, desk.context)
         self._title = TitleRule()
         self._text = TextList(id="card", fit=False)
@@ -73,7 +75,7 @@ class CardScreen(ActingScreen):
 
     def on_screen_resume(self) -> None:
         """Have the account measured each second, and ask for the rest, which comes while the screen is laid out."""
-        self.desk.link.watch([self._address])
+        self.desk.link.watch([self.address])
         self._changed = True
         self._ask_if_due()
         self.call_after_refresh(self.show)
@@ -83,18 +85,19 @@ class CardScreen(ActingScreen):
         return guide.card(glyphs)
 
     @property
-    def _address(self) -> str:
+    def address(self) -> str:
+        """The account that is shown now."""
         return self._card.row.address
 
     # ---- drawing
 
     def arrived(self, changes: Changes) -> None:
         """Take the new row of the account."""
-        row = changes.row(self._address)
+        row = changes.row(self.address)
         if row is not None:
             self._card, self._changed = replace(self._card, row=row), True
         if changes.snapshot is not None or changes.removed or row is not None:
-            self._gone = self._address not in self.desk.accounts.rows
+            self._gone = self.address not in self.desk.accounts.rows
         if changes.state:
             self._changed = True
             self.refresh_bindings()
@@ -113,7 +116,7 @@ class CardScreen(ActingScreen):
         context, session, size = self.desk.context(), self.desk.session, self.size
         self._ask_if_due()
         self._head.show()
-        name = fmt.literal(self._address, context.glyphs)
+        name = fmt.literal(self.address, context.glyphs)
         place = [("is no account any more ", "over")] if self._gone else []
         name = fmt.fit(name, min(fmt.width_of([(name, "")]), max(8, size.width - 30)), context.glyphs)
         self._title.paint([captions.heading(name, session, size.width, context, place=place)])
@@ -129,19 +132,23 @@ class CardScreen(ActingScreen):
         due, now = self._card.details is None or self._changed, self.desk.steady()
         waited = now - self._asked_at >= (SOON if due else LATER)
         live = self.desk.session.state is State.LIVE and not self._gone
-        if live and waited and not self._asking:
-            self._asked_at, self._asking, self._changed = now, True, False
-            self._load(self._address)
+        if live and waited and self._asking != self.address:
+            self._asked_at, self._asking, self._changed = now, self.address, False
+            self._load(self.address)
 
     @background()
     async def _load(self, address: str) -> None:
         try:
             details: Details = await self.desk.link.ask(lambda number: GetDetails(number, address), Details)
         except MailquotaError as error:
-            self._note.say(((fmt.literal(str(error), self.desk.glyphs), "over"),))
+            if address == self.address:
+                self._note.say(((fmt.literal(str(error), self.desk.glyphs), "over"),))
             return
         finally:
-            self._asking = False
+            if address == self._asking:
+                self._asking = ""
+        if address != self.address:  # meanwhile another account was turned to
+            return
         self._card = replace(self._card, row=details.row, details=details)
         self._show_if_seen()
 
@@ -153,7 +160,7 @@ class CardScreen(ActingScreen):
 
     def last_of(self) -> str:
         """The address of the card: its own last edit is undone, whatever was edited since."""
-        return self._address
+        return self.address
 
     def say(self, line: Line) -> None:
         """Show a message in place of the line below the card."""
@@ -164,6 +171,20 @@ class CardScreen(ActingScreen):
         self._asked_at = float("-inf")
         if line is not None:
             self._note.say(line)
+        self.show()
+
+    def action_turn_to(self, step: int) -> None:
+        """Show the account that is so many lines below this one in the list of accounts."""
+        accounts = self.desk.accounts
+        line = accounts.find(self.address)
+        row = None if line is None else accounts.at(line + step)
+        if row is None:
+            why = "The list of accounts does not show it" if line is None else "No account is beyond it in the list"
+            self._note.say(((why, "quiet"),))
+            return
+        self._card, self._gone, self._changed, self._asked_at = Card(row), False, True, float("-inf")
+        self._text.scroll_to(y=0, animate=False)
+        self.desk.link.watch([self.address])
         self.show()
 
     def action_close(self) -> None:

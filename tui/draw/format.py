@@ -29,6 +29,8 @@ _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 SOME_WORDS = 12  # cells; shorter parts of a text are left out
 
+PERCENT = re.compile("([0-9]{1,3})%?")  # a threshold that is a share of the limit
+_LEFT = re.compile("[0-9.]+[KMGT]")
 _BYTES = re.compile("-?[0-9]{1,30}")
 
 VERDICTS = {
@@ -47,6 +49,16 @@ def verdict_words(verdict: str, *, shadow: bool) -> Run:
     """The text and the style of a verdict. In shadow mode nothing is refused: it says ``would refuse``."""
     words, look = VERDICTS.get(verdict, (verdict, "plain"))
     return ("would refuse" if shadow and words.startswith("refused") else words), look
+
+
+def threshold(mark: str, glyphs: Glyphs) -> str:
+    """A threshold of warnings in words: ``95 % full``, ``50M left``, ``room again``."""
+    percent = PERCENT.fullmatch(mark)
+    if percent is not None:
+        return f"{percent[1]} % full"
+    if _LEFT.fullmatch(mark):
+        return f"{mark} left"
+    return {"below": "room again", "": "as it is"}.get(mark) or literal(mark, glyphs)
 
 
 def literal(text: str, glyphs: Glyphs) -> str:

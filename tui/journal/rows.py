@@ -15,7 +15,7 @@ from ..draw.format import Line, Run
 from ..draw.grid import Column, Context, text_cell
 from ..draw.order import by_text
 
-LIMIT, RECOUNT = "limit", "recalc"
+LIMIT, RECOUNT, WARNING = "limit", "recalc", "warning"
 KINDS = {LIMIT: "limit", RECOUNT: "recount", "trash": "Trash", "jump": "jump"}  # kinds with another name on the screen
 INDENT = 14  # cells; lines that follow begin below the kind, behind the age
 OURSELVES = "mailquota"  # the operator that ends temporary limits
@@ -58,6 +58,8 @@ def change_words(row: JournalRow, context: Context) -> str:
     """``5 GiB → 10 GiB``; the difference that a recount found; empty for an entry without values."""
     if row.new is None and row.old is None:
         return ""
+    if row.kind == WARNING:
+        return fmt.threshold(row.new or "", context.glyphs)
     if row.kind == MESSAGES:
         return f" {context.glyphs.arrow} ".join(
             fmt.literal(value or "", context.glyphs) for value in (row.old, row.new)
@@ -135,6 +137,8 @@ def _change(entry: Entry, context: Context) -> Run:
 def _reason(entry: Entry, context: Context) -> Run:
     back = f"takes back {entry.row.undoes}" if entry.row.undoes is not None else ""
     reason = fmt.literal(entry.row.reason, context.glyphs)
+    if entry.row.kind == WARNING and reason and " " not in reason:  # one word is the way of delivery, more are a fault
+        reason = f"by {reason}"
     return f"{back}{': ' if back and reason else ''}{reason}", "quiet"
 
 

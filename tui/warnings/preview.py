@@ -20,7 +20,6 @@ from ..frame.dialog import Dialog
 from ..widgets.background import background
 from ..widgets.painted import Painted
 from ..widgets.text_list import TextList
-from . import rows as warning_rows
 from .trial import SendTest
 
 
@@ -46,7 +45,7 @@ class Preview(Dialog[None]):
     def on_mount(self) -> None:
         """Ask the engine for the mail."""
         name = fmt.literal(self._address, self.desk.glyphs)
-        about = warning_rows.threshold_words(self._mark, self.desk.context())
+        about = fmt.threshold(self._mark, self.desk.glyphs)
         self.query_one("#who", Painted).paint([((name, "strong"), (f"   {about}", "quiet"))])
         self._load()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from operator import attrgetter
 from typing import Any
@@ -20,20 +19,8 @@ from ..draw.order import by_text
 LISTED = 500  # warnings, the newest
 DAY = 86400.0
 LEAD = 3  # cells: blank, sign, blank
-_PERCENT = re.compile("([0-9]{1,3})%?")
-_LEFT = re.compile("[0-9.]+[KMGT]")
 _STATES = {"sent": "quiet", "queued": "accent", "failed": "over", "dropped": "quiet"}  # state → style
 _SOURCES = {"state": "mailquota", "dovecot": "Dovecot"}
-
-
-def threshold_words(mark: str, context: Context) -> str:
-    """The threshold in words: ``95 % full``, ``50M left``, ``room again``."""
-    percent = _PERCENT.fullmatch(mark)
-    if percent is not None:
-        return f"{percent[1]} % full"
-    if _LEFT.fullmatch(mark):
-        return f"{mark} left"
-    return {"below": "room again", "": "as it is"}.get(mark) or fmt.literal(mark, context.glyphs)
 
 
 def order_threshold(mark: str) -> str:
@@ -41,7 +28,7 @@ def order_threshold(mark: str) -> str:
 
     Empty for one that an order can't name; the engine then takes the account's present state.
     """
-    percent = _PERCENT.fullmatch(mark)
+    percent = fmt.PERCENT.fullmatch(mark)
     if percent is not None:
         return percent[1]
     return mark if mark == "below" else ""
@@ -87,7 +74,7 @@ def _source(row: WarningRow, context: Context) -> Run:
 
 
 def _threshold(row: WarningRow, context: Context) -> Run:
-    return threshold_words(row.mark, context), "plain"
+    return fmt.threshold(row.mark, context.glyphs), "plain"
 
 
 def _address(row: WarningRow, context: Context) -> Run:
@@ -198,7 +185,7 @@ def detail(row: WarningRow | None, width: int, context: Context) -> Line:
     if row is None:
         return ()
     facts = [
-        (threshold_words(row.mark, context), "plain"),
+        (fmt.threshold(row.mark, context.glyphs), "plain"),
         (f"{state(row, context)[0]} {when(row, context)[0]}", "quiet"),
     ]
     if row.attempts > 1:
@@ -213,7 +200,7 @@ def line(row: WarningRow, context: Context) -> Line:
     (words, style), (moment, near) = state(row, context), when(row, context)
     return (
         *lead(row, context),
-        (f"{fmt.fit(threshold_words(row.mark, context), 10, glyphs)}  ", "plain"),
+        (f"{fmt.fit(fmt.threshold(row.mark, context.glyphs), 10, glyphs)}  ", "plain"),
         (f"{fmt.fit(words, 7, glyphs)} ", style),
         (f"{fmt.fit(moment, 12, glyphs)} ", near),
         why(row, context),
@@ -231,7 +218,7 @@ def outcome(result: WarnResult, context: Context) -> Run:
     remark = fmt.literal(result.remark, glyphs) if result.remark else ""
     if result.state == "sent":
         by = f" by {fmt.literal(result.method, glyphs)}" if result.method else ""
-        return f"warned ({threshold_words(result.mark, context)}){by}{'; ' * bool(remark)}{remark}", "good"
+        return f"warned ({fmt.threshold(result.mark, context.glyphs)}){by}{'; ' * bool(remark)}{remark}", "good"
     words, style = {"queued": ("will be warned", "accent"), "merged": ("not warned again", "quiet")}.get(
         result.state, (fmt.literal(result.state, glyphs), "near")
     )

@@ -42,7 +42,7 @@ class SendTest(Dialog[Line | None]):
     def on_mount(self) -> None:
         """Show whose warning would be sent."""
         name = fmt.literal(self._address, self.desk.glyphs)
-        about = warning_rows.threshold_words(self._mark, self.desk.context())
+        about = fmt.threshold(self._mark, self.desk.glyphs)
         self.query_one("#who", Painted).paint(
             [(("The warning of ", "quiet"), (name, "strong"), (f", {about}", "quiet"))]
         )

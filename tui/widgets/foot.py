@@ -25,6 +25,8 @@ GAP = 2
 NAMES = {
     "slash": "/",
     "tilde": "~",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
     "shift+up": "Shift+Up",
     "shift+down": "Shift+Down",
     "asterisk": "*",
