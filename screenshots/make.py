@@ -73,9 +73,8 @@ WITH_A_PAST: tuple[Wanted, ...] = (
 async def picture(connect: Connect, wanted: Wanted, folder: Path | None) -> None:
     """One picture."""
     name, columns, lines, theme, keys = wanted
-    app = MailquotaApp(connect, embedded=True, demo=True, examine=past.findings)
+    app = MailquotaApp(connect, embedded=True, demo=True, examine=past.findings, theme=theme.name)
     async with app.run_test(size=(columns, lines)) as pilot:
-        app.use_theme(theme.name)
         await _press(pilot, keys)
         save(app, name, HERE)
         if folder is not None:

@@ -18,6 +18,7 @@ PALETTE = "command_palette"
 ALWAYS = frozenset({"help", PALETTE, "leave"})  # shown on the right at any width
 # Which keys stay where not all fit: first those that act on accounts. LUXURY goes first.
 WANTED = ("edit_limit", "empty_trash", "clear_marks", "recalculate", "open", "filter", "mark", "warn", "undo")
+LOOKING = ("open", "filter")  # change nothing, so they come first
 LUXURY = (PALETTE, "invert")
 SHORTER = {"Recalculate": "Recount"}
 ROOMY = 100  # columns; a narrower foot leaves the key of the palette out
@@ -100,8 +101,9 @@ class Foot(Painted):
             return
         typing = isinstance(self.screen.focused, Input)
         nodes = list(dict.fromkeys(each.node for each in active.values()))
-        # The screen's own before those of its parts, and the way out last.
-        order = sorted(active.values(), key=lambda each: (each.binding.key == "escape", -nodes.index(each.node)))
+        # Keys that only look come first, then the screen's own before those of its parts, and the way out last.
+        order = sorted(active.values(), key=lambda each: -nodes.index(each.node))
+        order.sort(key=lambda each: (each.binding.key == "escape", each.binding.action not in LOOKING))
         roomy = self.size.width >= ROOMY
         usable = (each.binding for each in order if each.enabled and each.binding.show)
         shown = (each for each in usable if (roomy or each.action != PALETTE) and not (typing and is_typed(each)))
