@@ -73,8 +73,9 @@ WITH_A_PAST: tuple[Wanted, ...] = (
 async def picture(connect: Connect, wanted: Wanted, folder: Path | None) -> None:
     """One picture."""
     name, columns, lines, theme, keys = wanted
-    app = MailquotaApp(connect, embedded=True, demo=True, examine=past.findings, theme=theme.name)
+    app = MailquotaApp(connect, embedded=True, demo=True, examine=past.findings)
     async with app.run_test(size=(columns, lines)) as pilot:
+        app.theme = theme.name
         await _press(pilot, keys)
         save(app, name, HERE)
         if folder is not None:

@@ -168,7 +168,7 @@ def journal(now: float = NOW) -> list[JournalRow]:
     return [
         JournalRow(14, now - 60, "root", "console", "limit", john, five, ten, "moves house, back on Friday",
                    now + 4 * DAY, None),
-        JournalRow(13, now - 900, "mailquota", "", "warning", john, None, "95 %", "sent by dovecot-lda", None, None),
+        JournalRow(13, now - 900, "mailquota", "", "warning", john, None, "95%", "dovecot-lda", None, None),
         JournalRow(12, now - 3600, "root", "sudo from anna", "trash", "sales@example.com", None, "412 messages",
                    "older than 30 days", None, None),
         JournalRow(11, now - 7200, "root", "console", "limit", john, str(20 * GIB), five, "", None, 10),

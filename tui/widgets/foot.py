@@ -53,6 +53,11 @@ def key_name(binding: Binding, glyphs: Glyphs) -> str:
     return NAMES.get(key, key if len(key) == 1 else key.capitalize())
 
 
+def _looking(binding: Binding) -> int:
+    """The place among keys that change nothing; all others come after them."""
+    return LOOKING.index(binding.action) if binding.action in LOOKING else len(LOOKING)
+
+
 def is_typed(binding: Binding) -> bool:
     """Whether the key writes a character while an input has the focus."""
     shown = binding.key_display or NAMES.get(binding.key, binding.key)
@@ -103,7 +108,7 @@ class Foot(Painted):
         nodes = list(dict.fromkeys(each.node for each in active.values()))
         # Keys that only look come first, then the screen's own before those of its parts, and the way out last.
         order = sorted(active.values(), key=lambda each: -nodes.index(each.node))
-        order.sort(key=lambda each: (each.binding.key == "escape", each.binding.action not in LOOKING))
+        order.sort(key=lambda each: (each.binding.key == "escape", _looking(each.binding)))
         roomy = self.size.width >= ROOMY
         usable = (each.binding for each in order if each.enabled and each.binding.show)
         shown = (each for each in usable if (roomy or each.action != PALETTE) and not (typing and is_typed(each)))
