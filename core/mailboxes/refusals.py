@@ -80,6 +80,7 @@ class RefusalTally:
         self._hour, self._day = _Window(_HOUR), _Window(_DAY)
         self._unsaved = _Window(_DAY)  # refusals that the history does not have yet
         self._changed = set[str]()  # addresses with another count of the day than ``take_changes`` told
+        self._forgotten = -1  # the slice for which old ones were dropped already; -1: they have to be looked at
         self._last: dict[str, tuple[float, bytes | str]] = {}  # when, and the request or its sender
 
     def add(self, address: str, request: bytes, at: float, steady: float) -> None:
@@ -101,6 +102,9 @@ class RefusalTally:
         return self._hour.counts[_ALL]
 
     def _forget(self, number: int) -> None:
+        if number == self._forgotten:  # nearly always: this is called with each refusal
+            return
+        self._forgotten = number
         self._hour.forget(number)
         self._unsaved.forget(number)
         less = self._day.forget(number)
@@ -147,6 +151,7 @@ class RefusalTally:
     def give_back(self, refusals: Iterable[RefusalCount]) -> None:
         """Return counts of ``unsaved`` that could not be written."""
         self._unsaved.merge(refusals)
+        self._forgotten = -1
 
     def recall(self, refusals: list[RefusalCount], steady: float) -> dict[str, float]:
         """Add counts from before this engine, which are written down already.
