@@ -75,7 +75,7 @@ class Driven:
         Unlike a key, the event does not wait for the keys before it, nor for a dialog that they open.
         """
         app = self.app
-        await self.until(lambda: not app._keys and app._is_free() and isinstance(app.focused, Input), "has a field")
+        await self.until(lambda: not app.keys_wait and app.is_free and isinstance(app.focused, Input), "has a field")
         self.app.post_message(Paste(text))
         await self.pilot.pause()
 
