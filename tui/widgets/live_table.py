@@ -22,7 +22,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from ..draw.format import Line
-from .painted import CURSORS, LOOKS, ON_CURSOR, strip_of
+from .painted import strip_of
 
 
 class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
@@ -38,7 +38,6 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
         Binding("home,g", "edge(0)", "First", show=False, tooltip="to the first line"),
         Binding("end,G", "edge(-1)", "Last", show=False, tooltip="to the last line"),
     ]
-    COMPONENT_CLASSES: ClassVar[set[str]] = {*LOOKS, *CURSORS, *ON_CURSOR.values()}
     ALLOW_SELECT = False
     STAYS_FIRST: ClassVar[bool] = False
 
