@@ -97,7 +97,11 @@ class Ledger:
     def take(self, found: Differences) -> None:
         """Add new accounts, remove missing ones, change limits."""
         for account in found.changed:
-            self._set_account(account)
+            entry = self.entries.get(account.address)
+            if entry is None:
+                self._add_account(account)
+            else:
+                self._change_account(entry, account)
         for address in found.gone:
             self.totals.add(self.entries.pop(address), -1)
             self._count_domain(address, -1)
@@ -115,20 +119,18 @@ class Ledger:
         if count:
             self._domains[domain] = count
 
-    def _set_account(self, account: Account) -> None:
-        entry = self.entries.get(account.address)
-        if entry is not None:
-            self._change_account(entry, account)
-            return
-        self._names.spell(account.address, account.spelled)
-        mailbox = self._names.is_user(account.address, account.spelled)
-        entry = self.entries[account.address] = Entry(account, mailbox=mailbox)
-        self._removed.discard(account.address)
-        self._gone_unsampled.discard(account.address)
-        self._count_domain(account.address, 1)
+    def _add_account(self, account: Account) -> None:
+        """Written for speed: at a start there may be 100,000, and mail waits for them."""
+        address, spelled = account.address, account.spelled
+        if spelled:
+            self._names.spell(address, spelled)
+        entry = self.entries[address] = Entry(account, mailbox=self._names.is_user(address, spelled))
+        self._removed.discard(address)
+        self._gone_unsampled.discard(address)
+        self._count_domain(address, 1)
         entry.doubted = self._witnessed
         self.totals.add(entry, 1)
-        self._changed[entry.address] = self._unjudged[entry.address] = self._unverified[entry.address] = entry
+        self._changed[address] = self._unjudged[address] = self._unverified[address] = entry
 
     def _change_account(self, entry: Entry, account: Account) -> None:
         self.totals.add(entry, -1)
